@@ -1,0 +1,238 @@
+"""What a plugin is: settings as class attributes, one method a stage, a verdict as the answer.
+
+    class MaxPrompt(Plugin):
+        \"\"\"Refuses prompts that are too long.\"\"\"
+
+        reads = frozenset({"body"})
+        max_bytes: int = setting(fields.Integer(load_default=1000), "Largest body, in bytes.")
+
+        def pre_request(self, exchange: Exchange) -> Verdict:
+            if len(exchange.request.body or b"") > self.max_bytes:
+                return Reject(413, "body_too_large", "The prompt is too long.")
+            return CONTINUE
+
+A plugin takes values and returns a value. It never sees a flow, a socket or the store.
+"""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+import marshmallow
+from marshmallow import fields
+
+from shared.core.errors import Invalid, Problem
+from shared.core.messages import Exchange, Response
+from shared.core.model import EMPTY, Stage
+from shared.core.ports import Clock, Fetch, Limiter
+
+
+@dataclass(frozen=True, slots=True)
+class Continue:
+    """Go on. `notes` are handed to this plugin's later stages of the same exchange."""
+
+    notes: Mapping[str, object] = field(default_factory=lambda: EMPTY)
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Refuse: the client gets `status` with an error body of `code` and `message` (a full sentence).
+
+    `details` are further members of the error body beside ``error``; `notes` as in `Continue`.
+    """
+
+    status: int
+    code: str
+    message: str
+    headers: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    details: Mapping[str, object] = field(default_factory=lambda: EMPTY)
+    notes: Mapping[str, object] = field(default_factory=lambda: EMPTY)
+
+
+@dataclass(frozen=True, slots=True)
+class Respond:
+    """Answer successfully without the upstream. All later stages still run."""
+
+    response: Response
+    notes: Mapping[str, object] = field(default_factory=lambda: EMPTY)
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """Change the message of this direction: the request before forwarding, the answer after it."""
+
+    set_headers: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    remove_headers: Sequence[str] = ()
+    body: bytes | None = None
+    status: int | None = None
+    notes: Mapping[str, object] = field(default_factory=lambda: EMPTY)
+
+
+Verdict = Continue | Reject | Respond | Patch
+CONTINUE = Continue()
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a running plugin may use of the world. Given once, before its first exchange."""
+
+    limiter: Limiter
+    fetch: Fetch
+    clock: Clock
+    trusted_hosts: Sequence[str] = ()
+
+
+class _Setting:
+    """A class attribute that declares a setting; a plugin's instances hold its value."""
+
+    def __init__(self, schema_field: fields.Field[Any], text: str, secret: bool) -> None:
+        schema_field.metadata = {**schema_field.metadata, "description": text}
+        self.field = schema_field
+        self.secret = secret
+
+
+def setting(schema_field: fields.Field[Any], text: str, *, secret: bool = False) -> Any:
+    """Declare a setting once: marshmallow type and validation, default, and help text.
+
+    A `secret` setting is a map of names to strings. Its values are sealed when saved and never read back.
+    """
+    return _Setting(schema_field, text, secret)
+
+
+class Plugin:
+    """Base of all plugins. The name is that of the file (a module's last part).
+
+    Class attributes tell the planner how to run it:
+
+    - `default_stage`, `default_on_error`, `default_timeout` (seconds) fill an entry's gaps;
+      `on_error_choices` are the values that an entry may have.
+    - `reads`: of ``headers`` and ``body``, what its stage method looks at. An instance may narrow it.
+    - `changes`: of ``headers``, ``body`` and ``status``, what its patches touch.
+    - `blocking`: a ``def`` method may wait (default; runs in the thread pool) or is pure and takes
+      microseconds (False; runs in place). ``async def`` methods run on the loop.
+    - `combined`: all entries of this plugin in a plan become one step by `combine`.
+    """
+
+    name: ClassVar[str]
+    schema: ClassVar[type[marshmallow.Schema]]
+    secrets: ClassVar[frozenset[str]]
+    default_stage: ClassVar[Stage] = Stage.PRE_REQUEST
+    default_on_error: ClassVar[str] = "closed"
+    on_error_choices: ClassVar[tuple[str, ...]] = ("closed", "open")
+    default_timeout: ClassVar[float] = 1.0
+    reads: frozenset[str] = frozenset({"headers", "body"})
+    changes: frozenset[str] = frozenset()
+    blocking: ClassVar[bool] = True
+    combined: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.name = cls.__dict__.get("name", cls.__module__.rpartition(".")[2])
+        declared = {
+            k: v for c in reversed(cls.__mro__) for k, v in vars(c).items() if isinstance(v, _Setting)
+        }
+        cls.schema = marshmallow.Schema.from_dict(
+            {name: copy.deepcopy(s.field) for name, s in declared.items()}, name=f"{cls.__name__}Settings"
+        )
+        cls.secrets = frozenset(name for name, s in declared.items() if s.secret)
+
+    @classmethod
+    def parse(cls, settings: Mapping[str, Any]) -> Self:
+        """An instance whose attributes are the validated settings.
+
+        Raises `Invalid` with a pointer for each wrong setting, relative to `settings`.
+        """
+        try:
+            values = cls.schema().load(settings)
+        except marshmallow.ValidationError as error:
+            raise Invalid(problems_of(error.messages)) from None
+        plugin = cls()
+        for name, value in values.items():
+            setattr(plugin, name, value)
+        plugin.prepare()
+        return plugin
+
+    def prepare(self) -> None:
+        """Compile the settings once (patterns, schemas). Raises `Invalid`. Default: nothing to do."""
+
+    def connect(self, tools: Tools) -> None:
+        """Keep what is needed of `tools`. Called once in each worker, before the first exchange."""
+
+    def answer_headers(self, exchange: Exchange) -> Mapping[str, str]:
+        """Headers to set on the answer before its head leaves, for every exchange in which the entry ran.
+
+        Refused ones too. Must not wait.
+        """
+        return EMPTY
+
+    async def settle(self, exchange: Exchange) -> None:
+        """Called once after the last byte, for every exchange in which the entry ran."""
+
+    @classmethod
+    def combine(cls, entries: "Sequence[Entry]") -> "Plugin":
+        """One plugin that acts for all `entries` of a plan, in the plan's order (`combined` only)."""
+        raise TypeError(f"The plugin {cls.name} does not combine its entries.")
+
+    @classmethod
+    def method(cls, stage: Stage) -> Callable[..., Any] | None:
+        """The method for `stage`, None when the plugin has none."""
+        return getattr(cls, stage.value, None)
+
+    @classmethod
+    def stages(cls) -> tuple[Stage, ...]:
+        """The stages at which this plugin can stand."""
+        return tuple(stage for stage in Stage if cls.method(stage) is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One enabled entry of a chain with its parsed plugin, as the planner sees it.
+
+    `origin` is ``required``, ``tier``, ``tenant`` or ``rule``; `scope_id` names what a counter of it
+    belongs to: the tenant's id, and the rule's id.
+    """
+
+    plugin: Plugin
+    stage: Stage
+    priority: int
+    parallel: bool
+    on_error: str
+    timeout: float
+    origin: str
+    tenant_id: str
+    rule_id: str
+
+
+def problems_of(messages: Any, pointer: str = "") -> list[Problem]:
+    """marshmallow's nested error messages as a flat list with JSON pointers (RFC 6901)."""
+    if isinstance(messages, Mapping):
+        found = []
+        for name, inner in messages.items():
+            step = "" if name == "_schema" else "/" + str(name).replace("~", "~0").replace("/", "~1")
+            # A dict field wraps its errors in "key" and "value", which are no part of the document.
+            if step in ("/key", "/value") and set(messages) <= {"key", "value"}:
+                step = ""
+            found += problems_of(inner, pointer + step)
+        return found
+    if isinstance(messages, list | tuple):
+        return [problem for inner in messages for problem in problems_of(inner, pointer)]
+    return [Problem(pointer, str(messages))]
+
+
+__all__ = [
+    "CONTINUE",
+    "Continue",
+    "Entry",
+    "Exchange",
+    "Patch",
+    "Plugin",
+    "Reject",
+    "Respond",
+    "Stage",
+    "Tools",
+    "Verdict",
+    "fields",
+    "problems_of",
+    "setting",
+]
