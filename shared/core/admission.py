@@ -1,0 +1,142 @@
+"""Who calls, whether it may, and where to: decided from the head of a request alone."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from shared.core.errors import Refusal, refuse
+from shared.core.gateway import Gateway, Route
+from shared.core.keys import parse_key
+from shared.core.messages import Headers
+from shared.core.model import ApiKey, Scope
+from shared.core.routing import allowed_methods, has_encoded_slash, match_method
+
+_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_PORT = re.compile(r":[0-9]{1,5}$")
+_KEY_HEADERS = ("x-api-key", "api-key")
+
+#: One body for a malformed key, an unknown key, another tenant's key and an unknown tenant.
+INVALID_KEY = refuse(
+    "invalid_api_key",
+    "The API key is not valid here. Check the key, and that it belongs to the tenant that you call.",
+    {"WWW-Authenticate": "Bearer"},
+)
+MISSING_KEY = refuse(
+    "missing_api_key",
+    "This call needs an API key. Send it as 'Authorization: Bearer <key>', 'x-api-key' or 'api-key'.",
+    {"WWW-Authenticate": "Bearer"},
+)
+
+
+@dataclass(frozen=True, slots=True)
+class HostRules:
+    """How Host headers name tenants. `shared` are hosts under which the key says which tenant."""
+
+    base_domain: str
+    shared: Sequence[str]
+
+    def parse(self, host: str) -> str | None:
+        """The tenant's subdomain, or None under a shared host.
+
+        Raises ValueError on every other Host: unknown names, more labels than one, bad characters.
+        """
+        name = _PORT.sub("", host.lower())
+        bare = name.removeprefix("[").removesuffix("]") if name.startswith("[") else name
+        name = name.removesuffix(".")
+        if name in self.shared or name == self.base_domain or _is_address(bare):
+            return None
+        for domain in (self.base_domain, "localhost"):
+            label = name.removesuffix("." + domain)
+            if label != name and _LABEL.fullmatch(label):
+                return label
+        raise ValueError(f"The Host must be <tenant>.{self.base_domain}, or one of the shared hosts.")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def presented_keys(headers: Headers) -> tuple[str, ...]:
+    """Every distinct credential in the head, in order; whatever scheme or form it has."""
+    found = []
+    for value in headers.all("authorization"):
+        scheme, _, text = value.strip().partition(" ")
+        found.append(text.strip() if scheme.lower() == "bearer" else value)
+    for name in _KEY_HEADERS:
+        found += [value.strip() for value in headers.all(name)]
+    return tuple(dict.fromkeys(text for text in found if text))
+
+
+def one_key(presented: Sequence[str]) -> str | None:
+    """The key, when exactly one was presented and it has the right form; None otherwise."""
+    if len(presented) != 1:
+        return None
+    try:
+        return parse_key(presented[0])
+    except ValueError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """The request may be forwarded: by this route, as this key (None on a public rule)."""
+
+    gateway: Gateway
+    route: Route
+    key: ApiKey | None
+
+
+def admit(
+    gateway: Gateway | None, key_hash: str | None, has_key: bool, method: str, path: str, now: float
+) -> Admitted | Refusal:
+    """Decide a request to `path` (normalised) of the tenant that `gateway` is, None when unknown.
+
+    `key_hash` is None when no well-formed key was sent; `has_key` says whether any credential was.
+    The order fixes what a stranger can learn: without a valid key, only that the key is not valid.
+    """
+    if gateway is None:
+        return INVALID_KEY if has_key else MISSING_KEY
+    routes = gateway.router.match_path(path)
+    route = match_method(routes, method)
+    key = gateway.keys.get(key_hash) if key_hash else None
+    refusal = _check_key(key, has_key, now)
+    if route is not None and route.rule.public:
+        key, refusal = (None if refusal else key), None
+    if refusal:
+        return refusal
+    if gateway.snapshot.tenant.status != "active":
+        return refuse("tenant_disabled", "This tenant is disabled. Ask the operator of the gateway.")
+    return _check_route(gateway, routes, route, key, path)
+
+
+def _check_key(key: ApiKey | None, has_key: bool, now: float) -> Refusal | None:
+    if key is None:
+        return INVALID_KEY if has_key else MISSING_KEY
+    status = key.status(now)
+    if status != "active":
+        return refuse(f"api_key_{status}", f"The API key {key.prefix}… is {status}. Ask for a new one.")
+    if Scope.PROXY not in key.scopes:
+        return refuse("forbidden", f"The API key {key.prefix}… lacks the scope 'proxy' that calls need.")
+    return None
+
+
+def _check_route(
+    gateway: Gateway, routes: Sequence[Route], route: Route | None, key: ApiKey | None, path: str
+) -> Admitted | Refusal:
+    if has_encoded_slash(path) and (route is None or route.rule.encoded_slashes != "allow"):
+        return refuse("bad_request", "The path must not hold %2F (an encoded slash) here.")
+    if not routes:
+        return refuse("no_matching_rule", f"No rule of this tenant matches the path {path[:200]}.")
+    if route is None:
+        allow = allowed_methods(routes)
+        return refuse(
+            "method_not_allowed", f"This path takes {allow}, not the method sent.", {"Allow": allow}
+        )
+    if route.fault is not None:
+        return refuse("config_unavailable", "The configuration of this rule cannot be used. Ask its owner.")
+    return Admitted(gateway, route, key)

@@ -1,0 +1,55 @@
+"""Chains judged when they are saved: what cannot work is refused then, with the place and the reason."""
+
+from collections.abc import Sequence
+
+from shared.core.errors import Problem
+from shared.core.model import Rule, Tenant
+from shared.core.pipeline.chain import Catalogue, check_entry, check_together, effective_chain
+
+
+def check_rule(tenant: Tenant, rule: Rule, catalogue: Catalogue) -> list[Problem]:
+    """The problems of a rule's chain, alone and with its tenant's. Pointers go into the rule."""
+    placed = effective_chain(tenant, rule, None)
+    own = [item for item in placed if item.origin == "rule"]
+    problems = [problem for item in own for problem in check_entry(item, tenant, catalogue)]
+    if problems:
+        return problems
+    found = check_together(placed, catalogue, rule.streams)
+    return [
+        # The tenant's entry cannot be mended in the rule's document; say where the clash shows.
+        Problem(item.pointer if item.origin == "rule" else _place_in_rule(why), why)
+        for item, why in found
+    ]
+
+
+def _place_in_rule(why: str) -> str:
+    return "/streams" if '"streams"' in why else "/plugin_chain"
+
+
+def check_tenant(tenant: Tenant, rules: Sequence[Rule], catalogue: Catalogue) -> list[Problem]:
+    """The problems of a tenant's own chains, and with each of its rules. Pointers go into the tenant."""
+    own = effective_chain(tenant, None, None)
+    problems = [problem for item in own for problem in check_entry(item, tenant, catalogue)]
+    if not problems:
+        found = check_together(own, catalogue, "buffer")
+        problems = [Problem(item.pointer, why) for item, why in found]
+    if problems:
+        return problems
+    return [problem for rule in rules for problem in _with_rule(tenant, rule, catalogue)]
+
+
+def _with_rule(tenant: Tenant, rule: Rule, catalogue: Catalogue) -> list[Problem]:
+    """What a change of the tenant would break in a stored rule."""
+    placed = effective_chain(tenant, rule, None)
+    shut_out = [
+        Problem("/enabled_plugins", f"Rule {rule.id}: {problem.detail}")
+        for item in placed
+        if item.origin == "rule"
+        for problem in check_entry(item, tenant, catalogue)
+    ]
+    if shut_out:
+        return shut_out
+    return [
+        Problem(item.pointer if item.origin != "rule" else "/required_plugins", f"With rule {rule.id}: {why}")
+        for item, why in check_together(placed, catalogue, rule.streams)
+    ]

@@ -1,0 +1,122 @@
+"""The plan of a rule: which plugins run at which stage, in which order, and which at the same time."""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+from shared.core.model import Stage
+from shared.core.plugin import Entry, Plugin
+
+_FORCED = ("tier", "required")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One plugin at one stage. `call` takes the exchange and gives a verdict, or an awaitable of one.
+
+    `in_pool` says that the call may block and belongs in a thread. `timeout` is in seconds.
+    """
+
+    plugin: Plugin
+    call: Callable[..., Any]
+    is_async: bool
+    in_pool: bool
+    timeout: float
+    on_error: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Steps that run at the same time and see the same view. A sequential step is a group of one."""
+
+    steps: tuple[Step, ...]
+
+    @property
+    def reads_body(self) -> bool:
+        return any("body" in step.plugin.reads for step in self.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What runs for a rule. Empty stages are absent and cost nothing.
+
+    `head` are the leading groups of `pre_request` that look at the head alone: they run before the
+    body is read. `stages` holds the rest, in order. `buffers` says that the answer must be whole
+    before it is sent.
+    """
+
+    head: tuple[Group, ...] = ()
+    stages: Mapping[Stage, tuple[Group, ...]] = field(default_factory=dict)
+    buffers: bool = False
+
+
+def make_plan(entries: Sequence[Entry], *, buffer_streams: bool) -> Plan:
+    """Order `entries` (in chain order: tier, required, tenant, rule) into stages and groups.
+
+    Forced entries stand before all others on the way out, and after all others in `pre_response`.
+    All entries of a combined plugin become one step where the first of them stands.
+    """
+    stages = {}
+    for stage in Stage:
+        at_stage = [entry for entry in entries if entry.stage is stage]
+        if at_stage:
+            stages[stage] = _groups(stage, at_stage)
+    outgoing = stages.pop(Stage.PRE_REQUEST, ())
+    cut = next((i for i, group in enumerate(outgoing) if group.reads_body), len(outgoing))
+    if outgoing[cut:]:
+        stages[Stage.PRE_REQUEST] = outgoing[cut:]
+    judges_body = any(group.reads_body for group in stages.get(Stage.PRE_RESPONSE, ()))
+    return Plan(outgoing[:cut], stages, buffers=buffer_streams or judges_body)
+
+
+def _groups(stage: Stage, entries: Sequence[Entry]) -> tuple[Group, ...]:
+    forced = [entry for entry in entries if entry.origin in _FORCED]
+    others = [entry for entry in entries if entry.origin not in _FORCED]
+    parts = (others, forced) if stage is Stage.PRE_RESPONSE else (forced, others)
+    ordered = [group for part in parts for group in _in_order(part)]
+    return tuple(_steps(stage, ordered))
+
+
+def _in_order(entries: Sequence[Entry]) -> Iterable[tuple[Entry, ...]]:
+    """Groups by priority: in each the sequential entries one by one, then the parallel ones together."""
+    by_priority = sorted(entries, key=lambda entry: entry.priority)
+    for _, same in groupby(by_priority, key=lambda entry: entry.priority):
+        members = list(same)
+        yield from ((entry,) for entry in members if not entry.parallel)
+        if parallel := tuple(entry for entry in members if entry.parallel):
+            yield parallel
+
+
+def _steps(stage: Stage, ordered: Iterable[tuple[Entry, ...]]) -> Iterable[Group]:
+    ordered = list(ordered)
+    together: dict[type[Plugin], list[Entry]] = {}
+    for members in ordered:
+        for entry in members:
+            if entry.plugin.combined:
+                together.setdefault(type(entry.plugin), []).append(entry)
+    done: set[type[Plugin]] = set()
+    for members in ordered:
+        kind = type(members[0].plugin)
+        if not kind.combined:
+            yield Group(tuple(_step(stage, entry.plugin, [entry]) for entry in members))
+        elif kind not in done:
+            done.add(kind)
+            yield Group((_step(stage, kind.combine(together[kind]), together[kind]),))
+
+
+def _step(stage: Stage, plugin: Plugin, entries: Sequence[Entry]) -> Step:
+    """The strictest of the entries decides what happens on a fault, and how long the step may take."""
+    call = getattr(plugin, stage.value)
+    first = entries[0]
+    return Step(
+        plugin=plugin,
+        call=call,
+        is_async=inspect.iscoroutinefunction(call),
+        in_pool=plugin.blocking and not inspect.iscoroutinefunction(call),
+        timeout=min(entry.timeout for entry in entries),
+        on_error="closed" if any(entry.on_error == "closed" for entry in entries) else first.on_error,
+        origin=first.origin,
+    )

@@ -1,0 +1,225 @@
+"""Runs a plan for one exchange: the only place where plugins are called, and where their faults end.
+
+The event loop orchestrates; only a plugin's own call ever occupies a thread, so that a pool of one
+thread cannot deadlock. Whatever a plugin does (raise, hang, return junk, exit) becomes its entry's
+configured outcome.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import replace
+from functools import partial
+from typing import cast
+
+from shared.core.errors import Refusal, refuse
+from shared.core.messages import Exchange, Headers, Request, Response
+from shared.core.model import EMPTY, Stage
+from shared.core.pipeline.plan import Group, Plan, Step
+from shared.core.pipeline.verdicts import faulty
+from shared.core.plugin import CONTINUE, Continue, Patch, Plugin, Reject, Respond, Verdict
+
+logger = logging.getLogger(__name__)
+
+
+class Run:
+    """One exchange on its way through a plan.
+
+    `exchange` is the current view; a patch replaces it. `refusal` is set once somebody refused, and
+    `responded` once a plugin answered in the upstream's place. `faults` names the plugins that failed.
+    """
+
+    def __init__(self, plan: Plan, exchange: Exchange, pool: Executor) -> None:
+        self.plan = plan
+        self.exchange = exchange
+        self.refusal: Refusal | None = None
+        self.responded: Response | None = None
+        self.faults: list[str] = []
+        self._pool = pool
+        self._notes: dict[str, Mapping[str, object]] = {}
+        self._ran: list[Step] = []
+
+    async def head(self) -> None:
+        """The part of `pre_request` that needs no body."""
+        await self._groups(Stage.PRE_REQUEST, self.plan.head)
+
+    async def stage(self, stage: Stage) -> None:
+        """All groups of `stage` (of `pre_request`: those behind `head`).
+
+        Stops at the first refusal. After a refusal only `post_response` still runs.
+        """
+        await self._groups(stage, self.plan.stages.get(stage, ()))
+
+    async def _groups(self, stage: Stage, groups: Sequence[Group]) -> None:
+        for group in groups:
+            if stage is not Stage.POST_RESPONSE and self.refusal is not None:
+                return
+            if stage is Stage.PRE_REQUEST and self.responded is not None:
+                return
+            await self._group(stage, group)
+
+    async def _group(self, stage: Stage, group: Group) -> None:
+        self._ran += group.steps
+        if len(group.steps) == 1:
+            step = group.steps[0]
+            verdicts = [self._judge(step, stage, await self._call(step))]
+        else:
+            verdicts = await self._together(stage, group)
+        rejected = next(
+            ((s, v) for s, v in zip(group.steps, verdicts, strict=False) if isinstance(v, Reject)), None
+        )
+        if rejected:
+            self._reject(*rejected)
+            return
+        for step, verdict in zip(group.steps, verdicts, strict=True):
+            self._note(step, verdict)
+            if isinstance(verdict, Respond) and self.responded is None:
+                self.responded = verdict.response
+            elif isinstance(verdict, Patch):
+                self.exchange = patched(self.exchange, stage, verdict)
+
+    async def _together(self, stage: Stage, group: Group) -> list[Verdict]:
+        """The verdicts in chain order, up to and with the first Reject; what still runs is cancelled."""
+        # Those that wait begin first (threads, then tasks) and work while the others run in place.
+        order = sorted(group.steps, key=lambda step: (not step.in_pool, not step.is_async))
+        calls = {id(step): asyncio.ensure_future(self._call(step)) for step in order}
+        verdicts: list[Verdict] = []
+        try:
+            for step in group.steps:
+                verdicts.append(self._judge(step, stage, await calls[id(step)]))
+                if isinstance(verdicts[-1], Reject):
+                    break
+        finally:
+            for call in calls.values():
+                call.cancel()
+        return verdicts
+
+    async def _call(self, step: Step) -> object:
+        """What the plugin returned, or `_Raised`. The deadline counts from here."""
+        view = self._view(step.plugin)
+        if step.in_pool:
+            return await _in_time(step, lambda: self._threaded(step, view))
+        if step.is_async:
+            return await _in_time(step, lambda: step.call(view))
+        return _contained(step.call, view)
+
+    def _threaded(self, step: Step, view: Exchange) -> Awaitable[object]:
+        return asyncio.wrap_future(self._pool.submit(_contained, step.call, view))
+
+    def _judge(self, step: Step, stage: Stage, outcome: object) -> Verdict:
+        why = faulty(outcome, stage, step.plugin)
+        return self._fault(step, stage, why) if why else cast(Verdict, outcome)
+
+    def _fault(self, step: Step, stage: Stage, why: str) -> Verdict:
+        name = step.plugin.name
+        self.faults.append(name)
+        logger.error("The plugin %s failed at %s (%s): %s", name, stage, step.on_error, why)
+        return CONTINUE if step.on_error == "open" else _failed(name)
+
+    def _reject(self, step: Step, verdict: Reject) -> None:
+        self._note(step, verdict)
+        self.refusal = Refusal(
+            verdict.status,
+            verdict.code,
+            verdict.message,
+            f"plugin:{step.plugin.name}",
+            verdict.headers,
+            verdict.details,
+        )
+
+    def _view(self, plugin: Plugin) -> Exchange:
+        notes = self._notes.get(plugin.name)
+        return replace(self.exchange, notes=notes) if notes else self.exchange
+
+    def _note(self, step: Step, verdict: Continue | Reject | Respond | Patch) -> None:
+        if verdict.notes:
+            name = step.plugin.name
+            self._notes[name] = {**self._notes.get(name, EMPTY), **verdict.notes}
+
+    def answer_headers(self) -> dict[str, str]:
+        """What the plugins that ran add to the head of the answer.
+
+        Sets `refusal` when one of them fails and is not `open`.
+        """
+        headers: dict[str, str] = {}
+        for step in self._ran:
+            if type(step.plugin).answer_headers is Plugin.answer_headers:
+                continue
+            added = _contained(step.plugin.answer_headers, self._view(step.plugin))
+            why = faulty(Patch(set_headers=added) if isinstance(added, Mapping) else added, None, step.plugin)
+            if why:
+                fault = self._fault(step, Stage.POST_REQUEST, f"answer_headers: {why}")
+                if isinstance(fault, Reject):
+                    self._reject(step, fault)
+            else:
+                headers.update(cast(Mapping[str, str], added))
+        return headers
+
+    async def settle(self) -> None:
+        """After the last byte: `post_response`, then each plugin's own `settle`. Never raises."""
+        await self.stage(Stage.POST_RESPONSE)
+        for step in self._ran:
+            if type(step.plugin).settle is not Plugin.settle:
+                result = await _in_time(step, partial(step.plugin.settle, self._view(step.plugin)))
+                if isinstance(result, _Raised):
+                    self._fault(step, Stage.POST_RESPONSE, f"settle: {result.why}")
+
+
+class _Raised:
+    """What stands for a verdict when a plugin raised or took too long. `faulty` reports `why`."""
+
+    __slots__ = ("why",)
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+
+
+def _failed(name: str) -> Reject:
+    refusal = refuse(
+        "plugin_failure", f"The plugin {name} could not judge this request, so it was not let through."
+    )
+    return Reject(refusal.status, refusal.code, refusal.message, refusal.headers)
+
+
+def _contained(call: Callable[[Exchange], object], view: Exchange) -> object:
+    """Call a plugin. Everything that it can raise, up to SystemExit, ends here."""
+    try:
+        return call(view)
+    except BaseException as error:  # noqa: BLE001 -- the boundary at which a plugin's faults end
+        return _Raised(f"{type(error).__name__}: {error}")
+
+
+async def _in_time(step: Step, start: Callable[[], Awaitable[object]]) -> object:
+    """Await a plugin's call for at most its `timeout`."""
+    try:
+        async with asyncio.timeout(step.timeout):
+            return await start()
+    except TimeoutError:
+        return _Raised(f"no verdict within {step.timeout:g} s")
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        return _Raised(f"CancelledError: {error}")
+    except BaseException as error:  # noqa: BLE001 -- as in _contained
+        return _Raised(f"{type(error).__name__}: {error}")
+
+
+def patched(exchange: Exchange, stage: Stage, patch: Patch) -> Exchange:
+    """The exchange after a patch: of the request before forwarding, of the answer after it."""
+    if stage is Stage.PRE_REQUEST:
+        return replace(exchange, request=_patched_request(exchange.request, patch))
+    answer = exchange.response or Response(200)
+    answer = Response(
+        answer.status if patch.status is None else patch.status,
+        answer.headers.patched(patch.set_headers, patch.remove_headers),
+        answer.body if patch.body is None else patch.body,
+    )
+    return replace(exchange, response=answer)
+
+
+def _patched_request(request: Request, patch: Patch) -> Request:
+    headers: Headers = request.headers.patched(patch.set_headers, patch.remove_headers)
+    body = request.body if patch.body is None else patch.body
+    return replace(request, headers=headers, body=body)
