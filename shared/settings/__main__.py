@@ -1,0 +1,30 @@
+"""``python -m shared.settings``: prints config.yaml with all defaults.
+
+``python -m shared.settings server.admin_port data_dir`` prints the values in force, one a line, for scripts.
+"""
+
+import functools
+import sys
+
+from shared.settings import SettingsError, load_settings
+from shared.settings.document import document
+
+
+def main(names: list[str]) -> None:
+    """Print the settings named, or the documented file."""
+    if not names:
+        sys.stdout.write(document())
+        return
+    try:
+        settings = load_settings()
+        for name in names:
+            value = functools.reduce(getattr, name.split("."), settings)
+            sys.stdout.write(f"{'' if value is None else value}\n")
+    except AttributeError:
+        sys.exit(f"There is no setting {name}.")
+    except SettingsError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

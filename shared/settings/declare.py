@@ -1,0 +1,86 @@
+"""How a setting is declared: once, with its reader, its default and its help."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+from marshmallow import Schema, ValidationError, fields, post_load, pre_load
+
+from shared.settings.values import Reader, suggest
+
+
+class _Value(fields.Field[Any]):
+    """One setting: a reader of `shared.settings.values` as a marshmallow field."""
+
+    def __init__(self, read: Reader, default: Any, help_text: str) -> None:
+        value = None if default is None else read(default)
+        super().__init__(
+            load_default=value,
+            allow_none=default is None,
+            metadata={"description": help_text, "default": default},
+        )
+        self.error_messages = {**self.error_messages, "null": "must have a value; remove the key instead"}
+        self.read = read
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        # An empty text is what `${NAME:-}` and an empty variable give: it means "not set".
+        if value == "" and self.allow_none:
+            return None
+        try:
+            return self.read(value)
+        except ValueError as error:
+            raise ValidationError(str(error)) from None
+
+
+class Section(Schema):
+    """A map of settings that becomes an instance of a dataclass."""
+
+    kind: ClassVar[type]
+    error_messages = {"type": "must be a map of settings"}  # noqa: RUF012 (marshmallow declares it so)
+
+    @pre_load
+    def refuse_unknown(self, data: Any, **_: Any) -> Any:
+        """Name each unknown key, and what was probably meant."""
+        if isinstance(data, Mapping):
+            check_names(data, self.fields)
+        return data
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: Any) -> Any:
+        """The dataclass with what was read."""
+        return self.kind(**data)
+
+
+def check_names(data: Mapping[str, Any], allowed: Iterable[str]) -> None:
+    """Raise marshmallow's ValidationError for every key that is not allowed."""
+    names = sorted(allowed)
+    problems = {
+        name: [f"unknown key{suggest(name, names) or '; allowed: ' + ', '.join(names)}"]
+        for name in data
+        if name not in names
+    }
+    if problems:
+        raise ValidationError(problems)
+
+
+def setting(read: Reader, default: Any, help_text: str, *, secret: bool = False) -> Any:
+    """Declare a setting. `default` is written as in config.yaml; None means "not set".
+
+    A `secret` one is left out of the dataclass's repr.
+    """
+    field = _Value(read, default, help_text)
+    return dataclasses.field(
+        default_factory=lambda: field.load_default, repr=not secret, metadata={"field": field}
+    )
+
+
+def section(kind: type, help_text: str) -> Any:
+    """Declare a map of settings, whose names and readers are those of the dataclass `kind`."""
+    nested = fields.Nested(schema_of(kind), metadata={"description": help_text, "section": kind})
+    return dataclasses.field(default_factory=kind, metadata={"field": nested})
+
+
+def schema_of(kind: type) -> type[Section]:
+    """The marshmallow schema that reads the settings declared in `kind`."""
+    declared = {field.name: field.metadata["field"] for field in dataclasses.fields(kind)}
+    return type(f"{kind.__name__}Schema", (Section,), {"kind": kind, **declared})

@@ -1,0 +1,81 @@
+"""Tiers: the profiles that ship, and how config.yaml changes them or adds to them."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from marshmallow import ValidationError
+
+from shared.core.durations import parse_duration
+from shared.core.model import Tier
+from shared.settings.declare import check_names
+from shared.settings.values import whole
+
+#: As config.yaml shows them. A value of None, or left out in a new tier, is no ceiling.
+SHIPPED: Mapping[str, Mapping[str, Any]] = {
+    "basic": {
+        "limits": {"global": {"limit": 600, "window": "1m"}},
+        "concurrent": 20,
+        "max_rules": 100,
+        "max_keys": 50,
+    },
+    "pro": {"limits": {}, "concurrent": 1000, "max_rules": 1000, "max_keys": 500},
+    "enterprise": {"limits": {}, "concurrent": None, "max_rules": None, "max_keys": None},
+}
+_CEILINGS = ("concurrent", "max_rules", "max_keys")
+_DIMENSIONS = ("global", "per_ip", "per_key")
+
+
+def tiers(value: Any) -> Mapping[str, Tier]:
+    """All tiers by name. A shipped one keeps what is not named; one that is not named stays as it is."""
+    written = _map(value)
+    found = {}
+    for name in {**SHIPPED, **written}:
+        changed = _map(written.get(name) or {}, name)
+        found[name] = _within(name, _tier, str(name), {**SHIPPED.get(name, {}), **changed})
+    return MappingProxyType(found)
+
+
+def _tier(name: str, written: Mapping[str, Any]) -> Tier:
+    check_names(written, ("limits", *_CEILINGS))
+    limits = _within("limits", _limits, written.get("limits") or {})
+    ceilings = {key: _within(key, _ceiling, written.get(key)) for key in _CEILINGS}
+    return Tier(name=name, limits=limits, **ceilings)
+
+
+def _ceiling(value: Any) -> int | None:
+    return None if value is None else int(whole(0)(value))
+
+
+def _limits(value: Any) -> Mapping[str, Any]:
+    """The form of a rate_limiter's ``limits``, as far as limits are available yet."""
+    check_names(_map(value), _DIMENSIONS)
+    for name, quotas in value.items():
+        for quota in quotas if isinstance(quotas, list) else [quotas]:
+            _within(name, _check_quota, quota)
+    return dict(value)
+
+
+def _check_quota(value: Any) -> None:
+    check_names(_map(value), ("limit", "window"))
+    if set(value) != {"limit", "window"}:
+        raise ValueError("must have a limit and a window, such as {limit: 600, window: 1m}")
+    _within("limit", whole(0), value["limit"])
+    _within("window", parse_duration, value["window"])
+
+
+def _map(value: Any, *place: str) -> Mapping[str, Any]:
+    if isinstance(value, Mapping):
+        return value
+    problem: Any = ["must be a map"]
+    raise ValidationError({place[0]: problem} if place else problem)
+
+
+def _within(name: str, read: Any, *values: Any) -> Any:
+    """What `read` returns; what it refuses is reported under `name`."""
+    try:
+        return read(*values)
+    except ValidationError as error:
+        raise ValidationError({name: error.messages}) from None
+    except ValueError as error:
+        raise ValidationError({name: [str(error)]}) from None
