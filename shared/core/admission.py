@@ -31,10 +31,14 @@ MISSING_KEY = refuse(
 
 @dataclass(frozen=True, slots=True)
 class HostRules:
-    """How Host headers name tenants. `shared` are hosts under which the key says which tenant."""
+    """How Host headers name tenants.
+
+    Under a host of `shared`, and under an IP literal when `any_address`, the key says which tenant.
+    """
 
     base_domain: str
     shared: Sequence[str]
+    any_address: bool
 
     def parse(self, host: str) -> str | None:
         """The tenant's subdomain, or None under a shared host.
@@ -44,7 +48,7 @@ class HostRules:
         name = _PORT.sub("", host.lower())
         bare = name.removeprefix("[").removesuffix("]") if name.startswith("[") else name
         name = name.removesuffix(".")
-        if name in self.shared or name == self.base_domain or _is_address(bare):
+        if name in self.shared or (self.any_address and _is_address(bare)):
             return None
         for domain in (self.base_domain, "localhost"):
             label = name.removesuffix("." + domain)

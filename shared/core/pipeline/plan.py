@@ -35,15 +35,15 @@ class Group:
     steps: tuple[Step, ...]
 
     @property
-    def reads_body(self) -> bool:
-        return any("body" in step.plugin.reads for step in self.steps)
+    def uses_body(self) -> bool:
+        return any("body" in step.plugin.reads | step.plugin.changes for step in self.steps)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What runs for a rule. Empty stages are absent and cost nothing.
 
-    `head` are the leading groups of `pre_request` that look at the head alone: they run before the
+    `head` are the leading groups of `pre_request` that need the head alone: they run before the
     body is read. `stages` holds the rest, in order. `buffers` says that the answer must be whole
     before it is sent.
     """
@@ -65,11 +65,11 @@ def make_plan(entries: Sequence[Entry], *, buffer_streams: bool) -> Plan:
         if at_stage:
             stages[stage] = _groups(stage, at_stage)
     outgoing = stages.pop(Stage.PRE_REQUEST, ())
-    cut = next((i for i, group in enumerate(outgoing) if group.reads_body), len(outgoing))
+    cut = next((i for i, group in enumerate(outgoing) if group.uses_body), len(outgoing))
     if outgoing[cut:]:
         stages[Stage.PRE_REQUEST] = outgoing[cut:]
-    judges_body = any(group.reads_body for group in stages.get(Stage.PRE_RESPONSE, ()))
-    return Plan(outgoing[:cut], stages, buffers=buffer_streams or judges_body)
+    needs_body = any(group.uses_body for group in stages.get(Stage.PRE_RESPONSE, ()))
+    return Plan(outgoing[:cut], stages, buffers=buffer_streams or needs_body)
 
 
 def _groups(stage: Stage, entries: Sequence[Entry]) -> tuple[Group, ...]:

@@ -27,7 +27,8 @@ class Run:
     """One exchange on its way through a plan.
 
     `exchange` is the current view; a patch replaces it. `refusal` is set once somebody refused, and
-    `responded` once a plugin answered in the upstream's place. `faults` names the plugins that failed.
+    `responded` (with `responder`, the plugin's name) once a plugin answered in the upstream's place.
+    `faults` names the plugins that failed.
     """
 
     def __init__(self, plan: Plan, exchange: Exchange, pool: Executor) -> None:
@@ -35,6 +36,7 @@ class Run:
         self.exchange = exchange
         self.refusal: Refusal | None = None
         self.responded: Response | None = None
+        self.responder = ""
         self.faults: list[str] = []
         self._pool = pool
         self._notes: dict[str, Mapping[str, object]] = {}
@@ -75,7 +77,7 @@ class Run:
         for step, verdict in zip(group.steps, verdicts, strict=True):
             self._note(step, verdict)
             if isinstance(verdict, Respond) and self.responded is None:
-                self.responded = verdict.response
+                self.responded, self.responder = verdict.response, step.plugin.name
             elif isinstance(verdict, Patch):
                 self.exchange = patched(self.exchange, stage, verdict)
 

@@ -1,0 +1,49 @@
+"""One JSON line a request, after its last byte."""
+
+import logging
+
+import orjson
+from mitmproxy import http
+
+from mitm_addons.core_errors import code_of
+from mitm_addons.flows import FlowState, state_of
+from shared.core.ports import Clock
+from shared.core.redaction import redact
+
+logger = logging.getLogger("gateway.access")
+
+_FIELD_LIMIT = 1024  # characters; what a client wrote must not fill the disk (security.md)
+
+
+class AccessLog:
+    """Writes who called what, what came of it, and how long it took. Never a body, never a key."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def post_response(self, flow: http.HTTPFlow) -> None:
+        state = state_of(flow)
+        if state and state.request_id != "probe":
+            logger.info(orjson.dumps(self._line(flow, state)).decode())
+
+    def _line(self, flow: http.HTTPFlow, state: FlowState) -> dict[str, object]:
+        admitted, response, broken = state.admitted, flow.response, flow.error
+        failed = broken is not None
+        path = flow.request.data.path.partition(b"?")[0].decode("latin-1")
+        return {
+            "time": self._clock.now(),
+            "request_id": state.request_id,
+            "tenant": admitted.gateway.snapshot.tenant.id if admitted else None,
+            "rule": admitted.route.rule.id if admitted else None,
+            "key": admitted.key.id if admitted and admitted.key else None,
+            "client": state.client,
+            "method": flow.request.method[:32],
+            "path": redact(state.path or path)[:_FIELD_LIMIT],
+            "status": response.status_code if response else None,
+            "source": "gateway" if failed and response is None else state.source,
+            "code": code_of(broken.msg)[0] if broken and not state.code else state.code,
+            "faults": state.run.faults if state.run else [],
+            "milliseconds": round((self._clock.monotonic() - state.started) * 1000, 3),
+            "bytes_in": state.received,
+            "bytes_out": state.sent or len(response.raw_content or b"") if response else 0,
+        }

@@ -1,0 +1,106 @@
+"""Admission: in `requestheaders` the tenant, the key and the rule are found, or the answer is no."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from mitmproxy import http
+
+from mitm_addons.flows import FlowState, begin, head_of, refuse_flow
+from mitm_addons.head_rules import check_head
+from shared.core.admission import Admitted, HostRules, admit, one_key, presented_keys
+from shared.core.client_address import client_address
+from shared.core.errors import Refusal, StoreDown, refuse
+from shared.core.forwarding import passed_here
+from shared.core.gateway import Gateway
+from shared.core.messages import Headers
+from shared.core.ports import Clock, Hasher
+from shared.core.request_id import request_id
+from shared.core.routing import normalise_path
+from shared.settings import Settings
+
+
+class Gateways(Protocol):
+    """Where compiled tenants come from: known ones at once, others from the store."""
+
+    async def find(self, subdomain: str | None, key_hash: str | None) -> Gateway | None:
+        """Raises StoreDown when the tenant is not known and the store does not answer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Decides every request before its body is read. What it refuses goes no further."""
+
+    gateways: Gateways
+    hosts: HostRules
+    hasher: Hasher
+    clock: Clock
+    settings: Settings
+    instance: str
+    random_bytes: Callable[[int], bytes]
+
+    async def requestheaders(self, flow: http.HTTPFlow) -> None:
+        headers = head_of(flow.request)
+        state = begin(flow, self._state(flow, headers))
+        verdict = self._check_wire(flow) or await self._decide(flow, headers, state)
+        if isinstance(verdict, Refusal):
+            refuse_flow(flow, verdict)
+        else:
+            state.admitted = verdict
+
+    def _state(self, flow: http.HTTPFlow, headers: Headers) -> FlowState:
+        peer = flow.client_conn.peername[0]
+        version = flow.request.data.http_version
+        connection = ",".join(headers.all("connection")).lower()
+        old = version == b"HTTP/1.0"
+        return FlowState(
+            request_id=request_id(headers.get("x-request-id"), self.random_bytes),
+            started=self.clock.monotonic(),
+            client=client_address(peer, headers, self.settings.trusted_proxies),
+            closes="close" in connection or (old and "keep-alive" not in connection),
+            old_client=old,
+        )
+
+    def _check_wire(self, flow: http.HTTPFlow) -> Refusal | None:
+        data = flow.request.data
+        limits = self.settings.limits
+        refusal = check_head(
+            data.method,
+            data.path,
+            data.http_version,
+            data.headers.fields,
+            head_limit=limits.head,
+            field_limit=limits.fields,
+        )
+        if refusal:
+            return refusal
+        if data.authority:
+            # Absolute form (RFC 9112, 3.2.2): only when it says what Host says, and forwarded without it.
+            if data.authority.lower() != flow.request.headers["host"].encode("latin-1").lower():
+                return refuse("invalid_host", "The request target and the Host header name different hosts.")
+            data.authority = b""
+        length = int(flow.request.headers.get("content-length", "0"))
+        if length > limits.request_body:
+            return refuse("body_too_large", f"The body is longer than {limits.request_body} bytes.")
+        return None
+
+    async def _decide(self, flow: http.HTTPFlow, headers: Headers, state: FlowState) -> Refusal | Admitted:
+        try:
+            subdomain = self.hosts.parse(headers["host"])
+        except ValueError as error:
+            return refuse("invalid_host", str(error))
+        try:
+            state.path = normalise_path(flow.request.data.path.partition(b"?")[0].decode("latin-1"))
+        except ValueError as error:
+            return refuse("bad_request", str(error))
+        if passed_here(headers, self.instance):
+            return refuse("loop_detected", "This request has already been through this gateway.")
+        presented = presented_keys(headers)
+        key = one_key(presented)
+        key_hash = self.hasher(key) if key else None
+        try:
+            gateway = await self.gateways.find(subdomain, key_hash)
+        except StoreDown:
+            return refuse("config_unavailable", "The configuration cannot be read now. Try again soon.")
+        return admit(gateway, key_hash, bool(presented), flow.request.method, state.path, self.clock.now())

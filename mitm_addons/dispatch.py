@@ -1,0 +1,78 @@
+"""One dispatcher around every hook, which fails closed.
+
+mitmproxy logs an addon's exception and forwards the request all the same. So our addons are not
+registered with it; this one is, and calls them. What is raised below here ends here.
+"""
+
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+from mitmproxy import http
+from mitmproxy.proxy.server_hooks import ServerConnectionHookData
+
+from mitm_addons.flows import refuse_flow, state_of
+from shared.core.errors import refuse
+
+logger = logging.getLogger(__name__)
+
+_BEFORE_ANSWER = ("requestheaders", "request")
+_FLOW_HOOKS = (*_BEFORE_ANSWER, "responseheaders", "response", "error", "post_response")
+_CONNECTION_HOOKS = ("client_connected", "client_disconnected", "server_connect", "tls_start_server")
+
+Hook = Callable[..., Awaitable[None]]
+
+
+class Dispatcher:
+    """Calls the addons of a hook one after the other, in the order of the list.
+
+    A fault before anything was sent becomes a 503; a fault after that ends the connection, so that a
+    cut answer never looks complete. Hooks that no addon has are not registered and cost nothing.
+    """
+
+    def __init__(self, addons: Sequence[object]) -> None:
+        for hook in (*_FLOW_HOOKS, *_CONNECTION_HOOKS):
+            methods = [getattr(addon, hook) for addon in addons if hasattr(addon, hook)]
+            if methods:
+                setattr(self, hook, _guarded(hook, methods))
+
+
+def _guarded(hook: str, methods: Sequence[Callable[..., object]]) -> Hook:
+    async def call(subject: object) -> None:
+        try:
+            for method in methods:
+                result = method(subject)
+                if inspect.isawaitable(result):
+                    await result
+        except Exception:  # the one place where addon errors end; see the module's text
+            logger.exception("The hook %s failed; the exchange is not let through.", hook)
+            _fail(hook, subject)
+
+    return call
+
+
+def _fail(hook: str, subject: object) -> None:
+    if isinstance(subject, http.HTTPFlow):
+        _fail_flow(hook, subject)
+    elif isinstance(subject, ServerConnectionHookData):
+        subject.server.error = "the check of the upstream's address failed"
+
+
+def _fail_flow(hook: str, flow: http.HTTPFlow) -> None:
+    refusal = refuse(
+        "plugin_failure", "The gateway could not handle this request, so it was not let through."
+    )
+    state = state_of(flow)
+    if hook in _BEFORE_ANSWER:
+        refuse_flow(flow, refusal)
+    elif hook == "responseheaders" and flow.response is not None:
+        flow.response.stream = False
+        if state:
+            state.pending = refusal
+        else:
+            flow.kill()
+    elif hook == "response":
+        if flow.response is not None and not flow.response.stream:
+            refuse_flow(flow, refusal)
+        else:
+            flow.kill()

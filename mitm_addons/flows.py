@@ -1,0 +1,139 @@
+"""The only translator between mitmproxy's flows and the gateway's values."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import orjson
+from mitmproxy import http
+
+from shared.core.admission import Admitted
+from shared.core.errors import Refusal
+from shared.core.messages import Headers, Request, Response
+from shared.core.pipeline import Run
+
+_ATTRIBUTE = "gateway_state"
+
+
+@dataclass(slots=True)
+class FlowState:
+    """What the gateway knows of a flow. It lives on the flow as a plain attribute: not copied, not dumped.
+
+    `path` is the normalised path. `source` says who made the answer (``upstream`` until somebody else
+    did), `code` the error code that went out. `pending` is a refusal that waits for the `response` hook.
+    `buffered` says that the answer is collected before it is sent, `closes` that the client wants the
+    connection closed after this exchange, `old_client` that it speaks HTTP/1.0. `received` and `sent`
+    count the bytes of the bodies.
+    """
+
+    request_id: str
+    started: float
+    client: str
+    path: str = ""
+    source: str = "upstream"
+    code: str | None = None
+    admitted: Admitted | None = None
+    run: Run | None = None
+    pending: Refusal | None = None
+    closes: bool = False
+    old_client: bool = False
+    buffered: bool = False
+    received: int = 0
+    sent: int = 0
+
+
+def begin(flow: http.HTTPFlow, state: FlowState) -> FlowState:
+    setattr(flow, _ATTRIBUTE, state)
+    return state
+
+
+def state_of(flow: http.HTTPFlow) -> FlowState | None:
+    """The flow's state; None for a flow that never came through `requestheaders`."""
+    return getattr(flow, _ATTRIBUTE, None)
+
+
+def head_of(message: http.Message) -> Headers:
+    """Header fields as text. Latin-1 keeps every byte (RFC 9110, 5.5: obs-text)."""
+    return Headers(
+        (name.decode("latin-1"), value.decode("latin-1")) for name, value in message.headers.fields
+    )
+
+
+def set_head(message: http.Message, items: Iterable[tuple[str, str]]) -> None:
+    message.headers = http.Headers((_bytes(name), _bytes(value)) for name, value in items)
+
+
+def _bytes(text: str) -> bytes:
+    # What a plugin set may go beyond Latin-1; what came from the wire never does.
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        return text.encode()
+
+
+def request_of(flow: http.HTTPFlow, path: str, headers: Headers) -> Request:
+    """The request as plugins see it; the body is None until it has been read."""
+    raw = flow.request.data.path.decode("latin-1")
+    return Request(
+        flow.request.method, path, headers, query=raw.partition("?")[2], body=flow.request.raw_content
+    )
+
+
+def response_of(flow: http.HTTPFlow) -> Response:
+    response = flow.response
+    if response is None:
+        raise ValueError("The flow has no response yet.")
+    return Response(response.status_code, head_of(response), response.raw_content)
+
+
+def put_response(flow: http.HTTPFlow, response: Response) -> None:
+    """Make `response` the flow's answer, framed by its body's length."""
+    made = http.Response.make(response.status, b"")
+    kept = [(n, v) for n, v in response.headers if n.lower() not in ("content-length", "transfer-encoding")]
+    body = response.body or b""
+    set_head(made, [*kept, ("Content-Length", str(len(body)))])
+    made.raw_content = body
+    flow.response = made
+
+
+def error_body(refusal: Refusal, request_id: str, *, anthropic: bool) -> bytes:
+    """The error as SDKs show it: OpenAI's shape, or Anthropic's."""
+    if anthropic:
+        kind = _ANTHROPIC_TYPES.get(
+            refusal.status, "api_error" if refusal.status >= 500 else "invalid_request_error"
+        )
+        error: dict[str, object] = {"type": kind, "message": refusal.message, "code": refusal.code}
+        shape: dict[str, object] = {"type": "error", "error": error}
+    else:
+        kind = _OPENAI_TYPES.get(
+            refusal.status, "api_error" if refusal.status >= 500 else "invalid_request_error"
+        )
+        shape = {"error": {"message": refusal.message, "type": kind, "param": None, "code": refusal.code}}
+    return orjson.dumps({**shape, **refusal.details, "request_id": request_id})
+
+
+_OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 429: "requests"}
+# https://docs.anthropic.com/en/api/errors
+_ANTHROPIC_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    504: "timeout_error",
+}
+
+
+def refuse_flow(flow: http.HTTPFlow, refusal: Refusal) -> None:
+    """Answer the flow with `refusal`, in the shape that the client's SDK reads."""
+    state = state_of(flow)
+    request_id = state.request_id if state else "unknown"
+    if state:
+        state.source, state.code, state.pending = refusal.source, refusal.code, None
+    body = error_body(refusal, request_id, anthropic=_speaks_anthropic(flow))
+    head = [("Content-Type", "application/json"), *refusal.headers.items()]
+    put_response(flow, Response(refusal.status, Headers(head), body))
+
+
+def _speaks_anthropic(flow: http.HTTPFlow) -> bool:
+    path = flow.request.data.path.partition(b"?")[0]
+    return path.endswith(b"/v1/messages") or "anthropic-version" in flow.request.headers

@@ -1,0 +1,35 @@
+"""``/__/health`` and ``/__/ready`` on any Host: what a load balancer asks. Nothing else has no tenant."""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+import orjson
+from mitmproxy import http
+
+from mitm_addons.flows import FlowState, begin, put_response
+from shared.core.messages import Headers, Response
+from shared.core.ports import Clock
+
+#: Asks each part whether it works: its name, and what is wrong or None.
+Probe = Callable[[], Awaitable[Mapping[str, str | None]]]
+
+
+class Health:
+    """Answers the two probes before anything else looks at the request."""
+
+    def __init__(self, probe: Probe, clock: Clock) -> None:
+        self._probe = probe
+        self._clock = clock
+
+    async def requestheaders(self, flow: http.HTTPFlow) -> None:
+        path = flow.request.data.path
+        if flow.request.method not in ("GET", "HEAD") or path not in (b"/__/health", b"/__/ready"):
+            return
+        parts = {} if path == b"/__/health" else await self._probe()
+        well = all(wrong is None for wrong in parts.values())
+        body: dict[str, object] = {"status": "ok" if well else "unavailable"}
+        if parts:
+            body["parts"] = {name: wrong or "ok" for name, wrong in parts.items()}
+        state = FlowState(request_id="probe", started=self._clock.monotonic(), client="", source="gateway")
+        begin(flow, state)
+        head = Headers([("Content-Type", "application/json"), ("Cache-Control", "no-store")])
+        put_response(flow, Response(200 if well else 503, head, orjson.dumps(body)))

@@ -1,0 +1,45 @@
+"""mitmproxy's own core as our engine: its options, and a master with nothing but what is needed."""
+
+from pathlib import Path
+
+from mitmproxy.addons import next_layer, proxyserver
+from mitmproxy.master import Master
+from mitmproxy.options import Options
+
+from shared.settings import Settings
+
+#: Where a request goes that nobody routed: a name that never resolves (RFC 6761).
+NOWHERE = "http://gateway.invalid:80"
+
+
+def options(settings: Settings, confdir: Path) -> tuple[Options, dict[str, object]]:
+    """The options that exist before the addons are loaded, and those that the addons bring."""
+    limit = max(settings.limits.request_body, settings.limits.response_body)
+    first = Options(
+        mode=[f"reverse:{NOWHERE}"],
+        listen_host=settings.server.proxy_host,
+        listen_port=settings.server.proxy_port,
+        confdir=str(confdir),
+        http2=False,
+        http3=False,
+        rawtcp=False,
+        websocket=False,
+    )
+    later: dict[str, object] = {
+        "keep_host_header": True,
+        "connection_strategy": "lazy",
+        "validate_inbound_headers": True,
+        "store_streamed_bodies": False,
+        # Counts both directions; the request's own limit is checked in `mitm_addons.stages`.
+        "body_size_limit": str(limit),
+    }
+    return first, later
+
+
+def make_master(settings: Settings, confdir: Path, gateway: object) -> Master:
+    """A master with the proxy core and our dispatcher. Needs a running event loop."""
+    first, later = options(settings, confdir)
+    master = Master(first)
+    master.addons.add(proxyserver.Proxyserver(), next_layer.NextLayer(), gateway)
+    first.update(**later)
+    return master

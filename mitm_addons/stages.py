@@ -1,0 +1,190 @@
+"""The plugin stages on their hooks, and the forwarding between them.
+
+requestheaders -> pre_request (what needs only the head)
+request        -> pre_request (the rest), then forward
+responseheaders -> post_request; pre_response too when the answer is passed on as it comes
+response       -> pre_response on the whole body
+post_response  -> post_response, settle
+"""
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+
+from mitmproxy import http
+
+from mitm_addons.flows import (
+    FlowState,
+    head_of,
+    put_response,
+    refuse_flow,
+    request_of,
+    response_of,
+    set_head,
+    state_of,
+)
+from shared.core.admission import Admitted
+from shared.core.errors import refuse
+from shared.core.forwarding import client_head, plugin_view, upstream_head
+from shared.core.messages import Exchange, Response
+from shared.core.model import Stage
+from shared.core.pipeline import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """Runs the plan of the matched rule. Answers that the gateway makes itself pass by untouched."""
+
+    pool: Executor
+    instance: str
+    request_body: int
+
+    async def requestheaders(self, flow: http.HTTPFlow) -> None:
+        state = state_of(flow)
+        if state is None or state.admitted is None or flow.response:
+            return
+        admitted = state.admitted
+        view = request_of(flow, state.path, plugin_view(head_of(flow.request)))
+        exchange = Exchange(
+            state.request_id,
+            admitted.gateway.snapshot.tenant,
+            admitted.route.rule,
+            replace(view, body=None),
+            state.client,
+            admitted.key,
+        )
+        state.run = Run(admitted.route.plan, exchange, self.pool)
+        await state.run.head()
+        _answer_early(flow, state, state.run)
+
+    async def request(self, flow: http.HTTPFlow) -> None:
+        state = state_of(flow)
+        if state is None or state.run is None or state.admitted is None or flow.response:
+            return
+        body = flow.request.raw_content or b""
+        state.received = len(body)
+        if len(body) > self.request_body:
+            # Chunked bodies do not say their length beforehand.
+            refuse_flow(flow, refuse("body_too_large", f"The body is longer than {self.request_body} bytes."))
+            return
+        run = state.run
+        run.exchange = replace(run.exchange, request=replace(run.exchange.request, body=body))
+        await run.stage(Stage.PRE_REQUEST)
+        _answer_early(flow, state, run)
+        if not flow.response:
+            self._forward(flow, state, state.admitted, run)
+
+    def _forward(self, flow: http.HTTPFlow, state: FlowState, admitted: Admitted, run: Run) -> None:
+        """Point the flow at the upstream. Until here it leads nowhere."""
+        request, route = run.exchange.request, admitted.route
+        head = upstream_head(request.headers, route.headers, self._identity(state, admitted), self.instance)
+        body = request.body or b""
+        host = flow.request.headers["host"] if route.rule.preserve_host else route.upstream.authority
+        if body or flow.request.method in ("POST", "PUT", "PATCH"):
+            head.append(("Content-Length", str(len(body))))
+        set_head(flow.request, [("Host", host), *head])
+        flow.request.raw_content = body
+        data = flow.request.data
+        data.http_version = b"HTTP/1.1"
+        data.host, data.port, data.scheme = (
+            route.upstream.host,
+            route.upstream.port,
+            route.upstream.scheme.encode(),
+        )
+        path = route.upstream.url_path(route.rule, request.path)
+        query = data.path.partition(b"?")[2]
+        data.path = path.encode("ascii") + (b"?" + query if b"?" in data.path else b"")
+
+    def _identity(self, state: FlowState, admitted: Admitted) -> dict[str, str]:
+        identity = {
+            "X-Request-ID": state.request_id,
+            "X-Forwarded-For": state.client,
+            "X-Tenant-Id": admitted.gateway.snapshot.tenant.id,
+        }
+        if admitted.key:
+            identity["X-Consumer-Id"] = admitted.key.id
+        return identity
+
+    async def responseheaders(self, flow: http.HTTPFlow) -> None:
+        state, response = state_of(flow), flow.response
+        if state is None or state.run is None or state.run.refusal or response is None:
+            return
+        run, from_upstream = state.run, state.source == "upstream"
+        if from_upstream and response.status_code < 200:
+            state.pending = refuse(
+                "upstream_protocol_error", "The upstream's only answer was an interim one."
+            )
+            return
+        if from_upstream:
+            set_head(response, client_head(head_of(response)))
+        # These have no body whatever their head says (RFC 9110, 6.4.1): there is nothing to wait for.
+        empty = flow.request.method == "HEAD" or response.status_code in (204, 304)
+        run.exchange = replace(run.exchange, response=replace(response_of(flow), body=b"" if empty else None))
+        await run.stage(Stage.POST_REQUEST)
+        state.buffered = run.plan.buffers and not empty
+        if not state.buffered:
+            await run.stage(Stage.PRE_RESPONSE)
+            if answer := _final(run):
+                response.status_code = answer.status
+                set_head(response, answer.headers)
+        state.pending = run.refusal
+        if from_upstream and not state.pending and not state.buffered:
+            response.stream = _counted(state)
+
+    async def response(self, flow: http.HTTPFlow) -> None:
+        state = state_of(flow)
+        if state is None or flow.response is None:
+            return
+        run = state.run
+        if run and state.buffered and not state.pending:
+            # post_request may have changed the head that the plugins of pre_response see.
+            seen = run.exchange.response or response_of(flow)
+            run.exchange = replace(
+                run.exchange, response=replace(seen, body=flow.response.raw_content or b"")
+            )
+            await run.stage(Stage.PRE_RESPONSE)
+            if answer := _final(run):
+                put_response(flow, answer)
+            state.pending = run.refusal
+        if state.pending:
+            refuse_flow(flow, state.pending)
+            _add_answer_headers(flow, run)
+
+    async def post_response(self, flow: http.HTTPFlow) -> None:
+        state = state_of(flow)
+        if state and state.run:
+            await state.run.settle()
+
+
+def _answer_early(flow: http.HTTPFlow, state: FlowState, run: Run) -> None:
+    """Put a refusal, or a plugin's answer, in the upstream's place."""
+    if run.refusal:
+        refuse_flow(flow, run.refusal)
+        _add_answer_headers(flow, run)
+    elif run.responded:
+        state.source = f"plugin:{run.responder}"
+        put_response(flow, run.responded)
+
+
+def _final(run: Run) -> Response | None:
+    """The answer as the plugins made it, None when one of them refused."""
+    added = {} if run.refusal else run.answer_headers()
+    answer = run.exchange.response
+    if run.refusal or answer is None:
+        return None
+    return replace(answer, headers=answer.headers.patched(added))
+
+
+def _add_answer_headers(flow: http.HTTPFlow, run: Run | None) -> None:
+    if run is not None and flow.response is not None:
+        set_head(flow.response, head_of(flow.response).patched(run.answer_headers()))
+
+
+def _counted(state: FlowState) -> Callable[[bytes], bytes]:
+    """Pass each piece on as it comes, and count the bytes."""
+
+    def count(piece: bytes) -> bytes:
+        state.sent += len(piece)
+        return piece
+
+    return count

@@ -1,0 +1,24 @@
+"""Background tasks that the event loop may not lose: a task nobody refers to can be collected."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+_running: set[asyncio.Task[None]] = set()
+
+
+def start(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+    """Run `work` beside everything else; what it raises is logged."""
+    task = asyncio.create_task(work, name=name)  # noqa: TID251 -- the one place that keeps the reference
+    _running.add(task)
+    task.add_done_callback(_ended)
+    return task
+
+
+def _ended(task: asyncio.Task[None]) -> None:
+    _running.discard(task)
+    if not task.cancelled() and (error := task.exception()):
+        logger.error("The task %s failed.", task.get_name(), exc_info=error)
