@@ -7,8 +7,17 @@ from shared.core.messages import Headers
 
 #: RFC 9110, section 7.6.1, and the names that old software still uses.
 HOP_BY_HOP = frozenset(
-    ("connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization")
-    + ("te", "trailer", "transfer-encoding", "upgrade")
+    (
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    )
 )
 #: Where a client may put a key of the gateway.
 CREDENTIALS = frozenset({"authorization", "proxy-authorization", "x-api-key", "api-key"})
