@@ -54,7 +54,7 @@ def build(parts: Parts) -> Dispatcher:
                 parts.gateways, parts.hosts, parts.hasher, clock, settings, parts.instance, parts.random_bytes
             ),
             Concurrency(),
-            Stages(parts.pool, parts.instance, settings.limits.request_body),
+            Stages(parts.pool, parts.instance),
             Upstreams(parts.pin, parts.trust_file),
             FinalHead(),
             AccessLog(clock),

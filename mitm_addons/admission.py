@@ -44,10 +44,15 @@ class Admission:
         headers = head_of(flow.request)
         state = begin(flow, self._state(flow, headers))
         verdict = self._check_wire(flow) or await self._decide(flow, headers, state)
+        if isinstance(verdict, Admitted):
+            limits = self.settings.limits
+            state.body_limit = limits.request_body if verdict.key else limits.public_body
+            if int(headers.get("content-length") or 0) > state.body_limit:
+                verdict = too_large(state.body_limit)
+            else:
+                state.admitted = verdict
         if isinstance(verdict, Refusal):
             refuse_flow(flow, verdict)
-        else:
-            state.admitted = verdict
 
     def _state(self, flow: http.HTTPFlow, headers: Headers) -> FlowState:
         peer = flow.client_conn.peername[0]
@@ -80,9 +85,6 @@ class Admission:
             if data.authority.lower() != flow.request.headers["host"].encode("latin-1").lower():
                 return refuse("invalid_host", "The request target and the Host header name different hosts.")
             data.authority = b""
-        length = int(flow.request.headers.get("content-length", "0"))
-        if length > limits.request_body:
-            return refuse("body_too_large", f"The body is longer than {limits.request_body} bytes.")
         return None
 
     async def _decide(self, flow: http.HTTPFlow, headers: Headers, state: FlowState) -> Refusal | Admitted:
@@ -104,3 +106,7 @@ class Admission:
         except StoreDown:
             return refuse("config_unavailable", "The configuration cannot be read now. Try again soon.")
         return admit(gateway, key_hash, bool(presented), flow.request.method, state.path, self.clock.now())
+
+
+def too_large(limit: int) -> Refusal:
+    return refuse("body_too_large", f"The body is longer than {limit} bytes.")

@@ -21,8 +21,8 @@ class FlowState:
     `path` is the normalised path. `source` says who made the answer (``upstream`` until somebody else
     did), `code` the error code that went out. `pending` is a refusal that waits for the `response` hook.
     `buffered` says that the answer is collected before it is sent, `closes` that the client wants the
-    connection closed after this exchange, `old_client` that it speaks HTTP/1.0. `received` and `sent`
-    count the bytes of the bodies.
+    connection closed after this exchange, `old_client` that it speaks HTTP/1.0. `body_limit`,
+    `received` and `sent` count the bytes of bodies.
     """
 
     request_id: str
@@ -37,6 +37,7 @@ class FlowState:
     closes: bool = False
     old_client: bool = False
     buffered: bool = False
+    body_limit: int = 0
     received: int = 0
     sent: int = 0
 

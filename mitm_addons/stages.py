@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from mitmproxy import http
 
+from mitm_addons.admission import too_large
 from mitm_addons.flows import (
     FlowState,
     head_of,
@@ -29,6 +30,7 @@ from shared.core.forwarding import client_head, plugin_view, upstream_head
 from shared.core.messages import Exchange, Response
 from shared.core.model import Stage
 from shared.core.pipeline import Run
+from shared.core.routing import upstream_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,6 @@ class Stages:
 
     pool: Executor
     instance: str
-    request_body: int
 
     async def requestheaders(self, flow: http.HTTPFlow) -> None:
         state = state_of(flow)
@@ -63,9 +64,9 @@ class Stages:
             return
         body = flow.request.raw_content or b""
         state.received = len(body)
-        if len(body) > self.request_body:
+        if len(body) > state.body_limit:
             # Chunked bodies do not say their length beforehand.
-            refuse_flow(flow, refuse("body_too_large", f"The body is longer than {self.request_body} bytes."))
+            refuse_flow(flow, too_large(state.body_limit))
             return
         run = state.run
         run.exchange = replace(run.exchange, request=replace(run.exchange.request, body=body))
@@ -79,19 +80,16 @@ class Stages:
         request, route = run.exchange.request, admitted.route
         head = upstream_head(request.headers, route.headers, self._identity(state, admitted), self.instance)
         body = request.body or b""
-        host = flow.request.headers["host"] if route.rule.preserve_host else route.upstream.authority
+        host = flow.request.headers["host"] if route.rule.preserve_host else route.target.authority
         if body or flow.request.method in ("POST", "PUT", "PATCH"):
             head.append(("Content-Length", str(len(body))))
         set_head(flow.request, [("Host", host), *head])
         flow.request.raw_content = body
         data = flow.request.data
         data.http_version = b"HTTP/1.1"
-        data.host, data.port, data.scheme = (
-            route.upstream.host,
-            route.upstream.port,
-            route.upstream.scheme.encode(),
-        )
-        path = route.upstream.url_path(route.rule, request.path)
+        target = route.target
+        data.host, data.port, data.scheme = target.host, target.port, target.scheme.encode()
+        path = upstream_path(route.rule, target, request.path)
         query = data.path.partition(b"?")[2]
         data.path = path.encode("ascii") + (b"?" + query if b"?" in data.path else b"")
 

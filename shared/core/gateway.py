@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from shared.core.errors import GatewayError
 from shared.core.model import ApiKey, Rule, Snapshot, Tenant, Tier
 from shared.core.pipeline.plan import Plan
-from shared.core.routing import Router, Upstream
+from shared.core.routing import Router
+from shared.core.targets import Target, parse_target
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,7 @@ class Route:
     """
 
     rule: Rule
-    upstream: Upstream
+    target: Target
     headers: Mapping[str, str]
     plan: Plan
     fault: str | None = None
@@ -33,7 +34,7 @@ class Gateway:
     router: Router[Route]
 
 
-_NOWHERE = Upstream("http", "gateway.invalid", 80, "")
+_NOWHERE = Target("http", "gateway.invalid", 80)
 _NO_PLAN = Plan()
 
 Planner = Callable[[Tenant, Rule, Tier], Plan]
@@ -61,7 +62,7 @@ def compile_gateway(
 
 def _compile_route(tenant: Tenant, rule: Rule, tier: Tier, plan: Planner, open_headers: Opener) -> Route:
     try:
-        return Route(rule, Upstream.parse(rule.target), open_headers(tenant, rule), plan(tenant, rule, tier))
+        return Route(rule, parse_target(rule.target), open_headers(tenant, rule), plan(tenant, rule, tier))
     except (GatewayError, ValueError) as error:
         return _broken(rule, str(error))
 

@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
-from urllib.parse import SplitResult, urlsplit
 
 from shared.core.model import Rule
+from shared.core.targets import Target, parse_target
 
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 # Characters that some upstream would read as the end of a path, of a segment or of a string.
@@ -72,49 +72,20 @@ def path_warnings(rule: Rule) -> list[str]:
     """What a writer of this rule may not have meant."""
     if not rule.strip_path or rule.path == "/":
         return []
-    seen = Upstream.parse(rule.target).url_path(rule, rule.path)
+    seen = upstream_path(rule, parse_target(rule.target), rule.path)
     return [
         f"strip_path removes all of {rule.path}: for a call of {rule.path} the upstream will see {seen}. "
         "Set strip_path to false if the upstream should see the whole path."
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class Upstream:
-    """A rule's target, taken apart. `host` has no brackets; `path` has no slash at its end."""
-
-    scheme: str
-    host: str
-    port: int
-    path: str
-
-    @classmethod
-    def parse(cls, target: str) -> "Upstream":
-        """Raises ValueError when `target` is no absolute http or https URL."""
-        parts: SplitResult = urlsplit(target)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("The target must be an absolute http or https URL.")
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        return cls(parts.scheme, parts.hostname, port, parts.path.rstrip("/"))
-
-    @property
-    def authority(self) -> str:
-        """What stands in the Host header: the port only when it is not the scheme's own."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == (443 if self.scheme == "https" else 80) else f"{host}:{self.port}"
-
-    @property
-    def origin(self) -> str:
-        """Scheme, host and port (RFC 6454): what a stored credential belongs to."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}"
-
-    def url_path(self, rule: Rule, path: str) -> str:
-        """The path that the upstream sees for the request path `path`."""
-        rest = path[len(rule.path) :] if rule.strip_path and rule.path != "/" else path
-        if not rest:
-            return self.path or "/"
-        return self.path + (rest if rest.startswith("/") else "/" + rest)
+def upstream_path(rule: Rule, target: Target, path: str) -> str:
+    """The path that the upstream sees for the request path `path`: joined with exactly one slash."""
+    base = target.path.rstrip("/")
+    rest = path[len(rule.path) :] if rule.strip_path and rule.path != "/" else path
+    if not rest:
+        return base or "/"
+    return base + (rest if rest.startswith("/") else "/" + rest)
 
 
 class Routed(Protocol):

@@ -1,0 +1,93 @@
+"""URLs that a tenant names, taken apart by the one parser that all parts of the gateway use.
+
+Two parsers that disagree about a URL are how address checks are fooled, so this one is strict: what
+could be read in two ways is refused.
+"""
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+
+_URL = re.compile(
+    r"(?P<scheme>https?)://"
+    r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)"
+    r"(?::(?P<port>[0-9]{1,5}))?"
+    r"(?P<path>/[^?]*)?"
+    r"(?P<query>\?.*)?",
+    re.IGNORECASE,
+)
+# Printable ASCII without what browsers, proxies and libraries read differently.
+_PLAIN = re.compile(r"[\x21-\x7e]+")
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
+# What inet_aton and browsers take for an IPv4 address: 2130706433, 0x7f.1, 127.1 (WHATWG URL, 3.5).
+_NUMERIC = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An http or https URL. `host` is in lower case, an IPv6 address without brackets.
+
+    `path` is as it was written, and empty when there is none; `query` holds its question mark.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    path: str = ""
+    query: str = ""
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port (RFC 6454): what a stored credential belongs to."""
+        return f"{self.scheme}://{self._bracketed}:{self.port}"
+
+    @property
+    def authority(self) -> str:
+        """What stands in a Host header: the port only when it is not the scheme's own."""
+        own = self.port == _DEFAULT_PORTS[self.scheme]
+        return self._bracketed if own else f"{self._bracketed}:{self.port}"
+
+    @property
+    def _bracketed(self) -> str:
+        return f"[{self.host}]" if ":" in self.host else self.host
+
+
+def parse_target(url: str, *, allow_query: bool = False) -> Target:
+    """Take `url` apart. Raises ValueError, in a full sentence, when it is not one that may be called."""
+    if not _PLAIN.fullmatch(url):
+        raise ValueError("Must be a URL of printable ASCII characters without spaces.")
+    for character, name in (("\\", "a backslash"), ("#", "a fragment")):
+        if character in url:
+            raise ValueError(f"Must be a URL without {name}.")
+    parts = _URL.fullmatch(url)
+    if parts is None:
+        raise ValueError("Must be an absolute http:// or https:// URL that names a host and no user.")
+    if parts["query"] and not allow_query:
+        raise ValueError("Must be a URL without a query.")
+    scheme = parts["scheme"].lower()
+    port = int(parts["port"] or _DEFAULT_PORTS[scheme])
+    if not 1 <= port <= 65535:
+        raise ValueError("Must be a URL with a port from 1 to 65535.")
+    return Target(scheme, _host(parts["host"].lower()), port, parts["path"] or "", parts["query"] or "")
+
+
+def _host(text: str) -> str:
+    if text.startswith("["):
+        return _address(IPv6Address, text[1:-1])
+    name = text.removesuffix(".")
+    labels = name.split(".")
+    if _NUMERIC.fullmatch(labels[-1]):
+        return _address(IPv4Address, name)
+    if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
+        raise ValueError("Must be a URL whose host is a DNS name or an IP address.")
+    return name
+
+
+def _address(kind: type[IPv4Address | IPv6Address], text: str) -> str:
+    try:
+        return str(kind(text))
+    except ValueError:
+        raise ValueError(
+            "Must be a URL whose host is a name, four decimal numbers, or an IPv6 address in brackets."
+        ) from None
