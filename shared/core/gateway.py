@@ -1,13 +1,19 @@
 """One tenant's whole configuration, compiled: what the request path only has to look up."""
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from shared.core.errors import GatewayError
-from shared.core.model import ApiKey, Rule, Snapshot, Tenant, Tier
-from shared.core.pipeline.plan import Plan
+from shared.core.model import ApiKey, PluginConfig, Rule, Sealed, Snapshot, Tenant, Tier
+from shared.core.pipeline import Catalogue, Plan, Step, effective_chain, make_plan, parse_chain
+from shared.core.plugin import Tools
+from shared.core.ports import Sealer
 from shared.core.routing import Router
+from shared.core.secrets_context import header_context, setting_context
 from shared.core.targets import Target, parse_target
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,37 +41,69 @@ class Gateway:
 
 
 _NOWHERE = Target("http", "gateway.invalid", 80)
-_NO_PLAN = Plan()
-
-Planner = Callable[[Tenant, Rule, Tier], Plan]
-Opener = Callable[[Tenant, Rule], Mapping[str, str]]
 
 
-def compile_gateway(
-    snapshot: Snapshot, tiers: Mapping[str, Tier], plan: Planner, open_headers: Opener
-) -> Gateway:
-    """Compile a tenant. A rule that cannot be compiled fails closed by itself and harms no other.
+@dataclass(frozen=True, slots=True)
+class Compiler:
+    """Compiles tenants. `tools` are what the plugins get of the world."""
 
-    An unknown tier (the operator took it out of config.yaml) is the strictest reading: nothing passes.
-    """
-    tenant = snapshot.tenant
-    tier = tiers.get(tenant.tier)
-    routes = []
-    for rule in snapshot.rules:
-        if tier is None:
-            routes.append(_broken(rule, f"The tier {tenant.tier} is not in config.yaml."))
-        else:
-            routes.append(_compile_route(tenant, rule, tier, plan, open_headers))
-    keys = {key.hash: key for key in snapshot.keys}
-    return Gateway(snapshot, tier or Tier(tenant.tier), keys, Router.build(routes))
+    catalogue: Catalogue
+    tiers: Mapping[str, Tier]
+    sealer: Sealer
+    tools: Tools
+
+    def __call__(self, snapshot: Snapshot) -> Gateway:
+        """The compiled tenant. A rule that cannot be compiled fails closed, and harms no other."""
+        tenant = snapshot.tenant
+        keys = {key.hash: key for key in snapshot.keys}
+        router = Router.build(self._route(tenant, rule) for rule in snapshot.rules)
+        return Gateway(snapshot, self.tiers.get(tenant.tier, Tier(tenant.tier)), keys, router)
+
+    def _route(self, tenant: Tenant, rule: Rule) -> Route:
+        try:
+            return Route(
+                rule, parse_target(rule.target), self._headers(tenant, rule), self._plan(tenant, rule)
+            )
+        except Exception as error:  # noqa: BLE001 -- a stored plugin may raise anything; its rule fails closed
+            logger.error("Rule %s of tenant %s cannot be used: %s", rule.id, tenant.id, error)
+            return Route(rule, _NOWHERE, {}, Plan(), fault=str(error) or type(error).__name__)
+
+    def _headers(self, tenant: Tenant, rule: Rule) -> dict[str, str]:
+        return {
+            name: self.sealer.open(value.text, header_context(tenant.id, name, rule.target))
+            for name, value in rule.headers.items()
+        }
+
+    def _plan(self, tenant: Tenant, rule: Rule) -> Plan:
+        if tenant.tier not in self.tiers:
+            # The operator took the tier out of config.yaml; without its ceilings nothing passes.
+            raise ValueError(f"The tier {tenant.tier} is not in config.yaml.")
+        placed = effective_chain(tenant, rule, self.tiers[tenant.tier])
+
+        def unseal(config: PluginConfig) -> Mapping[str, Any]:
+            return {name: self._opened(tenant, config, name) for name in config.settings}
+
+        entries = parse_chain(placed, tenant, rule.id, self.catalogue, unseal)
+        plan = make_plan(entries, buffer_streams=rule.streams == "buffer")
+        for plugin in {id(step.plugin): step.plugin for step in _steps(plan)}.values():
+            plugin.connect(self.tools)
+        return plan
+
+    def _opened(self, tenant: Tenant, config: PluginConfig, setting: str) -> Any:
+        value = config.settings[setting]
+        if not isinstance(value, Mapping):
+            return value
+
+        def opened(name: str, inner: Any) -> Any:
+            if not isinstance(inner, Sealed):
+                return inner
+            context = setting_context(tenant.id, config.name, setting, name, config.settings)
+            return self.sealer.open(inner.text, context)
+
+        return {name: opened(name, inner) for name, inner in value.items()}
 
 
-def _compile_route(tenant: Tenant, rule: Rule, tier: Tier, plan: Planner, open_headers: Opener) -> Route:
-    try:
-        return Route(rule, parse_target(rule.target), open_headers(tenant, rule), plan(tenant, rule, tier))
-    except (GatewayError, ValueError) as error:
-        return _broken(rule, str(error))
-
-
-def _broken(rule: Rule, why: str) -> Route:
-    return Route(rule, _NOWHERE, {}, _NO_PLAN, fault=why)
+def _steps(plan: Plan) -> Iterator[Step]:
+    for groups in (plan.head, *plan.stages.values()):
+        for group in groups:
+            yield from group.steps

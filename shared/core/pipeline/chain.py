@@ -11,7 +11,7 @@ from shared.core.model import PluginConfig, Rule, Sealed, Stage, Tenant, Tier
 from shared.core.plugin import Entry, Plugin
 
 Catalogue = Mapping[str, type[Plugin]]
-Unseal = Callable[[type[Plugin], Mapping[str, Any]], Mapping[str, Any]]
+Unseal = Callable[[PluginConfig], Mapping[str, Any]]
 
 _ANSWER = (Stage.POST_REQUEST, Stage.PRE_RESPONSE)
 
@@ -43,17 +43,15 @@ def effective_chain(tenant: Tenant, rule: Rule | None, tier: Tier | None) -> lis
     return placed
 
 
-def masked(plugin: type[Plugin], settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    """`settings` with each sealed secret replaced by a stand-in: enough to validate them."""
-    return {name: _opened(value, lambda _: "sealed") for name, value in settings.items()}
+def masked(config: PluginConfig) -> Mapping[str, Any]:
+    """The entry's settings with each sealed secret replaced by a stand-in: enough to validate them."""
+    return {name: _masked(value) for name, value in config.settings.items()}
 
 
-def _opened(value: Any, opener: Callable[[Sealed], str]) -> Any:
+def _masked(value: Any) -> Any:
     if isinstance(value, Sealed):
-        return opener(value)
-    if isinstance(value, Mapping):
-        return {name: _opened(inner, opener) for name, inner in value.items()}
-    return value
+        return "sealed"
+    return {name: _masked(inner) for name, inner in value.items()} if isinstance(value, Mapping) else value
 
 
 def parse_chain(
@@ -70,7 +68,7 @@ def parse_chain(
             raise Invalid(problems)
         config, kind = item.config, catalogue[item.config.name]
         if config.enabled:
-            plugin = kind.parse(unseal(kind, config.settings))
+            plugin = kind.parse(unseal(config))
             entries.append(
                 Entry(
                     plugin,
@@ -116,7 +114,7 @@ def check_entry(item: Placed, tenant: Tenant, catalogue: Catalogue) -> list[Prob
     if config.parallel and kind.combined:
         problems.append(Problem(f"{at}/parallel", f"{config.name} keeps state and cannot run in parallel."))
     try:
-        kind.parse(masked(kind, config.settings))
+        kind.parse(masked(config))
     except Invalid as error:
         problems += [replace(p, pointer=f"{at}/settings{p.pointer}") for p in error.problems]
     return problems
@@ -125,15 +123,11 @@ def check_entry(item: Placed, tenant: Tenant, catalogue: Catalogue) -> list[Prob
 def check_together(placed: Sequence[Placed], catalogue: Catalogue, streams: str) -> list[tuple[Placed, str]]:
     """What is wrong between valid entries of one effective chain: the entry at fault, and why."""
     active = [
-        (item, catalogue[item.config.name].parse(masked(_kind(item, catalogue), item.config.settings)))
+        (item, catalogue[item.config.name].parse(masked(item.config)))
         for item in placed
         if item.config.enabled
     ]
     return [*_conflicts(active), *_rewrites(active), *_blind(active, streams)]
-
-
-def _kind(item: Placed, catalogue: Catalogue) -> type[Plugin]:
-    return catalogue[item.config.name]
 
 
 _Active = Sequence[tuple[Placed, Plugin]]
