@@ -6,6 +6,9 @@ The algorithm is a bucketed sliding window. It and its figures are explained in 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+#: What a wait is when no wait helps: the cost is above the limit.
+NEVER = -1
+
 
 @dataclass(frozen=True, slots=True)
 class Quota:
@@ -34,11 +37,20 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class LimitState:
-    """A counter after a decision: how much is left, and in how many milliseconds something frees up."""
+    """A counter after a decision: how much is left, and how long until there is more.
+
+    `reset_after_ms` is the wait until something frees up; when less is left than the limit's cost, until
+    a request of that cost has room (`NEVER` when it never has). 0 when nothing is used.
+    """
 
     limit: Limit
     remaining: int
     reset_after_ms: int
+
+    @property
+    def has_room(self) -> bool:
+        """True when another request of the same cost would be admitted now."""
+        return self.remaining >= self.limit.cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +58,20 @@ class Decision:
     """What a limiter says about one request.
 
     `violated` is the first limit without room in the order given, None when the request is admitted.
-    `retry_after_ms` is the longest wait of all violated limits; -1 means never (the cost is above the
-    limit). `states` has one entry a limit, in the order given.
+    `retry_after_ms` is the longest wait of all violated limits; `NEVER` (-1) means that the cost is above
+    one of them. `states` has one entry a limit, in the order given.
     """
 
     allowed: bool
     states: Sequence[LimitState]
     violated: Limit | None = None
     retry_after_ms: int = 0
+
+
+def decide(states: Sequence[LimitState]) -> Decision:
+    """The decision that follows from the counters as they are before anything is charged."""
+    spent = [state for state in states if not state.has_room]
+    if not spent:
+        return Decision(True, states)
+    waits = [state.reset_after_ms for state in spent]
+    return Decision(False, states, spent[0].limit, NEVER if NEVER in waits else max(waits))

@@ -1,0 +1,46 @@
+"""One counter of the bucketed sliding window, in this process.
+
+The window is cut into 64 buckets; live are the newest 64 and the partly overlapping oldest one, which
+counts in full. So never more than the limit is admitted in any window, and what is refused would also
+be refused in a window that is one bucket longer. Times are whole microseconds.
+"""
+
+BUCKETS = 64
+
+
+class BucketedWindow:
+    """What was charged in the last window. Remembers at most 65 numbers, whatever the limit."""
+
+    __slots__ = ("_charged", "_width")
+
+    def __init__(self, window_ms: int) -> None:
+        self._width = -(-window_ms * 1000 // BUCKETS)
+        self._charged: dict[int, int] = {}  # bucket -> units, the oldest first
+
+    def total(self, now: int) -> int:
+        """What is charged at the time `now`."""
+        return sum(units for _, units in self._live(now))
+
+    def charge(self, now: int, cost: int) -> None:
+        """Add `cost` to the bucket of `now`, whether there is room or not."""
+        bucket = self._bucket(now)
+        self._charged = dict(self._live(now))
+        self._charged[bucket] = self._charged.get(bucket, 0) + cost
+
+    def wait_ms(self, now: int, units: int) -> int:
+        """In how many milliseconds at least `units` have fallen out of the window; 0 when it is empty."""
+        until = now
+        for bucket, charged in self._live(now):
+            until = (bucket + BUCKETS + 1) * self._width
+            units -= charged
+            if units <= 0:
+                break
+        return -(-(until - now) // 1000)
+
+    def _bucket(self, now: int) -> int:
+        """The bucket of `now`. It never goes back, even when the clock does."""
+        return max(now // self._width, next(reversed(self._charged), 0))
+
+    def _live(self, now: int) -> list[tuple[int, int]]:
+        oldest = self._bucket(now) - BUCKETS
+        return [(bucket, units) for bucket, units in self._charged.items() if bucket >= oldest]

@@ -1,0 +1,123 @@
+-- Charges one request to all its limits, or to none of them.
+--
+-- KEYS: one counter a limit, all different.
+-- ARGV: time in microseconds (0: the server's), 1 to charge or 0 to look only, then for each limit:
+--       kind, limit, window in microseconds, cost.
+-- Answer: 1 when all have room, then for each limit: remaining, milliseconds until there is more (-1: never).
+--
+-- A counter of kind "window" is a hash: t total, b newest bucket, o oldest bucket that holds something, and
+-- the ring: bucket % 65 -> charged. A refused request writes nothing.
+
+local BUCKETS = 64
+local SLOTS = BUCKETS + 1
+
+local now = tonumber(ARGV[1])
+if now == 0 then
+  local time = redis.call('TIME')
+  now = time[1] * 1000000 + time[2]
+end
+
+local function load_ring(counter)
+  if counter.ring then return end
+  counter.ring = {}
+  local flat = redis.call('HGETALL', counter.key)
+  for place = 1, #flat, 2 do
+    local slot = tonumber(flat[place])
+    if slot then counter.ring[slot] = tonumber(flat[place + 1]) end
+  end
+end
+
+-- Takes out of the total what fell out of the window since the newest bucket, and notes its slots.
+local function forget(counter, newest)
+  local first_live = counter.bucket - BUCKETS
+  if counter.oldest >= first_live then return end
+  load_ring(counter)
+  local oldest
+  for bucket = counter.oldest, newest do
+    local slot = bucket % SLOTS
+    local charged = counter.ring[slot]
+    if charged and bucket < first_live then
+      counter.total = counter.total - charged
+      counter.ring[slot] = nil
+      counter.stale[#counter.stale + 1] = slot
+    elseif charged and not oldest then
+      oldest = bucket
+    end
+  end
+  counter.oldest = oldest or counter.bucket
+end
+
+local function read(key, limit, window, cost)
+  local width = math.ceil(window / BUCKETS)
+  local bucket = math.floor(now / width)
+  local stored = redis.call('HMGET', key, 't', 'b', 'o', bucket % SLOTS)
+  local newest = tonumber(stored[2])
+  local counter = {
+    key = key, limit = limit, cost = cost, width = width, bucket = bucket, stale = {},
+    total = tonumber(stored[1]) or 0, oldest = tonumber(stored[3]) or bucket, charged = 0,
+    turned = not newest or newest < bucket,
+  }
+  if newest == bucket then
+    counter.charged = tonumber(stored[4])
+  elseif newest and newest > bucket then
+    -- The clock went back; the bucket never does.
+    counter.bucket = newest
+    counter.charged = tonumber(redis.call('HGET', key, newest % SLOTS))
+  elseif newest then
+    forget(counter, newest)
+  end
+  return counter
+end
+
+local function has_room(counter)
+  return counter.total + counter.cost <= counter.limit
+end
+
+local function write(counter)
+  local slot = counter.bucket % SLOTS
+  counter.total = counter.total + counter.cost
+  counter.charged = counter.charged + counter.cost
+  if counter.ring then counter.ring[slot] = counter.charged end
+  if not counter.turned then
+    redis.call('HSET', counter.key, 't', counter.total, slot, counter.charged)
+    return
+  end
+  if #counter.stale > 0 then redis.call('HDEL', counter.key, unpack(counter.stale)) end
+  redis.call('HSET', counter.key, 't', counter.total, 'b', counter.bucket, 'o', counter.oldest, slot, counter.charged)
+  redis.call('PEXPIRE', counter.key, math.ceil(SLOTS * counter.width / 1000))
+end
+
+-- Milliseconds until something falls out of the window, or as much as another request of this cost needs.
+local function wait(counter)
+  if counter.cost > counter.limit then return -1 end
+  if counter.total == 0 then return 0 end
+  local lacking = counter.total + counter.cost - counter.limit
+  local last = counter.oldest
+  if lacking > 1 then
+    load_ring(counter)
+    lacking = lacking - counter.ring[last % SLOTS]
+    while lacking > 0 do
+      last = last + 1
+      lacking = lacking - (counter.ring[last % SLOTS] or 0)
+    end
+  end
+  return math.ceil(((last + SLOTS) * counter.width - now) / 1000)
+end
+
+local counters = {}
+local allowed = 1
+for place, key in ipairs(KEYS) do
+  local first = 4 * place - 1
+  if ARGV[first] ~= 'window' then return redis.error_reply('ERR unknown kind of limit ' .. ARGV[first]) end
+  local counter = read(key, tonumber(ARGV[first + 1]), tonumber(ARGV[first + 2]), tonumber(ARGV[first + 3]))
+  if not has_room(counter) then allowed = 0 end
+  counters[place] = counter
+end
+
+local answer = {allowed}
+for _, counter in ipairs(counters) do
+  if allowed == 1 and ARGV[2] == '1' then write(counter) end
+  answer[#answer + 1] = math.max(counter.limit - counter.total, 0)
+  answer[#answer + 1] = wait(counter)
+end
+return answer
