@@ -1,0 +1,101 @@
+"""Which addresses the gateway may call for a tenant, and which it must not.
+
+Tenants name targets and validators, so an address is refused unless it is public, or in a network
+that the operator opened (`security.allowed_target_networks`). The gateway's own listeners, and Redis,
+stay closed in every network.
+"""
+
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+from shared.core.addresses import Network, plain_address
+
+Address = IPv4Address | IPv6Address
+
+# IPv6 addresses that carry an IPv4 one in their last 32 bits, to which a router or the system sends on:
+# IPv4-translated (RFC 2765), NAT64 (RFC 6052), IPv4-compatible (RFC 4291, 2.5.5.1).
+_EMBEDDING = tuple(IPv6Network(text) for text in ("::ffff:0:0:0/96", "64:ff9b::/96", "::/96"))
+# Allocated as public, but with a meaning on somebody's inner network: Azure's platform address
+# (metadata, DNS), and the anycast relays of 6to4 (RFC 7526).
+_PUBLIC_BUT_SPECIAL = (IPv4Network("168.63.129.16/32"), IPv4Network("192.88.99.0/24"))
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What may be called: public addresses, `allowed_networks`, and never `own_listeners`.
+
+    `own_listeners` are (host, port) pairs of the admin API, the proxy, its web view, metrics and
+    Redis. A host may be a name, an address, or an unspecified address (``0.0.0.0``, ``::``), which
+    stands for every address of this machine.
+    """
+
+    allowed_networks: tuple[Network, ...] = ()
+    own_listeners: tuple[tuple[str, int], ...] = ()
+
+
+def judge(address: str, port: int, policy: Policy) -> str | None:
+    """Why (`address`, `port`) must not be called; None when it may be.
+
+    The reason is for logs, not for tenants. Raises ValueError when `address` is none.
+    """
+    plain = plain_address(address)
+    meanings = tuple(_meanings(plain))
+    for meaning in meanings:
+        if meaning.is_unspecified or meaning.is_multicast:
+            return "it is an unspecified or a multicast address"
+        opened = any(meaning in network for network in policy.allowed_networks)
+        if not opened and not _is_public(meaning):
+            return "it is a private, local or reserved address"
+    if any(_is_ours(meaning, port, policy) for meaning in meanings):
+        return "it is a listener of this gateway"
+    return None
+
+
+def _meanings(address: Address) -> Iterable[Address]:
+    """Every address that a packet to `address` can end at."""
+    if isinstance(address, IPv4Address):
+        yield address
+        return
+    embedded = any(address in network for network in _EMBEDDING)
+    if embedded and int(address) > 1:  # :: and ::1 stand in ::/96 and embed nothing
+        yield IPv4Address(int(address) & 0xFFFFFFFF)
+        return
+    yield address
+    if address.sixtofour:
+        yield address.sixtofour
+    if address.teredo:
+        yield from address.teredo
+
+
+def _is_public(address: Address) -> bool:
+    if isinstance(address, IPv6Address) and address.is_site_local:
+        return False
+    special = any(address in network for network in _PUBLIC_BUT_SPECIAL)
+    return address.is_global and not address.is_reserved and not special
+
+
+def _is_ours(address: Address, port: int, policy: Policy) -> bool:
+    hosts = [host for host, ours in policy.own_listeners if ours == port]
+    return any(_is_at(address, host, port) for host in hosts)
+
+
+def _is_at(address: Address, host: str, port: int) -> bool:
+    """True when the listener at `host` answers on `address`; also when its name cannot be resolved."""
+    try:
+        found = {plain_address(str(info[4][0])) for info in socket.getaddrinfo(host, port)}
+    except OSError:
+        return True
+    return address in found or (any(own.is_unspecified for own in found) and _is_local(address))
+
+
+def _is_local(address: Address) -> bool:
+    """True for an address of this machine: only such a one can be bound (without a packet sent)."""
+    family = socket.AF_INET if isinstance(address, IPv4Address) else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((str(address), 0))
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,35 @@
+"""The certificates that upstreams are verified with, as files: OpenSSL reads no text."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import certifi
+
+
+class TrustFiles:
+    """Bundles in `folder`: certifi's certificates, the operator's `ca_file`, and a rule's own."""
+
+    def __init__(self, folder: Path, ca_file: Path | None) -> None:
+        self._folder = folder
+        parts = [Path(certifi.where()).read_text(encoding="ascii")]
+        if ca_file is not None:
+            parts.append(ca_file.read_text(encoding="utf-8"))
+        self._common = "\n".join(parts)
+        self._written: dict[str | None, Path] = {}
+
+    def __call__(self, own: str | None) -> Path:
+        """The bundle for a rule whose own CA is `own` (PEM text; None for most rules)."""
+        if own not in self._written:
+            self._written[own] = self._write(self._common if own is None else f"{self._common}\n{own}")
+        return self._written[own]
+
+    def _write(self, text: str) -> Path:
+        """Named by its content, so that several workers may write it at the same time."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        file = self._folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.pem"
+        if not file.exists():
+            half = file.with_suffix(f".{os.getpid()}")
+            half.write_text(text, encoding="utf-8")
+            half.replace(file)
+        return file
