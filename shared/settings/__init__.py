@@ -8,6 +8,7 @@ Precedence: default < config.yaml < environment (``GATEWAY__SERVER__ADMIN_PORT=9
 
 import dataclasses
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -48,6 +49,14 @@ def load_settings(
     settings = _resolve(_validate(written), file.parent)
     _check(settings, written)
     return settings
+
+
+def load_settings_or_exit() -> Settings:
+    """All settings, or the end of the program with a message on standard error."""
+    try:
+        return load_settings()
+    except SettingsError as error:
+        sys.exit(str(error))
 
 
 def _validate(written: Written) -> Settings:
@@ -107,4 +116,12 @@ def _check(settings: Settings, written: Written) -> None:
         ports[port] = steps
 
 
-__all__ = ["ANY_IP", "CONFIG_VARIABLE", "Settings", "SettingsError", "is_loopback", "load_settings"]
+__all__ = [
+    "ANY_IP",
+    "CONFIG_VARIABLE",
+    "Settings",
+    "SettingsError",
+    "is_loopback",
+    "load_settings",
+    "load_settings_or_exit",
+]

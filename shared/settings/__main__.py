@@ -6,7 +6,7 @@
 import functools
 import sys
 
-from shared.settings import SettingsError, load_settings
+from shared.settings import load_settings_or_exit
 from shared.settings.document import document
 
 
@@ -15,15 +15,13 @@ def main(names: list[str]) -> None:
     if not names:
         sys.stdout.write(document())
         return
+    settings = load_settings_or_exit()
     try:
-        settings = load_settings()
         for name in names:
             value = functools.reduce(getattr, name.split("."), settings)
             sys.stdout.write(f"{'' if value is None else value}\n")
     except AttributeError:
         sys.exit(f"There is no setting {name}.")
-    except SettingsError as error:
-        sys.exit(str(error))
 
 
 if __name__ == "__main__":

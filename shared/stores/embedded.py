@@ -9,10 +9,8 @@ import fcntl
 import hashlib
 import os
 import stat
-import subprocess
 import tempfile
 import threading
-from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from shared.core.errors import StoreDown
+from shared.stores.child import Child
 
 #: Longest path of a socket. The kernel's own bound is 108 bytes on Linux and 104 on macOS.
 LONGEST_SOCKET = 100
@@ -28,6 +27,7 @@ LONGEST_SOCKET = 100
 _LOOK_EVERY = 0.02  # seconds between two looks while a server starts; it takes 20 to 50 ms
 _KEEP_EVERY = 0.25  # seconds between two looks of the keeper; adds to the time of a take-over
 _LONGEST_PAUSE = 8.0  # seconds between two starts of a server that keeps dying
+_STOP_PATIENCE = 5.0  # seconds until a server that does not stop is killed
 _LOOKS = 1500  # 30 seconds: a large append-only file has to be read first
 
 # `appendfsync no`: each write is handed to the kernel before it is acknowledged, so a kill -9 of
@@ -40,12 +40,6 @@ _OPTIONS = (
     *("--maxmemory-policy", "noeviction", "--loglevel", "warning"),
 )
 
-# The shell becomes the server, and before that leaves a watcher behind which waits for the end of our side
-# of a pipe: it comes when we die, also by kill -9. A line says that the server has ended by itself. (A hook
-# between fork and exec could ask the kernel for the same, but is not safe beside threads.) The lock comes as
-# the server's standard input, the pipe as its standard output.
-_START = 'exec 3<&1 1>&2; (read -r _ || kill -9 $$) <&3 >/dev/null 2>&1 & exec "$0" "$@" 3<&-'
-
 
 class Embedded:
     """The server of one folder, ours or that of another process."""
@@ -54,22 +48,19 @@ class Embedded:
         self.folder = folder
         self.socket = socket_path(folder)
         self._lock: int | None = None
-        self._process: subprocess.Popen[bytes] | None = None
-        self._watcher = -1  # our side of the pipe, while there is a process
+        self._server: Child | None = None
         self._closing = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="embedded-valkey", daemon=True)
 
     def open(self) -> None:
         """Return when the server answers. Raises `StoreDown` when it cannot be started or does not answer."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for _ in range(_LOOKS):
             self._take_over()
             if self._answers():
                 self._keeper.start()
                 return
-            if self._process and self._process.poll() is not None:
-                self.close()
-                raise StoreDown(f"The embedded Valkey ended at once: {self._last_words()}")
+            if self._server and self._server.ended() is not None:
+                raise self._refused(self._server)
             self._closing.wait(_LOOK_EVERY)
         self.close()
         raise StoreDown(
@@ -82,13 +73,9 @@ class Embedded:
         self._closing.set()
         if self._keeper.is_alive():
             self._keeper.join()
-        if self._process is not None:
-            self._process.terminate()
-            try:
-                self._process.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-            self._bury(self._process)
+        if self._server is not None:
+            self._server.stop(_STOP_PATIENCE)
+            self._server = None
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -96,40 +83,27 @@ class Embedded:
     @property
     def is_ours(self) -> bool:
         """True when this process runs the server."""
-        return self._process is not None
+        return self._server is not None
 
     def _take_over(self) -> None:
         """Start the server when the lock is ours or free."""
         if self._lock is None:
             self._lock = _lock(self.folder)
-        if self._lock is not None and self._process is None:
-            self._process = self._start(self._lock)
-
-    def _start(self, lock: int) -> subprocess.Popen[bytes]:
-        """Start the server. It inherits the lock, so that no second one starts while it lives."""
-        pipe, self._watcher = os.pipe()
-        with (self.folder / "valkey.log").open("ab") as log, open(pipe, "rb") as watched:
-            return subprocess.Popen(  # noqa: S603 (a fixed command, no input of others)
-                [
-                    *("/bin/sh", "-c", _START, _binary(), *_OPTIONS),
-                    *("--dir", str(self.folder), "--unixsocket", str(self.socket)),
-                ],
-                stdin=lock,
-                stdout=watched,
-                stderr=log,
-                start_new_session=True,
-                umask=0o077,
-            )
+        if self._lock is not None and self._server is None:
+            options = (*_OPTIONS, "--dir", str(self.folder), "--unixsocket", str(self.socket))
+            # It inherits the lock, so that no second server starts while it lives.
+            log = self.folder / "valkey.log"
+            self._server = Child([_binary(), *options], log, stdin=self._lock, umask=0o077)
 
     def _keep(self) -> None:
         """Start the server again when it dies, and when its starter died and left us the lock."""
         pause = _KEEP_EVERY
         while not self._closing.wait(pause):
-            if self._process is not None and self._process.poll() is None:
+            if self._server is not None and self._server.ended() is None:
                 pause = _KEEP_EVERY
                 continue
-            if self._process is not None:
-                self._bury(self._process)
+            if self._server is not None:
+                self._server = None
                 pause = min(2 * pause, _LONGEST_PAUSE)
             self._take_over()
 
@@ -142,16 +116,11 @@ class Embedded:
             except redis.RedisError:
                 return False
 
-    def _bury(self, process: subprocess.Popen[bytes]) -> None:
-        """Reap a server that has ended, and send its watcher home."""
-        process.wait()
-        self._process = None
-        with suppress(BrokenPipeError), open(self._watcher, "wb", buffering=0) as watcher:
-            watcher.write(b"\n")
-
-    def _last_words(self) -> str:
-        lines = (self.folder / "valkey.log").read_text(errors="replace").splitlines()
-        return f"{lines[-1] if lines else 'without a word'} (see {self.folder / 'valkey.log'})"
+    def _refused(self, server: Child) -> StoreDown:
+        """The error of a server that ended before it answered."""
+        words = f"{server.last_words()} (see {server.log})"
+        self.close()
+        return StoreDown(f"The embedded Valkey ended at once: {words}")
 
 
 def is_running(folder: Path) -> bool:
@@ -182,8 +151,15 @@ def socket_path(folder: Path) -> Path:
 
 
 def _lock(folder: Path) -> int | None:
-    """The lock of the folder as an open file, None when another process has it."""
-    lock = os.open(folder / "valkey.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    """The lock of the folder as an open file, None when another process has it.
+
+    Raises `StoreDown` when there can be no file in the folder.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(folder / "valkey.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise StoreDown(f"{folder} cannot be written: {error.strerror}; set data_dir to another.") from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -211,3 +211,9 @@ def test_a_replacement_folder_that_others_can_open_is_refused(
 
 def test_a_folder_that_does_not_exist_has_no_server(tmp_path: Path) -> None:
     assert not is_running(tmp_path / "none")
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreDown, match=r"file/data cannot be written: .*; set data_dir"):
+        Embedded(tmp_path / "file" / "data").open()

@@ -1,0 +1,16 @@
+"""How gunicorn serves the admin API (`gunicorn wsgi:app`): all from the settings."""
+
+from gunicorn.http.wsgi import Response
+
+from shared.settings import load_settings_or_exit
+
+_settings = load_settings_or_exit()
+_host = _settings.server.admin_host
+_all_headers = Response.default_headers
+
+bind = f"{f'[{_host}]' if ':' in _host else _host}:{_settings.server.admin_port}"
+worker_class, workers, threads = "gthread", 1, 8
+loglevel = _settings.log.level
+control_socket_disable = True
+# gunicorn has no option for an answer that does not name the server.
+Response.default_headers = lambda self: [h for h in _all_headers(self) if not h.startswith("Server:")]
