@@ -2,6 +2,7 @@
 
     GatewayError
     ├── StoreDown          Redis did not answer
+    ├── BadRecord          a stored record cannot be read
     ├── Conflict           somebody else wrote first
     ├── SubdomainTaken     in use, or in quarantine after a delete
     ├── OutsideError       a service that a tenant named did not answer as it should
@@ -24,6 +25,10 @@ class GatewayError(Exception):
 
 class StoreDown(GatewayError):
     """Redis did not answer, or not in time."""
+
+
+class BadRecord(GatewayError):
+    """What is stored about one tenant cannot be read; nobody else is touched by it."""
 
 
 class Conflict(GatewayError):
