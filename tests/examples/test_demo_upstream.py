@@ -1,0 +1,135 @@
+"""The demo upstream, as the real SDKs and curl see it."""
+
+import http.client
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import anthropic
+import openai
+import pytest
+
+from examples.demo_upstream import DemoUpstream, said, tokens
+
+HELLO = [{"role": "user", "content": "Hello there!"}]
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    with DemoUpstream(0) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def chat(port: int) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="none") as client:
+        yield client
+
+
+@pytest.fixture
+def claude(port: int) -> Iterator[anthropic.Anthropic]:
+    with anthropic.Anthropic(base_url=f"http://127.0.0.1:{port}", api_key="none") as client:
+        yield client
+
+
+def test_openai_gets_a_plain_answer(chat: openai.OpenAI) -> None:
+    answer = chat.chat.completions.create(model="gpt", messages=HELLO)
+    assert answer.choices[0].message.content == "You said: Hello there!"
+    assert answer.usage is not None
+    assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (2, 4)
+
+
+def test_openai_gets_a_streamed_answer(chat: openai.OpenAI) -> None:
+    with chat.chat.completions.create(
+        model="gpt", messages=HELLO, stream=True, stream_options={"include_usage": True}
+    ) as stream:
+        chunks = list(stream)
+    said = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
+    assert said == "You said: Hello there!"
+    assert chunks[-1].usage is not None
+    assert chunks[-1].usage.total_tokens == 6
+
+
+def test_openai_lists_the_models(chat: openai.OpenAI) -> None:
+    assert [model.id for model in chat.models.list()] == ["demo"]
+
+
+def test_anthropic_gets_a_plain_answer(claude: anthropic.Anthropic) -> None:
+    answer = claude.messages.create(model="claude", max_tokens=9, messages=HELLO)
+    assert answer.content[0].text == "You said: Hello there!"
+    assert answer.usage.output_tokens == 4
+
+
+def test_anthropic_gets_a_streamed_answer(claude: anthropic.Anthropic) -> None:
+    with claude.messages.stream(model="claude", max_tokens=9, messages=HELLO) as stream:
+        assert "".join(stream.text_stream) == "You said: Hello there!"
+        final = stream.get_final_message()
+    assert (final.stop_reason, final.usage.output_tokens) == ("end_turn", 4)
+
+
+def test_one_connection_serves_sized_chunked_and_wrong_calls(port: int) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    call = json.dumps({"messages": HELLO}).encode()
+    statuses = []
+    for method, path, body, chunked in [
+        ("GET", "/healthz", None, False),
+        ("POST", "/v1/chat/completions?x=1", call, False),
+        ("POST", "/v1/chat/completions", iter([call[:5], call[5:]]), True),
+        ("POST", "/v1/chat/completions", b"{", False),
+        ("POST", "/v1/chat/completions", b"[]", False),
+        ("POST", "/other", call, False),
+        ("GET", "/other", None, False),
+    ]:
+        connection.request(method, path, body, encode_chunked=chunked)
+        response = connection.getresponse()
+        response.read()
+        statuses.append(response.status)
+    connection.close()
+    assert statuses == [200, 200, 200, 400, 400, 404, 404]
+
+
+@pytest.mark.parametrize(
+    ("messages", "text"),
+    [
+        ([], ""),
+        ([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], "a"),
+        (
+            [
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "text", "text": "a"},
+                        {"type": "image"},
+                        {"type": "text", "text": "b"},
+                    ],
+                }
+            ],
+            "ab",
+        ),
+    ],
+)
+def test_what_the_user_said_last(messages: list[dict[str, object]], text: str) -> None:
+    assert said({"messages": messages}) == text
+
+
+def test_tokens_add_up_to_the_text() -> None:
+    assert tokens("a  b ") == ["a ", " ", "b "]
+
+
+def test_the_program_prints_its_port_and_ends_with_sigterm() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "examples.demo_upstream", "--port", "0"], stdout=subprocess.PIPE
+    ) as program:
+        assert program.stdout
+        port = int(program.stdout.readline())
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+        connection.request("GET", "/healthz")
+        assert connection.getresponse().status == 200
+        connection.close()
+        program.terminate()
