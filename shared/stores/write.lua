@@ -1,0 +1,72 @@
+-- Replace what is stored of one tenant, with every index, in one step, and announce it.
+-- Answers with the number of the change; 0 when somebody else wrote first, -1 when the subdomain is taken.
+-- KEYS as `layout` describes them; ARGV[1] is the change as JSON (shared/stores/redis_records.py).
+
+local tenant, keys, used, old_document, new_document, old_quarantine, new_quarantine = unpack(KEYS, 1, 7)
+local subdomains, hashes, order, changes, deleted, revision = unpack(KEYS, 8, 13)
+local change = cjson.decode(ARGV[1])
+local REMEMBERED = 86400 -- seconds that a deletion stays in `changes`
+
+local function is_anothers(owner)
+  return owner and owner ~= change.tenant
+end
+
+local function forget_old_deletions(now)
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', deleted, '-inf', now - REMEMBERED, 'LIMIT', 0, 100)) do
+    redis.call('ZREM', deleted, id)
+    redis.call('ZREM', changes, id)
+  end
+end
+
+if (redis.call('HGET', tenant, 'revision') or '') ~= change.before then
+  return 0
+end
+if change.claimed then
+  local owner = redis.call('HGET', subdomains, change.claimed)
+  if is_anothers(owner) or is_anothers(redis.call('GET', new_quarantine)) then
+    return -1
+  end
+end
+
+local now = tonumber(redis.call('TIME')[1])
+local number = redis.call('INCR', revision)
+
+redis.call('DEL', keys)
+for _, key in ipairs(change.dropped) do
+  redis.call('HDEL', hashes, key.hash)
+  redis.call('HDEL', used, key.id)
+end
+if change.freed then
+  redis.call('HDEL', subdomains, change.freed)
+  if change.quarantine_ms > 0 then
+    redis.call('SET', old_quarantine, change.tenant, 'PX', change.quarantine_ms)
+  end
+end
+
+if change.record then
+  if change.document then
+    redis.call('DEL', old_document)
+    redis.call('SET', new_document, change.document)
+  end
+  redis.call('HSET', tenant, 'revision', number)
+  for name, value in pairs(change.record) do
+    redis.call('HSET', tenant, name, value)
+  end
+  for _, key in ipairs(change.keys) do
+    redis.call('RPUSH', keys, key.record)
+    redis.call('HSET', hashes, key.hash, change.tenant .. ' ' .. key.id)
+  end
+  redis.call('HSET', subdomains, change.claimed, change.tenant)
+  redis.call('DEL', new_quarantine)
+  redis.call('ZADD', order, 'NX', number, change.tenant)
+  redis.call('ZREM', deleted, change.tenant)
+else
+  redis.call('DEL', tenant, old_document, used)
+  redis.call('ZREM', order, change.tenant)
+  redis.call('ZADD', deleted, now, change.tenant)
+end
+
+redis.call('ZADD', changes, number, change.tenant)
+forget_old_deletions(now)
+redis.call('PUBLISH', change.channel, change.tenant)
+return number
