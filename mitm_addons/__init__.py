@@ -15,6 +15,7 @@ from mitm_addons.health import Health, Probe
 from mitm_addons.last_used import LastUsed
 from mitm_addons.post_response import PostResponse
 from mitm_addons.stages import Stages
+from mitm_addons.stream_end import StreamEnd, Write
 from mitm_addons.upstreams import Pin, TrustFile, Upstreams
 from shared.core.admission import HostRules
 from shared.core.ports import Clock, Hasher
@@ -23,7 +24,10 @@ from shared.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the addons are made of; `instance` is this deployment's name in Via headers."""
+    """What the addons are made of.
+
+    `instance` is this deployment's name in Via headers; `write` reaches a client beside the core.
+    """
 
     settings: Settings
     clock: Clock
@@ -35,6 +39,7 @@ class Parts:
     trust_file: TrustFile
     probe: Probe
     last_used: LastUsed
+    write: Write
     random_bytes: Callable[[int], bytes]
     instance: str
 
@@ -49,7 +54,7 @@ def build(parts: Parts) -> Dispatcher:
 
     dispatcher = Dispatcher(
         [
-            Health(parts.probe, clock),
+            Health(parts.probe, clock, parts.random_bytes),
             Admission(
                 parts.gateways, parts.hosts, parts.hasher, clock, settings, parts.instance, parts.random_bytes
             ),
@@ -57,6 +62,7 @@ def build(parts: Parts) -> Dispatcher:
             Stages(parts.pool, parts.instance),
             Upstreams(parts.pin, parts.trust_file),
             FinalHead(),
+            StreamEnd(parts.write),
             AccessLog(clock),
             parts.last_used,
             PostResponse(ended),

@@ -2,7 +2,6 @@
 
 import logging
 
-import orjson
 from mitmproxy import http
 
 from mitm_addons.core_errors import code_of
@@ -23,15 +22,14 @@ class AccessLog:
 
     def post_response(self, flow: http.HTTPFlow) -> None:
         state = state_of(flow)
-        if state and state.request_id != "probe":
-            logger.info(orjson.dumps(self._line(flow, state)).decode())
+        if state and not state.probe:
+            logger.info("", extra={"fields": self._fields(flow, state)})
 
-    def _line(self, flow: http.HTTPFlow, state: FlowState) -> dict[str, object]:
+    def _fields(self, flow: http.HTTPFlow, state: FlowState) -> dict[str, object]:
         admitted, response, broken = state.admitted, flow.response, flow.error
         failed = broken is not None
         path = flow.request.data.path.partition(b"?")[0].decode("latin-1")
         return {
-            "time": self._clock.now(),
             "request_id": state.request_id,
             "tenant": admitted.gateway.snapshot.tenant.id if admitted else None,
             "rule": admitted.route.rule.id if admitted else None,

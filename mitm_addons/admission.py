@@ -41,9 +41,16 @@ class Admission:
     random_bytes: Callable[[int], bytes]
 
     async def requestheaders(self, flow: http.HTTPFlow) -> None:
+        if flow.response:
+            return
         headers = head_of(flow.request)
         state = begin(flow, self._state(flow, headers))
-        verdict = self._check_wire(flow) or await self._decide(flow, headers, state)
+        verdict: Refusal | Admitted | None = self._check_wire(flow)
+        if verdict:
+            # What follows a head that we could not trust cannot be trusted either.
+            state.closes = True
+        else:
+            verdict = await self._decide(flow, headers, state)
         if isinstance(verdict, Admitted):
             limits = self.settings.limits
             state.body_limit = limits.request_body if verdict.key else limits.public_body

@@ -5,6 +5,7 @@ message and returns bytes. The original sends HTML with the version and internal
 """
 
 from collections.abc import Callable
+from http import HTTPStatus
 
 from mitmproxy.proxy.layers.http import _http1
 
@@ -61,7 +62,7 @@ def install(random_bytes: Callable[[int], bytes]) -> None:
 def _raw(refusal: Refusal, identity: str) -> bytes:
     body = error_body(refusal, identity, anthropic=False)
     head = (
-        f"HTTP/1.1 {refusal.status} Error\r\n"
+        f"HTTP/1.1 {refusal.status} {HTTPStatus(refusal.status).phrase}\r\n"
         "Content-Type: application/json\r\n"
         f"X-Request-ID: {identity}\r\n"
         f"X-Gateway-Error-Source: {refusal.source}\r\n"

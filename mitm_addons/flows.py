@@ -20,9 +20,10 @@ class FlowState:
 
     `path` is the normalised path. `source` says who made the answer (``upstream`` until somebody else
     did), `code` the error code that went out. `pending` is a refusal that waits for the `response` hook.
-    `buffered` says that the answer is collected before it is sent, `closes` that the client wants the
+    `buffered` says that the answer is collected before it is sent, `probe` that it
+    is a health check, `closes` that the client wants the
     connection closed after this exchange, `old_client` that it speaks HTTP/1.0. `body_limit`,
-    `received` and `sent` count the bytes of bodies.
+    `received` and `sent` count the bytes of bodies; `tail` are the last ones sent of a stream.
     """
 
     request_id: str
@@ -34,12 +35,14 @@ class FlowState:
     admitted: Admitted | None = None
     run: Run | None = None
     pending: Refusal | None = None
+    probe: bool = False
     closes: bool = False
     old_client: bool = False
     buffered: bool = False
     body_limit: int = 0
     received: int = 0
     sent: int = 0
+    tail: bytes = b""
 
 
 def begin(flow: http.HTTPFlow, state: FlowState) -> FlowState:
@@ -130,11 +133,11 @@ def refuse_flow(flow: http.HTTPFlow, refusal: Refusal) -> None:
     request_id = state.request_id if state else "unknown"
     if state:
         state.source, state.code, state.pending = refusal.source, refusal.code, None
-    body = error_body(refusal, request_id, anthropic=_speaks_anthropic(flow))
+    body = error_body(refusal, request_id, anthropic=speaks_anthropic(flow))
     head = [("Content-Type", "application/json"), *refusal.headers.items()]
     put_response(flow, Response(refusal.status, Headers(head), body))
 
 
-def _speaks_anthropic(flow: http.HTTPFlow) -> bool:
+def speaks_anthropic(flow: http.HTTPFlow) -> bool:
     path = flow.request.data.path.partition(b"?")[0]
     return path.endswith(b"/v1/messages") or "anthropic-version" in flow.request.headers

@@ -8,6 +8,7 @@ from mitmproxy import http
 from mitm_addons.flows import FlowState, begin, put_response
 from shared.core.messages import Headers, Response
 from shared.core.ports import Clock
+from shared.core.request_id import request_id
 
 #: Asks each part whether it works: its name, and what is wrong or None.
 Probe = Callable[[], Awaitable[Mapping[str, str | None]]]
@@ -16,9 +17,10 @@ Probe = Callable[[], Awaitable[Mapping[str, str | None]]]
 class Health:
     """Answers the two probes before anything else looks at the request."""
 
-    def __init__(self, probe: Probe, clock: Clock) -> None:
+    def __init__(self, probe: Probe, clock: Clock, random_bytes: Callable[[int], bytes]) -> None:
         self._probe = probe
         self._clock = clock
+        self._random_bytes = random_bytes
 
     async def requestheaders(self, flow: http.HTTPFlow) -> None:
         path = flow.request.data.path
@@ -29,7 +31,7 @@ class Health:
         body: dict[str, object] = {"status": "ok" if well else "unavailable"}
         if parts:
             body["parts"] = {name: wrong or "ok" for name, wrong in parts.items()}
-        state = FlowState(request_id="probe", started=self._clock.monotonic(), client="", source="gateway")
-        begin(flow, state)
+        identity = request_id(flow.request.headers.get("x-request-id"), self._random_bytes)
+        begin(flow, FlowState(identity, self._clock.monotonic(), "", source="gateway", probe=True))
         head = Headers([("Content-Type", "application/json"), ("Cache-Control", "no-store")])
         put_response(flow, Response(200 if well else 503, head, orjson.dumps(body)))

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
-from mitmproxy.addons import next_layer, proxyserver
+from mitmproxy import http
+from mitmproxy.addons.next_layer import NextLayer
+from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.master import Master
 from mitmproxy.options import Options
 
+from mitm_addons.stream_end import Write
 from shared.settings import Settings
 
 #: Where a request goes that nobody routed: a name that never resolves (RFC 6761).
@@ -36,10 +39,23 @@ def options(settings: Settings, confdir: Path) -> tuple[Options, dict[str, objec
     return first, later
 
 
-def make_master(settings: Settings, confdir: Path, gateway: object) -> Master:
+def make_master(settings: Settings, confdir: Path, server: Proxyserver, gateway: object) -> Master:
     """A master with the proxy core and our dispatcher. Needs a running event loop."""
     first, later = options(settings, confdir)
     master = Master(first)
-    master.addons.add(proxyserver.Proxyserver(), next_layer.NextLayer(), gateway)
+    master.addons.add(server, NextLayer(), gateway)
     first.update(**later)
     return master
+
+
+def client_writer(server: Proxyserver) -> Write:
+    """Writes to the client of a flow beside the core, which has no way to add to a broken answer."""
+
+    def write(flow: http.HTTPFlow, data: bytes) -> None:
+        client = flow.client_conn
+        handler = server.connections.get(client.id)
+        transport = handler.transports.get(client) if handler else None
+        if transport and transport.writer and not transport.writer.is_closing():
+            transport.writer.write(data)
+
+    return write

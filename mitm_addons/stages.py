@@ -179,10 +179,11 @@ def _add_answer_headers(flow: http.HTTPFlow, run: Run | None) -> None:
 
 
 def _counted(state: FlowState) -> Callable[[bytes], bytes]:
-    """Pass each piece on as it comes, and count the bytes."""
+    """Pass each piece on as it comes, count the bytes, and remember how the last one ended."""
 
     def count(piece: bytes) -> bytes:
         state.sent += len(piece)
+        state.tail = (state.tail + piece[-4:])[-4:]
         return piece
 
     return count

@@ -1,0 +1,108 @@
+"""One worker of the proxy: mitmproxy's event loop with the gateway in it."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from mitmproxy.addons.proxyserver import Proxyserver
+from mitmproxy.master import Master
+
+from mitm_addons import Parts, build, core_errors
+from mitm_addons.last_used import LastUsed
+from mitm_addons.master import client_writer, make_master
+from mitm_addons.pool import PluginPool
+from mitm_addons.stream_end import Write
+from shared.core.admission import HostRules
+from shared.core.gateway import Gateway
+from shared.outside.trust import TrustFiles
+from shared.services import DataPlane, Services
+from shared.settings import ANY_IP, Settings
+
+# Calls that may wait for a thread of the pool, for each thread.
+_WAITING_PER_THREAD = 64
+
+
+class CannotListen(Exception):
+    """The port of the proxy cannot be opened."""
+
+
+async def serve(services: Services) -> None:
+    """Serve until SIGTERM or SIGINT. Raises `CannotListen` when the port cannot be opened."""
+    server = Proxyserver()
+    async with gateway_addons(services, client_writer(server)) as addons:
+        master = make_master(services.settings, services.settings.data_dir / "mitmproxy", server, addons)
+        await run(master, services.settings)
+
+
+async def run(master: Master, settings: Settings) -> None:
+    """Run a master until a signal ends it, and tell when it does not listen."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, master.shutdown)
+    listening = _Listening(master)
+    master.addons.add(listening)
+    await master.run()
+    if listening.failed:
+        server = settings.server
+        raise CannotListen(
+            f"The proxy cannot listen on {server.proxy_host}:{server.proxy_port}; is the port taken? "
+            "Set server.proxy_port (GATEWAY__SERVER__PROXY_PORT) to a free one."
+        )
+
+
+class _Listening:
+    """mitmproxy only logs that it could not open its port, and runs on without one."""
+
+    def __init__(self, master: Master) -> None:
+        self._master = master
+        self.failed = False
+
+    def running(self) -> None:
+        server: Proxyserver = self._master.addons.get("proxyserver")
+        if not server.listen_addrs():
+            self.failed = True
+            self._master.shutdown()
+
+
+@contextlib.asynccontextmanager
+async def gateway_addons(services: Services, write: Write) -> AsyncIterator[object]:
+    """The gateway's addons with all that works behind them, which ends with the context."""
+    settings = services.settings
+    core_errors.install(services.random_bytes)
+    pool = PluginPool(settings.plugins.threads, settings.plugins.threads * _WAITING_PER_THREAD)
+    async with services.data_plane() as plane, asyncio.TaskGroup() as group:
+        last_used = LastUsed(plane.source, services.clock)
+        writing = group.create_task(last_used.run())
+        try:
+            yield build(_parts(services, plane, pool, last_used, write))
+        finally:
+            writing.cancel()
+            await last_used.flush()
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _parts(
+    services: Services, plane: DataPlane[Gateway], pool: PluginPool, last_used: LastUsed, write: Write
+) -> Parts:
+    settings = services.settings
+    shared_hosts = [host for host in settings.server.shared_hosts if host != ANY_IP]
+    any_address = ANY_IP in settings.server.shared_hosts
+    trust = TrustFiles(Path(settings.data_dir) / "trust", settings.security.ca_file)
+    trust(None)  # a bad ca_file stops the start, not the first request
+    return Parts(
+        settings=settings,
+        clock=services.clock,
+        hasher=services.hasher,
+        gateways=plane.gateways,
+        hosts=HostRules(settings.server.base_domain, shared_hosts, any_address),
+        pool=pool,
+        pin=services.pin,
+        trust_file=trust,
+        probe=plane.probe,
+        last_used=last_used,
+        write=write,
+        random_bytes=services.random_bytes,
+        instance=services.instance,
+    )
