@@ -110,7 +110,8 @@ class Plugin:
     - `reads`: of ``headers`` and ``body``, what its stage method looks at. An instance may narrow it.
     - `changes`: of ``headers``, ``body`` and ``status``, what its patches touch.
     - `blocking`: a ``def`` method may wait (default; runs in the thread pool) or is pure and takes
-      microseconds (False; runs in place). ``async def`` methods run on the loop.
+      microseconds (False; runs in place); an instance may narrow it. ``async def`` methods run on the
+      loop.
     - `combined`: all entries of this plugin in a plan become one step by `combine`.
     """
 
@@ -123,7 +124,7 @@ class Plugin:
     default_timeout: ClassVar[float] = 1.0
     reads: frozenset[str] = frozenset({"headers", "body"})
     changes: frozenset[str] = frozenset()
-    blocking: ClassVar[bool] = True
+    blocking: bool = True
     combined: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

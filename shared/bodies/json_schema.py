@@ -1,0 +1,72 @@
+"""JSON Schemas that tenants write, compiled once and bounded."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import jsonschema_rs
+
+from shared.bodies.paths import MISSING, get_at, parse_path
+from shared.bodies.strict_json import children
+
+#: Parts of a schema with all its references followed. Two references to one definition, which has two
+#: to the next, and so on, would otherwise double the work at every level.
+MAX_PARTS = 2000
+# Percent signs would be decoded by the validator, and lead elsewhere than here.
+_INNER = re.compile(r"#(/[^%]*)?")
+# What gives a part another name, so that "#" means something else in it.
+_FOREIGN = ("$id", "$anchor", "$dynamicRef", "$dynamicAnchor", "$recursiveRef", "$recursiveAnchor")
+
+
+def compile_schema(schema: Mapping[str, Any]) -> "jsonschema_rs.Validator":
+    """A validator for `schema`. Patterns in it are matched in linear time.
+
+    Raises ValueError, with a full sentence: the schema is wrong, refers to something outside of
+    itself, or is too large.
+    """
+    # Nothing refers to the schema by its own name, so the name does not matter.
+    own = {name: part for name, part in schema.items() if name != "$id"}
+    _check_size(own)
+    try:
+        return jsonschema_rs.validator_for(own, offline=True, pattern_options=jsonschema_rs.RegexOptions())
+    except (ValueError, jsonschema_rs.ReferencingError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"Must be a JSON Schema: {reason}.") from None
+
+
+def first_fault(validator: "jsonschema_rs.Validator", document: Any) -> str | None:
+    """Where `document` breaks the schema (JSON pointer; empty for the whole), None when it does not."""
+    for error in validator.iter_errors(document):
+        steps = (str(step).replace("~", "~0").replace("/", "~1") for step in error.instance_path)
+        return "".join(f"/{step}" for step in steps)
+    return None
+
+
+def _check_size(schema: dict[str, Any]) -> None:
+    """Walk the schema and all that it refers to; a recursive one never ends, and so is too large."""
+    if "draft-04" in str(schema.get("$schema")):
+        raise ValueError("Must be a JSON Schema of draft 6 or later.")
+    waiting: list[Any] = [schema]
+    for _ in range(MAX_PARTS):
+        if not waiting:
+            return
+        part = waiting.pop()
+        if isinstance(part, dict):
+            if any(isinstance(part.get(name), str) for name in _FOREIGN):
+                raise ValueError(f"Must be a JSON Schema without {', '.join(_FOREIGN)}.")
+            if isinstance(reference := part.get("$ref"), str):
+                waiting.append(_inner(schema, reference))
+        waiting += [child for child in children(part) if isinstance(child, dict | list)]
+    raise ValueError(
+        f"Must be a JSON Schema of at most {MAX_PARTS} parts with all references followed; "
+        "a definition must not refer to itself."
+    )
+
+
+def _inner(schema: dict[str, Any], reference: str) -> Any:
+    if not _INNER.fullmatch(reference):
+        raise ValueError("Must be a JSON Schema whose references stay in it (they begin with '#/').")
+    found = get_at(schema, parse_path(reference[1:])) if reference != "#" else schema
+    if found is MISSING:
+        raise ValueError(f"Must be a JSON Schema without the reference {reference}, which leads nowhere.")
+    return found

@@ -1,0 +1,73 @@
+"""A body as a plugin judges it: decoded, and read in the one way in which it can be read."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import unquote_plus
+
+from shared.bodies.coding import coding_of, decode
+from shared.bodies.event_text import event_data, stream_texts
+from shared.bodies.media_type import MediaType
+from shared.bodies.message_text import is_messages, texts_of
+from shared.bodies.refused import BodyRefused
+from shared.bodies.strict_json import MAX_DEPTH, looks_like_json, parse_json
+from shared.core.messages import Headers
+
+#: What `OpenedBody.document` gives for a body that is something else than JSON.
+NO_JSON: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedBody:
+    """A body without its content coding. `coding` is what `encode` takes to put it on again."""
+
+    media_type: MediaType
+    coding: str
+    content: bytes
+
+    @classmethod
+    def open(cls, headers: Headers, body: bytes) -> "OpenedBody":
+        """Raises `BodyRefused` when type or coding are ambiguous, or when it is too long decoded."""
+        coding = coding_of(headers.all("content-encoding"))
+        return cls(MediaType.of(headers), coding, decode(body, coding))
+
+    def document(self, *, demanded: bool, max_depth: int = MAX_DEPTH) -> Any:
+        """The JSON document, or `NO_JSON`.
+
+        Raises `BodyRefused` (``invalid_json``) on a body that is not strict JSON, although JSON is
+        `demanded`, or its type says so, or a lenient parser would take it for JSON; an empty one is
+        wrong only when JSON is demanded.
+        """
+        self.media_type.must_be_utf8()
+        if not self.content and not demanded:
+            return NO_JSON
+        try:
+            return parse_json(self.content, max_depth)
+        except ValueError as error:
+            if demanded or self.media_type.is_json or looks_like_json(self.content):
+                raise BodyRefused("invalid_json", str(error)) from None
+        return NO_JSON
+
+    def texts(self, document: Any) -> Iterator[str]:
+        """The text of messages and of streams; of anything else the whole body, and all strings in it."""
+        if is_messages(document):
+            yield from texts_of(document)
+            return
+        whole = self.content.decode(errors="replace")
+        yield whole
+        if document is not NO_JSON:
+            yield from texts_of(document)
+        elif self.media_type.is_form:
+            yield unquote_plus(whole)
+        else:
+            yield from self._stream_texts(whole)
+
+    def _stream_texts(self, whole: str) -> Iterator[str]:
+        if self.media_type.is_event_stream:
+            items = list(event_data(whole))
+        else:
+            items = whole.splitlines() if self.media_type.is_json_lines else []
+        try:
+            yield from stream_texts(items)
+        except ValueError as error:
+            raise BodyRefused("invalid_json", f"In the stream: {error}") from None

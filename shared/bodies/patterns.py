@@ -1,0 +1,74 @@
+"""Patterns that tenants write, matched by RE2: no pattern and no text can make it slow.
+
+RE2's syntax is at https://github.com/google/re2/wiki/Syntax; case is ignored with ``(?i)``.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import re2
+
+#: Length of a pattern in bytes, and patterns in one list.
+MAX_LENGTH = 1024
+MAX_PATTERNS = 100
+# Bytes that one set may use for its automaton.
+_MEMORY = 16 * 1024 * 1024
+
+
+def _options() -> re2.Options:
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = _MEMORY
+    return options
+
+
+def compile_pattern(pattern: str) -> "re2._Regexp":
+    """One pattern. Raises ValueError, with a full sentence, when RE2 cannot take it."""
+    if len(pattern.encode(errors="replace")) > MAX_LENGTH:
+        raise ValueError(f"Must be a pattern of at most {MAX_LENGTH} bytes.")
+    try:
+        return re2.compile(pattern, _options())
+    except (re2.error, UnicodeEncodeError) as error:
+        raise ValueError(f"Must be an RE2 pattern: {_reason(error)}.") from None
+
+
+def _reason(error: Exception) -> str:
+    reason = error.args[0] if error.args else error
+    return reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
+
+
+class Patterns:
+    """Several patterns, looked for at once."""
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        self._each = [compile_pattern(pattern) for pattern in patterns]
+        self._set = _set(patterns)
+
+    def __bool__(self) -> bool:
+        return bool(self._each)
+
+    def found(self, texts: Iterable[str]) -> set[int]:
+        """The numbers of the patterns that match somewhere in one of `texts`."""
+        return {number for text in texts for number in self._found_in(text)}
+
+    def _found_in(self, text: str) -> Iterable[int]:
+        raw = text.encode(errors="replace")
+        hits = self._set.Match(raw) if self._set else []
+        # A set that ran out of memory reports no match at all, not even that of the sentinel.
+        if len(self._each) in hits:
+            return [number for number in hits if number != len(self._each)]
+        return [number for number, pattern in enumerate(self._each) if pattern.search(raw)]
+
+
+def _set(patterns: Sequence[str]) -> "re2.Set | None":
+    """All patterns and, as the last one, the empty pattern, which matches everywhere.
+
+    None when they are too much for one set.
+    """
+    together = re2.Set.SearchSet(_options())
+    try:
+        for pattern in (*patterns, ""):
+            together.Add(pattern)
+        together.Compile()
+    except re2.error:
+        return None
+    return together

@@ -1,0 +1,105 @@
+"""JSON that can be read in one way only (RFC 8259 and RFC 7493, I-JSON).
+
+What one parser reads as this and another as that is how checks are passed by: duplicate keys, lone
+surrogates, NaN, numbers without bound, other charsets, byte order marks. All are refused.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+#: Levels of arrays and objects that a body may have at most.
+MAX_DEPTH = 64
+#: Digits of an integer: the bound of Python's own int(), on whatever Python this runs.
+MAX_DIGITS = 4300
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+def parse_json(body: bytes, max_depth: int = MAX_DEPTH) -> Any:
+    """The document. Raises ValueError, with a full sentence, on anything but strict JSON."""
+    try:
+        document = _DECODER.decode(body.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise ValueError("The body is not UTF-8.") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"The body is not JSON: {error.msg} at character {error.pos}.") from None
+    except RecursionError:
+        raise ValueError(_too_deep(max_depth)) from None
+    if _deeper_than(document, max_depth):
+        raise ValueError(_too_deep(max_depth))
+    if _SURROGATE.search(body):
+        _refuse_lone_surrogates(document)
+    return document
+
+
+def looks_like_json(body: bytes) -> bool:
+    """True when a lenient parser would read `body` as JSON: in any UTF, with a byte order mark too."""
+    try:
+        json.loads(body)
+    except RecursionError:
+        return True
+    except ValueError:
+        return False
+    return True
+
+
+def dump_json(document: Any) -> bytes:
+    """The document as compact UTF-8. Takes every value that `parse_json` gives."""
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def children(node: Any) -> Iterator[Any]:
+    """What stands directly in an array or object; nothing for other values."""
+    if isinstance(node, dict):
+        yield from node.values()
+    elif isinstance(node, list):
+        yield from node
+
+
+def _deeper_than(document: Any, max_depth: int) -> bool:
+    level = [document] if isinstance(document, dict | list) else []
+    for _ in range(max_depth):
+        level = [child for node in level for child in children(node) if isinstance(child, dict | list)]
+    return bool(level)
+
+
+def _too_deep(max_depth: int) -> str:
+    return f"The body nests arrays and objects deeper than {max_depth} levels."
+
+
+def _refuse_lone_surrogates(document: Any) -> None:
+    try:
+        dump_json(document)
+    except UnicodeEncodeError:
+        raise ValueError("The body holds half of a surrogate pair.") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("The body has an object with a duplicate key.")
+    return found
+
+
+def _integer(text: str) -> int:
+    if len(text.removeprefix("-")) > MAX_DIGITS:
+        raise ValueError(f"The body holds an integer of more than {MAX_DIGITS} digits.")
+    return int(text)
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError("The body holds a number that is too large.")
+    return number
+
+
+def _constant(text: str) -> NoReturn:
+    raise ValueError(f"The body holds {text}, which is not JSON.")
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant
+)
