@@ -17,7 +17,8 @@ _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012
 _FORBIDDEN_ENCODED = {"%5C": "\\", "%00": "NUL", "%3B": ";", "%25": "%", "%3F": "?", "%23": "#"}
 _FORBIDDEN_RAW = re.compile(r"[^\x21-\x7e]|[\\#?]")
 _PERCENT = re.compile(r"%(..?)?", re.DOTALL)
-_DOTS_WITH_PARAMETERS = re.compile(r"(?:^|/)\.\.?;")
+# Dot segments that an upstream may find where we see none: '..;' (servlets), '..%2F' (decoded too early).
+_HIDDEN_DOTS = re.compile(r"(?:/|%2F)\.\.?;|%2F\.\.?(?:%2F|/|$)|/\.\.?%2F")
 _ENCODED_SLASH = "%2F"
 
 
@@ -32,8 +33,8 @@ def normalise_path(path: str) -> str:
     if found := _FORBIDDEN_RAW.search(path):
         raise ValueError(f"The path must not hold the character {found.group()!a}.")
     decoded = _PERCENT.sub(_decode, path)
-    if _DOTS_WITH_PARAMETERS.search(decoded):
-        raise ValueError("The path must not hold a dot segment with parameters (such as '..;').")
+    if _HIDDEN_DOTS.search(decoded):
+        raise ValueError("The path must not hold a hidden dot segment (such as '..;' or '..%2F').")
     return _remove_dots(decoded)
 
 
@@ -51,15 +52,17 @@ def _decode(escape: re.Match[str]) -> str:
 
 
 def _remove_dots(path: str) -> str:
+    """Dot segments removed (RFC 3986, 5.2.4: an empty segment is one too), then empty ones."""
     kept: list[str] = []
-    segments = [segment for segment in path.split("/") if segment]
+    segments = path.split("/")[1:]
     for segment in segments:
         if segment == "..":
             del kept[-1:]
         elif segment != ".":
             kept.append(segment)
-    folder = kept and (path.endswith("/") or segments[-1] in (".", ".."))
-    return "/" + "/".join(kept) + ("/" if folder else "")
+    names = [segment for segment in kept if segment]
+    folder = names and segments[-1] in ("", ".", "..")
+    return "/" + "/".join(names) + ("/" if folder else "")
 
 
 def rule_path(path: str, match: str) -> str:
@@ -83,9 +86,7 @@ def upstream_path(rule: Rule, target: Target, path: str) -> str:
     """The path that the upstream sees for the request path `path`: joined with exactly one slash."""
     base = target.path.rstrip("/")
     rest = path[len(rule.path) :] if rule.strip_path and rule.path != "/" else path
-    if not rest:
-        return base or "/"
-    return base + (rest if rest.startswith("/") else "/" + rest)
+    return base + rest or "/"
 
 
 class Routed(Protocol):
@@ -117,8 +118,8 @@ class Router[R: Routed]:
 
         An exact rule goes before a prefix rule of the same path; both are in the answer.
         """
-        here = path.rstrip("/") or "/"
-        found = (*self.exact.get(path, ()), *self.prefixes.get(here, ()))
+        here = path
+        found = (*self.exact.get(path, ()), *self.prefixes.get(path, ()))
         while not found and here != "/":
             here = here.rpartition("/")[0] or "/"
             found = tuple(self.prefixes.get(here, ()))

@@ -1,0 +1,99 @@
+"""The plugins that the gateway has: one file here is one plugin, and the file's name is its name.
+
+Others come from packages (entry points of the group ``ai_gateway.plugins``) and from folders that
+config.yaml names in `plugins.paths`. Files whose names begin with an underscore are no plugins.
+"""
+
+import importlib
+import importlib.metadata
+import importlib.util
+import pkgutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType, ModuleType
+
+from shared.core.errors import GatewayError
+from shared.core.plugin import Plugin
+
+ENTRY_POINTS = "ai_gateway.plugins"
+
+
+class CatalogueError(GatewayError):
+    """A plugin that cannot be loaded, or two of one name."""
+
+
+def load_catalogue(paths: Sequence[Path] = ()) -> Mapping[str, type[Plugin]]:
+    """All plugins by name: built-in ones, those of installed packages, and those in the folders `paths`.
+
+    Raises `CatalogueError` when one cannot be loaded or has the name of another.
+    """
+    found: dict[str, tuple[type[Plugin], str]] = {}
+    for plugin, where in (*_built_in(), *_installed(), *_in_folders(paths)):
+        if plugin.name in found:
+            other = found[plugin.name][1]
+            raise CatalogueError(
+                f"Two plugins are named {plugin.name}: {other} and {where}. Rename one of them."
+            )
+        found[plugin.name] = plugin, where
+    return MappingProxyType({name: found[name][0] for name in sorted(found)})
+
+
+def _built_in() -> Iterator[tuple[type[Plugin], str]]:
+    for info in pkgutil.iter_modules(__path__):
+        if not info.name.startswith("_"):
+            where = f"the built-in {info.name}"
+            yield _plugin_of(importlib.import_module(f"{__name__}.{info.name}"), where), where
+
+
+def _installed() -> Iterator[tuple[type[Plugin], str]]:
+    for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
+        where = f"the entry point {entry.name} ({entry.value})"
+        try:
+            plugin = entry.load()
+        except Exception as error:
+            raise _broken(where, error) from error
+        if not isinstance(plugin, type) or not issubclass(plugin, Plugin) or plugin.name != entry.name:
+            raise CatalogueError(f"{where} must lead to a Plugin class in a module named {entry.name}.")
+        yield plugin, where
+
+
+def _in_folders(paths: Sequence[Path]) -> Iterator[tuple[type[Plugin], str]]:
+    for folder in paths:
+        if not folder.is_dir():
+            raise CatalogueError(f"plugins.paths names {folder}, which is no folder.")
+        for file in sorted(folder.glob("*.py")):
+            if not file.name.startswith("_"):
+                yield _plugin_of(_load(file), str(file)), str(file)
+
+
+def _load(file: Path) -> ModuleType:
+    name = f"{ENTRY_POINTS}.{file.stem}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise CatalogueError(f"{file} cannot be read as a Python file.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickle look a class's module up by its name
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise _broken(str(file), error) from error
+    return module
+
+
+def _plugin_of(module: ModuleType, where: str) -> type[Plugin]:
+    """The one plugin class that is written in `module`."""
+    classes = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Plugin) and value.__module__ == module.__name__
+    ]
+    if len(classes) != 1:
+        names = ", ".join(sorted(plugin.__name__ for plugin in classes)) or "none"
+        raise CatalogueError(f"{where} must hold exactly one Plugin class, but holds: {names}.")
+    return classes[0]
+
+
+def _broken(where: str, error: Exception) -> CatalogueError:
+    return CatalogueError(f"The plugin in {where} cannot be loaded: {type(error).__name__}: {error}.")

@@ -1,0 +1,23 @@
+"""Bodies that /docs offers to send. Each works as it stands."""
+
+TENANT = {
+    "name": "Acme",
+    "subdomain": "acme",
+    "tier": "pro",
+    "enabled_plugins": ["rate_limiter"],
+    "required_plugins": {
+        "security_validator": {"priority": 1, "settings": {"required_headers": ["X-Request-ID"]}}
+    },
+}
+
+RULE = {
+    "path": "/v1/chat/completions",
+    "target": "https://api.openai.com",
+    "methods": ["POST"],
+    "strip_path": False,
+    "plugin_chain": [{"name": "rate_limiter", "priority": 1, "settings": {"limit": 100, "window": "1m"}}],
+}
+
+API_KEY = {"name": "production", "scopes": ["proxy"]}
+
+ROTATE = {"overlap": "24h"}

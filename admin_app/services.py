@@ -1,0 +1,70 @@
+"""What the admin API uses of the world, and how its views reach it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+from flask import Flask, current_app
+
+from admin_app.logins import FailedLogins
+from shared.core.plugin import Plugin
+from shared.core.ports import Clock, ConfigStore, Hasher, Sealer
+from shared.settings import Settings
+
+_EXTENSION = "gateway"
+
+
+class Services(Protocol):
+    """The part of `shared.services.Services` that the admin API needs."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def catalogue(self) -> Mapping[str, type[Plugin]]: ...
+
+    @property
+    def store(self) -> ConfigStore: ...
+
+    @property
+    def hasher(self) -> Hasher: ...
+
+    @property
+    def sealer(self) -> Sealer: ...
+
+    def random_bytes(self, count: int) -> bytes: ...
+
+    def check_target(self, url: str, *, allow_query: bool = False) -> Sequence[str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Attached:
+    services: Services
+    logins: FailedLogins
+
+
+def attach(app: Flask, services: Services) -> None:
+    """Give `app` its services, and a count of failed logins that is its own."""
+    app.extensions[_EXTENSION] = _Attached(services, FailedLogins(services.clock))
+
+
+def current() -> Services:
+    """The services of the app that answers the current request."""
+    return _attached().services
+
+
+def failed_logins() -> FailedLogins:
+    """The count of failed logins of the app that answers the current request."""
+    return _attached().logins
+
+
+def _attached() -> _Attached:
+    return cast(_Attached, current_app.extensions[_EXTENSION])
+
+
+def new_id(kind: str) -> str:
+    """A new id such as ``rule_3f…``: what it names, and 96 random bits."""
+    return f"{kind}_{current().random_bytes(12).hex()}"

@@ -1,0 +1,153 @@
+"""A rule as it is sent and as it is shown."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields, pre_load, validate
+
+from shared.core.forwarding import HOP_BY_HOP, is_identity
+from shared.core.model import Rule
+from shared.core.schemas.fields import Pattern, Secret, Strict, Timestamp, choice, flag, text
+from shared.core.schemas.plugin_config import PluginConfigOutput, chain_input
+from shared.core.targets import parse_target
+
+#: Fields of the specification whose behaviour comes later. Nothing is stored and ignored.
+_LATER = ("timeouts",)
+_NAME = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
+_VALUE = r"^[\t\x20-\x7e\x80-\xff]*$"
+# Framing and routing are the gateway's own; a rule that set them would break or redirect its requests.
+_OURS = HOP_BY_HOP | {"host", "content-length", "expect", "via", "x-request-id"}
+_NOT_TAKEN = ("TRACE", "CONNECT")
+
+
+def _target(value: str) -> None:
+    try:
+        parse_target(value)
+    except ValueError as error:
+        raise ValidationError(str(error)) from None
+
+
+def _header_name(name: str) -> None:
+    lower = name.lower()
+    if lower in _OURS or lower.startswith("proxy-") or is_identity(name):
+        raise ValidationError(f"A rule must not set {name}: the gateway sets or removes it itself.")
+
+
+class Method(fields.String):
+    """An HTTP method, upper-cased."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        method = super()._deserialize(value, attr, data, **kwargs)
+        if method.upper() in _NOT_TAKEN:
+            raise ValidationError(f"The gateway takes no {method.upper()}.")
+        return method.upper()
+
+
+class RuleInput(Strict):
+    """A rule to create, or its whole new state."""
+
+    path = text(2048, "Begins with a slash. Of several rules the longest path counts.", required=True)
+    target = fields.String(
+        required=True,
+        validate=[validate.Length(max=2048), _target],
+        metadata={"description": "Where requests go: an http or https URL.", "pattern": "^https?://[^?#@]+$"},
+    )
+    methods = fields.List(
+        Method(
+            validate=[validate.Length(max=32), Pattern("^[A-Za-z][A-Za-z-]*$", "Must be an HTTP method.")]
+        ),
+        load_default=list,
+        validate=validate.Length(max=32),
+        metadata={"description": "[] is every method."},
+    )
+    match = choice(
+        "prefix", "exact", default="prefix", description="prefix takes what stands below the path too."
+    )
+    strip_path = flag(False, "true removes the rule's path before the rest is added to the target.")
+    preserve_host = flag(False, "true sends the client's Host to the upstream.")
+    active = flag(True, "false keeps the rule without matching it.")
+    public = flag(False, "true lets callers without an API key pass.")
+    headers = fields.Dict(
+        keys=fields.String(validate=[Pattern(_NAME, "Must be a header name."), _header_name]),
+        values=Secret(
+            fields.String(
+                validate=[
+                    validate.Length(max=8192),
+                    Pattern(_VALUE, "Must be text without control characters."),
+                ]
+            )
+        ),
+        load_default=dict,
+        validate=validate.Length(max=64),
+        metadata={
+            "description": 'Set on the upstream request. Stored encrypted; {"set": true} keeps the value.'
+        },
+    )
+    streams = choice(
+        "pass", "buffer", default="pass", description="pass sends a streamed answer event by event."
+    )
+    encoded_slashes = choice(
+        "reject", "allow", default="reject", description="What to do with %2F in a path."
+    )
+    ca = fields.String(
+        load_default=None,
+        allow_none=True,
+        validate=validate.Length(min=1, max=65_536),
+        metadata={
+            "description": "Certificates (PEM) to trust for this target. Only the platform may set it."
+        },
+    )
+    plugin_chain = chain_input()
+
+    @pre_load
+    def _refuse_later(self, data: Any, **kwargs: Any) -> Any:
+        if isinstance(data, Mapping):
+            found = {name: [f"{name} is not available yet. Leave it out."] for name in _LATER if name in data}
+            if found:
+                raise ValidationError(found)
+        return data
+
+
+class RulePatch(RuleInput):
+    """The fields of a rule to change. The others stay as they are."""
+
+
+class RuleOutput(Schema):
+    """A rule as it is stored. Header values are shown as {"set": true}."""
+
+    id = fields.String(required=True)
+    path = fields.String(required=True)
+    target = fields.String(required=True)
+    methods = fields.List(fields.String(), required=True)
+    match = fields.String(required=True)
+    strip_path = fields.Boolean(required=True)
+    preserve_host = fields.Boolean(required=True)
+    active = fields.Boolean(required=True)
+    public = fields.Boolean(required=True)
+    headers = fields.Dict(keys=fields.String(), values=Secret(fields.String()), required=True)
+    streams = fields.String(required=True)
+    encoded_slashes = fields.String(required=True)
+    ca = fields.String(required=True, allow_none=True)
+    plugin_chain = fields.List(fields.Nested(PluginConfigOutput), required=True)
+    created_at = Timestamp("When it was created.", required=True)
+    updated_at = Timestamp("When it was last changed.", required=True)
+
+
+class RuleChanged(RuleOutput):
+    """A rule after a change, and what the writer may not have meant."""
+
+    warnings = fields.List(fields.String(), required=True)
+
+
+class RuleList(Schema):
+    """One page of rules, in order of creation."""
+
+    rules = fields.List(fields.Nested(RuleOutput), required=True)
+    count = fields.Integer(required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
+def rule_document(rule: Rule) -> dict[str, Any]:
+    """The JSON that a reader of `rule` sees."""
+    document: dict[str, Any] = RuleOutput().dump(rule)
+    return document

@@ -1,0 +1,213 @@
+"""Checks the bodies of requests and of answers: type, size, structure and text."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import marshmallow
+from marshmallow import validate
+
+from shared.bodies.coding import encode
+from shared.bodies.json_schema import compile_schema, first_fault
+from shared.bodies.media_type import MediaType
+from shared.bodies.opened import OpenedBody
+from shared.bodies.paths import MISSING, get_at, parse_path
+from shared.bodies.patterns import MAX_PATTERNS, Patterns, compile_pattern
+from shared.bodies.refused import BodyRefused
+from shared.bodies.strict_json import MAX_DEPTH, dump_json
+from shared.core.errors import STATUS, Invalid, Problem
+from shared.core.messages import Headers, Response
+from shared.core.plugin import CONTINUE, Exchange, Patch, Plugin, Reject, Verdict, setting
+from shared.core.sizes import parse_size
+
+
+class _Size(marshmallow.fields.Field[int]):
+    """Bytes as a number, or a text such as 1MB."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
+        try:
+            return parse_size(value)
+        except ValueError as error:
+            raise marshmallow.ValidationError(str(error)) from None
+
+
+def _texts(text: str, *, name: str | None = None, most: int | None = None) -> Any:
+    """A list of texts. `name` is that of the setting where the attribute is called otherwise."""
+    item = marshmallow.fields.String(validate=validate.Length(min=1))
+    limit = validate.Length(max=most) if most else None
+    return setting(marshmallow.fields.List(item, load_default=list, data_key=name, validate=limit), text)
+
+
+def _action(value: str) -> None:
+    if value == "mask":
+        raise marshmallow.ValidationError("mask is not available yet; allowed: block.")
+    if value != "block":
+        raise marshmallow.ValidationError("Must be block.")
+
+
+class ContentValidator(Plugin):
+    """Refuses bodies that are not of the right type, size or structure, or whose text is not allowed.
+
+    At `pre_request` it judges the request, at `pre_response` the answer. Checks that need JSON demand
+    it: UTF-8, no duplicate keys, nothing that two parsers could read differently. Encoded bodies are
+    decoded to be judged and forwarded as they came. An answer that breaks a check is replaced by a 422.
+
+    >>> plugin = ContentValidator.parse({"allowed_types": ["application/json"], "max_size": "1MB"})
+    >>> plugin.max_size, sorted(plugin.reads)
+    (1048576, ['body', 'headers'])
+    """
+
+    allowed_types: Sequence[str] = _texts(
+        "Media types that are allowed, or their beginnings; empty allows all."
+    )
+    max_size: int | None = setting(
+        _Size(load_default=None, allow_none=True, metadata={"type": ["integer", "string", "null"]}),
+        "Largest body, encoded and decoded, in bytes or as text such as 1MB.",
+    )
+    forwarded: Sequence[str] = _texts(
+        "Top-level fields of the JSON object that are forwarded, and no others; empty forwards all.",
+        name="fields",
+    )
+    required_fields: Sequence[str] = _texts(
+        "Fields that must be there: names, dotted paths or JSON pointers."
+    )
+    json_schema: Mapping[str, Any] | None = setting(
+        marshmallow.fields.Dict(keys=marshmallow.fields.String(), load_default=None, allow_none=True),
+        "A JSON Schema that the body must match; its references must stay in it.",
+    )
+    blocked_patterns: Sequence[str] = _texts(
+        "RE2 patterns that must not match in the text of messages, or in any other body as a whole.",
+        most=MAX_PATTERNS,
+    )
+    required_patterns: Sequence[str] = _texts(
+        "RE2 patterns that must all match in that text.", most=MAX_PATTERNS
+    )
+    action: str = setting(
+        marshmallow.fields.String(load_default="block", validate=_action, metadata={"enum": ["block"]}),
+        "What happens to a body in which a blocked pattern matches: block.",
+    )
+    max_json_depth: int = setting(
+        marshmallow.fields.Integer(
+            load_default=MAX_DEPTH, strict=True, validate=validate.Range(1, MAX_DEPTH)
+        ),
+        "How deep arrays and objects of JSON may nest.",
+    )
+
+    def prepare(self) -> None:
+        self._paths = _each("required_fields", parse_path, self.required_fields)
+        _each("blocked_patterns", compile_pattern, self.blocked_patterns)
+        _each("required_patterns", compile_pattern, self.required_patterns)
+        self._blocked, self._required = Patterns(self.blocked_patterns), Patterns(self.required_patterns)
+        self._schema = (
+            None if self.json_schema is None else _compiled("/json_schema", compile_schema, self.json_schema)
+        )
+        self._demands_json = bool(self.forwarded or self.required_fields or self._schema is not None)
+        self._reads_text = bool(self._blocked or self._required)
+        self._reads_json = self._demands_json or self._reads_text or self.max_json_depth < MAX_DEPTH
+        if self.forwarded:
+            self.changes = frozenset({"body"})
+        if not self._reads_json and self.max_size is None:
+            self.reads = frozenset({"headers"})
+            self.blocking = False
+
+    def pre_request(self, exchange: Exchange) -> Verdict:
+        request = exchange.request
+        try:
+            return self._judge(request.headers, request.body)
+        except BodyRefused as error:
+            return Reject(STATUS[error.code], error.code, str(error))
+
+    def pre_response(self, exchange: Exchange) -> Verdict:
+        answer = exchange.response
+        if answer is None or _is_bodiless(exchange, answer):
+            return CONTINUE
+        try:
+            return self._judge(answer.headers, answer.body)
+        except BodyRefused as error:
+            # Its code would blame the client for what the upstream sent.
+            message = f"The upstream's answer was rejected. {error}"
+            return Reject(STATUS["content_rejected"], "content_rejected", message)
+
+    def _judge(self, headers: Headers, body: bytes | None) -> Verdict:
+        self._check_type(headers, body)
+        if body is None or "body" not in self.reads:
+            return CONTINUE
+        self._check_size(body)
+        opened = OpenedBody.open(headers, body)
+        self._check_size(opened.content)
+        return self._judge_content(opened) if self._reads_json else CONTINUE
+
+    def _check_type(self, headers: Headers, body: bytes | None) -> None:
+        if not self.allowed_types or _is_empty(headers, body):
+            return
+        name = MediaType.of(headers).name
+        if not name or not name.startswith(tuple(allowed.lower() for allowed in self.allowed_types)):
+            allowed = ", ".join(self.allowed_types)
+            raise BodyRefused(
+                "unsupported_content_type", f"The content type is not allowed here; allowed: {allowed}."
+            )
+
+    def _check_size(self, body: bytes) -> None:
+        if self.max_size is not None and len(body) > self.max_size:
+            raise BodyRefused("body_too_large", f"The body is longer than {self.max_size} bytes.")
+
+    def _judge_content(self, opened: OpenedBody) -> Verdict:
+        document = opened.document(demanded=self._demands_json, max_depth=self.max_json_depth)
+        if not self.forwarded:
+            self._check_content(opened, document)
+            return CONTINUE
+        if not isinstance(document, dict):
+            raise BodyRefused("validation_failed", "The body must be a JSON object.")
+        kept = {name: value for name, value in document.items() if name in self.forwarded}
+        if len(kept) == len(document):
+            self._check_content(opened, document)
+            return CONTINUE
+        # What is judged is what is forwarded.
+        cut = OpenedBody(opened.media_type, opened.coding, dump_json(kept))
+        self._check_content(cut, kept)
+        return Patch(body=encode(cut.content, cut.coding))
+
+    def _check_content(self, opened: OpenedBody, document: Any) -> None:
+        missing = [
+            name
+            for name, path in zip(self.required_fields, self._paths, strict=True)
+            if get_at(document, path) is MISSING
+        ]
+        if missing:
+            raise BodyRefused("validation_failed", f"The body lacks required fields: {', '.join(missing)}.")
+        fault = None if self._schema is None else first_fault(self._schema, document)
+        if fault is not None:
+            raise BodyRefused(
+                "validation_failed", f"The body does not match the JSON schema at {fault or 'its top level'}."
+            )
+        if self._reads_text:
+            self._check_text(list(opened.texts(document)))
+
+    def _check_text(self, texts: Sequence[str]) -> None:
+        if self._blocked.found(texts):
+            raise BodyRefused("content_rejected", "The body holds text that is not allowed.")
+        if len(self._required.found(texts)) < len(self.required_patterns):
+            raise BodyRefused("content_rejected", "The body lacks text that is required.")
+
+
+def _compiled(pointer: str, compile_one: Callable[[Any], Any], value: Any) -> Any:
+    try:
+        return compile_one(value)
+    except ValueError as error:
+        raise Invalid([Problem(pointer, str(error))]) from None
+
+
+def _each(name: str, compile_one: Callable[[Any], Any], values: Sequence[Any]) -> list[Any]:
+    return [_compiled(f"/{name}/{i}", compile_one, value) for i, value in enumerate(values)]
+
+
+def _is_empty(headers: Headers, body: bytes | None) -> bool:
+    """True for a body that is known to be empty; a missing Content-Type is right only there."""
+    if body is not None:
+        return not body
+    framed = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+    return not framed and "content-type" not in headers
+
+
+def _is_bodiless(exchange: Exchange, answer: Response) -> bool:
+    """True for an answer that has no body by definition (RFC 9110, 6.4.1)."""
+    return exchange.request.method == "HEAD" or answer.status in (204, 304)

@@ -1,0 +1,251 @@
+"""Asks a service of the tenant whether a request may pass."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import marshmallow
+from marshmallow import validate
+
+from shared.bodies.conditions import OPERATORS, Condition, Unanswerable, parse_condition
+from shared.bodies.opened import OpenedBody
+from shared.bodies.paths import MISSING, Path, get_at, overlapping, parse_path, put_at
+from shared.bodies.refused import BodyRefused
+from shared.bodies.strict_json import dump_json, parse_json
+from shared.core.errors import STATUS, Invalid, OutsideError, Problem, TargetForbidden
+from shared.core.messages import Request
+from shared.core.plugin import CONTINUE, Continue, Exchange, Plugin, Reject, Tools, Verdict, setting
+from shared.core.ports import Fetch
+from shared.core.schemas.fields import Duration, Flag
+from shared.core.targets import parse_target
+
+_MAX_ANSWER = 1024 * 1024
+_MAX_ITEMS = 100
+_NAME = validate.Regexp(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z", error="Must be the name of a header.")
+_VALUE = validate.Regexp(r"[\x20-\x7e]*\Z", error="Must be printable ASCII.")
+# These say where a request goes and how long it is; they follow from the endpoint and the body.
+_FRAMING = validate.NoneOf(
+    ["host", "content-length", "transfer-encoding", "connection"],
+    error="Must not be a header of the framing.",
+)
+
+
+def _header_name(value: str) -> None:
+    _NAME(value)
+    _FRAMING(value.lower())
+
+
+def _endpoint(value: str) -> None:
+    try:
+        parse_target(value, allow_query=True)
+    except ValueError as error:
+        raise marshmallow.ValidationError(str(error)) from None
+
+
+class FieldMap(marshmallow.Schema):
+    """Where a value comes from, and where it goes to. Both are dotted paths or JSON pointers."""
+
+    source = marshmallow.fields.String(
+        required=True, metadata={"description": "Path into the request's body."}
+    )
+    destination = marshmallow.fields.String(
+        required=True, metadata={"description": "Path into the body that the service gets."}
+    )
+
+
+class ConditionEntry(marshmallow.Schema):
+    """When the service's answer means no."""
+
+    field = marshmallow.fields.String(
+        required=True, metadata={"description": "Dotted path or JSON pointer into the answer."}
+    )
+    operator = marshmallow.fields.String(
+        required=True, validate=validate.OneOf(list(OPERATORS)), metadata={"description": "How to compare."}
+    )
+    value = marshmallow.fields.Raw(
+        load_default=None, allow_none=True, metadata={"description": "What to compare with; any JSON."}
+    )
+    stop_flow = Flag(
+        load_default=True, metadata={"description": "false: a hit is only noted, and the request goes on."}
+    )
+    message = marshmallow.fields.String(
+        load_default="The request was rejected by a validator.",
+        validate=validate.Length(1, 1000),
+        metadata={"description": "What the client is told; a full sentence."},
+    )
+
+
+def _several(kind: Any, text: str, **options: Any) -> Any:
+    limit = validate.Length(max=_MAX_ITEMS)
+    return setting(marshmallow.fields.List(kind, load_default=list, validate=limit, **options), text)
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    condition: Condition
+    stops: bool
+    message: str
+
+
+class ExternalValidator(Plugin):
+    """Sends fields of the request's JSON to a service and refuses the request when the answer says so.
+
+    The service gets exactly the mapped fields and the configured headers, never the client's key. A
+    source that the body does not have is left out. A condition that holds refuses the request with a
+    422; with none the answer only has to be there. No answer in time, a status that is not 2xx, a
+    redirect, or an answer that is not JSON is a fault: then `on_error` decides.
+
+    >>> plugin = ExternalValidator.parse({
+    ...     "endpoint": "https://validator.example.com/check",
+    ...     "field_maps": [{"source": "messages", "destination": "input.messages"}],
+    ...     "conditions": [{"field": "allowed", "operator": "eq", "value": False, "message": "Not this."}],
+    ... })
+    >>> plugin.http_method, plugin.attempt_timeout
+    ('POST', 1.0)
+    """
+
+    default_timeout = 2.0
+
+    endpoint: str = setting(
+        marshmallow.fields.String(
+            required=True, validate=_endpoint, metadata={"example": "https://validator.example.com/check"}
+        ),
+        "The http or https URL of the service.",
+    )
+    http_method: str = setting(
+        marshmallow.fields.String(
+            load_default="POST", validate=validate.OneOf(["POST", "PUT", "PATCH"]), data_key="method"
+        ),
+        "The method of the call.",
+    )
+    headers: Mapping[str, str] = setting(
+        marshmallow.fields.Dict(
+            keys=marshmallow.fields.String(validate=_header_name),
+            values=marshmallow.fields.String(validate=_VALUE),
+            load_default=dict,
+        ),
+        "Headers of the call. The values are kept encrypted and never read back.",
+        secret=True,
+    )
+    attempt_timeout: float = setting(
+        Duration(minimum=0.01, maximum=60, description="", load_default=1.0),
+        "How long one attempt may take; the entry's own timeout bounds them all.",
+    )
+    retries: int = setting(
+        marshmallow.fields.Integer(load_default=0, strict=True, validate=validate.Range(0, 5)),
+        "Further attempts after one that failed.",
+    )
+    sent: Sequence[str] = _several(
+        marshmallow.fields.String(),
+        "Paths into the request's body whose values are sent, each at the same place.",
+        data_key="fields",
+    )
+    field_maps: Sequence[Mapping[str, str]] = _several(
+        marshmallow.fields.Nested(FieldMap), "Values of the request's body that are sent at another place."
+    )
+    conditions: Sequence[Mapping[str, Any]] = _several(
+        marshmallow.fields.Nested(ConditionEntry), "What the answer must not be like."
+    )
+
+    _fetch: Fetch
+
+    def prepare(self) -> None:
+        problems: list[Problem] = []
+        routes = list(self._parse_routes(problems))
+        self._routes = [(source, destination) for source, destination, _ in routes]
+        self._checks = self._parse_checks(problems)
+        if clash := overlapping([destination for _, destination in self._routes]):
+            pointer = routes[clash[1]][2]
+            problems.append(Problem(pointer, "Must not be sent to where another field is sent to."))
+        if problems:
+            raise Invalid(problems)
+        if not self._routes:
+            self.reads = frozenset()
+
+    def _parse_routes(self, problems: list[Problem]) -> Iterator[tuple[Path, Path, str]]:
+        """Source, destination, and where the destination stands in the settings."""
+
+        def path(pointer: str, text: str) -> Path:
+            try:
+                return parse_path(text)
+            except ValueError as error:
+                problems.append(Problem(pointer, str(error)))
+                return (pointer,)
+
+        for i, text in enumerate(self.sent):
+            pointer = f"/fields/{i}"
+            here = path(pointer, text)
+            yield here, here, pointer
+        for i, entry in enumerate(self.field_maps):
+            pointer = f"/field_maps/{i}"
+            source = path(f"{pointer}/source", entry["source"])
+            yield source, path(f"{pointer}/destination", entry["destination"]), f"{pointer}/destination"
+
+    def _parse_checks(self, problems: list[Problem]) -> list[_Check]:
+        checks = []
+        for i, entry in enumerate(self.conditions):
+            try:
+                condition = parse_condition(entry["field"], entry["operator"], entry["value"])
+            except ValueError as error:
+                problems.append(Problem(f"/conditions/{i}", str(error)))
+            else:
+                checks.append(_Check(condition, entry["stop_flow"], entry["message"]))
+        return checks
+
+    def connect(self, tools: Tools) -> None:
+        self._fetch = tools.fetch
+
+    def pre_request(self, exchange: Exchange) -> Verdict:
+        try:
+            payload = self._payload(exchange.request)
+        except BodyRefused as error:
+            return Reject(STATUS[error.code], error.code, str(error))
+        return self._verdict(self._ask(dump_json(payload)))
+
+    def _payload(self, request: Request) -> dict[str, Any]:
+        payload: dict[str, Any] = {}
+        if self._routes:
+            document = OpenedBody.open(request.headers, request.body or b"").document(demanded=True)
+            for source, destination in self._routes:
+                if (value := get_at(document, source)) is not MISSING:
+                    put_at(payload, destination, value)
+        return payload
+
+    def _ask(self, payload: bytes) -> Any:
+        """The service's answer. Raises `OutsideError` when the last attempt failed as well."""
+        for _ in range(self.retries):
+            try:
+                return self._attempt(payload)
+            except TargetForbidden:
+                raise
+            except OutsideError:
+                continue
+        return self._attempt(payload)
+
+    def _attempt(self, payload: bytes) -> Any:
+        answer = self._fetch(
+            self.http_method,
+            self.endpoint,
+            headers={"Content-Type": "application/json", **self.headers},
+            body=payload,
+            timeout=self.attempt_timeout,
+            max_bytes=_MAX_ANSWER,
+        )
+        if not 200 <= answer.status <= 299:
+            raise OutsideError(f"The validator answered with the status {answer.status}.")
+        try:
+            return parse_json(answer.body)
+        except ValueError:
+            raise OutsideError("The validator's answer is not JSON.") from None
+
+    def _verdict(self, answer: Any) -> Verdict:
+        try:
+            hits = [check for check in self._checks if check.condition.holds(answer)]
+        except Unanswerable as error:
+            raise OutsideError(f"A condition cannot be checked on the validator's answer. {error}") from None
+        flagged = tuple(hit.message for hit in hits if not hit.stops)
+        notes = {"flagged": flagged} if flagged else {}
+        stopping = next((hit for hit in hits if hit.stops), None)
+        if stopping:
+            return Reject(STATUS["validation_failed"], "validation_failed", stopping.message, notes=notes)
+        return Continue(notes) if notes else CONTINUE

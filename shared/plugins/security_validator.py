@@ -1,0 +1,126 @@
+"""Checks the head of a request: who asks, how, and with which headers."""
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from marshmallow import fields, validate
+
+from shared.bodies.patterns import MAX_PATTERNS, Patterns
+from shared.core.addresses import Network, is_in, plain_address
+from shared.core.errors import STATUS, Invalid, Problem
+from shared.core.model import EMPTY
+from shared.core.plugin import CONTINUE, Exchange, Plugin, Reject, Verdict, setting
+from shared.core.schemas.fields import Flag
+
+#: What `security_headers` adds: OWASP's list for answers that are no pages
+#: (https://cheatsheetseries.owasp.org/cheatsheets/REST_Security_Cheat_Sheet.html).
+SECURITY_HEADERS: Mapping[str, str] = {
+    "X-Content-Type-Options": "nosniff",
+    "Strict-Transport-Security": "max-age=31536000",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+}
+
+_TOKEN = validate.Regexp(
+    r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z", error="Must be a name of HTTP: letters, digits, '-'."
+)
+
+
+def _names(text: str) -> Any:
+    return setting(fields.List(fields.String(validate=_TOKEN), load_default=list), text)
+
+
+def _networks(text: str) -> Any:
+    error = "Must be an IP address or a network such as 10.0.0.0/8 or fd00::/8."
+    address = fields.IPInterface(error_messages={"invalid_ip_interface": error})
+    return setting(fields.List(address, load_default=list), text)
+
+
+class SecurityValidator(Plugin):
+    """Refuses requests whose head is not as it must be, and adds security headers to answers.
+
+    >>> plugin = SecurityValidator.parse({"required_headers": ["X-Request-ID"], "allowed_methods": ["POST"]})
+    >>> plugin.reads, plugin.security_headers
+    (frozenset({'headers'}), False)
+    """
+
+    reads = frozenset({"headers"})
+    blocking = False
+
+    required_headers: Sequence[str] = _names("Headers that a request must have, and not blank.")
+    blocked_headers: Sequence[str] = _names("Headers that a request must not have.")
+    allowed_methods: Sequence[str] = _names("Methods that are allowed; empty allows all.")
+    allowed_ips: Sequence[Any] = _networks("Addresses and networks that may call; empty allows all.")
+    blocked_ips: Sequence[Any] = _networks("Addresses and networks that must not call.")
+    blocked_user_agents: Sequence[str] = setting(
+        fields.List(fields.String(), load_default=list, validate=validate.Length(max=MAX_PATTERNS)),
+        "RE2 patterns; a request whose User-Agent one of them matches is refused.",
+    )
+    security_headers: bool = setting(
+        Flag(load_default=False),
+        f"Adds to every answer: {', '.join(SECURITY_HEADERS)}.",
+    )
+
+    def prepare(self) -> None:
+        self._methods = [method.upper() for method in self.allowed_methods]
+        self._allowed = [_network(interface) for interface in self.allowed_ips]
+        self._blocked = [_network(interface) for interface in self.blocked_ips]
+        try:
+            self._agents = Patterns(self.blocked_user_agents)
+        except ValueError as error:
+            raise Invalid([Problem("/blocked_user_agents", str(error))]) from None
+
+    def pre_request(self, exchange: Exchange) -> Verdict:
+        checks = (self._check_address, self._check_method, self._check_blocked, self._check_required)
+        return next((verdict for check in checks if (verdict := check(exchange))), CONTINUE)
+
+    def _check_address(self, exchange: Exchange) -> Reject | None:
+        if not self._allowed and not self._blocked:
+            return None
+        address = plain_address(exchange.client)
+        if not is_in(address, self._blocked) and (not self._allowed or is_in(address, self._allowed)):
+            return None
+        return _reject("ip_blocked", "Your address may not call this API.")
+
+    def _check_method(self, exchange: Exchange) -> Reject | None:
+        method = exchange.request.method
+        if not self._methods or method in self._methods:
+            return None
+        allowed = ", ".join(self._methods)
+        message = f"The method {method} is not allowed here; allowed: {allowed}."
+        return _reject("method_not_allowed", message, {"Allow": allowed})
+
+    def _check_blocked(self, exchange: Exchange) -> Reject | None:
+        headers = exchange.request.headers
+        for name in self.blocked_headers:
+            if name in headers:
+                return _reject("forbidden", f"The header {name} is not allowed here.")
+        if self._agents and self._agents.found(headers.all("user-agent") or [""]):
+            return _reject("forbidden", "This user agent is not allowed here.")
+        return None
+
+    def _check_required(self, exchange: Exchange) -> Reject | None:
+        headers = exchange.request.headers
+        missing = [name for name in self.required_headers if not any(map(str.strip, headers.all(name)))]
+        if not missing:
+            return None
+        return _reject(
+            "missing_required_header", f"The request lacks required headers: {', '.join(missing)}."
+        )
+
+    def answer_headers(self, exchange: Exchange) -> Mapping[str, str]:
+        return SECURITY_HEADERS if self.security_headers else EMPTY
+
+
+def _network(interface: ipaddress.IPv4Interface | ipaddress.IPv6Interface) -> Network:
+    """The network of what was written; an IPv4-mapped one as the IPv4 network that it means."""
+    network: Network = interface.network
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    if mapped is None or network.prefixlen < 96:
+        return network
+    return ipaddress.ip_network((mapped, network.prefixlen - 96))
+
+
+def _reject(code: str, message: str, headers: Mapping[str, str] = EMPTY) -> Reject:
+    return Reject(STATUS[code], code, message, headers)

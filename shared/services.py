@@ -1,0 +1,129 @@
+"""The composition root: what the settings name, connected. The only place that makes a clock."""
+
+import contextlib
+import secrets
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import redis
+import redis.asyncio
+
+from shared.core.errors import GatewayError, StoreDown
+from shared.core.gateway import Compiler, Gateway
+from shared.core.keys import PepperedHasher, secret_id
+from shared.core.pipeline import Catalogue
+from shared.core.plugin import Tools
+from shared.core.ports import Clock, ConfigSource, ConfigStore, Hasher, Limiter, Sealer
+from shared.outside import resolving
+from shared.outside.addresses import Policy
+from shared.outside.fetch import GuardedFetch
+from shared.plugins import load_catalogue
+from shared.settings import Settings
+from shared.stores.connection import RedisAddress, open_redis
+from shared.stores.limiter import RedisLimiter
+from shared.stores.reader import GatewayCache
+from shared.stores.redis_store import RedisStore
+from shared.stores.sealing import AesSealer
+from shared.stores.source import RedisSource
+
+
+class SystemClock:
+    """The clock of this machine."""
+
+    def now(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+def random_bytes(count: int) -> bytes:
+    """That many bytes, fit for secrets."""
+    return secrets.token_bytes(count)
+
+
+@dataclass(frozen=True, slots=True)
+class DataPlane[G]:
+    """What a worker of the proxy reads from while it serves."""
+
+    source: ConfigSource
+    gateways: GatewayCache[G]
+    limiter: Limiter
+
+    async def probe(self) -> Mapping[str, str | None]:
+        """Each part that the worker needs, and what is wrong with it or None."""
+        try:
+            await self.source.changes(0)
+        except StoreDown as error:
+            return {"redis": str(error)}
+        return {"redis": None}
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that the admin API and the proxy are made of. Close it at the end.
+
+    `instance` names this deployment in Via headers: all its machines share the pepper, so they agree.
+    """
+
+    settings: Settings
+    clock: Clock
+    catalogue: Catalogue
+    store: ConfigStore
+    hasher: Hasher
+    sealer: Sealer
+    policy: Policy
+    address: RedisAddress
+    instance: str
+
+    def random_bytes(self, count: int) -> bytes:
+        return random_bytes(count)
+
+    def check_target(self, url: str, *, allow_query: bool = False) -> Sequence[str]:
+        """Warnings about a URL that is about to be saved. Raises as `resolving.check_target`."""
+        return resolving.check_target(url, self.policy, allow_query=allow_query)
+
+    async def pin(self, host: str, port: int) -> tuple[str, int]:
+        """The checked address to connect to. Raises as `resolving.pin`."""
+        return await resolving.pin(host, port, self.policy)
+
+    @contextlib.asynccontextmanager
+    async def data_plane(self) -> AsyncIterator[DataPlane[Gateway]]:
+        """Open what a worker needs, with its background reading; closed with the context."""
+        settings = self.settings
+        client = redis.asyncio.Redis(**self.address.options)
+        source = RedisSource(client)
+        limiter = RedisLimiter(redis.asyncio.Redis(**self.address.options))
+        fetch = GuardedFetch(self.policy, self.clock, settings.security.ca_file)
+        compiler = Compiler(self.catalogue, settings.tiers, self.sealer, Tools(limiter, fetch, self.clock))
+        gateways = GatewayCache(source, compiler, self.clock, settings.cache)
+        await gateways.start()
+        try:
+            yield DataPlane(source, gateways, limiter)
+        finally:
+            await gateways.close()
+            await limiter.close()
+            await source.close()
+            fetch.close()
+
+    def close(self) -> None:
+        self.address.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def connect(settings: Settings) -> Services:
+    """Everything, ready to use. Starts the embedded Valkey when the settings ask for it.
+
+    Raises `GatewayError` when a secret, a plugin or the store cannot be used.
+    """
+    ...

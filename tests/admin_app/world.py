@@ -1,0 +1,196 @@
+"""An admin API on a store in memory, with time in our hands and a few plain plugins."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from marshmallow import fields, validate
+from werkzeug.test import TestResponse
+
+from admin_app import create_app
+from shared.core.keys import PepperedHasher
+from shared.core.messages import Exchange
+from shared.core.plugin import CONTINUE, Plugin, Verdict, setting
+from shared.core.ports import ConfigStore
+from shared.outside.addresses import Policy
+from shared.outside.resolving import check_target
+from shared.settings import Settings, load_settings
+from shared.stores.memory import MemoryStore
+from shared.stores.sealing import AesSealer
+
+TOKEN = "the-platforms-own-token"
+NOW = 1_800_000_000.0
+
+
+@dataclass
+class HandClock:
+    """A clock that stands still until a test turns it."""
+
+    time: float = NOW
+
+    def now(self) -> float:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.time - NOW
+
+
+class RateLimiter(Plugin):
+    """Counts requests.
+
+    Refuses what is too much.
+    """
+
+    name = "rate_limiter"
+    default_on_error = "local"
+    on_error_choices = ("local", "open", "closed")
+    combined = True
+    reads = frozenset({"headers"})
+    limit: int = setting(fields.Integer(required=True, strict=True, validate=validate.Range(0)), "How many.")
+    window: str = setting(fields.String(required=True), "In what time.")
+
+    def pre_request(self, exchange: Exchange) -> Verdict:
+        return CONTINUE
+
+
+class SecurityValidator(Plugin):
+    """Checks the head."""
+
+    name = "security_validator"
+    reads = frozenset({"headers"})
+    required_headers: list[str] = setting(fields.List(fields.String(), load_default=list), "Must be there.")
+
+    def pre_request(self, exchange: Exchange) -> Verdict:
+        return CONTINUE
+
+
+class ExternalValidator(Plugin):
+    """Asks a service."""
+
+    name = "external_validator"
+    default_timeout = 2.0
+    endpoint: str = setting(fields.String(required=True), "Whom to ask.")
+    headers: dict[str, str] = setting(
+        fields.Dict(keys=fields.String(), values=fields.String(), load_default=dict), "Sent.", secret=True
+    )
+
+    def pre_request(self, exchange: Exchange) -> Verdict:
+        return CONTINUE
+
+
+PLUGINS: Mapping[str, type[Plugin]] = {
+    kind.name: kind for kind in (RateLimiter, SecurityValidator, ExternalValidator)
+}
+
+
+@dataclass
+class World:
+    """The services that the admin API is given."""
+
+    settings: Settings
+    clock: HandClock = field(default_factory=HandClock)
+    catalogue: Mapping[str, type[Plugin]] = field(default_factory=lambda: PLUGINS)
+    store: ConfigStore = field(init=False)
+    hasher: PepperedHasher = field(default_factory=lambda: PepperedHasher(b"p" * 32))
+    sealer: AesSealer = field(default_factory=lambda: AesSealer([b"k" * 32], os.urandom))
+
+    def __post_init__(self) -> None:
+        self.store = MemoryStore(self.clock, self.settings.admin.subdomain_quarantine)
+
+    def random_bytes(self, count: int) -> bytes:
+        return os.urandom(count)
+
+    def check_target(self, url: str, *, allow_query: bool = False) -> Sequence[str]:
+        """The real check of addresses; names end on .test or are known, so that no network is asked."""
+        if ".test" in url:
+            return ["The name cannot be resolved at the moment."]
+        if "api.openai.com" in url or "checks.example" in url:
+            return []
+        return check_target(url, Policy(), allow_query=allow_query)
+
+
+def make_world(folder: Path, **flags: Any) -> World:
+    """A world whose settings are the defaults but for `flags` (``admin__token=…``)."""
+    file = folder / "config.yaml"
+    file.write_text("server: {base_domain: example.com}\n")
+    named = {name.replace("__", "."): value for name, value in flags.items()}
+    return World(load_settings(file, environ={}, flags=named))
+
+
+@dataclass
+class Tenant:
+    """A tenant of a test, and its first key."""
+
+    id: str
+    key: str
+    url: str
+
+
+class Api:
+    """The API as a caller on this machine sees it. `key` None sends no key."""
+
+    def __init__(self, app: Flask, key: str | None = None) -> None:
+        self.client = app.test_client()
+        self.key = key
+
+    def call(
+        self,
+        method: str,
+        url: str,
+        json: Any = None,
+        *,
+        key: str | None = "",
+        headers: Mapping[str, str] | None = None,
+        **kwargs: Any,
+    ) -> TestResponse:
+        """Call `url`; below /api/v1 when it names no root. `key` "" is the caller's own."""
+        sent = dict(headers or {})
+        key = self.key if key == "" else key
+        if key is not None:
+            sent["Authorization"] = f"Bearer {key}"
+        if json is not None:
+            kwargs["json"] = json
+        url = url if url.startswith(("/api", "/docs", "/openapi")) else f"/api/v1{url}"
+        return self.client.open(url, method=method, headers=sent, **kwargs)
+
+    def get(self, url: str, **kwargs: Any) -> TestResponse:
+        return self.call("GET", url, **kwargs)
+
+    def post(self, url: str, json: Any = None, **kwargs: Any) -> TestResponse:
+        return self.call("POST", url, json, **kwargs)
+
+    def put(self, url: str, json: Any = None, **kwargs: Any) -> TestResponse:
+        return self.call("PUT", url, json, **kwargs)
+
+    def patch(self, url: str, json: Any = None, **kwargs: Any) -> TestResponse:
+        return self.call("PATCH", url, json, **kwargs)
+
+    def delete(self, url: str, **kwargs: Any) -> TestResponse:
+        return self.call("DELETE", url, **kwargs)
+
+    def tenant(self, subdomain: str = "acme", **fields: Any) -> Tenant:
+        """Create a tenant as the platform."""
+        response = self.post("/tenants", {"name": subdomain.title(), "subdomain": subdomain, **fields})
+        assert response.status_code == 201, response.text
+        made = response.get_json()
+        return Tenant(made["id"], made["api_key"], f"/tenants/{made['id']}")
+
+    def created_key(self, tenant: Tenant, **fields: Any) -> str:
+        """Another key of the tenant."""
+        response = self.post(f"{tenant.url}/api-keys", fields)
+        assert response.status_code == 201, response.text
+        key: str = response.get_json()["key"]
+        return key
+
+
+def app_of(world: World) -> Flask:
+    return create_app(world)
+
+
+def pointers(response: TestResponse) -> list[str]:
+    """Where the problems of a 422 are."""
+    assert response.status_code == 422, response.text
+    return [problem["pointer"] for problem in response.get_json()["errors"]]

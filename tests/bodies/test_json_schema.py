@@ -1,0 +1,58 @@
+"""JSON Schemas that tenants write."""
+
+from typing import Any
+
+import pytest
+
+from shared.bodies.json_schema import compile_schema, first_fault
+
+
+def test_the_place_of_the_first_fault_is_told_and_no_value() -> None:
+    schema = compile_schema({"properties": {"a/b": {"items": {"type": "string"}}}, "required": ["x"]})
+    assert first_fault(schema, {"x": 1, "a/b": ["ok", 2]}) == "/a~1b/1"
+    assert first_fault(schema, {}) == ""
+    assert first_fault(schema, {"x": 1}) is None
+
+
+def test_references_inside_the_schema_are_followed() -> None:
+    schema = compile_schema(
+        {"$id": "https://example.com/s", "$defs": {"n": {"minimum": 1}}, "items": {"$ref": "#/$defs/n"}}
+    )
+    assert first_fault(schema, [1, 0]) == "/1"
+
+
+def _doubling(levels: int) -> dict[str, Any]:
+    parts = {
+        f"a{i}": {"allOf": [{"$ref": f"#/$defs/a{i + 1}"}, {"$ref": f"#/$defs/a{i + 1}"}]}
+        for i in range(levels)
+    }
+    return {"$ref": "#/$defs/a0", "$defs": {**parts, f"a{levels}": {"minimum": 0}}}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "objec"},
+        {"$ref": "http://127.0.0.1:9/schema"},
+        {"$ref": "file:///etc/passwd"},
+        {"$ref": "other.json"},
+        {"$ref": "#/$defs/missing"},
+        {"$ref": "#/%24defs"},
+        {"properties": {"a": {"$id": "https://example.com/x", "$ref": "#/b"}}},
+        {"properties": {"a": {"$dynamicRef": "#x"}}},
+        {"properties": {"a": {"$ref": "#"}}},
+        {"$schema": "https://example.com/my-own"},
+        {"$schema": "http://json-schema.org/draft-04/schema#"},
+        {"pattern": "(?=a)"},
+        {"pattern": "("},
+        {"enum": list(map(list, [[]] * 2001))},
+        _doubling(20),
+    ],
+)
+def test_schemas_that_are_wrong_reach_out_or_grow_are_refused(schema: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"^Must be a JSON Schema.*\.$"):
+        compile_schema(schema)
+
+
+def test_a_property_may_be_called_like_a_keyword() -> None:
+    compile_schema({"properties": {"$ref": {"type": "string"}, "$id": {"type": "string"}}})

@@ -1,0 +1,81 @@
+"""The text that a model reads or writes."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.bodies.message_text import is_messages, texts_of
+
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,SECRET"}}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"messages": [{"role": "user", "content": "needle"}]},
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "needle"}, IMAGE]}]},
+        {"messages": [{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": '{"a":"needle"}'}}]}]},
+        {"messages": [{"role": "user", "content": [{"type": "tool_result", "content": [{"text": "needle"}]}]}]},
+        {"messages": [{"content": [{"type": "document", "source": {"type": "text", "data": "needle"}}]}]},
+        {"system": "needle", "messages": []},
+        {"system": [{"type": "text", "text": "needle"}], "messages": []},
+        {"input": "needle"},
+        {"input": [{"role": "user", "content": [{"type": "input_text", "text": "needle"}]}]},
+        {"instructions": "needle", "input": "x"},
+        {"prompt": ["x", "needle"]},
+        {"choices": [{"index": 0, "message": {"role": "assistant", "content": "needle"}}]},
+        {"choices": [{"index": 0, "text": "needle"}]},
+        {"choices": [{"index": 0, "message": {"content": None, "refusal": "needle"}}]},
+        {"output": [{"type": "message", "content": [{"type": "output_text", "text": "needle"}]}]},
+        {"content": [{"type": "text", "text": "needle"}]},
+        {"content": [{"type": "tool_use", "id": "1", "name": "f", "input": {"query": ["needle"]}}]},
+        {"messages": [], "tools": [{"function": {"description": "needle"}}]},
+        {"messages": [], "something_new": {"deep": ["needle"]}},
+    ],
+)  # fmt: skip
+def test_text_is_found_wherever_the_apis_put_it(document: dict[str, Any]) -> None:
+    assert is_messages(document)
+    assert "needle" in " ".join(texts_of(document))
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"model": "needle", "messages": [{"role": "needle", "content": "x"}]},
+        {"messages": [{"content": [{"type": "image_url", "image_url": {"url": "data:needle"}}]}]},
+        {"messages": [{"content": [{"type": "image", "source": {"type": "base64", "data": "needle"}}]}]},
+        {"id": "needle", "choices": [{"finish_reason": "needle", "message": {"content": "x"}}]},
+    ],
+)
+def test_labels_and_media_are_no_text(document: dict[str, Any]) -> None:
+    assert "needle" not in " ".join(texts_of(document))
+
+
+def test_a_word_in_two_parts_is_seen_whole() -> None:
+    parts = [{"type": "text", "text": "nee"}, {"type": "text", "text": "dle"}]
+    assert "needle" in list(texts_of({"messages": [{"role": "user", "content": parts}]}))
+
+
+def test_of_other_documents_all_strings_are_text() -> None:
+    assert not is_messages({"query": "x"})
+    assert set(texts_of({"model": "a", "deep": [{"b": "c"}, 1, None]})) == {"model", "a", "deep", "b", "c"}
+
+
+@given(
+    st.recursive(
+        st.text(max_size=5), lambda x: st.lists(x, max_size=3) | st.dictionaries(st.text(max_size=3), x)
+    )
+)
+def test_no_string_of_an_unknown_document_is_missed(document: Any) -> None:
+    if not is_messages(document):
+        texts = set(texts_of(document))
+        assert all(string in texts for string in _strings(document))
+
+
+def _strings(node: Any) -> list[str]:
+    if isinstance(node, str):
+        return [node]
+    nodes = [*node, *node.values()] if isinstance(node, dict) else node
+    return [string for child in nodes for string in _strings(child)]

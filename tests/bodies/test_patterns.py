@@ -1,0 +1,62 @@
+"""Patterns that tenants write."""
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.bodies.patterns import Patterns, compile_pattern
+
+
+def test_each_pattern_that_matches_somewhere_is_found() -> None:
+    patterns = Patterns(["(?i)ignore previous", r"\bsecret\b", "never"])
+    assert patterns.found(["please IGNORE previous rules", "a secret."]) == {0, 1}
+    assert patterns.found([]) == set()
+    assert patterns.found(["secretary"]) == set()
+
+
+def test_no_patterns_find_nothing() -> None:
+    assert not Patterns([])
+    assert Patterns([]).found(["text"]) == set()
+
+
+def test_a_pattern_that_matches_everywhere_is_found_too() -> None:
+    assert Patterns(["", "x"]).found(["abc"]) == {0}
+
+
+@given(
+    st.text(max_size=20),
+    st.text(max_size=20),
+    st.text(alphabet="abcä€\N{GRINNING FACE}", min_size=1, max_size=5),
+)
+def test_a_text_is_found_wherever_it_stands(before: str, after: str, word: str) -> None:
+    assert Patterns(["zzz", word]).found([before + word + after]) >= {1}
+
+
+@pytest.mark.parametrize(
+    "pattern", ["(", "(?=a)", "a{2000}", r"\1", "[z-a]", r"\pL{1000}", "a" * 1025, "\ud800"]
+)
+def test_what_re2_cannot_take_is_refused_with_a_sentence(pattern: str) -> None:
+    with pytest.raises(ValueError, match=r"^Must be .*\.$"):
+        compile_pattern(pattern)
+
+
+def test_patterns_too_large_for_one_set_are_still_looked_for() -> None:
+    large = Patterns([rf"\pL{{200}}[a-z]{{0,300}}{number}" for number in range(99)] + ["needle"])
+    assert large.found(["hay needle hay"]) == {99}
+    assert large.found(["hay"]) == set()
+
+
+def test_a_set_that_runs_out_of_memory_does_not_pass_for_no_match() -> None:
+    patterns = Patterns(
+        [f"(a|b)*{letter}(a|b){{{number}}}c" for number in range(150, 160) for letter in "ab"]
+    )
+    text = ("ab" * 77 + "aabbbab") * 40 + "c"
+    assert patterns.found([text])
+
+
+def test_a_pattern_that_explodes_elsewhere_is_quick() -> None:
+    started = time.perf_counter()
+    assert Patterns(["(a+)+$"]).found(["a" * 50_000 + "b"]) == set()
+    assert time.perf_counter() - started < 1

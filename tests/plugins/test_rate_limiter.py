@@ -1,0 +1,272 @@
+"""The rate limiter as a plugin: the seed's settings, levels, answers."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import pytest
+
+from shared.core.errors import Invalid
+from shared.core.limits import Decision, Limit
+from shared.core.messages import Exchange, Headers, Request
+from shared.core.model import ApiKey, Rule, Stage, Tenant
+from shared.core.plugin import Continue, Entry, Plugin, Reject, Tools
+from shared.plugins.rate_limiter import RateLimiter
+from shared.stores.memory_limiter import MemoryLimiter
+
+SEED_GATEWAY = {"limits": {"global": {"limit": 5, "window": "1m"}}}
+SEED_RULE = {"limits": {"global": {"limit": 3, "window": "10s"}}}
+QUOTA = {"limit": 1, "window": 1}
+SEED_BLOCK = {"gateway": {"enabled": True, **SEED_GATEWAY}, "rule": {"enabled": True, **SEED_RULE}}
+
+
+class Hands:
+    """A clock that the test turns, in seconds."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_750_000_000.0
+
+    def now(self) -> float:
+        return self.seconds
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+class Gate:
+    """What one rule's plan does with requests, on a shared limiter."""
+
+    def __init__(self, limiter: MemoryLimiter, entries: Sequence[tuple[str, Any]], rule: str = "r1") -> None:
+        parsed = [self.entry(RateLimiter.parse(settings), origin, rule) for origin, settings in entries]
+        self.plugin = RateLimiter.combine(parsed)
+        self.plugin.connect(Tools(limiter, cast(Any, None), cast(Any, None)))
+        self.rule = rule
+
+    @staticmethod
+    def entry(plugin: Plugin, origin: str, rule: str) -> Entry:
+        return Entry(plugin, Stage.PRE_REQUEST, 100, False, "closed", 1.0, origin, "t1", rule)
+
+    def exchange(self, client: str = "192.0.2.7", key: str | None = None) -> Exchange:
+        return Exchange(
+            id="request",
+            tenant=Tenant("t1", "Tenant", "tenant"),
+            rule=Rule(self.rule, "/", "http://localhost"),
+            request=Request("GET", "/", Headers()),
+            client=client,
+            key=ApiKey(key, "Key", "gw_", "hash") if key else None,
+        )
+
+    def ask(self, client: str = "192.0.2.7", key: str | None = None) -> Continue | Reject:
+        verdict = asyncio.run(self.plugin.pre_request(self.exchange(client, key)))
+        assert isinstance(verdict, Continue | Reject)
+        return verdict
+
+    def admitted(self, times: int, **request: Any) -> int:
+        return sum(isinstance(self.ask(**request), Continue) for _ in range(times))
+
+    def headers(self, verdict: Continue | Reject) -> Mapping[str, str]:
+        exchange = self.exchange()
+        return self.plugin.answer_headers(
+            Exchange(
+                exchange.id,
+                exchange.tenant,
+                exchange.rule,
+                exchange.request,
+                "192.0.2.7",
+                notes=verdict.notes,
+            )
+        )
+
+
+@pytest.fixture
+def clock() -> Hands:
+    return Hands()
+
+
+@pytest.fixture
+def limiter(clock: Hands) -> MemoryLimiter:
+    return MemoryLimiter(clock)
+
+
+def refused(verdict: Continue | Reject) -> Reject:
+    assert isinstance(verdict, Reject)
+    return verdict
+
+
+@pytest.mark.parametrize("written", [{"limit": 5, "window": "1m"}, SEED_GATEWAY, {"gateway": SEED_GATEWAY}])
+def test_the_sixth_call_under_the_seeds_gateway_limit_is_refused(
+    limiter: MemoryLimiter, written: Any
+) -> None:
+    gate = Gate(limiter, [("tenant", written)])
+    assert [type(gate.ask()) for _ in range(6)] == [Continue] * 5 + [Reject]
+
+
+@pytest.mark.parametrize("written", [{"limit": 3, "window": "10s"}, SEED_RULE, {"rule": SEED_RULE}])
+def test_the_fourth_call_under_the_seeds_rule_limit_is_refused(limiter: MemoryLimiter, written: Any) -> None:
+    gate = Gate(limiter, [("rule", written)])
+    assert [type(gate.ask()) for _ in range(4)] == [Continue] * 3 + [Reject]
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [("tenant", SEED_GATEWAY), ("rule", SEED_RULE)],
+        [("tenant", SEED_BLOCK)],
+        [("required", SEED_BLOCK)],
+        [("rule", SEED_BLOCK)],
+        [("tenant", SEED_BLOCK), ("rule", SEED_BLOCK)],
+    ],
+)
+def test_with_both_each_refuses_when_it_is_spent_and_the_rule_is_named_first(
+    limiter: MemoryLimiter, clock: Hands, entries: Any
+) -> None:
+    gate = Gate(limiter, entries)
+    assert gate.admitted(3) == 3
+    assert "rule limit 'global': 3 requests per 10s" in refused(gate.ask()).message
+    clock.seconds += 11
+    assert gate.admitted(2) == 2
+    assert "gateway limit 'global': 5 requests per 1m" in refused(gate.ask()).message
+    clock.seconds += 50
+    assert gate.admitted(3) == 3
+    both = refused(gate.ask())
+    assert "rule limit" in both.message
+    assert int(both.headers["Retry-After"]) <= 11
+
+
+def test_when_both_are_spent_the_longer_wait_is_told(limiter: MemoryLimiter) -> None:
+    gate = Gate(limiter, [("tenant", {"limit": 3, "window": "1m"}), ("rule", SEED_RULE)])
+    gate.admitted(3)
+    both = refused(gate.ask())
+    assert "rule limit" in both.message
+    assert 60 <= int(both.headers["Retry-After"]) <= 61
+
+
+def test_rules_share_the_gateways_counter_and_have_their_own(limiter: MemoryLimiter) -> None:
+    one, two = (Gate(limiter, [("tenant", SEED_BLOCK)], rule) for rule in ("r1", "r2"))
+    assert one.admitted(4) == 3
+    assert two.admitted(4) == 2
+    assert "gateway limit" in refused(two.ask()).message
+
+
+def test_a_gateway_part_on_a_rule_holds_for_its_requests_and_counts_with_the_tenants(
+    limiter: MemoryLimiter,
+) -> None:
+    strict = Gate(limiter, [("rule", {"gateway": {"limits": {"global": {"limit": 2, "window": "1m"}}}})])
+    free = Gate(limiter, [("tenant", SEED_GATEWAY)], "r2")
+    assert free.admitted(2) == 2
+    assert strict.admitted(1) == 0
+    assert free.admitted(9) == 3
+
+
+def test_a_part_that_is_switched_off_is_none(limiter: MemoryLimiter) -> None:
+    off = {"gateway": {"enabled": False, **SEED_GATEWAY}}
+    verdict = Gate(limiter, [("tenant", off)]).ask()
+    assert verdict == Continue()
+    assert Gate(limiter, [("tenant", off), ("rule", SEED_RULE)]).admitted(9) == 3
+
+
+def test_a_tier_is_a_ceiling_that_a_tenants_own_limit_cannot_lift(limiter: MemoryLimiter) -> None:
+    tier = {"limits": {"global": {"limit": 4, "window": "1m"}}}
+    assert Gate(limiter, [("tier", tier), ("tenant", {"limit": 900, "window": "1m"})]).admitted(9) == 4
+
+
+def test_addresses_and_keys_count_for_themselves(limiter: MemoryLimiter) -> None:
+    limits = {"per_ip": {"limit": 2, "window": "1m"}, "per_key": [{"limit": 3, "window": "1m"}]}
+    gate = Gate(limiter, [("rule", {"limits": limits})])
+    assert gate.admitted(5, client="192.0.2.1", key="k1") == 2
+    assert gate.admitted(5, client="192.0.2.2", key="k1") == 1
+    assert gate.admitted(5, client="192.0.2.3", key="k2") == 2
+    assert "'per_key'" in refused(gate.ask(client="192.0.2.4", key="k1")).message
+
+
+def test_a_cost_counts_as_that_many_requests(limiter: MemoryLimiter) -> None:
+    gate = Gate(limiter, [("rule", {"limit": 10, "window": "1m", "cost": 3})])
+    last = [gate.ask() for _ in range(4)]
+    assert [type(verdict) for verdict in last] == [Continue] * 3 + [Reject]
+    assert gate.headers(last[1])["X-RateLimit-Remaining"] == "4"
+    assert gate.headers(last[2])["X-RateLimit-Remaining"] == "0"
+
+
+def test_a_refusal_says_everything(limiter: MemoryLimiter) -> None:
+    gate = Gate(limiter, [("rule", SEED_RULE)])
+    gate.admitted(3)
+    refusal = refused(gate.ask())
+    assert (refusal.status, refusal.code) == (429, "rate_limit_exceeded")
+    assert set(refusal.headers) == {"Retry-After", "retry-after-ms"}
+    told = cast(dict[str, Any], refusal.details["rate_limit"])
+    assert told["retry_after_ms"] == int(refusal.headers["retry-after-ms"])
+    assert (told["scope"], told["name"], told["limit"], told["window"]) == ("rule", "global", 3, "10s")
+    assert gate.headers(refusal)["RateLimit"].startswith('"rule-global";r=0;t=1')
+
+
+def test_the_least_wait_of_the_settings_is_told_when_it_is_longer(limiter: MemoryLimiter) -> None:
+    patient = {**SEED_RULE, "actions": {"type": "reject", "retry_after": "60"}}
+    gate = Gate(limiter, [("rule", patient), ("tenant", SEED_GATEWAY)])
+    gate.admitted(3)
+    refusal = refused(gate.ask())
+    assert refusal.headers["Retry-After"] == "60"
+    assert refusal.message.endswith("Try again in 60s.")
+    other = Gate(limiter, [("rule", {**patient, "limit": 2, "window": "10m"})], "r2")
+    other.admitted(2)
+    assert int(refused(other.ask()).headers["Retry-After"]) >= 600
+
+
+def test_a_limit_of_zero_names_no_wait(limiter: MemoryLimiter) -> None:
+    settings = {"limit": 0, "window": "1m", "actions": {"retry_after": "60"}}
+    refusal = refused(Gate(limiter, [("rule", settings)]).ask())
+    assert dict(refusal.headers) == {"x-should-retry": "false"}
+
+
+def test_what_is_said_to_remain_is_admitted(limiter: MemoryLimiter) -> None:
+    gate = Gate(limiter, [("rule", {"limit": 4, "window": "1m"}), ("tenant", SEED_GATEWAY)])
+    remaining = [gate.headers(gate.ask())["x-ratelimit-remaining-requests"] for _ in range(5)]
+    assert remaining == ["3", "2", "1", "0", "0"]
+
+
+def test_families_that_one_entry_chooses_hold_for_all(limiter: MemoryLimiter) -> None:
+    gate = Gate(limiter, [("tier", SEED_GATEWAY), ("rule", {**SEED_RULE, "headers": ["legacy"]})])
+    names = {"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"}
+    assert set(gate.headers(gate.ask())) == names
+    none = Gate(limiter, [("tier", SEED_GATEWAY), ("rule", {**SEED_RULE, "headers": []})])
+    assert none.headers(none.ask()) == {}
+
+
+def test_all_limits_of_a_request_are_one_call() -> None:
+    calls: list[Sequence[Limit]] = []
+
+    class Recorder(MemoryLimiter):
+        async def acquire(self, limits: Sequence[Limit]) -> Decision:
+            calls.append(limits)
+            return await super().acquire(limits)
+
+    Gate(Recorder(Hands()), [("tier", SEED_GATEWAY), ("tenant", SEED_BLOCK), ("rule", SEED_RULE)]).ask()
+    assert [[limit.scope for limit in limits] for limits in calls] == [["rule", "gateway"]]
+
+
+@pytest.mark.parametrize(
+    ("written", "pointer", "words"),
+    [
+        ({}, "/limit", "Required"),
+        ({"limit": 5}, "/window", "Required together with limit"),
+        ({"window": 5}, "/limit", "Required together with window"),
+        ({"limit": -5, "window": "1m"}, "/limit", "greater than or equal to 0"),
+        ({"limit": 5, "window": "1 minute"}, "/window", "such as 500ms"),
+        ({"limits": {}}, "/limits", "at least one"),
+        ({"limits": {"per_ip": [QUOTA, {**QUOTA, "window": "x"}]}}, "/limits/per_ip/1/window", "such as"),
+        ({"limits": {"per_header": {}}}, "/limits/per_header", "Not available yet"),
+        ({"gateway": {"limits": {"tokens": {}}}}, "/gateway/limits/tokens", "Unknown field"),
+        ({"rule": {}}, "/rule/limits", "Required unless enabled is false"),
+        ({**SEED_RULE, "cost": 0}, "/cost", "greater than or equal to 1"),
+        ({**SEED_RULE, "headers": ["x"]}, "/headers/0", "Must be one of: ietf, openai, legacy"),
+        ({**SEED_RULE, "actions": {"type": "queue"}}, "/actions/type", "Must be one of: reject"),
+        ({**SEED_RULE, "match": {"methods": ["GET"]}}, "/match", "Not available yet"),
+        ({**SEED_RULE, "precision": "auto"}, "/precision", "Not available yet"),
+        ({**SEED_RULE, "on_error": "open"}, "/on_error", "Unknown field"),
+    ],
+)
+def test_wrong_settings_are_refused_where_they_are_wrong(written: Any, pointer: str, words: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        RateLimiter.parse(written)
+    (problem,) = caught.value.problems
+    assert problem.pointer == pointer
+    assert words in problem.detail

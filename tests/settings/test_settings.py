@@ -1,0 +1,347 @@
+"""Settings: where they come from, what is said about wrong ones, and that the shipped file tells the truth."""
+
+import dataclasses
+import re
+from collections.abc import Iterator, Mapping
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.settings import CONFIG_FILE, Settings, SettingsError, load_settings
+from shared.settings.document import document
+from shared.settings.sources import SHORT
+from shared.settings.values import size
+
+SEED = """
+server:
+  admin_port: 8080
+  proxy_port: 8081
+  base_domain: "example.com"
+redis:
+  host: "localhost"
+  port: 6379
+  password: ""
+  db: 0
+"""
+
+
+class File:
+    """A config.yaml of a test."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "config.yaml"
+
+    def load(self, text: str = "", /, flags: Mapping[str, object] | None = None, **environ: str) -> Settings:
+        self.path.write_text(text)
+        return load_settings(self.path, environ, flags or {})
+
+    def refusal(self, text: str = "", /, **environ: str) -> str:
+        with pytest.raises(SettingsError) as raised:
+            self.load(text, **environ)
+        return str(raised.value)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> File:
+    return File(tmp_path)
+
+
+def names(kind: type = Settings, before: str = "") -> Iterator[tuple[str, Any]]:
+    """Every setting with its field."""
+    for field in dataclasses.fields(kind):
+        described = field.metadata["field"].metadata
+        if inner := described.get("section"):
+            yield from names(inner, f"{field.name}.")
+        else:
+            yield f"{before}{field.name}", field
+
+
+class TestTheShippedFile:
+    def test_it_is_what_the_declarations_say(self) -> None:
+        assert CONFIG_FILE.read_text() == document(), "run: python -m shared.settings > config.yaml"
+
+    def test_it_holds_the_defaults(self) -> None:
+        none = load_settings(environ={})
+        assert load_settings(CONFIG_FILE, {}) == none
+        assert none == dataclasses.replace(
+            Settings(), server=none.server, data_dir=CONFIG_FILE.parent / "data"
+        )
+
+    def test_every_setting_has_a_help(self) -> None:
+        assert not [name for name, field in names() if not field.metadata["field"].metadata["description"]]
+
+    def test_the_seeds_file_gives_the_same(self, config: File) -> None:
+        assert config.load(SEED) == config.load()
+
+
+class TestPrecedence:
+    def test_default_file_environment_flag(self, config: File) -> None:
+        text, variable = "server:\n  admin_port: 9001\n", {"GATEWAY__SERVER__ADMIN_PORT": "9002"}
+        assert config.load().server.admin_port == 8080
+        assert config.load(text).server.admin_port == 9001
+        assert config.load(text, **variable).server.admin_port == 9002
+        assert config.load(text, {"server.admin_port": 9003}, **variable).server.admin_port == 9003
+
+    def test_a_flag_that_was_not_given_changes_nothing(self, config: File) -> None:
+        assert config.load("", {"server.admin_port": None}).server.admin_port == 8080
+
+    def test_the_token_has_a_short_variable(self, config: File) -> None:
+        assert config.load(GATEWAY_ADMIN_TOKEN="short").admin.token == "short"
+        both = {"GATEWAY_ADMIN_TOKEN": "short", SHORT["GATEWAY_ADMIN_TOKEN"]: "long"}
+        assert config.load(**both).admin.token == "long"
+
+    def test_an_empty_token_is_none(self, config: File) -> None:
+        assert config.load(GATEWAY_ADMIN_TOKEN="").admin.token is None
+
+    def test_other_variables_are_left_alone(self, config: File) -> None:
+        assert config.load(GATEWAY_KEY="x", PATH="/bin") == config.load()
+
+    def test_a_variable_names_the_file(self, tmp_path: Path) -> None:
+        file = tmp_path / "other.yaml"
+        file.write_text("demo: {port: 9009}")
+        assert load_settings(environ={"GATEWAY_CONFIG": str(file)}).demo.port == 9009
+
+    def test_a_named_file_must_exist(self, tmp_path: Path) -> None:
+        with pytest.raises(SettingsError, match=r"none\.yaml: cannot be read: No such file"):
+            load_settings(tmp_path / "none.yaml", {})
+
+    def test_lists_in_variables_have_commas(self, config: File) -> None:
+        found = config.load(GATEWAY__SECURITY__ALLOWED_TARGET_NETWORKS="127.0.0.0/8, ::1/128")
+        assert found.security.allowed_target_networks == (ip_network("127.0.0.0/8"), ip_network("::1"))
+
+
+class TestReferences:
+    @pytest.mark.parametrize(
+        ("written", "read"),
+        [
+            ("${NAME}", "value"),
+            ("a-${NAME}-${OTHER:-b}", "a-value-b"),
+            ("${EMPTY:-default}", "default"),
+            ("${EMPTY}x", "x"),
+            ("$${NAME}", "${NAME}"),
+            ("$NAME", "$NAME"),
+        ],
+    )
+    def test_they_are_replaced(self, config: File, written: str, read: str) -> None:
+        found = config.load(f"redis: {{password: '{written}'}}", NAME="value", EMPTY="")
+        assert found.redis.password == read
+
+    def test_a_number_may_come_from_one(self, config: File) -> None:
+        assert config.load("redis: {port: '${PORT:-6380}'}").redis.port == 6380
+
+    def test_a_missing_variable_is_named(self, config: File) -> None:
+        assert config.refusal("redis:\n  password: ${NONE}\n") == (
+            "config.yaml:2: the variable NONE is not set; set it, or write ${NONE:-default}"
+        )
+
+    def test_a_broken_one_is_refused(self, config: File) -> None:
+        assert config.refusal("redis: {password: '${'}").startswith("config.yaml:1: must be ${NAME}")
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("server:\n  admin_prot: 1\n", "config.yaml:2: server.admin_prot: unknown key; did you mean admin_port?"),
+            ("sever: {}\n", "config.yaml:1: sever: unknown key; did you mean server?"),
+            ("\nlog:\n  level: inf\n", "config.yaml:3: log.level: must be one of: debug, info, warning, error; did you mean info?"),
+            ("demo:\n  port: 70000\n", "config.yaml:2: demo.port: must be a whole number from 1 to 65535"),
+            ("demo:\n  port: true\n", "config.yaml:2: demo.port: must be a whole number from 1 to 65535"),
+            ("demo:\n  port: 80.5\n", "config.yaml:2: demo.port: must be a whole number from 1 to 65535"),
+            ("demo:\n  port:\n", "config.yaml:2: demo.port: must have a value; remove the key instead"),
+            ("redis:\n  password: 1234\n", "config.yaml:2: redis.password: must be text; write it in quotes"),
+            ("redis:\n  url: http://x\n", "config.yaml:2: redis.url: must begin with redis://, rediss:// or unix://"),
+            ("server: 1\n", "config.yaml:1: server: must be a map of settings"),
+            ("- 1\n", "config.yaml:1: must be a map of settings, such as `server:`"),
+            ("trusted_proxies:\n  - 10.0.0.1/8\n", "config.yaml:1: trusted_proxies: must be an IP address or a network such as 10.0.0.0/8 or fd00::/8"),
+            ("trusted_proxies: {}\n", "config.yaml:1: trusted_proxies: must be a list"),
+            ("cache:\n  config_ttl: 1x\n", "config.yaml:2: cache.config_ttl: must be a duration such as 500ms, 10s, 1m, 1h30m, 1.5h, 1d or 1w, or a number of seconds"),
+            ("cache:\n  config_ttl: 0\n", "config.yaml:2: cache.config_ttl: must be longer than 0"),
+            ("server:\n  base_domain: example.com:80\n", "config.yaml:2: server.base_domain: must be a DNS name such as example.com, without port"),
+            ("tiers:\n  basic:\n    max_rulez: 1\n", "config.yaml:3: tiers.basic.max_rulez: unknown key; did you mean max_rules?"),
+            ("tiers:\n  basic:\n    limits:\n      global: {limit: 1}\n", "config.yaml:4: tiers.basic.limits.global: must have a limit and a window, such as {limit: 600, window: 1m}"),
+            ("tiers:\n  gold: 5\n", "config.yaml:2: tiers.gold: must be a map"),
+            ("demo:\n  port: 8080\n", "config.yaml:2: demo.port: 8080 is also server.admin_port"),
+        ],
+    )  # fmt: skip
+    def test_they_say_where_and_what_is_allowed(self, config: File, text: str, message: str) -> None:
+        assert config.refusal(text) == message
+
+    def test_all_of_them_are_said_at_once(self, config: File) -> None:
+        assert config.refusal("demo:\n  port: x\nlog:\n  level: y\n").count("\n") == 1
+
+    @pytest.mark.parametrize(
+        ("text", "line"),
+        [("server: [", 1), ("a: 1\n\ta: 2\n", 2), ("demo:\n  port: 1\n  port: 2\n", 3)],
+    )
+    def test_broken_yaml_has_its_line(self, config: File, text: str, line: int) -> None:
+        assert config.refusal(text).startswith(f"config.yaml:{line}: ")
+
+    @pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"a: \x01"])
+    def test_what_is_no_text_is_said(self, tmp_path: Path, content: bytes) -> None:
+        file = tmp_path / "config.yaml"
+        file.write_bytes(content)
+        with pytest.raises(SettingsError, match=r"config\.yaml:1: this is no YAML"):
+            load_settings(file, {})
+
+    def test_a_duplicate_key_does_not_print_its_values(self, config: File) -> None:
+        text = "redis:\n  password: geheim1\n  password: geheim2\n"
+        assert "geheim" not in config.refusal(text)
+
+    @pytest.mark.parametrize(
+        ("variable", "value", "message"),
+        [
+            ("GATEWAY__DEMO__PORT", "x", "GATEWAY__DEMO__PORT: demo.port: must be a whole number from 1 to 65535"),
+            ("GATEWAY__DEMO__PROT", "1", "GATEWAY__DEMO__PROT: demo.prot: unknown key; did you mean port?"),
+            ("GATEWAY__FOO", "1", "GATEWAY__FOO: foo: unknown key; allowed: "),
+            ("GATEWAY__DATA_DIR__X", "1", "GATEWAY__DATA_DIR__X: data_dir.x: data_dir"),
+        ],
+    )  # fmt: skip
+    def test_a_variable_is_named(self, config: File, variable: str, value: str, message: str) -> None:
+        if variable == "GATEWAY__DATA_DIR__X":
+            assert "must be text" in config.refusal(**{variable: value})
+        else:
+            assert config.refusal(**{variable: value}).startswith(message)
+
+    def test_a_variable_below_a_single_value_is_named(self, config: File) -> None:
+        message = config.refusal("demo: {port: 1}", GATEWAY__DEMO__PORT__X="1")
+        assert message == "GATEWAY__DEMO__PORT__X: port has no settings of its own"
+
+    def test_a_flag_is_named(self, config: File) -> None:
+        with pytest.raises(SettingsError, match=r"^--workers: server\.workers: "):
+            config.load("", {"server.workers": 0})
+
+
+class TestWhatIsNotAvailableYet:
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("server.workers", "2"),
+            ("server.engine", "express"),
+            ("server.tls", "{cert: a, key: b}"),
+            ("server.drain_timeout", "30s"),
+            ("limits.timeouts", "{connect: 5s}"),
+        ],
+    )
+    def test_it_is_refused_with_a_sentence(self, config: File, name: str, value: str) -> None:
+        section, key = name.split(".")
+        message = config.refusal(f"{section}:\n  {key}: {value}\n")
+        assert message.startswith(f"config.yaml:2: {name}: ")
+        assert "not available yet" in message
+
+
+class TestTiers:
+    def test_the_shipped_ones(self, config: File) -> None:
+        tiers = config.load().tiers
+        basic, pro = tiers["basic"], tiers["pro"]
+        assert list(tiers) == ["basic", "pro", "enterprise"]
+        assert basic.limits == {"global": {"limit": 600, "window": "1m"}}
+        assert (basic.concurrent, basic.max_rules, basic.max_keys) == (20, 100, 50)
+        assert (pro.limits, pro.concurrent, pro.max_rules, pro.max_keys) == ({}, 1000, 1000, 500)
+        enterprise = tiers["enterprise"]
+        assert (enterprise.limits, enterprise.concurrent, enterprise.max_rules) == ({}, None, None)
+
+    def test_one_that_is_changed_keeps_the_rest(self, config: File) -> None:
+        tiers = config.load("tiers: {basic: {concurrent: 5, max_keys: null}}").tiers
+        assert (tiers["basic"].concurrent, tiers["basic"].max_rules, tiers["basic"].max_keys) == (
+            5,
+            100,
+            None,
+        )
+        assert tiers["pro"].concurrent == 1000
+
+    def test_a_variable_changes_one_number(self, config: File) -> None:
+        tiers = config.load(GATEWAY__TIERS__BASIC__MAX_RULES="7").tiers
+        assert (tiers["basic"].max_rules, tiers["basic"].concurrent) == (7, 20)
+
+    def test_a_new_one_has_no_ceilings_but_those_named(self, config: File) -> None:
+        text = "tiers: {gold: {limits: {per_key: [{limit: 1, window: 1s}, {limit: 9, window: 1h}]}}}"
+        gold = config.load(text).tiers["gold"]
+        assert (gold.name, gold.concurrent) == ("gold", None)
+        assert len(gold.limits["per_key"]) == 2
+
+
+class TestSafeStart:
+    @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "gateway.internal"])
+    def test_an_open_admin_api_needs_a_token(self, config: File, host: str) -> None:
+        assert "set admin.token (GATEWAY_ADMIN_TOKEN)" in config.refusal(GATEWAY__SERVER__ADMIN_HOST=host)
+        config.load(GATEWAY__SERVER__ADMIN_HOST=host, GATEWAY_ADMIN_TOKEN="token")
+
+    @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "[::1]", "localhost", "LOCALHOST"])
+    def test_on_loopback_it_needs_none(self, config: File, host: str) -> None:
+        config.load(GATEWAY__SERVER__ADMIN_HOST=host)
+
+    @pytest.mark.parametrize(
+        "foreign", [{"GATEWAY__REDIS__HOST": "redis.internal"}, {"GATEWAY__REDIS__URL": "rediss://r:6379/1"}]
+    )
+    def test_a_redis_elsewhere_needs_shared_secrets(self, config: File, foreign: dict[str, str]) -> None:
+        pepper, key = "GATEWAY__SECURITY__PEPPER_FILE", "GATEWAY__SECURITY__KEY_FILE"
+        assert "set security.pepper_file and security.key_file" in config.refusal(**foreign)
+        assert "set security" in config.refusal(**foreign, **{pepper: "p"})
+        assert not config.load(**foreign, **{pepper: "p", key: "k"}).redis.is_local
+
+    @pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "redis://", "unix:///run/redis.sock"])
+    def test_a_redis_here_needs_none(self, config: File, url: str) -> None:
+        assert config.load(GATEWAY__REDIS__URL=url).redis.is_local
+
+    def test_secrets_are_in_no_repr(self, config: File) -> None:
+        found = config.load(
+            "redis: {password: geheim1, url: 'redis://:geheim2@localhost'}", GATEWAY_ADMIN_TOKEN="geheim3"
+        )
+        assert "geheim" not in repr(found)
+
+
+class TestPaths:
+    def test_relative_ones_start_at_the_files_folder(self, config: File, tmp_path: Path) -> None:
+        found = config.load("data_dir: d\nsecurity: {ca_file: c}\nplugins: {paths: [p, /q]}")
+        assert found.data_dir == tmp_path / "d"
+        assert found.security.ca_file == tmp_path / "c"
+        assert found.plugins.paths == (tmp_path / "p", Path("/q"))
+        assert found.security.key_file is None
+
+    def test_shared_hosts_know_the_base_domain(self, config: File) -> None:
+        found = config.load("server: {base_domain: Api.Test, shared_hosts: [base_domain, LOCALHOST]}")
+        assert found.server.shared_hosts == ("api.test", "localhost")
+
+
+class TestSizes:
+    @pytest.mark.parametrize(
+        ("written", "read"),
+        [("20MB", 20 * 1024**2), ("64KB", 65536), ("64 kb", 65536), (1000, 1000), ("1GB", 1024**3)],
+    )
+    def test_they_are_binary(self, written: str | int, read: int) -> None:
+        assert size(written) == read
+
+    @pytest.mark.parametrize("written", ["", "MB", "1.5MB", "-1", "0", 0, True, "1TB", None, "1MBx"])
+    def test_others_are_refused(self, written: object) -> None:
+        with pytest.raises(ValueError, match="must be a size"):
+            size(written)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(name=st.sampled_from([name for name, _ in names()]), value=JSON)
+def test_any_value_is_read_or_refused_with_the_settings_name(name: str, value: Any) -> None:
+    try:
+        load_settings(CONFIG_FILE, {}, {name: value})
+    except SettingsError as refusal:
+        assert re.match(rf"--[a-z-]+: {re.escape(name)}", str(refusal))
+
+
+@given(text=st.text(alphabet="ab:-[]{}\n \"'$#&*!|>%@`,?", max_size=40))
+def test_any_text_is_a_file_or_refused_with_a_line(tmp_path_factory: Any, text: str) -> None:
+    file = tmp_path_factory.getbasetemp() / "any.yaml"
+    file.write_text(text)
+    try:
+        load_settings(file, {})
+    except SettingsError as refusal:
+        assert str(refusal).startswith("any.yaml:")
