@@ -206,6 +206,9 @@ class TestRule:
     def test_a_target_is_a_plain_url(self, target: Any) -> None:
         assert list(problems(RuleInput(), RULE | {"target": target})) == ["/target"]
 
+    def test_a_body_that_is_no_map_is_refused(self) -> None:
+        assert list(problems(RuleInput(), 5)) == [""]
+
     def test_timeouts_are_not_available_yet(self) -> None:
         found = problems(RulePatch(partial=True), {"timeouts": {"total": 5}})
         assert found == {"/timeouts": "timeouts is not available yet. Leave it out."}
@@ -216,8 +219,17 @@ class TestRule:
 
     @pytest.mark.parametrize(
         "name",
-        ["Host", "content-length", "Connection", "Transfer-Encoding", "Proxy-Authorization", "X-Tenant-Id"]
-        + ["X_Gateway_Trace", "x.consumer.id", "Via", "a b", "", "X-Ä", "a:b", "a\r\nb"],
+        [
+            *(
+                "Host",
+                "content-length",
+                "Connection",
+                "Transfer-Encoding",
+                "Proxy-Authorization",
+                "X-Tenant-Id",
+            ),
+            *("X_Gateway_Trace", "x.consumer.id", "Via", "a b", "", "X-Ä", "a:b", "a\r\nb"),
+        ],
     )
     def test_headers_that_are_not_a_rules_to_set_are_refused(self, name: str) -> None:
         assert list(problems(RuleInput(), RULE | {"headers": {name: "x"}})) == [f"/headers/{name}"]
@@ -257,8 +269,18 @@ class TestTimes:
 
     @pytest.mark.parametrize(
         "value",
-        ["", "tomorrow", "2030-01-01", "2030-01-01T00:00:00", "2030-02-30T00:00:00Z", 1_893_456_000, None]
-        + ["9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59", "2030-01-01T24:61:00Z", True],
+        [
+            *(
+                "",
+                "tomorrow",
+                "2030-01-01",
+                "2030-01-01T00:00:00",
+                "2030-02-30T00:00:00Z",
+                1_893_456_000,
+                None,
+            ),
+            *("9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59", "2030-01-01T24:61:00Z", True),
+        ],
     )
     def test_anything_else_is_refused(self, value: Any) -> None:
         with pytest.raises(ValidationError):
@@ -267,7 +289,7 @@ class TestTimes:
     @given(st.integers(32_000_000_000, 250_000_000_000_000).map(lambda ms: ms / 1000))
     def test_a_time_survives_a_round_trip(self, seconds: float) -> None:
         shown = Timestamp("").serialize("t", {"t": seconds})
-        assert Timestamp("").deserialize(shown) == pytest.approx(seconds, abs=0.001)
+        assert Timestamp("").deserialize(shown) == pytest.approx(seconds, abs=0.002)
 
     def test_a_duration_is_in_bounds(self) -> None:
         duration = Duration(minimum=1, maximum=2, description="")
