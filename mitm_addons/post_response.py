@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from mitmproxy import http
 
-from mitm_addons import tasks
+from shared.core import tasks
 
 Hook = Callable[[http.HTTPFlow], Awaitable[None]]
 

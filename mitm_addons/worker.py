@@ -15,7 +15,6 @@ from mitm_addons.master import client_writer, make_master
 from mitm_addons.pool import PluginPool
 from mitm_addons.stream_end import Write
 from shared.core.admission import HostRules
-from shared.core.gateway import Gateway
 from shared.outside.trust import TrustFiles
 from shared.services import DataPlane, Services
 from shared.settings import ANY_IP, Settings
@@ -84,7 +83,7 @@ async def gateway_addons(services: Services, write: Write) -> AsyncIterator[obje
 
 
 def _parts(
-    services: Services, plane: DataPlane[Gateway], pool: PluginPool, last_used: LastUsed, write: Write
+    services: Services, plane: DataPlane, pool: PluginPool, last_used: LastUsed, write: Write
 ) -> Parts:
     settings = services.settings
     shared_hosts = [host for host in settings.server.shared_hosts if host != ANY_IP]

@@ -8,10 +8,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-import redis
-import redis.asyncio
-
-from shared.core.errors import GatewayError, StoreDown
+from shared.core.errors import StoreDown
 from shared.core.gateway import Compiler, Gateway
 from shared.core.keys import PepperedHasher, secret_id
 from shared.core.pipeline import Catalogue
@@ -23,11 +20,12 @@ from shared.outside.fetch import GuardedFetch
 from shared.plugins import load_catalogue
 from shared.settings import Settings
 from shared.stores.connection import RedisAddress, open_redis
-from shared.stores.limiter import RedisLimiter
+from shared.stores.limiter import open_limiter
 from shared.stores.reader import GatewayCache
-from shared.stores.redis_store import RedisStore
+from shared.stores.redis_store import open_store
 from shared.stores.sealing import AesSealer
-from shared.stores.source import RedisSource
+from shared.stores.secret_files import read_secrets
+from shared.stores.source import open_source
 
 
 class SystemClock:
@@ -46,11 +44,11 @@ def random_bytes(count: int) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class DataPlane[G]:
+class DataPlane:
     """What a worker of the proxy reads from while it serves."""
 
     source: ConfigSource
-    gateways: GatewayCache[G]
+    gateways: GatewayCache[Gateway]
     limiter: Limiter
 
     async def probe(self) -> Mapping[str, str | None]:
@@ -91,12 +89,11 @@ class Services:
         return await resolving.pin(host, port, self.policy)
 
     @contextlib.asynccontextmanager
-    async def data_plane(self) -> AsyncIterator[DataPlane[Gateway]]:
+    async def data_plane(self) -> AsyncIterator[DataPlane]:
         """Open what a worker needs, with its background reading; closed with the context."""
         settings = self.settings
-        client = redis.asyncio.Redis(**self.address.options)
-        source = RedisSource(client)
-        limiter = RedisLimiter(redis.asyncio.Redis(**self.address.options))
+        source = open_source(self.address.options)
+        limiter = open_limiter(self.address.options)
         fetch = GuardedFetch(self.policy, self.clock, settings.security.ca_file)
         compiler = Compiler(self.catalogue, settings.tiers, self.sealer, Tools(limiter, fetch, self.clock))
         gateways = GatewayCache(source, compiler, self.clock, settings.cache)
@@ -126,4 +123,32 @@ def connect(settings: Settings) -> Services:
 
     Raises `GatewayError` when a secret, a plugin or the store cannot be used.
     """
-    ...
+    security, folder = settings.security, settings.data_dir
+    pepper = read_secrets(security.pepper_file, folder / "pepper", random_bytes)[0]
+    keys = read_secrets(security.key_file, folder / "encryption-key", random_bytes)
+    catalogue = load_catalogue(settings.plugins.paths)
+    address = open_redis(settings)
+    return Services(
+        settings=settings,
+        clock=SystemClock(),
+        catalogue=catalogue,
+        store=open_store(address.options, settings.admin.subdomain_quarantine),
+        hasher=PepperedHasher(pepper),
+        sealer=AesSealer(keys, random_bytes),
+        policy=Policy(security.allowed_target_networks, _own_listeners(settings, address)),
+        address=address,
+        instance=f"ai-gateway-{secret_id(pepper)}",
+    )
+
+
+def _own_listeners(settings: Settings, address: RedisAddress) -> tuple[tuple[str, int], ...]:
+    """What no rule may lead to, whatever networks are open: ourselves, and our store."""
+    server = settings.server
+    listeners = [
+        (server.admin_host, server.admin_port),
+        (server.proxy_host, server.proxy_port),
+        ("127.0.0.1", server.web_port),
+    ]
+    if "host" in address.options:
+        listeners.append((address.options["host"], address.options["port"]))
+    return tuple(listeners)

@@ -11,7 +11,7 @@ from shared.bodies.json_schema import compile_schema, first_fault
 from shared.bodies.media_type import MediaType
 from shared.bodies.opened import OpenedBody
 from shared.bodies.paths import MISSING, get_at, parse_path
-from shared.bodies.patterns import MAX_PATTERNS, Patterns, compile_pattern
+from shared.bodies.patterns import MAX_PATTERNS, PatternError, Patterns
 from shared.bodies.refused import BodyRefused
 from shared.bodies.strict_json import MAX_DEPTH, dump_json
 from shared.core.errors import STATUS, Invalid, Problem
@@ -93,10 +93,12 @@ class ContentValidator(Plugin):
     )
 
     def prepare(self) -> None:
-        self._paths = _each("required_fields", parse_path, self.required_fields)
-        _each("blocked_patterns", compile_pattern, self.blocked_patterns)
-        _each("required_patterns", compile_pattern, self.required_patterns)
-        self._blocked, self._required = Patterns(self.blocked_patterns), Patterns(self.required_patterns)
+        self._paths = [
+            _compiled(f"/required_fields/{i}", parse_path, name)
+            for i, name in enumerate(self.required_fields)
+        ]
+        self._blocked = _patterns("/blocked_patterns", self.blocked_patterns)
+        self._required = _patterns("/required_patterns", self.required_patterns)
         self._schema = (
             None if self.json_schema is None else _compiled("/json_schema", compile_schema, self.json_schema)
         )
@@ -196,8 +198,11 @@ def _compiled(pointer: str, compile_one: Callable[[Any], Any], value: Any) -> An
         raise Invalid([Problem(pointer, str(error))]) from None
 
 
-def _each(name: str, compile_one: Callable[[Any], Any], values: Sequence[Any]) -> list[Any]:
-    return [_compiled(f"/{name}/{i}", compile_one, value) for i, value in enumerate(values)]
+def _patterns(pointer: str, patterns: Sequence[str]) -> Patterns:
+    try:
+        return Patterns(patterns)
+    except PatternError as error:
+        raise Invalid([Problem(f"{pointer}/{error.number}", str(error))]) from None
 
 
 def _is_empty(headers: Headers, body: bytes | None) -> bool:

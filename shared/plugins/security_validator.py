@@ -6,7 +6,7 @@ from typing import Any
 
 from marshmallow import fields, validate
 
-from shared.bodies.patterns import MAX_PATTERNS, Patterns
+from shared.bodies.patterns import MAX_PATTERNS, PatternError, Patterns
 from shared.core.addresses import Network, is_in, plain_address
 from shared.core.errors import STATUS, Invalid, Problem
 from shared.core.model import EMPTY
@@ -68,8 +68,8 @@ class SecurityValidator(Plugin):
         self._blocked = [_network(interface) for interface in self.blocked_ips]
         try:
             self._agents = Patterns(self.blocked_user_agents)
-        except ValueError as error:
-            raise Invalid([Problem("/blocked_user_agents", str(error))]) from None
+        except PatternError as error:
+            raise Invalid([Problem(f"/blocked_user_agents/{error.number}", str(error))]) from None
 
     def pre_request(self, exchange: Exchange) -> Verdict:
         checks = (self._check_address, self._check_method, self._check_blocked, self._check_required)

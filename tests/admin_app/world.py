@@ -1,4 +1,4 @@
-"""An admin API on a store in memory, with time in our hands and a few plain plugins."""
+"""An admin API on a store in memory, with time in our hands."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask
-from marshmallow import fields, validate
 from werkzeug.test import TestResponse
 
 from admin_app import create_app
 from shared.core.keys import PepperedHasher
-from shared.core.messages import Exchange
-from shared.core.plugin import CONTINUE, Plugin, Verdict, setting
+from shared.core.plugin import Plugin
 from shared.core.ports import ConfigStore
 from shared.outside.addresses import Policy
 from shared.outside.resolving import check_target
+from shared.plugins import load_catalogue
 from shared.settings import Settings, load_settings
 from shared.stores.memory import MemoryStore
 from shared.stores.sealing import AesSealer
@@ -38,61 +37,13 @@ class HandClock:
         return self.time - NOW
 
 
-class RateLimiter(Plugin):
-    """Counts requests.
-
-    Refuses what is too much.
-    """
-
-    name = "rate_limiter"
-    default_on_error = "local"
-    on_error_choices = ("local", "open", "closed")
-    combined = True
-    reads = frozenset({"headers"})
-    limit: int = setting(fields.Integer(required=True, strict=True, validate=validate.Range(0)), "How many.")
-    window: str = setting(fields.String(required=True), "In what time.")
-
-    def pre_request(self, exchange: Exchange) -> Verdict:
-        return CONTINUE
-
-
-class SecurityValidator(Plugin):
-    """Checks the head."""
-
-    name = "security_validator"
-    reads = frozenset({"headers"})
-    required_headers: list[str] = setting(fields.List(fields.String(), load_default=list), "Must be there.")
-
-    def pre_request(self, exchange: Exchange) -> Verdict:
-        return CONTINUE
-
-
-class ExternalValidator(Plugin):
-    """Asks a service."""
-
-    name = "external_validator"
-    default_timeout = 2.0
-    endpoint: str = setting(fields.String(required=True), "Whom to ask.")
-    headers: dict[str, str] = setting(
-        fields.Dict(keys=fields.String(), values=fields.String(), load_default=dict), "Sent.", secret=True
-    )
-
-    def pre_request(self, exchange: Exchange) -> Verdict:
-        return CONTINUE
-
-
-PLUGINS: Mapping[str, type[Plugin]] = {
-    kind.name: kind for kind in (RateLimiter, SecurityValidator, ExternalValidator)
-}
-
-
 @dataclass
 class World:
     """The services that the admin API is given."""
 
     settings: Settings
     clock: HandClock = field(default_factory=HandClock)
-    catalogue: Mapping[str, type[Plugin]] = field(default_factory=lambda: PLUGINS)
+    catalogue: Mapping[str, type[Plugin]] = field(default_factory=load_catalogue)
     store: ConfigStore = field(init=False)
     hasher: PepperedHasher = field(default_factory=lambda: PepperedHasher(b"p" * 32))
     sealer: AesSealer = field(default_factory=lambda: AesSealer([b"k" * 32], os.urandom))

@@ -30,8 +30,8 @@ def test_every_body_comes_back_from_its_coding(body: bytes, coding: str) -> None
 @pytest.mark.parametrize(
     ("encoded", "coding"),
     [
-        (gzip.compress(b"x" * 200_000 + bytes(range(256)) * 40), "gzip"),
-        (zlib.compress(bytes(range(256)) * 1000, 9), "deflate"),
+        (gzip.compress(b"some text " * 9, mtime=1), "gzip"),
+        (zlib.compress(bytes(range(256)) * 100, 9), "deflate"),
         (brotli.compress(b"some text " * 9), "br"),
         (zstandard.ZstdCompressor(write_content_size=False).compress(b"text" * 50), "zstd"),
     ],

@@ -21,18 +21,38 @@ DOCUMENT = {
 @pytest.mark.parametrize(
     ("field", "operator", "value", "holds"),
     [
-        ("score", "eq", 0.8, True), ("score", "ne", 0.8, False), ("ok", "eq", True, True), ("ok", "eq", 1, False),
-        ("deep.x.0", "eq", 1, True), ("deep", "eq", {"x": [1]}, True), ("deep", "eq", {"x": [True]}, False),
-        ("missing", "eq", None, False), ("nothing", "eq", None, True), ("missing", "ne", 1, True),
-        ("score", "gt", 0.5, True), ("score", "gt", 0.8, False), ("score", "gte", 0.8, True),
-        ("score", "lt", 1, True), ("score", "lte", 0.7, False), ("label", "gt", "a", True),
-        ("label", "contains", "spam", True), ("label", "contains", "ham", False), ("tags", "contains", 1, True),
-        ("tags", "contains", True, False), ("tags", "not_contains", "a", False), ("tags", "not_contains", "z", True),
-        ("missing", "contains", "a", False), ("missing", "not_contains", "a", True),
-        ("nothing", "exists", None, True), ("missing", "exists", None, False), ("missing", "not_exists", None, True),
-        ("label", "matches", "^spam", True), ("label", "matches", "^mail", False), ("missing", "matches", "x", False),
+        ("score", "eq", 0.8, True),
+        ("score", "ne", 0.8, False),
+        ("ok", "eq", True, True),
+        ("ok", "eq", 1, False),
+        ("deep.x.0", "eq", 1, True),
+        ("deep", "eq", {"x": [1]}, True),
+        ("deep", "eq", {"x": [True]}, False),
+        ("missing", "eq", None, False),
+        ("nothing", "eq", None, True),
+        ("missing", "ne", 1, True),
+        ("score", "gt", 0.5, True),
+        ("score", "gt", 0.8, False),
+        ("score", "gte", 0.8, True),
+        ("score", "lt", 1, True),
+        ("score", "lte", 0.7, False),
+        ("label", "gt", "a", True),
+        ("label", "contains", "spam", True),
+        ("label", "contains", "ham", False),
+        ("tags", "contains", 1, True),
+        ("tags", "contains", True, False),
+        ("tags", "not_contains", "a", False),
+        ("tags", "not_contains", "z", True),
+        ("missing", "contains", "a", False),
+        ("missing", "not_contains", "a", True),
+        ("nothing", "exists", None, True),
+        ("missing", "exists", None, False),
+        ("missing", "not_exists", None, True),
+        ("label", "matches", "^spam", True),
+        ("label", "matches", "^mail", False),
+        ("missing", "matches", "x", False),
     ],
-)  # fmt: skip
+)
 def test_conditions_are_read_as_they_are_written(field: str, operator: str, value: Any, holds: bool) -> None:
     assert parse_condition(field, operator, value).holds(DOCUMENT) is holds
 
@@ -40,10 +60,17 @@ def test_conditions_are_read_as_they_are_written(field: str, operator: str, valu
 @pytest.mark.parametrize(
     ("field", "operator", "value"),
     [
-        ("missing", "gt", 1), ("label", "gt", 1), ("ok", "gt", 0), ("nothing", "lte", 1), ("score", "contains", "0"),
-        ("label", "contains", 1), ("deep", "contains", "x"), ("score", "matches", "0"), ("nothing", "matches", "x"),
+        ("missing", "gt", 1),
+        ("label", "gt", 1),
+        ("ok", "gt", 0),
+        ("nothing", "lte", 1),
+        ("score", "contains", "0"),
+        ("label", "contains", 1),
+        ("deep", "contains", "x"),
+        ("score", "matches", "0"),
+        ("nothing", "matches", "x"),
     ],
-)  # fmt: skip
+)
 def test_a_condition_that_cannot_be_asked_is_not_passed_over(field: str, operator: str, value: Any) -> None:
     with pytest.raises(Unanswerable):
         parse_condition(field, operator, value).holds(DOCUMENT)
@@ -51,8 +78,16 @@ def test_a_condition_that_cannot_be_asked_is_not_passed_over(field: str, operato
 
 @pytest.mark.parametrize(
     ("field", "operator", "value"),
-    [("a", "like", 1), ("a", "gt", None), ("a", "lt", True), ("a", "gte", []), ("a", "matches", 1), ("a", "matches", "("), ("", "eq", 1)],
-)  # fmt: skip
+    [
+        ("a", "like", 1),
+        ("a", "gt", None),
+        ("a", "lt", True),
+        ("a", "gte", []),
+        ("a", "matches", 1),
+        ("a", "matches", "("),
+        ("", "eq", 1),
+    ],
+)
 def test_what_makes_no_condition_is_refused_with_a_sentence(field: str, operator: str, value: Any) -> None:
     with pytest.raises(ValueError, match=r"^Must .*\.$"):
         parse_condition(field, operator, value)

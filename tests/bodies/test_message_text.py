@@ -16,8 +16,12 @@ IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,SECRET
     [
         {"messages": [{"role": "user", "content": "needle"}]},
         {"messages": [{"role": "user", "content": [{"type": "text", "text": "needle"}, IMAGE]}]},
-        {"messages": [{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": '{"a":"needle"}'}}]}]},
-        {"messages": [{"role": "user", "content": [{"type": "tool_result", "content": [{"text": "needle"}]}]}]},
+        {"messages": [{"tool_calls": [{"function": {"name": "f", "arguments": '{"a":"needle"}'}}]}]},
+        {
+            "messages": [
+                {"role": "user", "content": [{"type": "tool_result", "content": [{"text": "needle"}]}]}
+            ]
+        },
         {"messages": [{"content": [{"type": "document", "source": {"type": "text", "data": "needle"}}]}]},
         {"system": "needle", "messages": []},
         {"system": [{"type": "text", "text": "needle"}], "messages": []},
@@ -34,7 +38,7 @@ IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,SECRET
         {"messages": [], "tools": [{"function": {"description": "needle"}}]},
         {"messages": [], "something_new": {"deep": ["needle"]}},
     ],
-)  # fmt: skip
+)
 def test_text_is_found_wherever_the_apis_put_it(document: dict[str, Any]) -> None:
     assert is_messages(document)
     assert "needle" in " ".join(texts_of(document))

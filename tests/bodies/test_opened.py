@@ -65,11 +65,14 @@ def test_two_content_types_are_refused() -> None:
         (rb'{"q":"\u006eeedle"}', None),
         (b"q=n%65edle+x", "application/x-www-form-urlencoded"),
         (b"\xff\xfe binary needle \x00", "application/octet-stream"),
-        (b'data: {"choices":[{"index":0,"delta":{"content":"nee"}}]}\n\n' * 1
-         + b'data: {"choices":[{"index":0,"delta":{"content":"dle"}}]}\n\ndata: [DONE]\n\n', "text/event-stream"),
+        (
+            b'data: {"choices":[{"index":0,"delta":{"content":"nee"}}]}\n\n'
+            + b'data: {"choices":[{"index":0,"delta":{"content":"dle"}}]}\n\ndata: [DONE]\n\n',
+            "text/event-stream",
+        ),
         (rb'{"q":"x"}' + b"\n" + rb'{"q":"\u006eeedle"}', "application/x-ndjson"),
     ],
-)  # fmt: skip
+)
 def test_text_is_found_in_every_kind_of_body(body: bytes, content_type: str | None) -> None:
     judged = opened(body, content_type)
     assert any("needle" in text for text in judged.texts(judged.document(demanded=False)))

@@ -14,11 +14,22 @@ DOCUMENT: dict[str, Any] = {"messages": [{"content": "hi"}], "a/b": {"~c": 1}, "
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        ("messages.0.content", "hi"), ("/messages/0/content", "hi"), ("/a~1b/~0c", 1), ("/d.e", 2), ("null", None),
-        ("messages", DOCUMENT["messages"]), ("messages.1", MISSING), ("messages.-1", MISSING), ("messages.00", MISSING),
-        ("messages.content", MISSING), ("d.e", MISSING), ("null.x", MISSING), ("/", MISSING), ("messages.0.content.0", MISSING),
+        ("messages.0.content", "hi"),
+        ("/messages/0/content", "hi"),
+        ("/a~1b/~0c", 1),
+        ("/d.e", 2),
+        ("null", None),
+        ("messages", DOCUMENT["messages"]),
+        ("messages.1", MISSING),
+        ("messages.-1", MISSING),
+        ("messages.00", MISSING),
+        ("messages.content", MISSING),
+        ("d.e", MISSING),
+        ("null.x", MISSING),
+        ("/", MISSING),
+        ("messages.0.content.0", MISSING),
     ],
-)  # fmt: skip
+)
 def test_a_value_is_found_by_pointer_or_dotted_path(path: str, value: Any) -> None:
     assert get_at(DOCUMENT, parse_path(path)) == value
 

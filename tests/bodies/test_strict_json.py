@@ -42,14 +42,39 @@ def test_any_bytes_are_json_or_refused_with_a_sentence(body: bytes) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        b"", b" ", b"{", b'{"a":1}x', b"{'a':1}", b'{"a":1,}', b"[1,]", b"//c\n1",
-        b"\xef\xbb\xbf{}", '{"a":1}'.encode("utf-16"), '{"a":1}'.encode("utf-16-le"), b'{"a":"\xff"}', b'"\xed\xa0\x80"',
-        b'{"a":1,"a":2}', b'{"a":1,"\\u0061":2}', b'[{"b":{"a":1,"a":1}}]',
-        b"NaN", b"[Infinity]", b"-Infinity", b"1e999", b"[-1E400]",
-        rb'"\ud800"', rb'"\udc00"', rb'{"\uD83D":1}', rb'["\ud800\ud800"]',
-        b"1" * 4301, b"-" + b"1" * 4301, b"01", b"+1", b"0x1", b'"\n"',
+        b"",
+        b" ",
+        b"{",
+        b'{"a":1}x',
+        b"{'a':1}",
+        b'{"a":1,}',
+        b"[1,]",
+        b"//c\n1",
+        b"\xef\xbb\xbf{}",
+        '{"a":1}'.encode("utf-16"),
+        '{"a":1}'.encode("utf-16-le"),
+        b'{"a":"\xff"}',
+        b'"\xed\xa0\x80"',
+        b'{"a":1,"a":2}',
+        b'{"a":1,"\\u0061":2}',
+        b'[{"b":{"a":1,"a":1}}]',
+        b"NaN",
+        b"[Infinity]",
+        b"-Infinity",
+        b"1e999",
+        b"[-1E400]",
+        rb'"\ud800"',
+        rb'"\udc00"',
+        rb'{"\uD83D":1}',
+        rb'["\ud800\ud800"]',
+        b"1" * 4301,
+        b"-" + b"1" * 4301,
+        b"01",
+        b"+1",
+        b"0x1",
+        b'"\n"',
     ],
-)  # fmt: skip
+)
 def test_what_parsers_could_read_in_two_ways_is_refused(body: bytes) -> None:
     with pytest.raises(ValueError, match=r"^The body .*\.$"):
         parse_json(body)
@@ -63,7 +88,7 @@ def test_pairs_of_surrogates_and_long_integers_within_bounds_are_read() -> None:
 
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}"), ('[{"a":', "}]")])
 def test_depth_is_bounded(opening: str, closing: str) -> None:
-    levels = MAX_DEPTH // opening.replace('"a":', "").__len__()
+    levels = MAX_DEPTH // len(opening.replace('"a":', ""))
     assert parse_json((opening * levels + "1" + closing * levels).encode())
     for too_many in (levels + 1, 200_000):
         with pytest.raises(ValueError, match="deeper than 64 levels"):

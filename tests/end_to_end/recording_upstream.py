@@ -109,15 +109,24 @@ def _sized(status: str, body: bytes, *headers: str) -> bytes:
 
 
 async def _ok(seen: Seen, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    writer.write(_sized("200 OK", b"" if seen.method == "HEAD" else b'{"ok": true}', "Content-Type: application/json"))
+    writer.write(
+        _sized("200 OK", b"" if seen.method == "HEAD" else b'{"ok": true}', "Content-Type: application/json")
+    )
 
 
 async def _error(seen: Seen, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    writer.write(_sized("500 Internal Server Error", b'{"error": "upstream"}', "Content-Type: application/json"))
+    writer.write(
+        _sized("500 Internal Server Error", b'{"error": "upstream"}', "Content-Type: application/json")
+    )
 
 
 async def _cookies(seen: Seen, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    extra = ["Set-Cookie: a=1", "Set-Cookie: b=2", "X-RateLimit-Limit-Requests: 9", "X-Gateway-Error-Source: me"]
+    extra = [
+        "Set-Cookie: a=1",
+        "Set-Cookie: b=2",
+        "X-RateLimit-Limit-Requests: 9",
+        "X-Gateway-Error-Source: me",
+    ]
     writer.write(_sized("201 Made Up", b"{}", *extra))
 
 

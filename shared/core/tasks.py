@@ -7,10 +7,10 @@ from typing import Any
 
 logger = logging.getLogger(__name__)
 
-_running: set[asyncio.Task[None]] = set()
+_running: set[asyncio.Task[Any]] = set()
 
 
-def start(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+def start[R](work: Coroutine[Any, Any, R], name: str) -> asyncio.Task[R]:
     """Run `work` beside everything else; what it raises is logged."""
     task = asyncio.create_task(work, name=name)  # noqa: TID251 -- the one place that keeps the reference
     _running.add(task)
@@ -18,7 +18,7 @@ def start(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
     return task
 
 
-def _ended(task: asyncio.Task[None]) -> None:
+def _ended(task: asyncio.Task[Any]) -> None:
     _running.discard(task)
     if not task.cancelled() and (error := task.exception()):
         logger.error("The task %s failed.", task.get_name(), exc_info=error)
