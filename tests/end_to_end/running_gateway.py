@@ -56,8 +56,8 @@ class RunningGateway:
             # Nothing listens there, so the embedded store is used whatever runs on this machine.
             "GATEWAY__REDIS__PORT": "1",
             "GATEWAY__DATA_DIR": str(self.folder),
-            "GATEWAY__SECURITY__ALLOWED_TARGET_NETWORKS": "[127.0.0.0/8, ::1/128]",
-            "GATEWAY__PLUGINS__PATHS": f"[{PLUGINS}]",
+            "GATEWAY__SECURITY__ALLOWED_TARGET_NETWORKS": "127.0.0.0/8,::1/128",
+            "GATEWAY__PLUGINS__PATHS": str(PLUGINS),
             **self.settings,
         }
 

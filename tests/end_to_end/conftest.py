@@ -1,0 +1,38 @@
+"""One whole gateway and one upstream for all tests of this folder."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.recording_upstream import RecordingUpstream
+from tests.end_to_end.running_gateway import RunningGateway, TenantInUse
+
+
+@pytest.fixture(scope="session")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
+    with RunningGateway(tmp_path_factory.mktemp("gateway") / "data") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def everlasting_upstream() -> Iterator[RecordingUpstream]:
+    with RecordingUpstream() as upstream:
+        yield upstream
+
+
+@pytest.fixture
+def upstream(everlasting_upstream: RecordingUpstream) -> RecordingUpstream:
+    """The upstream, with nothing seen yet."""
+    everlasting_upstream.seen.clear()
+    return everlasting_upstream
+
+
+@pytest.fixture(scope="module")
+def tenant(gateway: RunningGateway) -> TenantInUse:
+    return gateway.create_tenant()
+
+
+@pytest.fixture
+def logs(gateway: RunningGateway) -> Path:
+    return gateway.folder
