@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Checks everything: style, types, imports, tests. Sets itself up on a fresh machine.
+#   ./scripts/test.sh              the default suite
+#   ./scripts/test.sh --slow       the slow tests instead
+#   ./scripts/test.sh tests/core   other arguments go to pytest
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/python.sh
+prepare requirements.txt requirements-dev.txt
+
+# Browser tests drive Debian's chromium.
+if ! command -v chromium >/dev/null; then
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        echo "Installing chromium …"
+        apt-get update -qq >/dev/null && apt-get install -y -qq chromium >/dev/null ||
+            die "chromium could not be installed with apt-get; the browser tests need it."
+    else
+        die "The browser tests need chromium. On Debian: sudo apt-get install chromium"
+    fi
+fi
+
+bin=.venv/bin
+if [ "$#" = 0 ]; then
+    "$bin/ruff" check .
+    "$bin/ruff" format --check .
+    "$bin/mypy"
+    "$bin/lint-imports" --no-cache
+    exec "$bin/python" -m pytest -q --cov --cov-report=term:skip-covered
+fi
+if [ "$1" = --slow ]; then
+    shift
+    exec "$bin/python" -m pytest -q -m slow "$@"
+fi
+exec "$bin/python" -m pytest -q "$@"

@@ -1,0 +1,200 @@
+"""Rules over HTTP."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from admin_app import examples
+from tests.admin_app.world import Api, Tenant, World, pointers
+
+RULE = {"path": "/v1", "target": "https://api.openai.com"}
+
+
+@pytest.fixture
+def rules(tenant: Tenant) -> str:
+    return f"{tenant.url}/rules"
+
+
+def create(api: Api, rules: str, **fields: Any) -> str:
+    response = api.post(rules, RULE | fields)
+    assert response.status_code == 201, response.text
+    return f"{rules}/{response.get_json()['id']}"
+
+
+class TestCreate:
+    def test_the_seeds_rule_with_the_tenants_key(self, api: Api, tenant: Tenant, rules: str) -> None:
+        limiter = {"name": "rate_limiter", "enabled": True, "priority": 1, "stage": "pre_request"}
+        sent = {
+            "path": "/v1/chat/completions",
+            "target": "https://api.openai.com",
+            "methods": ["POST"],
+            "strip_path": True,
+            "plugin_chain": [{**limiter, "settings": {"limit": 100, "window": "1m"}}],
+        }
+        response = api.post(rules, sent, key=tenant.key)
+        assert response.status_code == 201, response.text
+        made = response.get_json()
+        assert response.headers["Location"] == f"/api/v1{rules}/{made['id']}"
+        assert len(made["warnings"]) == 1
+        assert "the upstream will see /." in made["warnings"][0]
+
+    def test_the_example_of_the_docs_works(self, api: Api, rules: str) -> None:
+        response = api.post(rules, examples.RULE)
+        assert response.status_code == 201
+        assert response.get_json()["warnings"] == []
+
+    def test_a_path_is_stored_in_the_form_that_is_matched(self, api: Api, rules: str) -> None:
+        assert api.post(rules, RULE | {"path": "//a/./b/../%63/"}).get_json()["path"] == "/a/c"
+
+    @pytest.mark.parametrize("path", ["v1", "/a\\b", "/%zz", "/a%2fb", "/..;/a", "/a?b", "/a b"])
+    def test_a_bad_path_is_refused(self, api: Api, rules: str, path: str) -> None:
+        assert pointers(api.post(rules, RULE | {"path": path})) == ["/path"]
+
+    def test_an_encoded_slash_can_be_allowed(self, api: Api, rules: str) -> None:
+        sent = RULE | {"path": "/a%2fb", "encoded_slashes": "allow"}
+        assert api.post(rules, sent).get_json()["path"] == "/a%2Fb"
+
+    @pytest.mark.parametrize(
+        "target",
+        ["http://127.0.0.1:6379", "http://[::ffff:127.0.0.1]/", "http://169.254.169.254/", "http://10.0.0.1"],
+    )
+    def test_a_forbidden_target_is_refused(self, api: Api, rules: str, target: str) -> None:
+        assert pointers(api.post(rules, RULE | {"target": target})) == ["/target"]
+
+    def test_a_name_that_does_not_resolve_is_a_warning(self, api: Api, rules: str) -> None:
+        response = api.post(rules, RULE | {"target": "https://soon.test"})
+        assert response.status_code == 201
+        assert "cannot be resolved" in response.get_json()["warnings"][0]
+
+    def test_the_seeds_parallel_chain_lacks_two_settings(self, api: Api, rules: str) -> None:
+        chain: list[dict[str, Any]] = [
+            {"name": "rate_limiter", "enabled": True, "parallel": False, "priority": 1},
+            {"name": "external_validator", "enabled": True, "parallel": True, "priority": 2},
+            {"name": "content_validator", "enabled": True, "parallel": True, "priority": 2},
+        ]
+        refused = pointers(api.post(rules, RULE | {"plugin_chain": chain}))
+        assert any(pointer.startswith("/plugin_chain/0/settings") for pointer in refused)
+        assert "/plugin_chain/1/settings/endpoint" in refused
+        assert not any(pointer.startswith("/plugin_chain/2") for pointer in refused)
+        chain[0]["settings"] = {"limit": 3, "window": "10s"}
+        chain[1]["settings"] = {"endpoint": "https://checks.example/ask"}
+        assert api.post(rules, RULE | {"plugin_chain": chain}).status_code == 201
+
+    def test_what_is_not_available_yet_is_refused(self, api: Api, rules: str) -> None:
+        assert pointers(api.post(rules, RULE | {"timeouts": {"total": 5}})) == ["/timeouts"]
+        shadow = {"name": "content_validator", "mode": "shadow"}
+        assert pointers(api.post(rules, RULE | {"plugin_chain": [shadow]})) == ["/plugin_chain/0/mode"]
+
+    def test_the_tier_caps_them(self, api: Api, world: World, rules: str) -> None:
+        most = world.settings.tiers["basic"].max_rules or 0
+        for i in range(most):
+            create(api, rules, path=f"/{i}")
+        response = api.post(rules, RULE | {"path": "/more"})
+        assert (response.status_code, response.get_json()["code"]) == (422, "limit_reached")
+
+
+class TestClash:
+    def test_two_rules_must_not_take_the_same_requests(self, api: Api, rules: str) -> None:
+        first = create(api, rules, methods=["GET", "POST"])
+        response = api.post(rules, RULE | {"path": "/v1/", "methods": ["POST"]})
+        assert (response.status_code, response.get_json()["code"]) == (409, "rule_exists")
+        assert first.rpartition("/")[2] in response.get_json()["detail"]
+        assert api.post(rules, RULE).status_code == 409
+
+    @pytest.mark.parametrize(
+        "other", [{"methods": ["PUT"]}, {"match": "exact"}, {"path": "/v1/x"}, {"active": False}]
+    )
+    def test_rules_that_can_be_told_apart_live_together(
+        self, api: Api, rules: str, other: dict[str, Any]
+    ) -> None:
+        create(api, rules, methods=["GET"])
+        create(api, rules, **({"methods": ["GET"]} | other))
+
+    def test_a_rule_does_not_clash_with_itself(self, api: Api, rules: str) -> None:
+        assert api.put(create(api, rules), RULE).status_code == 200
+
+    def test_a_clash_shows_when_a_rule_is_made_active(self, api: Api, rules: str) -> None:
+        create(api, rules)
+        second = create(api, rules, active=False)
+        assert api.patch(second, {"active": True}).status_code == 409
+
+
+class TestChange:
+    def test_patch_changes_what_was_sent(self, api: Api, rules: str) -> None:
+        url = create(api, rules, methods=["GET"], headers={"X-A": "1"})
+        before = api.get(url).get_json()
+        after = api.patch(url, {"active": False}).get_json()
+        assert after.pop("warnings") == []
+        assert after == before | {"active": False}
+
+    def test_put_replaces(self, api: Api, rules: str) -> None:
+        url = create(api, rules, methods=["GET"], headers={"X-A": "1"})
+        after = api.put(url, RULE).get_json()
+        assert (after["methods"], after["headers"]) == ([], {})
+
+    def test_a_new_match_is_a_new_path_form(self, api: Api, rules: str) -> None:
+        url = create(api, rules, path="/v1/", match="exact")
+        assert api.get(url).get_json()["path"] == "/v1/"
+        assert api.patch(url, {"match": "prefix"}).get_json()["path"] == "/v1"
+
+    def test_the_tenants_version_counts_it(self, api: Api, tenant: Tenant, rules: str) -> None:
+        url = create(api, rules)
+        api.patch(url, {"active": False})
+        assert api.get(tenant.url).get_json()["version"] == 3
+
+    def test_delete(self, api: Api, rules: str) -> None:
+        url = create(api, rules)
+        assert api.delete(url).status_code == 204
+        assert api.get(url).status_code == 404
+        assert api.delete(url).status_code == 404
+
+    def test_another_rules_change_does_not_break_if_match(self, api: Api, rules: str) -> None:
+        url, other = create(api, rules), create(api, rules, path="/other")
+        tag = api.get(url).headers["ETag"]
+        api.patch(other, {"active": False})
+        assert api.patch(url, {"public": True}, headers={"If-Match": tag}).status_code == 200
+        assert api.delete(url, headers={"If-Match": tag}).status_code == 412
+
+
+class TestCertificates:
+    @pytest.fixture(scope="class")
+    def certificate(self, tmp_path_factory: pytest.TempPathFactory) -> str:
+        folder: Path = tmp_path_factory.mktemp("ca")
+        command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=test"
+        files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "ca.pem")]
+        subprocess.run([*command.split(), *files], check=True, capture_output=True)
+        return (folder / "ca.pem").read_text()
+
+    def test_the_platform_sets_one(self, api: Api, rules: str, certificate: str) -> None:
+        assert api.get(create(api, rules, ca=certificate)).get_json()["ca"] == certificate
+
+    def test_what_is_none_is_refused(self, api: Api, rules: str) -> None:
+        assert pointers(api.post(rules, RULE | {"ca": "-----BEGIN CERTIFICATE-----"})) == ["/ca"]
+
+    def test_a_tenant_must_neither_set_nor_remove_one(
+        self, api: Api, tenant: Tenant, rules: str, certificate: str
+    ) -> None:
+        url = create(api, rules, ca=certificate)
+        mine = {"key": tenant.key}
+        assert api.post(rules, RULE | {"path": "/x", "ca": certificate}, **mine).status_code == 403
+        assert api.patch(url, {"ca": None}, **mine).status_code == 403
+        assert api.put(url, RULE, **mine).status_code == 403
+        assert api.put(url, RULE | {"ca": certificate}, **mine).status_code == 200
+
+
+def test_lists_come_in_pages(api: Api, rules: str) -> None:
+    made = [create(api, rules, path=f"/{i}").rpartition("/")[2] for i in range(3)]
+    first = api.get(f"{rules}?limit=2").get_json()
+    # The last one shown may be gone when the next page is asked for.
+    shown = [rule["id"] for rule in first["rules"]]
+    api.delete(f"{rules}/{shown[-1]}")
+    second = api.get(f"{rules}?limit=2&cursor={first['next_cursor']}").get_json()
+    assert sorted([*shown, *[rule["id"] for rule in second["rules"]]]) == sorted(made)
+    assert (first["count"], second["count"], second["next_cursor"]) == (2, 1, None)
+
+
+@pytest.mark.parametrize("cursor", ["x", "1.0", "nan~rule_1", "~", ""])
+def test_a_foreign_cursor_is_refused(api: Api, rules: str, cursor: str) -> None:
+    assert pointers(api.get(f"{rules}?cursor={cursor}")) == ["/cursor"]

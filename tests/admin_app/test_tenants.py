@@ -1,0 +1,215 @@
+"""Tenants over HTTP: create, list, read, replace, change, delete."""
+
+from typing import Any
+
+import pytest
+
+from admin_app import examples
+from shared.core.model import Scope
+from tests.admin_app.world import NOW, Api, Tenant, World, pointers
+
+VALIDATOR = {
+    "name": "external_validator",
+    "settings": {"endpoint": "https://checks.example/ask", "headers": {"X-Key": "hunter2"}},
+}
+
+
+class TestCreate:
+    def test_the_seeds_tenant(self, api: Api) -> None:
+        sent = {
+            "name": "Test Company",
+            "subdomain": "testcompany",
+            "tier": "pro",
+            "enabled_plugins": ["rate_limiter"],
+            "required_plugins": {
+                "security_validator": {
+                    "name": "security_validator",
+                    "enabled": True,
+                    "priority": 1,
+                    "stage": "pre_request",
+                    "settings": {"required_headers": ["X-Request-ID"]},
+                }
+            },
+        }
+        response = api.post("/tenants", sent)
+        assert response.status_code == 201, response.text
+        made = response.get_json()
+        assert response.headers["Location"] == f"/api/v1/tenants/{made['id']}"
+        assert {name: made[name] for name in ("name", "subdomain", "tier", "enabled_plugins")} == {
+            name: sent[name] for name in ("name", "subdomain", "tier", "enabled_plugins")
+        }
+        assert made["version"] == 1
+        assert made["created_at"] == made["updated_at"] == "2027-01-15T08:00:00.000Z"
+        entry = made["required_plugins"]["security_validator"]
+        assert entry["on_error"] == "closed"
+        assert entry["timeout"] == 1.0
+
+    def test_the_example_of_the_docs_works(self, api: Api) -> None:
+        assert api.post("/tenants", examples.TENANT).status_code == 201
+
+    def test_the_first_key_manages_and_calls_and_is_shown_this_once(self, api: Api, world: World) -> None:
+        made = api.tenant()
+        assert made.key.startswith("gwk_")
+        shown = api.get(made.url)
+        assert "api_key" not in shown.get_json()
+        assert made.key not in shown.text + api.get(f"{made.url}/api-keys").text
+        stored = world.store.read(made.id)
+        assert stored is not None
+        assert stored.keys[0].scopes == (Scope.ADMIN, Scope.PROXY)
+        assert stored.keys[0].hash == world.hasher(made.key)
+        assert made.key not in repr(stored)
+
+    def test_a_taken_subdomain_is_refused_in_every_spelling(self, api: Api, tenant: Tenant) -> None:
+        response = api.post("/tenants", {"name": "Other", "subdomain": "ACME"})
+        assert response.status_code == 409
+        assert response.get_json()["code"] == "subdomain_taken"
+
+    def test_a_freed_subdomain_is_in_quarantine(self, api: Api, tenant: Tenant, world: World) -> None:
+        api.delete(tenant.url)
+        again = {"name": "Acme", "subdomain": "acme"}
+        assert api.post("/tenants", again).status_code == 409
+        world.clock.time += world.settings.admin.subdomain_quarantine + 1
+        assert api.post("/tenants", again).status_code == 201
+
+    def test_an_unknown_tier_is_refused_with_the_known_ones(self, api: Api) -> None:
+        response = api.post("/tenants", {"name": "A", "subdomain": "a", "tier": "gold"})
+        assert pointers(response) == ["/tier"]
+        assert "basic, pro, enterprise" in response.get_json()["detail"]
+
+    def test_unknown_plugins_are_refused(self, api: Api) -> None:
+        body = {"name": "A", "subdomain": "a"}
+        allowed = api.post("/tenants", body | {"enabled_plugins": ["rate_limiter", "rate_limitr"]})
+        assert pointers(allowed) == ["/enabled_plugins/1"]
+        chain = api.post("/tenants", body | {"plugin_chain": [{"name": "rate_limitr"}]})
+        assert pointers(chain) == ["/plugin_chain/0/name"]
+
+    def test_a_chain_must_stay_in_the_allow_list_but_required_plugins_need_not(self, api: Api) -> None:
+        body = {"name": "A", "subdomain": "a", "enabled_plugins": []}
+        assert pointers(api.post("/tenants", body | {"plugin_chain": [VALIDATOR]})) == [
+            "/plugin_chain/0/name"
+        ]
+        assert api.post("/tenants", body | {"required_plugins": [VALIDATOR]}).status_code == 201
+
+    def test_problems_of_required_plugins_point_at_what_was_sent(self, api: Api) -> None:
+        wrong = {"name": "rate_limiter", "settings": {"limit": -1, "window": "1m"}}
+        body = {"name": "A", "subdomain": "a"}
+        in_list = api.post("/tenants", body | {"required_plugins": [VALIDATOR, wrong]})
+        assert pointers(in_list) == ["/required_plugins/1/settings/limit"]
+        in_map = api.post("/tenants", body | {"required_plugins": {"rate_limiter": wrong}})
+        assert pointers(in_map) == ["/required_plugins/rate_limiter/settings/limit"]
+
+    def test_a_forbidden_endpoint_is_refused(self, api: Api) -> None:
+        entry = {"name": "external_validator", "settings": {"endpoint": "http://169.254.169.254/"}}
+        body = {"name": "A", "subdomain": "a", "required_plugins": [entry]}
+        assert pointers(api.post("/tenants", body)) == ["/required_plugins/0/settings/endpoint"]
+
+    def test_nothing_is_stored_of_what_was_refused(self, api: Api, world: World) -> None:
+        api.post("/tenants", {"name": "A", "subdomain": "a", "tier": "gold"})
+        assert world.store.is_empty()
+
+
+class TestList:
+    def test_pages_follow_each_other(self, api: Api) -> None:
+        made = [api.tenant(name).id for name in ("a1", "b2", "c3", "d4", "e5")]
+        seen: list[str] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            query = f"&cursor={cursor}" if cursor else ""
+            page = api.get(f"/tenants?limit=2{query}").get_json()
+            assert page["count"] == len(page["tenants"])
+            seen += [tenant["id"] for tenant in page["tenants"]]
+            cursor = page["next_cursor"]
+        assert seen == made
+
+    @pytest.mark.parametrize("query", ["limit=0", "limit=501", "limit=x", "cursor=nonsense", "limt=5"])
+    def test_a_bad_query_is_refused(self, api: Api, query: str) -> None:
+        assert len(pointers(api.get(f"/tenants?{query}"))) == 1
+
+
+class TestChange:
+    def test_patch_changes_what_was_sent(self, api: Api, tenant: Tenant, world: World) -> None:
+        world.clock.time += 60
+        before = api.get(tenant.url).get_json()
+        after = api.patch(tenant.url, {"name": "New", "tier": "pro"}).get_json()
+        assert after.pop("warnings") == []
+        assert after == before | {
+            "name": "New",
+            "tier": "pro",
+            "version": 2,
+            "updated_at": "2027-01-15T08:01:00.000Z",
+        }
+        assert api.get(tenant.url).get_json() == after
+
+    def test_put_replaces_and_keeps_rules_and_keys(self, api: Api, world: World) -> None:
+        tenant = api.tenant(tier="pro", enabled_plugins=["rate_limiter"])
+        assert api.post(f"{tenant.url}/rules", examples.RULE).status_code == 201
+        after = api.put(tenant.url, {"name": "Acme", "subdomain": "acme"}).get_json()
+        assert (after["tier"], after["enabled_plugins"]) == ("basic", None)
+        stored = world.store.read(tenant.id)
+        assert stored is not None
+        assert (len(stored.rules), len(stored.keys)) == (1, 1)
+
+    def test_a_change_that_breaks_a_rule_is_refused(self, api: Api, tenant: Tenant) -> None:
+        api.post(f"{tenant.url}/rules", examples.RULE)
+        assert pointers(api.patch(tenant.url, {"enabled_plugins": []})) == ["/enabled_plugins"]
+
+    def test_a_put_needs_everything(self, api: Api, tenant: Tenant) -> None:
+        assert pointers(api.put(tenant.url, {})) == ["/name", "/subdomain"]
+
+    def test_a_taken_subdomain_is_refused(self, api: Api, tenant: Tenant) -> None:
+        api.tenant("other")
+        assert api.patch(tenant.url, {"subdomain": "other"}).status_code == 409
+
+    def test_an_unknown_tenant_is_404(self, api: Api) -> None:
+        for method in ("GET", "PUT", "PATCH", "DELETE"):
+            body: Any = {"name": "A", "subdomain": "a"} if method in ("PUT", "PATCH") else None
+            assert api.call(method, "/tenants/tenant_0", body).status_code == 404
+
+
+class TestDelete:
+    def test_it_is_gone_and_its_keys_are_dead(self, api: Api, tenant: Tenant, world: World) -> None:
+        response = api.delete(tenant.url)
+        assert (response.status_code, response.data) == (204, b"")
+        assert api.get(tenant.url).status_code == 404
+        assert api.get(tenant.url, key=tenant.key).status_code == 401
+        assert world.store.find_key(world.hasher(tenant.key)) is None
+
+
+class TestEntityTags:
+    def test_an_unchanged_tenant_is_304(self, api: Api, tenant: Tenant) -> None:
+        tag = api.get(tenant.url).headers["ETag"]
+        again = api.get(tenant.url, headers={"If-None-Match": tag})
+        assert (again.status_code, again.data) == (304, b"")
+        api.patch(tenant.url, {"name": "New"})
+        assert api.get(tenant.url, headers={"If-None-Match": tag}).status_code == 200
+
+    @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
+    def test_if_match_keeps_one_writer_from_undoing_another(
+        self, api: Api, tenant: Tenant, method: str
+    ) -> None:
+        tag = api.get(tenant.url).headers["ETag"]
+        body: Any = {"name": "Mine", "subdomain": "acme"} if method != "DELETE" else None
+        newer = api.patch(tenant.url, {"name": "Theirs"}).headers["ETag"]
+        late = api.call(method, tenant.url, body, headers={"If-Match": tag})
+        assert late.status_code == 412
+        assert api.get(tenant.url).get_json()["name"] == "Theirs"
+        assert api.call(method, tenant.url, body, headers={"If-Match": newer}).status_code in (200, 204)
+
+    def test_if_match_takes_any_of_several_and_a_star(self, api: Api, tenant: Tenant) -> None:
+        tag = api.get(tenant.url).headers["ETag"]
+        assert api.patch(tenant.url, {}, headers={"If-Match": f'"other", {tag}'}).status_code == 200
+        assert api.patch(tenant.url, {}, headers={"If-Match": "*"}).status_code == 200
+        assert api.patch(tenant.url, {}, headers={"If-Match": ""}).status_code == 412
+
+    def test_the_tag_of_a_creation_is_that_of_the_next_read(self, api: Api) -> None:
+        response = api.post("/tenants", {"name": "A", "subdomain": "a"})
+        read = api.get(f"/tenants/{response.get_json()['id']}")
+        assert response.headers["ETag"] == read.headers["ETag"]
+
+    def test_lists_have_tags_too(self, api: Api, tenant: Tenant) -> None:
+        tag = api.get("/tenants").headers["ETag"]
+        assert api.get("/tenants", headers={"If-None-Match": tag}).status_code == 304
+
+
+def test_time_in_tests_stands_still(world: World) -> None:
+    assert world.clock.now() == NOW
