@@ -1,0 +1,25 @@
+"""Exchanges for plugins to judge."""
+
+from typing import Any
+
+from shared.core.messages import Exchange, Headers, Request, Response
+from shared.core.model import Rule, Tenant
+
+
+def exchange(
+    body: bytes | None = b"",
+    *,
+    method: str = "POST",
+    client: str = "203.0.113.7",
+    answer: Response | None = None,
+    **headers: str | tuple[str, ...],
+) -> Exchange:
+    """A request with `headers` (underscores become dashes), and the upstream's `answer` to it."""
+    request = Request(method, "/v1/chat/completions", head(**headers), body=body)
+    tenant, rule = Tenant("t1", "Tenant", "tenant"), Rule("r1", "/", "https://api.example.com")
+    return Exchange("req-1", tenant, rule, request, client, response=answer)
+
+
+def head(**headers: Any) -> Headers:
+    several = {name: (values,) if isinstance(values, str) else values for name, values in headers.items()}
+    return Headers((name.replace("_", "-"), value) for name, values in several.items() for value in values)

@@ -1,0 +1,195 @@
+"""Where plugins come from, and what holds for each of them."""
+
+import asyncio
+import doctest
+import importlib.metadata
+import inspect
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared import plugins
+from shared.core.errors import Invalid
+from shared.core.limits import Decision, Limit
+from shared.core.messages import Response
+from shared.core.model import Stage
+from shared.core.plugin import Continue, Entry, Patch, Plugin, Reject, Respond, Tools
+from shared.core.ports import Answer
+from shared.plugins import CatalogueError, load_catalogue
+from tests.plugins.exchanges import exchange, head
+
+CATALOGUE = load_catalogue()
+BODIES = [None, b"", b"\x00\xff\xfe binary \x80", b"{}", b'{"messages":[{"content":"hi"}]}', b"[" * 3000]
+
+
+@pytest.fixture(params=list(CATALOGUE))
+def plugin(request: pytest.FixtureRequest) -> type[Plugin]:
+    return CATALOGUE[request.param]
+
+
+def test_the_built_in_plugins_are_found_by_their_files() -> None:
+    assert {"content_validator", "external_validator", "rate_limiter", "security_validator"} == {*CATALOGUE}
+    assert all(CATALOGUE[name].name == name for name in CATALOGUE)
+
+
+class Room:
+    """A limiter that always has room."""
+
+    async def acquire(self, limits: Any) -> Decision:
+        return Decision(True, [])
+
+    async def peek(self, limits: list[Limit]) -> Decision:
+        return Decision(True, [])
+
+    async def close(self) -> None: ...
+
+
+class Clock:
+    def now(self) -> float:
+        return 1_750_000_000.0
+
+    monotonic = now
+
+
+# Plugins that need one of several settings, so that no single one of them is required.
+NEEDED: dict[str, dict[str, Any]] = {"rate_limiter": {"limit": 100, "window": "1m"}}
+
+
+def least_settings(plugin: type[Plugin]) -> dict[str, Any]:
+    """Of the settings those that are required, as their own examples show them."""
+    fields = {field.data_key or name: field for name, field in plugin.schema().fields.items()}
+    required = {name: field.metadata["example"] for name, field in fields.items() if field.required}
+    return required | NEEDED.get(plugin.name, {})
+
+
+def test_every_plugin_and_setting_is_documented(plugin: type[Plugin]) -> None:
+    assert plugin.__doc__
+    assert plugin.__doc__ != Plugin.__doc__
+    for name, field in plugin.schema().fields.items():
+        assert field.metadata["description"].endswith("."), name
+
+
+def test_every_docstring_holds_an_example_that_runs(plugin: type[Plugin]) -> None:
+    module = sys.modules[plugin.__module__]
+    [found] = doctest.DocTestFinder(recurse=False).find(plugin, plugin.__name__, module, vars(module))
+    assert found.examples
+    assert doctest.DocTestRunner().run(found).failed == 0
+
+
+def test_every_plugin_has_a_stage_of_its_own(plugin: type[Plugin]) -> None:
+    assert plugin.default_stage in plugin.stages()
+    assert plugin.default_on_error in plugin.on_error_choices
+
+
+def test_settings_survive_a_round_trip(plugin: type[Plugin]) -> None:
+    settings = least_settings(plugin)
+    stored = json.dumps(settings)
+    first, again = plugin.parse(settings), plugin.parse(json.loads(stored))
+    assert json.dumps(settings) == stored
+    for name in plugin.schema().fields:
+        assert getattr(first, name) == getattr(again, name)
+
+
+def test_an_unknown_setting_is_refused(plugin: type[Plugin]) -> None:
+    with pytest.raises(Invalid) as caught:
+        plugin.parse({**least_settings(plugin), "no_such_setting": 1})
+    assert "/no_such_setting" in [problem.pointer for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize("stage", list(Stage))
+def test_empty_and_binary_bodies_are_judged_like_others(
+    plugin: type[Plugin], stage: Stage, body: bytes | None
+) -> None:
+    if stage not in plugin.stages():
+        assert plugin.method(stage) is None
+        return
+    made = plugin.parse(least_settings(plugin))
+    if plugin.combined:
+        entry = Entry(made, stage, 100, False, plugin.default_on_error, 1.0, "rule", "t1", "r1")
+        made = plugin.combine([entry])
+    made.connect(Tools(Room(), lambda *_, **__: Answer(200, {}, b"{}"), Clock()))
+    seen = exchange(body, answer=Response(200, head(), body))
+    verdict = getattr(made, stage.value)(seen)
+    if inspect.isawaitable(verdict):
+        verdict = asyncio.run(_awaited(verdict))
+    assert isinstance(verdict, Continue | Reject | Respond | Patch)
+    asyncio.run(made.settle(seen))
+    assert isinstance(dict(made.answer_headers(seen)), dict)
+
+
+async def _awaited(verdict: Any) -> Any:
+    return await verdict
+
+
+PLUGIN = '''
+from shared.core.plugin import CONTINUE, Plugin
+
+class {name}(Plugin):
+    """Lets everything pass."""
+
+    def pre_request(self, exchange):
+        return CONTINUE
+'''
+
+
+def test_plugins_of_a_folder_join_the_built_in_ones(tmp_path: Path) -> None:
+    (tmp_path / "free_pass.py").write_text(PLUGIN.format(name="FreePass"))
+    (tmp_path / "_helper.py").write_text("raise RuntimeError('not a plugin')")
+    catalogue = load_catalogue([tmp_path])
+    assert {*catalogue} == {*CATALOGUE, "free_pass"}
+    assert catalogue["free_pass"].stages() == (Stage.PRE_REQUEST,)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "reason"),
+    [
+        ("rate_limiter.py", PLUGIN.format(name="Mine"), "Two plugins are named rate_limiter"),
+        ("broken.py", "import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
+        ("broken.py", "class", "SyntaxError"),
+        ("broken.py", "raise KeyError('x')", "KeyError"),
+        ("empty.py", "", "exactly one Plugin class, but holds: none"),
+        ("double.py", PLUGIN.format(name="One") + PLUGIN.format(name="Two"), "but holds: One, Two"),
+    ],
+)
+def test_a_plugin_that_cannot_be_used_stops_the_start_with_a_sentence(
+    tmp_path: Path, file: str, text: str, reason: str
+) -> None:
+    (tmp_path / file).write_text(text)
+    with pytest.raises(CatalogueError, match=reason) as caught:
+        load_catalogue([tmp_path])
+    assert str(tmp_path / file) in str(caught.value)
+    assert str(caught.value).endswith(".")
+
+
+def test_a_folder_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
+    with pytest.raises(CatalogueError, match=r"plugins\.paths"):
+        load_catalogue([tmp_path / "nowhere"])
+
+
+def entry_point(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, text: str) -> None:
+    """Install a package with one entry point."""
+    (tmp_path / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    entry = importlib.metadata.EntryPoint(name, f"{name}:Mine", plugins.ENTRY_POINTS)
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda **_: [entry])
+
+
+def test_plugins_of_installed_packages_join_the_built_in_ones(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    entry_point(monkeypatch, tmp_path, "installed_pass", PLUGIN.format(name="Mine"))
+    assert "installed_pass" in load_catalogue()
+
+
+@pytest.mark.parametrize("text", ["Mine = 1", "", "raise OSError", "class Mine: pass"])
+def test_an_entry_point_that_leads_to_no_plugin_stops_the_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str
+) -> None:
+    entry_point(monkeypatch, tmp_path, "installed_broken", text)
+    with pytest.raises(CatalogueError, match="installed_broken"):
+        load_catalogue()

@@ -1,0 +1,110 @@
+"""The security validator: who asks, how, and with which headers."""
+
+from typing import Any
+
+import pytest
+
+from shared.core.errors import Invalid
+from shared.core.plugin import CONTINUE, Reject
+from shared.plugins.security_validator import SecurityValidator
+from tests.plugins.exchanges import exchange
+
+
+def verdict(settings: dict[str, Any], **request: Any) -> tuple[int, str] | None:
+    """Status and code of the refusal, None when the request passes."""
+    outcome = SecurityValidator.parse(settings).pre_request(exchange(**request))
+    if outcome == CONTINUE:
+        return None
+    assert isinstance(outcome, Reject)
+    assert outcome.message.endswith(".")
+    return outcome.status, outcome.code
+
+
+def test_the_seeds_required_header_must_be_there_and_not_blank() -> None:
+    settings = {"required_headers": ["X-Request-ID"]}
+    assert verdict(settings, x_request_id="req-123") is None
+    assert verdict(settings) == (400, "missing_required_header")
+    assert verdict(settings, X_REQUEST_ID=" ") == (400, "missing_required_header")
+    assert verdict(settings, X_Request_Id=(" ", "second")) is None
+
+
+def test_all_missing_headers_are_named() -> None:
+    plugin = SecurityValidator.parse({"required_headers": ["X-A", "X-B", "X-C"]})
+    outcome = plugin.pre_request(exchange(x_b="1"))
+    assert isinstance(outcome, Reject)
+    assert "X-A, X-C" in outcome.message
+
+
+@pytest.mark.parametrize(
+    ("settings", "client", "passes"),
+    [
+        ({"blocked_ips": ["203.0.113.7"]}, "203.0.113.7", False),
+        ({"blocked_ips": ["203.0.113.0/24"]}, "203.0.113.200", False),
+        ({"blocked_ips": ["203.0.113.9/24"]}, "203.0.113.200", False),
+        ({"blocked_ips": ["203.0.113.0/24"]}, "::ffff:203.0.113.200", False),
+        ({"blocked_ips": ["::ffff:203.0.113.0/120"]}, "203.0.113.200", False),
+        ({"blocked_ips": ["203.0.113.0/24"]}, "198.51.100.1", True),
+        ({"blocked_ips": ["2001:db8::/32"]}, "2001:db8:1::9", False),
+        ({"blocked_ips": ["::/0"]}, "203.0.113.7", True),
+        ({"allowed_ips": ["203.0.113.7", "2001:db8::1"]}, "2001:DB8:0::1", True),
+        ({"allowed_ips": ["203.0.113.7"]}, "203.0.113.8", False),
+        ({"allowed_ips": ["203.0.113.0/24"], "blocked_ips": ["203.0.113.8"]}, "203.0.113.8", False),
+    ],
+)
+def test_addresses_are_allowed_and_blocked(settings: dict[str, Any], client: str, passes: bool) -> None:
+    assert verdict(settings, client=client) == (None if passes else (403, "ip_blocked"))
+
+
+def test_a_client_without_an_address_is_a_fault_where_addresses_count() -> None:
+    with pytest.raises(ValueError, match="unknown"):
+        verdict({"blocked_ips": ["203.0.113.7"]}, client="unknown")
+
+
+def test_other_methods_are_refused_and_told_what_is_allowed() -> None:
+    plugin = SecurityValidator.parse({"allowed_methods": ["post", "GET"]})
+    assert plugin.pre_request(exchange()) == CONTINUE
+    outcome = plugin.pre_request(exchange(method="DELETE"))
+    assert isinstance(outcome, Reject)
+    assert (outcome.status, outcome.code, dict(outcome.headers)) == (
+        405,
+        "method_not_allowed",
+        {"Allow": "POST, GET"},
+    )
+
+
+def test_blocked_headers_and_user_agents_are_refused() -> None:
+    settings = {"blocked_headers": ["X-Debug"], "blocked_user_agents": ["(?i)^bad-?bot", "^$"]}
+    assert verdict(settings, user_agent="curl/8") is None
+    assert verdict(settings, user_agent="curl/8", x_debug="") == (403, "forbidden")
+    assert verdict(settings, user_agent="BadBot/1.0") == (403, "forbidden")
+    assert verdict(settings, user_agent=("curl/8", "bad-bot")) == (403, "forbidden")
+    assert verdict(settings) == (403, "forbidden")
+
+
+def test_security_headers_are_added_on_request() -> None:
+    added = SecurityValidator.parse({"security_headers": True}).answer_headers(exchange())
+    assert added["X-Content-Type-Options"] == "nosniff"
+    assert added["Strict-Transport-Security"].startswith("max-age=")
+    assert SecurityValidator.parse({}).answer_headers(exchange()) == {}
+
+
+def test_without_settings_everything_passes() -> None:
+    assert verdict({}, body=None) is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "pointer"),
+    [
+        ({"blocked_ips": ["10.0.0.0/33"]}, "/blocked_ips/0"),
+        ({"allowed_ips": ["203.0.113.7", "all"]}, "/allowed_ips/1"),
+        ({"required_headers": ["X A"]}, "/required_headers/0"),
+        ({"allowed_methods": [""]}, "/allowed_methods/0"),
+        ({"blocked_user_agents": ["ok", "("]}, "/blocked_user_agents/1"),
+        ({"security_headers": "yes"}, "/security_headers"),
+        ({"required_header": []}, "/required_header"),
+    ],
+)
+def test_a_wrong_setting_is_named(settings: dict[str, Any], pointer: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        SecurityValidator.parse(settings)
+    assert [problem.pointer for problem in caught.value.problems] == [pointer]
