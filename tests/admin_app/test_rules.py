@@ -1,6 +1,5 @@
 """Rules over HTTP."""
 
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ import pytest
 
 from admin_app import examples
 from tests.admin_app.world import Api, Tenant, World, pointers
+from tests.outside.services import Authority
 
 RULE = {"path": "/v1", "target": "https://api.openai.com"}
 
@@ -159,13 +159,9 @@ class TestChange:
 
 
 class TestCertificates:
-    @pytest.fixture(scope="class")
-    def certificate(self, tmp_path_factory: pytest.TempPathFactory) -> str:
-        folder: Path = tmp_path_factory.mktemp("ca")
-        command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=test"
-        files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "ca.pem")]
-        subprocess.run([*command.split(), *files], check=True, capture_output=True)
-        return (folder / "ca.pem").read_text()
+    @pytest.fixture
+    def certificate(self, tmp_path: Path) -> str:
+        return Authority(tmp_path).file.read_text()
 
     def test_the_platform_sets_one(self, api: Api, rules: str, certificate: str) -> None:
         assert api.get(create(api, rules, ca=certificate)).get_json()["ca"] == certificate

@@ -105,7 +105,7 @@ class Api:
         if json is not None:
             kwargs["json"] = json
         url = url if url.startswith(("/api", "/docs", "/openapi")) else f"/api/v1{url}"
-        return self.client.open(url, method=method, headers=sent, **kwargs)
+        return self.client.open(url, method=method, headers=sent, buffered=True, **kwargs)
 
     def get(self, url: str, **kwargs: Any) -> TestResponse:
         return self.call("GET", url, **kwargs)

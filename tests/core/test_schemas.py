@@ -62,6 +62,14 @@ class TestTenant:
     def test_a_patch_holds_only_what_was_sent(self) -> None:
         assert TenantPatch(partial=True).load({"status": "disabled"}) == {"status": "disabled"}
 
+    @pytest.mark.parametrize("field", ["plugin_chain", "required_plugins"])
+    def test_an_entry_in_a_patch_is_whole(self, field: str) -> None:
+        patch = TenantPatch(partial=True)
+        assert problems(patch, {field: [{}]}) == {f"/{field}/0/name": "Missing data for required field."}
+        loaded = patch.load({field: [{"name": "audit"}]})[field]
+        entry = loaded[0] if field == "plugin_chain" else loaded["audit"]
+        assert (entry["priority"], entry["settings"]) == (100, {})
+
     def test_an_unknown_field_is_refused_and_the_known_ones_are_named(self) -> None:
         assert problems(TenantInput(), TENANT | {"teir": "pro"}) == {
             "/teir": "Unknown field. Allowed: name, subdomain, tier, status, enabled_plugins, "

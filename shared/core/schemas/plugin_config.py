@@ -67,10 +67,19 @@ class PluginConfigOutput(Schema):
     mode = fields.String(required=True)
 
 
+class _Whole(fields.Nested):
+    """An entry, whole even where the document around it is a patch."""
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Any, partial: Any = None, **kwargs: Any
+    ) -> Any:
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
 def chain_input() -> fields.List[Any]:
     """A list of entries in the order in which they were meant."""
     return fields.List(
-        fields.Nested(PluginConfigInput), load_default=list, validate=validate.Length(max=MAX_ENTRIES)
+        _Whole(PluginConfigInput), load_default=list, validate=validate.Length(max=MAX_ENTRIES)
     )
 
 

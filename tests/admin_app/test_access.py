@@ -1,0 +1,307 @@
+"""Who may do what: every route with every kind of caller, and the fields that are the platform's."""
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from admin_app import examples
+from admin_app.access import Access, access_of, needs
+from shared.stores.memory import MemoryStore
+from tests.admin_app.world import TOKEN, Api, Tenant, World, app_of, make_world
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+def operations(app: Flask) -> Iterator[tuple[str, str, str]]:
+    """(endpoint, method, rule) of everything that the app answers."""
+    for rule in app.url_map.iter_rules():
+        for method in sorted((rule.methods or set()) - {"HEAD"}):
+            yield rule.endpoint, method, rule.rule
+
+
+def test_every_view_declares_what_it_needs(app: Flask) -> None:
+    with app.app_context():
+        undeclared = [op for op in operations(app) if access_of(op[0], op[1]) is None]
+    assert not undeclared
+
+
+def test_only_health_and_docs_are_open(app: Flask) -> None:
+    with app.app_context():
+        public = {
+            rule for endpoint, method, rule in operations(app) if access_of(endpoint, method) == "nothing"
+        }
+    pages = {"/docs", "/docs/<name>", "/openapi.json"}
+    assert public == pages | {"/livez", "/readyz", "/health", "/version"}
+
+
+def test_a_view_that_declares_nothing_is_closed(app: Flask) -> None:
+    app.add_url_rule("/forgotten", "forgotten", lambda: "open")
+    api = Api(app, TOKEN)
+    assert api.client.get("/forgotten", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 403
+    assert api.client.get("/forgotten").status_code == 401
+
+
+def test_a_declaration_is_seen_through_other_decorators(app: Flask) -> None:
+    @needs(Access.PUBLIC)
+    def view() -> str:
+        return "open"
+
+    app.add_url_rule("/open", "open", view)
+    assert app.test_client().get("/open").text == "open"
+
+
+@dataclass
+class Scene:
+    """Two tenants with everything, and all kinds of keys."""
+
+    api: Api
+    store: MemoryStore
+    keys: dict[str, str | None]
+    urls: dict[str, str]
+
+
+BODIES: dict[tuple[str, str], Any] = {
+    ("POST", "/tenants"): {"name": "Evil", "subdomain": "evil"},
+    ("PUT", "/tenants/<tenant_id>"): {"name": "Evil", "subdomain": "evil"},
+    ("PATCH", "/tenants/<tenant_id>"): {"name": "Evil"},
+    ("POST", "/tenants/<tenant_id>/api-keys"): {"scopes": ["admin"]},
+    ("POST", "/tenants/<tenant_id>/api-keys/<key_id>/rotate"): {},
+    ("POST", "/tenants/<tenant_id>/rules"): examples.RULE | {"path": "/evil"},
+    ("PUT", "/tenants/<tenant_id>/rules/<rule_id>"): examples.RULE | {"path": "/evil"},
+    ("PATCH", "/tenants/<tenant_id>/rules/<rule_id>"): {"active": False},
+}
+
+
+@pytest.fixture
+def scene(api: Api, tenant: Tenant, world: World) -> Scene:
+    other = api.tenant("other")
+    rule = api.post(f"{tenant.url}/rules", examples.RULE).get_json()["id"]
+    key = api.get(f"{tenant.url}/api-keys").get_json()["api_keys"][0]["id"]
+    revoked = api.post(f"{tenant.url}/api-keys", {"scopes": ["admin"]}).get_json()
+    api.delete(f"{tenant.url}/api-keys/{revoked['id']}")
+    expired = api.created_key(tenant, scopes=["admin"], expires_at="2027-01-15T08:00:01Z")
+    world.clock.time += 1
+    keys = {
+        "none": None,
+        "garbage": "gwk_garbage",
+        "well-formed garbage": revoked["key"][:-1] + ("A" if revoked["key"][-1] != "A" else "B"),
+        "the hash": world.hasher(tenant.key),
+        "proxy": api.created_key(tenant, scopes=["proxy"]),
+        "other admin": other.key,
+        "other read": api.created_key(other, scopes=["read"]),
+        "expired": expired,
+        "revoked": revoked["key"],
+    }
+    urls = {"<tenant_id>": tenant.id, "<rule_id>": rule, "<key_id>": key, "<name>": "rate_limiter"}
+    assert isinstance(world.store, MemoryStore)
+    return Scene(api, world.store, keys, urls)
+
+
+KINDS = ["none", "garbage", "well-formed garbage", "the hash", "proxy", "other admin", "other read"]
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "expired", "revoked"])
+def test_no_route_opens_to_the_wrong_caller(app: Flask, world: World, scene: Scene, kind: str) -> None:
+    before = copy.deepcopy((scene.store._snapshots, scene.store.revision))
+    asked = 0
+    for _, method, rule in operations(app):
+        if not rule.startswith("/api/v1/") or ("plugins" in rule and kind.startswith("other")):
+            continue
+        path = rule.removeprefix("/api/v1")
+        body = BODIES.get((method, path))
+        assert (body is not None) == (method in ("POST", "PUT", "PATCH")), path
+        url = path
+        for name, value in scene.urls.items():
+            url = url.replace(name, value)
+        world.clock.time += 10  # one failed login in ten seconds is not too many
+        response = scene.api.call(method, url, body, key=scene.keys[kind])
+        assert response.status_code in (401, 403, 404), (method, path, response.text)
+        assert response.headers["Content-Type"] == "application/problem+json"
+        asked += 1
+    assert asked >= 15 - 2
+    assert (scene.store._snapshots, scene.store.revision) == before
+
+
+@pytest.mark.parametrize("method", [*METHODS, "OPTIONS", "TRACE", "FOO"])
+def test_nothing_under_api_answers_without_a_key(app: Flask, method: str) -> None:
+    api = Api(app)
+    for url in ("/tenants", "/tenants/x", "/tenants/x/rules/y", "/plugins", "/nothing", ""):
+        response = api.call(method, url, {} if method in ("POST", "PUT", "PATCH") else None)
+        assert response.status_code in (401, 404, 405), response.text
+
+
+def test_the_same_answer_for_another_tenants_thing_and_for_none(
+    api: Api, tenant: Tenant, scene: Scene
+) -> None:
+    other = scene.keys["other admin"]
+    foreign = api.get(f"{tenant.url}/rules/{scene.urls['<rule_id>']}", key=other).get_json()
+    absent = api.get("/tenants/tenant_0/rules/rule_0", key=other).get_json()
+    assert {**foreign, "request_id": ""} == {**absent, "request_id": ""}
+
+
+def test_a_rule_is_not_found_under_another_tenants_path(api: Api, scene: Scene) -> None:
+    mine = api.tenant("third")
+    assert api.get(f"{mine.url}/rules/{scene.urls['<rule_id>']}", key=mine.key).status_code == 404
+    assert api.delete(f"{mine.url}/rules/{scene.urls['<rule_id>']}", key=mine.key).status_code == 404
+
+
+class TestScopes:
+    def test_read_reads_and_changes_nothing(self, api: Api, tenant: Tenant, scene: Scene) -> None:
+        key = api.created_key(tenant, scopes=["read"])
+        for url in ("", "/rules", "/api-keys", f"/rules/{scene.urls['<rule_id>']}"):
+            assert api.get(tenant.url + url, key=key).status_code == 200
+        assert api.get("/plugins", key=key).status_code == 200
+        assert api.patch(tenant.url, {"name": "x"}, key=key).status_code == 403
+        assert api.post(f"{tenant.url}/api-keys", {"scopes": ["admin"]}, key=key).status_code == 403
+
+    def test_admin_manages_its_own_tenant(self, api: Api, tenant: Tenant) -> None:
+        mine = {"key": tenant.key}
+        assert api.patch(tenant.url, {"name": "Mine", "plugin_chain": []}, **mine).status_code == 200
+        assert api.post(f"{tenant.url}/rules", examples.RULE, **mine).status_code == 201
+        assert api.post(f"{tenant.url}/api-keys", {"scopes": ["admin", "read"]}, **mine).status_code == 201
+
+    def test_the_platforms_calls_are_not_a_tenants(self, api: Api, tenant: Tenant) -> None:
+        assert api.get("/tenants", key=tenant.key).status_code == 403
+        assert api.post("/tenants", {"name": "x", "subdomain": "x"}, key=tenant.key).status_code == 403
+        assert api.delete(tenant.url, key=tenant.key).status_code == 403
+
+    def test_a_disabled_tenants_keys_are_refused(self, api: Api, tenant: Tenant) -> None:
+        api.patch(tenant.url, {"status": "disabled"})
+        refused = api.get(tenant.url, key=tenant.key)
+        assert (refused.status_code, refused.get_json()["code"]) == (403, "tenant_disabled")
+
+    def test_writes_name_who_made_them(self, api: Api, tenant: Tenant, world: World) -> None:
+        actors = []
+        write = world.store.write
+
+        def recording(*args: Any, actor: str) -> Any:
+            actors.append(actor)
+            return write(*args, actor=actor)
+
+        world.store.write = recording  # type: ignore[method-assign]
+        api.patch(tenant.url, {"name": "x"})
+        api.patch(tenant.url, {"name": "y"}, key=tenant.key)
+        key_id = api.get(f"{tenant.url}/api-keys").get_json()["api_keys"][0]["id"]
+        assert actors == ["platform", f"key:{key_id}"]
+
+
+class TestMassAssignment:
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [
+            ("tier", "enterprise"),
+            ("status", "active"),
+            ("subdomain", "other"),
+            ("enabled_plugins", None),
+            ("required_plugins", {}),
+        ],
+    )
+    def test_the_platforms_fields_are_refused(self, api: Api, tenant: Tenant, field: str, value: Any) -> None:
+        before = api.get(tenant.url).get_json()
+        response = api.patch(tenant.url, {"name": "x", field: value}, key=tenant.key)
+        assert response.status_code == 403
+        assert response.get_json()["errors"][0]["pointer"] == f"/{field}"
+        assert api.get(tenant.url).get_json() == before
+
+    @pytest.mark.parametrize(
+        "field", ["id", "tenant_id", "version", "created_at", "api_key", "keys", "rules", "hash", "scopes"]
+    )
+    def test_what_nobody_writes_is_refused(self, api: Api, tenant: Tenant, field: str) -> None:
+        assert api.patch(tenant.url, {field: "x"}, key=tenant.key).status_code == 422
+
+    def test_a_put_must_leave_them_as_they_are(self, api: Api) -> None:
+        required = {"security_validator": {"settings": {"required_headers": ["X-A"]}}}
+        tenant = api.tenant(tier="pro", required_plugins=required)
+        whole = {"name": "x", "subdomain": "acme", "tier": "pro"}
+        lifted = api.put(tenant.url, whole, key=tenant.key)
+        assert lifted.status_code == 403
+        assert [p["pointer"] for p in lifted.get_json()["errors"]] == ["/required_plugins"]
+        kept = api.put(tenant.url, whole | {"required_plugins": required}, key=tenant.key)
+        assert kept.status_code == 200, kept.text
+
+
+class TestWithoutToken:
+    @pytest.fixture
+    def world(self, tmp_path: Path) -> World:
+        return make_world(tmp_path)
+
+    @pytest.fixture
+    def api(self, app: Flask) -> Api:
+        return Api(app)
+
+    @pytest.mark.parametrize(
+        "host", ["localhost", "localhost:8080", "LOCALHOST.", "127.0.0.1:8080", "127.9.9.9", "[::1]:8080"]
+    )
+    def test_this_machine_is_the_platform(self, api: Api, host: str) -> None:
+        assert api.get("/tenants", headers={"Host": host}).status_code == 200
+
+    @pytest.mark.parametrize(
+        "host",
+        [
+            *("evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "localhost@evil.example"),
+            *("", "10.0.0.1", "127.0.0.1:8080:1", "2130706433", "localhost:x"),
+            *("[::1].evil.example", "[::ffff:10.0.0.1]"),
+        ],
+    )
+    @pytest.mark.parametrize("url", ["/tenants", "/docs", "/openapi.json", "/nothing"])
+    def test_a_page_that_rebinds_its_name_is_refused(self, api: Api, host: str, url: str) -> None:
+        response = api.get(url, headers={"Host": host})
+        assert (response.status_code, response.get_json()["code"]) == (403, "host_not_allowed")
+
+    @pytest.mark.parametrize("peer", ["10.0.0.5", "203.0.113.7", "::ffff:10.0.0.5", "2001:db8::1", ""])
+    def test_another_machine_needs_a_key(self, api: Api, peer: str) -> None:
+        forged = {"X-Forwarded-For": "127.0.0.1", "X-Real-IP": "127.0.0.1", "Forwarded": "for=127.0.0.1"}
+        response = api.get("/tenants", headers=forged, environ_base={"REMOTE_ADDR": peer})
+        assert response.status_code == 401
+
+    @pytest.mark.parametrize("peer", ["127.0.0.1", "::1", "::ffff:127.0.0.1", "127.3.2.1"])
+    def test_all_forms_of_loopback_are_this_machine(self, api: Api, peer: str) -> None:
+        assert api.get("/tenants", environ_base={"REMOTE_ADDR": peer}).status_code == 200
+
+    def test_a_key_counts_as_itself_even_from_here(self, api: Api) -> None:
+        tenant = api.tenant()
+        assert api.get("/tenants", key=tenant.key).status_code == 403
+        assert api.get("/tenants", key="garbage").status_code == 401
+
+    def test_a_tenants_key_works_under_any_host(self, api: Api) -> None:
+        tenant = api.tenant()
+        response = api.get(tenant.url, key=tenant.key, headers={"Host": "admin.example"})
+        assert response.status_code == 200
+
+
+class TestWithToken:
+    def test_the_token_is_the_platform(self, api: Api) -> None:
+        assert api.get("/tenants").status_code == 200
+        assert api.get("/tenants", headers={"Host": "admin.example"}).status_code == 200
+
+    @pytest.mark.parametrize(
+        "header",
+        [
+            "",
+            "Bearer",
+            "Bearer ",
+            f"Basic {TOKEN}",
+            TOKEN,
+            f"Bearer {TOKEN}x",
+            f"Bearer {TOKEN[:-1]}",
+            "Bearer é",
+        ],
+    )
+    def test_nothing_else_is(self, api: Api, header: str) -> None:
+        response = api.get("/tenants", key=None, headers={"Authorization": header})
+        assert response.status_code == 401
+        assert response.headers["WWW-Authenticate"] == "Bearer"
+
+    def test_this_machine_is_nobody(self, api: Api) -> None:
+        assert api.get("/tenants", key=None).status_code == 401
+
+    def test_bound_to_the_outside_pages_answer_under_every_host(self, tmp_path: Path) -> None:
+        world = make_world(tmp_path, admin__token=TOKEN, server__admin_host="0.0.0.0")
+        api = Api(app_of(world))
+        assert api.get("/docs", headers={"Host": "10.1.2.3:8080"}).status_code == 200
+        assert api.get("/tenants", headers={"Host": "10.1.2.3:8080"}).status_code == 401

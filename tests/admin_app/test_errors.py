@@ -1,0 +1,223 @@
+"""Errors are problem documents, and no input makes the API fail."""
+
+import gzip
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from admin_app.access import Access, needs
+from admin_app.bodies import MAX_BODY
+from shared.core.errors import Conflict, StoreDown
+from shared.core.model import Snapshot
+from tests.admin_app.world import TOKEN, Api, Tenant, World
+
+JSON = {"content_type": "application/json"}
+
+
+def assert_problem(response: Any, status: int, code: str) -> None:
+    assert response.status_code == status, response.text
+    assert response.headers["Content-Type"] == "application/problem+json"
+    body = response.get_json()
+    assert list(body) == ["type", "title", "status", "detail", "code", "request_id", "errors", "error"]
+    assert (body["status"], body["code"], body["error"]) == (status, code, body["detail"])
+    assert body["request_id"] == response.headers["X-Request-ID"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"nope",
+        b"[" * 200_000,
+        b"[" * 200_000 + b"]" * 200_000,
+        b'{"a":' * 300 + b"1" + b"}" * 300,
+        b'{"name": ' + b"1" * 5_000 + b"}",
+        b'{"name": NaN}',
+        b'{"name": 1e999}',
+        b'{"name": "\xff"}',
+        b'{"name": "\\ud800"}',
+        b'{"\\ud800": 1}',
+        b'{"name": "a", "name": "b"}',
+        b"\xef\xbb\xbf{}",
+        "{}".encode("utf-16"),
+        gzip.compress(b"{}"),
+    ],
+    ids=range(16),
+)
+def test_a_body_that_is_no_strict_json_is_400(api: Api, body: bytes) -> None:
+    response = api.post("/tenants", data=body, **JSON)
+    assert_problem(response, 400, "invalid_json")
+
+
+@pytest.mark.parametrize(
+    "body", [b"[]", b"5", b'"x"', b"null", b'{"name": 9223372036854775808}', b'{"name": {"a": []}}']
+)
+def test_json_of_another_form_is_422(api: Api, body: bytes) -> None:
+    assert_problem(api.post("/tenants", data=body, **JSON), 422, "validation_failed")
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        *(None, "", "text/plain", "text/json", "application/jsonp", "application/json-patch+json"),
+        *("application/x-www-form-urlencoded", "multipart/form-data; boundary=x"),
+        "application/json; charset=utf-16",
+    ],
+)
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+def test_every_other_content_type_is_415(
+    api: Api, tenant: Tenant, method: str, content_type: str | None
+) -> None:
+    url = "/tenants" if method == "POST" else tenant.url
+    sent = b'{"name": "x", "subdomain": "x"}'
+    response = api.call(method, url, data=sent, content_type=content_type)
+    assert_problem(response, 415, "unsupported_content_type")
+
+
+def test_rotating_needs_it_too_since_a_page_could_post_without_a_body(api: Api, tenant: Tenant) -> None:
+    key = api.get(f"{tenant.url}/api-keys").get_json()["api_keys"][0]["id"]
+    response = api.call("POST", f"{tenant.url}/api-keys/{key}/rotate")
+    assert_problem(response, 415, "unsupported_content_type")
+
+
+def test_an_encoded_body_is_415(api: Api) -> None:
+    sent = {"data": gzip.compress(b"{}"), "headers": {"Content-Encoding": "gzip"}}
+    assert_problem(api.post("/tenants", **sent, **JSON), 415, "unsupported_content_type")
+
+
+def test_a_charset_of_utf_8_is_fine(api: Api) -> None:
+    sent = '{"name": "Ä", "subdomain": "a"}'.encode()
+    assert api.post("/tenants", data=sent, content_type="application/json; charset=UTF-8").status_code == 201
+
+
+def test_a_body_over_the_limit_is_413(api: Api) -> None:
+    big = b'{"name": "' + b"x" * MAX_BODY + b'"}'
+    assert_problem(api.post("/tenants", data=big, **JSON), 413, "body_too_large")
+
+
+def test_unknown_addresses_and_methods(api: Api) -> None:
+    assert_problem(api.get("/nothing"), 404, "not_found")
+    response = api.call("PUT", "/tenants", {})
+    assert_problem(response, 405, "method_not_allowed")
+    assert response.headers["Allow"] == "GET, HEAD, POST"
+
+
+@pytest.mark.parametrize(
+    "url", ["/tenants/", "/api/v1//tenants", "/tenants/%2e%2e", "/tenants/%00", "/tenants/é"]
+)
+def test_odd_addresses_are_no_redirects(api: Api, url: str) -> None:
+    assert api.get(url).status_code in (200, 404)
+
+
+@pytest.mark.parametrize("sent", ["abc-123", "a" * 128])
+def test_a_sane_request_id_comes_back(api: Api, sent: str) -> None:
+    assert api.get("/tenants", headers={"X-Request-ID": sent}).headers["X-Request-ID"] == sent
+
+
+@pytest.mark.parametrize("sent", ["", "a b", "a" * 129, "<script>", "é"])
+def test_another_request_id_is_replaced(api: Api, sent: str) -> None:
+    ours = api.get("/tenants", headers={"X-Request-ID": sent}).headers["X-Request-ID"]
+    assert ours != sent
+    assert len(ours) == 32
+
+
+@pytest.mark.parametrize("url", ["/tenants", "/docs", "/nothing", "/openapi.json"])
+def test_every_answer_has_the_headers_that_protect_it(api: Api, url: str) -> None:
+    headers = api.get(url).headers
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    assert "default-src 'self'" in headers["Content-Security-Policy"]
+    assert "Access-Control-Allow-Origin" not in headers
+    assert headers["Cache-Control"] == "private, no-cache"
+
+
+def fail_with(error: Exception) -> Callable[..., Any]:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return fail
+
+
+def test_a_store_that_is_down_is_503(
+    api: Api, tenant: Tenant, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("read", "write", "find_key", "list"):
+        monkeypatch.setattr(world.store, name, fail_with(StoreDown("redis at 10.0.0.5 does not answer")))
+    for response in (
+        api.get("/tenants"),
+        api.get(tenant.url),
+        api.get(tenant.url, key=tenant.key),
+        api.post("/tenants", {"name": "x", "subdomain": "x"}),
+    ):
+        assert_problem(response, 503, "store_down")
+        assert response.headers["Retry-After"] == "1"
+        assert "10.0.0.5" not in response.text
+
+
+def test_our_own_fault_is_500_without_its_reason(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
+    @needs(Access.PUBLIC)
+    def broken() -> str:
+        raise KeyError("a secret place")
+
+    app.add_url_rule("/broken", "broken", broken)
+    with caplog.at_level(logging.ERROR):
+        response = Api(app, TOKEN).client.get("/broken")
+    assert_problem(response, 500, "internal_error")
+    assert "secret" not in response.text
+    assert response.headers["X-Request-ID"] in caplog.text
+    assert "a secret place" in caplog.text
+
+
+class TestConcurrentChanges:
+    @pytest.fixture
+    def rivals(self, world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+        """Let somebody else write before each of our next writes, that many times."""
+
+        def begin(times: int) -> None:
+            write = world.store.write
+            left = times
+
+            def contended(before: Snapshot | None, after: Snapshot | None, *, actor: str) -> Snapshot | None:
+                nonlocal left
+                if left:
+                    left -= 1
+                    raise Conflict("Somebody else was faster.")
+                return write(before, after, actor=actor)
+
+            monkeypatch.setattr(world.store, "write", contended)
+
+        return begin
+
+    def test_a_change_is_tried_again(self, api: Api, tenant: Tenant, rivals: Callable[[int], None]) -> None:
+        rivals(5)
+        assert api.patch(tenant.url, {"name": "New"}).get_json()["name"] == "New"
+
+    def test_but_not_for_ever(self, api: Api, tenant: Tenant, rivals: Callable[[int], None]) -> None:
+        rivals(1000)
+        assert_problem(api.patch(tenant.url, {"name": "New"}), 409, "conflict")
+        assert_problem(api.delete(tenant.url), 409, "conflict")
+
+    def test_no_update_is_lost(self, api: Api, tenant: Tenant, world: World) -> None:
+        read = world.store.read
+
+        def read_then_rival(tenant_id: str) -> Snapshot | None:
+            found = read(tenant_id)
+            if found is not None and not found.tenant.plugin_chain and len(found.keys) == 1:
+                world.store.read = read  # type: ignore[method-assign]
+                api.created_key(tenant, name="rival")
+            return found
+
+        world.store.read = read_then_rival  # type: ignore[method-assign]
+        assert api.patch(tenant.url, {"name": "New"}).status_code == 200
+        names = [key["name"] for key in api.get(f"{tenant.url}/api-keys").get_json()["api_keys"]]
+        assert sorted(names) == ["first key", "rival"]
+        assert api.get(tenant.url).get_json()["name"] == "New"
+
+
+def test_bodies_of_problems_are_json(api: Api) -> None:
+    assert json.loads(api.get("/nothing").data)["type"] == "about:blank"
