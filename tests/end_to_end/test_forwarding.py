@@ -13,11 +13,15 @@ def open_tenant(gateway: RunningGateway, everlasting_upstream: RecordingUpstream
     tenant = gateway.create_tenant()
     tenant.create_rule("/v1", everlasting_upstream.url)
     tenant.create_rule("/stripped", everlasting_upstream.url + "/base", strip_path=True)
-    tenant.create_rule("/named", everlasting_upstream.url, headers={"Authorization": "Bearer upstream-secret"})
+    tenant.create_rule(
+        "/named", everlasting_upstream.url, headers={"Authorization": "Bearer upstream-secret"}
+    )
     return tenant
 
 
-def test_a_request_reaches_the_upstream_as_it_was_sent(open_tenant: TenantInUse, upstream: RecordingUpstream) -> None:
+def test_a_request_reaches_the_upstream_as_it_was_sent(
+    open_tenant: TenantInUse, upstream: RecordingUpstream
+) -> None:
     answer = open_tenant.request("POST", "/v1/chat?a=b%20c&a=d", json={"x": 1}, headers={"X-Mine": "yes"})
     assert answer.status_code == 200
     assert answer.json() == {"ok": True}
@@ -27,15 +31,21 @@ def test_a_request_reaches_the_upstream_as_it_was_sent(open_tenant: TenantInUse,
     assert seen.get("host") == f"127.0.0.1:{upstream.port}"
 
 
-def test_no_key_of_the_gateway_travels_upstream(open_tenant: TenantInUse, upstream: RecordingUpstream) -> None:
+def test_no_key_of_the_gateway_travels_upstream(
+    open_tenant: TenantInUse, upstream: RecordingUpstream
+) -> None:
     open_tenant.request("GET", "/v1/x", headers={"x-api-key": open_tenant.key})
     assert open_tenant.key not in str(upstream.seen[0].headers)
     open_tenant.request("GET", "/named/x")
     assert upstream.seen[1].all("authorization") == ["Bearer upstream-secret"]
 
 
-@pytest.mark.parametrize("name", ["X-Tenant-Id", "X_Tenant_Id", "x.tenant.id", "X-Consumer-Id", "X-Gateway-Admin"])
-def test_a_client_cannot_say_who_it_is(open_tenant: TenantInUse, upstream: RecordingUpstream, name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["X-Tenant-Id", "X_Tenant_Id", "x.tenant.id", "X-Consumer-Id", "X-Gateway-Admin"]
+)
+def test_a_client_cannot_say_who_it_is(
+    open_tenant: TenantInUse, upstream: RecordingUpstream, name: str
+) -> None:
     open_tenant.request("GET", "/v1/x", headers={name: "somebody-else"})
     assert "somebody-else" not in str(upstream.seen[0].headers)
     assert upstream.seen[0].all("x-tenant-id") == [open_tenant.id]
@@ -47,7 +57,9 @@ def test_strip_path_joins_with_one_slash(open_tenant: TenantInUse, upstream: Rec
         assert upstream.seen[-1].target == target
 
 
-def test_repeated_headers_stay_repeated_and_foreign_limits_go(open_tenant: TenantInUse, upstream: RecordingUpstream) -> None:
+def test_repeated_headers_stay_repeated_and_foreign_limits_go(
+    open_tenant: TenantInUse, upstream: RecordingUpstream
+) -> None:
     answer = open_tenant.request("GET", "/v1/cookies")
     assert (answer.status_code, answer.reason) == (201, "Made Up")
     assert answer.raw.headers.getlist("set-cookie") == ["a=1", "b=2"]
@@ -55,7 +67,9 @@ def test_repeated_headers_stay_repeated_and_foreign_limits_go(open_tenant: Tenan
     assert "x-gateway-error-source" not in answer.headers
 
 
-def test_an_error_of_the_upstream_passes_and_says_whose_it_is(open_tenant: TenantInUse, upstream: RecordingUpstream) -> None:
+def test_an_error_of_the_upstream_passes_and_says_whose_it_is(
+    open_tenant: TenantInUse, upstream: RecordingUpstream
+) -> None:
     answer = open_tenant.request("GET", "/v1/error", headers={"X-Request-ID": "mine-1"})
     assert answer.status_code == 500
     assert answer.json() == {"error": "upstream"}
@@ -70,7 +84,9 @@ def test_every_method_passes(open_tenant: TenantInUse, upstream: RecordingUpstre
 
 
 @pytest.mark.parametrize("path", ["half", "silent", "garbage", "early"])
-def test_a_broken_upstream_never_looks_complete(open_tenant: TenantInUse, upstream: RecordingUpstream, path: str) -> None:
+def test_a_broken_upstream_never_looks_complete(
+    open_tenant: TenantInUse, upstream: RecordingUpstream, path: str
+) -> None:
     from requests.exceptions import ChunkedEncodingError, ConnectionError
 
     try:

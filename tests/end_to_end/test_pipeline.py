@@ -1,0 +1,132 @@
+"""Plugin chains on real traffic."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.end_to_end.recording_upstream import RecordingUpstream
+from tests.end_to_end.running_gateway import RunningGateway, TenantInUse, until
+
+STAGES = ["pre_request", "post_request", "pre_response", "post_response"]
+
+
+def recorder(file: Path, stage: str = "pre_request", **more: Any) -> dict[str, Any]:
+    settings = {"file": str(file), **more.pop("settings", {})}
+    return {"name": "recorder", "stage": stage, "settings": settings, **more}
+
+
+def lines(file: Path, count: int) -> list[str]:
+    """What was recorded; `post_response` comes a moment after the answer."""
+    for _ in until(2.0):
+        if file.exists() and len(file.read_text().split()) >= count:
+            break
+    return file.read_text().split() if file.exists() else []
+
+
+@pytest.fixture
+def owner(gateway: RunningGateway) -> TenantInUse:
+    return gateway.create_tenant()
+
+
+@pytest.mark.parametrize("path", ["x", "stream", "error"])
+@pytest.mark.parametrize("streams", ["pass", "buffer"])
+def test_all_four_stages_run_in_order_for_every_kind_of_answer(
+    owner: TenantInUse, upstream: RecordingUpstream, tmp_path: Path, path: str, streams: str
+) -> None:
+    file = tmp_path / "record"
+    owner.create_rule(
+        "/v1", upstream.url, streams=streams, plugin_chain=[recorder(file, stage) for stage in STAGES]
+    )
+    answer = owner.request("GET", f"/v1/{path}")
+    assert answer.status_code == (500 if path == "error" else 200)
+    assert lines(file, 4) == STAGES
+    assert answer.headers["x-recorder"] == "was here"
+
+
+def test_plugins_run_by_priority(owner: TenantInUse, upstream: RecordingUpstream, tmp_path: Path) -> None:
+    file = tmp_path / "record"
+    chain = [recorder(file, priority=p, settings={"label": f"{p}-"}) for p in (300, 10, 200)]
+    owner.create_rule("/v1", upstream.url, plugin_chain=chain)
+    owner.request("GET", "/v1/x")
+    assert lines(file, 3) == ["10-pre_request", "200-pre_request", "300-pre_request"]
+
+
+@pytest.mark.parametrize("parallel", [True, False])
+def test_two_validators_of_200_ms_take_200_ms_together_and_400_one_after_the_other(
+    owner: TenantInUse, upstream: RecordingUpstream, tmp_path: Path, parallel: bool
+) -> None:
+    entry = recorder(tmp_path / "record", parallel=parallel, settings={"wait": 0.2})
+    owner.create_rule("/v1", upstream.url, plugin_chain=[entry, entry])
+    start = time.perf_counter()
+    assert owner.request("GET", "/v1/x").status_code == 200
+    taken = time.perf_counter() - start
+    assert 0.2 <= taken < 0.36 if parallel else taken >= 0.4
+
+
+@pytest.mark.parametrize("stage", ["pre_request", "post_request", "pre_response"])
+def test_a_plugin_that_raises_is_503_and_names_itself(
+    owner: TenantInUse, upstream: RecordingUpstream, tmp_path: Path, stage: str
+) -> None:
+    owner.create_rule(
+        "/v1", upstream.url, plugin_chain=[recorder(tmp_path / "r", stage, settings={"fault": stage})]
+    )
+    answer = owner.request("GET", "/v1/x")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "plugin_failure")
+    assert answer.headers["x-gateway-error-source"] == "plugin:recorder"
+    assert answer.headers["retry-after"] == "1"
+    assert len(upstream.seen) == (0 if stage == "pre_request" else 1)
+
+
+def test_a_fault_that_may_be_passed_over_is(
+    owner: TenantInUse, upstream: RecordingUpstream, tmp_path: Path
+) -> None:
+    entry = recorder(tmp_path / "r", on_error="open", settings={"fault": "pre_request"})
+    owner.create_rule("/v1", upstream.url, plugin_chain=[entry])
+    assert owner.request("GET", "/v1/x").status_code == 200
+
+
+@pytest.mark.parametrize("stage", ["post_request", "pre_response"])
+@pytest.mark.parametrize("path", ["x", "stream"])
+def test_an_answer_that_is_rejected_is_not_seen(
+    owner: TenantInUse, upstream: RecordingUpstream, tmp_path: Path, stage: str, path: str
+) -> None:
+    owner.create_rule(
+        "/v1", upstream.url, plugin_chain=[recorder(tmp_path / "r", stage, settings={"reject": stage})]
+    )
+    answer = owner.request("GET", f"/v1/{path}")
+    assert answer.status_code == 422
+    assert answer.json()["error"]["message"] == "The recorder rejects."
+    assert "data:" not in answer.text
+
+
+def test_a_plugin_that_is_too_slow_is_a_fault(
+    owner: TenantInUse, upstream: RecordingUpstream, tmp_path: Path
+) -> None:
+    entry = recorder(tmp_path / "r", timeout="50ms", settings={"wait": 0.3})
+    owner.create_rule("/v1", upstream.url, plugin_chain=[entry])
+    assert owner.request("GET", "/v1/x").json()["error"]["code"] == "plugin_failure"
+    assert not upstream.seen
+
+
+def test_required_plugins_run_first_whatever_a_rule_says(
+    gateway: RunningGateway, upstream: RecordingUpstream, tmp_path: Path
+) -> None:
+    file = tmp_path / "record"
+    required = recorder(file, priority=900, settings={"label": "required-"})
+    tenant = gateway.create_tenant(required_plugins={"recorder": required}, enabled_plugins=["recorder"])
+    tenant.create_rule(
+        "/v1", upstream.url, plugin_chain=[recorder(file, priority=0, settings={"label": "rule-"})]
+    )
+    tenant.request("GET", "/v1/x")
+    assert lines(file, 2) == ["required-pre_request", "rule-pre_request"]
+
+
+def test_the_seeds_required_header_is_demanded(gateway: RunningGateway, upstream: RecordingUpstream) -> None:
+    required = {"security_validator": {"settings": {"required_headers": ["X-Request-ID"]}}}
+    tenant = gateway.create_tenant(required_plugins=required, enabled_plugins=["rate_limiter"])
+    tenant.create_rule("/v1", upstream.url)
+    refused = tenant.request("GET", "/v1/x")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "missing_required_header")
+    assert tenant.request("GET", "/v1/x", headers={"X-Request-ID": "req-123"}).status_code == 200
