@@ -1,0 +1,218 @@
+"""Who is let in, and what a stranger learns (security.md, identity and tenancy)."""
+
+import socket
+
+import pytest
+
+from tests.end_to_end.recording_upstream import RecordingUpstream
+from tests.end_to_end.running_gateway import RunningGateway, TenantInUse, until
+
+
+@pytest.fixture(scope="module")
+def one(gateway: RunningGateway, everlasting_upstream: RecordingUpstream) -> TenantInUse:
+    tenant = gateway.create_tenant()
+    tenant.create_rule("/v1", everlasting_upstream.url)
+    return tenant
+
+
+@pytest.fixture(scope="module")
+def other(gateway: RunningGateway) -> TenantInUse:
+    return gateway.create_tenant()
+
+
+def raw(gateway: RunningGateway, request: str | bytes) -> bytes:
+    """What comes back for these bytes, until the gateway closes or is silent."""
+    data = request.encode("latin-1") if isinstance(request, str) else request
+    with socket.create_connection(("127.0.0.1", gateway.proxy_port), timeout=5) as client:
+        client.sendall(data)
+        client.settimeout(0.5)
+        received = b""
+        try:
+            while piece := client.recv(65536):
+                received += piece
+        except TimeoutError:
+            pass
+    return received
+
+
+def without_id(body: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in body.items() if name != "request_id"}
+
+
+def test_every_wrong_key_gets_the_same_answer(
+    one: TenantInUse, other: TenantInUse, upstream: RecordingUpstream
+) -> None:
+    unknown_tenant = one.request("GET", "/v1/x", headers={"Host": "nobody.example.com"})
+    answers = [unknown_tenant] + [
+        one.request("GET", "/v1/x", headers={"Authorization": f"Bearer {key}"})
+        for key in (
+            other.key,
+            "nonsense",
+            one.key[:-1] + ("a" if one.key[-1] != "a" else "b"),
+            "gwk_" + "0" * 57,
+        )
+    ]
+    assert {answer.status_code for answer in answers} == {401}
+    assert len({str(without_id(answer.json())) for answer in answers}) == 1
+    assert answers[0].json()["error"]["code"] == "invalid_api_key"
+    assert not upstream.seen
+
+
+def test_no_key_is_told_how_to_send_one(one: TenantInUse) -> None:
+    answer = one.request("GET", "/v1/x", headers={"Authorization": None})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (401, "missing_api_key")
+
+
+@pytest.mark.parametrize("name", ["x-api-key", "api-key"])
+def test_the_key_may_come_in_the_headers_that_sdks_use(one: TenantInUse, name: str) -> None:
+    assert one.request("GET", "/v1/x", headers={"Authorization": None, name: one.key}).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["localhost:8081", "127.0.0.1", "[::1]:8081", "example.com"])
+def test_under_a_shared_host_the_key_says_which_tenant(one: TenantInUse, host: str) -> None:
+    assert one.request("GET", "/v1/x", headers={"Host": host}).status_code == 200
+
+
+def test_the_host_is_read_without_case_and_trailing_dot(one: TenantInUse) -> None:
+    assert (
+        one.request(
+            "GET", "/v1/x", headers={"Host": f"{one.subdomain.upper()}.EXAMPLE.COM.:8081"}
+        ).status_code
+        == 200
+    )
+    assert one.request("GET", "/v1/x", headers={"Host": f"{one.subdomain}.localhost"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evilexample.com",
+        "a.t1.example.com",
+        "mitm.it",
+        "t1.example.com/?",
+        "t1@t2.example.com",
+        "-a.example.com",
+        "",
+    ],
+)
+def test_every_other_host_is_refused(
+    gateway: RunningGateway, one: TenantInUse, host: str, upstream: RecordingUpstream
+) -> None:
+    answer = raw(gateway, f"GET /v1/x HTTP/1.1\r\nHost: {host}\r\nx-api-key: {one.key}\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b'"invalid_host"' in answer
+    assert not upstream.seen
+
+
+BAD_HEADS = {
+    "two hosts": "GET /v1/x HTTP/1.1\r\nHost: {host}\r\nHost: {host}\r\n",
+    "no host": "GET /v1/x HTTP/1.1\r\n",
+    "other authority": "GET http://evil.example/v1/x HTTP/1.1\r\nHost: {host}\r\n",
+    "two lengths": "POST /v1/x HTTP/1.1\r\nHost: {host}\r\nContent-Length: 1\r\nContent-Length: 2\r\n",
+    "signed length": "POST /v1/x HTTP/1.1\r\nHost: {host}\r\nContent-Length: +1\r\n",
+    "length and coding": "POST /v1/x HTTP/1.1\r\nHost: {host}\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n",
+    "unknown coding": "POST /v1/x HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: xchunked\r\n",
+    "coding on 1.0": "POST /v1/x HTTP/1.0\r\nHost: {host}\r\nTransfer-Encoding: chunked\r\n",
+    "folded": "GET /v1/x HTTP/1.1\r\nHost: {host}\r\nX-A: b\r\n c\r\n",
+    "bare cr": "GET /v1/x HTTP/1.1\r\nHost: {host}\r\nX-A: b\rc\r\n",
+    "nul": "GET /v1/x HTTP/1.1\r\nHost: {host}\r\nX-A: b\0c\r\n",
+    "space before colon": "GET /v1/x HTTP/1.1\r\nHost: {host}\r\nX-A : b\r\n",
+    "version": "GET /v1/x HTTP/2.0\r\nHost: {host}\r\n",
+    "http2 preface": "PRI * HTTP/2.0\r\n\r\nSM\r\n",
+    "star": "GET * HTTP/1.1\r\nHost: {host}\r\n",
+    "connect": "CONNECT evil.example:443 HTTP/1.1\r\nHost: {host}\r\n",
+    "dots with parameters": "GET /v1/..;/admin HTTP/1.1\r\nHost: {host}\r\n",
+    "encoded slash": "GET /v1/a%2fb HTTP/1.1\r\nHost: {host}\r\n",
+    "bad escape": "GET /v1/%zz HTTP/1.1\r\nHost: {host}\r\n",
+    "backslash": "GET /v1\\x HTTP/1.1\r\nHost: {host}\r\n",
+}
+
+
+@pytest.mark.parametrize("head", BAD_HEADS.values(), ids=BAD_HEADS)
+def test_a_head_that_could_be_read_in_two_ways_is_refused(
+    gateway: RunningGateway, one: TenantInUse, upstream: RecordingUpstream, head: str
+) -> None:
+    answer = raw(gateway, head.format(host=one.host) + f"x-api-key: {one.key}\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 400 "), answer
+    assert b'"error"' in answer
+    assert b"Server:" not in answer
+    assert not upstream.seen
+
+
+@pytest.mark.parametrize(
+    ("path", "seen"),
+    [("//v1//x", "/v1/x"), ("/v1/./a/../x", "/v1/x"), ("/v1/%7Ex", "/v1/~x"), ("/v1/a%c3%a9", "/v1/a%C3%A9")],
+)
+def test_the_path_that_was_matched_is_forwarded(
+    one: TenantInUse, gateway: RunningGateway, upstream: RecordingUpstream, path: str, seen: str
+) -> None:
+    answer = raw(gateway, f"GET {path} HTTP/1.1\r\nHost: {one.host}\r\nx-api-key: {one.key}\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert upstream.seen[0].target == seen
+
+
+def test_a_prefix_ends_at_a_segment(one: TenantInUse) -> None:
+    answer = one.request("GET", "/v1evil")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "no_matching_rule")
+
+
+def test_another_method_is_405_with_allow(one: TenantInUse, upstream: RecordingUpstream) -> None:
+    one.create_rule("/posts", upstream.url, methods=["POST"])
+    answer = one.request("GET", "/posts/x")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert one.request("TRACE", "/v1/x").status_code == 405
+
+
+def test_a_public_rule_needs_no_key(one: TenantInUse, upstream: RecordingUpstream) -> None:
+    one.create_rule("/open", upstream.url, public=True)
+    assert one.request("GET", "/open/x", headers={"Authorization": None}).status_code == 200
+    big = one.request("POST", "/open/x", headers={"Authorization": None}, data=b"x" * 65537)
+    assert (big.status_code, big.json()["error"]["code"]) == (413, "body_too_large")
+
+
+def test_a_rule_that_leads_back_to_the_gateway_is_refused_when_saved(
+    one: TenantInUse, gateway: RunningGateway
+) -> None:
+    for url in (
+        gateway.proxy,
+        gateway.admin,
+        "http://169.254.169.254/",
+        "http://10.0.0.1/",
+        "http://2130706433/",
+    ):
+        answer = gateway.call("POST", f"/tenants/{one.id}/rules", json={"path": "/loop", "target": url})
+        assert answer.status_code == 422, url
+
+
+def test_a_request_that_was_here_before_is_a_loop(one: TenantInUse, upstream: RecordingUpstream) -> None:
+    one.request("GET", "/v1/x")
+    via = upstream.seen[0].get("via") or ""
+    answer = one.request("GET", "/v1/x", headers={"Via": via})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (508, "loop_detected")
+
+
+def test_a_revoked_key_ends_within_two_seconds(gateway: RunningGateway, upstream: RecordingUpstream) -> None:
+    tenant = gateway.create_tenant()
+    tenant.create_rule("/v1", upstream.url)
+    made = gateway.call("POST", f"/tenants/{tenant.id}/api-keys", json={"name": "second"}).json()
+    headers = {"Authorization": f"Bearer {made['key']}"}
+    assert tenant.request("GET", "/v1/x", headers=headers).status_code == 200
+    assert gateway.call("DELETE", f"/tenants/{tenant.id}/api-keys/{made['id']}").status_code == 204
+    codes = []
+    for _ in until(2.0):
+        answer = tenant.request("GET", "/v1/x", headers=headers)
+        if answer.status_code == 401:
+            codes.append(answer.json()["error"]["code"])
+            break
+    assert codes == ["api_key_revoked"]
+
+
+def test_a_disabled_tenant_is_403_and_a_deleted_one_401(
+    gateway: RunningGateway, upstream: RecordingUpstream
+) -> None:
+    tenant = gateway.create_tenant()
+    tenant.create_rule("/v1", upstream.url)
+    assert gateway.call("PATCH", f"/tenants/{tenant.id}", json={"status": "disabled"}).status_code == 200
+    assert any(tenant.request("GET", "/v1/x").status_code == 403 for _ in until(2.0))
+    assert gateway.call("DELETE", f"/tenants/{tenant.id}").status_code == 204
+    assert any(tenant.request("GET", "/v1/x").status_code == 401 for _ in until(2.0))
