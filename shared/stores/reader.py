@@ -2,42 +2,35 @@
 
 A known tenant is a dict look-up. Changes are pushed; besides, a look at the list of changes every
 `config_ttl` finds what a lost message hid (the seed's periodic check). While a tenant is read again the
-old snapshot serves; while the store is down it serves for as long as that lasts.
+old snapshot serves; while the store is down it serves for as long as that lasts, and so it does when the
+new one cannot be read or compiled.
 """
 
 import asyncio
 import logging
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Callable, Hashable
 from typing import Any, Protocol
 
-from shared.core import tasks
-from shared.core.errors import BadRecord, StoreDown
-from shared.core.model import ApiKey, Snapshot
+from shared.core.errors import GatewayError, StoreDown
+from shared.core.model import Snapshot
 from shared.core.ports import Clock, ConfigSource
+from shared.stores.absent import Absent
+from shared.stores.flights import Flights
+from shared.stores.held import Compiled, Held
+
+# Tenants that one slice of a sweep drops, so that no request waits for it.
+_SLICE = 100
+# Seconds between two times that everything held is read again, however often the connection is lost.
+_FULL_RELOAD_PAUSE = 5.0
+# A number that no change reaches: asks for the newest number alone.
+_NEVER = 2**53
+
+_LOOK, _WATCH, _SWEEP = "look for changes", "watch", "sweep"
 
 logger = logging.getLogger(__name__)
 
-# Seconds for which an unknown name or key is not asked for again.
-_ABSENT_FOR = 2.0
-# Tenants that one slice of a sweep looks at, so that no request waits for it.
-_SLICE = 256
 
-
-class Compiled(Protocol):
-    """What the cache holds of a tenant."""
-
-    @property
-    def snapshot(self) -> Snapshot: ...
-
-    @property
-    def keys(self) -> Mapping[str, ApiKey]: ...
-
-
-class Knobs(Protocol):
+class CacheSettings(Protocol):
     """`settings.cache`: times in seconds, and the most tenants held."""
 
     @property
@@ -53,208 +46,213 @@ class Knobs(Protocol):
     def max_entries(self) -> int: ...
 
 
-@dataclass(slots=True)
-class _Held[G]:
-    gateway: G
-    last_access: float
-
-
 class GatewayCache[G: Compiled]:
-    """Compiled tenants by subdomain and by key, at most `knobs.max_entries` of them.
-
-    `last_config_check` is the monotonic time of the last look at the changes that succeeded.
-    """
+    """Compiled tenants. One event loop; nothing in it waits for a lock."""
 
     def __init__(
-        self, source: ConfigSource, compile_: Callable[[Snapshot], G], clock: Clock, knobs: Knobs
+        self,
+        source: ConfigSource,
+        compiler: Callable[[Snapshot], G],
+        clock: Clock,
+        settings: CacheSettings,
     ) -> None:
         self._source = source
-        self._compile = compile_
+        self._compiler = compiler
         self._clock = clock
-        self._knobs = knobs
-        self._held: OrderedDict[str, _Held[G]] = OrderedDict()
-        self._by_subdomain: dict[str, str] = {}
-        self._by_key: dict[str, str] = {}
-        self._absent: dict[tuple[str, str], float] = {}
-        self._flights: dict[tuple[str, str], asyncio.Task[Any]] = {}
-        self._dirty: set[str] = set()
-        self._seen = 0
-        self._wake = asyncio.Event()
-        self._background: list[asyncio.Task[None]] = []
-        self.last_config_check = 0.0
+        self._settings = settings
+        self._held: Held[G] = Held(settings.max_entries)
+        self._absent = Absent()
+        self._flights = Flights(self._failed)
+        self._stale: set[str] = set()
+        self._all_stale = False
+        self._full_reload_from = clock.monotonic()
+        self._seen: int | None = None
+        self._reported: dict[Hashable, str] = {}
+        #: When the last look for changes succeeded (monotonic seconds); None before the first.
+        self.last_config_check: float | None = None
+        #: Why the last look for changes failed, None when it did not.
+        self.trouble: str | None = None
 
     def __len__(self) -> int:
         return len(self._held)
 
     async def start(self) -> None:
-        """Begin to follow the changes. A store that is down does not stop the start."""
-        with suppress(StoreDown):
-            self._seen, _ = await self._source.changes(0)
-        watch = self._source.watch(self.changed, self._wake.set)
-        for work, name in ((watch, "watch"), (self._poll(), "poll"), (self._sweep(), "sweep")):
-            self._background.append(tasks.start(work, f"configuration {name}"))
+        """Follow the changes from now on. A store that is down does not stop the start."""
+        settings = self._settings
+        for name, work, pause in (
+            (_WATCH, lambda: self._source.watch(self._changed, self._reconnected), settings.config_ttl),
+            (_LOOK, self.look, settings.config_ttl),
+            (_SWEEP, self.sweep, settings.cleanup_interval),
+        ):
+            self._repeat(name, work, pause)
 
     async def close(self) -> None:
-        """Stop following."""
-        for task in (*self._background, *self._flights.values()):
-            task.cancel()
-        await asyncio.gather(*self._background, *self._flights.values(), return_exceptions=True)
+        """Stop following. The source stays open."""
+        await self._flights.close()
+
+    def peek(self, subdomain: str | None, key_hash: str | None) -> G | None:
+        """The tenant, if it is held: the fast way. None says nothing; ask `find` then."""
+        return self._held.find(subdomain, key_hash, self._clock.monotonic())
 
     async def find(self, subdomain: str | None, key_hash: str | None) -> G | None:
-        """The tenant of `subdomain`; without one, that of the key. None when there is none.
+        """The tenant that has the subdomain; without one, the tenant that has the key. None: nobody.
 
-        A key that the named tenant does not know is looked up once too: it may be a moment old, and an
-        unknown key must cost what an unknown tenant costs. Raises `StoreDown` when the tenant is not
-        held and cannot be read.
+        An unknown subdomain and an unknown key of a known tenant cost the same: one question to the
+        store, then none for a while. Raises `StoreDown` when the tenant is not held and cannot be had.
         """
+        gateway = self.peek(subdomain, key_hash)
         if subdomain is None:
-            return await self._of_key(key_hash) if key_hash else None
-        gateway = await self._of_subdomain(subdomain)
-        if gateway is None or key_hash is None or key_hash in gateway.keys:
-            return gateway
-        await self._of_key(key_hash)
-        return await self._of_subdomain(subdomain)
-
-    async def _of_subdomain(self, subdomain: str) -> G | None:
-        tenant_id = self._by_subdomain.get(subdomain)
-        if tenant_id is None:
-            tenant_id = await self._look_up(("subdomain", subdomain), self._source.tenant_of_subdomain)
-        return None if tenant_id is None else await self._tenant(tenant_id)
-
-    async def _of_key(self, key_hash: str) -> G | None:
-        tenant_id = self._by_key.get(key_hash)
-        if tenant_id is None:
-            tenant_id = await self._look_up(("key", key_hash), self._source.tenant_of_key)
-            if tenant_id is not None and tenant_id in self._held:
-                await self._reload(tenant_id)
-        return None if tenant_id is None else await self._tenant(tenant_id)
-
-    async def _look_up(
-        self, asked: tuple[str, str], ask: Callable[[str], Awaitable[str | None]]
-    ) -> str | None:
-        now = self._clock.monotonic()
-        if self._absent.get(asked, 0.0) > now:
-            return None
-
-        async def look() -> str | None:
-            found = await ask(asked[1])
-            if found is None:
-                while len(self._absent) >= self._knobs.max_entries:
-                    del self._absent[next(iter(self._absent))]
-                self._absent[asked] = now + _ABSENT_FOR
-            return found
-
-        return await self._once(asked, look)
-
-    async def _tenant(self, tenant_id: str) -> G | None:
-        held = self._held.get(tenant_id)
-        if held is None:
-            await self._reload(tenant_id)
-            held = self._held.get(tenant_id)
-            if held is None:
-                return None
-        held.last_access = self._clock.monotonic()
-        self._held.move_to_end(tenant_id)
-        return held.gateway
-
-    async def _once[R](self, key: tuple[str, str], work: Callable[[], Coroutine[Any, Any, R]]) -> R:
-        """Single flight: who asks for the same at the same time waits for the same answer."""
-        task = self._flights.get(key)
-        if task is None:
-            task = asyncio.ensure_future(work())
-            self._flights[key] = task
-            task.add_done_callback(lambda _: self._flights.pop(key, None))
-        result: R = await asyncio.shield(task)
-        return result
-
-    async def _reload(self, tenant_id: str) -> None:
-        self._dirty.add(tenant_id)
-        await self._once(("tenant", tenant_id), lambda: self._read(tenant_id))
-
-    async def _read(self, tenant_id: str) -> None:
-        # A change that comes while we read may not be in what we read: read until none came.
-        while tenant_id in self._dirty:
-            self._dirty.discard(tenant_id)
-            try:
-                snapshot = await self._source.read(tenant_id)
-            except BadRecord as error:
-                logger.error("The configuration of tenant %s cannot be used: %s", tenant_id, error)
-                if tenant_id not in self._held:
-                    raise StoreDown(str(error)) from None
-            else:
-                self._replace(tenant_id, snapshot)
-
-    def _replace(self, tenant_id: str, snapshot: Snapshot | None) -> None:
-        held = self._held.get(tenant_id)
-        gateway = None if snapshot is None else self._compile(snapshot)
-        self._drop(tenant_id)
+            return gateway or (await self._ask("key", key_hash) if key_hash else None)
         if gateway is None:
-            return
-        last_access = held.last_access if held else self._clock.monotonic()
-        self._held[tenant_id] = _Held(gateway, last_access)
-        self._by_subdomain[gateway.snapshot.tenant.subdomain] = tenant_id
-        self._by_key.update(dict.fromkeys(gateway.keys, tenant_id))
-        while len(self._held) > self._knobs.max_entries:
-            self._drop(next(iter(self._held)))
+            return await self._ask("subdomain", subdomain)
+        if key_hash is None or key_hash in gateway.keys:
+            return gateway
+        # The key may be newer than what is held.
+        return await self._ask_for_key(gateway, key_hash)
 
-    def _drop(self, tenant_id: str) -> None:
-        held = self._held.pop(tenant_id, None)
-        if held is None:
-            return
-        if self._by_subdomain.get(held.gateway.snapshot.tenant.subdomain) == tenant_id:
-            del self._by_subdomain[held.gateway.snapshot.tenant.subdomain]
-        for key_hash in held.gateway.keys:
-            if self._by_key.get(key_hash) == tenant_id:
-                del self._by_key[key_hash]
-
-    def changed(self, tenant_id: str) -> None:
-        """Read a tenant again if it is held. What was absent may be there now."""
-        self._absent.clear()
-        if tenant_id in self._held or ("tenant", tenant_id) in self._flights:
-            tasks.start(self._refresh(tenant_id), f"refresh of {tenant_id}")
-
-    async def _refresh(self, tenant_id: str) -> None:
-        try:
-            await self._reload(tenant_id)
-        except StoreDown as error:
-            logger.warning("Tenant %s keeps its last configuration: %s", tenant_id, error)
-            # The look at the changes must find it again.
-            self._seen = 0
-
-    async def _poll(self) -> None:
-        while True:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._knobs.config_ttl)
-            self._wake.clear()
-            with suppress(StoreDown):
-                await self.check()
-
-    async def check(self) -> None:
-        """Look at the changes since the last look. Raises `StoreDown`."""
-        newest, changed = await self._source.changes(self._seen)
-        if newest < self._seen:
-            # The store was emptied or restored: nothing that is held can be trusted to be current.
-            changed = list(self._held)
-        self._seen = newest
-        self.last_config_check = self._clock.monotonic()
-        for tenant_id in changed:
-            self.changed(tenant_id)
-
-    async def _sweep(self) -> None:
-        while True:
-            await asyncio.sleep(self._knobs.cleanup_interval)
-            await self.sweep()
+    async def look(self) -> None:
+        """Look for changes and read what is held of them again. Raises `StoreDown`."""
+        started = self._clock.monotonic()
+        number, changed = await self._source.changes(_NEVER if self._seen is None else self._seen)
+        if self._seen is None or number < self._seen or self.trouble is not None:
+            # What is held may be older than this look, or of another store.
+            self._all_stale = True
+        self._seen = number
+        self._note_success(started)
+        if changed:
+            self._absent = Absent()
+        urgent = [tenant_id for tenant_id in changed if self._mark(tenant_id)]
+        if self._all_stale and started >= self._full_reload_from:
+            self._all_stale = False
+            self._full_reload_from = started + _FULL_RELOAD_PAUSE
+            self._stale.update(self._held)
+        for tenant_id in dict.fromkeys((*urgent, *self._stale)):
+            if tenant_id in self._stale:
+                await self._refresh(tenant_id)
+            if self._clock.monotonic() - started > self._settings.config_ttl:
+                break  # The next look is due; it goes on with the rest.
 
     async def sweep(self) -> None:
-        """Drop what was not used for `max_idle_time`, in small slices. The least used stand first."""
-        now = self._clock.monotonic()
-        while idle := [
-            tenant_id
-            for tenant_id, held in islice(self._held.items(), _SLICE)
-            if held.last_access <= now - self._knobs.max_idle_time
-        ]:
-            for tenant_id in idle:
-                self._drop(tenant_id)
+        """Drop what was not used for `max_idle_time`, in small slices."""
+        before = self._clock.monotonic() - self._settings.max_idle_time
+        while self._held.drop_idle(before, _SLICE):
             await asyncio.sleep(0)
-        for asked in [asked for asked, until in self._absent.items() if until <= now]:
-            del self._absent[asked]
+
+    async def _ask(self, kind: str, text: str) -> G | None:
+        tenant_id = await self._owner(kind, text)
+        if tenant_id is None:
+            return None
+        gateway = await self._load(tenant_id)
+        if gateway is None:
+            return None
+        # It may have lost the name between the two questions.
+        owns = text in gateway.keys if kind == "key" else text == gateway.snapshot.tenant.subdomain
+        return gateway if owns else None
+
+    async def _ask_for_key(self, gateway: G, key_hash: str) -> G | None:
+        """The tenant as it is, or read again when the store knows its new key. `gateway` when in trouble."""
+        tenant_id = gateway.snapshot.tenant.id
+        try:
+            if await self._owner("key", key_hash) != tenant_id:
+                return gateway
+            return await self._load(tenant_id)
+        except StoreDown:
+            return gateway
+
+    async def _owner(self, kind: str, text: str) -> str | None:
+        name = (kind, text)
+        if self._absent.holds(name, self._clock.monotonic()):
+            return None
+        owner: str | None = await self._result(self._flights.join(name, lambda: self._look_up(kind, text)))
+        return owner
+
+    async def _look_up(self, kind: str, text: str) -> str | None:
+        # A change that comes meanwhile begins a new list: then the answer may be old and is not kept.
+        absent = self._absent
+        ask = self._source.tenant_of_key if kind == "key" else self._source.tenant_of_subdomain
+        tenant_id = await ask(text)
+        if tenant_id is None:
+            absent.add((kind, text), self._clock.monotonic())
+        return tenant_id
+
+    async def _load(self, tenant_id: str) -> G | None:
+        gateway: G | None = await self._result(self._fly(tenant_id))
+        return gateway
+
+    async def _refresh(self, tenant_id: str) -> None:
+        """Read a tenant again. Only a store that is down is worth raising: it would fail for all."""
+        flight = self._fly(tenant_id)
+        await asyncio.wait({flight})
+        if isinstance(error := flight.exception(), StoreDown):
+            raise error
+
+    def _fly(self, tenant_id: str) -> asyncio.Task[Any]:
+        return self._flights.join(("tenant", tenant_id), lambda: self._read(tenant_id))
+
+    async def _read(self, tenant_id: str) -> G | None:
+        """Read, compile and hold a tenant; once more when a change was announced meanwhile."""
+        snapshot = None
+        self._stale.add(tenant_id)
+        while tenant_id in self._stale:
+            self._stale.discard(tenant_id)
+            snapshot = await self._source.read(tenant_id)
+        gateway = None if snapshot is None else self._compiler(snapshot)
+        if gateway is None:
+            self._held.drop(tenant_id)
+        else:
+            self._held.put(gateway, self._clock.monotonic())
+        self._reported.pop(("tenant", tenant_id), None)
+        return gateway
+
+    def _changed(self, tenant_id: str) -> None:
+        self._absent = Absent()
+        if self._mark(tenant_id):
+            self._fly(tenant_id)
+
+    def _mark(self, tenant_id: str) -> bool:
+        """Note that a tenant changed; False when it is nothing to us."""
+        if tenant_id not in self._held and ("tenant", tenant_id) not in self._flights:
+            return False
+        self._stale.add(tenant_id)
+        return True
+
+    def _reconnected(self) -> None:
+        self._absent = Absent()
+        self._all_stale = True
+        self._flights.join(_LOOK, self.look)
+
+    async def _result(self, flight: asyncio.Task[Any]) -> Any:
+        await asyncio.wait({flight})
+        if (error := flight.exception()) is not None:
+            raise StoreDown(f"The configuration cannot be read: {error}") from error
+        return flight.result()
+
+    def _repeat(self, name: str, work: Callable[[], Any], pause: float) -> None:
+        self._flights.join(("repeat", name), lambda: self._flights.repeat(name, work, pause))
+
+    def _note_success(self, now: float) -> None:
+        if self.trouble is not None:
+            logger.info("The configuration store answers again.")
+        self.last_config_check, self.trouble = now, None
+        self._reported.pop(_LOOK, None)
+
+    def _failed(self, name: Hashable, error: BaseException) -> None:
+        """The one place that hears of every failure. What was held stays; each trouble is logged once."""
+        if name == _LOOK:
+            self.trouble = str(error)
+        kind, *rest = name if isinstance(name, tuple) else (name,)
+        if kind == "tenant" and isinstance(error, StoreDown):
+            # Not this tenant's fault; the next look reads it again.
+            keep = self._stale.add if rest[0] in self._held else self._stale.discard
+            keep(rest[0])
+            return
+        if kind in ("subdomain", "key") or self._reported.get(name) == str(error):
+            return
+        self._reported[name] = str(error)
+        fault = None if isinstance(error, GatewayError) else error
+        logger.error("%s: %s What was known goes on serving.", _title(name), error, exc_info=fault)
+
+
+def _title(name: Hashable) -> str:
+    """What failed, for the log."""
+    return f"Tenant {name[1]}" if isinstance(name, tuple) else f"The {name} of the configuration"

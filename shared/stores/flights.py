@@ -1,0 +1,50 @@
+"""Work under way, by name: who asks for the same thing at the same time shares one task."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Hashable
+from typing import Any
+
+
+class Flights:
+    """Holds on to its tasks until they end. One event loop only.
+
+    `failed` is told what a task raised, whether or not anybody waits for it, before who waits goes on.
+    """
+
+    def __init__(self, failed: Callable[[Hashable, BaseException], None]) -> None:
+        self._tasks: dict[Hashable, asyncio.Task[Any]] = {}
+        self._failed = failed
+
+    def __contains__(self, name: Hashable) -> bool:
+        task = self._tasks.get(name)
+        return task is not None and not task.done()
+
+    def join(self, name: Hashable, work: Callable[[], Coroutine[Any, Any, Any]]) -> asyncio.Task[Any]:
+        """The task of that name. `work` starts it when there is none. Wait by `asyncio.wait`: a waiter
+        that is cancelled must not take the task with it."""
+        if name not in self:
+            task = asyncio.ensure_future(work())
+            self._tasks[name] = task
+            task.add_done_callback(lambda ended: self._end(name, ended))
+        return self._tasks[name]
+
+    async def repeat(
+        self, name: Hashable, work: Callable[[], Coroutine[Any, Any, Any]], pause: float
+    ) -> None:
+        """Run `work` again and again, `pause` seconds after it ended, whatever it raised."""
+        while True:
+            await asyncio.wait({self.join(name, work)})
+            await asyncio.sleep(pause)
+
+    async def close(self) -> None:
+        """Cancel all tasks and wait for their end."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _end(self, name: Hashable, task: asyncio.Task[Any]) -> None:
+        if self._tasks.get(name) is task:
+            del self._tasks[name]
+        if not task.cancelled() and (error := task.exception()):
+            self._failed(name, error)
