@@ -10,16 +10,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
-from shared.core.addresses import Network, plain_address
-
-Address = IPv4Address | IPv6Address
+from shared.core.addresses import Address, Network, is_in, plain_address
 
 # IPv6 addresses that carry an IPv4 one in their last 32 bits, to which a router or the system sends on:
 # IPv4-translated (RFC 2765), NAT64 (RFC 6052), IPv4-compatible (RFC 4291, 2.5.5.1).
 _EMBEDDING = tuple(IPv6Network(text) for text in ("::ffff:0:0:0/96", "64:ff9b::/96", "::/96"))
-# Allocated as public, but with a meaning on somebody's inner network: Azure's platform address
-# (metadata, DNS), and the anycast relays of 6to4 (RFC 7526).
-_PUBLIC_BUT_SPECIAL = (IPv4Network("168.63.129.16/32"), IPv4Network("192.88.99.0/24"))
+# Never called as public, whatever the Python at hand says: Azure's platform address (metadata, DNS), the
+# anycast relays of 6to4 (RFC 7526), and what older releases of Python 3.12 take for global although IANA's
+# registries of special-purpose addresses do not.
+_SPECIAL: tuple[Network, ...] = (
+    *(IPv4Network(text) for text in ("168.63.129.16/32", "192.88.99.0/24", "192.0.0.0/24")),
+    *(IPv6Network(text) for text in ("64:ff9b:1::/48", "2001::/23", "3fff::/20", "5f00::/16")),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,7 @@ def judge(address: str, port: int, policy: Policy) -> str | None:
     for meaning in meanings:
         if meaning.is_unspecified or meaning.is_multicast:
             return "it is an unspecified or a multicast address"
-        opened = any(meaning in network for network in policy.allowed_networks)
-        if not opened and not _is_public(meaning):
+        if not is_in(meaning, policy.allowed_networks) and not _is_public(meaning):
             return "it is a private, local or reserved address"
     if any(_is_ours(meaning, port, policy) for meaning in meanings):
         return "it is a listener of this gateway"
@@ -72,8 +73,7 @@ def _meanings(address: Address) -> Iterable[Address]:
 def _is_public(address: Address) -> bool:
     if isinstance(address, IPv6Address) and address.is_site_local:
         return False
-    special = any(address in network for network in _PUBLIC_BUT_SPECIAL)
-    return address.is_global and not address.is_reserved and not special
+    return address.is_global and not address.is_reserved and not is_in(address, _SPECIAL)
 
 
 def _is_ours(address: Address, port: int, policy: Policy) -> bool:

@@ -60,7 +60,7 @@ class ContentValidator(Plugin):
         "Media types that are allowed, or their beginnings; empty allows all."
     )
     max_size: int | None = setting(
-        _Size(load_default=None, allow_none=True, metadata={"type": ["integer", "string", "null"]}),
+        _Size(load_default=None, allow_none=True, metadata={"type": ["integer", "string"]}),
         "Largest body, encoded and decoded, in bytes or as text such as 1MB.",
     )
     forwarded: Sequence[str] = _texts(

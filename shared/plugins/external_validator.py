@@ -16,13 +16,13 @@ from shared.core.errors import STATUS, Invalid, OutsideError, Problem, TargetFor
 from shared.core.messages import Request
 from shared.core.plugin import CONTINUE, Continue, Exchange, Plugin, Reject, Tools, Verdict, setting
 from shared.core.ports import Fetch
-from shared.core.schemas.fields import Duration, Flag
+from shared.core.schemas.fields import Duration, Flag, Pattern
 from shared.core.targets import parse_target
 
 _MAX_ANSWER = 1024 * 1024
 _MAX_ITEMS = 100
-_NAME = validate.Regexp(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z", error="Must be the name of a header.")
-_VALUE = validate.Regexp(r"[\x20-\x7e]*\Z", error="Must be printable ASCII.")
+_NAME = Pattern(r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", error="Must be the name of a header.")
+_VALUE = Pattern(r"^[\x20-\x7e]*$", error="Must be printable ASCII.")
 # These say where a request goes and how long it is; they follow from the endpoint and the body.
 _FRAMING = validate.NoneOf(
     ["host", "content-length", "transfer-encoding", "connection"],

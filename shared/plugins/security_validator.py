@@ -11,7 +11,7 @@ from shared.core.addresses import Network, is_in, plain_address
 from shared.core.errors import STATUS, Invalid, Problem
 from shared.core.model import EMPTY
 from shared.core.plugin import CONTINUE, Exchange, Plugin, Reject, Verdict, setting
-from shared.core.schemas.fields import Flag
+from shared.core.schemas.fields import Flag, Pattern
 
 #: What `security_headers` adds: OWASP's list for answers that are no pages
 #: (https://cheatsheetseries.owasp.org/cheatsheets/REST_Security_Cheat_Sheet.html).
@@ -22,9 +22,7 @@ SECURITY_HEADERS: Mapping[str, str] = {
     "Referrer-Policy": "no-referrer",
 }
 
-_TOKEN = validate.Regexp(
-    r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z", error="Must be a name of HTTP: letters, digits, '-'."
-)
+_TOKEN = Pattern(r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", error="Must be a name of HTTP: letters, digits, '-'.")
 
 
 def _names(text: str) -> Any:

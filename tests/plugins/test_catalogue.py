@@ -9,7 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import pytest
+from apispec import APISpec
+from apispec.ext.marshmallow.openapi import OpenAPIConverter
 
 from shared import plugins
 from shared.core.errors import Invalid
@@ -70,6 +73,12 @@ def test_every_plugin_and_setting_is_documented(plugin: type[Plugin]) -> None:
     assert plugin.__doc__ != Plugin.__doc__
     for name, field in plugin.schema().fields.items():
         assert field.metadata["description"].endswith("."), name
+
+
+def test_the_settings_have_a_valid_json_schema(plugin: type[Plugin]) -> None:
+    spec = APISpec("", "", "3.1.0", plugins=[])
+    converter = OpenAPIConverter("3.1.0", schema_name_resolver=lambda _: None, spec=spec)
+    jsonschema_rs.validator_for(converter.schema2jsonschema(plugin.schema()))
 
 
 def test_every_docstring_holds_an_example_that_runs(plugin: type[Plugin]) -> None:
