@@ -1,0 +1,79 @@
+"""An https upstream: verified, always."""
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.recording_upstream import RecordingUpstream
+from tests.end_to_end.running_gateway import RunningGateway, TenantInUse
+from tests.outside.services import Authority, Service
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture(scope="module")
+def trusting(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TenantInUse]:
+    """A tenant of a gateway that trusts the authority beside the public ones."""
+    settings = {"GATEWAY__SECURITY__CA_FILE": str(authority.file)}
+    with RunningGateway(tmp_path_factory.mktemp("tls") / "data", settings) as gateway:
+        yield gateway.create_tenant()
+
+
+def secure(authority: Authority, name: str) -> RecordingUpstream:
+    return RecordingUpstream(authority.server_context(name))
+
+
+def test_a_trusted_certificate_is_answered_plain_and_streamed(
+    authority: Authority, trusting: TenantInUse
+) -> None:
+    with secure(authority, "localhost") as upstream:
+        trusting.create_rule("/good", f"https://localhost:{upstream.port}")
+        assert trusting.request("GET", "/good/x").json() == {"ok": True}
+        assert trusting.request("GET", "/good/stream").text.count("data:") == 4
+
+
+def refused(tenant: TenantInUse, path: str, upstream: RecordingUpstream) -> None:
+    for kind in ("x", "stream"):
+        answer = tenant.request("GET", f"{path}/{kind}")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_tls")
+    assert not upstream.seen
+
+
+def test_a_certificate_for_another_name_is_refused(authority: Authority, trusting: TenantInUse) -> None:
+    with secure(authority, "elsewhere.example") as upstream:
+        trusting.create_rule("/wrong", f"https://localhost:{upstream.port}")
+        refused(trusting, "/wrong", upstream)
+
+
+def test_a_foreign_certificate_is_refused(trusting: TenantInUse, tmp_path: Path) -> None:
+    foreign = Authority(tmp_path, "Foreign CA")
+    with secure(foreign, "localhost") as upstream:
+        trusting.create_rule("/foreign", f"https://localhost:{upstream.port}")
+        refused(trusting, "/foreign", upstream)
+
+
+def test_a_rules_own_ca_is_trusted_by_that_rule_alone(trusting: TenantInUse, tmp_path: Path) -> None:
+    own = Authority(tmp_path, "Own CA")
+    with secure(own, "localhost") as upstream:
+        trusting.create_rule("/own", f"https://localhost:{upstream.port}", ca=own.file.read_text())
+        assert trusting.request("GET", "/own/x").status_code == 200
+        upstream.seen.clear()
+        trusting.create_rule("/not-own", f"https://localhost:{upstream.port}")
+        refused(trusting, "/not-own", upstream)
+
+
+def test_an_upstream_that_speaks_no_tls_is_refused(trusting: TenantInUse) -> None:
+    def speak_plainly(sock: socket.socket) -> None:
+        sock.recv(4096)
+        sock.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+
+    with contextlib.closing(Service(speak_plainly)) as service:
+        trusting.create_rule("/plain", f"https://localhost:{service.port}")
+        answer = trusting.request("GET", "/plain/x")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_tls")
