@@ -1,0 +1,143 @@
+"""The description of the API, and the API held against it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import schemathesis
+from flask import Flask
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.schemas import BaseSchema
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from admin_app import examples
+from tests.admin_app.world import TOKEN, Api
+
+#: Operations that are described.
+OPERATIONS = 23
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
+
+
+BUDGET = settings(
+    max_examples=15,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@pytest.fixture
+def described(app: Flask) -> BaseSchema:
+    return schemathesis.openapi.from_wsgi("/openapi.json", app)
+
+
+@pytest.fixture
+def there(api: Api) -> dict[str, str]:
+    """Path parameters that lead to things that are there."""
+    tenant = api.tenant(tier="enterprise")
+    rule = api.post(f"{tenant.url}/rules", examples.RULE).get_json()["id"]
+    key = api.get(f"{tenant.url}/api-keys").get_json()["api_keys"][0]["id"]
+    return {"tenant_id": tenant.id, "rule_id": rule, "key_id": key, "name": "rate_limiter"}
+
+
+def try_all(described: BaseSchema, budget: settings, check: Callable[[Case], None]) -> int:
+    """`check` generated calls of every operation. Returns how many operations there are."""
+    count = 0
+    for result in described.get_all_operations():
+        operation = result.ok()
+
+        def once(case: Case) -> None:
+            check(case)
+
+        # Half of the calls keep to the description, half break it somewhere.
+        both = operation.as_strategy() | operation.as_strategy(generation_mode=GenerationMode.NEGATIVE)
+        given(both)(budget(once))()
+        count += 1
+    return count
+
+
+def test_nothing_that_the_platform_sends_makes_it_fail(described: BaseSchema, there: dict[str, str]) -> None:
+    def check(case: Case) -> None:
+        if case.method != "DELETE":
+            case.path_parameters = {name: there[name] for name in case.path_parameters or {}}
+        case.call_and_validate(headers={"Authorization": f"Bearer {TOKEN}"}, checks=CHECKS)
+
+    assert try_all(described, BUDGET, check) == OPERATIONS
+
+
+def test_no_operation_answers_without_a_key(described: BaseSchema) -> None:
+    def check(case: Case) -> None:
+        case.headers = {k: v for k, v in (case.headers or {}).items() if k.lower() != "authorization"}
+        response = case.call_and_validate(checks=CHECKS)
+        if case.path.startswith("/api/v1"):
+            assert response.status_code in (401, 404), response.text
+
+    assert try_all(described, settings(BUDGET, max_examples=5), check) == OPERATIONS
+
+
+def test_it_is_openapi_3_1_and_whole(api: Api, app: Flask) -> None:
+    document = api.get("/openapi.json", key=None).get_json()
+    assert document["openapi"].startswith("3.1.")
+    described = {
+        (method.upper(), path)
+        for path, item in document["paths"].items()
+        for method in item
+        if method != "parameters"
+    }
+    served = {
+        (method, rule.rule.replace("<", "{").replace(">", "}"))
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD"}
+        if not rule.rule.startswith(("/docs", "/openapi"))
+    }
+    assert described == served
+
+
+def test_every_operation_and_every_field_is_explained(api: Api) -> None:
+    document = api.get("/openapi.json").get_json()
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            if method != "parameters":
+                assert operation["summary"], (method, path)
+    for name, component in document["components"]["schemas"].items():
+        if name.endswith(("Input", "Patch")):
+            for field, kind in component["properties"].items():
+                assert "description" in kind or "type" in kind or "$ref" in kind, (name, field)
+
+
+def test_examples_stand_where_try_it_out_finds_them(api: Api) -> None:
+    paths = api.get("/openapi.json").get_json()["paths"]
+    body = paths["/api/v1/tenants"]["post"]["requestBody"]["content"]["application/json"]
+    assert body["example"] == examples.TENANT
+
+
+def test_no_schema_stands_for_two_things(api: Api) -> None:
+    names = api.get("/openapi.json").get_json()["components"]["schemas"]
+    assert not [name for name in names if name[-1].isdigit()]
+
+
+def test_open_operations_say_so(api: Api) -> None:
+    document = api.get("/openapi.json").get_json()
+    assert document["security"] == [{"key": []}]
+    open_paths = [p for p, item in document["paths"].items() if item.get("get", {}).get("security") == []]
+    assert sorted(open_paths) == ["/health", "/livez", "/readyz", "/version"]
+
+
+def test_the_version_is_that_of_the_project(api: Api) -> None:
+    project = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    version = api.get("/openapi.json").get_json()["info"]["version"]
+    assert f'version = "{version}"' in project
