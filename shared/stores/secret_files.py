@@ -11,6 +11,7 @@ from binascii import Error as NotBase64
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from tempfile import mkstemp
 
 from shared.core.errors import GatewayError
 from shared.core.keys import SECRET_BYTES
@@ -25,26 +26,25 @@ def read_secrets(given: Path | None, own: Path, random_bytes: Callable[[int], by
 
     Raises `SecretFileError` when a file cannot be read, is open to others, or holds something else.
     """
-    if given is None:
-        _make(own, random_bytes)
+    if given is None and not own.exists():
+        try:
+            _make(own, random_bytes)
+        except OSError as error:
+            raise SecretFileError(f"The secret {own} cannot be made: {error.strerror}.") from None
     return _read(given or own)
 
 
 def _make(file: Path, random_bytes: Callable[[int], bytes]) -> None:
     """Several processes may come here at once: the first to link its file into place wins."""
-    if file.exists():
-        return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    half = file.with_name(f".{file.name}.{os.getpid()}")
-    half.unlink(missing_ok=True)
-    handle = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle, half = mkstemp(prefix=f".{file.name}.", dir=file.parent)  # open to us alone
     with os.fdopen(handle, "wb") as out:
         out.write(b64encode(random_bytes(SECRET_BYTES)) + b"\n")
         out.flush()
         os.fsync(handle)
     with suppress(FileExistsError):
         os.link(half, file)
-    half.unlink()
+    os.unlink(half)
 
 
 def _read(file: Path) -> list[bytes]:
