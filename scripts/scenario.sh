@@ -1,0 +1,123 @@
+# What the scenario scripts share: where the gateway is, an upstream of their own, and assertions. To be sourced.
+#
+#   . scripts/scenario.sh
+#   expect "a rule is made" 201 "$(admin POST /tenants/$id/rules '{…}')"
+#
+# `admin` and `proxy` print the body and, in the last line, the status. The answer of the last `expect` is in
+# $body; `field NAME` reads a member of it. Whatever ends the script, what it made is deleted.
+
+python=.venv/bin/python
+[ -x $python ] || python=python3
+
+fail() {
+    echo "FAIL  $*" >&2
+    exit 1
+}
+
+# The settings that run_local.sh uses: config.yaml and the environment.
+settings=$($python -c 'from scripts.local import admin_url, proxy_url
+from shared.settings import load_settings_or_exit
+settings = load_settings_or_exit()
+print(admin_url(settings), proxy_url(settings), settings.server.base_domain, settings.admin.token or "")') ||
+    fail "The settings cannot be read; see above."
+read -r admin_url proxy_url base_domain token <<<"$settings"
+
+curl -s -o /dev/null --max-time 5 "$admin_url/livez" ||
+    fail "No admin API answers at $admin_url. Start the gateway with ./scripts/run_local.sh"
+curl -s -o /dev/null --max-time 5 "$proxy_url/__/health" ||
+    fail "No proxy answers at $proxy_url. Start the gateway with ./scripts/run_local.sh"
+
+scratch=$(mktemp -d)
+tenants=()
+upstream_pid=
+
+cleanup() {
+    local id
+    for id in "${tenants[@]}"; do
+        curl -s -o /dev/null -X DELETE "$admin_url/api/v1/tenants/$id" ${token:+-H "Authorization: Bearer $token"}
+    done
+    [ -z "$upstream_pid" ] || kill "$upstream_pid" 2>/dev/null || true
+    rm -rf "$scratch"
+}
+trap cleanup EXIT
+
+# An upstream on this machine alone, on a free port.
+$python -m examples.demo_upstream --port 0 >"$scratch/upstream" &
+upstream_pid=$!
+for _ in $(seq 100); do
+    port=$(grep -oE '[0-9]+$' "$scratch/upstream" | head -1) && break
+    read -rt 0.1 <> <(:) || true
+done
+[ -n "${port:-}" ] || fail "The demo upstream did not start."
+upstream="http://127.0.0.1:$port"
+
+# A subdomain of its own for each run: a deleted one stays in quarantine.
+unique="test-$(date +%s)-$$"
+
+# admin METHOD PATH [BODY] [KEY]: as the platform, or with a tenant's key.
+admin() {
+    local key=${4:-$token}
+    curl -s --max-time 10 -w '\n%{http_code}' -X "$1" "$admin_url/api/v1$2" ${key:+-H "Authorization: Bearer $key"} \
+        ${3:+-H 'Content-Type: application/json' -d "$3"}
+}
+
+# proxy SUBDOMAIN KEY [curl arguments]: one chat call; the answer's head is in $scratch/head.
+proxy() {
+    local host="$1.$base_domain" key=$2
+    shift 2
+    curl -s --max-time 10 -w '\n%{http_code}' -D "$scratch/head" -H "Host: $host" -H "Authorization: Bearer $key" \
+        -H 'Content-Type: application/json' -d '{"model": "demo", "messages": [{"role": "user", "content": "Hello!"}]}' \
+        "$@" "$proxy_url/v1/chat/completions"
+}
+
+# expect WHAT STATUS ANSWER
+expect() {
+    local status=${3##*$'\n'}
+    body=${3%$'\n'*}
+    [ "$status" = "$2" ] || fail "$1: expected $2, got $status: $body"
+    echo "ok    $1: $2"
+}
+
+# expect_text WHAT TEXT IN
+expect_text() {
+    case "$3" in
+    *"$2"*) echo "ok    $1" ;;
+    *) fail "$1: expected '$2' in: $3" ;;
+    esac
+}
+
+# expect_soon WHAT STATUS COMMAND…: a change reaches the proxy within two seconds.
+expect_soon() {
+    local what=$1 status=$2 answer deadline=$((SECONDS + 3))
+    shift 2
+    while answer=$("$@") && [ "${answer##*$'\n'}" != "$status" ] && [ $SECONDS -lt $deadline ]; do :; done
+    expect "$what" "$status" "$answer"
+}
+
+# field NAME: a member of $body, nested ones with dots.
+field() {
+    $python -c 'import json, sys
+value = json.loads(sys.argv[1])
+for name in sys.argv[2].split("."):
+    value = value[name]
+print(value)' "$body" "$1"
+}
+
+# header NAME: of the last proxy call, without its line end.
+header() {
+    sed -n "s/^$1: *//Ip" "$scratch/head" | tr -d '\r' | head -1
+}
+
+# new_tenant SUBDOMAIN [MORE MEMBERS]: sets $id and $key.
+new_tenant() {
+    expect "tenant $1 is created" 201 "$(admin POST /tenants "{\"name\": \"Scenario\", \"subdomain\": \"$1\", \"tier\": \"pro\"${2:+, $2}}")"
+    id=$(field id)
+    key=$(field api_key)
+    tenants+=("$id")
+}
+
+# new_rule [MORE MEMBERS]: a rule of tenant $id to the upstream.
+new_rule() {
+    expect "its rule is created" 201 "$(admin POST "/tenants/$id/rules" "{\"path\": \"/v1/chat/completions\", \"target\": \"$upstream\", \"methods\": [\"POST\"]${1:+, $1}}")"
+    rule=$(field id)
+}
