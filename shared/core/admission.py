@@ -132,10 +132,10 @@ def _check_key(key: ApiKey | None, has_key: bool, now: float) -> Refusal | None:
 def _check_route(
     gateway: Gateway, routes: Sequence[Route], route: Route | None, key: ApiKey | None, path: str
 ) -> Admitted | Refusal:
-    if has_encoded_slash(path) and (route is None or route.rule.encoded_slashes != "allow"):
-        return refuse("bad_request", "The path must not hold %2F (an encoded slash) here.")
     if not routes:
         return refuse("no_matching_rule", f"No rule of this tenant matches the path {path[:200]}.")
+    if has_encoded_slash(path) and (route is None or route.rule.encoded_slashes != "allow"):
+        return refuse("bad_request", "The path must not hold %2F (an encoded slash) here.")
     if route is None:
         allow = allowed_methods(routes)
         return refuse(

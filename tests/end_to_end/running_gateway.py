@@ -147,8 +147,8 @@ class TenantInUse:
     def await_rule(self, path: str) -> None:
         """Configuration reaches the proxy within 2 s of the admin's answer (reliability.md R6).
 
-        TRACE is refused before any rule is looked at, so a method that no rule has is asked for: 404
-        means that the path is not known yet. That costs no limit and reaches no upstream.
+        A path with an encoded slash is 404 without a rule and 400 with one: asking costs no limit and
+        reaches no upstream.
         """
         for _ in until(2.0):
             if self.request("DELETE", f"{path}/%2f").status_code != 404:
