@@ -38,7 +38,6 @@ def create_app(services: Services) -> Flask:
         API_SPEC_OPTIONS={
             "info": {"description": _DESCRIPTION},
             "security": [{"key": []}],
-            "servers": [{"url": "/"}],
         },
         MAX_CONTENT_LENGTH=MAX_BODY,
         PROVIDE_AUTOMATIC_OPTIONS=False,

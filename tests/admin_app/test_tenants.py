@@ -1,12 +1,14 @@
 """Tenants over HTTP: create, list, read, replace, change, delete."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from flask import Flask
 
 from admin_app import examples
 from shared.core.model import Scope
-from tests.admin_app.world import NOW, Api, Tenant, World, pointers
+from tests.admin_app.world import TOKEN, Api, Tenant, World, pointers
 
 VALIDATOR = {
     "name": "external_validator",
@@ -63,6 +65,15 @@ class TestCreate:
         response = api.post("/tenants", {"name": "Other", "subdomain": "ACME"})
         assert response.status_code == 409
         assert response.get_json()["code"] == "subdomain_taken"
+
+    def test_of_many_at_once_one_gets_the_subdomain(self, app: Flask, api: Api) -> None:
+        def create(_: int) -> int:
+            return Api(app, TOKEN).post("/tenants", {"name": "Rival", "subdomain": "rival"}).status_code
+
+        with ThreadPoolExecutor(10) as pool:
+            answers = sorted(pool.map(create, range(50)))
+        assert answers == [201] + [409] * 49
+        assert api.get("/tenants").get_json()["count"] == 1
 
     def test_a_freed_subdomain_is_in_quarantine(self, api: Api, tenant: Tenant, world: World) -> None:
         api.delete(tenant.url)
@@ -209,7 +220,3 @@ class TestEntityTags:
     def test_lists_have_tags_too(self, api: Api, tenant: Tenant) -> None:
         tag = api.get("/tenants").headers["ETag"]
         assert api.get("/tenants", headers={"If-None-Match": tag}).status_code == 304
-
-
-def test_time_in_tests_stands_still(world: World) -> None:
-    assert world.clock.now() == NOW
