@@ -336,6 +336,20 @@ def test_a_subdomain_that_moved_during_the_look_up_does_not_lead_to_its_former_t
     scenario(body)
 
 
+def test_a_tenant_that_was_deleted_during_the_look_up_is_nobody() -> None:
+    async def body(world: World) -> None:
+        acme = world.create("acme")
+
+        async def delete() -> None:
+            world.store.write(acme, None, actor=ACTOR)
+
+        world.source.meanwhile["look-up"] = delete
+        assert await world.name_of("acme") is None
+        assert len(world.cache) == 0
+
+    scenario(body)
+
+
 def test_a_key_that_was_dropped_during_the_look_up_finds_nobody() -> None:
     async def body(world: World) -> None:
         acme = world.create("acme")
@@ -423,6 +437,26 @@ def test_a_store_that_was_replaced_by_another_is_read_anew(trouble: str) -> None
         world.store._snapshots["id-acme"] = renamed(acme, "Other")
         await world.cache.look()
         assert await world.name_of("acme") == "Other"
+
+    scenario(body)
+
+
+def test_a_long_reload_does_not_hold_up_the_next_look() -> None:
+    async def body(world: World) -> None:
+        names = ("one", "two", "three")
+        for name in names:
+            world.create(name)
+            await world.cache.find(name, None)
+
+        async def be_slow() -> None:
+            world.clock.time += 1.5
+
+        world.source.calls.clear()
+        world.source.meanwhile["read"] = be_slow
+        await world.cache.look()
+        assert world.source.calls == ["changes", "read"]
+        await world.cache.look()
+        assert world.source.calls == ["changes", "read", "changes", "read", "read"]
 
     scenario(body)
 

@@ -115,6 +115,19 @@ def test_the_counters_of_a_deleted_tenant_are_gone_and_no_others(
     assert sorted(client.scan_iter("rl:*")) == sorted(other.encode() for other in others)
 
 
+def test_counters_that_cannot_be_purged_do_not_fail_the_deletion_and_are_logged(
+    client: redis.Redis, store: RedisStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    acme = create(store, a_tenant("acme"))
+    client.acl_setuser("default", enabled=True, commands=["-scan"])
+    try:
+        store.write(acme, None, actor=ACTOR)
+    finally:
+        client.acl_setuser("default", enabled=True, commands=["+scan"])
+    assert store.read("id-acme") is None
+    assert "counters of the deleted tenant id-acme are left to expire" in caplog.text
+
+
 def _overwrite(client: redis.Redis, key: str, **fields: Any) -> None:
     client.delete(key)
     client.hset(key, mapping=fields)
