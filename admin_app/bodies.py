@@ -6,14 +6,14 @@ from typing import Any, NoReturn
 from flask import Request, g
 from marshmallow import RAISE, Schema, ValidationError
 from webargs.flaskparser import FlaskParser
-from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from admin_app.errors import Refused
 from shared.bodies.strict_json import parse_json
 from shared.core.errors import Invalid
 from shared.core.plugin import problems_of
 
-#: Largest body, in bytes.
+#: Every body is smaller, in bytes.
 MAX_BODY = 1024 * 1024
 
 
@@ -24,8 +24,11 @@ class BodyParser(FlaskParser):
 
     def load_json(self, req: Request, schema: Schema) -> Any:
         """The body as plain values. Raises `Refused` when it is not JSON."""
+        body = req.get_data()
+        if len(body) >= MAX_BODY:  # where werkzeug ends a chunked body without a word
+            raise RequestEntityTooLarge
         try:
-            g.body = parse_json(req.get_data())
+            g.body = parse_json(body)
         except ValueError as error:
             raise Refused(400, "invalid_json", str(error)) from None
         return g.body

@@ -20,7 +20,7 @@ _HTTP: Mapping[int, tuple[str, str]] = {
     400: ("bad_request", "The request cannot be read."),
     404: ("not_found", "There is nothing at this address. /docs describes what there is."),
     405: ("method_not_allowed", "This address does not take that method; see the Allow header."),
-    413: ("body_too_large", "The body is larger than 1 MiB."),
+    413: ("body_too_large", "The body must be smaller than 1 MiB."),
     415: ("unsupported_content_type", "The body must be JSON, sent with Content-Type: application/json."),
 }
 

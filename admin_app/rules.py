@@ -61,7 +61,7 @@ class Rules(MethodView):
             tier = current().settings.tiers.get(before.tenant.tier)
             check_room("rules", len(before.rules), tier.max_rules if tier else 0)
             blank = Rule(rule_id, sent["path"], sent["target"], created_at=now)
-            return with_rule(before, _changed(before, blank, sent))
+            return with_rule(before, _changed(before, blank, sent, now))
 
         rule, warnings = _write(tenant_id, rule_id, sent, add)
         location = f"/api/v1/tenants/{tenant_id}/rules/{rule_id}"
@@ -111,7 +111,7 @@ def _change(tenant_id: str, rule_id: str, sent: Mapping[str, Any]) -> Response:
     def change(before: Snapshot) -> Snapshot:
         rule = find_rule(before, rule_id)
         check_match(rule_document(rule))
-        return with_rule(before, _changed(before, rule, sent))
+        return with_rule(before, _changed(before, rule, sent, current().clock.now()))
 
     find_rule(find_tenant(tenant_id), rule_id)  # no address is resolved for what is not there
     rule, warnings = _write(tenant_id, rule_id, sent, change)
@@ -125,9 +125,8 @@ def _write(tenant_id: str, rule_id: str, sent: Mapping[str, Any], change: Any) -
     return rule, [*path_warnings(rule), *warnings]
 
 
-def _changed(before: Snapshot, stored: Rule, sent: Mapping[str, Any]) -> Rule:
+def _changed(before: Snapshot, stored: Rule, sent: Mapping[str, Any], now: float) -> Rule:
     """The rule with what was sent, complete and sealed. Raises `Invalid` and `Refused`."""
-    services = current()
     values = dict(sent)
     if "methods" in sent:
         values["methods"] = tuple(dict.fromkeys(sent["methods"]))
@@ -142,11 +141,11 @@ def _changed(before: Snapshot, stored: Rule, sent: Mapping[str, Any]) -> Rule:
         rule = replace(rule, path=rule_path(rule.path, rule.match))
     except ValueError as error:
         problems.append(Problem("/path", str(error)))
-    problems += [*_check_itself(rule), *check_rule(before.tenant, rule, services.catalogue)]
+    problems += [*_check_itself(rule), *check_rule(before.tenant, rule, current().catalogue)]
     if problems:
         raise Invalid(problems)
     _check_clash(before, rule)
-    return _sealed(before.tenant.id, replace(rule, updated_at=services.clock.now()))
+    return _sealed(before.tenant.id, replace(rule, updated_at=now))
 
 
 def _sealed(tenant_id: str, rule: Rule) -> Rule:

@@ -63,7 +63,7 @@ class Tenants(MethodView):
             warnings = check_targets(sent)
             now = services.clock.now()
             blank = Tenant(new_id("tenant"), sent["name"], sent["subdomain"], created_at=now)
-            after = _changed(Snapshot(blank), sent)
+            after = _changed(Snapshot(blank), sent, now)
         minted = mint_key(services.random_bytes)
         key = ApiKey(
             new_id("key"),
@@ -118,7 +118,7 @@ class OneTenant(MethodView):
 def _change(tenant_id: str, sent: Mapping[str, Any]) -> Response:
     def change(before: Snapshot) -> Snapshot:
         check_match(tenant_document(before.tenant))
-        return _changed(before, sent)
+        return _changed(before, sent, current().clock.now())
 
     find_tenant(tenant_id)  # no address is resolved for a stranger
     with _pointers_as_sent(sent):
@@ -127,9 +127,8 @@ def _change(tenant_id: str, sent: Mapping[str, Any]) -> Response:
     return answer(tenant_document(tenant), extra={"warnings": warnings})
 
 
-def _changed(before: Snapshot, sent: Mapping[str, Any]) -> Snapshot:
+def _changed(before: Snapshot, sent: Mapping[str, Any], now: float) -> Snapshot:
     """The tenant with what was sent, complete and sealed. Raises `Invalid` and `Refused`."""
-    services = current()
     _check_names(sent)
     values = dict(sent)
     stored = before.tenant
@@ -141,10 +140,10 @@ def _changed(before: Snapshot, sent: Mapping[str, Any]) -> Snapshot:
         values["plugin_chain"] = read_chain(sent["plugin_chain"], stored.plugin_chain)
     tenant = replace(stored, **values)
     check_fields(TENANT_FIELDS, sent, stored, tenant)
-    problems = check_tenant(tenant, before.rules, services.catalogue)
+    problems = check_tenant(tenant, before.rules, current().catalogue)
     if problems:
         raise Invalid(problems)
-    return replace(before, tenant=_sealed(replace(tenant, updated_at=services.clock.now())))
+    return replace(before, tenant=_sealed(replace(tenant, updated_at=now)))
 
 
 def _sealed(tenant: Tenant) -> Tenant:

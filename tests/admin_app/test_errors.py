@@ -1,6 +1,7 @@
 """Errors are problem documents, and no input makes the API fail."""
 
 import gzip
+import io
 import json
 import logging
 from collections.abc import Callable
@@ -98,6 +99,14 @@ def test_a_charset_of_utf_8_is_fine(api: Api) -> None:
 def test_a_body_over_the_limit_is_413(api: Api) -> None:
     big = b'{"name": "' + b"x" * MAX_BODY + b'"}'
     assert_problem(api.post("/tenants", data=big, **JSON), 413, "body_too_large")
+
+
+def test_a_chunked_body_over_the_limit_is_413(api: Api) -> None:
+    # Its beginning alone would be a body, so it must not be cut off.
+    stream = io.BytesIO(b'{"name": "x", "subdomain": "x"}' + b" " * MAX_BODY)
+    chunked = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
+    response = api.post("/tenants", input_stream=stream, environ_overrides=chunked, **JSON)
+    assert_problem(response, 413, "body_too_large")
 
 
 def test_unknown_addresses_and_methods(api: Api) -> None:
