@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from limiter_world import World, limit, world
 
 from shared.core.limits import NEVER, Limit
+from tests.stores.limiter_world import World, limit, world
 
 WIDTH_MS = 10_000 / 64
 

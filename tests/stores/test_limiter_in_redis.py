@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import redis
-from limiter_world import address, limit, world
 
 from shared.core.errors import StoreDown
 from shared.core.limits import Limit
 from shared.stores.limiter import RedisLimiter, open_limiter
+from tests.stores.limiter_world import address, limit, world
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from limiter_world import World, limit, world
 
 from shared.core.limits import NEVER, Decision, Limit
+from tests.stores.limiter_world import World, limit, world
 
 # The server's own clock expires keys, the test's clock turns windows: windows must outlast an example.
 WINDOWS_MS = (7_000, 10_000, 61_000)
