@@ -1,6 +1,6 @@
 """/tenants/{id}/rules: where a tenant's requests go."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -63,6 +63,7 @@ class Rules(MethodView):
             blank = Rule(rule_id, sent["path"], sent["target"], created_at=now)
             return with_rule(before, _changed(before, blank, sent, now))
 
+        find_tenant(tenant_id)  # no address is resolved for a stranger
         rule, warnings = _write(tenant_id, rule_id, sent, add)
         location = f"/api/v1/tenants/{tenant_id}/rules/{rule_id}"
         return answer(rule_document(rule), 201, {"warnings": warnings}, location)
@@ -118,8 +119,10 @@ def _change(tenant_id: str, rule_id: str, sent: Mapping[str, Any]) -> Response:
     return answer(rule_document(rule), extra={"warnings": warnings})
 
 
-def _write(tenant_id: str, rule_id: str, sent: Mapping[str, Any], change: Any) -> tuple[Rule, list[str]]:
-    find_tenant(tenant_id)
+def _write(
+    tenant_id: str, rule_id: str, sent: Mapping[str, Any], change: Callable[[Snapshot], Snapshot]
+) -> tuple[Rule, list[str]]:
+    """Make the change. Returns the rule as it is stored, and what the writer may not have meant."""
     warnings = check_targets(sent)
     rule = find_rule(change_tenant(tenant_id, change), rule_id)
     return rule, [*path_warnings(rule), *warnings]
