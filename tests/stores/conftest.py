@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from valkey_server import valkey
+
+from tests.stores.valkey_server import valkey
 
 
 @pytest.fixture(scope="session")

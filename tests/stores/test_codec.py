@@ -5,13 +5,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from configurations import a_full_tenant, a_tenant
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.core.model import ApiKey, PluginConfig, Rule, Scope, Sealed, Stage
 from shared.stores.codec import decode, encode
 from shared.stores.records import Document, Version
+from tests.stores.configurations import a_full_tenant, a_tenant
 
 # JSON from outside can hold half a character, as \ud800.
 TEXTS = st.text(max_size=5) | st.just("\ud800")

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import redis
 import redis.asyncio
-from configurations import ACTOR, StillClock, a_full_tenant, a_tenant, an_api_key, with_tenant
 
 from shared.core.ports import ConfigSource, ConfigStore
 from shared.stores.memory import MemoryStore
 from shared.stores.memory_source import MemorySource
 from shared.stores.redis_store import RedisStore
 from shared.stores.source import RedisSource
+from tests.stores.configurations import ACTOR, StillClock, a_full_tenant, a_tenant, an_api_key, with_tenant
 
 
 @dataclass

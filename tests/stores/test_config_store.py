@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import pytest
 import redis
-from configurations import ACTOR, StillClock, a_full_tenant, a_tenant, an_api_key, with_tenant
 
 from shared.core.errors import Conflict, SubdomainTaken
 from shared.core.model import Rule, Snapshot
 from shared.core.ports import ConfigStore
 from shared.stores.memory import MemoryStore
 from shared.stores.redis_store import RedisStore
+from tests.stores.configurations import ACTOR, StillClock, a_full_tenant, a_tenant, an_api_key, with_tenant
 
 RULE = Rule("rule", "/v1", "https://upstream.example")
 

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from configurations import a_tenant, an_api_key, with_tenant
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.core.model import ApiKey, Snapshot
 from shared.stores.held import Held
+from tests.stores.configurations import a_tenant, an_api_key, with_tenant
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
-from configurations import ACTOR, StillClock, a_tenant, an_api_key, with_tenant
 
 from shared.core.errors import BadRecord, StoreDown
 from shared.core.model import ApiKey, Snapshot
 from shared.stores.memory import MemoryStore
 from shared.stores.memory_source import MemorySource
 from shared.stores.reader import GatewayCache
+from tests.stores.configurations import ACTOR, StillClock, a_tenant, an_api_key, with_tenant
 
 
 @dataclass(frozen=True)

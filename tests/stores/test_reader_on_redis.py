@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from configurations import ACTOR, StillClock, a_tenant
-from valkey_server import valkey
 
 from shared.core.errors import StoreDown
 from shared.core.model import ApiKey, Snapshot
@@ -15,6 +13,8 @@ from shared.settings.sections import Cache
 from shared.stores.reader import GatewayCache
 from shared.stores.redis_store import RedisStore, open_store
 from shared.stores.source import open_source
+from tests.stores.configurations import ACTOR, StillClock, a_tenant
+from tests.stores.valkey_server import valkey
 
 
 @dataclass(frozen=True)

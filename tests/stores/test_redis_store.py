@@ -8,7 +8,6 @@ from typing import Any
 import orjson
 import pytest
 import redis
-from configurations import ACTOR, StillClock, a_full_tenant, a_tenant, an_api_key, with_tenant
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
@@ -18,6 +17,7 @@ from shared.core.model import Rule, Snapshot
 from shared.core.ports import ConfigStore
 from shared.stores.memory import MemoryStore
 from shared.stores.redis_store import RedisStore, open_store
+from tests.stores.configurations import ACTOR, StillClock, a_full_tenant, a_tenant, an_api_key, with_tenant
 
 RULE = Rule("rule", "/v1", "https://upstream.example")
 
