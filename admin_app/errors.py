@@ -9,7 +9,7 @@ from flask import Flask, Response, g, jsonify
 from marshmallow import Schema, fields
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from shared.core.errors import Conflict, GatewayError, Invalid, Problem, StoreDown, SubdomainTaken
+from shared.core.errors import BadRecord, Conflict, GatewayError, Invalid, Problem, StoreDown, SubdomainTaken
 from shared.core.model import EMPTY
 
 logger = logging.getLogger(__name__)
@@ -83,6 +83,7 @@ def register_errors(app: Flask) -> None:
     app.register_error_handler(SubdomainTaken, _subdomain_taken)
     app.register_error_handler(Conflict, _conflict)
     app.register_error_handler(StoreDown, _store_down)
+    app.register_error_handler(BadRecord, _bad_record)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unexpected)
 
@@ -131,6 +132,13 @@ def _store_down(error: StoreDown) -> Response:
     logger.error("The store is down: %s", error)
     return _problem(
         Refused(503, "store_down", "The store does not answer. Try again.", headers={"Retry-After": "1"})
+    )
+
+
+def _bad_record(error: BadRecord) -> Response:
+    logger.error("%s", error)
+    return _problem(
+        Refused(503, "bad_record", "What is stored about this tenant cannot be read. Ask the operator.")
     )
 
 

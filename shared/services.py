@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from shared.core.errors import StoreDown
 from shared.core.gateway import Compiler, Gateway
 from shared.core.keys import PepperedHasher, secret_id
 from shared.core.pipeline import Catalogue
@@ -53,11 +52,8 @@ class DataPlane:
 
     async def probe(self) -> Mapping[str, str | None]:
         """Each part that the worker needs, and what is wrong with it or None."""
-        try:
-            await self.source.changes(0)
-        except StoreDown as error:
-            return {"redis": str(error)}
-        return {"redis": None}
+        unread = "not read yet" if self.gateways.last_config_check is None else None
+        return {"redis": self.gateways.trouble or unread}
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from shared.core.durations import parse_duration
+from shared.core.limit_settings import LimitsSchema
 from shared.core.model import Tier
 from shared.settings.declare import check_names
 from shared.settings.values import whole
@@ -23,7 +23,6 @@ SHIPPED: Mapping[str, Mapping[str, Any]] = {
     "enterprise": {"limits": {}, "concurrent": None, "max_rules": None, "max_keys": None},
 }
 _CEILINGS = ("concurrent", "max_rules", "max_keys")
-_DIMENSIONS = ("global", "per_ip", "per_key")
 
 
 def tiers(value: Any) -> Mapping[str, Tier]:
@@ -48,20 +47,11 @@ def _ceiling(value: Any) -> int | None:
 
 
 def _limits(value: Any) -> Mapping[str, Any]:
-    """The form of a rate_limiter's ``limits``, as far as limits are available yet."""
-    check_names(_map(value), _DIMENSIONS)
-    for name, quotas in value.items():
-        for quota in quotas if isinstance(quotas, list) else [quotas]:
-            _within(name, _check_quota, quota)
-    return dict(value)
-
-
-def _check_quota(value: Any) -> None:
-    check_names(_map(value), ("limit", "window"))
-    if set(value) != {"limit", "window"}:
-        raise ValueError("must have a limit and a window, such as {limit: 600, window: 1m}")
-    _within("limit", whole(0), value["limit"])
-    _within("window", parse_duration, value["window"])
+    """The form of a rate_limiter's ``limits``; empty for none."""
+    written = _map(value)
+    if written:
+        LimitsSchema().load(written)
+    return dict(written)
 
 
 def _map(value: Any, *place: str) -> Mapping[str, Any]:

