@@ -18,13 +18,15 @@ logger = logging.getLogger(__name__)
 
 _BEFORE_ANSWER = ("requestheaders", "request")
 _FLOW_HOOKS = (*_BEFORE_ANSWER, "responseheaders", "response", "error", "post_response")
+# At the end every addon has something to give back, whatever happened to the one before it.
+_ENDINGS = ("response", "error", "post_response", "client_disconnected")
 _CONNECTION_HOOKS = ("client_connected", "client_disconnected", "server_connect", "tls_start_server")
 
 Hook = Callable[..., Awaitable[None]]
 
 
 class Dispatcher:
-    """Calls the addons of a hook one after the other, in the order of the list.
+    """Calls the addons of a hook one after the other, in the order of the list, up to the first fault.
 
     A fault before anything was sent becomes a 503; a fault after that ends the connection, so that a
     cut answer never looks complete. Hooks that no addon has are not registered and cost nothing.
@@ -39,14 +41,16 @@ class Dispatcher:
 
 def _guarded(hook: str, methods: Sequence[Callable[..., object]]) -> Hook:
     async def call(subject: object) -> None:
-        try:
-            for method in methods:
+        for method in methods:
+            try:
                 result = method(subject)
                 if inspect.isawaitable(result):
                     await result
-        except Exception:  # the one place where addon errors end; see the module's text
-            logger.exception("The hook %s failed; the exchange is not let through.", hook)
-            _fail(hook, subject)
+            except Exception:  # the one place where addon errors end; see the module's text
+                logger.exception("The hook %s failed; the exchange is not let through.", hook)
+                _fail(hook, subject)
+                if hook not in _ENDINGS:
+                    return
 
     return call
 

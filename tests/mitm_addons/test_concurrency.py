@@ -60,3 +60,13 @@ def test_it_counts_nothing_that_was_not_admitted() -> None:
     addon.requestheaders(flow)
     addon.error(flow)
     assert flow.response is None
+
+
+def test_a_client_that_goes_gives_back_what_its_lost_flows_held() -> None:
+    addon = Concurrency()
+    lost, next_one = admitted_flow("one", 1), admitted_flow("one", 1)
+    addon.requestheaders(lost)
+    addon.client_disconnected(lost.client_conn)
+    addon.error(lost)  # late, and counted once
+    addon.requestheaders(next_one)
+    assert next_one.response is None

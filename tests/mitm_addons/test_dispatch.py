@@ -101,5 +101,18 @@ def test_addons_are_called_in_order_and_those_after_a_fault_are_not() -> None:
     assert called == ["a", "b"]
 
 
+def test_at_the_end_every_addon_is_called_whatever_the_others_do() -> None:
+    called: list[str] = []
+
+    class Noting:
+        def response(self, _: object) -> None:
+            called.append("response")
+
+    subject = flow(answered=True)
+    fire("response", subject, Raising("response", ValueError()), Noting())
+    assert called == ["response"]
+    assert subject.response.status_code == 503
+
+
 def test_hooks_that_no_addon_has_are_not_registered() -> None:
     assert not hasattr(Dispatcher([Raising("request", ValueError())]), "response")
