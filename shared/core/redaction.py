@@ -3,21 +3,38 @@
 import re
 
 # A key of the gateway keeps its public prefix (12 characters), so that it can still be recognised.
-_GATEWAY_KEY = re.compile(r"(gwk_[0-9A-Za-z]{0,8})[0-9A-Za-z]+")
-_CREDENTIAL = re.compile(
-    r"""(?ix)
-    ( \b(?:proxy-)?authorization ["']? \s*[:=]\s* ["']? (?:bearer|basic)? \s*
-    | \b(?:x-)?api[-_]key ["']? \s*[:=]\s* ["']?
-    | \b(?:bearer|basic) \s+
-    )
-    ( [^\s"',;&]+ )
+_GATEWAY_KEY = re.compile(r"(gwk_[0-9A-Za-z]{8})[0-9A-Za-z]+")
+_PROVIDER_KEY = re.compile(r"\b(sk-[A-Za-z]{0,6})[0-9A-Za-z_-]{8,}")
+_URL_USER = re.compile(r"(://)[^/\s\"'@]+(?=@)")
+# Between a name and its value: `: `, `=`, and in JSON, in escaped JSON and in Python's tuples.
+_TO_VALUE = r"""(?: [\\"']* \s* [:=] | [\\"']+ \s* , ) \s* (?:b(?=["']))? [\\"']*"""
+# Any scheme, Digest too: the rest of the string, or of the line.
+_AUTHORIZATION = re.compile(
+    rf"""(?ix)
+    ( \b(?:proxy-)?authorization {_TO_VALUE} )
+    (?: (?<=["'])[^\r\n"'\\]+ | (?<!["'])[^\r\n]+ )
     """
 )
-_PROVIDER_KEY = re.compile(r"\b(sk-[A-Za-z]{0,6})[0-9A-Za-z_-]{8,}")
+_NAMED = re.compile(
+    rf"""(?ix)
+    ( (?: api[-_]?key | access[-_]?token | client[-_]?secret | passw(?:or)?d | (?<=[?&])(?:key|token) )
+      {_TO_VALUE} )
+    ( (?<=["'])[^"'\\]+ | [^\s"',;&\\]+ )
+    """
+)
+# Outside a header. "a bearer token" and "basic usage" are ordinary words.
+_SCHEME = re.compile(
+    r"""(?ix)
+    ( \b bearer \s+ (?! (?:of|tokens?|keys?) \b ) | \b basic \s+ (?! (?-i:[A-Z]?[a-z]+) (?![^\s"',;&.\\]) ) )
+    [^\s"',;&\\]+
+    """
+)
 
 
 def redact(text: str) -> str:
-    """`text` with API keys, bearer tokens and passwords of an Authorization header masked."""
+    """`text` with API keys, bearer tokens and passwords masked, also in JSON, URLs and Python's reprs."""
     text = _GATEWAY_KEY.sub(r"\1…", text)
-    text = _CREDENTIAL.sub(r"\1[redacted]", text)
-    return _PROVIDER_KEY.sub(r"\1…", text)
+    text = _PROVIDER_KEY.sub(r"\1…", text)
+    for secret in (_AUTHORIZATION, _NAMED, _SCHEME, _URL_USER):
+        text = secret.sub(r"\1[redacted]", text)
+    return text
