@@ -1,6 +1,6 @@
 """The data plane as mitmproxy addons. The list in `build` is the order in which a request meets them."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -44,8 +44,8 @@ class Parts:
     instance: str
 
 
-def build(parts: Parts) -> Dispatcher:
-    """All addons behind one dispatcher that fails closed."""
+def build(parts: Parts, extra: Sequence[object] = ()) -> Dispatcher:
+    """All addons, and the `extra` ones after them, behind one dispatcher that fails closed."""
     settings, clock = parts.settings, parts.clock
 
     async def ended(flow: http.HTTPFlow) -> None:
@@ -66,6 +66,7 @@ def build(parts: Parts) -> Dispatcher:
             AccessLog(clock),
             parts.last_used,
             PostResponse(ended),
+            *extra,
         ]
     )
     return dispatcher

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from mitmproxy.addons.proxyserver import Proxyserver
@@ -66,8 +66,10 @@ class _Listening:
 
 
 @contextlib.asynccontextmanager
-async def gateway_addons(services: Services, write: Write) -> AsyncIterator[object]:
-    """The gateway's addons with all that works behind them, which ends with the context."""
+async def gateway_addons(
+    services: Services, write: Write, extra: Sequence[object] = ()
+) -> AsyncIterator[object]:
+    """The gateway's addons, then the `extra` ones, with all that works behind them; ends with the context."""
     settings = services.settings
     core_errors.install(services.random_bytes)
     pool = PluginPool(settings.plugins.threads, settings.plugins.threads * _WAITING_PER_THREAD)
@@ -75,7 +77,7 @@ async def gateway_addons(services: Services, write: Write) -> AsyncIterator[obje
         last_used = LastUsed(plane.source, services.clock)
         writing = group.create_task(last_used.run())
         try:
-            yield build(_parts(services, plane, pool, last_used, write))
+            yield build(_parts(services, plane, pool, last_used, write), extra)
         finally:
             writing.cancel()
             await last_used.flush()
