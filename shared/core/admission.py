@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from shared.core.errors import Refusal, refuse
 from shared.core.gateway import Gateway, Route
@@ -13,19 +13,21 @@ from shared.core.model import ApiKey, Scope
 from shared.core.routing import allowed_methods, has_encoded_slash, match_method
 
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
-_PORT = re.compile(r":[0-9]{1,5}$")
+_PORT = re.compile(r":[0-9]{1,5}\Z")
 _KEY_HEADERS = ("x-api-key", "api-key")
+# Each 401 names the scheme that would help (RFC 9110, 15.5.2).
+_CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
 #: One body for a malformed key, an unknown key, another tenant's key and an unknown tenant.
 INVALID_KEY = refuse(
     "invalid_api_key",
     "The API key is not valid here. Check the key, and that it belongs to the tenant that you call.",
-    {"WWW-Authenticate": "Bearer"},
+    _CHALLENGE,
 )
 MISSING_KEY = refuse(
     "missing_api_key",
     "This call needs an API key. Send it as 'Authorization: Bearer <key>', 'x-api-key' or 'api-key'.",
-    {"WWW-Authenticate": "Bearer"},
+    _CHALLENGE,
 )
 
 
@@ -46,9 +48,10 @@ class HostRules:
         Raises ValueError on every other Host: unknown names, more labels than one, bad characters.
         """
         name = _PORT.sub("", host.lower())
-        bare = name.removeprefix("[").removesuffix("]") if name.startswith("[") else name
+        if self.any_address and _is_address(name):
+            return None
         name = name.removesuffix(".")
-        if name in self.shared or (self.any_address and _is_address(bare)):
+        if name in self.shared:
             return None
         for domain in (self.base_domain, "localhost"):
             label = name.removesuffix("." + domain)
@@ -57,10 +60,13 @@ class HostRules:
         raise ValueError(f"The Host must be <tenant>.{self.base_domain}, or one of the shared hosts.")
 
 
-def _is_address(text: str) -> bool:
+def _is_address(name: str) -> bool:
+    """True for an IPv4 address, and for an IPv6 address in brackets (RFC 3986, 3.2.2)."""
+    bracketed = name.startswith("[") and name.endswith("]") and "%" not in name
+    kind, text = (IPv6Address, name[1:-1]) if bracketed else (IPv4Address, name)
     try:
-        ip_address(text)
-    except ValueError:
+        kind(text)
+    except AddressValueError:
         return False
     return True
 
@@ -123,7 +129,8 @@ def _check_key(key: ApiKey | None, has_key: bool, now: float) -> Refusal | None:
         return INVALID_KEY if has_key else MISSING_KEY
     status = key.status(now)
     if status != "active":
-        return refuse(f"api_key_{status}", f"The API key {key.prefix}… is {status}. Ask for a new one.")
+        message = f"The API key {key.prefix}… is {status}. Ask for a new one."
+        return refuse(f"api_key_{status}", message, _CHALLENGE)
     if Scope.PROXY not in key.scopes:
         return refuse("forbidden", f"The API key {key.prefix}… lacks the scope 'proxy' that calls need.")
     return None
