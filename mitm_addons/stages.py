@@ -78,7 +78,13 @@ class Stages:
     def _forward(self, flow: http.HTTPFlow, state: FlowState, admitted: Admitted, run: Run) -> None:
         """Point the flow at the upstream. Until here it leads nowhere."""
         request, route = run.exchange.request, admitted.route
-        head = upstream_head(request.headers, route.headers, self._identity(state, admitted), self.instance)
+        head = upstream_head(
+            request.headers,
+            head_of(flow.request),
+            route.headers,
+            self._identity(state, admitted),
+            self.instance,
+        )
         body = request.body or b""
         host = flow.request.headers["host"] if route.rule.preserve_host else route.target.authority
         if body or flow.request.method in ("POST", "PUT", "PATCH"):

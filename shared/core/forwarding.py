@@ -21,20 +21,28 @@ HOP_BY_HOP = frozenset(
 )
 #: Where a client may put a key of the gateway.
 CREDENTIALS = frozenset({"authorization", "proxy-authorization", "x-api-key", "api-key"})
-# Names that only the gateway may set towards an upstream, in every spelling (X_Tenant_Id, x.tenant.id).
-_IDENTITY = re.compile(r"x[-_.](?:gateway|tenant|consumer)[-_.]")
-_FORWARDED = frozenset({"forwarded", "x-real-ip"})
+# Names that only the gateway may set towards an upstream.
+_IDENTITY = re.compile(r"x-(?:gateway|tenant|consumer)-")
+# What tells some upstreams another address or another path than the gateway judged.
+_FORWARDED = re.compile(r"x-forwarded|(?:forwarded|x-real-ip|x-original-url|x-rewrite-url)$")
 # What a Connection header may not name away: framing, routing, and what plugins judge and upstreams need.
-_KEPT = frozenset({"host", "content-length", "content-type", "content-encoding", "x-request-id"})
+_KEPT = frozenset(
+    ("host", "content-length", "content-type", "content-encoding", "transfer-encoding", "x-request-id")
+)
 # The upstream's limits are those of the operator's key, not of the client's.
-_FOREIGN_LIMITS = re.compile(r"(?:x-|anthropic-)?ratelimit(?:-|$)")
+_FOREIGN_LIMITS = re.compile(r"(?:x-|anthropic-)?rate-?limit(?:-|$)")
 
 MASK = "[redacted]"
 
 
+def _folded(name: str) -> str:
+    """The name as servers in the manner of CGI read it: X_Tenant_Id is X-Tenant-Id (RFC 3875, 4.1.18)."""
+    return name.lower().replace("_", "-").replace(".", "-")
+
+
 def is_identity(name: str) -> bool:
     """True for a header that tells an upstream who is calling, however it is spelled."""
-    return _IDENTITY.match(name.lower()) is not None
+    return _IDENTITY.match(_folded(name)) is not None
 
 
 def _connection_names(headers: Headers) -> frozenset[str]:
@@ -44,27 +52,34 @@ def _connection_names(headers: Headers) -> frozenset[str]:
 
 def plugin_view(headers: Headers) -> Headers:
     """The client's head as plugins see it: as it was sent, with the values of credentials masked."""
-    return Headers((name, MASK if name.lower() in CREDENTIALS else value) for name, value in headers)
+    return Headers((name, MASK if _folded(name) in CREDENTIALS else value) for name, value in headers)
 
 
 def upstream_head(
-    headers: Headers, own: Mapping[str, str], identity: Mapping[str, str], via: str
+    headers: Headers, sent: Headers, own: Mapping[str, str], identity: Mapping[str, str], via: str
 ) -> list[tuple[str, str]]:
-    """The head to forward, from what plugins saw and patched; without Host and framing: those are the wire's.
+    """The head to forward, without Host and framing: those are the wire's.
 
-    Gone are the client's credentials (masked in the plugins' view; one that a plugin set stays) and its
-    hop-by-hop and identity headers. `own` are the rule's headers and replace the client's; `identity` is
-    ours. `via` is appended to the Via chain (RFC 9110, 7.6.3).
+    `headers` is what plugins saw and patched, `sent` what the client sent. Gone are the client's credentials
+    (masked in the plugins' view; one that a plugin set stays), its hop-by-hop headers (what a plugin set
+    stays, whatever the client's Connection names) and its identity headers. `own` are the rule's headers and
+    replace the client's; `identity` is ours and replaces both. `via` ends the Via chain (RFC 9110, 7.6.3).
     """
-    gone = HOP_BY_HOP | _FORWARDED | _connection_names(headers)
-    gone |= {"host", "content-length", "expect", "via"} | {name.lower() for name in (*own, *identity)}
-    kept = [(n, v) for n, v in headers if n.lower() not in gone and v != MASK and not _is_spoof(n)]
-    chain = ", ".join((*headers.all("via"), f"1.1 {via}"))
-    return [*kept, ("Via", chain), *own.items(), *identity.items()]
-
-
-def _is_spoof(name: str) -> bool:
-    return is_identity(name) or name.lower().startswith("x-forwarded")
+    ours = {"via", *map(_folded, identity)}
+    gone = HOP_BY_HOP | ours | {"host", "content-length", "expect", *map(_folded, own)}
+    named = _connection_names(sent)
+    kept = [
+        (name, value)
+        for name, value in headers
+        if (folded := _folded(name)) not in gone
+        and not _IDENTITY.match(folded)
+        and not _FORWARDED.match(folded)
+        and not (value == MASK and folded in CREDENTIALS)
+        and not (name.lower() in named and (name, value) in sent.items)
+    ]
+    chain = ", ".join((*sent.all("via"), f"1.1 {via}"))
+    rule = [(name, value) for name, value in own.items() if _folded(name) not in ours]
+    return [*kept, ("Via", chain), *rule, *identity.items()]
 
 
 def client_head(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
