@@ -1,0 +1,38 @@
+"""Addresses have one spelling, and belong to networks of their own family."""
+
+from ipaddress import ip_network
+
+import pytest
+
+from shared.core.addresses import is_in, plain_address
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        (" 127.0.0.1 ", "127.0.0.1"),
+        ("[::1]", "::1"),
+        ("::FFFF:7f00:1", "127.0.0.1"),
+        ("[::ffff:127.0.0.1]", "127.0.0.1"),
+        ("fe80::1%eth0", "fe80::1"),
+    ],
+)
+def test_brackets_zones_and_mappings_are_taken_away(text: str, plain: str) -> None:
+    assert str(plain_address(text)) == plain
+
+
+@pytest.mark.parametrize(
+    "text", ["", "localhost", "127.1", "0x7f.0.0.1", "127.0.0.01", "1.2.3.4:80", "1.2.3.4/8", "::1::"]
+)
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="does not appear to be an IPv4 or IPv6 address"):
+        plain_address(text)
+
+
+def test_a_network_holds_addresses_of_its_own_family() -> None:
+    networks = [ip_network("10.0.0.0/8"), ip_network("::/0")]
+    assert is_in(plain_address("10.1.2.3"), networks)
+    assert is_in(plain_address("::1"), networks)
+    assert not is_in(plain_address("192.0.2.1"), networks)
+    assert not is_in(plain_address("10.1.2.3"), [])

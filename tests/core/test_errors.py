@@ -1,0 +1,52 @@
+"""What a client is told when the answer is no."""
+
+import pytest
+
+from shared.core.errors import STATUS, Invalid, Problem, refuse
+
+# contract.md, section 4.
+CONTRACT = {
+    400: ["invalid_host", "bad_request", "missing_required_header", "invalid_json"],
+    401: ["missing_api_key", "invalid_api_key", "api_key_expired", "api_key_revoked"],
+    403: ["tenant_disabled", "ip_blocked", "forbidden"],
+    404: ["no_matching_rule"],
+    405: ["method_not_allowed"],
+    413: ["body_too_large"],
+    414: ["uri_too_long"],
+    415: ["unsupported_content_type"],
+    422: ["content_rejected", "validation_failed"],
+    429: ["rate_limit_exceeded", "quota_exceeded", "too_many_concurrent_requests"],
+    431: ["headers_too_large"],
+    502: ["upstream_unreachable", "upstream_protocol_error", "upstream_tls", "target_forbidden"],
+    503: ["plugin_failure", "config_unavailable", "overloaded"],
+    504: ["upstream_timeout"],
+    508: ["loop_detected"],
+}
+
+
+@pytest.mark.parametrize(("status", "codes"), CONTRACT.items())
+def test_each_code_has_the_status_that_was_promised(status: int, codes: list[str]) -> None:
+    assert {code: STATUS[code] for code in codes} == dict.fromkeys(codes, status)
+
+
+def test_a_refusal_takes_its_status_from_the_table() -> None:
+    refusal = refuse("no_matching_rule", "No rule.")
+    assert (refusal.status, refusal.code, refusal.message, refusal.source) == (
+        404,
+        "no_matching_rule",
+        "No rule.",
+        "gateway",
+    )
+    assert refusal.headers == {}
+
+
+def test_a_503_says_when_to_come_back() -> None:
+    assert refuse("overloaded", "Busy.").headers == {"Retry-After": "1"}
+    assert refuse("overloaded", "Busy.", {"X": "y"}).headers == {"Retry-After": "1", "X": "y"}
+    assert refuse("overloaded", "Busy.", {"Retry-After": "9"}).headers == {"Retry-After": "9"}
+
+
+def test_invalid_input_names_every_place_at_once() -> None:
+    error = Invalid([Problem("/a", "Must be 1."), Problem("", "Must be a map.")])
+    assert str(error) == "/a: Must be 1.; /: Must be a map."
+    assert [problem.pointer for problem in error.problems] == ["/a", ""]
