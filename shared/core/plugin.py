@@ -140,7 +140,7 @@ class Plugin:
 
     @classmethod
     def parse(cls, settings: Mapping[str, Any]) -> Self:
-        """An instance whose attributes are the validated settings.
+        """An instance whose attributes are the validated settings; one without a default may be None.
 
         Raises `Invalid` with a pointer for each wrong setting, relative to `settings`.
         """
@@ -149,7 +149,7 @@ class Plugin:
         except marshmallow.ValidationError as error:
             raise Invalid(problems_of(error.messages)) from None
         plugin = cls()
-        for name, value in values.items():
+        for name, value in {**dict.fromkeys(cls.schema().fields), **values}.items():
             setattr(plugin, name, value)
         plugin.prepare()
         return plugin
@@ -205,16 +205,23 @@ class Entry:
     rule_id: str
 
 
-def problems_of(messages: Any, pointer: str = "") -> list[Problem]:
-    """marshmallow's nested error messages as a flat list with JSON pointers (RFC 6901)."""
+def problems_of(messages: Any, pointer: str = "", depth: int = 0) -> list[Problem]:
+    """marshmallow's nested error messages as a flat list with JSON pointers (RFC 6901).
+
+    `depth` counts the names of maps that `pointer` ends with.
+    """
     if isinstance(messages, Mapping):
+        # A dict field wraps the errors of each of its entries in "key" and "value", which are no part of
+        # the document. They stand below the field's name and the entry's; a field of a list's item that
+        # is called "value" does not.
+        wraps = depth >= 2 and set(messages) <= {"key", "value"}
         found = []
         for name, inner in messages.items():
-            step = "" if name == "_schema" else "/" + str(name).replace("~", "~0").replace("/", "~1")
-            # A dict field wraps its errors in "key" and "value", which are no part of the document.
-            if step in ("/key", "/value") and set(messages) <= {"key", "value"}:
-                step = ""
-            found += problems_of(inner, pointer + step)
+            if wraps or name == "_schema":
+                found += problems_of(inner, pointer, 1)
+            else:
+                step = str(name).replace("~", "~0").replace("/", "~1")
+                found += problems_of(inner, f"{pointer}/{step}", depth + 1 if isinstance(name, str) else 0)
         return found
     if isinstance(messages, list | tuple):
         return [problem for inner in messages for problem in problems_of(inner, pointer)]
