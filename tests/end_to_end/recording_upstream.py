@@ -57,8 +57,13 @@ class RecordingUpstream:
     def __exit__(self, *_: object) -> None:
         async def stop() -> None:
             self._server.close()
-            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            tasks = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in tasks:
                 task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            # Aborted transports close in the turns of the loop that follow.
+            for _ in range(3):
+                await asyncio.sleep(0)
 
         asyncio.run_coroutine_threadsafe(stop(), self._loop).result(5)
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -84,7 +89,7 @@ class RecordingUpstream:
         except (OSError, asyncio.IncompleteReadError):
             pass
         except asyncio.CancelledError:
-            pass
+            writer.transport.abort()
         finally:
             writer.close()
 
