@@ -35,7 +35,8 @@ def effective_chain(tenant: Tenant, rule: Rule | None, tier: Tier | None) -> lis
         ceiling = PluginConfig("rate_limiter", settings={"limits": tier.limits}, priority=-1)
         placed.append(Placed(ceiling, "tier", ""))
     for name, config in tenant.required_plugins.items():
-        placed.append(Placed(config, "required", f"/required_plugins/{name}"))
+        step = name.replace("~", "~0").replace("/", "~1")
+        placed.append(Placed(config, "required", f"/required_plugins/{step}"))
     for i, config in enumerate(tenant.plugin_chain):
         placed.append(Placed(config, "tenant", f"/plugin_chain/{i}"))
     for i, config in enumerate(rule.plugin_chain if rule else ()):
@@ -182,11 +183,12 @@ def _comes_after(stage: Stage, judge: Stage) -> bool:
 
 
 def _blind(active: _Active, streams: str) -> Iterable[tuple[Placed, str]]:
-    """A plugin that judges whole bodies cannot see an answer that is passed on event by event."""
+    """A plugin that needs whole bodies cannot act on an answer that is passed on event by event."""
     for item, plugin in active:
-        if streams == "pass" and item.config.stage is Stage.PRE_RESPONSE and "body" in plugin.reads:
+        at_answer = item.config.stage is Stage.PRE_RESPONSE
+        if streams == "pass" and at_answer and "body" in plugin.reads | plugin.changes:
             why = (
-                f"{item.config.name} judges the whole body of an answer, and this rule passes streams on "
+                f"{item.config.name} needs the whole body of an answer, and this rule passes streams on "
                 'event by event. Set the rule\'s "streams" to "buffer".'
             )
             yield item, why

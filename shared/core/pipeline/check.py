@@ -1,6 +1,7 @@
 """Chains judged when they are saved: what cannot work is refused then, with the place and the reason."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from shared.core.errors import Problem
 from shared.core.model import Rule, Tenant
@@ -8,13 +9,16 @@ from shared.core.pipeline.chain import Catalogue, check_entry, check_together, e
 
 
 def check_rule(tenant: Tenant, rule: Rule, catalogue: Catalogue) -> list[Problem]:
-    """The problems of a rule's chain, alone and with its tenant's. Pointers go into the rule."""
+    """The problems of a rule's chain, alone and with its tenant's. Pointers go into the rule.
+
+    What is wrong with the tenant's entries by themselves is the tenant's affair, not this document's.
+    """
     placed = effective_chain(tenant, rule, None)
-    own = [item for item in placed if item.origin == "rule"]
-    problems = [problem for item in own for problem in check_entry(item, tenant, catalogue)]
+    judged = [(item, check_entry(item, tenant, catalogue)) for item in placed]
+    problems = [problem for item, wrong in judged if item.origin == "rule" for problem in wrong]
     if problems:
         return problems
-    found = check_together(placed, catalogue, rule.streams)
+    found = check_together([item for item, wrong in judged if not wrong], catalogue, rule.streams)
     return [
         # The tenant's entry cannot be mended in the rule's document; say where the clash shows.
         Problem(item.pointer if item.origin == "rule" else _place_in_rule(why), why)
@@ -39,12 +43,15 @@ def check_tenant(tenant: Tenant, rules: Sequence[Rule], catalogue: Catalogue) ->
 
 
 def _with_rule(tenant: Tenant, rule: Rule, catalogue: Catalogue) -> list[Problem]:
-    """What a change of the tenant would break in a stored rule."""
+    """What a change of the tenant would break in a stored rule. One that is broken anyway is left alone."""
     placed = effective_chain(tenant, rule, None)
+    own = [item for item in placed if item.origin == "rule"]
+    permissive = replace(tenant, enabled_plugins=None)
+    if any(check_entry(item, permissive, catalogue) for item in own):
+        return []
     shut_out = [
         Problem("/enabled_plugins", f"Rule {rule.id}: {problem.detail}")
-        for item in placed
-        if item.origin == "rule"
+        for item in own
         for problem in check_entry(item, tenant, catalogue)
     ]
     if shut_out:

@@ -10,10 +10,11 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
-from functools import partial
+from types import MappingProxyType
 from typing import cast
 
-from shared.core.errors import Refusal, refuse
+from shared.core import tasks
+from shared.core.errors import PoolFull, Refusal, refuse
 from shared.core.messages import Exchange, Headers, Request, Response
 from shared.core.model import EMPTY, Stage
 from shared.core.pipeline.plan import Group, Plan, Step
@@ -68,14 +69,13 @@ class Run:
             verdicts = [self._judge(step, stage, await self._call(step))]
         else:
             verdicts = await self._together(stage, group)
-        rejected = next(
-            ((s, v) for s, v in zip(group.steps, verdicts, strict=False) if isinstance(v, Reject)), None
-        )
-        if rejected:
-            self._reject(*rejected)
-            return
-        for step, verdict in zip(group.steps, verdicts, strict=True):
+        judged = list(zip(group.steps, verdicts, strict=False))
+        for step, verdict in judged:
             self._note(step, verdict)
+            if isinstance(verdict, Reject):
+                self._reject(step, verdict)
+                return
+        for step, verdict in judged:
             if isinstance(verdict, Respond) and self.responded is None:
                 self.responded, self.responder = verdict.response, step.plugin.name
             elif isinstance(verdict, Patch):
@@ -100,27 +100,30 @@ class Run:
     async def _call(self, step: Step) -> object:
         """What the plugin returned, or `_Raised`. The deadline counts from here."""
         view = self._view(step.plugin)
-        if step.in_pool:
-            return await _in_time(step, lambda: self._threaded(step, view))
         if step.is_async:
-            return await _in_time(step, lambda: step.call(view))
-        return _contained(step.call, view)
+            return await _in_time(_awaited(step.call, view), step.timeout)
+        if not step.in_pool:
+            return _contained(step.call, view)
+        try:
+            threaded = self._pool.submit(_contained, step.call, view)
+        except (PoolFull, RuntimeError) as error:
+            return _Raised(error)
+        return await _in_time(asyncio.wrap_future(threaded), step.timeout)
 
-    def _threaded(self, step: Step, view: Exchange) -> Awaitable[object]:
-        return asyncio.wrap_future(self._pool.submit(_contained, step.call, view))
-
-    def _judge(self, step: Step, stage: Stage, outcome: object) -> Verdict:
-        why = faulty(outcome, stage, step.plugin)
+    def _judge(self, step: Step, stage: Stage | None, outcome: object) -> Verdict:
+        why = outcome.why if isinstance(outcome, _Raised) else faulty(outcome, stage, step.plugin)
         return self._fault(step, stage, why) if why else cast(Verdict, outcome)
 
-    def _fault(self, step: Step, stage: Stage, why: str) -> Verdict:
+    def _fault(self, step: Step, stage: Stage | None, why: str) -> Verdict:
         name = step.plugin.name
         self.faults.append(name)
-        logger.error("The plugin %s failed at %s (%s): %s", name, stage, step.on_error, why)
-        return CONTINUE if step.on_error == "open" else _failed(name)
+        place = stage or "answer_headers"
+        logger.error("The plugin %s failed at %s (%s): %s", name, place, step.on_error, why)
+        # After the last byte there is nothing left to close.
+        passes = step.on_error == "open" or stage is Stage.POST_RESPONSE
+        return CONTINUE if passes else _failed(name)
 
     def _reject(self, step: Step, verdict: Reject) -> None:
-        self._note(step, verdict)
         self.refusal = Refusal(
             verdict.status,
             verdict.code,
@@ -137,7 +140,7 @@ class Run:
     def _note(self, step: Step, verdict: Continue | Reject | Respond | Patch) -> None:
         if verdict.notes:
             name = step.plugin.name
-            self._notes[name] = {**self._notes.get(name, EMPTY), **verdict.notes}
+            self._notes[name] = MappingProxyType({**self._notes.get(name, EMPTY), **verdict.notes})
 
     def answer_headers(self) -> dict[str, str]:
         """What the plugins that ran add to the head of the answer.
@@ -149,13 +152,13 @@ class Run:
             if type(step.plugin).answer_headers is Plugin.answer_headers:
                 continue
             added = _contained(step.plugin.answer_headers, self._view(step.plugin))
-            why = faulty(Patch(set_headers=added) if isinstance(added, Mapping) else added, None, step.plugin)
-            if why:
-                fault = self._fault(step, Stage.POST_REQUEST, f"answer_headers: {why}")
-                if isinstance(fault, Reject):
-                    self._reject(step, fault)
-            else:
-                headers.update(cast(Mapping[str, str], added))
+            if not isinstance(added, _Raised):
+                added = Patch(set_headers=cast(Mapping[str, str], added))
+            verdict = self._judge(step, None, added)
+            if isinstance(verdict, Reject):
+                self._reject(step, verdict)
+            elif isinstance(verdict, Patch):
+                headers.update(verdict.set_headers)
         return headers
 
     async def settle(self) -> None:
@@ -163,18 +166,19 @@ class Run:
         await self.stage(Stage.POST_RESPONSE)
         for step in self._ran:
             if type(step.plugin).settle is not Plugin.settle:
-                result = await _in_time(step, partial(step.plugin.settle, self._view(step.plugin)))
+                settling = _awaited(step.plugin.settle, self._view(step.plugin))
+                result = await _in_time(settling, step.timeout)
                 if isinstance(result, _Raised):
                     self._fault(step, Stage.POST_RESPONSE, f"settle: {result.why}")
 
 
 class _Raised:
-    """What stands for a verdict when a plugin raised or took too long. `faulty` reports `why`."""
+    """What stands for a verdict when a plugin raised or took too long."""
 
     __slots__ = ("why",)
 
-    def __init__(self, why: str) -> None:
-        self.why = why
+    def __init__(self, error: BaseException | str) -> None:
+        self.why = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
 
 
 def _failed(name: str) -> Reject:
@@ -189,23 +193,33 @@ def _contained(call: Callable[[Exchange], object], view: Exchange) -> object:
     try:
         return call(view)
     except BaseException as error:  # noqa: BLE001 -- the boundary at which a plugin's faults end
-        return _Raised(f"{type(error).__name__}: {error}")
+        return _Raised(error)
 
 
-async def _in_time(step: Step, start: Callable[[], Awaitable[object]]) -> object:
-    """Await a plugin's call for at most its `timeout`."""
+def _awaited(call: Callable[[Exchange], Awaitable[object]], view: Exchange) -> asyncio.Task[object]:
+    """The same for a coroutine, as a task of its own: what it does to its task, it does to no other."""
+
+    async def contained() -> object:
+        try:
+            return await call(view)
+        except BaseException as error:  # noqa: BLE001 -- as in _contained
+            return _Raised(error)
+
+    return tasks.start(contained(), "plugin")
+
+
+async def _in_time(call: asyncio.Future[object], seconds: float) -> object:
+    """What `call` returns within `seconds` from now, or `_Raised`.
+
+    A call that is late, or whose exchange is cancelled, is cancelled; nobody waits for it to obey.
+    """
     try:
-        async with asyncio.timeout(step.timeout):
-            return await start()
-    except TimeoutError:
-        return _Raised(f"no verdict within {step.timeout:g} s")
-    except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise
-        return _Raised(f"CancelledError: {error}")
-    except BaseException as error:  # noqa: BLE001 -- as in _contained
-        return _Raised(f"{type(error).__name__}: {error}")
+        done, _ = await asyncio.wait((call,), timeout=seconds)
+    finally:
+        call.cancel()
+    if not done:
+        return _Raised(f"no verdict within {seconds:g} s")
+    return _Raised("the call was cancelled") if call.cancelled() else call.result()
 
 
 def patched(exchange: Exchange, stage: Stage, patch: Patch) -> Exchange:

@@ -1,67 +1,102 @@
 """Whether what a plugin returned is a verdict that it may give at its stage."""
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 
+from shared.core.messages import Headers, Response
 from shared.core.model import Stage
 from shared.core.plugin import Continue, Patch, Plugin, Reject, Respond
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_VALUE = re.compile(r"[\t\x20-\x7e\x80-\uffff]*")
+# What has a form in bytes: no control characters, no lone surrogates.
+_VALUE = re.compile(r"[\t\x20-\x7e\x80-\ud7ff\ue000-\U0010ffff]*")
+# How a message is framed is the wire's business. An answer with the wrong frame would be read as two.
+_FRAMING = frozenset({"connection", "content-length", "transfer-encoding"})
 
 
 def faulty(outcome: object, stage: Stage | None, plugin: Plugin) -> str | None:
     """Why `outcome` is no verdict that `plugin` may give at `stage`; None when it is one.
 
-    `stage` is None for a plugin's answer headers.
+    `stage` is None for a plugin's answer headers, as a `Patch`.
     """
+    if isinstance(outcome, Continue | Reject | Respond | Patch):
+        if not isinstance(outcome.notes, Mapping):
+            return "its notes are no map"
+        if stage is Stage.POST_RESPONSE and not isinstance(outcome, Continue):
+            return f"{type(outcome).__name__} is not possible at post_response"
     match outcome:
         case Continue():
             return None
         case Reject():
-            return _faulty_reject(outcome, stage)
+            return _faulty_reject(outcome)
         case Respond():
-            if stage is not Stage.PRE_REQUEST:
-                return f"Respond is not possible at {stage}"
-            return _faulty_headers(dict(outcome.response.headers))
+            return _faulty_respond(outcome, stage)
         case Patch():
             return _faulty_patch(outcome, stage, plugin)
-    return getattr(outcome, "why", None) or f"it returned {type(outcome).__name__}, not a verdict"
+    return f"it returned {type(outcome).__name__}, not a verdict"
 
 
-def _faulty_reject(verdict: Reject, stage: Stage | None) -> str | None:
-    if stage is Stage.POST_RESPONSE:
-        return "Reject is not possible at post_response"
-    if not isinstance(verdict.status, int) or not 400 <= verdict.status <= 599:
+def _faulty_reject(verdict: Reject) -> str | None:
+    if not _is_status(verdict.status, 400):
         return f"it rejected with the status {verdict.status!r}, not with one from 400 to 599"
-    return _faulty_headers(verdict.headers)
+    if not isinstance(verdict.code, str) or not isinstance(verdict.message, str):
+        return "it rejected with a code or a message that is no text"
+    try:
+        json.dumps([verdict.code, verdict.message, dict(verdict.details)], ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError):
+        return "it rejected with a message or details that cannot be written as JSON"
+    if not isinstance(verdict.headers, Mapping):
+        return "its headers are no map"
+    return _faulty_headers(verdict.headers.items())
+
+
+def _faulty_respond(verdict: Respond, stage: Stage | None) -> str | None:
+    response = verdict.response
+    if stage is not Stage.PRE_REQUEST:
+        return f"Respond is not possible at {stage}"
+    if not isinstance(response, Response) or not isinstance(response.headers, Headers):
+        return "its answer is no Response"
+    if not _is_status(response.status, 200):
+        return f"it answered with the status {response.status!r}, not with one from 200 to 599"
+    if not isinstance(response.body, bytes | None):
+        return "its body is not bytes"
+    return _faulty_headers(response.headers)
 
 
 def _faulty_patch(verdict: Patch, stage: Stage | None, plugin: Plugin) -> str | None:
-    if stage is Stage.POST_RESPONSE:
-        return "Patch is not possible at post_response"
-    used = set()
-    if verdict.set_headers or verdict.remove_headers:
-        used.add("headers")
-    if verdict.body is not None:
-        used.add("body")
-    if verdict.status is not None:
-        used.add("status")
-    if stage is not None and used - plugin.changes:
-        return f"it changed the {' and '.join(sorted(used - plugin.changes))}, which it does not declare"
-    if "status" in used and (stage is Stage.PRE_REQUEST or not 200 <= (verdict.status or 0) <= 599):
+    if not isinstance(verdict.set_headers, Mapping):
+        return "its headers are no map"
+    used = {
+        "headers": bool(verdict.set_headers or verdict.remove_headers),
+        "body": verdict.body is not None,
+        "status": verdict.status is not None,
+    }
+    undeclared = [part for part, touched in used.items() if touched and part not in plugin.changes]
+    if stage is not None and undeclared:
+        return f"it changed the {' and '.join(undeclared)}, which it does not declare"
+    if used["status"] and (stage is Stage.PRE_REQUEST or not _is_status(verdict.status, 200)):
         return f"it set the status {verdict.status!r}"
-    if "body" in used and (stage is Stage.POST_REQUEST or not isinstance(verdict.body, bytes)):
-        return (
-            f"a body cannot be changed at {stage}" if stage is Stage.POST_REQUEST else "its body is not bytes"
-        )
-    return _faulty_headers(verdict.set_headers)
+    if used["body"] and stage is Stage.POST_REQUEST:
+        return "a body cannot be changed at post_request"
+    if not isinstance(verdict.body, bytes | None):
+        return "its body is not bytes"
+    removed = verdict.remove_headers
+    if isinstance(removed, str) or not isinstance(removed, Collection):
+        return "the headers that it removed are no list of names"
+    if framing := _FRAMING & {str(name).lower() for name in (*verdict.set_headers, *removed)}:
+        return f"it touched {' and '.join(sorted(framing))}, which the gateway sets itself"
+    return _faulty_headers([*((name, "") for name in removed), *verdict.set_headers.items()])
 
 
-def _faulty_headers(headers: Mapping[str, str]) -> str | None:
-    for name, value in headers.items():
+def _is_status(status: object, least: int) -> bool:
+    return isinstance(status, int) and least <= status <= 599
+
+
+def _faulty_headers(headers: Iterable[tuple[object, object]]) -> str | None:
+    for name, value in headers:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            return f"it set a header with the name {name!r}"
+            return f"it named a header {name!r}"
         if not isinstance(value, str) or not _VALUE.fullmatch(value):
             return f"it set the header {name} to a value that cannot be sent"
     return None
