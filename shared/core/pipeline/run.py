@@ -76,9 +76,11 @@ class Run:
                 self._reject(step, verdict)
                 return
         for step, verdict in judged:
-            if isinstance(verdict, Respond) and self.responded is None:
+            if isinstance(verdict, Respond):
                 self.responded, self.responder = verdict.response, step.plugin.name
-            elif isinstance(verdict, Patch):
+                return
+        for _, verdict in judged:
+            if isinstance(verdict, Patch):
                 self.exchange = patched(self.exchange, stage, verdict)
 
     async def _together(self, stage: Stage, group: Group) -> list[Verdict]:
