@@ -180,7 +180,15 @@ class _Raised:
     __slots__ = ("why",)
 
     def __init__(self, error: BaseException | str) -> None:
-        self.why = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
+        self.why = error if isinstance(error, str) else _told(error)
+
+
+def _told(error: BaseException) -> str:
+    name = type(error).__name__
+    try:
+        return f"{name}: {error}"
+    except BaseException:  # noqa: BLE001 -- as in _contained: an error's own text can raise, too
+        return name
 
 
 def _failed(name: str) -> Reject:
@@ -221,7 +229,11 @@ async def _in_time(call: asyncio.Future[object], seconds: float) -> object:
         call.cancel()
     if not done:
         return _Raised(f"no verdict within {seconds:g} s")
-    return _Raised("the call was cancelled") if call.cancelled() else call.result()
+    if call.cancelled():
+        return _Raised("the call was cancelled")
+    # Plugins raise nothing here, but a pool whose threads died does.
+    error = call.exception()
+    return _Raised(error) if error else call.result()
 
 
 def patched(exchange: Exchange, stage: Stage, patch: Patch) -> Exchange:
