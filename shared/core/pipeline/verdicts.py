@@ -1,6 +1,5 @@
 """Whether what a plugin returned is a verdict that it may give at its stage."""
 
-import json
 import re
 from collections.abc import Collection, Iterable, Mapping
 
@@ -11,6 +10,8 @@ from shared.core.plugin import Continue, Patch, Plugin, Reject, Respond
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # What has a form in bytes: no control characters, no lone surrogates.
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\ud7ff\ue000-\U0010ffff]*")
+_TEXT = re.compile(r"[^\ud800-\udfff]*")
+_DEEPEST = 100  # levels of an error body; orjson's bound is 254
 # How a message is framed is the wire's business. An answer with the wrong frame would be read as two.
 _FRAMING = frozenset({"connection", "content-length", "transfer-encoding"})
 
@@ -42,9 +43,8 @@ def _faulty_reject(verdict: Reject) -> str | None:
         return f"it rejected with the status {verdict.status!r}, not with one from 400 to 599"
     if not isinstance(verdict.code, str) or not isinstance(verdict.message, str):
         return "it rejected with a code or a message that is no text"
-    try:
-        json.dumps([verdict.code, verdict.message, dict(verdict.details)], ensure_ascii=False).encode()
-    except (TypeError, ValueError, RecursionError):
+    details = verdict.details
+    if not isinstance(details, Mapping) or not _is_json([verdict.code, verdict.message, dict(details)]):
         return "it rejected with a message or details that cannot be written as JSON"
     if not isinstance(verdict.headers, Mapping):
         return "its headers are no map"
@@ -87,6 +87,19 @@ def _faulty_patch(verdict: Patch, stage: Stage | None, plugin: Plugin) -> str | 
     if framing := _FRAMING & {str(name).lower() for name in (*verdict.set_headers, *removed)}:
         return f"it touched {' and '.join(sorted(framing))}, which the gateway sets itself"
     return _faulty_headers([*((name, "") for name in removed), *verdict.set_headers.items()])
+
+
+def _is_json(value: object, depth: int = 0) -> bool:
+    """True for what the writer of error bodies takes. It writes no subclass of a tuple or a float."""
+    if isinstance(value, str):
+        return _TEXT.fullmatch(value) is not None
+    if isinstance(value, int):
+        return -(2**63) <= value < 2**64
+    if isinstance(value, dict):
+        return all(isinstance(key, str) for key in value) and _is_json([*value, *value.values()], depth)
+    if isinstance(value, list) or type(value) is tuple:
+        return depth < _DEEPEST and all(_is_json(inner, depth + 1) for inner in value)
+    return value is None or type(value) is float
 
 
 def _is_status(status: object, least: int) -> bool:
