@@ -25,7 +25,9 @@ if [ "$#" = 0 ]; then
     "$bin/ruff" format --check .
     "$bin/mypy"
     "$bin/lint-imports" --no-cache
-    exec "$bin/python" -m pytest -q --cov --cov-report=term:skip-covered
+    "$bin/python" -m pytest -q --cov --cov-report=term:skip-covered
+    echo "Of the core every branch must be covered:"
+    exec "$bin/coverage" report --include='shared/core/*' --skip-covered --fail-under=100
 fi
 if [ "$1" = --slow ]; then
     shift

@@ -38,6 +38,22 @@ def test_what_could_be_read_in_two_ways_is_refused(url: str) -> None:
         parse_target(url)
 
 
+@pytest.mark.parametrize(
+    ("url", "origin", "authority"),
+    [
+        ("https://API.openai.com/v1", "https://api.openai.com:443", "api.openai.com"),
+        ("http://api.openai.com:443", "http://api.openai.com:443", "api.openai.com:443"),
+        ("http://[2001:db8::1]/x", "http://[2001:db8::1]:80", "[2001:db8::1]"),
+        ("https://[2001:db8::1]:80", "https://[2001:db8::1]:80", "[2001:db8::1]:80"),
+    ],
+)
+def test_a_credentials_owner_names_its_port_and_a_host_header_only_an_unusual_one(
+    url: str, origin: str, authority: str
+) -> None:
+    target = parse_target(url)
+    assert (target.origin, target.authority) == (origin, authority)
+
+
 def test_a_query_is_kept_where_it_is_allowed() -> None:
     assert parse_target("https://a.com/check?v=1&x=/?", allow_query=True).query == "?v=1&x=/?"
 

@@ -1,0 +1,65 @@
+"""Background work is neither lost nor silent."""
+
+import asyncio
+import gc
+import logging
+
+import pytest
+
+from shared.core import tasks
+
+
+def test_work_that_nobody_refers_to_is_finished() -> None:
+    done: list[str] = []
+
+    async def main() -> None:
+        over = asyncio.Event()
+
+        async def work() -> None:
+            await asyncio.sleep(0)
+            done.append("done")
+            over.set()
+
+        tasks.start(work(), "work")
+        gc.collect()
+        await over.wait()
+
+    asyncio.run(main())
+    assert done == ["done"]
+
+
+def test_its_result_can_be_awaited() -> None:
+    async def work() -> int:
+        return 7
+
+    async def main() -> int:
+        return await tasks.start(work(), "work")
+
+    assert asyncio.run(main()) == 7
+
+
+def test_what_it_raises_is_logged_with_its_name(caplog: pytest.LogCaptureFixture) -> None:
+    async def work() -> None:
+        raise ValueError("broken")
+
+    async def main() -> None:
+        await asyncio.wait([tasks.start(work(), "the work")])
+        await asyncio.sleep(0)
+
+    with caplog.at_level(logging.ERROR):
+        asyncio.run(main())
+    [record] = caplog.records
+    assert record.getMessage() == "The task the work failed."
+    assert record.exc_info
+    assert str(record.exc_info[1]) == "broken"
+
+
+def test_a_cancelled_one_is_no_failure(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        task = tasks.start(asyncio.sleep(60), "work")
+        task.cancel()
+        await asyncio.wait([task])
+        await asyncio.sleep(0)
+
+    asyncio.run(main())
+    assert caplog.records == []
