@@ -9,7 +9,8 @@ from typing import Any
 from shared.core.model import Stage
 from shared.core.plugin import Entry, Plugin
 
-_FORCED = ("tier", "required")
+#: Origins of entries that no tenant and no rule gets round.
+FORCED = ("tier", "required")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +74,8 @@ def make_plan(entries: Sequence[Entry], *, buffer_streams: bool) -> Plan:
 
 
 def _groups(stage: Stage, entries: Sequence[Entry]) -> tuple[Group, ...]:
-    forced = [entry for entry in entries if entry.origin in _FORCED]
-    others = [entry for entry in entries if entry.origin not in _FORCED]
+    forced = [entry for entry in entries if entry.origin in FORCED]
+    others = [entry for entry in entries if entry.origin not in FORCED]
     parts = (others, forced) if stage is Stage.PRE_RESPONSE else (forced, others)
     ordered = [group for part in parts for group in _in_order(part)]
     return tuple(_steps(stage, ordered))

@@ -17,7 +17,7 @@ from shared.core import tasks
 from shared.core.errors import PoolFull, Refusal, refuse
 from shared.core.messages import Exchange, Headers, Request, Response
 from shared.core.model import EMPTY, Stage
-from shared.core.pipeline.plan import Group, Plan, Step
+from shared.core.pipeline.plan import FORCED, Group, Plan, Step
 from shared.core.pipeline.verdicts import faulty
 from shared.core.plugin import CONTINUE, Continue, Patch, Plugin, Reject, Respond, Verdict
 
@@ -145,12 +145,12 @@ class Run:
             self._notes[name] = MappingProxyType({**self._notes.get(name, EMPTY), **verdict.notes})
 
     def answer_headers(self) -> dict[str, str]:
-        """What the plugins that ran add to the head of the answer.
+        """What the plugins that ran add to the head of the answer. Forced entries have the last word.
 
         Sets `refusal` when one of them fails and is not `open`.
         """
         headers: dict[str, str] = {}
-        for step in self._ran:
+        for step in sorted(self._ran, key=lambda step: step.origin in FORCED):
             if type(step.plugin).answer_headers is Plugin.answer_headers:
                 continue
             added = _contained(step.plugin.answer_headers, self._view(step.plugin))

@@ -194,6 +194,15 @@ class TestAnswerHeaders:
         ]
         assert run_loop(whole(prepared(chain))) == {"X-A": "1", "X-B": "2"}
 
+    @pytest.mark.parametrize("origin", ["tier", "required"])
+    def test_nobody_overrides_those_of_a_forced_entry(self, origin: str) -> None:
+        chain = [
+            entry(FollowingUp(heads=lambda _: {"X-Frame-Options": "DENY"}), origin=origin),
+            entry(FollowingUp(heads=lambda _: {"X-Frame-Options": "ALLOW"}), origin="tenant"),
+            entry(FollowingUp(heads=lambda _: {"X-Frame-Options": "ALLOW"}), Stage.PRE_RESPONSE),
+        ]
+        assert run_loop(whole(prepared(chain))) == {"X-Frame-Options": "DENY"}
+
     def test_a_refused_exchange_gets_those_of_the_entries_that_ran(self) -> None:
         chain = [
             entry(FollowingUp(heads=lambda _: {"X-Before": "1"})),
