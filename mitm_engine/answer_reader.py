@@ -1,0 +1,180 @@
+"""Bytes of an upstream into one answer: llhttp, and what it cannot know or does not refuse."""
+
+import re
+from collections import deque
+
+from httptools import HttpParserError, HttpResponseParser
+
+from mitm_engine.faults import Failed, failed
+
+_REASON = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+_LENGTH = re.compile(rb"[0-9]{1,18}")
+_VERSIONS = {"1.1": b"HTTP/1.1", "1.0": b"HTTP/1.0"}
+_NO_BODY = (204, 304)
+
+
+class _Stray(Exception):
+    """The upstream spoke although nothing was asked, or went on after the end of its answer."""
+
+
+class AnswerReader:
+    """The parser of one upstream connection, one answer at a time.
+
+    `has_head` turns true with the answer's own head (interim ones are swallowed), `complete` with its end.
+    `pieces` hold what came of the body and was not taken, `held` their bytes. `until_close` says that only
+    the end of the connection ends the body, `reusable` that the connection can serve again, `idle_limit`
+    is how long the upstream keeps it (`Keep-Alive: timeout`), in seconds.
+    """
+
+    __slots__ = (
+        "_expected",
+        "_fields",
+        "_head_bytes",
+        "_head_limit",
+        "_is_head_request",
+        "_parser",
+        "_reason",
+        "complete",
+        "fields",
+        "has_head",
+        "held",
+        "idle_limit",
+        "pieces",
+        "reason",
+        "reusable",
+        "status",
+        "until_close",
+        "version",
+    )
+
+    def __init__(self, head_limit: int) -> None:
+        self._parser = HttpResponseParser(self)
+        self._head_limit = head_limit
+        self._expected = False
+        self.pieces: deque[bytes] = deque()
+        self.idle_limit: float | None = None
+        self._begin(is_head_request=False)
+
+    def expect(self, *, is_head_request: bool) -> None:
+        """One answer may come from now on."""
+        self._begin(is_head_request=is_head_request)
+        self._expected = True
+
+    def _begin(self, *, is_head_request: bool) -> None:
+        self._is_head_request = is_head_request
+        self._head_bytes = 0
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._reason = b""
+        self.pieces.clear()
+        self.held = 0
+        self.has_head = self.complete = self.until_close = self.reusable = False
+        self.version = self.reason = b""
+        self.status = 0
+        self.fields: tuple[tuple[bytes, bytes], ...] = ()
+
+    def feed(self, data: bytes) -> None:
+        """Read more bytes. Raises `Failed` when they are no answer, or more than one."""
+        if not self._expected:
+            raise failed("upstream_protocol_error", detail="The upstream spoke without being asked.")
+        try:
+            self._parser.feed_data(data)
+        except HttpParserError as error:
+            if isinstance(error.__context__, Failed):
+                raise error.__context__ from None
+            if not self.complete:
+                raise failed("upstream_protocol_error", detail=f"The upstream's answer: {error}") from None
+            # The answer is whole; what followed it is not read, and the connection ends.
+            self.reusable = False
+        if not self.has_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > self._head_limit:
+                raise failed("upstream_protocol_error", detail="The head of the answer is too large.")
+
+    def end(self) -> bool:
+        """The upstream closed. True when that completes the answer."""
+        if self.has_head and self.until_close:
+            self.complete = True
+        return self.complete
+
+    def take(self) -> bytes | None:
+        """The next piece of the body; None when none is here."""
+        if not self.pieces:
+            return None
+        piece = self.pieces.popleft()
+        self.held -= len(piece)
+        return piece
+
+    # What llhttp calls.
+
+    def on_message_begin(self) -> None:
+        if self.complete:
+            self.reusable = False
+            raise _Stray
+        self._fields = []
+        self._reason = b""
+
+    def on_status(self, piece: bytes) -> None:
+        self._reason += piece
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self.has_head:  # else a trailer
+            self._fields.append((name, value.strip(b" \t")))
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        version = _VERSIONS.get(self._parser.get_http_version())
+        if version is None or not (100 <= status <= 599) or status == 101:
+            raise failed("upstream_protocol_error")
+        if status < 200:
+            return
+        self._check_fields()
+        self.version, self.status, self.reason = version, status, self._reason
+        self.fields = tuple(self._fields)
+        self.until_close = self._frame(status)
+        self.has_head = True
+        if self._is_head_request:
+            # llhttp waits for a body that never comes, so this connection cannot be used again.
+            self.complete = True
+
+    def on_body(self, piece: bytes) -> None:
+        if not self._is_head_request:
+            self.pieces.append(piece)
+            self.held += len(piece)
+
+    def on_message_complete(self) -> None:
+        if not self.has_head:
+            return  # an interim answer
+        self.complete = True
+        self.reusable = self._parser.should_keep_alive() and not self._is_head_request
+
+    def _check_fields(self) -> None:
+        fine = _REASON.fullmatch(self._reason) and all(
+            _TOKEN.fullmatch(name) and _VALUE.fullmatch(value) for name, value in self._fields
+        )
+        if not fine:
+            raise failed("upstream_protocol_error", detail="The answer's head holds what no head may hold.")
+
+    def _frame(self, status: int) -> bool:
+        """Whether only the end of the connection ends the body (RFC 9112, 6.3)."""
+        lengths, codings = [], []
+        for name, value in self._fields:
+            lower = name.lower()
+            if lower == b"content-length":
+                lengths.append(value)
+            elif lower == b"transfer-encoding":
+                codings.append(value)
+            elif lower == b"keep-alive":
+                self.idle_limit = _timeout(value)
+        if codings and (lengths or [coding.lower() for coding in codings] != [b"chunked"]):
+            raise failed("upstream_protocol_error", detail="The answer is framed in more than one way.")
+        if len(lengths) > 1 or not all(_LENGTH.fullmatch(length) for length in lengths):
+            raise failed("upstream_protocol_error", detail="The answer's length is no number.")
+        return not (lengths or codings or status in _NO_BODY or self._is_head_request)
+
+
+def _timeout(value: bytes) -> float | None:
+    """The seconds of a Keep-Alive header's ``timeout`` (RFC 2068, 19.7.1.1)."""
+    found = re.search(rb"timeout\s*=\s*([0-9]{1,6})", value)
+    return float(found[1]) if found else None

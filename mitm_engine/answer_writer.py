@@ -1,0 +1,150 @@
+"""How an answer goes out: framed by us, in as few writes as there are waits."""
+
+import inspect
+from typing import TYPE_CHECKING
+
+from mitmproxy import http
+
+from mitm_engine.faults import failed
+from mitm_engine.request_reader import Incoming
+from mitm_engine.wire import LAST_CHUNK, chunk, length_of, response_head, wants_close
+
+if TYPE_CHECKING:
+    from mitm_engine.inbound import Inbound
+
+_FLUSH = 65_536  # bytes; more is written without waiting for a pause
+_BODILESS = (204, 304)
+
+
+class AnswerWriter:
+    """Writes one answer.
+
+    `has_begun` turns true with the first byte: from then on there is no other answer. `keeps` says whether
+    the connection may serve another request after it.
+    """
+
+    __slots__ = (
+        "_client",
+        "_incoming",
+        "_is_chunked",
+        "_is_empty",
+        "_left",
+        "_pending",
+        "_size",
+        "_stream",
+        "has_begun",
+        "keeps",
+    )
+
+    def __init__(self, client: "Inbound", incoming: Incoming) -> None:
+        self._client = client
+        self._incoming = incoming
+        self._pending: list[bytes] = []
+        self._size = 0
+        self._left: int | None = None  # bytes that a sized body still needs
+        self._is_chunked = self._is_empty = False
+        self._stream: object = True
+        self.keeps = False
+        self.has_begun = False
+
+    def whole(self, response: http.Response) -> None:
+        """Write an answer whose body is here. Raises `Failed` when its head cannot be written."""
+        body = response.data.content or b""
+        if self._has_no_body(response):
+            length, body = length_of(response), b""
+        else:
+            length = len(body)
+        head = self._head(response, [] if length is None else [b"Content-Length: %d" % length])
+        self.has_begun = True
+        if len(body) < _FLUSH:
+            self._client.write(head + body)
+        else:
+            self._client.write(head)
+            self._client.write(body)
+
+    def begin(self, response: http.Response) -> None:
+        """Begin an answer whose body comes in pieces. Raises `Failed` when its head cannot be written."""
+        self._stream = response.stream
+        self._left = length_of(response)
+        self._is_empty = self._has_no_body(response)
+        framing = []
+        if self._left is not None:
+            framing.append(b"Content-Length: %d" % self._left)
+        elif not self._is_empty:
+            # HTTP/1.0 has no chunks: there the end of the connection is the end of the body.
+            self._is_chunked = self._incoming.version == b"HTTP/1.1"
+            if self._is_chunked:
+                framing.append(b"Transfer-Encoding: chunked")
+        ends = not self._is_empty and not self._is_chunked and self._left is None
+        self._pending = [self._head(response, framing, ends=ends)]
+        self._size = len(self._pending[0])
+
+    async def piece(self, data: bytes) -> None:
+        """Take a piece of the body; empty at its end, as mitmproxy tells an addon's `stream` function.
+
+        Raises `Failed` when that function fails, or makes the body longer than its head says.
+        """
+        if not callable(self._stream):
+            self._add(data)
+            return
+        try:
+            result = self._stream(data)
+            if inspect.isawaitable(result):
+                result = await result
+            for made in (result,) if isinstance(result, bytes) else tuple(result):
+                self._add(made)
+        except Exception as error:  # an addon's code
+            raise failed("plugin_failure", detail=f"An addon's stream failed: {error!r}") from error
+
+    def flush(self) -> None:
+        """Write what was taken."""
+        if self._pending:
+            self.has_begun = True
+            self._client.write(b"".join(self._pending))
+            self._pending.clear()
+            self._size = 0
+
+    def end(self) -> None:
+        """Write the end of the body. Raises `Failed` when it is shorter than its head says."""
+        if self._left and not self._is_empty:
+            raise failed("upstream_protocol_error", detail="The body is shorter than its head says.")
+        if self._is_chunked:
+            self._pending.append(LAST_CHUNK)
+        self.flush()
+
+    def break_off(self) -> None:
+        """End the connection in a way that shows that the answer is not complete."""
+        self.keeps = False
+        ends_with_connection = not self._is_chunked and self._left is None
+        if self.has_begun and ends_with_connection:
+            self._client.abort()
+
+    def _add(self, data: bytes) -> None:
+        if not data or self._is_empty:
+            return
+        if self._left is not None:
+            if len(data) > self._left:
+                raise failed("upstream_protocol_error", detail="The body is longer than its head says.")
+            self._left -= len(data)
+        self._pending.append(chunk(data) if self._is_chunked else data)
+        self._size += len(data)
+        if self._size >= _FLUSH:
+            self.flush()
+
+    def _has_no_body(self, response: http.Response) -> bool:
+        return self._incoming.method == b"HEAD" or response.data.status_code in _BODILESS
+
+    def _head(self, response: http.Response, framing: list[bytes], *, ends: bool = False) -> bytes:
+        incoming = self._incoming
+        self.keeps = (
+            incoming.keep_alive
+            and incoming.complete
+            and not ends
+            and not self._client.is_last
+            and not wants_close(response)
+        )
+        if not self.keeps:
+            framing.append(b"Connection: close")
+        elif incoming.version == b"HTTP/1.0":
+            framing.append(b"Connection: keep-alive")
+        return response_head(response, framing)

@@ -1,0 +1,107 @@
+"""New connections to upstreams: announced to the addons, made to the address that they leave, verified."""
+
+import asyncio
+import ssl
+import time
+from ipaddress import ip_address
+from pathlib import Path
+
+import certifi
+from mitmproxy import connection
+from mitmproxy.proxy.server_hooks import ServerConnectionHookData
+
+from mitm_engine.dispatch import Dispatch
+from mitm_engine.faults import Failed, Fault, failed, fault
+from mitm_engine.outbound import Key, Outbound
+from mitm_engine.pool import Pool
+
+
+class Connector:
+    """Makes connections for `pool`. Certificates are verified, always; the only knob is who is trusted."""
+
+    def __init__(self, dispatch: Dispatch, pool: Pool) -> None:
+        self._dispatch = dispatch
+        self._pool = pool
+        self._contexts: dict[Path | None, ssl.SSLContext] = {}
+
+    async def __call__(self, key: Key, client: connection.Client, seconds: float) -> Outbound:
+        """A connection for `key`. Raises `Failed` when an addon refuses it, or it cannot be made in time."""
+        server = connection.Server(address=(key.host, key.port), tls=key.scheme == "https")
+        server.sni = key.host if server.tls else None
+        made = Outbound(self._pool, key, server, client)
+        data = ServerConnectionHookData(server, client)
+        self._pool.reserve(made)
+        try:
+            async with asyncio.timeout(seconds):
+                await self._dispatch.call(self._dispatch.server_connect, data)
+                await self._open(made)
+            await self._dispatch.call(self._dispatch.server_connected, data)
+        except BaseException as error:
+            made.close()
+            self._pool.free(made)
+            why = _fault_of(error)
+            if why is None:
+                raise
+            server.error = server.error or why.detail
+            await self._dispatch.call_all(self._dispatch.server_connect_error, data)
+            raise Failed(why) from None
+        return made
+
+    async def _open(self, made: Outbound) -> None:
+        server, key = made.server, made.key
+        if server.error is not None or server.address is None:
+            raise failed("upstream_unreachable", detail=server.error or "An addon took the address away.")
+        host, port = server.address[:2]
+        context = self._context(key.trust) if server.tls else None
+        server.timestamp_start = _time_of_day()
+        loop = asyncio.get_running_loop()
+        await loop.create_connection(
+            lambda: made, host, port, ssl=context, server_hostname=key.host if context else None
+        )
+        server.peername = made.transport.get_extra_info("peername")
+        server.sockname = made.transport.get_extra_info("sockname")
+        server.state = connection.ConnectionState.OPEN
+        server.timestamp_tcp_setup = _time_of_day()
+        if context:
+            server.timestamp_tls_setup = server.timestamp_tcp_setup
+            server.alpn = b"http/1.1"
+        made.born = loop.time()
+        if not _is_expected(host, server.peername):
+            raise failed("upstream_unreachable", detail="The connection leads to another address.")
+
+    def _context(self, trust: Path | None) -> ssl.SSLContext:
+        if trust not in self._contexts:
+            context = ssl.create_default_context(cafile=trust or certifi.where())
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            context.hostname_checks_common_name = False
+            # Python 3.13 began to demand extensions that many private authorities lack.
+            context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+            context.set_alpn_protocols(["http/1.1"])
+            self._contexts[trust] = context
+        return self._contexts[trust]
+
+
+def _time_of_day() -> float:
+    return time.time()  # noqa: TID251 -- mitmproxy's own time stamps
+
+
+def _is_expected(address: str, peername: tuple[str, int] | None) -> bool:
+    """Whether the connection leads to `address`; a name says nothing about that."""
+    try:
+        wanted = ip_address(address)
+    except ValueError:
+        return True
+    return peername is not None and ip_address(peername[0].partition("%")[0]) == wanted
+
+
+def _fault_of(error: BaseException) -> Fault | None:
+    """What the client is told; None for what is no fault of the connection (the client went away)."""
+    if isinstance(error, Failed):
+        return error.fault
+    if isinstance(error, TimeoutError):
+        return fault("upstream_timeout")
+    if isinstance(error, ssl.SSLError | ssl.CertificateError):
+        return fault("upstream_tls", detail=f"TLS: {error}")
+    if isinstance(error, OSError):
+        return fault("upstream_unreachable", detail=f"upstream_unreachable: {error}")
+    return None

@@ -1,0 +1,88 @@
+"""Calls the addons of a hook, from a table that is built once.
+
+Cheaper than mitmproxy's `trigger_event` (0.4 µs for three addons, against 20 to 37 measured), and it fails
+closed: what an addon raises is a fault of the exchange, never a line in a log and a forwarded request.
+"""
+
+import contextlib
+import inspect
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from mitmproxy import http
+from mitmproxy.addonmanager import AddonManager, traverse
+from mitmproxy.exceptions import AddonHalt
+from mitmproxy.flow import Error
+
+from mitm_engine.faults import Failed, failed
+
+logger = logging.getLogger(__name__)
+
+Method = tuple[Callable[..., Any], bool]
+Methods = tuple[Method, ...]
+
+
+class Killed(Exception):
+    """An addon killed the flow: the connection ends without an answer."""
+
+
+class Dispatch:
+    """Hook by hook the methods of all addons, in their order, each with whether it is a coroutine."""
+
+    client_connected: Methods
+    client_disconnected: Methods
+    requestheaders: Methods
+    request: Methods
+    server_connect: Methods
+    server_connected: Methods
+    server_connect_error: Methods
+    server_disconnected: Methods
+    responseheaders: Methods
+    response: Methods
+    error: Methods
+    post_response: Methods
+    update: Methods
+
+    def __init__(self, addons: AddonManager) -> None:
+        for hook in Dispatch.__annotations__:
+            setattr(self, hook, tuple(_methods(addons, hook)))
+
+    async def flow(self, methods: Methods, flow: http.HTTPFlow) -> None:
+        """Call a hook of a flow, and wait while an addon holds it.
+
+        Raises `Failed` when an addon raises, and `Killed` when one killed the flow.
+        """
+        await self.call(methods, flow)
+        if self.update:
+            await self.call(self.update, [flow])
+        if flow.intercepted:
+            await flow.wait_for_resume()
+        if flow.error is not None and flow.error.msg == Error.KILLED_MESSAGE:
+            raise Killed
+
+    async def call(self, methods: Methods, subject: object) -> None:
+        """Call the addons one after the other, up to the first fault. Raises `Failed`."""
+        for method, is_async in methods:
+            try:
+                result = method(subject)
+                if is_async or (result is not None and inspect.isawaitable(result)):
+                    await result
+            except AddonHalt:
+                return
+            except Exception as error:
+                logger.exception("An addon failed; the exchange is not let through.")
+                raise failed("plugin_failure", detail="An addon failed.") from error
+
+    async def call_all(self, methods: Methods, subject: object) -> None:
+        """The same at an end: every addon has something to give back, so a fault stops none of the others."""
+        for method in methods:
+            with contextlib.suppress(Failed):  # it is logged
+                await self.call((method,), subject)
+
+
+def _methods(addons: AddonManager, hook: str) -> Iterator[Method]:
+    for addon in traverse(addons.chain):
+        method = getattr(addon, hook, None)
+        if callable(method):
+            yield method, inspect.iscoroutinefunction(method)

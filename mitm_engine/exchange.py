@@ -1,0 +1,296 @@
+"""One request and its answer, from the first hook to the last byte.
+
+requestheaders -> body -> request -> upstream -> responseheaders -> body -> response -> post_response.
+All errors of an exchange are decided in `Exchange.run`, which fails closed.
+"""
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from mitmproxy import http
+from mitmproxy.flow import Error
+
+from mitm_engine.answer_writer import AnswerWriter
+from mitm_engine.dispatch import Killed, Methods
+from mitm_engine.faults import Failed, Fault, failed, fault
+from mitm_engine.flows import make_flow, make_response
+from mitm_engine.options import Terms
+from mitm_engine.outbound import Key, Outbound
+from mitm_engine.request_reader import Incoming
+from mitm_engine.wire import CONTINUE, request_head
+
+if TYPE_CHECKING:
+    from mitm_engine.hub import Hub
+    from mitm_engine.inbound import Inbound
+
+logger = logging.getLogger(__name__)
+
+_IDEMPOTENT = (b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE")  # RFC 9110, 9.2.2
+_WITH_BODY = (b"POST", b"PUT", b"PATCH")
+_OVERLOADED = fault("overloaded", headers={"Retry-After": "1"})
+_LATE_UPSTREAM = fault("upstream_timeout")
+_LATE_ADDONS = fault("plugin_failure", detail="The addons took too long.")
+_LATE_CLIENT = fault("request_timeout")
+_UNFORESEEN = fault("plugin_failure", detail="The exchange failed.")
+
+
+class Exchange:
+    """Runs once. `run` answers whether the client's connection can serve another request."""
+
+    __slots__ = (
+        "_client",
+        "_end",
+        "_flow",
+        "_hooks",
+        "_hub",
+        "_incoming",
+        "_terms",
+        "_upstream",
+        "_writer",
+    )
+
+    def __init__(self, hub: "Hub", client: "Inbound", incoming: Incoming) -> None:
+        self._hub = hub
+        self._hooks = hub.dispatch
+        self._client = client
+        self._incoming = incoming
+        self._terms = hub.first_terms
+        self._end = math.inf
+        self._upstream: Outbound | None = None
+        self._flow = make_flow(client.client, hub.nobody, incoming, hub.options.nowhere)
+        self._writer = AnswerWriter(client, incoming)
+
+    async def run(self) -> bool:
+        """Serve the request, whatever happens. Raises nothing but a cancellation from outside."""
+        metrics, writer = self._hub.metrics, self._writer
+        if metrics.in_flight >= self._hub.options.in_flight:
+            metrics.refused += 1
+            writer.whole(self._hub.answer(_OVERLOADED, None))
+            return writer.keeps
+        metrics.requests += 1
+        metrics.in_flight += 1
+        try:
+            await self._steps()
+        except Failed as error:
+            await self._fail(error.fault)
+        except Killed:
+            await self._fail(None)
+        except asyncio.CancelledError:
+            why = self._client.take_cancellation()
+            if why is None:
+                raise
+            await self._fail(why)
+        except Exception:  # nothing passes by an error that nobody thought of
+            logger.exception("An exchange failed.")
+            await self._fail(_UNFORESEEN)
+        finally:
+            metrics.in_flight -= 1
+            self._drop_upstream()
+            self._flow.live = False
+            self._hub.run_aside(self._hooks.call_all(self._hooks.post_response, self._flow))
+        return writer.keeps
+
+    async def _steps(self) -> None:
+        hooks, flow = self._hooks, self._flow
+        await self._hook(hooks.requestheaders)
+        self._set_terms(self._hub.policy.terms(flow))
+        if flow.response is None or self._incoming.complete:
+            await self._read_body()
+            await self._hook(hooks.request)
+        if flow.response is None:
+            await self._forward()
+        else:
+            # An addon's own answer goes out at once; what is left of the body is not read.
+            await self._hook(hooks.responseheaders)
+            await self._send_whole()
+
+    def _set_terms(self, terms: Terms) -> None:
+        self._terms = terms
+        if terms.timeouts.total is not None:
+            self._end = asyncio.get_running_loop().time() + terms.timeouts.total
+
+    async def _hook(self, methods: Methods) -> None:
+        self._arm(self._terms.timeouts.hook, self._late_hook)
+        await self._hooks.flow(methods, self._flow)
+
+    async def _read_body(self) -> None:
+        incoming, client, limit = self._incoming, self._client, self._terms.request_body
+        client.want(incoming, limit)
+        if not incoming.complete:
+            if not incoming.size and self._expects_continue():
+                client.write(CONTINUE)
+            self._arm(self._terms.timeouts.grace, self._slow_body())
+        while not incoming.complete and incoming.fault is None and incoming.size <= limit:
+            incoming.waiter = asyncio.get_running_loop().create_future()
+            await incoming.waiter
+        if incoming.fault is not None:
+            raise Failed(incoming.fault)
+        if incoming.size > limit:
+            raise failed("body_too_large", f"The body is longer than {limit} bytes.")
+        data = self._flow.request.data
+        data.content = b"".join(incoming.pieces)
+        data.timestamp_end = data.timestamp_start
+        incoming.pieces.clear()
+
+    def _expects_continue(self) -> bool:
+        expects = any(name.lower() == b"expect" for name, _ in self._incoming.fields)
+        return expects and self._incoming.version == b"HTTP/1.1"
+
+    # To the upstream and back.
+
+    async def _forward(self) -> None:
+        flow = self._flow
+        upstream = await self._ask()
+        reader = upstream.reader
+        response = make_response(reader.version, reader.status, reader.reason, reader.fields)
+        flow.response = response
+        await self._hook(self._hooks.responseheaders)
+        if flow.response is not response:
+            # An addon answers in the upstream's place, so nobody waits for the rest of that.
+            self._drop_upstream()
+            await self._send_whole()
+        elif response.stream:
+            await self._stream(upstream, response)
+        else:
+            response.data.content = await self._collect(upstream)
+            response.data.timestamp_end = response.data.timestamp_start
+            await self._send_whole()
+
+    async def _ask(self) -> Outbound:
+        """Send the request, and wait for the head of the answer."""
+        data = self._flow.request.data
+        key = Key(data.scheme.decode("ascii"), data.host, data.port, self._terms.trust)
+        body = data.content or b""
+        head = request_head(self._flow.request, len(body) if body or data.method in _WITH_BODY else None)
+        reused = self._hub.pool.take(key)
+        upstream = reused or await self._connect(key)
+        try:
+            await self._send_request(upstream, head, body)
+        except Failed:
+            # A server may close what it has kept open at any time; only then, and only what may be
+            # done twice, is asked again.
+            if reused is None or upstream.answered or data.method not in _IDEMPOTENT:
+                raise
+            self._drop_upstream()
+            upstream = await self._connect(key)
+            await self._send_request(upstream, head, body)
+        return upstream
+
+    async def _connect(self, key: Key) -> Outbound:
+        seconds = self._terms.timeouts.connect
+        self._arm(seconds + 1, self._late_upstream)
+        return await self._hub.connect(key, self._client.client, seconds)
+
+    async def _send_request(self, upstream: Outbound, head: bytes, body: bytes) -> None:
+        self._upstream = upstream
+        self._flow.server_conn = upstream.server
+        self._arm(self._terms.timeouts.first_byte, self._late_upstream)
+        upstream.send(head, body, is_head_request=self._flow.request.data.method == b"HEAD")
+        await upstream.written()
+        await upstream.head()
+
+    async def _collect(self, upstream: Outbound) -> bytes:
+        """The whole body of the answer."""
+        pieces, size = [], 0
+        while True:
+            self._arm(self._terms.timeouts.idle, self._late_upstream)
+            piece = await upstream.piece()
+            if piece is None:
+                break
+            size += len(piece)
+            if size > self._terms.response_body:
+                raise failed("upstream_protocol_error", detail="Response body exceeds the limit.")
+            pieces.append(piece)
+        self._give_back()
+        return b"".join(pieces)
+
+    async def _stream(self, upstream: Outbound, response: http.Response) -> None:
+        """Pass the body on as it comes; the `response` hook fires before its last byte goes out."""
+        writer = self._writer
+        writer.begin(response)
+        while True:
+            if not upstream.has_piece():
+                writer.flush()
+                self._arm(self._terms.timeouts.idle, self._late_upstream)
+            piece = await upstream.piece()
+            await writer.piece(b"" if piece is None else piece)
+            if piece is None:
+                break
+            if not self._client.can_write:
+                await self._client.drained()
+        self._give_back()
+        await self._hook(self._hooks.response)
+        writer.end()
+        await self._client.drained()
+
+    async def _send_whole(self) -> None:
+        await self._hook(self._hooks.response)
+        if self._flow.response is None:
+            raise failed("plugin_failure", detail="An addon took the answer away.")
+        self._writer.whole(self._flow.response)
+        await self._client.drained()
+
+    # Ends.
+
+    async def _fail(self, why: Fault | None) -> None:
+        """Answer `why`, or break off what has begun; None when an addon killed the flow."""
+        flow, writer = self._flow, self._writer
+        self._drop_upstream()
+        if why is not None:
+            self._hub.metrics.faults[why.code] += 1
+            flow.error = Error(why.detail)
+        if writer.has_begun:
+            # What an addon adds at the end comes after what was taken.
+            writer.flush()
+        self._client.arm(self._terms.timeouts.hook, self._client.cut)
+        await self._hooks.call_all(self._hooks.error, flow)
+        if why is None or writer.has_begun:
+            writer.break_off()
+        elif not self._client.gone:
+            flow.response = self._hub.answer(why, flow)
+            try:
+                writer.whole(flow.response)
+            except Failed:
+                self._client.abort()
+
+    def _give_back(self) -> None:
+        """The answer is whole: the upstream's connection can serve somebody else."""
+        upstream, self._upstream = self._upstream, None
+        if upstream is not None:
+            self._hub.pool.give_back(upstream)
+
+    def _drop_upstream(self) -> None:
+        upstream, self._upstream = self._upstream, None
+        if upstream is not None:
+            upstream.close()
+
+    # Deadlines.
+
+    def _arm(self, seconds: float, late: Callable[[float], None]) -> None:
+        """Wait for at most `seconds`, and not beyond the end of the exchange."""
+        if self._end != math.inf:
+            left = self._end - asyncio.get_running_loop().time()
+            if left < seconds:
+                seconds, late = max(left, 0), self._late_upstream
+        self._client.arm(seconds, late)
+
+    def _late_hook(self, now: float) -> None:
+        self._client.cancel(_LATE_ADDONS)
+
+    def _late_upstream(self, now: float) -> None:
+        self._client.cancel(_LATE_UPSTREAM)
+
+    def _slow_body(self) -> Callable[[float], None]:
+        """Ends a body that comes too slowly; one that comes steadily may take its time."""
+        begun, slowest = asyncio.get_running_loop().time(), self._hub.options.slowest
+
+        def late(now: float) -> None:
+            if self._incoming.size < slowest * (now - begun):
+                self._client.cancel(_LATE_CLIENT)
+            else:
+                self._arm(1.0, late)
+
+        return late

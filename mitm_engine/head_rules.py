@@ -1,0 +1,117 @@
+"""The strict check of a request's head, before any hook sees it.
+
+What a parser or an upstream could read in two ways is refused (RFC 9112, sections 2 to 7; RFC 9110,
+section 5). llhttp checks codings and lengths only after the head, so all of this is ours.
+"""
+
+import re
+from collections.abc import Sequence
+
+from mitm_engine.faults import Fault, fault
+from mitm_engine.options import Options
+
+Fields = Sequence[tuple[bytes, bytes]]
+
+_TOKENS = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:\n[!#$%&'*+.^_`|~0-9A-Za-z-]+)*")
+_VALUES = re.compile(rb"[\t\n\x20-\x7e\x80-\xff]*")
+_TARGET = re.compile(rb"/[\x21-\x7e]*")
+_ABSOLUTE = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
+_LENGTH = re.compile(rb"[0-9]{1,18}")
+_METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"))
+_ALLOW = {"Allow": ", ".join(sorted(method.decode() for method in _METHODS))}
+_VERSIONS = (b"HTTP/1.1", b"HTTP/1.0")
+
+
+def check_head(
+    method: bytes, target: bytes, version: bytes, fields: Fields, options: Options
+) -> Fault | None:
+    """Why this head is refused; None when it is sound. `target` is in origin form."""
+    return (
+        _check_line(method, target, version, options)
+        or _check_size(fields, options)
+        or _check_fields(fields)
+        or _check_framing(version, fields)
+    )
+
+
+def origin_form(target: bytes, fields: Fields) -> bytes | None:
+    """The target without the authority of its absolute form (RFC 9112, 3.2.2).
+
+    None when that authority is not what Host says.
+    """
+    absolute = _ABSOLUTE.fullmatch(target)
+    if absolute is None:
+        return target
+    authority, rest = absolute.groups()
+    if [authority.lower()] != [value.lower() for value in values_of(fields, b"host")]:
+        return None
+    return rest if rest.startswith(b"/") else b"/" + rest
+
+
+def values_of(fields: Fields, wanted: bytes) -> list[bytes]:
+    """Every value of the header `wanted`, which is in lower case."""
+    return [value for name, value in fields if name.lower() == wanted]
+
+
+def _bad(message: str) -> Fault:
+    return fault("bad_request", message)
+
+
+def _check_line(method: bytes, target: bytes, version: bytes, options: Options) -> Fault | None:
+    if version not in _VERSIONS:
+        return _bad("Only HTTP/1.0 and HTTP/1.1 are spoken here.")
+    if method not in _METHODS:
+        return _check_method(method)
+    if len(target) > options.line_limit:
+        return fault("uri_too_long", f"The request target is longer than {options.line_limit} bytes.")
+    if not _TARGET.fullmatch(target):
+        return _bad("The request target must be a path of visible ASCII characters.")
+    return None
+
+
+def _check_method(method: bytes) -> Fault:
+    if method == b"CONNECT":
+        return _bad("CONNECT is not possible here.")
+    if method == b"TRACE":
+        return fault("method_not_allowed", "TRACE is not possible here.", headers=_ALLOW)
+    return fault("not_implemented")
+
+
+def _check_size(fields: Fields, options: Options) -> Fault | None:
+    if len(fields) > options.field_limit:
+        return fault("headers_too_large", f"The request has more than {options.field_limit} header fields.")
+    size = 4 * len(fields)
+    for name, value in fields:
+        size += len(name) + len(value)
+    if size > options.head_limit:
+        return fault("headers_too_large", f"The header fields are longer than {options.head_limit} bytes.")
+    return None
+
+
+def _check_fields(fields: Fields) -> Fault | None:
+    """All names in one match and all values in another: a match a field costs more than the rest."""
+    if fields and not _TOKENS.fullmatch(b"\n".join([name for name, _ in fields])):
+        return _bad("A header name holds a character that is not allowed.")
+    values = b"\n".join([value for _, value in fields])
+    if not _VALUES.fullmatch(values) or values.count(b"\n") != max(len(fields) - 1, 0):
+        return _bad("A header value holds a control character or is folded over lines.")
+    return None
+
+
+def _check_framing(version: bytes, fields: Fields) -> Fault | None:
+    hosts, lengths, codings = 0, [], []
+    for name, value in fields:
+        lower = name.lower()
+        if lower == b"host":
+            hosts += 1
+        elif lower == b"content-length":
+            lengths.append(value)
+        elif lower == b"transfer-encoding":
+            codings.append(value)
+    if hosts != 1:
+        return fault("invalid_host", "The request must have exactly one Host header.")
+    if lengths and (len(lengths) > 1 or not _LENGTH.fullmatch(lengths[0])):
+        return _bad("Content-Length must stand once and be a plain number.")
+    if codings and (lengths or version == b"HTTP/1.0" or [c.lower() for c in codings] != [b"chunked"]):
+        return _bad("Transfer-Encoding must be 'chunked' alone, without Content-Length, in HTTP/1.1.")
+    return None

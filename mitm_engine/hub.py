@@ -1,0 +1,84 @@
+"""What all connections of a worker share: the hub of its process."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+from mitmproxy import connection, http
+from mitmproxy.master import Master
+from mitmproxy.proxy.server_hooks import ServerConnectionHookData
+
+from mitm_engine.connect import Connector
+from mitm_engine.deadlines import Waiting
+from mitm_engine.dispatch import Dispatch
+from mitm_engine.faults import Fault, plain_answer
+from mitm_engine.metrics import Metrics
+from mitm_engine.options import Options, Policy, Terms
+from mitm_engine.outbound import Outbound
+from mitm_engine.pool import Pool
+
+logger = logging.getLogger(__name__)
+
+
+class Hub:
+    """Options, addons, the pool and the counters of one process; and who is connected.
+
+    The addons are those of `master` at this moment: the table of hooks is built once.
+    """
+
+    def __init__(self, master: Master, options: Options, policy: Policy) -> None:
+        self.options = options
+        self.policy = policy
+        self.metrics = Metrics()
+        self.dispatch = Dispatch(master.addons)
+        self.pool = Pool(self.metrics, self._server_ended, options.answer_head_limit, options.ahead)
+        self.connect = Connector(self.dispatch, self.pool)
+        # What holds until an addon has looked at the request.
+        self.first_terms = Terms(options.timeouts, request_body=options.ahead)
+        # Stands for the upstream of a flow that has none.
+        self.nobody = connection.Server(address=options.nowhere)
+        self.connections: set[Waiting] = set()
+        self.is_draining = False
+        self._aside: set[asyncio.Task[Any]] = set()
+
+    def joined(self, one: Waiting) -> None:
+        self.connections.add(one)
+        self.metrics.accepted += 1
+        self.metrics.connections = len(self.connections)
+
+    def left(self, one: Waiting) -> None:
+        self.connections.discard(one)
+        self.metrics.connections = len(self.connections)
+
+    def is_full(self) -> bool:
+        """Whether this connection is one too many."""
+        return len(self.connections) > self.options.connections
+
+    def answer(self, why: Fault, flow: http.HTTPFlow | None) -> http.Response:
+        """The answer for a fault, by whoever embeds us; a plain one when that fails."""
+        try:
+            return self.policy.answer(why, flow)
+        except Exception:  # there must be an answer
+            logger.exception("The answer for %s could not be made.", why.code)
+            return plain_answer(why, flow)
+
+    def run_aside(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run `work` without waiting for it; what needs no waiting is done when this returns."""
+        task = asyncio.Task(work, loop=asyncio.get_running_loop(), eager_start=True)
+        if not task.done():
+            self._aside.add(task)
+            task.add_done_callback(self._aside.discard)
+
+    async def settled(self) -> None:
+        """Wait for all that runs aside."""
+        while self._aside:
+            await asyncio.wait(self._aside)
+
+    def _server_ended(self, one: Outbound) -> None:
+        if one.server.state is not connection.ConnectionState.OPEN:
+            return
+        one.server.state = connection.ConnectionState.CLOSED
+        if self.dispatch.server_disconnected:
+            data = ServerConnectionHookData(one.server, one.client)
+            self.run_aside(self.dispatch.call_all(self.dispatch.server_disconnected, data))

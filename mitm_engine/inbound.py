@@ -1,0 +1,271 @@
+"""One connection of a client: requests are read ahead, and answered one after the other."""
+
+import asyncio
+from collections.abc import Callable
+
+from mitmproxy import connection
+
+from mitm_engine.deadlines import NEVER
+from mitm_engine.exchange import Exchange
+from mitm_engine.faults import Fault, fault
+from mitm_engine.flows import make_client
+from mitm_engine.hub import Hub
+from mitm_engine.request_reader import Incoming, RequestReader
+from mitm_engine.wire import closing_answer
+
+#: What an answered client may still send of a body that nobody reads: seconds, and bytes. Closed at once,
+#: the kernel would throw away the answer with what is unread (RFC 9112, 9.6).
+LINGER, LINGER_BYTES = 2.0, 1024 * 1024
+
+_GONE = fault("client_closed")
+
+
+class Inbound(asyncio.Protocol):
+    """The protocol of a connection. `gone` says that nobody is there to read an answer."""
+
+    __slots__ = (
+        "_cancelled",
+        "_greeted",
+        "_hub",
+        "_is_held",
+        "_late",
+        "_linger_left",
+        "_loop",
+        "_reader",
+        "_task",
+        "_waiter",
+        "can_write",
+        "client",
+        "deadline",
+        "gone",
+        "transport",
+    )
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._loop = asyncio.get_running_loop()
+        self._reader = RequestReader(hub.options)
+        self._task: asyncio.Task[None] | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._cancelled: Fault | None = None
+        self.can_write = True
+        self._is_held = self._greeted = False
+        self._linger_left: int | None = None
+        self._late: Callable[[float], None] = self.cut
+        self.client: connection.Client = None  # type: ignore[assignment]  # until connection_made
+        self.transport: asyncio.Transport = None  # type: ignore[assignment]  # likewise
+        self.deadline = NEVER
+        self.gone = False
+
+    # Deadlines: one at a time, and what happens when it passes.
+
+    def arm(self, seconds: float, late: Callable[[float], None]) -> None:
+        """Call `late` with the time when nothing else was armed for `seconds`."""
+        self.deadline = self._loop.time() + seconds
+        self._late = late
+
+    def expire(self, now: float) -> None:
+        self.deadline = NEVER
+        self._late(now)
+
+    def cut(self, now: float) -> None:
+        self._hub.metrics.closed["late"] += 1
+        self.transport.abort()
+
+    @property
+    def is_last(self) -> bool:
+        """Whether no request is served after the one under way."""
+        return (self._reader.stopped and not self._reader.queue) or self._hub.is_draining
+
+    def cancel(self, why: Fault) -> None:
+        """End the exchange under way with `why`."""
+        if self._task is not None and not self._task.done() and self._cancelled is None:
+            self._cancelled = why
+            self._task.cancel()
+
+    def take_cancellation(self) -> Fault | None:
+        """Why the running task was cancelled; None when it was not by us."""
+        why, task = self._cancelled, asyncio.current_task()
+        if why is not None and task is not None:
+            task.uncancel()
+        return why
+
+    # Reading.
+
+    def want(self, incoming: Incoming, limit: int) -> None:
+        """Collect the body of `incoming`, up to `limit` bytes."""
+        self._reader.want(incoming, limit)
+        if self._is_held and self._reader.unwanted <= self._hub.options.ahead:
+            self._is_held = False
+            self.transport.resume_reading()
+
+    def data_received(self, data: bytes) -> None:
+        reader = self._reader
+        if self._linger_left is not None:
+            self._linger(len(data))
+            return
+        if reader.stopped:
+            return
+        reader.feed(data)
+        if reader.unwanted > self._hub.options.ahead and not self._is_held:
+            self._is_held = True
+            self.transport.pause_reading()
+        if self._task is None:
+            if reader.queue:
+                self._start()
+            elif not reader.idle and self._late == self._close_idle:
+                self.arm(self._hub.options.timeouts.head, self.cut)
+
+    def _start(self) -> None:
+        """Serve what is in the queue, beginning now: what needs no waiting is done when this returns."""
+        self.deadline = NEVER
+        task = asyncio.Task(self._serve(), loop=self._loop, eager_start=True)
+        self._task = None if task.done() else task
+
+    async def _serve(self) -> None:
+        reader, hub = self._reader, self._hub
+        if not self._greeted:
+            self._greeted = True
+            await hub.dispatch.call_all(hub.dispatch.client_connected, self.client)
+        while reader.queue:
+            incoming = reader.queue.popleft()
+            if incoming.fault is not None and not incoming.method:
+                self.refuse(incoming.fault)
+                break
+            keeps = await Exchange(hub, self, incoming).run()
+            self._cancelled = None
+            reader.unanswered -= 1
+            if not keeps or self.gone:
+                self.finish(whole=incoming.complete)
+                break
+        else:
+            self._rest()
+        self._task = None
+        if self.gone:
+            self._goodbye()
+
+    def _rest(self) -> None:
+        """Nothing to answer: wait for the next request, or end."""
+        if self._reader.stopped or self._hub.is_draining:
+            self.finish(whole=True)
+        elif self._reader.idle:
+            self.arm(self._hub.options.timeouts.keep_alive, self._close_idle)
+        else:
+            self.arm(self._hub.options.timeouts.head, self.cut)
+
+    def _close_idle(self, now: float) -> None:
+        self.transport.close()
+
+    # Writing.
+
+    def write(self, data: bytes) -> None:
+        if not self.gone:
+            self.transport.write(data)
+
+    async def drained(self) -> None:
+        """Wait until the client has read enough. One that reads too slowly is cut off."""
+        if self.can_write or self.gone:
+            return
+        timeouts, slowest = self._hub.options.timeouts, self._hub.options.slowest
+        left = self.transport.get_write_buffer_size()
+
+        def late(now: float) -> None:
+            nonlocal left
+            still = self.transport.get_write_buffer_size()
+            if left - still < slowest * timeouts.grace:
+                self._hub.metrics.closed["slow_reader"] += 1
+                self.transport.abort()
+                return
+            left = still
+            self.arm(timeouts.grace, late)
+
+        self.arm(timeouts.grace, late)
+        while not self.can_write and not self.gone:
+            self._waiter = self._loop.create_future()
+            await self._waiter
+
+    def refuse(self, why: Fault) -> None:
+        """Answer what could not be read as a request, and close: what follows cannot be trusted."""
+        self._hub.metrics.faults[why.code] += 1
+        self.write(closing_answer(self._hub.answer(why, None)))
+        self.finish(whole=False)
+
+    def finish(self, *, whole: bool) -> None:
+        """The last answer is written: close; when the request was not `whole`, after it was read away."""
+        if self.gone:
+            return
+        if whole:
+            self.transport.close()
+            return
+        self._linger_left = LINGER_BYTES
+        self.arm(LINGER, self._close_idle)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        if self._is_held:
+            self._is_held = False
+            self.transport.resume_reading()
+
+    def close_if_idle(self) -> None:
+        """Close when no request is under way or has begun."""
+        if self._task is None and self._reader.idle and self._linger_left is None:
+            self.transport.close()
+
+    def abort(self) -> None:
+        """End the connection so that what was sent cannot look complete."""
+        self.transport.abort()
+
+    def _linger(self, count: int) -> None:
+        self._linger_left = (self._linger_left or 0) - count
+        if self._linger_left <= 0:
+            self.transport.close()
+
+    # What else the loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]
+        peer, own = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        self.client = make_client(peer, own, self._hub.options.nowhere)
+        if tls := transport.get_extra_info("ssl_object"):
+            self.client.tls = True
+            self.client.timestamp_tls_setup = self.client.timestamp_start
+            self.client.tls_version, self.client.cipher = tls.version(), tls.cipher()[0]
+        self._hub.joined(self)
+        if self._hub.is_full():
+            self.refuse(fault("overloaded", headers={"Retry-After": "1"}))
+            return
+        self.arm(self._hub.options.timeouts.head, self.cut)
+
+    def eof_received(self) -> bool:
+        # Whoever ends its side while it waits has given up, as nginx takes it; the transport closes.
+        self._leave()
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._leave()
+        self.deadline = NEVER
+        self._hub.left(self)
+        if self._task is None:
+            self._goodbye()
+
+    def _leave(self) -> None:
+        self.gone = True
+        self.cancel(_GONE)
+        self._wake()
+
+    def _goodbye(self) -> None:
+        dispatch = self._hub.dispatch
+        if self._greeted and dispatch.client_disconnected:
+            self._greeted = False
+            self.client.state = connection.ConnectionState.CLOSED
+            self._hub.run_aside(dispatch.call_all(dispatch.client_disconnected, self.client))
+
+    def pause_writing(self) -> None:
+        self.can_write = False
+
+    def resume_writing(self) -> None:
+        self.can_write = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)

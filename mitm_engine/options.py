@@ -1,0 +1,92 @@
+"""What an engine is told at its start, and what it is told for each flow."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mitmproxy import http
+
+from mitm_engine.faults import Fault, plain_answer
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Longest waits, in seconds.
+
+    `head`: until a request's head is whole, counted from the connection's start or the head's first byte.
+    `grace`: a body, or a reader, slower than `Options.slowest` bytes a second is cut after this time.
+    `keep_alive`: between two requests of a connection. `connect`: TCP and TLS to the upstream.
+    `first_byte`: from the last byte of the request to the head of the answer. `idle`: between two pieces
+    of an answer. `total`: a whole exchange, None for no bound. `hook`: all addons at one hook.
+    """
+
+    head: float = 10.0
+    grace: float = 10.0
+    keep_alive: float = 75.0
+    connect: float = 5.0
+    first_byte: float = 300.0
+    idle: float = 300.0
+    total: float | None = None
+    hook: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What holds for one flow. Asked once, after `requestheaders`.
+
+    `request_body` and `response_body` are the largest bodies that are buffered, in bytes. `trust` is a PEM
+    file with the certificate authorities that the upstream is verified with, None for the public ones.
+    """
+
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    request_body: int = 20 * MIB
+    response_body: int = 20 * MIB
+    trust: Path | None = None
+
+
+_DEFAULT_TERMS = Terms()
+
+
+def _same_terms(flow: http.HTTPFlow) -> Terms:
+    return _DEFAULT_TERMS
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What whoever embeds the engine decides for a flow.
+
+    `answer` puts a fault into an answer (None: there is no flow, since the head could not be read).
+    `terms` gives what holds for a flow.
+    """
+
+    answer: Callable[[Fault, http.HTTPFlow | None], http.Response] = plain_answer
+    terms: Callable[[http.HTTPFlow], Terms] = _same_terms
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Limits of one worker. Sizes are in bytes.
+
+    `line_limit`, `head_limit` and `field_limit` bound a request's line, its head and the number of header
+    fields; `answer_head_limit` an upstream's head. `ahead` is what is read before somebody wants it;
+    `pipelined` the most requests that wait on a connection. `slowest` is the least rate of a body and of a
+    reader, in bytes a second. `connections` and `in_flight` cap the worker. `nowhere` is where a flow leads
+    that no addon routed. `tls` are the files of certificate and key that clients are served with.
+    """
+
+    line_limit: int = 8 * KIB
+    head_limit: int = 32 * KIB
+    field_limit: int = 100
+    answer_head_limit: int = 64 * KIB
+    ahead: int = 64 * KIB
+    pipelined: int = 32
+    slowest: int = 1 * KIB
+    connections: int = 10_000
+    in_flight: int = 5_000
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    drain_timeout: float = 30.0
+    nowhere: tuple[str, int] = ("gateway.invalid", 80)
+    tls: tuple[Path, Path] | None = None

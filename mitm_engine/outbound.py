@@ -1,0 +1,195 @@
+"""One connection to an upstream: it carries one exchange at a time."""
+
+import asyncio
+import select
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from mitmproxy import connection
+
+from mitm_engine.answer_reader import AnswerReader
+from mitm_engine.faults import Failed, Fault, fault
+
+_CUT = fault("upstream_protocol_error", detail="The upstream closed before its answer was complete.")
+
+
+class Key(NamedTuple):
+    """Connections of one key are alike: same origin, same name in TLS, verified by the same authorities."""
+
+    scheme: str
+    host: str
+    port: int
+    trust: Path | None
+
+
+class Owner(Protocol):
+    """Who is told that a connection ended.
+
+    `head_limit` is the longest head of an answer, `ahead` how much of a body waits to be taken; in bytes.
+    """
+
+    head_limit: int
+    ahead: int
+
+    def ended(self, connection: "Outbound") -> None: ...
+
+
+class Outbound(asyncio.Protocol):
+    """Sends requests and hands out answers. `client` is who it was made for.
+
+    `idle_since` is the loop's time since when nobody uses it. `answered` says that a byte of the current
+    answer has come: from then on its request must not be sent again.
+    """
+
+    __slots__ = (
+        "_drained",
+        "_fault",
+        "_is_held",
+        "_is_paused",
+        "_owner",
+        "_poll",
+        "_waiter",
+        "answered",
+        "born",
+        "client",
+        "idle_since",
+        "is_closed",
+        "key",
+        "reader",
+        "server",
+        "transport",
+        "uses",
+    )
+
+    def __init__(self, owner: Owner, key: Key, server: connection.Server, client: connection.Client) -> None:
+        self._owner = owner
+        self._fault: Fault | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._drained: asyncio.Future[None] | None = None
+        self._is_paused = self._is_held = False
+        self._poll = select.poll()
+        self.key = key
+        self.transport: asyncio.Transport = None  # type: ignore[assignment]  # until connection_made
+        self.server = server
+        self.client = client
+        self.reader = AnswerReader(owner.head_limit)
+        self.is_closed = False
+        self.answered = False
+        self.born = self.idle_since = 0.0
+        self.uses = 0
+
+    # Used by an exchange.
+
+    def send(self, head: bytes, body: bytes, *, is_head_request: bool) -> None:
+        """Write a whole request. Its answer is awaited by `head` and `piece`."""
+        self.answered = False
+        self.uses += 1
+        self.reader.expect(is_head_request=is_head_request)
+        if len(body) > 65536:
+            self.transport.write(head)
+            self.transport.write(body)
+        else:
+            self.transport.write(head + body)
+
+    async def written(self) -> None:
+        """Wait until the transport took the whole request. Raises `Failed` when the connection ends."""
+        while self._is_paused and not self.answered:
+            self._raise_fault()
+            self._drained = asyncio.get_running_loop().create_future()
+            await self._drained
+
+    async def head(self) -> AnswerReader:
+        """Wait for the head of the answer. Raises `Failed`."""
+        while not self.reader.has_head:
+            self._raise_fault()
+            await self._wait()
+        return self.reader
+
+    async def piece(self) -> bytes | None:
+        """The next piece of the body as it came; None at its end. Raises `Failed` on a body that was cut."""
+        while True:
+            piece = self.reader.take()
+            if piece is not None:
+                if self._is_held and self.reader.held <= self._owner.ahead:
+                    self._is_held = False
+                    self.transport.resume_reading()
+                return piece
+            if self.reader.complete:
+                return None
+            self._raise_fault()
+            await self._wait()
+
+    def has_piece(self) -> bool:
+        """Whether `piece` will not wait."""
+        return bool(self.reader.pieces) or self.reader.complete
+
+    def is_usable(self) -> bool:
+        """Whether an idle connection can serve again: still open, and silent."""
+        if self.is_closed or self.transport.is_closing():
+            return False
+        # What the loop has not told us yet: a byte or an end that waits in the socket.
+        return not self._poll.poll(0)
+
+    def close(self) -> None:
+        self.is_closed = True
+        if self.transport is not None:  # else it was never made
+            self.transport.abort()
+
+    def _raise_fault(self) -> None:
+        if self._fault is not None:
+            raise Failed(self._fault)
+
+    async def _wait(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        for waiter in (self._waiter, self._drained):
+            if waiter is not None and not waiter.done():
+                waiter.set_result(None)
+
+    # What the loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]
+        self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN | select.POLLRDHUP)
+
+    def data_received(self, data: bytes) -> None:
+        if self.is_closed:
+            return
+        self.answered = True
+        try:
+            self.reader.feed(data)
+        except Failed as error:
+            self._break(error.fault)
+            return
+        if self.reader.held > self._owner.ahead and not self.reader.complete:
+            self._is_held = True
+            self.transport.pause_reading()
+        self._wake()
+
+    def eof_received(self) -> bool:
+        return False  # close
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self.reader.complete and (error is not None or not self.reader.end()):
+            self._fault = self._fault or _CUT
+        self.is_closed = True
+        self._wake()
+        self._owner.ended(self)
+
+    def pause_writing(self) -> None:
+        self._is_paused = True
+
+    def resume_writing(self) -> None:
+        self._is_paused = False
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+
+    def _break(self, why: Fault) -> None:
+        self._fault = why
+        self._wake()
+        self.close()

@@ -1,0 +1,111 @@
+"""Connections to upstreams that are kept for the next exchange.
+
+A poisoned pool is the worst fault there is: it gives one tenant another's answer. So a connection is only
+kept after an answer that was whole and said so, is looked at before it serves again, and ends when a byte
+comes that nobody asked for.
+"""
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator
+
+from mitm_engine.faults import failed
+from mitm_engine.metrics import Metrics
+from mitm_engine.outbound import Key, Outbound
+
+#: Seconds that an unused connection is kept, unless the upstream says less. Many servers close after 5.
+IDLE = 4.0
+#: Seconds that a connection serves, so that a change in DNS is followed.
+MAX_AGE = 300.0
+#: Unused connections that are kept for one origin, and connections that it may have in all.
+MAX_IDLE, MAX_TOTAL = 128, 8_192
+
+
+class Pool:
+    """Unused connections by key, the last used first (the others age and go)."""
+
+    def __init__(
+        self, metrics: Metrics, ended: Callable[[Outbound], None], head_limit: int, ahead: int
+    ) -> None:
+        self.head_limit = head_limit
+        self.ahead = ahead
+        self._metrics = metrics
+        self._ended = ended
+        self._idle: dict[Key, deque[Outbound]] = {}
+        self._counted: set[Outbound] = set()
+        self._total: defaultdict[Key, int] = defaultdict(int)
+
+    def take(self, key: Key) -> Outbound | None:
+        """A connection that can serve now, None when a new one is needed."""
+        now = asyncio.get_running_loop().time()
+        idle = self._idle.get(key)
+        while idle:
+            found = idle.pop()
+            if found.is_usable() and not _is_old(found, now):
+                self._metrics.pool_hits += 1
+                return found
+            found.close()
+        self._metrics.pool_misses += 1
+        return None
+
+    def reserve(self, connection: Outbound) -> None:
+        """Count a connection that is about to be made. Raises `Failed` above the cap of its origin."""
+        if self._total[connection.key] >= MAX_TOTAL:
+            raise failed("overloaded", detail="The upstream has all connections that one origin may have.")
+        self._total[connection.key] += 1
+        self._counted.add(connection)
+        self._metrics.upstream_connections += 1
+
+    def free(self, connection: Outbound) -> None:
+        """Take back `reserve`: the connection was not made, or is no more."""
+        if connection not in self._counted:
+            return
+        self._counted.discard(connection)
+        self._metrics.upstream_connections -= 1
+        self._total[connection.key] -= 1
+        if not self._total[connection.key]:
+            del self._total[connection.key]
+
+    def give_back(self, connection: Outbound) -> None:
+        """Keep a connection whose exchange is over, if it can serve again; else close it."""
+        now = asyncio.get_running_loop().time()
+        key = connection.key
+        idle = self._idle.setdefault(key, deque())
+        if connection.is_closed or not connection.reader.reusable or len(idle) >= MAX_IDLE:
+            connection.close()
+            return
+        connection.idle_since = now
+        idle.append(connection)
+
+    def ended(self, connection: Outbound) -> None:
+        """A connection closed, by whoever."""
+        key = connection.key
+        idle = self._idle.get(key)
+        if idle and connection in idle:
+            idle.remove(connection)
+        if idle is not None and not idle:
+            del self._idle[key]
+        self.free(connection)
+        self._ended(connection)
+
+    def sweep(self, now: float) -> None:
+        """Close what was not used for too long."""
+        for connection in [one for one in self._unused() if _is_old(one, now)]:
+            connection.close()
+
+    def empty(self) -> None:
+        """Close all that is unused: the policy that judged it has changed, or the worker ends."""
+        for connection in list(self._unused()):
+            connection.close()
+
+    def _unused(self) -> Iterator[Outbound]:
+        for idle in self._idle.values():
+            yield from idle
+
+
+def _is_old(connection: Outbound, now: float) -> bool:
+    limit = IDLE
+    said = connection.reader.idle_limit
+    if said is not None:
+        limit = max(said - 1, 0)  # a second earlier than the upstream
+    return now - connection.idle_since > limit or now - connection.born > MAX_AGE
