@@ -37,7 +37,15 @@ def test_admin_and_proxy_share_image_settings_and_secrets() -> None:
 
 def test_the_image_holds_what_the_programs_need() -> None:
     kept = {line[1:] for line in (ROOT / ".dockerignore").read_text().split() if line.startswith("!")}
-    assert {"admin_app", "mitm_addons", "shared", "wsgi.py", "run_proxy.py", "gunicorn.conf.py"} <= kept
+    assert {
+        "admin_app",
+        "mitm_addons",
+        "mitm_engine",
+        "shared",
+        "wsgi.py",
+        "run_proxy.py",
+        "gunicorn.conf.py",
+    } <= kept
     for name in kept:
         assert (ROOT / name).exists(), name
 
