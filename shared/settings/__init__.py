@@ -16,8 +16,18 @@ from marshmallow import ValidationError
 
 from shared.core.model import EMPTY
 from shared.core.plugin import problems_of
+from shared.settings.checks import check
 from shared.settings.declare import schema_of
-from shared.settings.sections import ANY_IP, BASE_DOMAIN, Settings, is_loopback
+from shared.settings.sections import (
+    ANY_IP,
+    BASE_DOMAIN,
+    EXPRESS,
+    MITMPROXY,
+    Security,
+    Settings,
+    Tls,
+    is_loopback,
+)
 from shared.settings.sources import SettingsError, Written, read_environment, read_file, read_flags
 
 #: Names another file than the config.yaml beside the program.
@@ -47,7 +57,7 @@ def load_settings(
     read_environment(written, environ)
     read_flags(written, flags)
     settings = _resolve(_validate(written), file.parent)
-    _check(settings, written)
+    check(settings, written)
     return settings
 
 
@@ -60,10 +70,8 @@ def load_settings_or_exit() -> Settings:
 
 
 def _validate(written: Written) -> Settings:
-    # A section whose every key is commented out is a null in YAML.
-    given = {name: value for name, value in written.values.items() if value is not None}
     try:
-        settings: Settings = schema_of(Settings)().load(given)
+        settings: Settings = schema_of(Settings)().load(written.values)
     except ValidationError as error:
         lines = []
         for problem in problems_of(error.messages):
@@ -77,48 +85,28 @@ def _resolve(settings: Settings, folder: Path) -> Settings:
     """Relative paths from the folder of the file, and `base_domain` among the shared hosts filled in."""
     server, security, plugins = settings.server, settings.security, settings.plugins
     hosts = (server.base_domain if host == BASE_DOMAIN else host.lower() for host in server.shared_hosts)
-    files = {name: getattr(security, name) for name in ("ca_file", "pepper_file", "key_file")}
     return dataclasses.replace(
         settings,
-        server=dataclasses.replace(server, shared_hosts=tuple(hosts)),
-        data_dir=folder / settings.data_dir,
-        security=dataclasses.replace(
-            security, **{name: file and folder / file for name, file in files.items()}
+        server=dataclasses.replace(
+            server, shared_hosts=tuple(hosts), tls=_from(folder, server.tls, "cert", "key")
         ),
+        data_dir=folder / settings.data_dir,
+        security=_from(folder, security, "ca_file", "pepper_file", "key_file"),
         plugins=dataclasses.replace(plugins, paths=tuple(folder / path for path in plugins.paths)),
     )
 
 
-def _check(settings: Settings, written: Written) -> None:
-    """What only several settings together can tell."""
-    server, security = settings.server, settings.security
-    if not is_loopback(server.admin_host) and settings.admin.token is None:
-        raise SettingsError(
-            f"{written.origin(('server', 'admin_host'))}: server.admin_host: other machines could reach the "
-            f"admin API at {server.admin_host}; set admin.token (GATEWAY_ADMIN_TOKEN) or use 127.0.0.1"
-        )
-    if not settings.redis.is_local and not (security.pepper_file and security.key_file):
-        place = ("redis", "url" if settings.redis.url else "host")
-        raise SettingsError(
-            f"{written.origin(place)}: {'.'.join(place)}: Redis is on another machine, and other "
-            "gateways may use it; set security.pepper_file and security.key_file to the files that they share"
-        )
-    ports: dict[int, tuple[str, str]] = {}
-    for steps, port in (
-        (("server", "admin_port"), server.admin_port),
-        (("server", "proxy_port"), server.proxy_port),
-        (("server", "web_port"), server.web_port),
-        (("demo", "port"), settings.demo.port),
-    ):
-        if other := ports.get(port):
-            name = ".".join(steps)
-            raise SettingsError(f"{written.origin(steps)}: {name}: {port} is also {'.'.join(other)}")
-        ports[port] = steps
+def _from[S: (Tls, Security)](folder: Path, section: S, *names: str) -> S:
+    """The section with these files, as far as they are set, taken from the folder."""
+    files = {name: getattr(section, name) for name in names}
+    return dataclasses.replace(section, **{name: file and folder / file for name, file in files.items()})
 
 
 __all__ = [
     "ANY_IP",
     "CONFIG_VARIABLE",
+    "EXPRESS",
+    "MITMPROXY",
     "Settings",
     "SettingsError",
     "is_loopback",

@@ -41,9 +41,15 @@ class Section(Schema):
     @pre_load
     def refuse_unknown(self, data: Any, **_: Any) -> Any:
         """Name each unknown key, and what was probably meant."""
-        if isinstance(data, Mapping):
-            check_names(data, self.fields)
-        return data
+        if not isinstance(data, Mapping):
+            return data
+        check_names(data, self.fields)
+        # A section whose every key is commented out is a null in YAML.
+        return {
+            name: value
+            for name, value in data.items()
+            if value is not None or not isinstance(self.fields[name], fields.Nested)
+        }
 
     @post_load
     def make(self, data: dict[str, Any], **_: Any) -> Any:

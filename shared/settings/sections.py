@@ -13,10 +13,9 @@ from shared.settings.values import (
     Network,
     any_text,
     choice,
+    cores,
     domain,
-    later,
     network,
-    one_worker,
     path,
     port,
     redis_url,
@@ -31,6 +30,10 @@ from shared.settings.values import (
 ANY_IP = "any_ip"
 #: In `server.shared_hosts` as it is written: the value of `server.base_domain`.
 BASE_DOMAIN = "base_domain"
+#: The values of `server.engine`.
+EXPRESS, MITMPROXY = "express", "mitmproxy"
+#: More processes would be a slip of the pen, or need a machine that we have not seen.
+MOST_WORKERS = 64
 
 
 def is_loopback(host: str) -> bool:
@@ -39,6 +42,19 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host.lower() == "localhost"
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """The proxy's own certificate. SIGHUP reads the files again."""
+
+    cert: Path | None = setting(path, None, "PEM file with the certificate and those that sign it.")
+    key: Path | None = setting(path, None, "PEM file with the certificate's private key, not encrypted.")
+
+    @property
+    def files(self) -> tuple[Path, Path] | None:
+        """Certificate and key, None when the proxy speaks plain HTTP."""
+        return (self.cert, self.key) if self.cert and self.key else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +75,28 @@ class Server:
         "above, any_ip for every IP address.",
     )
     web_port: int = setting(port, 8083, "Port of mitmweb under `python run_proxy.py --web`.")
-    workers: int = setting(one_worker, 1, "Processes of the proxy. More than 1 is not available yet.")
+    workers: int | None = setting(
+        whole(1, MOST_WORKERS),
+        None,
+        "Processes of the proxy that serve, 1 to 64. null: one a core. The mitmproxy engine is one process.",
+    )
     engine: str = setting(
-        choice("mitmproxy", later=["express"]),
-        "mitmproxy",
-        "The proxy's engine: mitmproxy. (express is not available yet.)",
+        choice(EXPRESS, MITMPROXY),
+        EXPRESS,
+        "The wire of the proxy. express: our own, for production. mitmproxy: its own core, the reference, "
+        "without timeouts, drain and TLS.",
     )
-    drain_timeout: float | None = setting(
-        later("the mitmproxy engine does not drain"),
-        None,
-        "Time that open exchanges get when the proxy stops. Not available yet.",
+    drain_timeout: float = setting(
+        seconds, "30s", "Time that open exchanges get to end when the proxy stops. For the express engine."
     )
-    tls: Mapping[str, str] | None = setting(
-        later("the proxy speaks plain HTTP; put a TLS terminator in front of it"),
-        None,
-        "Certificate and key of the proxy. Not available yet.",
-    )
+    tls: Tls = section(Tls, "HTTPS on the proxy's port, by the express engine. Both or none.")
+
+    @property
+    def worker_count(self) -> int:
+        """How many processes serve."""
+        if self.engine == MITMPROXY:
+            return 1
+        return self.workers or min(cores(), MOST_WORKERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,16 +151,38 @@ class Demo:
 
 
 @dataclass(frozen=True, slots=True)
+class Timeouts:
+    """The longest waits, in seconds. The first four are for clients, the others for upstreams."""
+
+    head: float = setting(seconds, "10s", "For the whole head of a request.")
+    body_grace: float = setting(seconds, "10s", "After it a request body must come at body_rate.")
+    body_rate: int = setting(size, "1KB", "Slowest request body, a second, counted from its start.")
+    keep_alive: float = setting(seconds, "75s", "For the next request on an open connection.")
+    connect: float = setting(seconds, "5s", "For a connection to the upstream, TLS included.")
+    first_byte: float = setting(seconds, "300s", "For the head of the answer, once the request is sent.")
+    idle: float = setting(seconds, "300s", "For the next bytes of an answer.")
+    total: float | None = setting(
+        seconds, None, "For the whole exchange with the upstream. null: no such limit."
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
-    """The largest messages, in bytes, and the longest waits."""
+    """The largest messages, in bytes, the most at a time, and the longest waits."""
 
     request_body: int = setting(size, "20MB", "Largest request body. 1 KB is 1024 bytes.")
     response_body: int = setting(size, "20MB", "Largest answer that is buffered for plugins.")
     public_body: int = setting(size, "64KB", "Largest request body of a caller without an API key.")
     head: int = setting(size, "32KB", "Largest head of a request: request line and headers.")
     fields: int = setting(whole(1), 100, "Most header fields of a request.")
-    timeouts: Mapping[str, float] | None = setting(
-        later("the mitmproxy engine enforces none"), None, "Longest waits. Not available yet."
+    connections: int = setting(
+        whole(1), 10000, "Most client connections of a worker. Those beyond are answered 503."
+    )
+    in_flight: int = setting(
+        whole(1), 5000, "Most requests of a worker at a time. Those beyond are answered 503."
+    )
+    timeouts: Timeouts = section(
+        Timeouts, "The longest waits, on the express engine. A rule may set its own for upstreams."
     )
 
 
@@ -202,7 +246,7 @@ class Settings:
     trusted_proxies: tuple[Network, ...] = setting(
         several(network), [], "Networks of proxies in front of the gateway whose X-Forwarded-For is believed."
     )
-    limits: Limits = section(Limits, "The largest messages and the longest waits.")
+    limits: Limits = section(Limits, "The largest messages, the most at a time, and the longest waits.")
     cache: Cache = section(Cache, "The configuration that each proxy process holds in memory.")
     security: Security = section(Security, "Which targets may be called, and the files with secrets.")
     plugins: Plugins = section(Plugins, "Where plugins come from, and what runs them.")

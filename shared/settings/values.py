@@ -5,7 +5,9 @@ Every reader raises ValueError with a sentence that says what is allowed.
 """
 
 import difflib
+import os
 import re
+import sys
 from collections.abc import Callable, Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -60,34 +62,23 @@ def whole(lowest: int, highest: int | None = None) -> Reader:
 port = whole(1, 65535)
 
 
-def choice(*allowed: str, later: Iterable[str] = ()) -> Reader:
-    """One of the words `allowed`; those of `later` are known but not available yet."""
+def cores() -> int:
+    """How many cores this process may use."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def choice(*allowed: str) -> Reader:
+    """One of the words `allowed`."""
 
     def read(value: Any) -> str:
         word = str(value)
-        if word in later:
-            raise ValueError(f"{word} is not available yet; allowed: {', '.join(allowed)}")
         if word not in allowed:
-            raise ValueError(f"must be one of: {', '.join(allowed)}{suggest(word, [*allowed, *later])}")
+            raise ValueError(f"must be one of: {', '.join(allowed)}{suggest(word, allowed)}")
         return word
 
     return read
-
-
-def later(reason: str) -> Reader:
-    """A setting of the specification that nothing obeys yet: any value is refused."""
-
-    def read(value: Any) -> None:
-        raise ValueError(f"is not available yet: {reason}; leave it out")
-
-    return read
-
-
-def one_worker(value: Any) -> int:
-    """The number of proxy workers, which is one as long as the stock engine is the only one."""
-    if whole(1)(value) > 1:
-        raise ValueError("more than 1 worker is not available yet: the mitmproxy engine is one process")
-    return 1
 
 
 def size(value: Any) -> int:

@@ -1,6 +1,7 @@
 """Settings: where they come from, what is said about wrong ones, and that the shipped file tells the truth."""
 
 import dataclasses
+import os
 import re
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_network
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from shared.settings import CONFIG_FILE, Settings, SettingsError, load_settings
 from shared.settings.document import document
 from shared.settings.sources import SHORT
-from shared.settings.values import size
+from shared.settings.values import cores, size
 
 SEED = """
 server:
@@ -55,7 +56,7 @@ def names(kind: type = Settings, before: str = "") -> Iterator[tuple[str, Any]]:
     for field in dataclasses.fields(kind):
         described = field.metadata["field"].metadata
         if inner := described.get("section"):
-            yield from names(inner, f"{field.name}.")
+            yield from names(inner, f"{before}{field.name}.")
         else:
             yield f"{before}{field.name}", field
 
@@ -216,22 +217,109 @@ class TestRefusals:
             config.load("", {"server.workers": 0})
 
 
-class TestWhatIsNotAvailableYet:
+class TestTheEngine:
+    def test_express_is_the_default_with_a_process_for_each_core(
+        self, config: File, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for count, workers in ((1, 1), (6, 6), (200, 64)):
+            monkeypatch.setattr("shared.settings.sections.cores", lambda count=count: count)
+            for text in ("", "server: {workers: null}", "server: {workers: ''}"):
+                server = config.load(text).server
+                assert (server.engine, server.worker_count) == ("express", workers)
+
+    def test_the_cores_are_those_that_this_process_may_use(self) -> None:
+        allowed = os.sched_getaffinity(0)
+        assert cores() == len(allowed)
+        try:
+            os.sched_setaffinity(0, {min(allowed)})
+            assert cores() == 1
+        finally:
+            os.sched_setaffinity(0, allowed)
+
+    @pytest.mark.parametrize("number", [1, 3, 64])
+    def test_the_number_of_workers_can_be_set(self, config: File, number: int) -> None:
+        assert config.load(f"server: {{workers: {number}}}").server.worker_count == number
+        assert config.load("", {"server.workers": number}).server.worker_count == number
+
+    @pytest.mark.parametrize("number", ["0", "65", "many", "1.5"])
+    def test_other_numbers_are_refused(self, config: File, number: str) -> None:
+        message = config.refusal(f"server:\n  workers: {number}\n")
+        assert message == "config.yaml:2: server.workers: must be a whole number from 1 to 64"
+
+    @pytest.mark.parametrize("workers", ["", "workers: 1", "workers: null"])
+    def test_mitmproxys_core_is_one_process(self, config: File, workers: str) -> None:
+        server = config.load(f"server:\n  engine: mitmproxy\n  {workers}\n").server
+        assert (server.engine, server.worker_count) == ("mitmproxy", 1)
+
     @pytest.mark.parametrize(
-        ("name", "value"),
-        [
-            ("server.workers", "2"),
-            ("server.engine", "express"),
-            ("server.tls", "{cert: a, key: b}"),
-            ("server.drain_timeout", "30s"),
-            ("limits.timeouts", "{connect: 5s}"),
-        ],
+        ("setting", "name"),
+        [("workers: 2", "workers"), ("tls: {cert: a, key: b}", "tls.cert"), ("tls: {key: b}", "tls.key")],
     )
-    def test_it_is_refused_with_a_sentence(self, config: File, name: str, value: str) -> None:
-        section, key = name.split(".")
-        message = config.refusal(f"{section}:\n  {key}: {value}\n")
-        assert message.startswith(f"config.yaml:2: {name}: ")
-        assert "not available yet" in message
+    def test_what_mitmproxys_core_cannot_do_is_refused_with_a_sentence(
+        self, config: File, setting: str, name: str
+    ) -> None:
+        message = config.refusal(f"server:\n  engine: mitmproxy\n  {setting}\n")
+        assert message.startswith(f"config.yaml:3: server.{name}: the mitmproxy engine ")
+        assert message.endswith("set server.engine to express")
+
+    def test_another_engine_is_refused(self, config: File) -> None:
+        assert config.refusal("server:\n  engine: expres\n") == (
+            "config.yaml:2: server.engine: must be one of: express, mitmproxy; did you mean express?"
+        )
+
+
+class TestTls:
+    def test_without_files_there_is_none(self, config: File) -> None:
+        for text in ("", "server: {tls: null}", "server: {tls: {cert: null}}", "server: {tls: {key: ''}}"):
+            assert config.load(text).server.tls.files is None
+
+    def test_relative_files_start_at_the_files_folder(self, config: File, tmp_path: Path) -> None:
+        server = config.load("server: {tls: {cert: c.pem, key: /k.pem}}").server
+        assert server.tls.files == (tmp_path / "c.pem", Path("/k.pem"))
+
+    def test_they_may_come_from_the_environment(self, config: File) -> None:
+        variables = {"GATEWAY__SERVER__TLS__CERT": "/c", "GATEWAY__SERVER__TLS__KEY": "/k"}
+        assert config.load(**variables).server.tls.files == (Path("/c"), Path("/k"))
+
+    def test_one_without_the_other_is_refused(self, config: File) -> None:
+        assert config.refusal("server:\n  tls:\n    cert: c\n") == (
+            "config.yaml:3: server.tls.cert: set server.tls.key to its private key, too"
+        )
+        assert config.refusal("server:\n  tls:\n    key: k\n") == (
+            "config.yaml:3: server.tls.key: set server.tls.cert to its certificate, too"
+        )
+
+    def test_an_unknown_key_is_named(self, config: File) -> None:
+        message = config.refusal("server:\n  tls:\n    crt: c\n")
+        assert message == "config.yaml:3: server.tls.crt: unknown key; did you mean cert?"
+
+
+class TestTimeouts:
+    def test_the_defaults(self, config: File) -> None:
+        for text in ("", "limits: {timeouts: null}"):
+            found = config.load(text).limits.timeouts
+            assert (found.head, found.body_grace, found.body_rate, found.keep_alive) == (10, 10, 1024, 75)
+            assert (found.connect, found.first_byte, found.idle, found.total) == (5, 300, 300, None)
+
+    def test_each_can_be_set(self, config: File) -> None:
+        found = config.load(
+            "limits: {timeouts: {connect: 500ms, total: 10m}}", GATEWAY__LIMITS__TIMEOUTS__IDLE="1m"
+        ).limits.timeouts
+        assert (found.connect, found.total, found.idle, found.first_byte) == (0.5, 600, 60, 300)
+
+    def test_none_can_be_switched_off(self, config: File) -> None:
+        message = config.refusal("limits:\n  timeouts:\n    head: 0\n")
+        assert message == "config.yaml:3: limits.timeouts.head: must be longer than 0"
+
+    def test_caps_of_a_worker(self, config: File) -> None:
+        limits = config.load().limits
+        assert (limits.connections, limits.in_flight) == (10_000, 5_000)
+        assert config.load("limits: {in_flight: 7}").limits.in_flight == 7
+        assert "must be a whole number from 1 up" in config.refusal("limits: {connections: 0}")
+
+    def test_the_drain_timeout(self, config: File) -> None:
+        assert config.load().server.drain_timeout == 30
+        assert config.load("server: {drain_timeout: 1m}").server.drain_timeout == 60
 
 
 class TestTiers:

@@ -1,0 +1,76 @@
+"""What only several settings together can tell."""
+
+from shared.settings.sections import MITMPROXY, Settings, is_loopback
+from shared.settings.sources import SettingsError, Written
+
+
+def check(settings: Settings, written: Written) -> None:
+    """Raise `SettingsError` when settings do not fit together."""
+    _check_reach(settings, written)
+    _check_engine(settings, written)
+    _check_tls(settings, written)
+    _check_ports(settings, written)
+
+
+def _refuse(written: Written, *steps: str, why: str) -> None:
+    raise SettingsError(f"{written.origin(steps)}: {'.'.join(steps)}: {why}")
+
+
+def _check_reach(settings: Settings, written: Written) -> None:
+    server, security = settings.server, settings.security
+    if not is_loopback(server.admin_host) and settings.admin.token is None:
+        _refuse(
+            written,
+            *("server", "admin_host"),
+            why=f"other machines could reach the admin API at {server.admin_host}; set admin.token "
+            "(GATEWAY_ADMIN_TOKEN) or use 127.0.0.1",
+        )
+    if not settings.redis.is_local and not (security.pepper_file and security.key_file):
+        _refuse(
+            written,
+            *("redis", "url" if settings.redis.url else "host"),
+            why="Redis is on another machine, and other gateways may use it; set security.pepper_file and "
+            "security.key_file to the files that they share",
+        )
+
+
+def _check_engine(settings: Settings, written: Written) -> None:
+    server = settings.server
+    if server.engine != MITMPROXY:
+        return
+    if server.workers not in (None, 1):
+        _refuse(
+            written,
+            *("server", "workers"),
+            why="the mitmproxy engine is one process; leave it out, or set server.engine to express",
+        )
+    for name in ("cert", "key"):
+        if getattr(server.tls, name):
+            _refuse(
+                written,
+                *("server", "tls", name),
+                why="the mitmproxy engine speaks plain HTTP; leave it out and put a TLS terminator in front, "
+                "or set server.engine to express",
+            )
+
+
+def _check_tls(settings: Settings, written: Written) -> None:
+    tls = settings.server.tls
+    if tls.cert and not tls.key:
+        _refuse(written, "server", "tls", "cert", why="set server.tls.key to its private key, too")
+    if tls.key and not tls.cert:
+        _refuse(written, "server", "tls", "key", why="set server.tls.cert to its certificate, too")
+
+
+def _check_ports(settings: Settings, written: Written) -> None:
+    server = settings.server
+    ports: dict[int, tuple[str, str]] = {}
+    for steps, port in (
+        (("server", "admin_port"), server.admin_port),
+        (("server", "proxy_port"), server.proxy_port),
+        (("server", "web_port"), server.web_port),
+        (("demo", "port"), settings.demo.port),
+    ):
+        if other := ports.get(port):
+            _refuse(written, *steps, why=f"{port} is also {'.'.join(other)}")
+        ports[port] = steps
