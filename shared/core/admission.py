@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from shared.core.errors import Refusal, refuse
@@ -39,9 +40,10 @@ class HostRules:
     """
 
     base_domain: str
-    shared: Sequence[str]
+    shared: tuple[str, ...]
     any_address: bool
 
+    @lru_cache(4096)  # noqa: B019 -- there is one, for the life of the process
     def parse(self, host: str) -> str | None:
         """The tenant's subdomain, or None under a shared host.
 

@@ -1,8 +1,9 @@
 """Whose address a request comes from, as far as the network can be believed."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
-from shared.core.addresses import Network, is_in, plain_address
+from shared.core.addresses import Address, Network, is_in, plain_address
 from shared.core.messages import Headers
 
 
@@ -11,9 +12,9 @@ def client_address(peer: str, headers: Headers, trusted: Sequence[Network]) -> s
 
     An entry that is no address ends the search: what stands left of it was written by anybody.
     """
-    here = plain_address(peer)
+    here, own = _plain(peer)
     if not is_in(here, trusted):
-        return str(here)
+        return own
     for entry in reversed(",".join(headers.all("x-forwarded-for")).split(",")):
         try:
             here = plain_address(entry)
@@ -22,3 +23,10 @@ def client_address(peer: str, headers: Headers, trusted: Sequence[Network]) -> s
         if not is_in(here, trusted):
             break
     return str(here)
+
+
+@lru_cache(4096)
+def _plain(peer: str) -> tuple[Address, str]:
+    """A socket's address as value and as text. A connection brings many requests."""
+    address = plain_address(peer)
+    return address, str(address)

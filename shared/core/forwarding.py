@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from shared.core.messages import Headers
 
@@ -32,27 +33,55 @@ _KEPT = frozenset(
 # The upstream's limits are those of the operator's key, not of the client's.
 _FOREIGN_LIMITS = re.compile(r"(?:x-|anthropic-)?rate-?limit(?:-|$)")
 
+_NEVER_SENT = HOP_BY_HOP | {"host", "content-length", "expect"}
+_NEVER_ANSWERED = HOP_BY_HOP - {"transfer-encoding"}
+_NOTHING: frozenset[str] = frozenset()
+
 MASK = "[redacted]"
 
 
+@lru_cache(4096)
 def _folded(name: str) -> str:
     """The name as servers in the manner of CGI read it: X_Tenant_Id is X-Tenant-Id (RFC 3875, 4.1.18)."""
     return name.lower().replace("_", "-").replace(".", "-")
 
 
+@lru_cache(4096)
 def is_identity(name: str) -> bool:
     """True for a header that tells an upstream who is calling, however it is spelled."""
     return _IDENTITY.match(_folded(name)) is not None
 
 
+@lru_cache(4096)
+def _stays_here(name: str) -> bool:
+    """True for what no client may tell an upstream: hop-by-hop, framing, who it is, where it comes from."""
+    folded = _folded(name)
+    return folded in _NEVER_SENT or is_identity(name) or _FORWARDED.match(folded) is not None
+
+
+@lru_cache(4096)
+def _is_credential(name: str) -> bool:
+    return _folded(name) in CREDENTIALS
+
+
+@lru_cache(4096)
+def _is_private(name: str) -> bool:
+    """True for what no upstream may tell a client: hop-by-hop, identity, the limits of the operator's key."""
+    lower = name.lower()
+    return lower in _NEVER_ANSWERED or is_identity(lower) or _FOREIGN_LIMITS.match(lower) is not None
+
+
 def _connection_names(headers: Headers) -> frozenset[str]:
-    named = ",".join(headers.all("connection")).lower().split(",")
+    values = headers.all("connection")
+    if not values:
+        return _NOTHING
+    named = ",".join(values).lower().split(",")
     return frozenset(name.strip() for name in named) - _KEPT
 
 
 def plugin_view(headers: Headers) -> Headers:
     """The client's head as plugins see it: as it was sent, with the values of credentials masked."""
-    return Headers((name, MASK if _folded(name) in CREDENTIALS else value) for name, value in headers)
+    return Headers([(name, MASK if _is_credential(name) else value) for name, value in headers.items])
 
 
 def upstream_head(
@@ -66,17 +95,16 @@ def upstream_head(
     replace the client's; `identity` is ours and replaces both. `via` ends the Via chain (RFC 9110, 7.6.3).
     """
     ours = {"via", *map(_folded, identity)}
-    gone = HOP_BY_HOP | ours | {"host", "content-length", "expect", *map(_folded, own)}
-    named = _connection_names(sent)
+    gone = ours.union(map(_folded, own))
     kept = [
         (name, value)
-        for name, value in headers
-        if (folded := _folded(name)) not in gone
-        and not _IDENTITY.match(folded)
-        and not _FORWARDED.match(folded)
-        and not (value == MASK and folded in CREDENTIALS)
-        and not (name.lower() in named and (name, value) in sent.items)
+        for name, value in headers.items
+        if not _stays_here(name)
+        and _folded(name) not in gone
+        and not (value == MASK and _is_credential(name))
     ]
+    if named := _connection_names(sent):
+        kept = [item for item in kept if item[0].lower() not in named or item not in sent.items]
     chain = ", ".join((*sent.all("via"), f"1.1 {via}"))
     rule = [(name, value) for name, value in own.items() if _folded(name) not in ours]
     return [*kept, ("Via", chain), *rule, *identity.items()]
@@ -84,16 +112,17 @@ def upstream_head(
 
 def client_head(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """The upstream's answer head as the client may see it; repeated headers stay repeated."""
-    view = Headers(headers)
-    gone = (HOP_BY_HOP - {"transfer-encoding"}) | _connection_names(view)
-    return [
-        (name, value)
-        for name, value in view
-        if (lower := name.lower()) not in gone and not is_identity(lower) and not _FOREIGN_LIMITS.match(lower)
-    ]
+    items = list(headers)
+    kept = [item for item in items if not _is_private(item[0])]
+    if named := _connection_names(Headers(items)):
+        kept = [item for item in kept if item[0].lower() not in named]
+    return kept
 
 
 def passed_here(headers: Headers, via: str) -> bool:
     """True when the request has already been through this gateway (a loop)."""
-    entries = ",".join(headers.all("via")).split(",")
+    values = headers.all("via")
+    if not values:
+        return False
+    entries = ",".join(values).split(",")
     return any(entry.split()[1:2] == [via] for entry in entries)

@@ -20,26 +20,32 @@ class Headers:
 
     def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
         self.items = tuple(items)
-        index: dict[str, tuple[str, ...]] = {}
-        for name, value in self.items:
-            lower = name.lower()
-            index[lower] = (*index.get(lower, ()), value)
-        self._index = index
+        # Many heads are only passed on; they are never asked for a name.
+        self._index: dict[str, tuple[str, ...]] | None = None
+
+    def _by_name(self) -> dict[str, tuple[str, ...]]:
+        if self._index is None:
+            index: dict[str, tuple[str, ...]] = {}
+            for name, value in self.items:
+                lower = name.lower()
+                index[lower] = (*index[lower], value) if lower in index else (value,)
+            self._index = index
+        return self._index
 
     def all(self, name: str) -> tuple[str, ...]:
         """Every value of that name, in order; empty when there is none."""
-        return self._index.get(name.lower(), ())
+        return self._by_name().get(name.lower(), ())
 
     def get(self, name: str, default: str | None = None) -> str | None:
         """The first value of that name."""
-        values = self._index.get(name.lower())
+        values = self._by_name().get(name.lower())
         return values[0] if values else default
 
     def __getitem__(self, name: str) -> str:
-        return self._index[name.lower()][0]
+        return self._by_name()[name.lower()][0]
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name.lower() in self._index
+        return isinstance(name, str) and name.lower() in self._by_name()
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return iter(self.items)
