@@ -1,32 +1,45 @@
 """The data plane as mitmproxy addons. The list in `build` is the order in which a request meets them."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
-from mitmproxy import http
-
 from mitm_addons.access_log import AccessLog
-from mitm_addons.admission import Admission, Gateways
+from mitm_addons.admission import Admission, CheckHead, Gateways
 from mitm_addons.concurrency import Concurrency
 from mitm_addons.dispatch import Dispatcher
 from mitm_addons.final_head import FinalHead
 from mitm_addons.health import Health, Probe
 from mitm_addons.last_used import LastUsed
-from mitm_addons.post_response import PostResponse
 from mitm_addons.stages import Stages
 from mitm_addons.stream_end import StreamEnd, Write
 from mitm_addons.upstreams import Pin, TrustFile, Upstreams
 from shared.core.admission import HostRules
 from shared.core.ports import Clock, Hasher
+from shared.logs import PutLine
 from shared.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class EngineTraits:
+    """What the addons must know of the engine that they run on.
+
+    `check_head` is the check of a request's head that the engine leaves to us, None when it does it itself.
+    `replaces_answers`: an answer that is set in `responseheaders` goes out at once, without the upstream's
+    body. `write` reaches a client beside the engine; `is_draining` says that the worker is about to end.
+    """
+
+    write: Write
+    check_head: CheckHead | None = None
+    replaces_answers: bool = False
+    is_draining: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What the addons are made of.
 
-    `instance` is this deployment's name in Via headers; `write` reaches a client beside the core.
+    `instance` is this deployment's name in Via headers; `put_line` writes to the log.
     """
 
     settings: Settings
@@ -39,34 +52,35 @@ class Parts:
     trust_file: TrustFile
     probe: Probe
     last_used: LastUsed
-    write: Write
     random_bytes: Callable[[int], bytes]
     instance: str
+    engine: EngineTraits
+    put_line: PutLine
 
 
 def build(parts: Parts, extra: Sequence[object] = ()) -> Dispatcher:
     """All addons, and the `extra` ones after them, behind one dispatcher that fails closed."""
-    settings, clock = parts.settings, parts.clock
-
-    async def ended(flow: http.HTTPFlow) -> None:
-        hook: Callable[[http.HTTPFlow], Awaitable[None]] = dispatcher.post_response  # type: ignore[attr-defined]
-        await hook(flow)
-
-    dispatcher = Dispatcher(
+    settings, clock, engine = parts.settings, parts.clock, parts.engine
+    return Dispatcher(
         [
-            Health(parts.probe, clock, parts.random_bytes),
+            Health(parts.probe, clock, parts.random_bytes, engine.is_draining),
             Admission(
-                parts.gateways, parts.hosts, parts.hasher, clock, settings, parts.instance, parts.random_bytes
+                parts.gateways,
+                parts.hosts,
+                parts.hasher,
+                clock,
+                settings,
+                parts.instance,
+                parts.random_bytes,
+                engine.check_head,
             ),
             Concurrency(),
-            Stages(parts.pool, parts.instance),
+            Stages(parts.pool, parts.instance, engine.replaces_answers),
             Upstreams(parts.pin, parts.trust_file),
             FinalHead(),
-            StreamEnd(parts.write),
-            AccessLog(clock),
+            StreamEnd(engine.write),
+            AccessLog(clock, parts.put_line),
             parts.last_used,
-            PostResponse(ended),
             *extra,
         ]
     )
-    return dispatcher

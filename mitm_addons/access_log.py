@@ -1,42 +1,50 @@
 """One JSON line a request, after its last byte."""
 
 import logging
+from functools import lru_cache
 
 from mitmproxy import http
 
-from mitm_addons.core_errors import code_of
 from mitm_addons.flows import FlowState, state_of
+from mitm_addons.wire_errors import code_of
 from shared.core.ports import Clock
 from shared.core.redaction import redact
+from shared.logs import PutLine
 
-logger = logging.getLogger("gateway.access")
-
+_LOGGER = "gateway.access"
 _FIELD_LIMIT = 1024  # characters; what a client wrote must not fill the disk (security.md)
 
 
 class AccessLog:
-    """Writes who called what, what came of it, and how long it took. Never a body, never a key."""
+    """Writes who called what, what came of it, and how long it took. Never a body, never a key.
 
-    def __init__(self, clock: Clock) -> None:
+    `put` takes the time and the fields of a line. Nothing is written above the level ``info``.
+    """
+
+    def __init__(self, clock: Clock, put: PutLine) -> None:
         self._clock = clock
+        self._put = put
+        self._is_on = logging.getLogger(_LOGGER).isEnabledFor(logging.INFO)
 
     def post_response(self, flow: http.HTTPFlow) -> None:
         state = state_of(flow)
-        if state and not state.probe:
-            logger.info("", extra={"fields": self._fields(flow, state)})
+        if self._is_on and state and not state.probe:
+            self._put(self._clock.now(), self._fields(flow, state))
 
     def _fields(self, flow: http.HTTPFlow, state: FlowState) -> dict[str, object]:
         admitted, response, broken = state.admitted, flow.response, flow.error
         failed = broken is not None
         path = flow.request.data.path.partition(b"?")[0].decode("latin-1")
         return {
+            "level": "info",
+            "logger": _LOGGER,
             "request_id": state.request_id,
             "tenant": admitted.gateway.snapshot.tenant.id if admitted else None,
             "rule": admitted.route.rule.id if admitted else None,
             "key": admitted.key.id if admitted and admitted.key else None,
             "client": state.client,
-            "method": flow.request.method[:32],
-            "path": redact(state.path or path)[:_FIELD_LIMIT],
+            "method": flow.request.data.method.decode("latin-1")[:32],
+            "path": _shown(state.path or path),
             "status": response.status_code if response else None,
             "source": "gateway" if failed and response is None else state.source,
             "code": code_of(broken.msg)[0] if broken and not state.code else state.code,
@@ -45,3 +53,8 @@ class AccessLog:
             "bytes_in": state.received,
             "bytes_out": state.sent or len(response.raw_content or b"") if response else 0,
         }
+
+
+@lru_cache(4096)
+def _shown(path: str) -> str:
+    return redact(path)[:_FIELD_LIMIT]

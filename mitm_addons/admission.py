@@ -1,13 +1,13 @@
 """Admission: in `requestheaders` the tenant, the key and the rule are found, or the answer is no."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from mitmproxy import http
 
 from mitm_addons.flows import FlowState, begin, head_of, refuse_flow
-from mitm_addons.head_rules import check_head
+from mitm_addons.wire_errors import Fault, refusal_of
 from shared.core.admission import Admitted, HostRules, admit, one_key, presented_keys
 from shared.core.client_address import client_address
 from shared.core.errors import Refusal, StoreDown, refuse
@@ -28,9 +28,16 @@ class Gateways(Protocol):
         ...
 
 
+#: The strict check of a head: method, target, version and fields as they came; None when it is sound.
+CheckHead = Callable[[bytes, bytes, bytes, Sequence[tuple[bytes, bytes]]], Fault | None]
+
+
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Decides every request before its body is read. What it refuses goes no further."""
+    """Decides every request before its body is read. What it refuses goes no further.
+
+    `check_head` is None on an engine that has checked the head before any hook.
+    """
 
     gateways: Gateways
     hosts: HostRules
@@ -39,6 +46,7 @@ class Admission:
     settings: Settings
     instance: str
     random_bytes: Callable[[int], bytes]
+    check_head: CheckHead | None
 
     async def requestheaders(self, flow: http.HTTPFlow) -> None:
         if flow.response:
@@ -70,23 +78,17 @@ class Admission:
             request_id=request_id(headers.get("x-request-id"), self.random_bytes),
             started=self.clock.monotonic(),
             client=client_address(peer, headers, self.settings.trusted_proxies),
+            headers=headers,
             closes="close" in connection or (old and "keep-alive" not in connection),
             old_client=old,
         )
 
     def _check_wire(self, flow: http.HTTPFlow) -> Refusal | None:
+        if self.check_head is None:
+            return None
         data = flow.request.data
-        limits = self.settings.limits
-        refusal = check_head(
-            data.method,
-            data.path,
-            data.http_version,
-            data.headers.fields,
-            head_limit=limits.head,
-            field_limit=limits.fields,
-        )
-        if refusal:
-            return refusal
+        if fault := self.check_head(data.method, data.path, data.http_version, data.headers.fields):
+            return refusal_of(fault)
         if data.authority:
             # Absolute form (RFC 9112, 3.2.2): only when it says what Host says, and forwarded without it.
             if data.authority.lower() != flow.request.headers["host"].encode("latin-1").lower():

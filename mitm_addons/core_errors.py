@@ -10,50 +10,16 @@ from http import HTTPStatus
 from mitmproxy.proxy.layers.http import _http1
 
 from mitm_addons.flows import error_body
+from mitm_addons.wire_errors import code_of
 from shared.core.errors import Refusal, refuse
 from shared.core.request_id import request_id
-
-#: What `server_connect` sets on a connection that must not be opened; the core quotes it back.
-FORBIDDEN = "target_forbidden"
-UNRESOLVED = "target_unresolved"
-
-_TEXTS = {
-    "body_too_large": "The body is longer than the gateway takes.",
-    "bad_request": "The request could not be read as HTTP/1.1.",
-    "target_forbidden": "The target of this rule leads to an address that the gateway must not call.",
-    "upstream_tls": "The upstream's TLS certificate could not be verified, or TLS failed.",
-    "upstream_unreachable": "The upstream cannot be reached.",
-    "upstream_protocol_error": "The upstream did not give a complete HTTP answer.",
-    "client_closed": "The client went away.",
-}
-# What the core says, and what it means. The first that fits.
-_MEANINGS = (
-    (FORBIDDEN, "target_forbidden"),
-    (UNRESOLVED, "upstream_unreachable"),
-    ("Request body exceeds", "body_too_large"),
-    ("Client disconnected", "client_closed"),
-    ("ertificate", "upstream_tls"),
-    ("TLS", "upstream_tls"),
-    ("server closed connection", "upstream_protocol_error"),
-    ("unexpected server response", "upstream_protocol_error"),
-    ("Cannot parse HTTP response", "upstream_protocol_error"),
-    ("Response body exceeds", "upstream_protocol_error"),
-    ("HTTP/1 protocol error", "upstream_protocol_error"),
-    ("Received ", "upstream_protocol_error"),
-)
-
-
-def code_of(message: str) -> tuple[str, str]:
-    """Our code and sentence for what the core said of a failed exchange."""
-    code = next((code for start, code in _MEANINGS if start in message), "upstream_unreachable")
-    return code, _TEXTS[code]
 
 
 def install(random_bytes: Callable[[int], bytes]) -> None:
     """Put our error answers in the place of the core's, in this process."""
 
     def make_error_response(status_code: int, message: str = "") -> bytes:
-        code, text = ("bad_request", _TEXTS["bad_request"]) if status_code == 400 else code_of(message)
+        code, text = code_of("bad_request:" if status_code == 400 else message)
         return _raw(refuse(code, text), request_id(None, random_bytes))
 
     _http1.make_error_response = make_error_response

@@ -7,6 +7,7 @@ registered with it; this one is, and calls them. What is raised below here ends 
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 from mitmproxy import http
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
@@ -32,6 +33,8 @@ class Dispatcher:
     cut answer never looks complete. Hooks that no addon has are not registered and cost nothing.
     """
 
+    post_response: Hook
+
     def __init__(self, addons: Sequence[object]) -> None:
         for hook in (*_FLOW_HOOKS, *_CONNECTION_HOOKS):
             methods = [getattr(addon, hook) for addon in addons if hasattr(addon, hook)]
@@ -39,13 +42,16 @@ class Dispatcher:
                 setattr(self, hook, _guarded(hook, methods))
 
 
-def _guarded(hook: str, methods: Sequence[Callable[..., object]]) -> Hook:
+def _guarded(hook: str, methods: Sequence[Callable[..., Any]]) -> Hook:
+    table = [(method, inspect.iscoroutinefunction(method)) for method in methods]
+
     async def call(subject: object) -> None:
-        for method in methods:
+        for method, waits in table:
             try:
-                result = method(subject)
-                if inspect.isawaitable(result):
-                    await result
+                if waits:
+                    await method(subject)
+                else:
+                    method(subject)
             except Exception:  # the one place where addon errors end; see the module's text
                 logger.exception("The hook %s failed; the exchange is not let through.", hook)
                 _fail(hook, subject)

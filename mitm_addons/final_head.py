@@ -2,7 +2,10 @@
 
 from mitmproxy import http
 
-from mitm_addons.flows import state_of
+from mitm_addons.flows import FlowState, state_of
+
+_REQUEST_ID, _SOURCE = b"X-Request-ID", b"X-Gateway-Error-Source"
+_CODING, _CONNECTION = b"Transfer-Encoding", b"Connection"
 
 
 class FinalHead:
@@ -21,14 +24,21 @@ def _finish(flow: http.HTTPFlow, response: http.Response) -> None:
     state = state_of(flow)
     if state is None:
         return
-    headers = response.headers
-    headers["X-Request-ID"] = state.request_id
-    if response.status_code >= 400:
-        headers["X-Gateway-Error-Source"] = state.source
-    old_upstream = response.data.http_version != b"HTTP/1.1"
-    if state.old_client and "transfer-encoding" in headers:
+    data = response.data
+    ours = _ours(state, data.status_code, data.http_version)
+    gone = {name.lower() for name in ours}
+    if state.old_client:
         # HTTP/1.0 has no chunks: the end of the connection is the end of the body.
-        del headers["transfer-encoding"]
-    response.data.http_version = b"HTTP/1.1"
-    if state.closes or old_upstream:
-        headers["Connection"] = "close"
+        gone.add(_CODING.lower())
+    kept = [field for field in data.headers.fields if field[0].lower() not in gone]
+    data.headers.fields = (*kept, *ours.items())
+    data.http_version = b"HTTP/1.1"
+
+
+def _ours(state: FlowState, status: int, version: bytes) -> dict[bytes, bytes]:
+    ours = {_REQUEST_ID: state.request_id.encode("latin-1")}
+    if status >= 400:
+        ours[_SOURCE] = state.source.encode("latin-1")
+    if state.closes or version != b"HTTP/1.1":
+        ours[_CONNECTION] = b"close"
+    return ours

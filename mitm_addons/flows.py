@@ -1,7 +1,7 @@
 """The only translator between mitmproxy's flows and the gateway's values."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field
 
 import orjson
 from mitmproxy import http
@@ -18,17 +18,18 @@ _ATTRIBUTE = "gateway_state"
 class FlowState:
     """What the gateway knows of a flow. It lives on the flow as a plain attribute: not copied, not dumped.
 
-    `path` is the normalised path. `source` says who made the answer (``upstream`` until somebody else
-    did), `code` the error code that went out. `pending` is a refusal that waits for the `response` hook.
-    `buffered` says that the answer is collected before it is sent, `probe` that it
-    is a health check, `closes` that the client wants the
-    connection closed after this exchange, `old_client` that it speaks HTTP/1.0. `body_limit`,
-    `received` and `sent` count the bytes of bodies; `tail` are the last ones sent of a stream.
+    `headers` is the head as the client sent it, `path` the normalised path. `source` says who made the
+    answer (``upstream`` until somebody else did), `code` the error code that went out. `pending` is a
+    refusal that waits for the `response` hook. `buffered` says that the answer is collected before it is
+    sent, `probe` that it is a health check, `closes` that the client wants the connection closed after this
+    exchange, `old_client` that it speaks HTTP/1.0. `body_limit`, `received` and `sent` count the bytes of
+    bodies; `tail` are the last ones sent of a stream.
     """
 
     request_id: str
     started: float
     client: str
+    headers: Headers = field(default_factory=Headers)
     path: str = ""
     source: str = "upstream"
     code: str | None = None
@@ -57,17 +58,20 @@ def state_of(flow: http.HTTPFlow) -> FlowState | None:
 
 def head_of(message: http.Message) -> Headers:
     """Header fields as text. Latin-1 keeps every byte (RFC 9110, 5.5: obs-text)."""
-    return Headers(
-        (name.decode("latin-1"), value.decode("latin-1")) for name, value in message.headers.fields
-    )
+    fields = message.data.headers.fields
+    return Headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields])
 
 
-def set_head(message: http.Message, items: Iterable[tuple[str, str]]) -> None:
-    message.headers = http.Headers((_bytes(name), _bytes(value)) for name, value in items)
+def set_head(message: http.Message, items: Collection[tuple[str, str]]) -> None:
+    try:
+        fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in items]
+    except UnicodeEncodeError:
+        # What a plugin set may go beyond Latin-1; what came from the wire never does.
+        fields = [(_bytes(name), _bytes(value)) for name, value in items]
+    message.data.headers.fields = tuple(fields)
 
 
 def _bytes(text: str) -> bytes:
-    # What a plugin set may go beyond Latin-1; what came from the wire never does.
     try:
         return text.encode("latin-1")
     except UnicodeEncodeError:

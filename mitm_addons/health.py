@@ -17,8 +17,15 @@ Probe = Callable[[], Awaitable[Mapping[str, str | None]]]
 class Health:
     """Answers the two probes before anything else looks at the request."""
 
-    def __init__(self, probe: Probe, clock: Clock, random_bytes: Callable[[int], bytes]) -> None:
+    def __init__(
+        self,
+        probe: Probe,
+        clock: Clock,
+        random_bytes: Callable[[int], bytes],
+        is_draining: Callable[[], bool],
+    ) -> None:
         self._probe = probe
+        self._is_draining = is_draining
         self._clock = clock
         self._random_bytes = random_bytes
 
@@ -26,7 +33,7 @@ class Health:
         path = flow.request.data.path
         if flow.request.method not in ("GET", "HEAD") or path not in (b"/__/health", b"/__/ready"):
             return
-        parts = {} if path == b"/__/health" else await self._probe()
+        parts = {} if path == b"/__/health" else await self._parts()
         well = all(wrong is None for wrong in parts.values())
         body: dict[str, object] = {"status": "ok" if well else "unavailable"}
         if parts:
@@ -35,3 +42,6 @@ class Health:
         begin(flow, FlowState(identity, self._clock.monotonic(), "", source="gateway", probe=True))
         head = Headers([("Content-Type", "application/json"), ("Cache-Control", "no-store")])
         put_response(flow, Response(200 if well else 503, head, orjson.dumps(body)))
+
+    async def _parts(self) -> Mapping[str, str | None]:
+        return {**await self._probe(), **({"worker": "is about to end"} if self._is_draining() else {})}

@@ -8,6 +8,8 @@ from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.master import Master
 from mitmproxy.options import Options
 
+from mitm_addons.dispatch import Dispatcher
+from mitm_addons.post_response import PostResponse
 from mitm_addons.stream_end import Write
 from shared.settings import Settings
 
@@ -39,11 +41,11 @@ def options(settings: Settings, confdir: Path) -> tuple[Options, dict[str, objec
     return first, later
 
 
-def make_master(settings: Settings, confdir: Path, server: Proxyserver, gateway: object) -> Master:
+def make_master(settings: Settings, confdir: Path, server: Proxyserver, gateway: Dispatcher) -> Master:
     """A master with the proxy core and our dispatcher. Needs a running event loop."""
     first, later = options(settings, confdir)
     master = Master(first)
-    master.addons.add(server, NextLayer(), gateway)
+    master.addons.add(server, NextLayer(), gateway, PostResponse(gateway))
     first.update(**later)
     return master
 

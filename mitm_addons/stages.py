@@ -27,7 +27,7 @@ from mitm_addons.flows import (
 from shared.core.admission import Admitted
 from shared.core.errors import refuse
 from shared.core.forwarding import client_head, plugin_view, upstream_head
-from shared.core.messages import Exchange, Response
+from shared.core.messages import Exchange, Headers, Response
 from shared.core.model import Stage
 from shared.core.pipeline import Run
 from shared.core.routing import upstream_path
@@ -35,69 +35,75 @@ from shared.core.routing import upstream_path
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """Runs the plan of the matched rule. Answers that the gateway makes itself pass by untouched."""
+    """Runs the plan of the matched rule. Answers that the gateway makes itself pass by untouched.
+
+    `replaces_answers` says that the engine lets an answer be replaced at its head. Without it a refusal
+    has to wait there until the upstream's body has come.
+    """
 
     pool: Executor
     instance: str
+    replaces_answers: bool
 
     async def requestheaders(self, flow: http.HTTPFlow) -> None:
         state = state_of(flow)
         if state is None or state.admitted is None or flow.response:
             return
         admitted = state.admitted
-        view = request_of(flow, state.path, plugin_view(head_of(flow.request)))
+        plan = admitted.route.plan
+        if plan.is_empty:
+            return
         exchange = Exchange(
             state.request_id,
             admitted.gateway.snapshot.tenant,
             admitted.route.rule,
-            replace(view, body=None),
+            request_of(flow, state.path, plugin_view(state.headers)),
             state.client,
             admitted.key,
         )
-        state.run = Run(admitted.route.plan, exchange, self.pool)
+        state.run = Run(plan, exchange, self.pool)
         await state.run.head()
         _answer_early(flow, state, state.run)
 
     async def request(self, flow: http.HTTPFlow) -> None:
         state = state_of(flow)
-        if state is None or state.run is None or state.admitted is None or flow.response:
+        if state is None or state.admitted is None or flow.response:
             return
-        body = flow.request.raw_content or b""
+        body = flow.request.data.content or b""
         state.received = len(body)
         if len(body) > state.body_limit:
             # Chunked bodies do not say their length beforehand.
             refuse_flow(flow, too_large(state.body_limit))
+            return
+        if state.run is None:
+            self._forward(flow, state, state.admitted, plugin_view(state.headers), body)
             return
         run = state.run
         run.exchange = replace(run.exchange, request=replace(run.exchange.request, body=body))
         await run.stage(Stage.PRE_REQUEST)
         _answer_early(flow, state, run)
         if not flow.response:
-            self._forward(flow, state, state.admitted, run)
+            request = run.exchange.request
+            self._forward(flow, state, state.admitted, request.headers, request.body or b"")
 
-    def _forward(self, flow: http.HTTPFlow, state: FlowState, admitted: Admitted, run: Run) -> None:
+    def _forward(
+        self, flow: http.HTTPFlow, state: FlowState, admitted: Admitted, headers: Headers, body: bytes
+    ) -> None:
         """Point the flow at the upstream. Until here it leads nowhere."""
-        request, route = run.exchange.request, admitted.route
-        head = upstream_head(
-            request.headers,
-            head_of(flow.request),
-            route.headers,
-            self._identity(state, admitted),
-            self.instance,
-        )
-        body = request.body or b""
-        host = flow.request.headers["host"] if route.rule.preserve_host else route.target.authority
-        if body or flow.request.method in ("POST", "PUT", "PATCH"):
+        route, data = admitted.route, flow.request.data
+        identity = self._identity(state, admitted)
+        head = upstream_head(headers, state.headers, route.headers, identity, self.instance)
+        host = state.headers["host"] if route.rule.preserve_host else route.target.authority
+        if body or data.method in (b"POST", b"PUT", b"PATCH"):
             head.append(("Content-Length", str(len(body))))
         set_head(flow.request, [("Host", host), *head])
-        flow.request.raw_content = body
-        data = flow.request.data
+        data.content = body
         data.http_version = b"HTTP/1.1"
         target = route.target
         data.host, data.port, data.scheme = target.host, target.port, target.scheme.encode()
-        path = upstream_path(route.rule, target, request.path)
-        query = data.path.partition(b"?")[2]
-        data.path = path.encode("ascii") + (b"?" + query if b"?" in data.path else b"")
+        path = upstream_path(route.rule, target, state.path)
+        _, mark, query = data.path.partition(b"?")
+        data.path = path.encode("ascii") + mark + query
 
     def _identity(self, state: FlowState, admitted: Admitted) -> dict[str, str]:
         identity = {
@@ -111,18 +117,29 @@ class Stages:
 
     async def responseheaders(self, flow: http.HTTPFlow) -> None:
         state, response = state_of(flow), flow.response
-        if state is None or state.run is None or state.run.refusal or response is None:
+        if state is None or state.admitted is None or response is None:
             return
         run, from_upstream = state.run, state.source == "upstream"
-        if from_upstream and response.status_code < 200:
-            state.pending = refuse(
-                "upstream_protocol_error", "The upstream's only answer was an interim one."
-            )
+        if run and run.refusal:
             return
         if from_upstream:
-            set_head(response, client_head(head_of(response)))
+            if response.status_code < 200:
+                message = "The upstream's only answer was an interim one."
+                state.pending = refuse("upstream_protocol_error", message)
+                return
+            set_head(response, client_head(head_of(response).items))
+        if run and (run.plan.sees_answers or run.plan.buffers):
+            await self._judge_head(flow, state, run, response)
+        if state.pending and self.replaces_answers:
+            _refuse_pending(flow, state)
+        elif from_upstream and not state.pending and not state.buffered:
+            response.stream = _counted(state)
+
+    async def _judge_head(
+        self, flow: http.HTTPFlow, state: FlowState, run: Run, response: http.Response
+    ) -> None:
         # These have no body whatever their head says (RFC 9110, 6.4.1): there is nothing to wait for.
-        empty = flow.request.method == "HEAD" or response.status_code in (204, 304)
+        empty = flow.request.data.method == b"HEAD" or response.status_code in (204, 304)
         run.exchange = replace(run.exchange, response=replace(response_of(flow), body=b"" if empty else None))
         await run.stage(Stage.POST_REQUEST)
         state.buffered = run.plan.buffers and not empty
@@ -130,10 +147,8 @@ class Stages:
             await run.stage(Stage.PRE_RESPONSE)
             if answer := _final(run):
                 response.status_code = answer.status
-                set_head(response, answer.headers)
+                set_head(response, answer.headers.items)
         state.pending = run.refusal
-        if from_upstream and not state.pending and not state.buffered:
-            response.stream = _counted(state)
 
     async def response(self, flow: http.HTTPFlow) -> None:
         state = state_of(flow)
@@ -150,9 +165,7 @@ class Stages:
             if answer := _final(run):
                 put_response(flow, answer)
             state.pending = run.refusal
-        if state.pending:
-            refuse_flow(flow, state.pending)
-            _add_answer_headers(flow, run)
+        _refuse_pending(flow, state)
 
     async def post_response(self, flow: http.HTTPFlow) -> None:
         state = state_of(flow)
@@ -170,6 +183,12 @@ def _answer_early(flow: http.HTTPFlow, state: FlowState, run: Run) -> None:
         put_response(flow, run.responded)
 
 
+def _refuse_pending(flow: http.HTTPFlow, state: FlowState) -> None:
+    if state.pending:
+        refuse_flow(flow, state.pending)
+        _add_answer_headers(flow, state.run)
+
+
 def _final(run: Run) -> Response | None:
     """The answer as the plugins made it, None when one of them refused."""
     added = {} if run.refusal else run.answer_headers()
@@ -181,7 +200,7 @@ def _final(run: Run) -> Response | None:
 
 def _add_answer_headers(flow: http.HTTPFlow, run: Run | None) -> None:
     if run is not None and flow.response is not None:
-        set_head(flow.response, head_of(flow.response).patched(run.answer_headers()))
+        set_head(flow.response, head_of(flow.response).patched(run.answer_headers()).items)
 
 
 def _counted(state: FlowState) -> Callable[[bytes], bytes]:

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from mitmproxy import http
 
-from mitm_addons.core_errors import code_of
 from mitm_addons.flows import FlowState, error_body, speaks_anthropic, state_of
+from mitm_addons.wire_errors import code_of
 from shared.core.errors import refuse
 
 #: Hands bytes to the client's transport, if it still has one.

@@ -9,8 +9,8 @@ from mitmproxy.net import tls as net_tls
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from OpenSSL import SSL
 
-from mitm_addons.core_errors import FORBIDDEN, UNRESOLVED
 from mitm_addons.flows import state_of
+from mitm_addons.wire_errors import FORBIDDEN, UNRESOLVED
 from shared.core.errors import OutsideError, TargetForbidden
 
 #: The address to connect to for a host and port, with every address of the name checked.

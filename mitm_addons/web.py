@@ -19,10 +19,14 @@ from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
 from tornado.web import ErrorHandler
 
+from mitm_addons import EngineTraits, core_errors
+from mitm_addons.admission import CheckHead
+from mitm_addons.dispatch import Dispatcher
 from mitm_addons.flows import state_of
 from mitm_addons.masking import masked_copy
 from mitm_addons.master import client_writer, make_master
 from mitm_addons.worker import CannotListen, gateway_addons, run
+from shared.logs import PutLine
 from shared.services import Services
 from shared.settings import Settings
 
@@ -38,11 +42,13 @@ _NOTICE = (
 )
 
 
-async def serve_web(services: Services) -> None:
+async def serve_web(services: Services, put_line: PutLine, check_head: CheckHead) -> None:
     """Serve as `worker.serve` does, with mitmweb beside. Raises `CannotListen` for either port."""
     settings = services.settings
     server, feed = Proxyserver(), Feed()
-    async with gateway_addons(services, client_writer(server), [feed]) as addons:
+    traits = EngineTraits(client_writer(server), check_head)
+    core_errors.install(services.random_bytes)
+    async with gateway_addons(services, put_line, traits, [feed]) as addons:
         master = web_master(settings, settings.data_dir / "mitmproxy", server, addons)
         pages = _listen(_Shown(master.options, master.addons, server, feed.view))
         sys.stderr.write(f"mitmweb, for looking only: {master.addons.get('webauth').web_url}\n")
@@ -53,7 +59,7 @@ async def serve_web(services: Services) -> None:
             pages.stop()
 
 
-def web_master(settings: Settings, confdir: Path, server: Proxyserver, gateway: object) -> Master:
+def web_master(settings: Settings, confdir: Path, server: Proxyserver, gateway: Dispatcher) -> Master:
     """The gateway's master, and the two addons that bring mitmweb's options and its token."""
     master = make_master(settings, confdir, server, gateway)
     master.addons.add(WebAddon(), WebAuth())

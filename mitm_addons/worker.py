@@ -9,12 +9,14 @@ from pathlib import Path
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.master import Master
 
-from mitm_addons import Parts, build, core_errors
+from mitm_addons import EngineTraits, Parts, build, core_errors
+from mitm_addons.admission import CheckHead
+from mitm_addons.dispatch import Dispatcher
 from mitm_addons.last_used import LastUsed
 from mitm_addons.master import client_writer, make_master
 from mitm_addons.pool import PluginPool
-from mitm_addons.stream_end import Write
 from shared.core.admission import HostRules
+from shared.logs import PutLine
 from shared.outside.trust import TrustFiles
 from shared.services import DataPlane, Services
 from shared.settings import ANY_IP, Settings
@@ -27,10 +29,11 @@ class CannotListen(Exception):
     """The port of the proxy cannot be opened."""
 
 
-async def serve(services: Services) -> None:
-    """Serve until SIGTERM or SIGINT. Raises `CannotListen` when the port cannot be opened."""
+async def serve(services: Services, put_line: PutLine, check_head: CheckHead) -> None:
+    """Serve on the stock core until SIGTERM or SIGINT. Raises `CannotListen` when the port is taken."""
     server = Proxyserver()
-    async with gateway_addons(services, client_writer(server)) as addons:
+    core_errors.install(services.random_bytes)
+    async with gateway_addons(services, put_line, EngineTraits(client_writer(server), check_head)) as addons:
         master = make_master(services.settings, services.settings.data_dir / "mitmproxy", server, addons)
         await run(master, services.settings)
 
@@ -67,17 +70,16 @@ class _Listening:
 
 @contextlib.asynccontextmanager
 async def gateway_addons(
-    services: Services, write: Write, extra: Sequence[object] = ()
-) -> AsyncIterator[object]:
+    services: Services, put_line: PutLine, engine: EngineTraits, extra: Sequence[object] = ()
+) -> AsyncIterator[Dispatcher]:
     """The gateway's addons, then the `extra` ones, with all that works behind them; ends with the context."""
     settings = services.settings
-    core_errors.install(services.random_bytes)
     pool = PluginPool(settings.plugins.threads, settings.plugins.threads * _WAITING_PER_THREAD)
     async with services.data_plane() as plane, asyncio.TaskGroup() as group:
         last_used = LastUsed(plane.source, services.clock)
         writing = group.create_task(last_used.run())
         try:
-            yield build(_parts(services, plane, pool, last_used, write), extra)
+            yield build(_parts(services, plane, pool, last_used, put_line, engine), extra)
         finally:
             writing.cancel()
             await last_used.flush()
@@ -85,10 +87,15 @@ async def gateway_addons(
 
 
 def _parts(
-    services: Services, plane: DataPlane, pool: PluginPool, last_used: LastUsed, write: Write
+    services: Services,
+    plane: DataPlane,
+    pool: PluginPool,
+    last_used: LastUsed,
+    put_line: PutLine,
+    engine: EngineTraits,
 ) -> Parts:
     settings = services.settings
-    shared_hosts = [host for host in settings.server.shared_hosts if host != ANY_IP]
+    shared_hosts = tuple(host for host in settings.server.shared_hosts if host != ANY_IP)
     any_address = ANY_IP in settings.server.shared_hosts
     trust = TrustFiles(Path(settings.data_dir) / "trust", settings.security.ca_file)
     trust(None)  # a bad ca_file stops the start, not the first request
@@ -103,7 +110,8 @@ def _parts(
         trust_file=trust,
         probe=plane.probe,
         last_used=last_used,
-        write=write,
         random_bytes=services.random_bytes,
         instance=services.instance,
+        engine=engine,
+        put_line=put_line,
     )

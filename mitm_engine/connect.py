@@ -101,7 +101,7 @@ def _fault_of(error: BaseException) -> Fault | None:
     if isinstance(error, TimeoutError):
         return fault("upstream_timeout")
     if isinstance(error, ssl.SSLError | ssl.CertificateError):
-        return fault("upstream_tls", detail=f"TLS: {error}")
+        return fault("upstream_tls", detail=str(error))
     if isinstance(error, OSError):
-        return fault("upstream_unreachable", detail=f"upstream_unreachable: {error}")
+        return fault("upstream_unreachable", detail=str(error))
     return None

@@ -6,6 +6,7 @@ import logging
 import socket
 import ssl
 
+from mitmproxy import http
 from mitmproxy.master import Master
 from mitmproxy.options import Options as MasterOptions
 
@@ -45,7 +46,7 @@ class Engine:
         self._tls = self._load_tls()
         self._accepting: set[asyncio.Task[None]] = set()
         self._sweeping = self._loop.create_task(
-            deadlines.sweep(self._hub.connections, self._hub.pool.sweep, self.metrics), name="sweep"
+            deadlines.sweep(self._hub.connections.values(), self._hub.pool.sweep, self.metrics), name="sweep"
         )
 
     @property
@@ -82,6 +83,12 @@ class Engine:
             self.metrics.closed["handshake"] += 1
             client.close()
 
+    def write(self, flow: http.HTTPFlow, data: bytes) -> None:
+        """Write to the client of a flow beside its answer, as far as it is still there."""
+        client = self._hub.connections.get(flow.client_conn.id)
+        if client is not None:
+            client.write(data)
+
     def reload_tls(self) -> None:
         """Read certificate and key again. New connections use them; when they are bad, the old ones stay."""
         try:
@@ -103,9 +110,8 @@ class Engine:
         """Serve no new request, let those under way finish for `drain_timeout`, then end everything."""
         hub = self._hub
         hub.is_draining = True
-        for one in list(hub.connections):
-            if isinstance(one, Inbound):
-                one.close_if_idle()
+        for one in list(hub.connections.values()):
+            one.close_if_idle()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._options.drain_timeout):
                 while self.connections:
@@ -114,9 +120,8 @@ class Engine:
         await self._end()
 
     async def _end(self) -> None:
-        for one in list(self._hub.connections):
-            if isinstance(one, Inbound):
-                one.abort()
+        for one in list(self._hub.connections.values()):
+            one.abort()
         self._hub.pool.empty()
         self._sweeping.cancel()
         with contextlib.suppress(asyncio.CancelledError):

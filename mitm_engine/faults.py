@@ -34,7 +34,7 @@ MEANINGS: Mapping[str, tuple[int, str]] = {
 class Fault:
     """Why an exchange ends without the upstream's answer: a code of `MEANINGS` and a sentence.
 
-    `detail` is for logs and addons (it becomes `flow.error.msg`), never for clients.
+    `detail` begins with the code and is for logs and addons (it becomes `flow.error.msg`), never for clients.
     """
 
     code: str
@@ -47,7 +47,7 @@ class Fault:
 def fault(code: str, message: str = "", detail: str = "", headers: Mapping[str, str] = _NONE) -> Fault:
     """The fault of that code; with its own sentence when `message` is empty. Raises KeyError."""
     status, sentence = MEANINGS[code]
-    return Fault(code, message or sentence, status, detail or f"{code}: {message or sentence}", headers)
+    return Fault(code, message or sentence, status, f"{code}: {detail or message or sentence}", headers)
 
 
 class Failed(Exception):

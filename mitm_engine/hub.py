@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, Protocol
 
 from mitmproxy import connection, http
 from mitmproxy.master import Master
@@ -19,6 +19,18 @@ from mitm_engine.outbound import Outbound
 from mitm_engine.pool import Pool
 
 logger = logging.getLogger(__name__)
+
+
+class Connected(Waiting, Protocol):
+    """A client's connection, as the hub sees it."""
+
+    client: connection.Client
+
+    def write(self, data: bytes) -> None: ...
+
+    def close_if_idle(self) -> None: ...
+
+    def abort(self) -> None: ...
 
 
 class Hub:
@@ -38,17 +50,17 @@ class Hub:
         self.first_terms = Terms(options.timeouts, request_body=options.ahead)
         # Stands for the upstream of a flow that has none.
         self.nobody = connection.Server(address=options.nowhere)
-        self.connections: set[Waiting] = set()
+        self.connections: dict[str, Connected] = {}
         self.is_draining = False
         self._aside: set[asyncio.Task[Any]] = set()
 
-    def joined(self, one: Waiting) -> None:
-        self.connections.add(one)
+    def joined(self, one: Connected) -> None:
+        self.connections[one.client.id] = one
         self.metrics.accepted += 1
         self.metrics.connections = len(self.connections)
 
-    def left(self, one: Waiting) -> None:
-        self.connections.discard(one)
+    def left(self, one: Connected) -> None:
+        self.connections.pop(one.client.id, None)
         self.metrics.connections = len(self.connections)
 
     def is_full(self) -> bool:

@@ -98,6 +98,7 @@ STATUS: Mapping[str, int] = {
     "forbidden": 403,
     "no_matching_rule": 404,
     "method_not_allowed": 405,
+    "request_timeout": 408,
     "body_too_large": 413,
     "uri_too_long": 414,
     "unsupported_content_type": 415,

@@ -9,9 +9,15 @@ from tests.end_to_end.recording_upstream import RecordingUpstream
 from tests.end_to_end.running_gateway import RunningGateway, TenantInUse
 
 
+@pytest.fixture(scope="session", params=["express", "mitmproxy"])
+def engine(request: pytest.FixtureRequest) -> str:
+    """Both engines: what is promised end to end holds on either."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="session")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
-    with RunningGateway(tmp_path_factory.mktemp("gateway") / "data") as running:
+def gateway(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[RunningGateway]:
+    with RunningGateway(tmp_path_factory.mktemp("gateway") / "data", engine=engine) as running:
         yield running
 
 

@@ -32,6 +32,7 @@ class RunningGateway:
 
     folder: Path
     settings: Mapping[str, str] = field(default_factory=dict)
+    engine: str = "express"
     proxy_arguments: tuple[str, ...] = ()
     admin_port: int = field(default_factory=free_port)
     proxy_port: int = field(default_factory=free_port)
@@ -53,6 +54,8 @@ class RunningGateway:
             "GATEWAY__SERVER__ADMIN_PORT": str(self.admin_port),
             "GATEWAY__SERVER__PROXY_PORT": str(self.proxy_port),
             "GATEWAY__SERVER__WEB_PORT": str(self.web_port),
+            "GATEWAY__SERVER__ENGINE": self.engine,
+            "GATEWAY__SERVER__WORKERS": "1",
             # Nothing listens there, so the embedded store is used whatever runs on this machine.
             "GATEWAY__REDIS__PORT": "1",
             "GATEWAY__DATA_DIR": str(self.folder),

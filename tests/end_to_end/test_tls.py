@@ -18,10 +18,12 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 @pytest.fixture(scope="module")
-def trusting(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TenantInUse]:
+def trusting(
+    authority: Authority, tmp_path_factory: pytest.TempPathFactory, engine: str
+) -> Iterator[TenantInUse]:
     """A tenant of a gateway that trusts the authority beside the public ones."""
     settings = {"GATEWAY__SECURITY__CA_FILE": str(authority.file)}
-    with RunningGateway(tmp_path_factory.mktemp("tls") / "data", settings) as gateway:
+    with RunningGateway(tmp_path_factory.mktemp("tls") / "data", settings, engine) as gateway:
         yield gateway.create_tenant()
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mitmproxy.addons.proxyserver import Proxyserver
 
+from mitm_addons.dispatch import Dispatcher
 from mitm_addons.master import NOWHERE, make_master
 from shared.settings import load_settings
 
@@ -12,7 +13,7 @@ from shared.settings import load_settings
 def test_the_options_that_must_hold_do(tmp_path: Path) -> None:
     async def check() -> None:
         settings = load_settings(environ={"GATEWAY__LIMITS__RESPONSE_BODY": "30MB"})
-        options = make_master(settings, tmp_path, Proxyserver(), object()).options
+        options = make_master(settings, tmp_path, Proxyserver(), Dispatcher([])).options
         assert options.keep_host_header is True
         assert options.connection_strategy == "lazy"
         assert options.mode == [f"reverse:{NOWHERE}"]
@@ -27,15 +28,13 @@ def test_the_options_that_must_hold_do(tmp_path: Path) -> None:
 
 
 def test_no_addon_is_loaded_that_is_not_needed(tmp_path: Path) -> None:
-    class Gateway:
-        name = "gateway"
-
     async def check() -> None:
-        master = make_master(load_settings(environ={}), tmp_path, Proxyserver(), Gateway())
+        master = make_master(load_settings(environ={}), tmp_path, Proxyserver(), Dispatcher([]))
         assert [type(addon).__name__ for addon in master.addons.chain] == [
             "Proxyserver",
             "NextLayer",
-            "Gateway",
+            "Dispatcher",
+            "PostResponse",
         ]
 
     asyncio.run(check())

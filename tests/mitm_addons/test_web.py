@@ -12,6 +12,7 @@ import requests
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.test import tflow
 
+from mitm_addons.dispatch import Dispatcher
 from mitm_addons.flows import FlowState, begin
 from mitm_addons.web import CALLS_KEPT, Feed, web_master
 from shared.settings import load_settings
@@ -195,13 +196,17 @@ def test_a_health_check_is_not_listed() -> None:
 
 
 def test_the_master_has_the_addons_it_needs_and_no_others(tmp_path: Path) -> None:
-    class Gateway:
-        name = "gateway"
-
     async def check() -> None:
-        master = web_master(load_settings(environ={}), tmp_path, Proxyserver(), Gateway())
+        master = web_master(load_settings(environ={}), tmp_path, Proxyserver(), Dispatcher([]))
         names = [type(addon).__name__ for addon in master.addons.chain]
-        assert names == ["Proxyserver", "NextLayer", "Gateway", "WebAddon", "WebAuth"]
+        assert names == [
+            "Proxyserver",
+            "NextLayer",
+            "Dispatcher",
+            "PostResponse",
+            "WebAddon",
+            "WebAuth",
+        ]
         assert (master.options.web_host, master.options.web_open_browser) == ("127.0.0.1", False)
 
     asyncio.run(check())

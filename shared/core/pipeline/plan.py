@@ -46,12 +46,18 @@ class Plan:
 
     `head` are the leading groups of `pre_request` that need the head alone: they run before the
     body is read. `stages` holds the rest, in order. `buffers` says that the answer must be whole
-    before it is sent.
+    before it is sent, `sees_answers` that some plugin looks at answers or adds to their heads.
     """
 
     head: tuple[Group, ...] = ()
     stages: Mapping[Stage, tuple[Group, ...]] = field(default_factory=dict)
     buffers: bool = False
+    sees_answers: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether an exchange passes without anybody looking at it."""
+        return not self.head and not self.stages and not self.buffers
 
 
 def make_plan(entries: Sequence[Entry], *, buffer_streams: bool) -> Plan:
@@ -70,7 +76,13 @@ def make_plan(entries: Sequence[Entry], *, buffer_streams: bool) -> Plan:
     if outgoing[cut:]:
         stages[Stage.PRE_REQUEST] = outgoing[cut:]
     needs_body = any(group.uses_body for group in stages.get(Stage.PRE_RESPONSE, ()))
-    return Plan(outgoing[:cut], stages, buffers=buffer_streams or needs_body)
+    adds = any(type(entry.plugin).answer_headers is not Plugin.answer_headers for entry in entries)
+    return Plan(
+        outgoing[:cut],
+        stages,
+        buffers=buffer_streams or needs_body,
+        sees_answers=adds or bool(stages.keys() & {Stage.POST_REQUEST, Stage.PRE_RESPONSE}),
+    )
 
 
 def _groups(stage: Stage, entries: Sequence[Entry]) -> tuple[Group, ...]:

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mitm_addons.head_rules import check_head
+from mitm_engine.head_rules import check_head, origin_form
+from mitm_engine.options import Options
 
 HOST = (b"Host", b"a.example.com")
 
@@ -12,8 +13,8 @@ HOST = (b"Host", b"a.example.com")
 def check(
     method: bytes = b"GET", target: bytes = b"/", version: bytes = b"HTTP/1.1", fields: tuple = (HOST,)
 ) -> str | None:
-    refusal = check_head(method, target, version, fields, head_limit=1000, field_limit=10)
-    return refusal.code if refusal else None
+    fault = check_head(method, target, version, fields, Options(head_limit=1000, field_limit=10))
+    return fault.code if fault else None
 
 
 def test_a_plain_head_passes() -> None:
@@ -66,3 +67,22 @@ def test_no_control_character_ever_passes(value: bytes, where: int) -> None:
     assert check(fields=(HOST, (b"X", broken))) == "bad_request"
     assert check(fields=(HOST, (broken, b"x"))) == "bad_request"
     assert check(target=b"/" + broken) in ("bad_request", "uri_too_long")
+
+
+@pytest.mark.parametrize(
+    ("target", "form"),
+    [
+        (b"/v1?x", b"/v1?x"),
+        (b"http://a.example.com/v1?x", b"/v1?x"),
+        (b"HTTPS://A.example.com", b"/"),
+        (b"http://a.example.com?x", b"/?x"),
+        (b"http://b.example.com/", None),
+        (b"http://a.example.com:80/", None),
+        (b"http://u@a.example.com/", None),
+        (b"*", b"*"),
+    ],
+)
+def test_an_absolute_target_is_taken_only_when_it_says_what_host_says(
+    target: bytes, form: bytes | None
+) -> None:
+    assert origin_form(target, (HOST,)) == form
