@@ -60,7 +60,7 @@ async def _serve(seat: Seat, services: Services, log: logs.LogWriter) -> None:
         is_draining=lambda: engine.is_draining,
     )
     async with gateway_addons(services, log.put, traits) as addons:
-        engine = Engine(make_master(addons), engine_options(settings), _policy(services))
+        engine = Engine(make_master(*addons), engine_options(settings), _policy(services))
         listener = Listener(seat, engine.accept, lambda: engine.connections)
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, ending.set)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from mitm_addons.access_log import AccessLog
 from mitm_addons.admission import Admission, CheckHead, Gateways
 from mitm_addons.concurrency import Concurrency
-from mitm_addons.dispatch import Dispatcher
 from mitm_addons.final_head import FinalHead
 from mitm_addons.health import Health, Probe
 from mitm_addons.last_used import LastUsed
@@ -58,29 +57,27 @@ class Parts:
     put_line: PutLine
 
 
-def build(parts: Parts, extra: Sequence[object] = ()) -> Dispatcher:
-    """All addons, and the `extra` ones after them, behind one dispatcher that fails closed."""
+def build(parts: Parts, extra: Sequence[object] = ()) -> list[object]:
+    """All addons in the order in which a request meets them, and the `extra` ones after them."""
     settings, clock, engine = parts.settings, parts.clock, parts.engine
-    return Dispatcher(
-        [
-            Health(parts.probe, clock, parts.random_bytes, engine.is_draining),
-            Admission(
-                parts.gateways,
-                parts.hosts,
-                parts.hasher,
-                clock,
-                settings,
-                parts.instance,
-                parts.random_bytes,
-                engine.check_head,
-            ),
-            Concurrency(),
-            Stages(parts.pool, parts.instance, engine.replaces_answers),
-            Upstreams(parts.pin, parts.trust_file),
-            FinalHead(),
-            StreamEnd(engine.write),
-            AccessLog(clock, parts.put_line),
-            parts.last_used,
-            *extra,
-        ]
-    )
+    return [
+        Health(parts.probe, clock, parts.random_bytes, engine.is_draining),
+        Admission(
+            parts.gateways,
+            parts.hosts,
+            parts.hasher,
+            clock,
+            settings,
+            parts.instance,
+            parts.random_bytes,
+            engine.check_head,
+        ),
+        Concurrency(),
+        Stages(parts.pool, parts.instance, engine.replaces_answers),
+        Upstreams(parts.pin, parts.trust_file),
+        FinalHead(),
+        StreamEnd(engine.write),
+        AccessLog(clock, parts.put_line),
+        parts.last_used,
+        *extra,
+    ]

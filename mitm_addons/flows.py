@@ -1,6 +1,5 @@
 """The only translator between mitmproxy's flows and the gateway's values."""
 
-from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import orjson
@@ -57,25 +56,11 @@ def state_of(flow: http.HTTPFlow) -> FlowState | None:
 
 
 def head_of(message: http.Message) -> Headers:
-    """Header fields as text. Latin-1 keeps every byte (RFC 9110, 5.5: obs-text)."""
-    fields = message.data.headers.fields
-    return Headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields])
+    return Headers.of(message.data.headers.fields)
 
 
-def set_head(message: http.Message, items: Collection[tuple[str, str]]) -> None:
-    try:
-        fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in items]
-    except UnicodeEncodeError:
-        # What a plugin set may go beyond Latin-1; what came from the wire never does.
-        fields = [(_bytes(name), _bytes(value)) for name, value in items]
-    message.data.headers.fields = tuple(fields)
-
-
-def _bytes(text: str) -> bytes:
-    try:
-        return text.encode("latin-1")
-    except UnicodeEncodeError:
-        return text.encode()
+def set_head(message: http.Message, headers: Headers) -> None:
+    message.data.headers.fields = headers.fields
 
 
 def request_of(flow: http.HTTPFlow, path: str, headers: Headers) -> Request:
@@ -98,7 +83,7 @@ def put_response(flow: http.HTTPFlow, response: Response) -> None:
     made = http.Response.make(response.status, b"")
     kept = [(n, v) for n, v in response.headers if n.lower() not in ("content-length", "transfer-encoding")]
     body = response.body or b""
-    set_head(made, [*kept, ("Content-Length", str(len(body)))])
+    set_head(made, Headers([*kept, ("Content-Length", str(len(body)))]))
     made.raw_content = body
     flow.response = made
 

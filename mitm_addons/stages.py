@@ -94,9 +94,9 @@ class Stages:
         identity = self._identity(state, admitted)
         head = upstream_head(headers, state.headers, route.headers, identity, self.instance)
         host = state.headers["host"] if route.rule.preserve_host else route.target.authority
-        if body or data.method in (b"POST", b"PUT", b"PATCH"):
-            head.append(("Content-Length", str(len(body))))
-        set_head(flow.request, [("Host", host), *head])
+        sized = body or data.method in (b"POST", b"PUT", b"PATCH")
+        length = ((b"Content-Length", b"%d" % len(body)),) if sized else ()
+        data.headers.fields = ((b"Host", host.encode("ascii")), *head.fields, *length)
         data.content = body
         data.http_version = b"HTTP/1.1"
         target = route.target
@@ -127,7 +127,7 @@ class Stages:
                 message = "The upstream's only answer was an interim one."
                 state.pending = refuse("upstream_protocol_error", message)
                 return
-            set_head(response, client_head(head_of(response).items))
+            set_head(response, client_head(head_of(response)))
         if run and (run.plan.sees_answers or run.plan.buffers):
             await self._judge_head(flow, state, run, response)
         if state.pending and self.replaces_answers:
@@ -147,7 +147,7 @@ class Stages:
             await run.stage(Stage.PRE_RESPONSE)
             if answer := _final(run):
                 response.status_code = answer.status
-                set_head(response, answer.headers.items)
+                set_head(response, answer.headers)
         state.pending = run.refusal
 
     async def response(self, flow: http.HTTPFlow) -> None:
@@ -200,7 +200,7 @@ def _final(run: Run) -> Response | None:
 
 def _add_answer_headers(flow: http.HTTPFlow, run: Run | None) -> None:
     if run is not None and flow.response is not None:
-        set_head(flow.response, head_of(flow.response).patched(run.answer_headers()).items)
+        set_head(flow.response, head_of(flow.response).patched(run.answer_headers()))
 
 
 def _counted(state: FlowState) -> Callable[[bytes], bytes]:

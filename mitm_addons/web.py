@@ -49,7 +49,7 @@ async def serve_web(services: Services, put_line: PutLine, check_head: CheckHead
     traits = EngineTraits(client_writer(server), check_head)
     core_errors.install(services.random_bytes)
     async with gateway_addons(services, put_line, traits, [feed]) as addons:
-        master = web_master(settings, settings.data_dir / "mitmproxy", server, addons)
+        master = web_master(settings, settings.data_dir / "mitmproxy", server, Dispatcher(addons))
         pages = _listen(_Shown(master.options, master.addons, server, feed.view))
         sys.stderr.write(f"mitmweb, for looking only: {master.addons.get('webauth').web_url}\n")
         sys.stderr.flush()

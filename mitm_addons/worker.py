@@ -34,7 +34,8 @@ async def serve(services: Services, put_line: PutLine, check_head: CheckHead) ->
     server = Proxyserver()
     core_errors.install(services.random_bytes)
     async with gateway_addons(services, put_line, EngineTraits(client_writer(server), check_head)) as addons:
-        master = make_master(services.settings, services.settings.data_dir / "mitmproxy", server, addons)
+        gateway = Dispatcher(addons)
+        master = make_master(services.settings, services.settings.data_dir / "mitmproxy", server, gateway)
         await run(master, services.settings)
 
 
@@ -71,7 +72,7 @@ class _Listening:
 @contextlib.asynccontextmanager
 async def gateway_addons(
     services: Services, put_line: PutLine, engine: EngineTraits, extra: Sequence[object] = ()
-) -> AsyncIterator[Dispatcher]:
+) -> AsyncIterator[list[object]]:
     """The gateway's addons, then the `extra` ones, with all that works behind them; ends with the context."""
     settings = services.settings
     pool = PluginPool(settings.plugins.threads, settings.plugins.threads * _WAITING_PER_THREAD)

@@ -6,10 +6,9 @@ from collections import deque
 from httptools import HttpParserError, HttpResponseParser
 
 from mitm_engine.faults import Failed, failed
+from mitm_engine.head_rules import TOKENS, VALUES
 
 _REASON = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
-_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 _VERSIONS = {"1.1": b"HTTP/1.1", "1.0": b"HTTP/1.0"}
 _NO_BODY = (204, 304)
@@ -150,10 +149,11 @@ class AnswerReader:
         self.reusable = self._parser.should_keep_alive() and not self._is_head_request
 
     def _check_fields(self) -> None:
-        fine = _REASON.fullmatch(self._reason) and all(
-            _TOKEN.fullmatch(name) and _VALUE.fullmatch(value) for name, value in self._fields
-        )
-        if not fine:
+        names = b"\n".join([name for name, _ in self._fields])
+        values = b"\n".join([value for _, value in self._fields])
+        breaks = max(len(self._fields) - 1, 0)
+        fine = _REASON.fullmatch(self._reason) and TOKENS.fullmatch(names) and VALUES.fullmatch(values)
+        if not fine or values.count(b"\n") != breaks or names.count(b"\n") != breaks:
             raise failed("upstream_protocol_error", detail="The answer's head holds what no head may hold.")
 
     def _frame(self, status: int) -> bool:

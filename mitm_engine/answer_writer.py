@@ -7,7 +7,7 @@ from mitmproxy import http
 
 from mitm_engine.faults import failed
 from mitm_engine.request_reader import Incoming
-from mitm_engine.wire import LAST_CHUNK, chunk, length_of, response_head, wants_close
+from mitm_engine.wire import LAST_CHUNK, Head, chunk, status_line
 
 if TYPE_CHECKING:
     from mitm_engine.inbound import Inbound
@@ -49,12 +49,11 @@ class AnswerWriter:
 
     def whole(self, response: http.Response) -> None:
         """Write an answer whose body is here. Raises `Failed` when its head cannot be written."""
-        body = response.data.content or b""
+        parts, body = Head(response.data.headers.fields), response.data.content or b""
+        length: int | None = len(body)
         if self._has_no_body(response):
-            length, body = length_of(response), b""
-        else:
-            length = len(body)
-        head = self._head(response, [] if length is None else [b"Content-Length: %d" % length])
+            length, body = parts.length, b""
+        head = self._head(response, parts, [] if length is None else [b"Content-Length: %d" % length])
         self.has_begun = True
         if len(body) < _FLUSH:
             self._client.write(head + body)
@@ -64,8 +63,9 @@ class AnswerWriter:
 
     def begin(self, response: http.Response) -> None:
         """Begin an answer whose body comes in pieces. Raises `Failed` when its head cannot be written."""
+        parts = Head(response.data.headers.fields)
         self._stream = response.stream
-        self._left = length_of(response)
+        self._left = parts.length
         self._is_empty = self._has_no_body(response)
         framing = []
         if self._left is not None:
@@ -76,7 +76,7 @@ class AnswerWriter:
             if self._is_chunked:
                 framing.append(b"Transfer-Encoding: chunked")
         ends = not self._is_empty and not self._is_chunked and self._left is None
-        self._pending = [self._head(response, framing, ends=ends)]
+        self._pending = [self._head(response, parts, framing, ends=ends)]
         self._size = len(self._pending[0])
 
     async def piece(self, data: bytes) -> None:
@@ -134,17 +134,19 @@ class AnswerWriter:
     def _has_no_body(self, response: http.Response) -> bool:
         return self._incoming.method == b"HEAD" or response.data.status_code in _BODILESS
 
-    def _head(self, response: http.Response, framing: list[bytes], *, ends: bool = False) -> bytes:
+    def _head(
+        self, response: http.Response, parts: Head, framing: list[bytes], *, ends: bool = False
+    ) -> bytes:
         incoming = self._incoming
         self.keeps = (
             incoming.keep_alive
             and incoming.complete
             and not ends
             and not self._client.is_last
-            and not wants_close(response)
+            and not parts.wants_close
         )
         if not self.keeps:
             framing.append(b"Connection: close")
         elif incoming.version == b"HTTP/1.0":
             framing.append(b"Connection: keep-alive")
-        return response_head(response, framing)
+        return parts.after(status_line(response), framing)

@@ -53,7 +53,8 @@ class Dispatch:
 
         Raises `Failed` when an addon raises, and `Killed` when one killed the flow.
         """
-        await self.call(methods, flow)
+        if methods:
+            await self.call(methods, flow)
         if self.update:
             await self.call(self.update, [flow])
         if flow.intercepted:

@@ -6,7 +6,6 @@ All errors of an exchange are decided in `Exchange.run`, which fails closed.
 
 import asyncio
 import logging
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -41,6 +40,7 @@ class Exchange:
     """Runs once. `run` answers whether the client's connection can serve another request."""
 
     __slots__ = (
+        "_arm",
         "_client",
         "_end",
         "_flow",
@@ -58,7 +58,8 @@ class Exchange:
         self._client = client
         self._incoming = incoming
         self._terms = hub.first_terms
-        self._end = math.inf
+        self._end = 0.0  # when `_arm_within` is in use
+        self._arm: Callable[[float, Callable[[float], None]], None] = client.arm
         self._upstream: Outbound | None = None
         self._flow = make_flow(client.client, hub.nobody, incoming, hub.options.nowhere)
         self._writer = AnswerWriter(client, incoming)
@@ -111,6 +112,7 @@ class Exchange:
         self._terms = terms
         if terms.timeouts.total is not None:
             self._end = asyncio.get_running_loop().time() + terms.timeouts.total
+            self._arm = self._arm_within
 
     async def _hook(self, methods: Methods) -> None:
         self._arm(self._terms.timeouts.hook, self._late_hook)
@@ -189,7 +191,8 @@ class Exchange:
         self._flow.server_conn = upstream.server
         self._arm(self._terms.timeouts.first_byte, self._late_upstream)
         upstream.send(head, body, is_head_request=self._flow.request.data.method == b"HEAD")
-        await upstream.written()
+        if upstream.is_paused:
+            await upstream.written()
         await upstream.head()
 
     async def _collect(self, upstream: Outbound) -> bytes:
@@ -224,14 +227,16 @@ class Exchange:
         self._give_back()
         await self._hook(self._hooks.response)
         writer.end()
-        await self._client.drained()
+        if not self._client.can_write:
+            await self._client.drained()
 
     async def _send_whole(self) -> None:
         await self._hook(self._hooks.response)
         if self._flow.response is None:
             raise failed("plugin_failure", detail="An addon took the answer away.")
         self._writer.whole(self._flow.response)
-        await self._client.drained()
+        if not self._client.can_write:
+            await self._client.drained()
 
     # Ends.
 
@@ -269,12 +274,11 @@ class Exchange:
 
     # Deadlines.
 
-    def _arm(self, seconds: float, late: Callable[[float], None]) -> None:
+    def _arm_within(self, seconds: float, late: Callable[[float], None]) -> None:
         """Wait for at most `seconds`, and not beyond the end of the exchange."""
-        if self._end != math.inf:
-            left = self._end - asyncio.get_running_loop().time()
-            if left < seconds:
-                seconds, late = max(left, 0), self._late_upstream
+        left = self._end - asyncio.get_running_loop().time()
+        if left < seconds:
+            seconds, late = max(left, 0), self._late_upstream
         self._client.arm(seconds, late)
 
     def _late_hook(self, now: float) -> None:

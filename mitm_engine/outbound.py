@@ -45,7 +45,6 @@ class Outbound(asyncio.Protocol):
         "_drained",
         "_fault",
         "_is_held",
-        "_is_paused",
         "_owner",
         "_poll",
         "_waiter",
@@ -54,6 +53,7 @@ class Outbound(asyncio.Protocol):
         "client",
         "idle_since",
         "is_closed",
+        "is_paused",
         "key",
         "reader",
         "server",
@@ -66,7 +66,7 @@ class Outbound(asyncio.Protocol):
         self._fault: Fault | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._drained: asyncio.Future[None] | None = None
-        self._is_paused = self._is_held = False
+        self.is_paused = self._is_held = False
         self._poll = select.poll()
         self.key = key
         self.transport: asyncio.Transport = None  # type: ignore[assignment]  # until connection_made
@@ -93,7 +93,7 @@ class Outbound(asyncio.Protocol):
 
     async def written(self) -> None:
         """Wait until the transport took the whole request. Raises `Failed` when the connection ends."""
-        while self._is_paused and not self.answered:
+        while self.is_paused and not self.answered:
             self._raise_fault()
             self._drained = asyncio.get_running_loop().create_future()
             await self._drained
@@ -182,10 +182,10 @@ class Outbound(asyncio.Protocol):
         self._owner.ended(self)
 
     def pause_writing(self) -> None:
-        self._is_paused = True
+        self.is_paused = True
 
     def resume_writing(self) -> None:
-        self._is_paused = False
+        self.is_paused = False
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
 

@@ -14,64 +14,66 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
 
 
-def request_head(request: http.Request, length: int | None) -> bytes:
-    """The head of a request with a body of `length` bytes, None for one that has no body.
+class Head:
+    """The head of a message, read once.
 
-    Raises `Failed` when an addon set something that does not fit on one line.
+    `lines` are its fields without framing. `length` is what it says of the body, None when it says nothing
+    or names a coding; `wants_close` that it asks for the connection to end.
     """
+
+    __slots__ = ("length", "lines", "wants_close")
+
+    def __init__(self, fields: Iterable[tuple[bytes, bytes]]) -> None:
+        self.lines: list[bytes] = []
+        self.length: int | None = None
+        self.wants_close = is_coded = False
+        for name, value in fields:
+            lower = name.lower()
+            if lower not in _FRAMING:
+                self.lines.append(b"%s: %s" % (name, value))
+            elif lower == b"content-length":
+                self.length = int(value) if value.isdigit() else None
+            elif lower == b"transfer-encoding":
+                is_coded = True
+            elif lower == b"connection":
+                self.wants_close = b"close" in value.lower()
+        if is_coded:
+            self.length = None
+
+    def after(self, first: bytes, framing: Iterable[bytes]) -> bytes:
+        """The bytes of the head that begins with the line `first` and is framed by these whole lines.
+
+        Raises `Failed` when an addon set something that does not fit on one line.
+        """
+        lines = [first, *self.lines, *framing]
+        head = b"\r\n".join(lines) + b"\r\n\r\n"
+        ends = len(lines) + 1
+        if head.count(b"\n") != ends or head.count(b"\r") != ends or b"\0" in head:
+            raise failed("plugin_failure", detail="An addon set a header that does not fit on one line.")
+        return head
+
+
+def request_head(request: http.Request, length: int | None) -> bytes:
+    """The head of a request with a body of `length` bytes, None for one that has no body. Raises `Failed`."""
     data = request.data
     first = b"%s %s HTTP/1.1" % (data.method, data.path)
-    return _head(first, data.headers.fields, () if length is None else (b"Content-Length: %d" % length,))
+    framing = () if length is None else (b"Content-Length: %d" % length,)
+    return Head(data.headers.fields).after(first, framing)
 
 
-def response_head(response: http.Response, framing: Iterable[bytes]) -> bytes:
-    """The head of an answer. `framing` are whole lines: how its body ends, and what happens afterwards.
-
-    Raises `Failed` when an addon set something that does not fit on one line.
-    """
+def status_line(response: http.Response) -> bytes:
+    """The first line of an answer. We speak HTTP/1.1 to every client (RFC 9110, 2.5)."""
     data = response.data
-    reason = data.reason or _REASONS.get(data.status_code, b"")
-    return _head(b"HTTP/1.1 %d %s" % (data.status_code, reason), data.headers.fields, framing)
+    return b"HTTP/1.1 %d %s" % (data.status_code, data.reason or _REASONS.get(data.status_code, b""))
 
 
-def _head(first: bytes, fields: Iterable[tuple[bytes, bytes]], framing: Iterable[bytes]) -> bytes:
-    lines = [first]
-    lines += [b"%s: %s" % field for field in fields if field[0].lower() not in _FRAMING]
-    lines += framing
-    head = b"\r\n".join(lines) + b"\r\n\r\n"
-    ends = len(lines) + 1
-    if head.count(b"\n") != ends or head.count(b"\r") != ends or b"\0" in head:
-        raise failed("plugin_failure", detail="An addon set a header that does not fit on one line.")
-    return head
+def closing_answer(response: http.Response) -> bytes:
+    """A whole answer after which the connection ends. Raises `Failed`."""
+    body = response.data.content or b""
+    framing = (b"Content-Length: %d" % len(body), b"Connection: close")
+    return Head(response.data.headers.fields).after(status_line(response), framing) + body
 
 
 def chunk(piece: bytes) -> bytes:
     """A piece of a body in the chunked coding (RFC 9112, 7.1); `piece` is not empty."""
     return b"%x\r\n%s\r\n" % (len(piece), piece)
-
-
-def length_of(response: http.Response) -> int | None:
-    """The length that the head gives to the body; None when it gives none, or another coding."""
-    length = None
-    for name, value in response.data.headers.fields:
-        lower = name.lower()
-        if lower == b"transfer-encoding":
-            return None
-        if lower == b"content-length" and value.isdigit():
-            length = int(value)
-    return length
-
-
-def wants_close(response: http.Response) -> bool:
-    """Whether an addon asks for the connection to end after this answer."""
-    return any(
-        b"close" in value.lower()
-        for name, value in response.data.headers.fields
-        if name.lower() == b"connection"
-    )
-
-
-def closing_answer(response: http.Response) -> bytes:
-    """A whole answer after which the connection ends."""
-    body = response.data.content or b""
-    return response_head(response, (b"Content-Length: %d" % len(body), b"Connection: close")) + body

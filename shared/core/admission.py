@@ -80,8 +80,9 @@ def presented_keys(headers: Headers) -> tuple[str, ...]:
         scheme, _, text = value.strip().partition(" ")
         found.append(text.strip() if scheme.lower() == "bearer" else value)
     for name in _KEY_HEADERS:
-        found += [value.strip() for value in headers.all(name)]
-    return tuple(dict.fromkeys(text for text in found if text))
+        if name in headers:
+            found += [value.strip() for value in headers.all(name)]
+    return tuple(dict.fromkeys([text for text in found if text]))
 
 
 def one_key(presented: Sequence[str]) -> str | None:

@@ -1,10 +1,11 @@
 """What leaves the gateway: the head that the upstream sees, and the head that the client sees."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import NamedTuple
 
-from shared.core.messages import Headers
+from shared.core.messages import Headers, encoded
 
 #: RFC 9110, section 7.6.1, and the names that old software still uses.
 HOP_BY_HOP = frozenset(
@@ -38,6 +39,7 @@ _NEVER_ANSWERED = HOP_BY_HOP - {"transfer-encoding"}
 _NOTHING: frozenset[str] = frozenset()
 
 MASK = "[redacted]"
+_MASK = MASK.encode()
 
 
 @lru_cache(4096)
@@ -46,29 +48,37 @@ def _folded(name: str) -> str:
     return name.lower().replace("_", "-").replace(".", "-")
 
 
-@lru_cache(4096)
 def is_identity(name: str) -> bool:
     """True for a header that tells an upstream who is calling, however it is spelled."""
     return _IDENTITY.match(_folded(name)) is not None
 
 
-@lru_cache(4096)
-def _stays_here(name: str) -> bool:
-    """True for what no client may tell an upstream: hop-by-hop, framing, who it is, where it comes from."""
-    folded = _folded(name)
-    return folded in _NEVER_SENT or is_identity(name) or _FORWARDED.match(folded) is not None
+class _Meaning(NamedTuple):
+    """What a header's name means here. Names repeat, so each is worked out once.
+
+    `stays`: no client may tell it to an upstream (hop-by-hop, framing, who it is, where it comes from).
+    `is_private`: no upstream may tell it to a client (hop-by-hop, identity, the limits of the operator's
+    key).
+    """
+
+    lower: str
+    folded: str
+    stays: bool
+    is_credential: bool
+    is_private: bool
 
 
 @lru_cache(4096)
-def _is_credential(name: str) -> bool:
-    return _folded(name) in CREDENTIALS
-
-
-@lru_cache(4096)
-def _is_private(name: str) -> bool:
-    """True for what no upstream may tell a client: hop-by-hop, identity, the limits of the operator's key."""
-    lower = name.lower()
-    return lower in _NEVER_ANSWERED or is_identity(lower) or _FOREIGN_LIMITS.match(lower) is not None
+def _meaning(name: bytes) -> _Meaning:
+    text = name.decode("latin-1")
+    lower, folded, tells_who = text.lower(), _folded(text), is_identity(text)
+    return _Meaning(
+        lower,
+        folded,
+        stays=folded in _NEVER_SENT or tells_who or _FORWARDED.match(folded) is not None,
+        is_credential=folded in CREDENTIALS,
+        is_private=lower in _NEVER_ANSWERED or tells_who or _FOREIGN_LIMITS.match(lower) is not None,
+    )
 
 
 def _connection_names(headers: Headers) -> frozenset[str]:
@@ -81,12 +91,14 @@ def _connection_names(headers: Headers) -> frozenset[str]:
 
 def plugin_view(headers: Headers) -> Headers:
     """The client's head as plugins see it: as it was sent, with the values of credentials masked."""
-    return Headers([(name, MASK if _is_credential(name) else value) for name, value in headers.items])
+    return Headers.of(
+        tuple([(name, _MASK if _meaning(name).is_credential else value) for name, value in headers.fields])
+    )
 
 
 def upstream_head(
     headers: Headers, sent: Headers, own: Mapping[str, str], identity: Mapping[str, str], via: str
-) -> list[tuple[str, str]]:
+) -> Headers:
     """The head to forward, without Host and framing: those are the wire's.
 
     `headers` is what plugins saw and patched, `sent` what the client sent. Gone are the client's credentials
@@ -95,28 +107,28 @@ def upstream_head(
     replace the client's; `identity` is ours and replaces both. `via` ends the Via chain (RFC 9110, 7.6.3).
     """
     ours = {"via", *map(_folded, identity)}
-    gone = ours.union(map(_folded, own))
-    kept = [
-        (name, value)
-        for name, value in headers.items
-        if not _stays_here(name)
-        and _folded(name) not in gone
-        and not (value == MASK and _is_credential(name))
-    ]
+    gone = ours.union(map(_folded, own)) if own else ours
+    kept = []
+    for field in headers.fields:
+        meaning = _meaning(field[0])
+        masked = meaning.is_credential and field[1] == _MASK
+        if not (meaning.stays or meaning.folded in gone or masked):
+            kept.append(field)
     if named := _connection_names(sent):
-        kept = [item for item in kept if item[0].lower() not in named or item not in sent.items]
+        kept = [field for field in kept if _meaning(field[0]).lower not in named or field not in sent.fields]
     chain = ", ".join((*sent.all("via"), f"1.1 {via}"))
     rule = [(name, value) for name, value in own.items() if _folded(name) not in ours]
-    return [*kept, ("Via", chain), *rule, *identity.items()]
+    added = [("Via", chain), *rule, *identity.items()]
+    kept += [(encoded(name), encoded(value)) for name, value in added]
+    return Headers.of(tuple(kept))
 
 
-def client_head(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+def client_head(headers: Headers) -> Headers:
     """The upstream's answer head as the client may see it; repeated headers stay repeated."""
-    items = list(headers)
-    kept = [item for item in items if not _is_private(item[0])]
-    if named := _connection_names(Headers(items)):
-        kept = [item for item in kept if item[0].lower() not in named]
-    return kept
+    kept = [field for field in headers.fields if not _meaning(field[0]).is_private]
+    if named := _connection_names(headers):
+        kept = [field for field in kept if _meaning(field[0]).lower not in named]
+    return Headers.of(tuple(kept))
 
 
 def passed_here(headers: Headers, via: str) -> bool:

@@ -17,6 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+# All numbers of two digits: a checksum is written for every request.
+_PAIRS = [high + low for high in _DIGITS for low in _DIGITS]
 _PUBLIC, _SECRET, _CHECK = 8, 43, 6
 _LENGTH = 4 + _PUBLIC + _SECRET + _CHECK
 _FORM = re.compile(r"gwk_[0-9A-Za-z]{57}")
@@ -83,4 +85,6 @@ def _base62(number: int, width: int) -> str:
 
 
 def _checksum(body: str) -> str:
-    return _base62(zlib.crc32(body.encode()), _CHECK)
+    high, low = divmod(zlib.crc32(body.encode()), len(_PAIRS))
+    higher, high = divmod(high, len(_PAIRS))
+    return _PAIRS[higher] + _PAIRS[high] + _PAIRS[low]

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 
 from shared.core.model import EMPTY, ApiKey, Rule, Tenant
 
+#: Fields as they stand on the wire.
+Fields = tuple[tuple[bytes, bytes], ...]
+
 
 class Headers:
     """HTTP header fields in the order in which they came; names compare without case.
@@ -14,14 +17,35 @@ class Headers:
     ('a=1', ('a=1', 'b=2'), False)
     """
 
-    __slots__ = ("_index", "items")
-
-    items: tuple[tuple[str, str], ...]
+    # Most heads are only passed on: text, bytes and index are made when somebody asks for them.
+    __slots__ = ("_fields", "_index", "_items")
 
     def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
-        self.items = tuple(items)
-        # Many heads are only passed on; they are never asked for a name.
+        self._items: tuple[tuple[str, str], ...] | None = tuple(items)
+        self._fields: Fields | None = None
         self._index: dict[str, tuple[str, ...]] | None = None
+
+    @classmethod
+    def of(cls, fields: Fields) -> "Headers":
+        """What came from the wire. Latin-1 keeps every byte (RFC 9110, 5.5: obs-text)."""
+        headers = cls.__new__(cls)
+        headers._items, headers._fields, headers._index = None, fields, None
+        return headers
+
+    @property
+    def items(self) -> tuple[tuple[str, str], ...]:
+        """Names and values as text."""
+        if self._items is None:
+            fields = self._fields or ()
+            self._items = tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields])
+        return self._items
+
+    @property
+    def fields(self) -> Fields:
+        """Names and values as bytes. What goes beyond Latin-1 (a plugin set it) is sent in UTF-8."""
+        if self._fields is None:
+            self._fields = tuple([(encoded(name), encoded(value)) for name, value in self.items])
+        return self._fields
 
     def _by_name(self) -> dict[str, tuple[str, ...]]:
         if self._index is None:
@@ -34,11 +58,11 @@ class Headers:
 
     def all(self, name: str) -> tuple[str, ...]:
         """Every value of that name, in order; empty when there is none."""
-        return self._by_name().get(name.lower(), ())
+        return (self._index or self._by_name()).get(name.lower(), ())
 
     def get(self, name: str, default: str | None = None) -> str | None:
         """The first value of that name."""
-        values = self._by_name().get(name.lower())
+        values = (self._index or self._by_name()).get(name.lower())
         return values[0] if values else default
 
     def __getitem__(self, name: str) -> str:
@@ -68,6 +92,14 @@ class Headers:
         gone = {name.lower() for name in (*set_headers, *remove_headers)}
         kept = [item for item in self.items if item[0].lower() not in gone]
         return Headers([*kept, *set_headers.items()])
+
+
+def encoded(text: str) -> bytes:
+    """A name or a value for the wire: what came from there goes back as it was."""
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        return text.encode()
 
 
 @dataclass(frozen=True, slots=True)

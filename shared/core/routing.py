@@ -7,6 +7,7 @@ than the gateway did (RFC 3986, section 6; nginx' `merge_slashes` for doubled sl
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol
 
 from shared.core.model import Rule
@@ -22,6 +23,7 @@ _HIDDEN_DOTS = re.compile(r"(?:/|%2F)\.\.?;|%2F\.\.?(?:%2F|/|$)|/\.\.?%2F")
 _ENCODED_SLASH = "%2F"
 
 
+@lru_cache(4096)
 def normalise_path(path: str) -> str:
     """The one form of a request path: escapes decoded where that changes nothing, no dot segments.
 

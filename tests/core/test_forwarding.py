@@ -32,7 +32,7 @@ Items = list[tuple[str, str]]
 def forwarded(*sent: tuple[str, str], own: Mapping[str, str] | None = None) -> Items:
     """The head that goes upstream when no plugin changed anything."""
     head = Headers(sent)
-    return upstream_head(plugin_view(head), head, own or {}, IDENTITY, "gateway-1")
+    return list(upstream_head(plugin_view(head), head, own or {}, IDENTITY, "gateway-1"))
 
 
 def clients(head: Iterable[tuple[str, str]]) -> Items:
@@ -225,7 +225,7 @@ def test_an_answers_headers_stay_in_order_and_repeated() -> None:
         ("set-cookie", "b=2"),
         ("Retry-After", "7"),
     ]
-    assert client_head(items) == items
+    assert list(client_head(Headers(items))) == items
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_an_answers_headers_stay_in_order_and_repeated() -> None:
     ],
 )
 def test_what_an_upstream_must_not_tell_a_client_is_dropped(name: str) -> None:
-    assert client_head([(name, "x"), ("Server", "u")]) == [("Server", "u")]
+    assert list(client_head(Headers([(name, "x"), ("Server", "u")]))) == [("Server", "u")]
 
 
 def test_an_upstreams_connection_header_names_away_what_it_may() -> None:
@@ -254,4 +254,4 @@ def test_an_upstreams_connection_header_names_away_what_it_may() -> None:
         ("Transfer-Encoding", "chunked"),
         ("Content-Type", "text/plain"),
     ]
-    assert client_head(items) == items[2:]
+    assert list(client_head(Headers(items))) == items[2:]
