@@ -15,6 +15,7 @@ RULE = {
     "target": "https://api.openai.com",
     "methods": ["POST"],
     "strip_path": False,
+    "timeouts": {"connect": "5s", "first_byte": "60s"},
     "plugin_chain": [{"name": "rate_limiter", "priority": 1, "settings": {"limit": 100, "window": "1m"}}],
 }
 

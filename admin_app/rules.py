@@ -21,7 +21,7 @@ from admin_app.services import current, new_id
 from admin_app.targets import check_targets
 from admin_app.tenancy import change_tenant, check_room, find_rule, find_tenant, with_rule
 from shared.core.errors import Invalid, Problem
-from shared.core.model import Rule, Snapshot
+from shared.core.model import Rule, Snapshot, Timeouts
 from shared.core.pipeline import check_rule
 from shared.core.routing import has_encoded_slash, path_warnings, rule_path
 from shared.core.schemas import (
@@ -33,6 +33,7 @@ from shared.core.schemas import (
     RulePatch,
     rule_document,
 )
+from shared.settings import MITMPROXY
 
 blueprint = Blueprint(
     "rules", __name__, "Which requests of a tenant go where, and what they pass on the way."
@@ -125,7 +126,13 @@ def _write(
     """Make the change. Returns the rule as it is stored, and what the writer may not have meant."""
     warnings = check_targets(sent)
     rule = find_rule(change_tenant(tenant_id, change), rule_id)
-    return rule, [*path_warnings(rule), *warnings]
+    return rule, [*path_warnings(rule), *_engine_warnings(rule), *warnings]
+
+
+def _engine_warnings(rule: Rule) -> list[str]:
+    if current().settings.server.engine != MITMPROXY or rule.timeouts == Timeouts():
+        return []
+    return ["The timeouts are stored and not enforced: server.engine is mitmproxy, whose core has none."]
 
 
 def _changed(before: Snapshot, stored: Rule, sent: Mapping[str, Any], now: float) -> Rule:

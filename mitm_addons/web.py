@@ -19,13 +19,14 @@ from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
 from tornado.web import ErrorHandler
 
-from mitm_addons import EngineTraits, core_errors
+from mitm_addons import EngineTraits, core_errors, unenforced
 from mitm_addons.admission import CheckHead
 from mitm_addons.dispatch import Dispatcher
 from mitm_addons.flows import state_of
 from mitm_addons.masking import masked_copy
 from mitm_addons.master import client_writer, make_master
 from mitm_addons.worker import CannotListen, gateway_addons, run
+from shared.core import tasks
 from shared.logs import PutLine
 from shared.services import Services
 from shared.settings import Settings
@@ -49,6 +50,7 @@ async def serve_web(services: Services, put_line: PutLine, check_head: CheckHead
     traits = EngineTraits(client_writer(server), check_head)
     core_errors.install(services.random_bytes)
     async with gateway_addons(services, put_line, traits, [feed]) as addons:
+        tasks.start(unenforced.tell(services), "tell what is not enforced")
         master = web_master(settings, settings.data_dir / "mitmproxy", server, Dispatcher(addons))
         pages = _listen(_Shown(master.options, master.addons, server, feed.view))
         sys.stderr.write(f"mitmweb, for looking only: {master.addons.get('webauth').web_url}\n")

@@ -9,12 +9,13 @@ from pathlib import Path
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.master import Master
 
-from mitm_addons import EngineTraits, Parts, build, core_errors
+from mitm_addons import EngineTraits, Parts, build, core_errors, unenforced
 from mitm_addons.admission import CheckHead
 from mitm_addons.dispatch import Dispatcher
 from mitm_addons.last_used import LastUsed
 from mitm_addons.master import client_writer, make_master
 from mitm_addons.pool import PluginPool
+from shared.core import tasks
 from shared.core.admission import HostRules
 from shared.logs import PutLine
 from shared.outside.trust import TrustFiles
@@ -34,6 +35,7 @@ async def serve(services: Services, put_line: PutLine, check_head: CheckHead) ->
     server = Proxyserver()
     core_errors.install(services.random_bytes)
     async with gateway_addons(services, put_line, EngineTraits(client_writer(server), check_head)) as addons:
+        tasks.start(unenforced.tell(services), "tell what is not enforced")
         gateway = Dispatcher(addons)
         master = make_master(services.settings, services.settings.data_dir / "mitmproxy", server, gateway)
         await run(master, services.settings)

@@ -13,6 +13,7 @@ from shared.core.keys import PepperedHasher, secret_id
 from shared.core.pipeline import Catalogue
 from shared.core.plugin import Tools
 from shared.core.ports import Clock, ConfigSource, ConfigStore, Hasher, Limiter, Sealer
+from shared.core.waits import Waits
 from shared.outside import resolving
 from shared.outside.addresses import Policy
 from shared.outside.fetch import GuardedFetch
@@ -91,7 +92,9 @@ class Services:
         source = open_source(self.address.options)
         limiter = open_limiter(self.address.options)
         fetch = GuardedFetch(self.policy, self.clock, settings.security.ca_file)
-        compiler = Compiler(self.catalogue, settings.tiers, self.sealer, Tools(limiter, fetch, self.clock))
+        tools, longest = Tools(limiter, fetch, self.clock), settings.limits.timeouts
+        waits = Waits(longest.connect, longest.first_byte, longest.idle, longest.total)
+        compiler = Compiler(self.catalogue, settings.tiers, self.sealer, tools, waits)
         gateways = GatewayCache(source, compiler, self.clock, settings.cache)
         await gateways.start()
         try:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from shared.core.model import ApiKey, PluginConfig, Rule, Sealed, Snapshot, Tenant, Tier
@@ -12,6 +12,7 @@ from shared.core.ports import Sealer
 from shared.core.routing import Router
 from shared.core.secrets_context import header_context, setting_context
 from shared.core.targets import Target, parse_target
+from shared.core.waits import Waits
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +21,8 @@ logger = logging.getLogger(__name__)
 class Route:
     """A rule, ready to act. `fault` says why it cannot be used; then every request to it is refused.
 
-    `headers` are the rule's own, opened, to set on the upstream request.
+    `headers` are the rule's own, opened, to set on the upstream request. `timeouts` are complete: the
+    operator's stand where the rule has none of its own.
     """
 
     rule: Rule
@@ -28,6 +30,7 @@ class Route:
     headers: Mapping[str, str]
     plan: Plan
     fault: str | None = None
+    timeouts: Waits = field(default_factory=Waits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +48,13 @@ _NOWHERE = Target("http", "gateway.invalid", 80)
 
 @dataclass(frozen=True, slots=True)
 class Compiler:
-    """Compiles tenants. `tools` are what the plugins get of the world."""
+    """Compiles tenants. `tools` are what the plugins get of the world, `timeouts` the operator's own."""
 
     catalogue: Catalogue
     tiers: Mapping[str, Tier]
     sealer: Sealer
     tools: Tools
+    timeouts: Waits = field(default_factory=Waits)
 
     def __call__(self, snapshot: Snapshot) -> Gateway:
         """The compiled tenant. A rule that cannot be compiled fails closed, and harms no other."""
@@ -62,7 +66,11 @@ class Compiler:
     def _route(self, tenant: Tenant, rule: Rule) -> Route:
         try:
             return Route(
-                rule, parse_target(rule.target), self._headers(tenant, rule), self._plan(tenant, rule)
+                rule,
+                parse_target(rule.target),
+                self._headers(tenant, rule),
+                self._plan(tenant, rule),
+                timeouts=self.timeouts.with_own(rule.timeouts),
             )
         except Exception as error:  # noqa: BLE001 -- a stored plugin may raise anything; its rule fails closed
             logger.error("Rule %s of tenant %s cannot be used: %s", rule.id, tenant.id, error)

@@ -60,6 +60,20 @@ class PluginConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class Timeouts:
+    """The longest waits for an upstream, in seconds. None stands for the operator's default.
+
+    `connect` is for a connection, `first_byte` for the head of the answer once the request is sent, `idle`
+    for the next bytes of an answer, `total` for the whole exchange.
+    """
+
+    connect: float | None = None
+    first_byte: float | None = None
+    idle: float | None = None
+    total: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """Where requests on a path of a tenant go, and what they pass on the way."""
 
@@ -73,6 +87,7 @@ class Rule:
     active: bool = True
     public: bool = False
     headers: Mapping[str, Sealed] = field(default_factory=dict)
+    timeouts: Timeouts = Timeouts()
     streams: str = "pass"
     encoded_slashes: str = "reject"
     ca: str | None = None

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from admin_app import examples
-from tests.admin_app.world import Api, Tenant, World, pointers
+from tests.admin_app.world import TOKEN, Api, Tenant, World, app_of, make_world, pointers
 from tests.outside.services import Authority
 
 RULE = {"path": "/v1", "target": "https://api.openai.com"}
@@ -83,7 +83,6 @@ class TestCreate:
         assert api.post(rules, RULE | {"plugin_chain": chain}).status_code == 201
 
     def test_what_is_not_available_yet_is_refused(self, api: Api, rules: str) -> None:
-        assert pointers(api.post(rules, RULE | {"timeouts": {"total": 5}})) == ["/timeouts"]
         shadow = {"name": "content_validator", "mode": "shadow"}
         assert pointers(api.post(rules, RULE | {"plugin_chain": [shadow]})) == ["/plugin_chain/0/mode"]
 
@@ -93,6 +92,41 @@ class TestCreate:
             create(api, rules, path=f"/{i}")
         response = api.post(rules, RULE | {"path": "/more"})
         assert (response.status_code, response.get_json()["code"]) == (422, "limit_reached")
+
+
+class TestTimeouts:
+    def test_a_tenant_sets_changes_and_clears_them(self, api: Api, tenant: Tenant, rules: str) -> None:
+        sent = RULE | {"timeouts": {"connect": "500ms", "total": 60}}
+        made = api.post(rules, sent, key=tenant.key).get_json()
+        assert made["timeouts"] == {"connect": 0.5, "first_byte": None, "idle": None, "total": 60.0}
+        assert made["warnings"] == []
+        url = f"{rules}/{made['id']}"
+        assert api.get(url).get_json()["timeouts"] == made["timeouts"]
+        for change in ({"timeouts": {"idle": 9}}, {"active": False}):
+            found = api.patch(url, change, key=tenant.key).get_json()["timeouts"]
+            assert found == {"connect": None, "first_byte": None, "idle": 9.0, "total": None}
+        assert set(api.put(url, RULE).get_json()["timeouts"].values()) == {None}
+
+    def test_a_wrong_one_is_pointed_at(self, api: Api, rules: str) -> None:
+        sent = RULE | {"timeouts": {"connect": 0, "idle": "1y", "first": 1}}
+        assert sorted(pointers(api.post(rules, sent))) == [
+            "/timeouts/connect",
+            "/timeouts/first",
+            "/timeouts/idle",
+        ]
+
+    def test_the_description_of_the_api_has_them(self, api: Api) -> None:
+        schemas = api.get("/openapi.json").get_json()["components"]["schemas"]
+        assert list(schemas["TimeoutsInput"]["properties"]) == ["connect", "first_byte", "idle", "total"]
+        assert schemas["RuleInput"]["properties"]["timeouts"]["$ref"].endswith("/TimeoutsInput")
+
+    def test_on_mitmproxys_core_they_are_stored_with_a_warning(self, tmp_path: Path) -> None:
+        world = make_world(tmp_path, admin__token=TOKEN, server__engine="mitmproxy")
+        api = Api(app_of(world), TOKEN)
+        rules = f"{api.tenant().url}/rules"
+        [warning] = api.post(rules, RULE | {"timeouts": {"total": 5}}).get_json()["warnings"]
+        assert "not enforced" in warning
+        assert api.post(rules, RULE | {"path": "/other"}).get_json()["warnings"] == []
 
 
 class TestClash:

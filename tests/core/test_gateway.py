@@ -7,9 +7,10 @@ import pytest
 from marshmallow import fields
 
 from shared.core.gateway import Compiler
-from shared.core.model import ApiKey, PluginConfig, Rule, Sealed, Snapshot, Stage, Tenant, Tier
+from shared.core.model import ApiKey, PluginConfig, Rule, Sealed, Snapshot, Stage, Tenant, Tier, Timeouts
 from shared.core.plugin import CONTINUE, Exchange, Plugin, Tools, Verdict, setting
 from shared.core.secrets_context import header_context, setting_context
+from shared.core.waits import Waits
 
 
 class ContextSealer:
@@ -56,9 +57,9 @@ SEALER = ContextSealer()
 TENANT = Tenant("ten", "T", "t", tier="pro")
 
 
-def compile_rules(*rules: Rule, tenant: Tenant = TENANT) -> Any:
+def compile_rules(*rules: Rule, tenant: Tenant = TENANT, timeouts: Waits = Waits()) -> Any:  # noqa: B008
     catalogue = {"asking": Asking, "exploding": Exploding}
-    compiler = Compiler(catalogue, {"pro": Tier("pro")}, SEALER, cast(Tools, None))
+    compiler = Compiler(catalogue, {"pro": Tier("pro")}, SEALER, cast(Tools, None), timeouts)
     return compiler(Snapshot(tenant, rules, (ApiKey("k", "n", "gwk_x", "hash"),)))
 
 
@@ -68,6 +69,19 @@ def routes(gateway: Any, path: str) -> Any:
 
 def test_keys_are_found_by_their_hash() -> None:
     assert compile_rules().keys["hash"].id == "k"
+
+
+def test_timeouts_are_the_rules_own_or_the_operators() -> None:
+    rules = (
+        Rule("r", "/own", "http://u", timeouts=Timeouts(connect=1, total=60)),
+        Rule("s", "/none", "http://u"),
+        Rule("t", "/broken", "ftp://u", timeouts=Timeouts(connect=1)),
+    )
+    operator = Waits(connect=2, first_byte=3, idle=4, total=None)
+    gateway = compile_rules(*rules, timeouts=operator)
+    assert routes(gateway, "/own").timeouts == Waits(connect=1, first_byte=3, idle=4, total=60)
+    assert routes(gateway, "/none").timeouts == operator
+    assert routes(gateway, "/broken").fault
 
 
 def test_secrets_are_opened_where_they_belong() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from marshmallow import Schema, ValidationError
 
-from shared.core.model import ApiKey, PluginConfig, Rule, Scope, Sealed, Stage, Tenant
+from shared.core.model import ApiKey, PluginConfig, Rule, Scope, Sealed, Stage, Tenant, Timeouts
 from shared.core.plugin import CONTINUE, Exchange, Plugin, Verdict, problems_of
 from shared.core.schemas import (
     KEEP,
@@ -217,9 +217,45 @@ class TestRule:
     def test_a_body_that_is_no_map_is_refused(self) -> None:
         assert list(problems(RuleInput(), 5)) == [""]
 
-    def test_timeouts_are_not_available_yet(self) -> None:
-        found = problems(RulePatch(partial=True), {"timeouts": {"total": 5}})
-        assert found == {"/timeouts": "timeouts is not available yet. Leave it out."}
+    def test_timeouts_are_seconds_or_texts_and_none_is_the_default(self) -> None:
+        sent = {"connect": "500ms", "first_byte": 2, "idle": None}
+        assert RuleInput().load(RULE | {"timeouts": sent})["timeouts"] == Timeouts(0.5, 2.0)
+        assert RuleInput().load(RULE)["timeouts"] == Timeouts()
+
+    def test_a_patch_writes_timeouts_as_a_whole_or_not_at_all(self) -> None:
+        patch = RulePatch(partial=True)
+        assert patch.load({"timeouts": {"total": 5}}) == {"timeouts": Timeouts(total=5.0)}
+        assert patch.load({}) == {}
+
+    @pytest.mark.parametrize(
+        ("name", "value", "why"),
+        [
+            ("connect", 0, "Must be from 0.01 to 60 seconds."),
+            ("connect", 61, "Must be from 0.01 to 60 seconds."),
+            ("first_byte", "2h", "Must be from 0.01 to 3600 seconds."),
+            ("idle", 0.001, "Must be from 0.01 to 3600 seconds."),
+            ("total", "2d", "Must be from 0.01 to 86400 seconds."),
+            ("total", -1, None),
+            ("total", True, None),
+            ("total", "soon", None),
+            ("totl", 1, "Unknown field. Allowed: connect, first_byte, idle, total."),
+        ],
+    )
+    def test_other_timeouts_are_refused_where_they_stand(
+        self, name: str, value: Any, why: str | None
+    ) -> None:
+        found = problems(RuleInput(), RULE | {"timeouts": {name: value}})
+        assert list(found) == [f"/timeouts/{name}"]
+        assert why is None or found[f"/timeouts/{name}"] == why
+
+    @pytest.mark.parametrize("value", [None, 5, [], "5s"])
+    def test_timeouts_are_a_map(self, value: Any) -> None:
+        assert list(problems(RuleInput(), RULE | {"timeouts": value})) == ["/timeouts"]
+
+    def test_timeouts_are_read_as_they_are_sent(self) -> None:
+        shown = rule_document(Rule("r", "/", "http://x", timeouts=Timeouts(connect=0.5)))["timeouts"]
+        assert shown == {"connect": 0.5, "first_byte": None, "idle": None, "total": None}
+        assert RuleInput().load(RULE | {"timeouts": shown})["timeouts"] == Timeouts(connect=0.5)
 
     def test_a_header_is_a_value_or_keeps_the_stored_one(self) -> None:
         loaded = RuleInput().load(RULE | {"headers": {"Authorization": "Bearer x", "X-A": {"set": True}}})

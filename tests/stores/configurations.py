@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from shared.core.model import ApiKey, PluginConfig, Rule, Scope, Sealed, Snapshot, Stage, Tenant
+from shared.core.model import ApiKey, PluginConfig, Rule, Scope, Sealed, Snapshot, Stage, Tenant, Timeouts
 
 ACTOR = "platform"
 
@@ -59,6 +59,7 @@ def a_full_tenant(name: str) -> Snapshot:
         active=False,
         public=True,
         headers={"Authorization": Sealed("v1.def")},
+        timeouts=Timeouts(connect=0.5, first_byte=2, idle=3.25, total=4.0),
         streams="buffer",
         encoded_slashes="allow",
         ca="PEM",

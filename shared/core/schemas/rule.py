@@ -1,18 +1,16 @@
 """A rule as it is sent and as it is shown."""
 
-from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, pre_load, validate
+from marshmallow import Schema, ValidationError, fields, validate
 
 from shared.core.forwarding import HOP_BY_HOP, is_identity
-from shared.core.model import Rule
+from shared.core.model import Rule, Timeouts
 from shared.core.schemas.fields import Pattern, Secret, Strict, Timestamp, choice, flag, text
 from shared.core.schemas.plugin_config import PluginConfigOutput, chain_input
+from shared.core.schemas.timeouts import TimeoutsInput, TimeoutsOutput
 from shared.core.targets import parse_target
 
-#: Fields of the specification whose behaviour comes later. Nothing is stored and ignored.
-_LATER = ("timeouts",)
 _NAME = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
 _VALUE = r"^[\t\x20-\x7e\x80-\xff]*$"
 # Framing and routing are the gateway's own; a rule that set them would break or redirect its requests.
@@ -83,6 +81,11 @@ class RuleInput(Strict):
             "description": 'Set on the upstream request. Stored encrypted; {"set": true} keeps the value.'
         },
     )
+    timeouts = fields.Nested(
+        TimeoutsInput,
+        load_default=Timeouts,
+        metadata={"description": "The longest waits for the upstream. Written as a whole."},
+    )
     streams = choice(
         "pass", "buffer", default="pass", description="pass sends a streamed answer event by event."
     )
@@ -98,14 +101,6 @@ class RuleInput(Strict):
         },
     )
     plugin_chain = chain_input()
-
-    @pre_load
-    def _refuse_later(self, data: Any, **kwargs: Any) -> Any:
-        if isinstance(data, Mapping):
-            found = {name: [f"{name} is not available yet. Leave it out."] for name in _LATER if name in data}
-            if found:
-                raise ValidationError(found)
-        return data
 
 
 class RulePatch(RuleInput):
@@ -125,6 +120,7 @@ class RuleOutput(Schema):
     active = fields.Boolean(required=True)
     public = fields.Boolean(required=True)
     headers = fields.Dict(keys=fields.String(), values=Secret(fields.String()), required=True)
+    timeouts = fields.Nested(TimeoutsOutput, required=True)
     streams = fields.String(required=True)
     encoded_slashes = fields.String(required=True)
     ca = fields.String(required=True, allow_none=True)
