@@ -113,7 +113,8 @@ def admin_url(settings: Settings) -> str:
 
 def proxy_url(settings: Settings) -> str:
     """Where this machine reaches the proxy."""
-    return f"http://{_reached(settings.server.proxy_host)}:{settings.server.proxy_port}"
+    scheme = "https" if settings.server.tls.files else "http"
+    return f"{scheme}://{_reached(settings.server.proxy_host)}:{settings.server.proxy_port}"
 
 
 def demo_url(settings: Settings) -> str:

@@ -49,7 +49,7 @@ calls "$unique-b" 3
 refused "$unique-b" rule
 refused "$unique-b" rule
 expect "a second rule is created" 201 "$(admin POST "/tenants/$id/rules" "{\"path\": \"/v1/models\", \"target\": \"$upstream\"}")"
-expect_soon "the gateway has two left" 200 curl -s -w '\n%{http_code}' -D "$scratch/head" -H "Host: $unique-b.$base_domain" -H "x-api-key: $key" "$proxy_url/v1/models"
+expect_soon "the gateway has two left" 200 curl -sk -w '\n%{http_code}' -D "$scratch/head" -H "Host: $unique-b.$base_domain" -H "x-api-key: $key" "$proxy_url/v1/models"
 [ "$(header x-ratelimit-remaining-requests)" = 1 ] || fail "refused calls were charged to the gateway limit"
 
 echo "--    both spent: the longer wait is told"

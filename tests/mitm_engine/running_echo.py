@@ -78,11 +78,7 @@ class RunningEcho:
 
     def living(self) -> set[int]:
         """All processes of the tree: those of its session, whoever their parent is."""
-        return {
-            int(entry.name)
-            for entry in Path("/proc").iterdir()
-            if entry.name.isdigit() and _session(entry) == self.process.pid
-        }
+        return session(self.process.pid)
 
     def marks(self, what: str) -> set[int]:
         """The workers that have noted this."""
@@ -95,7 +91,13 @@ def ask(client: socket.socket) -> int:
     return int(client.recv(100).split()[0])
 
 
-def _session(process: Path) -> int | None:
+def session(leader: int) -> set[int]:
+    """The living processes of the session that this one leads."""
+    found = (entry for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    return {int(entry.name) for entry in found if _session_of(entry) == leader}
+
+
+def _session_of(process: Path) -> int | None:
     try:
         state, _, _, session = (process / "stat").read_text().rpartition(")")[2].split()[:4]
     except (FileNotFoundError, ProcessLookupError):
