@@ -115,7 +115,9 @@ class _Supervisor:
 
     def _fill(self, now: float) -> None:
         vacant = [place for place in self._places if place.worker is None]
-        self._spares.keep(len(vacant) + 1, now)
+        # The one that waits is spawned when its imports take no time from workers that start.
+        spare = 1 if all(place.is_ready for place in self._places) else 0
+        self._spares.keep(len(vacant) + spare, now)
         if not self._proven:
             vacant = [place for place in vacant if place is self._places[0]]
         for place in vacant:
