@@ -1,10 +1,12 @@
-"""One worker of the proxy on the express engine: settings -> services -> addons -> engine, until a signal."""
+"""One worker of the proxy, on either engine: settings -> services -> addons -> engine, until a signal."""
 
 import asyncio
 import gc
 import signal
 import sys
 from collections.abc import Mapping
+from contextlib import closing
+from functools import lru_cache, partial
 from pathlib import Path
 
 import uvloop
@@ -12,44 +14,49 @@ from mitmproxy import http
 
 from mitm_addons import EngineTraits
 from mitm_addons.flows import state_of
+from mitm_addons.web import serve_web
 from mitm_addons.wire_errors import answer_fault
-from mitm_addons.worker import gateway_addons
-from mitm_engine import (
-    EX_CONFIG,
-    Engine,
-    Fault,
-    Listener,
-    Options,
-    Policy,
-    Seat,
-    Terms,
-    Timeouts,
-    make_master,
-)
+from mitm_addons.worker import gateway_addons, serve
+from mitm_engine.engine import Engine, make_master
+from mitm_engine.faults import Fault
+from mitm_engine.head_rules import check_head
+from mitm_engine.listener import Listener
+from mitm_engine.options import Options, Policy, Terms, Timeouts
+from mitm_engine.seat import Seat
+from mitm_engine.supervisor import EX_CONFIG
 from shared import logs
 from shared.core.errors import GatewayError
+from shared.core.waits import Waits
 from shared.outside.trust import TrustFiles
 from shared.services import Services, connect
 from shared.settings import Settings, SettingsError, load_settings
 from shared.settings import sections as settings_of
 
-#: Loggers of dependencies that are heard from WARNING on.
-QUIET = ("mitmproxy", "asyncio", "tornado", "hpack", "urllib3")
+# Loggers of dependencies that are heard from WARNING on.
+_QUIET = ("mitmproxy", "asyncio", "tornado", "hpack", "urllib3")
 
 
 def work(seat: Seat, config: Path | None, flags: Mapping[str, object]) -> None:
     """Serve on `seat` until SIGTERM. Ends with `EX_CONFIG` when it cannot begin."""
     try:
         settings = load_settings(config, flags=flags)
-        log = logs.configure(settings.log.level, sys.stdout, QUIET)
-        try:
-            with connect(settings) as services:
-                uvloop.run(_serve(seat, services, log))
-        finally:
-            log.stop()
+        log = logs.configure(settings.log.level, sys.stdout, _QUIET)
+        with closing(log), connect(settings) as services:
+            uvloop.run(_serve(seat, services, log))
     except (SettingsError, GatewayError) as error:
         sys.stderr.write(f"run_proxy: {error}\n")
         sys.exit(EX_CONFIG)
+
+
+def serve_alone(settings: Settings, *, web: bool) -> None:
+    """Serve on mitmproxy's own core, in this process; with `web` under mitmweb.
+
+    Raises `GatewayError`, or `CannotListen` when a port cannot be opened.
+    """
+    check = partial(check_head, options=engine_options(settings))
+    log = logs.configure(settings.log.level, sys.stdout, _QUIET)
+    with closing(log), connect(settings) as services:
+        asyncio.run((serve_web if web else serve)(services, log.put, check))
 
 
 async def _serve(seat: Seat, services: Services, log: logs.LogWriter) -> None:
@@ -83,7 +90,7 @@ def engine_options(settings: Settings) -> Options:
         slowest=limits.timeouts.body_rate,
         connections=limits.connections,
         in_flight=limits.in_flight,
-        timeouts=_timeouts(limits.timeouts),
+        timeouts=_timeouts(limits.timeouts, Waits()),
         drain_timeout=settings.server.drain_timeout,
         tls=settings.server.tls.files,
     )
@@ -92,19 +99,19 @@ def engine_options(settings: Settings) -> Options:
 def _policy(services: Services) -> Policy:
     settings, limits = services.settings, services.settings.limits
     trust = TrustFiles(settings.data_dir / "trust", settings.security.ca_file)
-    common, largest = _timeouts(limits.timeouts), limits.response_body
-    # What holds for nearly every request is made once.
-    bodies = (limits.request_body, limits.public_body)
-    usual = {body: Terms(common, body, largest, trust(None)) for body in bodies}
+
+    @lru_cache(1024)
+    def made(waits: Waits, body: int, authority: str | None) -> Terms:
+        return Terms(_timeouts(limits.timeouts, waits), body, limits.response_body, trust(authority))
+
+    strangers = made(Waits(), limits.public_body, None)
 
     def terms(flow: http.HTTPFlow) -> Terms:
         state = state_of(flow)
         if state is None or state.admitted is None:
-            return usual[limits.public_body]
-        rule = state.admitted.route.rule
-        if rule.ca is None:
-            return usual[state.body_limit]
-        return Terms(common, state.body_limit, largest, trust(rule.ca))
+            return strangers
+        route = state.admitted.route
+        return made(route.timeouts, state.body_limit, route.rule.ca)
 
     def answer(why: Fault, flow: http.HTTPFlow | None) -> http.Response:
         return answer_fault(why, flow, services.random_bytes)
@@ -112,14 +119,14 @@ def _policy(services: Services) -> Policy:
     return Policy(answer, terms)
 
 
-def _timeouts(common: settings_of.Timeouts) -> Timeouts:
-    """A rule's own waits for its upstream, and the common ones where it has none."""
+def _timeouts(clients: settings_of.Timeouts, upstream: Waits) -> Timeouts:
+    """The operator's waits for clients, and the rule's for its upstream."""
     return Timeouts(
-        head=common.head,
-        grace=common.body_grace,
-        keep_alive=common.keep_alive,
-        connect=common.connect,
-        first_byte=common.first_byte,
-        idle=common.idle,
-        total=common.total,
+        head=clients.head,
+        grace=clients.body_grace,
+        keep_alive=clients.keep_alive,
+        connect=upstream.connect,
+        first_byte=upstream.first_byte,
+        idle=upstream.idle,
+        total=upstream.total,
     )

@@ -1,22 +1,19 @@
 """Starts the proxy: `python run_proxy.py`, with `--web` under mitmweb for debugging."""
 
-import asyncio
-import functools
+import contextlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
-from mitm_addons.web import serve_web
-from mitm_addons.worker import CannotListen as CoreCannotListen
-from mitm_addons.worker import serve
-from mitm_engine import CannotListen, check_head, listener_socket, supervise
-from proxy_worker import QUIET, engine_options, work
+from mitm_engine.listener import CannotListen, listener_socket
+from mitm_engine.supervisor import supervise
+from mitm_engine.worker import Later
 from shared import logs
 from shared.core.errors import GatewayError
-from shared.services import connect
-from shared.settings import Settings, SettingsError, load_settings
+from shared.settings import EXPRESS, MITMPROXY, Settings, SettingsError, load_settings
+from shared.stores.connection import open_redis
 
 
 @click.command()
@@ -26,20 +23,16 @@ from shared.settings import Settings, SettingsError, load_settings
 @click.option("--web", is_flag=True, help="Debug in mitmweb, on server.web_port, with a token.")
 def main(config: Path | None, workers: int | None, engine: str | None, web: bool) -> None:
     """Run the proxy until SIGTERM or Ctrl-C."""
-    given = {"server.workers": workers, "server.engine": "mitmproxy" if web else engine}
+    given = {"server.workers": workers, "server.engine": MITMPROXY if web else engine}
     flags = {name: value for name, value in given.items() if value is not None}
     try:
         settings = load_settings(config, flags=flags)
-        log = logs.configure(settings.log.level, sys.stdout, QUIET)
-        try:
-            with connect(settings) as services:
-                if settings.server.engine == "express":
-                    sys.exit(_supervise(settings, config, flags))
-                check = functools.partial(check_head, options=engine_options(settings))
-                asyncio.run((serve_web if web else serve)(services, log.put, check))
-        finally:
-            log.stop()
-    except (SettingsError, GatewayError, CoreCannotListen) as error:
+        if settings.server.engine == EXPRESS:
+            sys.exit(_supervise(settings, config, flags))
+        from proxy_worker import serve_alone  # noqa: PLC0415 -- the supervisor needs no mitmproxy
+
+        serve_alone(settings, web=web)
+    except (SettingsError, GatewayError) as error:
         sys.exit(f"run_proxy: {error}")
     except CannotListen as error:
         way_out = "Is the port taken? Set server.proxy_port (GATEWAY__SERVER__PROXY_PORT) to a free one."
@@ -47,14 +40,17 @@ def main(config: Path | None, workers: int | None, engine: str | None, web: bool
 
 
 def _supervise(settings: Settings, config: Path | None, flags: Mapping[str, object]) -> int:
-    server = settings.server
-    return supervise(
-        work,
-        (config, flags),
-        socket=listener_socket(server.proxy_host, server.proxy_port),
-        workers=server.worker_count,
-        drain_timeout=server.drain_timeout,
-    )
+    server, log = settings.server, logs.configure(settings.log.level, sys.stdout)
+    socket = listener_socket(server.proxy_host, server.proxy_port)
+    # An embedded store is held here: it must not end with a worker.
+    with contextlib.closing(log), contextlib.closing(open_redis(settings)):
+        return supervise(
+            Later("proxy_worker", "work"),
+            (config, flags),
+            socket=socket,
+            workers=server.worker_count,
+            drain_timeout=server.drain_timeout,
+        )
 
 
 if __name__ == "__main__":

@@ -25,8 +25,9 @@ from mitm_addons.dispatch import Dispatcher
 from mitm_addons.flows import state_of
 from mitm_addons.masking import masked_copy
 from mitm_addons.master import client_writer, make_master
-from mitm_addons.worker import CannotListen, gateway_addons, run
+from mitm_addons.worker import gateway_addons, run
 from shared.core import tasks
+from shared.core.errors import CannotListen
 from shared.logs import PutLine
 from shared.services import Services
 from shared.settings import Settings

@@ -17,6 +17,7 @@ from mitm_addons.master import client_writer, make_master
 from mitm_addons.pool import PluginPool
 from shared.core import tasks
 from shared.core.admission import HostRules
+from shared.core.errors import CannotListen
 from shared.logs import PutLine
 from shared.outside.trust import TrustFiles
 from shared.services import DataPlane, Services
@@ -24,10 +25,6 @@ from shared.settings import ANY_IP, Settings
 
 # Calls that may wait for a thread of the pool, for each thread.
 _WAITING_PER_THREAD = 64
-
-
-class CannotListen(Exception):
-    """The port of the proxy cannot be opened."""
 
 
 async def serve(services: Services, put_line: PutLine, check_head: CheckHead) -> None:

@@ -8,6 +8,7 @@ ahead of the others lets them go first.
 import asyncio
 import errno
 import socket
+import time
 from collections.abc import Callable
 
 from mitm_engine import descriptors
@@ -16,6 +17,7 @@ from mitm_engine.seat import Seat
 
 BACKLOG = 4096  # connections that may wait; the kernel's own bound is usually the same
 COURTESY = 0.002  # seconds that a worker which is ahead leaves to the others, once a connection
+_TRY_AGAIN = 0.1  # seconds until a port that is in use is tried again
 FULL_PAUSE = 0.1  # seconds between two looks for free descriptors
 _FRESH = 5 * EVERY  # seconds; a heart that has not beaten for longer may have stopped
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -25,17 +27,21 @@ class CannotListen(Exception):
     """The address cannot be listened on. The message is a sentence that names it and says why."""
 
 
-def listener_socket(host: str, port: int) -> socket.socket:
+def listener_socket(host: str, port: int, *, tries: int = 20) -> socket.socket:
     """A non-blocking socket that listens. Port 0 takes a free one.
 
-    A name with several addresses gives one socket, on IPv4 where it has that. Raises `CannotListen`.
+    A name with several addresses gives one socket, on IPv4 where it has that. A port in use is tried again
+    ten times a second: a killed supervisor's workers hold it for a moment longer. Raises `CannotListen`.
     """
     try:
         found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
         return _bound(family, address)
     except OSError as error:
-        raise CannotListen(f"Cannot listen on {host}:{port}: {error.strerror}.") from None
+        if error.errno != errno.EADDRINUSE or tries <= 1:
+            raise CannotListen(f"Cannot listen on {host}:{port}: {error.strerror}.") from None
+    time.sleep(_TRY_AGAIN)
+    return listener_socket(host, port, tries=tries - 1)
 
 
 def _bound(family: int, address: tuple[object, ...]) -> socket.socket:

@@ -1,6 +1,7 @@
 """One process that serves, from its spawning to its burial, as its supervisor sees it."""
 
 import contextlib
+import importlib
 import multiprocessing
 import os
 import signal
@@ -13,6 +14,25 @@ from mitm_engine.seat import Board, Seat
 
 #: What a worker does: ``work(seat, *arguments)``. Importable by its name.
 Work = Callable[..., None]
+
+
+class Later:
+    """A function by its name, imported only in the processes that run it: a supervisor stays small."""
+
+    def __init__(self, module: str, name: str) -> None:
+        self._place = module, name
+
+    def __reduce__(self) -> tuple[Callable[[str, str], Work], tuple[str, str]]:
+        return _imported, self._place
+
+    def __call__(self, *arguments: object) -> None:
+        _imported(*self._place)(*arguments)
+
+
+def _imported(module: str, name: str) -> Work:
+    work: Work = getattr(importlib.import_module(module), name)
+    return work
+
 
 # A forked process would inherit the state of whatever runs here: loops, locks, connections.
 _SPAWN = multiprocessing.get_context("spawn")

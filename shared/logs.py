@@ -20,7 +20,7 @@ PutLine = Callable[[float, Mapping[str, object]], None]
 
 
 class LogWriter:
-    """Writes lines to `stream` from a thread of its own, in batches. Stop it at the end.
+    """Writes lines to `stream` from a thread of its own, in batches. Close it at the end.
 
     A batch costs a request a tenth of what a line through `logging` does: no record, no lock, no switch of
     threads. What does not fit in the queue is dropped and counted.
@@ -36,7 +36,7 @@ class LogWriter:
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """Write what waits, and end."""
         self._ending.set()
         self._thread.join(timeout=2)
@@ -101,7 +101,7 @@ _PLAIN = logging.Formatter()
 
 
 def configure(level: str, stream: TextIO, quiet: Sequence[str] = ()) -> LogWriter:
-    """Send all logging of this process to `stream`. Stop the writer at the end.
+    """Send all logging of this process to `stream`. Close the writer at the end.
 
     `quiet` are loggers of dependencies that are heard from WARNING on.
     """

@@ -8,6 +8,7 @@
     ├── OutsideError       a service that a tenant named did not answer as it should
     │   └── TargetForbidden    its address must not be called
     ├── PoolFull           no room in the queue of the plugins' threads
+    ├── CannotListen       a port cannot be opened
     └── Invalid            one or more fields of an input are wrong; carries `Problem`s
 
 What a client of the proxy is told is a `Refusal`; the table below fixes its status and its type.
@@ -49,6 +50,10 @@ class TargetForbidden(OutsideError):
 
 class PoolFull(GatewayError):
     """All threads are busy and the queue is at its limit."""
+
+
+class CannotListen(GatewayError):
+    """A port cannot be opened, mostly because somebody else has it."""
 
 
 @dataclass(frozen=True, slots=True)

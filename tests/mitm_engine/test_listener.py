@@ -98,7 +98,7 @@ class TestTheSocket:
             with pytest.raises(
                 CannotListen, match=rf"^Cannot listen on 127\.0\.0\.1:{port}: Address already in use\.$"
             ):
-                listener_socket("127.0.0.1", port)
+                listener_socket("127.0.0.1", port, tries=1)
 
     @pytest.mark.parametrize("host", ["no-such-name.invalid", "192.0.2.1"])
     def test_an_address_that_is_not_ours_is_a_sentence(self, host: str) -> None:
