@@ -1,0 +1,108 @@
+"""What a run found out, as text."""
+
+from collections.abc import Sequence
+
+from bench.contenders import NAMES
+from bench.figures import Round, differences, over_rounds, ratios
+from bench.rounds import MANY, Outcome
+from bench.streams import Weighing
+from bench.table import cell, table
+
+_MS, _US, _PERCENT, _KB = 1e3, 1e6, 100.0, 1 / 1024
+
+#: What engine.md asks for: the words, the contender, the base and the least ratio of their requests/s.
+_TARGETS = (
+    ("express, no plugins, of stock mitmdump", "express", "mitmdump", 15.0),
+    ("express, no plugins, of nginx", "express", "nginx", 0.25),
+    ("express, seed's chain, of stock mitmdump", "express+chain", "mitmdump", 10.0),
+    ("express, seed's chain, of nginx", "express+chain", "nginx", 0.15),
+    ("two workers of one, nothing pinned", "free-2", "free-1", 1.35),
+)
+_BUSY = 0.9  # of its core, from which on a program counts as having been the bottleneck
+
+
+def report(outcome: Outcome, weighing: Weighing | None) -> str:
+    """All tables, and the failures."""
+    rounds = outcome.rounds
+    names = [name for name in NAMES if any(name in one for one in rounds)]
+    parts = [_throughput(rounds, names), _latency(rounds, names), _ratios(rounds)]
+    if weighing is not None and weighing.bytes:
+        parts.append(_memory(weighing))
+    if outcome.failures:
+        parts.append(_failures(outcome))
+    return "\n\n".join(parts)
+
+
+def _throughput(rounds: Sequence[Round], names: Sequence[str]) -> str:
+    head = ["", "requests/s", "p50 ms", "p99 ms", "CPU us/request", "busy %", "x mitmdump", "of nginx"]
+    head += ["CPU x mitmdump", "CPU of nginx"]
+    rows = [
+        [
+            name,
+            cell(over_rounds(rounds, name, "rate"), ranged=True),
+            cell(over_rounds(rounds, name, "p50"), _MS, 2),
+            cell(over_rounds(rounds, name, "p99"), _MS, 2),
+            cell(over_rounds(rounds, name, "cpu"), _US),
+            cell(over_rounds(rounds, name, "busy"), _PERCENT),
+            cell(ratios(rounds, name, "mitmdump", "rate"), digits=2),
+            cell(ratios(rounds, name, "nginx", "rate"), digits=3),
+            cell(ratios(rounds, "mitmdump", name, "cpu"), digits=2),
+            cell(ratios(rounds, "nginx", name, "cpu"), digits=3),
+        ]
+        for name in names
+    ]
+    return f"{MANY} connections, keep-alive\n{table(head, rows)}{_shared(rounds, names)}"
+
+
+def _shared(rounds: Sequence[Round], names: Sequence[str]) -> str:
+    """A warning when something else than the program under test set the pace."""
+    busy = {name: found.median for name in names if (found := over_rounds(rounds, name, "busy"))}
+    idle = [name for name, share in busy.items() if share < _BUSY]
+    if not idle:
+        return ""
+    return (
+        f"\nNot busy throughout: {', '.join(idle)}. Others were using this machine, or the load was too "
+        "small; the ratios of CPU time a request hold all the same."
+    )
+
+
+def _latency(rounds: Sequence[Round], names: Sequence[str]) -> str:
+    head = ["", "requests/s", "p50 ms", "p99 ms", "added p50 ms", "first event ms", "added ms"]
+    rows = [
+        [
+            name,
+            cell(over_rounds(rounds, name, "rate 1")),
+            cell(over_rounds(rounds, name, "p50 1"), _MS, 3),
+            cell(over_rounds(rounds, name, "p99 1"), _MS, 3),
+            cell(differences(rounds, name, "direct", "p50 1"), _MS, 3),
+            cell(over_rounds(rounds, name, "event"), _MS, 3),
+            cell(differences(rounds, name, "direct", "event"), _MS, 3),
+        ]
+        for name in names
+        if over_rounds(rounds, name, "rate 1")
+    ]
+    return f"1 connection, and the first event of a stream\n{table(head, rows)}"
+
+
+def _ratios(rounds: Sequence[Round]) -> str:
+    rows = []
+    for words, name, base, least in _TARGETS:
+        found, by_cpu = ratios(rounds, name, base, "rate"), ratios(rounds, base, name, "cpu")
+        verdict = "-" if found is None else "met" if found.median >= least else "missed"
+        rows.append(
+            [words, f"{least:g}", cell(found, digits=2, ranged=True), verdict, cell(by_cpu, digits=2)]
+        )
+    return f"Targets\n{table(['', 'at least', 'ratio', '', 'by CPU'], rows)}"
+
+
+def _memory(weighing: Weighing) -> str:
+    rows = [[name, f"{size * _KB:,.1f}"] for name, size in weighing.bytes.items()]
+    return f"Memory of {weighing.count} open streams\n{table(['', 'KB/stream'], rows)}"
+
+
+def _failures(outcome: Outcome) -> str:
+    told: dict[tuple[str, str], list[str]] = {}
+    for where, name, words in outcome.failures:
+        told.setdefault((name, words), []).append(where)
+    lines = [f"FAILED  {name} ({', '.join(where)}): {words}" for (name, words), where in told.items()]
+    return "\n".join(lines)
