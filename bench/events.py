@@ -1,21 +1,20 @@
 """An upstream that streams: `python -m bench.events --port PORT [--certificate FILE]`, on 127.0.0.1.
 
-What it answers is chosen by the path's last part: `two` streams an event, a second one 10 ms later, and
-ends; `hold` streams one event and stays silent until the client goes; all else is a small JSON document.
-It reads requests with a Content-Length only, as all contenders send them here.
+What it answers is chosen by the path's last part: `two` streams one event, and a second one and the end once
+somebody calls `end`; `hold` streams one event and stays silent until the client goes; all else, and `end`, is
+answered with a small JSON document. It reads requests with a Content-Length only, as all send them here.
 """
 
 import argparse
 import asyncio
 import ssl
 from pathlib import Path
-from typing import cast
+from typing import ClassVar, cast
 
 import uvloop
 
 from bench.nginx import ANSWER
 
-_PAUSE = 0.010  # seconds between the two events
 _JSON = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
     len(ANSWER),
     ANSWER.encode(),
@@ -28,7 +27,9 @@ _END = b"9\r\ndata: 2\n\n\r\n0\r\n\r\n"
 
 
 class Events(asyncio.Protocol):
-    """One connection."""
+    """One connection. All share the streams that wait for their end."""
+
+    _unfinished: ClassVar[list[asyncio.Transport]] = []
 
     def __init__(self) -> None:
         self._received = b""
@@ -49,10 +50,11 @@ class Events(asyncio.Protocol):
 
     def _answer(self, kind: bytes) -> None:
         if kind == b"two":
-            self._transport.write(_STREAM)
-            asyncio.get_running_loop().call_later(_PAUSE, self._transport.write, _END)
-        else:
-            self._transport.write(_STREAM if kind == b"hold" else _JSON)
+            self._unfinished.append(self._transport)
+        elif kind == b"end":
+            while self._unfinished:
+                self._unfinished.pop().write(_END)
+        self._transport.write(_STREAM if kind in (b"two", b"hold") else _JSON)
 
 
 async def serve(port: int, certificate: Path | None) -> None:

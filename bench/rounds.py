@@ -8,6 +8,7 @@ from statistics import median
 from bench.contenders import Contender
 from bench.exchange import Call, Connection, ExchangeFailed
 from bench.figures import Round
+from bench.gateway import make_call
 from bench.nginx import ANSWER
 from bench.programs import ProgramFailed, Running
 from bench.say import say
@@ -62,7 +63,7 @@ def _measure(world: World, contender: Contender, extent: Extent, figures: dict[s
     await_answer(contender.port, contender.call)
     if contender.first_event:
         port = contender.first_event_port or contender.port
-        figures["event"] = _first_event(port, contender.first_event, extent.events)
+        figures["event"] = _first_event(port, contender.first_event, world.events_port, extent.events)
     if not contender.is_free:
         load = _load(contender, program, 1, extent.seconds)
         figures |= {"rate 1": load.rate, "p50 1": load.p50, "p99 1": load.p99}
@@ -100,8 +101,12 @@ def await_answer(port: int, call: Call) -> None:
             time.sleep(0.1)
 
 
-def _first_event(port: int, call: Call, count: int) -> float:
-    """Seconds to the first event, the median of `count` streams one after the other on one connection."""
-    with Connection(port) as connection:
-        connection.first_event(call)
-        return median(connection.first_event(call) for _ in range(count))
+def _first_event(port: int, call: Call, upstream: int, count: int) -> float:
+    """Seconds to the first event, the median of `count` streams one after the other on one connection.
+
+    They lead to the event server on the port `upstream`, which is told directly to end each.
+    """
+    end = make_call("/events/end")
+    with Connection(port) as connection, Connection(upstream) as direct:
+        connection.first_event(call, lambda: direct.ask(end))
+        return median(connection.first_event(call, lambda: direct.ask(end)) for _ in range(count))

@@ -22,6 +22,7 @@ class World:
 
     folder: Path
     contenders: Sequence[Contender]
+    events_port: int
     cores: machine.Cores = field(default_factory=machine.find_cores)
     support: list[Running] = field(default_factory=list)
     running: dict[str, Running] = field(default_factory=dict)
@@ -58,7 +59,7 @@ def world(
         contenders = make_contenders(around, only)
         if prepare is not None:
             contenders = [prepare(one, folder) for one in contenders]
-        made = World(folder, contenders, support=support)
+        made = World(folder, contenders, around.events, support=support)
         programs = {one.program.name: one.program for one in made.contenders if one.program}
         if streams:
             programs |= {way.program.name: way.program for one in made.contenders for way in one.streams}
