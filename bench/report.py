@@ -7,17 +7,10 @@ from bench.figures import Round, differences, over_rounds, ratios
 from bench.rounds import MANY, Outcome
 from bench.streams import Weighing
 from bench.table import cell, table
+from bench.targets import targets
 
 _MS, _US, _PERCENT, _KB = 1e3, 1e6, 100.0, 1 / 1024
 
-#: What engine.md asks for: the words, the contender, the base and the least ratio of their requests/s.
-_TARGETS = (
-    ("express, no plugins, of stock mitmdump", "express", "mitmdump", 15.0),
-    ("express, no plugins, of nginx", "express", "nginx", 0.25),
-    ("express, seed's chain, of stock mitmdump", "express+chain", "mitmdump", 10.0),
-    ("express, seed's chain, of nginx", "express+chain", "nginx", 0.15),
-    ("two workers of one, nothing pinned", "free-2", "free-1", 1.35),
-)
 _BUSY = 0.9  # of its core, from which on a program counts as having been the bottleneck
 
 
@@ -25,9 +18,10 @@ def report(outcome: Outcome, weighing: Weighing | None) -> str:
     """All tables, and the failures."""
     rounds = outcome.rounds
     names = [name for name in NAMES if any(name in one for one in rounds)]
-    parts = [_throughput(rounds, names), _latency(rounds, names), _ratios(rounds)]
+    parts = [_throughput(rounds, names), _latency(rounds, names)]
     if weighing is not None and weighing.bytes:
         parts.append(_memory(weighing))
+    parts.append(targets(rounds, weighing.bytes if weighing else {}))
     if outcome.failures:
         parts.append(_failures(outcome))
     return "\n\n".join(parts)
@@ -82,17 +76,6 @@ def _latency(rounds: Sequence[Round], names: Sequence[str]) -> str:
         if over_rounds(rounds, name, "rate 1")
     ]
     return f"1 connection, and the first event of a stream\n{table(head, rows)}"
-
-
-def _ratios(rounds: Sequence[Round]) -> str:
-    rows = []
-    for words, name, base, least in _TARGETS:
-        found, by_cpu = ratios(rounds, name, base, "rate"), ratios(rounds, base, name, "cpu")
-        verdict = "-" if found is None else "met" if found.median >= least else "missed"
-        rows.append(
-            [words, f"{least:g}", cell(found, digits=2, ranged=True), verdict, cell(by_cpu, digits=2)]
-        )
-    return f"Targets\n{table(['', 'at least', 'ratio', '', 'by CPU'], rows)}"
 
 
 def _memory(weighing: Weighing) -> str:

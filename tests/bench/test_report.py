@@ -25,13 +25,6 @@ def test_each_contender_is_compared_with_both_yardsticks() -> None:
     assert line.split()[1:] == ["300", "3.00", "4.00", "100", "95", "30.00", "0.300", "10.00", "0.100"]
 
 
-def test_targets_are_met_missed_or_not_known() -> None:
-    met, missed = (report(Outcome([a_round(rate)]), None) for rate in (300.0, 200.0))
-    assert line_of(met, "express, no plugins, of nginx").split()[-4:] == ["0.25", "0.30", "met", "0.10"]
-    assert line_of(missed, "express, no plugins, of nginx").split()[-2] == "missed"
-    assert line_of(met, "two workers of one").split()[-4:] == ["1.35", "-", "-", "-"]
-
-
 def test_a_program_that_was_held_up_by_others_is_named() -> None:
     held_up = a_round(300.0)
     slowed = {**held_up, "express": {**held_up["express"], "busy": 0.4}}
