@@ -24,7 +24,8 @@ class Cores:
             return "nothing pinned: there is one core only"
         return (
             f"server under test on core {_listed(self.server)}; wrk, upstream, admin API and Valkey on core "
-            f"{_listed(self.load)}. free-1 and free-2: nothing pinned, all on cores {_listed(self.all)}"
+            f"{_listed(self.load)}; for `one core` all on core {_listed(self.server)}; for free-1 and free-2 "
+            f"nothing, all on cores {_listed(self.all)}"
         )
 
 

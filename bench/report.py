@@ -28,18 +28,19 @@ def report(outcome: Outcome, weighing: Weighing | None) -> str:
 
 
 def _throughput(rounds: Sequence[Round], names: Sequence[str]) -> str:
-    head = ["", "requests/s", "p50 ms", "p99 ms", "CPU us/request", "busy %", "x mitmdump", "of nginx"]
-    head += ["CPU x mitmdump", "CPU of nginx"]
+    head = ["", "requests/s", "p50 ms", "p99 ms", "CPU us", "busy %", "x mitmdump", "of nginx"]
+    head += ["one core: CPU us", "x mitmdump", "of nginx"]
     rows = [
         [
             name,
             cell(over_rounds(rounds, name, "rate"), ranged=True),
             cell(over_rounds(rounds, name, "p50"), _MS, 2),
             cell(over_rounds(rounds, name, "p99"), _MS, 2),
-            cell(over_rounds(rounds, name, "cpu"), _US),
+            cell(over_rounds(rounds, name, "cpu apart"), _US, 1),
             cell(over_rounds(rounds, name, "busy"), _PERCENT),
             cell(ratios(rounds, name, "mitmdump", "rate"), digits=2),
             cell(ratios(rounds, name, "nginx", "rate"), digits=3),
+            cell(over_rounds(rounds, name, "cpu"), _US, 1),
             cell(ratios(rounds, "mitmdump", name, "cpu"), digits=2),
             cell(ratios(rounds, "nginx", name, "cpu"), digits=3),
         ]
@@ -56,7 +57,7 @@ def _shared(rounds: Sequence[Round], names: Sequence[str]) -> str:
         return ""
     return (
         f"\nNot busy throughout: {', '.join(idle)}. Others were using this machine, or the load was too "
-        "small; the ratios of CPU time a request hold all the same."
+        "small; the ratios of CPU time on one core hold all the same."
     )
 
 

@@ -59,7 +59,7 @@ def run_rounds(world: World, extent: Extent, outcome: Outcome) -> None:
 def _measure(world: World, contender: Contender, extent: Extent, figures: dict[str, float]) -> None:
     """Fill in the figures one after the other, up to the first fault."""
     program = world.program_of(contender)
-    world.place(free=contender.is_free)
+    world.place("free" if contender.is_free else "apart")
     await_answer(contender.port, contender.call)
     if contender.first_event:
         port = contender.first_event_port or contender.port
@@ -67,13 +67,22 @@ def _measure(world: World, contender: Contender, extent: Extent, figures: dict[s
     if not contender.is_free:
         load = _load(contender, program, 1, extent.seconds)
         figures |= {"rate 1": load.rate, "p50 1": load.p50, "p99 1": load.p99}
+    figures |= _full_load(contender, program, extent.seconds)
+    if program and not contender.is_free:
+        world.place("together")
+        figures["cpu"] = _full_load(contender, program, extent.seconds)["cpu apart"]
+    if program:
+        program.check()
+
+
+def _full_load(contender: Contender, program: Running | None, seconds: int) -> dict[str, float]:
     used, started = program.cpu_seconds() if program else 0.0, time.monotonic()
-    load = _load(contender, program, MANY, extent.seconds)
-    figures |= {"rate": load.rate, "p50": load.p50, "p99": load.p99}
+    load = _load(contender, program, MANY, seconds)
+    figures = {"rate": load.rate, "p50": load.p50, "p99": load.p99}
     if program:
         used, gone = program.cpu_seconds() - used, time.monotonic() - started
-        figures |= {"cpu": used / load.requests, "busy": used / gone}
-        program.check()
+        figures |= {"cpu apart": used / load.requests, "busy": used / gone}
+    return figures
 
 
 def _load(contender: Contender, program: Running | None, connections: int, seconds: int) -> Load:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from bench import machine, nginx
 from bench.certificates import Certificates
@@ -12,6 +13,8 @@ from bench.contenders import Contender, Streams, Surroundings, make_contenders
 from bench.gateway import Gateway, Targets
 from bench.programs import Program, ProgramFailed, Running, free_port, python
 from bench.say import say
+
+Layout = Literal["apart", "together", "free"]
 
 _FREE = ("free-1", "free-2")
 
@@ -36,11 +39,11 @@ class World:
             raise ProgramFailed(self.failed[one.program.name])
         return self.running[one.program.name]
 
-    def place(self, *, free: bool = False) -> None:
-        """Pin the load, or let it go where it will."""
-        load = self.cores.all if free else self.cores.load
-        machine.pin([program.pid for program in self.support], load)
-        machine.pin_ourselves(load)
+    def place(self, layout: Layout) -> None:
+        """Move the load: away from the server under test, onto its core, or wherever it will."""
+        layouts = {"apart": self.cores.load, "together": self.cores.server, "free": self.cores.all}
+        machine.pin([program.pid for program in self.support], layouts[layout])
+        machine.pin_ourselves(layouts[layout])
 
 
 @contextmanager
@@ -64,7 +67,7 @@ def world(
         if streams:
             programs |= {way.program.name: way.program for one in made.contenders for way in one.streams}
         _start(made, list(programs.values()), stack)
-        made.place()
+        made.place("apart")
         stack.callback(machine.pin_ourselves, made.cores.all)
         yield made
 
