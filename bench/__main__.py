@@ -14,7 +14,7 @@ from bench.rounds import Extent, Outcome, run_rounds
 from bench.streams import weigh_all
 from bench.world import world
 
-_QUICK, _FULL = Extent(rounds=3, seconds=1, events=20), Extent(rounds=5, seconds=5, events=100)
+_QUICK, _FULL = Extent(rounds=2, seconds=1, events=20), Extent(rounds=5, seconds=5, events=100)
 _QUICK_STREAMS, _FULL_STREAMS = 1_000, 5_000
 
 

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.exchange import Call, Connection
+from bench.exchange import Call, Connection, ExchangeFailed
 from bench.gateway import Gateway, Targets
 from bench.profiling import calls_in, environment, profiled
 from bench.programs import Program, ProgramFailed, Running, free_port, python
@@ -79,7 +79,7 @@ def main() -> None:
     given = parser.parse_args()
     try:
         count = count_calls(given.engine, chain=given.chain, requests=given.requests)
-    except ProgramFailed as error:
+    except (ProgramFailed, ExchangeFailed) as error:
         sys.exit(f"FAILED  {error}")
     print(f"{count.each:.1f} calls a request ({given.engine}, {count.requests} requests)")
 

@@ -10,6 +10,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from bench.by_file import Rows, by_file
 from bench.contenders import NAMES, Contender
 from bench.exchange import ExchangeFailed
 from bench.profiling import calls_in, environment, profiled
@@ -28,7 +29,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=5, metavar="S", help="length of the load")
     parser.add_argument("--connections", type=int, default=MANY, metavar="N")
     parser.add_argument("--sort", default="tottime", choices=["tottime", "cumtime", "ncalls"])
-    parser.add_argument("--lines", type=int, default=40, metavar="N", help="functions shown")
+    parser.add_argument("--lines", type=int, default=30, metavar="N", help="files and functions shown")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="also write the profile for pstats")
     given = parser.parse_args()
     try:
@@ -39,6 +40,8 @@ def main() -> None:
     if given.keep:
         stats.dump_stats(given.keep)
     print(f"{given.name}: {requests} requests, {calls_in(stats) / requests:.1f} calls a request")
+    rows: Rows = stats.stats  # type: ignore[attr-defined]
+    print(f"\n{by_file(rows, requests, given.lines)}\n")
     stats.strip_dirs().sort_stats(given.sort).print_stats(given.lines)
 
 
