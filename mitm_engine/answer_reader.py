@@ -30,10 +30,11 @@ class AnswerReader:
     __slots__ = (
         "_expected",
         "_fields",
-        "_head_bytes",
+        "_fruitless",
         "_head_limit",
         "_is_head_request",
         "_parser",
+        "_progress",
         "_reason",
         "complete",
         "fields",
@@ -63,7 +64,8 @@ class AnswerReader:
 
     def _begin(self, *, is_head_request: bool) -> None:
         self._is_head_request = is_head_request
-        self._head_bytes = 0
+        self._fruitless = 0
+        self._progress = False
         self._fields: list[tuple[bytes, bytes]] = []
         self._reason = b""
         self.pieces.clear()
@@ -74,9 +76,11 @@ class AnswerReader:
         self.fields: tuple[tuple[bytes, bytes], ...] = ()
 
     def feed(self, data: bytes) -> None:
-        """Read more bytes. Raises `Failed` when they are no answer, or more than one."""
-        if not self._expected:
+        """Read more bytes. Raises `Failed` when they are no answer, or nobody asked for them."""
+        if self.complete or not self._expected:
+            self.reusable = False
             raise failed("upstream_protocol_error", detail="The upstream spoke without being asked.")
+        self._progress = False
         try:
             self._parser.feed_data(data)
         except HttpParserError as error:
@@ -86,10 +90,10 @@ class AnswerReader:
                 raise failed("upstream_protocol_error", detail=f"The upstream's answer: {error}") from None
             # The answer is whole; what followed it is not read, and the connection ends.
             self.reusable = False
-        if not self.has_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > self._head_limit:
-                raise failed("upstream_protocol_error", detail="The head of the answer is too large.")
+        # Without a head or a byte of a body: long heads, interim answers, chunk extensions, trailers.
+        self._fruitless = 0 if self._progress else self._fruitless + len(data)
+        if self._fruitless > self._head_limit:
+            raise failed("upstream_protocol_error", detail="The head of the answer is too large.")
 
     def end(self) -> bool:
         """The upstream closed. True when that completes the answer."""
@@ -131,13 +135,14 @@ class AnswerReader:
         self._check_fields()
         self.version, self.status, self.reason = version, status, self._reason
         self.fields = tuple(self._fields)
-        self.until_close = self._frame(status)
-        self.has_head = True
+        self.until_close = self._frame(status, version)
+        self.has_head = self._progress = True
         if self._is_head_request:
             # llhttp waits for a body that never comes, so this connection cannot be used again.
             self.complete = True
 
     def on_body(self, piece: bytes) -> None:
+        self._progress = True
         if not self._is_head_request:
             self.pieces.append(piece)
             self.held += len(piece)
@@ -145,7 +150,7 @@ class AnswerReader:
     def on_message_complete(self) -> None:
         if not self.has_head:
             return  # an interim answer
-        self.complete = True
+        self.complete = self._progress = True
         self.reusable = self._parser.should_keep_alive() and not self._is_head_request
 
     def _check_fields(self) -> None:
@@ -155,8 +160,11 @@ class AnswerReader:
         fine = _REASON.fullmatch(self._reason) and TOKENS.fullmatch(names) and VALUES.fullmatch(values)
         if not fine or values.count(b"\n") != breaks or names.count(b"\n") != breaks:
             raise failed("upstream_protocol_error", detail="The answer's head holds what no head may hold.")
+        # A read may hold more than the limit, so counting what was read is not enough.
+        if sum(len(name) + len(value) + 4 for name, value in self._fields) > self._head_limit:
+            raise failed("upstream_protocol_error", detail="The head of the answer is too large.")
 
-    def _frame(self, status: int) -> bool:
+    def _frame(self, status: int, version: bytes) -> bool:
         """Whether only the end of the connection ends the body (RFC 9112, 6.3)."""
         lengths, codings = [], []
         for name, value in self._fields:
@@ -169,6 +177,8 @@ class AnswerReader:
                 self.idle_limit = _timeout(value)
         if codings and (lengths or [coding.lower() for coding in codings] != [b"chunked"]):
             raise failed("upstream_protocol_error", detail="The answer is framed in more than one way.")
+        if codings and version == b"HTTP/1.0":
+            raise failed("upstream_protocol_error", detail="HTTP/1.0 has no transfer codings.")
         if len(lengths) > 1 or not all(_LENGTH.fullmatch(length) for length in lengths):
             raise failed("upstream_protocol_error", detail="The answer's length is no number.")
         return not (lengths or codings or status in _NO_BODY or self._is_head_request)
