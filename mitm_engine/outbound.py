@@ -44,6 +44,7 @@ class Outbound(asyncio.Protocol):
     __slots__ = (
         "_drained",
         "_fault",
+        "_has_ended",
         "_is_held",
         "_owner",
         "_poll",
@@ -66,7 +67,7 @@ class Outbound(asyncio.Protocol):
         self._fault: Fault | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._drained: asyncio.Future[None] | None = None
-        self.is_paused = self._is_held = False
+        self.is_paused = self._is_held = self._has_ended = False
         self._poll = select.poll()
         self.key = key
         self.transport: asyncio.Transport = None  # type: ignore[assignment]  # until connection_made
@@ -85,6 +86,9 @@ class Outbound(asyncio.Protocol):
         self.answered = False
         self.uses += 1
         self.reader.expect(is_head_request=is_head_request)
+        if self.is_closed:
+            self._fault = self._fault or _CUT
+            return
         if len(body) > 65536:
             self.transport.write(head)
             self.transport.write(body)
@@ -122,6 +126,13 @@ class Outbound(asyncio.Protocol):
     def has_piece(self) -> bool:
         """Whether `piece` will not wait."""
         return bool(self.reader.pieces) or self.reader.complete
+
+    def is_reusable(self) -> bool:
+        """Whether the exchange left nothing behind: the answer is whole, and so is the request.
+
+        An upstream may answer before it has read all; what is left of that request would go before the next.
+        """
+        return not self.is_closed and self.reader.reusable and not self.transport.get_write_buffer_size()
 
     def is_usable(self) -> bool:
         """Whether an idle connection can serve again: still open, and silent."""
@@ -172,10 +183,13 @@ class Outbound(asyncio.Protocol):
         self._wake()
 
     def eof_received(self) -> bool:
+        # Under TLS only a peer that said goodbye gets here (on uvloop): else somebody may have cut the rest.
+        self._has_ended = True
         return False  # close
 
     def connection_lost(self, error: Exception | None) -> None:
-        if not self.reader.complete and (error is not None or not self.reader.end()):
+        is_clean = error is None and self._has_ended
+        if not self.reader.complete and not (is_clean and self.reader.end()):
             self._fault = self._fault or _CUT
         self.is_closed = True
         self._wake()

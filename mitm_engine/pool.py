@@ -34,6 +34,7 @@ class Pool:
         self._idle: dict[Key, deque[Outbound]] = {}
         self._counted: set[Outbound] = set()
         self._total: defaultdict[Key, int] = defaultdict(int)
+        self._emptied = 0.0
 
     def take(self, key: Key) -> Outbound | None:
         """A connection that can serve now, None when a new one is needed."""
@@ -68,13 +69,14 @@ class Pool:
 
     def give_back(self, connection: Outbound) -> None:
         """Keep a connection whose exchange is over, if it can serve again; else close it."""
-        now = asyncio.get_running_loop().time()
-        key = connection.key
-        idle = self._idle.setdefault(key, deque())
-        if connection.is_closed or not connection.reader.reusable or len(idle) >= MAX_IDLE:
+        idle = self._idle.get(connection.key)
+        is_full = idle is not None and len(idle) >= MAX_IDLE
+        if is_full or connection.born <= self._emptied or not connection.is_reusable():
             connection.close()
             return
-        connection.idle_since = now
+        connection.idle_since = asyncio.get_running_loop().time()
+        if idle is None:
+            idle = self._idle[connection.key] = deque()
         idle.append(connection)
 
     def ended(self, connection: Outbound) -> None:
@@ -94,7 +96,11 @@ class Pool:
             connection.close()
 
     def empty(self) -> None:
-        """Close all that is unused: the policy that judged it has changed, or the worker ends."""
+        """Close all that is unused, and what is in use when it comes back.
+
+        For when the policy that judged them has changed, or the worker ends.
+        """
+        self._emptied = asyncio.get_running_loop().time()
         for connection in list(self._unused()):
             connection.close()
 
