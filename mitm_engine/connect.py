@@ -1,6 +1,7 @@
 """New connections to upstreams: announced to the addons, made to the address that they leave, verified."""
 
 import asyncio
+import contextlib
 import ssl
 import time
 from ipaddress import ip_address
@@ -35,17 +36,27 @@ class Connector:
             async with asyncio.timeout(seconds):
                 await self._dispatch.call(self._dispatch.server_connect, data)
                 await self._open(made)
-            await self._dispatch.call(self._dispatch.server_connected, data)
         except BaseException as error:
             made.close()
             self._pool.free(made)
             why = _fault_of(error)
+            server.error = server.error or (why.detail if why else "The connection was given up.")
+            await self._tell_error(data, seconds)
             if why is None:
                 raise
-            server.error = server.error or why.detail
-            await self._dispatch.call_all(self._dispatch.server_connect_error, data)
             raise Failed(why) from None
+        try:
+            await self._dispatch.call(self._dispatch.server_connected, data)
+        except BaseException:
+            made.close()  # `server_disconnected` follows
+            raise
         return made
+
+    async def _tell_error(self, data: ServerConnectionHookData, seconds: float) -> None:
+        """Who saw `server_connect` sees this or `server_connected`, also when the client went away."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._dispatch.call_all(self._dispatch.server_connect_error, data)
 
     async def _open(self, made: Outbound) -> None:
         server, key = made.server, made.key
@@ -60,7 +71,6 @@ class Connector:
         )
         server.peername = made.transport.get_extra_info("peername")
         server.sockname = made.transport.get_extra_info("sockname")
-        server.state = connection.ConnectionState.OPEN
         server.timestamp_tcp_setup = _time_of_day()
         if context:
             server.timestamp_tls_setup = server.timestamp_tcp_setup
@@ -68,6 +78,7 @@ class Connector:
         made.born = loop.time()
         if not _is_expected(host, server.peername):
             raise failed("upstream_unreachable", detail="The connection leads to another address.")
+        server.state = connection.ConnectionState.OPEN
 
     def _context(self, trust: Path | None) -> ssl.SSLContext:
         if trust not in self._contexts:
