@@ -1,6 +1,7 @@
 """How an answer goes out: framed by us, in as few writes as there are waits."""
 
 import inspect
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from mitmproxy import http
@@ -52,7 +53,7 @@ class AnswerWriter:
         parts, body = Head(response.data.headers.fields), response.data.content or b""
         length: int | None = len(body)
         if self._has_no_body(response):
-            length, body = parts.length, b""
+            length, body = _length(response, parts), b""
         head = self._head(response, parts, [] if length is None else [b"Content-Length: %d" % length])
         self.has_begun = True
         if len(body) < _FLUSH:
@@ -65,7 +66,7 @@ class AnswerWriter:
         """Begin an answer whose body comes in pieces. Raises `Failed` when its head cannot be written."""
         parts = Head(response.data.headers.fields)
         self._stream = response.stream
-        self._left = parts.length
+        self._left = _length(response, parts)
         self._is_empty = self._has_no_body(response)
         framing = []
         if self._left is not None:
@@ -75,14 +76,16 @@ class AnswerWriter:
             self._is_chunked = self._incoming.version == b"HTTP/1.1"
             if self._is_chunked:
                 framing.append(b"Transfer-Encoding: chunked")
+                _name_coding(response)
         ends = not self._is_empty and not self._is_chunked and self._left is None
         self._pending = [self._head(response, parts, framing, ends=ends)]
         self._size = len(self._pending[0])
 
-    async def piece(self, data: bytes) -> None:
+    async def piece(self, data: bytes, waits: Callable[[], None]) -> None:
         """Take a piece of the body; empty at its end, as mitmproxy tells an addon's `stream` function.
 
-        Raises `Failed` when that function fails, or makes the body longer than its head says.
+        `waits` is called before that function is waited for. Raises `Failed` when it fails, or makes the body
+        longer than its head says.
         """
         if not callable(self._stream):
             self._add(data)
@@ -90,6 +93,7 @@ class AnswerWriter:
         try:
             result = self._stream(data)
             if inspect.isawaitable(result):
+                waits()
                 result = await result
             for made in (result,) if isinstance(result, bytes) else tuple(result):
                 self._add(made)
@@ -97,12 +101,15 @@ class AnswerWriter:
             raise failed("plugin_failure", detail=f"An addon's stream failed: {error!r}") from error
 
     def flush(self) -> None:
-        """Write what was taken."""
-        if self._pending:
-            self.has_begun = True
-            self._client.write(b"".join(self._pending))
-            self._pending.clear()
-            self._size = 0
+        """Write what was taken, but not the last byte of a sized body: until `end` it may have to be cut."""
+        if self._pending and self._left != 0:
+            self._write()
+
+    def _write(self) -> None:
+        self.has_begun = True
+        self._client.write(b"".join(self._pending))
+        self._pending.clear()
+        self._size = 0
 
     def end(self) -> None:
         """Write the end of the body. Raises `Failed` when it is shorter than its head says."""
@@ -110,7 +117,8 @@ class AnswerWriter:
             raise failed("upstream_protocol_error", detail="The body is shorter than its head says.")
         if self._is_chunked:
             self._pending.append(LAST_CHUNK)
-        self.flush()
+        if self._pending:
+            self._write()
 
     def break_off(self) -> None:
         """End the connection in a way that shows that the answer is not complete."""
@@ -138,6 +146,8 @@ class AnswerWriter:
         self, response: http.Response, parts: Head, framing: list[bytes], *, ends: bool = False
     ) -> bytes:
         incoming = self._incoming
+        if not 200 <= response.data.status_code <= 599:
+            raise failed("plugin_failure", detail="An addon set a status that ends no exchange.")
         self.keeps = (
             incoming.keep_alive
             and incoming.complete
@@ -150,3 +160,14 @@ class AnswerWriter:
         elif incoming.version == b"HTTP/1.0":
             framing.append(b"Connection: keep-alive")
         return parts.after(status_line(response), framing)
+
+
+def _length(response: http.Response, parts: Head) -> int | None:
+    return None if response.data.status_code == 204 else parts.length  # RFC 9110, 8.6
+
+
+def _name_coding(response: http.Response) -> None:
+    """Let the addons see how the body goes out: one that writes beside it has to write chunks too."""
+    fields = response.data.headers.fields
+    if not any(name.lower() == b"transfer-encoding" for name, _ in fields):
+        response.data.headers.fields = (*fields, (b"Transfer-Encoding", b"chunked"))
