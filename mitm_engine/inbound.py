@@ -1,27 +1,39 @@
 """One connection of a client: requests are read ahead, and answered one after the other."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from mitmproxy import connection
 
 from mitm_engine.deadlines import NEVER
 from mitm_engine.exchange import Exchange
-from mitm_engine.faults import Fault, fault
+from mitm_engine.faults import Failed, Fault, fault
 from mitm_engine.flows import make_client
 from mitm_engine.hub import Hub
 from mitm_engine.request_reader import Incoming, RequestReader
 from mitm_engine.wire import closing_answer
+
+logger = logging.getLogger(__name__)
 
 #: What an answered client may still send of a body that nobody reads: seconds, and bytes. Closed at once,
 #: the kernel would throw away the answer with what is unread (RFC 9112, 9.6).
 LINGER, LINGER_BYTES = 2.0, 1024 * 1024
 
 _GONE = fault("client_closed")
+_LATE_ADDONS = fault("plugin_failure", detail="The addons took too long.")
+
+
+def _ignore(now: float) -> None:
+    """Nothing is late."""
 
 
 class Inbound(asyncio.Protocol):
-    """The protocol of a connection. `gone` says that nobody is there to read an answer."""
+    """The protocol of a connection.
+
+    `gone` says that nobody is there to read an answer, `ending` that the exchange under way is at its end,
+    which nothing cancels.
+    """
 
     __slots__ = (
         "_cancelled",
@@ -33,10 +45,12 @@ class Inbound(asyncio.Protocol):
         "_loop",
         "_reader",
         "_task",
+        "_unread",
         "_waiter",
         "can_write",
         "client",
         "deadline",
+        "ending",
         "gone",
         "transport",
     )
@@ -49,8 +63,9 @@ class Inbound(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._cancelled: Fault | None = None
         self.can_write = True
-        self._is_held = self._greeted = False
+        self._is_held = self._greeted = self.ending = False
         self._linger_left: int | None = None
+        self._unread = 0  # what the client had not read when it was looked at
         self._late: Callable[[float], None] = self.cut
         self.client: connection.Client = None  # type: ignore[assignment]  # until connection_made
         self.transport: asyncio.Transport = None  # type: ignore[assignment]  # likewise
@@ -79,7 +94,7 @@ class Inbound(asyncio.Protocol):
 
     def cancel(self, why: Fault) -> None:
         """End the exchange under way with `why`."""
-        if self._task is not None and not self._task.done() and self._cancelled is None:
+        if self._task is not None and self._cancelled is None and not self.ending:
             self._cancelled = why
             self._task.cancel()
 
@@ -95,6 +110,9 @@ class Inbound(asyncio.Protocol):
     def want(self, incoming: Incoming, limit: int) -> None:
         """Collect the body of `incoming`, up to `limit` bytes."""
         self._reader.want(incoming, limit)
+        self._resume()
+
+    def _resume(self) -> None:
         if self._is_held and self._reader.unwanted <= self._hub.options.ahead:
             self._is_held = False
             self.transport.resume_reading()
@@ -123,26 +141,55 @@ class Inbound(asyncio.Protocol):
         self._task = None if task.done() else task
 
     async def _serve(self) -> None:
+        try:
+            if self._greeted or await self._greet():
+                await self._answer_all()
+        except Exception:  # a connection that nobody serves must not stay
+            logger.exception("A connection failed.")
+            self.abort()
+        finally:
+            self._task = None
+            if self.gone:
+                self._goodbye()
+
+    async def _greet(self) -> bool:
+        """Announce the client to the addons. False when it is not to be served."""
+        self._greeted = True
+        dispatch = self._hub.dispatch
+        if not dispatch.client_connected:
+            return True
+        self.arm(self._hub.options.timeouts.hook, self._late_greeting)
+        try:
+            await dispatch.call(dispatch.client_connected, self.client)
+        except Failed as error:
+            self.refuse(error.fault)
+            return False
+        except asyncio.CancelledError:
+            why = self.take_cancellation()
+            if why is None:
+                raise
+            self.refuse(why)
+            return False
+        if self.client.error is not None:
+            self.abort()  # as mitmproxy has it
+        return self.client.error is None
+
+    async def _answer_all(self) -> None:
         reader, hub = self._reader, self._hub
-        if not self._greeted:
-            self._greeted = True
-            await hub.dispatch.call_all(hub.dispatch.client_connected, self.client)
         while reader.queue:
             incoming = reader.queue.popleft()
             if incoming.fault is not None and not incoming.method:
                 self.refuse(incoming.fault)
-                break
+                return
             keeps = await Exchange(hub, self, incoming).run()
-            self._cancelled = None
+            self._cancelled, self.ending = None, False
             reader.unanswered -= 1
             if not keeps or self.gone:
                 self.finish(whole=incoming.complete)
-                break
-        else:
-            self._rest()
-        self._task = None
-        if self.gone:
-            self._goodbye()
+                return
+            if not incoming.wanted:
+                self.want(incoming, 0)  # nobody reads its body any more
+        self._rest()
 
     def _rest(self) -> None:
         """Nothing to answer: wait for the next request, or end."""
@@ -154,7 +201,10 @@ class Inbound(asyncio.Protocol):
             self.arm(self._hub.options.timeouts.head, self.cut)
 
     def _close_idle(self, now: float) -> None:
-        self.transport.close()
+        self._close()
+
+    def _late_greeting(self, now: float) -> None:
+        self.cancel(_LATE_ADDONS)
 
     # Writing.
 
@@ -166,36 +216,41 @@ class Inbound(asyncio.Protocol):
         """Wait until the client has read enough. One that reads too slowly is cut off."""
         if self.can_write or self.gone:
             return
-        timeouts, slowest = self._hub.options.timeouts, self._hub.options.slowest
-        left = self.transport.get_write_buffer_size()
-
-        def late(now: float) -> None:
-            nonlocal left
-            still = self.transport.get_write_buffer_size()
-            if left - still < slowest * timeouts.grace:
-                self._hub.metrics.closed["slow_reader"] += 1
-                self.transport.abort()
-                return
-            left = still
-            self.arm(timeouts.grace, late)
-
-        self.arm(timeouts.grace, late)
+        self._watch_reader()
         while not self.can_write and not self.gone:
             self._waiter = self._loop.create_future()
             await self._waiter
+        self.deadline = NEVER
+
+    def _watch_reader(self) -> None:
+        self._unread = self.transport.get_write_buffer_size()
+        self.arm(self._hub.options.timeouts.grace, self._slow_reader)
+
+    def _slow_reader(self, now: float) -> None:
+        """Cut the client off when it has read too little since it was looked at."""
+        options = self._hub.options
+        if self._unread - self.transport.get_write_buffer_size() < options.slowest * options.timeouts.grace:
+            self._hub.metrics.closed["slow_reader"] += 1
+            self.transport.abort()
+        else:
+            self._watch_reader()
 
     def refuse(self, why: Fault) -> None:
         """Answer what could not be read as a request, and close: what follows cannot be trusted."""
         self._hub.metrics.faults[why.code] += 1
-        self.write(closing_answer(self._hub.answer(why, None)))
-        self.finish(whole=False)
+        try:
+            self.write(closing_answer(self._hub.answer(why, None)))
+        except Failed:
+            self.abort()
+        else:
+            self.finish(whole=False)
 
     def finish(self, *, whole: bool) -> None:
         """The last answer is written: close; when the request was not `whole`, after it was read away."""
         if self.gone:
             return
         if whole:
-            self.transport.close()
+            self._close()
             return
         self._linger_left = LINGER_BYTES
         self.arm(LINGER, self._close_idle)
@@ -208,7 +263,12 @@ class Inbound(asyncio.Protocol):
     def close_if_idle(self) -> None:
         """Close when no request is under way or has begun."""
         if self._task is None and self._reader.idle and self._linger_left is None:
-            self.transport.close()
+            self._close()
+
+    def _close(self) -> None:
+        """Close when the client has read what was written. One that does not read is cut off."""
+        self.transport.close()
+        self._watch_reader()
 
     def abort(self) -> None:
         """End the connection so that what was sent cannot look complete."""
@@ -217,7 +277,7 @@ class Inbound(asyncio.Protocol):
     def _linger(self, count: int) -> None:
         self._linger_left = (self._linger_left or 0) - count
         if self._linger_left <= 0:
-            self.transport.close()
+            self._close()
 
     # What else the loop calls.
 
@@ -238,11 +298,12 @@ class Inbound(asyncio.Protocol):
     def eof_received(self) -> bool:
         # Whoever ends its side while it waits has given up, as nginx takes it; the transport closes.
         self._leave()
+        if self._task is None:
+            self._watch_reader()
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
         self._leave()
-        self.deadline = NEVER
         self._hub.left(self)
         if self._task is None:
             self._goodbye()
@@ -253,6 +314,11 @@ class Inbound(asyncio.Protocol):
         self._wake()
 
     def _goodbye(self) -> None:
+        """Nobody is served any more; the transport may still have something to deliver."""
+        if self.client.id in self._hub.connections:
+            self._watch_reader()
+        else:
+            self._late = _ignore  # a method of its own would keep this object alive
         dispatch = self._hub.dispatch
         if self._greeted and dispatch.client_disconnected:
             self._greeted = False
