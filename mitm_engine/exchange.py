@@ -5,6 +5,7 @@ All errors of an exchange are decided in `Exchange.run`, which fails closed.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -47,6 +48,8 @@ class Exchange:
         "_hooks",
         "_hub",
         "_incoming",
+        "_responded",
+        "_seen",
         "_terms",
         "_upstream",
         "_writer",
@@ -60,6 +63,8 @@ class Exchange:
         self._terms = hub.first_terms
         self._end = 0.0  # when `_arm_within` is in use
         self._arm: Callable[[float, Callable[[float], None]], None] = client.arm
+        self._seen = 0  # bytes of the request's body when they were last counted
+        self._responded = False  # `response` has run, so `error` will not
         self._upstream: Outbound | None = None
         self._flow = make_flow(client.client, hub.nobody, incoming, hub.options.nowhere)
         self._writer = AnswerWriter(client, incoming)
@@ -69,7 +74,7 @@ class Exchange:
         metrics, writer = self._hub.metrics, self._writer
         if metrics.in_flight >= self._hub.options.in_flight:
             metrics.refused += 1
-            writer.whole(self._hub.answer(_OVERLOADED, None))
+            self._say(self._hub.answer(_OVERLOADED, None))
             return writer.keeps
         metrics.requests += 1
         metrics.in_flight += 1
@@ -91,7 +96,8 @@ class Exchange:
             metrics.in_flight -= 1
             self._drop_upstream()
             self._flow.live = False
-            self._hub.run_aside(self._hooks.call_all(self._hooks.post_response, self._flow))
+            if self._hooks.post_response:
+                self._hub.run_aside(self._hooks.call_all(self._hooks.post_response, self._flow))
         return writer.keeps
 
     async def _steps(self) -> None:
@@ -115,16 +121,19 @@ class Exchange:
             self._arm = self._arm_within
 
     async def _hook(self, methods: Methods) -> None:
-        self._arm(self._terms.timeouts.hook, self._late_hook)
+        self._arm_hook()
         await self._hooks.flow(methods, self._flow)
 
     async def _read_body(self) -> None:
         incoming, client, limit = self._incoming, self._client, self._terms.request_body
+        if not incoming.complete and incoming.announced() > limit:
+            raise failed("body_too_large", f"The body is longer than {limit} bytes.")
         client.want(incoming, limit)
         if not incoming.complete:
             if not incoming.size and self._expects_continue():
                 client.write(CONTINUE)
-            self._arm(self._terms.timeouts.grace, self._slow_body())
+            self._seen = incoming.size
+            self._arm(self._terms.timeouts.grace, self._slow_body)
         while not incoming.complete and incoming.fault is None and incoming.size <= limit:
             incoming.waiter = asyncio.get_running_loop().create_future()
             await incoming.waiter
@@ -193,6 +202,7 @@ class Exchange:
         upstream.send(head, body, is_head_request=self._flow.request.data.method == b"HEAD")
         if upstream.is_paused:
             await upstream.written()
+            self._arm(self._terms.timeouts.first_byte, self._late_upstream)
         await upstream.head()
 
     async def _collect(self, upstream: Outbound) -> bytes:
@@ -219,19 +229,21 @@ class Exchange:
                 writer.flush()
                 self._arm(self._terms.timeouts.idle, self._late_upstream)
             piece = await upstream.piece()
-            await writer.piece(b"" if piece is None else piece)
+            await writer.piece(b"" if piece is None else piece, self._arm_hook)
             if piece is None:
                 break
             if not self._client.can_write:
                 await self._client.drained()
         self._give_back()
         await self._hook(self._hooks.response)
+        self._responded = True
         writer.end()
         if not self._client.can_write:
             await self._client.drained()
 
     async def _send_whole(self) -> None:
         await self._hook(self._hooks.response)
+        self._responded = True
         if self._flow.response is None:
             raise failed("plugin_failure", detail="An addon took the answer away.")
         self._writer.whole(self._flow.response)
@@ -243,23 +255,35 @@ class Exchange:
     async def _fail(self, why: Fault | None) -> None:
         """Answer `why`, or break off what has begun; None when an addon killed the flow."""
         flow, writer = self._flow, self._writer
+        self._client.ending = True
         self._drop_upstream()
-        if why is not None:
+        if why is not None and not _is_killed(flow):
             self._hub.metrics.faults[why.code] += 1
             flow.error = Error(why.detail)
         if writer.has_begun:
             # What an addon adds at the end comes after what was taken.
             writer.flush()
-        self._client.arm(self._terms.timeouts.hook, self._client.cut)
-        await self._hooks.call_all(self._hooks.error, flow)
-        if why is None or writer.has_begun:
+        if self._hooks.error and not self._responded:
+            await self._tell_error()
+        if why is None or writer.has_begun or _is_killed(flow):
             writer.break_off()
         elif not self._client.gone:
             flow.response = self._hub.answer(why, flow)
-            try:
-                writer.whole(flow.response)
-            except Failed:
-                self._client.abort()
+            self._say(flow.response)
+
+    async def _tell_error(self) -> None:
+        seconds = self._terms.timeouts.hook
+        self._client.arm(seconds + 1, self._client.cut)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._hooks.call_all(self._hooks.error, self._flow)
+
+    def _say(self, answer: http.Response) -> None:
+        """Write the engine's own answer."""
+        try:
+            self._writer.whole(answer)
+        except Failed:
+            self._client.abort()
 
     def _give_back(self) -> None:
         """The answer is whole: the upstream's connection can serve somebody else."""
@@ -287,14 +311,18 @@ class Exchange:
     def _late_upstream(self, now: float) -> None:
         self._client.cancel(_LATE_UPSTREAM)
 
-    def _slow_body(self) -> Callable[[float], None]:
+    def _arm_hook(self) -> None:
+        self._arm(self._terms.timeouts.hook, self._late_hook)
+
+    def _slow_body(self, now: float) -> None:
         """Ends a body that comes too slowly; one that comes steadily may take its time."""
-        begun, slowest = asyncio.get_running_loop().time(), self._hub.options.slowest
+        grace, size = self._terms.timeouts.grace, self._incoming.size
+        if size - self._seen < self._hub.options.slowest * grace:
+            self._client.cancel(_LATE_CLIENT)
+        else:
+            self._seen = size
+            self._arm(grace, self._slow_body)
 
-        def late(now: float) -> None:
-            if self._incoming.size < slowest * (now - begun):
-                self._client.cancel(_LATE_CLIENT)
-            else:
-                self._arm(1.0, late)
 
-        return late
+def _is_killed(flow: http.HTTPFlow) -> bool:
+    return flow.error is not None and flow.error.msg == Error.KILLED_MESSAGE

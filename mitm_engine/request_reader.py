@@ -13,7 +13,7 @@ from httptools import (
 )
 
 from mitm_engine.faults import Failed, Fault, failed, fault
-from mitm_engine.head_rules import check_head, origin_form
+from mitm_engine.head_rules import check_head, origin_form, values_of
 from mitm_engine.options import Options
 
 
@@ -56,6 +56,11 @@ class Incoming:
         self.wanted = False
         self.limit = 0
         self.waiter: asyncio.Future[None] | None = None
+
+    def announced(self) -> int:
+        """The length that the head gives to the body, in bytes; 0 when it gives none."""
+        lengths = values_of(self.fields, b"content-length")
+        return int(lengths[0]) if lengths else 0
 
     def wake(self) -> None:
         if self.waiter is not None and not self.waiter.done():
