@@ -62,24 +62,29 @@ class Dispatch:
         if flow.error is not None and flow.error.msg == Error.KILLED_MESSAGE:
             raise Killed
 
-    async def call(self, methods: Methods, subject: object) -> None:
-        """Call the addons one after the other, up to the first fault. Raises `Failed`."""
+    async def call(self, methods: Methods, subject: object) -> bool:
+        """Call the addons one after the other, up to the first fault. Raises `Failed`.
+
+        False when one of them asked that no other be called.
+        """
         for method, is_async in methods:
             try:
                 result = method(subject)
                 if is_async or (result is not None and inspect.isawaitable(result)):
                     await result
             except AddonHalt:
-                return
+                return False
             except Exception as error:
                 logger.exception("An addon failed; the exchange is not let through.")
                 raise failed("plugin_failure", detail="An addon failed.") from error
+        return True
 
     async def call_all(self, methods: Methods, subject: object) -> None:
         """The same at an end: every addon has something to give back, so a fault stops none of the others."""
         for method in methods:
             with contextlib.suppress(Failed):  # it is logged
-                await self.call((method,), subject)
+                if not await self.call((method,), subject):
+                    return
 
 
 def _methods(addons: AddonManager, hook: str) -> Iterator[Method]:

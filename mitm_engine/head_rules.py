@@ -13,7 +13,7 @@ from mitm_engine.options import Options
 Fields = Sequence[tuple[bytes, bytes]]
 
 #: Names of fields, and their values, each on a line of its own (RFC 9110, 5.1 and 5.5).
-TOKENS = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:\n[!#$%&'*+.^_`|~0-9A-Za-z-]+)*)?")
+TOKENS = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:\n[!#$%&'*+.^_`|~0-9A-Za-z-]+)*")
 VALUES = re.compile(rb"[\t\n\x20-\x7e\x80-\xff]*")
 _TARGET = re.compile(rb"/[\x21-\x7e]*")
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
@@ -81,14 +81,15 @@ def _check_fields(fields: Fields, options: Options) -> Fault | None:
     """All names in one match and all values in another: a match a field costs more than the rest."""
     if len(fields) > options.field_limit:
         return fault("headers_too_large", f"The request has more than {options.field_limit} header fields.")
+    breaks = max(len(fields) - 1, 0)
     names = b"\n".join([name for name, _ in fields])
     values = b"\n".join([value for _, value in fields])
-    # With ": " and the end of the line a field has four bytes more, two of which are in the joined ones.
-    if len(names) + len(values) + 2 * len(fields) > options.head_limit:
+    # With ": " and the end of the line a field has four bytes more; the joined ones hold breaks between.
+    if len(names) + len(values) + 4 * len(fields) - 2 * breaks > options.head_limit:
         return fault("headers_too_large", f"The header fields are longer than {options.head_limit} bytes.")
-    if not TOKENS.fullmatch(names):
+    if fields and (not TOKENS.fullmatch(names) or names.count(b"\n") != breaks):
         return _bad("A header name holds a character that is not allowed.")
-    if not VALUES.fullmatch(values) or values.count(b"\n") != max(len(fields) - 1, 0):
+    if not VALUES.fullmatch(values) or values.count(b"\n") != breaks:
         return _bad("A header value holds a control character or is folded over lines.")
     return None
 
