@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 _HANDSHAKE = 10.0  # seconds for a client's TLS handshake
 _SHUTDOWN = 1.0  # seconds for the end of one
+_LAST = 1.0  # seconds for the hooks of exchanges that a drain cuts
 
 
 def make_master(*addons: object) -> Master:
@@ -122,7 +123,15 @@ class Engine:
     async def _end(self) -> None:
         for one in list(self._hub.connections.values()):
             one.abort()
+        for task in list(self._accepting):
+            task.cancel()
         self._hub.pool.empty()
+        # What was cut still tells its addons.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST):
+                while self.connections or self.metrics.in_flight:
+                    await asyncio.sleep(deadlines.INTERVAL / 25)
+                await self._hub.settled()
         self._sweeping.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._sweeping

@@ -76,11 +76,22 @@ class Hub:
             return plain_answer(why, flow)
 
     def run_aside(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run `work` without waiting for it; what needs no waiting is done when this returns."""
-        task = asyncio.Task(work, loop=asyncio.get_running_loop(), eager_start=True)
-        if not task.done():
-            self._aside.add(task)
-            task.add_done_callback(self._aside.discard)
+        """Run `work` without waiting for it; what needs no waiting is done when this returns.
+
+        It is given up after the time that a hook may take.
+        """
+        loop = asyncio.get_running_loop()
+        task = asyncio.Task(work, loop=loop, eager_start=True)
+        if task.done():
+            return
+        limit = loop.call_later(self.options.timeouts.hook, task.cancel)
+
+        def end(task: asyncio.Task[Any]) -> None:
+            limit.cancel()
+            self._aside.discard(task)
+
+        self._aside.add(task)
+        task.add_done_callback(end)
 
     async def settled(self) -> None:
         """Wait for all that runs aside."""
