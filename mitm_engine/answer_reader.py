@@ -6,7 +6,7 @@ from collections import deque
 from httptools import HttpParserError, HttpResponseParser
 
 from mitm_engine.faults import Failed, failed
-from mitm_engine.head_rules import TOKENS, VALUES
+from mitm_engine.head_rules import look_at
 
 _REASON = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
@@ -154,14 +154,11 @@ class AnswerReader:
         self.reusable = self._parser.should_keep_alive() and not self._is_head_request
 
     def _check_fields(self) -> None:
-        names = b"\n".join([name for name, _ in self._fields])
-        values = b"\n".join([value for _, value in self._fields])
-        breaks = max(len(self._fields) - 1, 0)
-        fine = _REASON.fullmatch(self._reason) and TOKENS.fullmatch(names) and VALUES.fullmatch(values)
-        if not fine or values.count(b"\n") != breaks or names.count(b"\n") != breaks:
+        size, names_fit, values_fit = look_at(self._fields)
+        if not (names_fit and values_fit and _REASON.fullmatch(self._reason)):
             raise failed("upstream_protocol_error", detail="The answer's head holds what no head may hold.")
         # A read may hold more than the limit, so counting what was read is not enough.
-        if sum(len(name) + len(value) + 4 for name, value in self._fields) > self._head_limit:
+        if size > self._head_limit:
             raise failed("upstream_protocol_error", detail="The head of the answer is too large.")
 
     def _frame(self, status: int, version: bytes) -> bool:

@@ -12,9 +12,9 @@ from mitm_engine.options import Options
 
 Fields = Sequence[tuple[bytes, bytes]]
 
-#: Names of fields, and their values, each on a line of its own (RFC 9110, 5.1 and 5.5).
-TOKENS = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:\n[!#$%&'*+.^_`|~0-9A-Za-z-]+)*")
-VALUES = re.compile(rb"[\t\n\x20-\x7e\x80-\xff]*")
+# Names of fields, and their values, each on a line of its own (RFC 9110, 5.1 and 5.5).
+_TOKENS = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:\n[!#$%&'*+.^_`|~0-9A-Za-z-]+)*")
+_VALUES = re.compile(rb"[\t\n\x20-\x7e\x80-\xff]*")
 _TARGET = re.compile(rb"/[\x21-\x7e]*")
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 _LENGTH = re.compile(rb"[0-9]{1,18}")
@@ -53,6 +53,25 @@ def values_of(fields: Fields, wanted: bytes) -> list[bytes]:
     return [value for name, value in fields if name.lower() == wanted]
 
 
+def look_at(fields: Fields) -> tuple[int, bool, bool]:
+    """The bytes of the fields on the wire, whether all names are tokens, and whether all values may be sent.
+
+    All names are in one match and all values in another: a match a field costs more than all the rest.
+    """
+    if not fields:
+        return 0, True, True
+    breaks = len(fields) - 1
+    names = b"\n".join([name for name, _ in fields])
+    values = b"\n".join([value for _, value in fields])
+    # Each field has ": " and the end of its line beside; each break stands for none of that.
+    size = len(names) + len(values) + 4 * len(fields) - 2 * breaks
+    return (
+        size,
+        _TOKENS.fullmatch(names) is not None and names.count(b"\n") == breaks,
+        _VALUES.fullmatch(values) is not None and values.count(b"\n") == breaks,
+    )
+
+
 def _bad(message: str) -> Fault:
     return fault("bad_request", message)
 
@@ -78,18 +97,14 @@ def _check_method(method: bytes) -> Fault:
 
 
 def _check_fields(fields: Fields, options: Options) -> Fault | None:
-    """All names in one match and all values in another: a match a field costs more than the rest."""
     if len(fields) > options.field_limit:
         return fault("headers_too_large", f"The request has more than {options.field_limit} header fields.")
-    breaks = max(len(fields) - 1, 0)
-    names = b"\n".join([name for name, _ in fields])
-    values = b"\n".join([value for _, value in fields])
-    # With ": " and the end of the line a field has four bytes more; the joined ones hold breaks between.
-    if len(names) + len(values) + 4 * len(fields) - 2 * breaks > options.head_limit:
+    size, names_fit, values_fit = look_at(fields)
+    if size > options.head_limit:
         return fault("headers_too_large", f"The header fields are longer than {options.head_limit} bytes.")
-    if fields and (not TOKENS.fullmatch(names) or names.count(b"\n") != breaks):
+    if not names_fit:
         return _bad("A header name holds a character that is not allowed.")
-    if not VALUES.fullmatch(values) or values.count(b"\n") != breaks:
+    if not values_fit:
         return _bad("A header value holds a control character or is folded over lines.")
     return None
 
