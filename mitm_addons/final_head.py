@@ -5,7 +5,7 @@ from mitmproxy import http
 from mitm_addons.flows import FlowState, state_of
 
 _REQUEST_ID, _SOURCE = b"X-Request-ID", b"X-Gateway-Error-Source"
-_CODING, _CONNECTION = b"Transfer-Encoding", b"Connection"
+_CONNECTION, _CODING, _LENGTH = b"Connection", b"transfer-encoding", b"content-length"
 
 
 class FinalHead:
@@ -18,6 +18,9 @@ class FinalHead:
     def response(self, flow: http.HTTPFlow) -> None:
         if flow.response is not None and not flow.response.stream:
             _finish(flow, flow.response)
+            if flow.request.method == "HEAD":
+                # The head keeps the length of what a GET would get (RFC 9110, 9.3.2).
+                flow.response.raw_content = b""
 
 
 def _finish(flow: http.HTTPFlow, response: http.Response) -> None:
@@ -25,20 +28,24 @@ def _finish(flow: http.HTTPFlow, response: http.Response) -> None:
     if state is None:
         return
     data = response.data
-    ours = _ours(state, data.status_code, data.http_version)
+    ours = _ours(state, data)
     gone = {name.lower() for name in ours}
     if state.old_client:
-        # HTTP/1.0 has no chunks: the end of the connection is the end of the body.
-        gone.add(_CODING.lower())
+        # HTTP/1.0 has no chunks: without a length the end of the connection is the end of the body.
+        gone.add(_CODING)
     kept = [field for field in data.headers.fields if field[0].lower() not in gone]
     data.headers.fields = (*kept, *ours.items())
     data.http_version = b"HTTP/1.1"
 
 
-def _ours(state: FlowState, status: int, version: bytes) -> dict[bytes, bytes]:
+def _ours(state: FlowState, data: http.ResponseData) -> dict[bytes, bytes]:
     ours = {_REQUEST_ID: state.request_id.encode("latin-1")}
-    if status >= 400:
+    if data.status_code >= 400:
         ours[_SOURCE] = state.source.encode("latin-1")
-    if state.closes or version != b"HTTP/1.1":
+    ends = state.closes or data.http_version != b"HTTP/1.1"
+    if state.old_client and not ends:
+        is_sized = any(name.lower() == _LENGTH for name, _ in data.headers.fields)
+        ours[_CONNECTION] = b"keep-alive" if is_sized else b"close"
+    elif ends:
         ours[_CONNECTION] = b"close"
     return ours

@@ -1,0 +1,37 @@
+"""The last touch: what the client's method and version allow."""
+
+import pytest
+from mitmproxy import http
+from mitmproxy.test import tflow
+
+from mitm_addons.final_head import FinalHead
+from mitm_addons.flows import FlowState, begin
+
+
+def finished(method: str = "GET", **state: bool) -> http.Response:
+    flow = tflow.tflow(resp=True)
+    flow.request.method = method
+    begin(flow, FlowState("id", 0.0, "client", **state))
+    FinalHead().response(flow)
+    assert flow.response
+    return flow.response
+
+
+def test_an_answer_to_head_has_no_body_but_its_length() -> None:
+    """Else the client would read the body as the next answer of the connection."""
+    answer = finished("HEAD")
+    assert (answer.raw_content, answer.headers["content-length"]) == (b"", "7")
+
+
+@pytest.mark.parametrize(
+    ("state", "says"),
+    [
+        ({}, None),
+        ({"closes": True}, "close"),
+        ({"old_client": True}, "keep-alive"),
+        ({"old_client": True, "closes": True}, "close"),
+    ],
+)
+def test_a_client_is_told_whether_the_connection_stays(state: dict[str, bool], says: str | None) -> None:
+    """HTTP/1.0 closes where nothing is said (RFC 9112, 9.3)."""
+    assert finished(**state).headers.get("connection") == says
