@@ -1,0 +1,59 @@
+"""One gateway an engine for all tests of this folder, and one scripted upstream."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.conformance.engines import ENGINES
+from tests.conformance.scripted_upstream import ScriptedUpstream
+from tests.conformance.wire import Wire
+from tests.end_to_end.running_gateway import RunningGateway, TenantInUse
+
+Started = Callable[[str], tuple[RunningGateway, TenantInUse]]
+
+
+@pytest.fixture(scope="session")
+def everlasting_upstream() -> Iterator[ScriptedUpstream]:
+    with ScriptedUpstream().running() as upstream:
+        yield upstream
+
+
+@pytest.fixture(scope="session")
+def started(
+    tmp_path_factory: pytest.TempPathFactory, everlasting_upstream: ScriptedUpstream
+) -> Iterator[Started]:
+    """Starts the gateway of an engine when it is first asked for."""
+    running: dict[str, tuple[RunningGateway, TenantInUse]] = {}
+    with ExitStack() as stack:
+
+        def start(engine: str) -> tuple[RunningGateway, TenantInUse]:
+            if engine not in running:
+                folder = tmp_path_factory.mktemp(engine) / "data"
+                arguments = ("--engine", engine, "--workers", "1")
+                gateway = stack.enter_context(RunningGateway(folder, proxy_arguments=arguments))
+                tenant = gateway.create_tenant()
+                tenant.create_rule("/", everlasting_upstream.url)
+                running[engine] = gateway, tenant
+            return running[engine]
+
+        yield start
+
+
+@pytest.fixture(scope="session", params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def make_wire(started: Started, engine: str, upstream: ScriptedUpstream) -> Iterator[Wire]:
+    gateway, tenant = started(engine)
+    upstream.forget()
+    wire = Wire(engine, gateway, tenant, upstream)
+    yield wire
+    for client in wire.clients:
+        client.close()
+
+
+@pytest.fixture
+def wire(started: Started, engine: str, everlasting_upstream: ScriptedUpstream) -> Iterator[Wire]:
+    yield from make_wire(started, engine, everlasting_upstream)

@@ -1,0 +1,97 @@
+"""The rows of this suite that an engine does not pass, with what it does instead.
+
+`docs/engine.md` shows this table; `python -m tests.conformance.page` writes it there. A test that has a row here
+asserts what is done instead: nothing is skipped.
+"""
+
+from dataclasses import dataclass
+
+STOCK = "mitmproxy"
+EXPRESS = "express"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """`row` is the test's name for the promise. `topic` is the line of the first table of docs/engine.md
+    that announces it. `instead` is what a client or an upstream sees.
+    """
+
+    engine: str
+    row: str
+    topic: str
+    instead: str
+
+
+def _stock(topic: str, instead: str, *rows: str) -> tuple[Difference, ...]:
+    return tuple(Difference(STOCK, row, topic, instead) for row in rows)
+
+
+DIFFERENCES: tuple[Difference, ...] = (
+    *_stock(
+        "white space around the words of a request line, and control characters (VT, FF, CR) at the edges of a value",
+        TAKEN := "taken without them, and forwarded in the one clean form",
+        "two spaces in the line",
+        "a space before the line",
+        "a tab in the line",
+        "a bare CR before CRLF",
+        "chunked behind a control character",
+    ),
+    *_stock("chunk extensions", TAKEN, "a bare CR in a chunk extension", "a NUL in a chunk extension"),
+    *_stock(
+        "chunks that cannot be read",
+        CUT := "the connection ends without an answer; the upstream sees nothing",
+        "a chunk size that is no number",
+        "an empty chunk size",
+        "a chunk size with 0x",
+        "a negative chunk size",
+        "a chunk size with a plus",
+        "a chunk size with an underscore",
+        "a space before a chunk size",
+        "a chunk longer than its size",
+        "a chunk shorter than its size",
+        "a chunk without an end",
+        "a chunk that ends with CR and another byte",
+        "a bare LF behind a chunk size",
+        "a bare LF behind a chunk",
+        "a bare LF in a chunk extension",
+        "a bare LF at the end of the chunks",
+    ),
+    *_stock(
+        "chunks that cannot be read",
+        WAITS := "no answer before the chunk has come; the upstream sees nothing",
+        "a chunk size of 17 digits",
+    ),
+    *_stock(
+        "chunked trailers, of either side",
+        "no answer; the upstream sees nothing",
+        "trailers of a request",
+    ),
+    *_stock(
+        "early answers, `Expect`, the 64 KiB bound for callers without a key",
+        "100 first; the 401 comes after the body",
+        "a 401 without a 100",
+    ),
+    *_stock(
+        "a bound on requests that wait on a connection",
+        "all are answered, in order",
+        "the 33rd unanswered request",
+    ),
+    *_stock(
+        "an empty line before a request",
+        "the request is answered when the next bytes come",
+        "an empty line before a request",
+    ),
+    *_stock(
+        "a TLS hello on the plain port",
+        "the connection waits for a line; nothing of it goes further",
+        "a TLS hello on the plain port",
+    ),
+)
+
+_TABLE = {(each.engine, each.row): each for each in DIFFERENCES}
+
+
+def instead(engine: str, row: str) -> str | None:
+    """What the engine does in this row instead of what is promised; None when it keeps the promise."""
+    found = _TABLE.get((engine, row))
+    return found.instead if found else None

@@ -1,0 +1,180 @@
+"""Keep-alive, pipelining, HEAD and HTTP/1.0: one connection, many exchanges, each with its own answer."""
+
+import pytest
+
+from tests.conformance.answer import Ended
+from tests.conformance.differences import instead
+from tests.conformance.raw_client import RawClient
+from tests.conformance.scripted_upstream import REQUEST, read_head, send
+from tests.conformance.wire import PATH, Wire, closes, is_ours
+
+
+def numbered(number: int) -> bytes:
+    body = b"answer %d" % number
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+
+
+def answers_until_the_end(client: RawClient) -> list[bytes]:
+    bodies = []
+    try:
+        while True:
+            bodies.append(client.answer().body)
+    except Ended:
+        return bodies
+
+
+def test_a_connection_serves_one_request_after_the_other(wire: Wire) -> None:
+    client = wire.client()
+    for number in range(20):
+        wire.upstream.answers(numbered(number))
+        client.send(wire.post(b"x" * number) if number % 2 else wire.head())
+        answer = client.answer()
+        assert (answer.body, answer.get("connection")) == (b"answer %d" % number, None)
+
+
+@pytest.mark.parametrize("value", ["close", "Close", "keep-alive, close"])
+def test_a_client_that_asks_to_close_is_closed(wire: Wire, value: str) -> None:
+    client = wire.client()
+    client.send(wire.head("GET", PATH, f"Connection: {value}"))
+    closes(client, client.answer())
+
+
+def test_requests_sent_at_once_are_answered_in_order(wire: Wire) -> None:
+    """Of all kinds, with bodies that look like requests."""
+    wire.upstream.plays(*([*REQUEST, send(numbered(number))] for number in range(20)))
+    decoy = b"GET /v1/decoy HTTP/1.1\r\n\r\n"
+    chunk = b"%x\r\n%s\r\n0\r\n\r\n" % (len(decoy), decoy)
+    kinds = (
+        wire.head(),
+        wire.post(decoy),
+        wire.head("PUT", PATH, "Transfer-Encoding: chunked") + chunk,
+        wire.head("DELETE"),
+    )
+    client = wire.client()
+    client.send(b"".join(kinds[number % 4] for number in range(20)))
+    assert [client.answer().body for _ in range(20)] == [b"answer %d" % number for number in range(20)]
+    assert {seen.target for seen in wire.upstream.received} == {PATH}
+
+
+def test_a_slow_first_answer_does_not_let_the_second_overtake(wire: Wire) -> None:
+    wire.upstream.plays(
+        [*REQUEST, send(*(numbered(0)[place : place + 1] for place in range(40))), send(numbered(0)[40:])],
+        [*REQUEST, send(numbered(1))],
+    )
+    client = wire.client()
+    client.send(wire.head() + wire.head())
+    assert [client.answer().body, client.answer().body] == [b"answer 0", b"answer 1"]
+
+
+def test_a_refusal_among_pipelined_requests_stands_in_its_place(wire: Wire) -> None:
+    client = wire.client()
+    client.send(wire.head() + wire.head("GET", "/__/nothing") + b"GET * HTTP/1.1\r\n\r\n" + wire.head())
+    wire.upstream.plays([*REQUEST, send(numbered(0))], [*REQUEST, send(numbered(1))])
+    assert client.answer().body == b"answer 0"
+    assert client.answer().body == b"answer 1"
+    answer = client.answer()
+    is_ours(answer, 400)
+    closes(client, answer)
+    assert len(wire.upstream.received) == 2
+
+
+def test_the_33rd_unanswered_request_ends_the_connection_after_32_answers(wire: Wire) -> None:
+    wire.upstream.plays(*([*REQUEST, send(numbered(number))] for number in range(40)))
+    client = wire.client()
+    client.send(wire.head() * 40)
+    if instead(wire.engine, "the 33rd unanswered request"):
+        assert [client.answer().body for _ in range(40)] == [b"answer %d" % number for number in range(40)]
+        return
+    assert answers_until_the_end(client) == [b"answer %d" % number for number in range(32)]
+    assert len(wire.upstream.received) == 32
+
+
+def test_32_unanswered_requests_are_all_answered(wire: Wire) -> None:
+    client = wire.client()
+    client.send(wire.head() * 32)
+    assert [client.answer().status for _ in range(32)] == [200] * 32
+    client.send(wire.head())
+    assert client.answer().status == 200
+
+
+@pytest.mark.parametrize(
+    "framing",
+    ["Content-Length: 100", "Transfer-Encoding: chunked", "X-None: 1"],
+    ids=["sized", "chunked", "none"],
+)
+def test_head_has_a_head_and_no_body(wire: Wire, framing: str) -> None:
+    wire.upstream.plays([*REQUEST, send(f"HTTP/1.1 200 OK\r\n{framing}\r\nX-A: b\r\n\r\n".encode())])
+    client = wire.client(timeout=2)
+    client.send(wire.head("HEAD"))
+    answer = client.answer("HEAD")
+    assert (answer.status, answer.get("x-a")) == (200, "b")
+    if framing.startswith("Content-Length"):
+        assert answer.get("content-length") == "100"
+    if answer.get("connection") == "close":
+        assert client.rest() == b""
+    else:
+        client.send(wire.head())
+        assert client.answer().body == b"ok"
+
+
+def test_a_refused_head_has_no_body(wire: Wire) -> None:
+    client = wire.client(timeout=2)
+    client.send(wire.head("HEAD").replace(wire.tenant.key.encode(), b"gwk_wrong") + wire.head())
+    assert client.answer("HEAD").status == 401
+    assert client.answer().body == b"ok"
+
+
+def test_an_http_1_0_client_is_closed_unless_it_asks_to_stay(wire: Wire) -> None:
+    client = wire.client()
+    client.send(wire.head(version="1.0"))
+    answer = client.answer()
+    assert answer.body == b"ok"
+    assert client.rest() == b""
+    assert "chunked" not in answer.all("transfer-encoding")
+
+
+def test_an_http_1_0_client_that_asks_to_stay_is_told_whether_it_may(wire: Wire) -> None:
+    client = wire.client(timeout=2)
+    client.send(wire.head("GET", PATH, "Connection: keep-alive", version="1.0"))
+    answer = client.answer()
+    assert (answer.get("connection") or "").lower() in ("keep-alive", "close")
+    if answer.get("connection") == "close":
+        assert client.rest() == b""
+    else:
+        client.send(wire.head("GET", PATH, "Connection: close", version="1.0"))
+        assert client.answer().body == b"ok"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: text/event-stream\r\n\r\n6\r\nonetwo\r\n0\r\n\r\n",
+    ],
+    ids=["plain", "events"],
+)
+@pytest.mark.parametrize("stay", [(), ("Connection: keep-alive",)], ids=["closing", "staying"])
+def test_an_http_1_0_client_gets_a_chunked_answer_without_chunks(
+    wire: Wire, answer: bytes, stay: tuple[str, ...]
+) -> None:
+    wire.upstream.answers(answer)
+    client = wire.client(timeout=2)
+    client.send(wire.head("GET", PATH, *stay, version="1.0"))
+    got = client.answer()
+    assert (got.body, got.get("transfer-encoding"), got.cut) == (b"onetwo", None, None)
+    assert wire.upstream.received[0].version == "HTTP/1.1"
+
+
+def test_an_http_1_0_post_arrives(wire: Wire) -> None:
+    head = wire.head("POST", PATH, "Content-Length: 5", version="1.0")
+    assert wire.ask(head + b"hello").status == 200
+    assert wire.upstream.received[0].body == b"hello"
+
+
+def test_an_upstream_that_answers_before_the_body_was_read_is_heard(wire: Wire) -> None:
+    wire.upstream.plays(
+        [read_head, send(b"HTTP/1.1 413 Too Big\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig")]
+    )
+    answer = wire.ask(wire.post(b"x" * 2_000_000))
+    assert (answer.status, answer.body) == (413, b"big")
+    assert answer.get("x-gateway-error-source") == "upstream"

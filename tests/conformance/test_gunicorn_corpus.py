@@ -1,0 +1,80 @@
+"""What gunicorn's parser refuses never reaches an upstream, but for what RFC 9112 lets us read.
+
+Each request of its corpus goes as it is, and once more with a Host and a key that are good, so that
+nothing but its own fault can stop it.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.gunicorn_corpus import corpus
+from tests.conformance.received import heads_are_clean
+from tests.conformance.wire import Wire
+
+_LIMIT = "gunicorn's default, or a limit set for that test; ours is 32 KiB and 100 fields"
+_UNDERSCORE = "an underscore is a character of names (RFC 9110, 5.6.2); gunicorn speaks of CGI's variables"
+_TRAILER = "trailers may be dropped unread (RFC 9110, 6.5.1), and are"
+#: Requests that may be forwarded, in one clean form, and why.
+ALLOWED = {
+    "007": _LIMIT,
+    "008": _LIMIT,
+    "009": _LIMIT,
+    "010": _LIMIT,
+    "011": _LIMIT,
+    "012": _LIMIT,
+    "017": _LIMIT,
+    "limit_header_default_01": _LIMIT,
+    "019": "X-Forwarded-* that contradict each other are no fault of the message; ours replace them",
+    "040": _UNDERSCORE,
+    "chunked_07": _UNDERSCORE,
+    "041": "two Content-Types are no fault of the framing; repeated headers stay repeated",
+    "chunked_09": "white space before the end of a size line: RFC 9112, 7.1.1 allows it before an extension",
+    "chunked_14": "the extension is dropped unread (RFC 9112, 7.1.1); gunicorn looks into it",
+    "rfc9110_trailer_forbidden_cl_01": _TRAILER,
+    "rfc9110_trailer_forbidden_host_01": _TRAILER,
+    "rfc9110_trailer_forbidden_te_01": _TRAILER,
+    "rfc9112_bare_lf_01": "a bare LF may end a line (RFC 9112, 2.2); it is forwarded as CRLF",
+    "rfc9112_leading_crlf_02": "empty lines before a request may be ignored (RFC 9112, 2.2)",
+}
+
+
+@pytest.fixture(scope="module")
+def requests(pytestconfig: pytest.Config) -> dict[str, bytes]:
+    return corpus(Path(pytestconfig.cache.mkdir("gunicorn")))
+
+
+def tried(wire: Wire, raw: bytes) -> None:
+    client = wire.client(timeout=3)
+    client.send(raw)
+    client.half_close()
+    client.rest()
+    client.close()
+
+
+def with_our_host(wire: Wire, raw: bytes) -> bytes:
+    """The request under the tenant's Host and with its key."""
+    key = f"Authorization: Bearer {wire.tenant.key}\r\n".encode()
+    host = f"Host: {wire.tenant.host}".encode()
+    if re.search(rb"\r\nHost: [^\r\n]*", raw):
+        raw = re.sub(rb"\r\nHost: [^\r\n]*", b"\r\n" + host, raw, count=1)
+        return raw.replace(host, host + b"\r\n" + key[:-2], 1)
+    return raw.replace(b"\r\n", b"\r\n" + host + b"\r\n" + key, 1)
+
+
+def test_the_corpus_reaches_no_upstream(wire: Wire, requests: dict[str, bytes]) -> None:
+    assert len(requests) > 70
+    assert set(ALLOWED) <= set(requests)
+    let_through = set()
+    for name, raw in requests.items():
+        for variant in (raw, with_our_host(wire, raw)):
+            wire.upstream.forget()
+            tried(wire, variant)
+            if name in ALLOWED and wire.upstream.received:
+                heads_are_clean(wire.upstream.received)
+            elif wire.upstream.raw:
+                let_through.add(name)
+    assert not let_through
+    wire.upstream.forget()
+    wire.nothing_reached_the_upstream()

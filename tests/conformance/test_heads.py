@@ -1,0 +1,51 @@
+"""What could be read in two ways is refused, the connection ends, and the upstream sees nothing of it."""
+
+import json
+
+import pytest
+
+from shared.core.errors import STATUS
+from tests.conformance import head_rows
+from tests.conformance.differences import CUT, TAKEN, WAITS, instead
+from tests.conformance.head_rows import Row
+from tests.conformance.raw_client import RawClient
+from tests.conformance.received import heads_are_clean
+from tests.conformance.wire import PATH, Wire, closes, is_ours
+
+ROWS = (
+    *head_rows.HOSTS,
+    *head_rows.LINES,
+    *head_rows.FIELDS,
+    *head_rows.FRAMING,
+    *head_rows.CHUNKS,
+)
+
+
+def sent(wire: Wire, row: Row) -> RawClient:
+    """A client that sent the row's bytes, and behind them a request that must never be read as one."""
+    raw = row.raw.replace(b"HOST", wire.tenant.host.encode()).replace(b"KEY", wire.tenant.key.encode())
+    client = wire.client(timeout=3)
+    client.send(raw + wire.head("GET", "/v1/smuggled"))
+    return client
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_refused(wire: Wire, row: Row) -> None:
+    client = sent(wire, row)
+    match instead(wire.engine, row.name):
+        case None:
+            answer = client.answer()
+            code = json.loads(answer.body)["error"]["code"]
+            assert code in row.codes
+            is_ours(answer, STATUS[code])
+            closes(client, answer)
+        case text if text == TAKEN:
+            assert [client.answer().status, client.answer().status] == [200, 200]
+            assert [seen.target for seen in wire.upstream.received] == [PATH, "/v1/smuggled"]
+            heads_are_clean(wire.upstream.received)
+            wire.upstream.forget()
+        case text if text == CUT:
+            assert client.rest() == b""
+        case text if text == WAITS:
+            assert client.is_silent(0.3)
+    wire.nothing_reached_the_upstream()

@@ -1,0 +1,65 @@
+"""Who speaks something else on the plain port is turned away, and nothing of it goes further."""
+
+import ssl
+
+import pytest
+
+from tests.conformance.answer import Ended, NotHTTP, Reading
+from tests.conformance.differences import instead
+from tests.conformance.wire import Wire
+
+
+def client_hello() -> bytes:
+    out = ssl.MemoryBIO()
+    secure = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), out, server_hostname="t1.example.com")
+    with pytest.raises(ssl.SSLWantReadError):
+        secure.do_handshake()
+    return out.read()
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        pytest.param(b"\x05\x01\x00", id="a SOCKS greeting"),
+        pytest.param(b"\x00" * 64, id="zeros"),
+        pytest.param(b"EHLO example.com\r\n\r\n", id="SMTP"),
+        pytest.param(b"*1\r\n$4\r\nPING\r\n\r\n", id="Redis"),
+        pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04" + b"\x00" * 5, id="HTTP/2"),
+    ],
+)
+def test_another_protocol_ends_without_harm(wire: Wire, first: bytes) -> None:
+    client = wire.client(timeout=3)
+    client.send(first)
+    client.half_close()
+    said = client.rest()
+    assert said == b"" or said.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 501 ")), said
+    assert b"mitmproxy" not in said
+    wire.nothing_reached_the_upstream()
+
+
+def test_a_tls_hello_on_the_plain_port_is_turned_away(wire: Wire) -> None:
+    client = wire.client(timeout=3)
+    client.send(client_hello())
+    if instead(wire.engine, "a TLS hello on the plain port"):
+        assert client.is_silent(0.3)
+        client.close()
+    else:
+        said = client.rest()
+        # Nothing, a TLS alert, or our 400.
+        assert said[:1] in (b"", b"\x15") or said.startswith(b"HTTP/1.1 400 "), said
+    wire.nothing_reached_the_upstream()
+
+
+def test_what_came_is_read_strictly() -> None:
+    """The reader of answers that this suite relies on refuses what it should."""
+    for raw in (
+        b"HTTP/1.1 200 OK\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.0 200 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX : y\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\nx",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;a=b\r\nx\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nxy\r\n0\r\n\r\n",
+    ):
+        with pytest.raises((NotHTTP, Ended)):
+            Reading(lambda: (_ for _ in ()).throw(Ended("closed")), raw).answer("GET")

@@ -1,0 +1,74 @@
+"""A gateway with one engine, one tenant and one scripted upstream, seen from its wire."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.conformance.answer import Answer
+from tests.conformance.raw_client import RawClient
+from tests.conformance.scripted_upstream import ScriptedUpstream
+from tests.end_to_end.running_gateway import RunningGateway, TenantInUse
+
+#: The path of the rule that leads to the scripted upstream.
+PATH = "/v1/chat"
+
+
+@dataclass
+class Wire:
+    """What a test of this folder holds. Clients that it opens are closed behind it."""
+
+    engine: str
+    gateway: RunningGateway
+    tenant: TenantInUse
+    upstream: ScriptedUpstream
+    clients: list[RawClient] = field(default_factory=list)
+
+    def client(self, **more: Any) -> RawClient:
+        client = RawClient(self.gateway.proxy_port, **more)
+        self.clients.append(client)
+        return client
+
+    def head(self, method: str = "GET", path: str = PATH, *fields: str, version: str = "1.1") -> bytes:
+        """A head with Host and key; `fields` are whole lines."""
+        own = (f"Host: {self.tenant.host}", f"Authorization: Bearer {self.tenant.key}")
+        lines = [f"{method} {path} HTTP/{version}", *own, *fields, "", ""]
+        return "\r\n".join(lines).encode("latin-1")
+
+    def post(self, body: bytes, *fields: str, path: str = PATH) -> bytes:
+        """A whole POST with a sized body."""
+        return self.head("POST", path, f"Content-Length: {len(body)}", *fields) + body
+
+    def ask(self, *pieces: bytes, method: str = "GET") -> Answer:
+        """The answer to these bytes on a connection of their own."""
+        client = self.client()
+        client.send(*pieces)
+        return client.answer(method)
+
+    def nothing_reached_the_upstream(self) -> None:
+        """Send one more good request: it must be the first and only thing that the upstream sees."""
+        sentinel = self.ask(self.head("GET", PATH + "/sentinel"))
+        assert sentinel.status == 200
+        assert self.upstream.raw.startswith(f"GET {PATH}/sentinel HTTP/1.1\r\n".encode()), self.upstream.raw
+        assert [seen.target for seen in self.upstream.received] == [PATH + "/sentinel"]
+
+
+def is_ours(answer: Answer, status: int, code: str | None = None) -> None:
+    """The answer is one of the gateway's own errors, in the shape of contract.md, section 4."""
+    assert answer.status == status, answer
+    assert answer.cut is None
+    assert answer.get("content-type") == "application/json"
+    assert answer.get("server") is None
+    assert answer.get("x-gateway-error-source") == "gateway"
+    document = json.loads(answer.body)
+    assert set(document) >= {"error", "request_id"}
+    assert set(document["error"]) == {"message", "type", "param", "code"}
+    assert code is None or document["error"]["code"] == code, document
+    assert document["error"]["message"].endswith(".")
+    assert document["request_id"] == answer.get("x-request-id")
+    assert "127.0.0.1" not in answer.body.decode()
+
+
+def closes(client: RawClient, answer: Answer) -> None:
+    """The answer announces the end of the connection, and the end comes without another byte."""
+    assert (answer.get("connection") or "").lower() == "close"
+    assert client.rest() == b""
