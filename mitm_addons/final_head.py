@@ -30,8 +30,9 @@ def _finish(flow: http.HTTPFlow, response: http.Response) -> None:
     data = response.data
     ours = _ours(state, data)
     gone = {name.lower() for name in ours}
-    if state.old_client:
-        # HTTP/1.0 has no chunks: without a length the end of the connection is the end of the body.
+    if state.old_client or data.status_code in (204, 304):
+        # HTTP/1.0 has no chunks: without a length the end of the connection is the end of the body. And
+        # where there is no body, the stock core would send the last chunk all the same (RFC 9112, 6.1).
         gone.add(_CODING)
     kept = [field for field in data.headers.fields if field[0].lower() not in gone]
     data.headers.fields = (*kept, *ours.items())

@@ -35,3 +35,15 @@ def test_an_answer_to_head_has_no_body_but_its_length() -> None:
 def test_a_client_is_told_whether_the_connection_stays(state: dict[str, bool], says: str | None) -> None:
     """HTTP/1.0 closes where nothing is said (RFC 9112, 9.3)."""
     assert finished(**state).headers.get("connection") == says
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_an_answer_without_a_body_announces_no_chunks(status: int) -> None:
+    """mitmproxy would send a last chunk, which the client reads as the next answer."""
+    flow = tflow.tflow(resp=True)
+    begin(flow, FlowState("id", 0.0, "client"))
+    assert flow.response
+    flow.response.status_code = status
+    flow.response.headers = http.Headers(transfer_encoding="chunked")
+    FinalHead().response(flow)
+    assert "transfer-encoding" not in flow.response.headers
