@@ -86,6 +86,31 @@ DIFFERENCES: tuple[Difference, ...] = (
         "the connection waits for a line; nothing of it goes further",
         "a TLS hello on the plain port",
     ),
+    *_stock(
+        "chunked trailers, of either side",
+        "the answer never ends",
+        "trailers of an answer",
+    ),
+    *_stock(
+        "interim answers (1xx) of an upstream",
+        "502 `upstream_protocol_error`",
+        "interim answers of an upstream",
+    ),
+    *_stock(
+        "drain, several workers, a pool of upstream connections, caps on connections",
+        "502; it is not sent again",
+        "an idempotent request whose reused connection died",
+    ),
+    *_stock(
+        "drain, several workers, a pool of upstream connections, caps on connections",
+        "each client has connections of its own",
+        "clients share connections to an upstream",
+    ),
+    *_stock(
+        "`Connection: close` of an upstream",
+        "the connection is used again until the upstream closes it",
+        "an upstream that says close",
+    ),
 )
 
 _TABLE = {(each.engine, each.row): each for each in DIFFERENCES}

@@ -1,0 +1,199 @@
+"""Every answer that an upstream may give arrives whole, with one framing of ours."""
+
+import threading
+
+import pytest
+
+from tests.conformance.differences import instead
+from tests.conformance.scripted_upstream import REQUEST, Action, close, half_close, send, wait
+from tests.conformance.wire import PATH, Wire, is_ours
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "body"),
+    [
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", b"", id="nothing"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\none", b"one", id="sized"),
+        pytest.param(CHUNKED + b"0\r\n\r\n", b"", id="no chunk"),
+        pytest.param(CHUNKED + b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n", b"onetwo", id="chunked"),
+        pytest.param(CHUNKED + b"1\r\nx\r\n" * 500 + b"0\r\n\r\n", b"x" * 500, id="many chunks of a byte"),
+        pytest.param(CHUNKED + b'3;a=b;c="d"\r\none\r\n0;e\r\n\r\n', b"one", id="chunk extensions"),
+        pytest.param(CHUNKED + b"003\r\none\r\n000\r\n\r\n", b"one", id="zeros in front of a size"),
+        pytest.param(CHUNKED + b"5\r\n0\r\n\r\n\r\n0\r\n\r\n", b"0\r\n\r\n", id="a chunk like the end"),
+        pytest.param(b"HTTP/1.1 200 \r\nContent-Length: 3\r\n\r\none", b"one", id="an empty reason"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length:3\r\nX-A:\r\n\r\none", b"one", id="no white space"),
+    ],
+)
+def test_an_answer_arrives_whole_and_the_connection_stays(wire: Wire, answer: bytes, body: bytes) -> None:
+    client = wire.client()
+    for method in ("GET", "POST"):
+        wire.upstream.answers(answer)
+        client.send(wire.post(b"x") if method == "POST" else wire.head())
+        got = client.answer()
+        assert (got.status, got.body, got.cut, got.trailers) == (200, body, None, [])
+    client.send(wire.head())
+    assert client.answer().body == b"ok"
+
+
+@pytest.mark.parametrize("size", [65_535, 65_536, 65_537, 5_000_000])
+@pytest.mark.parametrize("framing", ["sized", "chunked", "closed"])
+def test_a_large_answer_arrives_whole(wire: Wire, size: int, framing: str) -> None:
+    body = (bytes(range(251)) * (size // 251 + 1))[:size]
+    head = b"HTTP/1.1 200 OK\r\n"
+    ending: tuple[Action, ...] = ()
+    if framing == "sized":
+        raw = head + b"Content-Length: %d\r\n\r\n" % size + body
+    elif framing == "chunked":
+        raw = CHUNKED + b"%x\r\n%s\r\n0\r\n\r\n" % (size, body)
+    else:
+        raw, ending = head + b"\r\n" + body, (close,)
+    wire.upstream.plays([*REQUEST, send(raw), *ending])
+    got = wire.ask(wire.head())
+    assert (got.body == body, got.cut) == (True, None)
+
+
+@pytest.mark.parametrize(
+    ("head", "fields"),
+    [
+        pytest.param(b"HTTP/1.1 200 OK", b"", id="HTTP/1.1"),
+        pytest.param(b"HTTP/1.1 200 OK", b"Connection: close\r\n", id="HTTP/1.1 that says close"),
+        pytest.param(b"HTTP/1.0 200 OK", b"", id="HTTP/1.0"),
+        pytest.param(b"HTTP/1.1 200 OK", b"Content-Type: text/event-stream\r\n", id="events"),
+    ],
+)
+@pytest.mark.parametrize("end", [close, half_close], ids=["closed", "half closed"])
+def test_a_body_without_a_length_ends_with_the_connection(
+    wire: Wire, head: bytes, fields: bytes, end: Action
+) -> None:
+    wire.upstream.plays([*REQUEST, send(head + b"\r\n" + fields + b"\r\none", b"two"), end])
+    got = wire.ask(wire.head())
+    assert (got.status, got.body, got.cut) == (200, b"onetwo", None)
+
+
+@pytest.mark.parametrize("stay", [b"", b"Connection: keep-alive\r\n"])
+def test_an_http_1_0_upstream_with_a_length_is_understood(wire: Wire, stay: bytes) -> None:
+    wire.upstream.plays(
+        [*REQUEST, send(b"HTTP/1.0 200 OK\r\n" + stay + b"Content-Length: 3\r\n\r\none"), close]
+    )
+    client = wire.client()
+    client.send(wire.head())
+    got = client.answer()
+    assert (got.status, got.body, got.cut) == (200, b"one", None)
+    assert wire.ask(wire.head()).body == b"ok"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(b"HTTP/1.1 204 No Content\r\nX-A: b\r\n\r\n", id="204"),
+        pytest.param(b"HTTP/1.1 304 Not Modified\r\nX-A: b\r\n\r\n", id="304"),
+        pytest.param(
+            b"HTTP/1.1 304 Not Modified\r\nX-A: b\r\nContent-Length: 100\r\n\r\n", id="304 with a length"
+        ),
+        pytest.param(
+            b"HTTP/1.1 304 Not Modified\r\nX-A: b\r\nTransfer-Encoding: chunked\r\n\r\n",
+            id="304 with a coding",
+        ),
+    ],
+)
+def test_an_answer_that_has_no_body_does_not_wait_for_one(wire: Wire, answer: bytes) -> None:
+    wire.upstream.answers(answer)
+    client = wire.client(timeout=2)
+    client.send(wire.head())
+    got = client.answer()
+    assert (got.status, got.get("x-a"), got.body) == (int(answer[9:12]), "b", b"")
+    if got.get("connection") != "close":
+        client.send(wire.head())
+        assert client.answer().body == b"ok"
+
+
+def test_an_answer_split_at_any_byte_is_the_same_answer(wire: Wire) -> None:
+    raw = CHUNKED[:-2] + b"X-A: b\r\n\r\n3;x=y\r\none\r\n5\r\ntwo\r\n\r\n0\r\n\r\n"
+    client = wire.client()
+    for position in range(1, len(raw)):
+        wire.upstream.answers(raw[:position], raw[position:])
+        client.send(wire.head())
+        got = client.answer()
+        assert (got.status, got.get("x-a"), got.body) == (200, "b", b"onetwo\r\n"), position
+
+
+def test_an_answer_that_comes_byte_by_byte_is_the_same_answer(wire: Wire) -> None:
+    raw = CHUNKED + b"3\r\none\r\n0\r\n\r\n"
+    wire.upstream.answers(*(raw[place : place + 1] for place in range(len(raw))))
+    assert wire.ask(wire.head()).body == b"one"
+
+
+def test_the_trailers_of_an_answer_are_dropped(wire: Wire) -> None:
+    wire.upstream.answers(CHUNKED + b"3\r\none\r\n0\r\nX-Sum: 9\r\nSet-Cookie: a=b\r\n\r\n")
+    client = wire.client(timeout=1)
+    client.send(wire.head())
+    if instead(wire.engine, "trailers of an answer"):
+        with pytest.raises(TimeoutError):
+            client.answer()
+        return
+    got = client.answer()
+    assert (got.body, got.trailers, got.cut, got.get("x-sum")) == (b"one", [], None, None)
+    client.send(wire.head())
+    assert client.answer().body == b"ok"
+
+
+@pytest.mark.parametrize(
+    "interim",
+    [
+        pytest.param(b"HTTP/1.1 100 Continue\r\n\r\n", id="100"),
+        pytest.param(b"HTTP/1.1 102 Processing\r\n\r\n", id="102"),
+        pytest.param(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", id="103"),
+        pytest.param(b"HTTP/1.1 199 Whatever\r\nContent-Length: 5\r\n\r\n", id="199 with a length"),
+        pytest.param(b"HTTP/1.1 103 A\r\n\r\nHTTP/1.1 103 B\r\n\r\nHTTP/1.1 100 C\r\n\r\n", id="three"),
+    ],
+)
+@pytest.mark.parametrize("apart", [False, True], ids=["together", "apart"])
+def test_interim_answers_are_swallowed(wire: Wire, interim: bytes, apart: bool) -> None:
+    """A 103 may be relayed."""
+    last = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\none"
+    pieces = (interim, last) if apart else (interim + last,)
+    wire.upstream.answers(*pieces)
+    client = wire.client()
+    client.send(wire.head())
+    got = client.answer()
+    assert {early.status for early in got.interim} <= {103}
+    if instead(wire.engine, "interim answers of an upstream"):
+        is_ours(got, 502, "upstream_protocol_error")
+        return
+    assert (got.status, got.body, got.get("link")) == (200, b"one", None)
+    client.send(wire.head())
+    assert client.answer().body == b"ok"
+
+
+def test_a_switch_of_protocols_that_nobody_asked_for_is_502(wire: Wire) -> None:
+    go = threading.Event()
+    switch = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+    wire.upstream.plays([*REQUEST, send(switch), wait(go), send(b"\x81\x02hi")])
+    client = wire.client()
+    client.send(wire.head("GET", PATH, "Connection: upgrade", "Upgrade: websocket"))
+    answer = client.answer()
+    go.set()
+    is_ours(answer, 502, "upstream_protocol_error")
+    assert client.is_silent(0.1) or client.rest() == b""
+
+
+def test_hop_by_hop_headers_of_an_answer_end_here(wire: Wire) -> None:
+    wire.upstream.answers(
+        b"HTTP/1.1 207 Odd Reason!\r\nConnection: keep-alive, X-Secret\r\nX-Secret: s\r\nKeep-Alive: timeout=9\r\n"
+        b"Proxy-Authenticate: Basic\r\nUpgrade: h2c\r\nX-Gateway-Error-Source: me\r\nX-Tenant-Id: other\r\n"
+        b"X-A: b\r\nContent-Length: 0\r\n\r\n"
+    )
+    got = wire.ask(wire.head())
+    assert (got.status, got.reason, got.get("x-a")) == (207, "Odd Reason!", "b")
+    for name in (
+        "x-secret",
+        "keep-alive",
+        "proxy-authenticate",
+        "upgrade",
+        "x-gateway-error-source",
+        "x-tenant-id",
+    ):
+        assert got.get(name) is None
+    assert got.get("connection") is None
