@@ -33,6 +33,8 @@ def started(
                 arguments = ("--engine", engine, "--workers", "1")
                 gateway = stack.enter_context(RunningGateway(folder, proxy_arguments=arguments))
                 tenant = gateway.create_tenant()
+                # Before the rule of all paths: waiting for a rule needs a path that nothing else takes.
+                tenant.create_rule("/public", everlasting_upstream.url, public=True)
                 tenant.create_rule("/", everlasting_upstream.url)
                 running[engine] = gateway, tenant
             return running[engine]

@@ -1,0 +1,152 @@
+"""An answer that does not need the body does not wait for it, and the client gets to see it."""
+
+import threading
+
+import pytest
+
+from tests.conformance.answer import Answer
+from tests.conformance.differences import instead
+from tests.conformance.raw_client import RawClient
+from tests.conformance.wire import PATH, Wire, closes, is_ours
+
+MEGABYTE = 1024 * 1024
+SIZE = 20 * MEGABYTE  # limits.request_body
+
+
+def uploaded(client: RawClient, head: bytes, pieces: int, chunked: bool = False) -> Answer:
+    """The answer that is seen while a body of as many MiB is still being sent."""
+    piece = b"x" * MEGABYTE
+    framed = b"%x\r\n%s\r\n" % (MEGABYTE, piece) if chunked else piece
+    client.send(head)
+    sender = threading.Thread(
+        target=lambda: client.send(*[framed] * pieces, *[b"0\r\n\r\n"] * chunked), daemon=True
+    )
+    sender.start()
+    answer = client.answer()
+    client.leave()
+    sender.join(10)
+    assert not sender.is_alive()
+    return answer
+
+
+def wrong_key(wire: Wire, head: bytes) -> bytes:
+    return head.replace(wire.tenant.key.encode(), b"gwk_wrong")
+
+
+@pytest.mark.parametrize(
+    "framing", [f"Content-Length: {SIZE}", "Transfer-Encoding: chunked"], ids=["sized", "chunked"]
+)
+def test_a_wrong_key_is_refused_before_the_body(wire: Wire, framing: str) -> None:
+    client = wire.client(timeout=2)
+    client.send(wrong_key(wire, wire.head("POST", PATH, framing)))
+    if instead(wire.engine, "an answer before the body"):
+        assert client.is_silent(0.2)
+    else:
+        answer = client.answer()
+        is_ours(answer, 401, "invalid_api_key")
+        closes(client, answer)
+    client.close()
+    wire.nothing_reached_the_upstream()
+
+
+@pytest.mark.parametrize(
+    "framing", [f"Content-Length: {SIZE}", "Transfer-Encoding: chunked"], ids=["sized", "chunked"]
+)
+def test_a_client_that_sends_on_sees_that_its_key_is_wrong(wire: Wire, framing: str) -> None:
+    for _ in range(3):
+        head = wrong_key(wire, wire.head("POST", PATH, framing))
+        answer = uploaded(wire.client(), head, SIZE // MEGABYTE, chunked="chunked" in framing)
+        is_ours(answer, 401, "invalid_api_key")
+    wire.nothing_reached_the_upstream()
+
+
+def test_a_body_that_says_it_is_too_long_is_refused_before_it_comes(wire: Wire) -> None:
+    client = wire.client(timeout=2)
+    client.send(wire.head("POST", PATH, f"Content-Length: {SIZE + 1}"))
+    answer = client.answer()
+    is_ours(answer, 413, "body_too_large")
+    closes(client, answer)
+    wire.nothing_reached_the_upstream()
+
+
+def test_a_client_that_sends_on_sees_that_its_body_is_too_long(wire: Wire) -> None:
+    for _ in range(3):
+        head = wire.head("POST", PATH, f"Content-Length: {SIZE + 5 * MEGABYTE}")
+        is_ours(uploaded(wire.client(), head, 25), 413, "body_too_large")
+    wire.nothing_reached_the_upstream()
+
+
+def test_a_chunked_body_that_grows_too_long_is_refused(wire: Wire) -> None:
+    head = wire.head("POST", PATH, "Transfer-Encoding: chunked")
+    is_ours(uploaded(wire.client(), head, 25, chunked=True), 413, "body_too_large")
+    wire.nothing_reached_the_upstream()
+
+
+def test_a_body_of_exactly_the_limit_passes(wire: Wire) -> None:
+    assert wire.ask(wire.post(b"x" * SIZE)).status == 200
+    assert len(wire.upstream.received[0].body) == SIZE
+
+
+def test_a_refused_request_without_a_body_keeps_the_connection(wire: Wire) -> None:
+    client = wire.client()
+    client.send(wrong_key(wire, wire.head()))
+    is_ours(client.answer(), 401)
+    client.send(wire.head())
+    assert client.answer().status == 200
+
+
+def test_a_refused_request_whose_body_has_come_is_answered_in_order(wire: Wire) -> None:
+    """Whether the connection stays is the engine's choice; what it says is true."""
+    client = wire.client()
+    client.send(wrong_key(wire, wire.post(b"x" * 1000)) + wire.head())
+    answer = client.answer()
+    is_ours(answer, 401)
+    if answer.get("connection") == "close":
+        assert client.rest() == b""
+    else:
+        assert client.answer().status == 200
+
+
+@pytest.mark.parametrize("framing", ["sized", "chunked"])
+def test_a_caller_without_a_key_sends_at_most_64_kib(wire: Wire, framing: str) -> None:
+    lines = ["POST /public HTTP/1.1", f"Host: {wire.tenant.host}"]
+    lines.append("Transfer-Encoding: chunked" if framing == "chunked" else "Content-Length: 65537")
+    client = wire.client(timeout=2)
+    client.send("\r\n".join([*lines, "", ""]).encode())
+    piece = b"x" * 65537
+    early = not instead(wire.engine, "a caller without a key is refused before its body")
+    if framing == "chunked":
+        # The last chunk is not sent: whoever waits for the end of the body is too late.
+        client.send(b"10001\r\n" + piece + b"\r\n" + (b"" if early else b"0\r\n\r\n"))
+    elif not early:
+        assert client.is_silent(0.2)
+        client.send(piece)
+    is_ours(client.answer(), 413, "body_too_large")
+    wire.nothing_reached_the_upstream()
+
+
+def test_a_head_that_never_ends_is_refused_while_it_comes(wire: Wire) -> None:
+    client = wire.client(timeout=2)
+    client.send(b"GET /v1/chat HTTP/1.1\r\n", *[b"X-A: " + b"b" * 4000 + b"\r\n"] * 16)
+    if instead(wire.engine, "a head that never ends"):
+        assert client.is_silent(0.2)
+        client.close()
+    else:
+        answer = client.answer()
+        is_ours(answer, 431, "headers_too_large")
+        closes(client, answer)
+    wire.nothing_reached_the_upstream()
+
+
+def test_a_request_line_that_never_ends_is_refused_while_it_comes(wire: Wire) -> None:
+    client = wire.client(timeout=2)
+    client.send(b"GET /", *[b"a" * 4000] * 16)
+    if instead(wire.engine, "a request line that never ends"):
+        assert client.is_silent(0.2)
+        client.close()
+    else:
+        answer = client.answer()
+        assert answer.status in (414, 431)
+        is_ours(answer, answer.status)
+        closes(client, answer)
+    wire.nothing_reached_the_upstream()

@@ -1,0 +1,94 @@
+"""What a broken upstream does is told to the client; half an answer never looks like a whole one."""
+
+import socket
+import time
+
+import pytest
+
+from tests.conformance.answer import Ended
+from tests.conformance.differences import instead
+from tests.conformance.fault_rows import CUTS, FAULTS, Cut, Fault
+from tests.conformance.scripted_upstream import REQUEST, Visit, close, send
+from tests.conformance.wire import Wire, is_ours
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_an_answer_that_cannot_be_trusted_is_502(wire: Wire, fault: Fault) -> None:
+    wire.upstream.plays([*REQUEST, *fault.actions])
+    client = wire.client()
+    client.send(wire.head())
+    if instead(wire.engine, fault.name):
+        # Not every such answer can be read strictly.
+        assert client.reading.exactly(10) in (b"HTTP/1.1 2", b"HTTP/1.1 6")
+    else:
+        is_ours(client.answer(), 502, "upstream_protocol_error")
+    # The connection to that upstream is not used again.
+    assert wire.ask(wire.head()).body == b"ok"
+
+
+@pytest.mark.parametrize("cut", CUTS, ids=lambda cut: cut.name)
+@pytest.mark.parametrize("version", ["1.1", "1.0"])
+def test_half_a_body_is_visibly_cut(wire: Wire, cut: Cut, version: str) -> None:
+    """By a length that is not reached, a last chunk that is missing, or a reset."""
+    wire.upstream.plays([*REQUEST, send(cut.head, cut.body), *cut.end])
+    client = wire.client()
+    client.send(wire.head(version=version))
+    row = cut.name if version == "1.1" else f"{cut.name}, for HTTP/1.0"
+    try:
+        got = client.answer()
+    except Ended as end:
+        assert end.how == "reset"
+    else:
+        if got.status == 502:
+            is_ours(got, 502, "upstream_protocol_error")
+        else:
+            assert cut.whole.startswith(got.body)
+            assert (got.cut is None) == bool(instead(wire.engine, row)), got
+    assert wire.ask(wire.head()).body == b"ok"
+
+
+def test_a_body_that_is_longer_than_its_length_ends_there(wire: Wire) -> None:
+    wire.upstream.plays([*REQUEST, send(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nonetwo"), close])
+    got = wire.ask(wire.head())
+    assert (got.status, got.body, got.cut) == (200, b"one", None)
+    assert wire.ask(wire.head()).body == b"ok"
+
+
+def test_an_upstream_that_is_not_there_is_502_within_100_ms(wire: Wire, refusing: str) -> None:
+    taken = []
+    for _ in range(5):
+        start = time.perf_counter()
+        is_ours(wire.ask(wire.head("GET", refusing)), 502, "upstream_unreachable")
+        taken.append(time.perf_counter() - start)
+    # The best of five: a busy machine is not the gateway's doing.
+    assert min(taken) < 0.1, taken
+
+
+@pytest.fixture(scope="session")
+def refusing(started: object, engine: str) -> str:
+    """The path of a rule whose port nobody listens on."""
+    _, tenant = started(engine)  # type: ignore[operator]
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        port = nobody.getsockname()[1]
+    tenant.create_rule("/refusing", f"http://127.0.0.1:{port}")
+    return "/refusing"
+
+
+def test_a_head_without_an_end_is_given_up(wire: Wire) -> None:
+    sent = 0
+
+    async def endless_head(visit: Visit) -> None:
+        nonlocal sent
+        visit.writer.write(b"HTTP/1.1 200 OK\r\n")
+        while True:
+            visit.writer.write(b"X-A: " + b"b" * 1000 + b"\r\n")
+            sent += 1007
+            await visit.writer.drain()
+            if sent > 5_000_000:
+                raise ConnectionAbortedError
+
+    wire.upstream.plays([*REQUEST, endless_head])
+    is_ours(wire.ask(wire.head()), 502, "upstream_protocol_error")
+    assert (sent > 5_000_000) == bool(instead(wire.engine, "a head of an answer without an end"))
+    assert wire.ask(wire.head()).body == b"ok"
