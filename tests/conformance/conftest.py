@@ -8,7 +8,7 @@ import pytest
 from tests.conformance.engines import ENGINES
 from tests.conformance.scripted_upstream import ScriptedUpstream
 from tests.conformance.wire import Wire
-from tests.end_to_end.running_gateway import RunningGateway, TenantInUse
+from tests.end_to_end.running_gateway import RunningGateway, TenantInUse, free_port
 
 Started = Callable[[str], tuple[RunningGateway, TenantInUse]]
 
@@ -33,8 +33,9 @@ def started(
                 arguments = ("--engine", engine, "--workers", "1")
                 gateway = stack.enter_context(RunningGateway(folder, proxy_arguments=arguments))
                 tenant = gateway.create_tenant()
-                # Before the rule of all paths: waiting for a rule needs a path that nothing else takes.
+                # Before the rule of all paths: waiting for a rule needs a path that no other rule takes.
                 tenant.create_rule("/public", everlasting_upstream.url, public=True)
+                tenant.create_rule("/refusing", f"http://127.0.0.1:{free_port()}")
                 tenant.create_rule("/", everlasting_upstream.url)
                 running[engine] = gateway, tenant
             return running[engine]

@@ -9,6 +9,11 @@ from dataclasses import dataclass
 STOCK = "mitmproxy"
 EXPRESS = "express"
 
+# What is done instead in more than one test.
+TAKEN = "taken without them, and forwarded in the one clean form"
+CUT = "the connection ends without an answer; the upstream sees nothing"
+WAITS = "no answer before the chunk has come; the upstream sees nothing"
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -28,8 +33,8 @@ def _stock(topic: str, instead: str, *rows: str) -> tuple[Difference, ...]:
 
 DIFFERENCES: tuple[Difference, ...] = (
     *_stock(
-        "white space around the words of a request line, and control characters (VT, FF, CR) at the edges of a value",
-        TAKEN := "taken without them, and forwarded in the one clean form",
+        "white space around the words of a request line, control characters (VT, FF, CR) at the edges of a value",
+        TAKEN,
         "two spaces in the line",
         "a space before the line",
         "a tab in the line",
@@ -39,7 +44,7 @@ DIFFERENCES: tuple[Difference, ...] = (
     *_stock("chunk extensions", TAKEN, "a bare CR in a chunk extension", "a NUL in a chunk extension"),
     *_stock(
         "chunks that cannot be read",
-        CUT := "the connection ends without an answer; the upstream sees nothing",
+        CUT,
         "a chunk size that is no number",
         "an empty chunk size",
         "a chunk size with 0x",
@@ -58,7 +63,7 @@ DIFFERENCES: tuple[Difference, ...] = (
     ),
     *_stock(
         "chunks that cannot be read",
-        WAITS := "no answer before the chunk has come; the upstream sees nothing",
+        WAITS,
         "a chunk size of 17 digits",
     ),
     *_stock(
@@ -162,6 +167,16 @@ DIFFERENCES: tuple[Difference, ...] = (
         "chunked, then a chunk longer than its size, for HTTP/1.0",
         "chunked, with a size of 17 digits, for HTTP/1.0",
         "without a length, reset, for HTTP/1.0",
+    ),
+    *_stock(
+        "slow heads and bodies, timeouts, 504",
+        "422: such a rule is not taken",
+        "timeouts of a rule",
+    ),
+    *_stock(
+        "slow heads and bodies, timeouts, 504",
+        "nobody is closed",
+        "slow clients",
     ),
 )
 

@@ -121,6 +121,16 @@ async def hang(visit: Visit) -> None:
         await visit.fill()
 
 
+async def flood(visit: Visit) -> None:
+    """Send chunks until the gateway leaves."""
+    try:
+        while True:
+            visit.writer.write(b"10000\r\n" + b"x" * 65536 + b"\r\n")
+            await visit.writer.drain()
+    finally:
+        visit.ended.set()
+
+
 async def half_close(visit: Visit) -> None:
     visit.writer.write_eof()
 

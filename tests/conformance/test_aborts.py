@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.conformance.raw_client import RawClient
-from tests.conformance.scripted_upstream import REQUEST, Action, Visit, hang, send, wait
+from tests.conformance.scripted_upstream import REQUEST, flood, hang, send, wait
 from tests.conformance.wire import PATH, Wire
 
 LEAVE: list[Callable[[RawClient], None]] = [RawClient.close, RawClient.reset]
@@ -78,30 +78,16 @@ def test_gone_during_a_stream(wire: Wire, leave: Callable[[RawClient], None], he
     assert wire.upstream.visits[0].ended.wait(WITHIN)
 
 
-def flood(ended: threading.Event) -> Action:
-    """Send chunks until the gateway leaves."""
-
-    async def act(visit: Visit) -> None:
-        try:
-            while True:
-                visit.writer.write(b"10000\r\n" + b"x" * 65536 + b"\r\n")
-                await visit.writer.drain()
-        finally:
-            ended.set()
-
-    return act
-
-
 def test_gone_without_reading_a_flood(wire: Wire, leave: Callable[[RawClient], None]) -> None:
-    ended = threading.Event()
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-    wire.upstream.plays([*REQUEST, send(head), flood(ended)])
+    wire.upstream.plays([*REQUEST, send(head), flood])
     client = wire.client(receive_buffer=4096)
     client.send(wire.head())
     assert client.head().status == 200
-    assert not ended.wait(0.2)
+    [visit] = wire.upstream.visits
+    assert not visit.ended.wait(0.2)
     leave(client)
-    assert ended.wait(WITHIN)
+    assert visit.ended.wait(WITHIN)
 
 
 def test_gone_with_requests_waiting(wire: Wire, leave: Callable[[RawClient], None]) -> None:

@@ -1,0 +1,124 @@
+"""The same valid exchange through every engine: the same request upstream, the same answer to the client.
+
+It is also what was sent: engines that agree on a fault would not pass.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from tests.conformance.answer import Answer
+from tests.conformance.conftest import Started, make_wire
+from tests.conformance.engines import ENGINES
+from tests.conformance.exchanges import Request, Response, apart, chunked, exchanges, response_bytes
+from tests.conformance.scripted_upstream import REQUEST, Received, ScriptedUpstream, close, send
+from tests.conformance.wire import Wire
+
+#: What differs from engine to engine by design: names of this deployment and of this tenant, and framing.
+OURS_UPSTREAM = {
+    "host",
+    "via",
+    "x-request-id",
+    "x-tenant-id",
+    "x-consumer-id",
+    "x-forwarded-for",
+    "content-length",
+}
+OURS_DOWNSTREAM = {
+    "x-request-id",
+    "x-gateway-error-source",
+    "connection",
+    "content-length",
+    "transfer-encoding",
+}
+
+Exchanges = list[tuple[Request, Response]]
+
+
+@dataclass
+class Outcome:
+    """What came out of an exchange at both ends, without what differs by design."""
+
+    upstream: tuple[object, ...]
+    client: tuple[object, ...]
+
+
+@pytest.fixture(scope="module")
+def wires(started: Started, everlasting_upstream: ScriptedUpstream) -> Iterator[list[Wire]]:
+    makers = [make_wire(started, engine, everlasting_upstream) for engine in ENGINES]
+    yield [next(maker) for maker in makers]
+    for maker in makers:
+        next(maker, None)
+
+
+def run(wire: Wire, through: Exchanges) -> list[Outcome]:
+    """All exchanges, one after the other, on one connection as long as it stays."""
+    wire.upstream.forget()
+    outcomes = []
+    client = wire.client()
+    for number, (request, response) in enumerate(through):
+        ending = [close] if response.framing == "closed" else []
+        pieces = apart(response_bytes(response, request.method), response.cuts)
+        wire.upstream.plays([*REQUEST, send(*pieces), *ending])
+        lines = [f"{name}: {value}" for name, value in request.fields]
+        if request.chunks is not None:
+            framed = wire.head(request.method, request.target, *lines, "Transfer-Encoding: chunked")
+            framed += chunked(request.body, request.chunks)
+        else:
+            framed = wire.head(request.method, request.target, *lines, f"Content-Length: {len(request.body)}")
+            framed += request.body
+        client.send(*apart(framed, request.cuts))
+        answer = client.answer(request.method)
+        [seen] = wire.upstream.await_requests(number + 1)[number:]
+        outcomes.append(Outcome(_upstream(seen), _client(answer, request.method)))
+        if answer.framing == "closed" or answer.get("connection") == "close":
+            client.close()
+            client = wire.client()
+    client.close()
+    return outcomes
+
+
+def _upstream(seen: Received) -> tuple[object, ...]:
+    kept = [(name, value) for name, value in seen.headers if name.lower() not in OURS_UPSTREAM]
+    return seen.method, seen.target, seen.version, kept, seen.body
+
+
+def _client(answer: Answer, method: str) -> tuple[object, ...]:
+    kept = [(name, value) for name, value in answer.headers if name.lower() not in OURS_DOWNSTREAM]
+    length = answer.get("content-length") if method == "HEAD" else None
+    return answer.status, answer.reason, kept, answer.body, answer.cut, length
+
+
+def expected(request: Request, response: Response) -> Outcome:
+    upstream = request.method, request.target, "HTTP/1.1", request.fields, request.body
+    empty = request.method == "HEAD" or response.status in (204, 304)
+    body = b"" if empty else response.body
+    has_length = request.method == "HEAD" and response.framing == "sized" and response.status != 204
+    length = str(len(response.body)) if has_length else None
+    return Outcome(upstream, (response.status, response.reason, response.fields, body, None, length))
+
+
+def check(wires: list[Wire], through: Exchanges) -> None:
+    wanted = [expected(request, response) for request, response in through]
+    for wire in wires:
+        assert run(wire, through) == wanted, wire.engine
+
+
+SUPPRESSED = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=SUPPRESSED)
+@given(through=exchanges)
+def test_every_valid_exchange_is_the_same_on_every_engine(wires: list[Wire], through: Exchanges) -> None:
+    check(wires, through)
+
+
+@pytest.mark.slow
+@settings(max_examples=1500, deadline=None, suppress_health_check=SUPPRESSED)
+@given(through=exchanges)
+def test_very_many_valid_exchanges_are_the_same_on_every_engine(
+    wires: list[Wire], through: Exchanges
+) -> None:
+    check(wires, through)
