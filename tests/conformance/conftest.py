@@ -10,6 +10,13 @@ from tests.conformance.scripted_upstream import ScriptedUpstream
 from tests.conformance.wire import Wire
 from tests.end_to_end.running_gateway import RunningGateway, TenantInUse, free_port
 
+#: Behind the name of an engine: a gateway of it that waits for clients for `SHORT_WAIT` and no longer.
+IMPATIENT = ", impatient"
+SHORT_WAIT = 0.6  # seconds
+_IMPATIENT = {
+    f"GATEWAY__LIMITS__TIMEOUTS__{name}": f"{SHORT_WAIT}s" for name in ("HEAD", "BODY_GRACE", "KEEP_ALIVE")
+}
+
 Started = Callable[[str], tuple[RunningGateway, TenantInUse]]
 
 
@@ -23,22 +30,26 @@ def everlasting_upstream() -> Iterator[ScriptedUpstream]:
 def started(
     tmp_path_factory: pytest.TempPathFactory, everlasting_upstream: ScriptedUpstream
 ) -> Iterator[Started]:
-    """Starts the gateway of an engine when it is first asked for."""
+    """Starts the gateway of an engine when it is first asked for by its name."""
     running: dict[str, tuple[RunningGateway, TenantInUse]] = {}
     with ExitStack() as stack:
 
-        def start(engine: str) -> tuple[RunningGateway, TenantInUse]:
-            if engine not in running:
+        def start(name: str) -> tuple[RunningGateway, TenantInUse]:
+            if name not in running:
+                engine = name.removesuffix(IMPATIENT)
                 folder = tmp_path_factory.mktemp(engine) / "data"
+                settings = _IMPATIENT if engine != name else {}
                 arguments = ("--engine", engine, "--workers", "1")
-                gateway = stack.enter_context(RunningGateway(folder, proxy_arguments=arguments))
+                gateway = stack.enter_context(
+                    RunningGateway(folder, settings=settings, proxy_arguments=arguments)
+                )
                 tenant = gateway.create_tenant()
                 # Before the rule of all paths: waiting for a rule needs a path that no other rule takes.
                 tenant.create_rule("/public", everlasting_upstream.url, public=True)
                 tenant.create_rule("/refusing", f"http://127.0.0.1:{free_port()}")
                 tenant.create_rule("/", everlasting_upstream.url)
-                running[engine] = gateway, tenant
-            return running[engine]
+                running[name] = gateway, tenant
+            return running[name]
 
         yield start
 

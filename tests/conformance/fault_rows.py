@@ -94,7 +94,6 @@ FAULTS = (
     _framing("chunked twice in an answer", b"Transfer-Encoding: chunked, chunked", _CHUNKS),
     _framing("chunked in two fields of an answer", b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", _CHUNKS),
     _framing("identity in an answer", b"Transfer-Encoding: identity"),
-    _says("chunked in HTTP/1.0", b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + _CHUNKS),
     _says("a head of 5 MB", b"HTTP/1.1 200 OK\r\n" + (b"X-A: " + b"b" * 1000 + b"\r\n") * 5000 + b"Content-Length: 2\r\n\r\nok"),
     _says("one field of 5 MB", b"HTTP/1.1 200 OK\r\nX-A: " + b"b" * 5_000_000 + b"\r\nContent-Length: 2\r\n\r\nok"),
     _says("a reason of 5 MB", b"HTTP/1.1 200 " + b"b" * 5_000_000 + b"\r\nContent-Length: 2\r\n\r\nok"),

@@ -65,10 +65,12 @@ def run(wire: Wire, through: Exchanges) -> list[Outcome]:
         lines = [f"{name}: {value}" for name, value in request.fields]
         if request.chunks is not None:
             framed = wire.head(request.method, request.target, *lines, "Transfer-Encoding: chunked")
-            framed += chunked(request.body, request.chunks)
+            framed += chunked(request.body.data, request.chunks)
         else:
-            framed = wire.head(request.method, request.target, *lines, f"Content-Length: {len(request.body)}")
-            framed += request.body
+            framed = wire.head(
+                request.method, request.target, *lines, f"Content-Length: {len(request.body.data)}"
+            )
+            framed += request.body.data
         client.send(*apart(framed, request.cuts))
         answer = client.answer(request.method)
         [seen] = wire.upstream.await_requests(number + 1)[number:]
@@ -92,11 +94,11 @@ def _client(answer: Answer, method: str) -> tuple[object, ...]:
 
 
 def expected(request: Request, response: Response) -> Outcome:
-    upstream = request.method, request.target, "HTTP/1.1", request.fields, request.body
+    upstream = request.method, request.target, "HTTP/1.1", request.fields, request.body.data
     empty = request.method == "HEAD" or response.status in (204, 304)
-    body = b"" if empty else response.body
+    body = b"" if empty else response.body.data
     has_length = request.method == "HEAD" and response.framing == "sized" and response.status != 204
-    length = str(len(response.body)) if has_length else None
+    length = str(len(response.body.data)) if has_length else None
     return Outcome(upstream, (response.status, response.reason, response.fields, body, None, length))
 
 

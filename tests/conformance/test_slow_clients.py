@@ -5,21 +5,19 @@ from dataclasses import replace
 
 import pytest
 
-from tests.conformance.conftest import Started
+from tests.conformance.conftest import IMPATIENT, SHORT_WAIT, Started
 from tests.conformance.differences import instead
 from tests.conformance.raw_client import RawClient
 from tests.conformance.scripted_upstream import REQUEST, flood, send
 from tests.conformance.wire import PATH, Wire
 
-#: Seconds after which the gateway of these tests gives up on a head, a slow body or reader, an idle connection.
-SHORT = 0.6
 LATE = 4.0
 
 
 @pytest.fixture(scope="session")
 def impatient(started: Started, engine: str) -> str:
     """The name of a gateway that waits less than the shipped one; of the shipped one where none waits less."""
-    return engine if instead(engine, "slow clients") else f"{engine}, impatient"
+    return engine if instead(engine, "slow clients") else engine + IMPATIENT
 
 
 @pytest.fixture
@@ -55,7 +53,7 @@ def test_a_head_that_drips_is_given_up(slow: Wire, begun: bytes, drop: bytes) ->
         client.send(drop)
         assert client.is_silent(0.2)
     else:
-        assert seconds_until_closed(client, drop) >= SHORT * 0.9
+        assert seconds_until_closed(client, drop) >= SHORT_WAIT * 0.9
     client.close()
     slow.nothing_reached_the_upstream()
 
@@ -101,7 +99,7 @@ def test_an_idle_connection_is_closed_between_requests(slow: Wire) -> None:
     else:
         start = time.monotonic()
         assert client.rest() == b""
-        assert SHORT * 0.9 <= time.monotonic() - start < LATE
+        assert SHORT_WAIT * 0.9 <= time.monotonic() - start < LATE
 
 
 def test_an_honest_client_is_not_hurried(slow: Wire) -> None:

@@ -53,6 +53,20 @@ def test_a_body_that_is_longer_than_its_length_ends_there(wire: Wire) -> None:
     assert wire.ask(wire.head()).body == b"ok"
 
 
+def test_chunks_in_http_1_0_end_the_connection(wire: Wire) -> None:
+    """Such framing is faulty (RFC 9112, 6.1): the answer may be read, the connection must not serve again."""
+    raw = (
+        b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
+    )
+    wire.upstream.plays([*REQUEST, send(raw)])
+    client = wire.client()
+    client.send(wire.head())
+    got = client.answer()
+    assert (got.status, got.body) == (200, b"ok") or got.status == 502
+    assert wire.ask(wire.head()).body == b"ok"
+    assert len(wire.upstream.visits) == 2
+
+
 def test_an_upstream_that_is_not_there_is_502_within_100_ms(wire: Wire) -> None:
     taken = []
     for _ in range(5):
