@@ -47,7 +47,7 @@ class Engine:
         self._tls = self._load_tls()
         self._accepting: set[asyncio.Task[None]] = set()
         self._sweeping = self._loop.create_task(
-            deadlines.sweep(self._hub.connections.values(), self._hub.pool.sweep, self.metrics), name="sweep"
+            deadlines.sweep(self._hub.connections.values(), self._hub.sweep, self.metrics), name="sweep"
         )
 
     @property

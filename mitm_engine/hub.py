@@ -32,6 +32,8 @@ class Connected(Waiting, Protocol):
 
     def abort(self) -> None: ...
 
+    def look(self) -> None: ...
+
 
 class Hub:
     """Options, addons, the pool and the counters of one process; and who is connected.
@@ -51,6 +53,8 @@ class Hub:
         # Stands for the upstream of a flow that has none.
         self.nobody = connection.Server(address=options.nowhere)
         self.connections: dict[str, Connected] = {}
+        # Those of which nothing is read for now, and who therefore could leave unseen.
+        self.held: set[Connected] = set()
         self.is_draining = False
         self._aside: set[asyncio.Task[Any]] = set()
 
@@ -61,7 +65,14 @@ class Hub:
 
     def left(self, one: Connected) -> None:
         self.connections.pop(one.client.id, None)
+        self.held.discard(one)
         self.metrics.connections = len(self.connections)
+
+    def sweep(self, now: float) -> None:
+        """What has to be looked at again and again; `now` is the loop's time."""
+        self.pool.sweep(now)
+        for one in list(self.held):
+            one.look()
 
     def is_full(self) -> bool:
         """Whether this connection is one too many."""

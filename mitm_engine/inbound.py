@@ -2,6 +2,9 @@
 
 import asyncio
 import logging
+import select
+import socket
+import struct
 from collections.abc import Callable
 
 from mitmproxy import connection
@@ -20,6 +23,7 @@ logger = logging.getLogger(__name__)
 #: the kernel would throw away the answer with what is unread (RFC 9112, 9.6).
 LINGER, LINGER_BYTES = 2.0, 1024 * 1024
 
+_NO_LINGER = struct.pack("ii", 1, 0)  # SO_LINGER: a reset instead of an orderly end
 _GONE = fault("client_closed")
 _LATE_ADDONS = fault("plugin_failure", detail="The addons took too long.")
 
@@ -110,12 +114,18 @@ class Inbound(asyncio.Protocol):
     def want(self, incoming: Incoming, limit: int) -> None:
         """Collect the body of `incoming`, up to `limit` bytes."""
         self._reader.want(incoming, limit)
-        self._resume()
+        if self._is_held and self._reader.unwanted <= self._hub.options.ahead:
+            self._resume()
+
+    def _hold(self) -> None:
+        self._is_held = True
+        self.transport.pause_reading()
+        self._hub.held.add(self)
 
     def _resume(self) -> None:
-        if self._is_held and self._reader.unwanted <= self._hub.options.ahead:
-            self._is_held = False
-            self.transport.resume_reading()
+        self._is_held = False
+        self._hub.held.discard(self)
+        self.transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
         reader = self._reader
@@ -126,8 +136,7 @@ class Inbound(asyncio.Protocol):
             return
         reader.feed(data)
         if reader.unwanted > self._hub.options.ahead and not self._is_held:
-            self._is_held = True
-            self.transport.pause_reading()
+            self._hold()
         if self._task is None:
             if reader.queue:
                 self._start()
@@ -257,8 +266,7 @@ class Inbound(asyncio.Protocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
         if self._is_held:
-            self._is_held = False
-            self.transport.resume_reading()
+            self._resume()
 
     def close_if_idle(self) -> None:
         """Close when no request is under way or has begun."""
@@ -271,8 +279,22 @@ class Inbound(asyncio.Protocol):
         self._watch_reader()
 
     def abort(self) -> None:
-        """End the connection so that what was sent cannot look complete."""
+        """End the connection at once."""
         self.transport.abort()
+
+    def reset(self) -> None:
+        """End the connection so that what was sent cannot look complete although nothing says its length."""
+        connected = self.transport.get_extra_info("socket")
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        self.transport.abort()
+
+    def look(self) -> None:
+        """See whether the client has left: the loop tells us nothing while reading is held."""
+        probe = select.poll()
+        probe.register(self.transport.get_extra_info("socket").fileno(), select.POLLRDHUP)
+        if probe.poll(0):
+            self._leave()
+            self.transport.abort()
 
     def _linger(self, count: int) -> None:
         self._linger_left = (self._linger_left or 0) - count

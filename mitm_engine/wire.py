@@ -1,7 +1,6 @@
 """Heads as bytes. Every outgoing message is framed here, whatever its headers say."""
 
 from collections.abc import Iterable
-from http import HTTPStatus
 
 from mitmproxy import http
 
@@ -9,7 +8,6 @@ from mitm_engine.faults import failed
 
 #: Headers that the wire sets itself, in lower case.
 _FRAMING = frozenset((b"connection", b"transfer-encoding", b"content-length", b"keep-alive"))
-_REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
 
@@ -64,7 +62,7 @@ def request_head(request: http.Request, length: int | None) -> bytes:
 def status_line(response: http.Response) -> bytes:
     """The first line of an answer. We speak HTTP/1.1 to every client (RFC 9110, 2.5)."""
     data = response.data
-    return b"HTTP/1.1 %d %s" % (data.status_code, data.reason or _REASONS.get(data.status_code, b""))
+    return b"HTTP/1.1 %d %s" % (data.status_code, data.reason)
 
 
 def closing_answer(response: http.Response) -> bytes:

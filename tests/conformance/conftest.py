@@ -5,16 +5,19 @@ from contextlib import ExitStack
 
 import pytest
 
+from tests.conformance.differences import instead
 from tests.conformance.engines import ENGINES
 from tests.conformance.scripted_upstream import ScriptedUpstream
 from tests.conformance.wire import Wire
 from tests.end_to_end.running_gateway import RunningGateway, TenantInUse, free_port
 
-#: Behind the name of an engine: a gateway of it that waits for clients for `SHORT_WAIT` and no longer.
+#: Behind the name of an engine: a gateway of it that waits for `SHORT_WAIT` and no longer.
 IMPATIENT = ", impatient"
-SHORT_WAIT = 0.6  # seconds
+SHORT_WAIT, SHORT_EXCHANGE = 0.6, 2.0  # seconds
+_WAITS = ("HEAD", "BODY_GRACE", "KEEP_ALIVE", "CONNECT", "FIRST_BYTE", "IDLE")
 _IMPATIENT = {
-    f"GATEWAY__LIMITS__TIMEOUTS__{name}": f"{SHORT_WAIT}s" for name in ("HEAD", "BODY_GRACE", "KEEP_ALIVE")
+    **{f"GATEWAY__LIMITS__TIMEOUTS__{name}": f"{SHORT_WAIT}s" for name in _WAITS},
+    "GATEWAY__LIMITS__TIMEOUTS__TOTAL": f"{SHORT_EXCHANGE}s",
 }
 
 Started = Callable[[str], tuple[RunningGateway, TenantInUse]]
@@ -39,9 +42,8 @@ def started(
                 engine = name.removesuffix(IMPATIENT)
                 folder = tmp_path_factory.mktemp(engine) / "data"
                 settings = _IMPATIENT if engine != name else {}
-                arguments = ("--engine", engine, "--workers", "1")
                 gateway = stack.enter_context(
-                    RunningGateway(folder, settings=settings, proxy_arguments=arguments)
+                    RunningGateway(folder, settings, engine, proxy_arguments=("--workers", "1"))
                 )
                 tenant = gateway.create_tenant()
                 # Before the rule of all paths: waiting for a rule needs a path that no other rule takes.
@@ -57,6 +59,12 @@ def started(
 @pytest.fixture(scope="session", params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def impatient(engine: str) -> str:
+    """The name of the engine's impatient gateway; of its plain one where none is impatient."""
+    return engine if instead(engine, "slow clients") else engine + IMPATIENT
 
 
 def make_wire(started: Started, engine: str, upstream: ScriptedUpstream) -> Iterator[Wire]:

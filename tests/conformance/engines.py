@@ -1,3 +1,3 @@
 """The engines that every test of this folder runs against."""
 
-ENGINES = ("mitmproxy",)
+ENGINES = ("express", "mitmproxy")

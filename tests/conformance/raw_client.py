@@ -61,6 +61,11 @@ class RawClient:
     def head(self, method: str = "GET") -> Answer:
         return self.reading.head(method)
 
+    def peek(self, count: int) -> bytes:
+        """The next bytes, which stay to be read."""
+        self.reading.buffer = self.reading.exactly(count) + self.reading.buffer
+        return self.reading.buffer[:count]
+
     def rest(self) -> bytes:
         """All that still comes until the connection ends."""
         taken = b""

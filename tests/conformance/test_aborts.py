@@ -102,6 +102,18 @@ def test_gone_with_requests_waiting(wire: Wire, leave: Callable[[RawClient], Non
     assert [seen.target for seen in wire.upstream.received] == [PATH, PATH + "/after"]
 
 
+def test_gone_with_more_sent_than_is_read_ahead(wire: Wire, leave: Callable[[RawClient], None]) -> None:
+    """A gateway that has stopped reading still sees who leaves."""
+    wire.upstream.plays([*REQUEST, hang])
+    client = wire.client()
+    client.send(wire.head())
+    wire.upstream.await_requests(1)
+    client.send(wire.head("POST", PATH + "/second", "Content-Length: 1000000") + b"x" * 200_000)
+    leave(client)
+    assert wire.upstream.visits[0].ended.wait(WITHIN)
+    assert [seen.target for seen in wire.upstream.received] == [PATH]
+
+
 def test_a_client_that_leaves_disturbs_no_other(wire: Wire, leave: Callable[[RawClient], None]) -> None:
     go = threading.Event()
     head = send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")

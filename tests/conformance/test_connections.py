@@ -39,6 +39,14 @@ def test_a_client_that_asks_to_close_is_closed(wire: Wire, value: str) -> None:
     closes(client, client.answer())
 
 
+def test_what_stands_behind_a_request_that_closes_is_not_served(wire: Wire) -> None:
+    client = wire.client()
+    client.send(wire.head("GET", PATH, "Connection: close") + wire.post(b"x", path=PATH + "/second"))
+    assert client.answer().body == b"ok"
+    assert client.rest() == b""
+    assert [seen.target for seen in wire.upstream.received] == [PATH]
+
+
 def test_requests_sent_at_once_are_answered_in_order(wire: Wire) -> None:
     """Of all kinds, with bodies that look like requests."""
     wire.upstream.plays(*([*REQUEST, send(numbered(number))] for number in range(20)))
@@ -67,9 +75,9 @@ def test_a_slow_first_answer_does_not_let_the_second_overtake(wire: Wire) -> Non
 
 
 def test_a_refusal_among_pipelined_requests_stands_in_its_place(wire: Wire) -> None:
+    wire.upstream.plays([*REQUEST, send(numbered(0))], [*REQUEST, send(numbered(1))])
     client = wire.client()
     client.send(wire.head() + wire.head("GET", "/__/nothing") + b"GET * HTTP/1.1\r\n\r\n" + wire.head())
-    wire.upstream.plays([*REQUEST, send(numbered(0))], [*REQUEST, send(numbered(1))])
     assert client.answer().body == b"answer 0"
     assert client.answer().body == b"answer 1"
     answer = client.answer()

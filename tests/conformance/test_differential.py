@@ -111,7 +111,7 @@ def check(wires: list[Wire], through: Exchanges) -> None:
 SUPPRESSED = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=SUPPRESSED)
+@settings(max_examples=40, deadline=None, suppress_health_check=SUPPRESSED)
 @given(through=exchanges)
 def test_every_valid_exchange_is_the_same_on_every_engine(wires: list[Wire], through: Exchanges) -> None:
     check(wires, through)

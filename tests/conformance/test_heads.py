@@ -5,8 +5,8 @@ import json
 import pytest
 
 from shared.core.errors import STATUS
-from tests.conformance import head_rows
-from tests.conformance.differences import CUT, TAKEN, WAITS, instead
+from tests.conformance import differences, head_rows
+from tests.conformance.differences import instead
 from tests.conformance.head_rows import Row
 from tests.conformance.raw_client import RawClient
 from tests.conformance.received import heads_are_clean
@@ -29,24 +29,43 @@ def sent(wire: Wire, row: Row) -> RawClient:
     return client
 
 
+def is_refused(client: RawClient, row: Row) -> None:
+    answer = client.answer()
+    assert answer.status in {STATUS[code] for code in row.codes}, answer
+    code = json.loads(answer.body)["error"]["code"]
+    assert code in row.codes
+    is_ours(answer, STATUS[code])
+    closes(client, answer)
+
+
+def is_taken(wire: Wire, client: RawClient) -> None:
+    """It and the request behind it are answered; the upstream got both in a form with one meaning."""
+    assert [client.answer().status, client.answer().status] == [200, 200]
+    assert [seen.target for seen in wire.upstream.received] == [PATH, "/v1/smuggled"]
+    heads_are_clean(wire.upstream.received)
+    wire.upstream.forget()
+
+
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_refused(wire: Wire, row: Row) -> None:
     client = sent(wire, row)
     match instead(wire.engine, row.name):
         case None:
-            answer = client.answer()
-            assert answer.status in {STATUS[code] for code in row.codes}, answer
-            code = json.loads(answer.body)["error"]["code"]
-            assert code in row.codes
-            is_ours(answer, STATUS[code])
-            closes(client, answer)
-        case text if text == TAKEN:
-            assert [client.answer().status, client.answer().status] == [200, 200]
-            assert [seen.target for seen in wire.upstream.received] == [PATH, "/v1/smuggled"]
-            heads_are_clean(wire.upstream.received)
-            wire.upstream.forget()
-        case text if text == CUT:
+            is_refused(client, row)
+        case differences.TAKEN:
+            is_taken(wire, client)
+        case differences.CUT:
             assert client.rest() == b""
-        case text if text == WAITS:
+        case differences.WAITS:
             assert client.is_silent(0.3)
+    wire.nothing_reached_the_upstream()
+
+
+@pytest.mark.parametrize("row", head_rows.EITHER, ids=lambda row: row.name)
+def test_refused_or_taken_in_a_clean_form(wire: Wire, row: Row) -> None:
+    client = sent(wire, row)
+    if client.peek(12) == b"HTTP/1.1 200":
+        is_taken(wire, client)
+    else:
+        is_refused(client, row)
     wire.nothing_reached_the_upstream()

@@ -1,0 +1,84 @@
+"""What never ends is given up, at a bound, whoever sends it."""
+
+import pytest
+
+from tests.conformance.differences import instead
+from tests.conformance.scripted_upstream import REQUEST, hang, send
+from tests.conformance.wire import PATH, Wire, is_ours
+
+MUCH = 2_000_000  # bytes; far above every bound for what is no body
+PIECES = 500
+
+
+def patience(wire: Wire, row: str) -> float:
+    """Seconds to wait for the end of the connection; a moment where none comes."""
+    return 0.3 if instead(wire.engine, row) else 5.0
+
+
+def is_given_up(wire: Wire, row: str, begun: bytes, more: bytes) -> bool:
+    client = wire.client()
+    client.send(begun)
+    for _ in range(PIECES):
+        client.send(more * (MUCH // PIECES // len(more)))
+        if not client.is_silent(0):
+            return True
+    return not client.is_silent(patience(wire, row))
+
+
+@pytest.mark.parametrize(
+    ("row", "begun", "more"),
+    [
+        ("empty lines without an end", b"", b"\r\n"),
+        ("a method without an end", b"", b"G"),
+        ("a chunk extension without an end", b"5;", b"a"),
+        ("a chunk size without an end", b"", b"0"),
+        ("trailers without an end", b"0\r\n", b"X-A: b\r\n"),
+        ("one trailer without an end", b"0\r\nX-A: ", b"b"),
+    ],
+)
+def test_a_client_cannot_send_for_ever_what_is_no_body(
+    wire: Wire, row: str, begun: bytes, more: bytes
+) -> None:
+    if "chunk" in row or "trailer" in row:
+        begun = wire.head("POST", PATH, "Transfer-Encoding: chunked") + begun
+    assert is_given_up(wire, row, begun, more) == (instead(wire.engine, row) is None)
+    wire.nothing_reached_the_upstream()
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("row", "begun", "more"),
+    [
+        ("interim answers without an end", b"", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"),
+        ("a chunk extension of an answer without an end", CHUNKED + b"2\r\nok\r\n2;", b"a"),
+        ("trailers of an answer without an end", CHUNKED + b"2\r\nok\r\n0\r\n", b"X-A: b\r\n"),
+        ("one trailer of an answer without an end", CHUNKED + b"2\r\nok\r\n0\r\nX-A: ", b"b"),
+    ],
+)
+def test_an_upstream_cannot_send_for_ever_what_is_no_body(
+    wire: Wire, row: str, begun: bytes, more: bytes
+) -> None:
+    flood = [send(more * (MUCH // PIECES // len(more)))] * PIECES
+    wire.upstream.plays([*REQUEST, send(begun), *flood, hang])
+    client = wire.client()
+    client.send(wire.head())
+    wire.upstream.await_requests(1)
+    given_up = wire.upstream.visits[0].ended.wait(patience(wire, row))
+    assert given_up == (instead(wire.engine, row) is None)
+    wire.upstream.forget()
+    answer = client.answer()
+    if begun:
+        assert (answer.status, answer.body) == (200, b"ok")
+    else:
+        is_ours(answer, 502, "upstream_protocol_error")
+    assert wire.ask(wire.head()).body == b"ok"
+
+
+def test_many_small_interim_answers_are_swallowed_or_given_up(wire: Wire) -> None:
+    many = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 20
+    wire.upstream.plays([*REQUEST, send(many + b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")])
+    answer = wire.ask(wire.head())
+    expected = 502 if instead(wire.engine, "interim answers of an upstream") else 200
+    assert answer.status == expected
