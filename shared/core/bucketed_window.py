@@ -27,6 +27,21 @@ class BucketedWindow:
         self._charged = dict(self._live(now))
         self._charged[bucket] = self._charged.get(bucket, 0) + cost
 
+    def refund(self, now: int, cost: int, charged_at: int = 0) -> None:
+        """Take up to `cost` from the bucket of `charged_at`; when that is 0, from the oldest that count.
+
+        Taking from an older bucket than the charged one never lets too many in, a newer one would.
+        """
+        live = dict(self._live(now))
+        for bucket in [charged_at // self._width] if charged_at else list(live):
+            taken = min(cost, live.get(bucket, 0))
+            cost -= taken
+            if taken:
+                live[bucket] -= taken
+                self._charged[bucket] -= taken
+        if not any(live.values()):
+            self._charged.clear()
+
     def wait_ms(self, now: int, units: int) -> int:
         """In how many milliseconds at least `units` have fallen out of the window; 0 when it is empty."""
         until = now
@@ -43,4 +58,4 @@ class BucketedWindow:
 
     def _live(self, now: int) -> list[tuple[int, int]]:
         oldest = self._bucket(now) - BUCKETS
-        return [(bucket, units) for bucket, units in self._charged.items() if bucket >= oldest]
+        return [(bucket, units) for bucket, units in self._charged.items() if bucket >= oldest and units]

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError
@@ -15,11 +16,11 @@ from shared.core.errors import StoreDown
 class _Call:
     keys: Sequence[str]
     arguments: Sequence[str | int]
-    answer: asyncio.Future[list[int]]
+    answer: asyncio.Future[Any]
 
 
 class BatchedScript:
-    """A script that answers with a list of integers.
+    """A script that answers with integers.
 
     One pipeline is under way at a time. What is called meanwhile leaves together in the next one, so a
     crowd needs one connection, not one each. `deadline` is how long a call may take, in seconds,
@@ -34,7 +35,7 @@ class BatchedScript:
         self._waiting: list[_Call] = []
         self._sending: asyncio.Task[None] | None = None
 
-    async def __call__(self, keys: Sequence[str], arguments: Sequence[str | int]) -> list[int]:
+    async def __call__(self, keys: Sequence[str], arguments: Sequence[str | int]) -> Any:
         """What the script answers. Raises `StoreDown` when that is an error, or comes too late."""
         loop = asyncio.get_running_loop()
         call = _Call(keys, arguments, loop.create_future())
@@ -53,12 +54,12 @@ class BatchedScript:
             for call, answer in zip(batch, await self._send(batch), strict=True):
                 if call.answer.done():
                     continue  # The caller went away, or its time was up.
-                if isinstance(answer, list):
-                    call.answer.set_result(answer)
-                else:
+                if isinstance(answer, Exception):
                     call.answer.set_exception(answer)
+                else:
+                    call.answer.set_result(answer)
 
-    async def _send(self, batch: Sequence[_Call]) -> list[list[int] | Exception]:
+    async def _send(self, batch: Sequence[_Call]) -> list[Any]:
         """An answer or an error for each call."""
         try:
             async with asyncio.timeout(self._deadline):
@@ -69,9 +70,7 @@ class BatchedScript:
         except (RedisError, OSError) as error:
             return [error] * len(batch)
 
-    async def _load_and_resend(
-        self, batch: Sequence[_Call], answers: Sequence[list[int] | Exception]
-    ) -> list[list[int] | Exception]:
+    async def _load_and_resend(self, batch: Sequence[_Call], answers: Sequence[Any]) -> list[Any]:
         """Redis forgets its scripts when it restarts. Only what was not run is sent again."""
         await self._client.script_load(self._text)
         unrun = [
@@ -80,9 +79,9 @@ class BatchedScript:
         late = iter(await self._pipeline(unrun))
         return [next(late) if isinstance(answer, NoScriptError) else answer for answer in answers]
 
-    async def _pipeline(self, batch: Sequence[_Call]) -> list[list[int] | Exception]:
+    async def _pipeline(self, batch: Sequence[_Call]) -> list[Any]:
         async with self._client.pipeline(transaction=False) as pipeline:
             for call in batch:
                 pipeline.evalsha(self._digest, len(call.keys), *call.keys, *call.arguments)
-            answers: list[list[int] | Exception] = await pipeline.execute(raise_on_error=False)
+            answers: list[Any] = await pipeline.execute(raise_on_error=False)
             return answers

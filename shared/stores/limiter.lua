@@ -1,12 +1,15 @@
 -- Charges one request to all its limits, or to none of them.
 --
 -- KEYS: one counter a limit, all different.
--- ARGV: time in microseconds (0: the server's), 1 to charge or 0 to look only, then for each limit:
---       kind, limit, window in microseconds, cost.
--- Answer: 1 when all have room, then for each limit: remaining, milliseconds until there is more (-1: never).
+-- ARGV: time in microseconds (0: the server's); 0 to look only, 1 to charge when all have room, 2 to charge
+--       anyhow; then for each limit:
+--       "window", limit, window in microseconds, cost; or "concurrent", limit, length of a lease, lease.
+-- Answer: 1 when all have room, the time, then for each limit: remaining, milliseconds until there is more
+--         (-1: never; 0 for concurrent: nobody knows).
 --
 -- A counter of kind "window" is a hash: t total, b newest bucket, o oldest bucket that holds something, and
--- the ring: bucket % 65 -> charged. A refused request writes nothing.
+-- the ring: bucket % 65 -> charged. One of kind "concurrent" is a sorted set: lease -> its end. A refused
+-- request writes nothing.
 
 local BUCKETS = 64
 local SLOTS = BUCKETS + 1
@@ -47,7 +50,7 @@ local function forget(counter, newest)
   counter.oldest = oldest or counter.bucket
 end
 
-local function read(key, limit, window, cost)
+local function read_window(key, limit, window, cost)
   local width = math.ceil(window / BUCKETS)
   local bucket = math.floor(now / width)
   local stored = redis.call('HMGET', key, 't', 'b', 'o', bucket % SLOTS)
@@ -58,14 +61,27 @@ local function read(key, limit, window, cost)
     turned = not newest or newest < bucket,
   }
   if newest == bucket then
-    counter.charged = tonumber(stored[4])
+    counter.charged = tonumber(stored[4]) or 0
   elseif newest and newest > bucket then
     -- The clock went back; the bucket never does.
     counter.bucket = newest
-    counter.charged = tonumber(redis.call('HGET', key, newest % SLOTS))
+    counter.charged = tonumber(redis.call('HGET', key, newest % SLOTS)) or 0
   elseif newest then
     forget(counter, newest)
   end
+  return counter
+end
+
+local function exact(time)
+  return string.format('%.0f', time)
+end
+
+-- A lease that ends later than two lengths from now was taken before the clock went back. It does not count.
+local function read_leases(key, limit, length, lease)
+  local counter = {key = key, limit = limit, cost = 1, length = length, lease = lease}
+  counter.total = redis.call('ZCOUNT', key, '(' .. exact(now), exact(now + 2 * length))
+  local own = tonumber(redis.call('ZSCORE', key, lease))
+  if own and own > now and own <= now + 2 * length then counter.total = counter.total - 1 end
   return counter
 end
 
@@ -73,7 +89,16 @@ local function has_room(counter)
   return counter.total + counter.cost <= counter.limit
 end
 
+local function write_lease(counter)
+  redis.call('ZREMRANGEBYSCORE', counter.key, '-inf', exact(now))
+  redis.call('ZREMRANGEBYSCORE', counter.key, '(' .. exact(now + 2 * counter.length), '+inf')
+  redis.call('ZADD', counter.key, exact(now + counter.length), counter.lease)
+  redis.call('PEXPIRE', counter.key, math.ceil(counter.length / 1000))
+  counter.total = counter.total + 1
+end
+
 local function write(counter)
+  if counter.lease then return write_lease(counter) end
   local slot = counter.bucket % SLOTS
   counter.total = counter.total + counter.cost
   counter.charged = counter.charged + counter.cost
@@ -90,13 +115,13 @@ end
 -- Milliseconds until something falls out of the window, or as much as another request of this cost needs.
 local function wait(counter)
   if counter.cost > counter.limit then return -1 end
-  if counter.total == 0 then return 0 end
+  if counter.lease or counter.total == 0 then return 0 end
   local lacking = counter.total + counter.cost - counter.limit
   local last = counter.oldest
   if lacking > 1 then
     load_ring(counter)
-    lacking = lacking - counter.ring[last % SLOTS]
-    while lacking > 0 do
+    lacking = lacking - (counter.ring[last % SLOTS] or 0)
+    while lacking > 0 and last < counter.bucket do
       last = last + 1
       lacking = lacking - (counter.ring[last % SLOTS] or 0)
     end
@@ -104,19 +129,25 @@ local function wait(counter)
   return math.ceil(((last + SLOTS) * counter.width - now) / 1000)
 end
 
+local function read(key, kind, limit, length, last)
+  if kind == 'window' then return read_window(key, tonumber(limit), tonumber(length), tonumber(last)) end
+  if kind == 'concurrent' then return read_leases(key, tonumber(limit), tonumber(length), last) end
+  return redis.error_reply('ERR unknown kind of limit ' .. kind)
+end
+
 local counters = {}
 local allowed = 1
 for place, key in ipairs(KEYS) do
-  local first = 4 * place - 1
-  if ARGV[first] ~= 'window' then return redis.error_reply('ERR unknown kind of limit ' .. ARGV[first]) end
-  local counter = read(key, tonumber(ARGV[first + 1]), tonumber(ARGV[first + 2]), tonumber(ARGV[first + 3]))
+  local counter = read(key, unpack(ARGV, 4 * place - 1, 4 * place + 2))
+  if counter.err then return counter end
   if not has_room(counter) then allowed = 0 end
   counters[place] = counter
 end
 
-local answer = {allowed}
+local charge = ARGV[2] == '2' or ARGV[2] == '1' and allowed == 1
+local answer = {allowed, now}
 for _, counter in ipairs(counters) do
-  if allowed == 1 and ARGV[2] == '1' then write(counter) end
+  if charge then write(counter) end
   answer[#answer + 1] = math.max(counter.limit - counter.total, 0)
   answer[#answer + 1] = wait(counter)
 end

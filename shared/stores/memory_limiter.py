@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
-from shared.core.bucketed_window import BucketedWindow
-from shared.core.limits import NEVER, Decision, Limit, LimitState, decide
+from shared.core.counters import Counters
+from shared.core.limits import Decision, Limit
 from shared.core.ports import Clock
 
-# Below this number of counters a sweep is not worth its time.
-_SWEEP_FROM = 1024
+# Below this number of counters a sweep is not worth its time. Above it each call looks at more than it can
+# add, so idle ones never pile up.
+_SWEEP_FROM, _SWEEP = 1024, 16
 
 
 class MemoryLimiter:
@@ -15,25 +16,30 @@ class MemoryLimiter:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._counters: dict[str, BucketedWindow] = {}
-        self._sweep_at = _SWEEP_FROM
+        self._counters = Counters()
 
     async def acquire(self, limits: Sequence[Limit]) -> Decision:
         """Charge all the limits, or none of them when one has no room."""
         now = self._now()
-        decision = decide(self._states(limits, now))
-        if not decision.allowed:
-            return decision
-        for limit in limits:
-            if limit.key not in self._counters:
-                self._sweep(now)
-            window = self._counters.setdefault(limit.key, BucketedWindow(limit.quota.window_ms))
-            window.charge(now, limit.cost)
-        return Decision(True, self._states(limits, now))
+        if len(self._counters) > _SWEEP_FROM:
+            self._counters.sweep(now, _SWEEP)
+        return self._counters.acquire(limits, now)
 
     async def peek(self, limits: Sequence[Limit]) -> Decision:
         """What `acquire` would answer now, charging nothing; the states are those before a charge."""
-        return decide(self._states(limits, self._now()))
+        return self._counters.peek(limits, self._now())
+
+    async def release(self, limits: Sequence[Limit]) -> None:
+        """Give back the places in concurrent limits."""
+        self._counters.release(limits)
+
+    async def renew(self, limits: Sequence[Limit]) -> None:
+        """Extend the leases in concurrent limits, or take them again if they ran out."""
+        self._counters.renew(limits, self._now())
+
+    async def refund(self, limits: Sequence[Limit], charged: Decision | None = None) -> None:
+        """Take back what was charged to windows; `charged` is what `acquire` answered."""
+        self._counters.refund(limits, self._now(), charged.charged_at if charged else 0)
 
     async def close(self) -> None:
         """Forget everything."""
@@ -41,19 +47,3 @@ class MemoryLimiter:
 
     def _now(self) -> int:
         return round(self._clock.monotonic() * 1_000_000)
-
-    def _states(self, limits: Sequence[Limit], now: int) -> list[LimitState]:
-        return [self._state(limit, now) for limit in limits]
-
-    def _state(self, limit: Limit, now: int) -> LimitState:
-        window = self._counters.get(limit.key) or BucketedWindow(limit.quota.window_ms)
-        used = window.total(now)
-        lacking = used + limit.cost - limit.quota.limit
-        wait = NEVER if limit.cost > limit.quota.limit else window.wait_ms(now, max(lacking, 1))
-        return LimitState(limit, max(limit.quota.limit - used, 0), wait)
-
-    def _sweep(self, now: int) -> None:
-        """Drop idle counters, each time that their number has doubled."""
-        if len(self._counters) >= self._sweep_at:
-            self._counters = {key: window for key, window in self._counters.items() if window.total(now)}
-            self._sweep_at = max(_SWEEP_FROM, 2 * len(self._counters))

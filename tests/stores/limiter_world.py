@@ -1,18 +1,24 @@
 """What the limiter's tests share: limiters whose clock the test turns."""
 
 import asyncio
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import pytest
 import redis
 from redis.asyncio import Redis
 
-from shared.core.limits import Decision, Limit, Quota
+from shared.core.limits import CONCURRENT, Decision, Limit, Quota
 from shared.core.ports import Limiter
 from shared.stores.limiter import RedisLimiter
 from shared.stores.memory_limiter import MemoryLimiter
 
 #: Some day in 2025, in microseconds.
 START = 1_750_000_000_000_000
+
+#: Every limiter that keeps the port's promises: in this process, on the Valkey in our wheel, on Redis 7.
+KINDS = ("memory", "valkey", "redis_7")
 
 
 def address(socket: str) -> dict[str, Any]:
@@ -53,6 +59,18 @@ class World:
     def peek(self, *limits: Limit) -> Decision:
         return self._runner.run(self.limiter.peek(limits))
 
+    def release(self, *limits: Limit) -> None:
+        self._runner.run(self.limiter.release(limits))
+
+    def renew(self, *limits: Limit) -> None:
+        self._runner.run(self.limiter.renew(limits))
+
+    def refund(self, *limits: Limit, charged: Decision | None = None) -> None:
+        self._runner.run(self.limiter.refund(limits, charged))
+
+    def run[R](self, work: Coroutine[Any, Any, R]) -> R:
+        return self._runner.run(work)
+
     def stored(self, *limits: Limit) -> list[tuple[bytes, int]]:
         """The keys as bytes with their time of expiry; nothing for the limiter without a store."""
         if self.store is None:
@@ -73,14 +91,28 @@ class World:
             self.store.close()
 
 
-def world(kind: str, runner: asyncio.Runner, socket: str) -> World:
-    """The world of a ``memory`` or a ``redis`` limiter."""
+def world(kind: str, runner: asyncio.Runner, socket: str | None = None) -> World:
+    """The world of a limiter in this process, or in the server behind `socket`."""
     hands = Hands()
-    if kind == "memory":
+    if kind == "memory" or socket is None:
         return World(MemoryLimiter(hands), hands, runner, None)
     # A test machine may be slow; what the deadline does has tests of its own.
     limiter = RedisLimiter(Redis(**address(socket)), deadline=20, now=lambda: hands.now_us)
     return World(limiter, hands, runner, redis.Redis(**address(socket)))
+
+
+@contextmanager
+def requested_world(request: pytest.FixtureRequest) -> Iterator[World]:
+    """The world of the kind that a fixture's parameter names, empty."""
+    kind = request.param
+    socket = None if kind == "memory" else request.getfixturevalue(f"{kind}_socket")
+    with asyncio.Runner() as runner:
+        here = world(kind, runner, socket)
+        try:
+            here.forget()
+            yield here
+        finally:
+            here.close()
 
 
 def limit(
@@ -89,3 +121,17 @@ def limit(
     """A limit whose key follows from all but its number."""
     key = f"rl:{{tenant}}:{scope}:{name}:{window_ms}"
     return Limit(key, Quota(number, window_ms), scope, name, f"{window_ms}ms", cost)
+
+
+def at_a_time(
+    number: int = 2, lease: str = "one", *, name: str = "streams", length_ms: int = 30_000
+) -> Limit:
+    """A concurrent limit: so many at a time, and the exchange that asks."""
+    quota = Quota(number, length_ms)
+    key = f"rl:{{tenant}}:rule:{name}"
+    return Limit(key, quota, "rule", name, f"{length_ms}ms", kind=CONCURRENT, lease=lease)
+
+
+def admitted(here: World, *limits: Limit, times: int) -> int:
+    """How many of so many requests one after the other are admitted."""
+    return sum(here.acquire(*limits).allowed for _ in range(times))

@@ -5,28 +5,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.core.limits import NEVER, Limit
-from tests.stores.limiter_world import World, limit, world
+from shared.core.limits import NEVER
+from tests.stores.limiter_world import KINDS, World, admitted, limit, requested_world
 
 WIDTH_MS = 10_000 / 64
 
 
-@pytest.fixture(scope="module")
-def runner() -> Iterator[asyncio.Runner]:
-    with asyncio.Runner() as runner:
-        yield runner
-
-
-@pytest.fixture(params=["memory", "redis"])
-def here(request: pytest.FixtureRequest, runner: asyncio.Runner, valkey_socket: str) -> Iterator[World]:
-    here = world(request.param, runner, valkey_socket)
-    here.forget()
-    yield here
-    here.close()
-
-
-def admitted(here: World, *limits: Limit, times: int) -> int:
-    return sum(here.acquire(*limits).allowed for _ in range(times))
+@pytest.fixture(params=KINDS)
+def here(request: pytest.FixtureRequest) -> Iterator[World]:
+    with requested_world(request) as here:
+        yield here
 
 
 def test_the_fourth_request_of_three_in_ten_seconds_is_refused(here: World) -> None:
@@ -180,11 +168,11 @@ def test_the_attack_on_the_boundary_gets_no_more_than_the_limit(here: World) -> 
     assert max(sum(last - 10_000_000 < time <= last for time in times) for last in times) == 100
 
 
-def test_many_clients_at_once_get_exactly_the_limit(here: World, runner: asyncio.Runner) -> None:
+def test_many_clients_at_once_get_exactly_the_limit(here: World) -> None:
     async def storm() -> int:
         limits = [limit(number=50), limit(number=70, scope="gateway")]
         decisions = await asyncio.gather(*(here.limiter.acquire(limits) for _ in range(200)))
         return sum(decision.allowed for decision in decisions)
 
-    assert runner.run(storm()) == 50
+    assert here.run(storm()) == 50
     assert here.peek(limit(number=70, scope="gateway")).states[0].remaining == 20

@@ -60,7 +60,7 @@ def test_a_counter_stays_small_whatever_its_limit(
     valkey_socket: str, store: redis.Redis, number: int
 ) -> None:
     with asyncio.Runner() as runner:
-        here = world("redis", runner, valkey_socket)
+        here = world("valkey", runner, valkey_socket)
         for _ in range(200):
             assert here.acquire(limit(number=number, cost=number // 100)).allowed
             here.hands.forward(10_000 / 64)
