@@ -1,97 +1,98 @@
 """The limiter in Redis: one script call for all limits of a request."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-
 from shared.core.limits import CONCURRENT, WINDOW, Decision, Limit, LimitState, decide
-from shared.stores.batched_script import BatchedScript
-
-
-def _text(name: str) -> str:
-    return Path(__file__).with_name(name).read_text(encoding="utf-8")
-
+from shared.stores.endpoint import endpoint
+from shared.stores.link import Link
+from shared.stores.script import Script
 
 #: Seconds that a call may take: the limiter must not make requests wait for a Redis that hangs.
 DEADLINE = 0.05
 
-# What the script takes for "ask the server".
+# What the scripts take for "ask the server".
 SERVER_TIME = 0
+
+# What the script does: look only, charge when all have room, charge anyhow.
+_LOOK, _CHARGE, _FORCE = range(3)
+
+_LIMITER, _RENEW, _REFUND = (Script.named(name) for name in ("limiter.lua", "renew.lua", "refund.lua"))
 
 
 class RedisLimiter:
     """Counts in Redis, by the clock of Redis, for all workers together.
 
-    The keys of one call must differ from each other and, on a Cluster, share a hash tag.
-    `now` injects the time, in microseconds, for tests.
+    Every method raises `StoreDown` when Redis does not answer in time, and its subclass `CommandRefused`
+    when it answers with an error. The keys of one call must differ from each other and, on a Cluster,
+    share a hash tag. `now` injects the time, in microseconds, for tests.
     """
 
-    def __init__(
-        self, client: Redis, *, deadline: float = DEADLINE, now: Callable[[], int] = lambda: SERVER_TIME
-    ) -> None:
-        self._client = client
-        self._script = BatchedScript(client, _text("limiter.lua"), deadline)
-        self._renew = BatchedScript(client, _text("renew.lua"), deadline)
-        self._refund = BatchedScript(client, _text("refund.lua"), deadline)
+    def __init__(self, link: Link, *, now: Callable[[], int] = lambda: SERVER_TIME) -> None:
+        self._link = link
         self._now = now
 
     async def acquire(self, limits: Sequence[Limit]) -> Decision:
-        """Charge all the limits, or none of them when one has no room. One round trip.
-
-        Raises `StoreDown` when Redis does not answer in time, or with an error.
-        """
-        allowed, now, states = await self._call(limits, charge=1)
+        """Charge all the limits, or none of them when one has no room. One round trip."""
+        allowed, now, states = await self._call(limits, _CHARGE)
         return Decision(True, states, charged_at=now) if allowed else decide(states)
 
     async def peek(self, limits: Sequence[Limit]) -> Decision:
-        """What `acquire` would answer now, charging nothing; the states are those before a charge.
-
-        Raises `StoreDown` as `acquire` does.
-        """
-        _, _, states = await self._call(limits, charge=0)
+        """What `acquire` would answer now, charging nothing; the states are those before a charge."""
+        _, _, states = await self._call(limits, _LOOK)
         return decide(states)
+
+    async def charge(self, limits: Sequence[Limit]) -> None:
+        """Charge all the limits, whether there is room or not."""
+        await self._call(limits, _FORCE)
 
     async def release(self, limits: Sequence[Limit]) -> None:
         """Give back the places in concurrent limits."""
-        for limit in limits:
-            if limit.kind == CONCURRENT:
-                await self._client.zrem(limit.key, limit.lease)
+        places = [limit for limit in limits if limit.kind == CONCURRENT]
+        await asyncio.gather(*(self._link.call("ZREM", limit.key, limit.lease) for limit in places))
 
     async def renew(self, limits: Sequence[Limit]) -> None:
-        """Extend the leases in concurrent limits, or take them again. Raises as `acquire` does."""
+        """Extend the leases in concurrent limits, or take them again. One call for each key."""
+        leases: dict[tuple[str, int], list[str]] = {}
         for limit in limits:
             if limit.kind == CONCURRENT:
-                await self._renew([limit.key], [self._now(), limit.quota.window_ms * 1000, limit.lease])
+                leases.setdefault((limit.key, limit.quota.window_ms), []).append(limit.lease)
+        await asyncio.gather(
+            *(
+                self._link.run(_RENEW, [key], [self._now(), window_ms * 1000, *names])
+                for (key, window_ms), names in leases.items()
+            )
+        )
 
     async def refund(self, limits: Sequence[Limit], charged: Decision | None = None) -> None:
-        """Take back what was charged to windows. Raises `StoreDown` as `acquire` does."""
+        """Take back what was charged to windows; `charged` is what `acquire` answered."""
         windows = [limit for limit in limits if limit.kind == WINDOW]
         arguments: list[str | int] = [self._now(), charged.charged_at if charged else 0]
         for limit in windows:
             arguments += [limit.quota.window_ms * 1000, limit.cost]
-        await self._refund([limit.key for limit in windows], arguments)
+        await self._link.run(_REFUND, [limit.key for limit in windows], arguments)
+
+    async def ping(self) -> None:
+        """Return when Redis answers."""
+        await self._link.call("PING")
 
     async def close(self) -> None:
-        """Close the connections."""
-        await self._client.aclose()
+        """Close the connection."""
+        await self._link.close()
 
     async def _call(self, limits: Sequence[Limit], charge: int) -> tuple[bool, int, list[LimitState]]:
         arguments: list[str | int] = [self._now(), charge]
         for limit in limits:
             last = limit.lease if limit.kind == CONCURRENT else limit.cost
             arguments += [limit.kind, limit.quota.limit, limit.quota.window_ms * 1000, last]
-        allowed, now, *figures = await self._script([limit.key for limit in limits], arguments)
+        allowed, now, *figures = await self._link.run(_LIMITER, [limit.key for limit in limits], arguments)
         pairs = zip(limits, figures[::2], figures[1::2], strict=True)
         return bool(allowed), now, [LimitState(limit, left, reset) for limit, left, reset in pairs]
 
 
-def open_limiter(options: Mapping[str, Any], deadline: float = DEADLINE) -> RedisLimiter:
-    """A limiter with a client of its own; `options` are the keyword arguments of redis.asyncio.Redis.
-
-    The client does not retry by itself: within the deadline there is no time for it.
-    """
-    return RedisLimiter(Redis(**options, retry=Retry(NoBackoff(), 0)), deadline=deadline)
+def open_limiter(
+    options: Mapping[str, Any], deadline: float = DEADLINE, now: Callable[[], int] = lambda: SERVER_TIME
+) -> RedisLimiter:
+    """A limiter with a connection of its own; `options` are the keyword arguments of redis.Redis."""
+    return RedisLimiter(Link(endpoint(options), (_LIMITER, _RENEW, _REFUND), deadline), now=now)

@@ -17,5 +17,5 @@ def valkey_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def redis_7_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The same of Redis 7."""
-    with server(redis_7(), tmp_path_factory.mktemp("redis7")) as socket:
-        yield socket
+    with server(redis_7(), tmp_path_factory.mktemp("redis7")) as running:
+        yield running.socket

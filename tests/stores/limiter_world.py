@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 import redis
-from redis.asyncio import Redis
 
 from shared.core.limits import CONCURRENT, Decision, Limit, Quota
 from shared.core.ports import Limiter
-from shared.stores.limiter import RedisLimiter
+from shared.stores.limiter import open_limiter
 from shared.stores.memory_limiter import MemoryLimiter
 
 #: Some day in 2025, in microseconds.
@@ -97,7 +96,7 @@ def world(kind: str, runner: asyncio.Runner, socket: str | None = None) -> World
     if kind == "memory" or socket is None:
         return World(MemoryLimiter(hands), hands, runner, None)
     # A test machine may be slow; what the deadline does has tests of its own.
-    limiter = RedisLimiter(Redis(**address(socket)), deadline=20, now=lambda: hands.now_us)
+    limiter = open_limiter(address(socket), deadline=20, now=lambda: hands.now_us)
     return World(limiter, hands, runner, redis.Redis(**address(socket)))
 
 

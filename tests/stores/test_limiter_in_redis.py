@@ -75,7 +75,7 @@ def test_a_crowd_shares_one_connection_and_one_script_call_a_request(
     before = store.info("stats")["total_connections_received"]
     limits = [limit(number=500), limit(number=500, scope="gateway"), limit("per_ip", number=500)]
     assert admitted(valkey_socket, *limits, times=300) == 300
-    assert store.info("commandstats")["cmdstat_evalsha"]["calls"] in (300, 301, 302)
+    assert store.info("commandstats")["cmdstat_evalsha"]["calls"] == 300
     assert store.info("stats")["total_connections_received"] - before == 1
 
 
@@ -109,7 +109,7 @@ def test_a_server_that_hangs_costs_the_deadline_and_no_answer_is_mixed_up(
 
 
 def test_a_server_that_is_gone_is_said_so(tmp_path: Path) -> None:
-    with pytest.raises(StoreDown, match="Redis did not run a script"):
+    with pytest.raises(StoreDown, match="Redis did not answer"):
         admitted(str(tmp_path / "nobody.sock"), limit(), times=1)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,22 +25,48 @@ def redis_7() -> str:
     raise RuntimeError("This test needs Redis 7. On Debian: sudo apt-get install redis-server")
 
 
+class Server:
+    """A server in `folder` that keeps nothing on disk, on a unix socket and whatever `options` add."""
+
+    def __init__(self, binary: str, folder: Path, *options: str) -> None:
+        self.socket = str(folder / "valkey.sock")
+        where = ("--port", "0", "--unixsocket", self.socket, "--save", "", "--dir", str(folder))
+        self._command = [binary, *where, *options]
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        """Return when it answers."""
+        self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
+        lines = self._process.stdout or ()
+        if not any("ready to accept connections" in line.lower() for line in lines):
+            raise RuntimeError("The server did not start.")
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        if self._process is not None:
+            self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """End it at once, as kill -9 does, whether or not it is stopped."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+
 @contextmanager
-def server(binary: str, folder: Path, *options: str) -> Iterator[str]:
-    """The socket of a server in `folder` that keeps nothing on disk; it ends with the block."""
-    socket = str(folder / "server.sock")
-    where = ("--port", "0", "--unixsocket", socket, "--save", "", "--dir", str(folder))
-    with subprocess.Popen([binary, *where, *options], stdout=subprocess.PIPE, text=True) as process:
-        try:
-            if not any("ready to accept connections" in line.lower() for line in process.stdout or ()):
-                raise RuntimeError("The server did not start.")
-            yield socket
-        finally:
-            process.terminate()
+def server(binary: str, folder: Path, *options: str) -> Iterator[Server]:
+    """A running server; it ends with the block."""
+    running = Server(binary, folder, *options)
+    try:
+        running.start()
+        yield running
+    finally:
+        running.kill()
 
 
 @contextmanager
 def valkey(folder: Path) -> Iterator[str]:
-    """The socket of a Valkey in `folder`, as `server` has it."""
-    with server(str(get_binary_path()), folder) as socket:
-        yield socket
+    """The socket of a Valkey in `folder`, as `Server` has it."""
+    with server(str(get_binary_path()), folder) as running:
+        yield running.socket
