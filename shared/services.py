@@ -20,7 +20,7 @@ from shared.outside.fetch import GuardedFetch
 from shared.plugins import load_catalogue
 from shared.settings import Settings
 from shared.stores.connection import RedisAddress, open_redis
-from shared.stores.limiter import open_limiter
+from shared.stores.guarded_limiter import open_limiter
 from shared.stores.reader import GatewayCache
 from shared.stores.redis_store import open_store
 from shared.stores.sealing import AesSealer
@@ -90,13 +90,14 @@ class Services:
         """Open what a worker needs, with its background reading; closed with the context."""
         settings = self.settings
         source = open_source(self.address.options)
-        limiter = open_limiter(self.address.options)
+        limiter = open_limiter(self.address.options, self.clock, settings.cache, settings.server.workers)
         fetch = GuardedFetch(self.policy, self.clock, settings.security.ca_file)
         tools, longest = Tools(limiter, fetch, self.clock), settings.limits.timeouts
         waits = Waits(longest.connect, longest.first_byte, longest.idle, longest.total)
         compiler = Compiler(self.catalogue, settings.tiers, self.sealer, tools, waits)
         gateways = GatewayCache(source, compiler, self.clock, settings.cache)
         await gateways.start()
+        limiter.start()
         try:
             yield DataPlane(source, gateways, limiter)
         finally:

@@ -81,13 +81,18 @@ class Counters:
 
     def _state(self, limit: Limit, now: int, own: int) -> LimitState:
         """The counter of a limit; `own` is the place that the request itself holds since a moment ago."""
-        room = limit.quota.limit
         if limit.kind == CONCURRENT:
+            room = limit.quota.limit
             leases = self._leases.get(limit.key) or Leases(limit.quota.window_ms)
             left = room - leases.taken(now, besides=limit.lease) - own
             return LimitState(limit, max(left, 0), 0 if limit.units <= room else NEVER)
-        window = self._windows.get(limit.key) or BucketedWindow(limit.quota.window_ms)
-        used = window.total(now)
-        lacking = used + limit.cost - room
-        wait = window.wait_ms(now, max(lacking, 1)) if limit.cost <= room else NEVER
-        return LimitState(limit, max(room - used, 0), wait)
+        return window_state(limit, self._windows.get(limit.key) or BucketedWindow(limit.quota.window_ms), now)
+
+
+def window_state(limit: Limit, window: BucketedWindow, now: int) -> LimitState:
+    """What is left of a window, and the wait."""
+    room = limit.quota.limit
+    used = window.total(now)
+    lacking = used + limit.cost - room
+    wait = window.wait_ms(now, max(lacking, 1)) if limit.cost <= room else NEVER
+    return LimitState(limit, max(room - used, 0), wait)

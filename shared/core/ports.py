@@ -128,7 +128,7 @@ class Limiter(Protocol):
     async def renew(self, limits: Sequence[Limit]) -> None:
         """Extend the leases in concurrent limits, or take them again if they ran out; others are ignored.
 
-        Raises `errors.StoreDown` when the store does not answer in time.
+        Leases that `acquire` took are renewed in the background. Never raises `errors.StoreDown`.
         """
         ...
 
@@ -136,8 +136,8 @@ class Limiter(Protocol):
         """Take back what `acquire` charged to windows; concurrent limits are ignored.
 
         `charged` is what it answered: it says which bucket to take from. Without it the oldest is taken,
-        which gives the room back at once but the rest of the window later. Never below nothing. Raises
-        `errors.StoreDown` when the store does not answer in time.
+        which gives the room back at once but the rest of the window later. Never below nothing. Never
+        raises `errors.StoreDown`: of what the store did not hear, the window's end takes care.
         """
         ...
 

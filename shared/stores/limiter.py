@@ -43,9 +43,9 @@ class RedisLimiter:
         _, _, states = await self._call(limits, _LOOK)
         return decide(states)
 
-    async def charge(self, limits: Sequence[Limit]) -> None:
+    async def charge(self, limits: Sequence[Limit]) -> Sequence[LimitState]:
         """Charge all the limits, whether there is room or not."""
-        await self._call(limits, _FORCE)
+        return (await self._call(limits, _FORCE))[2]
 
     async def release(self, limits: Sequence[Limit]) -> None:
         """Give back the places in concurrent limits."""
@@ -91,7 +91,7 @@ class RedisLimiter:
         return bool(allowed), now, [LimitState(limit, left, reset) for limit, left, reset in pairs]
 
 
-def open_limiter(
+def open_redis_limiter(
     options: Mapping[str, Any], deadline: float = DEADLINE, now: Callable[[], int] = lambda: SERVER_TIME
 ) -> RedisLimiter:
     """A limiter with a connection of its own; `options` are the keyword arguments of redis.Redis."""

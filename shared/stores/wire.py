@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 import hiredis
@@ -18,6 +18,13 @@ _MORE = object()
 
 class CommandRefused(StoreDown):
     """Redis answered, with an error about this one command."""
+
+
+def raise_unanswered(results: Iterable[object]) -> None:
+    """Raise the first of several results that is an error, and not one about a single command."""
+    for result in results:
+        if isinstance(result, BaseException) and not isinstance(result, CommandRefused):
+            raise result
 
 
 class Call:

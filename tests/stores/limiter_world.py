@@ -3,14 +3,16 @@
 import asyncio
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
 
 import pytest
 import redis
 
 from shared.core.limits import CONCURRENT, Decision, Limit, Quota
 from shared.core.ports import Limiter
-from shared.stores.limiter import open_limiter
+from shared.stores.guarded_limiter import GuardedLimiter
+from shared.stores.limiter import RedisLimiter, open_redis_limiter
 from shared.stores.memory_limiter import MemoryLimiter
 
 #: Some day in 2025, in microseconds.
@@ -18,6 +20,17 @@ START = 1_750_000_000_000_000
 
 #: Every limiter that keeps the port's promises: in this process, on the Valkey in our wheel, on Redis 7.
 KINDS = ("memory", "valkey", "redis_7")
+#: And as a worker has it: with the memory of refusals and the local counts in front.
+ALL_KINDS = (*KINDS, "guarded")
+
+
+@dataclass(frozen=True)
+class Knobs:
+    """The settings of a guarded limiter."""
+
+    cleanup_interval: float = 60
+    max_idle_time: float = 3600
+    max_entries: int = 10_000
 
 
 def address(socket: str) -> dict[str, Any]:
@@ -96,7 +109,9 @@ def world(kind: str, runner: asyncio.Runner, socket: str | None = None) -> World
     if kind == "memory" or socket is None:
         return World(MemoryLimiter(hands), hands, runner, None)
     # A test machine may be slow; what the deadline does has tests of its own.
-    limiter = open_limiter(address(socket), deadline=20, now=lambda: hands.now_us)
+    limiter: Limiter = open_redis_limiter(address(socket), deadline=20, now=lambda: hands.now_us)
+    if kind == "guarded":
+        limiter = GuardedLimiter(cast(RedisLimiter, limiter), hands, Knobs(), workers=1)
     return World(limiter, hands, runner, redis.Redis(**address(socket)))
 
 
@@ -104,7 +119,8 @@ def world(kind: str, runner: asyncio.Runner, socket: str | None = None) -> World
 def requested_world(request: pytest.FixtureRequest) -> Iterator[World]:
     """The world of the kind that a fixture's parameter names, empty."""
     kind = request.param
-    socket = None if kind == "memory" else request.getfixturevalue(f"{kind}_socket")
+    server = "valkey" if kind == "guarded" else kind
+    socket = None if kind == "memory" else request.getfixturevalue(f"{server}_socket")
     with asyncio.Runner() as runner:
         here = world(kind, runner, socket)
         try:

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 import pytest
 
 from shared.core.limits import NEVER
-from tests.stores.limiter_world import KINDS, World, admitted, limit, requested_world
+from tests.stores.limiter_world import ALL_KINDS, World, admitted, limit, requested_world
 
 WIDTH_MS = 10_000 / 64
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=ALL_KINDS)
 def here(request: pytest.FixtureRequest) -> Iterator[World]:
     with requested_world(request) as here:
         yield here

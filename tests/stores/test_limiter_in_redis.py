@@ -11,7 +11,7 @@ import redis
 
 from shared.core.errors import StoreDown
 from shared.core.limits import Limit
-from shared.stores.limiter import RedisLimiter, open_limiter
+from shared.stores.limiter import RedisLimiter, open_redis_limiter
 from tests.stores.limiter_world import address, limit, world
 
 
@@ -25,7 +25,7 @@ def store(valkey_socket: str) -> Iterator[redis.Redis]:
 @asynccontextmanager
 async def limiter_at(socket: str, deadline: float = 20) -> AsyncIterator[RedisLimiter]:
     """A limiter until the end of the block. A test machine may be slow, so it has time to answer."""
-    limiter = open_limiter(address(socket), deadline)
+    limiter = open_redis_limiter(address(socket), deadline)
     try:
         yield limiter
     finally:

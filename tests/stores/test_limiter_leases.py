@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from shared.core.limits import NEVER
-from tests.stores.limiter_world import KINDS, World, at_a_time, limit, requested_world
+from tests.stores.limiter_world import ALL_KINDS, World, at_a_time, limit, requested_world
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=ALL_KINDS)
 def here(request: pytest.FixtureRequest) -> Iterator[World]:
     with requested_world(request) as here:
         yield here

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.stores.limiter_world import KINDS, World, admitted, at_a_time, limit, requested_world
+from tests.stores.limiter_world import ALL_KINDS, World, admitted, at_a_time, limit, requested_world
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=ALL_KINDS)
 def here(request: pytest.FixtureRequest) -> Iterator[World]:
     with requested_world(request) as here:
         yield here
