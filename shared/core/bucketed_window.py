@@ -53,9 +53,15 @@ class BucketedWindow:
         return -(-(until - now) // 1000)
 
     def _bucket(self, now: int) -> int:
-        """The bucket of `now`. It never goes back, even when the clock does."""
-        return max(now // self._width, next(reversed(self._charged), 0))
+        """The bucket of `now`. It never goes back, unless the clock does by more than a window."""
+        bucket = now // self._width
+        newest = next(reversed(self._charged), 0)
+        return newest if bucket < newest <= bucket + BUCKETS else bucket
 
     def _live(self, now: int) -> list[tuple[int, int]]:
-        oldest = self._bucket(now) - BUCKETS
-        return [(bucket, units) for bucket, units in self._charged.items() if bucket >= oldest and units]
+        bucket = self._bucket(now)
+        return [
+            (charged, units)
+            for charged, units in self._charged.items()
+            if bucket - BUCKETS <= charged <= bucket and units
+        ]

@@ -55,15 +55,19 @@ local function read_window(key, limit, window, cost)
   local bucket = math.floor(now / width)
   local stored = redis.call('HMGET', key, 't', 'b', 'o', bucket % SLOTS)
   local newest = tonumber(stored[2])
+  -- The clock went back by more than a window. Else who is refused, and so writes nothing, would be until
+  -- it has caught up.
+  local foreign = newest and newest > bucket + BUCKETS
+  if foreign then stored, newest = {}, nil end
   local counter = {
-    key = key, limit = limit, cost = cost, width = width, bucket = bucket, stale = {},
+    key = key, limit = limit, cost = cost, width = width, bucket = bucket, stale = {}, foreign = foreign,
     total = tonumber(stored[1]) or 0, oldest = tonumber(stored[3]) or bucket, charged = 0,
     turned = not newest or newest < bucket,
   }
   if newest == bucket then
     counter.charged = tonumber(stored[4]) or 0
   elseif newest and newest > bucket then
-    -- The clock went back; the bucket never does.
+    -- The clock went back a little; the bucket never does.
     counter.bucket = newest
     counter.charged = tonumber(redis.call('HGET', key, newest % SLOTS)) or 0
   elseif newest then
@@ -99,6 +103,7 @@ end
 
 local function write(counter)
   if counter.lease then return write_lease(counter) end
+  if counter.foreign then redis.call('DEL', counter.key) end
   local slot = counter.bucket % SLOTS
   counter.total = counter.total + counter.cost
   counter.charged = counter.charged + counter.cost

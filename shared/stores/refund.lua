@@ -21,7 +21,10 @@ local function load(key, width)
   for place = 1, #flat, 2 do stored[flat[place]] = tonumber(flat[place + 1]) end
   if not stored.b then return end
   local counter = {key = key, total = stored.t, newest = stored.b, ring = {}}
-  counter.first_live = math.max(stored.o, stored.b - BUCKETS, math.floor(now / width) - BUCKETS)
+  local bucket = math.floor(now / width)
+  counter.first_live = math.max(stored.o, stored.b - BUCKETS, bucket - BUCKETS)
+  -- The clock went back by more than a window: nothing of it counts.
+  if stored.b > bucket + BUCKETS then counter.first_live = stored.b + 1 end
   for bucket = counter.first_live, stored.b do counter.ring[bucket] = stored[tostring(bucket % SLOTS)] end
   return counter
 end

@@ -31,6 +31,7 @@ def test_a_clock_that_goes_back_charges_the_newest_bucket() -> None:
     window.charge(100 * SECOND, 1)
     window.charge(40 * SECOND, 1)
     assert window.total(40 * SECOND) == 2
+    assert window.total(35 * SECOND) == 0
     assert window.total(164 * SECOND) == 2
     assert window.total(165 * SECOND) == 0
 

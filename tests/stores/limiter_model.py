@@ -28,6 +28,8 @@ class EventList:
             if wanted.kind == CONCURRENT:
                 self.renew(wanted, now)
             else:
+                if self._is_foreign(wanted, now):
+                    self.charges.pop(wanted.key)
                 charge = Charge(self.bucket(wanted, now), wanted.cost)
                 self.charges.setdefault(wanted.key, []).append(charge)
         return violated
@@ -39,8 +41,9 @@ class EventList:
         return sum(charge.cost for charge in self._live(wanted, now))
 
     def bucket(self, wanted: Limit, now: int) -> int:
-        newest = max((charge.bucket for charge in self.charges.get(wanted.key, [])), default=0)
-        return max(now // width_us(wanted), newest)
+        if self._is_foreign(wanted, now):
+            return now // width_us(wanted)
+        return max(now // width_us(wanted), self._newest(wanted))
 
     def renew(self, wanted: Limit, now: int) -> None:
         """Whoever takes a place clears away those that do not count."""
@@ -68,7 +71,16 @@ class EventList:
         last = now + 2 * wanted.quota.window_ms * 1000
         return {lease: end for lease, end in self.leases.get(wanted.key, {}).items() if now < end <= last}
 
+    def _newest(self, wanted: Limit) -> int:
+        return max((charge.bucket for charge in self.charges.get(wanted.key, [])), default=0)
+
+    def _is_foreign(self, wanted: Limit, now: int) -> bool:
+        """True when the clock went back by more than a window: what was charged before counts no more."""
+        return self._newest(wanted) > now // width_us(wanted) + 64
+
     def _live(self, wanted: Limit, now: int) -> list[Charge]:
+        if self._is_foreign(wanted, now):
+            return []
         oldest = self.bucket(wanted, now) - 64
         return [charge for charge in self.charges.get(wanted.key, []) if charge.bucket >= oldest]
 

@@ -141,10 +141,33 @@ def test_after_a_long_pause_the_counter_starts_anew(here: World) -> None:
 def test_a_clock_that_goes_back_gives_no_room_away(here: World) -> None:
     three = limit(number=3)
     admitted(here, three, times=2)
-    here.hands.forward(-60_000)
+    here.hands.forward(-9_000)
     assert admitted(here, three, times=5) == 1
     here.hands.forward(here.acquire(three).retry_after_ms)
     assert admitted(here, three, times=5) == 3
+
+
+@pytest.mark.parametrize("step_ms", [3_600_000, -3_600_000, 60_000, -60_000, -10_200])
+def test_a_clock_step_of_more_than_a_window_frees_or_locks_for_one_window_at_most(
+    here: World, step_ms: int
+) -> None:
+    three = limit(number=3)
+    admitted(here, three, times=3)
+    here.hands.forward(step_ms)
+    assert admitted(here, three, times=5) == 3
+    refused = here.acquire(three)
+    assert refused.retry_after_ms <= 10_000 + WIDTH_MS + 1
+    here.hands.forward(refused.retry_after_ms)
+    assert admitted(here, three, times=5) == 3
+
+
+def test_a_clock_step_back_locks_nobody_out_whose_other_limit_refuses(here: World) -> None:
+    three, none = limit(number=3), limit("none", number=0)
+    admitted(here, three, times=3)
+    before = here.stored(three)
+    here.hands.forward(-3_600_000)
+    assert here.acquire(three, none).states[0].remaining == 3
+    assert here.stored(three) == before
 
 
 def test_a_refused_client_that_keeps_trying_is_not_locked_out(here: World) -> None:
