@@ -17,21 +17,30 @@ class Deadlines:
     def __init__(self, seconds: float, missed: Callable[[], None]) -> None:
         self._seconds = seconds
         self._missed = missed
+        self._new: list[Call] = []
         self._calls: deque[tuple[float, Call]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
     def watch(self, call: Call) -> None:
-        """Give the call its time from now on."""
-        loop = asyncio.get_running_loop()
-        self._calls.append((loop.time() + self._seconds, call))
-        if self._timer is None:
-            self._timer = loop.call_at(self._calls[0][0], self._first_look)
+        """Give the call its time from the end of this turn of the loop, when it is sent."""
+        self._new.append(call)
+        if len(self._new) == 1:
+            # The clock of uvloop stands still within a turn: after a long one it would be due already.
+            asyncio.get_running_loop().call_soon(self._begin)
 
     def close(self) -> None:
         """Watch no more."""
         if self._timer is not None:
             self._timer.cancel()
         self._calls.clear()
+
+    def _begin(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time() + self._seconds
+        self._calls.extend((due, call) for call in self._new)
+        self._new.clear()
+        if self._timer is None:
+            self._timer = loop.call_at(due, self._first_look)
 
     def _first_look(self) -> None:
         self._forget_answered()
