@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from shared.core.durations import format_duration
 from shared.core.limits import NEVER, Decision, Limit, LimitState
+from shared.core.model import EMPTY
 
 #: The families of headers: the IETF draft (draft-ietf-httpapi-ratelimit-headers), OpenAI's, the older ones.
 FAMILIES = ("ietf", "openai", "legacy")
@@ -16,19 +17,27 @@ _LONG_WAIT_MS = 60_000
 def rate_headers(decision: Decision, families: Collection[str]) -> dict[str, str]:
     """The state of all limits, the tightest first.
 
-    A limit with less left than one more request costs is said to have nothing left.
+    A limit with less left than one more request costs is said to have nothing left. Places of concurrent
+    limits stand in the IETF's headers only: the others have no unit, and their readers think in time.
     """
     states = sorted(decision.states, key=_tightness)
-    if not states:
-        return {}
     headers: dict[str, str] = {}
-    if "ietf" in families:
+    if states and "ietf" in families:
         headers |= _ietf(states, decision.allowed)
-    if "openai" in families:
-        headers |= _openai(states[0])
-    if "legacy" in families:
-        headers |= _legacy(states[0])
+    tightest = next((state for state in states if state.limit.kind == "window"), None)
+    if tightest and "openai" in families:
+        headers |= _openai(tightest)
+    if tightest and "legacy" in families:
+        headers |= _legacy(tightest)
     return headers
+
+
+def mode_header(decision: Decision) -> Mapping[str, str]:
+    """How the decision was made, when the store did not answer: ``local`` counts, or none (``open``)."""
+    if not decision.degraded:
+        return EMPTY
+    is_open = all(state.limit.on_error == "open" for state in decision.states)
+    return {"X-Gateway-RateLimit-Mode": "open" if is_open else "local"}
 
 
 def retry_headers(retry_after_ms: int) -> dict[str, str]:
@@ -41,24 +50,36 @@ def retry_headers(retry_after_ms: int) -> dict[str, str]:
     return headers
 
 
+def refusal_code(violated: Limit) -> str:
+    """The error code of a 429."""
+    return "too_many_concurrent_requests" if violated.kind == "concurrent" else "rate_limit_exceeded"
+
+
 def refusal_message(violated: Limit, retry_after_ms: int) -> str:
     """The sentence of a 429."""
-    quota = f"{violated.quota.limit} requests per {violated.window}"
-    reached = f"Rate limit reached for {violated.scope} limit '{violated.name}': {quota}."
+    number, what = violated.quota.limit, f"{violated.scope} limit '{violated.name}'"
+    if violated.kind == "concurrent":
+        reached = f"Too many requests at a time for {what}: {number} at a time."
+    else:
+        reached = f"Rate limit reached for {what}: {number} requests per {violated.window}."
     if retry_after_ms == NEVER:
-        return f"{reached} This request can never be admitted."
+        costly = f"It counts as {violated.cost} requests, so it" if violated.cost > 1 else "This request"
+        return f"{reached} {costly} can never be admitted."
     return f"{reached} Try again in {_wait(retry_after_ms)}."
 
 
 def refusal_details(decision: Decision, violated: Limit, retry_after_ms: int) -> Mapping[str, object]:
-    """The violated limit, as data beside the error. `retry_after_ms` is null when no wait helps."""
+    """The violated limit, as data beside the error.
+
+    `retry_after_ms` is null when no wait helps, `window` when the limit is on requests at a time.
+    """
     state = next(state for state in decision.states if state.limit is violated)
     return {
         "scope": violated.scope,
         "name": violated.name,
         "limit": violated.quota.limit,
-        "window": violated.window,
-        "unit": "requests",
+        "window": violated.window or None,
+        "unit": "concurrent" if violated.kind == "concurrent" else "requests",
         "remaining": _left(state),
         "retry_after_ms": None if retry_after_ms == NEVER else retry_after_ms,
     }
@@ -80,14 +101,22 @@ def _ietf(states: Sequence[LimitState], allowed: bool) -> dict[str, str]:
     for state in states:
         limit = state.limit
         name = f"{'gw' if limit.scope == 'gateway' else limit.scope}-{limit.name}"
-        if counts[limit.scope, limit.name] > 1:
+        if counts[limit.scope, limit.name] > 1 and limit.window:
             name += f"-{limit.window}"
-        policies.append(f'"{name}";q={limit.quota.limit};w={_seconds(limit.quota.window_ms)}')
+        policies.append(f'"{name}";q={limit.quota.limit};{_span(limit)}')
         # A refused client waits for the spent limits only, so nothing is said to take longer than that.
-        told = state.reset_after_ms != NEVER and (allowed or not state.has_room)
+        timed = limit.kind == "window" and state.reset_after_ms != NEVER
+        told = timed and (allowed or not state.has_room)
         reset = f";t={_seconds(state.reset_after_ms)}" if told else ""
         limits.append(f'"{name}";r={_left(state)}{reset}')
     return {"RateLimit-Policy": ", ".join(policies), "RateLimit": ", ".join(limits)}
+
+
+def _span(limit: Limit) -> str:
+    """What the quota of a policy is of: so many in a window, or at a time."""
+    return (
+        'qu="concurrent-requests"' if limit.kind == "concurrent" else f"w={_seconds(limit.quota.window_ms)}"
+    )
 
 
 def _openai(state: LimitState) -> dict[str, str]:

@@ -1,132 +1,104 @@
-"""The forms in which limits are written down: quotas, limits by dimension, levels."""
+"""The settings of limits: by what they count, at which level, which requests, and what a refusal does."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from marshmallow import ValidationError, fields, post_load, pre_load, validate, validates_schema
+from marshmallow import ValidationError, fields, post_load, validate, validates_schema
 
-from shared.core.durations import format_duration, parse_duration
-from shared.core.limits import Quota
-from shared.core.schemas.fields import Strict, flag
+from shared.core.forwarding import MASK, plugin_view
+from shared.core.globs import precision
+from shared.core.limit_match import LimitMatch
+from shared.core.limit_quotas import HeaderQuotaSchema, OneOrMore, PlacesSchema, QuotaSchema, Window
+from shared.core.messages import Headers
+from shared.core.routing import normalise_path
+from shared.core.schemas.fields import Pattern, Strict, flag
+from shared.core.schemas.rule import Method
+from shared.core.written_limit import WrittenLimit
 
-#: The largest number of requests, and the largest cost of one: far above any use, exact in a double.
-MAX_LIMIT = 1_000_000_000
-#: Windows in milliseconds. Below the first a network's jitter decides, not the limit.
-MIN_WINDOW_MS, MAX_WINDOW_MS = 100, 52 * 604_800_000
-#: Quotas of one dimension. Each is a counter that every request is charged to.
-MAX_QUOTAS = 8
+#: Headers, models, methods or paths that one setting may name.
+MAX_NAMES = 32
 
-#: A quota and the name of what it counts by: ``global``, ``per_ip``, ``per_key``.
-Named = tuple[str, Quota]
+# A name is shown between quotes in RateLimit headers (RFC 8941, 3.3.3).
+_HEADER = Pattern(r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$", "Must be a header name of at most 100 characters.")
+_MODEL = Pattern(
+    r"^[ !#-\[\]-~]{1,200}$", "Must be at most 200 printable ASCII characters, without '\"' and backslash."
+)
+_PATH = Pattern(r"^/[!-~]{0,511}$", "Must begin with a slash and have at most 512 visible ASCII characters.")
+_COUNT = validate.Length(1, MAX_NAMES)
 
-
-def refuse_later(value: Any) -> None:
-    """The validator of a setting that is specified, but has no effect yet."""
-    raise ValidationError("Not available yet. Leave it out.")
-
-
-class Window(fields.Field[int]):
-    """A duration, kept in milliseconds."""
-
-    def __init__(self, minimum: int, description: str, **kwargs: Any) -> None:
-        self.minimum = minimum
-        metadata = {"description": description, "type": ["string", "number"], "example": "1m"}
-        super().__init__(metadata=metadata, **kwargs)
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
-        try:
-            milliseconds = parse_duration(value)
-        except ValueError as error:
-            raise ValidationError(str(error)) from None
-        if not self.minimum <= milliseconds <= MAX_WINDOW_MS:
-            bounds = f"{format_duration(self.minimum)} to {format_duration(MAX_WINDOW_MS)}"
-            raise ValidationError(f"Must be from {bounds}.")
-        return milliseconds
+_ALL = ("global", "per_ip", "per_key", "per_method", "per_path", "per_header", "per_model")
 
 
-def limit_field(**kwargs: Any) -> fields.Integer:
-    """How many requests."""
-    return fields.Integer(strict=True, validate=validate.Range(0, MAX_LIMIT), **kwargs)
+def _not_masked(name: str) -> None:
+    if MASK in plugin_view(Headers([(name, "")])).all(name):
+        raise ValidationError("Holds a key, which plugins do not see. Use per_key.")
 
 
-def window_field(**kwargs: Any) -> Window:
-    """In what time."""
-    return Window(MIN_WINDOW_MS, "Length of the window: 500ms, 10s, 1h30m, 1d, or seconds.", **kwargs)
+def _names(name: Pattern, *rules: Any, quota: type[QuotaSchema], description: str) -> fields.Dict:
+    return fields.Dict(
+        keys=fields.String(validate=[name, *rules]),
+        values=OneOrMore(quota, "One quota, or a list of them which all hold."),
+        validate=_COUNT,
+        metadata={"description": description},
+    )
 
 
-class _Growing(Strict):
-    """A form of which some fields, `later`, are specified but have no effect yet: they are refused."""
-
-    later: ClassVar[tuple[str, ...]] = ()
-
-    @pre_load
-    def _refuse_later(self, data: Any, **kwargs: Any) -> Any:
-        if isinstance(data, Mapping):
-            found = {name: ["Not available yet. Leave it out."] for name in self.later if name in data}
-            if found:
-                raise ValidationError(found)
-        return data
-
-
-class QuotaSchema(_Growing):
-    """So many requests in any window of such a length."""
-
-    later = ("unit", "per", "on_missing", "precision", "match")
-
-    limit = limit_field(required=True, metadata={"description": "How many requests. 0 blocks."})
-    window = window_field(required=True)
-
-    @post_load
-    def _make(self, data: Mapping[str, Any], **kwargs: Any) -> Quota:
-        return Quota(data["limit"], data["window"])
-
-
-class Quotas(fields.Field[tuple[Quota, ...]]):
-    """One quota, or a list of them which all hold."""
-
-    def __init__(self, description: str, **kwargs: Any) -> None:
-        quota = {
-            "type": "object",
-            "properties": {
-                "limit": {"type": "integer", "minimum": 0, "maximum": MAX_LIMIT},
-                "window": {"type": ["string", "number"]},
-            },
-            "required": ["limit", "window"],
-            "additionalProperties": False,
-        }
-        several = {"type": "array", "items": quota, "minItems": 1, "maxItems": MAX_QUOTAS}
-        super().__init__(metadata={"description": description, "anyOf": [quota, several]}, **kwargs)
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> tuple[Quota, ...]:
-        if not isinstance(value, list):
-            return (QuotaSchema().load(value),)
-        if not 1 <= len(value) <= MAX_QUOTAS:
-            raise ValidationError(f"Must be a quota, or a list of 1 to {MAX_QUOTAS} quotas.")
-        return tuple(QuotaSchema(many=True).load(value))
-
-
-class LimitsSchema(_Growing):
-    """Quotas by what they count. Loads to a list of (dimension, quota)."""
-
-    later = ("per_header", "per_method", "per_path", "per_model", "streams")
+class LimitsSchema(Strict):
+    """Quotas by what they count. Loads to a tuple of `WrittenLimit`."""
 
     class Meta(Strict.Meta):
         # "global" is no name for an attribute.
         include: ClassVar = {
-            "global": Quotas("All requests together."),
-            "per_ip": Quotas("The requests of each client address; IPv6 addresses count by their /64."),
-            "per_key": Quotas("The requests of each API key; those without a key count as one."),
+            "global": OneOrMore(QuotaSchema, "All requests together."),
+            "per_ip": OneOrMore(
+                QuotaSchema, "The requests of each client address; IPv6 addresses count by their /64."
+            ),
+            "per_key": OneOrMore(
+                QuotaSchema, "The requests of each API key; those without a key count as one."
+            ),
+            "per_method": OneOrMore(QuotaSchema, "The requests of each method."),
+            "per_path": OneOrMore(QuotaSchema, "The requests of each path, in the form that is matched."),
+            "per_header": _names(
+                _HEADER,
+                _not_masked,
+                quota=HeaderQuotaSchema,
+                description="By header name: the requests of each value of that header.",
+            ),
+            "per_model": _names(
+                _MODEL,
+                quota=QuotaSchema,
+                description="By model, or glob (gpt-4o*, *): the requests of each model, which the JSON body "
+                "names. The most precise glob counts.",
+            ),
+            "streams": OneOrMore(PlacesSchema, "Exchanges at a time, streamed ones until their last byte."),
+            "concurrent": OneOrMore(PlacesSchema, "Another name for the same."),
         }
 
     @post_load
-    def _flatten(self, data: Mapping[str, tuple[Quota, ...]], **kwargs: Any) -> tuple[Named, ...]:
+    def _flatten(self, data: Mapping[str, Any], **kwargs: Any) -> tuple[WrittenLimit, ...]:
         if not data:
-            raise ValidationError("Must hold at least one of global, per_ip and per_key.")
-        return tuple((name, quota) for name, quotas in data.items() for quota in quotas)
+            raise ValidationError(f"Must hold at least one of {', '.join(_ALL)} and streams.")
+        return tuple(limit for name, forms in data.items() for limit in _written(name, forms))
+
+
+def _written(name: str, forms: Any) -> Iterator[WrittenLimit]:
+    if name == "per_header":
+        for header, quotas in forms.items():
+            for quota in quotas:
+                yield WrittenLimit(f"{name}:{header}", by=(f"header:{header.lower()}",), **quota)
+    elif name == "per_model":
+        globs = tuple(sorted(forms, key=precision))
+        for glob, quotas in forms.items():
+            for quota in quotas:
+                yield WrittenLimit(f"{name}:{glob}", by=("model",), glob=glob, globs=globs, **quota)
+    else:
+        by = (name.removeprefix("per_"),) if name.startswith("per_") else ()
+        for form in forms:
+            yield WrittenLimit(name, **{"by": by, **form})
 
 
 class LevelSchema(Strict):
-    """The limits of one level, which can be switched off. Loads to a list of (dimension, quota)."""
+    """The limits of one level, which can be switched off. Loads to a tuple of `WrittenLimit`."""
 
     enabled = flag(True, "false is as if the level were left out.")
     limits = fields.Nested(LimitsSchema, metadata={"description": "Quotas by what they count."})
@@ -137,8 +109,40 @@ class LevelSchema(Strict):
             raise ValidationError("Required unless enabled is false.", "limits")
 
     @post_load
-    def _flatten(self, data: Mapping[str, Any], **kwargs: Any) -> tuple[Named, ...]:
+    def _flatten(self, data: Mapping[str, Any], **kwargs: Any) -> tuple[WrittenLimit, ...]:
         return data["limits"] if data["enabled"] else ()
+
+
+class PathGlob(fields.String):
+    """A path or a glob of paths, in the form in which paths are matched."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        text = _PATH(super()._deserialize(value, attr, data, **kwargs))
+        try:
+            return normalise_path(text)
+        except ValueError as error:
+            raise ValidationError(str(error)) from None
+
+
+class MatchSchema(Strict):
+    """Which requests count. Loads to a `LimitMatch`."""
+
+    methods = fields.List(
+        Method(validate=Pattern("^[A-Za-z][A-Za-z-]{0,31}$", "Must be an HTTP method.")),
+        load_default=list,
+        validate=validate.Length(max=MAX_NAMES),
+        metadata={"description": "[] is every method."},
+    )
+    paths = fields.List(
+        PathGlob(),
+        load_default=list,
+        validate=validate.Length(max=MAX_NAMES),
+        metadata={"description": "Paths and what stands below them; * stands for any characters. [] is all."},
+    )
+
+    @post_load
+    def _make(self, data: Mapping[str, Any], **kwargs: Any) -> LimitMatch:
+        return LimitMatch(tuple(data["methods"]), tuple(data["paths"]))
 
 
 class ActionsSchema(Strict):

@@ -1,90 +1,146 @@
-"""Limits as a compiled plan holds them: everything but the value that one request brings."""
+"""Limits as a compiled plan holds them: everything but the values that one request brings."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from ipaddress import IPv6Address, IPv6Network
 
-from shared.core.addresses import plain_address
+from shared.core.counted_by import value_of
 from shared.core.durations import format_duration
-from shared.core.limits import Limit, Quota
+from shared.core.globs import matches_glob
+from shared.core.limit_match import EVERY, LimitMatch
+from shared.core.limits import Limit
 from shared.core.messages import Exchange
+from shared.core.written_limit import WrittenLimit
+
+_STRICTEST_ON_ERROR = ("closed", "local", "open")
+_STRICTEST_ON_MISSING = ("deny", "shared", "skip")
 
 
 @dataclass(frozen=True, slots=True)
 class LimitTemplate:
-    """A limit whose counter is chosen by the request: one for each value of `dimension`.
+    """A limit whose counter is chosen by the request: one for each value of what `written` counts by.
 
     `key_prefix` says which counters; two templates with the same one count the same thing. `floor_ms` is
-    the shortest wait that a refused client is told.
+    the shortest wait that a refused client is told. All else is that of `Limit`.
     """
 
     key_prefix: str
-    dimension: str
-    quota: Quota
+    written: WrittenLimit
     scope: str
     window: str
-    cost: int
-    floor_ms: int
+    cost: int = 1
+    floor_ms: int = 0
+    on_error: str = "local"
+    match: LimitMatch = EVERY
 
-    def limit(self, exchange: Exchange) -> Limit:
-        """The limit with the counter that `exchange` is charged to."""
-        key = self.key_prefix + _digest(_value(self.dimension, exchange))
-        return Limit(key, self.quota, self.scope, self.dimension, self.window, self.cost)
+    def counts(self, exchange: Exchange, model: str) -> bool:
+        """True when the limit holds for this request. `model` is the one that its body names."""
+        written = self.written
+        if not self.match.takes(exchange.request):
+            return False
+        if written.on_missing == "skip" and self.missing(exchange):
+            return False
+        return not written.glob or written.glob == _first(written.globs, model)
+
+    def missing(self, exchange: Exchange) -> str | None:
+        """The header that the limit counts by and the request does not have."""
+        for by in self.written.by:
+            if by.startswith("header:") and not value_of(by, exchange, ""):
+                return by.removeprefix("header:")
+        return None
+
+    def value(self, exchange: Exchange, model: str) -> str:
+        """A hash of what the request counts as: no address and no name stands in a key."""
+        if not self.written.by:
+            return _EVERYTHING
+        values = [value_of(by, exchange, model) for by in self.written.by]
+        # Lengths keep ("a", "bc") and ("ab", "c") apart.
+        return _digest(values[0] if len(values) == 1 else "".join(f"{len(one)}:{one}" for one in values))
+
+    def limit(self, value: str, lease: str = "") -> Limit:
+        """The limit with the counter of `value`. `lease` is taken when it is a concurrent one."""
+        written = self.written
+        concurrent = written.kind == "concurrent"
+        return Limit(
+            self.key_prefix + value,
+            written.quota,
+            self.scope,
+            written.name,
+            self.window,
+            1 if concurrent else self.cost,
+            written.kind,
+            lease if concurrent else "",
+            self.on_error,
+        )
+
+    def strictest(self, other: "LimitTemplate") -> "LimitTemplate":
+        """One limit in the place of two that count the same thing."""
+        tightest = min(self, other, key=lambda one: one.written.quota.limit).written
+        missing = (self.written.on_missing, other.written.on_missing)
+        return replace(
+            self,
+            written=replace(tightest, on_missing=min(missing, key=_STRICTEST_ON_MISSING.index)),
+            cost=max(self.cost, other.cost),
+            floor_ms=max(self.floor_ms, other.floor_ms),
+            on_error=min(self.on_error, other.on_error, key=_STRICTEST_ON_ERROR.index),
+        )
 
 
 def limit_template(
-    tenant_id: str, rule_id: str | None, dimension: str, quota: Quota, cost: int, floor_ms: int
+    tenant_id: str,
+    rule_id: str | None,
+    written: WrittenLimit,
+    *,
+    cost: int = 1,
+    floor_ms: int = 0,
+    on_error: str = "local",
+    match: LimitMatch = EVERY,
 ) -> LimitTemplate:
     """A limit of the rule, or of the whole tenant when `rule_id` is None.
 
     The tenant's id is the Cluster's hash tag, so that all counters of a request are on one node. The
     number is not in the key: who edits it keeps what was used.
     """
-    scope = "gateway" if rule_id is None else "rule"
-    holder = "g" if rule_id is None else f"r{rule_id}"
-    limit_id = _digest(f"{dimension} requests {quota.window_ms}")
+    scope, holder = ("gateway", "g") if rule_id is None else ("rule", f"r{rule_id}")
+    dimension = _dimension(written)
+    limit_id = _digest(_counted(written, dimension) + match.text)
     key_prefix = f"rl:{{{tenant_id}}}:{holder}:{limit_id}:{dimension}:"
-    window = format_duration(quota.window_ms)
-    return LimitTemplate(key_prefix, dimension, quota, scope, window, cost, floor_ms)
+    window = "" if written.kind == "concurrent" else format_duration(written.quota.window_ms)
+    return LimitTemplate(key_prefix, written, scope, window, cost, floor_ms, on_error, match)
 
 
 def merged(templates: Iterable[LimitTemplate]) -> tuple[LimitTemplate, ...]:
-    """The rule's limits before the gateway's. Those that count the same thing are one, the strictest."""
-    found: dict[str, LimitTemplate] = {}
+    """The rule's limits before the gateway's. Those that always count the same are one, the strictest."""
+    found: dict[tuple[str, str, tuple[str, ...]], LimitTemplate] = {}
     for template in templates:
-        other = found.setdefault(template.key_prefix, template)
-        found[template.key_prefix] = replace(
-            template,
-            quota=min(template.quota, other.quota, key=lambda quota: quota.limit),
-            cost=max(template.cost, other.cost),
-            floor_ms=max(template.floor_ms, other.floor_ms),
-        )
+        # Which glob counts is known only when the request is there.
+        place = template.key_prefix, template.written.glob, template.written.globs
+        other = found.get(place)
+        found[place] = other.strictest(template) if other else template
     return tuple(sorted(found.values(), key=lambda template: template.scope != "rule"))
 
 
-def network_of(client: str) -> str:
-    """What an address counts as: itself, or its /64 in IPv6, where one client has that many addresses.
-
-    >>> network_of("192.0.2.7"), network_of("2001:db8::7"), network_of("::ffff:192.0.2.7")
-    ('192.0.2.7', '2001:db8::/64', '192.0.2.7')
-    """
-    address = plain_address(client)
-    if isinstance(address, IPv6Address):
-        return str(IPv6Network((address, 64), strict=False))
-    return str(address)
+def _dimension(written: WrittenLimit) -> str:
+    if written.kind == "concurrent":
+        return "concurrent"
+    return f"per_{written.by[0].partition(':')[0]}" if written.by else "global"
 
 
-def _value(dimension: str, exchange: Exchange) -> str:
-    """What a request counts as. Nothing that a client can choose buys it a counter of its own."""
-    match dimension:
-        case "per_ip":
-            return network_of(exchange.client)
-        case "per_key":
-            return exchange.key.id if exchange.key else ""
-        case _:
-            return ""
+def _counted(written: WrittenLimit, dimension: str) -> str:
+    """The same for limits that count the same: what it counts by, the unit, the window."""
+    if written.kind == "concurrent":
+        return f"{'+'.join(written.by)} concurrent"
+    header = written.by[0].partition(":")[2] if written.by else ""
+    return f"{dimension}{header and f':{header}'} requests {written.quota.window_ms}"
+
+
+def _first(globs: Sequence[str], text: str) -> str | None:
+    return next((glob for glob in globs if matches_glob(glob, text)), None)
 
 
 def _digest(value: str) -> str:
     return hashlib.blake2b(value.encode(), digest_size=8).hexdigest()
+
+
+#: What all requests of a level together count as.
+_EVERYTHING = _digest("")

@@ -23,6 +23,7 @@ import marshmallow
 from marshmallow import fields
 
 from shared.core.errors import Invalid, Problem
+from shared.core.known_values import KnownValues
 from shared.core.messages import Exchange, Response
 from shared.core.model import EMPTY, Stage
 from shared.core.ports import Clock, Fetch, Limiter
@@ -75,12 +76,16 @@ CONTINUE = Continue()
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What a running plugin may use of the world. Given once, before its first exchange."""
+    """What a running plugin may use of the world. Given once, before its first exchange.
+
+    `known_values` bounds, over all rules of this process, what clients can be told apart by.
+    """
 
     limiter: Limiter
     fetch: Fetch
     clock: Clock
     trusted_hosts: Sequence[str] = ()
+    known_values: KnownValues = field(default_factory=KnownValues)
 
 
 class _Setting:

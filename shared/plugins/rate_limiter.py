@@ -1,33 +1,41 @@
-"""Limits how many requests pass in a time."""
+"""Limits how many requests pass in a time, and how many are under way at a time."""
 
+import asyncio
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
 from typing import Any, Self, cast
 
 from marshmallow import fields, validate
 
-from shared.core.errors import Invalid, Problem
+from shared.bodies.model_name import model_of
+from shared.bodies.refused import BodyRefused
+from shared.core.charge import Charge, charges, denied_header, longest_wait_ms
+from shared.core.errors import STATUS, Invalid, Problem
+from shared.core.known_values import KnownValues
 from shared.core.limit_answer import (
     FAMILIES,
+    mode_header,
     rate_headers,
+    refusal_code,
     refusal_details,
     refusal_message,
     retry_headers,
 )
-from shared.core.limit_settings import (
-    MAX_LIMIT,
-    ActionsSchema,
-    LevelSchema,
-    LimitsSchema,
-    Named,
-    limit_field,
-    refuse_later,
-    window_field,
-)
+from shared.core.limit_match import EVERY, LimitMatch
+from shared.core.limit_quotas import MAX_LIMIT, limit_field, refuse_later, window_field
+from shared.core.limit_settings import ActionsSchema, LevelSchema, LimitsSchema, MatchSchema
 from shared.core.limit_template import LimitTemplate, limit_template, merged
-from shared.core.limits import NEVER, Decision, Quota
+from shared.core.limits import NEVER, Decision, Limit, Quota
 from shared.core.model import EMPTY
-from shared.core.plugin import Continue, Entry, Exchange, Plugin, Reject, Tools, Verdict, setting
-from shared.core.ports import Limiter
+from shared.core.plugin import CONTINUE, Continue, Entry, Exchange, Plugin, Reject, Tools, Verdict, setting
+from shared.core.ports import Clock, Limiter
+from shared.core.written_limit import WrittenLimit
+
+# A body above this many bytes is read in a thread; reading one of this length takes about a millisecond.
+_READ_IN_PLACE = 16_384
+# Seconds for a millisecond; a counter lives for the window and one bucket of 64 more.
+_LIFETIME = 65 / 64 / 1000
 
 
 class RateLimiter(Plugin):
@@ -37,11 +45,14 @@ class RateLimiter(Plugin):
     level). `gateway` and `rule` name the level themselves, wherever they stand. All rate limiters of a
     request are checked in one step; a refused request costs nothing.
 
-    >>> settings = {"limits": {"global": {"limit": 100, "window": "1m"}, "per_ip": {"limit": 5, "window": 1}}}
-    >>> RateLimiter.parse(settings).limits
-    (('global', Quota(limit=100, window_ms=60000)), ('per_ip', Quota(limit=5, window_ms=1000)))
+    >>> limits = {"global": {"limit": 100, "window": "1m"}, "streams": {"limit": 8, "per": ["key"]}}
+    >>> plugin = RateLimiter.parse({"limits": limits, "match": {"methods": ["POST"]}})
+    >>> [(limit.name, limit.quota.limit, limit.kind) for limit in plugin.limits]
+    [('global', 100, 'window'), ('streams', 8, 'concurrent')]
     """
 
+    default_on_error = "local"
+    on_error_choices = ("local", "open", "closed")
     reads = frozenset({"headers"})
     combined = True
 
@@ -51,15 +62,15 @@ class RateLimiter(Plugin):
     window: int | None = setting(
         window_field(load_default=None), "Length of that window: 500ms, 10s, 1h30m, 1d, or seconds."
     )
-    limits: Sequence[Named] | None = setting(
+    limits: Sequence[WrittenLimit] | None = setting(
         fields.Nested(LimitsSchema, load_default=None),
         "Quotas of the level at which this entry stands, by what they count.",
     )
-    gateway: Sequence[Named] | None = setting(
+    gateway: Sequence[WrittenLimit] | None = setting(
         fields.Nested(LevelSchema, load_default=None),
         "Limits that all rules of the tenant share. On a rule they hold for its requests only.",
     )
-    rule: Sequence[Named] | None = setting(
+    rule: Sequence[WrittenLimit] | None = setting(
         fields.Nested(LevelSchema, load_default=None),
         "Limits of the rule that a request matched. On a tenant they hold for each of its rules.",
     )
@@ -69,22 +80,26 @@ class RateLimiter(Plugin):
     )
     cost: int = setting(
         fields.Integer(strict=True, load_default=1, validate=validate.Range(1, MAX_LIMIT)),
-        "How many requests each request counts as.",
+        "How many requests each request counts as; at a time it is always one.",
     )
     headers: Sequence[str] | None = setting(
         fields.List(fields.String(validate=validate.OneOf(FAMILIES)), load_default=None),
         "Which families of headers to send. Default: all.",
     )
-    match: None = setting(
-        fields.Raw(load_default=None, validate=refuse_later), "Which requests count. Not available yet."
+    match: LimitMatch = setting(
+        fields.Nested(MatchSchema, load_default=lambda: EVERY),
+        "Which requests the limits of this entry count. Default: all.",
     )
     precision: None = setting(
         fields.Raw(load_default=None, validate=refuse_later), "How exactly to count. Not available yet."
     )
 
-    _limiter: Limiter
-    _templates: Sequence[LimitTemplate]
+    templates: Sequence[LimitTemplate]
     _families: Sequence[str]
+    _limiter: Limiter
+    _clock: Clock
+    _known_values: KnownValues
+    _leases: Iterator[str]
 
     def prepare(self) -> None:
         """Refuse half a quota, and settings without any limit."""
@@ -94,60 +109,122 @@ class RateLimiter(Plugin):
         forms = (self.limit, self.limits, self.gateway, self.rule)
         if all(form is None for form in forms):
             raise Invalid([Problem("/limit", "Required, with window; or else limits, gateway or rule.")])
+        written = (*(self.limits or ()), *(self.gateway or ()), *(self.rule or ()))
+        self._read_body_for(written)
 
     @classmethod
     def combine(cls, entries: Sequence[Entry]) -> Self:
         """One limiter for all `entries`, which are rate limiters."""
         limiters = [(entry, cast(RateLimiter, entry.plugin)) for entry in entries]
         together = cls()
-        together._templates = merged(t for entry, each in limiters for t in each._at(entry))
+        together.templates = merged(t for entry, each in limiters for t in each._at(entry))
+        together._read_body_for([template.written for template in together.templates])
         chosen = [family for _, each in limiters for family in each.headers or ()]
         silent = all(each.headers is None for _, each in limiters)
         together._families = FAMILIES if silent else chosen
         return together
 
     def connect(self, tools: Tools) -> None:
-        self._limiter = tools.limiter
+        self._limiter, self._clock = tools.limiter, tools.clock
+        self._known_values = tools.known_values
+        # A lease must be unique, and an exchange's id may be the client's choice.
+        name = secrets.token_hex(8)
+        self._leases = (f"{name}:{number}" for number in count())
 
     async def pre_request(self, exchange: Exchange) -> Verdict:
         """Charge the request to all limits, or refuse it."""
-        if not self._templates:
-            return Continue()
-        decision = await self._limiter.acquire([template.limit(exchange) for template in self._templates])
-        notes = {"headers": rate_headers(decision, self._families)}
+        if missing := denied_header(self.templates, exchange):
+            message = f"The header {missing} is required here: requests are counted by it."
+            return Reject(STATUS["missing_required_header"], "missing_required_header", message)
+        try:
+            model = await self._model(exchange)
+        except BodyRefused as error:
+            return Reject(STATUS[error.code], error.code, str(error))
+        charged = charges(self.templates, exchange, model, next(self._leases), self._has_own)
+        if not charged:
+            return CONTINUE
+        decision = await self._acquire([charge.limit for charge in charged])
         if decision.violated is None:
-            return Continue(notes)
-        wait_ms = self._wait_ms(decision)
-        return Reject(
-            429,
-            "rate_limit_exceeded",
-            refusal_message(decision.violated, wait_ms),
-            retry_headers(wait_ms),
-            {"rate_limit": refusal_details(decision, decision.violated, wait_ms)},
-            notes,
-        )
+            self._keep_values(charged)
+        return self._verdict(decision, charged)
 
     def answer_headers(self, exchange: Exchange) -> Mapping[str, str]:
         """The state of the limits, on admitted and refused requests alike."""
         headers = exchange.notes.get("headers")
         return headers if isinstance(headers, Mapping) else EMPTY
 
-    def _wait_ms(self, decision: Decision) -> int:
-        """The computed wait, or the longest that the settings of a spent limit ask for."""
-        if decision.retry_after_ms == NEVER:
-            return NEVER
-        pairs = zip(self._templates, decision.states, strict=True)
-        floors = [template.floor_ms for template, state in pairs if not state.has_room]
-        return max(decision.retry_after_ms, *floors)
+    async def settle(self, exchange: Exchange) -> None:
+        """Give back the places that the exchange held."""
+        places = exchange.notes.get("places")
+        if places:
+            await self._limiter.release(cast(Sequence[Limit], places))
+
+    async def _acquire(self, limits: Sequence[Limit]) -> Decision:
+        try:
+            return await self._limiter.acquire(limits)
+        except asyncio.CancelledError:
+            # The time is up, and nobody sees whether it was charged: no place may stay behind.
+            await self._limiter.release(_places(limits))
+            raise
+
+    def _verdict(self, decision: Decision, charged: Sequence[Charge]) -> Verdict:
+        headers = {**rate_headers(decision, self._families), **mode_header(decision)}
+        if decision.violated is None:
+            return Continue({"headers": headers, "places": _places([charge.limit for charge in charged])})
+        wait_ms = decision.retry_after_ms
+        if wait_ms != NEVER:
+            wait_ms = longest_wait_ms(decision, charged)
+        return Reject(
+            429,
+            refusal_code(decision.violated),
+            refusal_message(decision.violated, wait_ms),
+            retry_headers(wait_ms),
+            {"rate_limit": refusal_details(decision, decision.violated, wait_ms)},
+            {"headers": headers},
+        )
+
+    async def _model(self, exchange: Exchange) -> str:
+        if "body" not in self.reads:
+            return ""
+        if len(exchange.request.body or b"") <= _READ_IN_PLACE:
+            return model_of(exchange.request)
+        return await asyncio.to_thread(model_of, exchange.request)
+
+    def _has_own(self, limit: str, value: str) -> bool:
+        return self._known_values.has_own(limit, value, self._clock.monotonic())
+
+    def _keep_values(self, charged: Sequence[Charge]) -> None:
+        """What was refused has no counter and takes up no room."""
+        for charge in charged:
+            template = charge.template
+            if template.written.is_chosen and not charge.is_shared:
+                lifetime = template.written.quota.window_ms * _LIFETIME
+                now = self._clock.monotonic()
+                self._known_values.keep(template.key_prefix, charge.value, lifetime, now)
+
+    def _read_body_for(self, written: Sequence[WrittenLimit]) -> None:
+        if any("model" in limit.by for limit in written):
+            self.reads = frozenset({"headers", "body"})
 
     def _at(self, entry: Entry) -> Iterator[LimitTemplate]:
         """The limits of this entry, each at its level."""
         own = list(self.limits or ())
         if self.limit is not None and self.window is not None:
-            own.append(("global", Quota(self.limit, self.window)))
+            own.append(WrittenLimit("global", Quota(self.limit, self.window)))
         at_rule, at_gateway = list(self.rule or ()), list(self.gateway or ())
         (at_rule if entry.origin == "rule" else at_gateway).extend(own)
-        floor_ms = self.actions["retry_after"]
         for level, rule_id in ((at_rule, entry.rule_id), (at_gateway, None)):
-            for dimension, quota in level:
-                yield limit_template(entry.tenant_id, rule_id, dimension, quota, self.cost, floor_ms)
+            for written in level:
+                yield limit_template(
+                    entry.tenant_id,
+                    rule_id,
+                    written,
+                    cost=self.cost,
+                    floor_ms=self.actions["retry_after"],
+                    on_error=entry.on_error,
+                    match=self.match,
+                )
+
+
+def _places(limits: Sequence[Limit]) -> Sequence[Limit]:
+    return [limit for limit in limits if limit.kind == "concurrent"]

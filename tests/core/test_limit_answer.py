@@ -1,10 +1,14 @@
 """What a client is told about its limits."""
 
+from dataclasses import replace
+
 import pytest
 
 from shared.core.limit_answer import (
     FAMILIES,
+    mode_header,
     rate_headers,
+    refusal_code,
     refusal_details,
     refusal_message,
     retry_headers,
@@ -13,6 +17,9 @@ from shared.core.limits import NEVER, Decision, Limit, LimitState, Quota, decide
 
 RULE = Limit("1", Quota(100, 60_000), "rule", "global", "1m")
 GATEWAY = Limit("2", Quota(1_000, 3_600_000), "gateway", "per_ip", "1h")
+
+
+PLACES = Limit("3", Quota(8, 30_000), "rule", "streams", "", kind="concurrent", lease="a")
 
 
 def admitted(*states: LimitState) -> Decision:
@@ -119,3 +126,51 @@ def test_the_details_hold_the_same_as_data() -> None:
         "retry_after_ms": 12_400,
     }
     assert refusal_details(decision, RULE, NEVER)["retry_after_ms"] is None
+
+
+def test_places_at_a_time_stand_in_the_header_that_has_a_unit_for_them() -> None:
+    headers = rate_headers(admitted(LimitState(RULE, 7, 12_400), LimitState(PLACES, 3, 0)), FAMILIES)
+    assert (
+        headers["RateLimit-Policy"] == '"rule-streams";q=8;qu="concurrent-requests", "rule-global";q=100;w=60'
+    )
+    assert headers["RateLimit"] == '"rule-streams";r=3, "rule-global";r=7;t=13'
+    assert headers["x-ratelimit-remaining-requests"] == headers["X-RateLimit-Remaining"] == "7"
+    assert set(rate_headers(admitted(LimitState(PLACES, 3, 0)), FAMILIES)) == {
+        "RateLimit",
+        "RateLimit-Policy",
+    }
+
+
+def test_two_limits_of_places_with_one_name_still_have_it() -> None:
+    headers = rate_headers(admitted(LimitState(PLACES, 3, 0), LimitState(PLACES, 4, 0)), ["ietf"])
+    assert headers["RateLimit"] == '"rule-streams";r=3, "rule-streams";r=4'
+
+
+def test_who_finds_no_place_is_told_so() -> None:
+    assert (refusal_code(PLACES), refusal_code(RULE)) == (
+        "too_many_concurrent_requests",
+        "rate_limit_exceeded",
+    )
+    sentence = "Too many requests at a time for rule limit 'streams': 8 at a time. Try again in 1s."
+    assert refusal_message(PLACES, 1_000) == sentence
+    assert refusal_details(decide([LimitState(PLACES, 0, 0)]), PLACES, 1_000) == {
+        "scope": "rule",
+        "name": "streams",
+        "limit": 8,
+        "window": None,
+        "unit": "concurrent",
+        "remaining": 0,
+        "retry_after_ms": 1_000,
+    }
+
+
+def test_a_cost_above_the_limit_is_said_to_be_the_reason() -> None:
+    costly = replace(RULE, cost=101)
+    assert refusal_message(costly, NEVER).endswith("It counts as 101 requests, so it can never be admitted.")
+
+
+def test_an_answer_says_when_redis_did_not_decide() -> None:
+    local, free = LimitState(RULE, 1, 0), LimitState(replace(RULE, on_error="open"), 1, 0)
+    assert mode_header(Decision(True, [local])) == {}
+    assert mode_header(Decision(True, [local, free], degraded=True)) == {"X-Gateway-RateLimit-Mode": "local"}
+    assert mode_header(Decision(True, [free], degraded=True)) == {"X-Gateway-RateLimit-Mode": "open"}

@@ -47,6 +47,10 @@ class Room:
     async def peek(self, limits: list[Limit]) -> Decision:
         return Decision(True, [])
 
+    async def release(self, limits: Any) -> None: ...
+
+    renew = refund = release
+
     async def close(self) -> None: ...
 
 

@@ -1,81 +1,21 @@
 """The rate limiter as a plugin: the seed's settings, levels, answers."""
 
-import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 import pytest
 
 from shared.core.errors import Invalid
 from shared.core.limits import Decision, Limit
-from shared.core.messages import Exchange, Headers, Request
-from shared.core.model import ApiKey, Rule, Stage, Tenant
-from shared.core.plugin import Continue, Entry, Plugin, Reject, Tools
+from shared.core.plugin import Continue, Reject
 from shared.plugins.rate_limiter import RateLimiter
 from shared.stores.memory_limiter import MemoryLimiter
+from tests.plugins.gate import Gate, Hands, refused
 
 SEED_GATEWAY = {"limits": {"global": {"limit": 5, "window": "1m"}}}
 SEED_RULE = {"limits": {"global": {"limit": 3, "window": "10s"}}}
 QUOTA = {"limit": 1, "window": 1}
 SEED_BLOCK = {"gateway": {"enabled": True, **SEED_GATEWAY}, "rule": {"enabled": True, **SEED_RULE}}
-
-
-class Hands:
-    """A clock that the test turns, in seconds."""
-
-    def __init__(self) -> None:
-        self.seconds = 1_750_000_000.0
-
-    def now(self) -> float:
-        return self.seconds
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-
-class Gate:
-    """What one rule's plan does with requests, on a shared limiter."""
-
-    def __init__(self, limiter: MemoryLimiter, entries: Sequence[tuple[str, Any]], rule: str = "r1") -> None:
-        parsed = [self.entry(RateLimiter.parse(settings), origin, rule) for origin, settings in entries]
-        self.plugin = RateLimiter.combine(parsed)
-        self.plugin.connect(Tools(limiter, cast(Any, None), cast(Any, None)))
-        self.rule = rule
-
-    @staticmethod
-    def entry(plugin: Plugin, origin: str, rule: str) -> Entry:
-        return Entry(plugin, Stage.PRE_REQUEST, 100, False, "closed", 1.0, origin, "t1", rule)
-
-    def exchange(self, client: str = "192.0.2.7", key: str | None = None) -> Exchange:
-        return Exchange(
-            id="request",
-            tenant=Tenant("t1", "Tenant", "tenant"),
-            rule=Rule(self.rule, "/", "http://localhost"),
-            request=Request("GET", "/", Headers()),
-            client=client,
-            key=ApiKey(key, "Key", "gw_", "hash") if key else None,
-        )
-
-    def ask(self, client: str = "192.0.2.7", key: str | None = None) -> Continue | Reject:
-        verdict = asyncio.run(self.plugin.pre_request(self.exchange(client, key)))
-        assert isinstance(verdict, Continue | Reject)
-        return verdict
-
-    def admitted(self, times: int, **request: Any) -> int:
-        return sum(isinstance(self.ask(**request), Continue) for _ in range(times))
-
-    def headers(self, verdict: Continue | Reject) -> Mapping[str, str]:
-        exchange = self.exchange()
-        return self.plugin.answer_headers(
-            Exchange(
-                exchange.id,
-                exchange.tenant,
-                exchange.rule,
-                exchange.request,
-                "192.0.2.7",
-                notes=verdict.notes,
-            )
-        )
 
 
 @pytest.fixture
@@ -86,11 +26,6 @@ def clock() -> Hands:
 @pytest.fixture
 def limiter(clock: Hands) -> MemoryLimiter:
     return MemoryLimiter(clock)
-
-
-def refused(verdict: Continue | Reject) -> Reject:
-    assert isinstance(verdict, Reject)
-    return verdict
 
 
 @pytest.mark.parametrize("written", [{"limit": 5, "window": "1m"}, SEED_GATEWAY, {"gateway": SEED_GATEWAY}])
@@ -253,13 +188,19 @@ def test_all_limits_of_a_request_are_one_call() -> None:
         ({"limit": 5, "window": "1 minute"}, "/window", "such as 500ms"),
         ({"limits": {}}, "/limits", "at least one"),
         ({"limits": {"per_ip": [QUOTA, {**QUOTA, "window": "x"}]}}, "/limits/per_ip/1/window", "such as"),
-        ({"limits": {"per_header": {}}}, "/limits/per_header", "Not available yet"),
+        ({"limits": {"per_header": {}}}, "/limits/per_header", "between 1 and 32"),
+        (
+            {"limits": {"per_header": {"X-A": {**QUOTA, "on_missing": 1}}}},
+            "/limits/per_header/X-A/on_missing",
+            "Not a valid string",
+        ),
+        ({"rule": {"limits": {"streams": {}}}}, "/rule/limits/streams/limit", "Missing"),
         ({"gateway": {"limits": {"tokens": {}}}}, "/gateway/limits/tokens", "Unknown field"),
         ({"rule": {}}, "/rule/limits", "Required unless enabled is false"),
         ({**SEED_RULE, "cost": 0}, "/cost", "greater than or equal to 1"),
         ({**SEED_RULE, "headers": ["x"]}, "/headers/0", "Must be one of: ietf, openai, legacy"),
         ({**SEED_RULE, "actions": {"type": "queue"}}, "/actions/type", "Must be one of: reject"),
-        ({**SEED_RULE, "match": {"methods": ["GET"]}}, "/match", "Not available yet"),
+        ({**SEED_RULE, "match": {"paths": ["v1"]}}, "/match/paths/0", "begin with a slash"),
         ({**SEED_RULE, "precision": "auto"}, "/precision", "Not available yet"),
         ({**SEED_RULE, "on_error": "open"}, "/on_error", "Unknown field"),
     ],

@@ -32,7 +32,8 @@ def effective_chain(tenant: Tenant, rule: Rule | None, tier: Tier | None) -> lis
     """
     placed = []
     if tier is not None and tier.limits:
-        ceiling = PluginConfig("rate_limiter", settings={"limits": tier.limits}, priority=-1)
+        settings = {"limits": tier.limits}
+        ceiling = PluginConfig("rate_limiter", settings=settings, priority=-1, on_error="local")
         placed.append(Placed(ceiling, "tier", ""))
     for name, config in tenant.required_plugins.items():
         step = name.replace("~", "~0").replace("/", "~1")

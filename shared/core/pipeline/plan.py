@@ -11,6 +11,8 @@ from shared.core.plugin import Entry, Plugin
 
 #: Origins of entries that no tenant and no rule gets round.
 FORCED = ("tier", "required")
+# How lenient an entry is to a fault. All but these is closed.
+_LENIENCE = {"local": 1, "open": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +125,12 @@ def _steps(stage: Stage, ordered: Iterable[tuple[Entry, ...]]) -> Iterable[Group
 def _step(stage: Stage, plugin: Plugin, entries: Sequence[Entry]) -> Step:
     """The strictest of the entries decides what happens on a fault, and how long the step may take."""
     call = getattr(plugin, stage.value)
-    first = entries[0]
     return Step(
         plugin=plugin,
         call=call,
         is_async=inspect.iscoroutinefunction(call),
         in_pool=plugin.blocking and not inspect.iscoroutinefunction(call),
         timeout=min(entry.timeout for entry in entries),
-        on_error="closed" if any(entry.on_error == "closed" for entry in entries) else first.on_error,
-        origin=first.origin,
+        on_error=min((entry.on_error for entry in entries), key=lambda given: _LENIENCE.get(given, 0)),
+        origin=entries[0].origin,
     )

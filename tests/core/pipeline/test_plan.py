@@ -188,6 +188,9 @@ def test_the_strictest_of_combined_entries_counts() -> None:
     step = only_step(make_plan(chain, buffer_streams=False))
     assert (step.timeout, step.on_error, step.origin) == (0.5, "closed", "tenant")
     assert only_step(make_plan([chain[0], chain[2]], buffer_streams=False)).on_error == "open"
+    local = entry(Together(), on_error="local")
+    assert only_step(make_plan([chain[0], local], buffer_streams=False)).on_error == "local"
+    assert only_step(make_plan([local, chain[1]], buffer_streams=False)).on_error == "closed"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,88 @@
+"""One rule's rate limiters on a limiter in memory, with time in the test's hands."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+from shared.core.known_values import KnownValues
+from shared.core.messages import Exchange, Headers, Request
+from shared.core.model import ApiKey, Rule, Stage, Tenant
+from shared.core.plugin import Continue, Entry, Plugin, Reject, Tools
+from shared.core.ports import Limiter
+from shared.plugins.rate_limiter import RateLimiter
+
+
+class Hands:
+    """A clock that the test turns, in seconds."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_750_000_000.0
+
+    def now(self) -> float:
+        return self.seconds
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+class Gate:
+    """What one rule's plan does with requests, on a shared limiter. `entries` are (origin, settings)."""
+
+    def __init__(
+        self,
+        limiter: Limiter,
+        entries: Sequence[tuple[str, Any]],
+        rule: str = "r1",
+        *,
+        tenant: str = "t1",
+        on_error: str = "local",
+        most_values: int = 10_000,
+    ) -> None:
+        self.tenant, self.rule = tenant, rule
+        parsed = [self.entry(RateLimiter.parse(settings), origin, on_error) for origin, settings in entries]
+        self.plugin = RateLimiter.combine(parsed)
+        nowhere = cast(Any, None)
+        self.plugin.connect(Tools(limiter, nowhere, Hands(), known_values=KnownValues(most_values)))
+
+    def entry(self, plugin: Plugin, origin: str, on_error: str) -> Entry:
+        return Entry(plugin, Stage.PRE_REQUEST, 100, False, on_error, 1.0, origin, self.tenant, self.rule)
+
+    def exchange(
+        self,
+        client: str = "192.0.2.7",
+        key: str | None = None,
+        *,
+        method: str = "POST",
+        path: str = "/v1/chat",
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+    ) -> Exchange:
+        return Exchange(
+            id="request",
+            tenant=Tenant(self.tenant, "Tenant", "tenant"),
+            rule=Rule(self.rule, "/", "http://localhost"),
+            request=Request(method, path, Headers((headers or {}).items()), body=body),
+            client=client,
+            key=ApiKey(key, "Key", "gw_", "hash") if key else None,
+        )
+
+    def ask(self, *given: Any, **request: Any) -> Continue | Reject:
+        verdict = asyncio.run(self.plugin.pre_request(self.exchange(*given, **request)))
+        assert isinstance(verdict, Continue | Reject)
+        return verdict
+
+    def admitted(self, times: int, **request: Any) -> int:
+        return sum(isinstance(self.ask(**request), Continue) for _ in range(times))
+
+    def headers(self, verdict: Continue | Reject) -> Mapping[str, str]:
+        return self.plugin.answer_headers(replace(self.exchange(), notes=verdict.notes))
+
+    def end(self, verdict: Continue | Reject) -> None:
+        """The exchange that `verdict` was for is over."""
+        asyncio.run(self.plugin.settle(replace(self.exchange(), notes=verdict.notes)))
+
+
+def refused(verdict: Continue | Reject) -> Reject:
+    assert isinstance(verdict, Reject)
+    return verdict

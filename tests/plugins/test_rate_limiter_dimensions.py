@@ -1,0 +1,194 @@
+"""What the rate limiter tells requests apart by, and what no game with them buys."""
+
+import gzip
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.core.charge import charges
+from shared.core.plugin import Continue
+from shared.plugins.rate_limiter import RateLimiter
+from shared.stores.memory_limiter import MemoryLimiter
+from tests.plugins.gate import Gate, Hands, refused
+
+TWO = {"limit": 2, "window": "1m"}
+
+
+@pytest.fixture
+def limiter() -> MemoryLimiter:
+    return MemoryLimiter(Hands())
+
+
+def rule_with(limiter: MemoryLimiter, limits: dict[str, Any], **more: Any) -> Gate:
+    return Gate(limiter, [("rule", {"limits": limits, **more})])
+
+
+def test_each_method_has_its_own_counter(limiter: MemoryLimiter) -> None:
+    gate = rule_with(limiter, {"per_method": TWO})
+    assert [gate.admitted(3, method=method) for method in ("GET", "POST")] == [2, 2]
+
+
+def test_each_path_has_its_own_counter_however_it_ends(limiter: MemoryLimiter) -> None:
+    gate = rule_with(limiter, {"per_path": TWO})
+    assert gate.admitted(1, path="/v1/chat") + gate.admitted(2, path="/v1/chat/") == 2
+    assert gate.admitted(3, path="/v1/models") == 2
+
+
+def test_each_value_of_a_header_has_its_own_counter(limiter: MemoryLimiter) -> None:
+    gate = rule_with(limiter, {"per_header": {"X-Team": TWO}})
+    assert gate.admitted(3, headers={"x-team": "red"}) == 2
+    assert gate.admitted(3, headers={"X-Team": "blue"}) == 2
+    refusal = refused(gate.ask(headers={"X-TEAM": "red"}))
+    assert "rule limit 'per_header:X-Team': 2 requests per 1m" in refusal.message
+
+
+@pytest.mark.parametrize(
+    ("on_missing", "admitted"), [({}, 2), ({"on_missing": "shared"}, 2), ({"on_missing": "skip"}, 5)]
+)
+def test_without_the_header_requests_count_as_one_or_not_at_all(
+    limiter: MemoryLimiter, on_missing: Any, admitted: int
+) -> None:
+    gate = rule_with(limiter, {"per_header": {"X-Team": {**TWO, **on_missing}}})
+    assert gate.admitted(5) == admitted
+
+
+def test_a_header_can_be_demanded_and_a_request_without_it_costs_nothing(limiter: MemoryLimiter) -> None:
+    gate = rule_with(limiter, {"global": TWO, "per_header": {"X-Team": {**TWO, "on_missing": "deny"}}})
+    refusal = refused(gate.ask())
+    assert (refusal.status, refusal.code) == (400, "missing_required_header")
+    assert "x-team" in refusal.message
+    assert gate.admitted(3, headers={"X-Team": "red"}) == 2
+
+
+def body(model: str) -> bytes:
+    return json.dumps({"model": model, "messages": []}).encode()
+
+
+def test_each_model_is_counted_under_the_most_precise_glob(limiter: MemoryLimiter) -> None:
+    gate = rule_with(limiter, {"per_model": {"*": {"limit": 4, "window": "1m"}, "gpt-4o*": TWO}})
+    assert gate.admitted(5, body=body("gpt-4o")) == 2
+    assert gate.admitted(5, body=body("gpt-4o-mini")) == 2
+    assert gate.admitted(5, body=body("claude")) == 4
+    assert gate.admitted(5) == 4
+    assert "'per_model:gpt-4o*'" in refused(gate.ask(body=body("gpt-4o"))).message
+
+
+def test_a_model_that_no_glob_names_is_not_counted(limiter: MemoryLimiter) -> None:
+    gate = rule_with(limiter, {"per_model": {"gpt-4o*": TWO}})
+    verdict = gate.ask(body=body("claude"))
+    assert verdict == Continue()
+    assert gate.admitted(5, body=body("gpt-4o")) == 2
+
+
+def test_the_model_of_an_encoded_and_of_a_long_body_counts_too(limiter: MemoryLimiter) -> None:
+    gate = rule_with(limiter, {"per_model": {"gpt-4o": TWO}})
+    long = json.dumps({"messages": "x" * 100_000, "model": "gpt-4o"}).encode()
+    assert gate.admitted(1, body=long) == 1
+    assert gate.admitted(1, body=gzip.compress(body("gpt-4o")), headers={"Content-Encoding": "gzip"}) == 1
+    assert gate.admitted(1, body=body("gpt-4o")) == 0
+
+
+def test_a_body_that_names_two_models_is_refused_and_costs_nothing(limiter: MemoryLimiter) -> None:
+    gate = rule_with(limiter, {"global": TWO, "per_model": {"gpt-4o": TWO}})
+    refusal = refused(gate.ask(body=b'{"model": "cheap", "model": "gpt-4o"}'))
+    assert (refusal.status, refusal.code) == (400, "invalid_json")
+    assert gate.admitted(3, body=body("gpt-4o")) == 2
+
+
+def test_only_limits_of_models_read_the_body(limiter: MemoryLimiter) -> None:
+    plain = rule_with(
+        limiter, {"global": TWO, "per_header": {"X": TWO}, "per_path": TWO, "streams": {"limit": 1}}
+    )
+    assert plain.plugin.reads == {"headers"}
+    assert plain.admitted(1, body=b'{"model": 1, "model": 2}') == 1
+    for limits in ({"per_model": {"*": TWO}}, {"streams": {"limit": 1, "per": ["model"]}}):
+        assert RateLimiter.parse({"limits": limits}).reads == {"headers", "body"}
+        assert rule_with(limiter, limits).plugin.reads == {"headers", "body"}
+
+
+def test_only_what_matches_is_counted_in_a_counter_of_its_own(limiter: MemoryLimiter) -> None:
+    posts = {"limits": {"global": TWO}, "match": {"methods": ["post"], "paths": ["/v1/chat", "/v2/*"]}}
+    gate = Gate(limiter, [("rule", posts), ("rule", {"limit": 5, "window": "1m"})])
+    assert gate.admitted(3, method="GET") == 3
+    assert gate.admitted(1, path="/v1/chatter") == 1
+    assert gate.admitted(3, path="/v1/chat/completions") == 1
+    assert "5 requests" in refused(gate.ask(path="/v2/x")).message
+
+
+def test_beyond_the_bound_the_further_values_of_a_limit_share_one_counter(limiter: MemoryLimiter) -> None:
+    limits = {"limits": {"per_header": {"X-Team": TWO}}}
+    gate = Gate(limiter, [("rule", limits)], most_values=3)
+    assert [gate.admitted(3, headers={"X-Team": team}) for team in "abc"] == [2, 2, 2]
+    assert [gate.admitted(3, headers={"X-Team": team}) for team in "defg"] == [2, 0, 0, 0]
+    assert gate.admitted(3, headers={"X-Team": "a"}) == 0
+
+
+def test_what_is_refused_takes_no_room_among_the_values(limiter: MemoryLimiter) -> None:
+    limits = {"limits": {"global": TWO, "per_header": {"X-Team": TWO}}}
+    gate = Gate(limiter, [("rule", limits)], most_values=3)
+    assert sum(gate.admitted(1, headers={"X-Team": str(number)}) for number in range(50)) == 2
+    assert [limit.is_shared for limit in charged(gate, "new")] == [False, False]
+
+
+def charged(gate: Gate, team: str) -> Any:
+    return charges(
+        gate.plugin.templates, gate.exchange(headers={"X-Team": team}), "", "", gate.plugin._has_own
+    )
+
+
+games = st.fixed_dictionaries(
+    {
+        "method": st.sampled_from(["GET", "POST", "DELETE"]),
+        "path": st.sampled_from(["/v1", "/v1/chat", "/v1/chat/", "/v1/%2f"]),
+        "key": st.sampled_from([None, "key_1", "key_2"]),
+        "headers": st.dictionaries(
+            st.sampled_from(
+                ["X-Forwarded-For", "X-Real-IP", "X-Team", "X-Request-ID", "X-HTTP-Method-Override"]
+            ),
+            st.text("ab1.", max_size=4),
+        ),
+        "body": st.sampled_from([b"", body("gpt-4o"), body("claude"), b"\x00"]),
+    }
+)
+SEVERAL = {
+    "global": {"limit": 3, "window": "1m"},
+    "per_method": {"limit": 2, "window": "1m"},
+    "per_path": {"limit": 2, "window": "1m"},
+    "per_header": {"X-Team": {"limit": 2, "window": "1m"}},
+    "per_model": {"*": {"limit": 2, "window": "1m"}},
+}
+
+
+@settings(deadline=None)
+@given(st.lists(games, min_size=8, max_size=12), st.booleans())
+def test_nothing_that_a_client_chooses_buys_more_than_a_level_has(
+    played: list[Any], at_gateway: bool
+) -> None:
+    gate = Gate(MemoryLimiter(Hands()), [("tenant" if at_gateway else "rule", {"limits": SEVERAL})])
+    assert sum(isinstance(gate.ask(**request), Continue) for request in played) <= 3
+
+
+@settings(deadline=None)
+@given(st.lists(games, min_size=8, max_size=12))
+def test_nothing_that_a_client_chooses_makes_another_address_of_it(played: list[Any]) -> None:
+    gate = Gate(MemoryLimiter(Hands()), [("rule", {"limits": {"per_ip": {"limit": 3, "window": "1m"}}})])
+    assert sum(isinstance(gate.ask(**request), Continue) for request in played) == 3
+
+
+def test_two_tenants_with_the_same_limits_share_no_counter(limiter: MemoryLimiter) -> None:
+    settings = {"limits": {**SEVERAL, "streams": {"limit": 3}}}
+    one, two = (Gate(limiter, [("tenant", settings)], tenant=tenant) for tenant in ("t1", "t2"))
+    assert one.admitted(9) == 2
+    assert two.admitted(9) == 2
+
+
+def test_editing_the_number_keeps_what_is_used(limiter: MemoryLimiter) -> None:
+    before = rule_with(limiter, {"global": {"limit": 5, "window": "1m"}, "streams": {"limit": 9}})
+    assert before.admitted(4) == 4
+    lower = rule_with(limiter, {"global": {"limit": 3, "window": "1m"}, "streams": {"limit": 9}})
+    assert lower.admitted(1) == 0
+    higher = rule_with(limiter, {"global": {"limit": 6, "window": "1m"}, "streams": {"limit": 9}})
+    assert higher.admitted(9) == 2

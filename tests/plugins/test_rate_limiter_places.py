@@ -1,0 +1,147 @@
+"""Exchanges at a time, and what holds when Redis does not answer."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from shared.core.errors import StoreDown
+from shared.core.limits import Decision, Limit
+from shared.core.plugin import Continue
+from shared.stores.memory_limiter import MemoryLimiter
+from tests.plugins.gate import Gate, Hands, refused
+
+
+@pytest.fixture
+def limiter() -> MemoryLimiter:
+    return MemoryLimiter(Hands())
+
+
+def places(limiter: Any, number: int = 2, **more: Any) -> Gate:
+    return Gate(limiter, [("rule", {"limits": {"streams": {"limit": number, "unit": "concurrent", **more}}})])
+
+
+def test_a_third_at_a_time_is_refused_until_one_ends(limiter: MemoryLimiter) -> None:
+    gate = places(limiter)
+    first, second, third = gate.ask(), gate.ask(), gate.ask()
+    assert [type(verdict) for verdict in (first, second)] == [Continue] * 2
+    refusal = refused(third)
+    assert (refusal.status, refusal.code) == (429, "too_many_concurrent_requests")
+    assert dict(refusal.headers) == {"Retry-After": "1", "retry-after-ms": "1000"}
+    assert (
+        refusal.message
+        == "Too many requests at a time for rule limit 'streams': 2 at a time. Try again in 1s."
+    )
+    gate.end(third)
+    assert gate.admitted(1) == 0
+    gate.end(first)
+    assert gate.admitted(2) == 1
+
+
+def test_exchanges_with_one_request_id_hold_a_place_each(limiter: MemoryLimiter) -> None:
+    """The id of an exchange is the client's choice."""
+    gate = places(limiter)
+    assert gate.exchange().id == gate.exchange().id
+    assert gate.admitted(5) == 2
+
+
+def test_an_exchange_that_ends_twice_gives_back_one_place(limiter: MemoryLimiter) -> None:
+    gate = places(limiter)
+    first, _ = gate.ask(), gate.ask()
+    gate.end(first)
+    gate.end(first)
+    assert gate.admitted(5) == 1
+
+
+def test_places_can_be_counted_by_address_key_path_and_model(limiter: MemoryLimiter) -> None:
+    gate = places(limiter, 1, per=["key", "model"])
+    asked = [
+        {"key": "k1", "body": b'{"model": "a"}'},
+        {"key": "k1", "body": b'{"model": "b"}'},
+        {"key": "k2", "body": b'{"model": "a"}'},
+    ]
+    assert [gate.admitted(2, **request) for request in asked] == [1, 1, 1]
+
+
+def test_a_cost_takes_one_place_all_the_same(limiter: MemoryLimiter) -> None:
+    gate = Gate(limiter, [("rule", {"limits": {"concurrent": {"limit": 2}}, "cost": 5})])
+    assert gate.admitted(5) == 2
+
+
+def test_both_kinds_are_taken_in_one_step_or_neither(limiter: MemoryLimiter) -> None:
+    limits = {"global": {"limit": 2, "window": "1m"}, "streams": {"limit": 1}}
+    gate = Gate(limiter, [("rule", {"limits": limits})])
+    first = gate.ask()
+    refused(gate.ask())
+    gate.end(first)
+    second = gate.ask()
+    assert isinstance(second, Continue)
+    gate.end(second)
+    assert "'global'" in refused(gate.ask()).message
+
+
+def test_no_places_at_all_never_admit(limiter: MemoryLimiter) -> None:
+    refusal = refused(places(limiter, 0).ask())
+    assert dict(refusal.headers) == {"x-should-retry": "false"}
+
+
+class Slow(MemoryLimiter):
+    """Charges, and then does not come back before it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__(Hands())
+        self.charged, self.go = asyncio.Event(), asyncio.Event()
+
+    async def acquire(self, limits: Sequence[Limit]) -> Decision:
+        decision = await super().acquire(limits)
+        self.charged.set()
+        await self.go.wait()
+        return decision
+
+
+def test_a_call_whose_time_is_up_leaves_no_place_behind() -> None:
+    async def scenario() -> None:
+        limiter = Slow()
+        gate = places(limiter, 1)
+        late = asyncio.ensure_future(gate.plugin.pre_request(gate.exchange()))
+        await limiter.charged.wait()
+        late.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await late
+        limiter.go.set()
+        assert isinstance(await gate.plugin.pre_request(gate.exchange()), Continue)
+
+    asyncio.run(scenario())
+
+
+class Down(MemoryLimiter):
+    """Redis does not answer: as the port says."""
+
+    async def acquire(self, limits: Sequence[Limit]) -> Decision:
+        if any(limit.on_error == "closed" for limit in limits):
+            raise StoreDown("Redis does not answer.")
+        counted = await super().acquire([limit for limit in limits if limit.on_error == "local"])
+        return replace(counted, degraded=True)
+
+
+@pytest.mark.parametrize(("on_error", "admitted"), [("local", 3), ("open", 9)])
+def test_each_entry_says_what_holds_when_redis_is_down_and_answers_show_it(
+    on_error: str, admitted: int
+) -> None:
+    gate = Gate(Down(Hands()), [("rule", {"limit": 3, "window": "1m"})], on_error=on_error)
+    verdicts = [gate.ask() for _ in range(9)]
+    assert sum(isinstance(verdict, Continue) for verdict in verdicts) == admitted
+    assert {gate.headers(verdict)["X-Gateway-RateLimit-Mode"] for verdict in verdicts} == {on_error}
+
+
+def test_an_entry_that_is_closed_lets_the_call_fail() -> None:
+    gate = Gate(Down(Hands()), [("rule", {"limit": 3, "window": "1m"})], on_error="closed")
+    with pytest.raises(StoreDown):
+        gate.ask()
+
+
+def test_no_header_is_about_redis_while_it_answers(limiter: MemoryLimiter) -> None:
+    gate = places(limiter)
+    assert "X-Gateway-RateLimit-Mode" not in gate.headers(gate.ask())
