@@ -42,6 +42,8 @@ class Run:
         self._pool = pool
         self._notes: dict[str, Mapping[str, object]] = {}
         self._ran: list[Step] = []
+        self._under_way: list[Group] = []
+        self._ended = False
 
     async def head(self) -> None:
         """The part of `pre_request` that needs no body."""
@@ -64,6 +66,16 @@ class Run:
 
     async def _group(self, stage: Stage, group: Group) -> None:
         self._ran += group.steps
+        self._under_way.append(group)
+        try:
+            await self._act(stage, group)
+        finally:
+            self._under_way.remove(group)
+            if self._ended and stage is not Stage.POST_RESPONSE:
+                # The end came first, and left these out.
+                await self._settle(group.steps)
+
+    async def _act(self, stage: Stage, group: Group) -> None:
         if len(group.steps) == 1:
             step = group.steps[0]
             verdicts = [self._judge(step, stage, await self._call(step))]
@@ -103,7 +115,12 @@ class Run:
         """What the plugin returned, or `_Raised`. The deadline counts from here."""
         view = self._view(step.plugin)
         if step.is_async:
-            return await _in_time(_awaited(step.call, view), step.timeout)
+            call = _awaited(step.call, view)
+            try:
+                return await _in_time(call, step.timeout)
+            except asyncio.CancelledError:
+                self._keep_notes(step, call)
+                raise
         if not step.in_pool:
             return _contained(step.call, view)
         try:
@@ -144,6 +161,12 @@ class Run:
             name = step.plugin.name
             self._notes[name] = MappingProxyType({**self._notes.get(name, EMPTY), **verdict.notes})
 
+    def _keep_notes(self, step: Step, call: asyncio.Future[object]) -> None:
+        """Of a call that was done when its exchange was cancelled: what it took is given back at the end."""
+        verdict = call.result() if call.done() and not call.cancelled() else None
+        if isinstance(verdict, Continue | Reject | Respond | Patch) and isinstance(verdict.notes, Mapping):
+            self._note(step, verdict)
+
     def answer_headers(self) -> dict[str, str]:
         """What the plugins that ran add to the head of the answer. Forced entries have the last word.
 
@@ -164,9 +187,19 @@ class Run:
         return headers
 
     async def settle(self) -> None:
-        """After the last byte: `post_response`, then each plugin's own `settle`. Never raises."""
+        """After the last byte: `post_response`, then each plugin's own `settle`. Never raises.
+
+        Once: a second call does nothing. A plugin whose call is still under way is settled after it.
+        """
+        if self._ended:
+            return
+        self._ended = True
+        late = {id(step) for group in self._under_way for step in group.steps}
         await self.stage(Stage.POST_RESPONSE)
-        for step in self._ran:
+        await self._settle([step for step in self._ran if id(step) not in late])
+
+    async def _settle(self, steps: Sequence[Step]) -> None:
+        for step in steps:
             if type(step.plugin).settle is not Plugin.settle:
                 settling = _awaited(step.plugin.settle, self._view(step.plugin))
                 result = await _in_time(settling, step.timeout)
