@@ -10,6 +10,7 @@ from mitm_addons.concurrency import Concurrency
 from mitm_addons.final_head import FinalHead
 from mitm_addons.health import Health, Probe
 from mitm_addons.last_used import LastUsed
+from mitm_addons.lost import Lost
 from mitm_addons.stages import Stages
 from mitm_addons.stream_end import StreamEnd, Write
 from mitm_addons.upstreams import Pin, TrustFile, Upstreams
@@ -73,6 +74,7 @@ def build(parts: Parts, extra: Sequence[object] = ()) -> list[object]:
             engine.check_head,
         ),
         Concurrency(),
+        Lost(),
         Stages(parts.pool, parts.instance, engine.replaces_answers),
         Upstreams(parts.pin, parts.trust_file),
         FinalHead(),
