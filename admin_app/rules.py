@@ -13,6 +13,7 @@ from admin_app.access import Access, needs
 from admin_app.answers import answer, check_match, no_content
 from admin_app.entries import read_chain
 from admin_app.errors import Refused
+from admin_app.limits import warnings_of_rule
 from admin_app.openapi import Blueprint
 from admin_app.paging import PageQuery, page_of
 from admin_app.rights import RULE_FIELDS, check_fields
@@ -125,8 +126,10 @@ def _write(
 ) -> tuple[Rule, list[str]]:
     """Make the change. Returns the rule as it is stored, and what the writer may not have meant."""
     warnings = check_targets(sent)
-    rule = find_rule(change_tenant(tenant_id, change), rule_id)
-    return rule, [*path_warnings(rule), *_engine_warnings(rule), *warnings]
+    stored = change_tenant(tenant_id, change)
+    rule = find_rule(stored, rule_id)
+    limits = warnings_of_rule(stored.tenant, rule)
+    return rule, [*path_warnings(rule), *limits, *_engine_warnings(rule), *warnings]
 
 
 def _engine_warnings(rule: Rule) -> list[str]:

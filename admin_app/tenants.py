@@ -12,6 +12,7 @@ from admin_app import examples
 from admin_app.access import Access, caller, needs
 from admin_app.answers import answer, check_match, no_content
 from admin_app.entries import read_chain, read_required
+from admin_app.limits import warnings_of_tenant
 from admin_app.openapi import Blueprint
 from admin_app.paging import PageQuery, bad_cursor
 from admin_app.rights import TENANT_FIELDS, check_fields
@@ -75,7 +76,7 @@ class Tenants(MethodView):
         )
         stored = services.store.write(None, replace(after, keys=(key,)), actor=caller().actor)
         tenant = (stored or after).tenant
-        extra = {"warnings": warnings, "api_key": minted.text}
+        extra = {"warnings": [*warnings_of_tenant(tenant), *warnings], "api_key": minted.text}
         return answer(tenant_document(tenant), 201, extra, f"/api/v1/tenants/{tenant.id}")
 
 
@@ -124,7 +125,7 @@ def _change(tenant_id: str, sent: Mapping[str, Any]) -> Response:
     with _pointers_as_sent(sent):
         warnings = check_targets(sent)
         tenant = change_tenant(tenant_id, change).tenant
-    return answer(tenant_document(tenant), extra={"warnings": warnings})
+    return answer(tenant_document(tenant), extra={"warnings": [*warnings_of_tenant(tenant), *warnings]})
 
 
 def _changed(before: Snapshot, sent: Mapping[str, Any], now: float) -> Snapshot:

@@ -1,0 +1,84 @@
+"""What is said about limits when they are saved."""
+
+from typing import Any
+
+import pytest
+
+from tests.admin_app.world import Api, Tenant, pointers
+
+QUOTA = {"limit": 5, "window": "1m"}
+
+
+def chain(limits: Any, **more: Any) -> list[Any]:
+    return [{"name": "rate_limiter", "settings": {"limits": limits, **more}}]
+
+
+def saved_rule(api: Api, tenant: Tenant, plugin_chain: list[Any]) -> list[str]:
+    sent = {"path": "/v1", "target": "https://api.openai.com", "plugin_chain": plugin_chain}
+    response = api.post(f"{tenant.url}/rules", sent)
+    assert response.status_code == 201, response.text
+    warnings: list[str] = response.get_json()["warnings"]
+    return warnings
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [{"per_header": {"X-Team": QUOTA}}, {"per_path": QUOTA}, {"per_model": {"gpt-4o*": QUOTA, "*": QUOTA}}],
+)
+def test_limits_that_only_divide_are_saved_with_a_warning(api: Api, tenant: Tenant, limits: Any) -> None:
+    warnings = saved_rule(api, tenant, chain(limits))
+    assert warnings
+    assert all("At the rule level nothing bounds per_" in warning for warning in warnings)
+    stored = api.get(f"{tenant.url}/rules").get_json()["rules"][0]
+    assert stored["plugin_chain"][0]["settings"]["limits"] == limits
+    assert stored["plugin_chain"][0]["on_error"] == "local"
+    assert "warnings" not in stored
+
+
+def test_beside_others_they_are_saved_without_one(api: Api, tenant: Tenant) -> None:
+    assert saved_rule(api, tenant, chain({"per_path": QUOTA, "per_ip": QUOTA})) == []
+
+
+def test_a_tenant_is_warned_of_its_own_limits_and_its_rules_of_theirs_only(api: Api) -> None:
+    response = api.post(
+        "/tenants", {"name": "A", "subdomain": "a", "plugin_chain": chain({"per_path": QUOTA})}
+    )
+    made = response.get_json()
+    # The tier "basic" bounds the level by a limit of its own.
+    assert made["warnings"] == []
+    response = api.patch(f"/tenants/{made['id']}", {"tier": "pro"})
+    assert "At the gateway level nothing bounds per_path" in response.get_json()["warnings"][0]
+    tenant = Tenant(made["id"], made["api_key"], f"/tenants/{made['id']}")
+    assert saved_rule(api, tenant, chain({"per_ip": QUOTA})) == []
+
+
+def test_a_cost_above_the_limit_is_warned_of(api: Api, tenant: Tenant) -> None:
+    assert "admits nothing" in saved_rule(api, tenant, chain({"global": QUOTA}, cost=6))[0]
+
+
+@pytest.mark.parametrize(
+    ("limits", "pointer"),
+    [
+        ({"per_header": {"X-Team": {**QUOTA, "on_missing": "?"}}}, "per_header/X-Team/on_missing"),
+        ({"per_header": {"a~b": {"limit": -1, "window": 1}}}, "per_header/a~0b/limit"),
+        ({"per_model": {"org/m": [QUOTA, {"limit": 1}]}}, "per_model/org~1m/1/window"),
+        ({"streams": {"limit": 8, "per": ["key", "?"]}}, "streams/per/1"),
+        ({"per_planet": QUOTA}, "per_planet"),
+    ],
+)
+def test_wrong_ones_are_refused_with_a_pointer_into_the_document(
+    api: Api, tenant: Tenant, limits: Any, pointer: str
+) -> None:
+    sent = {"path": "/v1", "target": "https://api.openai.com", "plugin_chain": chain(limits)}
+    at = f"/plugin_chain/0/settings/limits/{pointer}"
+    assert pointers(api.post(f"{tenant.url}/rules", sent)) == [at]
+    assert pointers(api.patch(tenant.url, {"plugin_chain": chain(limits)})) == [at]
+
+
+def test_what_holds_without_redis_is_one_of_three(api: Api, tenant: Tenant) -> None:
+    entry = {"name": "rate_limiter", "settings": QUOTA, "on_error": "maybe"}
+    sent = {"path": "/v1", "target": "https://api.openai.com", "plugin_chain": [entry]}
+    assert pointers(api.post(f"{tenant.url}/rules", sent)) == ["/plugin_chain/0/on_error"]
+    for on_error in ("local", "open", "closed"):
+        entry["on_error"] = on_error
+        assert api.patch(tenant.url, {"plugin_chain": [entry]}).status_code == 200
