@@ -7,6 +7,7 @@ from typing import Protocol, cast
 from flask import Flask, current_app
 
 from admin_app.logins import FailedLogins
+from shared.core.limits import Decision, Limit
 from shared.core.plugin import Plugin
 from shared.core.ports import Clock, ConfigStore, Hasher, Sealer
 from shared.settings import Settings
@@ -34,6 +35,8 @@ class Services(Protocol):
 
     @property
     def sealer(self) -> Sealer: ...
+
+    def peek(self, limits: Sequence[Limit]) -> Decision: ...
 
     def random_bytes(self, count: int) -> bytes: ...
 

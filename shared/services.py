@@ -1,5 +1,6 @@
 """The composition root: what the settings name, connected. The only place that makes a clock."""
 
+import asyncio
 import contextlib
 import secrets
 import time
@@ -10,6 +11,7 @@ from typing import Self
 
 from shared.core.gateway import Compiler, Gateway
 from shared.core.keys import PepperedHasher, secret_id
+from shared.core.limits import Decision, Limit
 from shared.core.pipeline import Catalogue
 from shared.core.plugin import Tools
 from shared.core.ports import Clock, ConfigSource, ConfigStore, Hasher, Limiter, Sealer
@@ -21,11 +23,15 @@ from shared.plugins import load_catalogue
 from shared.settings import Settings
 from shared.stores.connection import RedisAddress, open_redis
 from shared.stores.guarded_limiter import open_limiter
+from shared.stores.limiter import open_redis_limiter
 from shared.stores.reader import GatewayCache
 from shared.stores.redis_store import open_store
 from shared.stores.sealing import AesSealer
 from shared.stores.secret_files import read_secrets
 from shared.stores.source import open_source
+
+# Seconds that the admin API waits for the counters, connecting included; as long as for its store.
+_PEEK_DEADLINE = 0.25
 
 
 class SystemClock:
@@ -80,6 +86,17 @@ class Services:
     def check_target(self, url: str, *, allow_query: bool = False) -> Sequence[str]:
         """Warnings about a URL that is about to be saved. Raises as `resolving.check_target`."""
         return resolving.check_target(url, self.policy, allow_query=allow_query)
+
+    def peek(self, limits: Sequence[Limit]) -> Decision:
+        """What is left of each limit now; charges nothing. Raises `StoreDown`. Not for a running loop."""
+        return asyncio.run(self._peek(limits))
+
+    async def _peek(self, limits: Sequence[Limit]) -> Decision:
+        limiter = open_redis_limiter(self.address.options, _PEEK_DEADLINE)
+        try:
+            return await limiter.peek(limits)
+        finally:
+            await limiter.close()
 
     async def pin(self, host: str, port: int) -> tuple[str, int]:
         """The checked address to connect to. Raises as `resolving.pin`."""

@@ -35,11 +35,15 @@ class LimitTemplate:
 
     def counts(self, exchange: Exchange, model: str) -> bool:
         """True when the limit holds for this request. `model` is the one that its body names."""
-        written = self.written
         if not self.match.takes(exchange.request):
             return False
-        if written.on_missing == "skip" and self.missing(exchange):
+        if self.written.on_missing == "skip" and self.missing(exchange):
             return False
+        return self.holds_for_model(model)
+
+    def holds_for_model(self, model: str) -> bool:
+        """True unless the limit is one of models, and another glob is the most precise for `model`."""
+        written = self.written
         return not written.glob or written.glob == _first(written.globs, model)
 
     def missing(self, exchange: Exchange) -> str | None:

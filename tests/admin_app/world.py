@@ -1,5 +1,6 @@
 """An admin API on a store in memory, with time in our hands."""
 
+import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,13 +12,15 @@ from werkzeug.test import TestResponse
 
 from admin_app import create_app
 from shared.core.keys import PepperedHasher
+from shared.core.limits import Decision, Limit
 from shared.core.plugin import Plugin
-from shared.core.ports import ConfigStore
+from shared.core.ports import ConfigStore, Limiter
 from shared.outside.addresses import Policy
 from shared.outside.resolving import check_target
 from shared.plugins import load_catalogue
 from shared.settings import Settings, load_settings
 from shared.stores.memory import MemoryStore
+from shared.stores.memory_limiter import MemoryLimiter
 from shared.stores.sealing import AesSealer
 
 TOKEN = "the-platforms-own-token"
@@ -47,9 +50,14 @@ class World:
     store: ConfigStore = field(init=False)
     hasher: PepperedHasher = field(default_factory=lambda: PepperedHasher(b"p" * 32))
     sealer: AesSealer = field(default_factory=lambda: AesSealer([b"k" * 32], os.urandom))
+    limiter: Limiter = field(init=False)
 
     def __post_init__(self) -> None:
         self.store = MemoryStore(self.clock, self.settings.admin.subdomain_quarantine)
+        self.limiter = MemoryLimiter(self.clock)
+
+    def peek(self, limits: Sequence[Limit]) -> Decision:
+        return asyncio.run(self.limiter.peek(limits))
 
     def random_bytes(self, count: int) -> bytes:
         return os.urandom(count)

@@ -1,0 +1,227 @@
+"""/tenants/{id}/rate-limits: limits in force, with their live usage."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from shared.core.errors import StoreDown
+from shared.core.gateway import Compiler
+from shared.core.limits import Decision, Limit
+from shared.core.messages import Exchange, Headers, Request
+from shared.core.plugin import Continue, Tools
+from tests.admin_app.world import Api, Tenant, World, pointers
+
+GATEWAY = {"limits": {"global": {"limit": 5, "window": "1m"}}}
+RULE = {"limit": 3, "window": "10s"}
+
+
+def limiter(settings: Any) -> dict[str, Any]:
+    return {"name": "rate_limiter", "settings": settings}
+
+
+def limited(api: Api, on_tenant: Any = None, on_rule: Any = None, **fields: Any) -> tuple[Tenant, str]:
+    """A tenant of tier pro and its rule."""
+    chain = [limiter(on_tenant)] if on_tenant else []
+    tenant = api.tenant(**{"tier": "pro", "plugin_chain": chain, **fields})
+    return tenant, new_rule(api, tenant, on_rule)
+
+
+def new_rule(api: Api, tenant: Tenant, settings: Any, path: str = "/v1", **fields: Any) -> str:
+    chain = [limiter(settings)] if settings else []
+    sent = {"path": path, "target": "https://api.openai.com", "plugin_chain": chain, **fields}
+    response = api.post(f"{tenant.url}/rules", sent)
+    assert response.status_code == 201, response.text
+    rule: str = response.get_json()["id"]
+    return rule
+
+
+def shown(api: Api, tenant: Tenant, query: str = "", **kwargs: Any) -> list[dict[str, Any]]:
+    """What a reader sees, without the tier's ceiling at a time."""
+    response = api.get(f"{tenant.url}/rate-limits{query}", **kwargs)
+    assert response.status_code == 200, response.text
+    limits: list[dict[str, Any]] = response.get_json()["limits"]
+    return [limit for limit in limits if limit["name"] != "tier"]
+
+
+def spend(world: World, tenant: Tenant, times: int, path: str = "/v1", **request: Any) -> int:
+    """Requests as a proxy would count them, from the stored configuration. Returns how many passed."""
+    snapshot = world.store.read(tenant.id)
+    assert snapshot is not None
+    tools = Tools(world.limiter, None, world.clock)  # type: ignore[arg-type]
+    gateway = Compiler(world.catalogue, world.settings.tiers, world.sealer, tools)(snapshot)
+    route = gateway.router.match_path(path)[0]
+    given = {"client": "192.0.2.7", **request}
+    headers = Headers(given.pop("headers", ()))
+    exchange = Exchange("id", snapshot.tenant, route.rule, Request("POST", path, headers), **given)
+    step = next(step for group in route.plan.head for step in group.steps)
+
+    async def ask() -> bool:
+        return isinstance(await step.call(exchange), Continue)
+
+    return sum(asyncio.run(ask()) for _ in range(times))
+
+
+def test_each_limit_in_force_with_what_is_used(api: Api, world: World) -> None:
+    tenant, rule = limited(api, GATEWAY, RULE)
+    assert spend(world, tenant, 2) == 2
+    assert shown(api, tenant) == [
+        {
+            "scope": "gateway",
+            "rule_id": None,
+            "name": "global",
+            "unit": "requests",
+            "limit": 5,
+            "window": "1m",
+            "used": 2,
+            "remaining": 3,
+            "reset_after_ms": 60_938,
+        },
+        {
+            "scope": "rule",
+            "rule_id": rule,
+            "name": "global",
+            "unit": "requests",
+            "limit": 3,
+            "window": "10s",
+            "used": 2,
+            "remaining": 1,
+            "reset_after_ms": 10_157,
+        },
+    ]
+
+
+def test_looking_counts_nothing(api: Api, world: World) -> None:
+    tenant, _ = limited(api, GATEWAY)
+    for _ in range(20):
+        assert shown(api, tenant)[0]["used"] == 0
+    assert spend(world, tenant, 9) == 5
+
+
+def test_the_tiers_ceilings_are_among_them(api: Api, world: World) -> None:
+    tenant, _ = limited(api, tier="basic")
+    spend(world, tenant, 1)
+    at_a_time, per_minute = api.get(f"{tenant.url}/rate-limits").get_json()["limits"]
+    assert (at_a_time["name"], at_a_time["unit"], at_a_time["limit"], at_a_time["used"]) == (
+        "tier",
+        "concurrent",
+        20,
+        None,
+    )
+    assert (per_minute["scope"], per_minute["limit"], per_minute["used"]) == ("gateway", 600, 1)
+
+
+def test_a_tenants_own_limit_above_its_tiers_is_not_in_force(api: Api) -> None:
+    tenant, _ = limited(api, {"limit": 900, "window": "1m"}, tier="basic")
+    assert [limit["limit"] for limit in shown(api, tenant)] == [600]
+
+
+def test_a_block_on_the_tenant_is_shown_for_each_rule(api: Api, world: World) -> None:
+    block = {"gateway": GATEWAY, "rule": {"limits": {"global": RULE}}}
+    tenant, first = limited(api, block)
+    second = new_rule(api, tenant, None, "/v2")
+    new_rule(api, tenant, None, "/v3", active=False)
+    spend(world, tenant, 1, "/v2")
+    rows = [(limit["scope"], limit["rule_id"], limit["used"]) for limit in shown(api, tenant)]
+    assert rows == [("gateway", None, 1), ("rule", first, 0), ("rule", second, 1)]
+
+
+def test_a_gateway_part_on_a_rule_is_shown_at_that_rule(api: Api) -> None:
+    tenant, rule = limited(api, GATEWAY, {"gateway": {"limits": {"global": {"limit": 2, "window": "1m"}}}})
+    rows = [(limit["scope"], limit["rule_id"], limit["limit"]) for limit in shown(api, tenant)]
+    assert rows == [("gateway", None, 5), ("gateway", rule, 2)]
+
+
+def test_after_its_number_was_lowered_a_limit_shows_all_that_is_used(api: Api, world: World) -> None:
+    tenant, rule = limited(api, None, {"limit": 5, "window": "1m"})
+    spend(world, tenant, 4)
+    lowered = {"plugin_chain": [limiter({"limit": 3, "window": "1m"})]}
+    assert api.patch(f"{tenant.url}/rules/{rule}", lowered).status_code == 200
+    (row,) = shown(api, tenant)
+    assert (row["limit"], row["used"], row["remaining"]) == (3, 4, 0)
+
+
+DIVIDED = {
+    "limits": {
+        "per_ip": {"limit": 5, "window": "1m"},
+        "per_key": {"limit": 5, "window": "1m"},
+        "per_path": {"limit": 5, "window": "1m"},
+        "per_header": {"X-Team": {"limit": 5, "window": "1m"}},
+        "streams": {"limit": 8, "per": ["key"]},
+    }
+}
+
+
+def test_of_a_limit_that_divides_the_query_says_which_counter_is_meant(api: Api, world: World) -> None:
+    tenant, _ = limited(api, None, DIVIDED)
+    spend(world, tenant, 2, client="192.0.2.7", headers=[("X-Team", "red")])
+    assert {row["used"] for row in shown(api, tenant)} == {None}
+    query = "?ip=192.0.2.7&key_id=key_1&path=//v1&header=x-team: red"
+    used = {row["name"]: row["used"] for row in shown(api, tenant, query)}
+    assert used == {"per_ip": 2, "per_key": 0, "per_path": 2, "per_header:X-Team": 2, "streams": 0}
+    assert {row["used"] for row in shown(api, tenant, "?ip=192.0.2.8")} == {0, None}
+
+
+def test_of_models_the_glob_that_holds_is_shown(api: Api) -> None:
+    models = {"limits": {"per_model": {"gpt-4o*": RULE, "*": RULE}}}
+    tenant, _ = limited(api, None, models)
+    rows = {row["name"]: row["used"] for row in shown(api, tenant, "?model=gpt-4o-mini")}
+    assert rows == {"per_model:gpt-4o*": 0, "per_model:*": None}
+
+
+def test_places_at_a_time_have_no_window_and_no_reset(api: Api, world: World) -> None:
+    tenant, _ = limited(api, None, {"limits": {"streams": {"limit": 8, "unit": "concurrent"}}})
+    spend(world, tenant, 3)
+    (row,) = shown(api, tenant)
+    assert (row["unit"], row["window"], row["used"], row["remaining"]) == ("concurrent", None, 3, 5)
+    assert row["reset_after_ms"] is None
+
+
+def test_hundreds_of_limits_are_shown(api: Api, world: World) -> None:
+    tenant, _ = limited(api, {"gateway": GATEWAY, "rule": {"limits": {"global": RULE}}})
+    for number in range(120):
+        new_rule(api, tenant, None, f"/{number}")
+    spend(world, tenant, 1, "/119")
+    rows = shown(api, tenant)
+    assert len(rows) == 122
+    assert [row["used"] for row in (rows[0], rows[1], rows[-1])] == [1, 0, 1]
+
+
+def test_readers_and_admins_of_the_tenant_see_it_and_nobody_else(api: Api) -> None:
+    tenant, _ = limited(api, GATEWAY)
+    other = api.tenant("other")
+    url = f"{tenant.url}/rate-limits"
+    assert api.get(url, key=tenant.key).status_code == 200
+    assert api.get(url, key=api.created_key(tenant, name="r", scopes=["read"])).status_code == 200
+    assert api.get(url, key=api.created_key(tenant, name="p", scopes=["proxy"])).status_code == 403
+    assert api.get(url, key=other.key).status_code == 404
+    assert api.get(url, key=None).status_code == 401
+    assert api.get("/tenants/nobody/rate-limits").status_code == 404
+
+
+class Down:
+    async def peek(self, limits: Sequence[Limit]) -> Decision:
+        assert {limit.on_error for limit in limits} == {"closed"}
+        raise StoreDown("Redis does not answer.")
+
+
+def test_without_redis_it_is_503(api: Api, world: World) -> None:
+    tenant, _ = limited(api, GATEWAY)
+    world.limiter = Down()  # type: ignore[assignment]
+    answer = api.get(f"{tenant.url}/rate-limits")
+    assert (answer.status_code, answer.get_json()["code"]) == (503, "store_down")
+
+
+@pytest.mark.parametrize(
+    ("query", "pointer"),
+    [("ip=nobody", "/ip"), ("path=v1", "/path"), ("header=X-Team", "/header"), ("nobody=1", "/nobody")],
+)
+def test_a_wrong_query_is_refused(api: Api, tenant: Tenant, query: str, pointer: str) -> None:
+    assert pointers(api.get(f"{tenant.url}/rate-limits?{query}")) == [pointer]
+
+
+def test_a_tenant_whose_chain_cannot_be_used_has_no_limits_in_force(api: Api, world: World) -> None:
+    tenant, _ = limited(api, GATEWAY)
+    world.catalogue = {}
+    assert shown(api, tenant) == []
