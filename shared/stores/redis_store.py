@@ -4,7 +4,6 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import batched
 from typing import Any
 
 from redis import Redis, RedisError, ResponseError
@@ -21,6 +20,8 @@ from shared.stores.redis_records import parse_snapshot, read_call, write_call
 
 #: Seconds that a call may take. redis-py's defaults wait 4 s for a dead server, over 25 s for a hung one.
 TIMEOUT = 0.25
+# Keys that one round looks through, in about a millisecond.
+_SCANNED_AT_ONCE = 1_000
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +32,9 @@ class RedisStore:
     The client must give bytes (``decode_responses=False``). A tenant whose record cannot be read raises
     `errors.BadRecord` when read, and is left out of lists with a warning in the log.
     """
+
+    #: Rounds through the keys after which counters of a deleted tenant are left to expire; about a second.
+    most_scans = 1_000
 
     def __init__(self, client: Redis, quarantine: float) -> None:
         self._client = client
@@ -107,15 +111,25 @@ class RedisStore:
                 yield snapshot
 
     def _purge_counters(self, tenant_id: str) -> None:
-        """Drop the tenant's rate-limit counters. They hold nothing secret and expire by themselves too."""
+        """Drop the tenant's rate-limit counters. They hold nothing secret and expire by themselves too.
+
+        Other tenants' keys are looked through on the way, so there is an end to it.
+        """
+        why: object = "there are too many keys to look through"
+        cursor = 0
         try:
-            counters = self._client.scan_iter(match=f"rl:{{{tenant_id}}}:*", count=1000)
-            for some in batched(counters, 500):
-                self._client.unlink(*some)
+            for _ in range(self.most_scans):
+                reply: Any = self._client.scan(cursor, match=f"rl:{{{tenant_id}}}:*", count=_SCANNED_AT_ONCE)
+                cursor, counters = reply
+                if counters:
+                    self._client.unlink(*counters)
+                if not cursor:
+                    return
         except RedisError as error:
-            logger.warning(
-                "The rate-limit counters of the deleted tenant %s are left to expire: %s", tenant_id, error
-            )
+            why = error
+        logger.warning(
+            "The rate-limit counters of the deleted tenant %s are left to expire: %s", tenant_id, why
+        )
 
 
 def open_store(options: Mapping[str, Any], quarantine: float) -> RedisStore:

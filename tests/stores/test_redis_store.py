@@ -115,6 +115,18 @@ def test_the_counters_of_a_deleted_tenant_are_gone_and_no_others(
     assert sorted(client.scan_iter("rl:*")) == sorted(other.encode() for other in others)
 
 
+def test_looking_for_counters_among_too_many_keys_has_an_end(
+    client: redis.Redis, store: RedisStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    acme = create(store, a_tenant("acme"))
+    for number in range(5000):
+        client.set(f"rl:{{id-other}}:{number}", 1)
+    store.most_scans = 2
+    store.write(acme, None, actor=ACTOR)
+    assert store.read("id-acme") is None
+    assert "left to expire: there are too many keys" in caplog.text
+
+
 def test_counters_that_cannot_be_purged_do_not_fail_the_deletion_and_are_logged(
     client: redis.Redis, store: RedisStore, caplog: pytest.LogCaptureFixture
 ) -> None:
