@@ -17,7 +17,7 @@ from admin_app.services import current
 from admin_app.tenancy import find_tenant
 from shared.core.addresses import plain_address
 from shared.core.limit_template import LimitTemplate
-from shared.core.limits import Limit, LimitState
+from shared.core.limits import CLOSED, CONCURRENT, Limit, LimitState
 from shared.core.messages import Exchange, Headers, Request
 from shared.core.model import ApiKey, Rule, Snapshot
 from shared.core.routing import normalise_path
@@ -158,7 +158,7 @@ def _counter(item: _InForce, snapshot: Snapshot, query: Mapping[str, Any]) -> Li
     exchange = Exchange("", snapshot.tenant, rule, request, query["ip"] or "0.0.0.0", key)
     limit = template.limit(template.value(exchange, model))
     # The number is edited while the counter stays, so more may be used than there is.
-    return replace(limit, quota=replace(limit.quota, limit=_UNBOUNDED), on_error="closed")
+    return replace(limit, quota=replace(limit.quota, limit=_UNBOUNDED), on_error=CLOSED)
 
 
 def _used(counters: Iterable[Limit]) -> dict[str, LimitState]:
@@ -175,7 +175,7 @@ def _document(item: _InForce, state: LimitState | None) -> dict[str, Any]:
     template = item.template
     number = template.written.quota.limit
     used = None if state is None else _UNBOUNDED - state.remaining
-    concurrent = template.written.kind == "concurrent"
+    concurrent = template.written.kind == CONCURRENT
     return {
         "scope": template.scope,
         "rule_id": item.rule.id if item.rule else None,

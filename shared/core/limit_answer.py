@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 from shared.core.durations import format_duration
-from shared.core.limits import NEVER, Decision, Limit, LimitState
+from shared.core.limits import CONCURRENT, LOCAL, NEVER, OPEN, WINDOW, Decision, Limit, LimitState
 from shared.core.model import EMPTY
 
 #: The families of headers: the IETF draft (draft-ietf-httpapi-ratelimit-headers), OpenAI's, the older ones.
@@ -24,7 +24,7 @@ def rate_headers(decision: Decision, families: Collection[str]) -> dict[str, str
     headers: dict[str, str] = {}
     if states and "ietf" in families:
         headers |= _ietf(states, decision.allowed)
-    tightest = next((state for state in states if state.limit.kind == "window"), None)
+    tightest = next((state for state in states if state.limit.kind == WINDOW), None)
     if tightest and "openai" in families:
         headers |= _openai(tightest)
     if tightest and "legacy" in families:
@@ -36,8 +36,8 @@ def mode_header(decision: Decision) -> Mapping[str, str]:
     """How the decision was made, when the store did not answer: ``local`` counts, or none (``open``)."""
     if not decision.degraded:
         return EMPTY
-    is_open = all(state.limit.on_error == "open" for state in decision.states)
-    return {"X-Gateway-RateLimit-Mode": "open" if is_open else "local"}
+    is_open = all(state.limit.on_error == OPEN for state in decision.states)
+    return {"X-Gateway-RateLimit-Mode": OPEN if is_open else LOCAL}
 
 
 def retry_headers(retry_after_ms: int) -> dict[str, str]:
@@ -52,13 +52,13 @@ def retry_headers(retry_after_ms: int) -> dict[str, str]:
 
 def refusal_code(violated: Limit) -> str:
     """The error code of a 429."""
-    return "too_many_concurrent_requests" if violated.kind == "concurrent" else "rate_limit_exceeded"
+    return "too_many_concurrent_requests" if violated.kind == CONCURRENT else "rate_limit_exceeded"
 
 
 def refusal_message(violated: Limit, retry_after_ms: int) -> str:
     """The sentence of a 429."""
     number, what = violated.quota.limit, f"{violated.scope} limit '{violated.name}'"
-    if violated.kind == "concurrent":
+    if violated.kind == CONCURRENT:
         reached = f"Too many requests at a time for {what}: {number} at a time."
     else:
         reached = f"Rate limit reached for {what}: {number} requests per {violated.window}."
@@ -79,7 +79,7 @@ def refusal_details(decision: Decision, violated: Limit, retry_after_ms: int) ->
         "name": violated.name,
         "limit": violated.quota.limit,
         "window": violated.window or None,
-        "unit": "concurrent" if violated.kind == "concurrent" else "requests",
+        "unit": "concurrent" if violated.kind == CONCURRENT else "requests",
         "remaining": _left(state),
         "retry_after_ms": None if retry_after_ms == NEVER else retry_after_ms,
     }
@@ -105,7 +105,7 @@ def _ietf(states: Sequence[LimitState], allowed: bool) -> dict[str, str]:
             name += f"-{limit.window}"
         policies.append(f'"{name}";q={limit.quota.limit};{_span(limit)}')
         # A refused client waits for the spent limits only, so nothing is said to take longer than that.
-        timed = limit.kind == "window" and state.reset_after_ms != NEVER
+        timed = limit.kind == WINDOW and state.reset_after_ms != NEVER
         told = timed and (allowed or not state.has_room)
         reset = f";t={_seconds(state.reset_after_ms)}" if told else ""
         limits.append(f'"{name}";r={_left(state)}{reset}')
@@ -114,9 +114,7 @@ def _ietf(states: Sequence[LimitState], allowed: bool) -> dict[str, str]:
 
 def _span(limit: Limit) -> str:
     """What the quota of a policy is of: so many in a window, or at a time."""
-    return (
-        'qu="concurrent-requests"' if limit.kind == "concurrent" else f"w={_seconds(limit.quota.window_ms)}"
-    )
+    return 'qu="concurrent-requests"' if limit.kind == CONCURRENT else f"w={_seconds(limit.quota.window_ms)}"
 
 
 def _openai(state: LimitState) -> dict[str, str]:

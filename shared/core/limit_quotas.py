@@ -6,7 +6,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, post_load, pre_load, validate
 
 from shared.core.durations import format_duration, parse_duration
-from shared.core.limits import Quota
+from shared.core.limits import CONCURRENT, Quota
 from shared.core.schemas.fields import Strict
 
 #: The largest number of requests, and the largest cost of one: far above any use, exact in a double.
@@ -109,7 +109,7 @@ class PlacesSchema(Strict):
     @post_load
     def _make(self, data: Mapping[str, Any], **kwargs: Any) -> dict[str, Any]:
         by = tuple(one for one in _AT_A_TIME if one in data["per"])
-        return {"quota": Quota(data["limit"], LEASE_MS), "by": by, "kind": "concurrent"}
+        return {"quota": Quota(data["limit"], LEASE_MS), "by": by, "kind": CONCURRENT}
 
 
 class OneOrMore(fields.Field[tuple[dict[str, Any], ...]]):

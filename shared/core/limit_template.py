@@ -8,11 +8,11 @@ from shared.core.counted_by import value_of
 from shared.core.durations import format_duration
 from shared.core.globs import matches_glob
 from shared.core.limit_match import EVERY, LimitMatch
-from shared.core.limits import Limit
+from shared.core.limits import CLOSED, CONCURRENT, LOCAL, OPEN, Limit
 from shared.core.messages import Exchange
 from shared.core.written_limit import WrittenLimit
 
-_STRICTEST_ON_ERROR = ("closed", "local", "open")
+_STRICTEST_ON_ERROR = (CLOSED, LOCAL, OPEN)
 _STRICTEST_ON_MISSING = ("deny", "shared", "skip")
 
 
@@ -30,7 +30,7 @@ class LimitTemplate:
     window: str
     cost: int = 1
     floor_ms: int = 0
-    on_error: str = "local"
+    on_error: str = LOCAL
     match: LimitMatch = EVERY
 
     def counts(self, exchange: Exchange, model: str) -> bool:
@@ -64,7 +64,7 @@ class LimitTemplate:
     def limit(self, value: str, lease: str = "") -> Limit:
         """The limit with the counter of `value`. `lease` is taken when it is a concurrent one."""
         written = self.written
-        concurrent = written.kind == "concurrent"
+        concurrent = written.kind == CONCURRENT
         return Limit(
             self.key_prefix + value,
             written.quota,
@@ -97,7 +97,7 @@ def limit_template(
     *,
     cost: int = 1,
     floor_ms: int = 0,
-    on_error: str = "local",
+    on_error: str = LOCAL,
     match: LimitMatch = EVERY,
 ) -> LimitTemplate:
     """A limit of the rule, or of the whole tenant when `rule_id` is None.
@@ -109,7 +109,7 @@ def limit_template(
     dimension = _dimension(written)
     limit_id = _digest(_counted(written, dimension) + match.text)
     key_prefix = f"rl:{{{tenant_id}}}:{holder}:{limit_id}:{dimension}:"
-    window = "" if written.kind == "concurrent" else format_duration(written.quota.window_ms)
+    window = "" if written.kind == CONCURRENT else format_duration(written.quota.window_ms)
     return LimitTemplate(key_prefix, written, scope, window, cost, floor_ms, on_error, match)
 
 
@@ -125,14 +125,14 @@ def merged(templates: Iterable[LimitTemplate]) -> tuple[LimitTemplate, ...]:
 
 
 def _dimension(written: WrittenLimit) -> str:
-    if written.kind == "concurrent":
+    if written.kind == CONCURRENT:
         return "concurrent"
     return f"per_{written.by[0].partition(':')[0]}" if written.by else "global"
 
 
 def _counted(written: WrittenLimit, dimension: str) -> str:
     """The same for limits that count the same: what it counts by, the unit, the window."""
-    if written.kind == "concurrent":
+    if written.kind == CONCURRENT:
         return f"{'+'.join(written.by)} concurrent"
     header = written.by[0].partition(":")[2] if written.by else ""
     return f"{dimension}{header and f':{header}'} requests {written.quota.window_ms}"

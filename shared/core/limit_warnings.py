@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from shared.core.limit_match import EVERY
 from shared.core.limit_template import LimitTemplate
+from shared.core.limits import WINDOW
 
 
 def limit_warnings(templates: Sequence[LimitTemplate]) -> list[str]:
@@ -17,7 +18,7 @@ def limit_warnings(templates: Sequence[LimitTemplate]) -> list[str]:
                 "per_key beside it."
             )
         number = template.written.quota.limit
-        if template.written.kind == "window" and 0 < number < template.cost:
+        if template.written.kind == WINDOW and 0 < number < template.cost:
             warnings.append(
                 f"The {template.scope} limit '{template.written.name}' admits nothing: each request counts "
                 f"as {template.cost}, which is more than {number}."

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from shared.core.limits import Quota
+from shared.core.limits import WINDOW, Quota
 
 #: What a client chooses anew with each request, and so could be told apart by without end.
 _CHOSEN = frozenset({"method", "path", "model", "header"})
@@ -23,7 +23,7 @@ class WrittenLimit:
     name: str
     quota: Quota
     by: tuple[str, ...] = ()
-    kind: str = "window"
+    kind: str = WINDOW
     on_missing: str = "shared"
     glob: str = ""
     globs: tuple[str, ...] = ()

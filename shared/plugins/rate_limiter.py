@@ -26,7 +26,7 @@ from shared.core.limit_match import EVERY, LimitMatch
 from shared.core.limit_quotas import MAX_LIMIT, limit_field, refuse_later, window_field
 from shared.core.limit_settings import ActionsSchema, LevelSchema, LimitsSchema, MatchSchema
 from shared.core.limit_template import LimitTemplate, limit_template, merged
-from shared.core.limits import NEVER, Decision, Limit, Quota
+from shared.core.limits import CLOSED, CONCURRENT, LOCAL, NEVER, OPEN, Decision, Limit, Quota
 from shared.core.model import EMPTY
 from shared.core.plugin import CONTINUE, Continue, Entry, Exchange, Plugin, Reject, Tools, Verdict, setting
 from shared.core.ports import Clock, Limiter
@@ -51,8 +51,8 @@ class RateLimiter(Plugin):
     [('global', 100, 'window'), ('streams', 8, 'concurrent')]
     """
 
-    default_on_error = "local"
-    on_error_choices = ("local", "open", "closed")
+    default_on_error = LOCAL
+    on_error_choices = (LOCAL, OPEN, CLOSED)
     reads = frozenset({"headers"})
     combined = True
 
@@ -227,4 +227,4 @@ class RateLimiter(Plugin):
 
 
 def _places(limits: Sequence[Limit]) -> Sequence[Limit]:
-    return [limit for limit in limits if limit.kind == "concurrent"]
+    return [limit for limit in limits if limit.kind == CONCURRENT]
