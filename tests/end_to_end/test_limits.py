@@ -1,11 +1,14 @@
 """The seed's limits on real traffic and a real store."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import redis
 
+from shared.stores.embedded import Embedded
 from tests.end_to_end.recording_upstream import RecordingUpstream
-from tests.end_to_end.running_gateway import RunningGateway, TenantInUse
+from tests.end_to_end.running_gateway import RunningGateway, TenantInUse, until
 
 GATEWAY = {"limits": {"global": {"limit": 5, "window": "1m"}}}
 RULE = {"limit": 3, "window": "10s"}
@@ -112,6 +115,94 @@ def test_no_spelling_of_the_path_and_no_header_buys_a_new_bucket(
         for i, path in enumerate(spellings * 2)
     ]
     assert tried == [200] * 3 + [429] * 3
+
+
+def test_no_header_method_or_new_key_of_the_tenant_buys_a_new_bucket(
+    gateway: RunningGateway, upstream: RecordingUpstream
+) -> None:
+    tenant = tenant_with(gateway, upstream, RULE, None)
+    made = gateway.call("POST", f"/tenants/{tenant.id}/api-keys", json={"name": "another"}).json()["key"]
+    tried = [
+        tenant.request("GET", "/v1/x").status_code,
+        tenant.request("DELETE", "/v1/x", headers={"X-HTTP-Method-Override": "GET"}).status_code,
+        tenant.request("POST", "/v1/x", json={"model": "another"}, headers={"X-Team": "a"}).status_code,
+    ]
+    assert tried == [200] * 3
+    for more in ({"Authorization": f"Bearer {made}"}, {"X-Team": "b"}, {"X-Request-ID": "other"}):
+        assert tenant.request("PUT", "/v1/x", headers=more).status_code == 429
+
+
+def test_what_divides_a_level_counts_for_itself(gateway: RunningGateway, upstream: RecordingUpstream) -> None:
+    once = {"limit": 1, "window": "1m"}
+    limits = {"per_model": {"gpt-4o*": once}, "per_header": {"X-Team": {**once, "on_missing": "skip"}}}
+    tenant = tenant_with(gateway, upstream, None, {"limits": limits, "match": {"methods": ["POST"]}})
+
+    def post(model: str, **headers: str) -> int:
+        return tenant.request("POST", "/v1/x", json={"model": model}, headers=headers).status_code
+
+    assert [post("gpt-4o"), post("gpt-4o"), post("gpt-4o-mini"), post("claude")] == [200, 429, 200, 200]
+    assert [post("claude", X_Team="a"), post("claude", **{"X-Team": "a"})] == [200, 200]
+    assert [post("claude", **{"x-team": "a"}), post("claude", **{"X-Team": "b"})] == [429, 200]
+    assert tenant.request("GET", "/v1/x", json={"model": "gpt-4o"}).status_code == 200
+
+
+def usage(tenant: TenantInUse) -> dict[tuple[str, str], tuple[int, int]]:
+    answer = tenant.gateway.call("GET", f"/tenants/{tenant.id}/rate-limits", tenant.key)
+    assert answer.status_code == 200, answer.text
+    rows = answer.json()["limits"]
+    return {(row["scope"], row["name"]): (row["used"], row["remaining"]) for row in rows if row["window"]}
+
+
+def test_the_admin_api_shows_the_usage_that_the_proxy_counted(
+    gateway: RunningGateway, upstream: RecordingUpstream
+) -> None:
+    tenant = tenant_with(gateway, upstream, SEED, None)
+    assert statuses(tenant, 4)[-1] == 429
+    for _ in range(2):
+        assert usage(tenant) == {("gateway", "global"): (3, 2), ("rule", "global"): (3, 0)}
+
+
+def test_editing_the_number_keeps_what_is_used(gateway: RunningGateway, upstream: RecordingUpstream) -> None:
+    tenant = gateway.create_tenant()
+    rule = tenant.create_rule("/v1", upstream.url, plugin_chain=[limiter({"limit": 3, "window": "1h"})])
+    assert statuses(tenant, 3) == [200] * 3
+    raised = {"plugin_chain": [limiter({"limit": 5, "window": "1h"})]}
+    assert gateway.call("PATCH", f"/tenants/{tenant.id}/rules/{rule['id']}", json=raised).status_code == 200
+    for _ in until(2.0):
+        if tenant.request("GET", "/v1/x").status_code == 200:
+            break
+    assert statuses(tenant, 2) == [200, 429]
+
+
+def test_deleting_a_tenant_leaves_no_counter_of_it(
+    gateway: RunningGateway, upstream: RecordingUpstream
+) -> None:
+    tenant = tenant_with(gateway, upstream, SEED, {"limits": {"streams": {"limit": 5}}})
+    statuses(tenant, 2)
+    with redis.Redis(unix_socket_path=str(Embedded(gateway.folder).socket)) as store:
+        assert list(store.scan_iter(f"rl:{{{tenant.id}}}:*"))
+        assert gateway.call("DELETE", f"/tenants/{tenant.id}").status_code == 204
+        assert not list(store.scan_iter(f"rl:{{{tenant.id}}}:*"))
+
+
+def test_two_proxies_on_one_store_admit_no_more_than_one(
+    gateway: RunningGateway, upstream: RecordingUpstream
+) -> None:
+    tenant = tenant_with(gateway, upstream, None, {"limit": 40, "window": "1h"})
+    second = RunningGateway(gateway.folder, admin_port=gateway.admin_port)
+    second.start_proxy()
+    try:
+        there = TenantInUse(second, tenant.id, tenant.subdomain, tenant.key)
+        there.await_rule("/v1")
+        with ThreadPoolExecutor(8) as pool:
+            asked = [pool.submit(one.request, "GET", "/v1/x") for one in [tenant, there] * 40]
+            answers = [one.result().status_code for one in asked]
+        assert [answers.count(status) for status in (200, 429)] == [40, 40]
+        by_proxy = [sum(status == 200 for status in answers[i::2]) for i in (0, 1)]
+        assert all(by_proxy), "one of the proxies admitted nothing"
+        assert [one.request("GET", "/v1/x").status_code for one in (tenant, there)] == [429, 429]
+    finally:
+        second.stop()
 
 
 def test_a_tiers_own_limit_holds(

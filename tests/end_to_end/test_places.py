@@ -1,0 +1,107 @@
+"""Exchanges at a time, on real traffic: a place comes back however the exchange ends."""
+
+import contextlib
+import socket
+from typing import Any
+
+import pytest
+import requests
+
+from tests.end_to_end.recording_upstream import RecordingUpstream
+from tests.end_to_end.running_gateway import RunningGateway, TenantInUse, until
+
+ONE = {"name": "rate_limiter", "settings": {"limits": {"streams": {"limit": 1, "unit": "concurrent"}}}}
+DEMANDING = {"name": "security_validator", "priority": 200, "settings": {"required_headers": ["X-Wanted"]}}
+
+
+@pytest.fixture(scope="module")
+def tenant(gateway: RunningGateway, everlasting_upstream: RecordingUpstream) -> TenantInUse:
+    made = gateway.create_tenant()
+    made.create_rule("/v1", everlasting_upstream.url, plugin_chain=[ONE])
+    made.create_rule("/demanding", everlasting_upstream.url, plugin_chain=[ONE, DEMANDING])
+    made.create_rule("/nowhere", "http://127.0.0.1:9", plugin_chain=[ONE])
+    made.create_rule("/buffered", everlasting_upstream.url, plugin_chain=[ONE], streams="buffer")
+    return made
+
+
+@contextlib.contextmanager
+def open_stream(tenant: TenantInUse) -> Any:
+    answer = tenant.request("GET", "/v1/endless", stream=True)
+    try:
+        assert answer.status_code == 200
+        pieces = answer.iter_content(1)
+        next(pieces)
+        yield answer
+    finally:
+        answer.close()
+
+
+def soon_free(tenant: TenantInUse, path: str) -> bool:
+    for _ in until(3.0):
+        answer = tenant.request("GET", f"{path}/x", headers={"X-Wanted": "1"})
+        if answer.status_code != 429:
+            return True
+        assert answer.json()["error"]["code"] == "too_many_concurrent_requests"
+    return False
+
+
+def test_a_second_stream_is_refused_while_the_first_is_open(
+    tenant: TenantInUse, upstream: RecordingUpstream
+) -> None:
+    with open_stream(tenant) as stream:
+        assert stream.headers["ratelimit"] == '"rule-streams";r=0'
+        assert stream.headers["ratelimit-policy"] == '"rule-streams";q=1;qu="concurrent-requests"'
+        refused = tenant.request("GET", "/v1/x", headers={"X-Request-ID": stream.headers["x-request-id"]})
+        assert refused.status_code == 429
+        body = refused.json()
+        assert body["error"]["code"] == "too_many_concurrent_requests"
+        assert body["rate_limit"]["unit"] == "concurrent"
+        assert (refused.headers["retry-after"], refused.headers["retry-after-ms"]) == ("1", "1000")
+    assert soon_free(tenant, "/v1")
+
+
+def raw(tenant: TenantInUse, text: str) -> None:
+    """Send a request by hand, and go away at once."""
+    with socket.create_connection(("127.0.0.1", tenant.gateway.proxy_port), timeout=5) as client:
+        head = f"Host: {tenant.host}\r\nx-api-key: {tenant.key}"
+        client.sendall(text.replace("HEAD", head).encode())
+        client.settimeout(0.5)
+        with contextlib.suppress(OSError):
+            client.recv(65536)
+
+
+def quietly(tenant: TenantInUse, path: str) -> None:
+    with contextlib.suppress(requests.RequestException):
+        _ = tenant.request("GET", path).content
+
+
+ENDS = {
+    "it is answered": lambda t: t.request("GET", "/v1/x"),
+    "the upstream answers with an error": lambda t: t.request("GET", "/v1/error"),
+    "a stream ends": lambda t: t.request("GET", "/v1/stream").content,
+    "a buffered stream ends": lambda t: t.request("GET", "/buffered/stream"),
+    "the upstream cuts a stream": lambda t: quietly(t, "/v1/cut"),
+    "the upstream sends half a body": lambda t: quietly(t, "/v1/half"),
+    "the upstream says nothing": lambda t: t.request("GET", "/v1/silent"),
+    "the upstream speaks no HTTP": lambda t: t.request("GET", "/v1/garbage"),
+    "nothing listens upstream": lambda t: t.request("GET", "/nowhere/x"),
+    "a later plugin refuses": lambda t: t.request("GET", "/demanding/x"),
+    "the client goes before the answer": lambda t: raw(t, "GET /v1/stream HTTP/1.1\r\nHEAD\r\n\r\n"),
+    "the client goes in its body": lambda t: raw(
+        t, "POST /v1/x HTTP/1.1\r\nHEAD\r\nContent-Length: 9\r\n\r\nhalf"
+    ),
+    "the request has trailers": lambda t: raw(
+        t, "POST /v1/x HTTP/1.1\r\nHEAD\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-T: 1\r\n\r\n"
+    ),
+    "the chunks are broken": lambda t: raw(
+        t, "POST /v1/x HTTP/1.1\r\nHEAD\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("end", list(ENDS))
+def test_a_place_comes_back_when(tenant: TenantInUse, upstream: RecordingUpstream, end: str) -> None:
+    for _ in range(2):
+        ENDS[end](tenant)
+    for path in ("/v1", "/buffered", "/demanding"):
+        assert soon_free(tenant, path)
