@@ -61,13 +61,16 @@ admin() {
         ${3:+-H 'Content-Type: application/json' -d "$3"}
 }
 
+# The body of a chat call.
+chat='{"model": "demo", "messages": [{"role": "user", "content": "Hello!"}]}'
+
 # proxy SUBDOMAIN KEY [curl arguments]: one chat call; the answer's head is in $scratch/head.
 # (-k: the certificate of a proxy with TLS is for the names of tenants.)
 proxy() {
     local host="$1.$base_domain" key=$2
     shift 2
     curl -sk --max-time 10 -w '\n%{http_code}' -D "$scratch/head" -H "Host: $host" -H "Authorization: Bearer $key" \
-        -H 'Content-Type: application/json' -d '{"model": "demo", "messages": [{"role": "user", "content": "Hello!"}]}' \
+        -H 'Content-Type: application/json' -d "$chat" \
         "$@" "$proxy_url/v1/chat/completions"
 }
 

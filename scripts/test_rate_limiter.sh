@@ -11,22 +11,36 @@ both='"plugin_chain": [{"name": "rate_limiter", "settings": {
     "gateway": {"enabled": true, "limits": {"global": {"limit": 5, "window": "1m"}}},
     "rule": {"enabled": true, "limits": {"global": {"limit": 3, "window": "10s"}}}}}]'
 
-# calls SUBDOMAIN COUNT: so many calls are admitted.
+# calls SUBDOMAIN COUNT [curl arguments]: so many calls are admitted.
 calls() {
-    local i
-    for i in $(seq "$2"); do
-        expect "call $i is admitted" 200 "$(proxy "$1" "$key")"
+    local name=$1 i count=$2
+    shift 2
+    for i in $(seq "$count"); do
+        expect "call $i is admitted" 200 "$(proxy "$name" "$key" "$@")"
     done
 }
 
-# refused SUBDOMAIN SCOPE: the next call is refused by that limit, honestly.
+# refused SUBDOMAIN SCOPE [NAME [curl arguments]]: the next call is refused by that limit, honestly.
 refused() {
-    expect "the next call is refused" 429 "$(proxy "$1" "$key")"
-    [ "$(field rate_limit.scope)" = "$2" ] || fail "expected the $2 limit to be named: $body"
-    expect_text "with the message that SDKs show" "Rate limit reached for $2 limit 'global'" "$body"
+    local name=$1 scope=$2 limit=${3:-global}
+    shift $(($# < 3 ? $# : 3))
+    expect "the next call is refused" 429 "$(proxy "$name" "$key" "$@")"
+    [ "$(field rate_limit.scope)" = "$scope" ] || fail "expected the $scope limit to be named: $body"
+    expect_text "with the message that SDKs show" "Rate limit reached for $scope limit '$limit'" "$body"
     [ "$(header retry-after)" -ge 1 ] || fail "Retry-After is '$(header retry-after)'"
     [ "$(header x-ratelimit-remaining-requests)" = 0 ] || fail "something is said to remain"
-    expect_text "and RateLimit says so" '-global";r=0' "$(header ratelimit)"
+    expect_text "and RateLimit says so" "-$limit\";r=0" "$(header ratelimit)"
+}
+
+# new_key: another key of tenant $id, in $key.
+new_key() {
+    expect "the tenant gets another key" 201 "$(admin POST "/tenants/$id/api-keys" '{"name": "another"}')"
+    key=$(field key)
+}
+
+# limiter SETTINGS: a chain with one rate limiter.
+limiter() {
+    echo "\"plugin_chain\": [{\"name\": \"rate_limiter\", \"settings\": $1}]"
 }
 
 echo "--    gateway limit: 5 in 1m"
@@ -64,4 +78,56 @@ new_tenant "$unique-s" "$both"
 new_rule
 calls "$unique-s" 3
 refused "$unique-s" rule
+
+echo "--    and on the rule"
+new_tenant "$unique-o"
+new_rule "$both"
+calls "$unique-o" 3
+refused "$unique-o" rule
+
+echo "--    the admin API shows what is used, and looking costs nothing"
+for _ in 1 2; do
+    expect "the limits in force are shown" 200 "$(admin GET "/tenants/$id/rate-limits" '' "$key")"
+    expect_text "with three of three used" '"limit":3,"window":"10s","used":3,"remaining":0' "$body"
+    expect_text "and three of five at the gateway" '"limit":5,"window":"1m","used":3,"remaining":2' "$body"
+done
+
+echo "--    each address: 2 in 1m, whatever its headers say"
+new_tenant "$unique-i"
+new_rule "$(limiter '{"limits": {"per_ip": {"limit": 2, "window": "1m"}}}')"
+calls "$unique-i" 2 -H 'X-Forwarded-For: 192.0.2.1'
+refused "$unique-i" rule per_ip -H 'X-Forwarded-For: 192.0.2.2' -H 'X-Real-IP: 192.0.2.3'
+
+echo "--    each key: 2 in 1m; at the gateway a new key buys nothing"
+new_tenant "$unique-k" "$(limiter '{"limits": {"global": {"limit": 5, "window": "1m"}}}')"
+new_rule "$(limiter '{"limits": {"per_key": {"limit": 2, "window": "1m"}}}')"
+calls "$unique-k" 2
+refused "$unique-k" rule per_key
+new_key
+expect_soon "and can call" 200 proxy "$unique-k" "$key"
+calls "$unique-k" 1
+refused "$unique-k" rule per_key
+new_key
+expect_soon "and has what the gateway limit leaves" 200 proxy "$unique-k" "$key"
+refused "$unique-k" gateway
+
+echo "--    each model: 1 in 1m of gpt-4o*, 2 of all others"
+new_tenant "$unique-m"
+new_rule "$(limiter '{"limits": {"per_model": {"gpt-4o*": {"limit": 1, "window": "1m"}, "*": {"limit": 2, "window": "1m"}}}}')"
+calls "$unique-m" 2
+refused "$unique-m" rule 'per_model:*'
+chat=${chat/demo/gpt-4o-mini}
+calls "$unique-m" 1
+refused "$unique-m" rule 'per_model:gpt-4o*'
+chat=${chat/gpt-4o-mini/demo}
+
+echo "--    a number that is raised keeps what is used"
+new_tenant "$unique-e"
+new_rule "$(limiter '{"limit": 2, "window": "1m"}')"
+calls "$unique-e" 2
+refused "$unique-e" rule
+expect "the limit is raised to 4" 200 "$(admin PATCH "/tenants/$id/rules/$rule" "{$(limiter '{"limit": 4, "window": "1m"}')}")"
+expect_soon "the next call is admitted" 200 proxy "$unique-e" "$key"
+calls "$unique-e" 1
+refused "$unique-e" rule
 echo "All answers were as expected."
