@@ -3,11 +3,17 @@
 import asyncio
 import json
 import re
+import tracemalloc
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from admin_app.rate_limits import RateLimitList
+from scripts.draw_window import PICTURE, draw
+from shared.core.known_values import MOST_VALUES, KnownValues
+from shared.core.limit_quotas import LEASE_MS, MAX_LIMIT, MAX_QUOTAS, HeaderQuotaSchema
+from shared.core.limit_settings import MAX_NAMES, LimitsSchema
 from shared.core.model import Stage
 from shared.core.plugin import Continue, Entry, Reject, Tools
 from shared.plugins.rate_limiter import RateLimiter
@@ -15,7 +21,8 @@ from shared.stores.memory_limiter import MemoryLimiter
 from tests.plugins.exchanges import exchange
 
 PAGE = (Path(__file__).parents[2] / "docs" / "rate-limiting.md").read_text(encoding="utf-8")
-*SETTINGS, ANSWER = (json.loads(block) for block in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL))
+BLOCKS = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)]
+*SETTINGS, ANSWER, USAGE = BLOCKS
 SHORT, FULL, BLOCK = SETTINGS
 
 
@@ -39,6 +46,42 @@ def test_the_settings_of_the_page_are_accepted(settings: dict[str, Any]) -> None
 def test_every_setting_stands_on_the_page() -> None:
     for name in RateLimiter.schema().fields:
         assert f"`{name}`" in PAGE or f"`{name}." in PAGE
+    for name in LimitsSchema().fields:
+        assert f"`limits.{name}`" in PAGE
+        assert name in FULL["limits"] or name == "concurrent"
+
+
+def test_what_the_page_says_of_bounds_and_choices_is_so() -> None:
+    assert f"{MOST_VALUES:,}\nvalues" in PAGE
+    assert f"{MAX_LIMIT:,}; 0 blocks" in PAGE
+    assert f"up to {MAX_QUOTAS}, which all hold; a map takes up to {MAX_NAMES}\n" in PAGE
+    assert f"for {LEASE_MS // 1000}\nseconds" in PAGE
+    assert all(f"| `{choice}`" in PAGE for choice in RateLimiter.on_error_choices)
+    assert f"| `{RateLimiter.default_on_error}` (default) |" in PAGE
+    missing = HeaderQuotaSchema().fields["on_missing"]
+    assert f"`{missing.load_default}` (default)" in PAGE
+
+
+def test_a_thousand_values_cost_no_more_than_the_page_says() -> None:
+    tracemalloc.start()
+    known = KnownValues()
+    for number in range(MOST_VALUES):
+        known.keep("limit", f"{number:016x}", 60.0, 0.0)
+    used, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert "at most 2 MB a limit" in PAGE
+    assert used < 2_000_000
+
+
+def test_the_usage_of_the_page_has_the_form_that_the_api_describes() -> None:
+    assert RateLimitList().validate(USAGE) == {}
+
+
+def test_the_picture_is_what_the_script_draws() -> None:
+    assert "(window.svg)" in PAGE
+    assert PICTURE.read_text(encoding="utf-8") == draw(), "run python -m scripts.draw_window"
+    assert "fixed window, at most 200" in draw()
+    assert "bucketed window, at most 100" in draw()
 
 
 def test_the_answer_of_the_page_is_given() -> None:
