@@ -1,0 +1,40 @@
+"""What holds for limits while Redis does not answer, on real traffic."""
+
+import pytest
+import redis
+
+from shared.stores.embedded import Embedded
+from tests.end_to_end.recording_upstream import RecordingUpstream
+from tests.end_to_end.running_gateway import RunningGateway, TenantInUse, until
+
+SETTINGS = {"limit": 5, "window": "1h"}
+
+
+@pytest.fixture(scope="module")
+def tenant(gateway: RunningGateway, everlasting_upstream: RecordingUpstream) -> TenantInUse:
+    made = gateway.create_tenant()
+    for on_error in ("local", "open", "closed"):
+        chain = [{"name": "rate_limiter", "settings": SETTINGS, "on_error": on_error}]
+        made.create_rule(f"/{on_error}", everlasting_upstream.url, plugin_chain=chain)
+    return made
+
+
+def test_each_entry_holds_as_it_says_and_answers_show_it(
+    tenant: TenantInUse, upstream: RecordingUpstream
+) -> None:
+    before = tenant.request("GET", "/local/x")
+    assert "x-gateway-ratelimit-mode" not in before.headers
+    with redis.Redis(unix_socket_path=str(Embedded(tenant.gateway.folder).socket)) as store:
+        store.client_pause(3000)
+        local, free, closed = (tenant.request("GET", f"/{name}/x") for name in ("local", "open", "closed"))
+        admitted = sum(tenant.request("GET", "/local/x").status_code == 200 for _ in range(9))
+        store.client_unpause()
+    assert (local.status_code, local.headers["x-gateway-ratelimit-mode"]) == (200, "local")
+    assert (free.status_code, free.headers["x-gateway-ratelimit-mode"]) == (200, "open")
+    assert closed.status_code == 503
+    assert closed.json()["error"]["code"] == "plugin_failure"
+    assert admitted <= 3, "an outage is no free refill"
+    for _ in until(5.0):
+        if "x-gateway-ratelimit-mode" not in tenant.request("GET", "/open/x").headers:
+            break
+    assert "x-gateway-ratelimit-mode" not in tenant.request("GET", "/open/x").headers
