@@ -107,7 +107,7 @@ class Services:
         """Open what a worker needs, with its background reading; closed with the context."""
         settings = self.settings
         source = open_source(self.address.options)
-        limiter = open_limiter(self.address.options, self.clock, settings.cache, settings.server.workers)
+        limiter = open_limiter(self.address.options, self.clock, settings.cache, settings.server.worker_count)
         fetch = GuardedFetch(self.policy, self.clock, settings.security.ca_file)
         tools, longest = Tools(limiter, fetch, self.clock), settings.limits.timeouts
         waits = Waits(longest.connect, longest.first_byte, longest.idle, longest.total)
