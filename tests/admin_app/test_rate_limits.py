@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from shared.core.errors import StoreDown
 from shared.core.gateway import Compiler
 from shared.core.limits import Decision, Limit
 from shared.core.messages import Exchange, Headers, Request
+from shared.core.model import PluginConfig
 from shared.core.plugin import Continue, Tools
 from tests.admin_app.world import Api, Tenant, World, pointers
 
@@ -223,5 +225,14 @@ def test_a_wrong_query_is_refused(api: Api, tenant: Tenant, query: str, pointer:
 
 def test_a_tenant_whose_chain_cannot_be_used_has_no_limits_in_force(api: Api, world: World) -> None:
     tenant, _ = limited(api, GATEWAY)
-    world.catalogue = {}
+    before = world.store.read(tenant.id)
+    assert before is not None
+    broken = PluginConfig("rate_limiter", settings={"limit": "from another version"})
+    after = replace(before, tenant=replace(before.tenant, plugin_chain=(*before.tenant.plugin_chain, broken)))
+    world.store.write(before, after, actor="platform")
     assert shown(api, tenant) == []
+
+
+def test_a_tier_without_ceilings_shows_none(api: Api) -> None:
+    tenant, _ = limited(api, tier="enterprise")
+    assert api.get(f"{tenant.url}/rate-limits").get_json() == {"limits": []}
