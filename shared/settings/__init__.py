@@ -74,7 +74,7 @@ def _validate(written: Written) -> Settings:
         settings: Settings = schema_of(Settings)().load(written.values)
     except ValidationError as error:
         lines = []
-        for problem in problems_of(error.messages):
+        for problem in problems_of(error.messages, maps=False):
             steps = tuple(problem.pointer.split("/")[1:])
             lines.append(f"{written.origin(steps)}: {'.'.join(steps)}: {problem.detail}")
         raise SettingsError("\n".join(lines)) from None

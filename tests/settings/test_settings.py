@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.settings import CONFIG_FILE, Settings, SettingsError, load_settings
@@ -417,6 +417,7 @@ JSON = st.recursive(
 )
 
 
+@example(name="server.tls.key", value=[])
 @given(name=st.sampled_from([name for name, _ in names()]), value=JSON)
 def test_any_value_is_read_or_refused_with_the_settings_name(name: str, value: Any) -> None:
     try:
