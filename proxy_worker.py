@@ -1,8 +1,7 @@
 """One worker of the proxy, on either engine: settings -> services -> addons -> engine, until a signal."""
 
 import asyncio
-import gc
-import signal
+import ssl
 import sys
 from collections.abc import Mapping
 from contextlib import closing
@@ -20,9 +19,9 @@ from mitm_addons.worker import gateway_addons, serve
 from mitm_engine.engine import Engine, make_master
 from mitm_engine.faults import Fault
 from mitm_engine.head_rules import check_head
-from mitm_engine.listener import Listener
 from mitm_engine.options import Options, Policy, Terms, Timeouts
 from mitm_engine.seat import Seat
+from mitm_engine.serving import serve as serve_seat
 from mitm_engine.supervisor import EX_CONFIG
 from shared import logs
 from shared.core.errors import GatewayError
@@ -60,25 +59,20 @@ def serve_alone(settings: Settings, *, web: bool) -> None:
 
 
 async def _serve(seat: Seat, services: Services, log: logs.LogWriter) -> None:
-    settings, ending = services.settings, asyncio.Event()
+    settings = services.settings
     traits = EngineTraits(
         write=lambda flow, data: engine.write(flow, data),
         replaces_answers=True,
         is_draining=lambda: engine.is_draining,
     )
     async with gateway_addons(services, log.put, traits) as addons:
-        engine = Engine(make_master(*addons), engine_options(settings), _policy(services))
-        listener = Listener(seat, engine.accept, lambda: engine.connections)
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, ending.set)
-        loop.add_signal_handler(signal.SIGHUP, engine.reload_tls)
-        # What lives now lives on: no collection has to look at it again.
-        gc.collect()
-        gc.freeze()
-        listener.start()
-        await ending.wait()
-        listener.stop()
-        await engine.drain()
+        master = make_master(*addons)
+        try:
+            engine = Engine(master, engine_options(settings), _policy(services))
+        except (OSError, ssl.SSLError) as error:
+            message = f"server.tls: the certificate and its key cannot be used: {error}"
+            raise GatewayError(message) from None
+        await serve_seat(seat, master, engine)
 
 
 def engine_options(settings: Settings) -> Options:

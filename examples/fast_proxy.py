@@ -1,0 +1,50 @@
+"""mitmproxy addons as a fast reverse proxy, without the gateway.
+
+python -m examples.fast_proxy 8090 127.0.0.1 8082    # a process for each core, until Ctrl-C
+"""
+
+import os
+import sys
+
+import uvloop
+from mitmproxy import http
+
+from mitm_engine.engine import Engine, make_master
+from mitm_engine.listener import listener_socket
+from mitm_engine.seat import Seat
+from mitm_engine.serving import serve
+from mitm_engine.supervisor import supervise
+
+
+class ToUpstream:
+    """A plain mitmproxy addon: sends everything to one place, and passes bodies on as they come."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.host, self.port = host, port
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        flow.request.data.host, flow.request.data.port = self.host, self.port
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        flow.response.headers["X-Proxy"] = "fast"  # type: ignore[union-attr]
+        flow.response.stream = True  # type: ignore[union-attr]
+
+
+def work(seat: Seat, host: str, port: int) -> None:
+    """One worker. It is run by its name, in a process of its own."""
+    uvloop.run(_work(seat, host, port))
+
+
+async def _work(seat: Seat, host: str, port: int) -> None:
+    master = make_master(ToUpstream(host, port))
+    await serve(seat, master, Engine(master))
+
+
+def main() -> int:
+    listen, host, port = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    socket = listener_socket("127.0.0.1", listen)
+    return supervise(work, (host, port), socket=socket, workers=os.cpu_count() or 1, drain_timeout=30)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

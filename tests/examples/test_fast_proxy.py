@@ -1,0 +1,33 @@
+"""The engine without the gateway: mitmproxy addons as a fast reverse proxy."""
+
+import signal
+import subprocess
+import sys
+
+import requests
+
+from tests.end_to_end.recording_upstream import RecordingUpstream
+from tests.end_to_end.running_gateway import ROOT, free_port, until
+
+
+def test_the_example_proxies_through_a_plain_addon_and_ends_on_ctrl_c() -> None:
+    port = free_port()
+    with RecordingUpstream() as upstream:
+        command = [sys.executable, "-m", "examples.fast_proxy", str(port), "127.0.0.1", str(upstream.port)]
+        with subprocess.Popen(command, cwd=ROOT) as proxy:
+            try:
+                answer = _first_answer(port)
+                assert (answer.json(), answer.headers["x-proxy"]) == ({"ok": True}, "fast")
+                assert upstream.seen[-1].target == "/a?b"
+            finally:
+                proxy.send_signal(signal.SIGINT)
+            assert proxy.wait(10) == 0
+
+
+def _first_answer(port: int) -> requests.Response:
+    for _ in until(30):
+        try:
+            return requests.get(f"http://127.0.0.1:{port}/a?b", timeout=5)
+        except requests.ConnectionError:
+            continue
+    raise AssertionError("The proxy did not come up.")
