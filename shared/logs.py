@@ -1,9 +1,10 @@
 """Log lines: one JSON object a line, secrets masked, and never a wait for whoever reads them."""
 
 import logging
+import select
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TextIO
 
@@ -54,14 +55,28 @@ class LogWriter:
         self._write_all()
 
     def _write_all(self) -> None:
-        count = len(self._waiting)
-        lines = [_json(*self._waiting.popleft()) for _ in range(count)]
-        try:
-            self._stream.write(b"".join(lines).decode())
-            self._stream.flush()
-        except OSError:
-            # A full disk, or a reader that went away: there is nobody to tell.
-            self.dropped += count
+        lines = [_json(*self._waiting.popleft()) for _ in range(len(self._waiting))]
+        for some in _batches(lines):
+            try:
+                self._stream.write(b"".join(some).decode())
+                self._stream.flush()
+            except OSError:
+                # A full disk, or a reader that went away: there is nobody to tell.
+                self.dropped += len(some)
+
+
+def _batches(lines: Sequence[bytes]) -> Iterator[list[bytes]]:
+    """Lines that are written at once: several workers share a pipe, and no more than this stays together."""
+    batch: list[bytes] = []
+    size = 0
+    for line in lines:
+        if batch and size + len(line) > select.PIPE_BUF:
+            yield batch
+            batch, size = [], 0
+        batch.append(line)
+        size += len(line)
+    if batch:
+        yield batch
 
 
 class _ToWriter(logging.Handler):
