@@ -147,7 +147,6 @@ DIFFERENCES: tuple[Difference, ...] = (
         "a head of 5 MB",
         "one field of 5 MB",
         "a reason of 5 MB",
-        "a head of an answer without an end",
     ),
     *_stock(
         "a body whose end is the end of the connection",
@@ -184,6 +183,9 @@ DIFFERENCES: tuple[Difference, ...] = (
         "trailers without an end",
         "one trailer without an end",
         "interim answers without an end",
+        "a head of an answer without an end",
+        "one field of an answer without an end",
+        "a status line without an end",
         "a chunk extension of an answer without an end",
         "trailers of an answer without an end",
         "one trailer of an answer without an end",

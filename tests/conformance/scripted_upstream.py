@@ -59,6 +59,15 @@ class Visit:
         self.raw += data
         self.buffer += data
 
+    async def say(self, data: bytes) -> None:
+        """Send, as fast as the gateway reads. Raises `ConnectionError` when it has left."""
+        self.writer.write(data)
+        try:
+            await self.writer.drain()
+        except ConnectionError:
+            self.ended.set()
+            raise
+
     async def until(self, mark: bytes) -> bytes:
         while (end := self.buffer.find(mark)) < 0:
             await self.fill()
@@ -101,8 +110,7 @@ def send(*pieces: bytes) -> Action:
         for number, piece in enumerate(pieces):
             if number:
                 await asyncio.sleep(0.002)
-            visit.writer.write(piece)
-            await visit.writer.drain()
+            await visit.say(piece)
 
     return act
 
@@ -123,12 +131,8 @@ async def hang(visit: Visit) -> None:
 
 async def flood(visit: Visit) -> None:
     """Send chunks until the gateway leaves."""
-    try:
-        while True:
-            visit.writer.write(b"10000\r\n" + b"x" * 65536 + b"\r\n")
-            await visit.writer.drain()
-    finally:
-        visit.ended.set()
+    while True:
+        await visit.say(b"10000\r\n" + b"x" * 65536 + b"\r\n")
 
 
 async def half_close(visit: Visit) -> None:

@@ -7,7 +7,7 @@ import pytest
 from tests.conformance.answer import Ended
 from tests.conformance.differences import instead
 from tests.conformance.fault_rows import CUTS, FAULTS, Cut, Fault
-from tests.conformance.scripted_upstream import REQUEST, Visit, close, send
+from tests.conformance.scripted_upstream import REQUEST, close, send
 from tests.conformance.wire import Wire, is_ours
 
 
@@ -75,22 +75,3 @@ def test_an_upstream_that_is_not_there_is_502_within_100_ms(wire: Wire) -> None:
         taken.append(time.perf_counter() - start)
     # The best of five: a busy machine is not the gateway's doing.
     assert min(taken) < 0.1, taken
-
-
-def test_a_head_without_an_end_is_given_up(wire: Wire) -> None:
-    sent = 0
-
-    async def endless_head(visit: Visit) -> None:
-        nonlocal sent
-        visit.writer.write(b"HTTP/1.1 200 OK\r\n")
-        while True:
-            visit.writer.write(b"X-A: " + b"b" * 1000 + b"\r\n")
-            sent += 1007
-            await visit.writer.drain()
-            if sent > 5_000_000:
-                raise ConnectionAbortedError
-
-    wire.upstream.plays([*REQUEST, endless_head])
-    is_ours(wire.ask(wire.head()), 502, "upstream_protocol_error")
-    assert (sent > 5_000_000) == bool(instead(wire.engine, "a head of an answer without an end"))
-    assert wire.ask(wire.head()).body == b"ok"

@@ -111,8 +111,7 @@ def test_an_answer_that_falls_silent_is_cut_at_the_idle_timeout(timed: Wire, beg
 async def drip(visit: Visit) -> None:
     """An event every 50 ms, for ever."""
     while True:
-        visit.writer.write(EVENT)
-        await visit.writer.drain()
+        await visit.say(EVENT)
         await asyncio.sleep(0.05)
 
 
