@@ -1,0 +1,147 @@
+"""A small world: an engine on loopback in the test's own event loop, an upstream, clients and addons."""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable
+
+from mitmproxy import http
+
+from mitm_engine import Engine, Options, Policy, Terms, make_master
+from tests.mitm_engine.raw_client import RawClient
+from tests.mitm_engine.scripted_upstream import Script, ScriptedUpstream, answering, sized
+
+HOOKS = (
+    "client_connected",
+    "client_disconnected",
+    "requestheaders",
+    "request",
+    "server_connect",
+    "server_connected",
+    "server_connect_error",
+    "server_disconnected",
+    "responseheaders",
+    "response",
+    "error",
+    "post_response",
+)
+FLOW_HOOKS = ("requestheaders", "request", "responseheaders", "response")
+
+
+class Router:
+    """Points every flow at the upstream."""
+
+    def __init__(self, port: int, scheme: str = "http", host: str = "127.0.0.1") -> None:
+        self.port, self.scheme, self.host = port, scheme, host
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        data = flow.request.data
+        data.host, data.port, data.scheme = self.host, self.port, self.scheme.encode()
+
+
+class Recorder:
+    """Writes down which hooks fired, and keeps the last flow."""
+
+    def __init__(self) -> None:
+        self.hooks: list[str] = []
+        self.flows: list[http.HTTPFlow] = []
+        for hook in HOOKS:
+            setattr(self, hook, self._recording(hook))
+
+    def _recording(self, hook: str) -> Callable[[object], None]:
+        def record(subject: object) -> None:
+            self.hooks.append(hook)
+            if isinstance(subject, http.HTTPFlow) and subject not in self.flows:
+                self.flows.append(subject)
+
+        return record
+
+    def last(self) -> http.HTTPFlow:
+        return self.flows[-1]
+
+    def count(self, hook: str) -> int:
+        return self.hooks.count(hook)
+
+    async def saw(self, hook: str, times: int = 1) -> None:
+        """Wait until the hook fired."""
+        await until(lambda: self.hooks.count(hook) >= times)
+
+
+class On:
+    """An addon with one hook."""
+
+    def __init__(self, **hooks: Callable[..., object]) -> None:
+        for name, method in hooks.items():
+            setattr(self, name, method)
+
+
+class Streaming:
+    """Lets every answer pass as it comes."""
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        if flow.response is not None:
+            flow.response.stream = True
+
+
+async def until(holds: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Wait until something holds. Fails after `seconds`."""
+    async with asyncio.timeout(seconds):
+        while not holds():
+            await asyncio.sleep(0.002)
+
+
+class World:
+    """What a test holds: `engine`, `upstream`, the `recorder`, and clients that it makes."""
+
+    def __init__(self, engine: Engine, upstream: ScriptedUpstream, recorder: Recorder, port: int) -> None:
+        self.engine, self.upstream, self.recorder, self.port = engine, upstream, recorder, port
+        self.clients: list[RawClient] = []
+
+    async def client(self, *, receive_buffer: int = 0) -> RawClient:
+        made = await RawClient.connect(self.port, receive_buffer=receive_buffer)
+        self.clients.append(made)
+        return made
+
+    async def quiet(self) -> None:
+        """Wait until no connection of a client is left."""
+        await until(lambda: self.engine.connections == 0 and self.engine.metrics.in_flight == 0)
+
+
+@contextlib.asynccontextmanager
+async def world(
+    *addons: object,
+    script: Script | None = None,
+    options: Options | None = None,
+    terms: Terms | None = None,
+    tls: ssl.SSLContext | None = None,
+    host: str = "127.0.0.1",
+) -> AsyncIterator[World]:
+    """An engine whose addons are a router, `addons` and a recorder; all of it ends with the context."""
+    recorder, upstream = Recorder(), ScriptedUpstream(script or answering(sized()))
+    async with contextlib.AsyncExitStack() as ends:
+        await upstream.start(tls)
+        ends.push_async_callback(upstream.stop)
+        router = Router(upstream.port, "https" if tls else "http", host)
+        policy = Policy(terms=lambda _: terms) if terms else Policy()
+        master = make_master(router, *addons, recorder)
+        engine = Engine(master, options or Options(drain_timeout=0.2), policy)
+        ends.push_async_callback(engine.drain)
+        listener = ends.enter_context(socket.create_server(("127.0.0.1", 0), backlog=128))
+        listener.setblocking(False)
+        accepting = asyncio.ensure_future(_accept(listener, engine))
+        ends.callback(accepting.cancel)
+        made = World(engine, upstream, recorder, listener.getsockname()[1])
+        try:
+            yield made
+        finally:
+            for client in made.clients:
+                client.close()
+
+
+async def _accept(listener: socket.socket, engine: Engine) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        sock, _ = await loop.sock_accept(listener)
+        sock.setblocking(False)
+        engine.accept(sock)
