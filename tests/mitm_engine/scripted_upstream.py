@@ -69,7 +69,9 @@ Reply = Callable[[Asked], bytes]
 
 def sized(body: bytes = b"ok", status: str = "200 OK", *fields: str) -> bytes:
     """An answer with a length."""
-    return "\r\n".join([f"HTTP/1.1 {status}", *fields, f"Content-Length: {len(body)}", "", ""]).encode() + body
+    return (
+        "\r\n".join([f"HTTP/1.1 {status}", *fields, f"Content-Length: {len(body)}", "", ""]).encode() + body
+    )
 
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -89,7 +89,9 @@ def test_broken_answers_fail_the_same_way_however_they_are_cut(
 @given(st.lists(st.binary(max_size=60), max_size=5), st.booleans())
 @example([b"SSH-2.0-OpenSSH_9.2\r\n\r\n"], False)
 @example([b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\n"], False)
-def test_whatever_comes_nothing_but_a_failure_leaves_the_reader(pieces: list[bytes], asked_for_head: bool) -> None:
+def test_whatever_comes_nothing_but_a_failure_leaves_the_reader(
+    pieces: list[bytes], asked_for_head: bool
+) -> None:
     with contextlib.suppress(Failed):
         read(*pieces, is_head_request=asked_for_head)
 
@@ -140,8 +142,8 @@ def test_what_is_no_sound_answer_fails_in_one_read_and_in_many(raw: bytes) -> No
 @pytest.mark.parametrize("begin", [b"1;", b"0\r\nX: "])
 def test_chunk_extensions_and_trailers_do_not_go_on_for_ever(begin: bytes) -> None:
     made, fed = read(CHUNKED, begin), 0
-    with pytest.raises(Failed):
-        for _ in range(1000):
+    with contextlib.suppress(Failed):
+        while fed < 100_000:
             made.feed(b"x" * 100)
             fed += 100
     assert fed < 70_000
@@ -219,7 +221,8 @@ def test_one_reader_reads_answer_after_answer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "limit"), [(b"timeout=5, max=100", 5.0), (b"max=3, timeout = 7", 7.0), (b"max=3", None), (b"x", None)]
+    ("value", "limit"),
+    [(b"timeout=5, max=100", 5.0), (b"max=3, timeout = 7", 7.0), (b"max=3", None), (b"x", None)],
 )
 def test_how_long_the_upstream_keeps_the_connection(value: bytes, limit: float | None) -> None:
     assert read(OK + b"Keep-Alive: %s\r\nContent-Length: 0\r\n\r\n" % value).idle_limit == limit

@@ -40,7 +40,9 @@ def code(reader: RequestReader) -> str | None:
 
 
 @given(st.data(), st.lists(requests(), min_size=1, max_size=5))
-def test_requests_are_read_as_they_were_meant_however_they_are_cut(data: st.DataObject, sent: list[Sent]) -> None:
+def test_requests_are_read_as_they_were_meant_however_they_are_cut(
+    data: st.DataObject, sent: list[Sent]
+) -> None:
     raw = b"".join(one.raw for one in sent)
     reader = read(*data.draw(cuts(raw)))
     assert not reader.stopped

@@ -72,6 +72,7 @@ class On:
     """An addon with one hook."""
 
     def __init__(self, **hooks: Callable[..., object]) -> None:
+        self.name = f"on-{id(self)}"  # mitmproxy wants one of each name
         for name, method in hooks.items():
             setattr(self, name, method)
 

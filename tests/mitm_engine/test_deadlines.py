@@ -1,0 +1,44 @@
+"""One sweep notices all that is late."""
+
+import asyncio
+from collections.abc import Callable
+
+from mitm_engine.deadlines import INTERVAL, NEVER, sweep
+from mitm_engine.metrics import Metrics
+from tests.mitm_engine.loops import on_both_loops
+from tests.mitm_engine.world import until
+
+
+class Waiter:
+    """Notes that it was late."""
+
+    def __init__(self, deadline: float, then: Callable[[], None] = lambda: None) -> None:
+        self.deadline, self.then, self.expired = deadline, then, 0
+
+    def expire(self, now: float) -> None:
+        self.deadline = NEVER
+        self.expired += 1
+        self.then()
+
+
+@on_both_loops
+async def test_what_is_late_expires_once_and_what_is_not_stays() -> None:
+    now, rounds = asyncio.get_running_loop().time(), []
+    late, later, never = Waiter(now), Waiter(now + 60), Waiter(NEVER)
+    metrics = Metrics()
+    sweeping = asyncio.ensure_future(sweep([late, later, never], rounds.append, metrics))
+    await until(lambda: len(rounds) >= 2)
+    sweeping.cancel()
+    assert (late.expired, later.expired, never.expired) == (1, 0, 0)
+    assert 0 <= metrics.loop_lag <= metrics.worst_lag < 10 * INTERVAL
+
+
+@on_both_loops
+async def test_one_that_fails_does_not_end_the_deadlines_of_the_others() -> None:
+    now, rounds = asyncio.get_running_loop().time(), []
+    broken, other = Waiter(now, lambda: [][0]), Waiter(now)
+    sweeping = asyncio.ensure_future(sweep([broken, other], rounds.append, Metrics()))
+    await until(lambda: len(rounds) >= 2)
+    assert other.expired == 1
+    assert not sweeping.done()
+    sweeping.cancel()
