@@ -235,7 +235,12 @@ class Exchange:
             if not self._client.can_write:
                 await self._client.drained()
         self._give_back()
-        await self._hook(self._hooks.response)
+        # An addon that waits now holds back the end of the answer, and nothing else.
+        flushing = asyncio.get_running_loop().call_soon(writer.flush)
+        try:
+            await self._hook(self._hooks.response)
+        finally:
+            flushing.cancel()
         self._responded = True
         writer.end()
         if not self._client.can_write:
