@@ -1,7 +1,17 @@
-"""One request and its answer: the hooks in their order, and every way to end."""
+"""One request and its answer: the hooks in their order, and addons that interfere."""
 
-from tests.mitm_engine.loops import on_both_loops
-from tests.mitm_engine.world import world
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from mitmproxy import http
+from mitmproxy.exceptions import AddonHalt
+
+from mitm_engine import Options, Terms, Timeouts
+from tests.mitm_engine.loops import on_both_loops, on_uvloop
+from tests.mitm_engine.raw_client import request
+from tests.mitm_engine.scripted_upstream import CHUNKED, Peer, answering, chunk, sized
+from tests.mitm_engine.world import FLOW_HOOKS, On, Streaming, until, world
 
 PLAIN = [
     "client_connected",
@@ -13,6 +23,32 @@ PLAIN = [
     "response",
     "post_response",
 ]
+UPSTREAM_HOOKS = ("server_connect", "server_connected")
+
+
+def answer_with(body: bytes) -> Callable[[http.HTTPFlow], None]:
+    def hook(flow: http.HTTPFlow) -> None:
+        flow.response = http.Response.make(418, body)
+
+    return hook
+
+
+def fail(subject: object) -> None:
+    raise RuntimeError("an addon's own trouble")
+
+
+async def fail_later(subject: object) -> None:
+    await asyncio.sleep(0)
+    raise RuntimeError("an addon's own trouble")
+
+
+async def piecemeal(peer: Peer) -> None:
+    """Half of a chunked answer, the rest when the test asks for it by its next request's bytes."""
+    await peer.request()
+    await peer.write(CHUNKED + chunk(b"first "))
+    await asyncio.sleep(0.05)
+    await peer.write(chunk(b"second") + b"0\r\n\r\n")
+    await peer.until_gone()
 
 
 @on_both_loops
@@ -26,3 +62,382 @@ async def test_the_hooks_of_an_exchange_fire_in_mitmproxys_order_and_each_once()
         client.close()
         await w.recorder.saw("client_disconnected")
     assert w.recorder.count("client_disconnected") == w.recorder.count("server_disconnected") == 1
+
+
+@on_both_loops
+async def test_hooks_that_are_coroutines_are_waited_for() -> None:
+    order: list[str] = []
+
+    def slow(name: str) -> Callable[[object], object]:
+        async def hook(subject: object) -> None:
+            order.append(f"{name} begins")
+            await asyncio.sleep(0.001)
+            order.append(f"{name} ends")
+
+        return hook
+
+    names = [name for name in PLAIN if name != "post_response"]
+    async with world(On(**{name: slow(name) for name in names})) as w:
+        assert (await (await w.client()).ask()).status == 200
+        assert order == [f"{name} {when}" for name in names for when in ("begins", "ends")]
+        assert w.recorder.hooks == PLAIN
+
+
+@on_uvloop
+async def test_response_fires_after_the_last_piece_and_before_the_end_of_a_stream() -> None:
+    release = asyncio.Event()
+
+    async def hold(flow: http.HTTPFlow) -> None:
+        await release.wait()
+
+    async with world(Streaming(), On(response=hold), script=piecemeal) as w:
+        client = await w.client()
+        await client.send(request())
+        assert await client.until(chunk(b"second"))
+        assert w.recorder.count("post_response") == 0
+        release.set()
+        assert await client.until(b"0\r\n\r\n") == b"0\r\n\r\n"
+        assert w.recorder.hooks == PLAIN
+
+
+@on_both_loops
+async def test_a_stream_reaches_the_client_piece_by_piece() -> None:
+    go = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.write(CHUNKED + chunk(b"one"))
+        await go.wait()
+        await peer.write(chunk(b"two") + b"0\r\n\r\n")
+
+    async with world(Streaming(), script=script) as w:
+        client = await w.client()
+        await client.send(request())
+        await client.until(chunk(b"one"))
+        go.set()
+        await client.until(chunk(b"two") + b"0\r\n\r\n")
+
+
+@pytest.mark.parametrize("hook", FLOW_HOOKS)
+@on_both_loops
+async def test_an_answer_that_an_addon_sets_is_the_one_that_goes_out(hook: str) -> None:
+    async with world(On(**{hook: answer_with(b"mine")})) as w:
+        client = await w.client()
+        answer = await client.ask(body=b"question", method="POST")
+        assert (answer.status, answer.body) == (418, b"mine")
+        asked_upstream = hook in ("responseheaders", "response")
+        assert bool(w.upstream.peers) is asked_upstream
+        seen = [one for one in w.recorder.hooks if one != "server_disconnected"]
+        assert seen == [one for one in PLAIN if asked_upstream or one not in UPSTREAM_HOOKS]
+        assert (await client.ask()).status == 418
+
+
+@pytest.mark.parametrize("hook", FLOW_HOOKS)
+@pytest.mark.parametrize("failing", [fail, fail_later])
+@on_both_loops
+async def test_an_addon_that_raises_before_the_first_byte_is_a_503_and_nothing_passes(
+    hook: str, failing: Callable[[object], object]
+) -> None:
+    async with world(On(**{hook: failing})) as w:
+        client = await w.client()
+        answer = await client.ask()
+        assert answer.status == 503
+        assert b"trouble" not in answer.body
+        assert bool(w.upstream.peers) is (hook in ("responseheaders", "response"))
+        assert w.recorder.count("error") == w.recorder.count("post_response") == 1
+        assert w.recorder.count("response") == 0
+        flow = w.recorder.last()
+        assert flow.error is not None
+        assert flow.error.msg.startswith("plugin_failure")
+        assert w.engine.metrics.faults == {"plugin_failure": 1}
+        assert (await client.ask()).status == 503
+
+
+@pytest.mark.parametrize(
+    "body", [CHUNKED + chunk(b"all") + b"0\r\n\r\n", sized(b"all"), sized(bytes(200_000))]
+)
+@on_both_loops
+async def test_an_addon_that_raises_at_the_end_of_a_stream_leaves_it_visibly_cut(body: bytes) -> None:
+    async with world(Streaming(), On(response=fail), script=answering(body)) as w:
+        client = await w.client()
+        await client.send(request())
+        if not len(body) > 1000:
+            # Not one byte has gone out yet, so there is still an answer.
+            assert (await client.answer()).status == 503
+            return
+        with pytest.raises(EOFError):
+            await client.answer()
+        assert w.recorder.count("error") == w.recorder.count("post_response") == 1
+
+
+@on_both_loops
+async def test_a_stream_function_that_raises_in_the_middle_leaves_the_answer_visibly_cut() -> None:
+    pieces: list[bytes] = []
+
+    def function(piece: bytes) -> bytes:
+        pieces.append(piece)
+        if len(pieces) == 2:
+            raise RuntimeError
+        return piece
+
+    def responseheaders(flow: http.HTTPFlow) -> None:
+        assert flow.response is not None
+        flow.response.stream = function
+
+    async with world(On(responseheaders=responseheaders), script=piecemeal) as w:
+        client = await w.client()
+        await client.send(request())
+        with pytest.raises(EOFError) as end:
+            await client.answer()
+        assert chunk(b"first ") in end.value.args[0]
+        assert w.recorder.count("error") == 1
+        assert w.recorder.count("response") == 0
+
+
+@pytest.mark.parametrize("hook", FLOW_HOOKS)
+@on_both_loops
+async def test_a_killed_flow_gets_no_answer_and_its_connection_ends(hook: str) -> None:
+    async with world(On(**{hook: lambda flow: flow.kill()})) as w:
+        client = await w.client()
+        await client.send(request())
+        assert await client.ended() == b""
+        await w.quiet()
+        assert w.recorder.count("error") == w.recorder.count("post_response") == 1
+        flow = w.recorder.last()
+        assert flow.error is not None
+        assert flow.error.msg == flow.error.KILLED_MESSAGE
+        assert not w.engine.metrics.faults
+
+
+@on_uvloop
+async def test_a_flow_killed_in_the_error_hook_gets_no_answer() -> None:
+    async with world(On(request=fail, error=lambda flow: flow.kill())) as w:
+        client = await w.client()
+        await client.send(request())
+        assert await client.ended() == b""
+
+
+@on_uvloop
+async def test_a_flow_killed_while_it_streams_is_cut_at_its_end() -> None:
+    async with world(Streaming(), On(response=lambda flow: flow.kill()), script=piecemeal) as w:
+        client = await w.client()
+        await client.send(request())
+        with pytest.raises(EOFError):
+            await client.answer()
+
+
+@pytest.mark.parametrize("hook", FLOW_HOOKS)
+@on_uvloop
+async def test_an_intercepted_flow_waits_until_it_is_resumed(hook: str) -> None:
+    async with world(On(**{hook: lambda flow: flow.intercept()})) as w:
+        client = await w.client()
+        await client.send(request())
+        await w.recorder.saw(hook)
+        await asyncio.sleep(0.02)
+        later = (*FLOW_HOOKS, "post_response")
+        assert w.recorder.count(later[later.index(hook) + 1]) == 0
+        w.recorder.last().resume()
+        assert (await client.answer()).status == 200
+
+
+@on_uvloop
+async def test_a_flow_that_is_killed_while_it_is_intercepted_gets_no_answer() -> None:
+    terms = Terms(Timeouts(hook=0.3))
+    async with world(On(request=lambda flow: flow.intercept()), terms=terms) as w:
+        client = await w.client()
+        await client.send(request())
+        await w.recorder.saw("request")
+        w.recorder.last().kill()
+        assert await client.ended() == b""
+        assert not w.upstream.peers
+
+
+@pytest.mark.parametrize("hook", FLOW_HOOKS)
+@on_uvloop
+async def test_an_addon_may_halt_a_hook_for_those_after_it(hook: str) -> None:
+    def halt(flow: http.HTTPFlow) -> None:
+        raise AddonHalt
+
+    async with world(On(**{hook: halt})) as w:
+        assert (await (await w.client()).ask()).status == 200
+        assert w.recorder.hooks == [one for one in PLAIN if one != hook]
+
+
+@on_uvloop
+async def test_error_does_not_follow_response_when_the_client_goes_while_it_reads() -> None:
+    big = sized(bytes(8_000_000))
+    async with world(script=answering(big)) as w:
+        client = await w.client(receive_buffer=4096)
+        await client.send(request())
+        await w.recorder.saw("response")
+        client.reset()
+        await w.quiet()
+        assert w.recorder.count("error") == 0
+        assert w.recorder.count("post_response") == 1
+        assert w.recorder.last().error is not None
+
+
+@pytest.mark.parametrize("hook", ["error", "post_response"])
+@on_uvloop
+async def test_an_addon_that_hangs_at_the_end_of_a_flow_is_given_up(hook: str) -> None:
+    cancelled: list[str] = []
+
+    async def hang(flow: http.HTTPFlow) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.append(hook)
+            raise
+
+    terms = Terms(Timeouts(hook=0.2))
+    options = Options(timeouts=Timeouts(hook=0.2), drain_timeout=0.2)
+    async with world(On(**{hook: hang}, request=fail), options=options, terms=terms) as w:
+        assert (await (await w.client()).ask()).status == 503
+        await until(lambda: cancelled == [hook])
+        assert w.engine.metrics.in_flight == 0
+
+
+@on_uvloop
+async def test_an_addon_that_takes_the_answer_away_gets_the_client_a_503() -> None:
+    def take(flow: http.HTTPFlow) -> None:
+        flow.response = None
+
+    async with world(On(response=take)) as w:
+        assert (await (await w.client()).ask()).status == 503
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda flow: setattr(flow.request.data, "path", b"/a\r\nX: 1"),
+        lambda flow: setattr(flow.request.data, "scheme", b"\xff"),
+        lambda flow: setattr(flow.request.data, "port", "80"),
+        lambda flow: setattr(flow.request.headers, "fields", ((b"X", b"1\r\nY: 2"),)),
+    ],
+)
+@on_uvloop
+async def test_what_an_addon_spoils_never_reaches_an_upstream(spoil: Callable[[http.HTTPFlow], None]) -> None:
+    async with world(On(request=spoil)) as w:
+        assert (await (await w.client()).ask()).status in (502, 503)
+        assert not w.upstream.peers
+
+
+@on_both_loops
+async def test_the_body_and_the_head_reach_the_upstream_as_the_addons_left_them() -> None:
+    seen: list[object] = []
+
+    async def script(peer: Peer) -> None:
+        while True:
+            seen.append(await peer.request())
+            await peer.write(sized())
+
+    def change(flow: http.HTTPFlow) -> None:
+        flow.request.headers["X-Added"] = "1"
+        flow.request.data.content = (flow.request.data.content or b"").upper()
+        flow.request.path = "/changed"
+
+    async with world(On(request=change), script=script) as w:
+        client = await w.client()
+        coded = (
+            request("/x", "POST", b"", "Transfer-Encoding: chunked")
+            + b"3\r\nabc\r\n2\r\nde\r\n0\r\nT: 1\r\n\r\n"
+        )
+        await client.send(coded)
+        assert (await client.answer()).status == 200
+    (asked,) = seen
+    assert (asked.method, asked.target, asked.body) == ("POST", "/changed", b"ABCDE")  # type: ignore[attr-defined]
+    assert asked.all("x-added") == ["1"]  # type: ignore[attr-defined]
+    assert asked.all("content-length") == ["5"]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("streams", [True, False])
+@pytest.mark.parametrize(
+    "upstream",
+    [
+        sized(b"body"),
+        CHUNKED + chunk(b"bo") + chunk(b"dy") + b"0\r\nX-Trailer: 1\r\n\r\n",
+        b"HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n" + sized(b"body"),
+        b"HTTP/1.1 100 Continue\r\n\r\n" + sized(b"body"),
+        b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 4\r\n\r\nbody",
+    ],
+)
+@on_both_loops
+async def test_every_framing_of_an_upstream_is_read_and_framed_anew(upstream: bytes, streams: bool) -> None:
+    addons = [Streaming()] if streams else []
+    async with world(*addons, script=answering(upstream)) as w:
+        client = await w.client()
+        for _ in range(3):
+            answer = await client.ask()
+            assert (answer.status, answer.body) == (200, b"body")
+        assert len(w.upstream.peers) == 1
+
+
+@pytest.mark.parametrize("streams", [True, False])
+@on_both_loops
+async def test_a_body_that_ends_with_the_connection_is_passed_on_whole(streams: bool) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        for _ in range(3):
+            await peer.write(b"x" * 1000)
+
+    async with world(*([Streaming()] if streams else []), script=script) as w:
+        client = await w.client()
+        for _ in range(2):
+            assert (await client.ask()).body == b"x" * 3000
+        assert len(w.upstream.peers) == 2
+
+
+@pytest.mark.parametrize("streams", [True, False])
+@pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
+@on_uvloop
+async def test_answers_without_a_body_have_none(status: str, streams: bool) -> None:
+    upstream = f"HTTP/1.1 {status}\r\nX: 1\r\n\r\n".encode()
+    async with world(*([Streaming()] if streams else []), script=answering(upstream)) as w:
+        client = await w.client()
+        for _ in range(2):
+            answer = await client.ask()
+            assert (answer.framing, answer.body) == ("none", b"")
+        assert len(w.upstream.peers) == 1
+
+
+@pytest.mark.parametrize("streams", [True, False])
+@on_uvloop
+async def test_the_answer_to_head_keeps_its_length_and_has_no_body(streams: bool) -> None:
+    upstream = b"HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n"
+    async with world(*([Streaming()] if streams else []), script=answering(upstream)) as w:
+        client = await w.client()
+        for _ in range(2):
+            answer = await client.ask(method="HEAD")
+            assert (answer.get("content-length"), answer.body) == ("1234", b"")
+
+
+@pytest.mark.parametrize("streams", [True, False])
+@pytest.mark.parametrize("keeps", [True, False])
+@on_both_loops
+async def test_a_client_of_http_1_0_gets_no_chunks(streams: bool, keeps: bool) -> None:
+    upstream = CHUNKED + chunk(b"bo") + chunk(b"dy") + b"0\r\n\r\n"
+    async with world(*([Streaming()] if streams else []), script=answering(upstream)) as w:
+        client = await w.client()
+        more = "Connection: keep-alive\r\n" if keeps else ""
+        await client.send(f"GET / HTTP/1.0\r\nHost: a\r\n{more}\r\n".encode())
+        answer = await client.answer()
+        assert answer.body == b"body"
+        assert answer.framing == ("close" if streams else "length")
+        assert answer.get("connection") == ("keep-alive" if keeps and not streams else "close")
+
+
+@on_uvloop
+async def test_flows_of_the_wire_can_be_copied_and_dumped_at_every_hook() -> None:
+    states: list[object] = []
+
+    def copy(flow: http.HTTPFlow) -> None:
+        states.append(http.HTTPFlow.from_state(flow.copy().get_state()).get_state())
+
+    async with world(On(**dict.fromkeys((*FLOW_HOOKS, "post_response"), copy))) as w:
+        assert (await (await w.client()).ask(method="POST", body=b"x")).status == 200
+        assert len(states) == 5
+        flow = w.recorder.last()
+        assert not flow.live
+        assert flow.server_conn.peername == ("127.0.0.1", w.upstream.port)
+        assert flow.client_conn.proxy_mode.type_name == "reverse"
