@@ -1,0 +1,102 @@
+"""A client at its barest: whoever calls, and the lines that it opens."""
+
+import asyncio
+import ssl
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from tests.end_to_end.running_gateway import TenantInUse
+
+PATIENCE = 60.0  # seconds; a bound, not a wait
+
+
+class Broken(Exception):
+    """The connection ended before the answer was whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back, and how many seconds after the request was sent."""
+
+    status: int
+    head: bytes
+    body: bytes
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls: where the proxy is, and the Host and key to send."""
+
+    port: int
+    host: str = ""
+    key: str = ""
+    tls: ssl.SSLContext | None = None
+
+    @classmethod
+    def of(cls, tenant: TenantInUse, tls: ssl.SSLContext | None = None) -> "Caller":
+        return cls(tenant.gateway.proxy_port, tenant.host, tenant.key, tls)
+
+    def request(self, path: str, method: str = "GET", body: bytes = b"", *fields: str) -> bytes:
+        """A whole request."""
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {self.host}", *fields]
+        if self.key:
+            lines.append(f"Authorization: Bearer {self.key}")
+        if body:
+            lines.append(f"Content-Length: {len(body)}")
+        return "\r\n".join([*lines, "", ""]).encode() + body
+
+    async def open(self, source: str = "127.0.0.1") -> "Line":
+        """A new connection, from that address. Raises OSError."""
+        async with asyncio.timeout(PATIENCE):
+            reader, writer = await asyncio.open_connection(
+                "127.0.0.1", self.port, ssl=self.tls, local_addr=(source, 0)
+            )
+        return Line(reader, writer)
+
+
+class Line:
+    """One connection. `is_over` says that the other side will answer no more."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+        self._closes = False
+
+    @property
+    def is_over(self) -> bool:
+        return self._closes or self.reader.at_eof() or self.writer.is_closing()
+
+    async def ask(self, request: bytes) -> Answer:
+        """Send a request and read its answer. Raises `Broken`."""
+        start = time.perf_counter()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                self.writer.write(request)
+                head = await self.head()
+                body = await self._body(head)
+        except (OSError, asyncio.IncompleteReadError) as error:
+            raise Broken(repr(error)) from None
+        self._closes = b"\r\nconnection: close" in head
+        return Answer(int(head[9:12]), head, body, time.perf_counter() - start)
+
+    async def head(self) -> bytes:
+        """The head of an answer, in lower case."""
+        return (await self.reader.readuntil(b"\r\n\r\n")).lower()
+
+    async def _body(self, head: bytes) -> bytes:
+        _, found, rest = head.partition(b"\r\ncontent-length:")
+        if found:
+            return await self.reader.readexactly(int(rest.partition(b"\r\n")[0]))
+        pieces = [piece async for piece in self.chunks()]
+        return b"".join(pieces)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The chunks of a body, one by one."""
+        while size := int(await self.reader.readuntil(b"\r\n"), 16):
+            yield (await self.reader.readexactly(size + 2))[:-2]
+        await self.reader.readexactly(2)
+
+    def close(self) -> None:
+        self.writer.transport.abort()

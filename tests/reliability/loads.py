@@ -1,0 +1,156 @@
+"""Loads: many callers at once, and what came of their requests.
+
+Also a program, for loads that must not share a process with what is measured:
+``python -m tests.reliability.loads PORT HOST KEY PATH RATE SECONDS``.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import uvloop
+
+from tests.reliability.callers import Broken, Caller, Line
+
+Going = Callable[[], bool]
+
+
+@dataclass
+class Tally:
+    """What came back: answers by status, when and why requests failed, and the seconds that each took."""
+
+    statuses: Counter[int] = field(default_factory=Counter)
+    failed: list[tuple[float, str]] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    refused: list[float] = field(default_factory=list)
+
+    @property
+    def errors(self) -> int:
+        """Requests without an answer of 200."""
+        return len(self.failed) + self.statuses.total() - self.statuses[200]
+
+    def quantile(self, share: float = 0.99) -> float:
+        """Milliseconds within which that share of the good answers came."""
+        return quantile(self.seconds, share)
+
+    async def ask(self, line: Line, request: bytes) -> None:
+        """Ask and count."""
+        begun = time.monotonic()
+        try:
+            answer = await line.ask(request)
+        except Broken as error:
+            self.failed.append((begun, str(error)))
+            line.close()
+            return
+        self.statuses[answer.status] += 1
+        (self.seconds if answer.status == 200 else self.refused).append(answer.seconds)
+
+
+def quantile(seconds: list[float], share: float) -> float:
+    """Milliseconds within which that share of `seconds` lies."""
+    return sorted(seconds)[int(share * (len(seconds) - 1))] * 1000
+
+
+def for_seconds(seconds: float) -> Going:
+    """True until so many seconds from now are over."""
+    end = time.monotonic() + seconds
+    return lambda: time.monotonic() < end
+
+
+async def closed_loop(
+    caller: Caller, path: str, connections: int, going: Going, tally: Tally | None = None
+) -> Tally:
+    """So many callers, each asking again as soon as it has its answer, while `going`."""
+    tally, request = tally or Tally(), caller.request(path)
+
+    async def call() -> None:
+        line: Line | None = None
+        while going():
+            if line is None or line.is_over:
+                if line is not None:
+                    line.close()
+                line = await connected(caller, tally)
+            if line is not None:
+                await tally.ask(line, request)
+        if line is not None:
+            line.close()
+
+    await asyncio.gather(*(call() for _ in range(connections)))
+    return tally
+
+
+async def connected(caller: Caller, tally: Tally) -> Line | None:
+    """A new line; None, and a failure counted, when there is none to be had."""
+    begun = time.monotonic()
+    try:
+        return await caller.open()
+    except OSError as error:
+        tally.failed.append((begun, repr(error)))
+        await asyncio.sleep(0.01)
+        return None
+
+
+async def open_loop(caller: Caller, path: str, rate: float, going: Going, connections: int = 0) -> Tally:
+    """`rate` requests a second from many callers, whatever becomes of the ones before."""
+    tally, request = Tally(), caller.request(path)
+    free = [line for _ in range(connections or 8) if (line := await connected(caller, tally))]
+    running: set[asyncio.Task[None]] = set()
+
+    async def call() -> None:
+        line = free.pop() if free else await connected(caller, tally)
+        if line is not None:
+            await tally.ask(line, request)
+            if not line.is_over:
+                free.append(line)
+
+    due = time.monotonic()
+    while going():
+        due += 1 / rate
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
+        task = asyncio.ensure_future(call())
+        running.add(task)
+        task.add_done_callback(running.discard)
+    if running:
+        await asyncio.wait(running)
+    for line in free:
+        line.close()
+    return tally
+
+
+@contextlib.contextmanager
+def beside(caller: Caller, path: str, rate: float) -> Iterator[None]:
+    """An open loop in another process until the end of the block."""
+    call = [str(caller.port), caller.host, caller.key, path, str(rate)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.reliability.loads", *call],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert process.stdout
+        process.stdout.readline()  # it has begun
+        yield
+    finally:
+        out, _ = process.communicate(timeout=60)
+        print("beside:", out.decode())
+
+
+async def _main(port: str, host: str, key: str, path: str, rate: str) -> None:
+    ended = asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    print("begun", flush=True)
+    tally = await open_loop(
+        Caller(int(port), host, key), path, float(rate), lambda: not ended.done(), connections=64
+    )
+    print(json.dumps({**tally.statuses, "failed": len(tally.failed)}))
+
+
+if __name__ == "__main__":
+    os.nice(5)  # what is measured comes first
+    uvloop.run(_main(*sys.argv[1:]))

@@ -1,0 +1,81 @@
+"""The processes of a proxy as /proc shows them: who they are, what they hold, how much they take."""
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.end_to_end.running_gateway import RunningGateway
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process, by its id."""
+
+    pid: int
+
+    @property
+    def _folder(self) -> Path:
+        return Path("/proc") / str(self.pid)
+
+    def memory(self, which: str = "VmRSS") -> int:
+        """Bytes of a line of its status: VmRSS now, VmHWM at its peak since `forget_peak`."""
+        return self._status(which + ":") * 1024
+
+    def _status(self, name: str) -> int:
+        for line in (self._folder / "status").read_text().splitlines():
+            if line.startswith(name):
+                return int(line.split()[1])
+        raise KeyError(name)
+
+    def forget_peak(self) -> None:
+        """The peak of its memory is counted from now on."""
+        (self._folder / "clear_refs").write_text("5")
+
+    def files(self) -> list[str]:
+        """What its descriptors lead to."""
+        found = []
+        for entry in (self._folder / "fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                found.append(os.readlink(entry))
+        return found
+
+    def serves(self) -> bool:
+        """Whether its event loop has begun. A spare has none."""
+        with contextlib.suppress(OSError):
+            return "anon_inode:[eventpoll]" in self.files()
+        return False
+
+    def children(self) -> "list[Process]":
+        tasks = (self._folder / "task").iterdir()
+        pids = " ".join((task / "children").read_text() for task in tasks)
+        return [Process(int(pid)) for pid in pids.split()]
+
+    def connections(self, port: int) -> int:
+        """Open connections of clients to `port`."""
+        try:
+            inodes = {name[8:-1] for name in self.files() if name.startswith("socket:[")}
+            table = (self._folder / "net" / "tcp").read_text().splitlines()[1:]
+        except OSError:
+            return 0
+        rows = (line.split() for line in table)
+        local = f":{port:04X}"
+        # State 0A is the listener's own.
+        return sum(row[1].endswith(local) and row[3] != "0A" and row[9] in inodes for row in rows)
+
+
+def supervisor(gateway: RunningGateway, name: str = "proxy") -> Process:
+    return Process(gateway.processes[name].pid)
+
+
+def workers(gateway: RunningGateway, name: str = "proxy") -> list[Process]:
+    """Those that serve."""
+    return [child for child in supervisor(gateway, name).children() if child.serves()]
+
+
+def worker(gateway: RunningGateway) -> Process:
+    """The only one."""
+    (one,) = workers(gateway)
+    return one
