@@ -46,7 +46,8 @@ class RunningGateway:
 
     @property
     def proxy(self) -> str:
-        return f"http://127.0.0.1:{self.proxy_port}"
+        scheme = "https" if "GATEWAY__SERVER__TLS__CERT" in self.settings else "http"
+        return f"{scheme}://127.0.0.1:{self.proxy_port}"
 
     def environment(self) -> dict[str, str]:
         return {
