@@ -19,6 +19,7 @@ from mitm_engine.faults import Failed, Fault, failed, fault
 from mitm_engine.flows import make_flow, make_response
 from mitm_engine.options import Terms
 from mitm_engine.outbound import Key, Outbound
+from mitm_engine.pieces import gather
 from mitm_engine.request_reader import Incoming
 from mitm_engine.wire import CONTINUE, request_head
 
@@ -207,7 +208,8 @@ class Exchange:
 
     async def _collect(self, upstream: Outbound) -> bytes:
         """The whole body of the answer."""
-        pieces, size = [], 0
+        pieces: list[bytes | bytearray] = []
+        size = 0
         while True:
             self._arm(self._terms.timeouts.idle, self._late_upstream)
             piece = await upstream.piece()
@@ -216,7 +218,7 @@ class Exchange:
             size += len(piece)
             if size > self._terms.response_body:
                 raise failed("upstream_protocol_error", detail="Response body exceeds the limit.")
-            pieces.append(piece)
+            gather(pieces, piece)
         self._give_back()
         return b"".join(pieces)
 

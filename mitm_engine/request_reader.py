@@ -15,6 +15,7 @@ from httptools import (
 from mitm_engine.faults import Failed, Fault, failed, fault
 from mitm_engine.head_rules import check_head, origin_form, values_of
 from mitm_engine.options import Options
+from mitm_engine.pieces import gather
 
 
 class _Enough(Exception):
@@ -51,7 +52,7 @@ class Incoming:
         self.fields: list[tuple[bytes, bytes]] = []
         self.keep_alive = False
         self.complete = False
-        self.pieces: list[bytes] = []
+        self.pieces: list[bytes | bytearray] = []
         self.size = 0
         self.wanted = False
         self.limit = 0
@@ -73,7 +74,7 @@ class Incoming:
             self.pieces.clear()
             self.wake()
         else:
-            self.pieces.append(piece)
+            gather(self.pieces, piece)
 
 
 class RequestReader:
