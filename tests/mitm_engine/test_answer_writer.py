@@ -30,7 +30,7 @@ class Client:
         self.data += data
         self.writes.append(data)
 
-    def abort(self) -> None:
+    def reset(self) -> None:
         self.aborted = True
 
 

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Callable
 
 from mitmproxy import http
 
-from mitm_engine import Engine, Options, Policy, Terms, make_master
+from mitm_engine.engine import Engine, make_master
+from mitm_engine.options import Options, Policy, Terms
 from tests.mitm_engine.raw_client import RawClient
 from tests.mitm_engine.scripted_upstream import Script, ScriptedUpstream, answering, sized
 
