@@ -90,12 +90,17 @@ expect_text() {
     esac
 }
 
+# expect_within SECONDS WHAT STATUS COMMAND…: again and again, until the answer is the expected one.
+expect_within() {
+    local deadline=$((SECONDS + $1)) what=$2 status=$3 answer=
+    shift 3
+    while answer=$("$@" || true) && [ "${answer##*$'\n'}" != "$status" ] && [ $SECONDS -lt $deadline ]; do :; done
+    expect "$what" "$status" "$answer"
+}
+
 # expect_soon WHAT STATUS COMMAND…: a change reaches the proxy within two seconds.
 expect_soon() {
-    local what=$1 status=$2 answer deadline=$((SECONDS + 3))
-    shift 2
-    while answer=$("$@") && [ "${answer##*$'\n'}" != "$status" ] && [ $SECONDS -lt $deadline ]; do :; done
-    expect "$what" "$status" "$answer"
+    expect_within 3 "$@"
 }
 
 # field NAME: a member of $body, nested ones with dots.

@@ -43,6 +43,31 @@ limiter() {
     echo "\"plugin_chain\": [{\"name\": \"rate_limiter\", \"settings\": $1}]"
 }
 
+# A proxy of our own beside the one under test: another process, another port, the same store.
+second_pid=
+stop_second() {
+    [ -z "$second_pid" ] || { kill "$second_pid" && wait "$second_pid" || true; }
+    second_pid=
+}
+trap 'stop_second; cleanup' EXIT
+
+start_second() {
+    local port
+    port=$($python -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    second_url="${proxy_url%:*}:$port"
+    # As run_local.sh has it: targets on this machine may be called.
+    GATEWAY__SECURITY__ALLOWED_TARGET_NETWORKS="${GATEWAY__SECURITY__ALLOWED_TARGET_NETWORKS:-127.0.0.0/8,::1/128}" \
+        GATEWAY__SERVER__PROXY_PORT=$port GATEWAY__SERVER__WORKERS=1 $python run_proxy.py >"$scratch/second" 2>&1 &
+    second_pid=$!
+    expect_within 60 "a second proxy is ready" 200 curl -sk --max-time 5 -w '\n%{http_code}' "$second_url/__/ready"
+}
+
+# at_second COMMAND…: with the second proxy in the place of the first.
+at_second() {
+    local proxy_url=$second_url
+    "$@"
+}
+
 echo "--    gateway limit: 5 in 1m"
 new_tenant "$unique-g" "$gateway_limit"
 new_rule
@@ -130,4 +155,17 @@ expect "the limit is raised to 4" 200 "$(admin PATCH "/tenants/$id/rules/$rule" 
 expect_soon "the next call is admitted" 200 proxy "$unique-e" "$key"
 calls "$unique-e" 1
 refused "$unique-e" rule
+
+echo "--    two proxies on one store count together, and a restart forgets nothing"
+start_second
+new_tenant "$unique-p"
+new_rule "$(limiter '{"limit": 4, "window": "1h"}')"
+calls "$unique-p" 2
+expect_soon "the second proxy knows the rule" 200 at_second proxy "$unique-p" "$key"
+at_second calls "$unique-p" 1
+at_second refused "$unique-p" rule
+refused "$unique-p" rule
+stop_second
+start_second
+at_second refused "$unique-p" rule
 echo "All answers were as expected."

@@ -24,7 +24,7 @@ def run(script: Path, gateway: RunningGateway) -> subprocess.CompletedProcess[st
         env=gateway.environment(),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=180,
     )
 
 
