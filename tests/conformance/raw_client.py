@@ -15,7 +15,7 @@ _GAP = 0.002
 class RawClient:
     """One connection to the gateway. Times are in seconds; reads that take longer raise TimeoutError."""
 
-    def __init__(self, port: int, timeout: float = 5.0, receive_buffer: int | None = None) -> None:
+    def __init__(self, port: int, timeout: float = 15.0, receive_buffer: int | None = None) -> None:
         self.socket = socket.socket()
         if receive_buffer is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)

@@ -112,7 +112,7 @@ def test_32_unanswered_requests_are_all_answered(wire: Wire) -> None:
 )
 def test_head_has_a_head_and_no_body(wire: Wire, framing: str) -> None:
     wire.upstream.plays([*REQUEST, send(f"HTTP/1.1 200 OK\r\n{framing}\r\nX-A: b\r\n\r\n".encode())])
-    client = wire.client(timeout=2)
+    client = wire.client()
     client.send(wire.head("HEAD"))
     answer = client.answer("HEAD")
     assert (answer.status, answer.get("x-a")) == (200, "b")
@@ -126,7 +126,7 @@ def test_head_has_a_head_and_no_body(wire: Wire, framing: str) -> None:
 
 
 def test_a_refused_head_has_no_body(wire: Wire) -> None:
-    client = wire.client(timeout=2)
+    client = wire.client()
     client.send(wire.head("HEAD").replace(wire.tenant.key.encode(), b"gwk_wrong") + wire.head())
     assert client.answer("HEAD").status == 401
     assert client.answer().body == b"ok"
@@ -142,7 +142,7 @@ def test_an_http_1_0_client_is_closed_unless_it_asks_to_stay(wire: Wire) -> None
 
 
 def test_an_http_1_0_client_that_asks_to_stay_is_told_whether_it_may(wire: Wire) -> None:
-    client = wire.client(timeout=2)
+    client = wire.client()
     client.send(wire.head("GET", PATH, "Connection: keep-alive", version="1.0"))
     answer = client.answer()
     assert (answer.get("connection") or "").lower() in ("keep-alive", "close")
@@ -166,7 +166,7 @@ def test_an_http_1_0_client_gets_a_chunked_answer_without_chunks(
     wire: Wire, answer: bytes, stay: tuple[str, ...]
 ) -> None:
     wire.upstream.answers(answer)
-    client = wire.client(timeout=2)
+    client = wire.client()
     client.send(wire.head("GET", PATH, *stay, version="1.0"))
     got = client.answer()
     assert (got.body, got.get("transfer-encoding"), got.cut) == (b"onetwo", None, None)

@@ -37,7 +37,7 @@ def wrong_key(wire: Wire, head: bytes) -> bytes:
     "framing", [f"Content-Length: {SIZE}", "Transfer-Encoding: chunked"], ids=["sized", "chunked"]
 )
 def test_a_wrong_key_is_refused_before_the_body(wire: Wire, framing: str) -> None:
-    client = wire.client(timeout=2)
+    client = wire.client()
     client.send(wrong_key(wire, wire.head("POST", PATH, framing)))
     if instead(wire.engine, "an answer before the body"):
         assert client.is_silent(0.2)
@@ -61,7 +61,7 @@ def test_a_client_that_sends_on_sees_that_its_key_is_wrong(wire: Wire, framing: 
 
 
 def test_a_body_that_says_it_is_too_long_is_refused_before_it_comes(wire: Wire) -> None:
-    client = wire.client(timeout=2)
+    client = wire.client()
     client.send(wire.head("POST", PATH, f"Content-Length: {SIZE + 1}"))
     answer = client.answer()
     is_ours(answer, 413, "body_too_large")
@@ -111,7 +111,7 @@ def test_a_refused_request_whose_body_has_come_is_answered_in_order(wire: Wire) 
 def test_a_caller_without_a_key_sends_at_most_64_kib(wire: Wire, framing: str) -> None:
     lines = ["POST /public HTTP/1.1", f"Host: {wire.tenant.host}"]
     lines.append("Transfer-Encoding: chunked" if framing == "chunked" else "Content-Length: 65537")
-    client = wire.client(timeout=2)
+    client = wire.client()
     client.send("\r\n".join([*lines, "", ""]).encode())
     piece = b"x" * 65537
     early = not instead(wire.engine, "a caller without a key is refused before its body")
@@ -126,7 +126,7 @@ def test_a_caller_without_a_key_sends_at_most_64_kib(wire: Wire, framing: str) -
 
 
 def test_a_head_that_never_ends_is_refused_while_it_comes(wire: Wire) -> None:
-    client = wire.client(timeout=2)
+    client = wire.client()
     client.send(b"GET /v1/chat HTTP/1.1\r\n", *[b"X-A: " + b"b" * 4000 + b"\r\n"] * 16)
     if instead(wire.engine, "a head that never ends"):
         assert client.is_silent(0.2)
@@ -139,7 +139,7 @@ def test_a_head_that_never_ends_is_refused_while_it_comes(wire: Wire) -> None:
 
 
 def test_a_request_line_that_never_ends_is_refused_while_it_comes(wire: Wire) -> None:
-    client = wire.client(timeout=2)
+    client = wire.client()
     client.send(b"GET /", *[b"a" * 4000] * 16)
     if instead(wire.engine, "a request line that never ends"):
         assert client.is_silent(0.2)

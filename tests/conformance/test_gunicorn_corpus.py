@@ -46,7 +46,7 @@ def requests(pytestconfig: pytest.Config) -> dict[str, bytes]:
 
 
 def tried(wire: Wire, raw: bytes) -> None:
-    client = wire.client(timeout=3)
+    client = wire.client()
     client.send(raw)
     client.half_close()
     client.rest()

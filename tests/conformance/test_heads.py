@@ -24,7 +24,7 @@ ROWS = (
 def sent(wire: Wire, row: Row) -> RawClient:
     """A client that sent the row's bytes, and behind them a request that must never be read as one."""
     raw = row.raw.replace(b"HOST", wire.tenant.host.encode()).replace(b"KEY", wire.tenant.key.encode())
-    client = wire.client(timeout=3)
+    client = wire.client()
     client.send(raw + wire.head("GET", "/v1/smuggled"))
     return client
 

@@ -28,7 +28,7 @@ def client_hello() -> bytes:
     ],
 )
 def test_another_protocol_ends_without_harm(wire: Wire, first: bytes) -> None:
-    client = wire.client(timeout=3)
+    client = wire.client()
     client.send(first)
     client.half_close()
     said = client.rest()
@@ -38,7 +38,7 @@ def test_another_protocol_ends_without_harm(wire: Wire, first: bytes) -> None:
 
 
 def test_a_tls_hello_on_the_plain_port_is_turned_away(wire: Wire) -> None:
-    client = wire.client(timeout=3)
+    client = wire.client()
     client.send(client_hello())
     if instead(wire.engine, "a TLS hello on the plain port"):
         assert client.is_silent(0.3)

@@ -100,7 +100,7 @@ def test_an_http_1_0_upstream_with_a_length_is_understood(wire: Wire, stay: byte
 )
 def test_an_answer_that_has_no_body_does_not_wait_for_one(wire: Wire, answer: bytes) -> None:
     wire.upstream.answers(answer)
-    client = wire.client(timeout=2)
+    client = wire.client()
     client.send(wire.head())
     got = client.answer()
     assert (got.status, got.get("x-a"), got.body) == (int(answer[9:12]), "b", b"")
@@ -127,9 +127,10 @@ def test_an_answer_that_comes_byte_by_byte_is_the_same_answer(wire: Wire) -> Non
 
 def test_the_trailers_of_an_answer_are_dropped(wire: Wire) -> None:
     wire.upstream.answers(CHUNKED + b"3\r\none\r\n0\r\nX-Sum: 9\r\nSet-Cookie: a=b\r\n\r\n")
-    client = wire.client(timeout=1)
+    never_ends = instead(wire.engine, "trailers of an answer")
+    client = wire.client(timeout=0.5) if never_ends else wire.client()
     client.send(wire.head())
-    if instead(wire.engine, "trailers of an answer"):
+    if never_ends:
         with pytest.raises(TimeoutError):
             client.answer()
         return

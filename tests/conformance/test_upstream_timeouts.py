@@ -138,7 +138,7 @@ def test_an_upstream_within_its_time_is_not_disturbed(timed: Wire) -> None:
 @pytest.mark.parametrize("name", ["connect", "first_byte", "total"])
 def test_a_rule_sets_its_own_timeouts(wire: Wire, name: str, black_hole: str) -> None:
     target = black_hole if name == "connect" else wire.upstream.url
-    # A tenant without a rule of all paths, so that the wait for its rule is one.
+    # A tenant without a rule for all paths, so that waiting for this rule is waiting for just this one.
     wire = replace(wire, tenant=wire.gateway.create_tenant())
     rule = wire.tenant.create_rule(f"/own-{name}", target, timeouts={name: "300ms"})
     if instead(wire.engine, "timeouts of a rule"):
