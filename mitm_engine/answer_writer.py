@@ -125,7 +125,7 @@ class AnswerWriter:
         self.keeps = False
         ends_with_connection = not self._is_chunked and self._left is None
         if self.has_begun and ends_with_connection:
-            self._client.reset()
+            self._client.abort()
 
     def _add(self, data: bytes) -> None:
         if not data or self._is_empty:

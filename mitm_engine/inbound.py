@@ -1,6 +1,7 @@
 """One connection of a client: requests are read ahead, and answered one after the other."""
 
 import asyncio
+import contextlib
 import logging
 import select
 import socket
@@ -279,13 +280,11 @@ class Inbound(asyncio.Protocol):
         self._watch_reader()
 
     def abort(self) -> None:
-        """End the connection at once."""
-        self.transport.abort()
-
-    def reset(self) -> None:
-        """End the connection so that what was sent cannot look complete although nothing says its length."""
-        connected = self.transport.get_extra_info("socket")
-        connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        """End the connection so that what was sent cannot look complete: by a reset, not a plain end."""
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None and not self.gone:
+            with contextlib.suppress(OSError):  # it has just ended
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         self.transport.abort()
 
     def look(self) -> None:

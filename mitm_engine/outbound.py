@@ -125,7 +125,7 @@ class Outbound(asyncio.Protocol):
 
     def has_piece(self) -> bool:
         """Whether `piece` will not wait."""
-        return bool(self.reader.pieces) or self.reader.complete
+        return bool(self.reader.pieces) or self.reader.complete or self._fault is not None
 
     def is_reusable(self) -> bool:
         """Whether the exchange left nothing behind: the answer is whole, and so is the request.

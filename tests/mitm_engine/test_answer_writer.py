@@ -30,7 +30,7 @@ class Client:
         self.data += data
         self.writes.append(data)
 
-    def reset(self) -> None:
+    def abort(self) -> None:
         self.aborted = True
 
 
