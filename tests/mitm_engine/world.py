@@ -118,8 +118,12 @@ async def world(
     terms: Terms | None = None,
     tls: ssl.SSLContext | None = None,
     host: str = "127.0.0.1",
+    send_buffer: int = 0,
 ) -> AsyncIterator[World]:
-    """An engine whose addons are a router, `addons` and a recorder; all of it ends with the context."""
+    """An engine whose addons are a router, `addons` and a recorder; all of it ends with the context.
+
+    `send_buffer` is what the kernel holds for a client that does not read, in bytes; 0 for its own choice.
+    """
     recorder, upstream = Recorder(), ScriptedUpstream(script or answering(sized()))
     async with contextlib.AsyncExitStack() as ends:
         await upstream.start(tls)
@@ -131,7 +135,7 @@ async def world(
         ends.push_async_callback(engine.drain)
         listener = ends.enter_context(socket.create_server(("127.0.0.1", 0), backlog=128))
         listener.setblocking(False)
-        accepting = asyncio.ensure_future(_accept(listener, engine))
+        accepting = asyncio.ensure_future(_accept(listener, engine, send_buffer))
         ends.callback(accepting.cancel)
         made = World(engine, upstream, recorder, listener.getsockname()[1])
         try:
@@ -141,9 +145,11 @@ async def world(
                 client.close()
 
 
-async def _accept(listener: socket.socket, engine: Engine) -> None:
+async def _accept(listener: socket.socket, engine: Engine, send_buffer: int) -> None:
     loop = asyncio.get_running_loop()
     while True:
         sock, _ = await loop.sock_accept(listener)
         sock.setblocking(False)
+        if send_buffer:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
         engine.accept(sock)

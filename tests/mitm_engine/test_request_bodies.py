@@ -1,0 +1,255 @@
+"""Bodies of requests: read when somebody wants them, bounded, and answered early when nobody does."""
+
+import asyncio
+import contextlib
+
+import pytest
+from mitmproxy import http
+
+from mitm_engine import Options, Terms, Timeouts
+from tests.mitm_engine.loops import on_both_loops, on_uvloop
+from tests.mitm_engine.raw_client import RawClient, request
+from tests.mitm_engine.world import On, World, until, world
+
+MB = 1_000_000
+EXPECTING = "Expect: 100-continue"
+
+
+def refuse(flow: http.HTTPFlow) -> None:
+    flow.response = http.Response.make(401, b"no")
+
+
+def head(length: int, *more: str) -> bytes:
+    return request("/", "POST", b"", f"Content-Length: {length}", *more)
+
+
+async def upload(client: RawClient, length: int) -> None:
+    """Send a body as uploaders do: all of it, before the answer is read."""
+    with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+        for _ in range(0, length, 65_536):
+            await client.send(bytes(65_536))
+
+
+async def answer_while_uploading(w: World, raw: bytes, length: int) -> int:
+    client = await w.client()
+    await client.send(raw)
+    sending = asyncio.ensure_future(upload(client, length))
+    answer = await client.answer()
+    assert answer.closes
+    sending.cancel()
+    return answer.status
+
+
+@pytest.mark.parametrize("length", [100_000, 1 * MB, 20 * MB])
+@on_both_loops
+async def test_an_early_answer_reaches_a_client_in_the_middle_of_its_upload(length: int) -> None:
+    async with world(On(requestheaders=refuse)) as w:
+        for _ in range(5):
+            assert await answer_while_uploading(w, head(length), length) == 401
+        assert w.recorder.count("request") == 0
+        assert w.recorder.count("error") == 0
+        assert w.recorder.count("response") == 5
+
+
+@on_both_loops
+async def test_a_client_that_reads_only_after_its_upload_still_gets_an_early_answer() -> None:
+    async with world(On(requestheaders=refuse)) as w:
+        client = await w.client()
+        await client.send(head(500_000) + bytes(500_000))
+        assert (await client.answer()).status == 401
+
+
+@on_uvloop
+async def test_an_answered_uploader_that_does_not_stop_is_cut_off_after_a_mebibyte() -> None:
+    async with world(On(requestheaders=refuse)) as w:
+        client = await w.client()
+        await client.send(head(100 * MB))
+        sent = 0
+        with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+            for _ in range(1000):
+                await client.send(bytes(100_000))
+                sent += 100_000
+        assert sent < 20 * MB  # a mebibyte, and what the kernel holds
+        await w.quiet()
+
+
+@on_uvloop
+async def test_an_answered_uploader_that_falls_silent_is_let_go_after_two_seconds() -> None:
+    async with world(On(requestheaders=refuse)) as w:
+        client = await w.client()
+        await client.send(head(1000))
+        assert (await client.answer()).status == 401
+        begun = asyncio.get_running_loop().time()
+        assert await client.ended() == b""
+        await w.quiet()
+        assert 1.5 < asyncio.get_running_loop().time() - begun < 4
+
+
+@on_both_loops
+async def test_100_continue_comes_after_requestheaders_and_not_before() -> None:
+    admit = asyncio.Event()
+
+    async def requestheaders(flow: http.HTTPFlow) -> None:
+        await admit.wait()
+
+    async with world(On(requestheaders=requestheaders)) as w:
+        client = await w.client()
+        await client.send(head(4, EXPECTING))
+        await asyncio.sleep(0.02)
+        waiting = asyncio.ensure_future(client.read())
+        await asyncio.sleep(0.02)
+        assert not waiting.done()
+        admit.set()
+        await waiting
+        assert (await client.answer()).status == 100
+        await client.send(b"body")
+        assert (await client.answer()).status == 200
+        assert w.recorder.last().request.raw_content == b"body"
+
+
+@pytest.mark.parametrize(
+    ("addons", "length", "status"), [([On(requestheaders=refuse)], 4, 401), ([], 2000, 413)]
+)
+@on_uvloop
+async def test_who_is_refused_is_never_told_to_continue(
+    addons: list[object], length: int, status: int
+) -> None:
+    async with world(*addons, terms=Terms(request_body=1000)) as w:
+        client = await w.client()
+        await client.send(head(length, EXPECTING))
+        answer = await client.answer()
+        assert answer.status == status
+        assert answer.closes
+
+
+@on_uvloop
+async def test_nobody_is_told_to_continue_who_has_already_begun_or_cannot_understand() -> None:
+    async with world() as w:
+        begun, old = await w.client(), await w.client()
+        await begun.send(head(4, EXPECTING) + b"bo")
+        await old.send(head(4, EXPECTING).replace(b"HTTP/1.1", b"HTTP/1.0"))
+        await w.recorder.saw("requestheaders", 2)
+        await begun.send(b"dy")
+        await old.send(b"body")
+        assert (await begun.answer()).status == 200
+        assert (await old.answer()).status == 200
+
+
+@on_both_loops
+async def test_a_body_that_announces_too_much_is_refused_before_it_comes() -> None:
+    async with world(terms=Terms(request_body=1000)) as w:
+        client = await w.client()
+        await client.send(head(1001))
+        answer = await client.answer()
+        assert (answer.status, answer.closes) == (413, True)
+        assert w.recorder.hooks == ["client_connected", "requestheaders", "error", "post_response"]
+
+
+@on_both_loops
+async def test_a_chunked_body_is_refused_when_it_passes_the_limit() -> None:
+    async with world(terms=Terms(request_body=1000)) as w:
+        client = await w.client()
+        await client.send(request("/", "POST", b"", "Transfer-Encoding: chunked"))
+        for _ in range(11):
+            await client.send(b"64\r\n" + bytes(100) + b"\r\n")
+        assert (await client.answer()).status == 413
+        assert not w.upstream.peers
+
+
+@on_uvloop
+async def test_a_whole_body_over_the_limit_is_refused_and_the_connection_stays() -> None:
+    async with world(terms=Terms(request_body=1000)) as w:
+        client = await w.client()
+        for _ in range(3):
+            assert (await client.ask("/", "POST", bytes(1001))).status == 413
+        assert (await client.ask("/", "POST", bytes(1000))).status == 200
+
+
+@on_both_loops
+async def test_what_nobody_wants_yet_is_not_read_beyond_64_kib() -> None:
+    admit = asyncio.Event()
+
+    async def requestheaders(flow: http.HTTPFlow) -> None:
+        await admit.wait()
+
+    async with world(On(requestheaders=requestheaders)) as w:
+        client = await w.client()
+        await client.send(head(50 * MB))
+        sent = 0
+
+        async def send() -> None:
+            nonlocal sent
+            while sent < 50 * MB:
+                await client.send(bytes(100_000))
+                sent += 100_000
+
+        sending = asyncio.ensure_future(send())
+        await asyncio.sleep(0.3)
+        assert sent < 20 * MB  # what the kernel holds, and no more
+        sending.cancel()
+        admit.set()
+        assert (await client.answer()).status == 413
+
+
+@on_both_loops
+async def test_a_large_body_is_read_once_it_is_wanted() -> None:
+    async def requestheaders(flow: http.HTTPFlow) -> None:
+        await asyncio.sleep(0.05)
+
+    body = bytes(range(256)) * 20_000
+    async with world(On(requestheaders=requestheaders)) as w:
+        client = await w.client()
+        sending = asyncio.ensure_future(client.send(request("/", "POST", body)))
+        assert (await client.answer()).status == 200
+        await sending
+        assert w.recorder.last().request.raw_content == body
+
+
+@on_uvloop
+async def test_a_body_that_breaks_the_rules_is_a_400_and_reaches_nobody() -> None:
+    async with world() as w:
+        client = await w.client()
+        await client.send(request("/", "POST", b"", "Transfer-Encoding: chunked") + b"3\r\nabc\r\n")
+        await w.recorder.saw("requestheaders")
+        await client.send(b"zzz\r\n")
+        answer = await client.answer()
+        assert (answer.status, answer.closes) == (400, True)
+        assert w.recorder.count("error") == w.recorder.count("post_response") == 1
+        assert not w.upstream.peers
+
+
+@on_uvloop
+async def test_unread_bodies_of_refused_requests_never_stop_a_connection() -> None:
+    def fail(flow: http.HTTPFlow) -> None:
+        raise RuntimeError
+
+    async with world(On(requestheaders=fail)) as w:
+        client = await w.client()
+        for _ in range(50):
+            assert (await client.ask("/", "POST", bytes(10_000))).status == 503
+
+
+@on_uvloop
+async def test_a_slow_body_is_a_408_and_a_steady_one_may_take_its_time() -> None:
+    terms, options = Terms(Timeouts(grace=0.4)), Options(slowest=100, drain_timeout=0.2)
+    async with world(terms=terms, options=options) as w:
+        slow, steady = await w.client(), await w.client()
+        await slow.send(head(1000) + bytes(10))
+        await steady.send(head(400))
+        for _ in range(20):
+            await steady.send(bytes(20))
+            await asyncio.sleep(0.06)
+        assert (await steady.answer()).status == 200
+        answer = await slow.answer()
+        assert (answer.status, answer.closes) == (408, True)
+
+
+@on_uvloop
+async def test_a_body_that_begins_fast_and_then_stalls_is_a_408_all_the_same() -> None:
+    terms, options = Terms(Timeouts(grace=0.3)), Options(slowest=100, drain_timeout=0.2)
+    async with world(terms=terms, options=options) as w:
+        client = await w.client()
+        await client.send(head(2 * MB) + bytes(MB))
+        async with asyncio.timeout(2):
+            assert (await client.answer()).status == 408
+        await until(lambda: w.engine.metrics.in_flight == 0)

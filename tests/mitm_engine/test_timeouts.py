@@ -1,0 +1,261 @@
+"""Whoever takes too long is noticed, and the client hears whose fault it was."""
+
+import asyncio
+import contextlib
+import socket
+
+import pytest
+from mitmproxy import http
+
+from mitm_engine import Options, Terms, Timeouts
+from tests.mitm_engine.loops import on_both_loops, on_uvloop
+from tests.mitm_engine.raw_client import request
+from tests.mitm_engine.scripted_upstream import CHUNKED, Peer, answering, chunk, sized
+from tests.mitm_engine.world import FLOW_HOOKS, On, Streaming, World, world
+
+SHORT = 0.3
+
+
+async def silent(peer: Peer) -> None:
+    await peer.until_gone()
+
+
+async def stalling(peer: Peer) -> None:
+    await peer.request()
+    await peer.write(CHUNKED + chunk(b"first"))
+    await peer.until_gone()
+
+
+async def dripping(peer: Peer) -> None:
+    """An answer that goes on and on, never silent for long."""
+    await peer.request()
+    await peer.write(CHUNKED)
+    while True:
+        await peer.write(chunk(b"."))
+        await asyncio.sleep(0.02)
+
+
+async def upstream_is_gone(w: World) -> None:
+    await asyncio.wait_for(w.upstream.peers[0].gone.wait(), 1)
+
+
+@on_both_loops
+async def test_an_upstream_that_never_answers_is_a_504_at_the_first_byte_timeout() -> None:
+    async with world(script=silent, terms=Terms(Timeouts(first_byte=SHORT))) as w:
+        client = await w.client()
+        assert (await client.ask()).status == 504
+        await upstream_is_gone(w)
+        flow = w.recorder.last()
+        assert flow.error is not None
+        assert flow.error.msg.startswith("upstream_timeout")
+        assert w.recorder.count("error") == w.recorder.count("post_response") == 1
+
+
+@on_both_loops
+async def test_a_buffered_answer_that_stalls_is_a_504_at_the_idle_timeout() -> None:
+    async with world(script=stalling, terms=Terms(Timeouts(idle=SHORT))) as w:
+        assert (await (await w.client()).ask()).status == 504
+        await upstream_is_gone(w)
+
+
+@on_both_loops
+async def test_a_stream_that_stalls_is_cut_at_the_idle_timeout() -> None:
+    async with world(Streaming(), script=stalling, terms=Terms(Timeouts(idle=SHORT))) as w:
+        client = await w.client()
+        await client.send(request())
+        with pytest.raises(EOFError) as end:
+            await client.answer()
+        assert end.value.args[0].endswith(chunk(b"first"))
+        await upstream_is_gone(w)
+        assert w.recorder.count("error") == 1
+
+
+@pytest.mark.parametrize("streams", [True, False])
+@on_uvloop
+async def test_a_whole_exchange_ends_at_its_total_timeout(streams: bool) -> None:
+    terms = Terms(Timeouts(total=SHORT))
+    async with world(*([Streaming()] if streams else []), script=dripping, terms=terms) as w:
+        client = await w.client()
+        await client.send(request())
+        if streams:
+            with pytest.raises(EOFError):
+                await client.answer()
+        else:
+            assert (await client.answer()).status == 504
+        await upstream_is_gone(w)
+
+
+@on_uvloop
+async def test_a_connection_that_cannot_be_made_is_a_504_at_the_connect_timeout() -> None:
+    """The upstream's queue is full, so the kernel drops what comes to it."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=0)
+    port = listener.getsockname()[1]
+    fillers = []
+    for _ in range(4):
+        filler = socket.socket()
+        filler.setblocking(False)
+        filler.connect_ex(("127.0.0.1", port))
+        fillers.append(filler)
+
+    def lead_there(flow: http.HTTPFlow) -> None:
+        flow.request.data.port = port
+
+    async with world(On(requestheaders=lead_there), terms=Terms(Timeouts(connect=SHORT))) as w:
+        begun = asyncio.get_running_loop().time()
+        assert (await (await w.client()).ask()).status == 504
+        assert asyncio.get_running_loop().time() - begun < SHORT + 0.5
+        assert w.recorder.count("server_connect_error") == 1
+    for one in (listener, *fillers):
+        one.close()
+
+
+@pytest.mark.parametrize("hook", FLOW_HOOKS)
+@on_uvloop
+async def test_an_addon_that_hangs_is_a_503_and_its_coroutine_is_cancelled(hook: str) -> None:
+    cancelled: list[str] = []
+
+    async def hang(flow: http.HTTPFlow) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.append(hook)
+            raise
+
+    async with world(On(**{hook: hang}), terms=Terms(Timeouts(hook=SHORT)), options=_quick()) as w:
+        assert (await (await w.client()).ask()).status == 503
+        assert cancelled == [hook]
+        assert w.recorder.count("error") == w.recorder.count("post_response") == 1
+
+
+@pytest.mark.parametrize(("hook", "status"), [("server_connect", 504), ("server_connected", 504)])
+@on_uvloop
+async def test_an_addon_that_hangs_at_a_connection_ends_the_exchange_too(hook: str, status: int) -> None:
+    async def hang(data: object) -> None:
+        await asyncio.Event().wait()
+
+    async with world(On(**{hook: hang}), terms=Terms(Timeouts(connect=SHORT))) as w:
+        assert (await (await w.client()).ask()).status == status
+
+
+def _quick() -> Options:
+    return Options(timeouts=Timeouts(hook=SHORT), drain_timeout=0.2)
+
+
+@on_uvloop
+async def test_an_addon_that_hangs_in_client_connected_is_a_503() -> None:
+    async def hang(client: object) -> None:
+        await asyncio.Event().wait()
+
+    async with world(On(client_connected=hang), options=_quick()) as w:
+        client = await w.client()
+        assert (await client.ask()).status == 503
+        assert await client.ended() == b""
+
+
+@on_uvloop
+async def test_a_stream_function_that_waits_is_bounded_by_the_hooks_time_and_not_by_the_upstreams() -> None:
+    async def slowly(piece: bytes) -> bytes:
+        await asyncio.sleep(0.25 if piece else 0)
+        return piece
+
+    def responseheaders(flow: http.HTTPFlow) -> None:
+        assert flow.response is not None
+        flow.response.stream = slowly  # type: ignore[assignment]
+
+    body = b"".join(chunk(b"x" * 10) for _ in range(4)) + b"0\r\n\r\n"
+    terms = Terms(Timeouts(idle=SHORT, first_byte=SHORT))
+    async with world(On(responseheaders=responseheaders), script=answering(CHUNKED + body), terms=terms) as w:
+        assert (await (await w.client()).ask()).body == b"x" * 40
+
+
+@on_uvloop
+async def test_a_stream_function_that_hangs_cuts_the_answer() -> None:
+    async def hang(piece: bytes) -> bytes:
+        await asyncio.Event().wait()
+        return piece
+
+    def responseheaders(flow: http.HTTPFlow) -> None:
+        assert flow.response is not None
+        flow.response.stream = hang  # type: ignore[assignment]
+
+    async with world(On(responseheaders=responseheaders), terms=Terms(Timeouts(hook=SHORT))) as w:
+        assert (await (await w.client()).ask()).status == 503
+
+
+@on_both_loops
+async def test_a_slow_head_is_cut_off_and_bytes_do_not_buy_time() -> None:
+    options = Options(timeouts=Timeouts(head=SHORT), drain_timeout=0.2)
+    async with world(options=options) as w:
+        mute, slow = await w.client(), await w.client()
+        begun = asyncio.get_running_loop().time()
+        with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+            for byte in request():
+                await slow.send(bytes([byte]))
+                await asyncio.sleep(0.05)
+        assert await mute.ended() == b""
+        assert asyncio.get_running_loop().time() - begun < 2
+        assert w.engine.metrics.closed["late"] == 2
+        assert not w.recorder.hooks
+
+
+@on_uvloop
+async def test_the_head_of_a_later_request_has_its_own_time() -> None:
+    options = Options(timeouts=Timeouts(head=SHORT, keep_alive=30), drain_timeout=0.2)
+    async with world(options=options) as w:
+        client = await w.client()
+        assert (await client.ask()).status == 200
+        await asyncio.sleep(SHORT + 0.3)
+        assert (await client.ask()).status == 200
+        await client.send(request()[:10])
+        assert await client.ended() == b""
+
+
+@on_both_loops
+async def test_an_idle_connection_is_closed_at_the_keep_alive_timeout() -> None:
+    async with world(options=Options(timeouts=Timeouts(keep_alive=SHORT), drain_timeout=0.2)) as w:
+        client = await w.client()
+        assert (await client.ask()).status == 200
+        assert await client.ended() == b""
+        await w.recorder.saw("client_disconnected")
+
+
+@pytest.mark.parametrize("closes", [True, False])
+@pytest.mark.parametrize("size", [60_000, 20_000_000])
+@on_both_loops
+async def test_a_client_that_does_not_read_its_answer_is_cut_off(size: int, closes: bool) -> None:
+    options = Options(timeouts=Timeouts(grace=SHORT, keep_alive=SHORT), drain_timeout=0.2)
+    async with world(script=answering(sized(bytes(size))), options=options, send_buffer=4096) as w:
+        client = await w.client(receive_buffer=4096)
+        await client.send(request("/", "GET", b"", *(["Connection: close"] if closes else [])))
+        await w.recorder.saw("response")
+        await w.quiet()
+        assert w.engine.metrics.closed["slow_reader"] == 1
+
+
+@on_uvloop
+async def test_a_client_that_reads_slowly_but_steadily_gets_all_of_its_answer() -> None:
+    options = Options(timeouts=Timeouts(grace=SHORT), slowest=1000, drain_timeout=0.2)
+    async with world(script=answering(sized(bytes(400_000))), options=options, send_buffer=4096) as w:
+        client = await w.client(receive_buffer=4096)
+        await client.send(request())
+        for _ in range(60):
+            await client.read(2000)
+            await asyncio.sleep(0.02)
+        assert len((await client.answer()).body) == 400_000
+
+
+@on_uvloop
+async def test_the_first_byte_timeout_begins_when_the_request_is_out() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        for _ in range(160):
+            await peer.reader.readexactly(50_000)
+            await asyncio.sleep(0.005)
+        await asyncio.sleep(0.2)
+        await peer.write(sized())
+
+    async with world(script=script, terms=Terms(Timeouts(first_byte=0.7))) as w:
+        client = await w.client()
+        sending = asyncio.ensure_future(client.send(request("/", "POST", bytes(8_000_000))))
+        assert (await client.answer()).status == 200
+        await sending

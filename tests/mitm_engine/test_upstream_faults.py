@@ -1,0 +1,169 @@
+"""What a broken upstream does to its client: a 502 in time, or an answer that is visibly cut."""
+
+import asyncio
+import socket
+
+import pytest
+from mitmproxy import http
+
+from mitm_engine import Terms
+from tests.mitm_engine.loops import on_both_loops, on_uvloop
+from tests.mitm_engine.raw_client import request
+from tests.mitm_engine.scripted_upstream import CHUNKED, Peer, Script, answering, chunk, sized
+from tests.mitm_engine.world import On, Streaming, world
+
+
+def then_end(data: bytes, *, reset: bool = False) -> Script:
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.write(data)
+        await asyncio.sleep(0.02)
+        if reset:
+            peer.reset()
+
+    return script
+
+
+HALF = {
+    "nothing": b"",
+    "half a head": b"HTTP/1.1 200 OK\r\nContent-Le",
+    "half a sized body": sized(b"whole")[:-2],
+    "half a chunked body": CHUNKED + chunk(b"half"),
+    "no last chunk": CHUNKED + chunk(b"all") + b"0\r\n",
+    "an interim answer only": b"HTTP/1.1 103 Early Hints\r\n\r\n",
+}
+BROKEN = {
+    "garbage": b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
+    "two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nab",
+    "length and chunks": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "another protocol": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+    "a large head": b"HTTP/1.1 200 OK\r\n" + b"X: aaaa\r\n" * 600_000 + b"\r\n",
+    "bad chunks": CHUNKED + b"zz\r\n",
+}
+
+
+@pytest.mark.parametrize("reset", [True, False])
+@pytest.mark.parametrize("what", sorted(HALF))
+@on_both_loops
+async def test_a_buffered_answer_that_is_cut_is_a_502(what: str, reset: bool) -> None:
+    async with world(script=then_end(HALF[what], reset=reset)) as w:
+        client = await w.client()
+        for _ in range(2):
+            assert (await client.ask("/", "POST", b"x")).status == 502
+        assert w.recorder.count("error") == w.recorder.count("post_response") == 2
+
+
+@pytest.mark.parametrize("reset", [True, False])
+@pytest.mark.parametrize("what", ["half a sized body", "half a chunked body", "no last chunk"])
+@pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/1.0"])
+@on_both_loops
+async def test_a_streamed_answer_that_is_cut_never_looks_complete(
+    what: str, reset: bool, version: str
+) -> None:
+    async with world(Streaming(), script=then_end(HALF[what], reset=reset)) as w:
+        client = await w.client()
+        await client.send(request().replace(b"HTTP/1.1", version.encode()))
+        with pytest.raises((EOFError, ConnectionResetError)):
+            await client.answer()
+        await w.quiet()
+        assert w.recorder.count("error") == 1
+        assert w.recorder.count("response") == 0
+
+
+@on_uvloop
+async def test_a_body_without_length_that_is_reset_never_looks_complete() -> None:
+    data = b"HTTP/1.1 200 OK\r\n\r\npart of it"
+    async with world(Streaming(), script=then_end(data, reset=True)) as w:
+        client = await w.client()
+        await client.send(request())
+        with pytest.raises((EOFError, ConnectionResetError)):
+            await client.answer()
+
+
+@pytest.mark.parametrize("streams", [True, False])
+@pytest.mark.parametrize("what", sorted(BROKEN))
+@on_both_loops
+async def test_what_is_no_answer_is_a_502_and_its_connection_ends(what: str, streams: bool) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.write(BROKEN[what])
+        await peer.until_gone()
+
+    async with world(*([Streaming()] if streams else []), script=script) as w:
+        client = await w.client()
+        assert (await client.ask()).status == 502
+        await asyncio.wait_for(w.upstream.peers[0].gone.wait(), 1)
+
+
+@on_both_loops
+async def test_a_refused_connection_is_a_502_at_once_without_an_address_in_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+
+    def lead_there(flow: http.HTTPFlow) -> None:
+        flow.request.data.port = port
+
+    async with world(On(requestheaders=lead_there)) as w:
+        client, begun = await w.client(), asyncio.get_running_loop().time()
+        answer = await client.ask("/", "POST", b"x")
+        assert answer.status == 502
+        assert asyncio.get_running_loop().time() - begun < 0.1
+        assert b"127.0.0.1" not in answer.body
+        assert w.recorder.count("server_connect_error") == 1
+        assert w.recorder.count("server_connected") == w.recorder.count("server_disconnected") == 0
+        assert (await client.ask()).status == 502
+
+
+@on_both_loops
+async def test_an_unrouted_flow_leads_nowhere() -> None:
+    def forget(flow: http.HTTPFlow) -> None:
+        flow.request.data.host = "gateway.invalid"
+
+    async with world(On(request=forget)) as w:
+        assert (await (await w.client()).ask()).status == 502
+        assert not w.upstream.peers
+
+
+@on_both_loops
+async def test_an_upstream_that_answers_before_it_has_read_all_is_heard() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        await peer.write(sized(b"too large", "413 Content Too Large"))
+        await asyncio.sleep(0.05)
+        await peer.until_gone()
+
+    async with world(script=script) as w:
+        client = await w.client()
+        sending = asyncio.ensure_future(client.send(request("/", "POST", bytes(15_000_000))))
+        answer = await client.answer()
+        assert (answer.status, answer.body) == (413, b"too large")
+        await sending
+        # What is left of that request must not go before the next one.
+        async with asyncio.timeout(2):
+            await w.upstream.peers[0].gone.wait()
+        assert w.engine.metrics.upstream_connections == 0
+
+
+@on_both_loops
+async def test_an_upstream_that_answers_and_closes_before_it_has_read_all_is_heard() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        await peer.write(sized(b"no", "401 Unauthorized", "Connection: close"))
+        peer.writer.write_eof()
+        await peer.until_gone()
+
+    async with world(script=script) as w:
+        client = await w.client()
+        sending = asyncio.ensure_future(client.send(request("/", "POST", bytes(5_000_000))))
+        assert (await client.answer()).status == 401
+        await sending
+
+
+@pytest.mark.parametrize("raw", [sized(bytes(3000)), CHUNKED + chunk(bytes(3000)) + b"0\r\n\r\n"])
+@on_uvloop
+async def test_a_buffered_answer_over_the_limit_is_a_502(raw: bytes) -> None:
+    async with world(script=answering(raw), terms=Terms(response_body=2999)) as w:
+        client = await w.client()
+        assert (await client.ask()).status == 502
+    async with world(Streaming(), script=answering(raw), terms=Terms(response_body=2999)) as w:
+        assert len((await (await w.client()).ask()).body) == 3000
