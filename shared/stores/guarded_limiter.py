@@ -16,7 +16,7 @@ from shared.core.local_share import LocalShare
 from shared.core.ports import Clock
 from shared.stores.flights import Flights
 from shared.stores.lease_keeper import LeaseKeeper
-from shared.stores.limiter import RedisLimiter, open_redis_limiter
+from shared.stores.limiter import DEADLINE, RedisLimiter, open_redis_limiter
 from shared.stores.wire import CommandRefused, raise_unanswered
 
 #: Seconds between two probes of a Redis that does not answer, and between two looks at leases and debts.
@@ -82,7 +82,8 @@ class GuardedLimiter:
 
     async def acquire(self, limits: Sequence[Limit]) -> Decision:
         """Charge all the limits, or none. Raises `StoreDown` only for a limit that is ``closed``."""
-        refused = self._denied.find(limits, self._clock.monotonic())
+        began = self._clock.monotonic()
+        refused = self._denied.find(limits, began)
         if refused is not None:
             return refused
         if self._breaker.is_open:
@@ -95,19 +96,19 @@ class GuardedLimiter:
         except StoreDown as error:
             # It may have given places all the same.
             self._leases.abandon(limits)
-            self._note_failure(error)
+            self._note_failure(error, began)
             return self._acquire_alone(limits, error)
         self._note_decision(limits, decision)
         return decision
 
     async def peek(self, limits: Sequence[Limit]) -> Decision:
         """What `acquire` would answer now. Raises `StoreDown` only for a limit that is ``closed``."""
-        error = StoreDown("Redis does not answer.")
+        error, began = StoreDown("Redis does not answer."), self._clock.monotonic()
         if not self._breaker.is_open:
             try:
                 return await self._remote.peek(limits)
             except StoreDown as failure:
-                self._note_failure(failure)
+                self._note_failure(failure, began)
                 error = failure
         _refuse_closed(limits, error)
         return self._share.peek(limits, self._now())
@@ -167,13 +168,13 @@ class GuardedLimiter:
         else:
             self._denied.put(decision, self._clock.monotonic())
 
-    def _note_failure(self, error: StoreDown) -> None:
+    def _note_failure(self, error: StoreDown, began: float) -> None:
         """An answer with an error about one command says nothing about the next one."""
         if isinstance(error, CommandRefused):
             if self._reported != str(error):
                 logger.warning("%s Its limits are counted in this process.", error)
             self._reported = str(error)
-        elif self._breaker.unanswered():
+        elif self._breaker.unanswered(began, self._clock.monotonic()):
             logger.warning("%s Limits are counted in this process until it answers.", error)
             self._flights.join(_PROBE, self._probe)
 
@@ -181,13 +182,14 @@ class GuardedLimiter:
         """Ask until Redis answers again; then tell it what it missed, and only then trust it."""
         while self._breaker.is_open:
             await asyncio.sleep(self._probe_every)
+            began = self._clock.monotonic()
             try:
                 await self._remote.ping()
                 self._breaker.answered()
                 if self._breaker.may_close:
                     await self._recover()
             except StoreDown:
-                self._breaker.unanswered()
+                self._breaker.unanswered(began, self._clock.monotonic())
 
     async def _recover(self) -> None:
         await self._pay()
@@ -212,10 +214,11 @@ class GuardedLimiter:
         """Do something that is not lost when Redis does not answer."""
         if self._breaker.is_open:
             return
+        began = self._clock.monotonic()
         try:
             await work()
         except StoreDown as error:
-            self._note_failure(error)
+            self._note_failure(error, began)
 
     def _repeat(self, name: str, work: Callable[[], Coroutine[Any, Any, None]], pause: float) -> None:
         self._flights.join(("repeat", name), lambda: self._flights.repeat(name, work, pause))
@@ -233,7 +236,11 @@ def _refuse_closed(limits: Sequence[Limit], error: StoreDown) -> None:
 
 
 def open_limiter(
-    options: Mapping[str, Any], clock: Clock, settings: LimiterSettings, workers: int
+    options: Mapping[str, Any],
+    clock: Clock,
+    settings: LimiterSettings,
+    workers: int,
+    deadline: float = DEADLINE,
 ) -> GuardedLimiter:
     """A limiter with a connection of its own; `options` are the keyword arguments of redis.Redis."""
-    return GuardedLimiter(open_redis_limiter(options), clock, settings, workers)
+    return GuardedLimiter(open_redis_limiter(options, deadline), clock, settings, workers)
