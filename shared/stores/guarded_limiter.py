@@ -2,11 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
 from itertools import batched
 from typing import Any, Protocol
 
-from shared.core.breaker import Breaker
 from shared.core.deny_cache import DenyCache
 from shared.core.errors import StoreDown
 from shared.core.held_leases import HeldLeases
@@ -17,14 +16,13 @@ from shared.core.ports import Clock
 from shared.stores.flights import Flights
 from shared.stores.lease_keeper import LeaseKeeper
 from shared.stores.limiter import DEADLINE, RedisLimiter, open_redis_limiter
-from shared.stores.wire import CommandRefused, raise_unanswered
+from shared.stores.outage import PROBE_EVERY, Outage
+from shared.stores.wire import raise_unanswered
 
-#: Seconds between two probes of a Redis that does not answer, and between two looks at leases and debts.
-PROBE_EVERY = 0.5
 # Entries that one slice of a sweep looks at, and windows that are charged at a time when Redis is back.
 _SLICE = 256
 
-_PROBE, _TEND, _SWEEP = "probe of Redis", "heartbeat of leases", "sweep of local limits"
+_TEND, _SWEEP = "heartbeat of leases", "sweep of local limits"
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +44,8 @@ class GuardedLimiter:
     """A limiter that always decides. One event loop only; `start` begins its work in the background.
 
     It asks Redis once a request, not at all for who was refused a moment ago, and not while the breaker
-    is open. `workers` is how many processes share the limits.
+    is open. `workers` is how many processes share the limits; `probe_every` seconds pass between two probes
+    of a Redis that does not answer, and between two looks at leases and debts.
     """
 
     def __init__(
@@ -60,24 +59,23 @@ class GuardedLimiter:
         self._remote = remote
         self._clock = clock
         self._settings = settings
-        self._probe_every = probe_every
-        self._breaker = Breaker()
+        self._tend_every = probe_every
         self._denied = DenyCache(settings.max_entries)
         self._known = KnownUsage(settings.max_entries)
         self._held = HeldLeases()
         self._share = LocalShare(workers, self._known, self._held, settings.max_entries)
         self._leases = LeaseKeeper(remote, self._held, clock)
         self._flights = Flights(self._failed)
-        self._reported = ""
+        self._outage = Outage(remote.ping, self._recover, clock, self._flights, probe_every)
 
     @property
     def is_degraded(self) -> bool:
         """True while Redis is not asked, because it did not answer."""
-        return self._breaker.is_open
+        return self._outage.is_on
 
     def start(self) -> None:
         """Renew leases, settle debts and sweep from now on."""
-        self._repeat(_TEND, self.tend, self._probe_every)
+        self._repeat(_TEND, self.tend, self._tend_every)
         self._repeat(_SWEEP, self.sweep, self._settings.cleanup_interval)
 
     async def acquire(self, limits: Sequence[Limit]) -> Decision:
@@ -86,7 +84,7 @@ class GuardedLimiter:
         refused = self._denied.find(limits, began)
         if refused is not None:
             return refused
-        if self._breaker.is_open:
+        if self._outage.is_on:
             return self._acquire_alone(limits, StoreDown("Redis does not answer."))
         try:
             decision = await self._remote.acquire(limits)
@@ -96,7 +94,7 @@ class GuardedLimiter:
         except StoreDown as error:
             # It may have given places all the same.
             self._leases.abandon(limits)
-            self._note_failure(error, began)
+            self._outage.failed(error, began)
             return self._acquire_alone(limits, error)
         self._note_decision(limits, decision)
         return decision
@@ -104,25 +102,25 @@ class GuardedLimiter:
     async def peek(self, limits: Sequence[Limit]) -> Decision:
         """What `acquire` would answer now. Raises `StoreDown` only for a limit that is ``closed``."""
         error, began = StoreDown("Redis does not answer."), self._clock.monotonic()
-        if not self._breaker.is_open:
+        if not self._outage.is_on:
             try:
                 return await self._remote.peek(limits)
             except StoreDown as failure:
-                self._note_failure(failure, began)
+                self._outage.failed(failure, began)
                 error = failure
         _refuse_closed(limits, error)
         return self._share.peek(limits, self._now())
 
     async def release(self, limits: Sequence[Limit]) -> None:
         """Give back the places in concurrent limits, later when Redis does not answer."""
-        if self._breaker.is_open:
+        if self._outage.is_on:
             self._leases.abandon(limits)
-        await self._try(lambda: self._leases.release(limits))
+        await self._outage.attempt(lambda: self._leases.release(limits))
 
     async def renew(self, limits: Sequence[Limit]) -> None:
         """Extend the leases in concurrent limits. Those of `acquire` are renewed without being asked."""
         self._leases.take(limits)
-        await self._try(lambda: self._remote.renew(limits))
+        await self._outage.attempt(lambda: self._remote.renew(limits))
 
     async def refund(self, limits: Sequence[Limit], charged: Decision | None = None) -> None:
         """Take back what `acquire` charged to windows; what Redis does not hear of stays charged."""
@@ -132,7 +130,7 @@ class GuardedLimiter:
             # Of what was pushed to Redis meanwhile, nobody knows the bucket.
             limits, charged = self._share.refund(limits, self._now(), at), None
         if limits:
-            await self._try(lambda: self._remote.refund(limits, charged))
+            await self._outage.attempt(lambda: self._remote.refund(limits, charged))
 
     async def close(self) -> None:
         """End the work in the background, and the connection."""
@@ -142,7 +140,7 @@ class GuardedLimiter:
     async def tend(self) -> None:
         """Renew leases that are due, and tell Redis what it has not heard. Raises nothing."""
         for work in (self._leases.renew_due, self._leases.flush, self._pay):
-            await self._try(work)
+            await self._outage.attempt(work)
 
     async def sweep(self) -> None:
         """Drop what is over or was not used for `max_idle_time`, in small slices."""
@@ -157,46 +155,22 @@ class GuardedLimiter:
         _refuse_closed(limits, error)
         decision = self._share.acquire(limits, self._now())
         if decision.allowed:
-            self._leases.take(limits)
+            self._leases.take(limits, known=False)
         return decision
 
     def _note_decision(self, limits: Sequence[Limit], decision: Decision) -> None:
-        self._breaker.answered()
+        self._outage.answered()
         self._known.note(decision.states, self._now())
         if decision.allowed:
             self._leases.take(limits)
         else:
             self._denied.put(decision, self._clock.monotonic())
 
-    def _note_failure(self, error: StoreDown, began: float) -> None:
-        """An answer with an error about one command says nothing about the next one."""
-        if isinstance(error, CommandRefused):
-            if self._reported != str(error):
-                logger.warning("%s Its limits are counted in this process.", error)
-            self._reported = str(error)
-        elif self._breaker.unanswered(began, self._clock.monotonic()):
-            logger.warning("%s Limits are counted in this process until it answers.", error)
-            self._flights.join(_PROBE, self._probe)
-
-    async def _probe(self) -> None:
-        """Ask until Redis answers again; then tell it what it missed, and only then trust it."""
-        while self._breaker.is_open:
-            await asyncio.sleep(self._probe_every)
-            began = self._clock.monotonic()
-            try:
-                await self._remote.ping()
-                self._breaker.answered()
-                if self._breaker.may_close:
-                    await self._recover()
-            except StoreDown:
-                self._breaker.unanswered(began, self._clock.monotonic())
-
     async def _recover(self) -> None:
+        """Tell Redis what it missed; only then it is trusted again. Raises `StoreDown`."""
         await self._pay()
         await self._leases.renew_all()
         await self._leases.flush()
-        self._breaker.close()
-        logger.info("Redis answers again; limits are counted there.")
 
     async def _pay(self) -> None:
         """Charge Redis with what was admitted without it. Raises `StoreDown` when it does not answer."""
@@ -209,16 +183,6 @@ class GuardedLimiter:
                     self._known.note(states, self._now())
                     self._share.settle(owed, self._now())
             raise_unanswered(paid)
-
-    async def _try(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Do something that is not lost when Redis does not answer."""
-        if self._breaker.is_open:
-            return
-        began = self._clock.monotonic()
-        try:
-            await work()
-        except StoreDown as error:
-            self._note_failure(error, began)
 
     def _repeat(self, name: str, work: Callable[[], Coroutine[Any, Any, None]], pause: float) -> None:
         self._flights.join(("repeat", name), lambda: self._flights.repeat(name, work, pause))

