@@ -7,11 +7,13 @@ from httptools import HttpParserError, HttpResponseParser
 
 from mitm_engine.faults import Failed, failed
 from mitm_engine.head_rules import look_at
+from mitm_engine.names import Names
 
 _REASON = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 _VERSIONS = {"1.1": b"HTTP/1.1", "1.0": b"HTTP/1.0"}
 _NO_BODY = (204, 304)
+_FRAMING = Names((b"content-length", b"transfer-encoding", b"keep-alive"))
 
 
 class _Stray(Exception):
@@ -165,18 +167,20 @@ class AnswerReader:
         """Whether only the end of the connection ends the body (RFC 9112, 6.3)."""
         lengths, codings = [], []
         for name, value in self._fields:
-            lower = name.lower()
-            if lower == b"content-length":
+            framing = _FRAMING[name]
+            if framing is None:
+                continue
+            if framing == b"content-length":
                 lengths.append(value)
-            elif lower == b"transfer-encoding":
+            elif framing == b"transfer-encoding":
                 codings.append(value)
-            elif lower == b"keep-alive":
+            else:
                 self.idle_limit = _timeout(value)
         if codings and (lengths or [coding.lower() for coding in codings] != [b"chunked"]):
             raise failed("upstream_protocol_error", detail="The answer is framed in more than one way.")
         if codings and version == b"HTTP/1.0":
             raise failed("upstream_protocol_error", detail="HTTP/1.0 has no transfer codings.")
-        if len(lengths) > 1 or not all(_LENGTH.fullmatch(length) for length in lengths):
+        if lengths and (len(lengths) > 1 or not _LENGTH.fullmatch(lengths[0])):
             raise failed("upstream_protocol_error", detail="The answer's length is no number.")
         return not (lengths or codings or status in _NO_BODY or self._is_head_request)
 

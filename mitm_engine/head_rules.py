@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 
 from mitm_engine.faults import Fault, fault
+from mitm_engine.names import Names
 from mitm_engine.options import Options
 
 Fields = Sequence[tuple[bytes, bytes]]
@@ -21,6 +22,7 @@ _LENGTH = re.compile(rb"[0-9]{1,18}")
 _METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"))
 _ALLOW = {"Allow": ", ".join(sorted(method.decode() for method in _METHODS))}
 _VERSIONS = (b"HTTP/1.1", b"HTTP/1.0")
+_DECIDING = Names((b"host", b"content-length", b"transfer-encoding"))
 
 
 def check_head(
@@ -112,12 +114,14 @@ def _check_fields(fields: Fields, options: Options) -> Fault | None:
 def _check_framing(version: bytes, fields: Fields) -> Fault | None:
     hosts, lengths, codings = 0, [], []
     for name, value in fields:
-        lower = name.lower()
-        if lower == b"host":
+        deciding = _DECIDING[name]
+        if deciding is None:
+            continue
+        if deciding == b"host":
             hosts += 1
-        elif lower == b"content-length":
+        elif deciding == b"content-length":
             lengths.append(value)
-        elif lower == b"transfer-encoding":
+        else:
             codings.append(value)
     if hosts != 1:
         return fault("invalid_host", "The request must have exactly one Host header.")

@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from mitmproxy import http
 
 from mitm_engine.faults import failed
+from mitm_engine.names import Names
 
-#: Headers that the wire sets itself, in lower case.
-_FRAMING = frozenset((b"connection", b"transfer-encoding", b"content-length", b"keep-alive"))
+#: Headers that the wire sets itself.
+_FRAMING = Names((b"connection", b"transfer-encoding", b"content-length", b"keep-alive"))
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
 
@@ -26,14 +27,14 @@ class Head:
         self.length: int | None = None
         self.wants_close = is_coded = False
         for name, value in fields:
-            lower = name.lower()
-            if lower not in _FRAMING:
+            framing = _FRAMING[name]
+            if framing is None:
                 self.lines.append(b"%s: %s" % (name, value))
-            elif lower == b"content-length":
+            elif framing == b"content-length":
                 self.length = int(value) if value.isdigit() else None
-            elif lower == b"transfer-encoding":
+            elif framing == b"transfer-encoding":
                 is_coded = True
-            elif lower == b"connection":
+            elif framing == b"connection":
                 self.wants_close = b"close" in value.lower()
         if is_coded:
             self.length = None
