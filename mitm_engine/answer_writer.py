@@ -1,17 +1,21 @@
 """How an answer goes out: framed by us, in as few writes as there are waits."""
 
 import inspect
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, cast
 
 from mitmproxy import http
 
-from mitm_engine.faults import failed
+from mitm_engine.faults import Failed, failed
 from mitm_engine.request_reader import Incoming
 from mitm_engine.wire import LAST_CHUNK, Head, chunk, status_line
 
 if TYPE_CHECKING:
     from mitm_engine.inbound import Inbound
+
+#: What an addon's `stream` function makes of a piece of a body.
+Made = bytes | Iterable[bytes] | Awaitable[bytes | Iterable[bytes]]
+Stream = Callable[[bytes], Made]
 
 _FLUSH = 65_536  # bytes; more is written without waiting for a pause
 _BODILESS = (204, 304)
@@ -44,7 +48,7 @@ class AnswerWriter:
         self._size = 0
         self._left: int | None = None  # bytes that a sized body still needs
         self._is_chunked = self._is_empty = False
-        self._stream: object = True
+        self._stream: Stream | None = None
         self.keeps = False
         self.has_begun = False
 
@@ -65,7 +69,7 @@ class AnswerWriter:
     def begin(self, response: http.Response) -> None:
         """Begin an answer whose body comes in pieces. Raises `Failed` when its head cannot be written."""
         parts = Head(response.data.headers.fields)
-        self._stream = response.stream
+        self._stream = cast(Stream, response.stream) if callable(response.stream) else None
         self._left = _length(response, parts)
         self._is_empty = self._has_no_body(response)
         framing = []
@@ -81,24 +85,33 @@ class AnswerWriter:
         self._pending = [self._head(response, parts, framing, ends=ends)]
         self._size = len(self._pending[0])
 
-    async def piece(self, data: bytes, waits: Callable[[], None]) -> None:
+    def piece(self, data: bytes) -> Awaitable[None] | None:
         """Take a piece of the body; empty at its end, as mitmproxy tells an addon's `stream` function.
 
-        `waits` is called before that function is waited for. Raises `Failed` when it fails, or makes the body
-        longer than its head says.
+        When that function takes its time, what is returned has to be awaited. Raises `Failed` when it fails,
+        or makes the body longer than its head says.
         """
-        if not callable(self._stream):
+        if self._stream is None:
             self._add(data)
-            return
+            return None
         try:
             result = self._stream(data)
+            if not isinstance(result, bytes):  # most give the piece back
+                return self._made(result)
+            self._add(result)
+        except Exception as error:  # an addon's code
+            raise _stream_failed(error) from error
+        return None
+
+    async def _made(self, result: Made) -> None:
+        """Take what an addon's function made of a piece."""
+        try:
             if inspect.isawaitable(result):
-                waits()
                 result = await result
             for made in (result,) if isinstance(result, bytes) else tuple(result):
                 self._add(made)
-        except Exception as error:  # an addon's code
-            raise failed("plugin_failure", detail=f"An addon's stream failed: {error!r}") from error
+        except Exception as error:  # likewise
+            raise _stream_failed(error) from error
 
     def flush(self) -> None:
         """Write what was taken, but not the last byte of a sized body: until `end` it may have to be cut."""
@@ -160,6 +173,10 @@ class AnswerWriter:
         elif incoming.version == b"HTTP/1.0":
             framing.append(b"Connection: keep-alive")
         return parts.after(status_line(response), framing)
+
+
+def _stream_failed(error: Exception) -> Failed:
+    return failed("plugin_failure", detail=f"An addon's stream failed: {error!r}")
 
 
 def _length(response: http.Response, parts: Head) -> int | None:

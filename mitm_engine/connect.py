@@ -27,7 +27,7 @@ class Connector:
 
     async def __call__(self, key: Key, client: connection.Client, seconds: float) -> Outbound:
         """A connection for `key`. Raises `Failed` when an addon refuses it, or it cannot be made in time."""
-        server = connection.Server(address=(key.host, key.port), tls=key.scheme == "https")
+        server = connection.Server(address=(key.host, key.port), tls=key.is_tls)
         server.sni = key.host if server.tls else None
         made = Outbound(self._pool, key, server, client)
         data = ServerConnectionHookData(server, client)

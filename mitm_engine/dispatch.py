@@ -23,6 +23,10 @@ Method = tuple[Callable[..., Any], bool]
 Methods = tuple[Method, ...]
 
 
+def _no_wait() -> None:
+    """Nobody has to know."""
+
+
 class Killed(Exception):
     """An addon killed the flow: the connection ends without an answer."""
 
@@ -48,29 +52,32 @@ class Dispatch:
         for hook in Dispatch.__annotations__:
             setattr(self, hook, tuple(_methods(addons, hook)))
 
-    async def flow(self, methods: Methods, flow: http.HTTPFlow) -> None:
+    async def flow(self, methods: Methods, flow: http.HTTPFlow, waits: Callable[[], None]) -> None:
         """Call a hook of a flow, and wait while an addon holds it.
 
-        Raises `Failed` when an addon raises, and `Killed` when one killed the flow.
+        `waits` is called before anything is waited for. Raises `Failed` when an addon raises, and `Killed`
+        when one killed the flow.
         """
         if methods:
-            await self.call(methods, flow)
+            await self.call(methods, flow, waits)
         if self.update:
-            await self.call(self.update, [flow])
+            await self.call(self.update, [flow], waits)
         if flow.intercepted:
+            waits()
             await flow.wait_for_resume()
         if flow.error is not None and flow.error.msg == Error.KILLED_MESSAGE:
             raise Killed
 
-    async def call(self, methods: Methods, subject: object) -> bool:
+    async def call(self, methods: Methods, subject: object, waits: Callable[[], None] = _no_wait) -> bool:
         """Call the addons one after the other, up to the first fault. Raises `Failed`.
 
-        False when one of them asked that no other be called.
+        `waits` is called before one is waited for. False when one of them asked that no other be called.
         """
         for method, is_async in methods:
             try:
                 result = method(subject)
                 if is_async or (result is not None and inspect.isawaitable(result)):
+                    waits()
                     await result
             except AddonHalt:
                 return False

@@ -14,7 +14,7 @@ from mitmproxy import http
 from mitmproxy.flow import Error
 
 from mitm_engine.answer_writer import AnswerWriter
-from mitm_engine.dispatch import Killed, Methods
+from mitm_engine.dispatch import Killed
 from mitm_engine.faults import Failed, Fault, failed, fault
 from mitm_engine.flows import make_flow, make_response
 from mitm_engine.options import Terms
@@ -95,24 +95,25 @@ class Exchange:
             await self._fail(_UNFORESEEN)
         finally:
             metrics.in_flight -= 1
-            self._drop_upstream()
+            if self._upstream is not None:
+                self._drop_upstream()
             self._flow.live = False
             if self._hooks.post_response:
                 self._hub.run_aside(self._hooks.call_all(self._hooks.post_response, self._flow))
         return writer.keeps
 
     async def _steps(self) -> None:
-        hooks, flow = self._hooks, self._flow
-        await self._hook(hooks.requestheaders)
+        hooks, flow, wait = self._hooks, self._flow, self._arm_hook
+        await hooks.flow(hooks.requestheaders, flow, wait)
         self._set_terms(self._hub.policy.terms(flow))
         if flow.response is None or self._incoming.complete:
             await self._read_body()
-            await self._hook(hooks.request)
+            await hooks.flow(hooks.request, flow, wait)
         if flow.response is None:
             await self._forward()
         else:
             # An addon's own answer goes out at once; what is left of the body is not read.
-            await self._hook(hooks.responseheaders)
+            await hooks.flow(hooks.responseheaders, flow, wait)
             await self._send_whole()
 
     def _set_terms(self, terms: Terms) -> None:
@@ -120,10 +121,6 @@ class Exchange:
         if terms.timeouts.total is not None:
             self._end = asyncio.get_running_loop().time() + terms.timeouts.total
             self._arm = self._arm_within
-
-    async def _hook(self, methods: Methods) -> None:
-        self._arm_hook()
-        await self._hooks.flow(methods, self._flow)
 
     async def _read_body(self) -> None:
         incoming, client, limit = self._incoming, self._client, self._terms.request_body
@@ -159,7 +156,7 @@ class Exchange:
         reader = upstream.reader
         response = make_response(reader.version, reader.status, reader.reason, reader.fields)
         flow.response = response
-        await self._hook(self._hooks.responseheaders)
+        await self._hooks.flow(self._hooks.responseheaders, flow, self._arm_hook)
         if flow.response is not response:
             # An addon answers in the upstream's place, so nobody waits for the rest of that.
             self._drop_upstream()
@@ -174,7 +171,7 @@ class Exchange:
     async def _ask(self) -> Outbound:
         """Send the request, and wait for the head of the answer."""
         data = self._flow.request.data
-        key = Key(data.scheme.decode("ascii"), data.host, data.port, self._terms.trust)
+        key = Key(data.scheme == b"https", data.host, data.port, self._terms.trust)
         body = data.content or b""
         head = request_head(self._flow.request, len(body) if body or data.method in _WITH_BODY else None)
         reused = self._hub.pool.take(key)
@@ -211,9 +208,12 @@ class Exchange:
         pieces: list[bytes | bytearray] = []
         size = 0
         while True:
-            self._arm(self._terms.timeouts.idle, self._late_upstream)
-            piece = await upstream.piece()
+            piece = upstream.take()
             if piece is None:
+                self._arm(self._terms.timeouts.idle, self._late_upstream)
+                await upstream.more()
+                continue
+            if not piece:
                 break
             size += len(piece)
             if size > self._terms.response_body:
@@ -227,12 +227,16 @@ class Exchange:
         writer = self._writer
         writer.begin(response)
         while True:
-            if not upstream.has_piece():
+            piece = upstream.take()
+            if piece is None:
                 writer.flush()
                 self._arm(self._terms.timeouts.idle, self._late_upstream)
-            piece = await upstream.piece()
-            await writer.piece(b"" if piece is None else piece, self._arm_hook)
-            if piece is None:
+                await upstream.more()
+                continue
+            if (addon := writer.piece(piece)) is not None:
+                self._arm_hook()
+                await addon
+            if not piece:
                 break
             if not self._client.can_write:
                 await self._client.drained()
@@ -240,7 +244,7 @@ class Exchange:
         # An addon that waits now holds back the end of the answer, and nothing else.
         flushing = asyncio.get_running_loop().call_soon(writer.flush)
         try:
-            await self._hook(self._hooks.response)
+            await self._hooks.flow(self._hooks.response, self._flow, self._arm_hook)
         finally:
             flushing.cancel()
         self._responded = True
@@ -249,7 +253,7 @@ class Exchange:
             await self._client.drained()
 
     async def _send_whole(self) -> None:
-        await self._hook(self._hooks.response)
+        await self._hooks.flow(self._hooks.response, self._flow, self._arm_hook)
         self._responded = True
         if self._flow.response is None:
             raise failed("plugin_failure", detail="An addon took the answer away.")

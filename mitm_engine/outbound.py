@@ -16,7 +16,7 @@ _CUT = fault("upstream_protocol_error", detail="The upstream closed before its a
 class Key(NamedTuple):
     """Connections of one key are alike: same origin, same name in TLS, verified by the same authorities."""
 
-    scheme: str
+    is_tls: bool
     host: str
     port: int
     trust: Path | None
@@ -82,7 +82,7 @@ class Outbound(asyncio.Protocol):
     # Used by an exchange.
 
     def send(self, head: bytes, body: bytes, *, is_head_request: bool) -> None:
-        """Write a whole request. Its answer is awaited by `head` and `piece`."""
+        """Write a whole request. `head` waits for its answer, `take` and `more` give the body."""
         self.answered = False
         self.uses += 1
         self.reader.expect(is_head_request=is_head_request)
@@ -106,26 +106,28 @@ class Outbound(asyncio.Protocol):
         """Wait for the head of the answer. Raises `Failed`."""
         while not self.reader.has_head:
             self._raise_fault()
-            await self._wait()
+            await self.more()
         return self.reader
 
-    async def piece(self) -> bytes | None:
-        """The next piece of the body as it came; None at its end. Raises `Failed` on a body that was cut."""
-        while True:
-            piece = self.reader.take()
-            if piece is not None:
-                if self._is_held and self.reader.held <= self._owner.ahead:
-                    self._is_held = False
-                    self.transport.resume_reading()
-                return piece
-            if self.reader.complete:
-                return None
-            self._raise_fault()
-            await self._wait()
+    def take(self) -> bytes | None:
+        """The next piece of the body; empty at its end, None when it has not come: then wait for `more`.
 
-    def has_piece(self) -> bool:
-        """Whether `piece` will not wait."""
-        return bool(self.reader.pieces) or self.reader.complete or self._fault is not None
+        Raises `Failed` on a body that was cut.
+        """
+        piece = self.reader.take()
+        if piece is None:
+            if self.reader.complete:
+                return b""
+            self._raise_fault()
+        elif self._is_held and self.reader.held <= self._owner.ahead:
+            self._is_held = False
+            self.transport.resume_reading()
+        return piece
+
+    def more(self) -> asyncio.Future[None]:
+        """What is done when something has come, or the connection has ended."""
+        self._waiter = asyncio.get_running_loop().create_future()
+        return self._waiter
 
     def is_reusable(self) -> bool:
         """Whether the exchange left nothing behind: the answer is whole, and so is the request.
@@ -150,17 +152,11 @@ class Outbound(asyncio.Protocol):
         if self._fault is not None:
             raise Failed(self._fault)
 
-    async def _wait(self) -> None:
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-
     def _wake(self) -> None:
-        for waiter in (self._waiter, self._drained):
-            if waiter is not None and not waiter.done():
-                waiter.set_result(None)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
 
     # What the loop calls.
 
