@@ -5,7 +5,10 @@ read, copied, dumped and shown by mitmproxy like any other flow.
 """
 
 import time
+from collections.abc import Callable
+from itertools import count
 from random import getrandbits
+from typing import Any
 
 from mitmproxy import connection, http
 from mitmproxy.proxy.mode_specs import ProxyMode
@@ -13,6 +16,10 @@ from mitmproxy.proxy.mode_specs import ProxyMode
 from mitm_engine.request_reader import Incoming
 
 Fields = tuple[tuple[bytes, bytes], ...]
+
+_bare: Callable[..., Any] = object.__new__  # an instance on which nothing is set
+_PROCESS = f"{getrandbits(32):08x}-{getrandbits(16):04x}-8{getrandbits(12):03x}-8{getrandbits(12):03x}-"
+_numbers = count(1)
 
 
 def make_client(
@@ -35,7 +42,7 @@ def make_flow(
     `nobody` stands for the upstream until there is one.
     """
     now = time.time()  # noqa: TID251 -- flows carry the time of the day, as mitmproxy's do
-    data: http.RequestData = http.RequestData.__new__(http.RequestData)
+    data: http.RequestData = _bare(http.RequestData)
     data.http_version = incoming.version
     data.headers = _headers(tuple(incoming.fields))
     data.content = None
@@ -47,34 +54,27 @@ def make_flow(
     data.scheme = b"http"
     data.authority = b""
     data.path = incoming.target
-    request: http.Request = http.Request.__new__(http.Request)
+    request: http.Request = _bare(http.Request)
     request.data = data
 
-    flow: http.HTTPFlow = http.HTTPFlow.__new__(http.HTTPFlow)
-    flow.__dict__.update(
-        id=_uuid(),
-        client_conn=client,
-        server_conn=nobody,
-        live=True,
-        timestamp_created=now,
-        intercepted=False,
-        _resume_event=None,
-        _backup=None,
-        marked="",
-        is_replay=None,
-        metadata={},
-        comment="",
-        request=request,
-        response=None,
-        error=None,
-        websocket=None,
-    )
+    flow: http.HTTPFlow = _bare(http.HTTPFlow)
+    flow.id = _id()
+    flow.client_conn, flow.server_conn = client, nobody
+    flow.live = True
+    flow.timestamp_created = now
+    flow.intercepted = False
+    flow._resume_event = flow._backup = None
+    flow.marked = flow.comment = ""
+    flow.is_replay = None
+    flow.metadata = {}
+    flow.request = request
+    flow.response = flow.error = flow.websocket = None
     return flow
 
 
 def make_response(version: bytes, status: int, reason: bytes, fields: Fields) -> http.Response:
     """An answer whose body is not here yet."""
-    data: http.ResponseData = http.ResponseData.__new__(http.ResponseData)
+    data: http.ResponseData = _bare(http.ResponseData)
     data.http_version = version
     data.headers = _headers(fields)
     data.content = None
@@ -83,18 +83,17 @@ def make_response(version: bytes, status: int, reason: bytes, fields: Fields) ->
     data.timestamp_end = None
     data.status_code = status
     data.reason = reason
-    response: http.Response = http.Response.__new__(http.Response)
+    response: http.Response = _bare(http.Response)
     response.data = data
     return response
 
 
 def _headers(fields: Fields) -> http.Headers:
-    headers: http.Headers = http.Headers.__new__(http.Headers)
+    headers: http.Headers = _bare(http.Headers)
     headers.fields = fields
     return headers
 
 
-def _uuid() -> str:
-    """A random UUID (RFC 9562, version 4). It names a flow and guards nothing."""
-    text = f"{getrandbits(128):032x}"
-    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:]}"
+def _id() -> str:
+    """A UUID (RFC 9562, version 8) that no other flow of any process has. It guards nothing."""
+    return f"{_PROCESS}{next(_numbers):012x}"
