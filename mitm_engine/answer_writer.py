@@ -96,22 +96,27 @@ class AnswerWriter:
             return None
         try:
             result = self._stream(data)
-            if not isinstance(result, bytes):  # most give the piece back
+            if isinstance(result, bytes):  # most give the piece back
+                self._add(result)
+            elif inspect.isawaitable(result):
                 return self._made(result)
-            self._add(result)
+            else:
+                self._add_all(result)
         except Exception as error:  # an addon's code
             raise _stream_failed(error) from error
         return None
 
-    async def _made(self, result: Made) -> None:
-        """Take what an addon's function made of a piece."""
+    async def _made(self, coming: Awaitable[bytes | Iterable[bytes]]) -> None:
+        """Take what an addon's function makes of a piece, in its time."""
         try:
-            if inspect.isawaitable(result):
-                result = await result
-            for made in (result,) if isinstance(result, bytes) else tuple(result):
-                self._add(made)
+            result = await coming
+            self._add_all((result,) if isinstance(result, bytes) else result)
         except Exception as error:  # likewise
             raise _stream_failed(error) from error
+
+    def _add_all(self, pieces: Iterable[bytes]) -> None:
+        for piece in tuple(pieces):
+            self._add(piece)
 
     def flush(self) -> None:
         """Write what was taken, but not the last byte of a sized body: until `end` it may have to be cut."""

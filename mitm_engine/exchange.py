@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _IDEMPOTENT = (b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE")  # RFC 9110, 9.2.2
+_SCHEMES = (b"http", b"https")
 _WITH_BODY = (b"POST", b"PUT", b"PATCH")
 _OVERLOADED = fault("overloaded", headers={"Retry-After": "1"})
 _LATE_UPSTREAM = fault("upstream_timeout")
@@ -171,6 +172,8 @@ class Exchange:
     async def _ask(self) -> Outbound:
         """Send the request, and wait for the head of the answer."""
         data = self._flow.request.data
+        if data.scheme not in _SCHEMES:
+            raise failed("plugin_failure", detail="An addon set a scheme that is neither http nor https.")
         key = Key(data.scheme == b"https", data.host, data.port, self._terms.trust)
         body = data.content or b""
         head = request_head(self._flow.request, len(body) if body or data.method in _WITH_BODY else None)

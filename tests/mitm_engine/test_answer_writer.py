@@ -34,6 +34,13 @@ class Client:
         self.aborted = True
 
 
+async def give(writer: AnswerWriter, piece: bytes, waits: Callable[[], None]) -> None:
+    """Hand over a piece of the body; `waits` is called when an addon takes its time."""
+    if (addon := writer.piece(piece)) is not None:
+        waits()
+        await addon
+
+
 def asked(method: str = "GET", version: str = "HTTP/1.1", *, complete: bool = True) -> Incoming:
     incoming = Incoming()
     incoming.method, incoming.version = method.encode(), version.encode()
@@ -65,9 +72,9 @@ async def stream(writer: AnswerWriter, made: http.Response, pieces: list[bytes])
     """As an exchange does it."""
     writer.begin(made)
     for piece in pieces:
-        await writer.piece(piece, never)
+        await give(writer, piece, never)
         writer.flush()
-    await writer.piece(b"", never)
+    await give(writer, b"", never)
     writer.end()
 
 
@@ -156,7 +163,7 @@ def test_a_stream_function_may_be_a_coroutine_and_says_that_it_is_waited_for() -
     async def scenario() -> None:
         writer.begin(made)
         for piece in (b"a", b"b", b""):
-            await writer.piece(piece, lambda: waits.append(1))
+            await give(writer, piece, lambda: waits.append(1))
         writer.end()
 
     asyncio.run(scenario())
@@ -173,7 +180,7 @@ def test_a_stream_function_that_fails_is_an_addons_failure(function: Callable[[b
     writer = AnswerWriter(Client(), asked())  # type: ignore[arg-type]
     writer.begin(made)
     with pytest.raises(Failed) as error:
-        asyncio.run(writer.piece(b"a", never))
+        asyncio.run(give(writer, b"a", never))
     assert error.value.fault.code == "plugin_failure"
 
 
@@ -197,9 +204,9 @@ def test_until_its_end_is_called_for_no_answer_is_complete(size: int, kind: str,
     async def scenario() -> None:
         writer.begin(made)
         for start in range(0, size, 65_536):
-            await writer.piece(bytes(min(65_536, size - start)), never)
+            await give(writer, bytes(min(65_536, size - start)), never)
             writer.flush()
-        await writer.piece(b"", never)
+        await give(writer, b"", never)
         writer.flush()
 
     asyncio.run(scenario())
@@ -264,7 +271,7 @@ def test_pieces_that_come_together_go_out_together() -> None:
     async def scenario() -> None:
         writer.begin(made)
         for piece in (b"a", b"b", b"c"):
-            await writer.piece(piece, never)
+            await give(writer, piece, never)
         writer.flush()
 
     asyncio.run(scenario())

@@ -6,7 +6,7 @@ import contextlib
 import pytest
 from mitmproxy import http
 
-from mitm_engine import Options, Terms, Timeouts
+from mitm_engine.options import Options, Terms, Timeouts
 from tests.mitm_engine.loops import on_both_loops, on_uvloop
 from tests.mitm_engine.raw_client import RawClient, request
 from tests.mitm_engine.world import On, World, until, world

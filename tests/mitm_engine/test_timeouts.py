@@ -7,7 +7,7 @@ import socket
 import pytest
 from mitmproxy import http
 
-from mitm_engine import Options, Terms, Timeouts
+from mitm_engine.options import Options, Terms, Timeouts
 from tests.mitm_engine.loops import on_both_loops, on_uvloop
 from tests.mitm_engine.raw_client import request
 from tests.mitm_engine.scripted_upstream import CHUNKED, Peer, answering, chunk, sized

@@ -6,7 +6,7 @@ import socket
 import pytest
 from mitmproxy import http
 
-from mitm_engine import Terms
+from mitm_engine.options import Terms
 from tests.mitm_engine.loops import on_both_loops, on_uvloop
 from tests.mitm_engine.raw_client import request
 from tests.mitm_engine.scripted_upstream import CHUNKED, Peer, Script, answering, chunk, sized
