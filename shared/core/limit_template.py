@@ -1,5 +1,6 @@
 """Limits as a compiled plan holds them: everything but the values that one request brings."""
 
+import base64
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -103,11 +104,12 @@ def limit_template(
     """A limit of the rule, or of the whole tenant when `rule_id` is None.
 
     The tenant's id is the Cluster's hash tag, so that all counters of a request are on one node. The
-    number is not in the key: who edits it keeps what was used.
+    number is not in the key: who edits it keeps what was used. The rule's id is in `limit_id`, because
+    every byte of a key is paid for by each identity.
     """
-    scope, holder = ("gateway", "g") if rule_id is None else ("rule", f"r{rule_id}")
+    scope, holder = ("gateway", "g") if rule_id is None else ("rule", "r")
     dimension = _dimension(written)
-    limit_id = _digest(_counted(written, dimension) + match.text)
+    limit_id = _digest(f"{rule_id or ''} {_counted(written, dimension)}{match.text}")
     key_prefix = f"rl:{{{tenant_id}}}:{holder}:{limit_id}:{dimension}:"
     window = "" if written.kind == CONCURRENT else format_duration(written.quota.window_ms)
     return LimitTemplate(key_prefix, written, scope, window, cost, floor_ms, on_error, match)
@@ -143,7 +145,9 @@ def _first(globs: Sequence[str], text: str) -> str | None:
 
 
 def _digest(value: str) -> str:
-    return hashlib.blake2b(value.encode(), digest_size=8).hexdigest()
+    """64 bits in eleven characters."""
+    digest = hashlib.blake2b(value.encode(), digest_size=8).digest()
+    return base64.urlsafe_b64encode(digest)[:-1].decode()
 
 
 #: What all requests of a level together count as.
