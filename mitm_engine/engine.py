@@ -19,7 +19,8 @@ from mitm_engine.options import Options, Policy
 logger = logging.getLogger(__name__)
 
 _HANDSHAKE = 10.0  # seconds for a client's TLS handshake
-_SHUTDOWN = 1.0  # seconds for the end of one
+# Seconds for the end of one, with all that is still unread. Whoever does not read is cut off much earlier.
+_SHUTDOWN = 3600.0
 _LAST = 1.0  # seconds for the hooks of exchanges that a drain cuts
 
 

@@ -15,6 +15,7 @@ from mitm_engine.exchange import Exchange
 from mitm_engine.faults import Failed, Fault, fault
 from mitm_engine.flows import make_client
 from mitm_engine.hub import Hub
+from mitm_engine.pace import taken, unread
 from mitm_engine.request_reader import Incoming, RequestReader
 from mitm_engine.wire import closing_answer
 
@@ -23,6 +24,8 @@ logger = logging.getLogger(__name__)
 #: What an answered client may still send of a body that nobody reads: seconds, and bytes. Closed at once,
 #: the kernel would throw away the answer with what is unread (RFC 9112, 9.6).
 LINGER, LINGER_BYTES = 2.0, 1024 * 1024
+_LOOK = 1.0  # seconds after an answer until we look whether it is being read
+_LOOKS = 4  # in the time that a client may stand still
 
 _NO_LINGER = struct.pack("ii", 1, 0)  # SO_LINGER: a reset instead of an orderly end
 _GONE = fault("client_closed")
@@ -49,8 +52,9 @@ class Inbound(asyncio.Protocol):
         "_linger_left",
         "_loop",
         "_reader",
+        "_since",
+        "_taken",
         "_task",
-        "_unread",
         "_waiter",
         "can_write",
         "client",
@@ -70,7 +74,7 @@ class Inbound(asyncio.Protocol):
         self.can_write = True
         self._is_held = self._greeted = self.ending = False
         self._linger_left: int | None = None
-        self._unread = 0  # what the client had not read when it was looked at
+        self._since, self._taken = 0.0, 0  # when the client last read fast enough, and how much it had then
         self._late: Callable[[float], None] = self.cut
         self.client: connection.Client = None  # type: ignore[assignment]  # until connection_made
         self.transport: asyncio.Transport = None  # type: ignore[assignment]  # likewise
@@ -90,7 +94,7 @@ class Inbound(asyncio.Protocol):
 
     def cut(self, now: float) -> None:
         self._hub.metrics.closed["late"] += 1
-        self.transport.abort()
+        self.abort()
 
     @property
     def is_last(self) -> bool:
@@ -141,7 +145,7 @@ class Inbound(asyncio.Protocol):
         if self._task is None:
             if reader.queue:
                 self._start()
-            elif not reader.idle and self._late == self._close_idle:
+            elif not reader.idle and self._late in (self._close_idle, self._resting, self._slow_rest):
                 self.arm(self._hub.options.timeouts.head, self.cut)
 
     def _start(self) -> None:
@@ -206,9 +210,22 @@ class Inbound(asyncio.Protocol):
         if self._reader.stopped or self._hub.is_draining:
             self.finish(whole=True)
         elif self._reader.idle:
-            self.arm(self._hub.options.timeouts.keep_alive, self._close_idle)
+            self.arm(min(_LOOK, self._hub.options.timeouts.keep_alive), self._resting)
         else:
             self.arm(self._hub.options.timeouts.head, self.cut)
+
+    def _resting(self, now: float) -> None:
+        """Give the client its time for the next request, once it has read the last answer."""
+        if unread(self.transport):
+            self._watch_reader(self._slow_rest)
+        else:
+            self.arm(max(self._hub.options.timeouts.keep_alive - _LOOK, 0), self._close_idle)
+
+    def _slow_rest(self, now: float) -> None:
+        if unread(self.transport):
+            self._slow_reader(now)
+        else:
+            self._resting(now)
 
     def _close_idle(self, now: float) -> None:
         self._close()
@@ -232,18 +249,22 @@ class Inbound(asyncio.Protocol):
             await self._waiter
         self.deadline = NEVER
 
-    def _watch_reader(self) -> None:
-        self._unread = self.transport.get_write_buffer_size()
-        self.arm(self._hub.options.timeouts.grace, self._slow_reader)
+    def _watch_reader(self, late: Callable[[float], None] | None = None) -> None:
+        """Look again and again whether the client reads."""
+        self._since, self._taken = self._loop.time(), taken(self.transport)
+        self.arm(self._hub.options.timeouts.grace / _LOOKS, late or self._slow_reader)
 
     def _slow_reader(self, now: float) -> None:
-        """Cut the client off when it has read too little since it was looked at."""
-        options = self._hub.options
-        if self._unread - self.transport.get_write_buffer_size() < options.slowest * options.timeouts.grace:
-            self._hub.metrics.closed["slow_reader"] += 1
-            self.transport.abort()
-        else:
-            self._watch_reader()
+        """Cut the client off when it has read too little for too long."""
+        options, count = self._hub.options, taken(self.transport)
+        grace = options.timeouts.grace
+        if count - self._taken >= options.slowest * (now - self._since):
+            self._since, self._taken = now, count
+        if now - self._since < grace:
+            self.arm(grace / _LOOKS, self._late)
+            return
+        self._hub.metrics.closed["slow_reader"] += 1
+        self.abort()
 
     def refuse(self, why: Fault) -> None:
         """Answer what could not be read as a request, and close: what follows cannot be trusted."""

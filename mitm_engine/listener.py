@@ -16,6 +16,9 @@ from mitm_engine.heartbeat import EVERY, Heartbeat
 from mitm_engine.seat import Seat
 
 BACKLOG = 4096  # connections that may wait; the kernel's own bound is usually the same
+#: Bytes that the kernel keeps for a client that does not read; else it takes megabytes for each of them. What
+#: is on its way does not count, so a fast client is as fast as before.
+UNSENT = 256 * 1024
 COURTESY = 0.002  # seconds that a worker which is ahead leaves to the others, once a connection
 _TRY_AGAIN = 0.1  # seconds until a port that is in use is tried again
 FULL_PAUSE = 0.1  # seconds between two looks for free descriptors
@@ -49,6 +52,8 @@ def _bound(family: int, address: tuple[object, ...]) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Accepted sockets have it, too.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listener.bind(address)

@@ -1,0 +1,80 @@
+"""What a client has taken, asked of the kernel."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, closing
+
+import pytest
+import uvloop
+
+from mitm_engine.pace import taken, unread
+
+SIZE = 6 * 1024 * 1024  # more than the kernel takes
+Test = Callable[[asyncio.Transport, socket.socket], Awaitable[None]]
+
+
+@asynccontextmanager
+async def connected() -> AsyncIterator[tuple[asyncio.Transport, socket.socket]]:
+    """The transport of a served connection, and its client."""
+    loop = asyncio.get_running_loop()
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener, socket.socket() as client:
+        client.connect(listener.getsockname())
+        client.setblocking(False)
+        transport, _ = await loop.connect_accepted_socket(asyncio.Protocol, listener.accept()[0])
+        yield transport, client
+        transport.abort()
+        await asyncio.sleep(0)
+
+
+@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Callable[[Test], None]:
+    """Runs a test with a transport and its client, on either loop."""
+
+    async def with_both(test: Test) -> None:
+        async with connected() as both:
+            await test(*both)
+
+    def start(test: Test) -> None:
+        with asyncio.Runner(loop_factory=request.param) as runner:
+            runner.run(with_both(test))
+
+    return start
+
+
+async def read(client: socket.socket, count: int) -> None:
+    loop = asyncio.get_running_loop()
+    while count > 0:
+        count -= len(await loop.sock_recv(client, min(count, 65536)))
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not holds():
+            await asyncio.sleep(0.01)
+
+
+def test_what_is_in_the_kernel_counts_as_unread(run: Callable[[Test], None]) -> None:
+    async def test(transport: asyncio.Transport, client: socket.socket) -> None:
+        assert unread(transport) == 0
+        transport.write(bytes(SIZE))
+        assert 0 < unread(transport) <= SIZE
+        assert unread(transport) > transport.get_write_buffer_size()
+        await read(client, SIZE)
+        await until(lambda: unread(transport) == 0)
+
+    run(test)
+
+
+def test_a_reader_is_seen_to_read_while_the_transports_buffer_stands_still(
+    run: Callable[[Test], None],
+) -> None:
+    async def test(transport: asyncio.Transport, client: socket.socket) -> None:
+        transport.write(bytes(SIZE))
+        await until(lambda: taken(transport) > 0)
+        before = taken(transport)
+        await read(client, SIZE)
+        await until(lambda: taken(transport) > before)
+        assert taken(transport) >= SIZE
+
+    run(test)
