@@ -1,11 +1,8 @@
 """One connection of a client: requests are read ahead, and answered one after the other."""
 
 import asyncio
-import contextlib
 import logging
 import select
-import socket
-import struct
 from collections.abc import Callable
 
 from mitmproxy import connection
@@ -15,7 +12,7 @@ from mitm_engine.exchange import Exchange
 from mitm_engine.faults import Failed, Fault, fault
 from mitm_engine.flows import make_client
 from mitm_engine.hub import Hub
-from mitm_engine.pace import taken, unread
+from mitm_engine.pace import reset, taken, unread
 from mitm_engine.request_reader import Incoming, RequestReader
 from mitm_engine.wire import closing_answer
 
@@ -27,7 +24,6 @@ LINGER, LINGER_BYTES = 2.0, 1024 * 1024
 _LOOK = 1.0  # seconds after an answer until we look whether it is being read
 _LOOKS = 4  # in the time that a client may stand still
 
-_NO_LINGER = struct.pack("ii", 1, 0)  # SO_LINGER: a reset instead of an orderly end
 _GONE = fault("client_closed")
 _LATE_ADDONS = fault("plugin_failure", detail="The addons took too long.")
 
@@ -301,12 +297,8 @@ class Inbound(asyncio.Protocol):
         self._watch_reader()
 
     def abort(self) -> None:
-        """End the connection so that what was sent cannot look complete: by a reset, not a plain end."""
-        sock = self.transport.get_extra_info("socket")
-        if sock is not None and not self.gone:
-            with contextlib.suppress(OSError):  # it has just ended
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-        self.transport.abort()
+        """End the connection so that what was sent cannot look complete."""
+        reset(self.transport)
 
     def look(self) -> None:
         """See whether the client has left: the loop tells us nothing while reading is held."""

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, closing
 import pytest
 import uvloop
 
-from mitm_engine.pace import taken, unread
+from mitm_engine.pace import reset, taken, unread
 
 SIZE = 6 * 1024 * 1024  # more than the kernel takes
 Test = Callable[[asyncio.Transport, socket.socket], Awaitable[None]]
@@ -76,5 +76,17 @@ def test_a_reader_is_seen_to_read_while_the_transports_buffer_stands_still(
         await read(client, SIZE)
         await until(lambda: taken(transport) > before)
         assert taken(transport) >= SIZE
+
+    run(test)
+
+
+def test_a_reset_does_not_look_like_an_end(run: Callable[[Test], None]) -> None:
+    async def test(transport: asyncio.Transport, client: socket.socket) -> None:
+        transport.write(b"half")
+        await read(client, 4)
+        reset(transport)
+        with pytest.raises(ConnectionResetError):
+            await asyncio.get_running_loop().sock_recv(client, 1)
+        assert unread(transport) == 0
 
     run(test)

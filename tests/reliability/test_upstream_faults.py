@@ -102,6 +102,17 @@ def test_a_cut_body_is_a_cut_connection(tenant: TenantInUse, kind: str) -> None:
     assert not complete
 
 
+def test_an_old_client_sees_that_a_body_was_cut(tenant: TenantInUse) -> None:
+    """Under HTTP/1.0 the end of the connection is that of the body, so it must be no proper end."""
+    with RecordingUpstream() as upstream:
+        tenant.create_rule("/v1", upstream.url)
+        with socket.create_connection(("127.0.0.1", tenant.gateway.proxy_port), timeout=5) as client:
+            head = f"GET /v1/cut HTTP/1.0\r\nHost: {tenant.host}\r\nx-api-key: {tenant.key}\r\n\r\n"
+            client.sendall(head.encode())
+            with pytest.raises(ConnectionResetError):
+                b"".join(iter(lambda: client.recv(65536), b""))
+
+
 def test_a_post_that_was_sent_is_never_repeated(tenant: TenantInUse) -> None:
     """The upstream answers once, then reads each next request and closes: also on a reused connection."""
     posts: list[bytes] = []
