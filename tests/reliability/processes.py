@@ -53,17 +53,17 @@ class Process:
         pids = " ".join((task / "children").read_text() for task in tasks)
         return [Process(int(pid)) for pid in pids.split()]
 
-    def connections(self, port: int) -> int:
-        """Open connections of clients to `port`."""
+    def connections(self, port: int) -> set[str]:
+        """The clients that are connected to `port`, by their addresses."""
         try:
             inodes = {name[8:-1] for name in self.files() if name.startswith("socket:[")}
             table = (self._folder / "net" / "tcp").read_text().splitlines()[1:]
         except OSError:
-            return 0
+            return set()
         rows = (line.split() for line in table)
         local = f":{port:04X}"
         # State 0A is the listener's own.
-        return sum(row[1].endswith(local) and row[3] != "0A" and row[9] in inodes for row in rows)
+        return {row[2] for row in rows if row[1].endswith(local) and row[3] != "0A" and row[9] in inodes}
 
 
 def supervisor(gateway: RunningGateway, name: str = "proxy") -> Process:
