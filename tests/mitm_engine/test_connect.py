@@ -1,0 +1,265 @@
+"""A connection to an upstream leads where the addons said, is announced to them, and is verified."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mitmproxy import http
+from mitmproxy.proxy.server_hooks import ServerConnectionHookData
+
+from mitm_engine import Terms
+from tests.mitm_engine.loops import on_both_loops, on_uvloop
+from tests.mitm_engine.scripted_upstream import CHUNKED, Peer, answering, chunk, sized
+from tests.mitm_engine.world import On, Streaming, until, world
+from tests.outside.services import Authority
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("ca"))
+
+
+@on_both_loops
+async def test_an_addon_pins_the_address_and_the_connection_goes_there() -> None:
+    def lead_nowhere(flow: http.HTTPFlow) -> None:
+        flow.request.data.host = "upstream.invalid"
+
+    def pin(data: ServerConnectionHookData) -> None:
+        assert data.server.address == ("upstream.invalid", w.upstream.port)
+        data.server.address = ("127.0.0.1", w.upstream.port)
+
+    async with world(On(requestheaders=lead_nowhere, server_connect=pin)) as w:
+        assert (await (await w.client()).ask()).status == 200
+        server = w.recorder.last().server_conn
+        assert server.peername == ("127.0.0.1", w.upstream.port)
+        assert server.sockname is not None
+        assert server.timestamp_tcp_setup is not None
+
+
+def refuse(data: ServerConnectionHookData) -> None:
+    data.server.error = "not there"
+
+
+def take_away(data: ServerConnectionHookData) -> None:
+    data.server.address = None
+
+
+def fail(subject: object) -> None:
+    raise RuntimeError
+
+
+@pytest.mark.parametrize(("hook", "status"), [(refuse, 502), (take_away, 502), (fail, 503)])
+@on_both_loops
+async def test_an_addon_that_refuses_an_address_keeps_the_request_from_it(
+    hook: Callable[[Any], None], status: int
+) -> None:
+    async with world(On(server_connect=hook)) as w:
+        answer = await (await w.client()).ask()
+        assert answer.status == status
+        assert b"not there" not in answer.body
+        assert not w.upstream.peers
+        assert w.recorder.count("server_connect_error") == 1
+        assert w.recorder.count("server_connected") == w.recorder.count("server_disconnected") == 0
+        assert w.engine.metrics.upstream_connections == 0
+
+
+@on_both_loops
+async def test_an_addon_that_fails_after_the_connection_was_made_keeps_the_request_from_it() -> None:
+    async with world(On(server_connected=fail)) as w:
+        assert (await (await w.client()).ask()).status == 503
+        await w.recorder.saw("server_disconnected")
+        assert w.recorder.count("server_connect_error") == 0
+        assert w.engine.metrics.upstream_connections == 0
+
+
+def test_a_connection_that_leads_to_another_address_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = asyncio.BaseEventLoop.create_connection
+
+    async def misled(loop: asyncio.BaseEventLoop, factory: Any, host: str, port: int, **more: Any) -> Any:
+        return await usual(loop, factory, "127.0.0.1", port, **more)
+
+    def pin(data: ServerConnectionHookData) -> None:
+        assert data.server.address is not None
+        data.server.address = ("127.0.0.9", data.server.address[1])
+
+    async def scenario() -> None:
+        async with world(On(server_connect=pin)) as w:
+            monkeypatch.setattr(asyncio.BaseEventLoop, "create_connection", misled)
+            assert (await (await w.client()).ask()).status == 502
+            assert w.recorder.count("server_connect_error") == 1
+            assert w.recorder.count("server_connected") == w.recorder.count("server_disconnected") == 0
+
+    asyncio.run(scenario())
+
+
+@on_both_loops
+async def test_a_connection_that_ends_while_it_is_announced_is_a_502_or_tried_again() -> None:
+    async def wait(data: ServerConnectionHookData) -> None:
+        await asyncio.sleep(0.05)
+
+    async def script(peer: Peer) -> None:
+        peer.writer.close()
+
+    async with world(On(server_connected=wait), script=script) as w:
+        assert (await (await w.client()).ask("/", "POST", b"x")).status == 502
+
+
+@pytest.mark.parametrize("streams", [True, False])
+@on_both_loops
+async def test_a_trusted_upstream_is_spoken_to_under_its_name(authority: Authority, streams: bool) -> None:
+    names: list[str | None] = []
+    context = authority.server_context("localhost")
+    context.sni_callback = lambda _, name, __: names.append(name)
+    addons, terms = [Streaming()] if streams else [], Terms(trust=authority.file)
+    async with world(*addons, tls=context, host="localhost", terms=terms) as w:
+        client = await w.client()
+        for _ in range(3):
+            assert (await client.ask()).body == b"ok"
+        assert names == ["localhost"]
+        server = w.recorder.last().server_conn
+        assert server.tls
+        assert server.sni == "localhost"
+        assert server.timestamp_tls_setup is not None
+
+
+@on_both_loops
+async def test_large_bodies_pass_through_tls(authority: Authority) -> None:
+    body = bytes(range(256)) * 20_000
+
+    async def script(peer: Peer) -> None:
+        while True:
+            await peer.write(sized((await peer.request()).body))
+
+    terms = Terms(trust=authority.file)
+    async with world(
+        tls=authority.server_context("localhost"), host="localhost", terms=terms, script=script
+    ) as w:
+        client = await w.client()
+        for _ in range(2):
+            sending = asyncio.ensure_future(client.ask("/", "POST", body))
+            assert (await sending).body == body
+        assert len(w.upstream.peers) == 1
+
+
+@pytest.mark.parametrize("case", ["foreign", "wrong name", "public", "expired trust"])
+@on_both_loops
+async def test_an_upstream_that_cannot_be_verified_gets_no_byte(
+    authority: Authority, tmp_path: Path, case: str
+) -> None:
+    name = "elsewhere.example" if case == "wrong name" else "localhost"
+    signer = Authority(tmp_path, "Foreign CA") if case == "foreign" else authority
+    trust = None if case == "public" else Authority(tmp_path, "Other").file
+    terms = Terms(trust=authority.file if case in ("foreign", "wrong name") else trust)
+    async with world(tls=signer.server_context(name), host="localhost", terms=terms) as w:
+        answer = await (await w.client()).ask()
+        assert answer.status == 502
+        assert b"upstream_tls" in answer.body
+        assert b"certificate verify" not in answer.body
+        assert not w.upstream.peers
+        assert w.recorder.count("server_connect_error") == 1
+
+
+@on_uvloop
+async def test_a_trust_file_that_is_missing_is_a_502_and_not_the_public_authorities(
+    authority: Authority, tmp_path: Path
+) -> None:
+    terms = Terms(trust=tmp_path / "missing.pem")
+    async with world(tls=authority.server_context("localhost"), host="localhost", terms=terms) as w:
+        assert (await (await w.client()).ask()).status == 502
+
+
+@on_both_loops
+async def test_an_upstream_that_speaks_no_tls_is_a_502(authority: Authority) -> None:
+    async def plain(peer: Peer) -> None:
+        await peer.reader.read(100)
+        await peer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+
+    def secure(flow: http.HTTPFlow) -> None:
+        flow.request.data.scheme = b"https"
+
+    async with world(On(requestheaders=secure), script=plain) as w:
+        answer = await (await w.client()).ask()
+        assert answer.status == 502
+        assert b"upstream_tls" in answer.body
+
+
+@on_uvloop
+async def test_connections_of_different_trust_are_never_shared(authority: Authority, tmp_path: Path) -> None:
+    same = tmp_path / "same.pem"
+    same.write_bytes(authority.file.read_bytes())
+    trusts = iter([authority.file, same, authority.file])
+    made = iter([Terms(trust=trust) for trust in trusts])
+    async with world(tls=authority.server_context("localhost"), host="localhost", terms=Terms()) as w:
+        object.__setattr__(w.engine._hub.policy, "terms", lambda flow: next(made))
+        client = await w.client()
+        for _ in range(3):
+            assert (await client.ask()).status == 200
+        assert len(w.upstream.peers) == 2
+
+
+@on_uvloop
+async def test_a_body_without_length_that_ends_without_a_goodbye_is_no_whole_body(
+    authority: Authority,
+) -> None:
+    """Whoever sits in between could have cut it. Only uvloop tells the two ends apart."""
+
+    manners = [True, False]
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.write(b"HTTP/1.1 200 OK\r\n\r\npart")
+        await asyncio.sleep(0.02)
+        if manners.pop(0):
+            peer.writer.close()
+            await peer.writer.wait_closed()
+            return
+        sock = peer.writer.get_extra_info("socket")
+        with socket.socket(fileno=sock.fileno()) as raw:
+            raw.shutdown(socket.SHUT_WR)
+            raw.detach()
+        await peer.until_gone()
+
+    terms = Terms(trust=authority.file)
+    async with world(
+        tls=authority.server_context("localhost"), host="localhost", terms=terms, script=script
+    ) as w:
+        client = await w.client()
+        for status in (200, 502):
+            assert (await client.ask()).status == status
+
+
+@on_uvloop
+async def test_a_stream_passes_through_tls_as_it_comes(authority: Authority) -> None:
+    go = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.write(CHUNKED + chunk(b"one"))
+        await go.wait()
+        await peer.write(b"0\r\n\r\n")
+
+    terms, tls = Terms(trust=authority.file), authority.server_context("localhost")
+    async with world(Streaming(), tls=tls, host="localhost", terms=terms, script=script) as w:
+        client = await w.client()
+        await client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        await client.until(chunk(b"one"))
+        go.set()
+        await client.until(b"0\r\n\r\n")
+        await until(lambda: w.recorder.count("post_response") == 1)
+
+
+def test_old_versions_of_tls_are_not_spoken(authority: Authority) -> None:
+    context = authority.server_context("localhost")
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+
+    async def scenario() -> None:
+        terms = Terms(trust=authority.file)
+        async with world(tls=context, host="localhost", terms=terms, script=answering(sized())) as w:
+            assert (await (await w.client()).ask()).status == 200
+
+    asyncio.run(scenario())

@@ -1,0 +1,393 @@
+"""A kept connection serves the next exchange, and never gives it what belongs to another."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from mitmproxy import http
+
+from mitm_engine import Options, pool
+from tests.mitm_engine.loops import on_both_loops, on_uvloop
+from tests.mitm_engine.raw_client import RawClient, request
+from tests.mitm_engine.scripted_upstream import CHUNKED, Asked, Peer, Script, answering, replying, sized
+from tests.mitm_engine.world import On, Streaming, World, until, world
+
+
+def echo(asked: Asked) -> bytes:
+    return sized(asked.target.encode())
+
+
+def once_then(after: Callable[[Peer], object], answer: Callable[[Asked], bytes] = echo) -> Script:
+    """Answer one request well; then do to the connection what `after` says. Later connections behave."""
+    is_first = True
+
+    async def script(peer: Peer) -> None:
+        nonlocal is_first
+        if is_first:
+            is_first = False
+            await peer.write(answer(await peer.request()))
+            result = after(peer)
+            if asyncio.iscoroutine(result):
+                await result
+            await peer.until_gone()
+        await replying(echo)(peer)
+
+    return script
+
+
+async def asks_own(client: RawClient, number: int, method: str = "POST") -> None:
+    answer = await client.ask(f"/{number}", method, b"")
+    assert (answer.status, answer.body) == (200, f"/{number}".encode())
+
+
+@on_both_loops
+async def test_clients_share_connections_and_the_last_used_serves_first() -> None:
+    held = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        while True:
+            asked = await peer.request()
+            if asked.target == "/wait":
+                await held.wait()
+            await peer.write(echo(asked))
+            served.append((w.upstream.peers.index(peer), asked.target))
+
+    served: list[tuple[int, str]] = []
+    async with world(script=script) as w:
+        one, other = await w.client(), await w.client()
+        await one.send(request("/wait"))
+        await until(lambda: len(w.upstream.peers) == 1)
+        await asks_own(other, 1)
+        held.set()
+        assert (await one.answer()).body == b"/wait"
+        for number in range(2, 6):
+            await asks_own(other, number)
+        assert len(w.upstream.peers) == 2
+        assert [which for which, target in served if target > "/1" and target != "/wait"] == [0] * 4
+        assert w.engine.metrics.pool_hits == 4
+        assert w.engine.metrics.pool_misses == 2
+
+
+STRAYS = {
+    "a second answer": sized(b"stray"),
+    "a byte": b"H",
+    "an empty line": b"\r\n",
+    "a timeout": sized(b"", "408 Request Timeout", "Connection: close"),
+    "an interim answer": b"HTTP/1.1 100 Continue\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("what", sorted(STRAYS))
+@pytest.mark.parametrize("streams", [True, False])
+@on_both_loops
+async def test_what_an_idle_upstream_says_reaches_nobody_and_ends_its_connection(
+    what: str, streams: bool
+) -> None:
+    idle = asyncio.Event()
+
+    async def speak(peer: Peer) -> None:
+        await idle.wait()
+        await peer.write(STRAYS[what])
+
+    async with world(*([Streaming()] if streams else []), script=once_then(speak)) as w:
+        client = await w.client()
+        await asks_own(client, 0)
+        idle.set()
+        await asyncio.wait_for(w.upstream.peers[0].gone.wait(), 1)
+        for number in range(1, 4):
+            await asks_own(client, number)
+
+
+@pytest.mark.parametrize("what", sorted(set(STRAYS) - {"an empty line"}))
+@pytest.mark.parametrize("streams", [True, False])
+@on_both_loops
+async def test_what_waits_in_the_socket_of_an_idle_upstream_is_seen_before_it_serves(
+    what: str, streams: bool
+) -> None:
+    script = once_then(lambda peer: peer.write(STRAYS[what]))
+    async with world(*([Streaming()] if streams else []), script=script) as w:
+        client = await w.client()
+        for number in range(4):
+            await asks_own(client, number)
+
+
+@pytest.mark.parametrize("what", sorted(set(STRAYS) - {"an empty line"}))
+@pytest.mark.parametrize("streams", [True, False])
+@on_both_loops
+async def test_what_follows_an_answer_at_once_reaches_nobody_and_ends_its_connection(
+    what: str, streams: bool
+) -> None:
+    script = once_then(lambda peer: None, lambda asked: echo(asked) + STRAYS[what])
+    async with world(*([Streaming()] if streams else []), script=script) as w:
+        client = await w.client()
+        for number in range(4):
+            await asks_own(client, number)
+        assert len(w.upstream.peers) == 2
+        await asyncio.wait_for(w.upstream.peers[0].gone.wait(), 1)
+
+
+@pytest.mark.parametrize("end", [lambda peer: peer.writer.close(), lambda peer: peer.reset()])
+@on_both_loops
+async def test_a_connection_that_closes_while_idle_is_not_used_again(end: Callable[[Peer], None]) -> None:
+    async with world(script=once_then(end)) as w:
+        client = await w.client()
+        for number in range(4):
+            await asks_own(client, number)
+        assert len(w.upstream.peers) == 2
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        sized(b"x", "200 OK", "Connection: close"),
+        b"HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx",
+    ],
+)
+@on_both_loops
+async def test_a_connection_that_is_about_to_close_is_not_kept(raw: bytes) -> None:
+    async with world(script=answering(raw)) as w:
+        for _ in range(3):
+            assert (await (await w.client()).ask()).body == b"x"
+        assert len(w.upstream.peers) == 3
+        await until(lambda: w.engine.metrics.upstream_connections == 0)
+
+
+@on_both_loops
+async def test_a_connection_whose_answer_was_not_taken_is_not_kept() -> None:
+    def replace(flow: http.HTTPFlow) -> None:
+        if flow.request.path == "/replace":
+            flow.response = http.Response.make(200, b"mine")
+
+    async with world(On(responseheaders=replace), script=replying(echo)) as w:
+        client = await w.client()
+        assert (await client.ask("/replace")).body == b"mine"
+        await asks_own(client, 1)
+        assert len(w.upstream.peers) == 2
+
+
+async def _closes_without_a_byte(peer: Peer) -> None:
+    await peer.request()
+    peer.writer.close()
+
+
+@pytest.mark.parametrize(
+    ("method", "status"),
+    [
+        ("GET", 200),
+        ("HEAD", 200),
+        ("OPTIONS", 200),
+        ("PUT", 200),
+        ("DELETE", 200),
+        ("POST", 502),
+        ("PATCH", 502),
+    ],
+)
+@on_both_loops
+async def test_only_what_may_be_done_twice_is_asked_again_when_a_kept_connection_dies(
+    method: str, status: int
+) -> None:
+    seen: list[Asked] = []
+
+    async def script(peer: Peer) -> None:
+        seen.append(await peer.request())
+        await peer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        seen.append(await peer.request())
+        if len(w.upstream.peers) == 1:
+            peer.writer.close()
+            return
+        await peer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    async with world(script=script) as w:
+        client = await w.client()
+        assert (await client.ask("/first")).status == 200
+        answer = await client.ask("/again", method)
+        assert answer.status == status
+        asked = [one.target for one in seen].count("/again")
+        assert asked == (2 if status == 200 else 1)
+        assert w.recorder.count("post_response") == 2
+
+
+@on_uvloop
+async def test_a_request_is_repeated_once_and_not_more() -> None:
+    async with world(script=once_then(_closes_without_a_byte)) as w:
+        client = await w.client()
+        await asks_own(client, 0)
+        w.upstream.script = _closes_without_a_byte
+        assert (await client.ask("/x")).status == 502
+        assert len(w.upstream.peers) == 2
+
+
+@on_uvloop
+async def test_a_new_connection_that_dies_is_not_tried_again() -> None:
+    async with world(script=_closes_without_a_byte) as w:
+        assert (await (await w.client()).ask()).status == 502
+        assert len(w.upstream.peers) == 1
+
+
+@on_uvloop
+async def test_after_one_byte_of_an_answer_nothing_is_asked_again() -> None:
+    async def dies_in_its_answer(peer: Peer) -> None:
+        await peer.request()
+        await peer.write(b"H")
+        peer.writer.close()
+
+    async with world(script=once_then(dies_in_its_answer)) as w:
+        client = await w.client()
+        await asks_own(client, 0)
+        assert (await client.ask("/x")).status == 502
+        assert len(w.upstream.peers) == 1
+
+
+@on_both_loops
+async def test_an_unused_connection_is_closed_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "IDLE", 0.1)
+    async with world() as w:
+        client = await w.client()
+        assert (await client.ask()).status == 200
+        await asyncio.wait_for(w.upstream.peers[0].gone.wait(), 2)
+        await until(lambda: w.engine.metrics.upstream_connections == 0)
+        assert w.recorder.count("server_disconnected") == 1
+
+
+@pytest.mark.parametrize(
+    ("header", "connections"), [("Keep-Alive: timeout=1", 3), ("Keep-Alive: timeout=60", 1)]
+)
+@on_uvloop
+async def test_an_upstream_says_how_long_its_connections_last(header: str, connections: int) -> None:
+    async with world(script=answering(sized(b"x", "200 OK", header))) as w:
+        client = await w.client()
+        for _ in range(3):
+            assert (await client.ask()).status == 200
+            await asyncio.sleep(0.005)
+        assert len(w.upstream.peers) == connections
+
+
+@on_uvloop
+async def test_no_connection_serves_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "MAX_AGE", -1.0)
+    async with world() as w:
+        client = await w.client()
+        for _ in range(3):
+            assert (await client.ask()).status == 200
+        assert len(w.upstream.peers) == 3
+
+
+async def _concurrently(w: World, count: int) -> list[int]:
+    clients = [await w.client() for _ in range(count)]
+    return [answer.status for answer in await asyncio.gather(*[client.ask() for client in clients])]
+
+
+@on_uvloop
+async def test_unused_connections_of_one_origin_are_capped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "MAX_IDLE", 2)
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await until(lambda: len(w.upstream.peers) == 5)
+        await peer.write(sized())
+        await peer.until_gone()
+
+    async with world(script=script) as w:
+        assert await _concurrently(w, 5) == [200] * 5
+        await until(lambda: w.engine.metrics.upstream_connections == 2)
+
+
+@on_uvloop
+async def test_all_connections_of_one_origin_are_capped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "MAX_TOTAL", 2)
+    go = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await go.wait()
+        await peer.write(sized())
+
+    async with world(script=script) as w:
+        asking = asyncio.ensure_future(_concurrently(w, 5))
+        await until(lambda: w.engine.metrics.faults["overloaded"] == 3)
+        go.set()
+        assert sorted(await asking) == [200, 200, 503, 503, 503]
+
+
+@on_uvloop
+async def test_emptying_the_pool_reaches_connections_that_are_in_use() -> None:
+    go = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        while True:
+            asked = await peer.request()
+            if asked.target == "/wait":
+                await go.wait()
+            await peer.write(echo(asked))
+
+    async with world(script=script) as w:
+        one, other = await w.client(), await w.client()
+        await one.send(request("/wait"))
+        await asks_own(other, 1)
+        await until(lambda: len(w.upstream.peers) == 2)
+        w.engine._hub.pool.empty()
+        go.set()
+        assert (await one.answer()).body == b"/wait"
+        await until(lambda: w.engine.metrics.upstream_connections == 0)
+        await asks_own(other, 2)
+        assert len(w.upstream.peers) == 3
+
+
+@pytest.mark.parametrize(
+    "raw", [sized(), sized(b"x", "200 OK", "Connection: close"), b"HTTP/1.1 200 OK\r\n\r\nx", b"junk"]
+)
+@on_uvloop
+async def test_an_origin_whose_connections_are_gone_leaves_nothing_behind(raw: bytes) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.write(raw)
+
+    async with world(script=script, options=Options(drain_timeout=0.2)) as w:
+        for _ in range(3):
+            await (await w.client()).ask()
+        kept = w.engine._hub.pool
+        await until(lambda: w.engine.metrics.upstream_connections == 0)
+        assert not kept._idle
+        assert not kept._total
+        assert not kept._counted
+
+
+@on_uvloop
+async def test_pieces_of_one_answer_never_mix_with_another_under_load() -> None:
+    """Many clients, aborts among them, upstreams that misbehave: each answer belongs to its question."""
+
+    async def script(peer: Peer) -> None:
+        count = 0
+        while True:
+            asked = await peer.request()
+            count += 1
+            number = int(asked.target[1:])
+            body = asked.target.encode() * 200
+            if number % 7 == 3:
+                await peer.write(CHUNKED + b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
+            elif number % 11 == 5:
+                await peer.write(sized(body) + sized(b"stray"))
+            elif number % 13 == 8:
+                await peer.write(sized(body))
+                return
+            else:
+                await peer.write(sized(body)[: len(body) // 2])
+                await peer.write(sized(body)[len(body) // 2 :])
+
+    async def work(w: World, begin: int) -> int:
+        client, right = await w.client(), 0
+        for number in range(begin, begin + 60):
+            if number % 17 == 0:
+                await client.send(request(f"/{number}"))
+                client.reset()
+                client = await w.client()
+                continue
+            answer = await client.ask(f"/{number}")
+            assert answer.status == 200
+            assert answer.body == f"/{number}".encode() * 200
+            right += 1
+        return right
+
+    async with world(Streaming(), script=script) as w:
+        done = await asyncio.gather(*[work(w, 1000 * n) for n in range(1, 9)])
+        assert sum(done) > 400
