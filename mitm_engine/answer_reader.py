@@ -7,7 +7,7 @@ from httptools import HttpParserError, HttpResponseParser
 
 from mitm_engine.faults import Failed, failed
 from mitm_engine.head_rules import look_at
-from mitm_engine.names import Names
+from mitm_engine.names import NO_NAME, Names
 
 _REASON = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
@@ -156,8 +156,8 @@ class AnswerReader:
         self.reusable = self._parser.should_keep_alive() and not self._is_head_request
 
     def _check_fields(self) -> None:
-        size, names_fit, values_fit = look_at(self._fields)
-        if not (names_fit and values_fit and _REASON.fullmatch(self._reason)):
+        size, values_fit = look_at(self._fields)
+        if not (values_fit and _REASON.fullmatch(self._reason)):
             raise failed("upstream_protocol_error", detail="The answer's head holds what no head may hold.")
         # A read may hold more than the limit, so counting what was read is not enough.
         if size > self._head_limit:
@@ -174,6 +174,10 @@ class AnswerReader:
                 lengths.append(value)
             elif framing == b"transfer-encoding":
                 codings.append(value)
+            elif framing == NO_NAME:
+                raise failed(
+                    "upstream_protocol_error", detail="The answer's head holds what no name may hold."
+                )
             else:
                 self.idle_limit = _timeout(value)
         if codings and (lengths or [coding.lower() for coding in codings] != [b"chunked"]):

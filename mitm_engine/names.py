@@ -1,18 +1,23 @@
 """Names of header fields, recognised by one look into a dict."""
 
+import re
 from collections.abc import Iterable
 
+#: Stands for what is no name of a header field.
+NO_NAME = b""
+_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.1
 _MOST = 1024  # spellings that are remembered; clients choose them, so there must be an end
 
 
 class Names(dict[bytes, bytes | None]):
     """Gives the lower case of a name that it was made with, however it is spelled, and None for any other.
 
-    Every name of every head is asked for; a call of `lower` for each costs more than the answer.
+    For what is no name at all it gives `NO_NAME`. Every name of every head is asked for; a call of `lower`,
+    and a match, for each costs more than the answer.
 
     >>> names = Names([b"host"])
-    >>> names[b"Host"], names[b"Via"]
-    (b'host', None)
+    >>> names[b"Host"], names[b"Via"], names[b"no name"]
+    (b'host', None, b'')
     """
 
     def __init__(self, wanted: Iterable[bytes]) -> None:
@@ -22,6 +27,8 @@ class Names(dict[bytes, bytes | None]):
     def __missing__(self, name: bytes) -> bytes | None:
         lower = name.lower()
         found = lower if lower in self._wanted else None
+        if not _TOKEN.fullmatch(name):
+            found = NO_NAME
         if len(self) < _MOST:
             self[name] = found
         return found

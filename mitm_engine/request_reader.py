@@ -13,7 +13,7 @@ from httptools import (
 )
 
 from mitm_engine.faults import Failed, Fault, failed, fault
-from mitm_engine.head_rules import check_head, origin_form, values_of
+from mitm_engine.head_rules import check_head, origin_form, too_many, values_of
 from mitm_engine.options import Options
 from mitm_engine.pieces import gather
 
@@ -122,10 +122,15 @@ class RequestReader:
         except HttpParserError as error:
             self._stop(self._fault_of(error, data))
             return
-        self._fruitless = 0 if self._progress else self._fruitless + len(data)
+        if self._progress:
+            self._fruitless = 0
+            return
+        self._fruitless += len(data)
         if self._fruitless > self._options.head_limit + self._options.line_limit:
             # Long runs without a head or a byte of a body: names of fields, chunk extensions, trailers.
             self._stop(fault("headers_too_large"))
+        elif len(self._head.fields) > self._options.field_limit:
+            self._stop(too_many(self._options))
 
     def want(self, incoming: Incoming, limit: int) -> None:
         """From now on the body of `incoming` is collected, up to `limit` bytes."""
@@ -186,23 +191,20 @@ class RequestReader:
             raise failed("uri_too_long", f"The request target is longer than {limit} bytes.")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._current is not None:
-            return  # a trailer
-        fields = self._head.fields
-        if len(fields) >= self._options.field_limit:
-            limit = self._options.field_limit
-            raise failed("headers_too_large", f"The request has more than {limit} header fields.")
-        fields.append((name, value.strip(b" \t")))
+        if self._current is None:  # else a trailer
+            self._head.fields.append((name, value.strip(b" \t")))
 
     def on_headers_complete(self) -> None:
         head, parser = self._head, self._parser
         head.method = parser.get_method()
-        head.version = b"HTTP/" + parser.get_http_version().encode()
-        target = head.target if head.target.startswith(b"/") else origin_form(head.target, head.fields)
-        if target is None:
-            raise failed("invalid_host", "The request target and the Host header name different hosts.")
-        head.target = target
-        if why := check_head(head.method, target, head.version, head.fields, self._options):
+        version = parser.get_http_version()
+        head.version = b"HTTP/1.1" if version == "1.1" else b"HTTP/" + version.encode()
+        if head.target[:1] != b"/":
+            target = origin_form(head.target, head.fields)
+            if target is None:
+                raise failed("invalid_host", "The request target and the Host header name different hosts.")
+            head.target = target
+        if why := check_head(head.method, head.target, head.version, head.fields, self._options):
             raise Failed(why)
         if parser.should_upgrade():
             self.unanswered -= 1  # it comes again, without the upgrade
