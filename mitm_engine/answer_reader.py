@@ -54,17 +54,14 @@ class AnswerReader:
     def __init__(self, head_limit: int) -> None:
         self._parser = HttpResponseParser(self)
         self._head_limit = head_limit
-        self._expected = False
         self.pieces: deque[bytes] = deque()
         self.idle_limit: float | None = None
-        self._begin(is_head_request=False)
+        self.expect(is_head_request=False)
+        self._expected = False
 
     def expect(self, *, is_head_request: bool) -> None:
         """One answer may come from now on."""
-        self._begin(is_head_request=is_head_request)
         self._expected = True
-
-    def _begin(self, *, is_head_request: bool) -> None:
         self._is_head_request = is_head_request
         self._fruitless = 0
         self._progress = False

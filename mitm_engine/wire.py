@@ -28,7 +28,7 @@ class Head:
         self.wants_close = is_coded = False
         for name, value in fields:
             framing = _FRAMING[name]
-            if framing is None:
+            if not framing:
                 self.lines.append(b"%s: %s" % (name, value))
             elif framing == b"content-length":
                 self.length = int(value) if value.isdigit() else None
