@@ -54,9 +54,12 @@ class Connector:
 
     async def _tell_error(self, data: ServerConnectionHookData, seconds: float) -> None:
         """Who saw `server_connect` sees this or `server_connected`, also when the client went away."""
+        addons = self._dispatch.call_all(self._dispatch.server_connect_error, data)
+        if addons is None:
+            return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._dispatch.call_all(self._dispatch.server_connect_error, data)
+                await addons
 
     async def _open(self, made: Outbound) -> None:
         server, key = made.server, made.key

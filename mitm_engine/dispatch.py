@@ -4,10 +4,9 @@ Cheaper than mitmproxy's `trigger_event` (0.4 µs for three addons, against 20 t
 closed: what an addon raises is a fault of the exchange, never a line in a log and a forwarded request.
 """
 
-import contextlib
 import inspect
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any
 
 from mitmproxy import http
@@ -15,7 +14,7 @@ from mitmproxy.addonmanager import AddonManager, traverse
 from mitmproxy.exceptions import AddonHalt
 from mitmproxy.flow import Error
 
-from mitm_engine.faults import Failed, failed
+from mitm_engine.faults import failed
 
 logger = logging.getLogger(__name__)
 
@@ -86,12 +85,32 @@ class Dispatch:
                 raise failed("plugin_failure", detail="An addon failed.") from error
         return True
 
-    async def call_all(self, methods: Methods, subject: object) -> None:
-        """The same at an end: every addon has something to give back, so a fault stops none of the others."""
-        for method in methods:
-            with contextlib.suppress(Failed):  # it is logged
-                if not await self.call((method,), subject):
-                    return
+    def call_all(self, methods: Methods, subject: object) -> Coroutine[Any, Any, None] | None:
+        """Call the addons at an end: each has something to give back, so a fault stops none of the others.
+
+        None when all is done; else, what is returned waits for one addon and calls those behind it.
+        """
+        for number, (method, _) in enumerate(methods, 1):
+            try:
+                result = method(subject)
+            except AddonHalt:
+                return None
+            except Exception:
+                logger.exception("An addon failed at an end.")
+                continue
+            if result is not None and inspect.isawaitable(result):
+                return self._others(result, methods[number:], subject)
+        return None
+
+    async def _others(self, awaited: Awaitable[object], methods: Methods, subject: object) -> None:
+        try:
+            await awaited
+        except AddonHalt:
+            return
+        except Exception:
+            logger.exception("An addon failed at an end.")
+        if (others := self.call_all(methods, subject)) is not None:
+            await others
 
 
 def _methods(addons: AddonManager, hook: str) -> Iterator[Method]:

@@ -99,8 +99,7 @@ class Exchange:
             if self._upstream is not None:
                 self._drop_upstream()
             self._flow.live = False
-            if self._hooks.post_response:
-                self._hub.run_aside(self._hooks.call_all(self._hooks.post_response, self._flow))
+            self._hub.run_aside(self._hooks.call_all(self._hooks.post_response, self._flow))
         return writer.keeps
 
     async def _steps(self) -> None:
@@ -286,11 +285,14 @@ class Exchange:
             self._say(flow.response)
 
     async def _tell_error(self) -> None:
+        addons = self._hooks.call_all(self._hooks.error, self._flow)
+        if addons is None:
+            return
         seconds = self._terms.timeouts.hook
         self._client.arm(seconds + 1, self._client.cut)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._hooks.call_all(self._hooks.error, self._flow)
+                await addons
 
     def _say(self, answer: http.Response) -> None:
         """Write the engine's own answer."""

@@ -86,11 +86,13 @@ class Hub:
             logger.exception("The answer for %s could not be made.", why.code)
             return plain_answer(why, flow)
 
-    def run_aside(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run `work` without waiting for it; what needs no waiting is done when this returns.
+    def run_aside(self, work: Coroutine[Any, Any, None] | None) -> None:
+        """Run `work`, if there is any, without waiting for it; what needs no waiting is done on return.
 
         It is given up after the time that a hook may take.
         """
+        if work is None:
+            return
         loop = asyncio.get_running_loop()
         task = asyncio.Task(work, loop=loop, eager_start=True)
         if task.done():
