@@ -11,7 +11,7 @@ import pytest
 from mitmproxy import http
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
-from mitm_engine import Terms
+from mitm_engine.options import Terms
 from tests.mitm_engine.loops import on_both_loops, on_uvloop
 from tests.mitm_engine.scripted_upstream import CHUNKED, Peer, answering, chunk, sized
 from tests.mitm_engine.world import On, Streaming, until, world
