@@ -48,6 +48,7 @@ class Parts:
     gateways: Gateways
     hosts: HostRules
     pool: Executor
+    shadow_pool: Executor
     pin: Pin
     trust_file: TrustFile
     probe: Probe
@@ -75,7 +76,13 @@ def build(parts: Parts, extra: Sequence[object] = ()) -> list[object]:
         ),
         Concurrency(),
         Lost(),
-        Stages(parts.pool, parts.instance, engine.replaces_answers),
+        Stages(
+            parts.pool,
+            parts.shadow_pool,
+            settings.limits.response_body,
+            parts.instance,
+            engine.replaces_answers,
+        ),
         Upstreams(parts.pin, parts.trust_file),
         FinalHead(),
         StreamEnd(engine.write),

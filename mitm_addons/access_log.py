@@ -1,12 +1,14 @@
 """One JSON line a request, after its last byte."""
 
 import logging
+from collections.abc import Mapping
 from functools import lru_cache
 
 from mitmproxy import http
 
 from mitm_addons.flows import FlowState, state_of
 from mitm_addons.wire_errors import code_of
+from shared.core.pipeline import Run
 from shared.core.ports import Clock
 from shared.core.redaction import redact
 from shared.logs import PutLine
@@ -49,10 +51,17 @@ class AccessLog:
             "source": "gateway" if failed and response is None else state.source,
             "code": code_of(broken.msg)[0] if broken and not state.code else state.code,
             "faults": state.run.faults if state.run else [],
+            "shadow": _shadowed(state.run),
             "milliseconds": round((self._clock.monotonic() - state.started) * 1000, 3),
             "bytes_in": state.received,
             "bytes_out": state.sent or len(response.raw_content or b"") if response else 0,
         }
+
+
+def _shadowed(run: Run | None) -> list[Mapping[str, str]]:
+    """What entries in shadow mode would have done; those that would have done nothing are left out."""
+    results = run.shadows.results if run and run.shadows else ()
+    return [note for result in results if (note := result.note())]
 
 
 @lru_cache(4096)

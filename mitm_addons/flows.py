@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import orjson
 from mitmproxy import http
 
+from mitm_addons.answer_copy import AnswerCopy
 from shared.core.admission import Admitted
 from shared.core.errors import Refusal
 from shared.core.messages import Headers, Request, Response
@@ -22,7 +23,7 @@ class FlowState:
     refusal that waits for the `response` hook. `buffered` says that the answer is collected before it is
     sent, `probe` that it is a health check, `closes` that the client wants the connection closed after this
     exchange, `old_client` that it speaks HTTP/1.0. `body_limit`, `received` and `sent` count the bytes of
-    bodies; `tail` are the last ones sent of a stream.
+    bodies; `tail` are the last ones sent of a stream, `copy` what passed of one that somebody looks at.
     """
 
     request_id: str
@@ -43,6 +44,7 @@ class FlowState:
     received: int = 0
     sent: int = 0
     tail: bytes = b""
+    copy: AnswerCopy | None = None
 
 
 def begin(flow: http.HTTPFlow, state: FlowState) -> FlowState:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from mitmproxy import http
 
 from mitm_addons.admission import too_large
+from mitm_addons.answer_copy import AnswerCopy
 from mitm_addons.flows import (
     FlowState,
     head_of,
@@ -38,10 +39,13 @@ class Stages:
     """Runs the plan of the matched rule. Answers that the gateway makes itself pass by untouched.
 
     `replaces_answers` says that the engine lets an answer be replaced at its head. Without it a refusal
-    has to wait there until the upstream's body has come.
+    has to wait there until the upstream's body has come. Entries in shadow mode have the threads of
+    `shadow_pool`, and see answers of at most `copied` bytes.
     """
 
     pool: Executor
+    shadow_pool: Executor
+    copied: int
     instance: str
     replaces_answers: bool
 
@@ -61,7 +65,7 @@ class Stages:
             state.client,
             admitted.key,
         )
-        state.run = Run(plan, exchange, self.pool)
+        state.run = Run(plan, exchange, self.pool, self.shadow_pool)
         await state.run.head()
         _answer_early(flow, state, state.run)
 
@@ -134,6 +138,9 @@ class Stages:
             _refuse_pending(flow, state)
         elif from_upstream and not state.pending and not state.buffered:
             response.stream = _counted(state)
+            if run and run.shadows and run.shadows.need_answer:
+                state.copy = AnswerCopy(self.copied)
+                response.stream = state.copy.of(response.stream)
 
     async def _judge_head(
         self, flow: http.HTTPFlow, state: FlowState, run: Run, response: http.Response
@@ -170,6 +177,7 @@ class Stages:
     async def post_response(self, flow: http.HTTPFlow) -> None:
         state = state_of(flow)
         if state and state.run:
+            _show_answer(flow, state, state.run)
             await state.run.settle()
 
 
@@ -201,6 +209,18 @@ def _final(run: Run) -> Response | None:
 def _add_answer_headers(flow: http.HTTPFlow, run: Run | None) -> None:
     if run is not None and flow.response is not None:
         set_head(flow.response, head_of(flow.response).patched(run.answer_headers()))
+
+
+def _show_answer(flow: http.HTTPFlow, state: FlowState, run: Run) -> None:
+    """Give the whole answer to entries in shadow mode that waited for it. One that broke off is none."""
+    answer = run.exchange.response
+    if not (run.shadows and run.shadows.need_answer) or flow.error or flow.response is None or answer is None:
+        return
+    body = state.copy.body if state.copy else flow.response.raw_content
+    if body is None:
+        run.shadows.give_up(Stage.PRE_RESPONSE, "the answer was too long to be copied")
+    else:
+        run.shadows.resume(Stage.PRE_RESPONSE, replace(run.exchange, response=replace(answer, body=body)))
 
 
 def _counted(state: FlowState) -> Callable[[bytes], bytes]:

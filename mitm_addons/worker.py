@@ -25,6 +25,8 @@ from shared.settings import ANY_IP, Settings
 
 # Calls that may wait for a thread of the pool, for each thread.
 _WAITING_PER_THREAD = 64
+# Threads for entries in shadow mode: they must not take those of entries that somebody waits for.
+_SHADOW_THREADS = 8
 
 
 async def serve(services: Services, put_line: PutLine, check_head: CheckHead) -> None:
@@ -74,22 +76,27 @@ async def gateway_addons(
 ) -> AsyncIterator[list[object]]:
     """The gateway's addons, then the `extra` ones, with all that works behind them; ends with the context."""
     settings = services.settings
-    pool = PluginPool(settings.plugins.threads, settings.plugins.threads * _WAITING_PER_THREAD)
+    pools = [_pool(settings.plugins.threads), _pool(_SHADOW_THREADS)]
     async with services.data_plane() as plane, asyncio.TaskGroup() as group:
         last_used = LastUsed(plane.source, services.clock)
         writing = group.create_task(last_used.run())
         try:
-            yield build(_parts(services, plane, pool, last_used, put_line, engine), extra)
+            yield build(_parts(services, plane, pools, last_used, put_line, engine), extra)
         finally:
             writing.cancel()
             await last_used.flush()
-            pool.shutdown(wait=False, cancel_futures=True)
+            for pool in pools:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _pool(threads: int) -> PluginPool:
+    return PluginPool(threads, threads * _WAITING_PER_THREAD)
 
 
 def _parts(
     services: Services,
     plane: DataPlane,
-    pool: PluginPool,
+    pools: Sequence[PluginPool],
     last_used: LastUsed,
     put_line: PutLine,
     engine: EngineTraits,
@@ -105,7 +112,8 @@ def _parts(
         hasher=services.hasher,
         gateways=plane.gateways,
         hosts=HostRules(settings.server.base_domain, shared_hosts, any_address),
-        pool=pool,
+        pool=pools[0],
+        shadow_pool=pools[1],
         pin=services.pin,
         trust_file=trust,
         probe=plane.probe,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.core.model import ApiKey, PluginConfig, Rule, Sealed, Snapshot, Tenant, Tier
-from shared.core.pipeline import Catalogue, Plan, Step, effective_chain, make_plan, parse_chain
+from shared.core.pipeline import Catalogue, Group, Plan, effective_chain, make_plan, parse_chain
 from shared.core.plugin import Tools
 from shared.core.ports import Sealer
 from shared.core.routing import Router
@@ -93,8 +93,11 @@ class Compiler:
 
         entries = parse_chain(placed, tenant, rule.id, self.catalogue, unseal)
         plan = make_plan(entries, buffer_streams=rule.streams == "buffer")
-        for plugin in {id(step.plugin): step.plugin for step in _steps(plan)}.values():
-            plugin.connect(self.tools)
+        for group in _groups(plan):
+            for step in group.steps:
+                step.plugin.connect(self.tools)
+            for step in group.shadows:
+                step.plugin.connect(self.tools.dry())
         return plan
 
     def _opened(self, tenant: Tenant, config: PluginConfig, setting: str) -> Any:
@@ -111,7 +114,7 @@ class Compiler:
         return {name: opened(name, inner) for name, inner in value.items()}
 
 
-def _steps(plan: Plan) -> Iterator[Step]:
-    for groups in (plan.head, *plan.stages.values()):
-        for group in groups:
-            yield from group.steps
+def _groups(plan: Plan) -> Iterator[Group]:
+    yield from plan.head
+    for groups in plan.stages.values():
+        yield from groups

@@ -11,6 +11,8 @@ from types import MappingProxyType
 from typing import Any
 
 EMPTY: Mapping[str, Any] = MappingProxyType({})
+#: The modes of an entry: what it says is done, or only noted.
+ENFORCE, SHADOW = "enforce", "shadow"
 
 
 class Stage(StrEnum):
@@ -56,7 +58,7 @@ class PluginConfig:
     settings: Mapping[str, Any] = field(default_factory=dict)
     on_error: str = "closed"
     timeout: float = 1.0
-    mode: str = "enforce"
+    mode: str = ENFORCE
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,13 @@ A plugin takes values and returns a value. It never sees a flow, a socket or the
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
 import marshmallow
 from marshmallow import fields
 
+from shared.core.dry import DryLimiter, DryValues
 from shared.core.errors import Invalid, Problem
 from shared.core.known_values import KnownValues
 from shared.core.messages import Exchange, Response
@@ -86,6 +87,10 @@ class Tools:
     clock: Clock
     trusted_hosts: Sequence[str] = ()
     known_values: KnownValues = field(default_factory=KnownValues)
+
+    def dry(self) -> "Tools":
+        """The same tools in hands that take nothing: limits are looked at, and not charged."""
+        return replace(self, limiter=DryLimiter(self.limiter), known_values=DryValues(self.known_values))
 
 
 class _Setting:
@@ -196,7 +201,7 @@ class Entry:
     """One enabled entry of a chain with its parsed plugin, as the planner sees it.
 
     `origin` is ``required``, ``tier``, ``tenant`` or ``rule``; `scope_id` names what a counter of it
-    belongs to: the tenant's id, and the rule's id.
+    belongs to: the tenant's id, and the rule's id. An entry `is_shadow` that only says what it would do.
     """
 
     plugin: Plugin
@@ -208,6 +213,7 @@ class Entry:
     origin: str
     tenant_id: str
     rule_id: str
+    is_shadow: bool = False
 
 
 def problems_of(messages: Any, pointer: str = "", depth: int = 0, *, maps: bool = True) -> list[Problem]:

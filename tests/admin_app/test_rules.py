@@ -82,9 +82,20 @@ class TestCreate:
         chain[1]["settings"] = {"endpoint": "https://checks.example/ask"}
         assert api.post(rules, RULE | {"plugin_chain": chain}).status_code == 201
 
-    def test_what_is_not_available_yet_is_refused(self, api: Api, rules: str) -> None:
-        shadow = {"name": "content_validator", "mode": "shadow"}
-        assert pointers(api.post(rules, RULE | {"plugin_chain": [shadow]})) == ["/plugin_chain/0/mode"]
+    def test_an_entry_in_shadow_mode_is_in_nobodys_way(self, api: Api, rules: str) -> None:
+        cutting = {"name": "content_validator", "parallel": True, "settings": {"fields": ["model"]}}
+        reading = {"name": "content_validator", "parallel": True, "settings": {"max_size": "1MB"}}
+        assert pointers(api.post(rules, RULE | {"plugin_chain": [cutting, reading]})) == ["/plugin_chain/0"]
+        chain = [cutting | {"mode": "shadow"}, reading]
+        made = api.post(rules, RULE | {"plugin_chain": chain})
+        assert made.status_code == 201
+        assert [entry["mode"] for entry in made.get_json()["plugin_chain"]] == ["shadow", "enforce"]
+
+    def test_an_entry_in_shadow_mode_is_checked_by_itself(self, api: Api, rules: str) -> None:
+        wrong = {"name": "content_validator", "mode": "shadow", "settings": {"max_size": "big"}}
+        assert pointers(api.post(rules, RULE | {"plugin_chain": [wrong]})) == [
+            "/plugin_chain/0/settings/max_size"
+        ]
 
     def test_the_tier_caps_them(self, api: Api, world: World, rules: str) -> None:
         most = world.settings.tiers["basic"].max_rules or 0

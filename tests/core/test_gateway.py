@@ -6,6 +6,7 @@ from typing import Any, cast
 import pytest
 from marshmallow import fields
 
+from shared.core.dry import DryLimiter
 from shared.core.gateway import Compiler
 from shared.core.model import ApiKey, PluginConfig, Rule, Sealed, Snapshot, Stage, Tenant, Tier, Timeouts
 from shared.core.plugin import CONTINUE, Exchange, Plugin, Tools, Verdict, setting
@@ -33,9 +34,11 @@ class Asking(Plugin):
     headers: Mapping[str, str] = setting(fields.Dict(load_default=dict), "Secret.", secret=True)
     endpoint: str = setting(fields.String(load_default="http://e.example"), "Where to.")
     connected: int = 0
+    tools: Tools
 
     def connect(self, tools: Tools) -> None:
         self.connected += 1
+        self.tools = tools
 
     def pre_request(self, exchange: Exchange) -> Verdict:
         return CONTINUE
@@ -57,9 +60,12 @@ SEALER = ContextSealer()
 TENANT = Tenant("ten", "T", "t", tier="pro")
 
 
+TOOLS = Tools(cast(Any, None), cast(Any, None), cast(Any, None))
+
+
 def compile_rules(*rules: Rule, tenant: Tenant = TENANT, timeouts: Waits = Waits()) -> Any:  # noqa: B008
     catalogue = {"asking": Asking, "exploding": Exploding}
-    compiler = Compiler(catalogue, {"pro": Tier("pro")}, SEALER, cast(Tools, None), timeouts)
+    compiler = Compiler(catalogue, {"pro": Tier("pro")}, SEALER, TOOLS, timeouts)
     return compiler(Snapshot(tenant, rules, (ApiKey("k", "n", "gwk_x", "hash"),)))
 
 
@@ -114,6 +120,14 @@ def test_a_rule_that_cannot_be_used_is_closed_and_harms_no_other(broken: Rule) -
     gateway = compile_rules(broken, Rule("good", "/good", "http://x.example"))
     assert routes(gateway, "/b").fault
     assert routes(gateway, "/good").fault is None
+
+
+def test_an_entry_in_shadow_mode_gets_tools_that_take_nothing() -> None:
+    chain = (PluginConfig("asking"), PluginConfig("asking", mode="shadow"))
+    route = routes(compile_rules(Rule("r", "/v1", "http://u", plugin_chain=chain)), "/v1")
+    acting, shadow = route.plan.stages[Stage.PRE_REQUEST]
+    assert acting.steps[0].plugin.tools is TOOLS
+    assert isinstance(shadow.shadows[0].plugin.tools.limiter, DryLimiter)
 
 
 def test_without_its_tier_nothing_of_a_tenant_passes() -> None:

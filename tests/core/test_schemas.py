@@ -160,9 +160,10 @@ class TestPluginConfig:
     def test_an_unknown_plugin_gets_common_defaults_so_that_its_name_can_be_refused(self) -> None:
         assert complete_entry({"name": "nobody"}, {}).timeout == 1.0
 
-    def test_shadow_is_not_available_yet(self) -> None:
-        found = problems(PluginConfigInput(), {"name": "audit", "mode": "shadow"})
-        assert found == {"/mode": "shadow is not available yet. Allowed: enforce."}
+    def test_an_entry_may_stand_in_shadow_mode(self) -> None:
+        assert PluginConfigInput().load({"name": "audit", "mode": "shadow"})["mode"] == "shadow"
+        found = problems(PluginConfigInput(), {"name": "audit", "mode": "dark"})
+        assert found == {"/mode": "Must be one of: enforce, shadow."}
 
     @pytest.mark.parametrize(
         ("field", "value"),

@@ -7,7 +7,7 @@ import pytest
 
 from shared.core.errors import Invalid
 from shared.core.limits import Decision, Limit
-from shared.core.plugin import Continue, Reject
+from shared.core.plugin import Continue, Reject, Tools
 from shared.plugins.rate_limiter import RateLimiter
 from shared.stores.memory_limiter import MemoryLimiter
 from tests.plugins.gate import Gate, Hands, refused
@@ -211,3 +211,17 @@ def test_wrong_settings_are_refused_where_they_are_wrong(written: Any, pointer: 
     (problem,) = caught.value.problems
     assert problem.pointer == pointer
     assert words in problem.detail
+
+
+def test_in_shadow_mode_it_looks_at_the_counter_of_those_that_act_and_charges_nothing() -> None:
+    """A stricter number can be tried out on the traffic that there is."""
+    settings = [{"limit": number, "window": "1m"} for number in (100, 2)]
+    limiter = MemoryLimiter(Hands())
+    acting, trial = Gate(limiter, [("rule", settings[0])]), Gate(limiter, [("rule", settings[1])])
+    trial.plugin.connect(Tools(limiter, cast(Any, None), Hands()).dry())
+    assert trial.admitted(10) == 10
+    assert acting.admitted(1) == 1
+    assert trial.admitted(10) == 10
+    assert acting.admitted(1) == 1
+    assert refused(trial.ask()).code == "rate_limit_exceeded"
+    assert acting.admitted(99) == 98

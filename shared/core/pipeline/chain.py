@@ -7,7 +7,7 @@ from itertools import combinations, groupby
 from typing import Any
 
 from shared.core.errors import Invalid, Problem
-from shared.core.model import PluginConfig, Rule, Sealed, Stage, Tenant, Tier
+from shared.core.model import SHADOW, PluginConfig, Rule, Sealed, Stage, Tenant, Tier
 from shared.core.plugin import Entry, Plugin
 
 Catalogue = Mapping[str, type[Plugin]]
@@ -82,6 +82,7 @@ def parse_chain(
                     item.origin,
                     tenant.id,
                     rule_id,
+                    config.mode == SHADOW,
                 )
             )
     return entries
@@ -125,11 +126,14 @@ def check_entry(item: Placed, tenant: Tenant, catalogue: Catalogue) -> list[Prob
 
 
 def check_together(placed: Sequence[Placed], catalogue: Catalogue, streams: str) -> list[tuple[Placed, str]]:
-    """What is wrong between valid entries of one effective chain: the entry at fault, and why."""
+    """What is wrong between valid entries of one effective chain: the entry at fault, and why.
+
+    Entries in shadow mode change nothing and judge nothing, so they are in nobody's way.
+    """
     active = [
         (item, catalogue[item.config.name].parse(masked(item.config)))
         for item in placed
-        if item.config.enabled
+        if item.config.enabled and item.config.mode != SHADOW
     ]
     return [*_conflicts(active), *_rewrites(active), *_blind(active, streams)]
 

@@ -19,7 +19,8 @@ _LENIENCE = {"local": 1, "open": 2}
 class Step:
     """One plugin at one stage. `call` takes the exchange and gives a verdict, or an awaitable of one.
 
-    `in_pool` says that the call may block and belongs in a thread. `timeout` is in seconds.
+    `in_pool` says that the call may block and belongs in a thread. `timeout` is in seconds. `entries` are
+    those that the step stands for: one, or all of a combined plugin.
     """
 
     plugin: Plugin
@@ -29,17 +30,31 @@ class Step:
     timeout: float
     on_error: str
     origin: str
+    entries: tuple[Entry, ...] = ()
+
+    @property
+    def uses_body(self) -> bool:
+        return "body" in self.plugin.reads | self.plugin.changes
+
+    @property
+    def waits(self) -> bool:
+        """Whether the call may take time, so that others run meanwhile."""
+        return self.is_async or self.in_pool
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Steps that run at the same time and see the same view. A sequential step is a group of one."""
+    """Steps that run at the same time and see the same view. A sequential step is a group of one.
+
+    `shadows` begin with the group and see what it sees. They have no say in it, and nobody waits for them.
+    """
 
     steps: tuple[Step, ...]
+    shadows: tuple[Step, ...] = ()
 
     @property
     def uses_body(self) -> bool:
-        return any("body" in step.plugin.reads | step.plugin.changes for step in self.steps)
+        return any(step.uses_body for step in self.steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +81,8 @@ def make_plan(entries: Sequence[Entry], *, buffer_streams: bool) -> Plan:
     """Order `entries` (in chain order: tier, required, tenant, rule) into stages and groups.
 
     Forced entries stand before all others on the way out, and after all others in `pre_response`.
-    All entries of a combined plugin become one step where the first of them stands.
+    All entries of a combined plugin become one step where the first of them stands. Entries in shadow mode
+    stand where they would act, and change nothing about the others.
     """
     stages = {}
     for stage in Stage:
@@ -78,7 +94,11 @@ def make_plan(entries: Sequence[Entry], *, buffer_streams: bool) -> Plan:
     if outgoing[cut:]:
         stages[Stage.PRE_REQUEST] = outgoing[cut:]
     needs_body = any(group.uses_body for group in stages.get(Stage.PRE_RESPONSE, ()))
-    adds = any(type(entry.plugin).answer_headers is not Plugin.answer_headers for entry in entries)
+    adds = any(
+        type(entry.plugin).answer_headers is not Plugin.answer_headers
+        for entry in entries
+        if not entry.is_shadow
+    )
     return Plan(
         outgoing[:cut],
         stages,
@@ -112,14 +132,29 @@ def _steps(stage: Stage, ordered: Iterable[tuple[Entry, ...]]) -> Iterable[Group
         for entry in members:
             if entry.plugin.combined:
                 together.setdefault(type(entry.plugin), []).append(entry)
-    done: set[type[Plugin]] = set()
     for members in ordered:
         kind = type(members[0].plugin)
         if not kind.combined:
-            yield Group(tuple(_step(stage, entry.plugin, [entry]) for entry in members))
-        elif kind not in done:
-            done.add(kind)
-            yield Group((_step(stage, kind.combine(together[kind]), together[kind]),))
+            yield _group(members, lambda entry: _step(stage, entry.plugin, [entry]))
+        elif group := _combined(stage, kind, together[kind], members[0]):
+            yield group
+
+
+def _group(members: Sequence[Entry], step: Callable[[Entry], Step]) -> Group:
+    return Group(
+        tuple(step(entry) for entry in members if not entry.is_shadow),
+        tuple(step(entry) for entry in members if entry.is_shadow),
+    )
+
+
+def _combined(stage: Stage, kind: type[Plugin], entries: Sequence[Entry], here: Entry) -> Group | None:
+    """All of them where the first that acts stands; None elsewhere. Shadows see what those that act see."""
+    acting = [entry for entry in entries if not entry.is_shadow]
+    shadows = [entry for entry in entries if entry.is_shadow]
+    if here is not (acting or shadows)[0]:
+        return None
+    steps = [(_step(stage, kind.combine(some), some),) if some else () for some in (acting, shadows)]
+    return Group(*steps)
 
 
 def _step(stage: Stage, plugin: Plugin, entries: Sequence[Entry]) -> Step:
@@ -133,4 +168,5 @@ def _step(stage: Stage, plugin: Plugin, entries: Sequence[Entry]) -> Step:
         timeout=min(entry.timeout for entry in entries),
         on_error=min((entry.on_error for entry in entries), key=lambda given: _LENIENCE.get(given, 0)),
         origin=entries[0].origin,
+        entries=tuple(entries),
     )

@@ -7,17 +7,18 @@ configured outcome.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from types import MappingProxyType
 from typing import cast
 
-from shared.core import tasks
-from shared.core.errors import PoolFull, Refusal, refuse
+from shared.core.errors import Refusal, refuse
 from shared.core.messages import Exchange, Headers, Request, Response
 from shared.core.model import EMPTY, Stage
+from shared.core.pipeline.calls import Raised, awaited, begun, contained, in_time
 from shared.core.pipeline.plan import FORCED, Group, Plan, Step
+from shared.core.pipeline.shadow import Shadows
 from shared.core.pipeline.verdicts import faulty
 from shared.core.plugin import CONTINUE, Continue, Patch, Plugin, Reject, Respond, Verdict
 
@@ -29,17 +30,22 @@ class Run:
 
     `exchange` is the current view; a patch replaces it. `refusal` is set once somebody refused, and
     `responded` (with `responder`, the plugin's name) once a plugin answered in the upstream's place.
-    `faults` names the plugins that failed.
+    `faults` names the plugins that failed. `shadows` are the entries that have no say, None without any;
+    they wait in threads of their own, so that no other has to wait for one.
     """
 
-    def __init__(self, plan: Plan, exchange: Exchange, pool: Executor) -> None:
+    def __init__(
+        self, plan: Plan, exchange: Exchange, pool: Executor, shadow_pool: Executor | None = None
+    ) -> None:
         self.plan = plan
         self.exchange = exchange
         self.refusal: Refusal | None = None
         self.responded: Response | None = None
         self.responder = ""
         self.faults: list[str] = []
+        self.shadows: Shadows | None = None
         self._pool = pool
+        self._shadow_pool = shadow_pool or pool
         self._notes: dict[str, Mapping[str, object]] = {}
         self._ran: list[Step] = []
         self._under_way: list[Group] = []
@@ -54,6 +60,8 @@ class Run:
 
         Stops at the first refusal. After a refusal only `post_response` still runs.
         """
+        if self.shadows and stage is Stage.PRE_REQUEST:
+            self.shadows.resume(stage, self.exchange)
         await self._groups(stage, self.plan.stages.get(stage, ()))
 
     async def _groups(self, stage: Stage, groups: Sequence[Group]) -> None:
@@ -65,6 +73,11 @@ class Run:
             await self._group(stage, group)
 
     async def _group(self, stage: Stage, group: Group) -> None:
+        if group.shadows and (stage is Stage.POST_RESPONSE or not self._ended):
+            self.shadows = self.shadows or Shadows(self._shadow_pool)
+            self.shadows.begin(stage, group.shadows, self.exchange)
+        if not group.steps:
+            return
         self._ran += group.steps
         self._under_way.append(group)
         try:
@@ -112,25 +125,19 @@ class Run:
         return verdicts
 
     async def _call(self, step: Step) -> object:
-        """What the plugin returned, or `_Raised`. The deadline counts from here."""
+        """What the plugin returned, or `Raised`. The deadline counts from here."""
         view = self._view(step.plugin)
-        if step.is_async:
-            call = _awaited(step.call, view)
-            try:
-                return await _in_time(call, step.timeout)
-            except asyncio.CancelledError:
-                self._keep_notes(step, call)
-                raise
-        if not step.in_pool:
-            return _contained(step.call, view)
+        if not step.waits:
+            return contained(step.call, view)
+        call = begun(step, view, self._pool)
         try:
-            threaded = self._pool.submit(_contained, step.call, view)
-        except (PoolFull, RuntimeError) as error:
-            return _Raised(error)
-        return await _in_time(asyncio.wrap_future(threaded), step.timeout)
+            return await in_time(call, step.timeout)
+        except asyncio.CancelledError:
+            self._keep_notes(step, call)
+            raise
 
     def _judge(self, step: Step, stage: Stage | None, outcome: object) -> Verdict:
-        why = outcome.why if isinstance(outcome, _Raised) else faulty(outcome, stage, step.plugin)
+        why = outcome.why if isinstance(outcome, Raised) else faulty(outcome, stage, step.plugin)
         return self._fault(step, stage, why) if why else cast(Verdict, outcome)
 
     def _fault(self, step: Step, stage: Stage | None, why: str) -> Verdict:
@@ -176,8 +183,8 @@ class Run:
         for step in sorted(self._ran, key=lambda step: step.origin in FORCED):
             if type(step.plugin).answer_headers is Plugin.answer_headers:
                 continue
-            added = _contained(step.plugin.answer_headers, self._view(step.plugin))
-            if not isinstance(added, _Raised):
+            added = contained(step.plugin.answer_headers, self._view(step.plugin))
+            if not isinstance(added, Raised):
                 added = Patch(set_headers=cast(Mapping[str, str], added))
             verdict = self._judge(step, None, added)
             if isinstance(verdict, Reject):
@@ -197,31 +204,16 @@ class Run:
         late = {id(step) for group in self._under_way for step in group.steps}
         await self.stage(Stage.POST_RESPONSE)
         await self._settle([step for step in self._ran if id(step) not in late])
+        if self.shadows:
+            await self.shadows.end(self.exchange)
 
     async def _settle(self, steps: Sequence[Step]) -> None:
         for step in steps:
             if type(step.plugin).settle is not Plugin.settle:
-                settling = _awaited(step.plugin.settle, self._view(step.plugin))
-                result = await _in_time(settling, step.timeout)
-                if isinstance(result, _Raised):
+                settling = awaited(step.plugin.settle, self._view(step.plugin))
+                result = await in_time(settling, step.timeout)
+                if isinstance(result, Raised):
                     self._fault(step, Stage.POST_RESPONSE, f"settle: {result.why}")
-
-
-class _Raised:
-    """What stands for a verdict when a plugin raised or took too long."""
-
-    __slots__ = ("why",)
-
-    def __init__(self, error: BaseException | str) -> None:
-        self.why = error if isinstance(error, str) else _told(error)
-
-
-def _told(error: BaseException) -> str:
-    name = type(error).__name__
-    try:
-        return f"{name}: {error}"
-    except BaseException:  # noqa: BLE001 -- as in _contained: an error's own text can raise, too
-        return name
 
 
 def _failed(name: str) -> Reject:
@@ -229,44 +221,6 @@ def _failed(name: str) -> Reject:
         "plugin_failure", f"The plugin {name} could not judge this request, so it was not let through."
     )
     return Reject(refusal.status, refusal.code, refusal.message, refusal.headers)
-
-
-def _contained(call: Callable[[Exchange], object], view: Exchange) -> object:
-    """Call a plugin. Everything that it can raise, up to SystemExit, ends here."""
-    try:
-        return call(view)
-    except BaseException as error:  # noqa: BLE001 -- the boundary at which a plugin's faults end
-        return _Raised(error)
-
-
-def _awaited(call: Callable[[Exchange], Awaitable[object]], view: Exchange) -> asyncio.Task[object]:
-    """The same for a coroutine, as a task of its own: what it does to its task, it does to no other."""
-
-    async def contained() -> object:
-        try:
-            return await call(view)
-        except BaseException as error:  # noqa: BLE001 -- as in _contained
-            return _Raised(error)
-
-    return tasks.start(contained(), "plugin")
-
-
-async def _in_time(call: asyncio.Future[object], seconds: float) -> object:
-    """What `call` returns within `seconds` from now, or `_Raised`.
-
-    A call that is late, or whose exchange is cancelled, is cancelled; nobody waits for it to obey.
-    """
-    try:
-        done, _ = await asyncio.wait((call,), timeout=seconds)
-    finally:
-        call.cancel()
-    if not done:
-        return _Raised(f"no verdict within {seconds:g} s")
-    if call.cancelled():
-        return _Raised("the call was cancelled")
-    # Plugins raise nothing here, but a pool whose threads died does.
-    error = call.exception()
-    return _Raised(error) if error else call.result()
 
 
 def patched(exchange: Exchange, stage: Stage, patch: Patch) -> Exchange:

@@ -5,21 +5,14 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate
 
-from shared.core.model import PluginConfig, Stage
+from shared.core.model import ENFORCE, SHADOW, PluginConfig, Stage
 from shared.core.plugin import Plugin
-from shared.core.schemas.fields import Duration, Shown, Strict, flag, text
+from shared.core.schemas.fields import Duration, Shown, Strict, choice, flag, text
 
 #: Entries in one chain. More would hardly be meant, and each costs time on every request.
 MAX_ENTRIES = 32
 #: The longest that one plugin may hold a request, in seconds.
 MAX_TIMEOUT = 300.0
-
-
-def _available_mode(value: str) -> None:
-    if value == "shadow":
-        raise ValidationError("shadow is not available yet. Allowed: enforce.")
-    if value != "enforce":
-        raise ValidationError("Must be enforce.")
 
 
 class PluginConfigInput(Strict):
@@ -46,10 +39,11 @@ class PluginConfigInput(Strict):
         maximum=MAX_TIMEOUT,
         description='The longest it may take: seconds, or a text such as "500ms". Default: the plugin\'s.',
     )
-    mode = fields.String(
-        load_default="enforce",
-        validate=_available_mode,
-        metadata={"description": "enforce acts on what the plugin says.", "enum": ["enforce"]},
+    mode = choice(
+        ENFORCE,
+        SHADOW,
+        default=ENFORCE,
+        description="enforce acts on what the plugin says; shadow only notes what it would have done.",
     )
 
 

@@ -52,12 +52,13 @@ class TestParseChain:
     def test_entries_carry_what_was_configured(self) -> None:
         chain = [
             placed("asking", "tenant", Stage.PRE_RESPONSE, settings={"limit": 3}, priority=7, parallel=True),
-            placed("counting", on_error="local", timeout=2.5),
+            placed("counting", on_error="local", timeout=2.5, mode="shadow"),
         ]
         asking, counting = parse_chain(chain, TENANT, "r1", CATALOGUE)
         assert isinstance(asking.plugin, Asking)
         assert asking.plugin.limit == 3
         assert (asking.stage, asking.priority, asking.parallel) == (Stage.PRE_RESPONSE, 7, True)
+        assert (asking.is_shadow, counting.is_shadow) == (False, True)
         assert (asking.origin, asking.tenant_id, asking.rule_id) == ("tenant", "t1", "r1")
         assert (counting.origin, counting.on_error, counting.timeout) == ("rule", "local", 2.5)
 
@@ -163,6 +164,7 @@ class TestParallelGroups:
             {"parallel": True, "stage": Stage.POST_REQUEST},
             {"parallel": True, "origin": "required"},
             {"parallel": True, "enabled": False},
+            {"parallel": True, "mode": "shadow"},
         ],
     )
     def test_those_of_different_groups_may(self, other: dict[str, Any]) -> None:
@@ -204,6 +206,10 @@ class TestRequiredEntries:
         chain = placed("head_reader", "required", judge), placed("head_writer", origin, stage)
         assert together(*chain) == (["head_writer"] if refused else [])
 
+    def test_one_in_shadow_mode_neither_judges_nor_changes(self) -> None:
+        assert together(placed("head_reader", "required", mode="shadow"), placed("head_writer")) == []
+        assert together(placed("head_reader", "required"), placed("head_writer", mode="shadow")) == []
+
     def test_what_it_does_not_read_may_be_changed(self) -> None:
         assert together(placed("head_reader", "required"), placed("body_writer")) == []
 
@@ -224,6 +230,9 @@ class TestStreams:
         assert together(item, streams="buffer") == []
         [(_, why)] = check_together([item], CATALOGUE, "pass")
         assert why.endswith('Set the rule\'s "streams" to "buffer".')
+
+    def test_one_in_shadow_mode_looks_at_what_has_passed(self) -> None:
+        assert together(placed("reader", stage=Stage.PRE_RESPONSE, mode="shadow"), streams="pass") == []
 
     def test_the_head_is_there_at_once(self) -> None:
         assert together(placed("head_reader", stage=Stage.PRE_RESPONSE), streams="pass") == []

@@ -1,0 +1,77 @@
+"""How a plugin is called: whatever it does, it ends here as a value."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
+
+from shared.core import tasks
+from shared.core.errors import PoolFull
+from shared.core.messages import Exchange
+from shared.core.pipeline.plan import Step
+
+
+class Raised:
+    """What stands for a plugin's answer when it raised or took too long. `why` says so."""
+
+    __slots__ = ("why",)
+
+    def __init__(self, error: BaseException | str) -> None:
+        self.why = error if isinstance(error, str) else _told(error)
+
+
+def _told(error: BaseException) -> str:
+    name = type(error).__name__
+    try:
+        return f"{name}: {error}"
+    except BaseException:  # noqa: BLE001 -- as in contained: an error's own text can raise, too
+        return name
+
+
+def contained(call: Callable[..., object], *arguments: object) -> object:
+    """Call a plugin. Everything that it can raise, up to SystemExit, ends here."""
+    try:
+        return call(*arguments)
+    except BaseException as error:  # noqa: BLE001 -- the boundary at which a plugin's faults end
+        return Raised(error)
+
+
+def awaited(call: Callable[..., Awaitable[object]], *arguments: object) -> asyncio.Task[object]:
+    """The same for a coroutine, as a task of its own: what it does to its task, it does to no other."""
+
+    async def whole() -> object:
+        try:
+            return await call(*arguments)
+        except BaseException as error:  # noqa: BLE001 -- as in contained
+            return Raised(error)
+
+    return tasks.start(whole(), "plugin")
+
+
+def begun(step: Step, view: Exchange, pool: Executor) -> asyncio.Future[object]:
+    """A step that waits, on its way: as a task, or in a thread of the pool."""
+    if step.is_async:
+        return awaited(step.call, view)
+    try:
+        return asyncio.wrap_future(pool.submit(contained, step.call, view))
+    except (PoolFull, RuntimeError) as error:
+        refused = asyncio.get_running_loop().create_future()
+        refused.set_result(Raised(error))
+        return refused
+
+
+async def in_time(call: asyncio.Future[object], seconds: float) -> object:
+    """What `call` returns within `seconds` from now, or `Raised`.
+
+    A call that is late, or whose exchange is cancelled, is cancelled; nobody waits for it to obey.
+    """
+    try:
+        done, _ = await asyncio.wait((call,), timeout=seconds)
+    finally:
+        call.cancel()
+    if not done:
+        return Raised(f"no verdict within {seconds:g} s")
+    if call.cancelled():
+        return Raised("the call was cancelled")
+    # Plugins raise nothing here, but a pool whose threads died does.
+    error = call.exception()
+    return Raised(error) if error else call.result()

@@ -1,0 +1,61 @@
+"""Tools that take nothing."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, cast
+
+from shared.core.counters import Counters
+from shared.core.dry import DryLimiter, DryValues
+from shared.core.known_values import KnownValues
+from shared.core.limits import Decision, Limit, Quota
+from shared.core.plugin import Tools
+from shared.core.ports import Limiter
+
+LIMIT = Limit("rl:x", Quota(2, 60_000), "rule", "global", "1m")
+NOW = 1_750_000_000_000_000
+
+
+class Full:
+    """A limiter that can only be looked at."""
+
+    async def peek(self, limits: Sequence[Limit]) -> Decision:
+        counters = Counters()
+        counters.charge(limits, NOW)
+        return counters.peek(limits, NOW)
+
+
+def dry(*seen: list[Decision]) -> DryLimiter:
+    return DryLimiter(cast(Limiter, Full()), *(one.append for one in seen))
+
+
+def test_it_says_what_would_be_said_and_takes_nothing() -> None:
+    seen: list[Decision] = []
+
+    async def use(limiter: DryLimiter) -> Decision:
+        decision = await limiter.acquire([LIMIT])
+        await limiter.release([LIMIT])
+        await limiter.renew([LIMIT])
+        await limiter.refund([LIMIT], decision)
+        assert await limiter.peek([LIMIT]) == decision
+        await limiter.close()
+        return decision
+
+    decision = asyncio.run(use(dry(seen)))
+    assert [state.remaining for state in decision.states] == [1]
+    assert seen == [decision]
+    assert asyncio.run(use(dry())) == decision
+
+
+def test_values_are_those_that_others_know() -> None:
+    known = KnownValues(most=1)
+    values = DryValues(known)
+    values.keep("limit", "a", 60.0, 0.0)
+    assert values.has_own("limit", "b", 0.0)
+    known.keep("limit", "a", 60.0, 0.0)
+    assert (values.has_own("limit", "a", 0.0), values.has_own("limit", "b", 0.0)) == (True, False)
+
+
+def test_tools_can_be_had_dry() -> None:
+    tools = Tools(cast(Limiter, Full()), cast(Any, None), cast(Any, None))
+    assert isinstance(tools.dry().limiter, DryLimiter)
+    assert isinstance(tools.dry().known_values, DryValues)

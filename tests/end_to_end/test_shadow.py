@@ -1,0 +1,117 @@
+"""Entries in shadow mode on real traffic: the client notices nothing, the log tells what they would have done."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.end_to_end.recording_upstream import RecordingUpstream
+from tests.end_to_end.running_gateway import RunningGateway, TenantInUse, until
+
+
+@pytest.fixture
+def owner(gateway: RunningGateway) -> TenantInUse:
+    return gateway.create_tenant()
+
+
+def shadow(name: str, settings: Any, **more: Any) -> dict[str, Any]:
+    return {"name": name, "mode": "shadow", "settings": settings, **more}
+
+
+def logged(gateway: RunningGateway, request_id: str) -> dict[str, Any]:
+    """The line of an exchange in the log."""
+    for _ in until(3.0):
+        for line in reversed(gateway.log("proxy").splitlines()):
+            if line.startswith("{") and request_id in line:
+                fields: dict[str, Any] = json.loads(line)
+                if fields.get("logger") == "gateway.access":
+                    return fields
+    raise AssertionError(f"There is no line of {request_id}.")
+
+
+def called(owner: TenantInUse, path: str, name: str, **more: Any) -> list[Any]:
+    """Call, and see that it passed. Returns what would have been done."""
+    request_id = f"{owner.id}-{name}"
+    answer = owner.request("POST", path, headers={"X-Request-ID": request_id}, **more)
+    assert answer.status_code == 200, answer.text
+    noted: list[Any] = logged(owner.gateway, request_id)["shadow"]
+    return noted
+
+
+def test_a_refusal_is_only_noted(
+    gateway: RunningGateway, owner: TenantInUse, upstream: RecordingUpstream
+) -> None:
+    chain = [
+        shadow("security_validator", {"blocked_headers": ["X-Debug"]}, priority=1),
+        shadow("content_validator", {"required_fields": ["model"]}),
+        {"name": "content_validator", "settings": {"max_size": "1KB"}},
+    ]
+    owner.create_rule("/v1", upstream.url, plugin_chain=chain)
+    assert called(owner, "/v1/x", "good", json={"model": "m"}) == []
+    request_id = f"{owner.id}-bad"
+    headers = {"X-Debug": "1", "X-Request-ID": request_id}
+    assert owner.request("POST", "/v1/x", json={}, headers=headers).status_code == 200
+    assert logged(gateway, request_id)["shadow"] == [
+        {"plugin": "security_validator", "stage": "pre_request", "would": "reject", "code": "forbidden"},
+        {
+            "plugin": "content_validator",
+            "stage": "pre_request",
+            "would": "reject",
+            "code": "validation_failed",
+        },
+    ]
+    # Those that are enforced still are.
+    assert owner.request("POST", "/v1/x", data=b"{" + b" " * 2000 + b"}").status_code == 413
+
+
+def test_a_limit_can_be_tried_out_and_takes_nothing(
+    gateway: RunningGateway, owner: TenantInUse, upstream: RecordingUpstream
+) -> None:
+    chain = [
+        {"name": "rate_limiter", "settings": {"limit": 4, "window": "1m"}},
+        shadow("rate_limiter", {"limit": 2, "window": "1m"}),
+    ]
+    owner.create_rule("/v1", upstream.url, plugin_chain=chain)
+    would = [[note["would"] for note in called(owner, "/v1/x", str(number))] for number in range(4)]
+    assert would == [[], [], ["reject"], ["reject"]]
+    assert owner.request("POST", "/v1/x").status_code == 429
+
+
+@pytest.mark.parametrize("path", ["/v1/x", "/v1/stream"])
+def test_answers_are_judged_after_they_have_passed(
+    owner: TenantInUse, upstream: RecordingUpstream, path: str
+) -> None:
+    entry = shadow("content_validator", {"blocked_patterns": ["ok|data|n"]}, stage="pre_response")
+    owner.create_rule("/v1", upstream.url, plugin_chain=[entry])
+    [note] = called(owner, path, path[-2:])
+    assert note == {
+        "plugin": "content_validator",
+        "stage": "pre_response",
+        "would": "reject",
+        "code": "content_rejected",
+    }
+
+
+def test_one_that_hangs_delays_nobody(
+    owner: TenantInUse, upstream: RecordingUpstream, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    settings = {"file": str(tmp_path_factory.mktemp("record") / "r"), "wait": 1.0}
+    slow = shadow("recorder", settings, timeout="5s")
+    owner.create_rule("/v1", upstream.url, plugin_chain=[slow] * 3)
+    answer = owner.request("GET", "/v1/x")
+    assert answer.status_code == 200
+    assert answer.elapsed.total_seconds() < 0.8
+
+
+def test_its_fault_is_told_as_a_shadows(
+    gateway: RunningGateway,
+    owner: TenantInUse,
+    upstream: RecordingUpstream,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    settings = {"file": str(tmp_path_factory.mktemp("record") / "r"), "fault": "pre_request"}
+    owner.create_rule("/v1", upstream.url, plugin_chain=[shadow("recorder", settings)])
+    assert called(owner, "/v1/x", "fault") == [
+        {"plugin": "recorder", "stage": "pre_request", "would": "fault"}
+    ]
+    assert logged(gateway, f"{owner.id}-fault")["faults"] == []
