@@ -77,6 +77,7 @@ def build(parts: Parts, extra: Sequence[object] = ()) -> list[object]:
         Concurrency(),
         Lost(),
         Stages(
+            clock,
             parts.pool,
             parts.shadow_pool,
             settings.limits.response_body,

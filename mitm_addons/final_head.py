@@ -3,13 +3,16 @@
 from mitmproxy import http
 
 from mitm_addons.flows import FlowState, state_of
+from shared.core.messages import Fields
+from shared.core.pipeline import server_timing
 
 _REQUEST_ID, _SOURCE = b"X-Request-ID", b"X-Gateway-Error-Source"
+_TIMING = b"Server-Timing"
 _CONNECTION, _CODING, _LENGTH = b"Connection", b"transfer-encoding", b"content-length"
 
 
 class FinalHead:
-    """Sets the request id and who an error is from, and frames answers for the client's version."""
+    """Sets the request id, who an error is from and asked-for timings; frames for the client's version."""
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         if flow.response is not None and flow.response.stream:
@@ -35,8 +38,15 @@ def _finish(flow: http.HTTPFlow, response: http.Response) -> None:
         # where there is no body, the stock core would send the last chunk all the same (RFC 9112, 6.1).
         gone.add(_CODING)
     kept = [field for field in data.headers.fields if field[0].lower() not in gone]
-    data.headers.fields = (*kept, *ours.items())
+    data.headers.fields = (*kept, *ours.items(), *_timing(state))
     data.http_version = b"HTTP/1.1"
+
+
+def _timing(state: FlowState) -> Fields:
+    """How long the groups of plugins took, for who asked and may know; beside the upstream's own."""
+    if state.run is None or state.run.trace is None:
+        return ()
+    return ((_TIMING, server_timing(state.run.trace).encode("latin-1")),)
 
 
 def _ours(state: FlowState, data: http.ResponseData) -> dict[bytes, bytes]:

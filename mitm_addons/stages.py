@@ -29,8 +29,9 @@ from shared.core.admission import Admitted
 from shared.core.errors import refuse
 from shared.core.forwarding import client_head, plugin_view, upstream_head
 from shared.core.messages import Exchange, Headers, Response
-from shared.core.model import Stage
-from shared.core.pipeline import Run
+from shared.core.model import Scope, Stage
+from shared.core.pipeline import Run, Trace
+from shared.core.ports import Clock
 from shared.core.routing import upstream_path
 
 
@@ -43,6 +44,7 @@ class Stages:
     `shadow_pool`, and see answers of at most `copied` bytes.
     """
 
+    clock: Clock
     pool: Executor
     shadow_pool: Executor
     copied: int
@@ -65,9 +67,15 @@ class Stages:
             state.client,
             admitted.key,
         )
-        state.run = Run(plan, exchange, self.pool, self.shadow_pool)
+        state.run = Run(plan, exchange, self.pool, self.shadow_pool, self._trace(state, admitted))
         await state.run.head()
         _answer_early(flow, state, state.run)
+
+    def _trace(self, state: FlowState, admitted: Admitted) -> Trace | None:
+        """For who manages the tenant, and asks for it."""
+        if state.headers.get("x-gateway-trace") != "1" or admitted.key is None:
+            return None
+        return Trace(self.clock.monotonic) if Scope.ADMIN in admitted.key.scopes else None
 
     async def request(self, flow: http.HTTPFlow) -> None:
         state = state_of(flow)

@@ -7,6 +7,7 @@
     ├── SubdomainTaken     in use, or in quarantine after a delete
     ├── OutsideError       a service that a tenant named did not answer as it should
     │   └── TargetForbidden    its address must not be called
+    ├── NotCalled          a call to the outside that a dry run does not make
     ├── PoolFull           no room in the queue of the plugins' threads
     ├── CannotListen       a port cannot be opened
     └── Invalid            one or more fields of an input are wrong; carries `Problem`s
@@ -46,6 +47,10 @@ class OutsideError(GatewayError):
 
 class TargetForbidden(OutsideError):
     """An address that the gateway must not call."""
+
+
+class NotCalled(GatewayError):
+    """A call to a service outside that a dry run does not make. Its text names what would be called."""
 
 
 class PoolFull(GatewayError):

@@ -4,6 +4,7 @@ from shared.core.pipeline.chain import Catalogue, effective_chain, parse_chain
 from shared.core.pipeline.check import check_rule, check_tenant
 from shared.core.pipeline.plan import Group, Plan, Step, make_plan
 from shared.core.pipeline.run import Run
+from shared.core.pipeline.trace import Trace, server_timing
 
 __all__ = [
     "Catalogue",
@@ -11,9 +12,11 @@ __all__ = [
     "Plan",
     "Run",
     "Step",
+    "Trace",
     "check_rule",
     "check_tenant",
     "effective_chain",
     "make_plan",
     "parse_chain",
+    "server_timing",
 ]

@@ -5,18 +5,22 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 
 from shared.core import tasks
-from shared.core.errors import PoolFull
+from shared.core.errors import NotCalled, PoolFull
 from shared.core.messages import Exchange
 from shared.core.pipeline.plan import Step
 
 
 class Raised:
-    """What stands for a plugin's answer when it raised or took too long. `why` says so."""
+    """What stands for a plugin's answer when it raised or took too long. `why` says so.
 
-    __slots__ = ("why",)
+    `not_called` is the outside call that the plugin would have made and that a dry run does not make.
+    """
+
+    __slots__ = ("not_called", "why")
 
     def __init__(self, error: BaseException | str) -> None:
         self.why = error if isinstance(error, str) else _told(error)
+        self.not_called = str(error) if isinstance(error, NotCalled) else None
 
 
 def _told(error: BaseException) -> str:

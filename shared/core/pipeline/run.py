@@ -7,11 +7,11 @@ configured outcome.
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from types import MappingProxyType
-from typing import cast
+from typing import Any, cast
 
 from shared.core.errors import Refusal, refuse
 from shared.core.messages import Exchange, Headers, Request, Response
@@ -19,6 +19,7 @@ from shared.core.model import EMPTY, Stage
 from shared.core.pipeline.calls import Raised, awaited, begun, contained, in_time
 from shared.core.pipeline.plan import FORCED, Group, Plan, Step
 from shared.core.pipeline.shadow import Shadows
+from shared.core.pipeline.trace import Trace
 from shared.core.pipeline.verdicts import faulty
 from shared.core.plugin import CONTINUE, Continue, Patch, Plugin, Reject, Respond, Verdict
 
@@ -31,11 +32,16 @@ class Run:
     `exchange` is the current view; a patch replaces it. `refusal` is set once somebody refused, and
     `responded` (with `responder`, the plugin's name) once a plugin answered in the upstream's place.
     `faults` names the plugins that failed. `shadows` are the entries that have no say, None without any;
-    they wait in threads of their own, so that no other has to wait for one.
+    they wait in threads of their own, so that no other has to wait for one. `trace` writes down what happens.
     """
 
     def __init__(
-        self, plan: Plan, exchange: Exchange, pool: Executor, shadow_pool: Executor | None = None
+        self,
+        plan: Plan,
+        exchange: Exchange,
+        pool: Executor,
+        shadow_pool: Executor | None = None,
+        trace: Trace | None = None,
     ) -> None:
         self.plan = plan
         self.exchange = exchange
@@ -44,6 +50,7 @@ class Run:
         self.responder = ""
         self.faults: list[str] = []
         self.shadows: Shadows | None = None
+        self.trace = trace
         self._pool = pool
         self._shadow_pool = shadow_pool or pool
         self._notes: dict[str, Mapping[str, object]] = {}
@@ -81,7 +88,10 @@ class Run:
         self._ran += group.steps
         self._under_way.append(group)
         try:
-            await self._act(stage, group)
+            if self.trace:
+                await self.trace.group(stage, group, lambda: self._act(stage, group))
+            else:
+                await self._act(stage, group)
         finally:
             self._under_way.remove(group)
             if self._ended and stage is not Stage.POST_RESPONSE:
@@ -91,7 +101,7 @@ class Run:
     async def _act(self, stage: Stage, group: Group) -> None:
         if len(group.steps) == 1:
             step = group.steps[0]
-            verdicts = [self._judge(step, stage, await self._call(step))]
+            verdicts = [self._judge(step, stage, await self._calling(step))]
         else:
             verdicts = await self._together(stage, group)
         judged = list(zip(group.steps, verdicts, strict=False))
@@ -112,7 +122,7 @@ class Run:
         """The verdicts in chain order, up to and with the first Reject; what still runs is cancelled."""
         # Those that wait begin first (threads, then tasks) and work while the others run in place.
         order = sorted(group.steps, key=lambda step: (not step.in_pool, not step.is_async))
-        calls = {id(step): asyncio.ensure_future(self._call(step)) for step in order}
+        calls = {id(step): asyncio.ensure_future(self._calling(step)) for step in order}
         verdicts: list[Verdict] = []
         try:
             for step in group.steps:
@@ -123,6 +133,9 @@ class Run:
             for call in calls.values():
                 call.cancel()
         return verdicts
+
+    def _calling(self, step: Step) -> Coroutine[Any, Any, object]:
+        return self.trace.call(step, lambda: self._call(step)) if self.trace else self._call(step)
 
     async def _call(self, step: Step) -> object:
         """What the plugin returned, or `Raised`. The deadline counts from here."""
@@ -137,8 +150,14 @@ class Run:
             raise
 
     def _judge(self, step: Step, stage: Stage | None, outcome: object) -> Verdict:
+        if isinstance(outcome, Raised) and outcome.not_called is not None and self.trace:
+            self.trace.not_called(step, outcome.not_called)
+            outcome = CONTINUE
         why = outcome.why if isinstance(outcome, Raised) else faulty(outcome, stage, step.plugin)
-        return self._fault(step, stage, why) if why else cast(Verdict, outcome)
+        verdict = self._fault(step, stage, why) if why else cast(Verdict, outcome)
+        if self.trace and stage is not None:
+            self.trace.judged(step, verdict, why)
+        return verdict
 
     def _fault(self, step: Step, stage: Stage | None, why: str) -> Verdict:
         name = step.plugin.name

@@ -1,0 +1,58 @@
+"""`X-Gateway-Trace: 1` shows how long the plugins took, to who manages the tenant."""
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.end_to_end.recording_upstream import RecordingUpstream
+from tests.end_to_end.running_gateway import RunningGateway, TenantInUse
+
+CHAIN: list[Any] = [
+    {"name": "security_validator", "priority": 1},
+    {"name": "rate_limiter", "priority": 2, "settings": {"limit": 1, "window": "1m"}},
+    {"name": "content_validator", "priority": 3, "parallel": True, "settings": {"max_size": "1KB"}},
+    {"name": "security_validator", "priority": 3, "parallel": True},
+]
+ENTRY = re.compile(r'(\w+-\d+);dur=\d+\.\d{3};desc="([^"]*)"')
+TRACE = {"X-Gateway-Trace": "1"}
+
+
+@pytest.fixture
+def owner(gateway: RunningGateway, upstream: RecordingUpstream) -> TenantInUse:
+    tenant = gateway.create_tenant()
+    tenant.create_rule("/v1", upstream.url, plugin_chain=CHAIN)
+    return tenant
+
+
+def test_the_answer_has_one_entry_a_group(owner: TenantInUse, upstream: RecordingUpstream) -> None:
+    answer = owner.request("POST", "/v1/stream", headers=TRACE, data=b"{}")
+    assert answer.status_code == 200
+    assert ENTRY.findall(answer.headers["server-timing"]) == [
+        ("pre_request-1", "security_validator"),
+        ("pre_request-2", "rate_limiter"),
+        ("pre_request-3", "content_validator, security_validator"),
+    ]
+    assert upstream.seen[-1].all("x-gateway-trace") == []
+    refused = owner.request("POST", "/v1/x", headers=TRACE, data=b"{}")
+    assert refused.status_code == 429
+    assert [name for name, _ in ENTRY.findall(refused.headers["server-timing"])] == [
+        "pre_request-1",
+        "pre_request-2",
+    ]
+
+
+@pytest.mark.parametrize("headers", [{}, {"X-Gateway-Trace": "0"}])
+def test_nobody_gets_it_who_does_not_ask(owner: TenantInUse, headers: dict[str, str]) -> None:
+    assert "server-timing" not in owner.request("POST", "/v1/x", headers=headers, data=b"{}").headers
+
+
+def test_a_key_that_only_calls_is_not_told(
+    gateway: RunningGateway, owner: TenantInUse, upstream: RecordingUpstream
+) -> None:
+    made = gateway.call("POST", f"/tenants/{owner.id}/api-keys", json={"scopes": ["proxy"]}).json()
+    headers = {**TRACE, "Authorization": f"Bearer {made['key']}"}
+    answer = owner.request("POST", "/v1/x", headers=headers, data=b"{}")
+    assert answer.status_code == 200
+    assert "server-timing" not in answer.headers
+    assert upstream.seen[-1].all("x-gateway-trace") == []
