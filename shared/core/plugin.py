@@ -17,13 +17,14 @@ A plugin takes values and returns a value. It never sees a flow, a socket or the
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import marshmallow
 from marshmallow import fields
 
 from shared.core.dry import DryLimiter, DryValues
 from shared.core.errors import Invalid, Problem
+from shared.core.events import Event
 from shared.core.known_values import KnownValues
 from shared.core.messages import Exchange, Response
 from shared.core.model import EMPTY, Stage
@@ -75,6 +76,23 @@ Verdict = Continue | Reject | Respond | Patch
 CONTINUE = Continue()
 
 
+class EventJudge(Protocol):
+    """Judges one streamed answer, event by event. Both methods may be coroutines.
+
+    Every event that is fed is given back in its order, at once or later, as it is or changed
+    (`Event.with_data`; with an empty `raw` nothing of it is sent). What is not given back yet is held back
+    from the client. A `Reject` ends the stream: what is held back is never sent.
+    """
+
+    def feed(self, event: Event) -> Any:
+        """The events that may go out now (a list, often empty), or a `Reject`."""
+        ...
+
+    def end(self) -> Any:
+        """The same when the answer is over: all events that are still held back."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What a running plugin may use of the world. Given once, before its first exchange.
@@ -122,7 +140,13 @@ class Plugin:
     - `blocking`: a ``def`` method may wait (default; runs in the thread pool) or is pure and takes
       microseconds (False; runs in place); an instance may narrow it. ``async def`` methods run on the
       loop.
+    - `events_in_place`: the judges that `pre_response_events` makes are pure and take microseconds for
+      some KiB; they run on the loop. Otherwise they run as `blocking` says of methods.
     - `combined`: all entries of this plugin in a plan become one step by `combine`.
+
+    An entry at `pre_response` that uses bodies meets streamed answers too. Where its plugin has a method
+    ``pre_response_events(exchange)``, these are passed on event by event: the method gets the head of the
+    answer, and returns an `EventJudge`, or `CONTINUE` when it has nothing to judge, or a `Reject`.
     """
 
     name: ClassVar[str]
@@ -135,6 +159,7 @@ class Plugin:
     reads: frozenset[str] = frozenset({"headers", "body"})
     changes: frozenset[str] = frozenset()
     blocking: bool = True
+    events_in_place: bool = False
     combined: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -169,6 +194,12 @@ class Plugin:
 
     def connect(self, tools: Tools) -> None:
         """Keep what is needed of `tools`. Called once in each worker, before the first exchange."""
+
+    def needs_whole_body(self) -> str | None:
+        """Why this entry cannot judge event by event (words that follow its name); None when it can."""
+        if hasattr(self, "pre_response_events"):
+            return None
+        return "needs the whole body of an answer"
 
     def answer_headers(self, exchange: Exchange) -> Mapping[str, str]:
         """Headers to set on the answer before its head leaves, for every exchange in which the entry ran.
@@ -245,6 +276,8 @@ __all__ = [
     "CONTINUE",
     "Continue",
     "Entry",
+    "Event",
+    "EventJudge",
     "Exchange",
     "Patch",
     "Plugin",

@@ -190,10 +190,10 @@ def _comes_after(stage: Stage, judge: Stage) -> bool:
 def _blind(active: _Active, streams: str) -> Iterable[tuple[Placed, str]]:
     """A plugin that needs whole bodies cannot act on an answer that is passed on event by event."""
     for item, plugin in active:
-        at_answer = item.config.stage is Stage.PRE_RESPONSE
-        if streams == "pass" and at_answer and "body" in plugin.reads | plugin.changes:
+        meets_streams = streams == "pass" and item.config.stage is Stage.PRE_RESPONSE
+        if meets_streams and "body" in plugin.reads | plugin.changes and (fault := plugin.needs_whole_body()):
             why = (
-                f"{item.config.name} needs the whole body of an answer, and this rule passes streams on "
-                'event by event. Set the rule\'s "streams" to "buffer".'
+                f"{item.config.name} {fault}, and this rule passes streams on event by event. "
+                'Set the rule\'s "streams" to "buffer".'
             )
             yield item, why

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
@@ -20,7 +20,8 @@ class Step:
     """One plugin at one stage. `call` takes the exchange and gives a verdict, or an awaitable of one.
 
     `in_pool` says that the call may block and belongs in a thread. `timeout` is in seconds. `entries` are
-    those that the step stands for: one, or all of a combined plugin.
+    those that the step stands for: one, or all of a combined plugin. `opens` says that the call begins to
+    judge an answer event by event: it may give an `EventJudge` as well.
     """
 
     plugin: Plugin
@@ -31,6 +32,7 @@ class Step:
     on_error: str
     origin: str
     entries: tuple[Entry, ...] = ()
+    opens: bool = False
 
     @property
     def uses_body(self) -> bool:
@@ -62,13 +64,18 @@ class Plan:
     """What runs for a rule. Empty stages are absent and cost nothing.
 
     `head` are the leading groups of `pre_request` that need the head alone: they run before the
-    body is read. `stages` holds the rest, in order. `buffers` says that the answer must be whole
-    before it is sent, `sees_answers` that some plugin looks at answers or adds to their heads.
+    body is read. `stages` holds the rest, in order. `opening` stands in for `pre_response` when an answer
+    is passed on event by event. `buffers` says that every answer must be whole before it is sent, `judges_bodies` that those which are no streams must be, `events_in_place` that
+    nobody waits while a stream is judged. `sees_answers` says that some plugin looks at answers or adds to
+    their heads.
     """
 
     head: tuple[Group, ...] = ()
     stages: Mapping[Stage, tuple[Group, ...]] = field(default_factory=dict)
+    opening: tuple[Group, ...] = ()
     buffers: bool = False
+    judges_bodies: bool = False
+    events_in_place: bool = True
     sees_answers: bool = False
 
     @property
@@ -93,7 +100,9 @@ def make_plan(entries: Sequence[Entry], *, buffer_streams: bool) -> Plan:
     cut = next((i for i, group in enumerate(outgoing) if group.uses_body), len(outgoing))
     if outgoing[cut:]:
         stages[Stage.PRE_REQUEST] = outgoing[cut:]
-    needs_body = any(group.uses_body for group in stages.get(Stage.PRE_RESPONSE, ()))
+    before_sending = stages.get(Stage.PRE_RESPONSE, ())
+    judging = [step for group in before_sending for step in group.steps if step.uses_body]
+    needs_whole = any(step.plugin.needs_whole_body() for step in judging)
     adds = any(
         type(entry.plugin).answer_headers is not Plugin.answer_headers
         for entry in entries
@@ -102,7 +111,10 @@ def make_plan(entries: Sequence[Entry], *, buffer_streams: bool) -> Plan:
     return Plan(
         outgoing[:cut],
         stages,
-        buffers=buffer_streams or needs_body,
+        opening=() if needs_whole else tuple(_opening(group) for group in before_sending),
+        buffers=buffer_streams or needs_whole,
+        judges_bodies=bool(judging),
+        events_in_place=all(step.plugin.events_in_place for step in judging),
         sees_answers=adds or bool(stages.keys() & {Stage.POST_REQUEST, Stage.PRE_RESPONSE}),
     )
 
@@ -170,3 +182,15 @@ def _step(stage: Stage, plugin: Plugin, entries: Sequence[Entry]) -> Step:
         origin=entries[0].origin,
         entries=tuple(entries),
     )
+
+
+def _opening(group: Group) -> Group:
+    """The same group at a streamed answer: who uses bodies begins to judge its events."""
+    return replace(group, steps=tuple(_opened(step) if step.uses_body else step for step in group.steps))
+
+
+def _opened(step: Step) -> Step:
+    call = step.plugin.pre_response_events  # type: ignore[attr-defined]  # needs_whole_body has looked
+    is_async = inspect.iscoroutinefunction(call)
+    in_pool = step.plugin.blocking and not step.plugin.events_in_place and not is_async
+    return replace(step, call=call, is_async=is_async, in_pool=in_pool, opens=True)

@@ -19,9 +19,10 @@ from shared.core.model import EMPTY, Stage
 from shared.core.pipeline.calls import Raised, awaited, begun, contained, in_time
 from shared.core.pipeline.plan import FORCED, Group, Plan, Step
 from shared.core.pipeline.shadow import Shadows
+from shared.core.pipeline.stream import Judging, Stream, is_judge
 from shared.core.pipeline.trace import Trace
 from shared.core.pipeline.verdicts import faulty
-from shared.core.plugin import CONTINUE, Continue, Patch, Plugin, Reject, Respond, Verdict
+from shared.core.plugin import CONTINUE, Continue, EventJudge, Patch, Plugin, Reject, Respond, Verdict
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ class Run:
         self._ran: list[Step] = []
         self._under_way: list[Group] = []
         self._ended = False
+        self._judgings: list[Judging] = []
 
     async def head(self) -> None:
         """The part of `pre_request` that needs no body."""
@@ -70,6 +72,15 @@ class Run:
         if self.shadows and stage is Stage.PRE_REQUEST:
             self.shadows.resume(stage, self.exchange)
         await self._groups(stage, self.plan.stages.get(stage, ()))
+
+    async def open_stream(self, *, may_wait: bool) -> Stream:
+        """`pre_response` of an answer that is passed on event by event, for a plan that does not buffer.
+
+        What needs the head alone runs now; the others begin to judge. `may_wait` says whether the events
+        may wait for somebody; without it the plan's `events_in_place` must be true.
+        """
+        await self._groups(Stage.PRE_RESPONSE, self.plan.opening)
+        return Stream(self._judgings, self._pool, self._judge, self._reject, may_wait=may_wait)
 
     async def _groups(self, stage: Stage, groups: Sequence[Group]) -> None:
         for group in groups:
@@ -150,6 +161,9 @@ class Run:
             raise
 
     def _judge(self, step: Step, stage: Stage | None, outcome: object) -> Verdict:
+        if step.opens and is_judge(outcome):
+            self._judgings.append(Judging(step, cast(EventJudge, outcome)))
+            return CONTINUE
         if isinstance(outcome, Raised) and outcome.not_called is not None and self.trace:
             self.trace.not_called(step, outcome.not_called)
             outcome = CONTINUE

@@ -61,8 +61,22 @@ class Asking(HeadReader):
     )
 
 
+class Streaming(Reader):
+    """Judges events, but for an entry that says otherwise."""
+
+    name = "streaming"
+    events_in_place = True
+    whole: bool = setting(fields.Boolean(load_default=False), "Whether it needs whole bodies.")
+
+    def needs_whole_body(self) -> str | None:
+        return "has a setting that needs it" if self.whole else super().needs_whole_body()
+
+    def pre_response_events(self, exchange: Exchange) -> Verdict:
+        return CONTINUE
+
+
 CATALOGUE: Mapping[str, type[Plugin]] = {
-    kind.name: kind for kind in (Reader, HeadReader, HeadWriter, BodyWriter, Counting, Asking)
+    kind.name: kind for kind in (Reader, HeadReader, HeadWriter, BodyWriter, Counting, Asking, Streaming)
 }
 
 

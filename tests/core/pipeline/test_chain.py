@@ -94,9 +94,9 @@ class TestEntry:
         ("item", "pointer", "detail"),
         [
             (placed("asking_"), "name", "There is no plugin asking_. There are: asking, body_writer, counting,"
-             " head_reader, head_writer, reader. Did you mean asking?"),
+             " head_reader, head_writer, reader, streaming. Did you mean asking?"),
             (placed("xyz"), "name", "There is no plugin xyz. There are: asking, body_writer, counting,"
-             " head_reader, head_writer, reader."),
+             " head_reader, head_writer, reader, streaming."),
             (placed("counting", stage=Stage.PRE_RESPONSE), "stage",
              "counting cannot act at pre_response, only at: pre_request."),
             (placed("counting", on_error="open"), "on_error",
@@ -237,3 +237,11 @@ class TestStreams:
     def test_the_head_is_there_at_once(self) -> None:
         assert together(placed("head_reader", stage=Stage.PRE_RESPONSE), streams="pass") == []
         assert together(placed("reader", stage=Stage.PRE_REQUEST), streams="pass") == []
+
+    def test_one_that_judges_events_may_stand_there_unless_its_settings_need_the_whole(self) -> None:
+        item = placed("streaming", stage=Stage.PRE_RESPONSE)
+        assert together(item, streams="pass") == []
+        item = placed("streaming", stage=Stage.PRE_RESPONSE, settings={"whole": True})
+        [(_, why)] = check_together([item], CATALOGUE, "pass")
+        assert why.startswith("streaming has a setting that needs it, and this rule passes streams on")
+        assert together(item, streams="buffer") == []

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from shared.core.model import Stage
 from shared.core.pipeline import Group, Plan, Step, make_plan
 from shared.core.plugin import CONTINUE, Entry, Exchange, Plugin, Verdict
+from tests.core.pipeline.judges import Judging, JudgingAsync, JudgingInThread
 from tests.core.pipeline.world import Acting, ActingAsync, ActingInPlace, entry
 
 HEAD_ONLY = frozenset({"headers"})
@@ -284,3 +285,33 @@ def test_an_answer_is_buffered_for_those_who_need_it_whole(
 ) -> None:
     plan = make_plan([entry(Reading(reads, changes), stage)], buffer_streams=buffer_streams)
     assert plan.buffers is buffers
+
+
+def test_who_judges_events_has_whole_answers_collected_and_lets_streams_pass() -> None:
+    judging, head_only = Judging(lambda _: CONTINUE), Reading("headers")
+    chain = [entry(judging, Stage.PRE_RESPONSE), entry(head_only, Stage.PRE_RESPONSE)]
+    plan = make_plan(chain, buffer_streams=False)
+    assert (plan.buffers, plan.judges_bodies, plan.events_in_place) == (False, True, True)
+    assert plugins_of(plan.opening) == [[judging], [head_only]]
+    assert [step.opens for group in plan.opening for step in group.steps] == [True, False]
+    assert make_plan(chain, buffer_streams=True).buffers
+
+
+def test_one_that_needs_the_whole_answer_has_streams_collected_for_all() -> None:
+    chain = [
+        entry(Judging(lambda _: CONTINUE), Stage.PRE_RESPONSE),
+        entry(Reading("body"), Stage.PRE_RESPONSE),
+    ]
+    plan = make_plan(chain, buffer_streams=False)
+    assert (plan.buffers, plan.opening) == (True, ())
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_async", "in_pool"),
+    [(Judging, False, False), (JudgingInThread, False, True), (JudgingAsync, True, False)],
+)
+def test_a_stream_is_opened_where_its_judge_says(kind: type[Judging], is_async: bool, in_pool: bool) -> None:
+    plan = make_plan([entry(kind(lambda _: CONTINUE), Stage.PRE_RESPONSE)], buffer_streams=False)
+    ((step,),) = [group.steps for group in plan.opening]
+    assert (step.is_async, step.in_pool) == (is_async, in_pool)
+    assert plan.events_in_place is not (is_async or in_pool)
