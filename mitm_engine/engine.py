@@ -86,9 +86,9 @@ class Engine:
             client.close()
 
     def write(self, flow: http.HTTPFlow, data: bytes) -> None:
-        """Write to the client of a flow beside its answer, as far as it is still there."""
+        """Write to the client of a flow beside an answer that has begun, as far as it is still there."""
         client = self._hub.connections.get(flow.client_conn.id)
-        if client is not None:
+        if client is not None and client.answer is not None and client.answer.has_begun:
             client.write(data)
 
     def reload_tls(self) -> None:

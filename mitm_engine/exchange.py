@@ -69,7 +69,7 @@ class Exchange:
         self._responded = False  # `response` has run, so `error` will not
         self._upstream: Outbound | None = None
         self._flow = make_flow(client.client, hub.nobody, incoming, hub.options.nowhere)
-        self._writer = AnswerWriter(client, incoming)
+        self._writer = client.answer = AnswerWriter(client, incoming)
 
     async def run(self) -> bool:
         """Serve the request, whatever happens. Raises nothing but a cancellation from outside."""

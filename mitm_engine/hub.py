@@ -21,10 +21,17 @@ from mitm_engine.pool import Pool
 logger = logging.getLogger(__name__)
 
 
+class Answering(Protocol):
+    """An answer on its way; `has_begun` says that a byte of it was written."""
+
+    has_begun: bool
+
+
 class Connected(Waiting, Protocol):
-    """A client's connection, as the hub sees it."""
+    """A client's connection, as the hub sees it. `answer` is that of the newest request."""
 
     client: connection.Client
+    answer: Answering | None
 
     def write(self, data: bytes) -> None: ...
 

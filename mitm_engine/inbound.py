@@ -11,7 +11,7 @@ from mitm_engine.deadlines import NEVER
 from mitm_engine.exchange import Exchange
 from mitm_engine.faults import Failed, Fault, fault
 from mitm_engine.flows import make_client
-from mitm_engine.hub import Hub
+from mitm_engine.hub import Answering, Hub
 from mitm_engine.pace import reset, taken, unread
 from mitm_engine.request_reader import Incoming, RequestReader
 from mitm_engine.wire import closing_answer
@@ -37,6 +37,7 @@ class Inbound(asyncio.Protocol):
 
     `gone` says that nobody is there to read an answer, `ending` that the exchange under way is at its end,
     which nothing cancels.
+    `answer` is the one that is written now, or was the last.
     """
 
     __slots__ = (
@@ -52,6 +53,7 @@ class Inbound(asyncio.Protocol):
         "_taken",
         "_task",
         "_waiter",
+        "answer",
         "can_write",
         "client",
         "deadline",
@@ -67,6 +69,7 @@ class Inbound(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._cancelled: Fault | None = None
+        self.answer: Answering | None = None
         self.can_write = True
         self._is_held = self._greeted = self.ending = False
         self._linger_left: int | None = None
@@ -338,6 +341,7 @@ class Inbound(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._leave()
+        self.answer = None  # it knows us
         self._hub.left(self)
         if self._task is None:
             self._goodbye()

@@ -63,11 +63,11 @@ class Group:
 class Plan:
     """What runs for a rule. Empty stages are absent and cost nothing.
 
-    `head` are the leading groups of `pre_request` that need the head alone: they run before the
-    body is read. `stages` holds the rest, in order. `opening` stands in for `pre_response` when an answer
-    is passed on event by event. `buffers` says that every answer must be whole before it is sent, `judges_bodies` that those which are no streams must be, `events_in_place` that
-    nobody waits while a stream is judged. `sees_answers` says that some plugin looks at answers or adds to
-    their heads.
+    `head` are the leading groups of `pre_request` that need the head alone: they run before the body is
+    read. `stages` holds the rest, in order. `opening` stands in for `pre_response` when an answer is passed
+    on event by event. `buffers` says that every answer must be whole before it is sent, `judges_bodies` that
+    those which are no streams must be, `events_in_place` that nobody waits while a stream is judged.
+    `sees_answers` says that some plugin looks at answers or adds to their heads.
     """
 
     head: tuple[Group, ...] = ()
