@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import redis
+import requests
 
 from shared.stores.embedded import Embedded
 from tests.end_to_end.recording_upstream import RecordingUpstream
@@ -188,21 +189,36 @@ def test_deleting_a_tenant_leaves_no_counter_of_it(
 def test_two_proxies_on_one_store_admit_no_more_than_one(
     gateway: RunningGateway, upstream: RecordingUpstream
 ) -> None:
-    tenant = tenant_with(gateway, upstream, None, {"limit": 40, "window": "1h"})
     second = RunningGateway(gateway.folder, admin_port=gateway.admin_port)
     second.start_proxy()
     try:
-        there = TenantInUse(second, tenant.id, tenant.subdomain, tenant.key)
-        there.await_rule("/v1")
-        with ThreadPoolExecutor(8) as pool:
-            asked = [pool.submit(one.request, "GET", "/v1/x") for one in [tenant, there] * 40]
-            answers = [one.result().status_code for one in asked]
-        assert [answers.count(status) for status in (200, 429)] == [40, 40]
-        by_proxy = [sum(status == 200 for status in answers[i::2]) for i in (0, 1)]
+        answers, there = asked_in_time(gateway, second, upstream)
+        statuses = [answer.status_code for answer in answers]
+        assert [statuses.count(status) for status in (200, 429)] == [40, 40]
+        by_proxy = [sum(status == 200 for status in statuses[i::2]) for i in (0, 1)]
         assert all(by_proxy), "one of the proxies admitted nothing"
-        assert [one.request("GET", "/v1/x").status_code for one in (tenant, there)] == [429, 429]
+        assert [one.request("GET", "/v1/x").status_code for one in there] == [429, 429]
     finally:
         second.stop()
+
+
+def asked_in_time(
+    gateway: RunningGateway, second: RunningGateway, upstream: RecordingUpstream
+) -> tuple[list[requests.Response], list[TenantInUse]]:
+    """80 calls of a tenant with a limit of 40, by turns through two proxies, while Redis answers in time.
+
+    On a machine that is too busy for that each proxy counts alone, and says so; then another tenant asks.
+    """
+    for _ in range(5):
+        here = tenant_with(gateway, upstream, None, {"limit": 40, "window": "1h"})
+        there = TenantInUse(second, here.id, here.subdomain, here.key)
+        there.await_rule("/v1")
+        with ThreadPoolExecutor(8) as pool:
+            asked = [pool.submit(one.request, "GET", "/v1/x") for one in [here, there] * 40]
+            answers = [one.result() for one in asked]
+        if not any("x-gateway-ratelimit-mode" in answer.headers for answer in answers):
+            return answers, [here, there]
+    raise AssertionError("Redis never answered in time.")
 
 
 def test_a_tiers_own_limit_holds(

@@ -35,7 +35,8 @@ async def answer_while_uploading(w: World, raw: bytes, length: int) -> int:
     await client.send(raw)
     sending = asyncio.ensure_future(upload(client, length))
     answer = await client.answer()
-    assert answer.closes
+    # A body that fits into the sockets may be there before the answer is written.
+    assert answer.closes or length < MB
     sending.cancel()
     return answer.status
 
