@@ -114,13 +114,15 @@ class RequestReader:
     def feed(self, data: bytes) -> None:
         """Read more bytes. What is wrong with them becomes a fault at the end of the queue."""
         self._progress = False
+        begun = self.unanswered if self.idle else -1
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
             self._ignore_upgrade(data[upgrade.args[0] :])
             return
         except HttpParserError as error:
-            self._stop(self._fault_of(error, data))
+            is_first = self.unanswered <= begun + 1
+            self._stop(self._fault_of(error, data if is_first else b""))
             return
         if self._progress:
             self._fruitless = 0
@@ -148,8 +150,11 @@ class RequestReader:
         self._parser = HttpRequestParser(self)
         self.feed(line + b"".join(kept) + b"\r\n" + rest)
 
-    def _fault_of(self, error: HttpParserError, data: bytes) -> Fault | None:
-        """None when what came is to be ignored: too many requests, and bytes behind the last one."""
+    def _fault_of(self, error: HttpParserError, line: bytes) -> Fault | None:
+        """None when what came is to be ignored: too many requests, and bytes behind the last one.
+
+        `line` begins with the request that could not be read, where that is known.
+        """
         if isinstance(error, HttpParserCallbackError):
             cause = error.__context__
             if isinstance(cause, _Enough):
@@ -158,7 +163,7 @@ class RequestReader:
                 return cause.fault
         if self.queue and self.queue[-1].complete and not self.queue[-1].keep_alive:
             return None
-        if isinstance(error, HttpParserInvalidMethodError) and _METHOD.match(data):
+        if isinstance(error, HttpParserInvalidMethodError) and _METHOD.match(line):
             return fault("not_implemented")
         return fault("bad_request")
 
