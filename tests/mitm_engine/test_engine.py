@@ -1,80 +1,270 @@
-"""The engine between a real client and a real upstream."""
+"""The engine as a whole: TLS for clients, draining, and what it counts."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+import os
+import ssl
+from pathlib import Path
 
 import pytest
 from mitmproxy import http
 
-from mitm_engine import Engine, make_master
-
-ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-EVENT = b"7\r\ndata: 1\r\n"
-
-
-class Addon:
-    """Leads every request to the upstream; its stream function fails, and `error` adds to the answer."""
-
-    engine: Engine
-
-    def __init__(self, port: int, fails_at: int) -> None:
-        self._port = port
-        self._pieces = fails_at
-
-    def request(self, flow: http.HTTPFlow) -> None:
-        flow.request.host, flow.request.port, flow.request.scheme = "127.0.0.1", self._port, "http"
-
-    def server_connect(self, data: object) -> None:
-        data.server.peername = data.server.address  # type: ignore[attr-defined]
-
-    def responseheaders(self, flow: http.HTTPFlow) -> None:
-        assert flow.response
-        flow.response.stream = self._fail
-
-    def _fail(self, piece: bytes) -> bytes:
-        self._pieces -= 1
-        if not self._pieces:
-            raise ValueError("broken")
-        return piece
-
-    def error(self, flow: http.HTTPFlow) -> None:
-        self.engine.write(flow, b"5\r\nwords\r\n")
+from mitm_engine.options import Options, Timeouts
+from tests.mitm_engine.loops import on_both_loops, on_uvloop
+from tests.mitm_engine.raw_client import request
+from tests.mitm_engine.scripted_upstream import CHUNKED, Peer, answering, chunk, sized
+from tests.mitm_engine.world import On, Streaming, World, until, world
+from tests.outside.services import Authority
 
 
-@contextlib.asynccontextmanager
-async def served(
-    answer: Callable[[asyncio.StreamWriter], Awaitable[None]], fails_at: int
-) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    made = Authority(tmp_path_factory.mktemp("ca"))
+    made.server_context("localhost")
+    return made
+
+
+def served(authority: Authority, **more: object) -> Options:
+    pair = authority.folder / "localhost.pem"
+    return Options(tls=(pair, pair), drain_timeout=0.2, **more)  # type: ignore[arg-type]
+
+
+def trusting(authority: Authority) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=str(authority.file))
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    return context
+
+
+async def secure(
+    w: World, authority: Authority, limit: int = 65_536
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection(
+        "127.0.0.1", w.port, ssl=trusting(authority), server_hostname="localhost", limit=limit
+    )
+
+
+@on_both_loops
+async def test_clients_are_served_over_tls_with_http_1_1(authority: Authority) -> None:
+    async with world(options=served(authority)) as w:
+        reader, writer = await secure(w, authority)
+        assert writer.get_extra_info("ssl_object").selected_alpn_protocol() == "http/1.1"
+        for _ in range(2):
+            writer.write(request())
+            assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200 OK\r\n")
+        seen = w.recorder.last().client_conn
+        assert seen.tls
+        assert seen.tls_version == "TLSv1.3"
+        writer.close()
+        await w.recorder.saw("client_disconnected")
+
+
+@on_both_loops
+async def test_who_speaks_no_tls_is_let_go_and_counted(authority: Authority) -> None:
+    async with world(options=served(authority)) as w:
+        client = await w.client()
+        await client.send(request() + bytes(200))
+        await client.ended()
+        await w.quiet()
+        assert w.engine.metrics.closed["handshake"] == 1
+        assert not w.recorder.hooks
+
+
+@pytest.mark.parametrize("more", [[], ["Connection: close"]])
+@on_both_loops
+async def test_a_client_over_tls_that_reads_slowly_gets_all_of_its_last_answer(
+    authority: Authority, more: list[str]
+) -> None:
+    body = bytes(600_000)
+    options = served(authority, timeouts=Timeouts(grace=3))
+    async with world(script=answering(sized(body)), options=options, send_buffer=4096) as w:
+        reader, writer = await secure(w, authority, limit=2000)
+        writer.write(request("/", "GET", b"", *more))
         await reader.readuntil(b"\r\n\r\n")
-        await answer(writer)
-        with contextlib.suppress(OSError):
-            await reader.read()
+        got = 0
+        for _ in range(20):
+            got += len(await reader.readexactly(8000))
+            await asyncio.sleep(0.1)
+        got += len(await reader.readexactly(len(body) - got))
+        assert got == len(body)
         writer.close()
 
-    upstream = await asyncio.start_server(serve, "127.0.0.1", 0)
-    addon = Addon(upstream.sockets[0].getsockname()[1], fails_at)
-    addon.engine = engine = Engine(make_master(addon))
-    front = await asyncio.start_server(lambda r, w: None, "127.0.0.1", 0)
-    listening = front.sockets[0].dup() if hasattr(front.sockets[0], "dup") else front.sockets[0]
-    del listening
-    front.close()
-    import socket
 
-    with socket.create_server(("127.0.0.1", 0)) as gate:
-        client = await asyncio.open_connection(*gate.getsockname())
-        accepted, _ = gate.accept()
-    accepted.setblocking(False)
-    engine.accept(accepted)
-    try:
-        client[1].write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        yield client
-    finally:
-        client[1].close()
-        upstream.close()
-        await engine.drain()
+@on_uvloop
+async def test_new_certificates_serve_new_connections_and_bad_ones_change_nothing(
+    authority: Authority, tmp_path: Path
+) -> None:
+    def copy_from(source: Authority) -> None:
+        source.server_context("localhost")
+        (tmp_path / "pair.pem").write_bytes((source.folder / "localhost.pem").read_bytes())
+
+    (tmp_path / "other").mkdir()
+    other = Authority(tmp_path / "other", "Other CA")
+    copy_from(authority)
+    options = Options(tls=(tmp_path / "pair.pem", tmp_path / "pair.pem"), drain_timeout=0.2)
+    async with world(options=options) as w:
+        _, old = await secure(w, authority)
+        copy_from(other)
+        w.engine.reload_tls()
+        _, new = await secure(w, other)
+        (tmp_path / "pair.pem").write_text("no certificate")
+        w.engine.reload_tls()
+        _, newer = await secure(w, other)
+        for writer in (old, new, newer):
+            writer.close()
 
 
-@pytest.mark.parametrize("fails_at", [1, 2])
-def test_what_an_addon_writes_beside_an_answer_never_comes_before_its_head(fails_at: int) -> None: ...
+@on_both_loops
+async def test_a_drain_ends_idle_connections_and_lets_others_finish() -> None:
+    go = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.write(CHUNKED + chunk(b"first"))
+        await go.wait()
+        await peer.write(chunk(b"last") + b"0\r\n\r\n")
+
+    async with world(Streaming(), script=script, options=Options(drain_timeout=20)) as w:
+        fresh, busy, half = [await w.client() for _ in range(3)]
+        await busy.send(request())
+        await busy.until(chunk(b"first"))
+        await half.send(request()[:10])
+        await until(lambda: w.engine.connections == 3)
+        await asyncio.sleep(0.05)  # the beginning of a head tells nobody that it has come
+        draining = asyncio.ensure_future(w.engine.drain())
+        assert await fresh.ended() == b""
+        assert w.engine.is_draining
+        # Who has begun to ask is answered, and told that it was the last time.
+        go.set()
+        await half.send(request()[10:])
+        await half.until(b"\r\nConnection: close\r\n")
+        assert (await half.ended()).endswith(b"0\r\n\r\n")
+        assert (await busy.ended()).endswith(chunk(b"last") + b"0\r\n\r\n")
+        await asyncio.wait_for(draining, 2)
+        assert w.engine.connections == 0
+
+
+@on_both_loops
+async def test_at_the_end_of_a_drain_everything_ends_and_the_addons_hear_of_it() -> None:
+    async def endless(peer: Peer) -> None:
+        await peer.request()
+        await peer.write(CHUNKED)
+        while True:
+            await peer.write(chunk(b"."))
+            await asyncio.sleep(0.01)
+
+    async with world(Streaming(), script=endless, options=Options(drain_timeout=0.3)) as w:
+        client = await w.client()
+        await client.send(request())
+        await client.until(chunk(b"."))
+        begun = asyncio.get_running_loop().time()
+        await w.engine.drain()
+        assert asyncio.get_running_loop().time() - begun < 1.0
+        assert w.engine.connections == w.engine.metrics.in_flight == 0
+        assert w.recorder.count("error") == w.recorder.count("post_response") == 1
+        assert w.recorder.count("client_disconnected") == 1
+        with contextlib.suppress(ConnectionResetError):
+            await client.ended()
+        assert not client.seen.endswith(b"0\r\n\r\n")
+
+
+@on_uvloop
+async def test_a_drain_waits_for_what_addons_do_after_the_last_byte() -> None:
+    settled: list[int] = []
+
+    async def settle(flow: http.HTTPFlow) -> None:
+        await asyncio.sleep(0.1)
+        settled.append(1)
+
+    async with world(On(post_response=settle), options=Options(drain_timeout=5)) as w:
+        client = await w.client()
+        assert (await client.ask()).status == 200
+        assert settled == []
+        await w.engine.drain()
+        assert settled == [1]
+
+
+@on_both_loops
+async def test_a_drain_in_the_middle_of_a_handshake_ends_it(authority: Authority) -> None:
+    async with world(options=served(authority)) as w:
+        client = await w.client()
+        await until(lambda: w.engine.connections == 1)
+        await w.engine.drain()
+        await client.ended()
+        assert w.engine.connections == 0
+
+
+@on_uvloop
+async def test_an_addon_can_write_beside_an_answer_and_only_while_the_client_is_there() -> None:
+    async with world(Streaming()) as w:
+        client = await w.client()
+        await client.ask()
+        flow = w.recorder.last()
+        w.engine.write(flow, b"beside")
+        await client.until(b"beside")
+        client.close()
+        await w.quiet()
+        w.engine.write(flow, b"nobody")
+
+
+@on_uvloop
+async def test_an_addon_that_writes_at_the_end_of_a_broken_stream_writes_after_all_that_came() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.write(b"HTTP/1.1 200 OK\r\n\r\n" + b"data: 1\n\n")
+        await asyncio.sleep(0.02)
+        peer.reset()
+
+    def error(flow: http.HTTPFlow) -> None:
+        assert flow.response is not None
+        # The upstream sent no chunks, but the client gets some.
+        assert flow.response.headers["transfer-encoding"] == "chunked"
+        w.engine.write(flow, chunk(b"event: error\n\n"))
+
+    async with world(Streaming(), On(error=error), script=script) as w:
+        client = await w.client()
+        await client.send(request())
+        with contextlib.suppress(ConnectionResetError):
+            await client.ended()
+        assert client.seen.endswith(chunk(b"data: 1\n\n") + chunk(b"event: error\n\n"))
+
+
+@on_uvloop
+async def test_what_is_counted() -> None:
+    async with world() as w:
+        metrics = w.engine.metrics
+        client = await w.client()
+        for _ in range(3):
+            await client.ask()
+        assert (metrics.accepted, metrics.connections, metrics.requests, metrics.in_flight) == (1, 1, 3, 0)
+        assert (metrics.pool_hits, metrics.pool_misses, metrics.upstream_connections) == (2, 1, 1)
+        client.close()
+        await w.quiet()
+        assert metrics.connections == 0
+        assert not metrics.faults
+        assert not metrics.closed
+
+
+@on_both_loops
+async def test_descriptors_come_back_after_every_kind_of_end() -> None:
+    async def script(peer: Peer) -> None:
+        while (await peer.request()).target != "/cut":
+            await peer.write(sized(b"x"))
+        await peer.write(sized(b"whole")[:-1])
+
+    def descriptors() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    async with world(script=script) as w:
+        before = descriptors()
+        for number in range(30):
+            client = await w.client()
+            await client.send(request("/cut" if number % 3 == 1 else "/"))
+            if number % 3 == 2:
+                client.reset()
+            else:
+                await client.answer()
+                client.close()
+        await w.quiet()
+        w.engine._hub.pool.empty()
+        await until(lambda: descriptors() <= before)

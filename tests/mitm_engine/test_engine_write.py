@@ -5,7 +5,7 @@ import socket
 
 from mitmproxy import http
 
-from mitm_engine import Engine, make_master
+from mitm_engine.engine import Engine, make_master
 
 ANSWER = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n"
 
