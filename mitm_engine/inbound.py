@@ -296,6 +296,8 @@ class Inbound(asyncio.Protocol):
 
     def _close(self) -> None:
         """Close when the client has read what was written. One that does not read is cut off."""
+        if self.transport.is_closing():
+            return  # asyncio's TLS transport forgets its connection at a second close
         self.transport.close()
         self._watch_reader()
 

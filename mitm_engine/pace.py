@@ -30,7 +30,7 @@ def taken(transport: Transport) -> int:
     connected = transport.get_extra_info("socket")
     if connected is None or sys.platform != "linux":
         return -unread(transport)
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ValueError):  # likewise
         info = connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _ACKNOWLEDGED + 8)
         count: int = struct.unpack_from("=Q", info, _ACKNOWLEDGED)[0]
         return count
@@ -44,6 +44,6 @@ def reset(transport: Transport) -> None:
     what is unread for minutes.
     """
     if (connected := transport.get_extra_info("socket")) is not None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):  # likewise
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
     transport.abort()

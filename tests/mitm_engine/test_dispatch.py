@@ -72,7 +72,8 @@ async def test_what_an_addon_raises_is_a_fault_and_the_next_is_not_called() -> N
 async def test_at_an_end_every_addon_is_called_whatever_the_others_raise() -> None:
     calls: list[int] = []
     dispatch = Dispatch(make_master(On(error=raising(KeyError("x"))), On(error=calls.append)).addons)
-    await dispatch.call_all(dispatch.error, 1)
+    if (others := dispatch.call_all(dispatch.error, 1)) is not None:
+        await others
     assert calls == [1]
 
 
@@ -82,7 +83,8 @@ async def test_an_addon_can_halt_a_hook() -> None:
     halting = On(request=raising(AddonHalt()), error=raising(AddonHalt()))
     dispatch = Dispatch(make_master(halting, On(request=calls.append, error=calls.append)).addons)
     assert not await dispatch.call(dispatch.request, 1)
-    await dispatch.call_all(dispatch.error, 1)
+    if (others := dispatch.call_all(dispatch.error, 1)) is not None:
+        await others
     assert calls == []
 
 

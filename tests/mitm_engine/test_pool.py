@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 from mitmproxy import http
 
-from mitm_engine import Options, pool
+from mitm_engine import pool
+from mitm_engine.options import Options
 from tests.mitm_engine.loops import on_both_loops, on_uvloop
 from tests.mitm_engine.raw_client import RawClient, request
 from tests.mitm_engine.scripted_upstream import CHUNKED, Asked, Peer, Script, answering, replying, sized
