@@ -57,11 +57,12 @@ class Caller:
 
 
 class Line:
-    """One connection. `is_over` says that the other side will answer no more."""
+    """One connection. `is_over` says that the other side will answer no more, `asked` counts requests."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
+        self.asked = 0
         self._closes = False
 
     @property
@@ -71,6 +72,7 @@ class Line:
     async def ask(self, request: bytes) -> Answer:
         """Send a request and read its answer. Raises `Broken`."""
         start = time.perf_counter()
+        self.asked += 1
         try:
             async with asyncio.timeout(PATIENCE):
                 self.writer.write(request)

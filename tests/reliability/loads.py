@@ -19,6 +19,7 @@ import uvloop
 
 from tests.reliability.callers import Broken, Caller, Line
 
+LIFE = 50  # requests of a line
 Going = Callable[[], bool]
 
 
@@ -67,13 +68,16 @@ def for_seconds(seconds: float) -> Going:
 async def closed_loop(
     caller: Caller, path: str, connections: int, going: Going, tally: Tally | None = None
 ) -> Tally:
-    """So many callers, each asking again as soon as it has its answer, while `going`."""
+    """So many callers, each asking again as soon as it has its answer, while `going`.
+
+    Each takes a new line now and then, so that workers which come later get their share.
+    """
     tally, request = tally or Tally(), caller.request(path)
 
     async def call() -> None:
         line: Line | None = None
         while going():
-            if line is None or line.is_over:
+            if line is None or line.is_over or line.asked >= LIFE:
                 if line is not None:
                     line.close()
                 line = await connected(caller, tally)
