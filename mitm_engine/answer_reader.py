@@ -100,6 +100,10 @@ class AnswerReader:
             self.complete = True
         return self.complete
 
+    def close(self) -> None:
+        """Nothing comes any more. The parser and its owner would keep each other."""
+        del self._parser
+
     def take(self) -> bytes | None:
         """The next piece of the body; None when none is here."""
         if not self.pieces:

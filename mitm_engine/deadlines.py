@@ -37,9 +37,13 @@ async def sweep(waiting: Iterable[Waiting], also: Callable[[float], None], metri
         now = loop.time()
         metrics.loop_lag = now - due
         metrics.worst_lag = max(metrics.worst_lag, metrics.loop_lag)
-        for late in [one for one in waiting if one.deadline <= now]:
-            _do(late.expire, now)
+        _expire(waiting, now)
         _do(also, now)
+
+
+def _expire(waiting: Iterable[Waiting], now: float) -> None:
+    for late in [one for one in waiting if one.deadline <= now]:
+        _do(late.expire, now)
 
 
 def _do(work: Callable[[float], None], now: float) -> None:

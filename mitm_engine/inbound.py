@@ -344,6 +344,7 @@ class Inbound(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self._leave()
         self.answer = None  # it knows us
+        self._reader.close()
         self._hub.left(self)
         if self._task is None:
             self._goodbye()

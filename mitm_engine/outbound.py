@@ -188,6 +188,7 @@ class Outbound(asyncio.Protocol):
         if not self.reader.complete and not (is_clean and self.reader.end()):
             self._fault = self._fault or _CUT
         self.is_closed = True
+        self.reader.close()
         self._wake()
         self._owner.ended(self)
 

@@ -134,6 +134,10 @@ class RequestReader:
         elif len(self._head.fields) > self._options.field_limit:
             self._stop(too_many(self._options))
 
+    def close(self) -> None:
+        """Nothing comes any more. The parser and its owner would keep each other."""
+        del self._parser
+
     def want(self, incoming: Incoming, limit: int) -> None:
         """From now on the body of `incoming` is collected, up to `limit` bytes."""
         self.unwanted -= incoming.size
