@@ -1,0 +1,126 @@
+"""An answer that is larger than memory passes through, as fast as its reader reads."""
+
+import asyncio
+import resource
+
+import pytest
+from mitmproxy import http
+
+from tests.mitm_engine.loops import on_both_loops
+from tests.mitm_engine.raw_client import RawClient, request
+from tests.mitm_engine.scripted_upstream import CHUNKED, Peer, chunk
+from tests.mitm_engine.world import On, Streaming, until, world
+
+MB = 1_000_000
+PIECE = bytes(100_000)
+
+
+def resident() -> int:
+    """Bytes of memory that this process holds: engine, upstream and client together."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
+
+
+class Source:
+    """An upstream that sends `size` bytes as fast as they are taken."""
+
+    def __init__(self, size: int, *, is_chunked: bool) -> None:
+        self.size, self.is_chunked, self.sent = size, is_chunked, 0
+
+    async def __call__(self, peer: Peer) -> None:
+        await peer.request()
+        sized = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % self.size
+        await peer.write(CHUNKED if self.is_chunked else sized)
+        while self.sent < self.size:
+            await peer.write(chunk(PIECE) if self.is_chunked else PIECE)
+            self.sent += len(PIECE)
+        if self.is_chunked:
+            await peer.write(b"0\r\n\r\n")
+
+
+async def read_away(client: RawClient, size: int) -> tuple[int, int]:
+    """Read at least `size` bytes and keep none. Returns how many came, and the most memory seen."""
+    got, most = 0, 0
+    while got < size:
+        data = await client.read(1_000_000)
+        client.seen = b""
+        assert data
+        got += len(data)
+        most = max(most, resident())
+    return got, most
+
+
+class Late:
+    """An addon that thinks for a while, with the head of the answer in its hands."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    async def responseheaders(self, flow: http.HTTPFlow) -> None:
+        assert flow.response is not None
+        flow.response.stream = True
+        await asyncio.sleep(self.seconds)
+
+
+async def _pass_through(addon: object, size: int, *, is_chunked: bool) -> None:
+    source = Source(size, is_chunked=is_chunked)
+    async with world(addon, script=source) as w:
+        client = await w.client(receive_buffer=65_536)
+        before = resident()
+        await client.send(request())
+        await w.recorder.saw("responseheaders")
+        await asyncio.sleep(0.5)  # the client reads nothing
+        assert source.sent < 15 * MB  # what the kernel's buffers hold
+        assert resident() - before < 20 * MB
+        _, most = await read_away(client, size)
+        assert most - before < 20 * MB
+        await until(lambda: w.recorder.count("post_response") == 1)
+        assert w.recorder.count("response") == 1
+
+
+@pytest.mark.parametrize("is_chunked", [True, False])
+@on_both_loops
+async def test_a_slow_reader_of_50_mb_does_not_make_the_process_grow(is_chunked: bool) -> None:
+    await _pass_through(Streaming(), 50 * MB, is_chunked=is_chunked)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_chunked", [True, False])
+@on_both_loops
+async def test_a_slow_hook_and_a_slow_reader_of_300_mb_do_not_make_the_process_grow(is_chunked: bool) -> None:
+    await _pass_through(Late(1.0), 300 * MB, is_chunked=is_chunked)
+
+
+@on_both_loops
+async def test_while_a_hook_waits_the_upstream_waits_too() -> None:
+    source = Source(50 * MB, is_chunked=True)
+    async with world(Late(0.5), script=source) as w:
+        client = await w.client()
+        before = resident()
+        await client.send(request())
+        await w.recorder.saw("responseheaders")
+        assert source.sent < 15 * MB
+        assert resident() - before < 20 * MB
+        await read_away(client, 50 * MB)
+
+
+@on_both_loops
+async def test_a_slow_stream_function_holds_the_upstream_back() -> None:
+    async def slowly(piece: bytes) -> bytes:
+        await asyncio.sleep(0.01)
+        return piece
+
+    def responseheaders(flow: http.HTTPFlow) -> None:
+        assert flow.response is not None
+        flow.response.stream = slowly  # type: ignore[assignment]
+
+    source = Source(50 * MB, is_chunked=False)
+    async with world(On(responseheaders=responseheaders), script=source) as w:
+        client = await w.client()
+        before = resident()
+        await client.send(request())
+        reading = asyncio.ensure_future(read_away(client, 50 * MB))
+        await asyncio.sleep(0.3)
+        assert source.sent < 30 * MB
+        assert resident() - before < 20 * MB
+        reading.cancel()

@@ -1,0 +1,172 @@
+"""Exchanges leave nothing behind, and the plain ones nothing that a collection would have to find."""
+
+import contextlib
+import gc
+import logging
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+from mitmproxy import http
+
+from mitm_engine import Options, Terms, Timeouts
+from mitm_engine.answer_writer import AnswerWriter
+from mitm_engine.exchange import Exchange
+from mitm_engine.inbound import Inbound
+from mitm_engine.outbound import Outbound
+from mitm_engine.request_reader import Incoming
+from tests.mitm_engine.loops import on_both_loops, on_uvloop
+from tests.mitm_engine.raw_client import request
+from tests.mitm_engine.scripted_upstream import CHUNKED, Peer, answering, chunk, sized
+from tests.mitm_engine.world import On, Streaming, World, until, world
+
+_OURS = (http.HTTPFlow, Exchange, AnswerWriter, Incoming, Inbound, Outbound)
+
+
+def alive() -> Counter[str]:
+    gc.collect()
+    return Counter(type(one).__name__ for one in gc.get_objects() if isinstance(one, _OURS))
+
+
+@contextlib.contextmanager
+def garbage() -> Iterator[list[object]]:
+    """What only a collection can free, of what was made meanwhile."""
+    gc.collect()
+    gc.disable()
+    found: list[object] = []
+    try:
+        yield found
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        found += gc.garbage
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+
+
+def ours(found: list[object]) -> Counter[str]:
+    modules = ("mitm_engine", "mitmproxy")
+    return Counter(
+        f"{type(one).__module__}.{type(one).__qualname__}"
+        for one in found
+        if type(one).__module__.split(".")[0] in modules
+    )
+
+
+async def every_kind(peer: Peer) -> None:
+    """Plain answers, chunks, cuts, garbage and silence, by the path."""
+    while True:
+        target = (await peer.request()).target
+        if target == "/cut":
+            await peer.write(CHUNKED + chunk(b"half"))
+            return
+        if target == "/garbage":
+            await peer.write(b"garbage\r\n\r\n")
+            return
+        if target == "/silent":
+            await peer.until_gone()
+            return
+        await peer.write(CHUNKED + chunk(b"ok") + b"0\r\n\r\n" if target == "/chunked" else sized())
+
+
+def interfere(flow: http.HTTPFlow) -> None:
+    if flow.request.path == "/raise":
+        raise RuntimeError
+    if flow.request.path == "/kill":
+        flow.kill()
+    if flow.request.path == "/answer":
+        flow.response = http.Response.make(200, b"mine")
+
+
+KINDS = ("/", "/chunked", "/cut", "/garbage", "/silent", "/raise", "/kill", "/answer")
+
+
+async def _one_of_each(w: World) -> None:
+    for target in KINDS:
+        client = await w.client()
+        await client.send(request(target, "POST", b"body"))
+        await client.ended() if target in ("/kill", "/cut") else await client.answer()
+        client.reset() if target == "/chunked" else client.close()
+    for raw in (b"\0\r\n\r\n", request("/", "POST", b"", "Content-Length: 100"), request("/silent"), b""):
+        client = await w.client()
+        await client.send(raw)
+        client.reset()
+    w.clients.clear()
+
+
+@on_both_loops
+async def test_no_flow_and_no_connection_outlives_its_exchange_whatever_became_of_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.CRITICAL + 1, "mitm_engine")  # tracebacks hold what they went through
+    terms = Terms(Timeouts(first_byte=0.1))
+    options = Options(drain_timeout=0.2)
+    async with world(
+        On(request=interfere), Streaming(), script=every_kind, terms=terms, options=options
+    ) as w:
+        for _ in range(3):
+            await _one_of_each(w)
+        await w.quiet()
+        w.engine._hub.pool.empty()
+        await until(lambda: w.engine.metrics.upstream_connections == 0)
+        w.recorder.flows.clear()
+        assert not alive()
+
+
+@on_both_loops
+async def test_plain_exchanges_make_no_work_for_the_collector() -> None:
+    async with world() as w:
+        client = await w.client()
+        await client.ask()
+        with garbage() as found:
+            for number in range(100):
+                assert (await client.ask("/", "POST" if number % 2 else "GET")).status == 200
+            w.recorder.flows.clear()
+        assert not ours(found)
+
+
+@on_both_loops
+async def test_streams_and_slow_uploads_make_no_work_for_the_collector() -> None:
+    async with world(Streaming()) as w:
+        client = await w.client()
+        await client.ask()
+        with garbage() as found:
+            for _ in range(30):
+                await client.send(request("/", "POST", b"", "Content-Length: 4") + b"bo")
+                await w.recorder.saw("requestheaders")
+                await client.send(b"dy")
+                assert (await client.answer()).status == 200
+            w.recorder.flows.clear()
+        assert not ours(found)
+
+
+@on_uvloop
+async def test_connections_make_no_work_for_the_collector() -> None:
+    async with world() as w:
+        first = await w.client()
+        await first.ask()
+        with garbage() as found:
+            for number in range(30):
+                client = await w.client()
+                await client.ask("/", "GET", b"", *(["Connection: close"] if number % 2 else []))
+                client.close()
+            await until(lambda: w.engine.connections <= 1)
+            w.recorder.flows.clear()
+            w.clients[:] = [first]
+        assert not ours(found)
+
+
+@on_uvloop
+async def test_connections_to_upstreams_make_no_work_for_the_collector() -> None:
+    async with world(script=answering(sized(b"ok", "200 OK", "Connection: close"))) as w:
+        with garbage() as found:
+            for _ in range(30):
+                client = await w.client()
+                assert (await client.ask()).status == 200
+                client.close()
+            await w.quiet()
+            await until(lambda: w.engine.metrics.upstream_connections == 0)
+            w.recorder.flows.clear()
+            w.clients.clear()
+        assert not ours(found)
