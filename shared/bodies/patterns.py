@@ -58,6 +58,11 @@ class Patterns:
                 raise PatternError(number, str(error)) from None
         self._set = _set(patterns)
 
+    @property
+    def size(self) -> int:
+        """How much RE2 may have to do for one byte of text: the sum of its programs' instructions."""
+        return sum(pattern.programsize for pattern in self._each)
+
     def __bool__(self) -> bool:
         return bool(self._each)
 

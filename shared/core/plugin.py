@@ -138,8 +138,8 @@ class Plugin:
     - `reads`: of ``headers`` and ``body``, what its stage method looks at. An instance may narrow it.
     - `changes`: of ``headers``, ``body`` and ``status``, what its patches touch.
     - `blocking`: a ``def`` method may wait (default; runs in the thread pool) or is pure and takes
-      microseconds (False; runs in place); an instance may narrow it. ``async def`` methods run on the
-      loop.
+      microseconds (False; runs in place); an instance may narrow it, and `is_quick` a single call.
+      ``async def`` methods run on the loop.
     - `events_in_place`: the judges that `pre_response_events` makes are pure and take microseconds for
       some KiB; they run on the loop. Otherwise they run as `blocking` says of methods.
     - `combined`: all entries of this plugin in a plan become one step by `combine`.
@@ -200,6 +200,13 @@ class Plugin:
         if hasattr(self, "pre_response_events"):
             return None
         return "needs the whole body of an answer"
+
+    def is_quick(self, exchange: Exchange) -> bool:
+        """Whether a blocking plugin will judge this one in microseconds, so that it runs in place.
+
+        Asked before each call of a stage method that would run in a thread. Must not wait. Default: no.
+        """
+        return False
 
     def answer_headers(self, exchange: Exchange) -> Mapping[str, str]:
         """Headers to set on the answer before its head leaves, for every exchange in which the entry ran.

@@ -61,6 +61,29 @@ def test_types_alone_are_judged_before_the_body_is_read() -> None:
     )
 
 
+LIGHT = {"required_fields": ["model"], "blocked_patterns": ["(?i)secret"]}
+
+
+@pytest.mark.parametrize(
+    ("settings", "body", "headers", "quick"),
+    [
+        (LIGHT, b"{}", {}, True),
+        (LIGHT, None, {}, True),
+        (LIGHT, b" " * 16_385, {}, False),
+        (LIGHT, gzip.compress(b"{}"), {"content_encoding": "gzip"}, False),
+        ({"json_schema": {"type": "object"}}, b"{}", {}, False),
+        ({"blocked_patterns": [f"[a-q][^u-z]{{{width}}}x" for width in range(1, 100)]}, b"{}", {}, False),
+    ],
+)
+def test_only_what_is_judged_in_microseconds_is_judged_without_a_thread(
+    settings: dict[str, Any], body: bytes | None, headers: dict[str, str], quick: bool
+) -> None:
+    plugin = ContentValidator.parse(settings)
+    assert plugin.is_quick(exchange(body, **headers)) is quick
+    answer = Response(200, head(**headers), body)
+    assert plugin.is_quick(exchange(b" " * 20_000, answer=answer)) is quick
+
+
 def test_a_request_without_a_body_needs_no_type() -> None:
     plugin = ContentValidator.parse({"allowed_types": ["application/json"]})
     assert plugin.pre_request(exchange(None, method="GET")) == CONTINUE

@@ -19,9 +19,9 @@ _LENIENCE = {"local": 1, "open": 2}
 class Step:
     """One plugin at one stage. `call` takes the exchange and gives a verdict, or an awaitable of one.
 
-    `in_pool` says that the call may block and belongs in a thread. `timeout` is in seconds. `entries` are
-    those that the step stands for: one, or all of a combined plugin. `opens` says that the call begins to
-    judge an answer event by event: it may give an `EventJudge` as well.
+    `in_pool` says that the call may block and belongs in a thread, unless the plugin calls it quick.
+    `timeout` is in seconds. `entries` are those that the step stands for: one, or all of a combined plugin.
+    `opens` says that the call begins to judge an answer event by event: it may give an `EventJudge` as well.
     """
 
     plugin: Plugin

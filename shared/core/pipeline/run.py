@@ -151,7 +151,7 @@ class Run:
     async def _call(self, step: Step) -> object:
         """What the plugin returned, or `Raised`. The deadline counts from here."""
         view = self._view(step.plugin)
-        if not step.waits:
+        if not step.waits or _is_quick(step, view):
             return contained(step.call, view)
         call = begun(step, view, self._pool)
         try:
@@ -247,6 +247,11 @@ class Run:
                 result = await in_time(settling, step.timeout)
                 if isinstance(result, Raised):
                     self._fault(step, Stage.POST_RESPONSE, f"settle: {result.why}")
+
+
+def _is_quick(step: Step, view: Exchange) -> bool:
+    """Whether a blocking plugin is called in place this time. A thread and back costs more than that."""
+    return step.in_pool and not step.opens and contained(step.plugin.is_quick, view) is True
 
 
 def _failed(name: str) -> Reject:

@@ -314,6 +314,26 @@ class TestCancellation:
         assert (run.refusal, run.faults) == (None, ["acting"])
 
 
+def test_a_blocking_plugin_that_is_quick_this_time_runs_in_place() -> None:
+    seen: list[int] = []
+
+    class Judging(Acting):
+        def is_quick(self, exchange: Exchange) -> bool:
+            return 1 // len(exchange.request.body or b"") == 1  # raises for an empty body
+
+    def act(_: Exchange) -> Verdict:
+        seen.append(threading.get_ident())
+        return CONTINUE
+
+    for body, in_place in ((b"1", True), (b"22", False), (b"", False)):
+        with ThreadPoolExecutor(1) as pool:
+            run = prepared([entry(Judging(act))], pool)
+            run.exchange = replace(run.exchange, request=replace(run.exchange.request, body=body))
+            run_loop(run.stage(Stage.PRE_REQUEST))
+        assert run.faults == []
+        assert (seen.pop() == threading.get_ident()) is in_place
+
+
 def test_fifty_chains_of_parallel_steps_finish_on_a_pool_of_one_thread() -> None:
     calls: list[None] = []
 
