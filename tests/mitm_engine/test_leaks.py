@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import pytest
 from mitmproxy import http
 
-from mitm_engine import Options, Terms, Timeouts
 from mitm_engine.answer_writer import AnswerWriter
 from mitm_engine.exchange import Exchange
 from mitm_engine.inbound import Inbound
+from mitm_engine.options import Options, Terms, Timeouts
 from mitm_engine.outbound import Outbound
 from mitm_engine.request_reader import Incoming
 from tests.mitm_engine.loops import on_both_loops, on_uvloop
@@ -100,6 +100,7 @@ async def test_no_flow_and_no_connection_outlives_its_exchange_whatever_became_o
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.CRITICAL + 1, "mitm_engine")  # tracebacks hold what they went through
+    before = alive()  # what other tests keep
     terms = Terms(Timeouts(first_byte=0.1))
     options = Options(drain_timeout=0.2)
     async with world(
@@ -111,7 +112,7 @@ async def test_no_flow_and_no_connection_outlives_its_exchange_whatever_became_o
         w.engine._hub.pool.empty()
         await until(lambda: w.engine.metrics.upstream_connections == 0)
         w.recorder.flows.clear()
-        assert not alive()
+        assert not alive() - before
 
 
 @on_both_loops
