@@ -99,6 +99,7 @@ class Exchange:
             if self._upstream is not None:
                 self._drop_upstream()
             self._flow.live = False
+            self._arm = self._client.arm  # a method of its own would keep this object alive
             self._hub.run_aside(self._hooks.call_all(self._hooks.post_response, self._flow))
         return writer.keeps
 

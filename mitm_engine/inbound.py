@@ -37,7 +37,7 @@ class Inbound(asyncio.Protocol):
 
     `gone` says that nobody is there to read an answer, `ending` that the exchange under way is at its end,
     which nothing cancels.
-    `answer` is the one that is written now, or was the last.
+    `answer` is the one that is written now.
     """
 
     __slots__ = (
@@ -195,7 +195,7 @@ class Inbound(asyncio.Protocol):
                 self.refuse(incoming.fault)
                 return
             keeps = await Exchange(hub, self, incoming).run()
-            self._cancelled, self.ending = None, False
+            self._cancelled, self.ending, self.answer = None, False, None
             reader.unanswered -= 1
             if not keeps or self.gone:
                 self.finish(whole=incoming.complete)

@@ -77,6 +77,9 @@ class Incoming:
             gather(self.pieces, piece)
 
 
+_NO_HEAD = Incoming()
+
+
 class RequestReader:
     """The parser of one connection. Whole heads stand in `queue`, in order, with the bodies that follow them.
 
@@ -101,7 +104,7 @@ class RequestReader:
     def __init__(self, options: Options) -> None:
         self._options = options
         self._parser = HttpRequestParser(self)
-        self._head = Incoming()
+        self._head = _NO_HEAD
         self._current: Incoming | None = None  # its head is whole, its body is not
         self._fruitless = 0
         self._progress = False
@@ -240,3 +243,4 @@ class RequestReader:
         self._current = None
         current.complete = True
         current.wake()
+        self._head = _NO_HEAD  # an idle connection keeps nothing of its last request

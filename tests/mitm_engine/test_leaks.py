@@ -115,6 +115,17 @@ async def test_no_flow_and_no_connection_outlives_its_exchange_whatever_became_o
         assert not alive() - before
 
 
+@pytest.mark.parametrize("streams", [True, False])
+@on_uvloop
+async def test_an_idle_connection_keeps_nothing_of_its_last_exchange(streams: bool) -> None:
+    before = alive()
+    async with world(*([Streaming()] if streams else [])) as w:
+        client = await w.client()
+        await client.ask("/", "POST", b"body", "X-Large: " + "a" * 10_000)
+        w.recorder.flows.clear()
+        assert alive() - before == Counter(Inbound=1, Outbound=1)
+
+
 @on_both_loops
 async def test_plain_exchanges_make_no_work_for_the_collector() -> None:
     async with world() as w:
@@ -127,9 +138,10 @@ async def test_plain_exchanges_make_no_work_for_the_collector() -> None:
         assert not ours(found)
 
 
+@pytest.mark.parametrize("total", [None, 60.0])
 @on_both_loops
-async def test_streams_and_slow_uploads_make_no_work_for_the_collector() -> None:
-    async with world(Streaming()) as w:
+async def test_streams_and_slow_uploads_make_no_work_for_the_collector(total: float | None) -> None:
+    async with world(Streaming(), terms=Terms(Timeouts(total=total))) as w:
         client = await w.client()
         await client.ask()
         with garbage() as found:
