@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 #: What an answered client may still send of a body that nobody reads: seconds, and bytes. Closed at once,
 #: the kernel would throw away the answer with what is unread (RFC 9112, 9.6).
 LINGER, LINGER_BYTES = 2.0, 1024 * 1024
+_PARTING = 1.0  # seconds for the last request on an idle connection of a worker that ends
 _LOOK = 1.0  # seconds after an answer until we look whether it is being read
 _LOOKS = 4  # in the time that a client may stand still
 
@@ -290,9 +291,9 @@ class Inbound(asyncio.Protocol):
             self._resume()
 
     def close_if_idle(self) -> None:
-        """Close when no request is under way or has begun."""
+        """Close when no request is under way or has begun, and none was sent before its client could know."""
         if self._task is None and self._reader.idle and self._linger_left is None:
-            self._close()
+            self.arm(_PARTING, self._close_idle)
 
     def _close(self) -> None:
         """Close when the client has read what was written. One that does not read is cut off."""
