@@ -7,6 +7,7 @@ from collections.abc import Iterable
 NO_NAME = b""
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.1
 _MOST = 1024  # spellings that are remembered; clients choose them, so there must be an end
+_LONGEST = 64  # bytes of one; longer ones would make megabytes
 
 
 class Names(dict[bytes, bytes | None]):
@@ -29,6 +30,8 @@ class Names(dict[bytes, bytes | None]):
         found = lower if lower in self._wanted else None
         if not _TOKEN.fullmatch(name):
             found = NO_NAME
-        if len(self) < _MOST:
+        if len(name) <= _LONGEST:
+            if len(self) >= _MOST:
+                self.clear()
             self[name] = found
         return found

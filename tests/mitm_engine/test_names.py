@@ -14,5 +14,8 @@ def test_clients_that_invent_names_do_not_fill_the_memory() -> None:
     hosts = Names([b"host"])
     for number in range(5000):
         assert hosts[b"x-%d" % number] is None
+    for number in range(5000):
+        assert hosts[b"x-%d" % number + b"a" * 10_000] is None
     assert len(hosts) < 2000
+    assert sum(map(len, hosts)) < 100_000
     assert hosts[b"HOST"] == b"host"
