@@ -59,12 +59,17 @@ class AnswerWriter:
         if self._has_no_body(response):
             length, body = _length(response, parts), b""
         head = self._head(response, parts, [] if length is None else [b"Content-Length: %d" % length])
-        self.has_begun = True
+        self.has_begun, self._left = True, 0
         if len(body) < _FLUSH:
             self._client.write(head + body)
         else:
             self._client.write(head)
             self._client.write(body)
+
+    @property
+    def takes_more(self) -> bool:
+        """Whether an addon may write beside it: it goes on, and its body has no length."""
+        return self.has_begun and self._left is None
 
     def begin(self, response: http.Response) -> None:
         """Begin an answer whose body comes in pieces. Raises `Failed` when its head cannot be written."""
@@ -137,6 +142,7 @@ class AnswerWriter:
             self._pending.append(LAST_CHUNK)
         if self._pending:
             self._write()
+        self._left = 0
 
     def break_off(self) -> None:
         """End the connection in a way that shows that the answer is not complete."""

@@ -86,9 +86,12 @@ class Engine:
             client.close()
 
     def write(self, flow: http.HTTPFlow, data: bytes) -> None:
-        """Write to the client of a flow beside an answer that has begun, as far as it is still there."""
+        """Write to the client of a flow beside an answer that has begun, as far as it is still there.
+
+        Beside one with a length nothing is written: it would be taken for a part of that.
+        """
         client = self._hub.connections.get(flow.client_conn.id)
-        if client is not None and client.answer is not None and client.answer.has_begun:
+        if client is not None and client.answer is not None and client.answer.takes_more:
             client.write(data)
 
     def reload_tls(self) -> None:

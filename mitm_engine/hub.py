@@ -22,9 +22,12 @@ logger = logging.getLogger(__name__)
 
 
 class Answering(Protocol):
-    """An answer on its way; `has_begun` says that a byte of it was written."""
+    """An answer on its way."""
 
-    has_begun: bool
+    @property
+    def takes_more(self) -> bool:
+        """Whether an addon may write beside it now."""
+        ...
 
 
 class Connected(Waiting, Protocol):

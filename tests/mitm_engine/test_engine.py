@@ -195,16 +195,54 @@ async def test_a_drain_in_the_middle_of_a_handshake_ends_it(authority: Authority
 
 
 @on_uvloop
-async def test_an_addon_can_write_beside_an_answer_and_only_while_the_client_is_there() -> None:
-    async with world(Streaming()) as w:
+async def test_an_addon_can_write_beside_an_answer_and_only_while_it_goes_on() -> None:
+    go = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.write(CHUNKED + chunk(b"first"))
+        await go.wait()
+        await peer.write(b"0\r\n\r\n")
+
+    async with world(Streaming(), script=script) as w:
         client = await w.client()
-        await client.ask()
+        await client.send(request())
+        await client.until(chunk(b"first"))
         flow = w.recorder.last()
-        w.engine.write(flow, b"beside")
-        await client.until(b"beside")
+        w.engine.write(flow, chunk(b"beside"))
+        await client.until(chunk(b"beside"))
+        go.set()
+        await client.until(b"0\r\n\r\n")
+        w.engine.write(flow, chunk(b"too late"))
+        assert (await client.ask()).body == b"first"
         client.close()
         await w.quiet()
-        w.engine.write(flow, b"nobody")
+        w.engine.write(flow, chunk(b"nobody"))
+
+
+@pytest.mark.parametrize("streams", [True, False])
+@on_uvloop
+async def test_nothing_is_written_beside_an_answer_whose_length_is_said(streams: bool) -> None:
+    """It would be taken for the rest of a body that was cut."""
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.write(sized(b"whole")[:-2])
+        await asyncio.sleep(0.02)
+        peer.reset()
+
+    def add(flow: http.HTTPFlow) -> None:
+        w.engine.write(flow, b"le")
+
+    addons = [Streaming()] if streams else []
+    async with world(*addons, On(error=add, post_response=add), script=script) as w:
+        client = await w.client()
+        if not streams:
+            assert (await client.ask()).status == 502
+        else:
+            await client.send(request())
+            assert (await client.ended()).endswith(b"who")
+        assert not client.seen.endswith(b"le")
 
 
 @on_uvloop
