@@ -13,7 +13,7 @@ from tests.end_to_end.running_gateway import RunningGateway, TenantInUse
 PATH = "/v1/chat"
 
 
-@dataclass
+@dataclass(repr=False)
 class Wire:
     """What a test of this folder holds. Clients that it opens are closed behind it."""
 
