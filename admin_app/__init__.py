@@ -2,7 +2,7 @@
 
 from flask import Flask, Response, g, request
 
-from admin_app import api_keys, health, plugins, rate_limits, rules, tenants
+from admin_app import api_keys, explain, health, plugins, rate_limits, rules, tenants
 from admin_app.access import guard
 from admin_app.bodies import MAX_BODY, check_content_type
 from admin_app.docs import docs_blueprint
@@ -55,7 +55,7 @@ def create_app(services: Services) -> Flask:
     api.spec.components.security_scheme(
         "key", {"type": "http", "scheme": "bearer", "description": "The platform's or a tenant's key."}
     )
-    for module in (tenants, api_keys, rules, rate_limits, plugins):
+    for module in (tenants, api_keys, rules, rate_limits, explain, plugins):
         api.register_blueprint(module.blueprint, url_prefix="/api/v1")
     api.register_blueprint(health.blueprint)
     app.register_blueprint(docs_blueprint(api))

@@ -22,3 +22,11 @@ RULE = {
 API_KEY = {"name": "production", "scopes": ["proxy"]}
 
 ROTATE = {"overlap": "24h"}
+
+EXPLAIN = {
+    "method": "POST",
+    "path": "/v1/chat/completions",
+    "headers": {"Content-Type": "application/json", "X-Request-ID": "req-123"},
+    "body": '{"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello!"}]}',
+    "client": "203.0.113.7",
+}

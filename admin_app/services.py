@@ -7,7 +7,9 @@ from typing import Protocol, cast
 from flask import Flask, current_app
 
 from admin_app.logins import FailedLogins
+from shared.core.explain import Asked, Explained
 from shared.core.limits import Decision, Limit
+from shared.core.model import Snapshot
 from shared.core.plugin import Plugin
 from shared.core.ports import Clock, ConfigStore, Hasher, Sealer
 from shared.settings import Settings
@@ -37,6 +39,8 @@ class Services(Protocol):
     def sealer(self) -> Sealer: ...
 
     def peek(self, limits: Sequence[Limit]) -> Decision: ...
+
+    def explain(self, snapshot: Snapshot, asked: Asked, *, call_outside: bool) -> Explained: ...
 
     def random_bytes(self, count: int) -> bytes: ...
 

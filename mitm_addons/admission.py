@@ -8,15 +8,13 @@ from mitmproxy import http
 
 from mitm_addons.flows import FlowState, begin, head_of, refuse_flow
 from mitm_addons.wire_errors import Fault, refusal_of
-from shared.core.admission import Admitted, HostRules, admit, one_key, presented_keys
+from shared.core.admission import Admitted, HostRules, admit, read_call, too_large
 from shared.core.client_address import client_address
 from shared.core.errors import Refusal, StoreDown, refuse
-from shared.core.forwarding import passed_here
 from shared.core.gateway import Gateway
 from shared.core.messages import Headers
 from shared.core.ports import Clock, Hasher
 from shared.core.request_id import request_id
-from shared.core.routing import normalise_path
 from shared.settings import Settings
 
 
@@ -97,25 +95,14 @@ class Admission:
         return None
 
     async def _decide(self, flow: http.HTTPFlow, headers: Headers, state: FlowState) -> Refusal | Admitted:
+        target = flow.request.data.path.decode("latin-1")
+        call = read_call(headers, target, self.hosts, self.hasher, self.instance)
+        if isinstance(call, Refusal):
+            return call
+        state.path = call.path
         try:
-            subdomain = self.hosts.parse(headers["host"])
-        except ValueError as error:
-            return refuse("invalid_host", str(error))
-        try:
-            state.path = normalise_path(flow.request.data.path.partition(b"?")[0].decode("latin-1"))
-        except ValueError as error:
-            return refuse("bad_request", str(error))
-        if passed_here(headers, self.instance):
-            return refuse("loop_detected", "This request has already been through this gateway.")
-        presented = presented_keys(headers)
-        key = one_key(presented)
-        key_hash = self.hasher(key) if key else None
-        try:
-            gateway = await self.gateways.find(subdomain, key_hash)
+            gateway = await self.gateways.find(call.subdomain, call.key_hash)
         except StoreDown:
             return refuse("config_unavailable", "The configuration cannot be read now. Try again soon.")
-        return admit(gateway, key_hash, bool(presented), flow.request.method, state.path, self.clock.now())
-
-
-def too_large(limit: int) -> Refusal:
-    return refuse("body_too_large", f"The body is longer than {limit} bytes.")
+        now = self.clock.now()
+        return admit(gateway, call.key_hash, call.has_key, flow.request.method, call.path, now)

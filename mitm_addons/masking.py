@@ -10,24 +10,12 @@ from mitmproxy import http
 from mitm_addons.flows import head_of, state_of
 from shared.bodies.coding import coding_of, decode
 from shared.bodies.refused import BodyRefused
-from shared.core.redaction import redact
+from shared.core.redaction import MASK, SECRET_HEADERS, redact
 
 #: Bytes of a body that are shown.
 BODY_SHOWN = 65_536
-MASK = "[redacted]"
 # No header is longer (mitmproxy's core ends a head at 64 KiB), so no secret that a cut halves is either.
 _MARGIN = 65_536
-_SECRET_HEADERS = frozenset(
-    (
-        "authorization",
-        "proxy-authorization",
-        "cookie",
-        "set-cookie",
-        "x-api-key",
-        "api-key",
-        "x-goog-api-key",
-    )
-)
 _SECRET_PARAMETERS = frozenset(("key", "token", "api_key", "access_token"))
 # Shorter values ("true", "2024-06") are no secrets; masked everywhere they would hide what is looked for.
 _SHORTEST_SECRET = 8
@@ -37,7 +25,7 @@ def masked_copy(flow: http.HTTPFlow) -> http.HTTPFlow:
     """The copy to show. It shares nothing with `flow`."""
     state = state_of(flow)
     own = state.admitted.route.headers if state and state.admitted else {}
-    mask = _Mask({name.lower() for name in own} | _SECRET_HEADERS, _words(own.values()))
+    mask = _Mask({name.lower() for name in own} | SECRET_HEADERS, _words(own.values()))
     copy: http.HTTPFlow = flow.copy()
     copy.request.path = mask.path(copy.request.path)
     for message in (copy.request, copy.response):

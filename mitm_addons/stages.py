@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 
 from mitmproxy import http
 
-from mitm_addons.admission import too_large
 from mitm_addons.answer_copy import AnswerCopy
 from mitm_addons.flows import (
     FlowState,
@@ -25,14 +24,14 @@ from mitm_addons.flows import (
     set_head,
     state_of,
 )
-from shared.core.admission import Admitted
+from shared.core.admission import Admitted, too_large
 from shared.core.errors import refuse
-from shared.core.forwarding import client_head, plugin_view, upstream_head
+from shared.core.forwarding import client_head, plugin_view
 from shared.core.messages import Exchange, Headers, Response
 from shared.core.model import Scope, Stage
+from shared.core.outgoing import outgoing_fields, outgoing_target
 from shared.core.pipeline import Run, Trace
 from shared.core.ports import Clock
-from shared.core.routing import upstream_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,30 +101,21 @@ class Stages:
         self, flow: http.HTTPFlow, state: FlowState, admitted: Admitted, headers: Headers, body: bytes
     ) -> None:
         """Point the flow at the upstream. Until here it leads nowhere."""
-        route, data = admitted.route, flow.request.data
-        identity = self._identity(state, admitted)
-        head = upstream_head(headers, state.headers, route.headers, identity, self.instance)
-        host = state.headers["host"] if route.rule.preserve_host else route.target.authority
-        sized = body or data.method in (b"POST", b"PUT", b"PATCH")
-        length = ((b"Content-Length", b"%d" % len(body)),) if sized else ()
-        data.headers.fields = ((b"Host", host.encode("ascii")), *head.fields, *length)
+        data, target = flow.request.data, admitted.route.target
+        data.headers.fields = outgoing_fields(
+            admitted,
+            flow.request.method,
+            headers,
+            body,
+            sent=state.headers,
+            request_id=state.request_id,
+            client=state.client,
+            instance=self.instance,
+        )
         data.content = body
         data.http_version = b"HTTP/1.1"
-        target = route.target
         data.host, data.port, data.scheme = target.host, target.port, target.scheme.encode()
-        path = upstream_path(route.rule, target, state.path)
-        _, mark, query = data.path.partition(b"?")
-        data.path = path.encode("ascii") + mark + query
-
-    def _identity(self, state: FlowState, admitted: Admitted) -> dict[str, str]:
-        identity = {
-            "X-Request-ID": state.request_id,
-            "X-Forwarded-For": state.client,
-            "X-Tenant-Id": admitted.gateway.snapshot.tenant.id,
-        }
-        if admitted.key:
-            identity["X-Consumer-Id"] = admitted.key.id
-        return identity
+        data.path = outgoing_target(admitted, state.path, data.path.decode("latin-1")).encode("latin-1")
 
     async def responseheaders(self, flow: http.HTTPFlow) -> None:
         state, response = state_of(flow), flow.response

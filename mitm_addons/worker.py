@@ -16,12 +16,11 @@ from mitm_addons.last_used import LastUsed
 from mitm_addons.master import client_writer, make_master
 from mitm_addons.pool import PluginPool
 from shared.core import tasks
-from shared.core.admission import HostRules
 from shared.core.errors import CannotListen
 from shared.logs import PutLine
 from shared.outside.trust import TrustFiles
 from shared.services import DataPlane, Services
-from shared.settings import ANY_IP, Settings
+from shared.settings import Settings
 
 # Calls that may wait for a thread of the pool, for each thread.
 _WAITING_PER_THREAD = 64
@@ -102,8 +101,6 @@ def _parts(
     engine: EngineTraits,
 ) -> Parts:
     settings = services.settings
-    shared_hosts = tuple(host for host in settings.server.shared_hosts if host != ANY_IP)
-    any_address = ANY_IP in settings.server.shared_hosts
     trust = TrustFiles(Path(settings.data_dir) / "trust", settings.security.ca_file)
     trust(None)  # a bad ca_file stops the start, not the first request
     return Parts(
@@ -111,7 +108,7 @@ def _parts(
         clock=services.clock,
         hasher=services.hasher,
         gateways=plane.gateways,
-        hosts=HostRules(settings.server.base_domain, shared_hosts, any_address),
+        hosts=services.hosts,
         pool=pools[0],
         shadow_pool=pools[1],
         pin=services.pin,

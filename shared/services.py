@@ -4,14 +4,19 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, NoReturn, Protocol, Self
 
+from shared.core.admission import HostRules
+from shared.core.errors import NotCalled
+from shared.core.explain import Asked, Explained, Explainer
 from shared.core.gateway import Compiler, Gateway
 from shared.core.keys import PepperedHasher, secret_id
 from shared.core.limits import Decision, Limit
+from shared.core.model import Snapshot
 from shared.core.pipeline import Catalogue
 from shared.core.plugin import Tools
 from shared.core.ports import Clock, ConfigSource, ConfigStore, Hasher, Limiter, Sealer
@@ -20,7 +25,7 @@ from shared.outside import resolving
 from shared.outside.addresses import Policy
 from shared.outside.fetch import GuardedFetch
 from shared.plugins import load_catalogue
-from shared.settings import Settings
+from shared.settings import ANY_IP, Settings
 from shared.stores.connection import RedisAddress, open_redis
 from shared.stores.guarded_limiter import open_limiter
 from shared.stores.limiter import open_redis_limiter
@@ -32,6 +37,8 @@ from shared.stores.source import open_source
 
 # Seconds that the admin API waits for the counters, connecting included; as long as for its store.
 _PEEK_DEADLINE = 0.25
+# Threads of one dry run. More entries than that hardly stand in one group.
+_DRY_THREADS = 8
 
 
 class SystemClock:
@@ -98,6 +105,30 @@ class Services:
         finally:
             await limiter.close()
 
+    @property
+    def hosts(self) -> HostRules:
+        """How Host headers name tenants."""
+        return hosts_of(self.settings)
+
+    def explain(self, snapshot: Snapshot, asked: Asked, *, call_outside: bool) -> Explained:
+        """What would happen to a request; spends nothing. Not for a running loop.
+
+        Services of tenants are called only when `call_outside`.
+        """
+        return asyncio.run(self._explain(snapshot, asked, call_outside))
+
+    async def _explain(self, snapshot: Snapshot, asked: Asked, call_outside: bool) -> Explained:
+        limiter = open_redis_limiter(self.address.options, _PEEK_DEADLINE)
+        ca_file = self.settings.security.ca_file
+        fetch = GuardedFetch(self.policy, self.clock, ca_file) if call_outside else None
+        try:
+            with explaining(self, Tools(limiter, fetch or not_called, self.clock)) as explain:
+                return await explain(snapshot, asked)
+        finally:
+            await limiter.close()
+            if fetch:
+                fetch.close()
+
     async def pin(self, host: str, port: int) -> tuple[str, int]:
         """The checked address to connect to. Raises as `resolving.pin`."""
         return await resolving.pin(host, port, self.policy)
@@ -156,6 +187,58 @@ def connect(settings: Settings) -> Services:
         address=address,
         instance=f"ai-gateway-{secret_id(pepper)}",
     )
+
+
+def hosts_of(settings: Settings) -> HostRules:
+    """How Host headers name tenants under these settings."""
+    shared = tuple(host for host in settings.server.shared_hosts if host != ANY_IP)
+    return HostRules(settings.server.base_domain, shared, ANY_IP in settings.server.shared_hosts)
+
+
+def not_called(method: str, url: str, **_: Any) -> NoReturn:
+    """The port `Fetch` of a dry run: raises `NotCalled`."""
+    raise NotCalled(f"{method} {url.partition('?')[0]}")
+
+
+class Explaining(Protocol):
+    """What a dry run needs of the services."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def catalogue(self) -> Catalogue: ...
+
+    @property
+    def hasher(self) -> Hasher: ...
+
+    @property
+    def sealer(self) -> Sealer: ...
+
+    @property
+    def instance(self) -> str: ...
+
+
+@contextlib.contextmanager
+def explaining(services: Explaining, tools: Tools) -> Iterator[Explainer]:
+    """A dry run with `tools`, and threads of its own for its plugins."""
+    settings = services.settings
+    pool = ThreadPoolExecutor(_DRY_THREADS, thread_name_prefix="explain")
+    try:
+        yield Explainer(
+            Compiler(services.catalogue, settings.tiers, services.sealer, tools),
+            hosts_of(settings),
+            services.hasher,
+            services.instance,
+            settings.trusted_proxies,
+            settings.limits.request_body,
+            settings.limits.public_body,
+            random_bytes,
+            pool,
+        )
+    finally:
+        # What does not end keeps its thread; nobody waits for it.
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _own_listeners(settings: Settings, address: RedisAddress) -> tuple[tuple[str, int], ...]:

@@ -5,13 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from typing import NamedTuple
 
 from shared.core.errors import Refusal, refuse
+from shared.core.forwarding import passed_here
 from shared.core.gateway import Gateway, Route
 from shared.core.keys import parse_key
 from shared.core.messages import Headers
 from shared.core.model import ApiKey, Scope
-from shared.core.routing import allowed_methods, has_encoded_slash, match_method
+from shared.core.ports import Hasher
+from shared.core.routing import allowed_methods, has_encoded_slash, match_method, normalise_path
 
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _PORT = re.compile(r":[0-9]{1,5}\Z")
@@ -93,6 +96,41 @@ def one_key(presented: Sequence[str]) -> str | None:
         return parse_key(presented[0])
     except ValueError:
         return None
+
+
+class Call(NamedTuple):
+    """What a head says about who calls, and where to, before anything is looked up.
+
+    `subdomain` is None under a shared host, `key_hash` when no well-formed key was sent; `has_key` says
+    whether any credential was.
+    """
+
+    subdomain: str | None
+    path: str
+    has_key: bool
+    key_hash: str | None
+
+
+def read_call(headers: Headers, target: str, hosts: HostRules, hasher: Hasher, via: str) -> Call | Refusal:
+    """Read a head that has a Host. `target` is the path as it came, with its query; `via` is our own name."""
+    try:
+        subdomain = hosts.parse(headers["host"])
+    except ValueError as error:
+        return refuse("invalid_host", str(error))
+    try:
+        path = normalise_path(target.partition("?")[0])
+    except ValueError as error:
+        return refuse("bad_request", str(error))
+    if passed_here(headers, via):
+        return refuse("loop_detected", "This request has already been through this gateway.")
+    presented = presented_keys(headers)
+    key = one_key(presented)
+    return Call(subdomain, path, bool(presented), hasher(key) if key else None)
+
+
+def too_large(limit: int) -> Refusal:
+    """The refusal of a body above `limit` bytes."""
+    return refuse("body_too_large", f"The body is longer than {limit} bytes.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """What plugins get in the place of tools that take something, where they only say what they would do."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from shared.core.known_values import KnownValues
 from shared.core.limits import Decision, Limit
@@ -8,17 +9,23 @@ from shared.core.ports import Limiter
 
 
 class DryLimiter:
-    """Says what another limiter would say, and charges nothing. `seen` gets each decision."""
+    """Says what another limiter would say, and charges nothing. `seen` gets each decision on a charge.
+
+    What `seen` gets has the states before the charge.
+    """
 
     def __init__(self, limiter: Limiter, seen: Callable[[Decision], None] = lambda _: None) -> None:
         self._limiter = limiter
         self._seen = seen
 
     async def acquire(self, limits: Sequence[Limit]) -> Decision:
-        """The decision on this request. The states are those before a charge."""
+        """The decision on this request, with what would remain. Nobody knows the waits after a charge."""
         decision = await self._limiter.peek(limits)
         self._seen(decision)
-        return decision
+        if not decision.allowed:
+            return decision
+        left = [replace(state, remaining=state.remaining - state.limit.units) for state in decision.states]
+        return replace(decision, states=left)
 
     async def peek(self, limits: Sequence[Limit]) -> Decision:
         return await self._limiter.peek(limits)

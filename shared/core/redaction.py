@@ -2,6 +2,20 @@
 
 import re
 
+MASK = "[redacted]"
+#: Headers whose values are secrets, or may be.
+SECRET_HEADERS = frozenset(
+    (
+        "authorization",
+        "proxy-authorization",
+        "cookie",
+        "set-cookie",
+        "x-api-key",
+        "api-key",
+        "x-goog-api-key",
+    )
+)
+
 # A key of the gateway keeps its public prefix (12 characters), so that it can still be recognised.
 _GATEWAY_KEY = re.compile(r"(gwk_[0-9A-Za-z]{8})[0-9A-Za-z]+")
 _PROVIDER_KEY = re.compile(r"\b(sk-[A-Za-z]{0,6})[0-9A-Za-z_-]{8,}")

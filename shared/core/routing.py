@@ -5,7 +5,7 @@ than the gateway did (RFC 3986, section 6; nginx' `merge_slashes` for doubled sl
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Protocol
@@ -114,6 +114,12 @@ class Router[R: Routed]:
                 table = exact if route.rule.match == "exact" else prefixes
                 table.setdefault(route.rule.path, []).append(route)
         return cls(exact, prefixes)
+
+    def routes(self) -> Iterator[R]:
+        """All of them, in no particular order."""
+        for table in (self.exact, self.prefixes):
+            for routes in table.values():
+                yield from routes
 
     def match_path(self, path: str) -> Sequence[R]:
         """The routes of the longest rule path that matches on a segment boundary; empty when none does.

@@ -71,6 +71,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/tenants/<tenant_id>"): {"name": "Evil"},
     ("POST", "/tenants/<tenant_id>/api-keys"): {"scopes": ["admin"]},
     ("POST", "/tenants/<tenant_id>/api-keys/<key_id>/rotate"): {},
+    ("POST", "/tenants/<tenant_id>/explain"): examples.EXPLAIN,
     ("POST", "/tenants/<tenant_id>/rules"): examples.RULE | {"path": "/evil"},
     ("PUT", "/tenants/<tenant_id>/rules/<rule_id>"): examples.RULE | {"path": "/evil"},
     ("PATCH", "/tenants/<tenant_id>/rules/<rule_id>"): {"active": False},

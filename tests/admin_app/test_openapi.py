@@ -20,7 +20,7 @@ from admin_app import examples
 from tests.admin_app.world import TOKEN, Api
 
 #: Operations that are described.
-OPERATIONS = 24
+OPERATIONS = 25
 
 CHECKS = [
     not_a_server_error,

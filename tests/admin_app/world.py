@@ -11,13 +11,16 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from admin_app import create_app
+from shared.core.explain import Asked, Explained
 from shared.core.keys import PepperedHasher
 from shared.core.limits import Decision, Limit
-from shared.core.plugin import Plugin
-from shared.core.ports import ConfigStore, Limiter
+from shared.core.model import Snapshot
+from shared.core.plugin import Plugin, Tools
+from shared.core.ports import Answer, ConfigStore, Limiter
 from shared.outside.addresses import Policy
 from shared.outside.resolving import check_target
 from shared.plugins import load_catalogue
+from shared.services import explaining, not_called
 from shared.settings import Settings, load_settings
 from shared.stores.memory import MemoryStore
 from shared.stores.memory_limiter import MemoryLimiter
@@ -51,6 +54,9 @@ class World:
     hasher: PepperedHasher = field(default_factory=lambda: PepperedHasher(b"p" * 32))
     sealer: AesSealer = field(default_factory=lambda: AesSealer([b"k" * 32], os.urandom))
     limiter: Limiter = field(init=False)
+    instance: str = "ai-gateway-test"
+    outside: bytes = b"{}"
+    called: list[tuple[str, str, bytes]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.store = MemoryStore(self.clock, self.settings.admin.subdomain_quarantine)
@@ -58,6 +64,20 @@ class World:
 
     def peek(self, limits: Sequence[Limit]) -> Decision:
         return asyncio.run(self.limiter.peek(limits))
+
+    def explain(self, snapshot: Snapshot, asked: Asked, *, call_outside: bool) -> Explained:
+        """The real dry run; services outside answer with `outside`."""
+        fetch = self.fetch if call_outside else not_called
+
+        async def run() -> Explained:
+            with explaining(self, Tools(self.limiter, fetch, self.clock)) as explain:
+                return await explain(snapshot, asked)
+
+        return asyncio.run(run())
+
+    def fetch(self, method: str, url: str, *, body: bytes, **_: Any) -> Answer:
+        self.called.append((method, url, body))
+        return Answer(200, {}, self.outside)
 
     def random_bytes(self, count: int) -> bytes:
         return os.urandom(count)

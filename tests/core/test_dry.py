@@ -15,17 +15,25 @@ LIMIT = Limit("rl:x", Quota(2, 60_000), "rule", "global", "1m")
 NOW = 1_750_000_000_000_000
 
 
-class Full:
-    """A limiter that can only be looked at."""
+class Looking:
+    """A limiter that can only be looked at, and has counted `used` requests."""
+
+    def __init__(self, used: int) -> None:
+        self.used = used
 
     async def peek(self, limits: Sequence[Limit]) -> Decision:
         counters = Counters()
-        counters.charge(limits, NOW)
+        for _ in range(self.used):
+            counters.charge(limits, NOW)
         return counters.peek(limits, NOW)
 
 
-def dry(*seen: list[Decision]) -> DryLimiter:
-    return DryLimiter(cast(Limiter, Full()), *(one.append for one in seen))
+def dry(used: int, *seen: list[Decision]) -> DryLimiter:
+    return DryLimiter(cast(Limiter, Looking(used)), *(one.append for one in seen))
+
+
+def remaining(decision: Decision) -> list[int]:
+    return [state.remaining for state in decision.states]
 
 
 def test_it_says_what_would_be_said_and_takes_nothing() -> None:
@@ -36,14 +44,18 @@ def test_it_says_what_would_be_said_and_takes_nothing() -> None:
         await limiter.release([LIMIT])
         await limiter.renew([LIMIT])
         await limiter.refund([LIMIT], decision)
-        assert await limiter.peek([LIMIT]) == decision
+        assert remaining(await limiter.peek([LIMIT])) == [1]
         await limiter.close()
         return decision
 
-    decision = asyncio.run(use(dry(seen)))
-    assert [state.remaining for state in decision.states] == [1]
-    assert seen == [decision]
-    assert asyncio.run(use(dry())) == decision
+    assert remaining(asyncio.run(use(dry(1, seen)))) == [0]
+    assert [remaining(decision) for decision in seen] == [[1]]
+    assert remaining(asyncio.run(use(dry(1)))) == [0]
+
+
+def test_of_what_is_refused_nothing_would_be_taken() -> None:
+    decision = asyncio.run(dry(2).acquire([LIMIT]))
+    assert (decision.allowed, remaining(decision)) == (False, [0])
 
 
 def test_values_are_those_that_others_know() -> None:
@@ -56,6 +68,6 @@ def test_values_are_those_that_others_know() -> None:
 
 
 def test_tools_can_be_had_dry() -> None:
-    tools = Tools(cast(Limiter, Full()), cast(Any, None), cast(Any, None))
+    tools = Tools(cast(Limiter, Looking(0)), cast(Any, None), cast(Any, None))
     assert isinstance(tools.dry().limiter, DryLimiter)
     assert isinstance(tools.dry().known_values, DryValues)

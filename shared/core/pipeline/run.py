@@ -92,7 +92,8 @@ class Run:
 
     async def _group(self, stage: Stage, group: Group) -> None:
         if group.shadows and (stage is Stage.POST_RESPONSE or not self._ended):
-            self.shadows = self.shadows or Shadows(self._shadow_pool)
+            now = self.trace.now if self.trace else None
+            self.shadows = self.shadows or Shadows(self._shadow_pool, now)
             self.shadows.begin(stage, group.shadows, self.exchange)
         if not group.steps:
             return

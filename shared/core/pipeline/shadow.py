@@ -6,7 +6,7 @@ so it runs on a copy by nature.
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
@@ -16,7 +16,7 @@ from shared.core.model import Stage
 from shared.core.pipeline.calls import Raised, awaited, begun, contained, in_time
 from shared.core.pipeline.plan import Step
 from shared.core.pipeline.verdicts import faulty
-from shared.core.plugin import Continue, Plugin, Reject, Verdict
+from shared.core.plugin import CONTINUE, Continue, Plugin, Reject, Verdict
 
 logger = logging.getLogger(__name__)
 
@@ -25,12 +25,17 @@ _BODILY = (Stage.PRE_REQUEST, Stage.PRE_RESPONSE)
 
 @dataclass(frozen=True, slots=True)
 class Shadowed:
-    """What a shadow entry would have done at `stage`; `verdict` is None when it failed, for `fault`."""
+    """What a shadow entry would have done at `stage`; `verdict` is None when it failed, for `fault`.
+
+    `seconds` is how long it took, where somebody measures. `not_called` is as in `TracedStep`.
+    """
 
     step: Step
     stage: Stage
     verdict: Verdict | None
     fault: str | None = None
+    seconds: float | None = None
+    not_called: str | None = None
 
     def note(self) -> Mapping[str, str] | None:
         """For the log and for counting; None of a plugin that would have done nothing."""
@@ -42,11 +47,15 @@ class Shadowed:
 
 
 class Shadows:
-    """The shadow entries of one exchange. `results` grows as they come to a verdict."""
+    """The shadow entries of one exchange. `results` grows as they come to a verdict.
 
-    def __init__(self, pool: Executor) -> None:
+    `now` gives seconds that never go back, where somebody wants to know how long they take.
+    """
+
+    def __init__(self, pool: Executor, now: Callable[[], float] | None = None) -> None:
         self.results: list[Shadowed] = []
         self._pool = pool
+        self._now = now
         self._notes: dict[str, Mapping[str, object]] = {}
         self._without_body: dict[Stage, list[Step]] = {stage: [] for stage in _BODILY}
         self._running: list[asyncio.Task[None]] = []
@@ -104,16 +113,21 @@ class Shadows:
     async def _judge(
         self, stage: Stage, step: Step, view: Exchange, call: asyncio.Future[object] | None
     ) -> None:
+        start = self._now() if self._now else 0.0
         outcome = await in_time(call, step.timeout) if call else contained(step.call, view)
+        seconds = self._now() - start if self._now else None
+        if isinstance(outcome, Raised) and outcome.not_called is not None:
+            self.results.append(Shadowed(step, stage, CONTINUE, None, seconds, outcome.not_called))
+            return
         why = outcome.why if isinstance(outcome, Raised) else faulty(outcome, stage, step.plugin)
         if why:
-            self._failed(stage, step, why)
+            self._failed(stage, step, why, seconds)
             return
         verdict: Verdict = outcome  # type: ignore[assignment]  # else it were faulty
         name = step.plugin.name
         self._notes[name] = {**self._notes.get(name, {}), **verdict.notes}
-        self.results.append(Shadowed(step, stage, verdict))
+        self.results.append(Shadowed(step, stage, verdict, None, seconds))
 
-    def _failed(self, stage: Stage, step: Step, why: str) -> None:
+    def _failed(self, stage: Stage, step: Step, why: str, seconds: float | None = None) -> None:
         logger.warning("The plugin %s, in shadow mode, failed at %s: %s", step.plugin.name, stage, why)
-        self.results.append(Shadowed(step, stage, None, why))
+        self.results.append(Shadowed(step, stage, None, why, seconds))

@@ -35,7 +35,7 @@ class Trace:
 
     def __init__(self, now: Callable[[], float]) -> None:
         self.groups: list[TracedGroup] = []
-        self._now = now
+        self.now = now
         self._steps: dict[int, TracedStep] = {}
 
     def of(self, step: Step) -> TracedStep | None:
@@ -44,21 +44,21 @@ class Trace:
 
     async def group(self, stage: Stage, group: Group, work: Callable[[], Awaitable[None]]) -> None:
         """Do the work of a group."""
-        traced, start = TracedGroup(stage, group), self._now()
+        traced, start = TracedGroup(stage, group), self.now()
         self.groups.append(traced)
         try:
             await work()
         finally:
-            traced.seconds = self._now() - start
+            traced.seconds = self.now() - start
 
     async def call(self, step: Step, work: Callable[[], Awaitable[object]]) -> object:
         """Call a step, and return what it returned."""
         traced = self._steps[id(step)] = TracedStep()
-        start = self._now()
+        start = self.now()
         try:
             return await work()
         finally:
-            traced.seconds = self._now() - start
+            traced.seconds = self.now() - start
 
     def judged(self, step: Step, verdict: Verdict, fault: str | None = None) -> None:
         """Note what followed from a call."""

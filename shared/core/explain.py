@@ -1,0 +1,181 @@
+"""A request as it would go through the gateway, without the upstream and without spending anything.
+
+What decides is what decides on the proxy: `read_call`, `admit`, the rule's own plan, `outgoing_fields`.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field, replace
+
+from shared.core.addresses import Network
+from shared.core.admission import Admitted, HostRules, admit, read_call, too_large
+from shared.core.client_address import client_address
+from shared.core.dry import DryLimiter
+from shared.core.errors import Refusal
+from shared.core.forwarding import plugin_view
+from shared.core.gateway import Compiler, Gateway
+from shared.core.limits import Decision
+from shared.core.messages import Exchange, Fields, Headers, Request, Response
+from shared.core.model import Snapshot, Stage
+from shared.core.outgoing import outgoing_fields, outgoing_target
+from shared.core.pipeline import Run, Trace
+from shared.core.ports import Hasher
+from shared.core.request_id import request_id
+
+#: Seconds that a dry run may take. What has no verdict by then has none.
+LONGEST = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request to explain. `target` is its path with the query, `headers` have a Host, `peer` connects.
+
+    `key_hash` is that of the key whose secret nobody has to send; None: what the headers say.
+    """
+
+    method: str
+    target: str
+    headers: Headers
+    body: bytes
+    peer: str
+    key_hash: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """The request that the upstream would get."""
+
+    method: str
+    url: str
+    fields: Fields
+    body: bytes
+
+
+@dataclass(slots=True)
+class Explained:
+    """What would happen. Exactly one of `refusal`, `responded` and `outgoing` is set, or none in time.
+
+    `is_tenants` says that the request leads to the tenant at all. `path` is the normalised one, "" when
+    there is none. `decisions` are those of the limiter, in order; nothing was charged. `answer_headers` are
+    those of plugins on a refusal.
+    """
+
+    gateway: Gateway
+    is_tenants: bool = False
+    path: str = ""
+    admitted: Admitted | None = None
+    refusal: Refusal | None = None
+    responded: Response | None = None
+    outgoing: Outgoing | None = None
+    run: Run | None = None
+    decisions: list[Decision] = field(default_factory=list)
+    answer_headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Explainer:
+    """What a dry run needs to know of the proxy. `tools` may be real: only their limiter is never charged.
+
+    `request_body` and `public_body` are the largest bodies with and without a key, in bytes.
+    """
+
+    compiler: Compiler
+    hosts: HostRules
+    hasher: Hasher
+    instance: str
+    trusted_proxies: Sequence[Network]
+    request_body: int
+    public_body: int
+    random_bytes: Callable[[int], bytes]
+    pool: Executor
+
+    async def __call__(self, snapshot: Snapshot, asked: Asked) -> Explained:
+        """What would happen to `asked`, under the configuration that `snapshot` is."""
+        decisions: list[Decision] = []
+        tools = self.compiler.tools
+        dry = replace(tools.dry(), limiter=DryLimiter(tools.limiter, decisions.append))
+        compiler = replace(self.compiler, tools=dry)
+        explained = Explained(compiler(snapshot), decisions=decisions)
+        verdict = self._admit(explained, asked)
+        if isinstance(verdict, Refusal):
+            explained.refusal = verdict
+        else:
+            explained.admitted = verdict
+            await self._run(explained, verdict, asked)
+        return explained
+
+    def _admit(self, explained: Explained, asked: Asked) -> Admitted | Refusal:
+        gateway = explained.gateway
+        call = read_call(asked.headers, asked.target, self.hosts, self.hasher, self.instance)
+        if isinstance(call, Refusal):
+            return call
+        explained.path = call.path
+        key_hash = asked.key_hash or call.key_hash
+        if call.subdomain is None:
+            explained.is_tenants = key_hash in gateway.keys
+        else:
+            explained.is_tenants = call.subdomain == gateway.snapshot.tenant.subdomain
+        known = gateway if explained.is_tenants else None
+        now = self.compiler.tools.clock.now()
+        has_key = call.has_key or asked.key_hash is not None
+        verdict = admit(known, key_hash, has_key, asked.method, call.path, now)
+        if isinstance(verdict, Admitted):
+            limit = self.request_body if verdict.key else self.public_body
+            if len(asked.body) > limit:
+                return too_large(limit)
+        return verdict
+
+    async def _run(self, explained: Explained, admitted: Admitted, asked: Asked) -> None:
+        query = asked.target.partition("?")[2]
+        exchange = Exchange(
+            request_id(asked.headers.get("x-request-id"), self.random_bytes),
+            admitted.gateway.snapshot.tenant,
+            admitted.route.rule,
+            Request(asked.method, explained.path, plugin_view(asked.headers), query),
+            client_address(asked.peer, asked.headers, self.trusted_proxies),
+            admitted.key,
+        )
+        plan = admitted.route.plan
+        before = {Stage.PRE_REQUEST: plan.stages.get(Stage.PRE_REQUEST, ())}
+        trace = Trace(self.compiler.tools.clock.monotonic)
+        # There is no answer, so nothing but what comes before it runs.
+        run = explained.run = Run(replace(plan, stages=before), exchange, self.pool, trace=trace)
+        try:
+            async with asyncio.timeout(LONGEST):
+                await _before_answer(run, asked.body)
+        except TimeoutError:
+            return
+        finally:
+            await run.settle()
+        explained.refusal, explained.responded = run.refusal, run.responded
+        if run.refusal:
+            explained.answer_headers = run.answer_headers()
+        elif run.responded is None:
+            explained.outgoing = self._outgoing(explained, admitted, asked, run.exchange)
+
+    def _outgoing(
+        self, explained: Explained, admitted: Admitted, asked: Asked, exchange: Exchange
+    ) -> Outgoing:
+        request = exchange.request
+        fields = outgoing_fields(
+            admitted,
+            request.method,
+            request.headers,
+            request.body or b"",
+            sent=asked.headers,
+            request_id=exchange.id,
+            client=exchange.client,
+            instance=self.instance,
+        )
+        target = outgoing_target(admitted, explained.path, asked.target)
+        url = f"{admitted.route.target.scheme}://{admitted.route.target.authority}{target}"
+        return Outgoing(request.method, url, fields, request.body or b"")
+
+
+async def _before_answer(run: Run, body: bytes) -> None:
+    await run.head()
+    if run.refusal or run.responded:
+        return
+    run.exchange = replace(run.exchange, request=replace(run.exchange.request, body=body))
+    await run.stage(Stage.PRE_REQUEST)

@@ -1,0 +1,46 @@
+"""The whole head that goes to the upstream of a rule."""
+
+from shared.core.admission import Admitted
+from shared.core.forwarding import upstream_head
+from shared.core.messages import Fields, Headers
+from shared.core.routing import upstream_path
+
+_WITH_BODY = ("POST", "PUT", "PATCH")
+
+
+def outgoing_target(admitted: Admitted, path: str, target: str) -> str:
+    """The request target that the upstream sees for the normalised `path`.
+
+    `target` is that of the client, whose query goes through byte for byte.
+    """
+    _, mark, query = target.partition("?")
+    return upstream_path(admitted.route.rule, admitted.route.target, path) + mark + query
+
+
+def outgoing_fields(
+    admitted: Admitted,
+    method: str,
+    seen: Headers,
+    body: bytes,
+    *,
+    sent: Headers,
+    request_id: str,
+    client: str,
+    instance: str,
+) -> Fields:
+    """Host, head and length. `seen` is the head as plugins left it, `sent` as it came.
+
+    `client` is the client's address, `instance` our name in Via.
+    """
+    route = admitted.route
+    identity = {
+        "X-Request-ID": request_id,
+        "X-Forwarded-For": client,
+        "X-Tenant-Id": admitted.gateway.snapshot.tenant.id,
+    }
+    if admitted.key:
+        identity["X-Consumer-Id"] = admitted.key.id
+    head = upstream_head(seen, sent, route.headers, identity, instance)
+    host = sent["host"] if route.rule.preserve_host else route.target.authority
+    length = ((b"Content-Length", b"%d" % len(body)),) if body or method in _WITH_BODY else ()
+    return ((b"Host", host.encode("ascii")), *head.fields, *length)

@@ -1,0 +1,356 @@
+"""/tenants/{id}/explain: what would happen to a request."""
+
+import asyncio
+import base64
+import copy
+from typing import Any
+
+import pytest
+
+from shared.core import explain as core_explain
+from shared.core.messages import Exchange, Headers, Response
+from shared.core.plugin import CONTINUE, Plugin, Respond, Verdict
+from shared.stores.memory_limiter import MemoryLimiter
+from tests.admin_app.world import Api, Tenant, World, pointers
+
+LIMITER = {"name": "rate_limiter", "priority": 1, "settings": {"limit": 2, "window": "1m"}}
+ASKING = {
+    "name": "external_validator",
+    "priority": 2,
+    "parallel": True,
+    "settings": {
+        "endpoint": "https://checks.example/ask",
+        "headers": {"Authorization": "Bearer validator-secret"},
+        "fields": ["model"],
+        "conditions": [{"field": "bad", "operator": "exists", "message": "It is bad."}],
+    },
+}
+CHECKING = {"name": "content_validator", "priority": 2, "parallel": True, "settings": {"max_size": "1KB"}}
+CHAT = {"method": "POST", "path": "/v1/chat?a=1", "body": '{"model": "m"}'}
+
+
+def new_rule(api: Api, tenant: Tenant, path: str = "/v1", **fields: Any) -> str:
+    sent = {"path": path, "target": "https://api.openai.com/base", **fields}
+    response = api.post(f"{tenant.url}/rules", sent)
+    assert response.status_code == 201, response.text
+    rule: str = response.get_json()["id"]
+    return rule
+
+
+def first_key(api: Api, tenant: Tenant) -> str:
+    key: str = api.get(f"{tenant.url}/api-keys").get_json()["api_keys"][0]["id"]
+    return key
+
+
+def asked(api: Api, tenant: Tenant, **more: Any) -> Any:
+    """The explanation of a call with the tenant's first key."""
+    sent = {"key_id": first_key(api, tenant), **CHAT, **more}
+    response = api.post(
+        f"{tenant.url}/explain", {name: value for name, value in sent.items() if value is not None}
+    )
+    assert response.status_code == 200, response.text
+    return response.get_json()
+
+
+def plugins(explained: Any, stage: str = "pre_request") -> list[list[tuple[str, str]]]:
+    """Name and verdict of each plugin, by group."""
+    groups = [one["groups"] for one in explained["plan"] if one["stage"] == stage]
+    return [[(one["name"], one["verdict"]) for one in group["plugins"]] for group in (groups or [[]])[0]]
+
+
+class TestForwarded:
+    def test_it_shows_tenant_rule_plan_and_upstream(self, api: Api, tenant: Tenant) -> None:
+        rule = new_rule(
+            api, tenant, plugin_chain=[LIMITER, ASKING, CHECKING], headers={"X-Up": "s3cret-of-rule"}
+        )
+        explained = asked(api, tenant)
+        assert explained["outcome"] == "forwarded"
+        assert explained["tenant"] == {"id": tenant.id, "subdomain": "acme", "version": 2}
+        assert explained["rule_id"] == rule
+        assert plugins(explained) == [
+            [("rate_limiter", "continue")],
+            [("external_validator", "not_called"), ("content_validator", "continue")],
+        ]
+        first, second = explained["plan"][0]["groups"]
+        assert [(first["needs_body"], second["needs_body"])] == [(False, True)]
+        assert all(
+            one["milliseconds"] >= 0 for group in (first, second) for one in [group, *group["plugins"]]
+        )
+        assert [entry["origin"] for entry in first["plugins"][0]["entries"]] == ["tier", "rule"]
+        assert second["plugins"][0]["detail"] == "POST https://checks.example/ask"
+        upstream = explained["upstream"]
+        assert (upstream["method"], upstream["url"]) == ("POST", "https://api.openai.com/base/v1/chat?a=1")
+        assert (upstream["body"], upstream["body_bytes"]) == (CHAT["body"], 14)
+        headers = {header["name"]: header["value"] for header in upstream["headers"]}
+        assert headers["X-Up"] == "[redacted]"
+        assert headers["Host"] == "api.openai.com"
+        assert headers["X-Tenant-Id"] == tenant.id
+        assert "Authorization" not in headers
+        assert explained["answer"] is None
+
+    def test_no_secret_stands_in_it(self, api: Api, tenant: Tenant) -> None:
+        new_rule(api, tenant, plugin_chain=[ASKING], headers={"X-Up": "s3cret-of-rule"})
+        headers = {"Authorization": f"Bearer {tenant.key}", "Cookie": "session=of-a-client"}
+        text = str(asked(api, tenant, key_id=None, headers=headers, path="/v1?token=of-a-query"))
+        for secret in (tenant.key, "s3cret", "validator-secret", "of-a-client", "of-a-query"):
+            assert secret not in text
+
+    def test_what_a_plugin_changes_is_seen(self, api: Api, tenant: Tenant) -> None:
+        cutting = {"name": "content_validator", "settings": {"fields": ["model"]}}
+        new_rule(api, tenant, plugin_chain=[cutting])
+        explained = asked(api, tenant, body='{"model": "m", "secret": 1}')
+        assert plugins(explained)[-1] == [("content_validator", "patch")]
+        assert explained["upstream"]["body"] == '{"model":"m"}'
+
+    def test_a_body_that_is_no_text(self, api: Api, tenant: Tenant) -> None:
+        new_rule(api, tenant)
+        sent = base64.b64encode(b"\xff\x00").decode()
+        upstream = asked(api, tenant, body=None, body_base64=sent)["upstream"]
+        assert (upstream["body"], upstream["body_bytes"]) == (None, 2)
+
+    def test_stages_behind_the_upstream_are_shown_and_not_run(self, api: Api, tenant: Tenant) -> None:
+        entry = {
+            "name": "content_validator",
+            "stage": "pre_response",
+            "settings": {"allowed_types": ["text/"]},
+        }
+        new_rule(api, tenant, plugin_chain=[entry])
+        assert plugins(asked(api, tenant), "pre_response") == [[("content_validator", "not_run")]]
+
+    def test_entries_in_shadow_mode_are_shown_with_what_they_would_do(self, api: Api, tenant: Tenant) -> None:
+        refusing = {"name": "content_validator", "settings": {"required_fields": ["x"]}, "mode": "shadow"}
+        new_rule(
+            api, tenant, plugin_chain=[refusing, {**ASKING, "mode": "shadow"}, {**LIMITER, "mode": "shadow"}]
+        )
+        explained = asked(api, tenant)
+        assert explained["outcome"] == "forwarded"
+        found = [one for group in explained["plan"][0]["groups"] for one in group["plugins"]]
+        assert {(one["name"], one["mode"], one["verdict"]) for one in found} == {
+            ("rate_limiter", "enforce", "continue"),  # the tier's
+            ("rate_limiter", "shadow", "continue"),
+            ("external_validator", "shadow", "not_called"),
+            ("content_validator", "shadow", "reject"),
+        }
+        assert all(one["milliseconds"] is not None for one in found)
+
+
+class TestRefused:
+    @pytest.mark.parametrize(
+        ("sent", "code"),
+        [
+            ({"key_id": None}, "missing_api_key"),
+            ({"key_id": None, "headers": {"x-api-key": "gwk_wrong"}}, "invalid_api_key"),
+            ({"headers": {"Host": "a.b.example.com"}}, "invalid_host"),
+            ({"headers": {"Host": "other.example.com"}}, "invalid_api_key"),
+            ({"path": "/v1/..;/x"}, "bad_request"),
+            ({"path": "/nowhere"}, "no_matching_rule"),
+            ({"method": "PATCH"}, "method_not_allowed"),
+            ({"path": "/v2/%2f"}, "bad_request"),
+            ({"headers": {"Via": "1.1 ai-gateway-test"}}, "loop_detected"),
+        ],
+    )
+    def test_as_the_proxy_would(self, api: Api, tenant: Tenant, sent: Any, code: str) -> None:
+        new_rule(api, tenant, methods=["POST"])
+        new_rule(api, tenant, "/v2")
+        explained = asked(api, tenant, **sent)
+        assert (explained["outcome"], explained["answer"]["code"]) == ("refused", code)
+        assert explained["answer"]["source"] == "gateway"
+        assert (explained["upstream"], explained["plan"]) == (None, [])
+
+    def test_of_another_tenants_host_nothing_is_told(self, api: Api, tenant: Tenant) -> None:
+        api.tenant("other")
+        explained = asked(api, tenant, headers={"Host": "other.example.com"})
+        assert (explained["tenant"], explained["rules"]) == (None, [])
+
+    def test_under_a_shared_host_the_key_says_which_tenant(self, api: Api, tenant: Tenant) -> None:
+        new_rule(api, tenant)
+        assert asked(api, tenant, headers={"Host": "localhost"})["outcome"] == "forwarded"
+        other = api.tenant("other").key
+        foreign = asked(api, tenant, key_id=None, headers={"Host": "localhost", "x-api-key": other})
+        assert (foreign["answer"]["code"], foreign["tenant"]) == ("invalid_api_key", None)
+
+    def test_a_body_above_what_callers_without_a_key_may_send(self, api: Api, tenant: Tenant) -> None:
+        new_rule(api, tenant, public=True)
+        explained = asked(api, tenant, key_id=None, body="x" * 70_000)
+        assert explained["answer"]["code"] == "body_too_large"
+        assert asked(api, tenant, body="x" * 70_000)["outcome"] == "forwarded"
+
+    def test_by_a_plugin_with_what_the_client_is_told(self, api: Api, tenant: Tenant) -> None:
+        blocking = {**LIMITER, "settings": {"limit": 0, "window": "1m"}}
+        new_rule(api, tenant, plugin_chain=[blocking, CHECKING])
+        explained = asked(api, tenant)
+        answer = explained["answer"]
+        assert (answer["status"], answer["code"], answer["source"]) == (
+            429,
+            "rate_limit_exceeded",
+            "plugin:rate_limiter",
+        )
+        assert answer["details"]["rate_limit"]["limit"] == 0
+        assert "RateLimit" in {header["name"] for header in answer["headers"]}
+        assert plugins(explained) == [[("rate_limiter", "reject")], [("content_validator", "not_run")]]
+
+    def test_each_rule_says_why_it_is_not_the_one(self, api: Api, tenant: Tenant) -> None:
+        taken, general = new_rule(api, tenant, "/v1/chat"), new_rule(api, tenant, "/v1")
+        asleep = new_rule(api, tenant, "/v1/chat/x", active=False)
+        found = {rule["id"]: (rule["matches"], rule["why_not"]) for rule in asked(api, tenant)["rules"]}
+        assert found == {
+            taken: (True, None),
+            general: (False, f"The path of the rule {taken} is longer."),
+            asleep: (False, "It is not active."),
+        }
+
+    def test_a_stored_rule_that_cannot_be_used_says_why(
+        self, api: Api, tenant: Tenant, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rule = new_rule(api, tenant, plugin_chain=[CHECKING])
+        monkeypatch.setattr(world, "catalogue", {"rate_limiter": world.catalogue["rate_limiter"]})
+        explained = asked(api, tenant)
+        assert explained["answer"]["code"] == "config_unavailable"
+        [shown] = [one for one in explained["rules"] if one["id"] == rule]
+        assert "There is no plugin content_validator." in shown["fault"]
+
+
+class TestLimits:
+    def test_they_are_shown_before_and_after(self, api: Api, tenant: Tenant) -> None:
+        places = {"limits": {"streams": {"limit": 5}}}
+        new_rule(api, tenant, plugin_chain=[LIMITER, {"name": "rate_limiter", "settings": places}])
+        rows = {(row["scope"], row["name"]): row for row in asked(api, tenant)["limits"]}
+        assert rows["rule", "global"] == {
+            "scope": "rule", "name": "global", "unit": "requests", "limit": 2, "window": "1m", "cost": 1,
+            "allows": True, "before": {"remaining": 2, "reset_after_ms": 0}, "after": {"remaining": 1},
+        }  # fmt: skip
+        assert rows["rule", "streams"]["before"] == {"remaining": 5, "reset_after_ms": None}
+        assert rows["gateway", "global"]["limit"] == 600
+
+    def test_a_refused_request_would_take_nothing(self, api: Api, tenant: Tenant) -> None:
+        new_rule(api, tenant, plugin_chain=[{**LIMITER, "settings": {"limit": 0, "window": "1m"}}])
+        [rule, tier] = asked(api, tenant)["limits"]
+        assert (rule["allows"], rule["after"]) == (False, {"remaining": 0})
+        assert tier["before"]["remaining"] == tier["after"]["remaining"]
+
+    def test_nothing_is_spent_and_nothing_is_called(self, api: Api, tenant: Tenant, world: World) -> None:
+        new_rule(api, tenant, plugin_chain=[LIMITER, ASKING])
+        assert isinstance(world.limiter, MemoryLimiter)
+        before = copy.deepcopy(vars(world.limiter._counters)), world.store.read(tenant.id)
+        for _ in range(5):
+            assert asked(api, tenant)["outcome"] == "forwarded"
+        assert (vars(world.limiter._counters), world.store.read(tenant.id)) == before
+        assert world.called == []
+
+
+class TestOutside:
+    def test_it_is_called_when_asked(self, api: Api, tenant: Tenant, world: World) -> None:
+        new_rule(api, tenant, plugin_chain=[ASKING])
+        world.outside = b'{"bad": 1}'
+        explained = asked(api, tenant, call_outside=True)
+        assert (explained["answer"]["code"], explained["answer"]["message"]) == (
+            "validation_failed",
+            "It is bad.",
+        )
+        assert world.called == [("POST", "https://checks.example/ask", b'{"model":"m"}')]
+
+    def test_a_key_that_only_reads_may_not_ask_for_that(self, api: Api, tenant: Tenant, world: World) -> None:
+        new_rule(api, tenant, plugin_chain=[ASKING])
+        key = api.created_key(tenant, scopes=["read"])
+        sent = {**CHAT, "key_id": first_key(api, tenant)}
+        assert api.post(f"{tenant.url}/explain", sent, key=key).status_code == 200
+        refused = api.post(f"{tenant.url}/explain", {**sent, "call_outside": True}, key=key)
+        assert refused.status_code == 403
+        assert world.called == []
+
+
+class Answering(Plugin):
+    """Answers itself.
+
+    >>> Answering.parse({}).name
+    'answering'
+    """
+
+    name = "answering"
+
+    async def pre_request(self, exchange: Exchange) -> Verdict:
+        return Respond(Response(203, Headers([("X-Cache", "hit")]), b"cached"))
+
+
+class Hanging(Plugin):
+    """Never ends."""
+
+    name = "hanging"
+    default_timeout = 100.0
+
+    async def pre_request(self, exchange: Exchange) -> Verdict:
+        await asyncio.Event().wait()
+        return CONTINUE
+
+
+class Breaking(Plugin):
+    """Raises."""
+
+    name = "breaking"
+
+    def pre_request(self, exchange: Exchange) -> Verdict:
+        raise ValueError("no such thing")
+
+
+class TestOtherEnds:
+    @pytest.fixture(autouse=True)
+    def more(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        extra = {kind.name: kind for kind in (Answering, Hanging, Breaking)}
+        monkeypatch.setattr(world, "catalogue", {**world.catalogue, **extra})
+
+    def test_a_plugin_that_answers_itself(self, api: Api, tenant: Tenant) -> None:
+        new_rule(api, tenant, plugin_chain=[{"name": "answering"}])
+        explained = asked(api, tenant)
+        assert explained["outcome"] == "answered"
+        assert explained["answer"] == {
+            "status": 203, "source": "plugin:answering", "code": None, "message": None, "details": {},
+            "headers": [{"name": "X-Cache", "value": "hit"}],
+        }  # fmt: skip
+
+    def test_a_fault_is_told(self, api: Api, tenant: Tenant) -> None:
+        new_rule(api, tenant, plugin_chain=[{"name": "breaking"}])
+        explained = asked(api, tenant)
+        [plugin] = explained["plan"][0]["groups"][-1]["plugins"]
+        assert (plugin["verdict"], plugin["detail"]) == ("fault", "ValueError: no such thing")
+        assert explained["answer"]["code"] == "plugin_failure"
+
+    def test_it_does_not_take_for_ever(
+        self, api: Api, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(core_explain, "LONGEST", 0.05)
+        new_rule(api, tenant, plugin_chain=[{"name": "hanging"}])
+        explained = asked(api, tenant)
+        assert explained["outcome"] == "unfinished"
+        assert plugins(explained)[-1] == [("hanging", "cancelled")]
+        assert (explained["answer"], explained["upstream"]) == (None, None)
+
+
+class TestInput:
+    @pytest.mark.parametrize(
+        ("sent", "pointer"),
+        [
+            ({"path": "v1"}, "/path"),
+            ({"path": None}, "/path"),
+            ({"path": "/a b"}, "/path"),
+            ({"method": "GE T"}, "/method"),
+            ({"headers": {"a b": "x"}}, "/headers/a b"),
+            ({"headers": {"a": "x\r\ny"}}, "/headers/a"),
+            ({"headers": {"a": [1]}}, "/headers/a"),
+            ({"client": "nowhere"}, "/client"),
+            ({"body_base64": "%"}, "/body_base64"),
+            ({"body_base64": "YQ=="}, "/body_base64"),
+            ({"wrong": 1}, "/wrong"),
+        ],
+    )
+    def test_what_is_no_request_is_refused(self, api: Api, tenant: Tenant, sent: Any, pointer: str) -> None:
+        body = {name: value for name, value in {**CHAT, **sent}.items() if value is not None}
+        assert pointers(api.post(f"{tenant.url}/explain", body)) == [pointer]
+
+    def test_headers_may_stand_several_times(self, api: Api, tenant: Tenant) -> None:
+        new_rule(api, tenant)
+        headers = asked(api, tenant, headers={"X-A": ["1", "2"]})["upstream"]["headers"]
+        assert [header["value"] for header in headers if header["name"] == "X-A"] == ["1", "2"]
+
+    def test_a_key_of_another_tenant_is_not_found(self, api: Api, tenant: Tenant) -> None:
+        other = first_key(api, api.tenant("other"))
+        assert api.post(f"{tenant.url}/explain", {**CHAT, "key_id": other}).status_code == 404

@@ -1,0 +1,138 @@
+"""A dry run says beforehand what happens to a request, and leaves no trace."""
+
+import http.client
+import re
+from typing import Any
+
+import pytest
+import redis
+
+from shared.stores.embedded import socket_path
+from tests.end_to_end.recording_upstream import RecordingUpstream, Seen
+from tests.end_to_end.running_gateway import RunningGateway, TenantInUse
+
+CHAIN: list[Any] = [
+    {"name": "rate_limiter", "priority": 1, "settings": {"limits": {
+        "global": {"limit": 50, "window": "1h"}, "per_ip": {"limit": 40, "window": "1h"}, "streams": {"limit": 9}}}},
+    {"name": "security_validator", "priority": 2, "settings": {"blocked_headers": ["X-Debug"]}},
+    {"name": "content_validator", "priority": 3, "settings": {"fields": ["model"], "required_fields": ["model"]}},
+]  # fmt: skip
+RULE: dict[str, Any] = {"headers": {"X-Provider-Key": "s3cret"}, "plugin_chain": CHAIN, "methods": ["POST"]}
+GOOD: dict[str, Any] = {
+    "method": "POST",
+    "path": "/v1/chat//x/../y?a=%20b&c",
+    "headers": {
+        "X-Request-ID": "the-id",
+        "X-A": "1",
+        "X-Tenant-Id": "somebody",
+        "Connection": "x-a",
+        "Content-Type": "application/json",
+        "User-Agent": "test",
+        "Accept": "*/*",
+        "Accept-Encoding": "identity",
+    },
+    "body": '{"model": "m", "more": 1}',
+}
+
+
+@pytest.fixture(scope="module")
+def owner(gateway: RunningGateway, everlasting_upstream: RecordingUpstream) -> TenantInUse:
+    tenant = gateway.create_tenant()
+    tenant.create_rule("/v1", everlasting_upstream.url + "/base", **RULE)
+    tenant.create_rule("/spent", everlasting_upstream.url, plugin_chain=[
+        {"name": "rate_limiter", "settings": {"limit": 0, "window": "1m"}}])  # fmt: skip
+    return tenant
+
+
+def explained(owner: TenantInUse, sent: dict[str, Any]) -> Any:
+    """What the admin API says of it, with the key where a client has it."""
+    headers = {"Authorization": f"Bearer {owner.key}", **sent.get("headers", {})}
+    answer = owner.gateway.call("POST", f"/tenants/{owner.id}/explain", json={**sent, "headers": headers})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def really(owner: TenantInUse, sent: dict[str, Any]) -> Any:
+    """What the proxy says of it. The path goes out as it stands."""
+    connection = http.client.HTTPConnection("127.0.0.1", owner.gateway.proxy_port, timeout=10)
+    connection.putrequest(sent["method"], sent["path"], skip_host=True, skip_accept_encoding=True)
+    headers = {"Host": owner.host, "Authorization": f"Bearer {owner.key}", **sent.get("headers", {})}
+    body = sent.get("body", "").encode()
+    for name, value in {**headers, **({"Content-Length": str(len(body))} if body else {})}.items():
+        connection.putheader(name, value)
+    connection.endheaders(body)
+    answer = connection.getresponse()
+    found = answer.status, dict(answer.getheaders()), answer.read()
+    connection.close()
+    return found
+
+
+def test_the_upstream_gets_what_was_foretold(owner: TenantInUse, upstream: RecordingUpstream) -> None:
+    foretold = explained(owner, GOOD)
+    assert upstream.seen == []
+    assert foretold["outcome"] == "forwarded"
+    assert really(owner, GOOD)[0] == 200
+    [seen] = upstream.seen
+    request = foretold["upstream"]
+    assert request["url"] == f"{upstream.url}{seen.target}"
+    assert (request["method"], request["body"]) == (seen.method, seen.body.decode())
+    assert sorted(shown(seen)) == sorted((one["name"], one["value"]) for one in request["headers"])
+
+
+def shown(seen: Seen) -> list[tuple[str, str]]:
+    return [(name, "[redacted]" if name == "X-Provider-Key" else value) for name, value in seen.headers]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"headers": {"x-api-key": "gwk_another"}},
+        {"headers": {"Host": "a.b.example.com"}},
+        {"headers": {"Host": "nobody.example.com"}},
+        {"path": "/v1/..;/x"},
+        {"path": "/other"},
+        {"path": "/v1/%2f"},
+        {"method": "GET", "body": ""},
+        {"headers": {"X-Debug": "1"}},
+        {"body": "{}"},
+        {"body": "no json"},
+        {"path": "/spent"},
+    ],
+)
+def test_a_refusal_is_the_one_that_was_foretold(
+    owner: TenantInUse, upstream: RecordingUpstream, changed: dict[str, Any]
+) -> None:
+    sent = {**GOOD, **changed, "headers": {**GOOD["headers"], **changed.get("headers", {})}}
+    foretold = explained(owner, sent)["answer"]
+    status, headers, body = really(owner, sent)
+    assert (foretold["status"], foretold["source"]) == (status, headers["X-Gateway-Error-Source"])
+    assert f'"message":"{foretold["message"]}"' in body.decode()
+    assert f'"code":"{foretold["code"]}"' in body.decode()
+    for header in foretold["headers"]:
+        # How long the wait is after a charge, nobody knows beforehand.
+        if "reset" not in header["name"].lower():
+            real, said = (
+                re.sub(r";t=\d+", "", value) for value in (headers[header["name"]], header["value"])
+            )
+            assert real == said
+    assert upstream.seen == []
+
+
+def test_nothing_is_spent(gateway: RunningGateway, owner: TenantInUse, upstream: RecordingUpstream) -> None:
+    assert really(owner, GOOD)[0] == 200
+    with redis.Redis(unix_socket_path=str(socket_path(gateway.folder))) as store:
+
+        def counters() -> dict[bytes, object]:
+            return {key: (store.dump(key), store.pexpiretime(key)) for key in store.scan_iter("rl:*")}
+
+        before = counters()
+        assert before
+        for _ in range(3):
+            rows = explained(owner, GOOD)["limits"]
+        assert counters() == before
+    assert [(row["name"], row["before"]["remaining"] - row["after"]["remaining"]) for row in rows] == [
+        ("global", 1),
+        ("per_ip", 1),
+        ("streams", 1),
+    ]
+    assert len(upstream.seen) == 1
