@@ -140,3 +140,12 @@ def refuse(code: str, message: str, headers: Mapping[str, str] = EMPTY) -> Refus
     if status == 503 and "Retry-After" not in headers:
         headers = {"Retry-After": "1", **headers}
     return Refusal(status, code, message, headers=headers)
+
+
+def told(error: BaseException) -> str:
+    """The kind and the text of an error that a plugin raised. Its text can raise, too."""
+    name = type(error).__name__
+    try:
+        return f"{name}: {error}"
+    except BaseException:  # noqa: BLE001 -- whatever it is, the kind is left to be told
+        return name

@@ -23,7 +23,7 @@ import marshmallow
 from marshmallow import fields
 
 from shared.core.dry import DryLimiter, DryValues
-from shared.core.errors import Invalid, Problem
+from shared.core.errors import Invalid, Problem, told
 from shared.core.events import Event
 from shared.core.known_values import KnownValues
 from shared.core.messages import Exchange, Response
@@ -177,8 +177,19 @@ class Plugin:
     def parse(cls, settings: Mapping[str, Any]) -> Self:
         """An instance whose attributes are the validated settings; one without a default may be None.
 
-        Raises `Invalid` with a pointer for each wrong setting, relative to `settings`.
+        Raises `Invalid` with a pointer for each wrong setting, relative to `settings`. Whatever else a
+        plugin raises here says that it cannot work with them.
         """
+        try:
+            return cls._parsed(settings)
+        except Invalid:
+            raise
+        except (Exception, SystemExit) as error:  # the boundary at which a plugin's own faults end
+            reason = f"{cls.name} cannot work with these settings ({told(error)})."
+            raise Invalid([Problem("", reason)]) from error
+
+    @classmethod
+    def _parsed(cls, settings: Mapping[str, Any]) -> Self:
         try:
             values = cls.schema().load(settings)
         except marshmallow.ValidationError as error:

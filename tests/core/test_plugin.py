@@ -170,3 +170,33 @@ def test_pointers_lead_back_to_the_names(steps: list[str]) -> None:
     (problem,) = problems_of(messages)
     read = [part.replace("~1", "/").replace("~0", "~") for part in problem.pointer.split("/")[1:]]
     assert read == steps
+
+
+class Unspeakable(Exception):
+    """An error that cannot even be shown."""
+
+    def __str__(self) -> str:
+        raise AttributeError("detail")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (TypeError("no number"), "(TypeError: no number)"),
+        (SystemExit(1), "(SystemExit: 1)"),
+        (RecursionError(), "(RecursionError: )"),
+        (Unspeakable(), "(Unspeakable)"),
+    ],
+)
+def test_whatever_a_plugin_raises_when_it_is_set_up_says_that_its_settings_are_wrong(
+    error: BaseException, reason: str
+) -> None:
+    class Faulty(Sized):
+        name = "faulty"
+
+        def prepare(self) -> None:
+            raise error
+
+    with pytest.raises(Invalid) as caught:
+        Faulty.parse({})
+    assert caught.value.problems == (Problem("", f"faulty cannot work with these settings {reason}."),)

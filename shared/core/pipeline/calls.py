@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 
 from shared.core import tasks
-from shared.core.errors import NotCalled, PoolFull
+from shared.core.errors import NotCalled, PoolFull, told
 from shared.core.messages import Exchange
 from shared.core.pipeline.plan import Step
 
@@ -19,16 +19,8 @@ class Raised:
     __slots__ = ("not_called", "why")
 
     def __init__(self, error: BaseException | str) -> None:
-        self.why = error if isinstance(error, str) else _told(error)
+        self.why = error if isinstance(error, str) else told(error)
         self.not_called = str(error) if isinstance(error, NotCalled) else None
-
-
-def _told(error: BaseException) -> str:
-    name = type(error).__name__
-    try:
-        return f"{name}: {error}"
-    except BaseException:  # noqa: BLE001 -- as in contained: an error's own text can raise, too
-        return name
 
 
 def contained(call: Callable[..., object], *arguments: object) -> object:

@@ -1,0 +1,110 @@
+"""A chain that cannot work is refused when it is saved, with the place and the reason."""
+
+from typing import Any
+
+import pytest
+
+from shared.core.messages import Exchange
+from shared.core.plugin import CONTINUE, Plugin, Verdict
+from tests.admin_app.world import Api, Tenant, World
+
+RULE = {"path": "/v1", "target": "https://api.openai.com"}
+CUTTING = {"name": "content_validator", "settings": {"fields": ["model"]}}
+READING = {"name": "content_validator", "settings": {"max_size": "1KB"}}
+TOGETHER = {"parallel": True}
+
+
+class Exploding(Plugin):
+    """Cannot be set up."""
+
+    name = "exploding"
+
+    def prepare(self) -> None:
+        raise ZeroDivisionError("division by zero")
+
+    def pre_request(self, exchange: Exchange) -> Verdict:
+        return CONTINUE
+
+
+class Ending(Exploding):
+    """Ends the process when it is set up."""
+
+    name = "ending"
+
+    def prepare(self) -> None:
+        raise SystemExit(3)
+
+
+@pytest.fixture(autouse=True)
+def more(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    extra = {"exploding": Exploding, "ending": Ending}
+    monkeypatch.setattr(world, "catalogue", {**world.catalogue, **extra})
+
+
+WRONG: list[tuple[list[Any], str, str]] = [
+    ([{"name": "rate_limitr"}], "/0/name", "There is no plugin rate_limitr."),
+    ([READING, {"name": "rate_limiter", "stage": "post_request"}], "/1/stage", "cannot act at post_request"),
+    ([{"name": "security_validator", "stage": "soon"}], "/0/stage", "Must be one of"),
+    ([{"name": "content_validator", "settings": {"max_size": "much"}}], "/0/settings/max_size", "Must be a size"),
+    ([{"name": "content_validator", "settings": {"blocked_patterns": ["a", "("]}}],
+     "/0/settings/blocked_patterns/1", "missing"),
+    ([{"name": "external_validator"}], "/0/settings/endpoint", "Missing data for required field."),
+    ([{"name": "rate_limiter", "parallel": True, "settings": {"limit": 1, "window": "1m"}}], "/0/parallel",
+     "keeps state"),
+    ([CUTTING | TOGETHER, READING | TOGETHER], "/0", "run at the same time"),
+    ([CUTTING | TOGETHER, CUTTING | TOGETHER], "/1", "run at the same time"),
+    ([{"name": "exploding"}], "/0/settings", "(ZeroDivisionError: division by zero)"),
+    ([{"name": "ending"}], "/0/settings", "(SystemExit: 3)"),
+    ([{"name": "security_validator", "on_error": "ignore"}], "/0/on_error", "allowed: closed, open"),
+]  # fmt: skip
+
+
+def check_refused(response: Any, pointer: str, reason: str) -> None:
+    assert response.status_code == 422, response.text
+    [problem] = [one for one in response.get_json()["errors"] if one["pointer"] == pointer]
+    assert reason in problem["detail"]
+
+
+@pytest.mark.parametrize(("chain", "pointer", "reason"), WRONG)
+def test_on_a_rule_and_on_a_tenant(
+    api: Api, tenant: Tenant, chain: list[Any], pointer: str, reason: str
+) -> None:
+    before = api.get(tenant.url).get_json()
+    check_refused(
+        api.post(f"{tenant.url}/rules", RULE | {"plugin_chain": chain}), f"/plugin_chain{pointer}", reason
+    )
+    check_refused(api.patch(tenant.url, {"plugin_chain": chain}), f"/plugin_chain{pointer}", reason)
+    assert api.get(tenant.url).get_json() == before
+    assert api.get(f"{tenant.url}/rules").get_json()["count"] == 0
+
+
+@pytest.mark.parametrize(
+    ("chain", "pointer", "reason"), [row for row in WRONG if len(row[0]) == 1 and "parallel" not in row[1]]
+)
+def test_in_what_is_required(api: Api, tenant: Tenant, chain: list[Any], pointer: str, reason: str) -> None:
+    [entry] = chain
+    name = entry["name"]
+    response = api.patch(tenant.url, {"required_plugins": {name: entry}})
+    check_refused(response, f"/required_plugins/{name}{pointer.removeprefix('/0')}", reason)
+
+
+def test_a_plugin_that_the_tenant_may_not_use(api: Api, tenant: Tenant) -> None:
+    api.patch(tenant.url, {"enabled_plugins": ["rate_limiter"]})
+    response = api.post(f"{tenant.url}/rules", RULE | {"plugin_chain": [READING]})
+    check_refused(
+        response, "/plugin_chain/0/name", "not in the tenant's enabled_plugins (which are: rate_limiter)"
+    )
+
+
+def test_one_that_rewrites_what_a_required_entry_has_judged(api: Api, tenant: Tenant) -> None:
+    api.patch(tenant.url, {"required_plugins": {"content_validator": READING}})
+    response = api.post(f"{tenant.url}/rules", RULE | {"plugin_chain": [CUTTING]})
+    check_refused(
+        response, "/plugin_chain/0", "changes the body that the required content_validator has judged"
+    )
+
+
+def test_what_would_break_a_stored_rule_of_the_tenant(api: Api, tenant: Tenant) -> None:
+    assert api.post(f"{tenant.url}/rules", RULE | {"plugin_chain": [CUTTING]}).status_code == 201
+    response = api.patch(tenant.url, {"required_plugins": {"content_validator": READING}})
+    check_refused(response, "/required_plugins", "With rule rule_")
