@@ -103,7 +103,8 @@ def error_body(refusal: Refusal, request_id: str, *, anthropic: bool) -> bytes:
             refusal.status, "api_error" if refusal.status >= 500 else "invalid_request_error"
         )
         shape = {"error": {"message": refusal.message, "type": kind, "param": None, "code": refusal.code}}
-    return orjson.dumps({**shape, **refusal.details, "request_id": request_id})
+    # A plugin's details stand beside the error's own members, and never in their place.
+    return orjson.dumps({**shape, **refusal.details, **shape, "request_id": request_id})
 
 
 _OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 429: "requests"}
