@@ -29,26 +29,34 @@ curl -sk -o /dev/null --max-time 5 "$proxy_url/__/health" ||
 
 scratch=$(mktemp -d)
 tenants=()
-upstream_pid=
+programs=()
 
 cleanup() {
-    local id
+    local id program
     for id in "${tenants[@]}"; do
         curl -s -o /dev/null -X DELETE "$admin_url/api/v1/tenants/$id" ${token:+-H "Authorization: Bearer $token"}
     done
-    [ -z "$upstream_pid" ] || kill "$upstream_pid" 2>/dev/null || true
+    for program in "${programs[@]}"; do
+        kill "$program" 2>/dev/null || true
+    done
     rm -rf "$scratch"
 }
 trap cleanup EXIT
 
-# An upstream on this machine alone, on a free port.
-$python -m examples.demo_upstream --port 0 >"$scratch/upstream" &
-upstream_pid=$!
-for _ in $(seq 100); do
-    port=$(grep -oE '[0-9]+$' "$scratch/upstream" | head -1) && break
-    read -rt 0.1 <> <(:) || true
-done
-[ -n "${port:-}" ] || fail "The demo upstream did not start."
+# start EXAMPLE: one of our examples on this machine alone; its free port is in $port, its process in $program.
+start() {
+    $python -m "examples.$1" --port 0 >"$scratch/$1" &
+    program=$!
+    programs+=("$program")
+    port=
+    for _ in $(seq 100); do
+        port=$(grep -oE '[0-9]+$' "$scratch/$1" | head -1) && break
+        read -rt 0.1 <> <(:) || true
+    done
+    [ -n "$port" ] || fail "examples.$1 did not start."
+}
+
+start demo_upstream
 upstream="http://127.0.0.1:$port"
 
 # A subdomain of its own for each run: a deleted one stays in quarantine.

@@ -8,7 +8,12 @@ import pytest
 
 from tests.end_to_end.running_gateway import ROOT, RunningGateway
 
-SCRIPTS = ("test_tenant.sh", "test_rate_limiter.sh")
+SCRIPTS = (
+    "test_tenant.sh",
+    "test_rate_limiter.sh",
+    "test_external_validator.sh",
+    "test_parallel_plugins.sh",
+)
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +55,8 @@ def test_a_script_says_that_the_gateway_is_down(name: str, tmp_path: Path) -> No
     [
         ("test_tenant.sh", 'is refused" 409', 'is refused" 200'),
         ("test_rate_limiter.sh", 'is refused" 429', 'is refused" 200'),
+        ("test_external_validator.sh", 'is refused" 422', 'is refused" 200'),
+        ("test_parallel_plugins.sh", 'is refused" 422', 'is refused" 200'),
     ],
 )
 def test_a_script_fails_when_one_answer_is_another(

@@ -1,0 +1,53 @@
+"""The demo validator, as the gateway sees it."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+import requests
+
+from examples.demo_validator import DemoValidator, judged
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with DemoValidator(0) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("body", "answer"),
+    [
+        (b'{"text": "hello"}', {"allowed": True, "flagged": False}),
+        (b"something FORBIDDEN", {"allowed": False, "flagged": False}),
+        (b"\xff odd", {"allowed": True, "flagged": True}),
+    ],
+)
+def test_it_knows_two_words(url: str, body: bytes, answer: dict[str, bool]) -> None:
+    assert judged(body) == answer
+    assert requests.post(url, data=body, timeout=5).json() == answer
+
+
+@pytest.mark.parametrize(("query", "status"), [("status=500", 500), ("redirect", 307), ("text", 200)])
+def test_it_can_be_made_faulty(url: str, query: str, status: int) -> None:
+    answer = requests.post(f"{url}/?{query}", data=b"{}", timeout=5, allow_redirects=False)
+    assert answer.status_code == status
+    assert (answer.text == "all is well") is (query == "text")
+
+
+def test_it_can_be_made_slow(url: str) -> None:
+    start = time.perf_counter()
+    requests.post(f"{url}/?wait=0.1", data=b"{}", timeout=5)
+    assert time.perf_counter() - start >= 0.1
+
+
+def test_it_tells_what_it_was_asked(url: str) -> None:
+    before = requests.get(f"{url}/asked", timeout=5).json()["times"]
+    requests.post(url, data=b"{1}", headers={"X-Key": "k"}, timeout=5)
+    asked = requests.get(f"{url}/asked", timeout=5).json()
+    assert (asked["times"], asked["body"], asked["headers"]["X-Key"]) == (before + 1, "{1}", "k")
