@@ -3,8 +3,6 @@
 import inspect
 from typing import Any
 
-from apispec import APISpec
-from apispec.ext.marshmallow.openapi import OpenAPIConverter
 from flask import Response
 from flask.views import MethodView
 from marshmallow import Schema, fields
@@ -17,6 +15,7 @@ from admin_app.paging import PageQuery, bad_cursor
 from admin_app.services import current
 from shared.core.model import Stage
 from shared.core.plugin import Plugin
+from shared.plugins import json_schema
 
 blueprint = Blueprint("plugins", __name__, "What can stand in a chain, and its settings.")
 
@@ -89,25 +88,7 @@ def _document(kind: type[Plugin]) -> dict[str, Any]:
             "on_error_choices": kind.on_error_choices,
             "default_timeout": kind.default_timeout,
             "secret_settings": sorted(kind.secrets),
-            "settings_schema": _json_schema(kind.schema),
+            "settings_schema": json_schema(kind.schema),
         }
     )
     return document
-
-
-def _json_schema(schema: type[Schema]) -> dict[str, Any]:
-    """A JSON Schema that is whole by itself: nested schemas stand where they are used."""
-    spec = APISpec("", "", "3.1.0", plugins=[])
-    converter = OpenAPIConverter("3.1.0", schema_name_resolver=lambda _: None, spec=spec)
-    converter.add_attribute_function(_portable_pattern)  # type: ignore[no-untyped-call]
-    document: dict[str, Any] = converter.schema2jsonschema(schema())  # type: ignore[no-untyped-call]
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object", **document}
-
-
-def _portable_pattern(converter: OpenAPIConverter, field: Any, ret: dict[str, Any]) -> dict[str, str]:
-    """Patterns as JSON Schema has them (ECMA 262): no ``\\Z``, and anchored as marshmallow does it."""
-    if "pattern" not in ret:
-        return {}
-    pattern: str = ret["pattern"]
-    inner = pattern.removesuffix(r"\Z")
-    return {"pattern": f"^(?:{inner})" + ("$" if inner != pattern else "")}

@@ -15,6 +15,9 @@ from types import MappingProxyType, ModuleType
 
 from shared.core.errors import GatewayError
 from shared.core.plugin import Plugin
+from shared.plugins._json_schema import json_schema
+
+__all__ = ["CatalogueError", "built_in_plugins", "json_schema", "load_catalogue"]
 
 ENTRY_POINTS = "ai_gateway.plugins"
 
@@ -37,6 +40,11 @@ def load_catalogue(paths: Sequence[Path] = ()) -> Mapping[str, type[Plugin]]:
             )
         found[plugin.name] = plugin, where
     return MappingProxyType({name: found[name][0] for name in sorted(found)})
+
+
+def built_in_plugins() -> Sequence[type[Plugin]]:
+    """The plugins that stand here, by name."""
+    return [plugin for plugin, _ in _built_in()]
 
 
 def _built_in() -> Iterator[tuple[type[Plugin], str]]:

@@ -31,7 +31,7 @@ def _names(text: str) -> Any:
 
 def _networks(text: str) -> Any:
     error = "Must be an IP address or a network such as 10.0.0.0/8 or fd00::/8."
-    address = fields.IPInterface(error_messages={"invalid_ip_interface": error})
+    address = fields.IPInterface(error_messages={"invalid_ip_interface": error}, metadata={"type": "string"})
     return setting(fields.List(address, load_default=list), text)
 
 

@@ -34,7 +34,7 @@ def plugin(request: pytest.FixtureRequest) -> type[Plugin]:
 
 
 def test_the_built_in_plugins_are_found_by_their_files() -> None:
-    assert {"content_validator", "external_validator", "rate_limiter", "security_validator"} == {*CATALOGUE}
+    assert {"content_validator", "external_validator", "rate_limiter", "security_validator"} <= {*CATALOGUE}
     assert all(CATALOGUE[name].name == name for name in CATALOGUE)
 
 
@@ -190,6 +190,18 @@ def entry_point(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, text
     monkeypatch.delitem(sys.modules, name, raising=False)
     entry = importlib.metadata.EntryPoint(name, f"{name}:Mine", plugins.ENTRY_POINTS)
     monkeypatch.setattr(importlib.metadata, "entry_points", lambda **_: [entry])
+
+
+def test_a_package_that_takes_the_name_of_another_plugin_stops_the_start_with_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    entry_point(monkeypatch, tmp_path, "security_validator", PLUGIN.format(name="Mine"))
+    with pytest.raises(CatalogueError) as caught:
+        load_catalogue()
+    assert str(caught.value) == (
+        "Two plugins are named security_validator: the built-in security_validator and the entry point "
+        "security_validator (security_validator:Mine). Rename one of them."
+    )
 
 
 def test_plugins_of_installed_packages_join_the_built_in_ones(

@@ -1,0 +1,80 @@
+"""`python -m shared.plugins new NAME`: a plugin and its test that pass all checks as they are written."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shared.plugins import load_catalogue
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", *command], cwd=folder, capture_output=True, text=True, timeout=120
+    )
+
+
+def new(folder: Path, *arguments: str) -> str:
+    made = run(folder, "shared.plugins", "new", *arguments)
+    assert made.returncode == 0, made.stderr
+    return made.stdout
+
+
+def passes(folder: Path, *command: str) -> None:
+    ended = run(folder, *command)
+    assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr[-2000:]
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the gateway, to write into."""
+    copy = tmp_path_factory.mktemp("gateway")
+    ignored = shutil.ignore_patterns("__pycache__")
+    for part in ("shared", "tests/plugins"):
+        shutil.copytree(ROOT / part, copy / part, ignore=ignored)
+    shutil.copy(ROOT / "pyproject.toml", copy)
+    return copy
+
+
+def test_in_the_gateway_nothing_else_has_to_be_edited(copy: Path) -> None:
+    told = new(copy, "word_limit")
+    written = ["shared/plugins/word_limit.py", "tests/plugins/test_word_limit.py"]
+    assert all(str(copy / file) in told for file in written)
+    passes(copy, "ruff", "check", *written)
+    passes(copy, "ruff", "format", "--check", *written)
+    passes(copy, "mypy", *written)
+    # Its own test, and what holds for all plugins.
+    passes(copy, "pytest", "-q", "-p", "no:cacheprovider", written[1], "tests/plugins/test_catalogue.py")
+
+
+def test_in_a_folder_of_ones_own_it_works_as_well(tmp_path: Path) -> None:
+    new(ROOT, "word_limit", "--folder", str(tmp_path / "mine"))
+    assert "word_limit" in load_catalogue([tmp_path / "mine"])
+    config = ["--config", str(ROOT / "pyproject.toml")]
+    passes(ROOT, "ruff", "format", "--check", *config, str(tmp_path))
+    passes(ROOT, "ruff", "check", *config, str(tmp_path / "mine/word_limit.py"))
+    passes(tmp_path, "ruff", "check", "--isolated", str(tmp_path))
+    passes(ROOT, "mypy", str(tmp_path / "mine/word_limit.py"))
+    passes(ROOT, "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path / "mine/tests"))
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("Word-Limit", "'Word-Limit' is no name of a plugin. It must be like a module's: word_limit."),
+        ("class", "'class' is no name of a plugin."),
+        ("rate_limiter", "There is a plugin rate_limiter already. Choose another name."),
+        ("there", "there.py would be overwritten. Choose another name."),
+    ],
+)
+def test_what_cannot_be_written_is_said_in_a_sentence(tmp_path: Path, name: str, reason: str) -> None:
+    (tmp_path / "there.py").write_text("mine")
+    made = run(ROOT, "shared.plugins", "new", name, "--folder", str(tmp_path))
+    assert made.returncode == 1
+    assert reason in made.stderr
+    assert "Traceback" not in made.stderr
+    assert [file.read_text() for file in tmp_path.iterdir()] == ["mine"]
