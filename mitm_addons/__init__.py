@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from mitm_addons.access_log import AccessLog
 from mitm_addons.admission import Admission, CheckHead, Gateways
 from mitm_addons.concurrency import Concurrency
+from mitm_addons.event_streams import Cut
 from mitm_addons.final_head import FinalHead
 from mitm_addons.health import Health, Probe
 from mitm_addons.last_used import LastUsed
@@ -27,11 +28,14 @@ class EngineTraits:
     `check_head` is the check of a request's head that the engine leaves to us, None when it does it itself.
     `replaces_answers`: an answer that is set in `responseheaders` goes out at once, without the upstream's
     body. `write` reaches a client beside the engine; `is_draining` says that the worker is about to end.
+    `cut` ends a client's connection where a stream function cannot: one whose stream functions may raise to
+    end the answer, and may be awaited, has None.
     """
 
     write: Write
     check_head: CheckHead | None = None
     replaces_answers: bool = False
+    cut: Cut | None = None
     is_draining: Callable[[], bool] = lambda: False
 
 
@@ -83,6 +87,7 @@ def build(parts: Parts, extra: Sequence[object] = ()) -> list[object]:
             settings.limits.response_body,
             parts.instance,
             engine.replaces_answers,
+            engine.cut,
         ),
         Upstreams(parts.pin, parts.trust_file),
         FinalHead(),

@@ -54,6 +54,7 @@ class AccessLog:
             "shadow": _shadowed(state.run),
             "milliseconds": round((self._clock.monotonic() - state.started) * 1000, 3),
             "bytes_in": state.received,
+            "bytes_held": state.held,
             "bytes_out": state.sent or len(response.raw_content or b"") if response else 0,
         }
 

@@ -23,7 +23,9 @@ class FlowState:
     refusal that waits for the `response` hook. `buffered` says that the answer is collected before it is
     sent, `probe` that it is a health check, `closes` that the client wants the connection closed after this
     exchange, `old_client` that it speaks HTTP/1.0. `body_limit`, `received` and `sent` count the bytes of
-    bodies; `tail` are the last ones sent of a stream, `copy` what passed of one that somebody looks at.
+    bodies; `tail` are the last ones sent of a stream, `unsent` those that judges let out before one ended
+    it, `held` the most bytes that they held back, and `copy` what passed of one that somebody looks at.
+    `is_told` says that a stream's reader was told how it ended.
     """
 
     request_id: str
@@ -45,6 +47,9 @@ class FlowState:
     sent: int = 0
     tail: bytes = b""
     copy: AnswerCopy | None = None
+    unsent: bytes = b""
+    held: int = 0
+    is_told: bool = False
 
 
 def begin(flow: http.HTTPFlow, state: FlowState) -> FlowState:

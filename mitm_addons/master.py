@@ -1,6 +1,8 @@
 """mitmproxy's own core as our engine: its options, and a master with nothing but what is needed."""
 
+from asyncio import StreamWriter
 from pathlib import Path
+from typing import cast
 
 from mitmproxy import http
 from mitmproxy.addons.next_layer import NextLayer
@@ -9,6 +11,7 @@ from mitmproxy.master import Master
 from mitmproxy.options import Options
 
 from mitm_addons.dispatch import Dispatcher
+from mitm_addons.event_streams import Cut
 from mitm_addons.post_response import PostResponse
 from mitm_addons.stream_end import Write
 from shared.settings import Settings
@@ -54,10 +57,25 @@ def client_writer(server: Proxyserver) -> Write:
     """Writes to the client of a flow beside the core, which has no way to add to a broken answer."""
 
     def write(flow: http.HTTPFlow, data: bytes) -> None:
-        client = flow.client_conn
-        handler = server.connections.get(client.id)
-        transport = handler.transports.get(client) if handler else None
-        if transport and transport.writer and not transport.writer.is_closing():
-            transport.writer.write(data)
+        if writer := _writer(server, flow):
+            writer.write(data)
 
     return write
+
+
+def client_cutter(server: Proxyserver) -> Cut:
+    """Closes the connection of a flow's client beside the core, which ends a stream only as a whole one."""
+
+    def cut(flow: http.HTTPFlow) -> None:
+        if writer := _writer(server, flow):
+            writer.close()
+
+    return cut
+
+
+def _writer(server: Proxyserver, flow: http.HTTPFlow) -> StreamWriter | None:
+    handler = server.connections.get(flow.client_conn.id)
+    transport = handler.transports.get(flow.client_conn) if handler else None
+    if transport is None or transport.writer is None or transport.writer.is_closing():
+        return None
+    return cast(StreamWriter, transport.writer)

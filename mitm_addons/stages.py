@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from mitmproxy import http
 
 from mitm_addons.answer_copy import AnswerCopy
+from mitm_addons.event_streams import Cut, EventStream
 from mitm_addons.flows import (
     FlowState,
     head_of,
@@ -24,6 +25,7 @@ from mitm_addons.flows import (
     set_head,
     state_of,
 )
+from shared.bodies.events import EventSplitter, splitter_for_answer
 from shared.core.admission import Admitted, too_large
 from shared.core.errors import refuse
 from shared.core.forwarding import client_head, plugin_view
@@ -39,8 +41,9 @@ class Stages:
     """Runs the plan of the matched rule. Answers that the gateway makes itself pass by untouched.
 
     `replaces_answers` says that the engine lets an answer be replaced at its head. Without it a refusal
-    has to wait there until the upstream's body has come. Entries in shadow mode have the threads of
-    `shadow_pool`, and see answers of at most `copied` bytes.
+    has to wait there until the upstream's body has come. `cut` ends a client's connection on an engine
+    whose streams end and wait for nobody else. Entries in shadow mode have the threads of `shadow_pool`, and
+    see answers of at most `copied` bytes.
     """
 
     clock: Clock
@@ -49,6 +52,7 @@ class Stages:
     copied: int
     instance: str
     replaces_answers: bool
+    cut: Cut | None
 
     async def requestheaders(self, flow: http.HTTPFlow) -> None:
         state = state_of(flow)
@@ -135,7 +139,8 @@ class Stages:
         if state.pending and self.replaces_answers:
             _refuse_pending(flow, state)
         elif from_upstream and not state.pending and not state.buffered:
-            response.stream = _counted(state)
+            if not callable(response.stream):
+                response.stream = _counted(state)
             if run and run.shadows and run.shadows.need_answer:
                 state.copy = AnswerCopy(self.copied)
                 response.stream = state.copy.of(response.stream)
@@ -147,13 +152,28 @@ class Stages:
         empty = flow.request.data.method == b"HEAD" or response.status_code in (204, 304)
         run.exchange = replace(run.exchange, response=replace(response_of(flow), body=b"" if empty else None))
         await run.stage(Stage.POST_REQUEST)
-        state.buffered = run.plan.buffers and not empty
+        splitter = None if empty else self._splitter(state, run)
+        plan = run.plan
+        state.buffered = (plan.buffers or (plan.judges_bodies and splitter is None)) and not empty
         if not state.buffered:
-            await run.stage(Stage.PRE_RESPONSE)
+            stream = await run.open_stream(may_wait=self.cut is None) if splitter else None
+            if stream is None:
+                await run.stage(Stage.PRE_RESPONSE)
             if answer := _final(run):
                 response.status_code = answer.status
-                set_head(response, answer.headers)
+                set_head(response, _unsized(answer.headers) if stream else answer.headers)
+                if splitter and stream:
+                    # Express awaits what it returns; elsewhere it returns nothing to wait for.
+                    response.stream = EventStream(flow, state, run, splitter, stream, self.cut)  # type: ignore[assignment]
         state.pending = run.refusal
+
+    def _splitter(self, state: FlowState, run: Run) -> EventSplitter | None:
+        """For an answer of the upstream that is judged event by event, on an engine that can do it."""
+        plan, answer = run.plan, run.exchange.response
+        judges = plan.judges_bodies and not plan.buffers and (self.cut is None or plan.events_in_place)
+        if not judges or answer is None or state.source != "upstream":
+            return None
+        return splitter_for_answer(answer.headers)
 
     async def response(self, flow: http.HTTPFlow) -> None:
         state = state_of(flow)
@@ -170,6 +190,9 @@ class Stages:
             if answer := _final(run):
                 put_response(flow, answer)
             state.pending = run.refusal
+        if run and run.refusal and flow.response.stream:
+            # Refused with the last event: the core would end the body as a whole one.
+            flow.kill()
         _refuse_pending(flow, state)
 
     async def post_response(self, flow: http.HTTPFlow) -> None:
@@ -219,6 +242,12 @@ def _show_answer(flow: http.HTTPFlow, state: FlowState, run: Run) -> None:
         run.shadows.give_up(Stage.PRE_RESPONSE, "the answer was too long to be copied")
     else:
         run.shadows.resume(Stage.PRE_RESPONSE, replace(run.exchange, response=replace(answer, body=body)))
+
+
+def _unsized(headers: Headers) -> Headers:
+    """The head of a body that may become longer or shorter than the upstream said."""
+    kept = [item for item in headers if item[0].lower() not in ("content-length", "transfer-encoding")]
+    return Headers([*kept, ("Transfer-Encoding", "chunked")])
 
 
 def _counted(state: FlowState) -> Callable[[bytes], bytes]:

@@ -1,4 +1,4 @@
-"""An event stream that breaks off ends with one error event, so that its reader knows."""
+"""A stream that breaks off ends with one error event, so that its reader knows."""
 
 from collections.abc import Callable
 
@@ -6,36 +6,47 @@ from mitmproxy import http
 
 from mitm_addons.flows import FlowState, error_body, speaks_anthropic, state_of
 from mitm_addons.wire_errors import code_of
-from shared.core.errors import refuse
+from shared.bodies.media_type import MediaType
+from shared.core.errors import Refusal, refuse
 
 #: Hands bytes to the client's transport, if it still has one.
 Write = Callable[[http.HTTPFlow, bytes], None]
 
 
 class StreamEnd:
-    """On `error`, after the head of an event stream went out. The body stays visibly incomplete."""
+    """On `error`, after the head of a stream went out. The body stays visibly incomplete."""
 
     def __init__(self, write: Write) -> None:
         self._write = write
 
     def error(self, flow: http.HTTPFlow) -> None:
         state, response = state_of(flow), flow.response
-        if state is None or response is None or not response.stream or flow.error is None:
+        if state is None or response is None or not response.stream or flow.error is None or state.is_told:
             return
-        code, text = code_of(flow.error.msg)
-        state.code = code
-        if code == "client_closed" or "event-stream" not in response.headers.get("content-type", ""):
-            return
-        state.source = "gateway"
-        event = _event(flow, state, code, text)
-        chunked = "chunked" in response.headers.get("transfer-encoding", "")
-        self._write(flow, b"%x\r\n%s\r\n" % (len(event), event) if chunked else event)
+        refusal = state.run.refusal if state.run else None
+        if refusal is None:
+            code, text = code_of(flow.error.msg)
+            if code == "client_closed":
+                state.code = code
+                return
+            refusal = refuse(code, text)
+        if words := state.unsent + last_words(flow, state, refusal):
+            chunked = "chunked" in response.headers.get("transfer-encoding", "")
+            self._write(flow, b"%x\r\n%s\r\n" % (len(words), words) if chunked else words)
 
 
-def _event(flow: http.HTTPFlow, state: FlowState, code: str, text: str) -> bytes:
+def last_words(flow: http.HTTPFlow, state: FlowState, refusal: Refusal) -> bytes:
+    """The error as the reader of that stream expects one; nothing where no reader would know it."""
+    state.is_told, state.code = True, refusal.code
+    content_type = flow.response.headers.get("content-type", "") if flow.response else ""
+    kind = MediaType(content_type.partition(";")[0].strip().lower())
+    if not kind.is_event_stream and not kind.is_json_lines:
+        return b""
+    state.source = refusal.source
     anthropic = speaks_anthropic(flow)
-    body = error_body(refuse(code, text), state.request_id, anthropic=anthropic)
+    body = error_body(refusal, state.request_id, anthropic=anthropic)
+    if kind.is_json_lines:
+        return (b"" if state.tail.endswith((b"\n", b"\r")) or not state.tail else b"\n") + body + b"\n"
     whole = state.tail.endswith((b"\n\n", b"\r\n\r\n", b"\r\r")) or not state.tail
-    return (
-        (b"" if whole else b"\n\n") + (b"event: error\n" if anthropic else b"") + b"data: " + body + b"\n\n"
-    )
+    name = b"event: error\n" if anthropic else b""
+    return (b"" if whole else b"\n\n") + name + b"data: " + body + b"\n\n"

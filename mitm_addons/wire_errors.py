@@ -78,8 +78,9 @@ def answer_fault(
     why: Fault, flow: http.HTTPFlow | None, random_bytes: Callable[[int], bytes]
 ) -> http.Response:
     """The answer to a fault of express; without a flow there was no head that could be read."""
-    refusal = refusal_of(why)
     state = state_of(flow) if flow is not None else None
+    # A plugin that ended a stream before its first byte has said why.
+    refusal = (state.run and state.run.refusal if state else None) or refusal_of(why)
     if flow is None or state is None:
         identity = request_id(None, random_bytes)
         body = error_body(refusal, identity, anthropic=False)

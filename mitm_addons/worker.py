@@ -13,7 +13,7 @@ from mitm_addons import EngineTraits, Parts, build, core_errors, unenforced
 from mitm_addons.admission import CheckHead
 from mitm_addons.dispatch import Dispatcher
 from mitm_addons.last_used import LastUsed
-from mitm_addons.master import client_writer, make_master
+from mitm_addons.master import client_cutter, client_writer, make_master
 from mitm_addons.pool import PluginPool
 from shared.core import tasks
 from shared.core.errors import CannotListen
@@ -32,7 +32,8 @@ async def serve(services: Services, put_line: PutLine, check_head: CheckHead) ->
     """Serve on the stock core until SIGTERM or SIGINT. Raises `CannotListen` when the port is taken."""
     server = Proxyserver()
     core_errors.install(services.random_bytes)
-    async with gateway_addons(services, put_line, EngineTraits(client_writer(server), check_head)) as addons:
+    traits = EngineTraits(client_writer(server), check_head, cut=client_cutter(server))
+    async with gateway_addons(services, put_line, traits) as addons:
         tasks.start(unenforced.tell(services), "tell what is not enforced")
         gateway = Dispatcher(addons)
         master = make_master(services.settings, services.settings.data_dir / "mitmproxy", server, gateway)

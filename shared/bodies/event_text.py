@@ -1,59 +1,190 @@
-"""The text of a whole stream: events, or lines of JSON, put together again.
+"""What a reader of a stream gets to see of one event, and to which text of the answer it belongs.
 
 A model's answer comes in pieces of a few letters. Pieces that belong together (same choice, same
-field) are joined, so that a stream gets the verdict that the same answer gets in one piece.
+field) are one text, so that a stream gets the verdict that the same answer gets in one piece.
 """
 
-import re
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
-from shared.bodies.message_text import texts_of
-from shared.bodies.strict_json import children, parse_json
+from shared.bodies.message_text import (
+    Text,
+    drop_logprobs,
+    fixed_texts,
+    is_json_member,
+    is_text_member,
+    members,
+    message_texts,
+)
+from shared.bodies.refused import BodyRefused
+from shared.bodies.strand import Part
+from shared.bodies.strict_json import MAX_DEPTH, dump_json, looks_like_json, parse_json
+from shared.core.events import Event
 
-_LINE_END = re.compile(r"\r\n|\r|\n")
-# Where a piece belongs: the choice, and the part or the block of its message.
-_PLACES = ("index", "output_index", "content_index", "summary_index")
+#: Names of members and numbers of choices and parts: texts with the same place are one text.
+Place = tuple[str, ...]
+
+#: What OpenAI sends behind the last event.
+DONE = "[DONE]"
+_NUMBERS = ("output_index", "index", "content_index", "summary_index")
+# Members in which a piece may come; the text that it goes on with has another name, or none.
+_WRAPPERS = frozenset({"delta", "content_block", "part", "item"})
+_ANTHROPIC = frozenset({"message_start", "message_delta", "message_stop"}) | {
+    f"content_block_{what}" for what in ("start", "delta", "stop")
+}
+_RESPONSES = "response."
+# The field that a text called "delta" goes on with; see OpenAI's reference, "Streaming events".
+_FIELDS = {
+    "response.output_text.delta": "text",
+    "response.reasoning_text.delta": "text",
+    "response.reasoning_summary_text.delta": "text",
+    "response.refusal.delta": "refusal",
+    "response.function_call_arguments.delta": "arguments",
+    "response.mcp_call_arguments.delta": "arguments",
+}
+# Events that say again what came before, whole.
+_OVER = frozenset({"response.completed", "response.incomplete", "response.failed"})
+_WHOLE = _OVER | {"response.created", "response.queued", "response.in_progress"}
 
 
-def event_data(text: str) -> Iterator[str]:
-    """The data of each server-sent event (WHATWG HTML, 9.2.6), of one that is cut off as well."""
-    data: list[str] = []
-    for line in (*_LINE_END.split(text.removeprefix("\ufeff")), ""):
-        name, _, value = line.partition(":")
-        if name == "data":
-            data.append(value.removeprefix(" "))
-        elif not line and data:
-            yield "\n".join(data)
-            data = []
+class Piece(NamedTuple):
+    """A piece of a text that goes on over events; of several, when it is read alone and joined to others."""
+
+    places: tuple[Place, ...]
+    is_json: bool
+    text: str
+    part: Part
 
 
-def stream_texts(items: Iterable[str]) -> Iterator[str]:
-    """The texts of a stream's items: those of each item, and those that go over several joined.
+class EventText:
+    """An event, read. `pieces` go on with texts of the answer, `texts` stand by themselves.
 
-    Raises ValueError when an item that looks like an object is not strict JSON.
+    `ended` are the beginnings of places to which nothing will be added, as the answer says.
     """
-    joined: dict[tuple[str, ...], list[str]] = defaultdict(list)
-    for item in items:
-        if not item.lstrip().startswith(("{", "[{")):
-            yield item
-            continue
-        document = parse_json(item.encode())
-        yield from texts_of(document)
-        for place, piece in _pieces(document, ()):
-            joined[place].append(piece)
-    yield from ("".join(pieces) for pieces in joined.values() if len(pieces) > 1)
+
+    __slots__ = ("_event", "_holder", "_is_json", "ended", "pieces", "texts")
+
+    def __init__(self, event: Event, *, max_depth: int = MAX_DEPTH) -> None:
+        """Raises `BodyRefused` (``invalid_json``) on data that two parsers could read differently."""
+        self._event = event
+        self._is_json = False
+        self._holder: list[Any] = []
+        self.pieces: list[Piece] = []
+        self.texts: list[Text] = []
+        self.ended: list[Place] = []
+        if event.data == DONE:
+            self.ended.append(())
+        elif event.data is not None:
+            self._read(event.data, max_depth)
+
+    def _read(self, data: str, max_depth: int) -> None:
+        document, self._is_json = _parsed(data, self._event.is_line, max_depth)
+        self._holder = [document]
+        if isinstance(document, str):
+            self.pieces.append(Piece((("",),), False, document, Part(self._holder, 0)))
+            return
+        kind = _kind_of(document)
+        if kind == "whole":
+            self.texts += message_texts(document)
+        else:
+            self.texts += fixed_texts(document) if kind == "other" else ()
+            for found in _pieces(document, kind, ()):
+                if isinstance(found, Piece):
+                    self.pieces.append(found)
+                else:
+                    self.texts.append(found)
+        self.ended += _ended(document, kind)
+
+    def masked(self) -> Event:
+        """The event with what was marked in its texts masked; the same one when there is nothing."""
+        written = [piece.part.write() for piece in self.pieces] + [text.write() for text in self.texts]
+        if not any(written):
+            return self._event
+        document = self._holder[0]
+        if not self._is_json:
+            return self._event.with_data(document)
+        drop_logprobs(document)
+        return self._event.with_data(dump_json(document).decode())
 
 
-def _pieces(node: Any, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Every string with its place: names of members, and the numbers of choices and parts."""
+def _parsed(data: str, is_line: bool, max_depth: int) -> tuple[Any, bool]:
+    """The document, or the data as it is when that is plain text; and whether it is JSON."""
+    raw = data.encode()
+    if is_line or data.lstrip()[:1] in ("{", "[", '"'):
+        try:
+            return parse_json(raw, max_depth), True
+        except ValueError as error:
+            if is_line or looks_like_json(raw):
+                raise BodyRefused("invalid_json", f"In the stream: {error}") from None
+    return data, False
+
+
+def _kind_of(document: Any) -> str:
+    if not isinstance(document, dict):
+        return "other"
+    name = document.get("type")
+    if isinstance(document.get("choices"), list):
+        return "chat"
+    if not isinstance(name, str):
+        return "other"
+    if name.startswith(_RESPONSES):
+        return "whole" if name in _WHOLE or name.endswith(".done") else "responses"
+    return "anthropic" if name in _ANTHROPIC else "other"
+
+
+def _numbers(node: dict[str, Any]) -> Place:
+    return tuple(f"{name}={node[name]}" for name in _NUMBERS if isinstance(node.get(name), int))
+
+
+def _pieces(node: Any, kind: str, place: Place) -> Iterator[Piece | Text]:
+    """Every text with its place."""
     if isinstance(node, dict):
-        place += tuple(f"{name}={node[name]}" for name in _PLACES if isinstance(node.get(name), int))
-        for name, child in node.items():
-            yield from _pieces(child, (*place, name))
-    elif isinstance(node, list):
-        for child in children(node):
-            yield from _pieces(child, place)
-    elif isinstance(node, str):
-        yield place, node
+        place += _numbers(node)
+    for key, child in members(node):
+        if isinstance(node, dict) and kind != "other" and not is_text_member(key, child):
+            continue
+        if isinstance(child, str):
+            yield _piece(node, key, kind, place)
+        elif kind == "anthropic" and key == "input" and isinstance(child, dict):
+            yield from message_texts({"input": child}) if child else ()
+        elif isinstance(node, list) or (kind != "chat" and key in _WRAPPERS):
+            yield from _pieces(child, kind, place)
+        else:
+            yield from _pieces(child, kind, (*place, key))
+
+
+def _piece(node: Any, key: Any, kind: str, place: Place) -> Piece:
+    text, name = node[key], str(key) if isinstance(node, dict) else ""
+    if kind == "responses" and name == "delta":
+        name = _FIELDS.get(str(node.get("type")), str(node.get("type")))
+    own = (*place, name)
+    places: tuple[Place, ...] = (own,)
+    joined = _joined(own, kind)
+    if name == "text" and joined != own:
+        places = (own, joined)
+    return Piece(places, kind != "other" and is_json_member(name), text, Part(node, key))
+
+
+def _joined(place: Place, kind: str) -> Place:
+    """The place of the text that all parts of a message make together."""
+    if kind == "anthropic":
+        counted: tuple[str, ...] = ("index=",)
+    elif kind == "responses":
+        counted = ("content_index=", "summary_index=")
+    else:
+        return place
+    return tuple(name.partition("=")[0] if name.startswith(counted) else name for name in place)
+
+
+def _ended(document: Any, kind: str) -> Iterator[Place]:
+    if kind == "chat":
+        for choice in document["choices"]:
+            if isinstance(choice, dict) and choice.get("finish_reason"):
+                yield ("choices", *_numbers(choice))
+    elif kind == "whole":
+        if document["type"] in _OVER:
+            yield ()
+        elif numbers := _numbers(document):
+            yield numbers
+    elif kind == "anthropic" and document["type"] in ("content_block_stop", "message_stop"):
+        yield _numbers(document)

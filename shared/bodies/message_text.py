@@ -6,10 +6,12 @@ does not get by because it stands in a member that the API does not know. Of any
 strings are text, keys too.
 """
 
+import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
-from shared.bodies.strict_json import children
+from shared.bodies.json_text import JsonText
+from shared.bodies.strand import Part, Strand
 
 # Members of which at least one makes a document a known body.
 _SIGNS = {
@@ -20,14 +22,55 @@ _SIGNS = {
     "output": list,
     "content": list,
 }
-# Names, ids and settings that the APIs define: never read as text by a model.
+# Names, ids and settings that the APIs define, and their padding: never read as text by a model.
 _LABELS = frozenset(
     {"id", "model", "object", "role", "type", "index", "created", "user", "finish_reason", "stop_reason"}
     | {"tool_call_id", "tool_use_id", "call_id", "response_id", "previous_response_id", "item_id"}
     | {"system_fingerprint", "service_tier", "status", "detail", "media_type", "signature", "logprobs"}
+    | {"obfuscation"}
 )
 # Members that hold pictures, sound and files, by address or as base64.
 _MEDIA = frozenset({"image_url", "input_audio", "audio", "file_data", "file_id", "encrypted_content"})
+# Members that hold JSON in a string: what a model wants a tool to be given.
+_JSON = frozenset({"arguments", "partial_json"})
+
+
+class Text(NamedTuple):
+    """A text of a document: its pieces, each with where it stands (None for what cannot be masked).
+
+    `is_json` says that it is JSON in a string, whose reader undoes its escapes.
+    """
+
+    pieces: list[tuple[str, Part | None]]
+    is_json: bool = False
+
+    @classmethod
+    def at(cls, holder: Any, key: Any, *, is_json: bool = False) -> "Text":
+        return cls([(holder[key], Part(holder, key))], is_json)
+
+    @classmethod
+    def fixed(cls, text: str) -> "Text":
+        return cls([(text, None)])
+
+    def read(self) -> str:
+        """The text as its reader sees it."""
+        written = "".join([text for text, _ in self.pieces])
+        if not self.is_json or "\\" not in written:
+            return written
+        reader = JsonText(tells_values=False)
+        return "".join([run.text for run in (*reader.read(written), *reader.end())])
+
+    def strand(self) -> Strand:
+        """The places of its characters."""
+        strand = Strand(is_json=self.is_json, keeps_places=True)
+        for text, part in self.pieces:
+            strand.add(text, part)
+        strand.end()
+        return strand
+
+    def write(self) -> bool:
+        """Write what is masked into the document; whether there was something."""
+        return any([part.write() for _, part in self.pieces if part is not None])
 
 
 def is_messages(document: Any) -> bool:
@@ -37,38 +80,104 @@ def is_messages(document: Any) -> bool:
     )
 
 
+def is_text_member(name: str, value: Any) -> bool:
+    """Whether a member of a known body may hold text."""
+    return name not in _LABELS and name not in _MEDIA and not _is_media_source(name, value)
+
+
+def is_json_member(name: str) -> bool:
+    """Whether a text of that name is JSON."""
+    return name in _JSON
+
+
 def texts_of(document: Any) -> Iterator[str]:
     """Each text of the document. Neighbouring parts of one message come once more as one text."""
-    return _message_texts(document) if is_messages(document) else _all_strings(document)
+    return (text.read() for text in text_places([document]))
 
 
-def _all_strings(node: Any) -> Iterator[str]:
-    if isinstance(node, str):
-        yield node
-    elif isinstance(node, dict):
-        yield from node
-    for child in children(node):
-        yield from _all_strings(child)
+def text_places(holder: list[Any]) -> Iterator[Text]:
+    """The same with where they stand, of the document that is the only item of `holder`."""
+    return message_texts(holder[0]) if is_messages(holder[0]) else all_texts(holder)
 
 
-def _message_texts(node: Any) -> Iterator[str]:
-    if isinstance(node, str):
-        yield node
+def all_texts(node: Any) -> Iterator[Text]:
+    """All strings in an array or object, names of members too."""
+    if isinstance(node, dict):
+        yield from map(Text.fixed, node)
+    for key, child in members(node):
+        if isinstance(child, str):
+            yield Text.at(node, key)
+        else:
+            yield from all_texts(child)
+
+
+def fixed_texts(node: Any) -> Iterator[Text]:
+    """What cannot be masked: names of members, and values that are no strings."""
+    if isinstance(node, dict):
+        yield from map(Text.fixed, node)
+    elif not isinstance(node, list | str):
+        yield Text.fixed(json.dumps(node))
+    for _, child in members(node):
+        yield from fixed_texts(child)
+
+
+def drop_logprobs(node: Any) -> None:
+    """Take out the probabilities of tokens: they hold the tokens, and so what was masked."""
+    if isinstance(node, dict) and node.get("logprobs") is not None:
+        node["logprobs"] = None
+    for _, child in members(node):
+        drop_logprobs(child)
+
+
+def message_texts(node: Any) -> Iterator[Text]:
+    """The texts in an array or object of a known body."""
+    for name, child in members(node):
+        if isinstance(node, dict) and not is_text_member(name, child):
+            continue
+        if isinstance(child, str):
+            yield Text.at(node, name, is_json=is_json_member(name))
+        elif name == "input" and isinstance(child, dict):
+            # What a tool is given; streamed, it comes as JSON in strings.
+            yield Text(list(_as_json(child)))
+        else:
+            if isinstance(child, list) and name != "choices":
+                yield from _joined(child)
+            yield from message_texts(child)
+
+
+def members(node: Any) -> Iterator[tuple[Any, Any]]:
+    """What stands directly in an array or object, with where it stands; nothing for other values."""
+    if isinstance(node, dict):
+        yield from node.items()
     elif isinstance(node, list):
-        yield from _joined(node)
-        for child in node:
-            yield from _message_texts(child)
-    elif isinstance(node, dict):
-        for name, child in node.items():
-            if name not in _LABELS and name not in _MEDIA and not _is_media_source(name, child):
-                yield from _message_texts(child)
+        yield from enumerate(node)
 
 
-def _joined(parts: list[Any]) -> Iterator[str]:
+def _joined(parts: list[Any]) -> Iterator[Text]:
     """The parts of one message as the model sees them, so that no word hides across two parts."""
-    texts = [part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str)]
+    texts = [part for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str)]
     if len(texts) > 1:
-        yield "".join(texts)
+        yield Text([(part["text"], Part(part, "text")) for part in texts])
+
+
+def _as_json(node: Any) -> Iterator[tuple[str, Part | None]]:
+    """The document as JSON with its escapes undone, as `json.dumps` spaces it."""
+    if not isinstance(node, dict | list):
+        yield json.dumps(node), None
+        return
+    opens, closes = "{}" if isinstance(node, dict) else "[]"
+    before = opens
+    for key, child in members(node):
+        name = f'"{key}": ' if isinstance(node, dict) else ""
+        if isinstance(child, str):
+            yield f'{before}{name}"', None
+            yield child, Part(node, key)
+            before = '", '
+        else:
+            yield f"{before}{name}", None
+            yield from _as_json(child)
+            before = ", "
+    yield (before.removesuffix(", ") if node else opens) + closes, None
 
 
 def _is_media_source(name: str, node: Any) -> bool:

@@ -6,7 +6,6 @@ from typing import Any, Final
 from urllib.parse import unquote_plus
 
 from shared.bodies.coding import coding_of, decode
-from shared.bodies.event_text import event_data, stream_texts
 from shared.bodies.media_type import MediaType
 from shared.bodies.message_text import is_messages, texts_of
 from shared.bodies.refused import BodyRefused
@@ -48,8 +47,19 @@ class OpenedBody:
                 raise BodyRefused("invalid_json", str(error)) from None
         return NO_JSON
 
+    @property
+    def is_utf8(self) -> bool:
+        try:
+            self.content.decode()
+        except UnicodeDecodeError:
+            return False
+        return True
+
     def texts(self, document: Any) -> Iterator[str]:
-        """The text of messages and of streams; of anything else the whole body, and all strings in it."""
+        """The text of messages; of anything else the whole body, and all strings in it.
+
+        A stream of events has its texts from one event to the next; see `shared.bodies.text_judge`.
+        """
         if is_messages(document):
             yield from texts_of(document)
             return
@@ -59,15 +69,3 @@ class OpenedBody:
             yield from texts_of(document)
         elif self.media_type.is_form:
             yield unquote_plus(whole)
-        else:
-            yield from self._stream_texts(whole)
-
-    def _stream_texts(self, whole: str) -> Iterator[str]:
-        if self.media_type.is_event_stream:
-            items = list(event_data(whole))
-        else:
-            items = whole.splitlines() if self.media_type.is_json_lines else []
-        try:
-            yield from stream_texts(items)
-        except ValueError as error:
-            raise BodyRefused("invalid_json", f"In the stream: {error}") from None

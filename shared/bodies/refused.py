@@ -9,3 +9,8 @@ class BodyRefused(GatewayError):
     def __init__(self, code: str, message: str) -> None:
         self.code = code
         super().__init__(message)
+
+
+def too_long(limit: int) -> BodyRefused:
+    """For a body of more than `limit` bytes."""
+    return BodyRefused("body_too_large", f"The body is longer than {limit} bytes.")

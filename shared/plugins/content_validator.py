@@ -1,27 +1,44 @@
 """Checks the bodies of requests and of answers: type, size, structure and text."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import marshmallow
 from marshmallow import validate
 
 from shared.bodies.coding import encode
+from shared.bodies.events import EventSplitter, event_splitter
 from shared.bodies.json_schema import compile_schema, first_fault
 from shared.bodies.media_type import MediaType
 from shared.bodies.opened import OpenedBody
 from shared.bodies.paths import MISSING, get_at, parse_path
 from shared.bodies.patterns import MAX_PATTERNS, PatternError, Patterns
-from shared.bodies.refused import BodyRefused
+from shared.bodies.refused import BodyRefused, too_long
 from shared.bodies.strict_json import MAX_DEPTH, dump_json
+from shared.bodies.text_judge import TextJudge
+from shared.bodies.text_rules import TextRules
 from shared.core.errors import STATUS, Invalid, Problem
 from shared.core.messages import Headers, Response
-from shared.core.plugin import CONTINUE, Exchange, Patch, Plugin, Reject, Verdict, setting
+from shared.core.plugin import (
+    CONTINUE,
+    Event,
+    EventJudge,
+    Exchange,
+    Patch,
+    Plugin,
+    Reject,
+    Tools,
+    Verdict,
+    setting,
+)
 from shared.core.sizes import parse_size
 
 # Bytes of a body, and the size of the patterns (as `Patterns` has it), up to which it is judged in place:
 # the worst body takes 5 ms then, which is how long a thread would keep the interpreter, too (measured).
 _QUICK, _LIGHT = 16_384, 10_000
+#: Characters that a match may have where answers are passed on event by event.
+LONGEST = 512
 
 
 class _Size(marshmallow.fields.Field[int]):
@@ -41,24 +58,20 @@ def _texts(text: str, *, name: str | None = None, most: int | None = None) -> An
     return setting(marshmallow.fields.List(item, load_default=list, data_key=name, validate=limit), text)
 
 
-def _action(value: str) -> None:
-    if value == "mask":
-        raise marshmallow.ValidationError("mask is not available yet; allowed: block.")
-    if value != "block":
-        raise marshmallow.ValidationError("Must be block.")
-
-
 class ContentValidator(Plugin):
     """Refuses bodies that are not of the right type, size or structure, or whose text is not allowed.
 
     At `pre_request` it judges the request, at `pre_response` the answer. Checks that need JSON demand
     it: UTF-8, no duplicate keys, nothing that two parsers could read differently. Encoded bodies are
-    decoded to be judged and forwarded as they came. An answer that breaks a check is replaced by a 422.
+    decoded to be judged and forwarded as they came. An answer that breaks a check is replaced by a 422;
+    one that is passed on event by event ends with an error event before the text that breaks it.
 
     >>> plugin = ContentValidator.parse({"allowed_types": ["application/json"], "max_size": "1MB"})
     >>> plugin.max_size, sorted(plugin.reads)
     (1048576, ['body', 'headers'])
     """
+
+    events_in_place = True
 
     allowed_types: Sequence[str] = _texts(
         "Media types that are allowed, or their beginnings; empty allows all."
@@ -86,8 +99,8 @@ class ContentValidator(Plugin):
         "RE2 patterns that must all match in that text.", most=MAX_PATTERNS
     )
     action: str = setting(
-        marshmallow.fields.String(load_default="block", validate=_action, metadata={"enum": ["block"]}),
-        "What happens to a body in which a blocked pattern matches: block.",
+        marshmallow.fields.String(load_default="block", validate=validate.OneOf(("block", "mask"))),
+        "What happens where a blocked pattern matches: block the body, or mask each character as *.",
     )
     max_json_depth: int = setting(
         marshmallow.fields.Integer(
@@ -101,16 +114,21 @@ class ContentValidator(Plugin):
             _compiled(f"/required_fields/{i}", parse_path, name)
             for i, name in enumerate(self.required_fields)
         ]
-        self._blocked = _patterns("/blocked_patterns", self.blocked_patterns)
-        self._required = _patterns("/required_patterns", self.required_patterns)
+        self._rules = TextRules(
+            _patterns("/blocked_patterns", self.blocked_patterns),
+            _patterns("/required_patterns", self.required_patterns),
+            masks=self.action == "mask",
+        )
         self._schema = (
             None if self.json_schema is None else _compiled("/json_schema", compile_schema, self.json_schema)
         )
         self._demands_json = bool(self.forwarded or self.required_fields or self._schema is not None)
-        self._reads_text = bool(self._blocked or self._required)
+        self._reads_text = bool(self._rules.blocked or self._rules.required)
         self._reads_json = self._demands_json or self._reads_text or self.max_json_depth < MAX_DEPTH
-        self._is_light = self._schema is None and self._blocked.size + self._required.size <= _LIGHT
-        if self.forwarded:
+        self._is_light = (
+            self._schema is None and self._rules.blocked.size + self._rules.required.size <= _LIGHT
+        )
+        if self.forwarded or (self._rules.masks and self._rules.blocked):
             self.changes = frozenset({"body"})
         if not self._reads_json and self.max_size is None:
             self.reads = frozenset({"headers"})
@@ -122,10 +140,14 @@ class ContentValidator(Plugin):
         small = message.body is None or len(message.body) <= _QUICK
         return self._is_light and small and "content-encoding" not in message.headers
 
+    def connect(self, tools: Tools) -> None:
+        for patterns in (self._rules.blocked, self._rules.required):
+            patterns.make_ready()
+
     def pre_request(self, exchange: Exchange) -> Verdict:
         request = exchange.request
         try:
-            return self._judge(request.headers, request.body)
+            return self._judge(request.headers, request.body, self._judge_request)
         except BodyRefused as error:
             return Reject(STATUS[error.code], error.code, str(error))
 
@@ -134,20 +156,49 @@ class ContentValidator(Plugin):
         if answer is None or _is_bodiless(exchange, answer):
             return CONTINUE
         try:
-            return self._judge(answer.headers, answer.body)
+            return self._judge(answer.headers, answer.body, self._judge_answer)
         except BodyRefused as error:
-            # Its code would blame the client for what the upstream sent.
-            message = f"The upstream's answer was rejected. {error}"
-            return Reject(STATUS["content_rejected"], "content_rejected", message)
+            return _rejected(error)
 
-    def _judge(self, headers: Headers, body: bytes | None) -> Verdict:
+    def needs_whole_body(self) -> str | None:
+        for patterns, sources in (
+            (self._rules.blocked, self.blocked_patterns),
+            (self._rules.required, self.required_patterns),
+        ):
+            for source, length in zip(sources, patterns.lengths, strict=True):
+                if length > LONGEST:
+                    return f"has the pattern {source!r}, which may match more than {LONGEST} characters"
+        return None
+
+    def pre_response_events(self, exchange: Exchange) -> EventJudge | Verdict:
+        headers = Headers() if exchange.response is None else exchange.response.headers
+        try:
+            self._check_type(headers, None)
+            if self._reads_json:
+                MediaType.of(headers).must_be_utf8()
+                self._must_not_demand_json()
+        except BodyRefused as error:
+            return _rejected(error)
+        return _Events(self._text_judge())
+
+    def _text_judge(self) -> TextJudge:
+        rules = self._rules if self._reads_json else None
+        return TextJudge(rules, max_size=self.max_size, max_depth=self.max_json_depth)
+
+    def _must_not_demand_json(self) -> None:
+        if self._demands_json:
+            raise BodyRefused("invalid_json", "A stream of events is no JSON document.")
+
+    def _judge(self, headers: Headers, body: bytes | None, judge: Callable[[OpenedBody], bytes]) -> Verdict:
+        """`judge` gives what the opened body is to be."""
         self._check_type(headers, body)
         if body is None or "body" not in self.reads:
             return CONTINUE
         self._check_size(body)
         opened = OpenedBody.open(headers, body)
         self._check_size(opened.content)
-        return self._judge_content(opened) if self._reads_json else CONTINUE
+        content = judge(opened) if self._reads_json else opened.content
+        return CONTINUE if content == opened.content else Patch(body=encode(content, opened.coding))
 
     def _check_type(self, headers: Headers, body: bytes | None) -> None:
         if not self.allowed_types or _is_empty(headers, body):
@@ -161,25 +212,44 @@ class ContentValidator(Plugin):
 
     def _check_size(self, body: bytes) -> None:
         if self.max_size is not None and len(body) > self.max_size:
-            raise BodyRefused("body_too_large", f"The body is longer than {self.max_size} bytes.")
+            raise too_long(self.max_size)
 
-    def _judge_content(self, opened: OpenedBody) -> Verdict:
+    def _judge_request(self, opened: OpenedBody) -> bytes:
+        splitter = event_splitter(opened.media_type)
+        if splitter is None:
+            return self._judge_document(opened, self._rules)
+        # Who gets it may take it for something else than its type says.
+        content = self._judge_events(opened, splitter)
+        return self._judge_document(replace(opened, content=content), replace(self._rules, masks=False))
+
+    def _judge_answer(self, opened: OpenedBody) -> bytes:
+        splitter = event_splitter(opened.media_type)
+        if splitter is None:
+            return self._judge_document(opened, self._rules)
+        self._must_not_demand_json()
+        return self._judge_events(opened, splitter)
+
+    def _judge_events(self, opened: OpenedBody, splitter: EventSplitter) -> bytes:
+        opened.media_type.must_be_utf8()
+        judge = TextJudge(self._rules, max_depth=self.max_json_depth)
+        events = [*splitter.feed(opened.content), *splitter.end()]
+        sent = [sent for event in events for sent in judge.feed(event)]
+        return b"".join([event.raw for event in (*sent, *judge.end())])
+
+    def _judge_document(self, opened: OpenedBody, rules: TextRules) -> bytes:
         document = opened.document(demanded=self._demands_json, max_depth=self.max_json_depth)
-        if not self.forwarded:
-            self._check_content(opened, document)
-            return CONTINUE
-        if not isinstance(document, dict):
-            raise BodyRefused("validation_failed", "The body must be a JSON object.")
-        kept = {name: value for name, value in document.items() if name in self.forwarded}
-        if len(kept) == len(document):
-            self._check_content(opened, document)
-            return CONTINUE
-        # What is judged is what is forwarded.
-        cut = OpenedBody(opened.media_type, opened.coding, dump_json(kept))
-        self._check_content(cut, kept)
-        return Patch(body=encode(cut.content, cut.coding))
+        if self.forwarded:
+            if not isinstance(document, dict):
+                raise BodyRefused("validation_failed", "The body must be a JSON object.")
+            kept = {name: value for name, value in document.items() if name in self.forwarded}
+            if len(kept) < len(document):
+                # What is judged is what is forwarded.
+                opened, document = replace(opened, content=dump_json(kept)), kept
+        self._check_structure(document)
+        masked = rules.judge_body(opened, document) if self._reads_text else None
+        return opened.content if masked is None else masked
 
-    def _check_content(self, opened: OpenedBody, document: Any) -> None:
+    def _check_structure(self, document: Any) -> None:
         missing = [
             name
             for name, path in zip(self.required_fields, self._paths, strict=True)
@@ -192,14 +262,31 @@ class ContentValidator(Plugin):
             raise BodyRefused(
                 "validation_failed", f"The body does not match the JSON schema at {fault or 'its top level'}."
             )
-        if self._reads_text:
-            self._check_text(list(opened.texts(document)))
 
-    def _check_text(self, texts: Sequence[str]) -> None:
-        if self._blocked.found(texts):
-            raise BodyRefused("content_rejected", "The body holds text that is not allowed.")
-        if len(self._required.found(texts)) < len(self.required_patterns):
-            raise BodyRefused("content_rejected", "The body lacks text that is required.")
+
+class _Events:
+    """Judges the events of one answer."""
+
+    def __init__(self, judge: TextJudge) -> None:
+        self._judge = judge
+
+    def feed(self, event: Event) -> list[Event] | Reject:
+        try:
+            return self._judge.feed(event)
+        except BodyRefused as error:
+            return _rejected(error)
+
+    def end(self) -> list[Event] | Reject:
+        try:
+            return self._judge.end()
+        except BodyRefused as error:
+            return _rejected(error)
+
+
+def _rejected(error: BodyRefused) -> Reject:
+    """Its own code would blame the client for what the upstream sent."""
+    message = f"The upstream's answer was rejected. {error}"
+    return Reject(STATUS["content_rejected"], "content_rejected", message)
 
 
 def _compiled(pointer: str, compile_one: Callable[[Any], Any], value: Any) -> Any:

@@ -1,5 +1,6 @@
 """The text that a model reads or writes."""
 
+import json
 from typing import Any
 
 import pytest
@@ -83,3 +84,38 @@ def _strings(node: Any) -> list[str]:
         return [node]
     nodes = [*node, *node.values()] if isinstance(node, dict) else node
     return [string for child in nodes for string in _strings(child)]
+
+
+def test_the_choices_of_an_answer_are_not_joined() -> None:
+    assert "needle" not in set(texts_of({"choices": [{"text": "nee"}, {"text": "dle"}]}))
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"messages": [{"tool_calls": [{"function": {"arguments": r'{"a":"n\u0065edle"}'}}]}]},
+        {"choices": [{"message": {"function_call": {"arguments": r'{"a":"n\u0065edle"}'}}}]},
+        {"output": [{"type": "function_call", "arguments": r'"n\u0065edle"'}]},
+        {"content": [{"type": "tool_use", "input": {"id": "needle"}}]},
+    ],
+)
+def test_what_a_tool_is_given_is_read_with_its_escapes_undone(document: dict[str, Any]) -> None:
+    assert "needle" in " ".join(texts_of(document))
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["a", "b", "role"]),
+        st.recursive(
+            st.sampled_from(["x", "y z", ""]) | st.integers() | st.none() | st.booleans(),
+            lambda x: st.lists(x, max_size=3) | st.dictionaries(st.sampled_from(["c", "d"]), x),
+            max_leaves=6,
+        ),
+    )
+)
+def test_a_tools_input_reads_as_it_is_streamed(given_input: dict[str, Any]) -> None:
+    assert list(texts_of({"content": [{"input": given_input}]})) == [json.dumps(given_input)]
+
+
+def test_padding_is_no_text() -> None:
+    assert list(texts_of({"choices": [], "obfuscation": "needle"})) == []

@@ -65,12 +65,6 @@ def test_two_content_types_are_refused() -> None:
         (rb'{"q":"\u006eeedle"}', None),
         (b"q=n%65edle+x", "application/x-www-form-urlencoded"),
         (b"\xff\xfe binary needle \x00", "application/octet-stream"),
-        (
-            b'data: {"choices":[{"index":0,"delta":{"content":"nee"}}]}\n\n'
-            + b'data: {"choices":[{"index":0,"delta":{"content":"dle"}}]}\n\ndata: [DONE]\n\n',
-            "text/event-stream",
-        ),
-        (rb'{"q":"x"}' + b"\n" + rb'{"q":"\u006eeedle"}', "application/x-ndjson"),
     ],
 )
 def test_text_is_found_in_every_kind_of_body(body: bytes, content_type: str | None) -> None:
@@ -84,7 +78,6 @@ def test_of_messages_only_the_messages_are_text() -> None:
     assert not any("needle" in text for text in judged.texts(judged.document(demanded=False)))
 
 
-def test_an_event_that_could_be_read_in_two_ways_is_refused() -> None:
-    judged = opened(b'data: {"a":1,"a":2}\n\n', "text/event-stream")
-    with pytest.raises(BodyRefused, match="In the stream"):
-        list(judged.texts(NO_JSON))
+@pytest.mark.parametrize(("body", "is_utf8"), [("é".encode(), True), (b"\xe9", False), (b"", True)])
+def test_a_body_knows_whether_it_is_utf8(body: bytes, is_utf8: bool) -> None:
+    assert opened(body).is_utf8 is is_utf8

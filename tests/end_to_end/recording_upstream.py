@@ -189,6 +189,38 @@ async def _early(seen: Seen, _: asyncio.StreamReader, writer: asyncio.StreamWrit
     writer.write(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + _sized("200 OK", b"{}"))
 
 
+async def _tell(seen: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answers with the request's body: of the type X-Type, in the coding X-Coding, in pieces of X-Size bytes.
+
+    With X-Size the first comes 50 ms after the head, and each 5 ms after the one before; with X-Open the
+    answer never ends. It has a length when X-Sized is there.
+    """
+    body, size = seen.body, int(seen.get("x-size") or 0)
+    head = [f"HTTP/1.1 200 OK\r\nContent-Type: {seen.get('x-type')}\r\n"]
+    if coding := seen.get("x-coding"):
+        head.append(f"Content-Encoding: {coding}\r\n")
+    chunked = not seen.get("x-sized")
+    head.append("Transfer-Encoding: chunked\r\n" if chunked else f"Content-Length: {len(body)}\r\n")
+    writer.write("".join((*head, "\r\n")).encode())
+    if size:
+        await writer.drain()
+        await asyncio.sleep(0.05)
+    for start in range(0, len(body), size or len(body)):
+        piece = body[start : start + (size or len(body))]
+        writer.write(b"%x\r\n%s\r\n" % (len(piece), piece) if chunked else piece)
+        if writer.is_closing():
+            break
+        await writer.drain()
+        if size:
+            await asyncio.sleep(0.005)
+    if seen.get("x-open"):
+        await reader.read(1)
+        seen.closed.set()
+        raise ConnectionAbortedError
+    if chunked:
+        writer.write(b"0\r\n\r\n")
+
+
 _ANSWERS: dict[str, Handler] = {
     "error": _error,
     "cookies": _cookies,
@@ -199,4 +231,5 @@ _ANSWERS: dict[str, Handler] = {
     "silent": _silent,
     "garbage": _garbage,
     "early": _early,
+    "tell": _tell,
 }

@@ -253,8 +253,7 @@ def test_an_answer_that_has_no_body_by_definition_passes(status: int) -> None:
 @pytest.mark.parametrize(
     ("settings", "pointer", "reason"),
     [
-        ({"action": "mask"}, "/action", "not available yet"),
-        ({"action": "drop"}, "/action", "block"),
+        ({"action": "drop"}, "/action", "block, mask"),
         ({"max_size": "1XB"}, "/max_size", "1 KB = 1024"),
         ({"max_json_depth": 65}, "/max_json_depth", "64"),
         ({"blocked_patterns": ["ok", "(?=a)"]}, "/blocked_patterns/1", "RE2"),

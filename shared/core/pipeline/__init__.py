@@ -4,6 +4,7 @@ from shared.core.pipeline.chain import Catalogue, effective_chain, parse_chain
 from shared.core.pipeline.check import check_rule, check_tenant
 from shared.core.pipeline.plan import Group, Plan, Step, make_plan
 from shared.core.pipeline.run import Run
+from shared.core.pipeline.stream import Stream
 from shared.core.pipeline.trace import Trace, server_timing
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Plan",
     "Run",
     "Step",
+    "Stream",
     "Trace",
     "check_rule",
     "check_tenant",

@@ -1,0 +1,76 @@
+"""Answers whose events are judged while they are passed on."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
+
+from mitmproxy import http
+
+from mitm_addons.flows import FlowState
+from mitm_addons.stream_end import last_words
+from shared.bodies.events import EventSplitter
+from shared.bodies.refused import BodyRefused
+from shared.core.errors import refuse
+from shared.core.events import Event
+from shared.core.pipeline import Run, Stream
+
+#: Ends the connection of a flow's client once what was written to it is sent.
+Cut = Callable[[http.HTTPFlow], None]
+Pieces = list[bytes]
+
+
+class StreamRefused(Exception):
+    """A judge ended the stream: what it let out and the error event are still to be written."""
+
+
+class EventStream:
+    """The stream function of one answer: called with each piece, and with nothing at the end.
+
+    Where a plugin refuses, an engine that has a `cut` is given the last bytes and then cuts; one without
+    is told by `StreamRefused`, and `StreamEnd` writes them.
+    """
+
+    def __init__(
+        self,
+        flow: http.HTTPFlow,
+        state: FlowState,
+        run: Run,
+        splitter: EventSplitter,
+        stream: Stream,
+        cut: Cut | None,
+    ) -> None:
+        self._flow = flow
+        self._state = state
+        self._run = run
+        self._splitter = splitter
+        self._stream = stream
+        self._cut = cut
+
+    def __call__(self, piece: bytes) -> Pieces | Awaitable[Pieces]:
+        if self._run.refusal:
+            return []
+        try:
+            events = self._splitter.feed(piece) if piece else self._splitter.end()
+        except BodyRefused as error:
+            self._run.refusal = refuse("content_rejected", f"The upstream's answer was rejected. {error}")
+            return self._sent([])
+        out = self._stream.feed(events, is_last=not piece)
+        if inspect.isawaitable(out):
+            return self._sent_later(out)
+        return self._sent(out)
+
+    async def _sent_later(self, out: Awaitable[Sequence[Event]]) -> Pieces:
+        return self._sent(await out)
+
+    def _sent(self, events: Sequence[Event]) -> Pieces:
+        state, sent = self._state, b"".join([event.raw for event in events])
+        state.held = self._stream.held
+        state.sent += len(sent)
+        state.tail = (state.tail + sent[-4:])[-4:]
+        if self._run.refusal is None:
+            return [sent] if sent else []
+        if self._cut is None:
+            state.unsent = sent
+            raise StreamRefused(self._run.refusal.code)
+        asyncio.get_running_loop().call_soon(self._cut, self._flow)
+        return [sent + last_words(self._flow, state, self._run.refusal)]

@@ -1,0 +1,102 @@
+"""A streamed body cut into its events: none merged, none altered, and all bytes given back."""
+
+import re
+from collections.abc import Callable, Iterator
+
+from shared.bodies.coding import coding_of
+from shared.bodies.media_type import MediaType
+from shared.bodies.refused import BodyRefused
+from shared.core.events import Event
+from shared.core.messages import Headers
+
+#: Bytes that one event may have. A whole answer of the responses API, or a picture, is one event.
+MAX_EVENT = 1024 * 1024
+
+# An event ends with a blank line (WHATWG HTML, 9.2.6), so with two ends of a line. Whether a carriage
+# return is one by itself says the byte behind it. Where the line before ended with one alone, the second
+# is alone too: what is there is an event, with no waiting for a byte that may never come.
+_EVENT_END = re.compile(rb"\r\r|(?:\r\n|\n)(?:\r\n|\n|\r(?=[^\n]))")
+_LINE_END = re.compile(rb"\r\n|\n|\r(?=[^\n])")
+_ANY_LINE_END = re.compile(r"\r\n|\n|\r")
+
+
+class EventSplitter:
+    """Takes a body piece by piece and gives its events, the same ones wherever the pieces were cut."""
+
+    def __init__(self, end: re.Pattern[bytes], make: Callable[[bytes, bool], Event]) -> None:
+        self._end = end
+        self._make = make
+        self._rest = bytearray()
+        self._seen = 0  # bytes of the rest in which no event ends
+        self._is_first = True
+
+    def feed(self, piece: bytes) -> list[Event]:
+        """The events that are whole now.
+
+        Raises `BodyRefused` when one is longer than `MAX_EVENT` bytes.
+        """
+        self._rest += piece
+        events, start = [], 0
+        while found := self._end.search(self._rest, max(start, self._seen)):
+            events.append(self._event(bytes(self._rest[start : found.end()])))
+            start = self._seen = found.end()
+        del self._rest[:start]
+        # The longest end has four bytes, of which the last may be missing.
+        self._seen = max(len(self._rest) - 3, 0)
+        if len(self._rest) > MAX_EVENT:
+            raise _too_long()
+        return events
+
+    def end(self) -> list[Event]:
+        """What is left when the body is over: one event that was cut off, or none."""
+        rest, self._rest = bytes(self._rest), bytearray()
+        return [self._event(rest)] if rest else []
+
+    def _event(self, raw: bytes) -> Event:
+        if len(raw) > MAX_EVENT:
+            raise _too_long()
+        event = self._make(raw, self._is_first)
+        self._is_first = False
+        return event
+
+
+def event_splitter(kind: MediaType) -> EventSplitter | None:
+    """One for a body of that type, None when it is no stream of events."""
+    if kind.is_event_stream:
+        return EventSplitter(_EVENT_END, _server_sent)
+    return EventSplitter(_LINE_END, _line) if kind.is_json_lines else None
+
+
+def splitter_for_answer(headers: Headers) -> EventSplitter | None:
+    """One for an answer with that head; None when it is no stream, or cannot be read as it comes.
+
+    An encoded stream cannot: it has to be decoded as a whole.
+    """
+    try:
+        plain = coding_of(headers.all("content-encoding")) == "identity"
+        return event_splitter(MediaType.of(headers)) if plain else None
+    except BodyRefused:
+        return None
+
+
+def _too_long() -> BodyRefused:
+    return BodyRefused("body_too_large", f"An event of the stream is longer than {MAX_EVENT} bytes.")
+
+
+def _line(raw: bytes, is_first: bool) -> Event:
+    line = raw.decode(errors="replace").rstrip("\r\n")
+    return Event(raw, line if line.strip() else None, is_line=True)
+
+
+def _server_sent(raw: bytes, is_first: bool) -> Event:
+    text = raw.decode(errors="replace")
+    data = list(_data(text.removeprefix("\ufeff") if is_first else text))
+    return Event(raw, "\n".join(data) if data else None)
+
+
+def _data(text: str) -> Iterator[str]:
+    """The values of the ``data`` fields."""
+    for line in _ANY_LINE_END.split(text):
+        name, _, value = line.partition(":")
+        if name == "data":
+            yield value.removeprefix(" ")

@@ -1,0 +1,105 @@
+"""JSON in a string, such as a tool's arguments: read piece by piece, escapes undone, as its reader does."""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+_HIGH, _LOW = r"u[dD][89abAB][0-9a-fA-F]{2}", r"u[dD][c-fC-F][0-9a-fA-F]{2}"
+_RUN = re.compile(
+    rf"(?P<plain>[^\\]+)|(?P<pair>\\{_HIGH}\\{_LOW})"
+    # What the next piece may complete.
+    rf"|(?P<open>\\{_HIGH}(?:\\(?:u(?:[dD](?:[c-fC-F][0-9a-fA-F]?)?)?)?)?\Z|\\(?:u[0-9a-fA-F]{{0,3}})?\Z)"
+    r"|(?P<code>\\u[0-9a-fA-F]{4})|(?P<one>\\.)",
+    re.DOTALL,
+)
+_SHORT = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+
+
+class Run(NamedTuple):
+    """Characters as they are read, and where they stand: from `start` up to `end` in what was written.
+
+    `is_value` says of each character whether it belongs to a text that is a value, so that another may
+    stand in its place; empty when nobody asked.
+    """
+
+    text: str
+    start: int
+    end: int
+    is_value: Sequence[bool] = ()
+
+
+class JsonText:
+    """Reads pieces. `held` is the beginning of an escape that the next piece will complete."""
+
+    __slots__ = ("_grammar", "_taken", "held")
+
+    def __init__(self, *, tells_values: bool) -> None:
+        self._grammar = _Grammar() if tells_values else None
+        self._taken = 0
+        self.held = ""
+
+    def read(self, piece: str) -> Iterator[Run]:
+        text, start = self.held + piece, self._taken - len(self.held)
+        self._taken += len(piece)
+        self.held = ""
+        for found in _RUN.finditer(text):
+            kind, written = str(found.lastgroup), found[0]
+            if kind == "open":
+                self.held = written
+                return
+            read = written if kind == "plain" else _unescaped(kind, written)
+            yield self._run(read, start + found.start(), start + found.end(), is_plain=kind == "plain")
+
+    def end(self) -> Iterator[Run]:
+        """The text is over: what is held stands for itself."""
+        if held := self.held:
+            self.held = ""
+            yield self._run(held, self._taken - len(held), self._taken, is_plain=True)
+
+    def _run(self, text: str, start: int, end: int, *, is_plain: bool) -> Run:
+        if self._grammar is None:
+            return Run(text, start, end)
+        inside = [self._grammar.takes(char) for char in text] if is_plain else [self._grammar.is_in_value]
+        return Run(text, start, end, inside)
+
+
+def _unescaped(kind: str, written: str) -> str:
+    if kind == "one":
+        return _SHORT.get(written[1], written[1])
+    text: str = json.loads(f'"{written}"')
+    # Half of a pair has no form in UTF-8.
+    return text.encode(errors="replace").decode() if kind == "code" else text
+
+
+class _Grammar:
+    """As much of JSON as tells a value that is a text from names, numbers and signs."""
+
+    __slots__ = ("_at_name", "_is_open", "_nested")
+
+    def __init__(self) -> None:
+        self._nested: list[str] = []
+        self._is_open = self._at_name = False
+
+    @property
+    def is_in_value(self) -> bool:
+        return self._is_open and not self._at_name
+
+    def takes(self, char: str) -> bool:
+        """Whether this next character belongs to a value that is a text."""
+        if char == '"':
+            self._is_open = not self._is_open
+            return False
+        if not self._is_open:
+            self._move(char)
+        return self.is_in_value
+
+    def _move(self, char: str) -> None:
+        if char in "{[":
+            self._nested.append(char)
+        elif char in "}]" and self._nested:
+            self._nested.pop()
+        if char in "{[,":
+            self._at_name = self._nested[-1:] == ["{"]
+        elif char == ":":
+            self._at_name = False

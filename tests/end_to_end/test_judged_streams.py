@@ -1,0 +1,257 @@
+"""Streams that are judged while they pass, end to end."""
+
+import gzip
+import json
+import socket
+import time
+from typing import Any
+
+import pytest
+
+from tests.bodies.streams import ENDPOINTS, Endpoint
+from tests.end_to_end.recording_upstream import RecordingUpstream
+from tests.end_to_end.running_gateway import RunningGateway, TenantInUse
+
+CHAT, MESSAGES = ENDPOINTS[0], ENDPOINTS[4]
+LINES = ENDPOINTS[-1]
+
+
+def validator(**settings: Any) -> dict[str, Any]:
+    return {"name": "content_validator", "stage": "pre_response", "settings": settings}
+
+
+@pytest.fixture(scope="module")
+def judged(gateway: RunningGateway, everlasting_upstream: RecordingUpstream) -> TenantInUse:
+    """Rules by what they do, each with streams passed on and with streams collected."""
+    tenant = gateway.create_tenant()
+    rules = {
+        "block": {"blocked_patterns": ["secret", r"\b\d{4}\b"]},
+        "mask": {"blocked_patterns": ["secret"], "action": "mask"},
+        "must": {"required_patterns": ["please"]},
+        "size": {"max_size": 2000},
+    }
+    for name, settings in rules.items():
+        for streams in ("pass", "buffer"):
+            tenant.create_rule(
+                f"/{streams}/{name}/v1",
+                everlasting_upstream.url,
+                streams=streams,
+                plugin_chain=[validator(**settings)],
+            )
+    return tenant
+
+
+def raw(tenant: TenantInUse, path: str, body: bytes, **headers: str) -> bytes:
+    """Everything that comes back, up to the end of the connection."""
+    fields = {"Host": tenant.host, "x-api-key": tenant.key, "Connection": "close", **headers}
+    fields["Content-Length"] = str(len(body))
+    head = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in fields.items())
+    with socket.create_connection(("127.0.0.1", tenant.gateway.proxy_port), timeout=10) as client:
+        client.sendall(f"POST {path} HTTP/1.1\r\n{head}\r\n".encode() + body)
+        return b"".join(iter(lambda: client.recv(65536), b""))
+
+
+def told(
+    tenant: TenantInUse, path: str, endpoint: Endpoint, *pieces: str, size: int = 60, **headers: str
+) -> tuple[int, bytes, bool]:
+    """Status, the body without its framing, and whether it looks complete."""
+    received = raw(
+        tenant, path, endpoint.stream(pieces), x_type=endpoint.content_type, x_size=str(size), **headers
+    )
+    head, _, rest = received.partition(b"\r\n\r\n")
+    body, complete = b"", False
+    while rest:
+        length, _, rest = rest.partition(b"\r\n")
+        count = int(length, 16)
+        complete = count == 0
+        body, rest = body + rest[:count], rest[count + 2 :]
+    return int(head.split()[1]), body, complete
+
+
+def error_in(body: bytes) -> dict[str, Any]:
+    last = body.decode().rstrip().splitlines()[-1].removeprefix("data: ")
+    error: dict[str, Any] = json.loads(last)
+    return error
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
+def test_what_nobody_objects_to_comes_byte_for_byte(
+    judged: TenantInUse, upstream: RecordingUpstream, endpoint: Endpoint
+) -> None:
+    pieces = ["Hello", ' "you"', " é"]
+    for end in ("\n", "\r\n"):
+        stream = endpoint.stream(pieces, end)
+        headers = {"X-Type": endpoint.content_type, "X-Size": "50"}
+        answer = judged.request("POST", "/pass/block/v1/tell", data=stream, headers=headers)
+        assert (answer.status_code, answer.content) == (200, stream)
+        assert answer.headers["transfer-encoding"] == "chunked"
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
+def test_a_hit_ends_the_stream_with_an_error_event_and_nothing_of_the_match(
+    judged: TenantInUse, upstream: RecordingUpstream, endpoint: Endpoint
+) -> None:
+    status, body, complete = told(
+        judged, "/pass/block/v1/tell", endpoint, "Hello, ", "the se", "cr", "et is", " 42"
+    )
+    assert (status, complete) == (200, False)
+    assert error_in(body)["error"]["code"] == "content_rejected"
+    before = body[: body.rindex(b'{"error"')].removesuffix(b"data: ")
+    read = endpoint.read_stream(before)
+    assert read
+    assert "Hello, the ".startswith(read)
+
+
+def test_a_hit_is_shown_in_the_shape_of_the_clients_sdk(
+    judged: TenantInUse, upstream: RecordingUpstream
+) -> None:
+    pieces = ["Hello, the ", "secret", " is"]
+    body = told(judged, "/pass/block/v1/tell", CHAT, *pieces)[1]
+    assert set(error_in(body)) == {"error", "request_id"}
+    assert error_in(body)["error"]["type"] == "invalid_request_error"
+    body = told(judged, "/pass/block/v1/tell", MESSAGES, *pieces, anthropic_version="2023-06-01")[1]
+    assert b"event: error\ndata: {" in body
+    assert error_in(body)["type"] == "error"
+    body = told(judged, "/pass/block/v1/tell", LINES, *pieces)[1]
+    assert all(json.loads(line) for line in body.splitlines())
+
+
+@pytest.mark.parametrize("what", ["block", "must", "size"])
+def test_collected_and_passed_streams_get_the_same_verdict(
+    judged: TenantInUse, upstream: RecordingUpstream, what: str
+) -> None:
+    good = {"block": ["Hello 123", "45"], "must": ["plea", "se"], "size": ["short"]}[what]
+    bad = {"block": ["Hello 12", "34 "], "must": ["thanks"], "size": ["long"] * 50}[what]
+    headers = {"X-Type": CHAT.content_type}
+    for pieces, refused in ((good, False), (bad, True)):
+        stream = CHAT.stream(pieces)
+        collected = judged.request("POST", f"/buffer/{what}/v1/tell", data=stream, headers=headers)
+        assert collected.status_code == (422 if refused else 200)
+        status, body, complete = told(judged, f"/pass/{what}/v1/tell", CHAT, *pieces)
+        assert (status, complete) == (200, not refused)
+        if refused:
+            assert collected.json()["error"] == error_in(body)["error"]
+            assert b"[DONE]" not in body
+        else:
+            assert body == collected.content == stream
+
+
+def test_whole_answers_get_the_verdict_of_streamed_ones(
+    judged: TenantInUse, upstream: RecordingUpstream
+) -> None:
+    for streams in ("pass", "buffer"):
+        headers = {"X-Type": "application/json"}
+        answer = judged.request(
+            "POST", f"/{streams}/block/v1/tell", data=CHAT.body("the secret"), headers=headers
+        )
+        assert (answer.status_code, answer.json()["error"]["code"]) == (422, "content_rejected")
+        assert answer.headers["x-gateway-error-source"] == "plugin:content_validator"
+        answer = judged.request(
+            "POST", f"/{streams}/mask/v1/tell", data=CHAT.body("the secret"), headers=headers
+        )
+        assert CHAT.read_whole(answer.content) == "the ******"
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
+def test_text_is_masked_over_events(
+    judged: TenantInUse, upstream: RecordingUpstream, endpoint: Endpoint
+) -> None:
+    status, body, complete = told(judged, "/pass/mask/v1/tell", endpoint, "the se", "cr", "et is")
+    assert (status, complete) == (200, True)
+    assert endpoint.read_stream(body) == "the ****** is"
+    headers = {"X-Type": endpoint.content_type}
+    stream = endpoint.stream(["the se", "cr", "et is"])
+    assert judged.request("POST", "/buffer/mask/v1/tell", data=stream, headers=headers).content == body
+
+
+def test_a_stream_with_a_length_is_judged_too(judged: TenantInUse, upstream: RecordingUpstream) -> None:
+    headers = {"X-Type": CHAT.content_type, "X-Sized": "1"}
+    stream = CHAT.stream(["the secret"])
+    answer = judged.request("POST", "/pass/mask/v1/tell", data=stream, headers=headers)
+    assert CHAT.read_stream(answer.content) == "the ******"
+    assert "content-length" not in answer.headers
+
+
+def test_an_encoded_stream_is_collected_and_judged(judged: TenantInUse, upstream: RecordingUpstream) -> None:
+    headers = {"X-Type": CHAT.content_type, "X-Coding": "gzip"}
+    for text, status in (("hello", 200), ("the secret", 422)):
+        body = gzip.compress(CHAT.stream([text]))
+        answer = judged.request("POST", "/pass/block/v1/tell", data=body, headers=headers)
+        assert answer.status_code == status
+
+
+def test_events_are_passed_on_as_they_come(judged: TenantInUse, upstream: RecordingUpstream) -> None:
+    headers = {"X-Type": CHAT.content_type, "X-Size": "60"}
+    stream = CHAT.stream([f"word {number}" for number in range(40)])
+    answer = judged.request("POST", "/pass/block/v1/tell", data=stream, headers=headers, stream=True)
+    arrived = [time.monotonic() for line in answer.iter_lines(chunk_size=1) if line]
+    assert arrived[-1] - arrived[0] > 0.2
+
+
+def test_a_refused_stream_closes_the_upstream(judged: TenantInUse, upstream: RecordingUpstream) -> None:
+    told(judged, "/pass/block/v1/tell", CHAT, "Hello ", "secret ", "!", x_open="1")
+    assert upstream.seen[-1].closed.wait(2.0)
+
+
+def test_a_pattern_without_a_bound_is_refused_where_streams_pass(
+    judged: TenantInUse, upstream: RecordingUpstream
+) -> None:
+    body = {"path": "/new", "target": upstream.url, "plugin_chain": [validator(blocked_patterns=["a.*b"])]}
+    answer = judged.gateway.call("POST", f"/tenants/{judged.id}/rules", json=body)
+    assert answer.status_code == 422
+    [error] = answer.json()["errors"]
+    assert error["pointer"] == "/plugin_chain/0"
+    assert error["detail"] == (
+        "content_validator has the pattern 'a.*b', which may match more than 512 characters, and this rule "
+        'passes streams on event by event. Set the rule\'s "streams" to "buffer".'
+    )
+    judged.create_rule("/new", upstream.url, streams="buffer", plugin_chain=body["plugin_chain"])
+    stream = CHAT.stream(["a", "x" * 600, "b"])
+    answer = judged.request("POST", "/new/tell", data=stream, headers={"X-Type": CHAT.content_type})
+    assert answer.status_code == 422
+
+
+PLAIN = ENDPOINTS[-2]
+
+
+class TestPluginsOfOthers:
+    """One that judges in a thread. The stock engine cannot wait for it, and collects streams."""
+
+    @pytest.mark.parametrize(
+        ("act", "code"),
+        [("reject", "content_rejected"), *((act, "plugin_failure") for act in ("raise", "junk", "wait"))],
+    )
+    @pytest.mark.parametrize("on_error", ["closed", "open"])
+    def test_whatever_happens_to_a_stream_its_reader_is_told(
+        self,
+        judged: TenantInUse,
+        upstream: RecordingUpstream,
+        engine: str,
+        act: str,
+        code: str,
+        on_error: str,
+    ) -> None:
+        entry = {
+            "name": "reader_on_streams",
+            "stage": "pre_response",
+            "timeout": "100ms",
+            "settings": {"act": act},
+        }
+        path = f"/others/{act}/{on_error}"
+        judged.create_rule(path, upstream.url, plugin_chain=[{**entry, "on_error": on_error}])
+        if engine == "mitmproxy":
+            answer = judged.request(
+                "POST", f"{path}/tell", data=PLAIN.stream(["a", "b"]), headers={"X-Type": PLAIN.content_type}
+            )
+            assert answer.content == PLAIN.stream(["a", "b"])
+            assert "content-length" in answer.headers
+            return
+        status, body, complete = told(judged, f"{path}/tell", PLAIN, "a", "b", "c", size=20)
+        assert status == 200
+        if on_error == "open" and act != "reject":
+            assert (body, complete) == (PLAIN.stream(["a", "b", "c"]), True)
+        else:
+            assert not complete
+            assert body.startswith(b"id: 0\ndata: a\n\n")
+            assert b"data: b" not in body
+            assert error_in(body)["error"]["code"] == code

@@ -1,0 +1,235 @@
+"""The content validator on streamed answers: the verdict of the whole answer, and nothing of a match gets out."""
+
+import json
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.bodies.coding import decode, encode
+from shared.bodies.events import event_splitter
+from shared.bodies.media_type import MediaType
+from shared.bodies.patterns import Patterns
+from shared.core.messages import Response
+from shared.core.plugin import CONTINUE, Patch, Reject, Verdict
+from shared.plugins.content_validator import ContentValidator
+from tests.bodies.streams import ENDPOINTS, LINE_ENDS, Endpoint, cut, plain
+from tests.plugins.exchanges import exchange, head
+
+PATTERNS = (
+    "secret", "(?i)Secret", r"\bec", r"\d{3,4}", "a.{0,3}b", "ab|abc", "^s", "t$", r"(?:ab){1,2}", "é+e", '"', r"\\",
+    "[sec]{4}", "(?s)a.b", "r{2}",
+)  # fmt: skip
+# These see the JSON in which a tool's text stands.
+AROUND = {'"', "^s", "t$", r"\bec"}
+WORDS = ("secret", "SEC", "ret", "ab", "a", "b", "12", "3", " ", "é", '"', "\\", "\U0001f600")
+TEXTS = st.lists(st.sampled_from(WORDS), max_size=8).map("".join)
+SETTINGS = st.lists(st.sampled_from(PATTERNS), min_size=1, max_size=3, unique=True)
+CUTS = st.lists(st.integers(0, 99), max_size=5)
+endpoints = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
+
+
+def whole(plugin: ContentValidator, body: bytes, content_type: str, **more: str) -> Verdict:
+    answer = Response(200, head(content_type=content_type, **more), body)
+    return plugin.pre_response(exchange(b"{}", answer=answer))
+
+
+def passed(
+    plugin: ContentValidator, body: bytes, content_type: str, cuts: Sequence[int] = ()
+) -> tuple[bytes, Reject | None]:
+    """What goes out when the stream is passed on, cut at these bytes, and how it ends."""
+    judge = plugin.pre_response_events(exchange(b"{}", answer=Response(200, head(content_type=content_type))))
+    if isinstance(judge, Reject):
+        return b"", judge
+    splitter = event_splitter(MediaType(content_type.partition(";")[0]))
+    assert splitter is not None
+    assert not isinstance(judge, type(CONTINUE) | Patch)
+    sent = b""
+    places = sorted({0, *(place % (len(body) + 1) for place in cuts), len(body)})
+    pieces = [splitter.feed(body[start:end]) for start, end in pairwise(places)]
+    for event in [event for piece in (*pieces, splitter.end()) for event in piece]:
+        answer = judge.feed(event)
+        if isinstance(answer, Reject):
+            return sent, answer
+        sent += b"".join(out.raw for out in answer)
+    answer = judge.end()
+    if isinstance(answer, Reject):
+        return sent, answer
+    return sent + b"".join(out.raw for out in answer), None
+
+
+def whole_answer(endpoint: Endpoint, text: str) -> tuple[bytes, str]:
+    return (
+        (text.encode(), "text/plain")
+        if endpoint.whole is plain
+        else (endpoint.body(text), "application/json")
+    )
+
+
+@endpoints
+@settings(deadline=None)
+@given(TEXTS, CUTS, CUTS, SETTINGS, st.sampled_from(LINE_ENDS))
+def test_a_stream_has_the_verdict_of_the_whole_answer_wherever_it_is_cut(
+    endpoint: Endpoint, text: str, cuts: list[int], byte_cuts: list[int], patterns: list[str], end: str
+) -> None:
+    plugin = ContentValidator.parse({"blocked_patterns": patterns})
+    stream = endpoint.stream(cut(text, cuts), end)
+    sent, reject = passed(plugin, stream, endpoint.content_type, byte_cuts)
+    assert isinstance(whole(plugin, stream, endpoint.content_type), Reject) is (reject is not None)
+    if not (endpoint.quotes and AROUND & set(patterns)) and not (endpoint.lines and patterns != ["secret"]):
+        body, content_type = whole_answer(endpoint, text)
+        assert isinstance(whole(plugin, body, content_type), Reject) is (reject is not None)
+    if reject is None:
+        assert sent == stream
+    elif not endpoint.quotes:
+        first = min(match.start for match in Patterns(patterns).matches(text))
+        assert text.startswith(read := endpoint.read_stream(sent))
+        assert len(read) <= first
+
+
+@endpoints
+@settings(deadline=None)
+@given(TEXTS, CUTS, CUTS, SETTINGS, st.sampled_from(LINE_ENDS))
+def test_a_stream_is_masked_as_the_whole_answer_is(
+    endpoint: Endpoint, text: str, cuts: list[int], byte_cuts: list[int], patterns: list[str], end: str
+) -> None:
+    plugin = ContentValidator.parse({"blocked_patterns": patterns, "action": "mask"})
+    stream = endpoint.stream(cut(text, cuts), end)
+    sent, reject = passed(plugin, stream, endpoint.content_type, byte_cuts)
+    collected = whole(plugin, stream, endpoint.content_type)
+    if reject is not None:
+        assert endpoint.quotes, "only what is no text cannot be masked"
+        assert AROUND & set(patterns)
+        assert isinstance(collected, Reject)
+        return
+    assert sent == (collected.body if isinstance(collected, Patch) else stream)
+    masked = list(text)
+    for match in Patterns(patterns).matches(text):
+        masked[match.start : match.end] = "*" * (match.end - match.start)
+    if not (endpoint.quotes and AROUND & set(patterns)):
+        assert endpoint.read_stream(sent) == "".join(masked)
+
+
+@endpoints
+@given(TEXTS, CUTS, CUTS, st.sampled_from(["secret", "[ae]", "^S", "$"]), st.integers(100, 600))
+def test_what_must_be_there_and_the_size_get_the_verdict_of_the_whole_stream(
+    endpoint: Endpoint, text: str, cuts: list[int], byte_cuts: list[int], pattern: str, size: int
+) -> None:
+    plugin = ContentValidator.parse({"required_patterns": [pattern], "max_size": size})
+    stream = endpoint.stream(cut(text, cuts))
+    sent, reject = passed(plugin, stream, endpoint.content_type, byte_cuts)
+    collected = whole(plugin, stream, endpoint.content_type)
+    assert isinstance(collected, Reject) is (reject is not None)
+    if reject is not None and "lacks" in reject.message:
+        assert b"[DONE]" not in sent
+    assert sent == stream if reject is None else len(sent) < size
+
+
+STREAM = "text/event-stream"
+EVENTS = ENDPOINTS[0].stream(["the sec", "ret"])
+
+
+def test_a_hit_names_the_upstreams_answer() -> None:
+    plugin = ContentValidator.parse({"blocked_patterns": ["secret"]})
+    sent, reject = passed(plugin, EVENTS, STREAM)
+    assert reject is not None
+    assert (reject.status, reject.code) == (422, "content_rejected")
+    assert reject.message == "The upstream's answer was rejected. The body holds text that is not allowed."
+    assert b"sec" not in sent.replace(b"secret-1", b"").replace(b"chatcmpl-secret", b"")
+
+
+@pytest.mark.parametrize(
+    ("refused", "content_type"),
+    [
+        ({"allowed_types": ["application/json"]}, STREAM),
+        ({"json_schema": {}}, STREAM),
+        ({"required_fields": ["a"]}, "application/x-ndjson"),
+        ({"fields": ["a"]}, STREAM),
+        ({"blocked_patterns": ["x"]}, "text/event-stream; charset=utf-16"),
+        ({"max_json_depth": 1}, "text/event-stream; charset=utf-16"),
+    ],
+)
+def test_what_the_head_shows_is_refused_there(refused: dict[str, Any], content_type: str) -> None:
+    plugin = ContentValidator.parse(refused)
+    assert isinstance(plugin.pre_response_events(answered_with(content_type)), Reject)
+    assert isinstance(whole(plugin, b'{"a": 1}\n', content_type), Reject)
+
+
+def answered_with(content_type: str) -> Any:
+    return exchange(b"{}", answer=Response(200, head(content_type=content_type)))
+
+
+@pytest.mark.parametrize("body", [b'data: {"a":1,"a":2}\n\n', b"data: " + b"[" * 65 + b"]" * 65 + b"\n\n"])
+def test_events_that_could_be_read_in_two_ways_are_refused_on_either_path(body: bytes) -> None:
+    plugin = ContentValidator.parse({"blocked_patterns": ["x"]})
+    assert passed(plugin, body, STREAM)[1] is not None
+    assert isinstance(whole(plugin, body, STREAM), Reject)
+    assert passed(ContentValidator.parse({"max_size": 999}), body, STREAM) == (body, None)
+
+
+def test_the_depth_of_events_is_bounded() -> None:
+    plugin = ContentValidator.parse({"max_json_depth": 2})
+    assert passed(plugin, b"data: [[1]]\n\n", STREAM)[1] is None
+    assert passed(plugin, b"data: [[[1]]]\n\n", STREAM)[1] is not None
+
+
+@pytest.mark.parametrize(
+    ("settings_", "pattern"),
+    [
+        ({"blocked_patterns": ["fine", "a.*b"]}, "a.*b"),
+        ({"required_patterns": ["(a+)+$"]}, "(a+)+$"),
+        ({"blocked_patterns": ["a{513}"]}, "a{513}"),
+        ({"blocked_patterns": [r"\C"]}, r"\C"),
+    ],
+)
+def test_a_pattern_without_a_bound_needs_whole_answers(settings_: dict[str, Any], pattern: str) -> None:
+    why = ContentValidator.parse(settings_).needs_whole_body()
+    assert why == f"has the pattern {pattern!r}, which may match more than 512 characters"
+
+
+def test_bounded_patterns_judge_events() -> None:
+    bounded = {"blocked_patterns": ["a.{0,20}b", "a{512}"], "required_patterns": ["x?"]}
+    assert ContentValidator.parse(bounded).needs_whole_body() is None
+    assert ContentValidator.parse({}).needs_whole_body() is None
+
+
+def test_a_collected_stream_is_masked_in_its_coding() -> None:
+    plugin = ContentValidator.parse({"blocked_patterns": ["secret"], "action": "mask"})
+    verdict = whole(plugin, encode(EVENTS, "gzip"), STREAM, content_encoding="gzip")
+    assert isinstance(verdict, Patch)
+    assert ENDPOINTS[0].read_stream(decode(verdict.body or b"", "gzip")) == "the ******"
+    assert whole(plugin, ENDPOINTS[0].stream(["hello"]), STREAM) == CONTINUE
+
+
+class TestRequests:
+    """What a client sends may be read otherwise than its type says."""
+
+    @pytest.mark.parametrize("content_type", [STREAM, "application/x-ndjson"])
+    @pytest.mark.parametrize("action", ["block", "mask"])
+    def test_a_false_type_hides_nothing(self, content_type: str, action: str) -> None:
+        plugin = ContentValidator.parse({"blocked_patterns": ["secret"], "action": action})
+        body = rb'{"messages": [{"content": "a \u0073ecret"}]}'
+        verdict = plugin.pre_request(exchange(body, content_type=content_type))
+        if action == "mask" and content_type != STREAM:
+            assert isinstance(verdict, Patch)
+            assert json.loads(verdict.body or b"")["messages"] == [{"content": "a ******"}]
+        else:
+            assert isinstance(verdict, Reject)
+
+    def test_lines_are_judged_and_masked(self) -> None:
+        lines = b'{"q": "a sec"}\n{"q": "ret"}\n'
+        blocking = ContentValidator.parse({"blocked_patterns": ["secret"]})
+        assert isinstance(blocking.pre_request(exchange(lines, content_type="application/x-ndjson")), Reject)
+        masking = ContentValidator.parse({"blocked_patterns": ["secret"], "action": "mask"})
+        verdict = masking.pre_request(exchange(lines, content_type="application/x-ndjson"))
+        assert verdict == Patch(body=b'{"q":"a ***"}\n{"q":"***"}\n')
+
+    def test_messages_are_masked(self) -> None:
+        plugin = ContentValidator.parse({"blocked_patterns": ["secret"], "action": "mask"})
+        assert plugin.changes == {"body"}
+        body = b'{"messages":[{"role":"user","content":"my secret"}]}'
+        verdict = plugin.pre_request(exchange(body, content_type="application/json"))
+        assert verdict == Patch(body=body.replace(b"secret", b"******"))
