@@ -9,7 +9,7 @@ post_response  -> post_response, settle
 
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from mitmproxy import http
 
@@ -94,7 +94,7 @@ class Stages:
             self._forward(flow, state, state.admitted, plugin_view(state.headers), body)
             return
         run = state.run
-        run.exchange = replace(run.exchange, request=replace(run.exchange.request, body=body))
+        run.exchange = run.exchange.with_request(run.exchange.request.with_body(body))
         await run.stage(Stage.PRE_REQUEST)
         _answer_early(flow, state, run)
         if not flow.response:
@@ -150,7 +150,8 @@ class Stages:
     ) -> None:
         # These have no body whatever their head says (RFC 9110, 6.4.1): there is nothing to wait for.
         empty = flow.request.data.method == b"HEAD" or response.status_code in (204, 304)
-        run.exchange = replace(run.exchange, response=replace(response_of(flow), body=b"" if empty else None))
+        answer = Response(response.status_code, head_of(response), b"" if empty else None)
+        run.exchange = run.exchange.with_response(answer)
         await run.stage(Stage.POST_REQUEST)
         splitter = None if empty else self._splitter(state, run)
         plan = run.plan
@@ -159,9 +160,9 @@ class Stages:
             stream = await run.open_stream(may_wait=self.cut is None) if splitter else None
             if stream is None:
                 await run.stage(Stage.PRE_RESPONSE)
-            if answer := _final(run):
-                response.status_code = answer.status
-                set_head(response, _unsized(answer.headers) if stream else answer.headers)
+            if final := _final(run):
+                response.status_code = final.status
+                set_head(response, _unsized(final.headers) if stream else final.headers)
                 if splitter and stream:
                     # Express awaits what it returns; elsewhere it returns nothing to wait for.
                     response.stream = EventStream(flow, state, run, splitter, stream, self.cut)  # type: ignore[assignment]
@@ -183,9 +184,8 @@ class Stages:
         if run and state.buffered and not state.pending:
             # post_request may have changed the head that the plugins of pre_response see.
             seen = run.exchange.response or response_of(flow)
-            run.exchange = replace(
-                run.exchange, response=replace(seen, body=flow.response.raw_content or b"")
-            )
+            body = flow.response.raw_content or b""
+            run.exchange = run.exchange.with_response(Response(seen.status, seen.headers, body))
             await run.stage(Stage.PRE_RESPONSE)
             if answer := _final(run):
                 put_response(flow, answer)
@@ -224,7 +224,7 @@ def _final(run: Run) -> Response | None:
     answer = run.exchange.response
     if run.refusal or answer is None:
         return None
-    return replace(answer, headers=answer.headers.patched(added))
+    return Response(answer.status, answer.headers.patched(added), answer.body)
 
 
 def _add_answer_headers(flow: http.HTTPFlow, run: Run | None) -> None:
@@ -241,7 +241,8 @@ def _show_answer(flow: http.HTTPFlow, state: FlowState, run: Run) -> None:
     if body is None:
         run.shadows.give_up(Stage.PRE_RESPONSE, "the answer was too long to be copied")
     else:
-        run.shadows.resume(Stage.PRE_RESPONSE, replace(run.exchange, response=replace(answer, body=body)))
+        whole = Response(answer.status, answer.headers, body)
+        run.shadows.resume(Stage.PRE_RESPONSE, run.exchange.with_response(whole))
 
 
 def _unsized(headers: Headers) -> Headers:

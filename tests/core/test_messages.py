@@ -1,10 +1,13 @@
 """Header fields as values."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.core.messages import Headers, Request, Response
+from shared.core.messages import Exchange, Headers, Request, Response
+from shared.core.model import Rule, Tenant
 
 NAMES = st.sampled_from(["A", "a", "B", "b", "C"])
 ITEMS = st.lists(st.tuples(NAMES, st.sampled_from(["1", "2", ""])), max_size=6)
@@ -72,3 +75,29 @@ def test_messages_cannot_be_changed() -> None:
         Request("GET", "/", Headers()).path = "/x"  # type: ignore[misc]
     with pytest.raises(AttributeError):
         Response(200).status = 500  # type: ignore[misc]
+
+
+@given(
+    ITEMS,
+    st.dictionaries(st.sampled_from(["A", "B", "X"]), st.sampled_from(["1", "ä", "€"])),
+    st.lists(NAMES),
+)
+def test_a_head_from_the_wire_is_patched_as_one_of_text(
+    items: list[tuple[str, str]], put: dict[str, str], gone: list[str]
+) -> None:
+    plain = Headers(items)
+    from_wire = Headers.of(plain.fields).patched(put, gone)
+    assert from_wire == plain.patched(put, gone)
+    assert from_wire.fields == plain.patched(put, gone).fields
+
+
+def test_a_part_is_replaced_and_all_else_stays() -> None:
+    tenant, rule = Tenant("t1", "T", "t1"), Rule("r1", "/", "http://u.example")
+    request = Request("GET", "/a", Headers([("A", "1")]), "q=1", b"body")
+    exchange = Exchange("id", tenant, rule, request, "192.0.2.1", None, Response(200), {"n": 1})
+    assert request.with_body(b"x") == replace(request, body=b"x")
+    assert exchange.with_request(request.with_body(None)) == replace(
+        exchange, request=replace(request, body=None)
+    )
+    assert exchange.with_response(Response(404)) == replace(exchange, response=Response(404))
+    assert exchange.with_notes({}) == replace(exchange, notes={})

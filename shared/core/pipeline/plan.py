@@ -22,6 +22,7 @@ class Step:
     `in_pool` says that the call may block and belongs in a thread, unless the plugin calls it quick.
     `timeout` is in seconds. `entries` are those that the step stands for: one, or all of a combined plugin.
     `opens` says that the call begins to judge an answer event by event: it may give an `EventJudge` as well.
+    `adds` says that the plugin has headers for the answer.
     """
 
     plugin: Plugin
@@ -33,6 +34,7 @@ class Step:
     origin: str
     entries: tuple[Entry, ...] = ()
     opens: bool = False
+    adds: bool = False
 
     @property
     def uses_body(self) -> bool:
@@ -103,11 +105,7 @@ def make_plan(entries: Sequence[Entry], *, buffer_streams: bool) -> Plan:
     before_sending = stages.get(Stage.PRE_RESPONSE, ())
     judging = [step for group in before_sending for step in group.steps if step.uses_body]
     needs_whole = any(step.plugin.needs_whole_body() for step in judging)
-    adds = any(
-        type(entry.plugin).answer_headers is not Plugin.answer_headers
-        for entry in entries
-        if not entry.is_shadow
-    )
+    adds = any(_adds(entry.plugin) for entry in entries if not entry.is_shadow)
     return Plan(
         outgoing[:cut],
         stages,
@@ -181,7 +179,12 @@ def _step(stage: Stage, plugin: Plugin, entries: Sequence[Entry]) -> Step:
         on_error=min((entry.on_error for entry in entries), key=lambda given: _LENIENCE.get(given, 0)),
         origin=entries[0].origin,
         entries=tuple(entries),
+        adds=_adds(plugin),
     )
+
+
+def _adds(plugin: Plugin) -> bool:
+    return type(plugin).answer_headers is not Plugin.answer_headers
 
 
 def _opening(group: Group) -> Group:

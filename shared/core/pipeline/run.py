@@ -21,7 +21,7 @@ from shared.core.pipeline.plan import FORCED, Group, Plan, Step
 from shared.core.pipeline.shadow import Shadows
 from shared.core.pipeline.stream import Judging, Stream, is_judge
 from shared.core.pipeline.trace import Trace
-from shared.core.pipeline.verdicts import faulty
+from shared.core.pipeline.verdicts import faulty, faulty_headers
 from shared.core.plugin import CONTINUE, Continue, EventJudge, Patch, Plugin, Reject, Respond, Verdict
 
 logger = logging.getLogger(__name__)
@@ -161,7 +161,7 @@ class Run:
             self._keep_notes(step, call)
             raise
 
-    def _judge(self, step: Step, stage: Stage | None, outcome: object) -> Verdict:
+    def _judge(self, step: Step, stage: Stage, outcome: object) -> Verdict:
         if step.opens and is_judge(outcome):
             self._judgings.append(Judging(step, cast(EventJudge, outcome)))
             return CONTINUE
@@ -170,7 +170,7 @@ class Run:
             outcome = CONTINUE
         why = outcome.why if isinstance(outcome, Raised) else faulty(outcome, stage, step.plugin)
         verdict = self._fault(step, stage, why) if why else cast(Verdict, outcome)
-        if self.trace and stage is not None:
+        if self.trace:
             self.trace.judged(step, verdict, why)
         return verdict
 
@@ -195,7 +195,7 @@ class Run:
 
     def _view(self, plugin: Plugin) -> Exchange:
         notes = self._notes.get(plugin.name)
-        return replace(self.exchange, notes=notes) if notes else self.exchange
+        return self.exchange.with_notes(notes) if notes else self.exchange
 
     def _note(self, step: Step, verdict: Continue | Reject | Respond | Patch) -> None:
         if verdict.notes:
@@ -214,17 +214,14 @@ class Run:
         Sets `refusal` when one of them fails and is not `open`.
         """
         headers: dict[str, str] = {}
-        for step in sorted(self._ran, key=lambda step: step.origin in FORCED):
-            if type(step.plugin).answer_headers is Plugin.answer_headers:
-                continue
+        adding = [step for step in self._ran if step.adds]
+        for step in sorted(adding, key=lambda step: step.origin in FORCED):
             added = contained(step.plugin.answer_headers, self._view(step.plugin))
-            if not isinstance(added, Raised):
-                added = Patch(set_headers=cast(Mapping[str, str], added))
-            verdict = self._judge(step, None, added)
-            if isinstance(verdict, Reject):
+            why = added.why if isinstance(added, Raised) else faulty_headers(added)
+            if why is None:
+                headers.update(cast(Mapping[str, str], added))
+            elif isinstance(verdict := self._fault(step, None, why), Reject):
                 self._reject(step, verdict)
-            elif isinstance(verdict, Patch):
-                headers.update(verdict.set_headers)
         return headers
 
     async def settle(self) -> None:
@@ -265,14 +262,14 @@ def _failed(name: str) -> Reject:
 def patched(exchange: Exchange, stage: Stage, patch: Patch) -> Exchange:
     """The exchange after a patch: of the request before forwarding, of the answer after it."""
     if stage is Stage.PRE_REQUEST:
-        return replace(exchange, request=_patched_request(exchange.request, patch))
+        return exchange.with_request(_patched_request(exchange.request, patch))
     answer = exchange.response or Response(200)
     answer = Response(
         answer.status if patch.status is None else patch.status,
         answer.headers.patched(patch.set_headers, patch.remove_headers),
         answer.body if patch.body is None else patch.body,
     )
-    return replace(exchange, response=answer)
+    return exchange.with_response(answer)
 
 
 def _patched_request(request: Request, patch: Patch) -> Request:

@@ -2,10 +2,13 @@
 
 import re
 from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, TypeGuard
 
 from shared.core.messages import Headers, Response
 from shared.core.model import Stage
-from shared.core.plugin import Continue, Patch, Plugin, Reject, Respond
+from shared.core.plugin import CONTINUE, Continue, Patch, Plugin, Reject, Respond
+from shared.core.remembered import Remembered
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # What has a form in bytes: no control characters, no lone surrogates.
@@ -14,15 +17,18 @@ _TEXT = re.compile(r"[^\ud800-\udfff]*")
 _DEEPEST = 100  # levels of an error body; orjson's bound is 254
 # How a message is framed is the wire's business. An answer with the wrong frame would be read as two.
 _FRAMING = frozenset({"connection", "content-length", "transfer-encoding"})
+# Names repeat, so each is judged once; and an abstract class takes a while to know the usual maps.
+_IS_NAME: Remembered[str, bool] = Remembered(lambda name: _NAME.fullmatch(name) is not None)
+_IS_FRAMING: Remembered[str, bool] = Remembered(lambda name: name.lower() in _FRAMING)
+_MAPS = (dict, MappingProxyType)
 
 
-def faulty(outcome: object, stage: Stage | None, plugin: Plugin) -> str | None:
-    """Why `outcome` is no verdict that `plugin` may give at `stage`; None when it is one.
-
-    `stage` is None for a plugin's answer headers, as a `Patch`.
-    """
+def faulty(outcome: object, stage: Stage, plugin: Plugin) -> str | None:
+    """Why `outcome` is no verdict that `plugin` may give at `stage`; None when it is one."""
+    if outcome is CONTINUE:
+        return None  # what most plugins say of most requests
     if isinstance(outcome, Continue | Reject | Respond | Patch):
-        if not isinstance(outcome.notes, Mapping):
+        if not _is_map(outcome.notes):
             return "its notes are no map"
         if stage is Stage.POST_RESPONSE and not isinstance(outcome, Continue):
             return f"{type(outcome).__name__} is not possible at post_response"
@@ -46,12 +52,12 @@ def _faulty_reject(verdict: Reject) -> str | None:
     details = verdict.details
     if not isinstance(details, Mapping) or not _is_json([verdict.code, verdict.message, dict(details)]):
         return "it rejected with a message or details that cannot be written as JSON"
-    if not isinstance(verdict.headers, Mapping):
+    if not _is_map(verdict.headers):
         return "its headers are no map"
     return _faulty_headers(verdict.headers.items())
 
 
-def _faulty_respond(verdict: Respond, stage: Stage | None) -> str | None:
+def _faulty_respond(verdict: Respond, stage: Stage) -> str | None:
     response = verdict.response
     if stage is not Stage.PRE_REQUEST:
         return f"Respond is not possible at {stage}"
@@ -64,8 +70,8 @@ def _faulty_respond(verdict: Respond, stage: Stage | None) -> str | None:
     return _faulty_headers(response.headers)
 
 
-def _faulty_patch(verdict: Patch, stage: Stage | None, plugin: Plugin) -> str | None:
-    if not isinstance(verdict.set_headers, Mapping):
+def _faulty_patch(verdict: Patch, stage: Stage, plugin: Plugin) -> str | None:
+    if not _is_map(verdict.set_headers):
         return "its headers are no map"
     used = {
         "headers": bool(verdict.set_headers or verdict.remove_headers),
@@ -73,7 +79,7 @@ def _faulty_patch(verdict: Patch, stage: Stage | None, plugin: Plugin) -> str | 
         "status": verdict.status is not None,
     }
     undeclared = [part for part, touched in used.items() if touched and part not in plugin.changes]
-    if stage is not None and undeclared:
+    if undeclared:
         return f"it changed the {' and '.join(undeclared)}, which it does not declare"
     if used["status"] and (stage is Stage.PRE_REQUEST or not _is_status(verdict.status, 200)):
         return f"it set the status {verdict.status!r}"
@@ -84,9 +90,25 @@ def _faulty_patch(verdict: Patch, stage: Stage | None, plugin: Plugin) -> str | 
     removed = verdict.remove_headers
     if isinstance(removed, str) or not isinstance(removed, Collection):
         return "the headers that it removed are no list of names"
-    if framing := _FRAMING & {str(name).lower() for name in (*verdict.set_headers, *removed)}:
-        return f"it touched {' and '.join(sorted(framing))}, which the gateway sets itself"
-    return _faulty_headers([*((name, "") for name in removed), *verdict.set_headers.items()])
+    return _faulty_changes([*[(name, "") for name in removed], *verdict.set_headers.items()])
+
+
+def faulty_headers(headers: object) -> str | None:
+    """Why a plugin may not set these headers on an answer; None when it may."""
+    if not _is_map(headers):
+        return "its headers are no map"
+    return _faulty_changes([*headers.items()])
+
+
+def _faulty_changes(headers: Collection[tuple[Any, Any]]) -> str | None:
+    if why := _faulty_headers(headers):
+        return why
+    framing = sorted({name.lower() for name, _ in headers if _IS_FRAMING[name]})
+    return f"it touched {' and '.join(framing)}, which the gateway sets itself" if framing else None
+
+
+def _is_map(value: object) -> TypeGuard[Mapping[Any, Any]]:
+    return type(value) in _MAPS or isinstance(value, Mapping)
 
 
 def _is_json(value: object, depth: int = 0) -> bool:
@@ -108,8 +130,10 @@ def _is_status(status: object, least: int) -> bool:
 
 def _faulty_headers(headers: Iterable[tuple[object, object]]) -> str | None:
     for name, value in headers:
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
+        if not isinstance(name, str) or not _IS_NAME[name]:
             return f"it named a header {name!r}"
+        if type(value) is str and value.isascii() and value.isprintable():
+            continue  # most are; a match costs three times as much
         if not isinstance(value, str) or not _VALUE.fullmatch(value):
             return f"it set the header {name} to a value that cannot be sent"
     return None
