@@ -18,6 +18,17 @@ def start[R](work: Coroutine[Any, Any, R], name: str) -> asyncio.Task[R]:
     return task
 
 
+def begin[R](work: Coroutine[Any, Any, R], name: str) -> asyncio.Task[R]:
+    """The same, but `work` has run up to its first wait when this returns: perhaps it is done."""
+    task = asyncio.Task(work, loop=asyncio.get_running_loop(), name=name, eager_start=True)
+    if task.done():
+        _ended(task)
+    else:
+        _running.add(task)
+        task.add_done_callback(_ended)
+    return task
+
+
 def _ended(task: asyncio.Task[Any]) -> None:
     _running.discard(task)
     if not task.cancelled() and (error := task.exception()):

@@ -63,3 +63,28 @@ def test_a_cancelled_one_is_no_failure(caplog: pytest.LogCaptureFixture) -> None
 
     asyncio.run(main())
     assert caplog.records == []
+
+
+def test_work_that_is_begun_is_done_at_once_when_it_waits_for_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def work() -> int:
+        return 7
+
+    async def broken() -> None:
+        raise ValueError("broken")
+
+    async def waiting() -> int:
+        await asyncio.sleep(0)
+        return 8
+
+    async def main() -> int:
+        assert tasks.begin(work(), "work").result() == 7
+        tasks.begin(broken(), "the work")
+        later = tasks.begin(waiting(), "work")
+        assert not later.done()
+        return await later
+
+    with caplog.at_level(logging.ERROR):
+        assert asyncio.run(main()) == 8
+    assert [record.getMessage() for record in caplog.records] == ["The task the work failed."]
