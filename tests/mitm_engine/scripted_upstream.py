@@ -46,6 +46,8 @@ class Peer:
         return Asked(asked.method, asked.target, asked.fields, body)
 
     async def write(self, data: bytes) -> None:
+        if self.writer.is_closing():
+            raise ConnectionResetError
         self.writer.write(data)
         await self.writer.drain()
 

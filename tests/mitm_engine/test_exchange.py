@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from mitmproxy import http
 from mitmproxy.exceptions import AddonHalt
 
@@ -441,3 +443,55 @@ async def test_flows_of_the_wire_can_be_copied_and_dumped_at_every_hook() -> Non
         assert not flow.live
         assert flow.server_conn.peername == ("127.0.0.1", w.upstream.port)
         assert flow.client_conn.proxy_mode.type_name == "reverse"
+
+
+async def _slow_upper(piece: bytes) -> bytes:
+    await asyncio.sleep(0)
+    return piece.upper()
+
+
+_STREAMS: dict[str, object] = {
+    "whole": False,
+    "pass": True,
+    "function": bytes.upper,
+    "coroutine": _slow_upper,
+}
+
+
+@given(
+    st.sampled_from(FLOW_HOOKS),
+    st.sampled_from([200, 201, 204, 304, 404, 503]),
+    st.binary(max_size=200),
+    st.sampled_from(["GET", "HEAD", "POST"]),
+    st.sampled_from(["HTTP/1.1", "HTTP/1.0"]),
+    st.sampled_from(sorted(_STREAMS)),
+)
+@settings(deadline=None, max_examples=60)
+def test_whatever_an_addon_answers_is_what_a_strict_client_reads(
+    hook: str, status: int, body: bytes, method: str, version: str, stream: str
+) -> None:
+    def answer(flow: http.HTTPFlow) -> None:
+        flow.response = http.Response.make(status, body, {"X-Mine": "1"})
+
+    def responseheaders(flow: http.HTTPFlow) -> None:
+        assert flow.response is not None
+        flow.response.stream = _STREAMS[stream]  # type: ignore[assignment]
+
+    @on_uvloop
+    async def scenario() -> None:
+        async with world(On(responseheaders=responseheaders), On(**{hook: answer})) as w:
+            client = await w.client()
+            raw = request("/", method, b"", "Connection: keep-alive").replace(b"HTTP/1.1", version.encode())
+            for _ in range(2):
+                await client.send(raw)
+                got = await client.answer(method)
+                if hook == "response" and stream != "whole":
+                    # Too late for a stream: the upstream's own answer is on its way.
+                    assert got.status == 200
+                else:
+                    assert (got.status, got.get("x-mine")) == (status, "1")
+                    assert got.body == (b"" if method == "HEAD" or status in (204, 304) else body)
+                if got.closes:
+                    break
+
+    scenario()
