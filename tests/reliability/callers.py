@@ -5,6 +5,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.end_to_end.running_gateway import TenantInUse
 
@@ -27,16 +28,22 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls: where the proxy is, and the Host and key to send."""
+    """Who calls: where the proxy is, the Host and key to send, and under TLS whose certificates to trust."""
 
     port: int
     host: str = ""
     key: str = ""
+    authority: Path | None = None
     tls: ssl.SSLContext | None = None
 
     @classmethod
-    def of(cls, tenant: TenantInUse, tls: ssl.SSLContext | None = None) -> "Caller":
-        return cls(tenant.gateway.proxy_port, tenant.host, tenant.key, tls)
+    def trusting(cls, port: int, host: str, key: str, authority: Path | None) -> "Caller":
+        context = ssl.create_default_context(cafile=authority) if authority else None
+        return cls(port, host, key, authority, context)
+
+    @classmethod
+    def of(cls, tenant: TenantInUse, authority: Path | None = None) -> "Caller":
+        return cls.trusting(tenant.gateway.proxy_port, tenant.host, tenant.key, authority)
 
     def request(self, path: str, method: str = "GET", body: bytes = b"", *fields: str) -> bytes:
         """A whole request."""

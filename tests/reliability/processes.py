@@ -2,10 +2,11 @@
 
 import contextlib
 import os
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.end_to_end.running_gateway import RunningGateway
+from tests.end_to_end.running_gateway import START_LIMIT, RunningGateway, until
 
 MIB = 1024 * 1024
 
@@ -79,3 +80,15 @@ def worker(gateway: RunningGateway) -> Process:
     """The only one."""
     (one,) = workers(gateway)
     return one
+
+
+def await_workers(gateway: RunningGateway, count: int) -> list[Process]:
+    """So many workers, once each of them takes clients; the first one begins alone."""
+    for _ in until(START_LIMIT):
+        with contextlib.ExitStack() as stack:
+            for _ in range(4 * count):
+                stack.enter_context(socket.create_connection(("127.0.0.1", gateway.proxy_port)))
+            found = [one for one in workers(gateway) if one.connections(gateway.proxy_port)]
+        if len(found) == count:
+            return found
+    raise AssertionError(f"There are no {count} workers.")

@@ -13,7 +13,7 @@ from tests.end_to_end.running_gateway import RunningGateway, TenantInUse
 from tests.reliability.callers import Caller
 from tests.reliability.figures import figure
 from tests.reliability.loads import Tally, closed_loop, for_seconds
-from tests.reliability.processes import MIB, Process, supervisor, workers
+from tests.reliability.processes import MIB, Process, await_workers, supervisor, workers
 from tests.reliability.steadiness import assert_clean, assert_closed
 from tests.reliability.upstreams import LoadUpstream
 
@@ -28,6 +28,7 @@ BACK_WITHIN, FINE_AFTER = 2.0, 0.05  # seconds
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
     settings = {"GATEWAY__SERVER__WORKERS": str(WORKERS)}
     with RunningGateway(tmp_path_factory.mktemp("killed") / "data", settings) as running:
+        await_workers(running, WORKERS)
         yield running
 
 

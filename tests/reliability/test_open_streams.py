@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,9 +69,9 @@ async def hold(caller: Caller, tenant: TenantInUse) -> float:
 
 def measure(kind: str, promise: int, gateway: RunningGateway, upstream: LoadUpstream, tls: bool) -> None:
     tenant = owner(gateway, upstream)
-    context = ssl.create_default_context(cafile=os.environ["REQUESTS_CA_BUNDLE"]) if tls else None
+    authority = Path(os.environ["REQUESTS_CA_BUNDLE"]) if tls else None
     with steady(gateway):
-        each = uvloop.run(hold(Caller.of(tenant, context), tenant))
+        each = uvloop.run(hold(Caller.of(tenant, authority), tenant))
     figure("streams", f"{STREAMS} open, {kind}: {each:.1f} KB each (promise {promise})")
     assert each <= promise
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import socket
-import ssl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,12 +26,12 @@ _PAUSE = threading.Event()  # never set
 def caller(
     request: pytest.FixtureRequest, tmp_path: Path, upstream: LoadUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Caller]:
-    settings, context = {"GATEWAY__LIMITS__TIMEOUTS__BODY_GRACE": f"{GRACE}s"}, None
+    settings, trusted = {"GATEWAY__LIMITS__TIMEOUTS__BODY_GRACE": f"{GRACE}s"}, None
     if request.param == "TLS":
         authority = Authority(tmp_path)
         authority.server_context("127.0.0.1")
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.file))
-        context = ssl.create_default_context(cafile=authority.file)
+        trusted = authority.file
         pair = str(tmp_path / "127.0.0.1.pem")
         settings |= {"GATEWAY__SERVER__TLS__CERT": pair, "GATEWAY__SERVER__TLS__KEY": pair}
     with RunningGateway(tmp_path / "data", settings) as gateway:
@@ -40,7 +39,7 @@ def caller(
         tenant.create_rule("/v1", upstream.url)
         tenant.request("GET", "/v1/ok")
         with steady(gateway):
-            yield Caller.of(tenant, context)
+            yield Caller.of(tenant, trusted)
 
 
 def read_steadily(client: socket.socket) -> int:
