@@ -22,6 +22,8 @@ class RawClient:
         self.socket.settimeout(timeout)
         self.socket.connect(("127.0.0.1", port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        #: Ours and the gateway's. A socket that was reset does not tell them any more.
+        self.ports = self.socket.getsockname()[1], port
         self.reading = Reading(self._more)
 
     def __enter__(self) -> "RawClient":
