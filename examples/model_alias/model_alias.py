@@ -1,0 +1,59 @@
+"""Models under names of your own."""
+
+import json
+from collections.abc import Mapping
+
+from marshmallow import fields, validate
+
+from shared.core.plugin import CONTINUE, Exchange, Patch, Plugin, Reject, Verdict, setting
+
+
+class ModelAlias(Plugin):
+    """Replaces the model that a chat call names by the one that is meant.
+
+    The answer says in `X-Model` which one that was.
+
+    >>> ModelAlias.parse({"models": {"fast": "gpt-4o-mini"}}).models["fast"]
+    'gpt-4o-mini'
+    """
+
+    reads = frozenset({"body"})
+    changes = frozenset({"body"})
+
+    models: Mapping[str, str] = setting(
+        fields.Dict(
+            keys=fields.String(validate=validate.Length(min=1)),
+            values=fields.String(validate=validate.Length(min=1)),
+            required=True,
+            metadata={"example": {"fast": "gpt-4o-mini"}},
+        ),
+        "The model that each name stands for.",
+    )
+    unknown: str = setting(
+        fields.String(load_default="pass", validate=validate.OneOf(["pass", "reject"])),
+        "What happens to a call of another model: pass or reject.",
+    )
+
+    def pre_request(self, exchange: Exchange) -> Verdict:
+        document = _object(exchange.request.body)
+        name = document.get("model")
+        model = self.models.get(name) if isinstance(name, str) else None
+        if model is not None:
+            return Patch(body=json.dumps({**document, "model": model}).encode(), notes={"model": model})
+        if self.unknown == "pass":
+            return CONTINUE
+        known = ", ".join(self.models)
+        return Reject(404, "model_not_found", f"There is no such model here. There are: {known}.")
+
+    def answer_headers(self, exchange: Exchange) -> Mapping[str, str]:
+        model = exchange.notes.get("model")
+        return {"X-Model": model} if isinstance(model, str) else {}
+
+
+def _object(body: bytes | None) -> dict[str, object]:
+    """The JSON object that the body is, an empty one when it is something else."""
+    try:
+        document = json.loads(body or b"")
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}

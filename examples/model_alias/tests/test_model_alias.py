@@ -1,0 +1,46 @@
+"""The plugin model_alias: which model the upstream sees, and what is refused."""
+
+import json
+
+import pytest
+from model_alias import ModelAlias
+
+from shared.core.errors import Invalid
+from shared.core.model import Stage
+from shared.core.plugin import CONTINUE, Patch, Reject, Verdict
+from shared.core.trial import judge, sample_exchange
+
+
+def verdict(body: bytes, **settings: object) -> Verdict:
+    plugin = ModelAlias.parse({"models": {"fast": "gpt-4o-mini"}, **settings})
+    return judge(plugin, Stage.PRE_REQUEST, sample_exchange(body=body))
+
+
+def test_a_name_is_replaced_and_all_else_stays() -> None:
+    said = verdict(b'{"model": "fast", "messages": []}')
+    assert isinstance(said, Patch)
+    assert json.loads(said.body or b"") == {"model": "gpt-4o-mini", "messages": []}
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"model": "other"}', b'{"model": 1}', b"{}", b"[]", b"", b"\xff", b"[" * 9999]
+)
+def test_what_names_no_known_model_passes_or_is_refused(body: bytes) -> None:
+    assert verdict(body) == CONTINUE
+    said = verdict(body, unknown="reject")
+    assert isinstance(said, Reject)
+    assert said.message == "There is no such model here. There are: fast."
+
+
+def test_the_answer_says_which_model_was_meant() -> None:
+    plugin = ModelAlias.parse({"models": {"fast": "gpt-4o-mini"}})
+    assert plugin.answer_headers(sample_exchange(notes={"model": "gpt-4o-mini"})) == {
+        "X-Model": "gpt-4o-mini"
+    }
+    assert plugin.answer_headers(sample_exchange()) == {}
+
+
+@pytest.mark.parametrize("settings", [{}, {"models": {"a": ""}}, {"models": {"a": "b"}, "unknown": "maybe"}])
+def test_settings_that_make_no_sense_are_refused(settings: dict[str, object]) -> None:
+    with pytest.raises(Invalid):
+        ModelAlias.parse(settings)

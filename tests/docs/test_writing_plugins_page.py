@@ -1,0 +1,82 @@
+"""What docs/writing-plugins.md shows works as it is printed, and nothing that a plugin has is left out."""
+
+import dataclasses
+import doctest
+import inspect
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from shared.core.messages import Exchange, Request
+from shared.core.model import Stage
+from shared.core.plugin import CONTINUE, Patch, Plugin, Reject, Respond, Tools
+from shared.core.trial import judge, sample_exchange
+from shared.plugins import load_catalogue
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "writing-plugins.md").read_text(encoding="utf-8")
+PLUGIN, TEST, TIMED = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+[PROJECT] = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+[ENTRY] = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with the page's plugins and its test."""
+    (tmp_path / "max_prompt.py").write_text(PLUGIN, encoding="utf-8")
+    (tmp_path / "opening_hours.py").write_text(TIMED, encoding="utf-8")
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test_max_prompt.py").write_text(TEST, encoding="utf-8")
+    return tmp_path
+
+
+def test_the_plugin_works_and_its_entry_is_accepted(folder: Path) -> None:
+    kind = load_catalogue([folder])[ENTRY["name"]]
+    assert isinstance(kind.parse(ENTRY["settings"]), Plugin)
+    assert doctest.testmod(sys.modules[kind.__module__]) == (0, 1)
+
+
+def test_its_test_passes(folder: Path) -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder / "tests")]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 0, ended.stdout
+    assert "1 passed" in ended.stdout
+
+
+@pytest.mark.parametrize(("hour", "open"), [(7, False), (8, True), (17, True), (18, False)])
+def test_the_plugin_with_tools_works(folder: Path, hour: int, open: bool) -> None:
+    class Clock:
+        def now(self) -> float:
+            return hour * 3600.0
+
+        monotonic = now
+
+    plugin = load_catalogue([folder])["opening_hours"].parse({})
+    plugin.connect(Tools(cast(Any, None), cast(Any, None), Clock()))
+    verdict = judge(plugin, Stage.PRE_REQUEST, sample_exchange())
+    assert (verdict == CONTINUE) is open
+
+
+def test_the_package_that_it_shows_is_the_one_of_the_examples() -> None:
+    assert (ROOT / "examples" / "model_alias" / "pyproject.toml").read_text() == PROJECT
+
+
+def test_all_that_a_plugin_gets_and_gives_stands_on_it() -> None:
+    for value in (Exchange, Request, Reject, Respond, Patch):
+        for field in dataclasses.fields(value):
+            assert re.search(rf"\b{field.name}\b", PAGE), f"{value.__name__}.{field.name}"
+    for stage in Stage:
+        assert f"| `{stage}` |" in PAGE
+
+
+def test_all_that_a_class_says_of_itself_stands_on_it() -> None:
+    """But for what only the built-in rate limiter needs."""
+    documented = set(inspect.get_annotations(Plugin)) - {"name", "schema", "secrets", "combined"}
+    assert {name for name in documented if f"| `{name}` |" not in PAGE} == set()
+    hooks = {"prepare", "connect", "answer_headers", "settle"}
+    assert {name for name in hooks if f"{name}(" not in PAGE} == set()
