@@ -91,7 +91,7 @@ class Stages:
             refuse_flow(flow, too_large(state.body_limit))
             return
         if state.run is None:
-            self._forward(flow, state, state.admitted, plugin_view(state.headers), body)
+            self._forward(flow, state, state.admitted, state.headers, body)
             return
         run = state.run
         run.exchange = run.exchange.with_request(run.exchange.request.with_body(body))

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import NamedTuple
 
-from shared.core.messages import Headers, encoded
+from shared.core.messages import Fields, Headers, encoded
+from shared.core.remembered import Remembered
 
 #: RFC 9110, section 7.6.1, and the names that old software still uses.
 HOP_BY_HOP = frozenset(
@@ -34,6 +34,8 @@ _KEPT = frozenset(
 # The upstream's limits are those of the operator's key, not of the client's.
 _FOREIGN_LIMITS = re.compile(r"(?:x-|anthropic-)?rate-?limit(?:-|$)")
 
+# What the gateway sets on every request that it forwards.
+_OURS = frozenset(("via", "x-request-id", "x-forwarded-for", "x-tenant-id", "x-consumer-id"))
 _NEVER_SENT = HOP_BY_HOP | {"host", "content-length", "expect"}
 _NEVER_ANSWERED = HOP_BY_HOP - {"transfer-encoding"}
 _NOTHING: frozenset[str] = frozenset()
@@ -42,7 +44,6 @@ MASK = "[redacted]"
 _MASK = MASK.encode()
 
 
-@lru_cache(4096)
 def _folded(name: str) -> str:
     """The name as servers in the manner of CGI read it: X_Tenant_Id is X-Tenant-Id (RFC 3875, 4.1.18)."""
     return name.lower().replace("_", "-").replace(".", "-")
@@ -54,7 +55,7 @@ def is_identity(name: str) -> bool:
 
 
 class _Meaning(NamedTuple):
-    """What a header's name means here. Names repeat, so each is worked out once.
+    """What a header's name means here.
 
     `stays`: no client may tell it to an upstream (hop-by-hop, framing, who it is, where it comes from).
     `is_private`: no upstream may tell it to a client (hop-by-hop, identity, the limits of the operator's
@@ -68,7 +69,6 @@ class _Meaning(NamedTuple):
     is_private: bool
 
 
-@lru_cache(4096)
 def _meaning(name: bytes) -> _Meaning:
     text = name.decode("latin-1")
     lower, folded, tells_who = text.lower(), _folded(text), is_identity(text)
@@ -79,6 +79,21 @@ def _meaning(name: bytes) -> _Meaning:
         is_credential=folded in CREDENTIALS,
         is_private=lower in _NEVER_ANSWERED or tells_who or _FOREIGN_LIMITS.match(lower) is not None,
     )
+
+
+_MEANING: Remembered[bytes, _Meaning] = Remembered(_meaning)
+
+
+class OwnHeaders:
+    """A rule's own headers, ready for the wire; those that are the gateway's to set are left out."""
+
+    __slots__ = ("fields", "replaced")
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        own = {name: value for name, value in headers.items() if _folded(name) not in _OURS}
+        self.fields = tuple([(encoded(name), encoded(value)) for name, value in own.items()])
+        # Each is gone from the client's head in every spelling.
+        self.replaced = _OURS.union(map(_folded, own))
 
 
 def _connection_names(headers: Headers) -> frozenset[str]:
@@ -92,42 +107,48 @@ def _connection_names(headers: Headers) -> frozenset[str]:
 def plugin_view(headers: Headers) -> Headers:
     """The client's head as plugins see it: as it was sent, with the values of credentials masked."""
     return Headers.of(
-        tuple([(name, _MASK if _meaning(name).is_credential else value) for name, value in headers.fields])
+        tuple([(name, _MASK if _MEANING[name].is_credential else value) for name, value in headers.fields])
     )
 
 
-def upstream_head(
-    headers: Headers, sent: Headers, own: Mapping[str, str], identity: Mapping[str, str], via: str
-) -> Headers:
+def identity(request: str, client: str, tenant: str, key: str | None) -> Fields:
+    """What tells an upstream who calls: the ids of the request, the tenant and the key, and the address."""
+    fields = (
+        (b"X-Request-ID", encoded(request)),
+        (b"X-Forwarded-For", client.encode()),
+        (b"X-Tenant-Id", tenant.encode()),
+    )
+    return (*fields, (b"X-Consumer-Id", key.encode())) if key else fields
+
+
+def upstream_head(headers: Headers, sent: Headers, own: OwnHeaders, identity: Fields, via: str) -> Headers:
     """The head to forward, without Host and framing: those are the wire's.
 
-    `headers` is what plugins saw and patched, `sent` what the client sent. Gone are the client's credentials
-    (masked in the plugins' view; one that a plugin set stays), its hop-by-hop headers (what a plugin set
-    stays, whatever the client's Connection names) and its identity headers. `own` are the rule's headers and
-    replace the client's; `identity` is ours and replaces both. `via` ends the Via chain (RFC 9110, 7.6.3).
+    `headers` is what plugins saw and patched, `sent` what the client sent; the same when no plugin looked.
+    Gone are the client's credentials (masked in the plugins' view; one that a plugin set stays), its
+    hop-by-hop headers (what a plugin set stays, whatever the client's Connection names) and its identity
+    headers. `own` are the rule's headers and replace the client's; `identity` (of the function of that name)
+    is ours and replaces both. `via` ends the Via chain (RFC 9110, 7.6.3).
     """
-    ours = {"via", *map(_folded, identity)}
-    gone = ours.union(map(_folded, own)) if own else ours
+    unseen, replaced = headers is sent, own.replaced
     kept = []
     for field in headers.fields:
-        meaning = _meaning(field[0])
-        masked = meaning.is_credential and field[1] == _MASK
-        if not (meaning.stays or meaning.folded in gone or masked):
+        meaning = _MEANING[field[0]]
+        if meaning.stays or meaning.folded in replaced:
+            continue
+        if not meaning.is_credential or not (unseen or field[1] == _MASK):
             kept.append(field)
     if named := _connection_names(sent):
-        kept = [field for field in kept if _meaning(field[0]).lower not in named or field not in sent.fields]
+        kept = [field for field in kept if _MEANING[field[0]].lower not in named or field not in sent.fields]
     chain = ", ".join((*sent.all("via"), f"1.1 {via}"))
-    rule = [(name, value) for name, value in own.items() if _folded(name) not in ours]
-    added = [("Via", chain), *rule, *identity.items()]
-    kept += [(encoded(name), encoded(value)) for name, value in added]
-    return Headers.of(tuple(kept))
+    return Headers.of((*kept, (b"Via", encoded(chain)), *own.fields, *identity))
 
 
 def client_head(headers: Headers) -> Headers:
     """The upstream's answer head as the client may see it; repeated headers stay repeated."""
-    kept = [field for field in headers.fields if not _meaning(field[0]).is_private]
+    kept = [field for field in headers.fields if not _MEANING[field[0]].is_private]
     if named := _connection_names(headers):
-        kept = [field for field in kept if _meaning(field[0]).lower not in named]
+        kept = [field for field in kept if _MEANING[field[0]].lower not in named]
     return Headers.of(tuple(kept))
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from shared.core.forwarding import OwnHeaders
 from shared.core.model import ApiKey, PluginConfig, Rule, Sealed, Snapshot, Tenant, Tier
 from shared.core.pipeline import Catalogue, Group, Plan, effective_chain, make_plan, parse_chain
 from shared.core.plugin import Tools
@@ -21,7 +22,8 @@ logger = logging.getLogger(__name__)
 class Route:
     """A rule, ready to act. `fault` says why it cannot be used; then every request to it is refused.
 
-    `headers` are the rule's own, opened, to set on the upstream request. `timeouts` are complete: the
+    `headers` are the rule's own, opened, to set on the upstream request; `own` are the same, ready for the
+    wire. `timeouts` are complete: the
     operator's stand where the rule has none of its own.
     """
 
@@ -31,6 +33,10 @@ class Route:
     plan: Plan
     fault: str | None = None
     timeouts: Waits = field(default_factory=Waits)
+    own: OwnHeaders = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "own", OwnHeaders(self.headers))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The whole head that goes to the upstream of a rule."""
 
 from shared.core.admission import Admitted
-from shared.core.forwarding import upstream_head
+from shared.core.forwarding import identity, upstream_head
 from shared.core.messages import Fields, Headers
 from shared.core.routing import upstream_path
 
@@ -28,19 +28,14 @@ def outgoing_fields(
     client: str,
     instance: str,
 ) -> Fields:
-    """Host, head and length. `seen` is the head as plugins left it, `sent` as it came.
+    """Host, head and length. `seen` is the head as plugins left it, `sent` as it came; the same value when no
+    plugin looked.
 
     `client` is the client's address, `instance` our name in Via.
     """
-    route = admitted.route
-    identity = {
-        "X-Request-ID": request_id,
-        "X-Forwarded-For": client,
-        "X-Tenant-Id": admitted.gateway.snapshot.tenant.id,
-    }
-    if admitted.key:
-        identity["X-Consumer-Id"] = admitted.key.id
-    head = upstream_head(seen, sent, route.headers, identity, instance)
+    route, key = admitted.route, admitted.key
+    who = identity(request_id, client, admitted.gateway.snapshot.tenant.id, key.id if key else None)
+    head = upstream_head(seen, sent, route.own, who, instance)
     host = sent["host"] if route.rule.preserve_host else route.target.authority
     length = ((b"Content-Length", b"%d" % len(body)),) if body or method in _WITH_BODY else ()
     return ((b"Host", host.encode("ascii")), *head.fields, *length)

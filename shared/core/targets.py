@@ -5,7 +5,7 @@ could be read in two ways is refused.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 
 _URL = re.compile(
@@ -28,7 +28,8 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 class Target:
     """An http or https URL. `host` is in lower case, an IPv6 address without brackets.
 
-    `path` is as it was written, and empty when there is none; `query` holds its question mark.
+    `path` is as it was written, and empty when there is none; `query` holds its question mark. `authority`
+    is what stands in a Host header: the port only when it is not the scheme's own.
     """
 
     scheme: str
@@ -36,17 +37,16 @@ class Target:
     port: int
     path: str = ""
     query: str = ""
+    authority: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        own = self.port == _DEFAULT_PORTS[self.scheme]
+        object.__setattr__(self, "authority", self._bracketed if own else f"{self._bracketed}:{self.port}")
 
     @property
     def origin(self) -> str:
         """Scheme, host and port (RFC 6454): what a stored credential belongs to."""
         return f"{self.scheme}://{self._bracketed}:{self.port}"
-
-    @property
-    def authority(self) -> str:
-        """What stands in a Host header: the port only when it is not the scheme's own."""
-        own = self.port == _DEFAULT_PORTS[self.scheme]
-        return self._bracketed if own else f"{self._bracketed}:{self.port}"
 
     @property
     def _bracketed(self) -> str:

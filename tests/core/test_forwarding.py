@@ -10,7 +10,9 @@ from shared.core.forwarding import (
     CREDENTIALS,
     HOP_BY_HOP,
     MASK,
+    OwnHeaders,
     client_head,
+    identity,
     is_identity,
     passed_here,
     plugin_view,
@@ -24,6 +26,7 @@ IDENTITY = {
     "X-Tenant-Id": "t1",
     "X-Consumer-Id": "k1",
 }
+WHO = identity("id-1", "192.0.2.1", "t1", "k1")
 OURS = {name.lower() for name in IDENTITY} | {"via"}
 
 Items = list[tuple[str, str]]
@@ -32,7 +35,10 @@ Items = list[tuple[str, str]]
 def forwarded(*sent: tuple[str, str], own: Mapping[str, str] | None = None) -> Items:
     """The head that goes upstream when no plugin changed anything."""
     head = Headers(sent)
-    return list(upstream_head(plugin_view(head), head, own or {}, IDENTITY, "gateway-1"))
+    added = OwnHeaders(own or {})
+    seen = list(upstream_head(plugin_view(head), head, added, WHO, "gateway-1"))
+    assert list(upstream_head(head, head, added, WHO, "gateway-1")) == seen
+    return seen
 
 
 def clients(head: Iterable[tuple[str, str]]) -> Items:
@@ -155,14 +161,15 @@ def test_connection_names_no_header_away_that_a_plugin_set() -> None:
     seen = plugin_view(sent).patched(
         {"X-Policy": "strict", "Authorization": "Bearer upstream"}, ["Connection"]
     )
-    head = upstream_head(seen, sent, {}, IDENTITY, "gateway-1")
+    head = upstream_head(seen, sent, OwnHeaders({}), WHO, "gateway-1")
     assert clients(head) == [("X-Policy", "strict"), ("Authorization", "Bearer upstream")]
 
 
 def test_taking_the_connection_header_away_does_not_bring_back_what_it_named() -> None:
     sent = Headers([("Connection", "X-Hop"), ("X-Hop", "1")])
     assert (
-        clients(upstream_head(plugin_view(sent).patched({}, ["connection"]), sent, {}, IDENTITY, "g")) == []
+        clients(upstream_head(plugin_view(sent).patched({}, ["connection"]), sent, OwnHeaders({}), WHO, "g"))
+        == []
     )
 
 
@@ -190,7 +197,7 @@ def test_the_via_chain_grows_by_one_and_nobody_can_shorten_it() -> None:
     assert dict(forwarded())["Via"] == "1.1 gateway-1"
     sent = Headers([("Via", "1.0 a"), ("VIA", "1.1 b, 1.1 c")])
     seen = plugin_view(sent).patched({"Via": "nothing"})
-    head = upstream_head(seen, sent, {"Via": "nothing"}, IDENTITY, "gateway-1")
+    head = upstream_head(seen, sent, OwnHeaders({"Via": "nothing"}), WHO, "gateway-1")
     assert [value for name, value in head if name == "Via"] == ["1.0 a, 1.1 b, 1.1 c, 1.1 gateway-1"]
 
 
@@ -255,3 +262,13 @@ def test_an_upstreams_connection_header_names_away_what_it_may() -> None:
         ("Content-Type", "text/plain"),
     ]
     assert list(client_head(Headers(items))) == items[2:]
+
+
+def test_a_request_without_a_key_names_no_consumer() -> None:
+    head = upstream_head(Headers(), Headers(), OwnHeaders({}), identity("id-1", "::1", "t1", None), "g")
+    assert dict(head) == {
+        "Via": "1.1 g",
+        "X-Request-ID": "id-1",
+        "X-Forwarded-For": "::1",
+        "X-Tenant-Id": "t1",
+    }
