@@ -6,7 +6,7 @@ from typing import Protocol
 
 from mitmproxy import http
 
-from mitm_addons.flows import FlowState, begin, head_of, refuse_flow
+from mitm_addons.flows import FlowState, begin, head_of, method_of, refuse_flow
 from mitm_addons.wire_errors import Fault, refusal_of
 from shared.core.admission import Admitted, HostRules, admit, read_call, too_large
 from shared.core.client_address import client_address
@@ -70,7 +70,8 @@ class Admission:
     def _state(self, flow: http.HTTPFlow, headers: Headers) -> FlowState:
         peer = flow.client_conn.peername[0]
         version = flow.request.data.http_version
-        connection = ",".join(headers.all("connection")).lower()
+        named = headers.all("connection")
+        connection = ",".join(named).lower() if named else ""
         old = version == b"HTTP/1.0"
         return FlowState(
             request_id=request_id(headers.get("x-request-id"), self.random_bytes),
@@ -105,4 +106,4 @@ class Admission:
         except StoreDown:
             return refuse("config_unavailable", "The configuration cannot be read now. Try again soon.")
         now = self.clock.now()
-        return admit(gateway, call.key_hash, call.has_key, flow.request.method, call.path, now)
+        return admit(gateway, call.key_hash, call.has_key, method_of(flow), call.path, now)

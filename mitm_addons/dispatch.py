@@ -4,10 +4,8 @@ mitmproxy logs an addon's exception and forwards the request all the same. So ou
 registered with it; this one is, and calls them. What is raised below here ends here.
 """
 
-import inspect
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
 
 from mitmproxy import http
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
@@ -24,6 +22,8 @@ _ENDINGS = ("response", "error", "post_response", "client_disconnected")
 _CONNECTION_HOOKS = ("client_connected", "client_disconnected", "server_connect", "tls_start_server")
 
 Hook = Callable[..., Awaitable[None]]
+#: A hook of an addon of ours: what it returns, if anything, has to be awaited.
+Method = Callable[..., Awaitable[None] | None]
 
 
 class Dispatcher:
@@ -42,16 +42,12 @@ class Dispatcher:
                 setattr(self, hook, _guarded(hook, methods))
 
 
-def _guarded(hook: str, methods: Sequence[Callable[..., Any]]) -> Hook:
-    table = [(method, inspect.iscoroutinefunction(method)) for method in methods]
-
+def _guarded(hook: str, methods: Sequence[Method]) -> Hook:
     async def call(subject: object) -> None:
-        for method, waits in table:
+        for method in methods:
             try:
-                if waits:
-                    await method(subject)
-                else:
-                    method(subject)
+                if (waiting := method(subject)) is not None:
+                    await waiting
             except Exception:  # the one place where addon errors end; see the module's text
                 logger.exception("The hook %s failed; the exchange is not let through.", hook)
                 _fail(hook, subject)

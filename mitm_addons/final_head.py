@@ -21,7 +21,7 @@ class FinalHead:
     def response(self, flow: http.HTTPFlow) -> None:
         if flow.response is not None and not flow.response.stream:
             _finish(flow, flow.response)
-            if flow.request.method == "HEAD":
+            if flow.request.data.method == b"HEAD":
                 # The head keeps the length of what a GET would get (RFC 9110, 9.3.2).
                 flow.response.raw_content = b""
 

@@ -10,8 +10,7 @@ from shared.core.admission import Admitted
 from shared.core.errors import Refusal
 from shared.core.messages import Headers, Request, Response
 from shared.core.pipeline import Run
-
-_ATTRIBUTE = "gateway_state"
+from shared.core.remembered import Remembered
 
 
 @dataclass(slots=True)
@@ -53,13 +52,17 @@ class FlowState:
 
 
 def begin(flow: http.HTTPFlow, state: FlowState) -> FlowState:
-    setattr(flow, _ATTRIBUTE, state)
+    flow.gateway_state = state  # type: ignore[attr-defined]
     return state
 
 
 def state_of(flow: http.HTTPFlow) -> FlowState | None:
     """The flow's state; None for a flow that never came through `requestheaders`."""
-    return getattr(flow, _ATTRIBUTE, None)
+    # Each addon asks at each hook; all but a few flows have one.
+    try:
+        return flow.gateway_state  # type: ignore[attr-defined, no-any-return]
+    except AttributeError:
+        return None
 
 
 def head_of(message: http.Message) -> Headers:
@@ -72,10 +75,17 @@ def set_head(message: http.Message, headers: Headers) -> None:
 
 def request_of(flow: http.HTTPFlow, path: str, headers: Headers) -> Request:
     """The request as plugins see it; the body is None until it has been read."""
-    raw = flow.request.data.path.decode("latin-1")
-    return Request(
-        flow.request.method, path, headers, query=raw.partition("?")[2], body=flow.request.raw_content
-    )
+    data = flow.request.data
+    query = data.path.partition(b"?")[2].decode("latin-1")
+    return Request(method_of(flow), path, headers, query, data.content)
+
+
+def method_of(flow: http.HTTPFlow) -> str:
+    """The method in upper case, as mitmproxy has it."""
+    return _METHODS[flow.request.data.method]
+
+
+_METHODS: Remembered[bytes, str] = Remembered(lambda method: method.decode("latin-1").upper())
 
 
 def response_of(flow: http.HTTPFlow) -> Response:

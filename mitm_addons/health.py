@@ -29,11 +29,13 @@ class Health:
         self._clock = clock
         self._random_bytes = random_bytes
 
-    async def requestheaders(self, flow: http.HTTPFlow) -> None:
-        path = flow.request.data.path
-        if flow.request.method not in ("GET", "HEAD") or path not in (b"/__/health", b"/__/ready"):
-            return
-        parts = {} if path == b"/__/health" else await self._parts()
+    def requestheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+        if flow.request.data.path not in (b"/__/health", b"/__/ready"):
+            return None
+        return self._answer(flow) if flow.request.method in ("GET", "HEAD") else None
+
+    async def _answer(self, flow: http.HTTPFlow) -> None:
+        parts = {} if flow.request.data.path == b"/__/health" else await self._parts()
         well = all(wrong is None for wrong in parts.values())
         body: dict[str, object] = {"status": "ok" if well else "unavailable"}
         if parts:

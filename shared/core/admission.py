@@ -2,8 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import NamedTuple
 
@@ -14,6 +13,7 @@ from shared.core.keys import parse_key
 from shared.core.messages import Headers
 from shared.core.model import ApiKey, Scope
 from shared.core.ports import Hasher
+from shared.core.remembered import Remembered
 from shared.core.routing import allowed_methods, has_encoded_slash, match_method, normalise_path
 
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -45,13 +45,19 @@ class HostRules:
     base_domain: str
     shared: tuple[str, ...]
     any_address: bool
+    _known: Remembered[str, str | None] = field(init=False, repr=False, compare=False)
 
-    @lru_cache(4096)  # noqa: B019 -- there is one, for the life of the process
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_known", Remembered(self._parse))
+
     def parse(self, host: str) -> str | None:
         """The tenant's subdomain, or None under a shared host.
 
         Raises ValueError on every other Host: unknown names, more labels than one, bad characters.
         """
+        return self._known[host]
+
+    def _parse(self, host: str) -> str | None:
         name = _PORT.sub("", host.lower())
         if self.any_address and _is_address(name):
             return None
@@ -83,8 +89,7 @@ def presented_keys(headers: Headers) -> tuple[str, ...]:
         scheme, _, text = value.strip().partition(" ")
         found.append(text.strip() if scheme.lower() == "bearer" else value)
     for name in _KEY_HEADERS:
-        if name in headers:
-            found += [value.strip() for value in headers.all(name)]
+        found += [value.strip() for value in headers.all(name)]
     return tuple(dict.fromkeys([text for text in found if text]))
 
 

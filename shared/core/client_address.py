@@ -13,7 +13,7 @@ def client_address(peer: str, headers: Headers, trusted: Sequence[Network]) -> s
     An entry that is no address ends the search: what stands left of it was written by anybody.
     """
     here, own = _plain(peer)
-    if not is_in(here, trusted):
+    if not trusted or not is_in(here, trusted):
         return own
     for entry in reversed(",".join(headers.all("x-forwarded-for")).split(",")):
         try:
