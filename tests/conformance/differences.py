@@ -182,7 +182,6 @@ DIFFERENCES: tuple[Difference, ...] = (
         "a chunk size without an end",
         "trailers without an end",
         "one trailer without an end",
-        "interim answers without an end",
         "a head of an answer without an end",
         "one field of an answer without an end",
         "a status line without an end",

@@ -57,7 +57,6 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 @pytest.mark.parametrize(
     ("row", "begun", "more"),
     named(
-        ("interim answers without an end", b"", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"),
         ("a head of an answer without an end", b"HTTP/1.1 200 OK\r\n", b"X-A: b\r\n"),
         ("one field of an answer without an end", b"HTTP/1.1 200 OK\r\nX-A: ", b"b"),
         ("a status line without an end", b"HTTP/1.1 200 ", b"b"),
@@ -82,6 +81,14 @@ def test_an_upstream_cannot_send_for_ever_what_is_no_body(
         assert (answer.status, answer.body) == (200, b"ok")
     else:
         is_ours(answer, 502, "upstream_protocol_error")
+    assert wire.ask(wire.head()).body == b"ok"
+
+
+def test_interim_answers_without_an_end_are_502(wire: Wire) -> None:
+    early = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+    wire.upstream.plays([*REQUEST, *[send(early * (MUCH // PIECES // len(early)))] * PIECES, hang])
+    is_ours(wire.ask(wire.head()), 502, "upstream_protocol_error")
+    wire.upstream.forget()
     assert wire.ask(wire.head()).body == b"ok"
 
 
