@@ -306,3 +306,39 @@ async def test_descriptors_come_back_after_every_kind_of_end() -> None:
         await w.quiet()
         w.engine._hub.pool.empty()
         await until(lambda: descriptors() <= before)
+
+
+@pytest.mark.parametrize("abruptly", [True, False])
+@on_both_loops
+async def test_a_client_over_tls_that_leaves_takes_its_exchange_with_it(
+    authority: Authority, abruptly: bool
+) -> None:
+    async def silent(peer: Peer) -> None:
+        await peer.request()
+        await peer.until_gone()
+
+    async with world(script=silent, options=served(authority)) as w:
+        _, writer = await secure(w, authority)
+        writer.write(request())
+        await w.recorder.saw("server_connected")
+        if abruptly:
+            writer.transport.abort()
+        else:
+            writer.close()
+        await asyncio.wait_for(w.upstream.peers[0].gone.wait(), 1)
+        await w.recorder.saw("client_disconnected")
+        flow = w.recorder.last()
+        assert flow.error is not None
+        assert flow.error.msg.startswith("client_closed")
+
+
+@on_both_loops
+async def test_a_client_over_tls_that_does_not_read_is_cut_off(authority: Authority) -> None:
+    options = served(authority, timeouts=Timeouts(grace=0.4))
+    async with world(script=answering(sized(bytes(5_000_000))), options=options, send_buffer=4096) as w:
+        _, writer = await secure(w, authority, limit=2000)
+        writer.write(request())
+        await w.recorder.saw("response")
+        await w.quiet()
+        assert w.engine.metrics.closed["slow_reader"] == 1
+        writer.transport.abort()
