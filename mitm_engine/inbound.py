@@ -308,6 +308,8 @@ class Inbound(asyncio.Protocol):
 
     def look(self) -> None:
         """See whether the client has left: the loop tells us nothing while reading is held."""
+        if self.transport.is_closing():
+            return
         probe = select.poll()
         probe.register(self.transport.get_extra_info("socket").fileno(), select.POLLRDHUP)
         if probe.poll(0):
