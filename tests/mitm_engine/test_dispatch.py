@@ -117,3 +117,28 @@ async def test_update_is_fired_after_each_hook_of_a_flow_for_who_listens() -> No
     await dispatch.flow(dispatch.request, flow, lambda: None)
     await dispatch.flow(dispatch.response, flow, lambda: None)
     assert seen == [[flow], [flow]]
+
+
+@on_uvloop
+async def test_at_an_end_addons_that_wait_fail_or_halt_are_treated_like_any_other() -> None:
+    calls: list[str] = []
+
+    async def fail(subject: object) -> None:
+        await asyncio.sleep(0)
+        raise KeyError
+
+    async def halt(subject: object) -> None:
+        await asyncio.sleep(0)
+        calls.append("halt")
+        raise AddonHalt
+
+    async def note(subject: object) -> None:
+        await asyncio.sleep(0)
+        calls.append("note")
+
+    addons = [On(error=fail), On(error=note), On(error=halt), On(error=note)]
+    dispatch = Dispatch(make_master(*addons).addons)
+    rest = dispatch.call_all(dispatch.error, 1)
+    assert rest is not None
+    await rest
+    assert calls == ["note", "halt"]

@@ -293,3 +293,35 @@ async def test_the_addons_see_who_the_client_is() -> None:
         client.close()
         await w.recorder.saw("client_disconnected")
         assert not seen.connected
+
+
+@on_both_loops
+async def test_the_head_of_the_next_request_may_begin_while_one_is_served_and_has_its_time() -> None:
+    options = Options(timeouts=Timeouts(head=0.3), drain_timeout=0.2)
+    async with world(script=replying(echo), options=options) as w:
+        prompt, slow = await w.client(), await w.client()
+        for client in (prompt, slow):
+            await client.send(request("/1") + request("/2")[:20])
+            assert (await client.answer()).body == b"GET /1 "
+        await prompt.send(request("/2")[20:])
+        assert (await prompt.answer()).body == b"GET /2 "
+        assert await slow.ended() == b""
+        assert w.engine.metrics.closed["late"] == 1
+
+
+@on_both_loops
+async def test_what_comes_behind_the_last_request_of_a_connection_is_thrown_away() -> None:
+    async def wait(flow: http.HTTPFlow) -> None:
+        await go.wait()
+
+    go = asyncio.Event()
+    async with world(On(request=wait)) as w:
+        client = await w.client()
+        await client.send(request("/", "GET", b"", "Connection: close"))
+        await w.recorder.saw("requestheaders")
+        for _ in range(5):
+            await client.send(request("/more"))
+            await asyncio.sleep(0.005)
+        go.set()
+        assert (await client.answer()).closes
+        assert w.recorder.count("requestheaders") == 1
