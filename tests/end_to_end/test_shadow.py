@@ -1,12 +1,17 @@
 """Entries in shadow mode on real traffic: the client notices nothing, the log tells what they would have done."""
 
+import contextlib
 import json
 from typing import Any
 
 import pytest
+import requests
 
+from tests.bodies.streams import ENDPOINTS
 from tests.end_to_end.recording_upstream import RecordingUpstream
 from tests.end_to_end.running_gateway import RunningGateway, TenantInUse, until
+
+CHAT = ENDPOINTS[0]
 
 
 @pytest.fixture
@@ -90,6 +95,39 @@ def test_answers_are_judged_after_they_have_passed(
         "would": "reject",
         "code": "content_rejected",
     }
+
+
+def judging(pattern: str, **more: Any) -> dict[str, Any]:
+    """An entry that judges answers, event by event where they come so."""
+    settings = {"blocked_patterns": [pattern]}
+    return {"name": "content_validator", "stage": "pre_response", "settings": settings, **more}
+
+
+def streamed(owner: TenantInUse, *pieces: str) -> dict[str, Any]:
+    """The line in the log of a chat answer that comes in such pieces."""
+    request_id = f"{owner.id}-streamed"
+    headers = {"X-Request-ID": request_id, "X-Type": CHAT.content_type, "X-Size": "60"}
+    with contextlib.suppress(requests.RequestException):  # a stream that is cut shows it
+        owner.request("POST", "/v1/tell", headers=headers, data=CHAT.stream(pieces))
+    return logged(owner.gateway, request_id)
+
+
+def test_beside_one_that_judges_events_it_sees_the_whole_stream(
+    owner: TenantInUse, upstream: RecordingUpstream
+) -> None:
+    chain = [judging("nothing like it"), judging("secret", mode="shadow")]
+    owner.create_rule("/v1", upstream.url, plugin_chain=chain)
+    line = streamed(owner, "It is a sec", "ret. Really.")
+    assert (line["code"], [note["would"] for note in line["shadow"]]) == (None, ["reject"])
+
+
+def test_a_stream_that_was_refused_while_it_passed_is_judged_by_nobody_else(
+    owner: TenantInUse, upstream: RecordingUpstream
+) -> None:
+    chain = [judging("secret"), judging("It is", mode="shadow")]
+    owner.create_rule("/v1", upstream.url, plugin_chain=chain)
+    line = streamed(owner, "It is a sec", "ret. Really.")
+    assert (line["code"], line["shadow"]) == ("content_rejected", [])
 
 
 def test_one_that_hangs_delays_nobody(

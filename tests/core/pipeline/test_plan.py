@@ -47,6 +47,9 @@ def only_step(plan: Plan, stage: Stage = Stage.PRE_REQUEST) -> Step:
 
 def test_an_empty_chain_is_an_empty_plan() -> None:
     assert make_plan([], buffer_streams=False) == Plan()
+    assert Plan().is_empty
+    assert not make_plan([], buffer_streams=True).is_empty
+    assert not make_plan([entry(Acting(), is_shadow=True)], buffer_streams=False).is_empty
 
 
 def test_sequential_entries_of_a_priority_run_before_its_parallel_ones() -> None:
