@@ -133,7 +133,7 @@ def _kind_of(document: Any) -> str:
 
 
 def _numbers(node: dict[str, Any]) -> Place:
-    return tuple(f"{name}={node[name]}" for name in _NUMBERS if isinstance(node.get(name), int))
+    return tuple([f"{name}={node[name]}" for name in _NUMBERS if isinstance(node.get(name), int)])
 
 
 def _pieces(node: Any, kind: str, place: Place) -> Iterator[Piece | Text]:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 _HIGH, _LOW = r"u[dD][89abAB][0-9a-fA-F]{2}", r"u[dD][c-fC-F][0-9a-fA-F]{2}"
@@ -16,17 +16,22 @@ _RUN = re.compile(
 _SHORT = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
+def unescaped(written: str) -> str:
+    """A whole text of JSON with its escapes undone."""
+    return _RUN.sub(_undone, written) if "\\" in written else written
+
+
 class Run(NamedTuple):
     """Characters as they are read, and where they stand: from `start` up to `end` in what was written.
 
-    `is_value` says of each character whether it belongs to a text that is a value, so that another may
-    stand in its place; empty when nobody asked.
+    `is_value` is 1 for each character that belongs to a text that is a value, so that another may stand in
+    its place, and 0 for others; empty when nobody asked.
     """
 
     text: str
     start: int
     end: int
-    is_value: Sequence[bool] = ()
+    is_value: bytes = b""
 
 
 class JsonText:
@@ -44,12 +49,11 @@ class JsonText:
         self._taken += len(piece)
         self.held = ""
         for found in _RUN.finditer(text):
-            kind, written = str(found.lastgroup), found[0]
-            if kind == "open":
-                self.held = written
+            if found.lastgroup == "open":
+                self.held = found[0]
                 return
-            read = written if kind == "plain" else _unescaped(kind, written)
-            yield self._run(read, start + found.start(), start + found.end(), is_plain=kind == "plain")
+            is_plain = found.lastgroup == "plain"
+            yield self._run(_undone(found), start + found.start(), start + found.end(), is_plain=is_plain)
 
     def end(self) -> Iterator[Run]:
         """The text is over: what is held stands for itself."""
@@ -60,15 +64,17 @@ class JsonText:
     def _run(self, text: str, start: int, end: int, *, is_plain: bool) -> Run:
         if self._grammar is None:
             return Run(text, start, end)
-        inside = [self._grammar.takes(char) for char in text] if is_plain else [self._grammar.is_in_value]
-        return Run(text, start, end, inside)
+        values = map(self._grammar.takes, text) if is_plain else (self._grammar.is_in_value,)
+        return Run(text, start, end, bytes(values))
 
 
-def _unescaped(kind: str, written: str) -> str:
+def _undone(found: re.Match[str]) -> str:
+    kind, written = found.lastgroup, found[0]
+    if kind in ("plain", "open"):
+        return written
     if kind == "one":
         return _SHORT.get(written[1], written[1])
     text: str = json.loads(f'"{written}"')
-    # Half of a pair has no form in UTF-8.
     return text.encode(errors="replace").decode() if kind == "code" else text
 
 

@@ -7,10 +7,10 @@ strings are text, keys too.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from shared.bodies.json_text import JsonText
+from shared.bodies.json_text import unescaped
 from shared.bodies.strand import Part, Strand
 
 # Members of which at least one makes a document a known body.
@@ -41,24 +41,26 @@ class Text(NamedTuple):
     `is_json` says that it is JSON in a string, whose reader undoes its escapes.
     """
 
-    pieces: list[tuple[str, Part | None]]
+    pieces: Sequence[tuple[str, Part | None]]
     is_json: bool = False
 
     @classmethod
     def at(cls, holder: Any, key: Any, *, is_json: bool = False) -> "Text":
-        return cls([(holder[key], Part(holder, key))], is_json)
+        return cls(((holder[key], Part(holder, key)),), is_json)
 
     @classmethod
     def fixed(cls, text: str) -> "Text":
-        return cls([(text, None)])
+        return cls(((text, None),))
 
     def read(self) -> str:
         """The text as its reader sees it."""
-        written = "".join([text for text, _ in self.pieces])
-        if not self.is_json or "\\" not in written:
-            return written
-        reader = JsonText(tells_values=False)
-        return "".join([run.text for run in (*reader.read(written), *reader.end())])
+        written = self.pieces[0][0] if len(self.pieces) == 1 else "".join([text for text, _ in self.pieces])
+        return unescaped(written) if self.is_json else written
+
+    @property
+    def escapes(self) -> int:
+        """The backslashes that its reader does not see as such."""
+        return sum(text.count("\\") for text, _ in self.pieces) if self.is_json else 0
 
     def strand(self) -> Strand:
         """The places of its characters."""
@@ -145,12 +147,11 @@ def message_texts(node: Any) -> Iterator[Text]:
             yield from message_texts(child)
 
 
-def members(node: Any) -> Iterator[tuple[Any, Any]]:
+def members(node: Any) -> Iterable[tuple[Any, Any]]:
     """What stands directly in an array or object, with where it stands; nothing for other values."""
     if isinstance(node, dict):
-        yield from node.items()
-    elif isinstance(node, list):
-        yield from enumerate(node)
+        return node.items()
+    return enumerate(node) if isinstance(node, list) else ()
 
 
 def _joined(parts: list[Any]) -> Iterator[Text]:

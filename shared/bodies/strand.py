@@ -32,6 +32,8 @@ class Part:
 
     def write(self) -> bool:
         """Put the masked text where the text stood. False when nothing is masked."""
+        if not self._marks:
+            return False
         text, at = self.text, 0
         written: list[str] = []
         for start, (end, mask) in sorted(self._marks.items()):

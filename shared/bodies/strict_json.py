@@ -27,7 +27,7 @@ def parse_json(body: bytes, max_depth: int = MAX_DEPTH) -> Any:
         raise ValueError(f"The body is not JSON: {error.msg} at character {error.pos}.") from None
     except RecursionError:
         raise ValueError(_too_deep(max_depth)) from None
-    if _deeper_than(document, max_depth):
+    if body.count(b"[") + body.count(b"{") > max_depth and _deeper_than(document, max_depth):
         raise ValueError(_too_deep(max_depth))
     if _SURROGATE.search(body):
         _refuse_lone_surrogates(document)

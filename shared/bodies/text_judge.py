@@ -181,4 +181,4 @@ class TextJudge:
     def _next(self) -> Event:
         first = self._queue.popleft()
         self._queued -= len(first.event.raw)
-        return first.text.masked()
+        return first.text.masked() if first.waits or first.text.texts else first.event

@@ -11,7 +11,7 @@ from shared.bodies.patterns import Match, Patterns
 from shared.bodies.refused import BodyRefused
 from shared.bodies.strict_json import dump_json
 
-#: Matches that are masked in one text. Where there are more the text is refused.
+#: Matches that are masked in one text, and escapes that it may have then. Where there are more it is refused.
 MAX_MASKED = 20_000
 
 
@@ -63,9 +63,11 @@ class TextRules:
 
     def _mark(self, text: Text, read: str) -> None:
         strand = None
-        for count, match in enumerate(self._hits(read)):
+        for count, match in enumerate(self._hits(read), text.escapes):
+            if count >= MAX_MASKED:
+                raise blocked()
             strand = strand or text.strand()
-            if count == MAX_MASKED or not strand.mask(match.start, match.end):
+            if not strand.mask(match.start, match.end):
                 raise blocked()
 
     def _hits(self, text: str) -> Iterator[Match]:

@@ -76,7 +76,7 @@ def test_lines_of_json_are_events_and_blank_ones_hold_nothing() -> None:
     assert all(event.is_line for event in lines)
 
 
-@pytest.mark.parametrize("size", [1, 1000, 65_536])
+@pytest.mark.parametrize("size", [16, 1000, 65_536])
 def test_an_event_without_an_end_is_not_collected_for_ever(size: int) -> None:
     pieces = (MAX_EVENT // size + 1) * [b"x" * size]
     with pytest.raises(BodyRefused, match="longer than"):

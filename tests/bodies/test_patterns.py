@@ -71,3 +71,14 @@ def test_a_pattern_that_explodes_elsewhere_is_quick() -> None:
     started = time.perf_counter()
     assert Patterns(["(a+)+$"]).found(["a" * 50_000 + "b"]) == set()
     assert time.perf_counter() - started < 1
+
+
+def test_what_a_window_needs_can_be_made_ready_beforehand() -> None:
+    for sources in (["secret"], ["a.*b"], []):
+        Patterns(sources).make_ready()
+    assert Patterns(["secret"]).begun_in("my se", 0) == 3
+
+
+def test_where_the_beginnings_are_too_much_to_compile_the_longest_match_is_held_back() -> None:
+    many = Patterns([f"(?i)word{number}" + "abcdefgh" * 8 for number in range(100)])
+    assert many.begun_in("-" * 100, 0) == 100 - many.longest

@@ -1,0 +1,161 @@
+"""What hostile bodies cost, on requests and on answers: the right refusal, flat memory, and no stalled loop."""
+
+import asyncio
+import gzip
+import json
+import tracemalloc
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import brotli
+import pytest
+import zstandard
+
+from mitm_addons.pool import PluginPool
+from shared.bodies.events import event_splitter
+from shared.bodies.media_type import MediaType
+from shared.core.messages import Response
+from shared.core.plugin import Reject, Verdict
+from shared.plugins.content_validator import ContentValidator
+from tests.bodies.streams import ENDPOINTS
+from tests.plugins.exchanges import exchange, head
+
+LARGE = 100_000_000
+MB = 1024 * 1024
+ZEROS = bytes(LARGE)
+BOMBS = {
+    "gzip": lambda: gzip.compress(ZEROS),
+    "deflate": lambda: zlib.compress(ZEROS),
+    "br": lambda: brotli.compress(ZEROS, quality=1),
+    "zstd": lambda: zstandard.ZstdCompressor().compress(ZEROS),
+}
+JSON = "application/json"
+
+
+def requested(plugin: ContentValidator, body: bytes, headers: dict[str, Any]) -> Verdict:
+    return plugin.pre_request(exchange(body, **headers))
+
+
+def answered(plugin: ContentValidator, body: bytes, headers: dict[str, Any]) -> Verdict:
+    return plugin.pre_response(exchange(b"{}", answer=Response(200, head(**headers), body)))
+
+
+sides = pytest.mark.parametrize("judge", [requested, answered])
+Judge = Callable[[ContentValidator, bytes, dict[str, Any]], Verdict]
+
+
+def code(judge: Judge, verdict: Verdict, wanted: str) -> None:
+    """An answer's refusal never blames the client."""
+    assert isinstance(verdict, Reject)
+    assert verdict.code == ("content_rejected" if judge is answered else wanted)
+    assert 400 <= verdict.status < 500
+
+
+@sides
+@pytest.mark.parametrize("action", ["block", "mask"])
+@pytest.mark.parametrize("coding", BOMBS)
+@pytest.mark.parametrize("content_type", [JSON, "text/event-stream"])
+def test_a_bomb_is_refused_before_it_has_grown(
+    judge: Judge, action: str, coding: str, content_type: str
+) -> None:
+    plugin = ContentValidator.parse({"blocked_patterns": ["x"], "action": action})
+    bomb = BOMBS[coding]()
+    tracemalloc.start()
+    try:
+        verdict = judge(plugin, bomb, {"content_type": content_type, "content_encoding": coding})
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    code(judge, verdict, "body_too_large")
+    assert peak < 24 * MB
+
+
+@sides
+@pytest.mark.parametrize(
+    ("body", "headers", "wanted"),
+    [
+        (gzip.compress(gzip.compress(b"{}")), {"content_encoding": "gzip, gzip"}, "unsupported_content_type"),
+        (gzip.compress(b"{}"), {"content_encoding": ("gzip", "br")}, "unsupported_content_type"),
+        (gzip.compress(b"{}") + gzip.compress(b"{}"), {"content_encoding": "gzip"}, "bad_request"),
+        (b"{}", {"content_encoding": "x-unknown"}, "unsupported_content_type"),
+        (
+            "{}".encode("utf-16"),
+            {"content_type": "application/json; charset=utf-16"},
+            "unsupported_content_type",
+        ),
+        ('{"q": "x"}'.encode("utf-16"), {}, "invalid_json"),
+        (b"+AHs-", {"content_type": "application/json; charset=utf-7"}, "unsupported_content_type"),
+        (b'{"q": "\xff"}', {}, "invalid_json"),
+        (b'\xef\xbb\xbf{"q": 1}', {}, "invalid_json"),
+        (b'{"q": "hello", "q": "x"}', {}, "invalid_json"),
+        (rb'{"q": "\ud800"}', {}, "invalid_json"),
+        (b'{"q": NaN}', {}, "invalid_json"),
+        (b'{"q": 1' + b"0" * 5000 + b"}", {}, "invalid_json"),
+        (b"[" * 1_000_000, {}, "invalid_json"),
+        (b"{}", {"content_type": (JSON, "text/plain")}, "unsupported_content_type"),
+    ],
+)
+def test_what_could_be_read_in_two_ways_is_refused(
+    judge: Judge, body: bytes, headers: dict[str, Any], wanted: str
+) -> None:
+    plugin = ContentValidator.parse({"blocked_patterns": ["secret"]})
+    code(judge, judge(plugin, body, {"content_type": JSON, **headers}), wanted)
+
+
+LONG = "a" * (10 * MB - 100)
+COSTLY = {
+    "text": (LONG.encode(), "text/plain"),
+    "a message": (json.dumps({"choices": [{"message": {"content": LONG + "b"}}]}).encode(), JSON),
+    "arguments full of escapes": (
+        json.dumps({"choices": [{"message": {"function_call": {"arguments": "\\n" * MB}}}]}).encode(),
+        JSON,
+    ),
+    "an event": (
+        b"data: " + json.dumps({"response": "a" * (MB - 100)}).encode() + b"\n\n",
+        "text/event-stream",
+    ),
+    "nesting": (b"[" * 9 * MB, JSON),
+}
+
+
+@pytest.mark.slow
+@sides
+@pytest.mark.parametrize("action", ["block", "mask"])
+@pytest.mark.parametrize("name", COSTLY)
+def test_patterns_that_explode_elsewhere_do_not_stall_the_loop(judge: Judge, action: str, name: str) -> None:
+    plugin = ContentValidator.parse({"blocked_patterns": ["(a+)+$b", "(x+x+)+y"], "action": action})
+    body, content_type = COSTLY[name]
+
+    async def measured() -> float:
+        loop, pool, worst = asyncio.get_running_loop(), PluginPool(2, 8), 0.0
+        work = asyncio.wrap_future(pool.submit(judge, plugin, body, {"content_type": content_type}))
+        while not work.done():
+            before = loop.time()
+            await asyncio.sleep(0.001)
+            worst = max(worst, loop.time() - before - 0.001)
+        pool.shutdown()
+        return worst
+
+    assert min(asyncio.run(measured()) for _ in range(3)) < 0.050
+
+
+def test_events_of_a_long_stream_take_flat_memory() -> None:
+    plugin = ContentValidator.parse({"blocked_patterns": ["secret"], "action": "mask"})
+    chat = ENDPOINTS[0]
+    judge = plugin.pre_response_events(
+        exchange(b"{}", answer=Response(200, head(content_type="text/event-stream")))
+    )
+    events = [chat.stream(["some words and "]), chat.stream(["a se"])]
+    splitter = event_splitter(MediaType("text/event-stream"))
+    assert splitter is not None
+    tracemalloc.start()
+    try:
+        for _ in range(200):
+            for body in events:
+                for event in splitter.feed(body):
+                    assert not isinstance(judge.feed(event), Reject)  # type: ignore[union-attr]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 300_000
