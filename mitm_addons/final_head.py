@@ -3,12 +3,12 @@
 from mitmproxy import http
 
 from mitm_addons.flows import FlowState, state_of
-from shared.core.messages import Fields
+from shared.core.messages import LOWER, Fields
 from shared.core.pipeline import server_timing
 
 _REQUEST_ID, _SOURCE = b"X-Request-ID", b"X-Gateway-Error-Source"
 _TIMING = b"Server-Timing"
-_CONNECTION, _CODING, _LENGTH = b"Connection", b"transfer-encoding", b"content-length"
+_CONNECTION, _CODING, _LENGTH = b"Connection", "transfer-encoding", "content-length"
 
 
 class FinalHead:
@@ -32,12 +32,12 @@ def _finish(flow: http.HTTPFlow, response: http.Response) -> None:
         return
     data = response.data
     ours = _ours(state, data)
-    gone = {name.lower() for name in ours}
+    gone = {LOWER[name] for name in ours}
     if state.old_client or data.status_code in (204, 304):
         # HTTP/1.0 has no chunks: without a length the end of the connection is the end of the body. And
         # where there is no body, the stock core would send the last chunk all the same (RFC 9112, 6.1).
         gone.add(_CODING)
-    kept = [field for field in data.headers.fields if field[0].lower() not in gone]
+    kept = [field for field in data.headers.fields if LOWER[field[0]] not in gone]
     data.headers.fields = (*kept, *ours.items(), *_timing(state))
     data.http_version = b"HTTP/1.1"
 
@@ -55,7 +55,7 @@ def _ours(state: FlowState, data: http.ResponseData) -> dict[bytes, bytes]:
         ours[_SOURCE] = state.source.encode("latin-1")
     ends = state.closes or data.http_version != b"HTTP/1.1"
     if state.old_client and not ends:
-        is_sized = any(name.lower() == _LENGTH for name, _ in data.headers.fields)
+        is_sized = any(LOWER[name] == _LENGTH for name, _ in data.headers.fields)
         ours[_CONNECTION] = b"keep-alive" if is_sized else b"close"
     elif ends:
         ours[_CONNECTION] = b"close"

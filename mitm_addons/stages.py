@@ -7,7 +7,7 @@ response       -> pre_response on the whole body
 post_response  -> post_response, settle
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -54,14 +54,15 @@ class Stages:
     replaces_answers: bool
     cut: Cut | None
 
-    async def requestheaders(self, flow: http.HTTPFlow) -> None:
+    # A hook that has nothing to wait for returns nothing, and costs no coroutine.
+
+    def requestheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         state = state_of(flow)
-        if state is None or state.admitted is None or flow.response:
-            return
-        admitted = state.admitted
-        plan = admitted.route.plan
-        if plan.is_empty:
-            return
+        if state is None or state.admitted is None or flow.response or state.admitted.route.plan.is_empty:
+            return None
+        return self._begin(flow, state, state.admitted)
+
+    async def _begin(self, flow: http.HTTPFlow, state: FlowState, admitted: Admitted) -> None:
         exchange = Exchange(
             state.request_id,
             admitted.gateway.snapshot.tenant,
@@ -70,7 +71,8 @@ class Stages:
             state.client,
             admitted.key,
         )
-        state.run = Run(plan, exchange, self.pool, self.shadow_pool, self._trace(state, admitted))
+        trace = self._trace(state, admitted)
+        state.run = Run(admitted.route.plan, exchange, self.pool, self.shadow_pool, trace)
         await state.run.head()
         _answer_early(flow, state, state.run)
 
@@ -80,26 +82,30 @@ class Stages:
             return None
         return Trace(self.clock.monotonic) if Scope.ADMIN in admitted.key.scopes else None
 
-    async def request(self, flow: http.HTTPFlow) -> None:
+    def request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         state = state_of(flow)
         if state is None or state.admitted is None or flow.response:
-            return
+            return None
         body = flow.request.data.content or b""
         state.received = len(body)
         if len(body) > state.body_limit:
             # Chunked bodies do not say their length beforehand.
             refuse_flow(flow, too_large(state.body_limit))
-            return
-        if state.run is None:
-            self._forward(flow, state, state.admitted, state.headers, body)
-            return
-        run = state.run
+            return None
+        if state.run is not None:
+            return self._judge_request(flow, state, state.admitted, state.run, body)
+        self._forward(flow, state, state.admitted, state.headers, body)
+        return None
+
+    async def _judge_request(
+        self, flow: http.HTTPFlow, state: FlowState, admitted: Admitted, run: Run, body: bytes
+    ) -> None:
         run.exchange = run.exchange.with_request(run.exchange.request.with_body(body))
         await run.stage(Stage.PRE_REQUEST)
         _answer_early(flow, state, run)
         if not flow.response:
             request = run.exchange.request
-            self._forward(flow, state, state.admitted, request.headers, request.body or b"")
+            self._forward(flow, state, admitted, request.headers, request.body or b"")
 
     def _forward(
         self, flow: http.HTTPFlow, state: FlowState, admitted: Admitted, headers: Headers, body: bytes
@@ -121,24 +127,29 @@ class Stages:
         data.host, data.port, data.scheme = target.host, target.port, target.scheme.encode()
         data.path = outgoing_target(admitted, state.path, data.path.decode("latin-1")).encode("latin-1")
 
-    async def responseheaders(self, flow: http.HTTPFlow) -> None:
+    def responseheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         state, response = state_of(flow), flow.response
         if state is None or state.admitted is None or response is None:
-            return
-        run, from_upstream = state.run, state.source == "upstream"
+            return None
+        run = state.run
         if run and run.refusal:
-            return
-        if from_upstream:
-            if response.status_code < 200:
+            return None
+        if state.source == "upstream":
+            if response.data.status_code < 200:
                 message = "The upstream's only answer was an interim one."
                 state.pending = refuse("upstream_protocol_error", message)
-                return
+                return None
             set_head(response, client_head(head_of(response)))
         if run and (run.plan.sees_answers or run.plan.buffers):
-            await self._judge_head(flow, state, run, response)
+            return self._judge_head(flow, state, run, response)
+        self._pass_on(flow, state, response)
+        return None
+
+    def _pass_on(self, flow: http.HTTPFlow, state: FlowState, response: http.Response) -> None:
+        run = state.run
         if state.pending and self.replaces_answers:
             _refuse_pending(flow, state)
-        elif from_upstream and not state.pending and not state.buffered:
+        elif state.source == "upstream" and not state.pending and not state.buffered:
             if not callable(response.stream):
                 response.stream = _counted(state)
             if run and run.shadows and run.shadows.need_answer:
@@ -167,6 +178,7 @@ class Stages:
                     # Express awaits what it returns; elsewhere it returns nothing to wait for.
                     response.stream = EventStream(flow, state, run, splitter, stream, self.cut)  # type: ignore[assignment]
         state.pending = run.refusal
+        self._pass_on(flow, state, response)
 
     def _splitter(self, state: FlowState, run: Run) -> EventSplitter | None:
         """For an answer of the upstream that is judged event by event, on an engine that can do it."""
@@ -176,30 +188,37 @@ class Stages:
             return None
         return splitter_for_answer(answer.headers)
 
-    async def response(self, flow: http.HTTPFlow) -> None:
-        state = state_of(flow)
-        if state is None or flow.response is None:
-            return
+    def response(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+        state, response = state_of(flow), flow.response
+        if state is None or response is None:
+            return None
         run = state.run
         if run and state.buffered and not state.pending:
-            # post_request may have changed the head that the plugins of pre_response see.
-            seen = run.exchange.response or response_of(flow)
-            body = flow.response.raw_content or b""
-            run.exchange = run.exchange.with_response(Response(seen.status, seen.headers, body))
-            await run.stage(Stage.PRE_RESPONSE)
-            if answer := _final(run):
-                put_response(flow, answer)
-            state.pending = run.refusal
-        if run and run.refusal and flow.response.stream:
+            return _judge_whole(flow, state, run, response)
+        if run and run.refusal and response.stream:
             # Refused with the last event: the core would end the body as a whole one.
             flow.kill()
         _refuse_pending(flow, state)
+        return None
 
-    async def post_response(self, flow: http.HTTPFlow) -> None:
+    def post_response(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         state = state_of(flow)
-        if state and state.run:
-            _show_answer(flow, state, state.run)
-            await state.run.settle()
+        if state is None or state.run is None:
+            return None
+        _show_answer(flow, state, state.run)
+        return state.run.settle()
+
+
+async def _judge_whole(flow: http.HTTPFlow, state: FlowState, run: Run, response: http.Response) -> None:
+    # post_request may have changed the head that the plugins of pre_response see.
+    seen = run.exchange.response or response_of(flow)
+    body = response.raw_content or b""
+    run.exchange = run.exchange.with_response(Response(seen.status, seen.headers, body))
+    await run.stage(Stage.PRE_RESPONSE)
+    if answer := _final(run):
+        put_response(flow, answer)
+    state.pending = run.refusal
+    _refuse_pending(flow, state)
 
 
 def _answer_early(flow: http.HTTPFlow, state: FlowState, run: Run) -> None:

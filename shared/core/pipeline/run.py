@@ -71,7 +71,8 @@ class Run:
         """
         if self.shadows and stage is Stage.PRE_REQUEST:
             self.shadows.resume(stage, self.exchange)
-        await self._groups(stage, self.plan.stages.get(stage, ()))
+        if groups := self.plan.stages.get(stage):
+            await self._groups(stage, groups)
 
     async def open_stream(self, *, may_wait: bool) -> Stream:
         """`pre_response` of an answer that is passed on event by event, for a plan that does not buffer.
@@ -113,7 +114,10 @@ class Run:
     async def _act(self, stage: Stage, group: Group) -> None:
         if len(group.steps) == 1:
             step = group.steps[0]
-            verdicts = [self._judge(step, stage, await self._calling(step))]
+            verdict = self._judge(step, stage, await self._calling(step))
+            if verdict is CONTINUE:
+                return  # as most do
+            verdicts = [verdict]
         else:
             verdicts = await self._together(stage, group)
         judged = list(zip(group.steps, verdicts, strict=False))
