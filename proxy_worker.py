@@ -63,6 +63,7 @@ async def _serve(seat: Seat, services: Services, log: logs.LogWriter) -> None:
     traits = EngineTraits(
         write=lambda flow, data: engine.write(flow, data),
         replaces_answers=True,
+        loses_flows=False,
         is_draining=lambda: engine.is_draining,
     )
     async with gateway_addons(services, log.put, traits) as addons:

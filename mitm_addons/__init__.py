@@ -28,13 +28,14 @@ class EngineTraits:
     `check_head` is the check of a request's head that the engine leaves to us, None when it does it itself.
     `replaces_answers`: an answer that is set in `responseheaders` goes out at once, without the upstream's
     body. `write` reaches a client beside the engine; `is_draining` says that the worker is about to end.
-    `cut` ends a client's connection where a stream function cannot: one whose stream functions may raise to
-    end the answer, and may be awaited, has None.
+    `loses_flows` says that a flow may end without a hook. `cut` ends a client's connection where a stream
+    function cannot: one whose stream functions may raise to end the answer, and may be awaited, has None.
     """
 
     write: Write
     check_head: CheckHead | None = None
     replaces_answers: bool = False
+    loses_flows: bool = True
     cut: Cut | None = None
     is_draining: Callable[[], bool] = lambda: False
 
@@ -79,7 +80,7 @@ def build(parts: Parts, extra: Sequence[object] = ()) -> list[object]:
             engine.check_head,
         ),
         Concurrency(),
-        Lost(),
+        *((Lost(),) if engine.loses_flows else ()),
         Stages(
             clock,
             parts.pool,

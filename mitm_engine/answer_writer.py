@@ -97,7 +97,8 @@ class AnswerWriter:
         or makes the body longer than its head says.
         """
         if self._stream is None:
-            self._add(data)
+            if data:
+                self._add(data)
             return None
         try:
             result = self._stream(data)

@@ -17,7 +17,6 @@ from mitm_engine.answer_writer import AnswerWriter
 from mitm_engine.dispatch import Killed
 from mitm_engine.faults import Failed, Fault, failed, fault
 from mitm_engine.flows import make_flow, make_response
-from mitm_engine.options import Terms
 from mitm_engine.outbound import Key, Outbound
 from mitm_engine.pieces import gather
 from mitm_engine.request_reader import Incoming
@@ -47,6 +46,7 @@ class Exchange:
         "_client",
         "_end",
         "_flow",
+        "_flushing",
         "_hooks",
         "_hub",
         "_incoming",
@@ -68,6 +68,7 @@ class Exchange:
         self._seen = 0  # bytes of the request's body when they were last counted
         self._responded = False  # `response` has run, so `error` will not
         self._upstream: Outbound | None = None
+        self._flushing: asyncio.Handle | None = None
         self._flow = make_flow(client.client, hub.nobody, incoming, hub.options.nowhere)
         self._writer = client.answer = AnswerWriter(client, incoming)
 
@@ -100,13 +101,16 @@ class Exchange:
                 self._drop_upstream()
             self._flow.live = False
             self._arm = self._client.arm  # a method of its own would keep this object alive
-            self._hub.run_aside(self._hooks.call_all(self._hooks.post_response, self._flow))
+            if self._hooks.post_response:
+                self._hub.run_aside(self._hooks.call_all(self._hooks.post_response, self._flow))
         return writer.keeps
 
     async def _steps(self) -> None:
         hooks, flow, wait = self._hooks, self._flow, self._arm_hook
         await hooks.flow(hooks.requestheaders, flow, wait)
-        self._set_terms(self._hub.policy.terms(flow))
+        self._terms = terms = self._hub.policy.terms(flow)
+        if terms.timeouts.total is not None:
+            self._end_within(terms.timeouts.total)
         if flow.response is None or self._incoming.complete:
             await self._read_body()
             await hooks.flow(hooks.request, flow, wait)
@@ -116,12 +120,6 @@ class Exchange:
             # An addon's own answer goes out at once; what is left of the body is not read.
             await hooks.flow(hooks.responseheaders, flow, wait)
             await self._send_whole()
-
-    def _set_terms(self, terms: Terms) -> None:
-        self._terms = terms
-        if terms.timeouts.total is not None:
-            self._end = asyncio.get_running_loop().time() + terms.timeouts.total
-            self._arm = self._arm_within
 
     async def _read_body(self) -> None:
         incoming, client, limit = self._incoming, self._client, self._terms.request_body
@@ -244,12 +242,11 @@ class Exchange:
             if not self._client.can_write:
                 await self._client.drained()
         self._give_back()
-        # An addon that waits now holds back the end of the answer, and nothing else.
-        flushing = asyncio.get_running_loop().call_soon(writer.flush)
         try:
-            await self._hooks.flow(self._hooks.response, self._flow, self._arm_hook)
+            await self._hooks.flow(self._hooks.response, self._flow, self._hold_end)
         finally:
-            flushing.cancel()
+            if self._flushing is not None:
+                self._flushing.cancel()
         self._responded = True
         writer.end()
         if not self._client.can_write:
@@ -315,6 +312,11 @@ class Exchange:
 
     # Deadlines.
 
+    def _end_within(self, seconds: float) -> None:
+        """From now on no wait goes beyond this time."""
+        self._end = asyncio.get_running_loop().time() + seconds
+        self._arm = self._arm_within
+
     def _arm_within(self, seconds: float, late: Callable[[float], None]) -> None:
         """Wait for at most `seconds`, and not beyond the end of the exchange."""
         left = self._end - asyncio.get_running_loop().time()
@@ -330,6 +332,11 @@ class Exchange:
 
     def _arm_hook(self) -> None:
         self._arm(self._terms.timeouts.hook, self._late_hook)
+
+    def _hold_end(self) -> None:
+        """An addon that waits now holds back the end of the answer, and nothing else."""
+        self._arm_hook()
+        self._flushing = asyncio.get_running_loop().call_soon(self._writer.flush)
 
     def _slow_body(self, now: float) -> None:
         """Ends a body that comes too slowly; one that comes steadily may take its time."""

@@ -1,6 +1,6 @@
 """Heads as bytes. Every outgoing message is framed here, whatever its headers say."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from mitmproxy import http
 
@@ -22,15 +22,15 @@ class Head:
 
     __slots__ = ("length", "lines", "wants_close")
 
-    def __init__(self, fields: Iterable[tuple[bytes, bytes]]) -> None:
-        self.lines: list[bytes] = []
+    def __init__(self, fields: Sequence[tuple[bytes, bytes]]) -> None:
+        self.lines = [b"%s: %s" % field for field in fields if not _FRAMING[field[0]]]
         self.length: int | None = None
         self.wants_close = is_coded = False
         for name, value in fields:
             framing = _FRAMING[name]
             if not framing:
-                self.lines.append(b"%s: %s" % (name, value))
-            elif framing == b"content-length":
+                continue
+            if framing == b"content-length":
                 self.length = int(value) if value.isdigit() else None
             elif framing == b"transfer-encoding":
                 is_coded = True
