@@ -30,6 +30,8 @@ def coding_of(values: tuple[str, ...]) -> str:
 
     Raises `BodyRefused` (``unsupported_content_type``) on an unknown coding and on several.
     """
+    if not values:
+        return "identity"
     names = [name.strip().lower() for name in ",".join(values).split(",")]
     codings = [name for name in names if name and name != "identity"]
     if len(codings) > 1:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from shared.bodies.refused import BodyRefused
 from shared.core.messages import Headers
+from shared.core.remembered import Remembered
 
 _CHARSET = re.compile(r';\s*charset\s*=\s*"?([^\s";]*)', re.IGNORECASE)
 _UTF8 = frozenset({"utf-8", "utf8", "us-ascii"})
@@ -20,12 +21,10 @@ class MediaType:
     @classmethod
     def of(cls, headers: Headers) -> "MediaType":
         """Raises `BodyRefused` when there are several different Content-Type headers."""
-        values = set(headers.all("content-type"))
-        if len(values) > 1:
+        values = headers.all("content-type")
+        if len(values) > 1 and len(set(values)) > 1:
             raise BodyRefused("unsupported_content_type", "The body has more than one content type.")
-        value = values.pop() if values else ""
-        charsets = tuple(name.lower() for name in _CHARSET.findall(value))
-        return cls(value.partition(";")[0].strip().lower(), charsets)
+        return _KNOWN[values[0] if values else ""]
 
     @property
     def is_json(self) -> bool:
@@ -47,3 +46,11 @@ class MediaType:
         """Raises `BodyRefused` when the header says that the text is not UTF-8."""
         if not _UTF8.issuperset(self.charsets):
             raise BodyRefused("unsupported_content_type", "The body's charset must be UTF-8.")
+
+
+def _read(value: str) -> MediaType:
+    charsets = tuple(name.lower() for name in _CHARSET.findall(value))
+    return MediaType(value.partition(";")[0].strip().lower(), charsets)
+
+
+_KNOWN: Remembered[str, MediaType] = Remembered(_read)

@@ -97,6 +97,8 @@ class Patterns:
 
     def found(self, texts: Iterable[str]) -> set[int]:
         """The numbers of the patterns that match somewhere in one of `texts`."""
+        if not self._each:
+            return set()
         return {number for text in texts for number in self.found_in(text)}
 
     def found_in(self, text: str) -> Iterable[int]:

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 
-_MOST = 4096  # clients choose what is asked for, so there must be an end
+# Clients choose what is asked for, so there must be an end: keys, and characters of one.
+_MOST, _LONGEST = 4096, 128
 
 
-class Remembered[K, V](dict[K, V]):
-    """What `work` makes of a key, worked out once for each key. Full, it begins anew.
+class Remembered[K: str | bytes, V](dict[K, V]):
+    """What `work` makes of a key, worked out once for each key that is not long. Full, it begins anew.
 
     A look into it costs no call, a third of what `functools.lru_cache` takes. What `work` raises is raised.
 
@@ -21,7 +22,8 @@ class Remembered[K, V](dict[K, V]):
 
     def __missing__(self, key: K) -> V:
         value = self._work(key)
-        if len(self) >= _MOST:
-            self.clear()
-        self[key] = value
+        if len(key) <= _LONGEST:
+            if len(self) >= _MOST:
+                self.clear()
+            self[key] = value
         return value

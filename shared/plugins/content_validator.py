@@ -122,6 +122,7 @@ class ContentValidator(Plugin):
         self._schema = (
             None if self.json_schema is None else _compiled("/json_schema", compile_schema, self.json_schema)
         )
+        self._types = tuple(allowed.lower() for allowed in self.allowed_types)
         self._demands_json = bool(self.forwarded or self.required_fields or self._schema is not None)
         self._reads_text = bool(self._rules.blocked or self._rules.required)
         self._reads_json = self._demands_json or self._reads_text or self.max_json_depth < MAX_DEPTH
@@ -204,7 +205,7 @@ class ContentValidator(Plugin):
         if not self.allowed_types or _is_empty(headers, body):
             return
         name = MediaType.of(headers).name
-        if not name or not name.startswith(tuple(allowed.lower() for allowed in self.allowed_types)):
+        if not name or not name.startswith(self._types):
             allowed = ", ".join(self.allowed_types)
             raise BodyRefused(
                 "unsupported_content_type", f"The content type is not allowed here; allowed: {allowed}."

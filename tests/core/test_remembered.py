@@ -13,17 +13,20 @@ def test_the_example_in_the_docs_is_true() -> None:
 
 
 def test_each_key_is_worked_out_once() -> None:
-    asked: list[int] = []
-    squares = Remembered[int, int](lambda key: asked.append(key) or key * key)
-    assert [squares[3], squares[3], squares[4]] == [9, 9, 16]
-    assert asked == [3, 4]
+    asked: list[str] = []
+    lengths = Remembered[str, int](lambda key: asked.append(key) or len(key))
+    assert [lengths["a"], lengths["a"], lengths["bc"]] == [1, 1, 2]
+    assert asked == ["a", "bc"]
 
 
 def test_clients_that_ask_for_ever_new_keys_do_not_fill_the_memory() -> None:
-    same = Remembered[int, int](lambda key: key)
-    for key in range(10_000):
-        assert same[key] == key
+    same = Remembered[str, str](lambda key: key)
+    for number in range(10_000):
+        assert same[f"x-{number}"] == f"x-{number}"
     assert len(same) <= 4096
+    same.clear()
+    assert same["x" * 30_000] == "x" * 30_000
+    assert len(same) == 0
 
 
 def test_a_fault_is_raised_each_time_and_not_remembered() -> None:
