@@ -97,7 +97,7 @@ def _policy(services: Services) -> Policy:
 
     @lru_cache(1024)
     def made(waits: Waits, body: int, authority: str | None) -> Terms:
-        return Terms(_timeouts(limits.timeouts, waits), body, limits.response_body, trust(authority))
+        return Terms(_timeouts(limits.timeouts, waits), body, limits.response_body, str(trust(authority)))
 
     strangers = made(Waits(), limits.public_body, None)
 

@@ -5,7 +5,6 @@ import contextlib
 import ssl
 import time
 from ipaddress import ip_address
-from pathlib import Path
 
 import certifi
 from mitmproxy import connection
@@ -23,7 +22,7 @@ class Connector:
     def __init__(self, dispatch: Dispatch, pool: Pool) -> None:
         self._dispatch = dispatch
         self._pool = pool
-        self._contexts: dict[Path | None, ssl.SSLContext] = {}
+        self._contexts: dict[str | None, ssl.SSLContext] = {}
 
     async def __call__(self, key: Key, client: connection.Client, seconds: float) -> Outbound:
         """A connection for `key`. Raises `Failed` when an addon refuses it, or it cannot be made in time."""
@@ -83,7 +82,7 @@ class Connector:
             raise failed("upstream_unreachable", detail="The connection leads to another address.")
         server.state = connection.ConnectionState.OPEN
 
-    def _context(self, trust: Path | None) -> ssl.SSLContext:
+    def _context(self, trust: str | None) -> ssl.SSLContext:
         if trust not in self._contexts:
             context = ssl.create_default_context(cafile=trust or certifi.where())
             context.minimum_version = ssl.TLSVersion.TLSv1_2

@@ -37,14 +37,14 @@ class Timeouts:
 class Terms:
     """What holds for one flow. Asked once, after `requestheaders`.
 
-    `request_body` and `response_body` are the largest bodies that are buffered, in bytes. `trust` is a PEM
+    `request_body` and `response_body` are the largest bodies that are buffered, in bytes. `trust` names a PEM
     file with the certificate authorities that the upstream is verified with, None for the public ones.
     """
 
     timeouts: Timeouts = field(default_factory=Timeouts)
     request_body: int = 20 * MIB
     response_body: int = 20 * MIB
-    trust: Path | None = None
+    trust: str | None = None
 
 
 _DEFAULT_TERMS = Terms()

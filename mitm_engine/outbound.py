@@ -2,7 +2,6 @@
 
 import asyncio
 import select
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from mitmproxy import connection
@@ -19,7 +18,7 @@ class Key(NamedTuple):
     is_tls: bool
     host: str
     port: int
-    trust: Path | None
+    trust: str | None
 
 
 class Owner(Protocol):

@@ -4,13 +4,12 @@
 Waits(connect=1, first_byte=300, idle=300, total=60)
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from shared.core.model import Timeouts
 
 
-@dataclass(frozen=True, slots=True)
-class Waits:
+class Waits(NamedTuple):
     """The longest waits in seconds, named as in `Timeouts`. A `total` of None is no such limit."""
 
     connect: float = 5.0

@@ -114,7 +114,7 @@ async def test_a_trusted_upstream_is_spoken_to_under_its_name(authority: Authori
     names: list[str | None] = []
     context = authority.server_context("localhost")
     context.sni_callback = lambda _, name, __: names.append(name)
-    addons, terms = [Streaming()] if streams else [], Terms(trust=authority.file)
+    addons, terms = [Streaming()] if streams else [], Terms(trust=str(authority.file))
     async with world(*addons, tls=context, host="localhost", terms=terms) as w:
         client = await w.client()
         for _ in range(3):
@@ -134,7 +134,7 @@ async def test_large_bodies_pass_through_tls(authority: Authority) -> None:
         while True:
             await peer.write(sized((await peer.request()).body))
 
-    terms = Terms(trust=authority.file)
+    terms = Terms(trust=str(authority.file))
     async with world(
         tls=authority.server_context("localhost"), host="localhost", terms=terms, script=script
     ) as w:
@@ -152,8 +152,8 @@ async def test_an_upstream_that_cannot_be_verified_gets_no_byte(
 ) -> None:
     name = "elsewhere.example" if case == "wrong name" else "localhost"
     signer = Authority(tmp_path, "Foreign CA") if case == "foreign" else authority
-    trust = None if case == "public" else Authority(tmp_path, "Other").file
-    terms = Terms(trust=authority.file if case in ("foreign", "wrong name") else trust)
+    trust = None if case == "public" else str(Authority(tmp_path, "Other").file)
+    terms = Terms(trust=str(authority.file) if case in ("foreign", "wrong name") else trust)
     async with world(tls=signer.server_context(name), host="localhost", terms=terms) as w:
         answer = await (await w.client()).ask()
         assert answer.status == 502
@@ -167,7 +167,7 @@ async def test_an_upstream_that_cannot_be_verified_gets_no_byte(
 async def test_a_trust_file_that_is_missing_is_a_502_and_not_the_public_authorities(
     authority: Authority, tmp_path: Path
 ) -> None:
-    terms = Terms(trust=tmp_path / "missing.pem")
+    terms = Terms(trust=str(tmp_path / "missing.pem"))
     async with world(tls=authority.server_context("localhost"), host="localhost", terms=terms) as w:
         assert (await (await w.client()).ask()).status == 502
 
@@ -192,7 +192,7 @@ async def test_connections_of_different_trust_are_never_shared(authority: Author
     same = tmp_path / "same.pem"
     same.write_bytes(authority.file.read_bytes())
     trusts = iter([authority.file, same, authority.file])
-    made = iter([Terms(trust=trust) for trust in trusts])
+    made = iter([Terms(trust=str(trust)) for trust in trusts])
     async with world(tls=authority.server_context("localhost"), host="localhost", terms=Terms()) as w:
         object.__setattr__(w.engine._hub.policy, "terms", lambda flow: next(made))
         client = await w.client()
@@ -223,7 +223,7 @@ async def test_a_body_without_length_that_ends_without_a_goodbye_is_no_whole_bod
             raw.detach()
         await peer.until_gone()
 
-    terms = Terms(trust=authority.file)
+    terms = Terms(trust=str(authority.file))
     async with world(
         tls=authority.server_context("localhost"), host="localhost", terms=terms, script=script
     ) as w:
@@ -242,7 +242,7 @@ async def test_a_stream_passes_through_tls_as_it_comes(authority: Authority) -> 
         await go.wait()
         await peer.write(b"0\r\n\r\n")
 
-    terms, tls = Terms(trust=authority.file), authority.server_context("localhost")
+    terms, tls = Terms(trust=str(authority.file)), authority.server_context("localhost")
     async with world(Streaming(), tls=tls, host="localhost", terms=terms, script=script) as w:
         client = await w.client()
         await client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -258,7 +258,7 @@ def test_old_versions_of_tls_are_not_spoken(authority: Authority) -> None:
     context.maximum_version = ssl.TLSVersion.TLSv1_2
 
     async def scenario() -> None:
-        terms = Terms(trust=authority.file)
+        terms = Terms(trust=str(authority.file))
         async with world(tls=context, host="localhost", terms=terms, script=answering(sized())) as w:
             assert (await (await w.client()).ask()).status == 200
 
