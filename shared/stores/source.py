@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from redis import RedisError
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
@@ -18,6 +18,10 @@ from shared.stores.redis_store import TIMEOUT, redis_trouble
 # Seconds between two tries to subscribe: short beside the 2 s that a change may take, and different in
 # each worker, so that a Redis that comes back does not get all at once.
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 0.5
+
+# Strangers choose names, and each unknown one is a question. All wait for one of so many connections, and for
+# so many seconds: redis-py's own pool opens 100 and turns the rest away, the look for changes among them.
+_MOST_CONNECTIONS, _PATIENCE = 8, 2.0
 
 
 class RedisSource:
@@ -86,7 +90,11 @@ class RedisSource:
 def open_source(options: Mapping[str, Any]) -> RedisSource:
     """A source with a client of its own; `options` are keyword arguments of redis.asyncio.Redis."""
     timeouts = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
-    return RedisSource(Redis(**{**options, **timeouts}, retry=Retry(NoBackoff(), 0)))
+    made = Redis(**{**options, **timeouts}, retry=Retry(NoBackoff(), 0)).connection_pool
+    pool = BlockingConnectionPool(
+        _MOST_CONNECTIONS, _PATIENCE, made.connection_class, **made.connection_kwargs
+    )
+    return RedisSource(Redis.from_pool(pool))
 
 
 def _first_word(found: bytes | None) -> str | None:
