@@ -47,7 +47,8 @@ async def test_an_early_answer_reaches_a_client_in_the_middle_of_its_upload(leng
     async with world(On(requestheaders=refuse)) as w:
         for _ in range(5):
             assert await answer_while_uploading(w, head(length), length) == 401
-        assert w.recorder.count("request") == 0
+        # A body that was there before the answer was written was a whole request.
+        assert w.recorder.count("request") == 0 or length < MB
         assert w.recorder.count("error") == 0
         assert w.recorder.count("response") == 5
 
