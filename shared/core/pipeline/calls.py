@@ -60,14 +60,13 @@ async def in_time(call: asyncio.Future[object], seconds: float) -> object:
 
     A call that is late, or whose exchange is cancelled, is cancelled; nobody waits for it to obey.
     """
-    try:
-        if not call.done():
+    if not call.done():
+        try:
             await _end_of(call, seconds)
-        late = not call.done()
-    finally:
-        call.cancel()
-    if late:
-        return Raised(f"no verdict within {seconds:g} s")
+            if not call.done():
+                return Raised(f"no verdict within {seconds:g} s")
+        finally:
+            call.cancel()
     if call.cancelled():
         return Raised("the call was cancelled")
     # Plugins raise nothing here, but a pool whose threads died does.

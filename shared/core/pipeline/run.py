@@ -198,7 +198,7 @@ class Run:
         )
 
     def _view(self, plugin: Plugin) -> Exchange:
-        notes = self._notes.get(plugin.name)
+        notes = self._notes.get(plugin.name) if self._notes else None
         return self.exchange.with_notes(notes) if notes else self.exchange
 
     def _note(self, step: Step, verdict: Continue | Reject | Respond | Patch) -> None:
