@@ -36,7 +36,7 @@ class AccessLog:
     def _fields(self, flow: http.HTTPFlow, state: FlowState) -> dict[str, object]:
         admitted, response, broken = state.admitted, flow.response, flow.error
         failed = broken is not None
-        path = flow.request.data.path.partition(b"?")[0].decode("latin-1")
+        path = state.path or flow.request.data.path.partition(b"?")[0].decode("latin-1")
         return {
             "level": "info",
             "logger": _LOGGER,
@@ -46,8 +46,8 @@ class AccessLog:
             "key": admitted.key.id if admitted and admitted.key else None,
             "client": state.client,
             "method": flow.request.data.method.decode("latin-1")[:32],
-            "path": _shown(state.path or path),
-            "status": response.status_code if response else None,
+            "path": _shown(path),
+            "status": response.data.status_code if response else None,
             "source": "gateway" if failed and response is None else state.source,
             "code": code_of(broken.msg)[0] if broken and not state.code else state.code,
             "faults": state.run.faults if state.run else [],

@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TextIO
 
 import orjson
@@ -96,9 +97,15 @@ class _ToWriter(logging.Handler):
 
 
 def _json(at: float, line: Mapping[str, object] | logging.LogRecord) -> bytes:
-    time = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+    seconds, milliseconds = divmod(int(at * 1000), 1000)
+    time = f"{_second(seconds)}.{milliseconds:03}+00:00"
     fields = _of_record(line) if isinstance(line, logging.LogRecord) else line
     return orjson.dumps({"time": time, **fields}, default=str, option=orjson.OPT_APPEND_NEWLINE)
+
+
+@lru_cache(4)  # the lines of a second are written together, and a date takes longer than the rest
+def _second(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _of_record(record: logging.LogRecord) -> dict[str, object]:
