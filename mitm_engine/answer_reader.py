@@ -6,11 +6,10 @@ from collections import deque
 from httptools import HttpParserError, HttpResponseParser
 
 from mitm_engine.faults import Failed, failed
-from mitm_engine.head_rules import look_at
+from mitm_engine.head_rules import is_length, look_at
 from mitm_engine.names import NO_NAME, Names
 
 _REASON = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
-_LENGTH = re.compile(rb"[0-9]{1,18}")
 _VERSIONS = {"1.1": b"HTTP/1.1", "1.0": b"HTTP/1.0"}
 _NO_BODY = (204, 304)
 _FRAMING = Names((b"content-length", b"transfer-encoding", b"keep-alive"))
@@ -185,7 +184,7 @@ class AnswerReader:
             raise failed("upstream_protocol_error", detail="The answer is framed in more than one way.")
         if codings and version == b"HTTP/1.0":
             raise failed("upstream_protocol_error", detail="HTTP/1.0 has no transfer codings.")
-        if lengths and (len(lengths) > 1 or not _LENGTH.fullmatch(lengths[0])):
+        if lengths and (len(lengths) > 1 or not is_length(lengths[0])):
             raise failed("upstream_protocol_error", detail="The answer's length is no number.")
         return not (lengths or codings or status in _NO_BODY or self._is_head_request)
 

@@ -17,7 +17,6 @@ Fields = Sequence[tuple[bytes, bytes]]
 _VALUES = re.compile(rb"[\t\n\x20-\x7e\x80-\xff]*")
 _TARGET = re.compile(rb"/[\x21-\x7e]*")
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
-_LENGTH = re.compile(rb"[0-9]{1,18}")
 _METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"))
 _ALLOW = {"Allow": ", ".join(sorted(method.decode() for method in _METHODS))}
 _VERSIONS = (b"HTTP/1.1", b"HTTP/1.0")
@@ -57,6 +56,11 @@ def values_of(fields: Fields, wanted: bytes) -> list[bytes]:
 def too_many(options: Options) -> Fault:
     """The fault of a head with more fields than a request may have."""
     return fault("headers_too_large", f"The request has more than {options.field_limit} header fields.")
+
+
+def is_length(value: bytes) -> bool:
+    """Whether a Content-Length is a plain number that fits into 64 bits."""
+    return value.isdigit() and len(value) <= 18
 
 
 def look_at(fields: Fields) -> tuple[int, bool]:
@@ -123,7 +127,7 @@ def _check_framing(version: bytes, fields: Fields) -> Fault | None:
             codings.append(value)
     if hosts != 1:
         return fault("invalid_host", "The request must have exactly one Host header.")
-    if lengths and (len(lengths) > 1 or not _LENGTH.fullmatch(lengths[0])):
+    if lengths and (len(lengths) > 1 or not is_length(lengths[0])):
         return _bad("Content-Length must stand once and be a plain number.")
     if codings and (lengths or version == b"HTTP/1.0" or [c.lower() for c in codings] != [b"chunked"]):
         return _bad("Transfer-Encoding must be 'chunked' alone, without Content-Length, in HTTP/1.1.")

@@ -1,6 +1,6 @@
 """Heads as bytes. Every outgoing message is framed here, whatever its headers say."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from mitmproxy import http
 
@@ -22,20 +22,20 @@ class Head:
 
     __slots__ = ("length", "lines", "wants_close")
 
-    def __init__(self, fields: Sequence[tuple[bytes, bytes]]) -> None:
-        self.lines = [b"%s: %s" % field for field in fields if not _FRAMING[field[0]]]
+    def __init__(self, fields: Iterable[tuple[bytes, bytes]]) -> None:
+        self.lines: list[bytes] = []
         self.length: int | None = None
         self.wants_close = is_coded = False
-        for name, value in fields:
-            framing = _FRAMING[name]
+        for field in fields:
+            framing = _FRAMING[field[0]]
             if not framing:
-                continue
-            if framing == b"content-length":
-                self.length = int(value) if value.isdigit() else None
+                self.lines.append(b": ".join(field))
+            elif framing == b"content-length":
+                self.length = int(field[1]) if field[1].isdigit() else None
             elif framing == b"transfer-encoding":
                 is_coded = True
             elif framing == b"connection":
-                self.wants_close = b"close" in value.lower()
+                self.wants_close = b"close" in field[1].lower()
         if is_coded:
             self.length = None
 
@@ -47,7 +47,7 @@ class Head:
         lines = [first, *self.lines, *framing]
         head = b"\r\n".join(lines) + b"\r\n\r\n"
         ends = len(lines) + 1
-        if head.count(b"\n") != ends or head.count(b"\r") != ends or b"\0" in head:
+        if head.count(b"\n") != ends or head.count(b"\r") != ends or 0 in head:
             raise failed("plugin_failure", detail="An addon set a header that does not fit on one line.")
         return head
 

@@ -90,7 +90,8 @@ def presented_keys(headers: Headers) -> tuple[str, ...]:
         found.append(text.strip() if scheme.lower() == "bearer" else value)
     for name in _KEY_HEADERS:
         found += [value.strip() for value in headers.all(name)]
-    return tuple(dict.fromkeys([text for text in found if text]))
+    texts = [text for text in found if text]
+    return tuple(texts if len(texts) < 2 else dict.fromkeys(texts))
 
 
 def one_key(presented: Sequence[str]) -> str | None:

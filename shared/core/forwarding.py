@@ -147,6 +147,8 @@ def upstream_head(headers: Headers, sent: Headers, own: OwnHeaders, identity: Fi
 def client_head(headers: Headers) -> Headers:
     """The upstream's answer head as the client may see it; repeated headers stay repeated."""
     kept = [field for field in headers.fields if not _MEANING[field[0]].is_private]
+    if len(kept) == len(headers.fields):
+        return headers  # a Connection header would be gone
     if named := _connection_names(headers):
         kept = [field for field in kept if _MEANING[field[0]].lower not in named]
     return Headers.of(tuple(kept))
