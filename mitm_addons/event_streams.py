@@ -63,10 +63,9 @@ class EventStream:
         return self._sent(await out)
 
     def _sent(self, events: Sequence[Event]) -> Pieces:
-        state, sent = self._state, b"".join([event.raw for event in events])
+        state = self._state
+        sent = state.passed_on(b"".join([event.raw for event in events]))
         state.held = self._stream.held
-        state.sent += len(sent)
-        state.tail = (state.tail + sent[-4:])[-4:]
         if self._run.refusal is None:
             return [sent] if sent else []
         if self._cut is None:

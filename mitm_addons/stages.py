@@ -7,7 +7,7 @@ response       -> pre_response on the whole body
 post_response  -> post_response, settle
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -151,7 +151,7 @@ class Stages:
             _refuse_pending(flow, state)
         elif state.source == "upstream" and not state.pending and not state.buffered:
             if not callable(response.stream):
-                response.stream = _counted(state)
+                response.stream = state.passed_on
             if run and run.shadows and run.shadows.need_answer:
                 state.copy = AnswerCopy(self.copied)
                 response.stream = state.copy.of(response.stream)
@@ -268,14 +268,3 @@ def _unsized(headers: Headers) -> Headers:
     """The head of a body that may become longer or shorter than the upstream said."""
     kept = [item for item in headers if item[0].lower() not in ("content-length", "transfer-encoding")]
     return Headers([*kept, ("Transfer-Encoding", "chunked")])
-
-
-def _counted(state: FlowState) -> Callable[[bytes], bytes]:
-    """Pass each piece on as it comes, count the bytes, and remember how the last one ended."""
-
-    def count(piece: bytes) -> bytes:
-        state.sent += len(piece)
-        state.tail = (state.tail + piece[-4:])[-4:]
-        return piece
-
-    return count

@@ -44,7 +44,7 @@ def make_flow(
     now = time.time()  # noqa: TID251 -- flows carry the time of the day, as mitmproxy's do
     data: http.RequestData = _bare(http.RequestData)
     data.http_version = incoming.version
-    data.headers = _headers(tuple(incoming.fields))
+    data.headers = _headers(incoming.fields)
     data.content = None
     data.trailers = None
     data.timestamp_start = now

@@ -191,7 +191,7 @@ class Inbound(asyncio.Protocol):
     async def _answer_all(self) -> None:
         reader, hub = self._reader, self._hub
         while reader.queue:
-            incoming = reader.queue.popleft()
+            incoming = reader.queue.pop(0)
             if incoming.fault is not None and not incoming.method:
                 self.refuse(incoming.fault)
                 return

@@ -118,7 +118,7 @@ class Outbound(asyncio.Protocol):
             if self.reader.complete:
                 return b""
             self._raise_fault()
-        elif self._is_held and self.reader.held <= self._owner.ahead:
+        elif self._is_held:
             self._is_held = False
             self.transport.resume_reading()
         return piece

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from collections import deque
 
 from httptools import (
     HttpParserCallbackError,
@@ -49,7 +48,7 @@ class Incoming:
     def __init__(self, why: Fault | None = None) -> None:
         self.fault = why
         self.method = self.target = self.version = b""
-        self.fields: list[tuple[bytes, bytes]] = []
+        self.fields: tuple[tuple[bytes, bytes], ...] = ()
         self.keep_alive = False
         self.complete = False
         self.pieces: list[bytes | bytearray] = []
@@ -89,6 +88,7 @@ class RequestReader:
 
     __slots__ = (
         "_current",
+        "_fields",
         "_fruitless",
         "_head",
         "_options",
@@ -105,10 +105,11 @@ class RequestReader:
         self._options = options
         self._parser = HttpRequestParser(self)
         self._head = _NO_HEAD
+        self._fields: list[tuple[bytes, bytes]] = []  # of the head that is being read
         self._current: Incoming | None = None  # its head is whole, its body is not
         self._fruitless = 0
         self._progress = False
-        self.queue: deque[Incoming] = deque()
+        self.queue: list[Incoming] = []  # short, and an empty deque takes 760 bytes
         self.idle = True
         self.stopped = False
         self.unanswered = 0
@@ -134,7 +135,7 @@ class RequestReader:
         if self._fruitless > self._options.head_limit + self._options.line_limit:
             # Long runs without a head or a byte of a body: names of fields, chunk extensions, trailers.
             self._stop(fault("headers_too_large"))
-        elif len(self._head.fields) > self._options.field_limit:
+        elif len(self._fields) > self._options.field_limit:
             self._stop(too_many(self._options))
 
     def close(self) -> None:
@@ -204,10 +205,11 @@ class RequestReader:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._current is None:  # else a trailer
-            self._head.fields.append((name, value.strip(b" \t")))
+            self._fields.append((name, value.strip(b" \t")))
 
     def on_headers_complete(self) -> None:
         head, parser = self._head, self._parser
+        head.fields, self._fields = tuple(self._fields), []
         head.method = parser.get_method()
         version = parser.get_http_version()
         head.version = b"HTTP/1.1" if version == "1.1" else b"HTTP/" + version.encode()

@@ -15,7 +15,7 @@ NOWHERE = ("gateway.invalid", 80)
 def incoming() -> Incoming:
     made = Incoming()
     made.method, made.target, made.version = b"POST", b"/v1?x=1", b"HTTP/1.1"
-    made.fields = [(b"Host", b"a.example.com"), (b"Accept", b"a"), (b"Accept", b"b")]
+    made.fields = ((b"Host", b"a.example.com"), (b"Accept", b"a"), (b"Accept", b"b"))
     return made
 
 

@@ -30,7 +30,7 @@ def shown(incoming: Incoming) -> tuple[object, ...]:
     if refusal:
         return (incoming.method, incoming.target, refusal)
     body = b"".join(incoming.pieces)
-    head = (incoming.method, incoming.target, incoming.version, tuple(incoming.fields))
+    head = (incoming.method, incoming.target, incoming.version, incoming.fields)
     return (*head, body, incoming.size, incoming.complete, incoming.keep_alive)
 
 
@@ -52,7 +52,7 @@ def test_requests_are_read_as_they_were_meant_however_they_are_cut(
         assert incoming.fault is None
         assert incoming.complete
         assert (incoming.method, incoming.target) == (meant.method, meant.target)
-        assert incoming.fields == meant.fields
+        assert incoming.fields == tuple(meant.fields)
         assert b"".join(incoming.pieces) == meant.body
     assert reader.unwanted == sum(len(one.body) for one in sent)
 
