@@ -7,7 +7,6 @@ All errors of an exchange are decided in `Exchange.run`, which fails closed.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from mitmproxy import http
@@ -42,9 +41,7 @@ class Exchange:
     """Runs once. `run` answers whether the client's connection can serve another request."""
 
     __slots__ = (
-        "_arm",
         "_client",
-        "_end",
         "_flow",
         "_flushing",
         "_hooks",
@@ -63,8 +60,6 @@ class Exchange:
         self._client = client
         self._incoming = incoming
         self._terms = hub.first_terms
-        self._end = 0.0  # when `_arm_within` is in use
-        self._arm: Callable[[float, Callable[[float], None]], None] = client.arm
         self._seen = 0  # bytes of the request's body when they were last counted
         self._responded = False  # `response` has run, so `error` will not
         self._upstream: Outbound | None = None
@@ -100,7 +95,6 @@ class Exchange:
             if self._upstream is not None:
                 self._drop_upstream()
             self._flow.live = False
-            self._arm = self._client.arm  # a method of its own would keep this object alive
             if self._hooks.post_response:
                 self._hub.run_aside(self._hooks.call_all(self._hooks.post_response, self._flow))
         return writer.keeps
@@ -110,7 +104,7 @@ class Exchange:
         await hooks.flow(hooks.requestheaders, flow, wait)
         self._terms = terms = self._hub.policy.terms(flow)
         if terms.timeouts.total is not None:
-            self._end_within(terms.timeouts.total)
+            self._client.end_within(terms.timeouts.total, self._late_upstream)
         if flow.response is None or self._incoming.complete:
             await self._read_body()
             await hooks.flow(hooks.request, flow, wait)
@@ -130,7 +124,7 @@ class Exchange:
             if not incoming.size and self._expects_continue():
                 client.write(CONTINUE)
             self._seen = incoming.size
-            self._arm(self._terms.timeouts.grace, self._slow_body)
+            self._client.arm(self._terms.timeouts.grace, self._slow_body)
         while not incoming.complete and incoming.fault is None and incoming.size <= limit:
             incoming.waiter = asyncio.get_running_loop().create_future()
             await incoming.waiter
@@ -191,17 +185,17 @@ class Exchange:
 
     async def _connect(self, key: Key) -> Outbound:
         seconds = self._terms.timeouts.connect
-        self._arm(seconds + 1, self._late_upstream)
+        self._client.arm(seconds + 1, self._late_upstream)
         return await self._hub.connect(key, self._client.client, seconds)
 
     async def _send_request(self, upstream: Outbound, head: bytes, body: bytes) -> None:
         self._upstream = upstream
         self._flow.server_conn = upstream.server
-        self._arm(self._terms.timeouts.first_byte, self._late_upstream)
+        self._client.arm(self._terms.timeouts.first_byte, self._late_upstream)
         upstream.send(head, body, is_head_request=self._flow.request.data.method == b"HEAD")
         if upstream.is_paused:
             await upstream.written()
-            self._arm(self._terms.timeouts.first_byte, self._late_upstream)
+            self._client.arm(self._terms.timeouts.first_byte, self._late_upstream)
         await upstream.head()
 
     async def _collect(self, upstream: Outbound) -> bytes:
@@ -211,7 +205,7 @@ class Exchange:
         while True:
             piece = upstream.take()
             if piece is None:
-                self._arm(self._terms.timeouts.idle, self._late_upstream)
+                self._client.arm(self._terms.timeouts.idle, self._late_upstream)
                 await upstream.more()
                 continue
             if not piece:
@@ -231,7 +225,7 @@ class Exchange:
             piece = upstream.take()
             if piece is None:
                 writer.flush()
-                self._arm(self._terms.timeouts.idle, self._late_upstream)
+                self._client.arm(self._terms.timeouts.idle, self._late_upstream)
                 await upstream.more()
                 continue
             if (addon := writer.piece(piece)) is not None:
@@ -266,7 +260,7 @@ class Exchange:
     async def _fail(self, why: Fault | None) -> None:
         """Answer `why`, or break off what has begun; None when an addon killed the flow."""
         flow, writer = self._flow, self._writer
-        self._client.ending = True
+        self._client.ends()
         self._drop_upstream()
         if why is not None and not _is_killed(flow):
             self._hub.metrics.faults[why.code] += 1
@@ -312,18 +306,6 @@ class Exchange:
 
     # Deadlines.
 
-    def _end_within(self, seconds: float) -> None:
-        """From now on no wait goes beyond this time."""
-        self._end = asyncio.get_running_loop().time() + seconds
-        self._arm = self._arm_within
-
-    def _arm_within(self, seconds: float, late: Callable[[float], None]) -> None:
-        """Wait for at most `seconds`, and not beyond the end of the exchange."""
-        left = self._end - asyncio.get_running_loop().time()
-        if left < seconds:
-            seconds, late = max(left, 0), self._late_upstream
-        self._client.arm(seconds, late)
-
     def _late_hook(self, now: float) -> None:
         self._client.cancel(_LATE_ADDONS)
 
@@ -331,7 +313,7 @@ class Exchange:
         self._client.cancel(_LATE_UPSTREAM)
 
     def _arm_hook(self) -> None:
-        self._arm(self._terms.timeouts.hook, self._late_hook)
+        self._client.arm(self._terms.timeouts.hook, self._late_hook)
 
     def _hold_end(self) -> None:
         """An addon that waits now holds back the end of the answer, and nothing else."""
@@ -345,7 +327,7 @@ class Exchange:
             self._client.cancel(_LATE_CLIENT)
         else:
             self._seen = size
-            self._arm(grace, self._slow_body)
+            self._client.arm(grace, self._slow_body)
 
 
 def _is_killed(flow: http.HTTPFlow) -> bool:

@@ -36,17 +36,18 @@ def _ignore(now: float) -> None:
 class Inbound(asyncio.Protocol):
     """The protocol of a connection.
 
-    `gone` says that nobody is there to read an answer, `ending` that the exchange under way is at its end,
-    which nothing cancels.
-    `answer` is the one that is written now.
+    `gone` says that nobody is there to read an answer; `answer` is the one that is written now.
     """
 
     __slots__ = (
         "_cancelled",
+        "_end",
+        "_ending",
         "_greeted",
         "_hub",
         "_is_held",
         "_late",
+        "_late_end",
         "_linger_left",
         "_loop",
         "_reader",
@@ -58,7 +59,6 @@ class Inbound(asyncio.Protocol):
         "can_write",
         "client",
         "deadline",
-        "ending",
         "gone",
         "transport",
     )
@@ -72,25 +72,36 @@ class Inbound(asyncio.Protocol):
         self._cancelled: Fault | None = None
         self.answer: Answering | None = None
         self.can_write = True
-        self._is_held = self._greeted = self.ending = False
+        self._is_held = self._greeted = self._ending = False
         self._linger_left: int | None = None
         self._since, self._taken = 0.0, 0  # when the client last read fast enough, and how much it had then
         self._late: Callable[[float], None] = self.cut
+        self._late_end: Callable[[float], None] = _ignore
         self.client: connection.Client = None  # type: ignore[assignment]  # until connection_made
         self.transport: asyncio.Transport = None  # type: ignore[assignment]  # likewise
-        self.deadline = NEVER
+        self.deadline = self._end = NEVER
         self.gone = False
 
     # Deadlines: one at a time, and what happens when it passes.
 
     def arm(self, seconds: float, late: Callable[[float], None]) -> None:
         """Call `late` with the time when nothing else was armed for `seconds`."""
-        self.deadline = self._loop.time() + seconds
+        deadline = self._loop.time() + seconds
+        self.deadline = deadline if deadline < self._end else self._end
         self._late = late
+
+    def end_within(self, seconds: float, late: Callable[[float], None]) -> None:
+        """Call `late` when the exchange under way takes longer, whatever it waits for then."""
+        self._end = self._loop.time() + seconds
+        self._late_end = late
 
     def expire(self, now: float) -> None:
         self.deadline = NEVER
-        self._late(now)
+        if now < self._end:
+            self._late(now)
+        else:
+            self._end = NEVER
+            self._late_end(now)
 
     def cut(self, now: float) -> None:
         self._hub.metrics.closed["late"] += 1
@@ -103,9 +114,13 @@ class Inbound(asyncio.Protocol):
 
     def cancel(self, why: Fault) -> None:
         """End the exchange under way with `why`."""
-        if self._task is not None and self._cancelled is None and not self.ending:
+        if self._task is not None and self._cancelled is None and not self._ending:
             self._cancelled = why
             self._task.cancel()
+
+    def ends(self) -> None:
+        """The exchange under way is at its end: nothing cancels it any more."""
+        self._ending, self._end = True, NEVER
 
     def take_cancellation(self) -> Fault | None:
         """Why the running task was cancelled; None when it was not by us."""
@@ -196,7 +211,8 @@ class Inbound(asyncio.Protocol):
                 self.refuse(incoming.fault)
                 return
             keeps = await Exchange(hub, self, incoming).run()
-            self._cancelled, self.ending, self.answer = None, False, None
+            self._cancelled, self._ending, self.answer = None, False, None
+            self._end, self._late_end = NEVER, _ignore
             reader.unanswered -= 1
             if not keeps or self.gone:
                 self.finish(whole=incoming.complete)

@@ -35,6 +35,15 @@ async def dripping(peer: Peer) -> None:
         await asyncio.sleep(0.02)
 
 
+async def flooding(peer: Peer) -> None:
+    """An answer without an end, as fast as it is taken."""
+    await peer.request()
+    await peer.write(CHUNKED)
+    with contextlib.suppress(ConnectionError):
+        while True:
+            await peer.write(chunk(bytes(65_536)))
+
+
 async def upstream_is_gone(w: World) -> None:
     await asyncio.wait_for(w.upstream.peers[0].gone.wait(), 1)
 
@@ -83,6 +92,18 @@ async def test_a_whole_exchange_ends_at_its_total_timeout(streams: bool) -> None
         else:
             assert (await client.answer()).status == 504
         await upstream_is_gone(w)
+
+
+@on_uvloop
+async def test_a_client_that_reads_slowly_does_not_put_off_the_total_timeout() -> None:
+    async with world(Streaming(), script=flooding, terms=Terms(Timeouts(total=SHORT))) as w:
+        client = await w.client()
+        await client.send(request())  # and reads nothing
+        await w.recorder.saw("responseheaders")
+        await upstream_is_gone(w)
+        flow = w.recorder.last()
+        assert flow.error is not None
+        assert flow.error.msg.startswith("upstream_timeout")
 
 
 @on_uvloop
