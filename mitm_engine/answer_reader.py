@@ -6,12 +6,13 @@ from httptools import HttpParserError, HttpResponseParser
 
 from mitm_engine.faults import Failed, failed
 from mitm_engine.head_rules import is_length, look_at
+from mitm_engine.hops import without_connection
 from mitm_engine.names import NO_NAME, Names
 
 _REASON = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 _VERSIONS = {"1.1": b"HTTP/1.1", "1.0": b"HTTP/1.0"}
 _NO_BODY = (204, 304)
-_FRAMING = Names((b"content-length", b"transfer-encoding", b"keep-alive"))
+_FRAMING = Names((b"connection", b"content-length", b"transfer-encoding", b"keep-alive"))
 
 
 class _Stray(Exception):
@@ -175,6 +176,8 @@ class AnswerReader:
                 lengths.append(value)
             elif framing == b"transfer-encoding":
                 codings.append(value)
+            elif framing == b"connection":
+                self.fields = without_connection(self.fields)
             elif framing == NO_NAME:
                 raise failed(
                     "upstream_protocol_error", detail="The answer's head holds what no name may hold."

@@ -13,12 +13,14 @@ from mitm_engine.options import Options
 
 Fields = Sequence[tuple[bytes, bytes]]
 
+#: Matches what a request's line can hold: a path of visible ASCII characters.
+match_target = re.compile(rb"/[\x21-\x7e]*").fullmatch
 # Values of fields, each on a line of its own (RFC 9110, 5.5).
 _VALUES = re.compile(rb"[\t\n\x20-\x7e\x80-\xff]*")
-_TARGET = re.compile(rb"/[\x21-\x7e]*")
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
-_METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"))
-_ALLOW = {"Allow": ", ".join(sorted(method.decode() for method in _METHODS))}
+#: The methods that clients may send.
+METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"))
+_ALLOW = {"Allow": ", ".join(sorted(method.decode() for method in METHODS))}
 _VERSIONS = (b"HTTP/1.1", b"HTTP/1.0")
 _DECIDING = Names((b"host", b"content-length", b"transfer-encoding"))
 
@@ -83,11 +85,11 @@ def _bad(message: str) -> Fault:
 def _check_line(method: bytes, target: bytes, version: bytes, options: Options) -> Fault | None:
     if version not in _VERSIONS:
         return _bad("Only HTTP/1.0 and HTTP/1.1 are spoken here.")
-    if method not in _METHODS:
+    if method not in METHODS:
         return _check_method(method)
     if len(target) > options.line_limit:
         return fault("uri_too_long", f"The request target is longer than {options.line_limit} bytes.")
-    if not _TARGET.fullmatch(target):
+    if not match_target(target):
         return _bad("The request target must be a path of visible ASCII characters.")
     return None
 

@@ -10,6 +10,11 @@ _MOST = 1024  # spellings that are remembered; clients choose them, so there mus
 _LONGEST = 64  # bytes of one; longer ones would make megabytes
 
 
+def is_token(text: bytes) -> bool:
+    """Whether this can be the name of a header field, or a method."""
+    return _TOKEN.fullmatch(text) is not None
+
+
 class Names(dict[bytes, bytes | None]):
     """Gives the lower case of a name that it was made with, however it is spelled, and None for any other.
 
@@ -28,7 +33,7 @@ class Names(dict[bytes, bytes | None]):
     def __missing__(self, name: bytes) -> bytes | None:
         lower = name.lower()
         found = lower if lower in self._wanted else None
-        if not _TOKEN.fullmatch(name):
+        if not is_token(name):
             found = NO_NAME
         if len(name) <= _LONGEST:
             if len(self) >= _MOST:

@@ -51,3 +51,24 @@ def test_a_closing_answer_says_so_and_is_whole() -> None:
     assert taken is not None
     answer, rest = taken
     assert (answer.status, answer.body, answer.closes, rest) == (400, b"abc", True, b"")
+
+
+@pytest.mark.parametrize("name", [b"Content-Length ", b"Transfer-Encoding\t", b"A b", b""])
+def test_a_header_whose_name_is_none_is_not_sent(name: bytes) -> None:
+    with pytest.raises(Failed):
+        request_head(request((name, b"5")), None)
+    with pytest.raises(Failed):
+        closing_answer(http.Response(b"HTTP/1.1", 200, b"", http.Headers([(name, b"5")]), b"", None, 0, 0))
+
+
+@pytest.mark.parametrize("path", [b"/a b HTTP/1.1", b"a", b"", b"/\xc3\xa4"])
+def test_a_path_that_is_none_is_not_sent(path: bytes) -> None:
+    with pytest.raises(Failed):
+        request_head(request(path=path), None)
+
+
+def test_a_method_that_is_none_is_not_sent() -> None:
+    made = request()
+    made.data.method = b"GET /other HTTP/1.1\r\n"
+    with pytest.raises(Failed):
+        request_head(made, None)

@@ -1,0 +1,105 @@
+"""However an upstream frames its answer and a client asks, what goes out is framed by us."""
+
+import pytest
+
+from tests.mitm_engine.loops import on_both_loops, on_uvloop
+from tests.mitm_engine.scripted_upstream import CHUNKED, Asked, Peer, answering, chunk, replying, sized
+from tests.mitm_engine.world import Streaming, world
+
+
+@pytest.mark.parametrize("streams", [True, False])
+@pytest.mark.parametrize(
+    "upstream",
+    [
+        sized(b"body"),
+        CHUNKED + chunk(b"bo") + chunk(b"dy") + b"0\r\nX-Trailer: 1\r\n\r\n",
+        b"HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n" + sized(b"body"),
+        b"HTTP/1.1 100 Continue\r\n\r\n" + sized(b"body"),
+        b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 4\r\n\r\nbody",
+    ],
+)
+@on_both_loops
+async def test_every_framing_of_an_upstream_is_read_and_framed_anew(upstream: bytes, streams: bool) -> None:
+    addons = [Streaming()] if streams else []
+    async with world(*addons, script=answering(upstream)) as w:
+        client = await w.client()
+        for _ in range(3):
+            answer = await client.ask()
+            assert (answer.status, answer.body) == (200, b"body")
+        assert len(w.upstream.peers) == 1
+
+
+@pytest.mark.parametrize("streams", [True, False])
+@on_both_loops
+async def test_a_body_that_ends_with_the_connection_is_passed_on_whole(streams: bool) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        for _ in range(3):
+            await peer.write(b"x" * 1000)
+
+    async with world(*([Streaming()] if streams else []), script=script) as w:
+        client = await w.client()
+        for _ in range(2):
+            assert (await client.ask()).body == b"x" * 3000
+        assert len(w.upstream.peers) == 2
+
+
+@pytest.mark.parametrize("streams", [True, False])
+@pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
+@on_uvloop
+async def test_answers_without_a_body_have_none(status: str, streams: bool) -> None:
+    upstream = f"HTTP/1.1 {status}\r\nX: 1\r\n\r\n".encode()
+    async with world(*([Streaming()] if streams else []), script=answering(upstream)) as w:
+        client = await w.client()
+        for _ in range(2):
+            answer = await client.ask()
+            assert (answer.framing, answer.body) == ("none", b"")
+        assert len(w.upstream.peers) == 1
+
+
+@pytest.mark.parametrize("streams", [True, False])
+@on_uvloop
+async def test_the_answer_to_head_keeps_its_length_and_has_no_body(streams: bool) -> None:
+    upstream = b"HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n"
+    async with world(*([Streaming()] if streams else []), script=answering(upstream)) as w:
+        client = await w.client()
+        for _ in range(2):
+            answer = await client.ask(method="HEAD")
+            assert (answer.get("content-length"), answer.body) == ("1234", b"")
+
+
+@pytest.mark.parametrize("streams", [True, False])
+@pytest.mark.parametrize("keeps", [True, False])
+@on_both_loops
+async def test_a_client_of_http_1_0_gets_no_chunks(streams: bool, keeps: bool) -> None:
+    upstream = CHUNKED + chunk(b"bo") + chunk(b"dy") + b"0\r\n\r\n"
+    async with world(*([Streaming()] if streams else []), script=answering(upstream)) as w:
+        client = await w.client()
+        more = "Connection: keep-alive\r\n" if keeps else ""
+        await client.send(f"GET / HTTP/1.0\r\nHost: a\r\n{more}\r\n".encode())
+        answer = await client.answer()
+        assert answer.body == b"body"
+        assert answer.framing == ("close" if streams else "length")
+        assert answer.get("connection") == ("keep-alive" if keeps and not streams else "close")
+
+
+@on_both_loops
+async def test_what_belongs_to_one_connection_goes_no_further() -> None:
+    asked: list[Asked] = []
+
+    def reply(one: Asked) -> bytes:
+        asked.append(one)
+        return sized(
+            b"ok", "200 OK", "Connection: X-Up, close", "X-Up: 1", "Upgrade: h2c", "Trailer: z", "Y: 2"
+        )
+
+    async with world(script=replying(reply)) as w:
+        client = await w.client()
+        more = ("Connection: X-Mine, TE", "X-Mine: 1", "TE: trailers", "Trailer: q", "Z: 3")
+        hidden = ("Proxy-Connection: keep-alive", "Proxy-Authorization: s", "Expect: 100-continue")
+        answer = await client.ask("/", "POST", b"ab", *more, *hidden)
+        assert [name for name, _ in asked[0].fields] == ["Host", "Z", "Content-Length"]
+        assert [name for name, _ in answer.fields] == [b"Y", b"Content-Length"]
+        # The upstream ends its own connection, not the client's.
+        assert (await client.ask()).status == 200
