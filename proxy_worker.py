@@ -13,6 +13,7 @@ from mitmproxy import http
 
 from mitm_addons import EngineTraits
 from mitm_addons.flows import state_of
+from mitm_addons.health import PROBES
 from mitm_addons.web import serve_web
 from mitm_addons.wire_errors import answer_fault
 from mitm_addons.worker import gateway_addons, serve
@@ -85,6 +86,7 @@ def engine_options(settings: Settings) -> Options:
         slowest=limits.timeouts.body_rate,
         connections=limits.connections,
         in_flight=limits.in_flight,
+        spared=PROBES,
         timeouts=_timeouts(limits.timeouts, Waits()),
         drain_timeout=settings.server.drain_timeout,
         tls=settings.server.tls.files,

@@ -10,6 +10,8 @@ from shared.core.messages import Headers, Response
 from shared.core.ports import Clock
 from shared.core.request_id import request_id
 
+#: What is answered here, in the form in which it stands in a request.
+PROBES = frozenset((b"/__/health", b"/__/ready"))
 #: Asks each part whether it works: its name, and what is wrong or None.
 Probe = Callable[[], Awaitable[Mapping[str, str | None]]]
 
@@ -30,7 +32,7 @@ class Health:
         self._random_bytes = random_bytes
 
     def requestheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
-        if flow.request.data.path not in (b"/__/health", b"/__/ready"):
+        if flow.request.data.path not in PROBES:
             return None
         return self._answer(flow) if flow.request.method in ("GET", "HEAD") else None
 

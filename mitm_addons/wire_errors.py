@@ -8,7 +8,7 @@ from typing import Protocol
 
 from mitmproxy import http
 
-from mitm_addons.flows import error_body, head_of, refuse_flow, set_head, state_of
+from mitm_addons.flows import error_body, head_of, refuse_flow, set_head, speaks_anthropic, state_of
 from shared.core.errors import Refusal, refuse
 from shared.core.request_id import request_id
 
@@ -77,13 +77,17 @@ def refusal_of(why: Fault) -> Refusal:
 def answer_fault(
     why: Fault, flow: http.HTTPFlow | None, random_bytes: Callable[[int], bytes]
 ) -> http.Response:
-    """The answer to a fault of express; without a flow there was no head that could be read."""
+    """The answer to a fault of express.
+
+    Without a flow there was no head that could be read; without a state nobody has looked at it.
+    """
     state = state_of(flow) if flow is not None else None
     # A plugin that ended a stream before its first byte has said why.
     refusal = (state.run and state.run.refusal if state else None) or refusal_of(why)
     if flow is None or state is None:
-        identity = request_id(None, random_bytes)
-        body = error_body(refusal, identity, anthropic=False)
+        sent = flow.request.headers.get("x-request-id") if flow else None
+        identity = request_id(sent, random_bytes)
+        body = error_body(refusal, identity, anthropic=flow is not None and speaks_anthropic(flow))
         own = {"Content-Type": "application/json", **refusal.headers, **_identity(identity, refusal.source)}
         return http.Response.make(refusal.status, body, own)
     refuse_flow(flow, refusal)

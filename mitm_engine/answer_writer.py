@@ -69,7 +69,7 @@ class AnswerWriter:
     @property
     def takes_more(self) -> bool:
         """Whether an addon may write beside it: it goes on, and its body has no length."""
-        return self.has_begun and self._left is None
+        return self.has_begun and self._left is None and not self._is_empty
 
     def begin(self, response: http.Response) -> None:
         """Begin an answer whose body comes in pieces. Raises `Failed` when its head cannot be written."""

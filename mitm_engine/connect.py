@@ -4,16 +4,24 @@ import asyncio
 import contextlib
 import ssl
 import time
+from collections.abc import Callable
 from ipaddress import ip_address
 
 import certifi
 from mitmproxy import connection
+from mitmproxy.connection import Address
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from mitm_engine.dispatch import Dispatch
 from mitm_engine.faults import Failed, Fault, failed, fault
 from mitm_engine.outbound import Key, Outbound
 from mitm_engine.pool import Pool
+
+_TELLING = 5.0  # seconds for the addons that hear of a connection that was not made
+
+
+class _Unanswered(Failed):
+    """Nobody answers at the address."""
 
 
 class Connector:
@@ -24,46 +32,72 @@ class Connector:
         self._pool = pool
         self._contexts: dict[str | None, ssl.SSLContext] = {}
 
-    async def __call__(self, key: Key, client: connection.Client, seconds: float) -> Outbound:
-        """A connection for `key`. Raises `Failed` when an addon refuses it, or it cannot be made in time."""
-        server = connection.Server(address=(key.host, key.port), tls=key.is_tls)
-        server.sni = key.host if server.tls else None
-        made = Outbound(self._pool, key, server, client)
-        data = ServerConnectionHookData(server, client)
-        self._pool.reserve(made)
+    async def __call__(
+        self, key: Key, client: connection.Client, seconds: float, waits: Callable[[], None]
+    ) -> Outbound:
+        """A connection for `key`. Raises `Failed` when an addon refuses it, or it cannot be made in time.
+
+        Where addons choose the address they are asked once more when nobody answers there: nothing was sent.
+        `waits` is called before an addon is waited for that hears of the new connection.
+        """
+        until = asyncio.get_running_loop().time() + seconds
+        made = self._reserved(key, client)
         try:
-            async with asyncio.timeout(seconds):
-                await self._dispatch.call(self._dispatch.server_connect, data)
-                await self._open(made)
-        except BaseException as error:
-            made.close()
-            self._pool.free(made)
-            why = _fault_of(error)
-            server.error = server.error or (why.detail if why else "The connection was given up.")
-            await self._tell_error(data, seconds)
-            if why is None:
+            await self._make(made, until)
+        except _Unanswered:
+            if made.server.address == (key.host, key.port):
                 raise
-            raise Failed(why) from None
+            missed, made = made.server.address, self._reserved(key, client)
+            await self._make(made, until, missed)
         try:
-            await self._dispatch.call(self._dispatch.server_connected, data)
+            data = ServerConnectionHookData(made.server, client)
+            await self._dispatch.call(self._dispatch.server_connected, data, waits)
         except BaseException:
             made.close()  # `server_disconnected` follows
             raise
         return made
 
-    async def _tell_error(self, data: ServerConnectionHookData, seconds: float) -> None:
+    def _reserved(self, key: Key, client: connection.Client) -> Outbound:
+        server = connection.Server(address=(key.host, key.port), tls=key.is_tls)
+        server.sni = key.host if server.tls else None
+        made = Outbound(self._pool, key, server, client)
+        self._pool.reserve(made)
+        return made
+
+    async def _make(self, made: Outbound, until: float, missed: Address | None = None) -> None:
+        """Connect before the loop's time `until`, and not to `missed`. Raises `Failed`."""
+        data = ServerConnectionHookData(made.server, made.client)
+        try:
+            async with asyncio.timeout_at(until):
+                await self._dispatch.call(self._dispatch.server_connect, data)
+                await self._open(made, missed)
+        except BaseException as error:
+            made.close()
+            self._pool.free(made)
+            why = _fault_of(error)
+            made.server.error = made.server.error or (why.detail if why else "The connection was given up.")
+            await self._tell_error(data)
+            if why is None:
+                raise
+            if isinstance(error, OSError) and why.code == "upstream_unreachable":
+                raise _Unanswered(why) from None
+            raise Failed(why) from None
+
+    async def _tell_error(self, data: ServerConnectionHookData) -> None:
         """Who saw `server_connect` sees this or `server_connected`, also when the client went away."""
         addons = self._dispatch.call_all(self._dispatch.server_connect_error, data)
         if addons is None:
             return
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(_TELLING):
                 await addons
 
-    async def _open(self, made: Outbound) -> None:
+    async def _open(self, made: Outbound, missed: Address | None) -> None:
         server, key = made.server, made.key
         if server.error is not None or server.address is None:
             raise failed("upstream_unreachable", detail=server.error or "An addon took the address away.")
+        if server.address == missed:
+            raise failed("upstream_unreachable", detail="Nobody answers, and there is no other address.")
         host, port = server.address[:2]
         context = self._context(key.trust) if server.tls else None
         server.timestamp_start = _time_of_day()

@@ -11,6 +11,7 @@ from mitmproxy.master import Master
 from mitmproxy.options import Options as MasterOptions
 
 from mitm_engine import deadlines
+from mitm_engine.faults import fault
 from mitm_engine.hub import Hub
 from mitm_engine.inbound import Inbound
 from mitm_engine.metrics import Metrics
@@ -21,7 +22,8 @@ logger = logging.getLogger(__name__)
 _HANDSHAKE = 10.0  # seconds for a client's TLS handshake
 # Seconds for the end of one, with all that is still unread. Whoever does not read is cut off much earlier.
 _SHUTDOWN = 3600.0
-_LAST = 1.0  # seconds for the hooks of exchanges that a drain cuts
+_LAST = 1.0  # seconds for the last words, and for the hooks, of exchanges that a drain cuts
+_ENDS = fault("overloaded", "This worker of the gateway ends. Try again.", headers={"Retry-After": "1"})
 
 
 def make_master(*addons: object) -> Master:
@@ -67,7 +69,11 @@ class Engine:
         return self._hub.is_draining
 
     def accept(self, client: socket.socket) -> None:
-        """Serve a connected socket."""
+        """Serve a connected socket. Above the cap one under TLS is closed: an answer would cost too much."""
+        if self._tls is not None and self.connections >= self._options.connections:
+            self.metrics.closed["full"] += 1
+            client.close()
+            return
         task = self._loop.create_task(self._serve(client))
         self._accepting.add(task)
         task.add_done_callback(self._accepting.discard)
@@ -125,17 +131,24 @@ class Engine:
         await self._end()
 
     async def _end(self) -> None:
+        # Streams get their error event, the others an answer.
+        for one in list(self._hub.connections.values()):
+            one.cancel(_ENDS)
+        await self._are_gone()
         for one in list(self._hub.connections.values()):
             one.abort()
         for task in list(self._accepting):
             task.cancel()
         self._hub.pool.empty()
-        # What was cut still tells its addons.
+        await self._are_gone()  # what was cut still tells its addons
+        self._sweeping.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._sweeping
+
+    async def _are_gone(self) -> None:
+        """Wait until nothing is under way, but not for long."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LAST):
                 while self.connections or self.metrics.in_flight:
                     await asyncio.sleep(deadlines.INTERVAL / 25)
                 await self._hub.settled()
-        self._sweeping.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._sweeping

@@ -7,14 +7,15 @@ All errors of an exchange are decided in `Exchange.run`, which fails closed.
 import asyncio
 import contextlib
 import logging
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from mitmproxy import http
 from mitmproxy.flow import Error
 
 from mitm_engine.answer_writer import AnswerWriter
-from mitm_engine.dispatch import Killed
-from mitm_engine.faults import Failed, Fault, failed, fault
+from mitm_engine.dispatch import Killed, Method
+from mitm_engine.faults import LATE_ADDONS, Failed, Fault, failed, fault
 from mitm_engine.flows import make_flow, make_response
 from mitm_engine.outbound import Key, Outbound
 from mitm_engine.pieces import gather
@@ -32,7 +33,6 @@ _SCHEMES = (b"http", b"https")
 _WITH_BODY = (b"POST", b"PUT", b"PATCH")
 _OVERLOADED = fault("overloaded", headers={"Retry-After": "1"})
 _LATE_UPSTREAM = fault("upstream_timeout")
-_LATE_ADDONS = fault("plugin_failure", detail="The addons took too long.")
 _LATE_CLIENT = fault("request_timeout")
 _UNFORESEEN = fault("plugin_failure", detail="The exchange failed.")
 
@@ -47,9 +47,9 @@ class Exchange:
         "_hooks",
         "_hub",
         "_incoming",
-        "_responded",
         "_seen",
         "_terms",
+        "_unreached",
         "_upstream",
         "_writer",
     )
@@ -61,7 +61,8 @@ class Exchange:
         self._incoming = incoming
         self._terms = hub.first_terms
         self._seen = 0  # bytes of the request's body when they were last counted
-        self._responded = False  # `response` has run, so `error` will not
+        # Those that `response` has not reached yet: once it has begun, `error` is for them alone.
+        self._unreached: Iterator[Method] | None = None
         self._upstream: Outbound | None = None
         self._flushing: asyncio.Handle | None = None
         self._flow = make_flow(client.client, hub.nobody, incoming, hub.options.nowhere)
@@ -70,9 +71,10 @@ class Exchange:
     async def run(self) -> bool:
         """Serve the request, whatever happens. Raises nothing but a cancellation from outside."""
         metrics, writer = self._hub.metrics, self._writer
-        if metrics.in_flight >= self._hub.options.in_flight:
+        options = self._hub.options
+        if metrics.in_flight >= options.in_flight and self._incoming.target not in options.spared:
             metrics.refused += 1
-            self._say(self._hub.answer(_OVERLOADED, None))
+            self._say(self._hub.answer(_OVERLOADED, self._flow))
             return writer.keeps
         metrics.requests += 1
         metrics.in_flight += 1
@@ -103,9 +105,8 @@ class Exchange:
         hooks, flow, wait = self._hooks, self._flow, self._arm_hook
         await hooks.flow(hooks.requestheaders, flow, wait)
         self._terms = terms = self._hub.policy.terms(flow)
-        if terms.timeouts.total is not None:
-            self._client.end_within(terms.timeouts.total, self._late_upstream)
-        if flow.response is None or self._incoming.complete:
+        incoming = self._incoming
+        if flow.response is None or (incoming.complete and incoming.size <= terms.request_body):
             await self._read_body()
             await hooks.flow(hooks.request, flow, wait)
         if flow.response is None:
@@ -144,7 +145,9 @@ class Exchange:
     # To the upstream and back.
 
     async def _forward(self) -> None:
-        flow = self._flow
+        flow, total = self._flow, self._terms.timeouts.total
+        if total is not None:
+            self._client.end_within(total, self._late_upstream)
         upstream = await self._ask()
         reader = upstream.reader
         response = make_response(reader.version, reader.status, reader.reason, reader.fields)
@@ -186,7 +189,7 @@ class Exchange:
     async def _connect(self, key: Key) -> Outbound:
         seconds = self._terms.timeouts.connect
         self._client.arm(seconds + 1, self._late_upstream)
-        return await self._hub.connect(key, self._client.client, seconds)
+        return await self._hub.connect(key, self._client.client, seconds, self._arm_hook)
 
     async def _send_request(self, upstream: Outbound, head: bytes, body: bytes) -> None:
         self._upstream = upstream
@@ -237,18 +240,18 @@ class Exchange:
                 await self._client.drained()
         self._give_back()
         try:
-            await self._hooks.flow(self._hooks.response, self._flow, self._hold_end)
+            self._unreached = iter(self._hooks.response)
+            await self._hooks.flow(self._unreached, self._flow, self._hold_end)
         finally:
             if self._flushing is not None:
                 self._flushing.cancel()
-        self._responded = True
         writer.end()
         if not self._client.can_write:
             await self._client.drained()
 
     async def _send_whole(self) -> None:
-        await self._hooks.flow(self._hooks.response, self._flow, self._arm_hook)
-        self._responded = True
+        self._unreached = iter(self._hooks.response)
+        await self._hooks.flow(self._unreached, self._flow, self._arm_hook)
         if self._flow.response is None:
             raise failed("plugin_failure", detail="An addon took the answer away.")
         self._writer.whole(self._flow.response)
@@ -268,7 +271,7 @@ class Exchange:
         if writer.has_begun:
             # What an addon adds at the end comes after what was taken.
             writer.flush()
-        if self._hooks.error and not self._responded:
+        if self._hooks.error:
             await self._tell_error()
         if why is None or writer.has_begun or _is_killed(flow):
             writer.break_off()
@@ -277,7 +280,9 @@ class Exchange:
             self._say(flow.response)
 
     async def _tell_error(self) -> None:
-        addons = self._hooks.call_all(self._hooks.error, self._flow)
+        hooks, unreached = self._hooks, self._unreached
+        methods = hooks.error if unreached is None else hooks.error_without(unreached)
+        addons = hooks.call_all(methods, self._flow)
         if addons is None:
             return
         seconds = self._terms.timeouts.hook
@@ -307,7 +312,7 @@ class Exchange:
     # Deadlines.
 
     def _late_hook(self, now: float) -> None:
-        self._client.cancel(_LATE_ADDONS)
+        self._client.cancel(LATE_ADDONS)
 
     def _late_upstream(self, now: float) -> None:
         self._client.cancel(_LATE_UPSTREAM)

@@ -50,6 +50,9 @@ def fault(code: str, message: str = "", detail: str = "", headers: Mapping[str, 
     return Fault(code, message or sentence, status, f"{code}: {detail or message or sentence}", headers)
 
 
+LATE_ADDONS = fault("plugin_failure", detail="The addons took too long.")
+
+
 class Failed(Exception):
     """Carries a `Fault` to the one place that answers it."""
 

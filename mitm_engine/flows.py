@@ -18,6 +18,7 @@ from mitm_engine.request_reader import Incoming
 Fields = tuple[tuple[bytes, bytes], ...]
 
 _bare: Callable[..., Any] = object.__new__  # an instance on which nothing is set
+# The id of a flow is a UUID (RFC 9562, version 8) that no other flow of any process has. It guards nothing.
 _PROCESS = f"{getrandbits(32):08x}-{getrandbits(16):04x}-8{getrandbits(12):03x}-8{getrandbits(12):03x}-"
 _numbers = count(1)
 
@@ -58,7 +59,7 @@ def make_flow(
     request.data = data
 
     flow: http.HTTPFlow = _bare(http.HTTPFlow)
-    flow.id = _id()
+    flow.id = f"{_PROCESS}{next(_numbers):012x}"
     flow.client_conn, flow.server_conn = client, nobody
     flow.live = True
     flow.timestamp_created = now
@@ -92,8 +93,3 @@ def _headers(fields: Fields) -> http.Headers:
     headers: http.Headers = _bare(http.Headers)
     headers.fields = fields
     return headers
-
-
-def _id() -> str:
-    """A UUID (RFC 9562, version 8) that no other flow of any process has. It guards nothing."""
-    return f"{_PROCESS}{next(_numbers):012x}"

@@ -2,17 +2,16 @@
 
 import asyncio
 import logging
-import select
 from collections.abc import Callable
 
 from mitmproxy import connection
 
 from mitm_engine.deadlines import NEVER
 from mitm_engine.exchange import Exchange
-from mitm_engine.faults import Failed, Fault, fault
+from mitm_engine.faults import LATE_ADDONS, Failed, Fault, fault
 from mitm_engine.flows import make_client
 from mitm_engine.hub import Answering, Hub
-from mitm_engine.pace import reset, taken, unread
+from mitm_engine.pace import Pace, has_left, reset, unread
 from mitm_engine.request_reader import Incoming, RequestReader
 from mitm_engine.wire import closing_answer
 
@@ -22,11 +21,11 @@ logger = logging.getLogger(__name__)
 #: the kernel would throw away the answer with what is unread (RFC 9112, 9.6).
 LINGER, LINGER_BYTES = 2.0, 1024 * 1024
 _PARTING = 1.0  # seconds for the last request on an idle connection of a worker that ends
+_REFUSED = 256  # connections above the cap that are told so at a time; the others are cut at once
 _LOOK = 1.0  # seconds after an answer until we look whether it is being read
 _LOOKS = 4  # in the time that a client may stand still
 
 _GONE = fault("client_closed")
-_LATE_ADDONS = fault("plugin_failure", detail="The addons took too long.")
 
 
 def _ignore(now: float) -> None:
@@ -50,9 +49,8 @@ class Inbound(asyncio.Protocol):
         "_late_end",
         "_linger_left",
         "_loop",
+        "_pace",
         "_reader",
-        "_since",
-        "_taken",
         "_task",
         "_waiter",
         "answer",
@@ -74,7 +72,7 @@ class Inbound(asyncio.Protocol):
         self.can_write = True
         self._is_held = self._greeted = self._ending = False
         self._linger_left: int | None = None
-        self._since, self._taken = 0.0, 0  # when the client last read fast enough, and how much it had then
+        self._pace = Pace()
         self._late: Callable[[float], None] = self.cut
         self._late_end: Callable[[float], None] = _ignore
         self.client: connection.Client = None  # type: ignore[assignment]  # until connection_made
@@ -113,9 +111,9 @@ class Inbound(asyncio.Protocol):
         return (self._reader.stopped and not self._reader.queue) or self._hub.is_draining
 
     def cancel(self, why: Fault) -> None:
-        """End the exchange under way with `why`."""
-        if self._task is not None and self._cancelled is None and not self._ending:
-            self._cancelled = why
+        """End the exchange under way with `why`, or with what ended it before."""
+        if self._task is not None and not self._ending:
+            self._cancelled = self._cancelled or why
             self._task.cancel()
 
     def ends(self) -> None:
@@ -126,7 +124,8 @@ class Inbound(asyncio.Protocol):
         """Why the running task was cancelled; None when it was not by us."""
         why, task = self._cancelled, asyncio.current_task()
         if why is not None and task is not None:
-            task.uncancel()
+            for _ in range(task.cancelling()):  # more than one when an addon swallowed the first
+                task.uncancel()
         return why
 
     # Reading.
@@ -247,7 +246,7 @@ class Inbound(asyncio.Protocol):
         self._close()
 
     def _late_greeting(self, now: float) -> None:
-        self.cancel(_LATE_ADDONS)
+        self.cancel(LATE_ADDONS)
 
     # Writing.
 
@@ -267,20 +266,17 @@ class Inbound(asyncio.Protocol):
 
     def _watch_reader(self, late: Callable[[float], None] | None = None) -> None:
         """Look again and again whether the client reads."""
-        self._since, self._taken = self._loop.time(), taken(self.transport)
+        self._pace.begin(self.transport, self._loop.time())
         self.arm(self._hub.options.timeouts.grace / _LOOKS, late or self._slow_reader)
 
     def _slow_reader(self, now: float) -> None:
         """Cut the client off when it has read too little for too long."""
-        options, count = self._hub.options, taken(self.transport)
-        grace = options.timeouts.grace
-        if count - self._taken >= options.slowest * (now - self._since):
-            self._since, self._taken = now, count
-        if now - self._since < grace:
+        slowest, grace = self._hub.options.slowest, self._hub.options.timeouts.grace
+        if self._pace.is_too_slow(self.transport, now, slowest, grace):
+            self._hub.metrics.closed["slow_reader"] += 1
+            self.abort()
+        else:
             self.arm(grace / _LOOKS, self._late)
-            return
-        self._hub.metrics.closed["slow_reader"] += 1
-        self.abort()
 
     def refuse(self, why: Fault) -> None:
         """Answer what could not be read as a request, and close: what follows cannot be trusted."""
@@ -324,11 +320,7 @@ class Inbound(asyncio.Protocol):
 
     def look(self) -> None:
         """See whether the client has left: the loop tells us nothing while reading is held."""
-        if self.transport.is_closing():
-            return
-        probe = select.poll()
-        probe.register(self.transport.get_extra_info("socket").fileno(), select.POLLRDHUP)
-        if probe.poll(0):
+        if not self.transport.is_closing() and has_left(self.transport):
             self._leave()
             self.transport.abort()
 
@@ -349,9 +341,20 @@ class Inbound(asyncio.Protocol):
             self.client.tls_version, self.client.cipher = tls.version(), tls.cipher()[0]
         self._hub.joined(self)
         if self._hub.is_full():
-            self.refuse(fault("overloaded", headers={"Retry-After": "1"}))
+            self._turn_away()
             return
-        self.arm(self._hub.options.timeouts.head, self.cut)
+        if self._hub.is_draining:
+            self.close_if_idle()
+        else:
+            self.arm(self._hub.options.timeouts.head, self.cut)
+
+    def _turn_away(self) -> None:
+        refused = self._hub.refused
+        refused.add(self)
+        if len(refused) > _REFUSED:
+            self.abort()
+        else:
+            self.refuse(fault("overloaded", headers={"Retry-After": "1"}))
 
     def eof_received(self) -> bool:
         # Whoever ends its side while it waits has given up, as nginx takes it; the transport closes.

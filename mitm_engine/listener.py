@@ -24,6 +24,23 @@ _TRY_AGAIN = 0.1  # seconds until a port that is in use is tried again
 FULL_PAUSE = 0.1  # seconds between two looks for free descriptors
 _FRESH = 5 * EVERY  # seconds; a heart that has not beaten for longer may have stopped
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+# Another worker was faster, the client has left, or its network has: Linux tells that here, too (accept(2)).
+_NOBODY = frozenset(
+    {
+        errno.EAGAIN,
+        errno.ECONNABORTED,
+        errno.EHOSTDOWN,
+        errno.EHOSTUNREACH,
+        errno.ENETDOWN,
+        errno.ENETUNREACH,
+        errno.ENONET,
+        errno.ENOPROTOOPT,
+        errno.EOPNOTSUPP,
+        errno.EPERM,
+        errno.EPROTO,
+        errno.ETIMEDOUT,
+    }
+)
 
 
 class CannotListen(Exception):
@@ -147,12 +164,12 @@ class Listener:
         """
         try:
             connection, _ = self._socket.accept()
-        except (BlockingIOError, ConnectionAbortedError):
-            return None  # another worker was faster, or the client has left
         except OSError as error:
-            if error.errno not in _EXHAUSTED:
+            if error.errno in _EXHAUSTED:
+                return self._ceiling
+            if error.errno not in _NOBODY:
                 raise
-            return self._ceiling
+            return None
         number = connection.fileno()
         connection.setblocking(False)
         self._accept(connection)

@@ -20,7 +20,8 @@ class Timeouts:
     `grace`: a body, or a reader, slower than `Options.slowest` bytes a second is cut after this time.
     `keep_alive`: between two requests of a connection. `connect`: TCP and TLS to the upstream.
     `first_byte`: from the last byte of the request to the head of the answer. `idle`: between two pieces
-    of an answer. `total`: a whole exchange, None for no bound. `hook`: all addons at one hook.
+    of an answer. `total`: a whole exchange with the upstream, None for no bound. `hook`: all addons at one
+    hook.
     """
 
     head: float = 10.0
@@ -73,8 +74,9 @@ class Options:
     `line_limit`, `head_limit` and `field_limit` bound a request's line, its head and the number of header
     fields; `answer_head_limit` an upstream's head. `ahead` is what is read before somebody wants it;
     `pipelined` the most requests that wait on a connection. `slowest` is the least rate of a body and of a
-    reader, in bytes a second. `connections` and `in_flight` cap the worker. `nowhere` is where a flow leads
-    that no addon routed. `tls` are the files of certificate and key that clients are served with.
+    reader, in bytes a second. `connections` and `in_flight` cap the worker; above that only the targets in
+    `spared` are served. `nowhere` is where a flow leads that no addon routed. `tls` are the files of
+    certificate and key that clients are served with.
     """
 
     line_limit: int = 8 * KIB
@@ -86,6 +88,7 @@ class Options:
     slowest: int = 1 * KIB
     connections: int = 10_000
     in_flight: int = 5_000
+    spared: frozenset[bytes] = frozenset()
     timeouts: Timeouts = field(default_factory=Timeouts)
     drain_timeout: float = 30.0
     nowhere: tuple[str, int] = ("gateway.invalid", 80)

@@ -58,7 +58,6 @@ class Outbound(asyncio.Protocol):
         "reader",
         "server",
         "transport",
-        "uses",
     )
 
     def __init__(self, owner: Owner, key: Key, server: connection.Server, client: connection.Client) -> None:
@@ -76,14 +75,12 @@ class Outbound(asyncio.Protocol):
         self.is_closed = False
         self.answered = False
         self.born = self.idle_since = 0.0
-        self.uses = 0
 
     # Used by an exchange.
 
     def send(self, head: bytes, body: bytes, *, is_head_request: bool) -> None:
         """Write a whole request. `head` waits for its answer, `take` and `more` give the body."""
         self.answered = False
-        self.uses += 1
         self.reader.expect(is_head_request=is_head_request)
         if self.is_closed:
             self._fault = self._fault or _CUT

@@ -6,6 +6,7 @@ third of them is gone. Somebody who reads steadily seems to stand still for that
 
 import contextlib
 import fcntl
+import select
 import socket
 import struct
 import sys
@@ -35,6 +36,29 @@ def taken(transport: Transport) -> int:
         count: int = struct.unpack_from("=Q", info, _ACKNOWLEDGED)[0]
         return count
     return 0
+
+
+def has_left(transport: Transport) -> bool:
+    """Whether the client has ended its side, although nothing is read of it."""
+    probe = select.poll()
+    probe.register(transport.get_extra_info("socket").fileno(), select.POLLRDHUP)
+    return bool(probe.poll(0))
+
+
+class Pace:
+    """How fast a client reads, measured from `begin` on. Times are the loop's."""
+
+    __slots__ = ("_since", "_taken")
+
+    def begin(self, transport: Transport, now: float) -> None:
+        self._since, self._taken = now, taken(transport)
+
+    def is_too_slow(self, transport: Transport, now: float, slowest: float, grace: float) -> bool:
+        """Whether it has read less than `slowest` bytes a second for `grace` seconds. To be asked often."""
+        count = taken(transport)
+        if count - self._taken >= slowest * (now - self._since):
+            self._since, self._taken = now, count
+        return now - self._since >= grace
 
 
 def reset(transport: Transport) -> None:

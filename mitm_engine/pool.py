@@ -96,10 +96,7 @@ class Pool:
             connection.close()
 
     def empty(self) -> None:
-        """Close all that is unused, and what is in use when it comes back.
-
-        For when the policy that judged them has changed, or the worker ends.
-        """
+        """Close all that is unused, and what is in use when it comes back: the worker ends."""
         self._emptied = asyncio.get_running_loop().time()
         for connection in list(self._unused()):
             connection.close()

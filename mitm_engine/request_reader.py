@@ -12,7 +12,7 @@ from httptools import (
 )
 
 from mitm_engine.faults import Failed, Fault, failed, fault
-from mitm_engine.head_rules import check_head, origin_form, too_many, values_of
+from mitm_engine.head_rules import check_head, look_at, origin_form, too_many, values_of
 from mitm_engine.options import Options
 from mitm_engine.pieces import gather
 
@@ -27,10 +27,12 @@ _METHOD = re.compile(rb"[A-Za-z!#$%&'*+.^_`|~-]{1,32} ")
 class Incoming:
     """One request on its way in; `fault` stands in the place of one that could not be read.
 
-    Its body grows while it is read. `wanted` says that somebody collects it, up to `limit` bytes.
+    Its body grows while it is read. `wanted` says that somebody collects it, up to `limit` bytes. `ahead` are
+    the bytes of its head when it came before an earlier request was answered.
     """
 
     __slots__ = (
+        "ahead",
         "complete",
         "fault",
         "fields",
@@ -52,7 +54,7 @@ class Incoming:
         self.keep_alive = False
         self.complete = False
         self.pieces: list[bytes | bytearray] = []
-        self.size = 0
+        self.size = self.ahead = 0
         self.wanted = False
         self.limit = 0
         self.waiter: asyncio.Future[None] | None = None
@@ -82,8 +84,8 @@ _NO_HEAD = Incoming()
 class RequestReader:
     """The parser of one connection. Whole heads stand in `queue`, in order, with the bodies that follow them.
 
-    `unwanted` counts the bytes of bodies that nobody asked for yet; `idle` is true between two requests.
-    After a fault nothing more is read.
+    `unwanted` counts the bytes of bodies, and of later requests' heads, that nobody asked for yet; `idle` is
+    true between two requests. After a fault nothing more is read.
     """
 
     __slots__ = (
@@ -144,7 +146,7 @@ class RequestReader:
 
     def want(self, incoming: Incoming, limit: int) -> None:
         """From now on the body of `incoming` is collected, up to `limit` bytes."""
-        self.unwanted -= incoming.size
+        self.unwanted -= incoming.size + incoming.ahead
         incoming.wanted, incoming.limit = True, limit
 
     def _ignore_upgrade(self, rest: bytes) -> None:
@@ -223,6 +225,9 @@ class RequestReader:
         if parser.should_upgrade():
             self.unanswered -= 1  # it comes again, without the upgrade
             return
+        if self.unanswered > 1:
+            head.ahead = len(head.target) + look_at(head.fields)[0]
+            self.unwanted += head.ahead
         head.keep_alive = parser.should_keep_alive()
         self._progress = True
         self._current = head

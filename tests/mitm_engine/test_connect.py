@@ -263,3 +263,35 @@ def test_old_versions_of_tls_are_not_spoken(authority: Authority) -> None:
             assert (await (await w.client()).ask()).status == 200
 
     asyncio.run(scenario())
+
+
+@on_both_loops
+async def test_when_nobody_answers_the_addons_may_give_another_address() -> None:
+    def lead_nowhere(flow: http.HTTPFlow) -> None:
+        flow.request.data.host = "upstream.invalid"
+
+    hosts = ["127.0.0.9", "127.0.0.1"]  # the upstream listens on the second alone
+
+    def pin(data: ServerConnectionHookData) -> None:
+        data.server.address = (hosts.pop(0), w.upstream.port)
+
+    async with world(On(requestheaders=lead_nowhere, server_connect=pin)) as w:
+        assert (await (await w.client()).ask("/", "POST", b"x")).status == 200
+        assert not hosts
+        assert w.recorder.count("server_connect") == 2
+        assert w.recorder.count("server_connect_error") == w.recorder.count("server_connected") == 1
+        assert w.engine.metrics.upstream_connections == 1
+
+
+@on_both_loops
+async def test_when_nobody_answers_and_there_is_no_other_address_it_is_a_502() -> None:
+    def lead_nowhere(flow: http.HTTPFlow) -> None:
+        flow.request.data.host = "upstream.invalid"
+
+    def pin(data: ServerConnectionHookData) -> None:
+        data.server.address = ("127.0.0.9", w.upstream.port)
+
+    async with world(On(requestheaders=lead_nowhere, server_connect=pin)) as w:
+        assert (await (await w.client()).ask()).status == 502
+        assert w.recorder.count("server_connect") == w.recorder.count("server_connect_error") == 2
+        assert w.engine.metrics.upstream_connections == 0

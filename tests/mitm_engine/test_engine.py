@@ -342,3 +342,54 @@ async def test_a_client_over_tls_that_does_not_read_is_cut_off(authority: Author
         await w.quiet()
         assert w.engine.metrics.closed["slow_reader"] == 1
         writer.transport.abort()
+
+
+@on_both_loops
+async def test_a_stream_that_a_drain_ends_is_told_to_its_addons_while_they_can_still_write() -> None:
+    async def endless(peer: Peer) -> None:
+        await peer.request()
+        await peer.write(CHUNKED + chunk(b"first"))
+        await peer.until_gone()
+
+    def last_words(flow: http.HTTPFlow) -> None:
+        assert flow.error is not None
+        w.engine.write(flow, chunk(flow.error.msg.partition(":")[0].encode()))
+
+    options = Options(drain_timeout=0.1)
+    async with world(Streaming(), On(error=last_words), script=endless, options=options) as w:
+        client = await w.client()
+        await client.send(request())
+        await client.until(b"first")
+        await w.engine.drain()
+        assert (await client.ended()).endswith(chunk(b"overloaded"))
+
+
+@on_both_loops
+async def test_who_waits_when_a_drain_ends_is_answered() -> None:
+    async def silent(peer: Peer) -> None:
+        await peer.until_gone()
+
+    async with world(script=silent, options=Options(drain_timeout=0.1)) as w:
+        client = await w.client()
+        await client.send(request())
+        await w.recorder.saw("request")
+        await w.engine.drain()
+        assert (await client.answer()).status == 503
+
+
+@on_both_loops
+async def test_a_connection_that_comes_with_a_drain_does_not_hold_it() -> None:
+    async with world(options=Options(drain_timeout=8.0)) as w:
+        await w.client()
+        begun = asyncio.get_running_loop().time()
+        await w.engine.drain()
+        assert asyncio.get_running_loop().time() - begun < 4.0
+
+
+@on_both_loops
+async def test_connections_in_a_handshake_count_too(authority: Authority) -> None:
+    async with world(options=served(authority, connections=3)) as w:
+        clients = [await w.client() for _ in range(6)]
+        await until(lambda: w.engine.metrics.closed["full"] == 3)
+        assert w.engine.connections == 3
+        assert [await client.ended() for client in clients[3:]] == [b""] * 3

@@ -204,7 +204,9 @@ async def test_a_killed_flow_gets_no_answer_and_its_connection_ends(hook: str) -
         await client.send(request())
         assert await client.ended() == b""
         await w.quiet()
-        assert w.recorder.count("error") == w.recorder.count("post_response") == 1
+        # Who has seen `response` sees no `error`.
+        assert w.recorder.count("response") + w.recorder.count("error") == 1
+        assert w.recorder.count("post_response") == 1
         flow = w.recorder.last()
         assert flow.error is not None
         assert flow.error.msg == flow.error.KILLED_MESSAGE
@@ -352,83 +354,6 @@ async def test_the_body_and_the_head_reach_the_upstream_as_the_addons_left_them(
     assert asked.all("content-length") == ["5"]  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("streams", [True, False])
-@pytest.mark.parametrize(
-    "upstream",
-    [
-        sized(b"body"),
-        CHUNKED + chunk(b"bo") + chunk(b"dy") + b"0\r\nX-Trailer: 1\r\n\r\n",
-        b"HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n" + sized(b"body"),
-        b"HTTP/1.1 100 Continue\r\n\r\n" + sized(b"body"),
-        b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 4\r\n\r\nbody",
-    ],
-)
-@on_both_loops
-async def test_every_framing_of_an_upstream_is_read_and_framed_anew(upstream: bytes, streams: bool) -> None:
-    addons = [Streaming()] if streams else []
-    async with world(*addons, script=answering(upstream)) as w:
-        client = await w.client()
-        for _ in range(3):
-            answer = await client.ask()
-            assert (answer.status, answer.body) == (200, b"body")
-        assert len(w.upstream.peers) == 1
-
-
-@pytest.mark.parametrize("streams", [True, False])
-@on_both_loops
-async def test_a_body_that_ends_with_the_connection_is_passed_on_whole(streams: bool) -> None:
-    async def script(peer: Peer) -> None:
-        await peer.request()
-        await peer.write(b"HTTP/1.1 200 OK\r\n\r\n")
-        for _ in range(3):
-            await peer.write(b"x" * 1000)
-
-    async with world(*([Streaming()] if streams else []), script=script) as w:
-        client = await w.client()
-        for _ in range(2):
-            assert (await client.ask()).body == b"x" * 3000
-        assert len(w.upstream.peers) == 2
-
-
-@pytest.mark.parametrize("streams", [True, False])
-@pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
-@on_uvloop
-async def test_answers_without_a_body_have_none(status: str, streams: bool) -> None:
-    upstream = f"HTTP/1.1 {status}\r\nX: 1\r\n\r\n".encode()
-    async with world(*([Streaming()] if streams else []), script=answering(upstream)) as w:
-        client = await w.client()
-        for _ in range(2):
-            answer = await client.ask()
-            assert (answer.framing, answer.body) == ("none", b"")
-        assert len(w.upstream.peers) == 1
-
-
-@pytest.mark.parametrize("streams", [True, False])
-@on_uvloop
-async def test_the_answer_to_head_keeps_its_length_and_has_no_body(streams: bool) -> None:
-    upstream = b"HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n"
-    async with world(*([Streaming()] if streams else []), script=answering(upstream)) as w:
-        client = await w.client()
-        for _ in range(2):
-            answer = await client.ask(method="HEAD")
-            assert (answer.get("content-length"), answer.body) == ("1234", b"")
-
-
-@pytest.mark.parametrize("streams", [True, False])
-@pytest.mark.parametrize("keeps", [True, False])
-@on_both_loops
-async def test_a_client_of_http_1_0_gets_no_chunks(streams: bool, keeps: bool) -> None:
-    upstream = CHUNKED + chunk(b"bo") + chunk(b"dy") + b"0\r\n\r\n"
-    async with world(*([Streaming()] if streams else []), script=answering(upstream)) as w:
-        client = await w.client()
-        more = "Connection: keep-alive\r\n" if keeps else ""
-        await client.send(f"GET / HTTP/1.0\r\nHost: a\r\n{more}\r\n".encode())
-        answer = await client.answer()
-        assert answer.body == b"body"
-        assert answer.framing == ("close" if streams else "length")
-        assert answer.get("connection") == ("keep-alive" if keeps and not streams else "close")
-
-
 @on_uvloop
 async def test_flows_of_the_wire_can_be_copied_and_dumped_at_every_hook() -> None:
     states: list[object] = []
@@ -495,3 +420,26 @@ def test_whatever_an_addon_answers_is_what_a_strict_client_reads(
                     break
 
     scenario()
+
+
+@pytest.mark.parametrize("streams", [True, False])
+@on_both_loops
+async def test_each_addon_sees_response_or_error_and_never_both(streams: bool) -> None:
+    seen: list[str] = []
+
+    def noting(name: str) -> On:
+        return On(
+            response=lambda flow: seen.append(f"{name} response"),
+            error=lambda flow: seen.append(f"{name} error"),
+        )
+
+    def fail(flow: http.HTTPFlow) -> None:
+        raise ValueError
+
+    only_errors = On(error=lambda flow: seen.append("third error"))
+    addons = [noting("first"), On(response=fail), noting("second"), only_errors]
+    async with world(*([Streaming()] if streams else []), *addons) as w:
+        client = await w.client()
+        await client.send(request())
+        await w.recorder.saw("post_response")
+        assert seen == ["first response", "second error", "third error"]

@@ -325,3 +325,37 @@ async def test_what_comes_behind_the_last_request_of_a_connection_is_thrown_away
         go.set()
         assert (await client.answer()).closes
         assert w.recorder.count("requestheaders") == 1
+
+
+@on_both_loops
+async def test_those_who_were_turned_away_take_nobodys_place() -> None:
+    async with world(options=Options(connections=2, drain_timeout=0.2)) as w:
+        served = [await w.client() for _ in range(2)]
+        for client in served:
+            assert (await client.ask()).status == 200
+        refused = [await w.client() for _ in range(5)]
+        for client in refused:
+            assert (await client.answer()).status == 503  # and stays, silently
+        for client in served:
+            client.close()
+        await until(lambda: w.recorder.count("client_disconnected") == 2)
+        assert (await (await w.client()).ask()).status == 200
+
+
+@on_both_loops
+async def test_what_is_spared_is_served_however_much_there_is_to_do() -> None:
+    async def wait(flow: http.HTTPFlow) -> None:
+        if flow.request.path == "/slow":
+            await asyncio.Event().wait()
+
+    def answer(flow: http.HTTPFlow) -> None:
+        if flow.request.path == "/health":
+            flow.response = http.Response.make(200, b"well")
+
+    options = Options(in_flight=1, spared=frozenset([b"/health"]), drain_timeout=0.2)
+    async with world(On(requestheaders=answer), On(request=wait), options=options) as w:
+        await (await w.client()).send(request("/slow"))
+        await w.recorder.saw("requestheaders")
+        client = await w.client()
+        assert (await client.ask("/other")).status == 503
+        assert (await client.ask("/health")).status == 200

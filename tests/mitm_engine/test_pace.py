@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, closing
 import pytest
 import uvloop
 
-from mitm_engine.pace import reset, taken, unread
+from mitm_engine.pace import Pace, has_left, reset, taken, unread
 
 SIZE = 6 * 1024 * 1024  # more than the kernel takes
 Test = Callable[[asyncio.Transport, socket.socket], Awaitable[None]]
@@ -90,3 +90,34 @@ def test_a_reset_does_not_look_like_an_end(run: Callable[[Test], None]) -> None:
         assert unread(transport) == 0
 
     run(test)
+
+
+def test_who_reads_nothing_is_too_slow_after_the_grace_and_who_reads_enough_is_not(
+    run: Callable[[Test], None],
+) -> None:
+    async def scenario(transport: asyncio.Transport, client: socket.socket) -> None:
+        loop, pace = asyncio.get_running_loop(), Pace()
+        transport.write(bytes(SIZE))
+        pace.begin(transport, 0.0)
+        assert not pace.is_too_slow(transport, 9.0, 1.0, 10.0)
+        before = taken(transport)
+        while taken(transport) < before + 100_000:
+            await loop.sock_recv(client, 65_536)
+        # 100,000 bytes in 9.5 seconds are enough for 1,000 a second, and a new grace begins.
+        assert not pace.is_too_slow(transport, 9.5, 1000.0, 10.0)
+        assert not pace.is_too_slow(transport, 19.0, 1e9, 10.0)
+        assert pace.is_too_slow(transport, 19.5, 1e9, 10.0)
+
+    run(scenario)
+
+
+def test_a_client_that_has_left_is_seen_although_nothing_is_read(run: Callable[[Test], None]) -> None:
+    async def scenario(transport: asyncio.Transport, client: socket.socket) -> None:
+        transport.pause_reading()
+        assert not has_left(transport)
+        client.shutdown(socket.SHUT_WR)
+        async with asyncio.timeout(5):
+            while not has_left(transport):
+                await asyncio.sleep(0.001)
+
+    run(scenario)

@@ -194,6 +194,27 @@ async def test_what_nobody_wants_yet_is_not_read_beyond_64_kib() -> None:
 
 
 @on_both_loops
+async def test_heads_that_wait_are_not_read_without_end() -> None:
+    async def wait(flow: http.HTTPFlow) -> None:
+        await asyncio.Event().wait()
+
+    async with world(On(requestheaders=wait), options=Options(pipelined=10_000, drain_timeout=0.2)) as w:
+        client = await w.client()
+        one, sent = request("/", "GET", b"", "X: " + "y" * 30_000), 0
+
+        async def send() -> None:
+            nonlocal sent
+            while sent < 50 * MB:
+                await client.send(one)
+                sent += len(one)
+
+        sending = asyncio.ensure_future(send())
+        await asyncio.sleep(0.3)
+        assert sent < 20 * MB  # what the kernel holds, and no more
+        sending.cancel()
+
+
+@on_both_loops
 async def test_a_large_body_is_read_once_it_is_wanted() -> None:
     async def requestheaders(flow: http.HTTPFlow) -> None:
         await asyncio.sleep(0.05)
@@ -255,3 +276,14 @@ async def test_a_body_that_begins_fast_and_then_stalls_is_a_408_all_the_same() -
         async with asyncio.timeout(2):
             assert (await client.answer()).status == 408
         await until(lambda: w.engine.metrics.in_flight == 0)
+
+
+@pytest.mark.parametrize("size", [10, 3_000, 60_000])
+@on_both_loops
+async def test_a_refusal_is_the_same_whether_the_body_has_come_or_not(size: int) -> None:
+    def refuse(flow: http.HTTPFlow) -> None:
+        flow.response = http.Response.make(401, b"no")
+
+    async with world(On(requestheaders=refuse), terms=Terms(request_body=1000)) as w:
+        client = await w.client()
+        assert (await client.ask("/", "POST", bytes(size))).status == 401

@@ -54,7 +54,10 @@ def test_requests_are_read_as_they_were_meant_however_they_are_cut(
         assert (incoming.method, incoming.target) == (meant.method, meant.target)
         assert incoming.fields == tuple(meant.fields)
         assert b"".join(incoming.pieces) == meant.body
-    assert reader.unwanted == sum(len(one.body) for one in sent)
+    ahead = [incoming.ahead for incoming in reader.queue]
+    assert not any(ahead[:1])
+    assert all(ahead[1:])
+    assert reader.unwanted == sum(len(one.body) for one in sent) + sum(ahead)
 
 
 @given(st.data(), requests(), requests())

@@ -148,13 +148,13 @@ async def test_an_addon_that_hangs_is_a_503_and_its_coroutine_is_cancelled(hook:
         assert w.recorder.count("error") == w.recorder.count("post_response") == 1
 
 
-@pytest.mark.parametrize(("hook", "status"), [("server_connect", 504), ("server_connected", 504)])
+@pytest.mark.parametrize(("hook", "status"), [("server_connect", 504), ("server_connected", 503)])
 @on_uvloop
 async def test_an_addon_that_hangs_at_a_connection_ends_the_exchange_too(hook: str, status: int) -> None:
     async def hang(data: object) -> None:
         await asyncio.Event().wait()
 
-    async with world(On(**{hook: hang}), terms=Terms(Timeouts(connect=SHORT))) as w:
+    async with world(On(**{hook: hang}), terms=Terms(Timeouts(connect=SHORT, hook=SHORT))) as w:
         assert (await (await w.client()).ask()).status == status
 
 
@@ -279,3 +279,29 @@ async def test_the_first_byte_timeout_begins_when_the_request_is_out() -> None:
         sending = asyncio.ensure_future(client.send(request("/", "POST", bytes(18_000_000))))
         assert (await client.answer()).status == 200
         await sending
+
+
+@pytest.mark.parametrize("hook", ["requestheaders", "request"])
+@on_both_loops
+async def test_an_addon_that_swallows_its_cancellation_lets_nothing_through(hook: str) -> None:
+    async def stubborn(flow: http.HTTPFlow) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    async with world(On(**{hook: stubborn}), terms=Terms(Timeouts(hook=SHORT)), options=_quick()) as w:
+        client = await w.client()
+        assert (await client.ask("/", "POST", b"x")).status == 503
+        assert not w.upstream.peers
+        # What comes next on the connection is served with its own deadlines.
+        assert (await client.ask()).status == 503
+
+
+@on_uvloop
+async def test_an_upload_does_not_count_as_time_with_the_upstream() -> None:
+    async with world(terms=Terms(Timeouts(total=SHORT))) as w:
+        client = await w.client()
+        await client.send(b"POST / HTTP/1.1\r\nHost: a.example.com\r\nContent-Length: 2\r\n\r\n")
+        await w.recorder.saw("requestheaders")
+        await asyncio.sleep(2 * SHORT)
+        await client.send(b"ab")
+        assert (await client.answer("POST")).status == 200
