@@ -63,6 +63,7 @@ async def _serve(seat: Seat, services: Services, log: logs.LogWriter) -> None:
     settings = services.settings
     traits = EngineTraits(
         write=lambda flow, data: engine.write(flow, data),
+        cut=None,
         replaces_answers=True,
         loses_flows=False,
         is_draining=lambda: engine.is_draining,

@@ -21,7 +21,7 @@ from shared.logs import PutLine
 from shared.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineTraits:
     """What the addons must know of the engine that they run on.
 
@@ -33,10 +33,10 @@ class EngineTraits:
     """
 
     write: Write
+    cut: Cut | None
     check_head: CheckHead | None = None
     replaces_answers: bool = False
     loses_flows: bool = True
-    cut: Cut | None = None
     is_draining: Callable[[], bool] = lambda: False
 
 

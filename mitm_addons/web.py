@@ -24,7 +24,7 @@ from mitm_addons.admission import CheckHead
 from mitm_addons.dispatch import Dispatcher
 from mitm_addons.flows import state_of
 from mitm_addons.masking import masked_copy
-from mitm_addons.master import client_writer, make_master
+from mitm_addons.master import client_cutter, client_writer, make_master
 from mitm_addons.worker import gateway_addons, run
 from shared.core import tasks
 from shared.core.errors import CannotListen
@@ -48,7 +48,7 @@ async def serve_web(services: Services, put_line: PutLine, check_head: CheckHead
     """Serve as `worker.serve` does, with mitmweb beside. Raises `CannotListen` for either port."""
     settings = services.settings
     server, feed = Proxyserver(), Feed()
-    traits = EngineTraits(client_writer(server), check_head)
+    traits = EngineTraits(write=client_writer(server), cut=client_cutter(server), check_head=check_head)
     core_errors.install(services.random_bytes)
     async with gateway_addons(services, put_line, traits, [feed]) as addons:
         tasks.start(unenforced.tell(services), "tell what is not enforced")

@@ -32,7 +32,7 @@ async def serve(services: Services, put_line: PutLine, check_head: CheckHead) ->
     """Serve on the stock core until SIGTERM or SIGINT. Raises `CannotListen` when the port is taken."""
     server = Proxyserver()
     core_errors.install(services.random_bytes)
-    traits = EngineTraits(client_writer(server), check_head, cut=client_cutter(server))
+    traits = EngineTraits(write=client_writer(server), cut=client_cutter(server), check_head=check_head)
     async with gateway_addons(services, put_line, traits) as addons:
         tasks.start(unenforced.tell(services), "tell what is not enforced")
         gateway = Dispatcher(addons)

@@ -1,6 +1,7 @@
 """Debugging in mitmweb: for looking only, and with nothing in it that must stay secret."""
 
 import asyncio
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from mitm_addons.dispatch import Dispatcher
 from mitm_addons.flows import FlowState, begin
 from mitm_addons.web import CALLS_KEPT, Feed, web_master
 from shared.settings import load_settings
+from tests.bodies.streams import ENDPOINTS as SHAPES
 from tests.end_to_end.recording_upstream import RecordingUpstream
 from tests.end_to_end.running_gateway import RunningGateway, TenantInUse, until
 
@@ -30,6 +32,7 @@ ENDPOINTS = [
     "/state",
     "/flows/0/request/content.data",
 ]
+CHAT = SHAPES[0]
 LIMITER = {"name": "rate_limiter", "settings": {"limit": 1, "window": "1h"}}
 
 
@@ -175,6 +178,38 @@ def test_refusals_are_the_same_as_without_web(
     assert [status for status, _ in under_web] == [401, 429, 503]
     with RunningGateway(tmp_path / "data") as gateway:
         assert refusals(gateway, upstream, tmp_path / "b") == under_web
+
+
+def told(tenant: TenantInUse, stream: bytes) -> tuple[bytes, bool]:
+    """What a client reads of this judged stream, and whether it looks whole."""
+    headers = {"X-Type": CHAT.content_type, "X-Size": "60"}
+    body = b""
+    with tenant.request("POST", "/judged/tell", data=stream, headers=headers, stream=True) as answer:
+        assert answer.status_code == 200
+        try:
+            for piece in answer.iter_content(None):
+                body += piece
+        except requests.exceptions.ChunkedEncodingError:
+            return body, False
+    return body, True
+
+
+def test_a_judged_stream_passes_whole_and_a_refused_one_ends_with_an_error_event(
+    mitmweb: Mitmweb, upstream: RecordingUpstream
+) -> None:
+    validator = {
+        "name": "content_validator",
+        "stage": "pre_response",
+        "settings": {"blocked_patterns": ["secret"]},
+    }
+    mitmweb.tenant.create_rule("/judged", upstream.url, plugin_chain=[validator])
+    harmless = CHAT.stream(["Hello, ", "you ", "there"])
+    assert told(mitmweb.tenant, harmless) == (harmless, True)
+    body, is_whole = told(mitmweb.tenant, CHAT.stream(["Hello, ", "the se", "cret is", " 42"]))
+    passed, _, error = body.rpartition(b"data: ")
+    assert not is_whole
+    assert json.loads(error)["error"]["code"] == "content_rejected"
+    assert "Hello, the ".startswith(CHAT.read_stream(passed))
 
 
 def test_500_calls_are_kept_and_the_oldest_goes_first() -> None:
