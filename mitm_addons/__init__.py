@@ -14,7 +14,7 @@ from mitm_addons.last_used import LastUsed
 from mitm_addons.lost import Lost
 from mitm_addons.stages import Stages
 from mitm_addons.stream_end import StreamEnd, Write
-from mitm_addons.upstreams import Pin, TrustFile, Upstreams
+from mitm_addons.upstreams import Resolve, TrustFile, Upstreams
 from shared.core.admission import HostRules
 from shared.core.ports import Clock, Hasher
 from shared.logs import PutLine
@@ -54,7 +54,7 @@ class Parts:
     hosts: HostRules
     pool: Executor
     shadow_pool: Executor
-    pin: Pin
+    resolve: Resolve
     trust_file: TrustFile
     probe: Probe
     last_used: LastUsed
@@ -90,7 +90,7 @@ def build(parts: Parts, extra: Sequence[object] = ()) -> list[object]:
             engine.replaces_answers,
             engine.cut,
         ),
-        Upstreams(parts.pin, parts.trust_file),
+        Upstreams(parts.resolve, parts.trust_file),
         FinalHead(),
         StreamEnd(engine.write),
         AccessLog(clock, parts.put_line),

@@ -1,6 +1,6 @@
 """The connection to the upstream: its address checked and pinned, its certificate verified."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -13,9 +13,9 @@ from mitm_addons.flows import state_of
 from mitm_addons.wire_errors import FORBIDDEN, UNRESOLVED
 from shared.core.errors import OutsideError, TargetForbidden
 
-#: The address to connect to for a host and port, with every address of the name checked.
+#: The addresses of a host and port, all of them checked, the first to try first.
 #: Raises `TargetForbidden`, or `OutsideError` when the name does not resolve.
-Pin = Callable[[str, int], Awaitable[tuple[str, int]]]
+Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 #: The file with the certificates to trust, given a rule's own CA (PEM text) or None.
 TrustFile = Callable[[str | None], Path]
 
@@ -27,8 +27,8 @@ class Upstreams:
     upstream connections of names. That is the price of the check.
     """
 
-    def __init__(self, pin: Pin, trust_file: TrustFile) -> None:
-        self._pin = pin
+    def __init__(self, resolve: Resolve, trust_file: TrustFile) -> None:
+        self._resolve = resolve
         self._trust_file = trust_file
         # An HTTP/1.1 client has one exchange at a time, so its connection says whose rule applies.
         self._rule_ca: dict[str, str | None] = {}
@@ -47,11 +47,13 @@ class Upstreams:
             return
         host, port = data.server.address[:2]
         try:
-            data.server.address = await self._pin(host, port)
+            addresses = await self._resolve(host, port)
         except TargetForbidden:
             data.server.error = FORBIDDEN
         except OutsideError:
             data.server.error = UNRESOLVED
+        else:
+            data.server.address = addresses[0], port
 
     def tls_start_server(self, start: tls.TlsData) -> None:
         """Without a TLS connection set here mitmproxy closes: there is no unverified way round."""

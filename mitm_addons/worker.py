@@ -112,7 +112,7 @@ def _parts(
         hosts=services.hosts,
         pool=pools[0],
         shadow_pool=pools[1],
-        pin=services.pin,
+        resolve=plane.resolver,
         trust_file=trust,
         probe=plane.probe,
         last_used=last_used,

@@ -24,6 +24,7 @@ from shared.core.waits import Waits
 from shared.outside import resolving
 from shared.outside.addresses import Policy
 from shared.outside.fetch import GuardedFetch
+from shared.outside.resolver import Resolver
 from shared.plugins import load_catalogue
 from shared.settings import ANY_IP, Settings
 from shared.stores.connection import RedisAddress, open_redis
@@ -55,11 +56,12 @@ def random_bytes(count: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class DataPlane:
-    """What a worker of the proxy reads from while it serves."""
+    """What a worker of the proxy reads from, and asks, while it serves."""
 
     source: ConfigSource
     gateways: GatewayCache[Gateway]
     limiter: Limiter
+    resolver: Resolver
 
     async def probe(self) -> Mapping[str, str | None]:
         """Each part that the worker needs, and what is wrong with it or None."""
@@ -126,10 +128,6 @@ class Services:
             if fetch:
                 fetch.close()
 
-    async def pin(self, host: str, port: int) -> tuple[str, int]:
-        """The checked address to connect to. Raises as `resolving.pin`."""
-        return await resolving.pin(host, port, self.policy)
-
     @contextlib.asynccontextmanager
     async def data_plane(self) -> AsyncIterator[DataPlane]:
         """Open what a worker needs, with its background reading; closed with the context."""
@@ -144,7 +142,7 @@ class Services:
         await gateways.start()
         limiter.start()
         try:
-            yield DataPlane(source, gateways, limiter)
+            yield DataPlane(source, gateways, limiter, Resolver(self.policy, self.clock.monotonic))
         finally:
             await gateways.close()
             await limiter.close()

@@ -4,28 +4,26 @@ The check when something is saved is a courtesy: names change. What protects is 
 time, which gives back the very address to connect to.
 """
 
-import asyncio
 import socket
-import threading
 from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from ipaddress import ip_address
 
 from shared.core.errors import OutsideError, TargetForbidden
 from shared.core.targets import parse_target
 from shared.outside.addresses import Policy, judge
+from shared.outside.look_ups import LookUps, done
 
 #: Seconds that a check at save time waits for a name.
 SAVE_TIMEOUT = 1.0
-#: Seconds that a connection waits for a name; connecting itself has its own limit.
-CONNECT_TIMEOUT = 5.0
 
 _FORBIDDEN = (
     "The address of {host} must not be called: it is private, local, reserved or the gateway's own. "
     "An operator can open networks with security.allowed_target_networks."
 )
-# The system's resolver cannot be interrupted; so many look-ups may hang at a time, then calls fail at once.
-_look_ups = threading.BoundedSemaphore(64)
+# The system's resolver cannot be interrupted; so many may hang at a time, the others wait for their turn.
+_look_ups = LookUps(64)
 
 
 def check_target(url: str, policy: Policy, *, allow_query: bool = False) -> list[str]:
@@ -49,43 +47,19 @@ def resolve(host: str, port: int, policy: Policy, timeout: float) -> list[str]:
 
     Raises `TargetForbidden` when one of them must not be called, and `OutsideError` when there is none.
     """
+    found = look_up(host, port, policy)
     try:
-        return _look_up(host, port, policy).result(timeout)
+        return found.result(timeout)
     except TimeoutError:
-        raise _too_slow(host) from None
+        found.cancel()
+        raise too_slow(host) from None
 
 
-async def pin(host: str, port: int, policy: Policy, timeout: float = CONNECT_TIMEOUT) -> tuple[str, int]:
-    """The address and port to connect to for `host`, without blocking the event loop. Raises as `resolve`."""
-    look_up = asyncio.wrap_future(_look_up(host, port, policy))
-    try:
-        addresses = await asyncio.wait_for(look_up, timeout)
-    except TimeoutError:
-        raise _too_slow(host) from None
-    return addresses[0], port
-
-
-def _look_up(host: str, port: int, policy: Policy) -> Future[list[str]]:
-    """The judged addresses, found in a thread of their own that never keeps the process from ending."""
-    found: Future[list[str]] = Future()
-    found.set_running_or_notify_cancel()
-    if not _look_ups.acquire(blocking=False):
-        found.set_exception(OutsideError("Too many names are being resolved at the moment; try again."))
-        return found
-
-    def work() -> None:
-        try:
-            found.set_result(_judged(host, port, policy))
-        except OutsideError as error:
-            found.set_exception(error)
-        finally:
-            _look_ups.release()
-
-    if _is_literal(host):
-        work()
-    else:
-        threading.Thread(target=work, name="look-up", daemon=True).start()
-    return found
+def look_up(host: str, port: int, policy: Policy) -> Future[list[str]]:
+    """What `resolve` gives or raises, in its time. Cancelled in time, the name is not looked up."""
+    work = partial(_judged, host, port, policy)
+    # Addresses take no place from names, and wait for none.
+    return done(work) if _is_literal(host) else _look_ups.begin(work)
 
 
 def _judged(host: str, port: int, policy: Policy) -> list[str]:
@@ -108,5 +82,6 @@ def _is_literal(host: str) -> bool:
     return False
 
 
-def _too_slow(host: str) -> OutsideError:
+def too_slow(host: str) -> OutsideError:
+    """Nobody waits for the name any longer."""
     return OutsideError(f"The name {host} was not resolved in time.")
