@@ -90,7 +90,7 @@ def build(parts: Parts, extra: Sequence[object] = ()) -> list[object]:
             engine.replaces_answers,
             engine.cut,
         ),
-        Upstreams(parts.resolve, parts.trust_file),
+        Upstreams(parts.resolve, parts.trust_file, clock),
         FinalHead(),
         StreamEnd(engine.write),
         AccessLog(clock, parts.put_line),

@@ -19,7 +19,13 @@ _BEFORE_ANSWER = ("requestheaders", "request")
 _FLOW_HOOKS = (*_BEFORE_ANSWER, "responseheaders", "response", "error", "post_response")
 # At the end every addon has something to give back, whatever happened to the one before it.
 _ENDINGS = ("response", "error", "post_response", "client_disconnected")
-_CONNECTION_HOOKS = ("client_connected", "client_disconnected", "server_connect", "tls_start_server")
+_CONNECTION_HOOKS = (
+    "client_connected",
+    "client_disconnected",
+    "server_connect",
+    "server_connect_error",
+    "tls_start_server",
+)
 
 Hook = Callable[..., Awaitable[None]]
 #: A hook of an addon of ours: what it returns, if anything, has to be awaited.

@@ -11,7 +11,9 @@ from OpenSSL import SSL
 
 from mitm_addons.flows import state_of
 from mitm_addons.wire_errors import FORBIDDEN, UNRESOLVED
+from shared.core.dead_addresses import DeadAddresses
 from shared.core.errors import OutsideError, TargetForbidden
+from shared.core.ports import Clock
 
 #: The addresses of a host and port, all of them checked, the first to try first.
 #: Raises `TargetForbidden`, or `OutsideError` when the name does not resolve.
@@ -23,13 +25,17 @@ TrustFile = Callable[[str | None], Path]
 class Upstreams:
     """Opens nothing that was not checked: the name is resolved here, and only here.
 
+    An address that could not be connected to is tried after the name's others for a while.
+
     A pinned address is never the name that the next request asks for, so this engine does not reuse
     upstream connections of names. That is the price of the check.
     """
 
-    def __init__(self, resolve: Resolve, trust_file: TrustFile) -> None:
+    def __init__(self, resolve: Resolve, trust_file: TrustFile, clock: Clock) -> None:
         self._resolve = resolve
         self._trust_file = trust_file
+        self._clock = clock
+        self._dead = DeadAddresses()
         # An HTTP/1.1 client has one exchange at a time, so its connection says whose rule applies.
         self._rule_ca: dict[str, str | None] = {}
 
@@ -53,7 +59,16 @@ class Upstreams:
         except OutsideError:
             data.server.error = UNRESOLVED
         else:
-            data.server.address = addresses[0], port
+            address = self._dead.first(host, port, addresses, self._clock.monotonic())
+            data.server.address = address, port
+            data.server.gateway_host = host
+
+    def server_connect_error(self, data: ServerConnectionHookData) -> None:
+        """Also when the client gave up first: many have less patience than we have with a silent address."""
+        host = getattr(data.server, "gateway_host", None)
+        if host is not None and data.server.address is not None:
+            address, port = data.server.address[:2]
+            self._dead.failed(host, port, address, self._clock.monotonic())
 
     def tls_start_server(self, start: tls.TlsData) -> None:
         """Without a TLS connection set here mitmproxy closes: there is no unverified way round."""

@@ -1,0 +1,90 @@
+"""Which address of an upstream a connection gets."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mitmproxy import connection
+from mitmproxy.proxy.server_hooks import ServerConnectionHookData
+from mitmproxy.test.tflow import tclient_conn
+
+from mitm_addons.dispatch import Dispatcher
+from mitm_addons.upstreams import Upstreams
+from mitm_addons.wire_errors import FORBIDDEN, UNRESOLVED
+from shared.core.dead_addresses import LAST_FOR
+from shared.core.errors import OutsideError, TargetForbidden
+from tests.mitm_engine.loops import on_uvloop
+from tests.mitm_engine.world import world
+from tests.stores.configurations import StillClock
+
+HOST = "api.example.com"
+FIRST, SECOND = "93.184.216.34", "93.184.216.35"
+
+
+class World:
+    """The addon behind its dispatcher, and names that it can resolve."""
+
+    def __init__(self, names: Mapping[str, Sequence[str] | OutsideError]) -> None:
+        self.clock = StillClock()
+        self._names = names
+        self._hooks = Dispatcher([Upstreams(self._resolve, lambda _: Path(), self.clock)])
+
+    async def _resolve(self, host: str, port: int) -> Sequence[str]:
+        found = self._names[host]
+        if isinstance(found, OutsideError):
+            raise found
+        return found
+
+    def connect(self, host: str = HOST, *, fails: bool = False) -> connection.Server:
+        """A connection to the host as an engine announces it, and how that ended."""
+        server = connection.Server(address=(host, 443))
+        data = ServerConnectionHookData(server, tclient_conn())
+        asyncio.run(self._hooks.server_connect(data))  # type: ignore[attr-defined]
+        if fails or server.error:
+            asyncio.run(self._hooks.server_connect_error(data))  # type: ignore[attr-defined]
+        return server
+
+
+def test_a_connection_gets_the_first_address() -> None:
+    server = World({HOST: [FIRST, SECOND]}).connect()
+    assert (server.address, server.error) == ((FIRST, 443), None)
+
+
+def test_after_a_failure_the_next_connection_gets_the_next_address_for_a_while() -> None:
+    world = World({HOST: [FIRST, SECOND]})
+    world.connect(fails=True)
+    assert world.connect().address == (SECOND, 443)
+    world.clock.time += LAST_FOR
+    assert world.connect().address == (FIRST, 443)
+
+
+def test_when_all_fail_they_take_turns() -> None:
+    world = World({HOST: [FIRST, SECOND]})
+    tried = []
+    for _ in range(4):
+        tried.append(world.connect(fails=True).address)
+        world.clock.time += 1
+    assert tried == [(FIRST, 443), (SECOND, 443)] * 2
+
+
+def test_a_connection_that_was_not_allowed_says_nothing_about_an_address() -> None:
+    names: dict[str, Sequence[str] | OutsideError] = {
+        HOST: TargetForbidden("inner"),
+        "gone.example.com": OutsideError("gone"),
+    }
+    world = World(names)
+    assert world.connect().error == FORBIDDEN
+    assert world.connect("gone.example.com").error == UNRESOLVED
+    names[HOST] = [FIRST, SECOND]
+    assert world.connect().address == (FIRST, 443)
+
+
+@on_uvloop
+async def test_on_the_express_engine_the_address_that_answers_is_found() -> None:
+    async def two(host: str, port: int) -> Sequence[str]:
+        return ["127.0.0.2", "127.0.0.1"]
+
+    async with world(Upstreams(two, lambda _: Path(), StillClock()), host=HOST) as w:
+        await (await w.client()).ask()
+        assert (await (await w.client()).ask()).status == 200
+        assert w.recorder.last().server_conn.peername == ("127.0.0.1", w.upstream.port)
