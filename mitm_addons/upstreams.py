@@ -27,8 +27,8 @@ class Upstreams:
 
     An address that could not be connected to is tried after the name's others for a while.
 
-    A pinned address is never the name that the next request asks for, so this engine does not reuse
-    upstream connections of names. That is the price of the check.
+    A pinned address is never the name that the next request asks for, so the stock engine does not reuse
+    upstream connections of names: there that is the price of the check. Express keeps them by name.
     """
 
     def __init__(self, resolve: Resolve, trust_file: TrustFile, clock: Clock) -> None:
