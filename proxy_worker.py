@@ -65,6 +65,7 @@ async def _serve(seat: Seat, services: Services, log: logs.LogWriter) -> None:
         write=lambda flow, data: engine.write(flow, data),
         cut=None,
         replaces_answers=True,
+        keeps_apart=True,
         loses_flows=False,
         is_draining=lambda: engine.is_draining,
     )

@@ -27,15 +27,17 @@ class EngineTraits:
 
     `check_head` is the check of a request's head that the engine leaves to us, None when it does it itself.
     `replaces_answers`: an answer that is set in `responseheaders` goes out at once, without the upstream's
-    body. `write` reaches a client beside the engine; `is_draining` says that the worker is about to end.
-    `loses_flows` says that a flow may end without a hook. `cut` ends a client's connection where a stream
-    function cannot: one whose stream functions may raise to end the answer, and may be awaited, has None.
+    body. `keeps_apart`: that an upstream's connection ends does not end the client's. `write` reaches a
+    client beside the engine; `is_draining` says that the worker is about to end. `loses_flows` says that a
+    flow may end without a hook. `cut` ends a client's connection where a stream function cannot: one whose
+    stream functions may raise to end the answer, and may be awaited, has None.
     """
 
     write: Write
     cut: Cut | None
     check_head: CheckHead | None = None
     replaces_answers: bool = False
+    keeps_apart: bool = False
     loses_flows: bool = True
     is_draining: Callable[[], bool] = lambda: False
 
@@ -91,7 +93,7 @@ def build(parts: Parts, extra: Sequence[object] = ()) -> list[object]:
             engine.cut,
         ),
         Upstreams(parts.resolve, parts.trust_file, clock),
-        FinalHead(),
+        FinalHead(engine.keeps_apart),
         StreamEnd(engine.write),
         AccessLog(clock, parts.put_line),
         parts.last_used,

@@ -116,6 +116,11 @@ DIFFERENCES: tuple[Difference, ...] = (
         "an upstream that says close",
     ),
     *_stock(
+        "HTTP/1.0 of an upstream",
+        "the client's connection ends with the answer",
+        "an HTTP/1.0 upstream",
+    ),
+    *_stock(
         "early answers, `Expect`, the 64 KiB bound for callers without a key",
         "the answer comes after the body",
         "an answer before the body",

@@ -84,6 +84,21 @@ def test_an_http_1_0_upstream_with_a_length_is_understood(wire: Wire, stay: byte
     assert wire.ask(wire.head()).body == b"ok"
 
 
+@pytest.mark.parametrize("length", [b"", b"Content-Length: 3\r\n"], ids=["ended by its connection", "sized"])
+def test_an_http_1_0_upstream_costs_a_client_no_connection(wire: Wire, length: bytes) -> None:
+    wire.upstream.plays([*REQUEST, send(b"HTTP/1.0 200 OK\r\n" + length + b"\r\none"), close])
+    client = wire.client()
+    client.send(wire.head())
+    got = client.answer()
+    assert (got.body, got.cut) == (b"one", None)
+    if instead(wire.engine, "an HTTP/1.0 upstream"):
+        assert got.get("connection") == "close"
+        return
+    assert got.get("connection") is None
+    client.send(wire.head())
+    assert client.answer().body == b"ok"
+
+
 @pytest.mark.parametrize(
     "answer",
     [
