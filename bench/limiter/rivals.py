@@ -20,7 +20,7 @@ from shared.core.limits import Limit, Quota
 from shared.services import SystemClock
 from shared.settings.sections import Cache
 from shared.stores.guarded_limiter import open_limiter
-from shared.stores.script import Script
+from shared.stores.limiter import LIMITER
 
 LEVELS = ("global", "gateway", "per_ip")
 ROOMY = 1_000_000_000
@@ -81,15 +81,14 @@ async def our_script_by_redis_py(
     socket: str, number: int, seconds: int, levels: Sequence[str]
 ) -> AsyncIterator[Rival]:
     """Our script, each call through redis-py."""
-    script = Script.named("limiter.lua")
     limits = cached(lambda identity: our_limits(identity, number, seconds, levels))
     async with Redis(unix_socket_path=socket) as client:
-        await client.script_load(script.text)
+        await client.script_load(LIMITER.text)
 
         async def acquire(identity: str) -> bool:
             wanted = limits(identity)
             keys = [limit.key for limit in wanted]
-            answer = await client.evalsha(script.digest, len(keys), *keys, *arguments(wanted))
+            answer = await client.evalsha(LIMITER.digest, len(keys), *keys, *arguments(wanted))
             return bool(answer[0])
 
         yield acquire
@@ -100,13 +99,12 @@ async def our_script_by_pipelines(
     socket: str, number: int, seconds: int, levels: Sequence[str]
 ) -> AsyncIterator[Rival]:
     """Our script, what comes together in one pipeline of redis-py."""
-    script = Script.named("limiter.lua")
     limits = cached(lambda identity: our_limits(identity, number, seconds, levels))
     loop = asyncio.get_running_loop()
     waiting: list[tuple[list[Limit], asyncio.Future[bool]]] = []
     sending: asyncio.Task[None] | None = None
     async with Redis(unix_socket_path=socket) as client:
-        await client.script_load(script.text)
+        await client.script_load(LIMITER.text)
 
         async def send() -> None:
             nonlocal sending
@@ -116,7 +114,7 @@ async def our_script_by_pipelines(
                 pipeline = client.pipeline(transaction=False)
                 for wanted, _ in batch:
                     keys = [limit.key for limit in wanted]
-                    pipeline.evalsha(script.digest, len(keys), *keys, *arguments(wanted))
+                    pipeline.evalsha(LIMITER.digest, len(keys), *keys, *arguments(wanted))
                 for (_, future), answer in zip(batch, await pipeline.execute(), strict=True):
                     future.set_result(bool(answer[0]))
             sending = None

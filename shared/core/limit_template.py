@@ -16,6 +16,9 @@ from shared.core.written_limit import WrittenLimit
 _STRICTEST_ON_ERROR = (CLOSED, LOCAL, OPEN)
 _STRICTEST_ON_MISSING = ("deny", "shared", "skip")
 
+# How stores keep counters. Those that were kept in another way have other names, and nobody reads them.
+_LAYOUT = 2
+
 
 @dataclass(frozen=True, slots=True)
 class LimitTemplate:
@@ -109,7 +112,7 @@ def limit_template(
     """
     scope, holder = ("gateway", "g") if rule_id is None else ("rule", "r")
     dimension = _dimension(written)
-    limit_id = _digest(f"{rule_id or ''} {_counted(written, dimension)}{match.text}")
+    limit_id = _digest(f"{_LAYOUT} {rule_id or ''} {_counted(written, dimension)}{match.text}")
     key_prefix = f"rl:{{{tenant_id}}}:{holder}:{limit_id}:{dimension}:"
     window = "" if written.kind == CONCURRENT else format_duration(written.quota.window_ms)
     return LimitTemplate(key_prefix, written, scope, window, cost, floor_ms, on_error, match)

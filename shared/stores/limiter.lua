@@ -7,77 +7,47 @@
 -- Answer: 1 when all have room, the time, then for each limit: remaining, milliseconds until there is more
 --         (-1: never; 0 for concurrent: nobody knows).
 --
--- A counter of kind "window" is a hash: t total, b newest bucket, o oldest bucket that holds something, and
--- the ring: bucket % 65 -> charged. One of kind "concurrent" is a sorted set: lease -> its end. A refused
--- request writes nothing.
+-- A counter of kind "window" is a string (counter.lua), one of kind "concurrent" a sorted set: lease -> its
+-- end. A refused request writes nothing.
 
-local BUCKETS = 64
-local SLOTS = BUCKETS + 1
-
-local now = tonumber(ARGV[1])
-if now == 0 then
-  local time = redis.call('TIME')
-  now = time[1] * 1000000 + time[2]
-end
-
-local function load_ring(counter)
-  if counter.ring then return end
-  counter.ring = {}
-  local flat = redis.call('HGETALL', counter.key)
-  for place = 1, #flat, 2 do
-    local slot = tonumber(flat[place])
-    if slot then counter.ring[slot] = tonumber(flat[place + 1]) end
+-- Turns the counter to a newer bucket: what fell out of the window since then counts no longer.
+local function turn(counter, bucket)
+  local first_live = bucket - BUCKETS
+  while counter.oldest < first_live and counter.oldest < counter.bucket do
+    local charged, gap, at = older(counter.ring, counter.at)
+    counter.total = counter.total - charged
+    counter.oldest = counter.oldest + gap
+    counter.at = at
   end
-end
-
--- Takes out of the total what fell out of the window since the newest bucket, and notes its slots.
-local function forget(counter, newest)
-  local first_live = counter.bucket - BUCKETS
-  if counter.oldest >= first_live then return end
-  load_ring(counter)
-  local oldest
-  for bucket = counter.oldest, newest do
-    local slot = bucket % SLOTS
-    local charged = counter.ring[slot]
-    if charged and bucket < first_live then
-      counter.total = counter.total - charged
-      counter.ring[slot] = nil
-      counter.stale[#counter.stale + 1] = slot
-    elseif charged and not oldest then
-      oldest = bucket
-    end
+  local kept = string.sub(counter.ring, counter.at)
+  if counter.bucket >= first_live then
+    counter.ring = kept .. as_older(counter.charged, bucket - counter.bucket)
+  else
+    counter.ring, counter.total, counter.oldest = '', 0, bucket
   end
-  counter.oldest = oldest or counter.bucket
+  counter.at, counter.bucket, counter.charged, counter.turned = 1, bucket, 0, true
 end
 
 local function read_window(key, limit, window, cost)
   local width = math.ceil(window / BUCKETS)
   local bucket = math.floor(now / width)
-  local stored = redis.call('HMGET', key, 't', 'b', 'o', bucket % SLOTS)
-  local newest = tonumber(stored[2])
-  -- The clock went back by more than a window. Else who is refused, and so writes nothing, would be until
-  -- it has caught up.
-  local foreign = newest and newest > bucket + BUCKETS
-  if foreign then stored, newest = {}, nil end
-  local counter = {
-    key = key, limit = limit, cost = cost, width = width, bucket = bucket, stale = {}, foreign = foreign,
-    total = tonumber(stored[1]) or 0, oldest = tonumber(stored[3]) or bucket, charged = 0,
-    turned = not newest or newest < bucket,
-  }
-  if newest == bucket then
-    counter.charged = tonumber(stored[4]) or 0
-  elseif newest and newest > bucket then
-    -- The clock went back a little; the bucket never does.
-    counter.bucket = newest
-    counter.charged = tonumber(redis.call('HGET', key, newest % SLOTS)) or 0
-  elseif newest then
-    forget(counter, newest)
+  local counter = {key = key, limit = limit, cost = cost, width = width}
+  local stored = redis.call('GET', key)
+  if stored then
+    local total, newest, span, charged = struct.unpack(HEAD, stored)
+    -- Else the clock went back by more than a window. Who is refused, and so writes nothing, would be until it
+    -- has caught up.
+    if newest <= bucket + BUCKETS then
+      counter.total, counter.bucket, counter.oldest, counter.charged = total, newest, newest - span, charged
+      counter.ring, counter.at = stored, HEAD_LENGTH + 1
+      -- When the clock went back a little, the bucket does not.
+      if newest < bucket then turn(counter, bucket) end
+      return counter
+    end
   end
+  counter.total, counter.bucket, counter.oldest, counter.charged = 0, bucket, bucket, 0
+  counter.ring, counter.at, counter.turned = '', 1, true
   return counter
-end
-
-local function exact(time)
-  return string.format('%.0f', time)
 end
 
 -- A lease that ends later than two lengths from now was taken before the clock went back. It does not count.
@@ -103,33 +73,29 @@ end
 
 local function write(counter)
   if counter.lease then return write_lease(counter) end
-  if counter.foreign then redis.call('DEL', counter.key) end
-  local slot = counter.bucket % SLOTS
   counter.total = counter.total + counter.cost
   counter.charged = counter.charged + counter.cost
-  if counter.ring then counter.ring[slot] = counter.charged end
-  if not counter.turned then
-    redis.call('HSET', counter.key, 't', counter.total, slot, counter.charged)
-    return
+  local bucket = counter.bucket
+  local head = struct.pack(HEAD, counter.total, bucket, bucket - counter.oldest, counter.charged)
+  if counter.turned then
+    local lifetime = math.ceil(SLOTS * counter.width / 1000)
+    redis.call('SET', counter.key, head .. counter.ring, 'PX', lifetime)
+  else
+    redis.call('SETRANGE', counter.key, 0, head)
   end
-  if #counter.stale > 0 then redis.call('HDEL', counter.key, unpack(counter.stale)) end
-  redis.call('HSET', counter.key, 't', counter.total, 'b', counter.bucket, 'o', counter.oldest, slot, counter.charged)
-  redis.call('PEXPIRE', counter.key, math.ceil(SLOTS * counter.width / 1000))
 end
 
 -- Milliseconds until something falls out of the window, or as much as another request of this cost needs.
 local function wait(counter)
   if counter.cost > counter.limit then return -1 end
   if counter.lease or counter.total == 0 then return 0 end
-  local lacking = counter.total + counter.cost - counter.limit
-  local last = counter.oldest
-  if lacking > 1 then
-    load_ring(counter)
-    lacking = lacking - (counter.ring[last % SLOTS] or 0)
-    while lacking > 0 and last < counter.bucket do
-      last = last + 1
-      lacking = lacking - (counter.ring[last % SLOTS] or 0)
-    end
+  local lacking = math.max(counter.total + counter.cost - counter.limit, 1)
+  local last, at = counter.oldest, counter.at
+  while last < counter.bucket do
+    local charged, gap, next = older(counter.ring, at)
+    lacking = lacking - charged
+    if lacking <= 0 then break end
+    last, at = last + gap, next
   end
   return math.ceil(((last + SLOTS) * counter.width - now) / 1000)
 end

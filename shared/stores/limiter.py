@@ -19,7 +19,10 @@ SERVER_TIME = 0
 # What the script does: look only, charge when all have room, charge anyhow.
 _LOOK, _CHARGE, _FORCE = range(3)
 
-_LIMITER, _RENEW, _REFUND = (Script.named(name) for name in ("limiter.lua", "renew.lua", "refund.lua"))
+#: What the limiter runs.
+LIMITER, RENEW, REFUND = (
+    Script.named("counter.lua", name) for name in ("limiter.lua", "renew.lua", "refund.lua")
+)
 
 
 class RedisLimiter:
@@ -62,7 +65,7 @@ class RedisLimiter:
                 leases.setdefault((limit.key, limit.quota.window_ms), []).append(limit.lease)
         await asyncio.gather(
             *(
-                self._link.run(_RENEW, [key], [self._now(), window_ms * 1000, *names])
+                self._link.run(RENEW, [key], [self._now(), window_ms * 1000, *names])
                 for (key, window_ms), names in leases.items()
             )
         )
@@ -73,7 +76,7 @@ class RedisLimiter:
         arguments: list[str | int] = [self._now(), charged.charged_at if charged else 0]
         for limit in windows:
             arguments += [limit.quota.window_ms * 1000, limit.cost]
-        await self._link.run(_REFUND, [limit.key for limit in windows], arguments)
+        await self._link.run(REFUND, [limit.key for limit in windows], arguments)
 
     async def ping(self) -> None:
         """Return when Redis answers."""
@@ -88,7 +91,7 @@ class RedisLimiter:
         for limit in limits:
             last = limit.lease if limit.kind == CONCURRENT else limit.cost
             arguments += [limit.kind, limit.quota.limit, limit.quota.window_ms * 1000, last]
-        allowed, now, *figures = await self._link.run(_LIMITER, [limit.key for limit in limits], arguments)
+        allowed, now, *figures = await self._link.run(LIMITER, [limit.key for limit in limits], arguments)
         pairs = zip(limits, figures[::2], figures[1::2], strict=True)
         return bool(allowed), now, [LimitState(limit, left, reset) for limit, left, reset in pairs]
 
@@ -97,4 +100,4 @@ def open_redis_limiter(
     options: Mapping[str, Any], deadline: float = DEADLINE, now: Callable[[], int] = lambda: SERVER_TIME
 ) -> RedisLimiter:
     """A limiter with a connection of its own; `options` are the keyword arguments of redis.Redis."""
-    return RedisLimiter(Link(endpoint(options), (_LIMITER, _RENEW, _REFUND), deadline), now=now)
+    return RedisLimiter(Link(endpoint(options), (LIMITER, RENEW, REFUND), deadline), now=now)

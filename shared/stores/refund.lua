@@ -1,72 +1,68 @@
 -- Takes back what was charged to windows: from the bucket that was charged, or from the oldest that count.
 --
--- KEYS: counters of kind "window", as in limiter.lua.
+-- KEYS: counters of kind "window" (counter.lua).
 -- ARGV: time in microseconds (0: the server's), time of the charge (0: not known), then for each counter:
 --       window in microseconds, cost.
 
-local BUCKETS = 64
-local SLOTS = BUCKETS + 1
-
-local now = tonumber(ARGV[1])
-if now == 0 then
-  local time = redis.call('TIME')
-  now = time[1] * 1000000 + time[2]
-end
 local charged_at = tonumber(ARGV[2])
 
--- The counter with its ring by bucket, and the bounds of what counts. Nil when nothing is stored.
+-- The buckets that count, the oldest first: {bucket, charged}; and the newest bucket. Nil when nothing is stored.
 local function load(key, width)
-  local stored = {}
-  local flat = redis.call('HGETALL', key)
-  for place = 1, #flat, 2 do stored[flat[place]] = tonumber(flat[place + 1]) end
-  if not stored.b then return end
-  local counter = {key = key, total = stored.t, newest = stored.b, ring = {}}
-  local bucket = math.floor(now / width)
-  counter.first_live = math.max(stored.o, stored.b - BUCKETS, bucket - BUCKETS)
+  local stored = redis.call('GET', key)
+  if not stored then return end
+  local _, newest, span, charged = struct.unpack(HEAD, stored)
+  local first_live = math.max(newest, math.floor(now / width)) - BUCKETS
   -- The clock went back by more than a window: nothing of it counts.
-  if stored.b > bucket + BUCKETS then counter.first_live = stored.b + 1 end
-  for bucket = counter.first_live, stored.b do counter.ring[bucket] = stored[tostring(bucket % SLOTS)] end
-  return counter
+  if newest > math.floor(now / width) + BUCKETS then first_live = newest + 1 end
+  local live, bucket, at = {}, newest - span, HEAD_LENGTH + 1
+  while bucket < newest do
+    local units, gap, next = older(stored, at)
+    if bucket >= first_live then live[#live + 1] = {bucket, units} end
+    bucket, at = bucket + gap, next
+  end
+  if newest >= first_live then live[#live + 1] = {newest, charged} end
+  return live, newest
 end
 
-local function take(counter, bucket, cost)
-  local charged = counter.ring[bucket] or 0
-  local taken = math.min(charged, cost)
-  if taken == 0 then return cost end
-  local slot = bucket % SLOTS
-  counter.total = counter.total - taken
-  counter.ring[bucket] = charged - taken
-  if taken < charged then
-    redis.call('HSET', counter.key, slot, charged - taken)
+-- Takes what was charged, as far as it is there.
+local function take(live, width, cost)
+  for _, each in ipairs(live) do
+    if charged_at == 0 or each[1] == math.floor(charged_at / width) then
+      local taken = math.min(each[2], cost)
+      each[2] = each[2] - taken
+      cost = cost - taken
+    end
+  end
+end
+
+-- A counter that holds nothing is none.
+local function store(key, live, newest)
+  local total, oldest, charged, ring, last = 0, newest, 0, '', nil
+  for _, each in ipairs(live) do
+    local bucket, units = each[1], each[2]
+    total = total + units
+    if bucket == newest then
+      charged = units
+    elseif units > 0 then
+      if last then ring = ring .. as_older(last[2], bucket - last[1]) end
+      if not last then oldest = bucket end
+      last = each
+    end
+  end
+  if last then ring = ring .. as_older(last[2], newest - last[1]) end
+  if total == 0 then
+    redis.call('DEL', key)
   else
-    counter.ring[bucket] = nil
-    redis.call('HDEL', counter.key, slot)
+    redis.call('SET', key, struct.pack(HEAD, total, newest, newest - oldest, charged) .. ring, 'KEEPTTL')
   end
-  return cost - taken
-end
-
--- The oldest mark stands on a bucket that holds something. A counter that holds nothing is none.
-local function finish(counter)
-  if not next(counter.ring) then
-    redis.call('DEL', counter.key)
-    return
-  end
-  redis.call('HSET', counter.key, 't', counter.total)
-  local oldest = tonumber(redis.call('HGET', counter.key, 'o'))
-  if oldest < counter.first_live or counter.ring[oldest] then return end
-  while not counter.ring[oldest] do oldest = oldest + 1 end
-  redis.call('HSET', counter.key, 'o', oldest)
 end
 
 for place, key in ipairs(KEYS) do
   local width = math.ceil(tonumber(ARGV[2 * place + 1]) / BUCKETS)
-  local cost = tonumber(ARGV[2 * place + 2])
-  local counter = load(key, width)
-  if counter and charged_at > 0 then
-    take(counter, math.floor(charged_at / width), cost)
-  elseif counter then
-    for bucket = counter.first_live, counter.newest do cost = take(counter, bucket, cost) end
+  local live, newest = load(key, width)
+  if live then
+    take(live, width, tonumber(ARGV[2 * place + 2]))
+    store(key, live, newest)
   end
-  if counter then finish(counter) end
 end
 return 1

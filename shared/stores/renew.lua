@@ -3,17 +3,7 @@
 -- KEYS: the counter, as in limiter.lua.
 -- ARGV: time in microseconds (0: the server's), length of a lease in microseconds, then the leases.
 
-local now = tonumber(ARGV[1])
-if now == 0 then
-  local time = redis.call('TIME')
-  now = time[1] * 1000000 + time[2]
-end
-
 local length = tonumber(ARGV[2])
-local function exact(time)
-  return string.format('%.0f', time)
-end
-
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', exact(now))
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '(' .. exact(now + 2 * length), '+inf')
 for place = 3, #ARGV do redis.call('ZADD', KEYS[1], exact(now + length), ARGV[place]) end

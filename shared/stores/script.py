@@ -11,15 +11,15 @@ from shared.stores.endpoint import Command
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A script of this folder. Redis forgets it when it restarts; then it has to be loaded again."""
+    """Files of this folder. Redis forgets a script when it restarts; then it has to be loaded again."""
 
     text: str
     digest: str
 
     @classmethod
-    def named(cls, name: str) -> Self:
-        """The script in the file of that name."""
-        text = Path(__file__).with_name(name).read_text(encoding="utf-8")
+    def named(cls, *names: str) -> Self:
+        """The script in the files of these names, one after the other."""
+        text = "".join(Path(__file__).with_name(name).read_text(encoding="utf-8") for name in names)
         return cls(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
     @property

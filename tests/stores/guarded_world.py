@@ -11,6 +11,7 @@ import redis
 from shared.core.limits import Decision, Limit
 from shared.stores.guarded_limiter import GuardedLimiter
 from shared.stores.limiter import DEADLINE, open_redis_limiter
+from tests.stores import stored_counter
 from tests.stores.limiter_world import Knobs
 from tests.stores.valkey_server import Server
 
@@ -80,7 +81,7 @@ async def until_open(limiter: GuardedLimiter, *limits: Limit) -> Decision:
 def used(running: Server, limit: Limit) -> int:
     """What Redis has counted."""
     with redis.Redis(**at(running)) as store:
-        return int(store.hget(limit.key, "t") or 0)
+        return stored_counter.used(store, limit)
 
 
 def places(running: Server, limit: Limit) -> int:

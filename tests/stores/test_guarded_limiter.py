@@ -126,7 +126,7 @@ def test_an_error_about_one_key_is_no_outage_for_the_others(running: Server) -> 
     async def body() -> None:
         poisoned = limit("poisoned", 2)
         with redis.Redis(**at(running)) as store:
-            store.set(poisoned.key, "something else")
+            store.lpush(poisoned.key, "something else")
         async with worker(running) as limiter:
             assert await admitted(limiter, poisoned, times=9) == 2
             assert not limiter.is_degraded
