@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from shared.core.limit_template import LimitTemplate
+from shared.core.limit_template import EVERYTHING, LimitTemplate
 from shared.core.limits import Decision, Limit
 from shared.core.messages import Exchange
 
@@ -25,35 +25,64 @@ class Charge:
         return self.value == SHARED_COUNTER
 
 
-def charges(
-    templates: Iterable[LimitTemplate],
-    exchange: Exchange,
-    model: str,
-    lease: str,
-    has_own: Callable[[str, str], bool],
-) -> Sequence[Charge]:
-    """The limits that hold for this request, in order. Those that come to the same counter are one.
+class Charges:
+    """What requests are charged to under some limits. What is the same for all is worked out once."""
 
-    `has_own` takes a `key_prefix` and a value that the client chose, and says whether the value has a
-    counter of its own.
-    """
-    found: dict[str, tuple[LimitTemplate, str]] = {}
-    for template in templates:
-        if template.counts(exchange, model):
-            value = template.value(exchange, model)
-            if template.written.is_chosen and not has_own(template.key_prefix, value):
-                value = SHARED_COUNTER
-            key = template.key_prefix + value
-            other = found.get(key)
-            found[key] = (other[0].strictest(template) if other else template, value)
-    return [Charge(template, value, template.limit(value, lease)) for template, value in found.values()]
+    def __init__(self, templates: Sequence[LimitTemplate]) -> None:
+        self._templates = [
+            (one, one.written.is_chosen, _charge(one, EVERYTHING, "") if one.is_plain else None)
+            for one in templates
+        ]
+        # Limits of models: which glob counts is known only when the request is there.
+        self._may_meet = len({one.key_prefix for one in templates}) < len(templates)
+        same = [plain for _, _, plain in self._templates if plain]
+        self._same = same if len(same) == len(templates) and not self._may_meet else None
+
+    def of(
+        self, exchange: Exchange, model: str, lease: str, has_own: Callable[[str, str], bool]
+    ) -> Sequence[Charge]:
+        """The limits that hold for this request, in order. Those that come to the same counter are one.
+
+        `has_own` takes a `key_prefix` and a value that the client chose, and says whether the value has a
+        counter of its own.
+        """
+        if self._same is not None:
+            return self._same
+        found = []
+        for template, is_chosen, plain in self._templates:
+            if plain is not None:
+                found.append(plain)
+            elif template.counts(exchange, model):
+                value = template.value(exchange, model)
+                if is_chosen and not has_own(template.key_prefix, value):
+                    value = SHARED_COUNTER
+                found.append(_charge(template, value, lease))
+        return _one_a_counter(found, lease) if self._may_meet else found
+
+
+def _charge(template: LimitTemplate, value: str, lease: str) -> Charge:
+    return Charge(template, value, template.limit(value, lease))
+
+
+def _one_a_counter(charges: Iterable[Charge], lease: str) -> Sequence[Charge]:
+    found: dict[str, Charge] = {}
+    for charge in charges:
+        other = found.get(charge.limit.key)
+        if other is not None:
+            charge = _charge(other.template.strictest(charge.template), charge.value, lease)
+        found[charge.limit.key] = charge
+    return list(found.values())
 
 
 def denied_header(templates: Iterable[LimitTemplate], exchange: Exchange) -> str | None:
     """The header without which one of the limits lets no request pass, when this one lacks it."""
-    demanding = (template for template in templates if template.written.on_missing == "deny")
-    missing = (one.missing(exchange) for one in demanding if one.match.takes(exchange.request))
+    missing = (one.missing(exchange) for one in demanding(templates) if one.match.takes(exchange.request))
     return next(filter(None, missing), None)
+
+
+def demanding(templates: Iterable[LimitTemplate]) -> Sequence[LimitTemplate]:
+    """The limits that let no request pass without the header that they count by."""
+    return [template for template in templates if template.written.on_missing == "deny"]
 
 
 def longest_wait_ms(decision: Decision, charged: Sequence[Charge]) -> int:

@@ -1,7 +1,6 @@
 """What plugins get in the place of tools that take something, where they only say what they would do."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from shared.core.known_values import KnownValues
 from shared.core.limits import Decision, Limit
@@ -24,8 +23,8 @@ class DryLimiter:
         self._seen(decision)
         if not decision.allowed:
             return decision
-        left = [replace(state, remaining=state.remaining - state.limit.units) for state in decision.states]
-        return replace(decision, states=left)
+        left = [state._replace(remaining=state.remaining - state.limit.units) for state in decision.states]
+        return decision._replace(states=left)
 
     async def peek(self, limits: Sequence[Limit]) -> Decision:
         return await self._limiter.peek(limits)

@@ -1,10 +1,9 @@
 """What a client is told about its limits: headers on every answer, and the body of a 429."""
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 from shared.core.durations import format_duration
-from shared.core.limits import CONCURRENT, LOCAL, NEVER, OPEN, WINDOW, Decision, Limit, LimitState
+from shared.core.limits import CONCURRENT, LOCAL, NEVER, OPEN, WINDOW, Decision, Limit, LimitState, label_of
 from shared.core.model import EMPTY
 
 #: The families of headers: the IETF draft (draft-ietf-httpapi-ratelimit-headers), OpenAI's, the older ones.
@@ -20,15 +19,19 @@ def rate_headers(decision: Decision, families: Collection[str]) -> dict[str, str
     A limit with less left than one more request costs is said to have nothing left. Places of concurrent
     limits stand in the IETF's headers only: the others have no unit, and their readers think in time.
     """
-    states = sorted(decision.states, key=_tightness)
+    told = [(_left(state), state) for state in decision.states]
+    if len(told) > 1:
+        told.sort(key=_tightness)
     headers: dict[str, str] = {}
-    if states and "ietf" in families:
-        headers |= _ietf(states, decision.allowed)
-    tightest = next((state for state in states if state.limit.kind == WINDOW), None)
-    if tightest and "openai" in families:
-        headers |= _openai(tightest)
-    if tightest and "legacy" in families:
-        headers |= _legacy(tightest)
+    if told and "ietf" in families:
+        _add_ietf(headers, told, decision.allowed)
+    for left, state in told:
+        if state.limit.kind == WINDOW:
+            if "openai" in families:
+                _add_openai(headers, left, state)
+            if "legacy" in families:
+                _add_legacy(headers, left, state)
+            break
     return headers
 
 
@@ -85,31 +88,27 @@ def refusal_details(decision: Decision, violated: Limit, retry_after_ms: int) ->
     }
 
 
-def _tightness(state: LimitState) -> tuple[int, float]:
+def _tightness(told: tuple[int, LimitState]) -> tuple[int, float]:
     """Sorts what has least left first, and of those the one that takes longest."""
-    wait = float("inf") if state.reset_after_ms == NEVER else state.reset_after_ms
-    return _left(state), -wait
+    left, (_, _, wait) = told
+    return left, -wait if wait != NEVER else float("-inf")
 
 
 def _left(state: LimitState) -> int:
     return state.remaining if state.has_room else 0
 
 
-def _ietf(states: Sequence[LimitState], allowed: bool) -> dict[str, str]:
-    counts = Counter((state.limit.scope, state.limit.name) for state in states)
+def _add_ietf(headers: dict[str, str], told: Sequence[tuple[int, LimitState]], allowed: bool) -> None:
     policies, limits = [], []
-    for state in states:
-        limit = state.limit
-        name = f"{'gw' if limit.scope == 'gateway' else limit.scope}-{limit.name}"
-        if counts[limit.scope, limit.name] > 1 and limit.window:
-            name += f"-{limit.window}"
-        policies.append(f'"{name}";q={limit.quota.limit};{_span(limit)}')
+    for left, (limit, remaining, wait) in told:
+        label = limit.label or label_of(limit.scope, limit.name)
+        policies.append(f'"{label}";q={limit.quota.limit};{_span(limit)}')
         # A refused client waits for the spent limits only, so nothing is said to take longer than that.
-        timed = limit.kind == WINDOW and state.reset_after_ms != NEVER
-        told = timed and (allowed or not state.has_room)
-        reset = f";t={_seconds(state.reset_after_ms)}" if told else ""
-        limits.append(f'"{name}";r={_left(state)}{reset}')
-    return {"RateLimit-Policy": ", ".join(policies), "RateLimit": ", ".join(limits)}
+        timed = limit.kind == WINDOW and wait != NEVER
+        told_time = timed and (allowed or remaining < limit.units)
+        limits.append(f'"{label}";r={left};t={_seconds(wait)}' if told_time else f'"{label}";r={left}')
+    headers["RateLimit-Policy"] = ", ".join(policies)
+    headers["RateLimit"] = ", ".join(limits)
 
 
 def _span(limit: Limit) -> str:
@@ -117,24 +116,18 @@ def _span(limit: Limit) -> str:
     return 'qu="concurrent-requests"' if limit.kind == CONCURRENT else f"w={_seconds(limit.quota.window_ms)}"
 
 
-def _openai(state: LimitState) -> dict[str, str]:
-    headers = {
-        "x-ratelimit-limit-requests": str(state.limit.quota.limit),
-        "x-ratelimit-remaining-requests": str(_left(state)),
-    }
+def _add_openai(headers: dict[str, str], left: int, state: LimitState) -> None:
+    headers["x-ratelimit-limit-requests"] = str(state.limit.quota.limit)
+    headers["x-ratelimit-remaining-requests"] = str(left)
     if state.reset_after_ms != NEVER:
         headers["x-ratelimit-reset-requests"] = _wait(state.reset_after_ms)
-    return headers
 
 
-def _legacy(state: LimitState) -> dict[str, str]:
-    headers = {
-        "X-RateLimit-Limit": str(state.limit.quota.limit),
-        "X-RateLimit-Remaining": str(_left(state)),
-    }
+def _add_legacy(headers: dict[str, str], left: int, state: LimitState) -> None:
+    headers["X-RateLimit-Limit"] = str(state.limit.quota.limit)
+    headers["X-RateLimit-Remaining"] = str(left)
     if state.reset_after_ms != NEVER:
         headers["X-RateLimit-Reset"] = str(_seconds(state.reset_after_ms))
-    return headers
 
 
 def _seconds(milliseconds: int) -> int:

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -9,8 +10,9 @@ from shared.core.counted_by import value_of
 from shared.core.durations import format_duration
 from shared.core.globs import matches_glob
 from shared.core.limit_match import EVERY, LimitMatch
-from shared.core.limits import CLOSED, CONCURRENT, LOCAL, OPEN, Limit
+from shared.core.limits import CLOSED, CONCURRENT, LOCAL, OPEN, WINDOW, Limit, label_of
 from shared.core.messages import Exchange
+from shared.core.remembered import Remembered
 from shared.core.written_limit import WrittenLimit
 
 _STRICTEST_ON_ERROR = (CLOSED, LOCAL, OPEN)
@@ -36,6 +38,12 @@ class LimitTemplate:
     floor_ms: int = 0
     on_error: str = LOCAL
     match: LimitMatch = EVERY
+    label: str = ""
+
+    @property
+    def is_plain(self) -> bool:
+        """True when it counts every request, all in one window."""
+        return not self.written.by and self.written.kind == WINDOW and self.match == EVERY
 
     def counts(self, exchange: Exchange, model: str) -> bool:
         """True when the limit holds for this request. `model` is the one that its body names."""
@@ -60,10 +68,10 @@ class LimitTemplate:
     def value(self, exchange: Exchange, model: str) -> str:
         """A hash of what the request counts as: no address and no name stands in a key."""
         if not self.written.by:
-            return _EVERYTHING
+            return EVERYTHING
         values = [value_of(by, exchange, model) for by in self.written.by]
         # Lengths keep ("a", "bc") and ("ab", "c") apart.
-        return _digest(values[0] if len(values) == 1 else "".join(f"{len(one)}:{one}" for one in values))
+        return _DIGESTS[values[0] if len(values) == 1 else "".join(f"{len(one)}:{one}" for one in values)]
 
     def limit(self, value: str, lease: str = "") -> Limit:
         """The limit with the counter of `value`. `lease` is taken when it is a concurrent one."""
@@ -79,6 +87,7 @@ class LimitTemplate:
             written.kind,
             lease if concurrent else "",
             self.on_error,
+            self.label,
         )
 
     def strictest(self, other: "LimitTemplate") -> "LimitTemplate":
@@ -119,14 +128,28 @@ def limit_template(
 
 
 def merged(templates: Iterable[LimitTemplate]) -> tuple[LimitTemplate, ...]:
-    """The rule's limits before the gateway's. Those that always count the same are one, the strictest."""
+    """The rule's limits before the gateway's, each with a label of its own.
+
+    Those that always count the same are one, the strictest.
+    """
     found: dict[tuple[str, str, tuple[str, ...]], LimitTemplate] = {}
     for template in templates:
         # Which glob counts is known only when the request is there.
         place = template.key_prefix, template.written.glob, template.written.globs
         other = found.get(place)
         found[place] = other.strictest(template) if other else template
-    return tuple(sorted(found.values(), key=lambda template: template.scope != "rule"))
+    named = Counter((template.scope, template.written.name) for template in found.values())
+    labelled = [
+        replace(template, label=_label(template, named[template.scope, template.written.name]))
+        for template in found.values()
+    ]
+    return tuple(sorted(labelled, key=lambda template: template.scope != "rule"))
+
+
+def _label(template: LimitTemplate, namesakes: int) -> str:
+    """Of several with one name, each has its window behind it."""
+    label = label_of(template.scope, template.written.name)
+    return f"{label}-{template.window}" if namesakes > 1 and template.window else label
 
 
 def _dimension(written: WrittenLimit) -> str:
@@ -153,5 +176,6 @@ def _digest(value: str) -> str:
     return base64.urlsafe_b64encode(digest)[:-1].decode()
 
 
+_DIGESTS = Remembered(_digest)
 #: What all requests of a level together count as.
-_EVERYTHING = _digest("")
+EVERYTHING = _digest("")

@@ -6,6 +6,7 @@ explained in docs/rate-limiting.md.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 #: What a wait is when no wait helps: the cost is above the limit.
 NEVER = -1
@@ -37,7 +38,8 @@ class Limit:
     the usage. `scope` (``rule`` or ``gateway``) and `name` (``global``, ``per_ip``, …) are what the
     client is told. `cost` is what this request uses of a window, in whole requests. `lease` is the name,
     unique an exchange, under which it holds its place in a concurrent limit. `on_error` says what holds
-    while the store does not answer: ``local``, ``open`` or ``closed``.
+    while the store does not answer: ``local``, ``open`` or ``closed``. `label` is its name in headers, where
+    that of scope and name is not enough.
     """
 
     key: str
@@ -49,6 +51,7 @@ class Limit:
     kind: str = WINDOW
     lease: str = ""
     on_error: str = LOCAL
+    label: str = ""
 
     @property
     def units(self) -> int:
@@ -56,8 +59,7 @@ class Limit:
         return 1 if self.kind == CONCURRENT else self.cost
 
 
-@dataclass(frozen=True, slots=True)
-class LimitState:
+class LimitState(NamedTuple):
     """A counter after a decision: how much is left, and how long until there is more.
 
     `reset_after_ms` is the wait until something frees up; when less is left than the limit's cost, until
@@ -83,8 +85,7 @@ class LimitState:
         return self.reset_after_ms
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What a limiter says about one request.
 
     `violated` is the first limit without room in the order given, None when the request is admitted.
@@ -100,6 +101,15 @@ class Decision:
     retry_after_ms: int = 0
     degraded: bool = False
     charged_at: int = 0
+
+
+def label_of(scope: str, name: str) -> str:
+    """What headers call a limit.
+
+    >>> label_of("gateway", "per_ip"), label_of("rule", "global")
+    ('gw-per_ip', 'rule-global')
+    """
+    return f"{'gw' if scope == 'gateway' else scope}-{name}"
 
 
 def decide(states: Sequence[LimitState]) -> Decision:

@@ -53,7 +53,7 @@ class LocalShare:
 
     def peek(self, limits: Sequence[Limit], now: int) -> Decision:
         """What `acquire` would answer, charging nothing."""
-        return replace(decide([self._state(limit, now, 0) for limit in limits]), degraded=True)
+        return decide([self._state(limit, now, 0) for limit in limits])._replace(degraded=True)
 
     def refund(self, limits: Sequence[Limit], now: int, charged_at: int) -> Sequence[Limit]:
         """Take back what was charged here. Returns the windows of which the store has heard meanwhile."""

@@ -143,6 +143,7 @@ class Plugin:
     - `events_in_place`: the judges that `pre_response_events` makes are pure and take microseconds for
       some KiB; they run on the loop. Otherwise they run as `blocking` says of methods.
     - `combined`: all entries of this plugin in a plan become one step by `combine`.
+    - `settles`: its `settle` has something to give back; an instance may narrow it.
 
     An entry at `pre_response` that uses bodies meets streamed answers too. Where its plugin has a method
     ``pre_response_events(exchange)``, these are passed on event by event: the method gets the head of the
@@ -161,6 +162,7 @@ class Plugin:
     blocking: bool = True
     events_in_place: bool = False
     combined: ClassVar[bool] = False
+    settles: bool = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any, Self, cast
 
@@ -10,7 +10,7 @@ from marshmallow import fields, validate
 
 from shared.bodies.model_name import model_of
 from shared.bodies.refused import BodyRefused
-from shared.core.charge import Charge, charges, denied_header, longest_wait_ms
+from shared.core.charge import Charge, Charges, demanding, denied_header, longest_wait_ms
 from shared.core.errors import STATUS, Invalid, Problem
 from shared.core.known_values import KnownValues
 from shared.core.limit_answer import (
@@ -95,6 +95,9 @@ class RateLimiter(Plugin):
     )
 
     templates: Sequence[LimitTemplate]
+    _charges: Charges
+    _demanding: Sequence[LimitTemplate]
+    _has_chosen: bool
     _families: Sequence[str]
     _limiter: Limiter
     _clock: Clock
@@ -117,8 +120,13 @@ class RateLimiter(Plugin):
         """One limiter for all `entries`, which are rate limiters."""
         limiters = [(entry, cast(RateLimiter, entry.plugin)) for entry in entries]
         together = cls()
-        together.templates = merged(t for entry, each in limiters for t in each._at(entry))
-        together._read_body_for([template.written for template in together.templates])
+        templates = together.templates = merged(t for entry, each in limiters for t in each._at(entry))
+        written = [template.written for template in templates]
+        together._read_body_for(written)
+        together._charges = Charges(templates)
+        together._demanding = demanding(templates)
+        together._has_chosen = any(limit.is_chosen for limit in written)
+        together.settles = any(limit.kind == CONCURRENT for limit in written)
         chosen = [family for _, each in limiters for family in each.headers or ()]
         silent = all(each.headers is None for _, each in limiters)
         together._families = FAMILIES if silent else chosen
@@ -133,18 +141,19 @@ class RateLimiter(Plugin):
 
     async def pre_request(self, exchange: Exchange) -> Verdict:
         """Charge the request to all limits, or refuse it."""
-        if missing := denied_header(self.templates, exchange):
+        if self._demanding and (missing := denied_header(self._demanding, exchange)):
             message = f"The header {missing} is required here: requests are counted by it."
             return Reject(STATUS["missing_required_header"], "missing_required_header", message)
         try:
-            model = await self._model(exchange)
+            model = await self._model(exchange) if "body" in self.reads else ""
         except BodyRefused as error:
             return Reject(STATUS[error.code], error.code, str(error))
-        charged = charges(self.templates, exchange, model, next(self._leases), self._has_own)
+        lease = next(self._leases) if self.settles else ""
+        charged = self._charges.of(exchange, model, lease, self._has_own)
         if not charged:
             return CONTINUE
         decision = await self._acquire([charge.limit for charge in charged])
-        if decision.violated is None:
+        if self._has_chosen and decision.violated is None:
             self._keep_values(charged)
         return self._verdict(decision, charged)
 
@@ -168,9 +177,12 @@ class RateLimiter(Plugin):
             raise
 
     def _verdict(self, decision: Decision, charged: Sequence[Charge]) -> Verdict:
-        headers = {**rate_headers(decision, self._families), **mode_header(decision)}
+        headers = rate_headers(decision, self._families)
+        if decision.degraded:
+            headers |= mode_header(decision)
         if decision.violated is None:
-            return Continue({"headers": headers, "places": _places([charge.limit for charge in charged])})
+            places = _places(charge.limit for charge in charged) if self.settles else ()
+            return Continue({"headers": headers, "places": places})
         wait_ms = decision.retry_after_ms
         if wait_ms != NEVER:
             wait_ms = longest_wait_ms(decision, charged)
@@ -184,8 +196,6 @@ class RateLimiter(Plugin):
         )
 
     async def _model(self, exchange: Exchange) -> str:
-        if "body" not in self.reads:
-            return ""
         if len(exchange.request.body or b"") <= _READ_IN_PLACE:
             return model_of(exchange.request)
         return await asyncio.to_thread(model_of, exchange.request)
@@ -226,5 +236,5 @@ class RateLimiter(Plugin):
                 )
 
 
-def _places(limits: Sequence[Limit]) -> Sequence[Limit]:
+def _places(limits: Iterable[Limit]) -> Sequence[Limit]:
     return [limit for limit in limits if limit.kind == CONCURRENT]

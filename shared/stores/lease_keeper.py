@@ -29,13 +29,15 @@ class LeaseKeeper:
 
     def take(self, limits: Sequence[Limit], *, known: bool = True) -> None:
         """Renew these leases from now on until they are released; at once those that Redis may not know."""
-        self._held.take(limits)
+        places = [limit for limit in limits if limit.kind == CONCURRENT]
+        if not places:
+            return
+        self._held.take(places)
         now = self._clock.monotonic()
-        for limit in limits:
-            if limit.kind == CONCURRENT:
-                self._unreleased.pop((limit.key, limit.lease), None)
-                due = self._due.get(limit.key, now + _length(limit) * _PART)
-                self._due[limit.key] = due if known else now
+        for limit in places:
+            self._unreleased.pop((limit.key, limit.lease), None)
+            due = self._due.get(limit.key, now + _length(limit) * _PART)
+            self._due[limit.key] = due if known else now
 
     async def release(self, limits: Sequence[Limit]) -> None:
         """Give back places; by `flush` when Redis does not answer, for which it raises `StoreDown`."""

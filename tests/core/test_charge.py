@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.core.charge import SHARED_COUNTER, Charge, charges, denied_header, longest_wait_ms
+from shared.core.charge import SHARED_COUNTER, Charge, Charges, denied_header, longest_wait_ms
 from shared.core.limit_match import LimitMatch
 from shared.core.limit_template import LimitTemplate, limit_template
 from shared.core.limits import LimitState, Quota, decide
@@ -32,7 +32,7 @@ def model_limits(*globs: tuple[str, int], rule: str | None = None) -> list[Limit
 def charged(
     templates: list[LimitTemplate], *headers: tuple[str, str], model: str = "", own: bool = True
 ) -> list[Charge]:
-    return [*charges(templates, exchange(*headers), model, "lease", lambda *_: own)]
+    return [*Charges(templates).of(exchange(*headers), model, "lease", lambda *_: own)]
 
 
 TEAM = template("per_header:X-Team", by=("header:x-team",))

@@ -62,10 +62,13 @@ def test_a_limit_that_never_admits_names_no_time() -> None:
     assert not any("reset" in name.lower() for name in headers)
 
 
-def test_several_windows_of_one_dimension_have_names_of_their_own() -> None:
-    second = Limit("3", Quota(10, 500), "rule", "global", "500ms")
-    headers = rate_headers(admitted(LimitState(RULE, 9, 1), LimitState(second, 8, 1)), ["ietf"])
-    assert headers["RateLimit-Policy"] == '"rule-global-500ms";q=10;w=1, "rule-global-1m";q=100;w=60'
+def test_a_limit_with_a_label_is_told_by_it() -> None:
+    labelled = replace(RULE, label="rule-global-1m")
+    headers = rate_headers(admitted(LimitState(labelled, 9, 1)), ["ietf"])
+    assert headers == {
+        "RateLimit-Policy": '"rule-global-1m";q=100;w=60',
+        "RateLimit": '"rule-global-1m";r=9;t=1',
+    }
 
 
 @pytest.mark.parametrize(

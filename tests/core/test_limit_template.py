@@ -168,6 +168,16 @@ def test_the_rules_limits_come_first_and_each_level_keeps_its_order() -> None:
     ]
 
 
+def test_several_windows_of_one_dimension_have_labels_of_their_own() -> None:
+    given = [template(window_ms=500), template(window_ms=60_000), template("per_ip"), template(rule="r1")]
+    assert [t.limit("x").label for t in merged(given)] == [
+        "rule-global",
+        "gw-global-500ms",
+        "gw-global-1m",
+        "gw-per_ip",
+    ]
+
+
 def test_limits_of_the_same_counter_are_one_the_strictest() -> None:
     one = limit_template("t1", None, written("global", 600), floor_ms=5_000, on_error="open")
     two = limit_template("t1", None, written("global", 5), cost=3)

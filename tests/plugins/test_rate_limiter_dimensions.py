@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.core.charge import charges
+from shared.core.charge import Charges
 from shared.core.plugin import Continue
 from shared.plugins.rate_limiter import RateLimiter
 from shared.stores.memory_limiter import MemoryLimiter
@@ -134,9 +134,8 @@ def test_what_is_refused_takes_no_room_among_the_values(limiter: MemoryLimiter) 
 
 
 def charged(gate: Gate, team: str) -> Any:
-    return charges(
-        gate.plugin.templates, gate.exchange(headers={"X-Team": team}), "", "", gate.plugin._has_own
-    )
+    exchange = gate.exchange(headers={"X-Team": team})
+    return Charges(gate.plugin.templates).of(exchange, "", "", gate.plugin._has_own)
 
 
 games = st.fixed_dictionaries(

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -123,7 +122,7 @@ class Down(MemoryLimiter):
         if any(limit.on_error == "closed" for limit in limits):
             raise StoreDown("Redis does not answer.")
         counted = await super().acquire([limit for limit in limits if limit.on_error == "local"])
-        return replace(counted, degraded=True)
+        return counted._replace(degraded=True)
 
 
 @pytest.mark.parametrize(("on_error", "admitted"), [("local", 3), ("open", 9)])
@@ -145,3 +144,10 @@ def test_an_entry_that_is_closed_lets_the_call_fail() -> None:
 def test_no_header_is_about_redis_while_it_answers(limiter: MemoryLimiter) -> None:
     gate = places(limiter)
     assert "X-Gateway-RateLimit-Mode" not in gate.headers(gate.ask())
+
+
+def test_only_limits_at_a_time_have_something_to_give_back(limiter: MemoryLimiter) -> None:
+    """Of all others nothing is waited for when an exchange is over."""
+    windows = {"global": {"limit": 9, "window": "1m"}, "per_ip": {"limit": 9, "window": "1m"}}
+    assert not Gate(limiter, [("tenant", {"limits": windows}), ("rule", {"limits": windows})]).plugin.settles
+    assert places(limiter).plugin.settles

@@ -22,7 +22,8 @@ class Step:
     `in_pool` says that the call may block and belongs in a thread, unless the plugin calls it quick.
     `timeout` is in seconds. `entries` are those that the step stands for: one, or all of a combined plugin.
     `opens` says that the call begins to judge an answer event by event: it may give an `EventJudge` as well.
-    `adds` says that the plugin has headers for the answer.
+    `adds` says that the plugin has headers for the answer, `settles` that it has something to give back when
+    the exchange is over.
     """
 
     plugin: Plugin
@@ -35,6 +36,7 @@ class Step:
     entries: tuple[Entry, ...] = ()
     opens: bool = False
     adds: bool = False
+    settles: bool = False
 
     @property
     def uses_body(self) -> bool:
@@ -180,6 +182,7 @@ def _step(stage: Stage, plugin: Plugin, entries: Sequence[Entry]) -> Step:
         origin=entries[0].origin,
         entries=tuple(entries),
         adds=_adds(plugin),
+        settles=plugin.settles and type(plugin).settle is not Plugin.settle,
     )
 
 

@@ -244,7 +244,7 @@ class Run:
 
     async def _settle(self, steps: Sequence[Step]) -> None:
         for step in steps:
-            if type(step.plugin).settle is not Plugin.settle:
+            if step.settles:
                 settling = awaited(step.plugin.settle, self._view(step.plugin))
                 result = await in_time(settling, step.timeout)
                 if isinstance(result, Raised):

@@ -16,7 +16,7 @@ from shared.core.model import Stage
 from shared.core.pipeline.calls import Raised, awaited, begun, contained, in_time
 from shared.core.pipeline.plan import Step
 from shared.core.pipeline.verdicts import faulty
-from shared.core.plugin import CONTINUE, Continue, Plugin, Reject, Verdict
+from shared.core.plugin import CONTINUE, Continue, Reject, Verdict
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ class Shadows:
         if self._running:
             await asyncio.wait(self._running)
         for step in self._ran:
-            if type(step.plugin).settle is not Plugin.settle:
+            if step.settles:
                 view = self._view(step, exchange)
                 result = await in_time(awaited(step.plugin.settle, view), step.timeout)
                 if isinstance(result, Raised):

@@ -87,3 +87,17 @@ def test_an_exchange_that_is_settled_twice_gives_back_once() -> None:
         return plugin.held
 
     assert asyncio.run(scenario()) == 0
+
+
+def test_a_plugin_that_has_nothing_to_give_back_is_not_asked() -> None:
+    async def scenario() -> None:
+        plugin = Taking()
+        plugin.settles = False
+        plugin.go.set()
+        run = run_of(plugin)
+        await run.stage(Stage.PRE_REQUEST)
+        assert plugin.held == 1
+        await run.settle()
+        assert plugin.held == 1
+
+    asyncio.run(scenario())
