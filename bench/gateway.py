@@ -94,6 +94,10 @@ class Gateway:
         bare = _create(api, "bare", {}, [], targets, ca)
         return bare, _create(api, "chain", _CHAIN_OF_TENANT, _CHAIN_OF_RULE, targets, ca)
 
+    def create_tenant(self, name: str, on_tenant: list[Any], on_rule: list[Any], targets: Targets) -> Tenant:
+        """One tenant with these chains. Raises `DemoFailed`."""
+        return _create(Api(self._url, None), name, {"plugin_chain": on_tenant}, on_rule, targets, None)
+
     @property
     def _url(self) -> str:
         return f"http://127.0.0.1:{self.admin_port}"

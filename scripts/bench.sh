@@ -4,6 +4,7 @@
 #   ./scripts/bench.sh --only NAME …       some of the contenders; --help lists them and all options
 #   ./scripts/bench.sh --profile [NAME]    where the time goes in one of them, instead of measuring
 #   ./scripts/bench.sh --calls [ENGINE]    function calls a request, a figure without noise
+#   ./scripts/bench.sh --limiter           rate limits beside other limiters, under attack, and what they cost
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/python.sh
@@ -28,5 +29,6 @@ fi
 case "${1:-}" in
 --profile) shift && exec .venv/bin/python -m bench.profile "$@" ;;
 --calls) shift && exec .venv/bin/python -m bench.calls "$@" ;;
+--limiter) shift && exec .venv/bin/python -m bench.limiter "$@" ;;
 esac
 exec .venv/bin/python -m bench "$@"
