@@ -191,6 +191,14 @@ def test_the_attack_on_the_boundary_gets_no_more_than_the_limit(here: World) -> 
     assert max(sum(last - 10_000_000 < time <= last for time in times) for last in times) == 100
 
 
+def test_polite_bursts_are_never_refused(here: World) -> None:
+    """All of the limit at once, again as soon as a window (and the bucket that it began in) is over."""
+    hundred = limit(number=100)
+    for pause_ms in (10_157, 10_157, 12_345, 10_157, 15_000, 10_158):
+        assert admitted(here, hundred, times=100) == 100
+        here.hands.forward(pause_ms)
+
+
 def test_many_clients_at_once_get_exactly_the_limit(here: World) -> None:
     async def storm() -> int:
         limits = [limit(number=50), limit(number=70, scope="gateway")]
