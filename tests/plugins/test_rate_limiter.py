@@ -28,6 +28,48 @@ def limiter(clock: Hands) -> MemoryLimiter:
     return MemoryLimiter(clock)
 
 
+# Each form that the specification writes down, with quotas where it has an ellipsis.
+MINUTE = {"limit": 300, "window": "1m"}
+SPECIFIED: list[dict[str, Any]] = [
+    {"limit": 100, "window": "1m"},
+    SEED_GATEWAY,
+    SEED_BLOCK,
+    {
+        "limits": {
+            "global": MINUTE,
+            "per_ip": [{"limit": 10, "window": "1s"}, MINUTE],
+            "per_key": MINUTE,
+            "per_header": {
+                "X-Team": {**MINUTE, "on_missing": "skip"},
+                "X-User": {**MINUTE, "on_missing": "shared"},
+                "X-Project": {**MINUTE, "on_missing": "deny"},
+            },
+            "per_method": MINUTE,
+            "per_path": MINUTE,
+            "per_model": {"gpt-4o*": MINUTE, "*": MINUTE},
+            "streams": {"limit": 8, "unit": "concurrent", "per": ["key"]},
+        },
+        "actions": {"type": "reject", "retry_after": "60"},
+        "cost": 1,
+        "headers": ["ietf", "openai", "legacy"],
+        "match": {"methods": ["POST"], "paths": ["/v1"]},
+    },
+    *(
+        {"limit": 1, "window": window}
+        for window in ("500ms", "10s", "1m", "1h30m", "1d", "1w", 60, "60", 0.5)
+    ),
+]
+
+
+@pytest.mark.parametrize("settings", SPECIFIED)
+@pytest.mark.parametrize("origin", ["tenant", "rule", "required"])
+def test_every_form_of_the_specification_is_accepted_and_admits(
+    limiter: MemoryLimiter, settings: dict[str, Any], origin: str
+) -> None:
+    named = {"X-Team": "a", "X-User": "b", "X-Project": "c"}
+    assert Gate(limiter, [(origin, settings)]).admitted(1, headers=named, path="/v1/chat") == 1
+
+
 @pytest.mark.parametrize("written", [{"limit": 5, "window": "1m"}, SEED_GATEWAY, {"gateway": SEED_GATEWAY}])
 def test_the_sixth_call_under_the_seeds_gateway_limit_is_refused(
     limiter: MemoryLimiter, written: Any
