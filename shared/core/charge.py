@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 from shared.core.limit_template import EVERYTHING, LimitTemplate
 from shared.core.limits import Decision, Limit
@@ -29,13 +30,10 @@ class Charges:
     """What requests are charged to under some limits. What is the same for all is worked out once."""
 
     def __init__(self, templates: Sequence[LimitTemplate]) -> None:
-        self._templates = [
-            (one, one.written.is_chosen, _charge(one, EVERYTHING, "") if one.is_plain else None)
-            for one in templates
-        ]
+        self._known = [_Known.of(template) for template in templates]
         # Limits of models: which glob counts is known only when the request is there.
         self._may_meet = len({one.key_prefix for one in templates}) < len(templates)
-        same = [plain for _, _, plain in self._templates if plain]
+        same = [known.charge for known in self._known if known.charge]
         self._same = same if len(same) == len(templates) and not self._may_meet else None
 
     def of(
@@ -49,15 +47,29 @@ class Charges:
         if self._same is not None:
             return self._same
         found = []
-        for template, is_chosen, plain in self._templates:
-            if plain is not None:
-                found.append(plain)
-            elif template.counts(exchange, model):
+        for template, is_chosen, always, charge in self._known:
+            if charge is not None:
+                found.append(charge)
+            elif always or template.counts(exchange, model):
                 value = template.value(exchange, model)
                 if is_chosen and not has_own(template.key_prefix, value):
                     value = SHARED_COUNTER
                 found.append(_charge(template, value, lease))
         return _one_a_counter(found, lease) if self._may_meet else found
+
+
+class _Known(NamedTuple):
+    """What is known of a limit before the first request; `charge` where it is the same for all of them."""
+
+    template: LimitTemplate
+    is_chosen: bool
+    always: bool
+    charge: Charge | None
+
+    @classmethod
+    def of(cls, template: LimitTemplate) -> Self:
+        charge = _charge(template, EVERYTHING, "") if template.is_plain else None
+        return cls(template, template.written.is_chosen, template.is_unconditional, charge)
 
 
 def _charge(template: LimitTemplate, value: str, lease: str) -> Charge:

@@ -41,9 +41,14 @@ class LimitTemplate:
     label: str = ""
 
     @property
+    def is_unconditional(self) -> bool:
+        """True when it counts every request."""
+        return self.match == EVERY and not self.written.glob and self.written.on_missing != "skip"
+
+    @property
     def is_plain(self) -> bool:
         """True when it counts every request, all in one window."""
-        return not self.written.by and self.written.kind == WINDOW and self.match == EVERY
+        return self.is_unconditional and not self.written.by and self.written.kind == WINDOW
 
     def counts(self, exchange: Exchange, model: str) -> bool:
         """True when the limit holds for this request. `model` is the one that its body names."""
