@@ -26,7 +26,7 @@ def on_uvloop(test: Scenario) -> Callable[..., None]:
 
 
 def on_both_loops(test: Scenario) -> Callable[..., None]:
-    """The test, run on asyncio's own loop and on uvloop."""
+    """The test, run on uvloop, and on asyncio's own loop, which no worker uses, among the slow ones."""
 
     @functools.wraps(test)
     def run(loop_name: str, **given: object) -> None:
@@ -35,7 +35,9 @@ def on_both_loops(test: Scenario) -> Callable[..., None]:
     signature = inspect.signature(test)
     name = inspect.Parameter("loop_name", inspect.Parameter.KEYWORD_ONLY)
     run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), name])  # type: ignore[attr-defined]
-    return pytest.mark.parametrize("loop_name", sorted(_RUNNERS))(run)
+    return pytest.mark.parametrize("loop_name", [pytest.param("asyncio", marks=pytest.mark.slow), "uvloop"])(
+        run
+    )
 
 
 def _run(runner: Callable[..., None], test: Scenario, given: dict[str, object]) -> None:
