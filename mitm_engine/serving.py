@@ -11,10 +11,10 @@ from mitm_engine.engine import Engine
 from mitm_engine.listener import Listener
 from mitm_engine.seat import Seat
 
-# Objects that are made until the young are looked at, and looks until the older are: most of what an
-# exchange makes is freed without the collector, and a full collection stops everything (110 ms with 5,000
-# open streams, measured).
-_THRESHOLDS = 20_000, 50, 100
+#: Objects that are made until the young are looked at, and looks until the older are: most of what an
+#: exchange makes is freed without the collector, and a full collection stops everything (110 ms with 5,000
+#: open streams, measured).
+THRESHOLDS = 20_000, 50, 100
 
 
 async def serve(seat: Seat, master: Master, engine: Engine) -> None:
@@ -28,7 +28,7 @@ async def serve(seat: Seat, master: Master, engine: Engine) -> None:
     # What lives now lives on: no collection has to look at it again.
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*_THRESHOLDS)
+    gc.set_threshold(*THRESHOLDS)
     listener.start()
     await ending.wait()
     listener.stop()

@@ -19,7 +19,7 @@ from shared.core.limits import Decision, Limit
 from shared.core.model import Snapshot
 from shared.core.pipeline import Catalogue
 from shared.core.plugin import Tools
-from shared.core.ports import Clock, ConfigSource, ConfigStore, Hasher, Limiter, Sealer
+from shared.core.ports import Clock, ConfigSource, ConfigStore, Fetch, Hasher, Limiter, Sealer
 from shared.core.waits import Waits
 from shared.outside import resolving
 from shared.outside.addresses import Policy
@@ -121,12 +121,15 @@ class Services:
         ca_file = self.settings.security.ca_file
         fetch = GuardedFetch(self.policy, self.clock, ca_file) if call_outside else None
         try:
-            with explaining(self, Tools(limiter, fetch or not_called, self.clock)) as explain:
+            with explaining(self, self._tools(limiter, fetch or not_called)) as explain:
                 return await explain(snapshot, asked)
         finally:
             await limiter.close()
             if fetch:
                 fetch.close()
+
+    def _tools(self, limiter: Limiter, fetch: Fetch) -> Tools:
+        return Tools(limiter, fetch, self.clock, json_parts=self.settings.limits.json_parts)
 
     @contextlib.asynccontextmanager
     async def data_plane(self) -> AsyncIterator[DataPlane]:
@@ -135,7 +138,7 @@ class Services:
         source = open_source(self.address.options)
         limiter = open_limiter(self.address.options, self.clock, settings.cache, settings.server.worker_count)
         fetch = GuardedFetch(self.policy, self.clock, settings.security.ca_file)
-        tools, longest = Tools(limiter, fetch, self.clock), settings.limits.timeouts
+        tools, longest = self._tools(limiter, fetch), settings.limits.timeouts
         waits = Waits(longest.connect, longest.first_byte, longest.idle, longest.total)
         compiler = Compiler(self.catalogue, settings.tiers, self.sealer, tools, waits)
         gateways = GatewayCache(source, compiler, self.clock, settings.cache)

@@ -18,7 +18,7 @@ from shared.bodies.message_text import (
 )
 from shared.bodies.refused import BodyRefused
 from shared.bodies.strand import Part
-from shared.bodies.strict_json import MAX_DEPTH, dump_json, looks_like_json, parse_json
+from shared.bodies.strict_json import BOUNDS, JsonBounds, dump_json, looks_like_json, parse_json
 from shared.core.events import Event
 
 #: Names of members and numbers of choices and parts: texts with the same place are one text.
@@ -64,7 +64,7 @@ class EventText:
 
     __slots__ = ("_event", "_holder", "_is_json", "ended", "pieces", "texts")
 
-    def __init__(self, event: Event, *, max_depth: int = MAX_DEPTH) -> None:
+    def __init__(self, event: Event, *, bounds: JsonBounds = BOUNDS) -> None:
         """Raises `BodyRefused` (``invalid_json``) on data that two parsers could read differently."""
         self._event = event
         self._is_json = False
@@ -75,10 +75,10 @@ class EventText:
         if event.data == DONE:
             self.ended.append(())
         elif event.data is not None:
-            self._read(event.data, max_depth)
+            self._read(event.data, bounds)
 
-    def _read(self, data: str, max_depth: int) -> None:
-        document, self._is_json = _parsed(data, self._event.is_line, max_depth)
+    def _read(self, data: str, bounds: JsonBounds) -> None:
+        document, self._is_json = _parsed(data, self._event.is_line, bounds)
         self._holder = [document]
         if isinstance(document, str):
             self.pieces.append(Piece((("",),), False, document, Part(self._holder, 0)))
@@ -107,14 +107,14 @@ class EventText:
         return self._event.with_data(dump_json(document).decode())
 
 
-def _parsed(data: str, is_line: bool, max_depth: int) -> tuple[Any, bool]:
+def _parsed(data: str, is_line: bool, bounds: JsonBounds) -> tuple[Any, bool]:
     """The document, or the data as it is when that is plain text; and whether it is JSON."""
     raw = data.encode()
     if is_line or data.lstrip()[:1] in ("{", "[", '"'):
         try:
-            return parse_json(raw, max_depth), True
+            return parse_json(raw, bounds), True
         except ValueError as error:
-            if is_line or looks_like_json(raw):
+            if is_line or looks_like_json(raw, bounds):
                 raise BodyRefused("invalid_json", f"In the stream: {error}") from None
     return data, False
 

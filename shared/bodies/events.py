@@ -11,6 +11,8 @@ from shared.core.messages import Headers
 
 #: Bytes that one event may have. A whole answer of the responses API, or a picture, is one event.
 MAX_EVENT = 1024 * 1024
+# Bytes that are looked through at once; meanwhile no other thread runs.
+_SLICE = 65_536
 
 # An event ends with a blank line (WHATWG HTML, 9.2.6), so with two ends of a line. Whether a carriage
 # return is one by itself says the byte behind it. Where the line before ended with one alone, the second
@@ -65,6 +67,20 @@ def event_splitter(kind: MediaType) -> EventSplitter | None:
     if kind.is_event_stream:
         return EventSplitter(_EVENT_END, _server_sent)
     return EventSplitter(_LINE_END, _line) if kind.is_json_lines else None
+
+
+def events_of(body: bytes, splitter: EventSplitter, *, most: int) -> Iterator[Event]:
+    """The events of a whole body. Raises `BodyRefused` behind the first `most` ones."""
+    for count, event in enumerate(_all_events(body, splitter)):
+        if count == most:
+            raise BodyRefused("body_too_large", f"The body has more than {most} events.")
+        yield event
+
+
+def _all_events(body: bytes, splitter: EventSplitter) -> Iterator[Event]:
+    for start in range(0, len(body), _SLICE):
+        yield from splitter.feed(body[start : start + _SLICE])
+    yield from splitter.end()
 
 
 def splitter_for_answer(headers: Headers) -> EventSplitter | None:

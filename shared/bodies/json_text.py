@@ -16,9 +16,20 @@ _RUN = re.compile(
 _SHORT = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
+# Characters that are undone in one call: longer ones keep all other threads waiting.
+_SLICE = 65_536
+
+
 def unescaped(written: str) -> str:
     """A whole text of JSON with its escapes undone."""
-    return _RUN.sub(_undone, written) if "\\" in written else written
+    if "\\" not in written:
+        return written
+    if len(written) <= _SLICE:
+        return _RUN.sub(_undone, written)
+    reader = JsonText(tells_values=False)
+    slices = (written[start : start + _SLICE] for start in range(0, len(written), _SLICE))
+    read = ["".join([run.text for run in reader.read(piece)]) for piece in slices]
+    return "".join([*read, *(run.text for run in reader.end())])
 
 
 class Run(NamedTuple):

@@ -1,10 +1,11 @@
 """Which model a request asks for."""
 
 from shared.bodies.opened import OpenedBody
+from shared.bodies.strict_json import BOUNDS, JsonBounds
 from shared.core.messages import Request
 
 
-def model_of(request: Request) -> str:
+def model_of(request: Request, bounds: JsonBounds = BOUNDS) -> str:
     """The member ``model`` of the JSON body; empty when the body is no JSON object or names none.
 
     Raises `BodyRefused` on a body that the upstream could read as another one: with a key that stands
@@ -12,6 +13,6 @@ def model_of(request: Request) -> str:
     """
     if not request.body:
         return ""
-    document = OpenedBody.open(request.headers, request.body).document(demanded=False)
+    document = OpenedBody.open(request.headers, request.body).document(demanded=False, bounds=bounds)
     name = document.get("model") if isinstance(document, dict) else None
     return name if isinstance(name, str) else ""

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import unquote_plus
 
 from shared.bodies.coding import coding_of, decode
 from shared.bodies.media_type import MediaType
 from shared.bodies.message_text import is_messages, texts_of
+from shared.bodies.plain_text import form_text, lenient_text
 from shared.bodies.refused import BodyRefused
-from shared.bodies.strict_json import MAX_DEPTH, looks_like_json, parse_json
+from shared.bodies.strict_json import BOUNDS, JsonBounds, looks_like_json, parse_json
 from shared.core.messages import Headers
 
 #: What `OpenedBody.document` gives for a body that is something else than JSON.
@@ -30,7 +30,7 @@ class OpenedBody:
         coding = coding_of(headers.all("content-encoding"))
         return cls(MediaType.of(headers), coding, decode(body, coding))
 
-    def document(self, *, demanded: bool, max_depth: int = MAX_DEPTH) -> Any:
+    def document(self, *, demanded: bool, bounds: JsonBounds = BOUNDS) -> Any:
         """The JSON document, or `NO_JSON`.
 
         Raises `BodyRefused` (``invalid_json``) on a body that is not strict JSON, although JSON is
@@ -41,9 +41,9 @@ class OpenedBody:
         if not self.content and not demanded:
             return NO_JSON
         try:
-            return parse_json(self.content, max_depth)
+            return parse_json(self.content, bounds)
         except ValueError as error:
-            if demanded or self.media_type.is_json or looks_like_json(self.content):
+            if demanded or self.media_type.is_json or looks_like_json(self.content, bounds):
                 raise BodyRefused("invalid_json", str(error)) from None
         return NO_JSON
 
@@ -63,9 +63,8 @@ class OpenedBody:
         if is_messages(document):
             yield from texts_of(document)
             return
-        whole = self.content.decode(errors="replace")
-        yield whole
+        yield lenient_text(self.content)
         if document is not NO_JSON:
             yield from texts_of(document)
         elif self.media_type.is_form:
-            yield unquote_plus(whole)
+            yield form_text(self.content)

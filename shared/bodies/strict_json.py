@@ -8,36 +8,61 @@ import json
 import math
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, NoReturn
+
+from shared.bodies.json_size import has_more_parts
+from shared.core.sizes import JSON_PARTS
 
 #: Levels of arrays and objects that a body may have at most.
 MAX_DEPTH = 64
 #: Digits of an integer: the bound of Python's own int(), on whatever Python this runs.
 MAX_DIGITS = 4300
+_OPENED = re.compile(r"[ \t\r\n]*[\[{]")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
-def parse_json(body: bytes, max_depth: int = MAX_DEPTH) -> Any:
-    """The document. Raises ValueError, with a full sentence, on anything but strict JSON."""
+@dataclass(frozen=True, slots=True)
+class JsonBounds:
+    """How many levels of arrays and objects a document may have, and parts as `has_more_parts` has it."""
+
+    depth: int = MAX_DEPTH
+    parts: int = JSON_PARTS
+
+
+BOUNDS = JsonBounds()
+
+
+def parse_json(body: bytes, bounds: JsonBounds = BOUNDS) -> Any:
+    """The document. Raises ValueError, with a full sentence, on anything but strict JSON within `bounds`."""
     try:
-        document = _DECODER.decode(body.decode("utf-8"))
+        text = body.decode("utf-8")
+        if has_more_parts(text, bounds.parts):
+            raise ValueError(_too_much(bounds.parts))
+        document = _DECODER.decode(text)
     except UnicodeDecodeError:
         raise ValueError("The body is not UTF-8.") from None
     except json.JSONDecodeError as error:
         raise ValueError(f"The body is not JSON: {error.msg} at character {error.pos}.") from None
     except RecursionError:
-        raise ValueError(_too_deep(max_depth)) from None
-    if body.count(b"[") + body.count(b"{") > max_depth and _deeper_than(document, max_depth):
-        raise ValueError(_too_deep(max_depth))
+        raise ValueError(_too_deep(bounds.depth)) from None
+    if body.count(b"[") + body.count(b"{") > bounds.depth and _deeper_than(document, bounds.depth):
+        raise ValueError(_too_deep(bounds.depth))
     if _SURROGATE.search(body):
         _refuse_lone_surrogates(document)
     return document
 
 
-def looks_like_json(body: bytes) -> bool:
-    """True when a lenient parser would read `body` as JSON: in any UTF, with a byte order mark too."""
+def looks_like_json(body: bytes, bounds: JsonBounds = BOUNDS) -> bool:
+    """True when a lenient parser would read `body` as JSON: in any UTF, with a byte order mark too.
+
+    What begins like JSON and has too many parts to be read is taken for it.
+    """
     try:
-        json.loads(body)
+        text = body.decode(json.detect_encoding(body), "surrogatepass").removeprefix("\ufeff")
+        if _OPENED.match(text) and has_more_parts(text, bounds.parts):
+            return True
+        json.loads(text)
     except RecursionError:
         return True
     except ValueError:
@@ -67,6 +92,10 @@ def _deeper_than(document: Any, max_depth: int) -> bool:
 
 def _too_deep(max_depth: int) -> str:
     return f"The body nests arrays and objects deeper than {max_depth} levels."
+
+
+def _too_much(most: int) -> str:
+    return f"The body has more than {most} texts, names, arrays and objects; five numbers count as one."
 
 
 def _refuse_lone_surrogates(document: Any) -> None:

@@ -8,7 +8,7 @@ from shared.bodies.event_text import EventText, Piece, Place
 from shared.bodies.patterns import Match
 from shared.bodies.refused import BodyRefused, too_long
 from shared.bodies.strand import Strand
-from shared.bodies.strict_json import MAX_DEPTH
+from shared.bodies.strict_json import BOUNDS, JsonBounds
 from shared.bodies.text_rules import MAX_MASKED, TextRules, blocked, missing
 from shared.bodies.window import Window
 from shared.core.events import Event
@@ -108,12 +108,12 @@ class TextJudge:
     """
 
     def __init__(
-        self, rules: TextRules | None, *, max_size: int | None = None, max_depth: int = MAX_DEPTH
+        self, rules: TextRules | None, *, max_size: int | None = None, bounds: JsonBounds = BOUNDS
     ) -> None:
         self._rules = rules
         self._max_size = max_size
         self._size = 0
-        self._max_depth = max_depth
+        self._bounds = bounds
         self._passages: dict[tuple[Place, bool], _Passage] = {}
         self._queue: deque[_Waiting] = deque()
         self._queued = 0
@@ -126,7 +126,7 @@ class TextJudge:
             raise too_long(self._max_size)
         if self._rules is None:
             return [event]
-        read = EventText(event, max_depth=self._max_depth)
+        read = EventText(event, bounds=self._bounds)
         for text in read.texts:
             self._missing -= self._rules.judge_text(text)
         waits = [

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote_plus
 
 from shared.bodies.message_text import Text, drop_logprobs, is_messages, text_places
 from shared.bodies.opened import NO_JSON, OpenedBody
 from shared.bodies.patterns import Match, Patterns
+from shared.bodies.plain_text import form_text, lenient_text
 from shared.bodies.refused import BodyRefused
 from shared.bodies.strict_json import dump_json
 
@@ -95,14 +95,14 @@ class TextRules:
         return content
 
     def _mask_text(self, opened: OpenedBody) -> bytes | None:
-        holder = [opened.content.decode(errors="replace")]
-        seen = [*holder, unquote_plus(holder[0])] if opened.media_type.is_form else [*holder]
+        holder = [lenient_text(opened.content)]
+        seen = [*holder, form_text(opened.content)] if opened.media_type.is_form else [*holder]
         self._must_have(self.required.found(seen))
         text = Text.at(holder, 0)
         self._mark(text, holder[0])
         is_masked = text.write()
         if opened.media_type.is_form:
-            self._must_not_hit(unquote_plus(holder[0]))
+            self._must_not_hit(form_text(holder[0].encode()))
         if not is_masked:
             return None
         if not opened.is_utf8:

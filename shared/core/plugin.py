@@ -29,6 +29,7 @@ from shared.core.known_values import KnownValues
 from shared.core.messages import Exchange, Response
 from shared.core.model import EMPTY, Stage
 from shared.core.ports import Clock, Fetch, Limiter
+from shared.core.sizes import JSON_PARTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,8 @@ class EventJudge(Protocol):
 class Tools:
     """What a running plugin may use of the world. Given once, before its first exchange.
 
-    `known_values` bounds, over all rules of this process, what clients can be told apart by.
+    `known_values` bounds, over all rules of this process, what clients can be told apart by; `json_parts`
+    bounds the JSON that a plugin reads (`shared.bodies.strict_json.JsonBounds`).
     """
 
     limiter: Limiter
@@ -105,6 +107,7 @@ class Tools:
     clock: Clock
     trusted_hosts: Sequence[str] = ()
     known_values: KnownValues = field(default_factory=KnownValues)
+    json_parts: int = JSON_PARTS
 
     def dry(self) -> "Tools":
         """The same tools in hands that take nothing: limits are looked at, and not charged."""

@@ -8,14 +8,14 @@ import marshmallow
 from marshmallow import validate
 
 from shared.bodies.coding import encode
-from shared.bodies.events import EventSplitter, event_splitter
+from shared.bodies.events import EventSplitter, event_splitter, events_of
 from shared.bodies.json_schema import compile_schema, first_fault
 from shared.bodies.media_type import MediaType
 from shared.bodies.opened import OpenedBody
 from shared.bodies.paths import MISSING, get_at, parse_path
 from shared.bodies.patterns import MAX_PATTERNS, PatternError, Patterns
 from shared.bodies.refused import BodyRefused, too_long
-from shared.bodies.strict_json import MAX_DEPTH, dump_json
+from shared.bodies.strict_json import MAX_DEPTH, JsonBounds, dump_json
 from shared.bodies.text_judge import TextJudge
 from shared.bodies.text_rules import TextRules
 from shared.core.errors import STATUS, Invalid, Problem
@@ -122,6 +122,7 @@ class ContentValidator(Plugin):
         self._schema = (
             None if self.json_schema is None else _compiled("/json_schema", compile_schema, self.json_schema)
         )
+        self._bounds = JsonBounds(self.max_json_depth)
         self._types = tuple(allowed.lower() for allowed in self.allowed_types)
         self._demands_json = bool(self.forwarded or self.required_fields or self._schema is not None)
         self._reads_text = bool(self._rules.blocked or self._rules.required)
@@ -142,6 +143,8 @@ class ContentValidator(Plugin):
         return self._is_light and small and "content-encoding" not in message.headers
 
     def connect(self, tools: Tools) -> None:
+        most = tools.json_parts if self._schema is None else min(tools.json_parts, self._schema.json_parts)
+        self._bounds = replace(self._bounds, parts=most)
         for patterns in (self._rules.blocked, self._rules.required):
             patterns.make_ready()
 
@@ -184,7 +187,7 @@ class ContentValidator(Plugin):
 
     def _text_judge(self) -> TextJudge:
         rules = self._rules if self._reads_json else None
-        return TextJudge(rules, max_size=self.max_size, max_depth=self.max_json_depth)
+        return TextJudge(rules, max_size=self.max_size, bounds=self._bounds)
 
     def _must_not_demand_json(self) -> None:
         if self._demands_json:
@@ -232,13 +235,13 @@ class ContentValidator(Plugin):
 
     def _judge_events(self, opened: OpenedBody, splitter: EventSplitter) -> bytes:
         opened.media_type.must_be_utf8()
-        judge = TextJudge(self._rules, max_depth=self.max_json_depth)
-        events = [*splitter.feed(opened.content), *splitter.end()]
+        judge = TextJudge(self._rules, bounds=self._bounds)
+        events = events_of(opened.content, splitter, most=self._bounds.parts)
         sent = [sent for event in events for sent in judge.feed(event)]
         return b"".join([event.raw for event in (*sent, *judge.end())])
 
     def _judge_document(self, opened: OpenedBody, rules: TextRules) -> bytes:
-        document = opened.document(demanded=self._demands_json, max_depth=self.max_json_depth)
+        document = opened.document(demanded=self._demands_json, bounds=self._bounds)
         if self.forwarded:
             if not isinstance(document, dict):
                 raise BodyRefused("validation_failed", "The body must be a JSON object.")

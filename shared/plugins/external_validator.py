@@ -11,7 +11,7 @@ from shared.bodies.conditions import OPERATORS, Condition, Unanswerable, parse_c
 from shared.bodies.opened import OpenedBody
 from shared.bodies.paths import MISSING, Path, get_at, overlapping, parse_path, put_at
 from shared.bodies.refused import BodyRefused
-from shared.bodies.strict_json import dump_json, parse_json
+from shared.bodies.strict_json import JsonBounds, dump_json, parse_json
 from shared.core.errors import STATUS, Invalid, OutsideError, Problem, TargetForbidden
 from shared.core.messages import Request
 from shared.core.plugin import CONTINUE, Continue, Exchange, Plugin, Reject, Tools, Verdict, setting
@@ -148,6 +148,7 @@ class ExternalValidator(Plugin):
     )
 
     _fetch: Fetch
+    _bounds: JsonBounds
 
     def prepare(self) -> None:
         problems: list[Problem] = []
@@ -193,7 +194,7 @@ class ExternalValidator(Plugin):
         return checks
 
     def connect(self, tools: Tools) -> None:
-        self._fetch = tools.fetch
+        self._fetch, self._bounds = tools.fetch, JsonBounds(parts=tools.json_parts)
 
     def pre_request(self, exchange: Exchange) -> Verdict:
         try:
@@ -205,7 +206,8 @@ class ExternalValidator(Plugin):
     def _payload(self, request: Request) -> dict[str, Any]:
         payload: dict[str, Any] = {}
         if self._routes:
-            document = OpenedBody.open(request.headers, request.body or b"").document(demanded=True)
+            opened = OpenedBody.open(request.headers, request.body or b"")
+            document = opened.document(demanded=True, bounds=self._bounds)
             for source, destination in self._routes:
                 if (value := get_at(document, source)) is not MISSING:
                     put_at(payload, destination, value)
@@ -234,7 +236,7 @@ class ExternalValidator(Plugin):
         if not 200 <= answer.status <= 299:
             raise OutsideError(f"The validator answered with the status {answer.status}.")
         try:
-            return parse_json(answer.body)
+            return parse_json(answer.body, self._bounds)
         except ValueError:
             raise OutsideError("The validator's answer is not JSON.") from None
 

@@ -10,6 +10,7 @@ from marshmallow import fields, validate
 
 from shared.bodies.model_name import model_of
 from shared.bodies.refused import BodyRefused
+from shared.bodies.strict_json import JsonBounds
 from shared.core.charge import Charge, Charges, demanding, denied_header, longest_wait_ms
 from shared.core.errors import STATUS, Invalid, Problem
 from shared.core.known_values import KnownValues
@@ -102,6 +103,7 @@ class RateLimiter(Plugin):
     _limiter: Limiter
     _clock: Clock
     _known_values: KnownValues
+    _bounds: JsonBounds
     _leases: Iterator[str]
 
     def prepare(self) -> None:
@@ -134,7 +136,7 @@ class RateLimiter(Plugin):
 
     def connect(self, tools: Tools) -> None:
         self._limiter, self._clock = tools.limiter, tools.clock
-        self._known_values = tools.known_values
+        self._known_values, self._bounds = tools.known_values, JsonBounds(parts=tools.json_parts)
         # A lease must be unique, and an exchange's id may be the client's choice.
         name = secrets.token_hex(8)
         self._leases = (f"{name}:{number}" for number in count())
@@ -196,9 +198,11 @@ class RateLimiter(Plugin):
         )
 
     async def _model(self, exchange: Exchange) -> str:
-        if len(exchange.request.body or b"") <= _READ_IN_PLACE:
-            return model_of(exchange.request)
-        return await asyncio.to_thread(model_of, exchange.request)
+        request = exchange.request
+        # What is decoded first can be a hundred times longer.
+        if len(request.body or b"") <= _READ_IN_PLACE and "content-encoding" not in request.headers:
+            return model_of(request, self._bounds)
+        return await asyncio.to_thread(model_of, request, self._bounds)
 
     def _has_own(self, limit: str, value: str) -> bool:
         return self._known_values.has_own(limit, value, self._clock.monotonic())

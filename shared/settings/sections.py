@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from shared.core.model import Tier
+from shared.core.sizes import JSON_PARTS
 from shared.settings.declare import section, setting
 from shared.settings.tiers import SHIPPED, tiers
 from shared.settings.values import (
@@ -173,6 +174,12 @@ class Limits:
     request_body: int = setting(size, "20MB", "Largest request body. 1 KB is 1024 bytes.")
     response_body: int = setting(size, "20MB", "Largest answer that is buffered for plugins.")
     public_body: int = setting(size, "64KB", "Largest request body of a caller without an API key.")
+    json_parts: int = setting(
+        whole(1),
+        JSON_PARTS,
+        "Most texts, names, arrays and objects of a JSON body that plugins read; five numbers count as one. "
+        "Much more than the default keeps a worker's other requests waiting.",
+    )
     head: int = setting(size, "32KB", "Largest head of a request: request line and headers.")
     fields: int = setting(whole(1), 100, "Most header fields of a request.")
     connections: int = setting(

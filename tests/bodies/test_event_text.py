@@ -7,6 +7,7 @@ import pytest
 
 from shared.bodies.event_text import EventText, Piece
 from shared.bodies.refused import BodyRefused
+from shared.bodies.strict_json import JsonBounds
 from shared.core.events import Event
 
 
@@ -145,9 +146,9 @@ def test_lines_must_be_json_and_no_deeper_than_is_allowed() -> None:
     for data in ("hello", "{", '{"a":1}{"b":2}'):
         with pytest.raises(BodyRefused):
             EventText(event(data, is_line=True))
-    EventText(event('{"a":[1]}'), max_depth=2)
+    EventText(event('{"a":[1]}'), bounds=JsonBounds(depth=2))
     with pytest.raises(BodyRefused):
-        EventText(event('{"a":[1]}'), max_depth=1)
+        EventText(event('{"a":[1]}'), bounds=JsonBounds(depth=1))
 
 
 @pytest.mark.parametrize(

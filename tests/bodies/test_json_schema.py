@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jsonschema_rs
 import pytest
 
 from shared.bodies.json_schema import compile_schema, first_fault
@@ -56,3 +57,18 @@ def test_schemas_that_are_wrong_reach_out_or_grow_are_refused(schema: dict[str, 
 
 def test_a_property_may_be_called_like_a_keyword() -> None:
     compile_schema({"properties": {"$ref": {"type": "string"}, "$id": {"type": "string"}}})
+
+
+def test_the_more_a_schema_says_the_fewer_parts_a_document_may_have() -> None:
+    small = compile_schema({"type": "object", "properties": {"a": {"type": "integer"}}})
+    large = compile_schema({"enum": [str(number) for number in range(10_000)]})
+    assert small.json_parts > 100_000
+    assert 900 < large.json_parts < 1000
+
+
+def test_a_long_document_that_breaks_its_schema_is_not_quoted() -> None:
+    schema = compile_schema({"items": {"type": "number"}})
+    with pytest.raises(jsonschema_rs.ValidationError) as caught:
+        schema.validator.validate(["a" * 1000])
+    assert "aaa" not in str(caught.value)
+    assert first_fault(schema, [1, "a"]) == "/1"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.bodies.strict_json import MAX_DEPTH, dump_json, looks_like_json, parse_json
+from shared.bodies.strict_json import MAX_DEPTH, JsonBounds, dump_json, looks_like_json, parse_json
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -90,15 +90,15 @@ def test_pairs_of_surrogates_and_long_integers_within_bounds_are_read() -> None:
 def test_depth_is_bounded(opening: str, closing: str) -> None:
     levels = MAX_DEPTH // len(opening.replace('"a":', ""))
     assert parse_json((opening * levels + "1" + closing * levels).encode())
-    for too_many in (levels + 1, 200_000):
+    for too_many in (levels + 1, 30_000):
         with pytest.raises(ValueError, match="deeper than 64 levels"):
             parse_json((opening * too_many + "1" + closing * too_many).encode())
 
 
 def test_a_lower_bound_of_depth_can_be_asked_for() -> None:
-    assert parse_json(b'{"a":1}', max_depth=1) == {"a": 1}
+    assert parse_json(b'{"a":1}', JsonBounds(depth=1)) == {"a": 1}
     with pytest.raises(ValueError, match="deeper than 1 "):
-        parse_json(b'{"a":[]}', max_depth=1)
+        parse_json(b'{"a":[]}', JsonBounds(depth=1))
 
 
 @pytest.mark.parametrize(
@@ -111,3 +111,29 @@ def test_what_a_lenient_parser_takes_looks_like_json(body: bytes) -> None:
 @pytest.mark.parametrize("body", [b"", b"hello", b"a=1&b=2", b"\x89PNG\r\n\x1a\n\0\0"])
 def test_other_bodies_do_not_look_like_json(body: bytes) -> None:
     assert not looks_like_json(body)
+
+
+@pytest.mark.parametrize(
+    "unit", ["[]", "{}", '"a"', '{"a":1}', "1,1,1,1,1,1", "null,null,null,null,null,null"]
+)
+def test_a_document_of_very_many_parts_is_refused_before_it_is_read(unit: str) -> None:
+    body = f"[{','.join([unit] * 100_000)}]".encode()
+    with pytest.raises(ValueError, match="more than 100000 texts, names, arrays and objects"):
+        parse_json(body)
+    assert looks_like_json(body)
+    assert looks_like_json(body.decode().encode("utf-16"))
+
+
+def test_a_long_list_of_numbers_is_read() -> None:
+    vectors = [[0.25] * 1536] * 256
+    assert parse_json(json.dumps(vectors).encode()) == vectors
+
+
+def test_the_number_of_parts_is_the_operators_choice() -> None:
+    assert parse_json(b'["a","b"]', JsonBounds(parts=4)) == ["a", "b"]
+    with pytest.raises(ValueError, match="more than 3 texts"):
+        parse_json(b'["a","b"]', JsonBounds(parts=3))
+
+
+def test_text_that_only_has_many_commas_and_quotes_is_no_json() -> None:
+    assert not looks_like_json(b'a,"b",c\n' * 100_000)

@@ -1,22 +1,24 @@
 """What hostile bodies cost, on requests and on answers: the right refusal, flat memory, and no stalled loop."""
 
 import asyncio
+import gc
 import gzip
 import json
 import tracemalloc
 import zlib
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, cast
 
 import brotli
 import pytest
 import zstandard
 
 from mitm_addons.pool import PluginPool
+from mitm_engine.serving import THRESHOLDS
 from shared.bodies.events import event_splitter
 from shared.bodies.media_type import MediaType
 from shared.core.messages import Response
-from shared.core.plugin import Reject, Verdict
+from shared.core.plugin import CONTINUE, Reject, Tools, Verdict
 from shared.plugins.content_validator import ContentValidator
 from tests.bodies.streams import ENDPOINTS
 from tests.plugins.exchanges import exchange, head
@@ -103,6 +105,34 @@ def test_what_could_be_read_in_two_ways_is_refused(
     code(judge, judge(plugin, body, {"content_type": JSON, **headers}), wanted)
 
 
+@sides
+@pytest.mark.parametrize("settings", [{"blocked_patterns": ["x"]}, {"required_fields": ["a"]}])
+@pytest.mark.parametrize("content_type", [JSON, "text/plain"])
+@pytest.mark.parametrize("unit", [b"[],", b'"a",', b"1,1,1,1,1,1,", b'{"a":1},'])
+def test_json_of_very_many_parts_is_refused_with_their_number(
+    judge: Judge, settings: dict[str, Any], content_type: str, unit: bytes
+) -> None:
+    plugin = ContentValidator.parse(settings)
+    verdict = judge(plugin, b"[" + unit * 100_000 + b"1]", {"content_type": content_type})
+    code(judge, verdict, "invalid_json")
+    assert isinstance(verdict, Reject)
+    assert "more than 100000 texts, names, arrays and objects" in verdict.message
+
+
+def test_the_operator_says_how_many_parts_json_may_have() -> None:
+    plugin = ContentValidator.parse({"required_fields": ["a"]})
+    plugin.connect(Tools(cast(Any, None), cast(Any, None), cast(Any, None), json_parts=3))
+    code(requested, requested(plugin, b'{"a":["b"]}', {"content_type": JSON}), "invalid_json")
+    assert requested(plugin, b'{"a":"b"}', {"content_type": JSON}) is CONTINUE
+
+
+@pytest.mark.parametrize("content_type", ["text/event-stream", "application/x-ndjson"])
+def test_a_body_of_very_many_events_is_refused_before_all_are_judged(content_type: str) -> None:
+    plugin = ContentValidator.parse({"blocked_patterns": ["x"]})
+    verdict = requested(plugin, b"1\n\n" * 110_000, {"content_type": content_type})
+    code(requested, verdict, "body_too_large")
+
+
 LONG = "a" * (10 * MB - 100)
 COSTLY = {
     "text": (LONG.encode(), "text/plain"),
@@ -116,20 +146,56 @@ COSTLY = {
         "text/event-stream",
     ),
     "nesting": (b"[" * 9 * MB, JSON),
+    "as many texts as may be": (b"[" + b",".join([b'"' + b"a" * 90 + b'"'] * 83_000) + b"]", JSON),
+    "as many arrays as may be": (b"[" + b",".join([b"[]"] * 83_000) + b"]", JSON),
+    "as many names as may be": (
+        json.dumps({f"{number:0100}": number for number in range(83_000)}).encode(),
+        JSON,
+    ),
+    "as many numbers as may be": (b"[" + b",".join([b"-0.012345678"] * 499_000) + b"]", JSON),
+    "more arrays than may be": (b"[" + b"[]," * 3 * MB + b"[]]", JSON),
+    "more texts than may be": (b"[" + b'"a",' * 2 * MB + b'""]', JSON),
+    "code that is one text": (json.dumps({"messages": [{"content": '[{"x": [1]}],' * MB}]}).encode(), JSON),
+    "an event without an end": (b"data: " + b"a" * 10 * MB, "text/event-stream"),
+    "events of one byte": (b"\r" * 10 * MB, "text/event-stream"),
+    "lines of an object": (b"{}\n" * 3 * MB, "application/x-ndjson"),
+    "a form of percent codes": (b"%41" * 3 * MB, "application/x-www-form-urlencoded"),
+    "no text at all": (b"\xff" * 10 * MB, "text/plain"),
+}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "block": {"blocked_patterns": ["(a+)+$b", "(x+x+)+y"]},
+    "mask": {"blocked_patterns": ["(a+)+$b", "(x+x+)+y"], "action": "mask"},
+    "fields": {"fields": ["messages", "choices"]},
+    "schema": {"json_schema": {"additionalProperties": {"type": "integer"}, "items": {"type": "number"}}},
 }
 
 
+@pytest.fixture
+def collected_as_in_a_worker() -> Iterator[None]:
+    """The heap of the tests themselves is none of a worker's."""
+    before = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*THRESHOLDS)
+    yield
+    gc.set_threshold(*before)
+    gc.unfreeze()
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("collected_as_in_a_worker")
 @sides
-@pytest.mark.parametrize("action", ["block", "mask"])
+@pytest.mark.parametrize("settings", SETTINGS)
 @pytest.mark.parametrize("name", COSTLY)
-def test_patterns_that_explode_elsewhere_do_not_stall_the_loop(judge: Judge, action: str, name: str) -> None:
-    plugin = ContentValidator.parse({"blocked_patterns": ["(a+)+$b", "(x+x+)+y"], "action": action})
+def test_no_body_and_no_pattern_stalls_the_loop(judge: Judge, settings: str, name: str) -> None:
+    plugin = ContentValidator.parse(SETTINGS[settings])
     body, content_type = COSTLY[name]
 
     async def measured() -> float:
-        loop, pool, worst = asyncio.get_running_loop(), PluginPool(2, 8), 0.0
+        loop, pool = asyncio.get_running_loop(), PluginPool(2, 8)
+        before = loop.time()
         work = asyncio.wrap_future(pool.submit(judge, plugin, body, {"content_type": content_type}))
+        worst = loop.time() - before
         while not work.done():
             before = loop.time()
             await asyncio.sleep(0.001)

@@ -2,14 +2,19 @@
 
 import gzip
 import json
+import threading
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.bodies.model_name import model_of
+from shared.bodies.strict_json import JsonBounds
 from shared.core.charge import Charges
+from shared.core.messages import Request
 from shared.core.plugin import Continue
+from shared.plugins import rate_limiter
 from shared.plugins.rate_limiter import RateLimiter
 from shared.stores.memory_limiter import MemoryLimiter
 from tests.plugins.gate import Gate, Hands, refused
@@ -89,6 +94,23 @@ def test_the_model_of_an_encoded_and_of_a_long_body_counts_too(limiter: MemoryLi
     assert gate.admitted(1, body=long) == 1
     assert gate.admitted(1, body=gzip.compress(body("gpt-4o")), headers={"Content-Encoding": "gzip"}) == 1
     assert gate.admitted(1, body=body("gpt-4o")) == 0
+
+
+def test_long_and_encoded_bodies_are_read_in_a_thread(
+    limiter: MemoryLimiter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readers: list[str] = []
+
+    def seen(request: Request, bounds: JsonBounds) -> str:
+        readers.append(threading.current_thread().name)
+        return model_of(request, bounds)
+
+    monkeypatch.setattr(rate_limiter, "model_of", seen)
+    gate = rule_with(limiter, {"per_model": {"gpt-4o": TWO}})
+    gate.ask(body=body("gpt-4o"))
+    gate.ask(body=b" " * 20_000 + body("gpt-4o"))
+    gate.ask(body=gzip.compress(body("gpt-4o")), headers={"Content-Encoding": "gzip"})
+    assert [name == "MainThread" for name in readers] == [True, False, False]
 
 
 def test_a_body_that_names_two_models_is_refused_and_costs_nothing(limiter: MemoryLimiter) -> None:
