@@ -183,7 +183,7 @@ class Stages:
     def _splitter(self, state: FlowState, run: Run) -> EventSplitter | None:
         """For an answer of the upstream that is judged event by event, on an engine that can do it."""
         plan, answer = run.plan, run.exchange.response
-        judges = plan.judges_bodies and not plan.buffers and (self.cut is None or plan.events_in_place)
+        judges = plan.judges_events and (self.cut is None or plan.events_in_place)
         if not judges or answer is None or state.source != "upstream":
             return None
         return splitter_for_answer(answer.headers)

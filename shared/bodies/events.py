@@ -86,7 +86,7 @@ def _all_events(body: bytes, splitter: EventSplitter) -> Iterator[Event]:
 def splitter_for_answer(headers: Headers) -> EventSplitter | None:
     """One for an answer with that head; None when it is no stream, or cannot be read as it comes.
 
-    An encoded stream cannot: it has to be decoded as a whole.
+    An encoded stream cannot: it has to be decoded as a whole. Upstreams are asked for none (`Route.own`).
     """
     try:
         plain = coding_of(headers.all("content-encoding")) == "identity"

@@ -17,14 +17,17 @@ from shared.core.waits import Waits
 
 logger = logging.getLogger(__name__)
 
+_ACCEPT_ENCODING = "accept-encoding"
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
     """A rule, ready to act. `fault` says why it cannot be used; then every request to it is refused.
 
     `headers` are the rule's own, opened, to set on the upstream request; `own` are the same, ready for the
-    wire. `timeouts` are complete: the
-    operator's stand where the rule has none of its own.
+    wire. Where answers are judged event by event `own` asks for an answer that is not compressed: such a
+    stream would have to be collected. `timeouts` are complete: the operator's stand where the rule has none
+    of its own.
     """
 
     rule: Rule
@@ -36,7 +39,10 @@ class Route:
     own: OwnHeaders = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "own", OwnHeaders(self.headers))
+        own = self.headers
+        if self.plan.judges_events and _ACCEPT_ENCODING not in map(str.lower, own):
+            own = {**own, _ACCEPT_ENCODING: "identity"}
+        object.__setattr__(self, "own", OwnHeaders(own))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """The whole head that goes to the upstream of a rule."""
 
+from dataclasses import replace
+
 from shared.core.admission import Admitted
 from shared.core.gateway import Gateway, Route
 from shared.core.messages import Headers
@@ -44,6 +46,29 @@ def test_a_length_stands_where_a_body_does_or_should() -> None:
     assert fields(admitted(), "POST")[b"Content-Length"] == b"0"
     assert fields(admitted(), "DELETE", b"abc")[b"Content-Length"] == b"3"
     assert b"Content-Length" not in fields(admitted(), "GET")
+
+
+def test_an_upstream_whose_events_are_judged_is_asked_for_plain_ones() -> None:
+    def asked(plan: Plan, headers: dict[str, str]) -> list[bytes]:
+        given = admitted()
+        route = replace(given.route, plan=plan, headers=headers)
+        sent = Headers([*SENT, ("Accept-Encoding", "gzip, br")])
+        made = outgoing_fields(
+            replace(given, route=route),
+            "GET",
+            sent,
+            b"",
+            sent=sent,
+            request_id="i",
+            client="c",
+            instance="me",
+        )
+        return [value for name, value in made if name.lower() == b"accept-encoding"]
+
+    assert asked(Plan(judges_bodies=True), {}) == [b"identity"]
+    assert asked(Plan(judges_bodies=True), {"Accept-Encoding": "br"}) == [b"br"]
+    assert asked(Plan(judges_bodies=True, buffers=True), {}) == [b"gzip, br"]
+    assert asked(Plan(), {}) == [b"gzip, br"]
 
 
 def test_the_query_goes_through_as_it_came() -> None:

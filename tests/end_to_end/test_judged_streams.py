@@ -180,6 +180,17 @@ def test_an_encoded_stream_is_collected_and_judged(judged: TenantInUse, upstream
         assert answer.status_code == status
 
 
+def test_an_upstream_is_asked_for_a_stream_that_is_not_encoded(
+    judged: TenantInUse, upstream: RecordingUpstream
+) -> None:
+    asked = {}
+    for streams in ("pass", "buffer"):
+        headers = {"X-Type": CHAT.content_type, "Accept-Encoding": "gzip, br"}
+        judged.request("POST", f"/{streams}/block/v1/tell", data=CHAT.stream(["hello"]), headers=headers)
+        asked[streams] = upstream.seen[-1].all("accept-encoding")
+    assert asked == {"pass": ["identity"], "buffer": ["gzip, br"]}
+
+
 def test_events_are_passed_on_as_they_come(judged: TenantInUse, upstream: RecordingUpstream) -> None:
     headers = {"X-Type": CHAT.content_type, "X-Size": "60"}
     stream = CHAT.stream([f"word {number}" for number in range(40)])

@@ -83,6 +83,11 @@ class Plan:
     sees_answers: bool = False
 
     @property
+    def judges_events(self) -> bool:
+        """Whether streamed answers are judged while they pass."""
+        return self.judges_bodies and not self.buffers
+
+    @property
     def is_empty(self) -> bool:
         """Whether an exchange passes without anybody looking at it."""
         return not self.head and not self.stages and not self.buffers
