@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask import Response
@@ -21,6 +21,7 @@ from admin_app.tenancy import find_key, find_tenant
 from shared.core.addresses import plain_address
 from shared.core.explain import Asked
 from shared.core.messages import Headers
+from shared.core.messages import Response as Answered
 from shared.core.model import Snapshot
 from shared.core.schemas.fields import Pattern, Strict, flag
 
@@ -61,6 +62,26 @@ class _Values(fields.Field[tuple[str, ...]]):
         return tuple(values)
 
 
+def _headers(text: str) -> Any:
+    return fields.Dict(
+        keys=fields.String(validate=[validate.Length(max=256), _TOKEN]),
+        values=_Values(
+            metadata={"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+        ),
+        load_default=dict,
+        validate=validate.Length(max=_MOST_HEADERS),
+        metadata={"description": text},
+    )
+
+
+class ResponseInput(Strict):
+    """What the upstream would answer."""
+
+    status = fields.Integer(load_default=200, strict=True, validate=validate.Range(200, 599))
+    headers = _headers("Its headers.")
+    body = fields.String(load_default="", metadata={"description": "Its body, as text."})
+
+
 class ExplainInput(Strict):
     """A request to explain."""
 
@@ -74,15 +95,7 @@ class ExplainInput(Strict):
         validate=[validate.Length(max=8192), _TARGET],
         metadata={"description": "Its path, with the query."},
     )
-    headers = fields.Dict(
-        keys=fields.String(validate=[validate.Length(max=256), _TOKEN]),
-        values=_Values(
-            metadata={"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
-        ),
-        load_default=dict,
-        validate=validate.Length(max=_MOST_HEADERS),
-        metadata={"description": "Its headers. Without Host: the tenant's own."},
-    )
+    headers = _headers("Its headers. Without Host: the tenant's own.")
     body = fields.String(load_default=None, metadata={"description": "Its body, as text."})
     body_base64 = _Body(
         load_default=None, metadata={"type": "string", "description": "Its body, when it is no text."}
@@ -94,6 +107,12 @@ class ExplainInput(Strict):
         load_default=None,
         validate=validate.Length(max=100),
         metadata={"description": "Explain it as called with this API key, whose secret need not be sent."},
+    )
+    response = fields.Nested(
+        ResponseInput,
+        load_default=None,
+        allow_none=True,
+        metadata={"description": "What the upstream would answer, for the stages behind it."},
     )
     call_outside = flag(False, "true calls external validators, too. Needs the scope admin.")
 
@@ -111,9 +130,9 @@ class Explain(MethodView):
     def post(self, sent: dict[str, Any], tenant_id: str) -> Response:
         """Explain what would happen to a request
 
-        It takes the way that it would take through the proxy, up to the upstream. Nothing is forwarded, no
-        limit is charged, and no external validator is called unless asked. Ceilings that each worker counts
-        for itself are not looked at.
+        It takes the way that it would take through the proxy, up to the upstream, and with `response` also
+        the way back. Nothing is forwarded, no limit is charged, and no external validator is called unless
+        asked. Ceilings that each worker counts for itself are not looked at.
         """
         snapshot = find_tenant(tenant_id)
         if sent["call_outside"] and not caller().may(Access.ADMIN):
@@ -125,7 +144,7 @@ class Explain(MethodView):
 
 def _asked(sent: Mapping[str, Any], snapshot: Snapshot) -> Asked:
     body = (sent["body"] or "").encode() if sent["body_base64"] is None else sent["body_base64"]
-    given = Headers((name, value) for name, values in sent["headers"].items() for value in values)
+    given = _given(sent["headers"])
     key = find_key(snapshot, sent["key_id"]) if sent["key_id"] is not None else None
     host = f"{snapshot.tenant.subdomain}.{current().settings.server.base_domain}"
     own = [
@@ -139,5 +158,21 @@ def _asked(sent: Mapping[str, Any], snapshot: Snapshot) -> Asked:
         if is_needed and name not in given
     ]
     return Asked(
-        sent["method"], sent["path"], Headers([*own, *given]), body, sent["client"], key.hash if key else None
+        sent["method"],
+        sent["path"],
+        Headers([*own, *given]),
+        body,
+        sent["client"],
+        key.hash if key else None,
+        _response(sent["response"]),
     )
+
+
+def _given(headers: Mapping[str, Sequence[str]]) -> Headers:
+    return Headers((name, value) for name, values in headers.items() for value in values)
+
+
+def _response(sent: Mapping[str, Any] | None) -> Answered | None:
+    if sent is None:
+        return None
+    return Answered(sent["status"], _given(sent["headers"]), sent["body"].encode())

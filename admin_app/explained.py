@@ -38,7 +38,7 @@ class UpstreamRequest(Schema):
 
 
 class GatewayAnswer(Schema):
-    """An answer in the upstream's place: a refusal (`code` is set), or a plugin's answer."""
+    """What the client gets: a refusal (`code` is set), a plugin's answer, or the one that was sent along."""
 
     status = fields.Integer(required=True)
     source = fields.String(required=True)
@@ -46,6 +46,9 @@ class GatewayAnswer(Schema):
     message = fields.String(required=True, allow_none=True)
     details = fields.Dict(required=True)
     headers = fields.List(fields.Nested(ShownHeader), required=True)
+    body = fields.String(
+        required=True, allow_none=True, metadata={"description": "null of a refusal, and when it is no text."}
+    )
 
 
 class ExplainedEntry(Schema):

@@ -173,16 +173,19 @@ def _answer(explained: Explained) -> dict[str, Any] | None:
             "message": redact(refusal.message),
             "details": dict(refusal.details),
             "headers": _headers(Headers({**refusal.headers, **explained.answer_headers}.items())),
+            "body": None,
         }
-    if explained.responded is None or explained.run is None:
+    given, run = explained.answer, explained.run
+    if given is None or run is None:
         return None
     return {
-        "status": explained.responded.status,
-        "source": f"plugin:{explained.run.responder}",
+        "status": given.status,
+        "source": f"plugin:{run.responder}" if explained.responded else "upstream",
         "code": None,
         "message": None,
         "details": {},
-        "headers": _headers(explained.responded.headers),
+        "headers": _headers(given.headers),
+        "body": _text(given.body or b""),
     }
 
 

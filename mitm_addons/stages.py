@@ -171,7 +171,7 @@ class Stages:
             stream = await run.open_stream(may_wait=self.cut is None) if splitter else None
             if stream is None:
                 await run.stage(Stage.PRE_RESPONSE)
-            if final := _final(run):
+            if final := run.answer():
                 response.status_code = final.status
                 set_head(response, _unsized(final.headers) if stream else final.headers)
                 if splitter and stream:
@@ -215,7 +215,7 @@ async def _judge_whole(flow: http.HTTPFlow, state: FlowState, run: Run, response
     body = response.raw_content or b""
     run.exchange = run.exchange.with_response(Response(seen.status, seen.headers, body))
     await run.stage(Stage.PRE_RESPONSE)
-    if answer := _final(run):
+    if answer := run.answer():
         put_response(flow, answer)
     state.pending = run.refusal
     _refuse_pending(flow, state)
@@ -235,15 +235,6 @@ def _refuse_pending(flow: http.HTTPFlow, state: FlowState) -> None:
     if state.pending:
         refuse_flow(flow, state.pending)
         _add_answer_headers(flow, state.run)
-
-
-def _final(run: Run) -> Response | None:
-    """The answer as the plugins made it, None when one of them refused."""
-    added = {} if run.refusal else run.answer_headers()
-    answer = run.exchange.response
-    if run.refusal or answer is None:
-        return None
-    return Response(answer.status, answer.headers.patched(added), answer.body)
 
 
 def _add_answer_headers(flow: http.HTTPFlow, run: Run | None) -> None:

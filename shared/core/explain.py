@@ -13,7 +13,7 @@ from shared.core.admission import Admitted, HostRules, admit, read_call, too_lar
 from shared.core.client_address import client_address
 from shared.core.dry import DryLimiter
 from shared.core.errors import Refusal
-from shared.core.forwarding import plugin_view
+from shared.core.forwarding import client_head, plugin_view
 from shared.core.gateway import Compiler, Gateway
 from shared.core.limits import Decision
 from shared.core.messages import Exchange, Fields, Headers, Request, Response
@@ -31,7 +31,8 @@ LONGEST = 10.0
 class Asked:
     """A request to explain. `target` is its path with the query, `headers` have a Host, `peer` connects.
 
-    `key_hash` is that of the key whose secret nobody has to send; None: what the headers say.
+    `key_hash` is that of the key whose secret nobody has to send; None: what the headers say. `response` is
+    what the upstream would answer, for the stages behind it.
     """
 
     method: str
@@ -40,6 +41,7 @@ class Asked:
     body: bytes
     peer: str
     key_hash: str | None = None
+    response: Response | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +56,10 @@ class Outgoing:
 
 @dataclass(slots=True)
 class Explained:
-    """What would happen. Exactly one of `refusal`, `responded` and `outgoing` is set, or none in time.
+    """What would happen: `refusal`, or `responded`, or else `outgoing`; none of them in time.
 
+    A `refusal` beside an `outgoing` came behind the upstream. `answer` is what the client gets of an answer
+    that was given, or that a plugin gave.
     `is_tenants` says that the request leads to the tenant at all. `path` is the normalised one, "" when
     there is none. `decisions` are those of the limiter, in order; nothing was charged. `answer_headers` are
     those of plugins on a refusal.
@@ -68,6 +72,7 @@ class Explained:
     refusal: Refusal | None = None
     responded: Response | None = None
     outgoing: Outgoing | None = None
+    answer: Response | None = None
     run: Run | None = None
     decisions: list[Decision] = field(default_factory=list)
     answer_headers: dict[str, str] = field(default_factory=dict)
@@ -137,22 +142,26 @@ class Explainer:
             admitted.key,
         )
         plan = admitted.route.plan
-        before = {Stage.PRE_REQUEST: plan.stages.get(Stage.PRE_REQUEST, ())}
         trace = Trace(self.compiler.tools.clock.monotonic)
-        # There is no answer, so nothing but what comes before it runs.
-        run = explained.run = Run(replace(plan, stages=before), exchange, self.pool, trace=trace)
+        run = explained.run = Run(plan, exchange, self.pool, trace=trace)
         try:
             async with asyncio.timeout(LONGEST):
                 await _before_answer(run, asked.body)
+                if run.refusal is None and run.responded is None:
+                    explained.outgoing = self._outgoing(explained, admitted, asked, run.exchange)
+                await _behind_answer(run, asked.response)
         except TimeoutError:
+            explained.outgoing = None
             return
         finally:
+            if run.exchange.response is None:
+                # Without an answer nothing but what comes before it runs.
+                run.plan = replace(plan, stages={})
             await run.settle()
+        explained.answer = run.answer()
         explained.refusal, explained.responded = run.refusal, run.responded
         if run.refusal:
             explained.answer_headers = run.answer_headers()
-        elif run.responded is None:
-            explained.outgoing = self._outgoing(explained, admitted, asked, run.exchange)
 
     def _outgoing(
         self, explained: Explained, admitted: Admitted, asked: Asked, exchange: Exchange
@@ -171,6 +180,18 @@ class Explainer:
         target = outgoing_target(admitted, explained.path, asked.target)
         url = f"{admitted.route.target.scheme}://{admitted.route.target.authority}{target}"
         return Outgoing(request.method, url, fields, request.body or b"")
+
+
+async def _behind_answer(run: Run, given: Response | None) -> None:
+    """The stages behind the upstream, on what it would answer or what a plugin answered: head, then body."""
+    answer = run.responded or (given and replace(given, headers=client_head(given.headers)))
+    if run.refusal or not answer:
+        return
+    run.exchange = run.exchange.with_response(replace(answer, body=None))
+    await run.stage(Stage.POST_REQUEST)
+    seen = run.exchange.response or answer
+    run.exchange = run.exchange.with_response(replace(seen, body=answer.body or b""))
+    await run.stage(Stage.PRE_RESPONSE)
 
 
 async def _before_answer(run: Run, body: bytes) -> None:

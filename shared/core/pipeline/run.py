@@ -228,6 +228,14 @@ class Run:
                 self._reject(step, verdict)
         return headers
 
+    def answer(self) -> Response | None:
+        """The answer as the plugins made it, None when one of them refused."""
+        added = {} if self.refusal else self.answer_headers()
+        answer = self.exchange.response
+        if self.refusal or answer is None:
+            return None
+        return Response(answer.status, answer.headers.patched(added), answer.body)
+
     async def settle(self) -> None:
         """After the last byte: `post_response`, then each plugin's own `settle`. Never raises.
 
