@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,7 +21,7 @@ from shared.plugins import load_catalogue
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "writing-plugins.md").read_text(encoding="utf-8")
-PLUGIN, TEST, TIMED = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+PLUGIN, TEST, QUICK, TIMED = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 [PROJECT] = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
 [ENTRY] = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)]
 
@@ -29,6 +30,7 @@ PLUGIN, TEST, TIMED = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 def folder(tmp_path: Path) -> Path:
     """A folder with the page's plugins and its test."""
     (tmp_path / "max_prompt.py").write_text(PLUGIN, encoding="utf-8")
+    (tmp_path / "long_lines.py").write_text(QUICK, encoding="utf-8")
     (tmp_path / "opening_hours.py").write_text(TIMED, encoding="utf-8")
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests" / "test_max_prompt.py").write_text(TEST, encoding="utf-8")
@@ -62,6 +64,17 @@ def test_the_plugin_with_tools_works(folder: Path, hour: int, open: bool) -> Non
     assert (verdict == CONTINUE) is open
 
 
+@pytest.mark.parametrize(("length", "quick", "passes"), [(10_000, True, True), (20_000, False, False)])
+def test_the_plugin_that_is_quick_for_small_bodies_works(
+    folder: Path, length: int, quick: bool, passes: bool
+) -> None:
+    plugin = load_catalogue([folder])["long_lines"].parse({})
+    sample = sample_exchange()
+    asked = replace(sample, request=sample.request.with_body(b"x" * length))
+    assert plugin.is_quick(asked) is quick
+    assert (judge(plugin, Stage.PRE_REQUEST, asked) == CONTINUE) is passes
+
+
 def test_the_package_that_it_shows_is_the_one_of_the_examples() -> None:
     assert (ROOT / "examples" / "model_alias" / "pyproject.toml").read_text() == PROJECT
 
@@ -78,5 +91,7 @@ def test_all_that_a_class_says_of_itself_stands_on_it() -> None:
     """But for what only the built-in rate limiter needs."""
     documented = set(inspect.get_annotations(Plugin)) - {"name", "schema", "secrets", "combined"}
     assert {name for name in documented if f"| `{name}` |" not in PAGE} == set()
-    hooks = {"prepare", "connect", "answer_headers", "settle"}
+    public = {name for name, value in vars(Plugin).items() if callable(value) and not name.startswith("_")}
+    hooks = public - {"parse", "combine", "method", "stages"}
+    assert "is_quick" in hooks
     assert {name for name in hooks if f"{name}(" not in PAGE} == set()

@@ -1,0 +1,1 @@
+"""What the plugin pipeline costs, and how long plugins that wait take together."""
