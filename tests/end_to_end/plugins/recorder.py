@@ -1,12 +1,32 @@
 """Says on the answer, and in a file, at which stages it acted and in which order."""
 
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from marshmallow import fields
 
-from shared.core.plugin import CONTINUE, Exchange, Plugin, Reject, Verdict, setting
+from shared.core.messages import Headers, Response
+from shared.core.plugin import CONTINUE, Exchange, Plugin, Reject, Respond, Verdict, setting
+
+
+def _raise() -> Any:
+    raise RuntimeError("a fault of the plugin")
+
+
+def _recurse() -> Any:
+    return _recurse()
+
+
+_FAULTS: Mapping[str, Callable[[], Any]] = {
+    "raises": _raise,
+    "exits": lambda: sys.exit(3),
+    "recurses": _recurse,
+    "returns junk": lambda: "continue",
+    "takes too long": lambda: time.sleep(0.4),
+}
 
 
 class Recorder(Plugin):
@@ -20,21 +40,24 @@ class Recorder(Plugin):
     file: str = setting(fields.String(required=True), "Where to write what happens.")
     label: str = setting(fields.String(load_default=""), "What stands in front of each line.")
     wait: float = setting(fields.Float(load_default=0.0), "Seconds that pre_request takes.")
-    fault: str = setting(fields.String(load_default=""), "The stage at which it raises.")
+    fault: str = setting(fields.String(load_default=""), "The stage at which it is at fault.")
+    how: str = setting(fields.String(load_default="raises"), "What it does wrong there; see `_FAULTS`.")
+    answers: str = setting(fields.String(load_default=""), "The body with which pre_request answers itself.")
     reject: str = setting(fields.String(load_default=""), "The stage at which it rejects.")
 
     def _act(self, stage: str) -> Verdict:
         with Path(self.file).open("a") as out:
             out.write(f"{self.label}{stage}\n")
         if stage == self.fault:
-            raise RuntimeError("a fault of the plugin")
+            return _FAULTS[self.how]()
         if stage == self.reject:
             return Reject(422, "content_rejected", "The recorder rejects.")
         return CONTINUE
 
     def pre_request(self, exchange: Exchange) -> Verdict:
         time.sleep(self.wait)
-        return self._act("pre_request")
+        verdict = self._act("pre_request")
+        return Respond(Response(200, Headers(), self.answers.encode())) if self.answers else verdict
 
     def post_request(self, exchange: Exchange) -> Verdict:
         return self._act("post_request")

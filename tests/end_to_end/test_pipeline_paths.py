@@ -1,0 +1,103 @@
+"""Plugins on every way that an exchange can go, and on every way in which a plugin can fail."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.recording_upstream import RecordingUpstream
+from tests.end_to_end.running_gateway import RunningGateway, TenantInUse, free_port, until
+from tests.end_to_end.test_pipeline import STAGES, lines, recorder
+
+FAULTS = ["raises", "exits", "recurses", "returns junk", "takes too long"]
+
+
+@pytest.fixture(scope="module")
+def owner(gateway: RunningGateway) -> TenantInUse:
+    return gateway.create_tenant()
+
+
+def whole_chain(file: Path, **settings: object) -> list[dict[str, object]]:
+    return [recorder(file, stage, settings=settings) for stage in STAGES]
+
+
+@pytest.mark.parametrize(("method", "path"), [("HEAD", "x"), ("POST", "cookies")])
+def test_all_four_stages_run_for_answers_without_a_body_and_with_many_headers(
+    owner: TenantInUse, upstream: RecordingUpstream, tmp_path: Path, method: str, path: str
+) -> None:
+    owner.create_rule(f"{tmp_path}", upstream.url, plugin_chain=whole_chain(tmp_path / "r"))
+    owner.request(method, f"{tmp_path}/{path}")
+    assert lines(tmp_path / "r", 4) == STAGES
+
+
+@pytest.mark.parametrize("path", ["silent", "garbage", "unreachable"])
+def test_where_the_upstream_fails_the_exchange_is_ended_all_the_same(
+    owner: TenantInUse, upstream: RecordingUpstream, tmp_path: Path, path: str
+) -> None:
+    target = f"http://127.0.0.1:{free_port()}" if path == "unreachable" else upstream.url
+    owner.create_rule(f"{tmp_path}", target, plugin_chain=whole_chain(tmp_path / "r"))
+    answer = owner.request("POST", f"{tmp_path}/{path}")
+    assert (answer.status_code, answer.headers["x-gateway-error-source"]) == (502, "gateway")
+    assert lines(tmp_path / "r", 2) == ["pre_request", "post_response"]
+
+
+def test_a_refused_exchange_runs_only_post_response(
+    owner: TenantInUse, upstream: RecordingUpstream, tmp_path: Path
+) -> None:
+    chain = whole_chain(tmp_path / "r", reject="pre_request")
+    owner.create_rule(f"{tmp_path}", upstream.url, plugin_chain=chain)
+    answer = owner.request("GET", f"{tmp_path}/x")
+    assert (answer.status_code, answer.headers["x-recorder"]) == (422, "was here")
+    assert lines(tmp_path / "r", 2) == ["pre_request", "post_response"]
+    assert not upstream.seen
+
+
+def test_a_plugins_own_answer_goes_through_all_later_stages(
+    owner: TenantInUse, upstream: RecordingUpstream, tmp_path: Path
+) -> None:
+    chain = whole_chain(tmp_path / "r", answers="from a cache")
+    owner.create_rule(f"{tmp_path}", upstream.url, plugin_chain=chain)
+    answer = owner.request("GET", f"{tmp_path}/x")
+    assert (answer.status_code, answer.text) == (200, "from a cache")
+    assert lines(tmp_path / "r", 4) == STAGES
+    assert not upstream.seen
+
+
+@pytest.mark.parametrize("path", ["endless", "cut", "half"])
+def test_a_broken_answer_and_a_client_that_leaves_end_in_post_response_once(
+    owner: TenantInUse, upstream: RecordingUpstream, tmp_path: Path, path: str
+) -> None:
+    owner.create_rule(f"{tmp_path}", upstream.url, plugin_chain=whole_chain(tmp_path / "r"))
+    fields = f"Host: {owner.host}\r\nx-api-key: {owner.key}\r\nConnection: close"
+    with socket.create_connection(("127.0.0.1", owner.gateway.proxy_port), timeout=10) as client:
+        client.sendall(f"GET {tmp_path}/{path} HTTP/1.1\r\n{fields}\r\n\r\n".encode())
+        while path != "endless" and client.recv(65536):
+            pass
+        client.recv(1)
+    assert lines(tmp_path / "r", 4) == STAGES
+    assert lines(tmp_path / "r", 5) == STAGES
+
+
+@pytest.mark.parametrize("on_error", ["closed", "open"])
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("how", FAULTS)
+def test_each_fault_at_each_stage_has_the_configured_outcome(
+    owner: TenantInUse, upstream: RecordingUpstream, tmp_path: Path, how: str, stage: str, on_error: str
+) -> None:
+    settings = {"fault": stage, "how": how}
+    faulty = recorder(tmp_path / "r", stage, on_error=on_error, timeout="200ms", settings=settings)
+    owner.create_rule(f"{tmp_path}", upstream.url, plugin_chain=[faulty])
+    closed = on_error == "closed" and stage != "post_response"
+    for path in ("x", "stream", "error"):
+        upstream.seen.clear()
+        answer = owner.request("POST", f"{tmp_path}/{path}", data=b"{}")
+        if closed:
+            assert (answer.status_code, answer.json()["error"]["code"]) == (503, "plugin_failure")
+            assert answer.headers["x-gateway-error-source"] == "plugin:recorder"
+        else:
+            assert answer.status_code == (500 if path == "error" else 200)
+        hits = 0 if closed and stage == "pre_request" else 1
+        for _ in until(0.5 if hits else 0.0):
+            if upstream.seen:
+                break
+        assert len(upstream.seen) == hits
