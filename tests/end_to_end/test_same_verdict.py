@@ -1,0 +1,75 @@
+"""Every built-in plugin says the same of a request with and without `stream`, on rules that pass and collect."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.end_to_end.recording_upstream import RecordingUpstream
+from tests.end_to_end.running_gateway import RunningGateway, TenantInUse
+
+BODIES: dict[str, Callable[[str], dict[str, Any]]] = {
+    "chat": lambda text: {"model": "m", "messages": [{"role": "user", "content": text}]},
+    "responses": lambda text: {"model": "m", "input": text},
+    "messages": lambda text: {"max_tokens": 9, "messages": [{"role": "user", "content": [{"text": text}]}]},
+    "completions": lambda text: {"model": "m", "prompt": text},
+}
+TEXTS = ("messages.0.content", "messages.0.content.0.text", "input", "prompt")
+
+
+def entries(validator: str) -> dict[str, dict[str, Any]]:
+    """The validator answers with what it is asked."""
+    told = [{"field": field, "operator": "eq", "value": "the secret", "message": "No."} for field in TEXTS]
+    return {
+        "rate_limiter": {"limits": {"per_header": {"X-Who": {"limit": 1, "window": "1m"}}}},
+        "content_validator": {"blocked_patterns": ["secret"]},
+        "security_validator": {"blocked_headers": ["X-Blocked"]},
+        "external_validator": {
+            "endpoint": f"{validator}/tell",
+            "headers": {"X-Type": "application/json"},
+            "fields": ["messages", "input", "prompt"],
+            "conditions": told,
+        },
+    }
+
+
+@pytest.fixture(scope="module")
+def owner(gateway: RunningGateway, everlasting_upstream: RecordingUpstream) -> TenantInUse:
+    tenant = gateway.create_tenant()
+    for name, settings in entries(everlasting_upstream.url).items():
+        for streams in ("pass", "buffer"):
+            chain = [{"name": name, "settings": settings}]
+            path = f"/{streams}/{name}"
+            tenant.create_rule(path, everlasting_upstream.url, streams=streams, plugin_chain=chain)
+    return tenant
+
+
+@pytest.mark.parametrize("endpoint", BODIES)
+@pytest.mark.parametrize(
+    ("name", "refusal"),
+    [
+        ("rate_limiter", (429, "rate_limit_exceeded")),
+        ("content_validator", (422, "content_rejected")),
+        ("security_validator", (403, "forbidden")),
+        ("external_validator", (422, "validation_failed")),
+    ],
+)
+def test_a_streamed_and_a_whole_answer_are_asked_for_with_the_same_verdict(
+    owner: TenantInUse, upstream: RecordingUpstream, name: str, refusal: tuple[int, str], endpoint: str
+) -> None:
+    for streams in ("pass", "buffer"):
+        for stream in (False, True):
+            headers = {"X-Who": f"{endpoint}-{streams}-{stream}", "Content-Type": "application/json"}
+            path = f"/{streams}/{name}/{'stream' if stream else 'x'}"
+            good = {**BODIES[endpoint]("hello"), "stream": stream}
+            assert owner.request("POST", path, data=json.dumps(good), headers=headers).status_code == 200
+            bad = {**BODIES[endpoint]("the secret"), "stream": stream}
+            upstream.seen.clear()
+            answer = owner.request(
+                "POST", path, data=json.dumps(bad), headers={**headers, "X-Blocked": "1"}
+                if name == "security_validator" else headers,
+            )  # fmt: skip
+            assert (answer.status_code, answer.json()["error"]["code"]) == refusal
+            assert answer.headers["x-gateway-error-source"] == f"plugin:{name}"
+            assert all(seen.target.startswith("/tell") for seen in upstream.seen)

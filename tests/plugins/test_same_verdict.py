@@ -1,0 +1,37 @@
+"""One text has one verdict: as a whole, and streamed with the text and the bytes cut at every position."""
+
+import pytest
+
+from shared.core.plugin import Patch, Reject
+from shared.plugins.content_validator import ContentValidator
+from tests.bodies.streams import ENDPOINTS, Endpoint
+from tests.plugins.test_content_validator_streams import passed, whole, whole_answer
+
+SETTINGS = {
+    "block": {"blocked_patterns": ["secret", r"é\d"]},
+    "mask": {"blocked_patterns": ["secret", r"é\d"], "action": "mask"},
+    "must": {"required_patterns": ["secret"]},
+}
+
+
+@pytest.mark.parametrize("text", ["a secret", "é7 secre", "secre t"])
+@pytest.mark.parametrize("settings", SETTINGS)
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
+def test_a_text_cut_at_every_position_and_a_body_cut_at_every_byte_get_the_verdict_of_the_whole(
+    endpoint: Endpoint, settings: str, text: str
+) -> None:
+    plugin = ContentValidator.parse(SETTINGS[settings])
+    body, content_type = whole_answer(endpoint, text)
+    verdict = whole(plugin, body, content_type)
+    refused = isinstance(verdict, Reject)
+    for place in range(len(text) + 1):
+        stream = endpoint.stream([text[:place], text[place:]])
+        collected = whole(plugin, stream, endpoint.content_type)
+        sent, reject = passed(plugin, stream, endpoint.content_type, range(len(stream)))
+        assert (isinstance(collected, Reject), reject is not None) == (refused, refused)
+        if not refused:
+            assert sent == (collected.body if isinstance(collected, Patch) else stream)
+    stream = endpoint.stream([text[:4], text[4:]])
+    expected = passed(plugin, stream, endpoint.content_type)
+    for byte in range(len(stream)):
+        assert passed(plugin, stream, endpoint.content_type, [byte]) == expected
