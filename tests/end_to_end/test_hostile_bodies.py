@@ -1,0 +1,45 @@
+"""Bodies that hide something: the right refusal, and the upstream sees nothing of them."""
+
+import gzip
+
+import pytest
+
+from tests.end_to_end.recording_upstream import RecordingUpstream
+from tests.end_to_end.running_gateway import RunningGateway, TenantInUse
+
+JSON = "application/json"
+BODIES = {
+    "97 KB of gzip that hold 100 MB": (gzip.compress(bytes(100_000_000)), JSON, "gzip", 413, "body_too_large"),
+    "two codings": (gzip.compress(gzip.compress(b"{}")), JSON, "gzip, gzip", 415, "unsupported_content_type"),
+    "an unknown coding": (b"{}", JSON, "x-own", 415, "unsupported_content_type"),
+    "something behind the gzip": (gzip.compress(b"{}") + b"{}", JSON, "gzip", 400, "bad_request"),
+    "another charset": ("{}".encode("utf-16"), f"{JSON}; charset=utf-16", "", 415, "unsupported_content_type"),
+    "another charset, untold": ("{}".encode("utf-16"), JSON, "", 400, "invalid_json"),
+    "a byte order mark": (b"\xef\xbb\xbf{}", JSON, "", 400, "invalid_json"),
+    "a key that stands twice": (b'{"a": 1, "a": 2}', JSON, "", 400, "invalid_json"),
+    "half a surrogate pair": (rb'{"a": "\ud800"}', JSON, "", 400, "invalid_json"),
+    "deep nesting": (b"[" * 1000 + b"]" * 1000, JSON, "", 400, "invalid_json"),
+    "very many parts": (b"[" + b"[]," * 3_000_000 + b"1]", JSON, "", 400, "invalid_json"),
+    "very many parts as text": (b"[" + b"[]," * 3_000_000 + b"1]", "text/plain", "", 400, "invalid_json"),
+    "blocked text in gzip": (gzip.compress(b'{"a": "secret"}'), JSON, "gzip", 422, "content_rejected"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def owner(gateway: RunningGateway, everlasting_upstream: RecordingUpstream) -> TenantInUse:
+    tenant = gateway.create_tenant()
+    validator = {"name": "content_validator", "settings": {"blocked_patterns": ["secret", "(a+)+$b"]}}
+    tenant.create_rule("/v1", everlasting_upstream.url, plugin_chain=[validator])
+    return tenant
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_it_is_refused_and_the_upstream_sees_nothing(
+    owner: TenantInUse, upstream: RecordingUpstream, name: str
+) -> None:
+    body, content_type, coding, status, code = BODIES[name]
+    headers = {"Content-Type": content_type, **({"Content-Encoding": coding} if coding else {})}
+    answer = owner.request("POST", "/v1/x", data=body, headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+    assert answer.headers["x-gateway-error-source"] == "plugin:content_validator"
+    assert not upstream.seen
