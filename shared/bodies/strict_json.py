@@ -4,6 +4,7 @@ What one parser reads as this and another as that is how checks are passed by: d
 surrogates, NaN, numbers without bound, other charsets, byte order marks. All are refused.
 """
 
+import io
 import json
 import math
 import re
@@ -19,6 +20,9 @@ MAX_DEPTH = 64
 #: Digits of an integer: the bound of Python's own int(), on whatever Python this runs.
 MAX_DIGITS = 4300
 _OPENED = re.compile(r"[ \t\r\n]*[\[{]")
+# Members of a document that are written in one call.
+_LONG = 20_000
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -72,7 +76,25 @@ def looks_like_json(body: bytes, bounds: JsonBounds = BOUNDS) -> bool:
 
 def dump_json(document: Any) -> bytes:
     """The document as compact UTF-8. Takes every value that `parse_json` gives."""
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    if not is_long(document):
+        return _ENCODER.encode(document).encode()
+    # One call of the fast encoder would keep all other threads waiting; this one is written in Python.
+    written = io.StringIO()
+    written.writelines(_ENCODER.iterencode(document))
+    return written.getvalue().encode()
+
+
+def is_long(document: Any) -> bool:
+    """Whether it has so many members that no single call should write or copy all of it."""
+    waiting, count = [document], 0
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict | list):
+            count += len(node)
+            if count > _LONG:
+                return True
+            waiting += children(node)
+    return False
 
 
 def children(node: Any) -> Iterator[Any]:

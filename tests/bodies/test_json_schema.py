@@ -5,7 +5,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from shared.bodies.json_schema import compile_schema, first_fault
+from shared.bodies.json_schema import UNTOLD, compile_schema, first_fault
 
 
 def test_the_place_of_the_first_fault_is_told_and_no_value() -> None:
@@ -72,3 +72,9 @@ def test_a_long_document_that_breaks_its_schema_is_not_quoted() -> None:
         schema.validator.validate(["a" * 1000])
     assert "aaa" not in str(caught.value)
     assert first_fault(schema, [1, "a"]) == "/1"
+
+
+def test_where_a_document_of_many_members_is_wrong_is_not_told() -> None:
+    schema = compile_schema({"items": {"type": "number"}})
+    assert first_fault(schema, [1] * 30_000) is None
+    assert first_fault(schema, [*[1] * 30_000, "a"]) == UNTOLD

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.bodies import strict_json
 from shared.bodies.strict_json import MAX_DEPTH, JsonBounds, dump_json, looks_like_json, parse_json
 
 VALUES = st.recursive(
@@ -25,6 +26,14 @@ def test_valid_json_is_read_as_the_standard_library_reads_it(value: Any, ascii_o
 @given(VALUES)
 def test_a_dumped_document_is_the_same_document(value: Any) -> None:
     assert parse_json(dump_json(value)) == value
+
+
+@given(VALUES)
+def test_a_long_document_is_written_as_a_short_one(value: Any) -> None:
+    short = dump_json(value)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(strict_json, "_LONG", 0)
+        assert dump_json(value) == short
 
 
 @given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))

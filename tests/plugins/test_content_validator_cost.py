@@ -153,6 +153,10 @@ COSTLY = {
         JSON,
     ),
     "as many numbers as may be": (b"[" + b",".join([b"-0.012345678"] * 499_000) + b"]", JSON),
+    "numbers that are forwarded": (
+        b'{"x":1,"messages":[' + b",".join([b"-0.012345678"] * 490_000) + b"]}",
+        JSON,
+    ),
     "more arrays than may be": (b"[" + b"[]," * 3 * MB + b"[]]", JSON),
     "more texts than may be": (b"[" + b'"a",' * 2 * MB + b'""]', JSON),
     "code that is one text": (json.dumps({"messages": [{"content": '[{"x": [1]}],' * MB}]}).encode(), JSON),
