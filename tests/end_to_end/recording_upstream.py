@@ -152,6 +152,11 @@ async def _stream(seen: Seen, _: asyncio.StreamReader, writer: asyncio.StreamWri
     writer.write(b"0\r\n\r\n")
 
 
+async def _quick_events(seen: Seen, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await _events(writer, 0.0)
+    writer.write(b"0\r\n\r\n")
+
+
 async def _cut(seen: Seen, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await _events(writer, 0.01)
     raise ConnectionAbortedError
@@ -225,6 +230,7 @@ _ANSWERS: dict[str, Handler] = {
     "error": _error,
     "cookies": _cookies,
     "stream": _stream,
+    "events": _quick_events,
     "cut": _cut,
     "endless": _endless,
     "half": _half,

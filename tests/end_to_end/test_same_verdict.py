@@ -61,7 +61,7 @@ def test_a_streamed_and_a_whole_answer_are_asked_for_with_the_same_verdict(
     for streams in ("pass", "buffer"):
         for stream in (False, True):
             headers = {"X-Who": f"{endpoint}-{streams}-{stream}", "Content-Type": "application/json"}
-            path = f"/{streams}/{name}/{'stream' if stream else 'x'}"
+            path = f"/{streams}/{name}/{'events' if stream else 'x'}"
             good = {**BODIES[endpoint]("hello"), "stream": stream}
             assert owner.request("POST", path, data=json.dumps(good), headers=headers).status_code == 200
             bad = {**BODIES[endpoint]("the secret"), "stream": stream}
