@@ -167,7 +167,7 @@ class AnswerReader:
 
     def _frame(self, status: int, version: bytes) -> bool:
         """Whether only the end of the connection ends the body (RFC 9112, 6.3)."""
-        lengths, codings = [], []
+        lengths, codings, connection = [], [], []
         for name, value in self._fields:
             framing = _FRAMING[name]
             if framing is None:
@@ -177,20 +177,28 @@ class AnswerReader:
             elif framing == b"transfer-encoding":
                 codings.append(value)
             elif framing == b"connection":
-                self.fields = without_connection(self.fields)
+                connection.append(value)
             elif framing == NO_NAME:
                 raise failed(
                     "upstream_protocol_error", detail="The answer's head holds what no name may hold."
                 )
             else:
                 self.idle_limit = _timeout(value)
-        if codings and (lengths or [coding.lower() for coding in codings] != [b"chunked"]):
-            raise failed("upstream_protocol_error", detail="The answer is framed in more than one way.")
-        if codings and version == b"HTTP/1.0":
-            raise failed("upstream_protocol_error", detail="HTTP/1.0 has no transfer codings.")
-        if lengths and (len(lengths) > 1 or not is_length(lengths[0])):
-            raise failed("upstream_protocol_error", detail="The answer's length is no number.")
-        return not (lengths or codings or status in _NO_BODY or self._is_head_request)
+        if connection:
+            self.fields = without_connection(self.fields, tuple(connection))
+        if lengths or codings:
+            _check_framing(lengths, codings, version)
+            return False
+        return not (status in _NO_BODY or self._is_head_request)
+
+
+def _check_framing(lengths: list[bytes], codings: list[bytes], version: bytes) -> None:
+    if codings and (lengths or [coding.lower() for coding in codings] != [b"chunked"]):
+        raise failed("upstream_protocol_error", detail="The answer is framed in more than one way.")
+    if codings and version == b"HTTP/1.0":
+        raise failed("upstream_protocol_error", detail="HTTP/1.0 has no transfer codings.")
+    if lengths and (len(lengths) > 1 or not is_length(lengths[0])):
+        raise failed("upstream_protocol_error", detail="The answer's length is no number.")
 
 
 def _timeout(value: bytes) -> float | None:

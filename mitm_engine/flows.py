@@ -45,7 +45,8 @@ def make_flow(
     now = time.time()  # noqa: TID251 -- flows carry the time of the day, as mitmproxy's do
     data: http.RequestData = _bare(http.RequestData)
     data.http_version = incoming.version
-    data.headers = _headers(incoming.fields)
+    data.headers = _bare(http.Headers)
+    data.headers.fields = incoming.fields
     data.content = None
     data.trailers = None
     data.timestamp_start = now
@@ -77,7 +78,8 @@ def make_response(version: bytes, status: int, reason: bytes, fields: Fields) ->
     """An answer whose body is not here yet."""
     data: http.ResponseData = _bare(http.ResponseData)
     data.http_version = version
-    data.headers = _headers(fields)
+    data.headers = _bare(http.Headers)
+    data.headers.fields = fields
     data.content = None
     data.trailers = None
     data.timestamp_start = time.time()  # noqa: TID251 -- as above
@@ -87,9 +89,3 @@ def make_response(version: bytes, status: int, reason: bytes, fields: Fields) ->
     response: http.Response = _bare(http.Response)
     response.data = data
     return response
-
-
-def _headers(fields: Fields) -> http.Headers:
-    headers: http.Headers = _bare(http.Headers)
-    headers.fields = fields
-    return headers

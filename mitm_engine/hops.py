@@ -1,6 +1,8 @@
 """What belongs to one connection, and is not passed on to the next (RFC 9110, 7.6.1)."""
 
-from collections.abc import Iterable
+from functools import lru_cache
+
+from mitm_engine.names import Names
 
 Fields = tuple[tuple[bytes, bytes], ...]
 
@@ -31,13 +33,21 @@ _KEPT = frozenset(
 )
 
 
-def named_by(values: Iterable[bytes]) -> frozenset[bytes]:
+_CONNECTION = Names((b"connection",))
+# What a Connection header says of its own connection, and which names no header.
+_OPTIONS = frozenset((b"close", b"keep-alive"))
+
+
+@lru_cache(256)  # the same few; who sends others pays for it
+def named_by(values: tuple[bytes, ...]) -> frozenset[bytes]:
     """What Connection headers with these values name, in lower case; options like ``close`` among it."""
     named = frozenset([name.strip() for name in b",".join(values).lower().split(b",")]) - _KEPT
     return frozenset([name for name in named if not name.startswith(b"x-forwarded-")])
 
 
-def without_connection(fields: Fields) -> Fields:
-    """The fields without Connection, and without what it names."""
-    gone = named_by([value for name, value in fields if name.lower() == b"connection"]) | {b"connection"}
-    return tuple([field for field in fields if field[0].lower() not in gone])
+def without_connection(fields: Fields, values: tuple[bytes, ...]) -> Fields:
+    """The fields without Connection, and without what its `values` name."""
+    kept = [field for field in fields if _CONNECTION[field[0]] is None]
+    if named := named_by(values) - _OPTIONS:
+        kept = [field for field in kept if field[0].lower() not in named]
+    return tuple(kept)

@@ -44,7 +44,7 @@ class Head:
         if is_coded:
             self.length = None
         if connection:
-            self._obey(named_by(connection))
+            self._obey(named_by(tuple(connection)))
 
     def _obey(self, connection: frozenset[bytes]) -> None:
         """Do as the Connection headers say."""
