@@ -23,7 +23,9 @@ from shared.stores.connection import open_redis
 @click.option("--web", is_flag=True, help="Debug in mitmweb, on server.web_port, with a token.")
 def main(config: Path | None, workers: int | None, engine: str | None, web: bool) -> None:
     """Run the proxy until SIGTERM or Ctrl-C."""
-    given = {"server.workers": workers, "server.engine": MITMPROXY if web else engine}
+    given = {"server.workers": workers, "server.engine": engine}
+    if web:  # mitmproxy's own core, which is one process
+        given = {"server.workers": 1, "server.engine": MITMPROXY}
     flags = {name: value for name, value in given.items() if value is not None}
     try:
         settings = load_settings(config, flags=flags)

@@ -81,6 +81,9 @@ def own_tenant(tenant_id: str) -> None:
         raise not_found("tenant")
 
 
+_PASSED_ON = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
+
+
 def guard() -> None:
     """Let the current request pass, or raise `Refused`. Runs before every view."""
     bearer = request.headers.get("Authorization")
@@ -101,8 +104,12 @@ def _is_own_host() -> bool:
 
 
 def _anonymous() -> Caller:
-    """The platform on its own machine, as long as no token is set."""
-    if current().settings.admin.token is None and is_loopback_peer(request.remote_addr):
+    """The platform on its own machine, as long as no token is set.
+
+    A proxy on this machine speaks for others, and says so in one of these headers.
+    """
+    is_passed_on = any(name in request.headers for name in _PASSED_ON)
+    if current().settings.admin.token is None and is_loopback_peer(request.remote_addr) and not is_passed_on:
         return _PLATFORM
     raise Refused(401, "missing_api_key", "Send a key as 'Authorization: Bearer <key>'.", headers=_CHALLENGE)
 

@@ -51,7 +51,11 @@ def _run(only: list[str], extent: Extent, streams: int) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="bench.sh", description="Measure the gateway beside others.")
+    parser = argparse.ArgumentParser(
+        prog="bench.sh",
+        description="Measure the gateway beside others.",
+        epilog="--profile, --calls and --limiter as the first word: another measurement, with a --help of its own.",
+    )
     parser.add_argument("--quick", action="store_true", help="about 90 s, instead of about 10 min")
     parser.add_argument("--only", nargs="+", choices=list(NAMES), metavar="NAME", help=", ".join(NAMES))
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds over all contenders")

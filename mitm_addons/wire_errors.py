@@ -26,7 +26,7 @@ _TEXTS = {
     "upstream_timeout": "The upstream did not answer in time.",
     "request_timeout": "The request came too slowly.",
     "plugin_failure": "The gateway could not handle this request, so it was not let through.",
-    "overloaded": "The gateway has too much to do at the moment. Try again soon.",
+    "overloaded": "The gateway cannot go on with this now. Try again soon.",
     "client_closed": "The client went away.",
 }
 # What the core says, and what it means. The first that fits.

@@ -49,6 +49,23 @@ def _folded(name: str) -> str:
     return name.lower().replace("_", "-").replace(".", "-")
 
 
+def is_ours(name: str) -> bool:
+    """True for a header that the gateway sets or removes itself, however it is spelled.
+
+    No tenant's configuration may set it: it is framing, routing, or tells an upstream who calls.
+    """
+    folded = _folded(name)
+    return folded in _NEVER_SENT or folded in _OURS or folded.startswith("proxy-") or is_identity(name)
+
+
+def describes_body(name: str) -> bool:
+    """True for a header that says how a body is to be read, as Content-Type does.
+
+    A rule must not set it: its upstream would read another text than plugins have judged.
+    """
+    return _folded(name).startswith("content-")
+
+
 def is_identity(name: str) -> bool:
     """True for a header that tells an upstream who is calling, however it is spelled."""
     return _IDENTITY.match(_folded(name)) is not None
@@ -90,7 +107,11 @@ class OwnHeaders:
     __slots__ = ("fields", "replaced")
 
     def __init__(self, headers: Mapping[str, str]) -> None:
-        own = {name: value for name, value in headers.items() if _folded(name) not in _OURS}
+        own = {
+            name: value
+            for name, value in headers.items()
+            if _folded(name) not in _OURS and not describes_body(name)
+        }
         self.fields = tuple([(encoded(name), encoded(value)) for name, value in own.items()])
         # Each is gone from the client's head in every spelling.
         self.replaced = _OURS.union(map(_folded, own))

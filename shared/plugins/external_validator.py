@@ -13,6 +13,7 @@ from shared.bodies.paths import MISSING, Path, get_at, overlapping, parse_path, 
 from shared.bodies.refused import BodyRefused
 from shared.bodies.strict_json import JsonBounds, dump_json, parse_json
 from shared.core.errors import STATUS, Invalid, OutsideError, Problem, TargetForbidden
+from shared.core.forwarding import is_ours
 from shared.core.messages import Request
 from shared.core.plugin import CONTINUE, Continue, Exchange, Plugin, Reject, Tools, Verdict, setting
 from shared.core.ports import Fetch
@@ -23,16 +24,14 @@ _MAX_ANSWER = 1024 * 1024
 _MAX_ITEMS = 100
 _NAME = Pattern(r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", error="Must be the name of a header.")
 _VALUE = Pattern(r"^[\x20-\x7e]*$", error="Must be printable ASCII.")
-# These say where a request goes and how long it is; they follow from the endpoint and the body.
-_FRAMING = validate.NoneOf(
-    ["host", "content-length", "transfer-encoding", "connection"],
-    error="Must not be a header of the framing.",
-)
 
 
 def _header_name(value: str) -> None:
     _NAME(value)
-    _FRAMING(value.lower())
+    if is_ours(value):
+        raise marshmallow.ValidationError(
+            f"{value} is the gateway's own: it frames the call or tells who makes it."
+        )
 
 
 def _endpoint(value: str) -> None:

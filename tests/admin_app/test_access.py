@@ -264,6 +264,13 @@ class TestWithoutToken:
     def test_all_forms_of_loopback_are_this_machine(self, api: Api, peer: str) -> None:
         assert api.get("/tenants", environ_base={"REMOTE_ADDR": peer}).status_code == 200
 
+    @pytest.mark.parametrize(
+        "name", ["Forwarded", "Via", "X-Forwarded-For", "X-Real-IP", "x-forwarded-proto"]
+    )
+    def test_a_proxy_on_this_machine_speaks_for_others(self, api: Api, name: str) -> None:
+        response = api.get("/tenants", headers={name: "127.0.0.1"})
+        assert (response.status_code, response.get_json()["code"]) == (401, "missing_api_key")
+
     def test_a_key_counts_as_itself_even_from_here(self, api: Api) -> None:
         tenant = api.tenant()
         assert api.get("/tenants", key=tenant.key).status_code == 403

@@ -272,3 +272,8 @@ def test_a_request_without_a_key_names_no_consumer() -> None:
         "X-Forwarded-For": "::1",
         "X-Tenant-Id": "t1",
     }
+
+
+@pytest.mark.parametrize("name", ["Content-Type", "content_encoding", "CONTENT-LANGUAGE"])
+def test_a_stored_rule_cannot_change_how_the_upstream_reads_what_was_judged(name: str) -> None:
+    assert OwnHeaders({name: "x", "X-A": "1"}).fields == ((b"X-A", b"1"),)

@@ -4,7 +4,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate
 
-from shared.core.forwarding import HOP_BY_HOP, is_identity
+from shared.core.forwarding import describes_body, is_ours
 from shared.core.model import Rule, Timeouts
 from shared.core.schemas.fields import Pattern, Secret, Strict, Timestamp, choice, flag, text
 from shared.core.schemas.plugin_config import PluginConfigOutput, chain_input
@@ -13,9 +13,7 @@ from shared.core.targets import parse_target
 
 _NAME = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
 _VALUE = r"^[\t\x20-\x7e\x80-\xff]*$"
-# Framing and routing are the gateway's own; a rule that set them would break or redirect its requests.
-_OURS = HOP_BY_HOP | {"host", "content-length", "expect", "via", "x-request-id"}
-_NOT_TAKEN = ("TRACE", "CONNECT")
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 def _target(value: str) -> None:
@@ -26,9 +24,10 @@ def _target(value: str) -> None:
 
 
 def _header_name(name: str) -> None:
-    lower = name.lower()
-    if lower in _OURS or lower.startswith("proxy-") or is_identity(name):
+    if is_ours(name):
         raise ValidationError(f"A rule must not set {name}: the gateway sets or removes it itself.")
+    if describes_body(name):
+        raise ValidationError(f"A rule must not set {name}: plugins judge bodies by what the client says.")
 
 
 class Method(fields.String):
@@ -36,8 +35,8 @@ class Method(fields.String):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         method = super()._deserialize(value, attr, data, **kwargs)
-        if method.upper() in _NOT_TAKEN:
-            raise ValidationError(f"The gateway takes no {method.upper()}.")
+        if method.upper() not in _METHODS:
+            raise ValidationError(f"Must be an HTTP method that the gateway takes: {', '.join(_METHODS)}.")
         return method.upper()
 
 
@@ -71,7 +70,7 @@ class RuleInput(Strict):
             fields.String(
                 validate=[
                     validate.Length(max=8192),
-                    Pattern(_VALUE, "Must be text without control characters."),
+                    Pattern(_VALUE, "Must be one line of Latin-1 text."),
                 ]
             )
         ),
