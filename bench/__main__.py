@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="bench.sh",
         description="Measure the gateway beside others.",
-        epilog="--profile, --calls and --limiter as the first word: another measurement, with a --help of its own.",
+        epilog="As first word --profile, --calls or --limiter measure something else; each has its --help.",
     )
     parser.add_argument("--quick", action="store_true", help="about 90 s, instead of about 10 min")
     parser.add_argument("--only", nargs="+", choices=list(NAMES), metavar="NAME", help=", ".join(NAMES))

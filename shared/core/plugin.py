@@ -143,6 +143,8 @@ class Plugin:
     - `blocking`: a ``def`` method may wait (default; runs in the thread pool) or is pure and takes
       microseconds (False; runs in place); an instance may narrow it, and `is_quick` a single call.
       ``async def`` methods run on the loop.
+    - `computes`: what it does in a thread keeps the processor busy, rather than waits. Few such calls run at
+      a time, and one of a tenant.
     - `events_in_place`: the judges that `pre_response_events` makes are pure and take microseconds for
       some KiB; they run on the loop. Otherwise they run as `blocking` says of methods.
     - `combined`: all entries of this plugin in a plan become one step by `combine`.
@@ -163,6 +165,7 @@ class Plugin:
     reads: frozenset[str] = frozenset({"headers", "body"})
     changes: frozenset[str] = frozenset()
     blocking: bool = True
+    computes: bool = False
     events_in_place: bool = False
     combined: ClassVar[bool] = False
     settles: bool = True

@@ -71,6 +71,7 @@ class ContentValidator(Plugin):
     (1048576, ['body', 'headers'])
     """
 
+    computes = True
     events_in_place = True
 
     allowed_types: Sequence[str] = _texts(

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
+from typing import Any, Protocol, runtime_checkable
 
 from shared.core import tasks
 from shared.core.errors import NotCalled, PoolFull, told
@@ -43,12 +44,30 @@ def awaited(call: Callable[..., Awaitable[object]], *arguments: object) -> async
     return tasks.begin(whole(), "plugin")
 
 
+@runtime_checkable
+class TakesTurns(Protocol):
+    """A pool with a place of its own for calls that compute, where one owner does not hold up another."""
+
+    def compute(self, owner: str, call: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
+        """Raises `PoolFull` or RuntimeError when it takes no more."""
+        ...
+
+
+def submitted(
+    pool: Executor, step: Step, owner: str, call: Callable[..., object], *arguments: object
+) -> Future[Any]:
+    """A call of a step, on its way in a thread. `owner` is whose exchange it is. Raises as the pool does."""
+    if step.plugin.computes and isinstance(pool, TakesTurns):
+        return pool.compute(owner, call, *arguments)
+    return pool.submit(call, *arguments)
+
+
 def begun(step: Step, view: Exchange, pool: Executor) -> asyncio.Future[object]:
     """A step that waits, on its way: as a task, or in a thread of the pool."""
     if step.is_async:
         return awaited(step.call, view)
     try:
-        return asyncio.wrap_future(pool.submit(contained, step.call, view))
+        return asyncio.wrap_future(submitted(pool, step, view.tenant.id, contained, step.call, view))
     except (PoolFull, RuntimeError) as error:
         refused = asyncio.get_running_loop().create_future()
         refused.set_result(Raised(error))

@@ -81,7 +81,8 @@ class Run:
         may wait for somebody; without it the plan's `events_in_place` must be true.
         """
         await self._groups(Stage.PRE_RESPONSE, self.plan.opening)
-        return Stream(self._judgings, self._pool, self._judge, self._reject, may_wait=may_wait)
+        owner = self.exchange.tenant.id
+        return Stream(self._judgings, self._pool, owner, self._judge, self._reject, may_wait=may_wait)
 
     async def _groups(self, stage: Stage, groups: Sequence[Group]) -> None:
         for group in groups:

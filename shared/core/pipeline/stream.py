@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 from shared.core.errors import PoolFull
 from shared.core.events import Event
 from shared.core.model import Stage
-from shared.core.pipeline.calls import Raised, awaited, contained, in_time
+from shared.core.pipeline.calls import Raised, awaited, contained, in_time, submitted
 from shared.core.pipeline.plan import Step
 from shared.core.plugin import EventJudge, Reject, Verdict
 
@@ -84,14 +84,15 @@ class Said:
 class Stream:
     """The events of one answer. `held` is the most bytes that its judges ever held back together.
 
-    `judge` makes a verdict of an outcome and `reject` ends the exchange, both as in `Run`. When
-    `may_wait` is False nothing is awaited, so every step must judge in place.
+    `owner` is whose answer it is. `judge` makes a verdict of an outcome and `reject` ends the exchange, both
+    as in `Run`. When `may_wait` is False nothing is awaited, so every step must judge in place.
     """
 
     def __init__(
         self,
         judgings: Sequence[Judging],
         pool: Executor,
+        owner: str,
         judge: Callable[[Step, Stage, object], Verdict],
         reject: Callable[[Step, Reject], None],
         *,
@@ -100,6 +101,7 @@ class Stream:
         self.held = 0
         self._judgings = list(judgings)
         self._pool = pool
+        self._owner = owner
         self._judge = judge
         self._reject = reject
         self._may_wait = may_wait
@@ -131,7 +133,8 @@ class Stream:
         if not one.step.in_pool and not _is_long(events):
             return contained(_batch, one.judge, events, is_last)
         try:
-            threaded = self._pool.submit(contained, _batch, one.judge, events, is_last)
+            call = contained, _batch, one.judge, events, is_last
+            threaded = submitted(self._pool, one.step, self._owner, *call)
         except (PoolFull, RuntimeError) as error:
             return Raised(error)
         return await in_time(asyncio.wrap_future(threaded), one.step.timeout)
