@@ -15,11 +15,15 @@ class Unanswerable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """`compare` is asked with what stands at `path` (`MISSING` for nothing) and with `value`."""
+    """`compare` is asked with what stands at `path` (`MISSING` for nothing) and with `value`.
+
+    `size` is that of the pattern (as `Patterns` has it).
+    """
 
     path: Path
     value: Any
     compare: Callable[[Any, Any], bool]
+    size: int = 0
 
     def holds(self, document: Any) -> bool:
         """True when the document is as the condition says.
@@ -35,13 +39,15 @@ def parse_condition(field: str, name: str, value: Any) -> Condition:
     """Raises ValueError, with a full sentence, when operator, field and value do not fit."""
     if name not in OPERATORS:
         raise ValueError(f"Must be an operator out of: {', '.join(OPERATORS)}.")
+    size = 0
     if name == "matches":
         if not isinstance(value, str):
             raise ValueError("Must have an RE2 pattern as its value.")
         value = compile_pattern(value)
+        size = value.programsize
     elif name in _ORDERS and not (_is_number(value) or isinstance(value, str)):
         raise ValueError(f"Must have a number or a text as its value, because the operator is {name}.")
-    return Condition(parse_path(field), value, OPERATORS[name])
+    return Condition(parse_path(field), value, OPERATORS[name], size)
 
 
 def same(one: Any, other: Any) -> bool:

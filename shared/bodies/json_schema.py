@@ -1,7 +1,7 @@
 """JSON Schemas that tenants write, compiled once and bounded."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jsonschema_rs
@@ -17,6 +17,8 @@ UNTOLD = "some place"
 # What a schema says times the parts of a document (`shared.bodies.json_size`). In the worst case each is
 # asked of each, and nothing else of the process runs meanwhile: 0.3 s then (measured).
 _MOST_WORK = 10_000_000
+# Bytes that all patterns of a schema may take when compiled: 7 ms, during which nothing else runs (measured).
+_PATTERN_BYTES = 2_000_000
 # Percent signs would be decoded by the validator, and lead elsewhere than here.
 _INNER = re.compile(r"#(/[^%]*)?")
 # What gives a part another name, so that "#" means something else in it.
@@ -38,17 +40,22 @@ def compile_schema(schema: Mapping[str, Any]) -> Schema:
     """
     # Nothing refers to the schema by its own name, so the name does not matter.
     own = {name: part for name, part in schema.items() if name != "$id"}
-    size = _checked_size(own)
+    size, patterns = _checked_size(own)
+    most = _PATTERN_BYTES // max(1, len(patterns))
     try:
         validator = jsonschema_rs.validator_for(
             own,
             offline=True,
-            pattern_options=jsonschema_rs.RegexOptions(),
+            pattern_options=jsonschema_rs.RegexOptions(size_limit=most),
             mask="it",  # messages would quote the document, however long it is
         )
     except (ValueError, jsonschema_rs.ReferencingError) as error:
         reason = str(error).partition("\n")[0]
-        raise ValueError(f"Must be a JSON Schema: {reason}.") from None
+        hint = (
+            f" Each of its patterns ({len(patterns)}) may take {most} bytes when it is compiled. Where one "
+            "takes more, make its counted repeats such as {1,500} shorter."
+        )
+        raise ValueError(f"Must be a JSON Schema: {reason}.{hint * ('regex' in reason)}") from None
     return Schema(validator, _MOST_WORK // size)
 
 
@@ -65,18 +72,22 @@ def first_fault(schema: Schema, document: Any) -> str | None:
     return None
 
 
-def _checked_size(schema: dict[str, Any]) -> int:
-    """Walk the schema and all that it refers to; a recursive one never ends, and so is too large."""
+def _checked_size(schema: dict[str, Any]) -> tuple[int, set[str]]:
+    """Its size and its patterns.
+
+    Walks the schema and all that it refers to; a recursive one never ends, and so is too large.
+    """
     if "draft-04" in str(schema.get("$schema")):
         raise ValueError("Must be a JSON Schema of draft 6 or later.")
     waiting: list[Any] = [schema]
-    size = 0
+    size, patterns = 0, set[str]()
     for _ in range(MAX_PARTS):
         if not waiting:
-            return size
+            return size, patterns
         part = waiting.pop()
         size += 1 + len(part)
         if isinstance(part, dict):
+            patterns.update(_patterns(part))
             if any(isinstance(part.get(name), str) for name in _FOREIGN):
                 raise ValueError(f"Must be a JSON Schema without {', '.join(_FOREIGN)}.")
             if isinstance(reference := part.get("$ref"), str):
@@ -86,6 +97,13 @@ def _checked_size(schema: dict[str, Any]) -> int:
         f"Must be a JSON Schema of at most {MAX_PARTS} parts with all references followed; "
         "a definition must not refer to itself."
     )
+
+
+def _patterns(part: dict[str, Any]) -> Iterator[str]:
+    if isinstance(pattern := part.get("pattern"), str):
+        yield pattern
+    if isinstance(named := part.get("patternProperties"), dict):
+        yield from named
 
 
 def _inner(schema: dict[str, Any], reference: str) -> Any:

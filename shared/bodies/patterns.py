@@ -15,12 +15,21 @@ from shared.bodies.pattern_shape import Shape, shape_of
 #: Length of a pattern in bytes, and patterns in one list.
 MAX_LENGTH = 1024
 MAX_PATTERNS = 100
-# Bytes that a pattern, or a set of them, may use. It bounds the time to compile as well: 15 ms for the
-# largest pattern that fits into 1 MiB (measured).
+#: Instructions of RE2's programs, in which counted repeats are written out: of one pattern, and of one list.
+#: So many take 10 ms to compile, and nothing else of the process runs meanwhile (measured).
+MAX_SIZE = 20_000
+# Bytes that a pattern, or a set of them, may use. A pattern that does not fit is refused after 15 ms at most.
 _PATTERN_MEMORY = 1024 * 1024
 _SET_MEMORY = 16 * 1024 * 1024
-# Characters of the pattern for all beginnings: 32 KiB take 30 ms to compile, ten times as many take 6 s.
-_MOST_BEGUN = 32_768
+# Characters of the pattern for all beginnings, and the size of the list that it is made for: up to these it
+# takes 15 ms to compile, with five times the size 0.4 s, with ten times the characters 6 s (measured).
+_MOST_BEGUN, _MOST_BEGUN_SIZE = 32_768, 5_000
+# Characters of it that take as long to compile as one instruction of a program.
+_PER_INSTRUCTION = 2
+_TOO_LARGE = (
+    f"Must be smaller: the patterns of one list may take RE2 {MAX_SIZE} instructions together. "
+    "Make counted repeats such as {1,500} shorter or open ({1,}), and classes such as \\pL fewer."
+)
 
 
 class PatternError(ValueError):
@@ -43,9 +52,19 @@ def compile_pattern(pattern: str) -> "re2._Regexp":
     if len(pattern.encode(errors="replace")) > MAX_LENGTH:
         raise ValueError(f"Must be a pattern of at most {MAX_LENGTH} bytes.")
     try:
-        return re2.compile(pattern, _options(_PATTERN_MEMORY))
+        compiled = re2.compile(pattern, _options(_PATTERN_MEMORY))
     except (re2.error, UnicodeEncodeError) as error:
-        raise ValueError(f"Must be an RE2 pattern: {_reason(error)}.") from None
+        reason = _reason(error)
+        told = _TOO_LARGE if "too large" in reason else f"Must be an RE2 pattern: {reason}."
+        raise ValueError(told) from None
+    check_size(compiled.programsize)
+    return compiled
+
+
+def check_size(size: int) -> None:
+    """Raises ValueError, with a full sentence, when the patterns of one list are that large together."""
+    if size > MAX_SIZE:
+        raise ValueError(_TOO_LARGE)
 
 
 def _reason(error: Exception) -> str:
@@ -66,9 +85,13 @@ class Patterns:
 
     def __init__(self, patterns: Sequence[str]) -> None:
         self._each = []
+        #: How much RE2 may have to do for one byte of text: the sum of its programs' instructions.
+        self.size = 0
         for number, pattern in enumerate(patterns):
             try:
                 self._each.append(compile_pattern(pattern))
+                self.size += self._each[-1].programsize
+                check_size(self.size)
             except ValueError as error:
                 raise PatternError(number, str(error)) from None
         self._set = _set(patterns)
@@ -88,9 +111,9 @@ class Patterns:
         return max(self.lengths, default=0)
 
     @property
-    def size(self) -> int:
-        """How much RE2 may have to do for one byte of text: the sum of its programs' instructions."""
-        return sum(pattern.programsize for pattern in self._each)
+    def weight(self) -> int:
+        """How long all of it takes to compile, in instructions."""
+        return self.size + len(self._choice or "") // _PER_INSTRUCTION
 
     def __len__(self) -> int:
         return len(self._each)
@@ -133,17 +156,23 @@ class Patterns:
 
     def make_ready(self) -> None:
         """Compile what `begun_in` needs, which may take some milliseconds."""
-        if self.longest < inf:
-            _ = self._begun
+        _ = self._begun
+
+    @cached_property
+    def _choice(self) -> str | None:
+        """A pattern for all beginnings of matches; None when it is too much to compile, or never needed."""
+        if self.size > _MOST_BEGUN_SIZE or self.longest == inf:
+            return None
+        choice = "|".join([shape.begun for shape in self._shapes if shape is not None])
+        return choice if len(choice) <= _MOST_BEGUN else None
 
     @cached_property
     def _begun(self) -> "re2._Regexp | None":
-        """Matches all beginnings of matches at the end of a text; None when that is too much to compile."""
-        choice = "|".join([shape.begun for shape in self._shapes if shape is not None])
-        if len(choice) > _MOST_BEGUN:
+        """Matches all beginnings of matches at the end of a text; None when that is too much."""
+        if self._choice is None:
             return None
         try:
-            return re2.compile(rf"(?:{choice}|)\z", _options(_SET_MEMORY))
+            return re2.compile(rf"(?:{self._choice}|)\z", _options(_SET_MEMORY))
         except re2.error:
             return None
 

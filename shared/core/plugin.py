@@ -148,6 +148,8 @@ class Plugin:
     - `events_in_place`: the judges that `pre_response_events` makes are pure and take microseconds for
       some KiB; they run on the loop. Otherwise they run as `blocking` says of methods.
     - `combined`: all entries of this plugin in a plan become one step by `combine`.
+    - `weight`: how long an instance takes to compile, in instructions of RE2's programs (some 0.5 us each).
+      What a chain weighs together is bounded.
     - `settles`: its `settle` has something to give back; an instance may narrow it.
 
     An entry at `pre_response` that uses bodies meets streamed answers too. Where its plugin has a method
@@ -169,6 +171,7 @@ class Plugin:
     events_in_place: bool = False
     combined: ClassVar[bool] = False
     settles: bool = True
+    weight: int = 0
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

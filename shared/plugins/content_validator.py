@@ -37,6 +37,8 @@ from shared.core.sizes import parse_size
 # Bytes of a body, and the size of the patterns (as `Patterns` has it), up to which it is judged in place:
 # the worst body takes 5 ms then, which is how long a thread would keep the interpreter, too (measured).
 _QUICK, _LIGHT = 16_384, 10_000
+# Entries of a list: each is looked for in every body.
+_MOST_NAMES = 1000
 #: Characters that a match may have where answers are passed on event by event.
 LONGEST = 512
 
@@ -51,11 +53,14 @@ class _Size(marshmallow.fields.Field[int]):
             raise marshmallow.ValidationError(str(error)) from None
 
 
-def _texts(text: str, *, name: str | None = None, most: int | None = None) -> Any:
+def _texts(text: str, *, name: str | None = None, most: int = _MOST_NAMES) -> Any:
     """A list of texts. `name` is that of the setting where the attribute is called otherwise."""
     item = marshmallow.fields.String(validate=validate.Length(min=1))
-    limit = validate.Length(max=most) if most else None
-    return setting(marshmallow.fields.List(item, load_default=list, data_key=name, validate=limit), text)
+    limit = validate.Length(max=most)
+    return setting(
+        marshmallow.fields.List(item, load_default=list, data_key=name, validate=limit),
+        f"{text} At most {most:,}.",
+    )
 
 
 class ContentValidator(Plugin):
@@ -120,6 +125,7 @@ class ContentValidator(Plugin):
             _patterns("/required_patterns", self.required_patterns),
             masks=self.action == "mask",
         )
+        self.weight = self._rules.blocked.weight + self._rules.required.weight
         self._schema = (
             None if self.json_schema is None else _compiled("/json_schema", compile_schema, self.json_schema)
         )

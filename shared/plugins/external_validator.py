@@ -10,6 +10,7 @@ from marshmallow import validate
 from shared.bodies.conditions import OPERATORS, Condition, Unanswerable, parse_condition
 from shared.bodies.opened import OpenedBody
 from shared.bodies.paths import MISSING, Path, get_at, overlapping, parse_path, put_at
+from shared.bodies.patterns import check_size
 from shared.bodies.refused import BodyRefused
 from shared.bodies.strict_json import JsonBounds, dump_json, parse_json
 from shared.core.errors import STATUS, Invalid, OutsideError, Problem, TargetForbidden
@@ -186,9 +187,11 @@ class ExternalValidator(Plugin):
         for i, entry in enumerate(self.conditions):
             try:
                 condition = parse_condition(entry["field"], entry["operator"], entry["value"])
+                check_size(self.weight + condition.size)
             except ValueError as error:
                 problems.append(Problem(f"/conditions/{i}", str(error)))
             else:
+                self.weight += condition.size
                 checks.append(_Check(condition, entry["stop_flow"], entry["message"]))
         return checks
 

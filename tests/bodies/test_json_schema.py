@@ -48,11 +48,25 @@ def _doubling(levels: int) -> dict[str, Any]:
         {"pattern": "("},
         {"enum": list(map(list, [[]] * 2001))},
         _doubling(20),
+        {"properties": {f"p{i}": {"pattern": rf"\\pL{{1,60}}{i}"} for i in range(600)}},
+        {"patternProperties": {f"[a-z]{{1,500}}{i}": {} for i in range(600)}},
     ],
 )
 def test_schemas_that_are_wrong_reach_out_or_grow_are_refused(schema: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"^Must be a JSON Schema.*\.$"):
         compile_schema(schema)
+
+
+def test_a_schema_whose_patterns_take_long_to_compile_is_refused_with_the_way_out() -> None:
+    schema = {"properties": {f"p{i}": {"pattern": f"[a-z]{{1,500}}{i}"} for i in range(100)}}
+    with pytest.raises(ValueError, match=r"\(100\) may take 20000 bytes .* counted repeats .* shorter\.$"):
+        compile_schema(schema)
+
+
+def test_ordinary_patterns_of_a_schema_are_far_from_the_bound() -> None:
+    patterns = [r"^\d{4}-\d\d-\d\d$", "^[a-z]{1,100}$", r"^[\w.+-]+@[\w-]+\.[\w.-]+$", "^(a|b|c)$"]
+    own = {f"p{i}": {"pattern": f"^{i}[a-z_]+$"} for i in range(60)}
+    compile_schema({"properties": {**own, "q": {"allOf": [{"pattern": pattern} for pattern in patterns]}}})
 
 
 def test_a_property_may_be_called_like_a_keyword() -> None:

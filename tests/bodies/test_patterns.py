@@ -42,8 +42,56 @@ def test_what_re2_cannot_take_is_refused_with_a_sentence(pattern: str) -> None:
         compile_pattern(pattern)
 
 
-def test_patterns_too_large_for_one_set_are_still_looked_for() -> None:
-    large = Patterns([rf"\pL{{25}}{number}" for number in range(99)] + ["needle"])
+@pytest.mark.parametrize(
+    ("sources", "culprit"),
+    [
+        ([f"[a-z]{number}{{1,500}}x" for number in range(100)], 19),
+        (["fine", r"(?i)\pL{1,50}"], 1),
+        ([rf"\pL{number}" for number in range(100)], 16),
+        (["x" * 1000 for _ in range(100)], 19),
+    ],
+)
+def test_patterns_that_take_long_to_compile_are_refused_with_the_way_out(
+    sources: list[str], culprit: int
+) -> None:
+    with pytest.raises(PatternError, match=r"Must be smaller: .* 20000 .* Make counted .*\.$") as caught:
+        Patterns(sources)
+    assert caught.value.number == culprit
+
+
+ORDINARY = [
+    "(?i)ignore (all )?(previous|prior) instructions",
+    r"\b\d{3}-\d{2}-\d{4}\b",
+    r"\b(?:\d[ -]*?){13,16}\b",
+    r"[\w.+-]{1,64}@[\w-]{1,255}\.[\w.-]{2,24}",
+    r"sk-[A-Za-z0-9]{20,64}",
+    r"-----BEGIN (RSA |EC )?PRIVATE KEY-----",
+    r"eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{10,}",
+    "(?is)system prompt.{0,100}(reveal|print)",
+]
+
+
+@given(
+    st.lists(
+        st.sampled_from(ORDINARY) | st.from_regex(r"[a-z]{3,12}( [a-z]{3,12}){0,8}", fullmatch=True),
+        max_size=40,
+    )
+)
+def test_ordinary_patterns_are_far_from_the_bound(sources: list[str]) -> None:
+    patterns = Patterns(sources + ORDINARY)
+    assert patterns.size <= patterns.weight <= 100_000
+
+
+def test_what_takes_long_to_compile_weighs_more() -> None:
+    bounded, unbounded = Patterns(["secret" * 50]), Patterns(["secret" * 50, "x+"])
+    assert Patterns([]).weight == 0
+    assert bounded.weight > bounded.size
+    assert unbounded.weight == unbounded.size
+
+
+def test_patterns_too_large_for_one_set_are_still_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.bodies.patterns._SET_MEMORY", 10_000)
+    large = Patterns([f"[a-z]{{25}}{number}" for number in range(99)] + ["needle"])
     assert large.found(["hay needle hay"]) == {99}
     assert large.found(["hay"]) == set()
 
@@ -77,6 +125,13 @@ def test_what_a_window_needs_can_be_made_ready_beforehand() -> None:
     for sources in (["secret"], ["a.*b"], []):
         Patterns(sources).make_ready()
     assert Patterns(["secret"]).begun_in("my se", 0) == 3
+
+
+def test_where_the_beginnings_do_not_fit_the_longest_match_is_held_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("shared.bodies.patterns._SET_MEMORY", 100)
+    assert Patterns(["secret"]).begun_in("-" * 100, 0) == 94
 
 
 def test_where_the_beginnings_are_too_much_to_compile_the_longest_match_is_held_back() -> None:

@@ -21,6 +21,7 @@ from tests.plugins.exchanges import exchange
 
 ENDPOINT = "http://127.0.0.1:9/check"
 CHAT = {"model": "gpt", "messages": [{"role": "user", "content": "Hello!"}], "user": "me"}
+LARGE = {"field": "a", "operator": "matches", "value": "[a-z]{1,500}x"}
 REFUSE = {"field": "allowed", "operator": "eq", "value": False, "message": "Not this."}
 
 
@@ -205,6 +206,7 @@ def test_every_mapped_field_arrives_at_its_place_and_nothing_else(pairs: list[tu
         ({"conditions": [{"field": "a", "operator": "is", "value": 1}]}, "/conditions/0/operator"),
         ({"conditions": [{"field": "a", "operator": "gt"}]}, "/conditions/0"),
         ({"conditions": [{"field": "a", "operator": "matches", "value": "("}]}, "/conditions/0"),
+        ({"conditions": [LARGE] * 20}, "/conditions/19"),
         ({"url": "x"}, "/url"),
     ],
 )

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations, groupby
+from itertools import accumulate, combinations, groupby, islice
 from typing import Any
 
 from shared.core.errors import Invalid, Problem
@@ -12,6 +12,13 @@ from shared.core.plugin import Entry, Plugin
 
 Catalogue = Mapping[str, type[Plugin]]
 Unseal = Callable[[PluginConfig], Mapping[str, Any]]
+
+#: What the plugins of one effective chain may weigh together (`Plugin.weight`): 0.1 s to compile (measured).
+MAX_WEIGHT = 100_000
+_TOO_HEAVY = (
+    f"The patterns of all entries of a chain together may weigh {MAX_WEIGHT} instructions of RE2's, and with "
+    "this entry they weigh more. Take patterns out, or make counted repeats such as {1,500} shorter."
+)
 
 _ANSWER = (Stage.POST_REQUEST, Stage.PRE_RESPONSE)
 
@@ -61,9 +68,9 @@ def parse_chain(
 ) -> list[Entry]:
     """The enabled entries with their parsed plugins.
 
-    Raises `Invalid` when an entry cannot work where it stands (see `check_entry`).
+    Raises `Invalid` when an entry cannot work where it stands (see `check_entry`), or is one too many.
     """
-    entries = []
+    entries, weight = [], 0
     for item in placed:
         problems = check_entry(item, tenant, catalogue)
         if problems:
@@ -71,6 +78,9 @@ def parse_chain(
         config, kind = item.config, catalogue[item.config.name]
         if config.enabled:
             plugin = kind.parse(unseal(config))
+            weight += plugin.weight
+            if weight > MAX_WEIGHT:
+                raise Invalid([Problem(f"{item.pointer}/settings", _TOO_HEAVY)])
             entries.append(
                 Entry(
                     plugin,
@@ -128,17 +138,25 @@ def check_entry(item: Placed, tenant: Tenant, catalogue: Catalogue) -> list[Prob
 def check_together(placed: Sequence[Placed], catalogue: Catalogue, streams: str) -> list[tuple[Placed, str]]:
     """What is wrong between valid entries of one effective chain: the entry at fault, and why.
 
-    Entries in shadow mode change nothing and judge nothing, so they are in nobody's way.
+    Entries in shadow mode change nothing and judge nothing, so they are in nobody's way; they only weigh.
     """
-    active = [
+    enabled = [
         (item, catalogue[item.config.name].parse(masked(item.config)))
         for item in placed
-        if item.config.enabled and item.config.mode != SHADOW
+        if item.config.enabled
     ]
-    return [*_conflicts(active), *_rewrites(active), *_blind(active, streams)]
+    active = [(item, plugin) for item, plugin in enabled if item.config.mode != SHADOW]
+    return [*_too_heavy(enabled), *_conflicts(active), *_rewrites(active), *_blind(active, streams)]
 
 
 _Active = Sequence[tuple[Placed, Plugin]]
+
+
+def _too_heavy(enabled: _Active) -> Iterable[tuple[Placed, str]]:
+    """The entry with which the chain weighs too much to be compiled."""
+    weights = accumulate(plugin.weight for _, plugin in enabled)
+    heavy = (item for (item, _), weight in zip(enabled, weights, strict=True) if weight > MAX_WEIGHT)
+    return [(item, _TOO_HEAVY) for item in islice(heavy, 1)]
 
 
 def _conflicts(active: _Active) -> Iterable[tuple[Placed, str]]:

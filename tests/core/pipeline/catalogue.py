@@ -35,6 +35,13 @@ class HeadWriter(HeadReader):
     changes = frozenset({"headers"})
 
 
+class Heavy(HeadReader):
+    """Weighs as much as it is told to."""
+
+    name = "heavy"
+    weight: int = setting(fields.Integer(load_default=60_000), "Instructions.")
+
+
 class BodyWriter(HeadWriter):
     """Changes the body, and reads nothing."""
 
@@ -76,7 +83,8 @@ class Streaming(Reader):
 
 
 CATALOGUE: Mapping[str, type[Plugin]] = {
-    kind.name: kind for kind in (Reader, HeadReader, HeadWriter, BodyWriter, Counting, Asking, Streaming)
+    kind.name: kind
+    for kind in (Reader, Heavy, HeadReader, HeadWriter, BodyWriter, Counting, Asking, Streaming)
 }
 
 

@@ -76,6 +76,13 @@ class TestParseChain:
         assert isinstance(entry.plugin, Asking)
         assert entry.plugin.headers == {"X-Key": "opened"}
 
+    def test_one_with_which_the_chain_weighs_too_much_is_named(self) -> None:
+        with pytest.raises(Invalid) as caught:
+            parse_chain([placed("heavy"), placed("heavy")], TENANT, "r1", CATALOGUE)
+        assert [problem.pointer for problem in caught.value.problems] == [
+            f"{placed('heavy').pointer}/settings"
+        ]
+
     def test_one_that_cannot_work_is_named_with_all_its_problems(self) -> None:
         with pytest.raises(Invalid) as caught:
             parse_chain([placed("asking", on_error="local")], TENANT, "r1", CATALOGUE)
@@ -94,9 +101,9 @@ class TestEntry:
         ("item", "pointer", "detail"),
         [
             (placed("asking_"), "name", "There is no plugin asking_. There are: asking, body_writer, counting,"
-             " head_reader, head_writer, reader, streaming. Did you mean asking?"),
+             " head_reader, head_writer, heavy, reader, streaming. Did you mean asking?"),
             (placed("xyz"), "name", "There is no plugin xyz. There are: asking, body_writer, counting,"
-             " head_reader, head_writer, reader, streaming."),
+             " head_reader, head_writer, heavy, reader, streaming."),
             (placed("counting", stage=Stage.PRE_RESPONSE), "stage",
              "counting cannot act at pre_response, only at: pre_request."),
             (placed("counting", on_error="open"), "on_error",

@@ -33,6 +33,21 @@ def of_tenant(saved: Tenant, *rules: Rule) -> list[tuple[str, bool]]:
     ]
 
 
+class TestWeight:
+    def test_the_rules_entry_with_which_its_chain_weighs_too_much_is_named(self) -> None:
+        assert of_rule(TENANT, rule(config("heavy"))) == []
+        assert of_rule(TENANT, rule(config("heavy"), config("heavy"), config("heavy"))) == ["/plugin_chain/1"]
+        assert of_rule(tenant(config("heavy")), rule(config("heavy"))) == ["/plugin_chain/0"]
+
+    def test_entries_in_shadow_mode_weigh_and_disabled_ones_do_not(self) -> None:
+        assert of_rule(TENANT, rule(config("heavy"), config("heavy", mode="shadow"))) == ["/plugin_chain/1"]
+        assert of_rule(TENANT, rule(config("heavy"), config("heavy", enabled=False))) == []
+
+    def test_a_tenants_entries_are_weighed_alone_and_with_each_rule(self) -> None:
+        assert of_tenant(tenant(config("heavy"), config("heavy"))) == [("/plugin_chain/1", False)]
+        assert of_tenant(tenant(config("heavy")), rule(config("heavy"))) == [("/required_plugins", True)]
+
+
 class TestRule:
     def test_chains_that_work_are_saved(self) -> None:
         owner = tenant(config("head_reader"), required_plugins=JUDGE)
