@@ -4,9 +4,10 @@ RE2's syntax is at https://github.com/google/re2/wiki/Syntax; case is ignored wi
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import inf
 from typing import NamedTuple
+from weakref import WeakValueDictionary
 
 import re2
 
@@ -24,6 +25,9 @@ _SET_MEMORY = 16 * 1024 * 1024
 # Characters of the pattern for all beginnings, and the size of the list that it is made for: up to these it
 # takes 15 ms to compile, with five times the size 0.4 s, with ten times the characters 6 s (measured).
 _MOST_BEGUN, _MOST_BEGUN_SIZE = 32_768, 5_000
+# Lists that stay compiled when nobody holds them: the admin API compiles what it checks, and drops it again.
+# The largest take 1 MB (measured).
+_MOST_RECENT = 64
 # Characters of it that take as long to compile as one instruction of a program.
 _PER_INSTRUCTION = 2
 _TOO_LARGE = (
@@ -81,7 +85,10 @@ class Match(NamedTuple):
 
 
 class Patterns:
-    """Several patterns, looked for at once. Making one raises `PatternError`."""
+    """Several patterns, looked for at once. Making one raises `PatternError`.
+
+    It never changes, so that `patterns_of` may give the same one to many.
+    """
 
     def __init__(self, patterns: Sequence[str]) -> None:
         self._each = []
@@ -175,6 +182,18 @@ class Patterns:
             return re2.compile(rf"(?:{self._choice}|)\z", _options(_SET_MEMORY))
         except re2.error:
             return None
+
+
+@lru_cache(maxsize=_MOST_RECENT)
+def patterns_of(sources: tuple[str, ...]) -> Patterns:
+    """`Patterns`, compiled once for as long as somebody holds them, and of the last lists in any case."""
+    held = _held.get(sources)
+    if held is None:
+        held = _held[sources] = Patterns(sources)
+    return held
+
+
+_held: WeakValueDictionary[tuple[str, ...], Patterns] = WeakValueDictionary()
 
 
 def _set(patterns: Sequence[str]) -> "re2.Set | None":

@@ -13,7 +13,7 @@ from shared.bodies.json_schema import compile_schema, first_fault
 from shared.bodies.media_type import MediaType
 from shared.bodies.opened import OpenedBody
 from shared.bodies.paths import MISSING, get_at, parse_path
-from shared.bodies.patterns import MAX_PATTERNS, PatternError, Patterns
+from shared.bodies.patterns import MAX_PATTERNS, PatternError, Patterns, patterns_of
 from shared.bodies.refused import BodyRefused, too_long
 from shared.bodies.strict_json import MAX_DEPTH, JsonBounds, dump_json
 from shared.bodies.text_judge import TextJudge
@@ -309,7 +309,7 @@ def _compiled(pointer: str, compile_one: Callable[[Any], Any], value: Any) -> An
 
 def _patterns(pointer: str, patterns: Sequence[str]) -> Patterns:
     try:
-        return Patterns(patterns)
+        return patterns_of(tuple(patterns))
     except PatternError as error:
         raise Invalid([Problem(f"{pointer}/{error.number}", str(error))]) from None
 

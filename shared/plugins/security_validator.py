@@ -6,7 +6,7 @@ from typing import Any
 
 from marshmallow import fields, validate
 
-from shared.bodies.patterns import MAX_PATTERNS, PatternError, Patterns
+from shared.bodies.patterns import MAX_PATTERNS, PatternError, patterns_of
 from shared.core.addresses import Network, is_in, plain_address
 from shared.core.errors import STATUS, Invalid, Problem
 from shared.core.model import EMPTY
@@ -73,7 +73,7 @@ class SecurityValidator(Plugin):
         self._allowed = [_network(interface) for interface in self.allowed_ips]
         self._blocked = [_network(interface) for interface in self.blocked_ips]
         try:
-            self._agents = Patterns(self.blocked_user_agents)
+            self._agents = patterns_of(tuple(self.blocked_user_agents))
         except PatternError as error:
             raise Invalid([Problem(f"/blocked_user_agents/{error.number}", str(error))]) from None
         self.weight = self._agents.weight

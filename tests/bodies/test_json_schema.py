@@ -69,6 +69,11 @@ def test_ordinary_patterns_of_a_schema_are_far_from_the_bound() -> None:
     compile_schema({"properties": {**own, "q": {"allOf": [{"pattern": pattern} for pattern in patterns]}}})
 
 
+def test_a_schema_that_did_not_change_is_not_compiled_again() -> None:
+    assert compile_schema({"minimum": 1}) is compile_schema({"minimum": 1})
+    assert compile_schema({"minimum": 1}) is not compile_schema({"minimum": 1.0})
+
+
 def test_a_property_may_be_called_like_a_keyword() -> None:
     compile_schema({"properties": {"$ref": {"type": "string"}, "$id": {"type": "string"}}})
 

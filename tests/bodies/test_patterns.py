@@ -1,12 +1,13 @@
 """Patterns that tenants write."""
 
 import time
+from weakref import ref
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.bodies.patterns import PatternError, Patterns, compile_pattern
+from shared.bodies.patterns import PatternError, Patterns, compile_pattern, patterns_of
 
 
 def test_each_pattern_that_matches_somewhere_is_found() -> None:
@@ -119,6 +120,22 @@ def test_a_pattern_that_explodes_elsewhere_is_quick() -> None:
     started = time.perf_counter()
     assert Patterns(["(a+)+$"]).found(["a" * 50_000 + "b"]) == set()
     assert time.perf_counter() - started < 1
+
+
+def test_a_list_is_compiled_once_as_long_as_somebody_holds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = patterns_of(("kept", "by somebody"))
+    for number in range(200):
+        patterns_of((f"another {number}",))
+    monkeypatch.setattr("shared.bodies.patterns.Patterns", None)
+    assert patterns_of(("kept", "by somebody")) is held
+    assert patterns_of(("another 199",)) is patterns_of(("another 199",))
+
+
+def test_a_list_that_nobody_holds_is_forgotten_after_some_others() -> None:
+    forgotten = ref(patterns_of(("held by nobody",)))
+    for number in range(200):
+        patterns_of((f"one more {number}",))
+    assert forgotten() is None
 
 
 def test_what_a_window_needs_can_be_made_ready_beforehand() -> None:
