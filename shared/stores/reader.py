@@ -3,7 +3,8 @@
 A known tenant is a dict look-up. Changes are pushed; besides, a look at the list of changes every
 `config_ttl` finds what a lost message hid (the seed's periodic check). While a tenant is read again the
 old snapshot serves; while the store is down it serves for as long as that lasts, and so it does when the
-new one cannot be read or compiled.
+new one cannot be read or compiled. Tenants are compiled in a thread, so that no request waits for another
+tenant's rules.
 """
 
 import asyncio
@@ -28,6 +29,12 @@ _NEVER = 2**53
 _LOOK, _WATCH, _SWEEP = "look for changes", "watch", "sweep"
 
 logger = logging.getLogger(__name__)
+
+
+class Aside(Protocol):
+    """Calls a function with one argument where the event loop does not wait for it."""
+
+    async def __call__[A, R](self, function: Callable[[A], R], argument: A, /) -> R: ...
 
 
 class CacheSettings(Protocol):
@@ -55,8 +62,10 @@ class GatewayCache[G: Compiled]:
         compiler: Callable[[Snapshot], G],
         clock: Clock,
         settings: CacheSettings,
+        aside: Aside = asyncio.to_thread,
     ) -> None:
         self._source = source
+        self._aside = aside
         self._compiler = compiler
         self._clock = clock
         self._settings = settings
@@ -190,19 +199,26 @@ class GatewayCache[G: Compiled]:
         return self._flights.join(("tenant", tenant_id), lambda: self._read(tenant_id))
 
     async def _read(self, tenant_id: str) -> G | None:
-        """Read, compile and hold a tenant; once more when a change was announced meanwhile."""
-        snapshot = None
+        """Read, compile and hold a tenant; once more when a change was announced meanwhile.
+
+        What was compiled is held even then: who changes it again and again must not keep the old one alive.
+        """
+        gateway = None
         self._stale.add(tenant_id)
         while tenant_id in self._stale:
             self._stale.discard(tenant_id)
             snapshot = await self._source.read(tenant_id)
-        gateway = None if snapshot is None else self._compiler(snapshot)
+            if tenant_id not in self._stale:
+                gateway = None if snapshot is None else await self._aside(self._compiler, snapshot)
+                self._hold(tenant_id, gateway)
+        self._reported.pop(("tenant", tenant_id), None)
+        return gateway
+
+    def _hold(self, tenant_id: str, gateway: G | None) -> None:
         if gateway is None:
             self._held.drop(tenant_id)
         else:
             self._held.put(gateway, self._clock.monotonic())
-        self._reported.pop(("tenant", tenant_id), None)
-        return gateway
 
     def _changed(self, tenant_id: str) -> None:
         self._absent = Absent()

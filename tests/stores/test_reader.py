@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -11,7 +12,7 @@ from shared.core.errors import BadRecord, StoreDown
 from shared.core.model import ApiKey, Snapshot
 from shared.stores.memory import MemoryStore
 from shared.stores.memory_source import MemorySource
-from shared.stores.reader import GatewayCache
+from shared.stores.reader import Aside, GatewayCache
 from tests.stores.configurations import ACTOR, StillClock, a_tenant, an_api_key, with_tenant
 
 
@@ -83,18 +84,23 @@ class CountingSource(MemorySource):
         return await super().changes(since)
 
 
+async def at_once[A, R](function: Callable[[A], R], argument: A, /) -> R:
+    return function(argument)
+
+
 @dataclass
 class World:
     """A store, and a cache that reads it through a source that can fail."""
 
     knobs: Knobs = field(default_factory=Knobs)
     compiler: Callable[[Snapshot], Compiled] = Compiled
+    aside: Aside = at_once
 
     def __post_init__(self) -> None:
         self.clock = StillClock()
         self.store = MemoryStore(self.clock, quarantine=0)
         self.source = CountingSource(self.store)
-        self.cache = GatewayCache(self.source, self.compiler, self.clock, self.knobs)
+        self.cache = GatewayCache(self.source, self.compiler, self.clock, self.knobs, self.aside)
 
     def create(self, name: str) -> Snapshot:
         return self.write(None, a_tenant(name))
@@ -566,7 +572,7 @@ def test_what_cannot_be_compiled_leaves_the_last_good_one(caplog: pytest.LogCapt
             await world.settle()
         assert await world.name_of("acme") == "acme"
         assert len(caplog.records) == 1
-        fresh = GatewayCache(world.source, compiler, world.clock, world.knobs)
+        fresh = GatewayCache(world.source, compiler, world.clock, world.knobs, at_once)
         with pytest.raises(StoreDown):
             await fresh.find("acme", None)
         world.write(acme, renamed(acme, "good"))
@@ -574,6 +580,78 @@ def test_what_cannot_be_compiled_leaves_the_last_good_one(caplog: pytest.LogCapt
         assert await world.name_of("acme") == "good"
 
     scenario(body, World(compiler=compiler))
+
+
+def test_tenants_are_compiled_where_no_request_waits_for_it() -> None:
+    places: list[int] = []
+
+    def compiler(snapshot: Snapshot) -> Compiled:
+        places.append(threading.get_ident())
+        return Compiled(snapshot)
+
+    async def body(world: World) -> None:
+        world.create("acme")
+        assert await world.name_of("acme") == "acme"
+        [place] = places
+        assert place != threading.get_ident()
+
+    scenario(body, World(compiler=compiler, aside=asyncio.to_thread))
+
+
+class HeldBack:
+    """Compiles when it is let."""
+
+    def __init__(self) -> None:
+        self.waiting: list[asyncio.Event] = []
+
+    async def __call__[A, R](self, function: Callable[[A], R], argument: A, /) -> R:
+        self.waiting.append(asyncio.Event())
+        await self.waiting[-1].wait()
+        return function(argument)
+
+
+def test_while_a_tenant_is_compiled_the_old_one_serves_and_the_newest_comes_last() -> None:
+    held_back = HeldBack()
+
+    async def body(world: World) -> None:
+        acme = world.create("acme")
+        await world.cache.look()
+        finding = asyncio.ensure_future(world.name_of("acme"))
+        await world.settle()
+        held_back.waiting[0].set()
+        assert await finding == "acme"
+        for number, name in enumerate(("second", "third", "fourth")):
+            acme = world.write(acme, renamed(acme, name))
+            world.cache._changed("id-acme")
+            await world.settle()
+            assert len(held_back.waiting) == 2, f"one compile at a time, not one for change {number}"
+            assert await world.name_of("acme") == "acme"
+        held_back.waiting[1].set()
+        await world.settle()
+        assert await world.name_of("acme") == "second", "each one that is compiled serves at once"
+        held_back.waiting[2].set()
+        await world.settle()
+        assert await world.name_of("acme") == "fourth"
+        assert len(held_back.waiting) == 3
+
+    scenario(body, World(aside=held_back))
+
+
+def test_a_tenant_that_is_deleted_while_it_is_compiled_is_not_held() -> None:
+    held_back = HeldBack()
+
+    async def body(world: World) -> None:
+        acme = world.create("acme")
+        await world.cache.look()
+        finding = asyncio.ensure_future(world.name_of("acme"))
+        await world.settle()
+        world.store.write(acme, None, actor=ACTOR)
+        world.cache._changed("id-acme")
+        held_back.waiting[0].set()
+        assert await finding is None
+        assert len(world.cache) == 0
+
+    scenario(body, World(aside=held_back))
 
 
 def test_what_is_not_used_is_dropped_and_what_is_used_stays() -> None:
