@@ -22,14 +22,15 @@ MAX_SIZE = 20_000
 # Bytes that a pattern, or a set of them, may use. A pattern that does not fit is refused after 15 ms at most.
 _PATTERN_MEMORY = 1024 * 1024
 _SET_MEMORY = 16 * 1024 * 1024
-# Characters of the pattern for all beginnings, and the size of the list that it is made for: up to these it
-# takes 15 ms to compile, with five times the size 0.4 s, with ten times the characters 6 s (measured).
-_MOST_BEGUN, _MOST_BEGUN_SIZE = 32_768, 5_000
+# What the pattern for all beginnings may weigh, and the size of the list that it is made for. It takes 15 ms
+# to compile at most; with five times as much of either it would take 0.4 s (measured).
+_MOST_BEGUN, _MOST_BEGUN_SIZE = 20_000, 5_000
 # Lists that stay compiled when nobody holds them: the admin API compiles what it checks, and drops it again.
 # The largest take 1 MB (measured).
 _MOST_RECENT = 64
-# Characters of it that take as long to compile as one instruction of a program.
-_PER_INSTRUCTION = 2
+# What takes as long to compile as one instruction of a program: characters of that pattern, and the square of
+# a match's length, because from each of its characters on the rest may be missing.
+_CHARACTERS, _SQUARES = 2, 64
 _TOO_LARGE = (
     f"Must be smaller: the patterns of one list may take RE2 {MAX_SIZE} instructions together. "
     "Make counted repeats such as {1,500} shorter or open ({1,}), and classes such as \\pL fewer."
@@ -120,7 +121,10 @@ class Patterns:
     @property
     def weight(self) -> int:
         """How long all of it takes to compile, in instructions."""
-        return self.size + len(self._choice or "") // _PER_INSTRUCTION
+        return self.size + (0 if self._choice is None else self._weight_of(self._choice))
+
+    def _weight_of(self, choice: str) -> int:
+        return len(choice) // _CHARACTERS + sum(int(length) ** 2 for length in self.lengths) // _SQUARES
 
     def __len__(self) -> int:
         return len(self._each)
@@ -171,7 +175,7 @@ class Patterns:
         if self.size > _MOST_BEGUN_SIZE or self.longest == inf:
             return None
         choice = "|".join([shape.begun for shape in self._shapes if shape is not None])
-        return choice if len(choice) <= _MOST_BEGUN else None
+        return choice if self._weight_of(choice) <= _MOST_BEGUN else None
 
     @cached_property
     def _begun(self) -> "re2._Regexp | None":
