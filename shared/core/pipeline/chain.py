@@ -76,11 +76,11 @@ def parse_chain(
         if problems:
             raise Invalid(problems)
         config, kind = item.config, catalogue[item.config.name]
+        plugin = kind.parse(unseal(config) if config.enabled else masked(config))
+        weight += plugin.weight
+        if weight > MAX_WEIGHT:
+            raise Invalid([Problem(f"{item.pointer}/settings", _TOO_HEAVY)])
         if config.enabled:
-            plugin = kind.parse(unseal(config))
-            weight += plugin.weight
-            if weight > MAX_WEIGHT:
-                raise Invalid([Problem(f"{item.pointer}/settings", _TOO_HEAVY)])
             entries.append(
                 Entry(
                     plugin,
@@ -135,27 +135,43 @@ def check_entry(item: Placed, tenant: Tenant, catalogue: Catalogue) -> list[Prob
     return problems
 
 
+def check_each(
+    placed: Iterable[Placed], tenant: Tenant, catalogue: Catalogue
+) -> list[tuple[Placed, list[Problem]]]:
+    """The entries, each with what is wrong with it by itself.
+
+    The last is the one with which the chain weighs too much: what follows it is not worth compiling.
+    """
+    judged: list[tuple[Placed, list[Problem]]] = []
+    weight = 0
+    for item in placed:
+        problems = check_entry(item, tenant, catalogue)
+        judged.append((item, problems))
+        if not problems:
+            weight += catalogue[item.config.name].parse(masked(item.config)).weight
+        if weight > MAX_WEIGHT:
+            break
+    return judged
+
+
 def check_together(placed: Sequence[Placed], catalogue: Catalogue, streams: str) -> list[tuple[Placed, str]]:
     """What is wrong between valid entries of one effective chain: the entry at fault, and why.
 
-    Entries in shadow mode change nothing and judge nothing, so they are in nobody's way; they only weigh.
+    Entries in shadow mode change nothing and judge nothing, so they are in nobody's way; they only weigh,
+    as disabled ones do: they are compiled to be checked.
     """
-    enabled = [
-        (item, catalogue[item.config.name].parse(masked(item.config)))
-        for item in placed
-        if item.config.enabled
-    ]
-    active = [(item, plugin) for item, plugin in enabled if item.config.mode != SHADOW]
-    return [*_too_heavy(enabled), *_conflicts(active), *_rewrites(active), *_blind(active, streams)]
+    parsed = [(item, catalogue[item.config.name].parse(masked(item.config))) for item in placed]
+    active = [pair for pair in parsed if pair[0].config.enabled and pair[0].config.mode != SHADOW]
+    return [*_too_heavy(parsed), *_conflicts(active), *_rewrites(active), *_blind(active, streams)]
 
 
 _Active = Sequence[tuple[Placed, Plugin]]
 
 
-def _too_heavy(enabled: _Active) -> Iterable[tuple[Placed, str]]:
+def _too_heavy(parsed: _Active) -> Iterable[tuple[Placed, str]]:
     """The entry with which the chain weighs too much to be compiled."""
-    weights = accumulate(plugin.weight for _, plugin in enabled)
-    heavy = (item for (item, _), weight in zip(enabled, weights, strict=True) if weight > MAX_WEIGHT)
+    weights = accumulate(plugin.weight for _, plugin in parsed)
+    heavy = (item for (item, _), weight in zip(parsed, weights, strict=True) if weight > MAX_WEIGHT)
     return [(item, _TOO_HEAVY) for item in islice(heavy, 1)]
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from shared.core.errors import Problem
 from shared.core.model import Rule, Tenant
-from shared.core.pipeline.chain import Catalogue, check_entry, check_together, effective_chain
+from shared.core.pipeline.chain import Catalogue, check_each, check_entry, check_together, effective_chain
 
 
 def check_rule(tenant: Tenant, rule: Rule, catalogue: Catalogue) -> list[Problem]:
@@ -14,7 +14,7 @@ def check_rule(tenant: Tenant, rule: Rule, catalogue: Catalogue) -> list[Problem
     What is wrong with the tenant's entries by themselves is the tenant's affair, not this document's.
     """
     placed = effective_chain(tenant, rule, None)
-    judged = [(item, check_entry(item, tenant, catalogue)) for item in placed]
+    judged = check_each(placed, tenant, catalogue)
     problems = [problem for item, wrong in judged if item.origin == "rule" for problem in wrong]
     if problems:
         return problems
@@ -32,10 +32,10 @@ def _place_in_rule(why: str) -> str:
 
 def check_tenant(tenant: Tenant, rules: Sequence[Rule], catalogue: Catalogue) -> list[Problem]:
     """The problems of a tenant's own chains, and with each of its rules. Pointers go into the tenant."""
-    own = effective_chain(tenant, None, None)
-    problems = [problem for item in own for problem in check_entry(item, tenant, catalogue)]
+    judged = check_each(effective_chain(tenant, None, None), tenant, catalogue)
+    problems = [problem for _, wrong in judged for problem in wrong]
     if not problems:
-        found = check_together(own, catalogue, "buffer")
+        found = check_together([item for item, _ in judged], catalogue, "buffer")
         problems = [Problem(item.pointer, why) for item, why in found]
     if problems:
         return problems

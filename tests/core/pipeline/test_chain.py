@@ -78,7 +78,7 @@ class TestParseChain:
 
     def test_one_with_which_the_chain_weighs_too_much_is_named(self) -> None:
         with pytest.raises(Invalid) as caught:
-            parse_chain([placed("heavy"), placed("heavy")], TENANT, "r1", CATALOGUE)
+            parse_chain([placed("heavy"), placed("heavy", enabled=False)], TENANT, "r1", CATALOGUE)
         assert [problem.pointer for problem in caught.value.problems] == [
             f"{placed('heavy').pointer}/settings"
         ]

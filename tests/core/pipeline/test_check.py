@@ -39,9 +39,14 @@ class TestWeight:
         assert of_rule(TENANT, rule(config("heavy"), config("heavy"), config("heavy"))) == ["/plugin_chain/1"]
         assert of_rule(tenant(config("heavy")), rule(config("heavy"))) == ["/plugin_chain/0"]
 
-    def test_entries_in_shadow_mode_weigh_and_disabled_ones_do_not(self) -> None:
+    def test_entries_in_shadow_mode_and_disabled_ones_weigh_for_they_are_compiled_too(self) -> None:
         assert of_rule(TENANT, rule(config("heavy"), config("heavy", mode="shadow"))) == ["/plugin_chain/1"]
-        assert of_rule(TENANT, rule(config("heavy"), config("heavy", enabled=False))) == []
+        assert of_rule(TENANT, rule(config("heavy"), config("heavy", enabled=False))) == ["/plugin_chain/1"]
+
+    def test_what_follows_the_entry_that_is_too_much_is_not_compiled(self) -> None:
+        wrong = config("heavy", settings={"weight": "none"})
+        assert of_rule(TENANT, rule(config("heavy"), wrong)) == ["/plugin_chain/1/settings/weight"]
+        assert of_rule(TENANT, rule(config("heavy"), config("heavy"), wrong)) == ["/plugin_chain/1"]
 
     def test_a_tenants_entries_are_weighed_alone_and_with_each_rule(self) -> None:
         assert of_tenant(tenant(config("heavy"), config("heavy"))) == [("/plugin_chain/1", False)]
