@@ -11,6 +11,8 @@ from shared.core.messages import Headers
 
 #: Bytes that one event may have. A whole answer of the responses API, or a picture, is one event.
 MAX_EVENT = 1024 * 1024
+#: Blank lines before an event come with it, up to so many bytes: else each would be judged by itself.
+MAX_BLANK = 1024
 # Bytes that are looked through at once; meanwhile no other thread runs.
 _SLICE = 65_536
 
@@ -19,11 +21,15 @@ _SLICE = 65_536
 # is alone too: what is there is an event, with no waiting for a byte that may never come.
 _EVENT_END = re.compile(rb"\r\r|(?:\r\n|\n)(?:\r\n|\n|\r(?=[^\n]))")
 _LINE_END = re.compile(rb"\r\n|\n|\r(?=[^\n])")
+_BLANK = re.compile(rb"[\r\n]{0,%d}" % MAX_BLANK)
 _ANY_LINE_END = re.compile(r"\r\n|\n|\r")
 
 
 class EventSplitter:
-    """Takes a body piece by piece and gives its events, the same ones wherever the pieces were cut."""
+    """Takes a body piece by piece and gives its events, the same ones wherever the pieces were cut.
+
+    Blank lines before an event belong to it; where there are too many for that, they are events too.
+    """
 
     def __init__(self, end: re.Pattern[bytes], make: Callable[[bytes, bool], Event]) -> None:
         self._end = end
@@ -39,9 +45,9 @@ class EventSplitter:
         """
         self._rest += piece
         events, start = [], 0
-        while found := self._end.search(self._rest, max(start, self._seen)):
-            events.append(self._event(bytes(self._rest[start : found.end()])))
-            start = self._seen = found.end()
+        while end := self._end_of_event(start):
+            events.append(self._event(bytes(self._rest[start:end])))
+            start = self._seen = end
         del self._rest[:start]
         # The longest end has four bytes, of which the last may be missing.
         self._seen = max(len(self._rest) - 3, 0)
@@ -53,6 +59,15 @@ class EventSplitter:
         """What is left when the body is over: one event that was cut off, or none."""
         rest, self._rest = bytes(self._rest), bytearray()
         return [self._event(rest)] if rest else []
+
+    def _end_of_event(self, start: int) -> int:
+        """Where the event ends that begins at `start`; 0 when that is not known yet."""
+        blank = _BLANK.match(self._rest, start)
+        begin = blank.end() if blank else start
+        if begin - start == MAX_BLANK:
+            return begin
+        found = self._end.search(self._rest, max(begin, self._seen))
+        return found.end() if found else 0
 
     def _event(self, raw: bytes) -> Event:
         if len(raw) > MAX_EVENT:
@@ -100,11 +115,13 @@ def _too_long() -> BodyRefused:
 
 
 def _line(raw: bytes, is_first: bool) -> Event:
-    line = raw.decode(errors="replace").rstrip("\r\n")
+    line = raw.decode(errors="replace").strip("\r\n")
     return Event(raw, line if line.strip() else None, is_line=True)
 
 
 def _server_sent(raw: bytes, is_first: bool) -> Event:
+    if b"data" not in raw:
+        return Event(raw, None)
     text = raw.decode(errors="replace")
     data = list(_data(text.removeprefix("\ufeff") if is_first else text))
     return Event(raw, "\n".join(data) if data else None)

@@ -11,9 +11,9 @@ _LINE_END = re.compile(r"\r\n|\n|\r")
 class Event:
     """A server-sent event, or a line of JSON.
 
-    `raw` are its bytes as they travel, with what ends it. `data` is the text that a reader gets of it: the
-    values of its ``data`` fields (joined by newlines), or the line; None when there is none to get, as in a
-    comment. `is_line` says that it is a line of JSON.
+    `raw` are its bytes as they travel, with blank lines before it and what ends it. `data` is the text that a
+    reader gets of it: the values of its ``data`` fields (joined by newlines), or the line; None when there is
+    none to get, as in a comment. `is_line` says that it is a line of JSON.
     """
 
     raw: bytes
@@ -28,15 +28,16 @@ class Event:
 
         Raises ValueError when several lines are to be one line of JSON.
         """
-        lines = _LINE.findall(self.raw.decode(errors="replace"))
-        written = _one_line(data) + lines[0][1] if self.is_line else _rewritten(lines, data)
+        text = self.raw.decode(errors="replace")
+        written = _with_line(text, data) if self.is_line else _rewritten(_LINE.findall(text), data)
         return replace(self, raw=written.encode(), data=data)
 
 
-def _one_line(data: str) -> str:
+def _with_line(text: str, data: str) -> str:
+    """Blank lines before it, and its end, stay."""
     if _LINE_END.search(data):
         raise ValueError("A line of JSON cannot hold the end of a line.")
-    return data
+    return text[: len(text) - len(text.lstrip("\r\n"))] + data + text[len(text.rstrip("\r\n")) :]
 
 
 def _rewritten(lines: list[tuple[str, str]], data: str) -> str:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.bodies import events
-from shared.bodies.events import MAX_EVENT, EventSplitter, event_splitter, splitter_for_answer
+from shared.bodies.events import MAX_BLANK, MAX_EVENT, EventSplitter, event_splitter, splitter_for_answer
 from shared.bodies.media_type import MediaType
 from shared.bodies.refused import BodyRefused
 from shared.core.events import Event
@@ -71,9 +71,21 @@ def test_an_event_is_there_with_its_last_byte(end: bytes) -> None:
 
 
 def test_lines_of_json_are_events_and_blank_ones_hold_nothing() -> None:
-    lines = split(b'{"a":1}\n\r\n{"a":2}\r\n{"a":3}', kind=LINES)
-    assert [event.data for event in lines] == ['{"a":1}', None, '{"a":2}', '{"a":3}']
+    lines = split(b'{"a":1}\n\r\n{"a":2}\r\n \n{"a":3}\n\n', kind=LINES)
+    assert [event.data for event in lines] == ['{"a":1}', '{"a":2}', None, '{"a":3}', None]
+    assert lines[1].with_data("{}").raw == b"\r\n{}\r\n"
     assert all(event.is_line for event in lines)
+
+
+@pytest.mark.parametrize("kind", [SSE, LINES])
+@pytest.mark.parametrize("blank", [b"\n", b"\r", b"\r\n"])
+def test_blank_lines_are_no_events_each_but_come_with_the_next_one(kind: str, blank: bytes) -> None:
+    body = 3000 * blank + b"data: x" + 2 * blank + 3000 * blank
+    made = split(body, kind=kind)
+    assert b"".join(event.raw for event in made) == body
+    assert len(made) <= len(body) // MAX_BLANK + 2
+    assert len([event for event in made if event.data]) == 1
+    assert split(*(body[start : start + 7] for start in range(0, len(body), 7)), kind=kind) == made
 
 
 @pytest.mark.parametrize("size", [16, 1000, 65_536])

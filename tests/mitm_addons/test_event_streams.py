@@ -1,0 +1,90 @@
+"""A long piece of a judged stream, and everybody else."""
+
+import asyncio
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from mitm_addons.event_streams import Cut, EventStream, StreamRefused
+from shared.bodies.events import event_splitter
+from shared.bodies.media_type import MediaType
+from shared.core.errors import refuse
+from shared.core.events import Event
+
+SHORT = b":\n\n" * 20_000
+
+
+class Judged:
+    """Lets all events pass but those that say no."""
+
+    held = 0
+
+    def __init__(self, run: Any) -> None:
+        self.run = run
+        self.most = 0
+
+    def feed(self, events: Sequence[Event], *, is_last: bool = False) -> Sequence[Event]:
+        self.most = max(self.most, len(events))
+        passed = [event for event in events if event.data != "no"]
+        if len(passed) < len(events):
+            self.run.refusal = refuse("content_rejected", "No.")
+        return passed
+
+
+def stream(cut: Cut | None = None) -> tuple[EventStream, Judged, Any]:
+    run, splitter = SimpleNamespace(refusal=None), event_splitter(MediaType("text/event-stream"))
+    state = SimpleNamespace(passed_on=lambda piece: piece, held=0, unsent=b"")
+    judged, anything = Judged(run), cast(Any, object())
+    made = EventStream(
+        anything, cast(Any, state), cast(Any, run), cast(Any, splitter), cast(Any, judged), cut
+    )
+    return made, judged, state
+
+
+async def sent(made: EventStream, piece: bytes) -> bytes:
+    out = made(piece)
+    assert inspect.isawaitable(out)
+    return b"".join(await out)
+
+
+@contextmanager
+def turns() -> Iterator[list[int]]:
+    """Counts the turns that somebody else has on the loop."""
+    counted, loop = [0], asyncio.get_running_loop()
+
+    def turn() -> None:
+        counted[0] += 1
+        handle[0] = loop.call_soon(turn)
+
+    handle = [loop.call_soon(turn)]
+    yield counted
+    handle[0].cancel()
+
+
+def test_others_have_their_turns_while_a_long_piece_of_short_events_is_judged() -> None:
+    async def judge() -> int:
+        with turns() as counted:
+            assert await sent(made, SHORT) == SHORT
+        return counted[0]
+
+    made, judged, _ = stream()
+    assert asyncio.run(judge()) >= 10
+    assert judged.most < 2000
+
+
+def test_what_passed_before_a_refusal_is_sent_however_long_the_piece_is() -> None:
+    made, judged, state = stream()
+    with pytest.raises(StreamRefused):
+        asyncio.run(sent(made, SHORT + b"data: no\n\n" + SHORT))
+    assert judged.run.refusal
+    assert state.unsent.startswith(SHORT[:-2000])
+    assert made(SHORT) == []
+
+
+def test_an_engine_that_cannot_wait_gets_all_at_once() -> None:
+    made, _, _ = stream(cut=lambda flow: None)
+    assert made(SHORT) == [SHORT]
