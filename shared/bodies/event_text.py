@@ -7,12 +7,14 @@ field) are one text, so that a stream gets the verdict that the same answer gets
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from shared.bodies.known_members import ANSWER, EVENT, Holder, inner, is_text_member
 from shared.bodies.message_text import (
     Text,
     drop_logprobs,
     fixed_texts,
+    given_texts,
+    is_given,
     is_json_member,
-    is_text_member,
     members,
     message_texts,
 )
@@ -42,6 +44,8 @@ _FIELDS = {
     "response.function_call_arguments.delta": "arguments",
     "response.mcp_call_arguments.delta": "arguments",
 }
+# What the events of a kind are; of others all strings are text.
+_HOLDERS = {"chat": ANSWER, "anthropic": EVENT, "responses": EVENT}
 # Events that say again what came before, whole.
 _OVER = frozenset({"response.completed", "response.incomplete", "response.failed"})
 _WHOLE = _OVER | {"response.created", "response.queued", "response.in_progress"}
@@ -85,10 +89,10 @@ class EventText:
             return
         kind = _kind_of(document)
         if kind == "whole":
-            self.texts += message_texts(document)
+            self.texts += message_texts(document, EVENT)
         else:
             self.texts += fixed_texts(document) if kind == "other" else ()
-            for found in _pieces(document, kind, ()):
+            for found in _pieces(document, kind, (), _HOLDERS.get(kind)):
                 if isinstance(found, Piece):
                     self.pieces.append(found)
                 else:
@@ -136,21 +140,22 @@ def _numbers(node: dict[str, Any]) -> Place:
     return tuple([f"{name}={node[name]}" for name in _NUMBERS if isinstance(node.get(name), int)])
 
 
-def _pieces(node: Any, kind: str, place: Place) -> Iterator[Piece | Text]:
+def _pieces(node: Any, kind: str, place: Place, holder: Holder) -> Iterator[Piece | Text]:
     """Every text with its place."""
-    if isinstance(node, dict):
+    is_named = isinstance(node, dict)
+    if is_named:
         place += _numbers(node)
     for key, child in members(node):
-        if isinstance(node, dict) and kind != "other" and not is_text_member(key, child):
+        if is_named and kind != "other" and not is_text_member(holder, node, key):
             continue
         if isinstance(child, str):
             yield _piece(node, key, kind, place)
-        elif kind == "anthropic" and key == "input" and isinstance(child, dict):
-            yield from message_texts({"input": child}) if child else ()
-        elif isinstance(node, list) or (kind != "chat" and key in _WRAPPERS):
-            yield from _pieces(child, kind, place)
+        elif is_named and kind != "other" and is_given(key, child):
+            yield from given_texts(key, child) if child else ()
         else:
-            yield from _pieces(child, kind, (*place, key))
+            within = inner(holder, key) if is_named else holder
+            is_wrapper = not is_named or (kind != "chat" and key in _WRAPPERS)
+            yield from _pieces(child, kind, place if is_wrapper else (*place, key), within)
 
 
 def _piece(node: Any, key: Any, kind: str, place: Place) -> Piece:

@@ -1,9 +1,9 @@
 """The text of a document that a language model reads, or writes.
 
 Known are the bodies of OpenAI's chat, completions and responses API and of Anthropic's messages API,
-requests and answers. In these the text is that of all members but labels and encoded media; so a text
-does not get by because it stands in a member that the API does not know. Of any other document all
-strings are text, keys too.
+requests and answers. In these the text is that of all members but labels and encoded media
+(`shared.bodies.known_members`); so a text does not get by because it stands in a member that the API does
+not know. Of any other document, and of schemas, all strings are text, keys too.
 """
 
 import json
@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from shared.bodies.json_text import unescaped
+from shared.bodies.known_members import Holder, holder_of, inner, is_free, is_text_member
 from shared.bodies.strand import Part, Strand
 
 # Members of which at least one makes a document a known body.
@@ -20,17 +21,7 @@ _SIGNS = {
     "prompt": str | list,
     "choices": list,
     "output": list,
-    "content": list,
 }
-# Names, ids and settings that the APIs define, and their padding: never read as text by a model.
-_LABELS = frozenset(
-    {"id", "model", "object", "role", "type", "index", "created", "user", "finish_reason", "stop_reason"}
-    | {"tool_call_id", "tool_use_id", "call_id", "response_id", "previous_response_id", "item_id"}
-    | {"system_fingerprint", "service_tier", "status", "detail", "media_type", "signature", "logprobs"}
-    | {"obfuscation"}
-)
-# Members that hold pictures, sound and files, by address or as base64.
-_MEDIA = frozenset({"image_url", "input_audio", "audio", "file_data", "file_id", "encrypted_content"})
 # Members that hold JSON in a string: what a model wants a tool to be given.
 _JSON = frozenset({"arguments", "partial_json"})
 
@@ -79,12 +70,18 @@ def is_messages(document: Any) -> bool:
     """True for a body of one of the known APIs."""
     if not isinstance(document, dict):
         return False
-    return any([isinstance(document[name], _SIGNS[name]) for name in document if name in _SIGNS])
+    signs = [isinstance(document[name], _SIGNS[name]) for name in document if name in _SIGNS]
+    return any(signs) or _is_message(document)
 
 
-def is_text_member(name: str, value: Any) -> bool:
-    """Whether a member of a known body may hold text."""
-    return name not in _LABELS and name not in _MEDIA and not _is_media_source(name, value)
+def _is_message(document: dict[str, Any]) -> bool:
+    """True for an answer of the messages API. An empty list makes no other document one."""
+    content = document.get("content")
+    if not isinstance(content, list):
+        return False
+    return all([isinstance(part, dict) and isinstance(part.get("type"), str) for part in content]) and (
+        bool(content) or document.get("type") == "message"
+    )
 
 
 def is_json_member(name: str) -> bool:
@@ -99,7 +96,8 @@ def texts_of(document: Any) -> Iterator[str]:
 
 def text_places(holder: list[Any]) -> Iterator[Text]:
     """The same with where they stand, of the document that is the only item of `holder`."""
-    return message_texts(holder[0]) if is_messages(holder[0]) else all_texts(holder)
+    document = holder[0]
+    return message_texts(document, holder_of(document)) if is_messages(document) else all_texts(holder)
 
 
 def all_texts(node: Any) -> Iterator[Text]:
@@ -131,20 +129,34 @@ def drop_logprobs(node: Any) -> None:
         drop_logprobs(child)
 
 
-def message_texts(node: Any) -> Iterator[Text]:
+def message_texts(node: Any, holder: Holder) -> Iterator[Text]:
     """The texts in an array or object of a known body."""
     for name, child in members(node):
-        if isinstance(node, dict) and not is_text_member(name, child):
+        is_named = isinstance(node, dict)
+        if is_named and not is_text_member(holder, node, name):
             continue
         if isinstance(child, str):
             yield Text.at(node, name, is_json=is_json_member(name))
-        elif name == "input" and isinstance(child, dict):
-            # What a tool is given; streamed, it comes as JSON in strings.
-            yield Text(list(_as_json(child)))
+        elif is_named and is_given(name, child):
+            yield from given_texts(name, child)
         else:
             if isinstance(child, list) and name != "choices":
                 yield from _joined(child)
-            yield from message_texts(child)
+            yield from message_texts(child, inner(holder, name) if is_named else holder)
+
+
+def is_given(name: str, value: Any) -> bool:
+    """Whether somebody else than the API says what stands in that member."""
+    return is_free(name, value) or (name == "input" and isinstance(value, dict))
+
+
+def given_texts(name: str, value: Any) -> Iterator[Text]:
+    """The texts of such a member."""
+    if name == "input":
+        # What a tool is given; streamed, it comes as JSON in strings.
+        yield Text(list(_as_json(value)))
+    else:
+        yield from all_texts(value)
 
 
 def members(node: Any) -> Iterable[tuple[Any, Any]]:
@@ -179,8 +191,3 @@ def _as_json(node: Any) -> Iterator[tuple[str, Part | None]]:
             yield from _as_json(child)
             before = ", "
     yield (before.removesuffix(", ") if node else opens) + closes, None
-
-
-def _is_media_source(name: str, node: Any) -> bool:
-    """Anthropic's ``source`` of pictures and documents; a source of plain text is text."""
-    return name == "source" and isinstance(node, dict) and node.get("type") in ("base64", "url", "file")

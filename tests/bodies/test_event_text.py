@@ -136,6 +136,41 @@ def test_plain_data_and_json_strings_are_one_text() -> None:
     assert EventText(Event(b": hi\n\n", None)).pieces == []
 
 
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"choices": [{"index": 0, "delta": {"user": "needle"}}]},
+        {"choices": [{"index": 0, "delta": {"audio": {"id": "a", "data": "AAAA", "transcript": "needle"}}}]},
+        {"choices": [{"index": 0, "delta": {"arguments": {"role": "needle"}}}]},
+        {"choices": [{"index": 0, "delta": {"new": {"id": "needle"}}}]},
+        {"choices": [], "user": "needle"},
+        block("start", content_block={"type": "tool_use", "input": {"id": "needle"}}),
+        block("delta", delta={"type": "text_delta", "user": "needle"}),
+        {"type": "response.output_item.added", "item": {"detail": {"a": "needle"}}},
+        {"type": "response.created", "response": {"tools": [{"parameters": {"properties": {"needle": {}}}}]}},
+    ],
+)
+def test_a_label_that_stands_where_no_api_has_it_is_text_in_streams_as_in_whole_answers(
+    document: Any,
+) -> None:
+    assert "needle" in " ".join([*alone(document), *joined(document).values()])
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"id": "needle", "model": "needle", "choices": [{"index": 0, "delta": {"role": "needle"}}]},
+        {"choices": [{"index": 0, "logprobs": {"content": [{"token": "needle"}]}}], "obfuscation": "needle"},
+        {"type": "message_start", "message": {"id": "needle", "role": "needle", "model": "needle"}},
+        block("delta", delta={"type": "needle", "signature": "needle"}),
+        {"type": "response.output_text.delta", "item_id": "needle", "logprobs": [{"token": "needle"}]},
+        {"type": "response.created", "response": {"id": "needle", "object": "needle", "status": "needle"}},
+    ],
+)
+def test_labels_of_events_are_no_text(document: Any) -> None:
+    assert "needle" not in " ".join([*alone(document), *joined(document).values()])
+
+
 @pytest.mark.parametrize("data", ['{"a":"x","a":"y"}', '{"a":NaN}', "[" * 65 + "]" * 65, r'["\ud800"]'])
 def test_an_event_that_could_be_read_in_two_ways_is_refused(data: str) -> None:
     with pytest.raises(BodyRefused, match="In the stream"):

@@ -38,6 +38,17 @@ IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,SECRET
         {"content": [{"type": "tool_use", "id": "1", "name": "f", "input": {"query": ["needle"]}}]},
         {"messages": [], "tools": [{"function": {"description": "needle"}}]},
         {"messages": [], "something_new": {"deep": ["needle"]}},
+        {"messages": [], "something_new": {"user": "needle", "content": [{"id": "needle"}]}},
+        {"messages": [], "user": ["needle"]},
+        {"messages": [{"role": {"deep": "needle"}, "content": "x"}]},
+        {"messages": [], "type": "needle"},
+        {"input": "x", "prompt": {"id": "p", "variables": {"user": "needle"}}},
+        {"choices": [{"index": 0, "message": {"audio": {"id": "a", "transcript": "needle"}}}]},
+        {"choices": [{"index": "needle", "message": {}}]},
+        {"messages": [{"content": [{"type": "file", "file": {"file_data": "data:text/plain,needle"}}]}]},
+        {"messages": [{"content": [{"type": "image_url", "image_url": {"text": "needle"}}]}]},
+        {"messages": [], "audio": "needle"},
+        {"messages": [{"tool_calls": [{"function": {"name": "f", "arguments": {"role": "needle"}}}]}]},
     ],
 )
 def test_text_is_found_wherever_the_apis_put_it(document: dict[str, Any]) -> None:
@@ -56,6 +67,51 @@ def test_text_is_found_wherever_the_apis_put_it(document: dict[str, Any]) -> Non
 )
 def test_labels_and_media_are_no_text(document: dict[str, Any]) -> None:
     assert "needle" not in " ".join(texts_of(document))
+
+
+NAMES = (
+    "user",
+    "id",
+    "status",
+    "detail",
+    "model",
+    "type",
+    "role",
+    "index",
+    "audio",
+    "file_id",
+    "logprobs",
+    "input",
+)
+
+
+@pytest.mark.parametrize("name", [*NAMES, "arguments", "source", "properties", "city"])
+@pytest.mark.parametrize(
+    "part", [{"type": "string", "description": "needle"}, {"enum": ["needle"]}, "needle"]
+)
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda schema: {"messages": [], "tools": [{"type": "function", "function": {"parameters": schema}}]},
+        lambda schema: {"input": "x", "tools": [{"type": "function", "name": "f", "parameters": schema}]},
+        lambda schema: {"messages": [], "tools": [{"name": "f", "input_schema": schema}]},
+        lambda schema: {"messages": [], "response_format": {"json_schema": {"name": "x", "schema": schema}}},
+        lambda schema: {"input": "x", "text": {"format": {"type": "json_schema", "schema": schema}}},
+    ],
+)
+def test_schemas_are_read_whatever_their_properties_are_called(around: Any, name: str, part: Any) -> None:
+    assert "needle" in " ".join(texts_of(around({"type": "object", "properties": {name: part}})))
+    assert "needle" in " ".join(texts_of(around({"type": "object", "properties": {"needle": part}})))
+    assert name in list(texts_of(around({"type": "object", "properties": {name: part}})))
+
+
+def test_a_body_is_not_taken_for_a_known_one_because_it_has_an_empty_content() -> None:
+    for more in ({"user": "needle"}, {"id": "needle"}, {"detail": "needle"}, {"model": {"a": "needle"}}):
+        assert "needle" in list(texts_of({"content": [], **more}))
+    assert "needle" not in list(
+        texts_of({"content": [], "type": "message", "role": "assistant", "id": "needle"})
+    )
+    assert "needle" in list(texts_of({"content": [], "type": "message", "user": "needle"}))
 
 
 def test_a_word_in_two_parts_is_seen_whole() -> None:
@@ -114,7 +170,9 @@ def test_what_a_tool_is_given_is_read_with_its_escapes_undone(document: dict[str
     )
 )
 def test_a_tools_input_reads_as_it_is_streamed(given_input: dict[str, Any]) -> None:
-    assert list(texts_of({"content": [{"input": given_input}]})) == [json.dumps(given_input)]
+    assert list(texts_of({"content": [{"type": "tool_use", "input": given_input}]})) == [
+        json.dumps(given_input)
+    ]
 
 
 def test_padding_is_no_text() -> None:
