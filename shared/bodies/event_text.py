@@ -28,6 +28,9 @@ Place = tuple[str, ...]
 
 #: What OpenAI sends behind the last event.
 DONE = "[DONE]"
+_MAX_NUMBER = 2**31 - 1
+# What stands in these lists has an index.
+_COUNTED = ("choices", "tool_calls")
 _NUMBERS = ("output_index", "index", "content_index", "summary_index")
 # Members in which a piece may come; the text that it goes on with has another name, or none.
 _WRAPPERS = frozenset({"delta", "content_block", "part", "item"})
@@ -136,15 +139,34 @@ def _kind_of(document: Any) -> str:
     return "anthropic" if name in _ANTHROPIC else "other"
 
 
-def _numbers(node: dict[str, Any]) -> Place:
-    return tuple([f"{name}={node[name]}" for name in _NUMBERS if isinstance(node.get(name), int)])
+def _numbers(node: dict[str, Any], holder: Holder) -> Place:
+    """Which choice or part it is. One that does not say it is the first, as readers of streams have it.
+
+    Raises `BodyRefused` (``invalid_json``) where the API defines a number and something else stands.
+    """
+    numbers = []
+    for name in _NUMBERS:
+        value = node.get(name)
+        number = _integer(value)
+        if number is not None:
+            numbers.append(f"{name}={number}")
+        elif value is not None and holder is not None:
+            raise BodyRefused("invalid_json", f"In the stream: {name} is no integer from 0 to {_MAX_NUMBER}.")
+    return tuple(numbers) if numbers or holder not in _COUNTED else ("index=0",)
+
+
+def _integer(value: Any) -> int | None:
+    """The number of a choice or part; None for what is none. JSON's 1 and 1.0 are one number."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= _MAX_NUMBER:
+        return None
+    return int(value) if int(value) == value else None
 
 
 def _pieces(node: Any, kind: str, place: Place, holder: Holder) -> Iterator[Piece | Text]:
     """Every text with its place."""
     is_named = isinstance(node, dict)
     if is_named:
-        place += _numbers(node)
+        place += _numbers(node, holder)
     for key, child in members(node):
         if is_named and kind != "other" and not is_text_member(holder, node, key):
             continue
@@ -185,11 +207,11 @@ def _ended(document: Any, kind: str) -> Iterator[Place]:
     if kind == "chat":
         for choice in document["choices"]:
             if isinstance(choice, dict) and choice.get("finish_reason"):
-                yield ("choices", *_numbers(choice))
+                yield ("choices", *_numbers(choice, "choices"))
     elif kind == "whole":
         if document["type"] in _OVER:
             yield ()
-        elif numbers := _numbers(document):
+        elif numbers := _numbers(document, EVENT):
             yield numbers
     elif kind == "anthropic" and document["type"] in ("content_block_stop", "message_stop"):
-        yield _numbers(document)
+        yield _numbers(document, EVENT)

@@ -51,6 +51,40 @@ def test_the_pieces_of_two_choices_are_not_mixed() -> None:
     assert sorted(texts.values()) == ["haystack", "needle"]
 
 
+def test_a_choice_is_the_same_however_its_number_is_written() -> None:
+    texts = joined(
+        *[delta(text, index) for text, index in zip("needle", (0, 0.0, -0.0, 0, 0.0, 0), strict=True)]
+    )  # type: ignore[arg-type]
+    assert list(texts.values()) == ["needle"]
+    unnumbered = {"choices": [{"delta": {"content": "dle"}}]}
+    unknown = {"choices": [{"index": None, "delta": {"content": "!"}}]}
+    assert list(joined(delta("nee"), unnumbered, unknown).values()) == ["needle!"]
+
+
+@pytest.mark.parametrize("index", [False, True, 0.5, "0", [], {}, -1, 2**31, 1e300, 10**400])
+@pytest.mark.parametrize(
+    "stream",
+    [
+        lambda index: delta("x", index),
+        lambda index: {"choices": [{"index": 0, "delta": {"tool_calls": [{"index": index, "id": "x"}]}}]},
+        lambda index: {"choices": [{"index": index, "finish_reason": "stop"}]},
+        lambda index: block("delta", index, delta={"text": "x"}),
+        lambda index: block("stop", index),
+        lambda index: {"type": "response.output_text.delta", "output_index": index, "delta": "x"},
+        lambda index: {"type": "response.output_text.done", "output_index": index, "text": "x"},
+    ],
+)
+def test_a_choice_whose_number_is_none_is_refused(stream: Any, index: Any) -> None:
+    with pytest.raises(BodyRefused, match=r"In the stream: .*index is no integer"):
+        EventText(event(stream(index)))
+
+
+def test_an_index_of_an_unknown_event_is_its_own_matter() -> None:
+    texts = joined({"index": 0, "a": "nee"}, {"index": 1, "a": "hay"}, {"index": 0.0, "a": "dle"})
+    assert sorted(texts.values()) == ["hay", "needle"]
+    assert sorted(joined({"index": "x", "a": "nee"}, {"index": True, "a": "dle"}).values()) == ["needle", "x"]
+
+
 def test_fields_of_one_choice_are_texts_of_their_own() -> None:
     texts = joined(delta("a", name="reasoning_content"), delta("b"), delta("c"), delta("d", name="refusal"))
     assert sorted(texts.values()) == ["a", "bc", "d"]
@@ -191,6 +225,7 @@ def test_lines_must_be_json_and_no_deeper_than_is_allowed() -> None:
     [
         ("[DONE]", [()]),
         ({"choices": [{"index": 1, "finish_reason": "stop"}, {"finish_reason": None}, 3]}, [("choices", "index=1")]),
+        ({"choices": [{"finish_reason": "stop"}]}, [("choices", "index=0")]),
         (block("stop", 2), [("index=2",)]),
         ({"type": "message_stop"}, [()]),
         ({"type": "message_delta", "delta": {"stop_reason": "end_turn"}}, []),
