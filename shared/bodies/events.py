@@ -84,6 +84,12 @@ def event_splitter(kind: MediaType) -> EventSplitter | None:
     return EventSplitter(_LINE_END, _line) if kind.is_json_lines else None
 
 
+def has_events(body: bytes) -> bool:
+    """Whether a reader of events gets data of a body whose type says something else."""
+    start = body[:8].removeprefix(b"\xef\xbb\xbf")
+    return start.startswith(b"data:") or b"\ndata:" in body or b"\rdata:" in body
+
+
 def events_of(body: bytes, splitter: EventSplitter, *, most: int) -> Iterator[Event]:
     """The events of a whole body. Raises `BodyRefused` behind the first `most` ones."""
     for count, event in enumerate(_all_events(body, splitter)):

@@ -54,3 +54,4 @@ def _read(value: str) -> MediaType:
 
 
 _KNOWN: Remembered[str, MediaType] = Remembered(_read)
+EVENT_STREAM = MediaType("text/event-stream")

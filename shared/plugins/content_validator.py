@@ -8,9 +8,9 @@ import marshmallow
 from marshmallow import validate
 
 from shared.bodies.coding import encode
-from shared.bodies.events import EventSplitter, event_splitter, events_of
+from shared.bodies.events import EventSplitter, event_splitter, events_of, has_events
 from shared.bodies.json_schema import compile_schema, first_fault
-from shared.bodies.media_type import MediaType
+from shared.bodies.media_type import EVENT_STREAM, MediaType
 from shared.bodies.opened import OpenedBody
 from shared.bodies.paths import MISSING, get_at, parse_path
 from shared.bodies.patterns import MAX_PATTERNS, PatternError, Patterns, patterns_of
@@ -236,7 +236,10 @@ class ContentValidator(Plugin):
     def _judge_answer(self, opened: OpenedBody) -> bytes:
         splitter = event_splitter(opened.media_type)
         if splitter is None:
-            return self._judge_document(opened, self._rules)
+            # Who gets it may read it as events whatever its type says.
+            events = event_splitter(EVENT_STREAM) if self._reads_text and has_events(opened.content) else None
+            content = self._judge_events(opened, events) if events else opened.content
+            return self._judge_document(replace(opened, content=content), self._rules)
         self._must_not_demand_json()
         return self._judge_events(opened, splitter)
 

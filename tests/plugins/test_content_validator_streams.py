@@ -233,3 +233,28 @@ class TestRequests:
         body = b'{"messages":[{"role":"user","content":"my secret"}]}'
         verdict = plugin.pre_request(exchange(body, content_type="application/json"))
         assert verdict == Patch(body=body.replace(b"secret", b"******"))
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "text/html", "application/octet-stream", ""])
+@pytest.mark.parametrize("end", LINE_ENDS)
+@pytest.mark.parametrize("endpoint", [one for one in ENDPOINTS if not one.lines], ids=lambda one: one.name)
+def test_events_that_call_themselves_something_else_get_the_verdict_of_events(
+    endpoint: Endpoint, end: str, content_type: str
+) -> None:
+    stream = endpoint.stream(["the sec", "ret"], end)
+    refusing = ContentValidator.parse({"blocked_patterns": ["the secret"]})
+    assert isinstance(whole(refusing, stream, content_type), Reject)
+    assert isinstance(whole(refusing, b"\xef\xbb\xbf" + stream, content_type), Reject)
+    assert whole(refusing, endpoint.stream(["the sec", "ond"], end), content_type) is CONTINUE
+    masking = ContentValidator.parse({"blocked_patterns": ["the secret"], "action": "mask"})
+    masked = whole(masking, stream, content_type)
+    assert isinstance(masked, Patch)
+    assert endpoint.read_stream(masked.body or b"") == "**********"
+
+
+def test_text_that_only_has_a_line_like_one_of_an_event_is_judged_as_text() -> None:
+    text = b"name: x\ndata: the sec\n\nmore: ret, the secret\n"
+    plugin = ContentValidator.parse({"blocked_patterns": ["the secret"], "action": "mask"})
+    masked = whole(plugin, text, "text/plain")
+    assert isinstance(masked, Patch)
+    assert masked.body == text.replace(b"the secret", b"**********")
