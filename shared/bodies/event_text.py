@@ -20,7 +20,7 @@ from shared.bodies.message_text import (
 )
 from shared.bodies.refused import BodyRefused
 from shared.bodies.strand import Part
-from shared.bodies.strict_json import BOUNDS, JsonBounds, dump_json, looks_like_json, parse_json
+from shared.bodies.strict_json import BOUNDS, JsonBounds, dump_json, looks_like_json, parse_body
 from shared.core.events import Event
 
 #: Names of members and numbers of choices and parts: texts with the same place are one text.
@@ -119,7 +119,7 @@ def _parsed(data: str, is_line: bool, bounds: JsonBounds) -> tuple[Any, bool]:
     raw = data.encode()
     if is_line or data.lstrip()[:1] in ("{", "[", '"'):
         try:
-            return parse_json(raw, bounds), True
+            return parse_body(raw, bounds), True
         except ValueError as error:
             if is_line or looks_like_json(raw, bounds):
                 raise BodyRefused("invalid_json", f"In the stream: {error}") from None

@@ -9,7 +9,7 @@ from shared.bodies.media_type import MediaType
 from shared.bodies.message_text import is_messages, texts_of
 from shared.bodies.plain_text import form_text, lenient_text
 from shared.bodies.refused import BodyRefused
-from shared.bodies.strict_json import BOUNDS, JsonBounds, looks_like_json, parse_json
+from shared.bodies.strict_json import BOUNDS, JsonBounds, looks_like_json, parse_body
 from shared.core.messages import Headers
 
 #: What `OpenedBody.document` gives for a body that is something else than JSON.
@@ -41,7 +41,7 @@ class OpenedBody:
         if not self.content and not demanded:
             return NO_JSON
         try:
-            return parse_json(self.content, bounds)
+            return parse_body(self.content, bounds)
         except ValueError as error:
             if demanded or self.media_type.is_json or looks_like_json(self.content, bounds):
                 raise BodyRefused("invalid_json", str(error)) from None

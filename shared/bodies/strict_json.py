@@ -57,6 +57,18 @@ def parse_json(body: bytes, bounds: JsonBounds = BOUNDS) -> Any:
     return document
 
 
+def parse_body(body: bytes, bounds: JsonBounds = BOUNDS) -> Any:
+    """The same of a body that others read, too: names that differ in case alone are one name to some of them.
+
+    Go's encoding/json takes the last of "model" and "Model". Only the names of the document itself are looked
+    at: a schema deeper in it may well have both.
+    """
+    document = parse_json(body, bounds)
+    if isinstance(document, dict) and len({name.casefold() for name in document}) < len(document):
+        raise ValueError("The body has two keys at its top level that differ in case alone.")
+    return document
+
+
 def looks_like_json(body: bytes, bounds: JsonBounds = BOUNDS) -> bool:
     """True when a lenient parser would read `body` as JSON: in any UTF, with a byte order mark too.
 

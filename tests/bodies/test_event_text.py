@@ -205,7 +205,9 @@ def test_labels_of_events_are_no_text(document: Any) -> None:
     assert "needle" not in " ".join([*alone(document), *joined(document).values()])
 
 
-@pytest.mark.parametrize("data", ['{"a":"x","a":"y"}', '{"a":NaN}', "[" * 65 + "]" * 65, r'["\ud800"]'])
+@pytest.mark.parametrize(
+    "data", ['{"a":"x","a":"y"}', '{"a":"x","A":"y"}', '{"a":NaN}', "[" * 65 + "]" * 65, r'["\ud800"]']
+)
 def test_an_event_that_could_be_read_in_two_ways_is_refused(data: str) -> None:
     with pytest.raises(BodyRefused, match="In the stream"):
         EventText(event(data))

@@ -55,6 +55,7 @@ def test_a_body_of_another_type_has_none() -> None:
 @pytest.mark.parametrize(
     ("body", "code"),
     [
+        (b'{"model": "cheap", "Model": "gpt-4o"}', "invalid_json"),
         (b'{"model": "cheap", "model": "gpt-4o"}', "invalid_json"),
         (b'{"model": "gpt-4o"', "invalid_json"),
         (b'\xef\xbb\xbf{"model": "gpt-4o"}', "invalid_json"),

@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.bodies import strict_json
-from shared.bodies.strict_json import MAX_DEPTH, JsonBounds, dump_json, looks_like_json, parse_json
+from shared.bodies.strict_json import (
+    MAX_DEPTH,
+    JsonBounds,
+    dump_json,
+    looks_like_json,
+    parse_body,
+    parse_json,
+)
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -146,3 +153,19 @@ def test_the_number_of_parts_is_the_operators_choice() -> None:
 
 def test_text_that_only_has_many_commas_and_quotes_is_no_json() -> None:
     assert not looks_like_json(b'a,"b",c\n' * 100_000)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"model":"cheap","Model":"gpt-4o"}',
+        '{"max_tokens":1,"stream":true,"Max_Tokens":99999}',
+        '{"messages":1,"me\u017f\u017fages":2}',
+        '{"k":1,"\u212a":2}',
+    ],
+)
+def test_names_of_a_body_that_differ_in_case_alone_are_one_name_to_some_readers(body: str) -> None:
+    with pytest.raises(ValueError, match="differ in case alone"):
+        parse_body(body.encode())
+    assert parse_body(f'{{"properties":{body}}}'.encode()) == {"properties": json.loads(body)}
+    assert parse_body(b'[{"a":1,"A":2}]') == [{"a": 1, "A": 2}]

@@ -276,3 +276,12 @@ def test_a_wrong_setting_is_named(settings: dict[str, Any], pointer: str, reason
     [problem] = caught.value.problems
     assert problem.pointer == pointer
     assert reason in problem.detail
+
+
+def test_a_field_in_two_cases_does_not_get_past_a_schema_or_a_pattern() -> None:
+    schema = {"properties": {"max_tokens": {"maximum": 10}}}
+    body = b'{"max_tokens":1,"Max_Tokens":99999}'
+    for settings in ({"json_schema": schema}, {"blocked_patterns": ["x"]}):
+        for content_type in ("application/json", "text/plain"):
+            assert refusal(judge(settings, body, content_type=content_type)) == (400, "invalid_json")
+    assert refusal(answered({"json_schema": schema}, body)) == (422, "content_rejected")
