@@ -124,7 +124,7 @@ class TextJudge:
         self._size += len(event.raw)
         if self._max_size is not None and self._size > self._max_size:
             raise too_long(self._max_size)
-        if self._rules is None:
+        if self._rules is None or (event.data is None and not self._queue):
             return [event]
         read = EventText(event, bounds=self._bounds)
         for text in read.texts:
