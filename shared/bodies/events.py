@@ -86,8 +86,10 @@ def event_splitter(kind: MediaType) -> EventSplitter | None:
 
 def has_events(body: bytes) -> bool:
     """Whether a reader of events gets data of a body whose type says something else."""
-    start = body[:8].removeprefix(b"\xef\xbb\xbf")
-    return start.startswith(b"data:") or b"\ndata:" in body or b"\rdata:" in body
+    if body[:8].removeprefix(b"\xef\xbb\xbf").startswith(b"data:"):
+        return True
+    slices = (body[start : start + _SLICE + 5] for start in range(0, len(body), _SLICE))
+    return any(b"\ndata:" in piece or b"\rdata:" in piece for piece in slices)
 
 
 def events_of(body: bytes, splitter: EventSplitter, *, most: int) -> Iterator[Event]:

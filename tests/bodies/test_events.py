@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.bodies import events
-from shared.bodies.events import MAX_BLANK, MAX_EVENT, EventSplitter, event_splitter, splitter_for_answer
+from shared.bodies.events import (
+    MAX_BLANK,
+    MAX_EVENT,
+    EventSplitter,
+    event_splitter,
+    has_events,
+    splitter_for_answer,
+)
 from shared.bodies.media_type import MediaType
 from shared.bodies.refused import BodyRefused
 from shared.core.events import Event
@@ -122,6 +129,16 @@ def test_only_streams_that_can_be_read_as_they_come_are_split(
     head: list[tuple[str, str]], streams: bool
 ) -> None:
     assert (splitter_for_answer(Headers(head)) is not None) is streams
+
+
+@given(st.integers(0, 20), st.sampled_from([b"\n", b"\r", b"\r\n"]))
+def test_a_line_of_data_is_found_wherever_it_stands(place: int, end: bytes) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(events, "_SLICE", 7)
+        assert has_events(b"x" * place + end + b"data: y")
+        assert not has_events(b"x" * (place + 1) + b"data: y" + end + b" data: z")
+    assert has_events(b"data:")
+    assert has_events(b"\xef\xbb\xbfdata: x")
 
 
 def test_large_events_in_small_pieces_take_linear_time() -> None:
