@@ -19,13 +19,15 @@ from shared.bodies.message_text import (
     message_texts,
 )
 from shared.bodies.refused import BodyRefused
-from shared.bodies.strand import Part
+from shared.bodies.strand import MASK, Inside, Part
 from shared.bodies.strict_json import BOUNDS, JsonBounds, dump_json, looks_like_json, parse_body
 from shared.core.events import Event
 
 #: Names of members and numbers of choices and parts: texts with the same place are one text.
 Place = tuple[str, ...]
 
+# The places of texts without an API: as they came, and with the quotes of JSON undone.
+_RAW, _UNQUOTED = ("raw",), ("",)
 #: What OpenAI sends behind the last event.
 DONE = "[DONE]"
 _MAX_NUMBER = 2**31 - 1
@@ -69,13 +71,14 @@ class EventText:
     `ended` are the beginnings of places to which nothing will be added, as the answer says.
     """
 
-    __slots__ = ("_event", "_holder", "_is_json", "ended", "pieces", "texts")
+    __slots__ = ("_event", "_holder", "_is_json", "_unquoted", "ended", "pieces", "texts")
 
     def __init__(self, event: Event, *, bounds: JsonBounds = BOUNDS) -> None:
         """Raises `BodyRefused` (``invalid_json``) on data that two parsers could read differently."""
         self._event = event
         self._is_json = False
         self._holder: list[Any] = []
+        self._unquoted: list[str] = []  # the text, where undoing its quotes undoes escapes, too
         self.pieces: list[Piece] = []
         self.texts: list[Text] = []
         self.ended: list[Place] = []
@@ -88,7 +91,7 @@ class EventText:
         document, self._is_json = _parsed(data, self._event.is_line, bounds)
         self._holder = [document]
         if isinstance(document, str):
-            self.pieces.append(Piece((("",),), False, document, Part(self._holder, 0)))
+            self._read_text(data, document)
             return
         kind = _kind_of(document)
         if kind == "whole":
@@ -102,14 +105,39 @@ class EventText:
                     self.texts.append(found)
         self.ended += _ended(document, kind)
 
+    def _read_text(self, data: str, document: str) -> None:
+        """An event that is nothing but a text. A reader of a JSON string may undo its quotes, or not."""
+        if self._event.is_line:
+            self.pieces.append(Piece((_UNQUOTED,), False, document, Part(self._holder, 0)))
+            return
+        self._holder = [data]
+        raw = Part(self._holder, 0)
+        if not self._is_json:
+            self.pieces.append(Piece((_RAW, _UNQUOTED), False, data, raw))
+            return
+        self._is_json = False  # it is written as it stands
+        inside: Part = Inside(raw, data.index('"') + 1, data.rindex('"'))
+        if inside.text != document:
+            self._unquoted = [document]
+            inside = Part(self._unquoted, 0)
+        self.pieces += (Piece((_RAW,), False, data, raw), Piece((_UNQUOTED,), False, document, inside))
+
+    def _masked_text(self, is_unquoted: bool) -> str:
+        data: str = self._holder[0]
+        if not is_unquoted:
+            return data
+        # Where both readings were met, and escapes stand between them, nothing of it is left.
+        return MASK * len(data) if data != self._event.data else dump_json(self._unquoted[0]).decode()
+
     def masked(self) -> Event:
         """The event with what was marked in its texts masked; the same one when there is nothing."""
+        before = [*self._unquoted]
         written = [piece.part.write() for piece in self.pieces] + [text.write() for text in self.texts]
         if not any(written):
             return self._event
         document = self._holder[0]
         if not self._is_json:
-            return self._event.with_data(document)
+            return self._event.with_data(self._masked_text(self._unquoted != before))
         drop_logprobs(document)
         return self._event.with_data(dump_json(document).decode())
 

@@ -45,6 +45,19 @@ class Part:
         return bool(written)
 
 
+class Inside(Part):
+    """The characters from `start` up to `end` of another part's text. They are written when that is."""
+
+    __slots__ = ("_start", "_whole")
+
+    def __init__(self, whole: Part, start: int, end: int) -> None:
+        super().__init__([whole.text[start:end]], 0)
+        self._whole, self._start = whole, start
+
+    def mark(self, start: int, end: int, mask: str) -> None:
+        self._whole.mark(self._start + start, self._start + end, mask)
+
+
 class _Stretch(NamedTuple):
     """What was written from `start` up to `end` stands in `part`; None where nothing can be masked."""
 

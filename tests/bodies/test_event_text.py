@@ -164,8 +164,8 @@ def test_of_unknown_events_all_strings_go_on_and_names_and_numbers_stand_by_them
     assert joined({"type": "other", "a": "x"}) == {("type",): "other", ("a",): "x"}
 
 
-def test_plain_data_and_json_strings_are_one_text() -> None:
-    assert list(joined("nee", '"dle"', "[", "{").values()) == ["needle[{"]
+def test_plain_data_and_json_strings_are_one_text_with_and_without_their_quotes() -> None:
+    assert joined("nee", '"dle"', "[", "{") == {("raw",): 'nee"dle"[{', ("",): "needle[{"}
     assert pieces("[DONE]") == []
     assert EventText(Event(b": hi\n\n", None)).pieces == []
 

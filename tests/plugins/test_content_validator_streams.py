@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shared.bodies.coding import decode, encode
@@ -72,6 +72,8 @@ def whole_answer(endpoint: Endpoint, text: str) -> tuple[bytes, str]:
 @endpoints
 @settings(deadline=None)
 @given(TEXTS, CUTS, CUTS, SETTINGS, st.sampled_from(LINE_ENDS))
+@example('""', [], [], ['"'], "\n")
+@example('"secret"', [], [], ["secret"], "\n")
 def test_a_stream_has_the_verdict_of_the_whole_answer_wherever_it_is_cut(
     endpoint: Endpoint, text: str, cuts: list[int], byte_cuts: list[int], patterns: list[str], end: str
 ) -> None:
@@ -85,7 +87,8 @@ def test_a_stream_has_the_verdict_of_the_whole_answer_wherever_it_is_cut(
     if reject is None:
         assert sent == stream
     elif not endpoint.quotes:
-        first = min(match.start for match in Patterns(patterns).matches(text))
+        # Nothing of a match has been sent; one may be seen only by who undoes the quotes of an event.
+        first = min((match.start for match in Patterns(patterns).matches(text)), default=len(text))
         assert text.startswith(read := endpoint.read_stream(sent))
         assert len(read) <= first
 
@@ -93,6 +96,9 @@ def test_a_stream_has_the_verdict_of_the_whole_answer_wherever_it_is_cut(
 @endpoints
 @settings(deadline=None)
 @given(TEXTS, CUTS, CUTS, SETTINGS, st.sampled_from(LINE_ENDS))
+@example('""', [], [], ['"'], "\n")
+@example('"ab secret"', [], [], ["secret", '"'], "\n")
+@example('"\\\\secret"', [], [], ["secret"], "\n")
 def test_a_stream_is_masked_as_the_whole_answer_is(
     endpoint: Endpoint, text: str, cuts: list[int], byte_cuts: list[int], patterns: list[str], end: str
 ) -> None:
@@ -109,8 +115,12 @@ def test_a_stream_is_masked_as_the_whole_answer_is(
     masked = list(text)
     for match in Patterns(patterns).matches(text):
         masked[match.start : match.end] = "*" * (match.end - match.start)
-    if not (endpoint.quotes and AROUND & set(patterns)):
-        assert endpoint.read_stream(sent) == "".join(masked)
+    seen = endpoint.read_stream(sent)
+    if endpoint.whole is plain and '"' in text:
+        # An event may be a JSON string, and more is masked then: its reader may undo the quotes, or not.
+        assert not [*Patterns(patterns).matches(seen)]
+    elif not (endpoint.quotes and AROUND & set(patterns)):
+        assert seen == "".join(masked)
 
 
 @endpoints
