@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stores.test_reader import World
+from tests.stores.reader_world import World
 
 STRANGERS, MOST_BYTES = 1_000_000, 20_000_000
 
