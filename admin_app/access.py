@@ -14,6 +14,8 @@ from admin_app.services import current, failed_logins
 from shared.core.keys import parse_key
 from shared.core.model import ApiKey, Scope
 
+# What a proxy adds to a call that it passes on.
+_PASSED_ON = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
 
@@ -79,9 +81,6 @@ def own_tenant(tenant_id: str) -> None:
     """Raise 404 when the caller is a tenant, and another one."""
     if caller().tenant_id not in (None, tenant_id):
         raise not_found("tenant")
-
-
-_PASSED_ON = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
 
 
 def guard() -> None:

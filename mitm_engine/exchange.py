@@ -15,7 +15,7 @@ from mitmproxy.flow import Error
 
 from mitm_engine.answer_writer import AnswerWriter
 from mitm_engine.dispatch import Killed, Method
-from mitm_engine.faults import LATE_ADDONS, Failed, Fault, failed, fault
+from mitm_engine.faults import LATE_ADDONS, OVERLOADED, Failed, Fault, failed, fault
 from mitm_engine.flows import make_flow, make_response
 from mitm_engine.outbound import Key, Outbound
 from mitm_engine.pieces import gather
@@ -31,7 +31,6 @@ logger = logging.getLogger(__name__)
 _IDEMPOTENT = (b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE")  # RFC 9110, 9.2.2
 _SCHEMES = (b"http", b"https")
 _WITH_BODY = (b"POST", b"PUT", b"PATCH")
-_OVERLOADED = fault("overloaded", headers={"Retry-After": "1"})
 _LATE_UPSTREAM = fault("upstream_timeout")
 _LATE_CLIENT = fault("request_timeout")
 _UNFORESEEN = fault("plugin_failure", detail="The exchange failed.")
@@ -74,7 +73,7 @@ class Exchange:
         options = self._hub.options
         if metrics.in_flight >= options.in_flight and self._incoming.target not in options.spared:
             metrics.refused += 1
-            self._say(self._hub.answer(_OVERLOADED, self._flow))
+            self._say(self._hub.answer(OVERLOADED, self._flow))
             return writer.keeps
         metrics.requests += 1
         metrics.in_flight += 1

@@ -50,6 +50,7 @@ def fault(code: str, message: str = "", detail: str = "", headers: Mapping[str, 
     return Fault(code, message or sentence, status, f"{code}: {detail or message or sentence}", headers)
 
 
+OVERLOADED = fault("overloaded", headers={"Retry-After": "1"})
 LATE_ADDONS = fault("plugin_failure", detail="The addons took too long.")
 
 

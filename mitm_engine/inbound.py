@@ -8,7 +8,7 @@ from mitmproxy import connection
 
 from mitm_engine.deadlines import NEVER
 from mitm_engine.exchange import Exchange
-from mitm_engine.faults import LATE_ADDONS, Failed, Fault, fault
+from mitm_engine.faults import LATE_ADDONS, OVERLOADED, Failed, Fault, fault
 from mitm_engine.flows import make_client
 from mitm_engine.hub import Answering, Hub
 from mitm_engine.pace import Pace, has_left, reset, unread
@@ -354,7 +354,7 @@ class Inbound(asyncio.Protocol):
         if len(refused) > _REFUSED:
             self.abort()
         else:
-            self.refuse(fault("overloaded", headers={"Retry-After": "1"}))
+            self.refuse(OVERLOADED)
 
     def eof_received(self) -> bool:
         # Whoever ends its side while it waits has given up, as nginx takes it; the transport closes.

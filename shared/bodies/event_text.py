@@ -131,13 +131,12 @@ class EventText:
 
     def masked(self) -> Event:
         """The event with what was marked in its texts masked; the same one when there is nothing."""
-        before = [*self._unquoted]
         written = [piece.part.write() for piece in self.pieces] + [text.write() for text in self.texts]
         if not any(written):
             return self._event
         document = self._holder[0]
         if not self._is_json:
-            return self._event.with_data(self._masked_text(self._unquoted != before))
+            return self._event.with_data(self._masked_text(bool(self._unquoted) and written[-1]))
         drop_logprobs(document)
         return self._event.with_data(dump_json(document).decode())
 
