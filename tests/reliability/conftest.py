@@ -6,7 +6,9 @@ from contextlib import suppress
 
 import pytest
 
+from tests.end_to_end.running_gateway import RunningGateway, TenantInUse
 from tests.reliability import figures
+from tests.reliability.steadiness import steady
 from tests.reliability.upstreams import LoadUpstream
 
 
@@ -21,6 +23,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def upstream() -> Iterator[LoadUpstream]:
     with LoadUpstream() as running:
         yield running
+
+
+@pytest.fixture
+def tenant(gateway: RunningGateway, upstream: LoadUpstream) -> Iterator[TenantInUse]:
+    """A tenant of the file's own gateway, which has to come out of the test as it went in."""
+    made = gateway.create_tenant(tier="enterprise")
+    made.create_rule("/v1", upstream.url)
+    made.request("GET", "/v1/ok")
+    with steady(gateway):
+        yield made
 
 
 @pytest.fixture(scope="module")

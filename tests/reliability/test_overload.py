@@ -10,8 +10,6 @@ from tests.end_to_end.running_gateway import RunningGateway, TenantInUse
 from tests.reliability.callers import Caller
 from tests.reliability.figures import figure
 from tests.reliability.loads import Tally, closed_loop, for_seconds, open_loop, quantile
-from tests.reliability.steadiness import steady
-from tests.reliability.upstreams import LoadUpstream
 
 pytestmark = pytest.mark.slow
 
@@ -24,15 +22,6 @@ def gateway(undisturbed: None, tmp_path_factory: pytest.TempPathFactory) -> Iter
     settings = {"GATEWAY__LIMITS__IN_FLIGHT": str(CAP)}
     with RunningGateway(tmp_path_factory.mktemp("overload") / "data", settings) as running:
         yield running
-
-
-@pytest.fixture
-def tenant(gateway: RunningGateway, upstream: LoadUpstream) -> Iterator[TenantInUse]:
-    made = gateway.create_tenant(tier="enterprise")
-    made.create_rule("/v1", upstream.url)
-    made.request("GET", "/v1/ok")
-    with steady(gateway):
-        yield made
 
 
 def goodput(tally: Tally) -> float:

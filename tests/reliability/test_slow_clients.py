@@ -17,8 +17,6 @@ from tests.reliability.callers import Caller
 from tests.reliability.figures import figure
 from tests.reliability.loads import Tally, closed_loop, for_seconds
 from tests.reliability.processes import worker
-from tests.reliability.steadiness import steady
-from tests.reliability.upstreams import LoadUpstream
 
 pytestmark = pytest.mark.slow
 
@@ -30,15 +28,6 @@ CLOSED_WITHIN, LONGEST = 15.0, 45.0  # seconds: the promise, and a bound of the 
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
     with RunningGateway(tmp_path_factory.mktemp("slow") / "data") as running:
         yield running
-
-
-@pytest.fixture
-def tenant(gateway: RunningGateway, upstream: LoadUpstream) -> Iterator[TenantInUse]:
-    made = gateway.create_tenant(tier="enterprise")
-    made.create_rule("/v1", upstream.url)
-    made.request("GET", "/v1/ok")
-    with steady(gateway):
-        yield made
 
 
 def headers(caller: Caller) -> tuple[bytes, bytes]:
