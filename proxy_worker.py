@@ -14,20 +14,20 @@ from mitmproxy import http
 from mitm_addons import EngineTraits
 from mitm_addons.flows import state_of
 from mitm_addons.health import PROBES
-from mitm_addons.web import serve_web
+from mitm_addons.stock.serve import gateway_addons, serve
+from mitm_addons.stock.web import serve_web
 from mitm_addons.wire_errors import answer_fault
-from mitm_addons.worker import gateway_addons, serve
 from mitm_engine.engine import Engine, make_master
 from mitm_engine.faults import Fault
-from mitm_engine.head_rules import check_head
+from mitm_engine.http1.head_rules import check_head
 from mitm_engine.options import Options, Policy, Terms, Timeouts
-from mitm_engine.seat import Seat
-from mitm_engine.serving import serve as serve_seat
-from mitm_engine.supervisor import EX_CONFIG
+from mitm_engine.processes.scoreboard import Seat
+from mitm_engine.processes.serving import serve as serve_seat
+from mitm_engine.processes.supervisor import EX_CONFIG
 from shared import logs
 from shared.core.errors import GatewayError
-from shared.core.waits import Waits
-from shared.outside.trust import TrustFiles
+from shared.net.trust import TrustFiles
+from shared.routing.timeouts import Waits
 from shared.services import Services, connect
 from shared.settings import Settings, SettingsError, load_settings
 from shared.settings import sections as settings_of

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from mitm_engine.listener import CannotListen, listener_socket
-from mitm_engine.supervisor import supervise
-from mitm_engine.worker import Later
+from mitm_engine.processes.listener import CannotListen, listener_socket
+from mitm_engine.processes.supervisor import supervise
+from mitm_engine.processes.worker import Later
 from shared import logs
 from shared.core.errors import GatewayError
+from shared.redis_server.choose import open_redis
 from shared.settings import EXPRESS, MITMPROXY, Settings, SettingsError, load_settings
-from shared.stores.connection import open_redis
 
 
 @click.command()

@@ -2,14 +2,14 @@
 
 from flask import Flask, Response, g, request
 
-from admin_app import api_keys, explain, health, plugins, rate_limits, rules, tenants
-from admin_app.access import guard
-from admin_app.bodies import MAX_BODY, check_content_type
-from admin_app.docs import docs_blueprint
-from admin_app.errors import register_errors
-from admin_app.openapi import Api
+from admin_app.auth.access import guard
+from admin_app.http.bodies import MAX_BODY, check_content_type
+from admin_app.http.errors import register_errors
+from admin_app.http.openapi import Api
 from admin_app.services import Services, attach, current
-from shared.core.request_id import request_id
+from admin_app.views import api_keys, explain, health, plugins, rate_limits, rules, tenants
+from admin_app.views.docs import docs_blueprint
+from shared.http.request_id import request_id
 
 _DESCRIPTION = """\
 Manages tenants, their API keys and their rules.

@@ -6,12 +6,14 @@ from typing import Protocol, cast
 
 from flask import Flask, current_app
 
-from admin_app.logins import FailedLogins
-from shared.core.explain import Asked, Explained
-from shared.core.limits import Decision, Limit
-from shared.core.model import Snapshot
-from shared.core.plugin import Plugin
-from shared.core.ports import Clock, ConfigStore, Hasher, Sealer
+from admin_app.auth.failed_logins import FailedLogins
+from shared.config_store.port import ConfigStore
+from shared.core.clock import Clock
+from shared.explain import Asked, Explained
+from shared.limits.values import Decision, Limit
+from shared.model.config import Snapshot
+from shared.pipeline.plugin import Plugin
+from shared.secrets.ports import Hasher, Sealer
 from shared.settings import Settings
 
 _EXTENSION = "gateway"

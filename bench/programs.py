@@ -12,7 +12,7 @@ from pathlib import Path
 import requests
 
 from bench import machine
-from shared.stores.child import Child
+from shared.redis_server.child import Child
 
 _PATIENCE = 60.0  # seconds; a busy machine starts several mitmproxys at once
 _LOOK_EVERY = 0.1  # seconds

@@ -10,10 +10,10 @@ import uvloop
 from mitmproxy import http
 
 from mitm_engine.engine import Engine, make_master
-from mitm_engine.listener import listener_socket
-from mitm_engine.seat import Seat
-from mitm_engine.serving import serve
-from mitm_engine.supervisor import supervise
+from mitm_engine.processes.listener import listener_socket
+from mitm_engine.processes.scoreboard import Seat
+from mitm_engine.processes.serving import serve
+from mitm_engine.processes.supervisor import supervise
 
 
 class ToUpstream:

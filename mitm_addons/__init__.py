@@ -4,20 +4,21 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
-from mitm_addons.access_log import AccessLog
 from mitm_addons.admission import Admission, CheckHead, Gateways
 from mitm_addons.concurrency import Concurrency
 from mitm_addons.event_streams import Cut
 from mitm_addons.final_head import FinalHead
 from mitm_addons.health import Health, Probe
-from mitm_addons.last_used import LastUsed
-from mitm_addons.lost import Lost
+from mitm_addons.observe.access_log import AccessLog
+from mitm_addons.observe.last_used import LastUsed
 from mitm_addons.stages import Stages
+from mitm_addons.stock.lost_flows import Lost
 from mitm_addons.stream_end import StreamEnd, Write
 from mitm_addons.upstreams import Resolve, TrustFile, Upstreams
-from shared.core.admission import HostRules
-from shared.core.ports import Clock, Hasher
+from shared.core.clock import Clock
 from shared.logs import PutLine
+from shared.routing.admission import HostRules
+from shared.secrets.ports import Hasher
 from shared.settings import Settings
 
 

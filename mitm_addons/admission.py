@@ -8,13 +8,14 @@ from mitmproxy import http
 
 from mitm_addons.flows import FlowState, begin, head_of, method_of, refuse_flow
 from mitm_addons.wire_errors import Fault, refusal_of
-from shared.core.admission import Admitted, HostRules, admit, read_call, too_large
-from shared.core.client_address import client_address
+from shared.core.clock import Clock
 from shared.core.errors import Refusal, StoreDown, refuse
-from shared.core.gateway import Gateway
-from shared.core.messages import Headers
-from shared.core.ports import Clock, Hasher
-from shared.core.request_id import request_id
+from shared.http.client_address import client_address
+from shared.http.request_id import request_id
+from shared.model.messages import Headers
+from shared.routing.admission import Admitted, HostRules, admit, read_call, too_large
+from shared.routing.compile import Gateway
+from shared.secrets.ports import Hasher
 from shared.settings import Settings
 
 

@@ -8,11 +8,11 @@ from mitmproxy import http
 
 from mitm_addons.flows import FlowState
 from mitm_addons.stream_end import last_words
-from shared.bodies.events import EventSplitter
-from shared.bodies.refused import BodyRefused
+from shared.bodies.event_splitter import EventSplitter
 from shared.core.errors import refuse
-from shared.core.events import Event
-from shared.core.pipeline import Run, Stream
+from shared.http.body_refused import BodyRefused
+from shared.model.event import Event
+from shared.pipeline import Run, Stream
 
 #: Ends the connection of a flow's client once what was written to it is sent.
 Cut = Callable[[http.HTTPFlow], None]

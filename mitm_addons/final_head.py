@@ -3,8 +3,8 @@
 from mitmproxy import http
 
 from mitm_addons.flows import FlowState, state_of
-from shared.core.messages import LOWER, Fields
-from shared.core.pipeline import server_timing
+from shared.model.messages import LOWER, Fields
+from shared.pipeline import server_timing
 
 _REQUEST_ID, _SOURCE = b"X-Request-ID", b"X-Gateway-Error-Source"
 _TIMING = b"Server-Timing"

@@ -6,11 +6,11 @@ import orjson
 from mitmproxy import http
 
 from mitm_addons.answer_copy import AnswerCopy
-from shared.core.admission import Admitted
 from shared.core.errors import Refusal
-from shared.core.messages import Headers, Request, Response
-from shared.core.pipeline import Run
-from shared.core.remembered import Remembered
+from shared.core.memo import Remembered
+from shared.model.messages import Headers, Request, Response
+from shared.pipeline import Run
+from shared.routing.admission import Admitted
 
 
 @dataclass(slots=True)

@@ -6,9 +6,9 @@ import orjson
 from mitmproxy import http
 
 from mitm_addons.flows import FlowState, begin, put_response
-from shared.core.messages import Headers, Response
-from shared.core.ports import Clock
-from shared.core.request_id import request_id
+from shared.core.clock import Clock
+from shared.http.request_id import request_id
+from shared.model.messages import Headers, Response
 
 #: What is answered here, in the form in which it stands in a request.
 PROBES = frozenset((b"/__/health", b"/__/ready"))

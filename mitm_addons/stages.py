@@ -25,15 +25,15 @@ from mitm_addons.flows import (
     set_head,
     state_of,
 )
-from shared.bodies.events import EventSplitter, splitter_for_answer
-from shared.core.admission import Admitted, too_large
+from shared.bodies.event_splitter import EventSplitter, splitter_for_answer
+from shared.core.clock import Clock
 from shared.core.errors import refuse
-from shared.core.forwarding import client_head, plugin_view
-from shared.core.messages import Exchange, Headers, Response
-from shared.core.model import Scope, Stage
-from shared.core.outgoing import outgoing_fields, outgoing_target
-from shared.core.pipeline import Run, Trace
-from shared.core.ports import Clock
+from shared.http.forwarding import client_head, plugin_view
+from shared.model.config import Scope, Stage
+from shared.model.messages import Exchange, Headers, Response
+from shared.pipeline import Run, Trace
+from shared.routing.admission import Admitted, too_large
+from shared.routing.outgoing import outgoing_fields, outgoing_target
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from mitmproxy import http
 
 from mitm_addons.flows import FlowState, error_body, speaks_anthropic, state_of
 from mitm_addons.wire_errors import code_of
-from shared.bodies.media_type import MediaType
 from shared.core.errors import Refusal, refuse
+from shared.http.media_type import MediaType
 
 #: Hands bytes to the client's transport, if it still has one.
 Write = Callable[[http.HTTPFlow, bytes], None]

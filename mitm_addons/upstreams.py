@@ -11,9 +11,9 @@ from OpenSSL import SSL
 
 from mitm_addons.flows import state_of
 from mitm_addons.wire_errors import FORBIDDEN, UNRESOLVED
-from shared.core.dead_addresses import DeadAddresses
+from shared.core.clock import Clock
 from shared.core.errors import OutsideError, TargetForbidden
-from shared.core.ports import Clock
+from shared.net.failed_addresses import DeadAddresses
 
 #: The addresses of a host and port, all of them checked, the first to try first.
 #: Raises `TargetForbidden`, or `OutsideError` when the name does not resolve.

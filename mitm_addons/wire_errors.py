@@ -10,7 +10,7 @@ from mitmproxy import http
 
 from mitm_addons.flows import error_body, head_of, refuse_flow, set_head, speaks_anthropic, state_of
 from shared.core.errors import Refusal, refuse
-from shared.core.request_id import request_id
+from shared.http.request_id import request_id
 
 #: What `server_connect` sets on a connection that must not be opened; the core quotes it back.
 FORBIDDEN = "target_forbidden"

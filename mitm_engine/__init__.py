@@ -7,6 +7,6 @@ It fires the hooks of mitmproxy with mitmproxy's flows on mitmproxy's addons, an
     engine = Engine(make_master(MyAddon()))
     engine.accept(a_connected_socket)
 
-`mitm_engine.supervisor` keeps several such workers on one port. It imports no mitmproxy: nothing here does
-but what a worker needs.
+`mitm_engine.processes.supervisor` keeps several such workers on one port. It imports no mitmproxy: nothing
+here does but what a worker needs.
 """

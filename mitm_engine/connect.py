@@ -12,10 +12,10 @@ from mitmproxy import connection
 from mitmproxy.connection import Address
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
-from mitm_engine.dispatch import Dispatch
+from mitm_engine.exchange.dispatch import Dispatch
 from mitm_engine.faults import Failed, Fault, failed, fault
-from mitm_engine.outbound import Key, Outbound
 from mitm_engine.pool import Pool
+from mitm_engine.upstream_connection import Key, Outbound
 
 _TELLING = 5.0  # seconds for the addons that hear of a connection that was not made
 

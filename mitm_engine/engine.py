@@ -11,11 +11,11 @@ from mitmproxy.master import Master
 from mitmproxy.options import Options as MasterOptions
 
 from mitm_engine import deadlines
+from mitm_engine.client_connection import Inbound
 from mitm_engine.faults import fault
-from mitm_engine.hub import Hub
-from mitm_engine.inbound import Inbound
 from mitm_engine.metrics import Metrics
 from mitm_engine.options import Options, Policy
+from mitm_engine.worker_state import Hub
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 from mitm_engine.faults import failed
 from mitm_engine.metrics import Metrics
-from mitm_engine.outbound import Key, Outbound
+from mitm_engine.upstream_connection import Key, Outbound
 
 #: Seconds that an unused connection is kept, unless the upstream says less. Many servers close after 5.
 IDLE = 4.0

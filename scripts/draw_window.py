@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from shared.core.bucketed_window import BUCKETS, BucketedWindow
+from shared.limits.sliding_window import BUCKETS, BucketedWindow
 
 PICTURE = Path(__file__).parents[1] / "docs" / "window.svg"
 

@@ -13,8 +13,8 @@ import threading
 from scripts.demo import Api, DemoFailed, curl_lines, demo_key, free_subdomain
 from scripts.parts import Part, PartFailed, Running, running
 from shared.core.errors import StoreDown
+from shared.redis_server.choose import open_redis
 from shared.settings import Settings, load_settings_or_exit
-from shared.stores.connection import open_redis
 
 #: Seconds until a part must serve. Uncompiled, mitmproxy alone takes 10.
 READY_PATIENCE = 60.0

@@ -10,7 +10,7 @@ from pathlib import Path
 import requests
 from urllib3.exceptions import InsecureRequestWarning
 
-from shared.stores.child import Child
+from shared.redis_server.child import Child
 
 _LOOK_EVERY = 0.1  # seconds
 _STOP_PATIENCE = 10.0  # seconds until a part that does not stop is killed

@@ -11,7 +11,7 @@ from typing import TextIO
 
 import orjson
 
-from shared.core.redaction import redact
+from shared.secrets.redaction import redact
 
 # Lines that may wait for a reader. A blocked pipe costs lines, never a request (reliability.md R25).
 _WAITING = 10_000

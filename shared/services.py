@@ -10,31 +10,35 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, NoReturn, Protocol, Self
 
-from shared.core.admission import HostRules
+from shared.config_store.cache.gateways import GatewayCache
+from shared.config_store.port import ConfigSource, ConfigStore
+from shared.config_store.source import open_source
+from shared.config_store.store import open_store
+from shared.core.clock import Clock
 from shared.core.errors import NotCalled
-from shared.core.explain import Asked, Explained, Explainer
-from shared.core.gateway import Compiler, Gateway
-from shared.core.keys import PepperedHasher, secret_id
-from shared.core.limits import Decision, Limit
-from shared.core.model import Snapshot
-from shared.core.pipeline import Catalogue
-from shared.core.plugin import Tools
-from shared.core.ports import Clock, ConfigSource, ConfigStore, Fetch, Hasher, Limiter, Sealer
-from shared.core.waits import Waits
-from shared.outside import resolving
-from shared.outside.addresses import Policy
-from shared.outside.fetch import GuardedFetch
-from shared.outside.resolver import Resolver
+from shared.explain import Asked, Explained, Explainer
+from shared.limits.fallback.guarded_limiter import open_limiter
+from shared.limits.port import Limiter
+from shared.limits.redis.limiter import open_redis_limiter
+from shared.limits.values import Decision, Limit
+from shared.model.config import Snapshot
+from shared.net import resolve as resolving
+from shared.net.fetch import GuardedFetch
+from shared.net.policy import Policy
+from shared.net.port import Fetch
+from shared.net.resolver import Resolver
+from shared.pipeline import Catalogue
+from shared.pipeline.plugin import Tools
 from shared.plugins import load_catalogue
+from shared.redis_server.choose import RedisAddress, open_redis
+from shared.routing.admission import HostRules
+from shared.routing.compile import Compiler, Gateway
+from shared.routing.timeouts import Waits
+from shared.secrets.api_keys import PepperedHasher, secret_id
+from shared.secrets.files import read_secrets
+from shared.secrets.ports import Hasher, Sealer
+from shared.secrets.sealing import AesSealer
 from shared.settings import ANY_IP, Settings
-from shared.stores.connection import RedisAddress, open_redis
-from shared.stores.guarded_limiter import open_limiter
-from shared.stores.limiter import open_redis_limiter
-from shared.stores.reader import GatewayCache
-from shared.stores.redis_store import open_store
-from shared.stores.sealing import AesSealer
-from shared.stores.secret_files import read_secrets
-from shared.stores.source import open_source
 
 # Seconds that the admin API waits for the counters, connecting included; as long as for its store.
 _PEEK_DEADLINE = 0.25

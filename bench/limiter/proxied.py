@@ -15,7 +15,7 @@ from bench.limiter.attack import Degraded
 from bench.limiter.rivals import Entrant, Rival
 from bench.programs import Program, Running, free_port
 from bench.rounds import await_answer
-from shared.stores.embedded import Embedded
+from shared.redis_server.embedded import Embedded
 
 PATH = "/v1/chat/completions"
 _number = count()

@@ -16,11 +16,11 @@ from limits.aio.strategies import (
 )
 from redis.asyncio import Redis
 
-from shared.core.limits import Limit, Quota
+from shared.limits.fallback.guarded_limiter import open_limiter
+from shared.limits.redis.limiter import LIMITER
+from shared.limits.values import Limit, Quota
 from shared.services import SystemClock
 from shared.settings.sections import Cache
-from shared.stores.guarded_limiter import open_limiter
-from shared.stores.limiter import LIMITER
 
 LEVELS = ("global", "gateway", "per_ip")
 ROOMY = 1_000_000_000

@@ -4,10 +4,10 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Executor
 
-from shared.core.messages import Exchange, Headers, Request
-from shared.core.model import Rule, Stage, Tenant
-from shared.core.pipeline import Plan, Run, make_plan
-from shared.core.plugin import CONTINUE, Entry, Plugin, Verdict
+from shared.model.config import Rule, Stage, Tenant
+from shared.model.messages import Exchange, Headers, Request
+from shared.pipeline import Plan, Run, make_plan
+from shared.pipeline.plugin import CONTINUE, Entry, Plugin, Verdict
 
 _EXCHANGE = Exchange(
     "id-1",

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from statistics import median
 
 from bench.pipeline.chains import InPlace, InThread, plan_of, run_of
-from mitm_addons.pool import PluginPool
-from shared.core.model import Stage
-from shared.core.pipeline import Plan
+from shared.model.config import Stage
+from shared.pipeline import Plan
+from shared.pipeline.pool import PluginPool
 
 _PLANS = {
     "an empty stage": plan_of(),

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from bench.pipeline.chains import Waiting, plan_of, run_of
-from mitm_addons.pool import PluginPool
-from shared.core.model import Stage
+from shared.model.config import Stage
+from shared.pipeline.pool import PluginPool
 
 WAIT = 0.2
 #: Chains at a time, groups in each, plugins in a group, and seconds that each waits.

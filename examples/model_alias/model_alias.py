@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from marshmallow import fields, validate
 
-from shared.core.plugin import CONTINUE, Exchange, Patch, Plugin, Reject, Verdict, setting
+from shared.pipeline.plugin import CONTINUE, Exchange, Patch, Plugin, Reject, Verdict, setting
 
 
 class ModelAlias(Plugin):

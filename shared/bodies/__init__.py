@@ -1,0 +1,1 @@
+"""Bodies of requests and responses, read in one way only."""

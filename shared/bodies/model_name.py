@@ -1,8 +1,8 @@
 """Which model a request asks for."""
 
-from shared.bodies.opened import OpenedBody
-from shared.bodies.strict_json import BOUNDS, JsonBounds
-from shared.core.messages import Request
+from shared.bodies.body import OpenedBody
+from shared.bodies.json.parse import BOUNDS, JsonBounds
+from shared.model.messages import Request
 
 
 def model_of(request: Request, bounds: JsonBounds = BOUNDS) -> str:

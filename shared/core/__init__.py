@@ -1,1 +1,1 @@
-"""The pure heart of the gateway: values, rules and decisions. No I/O, no clock, no globals."""
+"""What every room uses: errors, the clock, durations, sizes, globs, tasks, fields."""

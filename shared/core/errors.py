@@ -18,7 +18,7 @@ What a client of the proxy is told is a `Refusal`; the table below fixes its sta
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from shared.core.model import EMPTY
+from shared.core.empty import EMPTY
 
 
 class GatewayError(Exception):

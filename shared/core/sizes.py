@@ -8,7 +8,7 @@ import re
 
 #: Units are binary, as in nginx: 1 KB is 1024 bytes.
 UNITS = {"": 1, "B": 1, "KB": 1024, "MB": 1024**2, "GB": 1024**3}
-#: Parts that a JSON document may have where a plugin reads it (see `shared.bodies.json_size`). So many are
+#: Parts that a JSON document may have where a plugin reads it (see `shared.bodies.json.size`). So many are
 #: read, walked and written in some milliseconds each, which is how long one call keeps all other requests.
 JSON_PARTS = 100_000
 _SIZE = re.compile(r"([0-9]{1,12}) ?([KMG]?B|)", re.IGNORECASE)

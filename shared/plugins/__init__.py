@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 
 from shared.core.errors import GatewayError
-from shared.core.plugin import Plugin
+from shared.pipeline.plugin import Plugin
 from shared.plugins._json_schema import json_schema
 
 __all__ = ["CatalogueError", "built_in_plugins", "json_schema", "load_catalogue"]

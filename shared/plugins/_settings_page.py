@@ -7,7 +7,7 @@ from typing import Any
 
 import marshmallow
 
-from shared.core.plugin import Plugin
+from shared.pipeline.plugin import Plugin
 from shared.plugins._json_schema import json_schema
 
 _HEAD = """\

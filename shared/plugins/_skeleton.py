@@ -10,15 +10,7 @@ from shared.core.errors import GatewayError
 _PLUGIN = '''\
 """Refuses requests that have a certain header."""
 
-from shared.core.plugin import (
-    CONTINUE,
-    Exchange,
-    Plugin,
-    Reject,
-    Verdict,
-    fields,
-    setting,
-)
+from shared.pipeline.plugin import CONTINUE, Exchange, Plugin, Reject, Verdict, fields, setting
 
 
 class {kind}(Plugin):
@@ -45,9 +37,9 @@ class {kind}(Plugin):
 _TEST = '''\
 """The plugin {name}: what it refuses, and what it lets pass."""
 
-{imports}from shared.core.model import Stage
-from shared.core.plugin import CONTINUE, Reject
-from shared.core.trial import judge, sample_exchange
+{imports}from shared.model.config import Stage
+from shared.pipeline.plugin import CONTINUE, Reject
+from shared.pipeline.testing import judge, sample_exchange
 from shared.plugins import load_catalogue
 
 {kind} = load_catalogue({folders})["{name}"]

@@ -7,20 +7,21 @@ from typing import Any
 import marshmallow
 from marshmallow import validate
 
-from shared.bodies.coding import encode
-from shared.bodies.events import EventSplitter, event_splitter, events_of, has_events
-from shared.bodies.json_schema import compile_schema, first_fault
-from shared.bodies.media_type import EVENT_STREAM, MediaType
-from shared.bodies.opened import OpenedBody
-from shared.bodies.paths import MISSING, get_at, parse_path
-from shared.bodies.patterns import MAX_PATTERNS, PatternError, Patterns, patterns_of
-from shared.bodies.refused import BodyRefused, too_long
-from shared.bodies.strict_json import MAX_DEPTH, JsonBounds, dump_json
-from shared.bodies.text_judge import TextJudge
-from shared.bodies.text_rules import TextRules
+from shared.bodies.body import OpenedBody
+from shared.bodies.event_splitter import EventSplitter, event_splitter, events_of, has_events
+from shared.bodies.json.parse import MAX_DEPTH, JsonBounds, dump_json
+from shared.bodies.json.pointer import MISSING, get_at, parse_path
+from shared.bodies.json.schema import compile_schema, first_fault
+from shared.bodies.text.patterns import MAX_PATTERNS, PatternError, Patterns, patterns_of
+from shared.bodies.text.rules import TextRules
+from shared.bodies.text.stream_rules import TextJudge
 from shared.core.errors import STATUS, Invalid, Problem
-from shared.core.messages import Headers, Response
-from shared.core.plugin import (
+from shared.core.sizes import parse_size
+from shared.http.body_refused import BodyRefused, too_long
+from shared.http.content_coding import encode
+from shared.http.media_type import EVENT_STREAM, MediaType
+from shared.model.messages import Headers, Response
+from shared.pipeline.plugin import (
     CONTINUE,
     Event,
     EventJudge,
@@ -32,7 +33,6 @@ from shared.core.plugin import (
     Verdict,
     setting,
 )
-from shared.core.sizes import parse_size
 
 # Bytes of a body, and the size of the patterns (as `Patterns` has it), up to which it is judged in place:
 # the worst body takes 5 ms then, which is how long a thread would keep the interpreter, too (measured).

@@ -7,19 +7,19 @@ from typing import Any
 import marshmallow
 from marshmallow import validate
 
-from shared.bodies.conditions import OPERATORS, Condition, Unanswerable, parse_condition
-from shared.bodies.opened import OpenedBody
-from shared.bodies.paths import MISSING, Path, get_at, overlapping, parse_path, put_at
-from shared.bodies.patterns import check_size
-from shared.bodies.refused import BodyRefused
-from shared.bodies.strict_json import JsonBounds, dump_json, parse_json
+from shared.bodies.body import OpenedBody
+from shared.bodies.json.conditions import OPERATORS, Condition, Unanswerable, parse_condition
+from shared.bodies.json.parse import JsonBounds, dump_json, parse_json
+from shared.bodies.json.pointer import MISSING, Path, get_at, overlapping, parse_path, put_at
+from shared.bodies.text.patterns import check_size
 from shared.core.errors import STATUS, Invalid, OutsideError, Problem, TargetForbidden
-from shared.core.forwarding import is_ours
-from shared.core.messages import Request
-from shared.core.plugin import CONTINUE, Continue, Exchange, Plugin, Reject, Tools, Verdict, setting
-from shared.core.ports import Fetch
-from shared.core.schemas.fields import Duration, Flag, Pattern
-from shared.core.targets import parse_target
+from shared.core.fields import Duration, Flag, Pattern
+from shared.http.body_refused import BodyRefused
+from shared.http.forwarding import is_ours
+from shared.model.messages import Request
+from shared.model.targets import parse_target
+from shared.net.port import Fetch
+from shared.pipeline.plugin import CONTINUE, Continue, Exchange, Plugin, Reject, Tools, Verdict, setting
 
 _MAX_ANSWER = 1024 * 1024
 _MAX_ITEMS = 100

@@ -8,13 +8,15 @@ from typing import Any, Self, cast
 
 from marshmallow import fields, validate
 
+from shared.bodies.json.parse import JsonBounds
 from shared.bodies.model_name import model_of
-from shared.bodies.refused import BodyRefused
-from shared.bodies.strict_json import JsonBounds
-from shared.core.charge import Charge, Charges, demanding, denied_header, longest_wait_ms
+from shared.core.clock import Clock
+from shared.core.empty import EMPTY
 from shared.core.errors import STATUS, Invalid, Problem
-from shared.core.known_values import KnownValues
-from shared.core.limit_answer import (
+from shared.http.body_refused import BodyRefused
+from shared.limits.compiled import LimitTemplate, limit_template, merged
+from shared.limits.distinct_values import KnownValues
+from shared.limits.headers import (
     FAMILIES,
     mode_header,
     rate_headers,
@@ -23,15 +25,24 @@ from shared.core.limit_answer import (
     refusal_message,
     retry_headers,
 )
-from shared.core.limit_match import EVERY, LimitMatch
-from shared.core.limit_quotas import MAX_LIMIT, limit_field, refuse_later, window_field
-from shared.core.limit_settings import ActionsSchema, LevelSchema, LimitsSchema, MatchSchema
-from shared.core.limit_template import LimitTemplate, limit_template, merged
-from shared.core.limits import CLOSED, CONCURRENT, LOCAL, NEVER, OPEN, Decision, Limit, Quota
-from shared.core.model import EMPTY
-from shared.core.plugin import CONTINUE, Continue, Entry, Exchange, Plugin, Reject, Tools, Verdict, setting
-from shared.core.ports import Clock, Limiter
-from shared.core.written_limit import WrittenLimit
+from shared.limits.match import EVERY, LimitMatch
+from shared.limits.port import Limiter
+from shared.limits.quotas import MAX_LIMIT, limit_field, refuse_later, window_field
+from shared.limits.resolve import Charge, Charges, demanding, denied_header, longest_wait_ms
+from shared.limits.settings import ActionsSchema, LevelSchema, LimitsSchema, MatchSchema
+from shared.limits.values import CLOSED, CONCURRENT, LOCAL, NEVER, OPEN, Decision, Limit, Quota
+from shared.limits.written import WrittenLimit
+from shared.pipeline.plugin import (
+    CONTINUE,
+    Continue,
+    Entry,
+    Exchange,
+    Plugin,
+    Reject,
+    Tools,
+    Verdict,
+    setting,
+)
 
 # A body above this many bytes is read in a thread; reading one of this length takes about a millisecond.
 _READ_IN_PLACE = 16_384

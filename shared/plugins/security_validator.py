@@ -6,12 +6,12 @@ from typing import Any
 
 from marshmallow import fields, validate
 
-from shared.bodies.patterns import MAX_PATTERNS, PatternError, patterns_of
+from shared.bodies.text.patterns import MAX_PATTERNS, PatternError, patterns_of
 from shared.core.addresses import Network, is_in, plain_address
+from shared.core.empty import EMPTY
 from shared.core.errors import STATUS, Invalid, Problem
-from shared.core.model import EMPTY
-from shared.core.plugin import CONTINUE, Exchange, Plugin, Reject, Verdict, setting
-from shared.core.schemas.fields import Flag, Pattern
+from shared.core.fields import Flag, Pattern
+from shared.pipeline.plugin import CONTINUE, Exchange, Plugin, Reject, Verdict, setting
 
 #: What `security_headers` adds: OWASP's list for answers that are no pages
 #: (https://cheatsheetseries.owasp.org/cheatsheets/REST_Security_Cheat_Sheet.html).

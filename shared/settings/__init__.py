@@ -14,8 +14,8 @@ from pathlib import Path
 
 from marshmallow import ValidationError
 
-from shared.core.model import EMPTY
-from shared.core.plugin import problems_of
+from shared.core.empty import EMPTY
+from shared.core.problems import problems_of
 from shared.settings.checks import check
 from shared.settings.declare import schema_of
 from shared.settings.sections import (

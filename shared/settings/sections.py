@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from shared.core.model import Tier
 from shared.core.sizes import JSON_PARTS
+from shared.model.config import Tier
 from shared.settings.declare import section, setting
 from shared.settings.tiers import SHIPPED, tiers
 from shared.settings.values import (

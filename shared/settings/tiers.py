@@ -6,8 +6,8 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from shared.core.limit_settings import LimitsSchema
-from shared.core.model import Tier
+from shared.limits.settings import LimitsSchema
+from shared.model.config import Tier
 from shared.settings.declare import check_names
 from shared.settings.values import whole
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from admin_app import examples
-from admin_app.access import Access, access_of, needs
-from shared.stores.memory import MemoryStore
+from admin_app.auth.access import Access, access_of, needs
+from shared.documents import examples
+from shared.testing.memory_store import MemoryStore
 from tests.admin_app.world import TOKEN, Api, Tenant, World, app_of, make_world
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from admin_app import examples
-from admin_app.api_keys import DEAD_KEYS_KEPT
+from admin_app.views.api_keys import DEAD_KEYS_KEPT
+from shared.documents import examples
 from tests.admin_app.world import Api, Tenant, World, pointers
 
 

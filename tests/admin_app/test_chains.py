@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from shared.core.messages import Exchange
-from shared.core.plugin import CONTINUE, Plugin, Verdict
+from shared.model.messages import Exchange
+from shared.pipeline.plugin import CONTINUE, Plugin, Verdict
 from tests.admin_app.world import Api, Tenant, World
 
 RULE = {"path": "/v1", "target": "https://api.openai.com"}

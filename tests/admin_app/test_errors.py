@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from admin_app.access import Access, needs
-from admin_app.bodies import MAX_BODY
+from admin_app.auth.access import Access, needs
+from admin_app.http.bodies import MAX_BODY
 from shared.core.errors import Conflict, StoreDown
-from shared.core.model import Snapshot
+from shared.model.config import Snapshot
 from tests.admin_app.world import TOKEN, Api, Tenant, World
 
 JSON = {"content_type": "application/json"}

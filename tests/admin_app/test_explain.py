@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from shared.core import explain as core_explain
-from shared.core.messages import Exchange, Headers, Response
-from shared.core.plugin import CONTINUE, Plugin, Respond, Verdict
-from shared.stores.memory_limiter import MemoryLimiter
+from shared import explain as core_explain
+from shared.model.messages import Exchange, Headers, Response
+from shared.pipeline.plugin import CONTINUE, Plugin, Respond, Verdict
+from shared.testing.memory_limiter import MemoryLimiter
 from tests.admin_app.world import Api, Tenant, World, pointers
 
 LIMITER = {"name": "rate_limiter", "priority": 1, "settings": {"limit": 2, "window": "1m"}}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from admin_app.logins import LIMIT, MAX_ADDRESSES, FailedLogins
+from admin_app.auth.failed_logins import LIMIT, MAX_ADDRESSES, FailedLogins
 from tests.admin_app.world import Api, HandClock, Tenant, World
 
 

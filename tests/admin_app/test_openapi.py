@@ -16,7 +16,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from admin_app import examples
+from shared.documents import examples
 from tests.admin_app.world import TOKEN, Api
 
 #: Operations that are described.

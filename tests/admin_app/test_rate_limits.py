@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from shared.core.errors import StoreDown
-from shared.core.gateway import Compiler
-from shared.core.limits import Decision, Limit
-from shared.core.messages import Exchange, Headers, Request
-from shared.core.model import PluginConfig
-from shared.core.plugin import Continue, Tools
+from shared.limits.values import Decision, Limit
+from shared.model.config import PluginConfig
+from shared.model.messages import Exchange, Headers, Request
+from shared.pipeline.plugin import Continue, Tools
+from shared.routing.compile import Compiler
 from tests.admin_app.world import Api, Tenant, World, pointers
 
 GATEWAY = {"limits": {"global": {"limit": 5, "window": "1m"}}}

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from admin_app import examples
+from shared.documents import examples
 from tests.admin_app.world import TOKEN, Api, Tenant, World, app_of, make_world, pointers
-from tests.outside.services import Authority
+from tests.net.services import Authority
 
 RULE = {"path": "/v1", "target": "https://api.openai.com"}
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from shared.core.model import Rule, Sealed, Snapshot
-from shared.core.secrets_context import header_context, setting_context
+from shared.model.config import Rule, Sealed, Snapshot
+from shared.secrets.context import header_context, setting_context
 from tests.admin_app.world import Api, Tenant, World, pointers
 
 KEEP = {"set": True}

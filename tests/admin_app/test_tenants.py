@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from admin_app import examples
-from shared.core.model import Scope
+from shared.documents import examples
+from shared.model.config import Scope
 from tests.admin_app.world import TOKEN, Api, Tenant, World, pointers
 
 VALIDATOR = {

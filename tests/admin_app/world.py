@@ -11,20 +11,22 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from admin_app import create_app
-from shared.core.explain import Asked, Explained
-from shared.core.keys import PepperedHasher
-from shared.core.limits import Decision, Limit
-from shared.core.model import Snapshot
-from shared.core.plugin import Plugin, Tools
-from shared.core.ports import Answer, ConfigStore, Limiter
-from shared.outside.addresses import Policy
-from shared.outside.resolving import check_target
+from shared.config_store.port import ConfigStore
+from shared.explain import Asked, Explained
+from shared.limits.port import Limiter
+from shared.limits.values import Decision, Limit
+from shared.model.config import Snapshot
+from shared.net.policy import Policy
+from shared.net.port import Answer
+from shared.net.resolve import check_target
+from shared.pipeline.plugin import Plugin, Tools
 from shared.plugins import load_catalogue
+from shared.secrets.api_keys import PepperedHasher
+from shared.secrets.sealing import AesSealer
 from shared.services import explaining, not_called
 from shared.settings import Settings, load_settings
-from shared.stores.memory import MemoryStore
-from shared.stores.memory_limiter import MemoryLimiter
-from shared.stores.sealing import AesSealer
+from shared.testing.memory_limiter import MemoryLimiter
+from shared.testing.memory_store import MemoryStore
 
 TOKEN = "the-platforms-own-token"
 NOW = 1_800_000_000.0

@@ -9,7 +9,7 @@ import uvloop
 from bench.limiter.attack import LIMIT, worst_windows
 from bench.limiter.rivals import LIMITS, OURS
 from bench.limiter.speed import measure
-from shared.stores.embedded import Embedded
+from shared.redis_server.embedded import Embedded
 
 
 @pytest.mark.slow

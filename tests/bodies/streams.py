@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shared.bodies.events import event_splitter
-from shared.bodies.media_type import MediaType
+from shared.bodies.event_splitter import event_splitter
+from shared.http.media_type import MediaType
 
 LINE_ENDS = ("\n", "\r\n", "\r")
 

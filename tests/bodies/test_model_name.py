@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.bodies.model_name import model_of
-from shared.bodies.refused import BodyRefused
-from shared.core.messages import Headers, Request
+from shared.http.body_refused import BodyRefused
+from shared.model.messages import Headers, Request
 
 JSON = Headers([("Content-Type", "application/json")])
 

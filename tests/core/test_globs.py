@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.core.globs import matches_glob, matches_path, precision
-from shared.core.routing import normalise_path
+from shared.http.paths import normalise_path
 
 few = st.text("ab*/", max_size=8)
 

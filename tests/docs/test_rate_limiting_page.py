@@ -9,15 +9,15 @@ from typing import Any, cast
 
 import pytest
 
-from admin_app.rate_limits import RateLimitList
+from admin_app.views.rate_limits import RateLimitList
 from scripts.draw_window import PICTURE, draw
-from shared.core.known_values import MOST_VALUES, KnownValues
-from shared.core.limit_quotas import LEASE_MS, MAX_LIMIT, MAX_QUOTAS, HeaderQuotaSchema
-from shared.core.limit_settings import MAX_NAMES, LimitsSchema
-from shared.core.model import Stage
-from shared.core.plugin import Continue, Entry, Reject, Tools
+from shared.limits.distinct_values import MOST_VALUES, KnownValues
+from shared.limits.quotas import LEASE_MS, MAX_LIMIT, MAX_QUOTAS, HeaderQuotaSchema
+from shared.limits.settings import MAX_NAMES, LimitsSchema
+from shared.model.config import Stage
+from shared.pipeline.plugin import Continue, Entry, Reject, Tools
 from shared.plugins.rate_limiter import RateLimiter
-from shared.stores.memory_limiter import MemoryLimiter
+from shared.testing.memory_limiter import MemoryLimiter
 from tests.plugins.exchanges import exchange
 
 PAGE = (Path(__file__).parents[2] / "docs" / "rate-limiting.md").read_text(encoding="utf-8")

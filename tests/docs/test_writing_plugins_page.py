@@ -13,10 +13,10 @@ from typing import Any, cast
 
 import pytest
 
-from shared.core.messages import Exchange, Request
-from shared.core.model import Stage
-from shared.core.plugin import CONTINUE, Patch, Plugin, Reject, Respond, Tools
-from shared.core.trial import judge, sample_exchange
+from shared.model.config import Stage
+from shared.model.messages import Exchange, Request
+from shared.pipeline.plugin import CONTINUE, Patch, Plugin, Reject, Respond, Tools
+from shared.pipeline.testing import judge, sample_exchange
 from shared.plugins import load_catalogue
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import redis
 
-from shared.stores.embedded import socket_path
+from shared.redis_server.embedded import socket_path
 from tests.end_to_end.recording_upstream import RecordingUpstream, Seen
 from tests.end_to_end.running_gateway import RunningGateway, TenantInUse
 

@@ -3,7 +3,7 @@
 import pytest
 import redis
 
-from shared.stores.embedded import Embedded
+from shared.redis_server.embedded import Embedded
 from tests.end_to_end.recording_upstream import RecordingUpstream
 from tests.end_to_end.running_gateway import RunningGateway, TenantInUse, until
 

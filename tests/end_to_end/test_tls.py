@@ -9,7 +9,7 @@ import pytest
 
 from tests.end_to_end.recording_upstream import RecordingUpstream
 from tests.end_to_end.running_gateway import RunningGateway, TenantInUse
-from tests.outside.services import Authority, Service
+from tests.net.services import Authority, Service
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,12 @@ from mitmproxy.test import tflow
 
 from mitm_addons.concurrency import Concurrency
 from mitm_addons.flows import FlowState, begin
-from shared.core.admission import Admitted
-from shared.core.gateway import Gateway, Route
-from shared.core.model import Rule, Snapshot, Tenant, Tier
-from shared.core.pipeline import Plan
-from shared.core.routing import Router
-from shared.core.targets import Target
+from shared.model.config import Rule, Snapshot, Tenant, Tier
+from shared.model.targets import Target
+from shared.pipeline import Plan
+from shared.routing.admission import Admitted
+from shared.routing.compile import Gateway, Route
+from shared.routing.router import Router
 
 
 def admitted_flow(tenant_id: str, ceiling: int | None) -> Any:

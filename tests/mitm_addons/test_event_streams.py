@@ -10,10 +10,10 @@ from typing import Any, cast
 import pytest
 
 from mitm_addons.event_streams import Cut, EventStream, StreamRefused
-from shared.bodies.events import event_splitter
-from shared.bodies.media_type import MediaType
+from shared.bodies.event_splitter import event_splitter
 from shared.core.errors import refuse
-from shared.core.events import Event
+from shared.http.media_type import MediaType
+from shared.model.event import Event
 
 SHORT = b":\n\n" * 20_000
 

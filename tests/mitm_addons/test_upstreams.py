@@ -8,14 +8,14 @@ from mitmproxy import connection
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from mitmproxy.test.tflow import tclient_conn
 
-from mitm_addons.dispatch import Dispatcher
+from mitm_addons.stock.dispatch import Dispatcher
 from mitm_addons.upstreams import Upstreams
 from mitm_addons.wire_errors import FORBIDDEN, UNRESOLVED
-from shared.core.dead_addresses import LAST_FOR
 from shared.core.errors import OutsideError, TargetForbidden
+from shared.net.failed_addresses import LAST_FOR
+from tests.config_store.configurations import StillClock
 from tests.mitm_engine.loops import on_uvloop
 from tests.mitm_engine.world import world
-from tests.stores.configurations import StillClock
 
 HOST = "api.example.com"
 FIRST, SECOND = "93.184.216.34", "93.184.216.35"

@@ -5,9 +5,9 @@ import resource
 import sys
 from pathlib import Path
 
-from mitm_engine.listener import CannotListen, listener_socket
-from mitm_engine.place import Patience
-from mitm_engine.supervisor import supervise
+from mitm_engine.processes.listener import CannotListen, listener_socket
+from mitm_engine.processes.slot import Patience
+from mitm_engine.processes.supervisor import supervise
 from tests.mitm_engine.echo_worker import work
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import uvloop
 
-from mitm_engine.listener import Listener
-from mitm_engine.seat import Seat
+from mitm_engine.processes.listener import Listener
+from mitm_engine.processes.scoreboard import Seat
 
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "asyncio": asyncio.new_event_loop,

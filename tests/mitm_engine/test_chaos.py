@@ -117,7 +117,7 @@ async def _visit(w: World, dice: random.Random) -> None:
 async def test_every_flow_ends_exactly_once_in_the_middle_of_chaos(
     seed: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(100, "mitm_engine.dispatch")  # addons raise on purpose here
+    caplog.set_level(100, "mitm_engine.exchange.dispatch")  # addons raise on purpose here
     dice, ledger = random.Random(seed), Ledger()
     terms = Terms(Timeouts(first_byte=0.2, idle=0.2, hook=1.0))
     options = Options(drain_timeout=1.0, timeouts=Timeouts(head=0.5, grace=0.5))

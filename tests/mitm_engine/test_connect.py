@@ -15,7 +15,7 @@ from mitm_engine.options import Terms
 from tests.mitm_engine.loops import on_both_loops, on_uvloop
 from tests.mitm_engine.scripted_upstream import CHUNKED, Peer, answering, chunk, sized
 from tests.mitm_engine.world import On, Streaming, until, world
-from tests.outside.services import Authority
+from tests.net.services import Authority
 
 
 @pytest.fixture(scope="module")

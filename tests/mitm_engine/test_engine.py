@@ -14,7 +14,7 @@ from tests.mitm_engine.loops import on_both_loops, on_uvloop
 from tests.mitm_engine.raw_client import request
 from tests.mitm_engine.scripted_upstream import CHUNKED, Peer, answering, chunk, sized
 from tests.mitm_engine.world import On, Streaming, World, until, world
-from tests.outside.services import Authority
+from tests.net.services import Authority
 
 
 @pytest.fixture(scope="module")

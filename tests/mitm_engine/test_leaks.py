@@ -9,12 +9,12 @@ from collections.abc import Iterator
 import pytest
 from mitmproxy import http
 
-from mitm_engine.answer_writer import AnswerWriter
-from mitm_engine.exchange import Exchange
-from mitm_engine.inbound import Inbound
+from mitm_engine.client_connection import Inbound
+from mitm_engine.exchange.exchange import Exchange
+from mitm_engine.http1.request_reader import Incoming
+from mitm_engine.http1.response_writer import AnswerWriter
 from mitm_engine.options import Options, Terms, Timeouts
-from mitm_engine.outbound import Outbound
-from mitm_engine.request_reader import Incoming
+from mitm_engine.upstream_connection import Outbound
 from tests.mitm_engine.loops import on_both_loops, on_uvloop
 from tests.mitm_engine.raw_client import request
 from tests.mitm_engine.scripted_upstream import CHUNKED, Peer, answering, chunk, sized

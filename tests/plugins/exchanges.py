@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from shared.core.messages import Exchange, Headers, Request, Response
-from shared.core.model import Rule, Tenant
+from shared.model.config import Rule, Tenant
+from shared.model.messages import Exchange, Headers, Request, Response
 
 
 def exchange(

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
-from shared.core.known_values import KnownValues
-from shared.core.messages import Exchange, Headers, Request
-from shared.core.model import ApiKey, Rule, Stage, Tenant
-from shared.core.plugin import Continue, Entry, Plugin, Reject, Tools
-from shared.core.ports import Limiter
+from shared.limits.distinct_values import KnownValues
+from shared.limits.port import Limiter
+from shared.model.config import ApiKey, Rule, Stage, Tenant
+from shared.model.messages import Exchange, Headers, Request
+from shared.pipeline.plugin import Continue, Entry, Plugin, Reject, Tools
 from shared.plugins.rate_limiter import RateLimiter
 
 

@@ -16,11 +16,11 @@ from apispec.ext.marshmallow.openapi import OpenAPIConverter
 
 from shared import plugins
 from shared.core.errors import Invalid
-from shared.core.limits import Decision, Limit
-from shared.core.messages import Response
-from shared.core.model import Stage
-from shared.core.plugin import Continue, Entry, Patch, Plugin, Reject, Respond, Tools
-from shared.core.ports import Answer
+from shared.limits.values import Decision, Limit
+from shared.model.config import Stage
+from shared.model.messages import Response
+from shared.net.port import Answer
+from shared.pipeline.plugin import Continue, Entry, Patch, Plugin, Reject, Respond, Tools
 from shared.plugins import CatalogueError, load_catalogue
 from tests.plugins.exchanges import exchange, head
 
@@ -139,7 +139,7 @@ async def _awaited(verdict: Any) -> Any:
 
 
 PLUGIN = '''
-from shared.core.plugin import CONTINUE, Plugin
+from shared.pipeline.plugin import CONTINUE, Plugin
 
 class {name}(Plugin):
     """Lets everything pass."""

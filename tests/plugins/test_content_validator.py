@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from shared.bodies.coding import decode, encode
 from shared.core.errors import Invalid
-from shared.core.messages import Response
-from shared.core.plugin import CONTINUE, Patch, Reject, Verdict
+from shared.http.content_coding import decode, encode
+from shared.model.messages import Response
+from shared.pipeline.plugin import CONTINUE, Patch, Reject, Verdict
 from shared.plugins.content_validator import ContentValidator
 from tests.plugins.exchanges import exchange, head
 

@@ -13,12 +13,12 @@ import brotli
 import pytest
 import zstandard
 
-from mitm_addons.pool import PluginPool
-from mitm_engine.serving import THRESHOLDS
-from shared.bodies.events import event_splitter
-from shared.bodies.media_type import MediaType
-from shared.core.messages import Response
-from shared.core.plugin import CONTINUE, Reject, Tools, Verdict
+from mitm_engine.processes.serving import THRESHOLDS
+from shared.bodies.event_splitter import event_splitter
+from shared.http.media_type import MediaType
+from shared.model.messages import Response
+from shared.pipeline.plugin import CONTINUE, Reject, Tools, Verdict
+from shared.pipeline.pool import PluginPool
 from shared.plugins.content_validator import ContentValidator
 from tests.bodies.streams import ENDPOINTS
 from tests.plugins.exchanges import exchange, head

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from shared.bodies.coding import decode, encode
-from shared.bodies.events import event_splitter
-from shared.bodies.media_type import MediaType
-from shared.bodies.patterns import Patterns
-from shared.core.messages import Response
-from shared.core.plugin import CONTINUE, Patch, Reject, Verdict
+from shared.bodies.event_splitter import event_splitter
+from shared.bodies.text.patterns import Patterns
+from shared.http.content_coding import decode, encode
+from shared.http.media_type import MediaType
+from shared.model.messages import Response
+from shared.pipeline.plugin import CONTINUE, Patch, Reject, Verdict
 from shared.plugins.content_validator import ContentValidator
 from tests.bodies.streams import ENDPOINTS, LINE_ENDS, Endpoint, cut, plain
 from tests.plugins.exchanges import exchange, head

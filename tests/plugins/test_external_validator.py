@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.core.errors import Invalid, OutsideError, TargetForbidden
-from shared.core.plugin import CONTINUE, Continue, Reject, Tools, Verdict
-from shared.core.ports import Answer
-from shared.outside.addresses import Policy
-from shared.outside.fetch import GuardedFetch
+from shared.net.fetch import GuardedFetch
+from shared.net.policy import Policy
+from shared.net.port import Answer
+from shared.pipeline.plugin import CONTINUE, Continue, Reject, Tools, Verdict
 from shared.plugins.external_validator import ExternalValidator
 from tests.plugins.exchanges import exchange
 

@@ -6,10 +6,10 @@ from typing import Any, cast
 import pytest
 
 from shared.core.errors import Invalid
-from shared.core.limits import Decision, Limit
-from shared.core.plugin import Continue, Reject, Tools
+from shared.limits.values import Decision, Limit
+from shared.pipeline.plugin import Continue, Reject, Tools
 from shared.plugins.rate_limiter import RateLimiter
-from shared.stores.memory_limiter import MemoryLimiter
+from shared.testing.memory_limiter import MemoryLimiter
 from tests.plugins.gate import Gate, Hands, refused
 
 SEED_GATEWAY = {"limits": {"global": {"limit": 5, "window": "1m"}}}

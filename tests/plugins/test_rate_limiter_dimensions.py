@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.bodies.json.parse import JsonBounds
 from shared.bodies.model_name import model_of
-from shared.bodies.strict_json import JsonBounds
-from shared.core.charge import Charges
-from shared.core.messages import Request
-from shared.core.plugin import Continue
+from shared.limits.resolve import Charges
+from shared.model.messages import Request
+from shared.pipeline.plugin import Continue
 from shared.plugins import rate_limiter
 from shared.plugins.rate_limiter import RateLimiter
-from shared.stores.memory_limiter import MemoryLimiter
+from shared.testing.memory_limiter import MemoryLimiter
 from tests.plugins.gate import Gate, Hands, refused
 
 TWO = {"limit": 2, "window": "1m"}

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import redis
 
-from shared.core.plugin import Continue
-from shared.stores.limiter import open_redis_limiter
+from shared.limits.redis.limiter import open_redis_limiter
+from shared.pipeline.plugin import Continue
+from tests.limits.redis.limiter_world import address
 from tests.plugins.gate import Gate
-from tests.stores.limiter_world import address
-from tests.stores.valkey_server import valkey
+from tests.support.valkey_server import valkey
 
 MOST = 10_000  # values of one limit that have a counter of their own, as the specification has it
 FLOOD = 10_300

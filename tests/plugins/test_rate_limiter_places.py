@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from shared.core.errors import StoreDown
-from shared.core.limits import Decision, Limit
-from shared.core.plugin import Continue
-from shared.stores.memory_limiter import MemoryLimiter
+from shared.limits.values import Decision, Limit
+from shared.pipeline.plugin import Continue
+from shared.testing.memory_limiter import MemoryLimiter
 from tests.plugins.gate import Gate, Hands, refused
 
 

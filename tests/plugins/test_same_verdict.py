@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.core.plugin import Patch, Reject
+from shared.pipeline.plugin import Patch, Reject
 from shared.plugins.content_validator import ContentValidator
 from tests.bodies.streams import ENDPOINTS, Endpoint
 from tests.plugins.test_content_validator_streams import passed, whole, whole_answer

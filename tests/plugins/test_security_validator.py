@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from shared.core.errors import Invalid
-from shared.core.plugin import CONTINUE, Reject
+from shared.pipeline.plugin import CONTINUE, Reject
 from shared.plugins.security_validator import SecurityValidator
 from tests.plugins.exchanges import exchange
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.running_gateway import RunningGateway
-from tests.outside.services import Authority
+from tests.net.services import Authority
 
 ADDRESS = "127.0.0.1"
 

@@ -10,7 +10,7 @@ import pytest
 import uvloop
 
 from tests.end_to_end.running_gateway import RunningGateway, TenantInUse, until
-from tests.outside.services import Authority
+from tests.net.services import Authority
 from tests.reliability.callers import Caller
 from tests.reliability.figures import figure
 from tests.reliability.loads import Tally, closed_loop

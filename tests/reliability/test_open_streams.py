@@ -9,7 +9,7 @@ import pytest
 import uvloop
 
 from tests.end_to_end.running_gateway import RunningGateway, TenantInUse
-from tests.outside.services import Authority
+from tests.net.services import Authority
 from tests.reliability.callers import Caller, Line
 from tests.reliability.figures import figure
 from tests.reliability.processes import worker

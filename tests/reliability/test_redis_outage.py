@@ -16,7 +16,7 @@ from tests.reliability.figures import figure
 from tests.reliability.loads import p99
 from tests.reliability.steadiness import assert_clean
 from tests.reliability.upstreams import LoadUpstream
-from tests.stores.valkey_server import Server, redis_7, server
+from tests.support.valkey_server import Server, redis_7, server
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.running_gateway import RunningGateway
-from tests.outside.services import Authority
+from tests.net.services import Authority
 from tests.reliability.callers import Caller
 from tests.reliability.figures import figure
 from tests.reliability.steadiness import steady

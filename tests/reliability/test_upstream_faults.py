@@ -10,7 +10,7 @@ import pytest
 
 from tests.end_to_end.recording_upstream import RecordingUpstream
 from tests.end_to_end.running_gateway import RunningGateway, TenantInUse
-from tests.outside.services import Service, read_request
+from tests.net.services import Service, read_request
 from tests.reliability.figures import figure
 from tests.reliability.steadiness import steady
 

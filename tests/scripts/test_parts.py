@@ -14,7 +14,7 @@ from scripts.local import proxy_url
 from scripts.parts import Part, PartFailed, running
 from shared.settings import load_settings
 from tests.mitm_engine.running_echo import PATIENCE, session, until
-from tests.outside.services import Authority
+from tests.net.services import Authority
 
 KEY = "gwk_key"
 

@@ -6,9 +6,9 @@ import pytest
 from model_alias import ModelAlias
 
 from shared.core.errors import Invalid
-from shared.core.model import Stage
-from shared.core.plugin import CONTINUE, Patch, Reject, Verdict
-from shared.core.trial import judge, sample_exchange
+from shared.model.config import Stage
+from shared.pipeline.plugin import CONTINUE, Patch, Reject, Verdict
+from shared.pipeline.testing import judge, sample_exchange
 
 
 def verdict(body: bytes, **settings: object) -> Verdict:

@@ -5,7 +5,7 @@ from typing import Any
 
 from marshmallow import fields
 
-from shared.core.plugin import CONTINUE, Event, EventJudge, Exchange, Plugin, Reject, Verdict, setting
+from shared.pipeline.plugin import CONTINUE, Event, EventJudge, Exchange, Plugin, Reject, Verdict, setting
 
 
 class ReaderOnStreams(Plugin):

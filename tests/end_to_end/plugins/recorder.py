@@ -8,8 +8,8 @@ from typing import Any
 
 from marshmallow import fields
 
-from shared.core.messages import Headers, Response
-from shared.core.plugin import CONTINUE, Exchange, Plugin, Reject, Respond, Verdict, setting
+from shared.model.messages import Headers, Response
+from shared.pipeline.plugin import CONTINUE, Exchange, Plugin, Reject, Respond, Verdict, setting
 
 
 def _raise() -> Any:

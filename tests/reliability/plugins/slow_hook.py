@@ -4,7 +4,7 @@ import asyncio
 
 from marshmallow import fields
 
-from shared.core.plugin import CONTINUE, Exchange, Plugin, Verdict, setting
+from shared.pipeline.plugin import CONTINUE, Exchange, Plugin, Verdict, setting
 
 
 class SlowHook(Plugin):

@@ -1,0 +1,1 @@
+"""Access to the admin API: tokens and keys, rights, allowed hosts, failed logins."""

@@ -1,0 +1,30 @@
+"""Fields that only the platform may write, although the thing itself is its tenant's to manage."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import request
+
+from admin_app.auth.access import caller
+from admin_app.http.errors import Refused
+from shared.core.errors import Problem
+
+TENANT_FIELDS = ("subdomain", "tier", "status", "enabled_plugins", "required_plugins")
+RULE_FIELDS = ("ca",)
+
+
+def check_fields(names: tuple[str, ...], sent: Mapping[str, Any], before: Any, after: Any) -> None:
+    """Raise 403 when a tenant writes one of the fields `names`.
+
+    A PATCH must not name them. A PUT says everything, so it must leave them as they are.
+    """
+    if caller().is_platform:
+        return
+    if request.method == "PATCH":
+        touched = [name for name in names if name in sent]
+    else:
+        touched = [name for name in names if getattr(before, name) != getattr(after, name)]
+    if touched:
+        problems = [Problem(f"/{name}", "Only the platform may write this field.") for name in touched]
+        detail = f"Only the platform may write: {', '.join(touched)}."
+        raise Refused(403, "forbidden", detail, problems)

@@ -1,0 +1,1 @@
+"""HTTP of the admin API: bodies, problem documents, pages, the OpenAPI description."""

@@ -1,0 +1,52 @@
+"""Bodies and queries into values."""
+
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from flask import Request, g
+from marshmallow import RAISE, Schema, ValidationError
+from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
+
+from admin_app.http.errors import Refused
+from shared.bodies.json.parse import parse_json
+from shared.core.errors import Invalid
+from shared.core.problems import problems_of
+
+#: Every body is smaller, in bytes.
+MAX_BODY = 1024 * 1024
+
+
+class BodyParser(FlaskParser):
+    """webargs' parser with our reading of JSON and our errors."""
+
+    DEFAULT_UNKNOWN_BY_LOCATION = {**FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION, "query": RAISE}  # noqa: RUF012
+
+    def load_json(self, req: Request, schema: Schema) -> Any:
+        """The body as plain values. Raises `Refused` when it is not JSON."""
+        body = req.get_data()
+        if len(body) >= MAX_BODY:  # where werkzeug ends a chunked body without a word
+            raise RequestEntityTooLarge
+        try:
+            g.body = parse_json(body)
+        except ValueError as error:
+            raise Refused(400, "invalid_json", str(error)) from None
+        return g.body
+
+    def handle_error(self, error: ValidationError, req: Request, schema: Schema, **kwargs: Any) -> NoReturn:
+        """Raise what marshmallow found as one `Invalid`."""
+        # webargs puts the location ("json", "query") around the messages.
+        messages = error.messages
+        inner = next(iter(messages.values())) if isinstance(messages, Mapping) else messages
+        raise Invalid(problems_of(inner)) from None
+
+
+def check_content_type(request: Request) -> None:
+    """Raise UnsupportedMediaType unless a write declares plain JSON.
+
+    A web page of another origin can send every other type without asking, and JSON only after asking.
+    """
+    charset = request.mimetype_params.get("charset", "utf-8").lower()
+    encoding = request.headers.get("Content-Encoding", "identity").lower()
+    if request.mimetype != "application/json" or charset != "utf-8" or encoding != "identity":
+        raise UnsupportedMediaType

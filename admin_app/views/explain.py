@@ -1,0 +1,178 @@
+"""/tenants/{id}/explain: what would happen to a request, without it happening."""
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flask import Response
+from flask.views import MethodView
+from marshmallow import ValidationError, fields, validate, validates_schema
+
+from admin_app.auth.access import Access, caller, needs
+from admin_app.changes.snapshot import find_key, find_tenant
+from admin_app.http.errors import Refused
+from admin_app.http.openapi import Blueprint
+from admin_app.http.responses import answer
+from admin_app.services import current
+from admin_app.views.explanation import explanation
+from shared.core.addresses import plain_address
+from shared.core.fields import Pattern, Strict, flag
+from shared.documents import examples
+from shared.documents.explanation import Explanation
+from shared.explain import Asked
+from shared.model.config import Snapshot
+from shared.model.messages import Headers
+from shared.model.messages import Response as Answered
+
+blueprint = Blueprint("explain", __name__, "What would happen to a request.")
+
+_TOKEN = Pattern(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", "Must be a name of HTTP: letters, digits, '-'.")
+_VALUE = Pattern(r"[\t\x20-\x7e\x80-\xff]*", "Must be a header's value, on one line.")
+_TARGET = Pattern(r"/[\x21-\x7e]*", "Must begin with a slash and hold printable ASCII, without spaces.")
+_MOST_HEADERS = 100
+
+
+def _address(value: str) -> None:
+    try:
+        plain_address(value)
+    except ValueError:
+        raise ValidationError("Must be an IP address.") from None
+
+
+class _Body(fields.Field[bytes]):
+    """Bytes, in base64."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bytes:
+        try:
+            return base64.b64decode(value, validate=True)
+        except (TypeError, ValueError, binascii.Error):
+            raise ValidationError("Must be base64.") from None
+
+
+class _Values(fields.Field[tuple[str, ...]]):
+    """The value of a header, or all of its values."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> tuple[str, ...]:
+        values = value if isinstance(value, list) else [value]
+        if not all(isinstance(one, str) for one in values):
+            raise ValidationError("Must be a text, or a list of texts.")
+        for one in values:
+            _VALUE(one)
+        return tuple(values)
+
+
+def _headers(text: str) -> Any:
+    return fields.Dict(
+        keys=fields.String(validate=[validate.Length(max=256), _TOKEN]),
+        values=_Values(
+            metadata={"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+        ),
+        load_default=dict,
+        validate=validate.Length(max=_MOST_HEADERS),
+        metadata={"description": text},
+    )
+
+
+class ResponseInput(Strict):
+    """What the upstream would answer."""
+
+    status = fields.Integer(load_default=200, strict=True, validate=validate.Range(200, 599))
+    headers = _headers("Its headers.")
+    body = fields.String(load_default="", metadata={"description": "Its body, as text."})
+
+
+class ExplainInput(Strict):
+    """A request to explain."""
+
+    method = fields.String(
+        load_default="GET",
+        validate=[validate.Length(max=32), _TOKEN],
+        metadata={"description": "Its method."},
+    )
+    path = fields.String(
+        required=True,
+        validate=[validate.Length(max=8192), _TARGET],
+        metadata={"description": "Its path, with the query."},
+    )
+    headers = _headers("Its headers. Without Host: the tenant's own.")
+    body = fields.String(load_default=None, metadata={"description": "Its body, as text."})
+    body_base64 = _Body(
+        load_default=None, metadata={"type": "string", "description": "Its body, when it is no text."}
+    )
+    client = fields.String(
+        load_default="127.0.0.1", validate=_address, metadata={"description": "The address that connects."}
+    )
+    key_id = fields.String(
+        load_default=None,
+        validate=validate.Length(max=100),
+        metadata={"description": "Explain it as called with this API key, whose secret need not be sent."},
+    )
+    response = fields.Nested(
+        ResponseInput,
+        load_default=None,
+        allow_none=True,
+        metadata={"description": "What the upstream would answer, for the stages behind it."},
+    )
+    call_outside = flag(False, "true calls external validators, too. Needs the scope admin.")
+
+    @validates_schema
+    def _one_body(self, data: Mapping[str, Any], **kwargs: Any) -> None:
+        if data["body"] is not None and data["body_base64"] is not None:
+            raise ValidationError("Must not stand beside body.", "body_base64")
+
+
+@blueprint.route("/tenants/<tenant_id>/explain")
+class Explain(MethodView):
+    @needs(Access.READ)
+    @blueprint.reads(ExplainInput, example=examples.EXPLAIN)
+    @blueprint.answers(200, Explanation)
+    def post(self, sent: dict[str, Any], tenant_id: str) -> Response:
+        """Explain what would happen to a request
+
+        It takes the way that it would take through the proxy, up to the upstream, and with `response` also
+        the way back. Nothing is forwarded, no limit is charged, and no external validator is called unless
+        asked. Ceilings that each worker counts for itself are not looked at.
+        """
+        snapshot = find_tenant(tenant_id)
+        if sent["call_outside"] and not caller().may(Access.ADMIN):
+            raise Refused(403, "forbidden", f"To call outside services this needs {Access.ADMIN}.")
+        asked = _asked(sent, snapshot)
+        explained = current().explain(snapshot, asked, call_outside=sent["call_outside"])
+        return answer(Explanation().dump(explanation(explained, asked)))
+
+
+def _asked(sent: Mapping[str, Any], snapshot: Snapshot) -> Asked:
+    body = (sent["body"] or "").encode() if sent["body_base64"] is None else sent["body_base64"]
+    given = _given(sent["headers"])
+    key = find_key(snapshot, sent["key_id"]) if sent["key_id"] is not None else None
+    host = f"{snapshot.tenant.subdomain}.{current().settings.server.base_domain}"
+    own = [
+        (name, value)
+        for name, value, is_needed in (
+            ("Host", host, True),
+            ("Content-Length", str(len(body)), bool(body)),
+            # Whatever it is, plugins see it masked.
+            ("Authorization", f"Bearer {key.prefix}" if key else "", key is not None),
+        )
+        if is_needed and name not in given
+    ]
+    return Asked(
+        sent["method"],
+        sent["path"],
+        Headers([*own, *given]),
+        body,
+        sent["client"],
+        key.hash if key else None,
+        _response(sent["response"]),
+    )
+
+
+def _given(headers: Mapping[str, Sequence[str]]) -> Headers:
+    return Headers((name, value) for name, values in headers.items() for value in values)
+
+
+def _response(sent: Mapping[str, Any] | None) -> Answered | None:
+    if sent is None:
+        return None
+    return Answered(sent["status"], _given(sent["headers"]), sent["body"].encode())

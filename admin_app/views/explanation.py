@@ -1,0 +1,208 @@
+"""What a dry run found out, as a document in which no secret stands."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from shared.explain import Asked, Explained
+from shared.limits.values import CONCURRENT, NEVER, Decision, LimitState
+from shared.model.config import ENFORCE, SHADOW, Stage
+from shared.model.messages import Headers
+from shared.pipeline import Group, Step
+from shared.pipeline.plugin import Continue, Patch, Reject, Respond, Verdict
+from shared.routing.why_not import why_not
+from shared.secrets.redaction import MASK, SECRET_HEADERS, redact
+
+
+def explanation(explained: Explained, asked: Asked) -> dict[str, Any]:
+    """The document."""
+    tenant, admitted = explained.gateway.snapshot.tenant, explained.admitted
+    shown = {"id": tenant.id, "subdomain": tenant.subdomain, "version": tenant.version}
+    return {
+        "outcome": _outcome(explained),
+        "tenant": shown if explained.is_tenants else None,
+        "key_id": admitted.key.id if admitted and admitted.key else None,
+        "rule_id": admitted.route.rule.id if admitted else None,
+        "rules": _rules(explained, asked.method),
+        "plan": _plan(explained) if admitted else [],
+        "limits": [limit for decision in explained.decisions for limit in _limits(decision)],
+        "upstream": _upstream(explained),
+        "answer": _answer(explained),
+    }
+
+
+def _outcome(explained: Explained) -> str:
+    if explained.refusal:
+        return "refused"
+    if explained.responded:
+        return "answered"
+    return "forwarded" if explained.outgoing else "unfinished"
+
+
+def _rules(explained: Explained, method: str) -> list[dict[str, Any]]:
+    gateway = explained.gateway
+    rules = gateway.snapshot.rules if explained.is_tenants and explained.path else ()
+    reasons = why_not(rules, gateway.router, explained.path, method)
+    faults = {route.rule.id: route.fault for route in gateway.router.routes()}
+    return [
+        {
+            "id": rule.id,
+            "path": rule.path,
+            "methods": rule.methods,
+            "matches": reason is None,
+            "why_not": reason,
+            "fault": redact(fault) if (fault := faults.get(rule.id)) else None,
+        }
+        for rule, reason in zip(rules, reasons, strict=True)
+    ]
+
+
+def _plan(explained: Explained) -> list[dict[str, Any]]:
+    if explained.admitted is None:
+        return []
+    plan = explained.admitted.route.plan
+    stages = {stage: plan.stages.get(stage, ()) for stage in Stage}
+    stages[Stage.PRE_REQUEST] = (*plan.head, *stages[Stage.PRE_REQUEST])
+    return [
+        {"stage": stage, "groups": [_group(explained, group) for group in groups]}
+        for stage, groups in stages.items()
+        if groups
+    ]
+
+
+def _group(explained: Explained, group: Group) -> dict[str, Any]:
+    trace = explained.run.trace if explained.run else None
+    seconds = next((one.seconds for one in trace.groups if one.group is group), None) if trace else None
+    return {
+        "needs_body": group.uses_body,
+        "milliseconds": _milliseconds(seconds),
+        "plugins": [
+            *(_plugin(step, ENFORCE, _enforced(explained, step)) for step in group.steps),
+            *(_plugin(step, SHADOW, _shadowed(explained, step)) for step in group.shadows),
+        ],
+    }
+
+
+def _plugin(step: Step, mode: str, judged: tuple[str, str | None, float | None]) -> dict[str, Any]:
+    verdict, detail, seconds = judged
+    return {
+        "name": step.plugin.name,
+        "mode": mode,
+        "entries": [
+            {"origin": entry.origin, "priority": entry.priority, "parallel": entry.parallel}
+            for entry in step.entries
+        ],
+        "on_error": step.on_error,
+        "timeout": step.timeout,
+        "verdict": verdict,
+        "detail": redact(detail) if detail else None,
+        "milliseconds": _milliseconds(seconds),
+    }
+
+
+def _enforced(explained: Explained, step: Step) -> tuple[str, str | None, float | None]:
+    traced = explained.run.trace.of(step) if explained.run and explained.run.trace else None
+    if traced is None:
+        return "not_run", None, None
+    return _said(traced.verdict, traced.fault, traced.not_called, traced.seconds)
+
+
+def _shadowed(explained: Explained, step: Step) -> tuple[str, str | None, float | None]:
+    shadows = explained.run.shadows if explained.run else None
+    for one in shadows.results if shadows else ():
+        if one.step is step:
+            return _said(one.verdict, one.fault, one.not_called, one.seconds)
+    return "not_run", None, None
+
+
+def _said(
+    verdict: Verdict | None, fault: str | None, not_called: str | None, seconds: float | None
+) -> tuple[str, str | None, float | None]:
+    if fault is not None:
+        return "fault", fault, seconds
+    if not_called is not None:
+        return "not_called", not_called, seconds
+    match verdict:
+        case Continue() | Respond() | Patch():
+            return type(verdict).__name__.lower(), None, seconds
+        case Reject():
+            return "reject", verdict.message, seconds
+    return "cancelled", None, seconds
+
+
+def _limits(decision: Decision) -> Iterator[dict[str, Any]]:
+    for state in decision.states:
+        limit = state.limit
+        left = state.remaining - (limit.units if decision.allowed else 0)
+        yield {
+            "scope": limit.scope,
+            "name": limit.name,
+            "unit": "concurrent" if limit.kind == CONCURRENT else "requests",
+            "limit": limit.quota.limit,
+            "window": limit.window or None,
+            "cost": limit.units,
+            "allows": state.has_room,
+            "before": {"remaining": state.remaining, "reset_after_ms": _wait(state)},
+            "after": {"remaining": left},
+        }
+
+
+def _wait(state: LimitState) -> int | None:
+    return None if state.limit.kind == CONCURRENT or state.reset_after_ms == NEVER else state.reset_after_ms
+
+
+def _upstream(explained: Explained) -> dict[str, Any] | None:
+    outgoing, admitted = explained.outgoing, explained.admitted
+    if outgoing is None or admitted is None:
+        return None
+    return {
+        "method": outgoing.method,
+        "url": redact(outgoing.url),
+        "headers": _headers(Headers.of(outgoing.fields), admitted.route.headers),
+        "body": _text(outgoing.body),
+        "body_bytes": len(outgoing.body),
+    }
+
+
+def _answer(explained: Explained) -> dict[str, Any] | None:
+    if explained.refusal:
+        refusal = explained.refusal
+        return {
+            "status": refusal.status,
+            "source": refusal.source,
+            "code": refusal.code,
+            "message": redact(refusal.message),
+            "details": dict(refusal.details),
+            "headers": _headers(Headers({**refusal.headers, **explained.answer_headers}.items())),
+            "body": None,
+        }
+    given, run = explained.answer, explained.run
+    if given is None or run is None:
+        return None
+    return {
+        "status": given.status,
+        "source": f"plugin:{run.responder}" if explained.responded else "upstream",
+        "code": None,
+        "message": None,
+        "details": {},
+        "headers": _headers(given.headers),
+        "body": _text(given.body or b""),
+    }
+
+
+def _headers(headers: Headers, own: Mapping[str, str] | Sequence[str] = ()) -> list[dict[str, str]]:
+    """`own` are the names of headers whose values are secrets of the rule."""
+    secret: Collection[str] = SECRET_HEADERS | {name.lower() for name in own}
+    return [
+        {"name": name, "value": MASK if name.lower() in secret else redact(value)} for name, value in headers
+    ]
+
+
+def _text(body: bytes) -> str | None:
+    try:
+        return redact(body.decode())
+    except UnicodeDecodeError:
+        return None
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 3)

@@ -1,0 +1,94 @@
+"""/plugins: what can stand in a chain."""
+
+import inspect
+from typing import Any
+
+from flask import Response
+from flask.views import MethodView
+from marshmallow import Schema, fields
+
+from admin_app.auth.access import Access, needs
+from admin_app.http.errors import not_found
+from admin_app.http.openapi import Blueprint
+from admin_app.http.paging import PageQuery, bad_cursor
+from admin_app.http.responses import answer
+from admin_app.services import current
+from shared.model.config import Stage
+from shared.pipeline.plugin import Plugin
+from shared.plugins import json_schema
+
+blueprint = Blueprint("plugins", __name__, "What can stand in a chain, and its settings.")
+
+
+class PluginOutput(Schema):
+    """A plugin that can stand in a chain."""
+
+    name = fields.String(required=True)
+    summary = fields.String(required=True)
+    description = fields.String(required=True)
+    stages = fields.List(fields.Enum(Stage, by_value=True), required=True)
+    default_stage = fields.Enum(Stage, by_value=True, required=True)
+    default_on_error = fields.String(required=True)
+    on_error_choices = fields.List(fields.String(), required=True)
+    default_timeout = fields.Float(required=True, metadata={"description": "Seconds."})
+    secret_settings = fields.List(
+        fields.String(), required=True, metadata={"description": "Stored encrypted, never read back."}
+    )
+    settings_schema = fields.Dict(required=True, metadata={"description": "JSON Schema of the settings."})
+
+
+class PluginList(Schema):
+    """All plugins, by name."""
+
+    plugins = fields.List(fields.Nested(PluginOutput), required=True)
+    count = fields.Integer(required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
+@blueprint.route("/plugins")
+class Plugins(MethodView):
+    @needs(Access.READ)
+    @blueprint.reads(PageQuery, location="query")
+    @blueprint.answers(200, PluginList)
+    def get(self, query: dict[str, Any]) -> Response:
+        """List the plugins, by name"""
+        catalogue = current().catalogue
+        cursor = query["cursor"]
+        if cursor is not None and cursor not in catalogue:
+            raise bad_cursor()
+        names = [name for name in sorted(catalogue) if cursor is None or name > cursor]
+        page = names[: query["limit"]]
+        documents = [_document(catalogue[name]) for name in page]
+        after = page[-1] if len(page) < len(names) else None
+        return answer({"plugins": documents, "count": len(documents), "next_cursor": after})
+
+
+@blueprint.route("/plugins/<name>")
+class OnePlugin(MethodView):
+    @needs(Access.READ)
+    @blueprint.answers(200, PluginOutput)
+    def get(self, name: str) -> Response:
+        """Read how a plugin is set"""
+        kind = current().catalogue.get(name)
+        if kind is None:
+            raise not_found("plugin")
+        return answer(_document(kind))
+
+
+def _document(kind: type[Plugin]) -> dict[str, Any]:
+    text = inspect.getdoc(kind) or ""
+    document: dict[str, Any] = PluginOutput().dump(
+        {
+            "name": kind.name,
+            "summary": text.partition("\n")[0],
+            "description": text,
+            "stages": kind.stages(),
+            "default_stage": kind.default_stage,
+            "default_on_error": kind.default_on_error,
+            "on_error_choices": kind.on_error_choices,
+            "default_timeout": kind.default_timeout,
+            "secret_settings": sorted(kind.secrets),
+            "settings_schema": json_schema(kind.schema),
+        }
+    )
+    return document

@@ -1,0 +1,70 @@
+"""One JSON line a request, after its last byte."""
+
+import logging
+from collections.abc import Mapping
+from functools import lru_cache
+
+from mitmproxy import http
+
+from mitm_addons.flows import FlowState, state_of
+from mitm_addons.wire_errors import code_of
+from shared.core.clock import Clock
+from shared.logs import PutLine
+from shared.pipeline import Run
+from shared.secrets.redaction import redact
+
+_LOGGER = "gateway.access"
+_FIELD_LIMIT = 1024  # characters; what a client wrote must not fill the disk (security.md)
+
+
+class AccessLog:
+    """Writes who called what, what came of it, and how long it took. Never a body, never a key.
+
+    `put` takes the time and the fields of a line. Nothing is written above the level ``info``.
+    """
+
+    def __init__(self, clock: Clock, put: PutLine) -> None:
+        self._clock = clock
+        self._put = put
+        self._is_on = logging.getLogger(_LOGGER).isEnabledFor(logging.INFO)
+
+    def post_response(self, flow: http.HTTPFlow) -> None:
+        state = state_of(flow)
+        if self._is_on and state and not state.probe:
+            self._put(self._clock.now(), self._fields(flow, state))
+
+    def _fields(self, flow: http.HTTPFlow, state: FlowState) -> dict[str, object]:
+        admitted, response, broken = state.admitted, flow.response, flow.error
+        failed = broken is not None
+        path = state.path or flow.request.data.path.partition(b"?")[0].decode("latin-1")
+        return {
+            "level": "info",
+            "logger": _LOGGER,
+            "request_id": state.request_id,
+            "tenant": admitted.gateway.snapshot.tenant.id if admitted else None,
+            "rule": admitted.route.rule.id if admitted else None,
+            "key": admitted.key.id if admitted and admitted.key else None,
+            "client": state.client,
+            "method": flow.request.data.method.decode("latin-1")[:32],
+            "path": _shown(path),
+            "status": response.data.status_code if response else None,
+            "source": "gateway" if failed and response is None else state.source,
+            "code": code_of(broken.msg)[0] if broken and not state.code else state.code,
+            "faults": state.run.faults if state.run else [],
+            "shadow": _shadowed(state.run),
+            "milliseconds": round((self._clock.monotonic() - state.started) * 1000, 3),
+            "bytes_in": state.received,
+            "bytes_held": state.held,
+            "bytes_out": state.sent or len(response.raw_content or b"") if response else 0,
+        }
+
+
+def _shadowed(run: Run | None) -> list[Mapping[str, str]]:
+    """What entries in shadow mode would have done; those that would have done nothing are left out."""
+    results = run.shadows.results if run and run.shadows else ()
+    return [note for result in results if (note := result.note())]
+
+
+@lru_cache(4096)
+def _shown(path: str) -> str:
+    return redact(path)[:_FIELD_LIMIT]

@@ -1,0 +1,45 @@
+"""Notes when API keys were last used, in batches, off the request's path."""
+
+import asyncio
+import logging
+
+from mitmproxy import http
+
+from mitm_addons.flows import state_of
+from shared.config_store.port import ConfigSource
+from shared.core.clock import Clock
+from shared.core.errors import StoreDown
+
+logger = logging.getLogger(__name__)
+
+_INTERVAL = 5.0  # seconds between two writes; `last_used_at` is a hint for people, not a record
+
+
+class LastUsed:
+    """Collects (tenant, key) -> time and hands it to the store. A lost batch is no harm."""
+
+    def __init__(self, source: ConfigSource, clock: Clock) -> None:
+        self._source = source
+        self._clock = clock
+        self._used: dict[tuple[str, str], float] = {}
+
+    def post_response(self, flow: http.HTTPFlow) -> None:
+        state = state_of(flow)
+        if state and state.admitted and state.admitted.key:
+            tenant_id = state.admitted.gateway.snapshot.tenant.id
+            self._used[tenant_id, state.admitted.key.id] = self._clock.now()
+
+    async def run(self) -> None:
+        """Write what was collected every few seconds, until cancelled."""
+        while True:
+            await asyncio.sleep(_INTERVAL)
+            await self.flush()
+
+    async def flush(self) -> None:
+        if not self._used:
+            return
+        used, self._used = self._used, {}
+        try:
+            await self._source.touch(used)
+        except StoreDown as error:
+            logger.warning("The times of last use of %d keys were lost: %s", len(used), error)

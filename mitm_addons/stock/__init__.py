@@ -1,0 +1,1 @@
+"""What only mitmproxy's own core needs."""

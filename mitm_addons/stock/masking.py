@@ -1,0 +1,92 @@
+"""A copy of a flow that may be shown: no credential in it, and no body longer than a reader wants."""
+
+import codecs
+import re
+from collections.abc import Collection
+from urllib.parse import unquote_plus
+
+from mitmproxy import http
+
+from mitm_addons.flows import head_of, state_of
+from shared.http.body_refused import BodyRefused
+from shared.http.content_coding import coding_of, decode
+from shared.secrets.redaction import MASK, SECRET_HEADERS, redact
+
+#: Bytes of a body that are shown.
+BODY_SHOWN = 65_536
+# No header is longer (mitmproxy's core ends a head at 64 KiB), so no secret that a cut halves is either.
+_MARGIN = 65_536
+_SECRET_PARAMETERS = frozenset(("key", "token", "api_key", "access_token"))
+# Shorter values ("true", "2024-06") are no secrets; masked everywhere they would hide what is looked for.
+_SHORTEST_SECRET = 8
+
+
+def masked_copy(flow: http.HTTPFlow) -> http.HTTPFlow:
+    """The copy to show. It shares nothing with `flow`."""
+    state = state_of(flow)
+    own = state.admitted.route.headers if state and state.admitted else {}
+    mask = _Mask({name.lower() for name in own} | SECRET_HEADERS, _words(own.values()))
+    copy: http.HTTPFlow = flow.copy()
+    copy.request.path = mask.path(copy.request.path)
+    for message in (copy.request, copy.response):
+        if message is not None:
+            # The body first: its coding stands in the head.
+            message.raw_content = mask.body(message)
+            message.headers = mask.head(message)
+            message.trailers = None
+    if copy.response is not None:
+        copy.response.reason = mask.text(copy.response.reason)
+    if copy.error is not None:
+        copy.error.msg = mask.text(copy.error.msg)
+    return copy
+
+
+def _words(values: Collection[str]) -> list[str]:
+    """Each value, and each word of it (a scheme's token may come back alone); the longest first."""
+    words = {word for value in values for word in (value, *value.split())}
+    return sorted((word for word in words if len(word) >= _SHORTEST_SECRET), key=len, reverse=True)
+
+
+class _Mask:
+    """Takes out what `redact` knows, the headers of these lower-case names, and these words."""
+
+    def __init__(self, names: Collection[str], words: Collection[str]) -> None:
+        self._names = names
+        self._words = re.compile("|".join(map(re.escape, words))) if words else None
+
+    def text(self, text: str) -> str:
+        return redact(self._words.sub(MASK, text) if self._words else text)
+
+    def path(self, path: str) -> str:
+        bare, mark, query = path.partition("?")
+        return self.text(bare + mark + "&".join(map(_parameter, query.split("&"))))
+
+    def head(self, message: http.Message) -> http.Headers:
+        return http.Headers(
+            (name.encode("latin-1"), self._value(name, value).encode()) for name, value in head_of(message)
+        )
+
+    def _value(self, name: str, value: str) -> str:
+        return MASK if name.lower() in self._names else self.text(value)
+
+    def body(self, message: http.Message) -> bytes | None:
+        """The decoded text, masked and cut; None for a body that was streamed or cannot be read as text."""
+        raw = message.raw_content
+        if raw is None:
+            return None
+        try:
+            plain = decode(raw, coding_of(head_of(message).all("content-encoding")))
+            shown = codecs.getincrementaldecoder("utf-8")().decode(plain[: BODY_SHOWN + _MARGIN])
+        except (BodyRefused, UnicodeDecodeError):
+            return None
+        if "\0" in shown:  # UTF-16 and the like, which a page would read otherwise than the mask
+            return None
+        text = self.text(shown)
+        # A secret that the cut above halved stands in the margin.
+        whole = text[:-_MARGIN] if len(plain) > BODY_SHOWN + _MARGIN else text
+        return whole.encode()[:BODY_SHOWN]
+
+
+def _parameter(part: str) -> str:
+    name, equals, _ = part.partition("=")
+    return f"{name}={MASK}" if equals and unquote_plus(name).lower() in _SECRET_PARAMETERS else part

@@ -1,0 +1,81 @@
+"""mitmproxy's own core as our engine: its options, and a master with nothing but what is needed."""
+
+from asyncio import StreamWriter
+from pathlib import Path
+from typing import cast
+
+from mitmproxy import http
+from mitmproxy.addons.next_layer import NextLayer
+from mitmproxy.addons.proxyserver import Proxyserver
+from mitmproxy.master import Master
+from mitmproxy.options import Options
+
+from mitm_addons.event_streams import Cut
+from mitm_addons.stock.dispatch import Dispatcher
+from mitm_addons.stock.post_response import PostResponse
+from mitm_addons.stream_end import Write
+from shared.settings import Settings
+
+#: Where a request goes that nobody routed: a name that never resolves (RFC 6761).
+NOWHERE = "http://gateway.invalid:80"
+
+
+def options(settings: Settings, confdir: Path) -> tuple[Options, dict[str, object]]:
+    """The options that exist before the addons are loaded, and those that the addons bring."""
+    limit = max(settings.limits.request_body, settings.limits.response_body)
+    first = Options(
+        mode=[f"reverse:{NOWHERE}"],
+        listen_host=settings.server.proxy_host,
+        listen_port=settings.server.proxy_port,
+        confdir=str(confdir),
+        http2=False,
+        http3=False,
+        rawtcp=False,
+        websocket=False,
+    )
+    later: dict[str, object] = {
+        "keep_host_header": True,
+        "connection_strategy": "lazy",
+        "validate_inbound_headers": True,
+        "store_streamed_bodies": False,
+        # Counts both directions; the request's own limit is checked in `mitm_addons.stages`.
+        "body_size_limit": str(limit),
+    }
+    return first, later
+
+
+def make_master(settings: Settings, confdir: Path, server: Proxyserver, gateway: Dispatcher) -> Master:
+    """A master with the proxy core and our dispatcher. Needs a running event loop."""
+    first, later = options(settings, confdir)
+    master = Master(first)
+    master.addons.add(server, NextLayer(), gateway, PostResponse(gateway))
+    first.update(**later)
+    return master
+
+
+def client_writer(server: Proxyserver) -> Write:
+    """Writes to the client of a flow beside the core, which has no way to add to a broken answer."""
+
+    def write(flow: http.HTTPFlow, data: bytes) -> None:
+        if writer := _writer(server, flow):
+            writer.write(data)
+
+    return write
+
+
+def client_cutter(server: Proxyserver) -> Cut:
+    """Closes the connection of a flow's client beside the core, which ends a stream only as a whole one."""
+
+    def cut(flow: http.HTTPFlow) -> None:
+        if writer := _writer(server, flow):
+            writer.close()
+
+    return cut
+
+
+def _writer(server: Proxyserver, flow: http.HTTPFlow) -> StreamWriter | None:
+    handler = server.connections.get(flow.client_conn.id)
+    transport = handler.transports.get(flow.client_conn) if handler else None
+    if transport is None or transport.writer is None or transport.writer.is_closing():
+        return None
+    return cast(StreamWriter, transport.writer)

@@ -1,0 +1,338 @@
+"""One request and its answer, from the first hook to the last byte.
+
+requestheaders -> body -> request -> upstream -> responseheaders -> body -> response -> post_response.
+All errors of an exchange are decided in `Exchange.run`, which fails closed.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from mitmproxy import http
+from mitmproxy.flow import Error
+
+from mitm_engine.exchange.dispatch import Killed, Method
+from mitm_engine.exchange.flows import make_flow, make_response
+from mitm_engine.faults import LATE_ADDONS, OVERLOADED, Failed, Fault, failed, fault
+from mitm_engine.http1.body_chunks import gather
+from mitm_engine.http1.heads import CONTINUE, request_head
+from mitm_engine.http1.request_reader import Incoming
+from mitm_engine.http1.response_writer import AnswerWriter
+from mitm_engine.upstream_connection import Key, Outbound
+
+if TYPE_CHECKING:
+    from mitm_engine.client_connection import Inbound
+    from mitm_engine.worker_state import Hub
+
+logger = logging.getLogger(__name__)
+
+_IDEMPOTENT = (b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE")  # RFC 9110, 9.2.2
+_SCHEMES = (b"http", b"https")
+_WITH_BODY = (b"POST", b"PUT", b"PATCH")
+_LATE_UPSTREAM = fault("upstream_timeout")
+_LATE_CLIENT = fault("request_timeout")
+_UNFORESEEN = fault("plugin_failure", detail="The exchange failed.")
+
+
+class Exchange:
+    """Runs once. `run` answers whether the client's connection can serve another request."""
+
+    __slots__ = (
+        "_client",
+        "_flow",
+        "_flushing",
+        "_hooks",
+        "_hub",
+        "_incoming",
+        "_seen",
+        "_terms",
+        "_unreached",
+        "_upstream",
+        "_writer",
+    )
+
+    def __init__(self, hub: "Hub", client: "Inbound", incoming: Incoming) -> None:
+        self._hub = hub
+        self._hooks = hub.dispatch
+        self._client = client
+        self._incoming = incoming
+        self._terms = hub.first_terms
+        self._seen = 0  # bytes of the request's body when they were last counted
+        # Those that `response` has not reached yet: once it has begun, `error` is for them alone.
+        self._unreached: Iterator[Method] | None = None
+        self._upstream: Outbound | None = None
+        self._flushing: asyncio.Handle | None = None
+        self._flow = make_flow(client.client, hub.nobody, incoming, hub.options.nowhere)
+        self._writer = client.answer = AnswerWriter(client, incoming)
+
+    async def run(self) -> bool:
+        """Serve the request, whatever happens. Raises nothing but a cancellation from outside."""
+        metrics, writer = self._hub.metrics, self._writer
+        options = self._hub.options
+        if metrics.in_flight >= options.in_flight and self._incoming.target not in options.spared:
+            metrics.refused += 1
+            self._say(self._hub.answer(OVERLOADED, self._flow))
+            return writer.keeps
+        metrics.requests += 1
+        metrics.in_flight += 1
+        try:
+            await self._steps()
+        except Failed as error:
+            await self._fail(error.fault)
+        except Killed:
+            await self._fail(None)
+        except asyncio.CancelledError:
+            why = self._client.take_cancellation()
+            if why is None:
+                raise
+            await self._fail(why)
+        except Exception:  # nothing passes by an error that nobody thought of
+            logger.exception("An exchange failed.")
+            await self._fail(_UNFORESEEN)
+        finally:
+            metrics.in_flight -= 1
+            if self._upstream is not None:
+                self._drop_upstream()
+            self._flow.live = False
+            if self._hooks.post_response:
+                self._hub.run_aside(self._hooks.call_all(self._hooks.post_response, self._flow))
+        return writer.keeps
+
+    async def _steps(self) -> None:
+        hooks, flow, wait = self._hooks, self._flow, self._arm_hook
+        await hooks.flow(hooks.requestheaders, flow, wait)
+        self._terms = terms = self._hub.policy.terms(flow)
+        incoming = self._incoming
+        if flow.response is None or (incoming.complete and incoming.size <= terms.request_body):
+            await self._read_body()
+            await hooks.flow(hooks.request, flow, wait)
+        if flow.response is None:
+            await self._forward()
+        else:
+            # An addon's own answer goes out at once; what is left of the body is not read.
+            await hooks.flow(hooks.responseheaders, flow, wait)
+            await self._send_whole()
+
+    async def _read_body(self) -> None:
+        incoming, client, limit = self._incoming, self._client, self._terms.request_body
+        if not incoming.complete and incoming.announced() > limit:
+            raise failed("body_too_large", f"The body is longer than {limit} bytes.")
+        client.want(incoming, limit)
+        if not incoming.complete:
+            if not incoming.size and self._expects_continue():
+                client.write(CONTINUE)
+            self._seen = incoming.size
+            self._client.arm(self._terms.timeouts.grace, self._slow_body)
+        while not incoming.complete and incoming.fault is None and incoming.size <= limit:
+            incoming.waiter = asyncio.get_running_loop().create_future()
+            await incoming.waiter
+        if incoming.fault is not None:
+            raise Failed(incoming.fault)
+        if incoming.size > limit:
+            raise failed("body_too_large", f"The body is longer than {limit} bytes.")
+        data = self._flow.request.data
+        data.content = b"".join(incoming.pieces)
+        data.timestamp_end = data.timestamp_start
+        incoming.pieces.clear()
+
+    def _expects_continue(self) -> bool:
+        expects = any(name.lower() == b"expect" for name, _ in self._incoming.fields)
+        return expects and self._incoming.version == b"HTTP/1.1"
+
+    # To the upstream and back.
+
+    async def _forward(self) -> None:
+        flow, total = self._flow, self._terms.timeouts.total
+        if total is not None:
+            self._client.end_within(total, self._late_upstream)
+        upstream = await self._ask()
+        reader = upstream.reader
+        response = make_response(reader.version, reader.status, reader.reason, reader.fields)
+        flow.response = response
+        await self._hooks.flow(self._hooks.responseheaders, flow, self._arm_hook)
+        if flow.response is not response:
+            # An addon answers in the upstream's place, so nobody waits for the rest of that.
+            self._drop_upstream()
+            await self._send_whole()
+        elif response.stream:
+            await self._stream(upstream, response)
+        else:
+            response.data.content = await self._collect(upstream)
+            response.data.timestamp_end = response.data.timestamp_start
+            await self._send_whole()
+
+    async def _ask(self) -> Outbound:
+        """Send the request, and wait for the head of the answer."""
+        data = self._flow.request.data
+        if data.scheme not in _SCHEMES:
+            raise failed("plugin_failure", detail="An addon set a scheme that is neither http nor https.")
+        key = Key(data.scheme == b"https", data.host, data.port, self._terms.trust)
+        body = data.content or b""
+        head = request_head(self._flow.request, len(body) if body or data.method in _WITH_BODY else None)
+        reused = self._hub.pool.take(key)
+        upstream = reused or await self._connect(key)
+        try:
+            await self._send_request(upstream, head, body)
+        except Failed:
+            # A server may close what it has kept open at any time; only then, and only what may be
+            # done twice, is asked again.
+            if reused is None or upstream.answered or data.method not in _IDEMPOTENT:
+                raise
+            self._drop_upstream()
+            upstream = await self._connect(key)
+            await self._send_request(upstream, head, body)
+        return upstream
+
+    async def _connect(self, key: Key) -> Outbound:
+        seconds = self._terms.timeouts.connect
+        self._client.arm(seconds + 1, self._late_upstream)
+        return await self._hub.connect(key, self._client.client, seconds, self._arm_hook)
+
+    async def _send_request(self, upstream: Outbound, head: bytes, body: bytes) -> None:
+        self._upstream = upstream
+        self._flow.server_conn = upstream.server
+        self._client.arm(self._terms.timeouts.first_byte, self._late_upstream)
+        upstream.send(head, body, is_head_request=self._flow.request.data.method == b"HEAD")
+        if upstream.is_paused:
+            await upstream.written()
+            self._client.arm(self._terms.timeouts.first_byte, self._late_upstream)
+        await upstream.head()
+
+    async def _collect(self, upstream: Outbound) -> bytes:
+        """The whole body of the answer."""
+        pieces: list[bytes | bytearray] = []
+        size = 0
+        while True:
+            piece = upstream.take()
+            if piece is None:
+                self._client.arm(self._terms.timeouts.idle, self._late_upstream)
+                await upstream.more()
+                continue
+            if not piece:
+                break
+            size += len(piece)
+            if size > self._terms.response_body:
+                raise failed("upstream_protocol_error", detail="Response body exceeds the limit.")
+            gather(pieces, piece)
+        self._give_back()
+        return b"".join(pieces)
+
+    async def _stream(self, upstream: Outbound, response: http.Response) -> None:
+        """Pass the body on as it comes; the `response` hook fires before its last byte goes out."""
+        writer = self._writer
+        writer.begin(response)
+        while True:
+            piece = upstream.take()
+            if piece is None:
+                writer.flush()
+                self._client.arm(self._terms.timeouts.idle, self._late_upstream)
+                await upstream.more()
+                continue
+            if (addon := writer.piece(piece)) is not None:
+                self._arm_hook()
+                await addon
+            if not piece:
+                break
+            if not self._client.can_write:
+                await self._client.drained()
+        self._give_back()
+        try:
+            self._unreached = iter(self._hooks.response)
+            await self._hooks.flow(self._unreached, self._flow, self._hold_end)
+        finally:
+            if self._flushing is not None:
+                self._flushing.cancel()
+        writer.end()
+        if not self._client.can_write:
+            await self._client.drained()
+
+    async def _send_whole(self) -> None:
+        self._unreached = iter(self._hooks.response)
+        await self._hooks.flow(self._unreached, self._flow, self._arm_hook)
+        if self._flow.response is None:
+            raise failed("plugin_failure", detail="An addon took the answer away.")
+        self._writer.whole(self._flow.response)
+        if not self._client.can_write:
+            await self._client.drained()
+
+    # Ends.
+
+    async def _fail(self, why: Fault | None) -> None:
+        """Answer `why`, or break off what has begun; None when an addon killed the flow."""
+        flow, writer = self._flow, self._writer
+        self._client.ends()
+        self._drop_upstream()
+        if why is not None and not _is_killed(flow):
+            self._hub.metrics.faults[why.code] += 1
+            flow.error = Error(why.detail)
+        if writer.has_begun:
+            # What an addon adds at the end comes after what was taken.
+            writer.flush()
+        if self._hooks.error:
+            await self._tell_error()
+        if why is None or writer.has_begun or _is_killed(flow):
+            writer.break_off()
+        elif not self._client.gone:
+            flow.response = self._hub.answer(why, flow)
+            self._say(flow.response)
+
+    async def _tell_error(self) -> None:
+        hooks, unreached = self._hooks, self._unreached
+        methods = hooks.error if unreached is None else hooks.error_without(unreached)
+        addons = hooks.call_all(methods, self._flow)
+        if addons is None:
+            return
+        seconds = self._terms.timeouts.hook
+        self._client.arm(seconds + 1, self._client.cut)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await addons
+
+    def _say(self, answer: http.Response) -> None:
+        """Write the engine's own answer."""
+        try:
+            self._writer.whole(answer)
+        except Failed:
+            self._client.abort()
+
+    def _give_back(self) -> None:
+        """The answer is whole: the upstream's connection can serve somebody else."""
+        upstream, self._upstream = self._upstream, None
+        if upstream is not None:
+            self._hub.pool.give_back(upstream)
+
+    def _drop_upstream(self) -> None:
+        upstream, self._upstream = self._upstream, None
+        if upstream is not None:
+            upstream.close()
+
+    # Deadlines.
+
+    def _late_hook(self, now: float) -> None:
+        self._client.cancel(LATE_ADDONS)
+
+    def _late_upstream(self, now: float) -> None:
+        self._client.cancel(_LATE_UPSTREAM)
+
+    def _arm_hook(self) -> None:
+        self._client.arm(self._terms.timeouts.hook, self._late_hook)
+
+    def _hold_end(self) -> None:
+        """An addon that waits now holds back the end of the answer, and nothing else."""
+        self._arm_hook()
+        self._flushing = asyncio.get_running_loop().call_soon(self._writer.flush)
+
+    def _slow_body(self, now: float) -> None:
+        """Ends a body that comes too slowly; one that comes steadily may take its time."""
+        grace, size = self._terms.timeouts.grace, self._incoming.size
+        if size - self._seen < self._hub.options.slowest * grace:
+            self._client.cancel(_LATE_CLIENT)
+        else:
+            self._seen = size
+            self._client.arm(grace, self._slow_body)
+
+
+def _is_killed(flow: http.HTTPFlow) -> bool:
+    return flow.error is not None and flow.error.msg == Error.KILLED_MESSAGE

@@ -1,0 +1,136 @@
+"""The strict check of a request's head, before any hook sees it.
+
+What a parser or an upstream could read in two ways is refused (RFC 9112, sections 2 to 7; RFC 9110,
+section 5). llhttp checks codings and lengths only after the head, so all of this is ours.
+"""
+
+import re
+from collections.abc import Sequence
+
+from mitm_engine.faults import Fault, fault
+from mitm_engine.http1.header_names import NO_NAME, Names
+from mitm_engine.options import Options
+
+Fields = Sequence[tuple[bytes, bytes]]
+
+#: Matches what a request's line can hold: a path of visible ASCII characters.
+match_target = re.compile(rb"/[\x21-\x7e]*").fullmatch
+# Values of fields, each on a line of its own (RFC 9110, 5.5).
+_VALUES = re.compile(rb"[\t\n\x20-\x7e\x80-\xff]*")
+_ABSOLUTE = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
+#: The methods that clients may send.
+METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"))
+_ALLOW = {"Allow": ", ".join(sorted(method.decode() for method in METHODS))}
+_VERSIONS = (b"HTTP/1.1", b"HTTP/1.0")
+_DECIDING = Names((b"host", b"content-length", b"transfer-encoding"))
+
+
+def check_head(
+    method: bytes, target: bytes, version: bytes, fields: Fields, options: Options
+) -> Fault | None:
+    """Why this head is refused; None when it is sound. `target` is in origin form."""
+    return (
+        _check_line(method, target, version, options)
+        or _check_fields(fields, options)
+        or _check_framing(version, fields)
+    )
+
+
+def origin_form(target: bytes, fields: Fields) -> bytes | None:
+    """The target without the authority of its absolute form (RFC 9112, 3.2.2).
+
+    None when that authority is not what Host says.
+    """
+    absolute = _ABSOLUTE.fullmatch(target)
+    if absolute is None:
+        return target
+    authority, rest = absolute.groups()
+    if [authority.lower()] != [value.lower() for value in values_of(fields, b"host")]:
+        return None
+    return rest if rest.startswith(b"/") else b"/" + rest
+
+
+def values_of(fields: Fields, wanted: bytes) -> list[bytes]:
+    """Every value of the header `wanted`, which is in lower case."""
+    return [value for name, value in fields if name.lower() == wanted]
+
+
+def too_many(options: Options) -> Fault:
+    """The fault of a head with more fields than a request may have."""
+    return fault("headers_too_large", f"The request has more than {options.field_limit} header fields.")
+
+
+def is_length(value: bytes) -> bool:
+    """Whether a Content-Length is a plain number that fits into 64 bits."""
+    return value.isdigit() and len(value) <= 18
+
+
+def look_at(fields: Fields) -> tuple[int, bool]:
+    """The bytes of the fields on the wire, and whether all values may be sent.
+
+    All values are in one match: a match a field costs more than all the rest.
+    """
+    if not fields:
+        return 0, True
+    values = b"\n".join([value for _, value in fields])
+    # Each field has ": " and the end of its line beside: four bytes, of which `values` holds one.
+    size = len(b"...".join([name for name, _ in fields])) + len(values) + 4
+    return size, _VALUES.fullmatch(values) is not None and values.count(b"\n") < len(fields)
+
+
+def _bad(message: str) -> Fault:
+    return fault("bad_request", message)
+
+
+def _check_line(method: bytes, target: bytes, version: bytes, options: Options) -> Fault | None:
+    if version not in _VERSIONS:
+        return _bad("Only HTTP/1.0 and HTTP/1.1 are spoken here.")
+    if method not in METHODS:
+        return _check_method(method)
+    if len(target) > options.line_limit:
+        return fault("uri_too_long", f"The request target is longer than {options.line_limit} bytes.")
+    if not match_target(target):
+        return _bad("The request target must be a path of visible ASCII characters.")
+    return None
+
+
+def _check_method(method: bytes) -> Fault:
+    if method == b"CONNECT":
+        return _bad("CONNECT is not possible here.")
+    if method == b"TRACE":
+        return fault("method_not_allowed", "TRACE is not possible here.", headers=_ALLOW)
+    return fault("not_implemented")
+
+
+def _check_fields(fields: Fields, options: Options) -> Fault | None:
+    if len(fields) > options.field_limit:
+        return too_many(options)
+    size, values_fit = look_at(fields)
+    if size > options.head_limit:
+        return fault("headers_too_large", f"The header fields are longer than {options.head_limit} bytes.")
+    if not values_fit:
+        return _bad("A header value holds a control character or is folded over lines.")
+    return None
+
+
+def _check_framing(version: bytes, fields: Fields) -> Fault | None:
+    hosts, lengths, codings = 0, [], []
+    for name, value in fields:
+        deciding = _DECIDING[name]
+        if deciding is None:
+            continue
+        if deciding == b"host":
+            hosts += 1
+        elif deciding == b"content-length":
+            lengths.append(value)
+        elif deciding == NO_NAME:
+            return _bad("A header name holds a character that is not allowed.")
+        else:
+            codings.append(value)
+    if hosts != 1:
+        return fault("invalid_host", "The request must have exactly one Host header.")
+    if lengths and (len(lengths) > 1 or not is_length(lengths[0])):
+        return _bad("Content-Length must stand once and be a plain number.")
+    if codings and (lengths or version == b"HTTP/1.0" or [c.lower() for c in codings] != [b"chunked"]):
+        return _bad("Transfer-Encoding must be 'chunked' alone, without Content-Length, in HTTP/1.1.")
+    return None

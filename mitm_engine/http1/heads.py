@@ -1,0 +1,92 @@
+"""Heads as bytes. Every outgoing message is framed here, whatever its headers say."""
+
+from collections.abc import Iterable
+
+from mitmproxy import http
+
+from mitm_engine.faults import failed
+from mitm_engine.http1.head_rules import METHODS, match_target
+from mitm_engine.http1.header_names import NO_NAME, Names, is_token
+from mitm_engine.http1.hop_by_hop import HOP_BY_HOP, named_by
+
+# Headers that the wire sets itself, or has answered (Expect), or that go no further.
+_FRAMING = Names((*HOP_BY_HOP, b"content-length", b"expect"))
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+LAST_CHUNK = b"0\r\n\r\n"
+
+
+class Head:
+    """The head of a message, read once. Raises `Failed` when an addon set a header whose name is none.
+
+    `lines` are its fields without framing and without what goes no further. `length` is what it says of the
+    body, None when it says nothing or names a coding; `wants_close` that it asks for the connection to end.
+    """
+
+    __slots__ = ("length", "lines", "wants_close")
+
+    def __init__(self, fields: Iterable[tuple[bytes, bytes]]) -> None:
+        self.lines: list[bytes] = []
+        self.length: int | None = None
+        self.wants_close = is_coded = False
+        connection: list[bytes] = []
+        for field in fields:
+            framing = _FRAMING[field[0]]
+            if framing is None:
+                self.lines.append(b": ".join(field))
+            elif framing == b"content-length":
+                self.length = int(field[1]) if field[1].isdigit() else None
+            elif framing == b"transfer-encoding":
+                is_coded = True
+            elif framing == b"connection":
+                connection.append(field[1])
+            elif framing == NO_NAME:
+                raise failed("plugin_failure", detail="An addon set a header whose name is none.")
+        if is_coded:
+            self.length = None
+        if connection:
+            self._obey(named_by(tuple(connection)))
+
+    def _obey(self, connection: frozenset[bytes]) -> None:
+        """Do as the Connection headers say."""
+        self.wants_close = b"close" in connection
+        self.lines = [line for line in self.lines if line.partition(b":")[0].lower() not in connection]
+
+    def after(self, first: bytes, framing: Iterable[bytes]) -> bytes:
+        """The bytes of the head that begins with the line `first` and is framed by these whole lines.
+
+        Raises `Failed` when an addon set something that does not fit on one line.
+        """
+        lines = [first, *self.lines, *framing]
+        head = b"\r\n".join(lines) + b"\r\n\r\n"
+        ends = len(lines) + 1
+        if head.count(b"\n") != ends or head.count(b"\r") != ends or 0 in head:
+            raise failed("plugin_failure", detail="An addon set a header that does not fit on one line.")
+        return head
+
+
+def request_head(request: http.Request, length: int | None) -> bytes:
+    """The head of a request with a body of `length` bytes, None for one that has no body. Raises `Failed`."""
+    data = request.data
+    if not match_target(data.path) or (data.method not in METHODS and not is_token(data.method)):
+        raise failed("plugin_failure", detail="An addon set a method or a path that cannot be sent.")
+    first = b"%s %s HTTP/1.1" % (data.method, data.path)
+    framing = () if length is None else (b"Content-Length: %d" % length,)
+    return Head(data.headers.fields).after(first, framing)
+
+
+def status_line(response: http.Response) -> bytes:
+    """The first line of an answer. We speak HTTP/1.1 to every client (RFC 9110, 2.5)."""
+    data = response.data
+    return b"HTTP/1.1 %d %s" % (data.status_code, data.reason)
+
+
+def closing_answer(response: http.Response) -> bytes:
+    """A whole answer after which the connection ends. Raises `Failed`."""
+    body = response.data.content or b""
+    framing = (b"Content-Length: %d" % len(body), b"Connection: close")
+    return Head(response.data.headers.fields).after(status_line(response), framing) + body
+
+
+def chunk(piece: bytes) -> bytes:
+    """A piece of a body in the chunked coding (RFC 9112, 7.1); `piece` is not empty."""
+    return b"%x\r\n%s\r\n" % (len(piece), piece)

@@ -1,0 +1,253 @@
+"""Bytes of a client into requests: llhttp, and the rules that it leaves to its user."""
+
+import asyncio
+import re
+
+from httptools import (
+    HttpParserCallbackError,
+    HttpParserError,
+    HttpParserInvalidMethodError,
+    HttpParserUpgrade,
+    HttpRequestParser,
+)
+
+from mitm_engine.faults import Failed, Fault, failed, fault
+from mitm_engine.http1.body_chunks import gather
+from mitm_engine.http1.head_rules import check_head, look_at, origin_form, too_many, values_of
+from mitm_engine.options import Options
+
+
+class _Enough(Exception):
+    """More requests wait on a connection than it may have."""
+
+
+_METHOD = re.compile(rb"[A-Za-z!#$%&'*+.^_`|~-]{1,32} ")
+
+
+class Incoming:
+    """One request on its way in; `fault` stands in the place of one that could not be read.
+
+    Its body grows while it is read. `wanted` says that somebody collects it, up to `limit` bytes. `ahead` are
+    the bytes of its head when it came before an earlier request was answered.
+    """
+
+    __slots__ = (
+        "ahead",
+        "complete",
+        "fault",
+        "fields",
+        "keep_alive",
+        "limit",
+        "method",
+        "pieces",
+        "size",
+        "target",
+        "version",
+        "waiter",
+        "wanted",
+    )
+
+    def __init__(self, why: Fault | None = None) -> None:
+        self.fault = why
+        self.method = self.target = self.version = b""
+        self.fields: tuple[tuple[bytes, bytes], ...] = ()
+        self.keep_alive = False
+        self.complete = False
+        self.pieces: list[bytes | bytearray] = []
+        self.size = self.ahead = 0
+        self.wanted = False
+        self.limit = 0
+        self.waiter: asyncio.Future[None] | None = None
+
+    def announced(self) -> int:
+        """The length that the head gives to the body, in bytes; 0 when it gives none."""
+        lengths = values_of(self.fields, b"content-length")
+        return int(lengths[0]) if lengths else 0
+
+    def wake(self) -> None:
+        if self.waiter is not None and not self.waiter.done():
+            self.waiter.set_result(None)
+
+    def add(self, piece: bytes) -> None:
+        """Take a piece of the body; of one that is too long nothing is kept."""
+        self.size += len(piece)
+        if self.wanted and self.size > self.limit:
+            self.pieces.clear()
+            self.wake()
+        else:
+            gather(self.pieces, piece)
+
+
+_NO_HEAD = Incoming()
+
+
+class RequestReader:
+    """The parser of one connection. Whole heads stand in `queue`, in order, with the bodies that follow them.
+
+    `unwanted` counts the bytes of bodies, and of later requests' heads, that nobody asked for yet; `idle` is
+    true between two requests. After a fault nothing more is read.
+    """
+
+    __slots__ = (
+        "_current",
+        "_fields",
+        "_fruitless",
+        "_head",
+        "_options",
+        "_parser",
+        "_progress",
+        "idle",
+        "queue",
+        "stopped",
+        "unanswered",
+        "unwanted",
+    )
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._parser = HttpRequestParser(self)
+        self._head = _NO_HEAD
+        self._fields: list[tuple[bytes, bytes]] = []  # of the head that is being read
+        self._current: Incoming | None = None  # its head is whole, its body is not
+        self._fruitless = 0
+        self._progress = False
+        self.queue: list[Incoming] = []  # short, and an empty deque takes 760 bytes
+        self.idle = True
+        self.stopped = False
+        self.unanswered = 0
+        self.unwanted = 0
+
+    def feed(self, data: bytes) -> None:
+        """Read more bytes. What is wrong with them becomes a fault at the end of the queue."""
+        self._progress = False
+        begun = self.unanswered if self.idle else -1
+        try:
+            self._parser.feed_data(data)
+        except HttpParserUpgrade as upgrade:
+            self._ignore_upgrade(data[upgrade.args[0] :])
+            return
+        except HttpParserError as error:
+            is_first = self.unanswered <= begun + 1
+            self._stop(self._fault_of(error, data if is_first else b""))
+            return
+        if self._progress:
+            self._fruitless = 0
+            return
+        self._fruitless += len(data)
+        if self._fruitless > self._options.head_limit + self._options.line_limit:
+            # Long runs without a head or a byte of a body: names of fields, chunk extensions, trailers.
+            self._stop(fault("headers_too_large"))
+        elif len(self._fields) > self._options.field_limit:
+            self._stop(too_many(self._options))
+
+    def close(self) -> None:
+        """Nothing comes any more. The parser and its owner would keep each other."""
+        del self._parser
+
+    def want(self, incoming: Incoming, limit: int) -> None:
+        """From now on the body of `incoming` is collected, up to `limit` bytes."""
+        self.unwanted -= incoming.size + incoming.ahead
+        incoming.wanted, incoming.limit = True, limit
+
+    def _ignore_upgrade(self, rest: bytes) -> None:
+        """Go on as if no Upgrade had been asked for (RFC 9110, 7.8, allows it).
+
+        llhttp takes what follows for another protocol, so a new parser gets the head again, without it.
+        """
+        head = self._head
+        kept = [b"%s: %s\r\n" % field for field in head.fields if field[0].lower() != b"upgrade"]
+        line = b"%s %s %s\r\n" % (head.method, head.target, head.version)
+        self._parser = HttpRequestParser(self)
+        self.feed(line + b"".join(kept) + b"\r\n" + rest)
+
+    def _fault_of(self, error: HttpParserError, line: bytes) -> Fault | None:
+        """None when what came is to be ignored: too many requests, and bytes behind the last one.
+
+        `line` begins with the request that could not be read, where that is known.
+        """
+        if isinstance(error, HttpParserCallbackError):
+            cause = error.__context__
+            if isinstance(cause, _Enough):
+                return None
+            if isinstance(cause, Failed):
+                return cause.fault
+        if self.queue and self.queue[-1].complete and not self.queue[-1].keep_alive:
+            return None
+        if isinstance(error, HttpParserInvalidMethodError) and _METHOD.match(line):
+            return fault("not_implemented")
+        return fault("bad_request")
+
+    def _stop(self, why: Fault | None) -> None:
+        self.stopped = True
+        current, self._current = self._current, None
+        if why is None:
+            return
+        if current is not None:
+            # The head was sound and may be under way; only its body is not.
+            current.fault = why
+            current.wake()
+        else:
+            self.queue.append(Incoming(why))
+
+    # What llhttp calls.
+
+    def on_message_begin(self) -> None:
+        self.idle = False
+        self.unanswered += 1
+        if self.unanswered > self._options.pipelined:
+            raise _Enough
+        self._head = Incoming()
+
+    def on_url(self, piece: bytes) -> None:
+        head = self._head
+        head.target += piece
+        if len(head.target) > self._options.line_limit:
+            limit = self._options.line_limit
+            raise failed("uri_too_long", f"The request target is longer than {limit} bytes.")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._current is None:  # else a trailer
+            self._fields.append((name, value.strip(b" \t")))
+
+    def on_headers_complete(self) -> None:
+        head, parser = self._head, self._parser
+        head.fields, self._fields = tuple(self._fields), []
+        head.method = parser.get_method()
+        version = parser.get_http_version()
+        head.version = b"HTTP/1.1" if version == "1.1" else b"HTTP/" + version.encode()
+        if head.target[:1] != b"/":
+            target = origin_form(head.target, head.fields)
+            if target is None:
+                raise failed("invalid_host", "The request target and the Host header name different hosts.")
+            head.target = target
+        if why := check_head(head.method, head.target, head.version, head.fields, self._options):
+            raise Failed(why)
+        if parser.should_upgrade():
+            self.unanswered -= 1  # it comes again, without the upgrade
+            return
+        if self.unanswered > 1:
+            head.ahead = len(head.target) + look_at(head.fields)[0]
+            self.unwanted += head.ahead
+        head.keep_alive = parser.should_keep_alive()
+        self._progress = True
+        self._current = head
+        self.queue.append(head)
+
+    def on_body(self, piece: bytes) -> None:
+        current = self._current
+        if current is None:
+            return
+        self._progress = True
+        current.add(piece)
+        if not current.wanted:
+            self.unwanted += len(piece)
+
+    def on_message_complete(self) -> None:
+        current = self._current
+        if current is None:
+            return  # the head of an upgrade
+        self._progress = self.idle = True
+        self._current = None
+        current.complete = True
+        current.wake()
+        self._head = _NO_HEAD  # an idle connection keeps nothing of its last request

@@ -1,0 +1,207 @@
+"""Bytes of an upstream into one answer: llhttp, and what it cannot know or does not refuse."""
+
+import re
+
+from httptools import HttpParserError, HttpResponseParser
+
+from mitm_engine.faults import Failed, failed
+from mitm_engine.http1.head_rules import is_length, look_at
+from mitm_engine.http1.header_names import NO_NAME, Names
+from mitm_engine.http1.hop_by_hop import without_connection
+
+_REASON = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+_VERSIONS = {"1.1": b"HTTP/1.1", "1.0": b"HTTP/1.0"}
+_NO_BODY = (204, 304)
+_FRAMING = Names((b"connection", b"content-length", b"transfer-encoding", b"keep-alive"))
+
+
+class _Stray(Exception):
+    """The upstream spoke although nothing was asked, or went on after the end of its answer."""
+
+
+class AnswerReader:
+    """The parser of one upstream connection, one answer at a time.
+
+    `has_head` turns true with the answer's own head (interim ones are swallowed), `complete` with its end.
+    `pieces` hold what came of the body and was not taken, `held` their bytes. `until_close` says that only
+    the end of the connection ends the body, `reusable` that the connection can serve again, `idle_limit`
+    is how long the upstream keeps it (`Keep-Alive: timeout`), in seconds.
+    """
+
+    __slots__ = (
+        "_expected",
+        "_fields",
+        "_fruitless",
+        "_head_limit",
+        "_is_head_request",
+        "_parser",
+        "_progress",
+        "_reason",
+        "complete",
+        "fields",
+        "has_head",
+        "held",
+        "idle_limit",
+        "pieces",
+        "reason",
+        "reusable",
+        "status",
+        "until_close",
+        "version",
+    )
+
+    def __init__(self, head_limit: int) -> None:
+        self._parser = HttpResponseParser(self)
+        self._head_limit = head_limit
+        self.pieces: list[bytes] = []  # an empty deque takes 760 bytes
+        self.idle_limit: float | None = None
+        self.expect(is_head_request=False)
+        self._expected = False
+
+    def expect(self, *, is_head_request: bool) -> None:
+        """One answer may come from now on."""
+        self._expected = True
+        self._is_head_request = is_head_request
+        self._fruitless = 0
+        self._progress = False
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._reason = b""
+        self.pieces.clear()
+        self.held = 0
+        self.has_head = self.complete = self.until_close = self.reusable = False
+        self.version = self.reason = b""
+        self.status = 0
+        self.fields: tuple[tuple[bytes, bytes], ...] = ()
+
+    def feed(self, data: bytes) -> None:
+        """Read more bytes. Raises `Failed` when they are no answer, or nobody asked for them."""
+        if self.complete or not self._expected:
+            self.reusable = False
+            raise failed("upstream_protocol_error", detail="The upstream spoke without being asked.")
+        self._progress = False
+        try:
+            self._parser.feed_data(data)
+        except HttpParserError as error:
+            if isinstance(error.__context__, Failed):
+                raise error.__context__ from None
+            if not self.complete:
+                raise failed("upstream_protocol_error", detail=f"The upstream's answer: {error}") from None
+            # The answer is whole; what followed it is not read, and the connection ends.
+            self.reusable = False
+        # Without a head or a byte of a body: long heads, interim answers, chunk extensions, trailers.
+        self._fruitless = 0 if self._progress else self._fruitless + len(data)
+        if self._fruitless > self._head_limit:
+            raise failed("upstream_protocol_error", detail="The head of the answer is too large.")
+
+    def end(self) -> bool:
+        """The upstream closed. True when that completes the answer."""
+        if self.has_head and self.until_close:
+            self.complete = True
+        return self.complete
+
+    def close(self) -> None:
+        """Nothing comes any more. The parser and its owner would keep each other."""
+        del self._parser
+
+    def take(self) -> bytes | None:
+        """What came of the body since the last time, as one piece; None when nothing did."""
+        pieces = self.pieces
+        if not pieces:
+            return None
+        piece = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        self.held = 0
+        return piece
+
+    # What llhttp calls.
+
+    def on_message_begin(self) -> None:
+        if self.complete:
+            self.reusable = False
+            raise _Stray
+        self._fields = []
+        self._reason = b""
+
+    def on_status(self, piece: bytes) -> None:
+        self._reason += piece
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self.has_head:  # else a trailer
+            self._fields.append((name, value.strip(b" \t")))
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        version = _VERSIONS.get(self._parser.get_http_version())
+        if version is None or not (100 <= status <= 599) or status == 101:
+            raise failed("upstream_protocol_error")
+        if status < 200:
+            return
+        self._check_fields()
+        self.version, self.status, self.reason = version, status, self._reason
+        self.fields = tuple(self._fields)
+        self.until_close = self._frame(status, version)
+        self.has_head = self._progress = True
+        if self._is_head_request:
+            # llhttp waits for a body that never comes, so this connection cannot be used again.
+            self.complete = True
+
+    def on_body(self, piece: bytes) -> None:
+        self._progress = True
+        if not self._is_head_request:
+            self.pieces.append(piece)
+            self.held += len(piece)
+
+    def on_message_complete(self) -> None:
+        if not self.has_head:
+            return  # an interim answer
+        self.complete = self._progress = True
+        self.reusable = self._parser.should_keep_alive() and not self._is_head_request
+
+    def _check_fields(self) -> None:
+        size, values_fit = look_at(self._fields)
+        if not (values_fit and _REASON.fullmatch(self._reason)):
+            raise failed("upstream_protocol_error", detail="The answer's head holds what no head may hold.")
+        # A read may hold more than the limit, so counting what was read is not enough.
+        if size > self._head_limit:
+            raise failed("upstream_protocol_error", detail="The head of the answer is too large.")
+
+    def _frame(self, status: int, version: bytes) -> bool:
+        """Whether only the end of the connection ends the body (RFC 9112, 6.3)."""
+        lengths, codings, connection = [], [], []
+        for name, value in self._fields:
+            framing = _FRAMING[name]
+            if framing is None:
+                continue
+            if framing == b"content-length":
+                lengths.append(value)
+            elif framing == b"transfer-encoding":
+                codings.append(value)
+            elif framing == b"connection":
+                connection.append(value)
+            elif framing == NO_NAME:
+                raise failed(
+                    "upstream_protocol_error", detail="The answer's head holds what no name may hold."
+                )
+            else:
+                self.idle_limit = _timeout(value)
+        if connection:
+            self.fields = without_connection(self.fields, tuple(connection))
+        if lengths or codings:
+            _check_framing(lengths, codings, version)
+            return False
+        return not (status in _NO_BODY or self._is_head_request)
+
+
+def _check_framing(lengths: list[bytes], codings: list[bytes], version: bytes) -> None:
+    if codings and (lengths or [coding.lower() for coding in codings] != [b"chunked"]):
+        raise failed("upstream_protocol_error", detail="The answer is framed in more than one way.")
+    if codings and version == b"HTTP/1.0":
+        raise failed("upstream_protocol_error", detail="HTTP/1.0 has no transfer codings.")
+    if lengths and (len(lengths) > 1 or not is_length(lengths[0])):
+        raise failed("upstream_protocol_error", detail="The answer's length is no number.")
+
+
+def _timeout(value: bytes) -> float | None:
+    """The seconds of a Keep-Alive header's ``timeout`` (RFC 2068, 19.7.1.1)."""
+    found = re.search(rb"timeout\s*=\s*([0-9]{1,6})", value)
+    return float(found[1]) if found else None

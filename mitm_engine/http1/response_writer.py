@@ -1,0 +1,202 @@
+"""How an answer goes out: framed by us, in as few writes as there are waits."""
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, cast
+
+from mitmproxy import http
+
+from mitm_engine.faults import Failed, failed
+from mitm_engine.http1.heads import LAST_CHUNK, Head, chunk, status_line
+from mitm_engine.http1.request_reader import Incoming
+
+if TYPE_CHECKING:
+    from mitm_engine.client_connection import Inbound
+
+#: What an addon's `stream` function makes of a piece of a body.
+Made = bytes | Iterable[bytes] | Awaitable[bytes | Iterable[bytes]]
+Stream = Callable[[bytes], Made]
+
+_FLUSH = 65_536  # bytes; more is written without waiting for a pause
+_BODILESS = (204, 304)
+
+
+class AnswerWriter:
+    """Writes one answer.
+
+    `has_begun` turns true with the first byte: from then on there is no other answer. `keeps` says whether
+    the connection may serve another request after it.
+    """
+
+    __slots__ = (
+        "_client",
+        "_incoming",
+        "_is_chunked",
+        "_is_empty",
+        "_left",
+        "_pending",
+        "_size",
+        "_stream",
+        "has_begun",
+        "keeps",
+    )
+
+    def __init__(self, client: "Inbound", incoming: Incoming) -> None:
+        self._client = client
+        self._incoming = incoming
+        self._pending: list[bytes] = []
+        self._size = 0
+        self._left: int | None = None  # bytes that a sized body still needs
+        self._is_chunked = self._is_empty = False
+        self._stream: Stream | None = None
+        self.keeps = False
+        self.has_begun = False
+
+    def whole(self, response: http.Response) -> None:
+        """Write an answer whose body is here. Raises `Failed` when its head cannot be written."""
+        parts, body = Head(response.data.headers.fields), response.data.content or b""
+        length: int | None = len(body)
+        if self._has_no_body(response):
+            length, body = _length(response, parts), b""
+        head = self._head(response, parts, [] if length is None else [b"Content-Length: %d" % length])
+        self.has_begun, self._left = True, 0
+        if len(body) < _FLUSH:
+            self._client.write(head + body)
+        else:
+            self._client.write(head)
+            self._client.write(body)
+
+    @property
+    def takes_more(self) -> bool:
+        """Whether an addon may write beside it: it goes on, and its body has no length."""
+        return self.has_begun and self._left is None and not self._is_empty
+
+    def begin(self, response: http.Response) -> None:
+        """Begin an answer whose body comes in pieces. Raises `Failed` when its head cannot be written."""
+        parts = Head(response.data.headers.fields)
+        self._stream = cast(Stream, response.stream) if callable(response.stream) else None
+        self._left = _length(response, parts)
+        self._is_empty = self._has_no_body(response)
+        framing = []
+        if self._left is not None:
+            framing.append(b"Content-Length: %d" % self._left)
+        elif not self._is_empty:
+            # HTTP/1.0 has no chunks: there the end of the connection is the end of the body.
+            self._is_chunked = self._incoming.version == b"HTTP/1.1"
+            if self._is_chunked:
+                framing.append(b"Transfer-Encoding: chunked")
+                _name_coding(response)
+        ends = not self._is_empty and not self._is_chunked and self._left is None
+        self._pending = [self._head(response, parts, framing, ends=ends)]
+        self._size = len(self._pending[0])
+
+    def piece(self, data: bytes) -> Awaitable[None] | None:
+        """Take a piece of the body; empty at its end, as mitmproxy tells an addon's `stream` function.
+
+        When that function takes its time, what is returned has to be awaited. Raises `Failed` when it fails,
+        or makes the body longer than its head says.
+        """
+        if self._stream is None:
+            if data:
+                self._add(data)
+            return None
+        try:
+            result = self._stream(data)
+            if isinstance(result, bytes):  # most give the piece back
+                self._add(result)
+            elif inspect.isawaitable(result):
+                return self._made(result)
+            else:
+                self._add_all(result)
+        except Exception as error:  # an addon's code
+            raise _stream_failed(error) from error
+        return None
+
+    async def _made(self, coming: Awaitable[bytes | Iterable[bytes]]) -> None:
+        """Take what an addon's function makes of a piece, in its time."""
+        try:
+            result = await coming
+            self._add_all((result,) if isinstance(result, bytes) else result)
+        except Exception as error:  # likewise
+            raise _stream_failed(error) from error
+
+    def _add_all(self, pieces: Iterable[bytes]) -> None:
+        for piece in tuple(pieces):
+            self._add(piece)
+
+    def flush(self) -> None:
+        """Write what was taken, but not the last byte of a sized body: until `end` it may have to be cut."""
+        if self._pending and self._left != 0:
+            self._write()
+
+    def _write(self) -> None:
+        self.has_begun = True
+        self._client.write(b"".join(self._pending))
+        self._pending.clear()
+        self._size = 0
+
+    def end(self) -> None:
+        """Write the end of the body. Raises `Failed` when it is shorter than its head says."""
+        if self._left and not self._is_empty:
+            raise failed("upstream_protocol_error", detail="The body is shorter than its head says.")
+        if self._is_chunked:
+            self._pending.append(LAST_CHUNK)
+        if self._pending:
+            self._write()
+        self._left = 0
+
+    def break_off(self) -> None:
+        """End the connection in a way that shows that the answer is not complete."""
+        self.keeps = False
+        ends_with_connection = not self._is_chunked and self._left is None
+        if self.has_begun and ends_with_connection:
+            self._client.abort()
+
+    def _add(self, data: bytes) -> None:
+        if not data or self._is_empty:
+            return
+        if self._left is not None:
+            if len(data) > self._left:
+                raise failed("upstream_protocol_error", detail="The body is longer than its head says.")
+            self._left -= len(data)
+        self._pending.append(chunk(data) if self._is_chunked else data)
+        self._size += len(data)
+        if self._size >= _FLUSH:
+            self.flush()
+
+    def _has_no_body(self, response: http.Response) -> bool:
+        return self._incoming.method == b"HEAD" or response.data.status_code in _BODILESS
+
+    def _head(
+        self, response: http.Response, parts: Head, framing: list[bytes], *, ends: bool = False
+    ) -> bytes:
+        incoming = self._incoming
+        if not 200 <= response.data.status_code <= 599:
+            raise failed("plugin_failure", detail="An addon set a status that ends no exchange.")
+        self.keeps = (
+            incoming.keep_alive
+            and incoming.complete
+            and not ends
+            and not self._client.is_last
+            and not parts.wants_close
+        )
+        if not self.keeps:
+            framing.append(b"Connection: close")
+        elif incoming.version == b"HTTP/1.0":
+            framing.append(b"Connection: keep-alive")
+        return parts.after(status_line(response), framing)
+
+
+def _stream_failed(error: Exception) -> Failed:
+    return failed("plugin_failure", detail=f"An addon's stream failed: {error!r}")
+
+
+def _length(response: http.Response, parts: Head) -> int | None:
+    return None if response.data.status_code == 204 else parts.length  # RFC 9110, 8.6
+
+
+def _name_coding(response: http.Response) -> None:
+    """Let the addons see how the body goes out: one that writes beside it has to write chunks too."""
+    fields = response.data.headers.fields
+    if not any(name.lower() == b"transfer-encoding" for name, _ in fields):
+        response.data.headers.fields = (*fields, (b"Transfer-Encoding", b"chunked"))

@@ -1,0 +1,1 @@
+"""The processes of the proxy: supervisor, workers, standby, and the socket they share."""

@@ -1,0 +1,70 @@
+"""A body as a plugin judges it: decoded, and read in the one way in which it can be read."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from shared.bodies.json.parse import BOUNDS, JsonBounds, looks_like_json, parse_body
+from shared.bodies.text.messages import is_messages, texts_of
+from shared.bodies.text.plain_text import form_text, lenient_text
+from shared.http.body_refused import BodyRefused
+from shared.http.content_coding import coding_of, decode
+from shared.http.media_type import MediaType
+from shared.model.messages import Headers
+
+#: What `OpenedBody.document` gives for a body that is something else than JSON.
+NO_JSON: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedBody:
+    """A body without its content coding. `coding` is what `encode` takes to put it on again."""
+
+    media_type: MediaType
+    coding: str
+    content: bytes
+
+    @classmethod
+    def open(cls, headers: Headers, body: bytes) -> "OpenedBody":
+        """Raises `BodyRefused` when type or coding are ambiguous, or when it is too long decoded."""
+        coding = coding_of(headers.all("content-encoding"))
+        return cls(MediaType.of(headers), coding, decode(body, coding))
+
+    def document(self, *, demanded: bool, bounds: JsonBounds = BOUNDS) -> Any:
+        """The JSON document, or `NO_JSON`.
+
+        Raises `BodyRefused` (``invalid_json``) on a body that is not strict JSON, although JSON is
+        `demanded`, or its type says so, or a lenient parser would take it for JSON; an empty one is
+        wrong only when JSON is demanded.
+        """
+        self.media_type.must_be_utf8()
+        if not self.content and not demanded:
+            return NO_JSON
+        try:
+            return parse_body(self.content, bounds)
+        except ValueError as error:
+            if demanded or self.media_type.is_json or looks_like_json(self.content, bounds):
+                raise BodyRefused("invalid_json", str(error)) from None
+        return NO_JSON
+
+    @property
+    def is_utf8(self) -> bool:
+        try:
+            self.content.decode()
+        except UnicodeDecodeError:
+            return False
+        return True
+
+    def texts(self, document: Any) -> Iterator[str]:
+        """The text of messages; of anything else the whole body, and all strings in it.
+
+        A stream of events has its texts from one event to the next; see `shared.bodies.text.stream_rules`.
+        """
+        if is_messages(document):
+            yield from texts_of(document)
+            return
+        yield lenient_text(self.content)
+        if document is not NO_JSON:
+            yield from texts_of(document)
+        elif self.media_type.is_form:
+            yield form_text(self.content)

@@ -1,0 +1,111 @@
+"""Conditions on a JSON document, as tenants write them for the answers of their validators."""
+
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shared.bodies.json.pointer import MISSING, Path, get_at, parse_path
+from shared.bodies.text.patterns import compile_pattern
+
+
+class Unanswerable(ValueError):
+    """The document has nothing that the condition could be asked of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """`compare` is asked with what stands at `path` (`MISSING` for nothing) and with `value`.
+
+    `size` is that of the pattern (as `Patterns` has it).
+    """
+
+    path: Path
+    value: Any
+    compare: Callable[[Any, Any], bool]
+    size: int = 0
+
+    def holds(self, document: Any) -> bool:
+        """True when the document is as the condition says.
+
+        Where nothing stands, ``ne``, ``not_contains`` and ``not_exists`` hold, and ``eq``, ``contains``,
+        ``matches`` and ``exists`` do not. Raises `Unanswerable` when an order is asked of nothing, or a
+        condition of a value of another kind: a check that cannot be made is not passed.
+        """
+        return self.compare(get_at(document, self.path), self.value)
+
+
+def parse_condition(field: str, name: str, value: Any) -> Condition:
+    """Raises ValueError, with a full sentence, when operator, field and value do not fit."""
+    if name not in OPERATORS:
+        raise ValueError(f"Must be an operator out of: {', '.join(OPERATORS)}.")
+    size = 0
+    if name == "matches":
+        if not isinstance(value, str):
+            raise ValueError("Must have an RE2 pattern as its value.")
+        value = compile_pattern(value)
+        size = value.programsize
+    elif name in _ORDERS and not (_is_number(value) or isinstance(value, str)):
+        raise ValueError(f"Must have a number or a text as its value, because the operator is {name}.")
+    return Condition(parse_path(field), value, OPERATORS[name], size)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equality of JSON: true is not 1."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(one[name], other[name]) for name in one)
+    return bool(one == other)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _order(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
+    def ask(found: Any, value: Any) -> bool:
+        numbers = _is_number(found) and _is_number(value)
+        if not numbers and not (isinstance(found, str) and isinstance(value, str)):
+            raise Unanswerable("There is no value that could be compared.")
+        return compare(found, value)
+
+    return ask
+
+
+def _contains(found: Any, value: Any) -> bool:
+    if found is MISSING:
+        return False
+    if isinstance(found, str) and isinstance(value, str):
+        return value in found
+    if isinstance(found, list):
+        return any(same(item, value) for item in found)
+    raise Unanswerable("There is no list or text that could contain something.")
+
+
+def _matches(found: Any, pattern: Any) -> bool:
+    if found is MISSING:
+        return False
+    if not isinstance(found, str):
+        raise Unanswerable("There is no text that a pattern could match.")
+    return pattern.search(found) is not None
+
+
+_ORDERS = {
+    "gt": _order(operator.gt),
+    "gte": _order(operator.ge),
+    "lt": _order(operator.lt),
+    "lte": _order(operator.le),
+}
+OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "eq": same,
+    "ne": lambda found, value: not same(found, value),
+    **_ORDERS,
+    "contains": _contains,
+    "not_contains": lambda found, value: not _contains(found, value),
+    "exists": lambda found, _: found is not MISSING,
+    "not_exists": lambda found, _: found is MISSING,
+    "matches": _matches,
+}

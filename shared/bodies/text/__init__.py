@@ -1,0 +1,1 @@
+"""Text in bodies: patterns, what of a body is text, and masking."""

@@ -1,0 +1,184 @@
+"""The text of a stream judged while it passes: nothing of a match gets out, whatever it is cut into."""
+
+from collections import deque
+from dataclasses import dataclass
+from math import inf
+
+from shared.bodies.json.parse import BOUNDS, JsonBounds
+from shared.bodies.text.event_text import EventText, Piece, Place
+from shared.bodies.text.maskable_text import Strand
+from shared.bodies.text.patterns import Match
+from shared.bodies.text.rules import MAX_MASKED, TextRules, blocked, missing
+from shared.bodies.text.stream_search import Window
+from shared.http.body_refused import BodyRefused, too_long
+from shared.model.event import Event
+
+#: Bytes of events that may wait behind one whose text may be the beginning of a match. Where so much comes
+#: without an end of that text, the event goes out; a match that goes on with it ends the stream, then.
+MAX_HELD = 65_536
+#: Texts that one stream may have: choices, parts and fields.
+MAX_TEXTS = 1000
+
+
+class _Passage:
+    """One text of the stream. Its first `released` characters went out whatever comes."""
+
+    def __init__(self, rules: TextRules, *, is_json: bool) -> None:
+        self._rules = rules
+        self._strand = Strand(is_json=is_json, keeps_places=rules.masks)
+        self._blocked = Window(rules.blocked) if rules.blocked else None
+        self._required = Window(rules.required) if rules.required else None
+        self._masked: set[tuple[int, int]] = set()  # what was masked when the text was said to be over
+        self._count = 0
+        self._released = 0
+        self.found: set[int] = set()
+
+    @property
+    def safe(self) -> float:
+        """Characters that may go out."""
+        return max(self._blocked.settled, self._released) if self._blocked else inf
+
+    def add(self, piece: Piece) -> int:
+        """Take a piece: how many characters must be safe before it may go out."""
+        self._read(self._strand.add(piece.text, piece.part))
+        return self._strand.reach
+
+    def _read(self, text: str) -> None:
+        if self._blocked:
+            self._blocked.add(text, self._hit)
+            if self._rules.masks:
+                self._strand.forget(self._blocked.settled)
+        if self._required:
+            self._required.add(text, self._has)
+
+    def release(self) -> None:
+        self._released = self._strand.reach
+
+    def say_over(self) -> None:
+        """The stream says that nothing will follow. What does follow all the same is judged, too."""
+        if self._blocked:
+            self._blocked.tell_if_over(self._hit_at_end)
+        self.release()
+
+    def end(self) -> None:
+        self._read(self._strand.end())
+        if self._blocked:
+            self._blocked.end(self._hit)
+        if self._required:
+            self._required.end(self._has)
+
+    def _has(self, match: Match) -> bool:
+        self.found.add(match.number)
+        return False
+
+    def _hit_at_end(self, match: Match) -> bool:
+        self._hit(match)
+        self._masked.add((match.start, match.end))
+        return True
+
+    def _hit(self, match: Match) -> bool:
+        """Block, or mask what has not gone out."""
+        _, start, end = match
+        if self._rules.masks and (start == end or (start, end) in self._masked):
+            return True
+        self._count += 1
+        is_late = start < self._released or self._count > MAX_MASKED
+        if not self._rules.masks or is_late or not self._strand.mask(start, end):
+            raise blocked()
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """An event, and the characters that must be safe before it goes out."""
+
+    event: Event
+    text: EventText
+    waits: list[tuple[_Passage, int]]
+
+    @property
+    def is_free(self) -> bool:
+        return all(passage.safe >= needed for passage, needed in self.waits)
+
+
+class TextJudge:
+    """Judges the events of one stream. `feed` and `end` give those that may go out now.
+
+    Both raise `BodyRefused`; the stream is over, then. Without `rules` only the size is judged.
+    """
+
+    def __init__(
+        self, rules: TextRules | None, *, max_size: int | None = None, bounds: JsonBounds = BOUNDS
+    ) -> None:
+        self._rules = rules
+        self._max_size = max_size
+        self._size = 0
+        self._bounds = bounds
+        self._passages: dict[tuple[Place, bool], _Passage] = {}
+        self._queue: deque[_Waiting] = deque()
+        self._queued = 0
+        self._newest: Event | None = None
+        self._missing = set(range(len(rules.required))) if rules else set()
+
+    def feed(self, event: Event) -> list[Event]:
+        self._size += len(event.raw)
+        if self._max_size is not None and self._size > self._max_size:
+            raise too_long(self._max_size)
+        if self._rules is None or (event.data is None and not self._queue):
+            return [event]
+        read = EventText(event, bounds=self._bounds)
+        for text in read.texts:
+            self._missing -= self._rules.judge_text(text)
+        waits = [
+            ((passage := self._passage(self._rules, place, piece)), passage.add(piece))
+            for piece in read.pieces
+            for place in piece.places
+        ]
+        if event.data is not None:
+            self._newest = event
+        self._queue.append(_Waiting(event, read, waits))
+        self._queued += len(event.raw)
+        for ended in read.ended:
+            for (place, _), passage in self._passages.items():
+                if place[: len(ended)] == ended:
+                    passage.say_over()
+        if self._missing:
+            self._missing -= {number for passage, _ in waits for number in passage.found}
+        return self._free()
+
+    def end(self) -> list[Event]:
+        for passage in self._passages.values():
+            passage.end()
+            self._missing -= passage.found
+        if self._missing:
+            raise missing()
+        return [self._next() for _ in range(len(self._queue))]
+
+    def _passage(self, rules: TextRules, place: Place, piece: Piece) -> _Passage:
+        key = (place, piece.is_json)
+        if key not in self._passages:
+            if len(self._passages) == MAX_TEXTS:
+                raise BodyRefused("content_rejected", f"The stream has more than {MAX_TEXTS} texts.")
+            self._passages[key] = _Passage(rules, is_json=piece.is_json)
+        return self._passages[key]
+
+    def _free(self) -> list[Event]:
+        """The events that may go out, in their order, up to the first that may not."""
+        free = []
+        while self._queue:
+            first = self._queue[0]
+            if self._missing and first.event is self._newest:
+                # Readers stop at the last event. While something is missing it may be in the next one.
+                break
+            if not first.is_free:
+                if self._queued - len(first.event.raw) <= MAX_HELD:
+                    break
+                for passage, _ in first.waits:
+                    passage.release()
+            free.append(self._next())
+        return free
+
+    def _next(self) -> Event:
+        first = self._queue.popleft()
+        self._queued -= len(first.event.raw)
+        return first.text.masked() if first.waits or first.text.texts else first.event

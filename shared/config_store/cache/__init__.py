@@ -1,0 +1,1 @@
+"""Compiled tenants as a worker of the proxy keeps them."""

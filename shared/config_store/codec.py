@@ -1,0 +1,136 @@
+"""Frozen dataclasses as JSON and back, by their own field types; nothing is declared twice.
+
+Settings of plugins are JSON of any form that holds secrets as `Sealed`. In JSON a secret stands as
+``{"sealed": "<text>"}``. A setting that happens to look like one stands as ``{"plain": {…}}``, so that
+what is read is always what was written. Exact numbers and lone surrogates survive too, which is why this
+is the standard library's JSON.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
+from enum import StrEnum
+from functools import cache
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from shared.model.config import Sealed
+
+_Decoder = Callable[[Any], Any]
+
+
+def encode(value: object) -> str:
+    """A dataclass of the model as JSON."""
+    return json.dumps(_encode(value), separators=(",", ":"))
+
+
+def decode[T](kind: type[T], text: str | bytes) -> T:
+    """The dataclass in JSON. Raises ValueError on anything that `encode` does not write for `kind`."""
+    hint: Any = kind
+    try:
+        value: T = _decoder(hint)(json.loads(text))
+    except RecursionError:
+        raise ValueError("The JSON is nested too deeply.") from None
+    return value
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, Sealed):
+        return {"sealed": value.text}
+    if is_dataclass(value):
+        return {field.name: _encode(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        members = {name: _encode(member) for name, member in value.items()}
+        return {"plain": members} if set(value) in ({"sealed"}, {"plain"}) else members
+    if isinstance(value, list | tuple):
+        return [_encode(member) for member in value]
+    return value
+
+
+def _decode_any(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_decode_any(member) for member in value]
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {"sealed"}:
+        return Sealed(_exactly(str)(value["sealed"]))
+    return {name: _decode_any(member) for name, member in _members(value).items()}
+
+
+def _members(value: Any) -> dict[str, Any]:
+    """The members of a mapping that `_encode` may have marked as plain."""
+    members: dict[str, Any] = _exactly(dict)(value)
+    return _exactly(dict)(members["plain"]) if set(members) == {"plain"} else members
+
+
+@cache
+def _decoder(hint: Any) -> _Decoder:
+    """What turns JSON into a value of the type `hint`."""
+    arguments = get_args(hint)
+    if hint is Any:
+        return _decode_any
+    if hint is Sealed:
+        return _decode_sealed
+    if get_origin(hint) is tuple:
+        return _tuple_of(_decoder(arguments[0]))
+    if get_origin(hint) is Mapping:
+        return _decode_settings if arguments[1] is Any else _mapping_of(_decoder(arguments[1]))
+    if get_origin(hint) is UnionType:
+        return _or_none(_decoder(next(kind for kind in arguments if kind is not NoneType)))
+    if is_dataclass(hint):
+        return _record_of(hint)
+    return hint if issubclass(hint, StrEnum) else _exactly(hint)
+
+
+def _decode_settings(value: Any) -> Any:
+    return _exactly(dict)(_decode_any(value))
+
+
+def _decode_sealed(value: Any) -> Sealed:
+    sealed = _decode_any(value)
+    if not isinstance(sealed, Sealed):
+        raise ValueError(f"A secret stands here as {type(value).__name__}, not sealed.")
+    return sealed
+
+
+def _exactly(kind: type) -> _Decoder:
+    allowed = (int, float) if kind is float else (kind,)
+
+    def check(value: Any) -> Any:
+        if type(value) not in allowed:
+            raise ValueError(f"A {type(value).__name__} stands where a {kind.__name__} should.")
+        return value
+
+    return check
+
+
+def _tuple_of(member: _Decoder) -> _Decoder:
+    return lambda value: tuple(member(each) for each in _exactly(list)(value))
+
+
+def _mapping_of(member: _Decoder) -> _Decoder:
+    return lambda value: {name: member(each) for name, each in _members(value).items()}
+
+
+def _or_none(member: _Decoder) -> _Decoder:
+    return lambda value: None if value is None else member(value)
+
+
+def _record_of(kind: Any) -> _Decoder:
+    hints = get_type_hints(kind)
+    decoders = {field.name: _decoder(hints[field.name]) for field in fields(kind)}
+    required = {field.name for field in fields(kind) if _is_required(field)}
+
+    def build(value: Any) -> Any:
+        members = _exactly(dict)(value)
+        if unknown := members.keys() - decoders.keys():
+            raise ValueError(f"{kind.__name__} has no field {', '.join(sorted(unknown))}.")
+        if missing := required - members.keys():
+            raise ValueError(f"{kind.__name__} lacks {', '.join(sorted(missing))}.")
+        return kind(**{name: decoders[name](member) for name, member in members.items()})
+
+    return build
+
+
+def _is_required(field: Field[Any]) -> bool:
+    return field.default is MISSING and field.default_factory is MISSING

@@ -1,0 +1,53 @@
+"""Where the configuration lies in Redis. All keys have one hash tag, so that a Cluster keeps them together.
+
+{cfg}:tenant:<id>            hash    version, revision, subdomain, status, created_at, updated_at
+{cfg}:doc:<id>:<version>     string  the document of that version, never changed
+{cfg}:keys:<id>              list    the API keys, in order
+{cfg}:used:<id>              hash    key id -> when it was last used; written by the proxies
+{cfg}:subdomains             hash    subdomain -> tenant id
+{cfg}:hashes                 hash    hash of an API key -> tenant id, a space, key id
+{cfg}:order                  zset    tenant ids by the number of the change that created them
+{cfg}:changes                zset    tenant ids by the number of their last change, deleted ones too
+{cfg}:deleted                zset    ids of deleted tenants by time; after a day they leave `changes`
+{cfg}:quarantine:<subdomain> string  the tenant that gave the subdomain up; expires
+{cfg}:revision               string  the number of the newest change
+{cfg}:changed                channel the id of a tenant that changed
+"""
+
+from pathlib import Path
+
+SUBDOMAINS = "{cfg}:subdomains"
+HASHES = "{cfg}:hashes"
+ORDER = "{cfg}:order"
+CHANGES = "{cfg}:changes"
+DELETED = "{cfg}:deleted"
+REVISION = "{cfg}:revision"
+CHANNEL = "{cfg}:changed"
+
+#: Beginning of the names of documents; the version follows.
+DOCUMENT = "{{cfg}}:doc:{}:"
+
+
+def tenant_key(tenant_id: str) -> str:
+    return f"{{cfg}}:tenant:{tenant_id}"
+
+
+def document_key(tenant_id: str, version: int) -> str:
+    return f"{DOCUMENT.format(tenant_id)}{version}"
+
+
+def keys_key(tenant_id: str) -> str:
+    return f"{{cfg}}:keys:{tenant_id}"
+
+
+def used_key(tenant_id: str) -> str:
+    return f"{{cfg}}:used:{tenant_id}"
+
+
+def quarantine_key(subdomain: str) -> str:
+    return f"{{cfg}}:quarantine:{subdomain}"
+
+
+def script(name: str) -> str:
+    """The text of one of the Lua scripts in `lua/`."""
+    return (Path(__file__).parent / "lua" / f"{name}.lua").read_text(encoding="utf-8")

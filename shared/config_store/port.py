@@ -1,0 +1,87 @@
+"""What the configuration is read and written through."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from shared.model.config import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of tenants in order of creation. `next_cursor` is None on the last one."""
+
+    snapshots: tuple[Snapshot, ...]
+    next_cursor: str | None
+
+
+class ConfigStore(Protocol):
+    """The configuration as the admin API uses it. Synchronous.
+
+    Every method raises `errors.StoreDown` when the store does not answer.
+    """
+
+    def read(self, tenant_id: str) -> Snapshot | None:
+        """All that is stored about a tenant, or None when there is no such tenant."""
+        ...
+
+    def write(self, before: Snapshot | None, after: Snapshot | None, *, actor: str) -> Snapshot | None:
+        """Replace `before` by `after` in one atomic step, with every index, and announce the change.
+
+        None before is a creation, None after a deletion. `actor` says who writes (``platform``,
+        ``key:<id>``). Returns `after` with its new revision.
+        The document's version counts up by one when rules, chains or tenant settings changed.
+
+        Raises `errors.Conflict` when the stored revision is not that of `before`, and
+        `errors.SubdomainTaken` when `after` claims a subdomain in use or in quarantine.
+        """
+        ...
+
+    def find_key(self, key_hash: str) -> tuple[str, str] | None:
+        """The ids of the tenant and the key with that hash."""
+        ...
+
+    def list(self, limit: int, cursor: str | None) -> Page:
+        """Tenants in order of creation. Raises ValueError on a cursor that is not ours."""
+        ...
+
+    def is_empty(self) -> bool:
+        """True when no tenant was ever created."""
+        ...
+
+    def ping(self) -> None:
+        """Return when the store answers."""
+        ...
+
+
+class ConfigSource(Protocol):
+    """The configuration as a proxy worker reads it. Asynchronous."""
+
+    async def tenant_of_subdomain(self, subdomain: str) -> str | None:
+        """The id of the tenant that has the subdomain."""
+        ...
+
+    async def tenant_of_key(self, key_hash: str) -> str | None:
+        """The id of the tenant that owns the key with that hash."""
+        ...
+
+    async def read(self, tenant_id: str) -> Snapshot | None:
+        """All that is stored about a tenant."""
+        ...
+
+    async def changes(self, since: int) -> tuple[int, Sequence[str]]:
+        """The number of the newest change, and the tenants that changed after `since`."""
+        ...
+
+    async def watch(self, changed: Callable[[str], None], reconnected: Callable[[], None]) -> None:
+        """Call `changed` with a tenant's id as soon as it changed. Runs until it is cancelled.
+
+        `reconnected` is called whenever messages may have been lost.
+        """
+        ...
+
+    async def touch(self, used: Mapping[tuple[str, str], float]) -> None:
+        """Note when (tenant id, key id) were last used."""
+        ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,126 @@
+"""Kinds of fields that the API's documents are made of, stricter than marshmallow's own."""
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from marshmallow import RAISE, Schema, ValidationError, fields, validate
+
+from shared.core.durations import parse_duration
+
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:[Zz]|[+-]\d\d:\d\d)")
+_PRINTABLE = re.compile(r"^[^\x00-\x1f\x7f]*$")
+
+
+class Strict(Schema):
+    """The base of all bodies: a field that is not known is refused, and the known ones are named."""
+
+    class Meta:
+        unknown = RAISE
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        known = ", ".join(self.load_fields) or "none"
+        self.error_messages = {**self.error_messages, "unknown": f"Unknown field. Allowed: {known}."}
+
+
+class Pattern(validate.Regexp):
+    """A regular expression that the whole text must match, and a sentence for when it does not."""
+
+    def __init__(self, regex: str | re.Pattern[str], error: str) -> None:
+        super().__init__(regex, error=error)
+
+    def __call__(self, value: Any) -> Any:
+        if self.regex.fullmatch(value) is None:
+            raise ValidationError(self.error)
+        return value
+
+
+def text(max_length: int, description: str, *, min_length: int = 1, **kwargs: Any) -> fields.String:
+    """One line of printable text of at most `max_length` characters."""
+    return fields.String(
+        validate=[
+            validate.Length(min=min_length, max=max_length),
+            Pattern(_PRINTABLE, "Must not contain control characters."),
+        ],
+        metadata={"description": description},
+        **kwargs,
+    )
+
+
+def choice(*allowed: str, default: str, description: str) -> fields.String:
+    """One of a few words."""
+    return fields.String(
+        load_default=default, validate=validate.OneOf(allowed), metadata={"description": description}
+    )
+
+
+def flag(default: bool, description: str) -> "Flag":
+    """true or false, `default` when left out."""
+    return Flag(load_default=default, metadata={"description": description})
+
+
+class Flag(fields.Boolean):
+    """JSON's true or false, and nothing that merely looks like it."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:
+        if not isinstance(value, bool):
+            raise ValidationError("Must be true or false.")
+        return value
+
+
+class Duration(fields.Field[float]):
+    """Seconds as a number, or a text such as ``500ms``; kept and read back as seconds."""
+
+    def __init__(self, *, minimum: float, maximum: float, description: str, **kwargs: Any) -> None:
+        self.minimum, self.maximum = minimum, maximum
+        kind = {"type": ["number", "string"], "description": description}
+        super().__init__(metadata=kind, **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> float:
+        try:
+            seconds = parse_duration(value) / 1000
+        except ValueError as error:
+            raise ValidationError(str(error)) from None
+        if not self.minimum <= seconds <= self.maximum:
+            raise ValidationError(f"Must be from {self.minimum:g} to {self.maximum:g} seconds.")
+        return seconds
+
+
+class Timestamp(fields.Field[float]):
+    """Seconds since the Unix epoch, in documents an RFC 3339 text in UTC."""
+
+    def __init__(self, description: str, **kwargs: Any) -> None:
+        kind = {"type": "string", "format": "date-time", "description": description}
+        super().__init__(metadata=kind, **kwargs)
+
+    def _serialize(self, value: float | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
+        if value is None:
+            return None
+        text = datetime.fromtimestamp(value, UTC).isoformat(timespec="milliseconds")
+        return text.replace("+00:00", "Z")
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> float:
+        if not isinstance(value, str) or not _RFC3339.fullmatch(value):
+            raise ValidationError("Must be a time as RFC 3339 writes it, such as 2030-01-31T12:00:00Z.")
+        try:
+            moment = datetime.fromisoformat(value.upper())
+        except ValueError:
+            raise ValidationError("There is no such time.") from None
+        # Python's calendar ends with the year 9999, and other time zones reach over its end.
+        if not 1970 < moment.year < 9999:
+            raise ValidationError("Must be between the years 1971 and 9998.")
+        return moment.timestamp()
+
+
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+class Method(fields.String):
+    """An HTTP method, upper-cased."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        method = super()._deserialize(value, attr, data, **kwargs)
+        if method.upper() not in _METHODS:
+            raise ValidationError(f"Must be an HTTP method that the gateway takes: {', '.join(_METHODS)}.")
+        return method.upper()

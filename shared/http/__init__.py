@@ -1,0 +1,1 @@
+"""What HTTP means here: forwarding rules, paths, media types, codings, client addresses."""

@@ -1,0 +1,1 @@
+"""Rate limits: their settings, compiled form, counters, headers and fallback."""

@@ -1,0 +1,1 @@
+"""Limits while Redis does not answer."""

@@ -1,0 +1,149 @@
+"""The forms in which quotas are written down: so much in a window, or so many at a time."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields, post_load, pre_load, validate
+
+from shared.core.durations import format_duration, parse_duration
+from shared.core.fields import Strict
+from shared.limits.values import CONCURRENT, Quota
+
+#: The largest number of requests, and the largest cost of one: far above any use, exact in a double.
+MAX_LIMIT = 1_000_000_000
+#: Windows in milliseconds. Below the first a network's jitter decides, not the limit.
+MIN_WINDOW_MS, MAX_WINDOW_MS = 100, 52 * 604_800_000
+#: Quotas of one dimension. Each is a counter that every request is charged to.
+MAX_QUOTAS = 8
+#: Milliseconds after which the place of an exchange is free again when its worker died.
+LEASE_MS = 30_000
+
+_LATER = "Not available yet. Leave it out."
+_AT_A_TIME = ("ip", "key", "method", "path", "model")
+
+
+def refuse_later(value: Any) -> None:
+    """The validator of a setting that is specified, but has no effect yet."""
+    raise ValidationError(_LATER)
+
+
+class Window(fields.Field[int]):
+    """A duration, kept in milliseconds."""
+
+    def __init__(self, minimum: int, description: str, **kwargs: Any) -> None:
+        self.minimum = minimum
+        metadata = {"description": description, "type": ["string", "number"], "example": "1m"}
+        super().__init__(metadata=metadata, **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
+        try:
+            milliseconds = parse_duration(value)
+        except ValueError as error:
+            raise ValidationError(str(error)) from None
+        if not self.minimum <= milliseconds <= MAX_WINDOW_MS:
+            bounds = f"{format_duration(self.minimum)} to {format_duration(MAX_WINDOW_MS)}"
+            raise ValidationError(f"Must be from {bounds}.")
+        return milliseconds
+
+
+def limit_field(**kwargs: Any) -> fields.Integer:
+    """How many requests."""
+    return fields.Integer(strict=True, validate=validate.Range(0, MAX_LIMIT), **kwargs)
+
+
+def window_field(**kwargs: Any) -> Window:
+    """In what time."""
+    return Window(MIN_WINDOW_MS, "Length of the window: 500ms, 10s, 1h30m, 1d, or seconds.", **kwargs)
+
+
+def _unit(allowed: str) -> fields.String:
+    error = f"Must be {allowed} here; tokens and money are not available yet."
+    description = {"description": f"What is counted: {allowed}."}
+    return fields.String(
+        load_default=allowed, validate=validate.OneOf([allowed], error=error), metadata=description
+    )
+
+
+class QuotaSchema(Strict):
+    """So many requests in any window of such a length. Loads to a `Quota` and what else is said."""
+
+    limit = limit_field(required=True, metadata={"description": "How many requests. 0 blocks."})
+    window = window_field(required=True)
+    unit = _unit("requests")
+
+    @pre_load
+    def _refuse_later(self, data: Any, **kwargs: Any) -> Any:
+        if isinstance(data, Mapping) and "precision" in data:
+            raise ValidationError({"precision": [_LATER]})
+        return data
+
+    @post_load
+    def _make(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        del data["unit"]
+        return {"quota": Quota(data.pop("limit"), data.pop("window")), **data}
+
+
+class HeaderQuotaSchema(QuotaSchema):
+    """The same for each value of a header."""
+
+    on_missing = fields.String(
+        load_default="shared",
+        validate=validate.OneOf(["shared", "skip", "deny"]),
+        metadata={"description": "Requests without the header: count as one, are not counted, or get 400."},
+    )
+
+
+class PlacesSchema(Strict):
+    """So many exchanges at a time, from admission to the last byte."""
+
+    limit = limit_field(required=True, metadata={"description": "How many at a time. 0 blocks."})
+    unit = _unit("concurrent")
+    per = fields.List(
+        fields.String(validate=validate.OneOf(_AT_A_TIME)),
+        load_default=list,
+        metadata={
+            "description": "What has places of its own: each ip, key, method, path, model. [] is none."
+        },
+    )
+
+    @post_load
+    def _make(self, data: Mapping[str, Any], **kwargs: Any) -> dict[str, Any]:
+        by = tuple(one for one in _AT_A_TIME if one in data["per"])
+        return {"quota": Quota(data["limit"], LEASE_MS), "by": by, "kind": CONCURRENT}
+
+
+class OneOrMore(fields.Field[tuple[dict[str, Any], ...]]):
+    """One form of `kind`, or a list of them which all hold."""
+
+    def __init__(self, kind: type[Schema], description: str, **kwargs: Any) -> None:
+        self.kind = kind
+        one = _described(kind)
+        several = {"type": "array", "items": one, "minItems": 1, "maxItems": MAX_QUOTAS}
+        super().__init__(metadata={"description": description, "anyOf": [one, several]}, **kwargs)
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Any, **kwargs: Any
+    ) -> tuple[dict[str, Any], ...]:
+        if not isinstance(value, list):
+            return (self.kind().load(value),)
+        if not 1 <= len(value) <= MAX_QUOTAS:
+            raise ValidationError(f"Must be a quota, or a list of 1 to {MAX_QUOTAS} quotas.")
+        return tuple(self.kind(many=True).load(value))
+
+
+#: The JSON Schema of each field that the forms above have.
+_PROPERTIES: Mapping[str, Mapping[str, Any]] = {
+    "limit": {"type": "integer", "minimum": 0, "maximum": MAX_LIMIT},
+    "window": {"type": ["string", "number"]},
+    "on_missing": {"type": "string", "enum": ["shared", "skip", "deny"]},
+    "per": {"type": "array", "items": {"type": "string", "enum": list(_AT_A_TIME)}},
+}
+
+
+def _described(kind: type[Schema]) -> dict[str, Any]:
+    """The form as JSON Schema: apispec cannot describe a field that is a schema or a list of it."""
+    described = {}
+    for name, field in kind().fields.items():
+        described[name] = dict(_PROPERTIES.get(name, {"type": "string", "enum": [field.load_default]}))
+    required = [name for name, field in kind().fields.items() if field.required]
+    return {"type": "object", "properties": described, "required": required, "additionalProperties": False}

@@ -1,0 +1,1 @@
+"""Limits counted in Redis, by Lua scripts."""

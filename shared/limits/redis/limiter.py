@@ -1,0 +1,105 @@
+"""The limiter in Redis: one script call for all limits of a request."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from shared.limits.values import CONCURRENT, WINDOW, Decision, Limit, LimitState, decide
+from shared.redis_client.endpoint import endpoint
+from shared.redis_client.link import Link
+from shared.redis_client.protocol import raise_unanswered
+from shared.redis_client.script import Script
+
+#: Seconds that a call may take: the limiter must not make requests wait for a Redis that hangs.
+DEADLINE = 0.05
+
+# What the scripts take for "ask the server".
+SERVER_TIME = 0
+
+# What the script does: look only, charge when all have room, charge anyhow.
+_LOOK, _CHARGE, _FORCE = range(3)
+
+#: What the limiter runs.
+_FOLDER = Path(__file__).parent
+LIMITER, RENEW, REFUND = (
+    Script.of(_FOLDER / "counter.lua", _FOLDER / name) for name in ("limiter.lua", "renew.lua", "refund.lua")
+)
+
+
+class RedisLimiter:
+    """Counts in Redis, by the clock of Redis, for all workers together.
+
+    Every method raises `StoreDown` when Redis does not answer in time, and its subclass `CommandRefused`
+    when it answers with an error. The keys of one call must differ from each other and, on a Cluster,
+    share a hash tag. `now` injects the time, in microseconds, for tests.
+    """
+
+    def __init__(self, link: Link, *, now: Callable[[], int] = lambda: SERVER_TIME) -> None:
+        self._link = link
+        self._now = now
+
+    async def acquire(self, limits: Sequence[Limit]) -> Decision:
+        """Charge all the limits, or none of them when one has no room. One round trip."""
+        allowed, now, states = await self._call(limits, _CHARGE)
+        return Decision(True, states, charged_at=now) if allowed else decide(states)
+
+    async def peek(self, limits: Sequence[Limit]) -> Decision:
+        """What `acquire` would answer now, charging nothing; the states are those before a charge."""
+        _, _, states = await self._call(limits, _LOOK)
+        return decide(states)
+
+    async def charge(self, limits: Sequence[Limit]) -> Sequence[LimitState]:
+        """Charge all the limits, whether there is room or not."""
+        return (await self._call(limits, _FORCE))[2]
+
+    async def release(self, limits: Sequence[Limit]) -> None:
+        """Give back the places in concurrent limits. Where Redis refuses that there can be none."""
+        places = [limit for limit in limits if limit.kind == CONCURRENT]
+        answers = (self._link.call("ZREM", limit.key, limit.lease) for limit in places)
+        raise_unanswered(await asyncio.gather(*answers, return_exceptions=True))
+
+    async def renew(self, limits: Sequence[Limit]) -> None:
+        """Extend the leases in concurrent limits, or take them again. One call for each key."""
+        leases: dict[tuple[str, int], list[str]] = {}
+        for limit in limits:
+            if limit.kind == CONCURRENT:
+                leases.setdefault((limit.key, limit.quota.window_ms), []).append(limit.lease)
+        await asyncio.gather(
+            *(
+                self._link.run(RENEW, [key], [self._now(), window_ms * 1000, *names])
+                for (key, window_ms), names in leases.items()
+            )
+        )
+
+    async def refund(self, limits: Sequence[Limit], charged: Decision | None = None) -> None:
+        """Take back what was charged to windows; `charged` is what `acquire` answered."""
+        windows = [limit for limit in limits if limit.kind == WINDOW]
+        arguments: list[str | int] = [self._now(), charged.charged_at if charged else 0]
+        for limit in windows:
+            arguments += [limit.quota.window_ms * 1000, limit.cost]
+        await self._link.run(REFUND, [limit.key for limit in windows], arguments)
+
+    async def ping(self) -> None:
+        """Return when Redis answers."""
+        await self._link.call("PING")
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._link.close()
+
+    async def _call(self, limits: Sequence[Limit], charge: int) -> tuple[bool, int, list[LimitState]]:
+        arguments: list[str | int] = [self._now(), charge]
+        for limit in limits:
+            last = limit.lease if limit.kind == CONCURRENT else limit.cost
+            arguments += [limit.kind, limit.quota.limit, limit.quota.window_ms * 1000, last]
+        allowed, now, *figures = await self._link.run(LIMITER, [limit.key for limit in limits], arguments)
+        pairs = zip(limits, figures[::2], figures[1::2], strict=True)
+        return bool(allowed), now, [LimitState(limit, left, reset) for limit, left, reset in pairs]
+
+
+def open_redis_limiter(
+    options: Mapping[str, Any], deadline: float = DEADLINE, now: Callable[[], int] = lambda: SERVER_TIME
+) -> RedisLimiter:
+    """A limiter with a connection of its own; `options` are the keyword arguments of redis.Redis."""
+    return RedisLimiter(Link(endpoint(options), (LIMITER, RENEW, REFUND), deadline), now=now)

@@ -1,0 +1,104 @@
+"""What one request is charged to."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+from shared.limits.compiled import EVERYTHING, LimitTemplate
+from shared.limits.values import Decision, Limit
+from shared.model.messages import Exchange
+
+#: The counter of all values beyond those that have one of their own. No hash looks like it.
+SHARED_COUNTER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """A limit with the request's counter, and the template that it comes from. `value` names the counter."""
+
+    template: LimitTemplate
+    value: str
+    limit: Limit
+
+    @property
+    def is_shared(self) -> bool:
+        """True when the value has no counter of its own."""
+        return self.value == SHARED_COUNTER
+
+
+class Charges:
+    """What requests are charged to under some limits. What is the same for all is worked out once."""
+
+    def __init__(self, templates: Sequence[LimitTemplate]) -> None:
+        self._known = [_Known.of(template) for template in templates]
+        # Limits of models: which glob counts is known only when the request is there.
+        self._may_meet = len({one.key_prefix for one in templates}) < len(templates)
+        same = [known.charge for known in self._known if known.charge]
+        self._same = same if len(same) == len(templates) and not self._may_meet else None
+
+    def of(
+        self, exchange: Exchange, model: str, lease: str, has_own: Callable[[str, str], bool]
+    ) -> Sequence[Charge]:
+        """The limits that hold for this request, in order. Those that come to the same counter are one.
+
+        `has_own` takes a `key_prefix` and a value that the client chose, and says whether the value has a
+        counter of its own.
+        """
+        if self._same is not None:
+            return self._same
+        found = []
+        for template, is_chosen, always, charge in self._known:
+            if charge is not None:
+                found.append(charge)
+            elif always or template.counts(exchange, model):
+                value = template.value(exchange, model)
+                if is_chosen and not has_own(template.key_prefix, value):
+                    value = SHARED_COUNTER
+                found.append(_charge(template, value, lease))
+        return _one_a_counter(found, lease) if self._may_meet else found
+
+
+class _Known(NamedTuple):
+    """What is known of a limit before the first request; `charge` where it is the same for all of them."""
+
+    template: LimitTemplate
+    is_chosen: bool
+    always: bool
+    charge: Charge | None
+
+    @classmethod
+    def of(cls, template: LimitTemplate) -> Self:
+        charge = _charge(template, EVERYTHING, "") if template.is_plain else None
+        return cls(template, template.written.is_chosen, template.is_unconditional, charge)
+
+
+def _charge(template: LimitTemplate, value: str, lease: str) -> Charge:
+    return Charge(template, value, template.limit(value, lease))
+
+
+def _one_a_counter(charges: Iterable[Charge], lease: str) -> Sequence[Charge]:
+    found: dict[str, Charge] = {}
+    for charge in charges:
+        other = found.get(charge.limit.key)
+        if other is not None:
+            charge = _charge(other.template.strictest(charge.template), charge.value, lease)
+        found[charge.limit.key] = charge
+    return list(found.values())
+
+
+def denied_header(templates: Iterable[LimitTemplate], exchange: Exchange) -> str | None:
+    """The header without which one of the limits lets no request pass, when this one lacks it."""
+    missing = (one.missing(exchange) for one in demanding(templates) if one.match.takes(exchange.request))
+    return next(filter(None, missing), None)
+
+
+def demanding(templates: Iterable[LimitTemplate]) -> Sequence[LimitTemplate]:
+    """The limits that let no request pass without the header that they count by."""
+    return [template for template in templates if template.written.on_missing == "deny"]
+
+
+def longest_wait_ms(decision: Decision, charged: Sequence[Charge]) -> int:
+    """The computed wait of a refusal, or the longest that the settings of a spent limit ask for."""
+    spent = {state.limit.key for state in decision.states if not state.has_room}
+    floors = [charge.template.floor_ms for charge in charged if charge.limit.key in spent]
+    return max(decision.retry_after_ms, *floors)

@@ -1,0 +1,159 @@
+"""The settings of limits: by what they count, at which level, which requests, and what a refusal does."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+from marshmallow import ValidationError, fields, post_load, validate, validates_schema
+
+from shared.core.fields import Method, Pattern, Strict, flag
+from shared.core.globs import precision
+from shared.http.forwarding import MASK, plugin_view
+from shared.http.paths import normalise_path
+from shared.limits.match import LimitMatch
+from shared.limits.quotas import HeaderQuotaSchema, OneOrMore, PlacesSchema, QuotaSchema, Window
+from shared.limits.written import WrittenLimit
+from shared.model.messages import Headers
+
+#: Headers, models, methods or paths that one setting may name.
+MAX_NAMES = 32
+
+# A name is shown between quotes in RateLimit headers (RFC 8941, 3.3.3).
+_HEADER = Pattern(r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$", "Must be a header name of at most 100 characters.")
+_MODEL = Pattern(
+    r"^[ !#-\[\]-~]{1,200}$", "Must be at most 200 printable ASCII characters, without '\"' and backslash."
+)
+_PATH = Pattern(r"^/[!-~]{0,511}$", "Must begin with a slash and have at most 512 visible ASCII characters.")
+_COUNT = validate.Length(1, MAX_NAMES)
+
+_ALL = ("global", "per_ip", "per_key", "per_method", "per_path", "per_header", "per_model")
+
+
+def _not_masked(name: str) -> None:
+    if MASK in plugin_view(Headers([(name, "")])).all(name):
+        raise ValidationError("Holds a key, which plugins do not see. Use per_key.")
+
+
+def _names(name: Pattern, *rules: Any, quota: type[QuotaSchema], description: str) -> fields.Dict:
+    return fields.Dict(
+        keys=fields.String(validate=[name, *rules]),
+        values=OneOrMore(quota, "One quota, or a list of them which all hold."),
+        validate=_COUNT,
+        metadata={"description": description},
+    )
+
+
+class LimitsSchema(Strict):
+    """Quotas by what they count. Loads to a tuple of `WrittenLimit`."""
+
+    class Meta(Strict.Meta):
+        # "global" is no name for an attribute.
+        include: ClassVar = {
+            "global": OneOrMore(QuotaSchema, "All requests together."),
+            "per_ip": OneOrMore(
+                QuotaSchema, "The requests of each client address; IPv6 addresses count by their /64."
+            ),
+            "per_key": OneOrMore(
+                QuotaSchema, "The requests of each API key; those without a key count as one."
+            ),
+            "per_method": OneOrMore(QuotaSchema, "The requests of each method."),
+            "per_path": OneOrMore(QuotaSchema, "The requests of each path, in the form that is matched."),
+            "per_header": _names(
+                _HEADER,
+                _not_masked,
+                quota=HeaderQuotaSchema,
+                description="By header name: the requests of each value of that header.",
+            ),
+            "per_model": _names(
+                _MODEL,
+                quota=QuotaSchema,
+                description="By model, or glob (gpt-4o*, *): the requests of each model, which the JSON body "
+                "names. The most precise glob counts.",
+            ),
+            "streams": OneOrMore(PlacesSchema, "Exchanges at a time, streamed ones until their last byte."),
+            "concurrent": OneOrMore(PlacesSchema, "Another name for the same."),
+        }
+
+    @post_load
+    def _flatten(self, data: Mapping[str, Any], **kwargs: Any) -> tuple[WrittenLimit, ...]:
+        if not data:
+            raise ValidationError(f"Must hold at least one of {', '.join(_ALL)} and streams.")
+        return tuple(limit for name, forms in data.items() for limit in _written(name, forms))
+
+
+def _written(name: str, forms: Any) -> Iterator[WrittenLimit]:
+    if name == "per_header":
+        for header, quotas in forms.items():
+            for quota in quotas:
+                yield WrittenLimit(f"{name}:{header}", by=(f"header:{header.lower()}",), **quota)
+    elif name == "per_model":
+        globs = tuple(sorted(forms, key=precision))
+        for glob, quotas in forms.items():
+            for quota in quotas:
+                yield WrittenLimit(f"{name}:{glob}", by=("model",), glob=glob, globs=globs, **quota)
+    else:
+        by = (name.removeprefix("per_"),) if name.startswith("per_") else ()
+        for form in forms:
+            yield WrittenLimit(name, **{"by": by, **form})
+
+
+class LevelSchema(Strict):
+    """The limits of one level, which can be switched off. Loads to a tuple of `WrittenLimit`."""
+
+    enabled = flag(True, "false is as if the level were left out.")
+    limits = fields.Nested(LimitsSchema, metadata={"description": "Quotas by what they count."})
+
+    @validates_schema
+    def _has_limits(self, data: Mapping[str, Any], **kwargs: Any) -> None:
+        if data["enabled"] and "limits" not in data:
+            raise ValidationError("Required unless enabled is false.", "limits")
+
+    @post_load
+    def _flatten(self, data: Mapping[str, Any], **kwargs: Any) -> tuple[WrittenLimit, ...]:
+        return data["limits"] if data["enabled"] else ()
+
+
+class PathGlob(fields.String):
+    """A path or a glob of paths, in the form in which paths are matched."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        text = _PATH(super()._deserialize(value, attr, data, **kwargs))
+        try:
+            return normalise_path(text)
+        except ValueError as error:
+            raise ValidationError(str(error)) from None
+
+
+class MatchSchema(Strict):
+    """Which requests count. Loads to a `LimitMatch`."""
+
+    methods = fields.List(
+        Method(validate=Pattern("^[A-Za-z][A-Za-z-]{0,31}$", "Must be an HTTP method.")),
+        load_default=list,
+        validate=validate.Length(max=MAX_NAMES),
+        metadata={"description": "[] is every method."},
+    )
+    paths = fields.List(
+        PathGlob(),
+        load_default=list,
+        validate=validate.Length(max=MAX_NAMES),
+        metadata={"description": "Paths and what stands below them; * stands for any characters. [] is all."},
+    )
+
+    @post_load
+    def _make(self, data: Mapping[str, Any], **kwargs: Any) -> LimitMatch:
+        return LimitMatch(tuple(data["methods"]), tuple(data["paths"]))
+
+
+class ActionsSchema(Strict):
+    """What happens to a request above a limit."""
+
+    type = fields.String(
+        load_default="reject",
+        validate=validate.OneOf(["reject"]),
+        metadata={"description": "reject answers 429."},
+    )
+    retry_after = Window(
+        0,
+        "The shortest wait that a refused client is told; the computed one wins when it is longer.",
+        load_default=0,
+    )

@@ -1,0 +1,78 @@
+"""One counter of the bucketed sliding window, in this process.
+
+The window is cut into 64 buckets; live are the newest 64 and the partly overlapping oldest one, which
+counts in full. So never more than the limit is admitted in any window, and what is refused would also
+be refused in a window that is one bucket longer. Times are whole microseconds.
+"""
+
+from shared.limits.values import NEVER, Limit, LimitState
+
+BUCKETS = 64
+
+
+class BucketedWindow:
+    """What was charged in the last window. Remembers at most 65 numbers, whatever the limit."""
+
+    __slots__ = ("_charged", "_width")
+
+    def __init__(self, window_ms: int) -> None:
+        self._width = -(-window_ms * 1000 // BUCKETS)
+        self._charged: dict[int, int] = {}  # bucket -> units, the oldest first
+
+    def total(self, now: int) -> int:
+        """What is charged at the time `now`."""
+        return sum(units for _, units in self._live(now))
+
+    def charge(self, now: int, cost: int) -> None:
+        """Add `cost` to the bucket of `now`, whether there is room or not."""
+        bucket = self._bucket(now)
+        self._charged = dict(self._live(now))
+        self._charged[bucket] = self._charged.get(bucket, 0) + cost
+
+    def refund(self, now: int, cost: int, charged_at: int = 0) -> None:
+        """Take up to `cost` from the bucket of `charged_at`; when that is 0, from the oldest that count.
+
+        Taking from an older bucket than the charged one never lets too many in, a newer one would.
+        """
+        live = dict(self._live(now))
+        for bucket in [charged_at // self._width] if charged_at else list(live):
+            taken = min(cost, live.get(bucket, 0))
+            cost -= taken
+            if taken:
+                live[bucket] -= taken
+                self._charged[bucket] -= taken
+        if not any(live.values()):
+            self._charged.clear()
+
+    def wait_ms(self, now: int, units: int) -> int:
+        """In how many milliseconds at least `units` have fallen out of the window; 0 when it is empty."""
+        until = now
+        for bucket, charged in self._live(now):
+            until = (bucket + BUCKETS + 1) * self._width
+            units -= charged
+            if units <= 0:
+                break
+        return -(-(until - now) // 1000)
+
+    def _bucket(self, now: int) -> int:
+        """The bucket of `now`. It never goes back, unless the clock does by more than a window."""
+        bucket = now // self._width
+        newest = next(reversed(self._charged), 0)
+        return newest if bucket < newest <= bucket + BUCKETS else bucket
+
+    def _live(self, now: int) -> list[tuple[int, int]]:
+        bucket = self._bucket(now)
+        return [
+            (charged, units)
+            for charged, units in self._charged.items()
+            if bucket - BUCKETS <= charged <= bucket and units
+        ]
+
+
+def window_state(limit: Limit, window: BucketedWindow, now: int) -> LimitState:
+    """What is left of a window, and the wait."""
+    room = limit.quota.limit
+    used = window.total(now)
+    lacking = used + limit.cost - room
+    wait = window.wait_ms(now, max(lacking, 1)) if limit.cost <= room else NEVER
+    return LimitState(limit, max(room - used, 0), wait)

@@ -1,0 +1,1 @@
+"""Frozen values: configuration, messages, events, targets."""

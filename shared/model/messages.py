@@ -1,0 +1,194 @@
+"""What travels: requests and answers as read-only values, as plugins see them."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from shared.core.empty import EMPTY
+from shared.core.memo import Remembered
+from shared.model.config import ApiKey, Rule, Tenant
+
+#: Fields as they stand on the wire.
+Fields = tuple[tuple[bytes, bytes], ...]
+#: The names of fields on the wire as text in lower case.
+LOWER: Remembered[bytes, str] = Remembered(lambda name: name.decode("latin-1").lower())
+
+
+class Headers:
+    """HTTP header fields in the order in which they came; names compare without case.
+
+    >>> h = Headers([("Set-Cookie", "a=1"), ("set-cookie", "b=2")])
+    >>> h["SET-COOKIE"], h.all("set-cookie"), "x" in h
+    ('a=1', ('a=1', 'b=2'), False)
+    """
+
+    # Most heads are only passed on: text, bytes and index are made when somebody asks for them.
+    __slots__ = ("_fields", "_index", "_items")
+
+    def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
+        self._items: tuple[tuple[str, str], ...] | None = tuple(items)
+        self._fields: Fields | None = None
+        self._index: dict[str, tuple[str, ...]] | None = None
+
+    @classmethod
+    def of(cls, fields: Fields) -> "Headers":
+        """What came from the wire. Latin-1 keeps every byte (RFC 9110, 5.5: obs-text)."""
+        headers = cls.__new__(cls)
+        headers._items, headers._fields, headers._index = None, fields, None
+        return headers
+
+    @property
+    def items(self) -> tuple[tuple[str, str], ...]:
+        """Names and values as text."""
+        if self._items is None:
+            fields = self._fields or ()
+            self._items = tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields])
+        return self._items
+
+    @property
+    def fields(self) -> Fields:
+        """Names and values as bytes. What goes beyond Latin-1 (a plugin set it) is sent in UTF-8."""
+        if self._fields is None:
+            self._fields = tuple([(encoded(name), encoded(value)) for name, value in self.items])
+        return self._fields
+
+    def _by_name(self) -> dict[str, tuple[str, ...]]:
+        if self._index is None:
+            index: dict[str, tuple[str, ...]] = {}
+            for lower, value in self._lowered():
+                index[lower] = (*index[lower], value) if lower in index else (value,)
+            self._index = index
+        return self._index
+
+    def _lowered(self) -> list[tuple[str, str]]:
+        if self._items is None:
+            return [(LOWER[name], value.decode("latin-1")) for name, value in self._fields or ()]
+        return [(name.lower(), value) for name, value in self._items]
+
+    def all(self, name: str) -> tuple[str, ...]:
+        """Every value of that name, in order; empty when there is none."""
+        return (self._index or self._by_name()).get(name.lower(), ())
+
+    def get(self, name: str, default: str | None = None) -> str | None:
+        """The first value of that name."""
+        values = (self._index or self._by_name()).get(name.lower())
+        return values[0] if values else default
+
+    def __getitem__(self, name: str) -> str:
+        return (self._index or self._by_name())[name.lower()][0]
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower() in (self._index or self._by_name())
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Headers) and self.items == other.items
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Headers({list(self.items)!r})"
+
+    def patched(self, set_headers: Mapping[str, str], remove_headers: Iterable[str] = ()) -> "Headers":
+        """A copy without `remove_headers` and with each of `set_headers` standing exactly once."""
+        if not set_headers and not remove_headers:
+            return self
+        gone = {name.lower() for name in (*set_headers, *remove_headers)}
+        if self._items is None and (added := _wire(set_headers)) is not None:
+            # Most of these are only sent, so what came from the wire stays as it came.
+            return Headers.of(
+                (*[field for field in self._fields or () if LOWER[field[0]] not in gone], *added)
+            )
+        kept = [item for item in self.items if item[0].lower() not in gone]
+        return Headers([*kept, *set_headers.items()])
+
+
+def _wire(headers: Mapping[str, str]) -> Fields | None:
+    """The headers as fields that can be read back; None when one goes beyond Latin-1."""
+    try:
+        return tuple([(_NAMES[name], value.encode("latin-1")) for name, value in headers.items()])
+    except UnicodeEncodeError:
+        return None
+
+
+_NAMES: Remembered[str, bytes] = Remembered(lambda name: name.encode("latin-1"))
+
+
+def encoded(text: str) -> bytes:
+    """A name or a value for the wire: what came from there goes back as it was."""
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        return text.encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as the client sent it, cleaned.
+
+    `path` is the normalised form that was matched and will be forwarded, without the query; `query`
+    is what stood behind the ``?``, byte for byte. Credentials of the gateway are masked in `headers`
+    (present, but their value is ``[redacted]``). `body` is None until it has been read, which is
+    always before a plugin that declares that it reads the body.
+    """
+
+    method: str
+    path: str
+    headers: Headers
+    query: str = ""
+    body: bytes | None = None
+
+    def with_body(self, body: bytes | None) -> "Request":
+        """The same with another body."""
+        return Request(self.method, self.path, self.headers, self.query, body)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer: from the upstream, or made by the gateway. `body` is None while it is not here."""
+
+    status: int
+    headers: Headers = field(default_factory=Headers)
+    body: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request and its answer, as plugins see them: values to read, never to change.
+
+    `key` is None on a public rule. `client` is the client's address behind trusted proxies.
+    `notes` are what this plugin noted in earlier stages of the same exchange.
+    """
+
+    id: str
+    tenant: Tenant
+    rule: Rule
+    request: Request
+    client: str
+    key: ApiKey | None = None
+    response: Response | None = None
+    notes: Mapping[str, object] = field(default_factory=lambda: EMPTY)
+
+    # As `dataclasses.replace`, which takes more than twice as long.
+
+    def with_request(self, request: Request) -> "Exchange":
+        """The same with another request."""
+        return Exchange(
+            self.id, self.tenant, self.rule, request, self.client, self.key, self.response, self.notes
+        )
+
+    def with_response(self, response: Response | None) -> "Exchange":
+        """The same with another answer."""
+        return Exchange(
+            self.id, self.tenant, self.rule, self.request, self.client, self.key, response, self.notes
+        )
+
+    def with_notes(self, notes: Mapping[str, object]) -> "Exchange":
+        """The same with other notes."""
+        return Exchange(
+            self.id, self.tenant, self.rule, self.request, self.client, self.key, self.response, notes
+        )

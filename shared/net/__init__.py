@@ -1,0 +1,1 @@
+"""Outgoing connections: names resolved, addresses checked, certificates verified."""

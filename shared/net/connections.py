@@ -1,0 +1,129 @@
+"""HTTP connections that only open to judged addresses, and that end when their call's time is over.
+
+Name, SNI, certificate and Host header stay those of the URL; only the address is chosen here. A pooled
+connection needs no second look: it still leads where it was checked to lead.
+"""
+
+import socket
+import threading
+from contextlib import suppress
+from typing import Any, Self
+
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from shared.core.addresses import plain_address
+from shared.core.clock import Clock
+from shared.core.errors import OutsideError, TargetForbidden
+from shared.net.policy import Policy
+from shared.net.resolve import resolve
+
+
+class Call:
+    """One call and its deadline. When the time is over its connection is cut, whatever it waits for.
+
+    Socket timeouts alone do not do: they begin anew with every byte that a slow service drips.
+    """
+
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        self.is_over = False
+        self._clock = clock
+        self._end = clock.monotonic() + seconds
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self._timer = threading.Timer(seconds, self._cut)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        with self._lock:
+            # From here on the connection may serve another call.
+            self._socket = None
+
+    def left(self) -> float:
+        """Seconds until the deadline. Raises `OutsideError` when there are none."""
+        seconds = self._end - self._clock.monotonic()
+        if self.is_over or seconds <= 0:
+            raise OutsideError("The service did not answer in time.")
+        return seconds
+
+    def hold(self, sock: socket.socket) -> None:
+        """Say which connection the call waits for."""
+        with self._lock:
+            self._socket = sock
+
+    def _cut(self) -> None:
+        with self._lock:
+            self.is_over = True
+            if self._socket is not None:
+                with suppress(OSError):
+                    # Not SSLSocket.shutdown: that one changes the socket under the reader's hands.
+                    socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+
+class Guard(threading.local):
+    """What the connections of one `GuardedFetch` go by; `call` is the one that this thread makes."""
+
+    call: Call | None = None
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+
+    def connect(self, host: str, port: int) -> socket.socket:
+        """A connection to one of the judged addresses of `host`. Raises `OutsideError`."""
+        if self.call is None:
+            raise OutsideError("A guarded connection belongs to a call.")
+        for address in resolve(host, port, self.policy, self.call.left()):
+            try:
+                sock = socket.create_connection((address, port), self.call.left())
+            except OSError:
+                continue
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return _checked(sock, address)
+        raise OutsideError(f"No connection to {host} could be made.")
+
+
+def _checked(sock: socket.socket, address: str) -> socket.socket:
+    """`sock`, if it really leads to `address`."""
+    if plain_address(sock.getpeername()[0]) != plain_address(address):
+        sock.close()
+        raise TargetForbidden("The connection does not lead to the address that was checked.")
+    return sock
+
+
+class _Guarded(HTTPConnection):
+    guard: Guard
+
+    # urllib3's own SOCKS support overrides the same method.
+    def _new_conn(self) -> socket.socket:
+        return self.guard.connect(self.host, self.port)
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        if self.sock is None:
+            self.connect()
+        if self.guard.call is not None and self.sock is not None:
+            # The socket itself: http.client forgets it when an answer ends with the connection.
+            self.guard.call.hold(self.sock)
+        super().request(*args, **kwargs)
+
+
+def pool_classes(policy_guard: Guard) -> dict[str, type[HTTPConnectionPool]]:
+    """urllib3 pools by scheme, whose connections go by `policy_guard`."""
+
+    class Plain(_Guarded):
+        guard = policy_guard
+
+    class Secure(_Guarded, HTTPSConnection):
+        guard = policy_guard
+
+    class PlainPool(HTTPConnectionPool):
+        ConnectionCls = Plain
+
+    class SecurePool(HTTPSConnectionPool):
+        ConnectionCls = Secure
+
+    return {"http": PlainPool, "https": SecurePool}

@@ -1,0 +1,120 @@
+"""Calls to services that tenants name: checked, bounded, and with nothing that was not asked for."""
+
+import ssl
+from collections.abc import Mapping
+from contextlib import closing
+from http.cookiejar import DefaultCookiePolicy
+from pathlib import Path
+from typing import Any
+
+import certifi
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError
+
+from shared.core.clock import Clock
+from shared.core.errors import OutsideError
+from shared.net.connections import Call, Guard, pool_classes
+from shared.net.policy import Policy
+from shared.net.port import Answer
+
+# Hosts whose connections are kept, and connections kept for each: one for every thread of the default pool.
+_HOSTS = 64
+_CONNECTIONS = 32
+_PIECE = 65_536
+#: Without these two the libraries would send headers of their own.
+_OWN_HEADERS = {"User-Agent": "ai-gateway", "Accept-Encoding": "identity"}
+
+
+class GuardedFetch:
+    """The port `Fetch` on pooled connections. Safe to use from several threads.
+
+    `ca_file` holds certificates that are trusted beside certifi's (PEM). Nothing is taken from the
+    environment: no proxy, no .netrc, no other bundle.
+    """
+
+    def __init__(self, policy: Policy, clock: Clock, ca_file: Path | None = None) -> None:
+        self._clock = clock
+        self._guard = Guard(policy)
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.headers.clear()
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        adapter = _Adapter(self._guard, _trust(ca_file))
+        self._session.mount("http://", adapter)
+        self._session.mount("https://", adapter)
+
+    def __call__(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes,
+        timeout: float,
+        max_bytes: int,
+    ) -> Answer:
+        """Raises `OutsideError` on anything that is not a whole answer within `timeout` seconds."""
+        request = requests.Request(method, url, headers={**_OWN_HEADERS, **headers}, data=body)
+        with Call(self._clock, timeout) as call:
+            self._guard.call = call
+            try:
+                return self._send(self._session.prepare_request(request), call, max_bytes)
+            except (requests.RequestException, HTTPError, OSError) as error:
+                # The library's own message names addresses.
+                raise OutsideError(_reason(error, call)) from None
+            finally:
+                self._guard.call = None
+
+    def _send(self, request: requests.PreparedRequest, call: Call, max_bytes: int) -> Answer:
+        left = call.left()
+        response = self._session.send(request, stream=True, allow_redirects=False, timeout=(left, left))
+        with closing(response):
+            body = _read(response, max_bytes)
+        # An answer without a length ends as well when the connection is cut.
+        call.left()
+        return Answer(response.status_code, response.headers, body)
+
+    def close(self) -> None:
+        """Close the kept connections."""
+        self._session.close()
+
+
+class _Adapter(HTTPAdapter):
+    """requests on guarded connections, with one TLS context for all."""
+
+    def __init__(self, guard: Guard, trust: ssl.SSLContext) -> None:
+        self._guard = guard
+        self._trust = trust
+        super().__init__(pool_connections=_HOSTS, pool_maxsize=_CONNECTIONS)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, ssl_context=self._trust, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = pool_classes(self._guard)
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """The context says what is trusted; requests would load its own bundle for every connection."""
+
+
+def _trust(ca_file: Path | None) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=certifi.where())
+    if ca_file is not None:
+        context.load_verify_locations(ca_file)
+    return context
+
+
+def _read(response: requests.Response, max_bytes: int) -> bytes:
+    pieces = bytearray()
+    while piece := response.raw.read(min(_PIECE, max_bytes + 1 - len(pieces)), decode_content=False):
+        pieces += piece
+        if len(pieces) > max_bytes:
+            raise OutsideError(f"The service's answer is longer than {max_bytes} bytes.")
+    return bytes(pieces)
+
+
+def _reason(error: Exception, call: Call) -> str:
+    if call.is_over or isinstance(error, requests.Timeout | TimeoutError):
+        return "The service did not answer in time."
+    if isinstance(error, requests.exceptions.SSLError):
+        return "The service's certificate is not trusted, or is for another name."
+    return "The service broke off, or its answer is no HTTP."

@@ -1,0 +1,111 @@
+"""How a plugin is called: whatever it does, it ends here as a value."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor, Future
+from typing import Any, Protocol, runtime_checkable
+
+from shared.core import tasks
+from shared.core.errors import NotCalled, PoolFull, told
+from shared.model.messages import Exchange
+from shared.pipeline.plan import Step
+
+
+class Raised:
+    """What stands for a plugin's answer when it raised or took too long. `why` says so.
+
+    `not_called` is the outside call that the plugin would have made and that a dry run does not make.
+    """
+
+    __slots__ = ("not_called", "why")
+
+    def __init__(self, error: BaseException | str) -> None:
+        self.why = error if isinstance(error, str) else told(error)
+        self.not_called = str(error) if isinstance(error, NotCalled) else None
+
+
+def contained(call: Callable[..., object], *arguments: object) -> object:
+    """Call a plugin. Everything that it can raise, up to SystemExit, ends here."""
+    try:
+        return call(*arguments)
+    except BaseException as error:  # noqa: BLE001 -- the boundary at which a plugin's faults end
+        return Raised(error)
+
+
+def awaited(call: Callable[..., Awaitable[object]], *arguments: object) -> asyncio.Task[object]:
+    """The same for a coroutine, as a task of its own: what it does to its task, it does to no other."""
+
+    async def whole() -> object:
+        try:
+            return await call(*arguments)
+        except BaseException as error:  # noqa: BLE001 -- as in contained
+            return Raised(error)
+
+    return tasks.begin(whole(), "plugin")
+
+
+@runtime_checkable
+class TakesTurns(Protocol):
+    """A pool with a place of its own for calls that compute, where one owner does not hold up another."""
+
+    def compute(self, owner: str, call: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
+        """Raises `PoolFull` or RuntimeError when it takes no more."""
+        ...
+
+
+def submitted(
+    pool: Executor, step: Step, owner: str, call: Callable[..., object], *arguments: object
+) -> Future[Any]:
+    """A call of a step, on its way in a thread. `owner` is whose exchange it is. Raises as the pool does."""
+    if step.plugin.computes and isinstance(pool, TakesTurns):
+        return pool.compute(owner, call, *arguments)
+    return pool.submit(call, *arguments)
+
+
+def begun(step: Step, view: Exchange, pool: Executor) -> asyncio.Future[object]:
+    """A step that waits, on its way: as a task, or in a thread of the pool."""
+    if step.is_async:
+        return awaited(step.call, view)
+    try:
+        return asyncio.wrap_future(submitted(pool, step, view.tenant.id, contained, step.call, view))
+    except (PoolFull, RuntimeError) as error:
+        refused = asyncio.get_running_loop().create_future()
+        refused.set_result(Raised(error))
+        return refused
+
+
+async def in_time(call: asyncio.Future[object], seconds: float) -> object:
+    """What `call` returns within `seconds` from now, or `Raised`.
+
+    A call that is late, or whose exchange is cancelled, is cancelled; nobody waits for it to obey.
+    """
+    if not call.done():
+        try:
+            await _end_of(call, seconds)
+            if not call.done():
+                return Raised(f"no verdict within {seconds:g} s")
+        finally:
+            call.cancel()
+    if call.cancelled():
+        return Raised("the call was cancelled")
+    # Plugins raise nothing here, but a pool whose threads died does.
+    error = call.exception()
+    return Raised(error) if error else call.result()
+
+
+async def _end_of(call: asyncio.Future[object], seconds: float) -> None:
+    """Wait until `call` is done, or so long. `asyncio.wait` does it for many, at three times the price."""
+    loop = asyncio.get_running_loop()
+    waiter = loop.create_future()
+
+    def end(*_: object) -> None:
+        if not waiter.done():
+            waiter.set_result(None)
+
+    timer = loop.call_later(seconds, end)
+    call.add_done_callback(end)
+    try:
+        await waiter
+    finally:
+        timer.cancel()
+        call.remove_done_callback(end)

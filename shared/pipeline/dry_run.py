@@ -1,0 +1,55 @@
+"""What plugins get in the place of tools that take something, where they only say what they would do."""
+
+from collections.abc import Callable, Sequence
+
+from shared.limits.distinct_values import KnownValues
+from shared.limits.port import Limiter
+from shared.limits.values import Decision, Limit
+
+
+class DryLimiter:
+    """Says what another limiter would say, and charges nothing. `seen` gets each decision on a charge.
+
+    What `seen` gets has the states before the charge.
+    """
+
+    def __init__(self, limiter: Limiter, seen: Callable[[Decision], None] = lambda _: None) -> None:
+        self._limiter = limiter
+        self._seen = seen
+
+    async def acquire(self, limits: Sequence[Limit]) -> Decision:
+        """The decision on this request, with what would remain. Nobody knows the waits after a charge."""
+        decision = await self._limiter.peek(limits)
+        self._seen(decision)
+        if not decision.allowed:
+            return decision
+        left = [state._replace(remaining=state.remaining - state.limit.units) for state in decision.states]
+        return decision._replace(states=left)
+
+    async def peek(self, limits: Sequence[Limit]) -> Decision:
+        return await self._limiter.peek(limits)
+
+    async def release(self, limits: Sequence[Limit]) -> None:
+        """Nothing was taken, so nothing is given back."""
+
+    renew = release
+
+    async def refund(self, limits: Sequence[Limit], charged: Decision | None = None) -> None:
+        """As `release`."""
+
+    async def close(self) -> None:
+        """The limiter belongs to others."""
+
+
+class DryValues(KnownValues):
+    """Knows what another one knows, and learns nothing."""
+
+    def __init__(self, known: KnownValues) -> None:
+        super().__init__()
+        self._known = known
+
+    def has_own(self, limit: str, value: str, now: float) -> bool:
+        return self._known.has_own(limit, value, now)
+
+    def keep(self, limit: str, value: str, lifetime: float, now: float) -> None:
+        """What nobody counted has no counter."""

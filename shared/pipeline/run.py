@@ -1,0 +1,292 @@
+"""Runs a plan for one exchange: the only place where plugins are called, and where their faults end.
+
+The event loop orchestrates; only a plugin's own call ever occupies a thread, so that a pool of one
+thread cannot deadlock. Whatever a plugin does (raise, hang, return junk, exit) becomes its entry's
+configured outcome.
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any, cast
+
+from shared.core.empty import EMPTY
+from shared.core.errors import Refusal, refuse
+from shared.model.config import Stage
+from shared.model.messages import Exchange, Headers, Request, Response
+from shared.pipeline.calls import Raised, awaited, begun, contained, in_time
+from shared.pipeline.plan import FORCED, Group, Plan, Step
+from shared.pipeline.plugin import CONTINUE, Continue, EventJudge, Patch, Plugin, Reject, Respond, Verdict
+from shared.pipeline.shadow import Shadows
+from shared.pipeline.stream import Judging, Stream, is_judge
+from shared.pipeline.trace import Trace
+from shared.pipeline.validate_verdict import faulty, faulty_headers
+
+logger = logging.getLogger(__name__)
+
+
+class Run:
+    """One exchange on its way through a plan.
+
+    `exchange` is the current view; a patch replaces it. `refusal` is set once somebody refused, and
+    `responded` (with `responder`, the plugin's name) once a plugin answered in the upstream's place.
+    `faults` names the plugins that failed. `shadows` are the entries that have no say, None without any;
+    they wait in threads of their own, so that no other has to wait for one. `trace` writes down what happens.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        exchange: Exchange,
+        pool: Executor,
+        shadow_pool: Executor | None = None,
+        trace: Trace | None = None,
+    ) -> None:
+        self.plan = plan
+        self.exchange = exchange
+        self.refusal: Refusal | None = None
+        self.responded: Response | None = None
+        self.responder = ""
+        self.faults: list[str] = []
+        self.shadows: Shadows | None = None
+        self.trace = trace
+        self._pool = pool
+        self._shadow_pool = shadow_pool or pool
+        self._notes: dict[str, Mapping[str, object]] = {}
+        self._ran: list[Step] = []
+        self._under_way: list[Group] = []
+        self._ended = False
+        self._judgings: list[Judging] = []
+
+    async def head(self) -> None:
+        """The part of `pre_request` that needs no body."""
+        await self._groups(Stage.PRE_REQUEST, self.plan.head)
+
+    async def stage(self, stage: Stage) -> None:
+        """All groups of `stage` (of `pre_request`: those behind `head`).
+
+        Stops at the first refusal. After a refusal only `post_response` still runs.
+        """
+        if self.shadows and stage is Stage.PRE_REQUEST:
+            self.shadows.resume(stage, self.exchange)
+        if groups := self.plan.stages.get(stage):
+            await self._groups(stage, groups)
+
+    async def open_stream(self, *, may_wait: bool) -> Stream:
+        """`pre_response` of an answer that is passed on event by event, for a plan that does not buffer.
+
+        What needs the head alone runs now; the others begin to judge. `may_wait` says whether the events
+        may wait for somebody; without it the plan's `events_in_place` must be true.
+        """
+        await self._groups(Stage.PRE_RESPONSE, self.plan.opening)
+        owner = self.exchange.tenant.id
+        return Stream(self._judgings, self._pool, owner, self._judge, self._reject, may_wait=may_wait)
+
+    async def _groups(self, stage: Stage, groups: Sequence[Group]) -> None:
+        for group in groups:
+            if stage is not Stage.POST_RESPONSE and self.refusal is not None:
+                return
+            if stage is Stage.PRE_REQUEST and self.responded is not None:
+                return
+            await self._group(stage, group)
+
+    async def _group(self, stage: Stage, group: Group) -> None:
+        if group.shadows and (stage is Stage.POST_RESPONSE or not self._ended):
+            now = self.trace.now if self.trace else None
+            self.shadows = self.shadows or Shadows(self._shadow_pool, now)
+            self.shadows.begin(stage, group.shadows, self.exchange)
+        if not group.steps:
+            return
+        self._ran += group.steps
+        self._under_way.append(group)
+        try:
+            if self.trace:
+                await self.trace.group(stage, group, lambda: self._act(stage, group))
+            else:
+                await self._act(stage, group)
+        finally:
+            self._under_way.remove(group)
+            if self._ended and stage is not Stage.POST_RESPONSE:
+                # The end came first, and left these out.
+                await self._settle(group.steps)
+
+    async def _act(self, stage: Stage, group: Group) -> None:
+        if len(group.steps) == 1:
+            step = group.steps[0]
+            verdict = self._judge(step, stage, await self._calling(step))
+            if verdict is CONTINUE:
+                return  # as most do
+            verdicts = [verdict]
+        else:
+            verdicts = await self._together(stage, group)
+        judged = list(zip(group.steps, verdicts, strict=False))
+        for step, verdict in judged:
+            self._note(step, verdict)
+            if isinstance(verdict, Reject):
+                self._reject(step, verdict)
+                return
+        for step, verdict in judged:
+            if isinstance(verdict, Respond):
+                self.responded, self.responder = verdict.response, step.plugin.name
+                return
+        for _, verdict in judged:
+            if isinstance(verdict, Patch):
+                self.exchange = patched(self.exchange, stage, verdict)
+
+    async def _together(self, stage: Stage, group: Group) -> list[Verdict]:
+        """The verdicts in chain order, up to and with the first Reject; what still runs is cancelled."""
+        # Those that wait begin first (threads, then tasks) and work while the others run in place.
+        order = sorted(group.steps, key=lambda step: (not step.in_pool, not step.is_async))
+        calls = {id(step): asyncio.ensure_future(self._calling(step)) for step in order}
+        verdicts: list[Verdict] = []
+        try:
+            for step in group.steps:
+                verdicts.append(self._judge(step, stage, await calls[id(step)]))
+                if isinstance(verdicts[-1], Reject):
+                    break
+        finally:
+            for call in calls.values():
+                call.cancel()
+        return verdicts
+
+    def _calling(self, step: Step) -> Coroutine[Any, Any, object]:
+        return self.trace.call(step, lambda: self._call(step)) if self.trace else self._call(step)
+
+    async def _call(self, step: Step) -> object:
+        """What the plugin returned, or `Raised`. The deadline counts from here."""
+        view = self._view(step.plugin)
+        if not step.waits or _is_quick(step, view):
+            return contained(step.call, view)
+        call = begun(step, view, self._pool)
+        try:
+            return await in_time(call, step.timeout)
+        except asyncio.CancelledError:
+            self._keep_notes(step, call)
+            raise
+
+    def _judge(self, step: Step, stage: Stage, outcome: object) -> Verdict:
+        if step.opens and is_judge(outcome):
+            self._judgings.append(Judging(step, cast(EventJudge, outcome)))
+            return CONTINUE
+        if isinstance(outcome, Raised) and outcome.not_called is not None and self.trace:
+            self.trace.not_called(step, outcome.not_called)
+            outcome = CONTINUE
+        why = outcome.why if isinstance(outcome, Raised) else faulty(outcome, stage, step.plugin)
+        verdict = self._fault(step, stage, why) if why else cast(Verdict, outcome)
+        if self.trace:
+            self.trace.judged(step, verdict, why)
+        return verdict
+
+    def _fault(self, step: Step, stage: Stage | None, why: str) -> Verdict:
+        name = step.plugin.name
+        self.faults.append(name)
+        place = stage or "answer_headers"
+        logger.error("The plugin %s failed at %s (%s): %s", name, place, step.on_error, why)
+        # After the last byte there is nothing left to close.
+        passes = step.on_error == "open" or stage is Stage.POST_RESPONSE
+        return CONTINUE if passes else _failed(name)
+
+    def _reject(self, step: Step, verdict: Reject) -> None:
+        self.refusal = Refusal(
+            verdict.status,
+            verdict.code,
+            verdict.message,
+            f"plugin:{step.plugin.name}",
+            verdict.headers,
+            verdict.details,
+        )
+
+    def _view(self, plugin: Plugin) -> Exchange:
+        notes = self._notes.get(plugin.name) if self._notes else None
+        return self.exchange.with_notes(notes) if notes else self.exchange
+
+    def _note(self, step: Step, verdict: Continue | Reject | Respond | Patch) -> None:
+        if verdict.notes:
+            name = step.plugin.name
+            self._notes[name] = MappingProxyType({**self._notes.get(name, EMPTY), **verdict.notes})
+
+    def _keep_notes(self, step: Step, call: asyncio.Future[object]) -> None:
+        """Of a call that was done when its exchange was cancelled: what it took is given back at the end."""
+        verdict = call.result() if call.done() and not call.cancelled() else None
+        if isinstance(verdict, Continue | Reject | Respond | Patch) and isinstance(verdict.notes, Mapping):
+            self._note(step, verdict)
+
+    def answer_headers(self) -> dict[str, str]:
+        """What the plugins that ran add to the head of the answer. Forced entries have the last word.
+
+        Sets `refusal` when one of them fails and is not `open`.
+        """
+        headers: dict[str, str] = {}
+        adding = [step for step in self._ran if step.adds]
+        for step in sorted(adding, key=lambda step: step.origin in FORCED):
+            added = contained(step.plugin.answer_headers, self._view(step.plugin))
+            why = added.why if isinstance(added, Raised) else faulty_headers(added)
+            if why is None:
+                headers.update(cast(Mapping[str, str], added))
+            elif isinstance(verdict := self._fault(step, None, why), Reject):
+                self._reject(step, verdict)
+        return headers
+
+    def answer(self) -> Response | None:
+        """The answer as the plugins made it, None when one of them refused."""
+        added = {} if self.refusal else self.answer_headers()
+        answer = self.exchange.response
+        if self.refusal or answer is None:
+            return None
+        return Response(answer.status, answer.headers.patched(added), answer.body)
+
+    async def settle(self) -> None:
+        """After the last byte: `post_response`, then each plugin's own `settle`. Never raises.
+
+        Once: a second call does nothing. A plugin whose call is still under way is settled after it.
+        """
+        if self._ended:
+            return
+        self._ended = True
+        late = {id(step) for group in self._under_way for step in group.steps}
+        await self.stage(Stage.POST_RESPONSE)
+        await self._settle([step for step in self._ran if id(step) not in late])
+        if self.shadows:
+            await self.shadows.end(self.exchange)
+
+    async def _settle(self, steps: Sequence[Step]) -> None:
+        for step in steps:
+            if step.settles:
+                settling = awaited(step.plugin.settle, self._view(step.plugin))
+                result = await in_time(settling, step.timeout)
+                if isinstance(result, Raised):
+                    self._fault(step, Stage.POST_RESPONSE, f"settle: {result.why}")
+
+
+def _is_quick(step: Step, view: Exchange) -> bool:
+    """Whether a blocking plugin is called in place this time. A thread and back costs more than that."""
+    return step.in_pool and not step.opens and contained(step.plugin.is_quick, view) is True
+
+
+def _failed(name: str) -> Reject:
+    refusal = refuse(
+        "plugin_failure", f"The plugin {name} could not judge this request, so it was not let through."
+    )
+    return Reject(refusal.status, refusal.code, refusal.message, refusal.headers)
+
+
+def patched(exchange: Exchange, stage: Stage, patch: Patch) -> Exchange:
+    """The exchange after a patch: of the request before forwarding, of the answer after it."""
+    if stage is Stage.PRE_REQUEST:
+        return exchange.with_request(_patched_request(exchange.request, patch))
+    answer = exchange.response or Response(200)
+    answer = Response(
+        answer.status if patch.status is None else patch.status,
+        answer.headers.patched(patch.set_headers, patch.remove_headers),
+        answer.body if patch.body is None else patch.body,
+    )
+    return exchange.with_response(answer)
+
+
+def _patched_request(request: Request, patch: Patch) -> Request:
+    headers: Headers = request.headers.patched(patch.set_headers, patch.remove_headers)
+    body = request.body if patch.body is None else patch.body
+    return replace(request, headers=headers, body=body)

@@ -1,0 +1,133 @@
+"""Entries in shadow mode: they see what the others see, and what they say is only noted.
+
+Each runs in a task of its own that nobody waits for before the last byte. What it would look at is a value,
+so it runs on a copy by nature.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+
+from shared.core import tasks
+from shared.model.config import Stage
+from shared.model.messages import Exchange
+from shared.pipeline.calls import Raised, awaited, begun, contained, in_time
+from shared.pipeline.plan import Step
+from shared.pipeline.plugin import CONTINUE, Continue, Reject, Verdict
+from shared.pipeline.validate_verdict import faulty
+
+logger = logging.getLogger(__name__)
+
+_BODILY = (Stage.PRE_REQUEST, Stage.PRE_RESPONSE)
+
+
+@dataclass(frozen=True, slots=True)
+class Shadowed:
+    """What a shadow entry would have done at `stage`; `verdict` is None when it failed, for `fault`.
+
+    `seconds` is how long it took, where somebody measures. `not_called` is as in `TracedStep`.
+    """
+
+    step: Step
+    stage: Stage
+    verdict: Verdict | None
+    fault: str | None = None
+    seconds: float | None = None
+    not_called: str | None = None
+
+    def note(self) -> Mapping[str, str] | None:
+        """For the log and for counting; None of a plugin that would have done nothing."""
+        if isinstance(self.verdict, Continue):
+            return None
+        kind = "fault" if self.verdict is None else type(self.verdict).__name__.lower()
+        code = {"code": self.verdict.code} if isinstance(self.verdict, Reject) else {}
+        return {"plugin": self.step.plugin.name, "stage": self.stage.value, "would": kind, **code}
+
+
+class Shadows:
+    """The shadow entries of one exchange. `results` grows as they come to a verdict.
+
+    `now` gives seconds that never go back, where somebody wants to know how long they take.
+    """
+
+    def __init__(self, pool: Executor, now: Callable[[], float] | None = None) -> None:
+        self.results: list[Shadowed] = []
+        self._pool = pool
+        self._now = now
+        self._notes: dict[str, Mapping[str, object]] = {}
+        self._without_body: dict[Stage, list[Step]] = {stage: [] for stage in _BODILY}
+        self._running: list[asyncio.Task[None]] = []
+        self._ran: list[Step] = []
+
+    @property
+    def need_answer(self) -> bool:
+        """Whether an entry waits for the body of an answer that is passed on as it comes."""
+        return bool(self._without_body[Stage.PRE_RESPONSE])
+
+    def begin(self, stage: Stage, steps: Sequence[Step], exchange: Exchange) -> None:
+        """Let `steps` judge the exchange as it is now; those that read a body, as soon as it is here."""
+        message = exchange.request if stage is Stage.PRE_REQUEST else exchange.response
+        for step in steps:
+            if step.uses_body and stage in _BODILY and (message is None or message.body is None):
+                self._without_body[stage].append(step)
+            else:
+                self._start(stage, step, exchange)
+
+    def resume(self, stage: Stage, exchange: Exchange) -> None:
+        """The body that entries of `stage` waited for is in `exchange`."""
+        for step in self._taken(stage):
+            self._start(stage, step, exchange)
+
+    def give_up(self, stage: Stage, why: str) -> None:
+        """The body that entries of `stage` waited for cannot be had: each of them failed."""
+        for step in self._taken(stage):
+            self._failed(stage, step, why)
+
+    def _taken(self, stage: Stage) -> Sequence[Step]:
+        waiting, self._without_body[stage] = self._without_body[stage], []
+        return waiting
+
+    async def end(self, exchange: Exchange) -> None:
+        """Wait until each has come to a verdict or its time is up, then settle them."""
+        if self._running:
+            await asyncio.wait(self._running)
+        for step in self._ran:
+            if step.settles:
+                view = self._view(step, exchange)
+                result = await in_time(awaited(step.plugin.settle, view), step.timeout)
+                if isinstance(result, Raised):
+                    self._failed(Stage.POST_RESPONSE, step, f"settle: {result.why}")
+
+    def _start(self, stage: Stage, step: Step, exchange: Exchange) -> None:
+        self._ran.append(step)
+        view = self._view(step, exchange)
+        # It begins here, so that a limiter is looked at before those that act charge it.
+        call = begun(step, view, self._pool) if step.waits else None
+        self._running.append(tasks.start(self._judge(stage, step, view, call), "shadow"))
+
+    def _view(self, step: Step, exchange: Exchange) -> Exchange:
+        return replace(exchange, notes=self._notes.get(step.plugin.name, exchange.notes))
+
+    async def _judge(
+        self, stage: Stage, step: Step, view: Exchange, call: asyncio.Future[object] | None
+    ) -> None:
+        start = self._now() if self._now else 0.0
+        outcome = await in_time(call, step.timeout) if call else contained(step.call, view)
+        seconds = self._now() - start if self._now else None
+        if isinstance(outcome, Raised) and outcome.not_called is not None:
+            self.results.append(Shadowed(step, stage, CONTINUE, None, seconds, outcome.not_called))
+            return
+        why = outcome.why if isinstance(outcome, Raised) else faulty(outcome, stage, step.plugin)
+        if why:
+            self._failed(stage, step, why, seconds)
+            return
+        verdict: Verdict = outcome  # type: ignore[assignment]  # else it were faulty
+        name = step.plugin.name
+        self._notes[name] = {**self._notes.get(name, {}), **verdict.notes}
+        self.results.append(Shadowed(step, stage, verdict, None, seconds))
+
+    def _failed(self, stage: Stage, step: Step, why: str, seconds: float | None = None) -> None:
+        logger.warning("The plugin %s, in shadow mode, failed at %s: %s", step.plugin.name, stage, why)
+        self.results.append(Shadowed(step, stage, None, why, seconds))

@@ -1,0 +1,59 @@
+"""What tests of plugins need: an exchange to show them, and their verdict on it.
+
+plugin = MaxPrompt.parse({"max_bytes": 10})
+assert judge(plugin, Stage.PRE_REQUEST, sample_exchange(body=b"short")) == CONTINUE
+"""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Mapping
+from typing import cast
+
+from shared.core.empty import EMPTY
+from shared.model.config import Rule, Stage, Tenant
+from shared.model.messages import Exchange, Headers, Request, Response
+from shared.pipeline.plugin import Plugin, Verdict
+from shared.pipeline.validate_verdict import faulty
+
+
+def sample_exchange(
+    *,
+    method: str = "POST",
+    path: str = "/v1/chat/completions",
+    query: str = "",
+    headers: Mapping[str, str] = EMPTY,
+    body: bytes | None = b"{}",
+    client: str = "192.0.2.1",
+    answer: Response | None = None,
+    notes: Mapping[str, object] = EMPTY,
+) -> Exchange:
+    """An exchange of a tenant ``sample`` under its only rule. `answer` is that of the upstream."""
+    return Exchange(
+        "sample-request",
+        Tenant("tenant_sample", "Sample", "sample"),
+        Rule("rule_sample", "/v1", "https://upstream.example"),
+        Request(method, path, Headers(headers.items()), query, body),
+        client,
+        response=answer,
+        notes=notes,
+    )
+
+
+def judge(plugin: Plugin, stage: Stage, exchange: Exchange) -> Verdict:
+    """What `plugin` says at `stage`, a coroutine's result too. Not for a running loop.
+
+    Raises ValueError, with the reason, when it has no such stage or its answer would count as a fault.
+    """
+    method = plugin.method(stage)
+    if method is None:
+        raise ValueError(f"{plugin.name} has no method {stage}.")
+    outcome = method(plugin, exchange)
+    if inspect.isawaitable(outcome):
+        outcome = asyncio.run(_awaited(outcome))
+    if why := faulty(outcome, stage, plugin):
+        raise ValueError(f"The gateway would count this as a fault of {plugin.name}: {why}.")
+    return cast(Verdict, outcome)
+
+
+async def _awaited(outcome: Awaitable[object]) -> object:
+    return await outcome

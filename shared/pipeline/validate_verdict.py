@@ -1,0 +1,148 @@
+"""Whether what a plugin returned is a verdict that it may give at its stage."""
+
+import re
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+from typing import Any, TypeGuard
+
+from shared.core.memo import Remembered
+from shared.model.config import Stage
+from shared.model.messages import Headers, Response
+from shared.pipeline.plugin import CONTINUE, Continue, Patch, Plugin, Reject, Respond
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+# What has a form in bytes: no control characters, no lone surrogates.
+_VALUE = re.compile(r"[\t\x20-\x7e\x80-\ud7ff\ue000-\U0010ffff]*")
+_TEXT = re.compile(r"[^\ud800-\udfff]*")
+_DEEPEST = 100  # levels of an error body; orjson's bound is 254
+# How a message is framed is the wire's business. An answer with the wrong frame would be read as two.
+_FRAMING = frozenset({"connection", "content-length", "transfer-encoding"})
+# Names repeat, so each is judged once; and an abstract class takes a while to know the usual maps.
+_IS_NAME: Remembered[str, bool] = Remembered(lambda name: _NAME.fullmatch(name) is not None)
+_IS_FRAMING: Remembered[str, bool] = Remembered(lambda name: name.lower() in _FRAMING)
+_MAPS = (dict, MappingProxyType)
+
+
+def faulty(outcome: object, stage: Stage, plugin: Plugin) -> str | None:
+    """Why `outcome` is no verdict that `plugin` may give at `stage`; None when it is one."""
+    if outcome is CONTINUE:
+        return None  # what most plugins say of most requests
+    if isinstance(outcome, Continue | Reject | Respond | Patch):
+        if not _is_map(outcome.notes):
+            return "its notes are no map"
+        if stage is Stage.POST_RESPONSE and not isinstance(outcome, Continue):
+            return f"{type(outcome).__name__} is not possible at post_response"
+    match outcome:
+        case Continue():
+            return None
+        case Reject():
+            return _faulty_reject(outcome)
+        case Respond():
+            return _faulty_respond(outcome, stage)
+        case Patch():
+            return _faulty_patch(outcome, stage, plugin)
+    return f"it returned {type(outcome).__name__}, not a verdict"
+
+
+def _faulty_reject(verdict: Reject) -> str | None:
+    if not _is_status(verdict.status, 400):
+        return f"it rejected with the status {verdict.status!r}, not with one from 400 to 599"
+    if not isinstance(verdict.code, str) or not isinstance(verdict.message, str):
+        return "it rejected with a code or a message that is no text"
+    details = verdict.details
+    if not isinstance(details, Mapping) or not _is_json([verdict.code, verdict.message, dict(details)]):
+        return "it rejected with a message or details that cannot be written as JSON"
+    if not _is_map(verdict.headers):
+        return "its headers are no map"
+    return _faulty_headers([*verdict.headers.items()])
+
+
+def _faulty_respond(verdict: Respond, stage: Stage) -> str | None:
+    response = verdict.response
+    if stage is not Stage.PRE_REQUEST:
+        return f"Respond is not possible at {stage}"
+    if not isinstance(response, Response) or not isinstance(response.headers, Headers):
+        return "its answer is no Response"
+    if not _is_status(response.status, 200):
+        return f"it answered with the status {response.status!r}, not with one from 200 to 599"
+    if not isinstance(response.body, bytes | None):
+        return "its body is not bytes"
+    return _faulty_headers(response.headers.items)
+
+
+def _faulty_patch(verdict: Patch, stage: Stage, plugin: Plugin) -> str | None:
+    if not _is_map(verdict.set_headers):
+        return "its headers are no map"
+    used = {
+        "headers": bool(verdict.set_headers or verdict.remove_headers),
+        "body": verdict.body is not None,
+        "status": verdict.status is not None,
+    }
+    undeclared = [part for part, touched in used.items() if touched and part not in plugin.changes]
+    if undeclared:
+        return f"it changed the {' and '.join(undeclared)}, which it does not declare"
+    if used["status"] and (stage is Stage.PRE_REQUEST or not _is_status(verdict.status, 200)):
+        return f"it set the status {verdict.status!r}"
+    if used["body"] and stage is Stage.POST_REQUEST:
+        return "a body cannot be changed at post_request"
+    if not isinstance(verdict.body, bytes | None):
+        return "its body is not bytes"
+    removed = verdict.remove_headers
+    if isinstance(removed, str) or not isinstance(removed, Collection):
+        return "the headers that it removed are no list of names"
+    return _faulty_changes([*[(name, "") for name in removed], *verdict.set_headers.items()])
+
+
+def faulty_headers(headers: object) -> str | None:
+    """Why a plugin may not set these headers on an answer; None when it may."""
+    if not _is_map(headers):
+        return "its headers are no map"
+    return _faulty_changes([*headers.items()])
+
+
+def _faulty_changes(headers: Collection[tuple[Any, Any]]) -> str | None:
+    if why := _faulty_headers(headers):
+        return why
+    framing = sorted({name.lower() for name, _ in headers if _IS_FRAMING[name]})
+    return f"it touched {' and '.join(framing)}, which the gateway sets itself" if framing else None
+
+
+def _are_plain(headers: Collection[tuple[Any, Any]]) -> bool:
+    """True for names and values of printable ASCII, as most are: one look, and not one at each of them."""
+    try:
+        values = "".join([value for _, value in headers])
+        return values.isascii() and values.isprintable() and all([_IS_NAME[name] for name, _ in headers])
+    except TypeError:
+        return False  # one of them is no text
+
+
+def _is_map(value: object) -> TypeGuard[Mapping[Any, Any]]:
+    return type(value) in _MAPS or isinstance(value, Mapping)
+
+
+def _is_json(value: object, depth: int = 0) -> bool:
+    """True for what the writer of error bodies takes. It writes no subclass of a tuple or a float."""
+    if isinstance(value, str):
+        return _TEXT.fullmatch(value) is not None
+    if isinstance(value, int):
+        return -(2**63) <= value < 2**64
+    if isinstance(value, dict):
+        return all(isinstance(key, str) for key in value) and _is_json([*value, *value.values()], depth)
+    if isinstance(value, list) or type(value) is tuple:
+        return depth < _DEEPEST and all(_is_json(inner, depth + 1) for inner in value)
+    return value is None or type(value) is float
+
+
+def _is_status(status: object, least: int) -> bool:
+    return isinstance(status, int) and least <= status <= 599
+
+
+def _faulty_headers(headers: Collection[tuple[Any, Any]]) -> str | None:
+    if _are_plain(headers):
+        return None
+    for name, value in headers:
+        if not isinstance(name, str) or not _IS_NAME[name]:
+            return f"it named a header {name!r}"
+        if not isinstance(value, str) or not _VALUE.fullmatch(value):
+            return f"it set the header {name} to a value that cannot be sent"
+    return None

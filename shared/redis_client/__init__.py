@@ -1,0 +1,1 @@
+"""A pipelined client of Redis."""

@@ -1,0 +1,67 @@
+"""The time that calls have, watched by one timer."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from shared.core.errors import StoreDown
+from shared.redis_client.protocol import Call
+
+# Seconds. A loop that was held up first reads what has come meanwhile, and only then gives up.
+_SECOND_LOOK = 0.001
+
+
+class Deadlines:
+    """Gives up calls that have no answer `seconds` after they were made, and tells `missed` then."""
+
+    def __init__(self, seconds: float, missed: Callable[[], None]) -> None:
+        self._seconds = seconds
+        self._missed = missed
+        self._new: list[Call] = []
+        self._calls: deque[tuple[float, Call]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def watch(self, call: Call) -> None:
+        """Give the call its time from the end of this turn of the loop, when it is sent."""
+        self._new.append(call)
+        if len(self._new) == 1:
+            # The clock of uvloop stands still within a turn: after a long one it would be due already.
+            asyncio.get_running_loop().call_soon(self._begin)
+
+    def close(self) -> None:
+        """Watch no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._calls.clear()
+
+    def _begin(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time() + self._seconds
+        self._calls.extend((due, call) for call in self._new)
+        self._new.clear()
+        if self._timer is None:
+            self._timer = loop.call_at(due, self._first_look)
+
+    def _first_look(self) -> None:
+        self._forget_answered()
+        loop = asyncio.get_running_loop()
+        if not self._calls:
+            self._timer = None
+        elif self._calls[0][0] > loop.time():
+            self._timer = loop.call_at(self._calls[0][0], self._first_look)
+        else:
+            self._timer = loop.call_later(_SECOND_LOOK, self._second_look, loop.time())
+
+    def _second_look(self, due: float) -> None:
+        missed = False
+        while self._calls and self._calls[0][0] <= due:
+            _, call = self._calls.popleft()
+            missed = missed or not call.answer.done()
+            call.fail(StoreDown("Redis did not answer: no answer in time."))
+        self._first_look()
+        if missed:
+            self._missed()
+
+    def _forget_answered(self) -> None:
+        while self._calls and self._calls[0][1].answer.done():
+            self._calls.popleft()

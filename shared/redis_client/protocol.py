@@ -1,0 +1,143 @@
+"""One connection to Redis. All commands of one turn of the loop leave in one write; replies come in order."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, cast
+
+import hiredis
+
+from shared.core.errors import StoreDown
+from shared.redis_client.endpoint import Command
+
+# What these replies begin with comes from a server that cannot serve us, whatever is asked: it starts, it is
+# a replica, or the keys moved. A new connection may lead to another one.
+_USELESS = ("READONLY", "MOVED", "LOADING", "MASTERDOWN", "CLUSTERDOWN")
+_MORE = object()
+
+
+class CommandRefused(StoreDown):
+    """Redis answered, with an error about this one command."""
+
+
+def raise_unanswered(results: Iterable[object]) -> None:
+    """Raise the first of several results that is an error, and not one about a single command."""
+    for result in results:
+        if isinstance(result, BaseException) and not isinstance(result, CommandRefused):
+            raise result
+
+
+class Call:
+    """A command under way. `answer` gets the reply, or `StoreDown`."""
+
+    __slots__ = ("answer", "command", "resent", "sent_at")
+
+    def __init__(self, command: Command) -> None:
+        self.command = hiredis.pack_command(cast(Any, command))  # Its stub knows only commands of one part.
+        self.answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.resent = False
+        self.sent_at = 0.0
+
+    def fail(self, error: StoreDown) -> None:
+        """Give up, if anybody still waits."""
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+
+class Wire(asyncio.Protocol):
+    """A connection that loads `scripts` again when Redis forgot them.
+
+    A reply that comes when nobody waits any more is read all the same, so none is taken for another's.
+    `lost` is called once at the end.
+    """
+
+    def __init__(self, scripts: Sequence[Command], lost: Callable[["Wire"], None]) -> None:
+        self._scripts = scripts
+        self._lost = lost
+        self._loop = asyncio.get_running_loop()
+        self._reader = hiredis.Reader(notEnoughData=_MORE)
+        self._outgoing: list[bytes] = []
+        self._sent: deque[Call] = deque()
+        self._last_load: Call | None = None
+        self._transport: asyncio.Transport | None = None
+        #: Done when the connection has ended.
+        self.ended: asyncio.Future[None] = self._loop.create_future()
+        #: Why we ended the connection; empty when we did not.
+        self.fault = ""
+
+    def send(self, call: Call) -> None:
+        """Send a command at the end of this turn of the loop."""
+        call.sent_at = self._loop.time()
+        self._sent.append(call)
+        self._outgoing.append(call.command)
+        if len(self._outgoing) == 1:
+            self._loop.call_soon(self._flush)
+
+    def ask(self, command: Command) -> asyncio.Future[Any]:
+        """Send a command; the reply."""
+        call = Call(command)
+        self.send(call)
+        return call.answer
+
+    def silent_for(self) -> float:
+        """Seconds for which the oldest command has had no reply."""
+        return self._loop.time() - self._sent[0].sent_at if self._sent else 0.0
+
+    def drop(self, fault: str) -> None:
+        """End the connection at once."""
+        self.fault = self.fault or fault
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        reason = self.fault or str(exc or "it closed the connection")
+        for call in self._sent:
+            call.fail(StoreDown(f"Redis did not answer: {reason}."))
+        self._sent.clear()
+        self.ended.set_result(None)
+        self._lost(self)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._reader.feed(data)
+            while (reply := self._reader.gets()) is not _MORE:
+                self._take(reply)
+        except (hiredis.ProtocolError, IndexError):
+            self.drop("what it says is not the protocol of Redis")
+
+    def _flush(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(b"".join(self._outgoing))
+        self._outgoing.clear()
+
+    def _take(self, reply: Any) -> None:
+        call = self._sent.popleft()
+        if call is self._last_load:
+            self._last_load = None
+        if isinstance(reply, hiredis.ReplyError):
+            self._take_error(call, str(reply))
+        elif not call.answer.done():
+            call.answer.set_result(reply)
+
+    def _take_error(self, call: Call, error: str) -> None:
+        if error.startswith("NOSCRIPT") and not call.resent:
+            if not call.answer.done():
+                self._load_and_resend(call)
+        elif error.startswith(_USELESS):
+            call.fail(StoreDown(f"Redis cannot serve: {error}."))
+            self.drop(error)
+        else:
+            call.fail(CommandRefused(f"Redis refused a command: {error}."))
+
+    def _load_and_resend(self, call: Call) -> None:
+        """What Redis says it did not run is sent again, behind the scripts; nothing else is."""
+        if self._last_load is None:
+            for script in self._scripts:
+                self._last_load = Call(script)
+                self._last_load.answer.cancel()  # Nobody waits for it.
+                self.send(self._last_load)
+        call.resent = True
+        self.send(call)

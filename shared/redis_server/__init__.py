@@ -1,0 +1,1 @@
+"""The Redis that is used: a given one, or an embedded Valkey."""

@@ -1,0 +1,126 @@
+"""Which Redis the gateway uses, by `redis.mode`."""
+
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import redis
+from redis.backoff import NoBackoff
+from redis.connection import SSLConnection, parse_url
+from redis.retry import Retry
+
+from shared.core.errors import StoreDown
+from shared.redis_server.embedded import Embedded, is_running
+from shared.settings import Settings
+
+# Seconds. A Redis on this machine answers in under a millisecond.
+_ANSWER_TIMEOUT = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class RedisAddress:
+    """Where Redis is. `options` are keyword arguments of redis.Redis and of redis.asyncio.Redis alike.
+
+    `name` is for people and holds no password. Close it after the clients: an embedded server that this
+    process started ends then.
+    """
+
+    options: Mapping[str, Any]
+    name: str
+    embedded: Embedded | None = None
+
+    def close(self) -> None:
+        """Stop the embedded server if this process started it."""
+        if self.embedded is not None:
+            self.embedded.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_redis(settings: Settings) -> RedisAddress:
+    """The Redis to use. Starts the embedded one when the mode is auto and nothing answers on this machine.
+
+    An external Redis is not asked: it may be down, and come back. Raises `StoreDown` when what answers
+    cannot be used, and when no embedded server can be started.
+    """
+    options = _options(settings)
+    name = _name(options)
+    if settings.redis.mode == "external" or not settings.redis.is_local:
+        return RedisAddress(options, name)
+    if _answers(options, name):
+        if is_running(settings.data_dir):
+            raise StoreDown(
+                f"Redis answers at {name}, but an embedded Valkey runs in {settings.data_dir} too; "
+                "stop one of them."
+            )
+        return RedisAddress(options, name)
+    embedded = Embedded(settings.data_dir)
+    embedded.open()
+    return RedisAddress({"unix_socket_path": str(embedded.socket)}, f"embedded, {embedded.socket}", embedded)
+
+
+def _options(settings: Settings) -> dict[str, Any]:
+    written = settings.redis
+    if written.url is None:
+        return {
+            "host": written.host,
+            "port": written.port,
+            "db": written.db,
+            "password": written.password or None,
+        }
+    options: dict[str, Any] = dict(parse_url(written.url))  # type: ignore[no-untyped-call]
+    if options.pop("connection_class", None) is SSLConnection:
+        options["ssl"] = True
+    if "path" in options:
+        options["unix_socket_path"] = options.pop("path")
+    return options
+
+
+def _name(options: Mapping[str, Any]) -> str:
+    if "unix_socket_path" in options:
+        return str(options["unix_socket_path"])
+    return f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
+
+
+def _answers(options: Mapping[str, Any], name: str) -> bool:
+    """True when a server is there, even a slow one or one that loads: no second one may start beside it.
+
+    Raises `StoreDown` when it refuses us or is no Redis.
+    """
+    if not _listens(options):
+        return False
+    timeouts = {"socket_timeout": _ANSWER_TIMEOUT, "socket_connect_timeout": _ANSWER_TIMEOUT}
+    with redis.Redis(**{**options, **timeouts}, retry=Retry(NoBackoff(), 0)) as client:
+        try:
+            client.ping()
+        except (redis.BusyLoadingError, redis.TimeoutError):
+            return True
+        except redis.AuthenticationError:
+            raise StoreDown(
+                f"Redis at {name} refuses the password; set redis.password, or redis.port to a free port."
+            ) from None
+        except redis.RedisError as error:
+            raise StoreDown(f"What answers at {name} is no usable Redis: {error}.") from None
+    return True
+
+
+def _listens(options: Mapping[str, Any]) -> bool:
+    """True when something accepts connections there."""
+    try:
+        if path := options.get("unix_socket_path"):
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(path)
+        else:
+            address = (options.get("host", "localhost"), options.get("port", 6379))
+            socket.create_connection(address, _ANSWER_TIMEOUT).close()
+    except OSError:
+        return False
+    return True

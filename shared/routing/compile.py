@@ -1,0 +1,132 @@
+"""One tenant's whole configuration, compiled: what the request path only has to look up."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared.http.forwarding import OwnHeaders
+from shared.model.config import ApiKey, PluginConfig, Rule, Sealed, Snapshot, Tenant, Tier
+from shared.model.targets import Target, parse_target
+from shared.pipeline import Catalogue, Group, Plan, effective_chain, make_plan, parse_chain
+from shared.pipeline.plugin import Tools
+from shared.routing.router import Router
+from shared.routing.timeouts import Waits
+from shared.secrets.context import header_context, setting_context
+from shared.secrets.ports import Sealer
+
+logger = logging.getLogger(__name__)
+
+_ACCEPT_ENCODING = "accept-encoding"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A rule, ready to act. `fault` says why it cannot be used; then every request to it is refused.
+
+    `headers` are the rule's own, opened, to set on the upstream request; `own` are the same, ready for the
+    wire. Where answers are judged event by event `own` asks for an answer that is not compressed: such a
+    stream would have to be collected. `timeouts` are complete: the operator's stand where the rule has none
+    of its own.
+    """
+
+    rule: Rule
+    target: Target
+    headers: Mapping[str, str]
+    plan: Plan
+    fault: str | None = None
+    timeouts: Waits = field(default_factory=Waits)
+    own: OwnHeaders = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        own = self.headers
+        if self.plan.judges_events and _ACCEPT_ENCODING not in map(str.lower, own):
+            own = {**own, _ACCEPT_ENCODING: "identity"}
+        object.__setattr__(self, "own", OwnHeaders(own))
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """An immutable, versioned snapshot of one tenant. `keys` maps a key's hash to its record."""
+
+    snapshot: Snapshot
+    tier: Tier
+    keys: Mapping[str, ApiKey]
+    router: Router[Route]
+
+
+_NOWHERE = Target("http", "gateway.invalid", 80)
+
+
+@dataclass(frozen=True, slots=True)
+class Compiler:
+    """Compiles tenants. `tools` are what the plugins get of the world, `timeouts` the operator's own."""
+
+    catalogue: Catalogue
+    tiers: Mapping[str, Tier]
+    sealer: Sealer
+    tools: Tools
+    timeouts: Waits = field(default_factory=Waits)
+
+    def __call__(self, snapshot: Snapshot) -> Gateway:
+        """The compiled tenant. A rule that cannot be compiled fails closed, and harms no other."""
+        tenant = snapshot.tenant
+        keys = {key.hash: key for key in snapshot.keys}
+        router = Router.build(self._route(tenant, rule) for rule in snapshot.rules)
+        return Gateway(snapshot, self.tiers.get(tenant.tier, Tier(tenant.tier)), keys, router)
+
+    def _route(self, tenant: Tenant, rule: Rule) -> Route:
+        try:
+            return Route(
+                rule,
+                parse_target(rule.target),
+                self._headers(tenant, rule),
+                self._plan(tenant, rule),
+                timeouts=self.timeouts.with_own(rule.timeouts),
+            )
+        except Exception as error:  # noqa: BLE001 -- a stored plugin may raise anything; its rule fails closed
+            logger.error("Rule %s of tenant %s cannot be used: %s", rule.id, tenant.id, error)
+            return Route(rule, _NOWHERE, {}, Plan(), fault=str(error) or type(error).__name__)
+
+    def _headers(self, tenant: Tenant, rule: Rule) -> dict[str, str]:
+        return {
+            name: self.sealer.open(value.text, header_context(tenant.id, name, rule.target))
+            for name, value in rule.headers.items()
+        }
+
+    def _plan(self, tenant: Tenant, rule: Rule) -> Plan:
+        if tenant.tier not in self.tiers:
+            # The operator took the tier out of config.yaml; without its ceilings nothing passes.
+            raise ValueError(f"The tier {tenant.tier} is not in config.yaml.")
+        placed = effective_chain(tenant, rule, self.tiers[tenant.tier])
+
+        def unseal(config: PluginConfig) -> Mapping[str, Any]:
+            return {name: self._opened(tenant, config, name) for name in config.settings}
+
+        entries = parse_chain(placed, tenant, rule.id, self.catalogue, unseal)
+        plan = make_plan(entries, buffer_streams=rule.streams == "buffer")
+        for group in _groups(plan):
+            for step in group.steps:
+                step.plugin.connect(self.tools)
+            for step in group.shadows:
+                step.plugin.connect(self.tools.dry())
+        return plan
+
+    def _opened(self, tenant: Tenant, config: PluginConfig, setting: str) -> Any:
+        value = config.settings[setting]
+        if not isinstance(value, Mapping):
+            return value
+
+        def opened(name: str, inner: Any) -> Any:
+            if not isinstance(inner, Sealed):
+                return inner
+            context = setting_context(tenant.id, config.name, setting, name, config.settings)
+            return self.sealer.open(inner.text, context)
+
+        return {name: opened(name, inner) for name, inner in value.items()}
+
+
+def _groups(plan: Plan) -> Iterator[Group]:
+    yield from plan.head
+    for groups in plan.stages.values():
+        yield from groups

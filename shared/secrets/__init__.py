@@ -1,0 +1,1 @@
+"""API keys, sealed secrets, and what must not appear in logs."""

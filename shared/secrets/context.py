@@ -1,0 +1,32 @@
+"""What a stored secret belongs to. Sealed under one of these texts, it opens under no other.
+
+The origin is part of it, so an upstream's credential can only ever go to the origin it was saved for.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from shared.model.targets import parse_target
+
+
+def header_context(tenant_id: str, name: str, target: str) -> str:
+    """For the value of the header `name` of a rule with `target`. Raises ValueError on a bad target."""
+    return f"{tenant_id}|rule.headers|{name.lower()}|{parse_target(target).origin}"
+
+
+def setting_context(tenant_id: str, plugin: str, setting: str, name: str, settings: Mapping[str, Any]) -> str:
+    """For the secret `name` in a plugin's `setting`. Raises ValueError when `settings` has a bad endpoint."""
+    return f"{tenant_id}|{plugin}.{setting}.{name.lower()}|{endpoint_origin(settings)}"
+
+
+def endpoint_origin(settings: Mapping[str, Any]) -> str:
+    """The origin that a plugin's secrets go to; empty for a plugin without an endpoint.
+
+    Raises ValueError when the endpoint is no URL.
+    """
+    endpoint = settings.get("endpoint")
+    if endpoint is None:
+        return ""
+    if not isinstance(endpoint, str):
+        raise ValueError("The endpoint must be an absolute http or https URL.")
+    return parse_target(endpoint, allow_query=True).origin

@@ -1,0 +1,1 @@
+"""Stores and limiters in memory, for tests only."""

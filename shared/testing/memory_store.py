@@ -1,0 +1,116 @@
+"""The configuration store in the memory of one process: for tests, and as the plainest form of the port."""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from shared.config_store.cursor import format_cursor, parse_cursor
+from shared.config_store.port import Page
+from shared.config_store.records import CHANGED, Change, taken
+from shared.core.clock import Clock
+from shared.core.errors import Conflict, SubdomainTaken
+from shared.model.config import Snapshot
+
+
+class MemoryStore:
+    """A `ConfigStore`. `quarantine` is how long a freed subdomain is kept from others, in seconds."""
+
+    def __init__(self, clock: Clock, quarantine: float) -> None:
+        self._clock = clock
+        self._quarantine = quarantine
+        self._lock = threading.Lock()
+        self._snapshots: dict[str, Snapshot] = {}
+        self._order: dict[str, int] = {}
+        self._subdomains: dict[str, str] = {}
+        self._hashes: dict[str, tuple[str, str]] = {}
+        self._freed: dict[str, tuple[str, float]] = {}
+        self._used: dict[tuple[str, str], float] = {}
+        #: The number of the newest change, and that of each tenant's last one.
+        self.revision = 0
+        self.changes: dict[str, int] = {}
+        #: Called with a tenant's id after each write, by the thread that wrote.
+        self.listeners: list[Callable[[str], None]] = []
+
+    def read(self, tenant_id: str) -> Snapshot | None:
+        snapshot = self._snapshots.get(tenant_id)
+        if snapshot is None:
+            return None
+        keys = (replace(key, last_used_at=self._used.get((tenant_id, key.id))) for key in snapshot.keys)
+        return replace(snapshot, keys=tuple(keys))
+
+    def write(self, before: Snapshot | None, after: Snapshot | None, *, actor: str) -> Snapshot | None:
+        change = Change.between(before, after)
+        with self._lock:
+            self._check(change)
+            self.revision += 1
+            self._remove_old(change)
+            self._put_new(change)
+            self.changes[change.tenant_id] = self.revision
+        for listener in tuple(self.listeners):
+            listener(change.tenant_id)
+        return change.after and replace(change.after, revision=self.revision)
+
+    def find_key(self, key_hash: str) -> tuple[str, str] | None:
+        return self._hashes.get(key_hash)
+
+    def find_subdomain(self, subdomain: str) -> str | None:
+        """The id of the tenant that has the subdomain."""
+        return self._subdomains.get(subdomain)
+
+    def list(self, limit: int, cursor: str | None) -> Page:
+        start = parse_cursor(cursor)
+        later = [(number, tenant) for tenant, number in list(self._order.items()) if number > start]
+        page = later[:limit]
+        found = (self.read(tenant) for _, tenant in page)
+        more = len(later) > limit
+        return Page(
+            tuple(snapshot for snapshot in found if snapshot), format_cursor(page[-1][0]) if more else None
+        )
+
+    def is_empty(self) -> bool:
+        return self.revision == 0
+
+    def ping(self) -> None:
+        """Memory always answers."""
+
+    def touch(self, used: Mapping[tuple[str, str], float]) -> None:
+        """Note when (tenant id, key id) were last used."""
+        with self._lock:
+            for (tenant_id, key_id), when in used.items():
+                if tenant_id in self._snapshots:
+                    last = self._used.get((tenant_id, key_id), when)
+                    self._used[tenant_id, key_id] = max(when, last)
+
+    def _check(self, change: Change) -> None:
+        stored = self._snapshots.get(change.tenant_id)
+        if (stored and stored.revision) != (change.before and change.before.revision):
+            raise Conflict(CHANGED)
+        if change.claimed_subdomain and not self._may_have(change.tenant_id, change.claimed_subdomain):
+            raise SubdomainTaken(taken(change.claimed_subdomain))
+
+    def _may_have(self, tenant_id: str, subdomain: str) -> bool:
+        if self._subdomains.get(subdomain, tenant_id) != tenant_id:
+            return False
+        former, until = self._freed.get(subdomain, (tenant_id, 0.0))
+        return former == tenant_id or until <= self._clock.now()
+
+    def _remove_old(self, change: Change) -> None:
+        for key in change.dropped_keys:
+            self._hashes.pop(key.hash, None)
+            self._used.pop((change.tenant_id, key.id), None)
+        if change.freed_subdomain is not None:
+            del self._subdomains[change.freed_subdomain]
+            until = self._clock.now() + self._quarantine
+            self._freed[change.freed_subdomain] = (change.tenant_id, until)
+        if change.after is None:
+            del self._snapshots[change.tenant_id], self._order[change.tenant_id]
+
+    def _put_new(self, change: Change) -> None:
+        if change.after is None:
+            return
+        tenant = change.after.tenant
+        self._snapshots[tenant.id] = replace(change.after, revision=self.revision)
+        self._order.setdefault(tenant.id, self.revision)
+        self._subdomains[tenant.subdomain] = tenant.id
+        self._freed.pop(tenant.subdomain, None)
+        self._hashes.update({key.hash: (tenant.id, key.id) for key in change.after.keys})

@@ -1,0 +1,72 @@
+"""JSON inside a string, read as its reader does."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.bodies.json.strings import JsonText, Run
+from tests.bodies.streams import cut
+
+DOCUMENTS: Any = st.recursive(
+    st.text(max_size=6) | st.integers() | st.booleans() | st.none(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def read(*pieces: str) -> list[Run]:
+    reader = JsonText(tells_values=True)
+    return [run for piece in pieces for run in reader.read(piece)] + list(reader.end())
+
+
+def text(*pieces: str) -> str:
+    return "".join(run.text for run in read(*pieces))
+
+
+@pytest.mark.parametrize(
+    ("written", "seen"),
+    [
+        (r'{"q": "a"}', '{"q": "a"}'),
+        (r"\u0073ecret", "secret"),
+        (r"\n\t\"\\\/\b\f\r", '\n\t"\\/\b\f\r'),
+        (r"\ud83d\ude00!", "\U0001f600!"),
+        (r"\ud83d!", "?!"),
+        (r"\ude00!", "?!"),
+        (r"\ud83d\u0041", "?A"),
+        (r"\ud83d\n", "?\n"),
+        (r"\ud83d", r"\ud83d"),
+        ("\\", "\\"),
+        (r"\u12", r"\u12"),
+        (r"\u12zz\x", "u12zzx"),
+    ],
+)
+def test_escapes_are_undone_wherever_they_are_cut(written: str, seen: str) -> None:
+    assert text(written) == seen
+    assert text(*written) == seen
+    for place in range(len(written)):
+        assert text(written[:place], written[place:]) == seen
+
+
+@given(DOCUMENTS, st.lists(st.integers(0, 60), max_size=5), st.booleans())
+def test_values_that_are_texts_are_told_from_all_else(document: Any, cuts: list[int], ascii: bool) -> None:
+    written = json.dumps(document, ensure_ascii=ascii)
+    runs = read(*cut(written, cuts))
+    told = "".join(
+        char for run in runs for char, is_value in zip(run.text, run.is_value, strict=True) if is_value
+    )
+    assert told == "".join(_values(document))
+    assert "".join(written[run.start : run.end] for run in runs) == written
+
+
+def _values(node: Any) -> list[str]:
+    if isinstance(node, str):
+        return [node]
+    nodes = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    return [value for child in nodes for value in _values(child)]
+
+
+def test_what_is_no_json_is_read_too() -> None:
+    assert text('}]" {a: b, "c') == '}]" {a: b, "c'

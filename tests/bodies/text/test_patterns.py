@@ -1,0 +1,156 @@
+"""Patterns that tenants write."""
+
+import time
+from weakref import ref
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.bodies.text.patterns import PatternError, Patterns, compile_pattern, patterns_of
+
+
+def test_each_pattern_that_matches_somewhere_is_found() -> None:
+    patterns = Patterns(["(?i)ignore previous", r"\bsecret\b", "never"])
+    assert patterns.found(["please IGNORE previous rules", "a secret."]) == {0, 1}
+    assert patterns.found([]) == set()
+    assert patterns.found(["secretary"]) == set()
+
+
+def test_no_patterns_find_nothing() -> None:
+    assert not Patterns([])
+    assert Patterns([]).found(["text"]) == set()
+
+
+def test_a_pattern_that_matches_everywhere_is_found_too() -> None:
+    assert Patterns(["", "x"]).found(["abc"]) == {0}
+
+
+@given(
+    st.text(max_size=20),
+    st.text(max_size=20),
+    st.text(alphabet="abcä€\N{GRINNING FACE}", min_size=1, max_size=5),
+)
+def test_a_text_is_found_wherever_it_stands(before: str, after: str, word: str) -> None:
+    assert Patterns(["zzz", word]).found([before + word + after]) >= {1}
+
+
+@pytest.mark.parametrize(
+    "pattern", ["(", "(?=a)", "a{2000}", r"\1", "[z-a]", r"\pL{1000}", "a" * 1025, "\ud800"]
+)
+def test_what_re2_cannot_take_is_refused_with_a_sentence(pattern: str) -> None:
+    with pytest.raises(ValueError, match=r"^Must be .*\.$"):
+        compile_pattern(pattern)
+
+
+@pytest.mark.parametrize(
+    ("sources", "culprit"),
+    [
+        ([f"[a-z]{number}{{1,500}}x" for number in range(100)], 19),
+        (["fine", r"(?i)\pL{1,50}"], 1),
+        ([rf"\pL{number}" for number in range(100)], 16),
+        (["x" * 1000 for _ in range(100)], 19),
+    ],
+)
+def test_patterns_that_take_long_to_compile_are_refused_with_the_way_out(
+    sources: list[str], culprit: int
+) -> None:
+    with pytest.raises(PatternError, match=r"Must be smaller: .* 20000 .* Make counted .*\.$") as caught:
+        Patterns(sources)
+    assert caught.value.number == culprit
+
+
+ORDINARY = [
+    "(?i)ignore (all )?(previous|prior) instructions",
+    r"\b\d{3}-\d{2}-\d{4}\b",
+    r"\b(?:\d[ -]*?){13,16}\b",
+    r"[\w.+-]{1,64}@[\w-]{1,255}\.[\w.-]{2,24}",
+    r"sk-[A-Za-z0-9]{20,64}",
+    r"-----BEGIN (RSA |EC )?PRIVATE KEY-----",
+    r"eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{10,}",
+    "(?is)system prompt.{0,100}(reveal|print)",
+]
+
+
+@given(
+    st.lists(
+        st.sampled_from(ORDINARY) | st.from_regex(r"[a-z]{3,12}( [a-z]{3,12}){0,8}", fullmatch=True),
+        max_size=40,
+    )
+)
+def test_ordinary_patterns_are_far_from_the_bound(sources: list[str]) -> None:
+    patterns = Patterns(sources + ORDINARY)
+    assert patterns.size <= patterns.weight <= 100_000
+
+
+def test_what_takes_long_to_compile_weighs_more() -> None:
+    bounded, unbounded = Patterns(["secret" * 50]), Patterns(["secret" * 50, "x+"])
+    assert Patterns([]).weight == 0
+    assert bounded.weight > bounded.size
+    assert unbounded.weight == unbounded.size
+
+
+def test_patterns_too_large_for_one_set_are_still_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.bodies.text.patterns._SET_MEMORY", 10_000)
+    large = Patterns([f"[a-z]{{25}}{number}" for number in range(99)] + ["needle"])
+    assert large.found(["hay needle hay"]) == {99}
+    assert large.found(["hay"]) == set()
+
+
+def test_a_wrong_pattern_among_others_is_named_by_its_number() -> None:
+    with pytest.raises(PatternError) as caught:
+        Patterns(["fine", "("])
+    assert caught.value.number == 1
+
+
+class _Exhausted:
+    """Answers as RE2's set does when its memory is used up: with no match, and without an error."""
+
+    def Match(self, text: bytes) -> list[int]:
+        return []
+
+
+def test_a_set_that_runs_out_of_memory_does_not_pass_for_no_match(monkeypatch: pytest.MonkeyPatch) -> None:
+    patterns = Patterns(["hay", "needle"])
+    monkeypatch.setattr(patterns, "_set", _Exhausted())
+    assert patterns.found(["a needle"]) == {1}
+
+
+def test_a_pattern_that_explodes_elsewhere_is_quick() -> None:
+    started = time.perf_counter()
+    assert Patterns(["(a+)+$"]).found(["a" * 50_000 + "b"]) == set()
+    assert time.perf_counter() - started < 1
+
+
+def test_a_list_is_compiled_once_as_long_as_somebody_holds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = patterns_of(("kept", "by somebody"))
+    for number in range(200):
+        patterns_of((f"another {number}",))
+    monkeypatch.setattr("shared.bodies.text.patterns.Patterns", None)
+    assert patterns_of(("kept", "by somebody")) is held
+    assert patterns_of(("another 199",)) is patterns_of(("another 199",))
+
+
+def test_a_list_that_nobody_holds_is_forgotten_after_some_others() -> None:
+    forgotten = ref(patterns_of(("held by nobody",)))
+    for number in range(200):
+        patterns_of((f"one more {number}",))
+    assert forgotten() is None
+
+
+def test_what_a_window_needs_can_be_made_ready_beforehand() -> None:
+    for sources in (["secret"], ["a.*b"], []):
+        Patterns(sources).make_ready()
+    assert Patterns(["secret"]).begun_in("my se", 0) == 3
+
+
+def test_where_the_beginnings_do_not_fit_the_longest_match_is_held_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("shared.bodies.text.patterns._SET_MEMORY", 100)
+    assert Patterns(["secret"]).begun_in("-" * 100, 0) == 94
+
+
+def test_where_the_beginnings_are_too_much_to_compile_the_longest_match_is_held_back() -> None:
+    many = Patterns([f"(?i)word{number}" + "abcdefgh" * 8 for number in range(100)])
+    assert many.begun_in("-" * 100, 0) == 100 - many.longest

@@ -1,0 +1,207 @@
+"""Streams whose text is judged while it passes."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from shared.bodies.text import stream_rules as text_judge
+from shared.bodies.text.patterns import Patterns
+from shared.bodies.text.rules import TextRules
+from shared.bodies.text.stream_rules import MAX_HELD, TextJudge
+from shared.http.body_refused import BodyRefused
+from shared.model.event import Event
+
+
+def judge(*blocked: str, required: Sequence[str] = (), masks: bool = False, **more: Any) -> TextJudge:
+    return TextJudge(TextRules(Patterns(blocked), Patterns(required), masks), **more)
+
+
+def event(document: Any) -> Event:
+    data = document if isinstance(document, str) else json.dumps(document)
+    return Event(f"data: {data}\n\n".encode(), data)
+
+
+def chat(text: str, index: int = 0, name: str = "content", finish: str | None = None) -> Event:
+    return event({"choices": [{"index": index, "delta": {name: text}, "finish_reason": finish}]})
+
+
+def texts(events: Sequence[Event]) -> list[str]:
+    """The contents of chat events; of others the data."""
+    found = []
+    for one in events:
+        choices = json.loads(one.data or "{}").get("choices") if (one.data or "").startswith("{") else None
+        found.append(next(iter(choices[0]["delta"].values()), "") if choices else one.data or "")
+    return found
+
+
+def fed(one: TextJudge, *events: Event) -> list[list[str]]:
+    return [texts(one.feed(given)) for given in events]
+
+
+def test_only_what_may_be_the_beginning_of_a_match_waits() -> None:
+    one = judge("secret", r"\d{3,4}")
+    assert fed(one, chat("Hello "), chat("my se"), chat("lf 1"), chat("2"), chat(" ")) == [
+        ["Hello "],
+        [],
+        ["my se"],
+        [],
+        ["lf 1", "2", " "],
+    ]
+
+
+def test_events_without_text_keep_their_place_behind_what_waits() -> None:
+    one = judge("secret")
+    assert fed(one, chat("my se"), Event(b": ping\n\n", None), chat("lf")) == [[], [], ["my se", "", "lf"]]
+
+
+def test_nothing_of_a_match_goes_out() -> None:
+    one = judge("secret")
+    assert fed(one, chat("the "), chat("sec"), chat("re")) == [["the "], [], []]
+    with pytest.raises(BodyRefused, match="not allowed"):
+        one.feed(chat("t is"))
+
+
+def test_a_match_at_the_very_end_is_found_there() -> None:
+    one = judge("secret$")
+    assert fed(one, chat("secret")) == [[]]
+    with pytest.raises(BodyRefused):
+        one.end()
+    one = judge("secret$")
+    assert fed(one, chat("secret"), chat("ly")) == [[], ["secret", "ly"]]
+    assert one.end() == []
+
+
+@pytest.mark.parametrize("finish", [chat("", finish="stop"), event("[DONE]")])
+def test_where_a_stream_says_that_a_text_is_over_nothing_waits_any_more(finish: Event) -> None:
+    one = judge("secret")
+    assert len(fed(one, chat("yes"))[0]) == 0
+    assert len(one.feed(finish)) == 2
+    one = judge("secret$")
+    one.feed(chat("secret"))
+    with pytest.raises(BodyRefused):
+        one.feed(finish)
+
+
+def test_a_text_that_goes_on_after_it_was_over_is_judged_all_the_same() -> None:
+    for masks in (False, True):
+        one = judge("secret", masks=masks)
+        assert fed(one, chat("sec"), chat("", finish="stop")) == [[], ["sec", ""]]
+        with pytest.raises(BodyRefused):
+            one.feed(chat("ret!"))
+
+
+def test_a_match_at_the_end_is_masked_once() -> None:
+    one = judge("secret$", masks=True)
+    assert fed(one, chat("a secret"), chat("", finish="stop")) == [[], ["a ******", ""]]
+    assert one.end() == []
+
+
+def test_two_choices_wait_for_themselves_alone_but_keep_their_order() -> None:
+    one = judge("secret")
+    assert fed(one, chat("sec"), chat("hello", 1), chat("ond"), chat("s", 1)) == [
+        [],
+        [],
+        ["sec", "hello", "ond"],
+        [],
+    ]
+    assert texts(one.end()) == ["s"]
+
+
+def test_what_waits_is_bounded() -> None:
+    one = judge("secret")
+    assert one.feed(chat("the s")) == []
+    long = chat("x" * 1000, name="reasoning")
+    sent = [out for _ in range(MAX_HELD // len(long.raw) + 1) for out in one.feed(long)]
+    assert len(sent) == MAX_HELD // len(long.raw) + 2
+    with pytest.raises(BodyRefused):
+        one.feed(chat("ecret!"))
+
+
+def test_a_long_event_does_not_drive_out_its_own_text() -> None:
+    one = judge("secret")
+    assert one.feed(chat("x" * MAX_HELD + "secre")) == []
+    with pytest.raises(BodyRefused):
+        one.feed(chat("t!"))
+
+
+def test_masked_text_stays_valid_over_events_and_their_escapes() -> None:
+    one = judge('ret "x', "é", masks=True)
+    sent = [out for text in ("sec", 'ret "', "xé!", "end") for out in one.feed(chat(text))] + one.end()
+    assert texts(sent) == ["sec", "*****", "**!", "end"]
+
+
+def test_what_cannot_be_masked_ends_the_stream() -> None:
+    one = judge("1234", masks=True)
+    with pytest.raises(BodyRefused):
+        one.feed(event({"n": 12345}))
+    call = {
+        "choices": [
+            {"index": 0, "delta": {"tool_calls": [{"index": 0, "function": {"arguments": '{"1234"'}}]}}
+        ]
+    }
+    with pytest.raises(BodyRefused):
+        [*one.feed(event(call)), *one.end()]
+
+
+def test_more_matches_than_are_masked_end_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_judge, "MAX_MASKED", 3)
+    one = judge("a", masks=True)
+    assert fed(one, chat("aa"), chat("a-")) == [[], ["**", "*-"]]
+    with pytest.raises(BodyRefused):
+        one.feed(chat("a-"))
+
+
+def test_the_last_event_waits_while_something_is_required() -> None:
+    one = judge(required=["please", "^th(a|e)n"])
+    done = event("[DONE]")
+    assert fed(one, chat("then "), chat("ple"), done, Event(b": bye\n\n", None)) == [
+        [],
+        ["then "],
+        ["ple"],
+        [],
+    ]
+    with pytest.raises(BodyRefused, match="lacks"):
+        one.end()
+    one = judge(required=["please"])
+    assert fed(one, chat("ple"), chat("ase!")) == [[], ["ple", "ase!"]]
+    assert one.end() == []
+
+
+def test_what_is_required_may_stand_at_the_end_or_in_a_text_by_itself() -> None:
+    one = judge(required=["please$"])
+    assert one.feed(chat("please")) == []
+    assert texts(one.end()) == ["please"]
+    one = judge(required=["please"])
+    whole = event({"type": "response.output_text.done", "text": "please"})
+    assert one.feed(whole) == [whole]
+
+
+def test_without_a_bound_all_waits_for_the_end() -> None:
+    one = judge("a.*b")
+    assert fed(one, chat("x"), chat("y")) == [[], []]
+    assert texts(one.end()) == ["x", "y"]
+
+
+def test_the_size_counts_as_it_comes() -> None:
+    for one in (judge(max_size=20), TextJudge(None, max_size=20)):
+        first = event("x" * 10)
+        assert one.feed(first) == [first]
+        with pytest.raises(BodyRefused, match="longer"):
+            one.feed(event("yy"))
+
+
+def test_without_rules_data_need_not_be_readable() -> None:
+    one, twice = TextJudge(None), event('{"a":1,"a":2}')
+    assert one.feed(twice) == [twice]
+    assert one.end() == []
+
+
+def test_a_stream_has_a_bounded_number_of_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_judge, "MAX_TEXTS", 3)
+    one = judge("x")
+    for index in (0, 1, 2, 0):
+        one.feed(chat("a", index))
+    with pytest.raises(BodyRefused, match="more than 3"):
+        one.feed(chat("a", 3))

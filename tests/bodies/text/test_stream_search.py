@@ -1,0 +1,85 @@
+"""Matches in a text that comes in pieces."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.bodies.text.patterns import Match, Patterns
+from shared.bodies.text.stream_search import Window
+
+PATTERNS = (
+    "secret", "(?i)ab{1,3}", "a{2,5}b", r"\bfoo\b", "foo$", "^foo", "(?m)^b$", "x{0,2}", "", "[ab]{3}", "a|ab|abc",
+    r"\Bb", "a.{0,3}b", "(?:ab){1,2}?c", "é{1,3}b", "(?:a|ab)(?:c|bcd)", r"\b", r"b\z", "$", "a+", "a.*b", r"a\Cb",
+)  # fmt: skip
+TEXTS = st.text(alphabet="abcfo é\nx", max_size=16) | st.lists(
+    st.sampled_from(["foo", "secret", "ab", "b", " ", "\n", "sec", "ret"]), max_size=6
+).map("".join)
+
+
+def found(patterns: Patterns, pieces: list[str]) -> list[Match]:
+    window, matches = Window(patterns), []
+    for piece in pieces:
+        window.add(piece, lambda match: matches.append(match) or True)  # type: ignore[func-returns-value]
+        assert window.settled <= window.length
+        assert window.length - window.settled <= patterns.longest
+    window.end(lambda match: matches.append(match) or True)  # type: ignore[func-returns-value]
+    return matches
+
+
+@given(
+    TEXTS,
+    st.lists(st.integers(0, 16), max_size=6),
+    st.lists(st.sampled_from(PATTERNS), min_size=1, max_size=3),
+)
+def test_the_matches_are_those_of_the_whole_text_wherever_it_is_cut(
+    text: str, cuts: list[int], sources: list[str]
+) -> None:
+    patterns = Patterns(sources)
+    places = sorted(min(cut, len(text)) for cut in cuts)
+    pieces = [text[start:end] for start, end in zip([0, *places], [*places, None], strict=True)]
+    assert set(found(patterns, pieces)) == set(patterns.matches(text))
+
+
+def test_only_what_may_be_the_beginning_of_a_match_is_unsettled() -> None:
+    window = Window(Patterns(["secret", r"\d{13,16}"]))
+    for piece, settled in [("Hello, my se", 10), ("cond is", 18), ("12", 19), (" ", 22)]:
+        window.add(piece, lambda _: True)
+        assert window.settled == settled
+
+
+def test_patterns_too_large_for_their_beginnings_hold_back_as_much_as_they_may_match() -> None:
+    large = Patterns([rf"[a-zé]{{25}}{number}" for number in range(99)])
+    window = Window(large)
+    window.add("-" * 100, lambda _: True)
+    assert window.settled == 100 - large.longest == 73
+    assert found(large, ["-" * 20 + "é" * 20, "é" * 10, "7-"]) == [Match(7, 25, 51)]
+
+
+def test_what_ends_a_text_matters_only_where_it_ends() -> None:
+    window, told = Window(Patterns(["secret$"])), []
+    window.add("the secret", lambda match: told.append(match) or True)  # type: ignore[func-returns-value]
+    window.tell_if_over(lambda match: told.append(match) or True)  # type: ignore[func-returns-value]
+    assert told == [Match(0, 4, 10)]
+    window.add("ary", lambda match: told.append(match) or True)  # type: ignore[func-returns-value]
+    window.end(lambda match: told.append(match) or True)  # type: ignore[func-returns-value]
+    assert told == [Match(0, 4, 10)]
+
+
+def test_who_has_seen_enough_of_a_pattern_is_told_no_more() -> None:
+    told: list[Match] = []
+
+    def once(match: Match) -> bool:
+        told.append(match)
+        return False
+
+    Window(Patterns(["a", "b"])).add("aabb-", once)
+    assert [match.number for match in told] == [0, 1]
+
+
+@pytest.mark.parametrize("source", ["a.*b", r"a\C", "a{2,}"])
+def test_without_a_bound_nothing_is_settled_before_the_end(source: str) -> None:
+    window = Window(Patterns([source]))
+    window.add("x" * 100, lambda _: True)
+    assert window.settled == 0
+    window.end(lambda _: True)
+    assert window.settled == 100

@@ -1,0 +1,159 @@
+"""A cache of compiled tenants on a source that counts what it is asked."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from shared.config_store.cache.gateways import Aside, GatewayCache
+from shared.core.errors import BadRecord, StoreDown
+from shared.model.config import ApiKey, Snapshot
+from shared.testing.memory_source import MemorySource
+from shared.testing.memory_store import MemoryStore
+from tests.config_store.configurations import ACTOR, StillClock, a_tenant, with_tenant
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """The plainest thing that the cache can hold."""
+
+    snapshot: Snapshot
+
+    @property
+    def keys(self) -> Mapping[str, ApiKey]:
+        return {key.hash: key for key in self.snapshot.keys}
+
+
+@dataclass(frozen=True)
+class Knobs:
+    config_ttl: float = 1.0
+    cleanup_interval: float = 60.0
+    max_idle_time: float = 3600.0
+    max_entries: int = 100
+
+
+EVERYTHING = frozenset({"look-up", "read", "changes"})
+
+
+class CountingSource(MemorySource):
+    """Counts the questions, can refuse some, can have bad records, and can hold an answer back."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        super().__init__(store)
+        self.calls: list[str] = []
+        self.down: frozenset[str] = frozenset()
+        self.bad: set[str] = set()
+        #: What happens between the store's answer to a question and its arrival, once.
+        self.meanwhile: dict[str, Callable[[], Awaitable[object]]] = {}
+
+    def ask(self, call: str) -> None:
+        self.calls.append(call)
+        if call in self.down:
+            raise StoreDown("The store is down.")
+
+    async def answer(self, call: str) -> None:
+        await asyncio.sleep(0)
+        if call in self.meanwhile:
+            await self.meanwhile.pop(call)()
+
+    async def tenant_of_subdomain(self, subdomain: str) -> str | None:
+        self.ask("look-up")
+        tenant_id = await super().tenant_of_subdomain(subdomain)
+        await self.answer("look-up")
+        return tenant_id
+
+    async def tenant_of_key(self, key_hash: str) -> str | None:
+        self.ask("look-up")
+        tenant_id = await super().tenant_of_key(key_hash)
+        await self.answer("look-up")
+        return tenant_id
+
+    async def read(self, tenant_id: str) -> Snapshot | None:
+        self.ask("read")
+        snapshot = await super().read(tenant_id)
+        if tenant_id in self.bad:
+            raise BadRecord(f"The stored tenant {tenant_id} cannot be read.")
+        await self.answer("read")
+        return snapshot
+
+    async def changes(self, since: int) -> tuple[int, Sequence[str]]:
+        self.ask("changes")
+        return await super().changes(since)
+
+
+async def at_once[A, R](function: Callable[[A], R], argument: A, /) -> R:
+    return function(argument)
+
+
+@dataclass
+class World:
+    """A store, and a cache that reads it through a source that can fail."""
+
+    knobs: Knobs = field(default_factory=Knobs)
+    compiler: Callable[[Snapshot], Compiled] = Compiled
+    aside: Aside = at_once
+
+    def __post_init__(self) -> None:
+        self.clock = StillClock()
+        self.store = MemoryStore(self.clock, quarantine=0)
+        self.source = CountingSource(self.store)
+        self.cache = GatewayCache(self.source, self.compiler, self.clock, self.knobs, self.aside)
+
+    def create(self, name: str) -> Snapshot:
+        return self.write(None, a_tenant(name))
+
+    def write(self, before: Snapshot | None, after: Snapshot) -> Snapshot:
+        written = self.store.write(before, after, actor=ACTOR)
+        assert written is not None
+        return written
+
+    async def name_of(self, subdomain: str | None, key_hash: str | None = None) -> str | None:
+        found = await self.cache.find(subdomain, key_hash)
+        return found and found.snapshot.tenant.name
+
+    async def asked(self, subdomain: str | None, key_hash: str | None = None) -> list[str]:
+        """The questions that finding costs."""
+        self.source.calls.clear()
+        await self.cache.find(subdomain, key_hash)
+        return self.source.calls[:]
+
+    async def settle(self) -> None:
+        """Let announcements arrive, and what they set off end."""
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    async def look_in_background(self) -> None:
+        """One look as the background does it: what it raises is the cache's own business."""
+        await asyncio.wait({self.cache._flights.join("look for changes", self.cache.look)})
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Let the background tasks run until it is so."""
+        async with asyncio.timeout(5):
+            while not condition():
+                await asyncio.sleep(0)
+
+
+def scenario(body: Callable[[World], Awaitable[None]], world: World | None = None) -> None:
+    """Run a test's coroutine with a world whose cache does not follow the changes by itself."""
+
+    async def main() -> None:
+        here = world or World()
+        async with asyncio.timeout(10):
+            await body(here)
+            await here.cache.close()
+
+    asyncio.run(main())
+
+
+def following(body: Callable[[World], Awaitable[None]], world: World | None = None) -> None:
+    """As `scenario`, with the background tasks at work."""
+
+    async def start(here: World) -> None:
+        await here.cache.start()
+        await here.until(lambda: here.cache.last_config_check is not None)
+        await body(here)
+
+    scenario(start, world)
+
+
+def renamed(snapshot: Snapshot, name: str) -> Snapshot:
+    return with_tenant(snapshot, name=name)

@@ -1,0 +1,87 @@
+"""Tenants, keys and a clock for the tests of the configuration stores."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from shared.model.config import ApiKey, PluginConfig, Rule, Scope, Sealed, Snapshot, Stage, Tenant, Timeouts
+
+ACTOR = "platform"
+
+
+@dataclass
+class StillClock:
+    """A clock whose hands the test turns."""
+
+    time: float = 1_750_000_000.0
+
+    def now(self) -> float:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.time
+
+
+def an_api_key(name: str, **others: Any) -> ApiKey:
+    return ApiKey(id=f"key-{name}", name=name, prefix=f"gwk_{name}", hash=f"pepper:{name}", **others)
+
+
+def a_tenant(name: str, **others: Any) -> Snapshot:
+    """A snapshot with nothing but one key, whose hash is ``pepper:<name>``."""
+    keys = others.pop("keys", (an_api_key(name),))
+    rules = others.pop("rules", ())
+    return Snapshot(Tenant(id=f"id-{name}", name=name, subdomain=name, **others), rules, keys)
+
+
+def with_tenant(snapshot: Snapshot, **changes: Any) -> Snapshot:
+    return replace(snapshot, tenant=replace(snapshot.tenant, **changes))
+
+
+def a_full_tenant(name: str) -> Snapshot:
+    """A snapshot in which every field differs from its default."""
+    settings: Mapping[str, Any] = {
+        "limits": {"global": {"limit": 10**30, "window": "1m"}},
+        "headers": {"Authorization": Sealed("v1.abc")},
+        "nothing": None,
+        "list": [1, 2.5, True, "ä\ud800", {"sealed": "not a secret"}],
+    }
+    plugin = PluginConfig(
+        *("rate_limiter", False, Stage.PRE_RESPONSE, 1, True, settings, "local", 2.5, "shadow")
+    )
+    rule = Rule(
+        id="rule-1",
+        path="/v1",
+        target="https://upstream.example/v1",
+        methods=("GET", "POST"),
+        match="exact",
+        strip_path=True,
+        preserve_host=True,
+        active=False,
+        public=True,
+        headers={"Authorization": Sealed("v1.def")},
+        timeouts=Timeouts(connect=0.5, first_byte=2, idle=3.25, total=4.0),
+        streams="buffer",
+        encoded_slashes="allow",
+        ca="PEM",
+        plugin_chain=(plugin,),
+        created_at=1.25,
+        updated_at=2.5,
+    )
+    keys = (
+        an_api_key(
+            f"{name}-b", scopes=(Scope.ADMIN, Scope.PROXY), revoked=True, expires_at=9.5, created_at=3.0
+        ),
+        an_api_key(f"{name}-a", scopes=(), created_at=2.0),
+    )
+    return a_tenant(
+        name,
+        tier="pro",
+        status="disabled",
+        enabled_plugins=("rate_limiter",),
+        required_plugins={"rate_limiter": plugin},
+        plugin_chain=(plugin, replace(plugin, settings={})),
+        created_at=4.5,
+        updated_at=5.5,
+        rules=(rule, replace(rule, id="rule-2", ca=None)),
+        keys=keys,
+    )

@@ -1,0 +1,128 @@
+"""What is stored is read back exactly, or refused; never read as something else."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.config_store.codec import decode, encode
+from shared.config_store.records import Document, Version
+from shared.model.config import ApiKey, PluginConfig, Rule, Scope, Sealed, Stage
+from tests.config_store.configurations import a_full_tenant, a_tenant
+
+# JSON from outside can hold half a character, as \ud800.
+TEXTS = st.text(max_size=5) | st.just("\ud800")
+NAMES = TEXTS | st.sampled_from(["sealed", "plain"])
+SECRETS = st.builds(Sealed, TEXTS)
+PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXTS
+VALUES = st.recursive(
+    PLAIN | SECRETS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=8,
+)
+ENTRIES = st.builds(
+    PluginConfig,
+    name=TEXTS,
+    enabled=st.booleans(),
+    stage=st.sampled_from(Stage),
+    priority=st.integers(),
+    settings=st.dictionaries(NAMES, VALUES, max_size=3),
+    timeout=st.floats(0, 60) | st.integers(0, 60),
+)
+CHAINS = st.lists(ENTRIES, max_size=2).map(tuple)
+RULES = st.builds(
+    Rule,
+    id=TEXTS,
+    path=TEXTS,
+    target=TEXTS,
+    methods=st.lists(TEXTS, max_size=2).map(tuple),
+    headers=st.dictionaries(NAMES, SECRETS, max_size=2),
+    ca=st.none() | TEXTS,
+    plugin_chain=CHAINS,
+)
+DOCUMENTS = st.builds(
+    Document,
+    name=TEXTS,
+    tier=TEXTS,
+    enabled_plugins=st.none() | st.lists(TEXTS, max_size=2).map(tuple),
+    required_plugins=st.dictionaries(NAMES, ENTRIES, max_size=2),
+    plugin_chain=CHAINS,
+    rules=st.lists(RULES, max_size=2).map(tuple),
+)
+KEYS = st.builds(
+    ApiKey,
+    id=TEXTS,
+    name=TEXTS,
+    prefix=TEXTS,
+    hash=TEXTS,
+    scopes=st.lists(st.sampled_from(Scope)).map(tuple),
+    expires_at=st.none() | st.floats(0, 1e10),
+)
+
+
+@given(DOCUMENTS)
+def test_every_document_comes_back(document: Document) -> None:
+    version = Version(document, "key:1", 1.5)
+    assert decode(Version, encode(version)) == version
+
+
+@given(KEYS)
+def test_every_key_comes_back(key: ApiKey) -> None:
+    assert decode(ApiKey, encode(key)) == key
+
+
+def test_a_stored_secret_can_be_told_from_a_setting_that_looks_like_one() -> None:
+    settings = {"a": Sealed("x"), "b": {"sealed": "x"}, "c": {"plain": {"sealed": "x"}}}
+    text = encode(PluginConfig("p", settings=settings))
+    assert json.loads(text)["settings"]["a"] == {"sealed": "x"}
+    assert decode(PluginConfig, text).settings == settings
+
+
+def changed(**members: Any) -> str:
+    """A stored rule with some members replaced."""
+    rule = json.loads(encode(a_full_tenant("acme").rules[0]))
+    return json.dumps({**rule, **members})
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "Expecting value"),
+        ("\xff", "Expecting value"),
+        ("[" * 200_000, "nested too deeply"),
+        ("[]", "list stands where a dict"),
+        ("null", "NoneType stands where a dict"),
+        ("{}", "Rule lacks id, path, target"),
+        (changed(colour="red"), "Rule has no field colour"),
+        (changed(path=1), "int stands where a str"),
+        (changed(active=1), "int stands where a bool"),
+        (changed(created_at=True), "bool stands where a float"),
+        (changed(methods="GET"), "str stands where a list"),
+        (changed(headers={"a": "clear"}), "not sealed"),
+        (changed(headers={"a": {"sealed": 1}}), "int stands where a str"),
+        (changed(plugin_chain=[{"name": "p", "stage": "later"}]), "not a valid Stage"),
+        (changed(plugin_chain=[{"name": "p", "settings": []}]), "list stands where a dict"),
+        (changed(plugin_chain=[{"name": "p", "settings": {"sealed": "x"}}]), "Sealed stands where a dict"),
+    ],
+)
+def test_what_is_no_record_is_refused_with_a_reason(text: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        decode(Rule, text)
+
+
+def test_bytes_that_are_no_text_are_refused() -> None:
+    with pytest.raises(ValueError, match="codec can't decode"):
+        decode(Rule, b"\xff\xff")
+
+
+def test_fields_added_later_may_be_missing() -> None:
+    assert decode(Rule, '{"id": "r", "path": "/", "target": "http://u"}') == Rule("r", "/", "http://u")
+
+
+def test_a_document_holds_neither_keys_nor_status_nor_subdomain() -> None:
+    acme = a_tenant("acme")
+    other = replace(acme, keys=(), tenant=replace(acme.tenant, status="disabled", subdomain="x"))
+    assert Document.of(acme) == Document.of(other)

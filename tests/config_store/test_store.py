@@ -1,0 +1,302 @@
+"""What is special about the store in Redis: its records, its trouble, and that it does what memory does."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+import redis
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from shared.config_store.port import ConfigStore
+from shared.config_store.store import RedisStore, open_store
+from shared.core.errors import BadRecord, Conflict, GatewayError, StoreDown, SubdomainTaken
+from shared.model.config import Rule, Snapshot
+from shared.testing.memory_store import MemoryStore
+from tests.config_store.configurations import (
+    ACTOR,
+    StillClock,
+    a_full_tenant,
+    a_tenant,
+    an_api_key,
+    with_tenant,
+)
+
+RULE = Rule("rule", "/v1", "https://upstream.example")
+
+
+@pytest.fixture
+def client(valkey_socket: str) -> Iterator[redis.Redis]:
+    with redis.Redis(unix_socket_path=valkey_socket) as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture
+def store(client: redis.Redis) -> RedisStore:
+    return RedisStore(client, quarantine=60)
+
+
+def create(store: ConfigStore, snapshot: Snapshot) -> Snapshot:
+    written = store.write(None, snapshot, actor=ACTOR)
+    assert written is not None
+    return written
+
+
+def test_the_document_of_the_last_version_alone_is_kept_with_its_writer(
+    client: redis.Redis, store: RedisStore
+) -> None:
+    acme = create(store, a_tenant("acme", updated_at=5.0))
+    changed = replace(with_tenant(acme, updated_at=6.5), rules=(RULE,))
+    store.write(acme, changed, actor="key:key-acme")
+    assert client.keys("{cfg}:doc:*") == [b"{cfg}:doc:id-acme:2"]
+    stored: Any = client.get("{cfg}:doc:id-acme:2")
+    version = orjson.loads(stored)
+    assert (version["actor"], version["written_at"]) == ("key:key-acme", 6.5)
+    assert [each["id"] for each in version["document"]["rules"]] == ["rule"]
+
+
+def test_a_write_of_a_key_leaves_the_document_as_it_was(client: redis.Redis, store: RedisStore) -> None:
+    acme = create(store, a_tenant("acme"))
+    before = client.dump("{cfg}:doc:id-acme:1")
+    store.write(acme, replace(acme, keys=(an_api_key("new"),)), actor="key:new")
+    assert client.dump("{cfg}:doc:id-acme:1") == before
+
+
+def test_a_deleted_tenant_leaves_nothing_but_its_quarantine_and_the_news(
+    client: redis.Redis, store: RedisStore
+) -> None:
+    acme = create(store, a_full_tenant("acme"))
+    store.write(acme, None, actor=ACTOR)
+    left = {"quarantine:acme", "revision", "changes", "deleted"}
+    assert {key.decode() for key in client.scan_iter()} == {f"{{cfg}}:{name}" for name in left}
+
+
+def test_the_news_of_a_deletion_is_dropped_after_a_day(client: redis.Redis, store: RedisStore) -> None:
+    store.write(create(store, a_tenant("old")), None, actor=ACTOR)
+    assert client.zscore("{cfg}:changes", "id-old") == 2
+    client.zadd("{cfg}:deleted", {"id-old": 1_000_000})
+    create(store, a_tenant("new"))
+    assert client.zrange("{cfg}:changes", 0, -1) == [b"id-new"]
+    assert client.zcard("{cfg}:deleted") == 0
+
+
+def test_the_quarantine_ends(client: redis.Redis, store: RedisStore) -> None:
+    store.write(create(store, a_tenant("acme")), None, actor=ACTOR)
+    assert 59_000 < int(client.pttl("{cfg}:quarantine:acme")) <= 60_000
+    client.delete("{cfg}:quarantine:acme")
+    create(store, with_tenant(a_tenant("heir"), subdomain="acme"))
+
+
+def test_the_quarantine_in_memory_ends_too() -> None:
+    clock = StillClock()
+    store = MemoryStore(clock, quarantine=60)
+    store.write(create(store, a_tenant("acme")), None, actor=ACTOR)
+    clock.time += 59
+    with pytest.raises(SubdomainTaken):
+        create(store, with_tenant(a_tenant("heir"), subdomain="acme"))
+    clock.time += 1
+    create(store, with_tenant(a_tenant("heir"), subdomain="acme"))
+
+
+def test_without_quarantine_a_subdomain_is_free_at_once(client: redis.Redis) -> None:
+    store = RedisStore(client, quarantine=0)
+    store.write(create(store, a_tenant("acme")), None, actor=ACTOR)
+    create(store, with_tenant(a_tenant("heir"), subdomain="acme"))
+
+
+def test_the_counters_of_a_deleted_tenant_are_gone_and_no_others(
+    client: redis.Redis, store: RedisStore
+) -> None:
+    acme = create(store, a_tenant("acme"))
+    for number in range(1200):
+        client.set(f"rl:{{id-acme}}:rule:{number}", 1)
+    others = ("rl:{id-acme2}:rule:1", "rl:id-acme:rule:1")
+    for other in others:
+        client.set(other, 1)
+    store.write(acme, None, actor=ACTOR)
+    assert sorted(client.scan_iter("rl:*")) == sorted(other.encode() for other in others)
+
+
+def test_looking_for_counters_among_too_many_keys_has_an_end(
+    client: redis.Redis, store: RedisStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    acme = create(store, a_tenant("acme"))
+    for number in range(5000):
+        client.set(f"rl:{{id-other}}:{number}", 1)
+    store.most_scans = 2
+    store.write(acme, None, actor=ACTOR)
+    assert store.read("id-acme") is None
+    assert "left to expire: there are too many keys" in caplog.text
+
+
+def test_counters_that_cannot_be_purged_do_not_fail_the_deletion_and_are_logged(
+    client: redis.Redis, store: RedisStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    acme = create(store, a_tenant("acme"))
+    client.acl_setuser("default", enabled=True, commands=["-scan"])
+    try:
+        store.write(acme, None, actor=ACTOR)
+    finally:
+        client.acl_setuser("default", enabled=True, commands=["+scan"])
+    assert store.read("id-acme") is None
+    assert "counters of the deleted tenant id-acme are left to expire" in caplog.text
+
+
+def _overwrite(client: redis.Redis, key: str, **fields: Any) -> None:
+    client.delete(key)
+    client.hset(key, mapping=fields)
+
+
+POISONS = {
+    "no document": lambda client: client.delete("{cfg}:doc:id-bad:1"),
+    "a document that is no JSON": lambda client: client.set("{cfg}:doc:id-bad:1", b"\xff{"),
+    "a document of another kind": lambda client: client.set("{cfg}:doc:id-bad:1", "[]"),
+    "a nested document": lambda client: client.set("{cfg}:doc:id-bad:1", "[" * 100_000),
+    "an unknown field": lambda client: client.lset("{cfg}:keys:id-bad", 0, '{"colour": "red"}'),
+    "a record without fields": lambda client: _overwrite(client, "{cfg}:tenant:id-bad", version="1"),
+    "a version that is no number": lambda client: client.hset("{cfg}:tenant:id-bad", "version", "x"),
+    "a use that is no time": lambda client: client.hset("{cfg}:used:id-bad", "key-bad", "x"),
+    "a key of the wrong type": lambda client: (
+        client.rename("{cfg}:order", "{cfg}:keys:id-bad")
+        and client.zadd("{cfg}:order", {"id-good": 1, "id-bad": 2})
+    ),
+}
+
+
+@pytest.mark.parametrize("poison", POISONS)
+def test_a_poisoned_record_is_that_tenants_trouble_alone(
+    client: redis.Redis, store: RedisStore, caplog: pytest.LogCaptureFixture, poison: str
+) -> None:
+    good = create(store, a_tenant("good"))
+    create(store, a_tenant("bad"))
+    POISONS[poison](client)
+    with pytest.raises(BadRecord, match="id-bad"):
+        store.read("id-bad")
+    assert store.read("id-good") == good
+    assert store.list(10, None).snapshots == (good,)
+    assert "id-bad" in caplog.text
+
+
+def test_a_store_that_is_not_there_is_said_to_be_down(tmp_path: Path) -> None:
+    store = open_store({"unix_socket_path": str(tmp_path / "nobody.sock")}, quarantine=60)
+    for call in (
+        store.ping,
+        store.is_empty,
+        lambda: store.read("id"),
+        lambda: store.list(5, None),
+        lambda: store.find_key("hash"),
+        lambda: store.write(None, a_tenant("acme"), actor=ACTOR),
+    ):
+        with pytest.raises(StoreDown, match="does not answer") as caught:
+            call()
+        assert str(tmp_path) not in str(caught.value)
+    store.close()
+
+
+def test_a_store_that_hangs_is_given_up_soon(client: redis.Redis, valkey_socket: str) -> None:
+    store = open_store({"unix_socket_path": valkey_socket}, quarantine=60)
+    client.client_pause(10_000, all=False)
+    with pytest.raises(StoreDown, match="Whether a change was saved is not known"):
+        create(store, a_tenant("acme"))
+    client.client_unpause()
+    store.ping()
+    store.close()
+
+
+def test_a_store_that_takes_no_writes_says_why_and_changes_nothing(
+    client: redis.Redis, store: RedisStore
+) -> None:
+    acme = create(store, a_tenant("acme"))
+    client.config_set("maxmemory", "1")
+    try:
+        with pytest.raises(StoreDown, match=r"refuses: .*maxmemory"):
+            store.write(acme, replace(acme, rules=(RULE,)), actor=ACTOR)
+    finally:
+        client.config_set("maxmemory", "0")
+    assert store.read("id-acme") == acme
+
+
+def test_scripts_that_redis_forgot_are_sent_again(client: redis.Redis, store: RedisStore) -> None:
+    acme = create(store, a_tenant("acme"))
+    client.script_flush()
+    assert store.list(5, None).snapshots == (acme,)
+    client.script_flush()
+    assert store.write(acme, None, actor=ACTOR) is None
+
+
+NAMES = st.sampled_from(["a", "b", "c"])
+KEY_SETS = st.lists(st.sampled_from(["k1", "k2", "k3"]), unique=True, max_size=3)
+
+
+class StoresAgree(RuleBasedStateMachine):
+    """Any sequence of writes, also wrong ones, has the same outcome in memory and in Redis."""
+
+    client: redis.Redis
+
+    @initialize()
+    def empty(self) -> None:
+        self.client.flushall()
+        self.memory = MemoryStore(StillClock(), quarantine=60)
+        self.redis = RedisStore(self.client, quarantine=60)
+        self.seen: list[Snapshot] = []
+
+    def both(self, before: Snapshot | None, after: Snapshot | None) -> None:
+        one, other = (self.outcome(store, before, after) for store in (self.memory, self.redis))
+        assert one == other
+        if isinstance(one, Snapshot):
+            self.seen.append(one)
+
+    @staticmethod
+    def outcome(store: ConfigStore, before: Snapshot | None, after: Snapshot | None) -> object:
+        try:
+            return store.write(before, after, actor=ACTOR)
+        except (Conflict, SubdomainTaken) as error:
+            assert isinstance(error, GatewayError)
+            return type(error), str(error)
+
+    def an_old_state(self, data: st.DataObject) -> Snapshot | None:
+        """Something read before, mostly the newest."""
+        return data.draw(st.sampled_from(self.seen[-3:])) if self.seen else None
+
+    @rule(name=NAMES, subdomain=NAMES, keys=KEY_SETS)
+    def create(self, name: str, subdomain: str, keys: list[str]) -> None:
+        made = tuple(an_api_key(f"{name}-{key}") for key in keys)
+        self.both(None, with_tenant(a_tenant(name, keys=made), subdomain=subdomain))
+
+    @rule(data=st.data(), subdomain=NAMES, keys=KEY_SETS, rules=st.booleans())
+    def change(self, data: st.DataObject, subdomain: str, keys: list[str], rules: bool) -> None:
+        before = self.an_old_state(data)
+        if before is not None:
+            made = tuple(an_api_key(f"{before.tenant.name}-{key}") for key in keys)
+            after = replace(before, keys=made, rules=(RULE,) if rules else ())
+            self.both(before, with_tenant(after, subdomain=subdomain))
+
+    @rule(data=st.data())
+    def delete(self, data: st.DataObject) -> None:
+        before = self.an_old_state(data)
+        if before is not None:
+            self.both(before, None)
+
+    @invariant()
+    def both_show_the_same(self) -> None:
+        if not hasattr(self, "memory"):
+            return
+        assert self.memory.list(10, None) == self.redis.list(10, None)
+        assert self.memory.is_empty() == self.redis.is_empty()
+        for name in "abc":
+            assert self.memory.read(f"id-{name}") == self.redis.read(f"id-{name}")
+            for key in ("k1", "k2", "k3"):
+                key_hash = f"pepper:{name}-{key}"
+                assert self.memory.find_key(key_hash) == self.redis.find_key(key_hash)
+
+
+def test_redis_does_what_memory_does(client: redis.Redis) -> None:
+    machine = type("Machine", (StoresAgree,), {"client": client})
+    run_state_machine_as_test(
+        machine, settings=settings(max_examples=40, stateful_step_count=20, deadline=None)
+    )

@@ -1,0 +1,37 @@
+"""What is asked for again and again is worked out once."""
+
+import doctest
+
+import pytest
+
+from shared.core import memo as remembered
+from shared.core.memo import Remembered
+
+
+def test_the_example_in_the_docs_is_true() -> None:
+    assert doctest.testmod(remembered).failed == 0
+
+
+def test_each_key_is_worked_out_once() -> None:
+    asked: list[str] = []
+    lengths = Remembered[str, int](lambda key: asked.append(key) or len(key))
+    assert [lengths["a"], lengths["a"], lengths["bc"]] == [1, 1, 2]
+    assert asked == ["a", "bc"]
+
+
+def test_clients_that_ask_for_ever_new_keys_do_not_fill_the_memory() -> None:
+    same = Remembered[str, str](lambda key: key)
+    for number in range(10_000):
+        assert same[f"x-{number}"] == f"x-{number}"
+    assert len(same) <= 4096
+    same.clear()
+    assert same["x" * 30_000] == "x" * 30_000
+    assert len(same) == 0
+
+
+def test_a_fault_is_raised_each_time_and_not_remembered() -> None:
+    numbers = Remembered[str, int](int)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="invalid literal"):
+            numbers["x"]
+    assert len(numbers) == 0

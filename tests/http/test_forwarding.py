@@ -1,0 +1,279 @@
+"""What the upstream sees of a client, and the client of an upstream."""
+
+from collections.abc import Iterable, Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.http.forwarding import (
+    CREDENTIALS,
+    HOP_BY_HOP,
+    MASK,
+    OwnHeaders,
+    client_head,
+    identity,
+    is_identity,
+    passed_here,
+    plugin_view,
+    upstream_head,
+)
+from shared.model.messages import Headers
+
+IDENTITY = {
+    "X-Request-ID": "id-1",
+    "X-Forwarded-For": "192.0.2.1",
+    "X-Tenant-Id": "t1",
+    "X-Consumer-Id": "k1",
+}
+WHO = identity("id-1", "192.0.2.1", "t1", "k1")
+OURS = {name.lower() for name in IDENTITY} | {"via"}
+
+Items = list[tuple[str, str]]
+
+
+def forwarded(*sent: tuple[str, str], own: Mapping[str, str] | None = None) -> Items:
+    """The head that goes upstream when no plugin changed anything."""
+    head = Headers(sent)
+    added = OwnHeaders(own or {})
+    seen = list(upstream_head(plugin_view(head), head, added, WHO, "gateway-1"))
+    assert list(upstream_head(head, head, added, WHO, "gateway-1")) == seen
+    return seen
+
+
+def clients(head: Iterable[tuple[str, str]]) -> Items:
+    """What of it is not the gateway's own."""
+    return [(name, value) for name, value in head if name.lower() not in OURS]
+
+
+def spellings(name: str) -> list[str]:
+    return [
+        spelled
+        for text in (name, name.lower(), name.upper())
+        for spelled in (text, text.replace("-", "_"), text.replace("-", "."), text.replace("-", "_", 1))
+    ]
+
+
+def test_ordinary_headers_travel_unchanged_in_order_and_repeated() -> None:
+    items = [
+        ("Accept", "text/event-stream"),
+        ("X-Trace", "a"),
+        ("x-trace", "b"),
+        ("Cookie", "c=1"),
+        ("anthropic-version", "2023-06-01"),
+        ("X-Note", MASK),
+    ]
+    assert clients(forwarded(*items)) == items
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "X-Tenant-Id",
+        "X-Tenant-Name",
+        "X-Consumer-Id",
+        "X-Consumer-Scopes",
+        "X-Gateway-Trace",
+        "X-Gateway-Anything",
+        "X-Forwarded-For",
+        "X-Forwarded-Host",
+        "X-Forwarded-Proto",
+        "X-Real-IP",
+        "X-Request-ID",
+        "Forwarded",
+        "X-Original-URL",
+        "X-Rewrite-URL",
+    ],
+)
+def test_what_only_the_gateway_may_say_is_gone_in_every_spelling(name: str) -> None:
+    for spelled in spellings(name):
+        head = forwarded((spelled, "spoofed"))
+        assert clients(head) == []
+        assert "spoofed" not in dict(head).values()
+        assert [item for item in head if item[0] in IDENTITY] == list(IDENTITY.items())
+
+
+@pytest.mark.parametrize("name", ["X-Tenants", "X-Consumerism", "My-X-Tenant-Id", "X-Forward", "Tenant-Id"])
+def test_names_that_only_look_alike_stay(name: str) -> None:
+    assert clients(forwarded((name, "1"))) == [(name, "1")]
+    assert not is_identity(name)
+
+
+@given(
+    st.sampled_from(["gateway", "tenant", "consumer"]),
+    st.text("-_.", min_size=2, max_size=2),
+    st.text("aZ09-_.", max_size=8),
+    st.booleans(),
+)
+def test_no_spelling_of_an_identity_header_is_missed(kind: str, marks: str, rest: str, upper: bool) -> None:
+    name = f"x{marks[0]}{kind}{marks[1]}{rest}"
+    name = name.upper() if upper else name
+    assert is_identity(name)
+    assert clients(forwarded((name, "spoofed"))) == []
+
+
+@pytest.mark.parametrize("name", sorted(CREDENTIALS))
+def test_the_clients_credentials_are_masked_for_plugins_and_never_travel(name: str) -> None:
+    for spelled in spellings(name):
+        view = plugin_view(Headers([(spelled, "Bearer gwk_secret")]))
+        assert view[spelled] == MASK
+        assert clients(forwarded((spelled, "Bearer gwk_secret"), (spelled, "again"))) == []
+
+
+def test_plugins_see_everything_else_as_it_was_sent() -> None:
+    items = [
+        ("Connection", "x-sig"),
+        ("X-Sig", "1"),
+        ("X-Tenant-Id", "t2"),
+        ("Via", "1.1 other"),
+        ("Host", "a"),
+    ]
+    assert list(plugin_view(Headers(items))) == items
+
+
+@pytest.mark.parametrize("name", sorted(HOP_BY_HOP | {"host", "content-length", "expect"}))
+def test_hop_by_hop_headers_framing_and_host_do_not_travel(name: str) -> None:
+    for spelled in spellings(name.title()):
+        assert clients(forwarded((spelled, "x"))) == []
+
+
+def test_headers_that_connection_names_do_not_travel() -> None:
+    head = forwarded(
+        ("Connection", "close, X-Hop ,"),
+        ("connection", "x-other"),
+        ("X-Hop", "1"),
+        ("x-other", "2"),
+        ("X-Stays", "3"),
+    )
+    assert clients(head) == [("X-Stays", "3")]
+
+
+@pytest.mark.parametrize("name", ["X-Request-ID", "Content-Type", "Content-Encoding"])
+def test_connection_names_no_header_away_that_plugins_judge(name: str) -> None:
+    head = forwarded(("Connection", name.lower()), (name, "kept"))
+    assert name in dict(head)
+
+
+def test_connection_names_no_header_away_that_a_plugin_set() -> None:
+    sent = Headers(
+        [("Connection", "X-Policy, Authorization"), ("X-Policy", "weak"), ("Authorization", "Bearer g")]
+    )
+    seen = plugin_view(sent).patched(
+        {"X-Policy": "strict", "Authorization": "Bearer upstream"}, ["Connection"]
+    )
+    head = upstream_head(seen, sent, OwnHeaders({}), WHO, "gateway-1")
+    assert clients(head) == [("X-Policy", "strict"), ("Authorization", "Bearer upstream")]
+
+
+def test_taking_the_connection_header_away_does_not_bring_back_what_it_named() -> None:
+    sent = Headers([("Connection", "X-Hop"), ("X-Hop", "1")])
+    assert (
+        clients(upstream_head(plugin_view(sent).patched({}, ["connection"]), sent, OwnHeaders({}), WHO, "g"))
+        == []
+    )
+
+
+def test_a_rules_own_headers_replace_the_clients_in_every_spelling() -> None:
+    head = forwarded(
+        ("Authorization", "Bearer client"),
+        ("x_api_key", "client"),
+        ("X-Org", "client"),
+        own={"Authorization": "Bearer upstream", "X-API-Key": "upstream", "x-org": "acme"},
+    )
+    assert clients(head) == [
+        ("Authorization", "Bearer upstream"),
+        ("X-API-Key", "upstream"),
+        ("x-org", "acme"),
+    ]
+
+
+def test_a_rules_own_headers_do_not_replace_the_gateways() -> None:
+    head = forwarded(own={"X-Forwarded-For": "10.0.0.1", "x_tenant_id": "t2"})
+    assert clients(head) == []
+    assert [item for item in head if item[0] in IDENTITY] == list(IDENTITY.items())
+
+
+def test_the_via_chain_grows_by_one_and_nobody_can_shorten_it() -> None:
+    assert dict(forwarded())["Via"] == "1.1 gateway-1"
+    sent = Headers([("Via", "1.0 a"), ("VIA", "1.1 b, 1.1 c")])
+    seen = plugin_view(sent).patched({"Via": "nothing"})
+    head = upstream_head(seen, sent, OwnHeaders({"Via": "nothing"}), WHO, "gateway-1")
+    assert [value for name, value in head if name == "Via"] == ["1.0 a, 1.1 b, 1.1 c, 1.1 gateway-1"]
+
+
+@pytest.mark.parametrize(
+    ("via", "looped"),
+    [
+        ([], False),
+        (["1.1 other"], False),
+        (["1.1 gateway-1"], True),
+        (["1.0 a, HTTP/1.1 gateway-1 (comment), 1.1 b"], True),
+        (["1.0 a", "1.1   gateway-1"], True),
+        (["1.1 gateway-10"], False),
+        (["gateway-1"], False),
+        ([",, ,"], False),
+    ],
+)
+def test_a_request_that_was_here_before_is_known_by_its_via(via: list[str], looped: bool) -> None:
+    assert passed_here(Headers(("Via", entry) for entry in via), "gateway-1") is looped
+
+
+def test_our_own_via_is_a_loop() -> None:
+    assert passed_here(Headers(forwarded(("Via", "1.1 x"))), "gateway-1")
+
+
+# ---- the answer
+
+
+def test_an_answers_headers_stay_in_order_and_repeated() -> None:
+    items = [
+        ("Set-Cookie", "a=1"),
+        ("Content-Type", "text/plain"),
+        ("set-cookie", "b=2"),
+        ("Retry-After", "7"),
+    ]
+    assert list(client_head(Headers(items))) == items
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *sorted(HOP_BY_HOP - {"transfer-encoding"}),
+        "X-RateLimit-Limit",
+        "x-ratelimit-remaining-requests",
+        "X-Rate-Limit-Reset",
+        "RateLimit",
+        "RateLimit-Policy",
+        "anthropic-ratelimit-tokens-remaining",
+        "X-Gateway-Error-Source",
+        "X_Gateway_Error_Source",
+        "X-Tenant-Id",
+    ],
+)
+def test_what_an_upstream_must_not_tell_a_client_is_dropped(name: str) -> None:
+    assert list(client_head(Headers([(name, "x"), ("Server", "u")]))) == [("Server", "u")]
+
+
+def test_an_upstreams_connection_header_names_away_what_it_may() -> None:
+    items = [
+        ("Connection", "x-hop, transfer-encoding, content-length, content-type"),
+        ("X-Hop", "1"),
+        ("Transfer-Encoding", "chunked"),
+        ("Content-Type", "text/plain"),
+    ]
+    assert list(client_head(Headers(items))) == items[2:]
+
+
+def test_a_request_without_a_key_names_no_consumer() -> None:
+    head = upstream_head(Headers(), Headers(), OwnHeaders({}), identity("id-1", "::1", "t1", None), "g")
+    assert dict(head) == {
+        "Via": "1.1 g",
+        "X-Request-ID": "id-1",
+        "X-Forwarded-For": "::1",
+        "X-Tenant-Id": "t1",
+    }
+
+
+@pytest.mark.parametrize("name", ["Content-Type", "content_encoding", "CONTENT-LANGUAGE"])
+def test_a_stored_rule_cannot_change_how_the_upstream_reads_what_was_judged(name: str) -> None:
+    assert OwnHeaders({name: "x", "X-A": "1"}).fields == ((b"X-A", b"1"),)

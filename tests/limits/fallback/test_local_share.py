@@ -1,0 +1,163 @@
+"""Limits while the store is gone."""
+
+from collections.abc import Sequence
+
+from shared.limits.fallback.held_leases import HeldLeases
+from shared.limits.fallback.last_usage import KnownUsage
+from shared.limits.fallback.local_share import LocalShare
+from shared.limits.values import NEVER, OPEN, Limit
+from tests.limits.limits_by_name import at_a_time, left, window
+
+SECOND = 1_000_000
+NOW = 1_000 * SECOND
+
+
+class Outage:
+    """A share, what was known before, and what is held."""
+
+    def __init__(self, workers: int, most: int = 100) -> None:
+        self.known, self.held = KnownUsage(100), HeldLeases()
+        self.share = LocalShare(workers, self.known, self.held, most)
+        self.now = NOW
+
+    def admitted(self, *limits: Limit, times: int = 300) -> int:
+        return sum(self.share.acquire(limits, self.now).allowed for _ in range(times))
+
+    def owed(self) -> Sequence[tuple[str, int]]:
+        return [(limit.key, limit.cost) for limit in self.share.owed(self.now)]
+
+
+def test_a_process_admits_its_share_and_says_that_it_decided_alone() -> None:
+    outage = Outage(workers=4)
+    first = outage.share.acquire([window()], NOW)
+    assert (first.allowed, first.degraded, first.charged_at, first.states[0].remaining) == (
+        True,
+        True,
+        NOW,
+        24,
+    )
+    assert first.states[0].limit == window()
+    assert outage.admitted(window()) == 24
+    refused = outage.share.acquire([window()], NOW)
+    assert (refused.degraded, refused.violated) == (True, window())
+    assert 10_000 <= refused.retry_after_ms <= 10_157
+
+
+def test_each_process_admits_at_least_one_request() -> None:
+    assert Outage(workers=8).admitted(window(number=3)) == 1
+    assert Outage(workers=8).admitted(window(number=10, cost=5)) == 1
+
+
+def test_an_outage_is_no_free_refill() -> None:
+    outage = Outage(workers=4)
+    outage.known.note([left(window(), 10)], NOW)
+    assert outage.admitted(window()) == 3
+    outage.known.note([left(window("b"), 0)], NOW)
+    assert outage.admitted(window("b")) == 0
+
+
+def test_what_was_used_before_leaves_the_window_a_window_after_it_was_heard_of() -> None:
+    outage = Outage(workers=1)
+    outage.known.note([left(window(), 0)], NOW - 5 * SECOND)
+    assert outage.admitted(window()) == 0
+    outage.now += 5 * SECOND + SECOND // 4
+    assert outage.admitted(window()) == 100
+
+
+def test_a_window_that_has_room_before_the_outage_has_the_rest_of_it() -> None:
+    outage = Outage(workers=1)
+    outage.known.note([left(window(), 100)], NOW)
+    assert outage.admitted(window()) == 100
+
+
+def test_all_limits_of_a_request_are_charged_or_none() -> None:
+    outage = Outage(workers=1)
+    assert outage.admitted(window("a"), window("b", 2)) == 2
+    assert outage.owed() == [("a", 2), ("b", 2)]
+
+
+def test_an_open_limit_has_room_and_is_not_counted() -> None:
+    outage = Outage(workers=1)
+    outage.known.note([left(window(), 0)], NOW)
+    assert outage.admitted(window(on_error=OPEN), at_a_time("x", on_error=OPEN)) == 300
+    assert outage.owed() == []
+    assert outage.share.peek([window(on_error=OPEN)], NOW).states[0].remaining == 100
+
+
+def test_a_limit_that_never_has_room_has_none_without_the_store() -> None:
+    outage = Outage(workers=2)
+    for never in (
+        window(number=0),
+        window(number=0, on_error=OPEN),
+        window(number=4, cost=5),
+        at_a_time("x", 0),
+    ):
+        refused = outage.share.acquire([never], NOW)
+        assert (refused.allowed, refused.retry_after_ms) == (False, NEVER)
+
+
+def test_a_process_counts_the_places_that_it_holds() -> None:
+    outage = Outage(workers=2)
+    outage.held.take([at_a_time(name, 10) for name in "abcd"])
+    last = outage.share.acquire([at_a_time("e", 10)], NOW)
+    assert (last.allowed, last.states[0].remaining) == (True, 0)
+    outage.held.take([at_a_time("e", 10)])
+    assert outage.admitted(at_a_time("f", 10)) == 0
+    assert outage.admitted(at_a_time("a", 10), times=1) == 1
+
+
+def test_what_was_admitted_alone_is_owed_until_the_store_is_charged() -> None:
+    outage = Outage(workers=1)
+    outage.known.note([left(window(), 50)], NOW)
+    outage.admitted(window(), times=7)
+    (owed,) = outage.share.owed(NOW)
+    assert (owed.key, owed.cost) == ("a", 7)
+    outage.admitted(window(), times=2)
+    outage.share.settle(owed, NOW)
+    assert outage.owed() == [("a", 2)]
+    outage.share.settle(outage.share.owed(NOW)[0], NOW)
+    assert len(outage.share) == 0
+    outage.share.settle(owed, NOW)
+
+
+def test_what_left_the_window_is_owed_no_more() -> None:
+    outage = Outage(workers=1)
+    outage.admitted(window(), times=7)
+    outage.now += 11 * SECOND
+    assert outage.owed() == []
+
+
+def test_a_refund_takes_back_what_was_admitted_alone() -> None:
+    outage = Outage(workers=1)
+    charged = outage.share.acquire([window(), at_a_time("x")], NOW)
+    outage.admitted(window(), times=1)
+    assert outage.share.refund([window(), at_a_time("x")], NOW, charged.charged_at) == []
+    assert outage.owed() == [("a", 1)]
+    assert outage.share.peek([window()], NOW).states[0].remaining == 99
+
+
+def test_a_refund_of_what_the_store_knows_already_is_the_stores() -> None:
+    outage = Outage(workers=1)
+    outage.share.acquire([window()], NOW)
+    outage.share.settle(outage.share.owed(NOW)[0], NOW)
+    assert outage.share.refund([window(), window("b")], NOW, NOW) == [window(), window("b")]
+
+
+def test_a_flood_of_identities_is_bounded_and_does_not_free_a_limit_that_is_in_use() -> None:
+    outage = Outage(workers=1, most=10)
+    count = sum(
+        outage.share.acquire([window("busy", 20), window(f"identity{number}")], NOW).allowed
+        for number in range(100)
+    )
+    assert count == 20
+    assert len(outage.share) == 10
+
+
+def test_idle_shares_are_swept_a_few_at_a_time() -> None:
+    outage = Outage(workers=1)
+    for name in "abc":
+        outage.admitted(window(name), times=1)
+    outage.share.sweep(NOW + 5 * SECOND, most=2)
+    assert len(outage.share) == 3
+    outage.share.sweep(NOW + 11 * SECOND, most=2)
+    assert len(outage.share) == 1

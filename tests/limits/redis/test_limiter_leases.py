@@ -1,0 +1,129 @@
+"""Requests at a time: what every limiter promises about places."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from shared.limits.values import NEVER
+from tests.limits.redis.limiter_world import ALL_KINDS, World, at_a_time, limit, requested_world
+
+
+@pytest.fixture(params=ALL_KINDS)
+def here(request: pytest.FixtureRequest) -> Iterator[World]:
+    with requested_world(request) as here:
+        yield here
+
+
+def allowed(here: World, *names: str, number: int = 3) -> list[bool]:
+    return [here.acquire(at_a_time(number, name)).allowed for name in names]
+
+
+def test_three_at_a_time_admit_three_of_five(here: World) -> None:
+    assert allowed(here, *"abcde") == [True, True, True, False, False]
+
+
+def test_a_decision_says_how_many_places_are_free(here: World) -> None:
+    first = here.acquire(at_a_time(2, "a"))
+    assert [(state.remaining, state.reset_after_ms) for state in first.states] == [(1, 0)]
+    here.acquire(at_a_time(2, "b"))
+    refused = here.acquire(at_a_time(2, "c"))
+    assert (refused.violated, refused.retry_after_ms) == (at_a_time(2, "c"), 1_000)
+    assert (refused.states[0].remaining, refused.states[0].reset_after_ms) == (0, 0)
+
+
+def test_who_ends_makes_room_for_one(here: World) -> None:
+    allowed(here, *"abc")
+    here.release(at_a_time(3, "b"))
+    assert allowed(here, *"de") == [True, False]
+
+
+def test_a_place_given_back_twice_is_one_place(here: World) -> None:
+    allowed(here, *"abc")
+    here.release(at_a_time(3, "b"), limit())
+    here.release(at_a_time(3, "b"))
+    assert allowed(here, *"de") == [True, False]
+
+
+def test_an_exchange_that_asks_again_keeps_its_place(here: World) -> None:
+    allowed(here, *"abc")
+    assert allowed(here, "b", "d") == [True, False]
+    assert here.peek(at_a_time(3, "b")).states[0].remaining == 1
+
+
+def test_places_of_a_process_that_died_come_back_when_their_leases_end(here: World) -> None:
+    allowed(here, *"abc")
+    here.hands.forward(29_999)
+    assert allowed(here, "d") == [False]
+    here.hands.forward(1)
+    assert allowed(here, *"defg") == [True, True, True, False]
+
+
+def test_a_renewed_lease_goes_on(here: World) -> None:
+    allowed(here, *"abc")
+    for _ in range(9):
+        here.hands.forward(10_000)
+        here.renew(at_a_time(3, "a"), limit())
+    assert allowed(here, *"def") == [True, True, False]
+
+
+def test_a_renewal_takes_a_lost_place_again_even_above_the_limit(here: World) -> None:
+    allowed(here, *"abc")
+    here.hands.forward(30_000)
+    allowed(here, *"def")
+    here.renew(at_a_time(3, "a"))
+    here.release(at_a_time(3, "d"))
+    assert allowed(here, "g") == [False]
+    here.release(at_a_time(3, "e"))
+    assert allowed(here, "g") == [True]
+
+
+def test_a_refused_place_costs_nothing_and_a_refused_window_takes_no_place(here: World) -> None:
+    one, place = limit(number=1), at_a_time(2, "a")
+    assert here.acquire(one, place).allowed
+    before = here.stored(one, place)
+    refused = here.acquire(one, replace(place, lease="b"))
+    assert (refused.violated, [state.remaining for state in refused.states]) == (one, [0, 1])
+    here.acquire(at_a_time(2, "c"))
+    taken = here.stored(place)
+    full = here.acquire(limit("other"), at_a_time(2, "d"))
+    assert full.violated == at_a_time(2, "d")
+    assert here.peek(limit("other")).states[0].remaining == 3
+    assert here.stored(one) == before[:1]
+    assert here.stored(place) == taken
+
+
+def test_the_longest_wait_counts_a_full_concurrent_limit_as_a_second(here: World) -> None:
+    here.acquire(limit(number=1), at_a_time(1, "a"))
+    assert here.acquire(limit(number=1), at_a_time(1, "b")).retry_after_ms > 10_000
+    assert here.acquire(at_a_time(1, "b"), limit("free")).retry_after_ms == 1_000
+
+
+def test_no_place_at_all_is_never_free(here: World) -> None:
+    refused = here.acquire(at_a_time(0, "a"))
+    assert (refused.allowed, refused.retry_after_ms) == (False, NEVER)
+
+
+def test_a_cost_takes_one_place(here: World) -> None:
+    assert here.acquire(replace(at_a_time(1, "a"), cost=5)).allowed
+
+
+def test_a_clock_an_hour_back_locks_nobody_out_for_longer_than_a_lease(here: World) -> None:
+    allowed(here, *"abc")
+    here.hands.forward(-3_600_000)
+    here.renew(at_a_time(3, "a"))
+    assert allowed(here, *"def") == [True, True, False]
+
+
+def test_a_clock_a_little_back_frees_nobodys_place(here: World) -> None:
+    allowed(here, *"abc")
+    here.hands.forward(-5_000)
+    assert allowed(here, "d") == [False]
+
+
+def test_places_leave_nothing_behind(here: World) -> None:
+    allowed(here, *"ab")
+    if here.store is not None:
+        assert 29_000 < here.store.pttl(at_a_time().key) <= 30_000
+    here.release(*(at_a_time(3, name) for name in "ab"))
+    assert here.stored(at_a_time()) in ([], [(None, -2)])

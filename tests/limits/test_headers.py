@@ -1,0 +1,179 @@
+"""What a client is told about its limits."""
+
+from dataclasses import replace
+
+import pytest
+
+from shared.limits.headers import (
+    FAMILIES,
+    mode_header,
+    rate_headers,
+    refusal_code,
+    refusal_details,
+    refusal_message,
+    retry_headers,
+)
+from shared.limits.values import NEVER, Decision, Limit, LimitState, Quota, decide
+
+RULE = Limit("1", Quota(100, 60_000), "rule", "global", "1m")
+GATEWAY = Limit("2", Quota(1_000, 3_600_000), "gateway", "per_ip", "1h")
+
+
+PLACES = Limit("3", Quota(8, 30_000), "rule", "streams", "", kind="concurrent", lease="a")
+
+
+def admitted(*states: LimitState) -> Decision:
+    return Decision(True, states)
+
+
+def test_an_admitted_request_is_told_all_limits_the_tightest_first() -> None:
+    decision = admitted(LimitState(GATEWAY, 412, 900), LimitState(RULE, 7, 12_400))
+    assert rate_headers(decision, FAMILIES) == {
+        "RateLimit-Policy": '"rule-global";q=100;w=60, "gw-per_ip";q=1000;w=3600',
+        "RateLimit": '"rule-global";r=7;t=13, "gw-per_ip";r=412;t=1',
+        "x-ratelimit-limit-requests": "100",
+        "x-ratelimit-remaining-requests": "7",
+        "x-ratelimit-reset-requests": "12.4s",
+        "X-RateLimit-Limit": "100",
+        "X-RateLimit-Remaining": "7",
+        "X-RateLimit-Reset": "13",
+    }
+
+
+def test_of_two_spent_limits_the_one_that_takes_longer_is_first() -> None:
+    decision = decide([LimitState(RULE, 0, 900), LimitState(GATEWAY, 0, 90_000)])
+    assert rate_headers(decision, ["legacy"])["X-RateLimit-Limit"] == "1000"
+
+
+def test_a_refused_request_is_told_no_reset_later_than_its_retry() -> None:
+    decision = decide([LimitState(RULE, 0, 900), LimitState(GATEWAY, 5, 90_000)])
+    assert rate_headers(decision, ["ietf"])["RateLimit"] == '"rule-global";r=0;t=1, "gw-per_ip";r=5'
+
+
+def test_less_left_than_a_request_costs_is_nothing_left() -> None:
+    costly = Limit("1", Quota(10, 60_000), "rule", "global", "1m", cost=3)
+    assert rate_headers(admitted(LimitState(costly, 2, 900)), ["legacy"])["X-RateLimit-Remaining"] == "0"
+    assert rate_headers(admitted(LimitState(costly, 3, 900)), ["legacy"])["X-RateLimit-Remaining"] == "3"
+
+
+def test_a_limit_that_never_admits_names_no_time() -> None:
+    headers = rate_headers(decide([LimitState(RULE, 0, NEVER), LimitState(GATEWAY, 0, 5)]), FAMILIES)
+    assert headers["RateLimit"] == '"rule-global";r=0, "gw-per_ip";r=0;t=1'
+    assert not any("reset" in name.lower() for name in headers)
+
+
+def test_a_limit_with_a_label_is_told_by_it() -> None:
+    labelled = replace(RULE, label="rule-global-1m")
+    headers = rate_headers(admitted(LimitState(labelled, 9, 1)), ["ietf"])
+    assert headers == {
+        "RateLimit-Policy": '"rule-global-1m";q=100;w=60',
+        "RateLimit": '"rule-global-1m";r=9;t=1',
+    }
+
+
+@pytest.mark.parametrize(
+    ("families", "names"),
+    [
+        ([], set()),
+        (["ietf"], {"RateLimit", "RateLimit-Policy"}),
+        (["legacy"], {"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"}),
+    ],
+)
+def test_families_of_headers_can_be_chosen(families: list[str], names: set[str]) -> None:
+    assert set(rate_headers(admitted(LimitState(RULE, 7, 12_400)), families)) == names
+
+
+def test_without_limits_there_are_no_headers() -> None:
+    assert rate_headers(admitted(), FAMILIES) == {}
+
+
+@pytest.mark.parametrize(
+    ("wait_ms", "headers"),
+    [
+        (1, {"Retry-After": "1", "retry-after-ms": "1"}),
+        (12_400, {"Retry-After": "13", "retry-after-ms": "12400"}),
+        (60_000, {"Retry-After": "60", "retry-after-ms": "60000"}),
+        (60_001, {"Retry-After": "61", "retry-after-ms": "60001", "x-should-retry": "false"}),
+        (NEVER, {"x-should-retry": "false"}),
+    ],
+)
+def test_a_refused_client_is_told_when_to_come_back(wait_ms: int, headers: dict[str, str]) -> None:
+    assert retry_headers(wait_ms) == headers
+
+
+@pytest.mark.parametrize(
+    ("wait_ms", "ending"),
+    [
+        (12_400, "Try again in 12.4s."),
+        (12_301, "Try again in 12.4s."),
+        (3, "Try again in 0.1s."),
+        (60_000, "Try again in 60s."),
+        (5_399_001, "Try again in 1h30m."),
+        (NEVER, "This request can never be admitted."),
+    ],
+)
+def test_the_sentence_names_the_limit_and_the_wait(wait_ms: int, ending: str) -> None:
+    sentence = f"Rate limit reached for rule limit 'global': 100 requests per 1m. {ending}"
+    assert refusal_message(RULE, wait_ms) == sentence
+
+
+def test_the_details_hold_the_same_as_data() -> None:
+    decision = decide([LimitState(RULE, 0, 12_400), LimitState(GATEWAY, 5, 90_000)])
+    assert refusal_details(decision, RULE, 12_400) == {
+        "scope": "rule",
+        "name": "global",
+        "limit": 100,
+        "window": "1m",
+        "unit": "requests",
+        "remaining": 0,
+        "retry_after_ms": 12_400,
+    }
+    assert refusal_details(decision, RULE, NEVER)["retry_after_ms"] is None
+
+
+def test_places_at_a_time_stand_in_the_header_that_has_a_unit_for_them() -> None:
+    headers = rate_headers(admitted(LimitState(RULE, 7, 12_400), LimitState(PLACES, 3, 0)), FAMILIES)
+    assert (
+        headers["RateLimit-Policy"] == '"rule-streams";q=8;qu="concurrent-requests", "rule-global";q=100;w=60'
+    )
+    assert headers["RateLimit"] == '"rule-streams";r=3, "rule-global";r=7;t=13'
+    assert headers["x-ratelimit-remaining-requests"] == headers["X-RateLimit-Remaining"] == "7"
+    assert set(rate_headers(admitted(LimitState(PLACES, 3, 0)), FAMILIES)) == {
+        "RateLimit",
+        "RateLimit-Policy",
+    }
+
+
+def test_two_limits_of_places_with_one_name_still_have_it() -> None:
+    headers = rate_headers(admitted(LimitState(PLACES, 3, 0), LimitState(PLACES, 4, 0)), ["ietf"])
+    assert headers["RateLimit"] == '"rule-streams";r=3, "rule-streams";r=4'
+
+
+def test_who_finds_no_place_is_told_so() -> None:
+    assert (refusal_code(PLACES), refusal_code(RULE)) == (
+        "too_many_concurrent_requests",
+        "rate_limit_exceeded",
+    )
+    sentence = "Too many requests at a time for rule limit 'streams': 8 at a time. Try again in 1s."
+    assert refusal_message(PLACES, 1_000) == sentence
+    assert refusal_details(decide([LimitState(PLACES, 0, 0)]), PLACES, 1_000) == {
+        "scope": "rule",
+        "name": "streams",
+        "limit": 8,
+        "window": None,
+        "unit": "concurrent",
+        "remaining": 0,
+        "retry_after_ms": 1_000,
+    }
+
+
+def test_a_cost_above_the_limit_is_said_to_be_the_reason() -> None:
+    costly = replace(RULE, cost=101)
+    assert refusal_message(costly, NEVER).endswith("It counts as 101 requests, so it can never be admitted.")
+
+
+def test_an_answer_says_when_redis_did_not_decide() -> None:
+    local, free = LimitState(RULE, 1, 0), LimitState(replace(RULE, on_error="open"), 1, 0)
+    assert mode_header(Decision(True, [local])) == {}
+    assert mode_header(Decision(True, [local, free], degraded=True)) == {"X-Gateway-RateLimit-Mode": "local"}
+    assert mode_header(Decision(True, [free], degraded=True)) == {"X-Gateway-RateLimit-Mode": "open"}

@@ -1,0 +1,119 @@
+"""What one request is charged to."""
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.limits.compiled import LimitTemplate, limit_template
+from shared.limits.match import LimitMatch
+from shared.limits.resolve import SHARED_COUNTER, Charge, Charges, denied_header, longest_wait_ms
+from shared.limits.values import LimitState, Quota, decide
+from shared.limits.written import WrittenLimit
+from shared.model.config import Rule, Tenant
+from shared.model.messages import Exchange, Headers, Request
+
+
+def exchange(*headers: tuple[str, str]) -> Exchange:
+    request = Request("POST", "/v1/chat", Headers(headers))
+    return Exchange("id", Tenant("t1", "T", "t"), Rule("r1", "/", "http://x"), request, "192.0.2.7")
+
+
+def template(name: str, limit: int = 5, *, rule: str | None = None, **more: Any) -> LimitTemplate:
+    also = {key: more.pop(key) for key in ("match", "floor_ms", "cost") if key in more}
+    return limit_template("t1", rule, WrittenLimit(name, Quota(limit, 60_000), **more), **also)
+
+
+def model_limits(*globs: tuple[str, int], rule: str | None = None) -> list[LimitTemplate]:
+    names = tuple(glob for glob, _ in globs)
+    return [template(glob, n, rule=rule, by=("model",), glob=glob, globs=names) for glob, n in globs]
+
+
+def charged(
+    templates: list[LimitTemplate], *headers: tuple[str, str], model: str = "", own: bool = True
+) -> list[Charge]:
+    return [*Charges(templates).of(exchange(*headers), model, "lease", lambda *_: own)]
+
+
+TEAM = template("per_header:X-Team", by=("header:x-team",))
+MODELS = model_limits(("gpt-4o*", 2), ("*", 9))
+
+
+def test_a_request_is_charged_to_the_limits_that_count_it_in_order() -> None:
+    gets = template("gets", match=LimitMatch(("GET",)))
+    found = charged([template("global", rule="r1"), gets, TEAM, template("global")], ("X-Team", "red"))
+    assert [(c.limit.scope, c.limit.name) for c in found] == [
+        ("rule", "global"),
+        ("gateway", "per_header:X-Team"),
+        ("gateway", "global"),
+    ]
+
+
+def test_each_model_has_a_counter_under_the_glob_that_holds_for_it() -> None:
+    limits = {
+        model: charged(MODELS, model=model)[0].limit for model in ("gpt-4o", "gpt-4o-mini", "claude", "")
+    }
+    assert [limit.quota.limit for limit in limits.values()] == [2, 2, 9, 9]
+    assert len({limit.key for limit in limits.values()}) == 4
+    assert charged(MODELS[:1], model="claude") == []
+
+
+def test_limits_that_come_to_one_counter_are_one_with_the_smallest_number_and_charged_once() -> None:
+    ceiling = model_limits(("*", 3))
+    (only,) = charged([*MODELS, *ceiling], model="claude")
+    assert only.limit.quota.limit == 3
+    (only,) = charged([*ceiling, *MODELS], model="gpt-4o")
+    assert only.limit.quota.limit == 2
+
+
+def test_beyond_the_bound_the_values_that_a_client_chooses_share_a_counter() -> None:
+    everyone = [template("global"), template("per_ip", by=("ip",)), TEAM]
+    before, after = charged(everyone, ("X-Team", "red")), charged(everyone, ("X-Team", "red"), own=False)
+    assert [c.limit.key for c in before[:2]] == [c.limit.key for c in after[:2]]
+    assert after[2].limit.key == TEAM.key_prefix + SHARED_COUNTER
+    assert after[2].is_shared
+    assert not before[2].is_shared
+
+
+def test_only_places_take_the_lease() -> None:
+    found = charged([template("streams", kind="concurrent"), template("global")])
+    assert [c.limit.lease for c in found] == ["lease", ""]
+
+
+def test_a_header_can_be_demanded_of_the_requests_that_match() -> None:
+    deny: dict[str, Any] = {"by": ("header:x-team",), "on_missing": "deny"}
+    assert denied_header([template("t", **deny)], exchange()) == "x-team"
+    assert denied_header([template("t", **deny)], exchange(("X-Team", "red"))) is None
+    assert denied_header([template("t", **deny, match=LimitMatch(("GET",)))], exchange()) is None
+    assert denied_header([TEAM, template("global")], exchange()) is None
+
+
+def test_the_longest_wait_that_a_spent_limit_asks_for_is_told() -> None:
+    found = charged([template("global", floor_ms=5_000), template("per_ip", by=("ip",), floor_ms=90_000)])
+    states = [LimitState(found[0].limit, 0, 2_000), LimitState(found[1].limit, 3, 60_000)]
+    assert longest_wait_ms(decide(states), found) == 5_000
+    states = [LimitState(found[0].limit, 0, 7_000), LimitState(found[1].limit, 3, 60_000)]
+    assert longest_wait_ms(decide(states), found) == 7_000
+
+
+rules = st.sampled_from([None, "r1"])
+numbers = st.integers(0, 5)
+some_models = st.builds(
+    lambda rule, pairs: model_limits(*sorted(pairs.items(), key=lambda p: (-len(p[0]), p[0])), rule=rule),
+    rules,
+    st.dictionaries(st.sampled_from(["*", "a*", "ab"]), numbers, min_size=1),
+)
+some_plain = st.builds(lambda rule, number: [template("global", number, rule=rule)], rules, numbers)
+
+
+@given(st.lists(some_models | some_plain, max_size=5), st.sampled_from(["", "a", "ab", "b"]))
+def test_no_two_charges_have_one_counter_and_none_is_above_a_limit_that_counts_the_request(
+    groups: list[list[LimitTemplate]], model: str
+) -> None:
+    templates = [one for group in groups for one in group]
+    found = {c.limit.key: c.limit for c in charged(templates, model=model)}
+    assert len(found) == len(charged(templates, model=model))
+    counting = [one for one in templates if one.counts(exchange(), model)]
+    assert {one.key_prefix + one.value(exchange(), model) for one in counting} == set(found)
+    for one in counting:
+        assert found[one.key_prefix + one.value(exchange(), model)].quota.limit <= one.written.quota.limit

@@ -1,0 +1,264 @@
+"""The forms in which limits may be written down, and what is said about wrong ones."""
+
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin
+from apispec.ext.marshmallow.openapi import OpenAPIConverter
+from hypothesis import given
+from hypothesis import strategies as st
+from marshmallow import Schema, ValidationError
+
+from shared.core.problems import problems_of
+from shared.limits.match import EVERY, LimitMatch
+from shared.limits.quotas import LEASE_MS
+from shared.limits.settings import ActionsSchema, LevelSchema, LimitsSchema, MatchSchema
+from shared.limits.values import Quota
+from shared.limits.written import WrittenLimit
+
+PER_MINUTE = {"limit": 5, "window": "1m"}
+
+
+def problems(schema: Schema, written: Any) -> dict[str, str]:
+    with pytest.raises(ValidationError) as caught:
+        schema.load(written)
+    return {problem.pointer: problem.detail for problem in problems_of(caught.value.messages)}
+
+
+def test_a_dimension_takes_one_quota_or_a_list_of_them() -> None:
+    written = {"global": PER_MINUTE, "per_ip": [{"limit": 10, "window": "1s"}, {"limit": 0, "window": 60}]}
+    assert LimitsSchema().load(written) == (
+        WrittenLimit("global", Quota(5, 60_000)),
+        WrittenLimit("per_ip", Quota(10, 1_000), ("ip",)),
+        WrittenLimit("per_ip", Quota(0, 60_000), ("ip",)),
+    )
+
+
+def test_what_each_dimension_counts_by() -> None:
+    names = ("global", "per_ip", "per_key", "per_method", "per_path")
+    written = {name: PER_MINUTE for name in names}
+    assert [limit.by for limit in LimitsSchema().load(written)] == [
+        (),
+        ("ip",),
+        ("key",),
+        ("method",),
+        ("path",),
+    ]
+    assert [limit.is_chosen for limit in LimitsSchema().load(written)] == [False, False, False, True, True]
+
+
+def test_headers_have_quotas_by_their_names_and_say_what_holds_without_them() -> None:
+    written = {"per_header": {"X-Team": {**PER_MINUTE, "on_missing": "skip"}, "x-user": [PER_MINUTE]}}
+    assert LimitsSchema().load(written) == (
+        WrittenLimit("per_header:X-Team", Quota(5, 60_000), ("header:x-team",), on_missing="skip"),
+        WrittenLimit("per_header:x-user", Quota(5, 60_000), ("header:x-user",), on_missing="shared"),
+    )
+
+
+def test_models_have_quotas_by_their_globs_of_which_the_most_precise_comes_first() -> None:
+    globs = ("gpt-4o", "gpt-4o*", "*")
+    written = {"per_model": {"*": PER_MINUTE, "gpt-4o*": PER_MINUTE, "gpt-4o": {"limit": 1, "window": 1}}}
+    loaded = LimitsSchema().load(written)
+    assert [(limit.name, limit.glob, limit.globs) for limit in loaded] == [
+        ("per_model:*", "*", globs),
+        ("per_model:gpt-4o*", "gpt-4o*", globs),
+        ("per_model:gpt-4o", "gpt-4o", globs),
+    ]
+    assert {limit.by for limit in loaded} == {("model",)}
+
+
+def test_exchanges_at_a_time_are_counted_without_a_window() -> None:
+    written = {
+        "streams": {"limit": 8, "unit": "concurrent", "per": ["key", "ip"]},
+        "concurrent": {"limit": 20},
+    }
+    assert LimitsSchema().load(written) == (
+        WrittenLimit("streams", Quota(8, LEASE_MS), ("ip", "key"), "concurrent"),
+        WrittenLimit("concurrent", Quota(20, LEASE_MS), (), "concurrent"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "pointer", "words"),
+    [
+        ({}, "", "at least one of global"),
+        ([], "", "Invalid input type"),
+        ({"global": None}, "/global", "not be null"),
+        ({"global": "5/m"}, "/global", "Invalid input type"),
+        ({"global": []}, "/global", "1 to 8"),
+        ({"global": [PER_MINUTE] * 9}, "/global", "1 to 8"),
+        ({"global": {"limit": 5}}, "/global/window", "Missing"),
+        ({"global": {"window": 5}}, "/global/limit", "Missing"),
+        ({"global": {**PER_MINUTE, "burst": 1}}, "/global/burst", "Unknown field. Allowed: limit, window"),
+        ({"global": {**PER_MINUTE, "unit": "tokens"}}, "/global/unit", "not available yet"),
+        ({"global": {**PER_MINUTE, "unit": "concurrent"}}, "/global/unit", "Must be requests here"),
+        ({"global": {**PER_MINUTE, "precision": "auto"}}, "/global/precision", "Not available yet"),
+        ({"global": {**PER_MINUTE, "on_missing": "deny"}}, "/global/on_missing", "Unknown field"),
+        ({"global": {**PER_MINUTE, "limit": -1}}, "/global/limit", "greater than or equal to 0"),
+        ({"global": {**PER_MINUTE, "limit": 10**10}}, "/global/limit", "less than or equal to 1000000000"),
+        ({"global": {**PER_MINUTE, "limit": "5"}}, "/global/limit", "Not a valid integer"),
+        ({"global": {**PER_MINUTE, "limit": 5.5}}, "/global/limit", "Not a valid integer"),
+        ({"global": {**PER_MINUTE, "limit": True}}, "/global/limit", "Not a valid integer"),
+        ({"global": {**PER_MINUTE, "window": "month"}}, "/global/window", "such as 500ms"),
+        ({"global": {**PER_MINUTE, "window": 0}}, "/global/window", "from 100ms to 52w"),
+        ({"global": {**PER_MINUTE, "window": "365d"}}, "/global/window", "from 100ms to 52w"),
+        ({"per_ip": [PER_MINUTE, {"limit": 1, "window": "?"}]}, "/per_ip/1/window", "such as 500ms"),
+        ({"per_planet": PER_MINUTE}, "/per_planet", "Allowed: global, per_ip, per_key"),
+        ({"per_method": {"limit": 5}}, "/per_method/window", "Missing"),
+        ({"per_path": [PER_MINUTE, {"limit": 5, "window": "x"}]}, "/per_path/1/window", "such as 500ms"),
+        ({"per_header": {}}, "/per_header", "between 1 and 32"),
+        ({"per_header": []}, "/per_header", "Not a valid mapping"),
+        ({"per_header": {"X Team": PER_MINUTE}}, "/per_header/X Team", "Must be a header name"),
+        ({"per_header": {"Authorization": PER_MINUTE}}, "/per_header/Authorization", "Use per_key"),
+        ({"per_header": {"x_api_key": PER_MINUTE}}, "/per_header/x_api_key", "Use per_key"),
+        (
+            {"per_header": {"X-A": {**PER_MINUTE, "on_missing": "?"}}},
+            "/per_header/X-A/on_missing",
+            "shared, skip",
+        ),
+        ({"per_header": {"X-A": {"limit": 5}}}, "/per_header/X-A/window", "Missing"),
+        ({"per_header": {"X-A": [PER_MINUTE, {"limit": 5}]}}, "/per_header/X-A/1/window", "Missing"),
+        ({"per_model": {"a/b~c": {"limit": -1, "window": 1}}}, "/per_model/a~1b~0c/limit", "greater than"),
+        ({"per_model": {'"': PER_MINUTE}}, '/per_model/"', "printable ASCII"),
+        ({"per_model": {f"m{i}": PER_MINUTE for i in range(33)}}, "/per_model", "between 1 and 32"),
+        (
+            {"streams": {"limit": 8, "window": "1m"}},
+            "/streams/window",
+            "Unknown field. Allowed: limit, unit, per",
+        ),
+        ({"streams": {"unit": "concurrent"}}, "/streams/limit", "Missing"),
+        ({"streams": {"limit": 8, "unit": "requests"}}, "/streams/unit", "Must be concurrent here"),
+        ({"streams": {"limit": 8, "per": ["planet"]}}, "/streams/per/0", "ip, key, method, path, model"),
+        ({"streams": {"limit": 8, "per": "key"}}, "/streams/per", "Not a valid list"),
+        ({"concurrent": [{"limit": 1}, {"limit": -1}]}, "/concurrent/1/limit", "greater than or equal to 0"),
+    ],
+)
+def test_wrong_limits_are_refused_where_they_are_wrong(written: Any, pointer: str, words: str) -> None:
+    found = problems(LimitsSchema(), written)
+    assert list(found) == [pointer]
+    assert words in found[pointer]
+
+
+def test_all_problems_are_told_at_once() -> None:
+    written = {"global": {"limit": -1, "window": "x"}, "per_ip": [{"limit": 1, "window": 1}, {"window": 1}]}
+    assert set(problems(LimitsSchema(), written)) == {"/global/limit", "/global/window", "/per_ip/1/limit"}
+
+
+def test_a_level_can_be_switched_off_and_is_then_none() -> None:
+    assert LevelSchema().load({"enabled": True, "limits": {"global": PER_MINUTE}}) == (
+        WrittenLimit("global", Quota(5, 60_000)),
+    )
+    assert LevelSchema().load({"limits": {"global": PER_MINUTE}}) != ()
+    assert LevelSchema().load({"enabled": False, "limits": {"global": PER_MINUTE}}) == ()
+    assert LevelSchema().load({"enabled": False}) == ()
+
+
+@pytest.mark.parametrize(
+    ("written", "pointer"),
+    [
+        ({}, "/limits"),
+        ({"enabled": True}, "/limits"),
+        ({"enabled": "yes", "limits": {"global": PER_MINUTE}}, "/enabled"),
+        ({"limits": {"global": PER_MINUTE}, "mode": "shadow"}, "/mode"),
+    ],
+)
+def test_a_wrong_level_is_refused(written: Any, pointer: str) -> None:
+    assert list(problems(LevelSchema(), written)) == [pointer]
+
+
+def test_the_least_wait_is_a_duration_and_rejecting_the_only_action() -> None:
+    assert ActionsSchema().load({"type": "reject", "retry_after": "60"})["retry_after"] == 60_000
+    assert ActionsSchema().load({}) == {"type": "reject", "retry_after": 0}
+    assert list(problems(ActionsSchema(), {"type": "queue"})) == ["/type"]
+    assert list(problems(ActionsSchema(), {"retry_after": "soon"})) == ["/retry_after"]
+
+
+@pytest.mark.parametrize(
+    ("written", "match"),
+    [
+        ({}, EVERY),
+        (
+            {"methods": ["post"], "paths": ["/v1/%78//y", "/v2/*"]},
+            LimitMatch(("POST",), ("/v1/x/y", "/v2/*")),
+        ),
+    ],
+)
+def test_what_matches_is_kept_in_the_form_in_which_requests_come(written: Any, match: LimitMatch) -> None:
+    assert MatchSchema().load(written) == match
+
+
+@pytest.mark.parametrize(
+    ("written", "pointer", "words"),
+    [
+        ({"methods": ["GE T"]}, "/methods/0", "HTTP method"),
+        ({"methods": ["GET", "TRACE"]}, "/methods/1", "HTTP method"),
+        ({"methods": "GET"}, "/methods", "Not a valid list"),
+        ({"paths": ["v1"]}, "/paths/0", "begin with a slash"),
+        ({"paths": ["/v1", "/v1?x"]}, "/paths/1", "must not hold"),
+        ({"paths": ["/v1/..;/x"]}, "/paths/0", "dot segment"),
+        ({"paths": ["/"] * 33}, "/paths", "than maximum length 32"),
+        ({"models": []}, "/models", "Unknown field"),
+    ],
+)
+def test_a_wrong_match_is_refused(written: Any, pointer: str, words: str) -> None:
+    found = problems(MatchSchema(), written)
+    assert list(found) == [pointer]
+    assert words in found[pointer]
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.floats(),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["limit", "window", "unit", "per", "X-A", "*"]) | st.text(max_size=3), inner
+        )
+    ),
+    max_leaves=6,
+)
+NAMES = [*LimitsSchema().fields]
+
+
+@given(st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=3), anything, max_size=3))
+def test_whatever_is_written_loads_or_is_refused_where_it_is_wrong(written: dict[str, Any]) -> None:
+    try:
+        loaded = LimitsSchema().load(written)
+    except ValidationError as error:
+        for problem in problems_of(error.messages):
+            assert problem.detail
+            assert_leads_into(problem.pointer, written)
+    else:
+        assert loaded
+        assert all(isinstance(limit, WrittenLimit) for limit in loaded)
+
+
+def assert_leads_into(pointer: str, written: Any) -> None:
+    """All steps of a pointer but the last are there; the last may be what is missing."""
+    *steps, _ = ["", *pointer.split("/")[1:]]
+    for step in steps[1:]:
+        name = step.replace("~1", "/").replace("~0", "~")
+        written = written[int(name)] if isinstance(written, list) else written[name]
+
+
+def test_openapi_describes_both_forms_of_a_dimension() -> None:
+    spec = APISpec("x", "1", "3.1.0", plugins=[MarshmallowPlugin()])
+    spec.components.schema("Limits", schema=LimitsSchema)
+    properties = spec.to_dict()["components"]["schemas"]["Limits"]["properties"]
+    assert set(properties) == set(NAMES)
+    assert [form["type"] for form in properties["global"]["anyOf"]] == ["object", "array"]
+    header = properties["per_header"]["additionalProperties"]["anyOf"][0]
+    assert set(header["properties"]) == {"limit", "window", "unit", "on_missing"}
+    assert set(properties["streams"]["anyOf"][0]["properties"]) == {"limit", "unit", "per"}
+
+
+@given(st.fixed_dictionaries({}, optional={name: anything for name in NAMES}))
+def test_the_description_takes_whatever_the_settings_take(written: dict[str, Any]) -> None:
+    try:
+        LimitsSchema().load(written)
+    except ValidationError:
+        return
+    spec = APISpec("", "", "3.1.0", plugins=[])
+    converter = OpenAPIConverter("3.1.0", schema_name_resolver=lambda _: None, spec=spec)
+    jsonschema_rs.validator_for(converter.schema2jsonschema(LimitsSchema())).validate(written)

@@ -1,0 +1,46 @@
+"""What mitmproxy's core cannot do is said when it was asked for."""
+
+from typing import Any, cast
+
+from mitm_addons.stock.unsupported import unenforced
+from shared.config_store.port import ConfigStore
+from shared.core.errors import StoreDown
+from shared.model.config import Rule, Timeouts
+from shared.settings import load_settings
+from shared.testing.memory_store import MemoryStore
+from tests.config_store.configurations import ACTOR, StillClock, a_tenant
+
+
+def said(store: ConfigStore | None = None, **settings: Any) -> list[str]:
+    environ = {f"GATEWAY__{name}": value for name, value in settings.items()}
+    return [*unenforced(load_settings(environ=environ), store or MemoryStore(StillClock(), 60))]
+
+
+def test_nothing_is_said_about_defaults() -> None:
+    assert said() == []
+
+
+def test_settings_without_effect_are_named() -> None:
+    assert said(LIMITS__TIMEOUTS__CONNECT="1s", SERVER__DRAIN_TIMEOUT="1s") == [
+        "server.drain_timeout",
+        "limits.timeouts",
+    ]
+    assert said(LIMITS__CONNECTIONS="5", LIMITS__IN_FLIGHT="5") == ["limits.connections", "limits.in_flight"]
+
+
+def test_rules_with_timeouts_are_found_among_many_tenants() -> None:
+    store = MemoryStore(StillClock(), 60)
+    for number in range(501):
+        store.write(None, a_tenant(f"t{number}", rules=(Rule("r", "/", "http://u"),)), actor=ACTOR)
+    assert said(store) == []
+    rule = Rule("r", "/", "http://u", timeouts=Timeouts(total=5))
+    store.write(None, a_tenant("last", rules=(rule,)), actor=ACTOR)
+    assert said(store) == ["the timeouts of rules"]
+
+
+def test_without_its_store_the_start_goes_on() -> None:
+    class Down:
+        def list(self, limit: int, cursor: str | None) -> None:
+            raise StoreDown("down")
+
+    assert said(cast(ConfigStore, Down())) == []

@@ -1,0 +1,247 @@
+"""Debugging in mitmweb: for looking only, and with nothing in it that must stay secret."""
+
+import asyncio
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from mitmproxy.addons.proxyserver import Proxyserver
+from mitmproxy.test import tflow
+
+from mitm_addons.flows import FlowState, begin
+from mitm_addons.stock.dispatch import Dispatcher
+from mitm_addons.stock.web import CALLS_KEPT, Feed, web_master
+from shared.settings import load_settings
+from tests.bodies.streams import ENDPOINTS as SHAPES
+from tests.end_to_end.recording_upstream import RecordingUpstream
+from tests.end_to_end.running_gateway import RunningGateway, TenantInUse, until
+
+CANARY = "canary-of-a-rule-header"
+ENDPOINTS = [
+    "/",
+    "/filter-help",
+    "/updates",
+    "/flows",
+    "/events",
+    "/options",
+    "/state",
+    "/flows/0/request/content.data",
+]
+CHAT = SHAPES[0]
+LIMITER = {"name": "rate_limiter", "settings": {"limit": 1, "window": "1h"}}
+
+
+@dataclass
+class Mitmweb:
+    """A gateway under `--web`, and its pages."""
+
+    gateway: RunningGateway
+    tenant: TenantInUse
+
+    @property
+    def token(self) -> str:
+        found = re.findall(r"http://127\.0\.0\.1:\d+/\?token=([0-9a-f]{32})", self.gateway.log("proxy"))
+        assert len(found) == 1
+        return str(found[0])
+
+    def ask(self, path: str, method: str = "GET", **headers: str) -> requests.Response:
+        address = f"http://127.0.0.1:{self.gateway.web_port}{path}"
+        return requests.request(method, address, headers=headers, timeout=5)
+
+    def look(self, path: str) -> requests.Response:
+        return self.ask(path, Authorization=f"Bearer {self.token}")
+
+    def listed(self, path: str) -> dict[str, Any]:
+        """The call to `path`, which is listed a moment after its answer."""
+        for _ in until(3.0):
+            for flow in self.look("/flows").json():
+                if flow["request"]["path"].startswith(path):
+                    return dict(flow)
+        raise AssertionError(f"The call to {path} is not listed.")
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[RecordingUpstream]:
+    with RecordingUpstream() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def mitmweb(tmp_path_factory: pytest.TempPathFactory, upstream: RecordingUpstream) -> Iterator[Mitmweb]:
+    folder = tmp_path_factory.mktemp("web") / "data"
+    with RunningGateway(folder, proxy_arguments=("--web",)) as gateway:
+        tenant = gateway.create_tenant()
+        tenant.create_rule("/v1", upstream.url, headers={"X-Upstream-Name": CANARY})
+        yield Mitmweb(gateway, tenant)
+
+
+@pytest.mark.parametrize("path", ENDPOINTS)
+def test_without_the_token_every_page_is_403(mitmweb: Mitmweb, path: str) -> None:
+    assert mitmweb.ask(path).status_code == 403
+    assert mitmweb.ask(path, Authorization="Bearer wrong").status_code == 403
+
+
+def test_with_the_token_the_calls_just_made_are_listed(mitmweb: Mitmweb) -> None:
+    mitmweb.tenant.request("POST", "/v1/listed?a=1", data="hello")
+    flow = mitmweb.listed("/v1/listed")
+    assert flow["request"]["path"] == "/v1/listed?a=1"
+    assert (flow["request"]["method"], flow["response"]["status_code"]) == ("POST", 200)
+    content = f"/flows/{flow['id']}/request/content"
+    assert mitmweb.look(f"{content}.data").content == b"hello"
+    assert mitmweb.look(f"{content}/auto.json").json()["text"] == "hello"
+
+
+def test_no_key_and_no_secret_of_a_rule_is_readable_anywhere(
+    mitmweb: Mitmweb, upstream: RecordingUpstream
+) -> None:
+    key = mitmweb.tenant.key
+    secrets = [key, CANARY, "parameter-canary", "cookie-canary"]
+    path = f"/v1/secret?token=parameter-canary&q={key}"
+    body = f"my key is {key}, the rule's is {CANARY}"
+    assert mitmweb.tenant.request("POST", path, data=body, headers={"Cookie": "cookie-canary"}).ok
+    assert CANARY in upstream.seen[-1].all("x-upstream-name")
+    flow = mitmweb.listed("/v1/secret")
+    body_of = f"/flows/{flow['id']}/request/content"
+    pages = ["/", "/flows", "/options", "/state", "/events", "/filter-help"]
+    for page in [*pages, f"{body_of}.data", f"{body_of}/raw.json", f"{body_of}/auto.json"]:
+        answer = mitmweb.look(page)
+        assert answer.status_code == 200, page
+        assert [secret for secret in secrets if secret in answer.text] == [], page
+
+
+def test_a_streamed_body_is_not_kept(mitmweb: Mitmweb) -> None:
+    mitmweb.tenant.request("GET", "/v1/stream")
+    flow = mitmweb.listed("/v1/stream")
+    assert flow["response"]["contentLength"] is None
+    answer = mitmweb.look(f"/flows/{flow['id']}/response/content.data")
+    assert (answer.status_code, "streamed" in answer.text) == (404, True)
+
+
+def test_the_page_says_that_it_is_for_looking_only(mitmweb: Mitmweb) -> None:
+    assert "For looking only: editing, replay and commands are off." in mitmweb.look("/").text
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
+@pytest.mark.parametrize(
+    "path", ["/", "/flows", "/options", "/clear", "/commands/view.clear", "/options/save"]
+)
+def test_nothing_can_be_changed(mitmweb: Mitmweb, method: str, path: str) -> None:
+    answer = mitmweb.ask(path, method, Authorization=f"Bearer {mitmweb.token}")
+    assert answer.status_code == 405
+
+
+@pytest.mark.parametrize(
+    "path", ["/commands", "/processes", "/executable-icon", "/flows/dump", "/flows/0/replay"]
+)
+def test_what_is_not_for_looking_is_not_there(mitmweb: Mitmweb, path: str) -> None:
+    assert mitmweb.look(path).status_code == 404
+
+
+def test_a_page_under_a_foreign_name_is_refused(mitmweb: Mitmweb) -> None:
+    bearer = f"Bearer {mitmweb.token}"
+    for host in ("evil.example", f"evil.example:{mitmweb.gateway.web_port}", "127.0.0.1"):
+        assert mitmweb.ask("/flows", Authorization=bearer, Host=host).status_code == 403
+    name = f"localhost:{mitmweb.gateway.web_port}"
+    assert mitmweb.ask("/flows", Authorization=bearer, Host=name).status_code == 200
+
+
+def refusals(gateway: RunningGateway, upstream: RecordingUpstream, file: Path) -> list[tuple[int, Any]]:
+    """A 401, a 429 and a raising plugin's 503, without what differs from call to call."""
+    tenant = gateway.create_tenant()
+    tenant.create_rule("/limited", upstream.url, plugin_chain=[LIMITER])
+    fault = {"name": "recorder", "settings": {"file": str(file), "fault": "pre_request"}}
+    tenant.create_rule("/broken", upstream.url, plugin_chain=[fault])
+    tenant.request("GET", "/limited/x")
+    answers = [
+        tenant.request("GET", "/limited/x", headers={"Authorization": "Bearer gwk_wrong"}),
+        tenant.request("GET", "/limited/x"),
+        tenant.request("GET", "/broken/x"),
+    ]
+    return [(answer.status_code, _lasting(answer.json())) for answer in answers]
+
+
+def _lasting(body: dict[str, Any]) -> Any:
+    """The body without its request id and its points in time."""
+    assert body.pop("request_id")
+    return re.sub(r"\d+", "N", str(body))
+
+
+def test_refusals_are_the_same_as_without_web(
+    mitmweb: Mitmweb, upstream: RecordingUpstream, tmp_path: Path
+) -> None:
+    under_web = refusals(mitmweb.gateway, upstream, tmp_path / "a")
+    assert [status for status, _ in under_web] == [401, 429, 503]
+    with RunningGateway(tmp_path / "data") as gateway:
+        assert refusals(gateway, upstream, tmp_path / "b") == under_web
+
+
+def told(tenant: TenantInUse, stream: bytes) -> tuple[bytes, bool]:
+    """What a client reads of this judged stream, and whether it looks whole."""
+    headers = {"X-Type": CHAT.content_type, "X-Size": "60"}
+    body = b""
+    with tenant.request("POST", "/judged/tell", data=stream, headers=headers, stream=True) as answer:
+        assert answer.status_code == 200
+        try:
+            for piece in answer.iter_content(None):
+                body += piece
+        except requests.exceptions.ChunkedEncodingError:
+            return body, False
+    return body, True
+
+
+def test_a_judged_stream_passes_whole_and_a_refused_one_ends_with_an_error_event(
+    mitmweb: Mitmweb, upstream: RecordingUpstream
+) -> None:
+    validator = {
+        "name": "content_validator",
+        "stage": "pre_response",
+        "settings": {"blocked_patterns": ["secret"]},
+    }
+    mitmweb.tenant.create_rule("/judged", upstream.url, plugin_chain=[validator])
+    harmless = CHAT.stream(["Hello, ", "you ", "there"])
+    assert told(mitmweb.tenant, harmless) == (harmless, True)
+    body, is_whole = told(mitmweb.tenant, CHAT.stream(["Hello, ", "the se", "cret is", " 42"]))
+    passed, _, error = body.rpartition(b"data: ")
+    assert not is_whole
+    assert json.loads(error)["error"]["code"] == "content_rejected"
+    assert "Hello, the ".startswith(CHAT.read_stream(passed))
+
+
+def test_500_calls_are_kept_and_the_oldest_goes_first() -> None:
+    feed = Feed()
+    for number in range(CALLS_KEPT + 3):
+        flow = tflow.tflow(resp=True)
+        flow.request.path = f"/{number}"
+        feed.post_response(flow)
+    assert sorted(int(flow.request.path[1:]) for flow in feed.view) == list(range(3, CALLS_KEPT + 3))
+    assert feed.view.store_count() == CALLS_KEPT
+
+
+def test_a_health_check_is_not_listed() -> None:
+    feed = Feed()
+    flow = tflow.tflow(resp=True)
+    begin(flow, FlowState("id", 0.0, "127.0.0.1", probe=True))
+    feed.post_response(flow)
+    assert len(feed.view) == 0
+
+
+def test_the_master_has_the_addons_it_needs_and_no_others(tmp_path: Path) -> None:
+    async def check() -> None:
+        master = web_master(load_settings(environ={}), tmp_path, Proxyserver(), Dispatcher([]))
+        names = [type(addon).__name__ for addon in master.addons.chain]
+        assert names == [
+            "Proxyserver",
+            "NextLayer",
+            "Dispatcher",
+            "PostResponse",
+            "WebAddon",
+            "WebAuth",
+        ]
+        assert (master.options.web_host, master.options.web_open_browser) == ("127.0.0.1", False)
+
+    asyncio.run(check())

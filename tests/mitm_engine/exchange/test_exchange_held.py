@@ -1,0 +1,84 @@
+"""Addons that kill a flow, hold it, or keep it from the others."""
+
+import asyncio
+
+import pytest
+from mitmproxy import http
+from mitmproxy.exceptions import AddonHalt
+
+from mitm_engine.options import Terms, Timeouts
+from tests.mitm_engine.exchange.test_exchange import PLAIN, fail, piecemeal
+from tests.mitm_engine.loops import on_both_loops, on_uvloop
+from tests.mitm_engine.raw_client import request
+from tests.mitm_engine.world import FLOW_HOOKS, On, Streaming, world
+
+
+@pytest.mark.parametrize("hook", FLOW_HOOKS)
+@on_both_loops
+async def test_a_killed_flow_gets_no_answer_and_its_connection_ends(hook: str) -> None:
+    async with world(On(**{hook: lambda flow: flow.kill()})) as w:
+        client = await w.client()
+        await client.send(request())
+        assert await client.ended() == b""
+        await w.quiet()
+        # Who has seen `response` sees no `error`.
+        assert w.recorder.count("response") + w.recorder.count("error") == 1
+        assert w.recorder.count("post_response") == 1
+        flow = w.recorder.last()
+        assert flow.error is not None
+        assert flow.error.msg == flow.error.KILLED_MESSAGE
+        assert not w.engine.metrics.faults
+
+
+@on_uvloop
+async def test_a_flow_killed_in_the_error_hook_gets_no_answer() -> None:
+    async with world(On(request=fail, error=lambda flow: flow.kill())) as w:
+        client = await w.client()
+        await client.send(request())
+        assert await client.ended() == b""
+
+
+@on_uvloop
+async def test_a_flow_killed_while_it_streams_is_cut_at_its_end() -> None:
+    async with world(Streaming(), On(response=lambda flow: flow.kill()), script=piecemeal) as w:
+        client = await w.client()
+        await client.send(request())
+        with pytest.raises(EOFError):
+            await client.answer()
+
+
+@pytest.mark.parametrize("hook", FLOW_HOOKS)
+@on_uvloop
+async def test_an_intercepted_flow_waits_until_it_is_resumed(hook: str) -> None:
+    async with world(On(**{hook: lambda flow: flow.intercept()})) as w:
+        client = await w.client()
+        await client.send(request())
+        await w.recorder.saw(hook)
+        await asyncio.sleep(0.02)
+        later = (*FLOW_HOOKS, "post_response")
+        assert w.recorder.count(later[later.index(hook) + 1]) == 0
+        w.recorder.last().resume()
+        assert (await client.answer()).status == 200
+
+
+@on_uvloop
+async def test_a_flow_that_is_killed_while_it_is_intercepted_gets_no_answer() -> None:
+    terms = Terms(Timeouts(hook=0.3))
+    async with world(On(request=lambda flow: flow.intercept()), terms=terms) as w:
+        client = await w.client()
+        await client.send(request())
+        await w.recorder.saw("request")
+        w.recorder.last().kill()
+        assert await client.ended() == b""
+        assert not w.upstream.peers
+
+
+@pytest.mark.parametrize("hook", FLOW_HOOKS)
+@on_uvloop
+async def test_an_addon_may_halt_a_hook_for_those_after_it(hook: str) -> None:
+    def halt(flow: http.HTTPFlow) -> None:
+        raise AddonHalt
+
+    async with world(On(**{hook: halt})) as w:
+        assert (await (await w.client()).ask()).status == 200
+        assert w.recorder.hooks == [one for one in PLAIN if one != hook]

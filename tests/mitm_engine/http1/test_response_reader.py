@@ -1,0 +1,228 @@
+"""The bytes of an upstream become the same answer however they are cut, or a failure, and nothing else."""
+
+import contextlib
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from mitm_engine.faults import Failed
+from mitm_engine.http1.response_reader import AnswerReader
+from tests.mitm_engine.http1.wire_bytes import FIELDS, PIECES, broken, chunked, cuts, head
+
+OK = b"HTTP/1.1 200 OK\r\n"
+SIZED = OK + b"Content-Length: 2\r\n\r\nab"
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+_INTERIM = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+
+
+def reader(*, is_head_request: bool = False, limit: int = 65_536) -> AnswerReader:
+    made = AnswerReader(limit)
+    made.expect(is_head_request=is_head_request)
+    return made
+
+
+def read(*pieces: bytes, is_head_request: bool = False) -> AnswerReader:
+    made = reader(is_head_request=is_head_request)
+    for piece in pieces:
+        made.feed(piece)
+    return made
+
+
+def outcome(pieces: list[bytes], *, is_head_request: bool = False) -> tuple[object, ...]:
+    """What an exchange gets to see of them; bytes behind a whole answer are none of its business."""
+    made, has_failed = reader(is_head_request=is_head_request), False
+    try:
+        for piece in pieces:
+            if not made.complete:
+                made.feed(piece)
+    except Failed:
+        has_failed = True
+    if has_failed or not made.has_head:
+        return (made.has_head, has_failed)
+    head = made.version, made.status, made.reason, made.fields, made.until_close
+    return (*head, b"".join(made.pieces), made.complete, has_failed)
+
+
+@st.composite
+def answers(draw: st.DrawFn) -> tuple[int, list[tuple[bytes, bytes]], bytes, bytes]:
+    """Status, fields, body, and the bytes that say so."""
+    status = draw(st.sampled_from([200, 201, 204, 304, 400, 404, 429, 500, 599]))
+    fields, pieces = draw(FIELDS), draw(PIECES)
+    body = b"" if status in (204, 304) else b"".join(pieces)
+    if status == 204:
+        rest = b""
+    elif draw(st.booleans()):
+        fields = [*fields, (b"Content-Length", b"%d" % len(body))]
+        rest = body
+    elif status == 304:
+        rest = b""
+    else:
+        fields = [*fields, (b"Transfer-Encoding", b"chunked")]
+        rest = chunked(pieces, draw(st.sampled_from([b"", b"X-Sum: 1\r\n"])))
+    interim = _INTERIM * draw(st.integers(0, 2))
+    return status, fields, body, interim + head(b"HTTP/1.1 %d Some Reason" % status, fields) + rest
+
+
+@given(st.data(), answers())
+def test_answers_are_read_as_they_were_meant_however_they_are_cut(
+    data: st.DataObject, answer: tuple[int, list[tuple[bytes, bytes]], bytes, bytes]
+) -> None:
+    status, fields, body, raw = answer
+    made = read(*data.draw(cuts(raw)))
+    assert made.complete
+    assert made.reusable
+    assert (made.status, made.reason, list(made.fields)) == (status, b"Some Reason", fields)
+    assert b"".join(made.pieces) == body
+    assert made.held == len(body)
+
+
+@given(st.data(), answers(), st.booleans())
+def test_broken_answers_fail_the_same_way_however_they_are_cut(
+    data: st.DataObject, answer: tuple[int, list[tuple[bytes, bytes]], bytes, bytes], asked_for_head: bool
+) -> None:
+    raw = data.draw(broken(answer[3]))
+    pieces = data.draw(cuts(raw))
+    assert outcome(pieces, is_head_request=asked_for_head) == outcome([raw], is_head_request=asked_for_head)
+
+
+@given(st.lists(st.binary(max_size=60), max_size=5), st.booleans())
+@example([b"SSH-2.0-OpenSSH_9.2\r\n\r\n"], False)
+@example([b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\n"], False)
+def test_whatever_comes_nothing_but_a_failure_leaves_the_reader(
+    pieces: list[bytes], asked_for_head: bool
+) -> None:
+    with contextlib.suppress(Failed):
+        read(*pieces, is_head_request=asked_for_head)
+
+
+@given(st.data(), PIECES)
+def test_what_was_written_in_chunks_is_read_back(data: st.DataObject, pieces: list[bytes]) -> None:
+    made = read(CHUNKED, *data.draw(cuts(chunked(pieces))))
+    taken = []
+    while (piece := made.take()) is not None:
+        taken.append(piece)
+    assert b"".join(taken) == b"".join(pieces)
+    assert made.complete
+    assert made.held == 0
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
+        b"HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/0.9 200 OK\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+        b"HTTP/1.1 600 Odd\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 099 Odd\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 O\0K\r\nContent-Length: 0\r\n\r\n",
+        OK + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n",
+        OK + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\nab",
+        OK + b"Content-Length: -2\r\n\r\nab",
+        OK + b"Content-Length: 2, 2\r\n\r\nab",
+        OK + b"Transfer-Encoding: gzip\r\n\r\n",
+        OK + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+        OK + b"X: a\0b\r\nContent-Length: 0\r\n\r\n",
+        OK + b"X Y: a\r\nContent-Length: 0\r\n\r\n",
+        OK + b"X: a\r\n b\r\nContent-Length: 0\r\n\r\n",
+        OK + b"X: " + b"a" * 70_000 + b"\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        CHUNKED + b"zz\r\n",
+        _INTERIM * 3000,
+    ],
+)
+def test_what_is_no_sound_answer_fails_in_one_read_and_in_many(raw: bytes) -> None:
+    with pytest.raises(Failed):
+        read(raw)
+    with pytest.raises(Failed):
+        read(*[raw[start : start + 7] for start in range(0, len(raw), 7)])
+
+
+@pytest.mark.parametrize("begin", [b"1;", b"0\r\nX: "])
+def test_chunk_extensions_and_trailers_do_not_go_on_for_ever(begin: bytes) -> None:
+    made, fed = read(CHUNKED, begin), 0
+    with contextlib.suppress(Failed):
+        while fed < 100_000:
+            made.feed(b"x" * 100)
+            fed += 100
+    assert fed < 70_000
+
+
+def test_interim_answers_are_swallowed() -> None:
+    made = read(_INTERIM, b"HTTP/1.1 100 Continue\r\n\r\n", SIZED)
+    assert (made.status, list(made.pieces), made.complete) == (200, [b"ab"], True)
+
+
+def test_the_answer_to_head_ends_at_its_head_and_its_connection_is_not_used_again() -> None:
+    made = read(OK + b"Content-Length: 2\r\n\r\n", is_head_request=True)
+    assert made.complete
+    assert not made.reusable
+    assert made.fields == ((b"Content-Length", b"2"),)
+
+
+def test_an_upstream_that_sends_a_body_to_head_gives_nobody_that_body() -> None:
+    made = read(SIZED, is_head_request=True)
+    assert (made.complete, made.reusable, list(made.pieces)) == (True, False, [])
+
+
+@pytest.mark.parametrize(
+    ("raw", "reusable"),
+    [
+        (SIZED, True),
+        (SIZED.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"), False),
+        (SIZED.replace(b"1.1", b"1.0"), False),
+        (SIZED.replace(b"1.1", b"1.0").replace(b"\r\n\r\n", b"\r\nConnection: keep-alive\r\n\r\n"), True),
+        (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 100\r\n\r\n", True),
+        (SIZED + SIZED, False),
+        (SIZED + b"junk", False),
+        (CHUNKED + b"0\r\n\r\n", True),
+        (CHUNKED + b"0\r\n\r\nHTTP", False),
+    ],
+)
+def test_whether_the_connection_can_serve_again(raw: bytes, reusable: bool) -> None:
+    made = read(raw)
+    assert made.complete
+    assert made.reusable is reusable
+
+
+def test_a_body_without_length_ends_with_the_connection_and_only_there() -> None:
+    made = read(OK + b"\r\nabc")
+    assert made.until_close
+    assert not made.complete
+    assert made.end()
+    assert not made.reusable
+
+
+@pytest.mark.parametrize("raw", [SIZED[:-1], CHUNKED + b"1\r\na\r\n0\r\n", OK[:-2], OK, b""])
+def test_an_end_in_the_middle_of_anything_else_completes_nothing(raw: bytes) -> None:
+    assert not read(raw).end()
+
+
+@pytest.mark.parametrize("stray", [SIZED, b"H", b"\r\n", b"\0"])
+def test_bytes_that_nobody_asked_for_are_a_failure(stray: bytes) -> None:
+    with pytest.raises(Failed):
+        AnswerReader(65_536).feed(stray)
+    made = read(SIZED)
+    with pytest.raises(Failed):
+        made.feed(stray)
+    assert not made.reusable
+
+
+def test_one_reader_reads_answer_after_answer() -> None:
+    made = read(SIZED)
+    for status in (b"201", b"404"):
+        made.expect(is_head_request=False)
+        assert not made.has_head
+        assert made.held == 0
+        made.feed(b"HTTP/1.1 %s X\r\nContent-Length: 0\r\n\r\n" % status)
+        assert made.status == int(status)
+        assert made.reusable
+
+
+@pytest.mark.parametrize(
+    ("value", "limit"),
+    [(b"timeout=5, max=100", 5.0), (b"max=3, timeout = 7", 7.0), (b"max=3", None), (b"x", None)],
+)
+def test_how_long_the_upstream_keeps_the_connection(value: bytes, limit: float | None) -> None:
+    assert read(OK + b"Keep-Alive: %s\r\nContent-Length: 0\r\n\r\n" % value).idle_limit == limit

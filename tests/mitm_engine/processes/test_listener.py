@@ -1,0 +1,296 @@
+"""How a worker listens: what it takes, what it leaves to others, and when it takes nothing."""
+
+import asyncio
+import contextlib
+import resource
+import select
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from mitm_engine.processes import descriptors, listener
+from mitm_engine.processes.listener import CannotListen, Listener, listener_socket
+from mitm_engine.processes.scoreboard import Board, Seat
+from tests.mitm_engine.echo_worker import LOOPS
+from tests.mitm_engine.running_echo import PATIENCE, RunningEcho, ask
+
+Run = Callable[[Callable[[], Awaitable[None]]], None]
+
+
+@pytest.fixture(params=LOOPS)
+def run(request: pytest.FixtureRequest) -> Run:
+    """Runs a test's coroutine on each kind of loop."""
+
+    def run(test: Callable[[], Awaitable[None]]) -> None:
+        async def bounded() -> None:
+            async with asyncio.timeout(PATIENCE):
+                await test()
+
+        with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
+            runner.run(bounded())
+
+    return run
+
+
+class Worker:
+    """The first of two workers, in this process; the second is only a row on the board."""
+
+    def __init__(self, connections: int = 0) -> None:
+        self.board = Board(2)
+        self.other = self.board.rows()[1]
+        self.server = listener_socket("127.0.0.1", 0)
+        self.held: list[socket.socket] = []
+        self.came = asyncio.Event()
+        self.listener = Listener(Seat(0, self.server.dup(), self.board), self._accept, self._count)
+        self._before = connections
+
+    def _accept(self, connection: socket.socket) -> None:
+        self.held.append(connection)
+        self.came.set()
+
+    def _count(self) -> int:
+        return len(self.held) + self._before
+
+    def other_serves(self, age: float = 0.0, accepts: bool = True) -> None:
+        self.other.heartbeat = asyncio.get_running_loop().time() - age
+        self.other.accepts = accepts
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(self.server.getsockname(), timeout=PATIENCE)
+
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.listener.stop()
+        for one in (self.server, *self.held):
+            one.close()
+
+
+async def turns() -> None:
+    """Let the loop look at its sockets many times."""
+    for _ in range(100):
+        await asyncio.sleep(0)
+
+
+class TestTheSocket:
+    @pytest.mark.parametrize(
+        ("host", "family"),
+        [
+            ("127.0.0.1", socket.AF_INET),
+            ("localhost", socket.AF_INET),
+            ("::1", socket.AF_INET6),
+            ("[::1]", socket.AF_INET6),
+        ],
+    )
+    def test_it_listens_on_names_and_addresses_of_both_kinds(self, host: str, family: int) -> None:
+        with listener_socket(host, 0) as server:
+            assert server.family == family
+            assert not server.getblocking()
+            socket.create_connection(server.getsockname()[:2]).close()
+
+    def test_a_taken_port_is_a_sentence(self) -> None:
+        with listener_socket("127.0.0.1", 0) as server:
+            port = server.getsockname()[1]
+            with pytest.raises(
+                CannotListen, match=rf"^Cannot listen on 127\.0\.0\.1:{port}: Address already in use\.$"
+            ):
+                listener_socket("127.0.0.1", port, tries=1)
+
+    @pytest.mark.parametrize("host", ["no-such-name.invalid", "192.0.2.1"])
+    def test_an_address_that_is_not_ours_is_a_sentence(self, host: str) -> None:
+        with pytest.raises(CannotListen, match=rf"^Cannot listen on {host}:0: [A-Z].+\.$"):
+            listener_socket(host, 0)
+
+    def test_small_answers_do_not_wait_for_more(self, run: Run) -> None:
+        async def test() -> None:
+            with Worker() as worker:
+                worker.listener.start()
+                with worker.connect():
+                    await worker.came.wait()
+                    transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
+                        asyncio.Protocol, worker.held[0]
+                    )
+                    accepted = transport.get_extra_info("socket")
+                    assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+                    transport.close()
+
+        run(test)
+
+
+class TestTheShare:
+    @pytest.fixture(autouse=True)
+    def forever(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Who gives way gives way for an hour, so that it can be seen."""
+        monkeypatch.setattr(listener, "COURTESY", 3600.0)
+
+    def test_a_worker_that_is_ahead_leaves_a_connection_to_the_others(self, run: Run) -> None:
+        async def test() -> None:
+            with Worker(connections=2) as worker, worker.connect():
+                worker.other_serves()
+                worker.listener.start()
+                await turns()
+                assert not worker.held
+
+        run(test)
+
+    def test_it_gives_way_once_and_then_accepts(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(listener, "COURTESY", 0.002)
+
+        async def test() -> None:
+            with Worker(connections=1000) as worker, worker.connect():
+                worker.other_serves()
+                worker.listener.start()
+                began = asyncio.get_running_loop().time()
+                await worker.came.wait()
+                assert asyncio.get_running_loop().time() - began >= 0.001
+
+        run(test)
+
+    @pytest.mark.parametrize(
+        ("connections", "age", "accepts"),
+        [
+            pytest.param(1, 0.0, True, id="one ahead is level"),
+            pytest.param(9, 2.0, True, id="the other has stopped"),
+            pytest.param(9, 0.0, False, id="the other accepts nothing"),
+        ],
+    )
+    def test_it_waits_for_no_one_who_would_not_take_it(
+        self, run: Run, connections: int, age: float, accepts: bool
+    ) -> None:
+        async def test() -> None:
+            with Worker(connections) as worker, worker.connect():
+                worker.other_serves(age, accepts)
+                worker.listener.start()
+                await worker.came.wait()
+
+        run(test)
+
+    def test_the_others_see_what_it_holds_at_once(self, run: Run) -> None:
+        async def test() -> None:
+            with Worker() as worker, worker.connect():
+                row = worker.board.rows()[0]
+                assert (row.connections, row.heartbeat, row.accepts) == (0, 0.0, False)
+                worker.listener.start()
+                assert row.heartbeat > 0
+                await worker.came.wait()
+                assert (row.connections, row.accepts) == (1, True)
+
+        run(test)
+
+    def test_it_takes_one_connection_a_wake(self, run: Run) -> None:
+        async def test() -> None:
+            with Worker() as worker, contextlib.ExitStack() as clients:
+                for _ in range(5):
+                    clients.enter_context(worker.connect())
+                worker.listener.start()
+                await worker.came.wait()
+                assert len(worker.held) == 1
+                await turns()
+                assert len(worker.held) == 5
+
+        run(test)
+
+
+class TestTheEnd:
+    def test_who_already_waits_is_served_and_who_comes_later_is_refused(self, run: Run) -> None:
+        async def test() -> None:
+            with Worker() as worker, worker.connect(), worker.connect():
+                worker.listener.start()
+                address = worker.server.getsockname()
+                worker.server.close()
+                worker.listener.stop()
+                assert len(worker.held) == 2
+                assert not worker.board.rows()[0].accepts
+                with pytest.raises(ConnectionRefusedError):
+                    socket.create_connection(address)
+
+        run(test)
+
+    def test_it_may_come_before_the_start(self, run: Run) -> None:
+        async def test() -> None:
+            with Worker() as worker:
+                worker.listener.stop()
+                worker.listener.stop()
+
+        run(test)
+
+    def test_the_heart_beats_on(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("mitm_engine.processes.heartbeat.EVERY", 0.01)
+
+        async def test() -> None:
+            with Worker() as worker:
+                row = worker.board.rows()[0]
+                worker.listener.start()
+                worker.listener.stop()
+                last = row.heartbeat
+                while row.heartbeat == last:
+                    await asyncio.sleep(0.01)
+
+        run(test)
+
+
+class TestDescriptors:
+    @pytest.fixture
+    def few(self) -> Iterator[Callable[[int], None]]:
+        """Allows this process only so many descriptors until the end of the test."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        yield lambda count: resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    def test_the_next_number_tells_how_many_are_open(self, few: Callable[[int], None]) -> None:
+        with socket.socket() as one:
+            number = descriptors.next_number(one.fileno())
+            with socket.socket() as other:
+                assert other.fileno() == number
+            few(number)
+            assert descriptors.next_number(one.fileno()) == sys.maxsize
+
+    def test_the_limit_is_raised_as_far_as_the_system_allows(self, few: Callable[[int], None]) -> None:
+        few(500)
+        assert descriptors.ceiling() == 450
+        descriptors.raise_limit()
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        assert soft == min(hard, 65_536)
+
+    def test_a_worker_without_any_goes_on_once_there_are_some(
+        self, run: Run, few: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(listener, "FULL_PAUSE", 0.01)
+
+        async def test() -> None:
+            with Worker() as worker, worker.connect():
+                worker.listener.start()
+                soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+                few(descriptors.next_number(worker.server.fileno()))
+                row = worker.board.rows()[0]
+                while row.accepts:
+                    await asyncio.sleep(0.01)
+                assert not worker.held
+                few(soft)
+                await worker.came.wait()
+                assert row.accepts
+
+        run(test)
+
+    @pytest.mark.parametrize("loop", LOOPS)
+    def test_clients_beyond_ninety_percent_wait_until_others_leave(self, loop: str, tmp_path: Path) -> None:
+        with RunningEcho(tmp_path, loop, workers=1, descriptors=60) as echo, contextlib.ExitStack() as stack:
+            worker = echo.asked()
+            waiting = [stack.enter_context(echo.connect()) for _ in range(60)]
+            for client in waiting:
+                client.sendall(b"who\n")
+            served = []
+            while came := select.select(waiting, [], [], 0.5)[0]:
+                served += came
+                waiting = [client for client in waiting if client not in came]
+            numbers = [int(entry.name) for entry in Path(f"/proc/{worker}/fd").iterdir()]
+            assert len(served) > 20
+            assert len(waiting) > 10
+            assert max(numbers) == 54
+            for client in served:
+                client.close()
+            assert {ask(client) for client in waiting} == {worker}

@@ -1,0 +1,361 @@
+"""One connection of a client: its requests are answered in their order, and it ends as it should."""
+
+import asyncio
+import socket
+import struct
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mitmproxy import connection, http
+
+from mitm_engine.options import Options, Policy, Terms, Timeouts
+from tests.mitm_engine.http1.wire_bytes import chunked
+from tests.mitm_engine.loops import on_both_loops, on_uvloop
+from tests.mitm_engine.raw_client import RawClient, request
+from tests.mitm_engine.scripted_upstream import Asked, replying, sized
+from tests.mitm_engine.world import On, until, world
+
+
+def echo(asked: Asked) -> bytes:
+    return sized(f"{asked.method} {asked.target} ".encode() + asked.body)
+
+
+class Slow:
+    """Every other request waits a moment, so that the later one is ready first."""
+
+    async def request(self, flow: http.HTTPFlow) -> None:
+        if int(flow.request.path[1:]) % 2:
+            await asyncio.sleep(0.005)
+
+
+@given(
+    st.lists(st.tuples(st.binary(max_size=300), st.booleans()), min_size=1, max_size=12), st.integers(1, 400)
+)
+@settings(deadline=None, max_examples=25)
+def test_pipelined_requests_are_answered_in_their_order_however_they_are_cut(
+    bodies: list[tuple[bytes, bool]], size: int
+) -> None:
+    raw = b""
+    for number, (body, is_chunked) in enumerate(bodies):
+        if is_chunked:
+            coded = chunked([body[:100], body[100:]] if body[100:] else [body] if body else [])
+            raw += request(f"/{number}", "POST", b"", "Transfer-Encoding: chunked") + coded
+        else:
+            raw += request(f"/{number}", "POST", body)
+
+    @on_uvloop
+    async def scenario() -> None:
+        async with world(Slow(), script=replying(echo)) as w:
+            client = await w.client()
+            for start in range(0, len(raw), size):
+                await client.send(raw[start : start + size])
+            for number, (body, _) in enumerate(bodies):
+                answer = await client.answer()
+                assert answer.body == b"POST /%d " % number + body
+
+    scenario()
+
+
+@on_both_loops
+async def test_more_requests_than_may_wait_are_answered_as_far_as_they_may_and_then_it_ends() -> None:
+    async with world(script=replying(echo)) as w:
+        client = await w.client()
+        await client.send(b"".join(request(f"/{number}") for number in range(100)))
+        for number in range(32):
+            answer = await client.answer()
+            assert answer.body == b"GET /%d " % number
+            assert answer.closes is (number == 31)
+        assert await client.ended() == b""
+        assert w.recorder.count("requestheaders") == w.recorder.count("post_response") == 32
+
+
+@on_uvloop
+async def test_a_client_that_asks_on_and_on_is_served_on_and_on() -> None:
+    async with world(script=replying(echo)) as w:
+        client = await w.client()
+        for begin in range(0, 200, 20):
+            await client.send(b"".join(request(f"/{begin + number}") for number in range(20)))
+            for number in range(20):
+                assert (await client.answer()).body == b"GET /%d " % (begin + number)
+
+
+@on_both_loops
+async def test_what_cannot_be_read_is_a_400_after_the_answers_before_it() -> None:
+    async with world(script=replying(echo)) as w:
+        client = await w.client()
+        await client.send(request("/1") + b"\0\0\0\r\n\r\n")
+        assert (await client.answer()).body == b"GET /1 "
+        answer = await client.answer()
+        assert (answer.status, answer.closes) == (400, True)
+        assert await client.ended() == b""
+        assert w.recorder.count("requestheaders") == 1
+        assert w.engine.metrics.faults == {"bad_request": 1}
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200),
+        b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+    ],
+)
+@on_both_loops
+async def test_what_is_no_request_of_ours_gets_a_clean_refusal_and_meets_no_flow(raw: bytes) -> None:
+    async with world() as w:
+        client = await w.client()
+        await client.send(raw)
+        answer = await client.answer()
+        assert (answer.status, answer.closes) == (400, True)
+        assert await client.ended() == b""
+        assert w.recorder.count("requestheaders") == 0
+
+
+@on_uvloop
+async def test_an_upgrade_is_not_made_and_its_request_is_served() -> None:
+    async with world(script=replying(echo)) as w:
+        client = await w.client()
+        upgrade = ("Connection: Upgrade", "Upgrade: h2c")
+        await client.send(request("/1", "POST", b"GET / HTTP/1.1\r\n\r\n", *upgrade) + request("/2"))
+        assert (await client.answer()).body == b"POST /1 GET / HTTP/1.1\r\n\r\n"
+        assert (await client.answer()).body == b"GET /2 "
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        request("/", "GET", b"", "Connection: close"),
+        request().replace(b"HTTP/1.1", b"HTTP/1.0"),
+    ],
+)
+@on_both_loops
+async def test_a_client_that_wants_to_end_is_let_go(raw: bytes) -> None:
+    async with world() as w:
+        client = await w.client()
+        await client.send(raw)
+        assert (await client.answer()).closes
+        assert await client.ended() == b""
+        await w.recorder.saw("client_disconnected")
+
+
+@on_both_loops
+async def test_an_addon_that_fails_on_a_client_keeps_all_its_requests_out() -> None:
+    def fail(client: connection.Client) -> None:
+        raise RuntimeError("no")
+
+    async with world(On(client_connected=fail)) as w:
+        client = await w.client()
+        await client.send(request() * 3)
+        answer = await client.answer()
+        assert (answer.status, answer.closes) == (503, True)
+        assert await client.ended() == b""
+        client.close()
+        await w.recorder.saw("client_disconnected")
+        assert w.recorder.count("requestheaders") == 0
+
+
+@on_both_loops
+async def test_an_addon_can_turn_a_client_away() -> None:
+    def turn_away(client: connection.Client) -> None:
+        client.error = "blocked"
+
+    async with world(On(client_connected=turn_away)) as w:
+        client = await w.client()
+        await client.send(request())
+        assert await client.ended() == b""
+        await w.quiet()
+        assert w.recorder.count("requestheaders") == 0
+
+
+@on_both_loops
+async def test_a_connection_too_many_is_told_so_at_once_and_room_comes_back() -> None:
+    async with world(options=Options(connections=2, drain_timeout=0.2)) as w:
+        one, two, three = [await w.client() for _ in range(3)]
+        begun = asyncio.get_running_loop().time()
+        answer = await three.answer()
+        assert (answer.status, answer.closes, answer.get("retry-after")) == (503, True, "1")
+        assert asyncio.get_running_loop().time() - begun < 0.1
+        assert b"overloaded" in answer.body
+        assert (await one.ask()).status == (await two.ask()).status == 200
+        three.close()
+        one.close()
+        await until(lambda: w.engine.connections == 1)
+        assert (await (await w.client()).ask()).status == 200
+
+
+@on_both_loops
+async def test_a_request_too_many_is_told_so_without_reading_its_body_and_meets_no_hook() -> None:
+    hold = asyncio.Event()
+
+    async def wait(flow: http.HTTPFlow) -> None:
+        await hold.wait()
+
+    async with world(On(requestheaders=wait), options=Options(in_flight=1, drain_timeout=0.2)) as w:
+        one, two = await w.client(), await w.client()
+        await one.send(request())
+        await until(lambda: w.engine.metrics.in_flight == 1)
+        begun = asyncio.get_running_loop().time()
+        for _ in range(20):
+            # The connection stays, however many whole bodies it was told about in vain.
+            answer = await two.ask("/", "POST", bytes(10_000))
+            assert (answer.status, answer.closes) == (503, False)
+        assert asyncio.get_running_loop().time() - begun < 20 * 0.02
+        await two.send(request("/", "POST", b"", "Content-Length: 1000000"))
+        assert (await two.answer()).closes
+        assert w.engine.metrics.refused == 21
+        assert w.engine.metrics.requests == 1
+        hold.set()
+        assert (await one.answer()).status == 200
+        assert w.recorder.count("post_response") == 1
+        assert (await (await w.client()).ask()).status == 200
+
+
+@on_both_loops
+async def test_a_client_that_was_reset_before_it_was_accepted_leaves_nothing() -> None:
+    async with world() as w:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            with socket.create_connection(listener.getsockname()) as client:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                client.send(request())
+            sock, _ = listener.accept()
+            sock.setblocking(False)
+            w.engine.accept(sock)
+            await w.quiet()
+        assert (await (await w.client()).ask()).status == 200
+
+
+@on_uvloop
+async def test_an_answer_of_the_policy_that_cannot_be_written_ends_the_connection() -> None:
+    def bad(why: object, flow: object) -> http.Response:
+        return http.Response.make(400, b"", {"X": "a\r\nb"})
+
+    async with world(options=Options(in_flight=0, drain_timeout=0.2)) as w:
+        w.engine._hub.policy = Policy(answer=bad)
+        for raw in (request(), b"\0\r\n\r\n"):
+            client = await w.client()
+            await client.send(raw)
+            assert await client.ended() == b""
+        await w.quiet()
+
+
+@on_uvloop
+async def test_a_policy_that_fails_does_not_cost_the_client_its_answer() -> None:
+    def fail(*_: object) -> http.Response:
+        raise RuntimeError
+
+    async with world() as w:
+        w.engine._hub.policy = Policy(answer=fail, terms=lambda flow: Terms())
+        client = await w.client()
+        await client.send(b"\0\r\n\r\n")
+        assert (await client.answer()).status == 400
+        w.engine._hub.policy = Policy(terms=fail)  # type: ignore[arg-type]
+        assert (await (await w.client()).ask()).status == 503
+        assert not w.upstream.peers
+
+
+@on_both_loops
+async def test_a_client_that_half_closes_has_given_up() -> None:
+    async def wait(flow: http.HTTPFlow) -> None:
+        await asyncio.Event().wait()
+
+    async with world(On(request=wait)) as w:
+        client = await w.client()
+        await client.send(request())
+        await w.recorder.saw("client_connected")
+        client.sock.shutdown(socket.SHUT_WR)
+        assert await client.ended() == b""
+        await w.recorder.saw("post_response")
+
+
+@on_both_loops
+async def test_a_client_that_half_closes_and_does_not_read_is_not_kept() -> None:
+    options = Options(timeouts=Timeouts(grace=0.3), drain_timeout=0.2)
+    script = replying(lambda asked: sized(bytes(60_000)))
+    async with world(script=script, options=options, send_buffer=4096) as w:
+        client = await w.client(receive_buffer=4096)
+        await client.send(request())
+        await w.recorder.saw("post_response")
+        client.sock.shutdown(socket.SHUT_WR)
+        await w.quiet()
+
+
+@on_uvloop
+async def test_the_addons_see_who_the_client_is() -> None:
+    async with world() as w:
+        client: RawClient = await w.client()
+        await client.ask()
+        seen = w.recorder.last().client_conn
+        assert seen.peername == client.sock.getsockname()
+        assert seen.sockname == client.sock.getpeername()
+        assert not seen.tls
+        assert seen.connected
+        client.close()
+        await w.recorder.saw("client_disconnected")
+        assert not seen.connected
+
+
+@on_both_loops
+async def test_the_head_of_the_next_request_may_begin_while_one_is_served_and_has_its_time() -> None:
+    options = Options(timeouts=Timeouts(head=0.3), drain_timeout=0.2)
+    async with world(script=replying(echo), options=options) as w:
+        prompt, slow = await w.client(), await w.client()
+        for client in (prompt, slow):
+            await client.send(request("/1") + request("/2")[:20])
+            assert (await client.answer()).body == b"GET /1 "
+        await prompt.send(request("/2")[20:])
+        assert (await prompt.answer()).body == b"GET /2 "
+        assert await slow.ended() == b""
+        assert w.engine.metrics.closed["late"] == 1
+
+
+@on_both_loops
+async def test_what_comes_behind_the_last_request_of_a_connection_is_thrown_away() -> None:
+    async def wait(flow: http.HTTPFlow) -> None:
+        await go.wait()
+
+    go = asyncio.Event()
+    async with world(On(request=wait)) as w:
+        client = await w.client()
+        await client.send(request("/", "GET", b"", "Connection: close"))
+        await w.recorder.saw("requestheaders")
+        for _ in range(5):
+            await client.send(request("/more"))
+            await asyncio.sleep(0.005)
+        go.set()
+        assert (await client.answer()).closes
+        assert w.recorder.count("requestheaders") == 1
+
+
+@on_both_loops
+async def test_those_who_were_turned_away_take_nobodys_place() -> None:
+    async with world(options=Options(connections=2, drain_timeout=0.2)) as w:
+        served = [await w.client() for _ in range(2)]
+        for client in served:
+            assert (await client.ask()).status == 200
+        refused = [await w.client() for _ in range(5)]
+        for client in refused:
+            assert (await client.answer()).status == 503  # and stays, silently
+        for client in served:
+            client.close()
+        await until(lambda: w.recorder.count("client_disconnected") == 2)
+        assert (await (await w.client()).ask()).status == 200
+
+
+@on_both_loops
+async def test_what_is_spared_is_served_however_much_there_is_to_do() -> None:
+    async def wait(flow: http.HTTPFlow) -> None:
+        if flow.request.path == "/slow":
+            await asyncio.Event().wait()
+
+    def answer(flow: http.HTTPFlow) -> None:
+        if flow.request.path == "/health":
+            flow.response = http.Response.make(200, b"well")
+
+    options = Options(in_flight=1, spared=frozenset([b"/health"]), drain_timeout=0.2)
+    async with world(On(requestheaders=answer), On(request=wait), options=options) as w:
+        await (await w.client()).send(request("/slow"))
+        await w.recorder.saw("requestheaders")
+        client = await w.client()
+        assert (await client.ask("/other")).status == 503
+        assert (await client.ask("/health")).status == 200

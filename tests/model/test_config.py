@@ -1,0 +1,48 @@
+"""What is configured: values that cannot be changed."""
+
+import pytest
+
+from shared.model.config import ApiKey, PluginConfig, Rule, Snapshot, Stage, Tenant
+
+KEY = ApiKey("k", "n", "gwk_9fK2mQ7x", "hash")
+
+
+@pytest.mark.parametrize(
+    ("key", "status"),
+    [
+        (KEY, "active"),
+        (ApiKey("k", "n", "p", "h", expires_at=10.001), "active"),
+        (ApiKey("k", "n", "p", "h", expires_at=10.0), "expired"),
+        (ApiKey("k", "n", "p", "h", expires_at=0.0), "expired"),
+        (ApiKey("k", "n", "p", "h", revoked=True), "revoked"),
+        (ApiKey("k", "n", "p", "h", revoked=True, expires_at=0.0), "revoked"),
+    ],
+)
+def test_a_key_is_active_until_it_is_revoked_or_expires(key: ApiKey, status: str) -> None:
+    assert key.status(10.0) == status
+
+
+def test_the_stages_stand_in_the_order_of_an_exchange() -> None:
+    assert [str(stage) for stage in Stage] == ["pre_request", "post_request", "pre_response", "post_response"]
+
+
+def test_defaults_are_those_of_the_contract() -> None:
+    rule = Rule("r", "/", "http://u")
+    assert (rule.methods, rule.match, rule.strip_path, rule.public, rule.streams) == (
+        (),
+        "prefix",
+        False,
+        False,
+        "pass",
+    )
+    entry = PluginConfig("p")
+    assert (entry.enabled, entry.priority, entry.parallel, entry.mode) == (True, 100, False, "enforce")
+    assert KEY.scopes == ("proxy",)
+
+
+@pytest.mark.parametrize("value", [KEY, Rule("r", "/", "http://u"), Tenant("t", "T", "t"), PluginConfig("p")])
+def test_nothing_of_it_can_be_changed_in_place(value: object) -> None:
+    for one in (value, Snapshot(Tenant("t", "T", "t"))):
+        for name in one.__dataclass_fields__:  # type: ignore[attr-defined]
+            with pytest.raises(AttributeError):
+                setattr(one, name, "other")

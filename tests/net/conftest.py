@@ -1,0 +1,64 @@
+"""Services and a certificate authority that end with the test."""
+
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.net.services import Authority, Handler, Service
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Service]]:
+    """Start services; they end with the test."""
+    started: list[Service] = []
+
+    def start(handler: Handler, context: ssl.SSLContext | None = None) -> Service:
+        started.append(Service(handler, context))
+        return started[-1]
+
+    yield start
+    for service in started:
+        service.close()
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """Names that resolve, and to what; all others do not."""
+    known: dict[str, list[str]] = {}
+    system = socket.getaddrinfo
+
+    def look_up(host: str, port: int, **options: int) -> object:
+        if host in known:
+            return [system(address, port, type=socket.SOCK_STREAM)[0] for address in known[host]]
+        if host.replace(".", "").isdigit() or ":" in host:
+            return system(host, port, **options)
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    return known
+
+
+@pytest.fixture
+def stuck(monkeypatch: pytest.MonkeyPatch, names: dict[str, list[str]]) -> Iterator[threading.Event]:
+    """The resolver of `names`, that answers only once the event is set; addresses it knows at once."""
+    released = threading.Event()
+    answer = socket.getaddrinfo
+
+    def look_up(host: str, *more: Any, **options: Any) -> object:
+        if not host.replace(".", "").isdigit():
+            released.wait(10)
+        return answer(host, *more, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    yield released
+    released.set()

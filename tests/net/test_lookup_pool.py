@@ -1,0 +1,61 @@
+"""Blocking work in threads of its own: so much at a time, and the rest in turn."""
+
+import threading
+from concurrent.futures import CancelledError
+
+import pytest
+
+from shared.core.errors import OutsideError
+from shared.net.lookup_pool import LookUps
+
+
+class Hanging:
+    """Work that ends when it is told to, and counts how much of it goes on."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.begun = threading.Semaphore(0)
+        self.at_once = self.most = 0
+
+    def __call__(self) -> list[str]:
+        self.at_once += 1
+        self.most = max(self.most, self.at_once)
+        self.begun.release()
+        self.go.wait(5)
+        self.at_once -= 1
+        return ["found"]
+
+
+def test_what_is_over_the_number_waits_and_is_done_in_turn() -> None:
+    look_ups, work = LookUps(2), Hanging()
+    found = [look_ups.begin(work) for _ in range(6)]
+    for _ in range(2):
+        assert work.begun.acquire(timeout=5)
+    assert [future.running() for future in found] == [True, True, False, False, False, False]
+    work.go.set()
+    assert [future.result(5) for future in found] == [["found"]] * 6
+    assert work.most <= 2
+
+
+def test_what_nobody_waits_for_any_more_is_not_begun() -> None:
+    look_ups, work, begun = LookUps(1), Hanging(), []
+    first = look_ups.begin(work)
+    given_up = look_ups.begin(lambda: begun.append("given up") or [])
+    last = look_ups.begin(lambda: begun.append("last") or [])
+    assert given_up.cancel()
+    work.go.set()
+    first.result(5)
+    last.result(5)
+    assert begun == ["last"]
+    with pytest.raises(CancelledError):
+        given_up.result(0)
+
+
+@pytest.mark.parametrize("error", [OutsideError("no such name"), RuntimeError("unforeseen")])
+def test_an_error_is_told_and_gives_the_place_back(error: Exception) -> None:
+    def fail() -> list[str]:
+        raise error
+
+    look_ups = LookUps(1)
+    for _ in range(2):
+        assert look_ups.begin(fail).exception(5) is error

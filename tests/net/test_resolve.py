@@ -1,0 +1,68 @@
+"""Names are resolved and every address judged, when a target is saved and when it is called."""
+
+import threading
+from ipaddress import ip_network
+
+import pytest
+
+from shared.core.errors import OutsideError, TargetForbidden
+from shared.net.policy import Policy
+from shared.net.resolve import check_target, resolve
+
+PUBLIC = Policy()
+LOOPBACK = Policy(allowed_networks=(ip_network("127.0.0.0/8"), ip_network("::1/128")))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:6379",
+        "http://[::ffff:127.0.0.1]/",
+        "http://169.254.169.254/latest",
+        "http://[fd00:ec2::254]",
+    ],
+)
+def test_saving_a_target_on_an_inner_address_is_refused_without_saying_which(url: str) -> None:
+    with pytest.raises(TargetForbidden, match="allowed_target_networks") as refusal:
+        check_target(url, PUBLIC)
+    assert "loopback" not in str(refusal.value)
+
+
+def test_saving_a_target_that_is_no_url_is_refused() -> None:
+    with pytest.raises(ValueError, match="Must be"):
+        check_target("http://2130706433/", PUBLIC)
+
+
+def test_saving_a_public_target_warns_of_nothing(names: dict[str, list[str]]) -> None:
+    names["api.example.com"] = ["93.184.216.34", "2606:4700::1111"]
+    assert check_target("https://api.example.com/v1", PUBLIC) == []
+
+
+def test_saving_a_name_that_does_not_resolve_yet_warns(names: dict[str, list[str]]) -> None:
+    [warning] = check_target("https://soon.example.com", PUBLIC)
+    assert warning.startswith("The name soon.example.com could not be resolved.")
+
+
+def test_one_inner_address_among_public_ones_is_enough_to_refuse(names: dict[str, list[str]]) -> None:
+    names["mixed.example.com"] = ["93.184.216.34", "10.0.0.1"]
+    with pytest.raises(TargetForbidden) as refusal:
+        check_target("https://mixed.example.com", PUBLIC)
+    assert "10.0.0.1" not in str(refusal.value)
+
+
+def test_the_ipv4_address_comes_first(names: dict[str, list[str]]) -> None:
+    names["localhost"] = ["::1", "127.0.0.1"]
+    assert resolve("localhost", 80, LOOPBACK, 1) == ["127.0.0.1", "::1"]
+
+
+def test_what_is_saved_is_checked_against_the_answer_of_now(names: dict[str, list[str]]) -> None:
+    names["rebind.example.com"] = ["93.184.216.34"]
+    check_target("https://rebind.example.com", PUBLIC)
+    names["rebind.example.com"] = ["127.0.0.1"]
+    with pytest.raises(TargetForbidden):
+        check_target("https://rebind.example.com", PUBLIC)
+
+
+def test_saving_does_not_wait_for_a_resolver_that_hangs(stuck: threading.Event) -> None:
+    with pytest.raises(OutsideError, match="not resolved in time"):
+        resolve("slow.example.com", 443, PUBLIC, 0.02)

@@ -1,0 +1,92 @@
+"""Plugins by name, for chains to name: what they read and change is in their names."""
+
+from collections.abc import Mapping
+
+from marshmallow import fields
+
+from shared.model.config import PluginConfig, Stage
+from shared.model.messages import Exchange
+from shared.pipeline.plugin import CONTINUE, Plugin, Verdict, setting
+
+
+class Reader(Plugin):
+    """Reads all, changes nothing, and acts everywhere."""
+
+    name = "reader"
+
+    def pre_request(self, exchange: Exchange) -> Verdict:
+        return CONTINUE
+
+    post_request = pre_response = post_response = pre_request
+
+
+class HeadReader(Reader):
+    """Reads the headers."""
+
+    name = "head_reader"
+    reads = frozenset({"headers"})
+
+
+class HeadWriter(HeadReader):
+    """Changes the headers, and reads nothing."""
+
+    name = "head_writer"
+    reads = frozenset()
+    changes = frozenset({"headers"})
+
+
+class Heavy(HeadReader):
+    """Weighs as much as it is told to."""
+
+    name = "heavy"
+    weight: int = setting(fields.Integer(load_default=60_000), "Instructions.")
+
+
+class BodyWriter(HeadWriter):
+    """Changes the body, and reads nothing."""
+
+    name = "body_writer"
+    changes = frozenset({"body"})
+
+
+class Counting(HeadReader):
+    """Keeps state. Acts at one stage, and has an `on_error` of its own."""
+
+    name = "counting"
+    combined = True
+    on_error_choices = ("closed", "local")
+    post_request = pre_response = post_response = None  # type: ignore[assignment]
+
+
+class Asking(HeadReader):
+    """Has settings, one of them a secret."""
+
+    name = "asking"
+    limit: int = setting(fields.Integer(required=True, strict=True), "A number.")
+    headers: Mapping[str, str] = setting(
+        fields.Dict(fields.String(), fields.String(), load_default=dict), "Secret.", secret=True
+    )
+
+
+class Streaming(Reader):
+    """Judges events, but for an entry that says otherwise."""
+
+    name = "streaming"
+    events_in_place = True
+    whole: bool = setting(fields.Boolean(load_default=False), "Whether it needs whole bodies.")
+
+    def needs_whole_body(self) -> str | None:
+        return "has a setting that needs it" if self.whole else super().needs_whole_body()
+
+    def pre_response_events(self, exchange: Exchange) -> Verdict:
+        return CONTINUE
+
+
+CATALOGUE: Mapping[str, type[Plugin]] = {
+    kind.name: kind
+    for kind in (Reader, Heavy, HeadReader, HeadWriter, BodyWriter, Counting, Asking, Streaming)
+}
+
+
+def config(name: str, stage: Stage = Stage.PRE_REQUEST, **more: object) -> PluginConfig:
+    return PluginConfig(name, stage=stage, **more)  # type: ignore[arg-type]

@@ -1,0 +1,35 @@
+"""In which threads a plugin's call runs."""
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from shared.pipeline.calls import submitted
+
+
+class Place(ThreadPoolExecutor):
+    """A pool with a place for calls that compute; says who computed."""
+
+    def compute(self, owner: str, call: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        done.set_result((owner, call(*arguments)))
+        return done
+
+
+@pytest.mark.parametrize(
+    ("pool", "computes", "expected"),
+    [
+        (Place, True, ("tenant_1", "abc")),
+        (Place, False, "abc"),
+        (ThreadPoolExecutor, True, "abc"),  # it has no such place
+    ],
+)
+def test_what_computes_takes_its_tenants_turn(
+    pool: type[ThreadPoolExecutor], computes: bool, expected: object
+) -> None:
+    step: Any = SimpleNamespace(plugin=SimpleNamespace(computes=computes))
+    with pool(1) as threads:
+        assert submitted(threads, step, "tenant_1", "".join, ["a", "bc"]).result(5) == expected

@@ -1,0 +1,254 @@
+"""What runs for a rule, and what cannot work where it stands."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from shared.core.errors import Invalid
+from shared.model.config import PluginConfig, Rule, Sealed, Stage, Tenant, Tier
+from shared.pipeline import effective_chain, parse_chain
+from shared.pipeline.chain import Placed, check_entry, check_together, masked
+from tests.pipeline.catalogue import CATALOGUE, Asking, config
+
+TENANT = Tenant("t1", "T", "t1")
+RULE = Rule("r1", "/v1", "http://upstream.example")
+
+
+def placed(name: str, origin: str = "rule", stage: Stage = Stage.PRE_REQUEST, **more: Any) -> Placed:
+    return Placed(config(name, stage, **more), origin, "/plugin_chain/0")
+
+
+class TestEffectiveChain:
+    def test_it_is_tier_then_required_then_tenant_then_rule(self) -> None:
+        tenant = replace(
+            TENANT,
+            required_plugins={"a/b~c": config("reader"), "counting": config("counting")},
+            plugin_chain=(config("asking"), config("reader")),
+        )
+        rule = replace(RULE, plugin_chain=(config("head_reader"),))
+        chain = effective_chain(tenant, rule, Tier("basic", {"global": {"limit": 1, "window": "1m"}}))
+        assert [(item.config.name, item.origin, item.pointer) for item in chain] == [
+            ("rate_limiter", "tier", ""),
+            ("reader", "required", "/required_plugins/a~1b~0c"),
+            ("counting", "required", "/required_plugins/counting"),
+            ("asking", "tenant", "/plugin_chain/0"),
+            ("reader", "tenant", "/plugin_chain/1"),
+            ("head_reader", "rule", "/plugin_chain/0"),
+        ]
+
+    def test_the_tiers_limit_stands_before_all_else(self) -> None:
+        limits = {"global": {"limit": 1, "window": "1m"}}
+        [ceiling] = effective_chain(TENANT, RULE, Tier("basic", limits))
+        assert (ceiling.config.settings, ceiling.config.priority) == ({"limits": limits}, -1)
+
+    @pytest.mark.parametrize("tier", [None, Tier("enterprise")])
+    @pytest.mark.parametrize("rule", [None, RULE])
+    def test_who_asks_for_nothing_gets_nothing(self, tier: Tier | None, rule: Rule | None) -> None:
+        assert effective_chain(TENANT, rule, tier) == []
+
+
+class TestParseChain:
+    def test_entries_carry_what_was_configured(self) -> None:
+        chain = [
+            placed("asking", "tenant", Stage.PRE_RESPONSE, settings={"limit": 3}, priority=7, parallel=True),
+            placed("counting", on_error="local", timeout=2.5, mode="shadow"),
+        ]
+        asking, counting = parse_chain(chain, TENANT, "r1", CATALOGUE)
+        assert isinstance(asking.plugin, Asking)
+        assert asking.plugin.limit == 3
+        assert (asking.stage, asking.priority, asking.parallel) == (Stage.PRE_RESPONSE, 7, True)
+        assert (asking.is_shadow, counting.is_shadow) == (False, True)
+        assert (asking.origin, asking.tenant_id, asking.rule_id) == ("tenant", "t1", "r1")
+        assert (counting.origin, counting.on_error, counting.timeout) == ("rule", "local", 2.5)
+
+    def test_a_disabled_entry_is_left_out_but_must_be_right(self) -> None:
+        assert parse_chain([placed("reader", enabled=False)], TENANT, "r1", CATALOGUE) == []
+        with pytest.raises(Invalid):
+            parse_chain([placed("asking", enabled=False)], TENANT, "r1", CATALOGUE)
+
+    def test_secrets_are_opened_by_who_can(self) -> None:
+        def unseal(entry: PluginConfig) -> dict[str, Any]:
+            return {**entry.settings, "headers": {"X-Key": "opened"}}
+
+        chain = [placed("asking", settings={"limit": 1, "headers": {"X-Key": Sealed("#")}})]
+        [entry] = parse_chain(chain, TENANT, "r1", CATALOGUE, unseal)
+        assert isinstance(entry.plugin, Asking)
+        assert entry.plugin.headers == {"X-Key": "opened"}
+
+    def test_one_with_which_the_chain_weighs_too_much_is_named(self) -> None:
+        with pytest.raises(Invalid) as caught:
+            parse_chain([placed("heavy"), placed("heavy", enabled=False)], TENANT, "r1", CATALOGUE)
+        assert [problem.pointer for problem in caught.value.problems] == [
+            f"{placed('heavy').pointer}/settings"
+        ]
+
+    def test_one_that_cannot_work_is_named_with_all_its_problems(self) -> None:
+        with pytest.raises(Invalid) as caught:
+            parse_chain([placed("asking", on_error="local")], TENANT, "r1", CATALOGUE)
+        pointers = [problem.pointer for problem in caught.value.problems]
+        assert pointers == ["/plugin_chain/0/on_error", "/plugin_chain/0/settings/limit"]
+
+
+def test_secrets_need_not_be_opened_to_be_checked() -> None:
+    sealed = config("asking", settings={"limit": 1, "headers": {"X-Key": Sealed("#"), "X-Plain": "p"}})
+    assert masked(sealed) == {"limit": 1, "headers": {"X-Key": "sealed", "X-Plain": "p"}}
+    assert check_entry(Placed(sealed, "rule", ""), TENANT, CATALOGUE) == []
+
+
+class TestEntry:
+    @pytest.mark.parametrize(
+        ("item", "pointer", "detail"),
+        [
+            (placed("asking_"), "name", "There is no plugin asking_. There are: asking, body_writer, counting,"
+             " head_reader, head_writer, heavy, reader, streaming. Did you mean asking?"),
+            (placed("xyz"), "name", "There is no plugin xyz. There are: asking, body_writer, counting,"
+             " head_reader, head_writer, heavy, reader, streaming."),
+            (placed("counting", stage=Stage.PRE_RESPONSE), "stage",
+             "counting cannot act at pre_response, only at: pre_request."),
+            (placed("counting", on_error="open"), "on_error",
+             "open is not available yet; allowed: closed, local."),
+            (placed("counting", parallel=True), "parallel", "counting keeps state and cannot run in parallel."),
+            (placed("asking", settings={"limit": "1"}), "settings/limit", "Not a valid integer."),
+            (placed("asking", settings={"limit": 1, "headers": {"X-A": 1}}), "settings/headers/X-A",
+             "Not a valid string."),
+        ],
+    )  # fmt: skip
+    def test_what_cannot_work_is_told_with_its_place_and_the_way_out(
+        self, item: Placed, pointer: str, detail: str
+    ) -> None:
+        [problem] = check_entry(item, TENANT, CATALOGUE)
+        assert (problem.pointer, problem.detail) == (f"/plugin_chain/0/{pointer}", detail)
+
+    @pytest.mark.parametrize(
+        ("allowed", "listed"), [((), "none"), (("asking", "counting"), "asking, counting")]
+    )
+    def test_only_enabled_plugins_stand_in_a_tenants_and_a_rules_chain(
+        self, allowed: tuple[str, ...], listed: str
+    ) -> None:
+        tenant = replace(TENANT, enabled_plugins=allowed)
+        for origin in ("tenant", "rule"):
+            [problem] = check_entry(placed("reader", origin), tenant, CATALOGUE)
+            assert problem.pointer == "/plugin_chain/0/name"
+            assert f"(which are: {listed})" in problem.detail
+        for origin in ("tier", "required"):
+            assert check_entry(placed("reader", origin), tenant, CATALOGUE) == []
+
+    def test_all_problems_are_told_at_once(self) -> None:
+        item = placed("counting", stage=Stage.POST_REQUEST, on_error="open", parallel=True, settings={"x": 1})
+        pointers = [problem.pointer.rpartition("0/")[2] for problem in check_entry(item, TENANT, CATALOGUE)]
+        assert pointers == ["stage", "on_error", "parallel", "settings/x"]
+
+
+def together(*chain: Placed, streams: str = "buffer") -> list[str]:
+    """The names of the entries at fault."""
+    found = check_together(chain, CATALOGUE, streams)
+    assert all(why.endswith(".") for _, why in found)
+    return [item.config.name for item, _ in found]
+
+
+class TestParallelGroups:
+    @pytest.mark.parametrize(
+        ("first", "second", "culprit"),
+        [
+            ("reader", "head_reader", []),
+            ("head_reader", "body_writer", []),
+            ("head_writer", "body_writer", []),
+            ("head_writer", "head_reader", ["head_writer"]),
+            ("head_reader", "head_writer", ["head_writer"]),
+            ("reader", "body_writer", ["body_writer"]),
+            ("head_writer", "head_writer", ["head_writer"]),
+        ],
+    )
+    def test_one_must_not_change_what_another_uses(self, first: str, second: str, culprit: list[str]) -> None:
+        assert together(placed(first, parallel=True), placed(second, parallel=True)) == culprit
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {"parallel": False},
+            {"parallel": True, "priority": 5},
+            {"parallel": True, "stage": Stage.POST_REQUEST},
+            {"parallel": True, "origin": "required"},
+            {"parallel": True, "enabled": False},
+            {"parallel": True, "mode": "shadow"},
+        ],
+    )
+    def test_those_of_different_groups_may(self, other: dict[str, Any]) -> None:
+        first = placed("head_writer", stage=Stage.PRE_RESPONSE, parallel=True)
+        second = placed("head_reader", **{"stage": Stage.PRE_RESPONSE, **other})
+        assert together(first, second) == []
+
+    def test_two_of_different_origin_meet_in_one_group(self) -> None:
+        assert together(
+            placed("head_reader", "tenant", parallel=True), placed("head_writer", "rule", parallel=True)
+        ) == ["head_writer"]
+
+    def test_the_sentence_names_both_and_what_they_share(self) -> None:
+        chain = [placed("head_writer", parallel=True), placed("reader", parallel=True)]
+        [(_, why)] = check_together(chain, CATALOGUE, "buffer")
+        assert why == (
+            "head_writer and reader run at the same time, but one changes the headers that the other uses. "
+            "Give them different priorities."
+        )
+
+
+OUT, HEAD, BODY, END = Stage
+
+
+class TestRequiredEntries:
+    @pytest.mark.parametrize(
+        ("judge", "stage", "refused"),
+        [
+            (OUT, OUT, True), (OUT, HEAD, False), (OUT, BODY, False), (OUT, END, False),
+            (HEAD, OUT, False), (HEAD, HEAD, True), (HEAD, BODY, True), (HEAD, END, False),
+            # They stand last there, and judge what the others made.
+            (BODY, OUT, False), (BODY, HEAD, False), (BODY, BODY, False), (BODY, END, False),
+        ],
+    )  # fmt: skip
+    @pytest.mark.parametrize("origin", ["tenant", "rule"])
+    def test_nobody_changes_what_one_of_that_direction_has_judged(
+        self, judge: Stage, stage: Stage, refused: bool, origin: str
+    ) -> None:
+        chain = placed("head_reader", "required", judge), placed("head_writer", origin, stage)
+        assert together(*chain) == (["head_writer"] if refused else [])
+
+    def test_one_in_shadow_mode_neither_judges_nor_changes(self) -> None:
+        assert together(placed("head_reader", "required", mode="shadow"), placed("head_writer")) == []
+        assert together(placed("head_reader", "required"), placed("head_writer", mode="shadow")) == []
+
+    def test_what_it_does_not_read_may_be_changed(self) -> None:
+        assert together(placed("head_reader", "required"), placed("body_writer")) == []
+
+    def test_one_required_entry_may_prepare_the_next(self) -> None:
+        assert together(placed("head_writer", "required"), placed("reader", "required")) == []
+
+    def test_the_sentence_names_both(self) -> None:
+        chain = [placed("reader", "required"), placed("head_writer")]
+        [(_, why)] = check_together(chain, CATALOGUE, "buffer")
+        assert why == "head_writer changes the headers that the required reader has judged before it."
+
+
+class TestStreams:
+    @pytest.mark.parametrize("name", ["reader", "body_writer"])
+    def test_one_that_needs_the_whole_answer_cannot_have_it_when_streams_pass(self, name: str) -> None:
+        item = placed(name, stage=Stage.PRE_RESPONSE)
+        assert together(item, streams="pass") == [name]
+        assert together(item, streams="buffer") == []
+        [(_, why)] = check_together([item], CATALOGUE, "pass")
+        assert why.endswith('Set the rule\'s "streams" to "buffer".')
+
+    def test_one_in_shadow_mode_looks_at_what_has_passed(self) -> None:
+        assert together(placed("reader", stage=Stage.PRE_RESPONSE, mode="shadow"), streams="pass") == []
+
+    def test_the_head_is_there_at_once(self) -> None:
+        assert together(placed("head_reader", stage=Stage.PRE_RESPONSE), streams="pass") == []
+        assert together(placed("reader", stage=Stage.PRE_REQUEST), streams="pass") == []
+
+    def test_one_that_judges_events_may_stand_there_unless_its_settings_need_the_whole(self) -> None:
+        item = placed("streaming", stage=Stage.PRE_RESPONSE)
+        assert together(item, streams="pass") == []
+        item = placed("streaming", stage=Stage.PRE_RESPONSE, settings={"whole": True})
+        [(_, why)] = check_together([item], CATALOGUE, "pass")
+        assert why.startswith("streaming has a setting that needs it, and this rule passes streams on")
+        assert together(item, streams="buffer") == []

@@ -1,0 +1,384 @@
+"""What one exchange makes of the verdicts of its plugins."""
+
+import asyncio
+import hashlib
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from shared.model.config import Stage
+from shared.model.messages import Exchange, Headers, Request, Response
+from shared.pipeline import Run, make_plan
+from shared.pipeline.plugin import CONTINUE, Continue, Entry, Patch, Plugin, Reject, Respond, Verdict
+from shared.pipeline.run import patched
+from tests.pipeline.stagehand import Stagehand, quiet, run_loop
+from tests.pipeline.world import Acting, ActingAsync, ActingInPlace, FollowingUp, entry, exchange
+
+NO = Reject(403, "no", "No.", {"X-Why": "1"}, {"rate_limit": {"limit": 3}})
+CACHED = Respond(Response(200, Headers([("X-Cache", "hit")]), b"cached"))
+
+
+def says(verdict: Verdict) -> ActingInPlace:
+    return ActingInPlace(lambda _: verdict)
+
+
+def prepared(chain: Sequence[Entry], pool: Executor | None = None) -> Run:
+    return Run(make_plan(chain, buffer_streams=False), exchange(), pool or Stagehand())
+
+
+async def whole(run: Run, answer: Response | None = None) -> Mapping[str, str]:
+    """All hooks of an exchange, as the proxy calls them. Returns the answer headers."""
+    await run.head()
+    await run.stage(Stage.PRE_REQUEST)
+    run.exchange = replace(run.exchange, response=answer or Response(200))
+    await run.stage(Stage.POST_REQUEST)
+    await run.stage(Stage.PRE_RESPONSE)
+    added = run.answer_headers()
+    await run.settle()
+    return added
+
+
+def after(chain: Sequence[Entry]) -> Run:
+    """The exchange when all is over."""
+    run = prepared(chain)
+    run_loop(whole(run))
+    return run
+
+
+class TestAnswers:
+    def test_a_refusal_says_who_refused_and_with_what(self) -> None:
+        run = after([entry(says(NO))])
+        assert run.refusal is not None
+        assert (run.refusal.status, run.refusal.code, run.refusal.message) == (403, "no", "No.")
+        assert run.refusal.source == "plugin:acting_in_place"
+        assert (run.refusal.headers, run.refusal.details) == (NO.headers, NO.details)
+        assert run.faults == []
+
+    @pytest.mark.parametrize("order", [(NO, CACHED), (CACHED, NO)])
+    def test_in_a_group_a_reject_beats_a_respond(self, order: Sequence[Verdict]) -> None:
+        run = after([entry(says(verdict), parallel=True) for verdict in order])
+        assert run.refusal is not None
+        assert run.responded is None
+
+    def test_the_first_in_chain_order_refuses(self) -> None:
+        run = after([entry(says(replace(NO, code=code)), parallel=True) for code in ("first", "second")])
+        assert run.refusal is not None
+        assert run.refusal.code == "first"
+
+    def test_the_first_in_chain_order_responds(self) -> None:
+        other = ActingInPlace(lambda _: Respond(Response(404)), called="other")
+        run = after([entry(says(CACHED), parallel=True), entry(other, parallel=True)])
+        assert (run.responded, run.responder) == (CACHED.response, "acting_in_place")
+
+    def test_the_patches_of_a_group_that_answers_are_dropped(self) -> None:
+        changing = says(Patch(set_headers={"X-Changed": "1"}))
+        for answering in (NO, CACHED):
+            run = after([entry(changing, parallel=True), entry(says(answering), parallel=True)])
+            assert run.exchange.request == exchange().request
+
+    def test_after_a_respond_all_later_stages_run(self) -> None:
+        seen: list[str] = []
+        run = after(
+            [
+                entry(says(CACHED)),
+                entry(noting(seen, "never"), priority=200),
+                *(entry(noting(seen, stage), stage) for stage in Stage if stage is not Stage.PRE_REQUEST),
+            ]
+        )
+        assert run.responded == CACHED.response
+        assert seen == ["post_request", "pre_response", "post_response"]
+
+    @pytest.mark.parametrize("stage", [Stage.PRE_REQUEST, Stage.POST_REQUEST, Stage.PRE_RESPONSE])
+    def test_after_a_reject_only_post_response_runs(self, stage: Stage) -> None:
+        seen: list[str] = []
+        later = [entry(noting(seen, one), one, priority=200) for one in Stage]
+        after([entry(says(NO), stage), *later])
+        before = list(Stage)[: list(Stage).index(stage)]
+        assert seen == [*before, "post_response"]
+
+
+def noting(seen: list[str], word: str) -> ActingInPlace:
+    def note(_: Exchange) -> Verdict:
+        seen.append(word)
+        return CONTINUE
+
+    return ActingInPlace(note)
+
+
+class TestPatches:
+    def test_they_merge_in_chain_order(self) -> None:
+        run = after(
+            [
+                entry(says(Patch(set_headers={"X-A": "1", "X-B": "1"})), parallel=True),
+                entry(says(Patch({"x-b": "2"}, ("X-In",), b"new")), parallel=True),
+            ]
+        )
+        head = Headers([("Host", "t1.example.com"), ("X-A", "1"), ("x-b", "2")])
+        assert run.exchange.request == Request("POST", "/v1/x", head, body=b"new")
+
+    def test_a_later_group_sees_them_and_one_of_the_same_group_does_not(self) -> None:
+        seen: list[str | None] = []
+
+        def look(exchange: Exchange) -> Verdict:
+            seen.append(exchange.request.headers.get("X-A"))
+            return Patch(set_headers={"X-A": "set"})
+
+        after([entry(ActingInPlace(look), parallel=True) for _ in range(2)])
+        after([entry(ActingInPlace(look)) for _ in range(2)])
+        assert seen == [None, None, None, "set"]
+
+    def test_before_forwarding_they_change_the_request_and_then_the_answer(self) -> None:
+        before = exchange(response=Response(200, Headers([("X-Old", "1")]), b"old"))
+        patch = Patch({"X-New": "1"}, ("X-Old",), b"new", 404)
+        for stage in (Stage.POST_REQUEST, Stage.PRE_RESPONSE):
+            changed = patched(before, stage, patch)
+            assert changed.response == Response(404, Headers([("X-New", "1")]), b"new")
+            assert changed.request == before.request
+        changed = patched(before, Stage.PRE_REQUEST, patch)
+        assert changed.response == before.response
+        assert changed.request.body == b"new"
+
+    def test_what_they_do_not_name_stays(self) -> None:
+        before = exchange(response=Response(201, Headers([("X-Old", "1")]), b"old"))
+        for stage in (Stage.PRE_REQUEST, Stage.POST_REQUEST):
+            assert patched(before, stage, Patch()) == before
+
+
+class TestNotes:
+    def test_they_travel_to_the_plugins_later_stages_and_add_up(self) -> None:
+        seen: list[dict[str, object]] = []
+
+        def note(exchange: Exchange) -> Verdict:
+            seen.append(dict(exchange.notes))
+            return Continue({f"n{len(seen)}": len(seen), "last": len(seen)})
+
+        plugin = FollowingUp(note, end=lambda exchange: seen.append(dict(exchange.notes)))
+        after([entry(plugin, Stage.PRE_REQUEST), entry(plugin, Stage.PRE_RESPONSE)])
+        last = {"n1": 1, "n2": 2, "last": 2}
+        assert seen == [{}, {"n1": 1, "last": 1}, last, last]
+
+    @pytest.mark.parametrize("verdict", [NO, CACHED, Patch()])
+    def test_any_verdict_may_carry_them(self, verdict: Any) -> None:
+        seen: list[object] = []
+        noted = replace(verdict, notes={"kept": True})
+        after([entry(FollowingUp(lambda _: noted, end=lambda exchange: seen.append(exchange.notes)))])
+        assert seen == [{"kept": True}]
+
+    def test_no_other_plugin_sees_them_and_nobody_can_change_them(self) -> None:
+        seen: list[Mapping[str, object]] = []
+        one = FollowingUp(lambda _: Continue({"mine": 1}), end=lambda exchange: seen.append(exchange.notes))
+        other = FollowingUp(end=lambda exchange: seen.append(exchange.notes), called="other")
+        after([entry(one), entry(other)])
+        assert seen == [{"mine": 1}, {}]
+        for notes in seen:
+            with pytest.raises(TypeError):
+                notes["mine"] = 2  # type: ignore[index]
+
+    def test_a_plugin_that_failed_leaves_none(self) -> None:
+        seen: list[object] = []
+        junk = FollowingUp(lambda _: Continue("text"), end=lambda exchange: seen.append(exchange.notes))  # type: ignore[arg-type]
+        after([entry(junk, on_error="open")])
+        assert seen == [{}]
+
+
+class TestAnswerHeaders:
+    def test_all_that_ran_add_theirs_and_the_later_one_wins(self) -> None:
+        chain = [
+            entry(FollowingUp(heads=lambda _: {"X-A": "1", "X-B": "1"})),
+            entry(ActingInPlace()),
+            entry(FollowingUp(heads=lambda _: {"X-B": "2"}), Stage.PRE_RESPONSE),
+        ]
+        assert run_loop(whole(prepared(chain))) == {"X-A": "1", "X-B": "2"}
+
+    @pytest.mark.parametrize("origin", ["tier", "required"])
+    def test_nobody_overrides_those_of_a_forced_entry(self, origin: str) -> None:
+        chain = [
+            entry(FollowingUp(heads=lambda _: {"X-Frame-Options": "DENY"}), origin=origin),
+            entry(FollowingUp(heads=lambda _: {"X-Frame-Options": "ALLOW"}), origin="tenant"),
+            entry(FollowingUp(heads=lambda _: {"X-Frame-Options": "ALLOW"}), Stage.PRE_RESPONSE),
+        ]
+        assert run_loop(whole(prepared(chain))) == {"X-Frame-Options": "DENY"}
+
+    def test_a_refused_exchange_gets_those_of_the_entries_that_ran(self) -> None:
+        chain = [
+            entry(FollowingUp(heads=lambda _: {"X-Before": "1"})),
+            entry(FollowingUp(lambda _: NO, heads=lambda _: {"X-Refuser": "1"})),
+            entry(FollowingUp(heads=lambda _: {"X-Behind": "1"})),
+        ]
+        assert run_loop(whole(prepared(chain))) == {"X-Before": "1", "X-Refuser": "1"}
+
+    def test_they_see_the_notes_and_the_answer(self) -> None:
+        def heads(exchange: Exchange) -> Mapping[str, str]:
+            assert exchange.response is not None
+            return {"X-Seen": f"{exchange.notes['n']} {exchange.response.status}"}
+
+        run = prepared([entry(FollowingUp(lambda _: Continue({"n": 1}), heads))])
+        assert run_loop(whole(run, Response(404))) == {"X-Seen": "1 404"}
+
+    @pytest.mark.parametrize("heads", [None, [("X-A", "1")], {"X-A": 1}, {"Connection": "close"}, 1 / 3])
+    @pytest.mark.parametrize("on_error", ["closed", "open"])
+    def test_junk_has_the_configured_outcome(self, heads: Any, on_error: str) -> None:
+        run = prepared(
+            [
+                entry(FollowingUp(heads=lambda _: heads, called="faulty"), on_error=on_error),
+                entry(FollowingUp(heads=lambda _: {"X-Good": "1"})),
+            ]
+        )
+        assert run_loop(whole(run)) == {"X-Good": "1"}
+        assert run.faults == ["faulty"]
+        refused_by = run.refusal.source if run.refusal else None
+        assert refused_by == (None if on_error == "open" else "plugin:faulty")
+
+    def test_one_that_raises_is_at_fault(self) -> None:
+        def heads(_: Exchange) -> Mapping[str, str]:
+            raise SystemExit
+
+        run = prepared([entry(FollowingUp(heads=heads))])
+        assert run_loop(whole(run)) == {}
+        assert run.refusal is not None
+        assert (run.refusal.status, run.faults) == (503, ["following_up"])
+
+
+class TestSettle:
+    def test_every_entry_that_ran_is_settled_once_after_post_response(self) -> None:
+        seen: list[str] = []
+        chain = [
+            entry(FollowingUp(end=lambda _: seen.append("first"))),
+            entry(FollowingUp(lambda _: NO, end=lambda _: seen.append("refuser"))),
+            entry(FollowingUp(end=lambda _: seen.append("never"))),
+            entry(noting(seen, "post_response"), Stage.POST_RESPONSE),
+        ]
+        after(chain)
+        assert seen == ["post_response", "first", "refuser"]
+
+    @pytest.mark.parametrize("on_error", ["closed", "open"])
+    def test_one_that_fails_stops_no_other_and_refuses_nothing(self, on_error: str) -> None:
+        seen: list[str] = []
+
+        def fail(_: Exchange) -> None:
+            raise KeyboardInterrupt
+
+        chain = [
+            entry(FollowingUp(end=fail, called="faulty"), on_error=on_error),
+            entry(FollowingUp(end=lambda _: seen.append("next"))),
+        ]
+        run = after(chain)
+        assert (run.refusal, run.faults, seen) == (None, ["faulty"], ["next"])
+
+    def test_one_that_hangs_is_given_up_at_its_timeout(self) -> None:
+        class Hanging(FollowingUp):
+            async def settle(self, exchange: Exchange) -> None:
+                await asyncio.get_running_loop().create_future()
+
+        assert after([entry(Hanging(called="hanging"), timeout=0.001)]).faults == ["hanging"]
+
+
+class TestCancellation:
+    @pytest.mark.parametrize("kind", ["in a thread", "as a task"])
+    @pytest.mark.parametrize("parallel", [True, False])
+    def test_a_lost_exchange_takes_its_calls_along(self, kind: str, parallel: bool) -> None:
+        async def main() -> list[tuple[str, str]]:
+            hand = Stagehand()
+            chain = [entry(hand.plugin(kind, name), parallel=parallel) for name in "ab"]
+            playing = asyncio.ensure_future(prepared(chain, hand).stage(Stage.PRE_REQUEST))
+            await quiet()
+            playing.cancel()
+            await quiet()
+            assert playing.cancelled()
+            return hand.trace
+
+        begun = "ab" if parallel else "a"
+        assert run_loop(main()) == [(what, name) for what in ("begin", "cancel") for name in begun]
+
+    def test_what_a_late_thread_says_is_dropped(self) -> None:
+        free = threading.Event()
+
+        def late(_: Exchange) -> Verdict:
+            free.wait(10)
+            return NO
+
+        async def main(pool: Executor) -> Run:
+            run = prepared([entry(Acting(late), timeout=0.001, on_error="open")], pool)
+            await run.stage(Stage.PRE_REQUEST)
+            free.set()
+            pool.submit(int).result(10)  # the one thread has ended the call
+            await quiet()
+            return run
+
+        with ThreadPoolExecutor(1) as pool:
+            run = run_loop(main(pool))
+        assert (run.refusal, run.faults) == (None, ["acting"])
+
+
+def test_a_blocking_plugin_that_is_quick_this_time_runs_in_place() -> None:
+    seen: list[int] = []
+
+    class Judging(Acting):
+        def is_quick(self, exchange: Exchange) -> bool:
+            return 1 // len(exchange.request.body or b"") == 1  # raises for an empty body
+
+    def act(_: Exchange) -> Verdict:
+        seen.append(threading.get_ident())
+        return CONTINUE
+
+    for body, in_place in ((b"1", True), (b"22", False), (b"", False)):
+        with ThreadPoolExecutor(1) as pool:
+            run = prepared([entry(Judging(act))], pool)
+            run.exchange = replace(run.exchange, request=replace(run.exchange.request, body=body))
+            run_loop(run.stage(Stage.PRE_REQUEST))
+        assert run.faults == []
+        assert (seen.pop() == threading.get_ident()) is in_place
+
+
+def test_fifty_chains_of_parallel_steps_finish_on_a_pool_of_one_thread() -> None:
+    calls: list[None] = []
+
+    def work(_: Exchange) -> Verdict:
+        hashlib.pbkdf2_hmac("sha256", b"", b"", 2000)  # about 1 ms
+        calls.append(None)
+        return CONTINUE
+
+    chain = [
+        entry(Acting(work), priority=priority, parallel=True) for priority in (1, 2, 3) for _ in range(4)
+    ]
+
+    async def main(pool: Executor) -> list[Run]:
+        runs = [prepared(chain, pool) for _ in range(50)]
+        async with asyncio.timeout(30):
+            await asyncio.gather(*(run.stage(Stage.PRE_REQUEST) for run in runs))
+        return runs
+
+    with ThreadPoolExecutor(1) as pool:
+        runs = run_loop(main(pool))
+    assert len(calls) == 600
+    assert not any(run.faults for run in runs)
+
+
+def test_a_thread_an_await_and_a_call_in_place_work_at_the_same_time() -> None:
+    """Each waits for the two others: a barrier that only holds when all three have begun."""
+    thread_begun, in_place_begun = threading.Event(), threading.Event()
+
+    def in_thread(_: Exchange) -> Verdict:
+        thread_begun.set()
+        assert in_place_begun.wait(10)
+        return CONTINUE
+
+    async def awaited(_: Exchange) -> Verdict:
+        while not (thread_begun.is_set() and in_place_begun.is_set()):
+            await asyncio.sleep(0)
+        return CONTINUE
+
+    def in_place(_: Exchange) -> Verdict:
+        assert thread_begun.wait(10)
+        in_place_begun.set()
+        return CONTINUE
+
+    plugins: list[Plugin] = [ActingInPlace(in_place), ActingAsync(awaited), Acting(in_thread)]
+    with ThreadPoolExecutor(1) as pool:
+        run = prepared([entry(plugin, parallel=True, timeout=10.0) for plugin in plugins], pool)
+        run_loop(run.stage(Stage.PRE_REQUEST))
+    assert run.faults == []

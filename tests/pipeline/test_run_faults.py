@@ -1,0 +1,66 @@
+"""Whatever a plugin does wrong, wherever it stands, its entry's `on_error` decides what happens."""
+
+import logging
+from concurrent.futures import Executor
+from dataclasses import replace
+
+import pytest
+
+from shared.model.config import Stage
+from shared.model.messages import Exchange, Response
+from shared.pipeline import Run, make_plan
+from shared.pipeline.plugin import CONTINUE, Verdict
+from tests.pipeline.faults import FAULTS, Fault
+from tests.pipeline.stagehand import run_loop
+from tests.pipeline.world import ActingInPlace, entry, exchange
+
+
+async def whole(run: Run) -> None:
+    """All hooks of an exchange, as the proxy calls them."""
+    await run.head()
+    await run.stage(Stage.PRE_REQUEST)
+    run.exchange = replace(run.exchange, response=Response(200))
+    await run.stage(Stage.POST_REQUEST)
+    await run.stage(Stage.PRE_RESPONSE)
+    await run.settle()
+
+
+@pytest.mark.parametrize("parallel", [False, True], ids=["alone", "in a group"])
+@pytest.mark.parametrize("on_error", ["closed", "open", "local"])
+@pytest.mark.parametrize("stage", list(Stage))
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_each_fault_has_the_configured_outcome(
+    fault: Fault, stage: Stage, on_error: str, parallel: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    after: list[str] = []
+
+    def note(_: Exchange) -> Verdict:
+        after.append("next")
+        return CONTINUE
+
+    chain = [
+        entry(fault.plugin(), stage, parallel=parallel, on_error=on_error, timeout=fault.timeout),
+        entry(ActingInPlace(), stage, parallel=parallel),
+        entry(ActingInPlace(note), stage, priority=200),
+    ]
+
+    async def main(pool: Executor) -> Run:
+        with pool:
+            run = Run(make_plan(chain, buffer_streams=False), exchange(), pool)
+            await whole(run)
+        return run
+
+    with caplog.at_level(logging.ERROR):
+        run = run_loop(main(fault.pool()))
+    assert run.faults == ["faulty"]
+    [line] = [record.getMessage() for record in caplog.records]
+    assert line.startswith(f"The plugin faulty failed at {stage} ({on_error}): ")
+    if on_error == "open" or stage is Stage.POST_RESPONSE:
+        assert (run.refusal, after) == (None, ["next"])
+    else:
+        assert after == []
+        assert run.refusal is not None
+        assert (run.refusal.status, run.refusal.code) == (503, "plugin_failure")
+        assert run.refusal.source == "plugin:faulty"
+        assert run.refusal.headers["Retry-After"] == "1"
+        assert "broken" not in run.refusal.message

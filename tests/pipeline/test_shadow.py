@@ -1,0 +1,299 @@
+"""Entries in shadow mode say what they would have done, and nobody else notices them."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.model.config import Stage
+from shared.model.messages import Exchange, Headers, Response
+from shared.pipeline import Run, make_plan
+from shared.pipeline.plugin import CONTINUE, Continue, Entry, Patch, Plugin, Reject, Respond, Verdict
+from tests.pipeline.stagehand import Stagehand, quiet, run_loop
+from tests.pipeline.test_plan import Together, groups_at
+from tests.pipeline.test_run_order import Role, casts
+from tests.pipeline.world import Acting, ActingAsync, ActingInPlace, FollowingUp, entry, exchange
+
+NO = Reject(403, "no", "No.")
+HEAD_ONLY = frozenset({"headers"})
+
+
+def shadow(plugin: Plugin, stage: Stage = Stage.PRE_REQUEST, **more: Any) -> Entry:
+    return entry(plugin, stage, is_shadow=True, **more)
+
+
+def says(verdict: Verdict, reads: frozenset[str] = frozenset()) -> ActingInPlace:
+    plugin = ActingInPlace(lambda _: verdict)
+    plugin.reads = plugin.changes = reads
+    return plugin
+
+
+def after(*chain: Entry, answer: Response | None = None) -> Run:
+    """The exchange when all is over."""
+
+    async def hooks(run: Run) -> Run:
+        await run.head()
+        await run.stage(Stage.PRE_REQUEST)
+        run.exchange = replace(run.exchange, response=answer or Response(200, body=b"{}"))
+        await run.stage(Stage.POST_REQUEST)
+        await run.stage(Stage.PRE_RESPONSE)
+        run.answer_headers()
+        await run.settle()
+        return run
+
+    with ThreadPoolExecutor(1) as pool:
+        return run_loop(hooks(Run(make_plan(chain, buffer_streams=False), exchange(), pool)))
+
+
+def notes(run: Run) -> list[Any]:
+    assert run.shadows is not None
+    return [result.note() for result in run.shadows.results]
+
+
+class TestNotes:
+    @pytest.mark.parametrize(
+        ("verdict", "note"),
+        [
+            (NO, {"would": "reject", "code": "no"}),
+            (Respond(Response(200)), {"would": "respond"}),
+            (Patch(), {"would": "patch"}),
+            ("junk", {"would": "fault"}),
+        ],
+    )
+    @pytest.mark.parametrize("kind", [Acting, ActingInPlace])
+    def test_what_it_would_have_done_is_noted_and_not_done(
+        self, kind: Callable[[Any], Plugin], verdict: Any, note: dict[str, str]
+    ) -> None:
+        plugin = kind(lambda _: verdict)
+        run = after(shadow(plugin))
+        assert notes(run) == [{"plugin": plugin.name, "stage": "pre_request", **note}]
+        assert (run.refusal, run.responded, run.faults) == (None, None, [])
+        assert run.exchange.request == exchange().request
+
+    def test_what_would_have_passed_leaves_no_note(self) -> None:
+        assert notes(after(shadow(says(CONTINUE)))) == [None]
+
+    def test_a_chain_without_any_has_none(self) -> None:
+        assert after(entry(says(CONTINUE))).shadows is None
+
+    def test_its_notes_are_its_own(self) -> None:
+        seen = []
+
+        def look(seen_by: str) -> Callable[[Exchange], Verdict]:
+            def act(view: Exchange) -> Verdict:
+                seen.append((seen_by, dict(view.notes)))
+                return Continue({seen_by: 1})
+
+            return act
+
+        chain = [
+            make(ActingInPlace(look(name)), stage)
+            for stage in (Stage.PRE_REQUEST, Stage.POST_REQUEST)
+            for name, make in (("acting", entry), ("shadow", shadow))
+        ]
+        after(*chain)
+        assert sorted(seen[2:]) == [("acting", {"acting": 1}), ("shadow", {"shadow": 1})]
+
+
+class TestFaults:
+    def test_they_are_told_as_a_shadows(self, caplog: pytest.LogCaptureFixture) -> None:
+        def boom(_: Exchange) -> Verdict:
+            raise SystemExit("no")
+
+        with caplog.at_level(logging.WARNING):
+            run = after(shadow(ActingInPlace(boom)))
+        assert run.faults == []
+        [result] = run.shadows.results if run.shadows else []
+        assert result.fault == "SystemExit: no"
+        assert "in shadow mode" in caplog.text
+
+    def test_one_that_takes_too_long_is_given_up(self) -> None:
+        async def ever(_: Exchange) -> Verdict:
+            await asyncio.Event().wait()
+            return CONTINUE
+
+        run = after(shadow(ActingAsync(ever), timeout=0.01))
+        assert notes(run) == [{"plugin": "acting_async", "stage": "pre_request", "would": "fault"}]
+
+    def test_a_fault_of_its_settling_is_told_too(self) -> None:
+        def boom(_: Exchange) -> None:
+            raise ValueError("no")
+
+        run = after(shadow(FollowingUp(end=boom)))
+        assert notes(run)[1] == {"plugin": "following_up", "stage": "post_response", "would": "fault"}
+
+
+class TestFollowUps:
+    def test_it_adds_no_header_and_is_settled_with_its_notes(self) -> None:
+        settled = []
+        plugin = FollowingUp(
+            lambda _: Continue({"took": 1}),
+            lambda _: pytest.fail("its headers were asked for"),
+            lambda view: settled.append((dict(view.notes), view.response)),
+        )
+        answer = Response(200, body=b"{}")
+        assert not make_plan([shadow(plugin)], buffer_streams=False).sees_answers
+        after(shadow(plugin), answer=answer)
+        assert settled == [({"took": 1}, answer)]
+
+    def test_none_begins_when_the_exchange_is_over(self) -> None:
+        async def scenario() -> Run:
+            run = Run(make_plan([shadow(says(NO))], buffer_streams=False), exchange(), Stagehand())
+            await run.settle()
+            await run.stage(Stage.PRE_REQUEST)
+            return run
+
+        assert run_loop(scenario()).shadows is None
+
+
+class TestBodies:
+    """It sees whole bodies although nobody waits for them because of it."""
+
+    def test_it_makes_nobody_wait_for_a_body(self) -> None:
+        chain = [shadow(says(NO, frozenset({"body"})), stage) for stage in Stage]
+        plan = make_plan([*chain, entry(says(CONTINUE, HEAD_ONLY))], buffer_streams=False)
+        assert [len(group.steps) for group in plan.head] == [0, 1]
+        assert not plan.buffers
+
+    def test_it_judges_the_request_once_its_body_is_here(self) -> None:
+        bodies = []
+
+        async def scenario() -> None:
+            plugin = ActingInPlace(lambda view: bodies.append(view.request.body) or NO)
+            run = Run(make_plan([shadow(plugin)], buffer_streams=False), exchange(), Stagehand())
+            body, run.exchange = run.exchange.request.body, with_body(run.exchange, None)
+            await run.head()
+            await quiet()
+            assert bodies == []
+            run.exchange = with_body(run.exchange, body)
+            await run.stage(Stage.PRE_REQUEST)
+            await run.settle()
+
+        run_loop(scenario())
+        assert bodies == [b"{}"]
+
+    def test_a_request_whose_body_never_comes_is_judged_by_nobody(self) -> None:
+        async def scenario() -> Run:
+            run = Run(make_plan([shadow(says(NO, frozenset({"body"})))], buffer_streams=False),
+                      with_body(exchange(), None), Stagehand())  # fmt: skip
+            await run.head()
+            await run.settle()
+            return run
+
+        assert notes(run_loop(scenario())) == []
+
+    def streaming(self, end: Callable[[Run], None]) -> list[Any]:
+        async def scenario() -> Run:
+            chain = [shadow(ActingInPlace(lambda v: Reject(422, (v.response.body or b"").decode(), "")), stage)
+                     for stage in (Stage.POST_REQUEST, Stage.PRE_RESPONSE)]  # fmt: skip
+            run = Run(make_plan(chain, buffer_streams=False), exchange(), Stagehand())
+            run.exchange = replace(run.exchange, response=Response(200))
+            await run.stage(Stage.POST_REQUEST)
+            await run.stage(Stage.PRE_RESPONSE)
+            assert run.shadows is not None
+            assert run.shadows.need_answer
+            end(run)
+            await run.settle()
+            return run
+
+        return notes(run_loop(scenario()))[1:]
+
+    def test_it_judges_an_answer_when_all_of_it_has_passed(self) -> None:
+        def show(run: Run) -> None:
+            assert run.shadows is not None
+            whole = replace(run.exchange, response=Response(200, body=b"all"))
+            run.shadows.resume(Stage.PRE_RESPONSE, whole)
+            assert not run.shadows.need_answer
+
+        assert [note["code"] for note in self.streaming(show)] == ["all"]
+
+    def test_an_answer_that_cannot_be_shown_is_a_fault(self) -> None:
+        def give_up(run: Run) -> None:
+            assert run.shadows is not None
+            run.shadows.give_up(Stage.PRE_RESPONSE, "too long")
+
+        assert [note["would"] for note in self.streaming(give_up)] == ["fault"]
+
+    def test_an_answer_that_broke_off_is_judged_by_nobody(self) -> None:
+        assert self.streaming(lambda _: None) == []
+
+
+def with_body(view: Exchange, body: bytes | None) -> Exchange:
+    return replace(view, request=replace(view.request, body=body))
+
+
+class TestPlan:
+    def test_entries_of_a_combined_plugin_are_two_steps_in_one_place(self) -> None:
+        early, acting, late = shadow(Together()), entry(Together(), origin="tenant"), shadow(Together())
+        plan = make_plan([early, acting, late], buffer_streams=False)
+        [group] = groups_at(plan, Stage.PRE_REQUEST)
+        assert [step.entries for step in group.steps] == [(acting,)]
+        assert [step.entries for step in group.shadows] == [(early, late)]
+
+    def test_without_one_that_acts_they_stand_where_the_first_of_them_stands(self) -> None:
+        first, other, second = shadow(Together()), entry(says(CONTINUE)), shadow(Together())
+        plan = make_plan([first, other, second], buffer_streams=False)
+        assert [(len(group.steps), len(group.shadows)) for group in groups_at(plan, Stage.PRE_REQUEST)] == [
+            (0, 1),
+            (1, 0),
+        ]
+
+
+async def beside(run: Run, hand: Stagehand, luck: random.Random) -> None:
+    """All hooks, while what they wait for ends in an order of luck. No shadow ends before the hooks have."""
+    playing = asyncio.ensure_future(hooks_but_settle(run))
+    for _ in range(100):
+        await quiet()
+        if playing.done():
+            break
+        acting = sorted(name for name in hand.held if not name.startswith("S"))
+        if acting:
+            hand.held[luck.choice(acting)]()
+    await asyncio.wait_for(playing, 0)
+    settling = asyncio.ensure_future(run.settle())
+    for _ in range(100):
+        await quiet()
+        if settling.done():
+            break
+        if hand.held:
+            hand.held[luck.choice(sorted(hand.held))]()
+    await asyncio.wait_for(settling, 0)
+
+
+async def hooks_but_settle(run: Run) -> None:
+    await run.head()
+    await run.stage(Stage.PRE_REQUEST)
+    run.exchange = replace(run.exchange, response=Response(200, Headers(), b"{}"))
+    for stage in (Stage.POST_REQUEST, Stage.PRE_RESPONSE):
+        await run.stage(stage)
+
+
+@settings(deadline=None)
+@given(casts(), casts(), st.randoms(use_true_random=False))
+def test_a_chain_has_the_same_outcome_with_and_without_them(
+    roles: Sequence[Role], shadows: Sequence[Role], luck: random.Random
+) -> None:
+    named = [replace(role, name=role.name.replace("P", "S")) for role in shadows]
+    mixed = [*roles, *named]
+    luck.shuffle(mixed)
+    order = {role.name: at for at, role in enumerate(roles)}
+    mixed.sort(key=lambda role: ("tier", "required", "tenant", "rule").index(role.origin))
+    acting = iter(sorted((role for role in mixed if role.name in order), key=lambda role: order[role.name]))
+    mixed = [next(acting) if role.name in order else role for role in mixed]
+
+    def outcome(chain: Sequence[Role]) -> tuple[Any, ...]:
+        hand = Stagehand()
+        entries = [replace(role.entry(hand), is_shadow=role.name.startswith("S")) for role in chain]
+        run = Run(make_plan(entries, buffer_streams=False), exchange(), hand)
+        run_loop(beside(run, hand, luck))
+        begun = [name for event, name in hand.trace if event == "begin" and name.startswith("P")]
+        return run.refusal, run.responded, run.responder, run.faults, run.exchange, begun
+
+    assert outcome(mixed) == outcome(roles)

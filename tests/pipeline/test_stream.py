@@ -1,0 +1,236 @@
+"""Streamed answers on their way through the judges of their events."""
+
+import asyncio
+import inspect
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from shared.core.errors import PoolFull
+from shared.model.config import Stage
+from shared.model.event import Event
+from shared.pipeline import Run, make_plan
+from shared.pipeline.plugin import CONTINUE, Patch, Plugin, Reject
+from shared.pipeline.stream import IN_PLACE_BYTES
+from tests.pipeline.faults import ACTS
+from tests.pipeline.judges import AsyncJudge, Holding, Judge, Judging, JudgingAsync, JudgingInThread, event
+from tests.pipeline.stagehand import Stagehand, run_loop
+from tests.pipeline.world import Acting, entry, exchange
+
+REJECT = Reject(422, "content_rejected", "No.")
+EVENTS = [event(text) for text in "abcd"]
+KINDS = [Judging, JudgingInThread, JudgingAsync]
+JUDGES = {Judging: Judge, JudgingInThread: Judge, JudgingAsync: AsyncJudge}
+
+
+def told(events: Sequence[Event]) -> str:
+    return "".join(one.data or "-" for one in events)
+
+
+def play(
+    *plugins: Plugin, events: Sequence[Event] = EVENTS, may_wait: bool = True, **more: Any
+) -> tuple[Run, list[str], int]:
+    """Feed the events one by one, as long as nobody refused: the run, what went out, the most that was held."""
+    chain = [entry(plugin, Stage.PRE_RESPONSE, **more) for plugin in plugins]
+
+    async def main(pool: Executor) -> tuple[Run, list[str], int]:
+        with pool:
+            run = Run(make_plan(chain, buffer_streams=False), exchange(), pool)
+            stream = await run.open_stream(may_wait=may_wait)
+            sent = []
+            for piece in [*[[one] for one in events], None]:
+                if run.refusal is None:
+                    out = stream.feed(piece or [], is_last=piece is None)
+                    sent.append(told(await out if inspect.isawaitable(out) else out))
+            return run, sent, stream.held
+
+    return run_loop(main(ThreadPoolExecutor(1)))
+
+
+def passing() -> Judge:
+    return Judge(lambda one: [one])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_events_go_out_one_by_one_when_nobody_holds_them_back(kind: type[Judging]) -> None:
+    made = JUDGES[kind](lambda one: [one])
+    assert play(kind(lambda _: made))[1:] == (["a", "b", "c", "d", ""], 0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_held_back_goes_out_in_order_and_is_counted(kind: type[Judging]) -> None:
+    one, other = Holding(1), Holding(2)
+    run, sent, held = play(Judging(lambda _: one), kind(lambda _: other))
+    assert (run.refusal, sent) == (None, ["", "", "", "a", "bcd"])
+    assert held == 3 * len(EVENTS[0].raw)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_reject_ends_the_stream_and_what_is_held_back_is_never_sent(kind: type[Judging]) -> None:
+    made = JUDGES[kind](lambda one: REJECT if one.data == "c" else [one])
+    run, sent, _ = play(Judging(lambda _: Holding(1)), kind(lambda _: made))
+    assert sent == ["", "a", "b", ""]
+    assert run.refusal is not None
+    assert (run.refusal.code, run.refusal.source) == ("content_rejected", f"plugin:{kind.name}")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_end_may_be_rejected_too(kind: type[Judging]) -> None:
+    made = JUDGES[kind](lambda one: [one], lambda: REJECT)
+    run, sent, _ = play(kind(lambda _: made))
+    assert (sent, run.refusal and run.refusal.status) == (["a", "b", "c", "d", ""], 422)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_came_before_a_reject_in_the_same_piece_goes_out(kind: type[Judging]) -> None:
+    made = JUDGES[kind](lambda one: REJECT if one.data == "c" else [one])
+    plan = make_plan([entry(kind(lambda _: made), Stage.PRE_RESPONSE)], buffer_streams=False)
+
+    async def main() -> str:
+        with ThreadPoolExecutor(1) as pool:
+            run = Run(plan, exchange(), pool)
+            stream = await run.open_stream(may_wait=True)
+            out = stream.feed(EVENTS)
+            return told(await out if inspect.isawaitable(out) else out)
+
+    assert run_loop(main()) == "ab"
+
+
+class TestOpening:
+    def test_a_plugin_may_have_nothing_to_judge(self) -> None:
+        assert play(Judging(lambda _: CONTINUE))[1] == ["a", "b", "c", "d", ""]
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_a_plugin_may_reject_at_the_head(self, kind: type[Judging]) -> None:
+        run, sent, _ = play(kind(lambda _: REJECT), Judging(pytest.fail))
+        assert sent == []
+        assert run.refusal is not None
+
+    def test_the_head_is_patched_in_order_and_judges_see_it(self) -> None:
+        seen = []
+        patching = Acting(lambda _: Patch(set_headers={"X-Seen": "1"}))
+        patching.reads, patching.changes = frozenset(), frozenset({"headers"})
+
+        def opens(seen_exchange: Any) -> Judge:
+            seen.append(seen_exchange.response.headers.get("X-Seen"))
+            return passing()
+
+        run, _, _ = play(patching, Judging(opens))
+        assert seen == ["1"]
+        assert run.exchange.response is not None
+
+    def test_a_parallel_group_is_opened_at_once_and_judges_in_chain_order(self) -> None:
+        order = []
+
+        def judge(name: str) -> Callable[[Any], Judge]:
+            return lambda _: Judge(lambda one: order.append(name) or [one])  # type: ignore[func-returns-value]
+
+        play(JudgingAsync(judge("x")), Judging(judge("y")), events=EVENTS[:1], parallel=True)
+        assert order == ["x", "y"]
+
+
+def wrong(answer: Any) -> Callable[[Event], Any]:
+    return lambda _: answer
+
+
+FAULTS: dict[str, Callable[[Event], Any]] = {
+    **ACTS,  # type: ignore[dict-item]
+    "gives back what is no event": wrong(["a"]),
+    "gives back another event": wrong([event("x")]),
+    "gives back the same data as another event": lambda one: [event(one.data or "")],
+    "gives an event back twice": lambda one: [one, one],
+    "rejects with a status that is none": wrong(Reject(200, "x", "x")),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("on_error", ["closed", "open"])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_each_fault_of_a_judge_has_the_configured_outcome(
+    kind: type[Judging], on_error: str, fault: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    holds = Holding(1)
+    made = JUDGES[kind](lambda one: FAULTS[fault](one) if one.data == "c" else holds.feed(one))
+    with caplog.at_level(logging.ERROR):
+        run, sent, _ = play(kind(lambda _: made, called="faulty"), on_error=on_error)
+    assert run.faults == ["faulty"]
+    [line] = [record.getMessage() for record in caplog.records]
+    assert line.startswith(f"The plugin faulty failed at pre_response ({on_error}): ")
+    if on_error == "open":
+        assert (run.refusal, sent) == (None, ["", "a", "bc", "d", ""])
+    else:
+        assert sent == ["", "a", ""]
+        assert run.refusal is not None
+        assert (run.refusal.code, run.refusal.status) == ("plugin_failure", 503)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_judge_that_keeps_an_event_to_itself_fails_at_the_end(kind: type[Judging]) -> None:
+    made = JUDGES[kind](lambda one: [] if one.data == "b" else [one])
+    run, _, _ = play(kind(lambda _: made, called="faulty"), events=EVENTS[:2])
+    assert run.faults == ["faulty"]
+    run, sent, _ = play(kind(lambda _: JUDGES[kind](lambda _: [])), on_error="open")
+    assert sent == ["", "", "", "", "abcd"]
+
+
+def test_only_who_declares_it_changes_events() -> None:
+    changing = Judging(lambda _: Judge(lambda one: [one.with_data((one.data or "").upper())]))
+    assert play(changing)[0].faults == ["judging"]
+    changing.changes = frozenset({"body"})
+    assert play(changing)[1] == ["A", "B", "C", "D", ""]
+
+
+async def _hang(_: Event) -> Any:
+    await asyncio.get_running_loop().create_future()
+
+
+class _Hanging(AsyncJudge):
+    async def feed(self, one: Event) -> Any:
+        await _hang(one)
+
+
+def test_a_judge_that_takes_too_long_is_at_fault() -> None:
+    run, sent, _ = play(JudgingAsync(lambda _: _Hanging(lambda one: [one])), timeout=0.001)
+    assert (sent, run.faults) == ([""], ["judging_async"])
+
+
+class _Full(Stagehand):
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        raise PoolFull("All plugin threads are busy and their queue is full.")
+
+
+def test_a_full_pool_is_a_fault() -> None:
+    chain = [entry(Judging(lambda _: passing()), Stage.PRE_RESPONSE)]
+    large = Event(b"x" * (IN_PLACE_BYTES + 1), "x")
+
+    async def main() -> Run:
+        run = Run(make_plan(chain, buffer_streams=False), exchange(), _Full())
+        stream = await run.open_stream(may_wait=True)
+        waiting = stream.feed([large])
+        assert inspect.isawaitable(waiting)
+        assert list(await waiting) == []
+        return run
+
+    assert run_loop(main()).faults == ["judging"]
+
+
+def test_large_pieces_are_judged_in_a_thread_where_somebody_may_wait() -> None:
+    large = Event(b"x" * (IN_PLACE_BYTES + 1), "x")
+    for may_wait in (True, False):
+        assert play(Judging(lambda _: passing()), events=[large], may_wait=may_wait)[1] == ["x", ""]
+
+
+def test_a_small_piece_is_judged_in_place_beside_a_judge_that_waits() -> None:
+    threads = []
+
+    def note(one: Event) -> list[Event]:
+        threads.append(threading.current_thread())
+        return [one]
+
+    run, sent, _ = play(Judging(lambda _: Judge(note)), JudgingAsync(lambda _: AsyncJudge(lambda one: [one])))
+    assert (run.faults, sent) == ([], ["a", "b", "c", "d", ""])
+    assert set(threads) == {threading.main_thread()}

@@ -1,0 +1,97 @@
+"""An exchange, and plugins that do what a test tells them."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from shared.core.empty import EMPTY
+from shared.model.config import Rule, Stage, Tenant
+from shared.model.messages import Exchange, Headers, Request
+from shared.pipeline.plugin import CONTINUE, Entry, Plugin, Verdict
+
+TENANT = Tenant("t1", "T", "t1")
+RULE = Rule("r1", "/v1", "http://upstream.example")
+ANYTHING = frozenset({"headers", "body", "status"})
+
+
+def exchange(**more: Any) -> Exchange:
+    request = Request("POST", "/v1/x", Headers([("Host", "t1.example.com"), ("X-In", "1")]), body=b"{}")
+    return Exchange("id-1", TENANT, RULE, request, "192.0.2.1", **more)
+
+
+class Acting(Plugin):
+    """At every stage does `act`, in a thread of the pool."""
+
+    name = "acting"
+    changes = ANYTHING
+
+    def __init__(self, act: Callable[[Exchange], Any] = lambda _: CONTINUE, called: str = "") -> None:
+        self.act = act
+        if called:
+            self.name = called  # type: ignore[misc]
+
+    def pre_request(self, exchange: Exchange) -> Verdict:
+        verdict: Verdict = self.act(exchange)
+        return verdict
+
+    post_request = pre_response = post_response = pre_request
+
+
+class ActingInPlace(Acting):
+    """The same, on the loop."""
+
+    name = "acting_in_place"
+    blocking = False
+
+
+class ActingAsync(Plugin):
+    """At every stage does `act` and awaits it."""
+
+    name = "acting_async"
+    changes = ANYTHING
+
+    def __init__(self, act: Callable[[Exchange], Any], called: str = "") -> None:
+        self.act = act
+        if called:
+            self.name = called  # type: ignore[misc]
+
+    async def pre_request(self, exchange: Exchange) -> Verdict:
+        verdict: Verdict = await self.act(exchange)
+        return verdict
+
+    post_request = pre_response = post_response = pre_request
+
+
+class FollowingUp(ActingInPlace):
+    """Has both follow-ups: `heads` are its answer headers, `settled` what it saw at the end."""
+
+    name = "following_up"
+
+    def __init__(
+        self,
+        act: Callable[[Exchange], Any] = lambda _: CONTINUE,
+        heads: Callable[[Exchange], Any] = lambda _: EMPTY,
+        end: Callable[[Exchange], Any] = lambda _: None,
+        called: str = "",
+    ) -> None:
+        super().__init__(act, called)
+        self.heads, self.end = heads, end
+
+    def answer_headers(self, exchange: Exchange) -> Mapping[str, str]:
+        added: Mapping[str, str] = self.heads(exchange)
+        return added
+
+    async def settle(self, exchange: Exchange) -> None:
+        self.end(exchange)
+
+
+def entry(plugin: Plugin, stage: Stage = Stage.PRE_REQUEST, **more: Any) -> Entry:
+    given = {
+        "priority": 100,
+        "parallel": False,
+        "on_error": "closed",
+        "timeout": 5.0,
+        "origin": "rule",
+        "tenant_id": "t1",
+        "rule_id": "r1",
+    }
+    return Entry(plugin, stage, **{**given, **more})

@@ -1,0 +1,70 @@
+"""What the tests of the connection share: links of their own, on both event loops."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import uvloop
+
+from shared.core.errors import StoreDown
+from shared.redis_client.endpoint import endpoint
+from shared.redis_client.link import Link
+from shared.redis_client.script import Script
+
+LOOPS: Mapping[str, Callable[[], asyncio.AbstractEventLoop]] = {
+    "asyncio": asyncio.new_event_loop,
+    "uvloop": uvloop.new_event_loop,
+}
+
+
+@asynccontextmanager
+async def link_to(
+    options: Mapping[str, Any], deadline: float = 20, scripts: tuple[Script, ...] = ()
+) -> AsyncIterator[Link]:
+    """A link until the end of the block. A test machine may be slow, so it has time to answer."""
+    link = Link(endpoint(options), scripts, deadline)
+    try:
+        yield link
+    finally:
+        await link.close()
+
+
+async def served(link: Link, *command: str | int) -> Any:
+    """The reply, as soon as there is one."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                return await link.call(*command)
+            except StoreDown:
+                await asyncio.sleep(0.005)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def listener() -> Iterator[socket.socket]:
+    """Accepts connections into its backlog, and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        yield silent
+
+
+@asynccontextmanager
+async def answering(answer: Callable[[bytes], bytes]) -> AsyncIterator[tuple[dict[str, Any], list[bytes]]]:
+    """A server whose every read of a connection is answered by `answer`; its address, and what it read."""
+    heard: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            heard.append(data)
+            writer.write(answer(data))
+        writer.close()
+
+    running = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with running:
+        host, port = running.sockets[0].getsockname()
+        yield {"host": host, "port": port}, heard

@@ -1,0 +1,146 @@
+"""Which Redis is used: the configured one when it answers, else an embedded one, never beside another."""
+
+import asyncio
+import dataclasses
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+import redis
+
+from shared.core.errors import StoreDown
+from shared.redis_server.choose import open_redis
+from shared.redis_server.embedded import Embedded
+from shared.settings import Settings, load_settings
+
+FILES = {"GATEWAY__SECURITY__PEPPER_FILE": "pepper", "GATEWAY__SECURITY__KEY_FILE": "key"}
+
+
+def settings(folder: Path, **redis_settings: object) -> Settings:
+    found = load_settings(environ={"GATEWAY__DATA_DIR": str(folder), **FILES})
+    return dataclasses.replace(found, redis=dataclasses.replace(found.redis, **redis_settings))
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@contextmanager
+def answering(*answers: bytes) -> Iterator[int]:
+    """A server on a free port that gives the same answers to every client."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            while True:
+                try:
+                    client, _ = server.accept()
+                except OSError:
+                    return
+                with client:
+                    for answer in answers:
+                        client.recv(4096)
+                        client.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+    thread.join()
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[str]:
+    """The URL of a server that was started by somebody else."""
+    server = Embedded(tmp_path / "elsewhere")
+    server.open()
+    yield f"unix://{server.socket}"
+    server.close()
+
+
+def test_a_configured_server_that_answers_is_used(tmp_path: Path, running: str) -> None:
+    with open_redis(settings(tmp_path / "data", url=running)) as address:
+        assert address.embedded is None
+        with closing(redis.Redis(**address.options)) as client:
+            assert client.ping()
+    assert not (tmp_path / "data").exists()
+
+
+def test_an_embedded_one_starts_when_nothing_answers_on_this_machine(tmp_path: Path) -> None:
+    with (
+        open_redis(settings(tmp_path, port=free_port())) as address,
+        closing(redis.Redis(**address.options)) as client,
+    ):
+        assert client.ping()
+        assert address.name == f"embedded, {tmp_path / 'valkey.sock'}"
+
+
+async def ping(options: dict[str, object]) -> bool:
+    async with redis.asyncio.Redis(**options) as client:
+        return bool(await client.ping())
+
+
+def test_the_options_serve_the_asynchronous_client_too(tmp_path: Path) -> None:
+    with open_redis(settings(tmp_path, port=free_port())) as address:
+        assert asyncio.run(ping(dict(address.options)))
+
+
+@pytest.mark.parametrize("mode", ["auto", "external"])
+def test_another_machine_is_never_replaced_by_an_embedded_one(tmp_path: Path, mode: str) -> None:
+    with open_redis(settings(tmp_path, mode=mode, host="redis.invalid")) as address:
+        assert address.embedded is None
+        assert address.options["host"] == "redis.invalid"
+
+
+def test_external_never_embeds(tmp_path: Path) -> None:
+    with open_redis(settings(tmp_path, mode="external", port=free_port())) as address:
+        assert address.embedded is None
+
+
+def test_a_server_that_answers_beside_a_running_embedded_one_is_refused(tmp_path: Path, running: str) -> None:
+    with (
+        open_redis(settings(tmp_path, port=free_port())),
+        pytest.raises(StoreDown, match="stop one of them"),
+    ):
+        open_redis(settings(tmp_path, url=running))
+
+
+def test_a_wrong_password_is_said_and_nothing_is_embedded(tmp_path: Path) -> None:
+    with (
+        answering(b"-NOAUTH Authentication required.\r\n" * 9) as port,
+        pytest.raises(StoreDown, match=r"refuses the password; set redis\.password"),
+    ):
+        open_redis(settings(tmp_path, port=port))
+    assert not list(tmp_path.iterdir())
+
+
+def test_something_else_on_the_port_is_said(tmp_path: Path) -> None:
+    with (
+        answering(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port,
+        pytest.raises(StoreDown, match="is no usable Redis"),
+    ):
+        open_redis(settings(tmp_path, port=port))
+
+
+def test_a_server_that_hangs_is_used_and_not_replaced(tmp_path: Path) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        open_redis(settings(tmp_path, port=silent.getsockname()[1])) as address,
+    ):
+        assert address.embedded is None
+
+
+def test_a_url_says_everything(tmp_path: Path) -> None:
+    with open_redis(settings(tmp_path, url="rediss://user:p%40ss@redis.invalid:6390/3")) as address:
+        assert address.options == {
+            "host": "redis.invalid",
+            "port": 6390,
+            "db": 3,
+            "username": "user",
+            "password": "p@ss",
+            "ssl": True,
+        }
+        assert address.name == "redis.invalid:6390"

@@ -1,0 +1,372 @@
+"""Who calls, whether it may, and where to."""
+
+import string
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.core.errors import Refusal
+from shared.model.config import ApiKey, Rule, Scope, Snapshot, Tenant, Tier
+from shared.model.messages import Headers
+from shared.model.targets import Target
+from shared.pipeline import Plan
+from shared.routing.admission import (
+    INVALID_KEY,
+    MISSING_KEY,
+    Admitted,
+    HostRules,
+    admit,
+    one_key,
+    presented_keys,
+)
+from shared.routing.compile import Gateway, Route
+from shared.routing.router import Router
+from shared.secrets.api_keys import mint_key
+
+HOSTS = HostRules("example.com", ("localhost", "example.com"), any_address=True)
+NOW = 1000.0
+KEY = mint_key(lambda count: bytes(range(count))).text
+OTHER = mint_key(lambda count: bytes(count)).text
+
+
+# ---- which tenant a Host names
+
+
+@pytest.mark.parametrize(
+    ("host", "subdomain"),
+    [
+        ("t1.example.com", "t1"),
+        ("t1.example.com:8081", "t1"),
+        ("T1.EXAMPLE.COM.:8081", "t1"),
+        ("t1.example.com.", "t1"),
+        ("t1.localhost", "t1"),
+        ("t1.localhost:8081", "t1"),
+        ("a-b-9.example.com", "a-b-9"),
+        ("9.example.com", "9"),
+        ("a" * 63 + ".example.com", "a" * 63),
+    ],
+)
+def test_the_host_names_a_tenant(host: str, subdomain: str) -> None:
+    assert HOSTS.parse(host) == subdomain
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost",
+        "LOCALHOST:8081",
+        "localhost.",
+        "example.com",
+        "Example.com.:80",
+        "127.0.0.1",
+        "127.0.0.1:8081",
+        "8.8.8.8",
+        "[::1]",
+        "[::1]:8081",
+        "[2001:DB8::1]:8081",
+        "[::ffff:127.0.0.1]",
+    ],
+)
+def test_under_a_shared_host_the_key_says_which_tenant(host: str) -> None:
+    assert HOSTS.parse(host) is None
+
+
+HOSTILE = [
+    "",
+    ".",
+    "t1",
+    "mitm.it",
+    "evilexample.com",
+    "t1.evilexample.com",
+    "t1.example.com.evil.org",
+    "a.t1.example.com",
+    ".example.com",
+    "-t1.example.com",
+    "t1-.example.com",
+    "a" * 64 + ".example.com",
+    "t_1.example.com",
+    "*.example.com",
+    "t1.example.com/",
+    "t1.example.com/?",
+    "t1.example.com?x",
+    "t1.example.com#x",
+    "t1@t2.example.com",
+    "t1.example.com@t2.example.com",
+    "t1:t2.example.com",
+    "http://t1.example.com",
+    "t1.example.com,t2.example.com",
+    "t1.example.com t2.example.com",
+    " t1.example.com",
+    "t1.example.com ",
+    "t1.example.com\x00",
+    "t1\x00.example.com",
+    "t1.example.com\n",
+    "t1.example.com:80\n",
+    "localhost:80\n",
+    "t1.example.com\r\nX-Evil: 1",
+    "t1.example.com:",
+    "t1.example.com:http",
+    "t1.example.com:123456",
+    "t1.example.com:80:80",
+    "t1.example.com:-1",
+    "t1.example.com..",
+    "t1..example.com",
+    "t1.example.com.:8081.",
+    "tä.example.com",
+    "t\uff11.example.com",
+    "\u017f.example.com",
+    "t%31.example.com",
+    "localhost.evil.org",
+    "a.b.localhost",
+    "127.0.0.1.",
+    "127.1",
+    "2130706433",
+    "0x7f.0.0.1",
+    "127.0.0.01",
+    "[127.0.0.1]",
+    "[::1",
+    "::1]",
+    "::1",
+    "2001:db8::1",
+    "[]",
+    "[::1].example.com",
+    "[::1%eth0]",
+    "[::1%25eth0]",
+    "[::1]x",
+]
+
+
+@pytest.mark.parametrize("host", HOSTILE)
+def test_every_other_host_is_refused(host: str) -> None:
+    with pytest.raises(ValueError, match=r"The Host must be <tenant>\.example\.com"):
+        HOSTS.parse(host)
+
+
+def test_addresses_are_no_shared_hosts_unless_the_operator_says_so() -> None:
+    strict = HostRules("example.com", ("gateway.internal",), any_address=False)
+    assert strict.parse("gateway.internal:80") is None
+    for host in ("127.0.0.1", "[::1]", "localhost", "example.com"):
+        with pytest.raises(ValueError, match="Host"):
+            strict.parse(host)
+
+
+@given(st.text(max_size=30))
+def test_what_names_a_tenant_is_always_one_plain_label(text: str) -> None:
+    for host in (text, text + ".example.com", text + ".localhost:80"):
+        try:
+            label = HOSTS.parse(host)
+        except ValueError:
+            continue
+        if label is not None:
+            assert set(label) <= set(string.ascii_lowercase + string.digits + "-")
+            assert 1 <= len(label) <= 63
+            assert host.lower().startswith(label + ".")
+
+
+# ---- which key was sent
+
+
+def sent(*items: tuple[str, str]) -> tuple[str, ...]:
+    return presented_keys(Headers(items))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Authorization", f"Bearer {KEY}"),
+        ("AUTHORIZATION", f"bearer   {KEY} "),
+        ("x-api-key", KEY),
+        ("X-API-Key", f" {KEY}"),
+        ("api-key", KEY),
+    ],
+)
+def test_a_key_may_stand_in_three_places(name: str, value: str) -> None:
+    assert sent((name, value)) == (KEY,)
+    assert one_key(sent((name, value))) == KEY
+
+
+def test_one_key_in_two_places_is_one_key() -> None:
+    assert one_key(sent(("Authorization", f"Bearer {KEY}"), ("x-api-key", KEY))) == KEY
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        [("Authorization", f"Bearer {KEY}"), ("x-api-key", OTHER)],
+        [("Authorization", f"Bearer {KEY}"), ("Authorization", f"Bearer {OTHER}")],
+        [("x-api-key", KEY), ("api-key", OTHER)],
+        [("x-api-key", KEY), ("x-api-key", "sk-something-else")],
+        [("x-api-key", KEY), ("Authorization", "Basic dTpw")],
+    ],
+)
+def test_two_different_credentials_are_no_key(items: list[tuple[str, str]]) -> None:
+    assert len(sent(*items)) == 2
+    assert one_key(sent(*items)) is None
+
+
+@pytest.mark.parametrize(
+    "value", ["Basic dTpw", "Digest x", KEY, f"Token {KEY}", f"Bearer\t{KEY}", f"Bearer {KEY} {KEY}"]
+)
+def test_another_scheme_is_a_credential_but_no_key(value: str) -> None:
+    presented = sent(("Authorization", value))
+    assert presented
+    assert (one_key(presented) == KEY) is (value == KEY)
+
+
+@pytest.mark.parametrize(
+    "items", [[], [("Authorization", "Bearer")], [("Authorization", "Bearer ")], [("x-api-key", "")]]
+)
+def test_nothing_is_no_credential(items: list[tuple[str, str]]) -> None:
+    assert sent(*items) == ()
+    assert one_key(()) is None
+
+
+@pytest.mark.parametrize("text", ["", "gwk_", KEY[:-1], KEY + "x", KEY[:-1] + "\n", "sk-abc", "ä" * 61])
+def test_a_malformed_key_is_no_key(text: str) -> None:
+    assert one_key((text,)) is None
+
+
+# ---- the decision
+
+
+def api_key(**more: Any) -> ApiKey:
+    return ApiKey("k1", "mine", "gwk_9fK2mQ7x", "hash-1", **more)
+
+
+def gateway(
+    *rules: Rule, key: ApiKey | None = None, status: str = "active", fault: str | None = None
+) -> Gateway:
+    routes = [Route(rule, Target("http", "u", 80), {}, Plan(), fault) for rule in rules]
+    snapshot = Snapshot(Tenant("t1", "T", "t1", status=status))
+    return Gateway(snapshot, Tier("pro"), {"hash-1": key or api_key()}, Router.build(routes))
+
+
+def rule(path: str = "/v1", methods: Sequence[str] = (), **more: Any) -> Rule:
+    return Rule("r", path, "http://u", methods=tuple(methods), **more)
+
+
+def decide(
+    tenant: Gateway | None,
+    key_hash: str | None = "hash-1",
+    *,
+    has_key: bool = True,
+    method: str = "GET",
+    path: str = "/v1/x",
+) -> Admitted | Refusal:
+    return admit(tenant, key_hash, has_key, method, path, NOW)
+
+
+def refused(verdict: Admitted | Refusal) -> tuple[int, str]:
+    assert isinstance(verdict, Refusal)
+    return verdict.status, verdict.code
+
+
+def admitted(verdict: Admitted | Refusal) -> Admitted:
+    assert isinstance(verdict, Admitted)
+    return verdict
+
+
+def test_a_good_key_on_a_rule_is_admitted() -> None:
+    verdict = admitted(decide(gateway(rule())))
+    assert verdict.route.rule == rule()
+    assert verdict.key == api_key()
+
+
+def test_an_unknown_tenant_answers_as_an_unknown_key_does() -> None:
+    known = gateway(rule())
+    assert decide(None) == decide(None, None) == decide(known, "hash-2") == decide(known, None) == INVALID_KEY
+    assert decide(None, None, has_key=False) == decide(known, None, has_key=False) == MISSING_KEY
+    assert refused(INVALID_KEY) == (401, "invalid_api_key")
+    assert refused(MISSING_KEY) == (401, "missing_api_key")
+
+
+@pytest.mark.parametrize(
+    ("path", "method"), [("/nothing", "GET"), ("/v1/x", "DELETE"), ("/v1/a%2Fb", "GET"), ("/v1/x", "GET")]
+)
+@pytest.mark.parametrize("status", ["active", "disabled"])
+@pytest.mark.parametrize("fault", [None, "broken"])
+def test_without_a_valid_key_a_stranger_learns_only_that(
+    path: str, method: str, status: str, fault: str | None
+) -> None:
+    tenant = gateway(rule(methods=["GET"]), status=status, fault=fault)
+    assert decide(tenant, "hash-2", path=path, method=method) == INVALID_KEY
+    assert decide(tenant, None, has_key=False, path=path, method=method) == MISSING_KEY
+
+
+@pytest.mark.parametrize(
+    ("key", "answer"),
+    [
+        (api_key(revoked=True), (401, "api_key_revoked")),
+        (api_key(revoked=True, expires_at=NOW - 1), (401, "api_key_revoked")),
+        (api_key(expires_at=NOW), (401, "api_key_expired")),
+        (api_key(scopes=(Scope.READ, Scope.ADMIN)), (403, "forbidden")),
+        (api_key(scopes=()), (403, "forbidden")),
+    ],
+)
+def test_a_key_must_be_active_and_for_the_proxy(key: ApiKey, answer: tuple[int, str]) -> None:
+    verdict = decide(gateway(rule(), key=key))
+    assert refused(verdict) == answer
+    assert isinstance(verdict, Refusal)
+    assert key.hash not in verdict.message
+    assert (verdict.status == 401) is ("WWW-Authenticate" in verdict.headers)
+
+
+def test_a_key_lives_until_the_moment_of_its_expiry() -> None:
+    assert admitted(decide(gateway(rule(), key=api_key(expires_at=NOW + 0.001))))
+
+
+def test_a_public_rule_needs_no_key_and_takes_note_of_a_good_one() -> None:
+    public = gateway(rule(public=True))
+    assert admitted(decide(public, None, has_key=False)).key is None
+    assert admitted(decide(public, "hash-2")).key is None
+    assert admitted(decide(public, None)).key is None
+    assert admitted(decide(public)).key == api_key()
+    for bad in (api_key(revoked=True), api_key(expires_at=NOW), api_key(scopes=(Scope.READ,))):
+        assert admitted(decide(gateway(rule(public=True), key=bad))).key is None
+
+
+def test_a_public_rule_opens_no_other_path_and_no_other_method() -> None:
+    tenant = gateway(rule("/open", ["GET"], public=True), rule("/open/closed"))
+    assert admitted(decide(tenant, None, has_key=False, path="/open/x"))
+    assert decide(tenant, None, has_key=False, path="/open/closed") == MISSING_KEY
+    assert decide(tenant, None, has_key=False, path="/open/x", method="POST") == MISSING_KEY
+    assert decide(tenant, None, has_key=False, path="/opened") == MISSING_KEY
+
+
+def test_a_disabled_tenant_takes_nothing_public_or_not() -> None:
+    for public in (False, True):
+        verdict = decide(gateway(rule(public=public), status="disabled"))
+        assert refused(verdict) == (403, "tenant_disabled")
+    assert refused(decide(gateway(rule(public=True), status="disabled"), None, has_key=False)) == (
+        403,
+        "tenant_disabled",
+    )
+
+
+def test_an_unknown_path_is_404_and_an_unknown_method_405_with_allow() -> None:
+    tenant = gateway(rule("/v1", ["POST", "GET"]))
+    assert refused(decide(tenant, path="/v1evil")) == (404, "no_matching_rule")
+    verdict = decide(tenant, method="DELETE")
+    assert refused(verdict) == (405, "method_not_allowed")
+    assert isinstance(verdict, Refusal)
+    assert verdict.headers == {"Allow": "GET, POST"}
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_an_encoded_slash_needs_a_rule_that_allows_it(method: str) -> None:
+    closed = gateway(rule(methods=["GET"]))
+    assert refused(decide(closed, path="/v1/a%2Fb", method=method)) == (400, "bad_request")
+    assert refused(decide(closed, path="/x/a%2Fb")) == (404, "no_matching_rule")
+    assert admitted(decide(gateway(rule(encoded_slashes="allow")), path="/v1/a%2Fb"))
+
+
+def test_a_rule_that_cannot_be_used_lets_nothing_through() -> None:
+    for public in (False, True):
+        verdict = decide(gateway(rule(public=public), fault="No such plugin in /secret/place."))
+        assert refused(verdict) == (503, "config_unavailable")
+        assert isinstance(verdict, Refusal)
+        assert "secret" not in verdict.message
+        assert "Retry-After" in verdict.headers

@@ -1,0 +1,135 @@
+"""A tenant compiled: what can be used is ready, and what cannot is closed by itself."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import pytest
+from marshmallow import fields
+
+from shared.model.config import ApiKey, PluginConfig, Rule, Sealed, Snapshot, Stage, Tenant, Tier, Timeouts
+from shared.pipeline.dry_run import DryLimiter
+from shared.pipeline.plugin import CONTINUE, Exchange, Plugin, Tools, Verdict, setting
+from shared.routing.compile import Compiler
+from shared.routing.timeouts import Waits
+from shared.secrets.context import header_context, setting_context
+
+
+class ContextSealer:
+    """Seals by writing the context down, so that a moved secret is noticed."""
+
+    def seal(self, secret: str, context: str) -> str:
+        return f"{context}#{secret}"
+
+    def open(self, text: str, context: str) -> str:
+        found, _, secret = text.rpartition("#")
+        if found != context:
+            raise ValueError("moved")
+        return secret
+
+
+class Asking(Plugin):
+    """Has a secret."""
+
+    name = "asking"
+    headers: Mapping[str, str] = setting(fields.Dict(load_default=dict), "Secret.", secret=True)
+    endpoint: str = setting(fields.String(load_default="http://e.example"), "Where to.")
+    connected: int = 0
+    tools: Tools
+
+    def connect(self, tools: Tools) -> None:
+        self.connected += 1
+        self.tools = tools
+
+    def pre_request(self, exchange: Exchange) -> Verdict:
+        return CONTINUE
+
+    def post_response(self, exchange: Exchange) -> Verdict:
+        return CONTINUE
+
+
+class Exploding(Asking):
+    """Cannot be made."""
+
+    name = "exploding"
+
+    def prepare(self) -> None:
+        raise TypeError("broken")
+
+
+SEALER = ContextSealer()
+TENANT = Tenant("ten", "T", "t", tier="pro")
+
+
+TOOLS = Tools(cast(Any, None), cast(Any, None), cast(Any, None))
+
+
+def compile_rules(*rules: Rule, tenant: Tenant = TENANT, timeouts: Waits = Waits()) -> Any:  # noqa: B008
+    catalogue = {"asking": Asking, "exploding": Exploding}
+    compiler = Compiler(catalogue, {"pro": Tier("pro")}, SEALER, TOOLS, timeouts)
+    return compiler(Snapshot(tenant, rules, (ApiKey("k", "n", "gwk_x", "hash"),)))
+
+
+def routes(gateway: Any, path: str) -> Any:
+    return gateway.router.match_path(path)[0]
+
+
+def test_keys_are_found_by_their_hash() -> None:
+    assert compile_rules().keys["hash"].id == "k"
+
+
+def test_timeouts_are_the_rules_own_or_the_operators() -> None:
+    rules = (
+        Rule("r", "/own", "http://u", timeouts=Timeouts(connect=1, total=60)),
+        Rule("s", "/none", "http://u"),
+        Rule("t", "/broken", "ftp://u", timeouts=Timeouts(connect=1)),
+    )
+    operator = Waits(connect=2, first_byte=3, idle=4, total=None)
+    gateway = compile_rules(*rules, timeouts=operator)
+    assert routes(gateway, "/own").timeouts == Waits(connect=1, first_byte=3, idle=4, total=60)
+    assert routes(gateway, "/none").timeouts == operator
+    assert routes(gateway, "/broken").fault
+
+
+def test_secrets_are_opened_where_they_belong() -> None:
+    target = "https://up.example/base"
+    header = Sealed(SEALER.seal("s3", header_context("ten", "X-Key", target)))
+    settings = {"endpoint": "http://e.example/x"}
+    inner = Sealed(SEALER.seal("t4", setting_context("ten", "asking", "headers", "X-In", settings)))
+    entry = PluginConfig("asking", settings={**settings, "headers": {"X-In": inner, "plain": "p"}})
+    route = routes(
+        compile_rules(Rule("r", "/v1", target, headers={"X-Key": header}, plugin_chain=(entry,))), "/v1"
+    )
+    assert route.fault is None
+    assert route.headers == {"X-Key": "s3"}
+    (step,) = [step for group in route.plan.stages[Stage.PRE_REQUEST] for step in group.steps]
+    assert step.plugin.headers == {"X-In": "t4", "plain": "p"}
+    assert step.plugin.connected == 1
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        Rule("b", "/b", "not a url"),
+        Rule("b", "/b", "http://x.example", headers={"X": Sealed("elsewhere#s")}),
+        Rule("b", "/b", "http://x.example", plugin_chain=(PluginConfig("unknown"),)),
+        Rule("b", "/b", "http://x.example", plugin_chain=(PluginConfig("exploding"),)),
+        Rule("b", "/b", "http://x.example", plugin_chain=(PluginConfig("asking", settings={"wrong": 1}),)),
+    ],
+)
+def test_a_rule_that_cannot_be_used_is_closed_and_harms_no_other(broken: Rule) -> None:
+    gateway = compile_rules(broken, Rule("good", "/good", "http://x.example"))
+    assert routes(gateway, "/b").fault
+    assert routes(gateway, "/good").fault is None
+
+
+def test_an_entry_in_shadow_mode_gets_tools_that_take_nothing() -> None:
+    chain = (PluginConfig("asking"), PluginConfig("asking", mode="shadow"))
+    route = routes(compile_rules(Rule("r", "/v1", "http://u", plugin_chain=chain)), "/v1")
+    acting, shadow = route.plan.stages[Stage.PRE_REQUEST]
+    assert acting.steps[0].plugin.tools is TOOLS
+    assert isinstance(shadow.shadows[0].plugin.tools.limiter, DryLimiter)
+
+
+def test_without_its_tier_nothing_of_a_tenant_passes() -> None:
+    gateway = compile_rules(Rule("r", "/v1", "http://x.example"), tenant=Tenant("ten", "T", "t", tier="gone"))
+    assert "gone" in routes(gateway, "/v1").fault

@@ -1,0 +1,77 @@
+"""The whole head that goes to the upstream of a rule."""
+
+from dataclasses import replace
+
+from shared.model.config import ApiKey, Rule, Snapshot, Tenant, Tier
+from shared.model.messages import Headers
+from shared.model.targets import parse_target
+from shared.pipeline import Plan
+from shared.routing.admission import Admitted
+from shared.routing.compile import Gateway, Route
+from shared.routing.outgoing import outgoing_fields, outgoing_target
+from shared.routing.router import Router
+
+SENT = Headers([("Host", "t1.example.com"), ("X-A", "1")])
+KEY = ApiKey("key_1", "", "gwk_", "hash")
+
+
+def admitted(key: ApiKey | None = KEY, **rule: object) -> Admitted:
+    made = Rule("r1", "/v1", "https://up.example/base", **rule)  # type: ignore[arg-type]
+    gateway = Gateway(Snapshot(Tenant("t1", "T", "t1")), Tier("pro"), {}, Router())
+    return Admitted(gateway, Route(made, parse_target(made.target), {}, Plan()), key)
+
+
+def fields(given: Admitted, method: str = "GET", body: bytes = b"") -> dict[bytes, bytes]:
+    made = outgoing_fields(
+        given, method, SENT, body, sent=SENT, request_id="id", client="192.0.2.1", instance="me"
+    )
+    return dict(made)
+
+
+def test_the_upstream_is_told_who_calls() -> None:
+    told = fields(admitted())
+    assert (told[b"X-Tenant-Id"], told[b"X-Consumer-Id"], told[b"X-Forwarded-For"]) == (
+        b"t1", b"key_1", b"192.0.2.1",
+    )  # fmt: skip
+    assert told[b"X-Request-ID"] == b"id"
+    assert b"X-Consumer-Id" not in fields(admitted(key=None))
+
+
+def test_the_host_is_the_targets_unless_the_rule_keeps_the_clients() -> None:
+    assert fields(admitted())[b"Host"] == b"up.example"
+    assert fields(admitted(preserve_host=True))[b"Host"] == b"t1.example.com"
+
+
+def test_a_length_stands_where_a_body_does_or_should() -> None:
+    assert fields(admitted(), "POST")[b"Content-Length"] == b"0"
+    assert fields(admitted(), "DELETE", b"abc")[b"Content-Length"] == b"3"
+    assert b"Content-Length" not in fields(admitted(), "GET")
+
+
+def test_an_upstream_whose_events_are_judged_is_asked_for_plain_ones() -> None:
+    def asked(plan: Plan, headers: dict[str, str]) -> list[bytes]:
+        given = admitted()
+        route = replace(given.route, plan=plan, headers=headers)
+        sent = Headers([*SENT, ("Accept-Encoding", "gzip, br")])
+        made = outgoing_fields(
+            replace(given, route=route),
+            "GET",
+            sent,
+            b"",
+            sent=sent,
+            request_id="i",
+            client="c",
+            instance="me",
+        )
+        return [value for name, value in made if name.lower() == b"accept-encoding"]
+
+    assert asked(Plan(judges_bodies=True), {}) == [b"identity"]
+    assert asked(Plan(judges_bodies=True), {"Accept-Encoding": "br"}) == [b"br"]
+    assert asked(Plan(judges_bodies=True, buffers=True), {}) == [b"gzip, br"]
+    assert asked(Plan(), {}) == [b"gzip, br"]
+
+
+def test_the_query_goes_through_as_it_came() -> None:
+    assert outgoing_target(admitted(), "/v1/x", "/v1//x?a=%20b&c") == "/base/v1/x?a=%20b&c"
+    assert outgoing_target(admitted(), "/v1/x", "/v1/x?") == "/base/v1/x?"
+    assert outgoing_target(admitted(strip_path=True), "/v1/x", "/v1/x") == "/base/x"

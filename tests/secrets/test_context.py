@@ -1,0 +1,28 @@
+"""What a stored secret belongs to."""
+
+import pytest
+
+from shared.secrets.context import endpoint_origin, header_context, setting_context
+
+
+def test_a_header_belongs_to_its_tenant_its_name_and_the_targets_origin() -> None:
+    context = header_context("t1", "Authorization", "https://API.example/v1")
+    assert context == "t1|rule.headers|authorization|https://api.example:443"
+    assert context == header_context("t1", "AUTHORIZATION", "https://api.example:443/v2")
+    assert context != header_context("t1", "Authorization", "http://api.example/v1")
+
+
+def test_a_setting_belongs_to_its_tenant_its_plugin_and_the_endpoints_origin() -> None:
+    settings = {"endpoint": "https://checks.example/ask?deep=1"}
+    context = setting_context("t1", "external_validator", "headers", "X-Key", settings)
+    assert context == "t1|external_validator.headers.x-key|https://checks.example:443"
+
+
+def test_a_plugin_without_an_endpoint_has_no_origin() -> None:
+    assert endpoint_origin({}) == ""
+
+
+@pytest.mark.parametrize("endpoint", [5, "checks.example", "ftp://checks.example"])
+def test_a_bad_endpoint_has_no_context(endpoint: object) -> None:
+    with pytest.raises(ValueError, match=r"(?i)must be"):
+        endpoint_origin({"endpoint": endpoint})

@@ -1,0 +1,104 @@
+"""Secrets never survive in what is shown; everything else stays as it was."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.secrets.redaction import redact
+
+CANARY = "c4naRy0123456789abcdefXYZ"
+GATEWAY_KEY = "gwk_9fK2mQ7x" + "0dVaB7kPq" * 5 + "Zp14"
+
+NAMES = ["Authorization", "proxy-authorization", "X-API-Key", "x-api-key", "api-key", "api_key", "apiKey"]
+
+
+def contexts(name: str, value: str) -> list[str]:
+    """A header of that name and value, in the forms in which one gets into a log."""
+    document = json.dumps({"headers": {name: value}, "model": "m"})
+    return [
+        f"{name}: {value}",
+        f"GET / HTTP/1.1\r\n{name}: {value}\r\nHost: a.example.com\r\n",
+        f"{name}={value}",
+        f"https://a.example.com/v1?x=1&{name}={value}&y=2",
+        document,
+        json.dumps(document),
+        repr({name: value}),
+        repr([(name, value)]),
+        repr([(name.encode(), value.encode())]),
+        f"Headers([({name!r}, {value!r}), ('Host', 'a')])",
+        f"curl -H '{name}: {value}' http://localhost",
+    ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_secret_does_not_survive_under_the_name_of_a_credential(name: str) -> None:
+    for text in contexts(name, CANARY):
+        assert CANARY not in redact(text), text
+
+
+@pytest.mark.parametrize("name", ["Authorization", "Proxy-Authorization"])
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "Basic", "Token", "AWS4-HMAC-SHA256"])
+def test_no_scheme_of_an_authorization_header_saves_a_secret(name: str, scheme: str) -> None:
+    for text in contexts(name, f"{scheme} {CANARY}"):
+        assert CANARY not in redact(text), text
+
+
+def test_a_digest_response_is_a_secret_too() -> None:
+    assert CANARY not in redact(f'Authorization: Digest username="u", response="{CANARY}"')
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Bearer {CANARY}",
+        f"the header was 'Basic {CANARY}'",
+        "the header was Basic dXNlcjpwYXNzd29yZA",
+        f"redis://default:{CANARY}@localhost:6379/0",
+        f"https://{CANARY}@api.example.com/",
+        f"https://api.example.com/v1?key={CANARY}",
+        f"https://api.example.com/v1?access_token={CANARY}#x",
+        f'{{"client_secret": "{CANARY}"}}',
+        f"password={CANARY} host=localhost",
+        f"sk-proj-{CANARY}",
+    ],
+)
+def test_a_secret_does_not_survive_outside_a_header(text: str) -> None:
+    assert CANARY not in redact(text)
+    assert "dXNlcjpwYXNzd29yZA" not in redact(text)
+
+
+@given(st.text(max_size=20), st.text(max_size=20))
+def test_a_key_of_the_gateway_never_survives_whatever_stands_around_it(before: str, after: str) -> None:
+    shown = redact(before + GATEWAY_KEY + after)
+    assert GATEWAY_KEY[12:] not in shown
+    assert GATEWAY_KEY[12:30] not in shown
+
+
+def test_of_a_key_the_public_prefix_stays_so_that_it_can_be_recognised() -> None:
+    assert redact(f"/v1/{GATEWAY_KEY}/models") == "/v1/gwk_9fK2mQ7x…/models"
+    assert redact("The API key gwk_9fK2mQ7x… is revoked.") == "The API key gwk_9fK2mQ7x… is revoked."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "GET /v1/chat/completions HTTP/1.1",
+        "The tier basic allows 600 requests; Basic Plan; basic usage.",
+        "This call needs a bearer token.",
+        "https://a.example.com/v1/models?monkey=1&limit=2",
+        '{"model": "gpt-4o", "messages": [{"role": "user", "content": "What is the key to success?"}]}',
+        "The risk-averse task-force met at 10:00, user@example.com was there.",
+        "The API key is not valid here. Check the key, and that it belongs to the tenant that you call.",
+        "http://localhost:8081/a@b",
+    ],
+)
+def test_ordinary_text_is_unchanged(text: str) -> None:
+    assert redact(text) == text
+
+
+@given(st.text())
+def test_redacting_twice_changes_nothing_more(text: str) -> None:
+    assert redact(redact(text)) == redact(text)

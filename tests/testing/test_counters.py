@@ -1,0 +1,50 @@
+"""Counters in this process. All that limiters promise is tested in tests/stores/test_limiter*.py."""
+
+from shared.limits.values import CONCURRENT, Limit, Quota
+from shared.testing.counters import Counters
+
+SECOND = 1_000_000
+
+
+def window(key: str) -> Limit:
+    return Limit(key, Quota(5, 10_000), "rule", "global", "10s")
+
+
+def at_a_time(key: str) -> Limit:
+    return Limit(key, Quota(5, 10_000), "rule", "streams", "10s", kind=CONCURRENT, lease="one")
+
+
+def test_idle_counters_are_dropped_a_few_at_a_time() -> None:
+    counters = Counters()
+    counters.acquire([window("a"), window("b"), window("c"), at_a_time("d")], SECOND)
+    counters.acquire([window("b")], 9 * SECOND)
+    counters.sweep(15 * SECOND, most=2)
+    assert [key in counters for key in "abcd"] == [False, True, True, False]
+    counters.sweep(15 * SECOND, most=2)
+    assert [key in counters for key in "abcd"] == [False, True, False, False]
+    assert len(counters) == 1
+
+
+def test_what_is_used_is_never_swept() -> None:
+    counters = Counters()
+    counters.acquire([window("a"), at_a_time("b")], SECOND)
+    counters.sweep(2 * SECOND, most=100)
+    assert "a" in counters
+    assert "b" in counters
+
+
+def test_a_charge_counts_even_without_room() -> None:
+    counters = Counters()
+    for _ in range(7):
+        counters.charge([window("a")], SECOND)
+    decision = counters.peek([window("a")], SECOND)
+    assert (decision.allowed, decision.states[0].remaining) == (False, 0)
+    counters.refund([window("a")] * 3, SECOND)
+    assert counters.peek([window("a")], SECOND).states[0].remaining == 1
+
+
+def test_nothing_is_given_back_to_counters_that_nobody_used() -> None:
+    counters = Counters()
+    counters.refund([window("a"), at_a_time("b")], SECOND)
+    counters.release([window("a"), at_a_time("b")])
+    assert len(counters) == 0
