@@ -10,7 +10,15 @@ from shared.core.errors import GatewayError
 _PLUGIN = '''\
 """Refuses requests that have a certain header."""
 
-from shared.pipeline.plugin import CONTINUE, Exchange, Plugin, Reject, Verdict, fields, setting
+from shared.pipeline.plugin import (
+    CONTINUE,
+    Exchange,
+    Plugin,
+    Reject,
+    Verdict,
+    fields,
+    setting,
+)
 
 
 class {kind}(Plugin):

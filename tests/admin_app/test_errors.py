@@ -46,7 +46,7 @@ def assert_problem(response: Any, status: int, code: str) -> None:
         b'{"name": "a", "name": "b"}',
         b"\xef\xbb\xbf{}",
         "{}".encode("utf-16"),
-        gzip.compress(b"{}"),
+        gzip.compress(b"{}", mtime=0),
     ],
     ids=range(16),
 )
@@ -87,7 +87,7 @@ def test_rotating_needs_it_too_since_a_page_could_post_without_a_body(api: Api, 
 
 
 def test_an_encoded_body_is_415(api: Api) -> None:
-    sent = {"data": gzip.compress(b"{}"), "headers": {"Content-Encoding": "gzip"}}
+    sent = {"data": gzip.compress(b"{}", mtime=0), "headers": {"Content-Encoding": "gzip"}}
     assert_problem(api.post("/tenants", **sent, **JSON), 415, "unsupported_content_type")
 
 
