@@ -27,7 +27,7 @@ from mitm_engine.processes.supervisor import EX_CONFIG
 from shared import logs
 from shared.core.errors import GatewayError
 from shared.net.trust import TrustFiles
-from shared.routing.timeouts import Waits
+from shared.routing.timeouts import UpstreamTimeouts
 from shared.services import Services, connect
 from shared.settings import Settings, SettingsError, load_settings
 from shared.settings import sections as settings_of
@@ -89,7 +89,7 @@ def engine_options(settings: Settings) -> Options:
         connections=limits.connections,
         in_flight=limits.in_flight,
         spared=PROBES,
-        timeouts=_timeouts(limits.timeouts, Waits()),
+        timeouts=_timeouts(limits.timeouts, UpstreamTimeouts()),
         drain_timeout=settings.server.drain_timeout,
         tls=settings.server.tls.files,
     )
@@ -100,10 +100,10 @@ def _policy(services: Services) -> Policy:
     trust = TrustFiles(settings.data_dir / "trust", settings.security.ca_file)
 
     @lru_cache(1024)
-    def made(waits: Waits, body: int, authority: str | None) -> Terms:
+    def made(waits: UpstreamTimeouts, body: int, authority: str | None) -> Terms:
         return Terms(_timeouts(limits.timeouts, waits), body, limits.response_body, str(trust(authority)))
 
-    strangers = made(Waits(), limits.public_body, None)
+    strangers = made(UpstreamTimeouts(), limits.public_body, None)
 
     def terms(flow: http.HTTPFlow) -> Terms:
         state = state_of(flow)
@@ -118,7 +118,7 @@ def _policy(services: Services) -> Policy:
     return Policy(answer, terms)
 
 
-def _timeouts(clients: settings_of.Timeouts, upstream: Waits) -> Timeouts:
+def _timeouts(clients: settings_of.Timeouts, upstream: UpstreamTimeouts) -> Timeouts:
     """The operator's waits for clients, and the rule's for its upstream."""
     return Timeouts(
         head=clients.head,

@@ -33,7 +33,7 @@ from shared.plugins import load_catalogue
 from shared.redis_server.choose import RedisAddress, open_redis
 from shared.routing.admission import HostRules
 from shared.routing.compile import Compiler, Gateway
-from shared.routing.timeouts import Waits
+from shared.routing.timeouts import UpstreamTimeouts
 from shared.secrets.api_keys import PepperedHasher, secret_id
 from shared.secrets.files import read_secrets
 from shared.secrets.ports import Hasher, Sealer
@@ -143,7 +143,7 @@ class Services:
         limiter = open_limiter(self.address.options, self.clock, settings.cache, settings.server.worker_count)
         fetch = GuardedFetch(self.policy, self.clock, settings.security.ca_file)
         tools, longest = self._tools(limiter, fetch), settings.limits.timeouts
-        waits = Waits(longest.connect, longest.first_byte, longest.idle, longest.total)
+        waits = UpstreamTimeouts(longest.connect, longest.first_byte, longest.idle, longest.total)
         compiler = Compiler(self.catalogue, settings.tiers, self.sealer, tools, waits)
         gateways = GatewayCache(source, compiler, self.clock, settings.cache)
         await gateways.start()

@@ -32,7 +32,7 @@ from shared.documents import (
     rule_document,
 )
 from shared.http.paths import has_encoded_slash, rule_path
-from shared.model.config import Rule, Snapshot, Timeouts
+from shared.model.config import Rule, RuleTimeouts, Snapshot
 from shared.pipeline import check_rule
 from shared.routing.router import path_warnings
 from shared.settings import MITMPROXY
@@ -134,7 +134,7 @@ def _write(
 
 
 def _engine_warnings(rule: Rule) -> list[str]:
-    if current().settings.server.engine != MITMPROXY or rule.timeouts == Timeouts():
+    if current().settings.server.engine != MITMPROXY or rule.timeouts == RuleTimeouts():
         return []
     return ["The timeouts are stored and not enforced: server.engine is mitmproxy, whose core has none."]
 

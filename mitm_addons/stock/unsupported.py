@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from shared.config_store.port import ConfigStore
 from shared.core.errors import StoreDown
-from shared.model.config import Timeouts
+from shared.model.config import RuleTimeouts
 from shared.services import Services
 from shared.settings import Settings
 
@@ -41,7 +41,7 @@ def _rules_have_timeouts(store: ConfigStore) -> bool:
     cursor: str | None = None
     while True:
         page = store.list(_PAGE, cursor)
-        if any(rule.timeouts != Timeouts() for snapshot in page.snapshots for rule in snapshot.rules):
+        if any(rule.timeouts != RuleTimeouts() for snapshot in page.snapshots for rule in snapshot.rules):
             return True
         cursor = page.next_cursor
         if cursor is None:

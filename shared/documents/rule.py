@@ -9,7 +9,7 @@ from shared.documents.fields import Secret
 from shared.documents.plugin_config import PluginConfigOutput, chain_input
 from shared.documents.timeouts import TimeoutsInput, TimeoutsOutput
 from shared.http.forwarding import describes_body, is_ours
-from shared.model.config import Rule, Timeouts
+from shared.model.config import Rule, RuleTimeouts
 from shared.model.targets import parse_target
 
 _NAME = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
@@ -72,7 +72,7 @@ class RuleInput(Strict):
     )
     timeouts = fields.Nested(
         TimeoutsInput,
-        load_default=Timeouts,
+        load_default=RuleTimeouts,
         metadata={"description": "The longest waits for the upstream. Written as a whole."},
     )
     streams = choice(

@@ -5,7 +5,7 @@ from typing import Any
 from marshmallow import Schema, fields, post_load
 
 from shared.core.fields import Duration, Strict
-from shared.model.config import Timeouts
+from shared.model.config import RuleTimeouts
 
 _SHORTEST = 0.01  # seconds; below it only faults of the clock are measured
 
@@ -29,8 +29,8 @@ class TimeoutsInput(Strict):
     total = _wait(86_400, "For the whole exchange.")
 
     @post_load
-    def _make(self, data: dict[str, Any], **_: Any) -> Timeouts:
-        return Timeouts(**data)
+    def _make(self, data: dict[str, Any], **_: Any) -> RuleTimeouts:
+        return RuleTimeouts(**data)
 
 
 class TimeoutsOutput(Schema):

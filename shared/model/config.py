@@ -60,7 +60,7 @@ class PluginConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class Timeouts:
+class RuleTimeouts:
     """The longest waits for an upstream, in seconds. None stands for the operator's default.
 
     `connect` is for a connection, `first_byte` for the head of the answer once the request is sent, `idle`
@@ -87,7 +87,7 @@ class Rule:
     active: bool = True
     public: bool = False
     headers: Mapping[str, Sealed] = field(default_factory=dict)
-    timeouts: Timeouts = Timeouts()
+    timeouts: RuleTimeouts = RuleTimeouts()
     streams: str = "pass"
     encoded_slashes: str = "reject"
     ca: str | None = None

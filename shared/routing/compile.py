@@ -11,7 +11,7 @@ from shared.model.targets import Target, parse_target
 from shared.pipeline import Catalogue, Group, Plan, effective_chain, make_plan, parse_chain
 from shared.pipeline.plugin import Tools
 from shared.routing.router import Router
-from shared.routing.timeouts import Waits
+from shared.routing.timeouts import UpstreamTimeouts
 from shared.secrets.context import header_context, setting_context
 from shared.secrets.ports import Sealer
 
@@ -35,7 +35,7 @@ class Route:
     headers: Mapping[str, str]
     plan: Plan
     fault: str | None = None
-    timeouts: Waits = field(default_factory=Waits)
+    timeouts: UpstreamTimeouts = field(default_factory=UpstreamTimeouts)
     own: OwnHeaders = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -66,7 +66,7 @@ class Compiler:
     tiers: Mapping[str, Tier]
     sealer: Sealer
     tools: Tools
-    timeouts: Waits = field(default_factory=Waits)
+    timeouts: UpstreamTimeouts = field(default_factory=UpstreamTimeouts)
 
     def __call__(self, snapshot: Snapshot) -> Gateway:
         """The compiled tenant. A rule that cannot be compiled fails closed, and harms no other."""

@@ -4,7 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from shared.model.config import ApiKey, PluginConfig, Rule, Scope, Sealed, Snapshot, Stage, Tenant, Timeouts
+from shared.model.config import (
+    ApiKey,
+    PluginConfig,
+    Rule,
+    RuleTimeouts,
+    Scope,
+    Sealed,
+    Snapshot,
+    Stage,
+    Tenant,
+)
 
 ACTOR = "platform"
 
@@ -59,7 +69,7 @@ def a_full_tenant(name: str) -> Snapshot:
         active=False,
         public=True,
         headers={"Authorization": Sealed("v1.def")},
-        timeouts=Timeouts(connect=0.5, first_byte=2, idle=3.25, total=4.0),
+        timeouts=RuleTimeouts(connect=0.5, first_byte=2, idle=3.25, total=4.0),
         streams="buffer",
         encoded_slashes="allow",
         ca="PEM",

@@ -25,7 +25,7 @@ from shared.documents import (
     tenant_document,
 )
 from shared.documents.fields import masked
-from shared.model.config import ApiKey, PluginConfig, Rule, Scope, Sealed, Stage, Tenant, Timeouts
+from shared.model.config import ApiKey, PluginConfig, Rule, RuleTimeouts, Scope, Sealed, Stage, Tenant
 from shared.pipeline.plugin import CONTINUE, Exchange, Plugin, Verdict
 
 TENANT = {"name": "Acme", "subdomain": "acme"}
@@ -222,12 +222,12 @@ class TestRule:
 
     def test_timeouts_are_seconds_or_texts_and_none_is_the_default(self) -> None:
         sent = {"connect": "500ms", "first_byte": 2, "idle": None}
-        assert RuleInput().load(RULE | {"timeouts": sent})["timeouts"] == Timeouts(0.5, 2.0)
-        assert RuleInput().load(RULE)["timeouts"] == Timeouts()
+        assert RuleInput().load(RULE | {"timeouts": sent})["timeouts"] == RuleTimeouts(0.5, 2.0)
+        assert RuleInput().load(RULE)["timeouts"] == RuleTimeouts()
 
     def test_a_patch_writes_timeouts_as_a_whole_or_not_at_all(self) -> None:
         patch = RulePatch(partial=True)
-        assert patch.load({"timeouts": {"total": 5}}) == {"timeouts": Timeouts(total=5.0)}
+        assert patch.load({"timeouts": {"total": 5}}) == {"timeouts": RuleTimeouts(total=5.0)}
         assert patch.load({}) == {}
 
     @pytest.mark.parametrize(
@@ -256,9 +256,9 @@ class TestRule:
         assert list(problems(RuleInput(), RULE | {"timeouts": value})) == ["/timeouts"]
 
     def test_timeouts_are_read_as_they_are_sent(self) -> None:
-        shown = rule_document(Rule("r", "/", "http://x", timeouts=Timeouts(connect=0.5)))["timeouts"]
+        shown = rule_document(Rule("r", "/", "http://x", timeouts=RuleTimeouts(connect=0.5)))["timeouts"]
         assert shown == {"connect": 0.5, "first_byte": None, "idle": None, "total": None}
-        assert RuleInput().load(RULE | {"timeouts": shown})["timeouts"] == Timeouts(connect=0.5)
+        assert RuleInput().load(RULE | {"timeouts": shown})["timeouts"] == RuleTimeouts(connect=0.5)
 
     def test_a_header_is_a_value_or_keeps_the_stored_one(self) -> None:
         loaded = RuleInput().load(RULE | {"headers": {"Authorization": "Bearer x", "X-A": {"set": True}}})

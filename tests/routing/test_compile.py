@@ -6,11 +6,21 @@ from typing import Any, cast
 import pytest
 from marshmallow import fields
 
-from shared.model.config import ApiKey, PluginConfig, Rule, Sealed, Snapshot, Stage, Tenant, Tier, Timeouts
+from shared.model.config import (
+    ApiKey,
+    PluginConfig,
+    Rule,
+    RuleTimeouts,
+    Sealed,
+    Snapshot,
+    Stage,
+    Tenant,
+    Tier,
+)
 from shared.pipeline.dry_run import DryLimiter
 from shared.pipeline.plugin import CONTINUE, Exchange, Plugin, Tools, Verdict, setting
 from shared.routing.compile import Compiler
-from shared.routing.timeouts import Waits
+from shared.routing.timeouts import UpstreamTimeouts
 from shared.secrets.context import header_context, setting_context
 
 
@@ -63,7 +73,11 @@ TENANT = Tenant("ten", "T", "t", tier="pro")
 TOOLS = Tools(cast(Any, None), cast(Any, None), cast(Any, None))
 
 
-def compile_rules(*rules: Rule, tenant: Tenant = TENANT, timeouts: Waits = Waits()) -> Any:  # noqa: B008
+def compile_rules(
+    *rules: Rule,
+    tenant: Tenant = TENANT,
+    timeouts: UpstreamTimeouts = UpstreamTimeouts(),  # noqa: B008
+) -> Any:
     catalogue = {"asking": Asking, "exploding": Exploding}
     compiler = Compiler(catalogue, {"pro": Tier("pro")}, SEALER, TOOLS, timeouts)
     return compiler(Snapshot(tenant, rules, (ApiKey("k", "n", "gwk_x", "hash"),)))
@@ -79,13 +93,13 @@ def test_keys_are_found_by_their_hash() -> None:
 
 def test_timeouts_are_the_rules_own_or_the_operators() -> None:
     rules = (
-        Rule("r", "/own", "http://u", timeouts=Timeouts(connect=1, total=60)),
+        Rule("r", "/own", "http://u", timeouts=RuleTimeouts(connect=1, total=60)),
         Rule("s", "/none", "http://u"),
-        Rule("t", "/broken", "ftp://u", timeouts=Timeouts(connect=1)),
+        Rule("t", "/broken", "ftp://u", timeouts=RuleTimeouts(connect=1)),
     )
-    operator = Waits(connect=2, first_byte=3, idle=4, total=None)
+    operator = UpstreamTimeouts(connect=2, first_byte=3, idle=4, total=None)
     gateway = compile_rules(*rules, timeouts=operator)
-    assert routes(gateway, "/own").timeouts == Waits(connect=1, first_byte=3, idle=4, total=60)
+    assert routes(gateway, "/own").timeouts == UpstreamTimeouts(connect=1, first_byte=3, idle=4, total=60)
     assert routes(gateway, "/none").timeouts == operator
     assert routes(gateway, "/broken").fault
 

@@ -5,7 +5,7 @@ from typing import Any, cast
 from mitm_addons.stock.unsupported import unenforced
 from shared.config_store.port import ConfigStore
 from shared.core.errors import StoreDown
-from shared.model.config import Rule, Timeouts
+from shared.model.config import Rule, RuleTimeouts
 from shared.settings import load_settings
 from shared.testing.memory_store import MemoryStore
 from tests.config_store.configurations import ACTOR, StillClock, a_tenant
@@ -33,7 +33,7 @@ def test_rules_with_timeouts_are_found_among_many_tenants() -> None:
     for number in range(501):
         store.write(None, a_tenant(f"t{number}", rules=(Rule("r", "/", "http://u"),)), actor=ACTOR)
     assert said(store) == []
-    rule = Rule("r", "/", "http://u", timeouts=Timeouts(total=5))
+    rule = Rule("r", "/", "http://u", timeouts=RuleTimeouts(total=5))
     store.write(None, a_tenant("last", rules=(rule,)), actor=ACTOR)
     assert said(store) == ["the timeouts of rules"]
 
