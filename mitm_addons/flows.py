@@ -7,7 +7,7 @@ from mitmproxy import http
 
 from mitm_addons.answer_copy import AnswerCopy
 from shared.core.errors import Refusal
-from shared.core.memo import Remembered
+from shared.core.memo import Memo
 from shared.model.messages import Headers, Request, Response
 from shared.pipeline import Run
 from shared.routing.admission import Admitted
@@ -91,7 +91,7 @@ def method_of(flow: http.HTTPFlow) -> str:
     return _METHODS[flow.request.data.method]
 
 
-_METHODS: Remembered[bytes, str] = Remembered(lambda method: method.decode("latin-1").upper())
+_METHODS: Memo[bytes, str] = Memo(lambda method: method.decode("latin-1").upper())
 
 
 def response_of(flow: http.HTTPFlow) -> Response:

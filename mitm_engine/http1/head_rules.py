@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 
 from mitm_engine.faults import Fault, fault
-from mitm_engine.http1.header_names import NO_NAME, Names
+from mitm_engine.http1.header_names import NO_NAME, HeaderNames
 from mitm_engine.options import Options
 
 Fields = Sequence[tuple[bytes, bytes]]
@@ -22,7 +22,7 @@ _ABSOLUTE = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"))
 _ALLOW = {"Allow": ", ".join(sorted(method.decode() for method in METHODS))}
 _VERSIONS = (b"HTTP/1.1", b"HTTP/1.0")
-_DECIDING = Names((b"host", b"content-length", b"transfer-encoding"))
+_DECIDING = HeaderNames((b"host", b"content-length", b"transfer-encoding"))
 
 
 def check_head(

@@ -15,13 +15,13 @@ def is_token(text: bytes) -> bool:
     return _TOKEN.fullmatch(text) is not None
 
 
-class Names(dict[bytes, bytes | None]):
+class HeaderNames(dict[bytes, bytes | None]):
     """Gives the lower case of a name that it was made with, however it is spelled, and None for any other.
 
     For what is no name at all it gives `NO_NAME`. Every name of every head is asked for; a call of `lower`,
     and a match, for each costs more than the answer.
 
-    >>> names = Names([b"host"])
+    >>> names = HeaderNames([b"host"])
     >>> names[b"Host"], names[b"Via"], names[b"no name"]
     (b'host', None, b'')
     """

@@ -6,11 +6,11 @@ from mitmproxy import http
 
 from mitm_engine.faults import failed
 from mitm_engine.http1.head_rules import METHODS, match_target
-from mitm_engine.http1.header_names import NO_NAME, Names, is_token
+from mitm_engine.http1.header_names import NO_NAME, HeaderNames, is_token
 from mitm_engine.http1.hop_by_hop import HOP_BY_HOP, named_by
 
 # Headers that the wire sets itself, or has answered (Expect), or that go no further.
-_FRAMING = Names((*HOP_BY_HOP, b"content-length", b"expect"))
+_FRAMING = HeaderNames((*HOP_BY_HOP, b"content-length", b"expect"))
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
 

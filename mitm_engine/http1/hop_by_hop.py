@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from mitm_engine.http1.header_names import Names
+from mitm_engine.http1.header_names import HeaderNames
 
 Fields = tuple[tuple[bytes, bytes], ...]
 
@@ -33,7 +33,7 @@ _KEPT = frozenset(
 )
 
 
-_CONNECTION = Names((b"connection",))
+_CONNECTION = HeaderNames((b"connection",))
 # What a Connection header says of its own connection, and which names no header.
 _OPTIONS = frozenset((b"close", b"keep-alive"))
 

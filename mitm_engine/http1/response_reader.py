@@ -6,13 +6,13 @@ from httptools import HttpParserError, HttpResponseParser
 
 from mitm_engine.faults import Failed, failed
 from mitm_engine.http1.head_rules import is_length, look_at
-from mitm_engine.http1.header_names import NO_NAME, Names
+from mitm_engine.http1.header_names import NO_NAME, HeaderNames
 from mitm_engine.http1.hop_by_hop import without_connection
 
 _REASON = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 _VERSIONS = {"1.1": b"HTTP/1.1", "1.0": b"HTTP/1.0"}
 _NO_BODY = (204, 304)
-_FRAMING = Names((b"connection", b"content-length", b"transfer-encoding", b"keep-alive"))
+_FRAMING = HeaderNames((b"connection", b"content-length", b"transfer-encoding", b"keep-alive"))
 
 
 class _Stray(Exception):

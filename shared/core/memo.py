@@ -6,12 +6,12 @@ from collections.abc import Callable
 _MOST, _LONGEST = 4096, 128
 
 
-class Remembered[K: str | bytes, V](dict[K, V]):
+class Memo[K: str | bytes, V](dict[K, V]):
     """What `work` makes of a key, worked out once for each key that is not long. Full, it begins anew.
 
     A look into it costs no call, a third of what `functools.lru_cache` takes. What `work` raises is raised.
 
-    >>> lower = Remembered(str.lower)
+    >>> lower = Memo(str.lower)
     >>> lower["Host"], len(lower)
     ('host', 1)
     """

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from shared.core.memo import Remembered
+from shared.core.memo import Memo
 from shared.model.messages import Fields, Headers, encoded
 
 #: RFC 9110, section 7.6.1, and the names that old software still uses.
@@ -98,7 +98,7 @@ def _meaning(name: bytes) -> _Meaning:
     )
 
 
-_MEANING: Remembered[bytes, _Meaning] = Remembered(_meaning)
+_MEANING: Memo[bytes, _Meaning] = Memo(_meaning)
 
 
 class OwnHeaders:

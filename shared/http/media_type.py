@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from shared.core.memo import Remembered
+from shared.core.memo import Memo
 from shared.http.body_refused import BodyRefused
 from shared.model.messages import Headers
 
@@ -53,5 +53,5 @@ def _read(value: str) -> MediaType:
     return MediaType(value.partition(";")[0].strip().lower(), charsets)
 
 
-_KNOWN: Remembered[str, MediaType] = Remembered(_read)
+_KNOWN: Memo[str, MediaType] = Memo(_read)
 EVENT_STREAM = MediaType("text/event-stream")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from shared.core.durations import format_duration
 from shared.core.globs import matches_glob
-from shared.core.memo import Remembered
+from shared.core.memo import Memo
 from shared.limits.counted_by import value_of
 from shared.limits.match import EVERY, LimitMatch
 from shared.limits.values import CLOSED, CONCURRENT, LOCAL, OPEN, WINDOW, Limit, label_of
@@ -181,6 +181,6 @@ def _digest(value: str) -> str:
     return base64.urlsafe_b64encode(digest)[:-1].decode()
 
 
-_DIGESTS = Remembered(_digest)
+_DIGESTS = Memo(_digest)
 #: What all requests of a level together count as.
 EVERYTHING = _digest("")

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from shared.core.empty import EMPTY
-from shared.core.memo import Remembered
+from shared.core.memo import Memo
 from shared.model.config import ApiKey, Rule, Tenant
 
 #: Fields as they stand on the wire.
 Fields = tuple[tuple[bytes, bytes], ...]
 #: The names of fields on the wire as text in lower case.
-LOWER: Remembered[bytes, str] = Remembered(lambda name: name.decode("latin-1").lower())
+LOWER: Memo[bytes, str] = Memo(lambda name: name.decode("latin-1").lower())
 
 
 class Headers:
@@ -115,7 +115,7 @@ def _wire(headers: Mapping[str, str]) -> Fields | None:
         return None
 
 
-_NAMES: Remembered[str, bytes] = Remembered(lambda name: name.encode("latin-1"))
+_NAMES: Memo[str, bytes] = Memo(lambda name: name.encode("latin-1"))
 
 
 def encoded(text: str) -> bytes:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any, TypeGuard
 
-from shared.core.memo import Remembered
+from shared.core.memo import Memo
 from shared.model.config import Stage
 from shared.model.messages import Headers, Response
 from shared.pipeline.plugin import CONTINUE, Continue, Patch, Plugin, Reject, Respond
@@ -18,8 +18,8 @@ _DEEPEST = 100  # levels of an error body; orjson's bound is 254
 # How a message is framed is the wire's business. An answer with the wrong frame would be read as two.
 _FRAMING = frozenset({"connection", "content-length", "transfer-encoding"})
 # Names repeat, so each is judged once; and an abstract class takes a while to know the usual maps.
-_IS_NAME: Remembered[str, bool] = Remembered(lambda name: _NAME.fullmatch(name) is not None)
-_IS_FRAMING: Remembered[str, bool] = Remembered(lambda name: name.lower() in _FRAMING)
+_IS_NAME: Memo[str, bool] = Memo(lambda name: _NAME.fullmatch(name) is not None)
+_IS_FRAMING: Memo[str, bool] = Memo(lambda name: name.lower() in _FRAMING)
 _MAPS = (dict, MappingProxyType)
 
 

@@ -7,7 +7,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import NamedTuple
 
 from shared.core.errors import Refusal, refuse
-from shared.core.memo import Remembered
+from shared.core.memo import Memo
 from shared.http.forwarding import passed_here
 from shared.http.paths import has_encoded_slash, normalise_path
 from shared.model.config import ApiKey, Scope
@@ -46,10 +46,10 @@ class HostRules:
     base_domain: str
     shared: tuple[str, ...]
     any_address: bool
-    _known: Remembered[str, str | None] = field(init=False, repr=False, compare=False)
+    _known: Memo[str, str | None] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_known", Remembered(self._parse))
+        object.__setattr__(self, "_known", Memo(self._parse))
 
     def parse(self, host: str) -> str | None:
         """The tenant's subdomain, or None under a shared host.

@@ -5,7 +5,7 @@ import doctest
 import pytest
 
 from shared.core import memo as remembered
-from shared.core.memo import Remembered
+from shared.core.memo import Memo
 
 
 def test_the_example_in_the_docs_is_true() -> None:
@@ -14,13 +14,13 @@ def test_the_example_in_the_docs_is_true() -> None:
 
 def test_each_key_is_worked_out_once() -> None:
     asked: list[str] = []
-    lengths = Remembered[str, int](lambda key: asked.append(key) or len(key))
+    lengths = Memo[str, int](lambda key: asked.append(key) or len(key))
     assert [lengths["a"], lengths["a"], lengths["bc"]] == [1, 1, 2]
     assert asked == ["a", "bc"]
 
 
 def test_clients_that_ask_for_ever_new_keys_do_not_fill_the_memory() -> None:
-    same = Remembered[str, str](lambda key: key)
+    same = Memo[str, str](lambda key: key)
     for number in range(10_000):
         assert same[f"x-{number}"] == f"x-{number}"
     assert len(same) <= 4096
@@ -30,7 +30,7 @@ def test_clients_that_ask_for_ever_new_keys_do_not_fill_the_memory() -> None:
 
 
 def test_a_fault_is_raised_each_time_and_not_remembered() -> None:
-    numbers = Remembered[str, int](int)
+    numbers = Memo[str, int](int)
     for _ in range(2):
         with pytest.raises(ValueError, match="invalid literal"):
             numbers["x"]

@@ -3,7 +3,7 @@
 import doctest
 
 from mitm_engine.http1 import header_names as names
-from mitm_engine.http1.header_names import Names
+from mitm_engine.http1.header_names import HeaderNames
 
 
 def test_the_example_in_the_docs_is_true() -> None:
@@ -11,7 +11,7 @@ def test_the_example_in_the_docs_is_true() -> None:
 
 
 def test_clients_that_invent_names_do_not_fill_the_memory() -> None:
-    hosts = Names([b"host"])
+    hosts = HeaderNames([b"host"])
     for number in range(5000):
         assert hosts[b"x-%d" % number] is None
     for number in range(5000):
