@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 from admin_app.services import current
 from shared.core.errors import Invalid
-from shared.limits.compiled import LimitTemplate
+from shared.limits.compiled import CompiledLimit
 from shared.limits.warnings import limit_warnings
 from shared.model.config import Rule, Tenant
 from shared.pipeline import effective_chain, parse_chain
 from shared.plugins.rate_limiter import RateLimiter
 
 
-def limits_of(tenant: Tenant, rule: Rule | None) -> Sequence[LimitTemplate]:
+def limits_of(tenant: Tenant, rule: Rule | None) -> Sequence[CompiledLimit]:
     """What requests of `rule` are counted by, with the tier's ceiling; without a rule, the tenant's part.
 
     None when the chain cannot be used: then nothing passes, and nothing is counted.
@@ -24,7 +24,7 @@ def limits_of(tenant: Tenant, rule: Rule | None) -> Sequence[LimitTemplate]:
         entries = parse_chain(limiting, tenant, rule.id if rule else "", services.catalogue)
     except Invalid:
         return ()
-    return RateLimiter.combine(entries).templates
+    return RateLimiter.combine(entries).compiled_limits
 
 
 def warnings_of_tenant(tenant: Tenant) -> list[str]:

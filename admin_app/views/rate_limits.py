@@ -18,7 +18,7 @@ from admin_app.services import current
 from shared.core.addresses import plain_address
 from shared.core.fields import Pattern, Strict
 from shared.http.paths import normalise_path
-from shared.limits.compiled import LimitTemplate
+from shared.limits.compiled import CompiledLimit
 from shared.limits.values import CLOSED, CONCURRENT, Limit, LimitState
 from shared.model.config import ApiKey, Rule, Snapshot
 from shared.model.messages import Exchange, Headers, Request
@@ -105,7 +105,7 @@ class RateLimitList(Schema):
 
 @dataclass(frozen=True, slots=True)
 class _InForce:
-    template: LimitTemplate
+    compiled: CompiledLimit
     rule: Rule | None
 
 
@@ -132,12 +132,12 @@ class RateLimits(MethodView):
 
 def _in_force(snapshot: Snapshot) -> Iterator[_InForce]:
     """Each limit once: what counts for all rules at the tenant, what one rule adds to it at that rule."""
-    common = [template for template in limits_of(snapshot.tenant, None) if template.scope == "gateway"]
-    yield from (_InForce(template, None) for template in common)
+    common = [compiled for compiled in limits_of(snapshot.tenant, None) if compiled.scope == "gateway"]
+    yield from (_InForce(compiled, None) for compiled in common)
     for rule in snapshot.rules:
         if rule.active:
             own = limits_of(snapshot.tenant, rule)
-            yield from (_InForce(template, rule) for template in own if template not in common)
+            yield from (_InForce(compiled, rule) for compiled in own if compiled not in common)
 
 
 def _counter(item: _InForce, snapshot: Snapshot, query: Mapping[str, Any]) -> Limit | None:
@@ -147,8 +147,8 @@ def _counter(item: _InForce, snapshot: Snapshot, query: Mapping[str, Any]) -> Li
     name, _, value = (query["header"] or "").partition(":")
     given.add(f"header:{name.lower()}")
     model = query["model"] or ""
-    template = item.template
-    if not given.issuperset(template.written.by) or not template.holds_for_model(model):
+    compiled = item.compiled
+    if not given.issuperset(compiled.spec.by) or not compiled.holds_for_model(model):
         return None
     request = Request(
         query["method"] or "GET", normalise_path(query["path"] or "/"), Headers([(name, value)])
@@ -156,7 +156,7 @@ def _counter(item: _InForce, snapshot: Snapshot, query: Mapping[str, Any]) -> Li
     key = ApiKey(query["key_id"], "", "", "") if query["key_id"] else None
     rule = item.rule or Rule("", "/", "")
     exchange = Exchange("", snapshot.tenant, rule, request, query["ip"] or "0.0.0.0", key)
-    limit = template.limit(template.value(exchange, model))
+    limit = compiled.limit(compiled.value(exchange, model))
     # The number is edited while the counter stays, so more may be used than there is.
     return replace(limit, quota=replace(limit.quota, limit=_UNBOUNDED), on_error=CLOSED)
 
@@ -172,17 +172,17 @@ def _used(counters: Iterable[Limit]) -> dict[str, LimitState]:
 
 
 def _document(item: _InForce, state: LimitState | None) -> dict[str, Any]:
-    template = item.template
-    number = template.written.quota.limit
+    compiled = item.compiled
+    number = compiled.spec.quota.limit
     used = None if state is None else _UNBOUNDED - state.remaining
-    concurrent = template.written.kind == CONCURRENT
+    concurrent = compiled.spec.kind == CONCURRENT
     return {
-        "scope": template.scope,
+        "scope": compiled.scope,
         "rule_id": item.rule.id if item.rule else None,
-        "name": template.written.name,
+        "name": compiled.spec.name,
         "unit": "concurrent" if concurrent else "requests",
         "limit": number,
-        "window": template.window or None,
+        "window": compiled.window or None,
         "used": used,
         "remaining": None if used is None else max(number - used, 0),
         "reset_after_ms": None if state is None or concurrent else state.reset_after_ms,

@@ -8,7 +8,7 @@ from shared.model.messages import Exchange
 
 
 def value_of(by: str, exchange: Exchange, model: str) -> str:
-    """The value under `by`, one of those that a `WrittenLimit` has; empty when the request has none.
+    """The value under `by`, one of those that a `LimitSpec` has; empty when the request has none.
 
     `model` is the one that the body names. No spelling of the same path buys a counter of its own.
     """

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
-from shared.limits.compiled import EVERYTHING, LimitTemplate
+from shared.limits.compiled import EVERYTHING, CompiledLimit
 from shared.limits.values import Decision, Limit
 from shared.model.messages import Exchange
 
@@ -16,7 +16,7 @@ SHARED_COUNTER = "other"
 class Charge:
     """A limit with the request's counter, and the template that it comes from. `value` names the counter."""
 
-    template: LimitTemplate
+    compiled: CompiledLimit
     value: str
     limit: Limit
 
@@ -26,15 +26,15 @@ class Charge:
         return self.value == SHARED_COUNTER
 
 
-class Charges:
+class LimitResolver:
     """What requests are charged to under some limits. What is the same for all is worked out once."""
 
-    def __init__(self, templates: Sequence[LimitTemplate]) -> None:
-        self._known = [_Known.of(template) for template in templates]
+    def __init__(self, compiled_limits: Sequence[CompiledLimit]) -> None:
+        self._known = [_Known.of(compiled) for compiled in compiled_limits]
         # Limits of models: which glob counts is known only when the request is there.
-        self._may_meet = len({one.key_prefix for one in templates}) < len(templates)
+        self._may_meet = len({one.key_prefix for one in compiled_limits}) < len(compiled_limits)
         same = [known.charge for known in self._known if known.charge]
-        self._same = same if len(same) == len(templates) and not self._may_meet else None
+        self._same = same if len(same) == len(compiled_limits) and not self._may_meet else None
 
     def of(
         self, exchange: Exchange, model: str, lease: str, has_own: Callable[[str, str], bool]
@@ -47,33 +47,33 @@ class Charges:
         if self._same is not None:
             return self._same
         found = []
-        for template, is_chosen, always, charge in self._known:
+        for compiled, is_chosen, always, charge in self._known:
             if charge is not None:
                 found.append(charge)
-            elif always or template.counts(exchange, model):
-                value = template.value(exchange, model)
-                if is_chosen and not has_own(template.key_prefix, value):
+            elif always or compiled.counts(exchange, model):
+                value = compiled.value(exchange, model)
+                if is_chosen and not has_own(compiled.key_prefix, value):
                     value = SHARED_COUNTER
-                found.append(_charge(template, value, lease))
+                found.append(_charge(compiled, value, lease))
         return _one_a_counter(found, lease) if self._may_meet else found
 
 
 class _Known(NamedTuple):
     """What is known of a limit before the first request; `charge` where it is the same for all of them."""
 
-    template: LimitTemplate
+    compiled: CompiledLimit
     is_chosen: bool
     always: bool
     charge: Charge | None
 
     @classmethod
-    def of(cls, template: LimitTemplate) -> Self:
-        charge = _charge(template, EVERYTHING, "") if template.is_plain else None
-        return cls(template, template.written.is_chosen, template.is_unconditional, charge)
+    def of(cls, compiled: CompiledLimit) -> Self:
+        charge = _charge(compiled, EVERYTHING, "") if compiled.is_plain else None
+        return cls(compiled, compiled.spec.is_chosen, compiled.is_unconditional, charge)
 
 
-def _charge(template: LimitTemplate, value: str, lease: str) -> Charge:
-    return Charge(template, value, template.limit(value, lease))
+def _charge(compiled: CompiledLimit, value: str, lease: str) -> Charge:
+    return Charge(compiled, value, compiled.limit(value, lease))
 
 
 def _one_a_counter(charges: Iterable[Charge], lease: str) -> Sequence[Charge]:
@@ -81,24 +81,26 @@ def _one_a_counter(charges: Iterable[Charge], lease: str) -> Sequence[Charge]:
     for charge in charges:
         other = found.get(charge.limit.key)
         if other is not None:
-            charge = _charge(other.template.strictest(charge.template), charge.value, lease)
+            charge = _charge(other.compiled.strictest(charge.compiled), charge.value, lease)
         found[charge.limit.key] = charge
     return list(found.values())
 
 
-def denied_header(templates: Iterable[LimitTemplate], exchange: Exchange) -> str | None:
+def denied_header(compiled_limits: Iterable[CompiledLimit], exchange: Exchange) -> str | None:
     """The header without which one of the limits lets no request pass, when this one lacks it."""
-    missing = (one.missing(exchange) for one in demanding(templates) if one.match.takes(exchange.request))
+    missing = (
+        one.missing(exchange) for one in demanding(compiled_limits) if one.match.takes(exchange.request)
+    )
     return next(filter(None, missing), None)
 
 
-def demanding(templates: Iterable[LimitTemplate]) -> Sequence[LimitTemplate]:
+def demanding(compiled_limits: Iterable[CompiledLimit]) -> Sequence[CompiledLimit]:
     """The limits that let no request pass without the header that they count by."""
-    return [template for template in templates if template.written.on_missing == "deny"]
+    return [compiled for compiled in compiled_limits if compiled.spec.on_missing == "deny"]
 
 
 def longest_wait_ms(decision: Decision, charged: Sequence[Charge]) -> int:
     """The computed wait of a refusal, or the longest that the settings of a spent limit ask for."""
     spent = {state.limit.key for state in decision.states if not state.has_room}
-    floors = [charge.template.floor_ms for charge in charged if charge.limit.key in spent]
+    floors = [charge.compiled.floor_ms for charge in charged if charge.limit.key in spent]
     return max(decision.retry_after_ms, *floors)

@@ -11,7 +11,7 @@ from shared.http.forwarding import MASK, plugin_view
 from shared.http.paths import normalise_path
 from shared.limits.match import LimitMatch
 from shared.limits.quotas import HeaderQuotaSchema, OneOrMore, PlacesSchema, QuotaSchema, Window
-from shared.limits.written import WrittenLimit
+from shared.limits.written import LimitSpec
 from shared.model.messages import Headers
 
 #: Headers, models, methods or paths that one setting may name.
@@ -43,7 +43,7 @@ def _names(name: Pattern, *rules: Any, quota: type[QuotaSchema], description: st
 
 
 class LimitsSchema(Strict):
-    """Quotas by what they count. Loads to a tuple of `WrittenLimit`."""
+    """Quotas by what they count. Loads to a tuple of `LimitSpec`."""
 
     class Meta(Strict.Meta):
         # "global" is no name for an attribute.
@@ -74,30 +74,30 @@ class LimitsSchema(Strict):
         }
 
     @post_load
-    def _flatten(self, data: Mapping[str, Any], **kwargs: Any) -> tuple[WrittenLimit, ...]:
+    def _flatten(self, data: Mapping[str, Any], **kwargs: Any) -> tuple[LimitSpec, ...]:
         if not data:
             raise ValidationError(f"Must hold at least one of {', '.join(_ALL)} and streams.")
         return tuple(limit for name, forms in data.items() for limit in _written(name, forms))
 
 
-def _written(name: str, forms: Any) -> Iterator[WrittenLimit]:
+def _written(name: str, forms: Any) -> Iterator[LimitSpec]:
     if name == "per_header":
         for header, quotas in forms.items():
             for quota in quotas:
-                yield WrittenLimit(f"{name}:{header}", by=(f"header:{header.lower()}",), **quota)
+                yield LimitSpec(f"{name}:{header}", by=(f"header:{header.lower()}",), **quota)
     elif name == "per_model":
         globs = tuple(sorted(forms, key=precision))
         for glob, quotas in forms.items():
             for quota in quotas:
-                yield WrittenLimit(f"{name}:{glob}", by=("model",), glob=glob, globs=globs, **quota)
+                yield LimitSpec(f"{name}:{glob}", by=("model",), glob=glob, globs=globs, **quota)
     else:
         by = (name.removeprefix("per_"),) if name.startswith("per_") else ()
         for form in forms:
-            yield WrittenLimit(name, **{"by": by, **form})
+            yield LimitSpec(name, **{"by": by, **form})
 
 
 class LevelSchema(Strict):
-    """The limits of one level, which can be switched off. Loads to a tuple of `WrittenLimit`."""
+    """The limits of one level, which can be switched off. Loads to a tuple of `LimitSpec`."""
 
     enabled = flag(True, "false is as if the level were left out.")
     limits = fields.Nested(LimitsSchema, metadata={"description": "Quotas by what they count."})
@@ -108,7 +108,7 @@ class LevelSchema(Strict):
             raise ValidationError("Required unless enabled is false.", "limits")
 
     @post_load
-    def _flatten(self, data: Mapping[str, Any], **kwargs: Any) -> tuple[WrittenLimit, ...]:
+    def _flatten(self, data: Mapping[str, Any], **kwargs: Any) -> tuple[LimitSpec, ...]:
         return data["limits"] if data["enabled"] else ()
 
 

@@ -9,7 +9,7 @@ _CHOSEN = frozenset({"method", "path", "model", "header"})
 
 
 @dataclass(frozen=True, slots=True)
-class WrittenLimit:
+class LimitSpec:
     """How much of what.
 
     `name` is what clients are told. `by` is what requests are told apart by: ``ip``, ``key``, ``method``,

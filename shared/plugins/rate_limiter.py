@@ -14,7 +14,7 @@ from shared.core.clock import Clock
 from shared.core.empty import EMPTY
 from shared.core.errors import STATUS, Invalid, Problem
 from shared.http.body_refused import BodyRefused
-from shared.limits.compiled import LimitTemplate, limit_template, merged
+from shared.limits.compiled import CompiledLimit, compile_limit, merged
 from shared.limits.distinct_values import KnownValues
 from shared.limits.headers import (
     FAMILIES,
@@ -28,10 +28,10 @@ from shared.limits.headers import (
 from shared.limits.match import EVERY, LimitMatch
 from shared.limits.port import Limiter
 from shared.limits.quotas import MAX_LIMIT, limit_field, refuse_later, window_field
-from shared.limits.resolve import Charge, Charges, demanding, denied_header, longest_wait_ms
+from shared.limits.resolve import Charge, LimitResolver, demanding, denied_header, longest_wait_ms
 from shared.limits.settings import ActionsSchema, LevelSchema, LimitsSchema, MatchSchema
 from shared.limits.values import CLOSED, CONCURRENT, LOCAL, NEVER, OPEN, Decision, Limit, Quota
-from shared.limits.written import WrittenLimit
+from shared.limits.written import LimitSpec
 from shared.pipeline.plugin import (
     CONTINUE,
     Continue,
@@ -74,15 +74,15 @@ class RateLimiter(Plugin):
     window: int | None = setting(
         window_field(load_default=None), "Length of that window: 500ms, 10s, 1h30m, 1d, or seconds."
     )
-    limits: Sequence[WrittenLimit] | None = setting(
+    limits: Sequence[LimitSpec] | None = setting(
         fields.Nested(LimitsSchema, load_default=None),
         "Quotas of the level at which this entry stands, by what they count.",
     )
-    gateway: Sequence[WrittenLimit] | None = setting(
+    gateway: Sequence[LimitSpec] | None = setting(
         fields.Nested(LevelSchema, load_default=None),
         "Limits that all rules of the tenant share. On a rule they hold for its requests only.",
     )
-    rule: Sequence[WrittenLimit] | None = setting(
+    rule: Sequence[LimitSpec] | None = setting(
         fields.Nested(LevelSchema, load_default=None),
         "Limits of the rule that a request matched. On a tenant they hold for each of its rules.",
     )
@@ -106,9 +106,9 @@ class RateLimiter(Plugin):
         fields.Raw(load_default=None, validate=refuse_later), "How exactly to count. Not available yet."
     )
 
-    templates: Sequence[LimitTemplate]
-    _charges: Charges
-    _demanding: Sequence[LimitTemplate]
+    compiled_limits: Sequence[CompiledLimit]
+    _charges: LimitResolver
+    _demanding: Sequence[CompiledLimit]
     _has_chosen: bool
     _families: Sequence[str]
     _limiter: Limiter
@@ -125,21 +125,23 @@ class RateLimiter(Plugin):
         forms = (self.limit, self.limits, self.gateway, self.rule)
         if all(form is None for form in forms):
             raise Invalid([Problem("/limit", "Required, with window; or else limits, gateway or rule.")])
-        written = (*(self.limits or ()), *(self.gateway or ()), *(self.rule or ()))
-        self._read_body_for(written)
+        spec = (*(self.limits or ()), *(self.gateway or ()), *(self.rule or ()))
+        self._read_body_for(spec)
 
     @classmethod
     def combine(cls, entries: Sequence[Entry]) -> Self:
         """One limiter for all `entries`, which are rate limiters."""
         limiters = [(entry, cast(RateLimiter, entry.plugin)) for entry in entries]
         together = cls()
-        templates = together.templates = merged(t for entry, each in limiters for t in each._at(entry))
-        written = [template.written for template in templates]
-        together._read_body_for(written)
-        together._charges = Charges(templates)
-        together._demanding = demanding(templates)
-        together._has_chosen = any(limit.is_chosen for limit in written)
-        together.settles = any(limit.kind == CONCURRENT for limit in written)
+        compiled_limits = together.compiled_limits = merged(
+            t for entry, each in limiters for t in each._at(entry)
+        )
+        spec = [compiled.spec for compiled in compiled_limits]
+        together._read_body_for(spec)
+        together._charges = LimitResolver(compiled_limits)
+        together._demanding = demanding(compiled_limits)
+        together._has_chosen = any(limit.is_chosen for limit in spec)
+        together.settles = any(limit.kind == CONCURRENT for limit in spec)
         chosen = [family for _, each in limiters for family in each.headers or ()]
         silent = all(each.headers is None for _, each in limiters)
         together._families = FAMILIES if silent else chosen
@@ -221,29 +223,29 @@ class RateLimiter(Plugin):
     def _keep_values(self, charged: Sequence[Charge]) -> None:
         """What was refused has no counter and takes up no room."""
         for charge in charged:
-            template = charge.template
-            if template.written.is_chosen and not charge.is_shared:
-                lifetime = template.written.quota.window_ms * _LIFETIME
+            compiled = charge.compiled
+            if compiled.spec.is_chosen and not charge.is_shared:
+                lifetime = compiled.spec.quota.window_ms * _LIFETIME
                 now = self._clock.monotonic()
-                self._known_values.keep(template.key_prefix, charge.value, lifetime, now)
+                self._known_values.keep(compiled.key_prefix, charge.value, lifetime, now)
 
-    def _read_body_for(self, written: Sequence[WrittenLimit]) -> None:
-        if any("model" in limit.by for limit in written):
+    def _read_body_for(self, spec: Sequence[LimitSpec]) -> None:
+        if any("model" in limit.by for limit in spec):
             self.reads = frozenset({"headers", "body"})
 
-    def _at(self, entry: Entry) -> Iterator[LimitTemplate]:
+    def _at(self, entry: Entry) -> Iterator[CompiledLimit]:
         """The limits of this entry, each at its level."""
         own = list(self.limits or ())
         if self.limit is not None and self.window is not None:
-            own.append(WrittenLimit("global", Quota(self.limit, self.window)))
+            own.append(LimitSpec("global", Quota(self.limit, self.window)))
         at_rule, at_gateway = list(self.rule or ()), list(self.gateway or ())
         (at_rule if entry.origin == "rule" else at_gateway).extend(own)
         for level, rule_id in ((at_rule, entry.rule_id), (at_gateway, None)):
-            for written in level:
-                yield limit_template(
+            for spec in level:
+                yield compile_limit(
                     entry.tenant_id,
                     rule_id,
-                    written,
+                    spec,
                     cost=self.cost,
                     floor_ms=self.actions["retry_after"],
                     on_error=entry.on_error,

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.core.globs import matches_glob, precision
-from shared.limits.compiled import LimitTemplate, limit_template, merged
+from shared.limits.compiled import CompiledLimit, compile_limit, merged
 from shared.limits.match import LimitMatch
 from shared.limits.values import Quota
-from shared.limits.written import WrittenLimit
+from shared.limits.written import LimitSpec
 from shared.model.config import ApiKey, Rule, Tenant
 from shared.model.messages import Exchange, Headers, Request
 
@@ -28,52 +28,52 @@ def exchange(client: str = "192.0.2.7", key: str | None = None, **headers: str) 
     )
 
 
-def written(name: str = "global", limit: int = 5, window_ms: int = 60_000, **more: Any) -> WrittenLimit:
+def spec(name: str = "global", limit: int = 5, window_ms: int = 60_000, **more: Any) -> LimitSpec:
     by = (name.removeprefix("per_"),) if name.startswith("per_") else ()
-    return WrittenLimit(name, Quota(limit, window_ms), **{"by": by, **more})
+    return LimitSpec(name, Quota(limit, window_ms), **{"by": by, **more})
 
 
-def template(
+def compiled(
     name: str = "global", *, rule: str | None = None, tenant: str = "t1", **more: Any
-) -> LimitTemplate:
-    return limit_template(tenant, rule, written(name, **more))
+) -> CompiledLimit:
+    return compile_limit(tenant, rule, spec(name, **more))
 
 
-def key(template: LimitTemplate, exchange: Exchange, model: str = "") -> str:
-    return template.limit(template.value(exchange, model)).key
+def key(compiled: CompiledLimit, exchange: Exchange, model: str = "") -> str:
+    return compiled.limit(compiled.value(exchange, model)).key
 
 
 def test_a_key_names_tenant_level_window_and_dimension_but_neither_number_nor_value() -> None:
-    gateway = key(template("per_ip"), exchange())
+    gateway = key(compiled("per_ip"), exchange())
     assert gateway.startswith("rl:{t1}:g:")
-    of_rules = {key(template("per_ip", rule=rule), exchange()) for rule in ("r1", "r2")}
+    of_rules = {key(compiled("per_ip", rule=rule), exchange()) for rule in ("r1", "r2")}
     assert len(of_rules) == 2
     assert all(other.startswith("rl:{t1}:r:") for other in of_rules)
     assert ":per_ip:" in gateway
     assert "192.0.2.7" not in gateway
-    assert key(template("per_ip", limit=9), exchange()) == gateway
-    assert key(template("per_ip", window_ms=61_000), exchange()) != gateway
+    assert key(compiled("per_ip", limit=9), exchange()) == gateway
+    assert key(compiled("per_ip", window_ms=61_000), exchange()) != gateway
 
 
 def test_no_two_tenants_share_a_counter() -> None:
-    limits = [written(), written("per_ip"), written("streams", kind="concurrent")]
+    limits = [spec(), spec("per_ip"), spec("streams", kind="concurrent")]
     for limit in limits:
-        one, two = (key(limit_template(tenant, None, limit), exchange()) for tenant in ("t1", "t2"))
+        one, two = (key(compile_limit(tenant, None, limit), exchange()) for tenant in ("t1", "t2"))
         assert one != two
         assert one.replace("{t1}", "{t2}") == two
 
 
 def test_limits_that_count_other_things_have_other_counters() -> None:
-    posts = limit_template("t1", None, written(), match=LimitMatch(("POST",)))
+    posts = compile_limit("t1", None, spec(), match=LimitMatch(("POST",)))
     others = [
-        template(),
+        compiled(),
         posts,
-        template("per_ip"),
-        template("per_header:X-A", by=("header:x-a",)),
-        template("per_header:X-B", by=("header:x-b",)),
-        template("streams", kind="concurrent"),
-        template("streams", kind="concurrent", by=("ip",)),
-        template("streams", kind="concurrent", by=("ip", "key")),
+        compiled("per_ip"),
+        compiled("per_header:X-A", by=("header:x-a",)),
+        compiled("per_header:X-B", by=("header:x-b",)),
+        compiled("streams", kind="concurrent"),
+        compiled("streams", kind="concurrent", by=("ip",)),
+        compiled("streams", kind="concurrent", by=("ip", "key")),
     ]
     assert len({other.key_prefix for other in others}) == len(others)
     assert all(name not in other.key_prefix for other in others for name in ("x-a", "X-A", "POST"))
@@ -81,59 +81,59 @@ def test_limits_that_count_other_things_have_other_counters() -> None:
 
 def test_a_name_is_no_part_of_what_is_counted() -> None:
     assert (
-        template("streams", kind="concurrent").key_prefix
-        == template("concurrent", kind="concurrent").key_prefix
+        compiled("streams", kind="concurrent").key_prefix
+        == compiled("concurrent", kind="concurrent").key_prefix
     )
-    one = template("per_header:X-Team", by=("header:x-team",))
-    assert one.key_prefix == template("per_header:x-team", by=("header:x-team",)).key_prefix
+    one = compiled("per_header:X-Team", by=("header:x-team",))
+    assert one.key_prefix == compiled("per_header:x-team", by=("header:x-team",)).key_prefix
 
 
 def test_a_limit_says_what_the_client_is_told() -> None:
-    limit = limit_template("t1", "r1", written("per_ip", 5, 5_400_000), cost=2, on_error="open").limit("x")
+    limit = compile_limit("t1", "r1", spec("per_ip", 5, 5_400_000), cost=2, on_error="open").limit("x")
     assert (limit.scope, limit.name, limit.window, limit.cost) == ("rule", "per_ip", "1h30m", 2)
     assert (limit.kind, limit.lease, limit.on_error) == ("window", "", "open")
-    assert template().limit("x").scope == "gateway"
+    assert compiled().limit("x").scope == "gateway"
 
 
 def test_a_place_costs_one_and_has_a_lease_and_no_window() -> None:
-    limit = limit_template("t1", "r1", written("streams", kind="concurrent"), cost=2).limit("x", "lease 1")
+    limit = compile_limit("t1", "r1", spec("streams", kind="concurrent"), cost=2).limit("x", "lease 1")
     assert (limit.kind, limit.cost, limit.window, limit.lease) == ("concurrent", 1, "", "lease 1")
 
 
 def test_all_requests_share_the_global_counter() -> None:
-    assert key(template(), exchange("192.0.2.7")) == key(template(), exchange("192.0.2.8", "k1"))
+    assert key(compiled(), exchange("192.0.2.7")) == key(compiled(), exchange("192.0.2.8", "k1"))
 
 
 def test_each_address_has_its_own_counter_and_an_ipv6_network_one() -> None:
-    per_ip = template("per_ip")
+    per_ip = compiled("per_ip")
     assert key(per_ip, exchange("192.0.2.7")) != key(per_ip, exchange("192.0.2.8"))
     assert key(per_ip, exchange("2001:db8:0:1::1")) == key(per_ip, exchange("2001:db8:0:1:ffff::2"))
     assert key(per_ip, exchange("2001:db8:0:1::1")) != key(per_ip, exchange("2001:db8:0:2::1"))
 
 
 def test_each_api_key_has_its_own_counter_and_requests_without_one_share_another() -> None:
-    per_key = template("per_key")
+    per_key = compiled("per_key")
     counters = {key(per_key, exchange(key=name)) for name in ("k1", "k2", None)}
     assert len(counters) == 3
     assert key(per_key, exchange("192.0.2.7")) == key(per_key, exchange("192.0.2.8"))
 
 
 def test_what_is_told_apart_by_two_things_has_a_counter_for_each_pair() -> None:
-    places = template("streams", kind="concurrent", by=("ip", "key"))
+    places = compiled("streams", kind="concurrent", by=("ip", "key"))
     pairs = [("192.0.2.7", "k1"), ("192.0.2.7", "k2"), ("192.0.2.8", "k1")]
     assert len({key(places, exchange(*pair)) for pair in pairs}) == 3
 
 
 @given(st.tuples(st.text(), st.text()), st.tuples(st.text(), st.text()))
 def test_no_two_pairs_of_values_look_alike(one: tuple[str, str], two: tuple[str, str]) -> None:
-    places = template("streams", kind="concurrent", by=("key", "model"))
+    places = compiled("streams", kind="concurrent", by=("key", "model"))
     same = key(places, exchange(key=one[0]), one[1]) == key(places, exchange(key=two[0]), two[1])
     assert same is (one == two)
 
 
 def test_a_request_without_the_header_is_counted_with_its_like_or_not_at_all() -> None:
     by: dict[str, Any] = {"by": ("header:x-team",)}
-    shared, skip = template("per_header", **by), template("per_header", **by, on_missing="skip")
+    shared, skip = compiled("per_header", **by), compiled("per_header", **by, on_missing="skip")
     assert shared.counts(exchange(), "")
     assert key(shared, exchange()) == key(shared, exchange(x_team="")) != key(shared, exchange(x_team="red"))
     assert not skip.counts(exchange(), "")
@@ -141,7 +141,7 @@ def test_a_request_without_the_header_is_counted_with_its_like_or_not_at_all() -
 
 
 def test_a_limit_counts_only_what_matches() -> None:
-    posts = limit_template("t1", None, written(), match=LimitMatch(("POST",)))
+    posts = compile_limit("t1", None, spec(), match=LimitMatch(("POST",)))
     assert not posts.counts(exchange(), "")
 
 
@@ -153,14 +153,14 @@ def test_of_the_globs_of_models_only_the_most_precise_that_matches_counts(
     given: list[str], model: str
 ) -> None:
     ordered = tuple(sorted(given, key=precision))
-    templates = [template("per_model", by=("model",), glob=glob, globs=ordered) for glob in given]
-    counting = [one.written.glob for one in templates if one.counts(exchange(), model)]
+    compiled_limits = [compiled("per_model", by=("model",), glob=glob, globs=ordered) for glob in given]
+    counting = [one.spec.glob for one in compiled_limits if one.counts(exchange(), model)]
     assert counting == [glob for glob in ordered if matches_glob(glob, model)][:1]
 
 
 def test_the_rules_limits_come_first_and_each_level_keeps_its_order() -> None:
-    given = [template("per_key"), template(rule="r1"), template(), template("per_ip", rule="r1")]
-    assert [(t.scope, t.written.name) for t in merged(given)] == [
+    given = [compiled("per_key"), compiled(rule="r1"), compiled(), compiled("per_ip", rule="r1")]
+    assert [(t.scope, t.spec.name) for t in merged(given)] == [
         ("rule", "global"),
         ("rule", "per_ip"),
         ("gateway", "per_key"),
@@ -169,7 +169,7 @@ def test_the_rules_limits_come_first_and_each_level_keeps_its_order() -> None:
 
 
 def test_several_windows_of_one_dimension_have_labels_of_their_own() -> None:
-    given = [template(window_ms=500), template(window_ms=60_000), template("per_ip"), template(rule="r1")]
+    given = [compiled(window_ms=500), compiled(window_ms=60_000), compiled("per_ip"), compiled(rule="r1")]
     assert [t.limit("x").label for t in merged(given)] == [
         "rule-global",
         "gw-global-500ms",
@@ -179,10 +179,10 @@ def test_several_windows_of_one_dimension_have_labels_of_their_own() -> None:
 
 
 def test_limits_of_the_same_counter_are_one_the_strictest() -> None:
-    one = limit_template("t1", None, written("global", 600), floor_ms=5_000, on_error="open")
-    two = limit_template("t1", None, written("global", 5), cost=3)
+    one = compile_limit("t1", None, spec("global", 600), floor_ms=5_000, on_error="open")
+    two = compile_limit("t1", None, spec("global", 5), cost=3)
     (only,) = merged([one, two])
-    assert (only.written.quota.limit, only.cost, only.floor_ms, only.on_error) == (5, 3, 5_000, "local")
+    assert (only.spec.quota.limit, only.cost, only.floor_ms, only.on_error) == (5, 3, 5_000, "local")
     assert merged([two, one]) == (only,)
     assert merged([]) == ()
 
@@ -192,16 +192,16 @@ def test_limits_of_the_same_counter_are_one_the_strictest() -> None:
     [("skip", "shared", "shared"), ("shared", "deny", "deny"), ("deny", "skip", "deny")],
 )
 def test_of_two_answers_to_a_missing_header_the_stricter_holds(one: str, two: str, both: str) -> None:
-    given = [template("per_header", by=("header:x-a",), on_missing=on) for on in (one, two)]
-    assert [t.written.on_missing for t in merged(given)] == [both]
+    given = [compiled("per_header", by=("header:x-a",), on_missing=on) for on in (one, two)]
+    assert [t.spec.on_missing for t in merged(given)] == [both]
 
 
-templates = st.builds(
-    limit_template,
+compiled_limits = st.builds(
+    compile_limit,
     st.just("t1"),
     st.sampled_from([None, "r1"]),
     st.builds(
-        written,
+        spec,
         st.sampled_from(["global", "per_ip"]),
         st.integers(0, 9),
         st.sampled_from([1_000, 60_000]),
@@ -213,12 +213,12 @@ templates = st.builds(
 )
 
 
-@given(st.lists(templates, max_size=6))
-def test_merging_lifts_no_limit_and_leaves_one_for_each_counter(given: list[LimitTemplate]) -> None:
+@given(st.lists(compiled_limits, max_size=6))
+def test_merging_lifts_no_limit_and_leaves_one_for_each_counter(given: list[CompiledLimit]) -> None:
     found = {one.key_prefix: one for one in merged(given)}
     assert set(found) == {one.key_prefix for one in given}
     assert len(found) == len(merged(given))
     for one in given:
         kept = found[one.key_prefix]
-        assert kept.written.quota.limit <= one.written.quota.limit
+        assert kept.spec.quota.limit <= one.spec.quota.limit
         assert (kept.cost, kept.floor_ms) >= (one.cost, one.floor_ms) or kept.cost >= one.cost

@@ -5,11 +5,11 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.limits.compiled import LimitTemplate, limit_template
+from shared.limits.compiled import CompiledLimit, compile_limit
 from shared.limits.match import LimitMatch
-from shared.limits.resolve import SHARED_COUNTER, Charge, Charges, denied_header, longest_wait_ms
+from shared.limits.resolve import SHARED_COUNTER, Charge, LimitResolver, denied_header, longest_wait_ms
 from shared.limits.values import LimitState, Quota, decide
-from shared.limits.written import WrittenLimit
+from shared.limits.written import LimitSpec
 from shared.model.config import Rule, Tenant
 from shared.model.messages import Exchange, Headers, Request
 
@@ -19,29 +19,29 @@ def exchange(*headers: tuple[str, str]) -> Exchange:
     return Exchange("id", Tenant("t1", "T", "t"), Rule("r1", "/", "http://x"), request, "192.0.2.7")
 
 
-def template(name: str, limit: int = 5, *, rule: str | None = None, **more: Any) -> LimitTemplate:
+def compiled(name: str, limit: int = 5, *, rule: str | None = None, **more: Any) -> CompiledLimit:
     also = {key: more.pop(key) for key in ("match", "floor_ms", "cost") if key in more}
-    return limit_template("t1", rule, WrittenLimit(name, Quota(limit, 60_000), **more), **also)
+    return compile_limit("t1", rule, LimitSpec(name, Quota(limit, 60_000), **more), **also)
 
 
-def model_limits(*globs: tuple[str, int], rule: str | None = None) -> list[LimitTemplate]:
+def model_limits(*globs: tuple[str, int], rule: str | None = None) -> list[CompiledLimit]:
     names = tuple(glob for glob, _ in globs)
-    return [template(glob, n, rule=rule, by=("model",), glob=glob, globs=names) for glob, n in globs]
+    return [compiled(glob, n, rule=rule, by=("model",), glob=glob, globs=names) for glob, n in globs]
 
 
 def charged(
-    templates: list[LimitTemplate], *headers: tuple[str, str], model: str = "", own: bool = True
+    compiled_limits: list[CompiledLimit], *headers: tuple[str, str], model: str = "", own: bool = True
 ) -> list[Charge]:
-    return [*Charges(templates).of(exchange(*headers), model, "lease", lambda *_: own)]
+    return [*LimitResolver(compiled_limits).of(exchange(*headers), model, "lease", lambda *_: own)]
 
 
-TEAM = template("per_header:X-Team", by=("header:x-team",))
+TEAM = compiled("per_header:X-Team", by=("header:x-team",))
 MODELS = model_limits(("gpt-4o*", 2), ("*", 9))
 
 
 def test_a_request_is_charged_to_the_limits_that_count_it_in_order() -> None:
-    gets = template("gets", match=LimitMatch(("GET",)))
-    found = charged([template("global", rule="r1"), gets, TEAM, template("global")], ("X-Team", "red"))
+    gets = compiled("gets", match=LimitMatch(("GET",)))
+    found = charged([compiled("global", rule="r1"), gets, TEAM, compiled("global")], ("X-Team", "red"))
     assert [(c.limit.scope, c.limit.name) for c in found] == [
         ("rule", "global"),
         ("gateway", "per_header:X-Team"),
@@ -67,7 +67,7 @@ def test_limits_that_come_to_one_counter_are_one_with_the_smallest_number_and_ch
 
 
 def test_beyond_the_bound_the_values_that_a_client_chooses_share_a_counter() -> None:
-    everyone = [template("global"), template("per_ip", by=("ip",)), TEAM]
+    everyone = [compiled("global"), compiled("per_ip", by=("ip",)), TEAM]
     before, after = charged(everyone, ("X-Team", "red")), charged(everyone, ("X-Team", "red"), own=False)
     assert [c.limit.key for c in before[:2]] == [c.limit.key for c in after[:2]]
     assert after[2].limit.key == TEAM.key_prefix + SHARED_COUNTER
@@ -76,20 +76,20 @@ def test_beyond_the_bound_the_values_that_a_client_chooses_share_a_counter() -> 
 
 
 def test_only_places_take_the_lease() -> None:
-    found = charged([template("streams", kind="concurrent"), template("global")])
+    found = charged([compiled("streams", kind="concurrent"), compiled("global")])
     assert [c.limit.lease for c in found] == ["lease", ""]
 
 
 def test_a_header_can_be_demanded_of_the_requests_that_match() -> None:
     deny: dict[str, Any] = {"by": ("header:x-team",), "on_missing": "deny"}
-    assert denied_header([template("t", **deny)], exchange()) == "x-team"
-    assert denied_header([template("t", **deny)], exchange(("X-Team", "red"))) is None
-    assert denied_header([template("t", **deny, match=LimitMatch(("GET",)))], exchange()) is None
-    assert denied_header([TEAM, template("global")], exchange()) is None
+    assert denied_header([compiled("t", **deny)], exchange()) == "x-team"
+    assert denied_header([compiled("t", **deny)], exchange(("X-Team", "red"))) is None
+    assert denied_header([compiled("t", **deny, match=LimitMatch(("GET",)))], exchange()) is None
+    assert denied_header([TEAM, compiled("global")], exchange()) is None
 
 
 def test_the_longest_wait_that_a_spent_limit_asks_for_is_told() -> None:
-    found = charged([template("global", floor_ms=5_000), template("per_ip", by=("ip",), floor_ms=90_000)])
+    found = charged([compiled("global", floor_ms=5_000), compiled("per_ip", by=("ip",), floor_ms=90_000)])
     states = [LimitState(found[0].limit, 0, 2_000), LimitState(found[1].limit, 3, 60_000)]
     assert longest_wait_ms(decide(states), found) == 5_000
     states = [LimitState(found[0].limit, 0, 7_000), LimitState(found[1].limit, 3, 60_000)]
@@ -103,17 +103,17 @@ some_models = st.builds(
     rules,
     st.dictionaries(st.sampled_from(["*", "a*", "ab"]), numbers, min_size=1),
 )
-some_plain = st.builds(lambda rule, number: [template("global", number, rule=rule)], rules, numbers)
+some_plain = st.builds(lambda rule, number: [compiled("global", number, rule=rule)], rules, numbers)
 
 
 @given(st.lists(some_models | some_plain, max_size=5), st.sampled_from(["", "a", "ab", "b"]))
 def test_no_two_charges_have_one_counter_and_none_is_above_a_limit_that_counts_the_request(
-    groups: list[list[LimitTemplate]], model: str
+    groups: list[list[CompiledLimit]], model: str
 ) -> None:
-    templates = [one for group in groups for one in group]
-    found = {c.limit.key: c.limit for c in charged(templates, model=model)}
-    assert len(found) == len(charged(templates, model=model))
-    counting = [one for one in templates if one.counts(exchange(), model)]
+    compiled_limits = [one for group in groups for one in group]
+    found = {c.limit.key: c.limit for c in charged(compiled_limits, model=model)}
+    assert len(found) == len(charged(compiled_limits, model=model))
+    counting = [one for one in compiled_limits if one.counts(exchange(), model)]
     assert {one.key_prefix + one.value(exchange(), model) for one in counting} == set(found)
     for one in counting:
-        assert found[one.key_prefix + one.value(exchange(), model)].quota.limit <= one.written.quota.limit
+        assert found[one.key_prefix + one.value(exchange(), model)].quota.limit <= one.spec.quota.limit

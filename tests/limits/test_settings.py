@@ -16,51 +16,51 @@ from shared.limits.match import EVERY, LimitMatch
 from shared.limits.quotas import LEASE_MS
 from shared.limits.settings import ActionsSchema, LevelSchema, LimitsSchema, MatchSchema
 from shared.limits.values import Quota
-from shared.limits.written import WrittenLimit
+from shared.limits.written import LimitSpec
 
 PER_MINUTE = {"limit": 5, "window": "1m"}
 
 
-def problems(schema: Schema, written: Any) -> dict[str, str]:
+def problems(schema: Schema, spec: Any) -> dict[str, str]:
     with pytest.raises(ValidationError) as caught:
-        schema.load(written)
+        schema.load(spec)
     return {problem.pointer: problem.detail for problem in problems_of(caught.value.messages)}
 
 
 def test_a_dimension_takes_one_quota_or_a_list_of_them() -> None:
-    written = {"global": PER_MINUTE, "per_ip": [{"limit": 10, "window": "1s"}, {"limit": 0, "window": 60}]}
-    assert LimitsSchema().load(written) == (
-        WrittenLimit("global", Quota(5, 60_000)),
-        WrittenLimit("per_ip", Quota(10, 1_000), ("ip",)),
-        WrittenLimit("per_ip", Quota(0, 60_000), ("ip",)),
+    spec = {"global": PER_MINUTE, "per_ip": [{"limit": 10, "window": "1s"}, {"limit": 0, "window": 60}]}
+    assert LimitsSchema().load(spec) == (
+        LimitSpec("global", Quota(5, 60_000)),
+        LimitSpec("per_ip", Quota(10, 1_000), ("ip",)),
+        LimitSpec("per_ip", Quota(0, 60_000), ("ip",)),
     )
 
 
 def test_what_each_dimension_counts_by() -> None:
     names = ("global", "per_ip", "per_key", "per_method", "per_path")
-    written = {name: PER_MINUTE for name in names}
-    assert [limit.by for limit in LimitsSchema().load(written)] == [
+    spec = {name: PER_MINUTE for name in names}
+    assert [limit.by for limit in LimitsSchema().load(spec)] == [
         (),
         ("ip",),
         ("key",),
         ("method",),
         ("path",),
     ]
-    assert [limit.is_chosen for limit in LimitsSchema().load(written)] == [False, False, False, True, True]
+    assert [limit.is_chosen for limit in LimitsSchema().load(spec)] == [False, False, False, True, True]
 
 
 def test_headers_have_quotas_by_their_names_and_say_what_holds_without_them() -> None:
-    written = {"per_header": {"X-Team": {**PER_MINUTE, "on_missing": "skip"}, "x-user": [PER_MINUTE]}}
-    assert LimitsSchema().load(written) == (
-        WrittenLimit("per_header:X-Team", Quota(5, 60_000), ("header:x-team",), on_missing="skip"),
-        WrittenLimit("per_header:x-user", Quota(5, 60_000), ("header:x-user",), on_missing="shared"),
+    spec = {"per_header": {"X-Team": {**PER_MINUTE, "on_missing": "skip"}, "x-user": [PER_MINUTE]}}
+    assert LimitsSchema().load(spec) == (
+        LimitSpec("per_header:X-Team", Quota(5, 60_000), ("header:x-team",), on_missing="skip"),
+        LimitSpec("per_header:x-user", Quota(5, 60_000), ("header:x-user",), on_missing="shared"),
     )
 
 
 def test_models_have_quotas_by_their_globs_of_which_the_most_precise_comes_first() -> None:
     globs = ("gpt-4o", "gpt-4o*", "*")
-    written = {"per_model": {"*": PER_MINUTE, "gpt-4o*": PER_MINUTE, "gpt-4o": {"limit": 1, "window": 1}}}
-    loaded = LimitsSchema().load(written)
+    spec = {"per_model": {"*": PER_MINUTE, "gpt-4o*": PER_MINUTE, "gpt-4o": {"limit": 1, "window": 1}}}
+    loaded = LimitsSchema().load(spec)
     assert [(limit.name, limit.glob, limit.globs) for limit in loaded] == [
         ("per_model:*", "*", globs),
         ("per_model:gpt-4o*", "gpt-4o*", globs),
@@ -70,13 +70,13 @@ def test_models_have_quotas_by_their_globs_of_which_the_most_precise_comes_first
 
 
 def test_exchanges_at_a_time_are_counted_without_a_window() -> None:
-    written = {
+    spec = {
         "streams": {"limit": 8, "unit": "concurrent", "per": ["key", "ip"]},
         "concurrent": {"limit": 20},
     }
-    assert LimitsSchema().load(written) == (
-        WrittenLimit("streams", Quota(8, LEASE_MS), ("ip", "key"), "concurrent"),
-        WrittenLimit("concurrent", Quota(20, LEASE_MS), (), "concurrent"),
+    assert LimitsSchema().load(spec) == (
+        LimitSpec("streams", Quota(8, LEASE_MS), ("ip", "key"), "concurrent"),
+        LimitSpec("concurrent", Quota(20, LEASE_MS), (), "concurrent"),
     )
 
 
@@ -135,20 +135,20 @@ def test_exchanges_at_a_time_are_counted_without_a_window() -> None:
         ({"concurrent": [{"limit": 1}, {"limit": -1}]}, "/concurrent/1/limit", "greater than or equal to 0"),
     ],
 )
-def test_wrong_limits_are_refused_where_they_are_wrong(written: Any, pointer: str, words: str) -> None:
-    found = problems(LimitsSchema(), written)
+def test_wrong_limits_are_refused_where_they_are_wrong(spec: Any, pointer: str, words: str) -> None:
+    found = problems(LimitsSchema(), spec)
     assert list(found) == [pointer]
     assert words in found[pointer]
 
 
 def test_all_problems_are_told_at_once() -> None:
-    written = {"global": {"limit": -1, "window": "x"}, "per_ip": [{"limit": 1, "window": 1}, {"window": 1}]}
-    assert set(problems(LimitsSchema(), written)) == {"/global/limit", "/global/window", "/per_ip/1/limit"}
+    spec = {"global": {"limit": -1, "window": "x"}, "per_ip": [{"limit": 1, "window": 1}, {"window": 1}]}
+    assert set(problems(LimitsSchema(), spec)) == {"/global/limit", "/global/window", "/per_ip/1/limit"}
 
 
 def test_a_level_can_be_switched_off_and_is_then_none() -> None:
     assert LevelSchema().load({"enabled": True, "limits": {"global": PER_MINUTE}}) == (
-        WrittenLimit("global", Quota(5, 60_000)),
+        LimitSpec("global", Quota(5, 60_000)),
     )
     assert LevelSchema().load({"limits": {"global": PER_MINUTE}}) != ()
     assert LevelSchema().load({"enabled": False, "limits": {"global": PER_MINUTE}}) == ()
@@ -164,8 +164,8 @@ def test_a_level_can_be_switched_off_and_is_then_none() -> None:
         ({"limits": {"global": PER_MINUTE}, "mode": "shadow"}, "/mode"),
     ],
 )
-def test_a_wrong_level_is_refused(written: Any, pointer: str) -> None:
-    assert list(problems(LevelSchema(), written)) == [pointer]
+def test_a_wrong_level_is_refused(spec: Any, pointer: str) -> None:
+    assert list(problems(LevelSchema(), spec)) == [pointer]
 
 
 def test_the_least_wait_is_a_duration_and_rejecting_the_only_action() -> None:
@@ -185,8 +185,8 @@ def test_the_least_wait_is_a_duration_and_rejecting_the_only_action() -> None:
         ),
     ],
 )
-def test_what_matches_is_kept_in_the_form_in_which_requests_come(written: Any, match: LimitMatch) -> None:
-    assert MatchSchema().load(written) == match
+def test_what_matches_is_kept_in_the_form_in_which_requests_come(spec: Any, match: LimitMatch) -> None:
+    assert MatchSchema().load(spec) == match
 
 
 @pytest.mark.parametrize(
@@ -202,8 +202,8 @@ def test_what_matches_is_kept_in_the_form_in_which_requests_come(written: Any, m
         ({"models": []}, "/models", "Unknown field"),
     ],
 )
-def test_a_wrong_match_is_refused(written: Any, pointer: str, words: str) -> None:
-    found = problems(MatchSchema(), written)
+def test_a_wrong_match_is_refused(spec: Any, pointer: str, words: str) -> None:
+    found = problems(MatchSchema(), spec)
     assert list(found) == [pointer]
     assert words in found[pointer]
 
@@ -222,24 +222,24 @@ NAMES = [*LimitsSchema().fields]
 
 
 @given(st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=3), anything, max_size=3))
-def test_whatever_is_written_loads_or_is_refused_where_it_is_wrong(written: dict[str, Any]) -> None:
+def test_whatever_is_written_loads_or_is_refused_where_it_is_wrong(spec: dict[str, Any]) -> None:
     try:
-        loaded = LimitsSchema().load(written)
+        loaded = LimitsSchema().load(spec)
     except ValidationError as error:
         for problem in problems_of(error.messages):
             assert problem.detail
-            assert_leads_into(problem.pointer, written)
+            assert_leads_into(problem.pointer, spec)
     else:
         assert loaded
-        assert all(isinstance(limit, WrittenLimit) for limit in loaded)
+        assert all(isinstance(limit, LimitSpec) for limit in loaded)
 
 
-def assert_leads_into(pointer: str, written: Any) -> None:
+def assert_leads_into(pointer: str, spec: Any) -> None:
     """All steps of a pointer but the last are there; the last may be what is missing."""
     *steps, _ = ["", *pointer.split("/")[1:]]
     for step in steps[1:]:
         name = step.replace("~1", "/").replace("~0", "~")
-        written = written[int(name)] if isinstance(written, list) else written[name]
+        spec = spec[int(name)] if isinstance(spec, list) else spec[name]
 
 
 def test_openapi_describes_both_forms_of_a_dimension() -> None:
@@ -254,11 +254,11 @@ def test_openapi_describes_both_forms_of_a_dimension() -> None:
 
 
 @given(st.fixed_dictionaries({}, optional={name: anything for name in NAMES}))
-def test_the_description_takes_whatever_the_settings_take(written: dict[str, Any]) -> None:
+def test_the_description_takes_whatever_the_settings_take(spec: dict[str, Any]) -> None:
     try:
-        LimitsSchema().load(written)
+        LimitsSchema().load(spec)
     except ValidationError:
         return
     spec = APISpec("", "", "3.1.0", plugins=[])
     converter = OpenAPIConverter("3.1.0", schema_name_resolver=lambda _: None, spec=spec)
-    jsonschema_rs.validator_for(converter.schema2jsonschema(LimitsSchema())).validate(written)
+    jsonschema_rs.validator_for(converter.schema2jsonschema(LimitsSchema())).validate(spec)

@@ -71,16 +71,14 @@ def test_every_form_of_the_specification_is_accepted_and_admits(
 
 
 @pytest.mark.parametrize("written", [{"limit": 5, "window": "1m"}, SEED_GATEWAY, {"gateway": SEED_GATEWAY}])
-def test_the_sixth_call_under_the_seeds_gateway_limit_is_refused(
-    limiter: MemoryLimiter, written: Any
-) -> None:
-    gate = Gate(limiter, [("tenant", written)])
+def test_the_sixth_call_under_the_seeds_gateway_limit_is_refused(limiter: MemoryLimiter, spec: Any) -> None:
+    gate = Gate(limiter, [("tenant", spec)])
     assert [type(gate.ask()) for _ in range(6)] == [Continue] * 5 + [Reject]
 
 
 @pytest.mark.parametrize("written", [{"limit": 3, "window": "10s"}, SEED_RULE, {"rule": SEED_RULE}])
-def test_the_fourth_call_under_the_seeds_rule_limit_is_refused(limiter: MemoryLimiter, written: Any) -> None:
-    gate = Gate(limiter, [("rule", written)])
+def test_the_fourth_call_under_the_seeds_rule_limit_is_refused(limiter: MemoryLimiter, spec: Any) -> None:
+    gate = Gate(limiter, [("rule", spec)])
     assert [type(gate.ask()) for _ in range(4)] == [Continue] * 3 + [Reject]
 
 
@@ -247,9 +245,9 @@ def test_all_limits_of_a_request_are_one_call() -> None:
         ({**SEED_RULE, "on_error": "open"}, "/on_error", "Unknown field"),
     ],
 )
-def test_wrong_settings_are_refused_where_they_are_wrong(written: Any, pointer: str, words: str) -> None:
+def test_wrong_settings_are_refused_where_they_are_wrong(spec: Any, pointer: str, words: str) -> None:
     with pytest.raises(Invalid) as caught:
-        RateLimiter.parse(written)
+        RateLimiter.parse(spec)
     (problem,) = caught.value.problems
     assert problem.pointer == pointer
     assert words in problem.detail

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shared.bodies.json.parse import JsonBounds
 from shared.bodies.model_name import model_of
-from shared.limits.resolve import Charges
+from shared.limits.resolve import LimitResolver
 from shared.model.messages import Request
 from shared.pipeline.plugin import Continue
 from shared.plugins import rate_limiter
@@ -157,7 +157,7 @@ def test_what_is_refused_takes_no_room_among_the_values(limiter: MemoryLimiter) 
 
 def charged(gate: Gate, team: str) -> Any:
     exchange = gate.exchange(headers={"X-Team": team})
-    return Charges(gate.plugin.templates).of(exchange, "", "", gate.plugin._has_own)
+    return LimitResolver(gate.plugin.compiled_limits).of(exchange, "", "", gate.plugin._has_own)
 
 
 games = st.fixed_dictionaries(

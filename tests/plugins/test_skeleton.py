@@ -42,13 +42,13 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_in_the_gateway_nothing_else_has_to_be_edited(copy: Path) -> None:
     told = new(copy, "word_limit")
-    written = ["shared/plugins/word_limit.py", "tests/plugins/test_word_limit.py"]
-    assert all(str(copy / file) in told for file in written)
-    passes(copy, "ruff", "check", *written)
-    passes(copy, "ruff", "format", "--check", *written)
-    passes(copy, "mypy", *written)
+    spec = ["shared/plugins/word_limit.py", "tests/plugins/test_word_limit.py"]
+    assert all(str(copy / file) in told for file in spec)
+    passes(copy, "ruff", "check", *spec)
+    passes(copy, "ruff", "format", "--check", *spec)
+    passes(copy, "mypy", *spec)
     # Its own test, and what holds for all plugins.
-    passes(copy, "pytest", "-q", "-p", "no:cacheprovider", written[1], "tests/plugins/test_catalogue.py")
+    passes(copy, "pytest", "-q", "-p", "no:cacheprovider", spec[1], "tests/plugins/test_catalogue.py")
 
 
 def test_in_a_folder_of_ones_own_it_works_as_well(tmp_path: Path) -> None:
