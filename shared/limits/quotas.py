@@ -93,7 +93,7 @@ class HeaderQuotaSchema(QuotaSchema):
     )
 
 
-class PlacesSchema(Strict):
+class ConcurrencySchema(Strict):
     """So many exchanges at a time, from admission to the last byte."""
 
     limit = limit_field(required=True, metadata={"description": "How many at a time. 0 blocks."})

@@ -47,12 +47,12 @@ class LimitResolver:
         if self._same is not None:
             return self._same
         found = []
-        for compiled, is_chosen, always, charge in self._known:
+        for compiled, is_client_chosen, always, charge in self._known:
             if charge is not None:
                 found.append(charge)
             elif always or compiled.counts(exchange, model):
                 value = compiled.value(exchange, model)
-                if is_chosen and not has_own(compiled.key_prefix, value):
+                if is_client_chosen and not has_own(compiled.key_prefix, value):
                     value = SHARED_COUNTER
                 found.append(_charge(compiled, value, lease))
         return _one_a_counter(found, lease) if self._may_meet else found
@@ -62,14 +62,14 @@ class _Known(NamedTuple):
     """What is known of a limit before the first request; `charge` where it is the same for all of them."""
 
     compiled: CompiledLimit
-    is_chosen: bool
+    is_client_chosen: bool
     always: bool
     charge: Charge | None
 
     @classmethod
     def of(cls, compiled: CompiledLimit) -> Self:
         charge = _charge(compiled, EVERYTHING, "") if compiled.is_plain else None
-        return cls(compiled, compiled.spec.is_chosen, compiled.is_unconditional, charge)
+        return cls(compiled, compiled.spec.is_client_chosen, compiled.is_unconditional, charge)
 
 
 def _charge(compiled: CompiledLimit, value: str, lease: str) -> Charge:

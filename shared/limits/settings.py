@@ -10,7 +10,7 @@ from shared.core.globs import precision
 from shared.http.forwarding import MASK, plugin_view
 from shared.http.paths import normalise_path
 from shared.limits.match import LimitMatch
-from shared.limits.quotas import HeaderQuotaSchema, OneOrMore, PlacesSchema, QuotaSchema, Window
+from shared.limits.quotas import ConcurrencySchema, HeaderQuotaSchema, OneOrMore, QuotaSchema, Window
 from shared.limits.written import LimitSpec
 from shared.model.messages import Headers
 
@@ -69,8 +69,10 @@ class LimitsSchema(Strict):
                 description="By model, or glob (gpt-4o*, *): the requests of each model, which the JSON body "
                 "names. The most precise glob counts.",
             ),
-            "streams": OneOrMore(PlacesSchema, "Exchanges at a time, streamed ones until their last byte."),
-            "concurrent": OneOrMore(PlacesSchema, "Another name for the same."),
+            "streams": OneOrMore(
+                ConcurrencySchema, "Exchanges at a time, streamed ones until their last byte."
+            ),
+            "concurrent": OneOrMore(ConcurrencySchema, "Another name for the same."),
         }
 
     @post_load

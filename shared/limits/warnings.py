@@ -11,7 +11,7 @@ def limit_warnings(compiled_limits: Sequence[CompiledLimit]) -> list[str]:
     """A sentence for each limit that stops nobody, or everybody, beside the others of its level."""
     warnings = []
     for compiled in compiled_limits:
-        if compiled.spec.is_chosen and not any(_bounds(other, compiled) for other in compiled_limits):
+        if compiled.spec.is_client_chosen and not any(_bounds(other, compiled) for other in compiled_limits):
             warnings.append(
                 f"At the {compiled.scope} level nothing bounds {compiled.spec.name}: it counts by what "
                 "clients choose, so whoever sends another value has another counter. Add global, per_ip or "
@@ -29,4 +29,4 @@ def limit_warnings(compiled_limits: Sequence[CompiledLimit]) -> list[str]:
 def _bounds(other: CompiledLimit, compiled: CompiledLimit) -> bool:
     """True when `other` holds for every request that `compiled` counts, whatever its client sends."""
     same = (other.scope, other.spec.kind) == (compiled.scope, compiled.spec.kind)
-    return same and not other.spec.is_chosen and other.match in (EVERY, compiled.match)
+    return same and not other.spec.is_client_chosen and other.match in (EVERY, compiled.match)

@@ -29,6 +29,6 @@ class LimitSpec:
     globs: tuple[str, ...] = ()
 
     @property
-    def is_chosen(self) -> bool:
+    def is_client_chosen(self) -> bool:
         """True when a client chooses the counter by what it sends."""
         return any(one.partition(":")[0] in _CHOSEN for one in self.by)

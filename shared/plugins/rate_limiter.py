@@ -140,7 +140,7 @@ class RateLimiter(Plugin):
         together._read_body_for(spec)
         together._charges = LimitResolver(compiled_limits)
         together._demanding = demanding(compiled_limits)
-        together._has_chosen = any(limit.is_chosen for limit in spec)
+        together._has_chosen = any(limit.is_client_chosen for limit in spec)
         together.settles = any(limit.kind == CONCURRENT for limit in spec)
         chosen = [family for _, each in limiters for family in each.headers or ()]
         silent = all(each.headers is None for _, each in limiters)
@@ -179,16 +179,16 @@ class RateLimiter(Plugin):
 
     async def settle(self, exchange: Exchange) -> None:
         """Give back the places that the exchange held."""
-        places = exchange.notes.get("places")
-        if places:
-            await self._limiter.release(cast(Sequence[Limit], places))
+        slots = exchange.notes.get("places")
+        if slots:
+            await self._limiter.release(cast(Sequence[Limit], slots))
 
     async def _acquire(self, limits: Sequence[Limit]) -> Decision:
         try:
             return await self._limiter.acquire(limits)
         except asyncio.CancelledError:
             # The time is up, and nobody sees whether it was charged: no place may stay behind.
-            await self._limiter.release(_places(limits))
+            await self._limiter.release(_slots(limits))
             raise
 
     def _verdict(self, decision: Decision, charged: Sequence[Charge]) -> Verdict:
@@ -196,8 +196,8 @@ class RateLimiter(Plugin):
         if decision.degraded:
             headers |= mode_header(decision)
         if decision.violated is None:
-            places = _places(charge.limit for charge in charged) if self.settles else ()
-            return Continue({"headers": headers, "places": places})
+            slots = _slots(charge.limit for charge in charged) if self.settles else ()
+            return Continue({"headers": headers, "places": slots})
         wait_ms = decision.retry_after_ms
         if wait_ms != NEVER:
             wait_ms = longest_wait_ms(decision, charged)
@@ -224,7 +224,7 @@ class RateLimiter(Plugin):
         """What was refused has no counter and takes up no room."""
         for charge in charged:
             compiled = charge.compiled
-            if compiled.spec.is_chosen and not charge.is_shared:
+            if compiled.spec.is_client_chosen and not charge.is_shared:
                 lifetime = compiled.spec.quota.window_ms * _LIFETIME
                 now = self._clock.monotonic()
                 self._known_values.keep(compiled.key_prefix, charge.value, lifetime, now)
@@ -253,5 +253,5 @@ class RateLimiter(Plugin):
                 )
 
 
-def _places(limits: Iterable[Limit]) -> Sequence[Limit]:
+def _slots(limits: Iterable[Limit]) -> Sequence[Limit]:
     return [limit for limit in limits if limit.kind == CONCURRENT]

@@ -119,15 +119,15 @@ def test_each_api_key_has_its_own_counter_and_requests_without_one_share_another
 
 
 def test_what_is_told_apart_by_two_things_has_a_counter_for_each_pair() -> None:
-    places = compiled("streams", kind="concurrent", by=("ip", "key"))
+    slots = compiled("streams", kind="concurrent", by=("ip", "key"))
     pairs = [("192.0.2.7", "k1"), ("192.0.2.7", "k2"), ("192.0.2.8", "k1")]
-    assert len({key(places, exchange(*pair)) for pair in pairs}) == 3
+    assert len({key(slots, exchange(*pair)) for pair in pairs}) == 3
 
 
 @given(st.tuples(st.text(), st.text()), st.tuples(st.text(), st.text()))
 def test_no_two_pairs_of_values_look_alike(one: tuple[str, str], two: tuple[str, str]) -> None:
-    places = compiled("streams", kind="concurrent", by=("key", "model"))
-    same = key(places, exchange(key=one[0]), one[1]) == key(places, exchange(key=two[0]), two[1])
+    slots = compiled("streams", kind="concurrent", by=("key", "model"))
+    same = key(slots, exchange(key=one[0]), one[1]) == key(slots, exchange(key=two[0]), two[1])
     assert same is (one == two)
 
 

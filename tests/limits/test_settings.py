@@ -46,7 +46,13 @@ def test_what_each_dimension_counts_by() -> None:
         ("method",),
         ("path",),
     ]
-    assert [limit.is_chosen for limit in LimitsSchema().load(spec)] == [False, False, False, True, True]
+    assert [limit.is_client_chosen for limit in LimitsSchema().load(spec)] == [
+        False,
+        False,
+        False,
+        True,
+        True,
+    ]
 
 
 def test_headers_have_quotas_by_their_names_and_say_what_holds_without_them() -> None:

@@ -48,8 +48,8 @@ def passed(
     assert splitter is not None
     assert not isinstance(judge, type(CONTINUE) | Patch)
     sent = b""
-    places = sorted({0, *(place % (len(body) + 1) for place in cuts), len(body)})
-    pieces = [splitter.feed(body[start:end]) for start, end in pairwise(places)]
+    slots = sorted({0, *(place % (len(body) + 1) for place in cuts), len(body)})
+    pieces = [splitter.feed(body[start:end]) for start, end in pairwise(slots)]
     for event in [event for piece in (*pieces, splitter.end()) for event in piece]:
         answer = judge.feed(event)
         if isinstance(answer, Reject):

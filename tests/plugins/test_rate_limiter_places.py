@@ -18,12 +18,12 @@ def limiter() -> MemoryLimiter:
     return MemoryLimiter(Hands())
 
 
-def places(limiter: Any, number: int = 2, **more: Any) -> Gate:
+def slots(limiter: Any, number: int = 2, **more: Any) -> Gate:
     return Gate(limiter, [("rule", {"limits": {"streams": {"limit": number, "unit": "concurrent", **more}}})])
 
 
 def test_a_third_at_a_time_is_refused_until_one_ends(limiter: MemoryLimiter) -> None:
-    gate = places(limiter)
+    gate = slots(limiter)
     first, second, third = gate.ask(), gate.ask(), gate.ask()
     assert [type(verdict) for verdict in (first, second)] == [Continue] * 2
     refusal = refused(third)
@@ -41,13 +41,13 @@ def test_a_third_at_a_time_is_refused_until_one_ends(limiter: MemoryLimiter) -> 
 
 def test_exchanges_with_one_request_id_hold_a_place_each(limiter: MemoryLimiter) -> None:
     """The id of an exchange is the client's choice."""
-    gate = places(limiter)
+    gate = slots(limiter)
     assert gate.exchange().id == gate.exchange().id
     assert gate.admitted(5) == 2
 
 
 def test_an_exchange_that_ends_twice_gives_back_one_place(limiter: MemoryLimiter) -> None:
-    gate = places(limiter)
+    gate = slots(limiter)
     first, _ = gate.ask(), gate.ask()
     gate.end(first)
     gate.end(first)
@@ -55,7 +55,7 @@ def test_an_exchange_that_ends_twice_gives_back_one_place(limiter: MemoryLimiter
 
 
 def test_places_can_be_counted_by_address_key_path_and_model(limiter: MemoryLimiter) -> None:
-    gate = places(limiter, 1, per=["key", "model"])
+    gate = slots(limiter, 1, per=["key", "model"])
     asked = [
         {"key": "k1", "body": b'{"model": "a"}'},
         {"key": "k1", "body": b'{"model": "b"}'},
@@ -82,7 +82,7 @@ def test_both_kinds_are_taken_in_one_step_or_neither(limiter: MemoryLimiter) -> 
 
 
 def test_no_places_at_all_never_admit(limiter: MemoryLimiter) -> None:
-    refusal = refused(places(limiter, 0).ask())
+    refusal = refused(slots(limiter, 0).ask())
     assert dict(refusal.headers) == {"x-should-retry": "false"}
 
 
@@ -103,7 +103,7 @@ class Slow(MemoryLimiter):
 def test_a_call_whose_time_is_up_leaves_no_place_behind() -> None:
     async def scenario() -> None:
         limiter = Slow()
-        gate = places(limiter, 1)
+        gate = slots(limiter, 1)
         late = asyncio.ensure_future(gate.plugin.pre_request(gate.exchange()))
         await limiter.charged.wait()
         late.cancel()
@@ -142,7 +142,7 @@ def test_an_entry_that_is_closed_lets_the_call_fail() -> None:
 
 
 def test_no_header_is_about_redis_while_it_answers(limiter: MemoryLimiter) -> None:
-    gate = places(limiter)
+    gate = slots(limiter)
     assert "X-Gateway-RateLimit-Mode" not in gate.headers(gate.ask())
 
 
@@ -150,4 +150,4 @@ def test_only_limits_at_a_time_have_something_to_give_back(limiter: MemoryLimite
     """Of all others nothing is waited for when an exchange is over."""
     windows = {"global": {"limit": 9, "window": "1m"}, "per_ip": {"limit": 9, "window": "1m"}}
     assert not Gate(limiter, [("tenant", {"limits": windows}), ("rule", {"limits": windows})]).plugin.settles
-    assert places(limiter).plugin.settles
+    assert slots(limiter).plugin.settles

@@ -29,12 +29,12 @@ class LeaseKeeper:
 
     def take(self, limits: Sequence[Limit], *, known: bool = True) -> None:
         """Renew these leases from now on until they are released; at once those that Redis may not know."""
-        places = [limit for limit in limits if limit.kind == CONCURRENT]
-        if not places:
+        slots = [limit for limit in limits if limit.kind == CONCURRENT]
+        if not slots:
             return
-        self._held.take(places)
+        self._held.take(slots)
         now = self._clock.monotonic()
-        for limit in places:
+        for limit in slots:
             self._unreleased.pop((limit.key, limit.lease), None)
             due = self._due.get(limit.key, now + _length(limit) * _PART)
             self._due[limit.key] = due if known else now

@@ -55,8 +55,8 @@ class RedisLimiter:
 
     async def release(self, limits: Sequence[Limit]) -> None:
         """Give back the places in concurrent limits. Where Redis refuses that there can be none."""
-        places = [limit for limit in limits if limit.kind == CONCURRENT]
-        answers = (self._link.call("ZREM", limit.key, limit.lease) for limit in places)
+        slots = [limit for limit in limits if limit.kind == CONCURRENT]
+        answers = (self._link.call("ZREM", limit.key, limit.lease) for limit in slots)
         raise_unanswered(await asyncio.gather(*answers, return_exceptions=True))
 
     async def renew(self, limits: Sequence[Limit]) -> None:

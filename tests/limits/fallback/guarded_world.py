@@ -84,7 +84,7 @@ def used(running: Server, limit: Limit) -> int:
         return stored_counter.used(store, limit)
 
 
-def places(running: Server, limit: Limit) -> int:
+def slots(running: Server, limit: Limit) -> int:
     """How many leases Redis knows."""
     with redis.Redis(**at(running)) as store:
         return int(store.zcard(limit.key))

