@@ -49,13 +49,13 @@ class Counters:
         for limit in limits:
             if limit.kind == CONCURRENT:
                 leases = self._leases.setdefault(limit.key, Leases(limit.quota.window_ms))
-                leases.take(now, limit.lease)
+                leases.acquire(now, limit.lease)
 
     def release(self, limits: Sequence[Limit]) -> None:
         """Give back the places of the leases."""
         for limit in limits:
             if limit.kind == CONCURRENT and limit.key in self._leases:
-                self._leases[limit.key].give_back(limit.lease)
+                self._leases[limit.key].release(limit.lease)
 
     def refund(self, limits: Sequence[Limit], now: int, charged_at: int = 0) -> None:
         """Take back what was charged to windows at `charged_at`; when that is 0, from the oldest buckets."""

@@ -18,12 +18,12 @@ class Leases:
         """How many places are taken, not counting that of the lease `besides`."""
         return sum(self._is_live(end, now) and lease != besides for lease, end in self._ends.items())
 
-    def take(self, now: int, lease: str) -> None:
+    def acquire(self, now: int, lease: str) -> None:
         """Hold a place from now on for one length, whether there is room or not."""
         self._ends = {name: end for name, end in self._ends.items() if self._is_live(end, now)}
         self._ends[lease] = now + self._length
 
-    def give_back(self, lease: str) -> None:
+    def release(self, lease: str) -> None:
         """Free the place of the lease, if it holds one."""
         self._ends.pop(lease, None)
 

@@ -119,7 +119,7 @@ class GuardedLimiter:
 
     async def renew(self, limits: Sequence[Limit]) -> None:
         """Extend the leases in concurrent limits. Those of `acquire` are renewed without being asked."""
-        self._leases.take(limits)
+        self._leases.acquire(limits)
         await self._outage.attempt(lambda: self._remote.renew(limits))
 
     async def refund(self, limits: Sequence[Limit], charged: Decision | None = None) -> None:
@@ -155,14 +155,14 @@ class GuardedLimiter:
         _refuse_closed(limits, error)
         decision = self._share.acquire(limits, self._now())
         if decision.allowed:
-            self._leases.take(limits, known=False)
+            self._leases.acquire(limits, known=False)
         return decision
 
     def _note_decision(self, limits: Sequence[Limit], decision: Decision) -> None:
         self._outage.answered()
         self._known.note(decision.states, self._now())
         if decision.allowed:
-            self._leases.take(limits)
+            self._leases.acquire(limits)
         else:
             self._denied.put(decision, self._clock.monotonic())
 

@@ -16,13 +16,13 @@ class HeldLeases:
         """key -> lease -> limit."""
         return self._held
 
-    def take(self, limits: Sequence[Limit]) -> None:
+    def acquire(self, limits: Sequence[Limit]) -> None:
         """Note that the leases of concurrent limits hold their places."""
         for limit in limits:
             if limit.kind == CONCURRENT:
                 self._held.setdefault(limit.key, {})[limit.lease] = limit
 
-    def give_back(self, limits: Sequence[Limit]) -> None:
+    def release(self, limits: Sequence[Limit]) -> None:
         """Note that they do no longer."""
         for limit in limits:
             leases = self._held.get(limit.key)

@@ -27,12 +27,12 @@ class LeaseKeeper:
         self._due: dict[str, float] = {}
         self._unreleased: dict[tuple[str, str], tuple[float, Limit]] = {}
 
-    def take(self, limits: Sequence[Limit], *, known: bool = True) -> None:
+    def acquire(self, limits: Sequence[Limit], *, known: bool = True) -> None:
         """Renew these leases from now on until they are released; at once those that Redis may not know."""
         slots = [limit for limit in limits if limit.kind == CONCURRENT]
         if not slots:
             return
-        self._held.take(slots)
+        self._held.acquire(slots)
         now = self._clock.monotonic()
         for limit in slots:
             self._unreleased.pop((limit.key, limit.lease), None)
@@ -41,7 +41,7 @@ class LeaseKeeper:
 
     async def release(self, limits: Sequence[Limit]) -> None:
         """Give back places; by `flush` when Redis does not answer, for which it raises `StoreDown`."""
-        self._held.give_back(limits)
+        self._held.release(limits)
         try:
             await self._remote.release(limits)
         except (StoreDown, asyncio.CancelledError):
@@ -50,7 +50,7 @@ class LeaseKeeper:
 
     def abandon(self, limits: Sequence[Limit]) -> None:
         """Renew no more. Places that Redis may have given are given back by `flush`."""
-        self._held.give_back(limits)
+        self._held.release(limits)
         now = self._clock.monotonic()
         for limit in limits:
             if limit.kind == CONCURRENT:

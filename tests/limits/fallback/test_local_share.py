@@ -98,10 +98,10 @@ def test_a_limit_that_never_has_room_has_none_without_the_store() -> None:
 
 def test_a_process_counts_the_places_that_it_holds() -> None:
     outage = Outage(workers=2)
-    outage.held.take([at_a_time(name, 10) for name in "abcd"])
+    outage.held.acquire([at_a_time(name, 10) for name in "abcd"])
     last = outage.share.acquire([at_a_time("e", 10)], NOW)
     assert (last.allowed, last.states[0].remaining) == (True, 0)
-    outage.held.take([at_a_time("e", 10)])
+    outage.held.acquire([at_a_time("e", 10)])
     assert outage.admitted(at_a_time("f", 10)) == 0
     assert outage.admitted(at_a_time("a", 10), times=1) == 1
 
