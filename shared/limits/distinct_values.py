@@ -3,13 +3,13 @@
 from dataclasses import dataclass, field
 
 #: Values of one limit that have a counter of their own at a time. Those beyond share one.
-MOST_VALUES = 10_000
+MAX_VALUES = 10_000
 # Below this number of limits a sweep is not worth its time.
 _SWEEP_FROM = 1024
 
 
-class KnownValues:
-    """Which values of each limit have a counter of their own: the first `most` of a window.
+class DistinctValueTracker:
+    """Which values of each limit have a counter of their own: the first `max_values` of a window.
 
     It is kept in each worker, and a value that was counted is known for at least as long as its counter
     lives: two sets for each limit, of which the older is dropped each time that a window is over. So it
@@ -17,20 +17,20 @@ class KnownValues:
     Times are seconds of one monotonic clock.
     """
 
-    def __init__(self, most: int = MOST_VALUES) -> None:
-        self._most = most
+    def __init__(self, max_values: int = MAX_VALUES) -> None:
+        self._max_values = max_values
         self._limits: dict[str, _Values] = {}
         self._sweep_at = _SWEEP_FROM
 
-    def has_own(self, limit: str, value: str, now: float) -> bool:
+    def has_counter(self, limit: str, value: str, now: float) -> bool:
         """True when `value` has a counter of its own under `limit`, or there is room for one more."""
         values = self._limits.get(limit)
         if values is None:
             return True
         values.turn(now)
-        return value in values.newer or value in values.older or values.count < self._most
+        return value in values.newer or value in values.older or values.count < self._max_values
 
-    def keep(self, limit: str, value: str, lifetime: float, now: float) -> None:
+    def add(self, limit: str, value: str, lifetime: float, now: float) -> None:
         """Note that `value` has one, which lives for `lifetime` seconds from now."""
         values = self._limits.get(limit)
         if values is None:

@@ -37,11 +37,11 @@ class LimitResolver:
         self._same = same if len(same) == len(compiled_limits) and not self._may_meet else None
 
     def of(
-        self, exchange: Exchange, model: str, lease: str, has_own: Callable[[str, str], bool]
+        self, exchange: Exchange, model: str, lease: str, has_counter: Callable[[str, str], bool]
     ) -> Sequence[Charge]:
         """The limits that hold for this request, in order. Those that come to the same counter are one.
 
-        `has_own` takes a `key_prefix` and a value that the client chose, and says whether the value has a
+        `has_counter` takes a `key_prefix` and a value that the client chose, and says whether the value has a
         counter of its own.
         """
         if self._same is not None:
@@ -52,7 +52,7 @@ class LimitResolver:
                 found.append(charge)
             elif always or compiled.counts(exchange, model):
                 value = compiled.value(exchange, model)
-                if is_client_chosen and not has_own(compiled.key_prefix, value):
+                if is_client_chosen and not has_counter(compiled.key_prefix, value):
                     value = SHARED_COUNTER
                 found.append(_charge(compiled, value, lease))
         return _one_a_counter(found, lease) if self._may_meet else found

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from shared.limits.distinct_values import KnownValues
+from shared.limits.distinct_values import DistinctValueTracker
 from shared.limits.port import Limiter
 from shared.limits.values import Decision, Limit
 
@@ -41,15 +41,15 @@ class DryLimiter:
         """The limiter belongs to others."""
 
 
-class DryValues(KnownValues):
+class ReadOnlyTracker(DistinctValueTracker):
     """Knows what another one knows, and learns nothing."""
 
-    def __init__(self, known: KnownValues) -> None:
+    def __init__(self, known: DistinctValueTracker) -> None:
         super().__init__()
         self._known = known
 
-    def has_own(self, limit: str, value: str, now: float) -> bool:
-        return self._known.has_own(limit, value, now)
+    def has_counter(self, limit: str, value: str, now: float) -> bool:
+        return self._known.has_counter(limit, value, now)
 
-    def keep(self, limit: str, value: str, lifetime: float, now: float) -> None:
+    def add(self, limit: str, value: str, lifetime: float, now: float) -> None:
         """What nobody counted has no counter."""

@@ -27,13 +27,13 @@ from shared.core.empty import EMPTY
 from shared.core.errors import Invalid, Problem, told
 from shared.core.problems import problems_of
 from shared.core.sizes import JSON_PARTS
-from shared.limits.distinct_values import KnownValues
+from shared.limits.distinct_values import DistinctValueTracker
 from shared.limits.port import Limiter
 from shared.model.config import Stage
 from shared.model.event import Event
 from shared.model.messages import Exchange, Response
 from shared.net.port import Fetch
-from shared.pipeline.dry_run import DryLimiter, DryValues
+from shared.pipeline.dry_run import DryLimiter, ReadOnlyTracker
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class EventJudge(Protocol):
 class Tools:
     """What a running plugin may use of the world. Given once, before its first exchange.
 
-    `known_values` bounds, over all rules of this process, what clients can be told apart by; `json_parts`
+    `distinct_values` bounds, over all rules of this process, what clients can be told apart by; `json_parts`
     bounds the JSON that a plugin reads (`shared.bodies.json.parse.JsonBounds`).
     """
 
@@ -110,12 +110,14 @@ class Tools:
     fetch: Fetch
     clock: Clock
     trusted_hosts: Sequence[str] = ()
-    known_values: KnownValues = field(default_factory=KnownValues)
+    distinct_values: DistinctValueTracker = field(default_factory=DistinctValueTracker)
     json_parts: int = JSON_PARTS
 
     def dry(self) -> "Tools":
         """The same tools in hands that take nothing: limits are looked at, and not charged."""
-        return replace(self, limiter=DryLimiter(self.limiter), known_values=DryValues(self.known_values))
+        return replace(
+            self, limiter=DryLimiter(self.limiter), distinct_values=ReadOnlyTracker(self.distinct_values)
+        )
 
 
 class _Setting:

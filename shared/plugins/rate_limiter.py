@@ -15,7 +15,7 @@ from shared.core.empty import EMPTY
 from shared.core.errors import STATUS, Invalid, Problem
 from shared.http.body_refused import BodyRefused
 from shared.limits.compiled import CompiledLimit, compile_limit, merged
-from shared.limits.distinct_values import KnownValues
+from shared.limits.distinct_values import DistinctValueTracker
 from shared.limits.headers import (
     FAMILIES,
     mode_header,
@@ -113,7 +113,7 @@ class RateLimiter(Plugin):
     _families: Sequence[str]
     _limiter: Limiter
     _clock: Clock
-    _known_values: KnownValues
+    _distinct_values: DistinctValueTracker
     _bounds: JsonBounds
     _leases: Iterator[str]
 
@@ -149,7 +149,7 @@ class RateLimiter(Plugin):
 
     def connect(self, tools: Tools) -> None:
         self._limiter, self._clock = tools.limiter, tools.clock
-        self._known_values, self._bounds = tools.known_values, JsonBounds(parts=tools.json_parts)
+        self._distinct_values, self._bounds = tools.distinct_values, JsonBounds(parts=tools.json_parts)
         # A lease must be unique, and an exchange's id may be the client's choice.
         name = secrets.token_hex(8)
         self._leases = (f"{name}:{number}" for number in count())
@@ -164,7 +164,7 @@ class RateLimiter(Plugin):
         except BodyRefused as error:
             return Reject(STATUS[error.code], error.code, str(error))
         lease = next(self._leases) if self.settles else ""
-        charged = self._charges.of(exchange, model, lease, self._has_own)
+        charged = self._charges.of(exchange, model, lease, self._has_counter)
         if not charged:
             return CONTINUE
         decision = await self._acquire([charge.limit for charge in charged])
@@ -217,8 +217,8 @@ class RateLimiter(Plugin):
             return model_of(request, self._bounds)
         return await asyncio.to_thread(model_of, request, self._bounds)
 
-    def _has_own(self, limit: str, value: str) -> bool:
-        return self._known_values.has_own(limit, value, self._clock.monotonic())
+    def _has_counter(self, limit: str, value: str) -> bool:
+        return self._distinct_values.has_counter(limit, value, self._clock.monotonic())
 
     def _keep_values(self, charged: Sequence[Charge]) -> None:
         """What was refused has no counter and takes up no room."""
@@ -227,7 +227,7 @@ class RateLimiter(Plugin):
             if compiled.spec.is_client_chosen and not charge.is_shared:
                 lifetime = compiled.spec.quota.window_ms * _LIFETIME
                 now = self._clock.monotonic()
-                self._known_values.keep(compiled.key_prefix, charge.value, lifetime, now)
+                self._distinct_values.add(compiled.key_prefix, charge.value, lifetime, now)
 
     def _read_body_for(self, spec: Sequence[LimitSpec]) -> None:
         if any("model" in limit.by for limit in spec):

@@ -11,7 +11,7 @@ import pytest
 
 from admin_app.views.rate_limits import RateLimitList
 from scripts.draw_window import PICTURE, draw
-from shared.limits.distinct_values import MOST_VALUES, KnownValues
+from shared.limits.distinct_values import MAX_VALUES, DistinctValueTracker
 from shared.limits.quotas import LEASE_MS, MAX_LIMIT, MAX_QUOTAS, HeaderQuotaSchema
 from shared.limits.settings import MAX_NAMES, LimitsSchema
 from shared.model.config import Stage
@@ -52,7 +52,7 @@ def test_every_setting_stands_on_the_page() -> None:
 
 
 def test_what_the_page_says_of_bounds_and_choices_is_so() -> None:
-    assert f"{MOST_VALUES:,}\nvalues" in PAGE
+    assert f"{MAX_VALUES:,}\nvalues" in PAGE
     assert f"{MAX_LIMIT:,}; 0 blocks" in PAGE
     assert f"up to {MAX_QUOTAS}, which all hold; a map takes up to {MAX_NAMES}\n" in PAGE
     assert f"for {LEASE_MS // 1000}\nseconds" in PAGE
@@ -64,8 +64,8 @@ def test_what_the_page_says_of_bounds_and_choices_is_so() -> None:
 
 def test_a_thousand_values_cost_no_more_than_the_page_says() -> None:
     tracemalloc.start()
-    known = KnownValues()
-    for number in range(MOST_VALUES):
+    known = DistinctValueTracker()
+    for number in range(MAX_VALUES):
         known.keep("limit", f"{number:016x}", 60.0, 0.0)
     used, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()

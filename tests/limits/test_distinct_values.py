@@ -3,28 +3,30 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.limits.distinct_values import MOST_VALUES, KnownValues
+from shared.limits.distinct_values import MAX_VALUES, DistinctValueTracker
 
 
-def charge(known: KnownValues, value: str, now: float, lifetime: float = 10.0, limit: str = "limit") -> bool:
+def charge(
+    known: DistinctValueTracker, value: str, now: float, lifetime: float = 10.0, limit: str = "limit"
+) -> bool:
     """As the rate limiter does for an admitted request: True when `value` has a counter of its own."""
-    own = known.has_own(limit, value, now)
+    own = known.has_counter(limit, value, now)
     if own:
-        known.keep(limit, value, lifetime, now)
+        known.add(limit, value, lifetime, now)
     return own
 
 
 def test_the_first_ten_thousand_values_have_counters_of_their_own_and_further_ones_share() -> None:
-    known = KnownValues()
-    assert all(charge(known, str(number), 0.0) for number in range(MOST_VALUES))
-    assert MOST_VALUES == 10_000
+    known = DistinctValueTracker()
+    assert all(charge(known, str(number), 0.0) for number in range(MAX_VALUES))
+    assert MAX_VALUES == 10_000
     assert not charge(known, "one more", 0.0)
     assert charge(known, "0", 0.0)
     assert charge(known, "one more", 0.0, limit="another limit")
 
 
 def test_a_value_that_was_not_counted_for_two_windows_makes_room() -> None:
-    known = KnownValues(most=1)
+    known = DistinctValueTracker(max_values=1)
     assert charge(known, "a", 0.0)
     assert not charge(known, "b", 9.0)
     assert not charge(known, "b", 19.0)
@@ -32,17 +34,17 @@ def test_a_value_that_was_not_counted_for_two_windows_makes_room() -> None:
 
 
 def test_a_value_that_is_asked_for_takes_no_room() -> None:
-    known = KnownValues(most=1)
-    assert known.has_own("limit", "a", 0.0)
+    known = DistinctValueTracker(max_values=1)
+    assert known.has_counter("limit", "a", 0.0)
     assert charge(known, "b", 0.0)
-    assert not known.has_own("limit", "a", 0.0)
+    assert not known.has_counter("limit", "a", 0.0)
 
 
 @given(st.lists(st.tuples(st.floats(0.0, 12.0), st.sampled_from("abcdef")), max_size=60), st.integers(1, 4))
 def test_there_are_never_more_live_counters_than_that_and_none_is_lost_while_it_lives(
-    steps: list[tuple[float, str]], most: int
+    steps: list[tuple[float, str]], max_values: int
 ) -> None:
-    known, now = KnownValues(most), 0.0
+    known, now = DistinctValueTracker(max_values), 0.0
     dies: dict[str, float] = {}
     for pause, value in steps:
         now += pause
@@ -51,11 +53,11 @@ def test_there_are_never_more_live_counters_than_that_and_none_is_lost_while_it_
         assert own or value not in lives
         if own:
             dies[value] = now + 10.0
-        assert sum(end > now for end in dies.values()) <= most
+        assert sum(end > now for end in dies.values()) <= max_values
 
 
 def test_limits_that_nobody_asks_for_any_more_are_forgotten() -> None:
-    known = KnownValues()
+    known = DistinctValueTracker()
     for number in range(1024):
         charge(known, "a", 0.0, limit=str(number))
     charge(known, "a", 30.0, limit="last")

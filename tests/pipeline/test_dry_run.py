@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, cast
 
-from shared.limits.distinct_values import KnownValues
+from shared.limits.distinct_values import DistinctValueTracker
 from shared.limits.port import Limiter
 from shared.limits.values import Decision, Limit, Quota
-from shared.pipeline.dry_run import DryLimiter, DryValues
+from shared.pipeline.dry_run import DryLimiter, ReadOnlyTracker
 from shared.pipeline.plugin import Tools
 from shared.testing.counters import Counters
 
@@ -59,15 +59,15 @@ def test_of_what_is_refused_nothing_would_be_taken() -> None:
 
 
 def test_values_are_those_that_others_know() -> None:
-    known = KnownValues(most=1)
-    values = DryValues(known)
-    values.keep("limit", "a", 60.0, 0.0)
-    assert values.has_own("limit", "b", 0.0)
-    known.keep("limit", "a", 60.0, 0.0)
-    assert (values.has_own("limit", "a", 0.0), values.has_own("limit", "b", 0.0)) == (True, False)
+    known = DistinctValueTracker(most=1)
+    values = ReadOnlyTracker(known)
+    values.add("limit", "a", 60.0, 0.0)
+    assert values.has_counter("limit", "b", 0.0)
+    known.add("limit", "a", 60.0, 0.0)
+    assert (values.has_counter("limit", "a", 0.0), values.has_counter("limit", "b", 0.0)) == (True, False)
 
 
 def test_tools_can_be_had_dry() -> None:
     tools = Tools(cast(Limiter, Looking(0)), cast(Any, None), cast(Any, None))
     assert isinstance(tools.dry().limiter, DryLimiter)
-    assert isinstance(tools.dry().known_values, DryValues)
+    assert isinstance(tools.dry().distinct_values, ReadOnlyTracker)

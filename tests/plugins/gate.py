@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
-from shared.limits.distinct_values import KnownValues
+from shared.limits.distinct_values import DistinctValueTracker
 from shared.limits.port import Limiter
 from shared.model.config import ApiKey, Rule, Stage, Tenant
 from shared.model.messages import Exchange, Headers, Request
@@ -43,7 +43,9 @@ class Gate:
         parsed = [self.entry(RateLimiter.parse(settings), origin, on_error) for origin, settings in entries]
         self.plugin = RateLimiter.combine(parsed)
         nowhere = cast(Any, None)
-        self.plugin.connect(Tools(limiter, nowhere, Hands(), known_values=KnownValues(most_values)))
+        self.plugin.connect(
+            Tools(limiter, nowhere, Hands(), distinct_values=DistinctValueTracker(most_values))
+        )
 
     def entry(self, plugin: Plugin, origin: str, on_error: str) -> Entry:
         return Entry(plugin, Stage.PRE_REQUEST, 100, False, on_error, 1.0, origin, self.tenant, self.rule)

@@ -157,7 +157,7 @@ def test_what_is_refused_takes_no_room_among_the_values(limiter: MemoryLimiter) 
 
 def charged(gate: Gate, team: str) -> Any:
     exchange = gate.exchange(headers={"X-Team": team})
-    return LimitResolver(gate.plugin.compiled_limits).of(exchange, "", "", gate.plugin._has_own)
+    return LimitResolver(gate.plugin.compiled_limits).of(exchange, "", "", gate.plugin._has_counter)
 
 
 games = st.fixed_dictionaries(
