@@ -11,7 +11,7 @@ from shared.core.errors import StoreDown
 from shared.core.single_flight import Flights
 from shared.limits.deny_cache import DenyCache
 from shared.limits.fallback.held_leases import HeldLeases
-from shared.limits.fallback.last_usage import KnownUsage
+from shared.limits.fallback.last_usage import LastUsage
 from shared.limits.fallback.local_share import LocalShare
 from shared.limits.fallback.outage import PROBE_EVERY, Outage
 from shared.limits.redis.lease_keeper import LeaseKeeper
@@ -61,7 +61,7 @@ class GuardedLimiter:
         self._settings = settings
         self._tend_every = probe_every
         self._denied = DenyCache(settings.max_entries)
-        self._known = KnownUsage(settings.max_entries)
+        self._known = LastUsage(settings.max_entries)
         self._held = HeldLeases()
         self._share = LocalShare(workers, self._known, self._held, settings.max_entries)
         self._leases = LeaseKeeper(remote, self._held, clock)
@@ -139,7 +139,7 @@ class GuardedLimiter:
 
     async def tend(self) -> None:
         """Renew leases that are due, and tell Redis what it has not heard. Raises nothing."""
-        for work in (self._leases.renew_due, self._leases.flush, self._pay):
+        for work in (self._leases.renew_due, self._leases.flush, self._push):
             await self._outage.attempt(work)
 
     async def sweep(self) -> None:
@@ -160,7 +160,7 @@ class GuardedLimiter:
 
     def _note_decision(self, limits: Sequence[Limit], decision: Decision) -> None:
         self._outage.answered()
-        self._known.note(decision.states, self._now())
+        self._known.record(decision.states, self._now())
         if decision.allowed:
             self._leases.acquire(limits)
         else:
@@ -168,20 +168,20 @@ class GuardedLimiter:
 
     async def _recover(self) -> None:
         """Tell Redis what it missed; only then it is trusted again. Raises `StoreDown`."""
-        await self._pay()
+        await self._push()
         await self._leases.renew_all()
         await self._leases.flush()
 
-    async def _pay(self) -> None:
+    async def _push(self) -> None:
         """Charge Redis with what was admitted without it. Raises `StoreDown` when it does not answer."""
-        for some in batched(self._share.owed(self._now()), _SLICE):
+        for some in batched(self._share.unsynced(self._now()), _SLICE):
             paid = await asyncio.gather(
-                *(self._remote.charge([owed]) for owed in some), return_exceptions=True
+                *(self._remote.charge([unsynced]) for unsynced in some), return_exceptions=True
             )
-            for owed, states in zip(some, paid, strict=True):
+            for unsynced, states in zip(some, paid, strict=True):
                 if not isinstance(states, BaseException):
-                    self._known.note(states, self._now())
-                    self._share.settle(owed, self._now())
+                    self._known.record(states, self._now())
+                    self._share.mark_synced(unsynced, self._now())
             raise_unanswered(paid)
 
     def _repeat(self, name: str, work: Callable[[], Coroutine[Any, Any, None]], pause: float) -> None:

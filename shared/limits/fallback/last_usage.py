@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from shared.limits.values import WINDOW, LimitState
 
 
-class KnownUsage:
+class LastUsage:
     """The last used units of at most `most` keys, the longest unheard first. Times are microseconds."""
 
     def __init__(self, most: int) -> None:
@@ -15,7 +15,7 @@ class KnownUsage:
     def __len__(self) -> int:
         return len(self._used)
 
-    def note(self, states: Sequence[LimitState], now: int) -> None:
+    def record(self, states: Sequence[LimitState], now: int) -> None:
         """Remember what the store says now."""
         used = self._used
         for state in states:
@@ -26,7 +26,7 @@ class KnownUsage:
         while len(used) > self._most:
             del used[next(iter(used))]
 
-    def of(self, key: str) -> tuple[int, int]:
+    def get(self, key: str) -> tuple[int, int]:
         """The used units and when that was heard; nothing, never, for a key that is not known."""
         return self._used.get(key, (0, 0))
 

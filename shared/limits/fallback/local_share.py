@@ -9,18 +9,18 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from shared.limits.fallback.held_leases import HeldLeases
-from shared.limits.fallback.last_usage import KnownUsage
+from shared.limits.fallback.last_usage import LastUsage
 from shared.limits.sliding_window import BucketedWindow, window_state
 from shared.limits.values import CONCURRENT, NEVER, OPEN, WINDOW, Decision, Limit, LimitState, Quota, decide
 
 
 @dataclass(slots=True)
 class _Share:
-    """`used` is what counts; `owed` is the part admitted here that the store has not heard of."""
+    """`used` is what counts; `unsynced` is the part admitted here that the store has not heard of."""
 
     limit: Limit
     used: BucketedWindow
-    owed: BucketedWindow
+    unsynced: BucketedWindow
 
 
 class LocalShare:
@@ -29,7 +29,7 @@ class LocalShare:
     At most `most` windows are counted; the one that was not used for the longest time goes first.
     """
 
-    def __init__(self, workers: int, known: KnownUsage, held: HeldLeases, most: int) -> None:
+    def __init__(self, workers: int, known: LastUsage, held: HeldLeases, most: int) -> None:
         self._workers = workers
         self._known = known
         self._held = held
@@ -59,24 +59,24 @@ class LocalShare:
         heard = []
         for limit in limits:
             share = self._shares.get(limit.key)
-            if limit.kind == WINDOW and share is not None and share.owed.total(now) >= limit.cost:
+            if limit.kind == WINDOW and share is not None and share.unsynced.total(now) >= limit.cost:
                 share.used.refund(now, limit.cost, charged_at)
-                share.owed.refund(now, limit.cost, charged_at)
+                share.unsynced.refund(now, limit.cost, charged_at)
             elif limit.kind == WINDOW:
                 heard.append(limit)
         return heard
 
-    def owed(self, now: int) -> Sequence[Limit]:
+    def unsynced(self, now: int) -> Sequence[Limit]:
         """What the store has to be charged with: each window once, its cost all that was admitted here."""
-        totals = [(share.limit, share.owed.total(now)) for share in self._shares.values()]
+        totals = [(share.limit, share.unsynced.total(now)) for share in self._shares.values()]
         return [replace(limit, cost=total) for limit, total in totals if total]
 
-    def settle(self, paid: Limit, now: int) -> None:
+    def mark_synced(self, paid: Limit, now: int) -> None:
         """The store has been charged with `paid`. What was admitted here since then is still owed."""
         share = self._shares.get(paid.key)
         if share is not None:
-            share.owed.refund(now, paid.cost)
-            if not share.owed.total(now):
+            share.unsynced.refund(now, paid.cost)
+            if not share.unsynced.total(now):
                 del self._shares[paid.key]
 
     def sweep(self, now: int, most: int) -> None:
@@ -90,7 +90,7 @@ class LocalShare:
         share = self._share(limit)
         share.limit = limit
         share.used.charge(now, limit.cost)
-        share.owed.charge(now, limit.cost)
+        share.unsynced.charge(now, limit.cost)
         self._shares.pop(limit.key, None)
         self._shares[limit.key] = share
         if len(self._shares) > self._most:
@@ -114,7 +114,7 @@ class LocalShare:
         if share is None:
             window_ms = limit.quota.window_ms
             share = _Share(limit, BucketedWindow(window_ms), BucketedWindow(window_ms))
-            used, heard = self._known.of(limit.key)
+            used, heard = self._known.get(limit.key)
             if used:
                 share.used.charge(heard, self._used_of_share(limit, used))
         return share

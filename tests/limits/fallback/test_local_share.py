@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from shared.limits.fallback.held_leases import HeldLeases
-from shared.limits.fallback.last_usage import KnownUsage
+from shared.limits.fallback.last_usage import LastUsage
 from shared.limits.fallback.local_share import LocalShare
 from shared.limits.values import NEVER, OPEN, Limit
 from tests.limits.limits_by_name import at_a_time, left, window
@@ -16,15 +16,15 @@ class Outage:
     """A share, what was known before, and what is held."""
 
     def __init__(self, workers: int, most: int = 100) -> None:
-        self.known, self.held = KnownUsage(100), HeldLeases()
+        self.known, self.held = LastUsage(100), HeldLeases()
         self.share = LocalShare(workers, self.known, self.held, most)
         self.now = NOW
 
     def admitted(self, *limits: Limit, times: int = 300) -> int:
         return sum(self.share.acquire(limits, self.now).allowed for _ in range(times))
 
-    def owed(self) -> Sequence[tuple[str, int]]:
-        return [(limit.key, limit.cost) for limit in self.share.owed(self.now)]
+    def unsynced(self) -> Sequence[tuple[str, int]]:
+        return [(limit.key, limit.cost) for limit in self.share.unsynced(self.now)]
 
 
 def test_a_process_admits_its_share_and_says_that_it_decided_alone() -> None:
@@ -50,15 +50,15 @@ def test_each_process_admits_at_least_one_request() -> None:
 
 def test_an_outage_is_no_free_refill() -> None:
     outage = Outage(workers=4)
-    outage.known.note([left(window(), 10)], NOW)
+    outage.known.record([left(window(), 10)], NOW)
     assert outage.admitted(window()) == 3
-    outage.known.note([left(window("b"), 0)], NOW)
+    outage.known.record([left(window("b"), 0)], NOW)
     assert outage.admitted(window("b")) == 0
 
 
 def test_what_was_used_before_leaves_the_window_a_window_after_it_was_heard_of() -> None:
     outage = Outage(workers=1)
-    outage.known.note([left(window(), 0)], NOW - 5 * SECOND)
+    outage.known.record([left(window(), 0)], NOW - 5 * SECOND)
     assert outage.admitted(window()) == 0
     outage.now += 5 * SECOND + SECOND // 4
     assert outage.admitted(window()) == 100
@@ -66,21 +66,21 @@ def test_what_was_used_before_leaves_the_window_a_window_after_it_was_heard_of()
 
 def test_a_window_that_has_room_before_the_outage_has_the_rest_of_it() -> None:
     outage = Outage(workers=1)
-    outage.known.note([left(window(), 100)], NOW)
+    outage.known.record([left(window(), 100)], NOW)
     assert outage.admitted(window()) == 100
 
 
 def test_all_limits_of_a_request_are_charged_or_none() -> None:
     outage = Outage(workers=1)
     assert outage.admitted(window("a"), window("b", 2)) == 2
-    assert outage.owed() == [("a", 2), ("b", 2)]
+    assert outage.unsynced() == [("a", 2), ("b", 2)]
 
 
 def test_an_open_limit_has_room_and_is_not_counted() -> None:
     outage = Outage(workers=1)
-    outage.known.note([left(window(), 0)], NOW)
+    outage.known.record([left(window(), 0)], NOW)
     assert outage.admitted(window(on_error=OPEN), at_a_time("x", on_error=OPEN)) == 300
-    assert outage.owed() == []
+    assert outage.unsynced() == []
     assert outage.share.peek([window(on_error=OPEN)], NOW).states[0].remaining == 100
 
 
@@ -108,23 +108,23 @@ def test_a_process_counts_the_places_that_it_holds() -> None:
 
 def test_what_was_admitted_alone_is_owed_until_the_store_is_charged() -> None:
     outage = Outage(workers=1)
-    outage.known.note([left(window(), 50)], NOW)
+    outage.known.record([left(window(), 50)], NOW)
     outage.admitted(window(), times=7)
-    (owed,) = outage.share.owed(NOW)
-    assert (owed.key, owed.cost) == ("a", 7)
+    (unsynced,) = outage.share.unsynced(NOW)
+    assert (unsynced.key, unsynced.cost) == ("a", 7)
     outage.admitted(window(), times=2)
-    outage.share.settle(owed, NOW)
-    assert outage.owed() == [("a", 2)]
-    outage.share.settle(outage.share.owed(NOW)[0], NOW)
+    outage.share.mark_synced(unsynced, NOW)
+    assert outage.unsynced() == [("a", 2)]
+    outage.share.mark_synced(outage.share.unsynced(NOW)[0], NOW)
     assert len(outage.share) == 0
-    outage.share.settle(owed, NOW)
+    outage.share.mark_synced(unsynced, NOW)
 
 
 def test_what_left_the_window_is_owed_no_more() -> None:
     outage = Outage(workers=1)
     outage.admitted(window(), times=7)
     outage.now += 11 * SECOND
-    assert outage.owed() == []
+    assert outage.unsynced() == []
 
 
 def test_a_refund_takes_back_what_was_admitted_alone() -> None:
@@ -132,14 +132,14 @@ def test_a_refund_takes_back_what_was_admitted_alone() -> None:
     charged = outage.share.acquire([window(), at_a_time("x")], NOW)
     outage.admitted(window(), times=1)
     assert outage.share.refund([window(), at_a_time("x")], NOW, charged.charged_at) == []
-    assert outage.owed() == [("a", 1)]
+    assert outage.unsynced() == [("a", 1)]
     assert outage.share.peek([window()], NOW).states[0].remaining == 99
 
 
 def test_a_refund_of_what_the_store_knows_already_is_the_stores() -> None:
     outage = Outage(workers=1)
     outage.share.acquire([window()], NOW)
-    outage.share.settle(outage.share.owed(NOW)[0], NOW)
+    outage.share.mark_synced(outage.share.unsynced(NOW)[0], NOW)
     assert outage.share.refund([window(), window("b")], NOW, NOW) == [window(), window("b")]
 
 
