@@ -17,7 +17,7 @@ from shared.limits.values import Decision
 from shared.model.config import Snapshot, Stage
 from shared.model.messages import Exchange, Fields, Headers, Request, Response
 from shared.pipeline import Run, Trace
-from shared.pipeline.dry_run import DryLimiter
+from shared.pipeline.dry_run import ReadOnlyLimiter
 from shared.routing.admission import Admitted, HostRules, admit, read_call, too_large
 from shared.routing.compile import Compiler, Gateway
 from shared.routing.outgoing import outgoing_fields, outgoing_target
@@ -99,7 +99,7 @@ class Explainer:
         """What would happen to `asked`, under the configuration that `snapshot` is."""
         decisions: list[Decision] = []
         tools = self.compiler.tools
-        dry = replace(tools.dry(), limiter=DryLimiter(tools.limiter, decisions.append))
+        dry = replace(tools.dry(), limiter=ReadOnlyLimiter(tools.limiter, decisions.append))
         compiler = replace(self.compiler, tools=dry)
         explained = Explained(compiler(snapshot), decisions=decisions)
         verdict = self._admit(explained, asked)

@@ -7,7 +7,7 @@ from shared.limits.port import Limiter
 from shared.limits.values import Decision, Limit
 
 
-class DryLimiter:
+class ReadOnlyLimiter:
     """Says what another limiter would say, and charges nothing. `seen` gets each decision on a charge.
 
     What `seen` gets has the states before the charge.

@@ -33,7 +33,7 @@ from shared.model.config import Stage
 from shared.model.event import Event
 from shared.model.messages import Exchange, Response
 from shared.net.port import Fetch
-from shared.pipeline.dry_run import DryLimiter, ReadOnlyTracker
+from shared.pipeline.dry_run import ReadOnlyLimiter, ReadOnlyTracker
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class Tools:
     def dry(self) -> "Tools":
         """The same tools in hands that take nothing: limits are looked at, and not charged."""
         return replace(
-            self, limiter=DryLimiter(self.limiter), distinct_values=ReadOnlyTracker(self.distinct_values)
+            self, limiter=ReadOnlyLimiter(self.limiter), distinct_values=ReadOnlyTracker(self.distinct_values)
         )
 
 

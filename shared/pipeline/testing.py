@@ -39,7 +39,7 @@ def sample_exchange(
     )
 
 
-def judge(plugin: Plugin, stage: Stage, exchange: Exchange) -> Verdict:
+def run_plugin(plugin: Plugin, stage: Stage, exchange: Exchange) -> Verdict:
     """What `plugin` says at `stage`, a coroutine's result too. Not for a running loop.
 
     Raises ValueError, with the reason, when it has no such stage or its answer would count as a fault.

@@ -7,7 +7,7 @@ from typing import Any, cast
 from shared.limits.distinct_values import DistinctValueTracker
 from shared.limits.port import Limiter
 from shared.limits.values import Decision, Limit, Quota
-from shared.pipeline.dry_run import DryLimiter, ReadOnlyTracker
+from shared.pipeline.dry_run import ReadOnlyLimiter, ReadOnlyTracker
 from shared.pipeline.plugin import Tools
 from shared.testing.counters import Counters
 
@@ -28,8 +28,8 @@ class Looking:
         return counters.peek(limits, NOW)
 
 
-def dry(used: int, *seen: list[Decision]) -> DryLimiter:
-    return DryLimiter(cast(Limiter, Looking(used)), *(one.append for one in seen))
+def dry(used: int, *seen: list[Decision]) -> ReadOnlyLimiter:
+    return ReadOnlyLimiter(cast(Limiter, Looking(used)), *(one.append for one in seen))
 
 
 def remaining(decision: Decision) -> list[int]:
@@ -39,7 +39,7 @@ def remaining(decision: Decision) -> list[int]:
 def test_it_says_what_would_be_said_and_takes_nothing() -> None:
     seen: list[Decision] = []
 
-    async def use(limiter: DryLimiter) -> Decision:
+    async def use(limiter: ReadOnlyLimiter) -> Decision:
         decision = await limiter.acquire([LIMIT])
         await limiter.release([LIMIT])
         await limiter.renew([LIMIT])
@@ -69,5 +69,5 @@ def test_values_are_those_that_others_know() -> None:
 
 def test_tools_can_be_had_dry() -> None:
     tools = Tools(cast(Limiter, Looking(0)), cast(Any, None), cast(Any, None))
-    assert isinstance(tools.dry().limiter, DryLimiter)
+    assert isinstance(tools.dry().limiter, ReadOnlyLimiter)
     assert isinstance(tools.dry().distinct_values, ReadOnlyTracker)

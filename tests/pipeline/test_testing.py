@@ -5,7 +5,7 @@ import pytest
 from shared.model.config import Stage
 from shared.model.messages import Exchange, Response
 from shared.pipeline.plugin import CONTINUE, Plugin, Reject, Verdict
-from shared.pipeline.testing import judge, sample_exchange
+from shared.pipeline.testing import run_plugin, sample_exchange
 
 NO = Reject(403, "no", "No.")
 
@@ -26,13 +26,13 @@ class Two(Plugin):
 
 
 def test_a_plugin_is_asked_as_the_gateway_would() -> None:
-    assert judge(Two(), Stage.PRE_REQUEST, sample_exchange()) == CONTINUE
-    assert judge(Two(), Stage.PRE_REQUEST, sample_exchange(body=b"bad")) == NO
-    assert judge(Two(), Stage.POST_REQUEST, sample_exchange(answer=Response(500))) == NO
+    assert run_plugin(Two(), Stage.PRE_REQUEST, sample_exchange()) == CONTINUE
+    assert run_plugin(Two(), Stage.PRE_REQUEST, sample_exchange(body=b"bad")) == NO
+    assert run_plugin(Two(), Stage.POST_REQUEST, sample_exchange(answer=Response(500))) == NO
 
 
 def test_what_would_be_a_fault_says_why() -> None:
     with pytest.raises(ValueError, match="a fault of two: it returned NoneType, not a verdict"):
-        judge(Two(), Stage.PRE_RESPONSE, sample_exchange())
+        run_plugin(Two(), Stage.PRE_RESPONSE, sample_exchange())
     with pytest.raises(ValueError, match="two has no method post_response"):
-        judge(Two(), Stage.POST_RESPONSE, sample_exchange())
+        run_plugin(Two(), Stage.POST_RESPONSE, sample_exchange())

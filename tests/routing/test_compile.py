@@ -17,7 +17,7 @@ from shared.model.config import (
     Tenant,
     Tier,
 )
-from shared.pipeline.dry_run import DryLimiter
+from shared.pipeline.dry_run import ReadOnlyLimiter
 from shared.pipeline.plugin import CONTINUE, Exchange, Plugin, Tools, Verdict, setting
 from shared.routing.compile import Compiler
 from shared.routing.timeouts import UpstreamTimeouts
@@ -141,7 +141,7 @@ def test_an_entry_in_shadow_mode_gets_tools_that_take_nothing() -> None:
     route = routes(compile_rules(Rule("r", "/v1", "http://u", plugin_chain=chain)), "/v1")
     acting, shadow = route.plan.stages[Stage.PRE_REQUEST]
     assert acting.steps[0].plugin.tools is TOOLS
-    assert isinstance(shadow.shadows[0].plugin.tools.limiter, DryLimiter)
+    assert isinstance(shadow.shadows[0].plugin.tools.limiter, ReadOnlyLimiter)
 
 
 def test_without_its_tier_nothing_of_a_tenant_passes() -> None:

@@ -8,12 +8,12 @@ from model_alias import ModelAlias
 from shared.core.errors import Invalid
 from shared.model.config import Stage
 from shared.pipeline.plugin import CONTINUE, Patch, Reject, Verdict
-from shared.pipeline.testing import judge, sample_exchange
+from shared.pipeline.testing import run_plugin, sample_exchange
 
 
 def verdict(body: bytes, **settings: object) -> Verdict:
     plugin = ModelAlias.parse({"models": {"fast": "gpt-4o-mini"}, **settings})
-    return judge(plugin, Stage.PRE_REQUEST, sample_exchange(body=body))
+    return run_plugin(plugin, Stage.PRE_REQUEST, sample_exchange(body=body))
 
 
 def test_a_name_is_replaced_and_all_else_stays() -> None:
