@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine, Hashable
 from typing import Any
 
 
-class Flights:
+class SingleFlight:
     """Holds on to its tasks until they end. One event loop only.
 
     `failed` is told what a task raised, whether or not anybody waits for it, before who waits goes on.

@@ -12,12 +12,12 @@ import logging
 from collections.abc import Callable, Hashable
 from typing import Any, Protocol
 
-from shared.config_store.cache.lru import Compiled, Held
-from shared.config_store.cache.negative_cache import Absent
+from shared.config_store.cache.lru import Compiled, GatewayLru
+from shared.config_store.cache.negative_cache import NegativeCache
 from shared.config_store.port import ConfigSource
 from shared.core.clock import Clock
 from shared.core.errors import GatewayError, StoreDown
-from shared.core.single_flight import Flights
+from shared.core.single_flight import SingleFlight
 from shared.model.config import Snapshot
 
 # Tenants that one slice of a sweep drops, so that no request waits for it.
@@ -70,9 +70,9 @@ class GatewayCache[G: Compiled]:
         self._compiler = compiler
         self._clock = clock
         self._settings = settings
-        self._held: Held[G] = Held(settings.max_entries)
-        self._absent = Absent()
-        self._flights = Flights(self._failed)
+        self._held: GatewayLru[G] = GatewayLru(settings.max_entries)
+        self._absent = NegativeCache()
+        self._flights = SingleFlight(self._failed)
         self._stale: set[str] = set()
         self._all_stale = False
         self._full_reload_from = clock.monotonic()
@@ -130,7 +130,7 @@ class GatewayCache[G: Compiled]:
         self._seen = number
         self._note_success(started)
         if changed:
-            self._absent = Absent()
+            self._absent = NegativeCache()
         urgent = [tenant_id for tenant_id in changed if self._mark(tenant_id)]
         if self._all_stale and started >= self._full_reload_from:
             self._all_stale = False
@@ -222,7 +222,7 @@ class GatewayCache[G: Compiled]:
             self._held.put(gateway, self._clock.monotonic())
 
     def _changed(self, tenant_id: str) -> None:
-        self._absent = Absent()
+        self._absent = NegativeCache()
         if self._mark(tenant_id):
             self._fly(tenant_id)
 
@@ -234,7 +234,7 @@ class GatewayCache[G: Compiled]:
         return True
 
     def _reconnected(self) -> None:
-        self._absent = Absent()
+        self._absent = NegativeCache()
         self._all_stale = True
         self._flights.join(_LOOK, self.look)
 

@@ -24,7 +24,7 @@ class _Entry[G]:
     last_access: float
 
 
-class Held[G: Compiled]:
+class GatewayLru[G: Compiled]:
     """At most `max_entries` tenants, the least recently used first. Times are in seconds."""
 
     def __init__(self, max_entries: int) -> None:

@@ -7,7 +7,7 @@ _MOST = 10_000
 ABSENT_FOR = 2.0
 
 
-class Absent:
+class NegativeCache:
     """Names with the time until which they count as absent; the oldest goes when there are too many."""
 
     def __init__(self, most: int = _MOST) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from shared.core.clock import Clock
 from shared.core.errors import StoreDown
-from shared.core.single_flight import Flights
+from shared.core.single_flight import SingleFlight
 from shared.limits.deny_cache import DenyCache
 from shared.limits.fallback.held_leases import HeldLeases
 from shared.limits.fallback.last_usage import LastUsage
@@ -65,7 +65,7 @@ class GuardedLimiter:
         self._held = HeldLeases()
         self._share = LocalShare(workers, self._known, self._held, settings.max_entries)
         self._leases = LeaseKeeper(remote, self._held, clock)
-        self._flights = Flights(self._failed)
+        self._flights = SingleFlight(self._failed)
         self._outage = Outage(remote.ping, self._recover, clock, self._flights, probe_every)
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from shared.core.clock import Clock
 from shared.core.errors import StoreDown
-from shared.core.single_flight import Flights
+from shared.core.single_flight import SingleFlight
 from shared.limits.fallback.breaker import Breaker
 from shared.redis_client.protocol import CommandRefused
 
@@ -27,7 +27,7 @@ class Outage:
     """
 
     def __init__(
-        self, probe: Work, recover: Work, clock: Clock, flights: Flights, every: float = PROBE_EVERY
+        self, probe: Work, recover: Work, clock: Clock, flights: SingleFlight, every: float = PROBE_EVERY
     ) -> None:
         self._probe = probe
         self._recover = recover

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.config_store.cache.lru import Held
+from shared.config_store.cache.lru import GatewayLru
 from shared.model.config import ApiKey, Snapshot
 from tests.config_store.configurations import a_tenant, an_api_key, with_tenant
 
@@ -35,7 +35,7 @@ def compiled(tenant: str, subdomain: str, keys: set[str]) -> Compiled:
 def test_whoever_is_found_has_the_name_and_there_are_never_too_many(
     steps: list[tuple[str, str, str, set[str]]], most: int
 ) -> None:
-    held: Held[Compiled] = Held(most)
+    held: GatewayLru[Compiled] = GatewayLru(most)
     for number, (step, tenant, subdomain, keys) in enumerate(steps):
         if step == "put":
             new = compiled(tenant, subdomain, keys)
@@ -54,7 +54,7 @@ def test_whoever_is_found_has_the_name_and_there_are_never_too_many(
 
 
 def test_after_the_last_tenant_no_name_is_left() -> None:
-    held: Held[Compiled] = Held(10)
+    held: GatewayLru[Compiled] = GatewayLru(10)
     for name in "abc":
         held.put(compiled(name, name, {name}), now=1.0)
     assert held.drop_idle(before=0.5, most=100) == 0
@@ -65,7 +65,7 @@ def test_after_the_last_tenant_no_name_is_left() -> None:
 
 
 def test_being_replaced_is_no_access() -> None:
-    held: Held[Compiled] = Held(10)
+    held: GatewayLru[Compiled] = GatewayLru(10)
     held.put(compiled("a", "a", set()), now=1.0)
     held.put(compiled("a", "a", {"new"}), now=5.0)
     assert held.drop_idle(before=1.0, most=10) == 1

@@ -2,11 +2,11 @@
 
 import tracemalloc
 
-from shared.config_store.cache.negative_cache import ABSENT_FOR, Absent
+from shared.config_store.cache.negative_cache import ABSENT_FOR, NegativeCache
 
 
 def test_a_name_is_absent_for_a_short_time() -> None:
-    absent = Absent()
+    absent = NegativeCache()
     assert not absent.holds(("key", "a"), now=10.0)
     absent.add(("key", "a"), now=10.0)
     assert absent.holds(("key", "a"), now=10.0 + ABSENT_FOR - 0.001)
@@ -15,7 +15,7 @@ def test_a_name_is_absent_for_a_short_time() -> None:
 
 
 def test_the_oldest_makes_room_for_the_newest() -> None:
-    absent = Absent(most=2)
+    absent = NegativeCache(most=2)
     for name in ("a", "b", "a", "c"):
         absent.add(("key", name), now=0.0)
     assert len(absent) == 2
@@ -23,7 +23,7 @@ def test_the_oldest_makes_room_for_the_newest() -> None:
 
 
 def test_strangers_cannot_fill_the_memory() -> None:
-    absent = Absent()
+    absent = NegativeCache()
     tracemalloc.start()
     for number in range(100_000):
         absent.add(("subdomain", f"unknown-host-number-{number:040}"), now=float(number))
