@@ -12,7 +12,7 @@ from pathlib import Path
 import requests
 
 from bench import machine
-from shared.redis_server.child import Child
+from shared.redis_server.child import ChildProcess
 
 _PATIENCE = 60.0  # seconds; a busy machine starts several mitmproxys at once
 _LOOK_EVERY = 0.1  # seconds
@@ -46,7 +46,9 @@ class Running:
         # What the caller's environment says about a gateway is not meant for ours.
         unset = [f"--unset={name}" for name in os.environ if name.startswith("GATEWAY")]
         variables = [f"{name}={value}" for name, value in program.environment.items()]
-        self._child = Child(["env", *unset, *variables, *program.command], folder / f"{program.name}.log")
+        self._child = ChildProcess(
+            ["env", *unset, *variables, *program.command], folder / f"{program.name}.log"
+        )
         self._looked = 0
 
     @property

@@ -10,7 +10,7 @@ from pathlib import Path
 import requests
 from urllib3.exceptions import InsecureRequestWarning
 
-from shared.redis_server.child import Child
+from shared.redis_server.child import ChildProcess
 
 _LOOK_EVERY = 0.1  # seconds
 _STOP_PATIENCE = 10.0  # seconds until a part that does not stop is killed
@@ -29,7 +29,7 @@ class Part:
 class PartFailed(Exception):
     """A part that does not serve, with the end of its log."""
 
-    def __init__(self, part: Part, problem: str, child: Child) -> None:
+    def __init__(self, part: Part, problem: str, child: ChildProcess) -> None:
         words = child.last_words(_LAST_LINES)
         end = f"Its log ({child.log}) ends with:\n{words}" if words else f"Its log ({child.log}) is empty."
         super().__init__(f"{part.name} {problem}. {end}")
@@ -40,7 +40,7 @@ class PartFailed(Exception):
 class Running:
     """The started parts. `stopping` is set when somebody asked us to stop."""
 
-    children: Sequence[tuple[Part, Child]]
+    children: Sequence[tuple[Part, ChildProcess]]
     stopping: threading.Event
 
     def wait_until_ready(self, patience: float) -> Iterator[Part]:
@@ -75,12 +75,12 @@ class Running:
 @contextmanager
 def running(parts: Sequence[Part], logs: Path, stopping: threading.Event) -> Iterator[Running]:
     """Start the parts, each with a new log of its own in the folder `logs`; stop them at the end."""
-    children: list[tuple[Part, Child]] = []
+    children: list[tuple[Part, ChildProcess]] = []
     try:
         for part in parts:
             log = logs / f"{part.name}.log"
             log.unlink(missing_ok=True)
-            children.append((part, Child(part.command, log, umask=0o077)))
+            children.append((part, ChildProcess(part.command, log, umask=0o077)))
         yield Running(children, stopping)
     finally:
         for _, child in children:

@@ -8,7 +8,7 @@ from typing import Any
 from shared.core.errors import StoreDown
 from shared.redis_client.deadlines import Deadlines
 from shared.redis_client.endpoint import Command, Endpoint
-from shared.redis_client.protocol import Call, Wire
+from shared.redis_client.protocol import Call, RedisProtocol
 from shared.redis_client.script import Script
 
 # Seconds. Pauses grow from the first to the longest and are jittered, lest all workers come back at once.
@@ -19,7 +19,7 @@ _DIAL_TIMEOUT = 1.0
 _HUNG = 1.0
 
 
-class Link:
+class RedisConnection:
     """Calls to one Redis, over one connection. One event loop only; connects with the first call.
 
     A call fails with `StoreDown` after `deadline` seconds, and at once while the last attempt to connect
@@ -37,7 +37,7 @@ class Link:
         self._loads = [script.load for script in scripts]
         self._deadlines = Deadlines(deadline, self._check_silence)
         self._jitter = jitter
-        self._wire: Wire | None = None
+        self._wire: RedisProtocol | None = None
         self._dialer: asyncio.Task[None] | None = None
         self._waiting: list[Call] = []
         self._resting = ""
@@ -96,10 +96,10 @@ class Link:
             if not call.answer.done():
                 self._wire.send(call)
 
-    async def _open(self) -> Wire:
+    async def _open(self) -> RedisProtocol:
         """A connection that has been greeted and knows the scripts."""
         async with asyncio.timeout(_DIAL_TIMEOUT):
-            wire = await self._endpoint.connect(lambda: Wire(self._loads, self._lost))
+            wire = await self._endpoint.connect(lambda: RedisProtocol(self._loads, self._lost))
             try:
                 await asyncio.gather(*(wire.ask(each) for each in self._first_commands()))
                 if wire.ended.done():
@@ -113,7 +113,7 @@ class Link:
     def _first_commands(self) -> Sequence[Command]:
         return [*self._endpoint.greeting, *self._loads] or [("PING",)]
 
-    def _lost(self, wire: Wire) -> None:
+    def _lost(self, wire: RedisProtocol) -> None:
         """Connect again: at once, or after a pause when the server is of no use to us."""
         if wire is self._wire:
             self._wire = None

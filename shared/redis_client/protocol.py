@@ -44,14 +44,14 @@ class Call:
             self.answer.set_exception(error)
 
 
-class Wire(asyncio.Protocol):
+class RedisProtocol(asyncio.Protocol):
     """A connection that loads `scripts` again when Redis forgot them.
 
     A reply that comes when nobody waits any more is read all the same, so none is taken for another's.
     `lost` is called once at the end.
     """
 
-    def __init__(self, scripts: Sequence[Command], lost: Callable[["Wire"], None]) -> None:
+    def __init__(self, scripts: Sequence[Command], lost: Callable[["RedisProtocol"], None]) -> None:
         self._scripts = scripts
         self._lost = lost
         self._loop = asyncio.get_running_loop()

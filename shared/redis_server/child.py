@@ -14,7 +14,7 @@ from pathlib import Path
 _START = 'exec 3<&1 1>&2; (read -r _ || kill -9 $$) <&3 >/dev/null 2>&1 & exec "$0" "$@" 3<&-'
 
 
-class Child:
+class ChildProcess:
     """A running command in a session of its own, so that a Ctrl-C in the terminal does not reach it.
 
     What it prints is appended to `log`. It inherits the open file `stdin`, which may be a lock.

@@ -19,7 +19,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from shared.core.errors import StoreDown
-from shared.redis_server.child import Child
+from shared.redis_server.child import ChildProcess
 
 #: Longest path of a socket. The kernel's own bound is 108 bytes on Linux and 104 on macOS.
 LONGEST_SOCKET = 100
@@ -48,7 +48,7 @@ class Embedded:
         self.folder = folder
         self.socket = socket_path(folder)
         self._lock: int | None = None
-        self._server: Child | None = None
+        self._server: ChildProcess | None = None
         self._closing = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="embedded-valkey", daemon=True)
 
@@ -93,7 +93,7 @@ class Embedded:
             options = (*_OPTIONS, "--dir", str(self.folder), "--unixsocket", str(self.socket))
             # It inherits the lock, so that no second server starts while it lives.
             log = self.folder / "valkey.log"
-            self._server = Child([_binary(), *options], log, stdin=self._lock, umask=0o077)
+            self._server = ChildProcess([_binary(), *options], log, stdin=self._lock, umask=0o077)
 
     def _keep(self) -> None:
         """Start the server again when it dies, and when its starter died and left us the lock."""
@@ -116,7 +116,7 @@ class Embedded:
             except redis.RedisError:
                 return False
 
-    def _refused(self, server: Child) -> StoreDown:
+    def _refused(self, server: ChildProcess) -> StoreDown:
         """The error of a server that ended before it answered."""
         words = f"{server.last_words()} (see {server.log})"
         self.close()

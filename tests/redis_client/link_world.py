@@ -10,7 +10,7 @@ import uvloop
 
 from shared.core.errors import StoreDown
 from shared.redis_client.endpoint import endpoint
-from shared.redis_client.link import Link
+from shared.redis_client.link import RedisConnection
 from shared.redis_client.script import Script
 
 LOOPS: Mapping[str, Callable[[], asyncio.AbstractEventLoop]] = {
@@ -22,16 +22,16 @@ LOOPS: Mapping[str, Callable[[], asyncio.AbstractEventLoop]] = {
 @asynccontextmanager
 async def link_to(
     options: Mapping[str, Any], deadline: float = 20, scripts: tuple[Script, ...] = ()
-) -> AsyncIterator[Link]:
+) -> AsyncIterator[RedisConnection]:
     """A link until the end of the block. A test machine may be slow, so it has time to answer."""
-    link = Link(endpoint(options), scripts, deadline)
+    link = RedisConnection(endpoint(options), scripts, deadline)
     try:
         yield link
     finally:
         await link.close()
 
 
-async def served(link: Link, *command: str | int) -> Any:
+async def served(link: RedisConnection, *command: str | int) -> Any:
     """The reply, as soon as there is one."""
     async with asyncio.timeout(20):
         while True:

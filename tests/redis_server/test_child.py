@@ -8,7 +8,7 @@ import sys
 import threading
 from pathlib import Path
 
-from shared.redis_server.child import Child
+from shared.redis_server.child import ChildProcess
 
 # Starts a child, tells its id, and waits to be killed.
 STARTER = """
@@ -38,14 +38,14 @@ def test_it_ends_when_its_starter_is_killed(tmp_path: Path) -> None:
 
 
 def test_what_it_prints_is_in_its_log(tmp_path: Path) -> None:
-    child = Child(["/bin/sh", "-c", "echo one; echo two >&2"], tmp_path / "log")
+    child = ChildProcess(["/bin/sh", "-c", "echo one; echo two >&2"], tmp_path / "log")
     while child.ended() is None:
         TICK.wait(0.01)
     assert child.last_words(2) == "one\ntwo"
 
 
 def test_it_tells_how_it_ended(tmp_path: Path) -> None:
-    child = Child(["sleep", "60"], tmp_path / "log")
+    child = ChildProcess(["sleep", "60"], tmp_path / "log")
     assert child.ended() is None
     child.stop(PATIENCE)
     assert child.ended() == -signal.SIGTERM
@@ -56,7 +56,7 @@ def test_one_that_does_not_stop_is_killed_with_all_that_it_started(tmp_path: Pat
     os.set_inheritable(writer, True)
     script = "trap '' TERM; sleep 60 & echo ready >&2; while true; do wait; done"
     with open(reader, "rb") as inherited:
-        child = Child(["/bin/sh", "-c", script], tmp_path / "log", stdin=writer)
+        child = ChildProcess(["/bin/sh", "-c", script], tmp_path / "log", stdin=writer)
         os.close(writer)
         while child.last_words() != "ready":
             assert child.ended() is None

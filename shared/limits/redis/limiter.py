@@ -7,7 +7,7 @@ from typing import Any
 
 from shared.limits.values import CONCURRENT, WINDOW, Decision, Limit, LimitState, decide
 from shared.redis_client.endpoint import endpoint
-from shared.redis_client.link import Link
+from shared.redis_client.link import RedisConnection
 from shared.redis_client.protocol import raise_unanswered
 from shared.redis_client.script import Script
 
@@ -35,7 +35,7 @@ class RedisLimiter:
     share a hash tag. `now` injects the time, in microseconds, for tests.
     """
 
-    def __init__(self, link: Link, *, now: Callable[[], int] = lambda: SERVER_TIME) -> None:
+    def __init__(self, link: RedisConnection, *, now: Callable[[], int] = lambda: SERVER_TIME) -> None:
         self._link = link
         self._now = now
 
@@ -102,4 +102,4 @@ def open_redis_limiter(
     options: Mapping[str, Any], deadline: float = DEADLINE, now: Callable[[], int] = lambda: SERVER_TIME
 ) -> RedisLimiter:
     """A limiter with a connection of its own; `options` are the keyword arguments of redis.Redis."""
-    return RedisLimiter(Link(endpoint(options), (LIMITER, RENEW, REFUND), deadline), now=now)
+    return RedisLimiter(RedisConnection(endpoint(options), (LIMITER, RENEW, REFUND), deadline), now=now)
