@@ -13,7 +13,7 @@ from mitm_engine.faults import LATE_ADDONS, OVERLOADED, Failed, Fault, fault
 from mitm_engine.http1.heads import closing_answer
 from mitm_engine.http1.request_reader import Incoming, RequestReader
 from mitm_engine.read_rate import Pace, has_left, reset, unread
-from mitm_engine.worker_state import Answering, Hub
+from mitm_engine.worker_state import Answering, WorkerState
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def _ignore(now: float) -> None:
     """Nothing is late."""
 
 
-class Inbound(asyncio.Protocol):
+class ClientConnection(asyncio.Protocol):
     """The protocol of a connection.
 
     `gone` says that nobody is there to read an answer; `answer` is the one that is written now.
@@ -43,7 +43,6 @@ class Inbound(asyncio.Protocol):
         "_end",
         "_ending",
         "_greeted",
-        "_hub",
         "_is_held",
         "_late",
         "_late_end",
@@ -53,6 +52,7 @@ class Inbound(asyncio.Protocol):
         "_reader",
         "_task",
         "_waiter",
+        "_worker",
         "answer",
         "can_write",
         "client",
@@ -61,10 +61,10 @@ class Inbound(asyncio.Protocol):
         "transport",
     )
 
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
+    def __init__(self, worker: WorkerState) -> None:
+        self._worker = worker
         self._loop = asyncio.get_running_loop()
-        self._reader = RequestReader(hub.options)
+        self._reader = RequestReader(worker.options)
         self._task: asyncio.Task[None] | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._cancelled: Fault | None = None
@@ -102,13 +102,13 @@ class Inbound(asyncio.Protocol):
             self._late_end(now)
 
     def cut(self, now: float) -> None:
-        self._hub.metrics.closed["late"] += 1
+        self._worker.metrics.closed["late"] += 1
         self.abort()
 
     @property
     def is_last(self) -> bool:
         """Whether no request is served after the one under way."""
-        return (self._reader.stopped and not self._reader.queue) or self._hub.is_draining
+        return (self._reader.stopped and not self._reader.queue) or self._worker.is_draining
 
     def cancel(self, why: Fault) -> None:
         """End the exchange under way with `why`, or with what ended it before."""
@@ -133,17 +133,17 @@ class Inbound(asyncio.Protocol):
     def want(self, incoming: Incoming, limit: int) -> None:
         """Collect the body of `incoming`, up to `limit` bytes."""
         self._reader.want(incoming, limit)
-        if self._is_held and self._reader.unwanted <= self._hub.options.ahead:
+        if self._is_held and self._reader.unwanted <= self._worker.options.ahead:
             self._resume()
 
     def _hold(self) -> None:
         self._is_held = True
         self.transport.pause_reading()
-        self._hub.held.add(self)
+        self._worker.held.add(self)
 
     def _resume(self) -> None:
         self._is_held = False
-        self._hub.held.discard(self)
+        self._worker.held.discard(self)
         self.transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
@@ -154,13 +154,13 @@ class Inbound(asyncio.Protocol):
         if reader.stopped:
             return
         reader.feed(data)
-        if reader.unwanted > self._hub.options.ahead and not self._is_held:
+        if reader.unwanted > self._worker.options.ahead and not self._is_held:
             self._hold()
         if self._task is None:
             if reader.queue:
                 self._start()
             elif not reader.idle and self._late in (self._close_idle, self._resting, self._slow_rest):
-                self.arm(self._hub.options.timeouts.head, self.cut)
+                self.arm(self._worker.options.timeouts.head, self.cut)
 
     def _start(self) -> None:
         """Serve what is in the queue, beginning now: what needs no waiting is done when this returns."""
@@ -183,10 +183,10 @@ class Inbound(asyncio.Protocol):
     async def _greet(self) -> bool:
         """Announce the client to the addons. False when it is not to be served."""
         self._greeted = True
-        dispatch = self._hub.dispatch
+        dispatch = self._worker.dispatch
         if not dispatch.client_connected:
             return True
-        self.arm(self._hub.options.timeouts.hook, self._late_greeting)
+        self.arm(self._worker.options.timeouts.hook, self._late_greeting)
         try:
             await dispatch.call(dispatch.client_connected, self.client)
         except Failed as error:
@@ -203,13 +203,13 @@ class Inbound(asyncio.Protocol):
         return self.client.error is None
 
     async def _answer_all(self) -> None:
-        reader, hub = self._reader, self._hub
+        reader, worker = self._reader, self._worker
         while reader.queue:
             incoming = reader.queue.pop(0)
             if incoming.fault is not None and not incoming.method:
                 self.refuse(incoming.fault)
                 return
-            keeps = await Exchange(hub, self, incoming).run()
+            keeps = await Exchange(worker, self, incoming).run()
             self._cancelled, self._ending, self.answer = None, False, None
             self._end, self._late_end = NEVER, _ignore
             reader.unanswered -= 1
@@ -222,19 +222,19 @@ class Inbound(asyncio.Protocol):
 
     def _rest(self) -> None:
         """Nothing to answer: wait for the next request, or end."""
-        if self._reader.stopped or self._hub.is_draining:
+        if self._reader.stopped or self._worker.is_draining:
             self.finish(whole=True)
         elif self._reader.idle:
-            self.arm(min(_LOOK, self._hub.options.timeouts.keep_alive), self._resting)
+            self.arm(min(_LOOK, self._worker.options.timeouts.keep_alive), self._resting)
         else:
-            self.arm(self._hub.options.timeouts.head, self.cut)
+            self.arm(self._worker.options.timeouts.head, self.cut)
 
     def _resting(self, now: float) -> None:
         """Give the client its time for the next request, once it has read the last answer."""
         if unread(self.transport):
             self._watch_reader(self._slow_rest)
         else:
-            self.arm(max(self._hub.options.timeouts.keep_alive - _LOOK, 0), self._close_idle)
+            self.arm(max(self._worker.options.timeouts.keep_alive - _LOOK, 0), self._close_idle)
 
     def _slow_rest(self, now: float) -> None:
         if unread(self.transport):
@@ -267,22 +267,22 @@ class Inbound(asyncio.Protocol):
     def _watch_reader(self, late: Callable[[float], None] | None = None) -> None:
         """Look again and again whether the client reads."""
         self._pace.begin(self.transport, self._loop.time())
-        self.arm(self._hub.options.timeouts.grace / _LOOKS, late or self._slow_reader)
+        self.arm(self._worker.options.timeouts.grace / _LOOKS, late or self._slow_reader)
 
     def _slow_reader(self, now: float) -> None:
         """Cut the client off when it has read too little for too long."""
-        slowest, grace = self._hub.options.slowest, self._hub.options.timeouts.grace
+        slowest, grace = self._worker.options.slowest, self._worker.options.timeouts.grace
         if self._pace.is_too_slow(self.transport, now, slowest, grace):
-            self._hub.metrics.closed["slow_reader"] += 1
+            self._worker.metrics.closed["slow_reader"] += 1
             self.abort()
         else:
             self.arm(grace / _LOOKS, self._late)
 
     def refuse(self, why: Fault) -> None:
         """Answer what could not be read as a request, and close: what follows cannot be trusted."""
-        self._hub.metrics.faults[why.code] += 1
+        self._worker.metrics.faults[why.code] += 1
         try:
-            self.write(closing_answer(self._hub.answer(why, None)))
+            self.write(closing_answer(self._worker.answer(why, None)))
         except Failed:
             self.abort()
         else:
@@ -334,22 +334,22 @@ class Inbound(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
         peer, own = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
-        self.client = make_client(peer, own, self._hub.options.nowhere)
+        self.client = make_client(peer, own, self._worker.options.nowhere)
         if tls := transport.get_extra_info("ssl_object"):
             self.client.tls = True
             self.client.timestamp_tls_setup = self.client.timestamp_start
             self.client.tls_version, self.client.cipher = tls.version(), tls.cipher()[0]
-        self._hub.joined(self)
-        if self._hub.is_full():
+        self._worker.joined(self)
+        if self._worker.is_full():
             self._turn_away()
             return
-        if self._hub.is_draining:
+        if self._worker.is_draining:
             self.close_if_idle()
         else:
-            self.arm(self._hub.options.timeouts.head, self.cut)
+            self.arm(self._worker.options.timeouts.head, self.cut)
 
     def _turn_away(self) -> None:
-        refused = self._hub.refused
+        refused = self._worker.refused
         refused.add(self)
         if len(refused) > _REFUSED:
             self.abort()
@@ -367,7 +367,7 @@ class Inbound(asyncio.Protocol):
         self._leave()
         self.answer = None  # it knows us
         self._reader.close()
-        self._hub.left(self)
+        self._worker.left(self)
         if self._task is None:
             self._goodbye()
 
@@ -378,15 +378,15 @@ class Inbound(asyncio.Protocol):
 
     def _goodbye(self) -> None:
         """Nobody is served any more; the transport may still have something to deliver."""
-        if self.client.id in self._hub.connections:
+        if self.client.id in self._worker.connections:
             self._watch_reader()
         else:
             self._late = _ignore  # a method of its own would keep this object alive
-        dispatch = self._hub.dispatch
+        dispatch = self._worker.dispatch
         if self._greeted and dispatch.client_disconnected:
             self._greeted = False
             self.client.state = connection.ConnectionState.CLOSED
-            self._hub.run_aside(dispatch.call_all(dispatch.client_disconnected, self.client))
+            self._worker.run_aside(dispatch.call_all(dispatch.client_disconnected, self.client))
 
     def pause_writing(self) -> None:
         self.can_write = False

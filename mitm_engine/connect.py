@@ -15,7 +15,7 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from mitm_engine.exchange.dispatch import Dispatch
 from mitm_engine.faults import Failed, Fault, failed, fault
 from mitm_engine.pool import Pool
-from mitm_engine.upstream_connection import Key, Outbound
+from mitm_engine.upstream_connection import Key, UpstreamConnection
 
 _TELLING = 5.0  # seconds for the addons that hear of a connection that was not made
 
@@ -34,7 +34,7 @@ class Connector:
 
     async def __call__(
         self, key: Key, client: connection.Client, seconds: float, waits: Callable[[], None]
-    ) -> Outbound:
+    ) -> UpstreamConnection:
         """A connection for `key`. Raises `Failed` when an addon refuses it, or it cannot be made in time.
 
         Where addons choose the address they are asked once more when nobody answers there: nothing was sent.
@@ -57,14 +57,14 @@ class Connector:
             raise
         return made
 
-    def _reserved(self, key: Key, client: connection.Client) -> Outbound:
+    def _reserved(self, key: Key, client: connection.Client) -> UpstreamConnection:
         server = connection.Server(address=(key.host, key.port), tls=key.is_tls)
         server.sni = key.host if server.tls else None
-        made = Outbound(self._pool, key, server, client)
+        made = UpstreamConnection(self._pool, key, server, client)
         self._pool.reserve(made)
         return made
 
-    async def _make(self, made: Outbound, until: float, missed: Address | None = None) -> None:
+    async def _make(self, made: UpstreamConnection, until: float, missed: Address | None = None) -> None:
         """Connect before the loop's time `until`, and not to `missed`. Raises `Failed`."""
         data = ServerConnectionHookData(made.server, made.client)
         try:
@@ -92,7 +92,7 @@ class Connector:
             async with asyncio.timeout(_TELLING):
                 await addons
 
-    async def _open(self, made: Outbound, missed: Address | None) -> None:
+    async def _open(self, made: UpstreamConnection, missed: Address | None) -> None:
         server, key = made.server, made.key
         if server.error is not None or server.address is None:
             raise failed("upstream_unreachable", detail=server.error or "An addon took the address away.")

@@ -11,11 +11,11 @@ from mitmproxy.master import Master
 from mitmproxy.options import Options as MasterOptions
 
 from mitm_engine import deadlines
-from mitm_engine.client_connection import Inbound
+from mitm_engine.client_connection import ClientConnection
 from mitm_engine.faults import fault
 from mitm_engine.metrics import Metrics
 from mitm_engine.options import Options, Policy
-from mitm_engine.worker_state import Hub
+from mitm_engine.worker_state import WorkerState
 
 logger = logging.getLogger(__name__)
 
@@ -45,28 +45,28 @@ class Engine:
 
     def __init__(self, master: Master, options: Options | None = None, policy: Policy | None = None) -> None:
         self._options = options or Options()
-        self._hub = Hub(master, self._options, policy or Policy())
+        self._worker = WorkerState(master, self._options, policy or Policy())
         self._loop = asyncio.get_running_loop()
         self._tls = self._load_tls()
         self._accepting: set[asyncio.Task[None]] = set()
         self._sweeping = self._loop.create_task(
-            deadlines.sweep(self._hub.connections.values(), self._hub.sweep, self.metrics), name="sweep"
+            deadlines.sweep(self._worker.connections.values(), self._worker.sweep, self.metrics), name="sweep"
         )
 
     @property
     def metrics(self) -> Metrics:
         """The counters of this process."""
-        return self._hub.metrics
+        return self._worker.metrics
 
     @property
     def connections(self) -> int:
         """Open connections of clients, those in a TLS handshake too."""
-        return len(self._hub.connections) + len(self._accepting)
+        return len(self._worker.connections) + len(self._accepting)
 
     @property
     def is_draining(self) -> bool:
         """Whether no new request is wanted: what a load balancer is told."""
-        return self._hub.is_draining
+        return self._worker.is_draining
 
     def accept(self, client: socket.socket) -> None:
         """Serve a connected socket. Above the cap one under TLS is closed: an answer would cost too much."""
@@ -84,7 +84,7 @@ class Engine:
             times = {"ssl_handshake_timeout": _HANDSHAKE, "ssl_shutdown_timeout": _SHUTDOWN}
         try:
             await self._loop.connect_accepted_socket(
-                lambda: Inbound(self._hub), client, ssl=self._tls, **times
+                lambda: ClientConnection(self._worker), client, ssl=self._tls, **times
             )
         except OSError:
             # The client left before it was served, or speaks no TLS that we speak.
@@ -96,7 +96,7 @@ class Engine:
 
         Beside one with a length nothing is written: it would be taken for a part of that.
         """
-        client = self._hub.connections.get(flow.client_conn.id)
+        client = self._worker.connections.get(flow.client_conn.id)
         if client is not None and client.answer is not None and client.answer.takes_more:
             client.write(data)
 
@@ -119,27 +119,27 @@ class Engine:
 
     async def drain(self) -> None:
         """Serve no new request, let those under way finish for `drain_timeout`, then end everything."""
-        hub = self._hub
-        hub.is_draining = True
-        for one in list(hub.connections.values()):
+        worker = self._worker
+        worker.is_draining = True
+        for one in list(worker.connections.values()):
             one.close_if_idle()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._options.drain_timeout):
                 while self.connections:
                     await asyncio.sleep(deadlines.INTERVAL / 5)
-                await hub.settled()
+                await worker.settled()
         await self._end()
 
     async def _end(self) -> None:
         # Streams get their error event, the others an answer.
-        for one in list(self._hub.connections.values()):
+        for one in list(self._worker.connections.values()):
             one.cancel(_ENDS)
         await self._are_gone()
-        for one in list(self._hub.connections.values()):
+        for one in list(self._worker.connections.values()):
             one.abort()
         for task in list(self._accepting):
             task.cancel()
-        self._hub.pool.empty()
+        self._worker.pool.empty()
         await self._are_gone()  # what was cut still tells its addons
         self._sweeping.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -151,4 +151,4 @@ class Engine:
             async with asyncio.timeout(_LAST):
                 while self.connections or self.metrics.in_flight:
                     await asyncio.sleep(deadlines.INTERVAL / 25)
-                await self._hub.settled()
+                await self._worker.settled()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 from mitm_engine.faults import failed
 from mitm_engine.metrics import Metrics
-from mitm_engine.upstream_connection import Key, Outbound
+from mitm_engine.upstream_connection import Key, UpstreamConnection
 
 #: Seconds that an unused connection is kept, unless the upstream says less. Many servers close after 5.
 IDLE = 4.0
@@ -25,18 +25,18 @@ class Pool:
     """Unused connections by key, the last used first (the others age and go)."""
 
     def __init__(
-        self, metrics: Metrics, ended: Callable[[Outbound], None], head_limit: int, ahead: int
+        self, metrics: Metrics, ended: Callable[[UpstreamConnection], None], head_limit: int, ahead: int
     ) -> None:
         self.head_limit = head_limit
         self.ahead = ahead
         self._metrics = metrics
         self._ended = ended
-        self._idle: dict[Key, deque[Outbound]] = {}
-        self._counted: set[Outbound] = set()
+        self._idle: dict[Key, deque[UpstreamConnection]] = {}
+        self._counted: set[UpstreamConnection] = set()
         self._total: defaultdict[Key, int] = defaultdict(int)
         self._emptied = 0.0
 
-    def take(self, key: Key) -> Outbound | None:
+    def take(self, key: Key) -> UpstreamConnection | None:
         """A connection that can serve now, None when a new one is needed."""
         now = asyncio.get_running_loop().time()
         idle = self._idle.get(key)
@@ -49,7 +49,7 @@ class Pool:
         self._metrics.pool_misses += 1
         return None
 
-    def reserve(self, connection: Outbound) -> None:
+    def reserve(self, connection: UpstreamConnection) -> None:
         """Count a connection that is about to be made. Raises `Failed` above the cap of its origin."""
         if self._total[connection.key] >= MAX_TOTAL:
             raise failed("overloaded", detail="The upstream has all connections that one origin may have.")
@@ -57,7 +57,7 @@ class Pool:
         self._counted.add(connection)
         self._metrics.upstream_connections += 1
 
-    def free(self, connection: Outbound) -> None:
+    def free(self, connection: UpstreamConnection) -> None:
         """Take back `reserve`: the connection was not made, or is no more."""
         if connection not in self._counted:
             return
@@ -67,7 +67,7 @@ class Pool:
         if not self._total[connection.key]:
             del self._total[connection.key]
 
-    def give_back(self, connection: Outbound) -> None:
+    def give_back(self, connection: UpstreamConnection) -> None:
         """Keep a connection whose exchange is over, if it can serve again; else close it."""
         idle = self._idle.get(connection.key)
         is_full = idle is not None and len(idle) >= MAX_IDLE
@@ -79,7 +79,7 @@ class Pool:
             idle = self._idle[connection.key] = deque()
         idle.append(connection)
 
-    def ended(self, connection: Outbound) -> None:
+    def ended(self, connection: UpstreamConnection) -> None:
         """A connection closed, by whoever."""
         key = connection.key
         idle = self._idle.get(key)
@@ -101,12 +101,12 @@ class Pool:
         for connection in list(self._unused()):
             connection.close()
 
-    def _unused(self) -> Iterator[Outbound]:
+    def _unused(self) -> Iterator[UpstreamConnection]:
         for idle in self._idle.values():
             yield from idle
 
 
-def _is_old(connection: Outbound, now: float) -> bool:
+def _is_old(connection: UpstreamConnection, now: float) -> bool:
     limit = IDLE
     said = connection.reader.idle_limit
     if said is not None:

@@ -30,10 +30,10 @@ class Owner(Protocol):
     head_limit: int
     ahead: int
 
-    def ended(self, connection: "Outbound") -> None: ...
+    def ended(self, connection: "UpstreamConnection") -> None: ...
 
 
-class Outbound(asyncio.Protocol):
+class UpstreamConnection(asyncio.Protocol):
     """Sends requests and hands out answers. `client` is who it was made for.
 
     `idle_since` is the loop's time since when nobody uses it. `answered` says that a byte of the current

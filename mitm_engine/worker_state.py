@@ -16,7 +16,7 @@ from mitm_engine.faults import Fault, plain_answer
 from mitm_engine.metrics import Metrics
 from mitm_engine.options import Options, Policy, Terms
 from mitm_engine.pool import Pool
-from mitm_engine.upstream_connection import Outbound
+from mitm_engine.upstream_connection import UpstreamConnection
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class Connected(Waiting, Protocol):
     def look(self) -> None: ...
 
 
-class Hub:
+class WorkerState:
     """Options, addons, the pool and the counters of one process; and who is connected.
 
     The addons are those of `master` at this moment: the table of hooks is built once.
@@ -126,7 +126,7 @@ class Hub:
         while self._aside:
             await asyncio.wait(self._aside)
 
-    def _server_ended(self, one: Outbound) -> None:
+    def _server_ended(self, one: UpstreamConnection) -> None:
         if one.server.state is not connection.ConnectionState.OPEN:
             return
         one.server.state = connection.ConnectionState.CLOSED

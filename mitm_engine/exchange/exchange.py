@@ -20,11 +20,11 @@ from mitm_engine.http1.body_chunks import gather
 from mitm_engine.http1.heads import CONTINUE, request_head
 from mitm_engine.http1.request_reader import Incoming
 from mitm_engine.http1.response_writer import AnswerWriter
-from mitm_engine.upstream_connection import Key, Outbound
+from mitm_engine.upstream_connection import Key, UpstreamConnection
 
 if TYPE_CHECKING:
-    from mitm_engine.client_connection import Inbound
-    from mitm_engine.worker_state import Hub
+    from mitm_engine.client_connection import ClientConnection
+    from mitm_engine.worker_state import WorkerState
 
 logger = logging.getLogger(__name__)
 
@@ -44,36 +44,36 @@ class Exchange:
         "_flow",
         "_flushing",
         "_hooks",
-        "_hub",
         "_incoming",
         "_seen",
         "_terms",
         "_unreached",
         "_upstream",
+        "_worker",
         "_writer",
     )
 
-    def __init__(self, hub: "Hub", client: "Inbound", incoming: Incoming) -> None:
-        self._hub = hub
-        self._hooks = hub.dispatch
+    def __init__(self, worker: "WorkerState", client: "ClientConnection", incoming: Incoming) -> None:
+        self._worker = worker
+        self._hooks = worker.dispatch
         self._client = client
         self._incoming = incoming
-        self._terms = hub.first_terms
+        self._terms = worker.first_terms
         self._seen = 0  # bytes of the request's body when they were last counted
         # Those that `response` has not reached yet: once it has begun, `error` is for them alone.
         self._unreached: Iterator[Method] | None = None
-        self._upstream: Outbound | None = None
+        self._upstream: UpstreamConnection | None = None
         self._flushing: asyncio.Handle | None = None
-        self._flow = make_flow(client.client, hub.nobody, incoming, hub.options.nowhere)
+        self._flow = make_flow(client.client, worker.nobody, incoming, worker.options.nowhere)
         self._writer = client.answer = AnswerWriter(client, incoming)
 
     async def run(self) -> bool:
         """Serve the request, whatever happens. Raises nothing but a cancellation from outside."""
-        metrics, writer = self._hub.metrics, self._writer
-        options = self._hub.options
+        metrics, writer = self._worker.metrics, self._writer
+        options = self._worker.options
         if metrics.in_flight >= options.in_flight and self._incoming.target not in options.spared:
             metrics.refused += 1
-            self._say(self._hub.answer(OVERLOADED, self._flow))
+            self._say(self._worker.answer(OVERLOADED, self._flow))
             return writer.keeps
         metrics.requests += 1
         metrics.in_flight += 1
@@ -97,13 +97,13 @@ class Exchange:
                 self._drop_upstream()
             self._flow.live = False
             if self._hooks.post_response:
-                self._hub.run_aside(self._hooks.call_all(self._hooks.post_response, self._flow))
+                self._worker.run_aside(self._hooks.call_all(self._hooks.post_response, self._flow))
         return writer.keeps
 
     async def _steps(self) -> None:
         hooks, flow, wait = self._hooks, self._flow, self._arm_hook
         await hooks.flow(hooks.requestheaders, flow, wait)
-        self._terms = terms = self._hub.policy.terms(flow)
+        self._terms = terms = self._worker.policy.terms(flow)
         incoming = self._incoming
         if flow.response is None or (incoming.complete and incoming.size <= terms.request_body):
             await self._read_body()
@@ -163,7 +163,7 @@ class Exchange:
             response.data.timestamp_end = response.data.timestamp_start
             await self._send_whole()
 
-    async def _ask(self) -> Outbound:
+    async def _ask(self) -> UpstreamConnection:
         """Send the request, and wait for the head of the answer."""
         data = self._flow.request.data
         if data.scheme not in _SCHEMES:
@@ -171,7 +171,7 @@ class Exchange:
         key = Key(data.scheme == b"https", data.host, data.port, self._terms.trust)
         body = data.content or b""
         head = request_head(self._flow.request, len(body) if body or data.method in _WITH_BODY else None)
-        reused = self._hub.pool.take(key)
+        reused = self._worker.pool.take(key)
         upstream = reused or await self._connect(key)
         try:
             await self._send_request(upstream, head, body)
@@ -185,12 +185,12 @@ class Exchange:
             await self._send_request(upstream, head, body)
         return upstream
 
-    async def _connect(self, key: Key) -> Outbound:
+    async def _connect(self, key: Key) -> UpstreamConnection:
         seconds = self._terms.timeouts.connect
         self._client.arm(seconds + 1, self._late_upstream)
-        return await self._hub.connect(key, self._client.client, seconds, self._arm_hook)
+        return await self._worker.connect(key, self._client.client, seconds, self._arm_hook)
 
-    async def _send_request(self, upstream: Outbound, head: bytes, body: bytes) -> None:
+    async def _send_request(self, upstream: UpstreamConnection, head: bytes, body: bytes) -> None:
         self._upstream = upstream
         self._flow.server_conn = upstream.server
         self._client.arm(self._terms.timeouts.first_byte, self._late_upstream)
@@ -200,7 +200,7 @@ class Exchange:
             self._client.arm(self._terms.timeouts.first_byte, self._late_upstream)
         await upstream.head()
 
-    async def _collect(self, upstream: Outbound) -> bytes:
+    async def _collect(self, upstream: UpstreamConnection) -> bytes:
         """The whole body of the answer."""
         pieces: list[bytes | bytearray] = []
         size = 0
@@ -219,7 +219,7 @@ class Exchange:
         self._give_back()
         return b"".join(pieces)
 
-    async def _stream(self, upstream: Outbound, response: http.Response) -> None:
+    async def _stream(self, upstream: UpstreamConnection, response: http.Response) -> None:
         """Pass the body on as it comes; the `response` hook fires before its last byte goes out."""
         writer = self._writer
         writer.begin(response)
@@ -265,7 +265,7 @@ class Exchange:
         self._client.ends()
         self._drop_upstream()
         if why is not None and not _is_killed(flow):
-            self._hub.metrics.faults[why.code] += 1
+            self._worker.metrics.faults[why.code] += 1
             flow.error = Error(why.detail)
         if writer.has_begun:
             # What an addon adds at the end comes after what was taken.
@@ -275,7 +275,7 @@ class Exchange:
         if why is None or writer.has_begun or _is_killed(flow):
             writer.break_off()
         elif not self._client.gone:
-            flow.response = self._hub.answer(why, flow)
+            flow.response = self._worker.answer(why, flow)
             self._say(flow.response)
 
     async def _tell_error(self) -> None:
@@ -301,7 +301,7 @@ class Exchange:
         """The answer is whole: the upstream's connection can serve somebody else."""
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
-            self._hub.pool.give_back(upstream)
+            self._worker.pool.give_back(upstream)
 
     def _drop_upstream(self) -> None:
         upstream, self._upstream = self._upstream, None
@@ -327,7 +327,7 @@ class Exchange:
     def _slow_body(self, now: float) -> None:
         """Ends a body that comes too slowly; one that comes steadily may take its time."""
         grace, size = self._terms.timeouts.grace, self._incoming.size
-        if size - self._seen < self._hub.options.slowest * grace:
+        if size - self._seen < self._worker.options.slowest * grace:
             self._client.cancel(_LATE_CLIENT)
         else:
             self._seen = size

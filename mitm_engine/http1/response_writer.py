@@ -11,7 +11,7 @@ from mitm_engine.http1.heads import LAST_CHUNK, Head, chunk, status_line
 from mitm_engine.http1.request_reader import Incoming
 
 if TYPE_CHECKING:
-    from mitm_engine.client_connection import Inbound
+    from mitm_engine.client_connection import ClientConnection
 
 #: What an addon's `stream` function makes of a piece of a body.
 Made = bytes | Iterable[bytes] | Awaitable[bytes | Iterable[bytes]]
@@ -41,7 +41,7 @@ class AnswerWriter:
         "keeps",
     )
 
-    def __init__(self, client: "Inbound", incoming: Incoming) -> None:
+    def __init__(self, client: "ClientConnection", incoming: Incoming) -> None:
         self._client = client
         self._incoming = incoming
         self._pending: list[bytes] = []

@@ -136,6 +136,6 @@ async def test_every_flow_ends_exactly_once_in_the_middle_of_chaos(
             assert "error" in met or "response" in met
         for met in ledger.clients.values():
             assert met == ["client_connected", "client_disconnected"]
-        w.engine._hub.pool.empty()
+        w.engine._worker.pool.empty()
         await until(lambda: metrics.upstream_connections == 0)
     assert not [record for record in caplog.records if "failed" in record.getMessage()]

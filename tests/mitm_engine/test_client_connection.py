@@ -231,7 +231,7 @@ async def test_an_answer_of_the_policy_that_cannot_be_written_ends_the_connectio
         return http.Response.make(400, b"", {"X": "a\r\nb"})
 
     async with world(options=Options(in_flight=0, drain_timeout=0.2)) as w:
-        w.engine._hub.policy = Policy(answer=bad)
+        w.engine._worker.policy = Policy(answer=bad)
         for raw in (request(), b"\0\r\n\r\n"):
             client = await w.client()
             await client.send(raw)
@@ -245,11 +245,11 @@ async def test_a_policy_that_fails_does_not_cost_the_client_its_answer() -> None
         raise RuntimeError
 
     async with world() as w:
-        w.engine._hub.policy = Policy(answer=fail, terms=lambda flow: Terms())
+        w.engine._worker.policy = Policy(answer=fail, terms=lambda flow: Terms())
         client = await w.client()
         await client.send(b"\0\r\n\r\n")
         assert (await client.answer()).status == 400
-        w.engine._hub.policy = Policy(terms=fail)  # type: ignore[arg-type]
+        w.engine._worker.policy = Policy(terms=fail)  # type: ignore[arg-type]
         assert (await (await w.client()).ask()).status == 503
         assert not w.upstream.peers
 

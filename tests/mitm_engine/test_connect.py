@@ -194,7 +194,7 @@ async def test_connections_of_different_trust_are_never_shared(authority: Author
     trusts = iter([authority.file, same, authority.file])
     made = iter([Terms(trust=str(trust)) for trust in trusts])
     async with world(tls=authority.server_context("localhost"), host="localhost", terms=Terms()) as w:
-        object.__setattr__(w.engine._hub.policy, "terms", lambda flow: next(made))
+        object.__setattr__(w.engine._worker.policy, "terms", lambda flow: next(made))
         client = await w.client()
         for _ in range(3):
             assert (await client.ask()).status == 200

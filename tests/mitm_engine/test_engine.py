@@ -304,7 +304,7 @@ async def test_descriptors_come_back_after_every_kind_of_end() -> None:
                 await client.answer()
                 client.close()
         await w.quiet()
-        w.engine._hub.pool.empty()
+        w.engine._worker.pool.empty()
         await until(lambda: descriptors() <= before)
 
 

@@ -9,18 +9,18 @@ from collections.abc import Iterator
 import pytest
 from mitmproxy import http
 
-from mitm_engine.client_connection import Inbound
+from mitm_engine.client_connection import ClientConnection
 from mitm_engine.exchange.exchange import Exchange
 from mitm_engine.http1.request_reader import Incoming
 from mitm_engine.http1.response_writer import AnswerWriter
 from mitm_engine.options import Options, Terms, Timeouts
-from mitm_engine.upstream_connection import Outbound
+from mitm_engine.upstream_connection import UpstreamConnection
 from tests.mitm_engine.loops import on_both_loops, on_uvloop
 from tests.mitm_engine.raw_client import request
 from tests.mitm_engine.scripted_upstream import CHUNKED, Peer, answering, chunk, sized
 from tests.mitm_engine.world import On, Streaming, World, until, world
 
-_OURS = (http.HTTPFlow, Exchange, AnswerWriter, Incoming, Inbound, Outbound)
+_OURS = (http.HTTPFlow, Exchange, AnswerWriter, Incoming, ClientConnection, UpstreamConnection)
 
 
 def alive() -> Counter[str]:
@@ -109,7 +109,7 @@ async def test_no_flow_and_no_connection_outlives_its_exchange_whatever_became_o
         for _ in range(3):
             await _one_of_each(w)
         await w.quiet()
-        w.engine._hub.pool.empty()
+        w.engine._worker.pool.empty()
         await until(lambda: w.engine.metrics.upstream_connections == 0)
         w.recorder.flows.clear()
         assert not alive() - before
@@ -123,7 +123,7 @@ async def test_an_idle_connection_keeps_nothing_of_its_last_exchange(streams: bo
         client = await w.client()
         await client.ask("/", "POST", b"body", "X-Large: " + "a" * 10_000)
         w.recorder.flows.clear()
-        assert alive() - before == Counter(Inbound=1, Outbound=1)
+        assert alive() - before == Counter(ClientConnection=1, UpstreamConnection=1)
 
 
 @on_both_loops

@@ -326,7 +326,7 @@ async def test_emptying_the_pool_reaches_connections_that_are_in_use() -> None:
         await one.send(request("/wait"))
         await asks_own(other, 1)
         await until(lambda: len(w.upstream.peers) == 2)
-        w.engine._hub.pool.empty()
+        w.engine._worker.pool.empty()
         go.set()
         assert (await one.answer()).body == b"/wait"
         await until(lambda: w.engine.metrics.upstream_connections == 0)
@@ -346,7 +346,7 @@ async def test_an_origin_whose_connections_are_gone_leaves_nothing_behind(raw: b
     async with world(script=script, options=Options(drain_timeout=0.2)) as w:
         for _ in range(3):
             await (await w.client()).ask()
-        kept = w.engine._hub.pool
+        kept = w.engine._worker.pool
         await until(lambda: w.engine.metrics.upstream_connections == 0)
         assert not kept._idle
         assert not kept._total

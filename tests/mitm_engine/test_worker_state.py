@@ -4,13 +4,13 @@ import asyncio
 
 from mitm_engine.engine import make_master
 from mitm_engine.options import Options, Policy, Timeouts
-from mitm_engine.worker_state import Hub
+from mitm_engine.worker_state import WorkerState
 from tests.mitm_engine.loops import on_both_loops
 from tests.mitm_engine.world import until
 
 
-def hub(hook: float = 60.0) -> Hub:
-    return Hub(make_master(), Options(timeouts=Timeouts(hook=hook)), Policy())
+def worker(hook: float = 60.0) -> WorkerState:
+    return WorkerState(make_master(), Options(timeouts=Timeouts(hook=hook)), Policy())
 
 
 @on_both_loops
@@ -20,7 +20,7 @@ async def test_work_aside_that_needs_no_waiting_is_done_at_once() -> None:
     async def work() -> None:
         done.append(1)
 
-    hub().run_aside(work())
+    worker().run_aside(work())
     assert done == [1]
 
 
@@ -32,7 +32,7 @@ async def test_work_aside_that_waits_is_waited_for_at_the_end() -> None:
         await asyncio.sleep(0.02)
         done.append(1)
 
-    one = hub()
+    one = worker()
     for _ in range(3):
         one.run_aside(work())
     assert done == []
@@ -50,7 +50,7 @@ async def test_work_aside_that_hangs_is_given_up_after_the_time_of_a_hook() -> N
         finally:
             ended.append(1)
 
-    one = hub(hook=0.05)
+    one = worker(hook=0.05)
     one.run_aside(hang())
     await until(lambda: ended == [1])
     await one.settled()
