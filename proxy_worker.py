@@ -21,7 +21,7 @@ from mitm_engine.engine import Engine, make_master
 from mitm_engine.faults import Fault
 from mitm_engine.http1.head_rules import check_head
 from mitm_engine.options import Options, Policy, Terms, Timeouts
-from mitm_engine.processes.scoreboard import Seat
+from mitm_engine.processes.scoreboard import WorkerSeat
 from mitm_engine.processes.serving import serve as serve_seat
 from mitm_engine.processes.supervisor import EX_CONFIG
 from shared import logs
@@ -36,7 +36,7 @@ from shared.settings import sections as settings_of
 _QUIET = ("mitmproxy", "asyncio", "tornado", "hpack", "urllib3")
 
 
-def work(seat: Seat, config: Path | None, flags: Mapping[str, object]) -> None:
+def work(seat: WorkerSeat, config: Path | None, flags: Mapping[str, object]) -> None:
     """Serve on `seat` until SIGTERM. Ends with `EX_CONFIG` when it cannot begin."""
     try:
         settings = load_settings(config, flags=flags)
@@ -59,7 +59,7 @@ def serve_alone(settings: Settings, *, web: bool) -> None:
         asyncio.run((serve_web if web else serve)(services, log.put, check))
 
 
-async def _serve(seat: Seat, services: Services, log: logs.LogWriter) -> None:
+async def _serve(seat: WorkerSeat, services: Services, log: logs.LogWriter) -> None:
     settings = services.settings
     traits = EngineTraits(
         write=lambda flow, data: engine.write(flow, data),

@@ -12,7 +12,7 @@ from bench.pipeline.costs import costs
 from bench.pipeline.waits import CHAINS, GROUPS, STEPS, many_chains_on_one_thread, two_plugins
 
 #: What is measured, in microseconds or milliseconds, the bound, and whether it may not be above it.
-Row = tuple[str, float, str, float, bool]
+WorkerRow = tuple[str, float, str, float, bool]
 
 
 @click.command()
@@ -25,10 +25,10 @@ def main(rounds: int, times: int) -> None:
     sys.exit(0 if all(map(met, rows)) else 1)
 
 
-async def measured(rounds: int, times: int) -> list[Row]:
+async def measured(rounds: int, times: int) -> list[WorkerRow]:
     """All figures with their targets (see the specification, "Proof")."""
     cost = await costs(rounds, times)
-    rows: list[Row] = [
+    rows: list[WorkerRow] = [
         (name, cost[name], "µs", bound, True)
         for name, bound in (("an empty stage", 1), ("a plugin in place", 15), ("a plugin in a thread", 150))
     ]
@@ -45,13 +45,13 @@ async def measured(rounds: int, times: int) -> list[Row]:
     return rows
 
 
-def met(row: Row) -> bool:
+def met(row: WorkerRow) -> bool:
     """Whether the figure is on the right side of its target."""
     _, found, _, bound, is_most = row
     return found <= bound if is_most else found >= bound
 
 
-def table(rows: Sequence[Row]) -> Table:
+def table(rows: Sequence[WorkerRow]) -> Table:
     """One row a figure."""
     shown = Table(title="The plugin pipeline")
     for name in ("", "found", "target", ""):

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from mitm_engine.processes.scoreboard import Row
+from mitm_engine.processes.scoreboard import WorkerRow
 
 #: Seconds between two beats. The others see so late that connections were closed.
 EVERY = 0.1
@@ -12,7 +12,7 @@ EVERY = 0.1
 class Heartbeat:
     """Writes the time, and how many connections are open, to the worker's row until the loop ends."""
 
-    def __init__(self, row: Row, count: Callable[[], int]) -> None:
+    def __init__(self, row: WorkerRow, count: Callable[[], int]) -> None:
         self._row = row
         self._count = count
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from mitm_engine.processes import descriptors
 from mitm_engine.processes.heartbeat import EVERY, Heartbeat
-from mitm_engine.processes.scoreboard import Seat
+from mitm_engine.processes.scoreboard import WorkerSeat
 
 BACKLOG = 4096  # connections that may wait; the kernel's own bound is usually the same
 #: Bytes that the kernel keeps for a client that does not read; else it takes megabytes for each of them. What
@@ -89,7 +89,9 @@ class Listener:
     counts one as soon as `accept` has returned. Has to be made inside the running event loop.
     """
 
-    def __init__(self, seat: Seat, accept: Callable[[socket.socket], None], count: Callable[[], int]) -> None:
+    def __init__(
+        self, seat: WorkerSeat, accept: Callable[[socket.socket], None], count: Callable[[], int]
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         rows = seat.board.rows()
         self._row = rows.pop(seat.number)

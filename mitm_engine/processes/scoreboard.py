@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from multiprocessing.sharedctypes import RawArray
 
 
-class Row(ctypes.Structure):
+class WorkerRow(ctypes.Structure):
     """What one worker shows to the others and to its supervisor. Zeros stand for a worker that starts.
 
     `connections` are its open client connections. `heartbeat` is the time of its last sign of life, in
@@ -30,22 +30,22 @@ class Row(ctypes.Structure):
         self.connections, self.heartbeat, self.accepts = 0, 0.0, False
 
 
-class Board:
+class Scoreboard:
     """One row a seat, in memory that all processes share. Each row is written by its own worker.
 
     Plain words of 8 bytes need no lock: a reader sees the old or the new value.
     """
 
     def __init__(self, seats: int) -> None:
-        self._memory = RawArray(Row, seats)
+        self._memory = RawArray(WorkerRow, seats)
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[WorkerRow]:
         """All rows, in the order of the seats' numbers."""
         return list(self._memory)
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
+class WorkerSeat:
     """What a worker needs to serve beside the others. `number` counts from 0.
 
     Can be handed to a process that multiprocessing spawns, and to no other.
@@ -53,4 +53,4 @@ class Seat:
 
     number: int
     socket: socket.socket
-    board: Board
+    board: Scoreboard

@@ -9,7 +9,7 @@ from mitmproxy.master import Master
 
 from mitm_engine.engine import Engine
 from mitm_engine.processes.listener import Listener
-from mitm_engine.processes.scoreboard import Seat
+from mitm_engine.processes.scoreboard import WorkerSeat
 
 #: Objects that are made until the young are looked at, and looks until the older are: most of what an
 #: exchange makes is freed without the collector, and a full collection stops everything (110 ms with 5,000
@@ -17,7 +17,7 @@ from mitm_engine.processes.scoreboard import Seat
 THRESHOLDS = 20_000, 50, 100
 
 
-async def serve(seat: Seat, master: Master, engine: Engine) -> None:
+async def serve(seat: WorkerSeat, master: Master, engine: Engine) -> None:
     """Serve `master`'s addons until SIGTERM, then drain. SIGHUP reads the TLS files again."""
     ending = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -3,7 +3,7 @@
 import signal
 from dataclasses import dataclass
 
-from mitm_engine.processes.scoreboard import Row
+from mitm_engine.processes.scoreboard import WorkerRow
 from mitm_engine.processes.worker import Worker
 
 
@@ -23,10 +23,10 @@ class Patience:
     longest_pause: float = 5.0
 
 
-class Place:
+class WorkerSlot:
     """One seat. The times given are seconds of a clock that never goes back."""
 
-    def __init__(self, number: int, row: Row, patience: Patience) -> None:
+    def __init__(self, number: int, row: WorkerRow, patience: Patience) -> None:
         self.number = number
         self.worker: Worker | None = None
         #: When the next worker may begin.

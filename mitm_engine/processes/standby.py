@@ -7,7 +7,7 @@ from mitm_engine.processes.worker import Worker
 _AGAIN = 1.0  # seconds after a spare has died until the next is spawned
 
 
-class Spares:
+class Standby:
     """A queue of workers that have not begun. `spawn` makes one."""
 
     def __init__(self, spawn: Callable[[], Worker]) -> None:

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from socket import socket as Socket
 
 from mitm_engine.processes import descriptors
-from mitm_engine.processes.scoreboard import Board
-from mitm_engine.processes.slot import Patience, Place
-from mitm_engine.processes.standby import Spares
+from mitm_engine.processes.scoreboard import Scoreboard
+from mitm_engine.processes.slot import Patience, WorkerSlot
+from mitm_engine.processes.standby import Standby
 from mitm_engine.processes.worker import Work, Worker
 
 logger = logging.getLogger(__name__)
@@ -43,9 +43,9 @@ def supervise(
     78 before it is ready, everything ends with that code. Has to be called in the main thread.
     """
     descriptors.raise_limit()
-    board = Board(workers)
-    spares = Spares(lambda: Worker(work, arguments, socket, board))
-    places = [Place(number, row, patience) for number, row in enumerate(board.rows())]
+    board = Scoreboard(workers)
+    spares = Standby(lambda: Worker(work, arguments, socket, board))
+    places = [WorkerSlot(number, row, patience) for number, row in enumerate(board.rows())]
     supervisor = _Supervisor(places, spares, socket, drain_timeout + _KILL_AFTER)
     return asyncio.run(supervisor.run())
 
@@ -53,7 +53,9 @@ def supervise(
 class _Supervisor:
     """`patience` is how long the workers may take to end, in seconds."""
 
-    def __init__(self, places: Sequence[Place], spares: Spares, socket: Socket, patience: float) -> None:
+    def __init__(
+        self, places: Sequence[WorkerSlot], spares: Standby, socket: Socket, patience: float
+    ) -> None:
         self._places = places
         self._spares = spares
         self._socket = socket
@@ -89,7 +91,7 @@ class _Supervisor:
         if self._deadline is None:
             self._fill(now)
 
-    def _look_at(self, place: Place, worker: Worker, now: float, elapsed: float) -> None:
+    def _look_at(self, place: WorkerSlot, worker: Worker, now: float, elapsed: float) -> None:
         code = worker.ended()
         if code is not None:
             self._replace(place, worker, _how(code), code, now)
@@ -101,7 +103,7 @@ class _Supervisor:
         if why is not None:
             self._replace(place, worker, f"{why} and is killed", None, now)
 
-    def _replace(self, place: Place, worker: Worker, how: str, code: int | None, now: float) -> None:
+    def _replace(self, place: WorkerSlot, worker: Worker, how: str, code: int | None, now: float) -> None:
         if code == EX_CONFIG and not self._proven and self._deadline is None:
             self._code = EX_CONFIG
             self._stop()

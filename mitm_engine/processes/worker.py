@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 
 from mitm_engine.processes.parent_watch import die_with_parent
-from mitm_engine.processes.scoreboard import Board, Seat
+from mitm_engine.processes.scoreboard import Scoreboard, WorkerSeat
 
 #: What a worker does: ``work(seat, *arguments)``. Importable by its name.
 Work = Callable[..., None]
@@ -42,7 +42,7 @@ class Worker:
     """A process that has imported its work, and begins it when it is given a seat."""
 
     def __init__(
-        self, work: Work, arguments: Sequence[object], listener: socket.socket, board: Board
+        self, work: Work, arguments: Sequence[object], listener: socket.socket, board: Scoreboard
     ) -> None:
         number, self._number = _SPAWN.Pipe(duplex=False)
         with number, _deaf_to_ctrl_c():
@@ -87,13 +87,13 @@ def _deaf_to_ctrl_c() -> Iterator[None]:
 
 
 def _run(
-    number: Connection, work: Work, arguments: Sequence[object], listener: socket.socket, board: Board
+    number: Connection, work: Work, arguments: Sequence[object], listener: socket.socket, board: Scoreboard
 ) -> None:
     """The whole life of the process. Its imports are done: `work` came with them."""
     die_with_parent()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the work listens to it
     try:
-        seat = Seat(number.recv(), listener, board)
+        seat = WorkerSeat(number.recv(), listener, board)
     except EOFError:
         return  # it was never needed
     number.close()

@@ -12,7 +12,7 @@ from typing import Any
 import uvloop
 
 from mitm_engine.processes.listener import Listener
-from mitm_engine.processes.scoreboard import Seat
+from mitm_engine.processes.scoreboard import WorkerSeat
 
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "asyncio": asyncio.new_event_loop,
@@ -42,7 +42,7 @@ class Echo(asyncio.Protocol):
 class Server:
     """Serves the seat until SIGTERM; then until its clients have left."""
 
-    def __init__(self, seat: Seat, marks: Path) -> None:
+    def __init__(self, seat: WorkerSeat, marks: Path) -> None:
         self.open = 0
         self.changed = asyncio.Event()
         self._marks = marks
@@ -76,7 +76,7 @@ class Server:
         (self._marks / f"{what}-{os.getpid()}").touch()
 
 
-def work(seat: Seat, loop: str, marks: Path) -> None:
+def work(seat: WorkerSeat, loop: str, marks: Path) -> None:
     """Serve on that kind of loop. A file ``code`` in the folder `marks` says how to end instead."""
     (marks / f"began-{os.getpid()}").touch()
     code = marks / "code"
@@ -86,5 +86,5 @@ def work(seat: Seat, loop: str, marks: Path) -> None:
         runner.run(_serve(seat, marks))
 
 
-async def _serve(seat: Seat, marks: Path) -> None:
+async def _serve(seat: WorkerSeat, marks: Path) -> None:
     await Server(seat, marks).run()

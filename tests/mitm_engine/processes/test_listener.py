@@ -13,7 +13,7 @@ import pytest
 
 from mitm_engine.processes import descriptors, listener
 from mitm_engine.processes.listener import CannotListen, Listener, listener_socket
-from mitm_engine.processes.scoreboard import Board, Seat
+from mitm_engine.processes.scoreboard import Scoreboard, WorkerSeat
 from tests.mitm_engine.echo_worker import LOOPS
 from tests.mitm_engine.running_echo import PATIENCE, RunningEcho, ask
 
@@ -39,12 +39,12 @@ class Worker:
     """The first of two workers, in this process; the second is only a row on the board."""
 
     def __init__(self, connections: int = 0) -> None:
-        self.board = Board(2)
+        self.board = Scoreboard(2)
         self.other = self.board.rows()[1]
         self.server = listener_socket("127.0.0.1", 0)
         self.held: list[socket.socket] = []
         self.came = asyncio.Event()
-        self.listener = Listener(Seat(0, self.server.dup(), self.board), self._accept, self._count)
+        self.listener = Listener(WorkerSeat(0, self.server.dup(), self.board), self._accept, self._count)
         self._before = connections
 
     def _accept(self, connection: socket.socket) -> None:

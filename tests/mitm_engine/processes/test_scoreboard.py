@@ -3,13 +3,15 @@
 import multiprocessing
 import socket
 
-from mitm_engine.processes.scoreboard import Board, Seat
+from mitm_engine.processes.scoreboard import Scoreboard, WorkerSeat
 
 
 def test_what_a_worker_shows_is_seen_by_the_others() -> None:
-    board = Board(3)
+    board = Scoreboard(3)
     with socket.socket() as listener:
-        process = multiprocessing.get_context("spawn").Process(target=show, args=(Seat(1, listener, board),))
+        process = multiprocessing.get_context("spawn").Process(
+            target=show, args=(WorkerSeat(1, listener, board),)
+        )
         process.start()
         process.join()
     assert process.exitcode == 0
@@ -17,13 +19,13 @@ def test_what_a_worker_shows_is_seen_by_the_others() -> None:
     assert shown == [(0, 0.0, False, 0), (7, 1.5, True, 0), (0, 0.0, False, 0)]
 
 
-def show(seat: Seat) -> None:
+def show(seat: WorkerSeat) -> None:
     row = seat.board.rows()[seat.number]
     row.connections, row.heartbeat, row.accepts = 7, 1.5, True
 
 
 def test_a_seat_that_became_free_tells_nothing_of_the_last_worker() -> None:
-    row = Board(1).rows()[0]
+    row = Scoreboard(1).rows()[0]
     row.connections, row.heartbeat, row.accepts, row.restarts = 7, 1.5, True, 2
     row.vacate()
     assert (row.connections, row.heartbeat, row.accepts, row.restarts) == (0, 0.0, False, 2)

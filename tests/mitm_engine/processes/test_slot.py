@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from mitm_engine.processes.scoreboard import Board, Row
-from mitm_engine.processes.slot import Patience, Place
+from mitm_engine.processes.scoreboard import Scoreboard, WorkerRow
+from mitm_engine.processes.slot import Patience, WorkerSlot
 
 PATIENCE = Patience(silence=5, start=120, young=5, pause=0.1, longest_pause=0.5)
 
@@ -28,30 +28,30 @@ class Process:
 
 
 @pytest.fixture
-def row() -> Row:
-    return Board(1).rows()[0]
+def row() -> WorkerRow:
+    return Scoreboard(1).rows()[0]
 
 
 @pytest.fixture
-def place(row: Row) -> Place:
-    return Place(3, row, PATIENCE)
+def place(row: WorkerRow) -> WorkerSlot:
+    return WorkerSlot(3, row, PATIENCE)
 
 
-def seat(place: Place) -> Process:
+def seat(place: WorkerSlot) -> Process:
     process: Any = Process()
     place.seat(process)
     assert process.told.pop() == 3
     return process  # type: ignore[no-any-return]
 
 
-def test_a_worker_may_import_for_long_before_its_heart_beats(place: Place) -> None:
+def test_a_worker_may_import_for_long_before_its_heart_beats(place: WorkerSlot) -> None:
     seat(place)
     assert place.look(119, 119) is None
     assert not place.is_ready
     assert place.look(121, 2) == "did not serve after 120 s"
 
 
-def test_a_heart_that_beats_keeps_it_alive(place: Place, row: Row) -> None:
+def test_a_heart_that_beats_keeps_it_alive(place: WorkerSlot, row: WorkerRow) -> None:
     seat(place)
     for now in range(1, 100):
         row.heartbeat = now
@@ -60,7 +60,7 @@ def test_a_heart_that_beats_keeps_it_alive(place: Place, row: Row) -> None:
     assert place.look(105, 1) == "gave no sign of life for 5 s"
 
 
-def test_pauses_grow_while_workers_die_young_up_to_a_bound(place: Place, row: Row) -> None:
+def test_pauses_grow_while_workers_die_young_up_to_a_bound(place: WorkerSlot, row: WorkerRow) -> None:
     pauses = []
     for now in range(5):
         seat(place)
@@ -71,14 +71,14 @@ def test_pauses_grow_while_workers_die_young_up_to_a_bound(place: Place, row: Ro
     assert pauses == [0.1, 0.2, 0.4, 0.5, 0.5]
 
 
-def test_one_that_never_served_died_young_however_old_it_was(place: Place) -> None:
+def test_one_that_never_served_died_young_however_old_it_was(place: WorkerSlot) -> None:
     seat(place)
     place.look(100, 100)
     assert place.vacate(100) == 0.1
 
 
 def test_one_that_served_for_a_while_is_replaced_at_once_and_forgives_the_earlier_ones(
-    place: Place, row: Row
+    place: WorkerSlot, row: WorkerRow
 ) -> None:
     for now, lived, pause in ((0, 1, 0.1), (10, 1, 0.2), (20, 6, 0.0), (30, 1, 0.1)):
         process = seat(place)
@@ -89,7 +89,7 @@ def test_one_that_served_for_a_while_is_replaced_at_once_and_forgives_the_earlie
     assert row.restarts == 4
 
 
-def test_the_next_one_is_not_ready_because_the_last_one_was(place: Place, row: Row) -> None:
+def test_the_next_one_is_not_ready_because_the_last_one_was(place: WorkerSlot, row: WorkerRow) -> None:
     seat(place)
     row.heartbeat = 1.0
     place.look(1, 0)
@@ -99,7 +99,7 @@ def test_the_next_one_is_not_ready_because_the_last_one_was(place: Place, row: R
     assert not place.is_ready
 
 
-def test_a_reload_reaches_a_worker_that_starts_once_it_listens(place: Place, row: Row) -> None:
+def test_a_reload_reaches_a_worker_that_starts_once_it_listens(place: WorkerSlot, row: WorkerRow) -> None:
     process = seat(place)
     place.reload()
     assert process.told == []
@@ -112,7 +112,7 @@ def test_a_reload_reaches_a_worker_that_starts_once_it_listens(place: Place, row
     assert process.told == [signal.SIGHUP, signal.SIGHUP]
 
 
-def test_an_empty_seat_takes_signals_and_does_nothing(place: Place) -> None:
+def test_an_empty_seat_takes_signals_and_does_nothing(place: WorkerSlot) -> None:
     place.send(signal.SIGTERM)
     place.reload()
     assert place.worker is None
