@@ -206,7 +206,7 @@ class Stages:
         if state is None or state.run is None:
             return None
         _show_answer(flow, state, state.run)
-        return state.run.settle()
+        return state.run.cleanup()
 
 
 async def _judge_whole(flow: http.HTTPFlow, state: FlowState, run: Run, response: http.Response) -> None:
@@ -225,7 +225,7 @@ def _answer_early(flow: http.HTTPFlow, state: FlowState, run: Run) -> None:
     """Put a refusal, or a plugin's answer, in the upstream's place."""
     if run.refusal:
         refuse_flow(flow, run.refusal)
-        _add_answer_headers(flow, run)
+        _add_response_headers(flow, run)
     elif run.responded:
         state.source = f"plugin:{run.responder}"
         put_response(flow, run.responded)
@@ -234,12 +234,12 @@ def _answer_early(flow: http.HTTPFlow, state: FlowState, run: Run) -> None:
 def _refuse_pending(flow: http.HTTPFlow, state: FlowState) -> None:
     if state.pending:
         refuse_flow(flow, state.pending)
-        _add_answer_headers(flow, state.run)
+        _add_response_headers(flow, state.run)
 
 
-def _add_answer_headers(flow: http.HTTPFlow, run: Run | None) -> None:
+def _add_response_headers(flow: http.HTTPFlow, run: Run | None) -> None:
     if run is not None and flow.response is not None:
-        set_head(flow.response, head_of(flow.response).patched(run.answer_headers()))
+        set_head(flow.response, head_of(flow.response).patched(run.response_headers()))
 
 
 def _show_answer(flow: http.HTTPFlow, state: FlowState, run: Run) -> None:

@@ -92,7 +92,7 @@ def answer_fault(
         return http.Response.make(refusal.status, body, own)
     refuse_flow(flow, refusal)
     answer: http.Response = flow.response  # type: ignore[assignment]
-    added = state.run.answer_headers() if state.run else {}
+    added = state.run.response_headers() if state.run else {}
     set_head(answer, head_of(answer).patched({**added, **_identity(state.request_id, refusal.source)}))
     return answer
 

@@ -61,7 +61,7 @@ class Explained:
     A `refusal` beside an `outgoing` came behind the upstream. `answer` is what the client gets of an answer
     that was given, or that a plugin gave.
     `is_tenants` says that the request leads to the tenant at all. `path` is the normalised one, "" when
-    there is none. `decisions` are those of the limiter, in order; nothing was charged. `answer_headers` are
+    there is none. `decisions` are those of the limiter, in order; nothing was charged. `response_headers` are
     those of plugins on a refusal.
     """
 
@@ -75,7 +75,7 @@ class Explained:
     answer: Response | None = None
     run: Run | None = None
     decisions: list[Decision] = field(default_factory=list)
-    answer_headers: dict[str, str] = field(default_factory=dict)
+    response_headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +157,11 @@ class Explainer:
             if run.exchange.response is None:
                 # Without an answer nothing but what comes before it runs.
                 run.plan = replace(plan, stages={})
-            await run.settle()
+            await run.cleanup()
         explained.answer = run.answer()
         explained.refusal, explained.responded = run.refusal, run.responded
         if run.refusal:
-            explained.answer_headers = run.answer_headers()
+            explained.response_headers = run.response_headers()
 
     def _outgoing(
         self, explained: Explained, admitted: Admitted, asked: Asked, exchange: Exchange

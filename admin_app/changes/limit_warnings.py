@@ -24,7 +24,7 @@ def limits_of(tenant: Tenant, rule: Rule | None) -> Sequence[CompiledLimit]:
         entries = parse_chain(limiting, tenant, rule.id if rule else "", services.catalogue)
     except Invalid:
         return ()
-    return RateLimiter.combine(entries).compiled_limits
+    return RateLimiter.merge(entries).compiled_limits
 
 
 def warnings_of_tenant(tenant: Tenant) -> list[str]:

@@ -172,7 +172,7 @@ def _answer(explained: Explained) -> dict[str, Any] | None:
             "code": refusal.code,
             "message": redact(refusal.message),
             "details": dict(refusal.details),
-            "headers": _headers(Headers({**refusal.headers, **explained.answer_headers}.items())),
+            "headers": _headers(Headers({**refusal.headers, **explained.response_headers}.items())),
             "body": None,
         }
     given, run = explained.answer, explained.run

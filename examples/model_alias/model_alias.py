@@ -45,7 +45,7 @@ class ModelAlias(Plugin):
         known = ", ".join(self.models)
         return Reject(404, "model_not_found", f"There is no such model here. There are: {known}.")
 
-    def answer_headers(self, exchange: Exchange) -> Mapping[str, str]:
+    def response_headers(self, exchange: Exchange) -> Mapping[str, str]:
         model = exchange.notes.get("model")
         return {"X-Model": model} if isinstance(model, str) else {}
 

@@ -28,7 +28,7 @@ class Lost:
             state = state_of(flow)
             if state and state.run:
                 # Settling twice does nothing: `error` may still come.
-                tasks.start(state.run.settle(), "settle")
+                tasks.start(state.run.cleanup(), "settle")
 
     def _forget(self, flow: http.HTTPFlow) -> None:
         client_id = flow.client_conn.id

@@ -126,7 +126,7 @@ def check_entry(item: Placed, tenant: Tenant, catalogue: Catalogue) -> list[Prob
         problems.append(
             Problem(f"{at}/on_error", f"{config.on_error} is not available yet; allowed: {choices}.")
         )
-    if config.parallel and kind.combined:
+    if config.parallel and kind.merges_entries:
         problems.append(Problem(f"{at}/parallel", f"{config.name} keeps state and cannot run in parallel."))
     try:
         kind.parse(masked(config))

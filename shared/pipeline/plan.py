@@ -22,8 +22,8 @@ class Step:
     `in_pool` says that the call may block and belongs in a thread, unless the plugin calls it quick.
     `timeout` is in seconds. `entries` are those that the step stands for: one, or all of a combined plugin.
     `opens` says that the call begins to judge an answer event by event: it may give an `EventJudge` as well.
-    `adds` says that the plugin has headers for the answer, `settles` that it has something to give back when
-    the exchange is over.
+    `adds` says that the plugin has headers for the answer, `has_cleanup` that it has something to
+    give back when the exchange is over.
     """
 
     plugin: Plugin
@@ -36,7 +36,7 @@ class Step:
     entries: tuple[Entry, ...] = ()
     opens: bool = False
     adds: bool = False
-    settles: bool = False
+    has_cleanup: bool = False
 
     @property
     def uses_body(self) -> bool:
@@ -147,13 +147,13 @@ def _steps(stage: Stage, ordered: Iterable[tuple[Entry, ...]]) -> Iterable[Group
     together: dict[type[Plugin], list[Entry]] = {}
     for members in ordered:
         for entry in members:
-            if entry.plugin.combined:
+            if entry.plugin.merges_entries:
                 together.setdefault(type(entry.plugin), []).append(entry)
     for members in ordered:
         kind = type(members[0].plugin)
-        if not kind.combined:
+        if not kind.merges_entries:
             yield _group(members, lambda entry: _step(stage, entry.plugin, [entry]))
-        elif group := _combined(stage, kind, together[kind], members[0]):
+        elif group := _merged(stage, kind, together[kind], members[0]):
             yield group
 
 
@@ -164,13 +164,13 @@ def _group(members: Sequence[Entry], step: Callable[[Entry], Step]) -> Group:
     )
 
 
-def _combined(stage: Stage, kind: type[Plugin], entries: Sequence[Entry], here: Entry) -> Group | None:
+def _merged(stage: Stage, kind: type[Plugin], entries: Sequence[Entry], here: Entry) -> Group | None:
     """All of them where the first that acts stands; None elsewhere. Shadows see what those that act see."""
     acting = [entry for entry in entries if not entry.is_shadow]
     shadows = [entry for entry in entries if entry.is_shadow]
     if here is not (acting or shadows)[0]:
         return None
-    steps = [(_step(stage, kind.combine(some), some),) if some else () for some in (acting, shadows)]
+    steps = [(_step(stage, kind.merge(some), some),) if some else () for some in (acting, shadows)]
     return Group(*steps)
 
 
@@ -187,12 +187,12 @@ def _step(stage: Stage, plugin: Plugin, entries: Sequence[Entry]) -> Step:
         origin=entries[0].origin,
         entries=tuple(entries),
         adds=_adds(plugin),
-        settles=plugin.settles and type(plugin).settle is not Plugin.settle,
+        has_cleanup=plugin.has_cleanup and type(plugin).cleanup is not Plugin.cleanup,
     )
 
 
 def _adds(plugin: Plugin) -> bool:
-    return type(plugin).answer_headers is not Plugin.answer_headers
+    return type(plugin).response_headers is not Plugin.response_headers
 
 
 def _opening(group: Group) -> Group:

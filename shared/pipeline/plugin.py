@@ -153,10 +153,10 @@ class Plugin:
       a time, and one of a tenant.
     - `events_in_place`: the judges that `pre_response_events` makes are pure and take microseconds for
       some KiB; they run on the loop. Otherwise they run as `blocking` says of methods.
-    - `combined`: all entries of this plugin in a plan become one step by `combine`.
+    - `merges_entries`: all entries of this plugin in a plan become one step by `merge`.
     - `weight`: how long an instance takes to compile, in instructions of RE2's programs (some 0.5 us each).
       What a chain weighs together is bounded.
-    - `settles`: its `settle` has something to give back; an instance may narrow it.
+    - `has_cleanup`: its `cleanup` has something to give back; an instance may narrow it.
 
     An entry at `pre_response` that uses bodies meets streamed answers too. Where its plugin has a method
     ``pre_response_events(exchange)``, these are passed on event by event: the method gets the head of the
@@ -175,8 +175,8 @@ class Plugin:
     blocking: bool = True
     computes: bool = False
     events_in_place: bool = False
-    combined: ClassVar[bool] = False
-    settles: bool = True
+    merges_entries: ClassVar[bool] = False
+    has_cleanup: bool = True
     weight: int = 0
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -220,7 +220,7 @@ class Plugin:
     def prepare(self) -> None:
         """Compile the settings once (patterns, schemas). Raises `Invalid`. Default: nothing to do."""
 
-    def connect(self, tools: Tools) -> None:
+    def start(self, tools: Tools) -> None:
         """Keep what is needed of `tools`. Called once in each worker, before the first exchange."""
 
     def needs_whole_body(self) -> str | None:
@@ -236,19 +236,19 @@ class Plugin:
         """
         return False
 
-    def answer_headers(self, exchange: Exchange) -> Mapping[str, str]:
+    def response_headers(self, exchange: Exchange) -> Mapping[str, str]:
         """Headers to set on the answer before its head leaves, for every exchange in which the entry ran.
 
         Refused ones too. Must not wait.
         """
         return EMPTY
 
-    async def settle(self, exchange: Exchange) -> None:
+    async def cleanup(self, exchange: Exchange) -> None:
         """Called once after the last byte, for every exchange in which the entry ran."""
 
     @classmethod
-    def combine(cls, entries: "Sequence[Entry]") -> "Plugin":
-        """One plugin that acts for all `entries` of a plan, in the plan's order (`combined` only)."""
+    def merge(cls, entries: "Sequence[Entry]") -> "Plugin":
+        """One plugin that acts for all `entries` of a plan, in the plan's order (`merges_entries` only)."""
         raise TypeError(f"The plugin {cls.name} does not combine its entries.")
 
     @classmethod

@@ -111,7 +111,7 @@ class Run:
             self._under_way.remove(group)
             if self._ended and stage is not Stage.POST_RESPONSE:
                 # The end came first, and left these out.
-                await self._settle(group.steps)
+                await self._cleanup(group.steps)
 
     async def _act(self, stage: Stage, group: Group) -> None:
         if len(group.steps) == 1:
@@ -183,7 +183,7 @@ class Run:
     def _fault(self, step: Step, stage: Stage | None, why: str) -> Verdict:
         name = step.plugin.name
         self.faults.append(name)
-        place = stage or "answer_headers"
+        place = stage or "response_headers"
         logger.error("The plugin %s failed at %s (%s): %s", name, place, step.on_error, why)
         # After the last byte there is nothing left to close.
         passes = step.on_error == "open" or stage is Stage.POST_RESPONSE
@@ -214,7 +214,7 @@ class Run:
         if isinstance(verdict, Continue | Reject | Respond | Patch) and isinstance(verdict.notes, Mapping):
             self._note(step, verdict)
 
-    def answer_headers(self) -> dict[str, str]:
+    def response_headers(self) -> dict[str, str]:
         """What the plugins that ran add to the head of the answer. Forced entries have the last word.
 
         Sets `refusal` when one of them fails and is not `open`.
@@ -222,7 +222,7 @@ class Run:
         headers: dict[str, str] = {}
         adding = [step for step in self._ran if step.adds]
         for step in sorted(adding, key=lambda step: step.origin in FORCED):
-            added = contained(step.plugin.answer_headers, self._view(step.plugin))
+            added = contained(step.plugin.response_headers, self._view(step.plugin))
             why = added.why if isinstance(added, Raised) else faulty_headers(added)
             if why is None:
                 headers.update(cast(Mapping[str, str], added))
@@ -232,14 +232,14 @@ class Run:
 
     def answer(self) -> Response | None:
         """The answer as the plugins made it, None when one of them refused."""
-        added = {} if self.refusal else self.answer_headers()
+        added = {} if self.refusal else self.response_headers()
         answer = self.exchange.response
         if self.refusal or answer is None:
             return None
         return Response(answer.status, answer.headers.patched(added), answer.body)
 
-    async def settle(self) -> None:
-        """After the last byte: `post_response`, then each plugin's own `settle`. Never raises.
+    async def cleanup(self) -> None:
+        """After the last byte: `post_response`, then each plugin's own `cleanup`. Never raises.
 
         Once: a second call does nothing. A plugin whose call is still under way is settled after it.
         """
@@ -248,17 +248,17 @@ class Run:
         self._ended = True
         late = {id(step) for group in self._under_way for step in group.steps}
         await self.stage(Stage.POST_RESPONSE)
-        await self._settle([step for step in self._ran if id(step) not in late])
+        await self._cleanup([step for step in self._ran if id(step) not in late])
         if self.shadows:
             await self.shadows.end(self.exchange)
 
-    async def _settle(self, steps: Sequence[Step]) -> None:
+    async def _cleanup(self, steps: Sequence[Step]) -> None:
         for step in steps:
-            if step.settles:
-                settling = awaited(step.plugin.settle, self._view(step.plugin))
+            if step.has_cleanup:
+                settling = awaited(step.plugin.cleanup, self._view(step.plugin))
                 result = await in_time(settling, step.timeout)
                 if isinstance(result, Raised):
-                    self._fault(step, Stage.POST_RESPONSE, f"settle: {result.why}")
+                    self._fault(step, Stage.POST_RESPONSE, f"cleanup: {result.why}")
 
 
 def _is_quick(step: Step, view: Exchange) -> bool:

@@ -94,11 +94,11 @@ class Shadows:
         if self._running:
             await asyncio.wait(self._running)
         for step in self._ran:
-            if step.settles:
+            if step.has_cleanup:
                 view = self._view(step, exchange)
-                result = await in_time(awaited(step.plugin.settle, view), step.timeout)
+                result = await in_time(awaited(step.plugin.cleanup, view), step.timeout)
                 if isinstance(result, Raised):
-                    self._failed(Stage.POST_RESPONSE, step, f"settle: {result.why}")
+                    self._failed(Stage.POST_RESPONSE, step, f"cleanup: {result.why}")
 
     def _start(self, stage: Stage, step: Step, exchange: Exchange) -> None:
         self._ran.append(step)

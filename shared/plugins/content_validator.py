@@ -149,7 +149,7 @@ class ContentValidator(Plugin):
         small = message.body is None or len(message.body) <= _QUICK
         return self._is_light and small and "content-encoding" not in message.headers
 
-    def connect(self, tools: Tools) -> None:
+    def start(self, tools: Tools) -> None:
         most = tools.json_parts if self._schema is None else min(tools.json_parts, self._schema.json_parts)
         self._bounds = replace(self._bounds, parts=most)
         for patterns in (self._rules.blocked, self._rules.required):

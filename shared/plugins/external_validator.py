@@ -195,7 +195,7 @@ class ExternalValidator(Plugin):
                 checks.append(_Check(condition, entry["stop_flow"], entry["message"]))
         return checks
 
-    def connect(self, tools: Tools) -> None:
+    def start(self, tools: Tools) -> None:
         self._fetch, self._bounds = tools.fetch, JsonBounds(parts=tools.json_parts)
 
     def pre_request(self, exchange: Exchange) -> Verdict:

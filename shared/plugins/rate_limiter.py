@@ -66,7 +66,7 @@ class RateLimiter(Plugin):
     default_on_error = LOCAL
     on_error_choices = (LOCAL, OPEN, CLOSED)
     reads = frozenset({"headers"})
-    combined = True
+    merges_entries = True
 
     limit: int | None = setting(
         limit_field(load_default=None), "How many requests in a window; short for limits.global. 0 blocks."
@@ -129,7 +129,7 @@ class RateLimiter(Plugin):
         self._read_body_for(spec)
 
     @classmethod
-    def combine(cls, entries: Sequence[Entry]) -> Self:
+    def merge(cls, entries: Sequence[Entry]) -> Self:
         """One limiter for all `entries`, which are rate limiters."""
         limiters = [(entry, cast(RateLimiter, entry.plugin)) for entry in entries]
         together = cls()
@@ -141,13 +141,13 @@ class RateLimiter(Plugin):
         together._charges = LimitResolver(compiled_limits)
         together._demanding = demanding(compiled_limits)
         together._has_chosen = any(limit.is_client_chosen for limit in spec)
-        together.settles = any(limit.kind == CONCURRENT for limit in spec)
+        together.has_cleanup = any(limit.kind == CONCURRENT for limit in spec)
         chosen = [family for _, each in limiters for family in each.headers or ()]
         silent = all(each.headers is None for _, each in limiters)
         together._families = FAMILIES if silent else chosen
         return together
 
-    def connect(self, tools: Tools) -> None:
+    def start(self, tools: Tools) -> None:
         self._limiter, self._clock = tools.limiter, tools.clock
         self._distinct_values, self._bounds = tools.distinct_values, JsonBounds(parts=tools.json_parts)
         # A lease must be unique, and an exchange's id may be the client's choice.
@@ -163,7 +163,7 @@ class RateLimiter(Plugin):
             model = await self._model(exchange) if "body" in self.reads else ""
         except BodyRefused as error:
             return Reject(STATUS[error.code], error.code, str(error))
-        lease = next(self._leases) if self.settles else ""
+        lease = next(self._leases) if self.has_cleanup else ""
         charged = self._charges.of(exchange, model, lease, self._has_counter)
         if not charged:
             return CONTINUE
@@ -172,12 +172,12 @@ class RateLimiter(Plugin):
             self._keep_values(charged)
         return self._verdict(decision, charged)
 
-    def answer_headers(self, exchange: Exchange) -> Mapping[str, str]:
+    def response_headers(self, exchange: Exchange) -> Mapping[str, str]:
         """The state of the limits, on admitted and refused requests alike."""
         headers = exchange.notes.get("headers")
         return headers if isinstance(headers, Mapping) else EMPTY
 
-    async def settle(self, exchange: Exchange) -> None:
+    async def cleanup(self, exchange: Exchange) -> None:
         """Give back the places that the exchange held."""
         slots = exchange.notes.get("places")
         if slots:
@@ -196,7 +196,7 @@ class RateLimiter(Plugin):
         if decision.degraded:
             headers |= mode_header(decision)
         if decision.violated is None:
-            slots = _slots(charge.limit for charge in charged) if self.settles else ()
+            slots = _slots(charge.limit for charge in charged) if self.has_cleanup else ()
             return Continue({"headers": headers, "places": slots})
         wait_ms = decision.retry_after_ms
         if wait_ms != NEVER:

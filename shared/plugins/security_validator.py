@@ -116,7 +116,7 @@ class SecurityValidator(Plugin):
             "missing_required_header", f"The request lacks required headers: {', '.join(missing)}."
         )
 
-    def answer_headers(self, exchange: Exchange) -> Mapping[str, str]:
+    def response_headers(self, exchange: Exchange) -> Mapping[str, str]:
         return SECURITY_HEADERS if self.security_headers else EMPTY
 
 

@@ -107,9 +107,9 @@ class Compiler:
         plan = make_plan(entries, buffer_streams=rule.streams == "buffer")
         for group in _groups(plan):
             for step in group.steps:
-                step.plugin.connect(self.tools)
+                step.plugin.start(self.tools)
             for step in group.shadows:
-                step.plugin.connect(self.tools.dry())
+                step.plugin.start(self.tools.dry())
         return plan
 
     def _opened(self, tenant: Tenant, config: PluginConfig, setting: str) -> Any:

@@ -87,7 +87,7 @@ def test_the_picture_is_what_the_script_draws() -> None:
 def test_the_answer_of_the_page_is_given() -> None:
     clock = Clock()
     entry = Entry(RateLimiter.parse(BLOCK), Stage.PRE_REQUEST, 100, False, "closed", 1.0, "tenant", "t", "r")
-    plugin = RateLimiter.combine([entry])
+    plugin = RateLimiter.merge([entry])
     plugin.connect(Tools(MemoryLimiter(clock), cast(Any, None), cast(Any, None)))
     for _ in range(3):
         assert isinstance(asyncio.run(plugin.pre_request(exchange())), Continue)

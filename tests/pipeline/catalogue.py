@@ -53,7 +53,7 @@ class Counting(HeadReader):
     """Keeps state. Acts at one stage, and has an `on_error` of its own."""
 
     name = "counting"
-    combined = True
+    merges_entries = True
     on_error_choices = ("closed", "local")
     post_request = pre_response = post_response = None  # type: ignore[assignment]
 

@@ -26,7 +26,7 @@ class Taking(Plugin):
         self.held += 1
         return Continue({"took": 1})
 
-    async def settle(self, exchange: Exchange) -> None:
+    async def cleanup(self, exchange: Exchange) -> None:
         took = exchange.notes.get("took", 0)
         assert isinstance(took, int)
         self.held -= took
@@ -52,7 +52,7 @@ def test_an_exchange_that_is_cancelled_at_any_moment_gives_back_what_was_taken(a
         await turns(after)
         running.cancel()
         await asyncio.wait([running])
-        await run.settle()
+        await run.cleanup()
         return plugin.held
 
     assert asyncio.run(scenario()) == 0
@@ -69,7 +69,7 @@ def test_what_is_taken_after_the_end_is_given_back_at_once(after: int) -> None:
         await turns(5)
         plugin.go.set()
         await turns(after)
-        await run.settle()
+        await run.cleanup()
         await running
         return plugin.held
 
@@ -82,8 +82,8 @@ def test_an_exchange_that_is_settled_twice_gives_back_once() -> None:
         plugin.go.set()
         run = run_of(plugin)
         await run.stage(Stage.PRE_REQUEST)
-        await run.settle()
-        await run.settle()
+        await run.cleanup()
+        await run.cleanup()
         return plugin.held
 
     assert asyncio.run(scenario()) == 0
@@ -92,12 +92,12 @@ def test_an_exchange_that_is_settled_twice_gives_back_once() -> None:
 def test_a_plugin_that_has_nothing_to_give_back_is_not_asked() -> None:
     async def scenario() -> None:
         plugin = Taking()
-        plugin.settles = False
+        plugin.has_cleanup = False
         plugin.go.set()
         run = run_of(plugin)
         await run.stage(Stage.PRE_REQUEST)
         assert plugin.held == 1
-        await run.settle()
+        await run.cleanup()
         assert plugin.held == 1
 
     asyncio.run(scenario())

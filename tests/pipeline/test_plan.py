@@ -21,11 +21,11 @@ class Together(Acting):
     """All entries of it are one step, which knows them."""
 
     name = "together"
-    combined = True
+    merges_entries = True
     entries: Sequence[Entry] = ()
 
     @classmethod
-    def combine(cls, entries: Sequence[Entry]) -> "Together":
+    def merge(cls, entries: Sequence[Entry]) -> "Together":
         made = cls()
         made.entries = tuple(entries)
         made.reads = frozenset().union(*(one.plugin.reads for one in entries))
@@ -146,13 +146,13 @@ def test_the_entries_of_a_combined_plugin_are_one_step_where_the_first_of_them_s
 ) -> None:
     chain = [
         entry(
-            Together() if combined else Acting(),
+            Together() if merges_entries else Acting(),
             stage,
             origin=origin,
             priority=priority,
-            parallel=parallel and not combined,
+            parallel=parallel and not merges_entries,
         )
-        for stage, origin, priority, parallel, combined in rows
+        for stage, origin, priority, parallel, merges_entries in rows
     ]
 
     apart_chain = []

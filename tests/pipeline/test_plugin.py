@@ -111,11 +111,11 @@ def test_a_plugin_can_stand_where_it_has_a_method() -> None:
 def test_a_plugin_that_does_nothing_more_has_harmless_follow_ups() -> None:
     plugin = Sized.parse({})
     nothing = cast(Exchange, None)
-    plugin.connect(cast(Tools, None))
-    assert plugin.answer_headers(nothing) == {}
-    asyncio.run(plugin.settle(nothing))
+    plugin.start(cast(Tools, None))
+    assert plugin.response_headers(nothing) == {}
+    asyncio.run(plugin.cleanup(nothing))
     with pytest.raises(TypeError, match="test_plugin does not combine"):
-        Sized.combine([])
+        Sized.merge([])
 
 
 @pytest.mark.parametrize(

@@ -37,8 +37,8 @@ async def whole(run: Run, answer: Response | None = None) -> Mapping[str, str]:
     run.exchange = replace(run.exchange, response=answer or Response(200))
     await run.stage(Stage.POST_REQUEST)
     await run.stage(Stage.PRE_RESPONSE)
-    added = run.answer_headers()
-    await run.settle()
+    added = run.response_headers()
+    await run.cleanup()
     return added
 
 
@@ -271,7 +271,7 @@ class TestSettle:
 
     def test_one_that_hangs_is_given_up_at_its_timeout(self) -> None:
         class Hanging(FollowingUp):
-            async def settle(self, exchange: Exchange) -> None:
+            async def cleanup(self, exchange: Exchange) -> None:
                 await asyncio.get_running_loop().create_future()
 
         assert after([entry(Hanging(called="hanging"), timeout=0.001)]).faults == ["hanging"]

@@ -22,7 +22,7 @@ async def whole(run: Run) -> None:
     run.exchange = replace(run.exchange, response=Response(200))
     await run.stage(Stage.POST_REQUEST)
     await run.stage(Stage.PRE_RESPONSE)
-    await run.settle()
+    await run.cleanup()
 
 
 @pytest.mark.parametrize("parallel", [False, True], ids=["alone", "in a group"])

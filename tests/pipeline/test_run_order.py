@@ -114,7 +114,7 @@ async def whole(run: Run) -> None:
     for stage in (Stage.POST_REQUEST, Stage.PRE_RESPONSE):
         await run.stage(stage)
         await quiet()
-    await run.settle()
+    await run.cleanup()
 
 
 async def play(roles: Sequence[Role], luck: random.Random) -> tuple[Run, list[tuple[str, str]]]:

@@ -44,8 +44,8 @@ def after(*chain: Entry, answer: Response | None = None) -> Run:
         run.exchange = replace(run.exchange, response=answer or Response(200, body=b"{}"))
         await run.stage(Stage.POST_REQUEST)
         await run.stage(Stage.PRE_RESPONSE)
-        run.answer_headers()
-        await run.settle()
+        run.response_headers()
+        await run.cleanup()
         return run
 
     with ThreadPoolExecutor(1) as pool:
@@ -146,7 +146,7 @@ class TestFollowUps:
     def test_none_begins_when_the_exchange_is_over(self) -> None:
         async def scenario() -> Run:
             run = Run(make_plan([shadow(says(NO))], buffer_streams=False), exchange(), Stagehand())
-            await run.settle()
+            await run.cleanup()
             await run.stage(Stage.PRE_REQUEST)
             return run
 
@@ -174,7 +174,7 @@ class TestBodies:
             assert bodies == []
             run.exchange = with_body(run.exchange, body)
             await run.stage(Stage.PRE_REQUEST)
-            await run.settle()
+            await run.cleanup()
 
         run_loop(scenario())
         assert bodies == [b"{}"]
@@ -184,7 +184,7 @@ class TestBodies:
             run = Run(make_plan([shadow(says(NO, frozenset({"body"})))], buffer_streams=False),
                       with_body(exchange(), None), Stagehand())  # fmt: skip
             await run.head()
-            await run.settle()
+            await run.cleanup()
             return run
 
         assert notes(run_loop(scenario())) == []
@@ -200,7 +200,7 @@ class TestBodies:
             assert run.shadows is not None
             assert run.shadows.need_answer
             end(run)
-            await run.settle()
+            await run.cleanup()
             return run
 
         return notes(run_loop(scenario()))[1:]
@@ -257,7 +257,7 @@ async def beside(run: Run, hand: Stagehand, luck: random.Random) -> None:
         if acting:
             hand.held[luck.choice(acting)]()
     await asyncio.wait_for(playing, 0)
-    settling = asyncio.ensure_future(run.settle())
+    settling = asyncio.ensure_future(run.cleanup())
     for _ in range(100):
         await quiet()
         if settling.done():

@@ -32,8 +32,8 @@ def traced(*chain: Entry, hand: Stagehand | None = None) -> Run:
         await run.stage(Stage.PRE_REQUEST)
         run.exchange = replace(run.exchange, response=Response(200, body=b""))
         await run.stage(Stage.POST_REQUEST)
-        run.answer_headers()
-        await run.settle()
+        run.response_headers()
+        await run.cleanup()
 
     run_loop(hooks())
     return run

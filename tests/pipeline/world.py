@@ -76,11 +76,11 @@ class FollowingUp(ActingInPlace):
         super().__init__(act, called)
         self.heads, self.end = heads, end
 
-    def answer_headers(self, exchange: Exchange) -> Mapping[str, str]:
+    def response_headers(self, exchange: Exchange) -> Mapping[str, str]:
         added: Mapping[str, str] = self.heads(exchange)
         return added
 
-    async def settle(self, exchange: Exchange) -> None:
+    async def cleanup(self, exchange: Exchange) -> None:
         self.end(exchange)
 
 

@@ -41,11 +41,9 @@ class Gate:
     ) -> None:
         self.tenant, self.rule = tenant, rule
         parsed = [self.entry(RateLimiter.parse(settings), origin, on_error) for origin, settings in entries]
-        self.plugin = RateLimiter.combine(parsed)
+        self.plugin = RateLimiter.merge(parsed)
         nowhere = cast(Any, None)
-        self.plugin.connect(
-            Tools(limiter, nowhere, Hands(), distinct_values=DistinctValueTracker(most_values))
-        )
+        self.plugin.start(Tools(limiter, nowhere, Hands(), distinct_values=DistinctValueTracker(most_values)))
 
     def entry(self, plugin: Plugin, origin: str, on_error: str) -> Entry:
         return Entry(plugin, Stage.PRE_REQUEST, 100, False, on_error, 1.0, origin, self.tenant, self.rule)
@@ -78,11 +76,11 @@ class Gate:
         return sum(isinstance(self.ask(**request), Continue) for _ in range(times))
 
     def headers(self, verdict: Continue | Reject) -> Mapping[str, str]:
-        return self.plugin.answer_headers(replace(self.exchange(), notes=verdict.notes))
+        return self.plugin.response_headers(replace(self.exchange(), notes=verdict.notes))
 
     def end(self, verdict: Continue | Reject) -> None:
         """The exchange that `verdict` was for is over."""
-        asyncio.run(self.plugin.settle(replace(self.exchange(), notes=verdict.notes)))
+        asyncio.run(self.plugin.cleanup(replace(self.exchange(), notes=verdict.notes)))
 
 
 def refused(verdict: Continue | Reject) -> Reject:

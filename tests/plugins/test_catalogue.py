@@ -121,17 +121,17 @@ def test_empty_and_binary_bodies_are_judged_like_others(
         assert plugin.method(stage) is None
         return
     made = plugin.parse(least_settings(plugin))
-    if plugin.combined:
+    if plugin.merges_entries:
         entry = Entry(made, stage, 100, False, plugin.default_on_error, 1.0, "rule", "t1", "r1")
-        made = plugin.combine([entry])
-    made.connect(Tools(Room(), lambda *_, **__: Answer(200, {}, b"{}"), Clock()))
+        made = plugin.merge([entry])
+    made.start(Tools(Room(), lambda *_, **__: Answer(200, {}, b"{}"), Clock()))
     seen = exchange(body, answer=Response(200, head(), body))
     verdict = getattr(made, stage.value)(seen)
     if inspect.isawaitable(verdict):
         verdict = asyncio.run(_awaited(verdict))
     assert isinstance(verdict, Continue | Reject | Respond | Patch)
-    asyncio.run(made.settle(seen))
-    assert isinstance(dict(made.answer_headers(seen)), dict)
+    asyncio.run(made.cleanup(seen))
+    assert isinstance(dict(made.response_headers(seen)), dict)
 
 
 async def _awaited(verdict: Any) -> Any:

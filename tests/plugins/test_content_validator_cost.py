@@ -129,7 +129,7 @@ def test_json_of_very_many_parts_is_refused_with_their_number(
 
 def test_the_operator_says_how_many_parts_json_may_have() -> None:
     plugin = ContentValidator.parse({"required_fields": ["a"]})
-    plugin.connect(Tools(cast(Any, None), cast(Any, None), cast(Any, None), json_parts=3))
+    plugin.start(Tools(cast(Any, None), cast(Any, None), cast(Any, None), json_parts=3))
     code(requested, requested(plugin, b'{"a":["b"]}', {"content_type": JSON}), "invalid_json")
     assert requested(plugin, b'{"a":"b"}', {"content_type": JSON}) is CONTINUE
 

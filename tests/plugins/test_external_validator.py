@@ -44,7 +44,7 @@ def plugin(settings: dict[str, Any], fetch: Any = None) -> ExternalValidator:
     made = ExternalValidator.parse({"endpoint": ENDPOINT, **settings})
     policy = Policy(allowed_networks=(ip_network("127.0.0.0/8"),))
     fetch = fetch or GuardedFetch(policy, Clock())
-    made.connect(Tools(cast(Any, None), fetch, Clock()))
+    made.start(Tools(cast(Any, None), fetch, Clock()))
     return made
 
 

@@ -258,7 +258,7 @@ def test_in_shadow_mode_it_looks_at_the_counter_of_those_that_act_and_charges_no
     settings = [{"limit": number, "window": "1m"} for number in (100, 2)]
     limiter = MemoryLimiter(Hands())
     acting, trial = Gate(limiter, [("rule", settings[0])]), Gate(limiter, [("rule", settings[1])])
-    trial.plugin.connect(Tools(limiter, cast(Any, None), Hands()).dry())
+    trial.plugin.start(Tools(limiter, cast(Any, None), Hands()).dry())
     assert trial.admitted(10) == 10
     assert acting.admitted(1) == 1
     assert trial.admitted(10) == 10

@@ -149,5 +149,7 @@ def test_no_header_is_about_redis_while_it_answers(limiter: MemoryLimiter) -> No
 def test_only_limits_at_a_time_have_something_to_give_back(limiter: MemoryLimiter) -> None:
     """Of all others nothing is waited for when an exchange is over."""
     windows = {"global": {"limit": 9, "window": "1m"}, "per_ip": {"limit": 9, "window": "1m"}}
-    assert not Gate(limiter, [("tenant", {"limits": windows}), ("rule", {"limits": windows})]).plugin.settles
-    assert slots(limiter).plugin.settles
+    assert not Gate(
+        limiter, [("tenant", {"limits": windows}), ("rule", {"limits": windows})]
+    ).plugin.has_cleanup
+    assert slots(limiter).plugin.has_cleanup

@@ -82,10 +82,10 @@ def test_blocked_headers_and_user_agents_are_refused() -> None:
 
 
 def test_security_headers_are_added_on_request() -> None:
-    added = SecurityValidator.parse({"security_headers": True}).answer_headers(exchange())
+    added = SecurityValidator.parse({"security_headers": True}).response_headers(exchange())
     assert added["X-Content-Type-Options"] == "nosniff"
     assert added["Strict-Transport-Security"].startswith("max-age=")
-    assert SecurityValidator.parse({}).answer_headers(exchange()) == {}
+    assert SecurityValidator.parse({}).response_headers(exchange()) == {}
 
 
 def test_without_settings_everything_passes() -> None:

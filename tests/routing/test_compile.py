@@ -46,7 +46,7 @@ class Asking(Plugin):
     connected: int = 0
     tools: Tools
 
-    def connect(self, tools: Tools) -> None:
+    def start(self, tools: Tools) -> None:
         self.connected += 1
         self.tools = tools
 

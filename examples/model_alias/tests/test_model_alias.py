@@ -34,10 +34,10 @@ def test_what_names_no_known_model_passes_or_is_refused(body: bytes) -> None:
 
 def test_the_answer_says_which_model_was_meant() -> None:
     plugin = ModelAlias.parse({"models": {"fast": "gpt-4o-mini"}})
-    assert plugin.answer_headers(sample_exchange(notes={"model": "gpt-4o-mini"})) == {
+    assert plugin.response_headers(sample_exchange(notes={"model": "gpt-4o-mini"})) == {
         "X-Model": "gpt-4o-mini"
     }
-    assert plugin.answer_headers(sample_exchange()) == {}
+    assert plugin.response_headers(sample_exchange()) == {}
 
 
 @pytest.mark.parametrize("settings", [{}, {"models": {"a": ""}}, {"models": {"a": "b"}, "unknown": "maybe"}])

@@ -68,5 +68,5 @@ class Recorder(Plugin):
     def post_response(self, exchange: Exchange) -> Verdict:
         return self._act("post_response")
 
-    def answer_headers(self, exchange: Exchange) -> Mapping[str, str]:
+    def response_headers(self, exchange: Exchange) -> Mapping[str, str]:
         return {"X-Recorder": "was here"}

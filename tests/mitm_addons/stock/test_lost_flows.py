@@ -16,7 +16,7 @@ class Settling:
     def __init__(self) -> None:
         self.settled = 0
 
-    async def settle(self) -> None:
+    async def cleanup(self) -> None:
         self.settled += 1
 
 
