@@ -85,10 +85,10 @@ def engine_options(settings: Settings) -> Options:
     return Options(
         head_limit=limits.head,
         field_limit=limits.fields,
-        slowest=limits.timeouts.body_rate,
+        min_rate=limits.timeouts.body_rate,
         connections=limits.connections,
         in_flight=limits.in_flight,
-        spared=PROBES,
+        always_served=PROBES,
         timeouts=_timeouts(limits.timeouts, UpstreamTimeouts()),
         drain_timeout=settings.server.drain_timeout,
         tls=settings.server.tls.files,

@@ -12,7 +12,7 @@ from mitm_engine.exchange.flows import make_client
 from mitm_engine.faults import LATE_ADDONS, OVERLOADED, Failed, Fault, fault
 from mitm_engine.http1.heads import closing_answer
 from mitm_engine.http1.request_reader import Incoming, RequestReader
-from mitm_engine.read_rate import Pace, has_left, reset, unread
+from mitm_engine.read_rate import ReadRate, has_left, reset, unread
 from mitm_engine.worker_state import Answering, WorkerState
 
 logger = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class ClientConnection(asyncio.Protocol):
         self.can_write = True
         self._is_held = self._greeted = self._ending = False
         self._linger_left: int | None = None
-        self._pace = Pace()
+        self._pace = ReadRate()
         self._late: Callable[[float], None] = self.cut
         self._late_end: Callable[[float], None] = _ignore
         self.client: connection.Client = None  # type: ignore[assignment]  # until connection_made
@@ -133,7 +133,7 @@ class ClientConnection(asyncio.Protocol):
     def want(self, incoming: Incoming, limit: int) -> None:
         """Collect the body of `incoming`, up to `limit` bytes."""
         self._reader.want(incoming, limit)
-        if self._is_held and self._reader.unwanted <= self._worker.options.ahead:
+        if self._is_held and self._reader.unwanted <= self._worker.options.read_ahead:
             self._resume()
 
     def _hold(self) -> None:
@@ -154,7 +154,7 @@ class ClientConnection(asyncio.Protocol):
         if reader.stopped:
             return
         reader.feed(data)
-        if reader.unwanted > self._worker.options.ahead and not self._is_held:
+        if reader.unwanted > self._worker.options.read_ahead and not self._is_held:
             self._hold()
         if self._task is None:
             if reader.queue:
@@ -271,8 +271,8 @@ class ClientConnection(asyncio.Protocol):
 
     def _slow_reader(self, now: float) -> None:
         """Cut the client off when it has read too little for too long."""
-        slowest, grace = self._worker.options.slowest, self._worker.options.timeouts.grace
-        if self._pace.is_too_slow(self.transport, now, slowest, grace):
+        min_rate, grace = self._worker.options.min_rate, self._worker.options.timeouts.grace
+        if self._pace.is_too_slow(self.transport, now, min_rate, grace):
             self._worker.metrics.closed["slow_reader"] += 1
             self.abort()
         else:
@@ -334,7 +334,7 @@ class ClientConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
         peer, own = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
-        self.client = make_client(peer, own, self._worker.options.nowhere)
+        self.client = make_client(peer, own, self._worker.options.unrouted_address)
         if tls := transport.get_extra_info("ssl_object"):
             self.client.tls = True
             self.client.timestamp_tls_setup = self.client.timestamp_start

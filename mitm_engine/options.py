@@ -17,7 +17,7 @@ class Timeouts:
     """Longest waits, in seconds.
 
     `head`: until a request's head is whole, counted from the connection's start or the head's first byte.
-    `grace`: a body, or a reader, slower than `Options.slowest` bytes a second is cut after this time.
+    `grace`: a body, or a reader, slower than `Options.min_rate` bytes a second is cut after this time.
     `keep_alive`: between two requests of a connection. `connect`: TCP and TLS to the upstream.
     `first_byte`: from the last byte of the request to the head of the answer. `idle`: between two pieces
     of an answer. `total`: a whole exchange with the upstream, None for no bound. `hook`: all addons at one
@@ -71,25 +71,34 @@ class Policy:
 class Options:
     """Limits of one worker. Sizes are in bytes.
 
-    `line_limit`, `head_limit` and `field_limit` bound a request's line, its head and the number of header
-    fields; `answer_head_limit` an upstream's head. `ahead` is what is read before somebody wants it;
-    `pipelined` the most requests that wait on a connection. `slowest` is the least rate of a body and of a
-    reader, in bytes a second. `connections` and `in_flight` cap the worker; above that only the targets in
-    `spared` are served. `nowhere` is where a flow leads that no addon routed. `tls` are the files of
-    certificate and key that clients are served with.
+    Attributes:
+        line_limit: the longest request line.
+        head_limit: the longest request head.
+        field_limit: the most header fields of a request.
+        answer_head_limit: the longest head of an upstream's response.
+        read_ahead: how much is read of a body before it is asked for.
+        pipelined: the most requests that wait on one connection.
+        min_rate: the slowest body or reader, in bytes per second.
+        connections: the most client connections of a worker.
+        in_flight: the most exchanges of a worker at a time.
+        always_served: request targets that are served above `connections` and `in_flight`.
+        timeouts: the longest waits.
+        drain_timeout: how long open exchanges may take after SIGTERM, in seconds.
+        unrouted_address: where a flow leads that no addon has routed.
+        tls: the files of certificate and key for clients, None for plain HTTP.
     """
 
     line_limit: int = 8 * KIB
     head_limit: int = 32 * KIB
     field_limit: int = 100
     answer_head_limit: int = 64 * KIB
-    ahead: int = 64 * KIB
+    read_ahead: int = 64 * KIB
     pipelined: int = 32
-    slowest: int = 1 * KIB
+    min_rate: int = 1 * KIB
     connections: int = 10_000
     in_flight: int = 5_000
-    spared: frozenset[bytes] = frozenset()
+    always_served: frozenset[bytes] = frozenset()
     timeouts: Timeouts = field(default_factory=Timeouts)
     drain_timeout: float = 30.0
-    nowhere: tuple[str, int] = ("gateway.invalid", 80)
+    unrouted_address: tuple[str, int] = ("gateway.invalid", 80)
     tls: tuple[Path, Path] | None = None

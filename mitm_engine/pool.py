@@ -25,10 +25,10 @@ class Pool:
     """Unused connections by key, the last used first (the others age and go)."""
 
     def __init__(
-        self, metrics: Metrics, ended: Callable[[UpstreamConnection], None], head_limit: int, ahead: int
+        self, metrics: Metrics, ended: Callable[[UpstreamConnection], None], head_limit: int, read_ahead: int
     ) -> None:
         self.head_limit = head_limit
-        self.ahead = ahead
+        self.read_ahead = read_ahead
         self._metrics = metrics
         self._ended = ended
         self._idle: dict[Key, deque[UpstreamConnection]] = {}

@@ -45,7 +45,7 @@ def has_left(transport: Transport) -> bool:
     return bool(probe.poll(0))
 
 
-class Pace:
+class ReadRate:
     """How fast a client reads, measured from `begin` on. Times are the loop's."""
 
     __slots__ = ("_since", "_taken")
@@ -53,10 +53,10 @@ class Pace:
     def begin(self, transport: Transport, now: float) -> None:
         self._since, self._taken = now, taken(transport)
 
-    def is_too_slow(self, transport: Transport, now: float, slowest: float, grace: float) -> bool:
-        """Whether it has read less than `slowest` bytes a second for `grace` seconds. To be asked often."""
+    def is_too_slow(self, transport: Transport, now: float, min_rate: float, grace: float) -> bool:
+        """Whether it has read less than `min_rate` bytes a second for `grace` seconds. To be asked often."""
         count = taken(transport)
-        if count - self._taken >= slowest * (now - self._since):
+        if count - self._taken >= min_rate * (now - self._since):
             self._since, self._taken = now, count
         return now - self._since >= grace
 

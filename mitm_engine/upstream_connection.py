@@ -24,11 +24,11 @@ class Key(NamedTuple):
 class Owner(Protocol):
     """Who is told that a connection ended.
 
-    `head_limit` is the longest head of an answer, `ahead` how much of a body waits to be taken; in bytes.
+    `head_limit` is the longest head of an answer, `read_ahead` how much of a body waits to be taken; in bytes.
     """
 
     head_limit: int
-    ahead: int
+    read_ahead: int
 
     def ended(self, connection: "UpstreamConnection") -> None: ...
 
@@ -169,7 +169,7 @@ class UpstreamConnection(asyncio.Protocol):
         except Failed as error:
             self._break(error.fault)
             return
-        if self.reader.held > self._owner.ahead and not self.reader.complete:
+        if self.reader.held > self._owner.read_ahead and not self.reader.complete:
             self._is_held = True
             self.transport.pause_reading()
         self._wake()

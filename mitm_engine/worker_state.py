@@ -58,12 +58,12 @@ class WorkerState:
         self.policy = policy
         self.metrics = Metrics()
         self.dispatch = Dispatch(master.addons)
-        self.pool = Pool(self.metrics, self._server_ended, options.answer_head_limit, options.ahead)
+        self.pool = Pool(self.metrics, self._server_ended, options.answer_head_limit, options.read_ahead)
         self.connect = Connector(self.dispatch, self.pool)
         # What holds until an addon has looked at the request.
-        self.first_terms = Terms(options.timeouts, request_body=options.ahead)
+        self.first_terms = Terms(options.timeouts, request_body=options.read_ahead)
         # Stands for the upstream of a flow that has none.
-        self.nobody = connection.Server(address=options.nowhere)
+        self.nobody = connection.Server(address=options.unrouted_address)
         self.connections: dict[str, Connected] = {}
         # Those of which nothing is read for now, and who therefore could leave unseen.
         self.held: set[Connected] = set()

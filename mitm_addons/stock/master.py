@@ -17,14 +17,14 @@ from mitm_addons.stream_end import Write
 from shared.settings import Settings
 
 #: Where a request goes that nobody routed: a name that never resolves (RFC 6761).
-NOWHERE = "http://gateway.invalid:80"
+UNROUTED_URL = "http://gateway.invalid:80"
 
 
 def options(settings: Settings, confdir: Path) -> tuple[Options, dict[str, object]]:
     """The options that exist before the addons are loaded, and those that the addons bring."""
     limit = max(settings.limits.request_body, settings.limits.response_body)
     first = Options(
-        mode=[f"reverse:{NOWHERE}"],
+        mode=[f"reverse:{UNROUTED_URL}"],
         listen_host=settings.server.proxy_host,
         listen_port=settings.server.proxy_port,
         confdir=str(confdir),

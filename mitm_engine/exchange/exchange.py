@@ -64,14 +64,14 @@ class Exchange:
         self._unreached: Iterator[Method] | None = None
         self._upstream: UpstreamConnection | None = None
         self._flushing: asyncio.Handle | None = None
-        self._flow = make_flow(client.client, worker.nobody, incoming, worker.options.nowhere)
+        self._flow = make_flow(client.client, worker.nobody, incoming, worker.options.unrouted_address)
         self._writer = client.answer = AnswerWriter(client, incoming)
 
     async def run(self) -> bool:
         """Serve the request, whatever happens. Raises nothing but a cancellation from outside."""
         metrics, writer = self._worker.metrics, self._writer
         options = self._worker.options
-        if metrics.in_flight >= options.in_flight and self._incoming.target not in options.spared:
+        if metrics.in_flight >= options.in_flight and self._incoming.target not in options.always_served:
             metrics.refused += 1
             self._say(self._worker.answer(OVERLOADED, self._flow))
             return writer.keeps
@@ -327,7 +327,7 @@ class Exchange:
     def _slow_body(self, now: float) -> None:
         """Ends a body that comes too slowly; one that comes steadily may take its time."""
         grace, size = self._terms.timeouts.grace, self._incoming.size
-        if size - self._seen < self._worker.options.slowest * grace:
+        if size - self._seen < self._worker.options.min_rate * grace:
             self._client.cancel(_LATE_CLIENT)
         else:
             self._seen = size

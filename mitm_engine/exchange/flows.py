@@ -24,21 +24,24 @@ _numbers = count(1)
 
 
 def make_client(
-    peername: tuple[str, int], sockname: tuple[str, int], nowhere: tuple[str, int]
+    peername: tuple[str, int], sockname: tuple[str, int], unrouted_address: tuple[str, int]
 ) -> connection.Client:
     """The client's side of a connection, as the reverse mode of mitmproxy has it."""
     return connection.Client(
         peername=peername,
         sockname=sockname,
         state=connection.ConnectionState.OPEN,
-        proxy_mode=ProxyMode.parse(f"reverse:http://{nowhere[0]}:{nowhere[1]}"),
+        proxy_mode=ProxyMode.parse(f"reverse:http://{unrouted_address[0]}:{unrouted_address[1]}"),
     )
 
 
 def make_flow(
-    client: connection.Client, nobody: connection.Server, incoming: Incoming, nowhere: tuple[str, int]
+    client: connection.Client,
+    nobody: connection.Server,
+    incoming: Incoming,
+    unrouted_address: tuple[str, int],
 ) -> http.HTTPFlow:
-    """A flow with the head of its request. Until an addon points it elsewhere it leads `nowhere`.
+    """A flow with the head of its request. Until an addon points it elsewhere it leads `unrouted_address`.
 
     `nobody` stands for the upstream until there is one.
     """
@@ -51,7 +54,7 @@ def make_flow(
     data.trailers = None
     data.timestamp_start = now
     data.timestamp_end = None
-    data.host, data.port = nowhere
+    data.host, data.port = unrouted_address
     data.method = incoming.method
     data.scheme = b"http"
     data.authority = b""

@@ -352,7 +352,7 @@ async def test_what_is_spared_is_served_however_much_there_is_to_do() -> None:
         if flow.request.path == "/health":
             flow.response = http.Response.make(200, b"well")
 
-    options = Options(in_flight=1, spared=frozenset([b"/health"]), drain_timeout=0.2)
+    options = Options(in_flight=1, always_served=frozenset([b"/health"]), drain_timeout=0.2)
     async with world(On(requestheaders=answer), On(request=wait), options=options) as w:
         await (await w.client()).send(request("/slow"))
         await w.recorder.saw("requestheaders")

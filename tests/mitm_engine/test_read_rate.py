@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, closing
 import pytest
 import uvloop
 
-from mitm_engine.read_rate import Pace, has_left, reset, taken, unread
+from mitm_engine.read_rate import ReadRate, has_left, reset, taken, unread
 
 SIZE = 6 * 1024 * 1024  # more than the kernel takes
 Test = Callable[[asyncio.Transport, socket.socket], Awaitable[None]]
@@ -96,7 +96,7 @@ def test_who_reads_nothing_is_too_slow_after_the_grace_and_who_reads_enough_is_n
     run: Callable[[Test], None],
 ) -> None:
     async def scenario(transport: asyncio.Transport, client: socket.socket) -> None:
-        loop, pace = asyncio.get_running_loop(), Pace()
+        loop, pace = asyncio.get_running_loop(), ReadRate()
         transport.write(bytes(SIZE))
         pace.begin(transport, 0.0)
         assert not pace.is_too_slow(transport, 9.0, 1.0, 10.0)

@@ -254,7 +254,7 @@ async def test_unread_bodies_of_refused_requests_never_stop_a_connection() -> No
 
 @on_uvloop
 async def test_a_slow_body_is_a_408_and_a_steady_one_may_take_its_time() -> None:
-    terms, options = Terms(Timeouts(grace=0.4)), Options(slowest=100, drain_timeout=0.2)
+    terms, options = Terms(Timeouts(grace=0.4)), Options(min_rate=100, drain_timeout=0.2)
     async with world(terms=terms, options=options) as w:
         slow, steady = await w.client(), await w.client()
         await slow.send(head(1000) + bytes(10))
@@ -269,7 +269,7 @@ async def test_a_slow_body_is_a_408_and_a_steady_one_may_take_its_time() -> None
 
 @on_uvloop
 async def test_a_body_that_begins_fast_and_then_stalls_is_a_408_all_the_same() -> None:
-    terms, options = Terms(Timeouts(grace=0.3)), Options(slowest=100, drain_timeout=0.2)
+    terms, options = Terms(Timeouts(grace=0.3)), Options(min_rate=100, drain_timeout=0.2)
     async with world(terms=terms, options=options) as w:
         client = await w.client()
         await client.send(head(2 * MB) + bytes(MB))

@@ -255,7 +255,7 @@ async def test_a_client_that_does_not_read_its_answer_is_cut_off(size: int, clos
 
 @on_uvloop
 async def test_a_client_that_reads_slowly_but_steadily_gets_all_of_its_answer() -> None:
-    options = Options(timeouts=Timeouts(grace=SHORT), slowest=1000, drain_timeout=0.2)
+    options = Options(timeouts=Timeouts(grace=SHORT), min_rate=1000, drain_timeout=0.2)
     async with world(script=answering(sized(bytes(400_000))), options=options, send_buffer=4096) as w:
         client = await w.client(receive_buffer=4096)
         await client.send(request())

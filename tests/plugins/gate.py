@@ -42,8 +42,10 @@ class Gate:
         self.tenant, self.rule = tenant, rule
         parsed = [self.entry(RateLimiter.parse(settings), origin, on_error) for origin, settings in entries]
         self.plugin = RateLimiter.merge(parsed)
-        nowhere = cast(Any, None)
-        self.plugin.start(Tools(limiter, nowhere, Hands(), distinct_values=DistinctValueTracker(most_values)))
+        unrouted_address = cast(Any, None)
+        self.plugin.start(
+            Tools(limiter, unrouted_address, Hands(), distinct_values=DistinctValueTracker(most_values))
+        )
 
     def entry(self, plugin: Plugin, origin: str, on_error: str) -> Entry:
         return Entry(plugin, Stage.PRE_REQUEST, 100, False, on_error, 1.0, origin, self.tenant, self.rule)

@@ -9,7 +9,7 @@ from mitmproxy.io import FlowReader, FlowWriter
 from mitm_engine.exchange.flows import make_client, make_flow, make_response
 from mitm_engine.http1.request_reader import Incoming
 
-NOWHERE = ("gateway.invalid", 80)
+UNROUTED_URL = ("gateway.invalid", 80)
 
 
 def incoming() -> Incoming:
@@ -20,8 +20,8 @@ def incoming() -> Incoming:
 
 
 def flow() -> http.HTTPFlow:
-    client = make_client(("127.0.0.1", 5000), ("127.0.0.1", 8081), NOWHERE)
-    return make_flow(client, connection.Server(address=NOWHERE), incoming(), NOWHERE)
+    client = make_client(("127.0.0.1", 5000), ("127.0.0.1", 8081), UNROUTED_URL)
+    return make_flow(client, connection.Server(address=UNROUTED_URL), incoming(), UNROUTED_URL)
 
 
 def whole_flow() -> http.HTTPFlow:
