@@ -98,7 +98,7 @@ class Running:
             yield from log
 
     def _told(self, problem: str) -> str:
-        words = self._child.last_words(_LAST_LINES) or "(empty)"
+        words = self._child.error_event(_LAST_LINES) or "(empty)"
         return f"{problem}; its log ends with:\n{words}"
 
 

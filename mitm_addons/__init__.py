@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from mitm_addons.admission import Admission, CheckHead, Gateways
 from mitm_addons.concurrency import Concurrency
 from mitm_addons.event_streams import Cut
-from mitm_addons.final_head import FinalHead
+from mitm_addons.final_head import ResponseHead
 from mitm_addons.health import Health, Probe
 from mitm_addons.observe.access_log import AccessLog
 from mitm_addons.observe.last_used import LastUsed
 from mitm_addons.stages import Stages
-from mitm_addons.stock.lost_flows import Lost
+from mitm_addons.stock.lost_flows import LostFlows
 from mitm_addons.stream_end import StreamEnd, Write
 from mitm_addons.upstreams import Resolve, TrustFile, Upstreams
 from shared.core.clock import Clock
@@ -83,7 +83,7 @@ def build(parts: Parts, extra: Sequence[object] = ()) -> list[object]:
             engine.check_head,
         ),
         Concurrency(),
-        *((Lost(),) if engine.loses_flows else ()),
+        *((LostFlows(),) if engine.loses_flows else ()),
         Stages(
             clock,
             parts.pool,
@@ -94,7 +94,7 @@ def build(parts: Parts, extra: Sequence[object] = ()) -> list[object]:
             engine.cut,
         ),
         Upstreams(parts.resolve, parts.trust_file, clock),
-        FinalHead(engine.keeps_apart),
+        ResponseHead(engine.keeps_apart),
         StreamEnd(engine.write),
         AccessLog(clock, parts.put_line),
         parts.last_used,

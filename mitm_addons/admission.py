@@ -80,7 +80,7 @@ class Admission:
             client=client_address(peer, headers, self.settings.trusted_proxies),
             headers=headers,
             closes="close" in connection or (old and "keep-alive" not in connection),
-            old_client=old,
+            is_http10=old,
         )
 
     def _check_wire(self, flow: http.HTTPFlow) -> Refusal | None:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from mitmproxy import http
 
 from mitm_addons.flows import FlowState
-from mitm_addons.stream_end import last_words
+from mitm_addons.stream_end import error_event
 from shared.bodies.event_splitter import EventSplitter
 from shared.core.errors import refuse
 from shared.http.body_refused import BodyRefused
@@ -81,11 +81,11 @@ class EventStream:
     def _sent(self, events: Sequence[Event]) -> Pieces:
         state = self._state
         sent = state.passed_on(b"".join([event.raw for event in events]))
-        state.held = self._stream.held
+        state.bytes_held_back = self._stream.held
         if self._run.refusal is None:
             return [sent] if sent else []
         if self._cut is None:
-            state.unsent = sent
+            state.pending_bytes = sent
             raise StreamRefused(self._run.refusal.code)
         asyncio.get_running_loop().call_soon(self._cut, self._flow)
-        return [sent + last_words(self._flow, state, self._run.refusal)]
+        return [sent + error_event(self._flow, state, self._run.refusal)]

@@ -11,7 +11,7 @@ _TIMING = b"Server-Timing"
 _CONNECTION, _CODING, _LENGTH = b"Connection", "transfer-encoding", "content-length"
 
 
-class FinalHead:
+class ResponseHead:
     """Sets the request id, who an error is from and asked-for timings; frames for the client's version.
 
     An engine that does not keep connections apart judges both by the one head that they share: where an
@@ -40,7 +40,7 @@ class FinalHead:
         ends = state.closes or not (self._keeps_apart or data.http_version == b"HTTP/1.1")
         ours = _ours(state, data, ends)
         gone = {LOWER[name] for name in ours}
-        if state.old_client or data.status_code in (204, 304):
+        if state.is_http10 or data.status_code in (204, 304):
             # HTTP/1.0 has no chunks: without a length the end of the connection is the end of the body. And
             # where there is no body, the stock core would send the last chunk all the same (RFC 9112, 6.1).
             gone.add(_CODING)
@@ -60,7 +60,7 @@ def _ours(state: FlowState, data: http.ResponseData, ends: bool) -> dict[bytes, 
     ours = {_REQUEST_ID: state.request_id.encode("latin-1")}
     if data.status_code >= 400:
         ours[_SOURCE] = state.source.encode("latin-1")
-    if state.old_client and not ends:
+    if state.is_http10 and not ends:
         is_sized = any(LOWER[name] == _LENGTH for name, _ in data.headers.fields)
         ours[_CONNECTION] = b"keep-alive" if is_sized else b"close"
     elif ends:

@@ -17,14 +17,29 @@ from shared.routing.admission import Admitted
 class FlowState:
     """What the gateway knows of a flow. It lives on the flow as a plain attribute: not copied, not dumped.
 
-    `headers` is the head as the client sent it, `path` the normalised path. `source` says who made the
-    answer (``upstream`` until somebody else did), `code` the error code that went out. `pending` is a
-    refusal that waits for the `response` hook. `buffered` says that the answer is collected before it is
-    sent, `probe` that it is a health check, `closes` that the client wants the connection closed after this
-    exchange, `old_client` that it speaks HTTP/1.0. `body_limit`, `received` and `sent` count the bytes of
-    bodies; `tail` are the last ones sent of a stream, `unsent` those that judges let out before one ended
-    it, `held` the most bytes that they held back, and `copy` what passed of one that somebody looks at.
-    `is_told` says that a stream's reader was told how it ended.
+    Attributes:
+        request_id: sent to the upstream and to the client.
+        started: when the request came.
+        client: the client's address.
+        headers: the head as the client sent it.
+        path: the normalized path.
+        source: where the response is from: ``upstream``, ``gateway`` or ``plugin:<name>``.
+        code: the error code that was sent.
+        admitted: the tenant, rule and key of the request.
+        run: the plugins of the rule, at work.
+        pending_rejection: sent by the `response` hook, once headers can be replaced.
+        is_health_check: answered by the health addon, not logged.
+        closes: the client wants the connection closed after this exchange.
+        is_http10: the client speaks HTTP/1.0.
+        is_buffered: the response is collected before it is sent.
+        body_limit: the largest request body, in bytes.
+        received: bytes of the request body.
+        sent: bytes of the response body.
+        last_bytes: the last four bytes sent of a stream.
+        copy: what passed of a stream that entries in shadow mode look at.
+        pending_bytes: events that plugins released before one of them ended the stream.
+        bytes_held_back: the most bytes that plugins held back at a time.
+        error_sent: the reader of the stream got an error event.
     """
 
     request_id: str
@@ -36,24 +51,24 @@ class FlowState:
     code: str | None = None
     admitted: Admitted | None = None
     run: Run | None = None
-    pending: Refusal | None = None
-    probe: bool = False
+    pending_rejection: Refusal | None = None
+    is_health_check: bool = False
     closes: bool = False
-    old_client: bool = False
-    buffered: bool = False
+    is_http10: bool = False
+    is_buffered: bool = False
     body_limit: int = 0
     received: int = 0
     sent: int = 0
-    tail: bytes = b""
+    last_bytes: bytes = b""
     copy: AnswerCopy | None = None
-    unsent: bytes = b""
-    held: int = 0
-    is_told: bool = False
+    pending_bytes: bytes = b""
+    bytes_held_back: int = 0
+    error_sent: bool = False
 
     def passed_on(self, piece: bytes) -> bytes:
         """Note a piece of the answer that goes out now, and give it back."""
         self.sent += len(piece)
-        self.tail = (self.tail + piece[-4:])[-4:]
+        self.last_bytes = (self.last_bytes + piece[-4:])[-4:]
         return piece
 
 
@@ -145,7 +160,7 @@ def refuse_flow(flow: http.HTTPFlow, refusal: Refusal) -> None:
     state = state_of(flow)
     request_id = state.request_id if state else "unknown"
     if state:
-        state.source, state.code, state.pending = refusal.source, refusal.code, None
+        state.source, state.code, state.pending_rejection = refusal.source, refusal.code, None
     body = error_body(refusal, request_id, anthropic=speaks_anthropic(flow))
     head = [("Content-Type", "application/json"), *refusal.headers.items()]
     put_response(flow, Response(refusal.status, Headers(head), body))

@@ -43,7 +43,7 @@ class Health:
         if parts:
             body["parts"] = {name: wrong or "ok" for name, wrong in parts.items()}
         identity = request_id(flow.request.headers.get("x-request-id"), self._random_bytes)
-        begin(flow, FlowState(identity, self._clock.monotonic(), "", source="gateway", probe=True))
+        begin(flow, FlowState(identity, self._clock.monotonic(), "", source="gateway", is_health_check=True))
         head = Headers([("Content-Type", "application/json"), ("Cache-Control", "no-store")])
         put_response(flow, Response(200 if well else 503, head, orjson.dumps(body)))
 

@@ -137,7 +137,7 @@ class Stages:
         if state.source == "upstream":
             if response.data.status_code < 200:
                 message = "The upstream's only answer was an interim one."
-                state.pending = refuse("upstream_protocol_error", message)
+                state.pending_rejection = refuse("upstream_protocol_error", message)
                 return None
             set_head(response, client_head(head_of(response)))
         if run and (run.plan.sees_answers or run.plan.buffers):
@@ -147,9 +147,9 @@ class Stages:
 
     def _pass_on(self, flow: http.HTTPFlow, state: FlowState, response: http.Response) -> None:
         run = state.run
-        if state.pending and self.replaces_answers:
+        if state.pending_rejection and self.replaces_answers:
             _refuse_pending(flow, state)
-        elif state.source == "upstream" and not state.pending and not state.buffered:
+        elif state.source == "upstream" and not state.pending_rejection and not state.is_buffered:
             if not callable(response.stream):
                 response.stream = state.passed_on
             if run and run.shadows and run.shadows.need_answer:
@@ -166,8 +166,8 @@ class Stages:
         await run.stage(Stage.POST_REQUEST)
         splitter = None if empty else self._splitter(state, run)
         plan = run.plan
-        state.buffered = (plan.buffers or (plan.judges_bodies and splitter is None)) and not empty
-        if not state.buffered:
+        state.is_buffered = (plan.buffers or (plan.judges_bodies and splitter is None)) and not empty
+        if not state.is_buffered:
             stream = await run.open_stream(may_wait=self.cut is None) if splitter else None
             if stream is None:
                 await run.stage(Stage.PRE_RESPONSE)
@@ -177,7 +177,7 @@ class Stages:
                 if splitter and stream:
                     # Express awaits what it returns; elsewhere it returns nothing to wait for.
                     response.stream = EventStream(flow, state, run, splitter, stream, self.cut)  # type: ignore[assignment]
-        state.pending = run.refusal
+        state.pending_rejection = run.refusal
         self._pass_on(flow, state, response)
 
     def _splitter(self, state: FlowState, run: Run) -> EventSplitter | None:
@@ -193,7 +193,7 @@ class Stages:
         if state is None or response is None:
             return None
         run = state.run
-        if run and state.buffered and not state.pending:
+        if run and state.is_buffered and not state.pending_rejection:
             return _judge_whole(flow, state, run, response)
         if run and run.refusal and response.stream:
             # Refused with the last event: the core would end the body as a whole one.
@@ -217,7 +217,7 @@ async def _judge_whole(flow: http.HTTPFlow, state: FlowState, run: Run, response
     await run.stage(Stage.PRE_RESPONSE)
     if answer := run.answer():
         put_response(flow, answer)
-    state.pending = run.refusal
+    state.pending_rejection = run.refusal
     _refuse_pending(flow, state)
 
 
@@ -232,8 +232,8 @@ def _answer_early(flow: http.HTTPFlow, state: FlowState, run: Run) -> None:
 
 
 def _refuse_pending(flow: http.HTTPFlow, state: FlowState) -> None:
-    if state.pending:
-        refuse_flow(flow, state.pending)
+    if state.pending_rejection:
+        refuse_flow(flow, state.pending_rejection)
         _add_response_headers(flow, state.run)
 
 

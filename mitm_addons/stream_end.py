@@ -21,7 +21,7 @@ class StreamEnd:
 
     def error(self, flow: http.HTTPFlow) -> None:
         state, response = state_of(flow), flow.response
-        if state is None or response is None or not response.stream or flow.error is None or state.is_told:
+        if state is None or response is None or not response.stream or flow.error is None or state.error_sent:
             return
         refusal = state.run.refusal if state.run else None
         if refusal is None:
@@ -30,14 +30,14 @@ class StreamEnd:
                 state.code = code
                 return
             refusal = refuse(code, text)
-        if words := state.unsent + last_words(flow, state, refusal):
+        if words := state.pending_bytes + error_event(flow, state, refusal):
             chunked = "chunked" in response.headers.get("transfer-encoding", "")
             self._write(flow, b"%x\r\n%s\r\n" % (len(words), words) if chunked else words)
 
 
-def last_words(flow: http.HTTPFlow, state: FlowState, refusal: Refusal) -> bytes:
+def error_event(flow: http.HTTPFlow, state: FlowState, refusal: Refusal) -> bytes:
     """The error as the reader of that stream expects one; nothing where no reader would know it."""
-    state.is_told, state.code = True, refusal.code
+    state.error_sent, state.code = True, refusal.code
     content_type = flow.response.headers.get("content-type", "") if flow.response else ""
     kind = MediaType(content_type.partition(";")[0].strip().lower())
     if not kind.is_event_stream and not kind.is_json_lines:
@@ -46,7 +46,11 @@ def last_words(flow: http.HTTPFlow, state: FlowState, refusal: Refusal) -> bytes
     anthropic = speaks_anthropic(flow)
     body = error_body(refusal, state.request_id, anthropic=anthropic)
     if kind.is_json_lines:
-        return (b"" if state.tail.endswith((b"\n", b"\r")) or not state.tail else b"\n") + body + b"\n"
-    whole = state.tail.endswith((b"\n\n", b"\r\n\r\n", b"\r\r")) or not state.tail
+        return (
+            (b"" if state.last_bytes.endswith((b"\n", b"\r")) or not state.last_bytes else b"\n")
+            + body
+            + b"\n"
+        )
+    whole = state.last_bytes.endswith((b"\n\n", b"\r\n\r\n", b"\r\r")) or not state.last_bytes
     name = b"event: error\n" if anthropic else b""
     return (b"" if whole else b"\n\n") + name + b"data: " + body + b"\n\n"

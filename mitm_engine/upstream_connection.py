@@ -24,7 +24,8 @@ class Key(NamedTuple):
 class Owner(Protocol):
     """Who is told that a connection ended.
 
-    `head_limit` is the longest head of an answer, `read_ahead` how much of a body waits to be taken; in bytes.
+    `head_limit` is the longest head of a response, `read_ahead` how much of a body is read before it is
+    taken; both in bytes.
     """
 
     head_limit: int

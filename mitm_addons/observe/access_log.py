@@ -30,7 +30,7 @@ class AccessLog:
 
     def post_response(self, flow: http.HTTPFlow) -> None:
         state = state_of(flow)
-        if self._is_on and state and not state.probe:
+        if self._is_on and state and not state.is_health_check:
             self._put(self._clock.now(), self._fields(flow, state))
 
     def _fields(self, flow: http.HTTPFlow, state: FlowState) -> dict[str, object]:
@@ -54,7 +54,7 @@ class AccessLog:
             "shadow": _shadowed(state.run),
             "milliseconds": round((self._clock.monotonic() - state.started) * 1000, 3),
             "bytes_in": state.received,
-            "bytes_held": state.held,
+            "bytes_held": state.bytes_held_back,
             "bytes_out": state.sent or len(response.raw_content or b"") if response else 0,
         }
 

@@ -80,7 +80,7 @@ def _fail_flow(hook: str, flow: http.HTTPFlow) -> None:
     elif hook == "responseheaders" and flow.response is not None:
         flow.response.stream = False
         if state:
-            state.pending = refusal
+            state.pending_rejection = refusal
         else:
             flow.kill()
     elif hook == "response":

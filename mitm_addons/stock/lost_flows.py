@@ -8,7 +8,7 @@ from mitm_addons.flows import state_of
 from shared.core import tasks
 
 
-class Lost:
+class LostFlows:
     """Holds the flows that are open, by client. A request with trailers makes the core stop, for one."""
 
     def __init__(self) -> None:

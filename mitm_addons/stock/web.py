@@ -81,7 +81,7 @@ class Feed:
 
     def post_response(self, flow: http.HTTPFlow) -> None:
         state = state_of(flow)
-        if state and state.probe:
+        if state and state.is_health_check:
             return
         copy = masked_copy(flow)
         self.view.add([copy])

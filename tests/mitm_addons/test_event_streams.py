@@ -21,7 +21,7 @@ SHORT = b":\n\n" * 20_000
 class Judged:
     """Lets all events pass but those that say no."""
 
-    held = 0
+    bytes_held_back = 0
 
     def __init__(self, run: Any) -> None:
         self.run = run
@@ -37,7 +37,7 @@ class Judged:
 
 def stream(cut: Cut | None = None) -> tuple[EventStream, Judged, Any]:
     run, splitter = SimpleNamespace(refusal=None), event_splitter(MediaType("text/event-stream"))
-    state = SimpleNamespace(passed_on=lambda piece: piece, held=0, unsent=b"")
+    state = SimpleNamespace(passed_on=lambda piece: piece, bytes_held_back=0, pending_bytes=b"")
     judged, anything = Judged(run), cast(Any, object())
     made = EventStream(
         anything, cast(Any, state), cast(Any, run), cast(Any, splitter), cast(Any, judged), cut
@@ -81,7 +81,7 @@ def test_what_passed_before_a_refusal_is_sent_however_long_the_piece_is() -> Non
     with pytest.raises(StreamRefused):
         asyncio.run(sent(made, SHORT + b"data: no\n\n" + SHORT))
     assert judged.run.refusal
-    assert state.unsent.startswith(SHORT[:-2000])
+    assert state.pending_bytes.startswith(SHORT[:-2000])
     assert made(SHORT) == []
 
 

@@ -4,7 +4,7 @@ import pytest
 from mitmproxy import http
 from mitmproxy.test import tflow
 
-from mitm_addons.final_head import FinalHead
+from mitm_addons.final_head import ResponseHead
 from mitm_addons.flows import FlowState, begin
 
 
@@ -12,7 +12,7 @@ def finished(method: str = "GET", **state: bool) -> http.Response:
     flow = tflow.tflow(resp=True)
     flow.request.method = method
     begin(flow, FlowState("id", 0.0, "client", **state))
-    FinalHead(keeps_apart=True).response(flow)
+    ResponseHead(keeps_apart=True).response(flow)
     assert flow.response
     return flow.response
 
@@ -45,7 +45,7 @@ def test_an_answer_without_a_body_announces_no_chunks(status: int) -> None:
     assert flow.response
     flow.response.status_code = status
     flow.response.headers = http.Headers(transfer_encoding="chunked")
-    FinalHead(keeps_apart=True).response(flow)
+    ResponseHead(keeps_apart=True).response(flow)
     assert "transfer-encoding" not in flow.response.headers
 
 
@@ -57,5 +57,5 @@ def test_an_http_1_0_upstream_ends_the_clients_connection_only_where_both_share_
     begin(flow, FlowState("id", 0.0, "client"))
     assert flow.response
     flow.response.http_version = "HTTP/1.0"
-    FinalHead(keeps_apart).response(flow)
+    ResponseHead(keeps_apart).response(flow)
     assert (flow.response.headers.get("connection"), flow.response.http_version) == (says, "HTTP/1.1")

@@ -351,12 +351,12 @@ async def test_a_stream_that_a_drain_ends_is_told_to_its_addons_while_they_can_s
         await peer.write(CHUNKED + chunk(b"first"))
         await peer.until_gone()
 
-    def last_words(flow: http.HTTPFlow) -> None:
+    def error_event(flow: http.HTTPFlow) -> None:
         assert flow.error is not None
         w.engine.write(flow, chunk(flow.error.msg.partition(":")[0].encode()))
 
     options = Options(drain_timeout=0.1)
-    async with world(Streaming(), On(error=last_words), script=endless, options=options) as w:
+    async with world(Streaming(), On(error=error_event), script=endless, options=options) as w:
         client = await w.client()
         await client.send(request())
         await client.until(b"first")

@@ -49,8 +49,8 @@ def test_a_fault_at_the_head_of_an_answer_stops_the_stream_and_waits_for_the_bod
     state = state_of(subject)
     assert subject.response.stream is False
     assert state is not None
-    assert state.pending is not None
-    assert state.pending.status == 503
+    assert state.pending_rejection is not None
+    assert state.pending_rejection.status == 503
 
 
 def test_a_fault_on_a_whole_answer_replaces_it() -> None:

@@ -7,7 +7,7 @@ import pytest
 from mitmproxy.test import tflow
 
 from mitm_addons.flows import FlowState, begin
-from mitm_addons.stock.lost_flows import Lost
+from mitm_addons.stock.lost_flows import LostFlows
 
 
 class Settling:
@@ -28,7 +28,7 @@ def open_flow(run: Any) -> Any:
 
 def settled(end: str | None) -> int:
     async def scenario() -> int:
-        addon, run = Lost(), Settling()
+        addon, run = LostFlows(), Settling()
         flow = open_flow(run)
         addon.requestheaders(flow)
         if end:
@@ -52,7 +52,7 @@ def test_one_that_ended_is_left_to_its_end(end: str) -> None:
 
 
 def test_a_flow_that_ran_nothing_is_forgotten() -> None:
-    addon = Lost()
+    addon = LostFlows()
     flow = open_flow(None)
     addon.requestheaders(flow)
     addon.client_disconnected(flow.client_conn)
