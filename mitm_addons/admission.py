@@ -6,10 +6,10 @@ from typing import Protocol
 
 from mitmproxy import http
 
-from mitm_addons.flows import FlowState, begin, head_of, method_of, refuse_flow
-from mitm_addons.wire_errors import Fault, refusal_of
+from mitm_addons.flows import FlowState, begin, head_of, method_of, reject_flow
+from mitm_addons.wire_errors import Fault, rejection_of
 from shared.core.clock import Clock
-from shared.core.errors import Refusal, StoreDown, refuse
+from shared.core.errors import Rejection, StoreDown, make_rejection
 from shared.http.client_address import client_address
 from shared.http.request_id import request_id
 from shared.model.messages import Headers
@@ -52,7 +52,7 @@ class Admission:
             return
         headers = head_of(flow.request)
         state = begin(flow, self._state(flow, headers))
-        verdict: Refusal | Admitted | None = self._check_wire(flow)
+        verdict: Rejection | Admitted | None = self._check_wire(flow)
         if verdict:
             # What follows a head that we could not trust cannot be trusted either.
             state.closes = True
@@ -65,8 +65,8 @@ class Admission:
                 verdict = too_large(state.body_limit)
             else:
                 state.admitted = verdict
-        if isinstance(verdict, Refusal):
-            refuse_flow(flow, verdict)
+        if isinstance(verdict, Rejection):
+            reject_flow(flow, verdict)
 
     def _state(self, flow: http.HTTPFlow, headers: Headers) -> FlowState:
         peer = flow.client_conn.peername[0]
@@ -83,28 +83,32 @@ class Admission:
             is_http10=old,
         )
 
-    def _check_wire(self, flow: http.HTTPFlow) -> Refusal | None:
+    def _check_wire(self, flow: http.HTTPFlow) -> Rejection | None:
         if self.check_head is None:
             return None
         data = flow.request.data
         if fault := self.check_head(data.method, data.path, data.http_version, data.headers.fields):
-            return refusal_of(fault)
+            return rejection_of(fault)
         if data.authority:
             # Absolute form (RFC 9112, 3.2.2): only when it says what Host says, and forwarded without it.
             if data.authority.lower() != flow.request.headers["host"].encode("latin-1").lower():
-                return refuse("invalid_host", "The request target and the Host header name different hosts.")
+                return make_rejection(
+                    "invalid_host", "The request target and the Host header name different hosts."
+                )
             data.authority = b""
         return None
 
-    async def _decide(self, flow: http.HTTPFlow, headers: Headers, state: FlowState) -> Refusal | Admitted:
+    async def _decide(self, flow: http.HTTPFlow, headers: Headers, state: FlowState) -> Rejection | Admitted:
         target = flow.request.data.path.decode("latin-1")
         call = read_call(headers, target, self.hosts, self.hasher, self.instance)
-        if isinstance(call, Refusal):
+        if isinstance(call, Rejection):
             return call
         state.path = call.path
         try:
             gateway = await self.gateways.find(call.subdomain, call.key_hash)
         except StoreDown:
-            return refuse("config_unavailable", "The configuration cannot be read now. Try again soon.")
+            return make_rejection(
+                "config_unavailable", "The configuration cannot be read now. Try again soon."
+            )
         now = self.clock.now()
         return admit(gateway, call.key_hash, call.has_key, method_of(flow), call.path, now)

@@ -4,8 +4,8 @@ from collections import Counter, defaultdict
 
 from mitmproxy import connection, http
 
-from mitm_addons.flows import refuse_flow, state_of
-from shared.core.errors import refuse
+from mitm_addons.flows import reject_flow, state_of
+from shared.core.errors import make_rejection
 
 
 class Concurrency:
@@ -26,7 +26,7 @@ class Concurrency:
             return
         if self._open[tenant_id] >= ceiling:
             message = f"This tenant has {ceiling} requests open, which is all that its tier allows at a time."
-            refuse_flow(flow, refuse("too_many_concurrent_requests", message, {"Retry-After": "1"}))
+            reject_flow(flow, make_rejection("too_many_concurrent_requests", message, {"Retry-After": "1"}))
             return
         self._open[tenant_id] += 1
         client_id = flow.client_conn.id

@@ -9,8 +9,8 @@ from mitmproxy import http
 from mitm_addons.flows import FlowState
 from mitm_addons.stream_end import error_event
 from shared.bodies.event_splitter import EventSplitter
-from shared.core.errors import refuse
-from shared.http.body_refused import BodyRefused
+from shared.core.errors import make_rejection
+from shared.http.body_refused import BodyRejected
 from shared.model.event import Event
 from shared.pipeline import Run, Stream
 
@@ -21,7 +21,7 @@ Pieces = list[bytes]
 _TURN = 2048
 
 
-class StreamRefused(Exception):
+class StreamRejected(Exception):
     """A judge ended the stream: what it let out and the error event are still to be written."""
 
 
@@ -29,7 +29,7 @@ class EventStream:
     """The stream function of one answer: called with each piece, and with nothing at the end.
 
     Where a plugin refuses, an engine that has a `cut` is given the last bytes and then cuts; one without
-    is told by `StreamRefused`, and `StreamEnd` writes them. The latter awaits what it is given, so there
+    is told by `StreamRejected`, and `StreamEnd` writes them. The latter awaits what it is given, so there
     a long piece is judged in turns with everything else that the loop has to do.
     """
 
@@ -50,7 +50,7 @@ class EventStream:
         self._cut = cut
 
     def __call__(self, piece: bytes) -> Pieces | Awaitable[Pieces]:
-        if self._run.refusal:
+        if self._run.rejection:
             return []
         if self._cut is None and len(piece) > _TURN:
             return self._in_turns(piece)
@@ -60,8 +60,10 @@ class EventStream:
     def _judged(self, piece: bytes) -> Sequence[Event] | Awaitable[Sequence[Event]]:
         try:
             events = self._splitter.feed(piece) if piece else self._splitter.end()
-        except BodyRefused as error:
-            self._run.refusal = refuse("content_rejected", f"The upstream's answer was rejected. {error}")
+        except BodyRejected as error:
+            self._run.rejection = make_rejection(
+                "content_rejected", f"The upstream's answer was rejected. {error}"
+            )
             return []
         return self._stream.feed(events, is_last=not piece)
 
@@ -73,7 +75,7 @@ class EventStream:
         for start in range(0, len(piece), _TURN):
             out = self._judged(piece[start : start + _TURN])
             sent += await out if inspect.isawaitable(out) else out
-            if self._run.refusal:
+            if self._run.rejection:
                 break
             await asyncio.sleep(0)
         return self._sent(sent)
@@ -82,10 +84,10 @@ class EventStream:
         state = self._state
         sent = state.passed_on(b"".join([event.raw for event in events]))
         state.bytes_held_back = self._stream.held
-        if self._run.refusal is None:
+        if self._run.rejection is None:
             return [sent] if sent else []
         if self._cut is None:
             state.pending_bytes = sent
-            raise StreamRefused(self._run.refusal.code)
+            raise StreamRejected(self._run.rejection.code)
         asyncio.get_running_loop().call_soon(self._cut, self._flow)
-        return [sent + error_event(self._flow, state, self._run.refusal)]
+        return [sent + error_event(self._flow, state, self._run.rejection)]

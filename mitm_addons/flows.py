@@ -6,7 +6,7 @@ import orjson
 from mitmproxy import http
 
 from mitm_addons.answer_copy import AnswerCopy
-from shared.core.errors import Refusal
+from shared.core.errors import Rejection
 from shared.core.memo import Memo
 from shared.model.messages import Headers, Request, Response
 from shared.pipeline import Run
@@ -51,7 +51,7 @@ class FlowState:
     code: str | None = None
     admitted: Admitted | None = None
     run: Run | None = None
-    pending_rejection: Refusal | None = None
+    pending_rejection: Rejection | None = None
     is_health_check: bool = False
     closes: bool = False
     is_http10: bool = False
@@ -126,21 +126,21 @@ def put_response(flow: http.HTTPFlow, response: Response) -> None:
     flow.response = made
 
 
-def error_body(refusal: Refusal, request_id: str, *, anthropic: bool) -> bytes:
+def error_body(rejection: Rejection, request_id: str, *, anthropic: bool) -> bytes:
     """The error as SDKs show it: OpenAI's shape, or Anthropic's."""
     if anthropic:
         kind = _ANTHROPIC_TYPES.get(
-            refusal.status, "api_error" if refusal.status >= 500 else "invalid_request_error"
+            rejection.status, "api_error" if rejection.status >= 500 else "invalid_request_error"
         )
-        error: dict[str, object] = {"type": kind, "message": refusal.message, "code": refusal.code}
+        error: dict[str, object] = {"type": kind, "message": rejection.message, "code": rejection.code}
         shape: dict[str, object] = {"type": "error", "error": error}
     else:
         kind = _OPENAI_TYPES.get(
-            refusal.status, "api_error" if refusal.status >= 500 else "invalid_request_error"
+            rejection.status, "api_error" if rejection.status >= 500 else "invalid_request_error"
         )
-        shape = {"error": {"message": refusal.message, "type": kind, "param": None, "code": refusal.code}}
+        shape = {"error": {"message": rejection.message, "type": kind, "param": None, "code": rejection.code}}
     # A plugin's details stand beside the error's own members, and never in their place.
-    return orjson.dumps({**shape, **refusal.details, **shape, "request_id": request_id})
+    return orjson.dumps({**shape, **rejection.details, **shape, "request_id": request_id})
 
 
 _OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 429: "requests"}
@@ -155,15 +155,15 @@ _ANTHROPIC_TYPES = {
 }
 
 
-def refuse_flow(flow: http.HTTPFlow, refusal: Refusal) -> None:
-    """Answer the flow with `refusal`, in the shape that the client's SDK reads."""
+def reject_flow(flow: http.HTTPFlow, rejection: Rejection) -> None:
+    """Answer the flow with `rejection`, in the shape that the client's SDK reads."""
     state = state_of(flow)
     request_id = state.request_id if state else "unknown"
     if state:
-        state.source, state.code, state.pending_rejection = refusal.source, refusal.code, None
-    body = error_body(refusal, request_id, anthropic=speaks_anthropic(flow))
-    head = [("Content-Type", "application/json"), *refusal.headers.items()]
-    put_response(flow, Response(refusal.status, Headers(head), body))
+        state.source, state.code, state.pending_rejection = rejection.source, rejection.code, None
+    body = error_body(rejection, request_id, anthropic=speaks_anthropic(flow))
+    head = [("Content-Type", "application/json"), *rejection.headers.items()]
+    put_response(flow, Response(rejection.status, Headers(head), body))
 
 
 def speaks_anthropic(flow: http.HTTPFlow) -> bool:

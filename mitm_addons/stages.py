@@ -19,7 +19,7 @@ from mitm_addons.flows import (
     FlowState,
     head_of,
     put_response,
-    refuse_flow,
+    reject_flow,
     request_of,
     response_of,
     set_head,
@@ -27,7 +27,7 @@ from mitm_addons.flows import (
 )
 from shared.bodies.event_splitter import EventSplitter, splitter_for_answer
 from shared.core.clock import Clock
-from shared.core.errors import refuse
+from shared.core.errors import make_rejection
 from shared.http.forwarding import client_head, plugin_view
 from shared.model.config import Scope, Stage
 from shared.model.messages import Exchange, Headers, Response
@@ -90,7 +90,7 @@ class Stages:
         state.received = len(body)
         if len(body) > state.body_limit:
             # Chunked bodies do not say their length beforehand.
-            refuse_flow(flow, too_large(state.body_limit))
+            reject_flow(flow, too_large(state.body_limit))
             return None
         if state.run is not None:
             return self._judge_request(flow, state, state.admitted, state.run, body)
@@ -132,12 +132,12 @@ class Stages:
         if state is None or state.admitted is None or response is None:
             return None
         run = state.run
-        if run and run.refusal:
+        if run and run.rejection:
             return None
         if state.source == "upstream":
             if response.data.status_code < 200:
                 message = "The upstream's only answer was an interim one."
-                state.pending_rejection = refuse("upstream_protocol_error", message)
+                state.pending_rejection = make_rejection("upstream_protocol_error", message)
                 return None
             set_head(response, client_head(head_of(response)))
         if run and (run.plan.sees_answers or run.plan.buffers):
@@ -148,7 +148,7 @@ class Stages:
     def _pass_on(self, flow: http.HTTPFlow, state: FlowState, response: http.Response) -> None:
         run = state.run
         if state.pending_rejection and self.replaces_answers:
-            _refuse_pending(flow, state)
+            _reject_pending(flow, state)
         elif state.source == "upstream" and not state.pending_rejection and not state.is_buffered:
             if not callable(response.stream):
                 response.stream = state.passed_on
@@ -177,7 +177,7 @@ class Stages:
                 if splitter and stream:
                     # Express awaits what it returns; elsewhere it returns nothing to wait for.
                     response.stream = EventStream(flow, state, run, splitter, stream, self.cut)  # type: ignore[assignment]
-        state.pending_rejection = run.refusal
+        state.pending_rejection = run.rejection
         self._pass_on(flow, state, response)
 
     def _splitter(self, state: FlowState, run: Run) -> EventSplitter | None:
@@ -195,10 +195,10 @@ class Stages:
         run = state.run
         if run and state.is_buffered and not state.pending_rejection:
             return _judge_whole(flow, state, run, response)
-        if run and run.refusal and response.stream:
+        if run and run.rejection and response.stream:
             # Refused with the last event: the core would end the body as a whole one.
             flow.kill()
-        _refuse_pending(flow, state)
+        _reject_pending(flow, state)
         return None
 
     def post_response(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
@@ -217,23 +217,23 @@ async def _judge_whole(flow: http.HTTPFlow, state: FlowState, run: Run, response
     await run.stage(Stage.PRE_RESPONSE)
     if answer := run.answer():
         put_response(flow, answer)
-    state.pending_rejection = run.refusal
-    _refuse_pending(flow, state)
+    state.pending_rejection = run.rejection
+    _reject_pending(flow, state)
 
 
 def _answer_early(flow: http.HTTPFlow, state: FlowState, run: Run) -> None:
     """Put a refusal, or a plugin's answer, in the upstream's place."""
-    if run.refusal:
-        refuse_flow(flow, run.refusal)
+    if run.rejection:
+        reject_flow(flow, run.rejection)
         _add_response_headers(flow, run)
     elif run.responded:
         state.source = f"plugin:{run.responder}"
         put_response(flow, run.responded)
 
 
-def _refuse_pending(flow: http.HTTPFlow, state: FlowState) -> None:
+def _reject_pending(flow: http.HTTPFlow, state: FlowState) -> None:
     if state.pending_rejection:
-        refuse_flow(flow, state.pending_rejection)
+        reject_flow(flow, state.pending_rejection)
         _add_response_headers(flow, state.run)
 
 

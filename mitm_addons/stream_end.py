@@ -6,7 +6,7 @@ from mitmproxy import http
 
 from mitm_addons.flows import FlowState, error_body, speaks_anthropic, state_of
 from mitm_addons.wire_errors import code_of
-from shared.core.errors import Refusal, refuse
+from shared.core.errors import Rejection, make_rejection
 from shared.http.media_type import MediaType
 
 #: Hands bytes to the client's transport, if it still has one.
@@ -23,28 +23,28 @@ class StreamEnd:
         state, response = state_of(flow), flow.response
         if state is None or response is None or not response.stream or flow.error is None or state.error_sent:
             return
-        refusal = state.run.refusal if state.run else None
-        if refusal is None:
+        rejection = state.run.rejection if state.run else None
+        if rejection is None:
             code, text = code_of(flow.error.msg)
             if code == "client_closed":
                 state.code = code
                 return
-            refusal = refuse(code, text)
-        if words := state.pending_bytes + error_event(flow, state, refusal):
+            rejection = make_rejection(code, text)
+        if words := state.pending_bytes + error_event(flow, state, rejection):
             chunked = "chunked" in response.headers.get("transfer-encoding", "")
             self._write(flow, b"%x\r\n%s\r\n" % (len(words), words) if chunked else words)
 
 
-def error_event(flow: http.HTTPFlow, state: FlowState, refusal: Refusal) -> bytes:
+def error_event(flow: http.HTTPFlow, state: FlowState, rejection: Rejection) -> bytes:
     """The error as the reader of that stream expects one; nothing where no reader would know it."""
-    state.error_sent, state.code = True, refusal.code
+    state.error_sent, state.code = True, rejection.code
     content_type = flow.response.headers.get("content-type", "") if flow.response else ""
     kind = MediaType(content_type.partition(";")[0].strip().lower())
     if not kind.is_event_stream and not kind.is_json_lines:
         return b""
-    state.source = refusal.source
+    state.source = rejection.source
     anthropic = speaks_anthropic(flow)
-    body = error_body(refusal, state.request_id, anthropic=anthropic)
+    body = error_body(rejection, state.request_id, anthropic=anthropic)
     if kind.is_json_lines:
         return (
             (b"" if state.last_bytes.endswith((b"\n", b"\r")) or not state.last_bytes else b"\n")

@@ -8,8 +8,8 @@ from typing import Protocol
 
 from mitmproxy import http
 
-from mitm_addons.flows import error_body, head_of, refuse_flow, set_head, speaks_anthropic, state_of
-from shared.core.errors import Refusal, refuse
+from mitm_addons.flows import error_body, head_of, reject_flow, set_head, speaks_anthropic, state_of
+from shared.core.errors import Rejection, make_rejection
 from shared.http.request_id import request_id
 
 #: What `server_connect` sets on a connection that must not be opened; the core quotes it back.
@@ -67,11 +67,11 @@ class Fault(Protocol):
     def headers(self) -> Mapping[str, str]: ...
 
 
-def refusal_of(why: Fault) -> Refusal:
+def rejection_of(why: Fault) -> Rejection:
     """What the client is told."""
     if FORBIDDEN in why.detail:
-        return refuse(*code_of(why.detail))
-    return refuse(why.code, why.message, why.headers)
+        return make_rejection(*code_of(why.detail))
+    return make_rejection(why.code, why.message, why.headers)
 
 
 def answer_fault(
@@ -83,17 +83,21 @@ def answer_fault(
     """
     state = state_of(flow) if flow is not None else None
     # A plugin that ended a stream before its first byte has said why.
-    refusal = (state.run and state.run.refusal if state else None) or refusal_of(why)
+    rejection = (state.run and state.run.rejection if state else None) or rejection_of(why)
     if flow is None or state is None:
         sent = flow.request.headers.get("x-request-id") if flow else None
         identity = request_id(sent, random_bytes)
-        body = error_body(refusal, identity, anthropic=flow is not None and speaks_anthropic(flow))
-        own = {"Content-Type": "application/json", **refusal.headers, **_identity(identity, refusal.source)}
-        return http.Response.make(refusal.status, body, own)
-    refuse_flow(flow, refusal)
+        body = error_body(rejection, identity, anthropic=flow is not None and speaks_anthropic(flow))
+        own = {
+            "Content-Type": "application/json",
+            **rejection.headers,
+            **_identity(identity, rejection.source),
+        }
+        return http.Response.make(rejection.status, body, own)
+    reject_flow(flow, rejection)
     answer: http.Response = flow.response  # type: ignore[assignment]
     added = state.run.response_headers() if state.run else {}
-    set_head(answer, head_of(answer).patched({**added, **_identity(state.request_id, refusal.source)}))
+    set_head(answer, head_of(answer).patched({**added, **_identity(state.request_id, rejection.source)}))
     return answer
 
 

@@ -349,9 +349,9 @@ class ClientConnection(asyncio.Protocol):
             self.arm(self._worker.options.timeouts.head, self.cut)
 
     def _turn_away(self) -> None:
-        refused = self._worker.refused
-        refused.add(self)
-        if len(refused) > _REFUSED:
+        rejected = self._worker.rejected
+        rejected.add(self)
+        if len(rejected) > _REFUSED:
             self.abort()
         else:
             self.refuse(OVERLOADED)

@@ -16,7 +16,7 @@ class Metrics:
     accepted: int = 0
     in_flight: int = 0
     requests: int = 0
-    refused: int = 0
+    rejected: int = 0
     pool_hits: int = 0
     pool_misses: int = 0
     upstream_connections: int = 0

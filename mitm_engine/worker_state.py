@@ -68,7 +68,7 @@ class WorkerState:
         # Those of which nothing is read for now, and who therefore could leave unseen.
         self.held: set[Connected] = set()
         # Those above the cap, which were told so and take nobody's place.
-        self.refused: set[Connected] = set()
+        self.rejected: set[Connected] = set()
         self.is_draining = False
         self._aside: set[asyncio.Task[Any]] = set()
 
@@ -80,7 +80,7 @@ class WorkerState:
     def left(self, one: Connected) -> None:
         self.connections.pop(one.client.id, None)
         self.held.discard(one)
-        self.refused.discard(one)
+        self.rejected.discard(one)
         self.metrics.connections = len(self.connections)
 
     def sweep(self, now: float) -> None:
@@ -91,7 +91,7 @@ class WorkerState:
 
     def is_full(self) -> bool:
         """Whether this connection is one too many."""
-        return len(self.connections) - len(self.refused) > self.options.connections
+        return len(self.connections) - len(self.rejected) > self.options.connections
 
     def answer(self, why: Fault, flow: http.HTTPFlow | None) -> http.Response:
         """The answer for a fault, by whoever embeds us; a plain one when that fails."""

@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 
 from shared.core.addresses import Network
-from shared.core.errors import Refusal
+from shared.core.errors import Rejection
 from shared.http.client_address import client_address
 from shared.http.forwarding import client_head, plugin_view
 from shared.http.request_id import request_id
@@ -56,9 +56,9 @@ class Outgoing:
 
 @dataclass(slots=True)
 class Explained:
-    """What would happen: `refusal`, or `responded`, or else `outgoing`; none of them in time.
+    """What would happen: `rejection`, or `responded`, or else `outgoing`; none of them in time.
 
-    A `refusal` beside an `outgoing` came behind the upstream. `answer` is what the client gets of an answer
+    A `rejection` beside an `outgoing` came behind the upstream. `answer` is what the client gets of an answer
     that was given, or that a plugin gave.
     `is_tenants` says that the request leads to the tenant at all. `path` is the normalised one, "" when
     there is none. `decisions` are those of the limiter, in order; nothing was charged. `response_headers` are
@@ -69,7 +69,7 @@ class Explained:
     is_tenants: bool = False
     path: str = ""
     admitted: Admitted | None = None
-    refusal: Refusal | None = None
+    rejection: Rejection | None = None
     responded: Response | None = None
     outgoing: Outgoing | None = None
     answer: Response | None = None
@@ -103,17 +103,17 @@ class Explainer:
         compiler = replace(self.compiler, tools=dry)
         explained = Explained(compiler(snapshot), decisions=decisions)
         verdict = self._admit(explained, asked)
-        if isinstance(verdict, Refusal):
-            explained.refusal = verdict
+        if isinstance(verdict, Rejection):
+            explained.rejection = verdict
         else:
             explained.admitted = verdict
             await self._run(explained, verdict, asked)
         return explained
 
-    def _admit(self, explained: Explained, asked: Asked) -> Admitted | Refusal:
+    def _admit(self, explained: Explained, asked: Asked) -> Admitted | Rejection:
         gateway = explained.gateway
         call = read_call(asked.headers, asked.target, self.hosts, self.hasher, self.instance)
-        if isinstance(call, Refusal):
+        if isinstance(call, Rejection):
             return call
         explained.path = call.path
         key_hash = asked.key_hash or call.key_hash
@@ -147,7 +147,7 @@ class Explainer:
         try:
             async with asyncio.timeout(LONGEST):
                 await _before_answer(run, asked.body)
-                if run.refusal is None and run.responded is None:
+                if run.rejection is None and run.responded is None:
                     explained.outgoing = self._outgoing(explained, admitted, asked, run.exchange)
                 await _behind_answer(run, asked.response)
         except TimeoutError:
@@ -159,8 +159,8 @@ class Explainer:
                 run.plan = replace(plan, stages={})
             await run.cleanup()
         explained.answer = run.answer()
-        explained.refusal, explained.responded = run.refusal, run.responded
-        if run.refusal:
+        explained.rejection, explained.responded = run.rejection, run.responded
+        if run.rejection:
             explained.response_headers = run.response_headers()
 
     def _outgoing(
@@ -185,7 +185,7 @@ class Explainer:
 async def _behind_answer(run: Run, given: Response | None) -> None:
     """The stages behind the upstream, on what it would answer or what a plugin answered: head, then body."""
     answer = run.responded or (given and replace(given, headers=client_head(given.headers)))
-    if run.refusal or not answer:
+    if run.rejection or not answer:
         return
     run.exchange = run.exchange.with_response(replace(answer, body=None))
     await run.stage(Stage.POST_REQUEST)
@@ -196,7 +196,7 @@ async def _behind_answer(run: Run, given: Response | None) -> None:
 
 async def _before_answer(run: Run, body: bytes) -> None:
     await run.head()
-    if run.refusal or run.responded:
+    if run.rejection or run.responded:
         return
     run.exchange = replace(run.exchange, request=replace(run.exchange.request, body=body))
     await run.stage(Stage.PRE_REQUEST)

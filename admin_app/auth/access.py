@@ -9,7 +9,7 @@ from typing import Any, cast
 from flask import current_app, g, request
 
 from admin_app.auth.hosts import is_loopback_peer, is_own_host
-from admin_app.http.errors import Refused, not_found, too_many
+from admin_app.http.errors import ApiError, not_found, too_many
 from admin_app.services import current, failed_logins
 from shared.model.config import ApiKey, Scope
 from shared.secrets.api_keys import parse_key
@@ -84,18 +84,20 @@ def own_tenant(tenant_id: str) -> None:
 
 
 def guard() -> None:
-    """Let the current request pass, or raise `Refused`. Runs before every view."""
+    """Let the current request pass, or raise `ApiError`. Runs before every view."""
     bearer = request.headers.get("Authorization")
     access: Access | None = Access.PUBLIC  # an unknown address: the 404 that follows tells nothing
     if request.endpoint is not None:
         access = access_of(request.endpoint, request.method)
     if (bearer is None or access is Access.PUBLIC) and not _is_own_host():
-        raise Refused(403, "host_not_allowed", "The admin API does not answer under this Host without a key.")
+        raise ApiError(
+            403, "host_not_allowed", "The admin API does not answer under this Host without a key."
+        )
     if access is Access.PUBLIC:
         return
     g.caller = _anonymous() if bearer is None else _authenticate(bearer)
     if access is None or not g.caller.may(access):
-        raise Refused(403, "forbidden", f"This call needs {access or 'what nobody has'}.")
+        raise ApiError(403, "forbidden", f"This call needs {access or 'what nobody has'}.")
 
 
 def _is_own_host() -> bool:
@@ -110,7 +112,7 @@ def _anonymous() -> Caller:
     is_passed_on = any(name in request.headers for name in _PASSED_ON)
     if current().settings.admin.token is None and is_loopback_peer(request.remote_addr) and not is_passed_on:
         return _PLATFORM
-    raise Refused(401, "missing_api_key", "Send a key as 'Authorization: Bearer <key>'.", headers=_CHALLENGE)
+    raise ApiError(401, "missing_api_key", "Send a key as 'Authorization: Bearer <key>'.", headers=_CHALLENGE)
 
 
 def _authenticate(header: str) -> Caller:
@@ -126,7 +128,7 @@ def _authenticate(header: str) -> Caller:
     if token is not None and hmac.compare_digest(secret.encode(), token.encode()):
         return _PLATFORM
     failed_logins().note(request.remote_addr)
-    raise Refused(401, "invalid_api_key", "The key is not valid.", headers=_CHALLENGE)
+    raise ApiError(401, "invalid_api_key", "The key is not valid.", headers=_CHALLENGE)
 
 
 def _find_key(secret: str) -> tuple[str, str, ApiKey] | None:
@@ -150,7 +152,7 @@ def _tenant_caller(tenant_id: str, tenant_status: str, key: ApiKey) -> Caller:
     status = key.status(current().clock.now())
     if status != "active":
         detail = f"The API key {key.prefix}… is {status}. Ask for a new one."
-        raise Refused(401, f"api_key_{status}", detail, headers=_CHALLENGE)
+        raise ApiError(401, f"api_key_{status}", detail, headers=_CHALLENGE)
     if tenant_status != "active":
-        raise Refused(403, "tenant_disabled", "This tenant is disabled. Ask the operator of the gateway.")
+        raise ApiError(403, "tenant_disabled", "This tenant is disabled. Ask the operator of the gateway.")
     return Caller(f"key:{key.id}", tenant_id, key.scopes)

@@ -6,7 +6,7 @@ from typing import Any
 from flask import request
 
 from admin_app.auth.access import caller
-from admin_app.http.errors import Refused
+from admin_app.http.errors import ApiError
 from shared.core.errors import Problem
 
 TENANT_FIELDS = ("subdomain", "tier", "status", "enabled_plugins", "required_plugins")
@@ -27,4 +27,4 @@ def check_fields(names: tuple[str, ...], sent: Mapping[str, Any], before: Any, a
     if touched:
         problems = [Problem(f"/{name}", "Only the platform may write this field.") for name in touched]
         detail = f"Only the platform may write: {', '.join(touched)}."
-        raise Refused(403, "forbidden", detail, problems)
+        raise ApiError(403, "forbidden", detail, problems)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import cast
 
 from admin_app.auth.access import caller, own_tenant
-from admin_app.http.errors import Refused, not_found
+from admin_app.http.errors import ApiError, not_found
 from admin_app.services import current
 from shared.core.errors import Conflict
 from shared.model.config import ApiKey, Rule, Snapshot
@@ -79,4 +79,6 @@ def with_key(snapshot: Snapshot, key: ApiKey) -> Snapshot:
 def check_room(what: str, count: int, most: int | None) -> None:
     """Raise 422 when `count` things are already as many as the tier allows (None: no cap)."""
     if most is not None and count >= most:
-        raise Refused(422, "limit_reached", f"The tenant's tier allows {most} {what}, and there are {count}.")
+        raise ApiError(
+            422, "limit_reached", f"The tenant's tier allows {most} {what}, and there are {count}."
+        )

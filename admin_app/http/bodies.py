@@ -8,7 +8,7 @@ from marshmallow import RAISE, Schema, ValidationError
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
-from admin_app.http.errors import Refused
+from admin_app.http.errors import ApiError
 from shared.bodies.json.parse import parse_json
 from shared.core.errors import Invalid
 from shared.core.problems import problems_of
@@ -23,14 +23,14 @@ class BodyParser(FlaskParser):
     DEFAULT_UNKNOWN_BY_LOCATION = {**FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION, "query": RAISE}  # noqa: RUF012
 
     def load_json(self, req: Request, schema: Schema) -> Any:
-        """The body as plain values. Raises `Refused` when it is not JSON."""
+        """The body as plain values. Raises `ApiError` when it is not JSON."""
         body = req.get_data()
         if len(body) >= MAX_BODY:  # where werkzeug ends a chunked body without a word
             raise RequestEntityTooLarge
         try:
             g.body = parse_json(body)
         except ValueError as error:
-            raise Refused(400, "invalid_json", str(error)) from None
+            raise ApiError(400, "invalid_json", str(error)) from None
         return g.body
 
     def handle_error(self, error: ValidationError, req: Request, schema: Schema, **kwargs: Any) -> NoReturn:

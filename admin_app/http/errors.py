@@ -25,7 +25,7 @@ _HTTP: Mapping[int, tuple[str, str]] = {
 }
 
 
-class Refused(GatewayError):
+class ApiError(GatewayError):
     """An answer that is no success: its status, its code, and a sentence that is enough by itself."""
 
     def __init__(
@@ -61,14 +61,14 @@ class ProblemDocument(Schema):
     error = fields.String(required=True, metadata={"description": "The detail again, for old clients."})
 
 
-def not_found(what: str) -> Refused:
+def not_found(what: str) -> ApiError:
     """404 for a thing that is not there, or belongs to somebody else: the two look the same."""
-    return Refused(404, "not_found", f"There is no such {what}.")
+    return ApiError(404, "not_found", f"There is no such {what}.")
 
 
-def too_many(wait: float) -> Refused:
+def too_many(wait: float) -> ApiError:
     """429 after too many failed logins. `wait` is in seconds."""
-    return Refused(
+    return ApiError(
         429,
         "too_many_failed_logins",
         "Too many failed logins from this address. Try again in a minute.",
@@ -78,7 +78,7 @@ def too_many(wait: float) -> Refused:
 
 def register_errors(app: Flask) -> None:
     """Let `app` answer every exception with a problem document."""
-    app.register_error_handler(Refused, _refused)
+    app.register_error_handler(ApiError, _refused)
     app.register_error_handler(Invalid, _invalid)
     app.register_error_handler(SubdomainTaken, _subdomain_taken)
     app.register_error_handler(Conflict, _conflict)
@@ -88,7 +88,7 @@ def register_errors(app: Flask) -> None:
     app.register_error_handler(Exception, _unexpected)
 
 
-def _problem(error: Refused) -> Response:
+def _problem(error: ApiError) -> Response:
     response = jsonify(
         {
             "type": "about:blank",
@@ -107,38 +107,38 @@ def _problem(error: Refused) -> Response:
     return response
 
 
-def _refused(error: Refused) -> Response:
+def _refused(error: ApiError) -> Response:
     return _problem(error)
 
 
 def _invalid(error: Invalid) -> Response:
     one = error.problems[0] if len(error.problems) == 1 else None
     detail = f"{one.pointer or '/'}: {one.detail}" if one else _CHECK_IT
-    return _problem(Refused(422, "validation_failed", detail, error.problems))
+    return _problem(ApiError(422, "validation_failed", detail, error.problems))
 
 
 def _subdomain_taken(error: SubdomainTaken) -> Response:
     problem = Problem("/subdomain", str(error))
-    return _problem(Refused(409, "subdomain_taken", str(error), [problem]))
+    return _problem(ApiError(409, "subdomain_taken", str(error), [problem]))
 
 
 def _conflict(error: Conflict) -> Response:
     return _problem(
-        Refused(409, "conflict", "Somebody else changed this at the same time. Read it again, then retry.")
+        ApiError(409, "conflict", "Somebody else changed this at the same time. Read it again, then retry.")
     )
 
 
 def _store_down(error: StoreDown) -> Response:
     logger.error("The store is down: %s", error)
     return _problem(
-        Refused(503, "store_down", "The store does not answer. Try again.", headers={"Retry-After": "1"})
+        ApiError(503, "store_down", "The store does not answer. Try again.", headers={"Retry-After": "1"})
     )
 
 
 def _bad_record(error: BadRecord) -> Response:
     logger.error("%s", error)
     return _problem(
-        Refused(503, "bad_record", "What is stored about this tenant cannot be read. Ask the operator.")
+        ApiError(503, "bad_record", "What is stored about this tenant cannot be read. Ask the operator.")
     )
 
 
@@ -147,11 +147,11 @@ def _http(error: HTTPException) -> Response:
     code, detail = _HTTP.get(status, ("error", f"{HTTPStatus(status).phrase}."))
     allowed = error.valid_methods if isinstance(error, MethodNotAllowed) else None
     headers = {"Allow": ", ".join(sorted(allowed))} if allowed else EMPTY
-    return _problem(Refused(status, code, detail, headers=headers))
+    return _problem(ApiError(status, code, detail, headers=headers))
 
 
 def _unexpected(error: Exception) -> Response:
     logger.error("Unexpected error in request %s", g.request_id, exc_info=error)
     return _problem(
-        Refused(500, "internal_error", "The gateway failed. Its log has the reason under this request id.")
+        ApiError(500, "internal_error", "The gateway failed. Its log has the reason under this request id.")
     )

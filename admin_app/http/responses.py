@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from flask import Response, jsonify, request
 
-from admin_app.http.errors import Refused
+from admin_app.http.errors import ApiError
 from shared.core.empty import EMPTY
 
 
@@ -34,7 +34,7 @@ def no_content() -> Response:
 def check_match(document: Mapping[str, Any]) -> None:
     """Raise 412 when the caller's ``If-Match`` says that it saw another state than `document`."""
     if "If-Match" in request.headers and not request.if_match.contains(_tag(document)):
-        raise Refused(412, "precondition_failed", "It has changed since it was read. Read it again.")
+        raise ApiError(412, "precondition_failed", "It has changed since it was read. Read it again.")
 
 
 def _tag(document: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from flask.views import MethodView
 
 from admin_app.auth.access import Access, needs
 from admin_app.changes.snapshot import change_tenant, check_room, find_key, find_tenant, with_key
-from admin_app.http.errors import Refused
+from admin_app.http.errors import ApiError
 from admin_app.http.openapi import Blueprint
 from admin_app.http.paging import PageQuery, page_of
 from admin_app.http.responses import answer, check_match, no_content
@@ -100,7 +100,7 @@ class Rotation(MethodView):
         def rotate(before: Snapshot) -> Snapshot:
             key = find_key(before, key_id)
             if key.status(now) != "active":
-                raise Refused(
+                raise ApiError(
                     409, "api_key_not_active", f"The API key is {key.status(now)}. Create a new one."
                 )
             end = now + sent["overlap"]

@@ -11,7 +11,7 @@ from marshmallow import ValidationError, fields, validate, validates_schema
 
 from admin_app.auth.access import Access, caller, needs
 from admin_app.changes.snapshot import find_key, find_tenant
-from admin_app.http.errors import Refused
+from admin_app.http.errors import ApiError
 from admin_app.http.openapi import Blueprint
 from admin_app.http.responses import answer
 from admin_app.services import current
@@ -136,7 +136,7 @@ class Explain(MethodView):
         """
         snapshot = find_tenant(tenant_id)
         if sent["call_outside"] and not caller().may(Access.ADMIN):
-            raise Refused(403, "forbidden", f"To call outside services this needs {Access.ADMIN}.")
+            raise ApiError(403, "forbidden", f"To call outside services this needs {Access.ADMIN}.")
         asked = _asked(sent, snapshot)
         explained = current().explain(snapshot, asked, call_outside=sent["call_outside"])
         return answer(Explanation().dump(explanation(explained, asked)))

@@ -31,7 +31,7 @@ def explanation(explained: Explained, asked: Asked) -> dict[str, Any]:
 
 
 def _outcome(explained: Explained) -> str:
-    if explained.refusal:
+    if explained.rejection:
         return "refused"
     if explained.responded:
         return "answered"
@@ -164,15 +164,15 @@ def _upstream(explained: Explained) -> dict[str, Any] | None:
 
 
 def _answer(explained: Explained) -> dict[str, Any] | None:
-    if explained.refusal:
-        refusal = explained.refusal
+    if explained.rejection:
+        rejection = explained.rejection
         return {
-            "status": refusal.status,
-            "source": refusal.source,
-            "code": refusal.code,
-            "message": redact(refusal.message),
-            "details": dict(refusal.details),
-            "headers": _headers(Headers({**refusal.headers, **explained.response_headers}.items())),
+            "status": rejection.status,
+            "source": rejection.source,
+            "code": rejection.code,
+            "message": redact(rejection.message),
+            "details": dict(rejection.details),
+            "headers": _headers(Headers({**rejection.headers, **explained.response_headers}.items())),
             "body": None,
         }
     given, run = explained.answer, explained.run

@@ -15,7 +15,7 @@ from admin_app.changes.entries import read_chain
 from admin_app.changes.limit_warnings import warnings_of_rule
 from admin_app.changes.secrets import keep_headers, seal_headers, seal_settings
 from admin_app.changes.snapshot import change_tenant, check_room, find_rule, find_tenant, with_rule
-from admin_app.http.errors import Refused
+from admin_app.http.errors import ApiError
 from admin_app.http.openapi import Blueprint
 from admin_app.http.paging import PageQuery, page_of
 from admin_app.http.responses import answer, check_match, no_content
@@ -140,7 +140,7 @@ def _engine_warnings(rule: Rule) -> list[str]:
 
 
 def _changed(before: Snapshot, stored: Rule, sent: Mapping[str, Any], now: float) -> Rule:
-    """The rule with what was sent, complete and sealed. Raises `Invalid` and `Refused`."""
+    """The rule with what was sent, complete and sealed. Raises `Invalid` and `ApiError`."""
     values = dict(sent)
     if "methods" in sent:
         values["methods"] = tuple(dict.fromkeys(sent["methods"]))
@@ -187,7 +187,7 @@ def _check_clash(before: Snapshot, rule: Rule) -> None:
         same = (other.path, other.match) == (rule.path, rule.match) and other.id != rule.id
         common = not rule.methods or not other.methods or set(rule.methods) & set(other.methods)
         if rule.active and other.active and same and common:
-            raise Refused(
+            raise ApiError(
                 409,
                 "rule_exists",
                 f"The rule {other.id} takes the same path and method. Change that one, or set it inactive.",

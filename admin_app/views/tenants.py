@@ -129,7 +129,7 @@ def _change(tenant_id: str, sent: Mapping[str, Any]) -> Response:
 
 
 def _changed(before: Snapshot, sent: Mapping[str, Any], now: float) -> Snapshot:
-    """The tenant with what was sent, complete and sealed. Raises `Invalid` and `Refused`."""
+    """The tenant with what was sent, complete and sealed. Raises `Invalid` and `ApiError`."""
     _check_names(sent)
     values = dict(sent)
     stored = before.tenant

@@ -38,10 +38,10 @@ async def measured(rounds: int, times: int) -> list[WorkerRow]:
         apart = await two_plugins(parallel=False, busy=busy) * 1e3
         rows.append((f"two plugins of 200 ms together, {where}", together, "ms", 260, True))
         rows.append((f"one after the other, {where}", apart, "ms", 400, False))
-    seconds, refused = await many_chains_on_one_thread()
+    seconds, rejected = await many_chains_on_one_thread()
     words = f"{CHAINS} chains of {GROUPS} x {STEPS} steps of 1 ms on one thread"
     # A refused one did not get its thread in time.
-    rows.append((words, float("inf") if refused else seconds * 1e3, "ms", 3000, True))
+    rows.append((words, float("inf") if rejected else seconds * 1e3, "ms", 3000, True))
     return rows
 
 

@@ -37,7 +37,7 @@ async def many_chains_on_one_thread() -> tuple[float, int]:
     try:
         start = time.perf_counter()
         await asyncio.gather(*(run.stage(Stage.PRE_REQUEST) for run in runs))
-        return time.perf_counter() - start, sum(run.refusal is not None for run in runs)
+        return time.perf_counter() - start, sum(run.rejection is not None for run in runs)
     finally:
         pool.shutdown()
 

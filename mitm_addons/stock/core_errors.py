@@ -11,7 +11,7 @@ from mitmproxy.proxy.layers.http import _http1
 
 from mitm_addons.flows import error_body
 from mitm_addons.wire_errors import code_of
-from shared.core.errors import Refusal, refuse
+from shared.core.errors import Rejection, make_rejection
 from shared.http.request_id import request_id
 
 
@@ -20,18 +20,18 @@ def install(random_bytes: Callable[[int], bytes]) -> None:
 
     def make_error_response(status_code: int, message: str = "") -> bytes:
         code, text = code_of("bad_request:" if status_code == 400 else message)
-        return _raw(refuse(code, text), request_id(None, random_bytes))
+        return _raw(make_rejection(code, text), request_id(None, random_bytes))
 
     _http1.make_error_response = make_error_response
 
 
-def _raw(refusal: Refusal, identity: str) -> bytes:
-    body = error_body(refusal, identity, anthropic=False)
+def _raw(rejection: Rejection, identity: str) -> bytes:
+    body = error_body(rejection, identity, anthropic=False)
     head = (
-        f"HTTP/1.1 {refusal.status} {HTTPStatus(refusal.status).phrase}\r\n"
+        f"HTTP/1.1 {rejection.status} {HTTPStatus(rejection.status).phrase}\r\n"
         "Content-Type: application/json\r\n"
         f"X-Request-ID: {identity}\r\n"
-        f"X-Gateway-Error-Source: {refusal.source}\r\n"
+        f"X-Gateway-Error-Source: {rejection.source}\r\n"
         f"Content-Length: {len(body)}\r\n"
         "Connection: close\r\n\r\n"
     )

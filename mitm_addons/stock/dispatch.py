@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from mitmproxy import http
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
-from mitm_addons.flows import refuse_flow, state_of
-from shared.core.errors import refuse
+from mitm_addons.flows import reject_flow, state_of
+from shared.core.errors import make_rejection
 
 logger = logging.getLogger(__name__)
 
@@ -71,20 +71,20 @@ def _fail(hook: str, subject: object) -> None:
 
 
 def _fail_flow(hook: str, flow: http.HTTPFlow) -> None:
-    refusal = refuse(
+    rejection = make_rejection(
         "plugin_failure", "The gateway could not handle this request, so it was not let through."
     )
     state = state_of(flow)
     if hook in _BEFORE_ANSWER:
-        refuse_flow(flow, refusal)
+        reject_flow(flow, rejection)
     elif hook == "responseheaders" and flow.response is not None:
         flow.response.stream = False
         if state:
-            state.pending_rejection = refusal
+            state.pending_rejection = rejection
         else:
             flow.kill()
     elif hook == "response":
         if flow.response is not None and not flow.response.stream:
-            refuse_flow(flow, refusal)
+            reject_flow(flow, rejection)
         else:
             flow.kill()

@@ -8,7 +8,7 @@ from urllib.parse import unquote_plus
 from mitmproxy import http
 
 from mitm_addons.flows import head_of, state_of
-from shared.http.body_refused import BodyRefused
+from shared.http.body_refused import BodyRejected
 from shared.http.content_coding import coding_of, decode
 from shared.secrets.redaction import MASK, SECRET_HEADERS, redact
 
@@ -77,7 +77,7 @@ class _Mask:
         try:
             plain = decode(raw, coding_of(head_of(message).all("content-encoding")))
             shown = codecs.getincrementaldecoder("utf-8")().decode(plain[: BODY_SHOWN + _MARGIN])
-        except (BodyRefused, UnicodeDecodeError):
+        except (BodyRejected, UnicodeDecodeError):
             return None
         if "\0" in shown:  # UTF-16 and the like, which a page would read otherwise than the mask
             return None

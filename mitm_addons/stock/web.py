@@ -171,10 +171,10 @@ class _Pages(app.Application):
     def find_handler(self, request: HTTPServerRequest, **more: Any) -> Any:
         if request.headers.get("Host", "").lower() not in self._hosts:
             # A page of the web whose name was pointed to this machine (DNS rebinding).
-            return self._refuse(request, 403)
+            return self._reject(request, 403)
         if request.method != "GET":
-            return self._refuse(request, 405)
+            return self._reject(request, 405)
         return super().find_handler(request, **more)
 
-    def _refuse(self, request: HTTPServerRequest, status: int) -> HTTPMessageDelegate:
+    def _reject(self, request: HTTPServerRequest, status: int) -> HTTPMessageDelegate:
         return self.get_handler_delegate(request, ErrorHandler, {"status_code": status})

@@ -72,7 +72,7 @@ class Exchange:
         metrics, writer = self._worker.metrics, self._writer
         options = self._worker.options
         if metrics.in_flight >= options.in_flight and self._incoming.target not in options.always_served:
-            metrics.refused += 1
+            metrics.rejected += 1
             self._say(self._worker.answer(OVERLOADED, self._flow))
             return writer.keeps
         metrics.requests += 1

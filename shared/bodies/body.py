@@ -7,7 +7,7 @@ from typing import Any, Final
 from shared.bodies.json.parse import BOUNDS, JsonBounds, looks_like_json, parse_body
 from shared.bodies.text.messages import is_messages, texts_of
 from shared.bodies.text.plain_text import form_text, lenient_text
-from shared.http.body_refused import BodyRefused
+from shared.http.body_refused import BodyRejected
 from shared.http.content_coding import coding_of, decode
 from shared.http.media_type import MediaType
 from shared.model.messages import Headers
@@ -26,14 +26,14 @@ class OpenedBody:
 
     @classmethod
     def open(cls, headers: Headers, body: bytes) -> "OpenedBody":
-        """Raises `BodyRefused` when type or coding are ambiguous, or when it is too long decoded."""
+        """Raises `BodyRejected` when type or coding are ambiguous, or when it is too long decoded."""
         coding = coding_of(headers.all("content-encoding"))
         return cls(MediaType.of(headers), coding, decode(body, coding))
 
     def document(self, *, demanded: bool, bounds: JsonBounds = BOUNDS) -> Any:
         """The JSON document, or `NO_JSON`.
 
-        Raises `BodyRefused` (``invalid_json``) on a body that is not strict JSON, although JSON is
+        Raises `BodyRejected` (``invalid_json``) on a body that is not strict JSON, although JSON is
         `demanded`, or its type says so, or a lenient parser would take it for JSON; an empty one is
         wrong only when JSON is demanded.
         """
@@ -44,7 +44,7 @@ class OpenedBody:
             return parse_body(self.content, bounds)
         except ValueError as error:
             if demanded or self.media_type.is_json or looks_like_json(self.content, bounds):
-                raise BodyRefused("invalid_json", str(error)) from None
+                raise BodyRejected("invalid_json", str(error)) from None
         return NO_JSON
 
     @property

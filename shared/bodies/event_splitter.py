@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 
-from shared.http.body_refused import BodyRefused
+from shared.http.body_refused import BodyRejected
 from shared.http.content_coding import coding_of
 from shared.http.media_type import MediaType
 from shared.model.event import Event
@@ -41,7 +41,7 @@ class EventSplitter:
     def feed(self, piece: bytes) -> list[Event]:
         """The events that are whole now.
 
-        Raises `BodyRefused` when one is longer than `MAX_EVENT` bytes.
+        Raises `BodyRejected` when one is longer than `MAX_EVENT` bytes.
         """
         self._rest += piece
         events, start = [], 0
@@ -93,10 +93,10 @@ def has_events(body: bytes) -> bool:
 
 
 def events_of(body: bytes, splitter: EventSplitter, *, most: int) -> Iterator[Event]:
-    """The events of a whole body. Raises `BodyRefused` behind the first `most` ones."""
+    """The events of a whole body. Raises `BodyRejected` behind the first `most` ones."""
     for count, event in enumerate(_all_events(body, splitter)):
         if count == most:
-            raise BodyRefused("body_too_large", f"The body has more than {most} events.")
+            raise BodyRejected("body_too_large", f"The body has more than {most} events.")
         yield event
 
 
@@ -114,12 +114,12 @@ def splitter_for_answer(headers: Headers) -> EventSplitter | None:
     try:
         plain = coding_of(headers.all("content-encoding")) == "identity"
         return event_splitter(MediaType.of(headers)) if plain else None
-    except BodyRefused:
+    except BodyRejected:
         return None
 
 
-def _too_long() -> BodyRefused:
-    return BodyRefused("body_too_large", f"An event of the stream is longer than {MAX_EVENT} bytes.")
+def _too_long() -> BodyRejected:
+    return BodyRejected("body_too_large", f"An event of the stream is longer than {MAX_EVENT} bytes.")
 
 
 def _line(raw: bytes, is_first: bool) -> Event:

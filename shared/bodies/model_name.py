@@ -8,7 +8,7 @@ from shared.model.messages import Request
 def model_of(request: Request, bounds: JsonBounds = BOUNDS) -> str:
     """The member ``model`` of the JSON body; empty when the body is no JSON object or names none.
 
-    Raises `BodyRefused` on a body that the upstream could read as another one: with a key that stands
+    Raises `BodyRejected` on a body that the upstream could read as another one: with a key that stands
     twice, in an unknown coding, longer than a decoded body may be.
     """
     if not request.body:

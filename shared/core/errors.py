@@ -12,7 +12,7 @@
     ├── CannotListen       a port cannot be opened
     └── Invalid            one or more fields of an input are wrong; carries `Problem`s
 
-What a client of the proxy is told is a `Refusal`; the table below fixes its status and its type.
+What a client of the proxy is told is a `Rejection`; the table below fixes its status and its type.
 """
 
 from collections.abc import Mapping, Sequence
@@ -78,7 +78,7 @@ class Invalid(GatewayError):
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class Rejection:
     """An answer that the gateway gives instead of forwarding: what the client is told, and who says so.
 
     `source` is ``gateway`` or ``plugin:<name>`` and goes out as ``X-Gateway-Error-Source``.
@@ -131,7 +131,7 @@ STATUS: Mapping[str, int] = {
 }
 
 
-def refuse(code: str, message: str, headers: Mapping[str, str] = EMPTY) -> Refusal:
+def make_rejection(code: str, message: str, headers: Mapping[str, str] = EMPTY) -> Rejection:
     """The gateway's own refusal, with the status that the table gives to `code`.
 
     A 503 says when to come back: one second, unless `headers` knows better.
@@ -139,7 +139,7 @@ def refuse(code: str, message: str, headers: Mapping[str, str] = EMPTY) -> Refus
     status = STATUS[code]
     if status == 503 and "Retry-After" not in headers:
         headers = {"Retry-After": "1", **headers}
-    return Refusal(status, code, message, headers=headers)
+    return Rejection(status, code, message, headers=headers)
 
 
 def told(error: BaseException) -> str:

@@ -3,7 +3,7 @@
 from shared.core.errors import GatewayError
 
 
-class BodyRefused(GatewayError):
+class BodyRejected(GatewayError):
     """`code` is the error code for the client (a key of `errors.STATUS`); the message is a full sentence."""
 
     def __init__(self, code: str, message: str) -> None:
@@ -11,6 +11,6 @@ class BodyRefused(GatewayError):
         super().__init__(message)
 
 
-def too_long(limit: int) -> BodyRefused:
+def too_long(limit: int) -> BodyRejected:
     """For a body of more than `limit` bytes."""
-    return BodyRefused("body_too_large", f"The body is longer than {limit} bytes.")
+    return BodyRejected("body_too_large", f"The body is longer than {limit} bytes.")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import brotli
 import zstandard
 
-from shared.http.body_refused import BodyRefused
+from shared.http.body_refused import BodyRejected
 
 #: Bytes that a body may have once it is decoded.
 MAX_DECODED = 10 * 1024 * 1024
@@ -28,18 +28,18 @@ _ZSTD_WINDOW = 8 * 1024 * 1024
 def coding_of(values: tuple[str, ...]) -> str:
     """The one coding that the ``Content-Encoding`` headers name, ``identity`` when they name none.
 
-    Raises `BodyRefused` (``unsupported_content_type``) on an unknown coding and on several.
+    Raises `BodyRejected` (``unsupported_content_type``) on an unknown coding and on several.
     """
     if not values:
         return "identity"
     names = [name.strip().lower() for name in ",".join(values).split(",")]
     codings = [name for name in names if name and name != "identity"]
     if len(codings) > 1:
-        raise BodyRefused("unsupported_content_type", "The body has more than one content coding.")
+        raise BodyRejected("unsupported_content_type", "The body has more than one content coding.")
     coding = {"x-gzip": "gzip"}.get(codings[0], codings[0]) if codings else "identity"
     if coding not in _DECODERS:
         allowed = ", ".join(sorted(_DECODERS))
-        raise BodyRefused(
+        raise BodyRejected(
             "unsupported_content_type", f"The body's content coding is unknown; allowed: {allowed}."
         )
     return coding
@@ -48,7 +48,7 @@ def coding_of(values: tuple[str, ...]) -> str:
 def decode(body: bytes, coding: str) -> bytes:
     """The body without its `coding` (of `coding_of`).
 
-    Raises `BodyRefused`: ``body_too_large`` above `MAX_DECODED` bytes or `MAX_RATIO` times the encoded
+    Raises `BodyRejected`: ``body_too_large`` above `MAX_DECODED` bytes or `MAX_RATIO` times the encoded
     size, ``bad_request`` on broken or ambiguous data.
     """
     if coding == "identity" or not body:
@@ -59,9 +59,9 @@ def decode(body: bytes, coding: str) -> bytes:
         for piece in _DECODERS[coding](body):
             decoded += piece
             if len(decoded) > bound:
-                raise BodyRefused("body_too_large", "The body is too long once it is decoded.")
+                raise BodyRejected("body_too_large", "The body is too long once it is decoded.")
     except (zlib.error, brotli.error, zstandard.ZstdError, ValueError):
-        raise BodyRefused("bad_request", f"The body is not valid {coding}.") from None
+        raise BodyRejected("bad_request", f"The body is not valid {coding}.") from None
     return bytes(decoded)
 
 

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from shared.core.memo import Memo
-from shared.http.body_refused import BodyRefused
+from shared.http.body_refused import BodyRejected
 from shared.model.messages import Headers
 
 _CHARSET = re.compile(r';\s*charset\s*=\s*"?([^\s";]*)', re.IGNORECASE)
@@ -20,10 +20,10 @@ class MediaType:
 
     @classmethod
     def of(cls, headers: Headers) -> "MediaType":
-        """Raises `BodyRefused` when there are several different Content-Type headers."""
+        """Raises `BodyRejected` when there are several different Content-Type headers."""
         values = headers.all("content-type")
         if len(values) > 1 and len(set(values)) > 1:
-            raise BodyRefused("unsupported_content_type", "The body has more than one content type.")
+            raise BodyRejected("unsupported_content_type", "The body has more than one content type.")
         return _KNOWN[values[0] if values else ""]
 
     @property
@@ -43,9 +43,9 @@ class MediaType:
         return self.name in ("application/x-ndjson", "application/ndjson", "application/jsonl")
 
     def must_be_utf8(self) -> None:
-        """Raises `BodyRefused` when the header says that the text is not UTF-8."""
+        """Raises `BodyRejected` when the header says that the text is not UTF-8."""
         if not _UTF8.issuperset(self.charsets):
-            raise BodyRefused("unsupported_content_type", "The body's charset must be UTF-8.")
+            raise BodyRejected("unsupported_content_type", "The body's charset must be UTF-8.")
 
 
 def _read(value: str) -> MediaType:

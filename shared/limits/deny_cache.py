@@ -13,7 +13,7 @@ from shared.limits.values import CONCURRENT, NEVER, Decision, Limit, LimitState,
 LONGEST = 0.2
 
 
-class _Refusal(NamedTuple):
+class _Rejection(NamedTuple):
     since: float
     until: float
     states: Sequence[LimitState]
@@ -24,7 +24,7 @@ class DenyCache:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._refusals: dict[tuple[str, ...], _Refusal] = {}
+        self._refusals: dict[tuple[str, ...], _Rejection] = {}
 
     def __len__(self) -> int:
         return len(self._refusals)
@@ -37,7 +37,7 @@ class DenyCache:
             return
         key = tuple([state.limit.key for state in decision.states])
         self._refusals.pop(key, None)
-        self._refusals[key] = _Refusal(now, now + min(wait, LONGEST), decision.states)
+        self._refusals[key] = _Rejection(now, now + min(wait, LONGEST), decision.states)
         if len(self._refusals) > self._most:
             del self._refusals[next(iter(self._refusals))]
 
@@ -45,13 +45,13 @@ class DenyCache:
         """The refusal that holds for these limits, with the waits as they are now."""
         if not self._refusals:
             return None
-        refusal = self._refusals.get(tuple([limit.key for limit in limits]))
-        if refusal is None or not refusal.since <= now < refusal.until:
+        rejection = self._refusals.get(tuple([limit.key for limit in limits]))
+        if rejection is None or not rejection.since <= now < rejection.until:
             return None
-        pairs = list(zip(limits, refusal.states, strict=True))
+        pairs = list(zip(limits, rejection.states, strict=True))
         if any(_numbers(limit) != _numbers(state.limit) for limit, state in pairs):
             return None
-        elapsed = int((now - refusal.since) * 1000)
+        elapsed = int((now - rejection.since) * 1000)
         return decide([_aged(limit, state, elapsed) for limit, state in pairs])
 
     def clear(self) -> None:
@@ -60,7 +60,7 @@ class DenyCache:
 
     def sweep(self, now: float, most: int) -> bool:
         """Drop what is over among the `most` oldest. False when there was nothing to drop."""
-        over = [key for key, refusal in islice(self._refusals.items(), most) if refusal.until <= now]
+        over = [key for key, rejection in islice(self._refusals.items(), most) if rejection.until <= now]
         for key in over:
             del self._refusals[key]
         return bool(over)

@@ -69,9 +69,9 @@ def begun(step: Step, view: Exchange, pool: Executor) -> asyncio.Future[object]:
     try:
         return asyncio.wrap_future(submitted(pool, step, view.tenant.id, contained, step.call, view))
     except (PoolFull, RuntimeError) as error:
-        refused = asyncio.get_running_loop().create_future()
-        refused.set_result(Raised(error))
-        return refused
+        rejected = asyncio.get_running_loop().create_future()
+        rejected.set_result(Raised(error))
+        return rejected
 
 
 async def in_time(call: asyncio.Future[object], seconds: float) -> object:

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from shared.core.empty import EMPTY
-from shared.core.errors import Refusal, refuse
+from shared.core.errors import Rejection, make_rejection
 from shared.model.config import Stage
 from shared.model.messages import Exchange, Headers, Request, Response
 from shared.pipeline.calls import Raised, awaited, begun, contained, in_time
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 class Run:
     """One exchange on its way through a plan.
 
-    `exchange` is the current view; a patch replaces it. `refusal` is set once somebody refused, and
+    `exchange` is the current view; a patch replaces it. `rejection` is set once somebody refused, and
     `responded` (with `responder`, the plugin's name) once a plugin answered in the upstream's place.
     `faults` names the plugins that failed. `shadows` are the entries that have no say, None without any;
     they wait in threads of their own, so that no other has to wait for one. `trace` writes down what happens.
@@ -47,7 +47,7 @@ class Run:
     ) -> None:
         self.plan = plan
         self.exchange = exchange
-        self.refusal: Refusal | None = None
+        self.rejection: Rejection | None = None
         self.responded: Response | None = None
         self.responder = ""
         self.faults: list[str] = []
@@ -87,7 +87,7 @@ class Run:
 
     async def _groups(self, stage: Stage, groups: Sequence[Group]) -> None:
         for group in groups:
-            if stage is not Stage.POST_RESPONSE and self.refusal is not None:
+            if stage is not Stage.POST_RESPONSE and self.rejection is not None:
                 return
             if stage is Stage.PRE_REQUEST and self.responded is not None:
                 return
@@ -190,7 +190,7 @@ class Run:
         return CONTINUE if passes else _failed(name)
 
     def _reject(self, step: Step, verdict: Reject) -> None:
-        self.refusal = Refusal(
+        self.rejection = Rejection(
             verdict.status,
             verdict.code,
             verdict.message,
@@ -217,7 +217,7 @@ class Run:
     def response_headers(self) -> dict[str, str]:
         """What the plugins that ran add to the head of the answer. Forced entries have the last word.
 
-        Sets `refusal` when one of them fails and is not `open`.
+        Sets `rejection` when one of them fails and is not `open`.
         """
         headers: dict[str, str] = {}
         adding = [step for step in self._ran if step.adds]
@@ -232,9 +232,9 @@ class Run:
 
     def answer(self) -> Response | None:
         """The answer as the plugins made it, None when one of them refused."""
-        added = {} if self.refusal else self.response_headers()
+        added = {} if self.rejection else self.response_headers()
         answer = self.exchange.response
-        if self.refusal or answer is None:
+        if self.rejection or answer is None:
             return None
         return Response(answer.status, answer.headers.patched(added), answer.body)
 
@@ -267,10 +267,10 @@ def _is_quick(step: Step, view: Exchange) -> bool:
 
 
 def _failed(name: str) -> Reject:
-    refusal = refuse(
+    rejection = make_rejection(
         "plugin_failure", f"The plugin {name} could not judge this request, so it was not let through."
     )
-    return Reject(refusal.status, refusal.code, refusal.message, refusal.headers)
+    return Reject(rejection.status, rejection.code, rejection.message, rejection.headers)
 
 
 def patched(exchange: Exchange, stage: Stage, patch: Patch) -> Exchange:

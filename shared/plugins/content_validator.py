@@ -17,7 +17,7 @@ from shared.bodies.text.rules import TextRules
 from shared.bodies.text.stream_rules import TextJudge
 from shared.core.errors import STATUS, Invalid, Problem
 from shared.core.sizes import parse_size
-from shared.http.body_refused import BodyRefused, too_long
+from shared.http.body_refused import BodyRejected, too_long
 from shared.http.content_coding import encode
 from shared.http.media_type import EVENT_STREAM, MediaType
 from shared.model.messages import Headers, Response
@@ -159,7 +159,7 @@ class ContentValidator(Plugin):
         request = exchange.request
         try:
             return self._judge(request.headers, request.body, self._judge_request)
-        except BodyRefused as error:
+        except BodyRejected as error:
             return Reject(STATUS[error.code], error.code, str(error))
 
     def pre_response(self, exchange: Exchange) -> Verdict:
@@ -168,7 +168,7 @@ class ContentValidator(Plugin):
             return CONTINUE
         try:
             return self._judge(answer.headers, answer.body, self._judge_answer)
-        except BodyRefused as error:
+        except BodyRejected as error:
             return _rejected(error)
 
     def needs_whole_body(self) -> str | None:
@@ -188,7 +188,7 @@ class ContentValidator(Plugin):
             if self._reads_json:
                 MediaType.of(headers).must_be_utf8()
                 self._must_not_demand_json()
-        except BodyRefused as error:
+        except BodyRejected as error:
             return _rejected(error)
         return _Events(self._text_judge())
 
@@ -198,7 +198,7 @@ class ContentValidator(Plugin):
 
     def _must_not_demand_json(self) -> None:
         if self._demands_json:
-            raise BodyRefused("invalid_json", "A stream of events is no JSON document.")
+            raise BodyRejected("invalid_json", "A stream of events is no JSON document.")
 
     def _judge(self, headers: Headers, body: bytes | None, judge: Callable[[OpenedBody], bytes]) -> Verdict:
         """`judge` gives what the opened body is to be."""
@@ -217,7 +217,7 @@ class ContentValidator(Plugin):
         name = MediaType.of(headers).name
         if not name or not name.startswith(self._types):
             allowed = ", ".join(self.allowed_types)
-            raise BodyRefused(
+            raise BodyRejected(
                 "unsupported_content_type", f"The content type is not allowed here; allowed: {allowed}."
             )
 
@@ -254,7 +254,7 @@ class ContentValidator(Plugin):
         document = opened.document(demanded=self._demands_json, bounds=self._bounds)
         if self.forwarded:
             if not isinstance(document, dict):
-                raise BodyRefused("validation_failed", "The body must be a JSON object.")
+                raise BodyRejected("validation_failed", "The body must be a JSON object.")
             kept = {name: value for name, value in document.items() if name in self.forwarded}
             if len(kept) < len(document):
                 # What is judged is what is forwarded.
@@ -270,10 +270,10 @@ class ContentValidator(Plugin):
             if get_at(document, path) is MISSING
         ]
         if missing:
-            raise BodyRefused("validation_failed", f"The body lacks required fields: {', '.join(missing)}.")
+            raise BodyRejected("validation_failed", f"The body lacks required fields: {', '.join(missing)}.")
         fault = None if self._schema is None else first_fault(self._schema, document)
         if fault is not None:
-            raise BodyRefused(
+            raise BodyRejected(
                 "validation_failed", f"The body does not match the JSON schema at {fault or 'its top level'}."
             )
 
@@ -287,17 +287,17 @@ class _Events:
     def feed(self, event: Event) -> list[Event] | Reject:
         try:
             return self._judge.feed(event)
-        except BodyRefused as error:
+        except BodyRejected as error:
             return _rejected(error)
 
     def end(self) -> list[Event] | Reject:
         try:
             return self._judge.end()
-        except BodyRefused as error:
+        except BodyRejected as error:
             return _rejected(error)
 
 
-def _rejected(error: BodyRefused) -> Reject:
+def _rejected(error: BodyRejected) -> Reject:
     """Its own code would blame the client for what the upstream sent."""
     message = f"The upstream's answer was rejected. {error}"
     return Reject(STATUS["content_rejected"], "content_rejected", message)

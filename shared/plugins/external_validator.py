@@ -14,7 +14,7 @@ from shared.bodies.json.pointer import MISSING, Path, get_at, overlapping, parse
 from shared.bodies.text.patterns import check_size
 from shared.core.errors import STATUS, Invalid, OutsideError, Problem, TargetForbidden
 from shared.core.fields import Duration, Flag, Pattern
-from shared.http.body_refused import BodyRefused
+from shared.http.body_refused import BodyRejected
 from shared.http.forwarding import is_ours
 from shared.model.messages import Request
 from shared.model.targets import parse_target
@@ -201,7 +201,7 @@ class ExternalValidator(Plugin):
     def pre_request(self, exchange: Exchange) -> Verdict:
         try:
             payload = self._payload(exchange.request)
-        except BodyRefused as error:
+        except BodyRejected as error:
             return Reject(STATUS[error.code], error.code, str(error))
         return self._verdict(self._ask(dump_json(payload)))
 

@@ -13,7 +13,7 @@ from shared.bodies.model_name import model_of
 from shared.core.clock import Clock
 from shared.core.empty import EMPTY
 from shared.core.errors import STATUS, Invalid, Problem
-from shared.http.body_refused import BodyRefused
+from shared.http.body_refused import BodyRejected
 from shared.limits.compiled import CompiledLimit, compile_limit, merged
 from shared.limits.distinct_values import DistinctValueTracker
 from shared.limits.headers import (
@@ -161,7 +161,7 @@ class RateLimiter(Plugin):
             return Reject(STATUS["missing_required_header"], "missing_required_header", message)
         try:
             model = await self._model(exchange) if "body" in self.reads else ""
-        except BodyRefused as error:
+        except BodyRejected as error:
             return Reject(STATUS[error.code], error.code, str(error))
         lease = next(self._leases) if self.has_cleanup else ""
         charged = self._charges.of(exchange, model, lease, self._has_counter)

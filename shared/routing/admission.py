@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import NamedTuple
 
-from shared.core.errors import Refusal, refuse
+from shared.core.errors import Rejection, make_rejection
 from shared.core.memo import Memo
 from shared.http.forwarding import passed_here
 from shared.http.paths import has_encoded_slash, normalise_path
@@ -24,12 +24,12 @@ _KEY_HEADERS = ("x-api-key", "api-key")
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
 #: One body for a malformed key, an unknown key, another tenant's key and an unknown tenant.
-INVALID_KEY = refuse(
+INVALID_KEY = make_rejection(
     "invalid_api_key",
     "The API key is not valid here. Check the key, and that it belongs to the tenant that you call.",
     _CHALLENGE,
 )
-MISSING_KEY = refuse(
+MISSING_KEY = make_rejection(
     "missing_api_key",
     "This call needs an API key. Send it as 'Authorization: Bearer <key>', 'x-api-key' or 'api-key'.",
     _CHALLENGE,
@@ -118,26 +118,26 @@ class Call(NamedTuple):
     key_hash: str | None
 
 
-def read_call(headers: Headers, target: str, hosts: HostRules, hasher: Hasher, via: str) -> Call | Refusal:
+def read_call(headers: Headers, target: str, hosts: HostRules, hasher: Hasher, via: str) -> Call | Rejection:
     """Read a head that has a Host. `target` is the path as it came, with its query; `via` is our own name."""
     try:
         subdomain = hosts.parse(headers["host"])
     except ValueError as error:
-        return refuse("invalid_host", str(error))
+        return make_rejection("invalid_host", str(error))
     try:
         path = normalise_path(target.partition("?")[0])
     except ValueError as error:
-        return refuse("bad_request", str(error))
+        return make_rejection("bad_request", str(error))
     if passed_here(headers, via):
-        return refuse("loop_detected", "This request has already been through this gateway.")
+        return make_rejection("loop_detected", "This request has already been through this gateway.")
     presented = presented_keys(headers)
     key = one_key(presented)
     return Call(subdomain, path, bool(presented), hasher(key) if key else None)
 
 
-def too_large(limit: int) -> Refusal:
+def too_large(limit: int) -> Rejection:
     """The refusal of a body above `limit` bytes."""
-    return refuse("body_too_large", f"The body is longer than {limit} bytes.")
+    return make_rejection("body_too_large", f"The body is longer than {limit} bytes.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ class Admitted:
 
 def admit(
     gateway: Gateway | None, key_hash: str | None, has_key: bool, method: str, path: str, now: float
-) -> Admitted | Refusal:
+) -> Admitted | Rejection:
     """Decide a request to `path` (normalised) of the tenant that `gateway` is, None when unknown.
 
     `key_hash` is None when no well-formed key was sent; `has_key` says whether any credential was.
@@ -162,40 +162,44 @@ def admit(
     routes = gateway.router.match_path(path)
     route = match_method(routes, method)
     key = gateway.keys.get(key_hash) if key_hash else None
-    refusal = _check_key(key, has_key, now)
+    rejection = _check_key(key, has_key, now)
     if route is not None and route.rule.public:
-        key, refusal = (None if refusal else key), None
-    if refusal:
-        return refusal
+        key, rejection = (None if rejection else key), None
+    if rejection:
+        return rejection
     if gateway.snapshot.tenant.status != "active":
-        return refuse("tenant_disabled", "This tenant is disabled. Ask the operator of the gateway.")
+        return make_rejection("tenant_disabled", "This tenant is disabled. Ask the operator of the gateway.")
     return _check_route(gateway, routes, route, key, path)
 
 
-def _check_key(key: ApiKey | None, has_key: bool, now: float) -> Refusal | None:
+def _check_key(key: ApiKey | None, has_key: bool, now: float) -> Rejection | None:
     if key is None:
         return INVALID_KEY if has_key else MISSING_KEY
     status = key.status(now)
     if status != "active":
         message = f"The API key {key.prefix}… is {status}. Ask for a new one."
-        return refuse(f"api_key_{status}", message, _CHALLENGE)
+        return make_rejection(f"api_key_{status}", message, _CHALLENGE)
     if Scope.PROXY not in key.scopes:
-        return refuse("forbidden", f"The API key {key.prefix}… lacks the scope 'proxy' that calls need.")
+        return make_rejection(
+            "forbidden", f"The API key {key.prefix}… lacks the scope 'proxy' that calls need."
+        )
     return None
 
 
 def _check_route(
     gateway: Gateway, routes: Sequence[Route], route: Route | None, key: ApiKey | None, path: str
-) -> Admitted | Refusal:
+) -> Admitted | Rejection:
     if not routes:
-        return refuse("no_matching_rule", f"No rule of this tenant matches the path {path[:200]}.")
+        return make_rejection("no_matching_rule", f"No rule of this tenant matches the path {path[:200]}.")
     if has_encoded_slash(path) and (route is None or route.rule.encoded_slashes != "allow"):
-        return refuse("bad_request", "The path must not hold %2F (an encoded slash) here.")
+        return make_rejection("bad_request", "The path must not hold %2F (an encoded slash) here.")
     if route is None:
         allow = allowed_methods(routes)
-        return refuse(
+        return make_rejection(
             "method_not_allowed", f"This path takes {allow}, not the method sent.", {"Allow": allow}
         )
     if route.fault is not None:
-        return refuse("config_unavailable", "The configuration of this rule cannot be used. Ask its owner.")
+        return make_rejection(
+            "config_unavailable", "The configuration of this rule cannot be used. Ask its owner."
+        )
     return Admitted(gateway, route, key)

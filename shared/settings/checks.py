@@ -12,21 +12,21 @@ def check(settings: Settings, written: Written) -> None:
     _check_ports(settings, written)
 
 
-def _refuse(written: Written, *steps: str, why: str) -> None:
+def _reject(written: Written, *steps: str, why: str) -> None:
     raise SettingsError(f"{written.origin(steps)}: {'.'.join(steps)}: {why}")
 
 
 def _check_reach(settings: Settings, written: Written) -> None:
     server, security = settings.server, settings.security
     if not is_loopback(server.admin_host) and settings.admin.token is None:
-        _refuse(
+        _reject(
             written,
             *("server", "admin_host"),
             why=f"other machines could reach the admin API at {server.admin_host}; set admin.token "
             "(GATEWAY_ADMIN_TOKEN) or use 127.0.0.1",
         )
     if not settings.redis.is_local and not (security.pepper_file and security.key_file):
-        _refuse(
+        _reject(
             written,
             *("redis", "url" if settings.redis.url else "host"),
             why="Redis is on another machine, and other gateways may use it; set security.pepper_file and "
@@ -39,14 +39,14 @@ def _check_engine(settings: Settings, written: Written) -> None:
     if server.engine != MITMPROXY:
         return
     if server.workers not in (None, 1):
-        _refuse(
+        _reject(
             written,
             *("server", "workers"),
             why="the mitmproxy engine is one process; leave it out, or set server.engine to express",
         )
     for name in ("cert", "key"):
         if getattr(server.tls, name):
-            _refuse(
+            _reject(
                 written,
                 *("server", "tls", name),
                 why="the mitmproxy engine speaks plain HTTP; leave it out and put a TLS terminator in front, "
@@ -57,9 +57,9 @@ def _check_engine(settings: Settings, written: Written) -> None:
 def _check_tls(settings: Settings, written: Written) -> None:
     tls = settings.server.tls
     if tls.cert and not tls.key:
-        _refuse(written, "server", "tls", "cert", why="set server.tls.key to its private key, too")
+        _reject(written, "server", "tls", "cert", why="set server.tls.key to its private key, too")
     if tls.key and not tls.cert:
-        _refuse(written, "server", "tls", "key", why="set server.tls.cert to its certificate, too")
+        _reject(written, "server", "tls", "key", why="set server.tls.cert to its certificate, too")
 
 
 def _check_ports(settings: Settings, written: Written) -> None:
@@ -72,5 +72,5 @@ def _check_ports(settings: Settings, written: Written) -> None:
         (("demo", "port"), settings.demo.port),
     ):
         if other := ports.get(port):
-            _refuse(written, *steps, why=f"{port} is also {'.'.join(other)}")
+            _reject(written, *steps, why=f"{port} is also {'.'.join(other)}")
         ports[port] = steps

@@ -173,8 +173,8 @@ class TestScopes:
 
     def test_a_disabled_tenants_keys_are_refused(self, api: Api, tenant: Tenant) -> None:
         api.patch(tenant.url, {"status": "disabled"})
-        refused = api.get(tenant.url, key=tenant.key)
-        assert (refused.status_code, refused.get_json()["code"]) == (403, "tenant_disabled")
+        rejected = api.get(tenant.url, key=tenant.key)
+        assert (rejected.status_code, rejected.get_json()["code"]) == (403, "tenant_disabled")
 
     def test_writes_name_who_made_them(self, api: Api, tenant: Tenant, world: World) -> None:
         actors = []

@@ -49,8 +49,8 @@ class TestRevoke:
         made = api.post(keys, {"scopes": ["read"]}).get_json()
         assert api.get(tenant.url, key=made["key"]).status_code == 200
         assert api.delete(f"{keys}/{made['id']}").status_code == 204
-        refused = api.get(tenant.url, key=made["key"])
-        assert (refused.status_code, refused.get_json()["code"]) == (401, "api_key_revoked")
+        rejected = api.get(tenant.url, key=made["key"])
+        assert (rejected.status_code, rejected.get_json()["code"]) == (401, "api_key_revoked")
         assert api.get(f"{keys}/{made['id']}").get_json()["status"] == "revoked"
         assert api.delete(f"{keys}/{made['id']}").status_code == 204
 
@@ -65,9 +65,9 @@ def test_an_expired_key_is_refused(api: Api, tenant: Tenant, keys: str, world: W
     made = api.post(keys, {"scopes": ["admin"], "expires_at": "2027-01-15T08:01:00Z"}).get_json()
     assert api.get(tenant.url, key=made["key"]).status_code == 200
     world.clock.time += 60
-    refused = api.get(tenant.url, key=made["key"])
-    assert (refused.status_code, refused.get_json()["code"]) == (401, "api_key_expired")
-    assert made["key"] not in refused.text
+    rejected = api.get(tenant.url, key=made["key"])
+    assert (rejected.status_code, rejected.get_json()["code"]) == (401, "api_key_expired")
+    assert made["key"] not in rejected.text
 
 
 class TestRotate:

@@ -291,8 +291,8 @@ class TestOutside:
         key = api.created_key(tenant, scopes=["read"])
         sent = {**CHAT, "key_id": first_key(api, tenant)}
         assert api.post(f"{tenant.url}/explain", sent, key=key).status_code == 200
-        refused = api.post(f"{tenant.url}/explain", {**sent, "call_outside": True}, key=key)
-        assert refused.status_code == 403
+        rejected = api.post(f"{tenant.url}/explain", {**sent, "call_outside": True}, key=key)
+        assert rejected.status_code == 403
         assert world.called == []
 
 

@@ -57,9 +57,9 @@ def test_memory_is_bounded(logins: FailedLogins) -> None:
 def test_guessing_is_answered_by_429_and_the_right_token_too(api: Api, world: World) -> None:
     for _ in range(LIMIT):
         assert api.get("/tenants", key="guess").status_code == 401
-    refused = api.get("/tenants", key="guess")
-    assert (refused.status_code, refused.get_json()["code"]) == (429, "too_many_failed_logins")
-    assert refused.headers["Retry-After"] == "60"
+    rejected = api.get("/tenants", key="guess")
+    assert (rejected.status_code, rejected.get_json()["code"]) == (429, "too_many_failed_logins")
+    assert rejected.headers["Retry-After"] == "60"
     assert api.get("/tenants").status_code == 429
     assert api.get("/tenants", environ_base={"REMOTE_ADDR": "10.0.0.9"}).status_code == 200
     world.clock.time += 60

@@ -74,10 +74,10 @@ class TestCreate:
             {"name": "external_validator", "enabled": True, "parallel": True, "priority": 2},
             {"name": "content_validator", "enabled": True, "parallel": True, "priority": 2},
         ]
-        refused = pointers(api.post(rules, RULE | {"plugin_chain": chain}))
-        assert any(pointer.startswith("/plugin_chain/0/settings") for pointer in refused)
-        assert "/plugin_chain/1/settings/endpoint" in refused
-        assert not any(pointer.startswith("/plugin_chain/2") for pointer in refused)
+        rejected = pointers(api.post(rules, RULE | {"plugin_chain": chain}))
+        assert any(pointer.startswith("/plugin_chain/0/settings") for pointer in rejected)
+        assert "/plugin_chain/1/settings/endpoint" in rejected
+        assert not any(pointer.startswith("/plugin_chain/2") for pointer in rejected)
         chain[0]["settings"] = {"limit": 3, "window": "10s"}
         chain[1]["settings"] = {"endpoint": "https://checks.example/ask"}
         assert api.post(rules, RULE | {"plugin_chain": chain}).status_code == 201

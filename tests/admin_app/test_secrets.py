@@ -82,9 +82,9 @@ class TestRuleHeaders:
     def test_they_go_to_no_other_origin(
         self, api: Api, rule_url: str, tenant: Tenant, world: World, target: str
     ) -> None:
-        refused = api.patch(rule_url, {"target": target})
-        assert pointers(refused) == ["/headers/Authorization", "/headers/X-Org"]
-        assert "Send the value again" in refused.get_json()["errors"][0]["detail"]
+        rejected = api.patch(rule_url, {"target": target})
+        assert pointers(rejected) == ["/headers/Authorization", "/headers/X-Org"]
+        assert "Send the value again" in rejected.get_json()["errors"][0]["detail"]
         kept = {"Authorization": KEEP, "X-Org": "new"}
         assert pointers(api.put(rule_url, RULE | {"target": target, "headers": kept})) == [
             "/headers/Authorization"
@@ -143,14 +143,14 @@ class TestPluginSecrets:
 
     def test_they_go_to_no_other_origin(self, api: Api, tenant: Tenant) -> None:
         moved = asking({"X-Key": KEEP}, "https://collector.test/ask")
-        refused = api.patch(tenant.url, {"plugin_chain": [moved]})
-        assert pointers(refused) == ["/plugin_chain/0/settings/headers/X-Key"]
-        assert "https://checks.example:443" in refused.get_json()["detail"]
+        rejected = api.patch(tenant.url, {"plugin_chain": [moved]})
+        assert pointers(rejected) == ["/plugin_chain/0/settings/headers/X-Key"]
+        assert "https://checks.example:443" in rejected.get_json()["detail"]
 
     def test_nothing_is_kept_that_is_not_there(self, api: Api, tenant: Tenant) -> None:
         asked = asking({"X-Other": KEEP})
-        refused = api.patch(tenant.url, {"plugin_chain": [asked]})
-        assert pointers(refused) == ["/plugin_chain/0/settings/headers/X-Other"]
+        rejected = api.patch(tenant.url, {"plugin_chain": [asked]})
+        assert pointers(rejected) == ["/plugin_chain/0/settings/headers/X-Other"]
 
     def test_entries_find_their_own_when_they_change_places(
         self, api: Api, tenant: Tenant, world: World
@@ -167,15 +167,15 @@ class TestPluginSecrets:
         assert api.patch(tenant.url, {"plugin_chain": both}).status_code == 200
         other: dict[str, Any] = {"name": "security_validator"}
         moved = [other, other, asking({"X-Key": KEEP})]
-        refused = api.patch(tenant.url, {"plugin_chain": moved})
-        assert pointers(refused) == ["/plugin_chain/2/settings/headers/X-Key"]
+        rejected = api.patch(tenant.url, {"plugin_chain": moved})
+        assert pointers(rejected) == ["/plugin_chain/2/settings/headers/X-Key"]
 
     @pytest.mark.parametrize("headers", ["text", 5, ["X-Key"], {"X-Key": 5}, {"X-Key": {"set": False}}])
     def test_secrets_of_a_wrong_form_are_refused(self, api: Api, tenant: Tenant, headers: Any) -> None:
-        refused = api.patch(tenant.url, {"plugin_chain": [asking(headers)]})
-        assert all(p.startswith("/plugin_chain/0/settings/headers") for p in pointers(refused))
+        rejected = api.patch(tenant.url, {"plugin_chain": [asking(headers)]})
+        assert all(p.startswith("/plugin_chain/0/settings/headers") for p in pointers(rejected))
 
     @pytest.mark.parametrize("endpoint", [5, "checks", None])
     def test_an_endpoint_that_is_none_is_refused(self, api: Api, tenant: Tenant, endpoint: Any) -> None:
-        refused = api.patch(tenant.url, {"plugin_chain": [asking({"X-Key": KEEP}, endpoint)]})
-        assert refused.status_code == 422
+        rejected = api.patch(tenant.url, {"plugin_chain": [asking({"X-Key": KEEP}, endpoint)]})
+        assert rejected.status_code == 422

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from shared.bodies.body import NO_JSON, OpenedBody
-from shared.http.body_refused import BodyRefused
+from shared.http.body_refused import BodyRejected
 from shared.model.messages import Headers
 
 
@@ -19,7 +19,7 @@ def opened(
 
 
 def code_of(body: OpenedBody, *, demanded: bool = False) -> str:
-    with pytest.raises(BodyRefused) as caught:
+    with pytest.raises(BodyRejected) as caught:
         body.document(demanded=demanded)
     return caught.value.code
 
@@ -53,7 +53,7 @@ def test_utf8_may_be_named() -> None:
 
 def test_two_content_types_are_refused() -> None:
     headers = Headers([("Content-Type", "application/json"), ("Content-Type", "text/plain")])
-    with pytest.raises(BodyRefused):
+    with pytest.raises(BodyRejected):
         OpenedBody.open(headers, b"{}")
 
 

@@ -15,7 +15,7 @@ from shared.bodies.event_splitter import (
     has_events,
     splitter_for_answer,
 )
-from shared.http.body_refused import BodyRefused
+from shared.http.body_refused import BodyRejected
 from shared.http.media_type import MediaType
 from shared.model.event import Event
 from shared.model.messages import Headers
@@ -98,7 +98,7 @@ def test_blank_lines_are_no_events_each_but_come_with_the_next_one(kind: str, bl
 @pytest.mark.parametrize("size", [16, 1000, 65_536])
 def test_an_event_without_an_end_is_not_collected_for_ever(size: int) -> None:
     pieces = (MAX_EVENT // size + 1) * [b"x" * size]
-    with pytest.raises(BodyRefused, match="longer than"):
+    with pytest.raises(BodyRejected, match="longer than"):
         split(*pieces)
 
 
@@ -107,7 +107,7 @@ def test_a_whole_event_that_is_too_long_is_refused_as_one_in_pieces_is(
 ) -> None:
     monkeypatch.setattr(events, "MAX_EVENT", 20)
     assert len(split(b"data: 123456789012\n\n")) == 1
-    with pytest.raises(BodyRefused):
+    with pytest.raises(BodyRejected):
         split(b"data: 1234567890123\n\n")
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.bodies.model_name import model_of
-from shared.http.body_refused import BodyRefused
+from shared.http.body_refused import BodyRejected
 from shared.model.messages import Headers, Request
 
 JSON = Headers([("Content-Type", "application/json")])
@@ -68,7 +68,7 @@ def test_a_body_that_can_be_read_in_two_ways_is_refused(body: bytes, code: str) 
         JSON,
         Headers([("Content-Type", "text/plain")]) if body.startswith(b'{"model": "cheap') else JSON,
     ):
-        with pytest.raises(BodyRefused) as caught:
+        with pytest.raises(BodyRejected) as caught:
             model_of(request(body, headers))
         assert caught.value.code == code
 
@@ -89,5 +89,5 @@ def test_it_is_what_any_json_parser_finds(document: dict[str, Any]) -> None:
 def test_whatever_the_body_is_it_has_a_model_or_is_refused(body: bytes) -> None:
     try:
         assert isinstance(model_of(request(body)), str)
-    except BodyRefused as refused:
-        assert str(refused).endswith(".")
+    except BodyRejected as rejected:
+        assert str(rejected).endswith(".")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.core.errors import STATUS, Invalid, Problem, refuse
+from shared.core.errors import STATUS, Invalid, Problem, make_rejection
 
 # contract.md, section 4.
 CONTRACT = {
@@ -30,20 +30,20 @@ def test_each_code_has_the_status_that_was_promised(status: int, codes: list[str
 
 
 def test_a_refusal_takes_its_status_from_the_table() -> None:
-    refusal = refuse("no_matching_rule", "No rule.")
-    assert (refusal.status, refusal.code, refusal.message, refusal.source) == (
+    rejection = make_rejection("no_matching_rule", "No rule.")
+    assert (rejection.status, rejection.code, rejection.message, rejection.source) == (
         404,
         "no_matching_rule",
         "No rule.",
         "gateway",
     )
-    assert refusal.headers == {}
+    assert rejection.headers == {}
 
 
 def test_a_503_says_when_to_come_back() -> None:
-    assert refuse("overloaded", "Busy.").headers == {"Retry-After": "1"}
-    assert refuse("overloaded", "Busy.", {"X": "y"}).headers == {"Retry-After": "1", "X": "y"}
-    assert refuse("overloaded", "Busy.", {"Retry-After": "9"}).headers == {"Retry-After": "9"}
+    assert make_rejection("overloaded", "Busy.").headers == {"Retry-After": "1"}
+    assert make_rejection("overloaded", "Busy.", {"X": "y"}).headers == {"Retry-After": "1", "X": "y"}
+    assert make_rejection("overloaded", "Busy.", {"Retry-After": "9"}).headers == {"Retry-After": "9"}
 
 
 def test_invalid_input_names_every_place_at_once() -> None:

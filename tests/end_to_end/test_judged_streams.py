@@ -123,13 +123,13 @@ def test_collected_and_passed_streams_get_the_same_verdict(
     good = {"block": ["Hello 123", "45"], "must": ["plea", "se"], "size": ["short"]}[what]
     bad = {"block": ["Hello 12", "34 "], "must": ["thanks"], "size": ["long"] * 50}[what]
     headers = {"X-Type": CHAT.content_type}
-    for pieces, refused in ((good, False), (bad, True)):
+    for pieces, rejected in ((good, False), (bad, True)):
         stream = CHAT.stream(pieces)
         collected = judged.request("POST", f"/buffer/{what}/v1/tell", data=stream, headers=headers)
-        assert collected.status_code == (422 if refused else 200)
+        assert collected.status_code == (422 if rejected else 200)
         status, body, complete = told(judged, f"/pass/{what}/v1/tell", CHAT, *pieces)
-        assert (status, complete) == (200, not refused)
-        if refused:
+        assert (status, complete) == (200, not rejected)
+        if rejected:
             assert collected.json()["error"] == error_in(body)["error"]
             assert b"[DONE]" not in body
         else:

@@ -54,17 +54,17 @@ def test_with_both_the_rule_is_named_first(
 ) -> None:
     tenant = tenant_with(gateway, upstream, on_tenant, on_rule)
     assert statuses(tenant, 3) == [200] * 3
-    refused = tenant.request("GET", "/v1/x")
-    assert refused.status_code == 429
-    body = refused.json()
+    rejected = tenant.request("GET", "/v1/x")
+    assert rejected.status_code == 429
+    body = rejected.json()
     assert body["error"]["code"] == "rate_limit_exceeded"
     assert body["rate_limit"]["scope"] == "rule"
     assert body["error"]["message"].startswith(
         "Rate limit reached for rule limit 'global': 3 requests per 10s."
     )
-    assert 1 <= int(refused.headers["retry-after"]) <= 11
-    assert refused.headers["ratelimit"].startswith('"rule-global";r=0')
-    assert refused.headers["x-gateway-error-source"] == "plugin:rate_limiter"
+    assert 1 <= int(rejected.headers["retry-after"]) <= 11
+    assert rejected.headers["ratelimit"].startswith('"rule-global";r=0')
+    assert rejected.headers["x-gateway-error-source"] == "plugin:rate_limiter"
 
 
 def test_when_both_are_spent_the_longer_wait_is_told(
@@ -72,9 +72,9 @@ def test_when_both_are_spent_the_longer_wait_is_told(
 ) -> None:
     tenant = tenant_with(gateway, upstream, {"limit": 3, "window": "1m"}, RULE)
     assert statuses(tenant, 3) == [200] * 3
-    refused = tenant.request("GET", "/v1/x")
-    assert refused.json()["rate_limit"]["scope"] == "rule"
-    assert 50 <= int(refused.headers["retry-after"]) <= 61
+    rejected = tenant.request("GET", "/v1/x")
+    assert rejected.json()["rate_limit"]["scope"] == "rule"
+    assert 50 <= int(rejected.headers["retry-after"]) <= 61
 
 
 def test_an_admitted_answer_tells_what_is_left_on_streams_too(

@@ -127,6 +127,6 @@ def test_the_seeds_required_header_is_demanded(gateway: RunningGateway, upstream
     required = {"security_validator": {"settings": {"required_headers": ["X-Request-ID"]}}}
     tenant = gateway.create_tenant(required_plugins=required, enabled_plugins=["rate_limiter"])
     tenant.create_rule("/v1", upstream.url)
-    refused = tenant.request("GET", "/v1/x")
-    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "missing_required_header")
+    rejected = tenant.request("GET", "/v1/x")
+    assert (rejected.status_code, rejected.json()["error"]["code"]) == (400, "missing_required_header")
     assert tenant.request("GET", "/v1/x", headers={"X-Request-ID": "req-123"}).status_code == 200

@@ -51,12 +51,12 @@ def test_a_second_stream_is_refused_while_the_first_is_open(
     with open_stream(tenant) as stream:
         assert stream.headers["ratelimit"] == '"rule-streams";r=0'
         assert stream.headers["ratelimit-policy"] == '"rule-streams";q=1;qu="concurrent-requests"'
-        refused = tenant.request("GET", "/v1/x", headers={"X-Request-ID": stream.headers["x-request-id"]})
-        assert refused.status_code == 429
-        body = refused.json()
+        rejected = tenant.request("GET", "/v1/x", headers={"X-Request-ID": stream.headers["x-request-id"]})
+        assert rejected.status_code == 429
+        body = rejected.json()
         assert body["error"]["code"] == "too_many_concurrent_requests"
         assert body["rate_limit"]["unit"] == "concurrent"
-        assert (refused.headers["retry-after"], refused.headers["retry-after-ms"]) == ("1", "1000")
+        assert (rejected.headers["retry-after"], rejected.headers["retry-after-ms"]) == ("1", "1000")
     assert soon_free(tenant, "/v1")
 
 

@@ -56,7 +56,7 @@ def owner(gateway: RunningGateway, everlasting_upstream: RecordingUpstream) -> T
     ],
 )
 def test_a_streamed_and_a_whole_answer_are_asked_for_with_the_same_verdict(
-    owner: TenantInUse, upstream: RecordingUpstream, name: str, refusal: tuple[int, str], endpoint: str
+    owner: TenantInUse, upstream: RecordingUpstream, name: str, rejection: tuple[int, str], endpoint: str
 ) -> None:
     for streams in ("pass", "buffer"):
         for stream in (False, True):
@@ -70,6 +70,6 @@ def test_a_streamed_and_a_whole_answer_are_asked_for_with_the_same_verdict(
                 "POST", path, data=json.dumps(bad), headers={**headers, "X-Blocked": "1"}
                 if name == "security_validator" else headers,
             )  # fmt: skip
-            assert (answer.status_code, answer.json()["error"]["code"]) == refusal
+            assert (answer.status_code, answer.json()["error"]["code"]) == rejection
             assert answer.headers["x-gateway-error-source"] == f"plugin:{name}"
             assert all(seen.target.startswith("/tell") for seen in upstream.seen)

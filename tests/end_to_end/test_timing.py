@@ -34,9 +34,9 @@ def test_the_answer_has_one_entry_a_group(owner: TenantInUse, upstream: Recordin
         ("pre_request-3", "content_validator, security_validator"),
     ]
     assert upstream.seen[-1].all("x-gateway-trace") == []
-    refused = owner.request("POST", "/v1/x", headers=TRACE, data=b"{}")
-    assert refused.status_code == 429
-    assert [name for name, _ in ENTRY.findall(refused.headers["server-timing"])] == [
+    rejected = owner.request("POST", "/v1/x", headers=TRACE, data=b"{}")
+    assert rejected.status_code == 429
+    assert [name for name, _ in ENTRY.findall(rejected.headers["server-timing"])] == [
         "pre_request-1",
         "pre_request-2",
     ]

@@ -40,7 +40,7 @@ def test_a_trusted_certificate_is_answered_plain_and_streamed(
         assert trusting.request("GET", "/good/stream").text.count("data:") == 4
 
 
-def refused(tenant: TenantInUse, path: str, upstream: RecordingUpstream) -> None:
+def rejected(tenant: TenantInUse, path: str, upstream: RecordingUpstream) -> None:
     for kind in ("x", "stream"):
         answer = tenant.request("GET", f"{path}/{kind}")
         assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_tls")
@@ -50,14 +50,14 @@ def refused(tenant: TenantInUse, path: str, upstream: RecordingUpstream) -> None
 def test_a_certificate_for_another_name_is_refused(authority: Authority, trusting: TenantInUse) -> None:
     with secure(authority, "elsewhere.example") as upstream:
         trusting.create_rule("/wrong", f"https://localhost:{upstream.port}")
-        refused(trusting, "/wrong", upstream)
+        rejected(trusting, "/wrong", upstream)
 
 
 def test_a_foreign_certificate_is_refused(trusting: TenantInUse, tmp_path: Path) -> None:
     foreign = Authority(tmp_path, "Foreign CA")
     with secure(foreign, "localhost") as upstream:
         trusting.create_rule("/foreign", f"https://localhost:{upstream.port}")
-        refused(trusting, "/foreign", upstream)
+        rejected(trusting, "/foreign", upstream)
 
 
 def test_a_rules_own_ca_is_trusted_by_that_rule_alone(trusting: TenantInUse, tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_a_rules_own_ca_is_trusted_by_that_rule_alone(trusting: TenantInUse, tmp
         assert trusting.request("GET", "/own/x").status_code == 200
         upstream.seen.clear()
         trusting.create_rule("/not-own", f"https://localhost:{upstream.port}")
-        refused(trusting, "/not-own", upstream)
+        rejected(trusting, "/not-own", upstream)
 
 
 def test_an_upstream_that_speaks_no_tls_is_refused(trusting: TenantInUse) -> None:

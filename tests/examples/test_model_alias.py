@@ -47,9 +47,9 @@ def test_it_works_in_a_chain(owner: tuple[TenantInUse, RecordingUpstream]) -> No
     answer = tenant.request("POST", "/v1/chat/completions", json={"model": "fast", "n": 1})
     assert (answer.status_code, answer.headers["x-model"]) == (200, "gpt-4o-mini")
     assert json.loads(upstream.seen[-1].body) == {"model": "gpt-4o-mini", "n": 1}
-    refused = tenant.request("POST", "/v1/chat/completions", json={"model": "other"})
-    assert (refused.status_code, refused.json()["error"]["code"]) == (404, "model_not_found")
-    assert refused.headers["x-gateway-error-source"] == "plugin:model_alias"
+    rejected = tenant.request("POST", "/v1/chat/completions", json={"model": "other"})
+    assert (rejected.status_code, rejected.json()["error"]["code"]) == (404, "model_not_found")
+    assert rejected.headers["x-gateway-error-source"] == "plugin:model_alias"
 
 
 def test_the_admin_api_documents_it(gateway: RunningGateway) -> None:
@@ -63,9 +63,9 @@ def test_wrong_settings_are_pointed_at(owner: tuple[TenantInUse, RecordingUpstre
     tenant, _ = owner
     chain = [{"name": "model_alias", "settings": {}}]
     sent = {"path": "/v2", "target": "https://api.openai.com", "plugin_chain": chain}
-    refused = tenant.gateway.call("POST", f"/tenants/{tenant.id}/rules", json=sent)
-    assert refused.status_code == 422
-    assert refused.json()["errors"][0]["pointer"] == "/plugin_chain/0/settings/models"
+    rejected = tenant.gateway.call("POST", f"/tenants/{tenant.id}/rules", json=sent)
+    assert rejected.status_code == 422
+    assert rejected.json()["errors"][0]["pointer"] == "/plugin_chain/0/settings/models"
 
 
 def test_its_own_test_and_the_example_of_its_docstring_pass(installed: Path, tmp_path: Path) -> None:

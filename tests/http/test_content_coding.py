@@ -10,14 +10,14 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.http.body_refused import BodyRefused
+from shared.http.body_refused import BodyRejected
 from shared.http.content_coding import MAX_DECODED, coding_of, decode, encode
 
 CODINGS = ("gzip", "deflate", "br", "zstd")
 
 
-def refusal(body: bytes, coding: str) -> str:
-    with pytest.raises(BodyRefused) as caught:
+def rejection(body: bytes, coding: str) -> str:
+    with pytest.raises(BodyRejected) as caught:
         decode(body, coding)
     return caught.value.code
 
@@ -44,7 +44,7 @@ def test_what_usual_tools_write_is_read(encoded: bytes, coding: str) -> None:
 def test_a_bomb_is_left_early_and_with_little_memory(coding: str) -> None:
     bomb = encode(b"\0" * (60 * 1024 * 1024), coding)
     tracemalloc.start()
-    assert refusal(bomb, coding) == "body_too_large"
+    assert rejection(bomb, coding) == "body_too_large"
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 3 * MAX_DECODED
@@ -52,35 +52,35 @@ def test_a_bomb_is_left_early_and_with_little_memory(coding: str) -> None:
 
 @pytest.mark.parametrize("coding", CODINGS)
 def test_a_small_body_that_grows_more_than_a_hundredfold_is_refused(coding: str) -> None:
-    assert refusal(encode(b"a" * 1_000_000, coding), coding) == "body_too_large"
+    assert rejection(encode(b"a" * 1_000_000, coding), coding) == "body_too_large"
 
 
 @given(st.binary(min_size=1, max_size=300), st.sampled_from(CODINGS), st.data())
 def test_a_body_that_breaks_off_is_refused(body: bytes, coding: str, data: st.DataObject) -> None:
     encoded = encode(body, coding)
     cut = data.draw(st.integers(1, len(encoded) - 1))
-    assert refusal(encoded[:cut], coding) in ("bad_request", "body_too_large")
+    assert rejection(encoded[:cut], coding) in ("bad_request", "body_too_large")
 
 
 @given(st.binary(min_size=1, max_size=300), st.sampled_from(CODINGS), st.binary(min_size=1, max_size=20))
 def test_a_body_with_something_behind_it_is_refused(body: bytes, coding: str, behind: bytes) -> None:
-    assert refusal(encode(body, coding) + behind, coding) == "bad_request"
+    assert rejection(encode(body, coding) + behind, coding) == "bad_request"
 
 
 @pytest.mark.parametrize("coding", CODINGS)
 def test_two_members_in_one_body_are_refused(coding: str) -> None:
-    assert refusal(encode(b"one", coding) * 2, coding) == "bad_request"
+    assert rejection(encode(b"one", coding) * 2, coding) == "bad_request"
 
 
 def test_deflate_without_its_header_is_refused() -> None:
-    assert refusal(zlib.compress(b"raw deflate", wbits=-15), "deflate") == "bad_request"
+    assert rejection(zlib.compress(b"raw deflate", wbits=-15), "deflate") == "bad_request"
 
 
 @given(st.binary(max_size=200), st.sampled_from(CODINGS))
 def test_any_bytes_are_decoded_or_refused(body: bytes, coding: str) -> None:
     try:
         decode(body, coding)
-    except BodyRefused as error:
+    except BodyRejected as error:
         assert error.code in {"bad_request", "body_too_large"}
 
 
@@ -104,6 +104,6 @@ def test_the_coding_is_named_by_its_header(values: tuple[str, ...], coding: str)
 
 @pytest.mark.parametrize("values", [("gzip, br",), ("gzip", "gzip"), ("compress",), ("gzip;q=1",), ("none",)])
 def test_stacked_and_unknown_codings_are_refused(values: tuple[str, ...]) -> None:
-    with pytest.raises(BodyRefused) as caught:
+    with pytest.raises(BodyRejected) as caught:
         coding_of(values)
     assert caught.value.code == "unsupported_content_type"

@@ -7,13 +7,13 @@ from shared.limits.values import NEVER, Decision, decide
 from tests.limits.limits_by_name import at_a_time, left, window
 
 
-def refusal(wait_ms: int = 5_000) -> Decision:
+def rejection(wait_ms: int = 5_000) -> Decision:
     return decide([left(window("a"), 0, wait_ms), left(window("b"), 7, 3_000)])
 
 
 def test_a_refusal_is_repeated_for_200_ms_with_the_wait_as_it_is_then() -> None:
     denied = DenyCache(10)
-    denied.put(refusal(), now=1.0)
+    denied.put(rejection(), now=1.0)
     again = denied.find([window("a"), window("b")], now=1.125)
     assert again is not None
     assert (again.allowed, again.violated, again.retry_after_ms) == (False, window("a"), 4_875)
@@ -23,7 +23,7 @@ def test_a_refusal_is_repeated_for_200_ms_with_the_wait_as_it_is_then() -> None:
 
 def test_a_refusal_ends_when_there_is_room_again() -> None:
     denied = DenyCache(10)
-    denied.put(refusal(wait_ms=60), now=1.0)
+    denied.put(rejection(wait_ms=60), now=1.0)
     limits = [window("a"), window("b")]
     assert denied.find(limits, now=1.059) is not None
     assert denied.find(limits, now=1.061) is None
@@ -78,7 +78,7 @@ def test_what_is_over_is_swept_a_few_at_a_time() -> None:
 
 def test_a_refund_forgets_all_refusals() -> None:
     denied = DenyCache(10)
-    denied.put(refusal(), now=1.0)
+    denied.put(rejection(), now=1.0)
     denied.clear()
     assert denied.find([window("a"), window("b")], now=1.0) is None
 

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from mitm_addons.flows import error_body
-from shared.core.errors import Refusal
+from shared.core.errors import Rejection
 
 
 @pytest.mark.parametrize("anthropic", [True, False])
@@ -14,9 +14,9 @@ def test_a_plugins_details_stand_beside_the_errors_own_members_and_never_in_thei
     anthropic: bool,
 ) -> None:
     forged = {"error": "none", "type": "ok", "request_id": "another", "rate_limit": {"limit": 3}}
-    plain = Refusal(429, "no", "No.")
+    plain = Rejection(429, "no", "No.")
     body: Any = orjson.loads(
-        error_body(Refusal(429, "no", "No.", details=forged), "the-id", anthropic=anthropic)
+        error_body(Rejection(429, "no", "No.", details=forged), "the-id", anthropic=anthropic)
     )
     own = orjson.loads(error_body(plain, "the-id", anthropic=anthropic))
     assert {name: body[name] for name in own} == own

@@ -9,9 +9,9 @@ from typing import Any, cast
 
 import pytest
 
-from mitm_addons.event_streams import Cut, EventStream, StreamRefused
+from mitm_addons.event_streams import Cut, EventStream, StreamRejected
 from shared.bodies.event_splitter import event_splitter
-from shared.core.errors import refuse
+from shared.core.errors import make_rejection
 from shared.http.media_type import MediaType
 from shared.model.event import Event
 
@@ -31,12 +31,12 @@ class Judged:
         self.most = max(self.most, len(events))
         passed = [event for event in events if event.data != "no"]
         if len(passed) < len(events):
-            self.run.refusal = refuse("content_rejected", "No.")
+            self.run.rejection = make_rejection("content_rejected", "No.")
         return passed
 
 
 def stream(cut: Cut | None = None) -> tuple[EventStream, Judged, Any]:
-    run, splitter = SimpleNamespace(refusal=None), event_splitter(MediaType("text/event-stream"))
+    run, splitter = SimpleNamespace(rejection=None), event_splitter(MediaType("text/event-stream"))
     state = SimpleNamespace(passed_on=lambda piece: piece, bytes_held_back=0, pending_bytes=b"")
     judged, anything = Judged(run), cast(Any, object())
     made = EventStream(
@@ -78,9 +78,9 @@ def test_others_have_their_turns_while_a_long_piece_of_short_events_is_judged() 
 
 def test_what_passed_before_a_refusal_is_sent_however_long_the_piece_is() -> None:
     made, judged, state = stream()
-    with pytest.raises(StreamRefused):
+    with pytest.raises(StreamRejected):
         asyncio.run(sent(made, SHORT + b"data: no\n\n" + SHORT))
-    assert judged.run.refusal
+    assert judged.run.rejection
     assert state.pending_bytes.startswith(SHORT[:-2000])
     assert made(SHORT) == []
 

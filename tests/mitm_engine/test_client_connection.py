@@ -203,7 +203,7 @@ async def test_a_request_too_many_is_told_so_without_reading_its_body_and_meets_
         assert asyncio.get_running_loop().time() - begun < 20 * 0.02
         await two.send(request("/", "POST", b"", "Content-Length: 1000000"))
         assert (await two.answer()).closes
-        assert w.engine.metrics.refused == 21
+        assert w.engine.metrics.rejected == 21
         assert w.engine.metrics.requests == 1
         hold.set()
         assert (await one.answer()).status == 200
@@ -333,8 +333,8 @@ async def test_those_who_were_turned_away_take_nobodys_place() -> None:
         served = [await w.client() for _ in range(2)]
         for client in served:
             assert (await client.ask()).status == 200
-        refused = [await w.client() for _ in range(5)]
-        for client in refused:
+        rejected = [await w.client() for _ in range(5)]
+        for client in rejected:
             assert (await client.answer()).status == 503  # and stays, silently
         for client in served:
             client.close()

@@ -23,9 +23,9 @@ LOOPBACK = Policy(allowed_networks=(ip_network("127.0.0.0/8"), ip_network("::1/1
     ],
 )
 def test_saving_a_target_on_an_inner_address_is_refused_without_saying_which(url: str) -> None:
-    with pytest.raises(TargetForbidden, match="allowed_target_networks") as refusal:
+    with pytest.raises(TargetForbidden, match="allowed_target_networks") as rejection:
         check_target(url, PUBLIC)
-    assert "loopback" not in str(refusal.value)
+    assert "loopback" not in str(rejection.value)
 
 
 def test_saving_a_target_that_is_no_url_is_refused() -> None:
@@ -45,9 +45,9 @@ def test_saving_a_name_that_does_not_resolve_yet_warns(names: dict[str, list[str
 
 def test_one_inner_address_among_public_ones_is_enough_to_refuse(names: dict[str, list[str]]) -> None:
     names["mixed.example.com"] = ["93.184.216.34", "10.0.0.1"]
-    with pytest.raises(TargetForbidden) as refusal:
+    with pytest.raises(TargetForbidden) as rejection:
         check_target("https://mixed.example.com", PUBLIC)
-    assert "10.0.0.1" not in str(refusal.value)
+    assert "10.0.0.1" not in str(rejection.value)
 
 
 def test_the_ipv4_address_comes_first(names: dict[str, list[str]]) -> None:

@@ -208,10 +208,10 @@ class TestRequiredEntries:
     )  # fmt: skip
     @pytest.mark.parametrize("origin", ["tenant", "rule"])
     def test_nobody_changes_what_one_of_that_direction_has_judged(
-        self, judge: Stage, stage: Stage, refused: bool, origin: str
+        self, judge: Stage, stage: Stage, rejected: bool, origin: str
     ) -> None:
         chain = placed("head_reader", "required", judge), placed("head_writer", origin, stage)
-        assert together(*chain) == (["head_writer"] if refused else [])
+        assert together(*chain) == (["head_writer"] if rejected else [])
 
     def test_one_in_shadow_mode_neither_judges_nor_changes(self) -> None:
         assert together(placed("head_reader", "required", mode="shadow"), placed("head_writer")) == []

@@ -52,22 +52,22 @@ def after(chain: Sequence[Entry]) -> Run:
 class TestAnswers:
     def test_a_refusal_says_who_refused_and_with_what(self) -> None:
         run = after([entry(says(NO))])
-        assert run.refusal is not None
-        assert (run.refusal.status, run.refusal.code, run.refusal.message) == (403, "no", "No.")
-        assert run.refusal.source == "plugin:acting_in_place"
-        assert (run.refusal.headers, run.refusal.details) == (NO.headers, NO.details)
+        assert run.rejection is not None
+        assert (run.rejection.status, run.rejection.code, run.rejection.message) == (403, "no", "No.")
+        assert run.rejection.source == "plugin:acting_in_place"
+        assert (run.rejection.headers, run.rejection.details) == (NO.headers, NO.details)
         assert run.faults == []
 
     @pytest.mark.parametrize("order", [(NO, CACHED), (CACHED, NO)])
     def test_in_a_group_a_reject_beats_a_respond(self, order: Sequence[Verdict]) -> None:
         run = after([entry(says(verdict), parallel=True) for verdict in order])
-        assert run.refusal is not None
+        assert run.rejection is not None
         assert run.responded is None
 
     def test_the_first_in_chain_order_refuses(self) -> None:
         run = after([entry(says(replace(NO, code=code)), parallel=True) for code in ("first", "second")])
-        assert run.refusal is not None
-        assert run.refusal.code == "first"
+        assert run.rejection is not None
+        assert run.rejection.code == "first"
 
     def test_the_first_in_chain_order_responds(self) -> None:
         other = ActingInPlace(lambda _: Respond(Response(404)), called="other")
@@ -230,7 +230,7 @@ class TestAnswerHeaders:
         )
         assert run_loop(whole(run)) == {"X-Good": "1"}
         assert run.faults == ["faulty"]
-        refused_by = run.refusal.source if run.refusal else None
+        refused_by = run.rejection.source if run.rejection else None
         assert refused_by == (None if on_error == "open" else "plugin:faulty")
 
     def test_one_that_raises_is_at_fault(self) -> None:
@@ -239,8 +239,8 @@ class TestAnswerHeaders:
 
         run = prepared([entry(FollowingUp(heads=heads))])
         assert run_loop(whole(run)) == {}
-        assert run.refusal is not None
-        assert (run.refusal.status, run.faults) == (503, ["following_up"])
+        assert run.rejection is not None
+        assert (run.rejection.status, run.faults) == (503, ["following_up"])
 
 
 class TestSettle:
@@ -267,7 +267,7 @@ class TestSettle:
             entry(FollowingUp(end=lambda _: seen.append("next"))),
         ]
         run = after(chain)
-        assert (run.refusal, run.faults, seen) == (None, ["faulty"], ["next"])
+        assert (run.rejection, run.faults, seen) == (None, ["faulty"], ["next"])
 
     def test_one_that_hangs_is_given_up_at_its_timeout(self) -> None:
         class Hanging(FollowingUp):
@@ -311,7 +311,7 @@ class TestCancellation:
 
         with ThreadPoolExecutor(1) as pool:
             run = run_loop(main(pool))
-        assert (run.refusal, run.faults) == (None, ["acting"])
+        assert (run.rejection, run.faults) == (None, ["acting"])
 
 
 def test_a_blocking_plugin_that_is_quick_this_time_runs_in_place() -> None:

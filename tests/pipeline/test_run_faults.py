@@ -56,11 +56,11 @@ def test_each_fault_has_the_configured_outcome(
     [line] = [record.getMessage() for record in caplog.records]
     assert line.startswith(f"The plugin faulty failed at {stage} ({on_error}): ")
     if on_error == "open" or stage is Stage.POST_RESPONSE:
-        assert (run.refusal, after) == (None, ["next"])
+        assert (run.rejection, after) == (None, ["next"])
     else:
         assert after == []
-        assert run.refusal is not None
-        assert (run.refusal.status, run.refusal.code) == (503, "plugin_failure")
-        assert run.refusal.source == "plugin:faulty"
-        assert run.refusal.headers["Retry-After"] == "1"
-        assert "broken" not in run.refusal.message
+        assert run.rejection is not None
+        assert (run.rejection.status, run.rejection.code) == (503, "plugin_failure")
+        assert run.rejection.source == "plugin:faulty"
+        assert run.rejection.headers["Retry-After"] == "1"
+        assert "broken" not in run.rejection.message

@@ -72,7 +72,7 @@ class Model:
 
     def __init__(self, roles: Sequence[Role]) -> None:
         self.groups: list[list[Role]] = []
-        self.refused = self.answered = ""
+        self.rejected = self.answered = ""
         self.patched: dict[bool, list[str]] = {True: [], False: []}
         for stage in Stage:
             for group in self.groups_of(stage, [role for role in roles if role.stage is stage]):
@@ -90,13 +90,13 @@ class Model:
         return [list(group) for _, group in groupby(sorted(roles, key=place), key=place)]
 
     def run(self, stage: Stage, group: list[Role]) -> None:
-        if stage is not Stage.POST_RESPONSE and self.refused:
+        if stage is not Stage.POST_RESPONSE and self.rejected:
             return
         if stage is Stage.PRE_REQUEST and self.answered:
             return
         self.groups.append(group)
-        self.refused = self.refused or next((role.name for role in group if role.says == "reject"), "")
-        if self.refused:
+        self.rejected = self.rejected or next((role.name for role in group if role.says == "reject"), "")
+        if self.rejected:
             return
         responding = next((role.name for role in group if role.says == "respond"), "")
         self.answered = self.answered or responding
@@ -167,7 +167,7 @@ def test_order_concurrency_and_outcome_are_those_of_the_model(
         check_group(group, trace[:length])
         trace = trace[length:]
     assert trace == []
-    assert (run.refusal.code if run.refusal else "") == model.refused
+    assert (run.rejection.code if run.rejection else "") == model.rejected
     assert (run.responder, run.faults) == (model.answered, [])
     sent, answered = run.exchange.request.headers, run.exchange.response
     assert answered is not None

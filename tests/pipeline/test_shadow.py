@@ -74,7 +74,7 @@ class TestNotes:
         plugin = kind(lambda _: verdict)
         run = after(shadow(plugin))
         assert notes(run) == [{"plugin": plugin.name, "stage": "pre_request", **note}]
-        assert (run.refusal, run.responded, run.faults) == (None, None, [])
+        assert (run.rejection, run.responded, run.faults) == (None, None, [])
         assert run.exchange.request == exchange().request
 
     def test_what_would_have_passed_leaves_no_note(self) -> None:
@@ -294,6 +294,6 @@ def test_a_chain_has_the_same_outcome_with_and_without_them(
         run = Run(make_plan(entries, buffer_streams=False), exchange(), hand)
         run_loop(beside(run, hand, luck))
         begun = [name for event, name in hand.trace if event == "begin" and name.startswith("P")]
-        return run.refusal, run.responded, run.responder, run.faults, run.exchange, begun
+        return run.rejection, run.responded, run.responder, run.faults, run.exchange, begun
 
     assert outcome(mixed) == outcome(roles)

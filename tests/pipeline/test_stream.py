@@ -43,7 +43,7 @@ def play(
             stream = await run.open_stream(may_wait=may_wait)
             sent = []
             for piece in [*[[one] for one in events], None]:
-                if run.refusal is None:
+                if run.rejection is None:
                     out = stream.feed(piece or [], is_last=piece is None)
                     sent.append(told(await out if inspect.isawaitable(out) else out))
             return run, sent, stream.held
@@ -65,7 +65,7 @@ def test_events_go_out_one_by_one_when_nobody_holds_them_back(kind: type[Judging
 def test_what_is_held_back_goes_out_in_order_and_is_counted(kind: type[Judging]) -> None:
     one, other = Holding(1), Holding(2)
     run, sent, held = play(Judging(lambda _: one), kind(lambda _: other))
-    assert (run.refusal, sent) == (None, ["", "", "", "a", "bcd"])
+    assert (run.rejection, sent) == (None, ["", "", "", "a", "bcd"])
     assert held == 3 * len(EVENTS[0].raw)
 
 
@@ -74,15 +74,15 @@ def test_a_reject_ends_the_stream_and_what_is_held_back_is_never_sent(kind: type
     made = JUDGES[kind](lambda one: REJECT if one.data == "c" else [one])
     run, sent, _ = play(Judging(lambda _: Holding(1)), kind(lambda _: made))
     assert sent == ["", "a", "b", ""]
-    assert run.refusal is not None
-    assert (run.refusal.code, run.refusal.source) == ("content_rejected", f"plugin:{kind.name}")
+    assert run.rejection is not None
+    assert (run.rejection.code, run.rejection.source) == ("content_rejected", f"plugin:{kind.name}")
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_end_may_be_rejected_too(kind: type[Judging]) -> None:
     made = JUDGES[kind](lambda one: [one], lambda: REJECT)
     run, sent, _ = play(kind(lambda _: made))
-    assert (sent, run.refusal and run.refusal.status) == (["a", "b", "c", "d", ""], 422)
+    assert (sent, run.rejection and run.rejection.status) == (["a", "b", "c", "d", ""], 422)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -108,7 +108,7 @@ class TestOpening:
     def test_a_plugin_may_reject_at_the_head(self, kind: type[Judging]) -> None:
         run, sent, _ = play(kind(lambda _: REJECT), Judging(pytest.fail))
         assert sent == []
-        assert run.refusal is not None
+        assert run.rejection is not None
 
     def test_the_head_is_patched_in_order_and_judges_see_it(self) -> None:
         seen = []
@@ -161,11 +161,11 @@ def test_each_fault_of_a_judge_has_the_configured_outcome(
     [line] = [record.getMessage() for record in caplog.records]
     assert line.startswith(f"The plugin faulty failed at pre_response ({on_error}): ")
     if on_error == "open":
-        assert (run.refusal, sent) == (None, ["", "a", "bc", "d", ""])
+        assert (run.rejection, sent) == (None, ["", "a", "bc", "d", ""])
     else:
         assert sent == ["", "a", ""]
-        assert run.refusal is not None
-        assert (run.refusal.code, run.refusal.status) == ("plugin_failure", 503)
+        assert run.rejection is not None
+        assert (run.rejection.code, run.rejection.status) == ("plugin_failure", 503)
 
 
 @pytest.mark.parametrize("kind", KINDS)

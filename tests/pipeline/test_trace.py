@@ -78,7 +78,7 @@ def test_a_call_that_a_dry_run_does_not_make_lets_the_exchange_pass() -> None:
 
     one = entry(acting(ask, "asks"))
     run = traced(one)
-    assert (run.refusal, run.faults) == (None, [])
+    assert (run.rejection, run.faults) == (None, [])
     assert step_of(run, one).not_called == "POST https://validator.example"
 
 

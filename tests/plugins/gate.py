@@ -85,6 +85,6 @@ class Gate:
         asyncio.run(self.plugin.cleanup(replace(self.exchange(), notes=verdict.notes)))
 
 
-def refused(verdict: Continue | Reject) -> Reject:
+def rejected(verdict: Continue | Reject) -> Reject:
     assert isinstance(verdict, Reject)
     return verdict

@@ -162,8 +162,8 @@ def test_a_hit_names_the_upstreams_answer() -> None:
         ({"max_json_depth": 1}, "text/event-stream; charset=utf-16"),
     ],
 )
-def test_what_the_head_shows_is_refused_there(refused: dict[str, Any], content_type: str) -> None:
-    plugin = ContentValidator.parse(refused)
+def test_what_the_head_shows_is_refused_there(rejected: dict[str, Any], content_type: str) -> None:
+    plugin = ContentValidator.parse(rejected)
     assert isinstance(plugin.pre_response_events(answered_with(content_type)), Reject)
     assert isinstance(whole(plugin, b'{"a": 1}\n', content_type), Reject)
 

@@ -10,7 +10,7 @@ from shared.limits.values import Decision, Limit
 from shared.pipeline.plugin import Continue, Reject, Tools
 from shared.plugins.rate_limiter import RateLimiter
 from shared.testing.memory_limiter import MemoryLimiter
-from tests.plugins.gate import Gate, Hands, refused
+from tests.plugins.gate import Gate, Hands, rejected
 
 SEED_GATEWAY = {"limits": {"global": {"limit": 5, "window": "1m"}}}
 SEED_RULE = {"limits": {"global": {"limit": 3, "window": "10s"}}}
@@ -97,13 +97,13 @@ def test_with_both_each_refuses_when_it_is_spent_and_the_rule_is_named_first(
 ) -> None:
     gate = Gate(limiter, entries)
     assert gate.admitted(3) == 3
-    assert "rule limit 'global': 3 requests per 10s" in refused(gate.ask()).message
+    assert "rule limit 'global': 3 requests per 10s" in rejected(gate.ask()).message
     clock.seconds += 11
     assert gate.admitted(2) == 2
-    assert "gateway limit 'global': 5 requests per 1m" in refused(gate.ask()).message
+    assert "gateway limit 'global': 5 requests per 1m" in rejected(gate.ask()).message
     clock.seconds += 50
     assert gate.admitted(3) == 3
-    both = refused(gate.ask())
+    both = rejected(gate.ask())
     assert "rule limit" in both.message
     assert int(both.headers["Retry-After"]) <= 11
 
@@ -111,7 +111,7 @@ def test_with_both_each_refuses_when_it_is_spent_and_the_rule_is_named_first(
 def test_when_both_are_spent_the_longer_wait_is_told(limiter: MemoryLimiter) -> None:
     gate = Gate(limiter, [("tenant", {"limit": 3, "window": "1m"}), ("rule", SEED_RULE)])
     gate.admitted(3)
-    both = refused(gate.ask())
+    both = rejected(gate.ask())
     assert "rule limit" in both.message
     assert 60 <= int(both.headers["Retry-After"]) <= 61
 
@@ -120,7 +120,7 @@ def test_rules_share_the_gateways_counter_and_have_their_own(limiter: MemoryLimi
     one, two = (Gate(limiter, [("tenant", SEED_BLOCK)], rule) for rule in ("r1", "r2"))
     assert one.admitted(4) == 3
     assert two.admitted(4) == 2
-    assert "gateway limit" in refused(two.ask()).message
+    assert "gateway limit" in rejected(two.ask()).message
 
 
 def test_a_gateway_part_on_a_rule_holds_for_its_requests_and_counts_with_the_tenants(
@@ -151,7 +151,7 @@ def test_addresses_and_keys_count_for_themselves(limiter: MemoryLimiter) -> None
     assert gate.admitted(5, client="192.0.2.1", key="k1") == 2
     assert gate.admitted(5, client="192.0.2.2", key="k1") == 1
     assert gate.admitted(5, client="192.0.2.3", key="k2") == 2
-    assert "'per_key'" in refused(gate.ask(client="192.0.2.4", key="k1")).message
+    assert "'per_key'" in rejected(gate.ask(client="192.0.2.4", key="k1")).message
 
 
 def test_a_cost_counts_as_that_many_requests(limiter: MemoryLimiter) -> None:
@@ -165,31 +165,31 @@ def test_a_cost_counts_as_that_many_requests(limiter: MemoryLimiter) -> None:
 def test_a_refusal_says_everything(limiter: MemoryLimiter) -> None:
     gate = Gate(limiter, [("rule", SEED_RULE)])
     gate.admitted(3)
-    refusal = refused(gate.ask())
-    assert (refusal.status, refusal.code) == (429, "rate_limit_exceeded")
-    assert set(refusal.headers) == {"Retry-After", "retry-after-ms"}
-    told = cast(dict[str, Any], refusal.details["rate_limit"])
-    assert told["retry_after_ms"] == int(refusal.headers["retry-after-ms"])
+    rejection = rejected(gate.ask())
+    assert (rejection.status, rejection.code) == (429, "rate_limit_exceeded")
+    assert set(rejection.headers) == {"Retry-After", "retry-after-ms"}
+    told = cast(dict[str, Any], rejection.details["rate_limit"])
+    assert told["retry_after_ms"] == int(rejection.headers["retry-after-ms"])
     assert (told["scope"], told["name"], told["limit"], told["window"]) == ("rule", "global", 3, "10s")
-    assert gate.headers(refusal)["RateLimit"].startswith('"rule-global";r=0;t=1')
+    assert gate.headers(rejection)["RateLimit"].startswith('"rule-global";r=0;t=1')
 
 
 def test_the_least_wait_of_the_settings_is_told_when_it_is_longer(limiter: MemoryLimiter) -> None:
     patient = {**SEED_RULE, "actions": {"type": "reject", "retry_after": "60"}}
     gate = Gate(limiter, [("rule", patient), ("tenant", SEED_GATEWAY)])
     gate.admitted(3)
-    refusal = refused(gate.ask())
-    assert refusal.headers["Retry-After"] == "60"
-    assert refusal.message.endswith("Try again in 60s.")
+    rejection = rejected(gate.ask())
+    assert rejection.headers["Retry-After"] == "60"
+    assert rejection.message.endswith("Try again in 60s.")
     other = Gate(limiter, [("rule", {**patient, "limit": 2, "window": "10m"})], "r2")
     other.admitted(2)
-    assert int(refused(other.ask()).headers["Retry-After"]) >= 600
+    assert int(rejected(other.ask()).headers["Retry-After"]) >= 600
 
 
 def test_a_limit_of_zero_names_no_wait(limiter: MemoryLimiter) -> None:
     settings = {"limit": 0, "window": "1m", "actions": {"retry_after": "60"}}
-    refusal = refused(Gate(limiter, [("rule", settings)]).ask())
-    assert dict(refusal.headers) == {"x-should-retry": "false"}
+    rejection = rejected(Gate(limiter, [("rule", settings)]).ask())
+    assert dict(rejection.headers) == {"x-should-retry": "false"}
 
 
 def test_what_is_said_to_remain_is_admitted(limiter: MemoryLimiter) -> None:
@@ -263,5 +263,5 @@ def test_in_shadow_mode_it_looks_at_the_counter_of_those_that_act_and_charges_no
     assert acting.admitted(1) == 1
     assert trial.admitted(10) == 10
     assert acting.admitted(1) == 1
-    assert refused(trial.ask()).code == "rate_limit_exceeded"
+    assert rejected(trial.ask()).code == "rate_limit_exceeded"
     assert acting.admitted(99) == 98

@@ -17,7 +17,7 @@ from shared.pipeline.plugin import Continue
 from shared.plugins import rate_limiter
 from shared.plugins.rate_limiter import RateLimiter
 from shared.testing.memory_limiter import MemoryLimiter
-from tests.plugins.gate import Gate, Hands, refused
+from tests.plugins.gate import Gate, Hands, rejected
 
 TWO = {"limit": 2, "window": "1m"}
 
@@ -46,8 +46,8 @@ def test_each_value_of_a_header_has_its_own_counter(limiter: MemoryLimiter) -> N
     gate = rule_with(limiter, {"per_header": {"X-Team": TWO}})
     assert gate.admitted(3, headers={"x-team": "red"}) == 2
     assert gate.admitted(3, headers={"X-Team": "blue"}) == 2
-    refusal = refused(gate.ask(headers={"X-TEAM": "red"}))
-    assert "rule limit 'per_header:X-Team': 2 requests per 1m" in refusal.message
+    rejection = rejected(gate.ask(headers={"X-TEAM": "red"}))
+    assert "rule limit 'per_header:X-Team': 2 requests per 1m" in rejection.message
 
 
 @pytest.mark.parametrize(
@@ -62,9 +62,9 @@ def test_without_the_header_requests_count_as_one_or_not_at_all(
 
 def test_a_header_can_be_demanded_and_a_request_without_it_costs_nothing(limiter: MemoryLimiter) -> None:
     gate = rule_with(limiter, {"global": TWO, "per_header": {"X-Team": {**TWO, "on_missing": "deny"}}})
-    refusal = refused(gate.ask())
-    assert (refusal.status, refusal.code) == (400, "missing_required_header")
-    assert "x-team" in refusal.message
+    rejection = rejected(gate.ask())
+    assert (rejection.status, rejection.code) == (400, "missing_required_header")
+    assert "x-team" in rejection.message
     assert gate.admitted(3, headers={"X-Team": "red"}) == 2
 
 
@@ -78,7 +78,7 @@ def test_each_model_is_counted_under_the_most_precise_glob(limiter: MemoryLimite
     assert gate.admitted(5, body=body("gpt-4o-mini")) == 2
     assert gate.admitted(5, body=body("claude")) == 4
     assert gate.admitted(5) == 4
-    assert "'per_model:gpt-4o*'" in refused(gate.ask(body=body("gpt-4o"))).message
+    assert "'per_model:gpt-4o*'" in rejected(gate.ask(body=body("gpt-4o"))).message
 
 
 def test_a_model_that_no_glob_names_is_not_counted(limiter: MemoryLimiter) -> None:
@@ -115,8 +115,8 @@ def test_long_and_encoded_bodies_are_read_in_a_thread(
 
 def test_a_body_that_names_two_models_is_refused_and_costs_nothing(limiter: MemoryLimiter) -> None:
     gate = rule_with(limiter, {"global": TWO, "per_model": {"gpt-4o": TWO}})
-    refusal = refused(gate.ask(body=b'{"model": "cheap", "model": "gpt-4o"}'))
-    assert (refusal.status, refusal.code) == (400, "invalid_json")
+    rejection = rejected(gate.ask(body=b'{"model": "cheap", "model": "gpt-4o"}'))
+    assert (rejection.status, rejection.code) == (400, "invalid_json")
     assert gate.admitted(3, body=body("gpt-4o")) == 2
 
 
@@ -137,7 +137,7 @@ def test_only_what_matches_is_counted_in_a_counter_of_its_own(limiter: MemoryLim
     assert gate.admitted(3, method="GET") == 3
     assert gate.admitted(1, path="/v1/chatter") == 1
     assert gate.admitted(3, path="/v1/chat/completions") == 1
-    assert "5 requests" in refused(gate.ask(path="/v2/x")).message
+    assert "5 requests" in rejected(gate.ask(path="/v2/x")).message
 
 
 def test_beyond_the_bound_the_further_values_of_a_limit_share_one_counter(limiter: MemoryLimiter) -> None:

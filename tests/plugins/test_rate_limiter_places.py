@@ -10,7 +10,7 @@ from shared.core.errors import StoreDown
 from shared.limits.values import Decision, Limit
 from shared.pipeline.plugin import Continue
 from shared.testing.memory_limiter import MemoryLimiter
-from tests.plugins.gate import Gate, Hands, refused
+from tests.plugins.gate import Gate, Hands, rejected
 
 
 @pytest.fixture
@@ -26,11 +26,11 @@ def test_a_third_at_a_time_is_refused_until_one_ends(limiter: MemoryLimiter) -> 
     gate = slots(limiter)
     first, second, third = gate.ask(), gate.ask(), gate.ask()
     assert [type(verdict) for verdict in (first, second)] == [Continue] * 2
-    refusal = refused(third)
-    assert (refusal.status, refusal.code) == (429, "too_many_concurrent_requests")
-    assert dict(refusal.headers) == {"Retry-After": "1", "retry-after-ms": "1000"}
+    rejection = rejected(third)
+    assert (rejection.status, rejection.code) == (429, "too_many_concurrent_requests")
+    assert dict(rejection.headers) == {"Retry-After": "1", "retry-after-ms": "1000"}
     assert (
-        refusal.message
+        rejection.message
         == "Too many requests at a time for rule limit 'streams': 2 at a time. Try again in 1s."
     )
     gate.end(third)
@@ -73,17 +73,17 @@ def test_both_kinds_are_taken_in_one_step_or_neither(limiter: MemoryLimiter) -> 
     limits = {"global": {"limit": 2, "window": "1m"}, "streams": {"limit": 1}}
     gate = Gate(limiter, [("rule", {"limits": limits})])
     first = gate.ask()
-    refused(gate.ask())
+    rejected(gate.ask())
     gate.end(first)
     second = gate.ask()
     assert isinstance(second, Continue)
     gate.end(second)
-    assert "'global'" in refused(gate.ask()).message
+    assert "'global'" in rejected(gate.ask()).message
 
 
 def test_no_places_at_all_never_admit(limiter: MemoryLimiter) -> None:
-    refusal = refused(slots(limiter, 0).ask())
-    assert dict(refusal.headers) == {"x-should-retry": "false"}
+    rejection = rejected(slots(limiter, 0).ask())
+    assert dict(rejection.headers) == {"x-should-retry": "false"}
 
 
 class Slow(MemoryLimiter):

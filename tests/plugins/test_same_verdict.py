@@ -23,13 +23,13 @@ def test_a_text_cut_at_every_position_and_a_body_cut_at_every_byte_get_the_verdi
     plugin = ContentValidator.parse(SETTINGS[settings])
     body, content_type = whole_answer(endpoint, text)
     verdict = whole(plugin, body, content_type)
-    refused = isinstance(verdict, Reject)
+    rejected = isinstance(verdict, Reject)
     for place in range(len(text) + 1):
         stream = endpoint.stream([text[:place], text[place:]])
         collected = whole(plugin, stream, endpoint.content_type)
         sent, reject = passed(plugin, stream, endpoint.content_type, range(len(stream)))
-        assert (isinstance(collected, Reject), reject is not None) == (refused, refused)
-        if not refused:
+        assert (isinstance(collected, Reject), reject is not None) == (rejected, rejected)
+        if not rejected:
             assert sent == (collected.body if isinstance(collected, Patch) else stream)
     stream = endpoint.stream([text[:4], text[4:]])
     expected = passed(plugin, stream, endpoint.content_type)

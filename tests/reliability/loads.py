@@ -30,7 +30,7 @@ class Tally:
     statuses: Counter[int] = field(default_factory=Counter)
     failed: list[tuple[float, str]] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
-    refused: list[float] = field(default_factory=list)
+    rejected: list[float] = field(default_factory=list)
 
     @property
     def errors(self) -> int:
@@ -51,7 +51,7 @@ class Tally:
             line.close()
             return
         self.statuses[answer.status] += 1
-        (self.seconds if answer.status == 200 else self.refused).append(answer.seconds)
+        (self.seconds if answer.status == 200 else self.rejected).append(answer.seconds)
 
 
 def quantile(seconds: list[float], share: float) -> float:

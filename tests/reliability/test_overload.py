@@ -48,15 +48,15 @@ def test_above_the_cap_the_excess_is_refused_at_once_and_the_rest_is_served(
     ]
     after = recovered(caller, path)
     best = max(goodput(tally) for tally in tallies)
-    refusal = min(quantile(tally.refused, 0.99) for tally in tallies)
-    refused = sum(tally.statuses[503] for tally in tallies)
+    rejection = min(quantile(tally.rejected, 0.99) for tally in tallies)
+    rejected = sum(tally.statuses[503] for tally in tallies)
     figure(
         "R15",
-        f"{times} x the cap: {best:.0f}/s of a peak of {peak:.0f}/s ({best / peak:.0%}, promise 80 %), {refused} "
-        f"refused, in {refusal:.1f} ms at p99 (promise 20), recovered after {after:.1f} s (promise 10)",
+        f"{times} x the cap: {best:.0f}/s of a peak of {peak:.0f}/s ({best / peak:.0%}, promise 80 %), {rejected} "
+        f"refused, in {rejection:.1f} ms at p99 (promise 20), recovered after {after:.1f} s (promise 10)",
     )
     assert not any(tally.failed for tally in tallies)
     assert all(set(tally.statuses) == {200, 503} for tally in tallies)
     assert best >= 0.8 * peak
-    assert refusal < 20
+    assert rejection < 20
     assert after <= 10

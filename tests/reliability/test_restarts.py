@@ -95,7 +95,7 @@ def test_a_request_that_crosses_the_end_on_an_idle_connection_is_answered(
         for line in lines[:10]:  # the others have not asked for anything yet
             await line.ask(caller.request("/v1/ok"))
         ending = asyncio.ensure_future(asyncio.to_thread(end, gateway))
-        await refused(caller.port)
+        await rejected(caller.port)
         for line in lines:
             answer = await line.ask(caller.request("/v1/ok"))
             statuses.append(answer.status)
@@ -111,7 +111,7 @@ def test_a_request_that_crosses_the_end_on_an_idle_connection_is_answered(
     assert_clean(gateway)
 
 
-async def refused(port: int) -> None:
+async def rejected(port: int) -> None:
     """Wait until nobody listens there any more."""
     with suppress(ConnectionRefusedError):
         while True:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.core.errors import Refusal
+from shared.core.errors import Rejection
 from shared.model.config import ApiKey, Rule, Scope, Snapshot, Tenant, Tier
 from shared.model.messages import Headers
 from shared.model.targets import Target
@@ -255,16 +255,16 @@ def decide(
     has_key: bool = True,
     method: str = "GET",
     path: str = "/v1/x",
-) -> Admitted | Refusal:
+) -> Admitted | Rejection:
     return admit(tenant, key_hash, has_key, method, path, NOW)
 
 
-def refused(verdict: Admitted | Refusal) -> tuple[int, str]:
-    assert isinstance(verdict, Refusal)
+def rejected(verdict: Admitted | Rejection) -> tuple[int, str]:
+    assert isinstance(verdict, Rejection)
     return verdict.status, verdict.code
 
 
-def admitted(verdict: Admitted | Refusal) -> Admitted:
+def admitted(verdict: Admitted | Rejection) -> Admitted:
     assert isinstance(verdict, Admitted)
     return verdict
 
@@ -279,8 +279,8 @@ def test_an_unknown_tenant_answers_as_an_unknown_key_does() -> None:
     known = gateway(rule())
     assert decide(None) == decide(None, None) == decide(known, "hash-2") == decide(known, None) == INVALID_KEY
     assert decide(None, None, has_key=False) == decide(known, None, has_key=False) == MISSING_KEY
-    assert refused(INVALID_KEY) == (401, "invalid_api_key")
-    assert refused(MISSING_KEY) == (401, "missing_api_key")
+    assert rejected(INVALID_KEY) == (401, "invalid_api_key")
+    assert rejected(MISSING_KEY) == (401, "missing_api_key")
 
 
 @pytest.mark.parametrize(
@@ -308,8 +308,8 @@ def test_without_a_valid_key_a_stranger_learns_only_that(
 )
 def test_a_key_must_be_active_and_for_the_proxy(key: ApiKey, answer: tuple[int, str]) -> None:
     verdict = decide(gateway(rule(), key=key))
-    assert refused(verdict) == answer
-    assert isinstance(verdict, Refusal)
+    assert rejected(verdict) == answer
+    assert isinstance(verdict, Rejection)
     assert key.hash not in verdict.message
     assert (verdict.status == 401) is ("WWW-Authenticate" in verdict.headers)
 
@@ -339,8 +339,8 @@ def test_a_public_rule_opens_no_other_path_and_no_other_method() -> None:
 def test_a_disabled_tenant_takes_nothing_public_or_not() -> None:
     for public in (False, True):
         verdict = decide(gateway(rule(public=public), status="disabled"))
-        assert refused(verdict) == (403, "tenant_disabled")
-    assert refused(decide(gateway(rule(public=True), status="disabled"), None, has_key=False)) == (
+        assert rejected(verdict) == (403, "tenant_disabled")
+    assert rejected(decide(gateway(rule(public=True), status="disabled"), None, has_key=False)) == (
         403,
         "tenant_disabled",
     )
@@ -348,25 +348,25 @@ def test_a_disabled_tenant_takes_nothing_public_or_not() -> None:
 
 def test_an_unknown_path_is_404_and_an_unknown_method_405_with_allow() -> None:
     tenant = gateway(rule("/v1", ["POST", "GET"]))
-    assert refused(decide(tenant, path="/v1evil")) == (404, "no_matching_rule")
+    assert rejected(decide(tenant, path="/v1evil")) == (404, "no_matching_rule")
     verdict = decide(tenant, method="DELETE")
-    assert refused(verdict) == (405, "method_not_allowed")
-    assert isinstance(verdict, Refusal)
+    assert rejected(verdict) == (405, "method_not_allowed")
+    assert isinstance(verdict, Rejection)
     assert verdict.headers == {"Allow": "GET, POST"}
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 def test_an_encoded_slash_needs_a_rule_that_allows_it(method: str) -> None:
     closed = gateway(rule(methods=["GET"]))
-    assert refused(decide(closed, path="/v1/a%2Fb", method=method)) == (400, "bad_request")
-    assert refused(decide(closed, path="/x/a%2Fb")) == (404, "no_matching_rule")
+    assert rejected(decide(closed, path="/v1/a%2Fb", method=method)) == (400, "bad_request")
+    assert rejected(decide(closed, path="/x/a%2Fb")) == (404, "no_matching_rule")
     assert admitted(decide(gateway(rule(encoded_slashes="allow")), path="/v1/a%2Fb"))
 
 
 def test_a_rule_that_cannot_be_used_lets_nothing_through() -> None:
     for public in (False, True):
         verdict = decide(gateway(rule(public=public), fault="No such plugin in /secret/place."))
-        assert refused(verdict) == (503, "config_unavailable")
-        assert isinstance(verdict, Refusal)
+        assert rejected(verdict) == (503, "config_unavailable")
+        assert isinstance(verdict, Rejection)
         assert "secret" not in verdict.message
         assert "Retry-After" in verdict.headers

@@ -73,15 +73,15 @@ def test_it_says_of_every_part_that_it_is_up_and_where(life: Life) -> None:
 def test_the_three_calls_give_201_200_and_429_as_printed(life: Life) -> None:
     promised = re.findall(r"^(\d{3})  \w", life.first.output, re.MULTILINE)
     assert promised == ["201", "200", "429"]
-    created, called, refused = life.answers
+    created, called, rejected = life.answers
     assert created[-2:] == ["201", ""]
     assert json.loads("".join(created[:-2]))["subdomain"] == "testcompany"
     assert called[-2:] == ["200", ""]
     said = json.loads("".join(called[:-2]))["choices"][0]["message"]["content"]
     assert said == "You said: Hello!"
-    assert len(refused) == 6
-    assert refused[0] == "200"
-    assert refused[-2:] == ["429", ""]
+    assert len(rejected) == 6
+    assert rejected[0] == "200"
+    assert rejected[-2:] == ["429", ""]
 
 
 def test_ctrl_c_stops_all(life: Life) -> None:

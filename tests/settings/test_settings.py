@@ -40,7 +40,7 @@ class File:
         self.path.write_text(text)
         return load_settings(self.path, environ, flags or {})
 
-    def refusal(self, text: str = "", /, **environ: str) -> str:
+    def rejection(self, text: str = "", /, **environ: str) -> str:
         with pytest.raises(SettingsError) as raised:
             self.load(text, **environ)
         return str(raised.value)
@@ -135,12 +135,12 @@ class TestReferences:
         assert config.load("redis: {port: '${PORT:-6380}'}").redis.port == 6380
 
     def test_a_missing_variable_is_named(self, config: File) -> None:
-        assert config.refusal("redis:\n  password: ${NONE}\n") == (
+        assert config.rejection("redis:\n  password: ${NONE}\n") == (
             "config.yaml:2: the variable NONE is not set; set it, or write ${NONE:-default}"
         )
 
     def test_a_broken_one_is_refused(self, config: File) -> None:
-        assert config.refusal("redis: {password: '${'}").startswith("config.yaml:1: must be ${NAME}")
+        assert config.rejection("redis: {password: '${'}").startswith("config.yaml:1: must be ${NAME}")
 
 
 class TestRefusals:
@@ -170,17 +170,17 @@ class TestRefusals:
         ],
     )  # fmt: skip
     def test_they_say_where_and_what_is_allowed(self, config: File, text: str, message: str) -> None:
-        assert config.refusal(text) == message
+        assert config.rejection(text) == message
 
     def test_all_of_them_are_said_at_once(self, config: File) -> None:
-        assert config.refusal("demo:\n  port: x\nlog:\n  level: y\n").count("\n") == 1
+        assert config.rejection("demo:\n  port: x\nlog:\n  level: y\n").count("\n") == 1
 
     @pytest.mark.parametrize(
         ("text", "line"),
         [("server: [", 1), ("a: 1\n\ta: 2\n", 2), ("demo:\n  port: 1\n  port: 2\n", 3)],
     )
     def test_broken_yaml_has_its_line(self, config: File, text: str, line: int) -> None:
-        assert config.refusal(text).startswith(f"config.yaml:{line}: ")
+        assert config.rejection(text).startswith(f"config.yaml:{line}: ")
 
     @pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"a: \x01"])
     def test_what_is_no_text_is_said(self, tmp_path: Path, content: bytes) -> None:
@@ -191,7 +191,7 @@ class TestRefusals:
 
     def test_a_duplicate_key_does_not_print_its_values(self, config: File) -> None:
         text = "redis:\n  password: geheim1\n  password: geheim2\n"
-        assert "geheim" not in config.refusal(text)
+        assert "geheim" not in config.rejection(text)
 
     @pytest.mark.parametrize(
         ("variable", "value", "message"),
@@ -204,12 +204,12 @@ class TestRefusals:
     )  # fmt: skip
     def test_a_variable_is_named(self, config: File, variable: str, value: str, message: str) -> None:
         if variable == "GATEWAY__DATA_DIR__X":
-            assert "must be text" in config.refusal(**{variable: value})
+            assert "must be text" in config.rejection(**{variable: value})
         else:
-            assert config.refusal(**{variable: value}).startswith(message)
+            assert config.rejection(**{variable: value}).startswith(message)
 
     def test_a_variable_below_a_single_value_is_named(self, config: File) -> None:
-        message = config.refusal("demo: {port: 1}", GATEWAY__DEMO__PORT__X="1")
+        message = config.rejection("demo: {port: 1}", GATEWAY__DEMO__PORT__X="1")
         assert message == "GATEWAY__DEMO__PORT__X: port has no settings of its own"
 
     def test_a_flag_is_named(self, config: File) -> None:
@@ -243,7 +243,7 @@ class TestTheEngine:
 
     @pytest.mark.parametrize("number", ["0", "65", "many", "1.5"])
     def test_other_numbers_are_refused(self, config: File, number: str) -> None:
-        message = config.refusal(f"server:\n  workers: {number}\n")
+        message = config.rejection(f"server:\n  workers: {number}\n")
         assert message == "config.yaml:2: server.workers: must be a whole number from 1 to 64"
 
     @pytest.mark.parametrize("workers", ["", "workers: 1", "workers: null"])
@@ -258,12 +258,12 @@ class TestTheEngine:
     def test_what_mitmproxys_core_cannot_do_is_refused_with_a_sentence(
         self, config: File, setting: str, name: str
     ) -> None:
-        message = config.refusal(f"server:\n  engine: mitmproxy\n  {setting}\n")
+        message = config.rejection(f"server:\n  engine: mitmproxy\n  {setting}\n")
         assert message.startswith(f"config.yaml:3: server.{name}: the mitmproxy engine ")
         assert message.endswith("set server.engine to express")
 
     def test_another_engine_is_refused(self, config: File) -> None:
-        assert config.refusal("server:\n  engine: expres\n") == (
+        assert config.rejection("server:\n  engine: expres\n") == (
             "config.yaml:2: server.engine: must be one of: express, mitmproxy; did you mean express?"
         )
 
@@ -282,15 +282,15 @@ class TestTls:
         assert config.load(**variables).server.tls.files == (Path("/c"), Path("/k"))
 
     def test_one_without_the_other_is_refused(self, config: File) -> None:
-        assert config.refusal("server:\n  tls:\n    cert: c\n") == (
+        assert config.rejection("server:\n  tls:\n    cert: c\n") == (
             "config.yaml:3: server.tls.cert: set server.tls.key to its private key, too"
         )
-        assert config.refusal("server:\n  tls:\n    key: k\n") == (
+        assert config.rejection("server:\n  tls:\n    key: k\n") == (
             "config.yaml:3: server.tls.key: set server.tls.cert to its certificate, too"
         )
 
     def test_an_unknown_key_is_named(self, config: File) -> None:
-        message = config.refusal("server:\n  tls:\n    crt: c\n")
+        message = config.rejection("server:\n  tls:\n    crt: c\n")
         assert message == "config.yaml:3: server.tls.crt: unknown key; did you mean cert?"
 
 
@@ -308,14 +308,14 @@ class TestTimeouts:
         assert (found.connect, found.total, found.idle, found.first_byte) == (0.5, 600, 60, 300)
 
     def test_none_can_be_switched_off(self, config: File) -> None:
-        message = config.refusal("limits:\n  timeouts:\n    head: 0\n")
+        message = config.rejection("limits:\n  timeouts:\n    head: 0\n")
         assert message == "config.yaml:3: limits.timeouts.head: must be longer than 0"
 
     def test_caps_of_a_worker(self, config: File) -> None:
         limits = config.load().limits
         assert (limits.connections, limits.in_flight) == (10_000, 5_000)
         assert config.load("limits: {in_flight: 7}").limits.in_flight == 7
-        assert "must be a whole number from 1 up" in config.refusal("limits: {connections: 0}")
+        assert "must be a whole number from 1 up" in config.rejection("limits: {connections: 0}")
 
     def test_the_drain_timeout(self, config: File) -> None:
         assert config.load().server.drain_timeout == 30
@@ -356,7 +356,7 @@ class TestTiers:
 class TestSafeStart:
     @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "gateway.internal"])
     def test_an_open_admin_api_needs_a_token(self, config: File, host: str) -> None:
-        assert "set admin.token (GATEWAY_ADMIN_TOKEN)" in config.refusal(GATEWAY__SERVER__ADMIN_HOST=host)
+        assert "set admin.token (GATEWAY_ADMIN_TOKEN)" in config.rejection(GATEWAY__SERVER__ADMIN_HOST=host)
         config.load(GATEWAY__SERVER__ADMIN_HOST=host, GATEWAY_ADMIN_TOKEN="token")
 
     @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "[::1]", "localhost", "LOCALHOST"])
@@ -368,8 +368,8 @@ class TestSafeStart:
     )
     def test_a_redis_elsewhere_needs_shared_secrets(self, config: File, foreign: dict[str, str]) -> None:
         pepper, key = "GATEWAY__SECURITY__PEPPER_FILE", "GATEWAY__SECURITY__KEY_FILE"
-        assert "set security.pepper_file and security.key_file" in config.refusal(**foreign)
-        assert "set security" in config.refusal(**foreign, **{pepper: "p"})
+        assert "set security.pepper_file and security.key_file" in config.rejection(**foreign)
+        assert "set security" in config.rejection(**foreign, **{pepper: "p"})
         assert not config.load(**foreign, **{pepper: "p", key: "k"}).redis.is_local
 
     @pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "redis://", "unix:///run/redis.sock"])
@@ -422,8 +422,8 @@ JSON = st.recursive(
 def test_any_value_is_read_or_refused_with_the_settings_name(name: str, value: Any) -> None:
     try:
         load_settings(CONFIG_FILE, {}, {name: value})
-    except SettingsError as refusal:
-        assert re.match(rf"--[a-z-]+: {re.escape(name)}", str(refusal))
+    except SettingsError as rejection:
+        assert re.match(rf"--[a-z-]+: {re.escape(name)}", str(rejection))
 
 
 @given(text=st.text(alphabet="ab:-[]{}\n \"'$#&*!|>%@`,?", max_size=40))
@@ -432,5 +432,5 @@ def test_any_text_is_a_file_or_refused_with_a_line(tmp_path_factory: Any, text: 
     file.write_text(text)
     try:
         load_settings(file, {})
-    except SettingsError as refusal:
-        assert str(refusal).startswith("any.yaml:")
+    except SettingsError as rejection:
+        assert str(rejection).startswith("any.yaml:")

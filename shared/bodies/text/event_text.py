@@ -20,7 +20,7 @@ from shared.bodies.text.messages import (
     message_texts,
 )
 from shared.bodies.text.provider_fields import ANSWER, EVENT, Holder, inner, is_text_member
-from shared.http.body_refused import BodyRefused
+from shared.http.body_refused import BodyRejected
 from shared.model.event import Event
 
 #: Names of members and numbers of choices and parts: texts with the same place are one text.
@@ -74,7 +74,7 @@ class EventText:
     __slots__ = ("_event", "_holder", "_is_json", "_unquoted", "ended", "pieces", "texts")
 
     def __init__(self, event: Event, *, bounds: JsonBounds = BOUNDS) -> None:
-        """Raises `BodyRefused` (``invalid_json``) on data that two parsers could read differently."""
+        """Raises `BodyRejected` (``invalid_json``) on data that two parsers could read differently."""
         self._event = event
         self._is_json = False
         self._holder: list[Any] = []
@@ -149,7 +149,7 @@ def _parsed(data: str, is_line: bool, bounds: JsonBounds) -> tuple[Any, bool]:
             return parse_body(raw, bounds), True
         except ValueError as error:
             if is_line or looks_like_json(raw, bounds):
-                raise BodyRefused("invalid_json", f"In the stream: {error}") from None
+                raise BodyRejected("invalid_json", f"In the stream: {error}") from None
     return data, False
 
 
@@ -169,7 +169,7 @@ def _kind_of(document: Any) -> str:
 def _numbers(node: dict[str, Any], holder: Holder) -> Place:
     """Which choice or part it is. One that does not say it is the first, as readers of streams have it.
 
-    Raises `BodyRefused` (``invalid_json``) where the API defines a number and something else stands.
+    Raises `BodyRejected` (``invalid_json``) where the API defines a number and something else stands.
     """
     numbers = []
     for name in _NUMBERS:
@@ -178,7 +178,9 @@ def _numbers(node: dict[str, Any], holder: Holder) -> Place:
         if number is not None:
             numbers.append(f"{name}={number}")
         elif value is not None and holder is not None:
-            raise BodyRefused("invalid_json", f"In the stream: {name} is no integer from 0 to {_MAX_NUMBER}.")
+            raise BodyRejected(
+                "invalid_json", f"In the stream: {name} is no integer from 0 to {_MAX_NUMBER}."
+            )
     return tuple(numbers) if numbers or holder not in _COUNTED else ("index=0",)
 
 

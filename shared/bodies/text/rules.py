@@ -9,18 +9,18 @@ from shared.bodies.json.parse import dump_json
 from shared.bodies.text.messages import Text, drop_logprobs, is_messages, text_places
 from shared.bodies.text.patterns import Match, Patterns
 from shared.bodies.text.plain_text import form_text, lenient_text
-from shared.http.body_refused import BodyRefused
+from shared.http.body_refused import BodyRejected
 
 #: Matches that are masked in one text, and escapes that it may have then. Where there are more it is refused.
 MAX_MASKED = 20_000
 
 
-def blocked() -> BodyRefused:
-    return BodyRefused("content_rejected", "The body holds text that is not allowed.")
+def blocked() -> BodyRejected:
+    return BodyRejected("content_rejected", "The body holds text that is not allowed.")
 
 
-def missing() -> BodyRefused:
-    return BodyRefused("content_rejected", "The body lacks text that is required.")
+def missing() -> BodyRejected:
+    return BodyRejected("content_rejected", "The body lacks text that is required.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class TextRules:
     """Patterns of which none may match, and patterns that all must match somewhere.
 
     With `masks` a match of the former is masked where it stands in a text that can be changed. What is
-    against the rules otherwise raises `BodyRefused` (``content_rejected``).
+    against the rules otherwise raises `BodyRejected` (``content_rejected``).
     """
 
     blocked: Patterns

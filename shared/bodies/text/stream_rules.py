@@ -10,7 +10,7 @@ from shared.bodies.text.maskable_text import Strand
 from shared.bodies.text.patterns import Match
 from shared.bodies.text.rules import MAX_MASKED, TextRules, blocked, missing
 from shared.bodies.text.stream_search import Window
-from shared.http.body_refused import BodyRefused, too_long
+from shared.http.body_refused import BodyRejected, too_long
 from shared.model.event import Event
 
 #: Bytes of events that may wait behind one whose text may be the beginning of a match. Where so much comes
@@ -104,7 +104,7 @@ class _Waiting:
 class TextJudge:
     """Judges the events of one stream. `feed` and `end` give those that may go out now.
 
-    Both raise `BodyRefused`; the stream is over, then. Without `rules` only the size is judged.
+    Both raise `BodyRejected`; the stream is over, then. Without `rules` only the size is judged.
     """
 
     def __init__(
@@ -158,7 +158,7 @@ class TextJudge:
         key = (place, piece.is_json)
         if key not in self._passages:
             if len(self._passages) == MAX_TEXTS:
-                raise BodyRefused("content_rejected", f"The stream has more than {MAX_TEXTS} texts.")
+                raise BodyRejected("content_rejected", f"The stream has more than {MAX_TEXTS} texts.")
             self._passages[key] = _Passage(rules, is_json=piece.is_json)
         return self._passages[key]
 

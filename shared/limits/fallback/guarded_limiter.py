@@ -81,9 +81,9 @@ class GuardedLimiter:
     async def acquire(self, limits: Sequence[Limit]) -> Decision:
         """Charge all the limits, or none. Raises `StoreDown` only for a limit that is ``closed``."""
         began = self._clock.monotonic()
-        refused = self._denied.find(limits, began)
-        if refused is not None:
-            return refused
+        rejected = self._denied.find(limits, began)
+        if rejected is not None:
+            return rejected
         if self._outage.is_on:
             return self._acquire_alone(limits, StoreDown("Redis does not answer."))
         try:

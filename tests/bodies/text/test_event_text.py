@@ -7,7 +7,7 @@ import pytest
 
 from shared.bodies.json.parse import JsonBounds
 from shared.bodies.text.event_text import EventText, Piece
-from shared.http.body_refused import BodyRefused
+from shared.http.body_refused import BodyRejected
 from shared.model.event import Event
 
 
@@ -75,7 +75,7 @@ def test_a_choice_is_the_same_however_its_number_is_written() -> None:
     ],
 )
 def test_a_choice_whose_number_is_none_is_refused(stream: Any, index: Any) -> None:
-    with pytest.raises(BodyRefused, match=r"In the stream: .*index is no integer"):
+    with pytest.raises(BodyRejected, match=r"In the stream: .*index is no integer"):
         EventText(event(stream(index)))
 
 
@@ -209,16 +209,16 @@ def test_labels_of_events_are_no_text(document: Any) -> None:
     "data", ['{"a":"x","a":"y"}', '{"a":"x","A":"y"}', '{"a":NaN}', "[" * 65 + "]" * 65, r'["\ud800"]']
 )
 def test_an_event_that_could_be_read_in_two_ways_is_refused(data: str) -> None:
-    with pytest.raises(BodyRefused, match="In the stream"):
+    with pytest.raises(BodyRejected, match="In the stream"):
         EventText(event(data))
 
 
 def test_lines_must_be_json_and_no_deeper_than_is_allowed() -> None:
     for data in ("hello", "{", '{"a":1}{"b":2}'):
-        with pytest.raises(BodyRefused):
+        with pytest.raises(BodyRejected):
             EventText(event(data, is_line=True))
     EventText(event('{"a":[1]}'), bounds=JsonBounds(depth=2))
-    with pytest.raises(BodyRefused):
+    with pytest.raises(BodyRejected):
         EventText(event('{"a":[1]}'), bounds=JsonBounds(depth=1))
 
 

@@ -9,7 +9,7 @@ from shared.bodies.body import OpenedBody
 from shared.bodies.text import rules as text_rules
 from shared.bodies.text.patterns import Patterns
 from shared.bodies.text.rules import TextRules
-from shared.http.body_refused import BodyRefused
+from shared.http.body_refused import BodyRejected
 from shared.model.messages import Headers
 
 JSON = "application/json"
@@ -53,9 +53,9 @@ def test_arguments_of_tools_stay_json_and_what_cannot_be_masked_there_is_refused
     made = masked({"content": [{"type": "tool_use", "input": {"a": ["x secret"]}}]}, "secret")
     assert made["content"][0]["input"] == {"a": ["x ******"]}
     for document in (call({"secret": 1}), {"content": [{"type": "tool_use", "input": {"secret": 1}}]}):
-        with pytest.raises(BodyRefused):
+        with pytest.raises(BodyRejected):
             masked(document, "secret")
-    with pytest.raises(BodyRefused):
+    with pytest.raises(BodyRejected):
         masked(call({"a": 1234}), r"\d{4}")
 
 
@@ -68,14 +68,14 @@ def test_any_other_json_is_masked_in_its_strings_and_refused_where_that_is_not_e
     assert masked({"q": ["a secret"], "n": 7}, "secret") == {"q": ["a ******"], "n": 7}
     assert masked("a secret", "secret") == "a ******"
     for document, pattern in (({"secret": 1}, "secret"), ({"n": 1234}, r"\d{4}"), ({"a": True}, '"a": true')):
-        with pytest.raises(BodyRefused):
+        with pytest.raises(BodyRejected):
             masked(document, pattern)
 
 
 def test_plain_text_is_masked_where_it_is_utf8() -> None:
     assert judge("é secret".encode(), "secret", kind="text/plain") == "é ******".encode()
     assert judge(b"\xe9 hello", "secret", kind="text/plain") is None
-    with pytest.raises(BodyRefused):
+    with pytest.raises(BodyRejected):
         judge(b"\xe9 secret", "secret", kind="text/plain")
 
 
@@ -83,14 +83,14 @@ def test_forms_are_masked_unless_the_text_is_hidden_by_its_coding() -> None:
     form = "application/x-www-form-urlencoded"
     assert judge(b"q=secret", "secret", kind=form) == b"q=******"
     assert judge(b"q=hello", "secret", kind=form) is None
-    with pytest.raises(BodyRefused):
+    with pytest.raises(BodyRejected):
         judge(b"q=s%65cret", "secret", kind=form)
     assert judge(b"q=%61", required=("^q=a$",), kind=form) is None
 
 
 def test_a_match_of_nothing_is_nothing_to_mask() -> None:
     assert judge(b'{"q": "x"}', "z*", "$") is None
-    with pytest.raises(BodyRefused):
+    with pytest.raises(BodyRejected):
         judge(b'{"q": "x"}', "z*", masks=False)
 
 
@@ -107,7 +107,7 @@ def test_what_is_required_must_be_there_in_what_came(body: bytes, kind: str, mas
     judge(body, required=("pleas", "ease"), kind=kind, masks=masks)
     if masks:
         assert judge(body, "pl", required=("please",), kind=kind, masks=masks) == body.replace(b"pl", b"**")
-    with pytest.raises(BodyRefused, match="lacks"):
+    with pytest.raises(BodyRejected, match="lacks"):
         judge(body, required=("please", "thanks"), kind=kind, masks=masks)
 
 
@@ -115,5 +115,5 @@ def test_more_matches_than_are_masked_are_refused(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(text_rules, "MAX_MASKED", 3)
     assert judge(b"abab", "a", kind="text/plain") == b"*b*b"
     assert judge(b"aaa", "a", kind="text/plain") == b"***"
-    with pytest.raises(BodyRefused):
+    with pytest.raises(BodyRejected):
         judge(b"aaaa", "a", kind="text/plain")

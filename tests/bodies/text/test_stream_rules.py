@@ -10,7 +10,7 @@ from shared.bodies.text import stream_rules as text_judge
 from shared.bodies.text.patterns import Patterns
 from shared.bodies.text.rules import TextRules
 from shared.bodies.text.stream_rules import MAX_HELD, TextJudge
-from shared.http.body_refused import BodyRefused
+from shared.http.body_refused import BodyRejected
 from shared.model.event import Event
 
 
@@ -59,14 +59,14 @@ def test_events_without_text_keep_their_place_behind_what_waits() -> None:
 def test_nothing_of_a_match_goes_out() -> None:
     one = judge("secret")
     assert fed(one, chat("the "), chat("sec"), chat("re")) == [["the "], [], []]
-    with pytest.raises(BodyRefused, match="not allowed"):
+    with pytest.raises(BodyRejected, match="not allowed"):
         one.feed(chat("t is"))
 
 
 def test_a_match_at_the_very_end_is_found_there() -> None:
     one = judge("secret$")
     assert fed(one, chat("secret")) == [[]]
-    with pytest.raises(BodyRefused):
+    with pytest.raises(BodyRejected):
         one.end()
     one = judge("secret$")
     assert fed(one, chat("secret"), chat("ly")) == [[], ["secret", "ly"]]
@@ -80,7 +80,7 @@ def test_where_a_stream_says_that_a_text_is_over_nothing_waits_any_more(finish: 
     assert len(one.feed(finish)) == 2
     one = judge("secret$")
     one.feed(chat("secret"))
-    with pytest.raises(BodyRefused):
+    with pytest.raises(BodyRejected):
         one.feed(finish)
 
 
@@ -88,7 +88,7 @@ def test_a_text_that_goes_on_after_it_was_over_is_judged_all_the_same() -> None:
     for masks in (False, True):
         one = judge("secret", masks=masks)
         assert fed(one, chat("sec"), chat("", finish="stop")) == [[], ["sec", ""]]
-        with pytest.raises(BodyRefused):
+        with pytest.raises(BodyRejected):
             one.feed(chat("ret!"))
 
 
@@ -115,14 +115,14 @@ def test_what_waits_is_bounded() -> None:
     long = chat("x" * 1000, name="reasoning")
     sent = [out for _ in range(MAX_HELD // len(long.raw) + 1) for out in one.feed(long)]
     assert len(sent) == MAX_HELD // len(long.raw) + 2
-    with pytest.raises(BodyRefused):
+    with pytest.raises(BodyRejected):
         one.feed(chat("ecret!"))
 
 
 def test_a_long_event_does_not_drive_out_its_own_text() -> None:
     one = judge("secret")
     assert one.feed(chat("x" * MAX_HELD + "secre")) == []
-    with pytest.raises(BodyRefused):
+    with pytest.raises(BodyRejected):
         one.feed(chat("t!"))
 
 
@@ -134,14 +134,14 @@ def test_masked_text_stays_valid_over_events_and_their_escapes() -> None:
 
 def test_what_cannot_be_masked_ends_the_stream() -> None:
     one = judge("1234", masks=True)
-    with pytest.raises(BodyRefused):
+    with pytest.raises(BodyRejected):
         one.feed(event({"n": 12345}))
     call = {
         "choices": [
             {"index": 0, "delta": {"tool_calls": [{"index": 0, "function": {"arguments": '{"1234"'}}]}}
         ]
     }
-    with pytest.raises(BodyRefused):
+    with pytest.raises(BodyRejected):
         [*one.feed(event(call)), *one.end()]
 
 
@@ -149,7 +149,7 @@ def test_more_matches_than_are_masked_end_the_stream(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(text_judge, "MAX_MASKED", 3)
     one = judge("a", masks=True)
     assert fed(one, chat("aa"), chat("a-")) == [[], ["**", "*-"]]
-    with pytest.raises(BodyRefused):
+    with pytest.raises(BodyRejected):
         one.feed(chat("a-"))
 
 
@@ -162,7 +162,7 @@ def test_the_last_event_waits_while_something_is_required() -> None:
         ["ple"],
         [],
     ]
-    with pytest.raises(BodyRefused, match="lacks"):
+    with pytest.raises(BodyRejected, match="lacks"):
         one.end()
     one = judge(required=["please"])
     assert fed(one, chat("ple"), chat("ase!")) == [[], ["ple", "ase!"]]
@@ -188,7 +188,7 @@ def test_the_size_counts_as_it_comes() -> None:
     for one in (judge(max_size=20), TextJudge(None, max_size=20)):
         first = event("x" * 10)
         assert one.feed(first) == [first]
-        with pytest.raises(BodyRefused, match="longer"):
+        with pytest.raises(BodyRejected, match="longer"):
             one.feed(event("yy"))
 
 
@@ -203,5 +203,5 @@ def test_a_stream_has_a_bounded_number_of_texts(monkeypatch: pytest.MonkeyPatch)
     one = judge("x")
     for index in (0, 1, 2, 0):
         one.feed(chat("a", index))
-    with pytest.raises(BodyRefused, match="more than 3"):
+    with pytest.raises(BodyRejected, match="more than 3"):
         one.feed(chat("a", 3))

@@ -38,9 +38,9 @@ def test_a_process_admits_its_share_and_says_that_it_decided_alone() -> None:
     )
     assert first.states[0].limit == window()
     assert outage.admitted(window()) == 24
-    refused = outage.share.acquire([window()], NOW)
-    assert (refused.degraded, refused.violated) == (True, window())
-    assert 10_000 <= refused.retry_after_ms <= 10_157
+    rejected = outage.share.acquire([window()], NOW)
+    assert (rejected.degraded, rejected.violated) == (True, window())
+    assert 10_000 <= rejected.retry_after_ms <= 10_157
 
 
 def test_each_process_admits_at_least_one_request() -> None:
@@ -92,8 +92,8 @@ def test_a_limit_that_never_has_room_has_none_without_the_store() -> None:
         window(number=4, cost=5),
         at_a_time("x", 0),
     ):
-        refused = outage.share.acquire([never], NOW)
-        assert (refused.allowed, refused.retry_after_ms) == (False, NEVER)
+        rejected = outage.share.acquire([never], NOW)
+        assert (rejected.allowed, rejected.retry_after_ms) == (False, NEVER)
 
 
 def test_a_process_counts_the_places_that_it_holds() -> None:

@@ -31,10 +31,10 @@ def test_a_decision_says_what_is_left_and_when_there_is_more(here: World) -> Non
     assert 10_000 <= state.reset_after_ms <= 10_000 + WIDTH_MS + 1
     here.acquire(three)
     here.acquire(three)
-    refused = here.acquire(three)
-    assert (refused.allowed, refused.violated) == (False, three)
-    assert refused.states[0].remaining == 0
-    assert refused.retry_after_ms == refused.states[0].reset_after_ms
+    rejected = here.acquire(three)
+    assert (rejected.allowed, rejected.violated) == (False, three)
+    assert rejected.states[0].remaining == 0
+    assert rejected.retry_after_ms == rejected.states[0].reset_after_ms
 
 
 def test_room_comes_back_exactly_when_the_answer_said_so(here: World) -> None:
@@ -72,8 +72,8 @@ def test_a_request_that_one_limit_refuses_is_not_charged_to_the_others(here: Wor
     rule, gateway = limit(number=10), limit(number=2, scope="gateway")
     admitted(here, rule, gateway, times=2)
     before = here.stored(rule, gateway)
-    refused = here.acquire(rule, gateway)
-    assert (refused.violated, [state.remaining for state in refused.states]) == (gateway, [8, 0])
+    rejected = here.acquire(rule, gateway)
+    assert (rejected.violated, [state.remaining for state in rejected.states]) == (gateway, [8, 0])
     assert here.stored(rule, gateway) == before
     assert here.peek(rule).states[0].remaining == 8
 
@@ -81,23 +81,23 @@ def test_a_request_that_one_limit_refuses_is_not_charged_to_the_others(here: Wor
 def test_the_first_violated_limit_is_named_and_the_longest_wait_is_told(here: World) -> None:
     rule, gateway = limit(number=2), limit(number=2, window_ms=60_000, scope="gateway")
     admitted(here, rule, gateway, times=2)
-    refused = here.acquire(rule, gateway)
-    assert refused.violated == rule
-    assert 60_000 <= refused.retry_after_ms <= 61_000
+    rejected = here.acquire(rule, gateway)
+    assert rejected.violated == rule
+    assert 60_000 <= rejected.retry_after_ms <= 61_000
 
 
 def test_a_limit_of_zero_blocks_for_ever(here: World) -> None:
     nothing = limit(number=0)
-    refused = here.acquire(nothing)
-    assert (refused.allowed, refused.violated, refused.retry_after_ms) == (False, nothing, NEVER)
+    rejected = here.acquire(nothing)
+    assert (rejected.allowed, rejected.violated, rejected.retry_after_ms) == (False, nothing, NEVER)
     assert here.stored(nothing) in ([], [(None, -2)])
 
 
 def test_a_cost_above_the_limit_never_has_room(here: World) -> None:
     five = limit(number=5, cost=6)
     roomy = limit(number=5, name="per_ip")
-    refused = here.acquire(roomy, five)
-    assert (refused.allowed, refused.violated, refused.retry_after_ms) == (False, five, NEVER)
+    rejected = here.acquire(roomy, five)
+    assert (rejected.allowed, rejected.violated, rejected.retry_after_ms) == (False, five, NEVER)
 
 
 def test_a_cost_waits_until_it_fits_as_a_whole(here: World) -> None:
@@ -107,8 +107,8 @@ def test_a_cost_waits_until_it_fits_as_a_whole(here: World) -> None:
     here.acquire(one)
     here.hands.forward(1_000)
     assert here.acquire(three).states[0].remaining == 0
-    refused = here.acquire(three)
-    here.hands.forward(refused.retry_after_ms - 1)
+    rejected = here.acquire(three)
+    here.hands.forward(rejected.retry_after_ms - 1)
     assert not here.acquire(three).allowed
     here.hands.forward(1)
     assert here.acquire(three).allowed
@@ -155,9 +155,9 @@ def test_a_clock_step_of_more_than_a_window_frees_or_locks_for_one_window_at_mos
     admitted(here, three, times=3)
     here.hands.forward(step_ms)
     assert admitted(here, three, times=5) == 3
-    refused = here.acquire(three)
-    assert refused.retry_after_ms <= 10_000 + WIDTH_MS + 1
-    here.hands.forward(refused.retry_after_ms)
+    rejected = here.acquire(three)
+    assert rejected.retry_after_ms <= 10_000 + WIDTH_MS + 1
+    here.hands.forward(rejected.retry_after_ms)
     assert admitted(here, three, times=5) == 3
 
 

@@ -27,9 +27,9 @@ def test_a_decision_says_how_many_places_are_free(here: World) -> None:
     first = here.acquire(at_a_time(2, "a"))
     assert [(state.remaining, state.reset_after_ms) for state in first.states] == [(1, 0)]
     here.acquire(at_a_time(2, "b"))
-    refused = here.acquire(at_a_time(2, "c"))
-    assert (refused.violated, refused.retry_after_ms) == (at_a_time(2, "c"), 1_000)
-    assert (refused.states[0].remaining, refused.states[0].reset_after_ms) == (0, 0)
+    rejected = here.acquire(at_a_time(2, "c"))
+    assert (rejected.violated, rejected.retry_after_ms) == (at_a_time(2, "c"), 1_000)
+    assert (rejected.states[0].remaining, rejected.states[0].reset_after_ms) == (0, 0)
 
 
 def test_who_ends_makes_room_for_one(here: World) -> None:
@@ -82,8 +82,8 @@ def test_a_refused_place_costs_nothing_and_a_refused_window_takes_no_place(here:
     one, place = limit(number=1), at_a_time(2, "a")
     assert here.acquire(one, place).allowed
     before = here.stored(one, place)
-    refused = here.acquire(one, replace(place, lease="b"))
-    assert (refused.violated, [state.remaining for state in refused.states]) == (one, [0, 1])
+    rejected = here.acquire(one, replace(place, lease="b"))
+    assert (rejected.violated, [state.remaining for state in rejected.states]) == (one, [0, 1])
     here.acquire(at_a_time(2, "c"))
     taken = here.stored(place)
     full = here.acquire(limit("other"), at_a_time(2, "d"))
@@ -100,8 +100,8 @@ def test_the_longest_wait_counts_a_full_concurrent_limit_as_a_second(here: World
 
 
 def test_no_place_at_all_is_never_free(here: World) -> None:
-    refused = here.acquire(at_a_time(0, "a"))
-    assert (refused.allowed, refused.retry_after_ms) == (False, NEVER)
+    rejected = here.acquire(at_a_time(0, "a"))
+    assert (rejected.allowed, rejected.retry_after_ms) == (False, NEVER)
 
 
 def test_a_cost_takes_one_place(here: World) -> None:

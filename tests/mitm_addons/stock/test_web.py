@@ -150,7 +150,7 @@ def test_a_page_under_a_foreign_name_is_refused(mitmweb: Mitmweb) -> None:
     assert mitmweb.ask("/flows", Authorization=bearer, Host=name).status_code == 200
 
 
-def refusals(gateway: RunningGateway, upstream: RecordingUpstream, file: Path) -> list[tuple[int, Any]]:
+def rejections(gateway: RunningGateway, upstream: RecordingUpstream, file: Path) -> list[tuple[int, Any]]:
     """A 401, a 429 and a raising plugin's 503, without what differs from call to call."""
     tenant = gateway.create_tenant()
     tenant.create_rule("/limited", upstream.url, plugin_chain=[LIMITER])
@@ -174,10 +174,10 @@ def _lasting(body: dict[str, Any]) -> Any:
 def test_refusals_are_the_same_as_without_web(
     mitmweb: Mitmweb, upstream: RecordingUpstream, tmp_path: Path
 ) -> None:
-    under_web = refusals(mitmweb.gateway, upstream, tmp_path / "a")
+    under_web = rejections(mitmweb.gateway, upstream, tmp_path / "a")
     assert [status for status, _ in under_web] == [401, 429, 503]
     with RunningGateway(tmp_path / "data") as gateway:
-        assert refusals(gateway, upstream, tmp_path / "b") == under_web
+        assert rejections(gateway, upstream, tmp_path / "b") == under_web
 
 
 def told(tenant: TenantInUse, stream: bytes) -> tuple[bytes, bool]:

@@ -26,9 +26,9 @@ def read(*pieces: bytes, options: Options | None = None) -> RequestReader:
 def shown(incoming: Incoming) -> tuple[object, ...]:
     """All that counts. Whether a garbled method is a 400 or a 501 may depend on the cut."""
     why = incoming.fault.code if incoming.fault else None
-    refusal = "refused" if why in ("bad_request", "not_implemented") else why
-    if refusal:
-        return (incoming.method, incoming.target, refusal)
+    rejection = "refused" if why in ("bad_request", "not_implemented") else why
+    if rejection:
+        return (incoming.method, incoming.target, rejection)
     body = b"".join(incoming.pieces)
     head = (incoming.method, incoming.target, incoming.version, incoming.fields)
     return (*head, body, incoming.size, incoming.complete, incoming.keep_alive)
