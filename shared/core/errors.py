@@ -142,7 +142,7 @@ def make_rejection(code: str, message: str, headers: Mapping[str, str] = EMPTY) 
     return Rejection(status, code, message, headers=headers)
 
 
-def told(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """The kind and the text of an error that a plugin raised. Its text can raise, too."""
     name = type(error).__name__
     try:

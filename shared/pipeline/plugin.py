@@ -24,7 +24,7 @@ from marshmallow import fields
 
 from shared.core.clock import Clock
 from shared.core.empty import EMPTY
-from shared.core.errors import Invalid, Problem, told
+from shared.core.errors import Invalid, Problem, describe_error
 from shared.core.problems import problems_of
 from shared.core.sizes import JSON_PARTS
 from shared.limits.distinct_values import DistinctValueTracker
@@ -202,7 +202,7 @@ class Plugin:
         except Invalid:
             raise
         except (Exception, SystemExit) as error:  # the boundary at which a plugin's own faults end
-            reason = f"{cls.name} cannot work with these settings ({told(error)})."
+            reason = f"{cls.name} cannot work with these settings ({describe_error(error)})."
             raise Invalid([Problem("", reason)]) from error
 
     @classmethod

@@ -17,13 +17,13 @@ from shared.core.empty import EMPTY
 from shared.core.errors import Rejection, make_rejection
 from shared.model.config import Stage
 from shared.model.messages import Exchange, Headers, Request, Response
-from shared.pipeline.calls import Raised, awaited, begun, contained, in_time
+from shared.pipeline.calls import CallFailed, call_async_safely, call_safely, start_call, with_timeout
 from shared.pipeline.plan import FORCED, Group, Plan, Step
 from shared.pipeline.plugin import CONTINUE, Continue, EventJudge, Patch, Plugin, Reject, Respond, Verdict
 from shared.pipeline.shadow import Shadows
 from shared.pipeline.stream import Judging, Stream, is_judge
 from shared.pipeline.trace import Trace
-from shared.pipeline.validate_verdict import faulty, faulty_headers
+from shared.pipeline.validate_verdict import invalid_headers_reason, invalid_reason
 
 logger = logging.getLogger(__name__)
 
@@ -156,13 +156,13 @@ class Run:
         return self.trace.call(step, lambda: self._call(step)) if self.trace else self._call(step)
 
     async def _call(self, step: Step) -> object:
-        """What the plugin returned, or `Raised`. The deadline counts from here."""
+        """What the plugin returned, or `CallFailed`. The deadline counts from here."""
         view = self._view(step.plugin)
         if not step.waits or _is_quick(step, view):
-            return contained(step.call, view)
-        call = begun(step, view, self._pool)
+            return call_safely(step.call, view)
+        call = start_call(step, view, self._pool)
         try:
-            return await in_time(call, step.timeout)
+            return await with_timeout(call, step.timeout)
         except asyncio.CancelledError:
             self._keep_notes(step, call)
             raise
@@ -171,10 +171,10 @@ class Run:
         if step.opens and is_judge(outcome):
             self._judgings.append(Judging(step, cast(EventJudge, outcome)))
             return CONTINUE
-        if isinstance(outcome, Raised) and outcome.not_called is not None and self.trace:
+        if isinstance(outcome, CallFailed) and outcome.not_called is not None and self.trace:
             self.trace.not_called(step, outcome.not_called)
             outcome = CONTINUE
-        why = outcome.why if isinstance(outcome, Raised) else faulty(outcome, stage, step.plugin)
+        why = outcome.why if isinstance(outcome, CallFailed) else invalid_reason(outcome, stage, step.plugin)
         verdict = self._fault(step, stage, why) if why else cast(Verdict, outcome)
         if self.trace:
             self.trace.judged(step, verdict, why)
@@ -222,8 +222,8 @@ class Run:
         headers: dict[str, str] = {}
         adding = [step for step in self._ran if step.adds]
         for step in sorted(adding, key=lambda step: step.origin in FORCED):
-            added = contained(step.plugin.response_headers, self._view(step.plugin))
-            why = added.why if isinstance(added, Raised) else faulty_headers(added)
+            added = call_safely(step.plugin.response_headers, self._view(step.plugin))
+            why = added.why if isinstance(added, CallFailed) else invalid_headers_reason(added)
             if why is None:
                 headers.update(cast(Mapping[str, str], added))
             elif isinstance(verdict := self._fault(step, None, why), Reject):
@@ -255,15 +255,15 @@ class Run:
     async def _cleanup(self, steps: Sequence[Step]) -> None:
         for step in steps:
             if step.has_cleanup:
-                settling = awaited(step.plugin.cleanup, self._view(step.plugin))
-                result = await in_time(settling, step.timeout)
-                if isinstance(result, Raised):
+                settling = call_async_safely(step.plugin.cleanup, self._view(step.plugin))
+                result = await with_timeout(settling, step.timeout)
+                if isinstance(result, CallFailed):
                     self._fault(step, Stage.POST_RESPONSE, f"cleanup: {result.why}")
 
 
 def _is_quick(step: Step, view: Exchange) -> bool:
     """Whether a blocking plugin is called in place this time. A thread and back costs more than that."""
-    return step.in_pool and not step.opens and contained(step.plugin.is_quick, view) is True
+    return step.in_pool and not step.opens and call_safely(step.plugin.is_quick, view) is True
 
 
 def _failed(name: str) -> Reject:

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from shared.core import tasks
 from shared.model.config import Stage
 from shared.model.messages import Exchange
-from shared.pipeline.calls import Raised, awaited, begun, contained, in_time
+from shared.pipeline.calls import CallFailed, call_async_safely, call_safely, start_call, with_timeout
 from shared.pipeline.plan import Step
 from shared.pipeline.plugin import CONTINUE, Continue, Reject, Verdict
-from shared.pipeline.validate_verdict import faulty
+from shared.pipeline.validate_verdict import invalid_reason
 
 logger = logging.getLogger(__name__)
 
@@ -96,15 +96,15 @@ class Shadows:
         for step in self._ran:
             if step.has_cleanup:
                 view = self._view(step, exchange)
-                result = await in_time(awaited(step.plugin.cleanup, view), step.timeout)
-                if isinstance(result, Raised):
+                result = await with_timeout(call_async_safely(step.plugin.cleanup, view), step.timeout)
+                if isinstance(result, CallFailed):
                     self._failed(Stage.POST_RESPONSE, step, f"cleanup: {result.why}")
 
     def _start(self, stage: Stage, step: Step, exchange: Exchange) -> None:
         self._ran.append(step)
         view = self._view(step, exchange)
         # It begins here, so that a limiter is looked at before those that act charge it.
-        call = begun(step, view, self._pool) if step.waits else None
+        call = start_call(step, view, self._pool) if step.waits else None
         self._running.append(tasks.start(self._judge(stage, step, view, call), "shadow"))
 
     def _view(self, step: Step, exchange: Exchange) -> Exchange:
@@ -114,12 +114,12 @@ class Shadows:
         self, stage: Stage, step: Step, view: Exchange, call: asyncio.Future[object] | None
     ) -> None:
         start = self._now() if self._now else 0.0
-        outcome = await in_time(call, step.timeout) if call else contained(step.call, view)
+        outcome = await with_timeout(call, step.timeout) if call else call_safely(step.call, view)
         seconds = self._now() - start if self._now else None
-        if isinstance(outcome, Raised) and outcome.not_called is not None:
+        if isinstance(outcome, CallFailed) and outcome.not_called is not None:
             self.results.append(Shadowed(step, stage, CONTINUE, None, seconds, outcome.not_called))
             return
-        why = outcome.why if isinstance(outcome, Raised) else faulty(outcome, stage, step.plugin)
+        why = outcome.why if isinstance(outcome, CallFailed) else invalid_reason(outcome, stage, step.plugin)
         if why:
             self._failed(stage, step, why, seconds)
             return

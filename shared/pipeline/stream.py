@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 from shared.core.errors import PoolFull
 from shared.model.config import Stage
 from shared.model.event import Event
-from shared.pipeline.calls import Raised, awaited, contained, in_time, submitted
+from shared.pipeline.calls import CallFailed, call_async_safely, call_safely, submit_call, with_timeout
 from shared.pipeline.plan import Step
 from shared.pipeline.plugin import EventJudge, Reject, Verdict
 
@@ -33,7 +33,7 @@ class Judging:
         self._given += events
         self.held += sum(len(event.raw) for event in events)
 
-    def faulty(self, said: "Said", *, is_last: bool) -> str | None:
+    def invalid_reason(self, said: "Said", *, is_last: bool) -> str | None:
         """Why these events cannot be what was fed, given back in order; None when they are."""
         if not all(isinstance(event, Event) for event in said.events):
             return "it gave back something else than events"
@@ -115,7 +115,7 @@ class Stream:
             return self._later(events, is_last=is_last)
         for one in tuple(self._judgings):
             one.give(events)
-            events = self._settled(one, contained(_batch, one.judge, events, is_last), is_last=is_last)
+            events = self._settled(one, call_safely(_batch, one.judge, events, is_last), is_last=is_last)
         self._measure()
         return events
 
@@ -131,23 +131,23 @@ class Stream:
         if one.is_async:
             return await _one_by_one(one, events, is_last=is_last)
         if not one.step.in_pool and not _is_long(events):
-            return contained(_batch, one.judge, events, is_last)
+            return call_safely(_batch, one.judge, events, is_last)
         try:
-            call = contained, _batch, one.judge, events, is_last
-            threaded = submitted(self._pool, one.step, self._owner, *call)
+            call = call_safely, _batch, one.judge, events, is_last
+            threaded = submit_call(self._pool, one.step, self._owner, *call)
         except (PoolFull, RuntimeError) as error:
-            return Raised(error)
-        return await in_time(asyncio.wrap_future(threaded), one.step.timeout)
+            return CallFailed(error)
+        return await with_timeout(asyncio.wrap_future(threaded), one.step.timeout)
 
     def _settled(self, one: Judging, outcome: object, *, is_last: bool) -> Sequence[Event]:
         """What of the outcome goes on to the next judge. A judge that fails and may is left out."""
         said = outcome if isinstance(outcome, Said) else Said()
-        fault = outcome.why if isinstance(outcome, Raised) else one.faulty(said, is_last=is_last)
+        fault = outcome.why if isinstance(outcome, CallFailed) else one.invalid_reason(said, is_last=is_last)
         if fault is None:
             one.take(len(said.events))
             if said.reject is None:
                 return said.events
-        verdict = self._judge(one.step, Stage.PRE_RESPONSE, Raised(fault) if fault else said.reject)
+        verdict = self._judge(one.step, Stage.PRE_RESPONSE, CallFailed(fault) if fault else said.reject)
         events = [] if fault else said.events
         if isinstance(verdict, Reject):
             self._reject(one.step, verdict)
@@ -181,11 +181,11 @@ async def _one_by_one(one: Judging, events: Sequence[Event], *, is_last: bool) -
     if is_last:
         calls.append((one.judge.end, ()))
     for call, arguments in calls:
-        answer = await in_time(awaited(call, *arguments), one.step.timeout)
-        if isinstance(answer, Raised):
+        answer = await with_timeout(call_async_safely(call, *arguments), one.step.timeout)
+        if isinstance(answer, CallFailed):
             return answer
-        more = contained(said.add, answer)
-        if isinstance(more, Raised):
+        more = call_safely(said.add, answer)
+        if isinstance(more, CallFailed):
             return more
         if not more:
             break

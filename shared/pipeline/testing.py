@@ -13,7 +13,7 @@ from shared.core.empty import EMPTY
 from shared.model.config import Rule, Stage, Tenant
 from shared.model.messages import Exchange, Headers, Request, Response
 from shared.pipeline.plugin import Plugin, Verdict
-from shared.pipeline.validate_verdict import faulty
+from shared.pipeline.validate_verdict import invalid_reason
 
 
 def sample_exchange(
@@ -50,7 +50,7 @@ def run_plugin(plugin: Plugin, stage: Stage, exchange: Exchange) -> Verdict:
     outcome = method(plugin, exchange)
     if inspect.isawaitable(outcome):
         outcome = asyncio.run(_awaited(outcome))
-    if why := faulty(outcome, stage, plugin):
+    if why := invalid_reason(outcome, stage, plugin):
         raise ValueError(f"The gateway would count this as a fault of {plugin.name}: {why}.")
     return cast(Verdict, outcome)
 

@@ -23,7 +23,7 @@ _IS_FRAMING: Memo[str, bool] = Memo(lambda name: name.lower() in _FRAMING)
 _MAPS = (dict, MappingProxyType)
 
 
-def faulty(outcome: object, stage: Stage, plugin: Plugin) -> str | None:
+def invalid_reason(outcome: object, stage: Stage, plugin: Plugin) -> str | None:
     """Why `outcome` is no verdict that `plugin` may give at `stage`; None when it is one."""
     if outcome is CONTINUE:
         return None  # what most plugins say of most requests
@@ -93,7 +93,7 @@ def _faulty_patch(verdict: Patch, stage: Stage, plugin: Plugin) -> str | None:
     return _faulty_changes([*[(name, "") for name in removed], *verdict.set_headers.items()])
 
 
-def faulty_headers(headers: object) -> str | None:
+def invalid_headers_reason(headers: object) -> str | None:
     """Why a plugin may not set these headers on an answer; None when it may."""
     if not _is_map(headers):
         return "its headers are no map"

@@ -86,8 +86,8 @@ def test_each_fault_at_each_stage_has_the_configured_outcome(
     owner: TenantInUse, upstream: RecordingUpstream, tmp_path: Path, how: str, stage: str, on_error: str
 ) -> None:
     settings = {"fault": stage, "how": how}
-    faulty = recorder(tmp_path / "r", stage, on_error=on_error, timeout="200ms", settings=settings)
-    owner.create_rule(f"{tmp_path}", upstream.url, plugin_chain=[faulty])
+    invalid_reason = recorder(tmp_path / "r", stage, on_error=on_error, timeout="200ms", settings=settings)
+    owner.create_rule(f"{tmp_path}", upstream.url, plugin_chain=[invalid_reason])
     closed = on_error == "closed" and stage != "post_response"
     for path in ("x", "events", "error"):
         upstream.seen.clear()

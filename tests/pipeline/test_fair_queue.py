@@ -46,9 +46,9 @@ def test_an_owner_has_one_thread_and_leaves_the_others_to_others() -> None:
 
 
 def test_a_full_queue_refuses_its_owner_alone(one: Turns) -> None:
-    free, begun = Event(), Event()
-    running = one.submit("busy", lambda: (begun.set(), free.wait()))
-    assert begun.wait(LIMIT)
+    free, start_call = Event(), Event()
+    running = one.submit("busy", lambda: (start_call.set(), free.wait()))
+    assert start_call.wait(LIMIT)
     for _ in range(4):
         one.submit("busy", int)
     with pytest.raises(PoolFull):
@@ -79,9 +79,9 @@ def test_what_a_call_raises_is_its_own_affair(one: Turns) -> None:
 
 
 def test_a_pool_that_is_closed_takes_no_calls_and_gives_up_those_that_wait() -> None:
-    pool, free, begun = PluginPool(threads=2, waiting=0), Event(), Event()
-    running = pool.compute("a", lambda: (begun.set(), free.wait()))
-    assert begun.wait(LIMIT)
+    pool, free, start_call = PluginPool(threads=2, waiting=0), Event(), Event()
+    running = pool.compute("a", lambda: (start_call.set(), free.wait()))
+    assert start_call.wait(LIMIT)
     waiting = pool.compute("a", int)
     pool.shutdown(wait=False)
     free.set()

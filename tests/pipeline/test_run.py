@@ -291,8 +291,8 @@ class TestCancellation:
             assert playing.cancelled()
             return hand.trace
 
-        begun = "ab" if parallel else "a"
-        assert run_loop(main()) == [(what, name) for what in ("begin", "cancel") for name in begun]
+        start_call = "ab" if parallel else "a"
+        assert run_loop(main()) == [(what, name) for what in ("begin", "cancel") for name in start_call]
 
     def test_what_a_late_thread_says_is_dropped(self) -> None:
         free = threading.Event()
@@ -367,7 +367,7 @@ def test_a_thread_an_await_and_a_call_in_place_work_at_the_same_time() -> None:
         assert in_place_begun.wait(10)
         return CONTINUE
 
-    async def awaited(_: Exchange) -> Verdict:
+    async def call_async_safely(_: Exchange) -> Verdict:
         while not (thread_begun.is_set() and in_place_begun.is_set()):
             await asyncio.sleep(0)
         return CONTINUE
@@ -377,7 +377,7 @@ def test_a_thread_an_await_and_a_call_in_place_work_at_the_same_time() -> None:
         in_place_begun.set()
         return CONTINUE
 
-    plugins: list[Plugin] = [ActingInPlace(in_place), ActingAsync(awaited), Acting(in_thread)]
+    plugins: list[Plugin] = [ActingInPlace(in_place), ActingAsync(call_async_safely), Acting(in_thread)]
     with ThreadPoolExecutor(1) as pool:
         run = prepared([entry(plugin, parallel=True, timeout=10.0) for plugin in plugins], pool)
         run_loop(run.stage(Stage.PRE_REQUEST))

@@ -138,11 +138,11 @@ def check_group(group: Sequence[Role], happened: Sequence[tuple[str, str]]) -> N
     what, names = [event for event, _ in happened], [name for _, name in happened]
     ends = what.count("end")
     assert what == ["begin"] * len(group) + ["end"] * ends + ["cancel"] * (len(what) - len(group) - ends)
-    begun, over = names[: len(group)], names[len(group) :]
-    assert sorted(begun) == sorted(role.name for role in group)
+    start_call, over = names[: len(group)], names[len(group) :]
+    assert sorted(start_call) == sorted(role.name for role in group)
     assert sorted(over) == sorted(role.name for role in group if role.waits)
     kinds = {role.name: role.kind for role in group}
-    in_threads = [kinds[name] == "in a thread" for name in begun]
+    in_threads = [kinds[name] == "in a thread" for name in start_call]
     assert in_threads == sorted(in_threads, reverse=True), "threads work while the others run"
     ended = over[:ends]
     rejecting = next((at for at, role in enumerate(group) if role.says == "reject"), None)

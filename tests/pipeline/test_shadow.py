@@ -293,7 +293,7 @@ def test_a_chain_has_the_same_outcome_with_and_without_them(
         entries = [replace(role.entry(hand), is_shadow=role.name.startswith("S")) for role in chain]
         run = Run(make_plan(entries, buffer_streams=False), exchange(), hand)
         run_loop(beside(run, hand, luck))
-        begun = [name for event, name in hand.trace if event == "begin" and name.startswith("P")]
-        return run.rejection, run.responded, run.responder, run.faults, run.exchange, begun
+        start_call = [name for event, name in hand.trace if event == "begin" and name.startswith("P")]
+        return run.rejection, run.responded, run.responder, run.faults, run.exchange, start_call
 
     assert outcome(mixed) == outcome(roles)

@@ -27,7 +27,7 @@ KINDS = [Judging, JudgingInThread, JudgingAsync]
 JUDGES = {Judging: Judge, JudgingInThread: Judge, JudgingAsync: AsyncJudge}
 
 
-def told(events: Sequence[Event]) -> str:
+def describe_error(events: Sequence[Event]) -> str:
     return "".join(one.data or "-" for one in events)
 
 
@@ -45,7 +45,7 @@ def play(
             for piece in [*[[one] for one in events], None]:
                 if run.rejection is None:
                     out = stream.feed(piece or [], is_last=piece is None)
-                    sent.append(told(await out if inspect.isawaitable(out) else out))
+                    sent.append(describe_error(await out if inspect.isawaitable(out) else out))
             return run, sent, stream.held
 
     return run_loop(main(ThreadPoolExecutor(1)))
@@ -95,7 +95,7 @@ def test_what_came_before_a_reject_in_the_same_piece_goes_out(kind: type[Judging
             run = Run(plan, exchange(), pool)
             stream = await run.open_stream(may_wait=True)
             out = stream.feed(EVENTS)
-            return told(await out if inspect.isawaitable(out) else out)
+            return describe_error(await out if inspect.isawaitable(out) else out)
 
     assert run_loop(main()) == "ab"
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from shared.model.config import Stage
 from shared.model.messages import Headers, Response
 from shared.pipeline.plugin import CONTINUE, Continue, Exchange, Patch, Plugin, Reject, Respond
-from shared.pipeline.validate_verdict import faulty, faulty_headers
+from shared.pipeline.validate_verdict import invalid_headers_reason, invalid_reason
 from tests.pipeline.world import Acting
 
 ANY_PLUGIN = Acting()
@@ -39,45 +39,47 @@ class Changing(Plugin):
 
 @pytest.mark.parametrize("stage", list(Stage))
 def test_a_continue_is_possible_everywhere(stage: Stage) -> None:
-    assert faulty(Continue({"seen": object()}), stage, ANY_PLUGIN) is None
+    assert invalid_reason(Continue({"seen": object()}), stage, ANY_PLUGIN) is None
 
 
 @pytest.mark.parametrize("stage", BEFORE_THE_END)
 @pytest.mark.parametrize("status", [400, 418, 429, 599])
 def test_a_reject_is_possible_until_the_answer_is_sent(stage: Stage, status: int) -> None:
     verdict = reject(status, headers={"Retry-After": "1"}, details={"deep": [{"x": (1, 2.5, None, True)}]})
-    assert faulty(verdict, stage, ANY_PLUGIN) is None
+    assert invalid_reason(verdict, stage, ANY_PLUGIN) is None
 
 
 def test_a_respond_is_possible_at_pre_request() -> None:
     verdict = respond(204, Headers([("Set-Cookie", "a=1"), ("Set-Cookie", "b=ü")]), None)
-    assert faulty(verdict, Stage.PRE_REQUEST, ANY_PLUGIN) is None
+    assert invalid_reason(verdict, Stage.PRE_REQUEST, ANY_PLUGIN) is None
     for stage in (Stage.POST_REQUEST, Stage.PRE_RESPONSE):
-        assert faulty(verdict, stage, ANY_PLUGIN) == f"Respond is not possible at {stage}"
+        assert invalid_reason(verdict, stage, ANY_PLUGIN) == f"Respond is not possible at {stage}"
 
 
 @pytest.mark.parametrize("verdict", [reject(), respond(), Patch()])
 def test_after_the_last_byte_nothing_can_be_changed(verdict: object) -> None:
     why = f"{type(verdict).__name__} is not possible at post_response"
-    assert faulty(verdict, Stage.POST_RESPONSE, ANY_PLUGIN) == why
+    assert invalid_reason(verdict, Stage.POST_RESPONSE, ANY_PLUGIN) == why
 
 
 def test_a_patch_changes_what_its_plugin_declares_and_its_stage_has() -> None:
     head = Patch(set_headers={"X-A": ""}, remove_headers=("X-B",))
-    assert faulty(head, Stage.PRE_REQUEST, Changing("headers")) is None
-    assert faulty(Patch(body=b""), Stage.PRE_REQUEST, Changing("body")) is None
-    assert faulty(Patch(body=b"x", status=404), Stage.PRE_RESPONSE, Changing("body", "status")) is None
-    assert faulty(Patch(), Stage.POST_REQUEST, Changing()) is None
+    assert invalid_reason(head, Stage.PRE_REQUEST, Changing("headers")) is None
+    assert invalid_reason(Patch(body=b""), Stage.PRE_REQUEST, Changing("body")) is None
+    assert (
+        invalid_reason(Patch(body=b"x", status=404), Stage.PRE_RESPONSE, Changing("body", "status")) is None
+    )
+    assert invalid_reason(Patch(), Stage.POST_REQUEST, Changing()) is None
 
 
 def test_answer_headers_need_no_declaration() -> None:
-    assert faulty_headers({"X-A": "1"}) is None
+    assert invalid_headers_reason({"X-A": "1"}) is None
 
 
 @pytest.mark.parametrize("outcome", [None, True, "reject", Reject, {"status": 400}, (400, "no"), object()])
 def test_anything_else_is_no_verdict(outcome: object) -> None:
     why = f"it returned {type(outcome).__name__}, not a verdict"
-    assert faulty(outcome, Stage.PRE_REQUEST, ANY_PLUGIN) == why
+    assert invalid_reason(outcome, Stage.PRE_REQUEST, ANY_PLUGIN) == why
 
 
 @pytest.mark.parametrize(
@@ -87,7 +89,7 @@ def test_anything_else_is_no_verdict(outcome: object) -> None:
 )
 @pytest.mark.parametrize("notes", [None, "text", [("a", 1)]])
 def test_notes_are_a_map(make: Callable[..., object], notes: object) -> None:
-    assert faulty(make(notes=notes), Stage.PRE_REQUEST, ANY_PLUGIN) == "its notes are no map"
+    assert invalid_reason(make(notes=notes), Stage.PRE_REQUEST, ANY_PLUGIN) == "its notes are no map"
 
 
 Pair = namedtuple("Pair", "a b")
@@ -140,19 +142,22 @@ CYCLE.append(CYCLE)
     ],
 )  # fmt: skip
 def test_a_verdict_that_cannot_be_carried_out_is_a_fault(verdict: object, why: str) -> None:
-    told = faulty(verdict, Stage.PRE_REQUEST, ANY_PLUGIN)
-    assert told is not None
-    assert why in told
+    describe_error = invalid_reason(verdict, Stage.PRE_REQUEST, ANY_PLUGIN)
+    assert describe_error is not None
+    assert why in describe_error
 
 
 @pytest.mark.parametrize("status", [0, 101, 199, 600, "200"])
 def test_an_answer_gets_a_final_status(status: Any) -> None:
-    assert faulty(Patch(status=status), Stage.PRE_RESPONSE, ANY_PLUGIN) == f"it set the status {status!r}"
+    assert (
+        invalid_reason(Patch(status=status), Stage.PRE_RESPONSE, ANY_PLUGIN)
+        == f"it set the status {status!r}"
+    )
 
 
 def test_a_body_that_is_not_here_yet_cannot_be_changed() -> None:
     why = "a body cannot be changed at post_request"
-    assert faulty(Patch(body=b""), Stage.POST_REQUEST, ANY_PLUGIN) == why
+    assert invalid_reason(Patch(body=b""), Stage.POST_REQUEST, ANY_PLUGIN) == why
 
 
 @pytest.mark.parametrize(
@@ -165,7 +170,7 @@ def test_a_body_that_is_not_here_yet_cannot_be_changed() -> None:
 )
 def test_a_change_that_a_plugin_does_not_declare_is_a_fault(patch: Patch, parts: str) -> None:
     why = f"it changed the {parts}, which it does not declare"
-    assert faulty(patch, Stage.PRE_RESPONSE, Changing()) == why
+    assert invalid_reason(patch, Stage.PRE_RESPONSE, Changing()) == why
 
 
 JUNK = st.recursive(
@@ -179,13 +184,13 @@ JUNK = st.recursive(
 
 @given(st.text(), st.dictionaries(st.text(max_size=3), JUNK))
 def test_what_passes_can_be_written_as_json(message: str, details: dict[str, Any]) -> None:
-    if faulty(reject(message=message, details=details), Stage.PRE_REQUEST, ANY_PLUGIN) is None:
+    if invalid_reason(reject(message=message, details=details), Stage.PRE_REQUEST, ANY_PLUGIN) is None:
         orjson.dumps({"message": message, **details})
 
 
 def test_details_are_no_deeper_than_can_be_written() -> None:
     deep: Any = 0
-    while faulty(reject(details={"x": deep}), Stage.PRE_REQUEST, ANY_PLUGIN) is None:
+    while invalid_reason(reject(details={"x": deep}), Stage.PRE_REQUEST, ANY_PLUGIN) is None:
         deepest, deep = deep, [deep]
     assert orjson.dumps({"x": deepest}).count(b"[") > 50
 
@@ -193,11 +198,11 @@ def test_details_are_no_deeper_than_can_be_written() -> None:
 @given(st.builds(Patch, JUNK, JUNK, JUNK, JUNK, JUNK) | st.builds(Reject, JUNK, JUNK, JUNK, JUNK, JUNK, JUNK))
 def test_junk_in_any_field_is_told_and_raises_nothing(verdict: object) -> None:
     for stage in Stage:
-        assert isinstance(faulty(verdict, stage, ANY_PLUGIN), str | None)
+        assert isinstance(invalid_reason(verdict, stage, ANY_PLUGIN), str | None)
 
 
 @given(st.text(), st.text())
 def test_what_passes_can_be_sent_as_a_header(name: str, value: str) -> None:
-    if faulty(Patch(set_headers={name: value}), Stage.PRE_REQUEST, ANY_PLUGIN) is None:
+    if invalid_reason(Patch(set_headers={name: value}), Stage.PRE_REQUEST, ANY_PLUGIN) is None:
         assert name.encode("ascii")
         assert not set(value.encode()) & {0, 10, 13}
