@@ -152,7 +152,7 @@ class Stages:
         elif state.source == "upstream" and not state.pending_rejection and not state.is_buffered:
             if not callable(response.stream):
                 response.stream = state.passed_on
-            if run and run.shadows and run.shadows.need_answer:
+            if run and run.shadows and run.shadows.need_response:
                 state.copy = AnswerCopy(self.copied)
                 response.stream = state.copy.of(response.stream)
 
@@ -245,7 +245,12 @@ def _add_response_headers(flow: http.HTTPFlow, run: Run | None) -> None:
 def _show_answer(flow: http.HTTPFlow, state: FlowState, run: Run) -> None:
     """Give the whole answer to entries in shadow mode that waited for it. One that broke off is none."""
     answer = run.exchange.response
-    if not (run.shadows and run.shadows.need_answer) or flow.error or flow.response is None or answer is None:
+    if (
+        not (run.shadows and run.shadows.need_response)
+        or flow.error
+        or flow.response is None
+        or answer is None
+    ):
         return
     body = state.copy.body if state.copy else flow.response.raw_content
     if body is None:

@@ -7,7 +7,7 @@ from concurrent.futures import Executor
 from shared.model.config import Rule, Stage, Tenant
 from shared.model.messages import Exchange, Headers, Request
 from shared.pipeline import Plan, Run, make_plan
-from shared.pipeline.plugin import CONTINUE, Entry, Plugin, Verdict
+from shared.pipeline.plugin import CONTINUE, Plugin, ResolvedEntry, Verdict
 
 _EXCHANGE = Exchange(
     "id-1",
@@ -47,7 +47,7 @@ class Waiting(Plugin):
 def plan_of(*groups: Sequence[Plugin], parallel: bool = True) -> Plan:
     """One group after the other."""
     entries = [
-        Entry(plugin, Stage.PRE_REQUEST, number, parallel, "closed", 30.0, "rule", "t1", "r1")
+        ResolvedEntry(plugin, Stage.PRE_REQUEST, number, parallel, "closed", 30.0, "rule", "t1", "r1")
         for number, group in enumerate(groups)
         for plugin in group
     ]

@@ -8,7 +8,7 @@ from typing import Any
 
 from shared.core.errors import Invalid, Problem
 from shared.model.config import SHADOW, PluginConfig, Rule, Sealed, Stage, Tenant, Tier
-from shared.pipeline.plugin import Entry, Plugin
+from shared.pipeline.plugin import Plugin, ResolvedEntry
 
 Catalogue = Mapping[str, type[Plugin]]
 Unseal = Callable[[PluginConfig], Mapping[str, Any]]
@@ -24,7 +24,7 @@ _ANSWER = (Stage.POST_REQUEST, Stage.PRE_RESPONSE)
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class ChainEntry:
     """An entry, who asked for it, and where it stands in that one's document (JSON pointer)."""
 
     config: PluginConfig
@@ -32,7 +32,7 @@ class Placed:
     pointer: str
 
 
-def effective_chain(tenant: Tenant, rule: Rule | None, tier: Tier | None) -> list[Placed]:
+def effective_chain(tenant: Tenant, rule: Rule | None, tier: Tier | None) -> list[ChainEntry]:
     """Everything that runs for `rule`, in chain order: tier, required, tenant, rule.
 
     The tier's request limit is a rate_limiter of its own that stands before all else.
@@ -41,14 +41,14 @@ def effective_chain(tenant: Tenant, rule: Rule | None, tier: Tier | None) -> lis
     if tier is not None and tier.limits:
         settings = {"limits": tier.limits}
         ceiling = PluginConfig("rate_limiter", settings=settings, priority=-1, on_error="local")
-        placed.append(Placed(ceiling, "tier", ""))
+        placed.append(ChainEntry(ceiling, "tier", ""))
     for name, config in tenant.required_plugins.items():
         step = name.replace("~", "~0").replace("/", "~1")
-        placed.append(Placed(config, "required", f"/required_plugins/{step}"))
+        placed.append(ChainEntry(config, "required", f"/required_plugins/{step}"))
     for i, config in enumerate(tenant.plugin_chain):
-        placed.append(Placed(config, "tenant", f"/plugin_chain/{i}"))
+        placed.append(ChainEntry(config, "tenant", f"/plugin_chain/{i}"))
     for i, config in enumerate(rule.plugin_chain if rule else ()):
-        placed.append(Placed(config, "rule", f"/plugin_chain/{i}"))
+        placed.append(ChainEntry(config, "rule", f"/plugin_chain/{i}"))
     return placed
 
 
@@ -64,8 +64,8 @@ def _masked(value: Any) -> Any:
 
 
 def parse_chain(
-    placed: Iterable[Placed], tenant: Tenant, rule_id: str, catalogue: Catalogue, unseal: Unseal = masked
-) -> list[Entry]:
+    placed: Iterable[ChainEntry], tenant: Tenant, rule_id: str, catalogue: Catalogue, unseal: Unseal = masked
+) -> list[ResolvedEntry]:
     """The enabled entries with their parsed plugins.
 
     Raises `Invalid` when an entry cannot work where it stands (see `check_entry`), or is one too many.
@@ -82,7 +82,7 @@ def parse_chain(
             raise Invalid([Problem(f"{item.pointer}/settings", _TOO_HEAVY)])
         if config.enabled:
             entries.append(
-                Entry(
+                ResolvedEntry(
                     plugin,
                     config.stage,
                     config.priority,
@@ -98,7 +98,7 @@ def parse_chain(
     return entries
 
 
-def check_entry(item: Placed, tenant: Tenant, catalogue: Catalogue) -> list[Problem]:
+def check_entry(item: ChainEntry, tenant: Tenant, catalogue: Catalogue) -> list[Problem]:
     """What is wrong with one entry by itself. A disabled entry is checked all the same."""
     config, at = item.config, item.pointer
     kind = catalogue.get(config.name)
@@ -136,13 +136,13 @@ def check_entry(item: Placed, tenant: Tenant, catalogue: Catalogue) -> list[Prob
 
 
 def check_each(
-    placed: Iterable[Placed], tenant: Tenant, catalogue: Catalogue
-) -> list[tuple[Placed, list[Problem]]]:
+    placed: Iterable[ChainEntry], tenant: Tenant, catalogue: Catalogue
+) -> list[tuple[ChainEntry, list[Problem]]]:
     """The entries, each with what is wrong with it by itself.
 
     The last is the one with which the chain weighs too much: what follows it is not worth compiling.
     """
-    judged: list[tuple[Placed, list[Problem]]] = []
+    judged: list[tuple[ChainEntry, list[Problem]]] = []
     weight = 0
     for item in placed:
         problems = check_entry(item, tenant, catalogue)
@@ -154,7 +154,9 @@ def check_each(
     return judged
 
 
-def check_together(placed: Sequence[Placed], catalogue: Catalogue, streams: str) -> list[tuple[Placed, str]]:
+def check_together(
+    placed: Sequence[ChainEntry], catalogue: Catalogue, streams: str
+) -> list[tuple[ChainEntry, str]]:
     """What is wrong between valid entries of one effective chain: the entry at fault, and why.
 
     Entries in shadow mode change nothing and judge nothing, so they are in nobody's way; they only weigh,
@@ -165,20 +167,20 @@ def check_together(placed: Sequence[Placed], catalogue: Catalogue, streams: str)
     return [*_too_heavy(parsed), *_conflicts(active), *_rewrites(active), *_blind(active, streams)]
 
 
-_Active = Sequence[tuple[Placed, Plugin]]
+_Active = Sequence[tuple[ChainEntry, Plugin]]
 
 
-def _too_heavy(parsed: _Active) -> Iterable[tuple[Placed, str]]:
+def _too_heavy(parsed: _Active) -> Iterable[tuple[ChainEntry, str]]:
     """The entry with which the chain weighs too much to be compiled."""
     weights = accumulate(plugin.weight for _, plugin in parsed)
     heavy = (item for (item, _), weight in zip(parsed, weights, strict=True) if weight > MAX_WEIGHT)
     return [(item, _TOO_HEAVY) for item in islice(heavy, 1)]
 
 
-def _conflicts(active: _Active) -> Iterable[tuple[Placed, str]]:
+def _conflicts(active: _Active) -> Iterable[tuple[ChainEntry, str]]:
     """Entries of one parallel group must not change what another of them changes or reads."""
 
-    def place(pair: tuple[Placed, Plugin]) -> tuple[str, bool, int]:
+    def place(pair: tuple[ChainEntry, Plugin]) -> tuple[str, bool, int]:
         config, origin = pair[0].config, pair[0].origin
         return (config.stage, origin == "required", config.priority)
 
@@ -196,7 +198,7 @@ def _conflicts(active: _Active) -> Iterable[tuple[Placed, str]]:
                 yield culprit, why
 
 
-def _rewrites(active: _Active) -> Iterable[tuple[Placed, str]]:
+def _rewrites(active: _Active) -> Iterable[tuple[ChainEntry, str]]:
     """No entry may change what a required entry has already judged in that direction."""
     required = [(item, plugin) for item, plugin in active if item.origin == "required"]
     for item, plugin in active:
@@ -221,7 +223,7 @@ def _comes_after(stage: Stage, judge: Stage) -> bool:
     return judge is Stage.POST_REQUEST and stage in _ANSWER
 
 
-def _blind(active: _Active, streams: str) -> Iterable[tuple[Placed, str]]:
+def _blind(active: _Active, streams: str) -> Iterable[tuple[ChainEntry, str]]:
     """A plugin that needs whole bodies cannot act on an answer that is passed on event by event."""
     for item, plugin in active:
         meets_streams = streams == "pass" and item.config.stage is Stage.PRE_RESPONSE

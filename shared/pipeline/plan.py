@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from shared.model.config import Stage
-from shared.pipeline.plugin import Entry, Plugin
+from shared.pipeline.plugin import Plugin, ResolvedEntry
 
 #: Origins of entries that no tenant and no rule gets round.
 FORCED = ("tier", "required")
@@ -19,23 +19,23 @@ _LENIENCE = {"local": 1, "open": 2}
 class Step:
     """One plugin at one stage. `call` takes the exchange and gives a verdict, or an awaitable of one.
 
-    `in_pool` says that the call may block and belongs in a thread, unless the plugin calls it quick.
+    `in_thread` says that the call may block and belongs in a thread, unless the plugin calls it quick.
     `timeout` is in seconds. `entries` are those that the step stands for: one, or all of a combined plugin.
-    `opens` says that the call begins to judge an answer event by event: it may give an `EventJudge` as well.
-    `adds` says that the plugin has headers for the answer, `has_cleanup` that it has something to
+    `starts_stream` says that the call begins to judge an answer event by event: it may give an `EventJudge` as well.
+    `adds_headers` says that the plugin has headers for the answer, `has_cleanup` that it has something to
     give back when the exchange is over.
     """
 
     plugin: Plugin
     call: Callable[..., Any]
     is_async: bool
-    in_pool: bool
+    in_thread: bool
     timeout: float
     on_error: str
     origin: str
-    entries: tuple[Entry, ...] = ()
-    opens: bool = False
-    adds: bool = False
+    entries: tuple[ResolvedEntry, ...] = ()
+    starts_stream: bool = False
+    adds_headers: bool = False
     has_cleanup: bool = False
 
     @property
@@ -43,9 +43,9 @@ class Step:
         return "body" in self.plugin.reads | self.plugin.changes
 
     @property
-    def waits(self) -> bool:
+    def may_block(self) -> bool:
         """Whether the call may take time, so that others run meanwhile."""
-        return self.is_async or self.in_pool
+        return self.is_async or self.in_thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Plan:
         return not self.head and not self.stages and not self.buffers
 
 
-def make_plan(entries: Sequence[Entry], *, buffer_streams: bool) -> Plan:
+def make_plan(entries: Sequence[ResolvedEntry], *, buffer_streams: bool) -> Plan:
     """Order `entries` (in chain order: tier, required, tenant, rule) into stages and groups.
 
     Forced entries stand before all others on the way out, and after all others in `pre_response`.
@@ -112,7 +112,7 @@ def make_plan(entries: Sequence[Entry], *, buffer_streams: bool) -> Plan:
     before_sending = stages.get(Stage.PRE_RESPONSE, ())
     judging = [step for group in before_sending for step in group.steps if step.uses_body]
     needs_whole = any(step.plugin.needs_whole_body() for step in judging)
-    adds = any(_adds(entry.plugin) for entry in entries if not entry.is_shadow)
+    adds_headers = any(_adds_headers(entry.plugin) for entry in entries if not entry.is_shadow)
     return Plan(
         outgoing[:cut],
         stages,
@@ -120,11 +120,11 @@ def make_plan(entries: Sequence[Entry], *, buffer_streams: bool) -> Plan:
         buffers=buffer_streams or needs_whole,
         judges_bodies=bool(judging),
         events_in_place=all(step.plugin.events_in_place for step in judging),
-        sees_answers=adds or bool(stages.keys() & {Stage.POST_REQUEST, Stage.PRE_RESPONSE}),
+        sees_answers=adds_headers or bool(stages.keys() & {Stage.POST_REQUEST, Stage.PRE_RESPONSE}),
     )
 
 
-def _groups(stage: Stage, entries: Sequence[Entry]) -> tuple[Group, ...]:
+def _groups(stage: Stage, entries: Sequence[ResolvedEntry]) -> tuple[Group, ...]:
     forced = [entry for entry in entries if entry.origin in FORCED]
     others = [entry for entry in entries if entry.origin not in FORCED]
     parts = (others, forced) if stage is Stage.PRE_RESPONSE else (forced, others)
@@ -132,7 +132,7 @@ def _groups(stage: Stage, entries: Sequence[Entry]) -> tuple[Group, ...]:
     return tuple(_steps(stage, ordered))
 
 
-def _in_order(entries: Sequence[Entry]) -> Iterable[tuple[Entry, ...]]:
+def _in_order(entries: Sequence[ResolvedEntry]) -> Iterable[tuple[ResolvedEntry, ...]]:
     """Groups by priority: in each the sequential entries one by one, then the parallel ones together."""
     by_priority = sorted(entries, key=lambda entry: entry.priority)
     for _, same in groupby(by_priority, key=lambda entry: entry.priority):
@@ -142,9 +142,9 @@ def _in_order(entries: Sequence[Entry]) -> Iterable[tuple[Entry, ...]]:
             yield parallel
 
 
-def _steps(stage: Stage, ordered: Iterable[tuple[Entry, ...]]) -> Iterable[Group]:
+def _steps(stage: Stage, ordered: Iterable[tuple[ResolvedEntry, ...]]) -> Iterable[Group]:
     ordered = list(ordered)
-    together: dict[type[Plugin], list[Entry]] = {}
+    together: dict[type[Plugin], list[ResolvedEntry]] = {}
     for members in ordered:
         for entry in members:
             if entry.plugin.merges_entries:
@@ -157,14 +157,16 @@ def _steps(stage: Stage, ordered: Iterable[tuple[Entry, ...]]) -> Iterable[Group
             yield group
 
 
-def _group(members: Sequence[Entry], step: Callable[[Entry], Step]) -> Group:
+def _group(members: Sequence[ResolvedEntry], step: Callable[[ResolvedEntry], Step]) -> Group:
     return Group(
         tuple(step(entry) for entry in members if not entry.is_shadow),
         tuple(step(entry) for entry in members if entry.is_shadow),
     )
 
 
-def _merged(stage: Stage, kind: type[Plugin], entries: Sequence[Entry], here: Entry) -> Group | None:
+def _merged(
+    stage: Stage, kind: type[Plugin], entries: Sequence[ResolvedEntry], here: ResolvedEntry
+) -> Group | None:
     """All of them where the first that acts stands; None elsewhere. Shadows see what those that act see."""
     acting = [entry for entry in entries if not entry.is_shadow]
     shadows = [entry for entry in entries if entry.is_shadow]
@@ -174,24 +176,24 @@ def _merged(stage: Stage, kind: type[Plugin], entries: Sequence[Entry], here: En
     return Group(*steps)
 
 
-def _step(stage: Stage, plugin: Plugin, entries: Sequence[Entry]) -> Step:
+def _step(stage: Stage, plugin: Plugin, entries: Sequence[ResolvedEntry]) -> Step:
     """The strictest of the entries decides what happens on a fault, and how long the step may take."""
     call = getattr(plugin, stage.value)
     return Step(
         plugin=plugin,
         call=call,
         is_async=inspect.iscoroutinefunction(call),
-        in_pool=plugin.blocking and not inspect.iscoroutinefunction(call),
+        in_thread=plugin.blocking and not inspect.iscoroutinefunction(call),
         timeout=min(entry.timeout for entry in entries),
         on_error=min((entry.on_error for entry in entries), key=lambda given: _LENIENCE.get(given, 0)),
         origin=entries[0].origin,
         entries=tuple(entries),
-        adds=_adds(plugin),
+        adds_headers=_adds_headers(plugin),
         has_cleanup=plugin.has_cleanup and type(plugin).cleanup is not Plugin.cleanup,
     )
 
 
-def _adds(plugin: Plugin) -> bool:
+def _adds_headers(plugin: Plugin) -> bool:
     return type(plugin).response_headers is not Plugin.response_headers
 
 
@@ -203,5 +205,5 @@ def _opening(group: Group) -> Group:
 def _opened(step: Step) -> Step:
     call = step.plugin.pre_response_events  # type: ignore[attr-defined]  # needs_whole_body has looked
     is_async = inspect.iscoroutinefunction(call)
-    in_pool = step.plugin.blocking and not step.plugin.events_in_place and not is_async
-    return replace(step, call=call, is_async=is_async, in_pool=in_pool, opens=True)
+    in_thread = step.plugin.blocking and not step.plugin.events_in_place and not is_async
+    return replace(step, call=call, is_async=is_async, in_thread=in_thread, starts_stream=True)

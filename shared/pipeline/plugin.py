@@ -247,7 +247,7 @@ class Plugin:
         """Called once after the last byte, for every exchange in which the entry ran."""
 
     @classmethod
-    def merge(cls, entries: "Sequence[Entry]") -> "Plugin":
+    def merge(cls, entries: "Sequence[ResolvedEntry]") -> "Plugin":
         """One plugin that acts for all `entries` of a plan, in the plan's order (`merges_entries` only)."""
         raise TypeError(f"The plugin {cls.name} does not combine its entries.")
 
@@ -263,7 +263,7 @@ class Plugin:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ResolvedEntry:
     """One enabled entry of a chain with its parsed plugin, as the planner sees it.
 
     `origin` is ``required``, ``tier``, ``tenant`` or ``rule``; `scope_id` names what a counter of it
@@ -285,7 +285,7 @@ class Entry:
 __all__ = [
     "CONTINUE",
     "Continue",
-    "Entry",
+    "ResolvedEntry",
     "Event",
     "EventJudge",
     "Exchange",

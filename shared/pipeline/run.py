@@ -21,7 +21,7 @@ from shared.pipeline.calls import CallFailed, call_async_safely, call_safely, st
 from shared.pipeline.plan import FORCED, Group, Plan, Step
 from shared.pipeline.plugin import CONTINUE, Continue, EventJudge, Patch, Plugin, Reject, Respond, Verdict
 from shared.pipeline.shadow import Shadows
-from shared.pipeline.stream import Judging, Stream, is_judge
+from shared.pipeline.stream import ActiveJudge, Stream, is_judge
 from shared.pipeline.trace import Trace
 from shared.pipeline.validate_verdict import invalid_headers_reason, invalid_reason
 
@@ -59,7 +59,7 @@ class Run:
         self._ran: list[Step] = []
         self._under_way: list[Group] = []
         self._ended = False
-        self._judgings: list[Judging] = []
+        self._active_judges: list[ActiveJudge] = []
 
     async def head(self) -> None:
         """The part of `pre_request` that needs no body."""
@@ -83,7 +83,7 @@ class Run:
         """
         await self._groups(Stage.PRE_RESPONSE, self.plan.opening)
         owner = self.exchange.tenant.id
-        return Stream(self._judgings, self._pool, owner, self._judge, self._reject, may_wait=may_wait)
+        return Stream(self._active_judges, self._pool, owner, self._judge, self._reject, may_wait=may_wait)
 
     async def _groups(self, stage: Stage, groups: Sequence[Group]) -> None:
         for group in groups:
@@ -139,7 +139,7 @@ class Run:
     async def _together(self, stage: Stage, group: Group) -> list[Verdict]:
         """The verdicts in chain order, up to and with the first Reject; what still runs is cancelled."""
         # Those that wait begin first (threads, then tasks) and work while the others run in place.
-        order = sorted(group.steps, key=lambda step: (not step.in_pool, not step.is_async))
+        order = sorted(group.steps, key=lambda step: (not step.in_thread, not step.is_async))
         calls = {id(step): asyncio.ensure_future(self._calling(step)) for step in order}
         verdicts: list[Verdict] = []
         try:
@@ -158,7 +158,7 @@ class Run:
     async def _call(self, step: Step) -> object:
         """What the plugin returned, or `CallFailed`. The deadline counts from here."""
         view = self._view(step.plugin)
-        if not step.waits or _is_quick(step, view):
+        if not step.may_block or _is_quick(step, view):
             return call_safely(step.call, view)
         call = start_call(step, view, self._pool)
         try:
@@ -168,8 +168,8 @@ class Run:
             raise
 
     def _judge(self, step: Step, stage: Stage, outcome: object) -> Verdict:
-        if step.opens and is_judge(outcome):
-            self._judgings.append(Judging(step, cast(EventJudge, outcome)))
+        if step.starts_stream and is_judge(outcome):
+            self._active_judges.append(ActiveJudge(step, cast(EventJudge, outcome)))
             return CONTINUE
         if isinstance(outcome, CallFailed) and outcome.not_called is not None and self.trace:
             self.trace.not_called(step, outcome.not_called)
@@ -220,7 +220,7 @@ class Run:
         Sets `rejection` when one of them fails and is not `open`.
         """
         headers: dict[str, str] = {}
-        adding = [step for step in self._ran if step.adds]
+        adding = [step for step in self._ran if step.adds_headers]
         for step in sorted(adding, key=lambda step: step.origin in FORCED):
             added = call_safely(step.plugin.response_headers, self._view(step.plugin))
             why = added.why if isinstance(added, CallFailed) else invalid_headers_reason(added)
@@ -263,7 +263,7 @@ class Run:
 
 def _is_quick(step: Step, view: Exchange) -> bool:
     """Whether a blocking plugin is called in place this time. A thread and back costs more than that."""
-    return step.in_pool and not step.opens and call_safely(step.plugin.is_quick, view) is True
+    return step.in_thread and not step.starts_stream and call_safely(step.plugin.is_quick, view) is True
 
 
 def _failed(name: str) -> Reject:

@@ -62,7 +62,7 @@ class Shadows:
         self._ran: list[Step] = []
 
     @property
-    def need_answer(self) -> bool:
+    def need_response(self) -> bool:
         """Whether an entry waits for the body of an answer that is passed on as it comes."""
         return bool(self._without_body[Stage.PRE_RESPONSE])
 
@@ -104,7 +104,7 @@ class Shadows:
         self._ran.append(step)
         view = self._view(step, exchange)
         # It begins here, so that a limiter is looked at before those that act charge it.
-        call = start_call(step, view, self._pool) if step.waits else None
+        call = start_call(step, view, self._pool) if step.may_block else None
         self._running.append(tasks.start(self._judge(stage, step, view, call), "shadow"))
 
     def _view(self, step: Step, exchange: Exchange) -> Exchange:

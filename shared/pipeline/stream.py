@@ -17,7 +17,7 @@ from shared.pipeline.plugin import EventJudge, Reject, Verdict
 IN_PLACE_BYTES = 16_384
 
 
-class Judging:
+class ActiveJudge:
     """One judge at work: `held` are the bytes of the events that it has not given back."""
 
     __slots__ = ("_given", "held", "is_async", "judge", "step")
@@ -33,7 +33,7 @@ class Judging:
         self._given += events
         self.held += sum(len(event.raw) for event in events)
 
-    def invalid_reason(self, said: "Said", *, is_last: bool) -> str | None:
+    def invalid_reason(self, said: "JudgeOutput", *, is_last: bool) -> str | None:
         """Why these events cannot be what was fed, given back in order; None when they are."""
         if not all(isinstance(event, Event) for event in said.events):
             return "it gave back something else than events"
@@ -61,7 +61,7 @@ def is_judge(outcome: object) -> bool:
     return callable(getattr(kind, "feed", None)) and callable(getattr(kind, "end", None))
 
 
-class Said:
+class JudgeOutput:
     """What a judge said to some events: what may go out, and how it ended the stream, if it did."""
 
     __slots__ = ("events", "reject")
@@ -90,7 +90,7 @@ class Stream:
 
     def __init__(
         self,
-        judgings: Sequence[Judging],
+        judgings: Sequence[ActiveJudge],
         pool: Executor,
         owner: str,
         judge: Callable[[Step, Stage, object], Verdict],
@@ -99,13 +99,13 @@ class Stream:
         may_wait: bool,
     ) -> None:
         self.held = 0
-        self._judgings = list(judgings)
+        self._active_judges = list(judgings)
         self._pool = pool
         self._owner = owner
         self._judge = judge
         self._reject = reject
         self._may_wait = may_wait
-        self._always_waits = any(one.is_async or one.step.in_pool for one in judgings)
+        self._always_waits = any(one.is_async or one.step.in_thread for one in judgings)
 
     def feed(
         self, events: Sequence[Event], *, is_last: bool = False
@@ -113,24 +113,24 @@ class Stream:
         """The events that may go out now. Once the run has a refusal nothing more does."""
         if self._may_wait and (self._always_waits or _is_long(events)):
             return self._later(events, is_last=is_last)
-        for one in tuple(self._judgings):
+        for one in tuple(self._active_judges):
             one.give(events)
             events = self._settled(one, call_safely(_batch, one.judge, events, is_last), is_last=is_last)
         self._measure()
         return events
 
     async def _later(self, events: Sequence[Event], *, is_last: bool) -> Sequence[Event]:
-        for one in tuple(self._judgings):
+        for one in tuple(self._active_judges):
             one.give(events)
             outcome = await self._outcome(one, events, is_last=is_last)
             events = self._settled(one, outcome, is_last=is_last)
         self._measure()
         return events
 
-    async def _outcome(self, one: Judging, events: Sequence[Event], *, is_last: bool) -> object:
+    async def _outcome(self, one: ActiveJudge, events: Sequence[Event], *, is_last: bool) -> object:
         if one.is_async:
             return await _one_by_one(one, events, is_last=is_last)
-        if not one.step.in_pool and not _is_long(events):
+        if not one.step.in_thread and not _is_long(events):
             return call_safely(_batch, one.judge, events, is_last)
         try:
             call = call_safely, _batch, one.judge, events, is_last
@@ -139,9 +139,9 @@ class Stream:
             return CallFailed(error)
         return await with_timeout(asyncio.wrap_future(threaded), one.step.timeout)
 
-    def _settled(self, one: Judging, outcome: object, *, is_last: bool) -> Sequence[Event]:
+    def _settled(self, one: ActiveJudge, outcome: object, *, is_last: bool) -> Sequence[Event]:
         """What of the outcome goes on to the next judge. A judge that fails and may is left out."""
-        said = outcome if isinstance(outcome, Said) else Said()
+        said = outcome if isinstance(outcome, JudgeOutput) else JudgeOutput()
         fault = outcome.why if isinstance(outcome, CallFailed) else one.invalid_reason(said, is_last=is_last)
         if fault is None:
             one.take(len(said.events))
@@ -152,19 +152,19 @@ class Stream:
         if isinstance(verdict, Reject):
             self._reject(one.step, verdict)
             return events
-        self._judgings.remove(one)
+        self._active_judges.remove(one)
         return [*events, *one.take_all()]
 
     def _measure(self) -> None:
-        self.held = max(self.held, sum(one.held for one in self._judgings))
+        self.held = max(self.held, sum(one.held for one in self._active_judges))
 
 
 def _is_long(events: Sequence[Event]) -> bool:
     return sum(len(event.raw) for event in events) > IN_PLACE_BYTES
 
 
-def _batch(judge: EventJudge, events: Sequence[Event], is_last: bool) -> Said:
-    said = Said()
+def _batch(judge: EventJudge, events: Sequence[Event], is_last: bool) -> JudgeOutput:
+    said = JudgeOutput()
     for event in events:
         if not said.add(judge.feed(event)):
             return said
@@ -173,9 +173,9 @@ def _batch(judge: EventJudge, events: Sequence[Event], is_last: bool) -> Said:
     return said
 
 
-async def _one_by_one(one: Judging, events: Sequence[Event], *, is_last: bool) -> object:
+async def _one_by_one(one: ActiveJudge, events: Sequence[Event], *, is_last: bool) -> object:
     """The same with a judge that waits. Each call has the entry's time."""
-    said = Said()
+    said = JudgeOutput()
     calls: list[tuple[Callable[..., Awaitable[object]], tuple[Event, ...]]]
     calls = [(one.judge.feed, (event,)) for event in events]
     if is_last:

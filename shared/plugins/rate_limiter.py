@@ -35,10 +35,10 @@ from shared.limits.written import LimitSpec
 from shared.pipeline.plugin import (
     CONTINUE,
     Continue,
-    Entry,
     Exchange,
     Plugin,
     Reject,
+    ResolvedEntry,
     Tools,
     Verdict,
     setting,
@@ -129,7 +129,7 @@ class RateLimiter(Plugin):
         self._read_body_for(spec)
 
     @classmethod
-    def merge(cls, entries: Sequence[Entry]) -> Self:
+    def merge(cls, entries: Sequence[ResolvedEntry]) -> Self:
         """One limiter for all `entries`, which are rate limiters."""
         limiters = [(entry, cast(RateLimiter, entry.plugin)) for entry in entries]
         together = cls()
@@ -233,7 +233,7 @@ class RateLimiter(Plugin):
         if any("model" in limit.by for limit in spec):
             self.reads = frozenset({"headers", "body"})
 
-    def _at(self, entry: Entry) -> Iterator[CompiledLimit]:
+    def _at(self, entry: ResolvedEntry) -> Iterator[CompiledLimit]:
         """The limits of this entry, each at its level."""
         own = list(self.limits or ())
         if self.limit is not None and self.window is not None:

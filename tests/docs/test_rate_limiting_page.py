@@ -15,7 +15,7 @@ from shared.limits.distinct_values import MAX_VALUES, DistinctValueTracker
 from shared.limits.quotas import LEASE_MS, MAX_LIMIT, MAX_QUOTAS, HeaderQuotaSchema
 from shared.limits.settings import MAX_NAMES, LimitsSchema
 from shared.model.config import Stage
-from shared.pipeline.plugin import Continue, Entry, Reject, Tools
+from shared.pipeline.plugin import Continue, Reject, ResolvedEntry, Tools
 from shared.plugins.rate_limiter import RateLimiter
 from shared.testing.memory_limiter import MemoryLimiter
 from tests.plugins.exchanges import exchange
@@ -86,7 +86,9 @@ def test_the_picture_is_what_the_script_draws() -> None:
 
 def test_the_answer_of_the_page_is_given() -> None:
     clock = Clock()
-    entry = Entry(RateLimiter.parse(BLOCK), Stage.PRE_REQUEST, 100, False, "closed", 1.0, "tenant", "t", "r")
+    entry = ResolvedEntry(
+        RateLimiter.parse(BLOCK), Stage.PRE_REQUEST, 100, False, "closed", 1.0, "tenant", "t", "r"
+    )
     plugin = RateLimiter.merge([entry])
     plugin.connect(Tools(MemoryLimiter(clock), cast(Any, None), cast(Any, None)))
     for _ in range(3):

@@ -51,29 +51,29 @@ class Holding(Judge):
         super().__init__(act, lambda: held)
 
 
-class Judging(Acting):
+class ActiveJudge(Acting):
     """Judges events in place. Reads bodies, changes nothing."""
 
     name = "judging"
     changes = frozenset()
     events_in_place = True
 
-    def __init__(self, opens: Callable[[Exchange], Any], called: str = "") -> None:
+    def __init__(self, starts_stream: Callable[[Exchange], Any], called: str = "") -> None:
         super().__init__(called=called)
-        self.opens = opens
+        self.starts_stream = starts_stream
 
     def pre_response_events(self, exchange: Exchange) -> Any:
-        return self.opens(exchange)
+        return self.starts_stream(exchange)
 
 
-class JudgingInThread(Judging):
+class JudgingInThread(ActiveJudge):
     """In a thread."""
 
     name = "judging_in_thread"
     events_in_place = False
 
 
-class JudgingAsync(Judging):
+class JudgingAsync(ActiveJudge):
     """Makes its judges in a coroutine; those may wait too."""
 
     name = "judging_async"
@@ -81,4 +81,4 @@ class JudgingAsync(Judging):
 
     async def pre_response_events(self, exchange: Exchange) -> Any:
         await asyncio.sleep(0)
-        return self.opens(exchange)
+        return self.starts_stream(exchange)

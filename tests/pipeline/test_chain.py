@@ -8,15 +8,15 @@ import pytest
 from shared.core.errors import Invalid
 from shared.model.config import PluginConfig, Rule, Sealed, Stage, Tenant, Tier
 from shared.pipeline import effective_chain, parse_chain
-from shared.pipeline.chain import Placed, check_entry, check_together, masked
+from shared.pipeline.chain import ChainEntry, check_entry, check_together, masked
 from tests.pipeline.catalogue import CATALOGUE, Asking, config
 
 TENANT = Tenant("t1", "T", "t1")
 RULE = Rule("r1", "/v1", "http://upstream.example")
 
 
-def placed(name: str, origin: str = "rule", stage: Stage = Stage.PRE_REQUEST, **more: Any) -> Placed:
-    return Placed(config(name, stage, **more), origin, "/plugin_chain/0")
+def placed(name: str, origin: str = "rule", stage: Stage = Stage.PRE_REQUEST, **more: Any) -> ChainEntry:
+    return ChainEntry(config(name, stage, **more), origin, "/plugin_chain/0")
 
 
 class TestEffectiveChain:
@@ -93,7 +93,7 @@ class TestParseChain:
 def test_secrets_need_not_be_opened_to_be_checked() -> None:
     sealed = config("asking", settings={"limit": 1, "headers": {"X-Key": Sealed("#"), "X-Plain": "p"}})
     assert masked(sealed) == {"limit": 1, "headers": {"X-Key": "sealed", "X-Plain": "p"}}
-    assert check_entry(Placed(sealed, "rule", ""), TENANT, CATALOGUE) == []
+    assert check_entry(ChainEntry(sealed, "rule", ""), TENANT, CATALOGUE) == []
 
 
 class TestEntry:
@@ -115,7 +115,7 @@ class TestEntry:
         ],
     )  # fmt: skip
     def test_what_cannot_work_is_told_with_its_place_and_the_way_out(
-        self, item: Placed, pointer: str, detail: str
+        self, item: ChainEntry, pointer: str, detail: str
     ) -> None:
         [problem] = check_entry(item, TENANT, CATALOGUE)
         assert (problem.pointer, problem.detail) == (f"/plugin_chain/0/{pointer}", detail)
@@ -140,7 +140,7 @@ class TestEntry:
         assert pointers == ["stage", "on_error", "parallel", "settings/x"]
 
 
-def together(*chain: Placed, streams: str = "buffer") -> list[str]:
+def together(*chain: ChainEntry, streams: str = "buffer") -> list[str]:
     """The names of the entries at fault."""
     found = check_together(chain, CATALOGUE, streams)
     assert all(why.endswith(".") for _, why in found)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from shared.model.config import Stage
 from shared.pipeline import Group, Plan, Step, make_plan
-from shared.pipeline.plugin import CONTINUE, Entry, Exchange, Plugin, Verdict
-from tests.pipeline.judges import Judging, JudgingAsync, JudgingInThread
+from shared.pipeline.plugin import CONTINUE, Exchange, Plugin, ResolvedEntry, Verdict
+from tests.pipeline.judges import ActiveJudge, JudgingAsync, JudgingInThread
 from tests.pipeline.world import Acting, ActingAsync, ActingInPlace, entry
 
 HEAD_ONLY = frozenset({"headers"})
@@ -22,10 +22,10 @@ class Together(Acting):
 
     name = "together"
     merges_entries = True
-    entries: Sequence[Entry] = ()
+    entries: Sequence[ResolvedEntry] = ()
 
     @classmethod
-    def merge(cls, entries: Sequence[Entry]) -> "Together":
+    def merge(cls, entries: Sequence[ResolvedEntry]) -> "Together":
         made = cls()
         made.entries = tuple(entries)
         made.reads = frozenset().union(*(one.plugin.reads for one in entries))
@@ -165,7 +165,7 @@ def test_the_entries_of_a_combined_plugin_are_one_step_where_the_first_of_them_s
     plan, apart = make_plan(chain, buffer_streams=False), make_plan(apart_chain, buffer_streams=False)
     for stage in Stage:
         expected: list[list[object]] = []
-        together: list[Entry] = []
+        together: list[ResolvedEntry] = []
         for group in plugins_of(groups_at(apart, stage)):
             (first, *_) = group
             if first.name not in names:
@@ -205,15 +205,15 @@ def test_the_strictest_of_combined_entries_counts() -> None:
         (ActingAsync(lambda _: CONTINUE), False, True),
     ],
 )
-def test_only_calls_that_may_block_occupy_threads(plugin: Plugin, in_pool: bool, is_async: bool) -> None:
+def test_only_calls_that_may_block_occupy_threads(plugin: Plugin, in_thread: bool, is_async: bool) -> None:
     step = only_step(make_plan([entry(plugin)], buffer_streams=False))
-    assert (step.in_pool, step.is_async) == (in_pool, is_async)
+    assert (step.in_thread, step.is_async) == (in_thread, is_async)
 
 
 def test_an_instance_may_say_that_it_does_not_block() -> None:
     plugin = Acting()
     plugin.blocking = False
-    assert not only_step(make_plan([entry(plugin)], buffer_streams=False)).in_pool
+    assert not only_step(make_plan([entry(plugin)], buffer_streams=False)).in_thread
 
 
 class Reading(Plugin):
@@ -291,18 +291,18 @@ def test_an_answer_is_buffered_for_those_who_need_it_whole(
 
 
 def test_who_judges_events_has_whole_answers_collected_and_lets_streams_pass() -> None:
-    judging, head_only = Judging(lambda _: CONTINUE), Reading("headers")
+    judging, head_only = ActiveJudge(lambda _: CONTINUE), Reading("headers")
     chain = [entry(judging, Stage.PRE_RESPONSE), entry(head_only, Stage.PRE_RESPONSE)]
     plan = make_plan(chain, buffer_streams=False)
     assert (plan.buffers, plan.judges_bodies, plan.events_in_place) == (False, True, True)
     assert plugins_of(plan.opening) == [[judging], [head_only]]
-    assert [step.opens for group in plan.opening for step in group.steps] == [True, False]
+    assert [step.starts_stream for group in plan.opening for step in group.steps] == [True, False]
     assert make_plan(chain, buffer_streams=True).buffers
 
 
 def test_one_that_needs_the_whole_answer_has_streams_collected_for_all() -> None:
     chain = [
-        entry(Judging(lambda _: CONTINUE), Stage.PRE_RESPONSE),
+        entry(ActiveJudge(lambda _: CONTINUE), Stage.PRE_RESPONSE),
         entry(Reading("body"), Stage.PRE_RESPONSE),
     ]
     plan = make_plan(chain, buffer_streams=False)
@@ -311,10 +311,12 @@ def test_one_that_needs_the_whole_answer_has_streams_collected_for_all() -> None
 
 @pytest.mark.parametrize(
     ("kind", "is_async", "in_pool"),
-    [(Judging, False, False), (JudgingInThread, False, True), (JudgingAsync, True, False)],
+    [(ActiveJudge, False, False), (JudgingInThread, False, True), (JudgingAsync, True, False)],
 )
-def test_a_stream_is_opened_where_its_judge_says(kind: type[Judging], is_async: bool, in_pool: bool) -> None:
+def test_a_stream_is_opened_where_its_judge_says(
+    kind: type[ActiveJudge], is_async: bool, in_thread: bool
+) -> None:
     plan = make_plan([entry(kind(lambda _: CONTINUE), Stage.PRE_RESPONSE)], buffer_streams=False)
     ((step,),) = [group.steps for group in plan.opening]
-    assert (step.is_async, step.in_pool) == (is_async, in_pool)
-    assert plan.events_in_place is not (is_async or in_pool)
+    assert (step.is_async, step.in_thread) == (is_async, in_thread)
+    assert plan.events_in_place is not (is_async or in_thread)

@@ -13,7 +13,7 @@ import pytest
 from shared.model.config import Stage
 from shared.model.messages import Exchange, Headers, Request, Response
 from shared.pipeline import Run, make_plan
-from shared.pipeline.plugin import CONTINUE, Continue, Entry, Patch, Plugin, Reject, Respond, Verdict
+from shared.pipeline.plugin import CONTINUE, Continue, Patch, Plugin, Reject, ResolvedEntry, Respond, Verdict
 from shared.pipeline.run import patched
 from tests.pipeline.stagehand import Stagehand, quiet, run_loop
 from tests.pipeline.world import Acting, ActingAsync, ActingInPlace, FollowingUp, entry, exchange
@@ -26,7 +26,7 @@ def says(verdict: Verdict) -> ActingInPlace:
     return ActingInPlace(lambda _: verdict)
 
 
-def prepared(chain: Sequence[Entry], pool: Executor | None = None) -> Run:
+def prepared(chain: Sequence[ResolvedEntry], pool: Executor | None = None) -> Run:
     return Run(make_plan(chain, buffer_streams=False), exchange(), pool or Stagehand())
 
 
@@ -42,7 +42,7 @@ async def whole(run: Run, answer: Response | None = None) -> Mapping[str, str]:
     return added
 
 
-def after(chain: Sequence[Entry]) -> Run:
+def after(chain: Sequence[ResolvedEntry]) -> Run:
     """The exchange when all is over."""
     run = prepared(chain)
     run_loop(whole(run))
@@ -317,7 +317,7 @@ class TestCancellation:
 def test_a_blocking_plugin_that_is_quick_this_time_runs_in_place() -> None:
     seen: list[int] = []
 
-    class Judging(Acting):
+    class ActiveJudge(Acting):
         def is_quick(self, exchange: Exchange) -> bool:
             return 1 // len(exchange.request.body or b"") == 1  # raises for an empty body
 
@@ -327,7 +327,7 @@ def test_a_blocking_plugin_that_is_quick_this_time_runs_in_place() -> None:
 
     for body, in_place in ((b"1", True), (b"22", False), (b"", False)):
         with ThreadPoolExecutor(1) as pool:
-            run = prepared([entry(Judging(act))], pool)
+            run = prepared([entry(ActiveJudge(act))], pool)
             run.exchange = replace(run.exchange, request=replace(run.exchange.request, body=body))
             run_loop(run.stage(Stage.PRE_REQUEST))
         assert run.faults == []

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from shared.model.config import Stage
 from shared.model.messages import Headers, Response
 from shared.pipeline import Run, make_plan
-from shared.pipeline.plugin import CONTINUE, Entry, Patch, Reject, Respond, Verdict
+from shared.pipeline.plugin import CONTINUE, Patch, Reject, ResolvedEntry, Respond, Verdict
 from tests.pipeline.stagehand import KINDS, Stagehand, quiet, run_loop
 from tests.pipeline.world import entry, exchange
 
@@ -35,7 +35,7 @@ class Role:
     says: str
 
     @property
-    def waits(self) -> bool:
+    def may_block(self) -> bool:
         return self.kind != "in place"
 
     def verdict(self) -> Verdict:
@@ -45,7 +45,7 @@ class Role:
             return Reject(418, self.name, "No.")
         return Respond(Response(200, body=self.name.encode())) if self.says == "respond" else CONTINUE
 
-    def entry(self, hand: Stagehand) -> Entry:
+    def entry(self, hand: Stagehand) -> ResolvedEntry:
         plugin = hand.plugin(self.kind, self.name, self.verdict())
         plugin.reads = frozenset({"headers", "body"} if self.reads_body else {"headers"})
         plugin.changes = frozenset({"headers"})
@@ -140,7 +140,7 @@ def check_group(group: Sequence[Role], happened: Sequence[tuple[str, str]]) -> N
     assert what == ["begin"] * len(group) + ["end"] * ends + ["cancel"] * (len(what) - len(group) - ends)
     start_call, over = names[: len(group)], names[len(group) :]
     assert sorted(start_call) == sorted(role.name for role in group)
-    assert sorted(over) == sorted(role.name for role in group if role.waits)
+    assert sorted(over) == sorted(role.name for role in group if role.may_block)
     kinds = {role.name: role.kind for role in group}
     in_threads = [kinds[name] == "in a thread" for name in start_call]
     assert in_threads == sorted(in_threads, reverse=True), "threads work while the others run"
@@ -149,7 +149,7 @@ def check_group(group: Sequence[Role], happened: Sequence[tuple[str, str]]) -> N
     if rejecting is None:
         assert ended == over
     else:
-        needed = {role.name for role in group[: rejecting + 1] if role.waits}
+        needed = {role.name for role in group[: rejecting + 1] if role.may_block}
         assert needed <= set(ended)
         assert not ended or ended[-1] in needed
 
@@ -163,7 +163,7 @@ def test_order_concurrency_and_outcome_are_those_of_the_model(
     model = Model(roles)
     run, trace = run_loop(play(roles, luck), eager=eager)
     for group in model.groups:
-        length = len(group) + sum(role.waits for role in group)
+        length = len(group) + sum(role.may_block for role in group)
         check_group(group, trace[:length])
         trace = trace[length:]
     assert trace == []

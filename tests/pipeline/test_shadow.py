@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from shared.model.config import Stage
 from shared.model.messages import Exchange, Headers, Response
 from shared.pipeline import Run, make_plan
-from shared.pipeline.plugin import CONTINUE, Continue, Entry, Patch, Plugin, Reject, Respond, Verdict
+from shared.pipeline.plugin import CONTINUE, Continue, Patch, Plugin, Reject, ResolvedEntry, Respond, Verdict
 from tests.pipeline.stagehand import Stagehand, quiet, run_loop
 from tests.pipeline.test_plan import Together, groups_at
 from tests.pipeline.test_run_order import Role, casts
@@ -25,7 +25,7 @@ NO = Reject(403, "no", "No.")
 HEAD_ONLY = frozenset({"headers"})
 
 
-def shadow(plugin: Plugin, stage: Stage = Stage.PRE_REQUEST, **more: Any) -> Entry:
+def shadow(plugin: Plugin, stage: Stage = Stage.PRE_REQUEST, **more: Any) -> ResolvedEntry:
     return entry(plugin, stage, is_shadow=True, **more)
 
 
@@ -35,7 +35,7 @@ def says(verdict: Verdict, reads: frozenset[str] = frozenset()) -> ActingInPlace
     return plugin
 
 
-def after(*chain: Entry, answer: Response | None = None) -> Run:
+def after(*chain: ResolvedEntry, answer: Response | None = None) -> Run:
     """The exchange when all is over."""
 
     async def hooks(run: Run) -> Run:
@@ -198,7 +198,7 @@ class TestBodies:
             await run.stage(Stage.POST_REQUEST)
             await run.stage(Stage.PRE_RESPONSE)
             assert run.shadows is not None
-            assert run.shadows.need_answer
+            assert run.shadows.need_response
             end(run)
             await run.cleanup()
             return run
@@ -210,7 +210,7 @@ class TestBodies:
             assert run.shadows is not None
             whole = replace(run.exchange, response=Response(200, body=b"all"))
             run.shadows.resume(Stage.PRE_RESPONSE, whole)
-            assert not run.shadows.need_answer
+            assert not run.shadows.need_response
 
         assert [note["code"] for note in self.streaming(show)] == ["all"]
 

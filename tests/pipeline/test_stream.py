@@ -17,14 +17,22 @@ from shared.pipeline import Run, make_plan
 from shared.pipeline.plugin import CONTINUE, Patch, Plugin, Reject
 from shared.pipeline.stream import IN_PLACE_BYTES
 from tests.pipeline.faults import ACTS
-from tests.pipeline.judges import AsyncJudge, Holding, Judge, Judging, JudgingAsync, JudgingInThread, event
+from tests.pipeline.judges import (
+    ActiveJudge,
+    AsyncJudge,
+    Holding,
+    Judge,
+    JudgingAsync,
+    JudgingInThread,
+    event,
+)
 from tests.pipeline.stagehand import Stagehand, run_loop
 from tests.pipeline.world import Acting, entry, exchange
 
 REJECT = Reject(422, "content_rejected", "No.")
 EVENTS = [event(text) for text in "abcd"]
-KINDS = [Judging, JudgingInThread, JudgingAsync]
-JUDGES = {Judging: Judge, JudgingInThread: Judge, JudgingAsync: AsyncJudge}
+KINDS = [ActiveJudge, JudgingInThread, JudgingAsync]
+JUDGES = {ActiveJudge: Judge, JudgingInThread: Judge, JudgingAsync: AsyncJudge}
 
 
 def describe_error(events: Sequence[Event]) -> str:
@@ -56,37 +64,37 @@ def passing() -> Judge:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_events_go_out_one_by_one_when_nobody_holds_them_back(kind: type[Judging]) -> None:
+def test_events_go_out_one_by_one_when_nobody_holds_them_back(kind: type[ActiveJudge]) -> None:
     made = JUDGES[kind](lambda one: [one])
     assert play(kind(lambda _: made))[1:] == (["a", "b", "c", "d", ""], 0)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_held_back_goes_out_in_order_and_is_counted(kind: type[Judging]) -> None:
+def test_what_is_held_back_goes_out_in_order_and_is_counted(kind: type[ActiveJudge]) -> None:
     one, other = Holding(1), Holding(2)
-    run, sent, held = play(Judging(lambda _: one), kind(lambda _: other))
+    run, sent, held = play(ActiveJudge(lambda _: one), kind(lambda _: other))
     assert (run.rejection, sent) == (None, ["", "", "", "a", "bcd"])
     assert held == 3 * len(EVENTS[0].raw)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_reject_ends_the_stream_and_what_is_held_back_is_never_sent(kind: type[Judging]) -> None:
+def test_a_reject_ends_the_stream_and_what_is_held_back_is_never_sent(kind: type[ActiveJudge]) -> None:
     made = JUDGES[kind](lambda one: REJECT if one.data == "c" else [one])
-    run, sent, _ = play(Judging(lambda _: Holding(1)), kind(lambda _: made))
+    run, sent, _ = play(ActiveJudge(lambda _: Holding(1)), kind(lambda _: made))
     assert sent == ["", "a", "b", ""]
     assert run.rejection is not None
     assert (run.rejection.code, run.rejection.source) == ("content_rejected", f"plugin:{kind.name}")
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_end_may_be_rejected_too(kind: type[Judging]) -> None:
+def test_the_end_may_be_rejected_too(kind: type[ActiveJudge]) -> None:
     made = JUDGES[kind](lambda one: [one], lambda: REJECT)
     run, sent, _ = play(kind(lambda _: made))
     assert (sent, run.rejection and run.rejection.status) == (["a", "b", "c", "d", ""], 422)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_came_before_a_reject_in_the_same_piece_goes_out(kind: type[Judging]) -> None:
+def test_what_came_before_a_reject_in_the_same_piece_goes_out(kind: type[ActiveJudge]) -> None:
     made = JUDGES[kind](lambda one: REJECT if one.data == "c" else [one])
     plan = make_plan([entry(kind(lambda _: made), Stage.PRE_RESPONSE)], buffer_streams=False)
 
@@ -102,11 +110,11 @@ def test_what_came_before_a_reject_in_the_same_piece_goes_out(kind: type[Judging
 
 class TestOpening:
     def test_a_plugin_may_have_nothing_to_judge(self) -> None:
-        assert play(Judging(lambda _: CONTINUE))[1] == ["a", "b", "c", "d", ""]
+        assert play(ActiveJudge(lambda _: CONTINUE))[1] == ["a", "b", "c", "d", ""]
 
     @pytest.mark.parametrize("kind", KINDS)
-    def test_a_plugin_may_reject_at_the_head(self, kind: type[Judging]) -> None:
-        run, sent, _ = play(kind(lambda _: REJECT), Judging(pytest.fail))
+    def test_a_plugin_may_reject_at_the_head(self, kind: type[ActiveJudge]) -> None:
+        run, sent, _ = play(kind(lambda _: REJECT), ActiveJudge(pytest.fail))
         assert sent == []
         assert run.rejection is not None
 
@@ -115,11 +123,11 @@ class TestOpening:
         patching = Acting(lambda _: Patch(set_headers={"X-Seen": "1"}))
         patching.reads, patching.changes = frozenset(), frozenset({"headers"})
 
-        def opens(seen_exchange: Any) -> Judge:
+        def starts_stream(seen_exchange: Any) -> Judge:
             seen.append(seen_exchange.response.headers.get("X-Seen"))
             return passing()
 
-        run, _, _ = play(patching, Judging(opens))
+        run, _, _ = play(patching, ActiveJudge(starts_stream))
         assert seen == ["1"]
         assert run.exchange.response is not None
 
@@ -129,7 +137,7 @@ class TestOpening:
         def judge(name: str) -> Callable[[Any], Judge]:
             return lambda _: Judge(lambda one: order.append(name) or [one])  # type: ignore[func-returns-value]
 
-        play(JudgingAsync(judge("x")), Judging(judge("y")), events=EVENTS[:1], parallel=True)
+        play(JudgingAsync(judge("x")), ActiveJudge(judge("y")), events=EVENTS[:1], parallel=True)
         assert order == ["x", "y"]
 
 
@@ -151,7 +159,7 @@ FAULTS: dict[str, Callable[[Event], Any]] = {
 @pytest.mark.parametrize("on_error", ["closed", "open"])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_each_fault_of_a_judge_has_the_configured_outcome(
-    kind: type[Judging], on_error: str, fault: str, caplog: pytest.LogCaptureFixture
+    kind: type[ActiveJudge], on_error: str, fault: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     holds = Holding(1)
     made = JUDGES[kind](lambda one: FAULTS[fault](one) if one.data == "c" else holds.feed(one))
@@ -169,7 +177,7 @@ def test_each_fault_of_a_judge_has_the_configured_outcome(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_judge_that_keeps_an_event_to_itself_fails_at_the_end(kind: type[Judging]) -> None:
+def test_a_judge_that_keeps_an_event_to_itself_fails_at_the_end(kind: type[ActiveJudge]) -> None:
     made = JUDGES[kind](lambda one: [] if one.data == "b" else [one])
     run, _, _ = play(kind(lambda _: made, called="faulty"), events=EVENTS[:2])
     assert run.faults == ["faulty"]
@@ -178,7 +186,7 @@ def test_a_judge_that_keeps_an_event_to_itself_fails_at_the_end(kind: type[Judgi
 
 
 def test_only_who_declares_it_changes_events() -> None:
-    changing = Judging(lambda _: Judge(lambda one: [one.with_data((one.data or "").upper())]))
+    changing = ActiveJudge(lambda _: Judge(lambda one: [one.with_data((one.data or "").upper())]))
     assert play(changing)[0].faults == ["judging"]
     changing.changes = frozenset({"body"})
     assert play(changing)[1] == ["A", "B", "C", "D", ""]
@@ -204,7 +212,7 @@ class _Full(Stagehand):
 
 
 def test_a_full_pool_is_a_fault() -> None:
-    chain = [entry(Judging(lambda _: passing()), Stage.PRE_RESPONSE)]
+    chain = [entry(ActiveJudge(lambda _: passing()), Stage.PRE_RESPONSE)]
     large = Event(b"x" * (IN_PLACE_BYTES + 1), "x")
 
     async def main() -> Run:
@@ -221,7 +229,7 @@ def test_a_full_pool_is_a_fault() -> None:
 def test_large_pieces_are_judged_in_a_thread_where_somebody_may_wait() -> None:
     large = Event(b"x" * (IN_PLACE_BYTES + 1), "x")
     for may_wait in (True, False):
-        assert play(Judging(lambda _: passing()), events=[large], may_wait=may_wait)[1] == ["x", ""]
+        assert play(ActiveJudge(lambda _: passing()), events=[large], may_wait=may_wait)[1] == ["x", ""]
 
 
 def test_a_small_piece_is_judged_in_place_beside_a_judge_that_waits() -> None:
@@ -231,6 +239,8 @@ def test_a_small_piece_is_judged_in_place_beside_a_judge_that_waits() -> None:
         threads.append(threading.current_thread())
         return [one]
 
-    run, sent, _ = play(Judging(lambda _: Judge(note)), JudgingAsync(lambda _: AsyncJudge(lambda one: [one])))
+    run, sent, _ = play(
+        ActiveJudge(lambda _: Judge(note)), JudgingAsync(lambda _: AsyncJudge(lambda one: [one]))
+    )
     assert (run.faults, sent) == ([], ["a", "b", "c", "d", ""])
     assert set(threads) == {threading.main_thread()}

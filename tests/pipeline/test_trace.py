@@ -10,7 +10,7 @@ from shared.core.errors import NotCalled
 from shared.model.config import Stage
 from shared.model.messages import Exchange, Response
 from shared.pipeline import Run, Trace, make_plan, server_timing
-from shared.pipeline.plugin import CONTINUE, Entry, Reject, Verdict
+from shared.pipeline.plugin import CONTINUE, Reject, ResolvedEntry, Verdict
 from tests.pipeline.stagehand import Stagehand, quiet, run_loop
 from tests.pipeline.world import ActingInPlace, FollowingUp, entry, exchange
 
@@ -21,7 +21,7 @@ def acting(act: Any, name: str) -> ActingInPlace:
     return ActingInPlace(act, called=name)
 
 
-def traced(*chain: Entry, hand: Stagehand | None = None) -> Run:
+def traced(*chain: ResolvedEntry, hand: Stagehand | None = None) -> Run:
     """The exchange when all is over, on a clock that goes on by a second with each look."""
     ticks: Iterator[int] = count()
     trace = Trace(lambda: float(next(ticks)))
@@ -39,7 +39,7 @@ def traced(*chain: Entry, hand: Stagehand | None = None) -> Run:
     return run
 
 
-def step_of(run: Run, entry: Entry) -> Any:
+def step_of(run: Run, entry: ResolvedEntry) -> Any:
     assert run.trace is not None
     for traced in run.trace.groups:
         for step in traced.group.steps:

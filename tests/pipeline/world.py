@@ -6,7 +6,7 @@ from typing import Any
 from shared.core.empty import EMPTY
 from shared.model.config import Rule, Stage, Tenant
 from shared.model.messages import Exchange, Headers, Request
-from shared.pipeline.plugin import CONTINUE, Entry, Plugin, Verdict
+from shared.pipeline.plugin import CONTINUE, Plugin, ResolvedEntry, Verdict
 
 TENANT = Tenant("t1", "T", "t1")
 RULE = Rule("r1", "/v1", "http://upstream.example")
@@ -84,7 +84,7 @@ class FollowingUp(ActingInPlace):
         self.end(exchange)
 
 
-def entry(plugin: Plugin, stage: Stage = Stage.PRE_REQUEST, **more: Any) -> Entry:
+def entry(plugin: Plugin, stage: Stage = Stage.PRE_REQUEST, **more: Any) -> ResolvedEntry:
     given = {
         "priority": 100,
         "parallel": False,
@@ -94,4 +94,4 @@ def entry(plugin: Plugin, stage: Stage = Stage.PRE_REQUEST, **more: Any) -> Entr
         "tenant_id": "t1",
         "rule_id": "r1",
     }
-    return Entry(plugin, stage, **{**given, **more})
+    return ResolvedEntry(plugin, stage, **{**given, **more})

@@ -9,7 +9,7 @@ from shared.limits.distinct_values import DistinctValueTracker
 from shared.limits.port import Limiter
 from shared.model.config import ApiKey, Rule, Stage, Tenant
 from shared.model.messages import Exchange, Headers, Request
-from shared.pipeline.plugin import Continue, Entry, Plugin, Reject, Tools
+from shared.pipeline.plugin import Continue, Plugin, Reject, ResolvedEntry, Tools
 from shared.plugins.rate_limiter import RateLimiter
 
 
@@ -47,8 +47,10 @@ class Gate:
             Tools(limiter, unrouted_address, Hands(), distinct_values=DistinctValueTracker(most_values))
         )
 
-    def entry(self, plugin: Plugin, origin: str, on_error: str) -> Entry:
-        return Entry(plugin, Stage.PRE_REQUEST, 100, False, on_error, 1.0, origin, self.tenant, self.rule)
+    def entry(self, plugin: Plugin, origin: str, on_error: str) -> ResolvedEntry:
+        return ResolvedEntry(
+            plugin, Stage.PRE_REQUEST, 100, False, on_error, 1.0, origin, self.tenant, self.rule
+        )
 
     def exchange(
         self,

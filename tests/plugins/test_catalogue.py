@@ -20,7 +20,7 @@ from shared.limits.values import Decision, Limit
 from shared.model.config import Stage
 from shared.model.messages import Response
 from shared.net.port import Answer
-from shared.pipeline.plugin import Continue, Entry, Patch, Plugin, Reject, Respond, Tools
+from shared.pipeline.plugin import Continue, Patch, Plugin, Reject, ResolvedEntry, Respond, Tools
 from shared.plugins import CatalogueError, load_catalogue
 from tests.plugins.exchanges import exchange, head
 
@@ -122,7 +122,7 @@ def test_empty_and_binary_bodies_are_judged_like_others(
         return
     made = plugin.parse(least_settings(plugin))
     if plugin.merges_entries:
-        entry = Entry(made, stage, 100, False, plugin.default_on_error, 1.0, "rule", "t1", "r1")
+        entry = ResolvedEntry(made, stage, 100, False, plugin.default_on_error, 1.0, "rule", "t1", "r1")
         made = plugin.merge([entry])
     made.start(Tools(Room(), lambda *_, **__: Answer(200, {}, b"{}"), Clock()))
     seen = exchange(body, answer=Response(200, head(), body))
