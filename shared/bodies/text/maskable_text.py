@@ -66,7 +66,7 @@ class _Stretch(NamedTuple):
     part: Part | None
 
 
-class Strand:
+class MaskableText:
     """A text that is put together from parts. One that `is_json` is read with its escapes undone.
 
     Without `keeps_places` it is only read, and cannot be masked. `length` characters were read.

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from shared.bodies.json.strings import unescaped
-from shared.bodies.text.maskable_text import Part, Strand
+from shared.bodies.text.maskable_text import MaskableText, Part
 from shared.bodies.text.provider_fields import Holder, holder_of, inner, is_free, is_text_member
 
 # Members of which at least one makes a document a known body.
@@ -53,13 +53,13 @@ class Text(NamedTuple):
         """The backslashes that its reader does not see as such."""
         return sum(text.count("\\") for text, _ in self.pieces) if self.is_json else 0
 
-    def strand(self) -> Strand:
+    def text_part(self) -> MaskableText:
         """The places of its characters."""
-        strand = Strand(is_json=self.is_json, keeps_places=True)
+        text_part = MaskableText(is_json=self.is_json, keeps_places=True)
         for text, part in self.pieces:
-            strand.add(text, part)
-        strand.end()
-        return strand
+            text_part.add(text, part)
+        text_part.end()
+        return text_part
 
     def write(self) -> bool:
         """Write what is masked into the document; whether there was something."""

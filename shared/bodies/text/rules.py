@@ -62,12 +62,12 @@ class TextRules:
         return self.required.found((read,)) if self.required else set()
 
     def _mark(self, text: Text, read: str) -> None:
-        strand = None
+        text_part = None
         for count, match in enumerate(self._hits(read), text.escapes):
             if count >= MAX_MASKED:
                 raise blocked()
-            strand = strand or text.strand()
-            if not strand.mask(match.start, match.end):
+            text_part = text_part or text.text_part()
+            if not text_part.mask(match.start, match.end):
                 raise blocked()
 
     def _hits(self, text: str) -> Iterator[Match]:

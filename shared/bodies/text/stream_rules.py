@@ -6,10 +6,10 @@ from math import inf
 
 from shared.bodies.json.parse import BOUNDS, JsonBounds
 from shared.bodies.text.event_text import EventText, Piece, Place
-from shared.bodies.text.maskable_text import Strand
+from shared.bodies.text.maskable_text import MaskableText
 from shared.bodies.text.patterns import Match
 from shared.bodies.text.rules import MAX_MASKED, TextRules, blocked, missing
-from shared.bodies.text.stream_search import Window
+from shared.bodies.text.stream_search import StreamSearch
 from shared.http.body_refused import BodyRejected, too_long
 from shared.model.event import Event
 
@@ -25,9 +25,9 @@ class _Passage:
 
     def __init__(self, rules: TextRules, *, is_json: bool) -> None:
         self._rules = rules
-        self._strand = Strand(is_json=is_json, keeps_places=rules.masks)
-        self._blocked = Window(rules.blocked) if rules.blocked else None
-        self._required = Window(rules.required) if rules.required else None
+        self._text_part = MaskableText(is_json=is_json, keeps_places=rules.masks)
+        self._blocked = StreamSearch(rules.blocked) if rules.blocked else None
+        self._required = StreamSearch(rules.required) if rules.required else None
         self._masked: set[tuple[int, int]] = set()  # what was masked when the text was said to be over
         self._count = 0
         self._released = 0
@@ -40,19 +40,19 @@ class _Passage:
 
     def add(self, piece: Piece) -> int:
         """Take a piece: how many characters must be safe before it may go out."""
-        self._read(self._strand.add(piece.text, piece.part))
-        return self._strand.reach
+        self._read(self._text_part.add(piece.text, piece.part))
+        return self._text_part.reach
 
     def _read(self, text: str) -> None:
         if self._blocked:
             self._blocked.add(text, self._hit)
             if self._rules.masks:
-                self._strand.forget(self._blocked.settled)
+                self._text_part.forget(self._blocked.settled)
         if self._required:
             self._required.add(text, self._has)
 
     def release(self) -> None:
-        self._released = self._strand.reach
+        self._released = self._text_part.reach
 
     def say_over(self) -> None:
         """The stream says that nothing will follow. What does follow all the same is judged, too."""
@@ -61,7 +61,7 @@ class _Passage:
         self.release()
 
     def end(self) -> None:
-        self._read(self._strand.end())
+        self._read(self._text_part.end())
         if self._blocked:
             self._blocked.end(self._hit)
         if self._required:
@@ -83,7 +83,7 @@ class _Passage:
             return True
         self._count += 1
         is_late = start < self._released or self._count > MAX_MASKED
-        if not self._rules.masks or is_late or not self._strand.mask(start, end):
+        if not self._rules.masks or is_late or not self._text_part.mask(start, end):
             raise blocked()
         return True
 

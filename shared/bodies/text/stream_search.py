@@ -9,7 +9,7 @@ from shared.bodies.text.patterns import Match, Patterns
 Found = Callable[[Match], bool]
 
 
-class Window:
+class StreamSearch:
     """Finds the matches that the whole text has, wherever it was cut, each as soon as it is certain.
 
     `length` characters were taken. The first `settled` of them can be no part of a match that is not known

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.bodies.text.patterns import Match, Patterns
-from shared.bodies.text.stream_search import Window
+from shared.bodies.text.stream_search import StreamSearch
 
 PATTERNS = (
     "secret", "(?i)ab{1,3}", "a{2,5}b", r"\bfoo\b", "foo$", "^foo", "(?m)^b$", "x{0,2}", "", "[ab]{3}", "a|ab|abc",
@@ -17,12 +17,12 @@ TEXTS = st.text(alphabet="abcfo é\nx", max_size=16) | st.lists(
 
 
 def found(patterns: Patterns, pieces: list[str]) -> list[Match]:
-    window, matches = Window(patterns), []
+    search, matches = StreamSearch(patterns), []
     for piece in pieces:
-        window.add(piece, lambda match: matches.append(match) or True)  # type: ignore[func-returns-value]
-        assert window.settled <= window.length
-        assert window.length - window.settled <= patterns.longest
-    window.end(lambda match: matches.append(match) or True)  # type: ignore[func-returns-value]
+        search.add(piece, lambda match: matches.append(match) or True)  # type: ignore[func-returns-value]
+        assert search.settled <= search.length
+        assert search.length - search.settled <= patterns.longest
+    search.end(lambda match: matches.append(match) or True)  # type: ignore[func-returns-value]
     return matches
 
 
@@ -41,27 +41,27 @@ def test_the_matches_are_those_of_the_whole_text_wherever_it_is_cut(
 
 
 def test_only_what_may_be_the_beginning_of_a_match_is_unsettled() -> None:
-    window = Window(Patterns(["secret", r"\d{13,16}"]))
+    search = StreamSearch(Patterns(["secret", r"\d{13,16}"]))
     for piece, settled in [("Hello, my se", 10), ("cond is", 18), ("12", 19), (" ", 22)]:
-        window.add(piece, lambda _: True)
-        assert window.settled == settled
+        search.add(piece, lambda _: True)
+        assert search.settled == settled
 
 
 def test_patterns_too_large_for_their_beginnings_hold_back_as_much_as_they_may_match() -> None:
     large = Patterns([rf"[a-zé]{{25}}{number}" for number in range(99)])
-    window = Window(large)
-    window.add("-" * 100, lambda _: True)
-    assert window.settled == 100 - large.longest == 73
+    search = StreamSearch(large)
+    search.add("-" * 100, lambda _: True)
+    assert search.settled == 100 - large.longest == 73
     assert found(large, ["-" * 20 + "é" * 20, "é" * 10, "7-"]) == [Match(7, 25, 51)]
 
 
 def test_what_ends_a_text_matters_only_where_it_ends() -> None:
-    window, told = Window(Patterns(["secret$"])), []
-    window.add("the secret", lambda match: told.append(match) or True)  # type: ignore[func-returns-value]
-    window.tell_if_over(lambda match: told.append(match) or True)  # type: ignore[func-returns-value]
+    search, told = StreamSearch(Patterns(["secret$"])), []
+    search.add("the secret", lambda match: told.append(match) or True)  # type: ignore[func-returns-value]
+    search.tell_if_over(lambda match: told.append(match) or True)  # type: ignore[func-returns-value]
     assert told == [Match(0, 4, 10)]
-    window.add("ary", lambda match: told.append(match) or True)  # type: ignore[func-returns-value]
-    window.end(lambda match: told.append(match) or True)  # type: ignore[func-returns-value]
+    search.add("ary", lambda match: told.append(match) or True)  # type: ignore[func-returns-value]
+    search.end(lambda match: told.append(match) or True)  # type: ignore[func-returns-value]
     assert told == [Match(0, 4, 10)]
 
 
@@ -72,14 +72,14 @@ def test_who_has_seen_enough_of_a_pattern_is_told_no_more() -> None:
         told.append(match)
         return False
 
-    Window(Patterns(["a", "b"])).add("aabb-", once)
+    StreamSearch(Patterns(["a", "b"])).add("aabb-", once)
     assert [match.number for match in told] == [0, 1]
 
 
 @pytest.mark.parametrize("source", ["a.*b", r"a\C", "a{2,}"])
 def test_without_a_bound_nothing_is_settled_before_the_end(source: str) -> None:
-    window = Window(Patterns([source]))
-    window.add("x" * 100, lambda _: True)
-    assert window.settled == 0
-    window.end(lambda _: True)
-    assert window.settled == 100
+    search = StreamSearch(Patterns([source]))
+    search.add("x" * 100, lambda _: True)
+    assert search.settled == 0
+    search.end(lambda _: True)
+    assert search.settled == 100
