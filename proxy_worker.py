@@ -16,7 +16,7 @@ from mitm_addons.flows import state_of
 from mitm_addons.health import PROBES
 from mitm_addons.stock.serve import gateway_addons, serve
 from mitm_addons.stock.web import serve_web
-from mitm_addons.wire_errors import answer_fault
+from mitm_addons.wire_errors import fault_response
 from mitm_engine.engine import Engine, make_master
 from mitm_engine.faults import Fault
 from mitm_engine.http1.head_rules import check_head
@@ -64,7 +64,7 @@ async def _serve(seat: WorkerSeat, services: Services, log: logs.LogWriter) -> N
     traits = EngineTraits(
         write=lambda flow, data: engine.write(flow, data),
         cut=None,
-        replaces_answers=True,
+        replaces_responses=True,
         keeps_apart=True,
         loses_flows=False,
         is_draining=lambda: engine.is_draining,
@@ -112,10 +112,10 @@ def _policy(services: Services) -> Policy:
         route = state.admitted.route
         return made(route.timeouts, state.body_limit, route.rule.ca)
 
-    def answer(why: Fault, flow: http.HTTPFlow | None) -> http.Response:
-        return answer_fault(why, flow, services.random_bytes)
+    def response(why: Fault, flow: http.HTTPFlow | None) -> http.Response:
+        return fault_response(why, flow, services.random_bytes)
 
-    return Policy(answer, terms)
+    return Policy(response, terms)
 
 
 def _timeouts(clients: settings_of.Timeouts, upstream: UpstreamTimeouts) -> Timeouts:

@@ -16,7 +16,7 @@ from bench.exchange import Call, Connection, ExchangeFailed
 from bench.gateway import Gateway, Targets
 from bench.profiling import calls_in, environment, profiled
 from bench.programs import Program, ProgramFailed, Running, free_port, python
-from bench.rounds import await_answer
+from bench.rounds import await_response
 
 _WARM_UP = 50  # requests before the count, for what is made once
 
@@ -50,7 +50,7 @@ def count_calls(engine: str, *, chain: bool = False, requests: int = 1000) -> Co
         program = replace(program, environment={**program.environment, **environment(folder)})
         proxy = _start(program, folder, stack)
         call = tenants[chain].call("/v1/chat/completions")
-        await_answer(port, call)
+        await_response(port, call)
         with Connection(port) as connection:
             _ask(connection, call, _WARM_UP)
             _, stats = profiled(proxy.pid, folder, lambda: _ask(connection, call, requests))

@@ -13,11 +13,11 @@ from typing import ClassVar, cast
 
 import uvloop
 
-from bench.nginx import ANSWER
+from bench.nginx import RESPONSE
 
 _JSON = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
-    len(ANSWER),
-    ANSWER.encode(),
+    len(RESPONSE),
+    RESPONSE.encode(),
 )
 _STREAM = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n"
@@ -46,9 +46,9 @@ class Events(asyncio.Protocol):
             if len(self._received) < end:
                 return
             self._received = self._received[end:]
-            self._answer(head.split(b" ", 2)[1].rpartition(b"/")[2])
+            self._response(head.split(b" ", 2)[1].rpartition(b"/")[2])
 
-    def _answer(self, kind: bytes) -> None:
+    def _response(self, kind: bytes) -> None:
         if kind == b"two":
             self._unfinished.append(self._transport)
         elif kind == b"end":

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 #: What the upstream says: about what a chat model answers to a short question. Without quotes of nginx.
-ANSWER = (
+RESPONSE = (
     '{"id": "chatcmpl-bench", "object": "chat.completion", "created": 0, "model": "bench", "choices": '
     '[{"index": 0, "message": {"role": "assistant", "content": "Hello! How can I help you today?"}, '
     '"finish_reason": "stop", "logprobs": null}], "usage": {"prompt_tokens": 2, "completion_tokens": 9, '
@@ -59,8 +59,8 @@ _PROXY = """
 
 
 def upstream_command(folder: Path, port: int) -> list[str]:
-    """Starts an nginx that answers everything with `ANSWER`."""
-    return _command(folder, _UPSTREAM.format(port=port, answer=ANSWER))
+    """Starts an nginx that answers everything with `RESPONSE`."""
+    return _command(folder, _UPSTREAM.format(port=port, response=RESPONSE))
 
 
 def proxy_command(folder: Path, port: int, *, upstream: int, events: int) -> list[str]:

@@ -15,7 +15,7 @@ from bench.contenders import NAMES, Contender
 from bench.exchange import ExchangeFailed
 from bench.profiling import calls_in, environment, profiled
 from bench.programs import ProgramFailed
-from bench.rounds import MANY, await_answer
+from bench.rounds import MANY, await_response
 from bench.world import World, world
 from bench.wrk import LoadFailed, run_wrk
 
@@ -58,7 +58,7 @@ def _profile(made: World, contender: Contender, connections: int, seconds: int) 
     program = made.program_of(contender)
     if program is None:
         raise ProgramFailed("this is no program of ours")
-    await_answer(contender.port, contender.call)
+    await_response(contender.port, contender.call)
     load, stats = profiled(
         program.pid, made.folder, lambda: run_wrk(contender.port, contender.call, connections, seconds)
     )

@@ -9,7 +9,7 @@ from bench.contenders import Contender
 from bench.exchange import Call, Connection, ExchangeFailed
 from bench.figures import Round
 from bench.gateway import make_call
-from bench.nginx import ANSWER
+from bench.nginx import RESPONSE
 from bench.programs import ProgramFailed, Running
 from bench.say import say
 from bench.world import World
@@ -60,7 +60,7 @@ def _measure(world: World, contender: Contender, extent: Extent, figures: dict[s
     """Fill in the figures one after the other, up to the first fault."""
     program = world.program_of(contender)
     world.place("free" if contender.is_free else "apart")
-    await_answer(contender.port, contender.call)
+    await_response(contender.port, contender.call)
     if contender.first_event:
         port = contender.first_event_port or contender.port
         figures["event"] = _first_event(port, contender.first_event, world.events_port, extent.events)
@@ -94,14 +94,14 @@ def _load(contender: Contender, program: Running | None, connections: int, secon
         raise LoadFailed(f"{error} at {connections} connections. {words}".strip()) from None
 
 
-def await_answer(port: int, call: Call) -> None:
+def await_response(port: int, call: Call) -> None:
     """Return when the upstream's own answer comes. Raises `ExchangeFailed` when it does not, in time."""
     deadline = time.monotonic() + _PATIENCE
     while True:
         try:
             with Connection(port) as connection:
                 body = connection.ask(call)
-            if body != ANSWER.encode():
+            if body != RESPONSE.encode():
                 raise ExchangeFailed(f"another body than the upstream's: {body[:200]!r}")
             return
         except ExchangeFailed:

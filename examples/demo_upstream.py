@@ -135,26 +135,26 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
         if path == "/healthz":
-            return self.answer(200, {"status": "ok"})
+            return self.response(200, {"status": "ok"})
         if path == "/v1/models":
             model = {"id": "demo", "object": "model", "created": 0, "owned_by": "demo"}
-            return self.answer(200, {"object": "list", "data": [model]})
-        return self.answer(404, _NOT_FOUND)
+            return self.response(200, {"object": "list", "data": [model]})
+        return self.response(404, _NOT_FOUND)
 
     def do_POST(self) -> None:
         body = self.body()
         api = _APIS.get(self.path.partition("?")[0])
         if api is None:
-            return self.answer(404, _NOT_FOUND)
+            return self.response(404, _NOT_FOUND)
         try:
             request = json.loads(body)
         except ValueError:
             request = None
         if not isinstance(request, dict):
-            return self.answer(400, _NO_JSON)
+            return self.response(400, _NO_JSON)
         exchange = api(request)
         if not request.get("stream"):
-            return self.answer(200, exchange.plain())
+            return self.response(200, exchange.plain())
         return self.stream(exchange.events())
 
     def body(self) -> bytes:
@@ -169,7 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
             """Trailers, and the empty line that ends the body."""
         return body
 
-    def answer(self, status: int, content: Any) -> None:
+    def response(self, status: int, content: Any) -> None:
         """One JSON document."""
         body = json.dumps(content).encode()
         self.send_response(status)

@@ -32,7 +32,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: "DemoValidator"
 
     def do_GET(self) -> None:
-        self.answer(200, json.dumps(self.server.asked).encode())
+        self.response(200, json.dumps(self.server.asked).encode())
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -40,14 +40,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.note(dict(self.headers.items()), body.decode(errors="replace"))
         time.sleep(float(options.get("wait", ["0"])[0]))
         if "redirect" in options:
-            return self.answer(307, b"{}", Location="/")
+            return self.response(307, b"{}", Location="/")
         if "text" in options:
-            return self.answer(200, b"all is well")
-        return self.answer(int(options.get("status", ["200"])[0]), json.dumps(judged(body)).encode())
+            return self.response(200, b"all is well")
+        return self.response(int(options.get("status", ["200"])[0]), json.dumps(judged(body)).encode())
 
     do_PUT = do_PATCH = do_POST
 
-    def answer(self, status: int, body: bytes, **headers: str) -> None:
+    def response(self, status: int, body: bytes, **headers: str) -> None:
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(body))}.items():
             self.send_header(name, value)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from mitm_addons.admission import Admission, CheckHead, Gateways
 from mitm_addons.concurrency import Concurrency
 from mitm_addons.event_streams import Cut
-from mitm_addons.final_head import ResponseHead
 from mitm_addons.health import Health, Probe
 from mitm_addons.observe.access_log import AccessLog
 from mitm_addons.observe.last_used import LastUsed
+from mitm_addons.response_head import ResponseHead
 from mitm_addons.stages import Stages
 from mitm_addons.stock.lost_flows import LostFlows
 from mitm_addons.stream_end import StreamEnd, Write
@@ -27,7 +27,7 @@ class EngineTraits:
     """What the addons must know of the engine that they run on.
 
     `check_head` is the check of a request's head that the engine leaves to us, None when it does it itself.
-    `replaces_answers`: an answer that is set in `responseheaders` goes out at once, without the upstream's
+    `replaces_responses`: an answer that is set in `responseheaders` goes out at once, without the upstream's
     body. `keeps_apart`: that an upstream's connection ends does not end the client's. `write` reaches a
     client beside the engine; `is_draining` says that the worker is about to end. `loses_flows` says that a
     flow may end without a hook. `cut` ends a client's connection where a stream function cannot: one whose
@@ -37,7 +37,7 @@ class EngineTraits:
     write: Write
     cut: Cut | None
     check_head: CheckHead | None = None
-    replaces_answers: bool = False
+    replaces_responses: bool = False
     keeps_apart: bool = False
     loses_flows: bool = True
     is_draining: Callable[[], bool] = lambda: False
@@ -90,7 +90,7 @@ def build(parts: Parts, extra: Sequence[object] = ()) -> list[object]:
             parts.shadow_pool,
             settings.limits.response_body,
             parts.instance,
-            engine.replaces_answers,
+            engine.replaces_responses,
             engine.cut,
         ),
         Upstreams(parts.resolve, parts.trust_file, clock),

@@ -10,7 +10,7 @@ from mitm_addons.flows import FlowState
 from mitm_addons.stream_end import error_event
 from shared.bodies.event_splitter import EventSplitter
 from shared.core.errors import make_rejection
-from shared.http.body_refused import BodyRejected
+from shared.http.body_rejected import BodyRejected
 from shared.model.event import Event
 from shared.pipeline import Run, Stream
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import orjson
 from mitmproxy import http
 
-from mitm_addons.answer_copy import AnswerCopy
+from mitm_addons.response_copy import ResponseCopy
 from shared.core.errors import Rejection
 from shared.core.memo import Memo
 from shared.model.messages import Headers, Request, Response
@@ -60,7 +60,7 @@ class FlowState:
     received: int = 0
     sent: int = 0
     last_bytes: bytes = b""
-    copy: AnswerCopy | None = None
+    copy: ResponseCopy | None = None
     pending_bytes: bytes = b""
     bytes_held_back: int = 0
     error_sent: bool = False

@@ -34,9 +34,9 @@ class Health:
     def requestheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         if flow.request.data.path not in PROBES:
             return None
-        return self._answer(flow) if flow.request.method in ("GET", "HEAD") else None
+        return self._response(flow) if flow.request.method in ("GET", "HEAD") else None
 
-    async def _answer(self, flow: http.HTTPFlow) -> None:
+    async def _response(self, flow: http.HTTPFlow) -> None:
         parts = {} if flow.request.data.path == b"/__/health" else await self._parts()
         well = all(wrong is None for wrong in parts.values())
         body: dict[str, object] = {"status": "ok" if well else "unavailable"}

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 from mitmproxy import http
 
-from mitm_addons.answer_copy import AnswerCopy
 from mitm_addons.event_streams import Cut, EventStream
 from mitm_addons.flows import (
     FlowState,
@@ -25,7 +24,8 @@ from mitm_addons.flows import (
     set_head,
     state_of,
 )
-from shared.bodies.event_splitter import EventSplitter, splitter_for_answer
+from mitm_addons.response_copy import ResponseCopy
+from shared.bodies.event_splitter import EventSplitter, splitter_for_response
 from shared.core.clock import Clock
 from shared.core.errors import make_rejection
 from shared.http.forwarding import client_head, plugin_view
@@ -40,7 +40,7 @@ from shared.routing.outgoing import outgoing_fields, outgoing_target
 class Stages:
     """Runs the plan of the matched rule. Answers that the gateway makes itself pass by untouched.
 
-    `replaces_answers` says that the engine lets an answer be replaced at its head. Without it a refusal
+    `replaces_responses` says that the engine lets an answer be replaced at its head. Without it a refusal
     has to wait there until the upstream's body has come. `cut` ends a client's connection on an engine
     whose streams end and wait for nobody else. Entries in shadow mode have the threads of `shadow_pool`, and
     see answers of at most `copied` bytes.
@@ -51,7 +51,7 @@ class Stages:
     shadow_pool: Executor
     copied: int
     instance: str
-    replaces_answers: bool
+    replaces_responses: bool
     cut: Cut | None
 
     # A hook that has nothing to wait for returns nothing, and costs no coroutine.
@@ -74,7 +74,7 @@ class Stages:
         trace = self._trace(state, admitted)
         state.run = Run(admitted.route.plan, exchange, self.pool, self.shadow_pool, trace)
         await state.run.head()
-        _answer_early(flow, state, state.run)
+        _respond_early(flow, state, state.run)
 
     def _trace(self, state: FlowState, admitted: Admitted) -> Trace | None:
         """For who manages the tenant, and asks for it."""
@@ -102,7 +102,7 @@ class Stages:
     ) -> None:
         run.exchange = run.exchange.with_request(run.exchange.request.with_body(body))
         await run.stage(Stage.PRE_REQUEST)
-        _answer_early(flow, state, run)
+        _respond_early(flow, state, run)
         if not flow.response:
             request = run.exchange.request
             self._forward(flow, state, admitted, request.headers, request.body or b"")
@@ -140,20 +140,20 @@ class Stages:
                 state.pending_rejection = make_rejection("upstream_protocol_error", message)
                 return None
             set_head(response, client_head(head_of(response)))
-        if run and (run.plan.sees_answers or run.plan.buffers):
+        if run and (run.plan.sees_responses or run.plan.buffers):
             return self._judge_head(flow, state, run, response)
         self._pass_on(flow, state, response)
         return None
 
     def _pass_on(self, flow: http.HTTPFlow, state: FlowState, response: http.Response) -> None:
         run = state.run
-        if state.pending_rejection and self.replaces_answers:
+        if state.pending_rejection and self.replaces_responses:
             _reject_pending(flow, state)
         elif state.source == "upstream" and not state.pending_rejection and not state.is_buffered:
             if not callable(response.stream):
                 response.stream = state.passed_on
             if run and run.shadows and run.shadows.need_response:
-                state.copy = AnswerCopy(self.copied)
+                state.copy = ResponseCopy(self.copied)
                 response.stream = state.copy.of(response.stream)
 
     async def _judge_head(
@@ -161,8 +161,8 @@ class Stages:
     ) -> None:
         # These have no body whatever their head says (RFC 9110, 6.4.1): there is nothing to wait for.
         empty = flow.request.data.method == b"HEAD" or response.status_code in (204, 304)
-        answer = Response(response.status_code, head_of(response), b"" if empty else None)
-        run.exchange = run.exchange.with_response(answer)
+        seen = Response(response.status_code, head_of(response), b"" if empty else None)
+        run.exchange = run.exchange.with_response(seen)
         await run.stage(Stage.POST_REQUEST)
         splitter = None if empty else self._splitter(state, run)
         plan = run.plan
@@ -171,7 +171,7 @@ class Stages:
             stream = await run.open_stream(may_wait=self.cut is None) if splitter else None
             if stream is None:
                 await run.stage(Stage.PRE_RESPONSE)
-            if final := run.answer():
+            if final := run.response():
                 response.status_code = final.status
                 set_head(response, _unsized(final.headers) if stream else final.headers)
                 if splitter and stream:
@@ -182,11 +182,11 @@ class Stages:
 
     def _splitter(self, state: FlowState, run: Run) -> EventSplitter | None:
         """For an answer of the upstream that is judged event by event, on an engine that can do it."""
-        plan, answer = run.plan, run.exchange.response
+        plan, response = run.plan, run.exchange.response
         judges = plan.judges_events and (self.cut is None or plan.events_in_place)
-        if not judges or answer is None or state.source != "upstream":
+        if not judges or response is None or state.source != "upstream":
             return None
-        return splitter_for_answer(answer.headers)
+        return splitter_for_response(response.headers)
 
     def response(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         state, response = state_of(flow), flow.response
@@ -205,7 +205,7 @@ class Stages:
         state = state_of(flow)
         if state is None or state.run is None:
             return None
-        _show_answer(flow, state, state.run)
+        _show_response(flow, state, state.run)
         return state.run.cleanup()
 
 
@@ -215,13 +215,13 @@ async def _judge_whole(flow: http.HTTPFlow, state: FlowState, run: Run, response
     body = response.raw_content or b""
     run.exchange = run.exchange.with_response(Response(seen.status, seen.headers, body))
     await run.stage(Stage.PRE_RESPONSE)
-    if answer := run.answer():
-        put_response(flow, answer)
+    if final := run.response():
+        put_response(flow, final)
     state.pending_rejection = run.rejection
     _reject_pending(flow, state)
 
 
-def _answer_early(flow: http.HTTPFlow, state: FlowState, run: Run) -> None:
+def _respond_early(flow: http.HTTPFlow, state: FlowState, run: Run) -> None:
     """Put a refusal, or a plugin's answer, in the upstream's place."""
     if run.rejection:
         reject_flow(flow, run.rejection)
@@ -242,21 +242,21 @@ def _add_response_headers(flow: http.HTTPFlow, run: Run | None) -> None:
         set_head(flow.response, head_of(flow.response).patched(run.response_headers()))
 
 
-def _show_answer(flow: http.HTTPFlow, state: FlowState, run: Run) -> None:
+def _show_response(flow: http.HTTPFlow, state: FlowState, run: Run) -> None:
     """Give the whole answer to entries in shadow mode that waited for it. One that broke off is none."""
-    answer = run.exchange.response
+    response = run.exchange.response
     if (
         not (run.shadows and run.shadows.need_response)
         or flow.error
         or flow.response is None
-        or answer is None
+        or response is None
     ):
         return
     body = state.copy.body if state.copy else flow.response.raw_content
     if body is None:
         run.shadows.give_up(Stage.PRE_RESPONSE, "the answer was too long to be copied")
     else:
-        whole = Response(answer.status, answer.headers, body)
+        whole = Response(response.status, response.headers, body)
         run.shadows.resume(Stage.PRE_RESPONSE, run.exchange.with_response(whole))
 
 

@@ -74,7 +74,7 @@ def rejection_of(why: Fault) -> Rejection:
     return make_rejection(why.code, why.message, why.headers)
 
 
-def answer_fault(
+def fault_response(
     why: Fault, flow: http.HTTPFlow | None, random_bytes: Callable[[int], bytes]
 ) -> http.Response:
     """The answer to a fault of express.
@@ -95,10 +95,10 @@ def answer_fault(
         }
         return http.Response.make(rejection.status, body, own)
     reject_flow(flow, rejection)
-    answer: http.Response = flow.response  # type: ignore[assignment]
+    response: http.Response = flow.response  # type: ignore[assignment]
     added = state.run.response_headers() if state.run else {}
-    set_head(answer, head_of(answer).patched({**added, **_identity(state.request_id, rejection.source)}))
-    return answer
+    set_head(response, head_of(response).patched({**added, **_identity(state.request_id, rejection.source)}))
+    return response
 
 
 def _identity(request: str, source: str) -> dict[str, str]:

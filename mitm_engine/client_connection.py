@@ -10,10 +10,10 @@ from mitm_engine.deadlines import NEVER
 from mitm_engine.exchange.exchange import Exchange
 from mitm_engine.exchange.flows import make_client
 from mitm_engine.faults import LATE_ADDONS, OVERLOADED, Failed, Fault, fault
-from mitm_engine.http1.heads import closing_answer
+from mitm_engine.http1.heads import closing_response
 from mitm_engine.http1.request_reader import Incoming, RequestReader
 from mitm_engine.read_rate import ReadRate, has_left, reset, unread
-from mitm_engine.worker_state import Answering, WorkerState
+from mitm_engine.worker_state import CurrentExchange, WorkerState
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def _ignore(now: float) -> None:
 class ClientConnection(asyncio.Protocol):
     """The protocol of a connection.
 
-    `gone` says that nobody is there to read an answer; `answer` is the one that is written now.
+    `gone` says that nobody is there to read an answer; `writer` writes the newest response.
     """
 
     __slots__ = (
@@ -53,12 +53,12 @@ class ClientConnection(asyncio.Protocol):
         "_task",
         "_waiter",
         "_worker",
-        "answer",
         "can_write",
         "client",
         "deadline",
         "gone",
         "transport",
+        "writer",
     )
 
     def __init__(self, worker: WorkerState) -> None:
@@ -68,7 +68,7 @@ class ClientConnection(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._cancelled: Fault | None = None
-        self.answer: Answering | None = None
+        self.writer: CurrentExchange | None = None
         self.can_write = True
         self._is_held = self._greeted = self._ending = False
         self._linger_left: int | None = None
@@ -171,7 +171,7 @@ class ClientConnection(asyncio.Protocol):
     async def _serve(self) -> None:
         try:
             if self._greeted or await self._greet():
-                await self._answer_all()
+                await self._respond_to_all()
         except Exception:  # a connection that nobody serves must not stay
             logger.exception("A connection failed.")
             self.abort()
@@ -202,7 +202,7 @@ class ClientConnection(asyncio.Protocol):
             self.abort()  # as mitmproxy has it
         return self.client.error is None
 
-    async def _answer_all(self) -> None:
+    async def _respond_to_all(self) -> None:
         reader, worker = self._reader, self._worker
         while reader.queue:
             incoming = reader.queue.pop(0)
@@ -210,9 +210,9 @@ class ClientConnection(asyncio.Protocol):
                 self.refuse(incoming.fault)
                 return
             keeps = await Exchange(worker, self, incoming).run()
-            self._cancelled, self._ending, self.answer = None, False, None
+            self._cancelled, self._ending, self.writer = None, False, None
             self._end, self._late_end = NEVER, _ignore
-            reader.unanswered -= 1
+            reader.open_requests -= 1
             if not keeps or self.gone:
                 self.finish(whole=incoming.complete)
                 return
@@ -282,7 +282,7 @@ class ClientConnection(asyncio.Protocol):
         """Answer what could not be read as a request, and close: what follows cannot be trusted."""
         self._worker.metrics.faults[why.code] += 1
         try:
-            self.write(closing_answer(self._worker.answer(why, None)))
+            self.write(closing_response(self._worker.error_response(why, None)))
         except Failed:
             self.abort()
         else:
@@ -365,7 +365,7 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._leave()
-        self.answer = None  # it knows us
+        self.writer = None  # it knows us
         self._reader.close()
         self._worker.left(self)
         if self._task is None:

@@ -20,7 +20,7 @@ from mitm_engine.upstream_connection import Key, UpstreamConnection
 _TELLING = 5.0  # seconds for the addons that hear of a connection that was not made
 
 
-class _Unanswered(Failed):
+class _NoResponse(Failed):
     """Nobody answers at the address."""
 
 
@@ -44,7 +44,7 @@ class Connector:
         made = self._reserved(key, client)
         try:
             await self._make(made, until)
-        except _Unanswered:
+        except _NoResponse:
             if made.server.address == (key.host, key.port):
                 raise
             missed, made = made.server.address, self._reserved(key, client)
@@ -80,7 +80,7 @@ class Connector:
             if why is None:
                 raise
             if isinstance(error, OSError) and why.code == "upstream_unreachable":
-                raise _Unanswered(why) from None
+                raise _NoResponse(why) from None
             raise Failed(why) from None
 
     async def _tell_error(self, data: ServerConnectionHookData) -> None:

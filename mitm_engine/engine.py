@@ -97,7 +97,7 @@ class Engine:
         Beside one with a length nothing is written: it would be taken for a part of that.
         """
         client = self._worker.connections.get(flow.client_conn.id)
-        if client is not None and client.answer is not None and client.answer.takes_more:
+        if client is not None and client.writer is not None and client.writer.takes_more:
             client.write(data)
 
     def reload_tls(self) -> None:

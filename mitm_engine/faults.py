@@ -67,7 +67,7 @@ def failed(code: str, message: str = "", detail: str = "") -> Failed:
     return Failed(fault(code, message, detail))
 
 
-def plain_answer(why: Fault, flow: http.HTTPFlow | None) -> http.Response:
+def plain_response(why: Fault, flow: http.HTTPFlow | None) -> http.Response:
     """The fault as a small JSON document, for whoever embeds the engine without an idea of their own."""
     body = json.dumps({"error": {"code": why.code, "message": why.message}}).encode()
     return http.Response.make(why.status, body, {"Content-Type": "application/json", **why.headers})

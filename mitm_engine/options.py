@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mitmproxy import http
 
-from mitm_engine.faults import Fault, plain_answer
+from mitm_engine.faults import Fault, plain_response
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -59,11 +59,11 @@ def _same_terms(flow: http.HTTPFlow) -> Terms:
 class Policy:
     """What whoever embeds the engine decides for a flow.
 
-    `answer` puts a fault into an answer (None: there is no flow, since the head could not be read).
+    `response` puts a fault into an answer (None: there is no flow, since the head could not be read).
     `terms` gives what holds for a flow.
     """
 
-    answer: Callable[[Fault, http.HTTPFlow | None], http.Response] = plain_answer
+    response: Callable[[Fault, http.HTTPFlow | None], http.Response] = plain_response
     terms: Callable[[http.HTTPFlow], Terms] = _same_terms
 
 
@@ -91,7 +91,7 @@ class Options:
     line_limit: int = 8 * KIB
     head_limit: int = 32 * KIB
     field_limit: int = 100
-    answer_head_limit: int = 64 * KIB
+    response_head_limit: int = 64 * KIB
     read_ahead: int = 64 * KIB
     pipelined: int = 32
     min_rate: int = 1 * KIB

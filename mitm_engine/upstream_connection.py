@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 from mitmproxy import connection
 
 from mitm_engine.faults import Failed, Fault, fault
-from mitm_engine.http1.response_reader import AnswerReader
+from mitm_engine.http1.response_reader import ResponseReader
 
 _CUT = fault("upstream_protocol_error", detail="The upstream closed before its answer was complete.")
 
@@ -37,7 +37,7 @@ class Owner(Protocol):
 class UpstreamConnection(asyncio.Protocol):
     """Sends requests and hands out answers. `client` is who it was made for.
 
-    `idle_since` is the loop's time since when nobody uses it. `answered` says that a byte of the current
+    `idle_since` is the loop's time since when nobody uses it. `has_response` says that a byte of the current
     answer has come: from then on its request must not be sent again.
     """
 
@@ -49,9 +49,9 @@ class UpstreamConnection(asyncio.Protocol):
         "_owner",
         "_poll",
         "_waiter",
-        "answered",
         "born",
         "client",
+        "has_response",
         "idle_since",
         "is_closed",
         "is_paused",
@@ -72,16 +72,16 @@ class UpstreamConnection(asyncio.Protocol):
         self.transport: asyncio.Transport = None  # type: ignore[assignment]  # until connection_made
         self.server = server
         self.client = client
-        self.reader = AnswerReader(owner.head_limit)
+        self.reader = ResponseReader(owner.head_limit)
         self.is_closed = False
-        self.answered = False
+        self.has_response = False
         self.born = self.idle_since = 0.0
 
     # Used by an exchange.
 
     def send(self, head: bytes, body: bytes, *, is_head_request: bool) -> None:
         """Write a whole request. `head` waits for its answer, `take` and `more` give the body."""
-        self.answered = False
+        self.has_response = False
         self.reader.expect(is_head_request=is_head_request)
         if self.is_closed:
             self._fault = self._fault or _CUT
@@ -94,12 +94,12 @@ class UpstreamConnection(asyncio.Protocol):
 
     async def written(self) -> None:
         """Wait until the transport took the whole request. Raises `Failed` when the connection ends."""
-        while self.is_paused and not self.answered:
+        while self.is_paused and not self.has_response:
             self._raise_fault()
             self._drained = asyncio.get_running_loop().create_future()
             await self._drained
 
-    async def head(self) -> AnswerReader:
+    async def head(self) -> ResponseReader:
         """Wait for the head of the answer. Raises `Failed`."""
         while not self.reader.has_head:
             self._raise_fault()
@@ -164,7 +164,7 @@ class UpstreamConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.is_closed:
             return
-        self.answered = True
+        self.has_response = True
         try:
             self.reader.feed(data)
         except Failed as error:

@@ -12,7 +12,7 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from mitm_engine.connect import Connector
 from mitm_engine.deadlines import Waiting
 from mitm_engine.exchange.dispatch import Dispatch
-from mitm_engine.faults import Fault, plain_answer
+from mitm_engine.faults import Fault, plain_response
 from mitm_engine.metrics import Metrics
 from mitm_engine.options import Options, Policy, Terms
 from mitm_engine.pool import Pool
@@ -21,7 +21,7 @@ from mitm_engine.upstream_connection import UpstreamConnection
 logger = logging.getLogger(__name__)
 
 
-class Answering(Protocol):
+class CurrentExchange(Protocol):
     """An answer on its way."""
 
     @property
@@ -31,10 +31,10 @@ class Answering(Protocol):
 
 
 class Connected(Waiting, Protocol):
-    """A client's connection, as the hub sees it. `answer` is that of the newest request."""
+    """A client's connection, as the hub sees it. `writer` is that of the newest response."""
 
     client: connection.Client
-    answer: Answering | None
+    writer: CurrentExchange | None
 
     def write(self, data: bytes) -> None: ...
 
@@ -58,7 +58,7 @@ class WorkerState:
         self.policy = policy
         self.metrics = Metrics()
         self.dispatch = Dispatch(master.addons)
-        self.pool = Pool(self.metrics, self._server_ended, options.answer_head_limit, options.read_ahead)
+        self.pool = Pool(self.metrics, self._server_ended, options.response_head_limit, options.read_ahead)
         self.connect = Connector(self.dispatch, self.pool)
         # What holds until an addon has looked at the request.
         self.first_terms = Terms(options.timeouts, request_body=options.read_ahead)
@@ -93,13 +93,13 @@ class WorkerState:
         """Whether this connection is one too many."""
         return len(self.connections) - len(self.rejected) > self.options.connections
 
-    def answer(self, why: Fault, flow: http.HTTPFlow | None) -> http.Response:
+    def error_response(self, why: Fault, flow: http.HTTPFlow | None) -> http.Response:
         """The answer for a fault, by whoever embeds us; a plain one when that fails."""
         try:
-            return self.policy.answer(why, flow)
+            return self.policy.response(why, flow)
         except Exception:  # there must be an answer
             logger.exception("The answer for %s could not be made.", why.code)
-            return plain_answer(why, flow)
+            return plain_response(why, flow)
 
     def run_aside(self, work: Coroutine[Any, Any, None] | None) -> None:
         """Run `work`, if there is any, without waiting for it; what needs no waiting is done on return.

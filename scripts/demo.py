@@ -46,12 +46,12 @@ class Api:
         with requests.Session() as session:
             session.trust_env = False  # a proxy of the environment is not meant for this machine
             try:
-                answer = session.request(
+                response = session.request(
                     method, self._url + path, json=body, headers=self._headers, timeout=10
                 )
-                if answer.ok:
-                    return answer.json()
-                raise DemoFailed(f"{method} {path} answered {answer.status_code}: {answer.text.strip()}")
+                if response.ok:
+                    return response.json()
+                raise DemoFailed(f"{method} {path} answered {response.status_code}: {response.text.strip()}")
             except requests.RequestException as error:
                 raise DemoFailed(f"{method} {path}: {error}") from None
 

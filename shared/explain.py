@@ -58,7 +58,7 @@ class Outgoing:
 class Explained:
     """What would happen: `rejection`, or `responded`, or else `outgoing`; none of them in time.
 
-    A `rejection` beside an `outgoing` came behind the upstream. `answer` is what the client gets of an answer
+    A `rejection` beside an `outgoing` came behind the upstream. `response` is what the client gets of one
     that was given, or that a plugin gave.
     `is_tenants` says that the request leads to the tenant at all. `path` is the normalised one, "" when
     there is none. `decisions` are those of the limiter, in order; nothing was charged. `response_headers` are
@@ -72,7 +72,7 @@ class Explained:
     rejection: Rejection | None = None
     responded: Response | None = None
     outgoing: Outgoing | None = None
-    answer: Response | None = None
+    response: Response | None = None
     run: Run | None = None
     decisions: list[Decision] = field(default_factory=list)
     response_headers: dict[str, str] = field(default_factory=dict)
@@ -146,10 +146,10 @@ class Explainer:
         run = explained.run = Run(plan, exchange, self.pool, trace=trace)
         try:
             async with asyncio.timeout(LONGEST):
-                await _before_answer(run, asked.body)
+                await _before_response(run, asked.body)
                 if run.rejection is None and run.responded is None:
                     explained.outgoing = self._outgoing(explained, admitted, asked, run.exchange)
-                await _behind_answer(run, asked.response)
+                await _after_response(run, asked.response)
         except TimeoutError:
             explained.outgoing = None
             return
@@ -158,7 +158,7 @@ class Explainer:
                 # Without an answer nothing but what comes before it runs.
                 run.plan = replace(plan, stages={})
             await run.cleanup()
-        explained.answer = run.answer()
+        explained.response = run.response()
         explained.rejection, explained.responded = run.rejection, run.responded
         if run.rejection:
             explained.response_headers = run.response_headers()
@@ -182,19 +182,19 @@ class Explainer:
         return Outgoing(request.method, url, fields, request.body or b"")
 
 
-async def _behind_answer(run: Run, given: Response | None) -> None:
+async def _after_response(run: Run, given: Response | None) -> None:
     """The stages behind the upstream, on what it would answer or what a plugin answered: head, then body."""
-    answer = run.responded or (given and replace(given, headers=client_head(given.headers)))
-    if run.rejection or not answer:
+    response = run.responded or (given and replace(given, headers=client_head(given.headers)))
+    if run.rejection or not response:
         return
-    run.exchange = run.exchange.with_response(replace(answer, body=None))
+    run.exchange = run.exchange.with_response(replace(response, body=None))
     await run.stage(Stage.POST_REQUEST)
-    seen = run.exchange.response or answer
-    run.exchange = run.exchange.with_response(replace(seen, body=answer.body or b""))
+    seen = run.exchange.response or response
+    run.exchange = run.exchange.with_response(replace(seen, body=response.body or b""))
     await run.stage(Stage.PRE_RESPONSE)
 
 
-async def _before_answer(run: Run, body: bytes) -> None:
+async def _before_response(run: Run, body: bytes) -> None:
     await run.head()
     if run.rejection or run.responded:
         return

@@ -61,12 +61,12 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # as above
         decorator: Decorator = self.arguments(schema, location=location, example=example)
         return decorator
 
-    def answers(self, status: int, schema: type[Schema] | None = None, description: str = "") -> Decorator:
+    def responses(self, status: int, schema: type[Schema] | None = None, description: str = "") -> Decorator:
         """Document the answer of success. Views build their answers themselves."""
         decorator: Decorator = self.response(status, schema, description=description or None)
         return decorator
 
-    def also_answers(self, status: int, schema: type[Schema], description: str) -> Decorator:
+    def also_responds(self, status: int, schema: type[Schema], description: str) -> Decorator:
         """Document another answer that is no problem document."""
         decorator: Decorator = self.alt_response(status, schema=schema, description=description)
         return decorator

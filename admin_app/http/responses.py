@@ -9,7 +9,7 @@ from admin_app.http.errors import ApiError
 from shared.core.empty import EMPTY
 
 
-def answer(
+def response(
     document: Mapping[str, Any],
     status: int = 200,
     extra: Mapping[str, Any] = EMPTY,

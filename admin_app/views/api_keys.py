@@ -11,7 +11,7 @@ from admin_app.changes.snapshot import change_tenant, check_room, find_key, find
 from admin_app.http.errors import ApiError
 from admin_app.http.openapi import Blueprint
 from admin_app.http.paging import PageQuery, page_of
-from admin_app.http.responses import answer, check_match, no_content
+from admin_app.http.responses import check_match, no_content, response
 from admin_app.services import current, new_id
 from shared.core.errors import Invalid, Problem
 from shared.documents import (
@@ -36,16 +36,16 @@ DEAD_KEYS_KEPT = 100
 class ApiKeys(MethodView):
     @needs(Access.READ)
     @blueprint.reads(PageQuery, location="query")
-    @blueprint.answers(200, ApiKeyList)
+    @blueprint.responses(200, ApiKeyList)
     def get(self, query: dict[str, Any], tenant_id: str) -> Response:
         """List a tenant's API keys, in order of creation"""
         page, cursor = page_of(find_tenant(tenant_id).keys, query)
         documents = [_document(key) for key in page]
-        return answer({"api_keys": documents, "count": len(documents), "next_cursor": cursor})
+        return response({"api_keys": documents, "count": len(documents), "next_cursor": cursor})
 
     @needs(Access.ADMIN)
     @blueprint.reads(ApiKeyInput, example=examples.API_KEY)
-    @blueprint.answers(201, ApiKeyCreated)
+    @blueprint.responses(201, ApiKeyCreated)
     def post(self, sent: dict[str, Any], tenant_id: str) -> Response:
         """Create an API key"""
         now = current().clock.now()
@@ -62,13 +62,13 @@ class ApiKeys(MethodView):
 @blueprint.route("/tenants/<tenant_id>/api-keys/<key_id>")
 class OneApiKey(MethodView):
     @needs(Access.READ)
-    @blueprint.answers(200, ApiKeyOutput)
+    @blueprint.responses(200, ApiKeyOutput)
     def get(self, tenant_id: str, key_id: str) -> Response:
         """Read an API key"""
-        return answer(_document(find_key(find_tenant(tenant_id), key_id)))
+        return response(_document(find_key(find_tenant(tenant_id), key_id)))
 
     @needs(Access.ADMIN)
-    @blueprint.answers(204, description="Revoked. It stays in the list for a while.")
+    @blueprint.responses(204, description="Revoked. It stays in the list for a while.")
     def delete(self, tenant_id: str, key_id: str) -> Response:
         """Revoke an API key"""
 
@@ -85,7 +85,7 @@ class OneApiKey(MethodView):
 class Rotation(MethodView):
     @needs(Access.ADMIN)
     @blueprint.reads(RotateInput, example=examples.ROTATE)
-    @blueprint.answers(201, ApiKeyCreated)
+    @blueprint.responses(201, ApiKeyCreated)
     def post(self, sent: dict[str, Any], tenant_id: str, key_id: str) -> Response:
         """Replace an API key by a new one
 
@@ -125,7 +125,7 @@ def _mint(like: ApiKey) -> tuple[MintedKey, ApiKey]:
 
 def _created(tenant_id: str, minted: MintedKey, key: ApiKey) -> Response:
     location = f"/api/v1/tenants/{tenant_id}/api-keys/{key.id}"
-    return answer(_document(key), 201, {"key": minted.text}, location)
+    return response(_document(key), 201, {"key": minted.text}, location)
 
 
 def _with_new(before: Snapshot, key: ApiKey, *, spare: int) -> Snapshot:

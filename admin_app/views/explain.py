@@ -13,7 +13,7 @@ from admin_app.auth.access import Access, caller, needs
 from admin_app.changes.snapshot import find_key, find_tenant
 from admin_app.http.errors import ApiError
 from admin_app.http.openapi import Blueprint
-from admin_app.http.responses import answer
+from admin_app.http.responses import response
 from admin_app.services import current
 from admin_app.views.explanation import explanation
 from shared.core.addresses import plain_address
@@ -23,7 +23,7 @@ from shared.documents.explanation import Explanation
 from shared.explain import Asked
 from shared.model.config import Snapshot
 from shared.model.messages import Headers
-from shared.model.messages import Response as Answered
+from shared.model.messages import Response as ExplainedResponse
 
 blueprint = Blueprint("explain", __name__, "What would happen to a request.")
 
@@ -126,7 +126,7 @@ class ExplainInput(Strict):
 class Explain(MethodView):
     @needs(Access.READ)
     @blueprint.reads(ExplainInput, example=examples.EXPLAIN)
-    @blueprint.answers(200, Explanation)
+    @blueprint.responses(200, Explanation)
     def post(self, sent: dict[str, Any], tenant_id: str) -> Response:
         """Explain what would happen to a request
 
@@ -139,7 +139,7 @@ class Explain(MethodView):
             raise ApiError(403, "forbidden", f"To call outside services this needs {Access.ADMIN}.")
         asked = _asked(sent, snapshot)
         explained = current().explain(snapshot, asked, call_outside=sent["call_outside"])
-        return answer(Explanation().dump(explanation(explained, asked)))
+        return response(Explanation().dump(explanation(explained, asked)))
 
 
 def _asked(sent: Mapping[str, Any], snapshot: Snapshot) -> Asked:
@@ -172,7 +172,7 @@ def _given(headers: Mapping[str, Sequence[str]]) -> Headers:
     return Headers((name, value) for name, values in headers.items() for value in values)
 
 
-def _response(sent: Mapping[str, Any] | None) -> Answered | None:
+def _response(sent: Mapping[str, Any] | None) -> ExplainedResponse | None:
     if sent is None:
         return None
-    return Answered(sent["status"], _given(sent["headers"]), sent["body"].encode())
+    return ExplainedResponse(sent["status"], _given(sent["headers"]), sent["body"].encode())

@@ -26,7 +26,7 @@ def explanation(explained: Explained, asked: Asked) -> dict[str, Any]:
         "plan": _plan(explained) if admitted else [],
         "limits": [limit for decision in explained.decisions for limit in _limits(decision)],
         "upstream": _upstream(explained),
-        "answer": _answer(explained),
+        "answer": _response(explained),
     }
 
 
@@ -163,7 +163,7 @@ def _upstream(explained: Explained) -> dict[str, Any] | None:
     }
 
 
-def _answer(explained: Explained) -> dict[str, Any] | None:
+def _response(explained: Explained) -> dict[str, Any] | None:
     if explained.rejection:
         rejection = explained.rejection
         return {
@@ -175,7 +175,7 @@ def _answer(explained: Explained) -> dict[str, Any] | None:
             "headers": _headers(Headers({**rejection.headers, **explained.response_headers}.items())),
             "body": None,
         }
-    given, run = explained.answer, explained.run
+    given, run = explained.response, explained.run
     if given is None or run is None:
         return None
     return {

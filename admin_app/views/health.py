@@ -46,7 +46,7 @@ class Version(Schema):
 @blueprint.route("/livez")
 class Livez(MethodView):
     @needs(Access.PUBLIC)
-    @blueprint.answers(200, Status)
+    @blueprint.responses(200, Status)
     def get(self) -> Response:
         """Say that the process runs"""
         return jsonify(status="ok")
@@ -55,8 +55,8 @@ class Livez(MethodView):
 @blueprint.route("/readyz")
 class Readyz(MethodView):
     @needs(Access.PUBLIC)
-    @blueprint.answers(200, Readiness)
-    @blueprint.also_answers(503, Readiness, "Not ready; parts says why.")
+    @blueprint.responses(200, Readiness)
+    @blueprint.also_responds(503, Readiness, "Not ready; parts says why.")
     def get(self) -> Response:
         """Say whether calls can be answered, part by part"""
         return _readiness()
@@ -65,8 +65,8 @@ class Readyz(MethodView):
 @blueprint.route("/health")
 class Health(MethodView):
     @needs(Access.PUBLIC)
-    @blueprint.answers(200, Readiness)
-    @blueprint.also_answers(503, Readiness, "Not ready; parts says why.")
+    @blueprint.responses(200, Readiness)
+    @blueprint.also_responds(503, Readiness, "Not ready; parts says why.")
     def get(self) -> Response:
         """The same as /readyz"""
         return _readiness()
@@ -75,7 +75,7 @@ class Health(MethodView):
 @blueprint.route("/version")
 class ShowVersion(MethodView):
     @needs(Access.PUBLIC)
-    @blueprint.answers(200, Version)
+    @blueprint.responses(200, Version)
     def get(self) -> Response:
         """Say which version runs"""
         return jsonify(name="ai-gateway", version=VERSION)

@@ -11,7 +11,7 @@ from admin_app.auth.access import Access, needs
 from admin_app.http.errors import not_found
 from admin_app.http.openapi import Blueprint
 from admin_app.http.paging import PageQuery, bad_cursor
-from admin_app.http.responses import answer
+from admin_app.http.responses import response
 from admin_app.services import current
 from shared.model.config import Stage
 from shared.pipeline.plugin import Plugin
@@ -49,7 +49,7 @@ class PluginList(Schema):
 class Plugins(MethodView):
     @needs(Access.READ)
     @blueprint.reads(PageQuery, location="query")
-    @blueprint.answers(200, PluginList)
+    @blueprint.responses(200, PluginList)
     def get(self, query: dict[str, Any]) -> Response:
         """List the plugins, by name"""
         catalogue = current().catalogue
@@ -60,19 +60,19 @@ class Plugins(MethodView):
         page = names[: query["limit"]]
         documents = [_document(catalogue[name]) for name in page]
         after = page[-1] if len(page) < len(names) else None
-        return answer({"plugins": documents, "count": len(documents), "next_cursor": after})
+        return response({"plugins": documents, "count": len(documents), "next_cursor": after})
 
 
 @blueprint.route("/plugins/<name>")
 class OnePlugin(MethodView):
     @needs(Access.READ)
-    @blueprint.answers(200, PluginOutput)
+    @blueprint.responses(200, PluginOutput)
     def get(self, name: str) -> Response:
         """Read how a plugin is set"""
         kind = current().catalogue.get(name)
         if kind is None:
             raise not_found("plugin")
-        return answer(_document(kind))
+        return response(_document(kind))
 
 
 def _document(kind: type[Plugin]) -> dict[str, Any]:

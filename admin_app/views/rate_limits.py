@@ -13,7 +13,7 @@ from admin_app.auth.access import Access, needs
 from admin_app.changes.limit_warnings import limits_of
 from admin_app.changes.snapshot import find_tenant
 from admin_app.http.openapi import Blueprint
-from admin_app.http.responses import answer
+from admin_app.http.responses import response
 from admin_app.services import current
 from shared.core.addresses import plain_address
 from shared.core.fields import Pattern, Strict
@@ -113,7 +113,7 @@ class _InForce:
 class RateLimits(MethodView):
     @needs(Access.READ)
     @blueprint.reads(UsageQuery, location="query")
-    @blueprint.answers(200, RateLimitList)
+    @blueprint.responses(200, RateLimitList)
     def get(self, query: dict[str, Any], tenant_id: str) -> Response:
         """Read a tenant's limits and their usage
 
@@ -127,7 +127,7 @@ class RateLimits(MethodView):
             _document(item, used.get(counter.key) if counter else None)
             for item, counter in zip(found, counters, strict=True)
         ]
-        return answer({"limits": [*_ceiling(snapshot), *shown]})
+        return response({"limits": [*_ceiling(snapshot), *shown]})
 
 
 def _in_force(snapshot: Snapshot) -> Iterator[_InForce]:

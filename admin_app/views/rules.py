@@ -18,7 +18,7 @@ from admin_app.changes.snapshot import change_tenant, check_room, find_rule, fin
 from admin_app.http.errors import ApiError
 from admin_app.http.openapi import Blueprint
 from admin_app.http.paging import PageQuery, page_of
-from admin_app.http.responses import answer, check_match, no_content
+from admin_app.http.responses import check_match, no_content, response
 from admin_app.services import current, new_id
 from shared.core.errors import Invalid, Problem
 from shared.documents import (
@@ -46,16 +46,16 @@ blueprint = Blueprint(
 class Rules(MethodView):
     @needs(Access.READ)
     @blueprint.reads(PageQuery, location="query")
-    @blueprint.answers(200, RuleList)
+    @blueprint.responses(200, RuleList)
     def get(self, query: dict[str, Any], tenant_id: str) -> Response:
         """List a tenant's rules, in order of creation"""
         page, cursor = page_of(find_tenant(tenant_id).rules, query)
         documents = [rule_document(rule) for rule in page]
-        return answer({"rules": documents, "count": len(documents), "next_cursor": cursor})
+        return response({"rules": documents, "count": len(documents), "next_cursor": cursor})
 
     @needs(Access.ADMIN)
     @blueprint.reads(RuleInput, example=examples.RULE)
-    @blueprint.answers(201, RuleChanged)
+    @blueprint.responses(201, RuleChanged)
     def post(self, sent: dict[str, Any], tenant_id: str) -> Response:
         """Create a rule"""
         rule_id, now = new_id("rule"), current().clock.now()
@@ -69,20 +69,20 @@ class Rules(MethodView):
         find_tenant(tenant_id)  # no address is resolved for a stranger
         rule, warnings = _write(tenant_id, rule_id, sent, add)
         location = f"/api/v1/tenants/{tenant_id}/rules/{rule_id}"
-        return answer(rule_document(rule), 201, {"warnings": warnings}, location)
+        return response(rule_document(rule), 201, {"warnings": warnings}, location)
 
 
 @blueprint.route("/tenants/<tenant_id>/rules/<rule_id>")
 class OneRule(MethodView):
     @needs(Access.READ)
-    @blueprint.answers(200, RuleOutput)
+    @blueprint.responses(200, RuleOutput)
     def get(self, tenant_id: str, rule_id: str) -> Response:
         """Read a rule"""
-        return answer(rule_document(find_rule(find_tenant(tenant_id), rule_id)))
+        return response(rule_document(find_rule(find_tenant(tenant_id), rule_id)))
 
     @needs(Access.ADMIN)
     @blueprint.reads(RuleInput, example=examples.RULE)
-    @blueprint.answers(200, RuleChanged)
+    @blueprint.responses(200, RuleChanged)
     def put(self, sent: dict[str, Any], tenant_id: str, rule_id: str) -> Response:
         """Replace a rule
 
@@ -92,13 +92,13 @@ class OneRule(MethodView):
 
     @needs(Access.ADMIN)
     @blueprint.reads(RulePatch(partial=True), example={"active": False})
-    @blueprint.answers(200, RuleChanged)
+    @blueprint.responses(200, RuleChanged)
     def patch(self, sent: dict[str, Any], tenant_id: str, rule_id: str) -> Response:
         """Change some of a rule's fields"""
         return _change(tenant_id, rule_id, sent)
 
     @needs(Access.ADMIN)
-    @blueprint.answers(204, description="Gone.")
+    @blueprint.responses(204, description="Gone.")
     def delete(self, tenant_id: str, rule_id: str) -> Response:
         """Delete a rule"""
 
@@ -119,7 +119,7 @@ def _change(tenant_id: str, rule_id: str, sent: Mapping[str, Any]) -> Response:
 
     find_rule(find_tenant(tenant_id), rule_id)  # no address is resolved for what is not there
     rule, warnings = _write(tenant_id, rule_id, sent, change)
-    return answer(rule_document(rule), extra={"warnings": warnings})
+    return response(rule_document(rule), extra={"warnings": warnings})
 
 
 def _write(

@@ -17,7 +17,7 @@ from admin_app.changes.secrets import seal_settings
 from admin_app.changes.snapshot import change_tenant, delete_tenant, find_tenant
 from admin_app.http.openapi import Blueprint
 from admin_app.http.paging import PageQuery, bad_cursor
-from admin_app.http.responses import answer, check_match, no_content
+from admin_app.http.responses import check_match, no_content, response
 from admin_app.services import current, new_id
 from shared.core.errors import Invalid, Problem
 from shared.documents import (
@@ -41,7 +41,7 @@ blueprint = Blueprint("tenants", __name__, "Customers of the platform, each with
 class Tenants(MethodView):
     @needs(Access.PLATFORM)
     @blueprint.reads(PageQuery, location="query")
-    @blueprint.answers(200, TenantList)
+    @blueprint.responses(200, TenantList)
     def get(self, query: dict[str, Any]) -> Response:
         """List tenants, in order of creation"""
         try:
@@ -49,11 +49,11 @@ class Tenants(MethodView):
         except ValueError:
             raise bad_cursor() from None
         documents = [tenant_document(snapshot.tenant) for snapshot in page.snapshots]
-        return answer({"tenants": documents, "count": len(documents), "next_cursor": page.next_cursor})
+        return response({"tenants": documents, "count": len(documents), "next_cursor": page.next_cursor})
 
     @needs(Access.PLATFORM)
     @blueprint.reads(TenantInput, example=examples.TENANT)
-    @blueprint.answers(201, TenantCreated)
+    @blueprint.responses(201, TenantCreated)
     def post(self, sent: dict[str, Any]) -> Response:
         """Create a tenant
 
@@ -77,20 +77,20 @@ class Tenants(MethodView):
         stored = services.store.write(None, replace(after, keys=(key,)), actor=caller().actor)
         tenant = (stored or after).tenant
         extra = {"warnings": [*warnings_of_tenant(tenant), *warnings], "api_key": minted.text}
-        return answer(tenant_document(tenant), 201, extra, f"/api/v1/tenants/{tenant.id}")
+        return response(tenant_document(tenant), 201, extra, f"/api/v1/tenants/{tenant.id}")
 
 
 @blueprint.route("/tenants/<tenant_id>")
 class OneTenant(MethodView):
     @needs(Access.READ)
-    @blueprint.answers(200, TenantOutput)
+    @blueprint.responses(200, TenantOutput)
     def get(self, tenant_id: str) -> Response:
         """Read a tenant"""
-        return answer(tenant_document(find_tenant(tenant_id).tenant))
+        return response(tenant_document(find_tenant(tenant_id).tenant))
 
     @needs(Access.ADMIN)
     @blueprint.reads(TenantInput, example=examples.TENANT)
-    @blueprint.answers(200, TenantChanged)
+    @blueprint.responses(200, TenantChanged)
     def put(self, sent: dict[str, Any], tenant_id: str) -> Response:
         """Replace a tenant's settings
 
@@ -100,13 +100,13 @@ class OneTenant(MethodView):
 
     @needs(Access.ADMIN)
     @blueprint.reads(TenantPatch(partial=True), example={"name": "Acme Corporation"})
-    @blueprint.answers(200, TenantChanged)
+    @blueprint.responses(200, TenantChanged)
     def patch(self, sent: dict[str, Any], tenant_id: str) -> Response:
         """Change some of a tenant's settings"""
         return _change(tenant_id, sent)
 
     @needs(Access.PLATFORM)
-    @blueprint.answers(204, description="Gone, with its rules. Its API keys are refused from now on.")
+    @blueprint.responses(204, description="Gone, with its rules. Its API keys are refused from now on.")
     def delete(self, tenant_id: str) -> Response:
         """Delete a tenant
 
@@ -125,7 +125,7 @@ def _change(tenant_id: str, sent: Mapping[str, Any]) -> Response:
     with _pointers_as_sent(sent):
         warnings = check_targets(sent)
         tenant = change_tenant(tenant_id, change).tenant
-    return answer(tenant_document(tenant), extra={"warnings": [*warnings_of_tenant(tenant), *warnings]})
+    return response(tenant_document(tenant), extra={"warnings": [*warnings_of_tenant(tenant), *warnings]})
 
 
 def _changed(before: Snapshot, sent: Mapping[str, Any], now: float) -> Snapshot:

@@ -14,7 +14,7 @@ from bench.gateway import Gateway, Targets, Tenant
 from bench.limiter.attack import Degraded
 from bench.limiter.rivals import Entrant, Rival
 from bench.programs import Program, Running, free_port
-from bench.rounds import await_answer
+from bench.rounds import await_response
 from shared.redis_server.embedded import Embedded
 
 PATH = "/v1/chat/completions"
@@ -46,7 +46,7 @@ class Proxied:
         """What a tenant with these chains asks, once the proxy knows the tenant."""
         tenant: Tenant = self.gateway.create_tenant(name, on_tenant, on_rule, self.targets)
         call = tenant.call(PATH)
-        await_answer(self.port, call)
+        await_response(self.port, call)
         return call
 
 

@@ -88,8 +88,8 @@ async def our_script_by_redis_py(
         async def acquire(identity: str) -> bool:
             wanted = limits(identity)
             keys = [limit.key for limit in wanted]
-            answer = await client.evalsha(LIMITER.digest, len(keys), *keys, *arguments(wanted))
-            return bool(answer[0])
+            response = await client.evalsha(LIMITER.digest, len(keys), *keys, *arguments(wanted))
+            return bool(response[0])
 
         yield acquire
 
@@ -115,8 +115,8 @@ async def our_script_by_pipelines(
                 for wanted, _ in batch:
                     keys = [limit.key for limit in wanted]
                     pipeline.evalsha(LIMITER.digest, len(keys), *keys, *arguments(wanted))
-                for (_, future), answer in zip(batch, await pipeline.execute(), strict=True):
-                    future.set_result(bool(answer[0]))
+                for (_, future), response in zip(batch, await pipeline.execute(), strict=True):
+                    future.set_result(bool(response[0]))
             sending = None
 
         async def acquire(identity: str) -> bool:

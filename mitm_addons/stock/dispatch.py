@@ -15,8 +15,8 @@ from shared.core.errors import make_rejection
 
 logger = logging.getLogger(__name__)
 
-_BEFORE_ANSWER = ("requestheaders", "request")
-_FLOW_HOOKS = (*_BEFORE_ANSWER, "responseheaders", "response", "error", "post_response")
+_BEFORE_RESPONSE = ("requestheaders", "request")
+_FLOW_HOOKS = (*_BEFORE_RESPONSE, "responseheaders", "response", "error", "post_response")
 # At the end every addon has something to give back, whatever happened to the one before it.
 _ENDINGS = ("response", "error", "post_response", "client_disconnected")
 _CONNECTION_HOOKS = (
@@ -75,7 +75,7 @@ def _fail_flow(hook: str, flow: http.HTTPFlow) -> None:
         "plugin_failure", "The gateway could not handle this request, so it was not let through."
     )
     state = state_of(flow)
-    if hook in _BEFORE_ANSWER:
+    if hook in _BEFORE_RESPONSE:
         reject_flow(flow, rejection)
     elif hook == "responseheaders" and flow.response is not None:
         flow.response.stream = False

@@ -8,7 +8,7 @@ from urllib.parse import unquote_plus
 from mitmproxy import http
 
 from mitm_addons.flows import head_of, state_of
-from shared.http.body_refused import BodyRejected
+from shared.http.body_rejected import BodyRejected
 from shared.http.content_coding import coding_of, decode
 from shared.secrets.redaction import MASK, SECRET_HEADERS, redact
 

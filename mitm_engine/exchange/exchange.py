@@ -19,7 +19,7 @@ from mitm_engine.faults import LATE_ADDONS, OVERLOADED, Failed, Fault, failed, f
 from mitm_engine.http1.body_chunks import gather
 from mitm_engine.http1.heads import CONTINUE, request_head
 from mitm_engine.http1.request_reader import Incoming
-from mitm_engine.http1.response_writer import AnswerWriter
+from mitm_engine.http1.response_writer import ResponseWriter
 from mitm_engine.upstream_connection import Key, UpstreamConnection
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Exchange:
         self._upstream: UpstreamConnection | None = None
         self._flushing: asyncio.Handle | None = None
         self._flow = make_flow(client.client, worker.nobody, incoming, worker.options.unrouted_address)
-        self._writer = client.answer = AnswerWriter(client, incoming)
+        self._writer = client.writer = ResponseWriter(client, incoming)
 
     async def run(self) -> bool:
         """Serve the request, whatever happens. Raises nothing but a cancellation from outside."""
@@ -73,7 +73,7 @@ class Exchange:
         options = self._worker.options
         if metrics.in_flight >= options.in_flight and self._incoming.target not in options.always_served:
             metrics.rejected += 1
-            self._say(self._worker.answer(OVERLOADED, self._flow))
+            self._say(self._worker.error_response(OVERLOADED, self._flow))
             return writer.keeps
         metrics.requests += 1
         metrics.in_flight += 1
@@ -178,7 +178,7 @@ class Exchange:
         except Failed:
             # A server may close what it has kept open at any time; only then, and only what may be
             # done twice, is asked again.
-            if reused is None or upstream.answered or data.method not in _IDEMPOTENT:
+            if reused is None or upstream.has_response or data.method not in _IDEMPOTENT:
                 raise
             self._drop_upstream()
             upstream = await self._connect(key)
@@ -275,7 +275,7 @@ class Exchange:
         if why is None or writer.has_begun or _is_killed(flow):
             writer.break_off()
         elif not self._client.gone:
-            flow.response = self._worker.answer(why, flow)
+            flow.response = self._worker.error_response(why, flow)
             self._say(flow.response)
 
     async def _tell_error(self) -> None:
@@ -290,10 +290,10 @@ class Exchange:
             async with asyncio.timeout(seconds):
                 await addons
 
-    def _say(self, answer: http.Response) -> None:
+    def _say(self, response: http.Response) -> None:
         """Write the engine's own answer."""
         try:
-            self._writer.whole(answer)
+            self._writer.whole(response)
         except Failed:
             self._client.abort()
 

@@ -80,7 +80,7 @@ def status_line(response: http.Response) -> bytes:
     return b"HTTP/1.1 %d %s" % (data.status_code, data.reason)
 
 
-def closing_answer(response: http.Response) -> bytes:
+def closing_response(response: http.Response) -> bytes:
     """A whole answer after which the connection ends. Raises `Failed`."""
     body = response.data.content or b""
     framing = (b"Content-Length: %d" % len(body), b"Connection: close")

@@ -97,9 +97,9 @@ class RequestReader:
         "_parser",
         "_progress",
         "idle",
+        "open_requests",
         "queue",
         "stopped",
-        "unanswered",
         "unwanted",
     )
 
@@ -114,20 +114,20 @@ class RequestReader:
         self.queue: list[Incoming] = []  # short, and an empty deque takes 760 bytes
         self.idle = True
         self.stopped = False
-        self.unanswered = 0
+        self.open_requests = 0
         self.unwanted = 0
 
     def feed(self, data: bytes) -> None:
         """Read more bytes. What is wrong with them becomes a fault at the end of the queue."""
         self._progress = False
-        begun = self.unanswered if self.idle else -1
+        begun = self.open_requests if self.idle else -1
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
             self._ignore_upgrade(data[upgrade.args[0] :])
             return
         except HttpParserError as error:
-            is_first = self.unanswered <= begun + 1
+            is_first = self.open_requests <= begun + 1
             self._stop(self._fault_of(error, data if is_first else b""))
             return
         if self._progress:
@@ -193,8 +193,8 @@ class RequestReader:
 
     def on_message_begin(self) -> None:
         self.idle = False
-        self.unanswered += 1
-        if self.unanswered > self._options.pipelined:
+        self.open_requests += 1
+        if self.open_requests > self._options.pipelined:
             raise _Enough
         self._head = Incoming()
 
@@ -223,9 +223,9 @@ class RequestReader:
         if why := check_head(head.method, head.target, head.version, head.fields, self._options):
             raise Failed(why)
         if parser.should_upgrade():
-            self.unanswered -= 1  # it comes again, without the upgrade
+            self.open_requests -= 1  # it comes again, without the upgrade
             return
-        if self.unanswered > 1:
+        if self.open_requests > 1:
             head.ahead = len(head.target) + look_at(head.fields)[0]
             self.unwanted += head.ahead
         head.keep_alive = parser.should_keep_alive()

@@ -19,7 +19,7 @@ class _Stray(Exception):
     """The upstream spoke although nothing was asked, or went on after the end of its answer."""
 
 
-class AnswerReader:
+class ResponseReader:
     """The parser of one upstream connection, one answer at a time.
 
     `has_head` turns true with the answer's own head (interim ones are swallowed), `complete` with its end.

@@ -21,7 +21,7 @@ _FLUSH = 65_536  # bytes; more is written without waiting for a pause
 _BODILESS = (204, 304)
 
 
-class AnswerWriter:
+class ResponseWriter:
     """Writes one answer.
 
     `has_begun` turns true with the first byte: from then on there is no other answer. `keeps` says whether

@@ -7,7 +7,7 @@ from typing import Any, Final
 from shared.bodies.json.parse import BOUNDS, JsonBounds, looks_like_json, parse_body
 from shared.bodies.text.messages import is_messages, texts_of
 from shared.bodies.text.plain_text import form_text, lenient_text
-from shared.http.body_refused import BodyRejected
+from shared.http.body_rejected import BodyRejected
 from shared.http.content_coding import coding_of, decode
 from shared.http.media_type import MediaType
 from shared.model.messages import Headers

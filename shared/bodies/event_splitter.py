@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 
-from shared.http.body_refused import BodyRejected
+from shared.http.body_rejected import BodyRejected
 from shared.http.content_coding import coding_of
 from shared.http.media_type import MediaType
 from shared.model.event import Event
@@ -106,7 +106,7 @@ def _all_events(body: bytes, splitter: EventSplitter) -> Iterator[Event]:
     yield from splitter.end()
 
 
-def splitter_for_answer(headers: Headers) -> EventSplitter | None:
+def splitter_for_response(headers: Headers) -> EventSplitter | None:
     """One for an answer with that head; None when it is no stream, or cannot be read as it comes.
 
     An encoded stream cannot: it has to be decoded as a whole. Upstreams are asked for none (`Route.own`).

@@ -37,7 +37,7 @@ class UpstreamRequest(Schema):
     body_bytes = fields.Integer(required=True)
 
 
-class GatewayAnswer(Schema):
+class GatewayResponse(Schema):
     """What the client gets: a refusal (`code` is set), a plugin's answer, or the one that was sent along."""
 
     status = fields.Integer(required=True)
@@ -149,4 +149,4 @@ class Explanation(Schema):
     plan = fields.List(fields.Nested(ExplainedStage), required=True)
     limits = fields.List(fields.Nested(ExplainedLimit), required=True)
     upstream = fields.Nested(UpstreamRequest, required=True, allow_none=True)
-    answer = fields.Nested(GatewayAnswer, required=True, allow_none=True)
+    response = fields.Nested(GatewayResponse, required=True, allow_none=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import brotli
 import zstandard
 
-from shared.http.body_refused import BodyRejected
+from shared.http.body_rejected import BodyRejected
 
 #: Bytes that a body may have once it is decoded.
 MAX_DECODED = 10 * 1024 * 1024

@@ -37,7 +37,7 @@ _FOREIGN_LIMITS = re.compile(r"(?:x-|anthropic-)?rate-?limit(?:-|$)")
 # What the gateway sets on every request that it forwards.
 _OURS = frozenset(("via", "x-request-id", "x-forwarded-for", "x-tenant-id", "x-consumer-id"))
 _NEVER_SENT = HOP_BY_HOP | {"host", "content-length", "expect"}
-_NEVER_ANSWERED = HOP_BY_HOP - {"transfer-encoding"}
+_NEVER_IN_RESPONSE = HOP_BY_HOP - {"transfer-encoding"}
 _NOTHING: frozenset[str] = frozenset()
 
 MASK = "[redacted]"
@@ -94,7 +94,7 @@ def _meaning(name: bytes) -> _Meaning:
         folded,
         stays=folded in _NEVER_SENT or tells_who or _FORWARDED.match(folded) is not None,
         is_credential=folded in CREDENTIALS,
-        is_private=lower in _NEVER_ANSWERED or tells_who or _FOREIGN_LIMITS.match(lower) is not None,
+        is_private=lower in _NEVER_IN_RESPONSE or tells_who or _FOREIGN_LIMITS.match(lower) is not None,
     )
 
 

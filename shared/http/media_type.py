@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from shared.core.memo import Memo
-from shared.http.body_refused import BodyRejected
+from shared.http.body_rejected import BodyRejected
 from shared.model.messages import Headers
 
 _CHARSET = re.compile(r';\s*charset\s*=\s*"?([^\s";]*)', re.IGNORECASE)

@@ -16,7 +16,7 @@ from shared.core.clock import Clock
 from shared.core.errors import OutsideError
 from shared.net.connections import Call, Guard, pool_classes
 from shared.net.policy import Policy
-from shared.net.port import Answer
+from shared.net.port import FetchResponse
 
 # Hosts whose connections are kept, and connections kept for each: one for every thread of the default pool.
 _HOSTS = 64
@@ -53,7 +53,7 @@ class GuardedFetch:
         body: bytes,
         timeout: float,
         max_bytes: int,
-    ) -> Answer:
+    ) -> FetchResponse:
         """Raises `OutsideError` on anything that is not a whole answer within `timeout` seconds."""
         request = requests.Request(method, url, headers={**_OWN_HEADERS, **headers}, data=body)
         with Call(self._clock, timeout) as call:
@@ -66,14 +66,14 @@ class GuardedFetch:
             finally:
                 self._guard.call = None
 
-    def _send(self, request: requests.PreparedRequest, call: Call, max_bytes: int) -> Answer:
+    def _send(self, request: requests.PreparedRequest, call: Call, max_bytes: int) -> FetchResponse:
         left = call.left()
         response = self._session.send(request, stream=True, allow_redirects=False, timeout=(left, left))
         with closing(response):
             body = _read(response, max_bytes)
         # An answer without a length ends as well when the connection is cut.
         call.left()
-        return Answer(response.status_code, response.headers, body)
+        return FetchResponse(response.status_code, response.headers, body)
 
     def close(self) -> None:
         """Close the kept connections."""

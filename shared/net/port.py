@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class FetchResponse:
     """What an outside service said: status, and at most `max_bytes` of body."""
 
     status: int
@@ -30,4 +30,4 @@ class Fetch(Protocol):
         body: bytes,
         timeout: float,
         max_bytes: int,
-    ) -> Answer: ...
+    ) -> FetchResponse: ...

@@ -20,7 +20,7 @@ _TOO_HEAVY = (
     "this entry they weigh more. Take patterns out, or make counted repeats such as {1,500} shorter."
 )
 
-_ANSWER = (Stage.POST_REQUEST, Stage.PRE_RESPONSE)
+_RESPONSE = (Stage.POST_REQUEST, Stage.PRE_RESPONSE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +220,7 @@ def _rewrites(active: _Active) -> Iterable[tuple[ChainEntry, str]]:
 def _comes_after(stage: Stage, judge: Stage) -> bool:
     if judge is Stage.PRE_REQUEST:
         return stage is Stage.PRE_REQUEST
-    return judge is Stage.POST_REQUEST and stage in _ANSWER
+    return judge is Stage.POST_REQUEST and stage in _RESPONSE
 
 
 def _blind(active: _Active, streams: str) -> Iterable[tuple[ChainEntry, str]]:

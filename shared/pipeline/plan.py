@@ -21,7 +21,7 @@ class Step:
 
     `in_thread` says that the call may block and belongs in a thread, unless the plugin calls it quick.
     `timeout` is in seconds. `entries` are those that the step stands for: one, or all of a combined plugin.
-    `starts_stream` says that the call begins to judge an answer event by event: it may give an `EventJudge` as well.
+    `starts_stream` says that the call begins to judge a response event by event: it may give an `EventJudge`.
     `adds_headers` says that the plugin has headers for the answer, `has_cleanup` that it has something to
     give back when the exchange is over.
     """
@@ -71,7 +71,7 @@ class Plan:
     read. `stages` holds the rest, in order. `opening` stands in for `pre_response` when an answer is passed
     on event by event. `buffers` says that every answer must be whole before it is sent, `judges_bodies` that
     those which are no streams must be, `events_in_place` that nobody waits while a stream is judged.
-    `sees_answers` says that some plugin looks at answers or adds to their heads.
+    `sees_responses` says that some plugin looks at answers or adds to their heads.
     """
 
     head: tuple[Group, ...] = ()
@@ -80,7 +80,7 @@ class Plan:
     buffers: bool = False
     judges_bodies: bool = False
     events_in_place: bool = True
-    sees_answers: bool = False
+    sees_responses: bool = False
 
     @property
     def judges_events(self) -> bool:
@@ -120,7 +120,7 @@ def make_plan(entries: Sequence[ResolvedEntry], *, buffer_streams: bool) -> Plan
         buffers=buffer_streams or needs_whole,
         judges_bodies=bool(judging),
         events_in_place=all(step.plugin.events_in_place for step in judging),
-        sees_answers=adds_headers or bool(stages.keys() & {Stage.POST_REQUEST, Stage.PRE_RESPONSE}),
+        sees_responses=adds_headers or bool(stages.keys() & {Stage.POST_REQUEST, Stage.PRE_RESPONSE}),
     )
 
 

@@ -230,13 +230,13 @@ class Run:
                 self._reject(step, verdict)
         return headers
 
-    def answer(self) -> Response | None:
+    def response(self) -> Response | None:
         """The answer as the plugins made it, None when one of them refused."""
         added = {} if self.rejection else self.response_headers()
-        answer = self.exchange.response
-        if self.rejection or answer is None:
+        response = self.exchange.response
+        if self.rejection or response is None:
             return None
-        return Response(answer.status, answer.headers.patched(added), answer.body)
+        return Response(response.status, response.headers.patched(added), response.body)
 
     async def cleanup(self) -> None:
         """After the last byte: `post_response`, then each plugin's own `cleanup`. Never raises.
@@ -277,13 +277,13 @@ def patched(exchange: Exchange, stage: Stage, patch: Patch) -> Exchange:
     """The exchange after a patch: of the request before forwarding, of the answer after it."""
     if stage is Stage.PRE_REQUEST:
         return exchange.with_request(_patched_request(exchange.request, patch))
-    answer = exchange.response or Response(200)
-    answer = Response(
-        answer.status if patch.status is None else patch.status,
-        answer.headers.patched(patch.set_headers, patch.remove_headers),
-        answer.body if patch.body is None else patch.body,
+    response = exchange.response or Response(200)
+    response = Response(
+        response.status if patch.status is None else patch.status,
+        response.headers.patched(patch.set_headers, patch.remove_headers),
+        response.body if patch.body is None else patch.body,
     )
-    return exchange.with_response(answer)
+    return exchange.with_response(response)
 
 
 def _patched_request(request: Request, patch: Patch) -> Request:

@@ -70,14 +70,14 @@ class JudgeOutput:
         self.events: list[Event] = []
         self.reject: Reject | None = None
 
-    def add(self, answer: object) -> bool:
-        """Whether the judge goes on. Raises TypeError when `answer` is none that it may give."""
-        if isinstance(answer, Reject):
-            self.reject = answer
+    def add(self, response: object) -> bool:
+        """Whether the judge goes on. Raises TypeError when `response` is none that it may give."""
+        if isinstance(response, Reject):
+            self.reject = response
             return False
-        if not isinstance(answer, list | tuple):
-            raise TypeError(f"it returned {type(answer).__name__}, not a list of events or a Reject")
-        self.events += answer
+        if not isinstance(response, list | tuple):
+            raise TypeError(f"it returned {type(response).__name__}, not a list of events or a Reject")
+        self.events += response
         return True
 
 
@@ -181,10 +181,10 @@ async def _one_by_one(one: ActiveJudge, events: Sequence[Event], *, is_last: boo
     if is_last:
         calls.append((one.judge.end, ()))
     for call, arguments in calls:
-        answer = await with_timeout(call_async_safely(call, *arguments), one.step.timeout)
-        if isinstance(answer, CallFailed):
-            return answer
-        more = call_safely(said.add, answer)
+        response = await with_timeout(call_async_safely(call, *arguments), one.step.timeout)
+        if isinstance(response, CallFailed):
+            return response
+        more = call_safely(said.add, response)
         if isinstance(more, CallFailed):
             return more
         if not more:

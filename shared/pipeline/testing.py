@@ -24,17 +24,17 @@ def sample_exchange(
     headers: Mapping[str, str] = EMPTY,
     body: bytes | None = b"{}",
     client: str = "192.0.2.1",
-    answer: Response | None = None,
+    response: Response | None = None,
     notes: Mapping[str, object] = EMPTY,
 ) -> Exchange:
-    """An exchange of a tenant ``sample`` under its only rule. `answer` is that of the upstream."""
+    """An exchange of a tenant ``sample`` under its only rule. `response` is that of the upstream."""
     return Exchange(
         "sample-request",
         Tenant("tenant_sample", "Sample", "sample"),
         Rule("rule_sample", "/v1", "https://upstream.example"),
         Request(method, path, Headers(headers.items()), query, body),
         client,
-        response=answer,
+        response=response,
         notes=notes,
     )
 

@@ -17,7 +17,7 @@ from shared.bodies.text.rules import TextRules
 from shared.bodies.text.stream_rules import TextJudge
 from shared.core.errors import STATUS, Invalid, Problem
 from shared.core.sizes import parse_size
-from shared.http.body_refused import BodyRejected, too_long
+from shared.http.body_rejected import BodyRejected, too_long
 from shared.http.content_coding import encode
 from shared.http.media_type import EVENT_STREAM, MediaType
 from shared.model.messages import Headers, Response
@@ -163,11 +163,11 @@ class ContentValidator(Plugin):
             return Reject(STATUS[error.code], error.code, str(error))
 
     def pre_response(self, exchange: Exchange) -> Verdict:
-        answer = exchange.response
-        if answer is None or _is_bodiless(exchange, answer):
+        response = exchange.response
+        if response is None or _is_bodiless(exchange, response):
             return CONTINUE
         try:
-            return self._judge(answer.headers, answer.body, self._judge_answer)
+            return self._judge(response.headers, response.body, self._judge_response)
         except BodyRejected as error:
             return _rejected(error)
 
@@ -233,7 +233,7 @@ class ContentValidator(Plugin):
         content = self._judge_events(opened, splitter)
         return self._judge_document(replace(opened, content=content), replace(self._rules, masks=False))
 
-    def _judge_answer(self, opened: OpenedBody) -> bytes:
+    def _judge_response(self, opened: OpenedBody) -> bytes:
         splitter = event_splitter(opened.media_type)
         if splitter is None:
             # Who gets it may read it as events whatever its type says.
@@ -325,6 +325,6 @@ def _is_empty(headers: Headers, body: bytes | None) -> bool:
     return not framed and "content-type" not in headers
 
 
-def _is_bodiless(exchange: Exchange, answer: Response) -> bool:
+def _is_bodiless(exchange: Exchange, response: Response) -> bool:
     """True for an answer that has no body by definition (RFC 9110, 6.4.1)."""
-    return exchange.request.method == "HEAD" or answer.status in (204, 304)
+    return exchange.request.method == "HEAD" or response.status in (204, 304)

@@ -8,20 +8,20 @@ import marshmallow
 from marshmallow import validate
 
 from shared.bodies.body import OpenedBody
-from shared.bodies.json.conditions import OPERATORS, Condition, Unanswerable, parse_condition
+from shared.bodies.json.conditions import OPERATORS, CannotCompare, Condition, parse_condition
 from shared.bodies.json.parse import JsonBounds, dump_json, parse_json
 from shared.bodies.json.pointer import MISSING, Path, get_at, overlapping, parse_path, put_at
 from shared.bodies.text.patterns import check_size
 from shared.core.errors import STATUS, Invalid, OutsideError, Problem, TargetForbidden
 from shared.core.fields import Duration, Flag, Pattern
-from shared.http.body_refused import BodyRejected
+from shared.http.body_rejected import BodyRejected
 from shared.http.forwarding import is_ours
 from shared.model.messages import Request
 from shared.model.targets import parse_target
 from shared.net.port import Fetch
 from shared.pipeline.plugin import CONTINUE, Continue, Exchange, Plugin, Reject, Tools, Verdict, setting
 
-_MAX_ANSWER = 1024 * 1024
+_MAX_RESPONSE = 1024 * 1024
 _MAX_ITEMS = 100
 _NAME = Pattern(r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", error="Must be the name of a header.")
 _VALUE = Pattern(r"^[\x20-\x7e]*$", error="Must be printable ASCII.")
@@ -227,25 +227,25 @@ class ExternalValidator(Plugin):
         return self._attempt(payload)
 
     def _attempt(self, payload: bytes) -> Any:
-        answer = self._fetch(
+        response = self._fetch(
             self.http_method,
             self.endpoint,
             headers={"Content-Type": "application/json", **self.headers},
             body=payload,
             timeout=self.attempt_timeout,
-            max_bytes=_MAX_ANSWER,
+            max_bytes=_MAX_RESPONSE,
         )
-        if not 200 <= answer.status <= 299:
-            raise OutsideError(f"The validator answered with the status {answer.status}.")
+        if not 200 <= response.status <= 299:
+            raise OutsideError(f"The validator answered with the status {response.status}.")
         try:
-            return parse_json(answer.body, self._bounds)
+            return parse_json(response.body, self._bounds)
         except ValueError:
             raise OutsideError("The validator's answer is not JSON.") from None
 
-    def _verdict(self, answer: Any) -> Verdict:
+    def _verdict(self, response: Any) -> Verdict:
         try:
-            hits = [check for check in self._checks if check.condition.holds(answer)]
-        except Unanswerable as error:
+            hits = [check for check in self._checks if check.condition.holds(response)]
+        except CannotCompare as error:
             raise OutsideError(f"A condition cannot be checked on the validator's answer. {error}") from None
         flagged = tuple(hit.message for hit in hits if not hit.stops)
         notes = {"flagged": flagged} if flagged else {}

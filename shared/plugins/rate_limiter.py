@@ -13,7 +13,7 @@ from shared.bodies.model_name import model_of
 from shared.core.clock import Clock
 from shared.core.empty import EMPTY
 from shared.core.errors import STATUS, Invalid, Problem
-from shared.http.body_refused import BodyRejected
+from shared.http.body_rejected import BodyRejected
 from shared.limits.compiled import CompiledLimit, compile_limit, merged
 from shared.limits.distinct_values import DistinctValueTracker
 from shared.limits.headers import (

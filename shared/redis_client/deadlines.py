@@ -43,7 +43,7 @@ class Deadlines:
             self._timer = loop.call_at(due, self._first_look)
 
     def _first_look(self) -> None:
-        self._forget_answered()
+        self._drop_replied()
         loop = asyncio.get_running_loop()
         if not self._calls:
             self._timer = None
@@ -56,12 +56,12 @@ class Deadlines:
         missed = False
         while self._calls and self._calls[0][0] <= due:
             _, call = self._calls.popleft()
-            missed = missed or not call.answer.done()
+            missed = missed or not call.reply.done()
             call.fail(StoreDown("Redis did not answer: no answer in time."))
         self._first_look()
         if missed:
             self._missed()
 
-    def _forget_answered(self) -> None:
-        while self._calls and self._calls[0][1].answer.done():
+    def _drop_replied(self) -> None:
+        while self._calls and self._calls[0][1].reply.done():
             self._calls.popleft()

@@ -51,14 +51,14 @@ class RedisConnection:
         call = Call(command)
         if self._resting:
             call.fail(StoreDown(f"Redis did not answer: {self._resting}."))
-            return call.answer
+            return call.reply
         self._deadlines.watch(call)
         if self._wire is not None:
             self._wire.send(call)
         else:
             self._waiting.append(call)
             self._dial()
-        return call.answer
+        return call.reply
 
     def run(self, script: Script, keys: Sequence[str], arguments: Sequence[str | int]) -> asyncio.Future[Any]:
         """What a script answers, as `call`."""
@@ -93,7 +93,7 @@ class RedisConnection:
                 pause = min(max(2 * pause, _FIRST_PAUSE), _LONGEST_PAUSE)
         waiting, self._waiting = self._waiting, []
         for call in waiting:
-            if not call.answer.done():
+            if not call.reply.done():
                 self._wire.send(call)
 
     async def _open(self) -> RedisProtocol:

@@ -20,7 +20,7 @@ class CommandRefused(StoreDown):
     """Redis answered, with an error about this one command."""
 
 
-def raise_unanswered(results: Iterable[object]) -> None:
+def raise_store_down(results: Iterable[object]) -> None:
     """Raise the first of several results that is an error, and not one about a single command."""
     for result in results:
         if isinstance(result, BaseException) and not isinstance(result, CommandRefused):
@@ -28,20 +28,20 @@ def raise_unanswered(results: Iterable[object]) -> None:
 
 
 class Call:
-    """A command under way. `answer` gets the reply, or `StoreDown`."""
+    """A command under way. `reply` gets the reply, or `StoreDown`."""
 
-    __slots__ = ("answer", "command", "resent", "sent_at")
+    __slots__ = ("command", "reply", "resent", "sent_at")
 
     def __init__(self, command: Command) -> None:
         self.command = hiredis.pack_command(cast(Any, command))  # Its stub knows only commands of one part.
-        self.answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.resent = False
         self.sent_at = 0.0
 
     def fail(self, error: StoreDown) -> None:
         """Give up, if anybody still waits."""
-        if not self.answer.done():
-            self.answer.set_exception(error)
+        if not self.reply.done():
+            self.reply.set_exception(error)
 
 
 class RedisProtocol(asyncio.Protocol):
@@ -77,7 +77,7 @@ class RedisProtocol(asyncio.Protocol):
         """Send a command; the reply."""
         call = Call(command)
         self.send(call)
-        return call.answer
+        return call.reply
 
     def silent_for(self) -> float:
         """Seconds for which the oldest command has had no reply."""
@@ -119,12 +119,12 @@ class RedisProtocol(asyncio.Protocol):
             self._last_load = None
         if isinstance(reply, hiredis.ReplyError):
             self._take_error(call, str(reply))
-        elif not call.answer.done():
-            call.answer.set_result(reply)
+        elif not call.reply.done():
+            call.reply.set_result(reply)
 
     def _take_error(self, call: Call, error: str) -> None:
         if error.startswith("NOSCRIPT") and not call.resent:
-            if not call.answer.done():
+            if not call.reply.done():
                 self._load_and_resend(call)
         elif error.startswith(_USELESS):
             call.fail(StoreDown(f"Redis cannot serve: {error}."))
@@ -137,7 +137,7 @@ class RedisProtocol(asyncio.Protocol):
         if self._last_load is None:
             for script in self._scripts:
                 self._last_load = Call(script)
-                self._last_load.answer.cancel()  # Nobody waits for it.
+                self._last_load.reply.cancel()  # Nobody waits for it.
                 self.send(self._last_load)
         call.resent = True
         self.send(call)

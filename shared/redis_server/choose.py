@@ -16,7 +16,7 @@ from shared.redis_server.embedded import Embedded, is_running
 from shared.settings import Settings
 
 # Seconds. A Redis on this machine answers in under a millisecond.
-_ANSWER_TIMEOUT = 0.5
+_REPLY_TIMEOUT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def open_redis(settings: Settings) -> RedisAddress:
     name = _name(options)
     if settings.redis.mode == "external" or not settings.redis.is_local:
         return RedisAddress(options, name)
-    if _answers(options, name):
+    if _responds(options, name):
         if is_running(settings.data_dir):
             raise StoreDown(
                 f"Redis answers at {name}, but an embedded Valkey runs in {settings.data_dir} too; "
@@ -90,14 +90,14 @@ def _name(options: Mapping[str, Any]) -> str:
     return f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
 
 
-def _answers(options: Mapping[str, Any], name: str) -> bool:
+def _responds(options: Mapping[str, Any], name: str) -> bool:
     """True when a server is there, even a slow one or one that loads: no second one may start beside it.
 
     Raises `StoreDown` when it refuses us or is no Redis.
     """
     if not _listens(options):
         return False
-    timeouts = {"socket_timeout": _ANSWER_TIMEOUT, "socket_connect_timeout": _ANSWER_TIMEOUT}
+    timeouts = {"socket_timeout": _REPLY_TIMEOUT, "socket_connect_timeout": _REPLY_TIMEOUT}
     with redis.Redis(**{**options, **timeouts}, retry=Retry(NoBackoff(), 0)) as client:
         try:
             client.ping()
@@ -120,7 +120,7 @@ def _listens(options: Mapping[str, Any]) -> bool:
                 client.connect(path)
         else:
             address = (options.get("host", "localhost"), options.get("port", 6379))
-            socket.create_connection(address, _ANSWER_TIMEOUT).close()
+            socket.create_connection(address, _REPLY_TIMEOUT).close()
     except OSError:
         return False
     return True

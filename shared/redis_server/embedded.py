@@ -56,7 +56,7 @@ class Embedded:
         """Return when the server answers. Raises `StoreDown` when it cannot be started or does not answer."""
         for _ in range(_LOOKS):
             self._take_over()
-            if self._answers():
+            if self._responds():
                 self._keeper.start()
                 return
             if self._server and self._server.ended() is not None:
@@ -107,7 +107,7 @@ class Embedded:
                 pause = min(2 * pause, _LONGEST_PAUSE)
             self._take_over()
 
-    def _answers(self) -> bool:
+    def _responds(self) -> bool:
         with redis.Redis(
             unix_socket_path=str(self.socket), socket_timeout=1, retry=Retry(NoBackoff(), 0)
         ) as client:

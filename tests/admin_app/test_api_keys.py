@@ -109,8 +109,8 @@ class TestRotate:
     def test_it_is_no_way_round_the_cap(self, api: Api, keys: str, world: World) -> None:
         most = world.settings.tiers["basic"].max_keys or 0
         first = api.get(keys).get_json()["api_keys"][0]["id"]
-        answers = [api.post(f"{keys}/{first}/rotate", {}).status_code for _ in range(2 * most)]
-        assert answers.count(201) == 2 * most - 1
+        responses = [api.post(f"{keys}/{first}/rotate", {}).status_code for _ in range(2 * most)]
+        assert responses.count(201) == 2 * most - 1
 
 
 def test_lists_come_in_pages(api: Api, keys: str) -> None:

@@ -128,5 +128,5 @@ def test_authorisation_survives_a_reload(browser: Browser, url: str, tenant: Ten
     page.goto(f"{url}/docs")
     authorise(page)
     page.reload()
-    answer = try_out(page, "/api/v1/tenants/{tenant_id}/api-keys", tenant_id=tenant.id)
-    assert answer.locator(".response-col_status").inner_text().split()[0] == "201"
+    response = try_out(page, "/api/v1/tenants/{tenant_id}/api-keys", tenant_id=tenant.id)
+    assert response.locator(".response-col_status").inner_text().split()[0] == "201"

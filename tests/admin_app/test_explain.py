@@ -134,10 +134,10 @@ class TestForwarded:
         explained = asked(api, tenant, response=sent)
         assert (explained["outcome"], explained["upstream"]["body"]) == ("forwarded", CHAT["body"])
         assert plugins(explained, "pre_response") == [[("content_validator", "patch")]]
-        answer = explained["answer"]
-        assert (answer["status"], answer["source"], answer["code"]) == (200, "upstream", None)
-        assert answer["body"] == '{"choices":[{"message":{"content":"the ******"}}]}'
-        headers = {header["name"].lower() for header in answer["headers"]}
+        response = explained["answer"]
+        assert (response["status"], response["source"], response["code"]) == (200, "upstream", None)
+        assert response["body"] == '{"choices":[{"message":{"content":"the ******"}}]}'
+        headers = {header["name"].lower() for header in response["headers"]}
         assert "x-content-type-options" in headers
         assert "x-hop" not in headers
 
@@ -216,14 +216,14 @@ class TestRefused:
         blocking = {**LIMITER, "settings": {"limit": 0, "window": "1m"}}
         new_rule(api, tenant, plugin_chain=[blocking, CHECKING])
         explained = asked(api, tenant)
-        answer = explained["answer"]
-        assert (answer["status"], answer["code"], answer["source"]) == (
+        response = explained["answer"]
+        assert (response["status"], response["code"], response["source"]) == (
             429,
             "rate_limit_exceeded",
             "plugin:rate_limiter",
         )
-        assert answer["details"]["rate_limit"]["limit"] == 0
-        assert "RateLimit" in {header["name"] for header in answer["headers"]}
+        assert response["details"]["rate_limit"]["limit"] == 0
+        assert "RateLimit" in {header["name"] for header in response["headers"]}
         assert plugins(explained) == [[("rate_limiter", "reject")], [("content_validator", "not_run")]]
 
     def test_each_rule_says_why_it_is_not_the_one(self, api: Api, tenant: Tenant) -> None:

@@ -7,18 +7,18 @@ from tests.admin_app.world import Api, World, pointers
 
 
 def test_all_are_listed_by_name(api: Api, world: World) -> None:
-    answer = api.get("/plugins").get_json()
-    assert [plugin["name"] for plugin in answer["plugins"]] == sorted(world.catalogue)
-    assert (answer["count"], answer["next_cursor"]) == (len(world.catalogue), None)
+    response = api.get("/plugins").get_json()
+    assert [plugin["name"] for plugin in response["plugins"]] == sorted(world.catalogue)
+    assert (response["count"], response["next_cursor"]) == (len(world.catalogue), None)
 
 
 def test_in_pages_too(api: Api, world: World) -> None:
     names: list[str] = []
     cursor: str | None = ""
     while cursor is not None:
-        answer = api.get("/plugins?limit=1" + (f"&cursor={cursor}" if cursor else "")).get_json()
-        names += [plugin["name"] for plugin in answer["plugins"]]
-        cursor = answer["next_cursor"]
+        response = api.get("/plugins?limit=1" + (f"&cursor={cursor}" if cursor else "")).get_json()
+        names += [plugin["name"] for plugin in response["plugins"]]
+        cursor = response["next_cursor"]
     assert names == sorted(world.catalogue)
     assert pointers(api.get("/plugins?cursor=nobody")) == ["/cursor"]
 

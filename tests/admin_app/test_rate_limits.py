@@ -211,8 +211,8 @@ class Down:
 def test_without_redis_it_is_503(api: Api, world: World) -> None:
     tenant, _ = limited(api, GATEWAY)
     world.limiter = Down()  # type: ignore[assignment]
-    answer = api.get(f"{tenant.url}/rate-limits")
-    assert (answer.status_code, answer.get_json()["code"]) == (503, "store_down")
+    response = api.get(f"{tenant.url}/rate-limits")
+    assert (response.status_code, response.get_json()["code"]) == (503, "store_down")
 
 
 @pytest.mark.parametrize(

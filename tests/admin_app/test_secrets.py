@@ -55,12 +55,12 @@ class TestRuleHeaders:
                 world.sealer.open(sealed.text, context)
 
     def test_no_answer_shows_them(self, api: Api, tenant: Tenant, rule_url: str) -> None:
-        answers = [api.get(rule_url), api.get(f"{tenant.url}/rules"), api.patch(rule_url, {"public": True})]
-        answers.append(api.put(rule_url, RULE))
-        for answer in answers:
-            assert answer.status_code == 200
-            assert "canary" not in answer.text
-        assert answers[0].get_json()["headers"] == {"Authorization": KEEP, "X-Org": KEEP}
+        responses = [api.get(rule_url), api.get(f"{tenant.url}/rules"), api.patch(rule_url, {"public": True})]
+        responses.append(api.put(rule_url, RULE))
+        for response in responses:
+            assert response.status_code == 200
+            assert "canary" not in response.text
+        assert responses[0].get_json()["headers"] == {"Authorization": KEEP, "X-Org": KEEP}
 
     def test_what_was_read_can_be_sent_back(
         self, api: Api, rule_url: str, tenant: Tenant, world: World

@@ -71,8 +71,8 @@ class TestCreate:
             return Api(app, TOKEN).post("/tenants", {"name": "Rival", "subdomain": "rival"}).status_code
 
         with ThreadPoolExecutor(10) as pool:
-            answers = sorted(pool.map(create, range(50)))
-        assert answers == [201] + [409] * 49
+            responses = sorted(pool.map(create, range(50)))
+        assert responses == [201] + [409] * 49
         assert api.get("/tenants").get_json()["count"] == 1
 
     def test_a_freed_subdomain_is_in_quarantine(self, api: Api, tenant: Tenant, world: World) -> None:

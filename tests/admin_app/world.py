@@ -17,7 +17,7 @@ from shared.limits.port import Limiter
 from shared.limits.values import Decision, Limit
 from shared.model.config import Snapshot
 from shared.net.policy import Policy
-from shared.net.port import Answer
+from shared.net.port import FetchResponse
 from shared.net.resolve import check_target
 from shared.pipeline.plugin import Plugin, Tools
 from shared.plugins import load_catalogue
@@ -77,9 +77,9 @@ class World:
 
         return asyncio.run(run())
 
-    def fetch(self, method: str, url: str, *, body: bytes, **_: Any) -> Answer:
+    def fetch(self, method: str, url: str, *, body: bytes, **_: Any) -> FetchResponse:
         self.called.append((method, url, body))
-        return Answer(200, {}, self.outside)
+        return FetchResponse(200, {}, self.outside)
 
     def random_bytes(self, count: int) -> bytes:
         return os.urandom(count)

@@ -9,7 +9,7 @@ import pytest
 
 from bench.exchange import Connection, ExchangeFailed
 from bench.gateway import make_call
-from bench.nginx import ANSWER
+from bench.nginx import RESPONSE
 from bench.programs import Program, Running, free_port, python
 
 
@@ -25,26 +25,26 @@ def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 
 @pytest.fixture
-def answering() -> Iterator[tuple[int, list[bytes]]]:
+def responding() -> Iterator[tuple[int, list[bytes]]]:
     """A port on which a single request gets the bytes that are put into the list."""
-    answers: list[bytes] = []
+    responses: list[bytes] = []
 
     def serve() -> None:
         client, _ = listener.accept()
         with client:
             client.recv(65536)
-            client.sendall(answers[0])
+            client.sendall(responses[0])
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=serve)
         thread.start()
-        yield listener.getsockname()[1], answers
+        yield listener.getsockname()[1], responses
         thread.join()
 
 
 def test_answers_come_one_after_the_other_over_one_connection(upstream: int) -> None:
     with Connection(upstream) as connection:
-        assert [connection.ask(make_call("/v1/x")) for _ in range(3)] == [ANSWER.encode()] * 3
+        assert [connection.ask(make_call("/v1/x")) for _ in range(3)] == [RESPONSE.encode()] * 3
 
 
 def test_a_stream_ends_only_when_it_is_told_to(upstream: int) -> None:
@@ -55,7 +55,7 @@ def test_a_stream_ends_only_when_it_is_told_to(upstream: int) -> None:
                 make_call("/events/two"), lambda told=told: told.append(direct.ask(make_call("/events/end")))
             )
             assert 0 < waited < 5
-            assert told == [ANSWER.encode()]
+            assert told == [RESPONSE.encode()]
 
 
 @pytest.mark.parametrize(
@@ -68,16 +68,16 @@ def test_a_stream_ends_only_when_it_is_told_to(upstream: int) -> None:
     ],
     ids=["another status", "no length", "cut short", "nothing"],
 )
-def test_anything_but_a_whole_200_fails(answering: tuple[int, list[bytes]], answer: bytes) -> None:
-    port, answers = answering
-    answers.append(answer)
+def test_anything_but_a_whole_200_fails(responding: tuple[int, list[bytes]], response: bytes) -> None:
+    port, responses = responding
+    responses.append(response)
     with Connection(port) as connection, pytest.raises(ExchangeFailed):
         connection.ask(make_call("/v1/x"))
 
 
-def test_an_answer_that_is_no_stream_fails(answering: tuple[int, list[bytes]]) -> None:
-    port, answers = answering
-    answers.append(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+def test_an_answer_that_is_no_stream_fails(responding: tuple[int, list[bytes]]) -> None:
+    port, responses = responding
+    responses.append(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
     with Connection(port) as connection, pytest.raises(ExchangeFailed, match="expected a stream"):
         connection.first_event(make_call("/events/two"), lambda: None)
 

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from shared.bodies.body import NO_JSON, OpenedBody
-from shared.http.body_refused import BodyRejected
+from shared.http.body_rejected import BodyRejected
 from shared.model.messages import Headers
 
 

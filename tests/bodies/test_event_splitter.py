@@ -13,9 +13,9 @@ from shared.bodies.event_splitter import (
     EventSplitter,
     event_splitter,
     has_events,
-    splitter_for_answer,
+    splitter_for_response,
 )
-from shared.http.body_refused import BodyRejected
+from shared.http.body_rejected import BodyRejected
 from shared.http.media_type import MediaType
 from shared.model.event import Event
 from shared.model.messages import Headers
@@ -128,7 +128,7 @@ def test_a_whole_event_that_is_too_long_is_refused_as_one_in_pieces_is(
 def test_only_streams_that_can_be_read_as_they_come_are_split(
     head: list[tuple[str, str]], streams: bool
 ) -> None:
-    assert (splitter_for_answer(Headers(head)) is not None) is streams
+    assert (splitter_for_response(Headers(head)) is not None) is streams
 
 
 @given(st.integers(0, 20), st.sampled_from([b"\n", b"\r", b"\r\n"]))

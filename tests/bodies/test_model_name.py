@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.bodies.model_name import model_of
-from shared.http.body_refused import BodyRejected
+from shared.http.body_rejected import BodyRejected
 from shared.model.messages import Headers, Request
 
 JSON = Headers([("Content-Type", "application/json")])

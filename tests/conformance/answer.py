@@ -67,7 +67,7 @@ class Reading:
             raise NotHTTP(f"A line does not end with CRLF: {line!r}")
         return line[:-1]
 
-    def answer(self, method: str) -> Answer:
+    def response(self, method: str) -> Answer:
         """The answer to a request of this method, whole or cut. Raises `Ended` before a whole head."""
         interim: list[Answer] = []
         while (head := self._head(method)).status < 200:

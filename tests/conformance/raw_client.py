@@ -57,8 +57,8 @@ class RawClient:
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
 
-    def answer(self, method: str = "GET") -> Answer:
-        return self.reading.answer(method)
+    def response(self, method: str = "GET") -> Answer:
+        return self.reading.response(method)
 
     def head(self, method: str = "GET") -> Answer:
         return self.reading.head(method)

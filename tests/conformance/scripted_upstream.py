@@ -175,7 +175,7 @@ class ScriptedUpstream:
         """What the next exchanges get, one script each."""
         self._scripts.extend(scripts)
 
-    def answers(self, *pieces: bytes) -> None:
+    def responses(self, *pieces: bytes) -> None:
         """The next exchange is read whole and gets these bytes."""
         self.plays([*REQUEST, send(*pieces)])
 

@@ -18,7 +18,7 @@ def answers_until_the_end(client: RawClient) -> list[bytes]:
     bodies = []
     try:
         while True:
-            bodies.append(client.answer().body)
+            bodies.append(client.response().body)
     except Ended:
         return bodies
 
@@ -26,23 +26,23 @@ def answers_until_the_end(client: RawClient) -> list[bytes]:
 def test_a_connection_serves_one_request_after_the_other(wire: Wire) -> None:
     client = wire.client()
     for number in range(20):
-        wire.upstream.answers(numbered(number))
+        wire.upstream.responses(numbered(number))
         client.send(wire.post(b"x" * number) if number % 2 else wire.head())
-        answer = client.answer()
-        assert (answer.body, answer.get("connection")) == (b"answer %d" % number, None)
+        response = client.response()
+        assert (response.body, response.get("connection")) == (b"answer %d" % number, None)
 
 
 @pytest.mark.parametrize("value", ["close", "Close", "keep-alive, close"])
 def test_a_client_that_asks_to_close_is_closed(wire: Wire, value: str) -> None:
     client = wire.client()
     client.send(wire.head("GET", PATH, f"Connection: {value}"))
-    closes(client, client.answer())
+    closes(client, client.response())
 
 
 def test_what_stands_behind_a_request_that_closes_is_not_served(wire: Wire) -> None:
     client = wire.client()
     client.send(wire.head("GET", PATH, "Connection: close") + wire.post(b"x", path=PATH + "/second"))
-    assert client.answer().body == b"ok"
+    assert client.response().body == b"ok"
     assert client.rest() == b""
     assert [seen.target for seen in wire.upstream.received] == [PATH]
 
@@ -60,7 +60,7 @@ def test_requests_sent_at_once_are_answered_in_order(wire: Wire) -> None:
     )
     client = wire.client()
     client.send(b"".join(kinds[number % 4] for number in range(20)))
-    assert [client.answer().body for _ in range(20)] == [b"answer %d" % number for number in range(20)]
+    assert [client.response().body for _ in range(20)] == [b"answer %d" % number for number in range(20)]
     assert {seen.target for seen in wire.upstream.received} == {PATH}
 
 
@@ -71,18 +71,18 @@ def test_a_slow_first_answer_does_not_let_the_second_overtake(wire: Wire) -> Non
     )
     client = wire.client()
     client.send(wire.head() + wire.head())
-    assert [client.answer().body, client.answer().body] == [b"answer 0", b"answer 1"]
+    assert [client.response().body, client.response().body] == [b"answer 0", b"answer 1"]
 
 
 def test_a_refusal_among_pipelined_requests_stands_in_its_place(wire: Wire) -> None:
     wire.upstream.plays([*REQUEST, send(numbered(0))], [*REQUEST, send(numbered(1))])
     client = wire.client()
     client.send(wire.head() + wire.head("GET", "/__/nothing") + b"GET * HTTP/1.1\r\n\r\n" + wire.head())
-    assert client.answer().body == b"answer 0"
-    assert client.answer().body == b"answer 1"
-    answer = client.answer()
-    is_ours(answer, 400)
-    closes(client, answer)
+    assert client.response().body == b"answer 0"
+    assert client.response().body == b"answer 1"
+    response = client.response()
+    is_ours(response, 400)
+    closes(client, response)
     assert len(wire.upstream.received) == 2
 
 
@@ -91,7 +91,7 @@ def test_the_33rd_unanswered_request_ends_the_connection_after_32_answers(wire: 
     client = wire.client()
     client.send(wire.head() * 40)
     if instead(wire.engine, "the 33rd unanswered request"):
-        assert [client.answer().body for _ in range(40)] == [b"answer %d" % number for number in range(40)]
+        assert [client.response().body for _ in range(40)] == [b"answer %d" % number for number in range(40)]
         return
     assert answers_until_the_end(client) == [b"answer %d" % number for number in range(32)]
     assert len(wire.upstream.received) == 32
@@ -100,9 +100,9 @@ def test_the_33rd_unanswered_request_ends_the_connection_after_32_answers(wire: 
 def test_32_unanswered_requests_are_all_answered(wire: Wire) -> None:
     client = wire.client()
     client.send(wire.head() * 32)
-    assert [client.answer().status for _ in range(32)] == [200] * 32
+    assert [client.response().status for _ in range(32)] == [200] * 32
     client.send(wire.head())
-    assert client.answer().status == 200
+    assert client.response().status == 200
 
 
 @pytest.mark.parametrize(
@@ -114,43 +114,43 @@ def test_head_has_a_head_and_no_body(wire: Wire, framing: str) -> None:
     wire.upstream.plays([*REQUEST, send(f"HTTP/1.1 200 OK\r\n{framing}\r\nX-A: b\r\n\r\n".encode())])
     client = wire.client()
     client.send(wire.head("HEAD"))
-    answer = client.answer("HEAD")
-    assert (answer.status, answer.get("x-a")) == (200, "b")
+    response = client.response("HEAD")
+    assert (response.status, response.get("x-a")) == (200, "b")
     if framing.startswith("Content-Length"):
-        assert answer.get("content-length") == "100"
-    if answer.get("connection") == "close":
+        assert response.get("content-length") == "100"
+    if response.get("connection") == "close":
         assert client.rest() == b""
     else:
         client.send(wire.head())
-        assert client.answer().body == b"ok"
+        assert client.response().body == b"ok"
 
 
 def test_a_refused_head_has_no_body(wire: Wire) -> None:
     client = wire.client()
     client.send(wire.head("HEAD").replace(wire.tenant.key.encode(), b"gwk_wrong") + wire.head())
-    assert client.answer("HEAD").status == 401
-    assert client.answer().body == b"ok"
+    assert client.response("HEAD").status == 401
+    assert client.response().body == b"ok"
 
 
 def test_an_http_1_0_client_is_closed_unless_it_asks_to_stay(wire: Wire) -> None:
     client = wire.client()
     client.send(wire.head(version="1.0"))
-    answer = client.answer()
-    assert answer.body == b"ok"
+    response = client.response()
+    assert response.body == b"ok"
     assert client.rest() == b""
-    assert "chunked" not in answer.all("transfer-encoding")
+    assert "chunked" not in response.all("transfer-encoding")
 
 
 def test_an_http_1_0_client_that_asks_to_stay_is_told_whether_it_may(wire: Wire) -> None:
     client = wire.client()
     client.send(wire.head("GET", PATH, "Connection: keep-alive", version="1.0"))
-    answer = client.answer()
-    assert (answer.get("connection") or "").lower() in ("keep-alive", "close")
-    if answer.get("connection") == "close":
+    response = client.response()
+    assert (response.get("connection") or "").lower() in ("keep-alive", "close")
+    if response.get("connection") == "close":
         assert client.rest() == b""
     else:
         client.send(wire.head("GET", PATH, "Connection: close", version="1.0"))
-        assert client.answer().body == b"ok"
+        assert client.response().body == b"ok"
 
 
 @pytest.mark.parametrize(
@@ -163,12 +163,12 @@ def test_an_http_1_0_client_that_asks_to_stay_is_told_whether_it_may(wire: Wire)
 )
 @pytest.mark.parametrize("stay", [(), ("Connection: keep-alive",)], ids=["closing", "staying"])
 def test_an_http_1_0_client_gets_a_chunked_answer_without_chunks(
-    wire: Wire, answer: bytes, stay: tuple[str, ...]
+    wire: Wire, response: bytes, stay: tuple[str, ...]
 ) -> None:
-    wire.upstream.answers(answer)
+    wire.upstream.responses(response)
     client = wire.client()
     client.send(wire.head("GET", PATH, *stay, version="1.0"))
-    got = client.answer()
+    got = client.response()
     assert (got.body, got.get("transfer-encoding"), got.cut) == (b"onetwo", None, None)
     assert wire.upstream.received[0].version == "HTTP/1.1"
 
@@ -183,6 +183,6 @@ def test_an_upstream_that_answers_before_the_body_was_read_is_heard(wire: Wire) 
     wire.upstream.plays(
         [read_head, send(b"HTTP/1.1 413 Too Big\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig")]
     )
-    answer = wire.ask(wire.post(b"x" * 2_000_000))
-    assert (answer.status, answer.body) == (413, b"big")
-    assert answer.get("x-gateway-error-source") == "upstream"
+    response = wire.ask(wire.post(b"x" * 2_000_000))
+    assert (response.status, response.body) == (413, b"big")
+    assert response.get("x-gateway-error-source") == "upstream"

@@ -72,13 +72,13 @@ def run(wire: Wire, through: Exchanges) -> list[Outcome]:
             )
             framed += request.body.data
         client.send(*apart(framed, request.cuts))
-        answer = client.answer(request.method)
+        response = client.response(request.method)
         seen = wire.upstream.received[number:]
-        assert len(seen) == 1, (wire.engine, number, answer)
-        outcomes.append(Outcome(_upstream(seen[0]), _client(answer, request.method)))
+        assert len(seen) == 1, (wire.engine, number, response)
+        outcomes.append(Outcome(_upstream(seen[0]), _client(response, request.method)))
         # A stock client's connection keeps the upstream's until that is closed (see `differences`), and a
         # request that meets the closing is a 502. That is not what is compared here.
-        if response.framing == "closed" or answer.get("connection") == "close":
+        if response.framing == "closed" or response.get("connection") == "close":
             client.close()
             client = wire.client()
     client.close()
@@ -90,10 +90,10 @@ def _upstream(seen: Received) -> tuple[object, ...]:
     return seen.method, seen.target, seen.version, kept, seen.body
 
 
-def _client(answer: Answer, method: str) -> tuple[object, ...]:
-    kept = [(name, value) for name, value in answer.headers if name.lower() not in OURS_DOWNSTREAM]
-    length = answer.get("content-length") if method == "HEAD" else None
-    return answer.status, answer.reason, kept, answer.body, answer.cut, length
+def _client(response: Answer, method: str) -> tuple[object, ...]:
+    kept = [(name, value) for name, value in response.headers if name.lower() not in OURS_DOWNSTREAM]
+    length = response.get("content-length") if method == "HEAD" else None
+    return response.status, response.reason, kept, response.body, response.cut, length
 
 
 def expected(request: Request, response: Response) -> Outcome:

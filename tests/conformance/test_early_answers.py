@@ -22,11 +22,11 @@ def uploaded(client: RawClient, head: bytes, pieces: int, chunked: bool = False)
         target=lambda: client.send(*[framed] * pieces, *[b"0\r\n\r\n"] * chunked), daemon=True
     )
     sender.start()
-    answer = client.answer()
+    response = client.response()
     client.leave()
     sender.join(10)
     assert not sender.is_alive()
-    return answer
+    return response
 
 
 def wrong_key(wire: Wire, head: bytes) -> bytes:
@@ -42,9 +42,9 @@ def test_a_wrong_key_is_refused_before_the_body(wire: Wire, framing: str) -> Non
     if instead(wire.engine, "an answer before the body"):
         assert client.is_silent(0.2)
     else:
-        answer = client.answer()
-        is_ours(answer, 401, "invalid_api_key")
-        closes(client, answer)
+        response = client.response()
+        is_ours(response, 401, "invalid_api_key")
+        closes(client, response)
     client.close()
     wire.nothing_reached_the_upstream()
 
@@ -55,17 +55,17 @@ def test_a_wrong_key_is_refused_before_the_body(wire: Wire, framing: str) -> Non
 def test_a_client_that_sends_on_sees_that_its_key_is_wrong(wire: Wire, framing: str) -> None:
     for _ in range(3):
         head = wrong_key(wire, wire.head("POST", PATH, framing))
-        answer = uploaded(wire.client(), head, SIZE // MEGABYTE, chunked="chunked" in framing)
-        is_ours(answer, 401, "invalid_api_key")
+        response = uploaded(wire.client(), head, SIZE // MEGABYTE, chunked="chunked" in framing)
+        is_ours(response, 401, "invalid_api_key")
     wire.nothing_reached_the_upstream()
 
 
 def test_a_body_that_says_it_is_too_long_is_refused_before_it_comes(wire: Wire) -> None:
     client = wire.client()
     client.send(wire.head("POST", PATH, f"Content-Length: {SIZE + 1}"))
-    answer = client.answer()
-    is_ours(answer, 413, "body_too_large")
-    closes(client, answer)
+    response = client.response()
+    is_ours(response, 413, "body_too_large")
+    closes(client, response)
     wire.nothing_reached_the_upstream()
 
 
@@ -90,21 +90,21 @@ def test_a_body_of_exactly_the_limit_passes(wire: Wire) -> None:
 def test_a_refused_request_without_a_body_keeps_the_connection(wire: Wire) -> None:
     client = wire.client()
     client.send(wrong_key(wire, wire.head()))
-    is_ours(client.answer(), 401)
+    is_ours(client.response(), 401)
     client.send(wire.head())
-    assert client.answer().status == 200
+    assert client.response().status == 200
 
 
 def test_a_refused_request_whose_body_has_come_is_answered_in_order(wire: Wire) -> None:
     """Whether the connection stays is the engine's choice; what it says is true."""
     client = wire.client()
     client.send(wrong_key(wire, wire.post(b"x" * 1000)) + wire.head())
-    answer = client.answer()
-    is_ours(answer, 401)
-    if answer.get("connection") == "close":
+    response = client.response()
+    is_ours(response, 401)
+    if response.get("connection") == "close":
         assert client.rest() == b""
     else:
-        assert client.answer().status == 200
+        assert client.response().status == 200
 
 
 @pytest.mark.parametrize("framing", ["sized", "chunked"])
@@ -121,7 +121,7 @@ def test_a_caller_without_a_key_sends_at_most_64_kib(wire: Wire, framing: str) -
     elif not early:
         assert client.is_silent(0.2)
         client.send(piece)
-    is_ours(client.answer(), 413, "body_too_large")
+    is_ours(client.response(), 413, "body_too_large")
     wire.nothing_reached_the_upstream()
 
 
@@ -132,9 +132,9 @@ def test_a_head_that_never_ends_is_refused_while_it_comes(wire: Wire) -> None:
         assert client.is_silent(0.2)
         client.close()
     else:
-        answer = client.answer()
-        is_ours(answer, 431, "headers_too_large")
-        closes(client, answer)
+        response = client.response()
+        is_ours(response, 431, "headers_too_large")
+        closes(client, response)
     wire.nothing_reached_the_upstream()
 
 
@@ -145,8 +145,8 @@ def test_a_request_line_that_never_ends_is_refused_while_it_comes(wire: Wire) ->
         assert client.is_silent(0.2)
         client.close()
     else:
-        answer = client.answer()
-        assert answer.status in (414, 431)
-        is_ours(answer, answer.status)
-        closes(client, answer)
+        response = client.response()
+        assert response.status in (414, 431)
+        is_ours(response, response.status)
+        closes(client, response)
     wire.nothing_reached_the_upstream()

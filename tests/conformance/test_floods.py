@@ -76,11 +76,11 @@ def test_an_upstream_cannot_send_for_ever_what_is_no_body(
     given_up = wire.upstream.visits[0].ended.wait(patience(wire, row))
     assert given_up == (instead(wire.engine, row) is None)
     wire.upstream.forget()
-    answer = client.answer()
+    response = client.response()
     if begun.startswith(CHUNKED):
-        assert (answer.status, answer.body) == (200, b"ok")
+        assert (response.status, response.body) == (200, b"ok")
     else:
-        is_ours(answer, 502, "upstream_protocol_error")
+        is_ours(response, 502, "upstream_protocol_error")
     assert wire.ask(wire.head()).body == b"ok"
 
 
@@ -95,6 +95,6 @@ def test_interim_answers_without_an_end_are_502(wire: Wire) -> None:
 def test_many_small_interim_answers_are_swallowed_or_given_up(wire: Wire) -> None:
     many = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 20
     wire.upstream.plays([*REQUEST, send(many + b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")])
-    answer = wire.ask(wire.head())
+    response = wire.ask(wire.head())
     expected = 502 if instead(wire.engine, "interim answers of an upstream") else 200
-    assert answer.status == expected
+    assert response.status == expected

@@ -30,17 +30,17 @@ def sent(wire: Wire, row: Row) -> RawClient:
 
 
 def is_refused(client: RawClient, row: Row) -> None:
-    answer = client.answer()
-    assert answer.status in {STATUS[code] for code in row.codes}, answer
-    code = json.loads(answer.body)["error"]["code"]
+    response = client.response()
+    assert response.status in {STATUS[code] for code in row.codes}, response
+    code = json.loads(response.body)["error"]["code"]
     assert code in row.codes
-    is_ours(answer, STATUS[code])
-    closes(client, answer)
+    is_ours(response, STATUS[code])
+    closes(client, response)
 
 
 def is_taken(wire: Wire, client: RawClient) -> None:
     """It and the request behind it are answered; the upstream got both in a form with one meaning."""
-    assert [client.answer().status, client.answer().status] == [200, 200]
+    assert [client.response().status, client.response().status] == [200, 200]
     assert [seen.target for seen in wire.upstream.received] == [PATH, "/v1/smuggled"]
     heads_are_clean(wire.upstream.received)
     wire.upstream.forget()

@@ -64,5 +64,5 @@ def test_an_empty_line_before_a_request_is_ignored(wire: Wire) -> None:
     if instead(wire.engine, "an empty line before a request"):
         assert client.is_silent(0.2)
         client.send(wire.head("GET", PATH + "/next"))
-    assert client.answer().status == 200
+    assert client.response().status == 200
     assert wire.upstream.received[0].target == PATH

@@ -62,4 +62,4 @@ def test_what_came_is_read_strictly() -> None:
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nxy\r\n0\r\n\r\n",
     ):
         with pytest.raises((NotHTTP, Ended)):
-            Reading(lambda: (_ for _ in ()).throw(Ended("closed")), raw).answer("GET")
+            Reading(lambda: (_ for _ in ()).throw(Ended("closed")), raw).response("GET")

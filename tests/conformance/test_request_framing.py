@@ -29,7 +29,7 @@ def test_a_chunked_body_arrives_whole(wire: Wire, chunks: bytes, body: bytes) ->
     client = wire.client()
     for count in (1, 2):
         client.send(wire.head("POST", PATH, CHUNKED) + chunks)
-        assert client.answer().status == 200
+        assert client.response().status == 200
         assert [seen.body for seen in wire.upstream.received] == [body] * count
     heads_are_clean(wire.upstream.received)
 
@@ -46,7 +46,7 @@ def test_a_request_split_at_any_byte_is_the_same_request(wire: Wire) -> None:
     client = wire.client()
     for position in range(1, len(raw)):
         client.send(raw[:position], raw[position:])
-        assert client.answer().status == 200, position
+        assert client.response().status == 200, position
         seen = wire.upstream.received.pop()
         assert (seen.method, seen.target, seen.get("x-a")) == ("POST", PATH, "b")
         assert seen.body == b"onetwo\r\nthree"
@@ -56,7 +56,7 @@ def test_a_request_that_comes_byte_by_byte_is_the_same_request(wire: Wire) -> No
     raw = wire.head("POST", PATH, CHUNKED) + b"3\r\none\r\n0\r\n\r\n"
     client = wire.client()
     client.send(*(raw[place : place + 1] for place in range(len(raw))))
-    assert client.answer().status == 200
+    assert client.response().status == 200
     assert wire.upstream.received[0].body == b"one"
 
 
@@ -70,12 +70,12 @@ def test_the_trailers_of_a_request_are_dropped(wire: Wire) -> None:
         client.close()
         wire.nothing_reached_the_upstream()
         return
-    assert client.answer().status == 200
+    assert client.response().status == 200
     [seen] = wire.upstream.received
     assert (seen.body, seen.get("x-sum"), seen.get("trailer")) == (b"hi", None, None)
     assert b"evil" not in wire.upstream.raw
     client.send(wire.head())
-    assert client.answer().status == 200
+    assert client.response().status == 200
 
 
 def test_100_continue_comes_after_admission_and_goes_no_further(wire: Wire) -> None:
@@ -83,7 +83,7 @@ def test_100_continue_comes_after_admission_and_goes_no_further(wire: Wire) -> N
     client.send(wire.head("POST", PATH, "Content-Length: 5", "Expect: 100-continue"))
     assert client.head().status == 100
     client.send(b"hello")
-    assert client.answer().status == 200
+    assert client.response().status == 200
     [seen] = wire.upstream.received
     assert (seen.body, seen.get("expect")) == (b"hello", None)
 
@@ -91,9 +91,9 @@ def test_100_continue_comes_after_admission_and_goes_no_further(wire: Wire) -> N
 def test_a_client_that_does_not_wait_for_100_is_served(wire: Wire) -> None:
     client = wire.client()
     client.send(wire.head("POST", PATH, "Content-Length: 5", "Expect: 100-continue") + b"hello")
-    assert client.answer().status == 200
+    assert client.response().status == 200
     client.send(wire.head())
-    assert client.answer().status == 200
+    assert client.response().status == 200
     assert [seen.body for seen in wire.upstream.received] == [b"hello", b""]
 
 
@@ -104,9 +104,9 @@ def test_who_may_not_send_is_not_told_to_continue(wire: Wire) -> None:
     if instead(wire.engine, "a 401 without a 100"):
         assert client.head().status == 100
         client.send(b"hello")
-    answer = client.answer()
-    is_ours(answer, 401, "invalid_api_key")
-    assert answer.interim == []
+    response = client.response()
+    is_ours(response, 401, "invalid_api_key")
+    assert response.interim == []
     wire.nothing_reached_the_upstream()
 
 
@@ -144,7 +144,7 @@ def test_an_upgrade_is_not_made_and_the_body_arrives(
     else:
         body = b""
         client.send(wire.head("GET", PATH, *fields) + wire.head("GET", PATH + "/next"))
-    assert [client.answer().status, client.answer().status] == [200, 200]
+    assert [client.response().status, client.response().status] == [200, 200]
     first, second = wire.upstream.received
     assert (first.body, second.target) == (body, PATH + "/next")
     for name in ("upgrade", "http2-settings", "connection"):
@@ -161,8 +161,8 @@ def test_what_a_client_names_in_connection_is_dropped_but_never_what_matters(wir
         "Proxy-Connection: keep-alive",
         "TE: trailers",
     )
-    answer = wire.ask(wire.post(b"{}", *fields))
-    assert (answer.status, answer.get("x-request-id")) == (200, "mine-1")
+    response = wire.ask(wire.post(b"{}", *fields))
+    assert (response.status, response.get("x-request-id")) == (200, "mine-1")
     [seen] = wire.upstream.received
     for gone in ("x-mine", "connection", "keep-alive", "proxy-connection", "te"):
         assert seen.get(gone) is None
@@ -175,8 +175,8 @@ def test_what_a_client_names_in_connection_is_dropped_but_never_what_matters(wir
 
 def test_repeated_headers_stay_repeated_and_in_order(wire: Wire) -> None:
     fields = ("X-A: 1", "X-B: 2", "x-a: 3", "Cookie: a=b", "Cookie: c=d", "Accept: text/html", "Accept: */*")
-    answer = "HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nX-A: 1\r\nset-cookie: b=2\r\nX-A: 2\r\nContent-Length: 0\r\n\r\n"
-    wire.upstream.plays([*REQUEST, send(answer.encode())])
+    response = "HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nX-A: 1\r\nset-cookie: b=2\r\nX-A: 2\r\nContent-Length: 0\r\n\r\n"
+    wire.upstream.plays([*REQUEST, send(response.encode())])
     got = wire.ask(wire.head("GET", PATH, *fields))
     assert (got.all("set-cookie"), got.all("x-a")) == (["a=1", "b=2"], ["1", "2"])
     [seen] = wire.upstream.received

@@ -26,15 +26,15 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length:3\r\nX-A:\r\n\r\none", b"one", id="no white space"),
     ],
 )
-def test_an_answer_arrives_whole_and_the_connection_stays(wire: Wire, answer: bytes, body: bytes) -> None:
+def test_an_answer_arrives_whole_and_the_connection_stays(wire: Wire, response: bytes, body: bytes) -> None:
     client = wire.client()
     for method in ("GET", "POST"):
-        wire.upstream.answers(answer)
+        wire.upstream.responses(response)
         client.send(wire.post(b"x") if method == "POST" else wire.head())
-        got = client.answer()
+        got = client.response()
         assert (got.status, got.body, got.cut, got.trailers) == (200, body, None, [])
     client.send(wire.head())
-    assert client.answer().body == b"ok"
+    assert client.response().body == b"ok"
 
 
 @pytest.mark.parametrize("size", [65_535, 65_536, 65_537, 5_000_000])
@@ -79,7 +79,7 @@ def test_an_http_1_0_upstream_with_a_length_is_understood(wire: Wire, stay: byte
     )
     client = wire.client()
     client.send(wire.head())
-    got = client.answer()
+    got = client.response()
     assert (got.status, got.body, got.cut) == (200, b"one", None)
     assert wire.ask(wire.head()).body == b"ok"
 
@@ -89,14 +89,14 @@ def test_an_http_1_0_upstream_costs_a_client_no_connection(wire: Wire, length: b
     wire.upstream.plays([*REQUEST, send(b"HTTP/1.0 200 OK\r\n" + length + b"\r\none"), close])
     client = wire.client()
     client.send(wire.head())
-    got = client.answer()
+    got = client.response()
     assert (got.body, got.cut) == (b"one", None)
     if instead(wire.engine, "an HTTP/1.0 upstream"):
         assert got.get("connection") == "close"
         return
     assert got.get("connection") is None
     client.send(wire.head())
-    assert client.answer().body == b"ok"
+    assert client.response().body == b"ok"
 
 
 @pytest.mark.parametrize(
@@ -113,46 +113,46 @@ def test_an_http_1_0_upstream_costs_a_client_no_connection(wire: Wire, length: b
         ),
     ],
 )
-def test_an_answer_that_has_no_body_does_not_wait_for_one(wire: Wire, answer: bytes) -> None:
-    wire.upstream.answers(answer)
+def test_an_answer_that_has_no_body_does_not_wait_for_one(wire: Wire, response: bytes) -> None:
+    wire.upstream.responses(response)
     client = wire.client()
     client.send(wire.head())
-    got = client.answer()
-    assert (got.status, got.get("x-a"), got.body) == (int(answer[9:12]), "b", b"")
+    got = client.response()
+    assert (got.status, got.get("x-a"), got.body) == (int(response[9:12]), "b", b"")
     if got.get("connection") != "close":
         client.send(wire.head())
-        assert client.answer().body == b"ok"
+        assert client.response().body == b"ok"
 
 
 def test_an_answer_split_at_any_byte_is_the_same_answer(wire: Wire) -> None:
     raw = CHUNKED[:-2] + b"X-A: b\r\n\r\n3;x=y\r\none\r\n5\r\ntwo\r\n\r\n0\r\n\r\n"
     client = wire.client()
     for position in range(1, len(raw)):
-        wire.upstream.answers(raw[:position], raw[position:])
+        wire.upstream.responses(raw[:position], raw[position:])
         client.send(wire.head())
-        got = client.answer()
+        got = client.response()
         assert (got.status, got.get("x-a"), got.body) == (200, "b", b"onetwo\r\n"), position
 
 
 def test_an_answer_that_comes_byte_by_byte_is_the_same_answer(wire: Wire) -> None:
     raw = CHUNKED + b"3\r\none\r\n0\r\n\r\n"
-    wire.upstream.answers(*(raw[place : place + 1] for place in range(len(raw))))
+    wire.upstream.responses(*(raw[place : place + 1] for place in range(len(raw))))
     assert wire.ask(wire.head()).body == b"one"
 
 
 def test_the_trailers_of_an_answer_are_dropped(wire: Wire) -> None:
-    wire.upstream.answers(CHUNKED + b"3\r\none\r\n0\r\nX-Sum: 9\r\nSet-Cookie: a=b\r\n\r\n")
+    wire.upstream.responses(CHUNKED + b"3\r\none\r\n0\r\nX-Sum: 9\r\nSet-Cookie: a=b\r\n\r\n")
     never_ends = instead(wire.engine, "trailers of an answer")
     client = wire.client(timeout=0.5) if never_ends else wire.client()
     client.send(wire.head())
     if never_ends:
         with pytest.raises(TimeoutError):
-            client.answer()
+            client.response()
         return
-    got = client.answer()
+    got = client.response()
     assert (got.body, got.trailers, got.cut, got.get("x-sum")) == (b"one", [], None, None)
     client.send(wire.head())
-    assert client.answer().body == b"ok"
+    assert client.response().body == b"ok"
 
 
 @pytest.mark.parametrize(
@@ -170,17 +170,17 @@ def test_interim_answers_are_swallowed(wire: Wire, interim: bytes, apart: bool) 
     """A 103 may be relayed."""
     last = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\none"
     pieces = (interim, last) if apart else (interim + last,)
-    wire.upstream.answers(*pieces)
+    wire.upstream.responses(*pieces)
     client = wire.client()
     client.send(wire.head())
-    got = client.answer()
+    got = client.response()
     assert {early.status for early in got.interim} <= {103}
     if instead(wire.engine, "interim answers of an upstream"):
         is_ours(got, 502, "upstream_protocol_error")
         return
     assert (got.status, got.body, got.get("link")) == (200, b"one", None)
     client.send(wire.head())
-    assert client.answer().body == b"ok"
+    assert client.response().body == b"ok"
 
 
 def test_a_switch_of_protocols_that_nobody_asked_for_is_502(wire: Wire) -> None:
@@ -189,14 +189,14 @@ def test_a_switch_of_protocols_that_nobody_asked_for_is_502(wire: Wire) -> None:
     wire.upstream.plays([*REQUEST, send(switch), wait(go), send(b"\x81\x02hi")])
     client = wire.client()
     client.send(wire.head("GET", PATH, "Connection: upgrade", "Upgrade: websocket"))
-    answer = client.answer()
+    response = client.response()
     go.set()
-    is_ours(answer, 502, "upstream_protocol_error")
+    is_ours(response, 502, "upstream_protocol_error")
     assert client.is_silent(0.1) or client.rest() == b""
 
 
 def test_hop_by_hop_headers_of_an_answer_end_here(wire: Wire) -> None:
-    wire.upstream.answers(
+    wire.upstream.responses(
         b"HTTP/1.1 207 Odd Reason!\r\nConnection: keep-alive, X-Secret\r\nX-Secret: s\r\nKeep-Alive: timeout=9\r\n"
         b"Proxy-Authenticate: Basic\r\nUpgrade: h2c\r\nX-Gateway-Error-Source: me\r\nX-Tenant-Id: other\r\n"
         b"X-A: b\r\nContent-Length: 0\r\n\r\n"

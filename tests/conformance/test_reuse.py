@@ -37,17 +37,17 @@ EVIL = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
 )
 @pytest.mark.parametrize("same", [True, False], ids=["the same client", "another client"])
 def test_what_comes_behind_an_answer_is_given_to_nobody(
-    wire: Wire, method: str, answer: bytes, same: bool
+    wire: Wire, method: str, response: bytes, same: bool
 ) -> None:
     client = wire.client()
-    wire.upstream.answers(answer)
+    wire.upstream.responses(response)
     client.send(wire.head(method))
-    assert client.answer(method).body in (b"ok", b"")
+    assert client.response(method).body in (b"ok", b"")
     for number in range(3):
         other = client if same and number == 0 else wire.client()
-        wire.upstream.answers(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d" % number)
+        wire.upstream.responses(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d" % number)
         other.send(wire.head("GET", PATH + f"/{number}"))
-        assert other.answer().body == b"%d" % number
+        assert other.response().body == b"%d" % number
 
 
 @pytest.mark.parametrize(
@@ -58,13 +58,13 @@ def test_what_comes_while_a_connection_waits_is_given_to_nobody(wire: Wire, late
     wire.upstream.plays([*REQUEST, send(OK), wait(go), send(late), _set(gone)])
     client = wire.client()
     client.send(wire.head())
-    assert client.answer().body == b"ok"
+    assert client.response().body == b"ok"
     go.set()
     assert gone.wait(3)
     for number, other in enumerate((client, wire.client())):
-        wire.upstream.answers(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d" % number)
+        wire.upstream.responses(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d" % number)
         other.send(wire.post(b"x", path=PATH + f"/{number}"))
-        got = other.answer()
+        got = other.response()
         assert got.body == b"%d" % number
     assert [seen.target for seen in wire.upstream.received] == [PATH, PATH + "/0", PATH + "/1"]
 
@@ -78,11 +78,11 @@ def _set(event: threading.Event) -> Action:
 
 @pytest.mark.parametrize("fields", [b"Connection: close\r\n", b"connection: Keep-Alive, Close\r\n"])
 def test_an_upstream_that_says_close_is_not_asked_again(wire: Wire, fields: bytes) -> None:
-    wire.upstream.answers(b"HTTP/1.1 200 OK\r\n" + fields + b"Content-Length: 2\r\n\r\nok")
+    wire.upstream.responses(b"HTTP/1.1 200 OK\r\n" + fields + b"Content-Length: 2\r\n\r\nok")
     client = wire.client()
     for _ in range(2):
         client.send(wire.post(b"x"))
-        assert client.answer().body == b"ok"
+        assert client.response().body == b"ok"
     honoured = not instead(wire.engine, "an upstream that says close")
     assert len(wire.upstream.visits) == (2 if honoured else 1)
 
@@ -92,10 +92,10 @@ def test_a_connection_that_the_upstream_closed_is_not_used(wire: Wire, method: s
     wire.upstream.plays([*REQUEST, send(OK), close])
     client = wire.client()
     client.send(wire.head())
-    assert client.answer().body == b"ok"
+    assert client.response().body == b"ok"
     _await_end(wire)
     client.send(wire.post(b"x") if method == "POST" else wire.head())
-    assert client.answer().body == b"ok"
+    assert client.response().body == b"ok"
     assert [seen.method for seen in wire.upstream.received] == ["GET", method]
 
 
@@ -121,16 +121,16 @@ def test_an_idempotent_request_whose_reused_connection_died_is_sent_once_more(
     wire.upstream.plays([*REQUEST, send(OK)], death)
     client = wire.client()
     client.send(wire.head())
-    assert client.answer().body == b"ok"
+    assert client.response().body == b"ok"
     reused = len(wire.upstream.visits)
     client.send(wire.head(method, PATH, "Content-Length: 0"))
-    answer = client.answer(method)
+    response = client.response(method)
     if instead(wire.engine, "an idempotent request whose reused connection died"):
-        is_ours(answer, 502, "upstream_protocol_error") if method != "HEAD" else None
-        assert answer.status == 502
+        is_ours(response, 502, "upstream_protocol_error") if method != "HEAD" else None
+        assert response.status == 502
         assert len(wire.upstream.received) == 2
         return
-    assert answer.status == 200
+    assert response.status == 200
     assert [seen.method for seen in wire.upstream.received] == ["GET", method, method]
     assert len(wire.upstream.visits) == reused + 1
 
@@ -144,10 +144,10 @@ def test_a_request_that_changes_something_is_never_sent_twice(
     client = wire.client()
     if reused:
         client.send(wire.head())
-        assert client.answer().body == b"ok"
+        assert client.response().body == b"ok"
     wire.upstream.plays(death)
     client.send(wire.head(method, PATH, "Content-Length: 5") + b"hello")
-    is_ours(client.answer(), 502, "upstream_protocol_error")
+    is_ours(client.response(), 502, "upstream_protocol_error")
     wire.upstream.await_requests(2 if reused else 1)
     assert [seen.method for seen in wire.upstream.received].count(method) == 1
 
@@ -163,9 +163,9 @@ def test_the_second_try_is_the_last(wire: Wire) -> None:
     wire.upstream.plays([*REQUEST, send(OK)], [read_head, reset], [read_head, reset], [read_head, reset])
     client = wire.client()
     client.send(wire.head())
-    assert client.answer().body == b"ok"
+    assert client.response().body == b"ok"
     client.send(wire.head())
-    is_ours(client.answer(), 502, "upstream_protocol_error")
+    is_ours(client.response(), 502, "upstream_protocol_error")
     once_more = not instead(wire.engine, "an idempotent request whose reused connection died")
     assert len(wire.upstream.received) == (3 if once_more else 2)
 
@@ -174,9 +174,9 @@ def test_a_request_whose_answer_has_begun_is_not_sent_again(wire: Wire) -> None:
     wire.upstream.plays([*REQUEST, send(OK)], [*REQUEST, send(b"HTTP/1.1 2"), reset])
     client = wire.client()
     client.send(wire.head())
-    assert client.answer().body == b"ok"
+    assert client.response().body == b"ok"
     client.send(wire.head())
-    is_ours(client.answer(), 502, "upstream_protocol_error")
+    is_ours(client.response(), 502, "upstream_protocol_error")
     assert len(wire.upstream.received) == 2
 
 
@@ -184,6 +184,6 @@ def test_clients_one_after_the_other_share_a_connection_to_the_upstream(wire: Wi
     for _ in range(5):
         with wire.client() as client:
             client.send(wire.head())
-            assert client.answer().body == b"ok"
+            assert client.response().body == b"ok"
     visits = len(wire.upstream.visits)
     assert visits == (5 if instead(wire.engine, "clients share connections to an upstream") else 1)

@@ -99,7 +99,7 @@ def gateway_let_go(client: RawClient) -> bool:
 def test_a_client_that_does_not_read_a_whole_answer_is_given_up(slow: Wire) -> None:
     """The upstream has long done its part."""
     body = b"x" * 15_000_000
-    slow.upstream.answers(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    slow.upstream.responses(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
     client = slow.client(receive_buffer=4096)
     client.send(slow.head())
     assert client.head().status == 200
@@ -113,7 +113,7 @@ def test_a_client_that_does_not_read_a_whole_answer_is_given_up(slow: Wire) -> N
 def test_an_idle_connection_is_closed_between_requests(slow: Wire) -> None:
     client = slow.client()
     client.send(slow.head())
-    assert client.answer().status == 200
+    assert client.response().status == 200
     if instead(slow.engine, "slow clients"):
         assert client.is_silent(0.2)
     else:
@@ -128,7 +128,7 @@ def test_an_honest_client_is_not_hurried(slow: Wire) -> None:
     body = b"400\r\n" + b"x" * 1024 + b"\r\n"
     client = slow.client()
     client.send(raw[:50], raw[50:], *[body] * 20, b"0\r\n\r\n")
-    assert client.answer().status == 200
+    assert client.response().status == 200
     assert slow.upstream.received[0].body == b"x" * 20480
 
 

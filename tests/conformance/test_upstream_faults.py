@@ -20,7 +20,7 @@ def test_an_answer_that_cannot_be_trusted_is_502(wire: Wire, fault: Fault) -> No
         # Not every such answer can be read strictly.
         assert client.reading.exactly(10) in (b"HTTP/1.1 2", b"HTTP/1.1 6")
     else:
-        is_ours(client.answer(), 502, "upstream_protocol_error")
+        is_ours(client.response(), 502, "upstream_protocol_error")
     # The connection to that upstream is not used again.
     assert wire.ask(wire.head()).body == b"ok"
 
@@ -34,7 +34,7 @@ def test_half_a_body_is_visibly_cut(wire: Wire, cut: Cut, version: str) -> None:
     client.send(wire.head(version=version))
     row = cut.name if version == "1.1" else f"{cut.name}, for HTTP/1.0"
     try:
-        got = client.answer()
+        got = client.response()
     except Ended as end:
         assert end.how == "reset"
     else:
@@ -64,7 +64,7 @@ def test_chunks_in_http_1_0_end_the_connection(wire: Wire) -> None:
     wire.upstream.plays([*REQUEST, send(raw)])
     client = wire.client()
     client.send(wire.head())
-    got = client.answer()
+    got = client.response()
     assert (got.status, got.body) == (200, b"ok") or got.status == 502
     assert wire.ask(wire.head()).body == b"ok"
     assert len(wire.upstream.visits) == 2

@@ -42,7 +42,7 @@ class Wire:
         """The answer to these bytes on a connection of their own."""
         client = self.client()
         client.send(*pieces)
-        return client.answer(method)
+        return client.response(method)
 
     def nothing_reached_the_upstream(self) -> None:
         """Send one more good request: it must be the first and only thing that the upstream sees."""
@@ -52,23 +52,23 @@ class Wire:
         assert [seen.target for seen in self.upstream.received] == [PATH + "/sentinel"]
 
 
-def is_ours(answer: Answer, status: int, code: str | None = None) -> None:
+def is_ours(response: Answer, status: int, code: str | None = None) -> None:
     """The answer is one of the gateway's own errors, in the shape of contract.md, section 4."""
-    assert answer.status == status, answer
-    assert answer.cut is None
-    assert answer.get("content-type") == "application/json"
-    assert answer.get("server") is None
-    assert answer.get("x-gateway-error-source") == "gateway"
-    document = json.loads(answer.body)
+    assert response.status == status, response
+    assert response.cut is None
+    assert response.get("content-type") == "application/json"
+    assert response.get("server") is None
+    assert response.get("x-gateway-error-source") == "gateway"
+    document = json.loads(response.body)
     assert set(document) >= {"error", "request_id"}
     assert set(document["error"]) == {"message", "type", "param", "code"}
     assert code is None or document["error"]["code"] == code, document
     assert document["error"]["message"].endswith(".")
-    assert document["request_id"] == answer.get("x-request-id")
-    assert "127.0.0.1" not in answer.body.decode()
+    assert document["request_id"] == response.get("x-request-id")
+    assert "127.0.0.1" not in response.body.decode()
 
 
-def closes(client: RawClient, answer: Answer) -> None:
+def closes(client: RawClient, response: Answer) -> None:
     """The answer announces the end of the connection, and the end comes without another byte."""
-    assert (answer.get("connection") or "").lower() == "close"
+    assert (response.get("connection") or "").lower() == "close"
     assert client.rest() == b""

@@ -22,7 +22,7 @@ from tests.plugins.exchanges import exchange
 
 PAGE = (Path(__file__).parents[2] / "docs" / "rate-limiting.md").read_text(encoding="utf-8")
 BLOCKS = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)]
-*SETTINGS, ANSWER, USAGE = BLOCKS
+*SETTINGS, RESPONSE, USAGE = BLOCKS
 SHORT, FULL, BLOCK = SETTINGS
 
 
@@ -102,4 +102,4 @@ def test_the_answer_of_the_page_is_given() -> None:
         "code": verdict.code,
         "message": verdict.message,
         **verdict.details,
-    } == ANSWER
+    } == RESPONSE

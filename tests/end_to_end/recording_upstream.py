@@ -1,6 +1,6 @@
 """An upstream on a real socket that writes down what it got and answers what a test asks for.
 
-The answer is chosen by the path's last part; see `_ANSWERS`. Everything else is answered with 200 and
+The answer is chosen by the path's last part; see `_RESPONSES`. Everything else is answered with 200 and
 ``{"ok": true}``.
 """
 
@@ -84,7 +84,7 @@ class RecordingUpstream:
             while seen := await _read(reader):
                 self.seen.append(seen)
                 last = seen.target.partition("?")[0].rpartition("/")[2]
-                await _ANSWERS.get(last, _ok)(seen, reader, writer)
+                await _RESPONSES.get(last, _ok)(seen, reader, writer)
                 await writer.drain()
         except (OSError, asyncio.IncompleteReadError):
             pass
@@ -226,7 +226,7 @@ async def _tell(seen: Seen, reader: asyncio.StreamReader, writer: asyncio.Stream
         writer.write(b"0\r\n\r\n")
 
 
-_ANSWERS: dict[str, Handler] = {
+_RESPONSES: dict[str, Handler] = {
     "error": _error,
     "cookies": _cookies,
     "stream": _stream,

@@ -128,9 +128,9 @@ class RunningGateway:
         """A tenant with a name and subdomain of its own."""
         self.count += 1
         body = {"name": f"Tenant {self.count}", "subdomain": f"t{self.count}", "tier": "pro", **document}
-        answer = self.call("POST", "/tenants", json=body)
-        assert answer.status_code == 201, answer.text
-        made = answer.json()
+        response = self.call("POST", "/tenants", json=body)
+        assert response.status_code == 201, response.text
+        made = response.json()
         return TenantInUse(self, made["id"], made["subdomain"], made["api_key"])
 
 
@@ -150,9 +150,9 @@ class TenantInUse:
     def create_rule(self, path: str, target: str, **document: Any) -> dict[str, Any]:
         """Create a rule, and wait until the proxy knows it."""
         body = {"path": path, "target": target, **document}
-        answer = self.gateway.call("POST", f"/tenants/{self.id}/rules", json=body)
-        assert answer.status_code == 201, answer.text
-        rule: dict[str, Any] = answer.json()
+        response = self.gateway.call("POST", f"/tenants/{self.id}/rules", json=body)
+        assert response.status_code == 201, response.text
+        rule: dict[str, Any] = response.json()
         self.await_rule(path)
         return rule
 

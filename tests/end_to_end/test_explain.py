@@ -47,9 +47,9 @@ def owner(gateway: RunningGateway, everlasting_upstream: RecordingUpstream) -> T
 def explained(owner: TenantInUse, sent: dict[str, Any]) -> Any:
     """What the admin API says of it, with the key where a client has it."""
     headers = {"Authorization": f"Bearer {owner.key}", **sent.get("headers", {})}
-    answer = owner.gateway.call("POST", f"/tenants/{owner.id}/explain", json={**sent, "headers": headers})
-    assert answer.status_code == 200, answer.text
-    return answer.json()
+    response = owner.gateway.call("POST", f"/tenants/{owner.id}/explain", json={**sent, "headers": headers})
+    assert response.status_code == 200, response.text
+    return response.json()
 
 
 def really(owner: TenantInUse, sent: dict[str, Any]) -> Any:
@@ -61,8 +61,8 @@ def really(owner: TenantInUse, sent: dict[str, Any]) -> Any:
     for name, value in {**headers, **({"Content-Length": str(len(body))} if body else {})}.items():
         connection.putheader(name, value)
     connection.endheaders(body)
-    answer = connection.getresponse()
-    found = answer.status, dict(answer.getheaders()), answer.read()
+    response = connection.getresponse()
+    found = response.status, dict(response.getheaders()), response.read()
     connection.close()
     return found
 

@@ -22,9 +22,9 @@ def open_tenant(gateway: RunningGateway, everlasting_upstream: RecordingUpstream
 def test_a_request_reaches_the_upstream_as_it_was_sent(
     open_tenant: TenantInUse, upstream: RecordingUpstream
 ) -> None:
-    answer = open_tenant.request("POST", "/v1/chat?a=b%20c&a=d", json={"x": 1}, headers={"X-Mine": "yes"})
-    assert answer.status_code == 200
-    assert answer.json() == {"ok": True}
+    response = open_tenant.request("POST", "/v1/chat?a=b%20c&a=d", json={"x": 1}, headers={"X-Mine": "yes"})
+    assert response.status_code == 200
+    assert response.json() == {"ok": True}
     (seen,) = upstream.seen
     assert (seen.method, seen.target, json.loads(seen.body)) == ("POST", "/v1/chat?a=b%20c&a=d", {"x": 1})
     assert seen.get("x-mine") == "yes"
@@ -60,21 +60,21 @@ def test_strip_path_joins_with_one_slash(open_tenant: TenantInUse, upstream: Rec
 def test_repeated_headers_stay_repeated_and_foreign_limits_go(
     open_tenant: TenantInUse, upstream: RecordingUpstream
 ) -> None:
-    answer = open_tenant.request("GET", "/v1/cookies")
-    assert (answer.status_code, answer.reason) == (201, "Made Up")
-    assert answer.raw.headers.getlist("set-cookie") == ["a=1", "b=2"]
-    assert "x-ratelimit-limit-requests" not in answer.headers
-    assert "x-gateway-error-source" not in answer.headers
+    response = open_tenant.request("GET", "/v1/cookies")
+    assert (response.status_code, response.reason) == (201, "Made Up")
+    assert response.raw.headers.getlist("set-cookie") == ["a=1", "b=2"]
+    assert "x-ratelimit-limit-requests" not in response.headers
+    assert "x-gateway-error-source" not in response.headers
 
 
 def test_an_error_of_the_upstream_passes_and_says_whose_it_is(
     open_tenant: TenantInUse, upstream: RecordingUpstream
 ) -> None:
-    answer = open_tenant.request("GET", "/v1/error", headers={"X-Request-ID": "mine-1"})
-    assert answer.status_code == 500
-    assert answer.json() == {"error": "upstream"}
-    assert answer.headers["x-gateway-error-source"] == "upstream"
-    assert answer.headers["x-request-id"] == "mine-1" == upstream.seen[0].get("x-request-id")
+    response = open_tenant.request("GET", "/v1/error", headers={"X-Request-ID": "mine-1"})
+    assert response.status_code == 500
+    assert response.json() == {"error": "upstream"}
+    assert response.headers["x-gateway-error-source"] == "upstream"
+    assert response.headers["x-request-id"] == "mine-1" == upstream.seen[0].get("x-request-id")
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
@@ -90,25 +90,25 @@ def test_a_broken_upstream_never_looks_complete(
     from requests.exceptions import ChunkedEncodingError, ConnectionError
 
     try:
-        answer = open_tenant.request("GET", f"/v1/{path}")
+        response = open_tenant.request("GET", f"/v1/{path}")
     except (ChunkedEncodingError, ConnectionError):
         assert path == "half"
         return
-    assert answer.status_code == 502
-    assert answer.json()["error"]["code"] == "upstream_protocol_error"
-    assert "127.0.0.1" not in answer.text
+    assert response.status_code == 502
+    assert response.json()["error"]["code"] == "upstream_protocol_error"
+    assert "127.0.0.1" not in response.text
 
 
 def test_interim_answers_of_the_upstream_stay_here(open_tenant: TenantInUse, engine: str) -> None:
     """mitmproxy's own core takes them for the answer (docs/engine.md)."""
-    answer = open_tenant.request("GET", "/v1/early")
-    assert answer.status_code == {"express": 200, "mitmproxy": 502}[engine]
-    assert "link" not in answer.headers
+    response = open_tenant.request("GET", "/v1/early")
+    assert response.status_code == {"express": 200, "mitmproxy": 502}[engine]
+    assert "link" not in response.headers
 
 
 def test_an_upstream_that_is_not_there_is_502(open_tenant: TenantInUse) -> None:
     open_tenant.create_rule("/dead", "http://127.0.0.1:1")
-    answer = open_tenant.request("GET", "/dead")
-    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_unreachable")
-    assert answer.headers["x-gateway-error-source"] == "gateway"
-    assert "server" not in answer.headers
+    response = open_tenant.request("GET", "/dead")
+    assert (response.status_code, response.json()["error"]["code"]) == (502, "upstream_unreachable")
+    assert response.headers["x-gateway-error-source"] == "gateway"
+    assert "server" not in response.headers

@@ -39,7 +39,7 @@ def test_it_is_refused_and_the_upstream_sees_nothing(
 ) -> None:
     body, content_type, coding, status, code = BODIES[name]
     headers = {"Content-Type": content_type, **({"Content-Encoding": coding} if coding else {})}
-    answer = owner.request("POST", "/v1/x", data=body, headers=headers)
-    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
-    assert answer.headers["x-gateway-error-source"] == "plugin:content_validator"
+    response = owner.request("POST", "/v1/x", data=body, headers=headers)
+    assert (response.status_code, response.json()["error"]["code"]) == (status, code)
+    assert response.headers["x-gateway-error-source"] == "plugin:content_validator"
     assert not upstream.seen

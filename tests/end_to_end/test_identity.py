@@ -43,7 +43,7 @@ def test_every_wrong_key_gets_the_same_answer(
     one: TenantInUse, other: TenantInUse, upstream: RecordingUpstream
 ) -> None:
     unknown_tenant = one.request("GET", "/v1/x", headers={"Host": "nobody.example.com"})
-    answers = [unknown_tenant] + [
+    responses = [unknown_tenant] + [
         one.request("GET", "/v1/x", headers={"Authorization": f"Bearer {key}"})
         for key in (
             other.key,
@@ -52,15 +52,15 @@ def test_every_wrong_key_gets_the_same_answer(
             "gwk_" + "0" * 57,
         )
     ]
-    assert {answer.status_code for answer in answers} == {401}
-    assert len({str(without_id(answer.json())) for answer in answers}) == 1
-    assert answers[0].json()["error"]["code"] == "invalid_api_key"
+    assert {response.status_code for response in responses} == {401}
+    assert len({str(without_id(response.json())) for response in responses}) == 1
+    assert responses[0].json()["error"]["code"] == "invalid_api_key"
     assert not upstream.seen
 
 
 def test_no_key_is_told_how_to_send_one(one: TenantInUse) -> None:
-    answer = one.request("GET", "/v1/x", headers={"Authorization": None})
-    assert (answer.status_code, answer.json()["error"]["code"]) == (401, "missing_api_key")
+    response = one.request("GET", "/v1/x", headers={"Authorization": None})
+    assert (response.status_code, response.json()["error"]["code"]) == (401, "missing_api_key")
 
 
 @pytest.mark.parametrize("name", ["x-api-key", "api-key"])
@@ -98,9 +98,9 @@ def test_the_host_is_read_without_case_and_trailing_dot(one: TenantInUse) -> Non
 def test_every_other_host_is_refused(
     gateway: RunningGateway, one: TenantInUse, host: str, upstream: RecordingUpstream
 ) -> None:
-    answer = raw(gateway, f"GET /v1/x HTTP/1.1\r\nHost: {host}\r\nx-api-key: {one.key}\r\n\r\n")
-    assert answer.startswith(b"HTTP/1.1 400 ")
-    assert b'"invalid_host"' in answer
+    response = raw(gateway, f"GET /v1/x HTTP/1.1\r\nHost: {host}\r\nx-api-key: {one.key}\r\n\r\n")
+    assert response.startswith(b"HTTP/1.1 400 ")
+    assert b'"invalid_host"' in response
     assert not upstream.seen
 
 
@@ -132,10 +132,10 @@ BAD_HEADS = {
 def test_a_head_that_could_be_read_in_two_ways_is_refused(
     gateway: RunningGateway, one: TenantInUse, upstream: RecordingUpstream, head: str
 ) -> None:
-    answer = raw(gateway, head.format(host=one.host) + f"x-api-key: {one.key}\r\n\r\n")
-    assert answer.startswith(b"HTTP/1.1 400 "), answer
-    assert b'"error"' in answer
-    assert b"Server:" not in answer
+    response = raw(gateway, head.format(host=one.host) + f"x-api-key: {one.key}\r\n\r\n")
+    assert response.startswith(b"HTTP/1.1 400 "), response
+    assert b'"error"' in response
+    assert b"Server:" not in response
     assert not upstream.seen
 
 
@@ -146,20 +146,20 @@ def test_a_head_that_could_be_read_in_two_ways_is_refused(
 def test_the_path_that_was_matched_is_forwarded(
     one: TenantInUse, gateway: RunningGateway, upstream: RecordingUpstream, path: str, seen: str
 ) -> None:
-    answer = raw(gateway, f"GET {path} HTTP/1.1\r\nHost: {one.host}\r\nx-api-key: {one.key}\r\n\r\n")
-    assert answer.startswith(b"HTTP/1.1 200 ")
+    response = raw(gateway, f"GET {path} HTTP/1.1\r\nHost: {one.host}\r\nx-api-key: {one.key}\r\n\r\n")
+    assert response.startswith(b"HTTP/1.1 200 ")
     assert upstream.seen[0].target == seen
 
 
 def test_a_prefix_ends_at_a_segment(one: TenantInUse) -> None:
-    answer = one.request("GET", "/v1evil")
-    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "no_matching_rule")
+    response = one.request("GET", "/v1evil")
+    assert (response.status_code, response.json()["error"]["code"]) == (404, "no_matching_rule")
 
 
 def test_another_method_is_405_with_allow(one: TenantInUse, upstream: RecordingUpstream) -> None:
     one.create_rule("/posts", upstream.url, methods=["POST"])
-    answer = one.request("GET", "/posts/x")
-    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    response = one.request("GET", "/posts/x")
+    assert (response.status_code, response.headers["allow"]) == (405, "POST")
     assert one.request("TRACE", "/v1/x").status_code == 405
 
 
@@ -180,15 +180,15 @@ def test_a_rule_that_leads_back_to_the_gateway_is_refused_when_saved(
         "http://10.0.0.1/",
         "http://2130706433/",
     ):
-        answer = gateway.call("POST", f"/tenants/{one.id}/rules", json={"path": "/loop", "target": url})
-        assert answer.status_code == 422, url
+        response = gateway.call("POST", f"/tenants/{one.id}/rules", json={"path": "/loop", "target": url})
+        assert response.status_code == 422, url
 
 
 def test_a_request_that_was_here_before_is_a_loop(one: TenantInUse, upstream: RecordingUpstream) -> None:
     one.request("GET", "/v1/x")
     via = upstream.seen[0].get("via") or ""
-    answer = one.request("GET", "/v1/x", headers={"Via": via})
-    assert (answer.status_code, answer.json()["error"]["code"]) == (508, "loop_detected")
+    response = one.request("GET", "/v1/x", headers={"Via": via})
+    assert (response.status_code, response.json()["error"]["code"]) == (508, "loop_detected")
 
 
 def test_a_revoked_key_ends_within_two_seconds(gateway: RunningGateway, upstream: RecordingUpstream) -> None:
@@ -200,9 +200,9 @@ def test_a_revoked_key_ends_within_two_seconds(gateway: RunningGateway, upstream
     assert gateway.call("DELETE", f"/tenants/{tenant.id}/api-keys/{made['id']}").status_code == 204
     codes = []
     for _ in until(2.0):
-        answer = tenant.request("GET", "/v1/x", headers=headers)
-        if answer.status_code == 401:
-            codes.append(answer.json()["error"]["code"])
+        response = tenant.request("GET", "/v1/x", headers=headers)
+        if response.status_code == 401:
+            codes.append(response.json()["error"]["code"])
             break
     assert codes == ["api_key_revoked"]
 

@@ -82,9 +82,9 @@ def test_what_nobody_objects_to_comes_byte_for_byte(
     for end in ("\n", "\r\n"):
         stream = endpoint.stream(pieces, end)
         headers = {"X-Type": endpoint.content_type, "X-Size": "50"}
-        answer = judged.request("POST", "/pass/block/v1/tell", data=stream, headers=headers)
-        assert (answer.status_code, answer.content) == (200, stream)
-        assert answer.headers["transfer-encoding"] == "chunked"
+        response = judged.request("POST", "/pass/block/v1/tell", data=stream, headers=headers)
+        assert (response.status_code, response.content) == (200, stream)
+        assert response.headers["transfer-encoding"] == "chunked"
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
@@ -141,15 +141,15 @@ def test_whole_answers_get_the_verdict_of_streamed_ones(
 ) -> None:
     for streams in ("pass", "buffer"):
         headers = {"X-Type": "application/json"}
-        answer = judged.request(
+        response = judged.request(
             "POST", f"/{streams}/block/v1/tell", data=CHAT.body("the secret"), headers=headers
         )
-        assert (answer.status_code, answer.json()["error"]["code"]) == (422, "content_rejected")
-        assert answer.headers["x-gateway-error-source"] == "plugin:content_validator"
-        answer = judged.request(
+        assert (response.status_code, response.json()["error"]["code"]) == (422, "content_rejected")
+        assert response.headers["x-gateway-error-source"] == "plugin:content_validator"
+        response = judged.request(
             "POST", f"/{streams}/mask/v1/tell", data=CHAT.body("the secret"), headers=headers
         )
-        assert CHAT.read_whole(answer.content) == "the ******"
+        assert CHAT.read_whole(response.content) == "the ******"
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
@@ -167,17 +167,17 @@ def test_text_is_masked_over_events(
 def test_a_stream_with_a_length_is_judged_too(judged: TenantInUse, upstream: RecordingUpstream) -> None:
     headers = {"X-Type": CHAT.content_type, "X-Sized": "1"}
     stream = CHAT.stream(["the secret"])
-    answer = judged.request("POST", "/pass/mask/v1/tell", data=stream, headers=headers)
-    assert CHAT.read_stream(answer.content) == "the ******"
-    assert "content-length" not in answer.headers
+    response = judged.request("POST", "/pass/mask/v1/tell", data=stream, headers=headers)
+    assert CHAT.read_stream(response.content) == "the ******"
+    assert "content-length" not in response.headers
 
 
 def test_an_encoded_stream_is_collected_and_judged(judged: TenantInUse, upstream: RecordingUpstream) -> None:
     headers = {"X-Type": CHAT.content_type, "X-Coding": "gzip"}
     for text, status in (("hello", 200), ("the secret", 422)):
         body = gzip.compress(CHAT.stream([text]))
-        answer = judged.request("POST", "/pass/block/v1/tell", data=body, headers=headers)
-        assert answer.status_code == status
+        response = judged.request("POST", "/pass/block/v1/tell", data=body, headers=headers)
+        assert response.status_code == status
 
 
 def test_an_upstream_is_asked_for_a_stream_that_is_not_encoded(
@@ -194,8 +194,8 @@ def test_an_upstream_is_asked_for_a_stream_that_is_not_encoded(
 def test_events_are_passed_on_as_they_come(judged: TenantInUse, upstream: RecordingUpstream) -> None:
     headers = {"X-Type": CHAT.content_type, "X-Size": "60"}
     stream = CHAT.stream([f"word {number}" for number in range(40)])
-    answer = judged.request("POST", "/pass/block/v1/tell", data=stream, headers=headers, stream=True)
-    arrived = [time.monotonic() for line in answer.iter_lines(chunk_size=1) if line]
+    response = judged.request("POST", "/pass/block/v1/tell", data=stream, headers=headers, stream=True)
+    arrived = [time.monotonic() for line in response.iter_lines(chunk_size=1) if line]
     assert arrived[-1] - arrived[0] > 0.2
 
 
@@ -208,9 +208,9 @@ def test_a_pattern_without_a_bound_is_refused_where_streams_pass(
     judged: TenantInUse, upstream: RecordingUpstream
 ) -> None:
     body = {"path": "/new", "target": upstream.url, "plugin_chain": [validator(blocked_patterns=["a.*b"])]}
-    answer = judged.gateway.call("POST", f"/tenants/{judged.id}/rules", json=body)
-    assert answer.status_code == 422
-    [error] = answer.json()["errors"]
+    response = judged.gateway.call("POST", f"/tenants/{judged.id}/rules", json=body)
+    assert response.status_code == 422
+    [error] = response.json()["errors"]
     assert error["pointer"] == "/plugin_chain/0"
     assert error["detail"] == (
         "content_validator has the pattern 'a.*b', which may match more than 512 characters, and this rule "
@@ -218,8 +218,8 @@ def test_a_pattern_without_a_bound_is_refused_where_streams_pass(
     )
     judged.create_rule("/new", upstream.url, streams="buffer", plugin_chain=body["plugin_chain"])
     stream = CHAT.stream(["a", "x" * 600, "b"])
-    answer = judged.request("POST", "/new/tell", data=stream, headers={"X-Type": CHAT.content_type})
-    assert answer.status_code == 422
+    response = judged.request("POST", "/new/tell", data=stream, headers={"X-Type": CHAT.content_type})
+    assert response.status_code == 422
 
 
 PLAIN = ENDPOINTS[-2]
@@ -251,11 +251,11 @@ class TestPluginsOfOthers:
         path = f"/others/{act}/{on_error}"
         judged.create_rule(path, upstream.url, plugin_chain=[{**entry, "on_error": on_error}])
         if engine == "mitmproxy":
-            answer = judged.request(
+            response = judged.request(
                 "POST", f"{path}/tell", data=PLAIN.stream(["a", "b"]), headers={"X-Type": PLAIN.content_type}
             )
-            assert answer.content == PLAIN.stream(["a", "b"])
-            assert "content-length" in answer.headers
+            assert response.content == PLAIN.stream(["a", "b"])
+            assert "content-length" in response.headers
             return
         status, body, complete = told(judged, f"{path}/tell", PLAIN, "a", "b", "c", size=20)
         assert status == 200

@@ -148,9 +148,9 @@ def test_what_divides_a_level_counts_for_itself(gateway: RunningGateway, upstrea
 
 
 def usage(tenant: TenantInUse) -> dict[tuple[str, str], tuple[int, int]]:
-    answer = tenant.gateway.call("GET", f"/tenants/{tenant.id}/rate-limits", tenant.key)
-    assert answer.status_code == 200, answer.text
-    rows = answer.json()["limits"]
+    response = tenant.gateway.call("GET", f"/tenants/{tenant.id}/rate-limits", tenant.key)
+    assert response.status_code == 200, response.text
+    rows = response.json()["limits"]
     return {(row["scope"], row["name"]): (row["used"], row["remaining"]) for row in rows if row["window"]}
 
 
@@ -192,8 +192,8 @@ def test_two_proxies_on_one_store_admit_no_more_than_one(
     second = RunningGateway(gateway.folder, admin_port=gateway.admin_port)
     second.start_proxy()
     try:
-        answers, there = asked_in_time(gateway, second, upstream)
-        statuses = [answer.status_code for answer in answers]
+        responses, there = asked_in_time(gateway, second, upstream)
+        statuses = [response.status_code for response in responses]
         assert [statuses.count(status) for status in (200, 429)] == [40, 40]
         by_proxy = [sum(status == 200 for status in statuses[i::2]) for i in (0, 1)]
         assert all(by_proxy), "one of the proxies admitted nothing"
@@ -215,9 +215,9 @@ def asked_in_time(
         there.await_rule("/v1")
         with ThreadPoolExecutor(8) as pool:
             asked = [pool.submit(one.request, "GET", "/v1/x") for one in [here, there] * 40]
-            answers = [one.result() for one in asked]
-        if not any("x-gateway-ratelimit-mode" in answer.headers for answer in answers):
-            return answers, [here, there]
+            responses = [one.result() for one in asked]
+        if not any("x-gateway-ratelimit-mode" in response.headers for response in responses):
+            return responses, [here, there]
     raise AssertionError("Redis never answered in time.")
 
 
@@ -228,5 +228,5 @@ def test_a_tiers_own_limit_holds(
     with RunningGateway(tmp_path_factory.mktemp("tier") / "data") as gateway:
         tenant = gateway.create_tenant(tier="basic")
         tenant.create_rule("/v1", upstream.url)
-        answer = tenant.request("GET", "/v1/x")
-        assert answer.headers["x-ratelimit-limit-requests"] == "600"
+        response = tenant.request("GET", "/v1/x")
+        assert response.headers["x-ratelimit-limit-requests"] == "600"

@@ -39,10 +39,10 @@ def test_all_four_stages_run_in_order_for_every_kind_of_answer(
     owner.create_rule(
         "/v1", upstream.url, streams=streams, plugin_chain=[recorder(file, stage) for stage in STAGES]
     )
-    answer = owner.request("GET", f"/v1/{path}")
-    assert answer.status_code == (500 if path == "error" else 200)
+    response = owner.request("GET", f"/v1/{path}")
+    assert response.status_code == (500 if path == "error" else 200)
     assert lines(file, 4) == STAGES
-    assert answer.headers["x-recorder"] == "was here"
+    assert response.headers["x-recorder"] == "was here"
 
 
 def test_plugins_run_by_priority(owner: TenantInUse, upstream: RecordingUpstream, tmp_path: Path) -> None:
@@ -72,10 +72,10 @@ def test_a_plugin_that_raises_is_503_and_names_itself(
     owner.create_rule(
         "/v1", upstream.url, plugin_chain=[recorder(tmp_path / "r", stage, settings={"fault": stage})]
     )
-    answer = owner.request("GET", "/v1/x")
-    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "plugin_failure")
-    assert answer.headers["x-gateway-error-source"] == "plugin:recorder"
-    assert answer.headers["retry-after"] == "1"
+    response = owner.request("GET", "/v1/x")
+    assert (response.status_code, response.json()["error"]["code"]) == (503, "plugin_failure")
+    assert response.headers["x-gateway-error-source"] == "plugin:recorder"
+    assert response.headers["retry-after"] == "1"
     assert len(upstream.seen) == (0 if stage == "pre_request" else 1)
 
 
@@ -95,10 +95,10 @@ def test_an_answer_that_is_rejected_is_not_seen(
     owner.create_rule(
         "/v1", upstream.url, plugin_chain=[recorder(tmp_path / "r", stage, settings={"reject": stage})]
     )
-    answer = owner.request("GET", f"/v1/{path}")
-    assert answer.status_code == 422
-    assert answer.json()["error"]["message"] == "The recorder rejects."
-    assert "data:" not in answer.text
+    response = owner.request("GET", f"/v1/{path}")
+    assert response.status_code == 422
+    assert response.json()["error"]["message"] == "The recorder rejects."
+    assert "data:" not in response.text
 
 
 def test_a_plugin_that_is_too_slow_is_a_fault(

@@ -36,8 +36,8 @@ def test_where_the_upstream_fails_the_exchange_is_ended_all_the_same(
 ) -> None:
     target = f"http://127.0.0.1:{free_port()}" if path == "unreachable" else upstream.url
     owner.create_rule(f"{tmp_path}", target, plugin_chain=whole_chain(tmp_path / "r"))
-    answer = owner.request("POST", f"{tmp_path}/{path}")
-    assert (answer.status_code, answer.headers["x-gateway-error-source"]) == (502, "gateway")
+    response = owner.request("POST", f"{tmp_path}/{path}")
+    assert (response.status_code, response.headers["x-gateway-error-source"]) == (502, "gateway")
     assert lines(tmp_path / "r", 2) == ["pre_request", "post_response"]
 
 
@@ -46,8 +46,8 @@ def test_a_refused_exchange_runs_only_post_response(
 ) -> None:
     chain = whole_chain(tmp_path / "r", reject="pre_request")
     owner.create_rule(f"{tmp_path}", upstream.url, plugin_chain=chain)
-    answer = owner.request("GET", f"{tmp_path}/x")
-    assert (answer.status_code, answer.headers["x-recorder"]) == (422, "was here")
+    response = owner.request("GET", f"{tmp_path}/x")
+    assert (response.status_code, response.headers["x-recorder"]) == (422, "was here")
     assert lines(tmp_path / "r", 2) == ["pre_request", "post_response"]
     assert not upstream.seen
 
@@ -55,10 +55,10 @@ def test_a_refused_exchange_runs_only_post_response(
 def test_a_plugins_own_answer_goes_through_all_later_stages(
     owner: TenantInUse, upstream: RecordingUpstream, tmp_path: Path
 ) -> None:
-    chain = whole_chain(tmp_path / "r", answers="from a cache")
+    chain = whole_chain(tmp_path / "r", responses="from a cache")
     owner.create_rule(f"{tmp_path}", upstream.url, plugin_chain=chain)
-    answer = owner.request("GET", f"{tmp_path}/x")
-    assert (answer.status_code, answer.text) == (200, "from a cache")
+    response = owner.request("GET", f"{tmp_path}/x")
+    assert (response.status_code, response.text) == (200, "from a cache")
     assert lines(tmp_path / "r", 4) == STAGES
     assert not upstream.seen
 
@@ -91,12 +91,12 @@ def test_each_fault_at_each_stage_has_the_configured_outcome(
     closed = on_error == "closed" and stage != "post_response"
     for path in ("x", "events", "error"):
         upstream.seen.clear()
-        answer = owner.request("POST", f"{tmp_path}/{path}", data=b"{}")
+        response = owner.request("POST", f"{tmp_path}/{path}", data=b"{}")
         if closed:
-            assert (answer.status_code, answer.json()["error"]["code"]) == (503, "plugin_failure")
-            assert answer.headers["x-gateway-error-source"] == "plugin:recorder"
+            assert (response.status_code, response.json()["error"]["code"]) == (503, "plugin_failure")
+            assert response.headers["x-gateway-error-source"] == "plugin:recorder"
         else:
-            assert answer.status_code == (500 if path == "error" else 200)
+            assert response.status_code == (500 if path == "error" else 200)
         hits = 0 if closed and stage == "pre_request" else 1
         for _ in until(0.5 if hits else 0.0):
             if upstream.seen:

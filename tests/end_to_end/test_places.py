@@ -26,22 +26,22 @@ def tenant(gateway: RunningGateway, everlasting_upstream: RecordingUpstream) -> 
 
 @contextlib.contextmanager
 def open_stream(tenant: TenantInUse) -> Any:
-    answer = tenant.request("GET", "/v1/endless", stream=True)
+    response = tenant.request("GET", "/v1/endless", stream=True)
     try:
-        assert answer.status_code == 200
-        pieces = answer.iter_content(1)
+        assert response.status_code == 200
+        pieces = response.iter_content(1)
         next(pieces)
-        yield answer
+        yield response
     finally:
-        answer.close()
+        response.close()
 
 
 def soon_free(tenant: TenantInUse, path: str) -> bool:
     for _ in until(3.0):
-        answer = tenant.request("GET", f"{path}/x", headers={"X-Wanted": "1"})
-        if answer.status_code != 429:
+        response = tenant.request("GET", f"{path}/x", headers={"X-Wanted": "1"})
+        if response.status_code != 429:
             return True
-        assert answer.json()["error"]["code"] == "too_many_concurrent_requests"
+        assert response.json()["error"]["code"] == "too_many_concurrent_requests"
     return False
 
 

@@ -17,9 +17,9 @@ def test_tenants_keys_rules_and_limits_survive_a_kill_of_everything(
         assert tenant.request("GET", "/v1/x").status_code == 200
         gateway.stop(signal.SIGKILL)
         gateway.start()
-        answer = tenant.request("GET", "/v1/x")
-        assert answer.status_code == 200
-        assert answer.headers["x-ratelimit-remaining-requests"] == "1"
+        response = tenant.request("GET", "/v1/x")
+        assert response.status_code == 200
+        assert response.headers["x-ratelimit-remaining-requests"] == "1"
         assert upstream.seen[-1].get("x-upstream-key") == "stored"
 
 

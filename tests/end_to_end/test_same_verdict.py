@@ -66,10 +66,10 @@ def test_a_streamed_and_a_whole_answer_are_asked_for_with_the_same_verdict(
             assert owner.request("POST", path, data=json.dumps(good), headers=headers).status_code == 200
             bad = {**BODIES[endpoint]("the secret"), "stream": stream}
             upstream.seen.clear()
-            answer = owner.request(
+            response = owner.request(
                 "POST", path, data=json.dumps(bad), headers={**headers, "X-Blocked": "1"}
                 if name == "security_validator" else headers,
             )  # fmt: skip
-            assert (answer.status_code, answer.json()["error"]["code"]) == rejection
-            assert answer.headers["x-gateway-error-source"] == f"plugin:{name}"
+            assert (response.status_code, response.json()["error"]["code"]) == rejection
+            assert response.headers["x-gateway-error-source"] == f"plugin:{name}"
             assert all(seen.target.startswith("/tell") for seen in upstream.seen)

@@ -37,8 +37,8 @@ def logged(gateway: RunningGateway, request_id: str) -> dict[str, Any]:
 def called(owner: TenantInUse, path: str, name: str, **more: Any) -> list[Any]:
     """Call, and see that it passed. Returns what would have been done."""
     request_id = f"{owner.id}-{name}"
-    answer = owner.request("POST", path, headers={"X-Request-ID": request_id}, **more)
-    assert answer.status_code == 200, answer.text
+    response = owner.request("POST", path, headers={"X-Request-ID": request_id}, **more)
+    assert response.status_code == 200, response.text
     noted: list[Any] = logged(owner.gateway, request_id)["shadow"]
     return noted
 
@@ -136,9 +136,9 @@ def test_one_that_hangs_delays_nobody(
     settings = {"file": str(tmp_path_factory.mktemp("record") / "r"), "wait": 1.0}
     slow = shadow("recorder", settings, timeout="5s")
     owner.create_rule("/v1", upstream.url, plugin_chain=[slow] * 3)
-    answer = owner.request("GET", "/v1/x")
-    assert answer.status_code == 200
-    assert answer.elapsed.total_seconds() < 0.8
+    response = owner.request("GET", "/v1/x")
+    assert response.status_code == 200
+    assert response.elapsed.total_seconds() < 0.8
 
 
 def test_its_fault_is_told_as_a_shadows(

@@ -26,8 +26,8 @@ def first_event(port: int, path: str, headers: dict[str, str]) -> float:
     with contextlib.closing(connection):
         start = time.perf_counter()
         connection.request("GET", path, headers=headers)
-        answer = connection.getresponse()
-        assert answer.readline().startswith(b"data:")
+        response = connection.getresponse()
+        assert response.readline().startswith(b"data:")
         return time.perf_counter() - start
 
 
@@ -41,26 +41,26 @@ def test_events_come_one_by_one_and_within_30_ms_of_direct(
 
 
 def test_every_event_arrives_in_order(streaming: TenantInUse, upstream: RecordingUpstream) -> None:
-    answer = streaming.request("GET", "/v1/stream", stream=True)
-    assert answer.headers["content-type"] == "text/event-stream"
-    arrived = [(time.monotonic(), line) for line in answer.iter_lines() if line]
+    response = streaming.request("GET", "/v1/stream", stream=True)
+    assert response.headers["content-type"] == "text/event-stream"
+    arrived = [(time.monotonic(), line) for line in response.iter_lines() if line]
     assert [line for _, line in arrived] == [b'data: {"n": %d}' % n for n in range(4)]
     assert arrived[-1][0] - arrived[0][0] > 0.2
 
 
 def test_a_buffered_stream_comes_whole(streaming: TenantInUse, upstream: RecordingUpstream) -> None:
-    answer = streaming.request("GET", "/buffered/stream")
-    assert "transfer-encoding" not in answer.headers
-    assert int(answer.headers["content-length"]) == len(answer.content)
-    assert answer.text.count("data:") == 4
+    response = streaming.request("GET", "/buffered/stream")
+    assert "transfer-encoding" not in response.headers
+    assert int(response.headers["content-length"]) == len(response.content)
+    assert response.text.count("data:") == 4
 
 
 def test_a_client_that_goes_away_closes_the_upstream(
     streaming: TenantInUse, upstream: RecordingUpstream
 ) -> None:
-    answer = streaming.request("GET", "/v1/endless", stream=True)
-    next(answer.iter_content(1))
-    answer.close()
+    response = streaming.request("GET", "/v1/endless", stream=True)
+    next(response.iter_content(1))
+    response.close()
     assert upstream.seen[0].closed.wait(1.0)
 
 

@@ -26,9 +26,9 @@ def owner(gateway: RunningGateway, upstream: RecordingUpstream) -> TenantInUse:
 
 
 def test_the_answer_has_one_entry_a_group(owner: TenantInUse, upstream: RecordingUpstream) -> None:
-    answer = owner.request("POST", "/v1/stream", headers=TRACE, data=b"{}")
-    assert answer.status_code == 200
-    assert ENTRY.findall(answer.headers["server-timing"]) == [
+    response = owner.request("POST", "/v1/stream", headers=TRACE, data=b"{}")
+    assert response.status_code == 200
+    assert ENTRY.findall(response.headers["server-timing"]) == [
         ("pre_request-1", "security_validator"),
         ("pre_request-2", "rate_limiter"),
         ("pre_request-3", "content_validator, security_validator"),
@@ -52,7 +52,7 @@ def test_a_key_that_only_calls_is_not_told(
 ) -> None:
     made = gateway.call("POST", f"/tenants/{owner.id}/api-keys", json={"scopes": ["proxy"]}).json()
     headers = {**TRACE, "Authorization": f"Bearer {made['key']}"}
-    answer = owner.request("POST", "/v1/x", headers=headers, data=b"{}")
-    assert answer.status_code == 200
-    assert "server-timing" not in answer.headers
+    response = owner.request("POST", "/v1/x", headers=headers, data=b"{}")
+    assert response.status_code == 200
+    assert "server-timing" not in response.headers
     assert upstream.seen[-1].all("x-gateway-trace") == []

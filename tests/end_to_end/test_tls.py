@@ -42,8 +42,8 @@ def test_a_trusted_certificate_is_answered_plain_and_streamed(
 
 def rejected(tenant: TenantInUse, path: str, upstream: RecordingUpstream) -> None:
     for kind in ("x", "stream"):
-        answer = tenant.request("GET", f"{path}/{kind}")
-        assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_tls")
+        response = tenant.request("GET", f"{path}/{kind}")
+        assert (response.status_code, response.json()["error"]["code"]) == (502, "upstream_tls")
     assert not upstream.seen
 
 
@@ -77,5 +77,5 @@ def test_an_upstream_that_speaks_no_tls_is_refused(trusting: TenantInUse) -> Non
 
     with contextlib.closing(Service(speak_plainly)) as service:
         trusting.create_rule("/plain", f"https://localhost:{service.port}")
-        answer = trusting.request("GET", "/plain/x")
-        assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_tls")
+        response = trusting.request("GET", "/plain/x")
+        assert (response.status_code, response.json()["error"]["code"]) == (502, "upstream_tls")

@@ -39,10 +39,10 @@ def claude(port: int) -> Iterator[anthropic.Anthropic]:
 
 
 def test_openai_gets_a_plain_answer(chat: openai.OpenAI) -> None:
-    answer = chat.chat.completions.create(model="gpt", messages=HELLO)
-    assert answer.choices[0].message.content == "You said: Hello there!"
-    assert answer.usage is not None
-    assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (2, 4)
+    response = chat.chat.completions.create(model="gpt", messages=HELLO)
+    assert response.choices[0].message.content == "You said: Hello there!"
+    assert response.usage is not None
+    assert (response.usage.prompt_tokens, response.usage.completion_tokens) == (2, 4)
 
 
 def test_openai_gets_a_streamed_answer(chat: openai.OpenAI) -> None:
@@ -61,9 +61,9 @@ def test_openai_lists_the_models(chat: openai.OpenAI) -> None:
 
 
 def test_anthropic_gets_a_plain_answer(claude: anthropic.Anthropic) -> None:
-    answer = claude.messages.create(model="claude", max_tokens=9, messages=HELLO)
-    assert answer.content[0].text == "You said: Hello there!"
-    assert answer.usage.output_tokens == 4
+    response = claude.messages.create(model="claude", max_tokens=9, messages=HELLO)
+    assert response.content[0].text == "You said: Hello there!"
+    assert response.usage.output_tokens == 4
 
 
 def test_anthropic_gets_a_streamed_answer(claude: anthropic.Anthropic) -> None:

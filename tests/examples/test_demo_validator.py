@@ -28,16 +28,16 @@ def url() -> Iterator[str]:
         (b"\xff odd", {"allowed": True, "flagged": True}),
     ],
 )
-def test_it_knows_two_words(url: str, body: bytes, answer: dict[str, bool]) -> None:
-    assert judged(body) == answer
-    assert requests.post(url, data=body, timeout=5).json() == answer
+def test_it_knows_two_words(url: str, body: bytes, response: dict[str, bool]) -> None:
+    assert judged(body) == response
+    assert requests.post(url, data=body, timeout=5).json() == response
 
 
 @pytest.mark.parametrize(("query", "status"), [("status=500", 500), ("redirect", 307), ("text", 200)])
 def test_it_can_be_made_faulty(url: str, query: str, status: int) -> None:
-    answer = requests.post(f"{url}/?{query}", data=b"{}", timeout=5, allow_redirects=False)
-    assert answer.status_code == status
-    assert (answer.text == "all is well") is (query == "text")
+    response = requests.post(f"{url}/?{query}", data=b"{}", timeout=5, allow_redirects=False)
+    assert response.status_code == status
+    assert (response.text == "all is well") is (query == "text")
 
 
 def test_it_can_be_made_slow(url: str) -> None:

@@ -16,15 +16,15 @@ def test_the_example_proxies_through_a_plain_addon_and_ends_on_ctrl_c() -> None:
         command = [sys.executable, "-m", "examples.fast_proxy", str(port), "127.0.0.1", str(upstream.port)]
         with subprocess.Popen(command, cwd=ROOT) as proxy:
             try:
-                answer = _first_answer(port)
-                assert (answer.json(), answer.headers["x-proxy"]) == ({"ok": True}, "fast")
+                response = _first_response(port)
+                assert (response.json(), response.headers["x-proxy"]) == ({"ok": True}, "fast")
                 assert upstream.seen[-1].target == "/a?b"
             finally:
                 proxy.send_signal(signal.SIGINT)
             assert proxy.wait(10) == 0
 
 
-def _first_answer(port: int) -> requests.Response:
+def _first_response(port: int) -> requests.Response:
     for _ in until(30):
         try:
             return requests.get(f"http://127.0.0.1:{port}/a?b", timeout=5)

@@ -44,8 +44,8 @@ def owner(gateway: RunningGateway) -> Iterator[tuple[TenantInUse, RecordingUpstr
 
 def test_it_works_in_a_chain(owner: tuple[TenantInUse, RecordingUpstream]) -> None:
     tenant, upstream = owner
-    answer = tenant.request("POST", "/v1/chat/completions", json={"model": "fast", "n": 1})
-    assert (answer.status_code, answer.headers["x-model"]) == (200, "gpt-4o-mini")
+    response = tenant.request("POST", "/v1/chat/completions", json={"model": "fast", "n": 1})
+    assert (response.status_code, response.headers["x-model"]) == (200, "gpt-4o-mini")
     assert json.loads(upstream.seen[-1].body) == {"model": "gpt-4o-mini", "n": 1}
     rejected = tenant.request("POST", "/v1/chat/completions", json={"model": "other"})
     assert (rejected.status_code, rejected.json()["error"]["code"]) == (404, "model_not_found")

@@ -10,7 +10,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.http.body_refused import BodyRejected
+from shared.http.body_rejected import BodyRejected
 from shared.http.content_coding import MAX_DECODED, coding_of, decode, encode
 
 CODINGS = ("gzip", "deflate", "br", "zstd")

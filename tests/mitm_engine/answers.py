@@ -33,7 +33,7 @@ class Answer:
         return self.get("connection") == "close"
 
 
-def take_answer(data: bytes, method: str = "GET", *, ended: bool = False) -> tuple[Answer, bytes] | None:
+def take_response(data: bytes, method: str = "GET", *, ended: bool = False) -> tuple[Answer, bytes] | None:
     """The first answer in `data` and what follows it; None when more is needed.
 
     `ended` says that nothing more will come. Raises `Malformed`.

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import struct
 
-from tests.mitm_engine.answers import Answer, take_answer
+from tests.mitm_engine.answers import Answer, take_response
 
 
 class RawClient:
@@ -34,10 +34,10 @@ class RawClient:
         self.has_ended = not data
         return data
 
-    async def answer(self, method: str = "GET") -> Answer:
+    async def response(self, method: str = "GET") -> Answer:
         """The next answer. Raises EOFError when the connection ends before it is whole."""
         while True:
-            taken = take_answer(self.seen, method, ended=self.has_ended)
+            taken = take_response(self.seen, method, ended=self.has_ended)
             if taken is not None:
                 found, self.seen = taken
                 return found
@@ -65,7 +65,7 @@ class RawClient:
     async def ask(self, target: str = "/", method: str = "GET", body: bytes = b"", *more: str) -> Answer:
         """Send a request and read its answer."""
         await self.send(request(target, method, body, *more))
-        return await self.answer(method)
+        return await self.response(method)
 
     def close(self) -> None:
         self.sock.close()

@@ -93,9 +93,9 @@ def replying(reply: Reply) -> Script:
     return script
 
 
-def answering(*answers: bytes) -> Script:
+def responding(*responses: bytes) -> Script:
     """Give these answers, one a request, the last one again and again."""
-    left = list(answers)
+    left = list(responses)
 
     def reply(_: Asked) -> bytes:
         return left.pop(0) if len(left) > 1 else left[0]

@@ -20,7 +20,7 @@ _SPARE = 1.10
 
 _ROUNDS = 300
 _QUESTION = b"POST /v1 HTTP/1.1\r\nHost: a.example.com\r\nContent-Length: 20\r\n\r\n" + b"q" * 20
-_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
+_RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
 
 
 class Tiny:
@@ -41,7 +41,7 @@ def _serve(listener: socket.socket) -> None:
         while data := sock.recv(65_536):
             while not data.endswith(b"q" * 20):
                 data += sock.recv(65_536)
-            sock.sendall(_ANSWER)
+            sock.sendall(_RESPONSE)
 
 
 def _ask(client: socket.socket, times: int) -> None:

@@ -72,15 +72,15 @@ class Upstream:
         while True:
             await peer.request()
             mood = self.dice.randrange(12)
-            answer = sized(b"x" * self.dice.randrange(2000))
+            response = sized(b"x" * self.dice.randrange(2000))
             if mood == 0:
                 peer.reset()
                 return
             if mood == 1:
-                await peer.write(answer[: self.dice.randrange(1, len(answer))])
+                await peer.write(response[: self.dice.randrange(1, len(response))])
                 return
             if mood == 2:
-                await peer.write(answer + answer[:10])
+                await peer.write(response + response[:10])
             elif mood == 3:
                 await peer.until_gone()
                 return
@@ -91,7 +91,7 @@ class Upstream:
                     await asyncio.sleep(0.003)
                 await peer.write(b"0\r\n\r\n")
             else:
-                await peer.write(answer)
+                await peer.write(response)
 
 
 async def _visit(w: World, dice: random.Random) -> None:
@@ -108,7 +108,7 @@ async def _visit(w: World, dice: random.Random) -> None:
                 await asyncio.sleep(dice.random() * 0.02)
                 break
             async with asyncio.timeout(2):
-                await client.answer()
+                await client.response()
     client.reset() if dice.randrange(2) else client.close()
 
 

@@ -51,8 +51,8 @@ def test_pipelined_requests_are_answered_in_their_order_however_they_are_cut(
             for start in range(0, len(raw), size):
                 await client.send(raw[start : start + size])
             for number, (body, _) in enumerate(bodies):
-                answer = await client.answer()
-                assert answer.body == b"POST /%d " % number + body
+                response = await client.response()
+                assert response.body == b"POST /%d " % number + body
 
     scenario()
 
@@ -63,9 +63,9 @@ async def test_more_requests_than_may_wait_are_answered_as_far_as_they_may_and_t
         client = await w.client()
         await client.send(b"".join(request(f"/{number}") for number in range(100)))
         for number in range(32):
-            answer = await client.answer()
-            assert answer.body == b"GET /%d " % number
-            assert answer.closes is (number == 31)
+            response = await client.response()
+            assert response.body == b"GET /%d " % number
+            assert response.closes is (number == 31)
         assert await client.ended() == b""
         assert w.recorder.count("requestheaders") == w.recorder.count("post_response") == 32
 
@@ -77,7 +77,7 @@ async def test_a_client_that_asks_on_and_on_is_served_on_and_on() -> None:
         for begin in range(0, 200, 20):
             await client.send(b"".join(request(f"/{begin + number}") for number in range(20)))
             for number in range(20):
-                assert (await client.answer()).body == b"GET /%d " % (begin + number)
+                assert (await client.response()).body == b"GET /%d " % (begin + number)
 
 
 @on_both_loops
@@ -85,9 +85,9 @@ async def test_what_cannot_be_read_is_a_400_after_the_answers_before_it() -> Non
     async with world(script=replying(echo)) as w:
         client = await w.client()
         await client.send(request("/1") + b"\0\0\0\r\n\r\n")
-        assert (await client.answer()).body == b"GET /1 "
-        answer = await client.answer()
-        assert (answer.status, answer.closes) == (400, True)
+        assert (await client.response()).body == b"GET /1 "
+        response = await client.response()
+        assert (response.status, response.closes) == (400, True)
         assert await client.ended() == b""
         assert w.recorder.count("requestheaders") == 1
         assert w.engine.metrics.faults == {"bad_request": 1}
@@ -106,8 +106,8 @@ async def test_what_is_no_request_of_ours_gets_a_clean_refusal_and_meets_no_flow
     async with world() as w:
         client = await w.client()
         await client.send(raw)
-        answer = await client.answer()
-        assert (answer.status, answer.closes) == (400, True)
+        response = await client.response()
+        assert (response.status, response.closes) == (400, True)
         assert await client.ended() == b""
         assert w.recorder.count("requestheaders") == 0
 
@@ -118,8 +118,8 @@ async def test_an_upgrade_is_not_made_and_its_request_is_served() -> None:
         client = await w.client()
         upgrade = ("Connection: Upgrade", "Upgrade: h2c")
         await client.send(request("/1", "POST", b"GET / HTTP/1.1\r\n\r\n", *upgrade) + request("/2"))
-        assert (await client.answer()).body == b"POST /1 GET / HTTP/1.1\r\n\r\n"
-        assert (await client.answer()).body == b"GET /2 "
+        assert (await client.response()).body == b"POST /1 GET / HTTP/1.1\r\n\r\n"
+        assert (await client.response()).body == b"GET /2 "
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ async def test_a_client_that_wants_to_end_is_let_go(raw: bytes) -> None:
     async with world() as w:
         client = await w.client()
         await client.send(raw)
-        assert (await client.answer()).closes
+        assert (await client.response()).closes
         assert await client.ended() == b""
         await w.recorder.saw("client_disconnected")
 
@@ -147,8 +147,8 @@ async def test_an_addon_that_fails_on_a_client_keeps_all_its_requests_out() -> N
     async with world(On(client_connected=fail)) as w:
         client = await w.client()
         await client.send(request() * 3)
-        answer = await client.answer()
-        assert (answer.status, answer.closes) == (503, True)
+        response = await client.response()
+        assert (response.status, response.closes) == (503, True)
         assert await client.ended() == b""
         client.close()
         await w.recorder.saw("client_disconnected")
@@ -173,10 +173,10 @@ async def test_a_connection_too_many_is_told_so_at_once_and_room_comes_back() ->
     async with world(options=Options(connections=2, drain_timeout=0.2)) as w:
         one, two, three = [await w.client() for _ in range(3)]
         begun = asyncio.get_running_loop().time()
-        answer = await three.answer()
-        assert (answer.status, answer.closes, answer.get("retry-after")) == (503, True, "1")
+        response = await three.response()
+        assert (response.status, response.closes, response.get("retry-after")) == (503, True, "1")
         assert asyncio.get_running_loop().time() - begun < 0.1
-        assert b"overloaded" in answer.body
+        assert b"overloaded" in response.body
         assert (await one.ask()).status == (await two.ask()).status == 200
         three.close()
         one.close()
@@ -198,15 +198,15 @@ async def test_a_request_too_many_is_told_so_without_reading_its_body_and_meets_
         begun = asyncio.get_running_loop().time()
         for _ in range(20):
             # The connection stays, however many whole bodies it was told about in vain.
-            answer = await two.ask("/", "POST", bytes(10_000))
-            assert (answer.status, answer.closes) == (503, False)
+            response = await two.ask("/", "POST", bytes(10_000))
+            assert (response.status, response.closes) == (503, False)
         assert asyncio.get_running_loop().time() - begun < 20 * 0.02
         await two.send(request("/", "POST", b"", "Content-Length: 1000000"))
-        assert (await two.answer()).closes
+        assert (await two.response()).closes
         assert w.engine.metrics.rejected == 21
         assert w.engine.metrics.requests == 1
         hold.set()
-        assert (await one.answer()).status == 200
+        assert (await one.response()).status == 200
         assert w.recorder.count("post_response") == 1
         assert (await (await w.client()).ask()).status == 200
 
@@ -231,7 +231,7 @@ async def test_an_answer_of_the_policy_that_cannot_be_written_ends_the_connectio
         return http.Response.make(400, b"", {"X": "a\r\nb"})
 
     async with world(options=Options(in_flight=0, drain_timeout=0.2)) as w:
-        w.engine._worker.policy = Policy(answer=bad)
+        w.engine._worker.policy = Policy(response=bad)
         for raw in (request(), b"\0\r\n\r\n"):
             client = await w.client()
             await client.send(raw)
@@ -245,10 +245,10 @@ async def test_a_policy_that_fails_does_not_cost_the_client_its_answer() -> None
         raise RuntimeError
 
     async with world() as w:
-        w.engine._worker.policy = Policy(answer=fail, terms=lambda flow: Terms())
+        w.engine._worker.policy = Policy(response=fail, terms=lambda flow: Terms())
         client = await w.client()
         await client.send(b"\0\r\n\r\n")
-        assert (await client.answer()).status == 400
+        assert (await client.response()).status == 400
         w.engine._worker.policy = Policy(terms=fail)  # type: ignore[arg-type]
         assert (await (await w.client()).ask()).status == 503
         assert not w.upstream.peers
@@ -302,9 +302,9 @@ async def test_the_head_of_the_next_request_may_begin_while_one_is_served_and_ha
         prompt, slow = await w.client(), await w.client()
         for client in (prompt, slow):
             await client.send(request("/1") + request("/2")[:20])
-            assert (await client.answer()).body == b"GET /1 "
+            assert (await client.response()).body == b"GET /1 "
         await prompt.send(request("/2")[20:])
-        assert (await prompt.answer()).body == b"GET /2 "
+        assert (await prompt.response()).body == b"GET /2 "
         assert await slow.ended() == b""
         assert w.engine.metrics.closed["late"] == 1
 
@@ -323,7 +323,7 @@ async def test_what_comes_behind_the_last_request_of_a_connection_is_thrown_away
             await client.send(request("/more"))
             await asyncio.sleep(0.005)
         go.set()
-        assert (await client.answer()).closes
+        assert (await client.response()).closes
         assert w.recorder.count("requestheaders") == 1
 
 
@@ -335,7 +335,7 @@ async def test_those_who_were_turned_away_take_nobodys_place() -> None:
             assert (await client.ask()).status == 200
         rejected = [await w.client() for _ in range(5)]
         for client in rejected:
-            assert (await client.answer()).status == 503  # and stays, silently
+            assert (await client.response()).status == 503  # and stays, silently
         for client in served:
             client.close()
         await until(lambda: w.recorder.count("client_disconnected") == 2)
@@ -348,12 +348,12 @@ async def test_what_is_spared_is_served_however_much_there_is_to_do() -> None:
         if flow.request.path == "/slow":
             await asyncio.Event().wait()
 
-    def answer(flow: http.HTTPFlow) -> None:
+    def response(flow: http.HTTPFlow) -> None:
         if flow.request.path == "/health":
             flow.response = http.Response.make(200, b"well")
 
     options = Options(in_flight=1, always_served=frozenset([b"/health"]), drain_timeout=0.2)
-    async with world(On(requestheaders=answer), On(request=wait), options=options) as w:
+    async with world(On(requestheaders=response), On(request=wait), options=options) as w:
         await (await w.client()).send(request("/slow"))
         await w.recorder.saw("requestheaders")
         client = await w.client()

@@ -13,7 +13,7 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from mitm_engine.options import Terms
 from tests.mitm_engine.loops import on_both_loops, on_uvloop
-from tests.mitm_engine.scripted_upstream import CHUNKED, Peer, answering, chunk, sized
+from tests.mitm_engine.scripted_upstream import CHUNKED, Peer, chunk, responding, sized
 from tests.mitm_engine.world import On, Streaming, until, world
 from tests.net.services import Authority
 
@@ -58,9 +58,9 @@ async def test_an_addon_that_refuses_an_address_keeps_the_request_from_it(
     hook: Callable[[Any], None], status: int
 ) -> None:
     async with world(On(server_connect=hook)) as w:
-        answer = await (await w.client()).ask()
-        assert answer.status == status
-        assert b"not there" not in answer.body
+        response = await (await w.client()).ask()
+        assert response.status == status
+        assert b"not there" not in response.body
         assert not w.upstream.peers
         assert w.recorder.count("server_connect_error") == 1
         assert w.recorder.count("server_connected") == w.recorder.count("server_disconnected") == 0
@@ -155,10 +155,10 @@ async def test_an_upstream_that_cannot_be_verified_gets_no_byte(
     trust = None if case == "public" else str(Authority(tmp_path, "Other").file)
     terms = Terms(trust=str(authority.file) if case in ("foreign", "wrong name") else trust)
     async with world(tls=signer.server_context(name), host="localhost", terms=terms) as w:
-        answer = await (await w.client()).ask()
-        assert answer.status == 502
-        assert b"upstream_tls" in answer.body
-        assert b"certificate verify" not in answer.body
+        response = await (await w.client()).ask()
+        assert response.status == 502
+        assert b"upstream_tls" in response.body
+        assert b"certificate verify" not in response.body
         assert not w.upstream.peers
         assert w.recorder.count("server_connect_error") == 1
 
@@ -182,9 +182,9 @@ async def test_an_upstream_that_speaks_no_tls_is_a_502(authority: Authority) -> 
         flow.request.data.scheme = b"https"
 
     async with world(On(requestheaders=secure), script=plain) as w:
-        answer = await (await w.client()).ask()
-        assert answer.status == 502
-        assert b"upstream_tls" in answer.body
+        response = await (await w.client()).ask()
+        assert response.status == 502
+        assert b"upstream_tls" in response.body
 
 
 @on_uvloop
@@ -259,7 +259,7 @@ def test_old_versions_of_tls_are_not_spoken(authority: Authority) -> None:
 
     async def scenario() -> None:
         terms = Terms(trust=str(authority.file))
-        async with world(tls=context, host="localhost", terms=terms, script=answering(sized())) as w:
+        async with world(tls=context, host="localhost", terms=terms, script=responding(sized())) as w:
             assert (await (await w.client()).ask()).status == 200
 
     asyncio.run(scenario())

@@ -12,7 +12,7 @@ from mitmproxy import http
 from mitm_engine.options import Options, Timeouts
 from tests.mitm_engine.loops import on_both_loops, on_uvloop
 from tests.mitm_engine.raw_client import request
-from tests.mitm_engine.scripted_upstream import CHUNKED, Peer, answering, chunk, sized
+from tests.mitm_engine.scripted_upstream import CHUNKED, Peer, chunk, responding, sized
 from tests.mitm_engine.world import On, Streaming, World, until, world
 from tests.net.services import Authority
 
@@ -77,7 +77,7 @@ async def test_a_client_over_tls_that_reads_slowly_gets_all_of_its_last_answer(
 ) -> None:
     body = bytes(600_000)
     options = served(authority, timeouts=Timeouts(grace=3))
-    async with world(script=answering(sized(body)), options=options, send_buffer=4096) as w:
+    async with world(script=responding(sized(body)), options=options, send_buffer=4096) as w:
         reader, writer = await secure(w, authority, limit=2000)
         writer.write(request("/", "GET", b"", *more))
         await reader.readuntil(b"\r\n\r\n")
@@ -301,7 +301,7 @@ async def test_descriptors_come_back_after_every_kind_of_end() -> None:
             if number % 3 == 2:
                 client.reset()
             else:
-                await client.answer()
+                await client.response()
                 client.close()
         await w.quiet()
         w.engine._worker.pool.empty()
@@ -335,7 +335,7 @@ async def test_a_client_over_tls_that_leaves_takes_its_exchange_with_it(
 @on_both_loops
 async def test_a_client_over_tls_that_does_not_read_is_cut_off(authority: Authority) -> None:
     options = served(authority, timeouts=Timeouts(grace=0.4))
-    async with world(script=answering(sized(bytes(5_000_000))), options=options, send_buffer=4096) as w:
+    async with world(script=responding(sized(bytes(5_000_000))), options=options, send_buffer=4096) as w:
         _, writer = await secure(w, authority, limit=2000)
         writer.write(request())
         await w.recorder.saw("response")
@@ -374,7 +374,7 @@ async def test_who_waits_when_a_drain_ends_is_answered() -> None:
         await client.send(request())
         await w.recorder.saw("request")
         await w.engine.drain()
-        assert (await client.answer()).status == 503
+        assert (await client.response()).status == 503
 
 
 @on_both_loops

@@ -7,7 +7,7 @@ from mitmproxy import http
 
 from mitm_engine.engine import Engine, make_master
 
-ANSWER = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n"
+RESPONSE = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n"
 
 
 class Addon:
@@ -36,13 +36,13 @@ class Addon:
         self.engine.write(flow, b"5\r\nadded\r\n")
 
 
-async def answered(fails_at: int) -> bytes:
+async def has_response(fails_at: int) -> bytes:
     """All that a client gets when the upstream's second piece comes after the client has the first."""
     more = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(ANSWER)
+        writer.write(RESPONSE)
         await more.wait()
         writer.write(b"6\r\nsecond\r\n")
         await reader.read()
@@ -69,12 +69,12 @@ async def answered(fails_at: int) -> bytes:
 
 
 def test_it_stands_behind_what_was_sent() -> None:
-    received = asyncio.run(answered(fails_at=2))
+    received = asyncio.run(has_response(fails_at=2))
     assert received.startswith(b"HTTP/1.1 200 OK\r\n")
     assert received.endswith(b"\r\n\r\n5\r\nfirst\r\n5\r\nadded\r\n")
 
 
 def test_it_is_not_sent_before_the_head_of_another_answer() -> None:
-    received = asyncio.run(answered(fails_at=1))
+    received = asyncio.run(has_response(fails_at=1))
     assert received.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
     assert b"added" not in received

@@ -12,15 +12,15 @@ from mitmproxy import http
 from mitm_engine.client_connection import ClientConnection
 from mitm_engine.exchange.exchange import Exchange
 from mitm_engine.http1.request_reader import Incoming
-from mitm_engine.http1.response_writer import AnswerWriter
+from mitm_engine.http1.response_writer import ResponseWriter
 from mitm_engine.options import Options, Terms, Timeouts
 from mitm_engine.upstream_connection import UpstreamConnection
 from tests.mitm_engine.loops import on_both_loops, on_uvloop
 from tests.mitm_engine.raw_client import request
-from tests.mitm_engine.scripted_upstream import CHUNKED, Peer, answering, chunk, sized
+from tests.mitm_engine.scripted_upstream import CHUNKED, Peer, chunk, responding, sized
 from tests.mitm_engine.world import On, Streaming, World, until, world
 
-_OURS = (http.HTTPFlow, Exchange, AnswerWriter, Incoming, ClientConnection, UpstreamConnection)
+_OURS = (http.HTTPFlow, Exchange, ResponseWriter, Incoming, ClientConnection, UpstreamConnection)
 
 
 def alive() -> Counter[str]:
@@ -86,7 +86,7 @@ async def _one_of_each(w: World) -> None:
     for target in KINDS:
         client = await w.client()
         await client.send(request(target, "POST", b"body"))
-        await client.ended() if target in ("/kill", "/cut") else await client.answer()
+        await client.ended() if target in ("/kill", "/cut") else await client.response()
         client.reset() if target == "/chunked" else client.close()
     for raw in (b"\0\r\n\r\n", request("/", "POST", b"", "Content-Length: 100"), request("/silent"), b""):
         client = await w.client()
@@ -149,7 +149,7 @@ async def test_streams_and_slow_uploads_make_no_work_for_the_collector(total: fl
                 await client.send(request("/", "POST", b"", "Content-Length: 4") + b"bo")
                 await w.recorder.saw("requestheaders")
                 await client.send(b"dy")
-                assert (await client.answer()).status == 200
+                assert (await client.response()).status == 200
             w.recorder.flows.clear()
         assert not ours(found)
 
@@ -172,7 +172,7 @@ async def test_connections_make_no_work_for_the_collector() -> None:
 
 @on_uvloop
 async def test_connections_to_upstreams_make_no_work_for_the_collector() -> None:
-    async with world(script=answering(sized(b"ok", "200 OK", "Connection: close"))) as w:
+    async with world(script=responding(sized(b"ok", "200 OK", "Connection: close"))) as w:
         with garbage() as found:
             for _ in range(30):
                 client = await w.client()

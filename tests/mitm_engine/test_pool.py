@@ -10,7 +10,7 @@ from mitm_engine import pool
 from mitm_engine.options import Options
 from tests.mitm_engine.loops import on_both_loops, on_uvloop
 from tests.mitm_engine.raw_client import RawClient, request
-from tests.mitm_engine.scripted_upstream import CHUNKED, Asked, Peer, Script, answering, replying, sized
+from tests.mitm_engine.scripted_upstream import CHUNKED, Asked, Peer, Script, replying, responding, sized
 from tests.mitm_engine.world import On, Streaming, World, until, world
 
 
@@ -18,7 +18,7 @@ def echo(asked: Asked) -> bytes:
     return sized(asked.target.encode())
 
 
-def once_then(after: Callable[[Peer], object], answer: Callable[[Asked], bytes] = echo) -> Script:
+def once_then(after: Callable[[Peer], object], response: Callable[[Asked], bytes] = echo) -> Script:
     """Answer one request well; then do to the connection what `after` says. Later connections behave."""
     is_first = True
 
@@ -26,7 +26,7 @@ def once_then(after: Callable[[Peer], object], answer: Callable[[Asked], bytes] 
         nonlocal is_first
         if is_first:
             is_first = False
-            await peer.write(answer(await peer.request()))
+            await peer.write(response(await peer.request()))
             result = after(peer)
             if asyncio.iscoroutine(result):
                 await result
@@ -37,8 +37,8 @@ def once_then(after: Callable[[Peer], object], answer: Callable[[Asked], bytes] 
 
 
 async def asks_own(client: RawClient, number: int, method: str = "POST") -> None:
-    answer = await client.ask(f"/{number}", method, b"")
-    assert (answer.status, answer.body) == (200, f"/{number}".encode())
+    response = await client.ask(f"/{number}", method, b"")
+    assert (response.status, response.body) == (200, f"/{number}".encode())
 
 
 @on_both_loops
@@ -60,7 +60,7 @@ async def test_clients_share_connections_and_the_last_used_serves_first() -> Non
         await until(lambda: len(w.upstream.peers) == 1)
         await asks_own(other, 1)
         held.set()
-        assert (await one.answer()).body == b"/wait"
+        assert (await one.response()).body == b"/wait"
         for number in range(2, 6):
             await asks_own(other, number)
         assert len(w.upstream.peers) == 2
@@ -146,7 +146,7 @@ async def test_a_connection_that_closes_while_idle_is_not_used_again(end: Callab
 )
 @on_both_loops
 async def test_a_connection_that_is_about_to_close_is_not_kept(raw: bytes) -> None:
-    async with world(script=answering(raw)) as w:
+    async with world(script=responding(raw)) as w:
         for _ in range(3):
             assert (await (await w.client()).ask()).body == b"x"
         assert len(w.upstream.peers) == 3
@@ -201,8 +201,8 @@ async def test_only_what_may_be_done_twice_is_asked_again_when_a_kept_connection
     async with world(script=script) as w:
         client = await w.client()
         assert (await client.ask("/first")).status == 200
-        answer = await client.ask("/again", method)
-        assert answer.status == status
+        response = await client.ask("/again", method)
+        assert response.status == status
         asked = [one.target for one in seen].count("/again")
         assert asked == (2 if status == 200 else 1)
         assert w.recorder.count("post_response") == 2
@@ -255,7 +255,7 @@ async def test_an_unused_connection_is_closed_after_its_time(monkeypatch: pytest
 )
 @on_uvloop
 async def test_an_upstream_says_how_long_its_connections_last(header: str, connections: int) -> None:
-    async with world(script=answering(sized(b"x", "200 OK", header))) as w:
+    async with world(script=responding(sized(b"x", "200 OK", header))) as w:
         client = await w.client()
         for _ in range(3):
             assert (await client.ask()).status == 200
@@ -275,7 +275,7 @@ async def test_no_connection_serves_for_ever(monkeypatch: pytest.MonkeyPatch) ->
 
 async def _concurrently(w: World, count: int) -> list[int]:
     clients = [await w.client() for _ in range(count)]
-    return [answer.status for answer in await asyncio.gather(*[client.ask() for client in clients])]
+    return [response.status for response in await asyncio.gather(*[client.ask() for client in clients])]
 
 
 @on_uvloop
@@ -328,7 +328,7 @@ async def test_emptying_the_pool_reaches_connections_that_are_in_use() -> None:
         await until(lambda: len(w.upstream.peers) == 2)
         w.engine._worker.pool.empty()
         go.set()
-        assert (await one.answer()).body == b"/wait"
+        assert (await one.response()).body == b"/wait"
         await until(lambda: w.engine.metrics.upstream_connections == 0)
         await asks_own(other, 2)
         assert len(w.upstream.peers) == 3
@@ -383,9 +383,9 @@ async def test_pieces_of_one_answer_never_mix_with_another_under_load() -> None:
                 client.reset()
                 client = await w.client()
                 continue
-            answer = await client.ask(f"/{number}")
-            assert answer.status == 200
-            assert answer.body == f"/{number}".encode() * 200
+            response = await client.ask(f"/{number}")
+            assert response.status == 200
+            assert response.body == f"/{number}".encode() * 200
             right += 1
         return right
 

@@ -30,15 +30,15 @@ async def upload(client: RawClient, length: int) -> None:
             await client.send(bytes(65_536))
 
 
-async def answer_while_uploading(w: World, raw: bytes, length: int) -> int:
+async def respond_while_uploading(w: World, raw: bytes, length: int) -> int:
     client = await w.client()
     await client.send(raw)
     sending = asyncio.ensure_future(upload(client, length))
-    answer = await client.answer()
+    response = await client.response()
     # A body that fits into the sockets may be there before the answer is written.
-    assert answer.closes or length < MB
+    assert response.closes or length < MB
     sending.cancel()
-    return answer.status
+    return response.status
 
 
 @pytest.mark.parametrize("length", [100_000, 1 * MB, 20 * MB])
@@ -46,7 +46,7 @@ async def answer_while_uploading(w: World, raw: bytes, length: int) -> int:
 async def test_an_early_answer_reaches_a_client_in_the_middle_of_its_upload(length: int) -> None:
     async with world(On(requestheaders=refuse)) as w:
         for _ in range(5):
-            assert await answer_while_uploading(w, head(length), length) == 401
+            assert await respond_while_uploading(w, head(length), length) == 401
         # A body that was there before the answer was written was a whole request.
         assert w.recorder.count("request") == 0 or length < MB
         assert w.recorder.count("error") == 0
@@ -58,7 +58,7 @@ async def test_a_client_that_reads_only_after_its_upload_still_gets_an_early_ans
     async with world(On(requestheaders=refuse)) as w:
         client = await w.client()
         await client.send(head(500_000) + bytes(500_000))
-        assert (await client.answer()).status == 401
+        assert (await client.response()).status == 401
 
 
 @on_uvloop
@@ -80,7 +80,7 @@ async def test_an_answered_uploader_that_falls_silent_is_let_go_after_two_second
     async with world(On(requestheaders=refuse)) as w:
         client = await w.client()
         await client.send(head(1000))
-        assert (await client.answer()).status == 401
+        assert (await client.response()).status == 401
         begun = asyncio.get_running_loop().time()
         assert await client.ended() == b""
         await w.quiet()
@@ -103,9 +103,9 @@ async def test_100_continue_comes_after_requestheaders_and_not_before() -> None:
         assert not waiting.done()
         admit.set()
         await waiting
-        assert (await client.answer()).status == 100
+        assert (await client.response()).status == 100
         await client.send(b"body")
-        assert (await client.answer()).status == 200
+        assert (await client.response()).status == 200
         assert w.recorder.last().request.raw_content == b"body"
 
 
@@ -119,9 +119,9 @@ async def test_who_is_refused_is_never_told_to_continue(
     async with world(*addons, terms=Terms(request_body=1000)) as w:
         client = await w.client()
         await client.send(head(length, EXPECTING))
-        answer = await client.answer()
-        assert answer.status == status
-        assert answer.closes
+        response = await client.response()
+        assert response.status == status
+        assert response.closes
 
 
 @on_uvloop
@@ -133,8 +133,8 @@ async def test_nobody_is_told_to_continue_who_has_already_begun_or_cannot_unders
         await w.recorder.saw("requestheaders", 2)
         await begun.send(b"dy")
         await old.send(b"body")
-        assert (await begun.answer()).status == 200
-        assert (await old.answer()).status == 200
+        assert (await begun.response()).status == 200
+        assert (await old.response()).status == 200
 
 
 @on_both_loops
@@ -142,8 +142,8 @@ async def test_a_body_that_announces_too_much_is_refused_before_it_comes() -> No
     async with world(terms=Terms(request_body=1000)) as w:
         client = await w.client()
         await client.send(head(1001))
-        answer = await client.answer()
-        assert (answer.status, answer.closes) == (413, True)
+        response = await client.response()
+        assert (response.status, response.closes) == (413, True)
         assert w.recorder.hooks == ["client_connected", "requestheaders", "error", "post_response"]
 
 
@@ -154,7 +154,7 @@ async def test_a_chunked_body_is_refused_when_it_passes_the_limit() -> None:
         await client.send(request("/", "POST", b"", "Transfer-Encoding: chunked"))
         for _ in range(11):
             await client.send(b"64\r\n" + bytes(100) + b"\r\n")
-        assert (await client.answer()).status == 413
+        assert (await client.response()).status == 413
         assert not w.upstream.peers
 
 
@@ -190,7 +190,7 @@ async def test_what_nobody_wants_yet_is_not_read_beyond_64_kib() -> None:
         assert sent < 20 * MB  # what the kernel holds, and no more
         sending.cancel()
         admit.set()
-        assert (await client.answer()).status == 413
+        assert (await client.response()).status == 413
 
 
 @on_both_loops
@@ -223,7 +223,7 @@ async def test_a_large_body_is_read_once_it_is_wanted() -> None:
     async with world(On(requestheaders=requestheaders)) as w:
         client = await w.client()
         sending = asyncio.ensure_future(client.send(request("/", "POST", body)))
-        assert (await client.answer()).status == 200
+        assert (await client.response()).status == 200
         await sending
         assert w.recorder.last().request.raw_content == body
 
@@ -235,8 +235,8 @@ async def test_a_body_that_breaks_the_rules_is_a_400_and_reaches_nobody() -> Non
         await client.send(request("/", "POST", b"", "Transfer-Encoding: chunked") + b"3\r\nabc\r\n")
         await w.recorder.saw("requestheaders")
         await client.send(b"zzz\r\n")
-        answer = await client.answer()
-        assert (answer.status, answer.closes) == (400, True)
+        response = await client.response()
+        assert (response.status, response.closes) == (400, True)
         assert w.recorder.count("error") == w.recorder.count("post_response") == 1
         assert not w.upstream.peers
 
@@ -262,9 +262,9 @@ async def test_a_slow_body_is_a_408_and_a_steady_one_may_take_its_time() -> None
         for _ in range(20):
             await steady.send(bytes(20))
             await asyncio.sleep(0.06)
-        assert (await steady.answer()).status == 200
-        answer = await slow.answer()
-        assert (answer.status, answer.closes) == (408, True)
+        assert (await steady.response()).status == 200
+        response = await slow.response()
+        assert (response.status, response.closes) == (408, True)
 
 
 @on_uvloop
@@ -274,7 +274,7 @@ async def test_a_body_that_begins_fast_and_then_stalls_is_a_408_all_the_same() -
         client = await w.client()
         await client.send(head(2 * MB) + bytes(MB))
         async with asyncio.timeout(2):
-            assert (await client.answer()).status == 408
+            assert (await client.response()).status == 408
         await until(lambda: w.engine.metrics.in_flight == 0)
 
 

@@ -10,7 +10,7 @@ from mitmproxy import http
 from mitm_engine.options import Options, Terms, Timeouts
 from tests.mitm_engine.loops import on_both_loops, on_uvloop
 from tests.mitm_engine.raw_client import request
-from tests.mitm_engine.scripted_upstream import CHUNKED, Peer, answering, chunk, sized
+from tests.mitm_engine.scripted_upstream import CHUNKED, Peer, chunk, responding, sized
 from tests.mitm_engine.world import FLOW_HOOKS, On, Streaming, World, world
 
 SHORT = 0.3
@@ -73,7 +73,7 @@ async def test_a_stream_that_stalls_is_cut_at_the_idle_timeout() -> None:
         client = await w.client()
         await client.send(request())
         with pytest.raises(EOFError) as end:
-            await client.answer()
+            await client.response()
         assert end.value.args[0].endswith(chunk(b"first"))
         await upstream_is_gone(w)
         assert w.recorder.count("error") == 1
@@ -88,9 +88,9 @@ async def test_a_whole_exchange_ends_at_its_total_timeout(streams: bool) -> None
         await client.send(request())
         if streams:
             with pytest.raises(EOFError):
-                await client.answer()
+                await client.response()
         else:
-            assert (await client.answer()).status == 504
+            assert (await client.response()).status == 504
         await upstream_is_gone(w)
 
 
@@ -185,7 +185,9 @@ async def test_a_stream_function_that_waits_is_bounded_by_the_hooks_time_and_not
 
     body = b"".join(chunk(b"x" * 10) for _ in range(4)) + b"0\r\n\r\n"
     terms = Terms(Timeouts(idle=SHORT, first_byte=SHORT))
-    async with world(On(responseheaders=responseheaders), script=answering(CHUNKED + body), terms=terms) as w:
+    async with world(
+        On(responseheaders=responseheaders), script=responding(CHUNKED + body), terms=terms
+    ) as w:
         assert (await (await w.client()).ask()).body == b"x" * 40
 
 
@@ -245,7 +247,7 @@ async def test_an_idle_connection_is_closed_at_the_keep_alive_timeout() -> None:
 @on_both_loops
 async def test_a_client_that_does_not_read_its_answer_is_cut_off(size: int, closes: bool) -> None:
     options = Options(timeouts=Timeouts(grace=SHORT, keep_alive=SHORT), drain_timeout=0.2)
-    async with world(script=answering(sized(bytes(size))), options=options, send_buffer=4096) as w:
+    async with world(script=responding(sized(bytes(size))), options=options, send_buffer=4096) as w:
         client = await w.client(receive_buffer=4096)
         await client.send(request("/", "GET", b"", *(["Connection: close"] if closes else [])))
         await w.recorder.saw("response")
@@ -256,13 +258,13 @@ async def test_a_client_that_does_not_read_its_answer_is_cut_off(size: int, clos
 @on_uvloop
 async def test_a_client_that_reads_slowly_but_steadily_gets_all_of_its_answer() -> None:
     options = Options(timeouts=Timeouts(grace=SHORT), min_rate=1000, drain_timeout=0.2)
-    async with world(script=answering(sized(bytes(400_000))), options=options, send_buffer=4096) as w:
+    async with world(script=responding(sized(bytes(400_000))), options=options, send_buffer=4096) as w:
         client = await w.client(receive_buffer=4096)
         await client.send(request())
         for _ in range(60):
             await client.read(2000)
             await asyncio.sleep(0.02)
-        assert len((await client.answer()).body) == 400_000
+        assert len((await client.response()).body) == 400_000
 
 
 @on_uvloop
@@ -277,7 +279,7 @@ async def test_the_first_byte_timeout_begins_when_the_request_is_out() -> None:
     async with world(script=script, terms=Terms(Timeouts(first_byte=1.4))) as w:
         client = await w.client()
         sending = asyncio.ensure_future(client.send(request("/", "POST", bytes(18_000_000))))
-        assert (await client.answer()).status == 200
+        assert (await client.response()).status == 200
         await sending
 
 
@@ -304,4 +306,4 @@ async def test_an_upload_does_not_count_as_time_with_the_upstream() -> None:
         await w.recorder.saw("requestheaders")
         await asyncio.sleep(2 * SHORT)
         await client.send(b"ab")
-        assert (await client.answer("POST")).status == 200
+        assert (await client.response("POST")).status == 200

@@ -9,7 +9,7 @@ from mitmproxy import http
 from mitm_engine.options import Terms
 from tests.mitm_engine.loops import on_both_loops, on_uvloop
 from tests.mitm_engine.raw_client import request
-from tests.mitm_engine.scripted_upstream import CHUNKED, Peer, Script, answering, chunk, sized
+from tests.mitm_engine.scripted_upstream import CHUNKED, Peer, Script, chunk, responding, sized
 from tests.mitm_engine.world import On, Streaming, world
 
 
@@ -64,7 +64,7 @@ async def test_a_streamed_answer_that_is_cut_never_looks_complete(
         client = await w.client()
         await client.send(request().replace(b"HTTP/1.1", version.encode()))
         with pytest.raises((EOFError, ConnectionResetError)):
-            await client.answer()
+            await client.response()
         await w.quiet()
         assert w.recorder.count("error") == 1
         assert w.recorder.count("response") == 0
@@ -77,7 +77,7 @@ async def test_a_body_without_length_that_is_reset_never_looks_complete() -> Non
         client = await w.client()
         await client.send(request())
         with pytest.raises((EOFError, ConnectionResetError)):
-            await client.answer()
+            await client.response()
 
 
 @pytest.mark.parametrize("streams", [True, False])
@@ -105,10 +105,10 @@ async def test_a_refused_connection_is_a_502_at_once_without_an_address_in_it() 
 
     async with world(On(requestheaders=lead_there)) as w:
         client, begun = await w.client(), asyncio.get_running_loop().time()
-        answer = await client.ask("/", "POST", b"x")
-        assert answer.status == 502
+        response = await client.ask("/", "POST", b"x")
+        assert response.status == 502
         assert asyncio.get_running_loop().time() - begun < 0.1
-        assert b"127.0.0.1" not in answer.body
+        assert b"127.0.0.1" not in response.body
         assert w.recorder.count("server_connect_error") == 1
         assert w.recorder.count("server_connected") == w.recorder.count("server_disconnected") == 0
         assert (await client.ask()).status == 502
@@ -135,8 +135,8 @@ async def test_an_upstream_that_answers_before_it_has_read_all_is_heard() -> Non
     async with world(script=script) as w:
         client = await w.client()
         sending = asyncio.ensure_future(client.send(request("/", "POST", bytes(15_000_000))))
-        answer = await client.answer()
-        assert (answer.status, answer.body) == (413, b"too large")
+        response = await client.response()
+        assert (response.status, response.body) == (413, b"too large")
         await sending
         # What is left of that request must not go before the next one.
         async with asyncio.timeout(2):
@@ -155,15 +155,15 @@ async def test_an_upstream_that_answers_and_closes_before_it_has_read_all_is_hea
     async with world(script=script) as w:
         client = await w.client()
         sending = asyncio.ensure_future(client.send(request("/", "POST", bytes(5_000_000))))
-        assert (await client.answer()).status == 401
+        assert (await client.response()).status == 401
         await sending
 
 
 @pytest.mark.parametrize("raw", [sized(bytes(3000)), CHUNKED + chunk(bytes(3000)) + b"0\r\n\r\n"])
 @on_uvloop
 async def test_a_buffered_answer_over_the_limit_is_a_502(raw: bytes) -> None:
-    async with world(script=answering(raw), terms=Terms(response_body=2999)) as w:
+    async with world(script=responding(raw), terms=Terms(response_body=2999)) as w:
         client = await w.client()
         assert (await client.ask()).status == 502
-    async with world(Streaming(), script=answering(raw), terms=Terms(response_body=2999)) as w:
+    async with world(Streaming(), script=responding(raw), terms=Terms(response_body=2999)) as w:
         assert len((await (await w.client()).ask()).body) == 3000

@@ -11,7 +11,7 @@ from mitmproxy import http
 from mitm_engine.engine import Engine, make_master
 from mitm_engine.options import Options, Policy, Terms
 from tests.mitm_engine.raw_client import RawClient
-from tests.mitm_engine.scripted_upstream import Script, ScriptedUpstream, answering, sized
+from tests.mitm_engine.scripted_upstream import Script, ScriptedUpstream, responding, sized
 
 HOOKS = (
     "client_connected",
@@ -124,7 +124,7 @@ async def world(
 
     `send_buffer` is what the kernel holds for a client that does not read, in bytes; 0 for its own choice.
     """
-    recorder, upstream = Recorder(), ScriptedUpstream(script or answering(sized()))
+    recorder, upstream = Recorder(), ScriptedUpstream(script or responding(sized()))
     async with contextlib.AsyncExitStack() as ends:
         await upstream.start(tls)
         ends.push_async_callback(upstream.stop)

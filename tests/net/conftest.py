@@ -52,12 +52,12 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
 def stuck(monkeypatch: pytest.MonkeyPatch, names: dict[str, list[str]]) -> Iterator[threading.Event]:
     """The resolver of `names`, that answers only once the event is set; addresses it knows at once."""
     released = threading.Event()
-    answer = socket.getaddrinfo
+    response = socket.getaddrinfo
 
     def look_up(host: str, *more: Any, **options: Any) -> object:
         if not host.replace(".", "").isdigit():
             released.wait(10)
-        return answer(host, *more, **options)
+        return response(host, *more, **options)
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     yield released

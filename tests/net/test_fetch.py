@@ -13,7 +13,7 @@ import pytest
 from shared.core.errors import OutsideError, TargetForbidden
 from shared.net.fetch import GuardedFetch
 from shared.net.policy import Policy
-from shared.net.port import Answer
+from shared.net.port import FetchResponse
 from tests.net.services import Authority, Service, read_request
 
 LOOPBACK = Policy(allowed_networks=(ip_network("127.0.0.0/8"),))
@@ -31,12 +31,12 @@ def fetch() -> Iterator[GuardedFetch]:
     made.close()
 
 
-def call(fetch: GuardedFetch, url: str, **changes: Any) -> Answer:
+def call(fetch: GuardedFetch, url: str, **changes: Any) -> FetchResponse:
     options: dict[str, Any] = {"headers": {}, "body": b"{}", "timeout": 5.0, "max_bytes": 1024}
     return fetch("POST", url, **{**options, **changes})
 
 
-def answering(*lines: str, body: bytes = b"ok") -> Callable[[socket.socket], None]:
+def responding(*lines: str, body: bytes = b"ok") -> Callable[[socket.socket], None]:
     """A handler that gives every request of a connection the same answer."""
     head = "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode()
 
@@ -47,7 +47,7 @@ def answering(*lines: str, body: bytes = b"ok") -> Callable[[socket.socket], Non
     return handle
 
 
-OK = answering("HTTP/1.1 200 OK", "X-Verdict: fine")
+OK = responding("HTTP/1.1 200 OK", "X-Verdict: fine")
 
 
 def test_exactly_what_was_asked_for_is_sent(fetch: GuardedFetch, serve: Callable[..., Service]) -> None:
@@ -58,8 +58,8 @@ def test_exactly_what_was_asked_for_is_sent(fetch: GuardedFetch, serve: Callable
         sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
     port = serve(handle).port
-    answer = call(fetch, f"http://127.0.0.1:{port}/check?v=1", headers={"X-Secret": "s3"}, body=b'{"a":1}')
-    assert (answer.status, answer.body) == (200, b"ok")
+    response = call(fetch, f"http://127.0.0.1:{port}/check?v=1", headers={"X-Secret": "s3"}, body=b'{"a":1}')
+    assert (response.status, response.body) == (200, b"ok")
     head, _, body = seen[0].partition(b"\r\n\r\n")
     line, *fields = head.decode().split("\r\n")
     assert line == "POST /check?v=1 HTTP/1.1"
@@ -100,7 +100,7 @@ def test_an_inner_address_is_never_connected_to(serve: Callable[..., Service]) -
 
 def test_a_redirect_is_not_followed(fetch: GuardedFetch, serve: Callable[..., Service]) -> None:
     inner = serve(OK)
-    moved = serve(answering("HTTP/1.1 302 Found", f"Location: http://127.0.0.1:{inner.port}/"))
+    moved = serve(responding("HTTP/1.1 302 Found", f"Location: http://127.0.0.1:{inner.port}/"))
     assert call(fetch, f"http://127.0.0.1:{moved.port}/").status == 302
     assert inner.connections == 0
 
@@ -118,9 +118,9 @@ def test_no_proxy_is_taken_from_the_environment(
 def test_an_answer_up_to_the_limit_is_read_and_a_longer_one_is_not(
     fetch: GuardedFetch, serve: Callable[..., Service]
 ) -> None:
-    fits = serve(answering("HTTP/1.1 200 OK", body=b"x" * 1024))
+    fits = serve(responding("HTTP/1.1 200 OK", body=b"x" * 1024))
     assert len(call(fetch, f"http://127.0.0.1:{fits.port}/").body) == 1024
-    longer = serve(answering("HTTP/1.1 200 OK", body=b"x" * 1025))
+    longer = serve(responding("HTTP/1.1 200 OK", body=b"x" * 1025))
     with pytest.raises(OutsideError, match="longer than 1024 bytes"):
         call(fetch, f"http://127.0.0.1:{longer.port}/")
 
@@ -167,11 +167,11 @@ def test_a_service_that_says_nothing_is_cut_off(fetch: GuardedFetch, serve: Call
     "answer", [b"", b"garbage\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort"]
 )
 def test_what_is_no_whole_answer_is_an_outside_error(
-    fetch: GuardedFetch, serve: Callable[..., Service], answer: bytes
+    fetch: GuardedFetch, serve: Callable[..., Service], response: bytes
 ) -> None:
     def handle(sock: socket.socket) -> None:
         read_request(sock)
-        sock.sendall(answer)
+        sock.sendall(response)
 
     with pytest.raises(OutsideError) as error:
         call(fetch, f"http://127.0.0.1:{serve(handle).port}/")
@@ -209,8 +209,8 @@ def test_a_name_is_pinned_and_its_certificate_checked_for_the_name(
     names["validator.example.com"] = "127.0.0.1"
     service = serve(OK, authority.server_context("validator.example.com"))
     fetch = GuardedFetch(LOOPBACK, SystemClock(), authority.file)
-    answer = call(fetch, f"https://validator.example.com:{service.port}/")
-    assert (answer.status, answer.headers["x-verdict"]) == (200, "fine")
+    response = call(fetch, f"https://validator.example.com:{service.port}/")
+    assert (response.status, response.headers["x-verdict"]) == (200, "fine")
     # The connection is kept, and no second look at the name leads anywhere else.
     names["validator.example.com"] = "10.0.0.1"
     assert call(fetch, f"https://validator.example.com:{service.port}/").status == 200
@@ -258,7 +258,7 @@ def test_a_drip_over_tls_is_cut_off_as_well(serve: Callable[..., Service], autho
 def test_a_name_that_turns_to_an_inner_address_is_refused_with_the_next_connection(
     serve: Callable[..., Service], names: dict[str, str]
 ) -> None:
-    service = serve(answering("HTTP/1.1 200 OK", "Connection: close"))
+    service = serve(responding("HTTP/1.1 200 OK", "Connection: close"))
     names["validator.example.com"] = "127.0.0.1"
     policy = Policy(allowed_networks=(ip_network("127.0.0.1/32"),))
     fetch = GuardedFetch(policy, SystemClock())
@@ -275,17 +275,17 @@ def test_several_threads_share_one_fetch(fetch: GuardedFetch, serve: Callable[..
             body = request.partition(b"\r\n\r\n")[2]
             sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
 
-    service, answers = serve(handle), {}
+    service, responses = serve(handle), {}
 
     def ask(number: int) -> None:
         for _ in range(10):
             body = str(number).encode()
-            answers[number] = call(fetch, f"http://127.0.0.1:{service.port}/", body=body).body == body
+            responses[number] = call(fetch, f"http://127.0.0.1:{service.port}/", body=body).body == body
 
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert answers == dict.fromkeys(range(8), True)
+    assert responses == dict.fromkeys(range(8), True)
     assert service.connections <= 8

@@ -23,11 +23,11 @@ HOST, ADDRESS, OTHER = "api.example.com", "93.184.216.34", "93.184.216.35"
 def asked(monkeypatch: pytest.MonkeyPatch, names: dict[str, list[str]]) -> Counter[str]:
     """How often the system was asked for each name."""
     asked: Counter[str] = Counter()
-    answer = socket.getaddrinfo
+    response = socket.getaddrinfo
 
     def look_up(host: str, *more: Any, **options: Any) -> object:
         asked[host] += 1
-        return answer(host, *more, **options)
+        return response(host, *more, **options)
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     return asked

@@ -30,11 +30,11 @@ def prepared(chain: Sequence[ResolvedEntry], pool: Executor | None = None) -> Ru
     return Run(make_plan(chain, buffer_streams=False), exchange(), pool or Stagehand())
 
 
-async def whole(run: Run, answer: Response | None = None) -> Mapping[str, str]:
+async def whole(run: Run, response: Response | None = None) -> Mapping[str, str]:
     """All hooks of an exchange, as the proxy calls them. Returns the answer headers."""
     await run.head()
     await run.stage(Stage.PRE_REQUEST)
-    run.exchange = replace(run.exchange, response=answer or Response(200))
+    run.exchange = replace(run.exchange, response=response or Response(200))
     await run.stage(Stage.POST_REQUEST)
     await run.stage(Stage.PRE_RESPONSE)
     added = run.response_headers()
@@ -76,8 +76,8 @@ class TestAnswers:
 
     def test_the_patches_of_a_group_that_answers_are_dropped(self) -> None:
         changing = says(Patch(set_headers={"X-Changed": "1"}))
-        for answering in (NO, CACHED):
-            run = after([entry(changing, parallel=True), entry(says(answering), parallel=True)])
+        for responding in (NO, CACHED):
+            run = after([entry(changing, parallel=True), entry(says(responding), parallel=True)])
             assert run.exchange.request == exchange().request
 
     def test_after_a_respond_all_later_stages_run(self) -> None:

@@ -35,13 +35,13 @@ def says(verdict: Verdict, reads: frozenset[str] = frozenset()) -> ActingInPlace
     return plugin
 
 
-def after(*chain: ResolvedEntry, answer: Response | None = None) -> Run:
+def after(*chain: ResolvedEntry, response: Response | None = None) -> Run:
     """The exchange when all is over."""
 
     async def hooks(run: Run) -> Run:
         await run.head()
         await run.stage(Stage.PRE_REQUEST)
-        run.exchange = replace(run.exchange, response=answer or Response(200, body=b"{}"))
+        run.exchange = replace(run.exchange, response=response or Response(200, body=b"{}"))
         await run.stage(Stage.POST_REQUEST)
         await run.stage(Stage.PRE_RESPONSE)
         run.response_headers()
@@ -138,10 +138,10 @@ class TestFollowUps:
             lambda _: pytest.fail("its headers were asked for"),
             lambda view: settled.append((dict(view.notes), view.response)),
         )
-        answer = Response(200, body=b"{}")
-        assert not make_plan([shadow(plugin)], buffer_streams=False).sees_answers
-        after(shadow(plugin), answer=answer)
-        assert settled == [({"took": 1}, answer)]
+        response = Response(200, body=b"{}")
+        assert not make_plan([shadow(plugin)], buffer_streams=False).sees_responses
+        after(shadow(plugin), response=response)
+        assert settled == [({"took": 1}, response)]
 
     def test_none_begins_when_the_exchange_is_over(self) -> None:
         async def scenario() -> Run:

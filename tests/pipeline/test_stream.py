@@ -141,8 +141,8 @@ class TestOpening:
         assert order == ["x", "y"]
 
 
-def wrong(answer: Any) -> Callable[[Event], Any]:
-    return lambda _: answer
+def wrong(response: Any) -> Callable[[Event], Any]:
+    return lambda _: response
 
 
 FAULTS: dict[str, Callable[[Event], Any]] = {

@@ -28,7 +28,7 @@ class Two(Plugin):
 def test_a_plugin_is_asked_as_the_gateway_would() -> None:
     assert run_plugin(Two(), Stage.PRE_REQUEST, sample_exchange()) == CONTINUE
     assert run_plugin(Two(), Stage.PRE_REQUEST, sample_exchange(body=b"bad")) == NO
-    assert run_plugin(Two(), Stage.POST_REQUEST, sample_exchange(answer=Response(500))) == NO
+    assert run_plugin(Two(), Stage.POST_REQUEST, sample_exchange(response=Response(500))) == NO
 
 
 def test_what_would_be_a_fault_says_why() -> None:

@@ -11,13 +11,13 @@ def exchange(
     *,
     method: str = "POST",
     client: str = "203.0.113.7",
-    answer: Response | None = None,
+    response: Response | None = None,
     **headers: str | tuple[str, ...],
 ) -> Exchange:
-    """A request with `headers` (underscores become dashes), and the upstream's `answer` to it."""
+    """A request with `headers` (underscores become dashes), and the upstream's `response` to it."""
     request = Request(method, "/v1/chat/completions", head(**headers), body=body)
     tenant, rule = Tenant("t1", "Tenant", "tenant"), Rule("r1", "/", "https://api.example.com")
-    return Exchange("req-1", tenant, rule, request, client, response=answer)
+    return Exchange("req-1", tenant, rule, request, client, response=response)
 
 
 def head(**headers: Any) -> Headers:

@@ -19,7 +19,7 @@ from shared.core.errors import Invalid
 from shared.limits.values import Decision, Limit
 from shared.model.config import Stage
 from shared.model.messages import Response
-from shared.net.port import Answer
+from shared.net.port import FetchResponse
 from shared.pipeline.plugin import Continue, Patch, Plugin, Reject, ResolvedEntry, Respond, Tools
 from shared.plugins import CatalogueError, load_catalogue
 from tests.plugins.exchanges import exchange, head
@@ -124,8 +124,8 @@ def test_empty_and_binary_bodies_are_judged_like_others(
     if plugin.merges_entries:
         entry = ResolvedEntry(made, stage, 100, False, plugin.default_on_error, 1.0, "rule", "t1", "r1")
         made = plugin.merge([entry])
-    made.start(Tools(Room(), lambda *_, **__: Answer(200, {}, b"{}"), Clock()))
-    seen = exchange(body, answer=Response(200, head(), body))
+    made.start(Tools(Room(), lambda *_, **__: FetchResponse(200, {}, b"{}"), Clock()))
+    seen = exchange(body, response=Response(200, head(), body))
     verdict = getattr(made, stage.value)(seen)
     if inspect.isawaitable(verdict):
         verdict = asyncio.run(_awaited(verdict))

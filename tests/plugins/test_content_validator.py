@@ -80,8 +80,8 @@ def test_only_what_is_judged_in_microseconds_is_judged_without_a_thread(
 ) -> None:
     plugin = ContentValidator.parse(settings)
     assert plugin.is_quick(exchange(body, **headers)) is quick
-    answer = Response(200, head(**headers), body)
-    assert plugin.is_quick(exchange(b" " * 20_000, answer=answer)) is quick
+    response = Response(200, head(**headers), body)
+    assert plugin.is_quick(exchange(b" " * 20_000, response=response)) is quick
 
 
 def test_a_request_without_a_body_needs_no_type() -> None:
@@ -213,8 +213,8 @@ def test_all_required_patterns_must_match() -> None:
 
 
 def answered(settings: dict[str, Any], body: bytes, status: int = 200, **headers: Any) -> Verdict:
-    answer = Response(status, head(**{"content_type": "application/json", **headers}), body)
-    return ContentValidator.parse(settings).pre_response(exchange(b"{}", answer=answer))
+    response = Response(status, head(**{"content_type": "application/json", **headers}), body)
+    return ContentValidator.parse(settings).pre_response(exchange(b"{}", response=response))
 
 
 def test_answers_are_judged_and_their_refusal_does_not_blame_the_client() -> None:
@@ -256,7 +256,7 @@ def test_fields_of_an_answer_are_cut_too() -> None:
 def test_an_answer_that_has_no_body_by_definition_passes(status: int) -> None:
     assert answered({"required_fields": ["id"]}, b"", status=status) == CONTINUE
     plugin = ContentValidator.parse({"json_schema": {}})
-    assert plugin.pre_response(exchange(method="HEAD", answer=Response(200, head(), b""))) == CONTINUE
+    assert plugin.pre_response(exchange(method="HEAD", response=Response(200, head(), b""))) == CONTINUE
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def requested(plugin: ContentValidator, body: bytes, headers: dict[str, Any]) ->
 
 
 def answered(plugin: ContentValidator, body: bytes, headers: dict[str, Any]) -> Verdict:
-    return plugin.pre_response(exchange(b"{}", answer=Response(200, head(**headers), body)))
+    return plugin.pre_response(exchange(b"{}", response=Response(200, head(**headers), body)))
 
 
 sides = pytest.mark.parametrize("judge", [requested, answered])
@@ -222,7 +222,7 @@ def test_events_of_a_long_stream_take_flat_memory() -> None:
     plugin = ContentValidator.parse({"blocked_patterns": ["secret"], "action": "mask"})
     chat = ENDPOINTS[0]
     judge = plugin.pre_response_events(
-        exchange(b"{}", answer=Response(200, head(content_type="text/event-stream")))
+        exchange(b"{}", response=Response(200, head(content_type="text/event-stream")))
     )
     events = [chat.stream(["some words and "]), chat.stream(["a se"])]
     splitter = event_splitter(MediaType("text/event-stream"))

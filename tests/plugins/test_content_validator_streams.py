@@ -33,15 +33,17 @@ endpoints = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: 
 
 
 def whole(plugin: ContentValidator, body: bytes, content_type: str, **more: str) -> Verdict:
-    answer = Response(200, head(content_type=content_type, **more), body)
-    return plugin.pre_response(exchange(b"{}", answer=answer))
+    response = Response(200, head(content_type=content_type, **more), body)
+    return plugin.pre_response(exchange(b"{}", response=response))
 
 
 def passed(
     plugin: ContentValidator, body: bytes, content_type: str, cuts: Sequence[int] = ()
 ) -> tuple[bytes, Reject | None]:
     """What goes out when the stream is passed on, cut at these bytes, and how it ends."""
-    judge = plugin.pre_response_events(exchange(b"{}", answer=Response(200, head(content_type=content_type))))
+    judge = plugin.pre_response_events(
+        exchange(b"{}", response=Response(200, head(content_type=content_type)))
+    )
     if isinstance(judge, Reject):
         return b"", judge
     splitter = event_splitter(MediaType(content_type.partition(";")[0]))
@@ -51,17 +53,17 @@ def passed(
     slots = sorted({0, *(place % (len(body) + 1) for place in cuts), len(body)})
     pieces = [splitter.feed(body[start:end]) for start, end in pairwise(slots)]
     for event in [event for piece in (*pieces, splitter.end()) for event in piece]:
-        answer = judge.feed(event)
-        if isinstance(answer, Reject):
-            return sent, answer
-        sent += b"".join(out.raw for out in answer)
-    answer = judge.end()
-    if isinstance(answer, Reject):
-        return sent, answer
-    return sent + b"".join(out.raw for out in answer), None
+        response = judge.feed(event)
+        if isinstance(response, Reject):
+            return sent, response
+        sent += b"".join(out.raw for out in response)
+    response = judge.end()
+    if isinstance(response, Reject):
+        return sent, response
+    return sent + b"".join(out.raw for out in response), None
 
 
-def whole_answer(endpoint: Endpoint, text: str) -> tuple[bytes, str]:
+def whole_response(endpoint: Endpoint, text: str) -> tuple[bytes, str]:
     return (
         (text.encode(), "text/plain")
         if endpoint.whole is plain
@@ -82,7 +84,7 @@ def test_a_stream_has_the_verdict_of_the_whole_answer_wherever_it_is_cut(
     sent, reject = passed(plugin, stream, endpoint.content_type, byte_cuts)
     assert isinstance(whole(plugin, stream, endpoint.content_type), Reject) is (reject is not None)
     if not (endpoint.quotes and AROUND & set(patterns)) and not (endpoint.lines and patterns != ["secret"]):
-        body, content_type = whole_answer(endpoint, text)
+        body, content_type = whole_response(endpoint, text)
         assert isinstance(whole(plugin, body, content_type), Reject) is (reject is not None)
     if reject is None:
         assert sent == stream
@@ -169,7 +171,7 @@ def test_what_the_head_shows_is_refused_there(rejected: dict[str, Any], content_
 
 
 def answered_with(content_type: str) -> Any:
-    return exchange(b"{}", answer=Response(200, head(content_type=content_type)))
+    return exchange(b"{}", response=Response(200, head(content_type=content_type)))
 
 
 @pytest.mark.parametrize("body", [b'data: {"a":1,"a":2}\n\n', b"data: " + b"[" * 65 + b"]" * 65 + b"\n\n"])

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from shared.core.errors import Invalid, OutsideError, TargetForbidden
 from shared.net.fetch import GuardedFetch
 from shared.net.policy import Policy
-from shared.net.port import Answer
+from shared.net.port import FetchResponse
 from shared.pipeline.plugin import CONTINUE, Continue, Reject, Tools, Verdict
 from shared.plugins.external_validator import ExternalValidator
 from tests.plugins.exchanges import exchange
@@ -112,8 +112,8 @@ def test_a_hit_that_does_not_stop_is_noted(service: responses.RequestsMock) -> N
         {"body": '"' + "x" * 1024 * 1024 + '"'},
     ],
 )
-def test_what_is_no_answer_is_a_fault(service: responses.RequestsMock, answer: dict[str, Any]) -> None:
-    service.post(ENDPOINT, **answer)
+def test_what_is_no_answer_is_a_fault(service: responses.RequestsMock, response: dict[str, Any]) -> None:
+    service.post(ENDPOINT, **response)
     with pytest.raises(OutsideError):
         ask({"conditions": [REFUSE]})
 
@@ -135,7 +135,7 @@ def test_a_failed_attempt_is_repeated_as_often_as_allowed(service: responses.Req
 def test_a_forbidden_address_is_asked_once() -> None:
     calls = []
 
-    def fetch(*_: Any, **__: Any) -> Answer:
+    def fetch(*_: Any, **__: Any) -> FetchResponse:
         calls.append(1)
         raise TargetForbidden("No.")
 
@@ -147,9 +147,9 @@ def test_a_forbidden_address_is_asked_once() -> None:
 def test_each_attempt_has_its_own_time_and_a_bounded_answer() -> None:
     seen: list[dict[str, Any]] = []
 
-    def fetch(method: str, url: str, **options: Any) -> Answer:
+    def fetch(method: str, url: str, **options: Any) -> FetchResponse:
         seen.append({"method": method, "url": url, **options})
-        return Answer(200, {}, b"{}")
+        return FetchResponse(200, {}, b"{}")
 
     assert ask({"attempt_timeout": "300ms"}, fetch=fetch) == CONTINUE
     [call] = seen
@@ -174,9 +174,9 @@ def test_every_mapped_field_arrives_at_its_place_and_nothing_else(pairs: list[tu
     document = {"a": 1, "b": {"deep": [None]}, "c": "text", "other": "hidden"}
     sent: list[bytes] = []
 
-    def fetch(*_: Any, body: bytes, **__: Any) -> Answer:
+    def fetch(*_: Any, body: bytes, **__: Any) -> FetchResponse:
         sent.append(body)
-        return Answer(200, {}, b"{}")
+        return FetchResponse(200, {}, b"{}")
 
     maps = [{"source": source, "destination": f"out.{destination}"} for source, destination in pairs]
     ask({"field_maps": maps}, document, fetch=fetch)

@@ -5,7 +5,7 @@ import pytest
 from shared.pipeline.plugin import Patch, Reject
 from shared.plugins.content_validator import ContentValidator
 from tests.bodies.streams import ENDPOINTS, Endpoint
-from tests.plugins.test_content_validator_streams import passed, whole, whole_answer
+from tests.plugins.test_content_validator_streams import passed, whole, whole_response
 
 SETTINGS = {
     "block": {"blocked_patterns": ["secret", r"é\d"]},
@@ -21,7 +21,7 @@ def test_a_text_cut_at_every_position_and_a_body_cut_at_every_byte_get_the_verdi
     endpoint: Endpoint, settings: str, text: str
 ) -> None:
     plugin = ContentValidator.parse(SETTINGS[settings])
-    body, content_type = whole_answer(endpoint, text)
+    body, content_type = whole_response(endpoint, text)
     verdict = whole(plugin, body, content_type)
     rejected = isinstance(verdict, Reject)
     for place in range(len(text) + 1):

@@ -54,14 +54,14 @@ def listener() -> Iterator[socket.socket]:
 
 
 @asynccontextmanager
-async def answering(answer: Callable[[bytes], bytes]) -> AsyncIterator[tuple[dict[str, Any], list[bytes]]]:
-    """A server whose every read of a connection is answered by `answer`; its address, and what it read."""
+async def responding(reply: Callable[[bytes], bytes]) -> AsyncIterator[tuple[dict[str, Any], list[bytes]]]:
+    """A server whose every read of a connection is answered by `reply`; its address, and what it read."""
     heard: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):
             heard.append(data)
-            writer.write(answer(data))
+            writer.write(reply(data))
         writer.close()
 
     running = await asyncio.start_server(serve, "127.0.0.1", 0)

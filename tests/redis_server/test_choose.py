@@ -30,7 +30,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def answering(*answers: bytes) -> Iterator[int]:
+def responding(*responses: bytes) -> Iterator[int]:
     """A server on a free port that gives the same answers to every client."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -41,9 +41,9 @@ def answering(*answers: bytes) -> Iterator[int]:
                 except OSError:
                     return
                 with client:
-                    for answer in answers:
+                    for response in responses:
                         client.recv(4096)
-                        client.sendall(answer)
+                        client.sendall(response)
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -110,7 +110,7 @@ def test_a_server_that_answers_beside_a_running_embedded_one_is_refused(tmp_path
 
 def test_a_wrong_password_is_said_and_nothing_is_embedded(tmp_path: Path) -> None:
     with (
-        answering(b"-NOAUTH Authentication required.\r\n" * 9) as port,
+        responding(b"-NOAUTH Authentication required.\r\n" * 9) as port,
         pytest.raises(StoreDown, match=r"refuses the password; set redis\.password"),
     ):
         open_redis(settings(tmp_path, port=port))
@@ -119,7 +119,7 @@ def test_a_wrong_password_is_said_and_nothing_is_embedded(tmp_path: Path) -> Non
 
 def test_something_else_on_the_port_is_said(tmp_path: Path) -> None:
     with (
-        answering(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port,
+        responding(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port,
         pytest.raises(StoreDown, match="is no usable Redis"),
     ):
         open_redis(settings(tmp_path, port=port))

@@ -79,7 +79,7 @@ def wait_until_gone(pid: int) -> None:
         os.close(descriptor)
 
 
-def wait_for_answer(folder: Path) -> None:
+def wait_for_reply(folder: Path) -> None:
     tick = threading.Event()
     for _ in range(PATIENCE * 50):
         with client_of(folder) as client:
@@ -165,7 +165,7 @@ def test_another_process_takes_over_when_the_starter_is_killed(tmp_path: Path) -
             pid = server_pid(tmp_path)
             starter.kill()
             wait_until_gone(pid)
-            wait_for_answer(tmp_path)
+            wait_for_reply(tmp_path)
             assert heir.is_ours
             with client_of(tmp_path) as client:
                 assert client.get("tenant") == "t1"
@@ -175,7 +175,7 @@ def test_its_starter_starts_it_again_when_it_dies(tmp_path: Path) -> None:
     with opened(tmp_path):
         pid = server_pid(tmp_path)
         os.kill(pid, signal.SIGKILL)
-        wait_for_answer(tmp_path)
+        wait_for_reply(tmp_path)
         assert server_pid(tmp_path) != pid
 
 

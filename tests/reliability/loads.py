@@ -45,13 +45,13 @@ class Tally:
         """Ask and count."""
         begun = time.monotonic()
         try:
-            answer = await line.ask(request)
+            response = await line.ask(request)
         except Broken as error:
             self.failed.append((begun, str(error)))
             line.close()
             return
-        self.statuses[answer.status] += 1
-        (self.seconds if answer.status == 200 else self.rejected).append(answer.seconds)
+        self.statuses[response.status] += 1
+        (self.seconds if response.status == 200 else self.rejected).append(response.seconds)
 
 
 def quantile(seconds: list[float], share: float) -> float:

@@ -90,11 +90,11 @@ def offer(client: socket.socket, begin: bytes, piece: bytes) -> tuple[int, bytes
         while sent < OFFERED:
             client.sendall(piece)
             sent += len(piece)
-    answer = b""
+    response = b""
     with contextlib.suppress(OSError):
         while more := client.recv(1 << 16):
-            answer += more
-    return sent, answer
+            response += more
+    return sent, response
 
 
 def chunked(caller: Caller) -> tuple[bytes, bytes]:
@@ -144,8 +144,8 @@ def test_a_gigabyte_that_nobody_wants_is_refused_before_it_is_read(
     gateway: RunningGateway, caller: Caller, make: Offer, status: int
 ) -> None:
     with growth(gateway) as grown, connect(caller) as client:
-        sent, answer = offer(client, *make(caller))
-    told = answer[9:12].decode() or "reset"
+        sent, response = offer(client, *make(caller))
+    told = response[9:12].decode() or "reset"
     figure(
         "R14", f"1 GB offered ({make.__name__}): {told} after {sent / MIB:.1f} MB, worker +{grown[0]:.1f} MB"
     )

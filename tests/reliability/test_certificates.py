@@ -70,8 +70,8 @@ def test_a_new_certificate_is_shown_to_new_connections_and_none_is_dropped(
         replaced = await all_new(gateway, old)
         stop = True
         await load
-        answer = await kept.ask(caller.request("/v1/ok"))
-        assert answer.status == 200
+        response = await kept.ask(caller.request("/v1/ok"))
+        assert response.status == 200
         kept.close()
         return tally, replaced
 

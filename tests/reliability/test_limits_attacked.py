@@ -42,11 +42,11 @@ async def greedy(caller: Caller, until: float, admitted: Admitted, local: list[b
     line = await caller.open()
     request = caller.request("/v1/ok")
     while (begun := time.monotonic()) < until:
-        answer = await line.ask(request)
-        assert answer.status in (200, 429)
-        if b"x-gateway-ratelimit-mode" in answer.head:
-            local.append(answer.head)
-        if answer.status == 200:
+        response = await line.ask(request)
+        assert response.status in (200, 429)
+        if b"x-gateway-ratelimit-mode" in response.head:
+            local.append(response.head)
+        if response.status == 200:
             admitted.append((begun, time.monotonic()))
     line.close()
 

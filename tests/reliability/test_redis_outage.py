@@ -62,7 +62,7 @@ def test_what_is_known_keeps_working_while_redis_is_away_and_all_is_well_soon_af
 ) -> None:
     breaks, mends = FAULTS[fault]
     before = p99(caller, "/v1/ok", RATE)
-    first, told = first_answer(caller, lambda: breaks(store))
+    first, told = first_response(caller, lambda: breaks(store))
     assert told.status == 200
     assert ALONE in told.head
     # Each round fails on any answer but 200.
@@ -84,7 +84,7 @@ def test_what_is_known_keeps_working_while_redis_is_away_and_all_is_well_soon_af
     assert_clean(gateway)
 
 
-def first_answer(caller: Caller, breaks: Callable[[], None]) -> tuple[float, Answer]:
+def first_response(caller: Caller, breaks: Callable[[], None]) -> tuple[float, Answer]:
     """How long the first request took after the fault, in seconds, and its answer."""
 
     async def ask() -> Answer:
@@ -92,12 +92,12 @@ def first_answer(caller: Caller, breaks: Callable[[], None]) -> tuple[float, Ans
         for _ in range(20):
             await line.ask(caller.request("/v1/ok"))
         breaks()
-        answer = await line.ask(caller.request("/v1/ok"))
+        response = await line.ask(caller.request("/v1/ok"))
         line.close()
-        return answer
+        return response
 
-    answer = uvloop.run(ask())
-    return answer.seconds, answer
+    response = uvloop.run(ask())
+    return response.seconds, response
 
 
 def seconds_until_well(caller: Caller) -> float:
@@ -105,11 +105,11 @@ def seconds_until_well(caller: Caller) -> float:
 
     async def ask() -> bool:
         lines = await asyncio.gather(*(caller.open() for _ in range(8)))
-        answers = await asyncio.gather(*(line.ask(caller.request("/v1/ok")) for line in lines))
+        responses = await asyncio.gather(*(line.ask(caller.request("/v1/ok")) for line in lines))
         for line in lines:
             line.close()
-        assert {answer.status for answer in answers} == {200}
-        return not any(ALONE in answer.head for answer in answers)
+        assert {response.status for response in responses} == {200}
+        return not any(ALONE in response.head for response in responses)
 
     for gone in until(30):
         if uvloop.run(ask()):

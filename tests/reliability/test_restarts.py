@@ -97,8 +97,8 @@ def test_a_request_that_crosses_the_end_on_an_idle_connection_is_answered(
         ending = asyncio.ensure_future(asyncio.to_thread(end, gateway))
         await rejected(caller.port)
         for line in lines:
-            answer = await line.ask(caller.request("/v1/ok"))
-            statuses.append(answer.status)
+            response = await line.ask(caller.request("/v1/ok"))
+            statuses.append(response.status)
             assert line.is_over, "It was not told that its connection ends."
             line.close()
         await ending

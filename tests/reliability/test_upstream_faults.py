@@ -42,8 +42,8 @@ def tenant(gateway: RunningGateway) -> Iterator[TenantInUse]:
 def timed(tenant: TenantInUse, path: str, method: str = "GET") -> tuple[int, str, float]:
     """Status, code and seconds of one call."""
     start = time.perf_counter()
-    answer = tenant.request(method, path)
-    return answer.status_code, answer.json()["error"]["code"], time.perf_counter() - start
+    response = tenant.request(method, path)
+    return response.status_code, response.json()["error"]["code"], time.perf_counter() - start
 
 
 @pytest.fixture
@@ -117,16 +117,19 @@ def test_a_post_that_was_sent_is_never_repeated(tenant: TenantInUse) -> None:
     """The upstream answers once, then reads each next request and closes: also on a reused connection."""
     posts: list[bytes] = []
 
-    def answer_once(sock: socket.socket) -> None:
+    def respond_once(sock: socket.socket) -> None:
         if read_request(sock).startswith(b"GET"):
             sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
             posts.append(read_request(sock))
 
-    with contextlib.closing(Service(answer_once)) as service:
+    with contextlib.closing(Service(respond_once)) as service:
         tenant.create_rule("/v1", f"http://127.0.0.1:{service.port}")
         for number in range(1, 21):
             assert tenant.request("GET", "/v1/x").status_code == 200
-            answer = tenant.request("POST", "/v1/x", json={"number": number})
-            assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_protocol_error")
+            response = tenant.request("POST", "/v1/x", json={"number": number})
+            assert (response.status_code, response.json()["error"]["code"]) == (
+                502,
+                "upstream_protocol_error",
+            )
             assert len([post for post in posts if post.startswith(b"POST")]) == number
     figure("R22", "POST whose reused connection died: 20 calls, 20 seen by the upstream")

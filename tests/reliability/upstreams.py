@@ -44,6 +44,6 @@ class LoadUpstream:
 
     def ask(self, what: str) -> int:
         """Its own count of ``open`` streams, or of requests (``count``)."""
-        answer = requests.get(f"{self.url}/v1/{what}", timeout=10, verify=False)
-        number: int = json.loads(answer.text)
+        response = requests.get(f"{self.url}/v1/{what}", timeout=10, verify=False)
+        number: int = json.loads(response.text)
         return number

@@ -306,9 +306,9 @@ def test_without_a_valid_key_a_stranger_learns_only_that(
         (api_key(scopes=()), (403, "forbidden")),
     ],
 )
-def test_a_key_must_be_active_and_for_the_proxy(key: ApiKey, answer: tuple[int, str]) -> None:
+def test_a_key_must_be_active_and_for_the_proxy(key: ApiKey, response: tuple[int, str]) -> None:
     verdict = decide(gateway(rule(), key=key))
-    assert rejected(verdict) == answer
+    assert rejected(verdict) == response
     assert isinstance(verdict, Rejection)
     assert key.hash not in verdict.message
     assert (verdict.status == 401) is ("WWW-Authenticate" in verdict.headers)

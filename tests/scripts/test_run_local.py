@@ -29,7 +29,7 @@ class Life:
 
     gateway: LocalGateway
     first: Started
-    answers: list[list[str]]
+    responses: list[list[str]]
     first_ending: Ending
     second: Started
     subdomains: set[str]
@@ -41,7 +41,7 @@ class Life:
 def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
     with LocalGateway(tmp_path_factory.mktemp("local")) as gateway:
         first = gateway.start()
-        answers = [run_as_printed(call) for call in first.calls]
+        responses = [run_as_printed(call) for call in first.calls]
         first_ending = Ending(first.press_ctrl_c(), gateway.left_behind())
         second = gateway.start()
         found = subdomains(gateway)
@@ -49,12 +49,12 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
         bearer = {"Authorization": f"Bearer {first.key}"}
         old_key = requests.get(f"{gateway.url('proxy')}/nothing", headers=bearer, timeout=10)
         second_ending = Ending(second.stop(signal.SIGTERM), gateway.left_behind())
-        yield Life(gateway, first, answers, first_ending, second, found, old_key.status_code, second_ending)
+        yield Life(gateway, first, responses, first_ending, second, found, old_key.status_code, second_ending)
 
 
 def subdomains(gateway: LocalGateway) -> set[str]:
-    answer = requests.get(f"{gateway.url('admin')}/api/v1/tenants", timeout=10)
-    return {tenant["subdomain"] for tenant in answer.json()["tenants"]}
+    response = requests.get(f"{gateway.url('admin')}/api/v1/tenants", timeout=10)
+    return {tenant["subdomain"] for tenant in response.json()["tenants"]}
 
 
 def test_it_says_of_every_part_that_it_is_up_and_where(life: Life) -> None:
@@ -73,7 +73,7 @@ def test_it_says_of_every_part_that_it_is_up_and_where(life: Life) -> None:
 def test_the_three_calls_give_201_200_and_429_as_printed(life: Life) -> None:
     promised = re.findall(r"^(\d{3})  \w", life.first.output, re.MULTILINE)
     assert promised == ["201", "200", "429"]
-    created, called, rejected = life.answers
+    created, called, rejected = life.responses
     assert created[-2:] == ["201", ""]
     assert json.loads("".join(created[:-2]))["subdomain"] == "testcompany"
     assert called[-2:] == ["200", ""]

@@ -9,7 +9,7 @@ from shared.bodies.json.pointer import MISSING, Path, get_at, parse_path
 from shared.bodies.text.patterns import compile_pattern
 
 
-class Unanswerable(ValueError):
+class CannotCompare(ValueError):
     """The document has nothing that the condition could be asked of."""
 
 
@@ -29,7 +29,7 @@ class Condition:
         """True when the document is as the condition says.
 
         Where nothing stands, ``ne``, ``not_contains`` and ``not_exists`` hold, and ``eq``, ``contains``,
-        ``matches`` and ``exists`` do not. Raises `Unanswerable` when an order is asked of nothing, or a
+        ``matches`` and ``exists`` do not. Raises `CannotCompare` when an order is asked of nothing, or a
         condition of a value of another kind: a check that cannot be made is not passed.
         """
         return self.compare(get_at(document, self.path), self.value)
@@ -69,7 +69,7 @@ def _order(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
     def ask(found: Any, value: Any) -> bool:
         numbers = _is_number(found) and _is_number(value)
         if not numbers and not (isinstance(found, str) and isinstance(value, str)):
-            raise Unanswerable("There is no value that could be compared.")
+            raise CannotCompare("There is no value that could be compared.")
         return compare(found, value)
 
     return ask
@@ -82,14 +82,14 @@ def _contains(found: Any, value: Any) -> bool:
         return value in found
     if isinstance(found, list):
         return any(same(item, value) for item in found)
-    raise Unanswerable("There is no list or text that could contain something.")
+    raise CannotCompare("There is no list or text that could contain something.")
 
 
 def _matches(found: Any, pattern: Any) -> bool:
     if found is MISSING:
         return False
     if not isinstance(found, str):
-        raise Unanswerable("There is no text that a pattern could match.")
+        raise CannotCompare("There is no text that a pattern could match.")
     return pattern.search(found) is not None
 
 

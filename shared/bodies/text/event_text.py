@@ -19,8 +19,8 @@ from shared.bodies.text.messages import (
     members,
     message_texts,
 )
-from shared.bodies.text.provider_fields import ANSWER, EVENT, Holder, inner, is_text_member
-from shared.http.body_refused import BodyRejected
+from shared.bodies.text.provider_fields import EVENT, RESPONSE, Holder, inner, is_text_member
+from shared.http.body_rejected import BodyRejected
 from shared.model.event import Event
 
 #: Names of members and numbers of choices and parts: texts with the same place are one text.
@@ -50,7 +50,7 @@ _FIELDS = {
     "response.mcp_call_arguments.delta": "arguments",
 }
 # What the events of a kind are; of others all strings are text.
-_HOLDERS = {"chat": ANSWER, "anthropic": EVENT, "responses": EVENT}
+_HOLDERS = {"chat": RESPONSE, "anthropic": EVENT, "responses": EVENT}
 # Events that say again what came before, whole.
 _OVER = frozenset({"response.completed", "response.incomplete", "response.failed"})
 _WHOLE = _OVER | {"response.created", "response.queued", "response.in_progress"}

@@ -11,10 +11,10 @@ from typing import Any, Final
 Holder = str | None
 
 REQUEST: Final = "a request"
-ANSWER: Final = "response"
+RESPONSE: Final = "response"
 EVENT: Final = "an event"
 
-_TURNS = ("messages", "message", "input", "output", "item", "delta", ANSWER)
+_TURNS = ("messages", "message", "input", "output", "item", "delta", RESPONSE)
 _PARTS = ("content", "content_block", "part", "output", "input", "item", "system", "summary")
 _CALLS = ("tool_calls", "tools", "tool_choice", "function_call")
 _SETTINGS = ("response_format", "format", "thinking", "cache_control", "source", "file", "reasoning")
@@ -34,23 +34,23 @@ def _table(*rows: tuple[str, Iterable[str]]) -> dict[str, frozenset[str]]:
 _LABELS = _table(
     ("id", {*_TURNS, *_PARTS, *_CALLS, *_NOTES, EVENT}),
     ("type", {*_KNOWN, EVENT}),
-    ("model service_tier", {REQUEST, ANSWER, EVENT, "message"}),
+    ("model service_tier", {REQUEST, RESPONSE, EVENT, "message"}),
     ("role", _TURNS),
     ("status", _TURNS),
     ("user", {REQUEST}),
-    ("object system_fingerprint", {ANSWER}),
+    ("object system_fingerprint", {RESPONSE}),
     ("finish_reason", {"choices"}),
-    ("stop_reason", {ANSWER, "message", "delta"}),
+    ("stop_reason", {RESPONSE, "message", "delta"}),
     ("tool_call_id", {"messages", "message"}),
     ("tool_use_id", {"content", "content_block"}),
     ("call_id", {"input", "output", "item"}),
     ("item_id response_id", {EVENT}),
-    ("previous_response_id", {REQUEST, ANSWER}),
+    ("previous_response_id", {REQUEST, RESPONSE}),
     ("detail", {"image_url", *_PARTS}),
     ("media_type", {"source"}),
     ("format", {"input_audio", "audio"}),
     ("signature", {"content", "content_block", "delta"}),
-    ("obfuscation", {ANSWER, EVENT}),
+    ("obfuscation", {RESPONSE, EVENT}),
 )
 # Pictures, sound and files, by address or as base64.
 _MEDIA = _table(
@@ -74,7 +74,7 @@ _IS_REQUEST = ("messages", "input", "prompt")
 
 def holder_of(document: Any) -> Holder:
     """What a known body is: a request or an answer."""
-    return REQUEST if any(name in document for name in _IS_REQUEST) else ANSWER
+    return REQUEST if any(name in document for name in _IS_REQUEST) else RESPONSE
 
 
 def inner(holder: Holder, name: str) -> Holder:

@@ -9,7 +9,7 @@ from shared.bodies.json.parse import dump_json
 from shared.bodies.text.messages import Text, drop_logprobs, is_messages, text_places
 from shared.bodies.text.patterns import Match, Patterns
 from shared.bodies.text.plain_text import form_text, lenient_text
-from shared.http.body_refused import BodyRejected
+from shared.http.body_rejected import BodyRejected
 
 #: Matches that are masked in one text, and escapes that it may have then. Where there are more it is refused.
 MAX_MASKED = 20_000

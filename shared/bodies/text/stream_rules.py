@@ -10,7 +10,7 @@ from shared.bodies.text.maskable_text import MaskableText
 from shared.bodies.text.patterns import Match
 from shared.bodies.text.rules import MAX_MASKED, TextRules, blocked, missing
 from shared.bodies.text.stream_search import StreamSearch
-from shared.http.body_refused import BodyRejected, too_long
+from shared.http.body_rejected import BodyRejected, too_long
 from shared.model.event import Event
 
 #: Bytes of events that may wait behind one whose text may be the beginning of a match. Where so much comes

@@ -7,30 +7,30 @@ OPEN_AFTER, CLOSE_AFTER = 3, 2
 class Breaker:
     """Closed while the store answers. While it is open only probes ask, and whoever probes closes it."""
 
-    __slots__ = ("_answered", "_failed_at", "_unanswered", "is_open")
+    __slots__ = ("_failed_at", "_failures", "_successes", "is_open")
 
     def __init__(self) -> None:
         self.is_open = False
-        self._answered = self._unanswered = 0
+        self._successes = self._failures = 0
         self._failed_at = float("-inf")
 
-    def answered(self) -> None:
+    def record_success(self) -> None:
         """The store answered a call, or a probe."""
-        self._unanswered = 0
-        self._answered += 1
+        self._failures = 0
+        self._successes += 1
 
-    def unanswered(self, began: float, now: float) -> bool:
+    def record_failure(self, began: float, now: float) -> bool:
         """The store did not answer a call that began at `began`. True when that opened the breaker.
 
         Calls that were under way at the last failure failed with it: one stall is one failure, whatever
         the load. Times are seconds of any clock that never goes back.
         """
-        self._answered = 0
+        self._successes = 0
         if began < self._failed_at:
             return False
         self._failed_at = now
-        self._unanswered += 1
-        if self.is_open or self._unanswered < OPEN_AFTER:
+        self._failures += 1
+        if self.is_open or self._failures < OPEN_AFTER:
             return False
         self.is_open = True
         return True
@@ -38,7 +38,7 @@ class Breaker:
     @property
     def may_close(self) -> bool:
         """True when the last probes were all answered."""
-        return self._answered >= CLOSE_AFTER
+        return self._successes >= CLOSE_AFTER
 
     def close(self) -> None:
         """Ask the store again."""

@@ -17,7 +17,7 @@ from shared.limits.fallback.outage import PROBE_EVERY, Outage
 from shared.limits.redis.lease_keeper import LeaseKeeper
 from shared.limits.redis.limiter import DEADLINE, RedisLimiter, open_redis_limiter
 from shared.limits.values import CLOSED, Decision, Limit
-from shared.redis_client.protocol import raise_unanswered
+from shared.redis_client.protocol import raise_store_down
 
 # Entries that one slice of a sweep looks at, and windows that are charged at a time when Redis is back.
 _SLICE = 256
@@ -159,7 +159,7 @@ class GuardedLimiter:
         return decision
 
     def _note_decision(self, limits: Sequence[Limit], decision: Decision) -> None:
-        self._outage.answered()
+        self._outage.record_success()
         self._known.record(decision.states, self._now())
         if decision.allowed:
             self._leases.acquire(limits)
@@ -182,7 +182,7 @@ class GuardedLimiter:
                 if not isinstance(states, BaseException):
                     self._known.record(states, self._now())
                     self._share.mark_synced(unsynced, self._now())
-            raise_unanswered(paid)
+            raise_store_down(paid)
 
     def _repeat(self, name: str, work: Callable[[], Coroutine[Any, Any, None]], pause: float) -> None:
         self._flights.join(("repeat", name), lambda: self._flights.repeat(name, work, pause))

@@ -42,9 +42,9 @@ class Outage:
         """True while only probes ask Redis."""
         return self._breaker.is_open
 
-    def answered(self) -> None:
+    def record_success(self) -> None:
         """Redis answered a call."""
-        self._breaker.answered()
+        self._breaker.record_success()
 
     def failed(self, error: StoreDown, began: float) -> None:
         """A call failed that began at `began` (monotonic seconds).
@@ -55,9 +55,9 @@ class Outage:
             if self._reported != str(error):
                 logger.warning("%s Its limits were counted in this process.", error)
             self._reported = str(error)
-        elif self._breaker.unanswered(began, self._clock.monotonic()):
+        elif self._breaker.record_failure(began, self._clock.monotonic()):
             logger.warning("%s Limits are counted in this process until it answers.", error)
-            self._flights.join(_PROBE, self._until_it_answers)
+            self._flights.join(_PROBE, self._until_reply)
 
     async def attempt(self, work: Work) -> None:
         """Do something that can wait for better times; nothing in an outage. Raises no `StoreDown`."""
@@ -69,16 +69,16 @@ class Outage:
         except StoreDown as error:
             self.failed(error, began)
 
-    async def _until_it_answers(self) -> None:
+    async def _until_reply(self) -> None:
         while self.is_on:
             await asyncio.sleep(self._every)
             began = self._clock.monotonic()
             try:
                 await self._probe()
-                self._breaker.answered()
+                self._breaker.record_success()
                 if self._breaker.may_close:
                     await self._recover()
                     self._breaker.close()
                     logger.info("Redis answers again; limits are counted there.")
             except StoreDown:
-                self._breaker.unanswered(began, self._clock.monotonic())
+                self._breaker.record_failure(began, self._clock.monotonic())

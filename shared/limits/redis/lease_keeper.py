@@ -9,7 +9,7 @@ from shared.core.errors import StoreDown
 from shared.limits.fallback.held_leases import HeldLeases
 from shared.limits.redis.limiter import RedisLimiter
 from shared.limits.values import CONCURRENT, Limit
-from shared.redis_client.protocol import CommandRefused, raise_unanswered
+from shared.redis_client.protocol import CommandRefused, raise_store_down
 
 # Leases that one command renews or gives back.
 _BATCH = 500
@@ -90,7 +90,7 @@ class LeaseKeeper:
             # What Redis refuses once it refuses again; it is asked at the usual time.
             if result is None or isinstance(result, CommandRefused):
                 self._due[key] = self._clock.monotonic() + _length(leases[0]) * _PART
-        raise_unanswered(results)
+        raise_store_down(results)
 
 
 def _length(limit: Limit) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 from shared.limits.values import CONCURRENT, WINDOW, Decision, Limit, LimitState, decide
 from shared.redis_client.endpoint import endpoint
 from shared.redis_client.link import RedisConnection
-from shared.redis_client.protocol import raise_unanswered
+from shared.redis_client.protocol import raise_store_down
 from shared.redis_client.script import Script
 
 #: Seconds that a call may take: the limiter must not make requests wait for a Redis that hangs.
@@ -56,8 +56,8 @@ class RedisLimiter:
     async def release(self, limits: Sequence[Limit]) -> None:
         """Give back the places in concurrent limits. Where Redis refuses that there can be none."""
         slots = [limit for limit in limits if limit.kind == CONCURRENT]
-        answers = (self._link.call("ZREM", limit.key, limit.lease) for limit in slots)
-        raise_unanswered(await asyncio.gather(*answers, return_exceptions=True))
+        replies = (self._link.call("ZREM", limit.key, limit.lease) for limit in slots)
+        raise_store_down(await asyncio.gather(*replies, return_exceptions=True))
 
     async def renew(self, limits: Sequence[Limit]) -> None:
         """Extend the leases in concurrent limits, or take them again. One call for each key."""

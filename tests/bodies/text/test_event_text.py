@@ -7,7 +7,7 @@ import pytest
 
 from shared.bodies.json.parse import JsonBounds
 from shared.bodies.text.event_text import EventText, Piece
-from shared.http.body_refused import BodyRejected
+from shared.http.body_rejected import BodyRejected
 from shared.model.event import Event
 
 

@@ -9,7 +9,7 @@ from shared.bodies.body import OpenedBody
 from shared.bodies.text import rules as text_rules
 from shared.bodies.text.patterns import Patterns
 from shared.bodies.text.rules import TextRules
-from shared.http.body_refused import BodyRejected
+from shared.http.body_rejected import BodyRejected
 from shared.model.messages import Headers
 
 JSON = "application/json"
@@ -60,8 +60,8 @@ def test_arguments_of_tools_stay_json_and_what_cannot_be_masked_there_is_refused
 
 
 def test_the_tokens_of_what_is_masked_go_with_it() -> None:
-    answer = {"choices": [{"message": {"content": "secret"}, "logprobs": {"content": [{"token": "sec"}]}}]}
-    assert "sec" not in json.dumps(masked(answer, "secret"))
+    response = {"choices": [{"message": {"content": "secret"}, "logprobs": {"content": [{"token": "sec"}]}}]}
+    assert "sec" not in json.dumps(masked(response, "secret"))
 
 
 def test_any_other_json_is_masked_in_its_strings_and_refused_where_that_is_not_enough() -> None:

@@ -10,7 +10,7 @@ from shared.bodies.text import stream_rules as text_judge
 from shared.bodies.text.patterns import Patterns
 from shared.bodies.text.rules import TextRules
 from shared.bodies.text.stream_rules import MAX_HELD, TextJudge
-from shared.http.body_refused import BodyRejected
+from shared.http.body_rejected import BodyRejected
 from shared.model.event import Event
 
 

@@ -50,7 +50,7 @@ class CountingSource(MemorySource):
         if call in self.down:
             raise StoreDown("The store is down.")
 
-    async def answer(self, call: str) -> None:
+    async def response(self, call: str) -> None:
         await asyncio.sleep(0)
         if call in self.meanwhile:
             await self.meanwhile.pop(call)()
@@ -58,13 +58,13 @@ class CountingSource(MemorySource):
     async def tenant_of_subdomain(self, subdomain: str) -> str | None:
         self.ask("look-up")
         tenant_id = await super().tenant_of_subdomain(subdomain)
-        await self.answer("look-up")
+        await self.response("look-up")
         return tenant_id
 
     async def tenant_of_key(self, key_hash: str) -> str | None:
         self.ask("look-up")
         tenant_id = await super().tenant_of_key(key_hash)
-        await self.answer("look-up")
+        await self.response("look-up")
         return tenant_id
 
     async def read(self, tenant_id: str) -> Snapshot | None:
@@ -72,7 +72,7 @@ class CountingSource(MemorySource):
         snapshot = await super().read(tenant_id)
         if tenant_id in self.bad:
             raise BadRecord(f"The stored tenant {tenant_id} cannot be read.")
-        await self.answer("read")
+        await self.response("read")
         return snapshot
 
     async def changes(self, since: int) -> tuple[int, Sequence[str]]:

@@ -42,7 +42,9 @@ class Recorder(Plugin):
     wait: float = setting(fields.Float(load_default=0.0), "Seconds that pre_request takes.")
     fault: str = setting(fields.String(load_default=""), "The stage at which it is at fault.")
     how: str = setting(fields.String(load_default="raises"), "What it does wrong there; see `_FAULTS`.")
-    answers: str = setting(fields.String(load_default=""), "The body with which pre_request answers itself.")
+    responses: str = setting(
+        fields.String(load_default=""), "The body with which pre_request answers itself."
+    )
     reject: str = setting(fields.String(load_default=""), "The stage at which it rejects.")
 
     def _act(self, stage: str) -> Verdict:
@@ -57,7 +59,7 @@ class Recorder(Plugin):
     def pre_request(self, exchange: Exchange) -> Verdict:
         time.sleep(self.wait)
         verdict = self._act("pre_request")
-        return Respond(Response(200, Headers(), self.answers.encode())) if self.answers else verdict
+        return Respond(Response(200, Headers(), self.responses.encode())) if self.responses else verdict
 
     def post_request(self, exchange: Exchange) -> Verdict:
         return self._act("post_request")

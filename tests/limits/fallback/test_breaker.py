@@ -10,7 +10,7 @@ _moments = count(1)
 def fail(breaker: Breaker) -> bool:
     """A call after all others that does not come back."""
     began = next(_moments)
-    return breaker.unanswered(began, began + 0.05)
+    return breaker.record_failure(began, began + 0.05)
 
 
 def test_it_opens_after_three_failures_in_a_row_and_says_so_once() -> None:
@@ -23,7 +23,7 @@ def test_an_answer_starts_the_count_again() -> None:
     breaker = Breaker()
     fail(breaker)
     fail(breaker)
-    breaker.answered()
+    breaker.record_success()
     fail(breaker)
     fail(breaker)
     assert not breaker.is_open
@@ -33,12 +33,12 @@ def test_it_may_close_after_two_answered_probes_in_a_row() -> None:
     breaker = Breaker()
     for _ in range(3):
         fail(breaker)
-    breaker.answered()
+    breaker.record_success()
     assert not breaker.may_close
     fail(breaker)
-    breaker.answered()
+    breaker.record_success()
     assert not breaker.may_close
-    breaker.answered()
+    breaker.record_success()
     assert breaker.may_close
     assert breaker.is_open
     breaker.close()
@@ -49,7 +49,7 @@ def test_it_opens_again() -> None:
     breaker = Breaker()
     for _ in range(3):
         fail(breaker)
-    breaker.answered()
+    breaker.record_success()
     breaker.close()
     assert [fail(breaker) for _ in range(3)] == [False, False, True]
 
@@ -57,8 +57,8 @@ def test_it_opens_again() -> None:
 def test_a_crowd_that_waits_through_one_stall_is_one_failure() -> None:
     breaker = Breaker()
     for _ in range(64):
-        breaker.unanswered(began=1.0, now=1.05)
+        breaker.record_failure(began=1.0, now=1.05)
     assert not breaker.is_open
-    assert not breaker.unanswered(began=1.05, now=1.1)
-    assert not breaker.unanswered(began=1.06, now=1.11)
-    assert breaker.unanswered(began=1.1, now=1.15)
+    assert not breaker.record_failure(began=1.05, now=1.1)
+    assert not breaker.record_failure(began=1.06, now=1.11)
+    assert breaker.record_failure(began=1.1, now=1.15)

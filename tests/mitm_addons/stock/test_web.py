@@ -109,17 +109,17 @@ def test_no_key_and_no_secret_of_a_rule_is_readable_anywhere(
     body_of = f"/flows/{flow['id']}/request/content"
     pages = ["/", "/flows", "/options", "/state", "/events", "/filter-help"]
     for page in [*pages, f"{body_of}.data", f"{body_of}/raw.json", f"{body_of}/auto.json"]:
-        answer = mitmweb.look(page)
-        assert answer.status_code == 200, page
-        assert [secret for secret in secrets if secret in answer.text] == [], page
+        response = mitmweb.look(page)
+        assert response.status_code == 200, page
+        assert [secret for secret in secrets if secret in response.text] == [], page
 
 
 def test_a_streamed_body_is_not_kept(mitmweb: Mitmweb) -> None:
     mitmweb.tenant.request("GET", "/v1/stream")
     flow = mitmweb.listed("/v1/stream")
     assert flow["response"]["contentLength"] is None
-    answer = mitmweb.look(f"/flows/{flow['id']}/response/content.data")
-    assert (answer.status_code, "streamed" in answer.text) == (404, True)
+    response = mitmweb.look(f"/flows/{flow['id']}/response/content.data")
+    assert (response.status_code, "streamed" in response.text) == (404, True)
 
 
 def test_the_page_says_that_it_is_for_looking_only(mitmweb: Mitmweb) -> None:
@@ -131,8 +131,8 @@ def test_the_page_says_that_it_is_for_looking_only(mitmweb: Mitmweb) -> None:
     "path", ["/", "/flows", "/options", "/clear", "/commands/view.clear", "/options/save"]
 )
 def test_nothing_can_be_changed(mitmweb: Mitmweb, method: str, path: str) -> None:
-    answer = mitmweb.ask(path, method, Authorization=f"Bearer {mitmweb.token}")
-    assert answer.status_code == 405
+    response = mitmweb.ask(path, method, Authorization=f"Bearer {mitmweb.token}")
+    assert response.status_code == 405
 
 
 @pytest.mark.parametrize(
@@ -157,12 +157,12 @@ def rejections(gateway: RunningGateway, upstream: RecordingUpstream, file: Path)
     fault = {"name": "recorder", "settings": {"file": str(file), "fault": "pre_request"}}
     tenant.create_rule("/broken", upstream.url, plugin_chain=[fault])
     tenant.request("GET", "/limited/x")
-    answers = [
+    responses = [
         tenant.request("GET", "/limited/x", headers={"Authorization": "Bearer gwk_wrong"}),
         tenant.request("GET", "/limited/x"),
         tenant.request("GET", "/broken/x"),
     ]
-    return [(answer.status_code, _lasting(answer.json())) for answer in answers]
+    return [(response.status_code, _lasting(response.json())) for response in responses]
 
 
 def _lasting(body: dict[str, Any]) -> Any:
@@ -184,10 +184,10 @@ def told(tenant: TenantInUse, stream: bytes) -> tuple[bytes, bool]:
     """What a client reads of this judged stream, and whether it looks whole."""
     headers = {"X-Type": CHAT.content_type, "X-Size": "60"}
     body = b""
-    with tenant.request("POST", "/judged/tell", data=stream, headers=headers, stream=True) as answer:
-        assert answer.status_code == 200
+    with tenant.request("POST", "/judged/tell", data=stream, headers=headers, stream=True) as response:
+        assert response.status_code == 200
         try:
-            for piece in answer.iter_content(None):
+            for piece in response.iter_content(None):
                 body += piece
         except requests.exceptions.ChunkedEncodingError:
             return body, False

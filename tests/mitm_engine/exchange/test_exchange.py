@@ -11,7 +11,7 @@ from mitmproxy import http
 from mitm_engine.options import Options, Terms, Timeouts
 from tests.mitm_engine.loops import on_both_loops, on_uvloop
 from tests.mitm_engine.raw_client import request
-from tests.mitm_engine.scripted_upstream import CHUNKED, Peer, answering, chunk, sized
+from tests.mitm_engine.scripted_upstream import CHUNKED, Peer, chunk, responding, sized
 from tests.mitm_engine.world import FLOW_HOOKS, On, Streaming, until, world
 
 PLAIN = [
@@ -27,7 +27,7 @@ PLAIN = [
 UPSTREAM_HOOKS = ("server_connect", "server_connected")
 
 
-def answer_with(body: bytes) -> Callable[[http.HTTPFlow], None]:
+def respond_with(body: bytes) -> Callable[[http.HTTPFlow], None]:
     def hook(flow: http.HTTPFlow) -> None:
         flow.response = http.Response.make(418, body)
 
@@ -122,10 +122,10 @@ async def test_a_stream_reaches_the_client_piece_by_piece() -> None:
 @pytest.mark.parametrize("hook", FLOW_HOOKS)
 @on_both_loops
 async def test_an_answer_that_an_addon_sets_is_the_one_that_goes_out(hook: str) -> None:
-    async with world(On(**{hook: answer_with(b"mine")})) as w:
+    async with world(On(**{hook: respond_with(b"mine")})) as w:
         client = await w.client()
-        answer = await client.ask(body=b"question", method="POST")
-        assert (answer.status, answer.body) == (418, b"mine")
+        response = await client.ask(body=b"question", method="POST")
+        assert (response.status, response.body) == (418, b"mine")
         asked_upstream = hook in ("responseheaders", "response")
         assert bool(w.upstream.peers) is asked_upstream
         seen = [one for one in w.recorder.hooks if one != "server_disconnected"]
@@ -141,9 +141,9 @@ async def test_an_addon_that_raises_before_the_first_byte_is_a_503_and_nothing_p
 ) -> None:
     async with world(On(**{hook: failing})) as w:
         client = await w.client()
-        answer = await client.ask()
-        assert answer.status == 503
-        assert b"trouble" not in answer.body
+        response = await client.ask()
+        assert response.status == 503
+        assert b"trouble" not in response.body
         assert bool(w.upstream.peers) is (hook in ("responseheaders", "response"))
         assert w.recorder.count("error") == w.recorder.count("post_response") == 1
         assert w.recorder.count("response") == 0
@@ -159,15 +159,15 @@ async def test_an_addon_that_raises_before_the_first_byte_is_a_503_and_nothing_p
 )
 @on_both_loops
 async def test_an_addon_that_raises_at_the_end_of_a_stream_leaves_it_visibly_cut(body: bytes) -> None:
-    async with world(Streaming(), On(response=fail), script=answering(body)) as w:
+    async with world(Streaming(), On(response=fail), script=responding(body)) as w:
         client = await w.client()
         await client.send(request())
         if not len(body) > 1000:
             # Not one byte has gone out yet, so there is still an answer.
-            assert (await client.answer()).status == 503
+            assert (await client.response()).status == 503
             return
         with pytest.raises(EOFError):
-            await client.answer()
+            await client.response()
         assert w.recorder.count("error") == w.recorder.count("post_response") == 1
 
 
@@ -189,7 +189,7 @@ async def test_a_stream_function_that_raises_in_the_middle_leaves_the_answer_vis
         client = await w.client()
         await client.send(request())
         with pytest.raises(EOFError) as end:
-            await client.answer()
+            await client.response()
         assert chunk(b"first ") in end.value.args[0]
         assert w.recorder.count("error") == 1
         assert w.recorder.count("response") == 0
@@ -198,7 +198,7 @@ async def test_a_stream_function_that_raises_in_the_middle_leaves_the_answer_vis
 @on_uvloop
 async def test_error_does_not_follow_response_when_the_client_goes_while_it_reads() -> None:
     big = sized(bytes(8_000_000))
-    async with world(script=answering(big)) as w:
+    async with world(script=responding(big)) as w:
         client = await w.client(receive_buffer=4096)
         await client.send(request())
         await w.recorder.saw("response")
@@ -275,7 +275,7 @@ async def test_the_body_and_the_head_reach_the_upstream_as_the_addons_left_them(
             + b"3\r\nabc\r\n2\r\nde\r\n0\r\nT: 1\r\n\r\n"
         )
         await client.send(coded)
-        assert (await client.answer()).status == 200
+        assert (await client.response()).status == 200
     (asked,) = seen
     assert (asked.method, asked.target, asked.body) == ("POST", "/changed", b"ABCDE")  # type: ignore[attr-defined]
     assert asked.all("x-added") == ["1"]  # type: ignore[attr-defined]
@@ -323,7 +323,7 @@ _STREAMS: dict[str, object] = {
 def test_whatever_an_addon_answers_is_what_a_strict_client_reads(
     hook: str, status: int, body: bytes, method: str, version: str, stream: str
 ) -> None:
-    def answer(flow: http.HTTPFlow) -> None:
+    def response(flow: http.HTTPFlow) -> None:
         flow.response = http.Response.make(status, body, {"X-Mine": "1"})
 
     def responseheaders(flow: http.HTTPFlow) -> None:
@@ -332,12 +332,12 @@ def test_whatever_an_addon_answers_is_what_a_strict_client_reads(
 
     @on_uvloop
     async def scenario() -> None:
-        async with world(On(responseheaders=responseheaders), On(**{hook: answer})) as w:
+        async with world(On(responseheaders=responseheaders), On(**{hook: response})) as w:
             client = await w.client()
             raw = request("/", method, b"", "Connection: keep-alive").replace(b"HTTP/1.1", version.encode())
             for _ in range(2):
                 await client.send(raw)
-                got = await client.answer(method)
+                got = await client.response(method)
                 if hook == "response" and stream != "whole":
                     # Too late for a stream: the upstream's own answer is on its way.
                     assert got.status == 200

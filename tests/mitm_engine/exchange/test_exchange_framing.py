@@ -3,7 +3,7 @@
 import pytest
 
 from tests.mitm_engine.loops import on_both_loops, on_uvloop
-from tests.mitm_engine.scripted_upstream import CHUNKED, Asked, Peer, answering, chunk, replying, sized
+from tests.mitm_engine.scripted_upstream import CHUNKED, Asked, Peer, chunk, replying, responding, sized
 from tests.mitm_engine.world import Streaming, world
 
 
@@ -21,11 +21,11 @@ from tests.mitm_engine.world import Streaming, world
 @on_both_loops
 async def test_every_framing_of_an_upstream_is_read_and_framed_anew(upstream: bytes, streams: bool) -> None:
     addons = [Streaming()] if streams else []
-    async with world(*addons, script=answering(upstream)) as w:
+    async with world(*addons, script=responding(upstream)) as w:
         client = await w.client()
         for _ in range(3):
-            answer = await client.ask()
-            assert (answer.status, answer.body) == (200, b"body")
+            response = await client.ask()
+            assert (response.status, response.body) == (200, b"body")
         assert len(w.upstream.peers) == 1
 
 
@@ -50,11 +50,11 @@ async def test_a_body_that_ends_with_the_connection_is_passed_on_whole(streams: 
 @on_uvloop
 async def test_answers_without_a_body_have_none(status: str, streams: bool) -> None:
     upstream = f"HTTP/1.1 {status}\r\nX: 1\r\n\r\n".encode()
-    async with world(*([Streaming()] if streams else []), script=answering(upstream)) as w:
+    async with world(*([Streaming()] if streams else []), script=responding(upstream)) as w:
         client = await w.client()
         for _ in range(2):
-            answer = await client.ask()
-            assert (answer.framing, answer.body) == ("none", b"")
+            response = await client.ask()
+            assert (response.framing, response.body) == ("none", b"")
         assert len(w.upstream.peers) == 1
 
 
@@ -62,11 +62,11 @@ async def test_answers_without_a_body_have_none(status: str, streams: bool) -> N
 @on_uvloop
 async def test_the_answer_to_head_keeps_its_length_and_has_no_body(streams: bool) -> None:
     upstream = b"HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n"
-    async with world(*([Streaming()] if streams else []), script=answering(upstream)) as w:
+    async with world(*([Streaming()] if streams else []), script=responding(upstream)) as w:
         client = await w.client()
         for _ in range(2):
-            answer = await client.ask(method="HEAD")
-            assert (answer.get("content-length"), answer.body) == ("1234", b"")
+            response = await client.ask(method="HEAD")
+            assert (response.get("content-length"), response.body) == ("1234", b"")
 
 
 @pytest.mark.parametrize("streams", [True, False])
@@ -74,14 +74,14 @@ async def test_the_answer_to_head_keeps_its_length_and_has_no_body(streams: bool
 @on_both_loops
 async def test_a_client_of_http_1_0_gets_no_chunks(streams: bool, keeps: bool) -> None:
     upstream = CHUNKED + chunk(b"bo") + chunk(b"dy") + b"0\r\n\r\n"
-    async with world(*([Streaming()] if streams else []), script=answering(upstream)) as w:
+    async with world(*([Streaming()] if streams else []), script=responding(upstream)) as w:
         client = await w.client()
         more = "Connection: keep-alive\r\n" if keeps else ""
         await client.send(f"GET / HTTP/1.0\r\nHost: a\r\n{more}\r\n".encode())
-        answer = await client.answer()
-        assert answer.body == b"body"
-        assert answer.framing == ("close" if streams else "length")
-        assert answer.get("connection") == ("keep-alive" if keeps and not streams else "close")
+        response = await client.response()
+        assert response.body == b"body"
+        assert response.framing == ("close" if streams else "length")
+        assert response.get("connection") == ("keep-alive" if keeps and not streams else "close")
 
 
 @on_both_loops
@@ -98,8 +98,8 @@ async def test_what_belongs_to_one_connection_goes_no_further() -> None:
         client = await w.client()
         more = ("Connection: X-Mine, TE", "X-Mine: 1", "TE: trailers", "Trailer: q", "Z: 3")
         hidden = ("Proxy-Connection: keep-alive", "Proxy-Authorization: s", "Expect: 100-continue")
-        answer = await client.ask("/", "POST", b"ab", *more, *hidden)
+        response = await client.ask("/", "POST", b"ab", *more, *hidden)
         assert [name for name, _ in asked[0].fields] == ["Host", "Z", "Content-Length"]
-        assert [name for name, _ in answer.fields] == [b"Y", b"Content-Length"]
+        assert [name for name, _ in response.fields] == [b"Y", b"Content-Length"]
         # The upstream ends its own connection, not the client's.
         assert (await client.ask()).status == 200

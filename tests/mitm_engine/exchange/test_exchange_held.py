@@ -44,7 +44,7 @@ async def test_a_flow_killed_while_it_streams_is_cut_at_its_end() -> None:
         client = await w.client()
         await client.send(request())
         with pytest.raises(EOFError):
-            await client.answer()
+            await client.response()
 
 
 @pytest.mark.parametrize("hook", FLOW_HOOKS)
@@ -58,7 +58,7 @@ async def test_an_intercepted_flow_waits_until_it_is_resumed(hook: str) -> None:
         later = (*FLOW_HOOKS, "post_response")
         assert w.recorder.count(later[later.index(hook) + 1]) == 0
         w.recorder.last().resume()
-        assert (await client.answer()).status == 200
+        assert (await client.response()).status == 200
 
 
 @on_uvloop

@@ -6,8 +6,8 @@ from mitmproxy import http
 from mitmproxy.test import tutils
 
 from mitm_engine.faults import Failed
-from mitm_engine.http1.heads import chunk, closing_answer, request_head
-from tests.mitm_engine.answers import take_answer
+from mitm_engine.http1.heads import chunk, closing_response, request_head
+from tests.mitm_engine.answers import take_response
 from tests.mitm_engine.http1.wire_bytes import FIELDS, PIECES
 
 
@@ -41,16 +41,16 @@ def test_chunks_are_read_back(pieces: list[bytes]) -> None:
     coded = (
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"".join(map(chunk, pieces)) + b"0\r\n\r\n"
     )
-    taken = take_answer(coded)
+    taken = take_response(coded)
     assert taken is not None
     assert taken[0].body == b"".join(pieces)
 
 
 def test_a_closing_answer_says_so_and_is_whole() -> None:
-    taken = take_answer(closing_answer(http.Response.make(400, b"abc", {"Connection": "keep-alive"})))
+    taken = take_response(closing_response(http.Response.make(400, b"abc", {"Connection": "keep-alive"})))
     assert taken is not None
-    answer, rest = taken
-    assert (answer.status, answer.body, answer.closes, rest) == (400, b"abc", True, b"")
+    response, rest = taken
+    assert (response.status, response.body, response.closes, rest) == (400, b"abc", True, b"")
 
 
 @pytest.mark.parametrize("name", [b"Content-Length ", b"Transfer-Encoding\t", b"A b", b""])
@@ -58,7 +58,7 @@ def test_a_header_whose_name_is_none_is_not_sent(name: bytes) -> None:
     with pytest.raises(Failed):
         request_head(request((name, b"5")), None)
     with pytest.raises(Failed):
-        closing_answer(http.Response(b"HTTP/1.1", 200, b"", http.Headers([(name, b"5")]), b"", None, 0, 0))
+        closing_response(http.Response(b"HTTP/1.1", 200, b"", http.Headers([(name, b"5")]), b"", None, 0, 0))
 
 
 @pytest.mark.parametrize("path", [b"/a b HTTP/1.1", b"a", b"", b"/\xc3\xa4"])

@@ -47,7 +47,7 @@ def test_requests_are_read_as_they_were_meant_however_they_are_cut(
     reader = read(*data.draw(cuts(raw)))
     assert not reader.stopped
     assert reader.idle
-    assert len(reader.queue) == reader.unanswered == len(sent)
+    assert len(reader.queue) == reader.open_requests == len(sent)
     for incoming, meant in zip(reader.queue, sent, strict=True):
         assert incoming.fault is None
         assert incoming.complete
@@ -192,7 +192,7 @@ def test_an_upgrade_is_stripped_and_its_body_stays_a_body() -> None:
     reader = read(POST + fields + body + HEAD)
     assert [b"".join(incoming.pieces) for incoming in reader.queue] == [body, b""]
     assert not [name for name, _ in reader.queue[0].fields if name.lower() == b"upgrade"]
-    assert reader.unanswered == 2
+    assert reader.open_requests == 2
 
 
 @pytest.mark.parametrize(

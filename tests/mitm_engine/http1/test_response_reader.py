@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mitm_engine.faults import Failed
-from mitm_engine.http1.response_reader import AnswerReader
+from mitm_engine.http1.response_reader import ResponseReader
 from tests.mitm_engine.http1.wire_bytes import FIELDS, PIECES, broken, chunked, cuts, head
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -16,13 +16,13 @@ CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 _INTERIM = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
 
 
-def reader(*, is_head_request: bool = False, limit: int = 65_536) -> AnswerReader:
-    made = AnswerReader(limit)
+def reader(*, is_head_request: bool = False, limit: int = 65_536) -> ResponseReader:
+    made = ResponseReader(limit)
     made.expect(is_head_request=is_head_request)
     return made
 
 
-def read(*pieces: bytes, is_head_request: bool = False) -> AnswerReader:
+def read(*pieces: bytes, is_head_request: bool = False) -> ResponseReader:
     made = reader(is_head_request=is_head_request)
     for piece in pieces:
         made.feed(piece)
@@ -45,7 +45,7 @@ def outcome(pieces: list[bytes], *, is_head_request: bool = False) -> tuple[obje
 
 
 @st.composite
-def answers(draw: st.DrawFn) -> tuple[int, list[tuple[bytes, bytes]], bytes, bytes]:
+def responses(draw: st.DrawFn) -> tuple[int, list[tuple[bytes, bytes]], bytes, bytes]:
     """Status, fields, body, and the bytes that say so."""
     status = draw(st.sampled_from([200, 201, 204, 304, 400, 404, 429, 500, 599]))
     fields, pieces = draw(FIELDS), draw(PIECES)
@@ -64,11 +64,11 @@ def answers(draw: st.DrawFn) -> tuple[int, list[tuple[bytes, bytes]], bytes, byt
     return status, fields, body, interim + head(b"HTTP/1.1 %d Some Reason" % status, fields) + rest
 
 
-@given(st.data(), answers())
+@given(st.data(), responses())
 def test_answers_are_read_as_they_were_meant_however_they_are_cut(
-    data: st.DataObject, answer: tuple[int, list[tuple[bytes, bytes]], bytes, bytes]
+    data: st.DataObject, response: tuple[int, list[tuple[bytes, bytes]], bytes, bytes]
 ) -> None:
-    status, fields, body, raw = answer
+    status, fields, body, raw = response
     made = read(*data.draw(cuts(raw)))
     assert made.complete
     assert made.reusable
@@ -77,11 +77,11 @@ def test_answers_are_read_as_they_were_meant_however_they_are_cut(
     assert made.held == len(body)
 
 
-@given(st.data(), answers(), st.booleans())
+@given(st.data(), responses(), st.booleans())
 def test_broken_answers_fail_the_same_way_however_they_are_cut(
-    data: st.DataObject, answer: tuple[int, list[tuple[bytes, bytes]], bytes, bytes], asked_for_head: bool
+    data: st.DataObject, response: tuple[int, list[tuple[bytes, bytes]], bytes, bytes], asked_for_head: bool
 ) -> None:
-    raw = data.draw(broken(answer[3]))
+    raw = data.draw(broken(response[3]))
     pieces = data.draw(cuts(raw))
     assert outcome(pieces, is_head_request=asked_for_head) == outcome([raw], is_head_request=asked_for_head)
 
@@ -202,7 +202,7 @@ def test_an_end_in_the_middle_of_anything_else_completes_nothing(raw: bytes) -> 
 @pytest.mark.parametrize("stray", [SIZED, b"H", b"\r\n", b"\0"])
 def test_bytes_that_nobody_asked_for_are_a_failure(stray: bytes) -> None:
     with pytest.raises(Failed):
-        AnswerReader(65_536).feed(stray)
+        ResponseReader(65_536).feed(stray)
     made = read(SIZED)
     with pytest.raises(Failed):
         made.feed(stray)

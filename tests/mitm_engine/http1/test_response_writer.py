@@ -12,8 +12,8 @@ from mitmproxy import http
 
 from mitm_engine.faults import Failed
 from mitm_engine.http1.request_reader import Incoming
-from mitm_engine.http1.response_writer import AnswerWriter
-from tests.mitm_engine.answers import Answer, take_answer
+from mitm_engine.http1.response_writer import ResponseWriter
+from tests.mitm_engine.answers import Answer, take_response
 from tests.mitm_engine.http1.wire_bytes import FIELDS, PIECES
 
 
@@ -34,7 +34,7 @@ class Client:
         self.aborted = True
 
 
-async def give(writer: AnswerWriter, piece: bytes, waits: Callable[[], None]) -> None:
+async def give(writer: ResponseWriter, piece: bytes, waits: Callable[[], None]) -> None:
     """Hand over a piece of the body; `waits` is called when an addon takes its time."""
     if (addon := writer.piece(piece)) is not None:
         waits()
@@ -48,7 +48,7 @@ def asked(method: str = "GET", version: str = "HTTP/1.1", *, complete: bool = Tr
     return incoming
 
 
-def response(status: int = 200, body: bytes = b"", *fields: tuple[bytes, bytes]) -> http.Response:
+def make_response(status: int = 200, body: bytes = b"", *fields: tuple[bytes, bytes]) -> http.Response:
     made = http.Response.make(status, b"")
     made.data.content = body
     made.data.headers = http.Headers(fields)
@@ -57,18 +57,18 @@ def response(status: int = 200, body: bytes = b"", *fields: tuple[bytes, bytes])
 
 def written(client: Client, method: str = "GET") -> Answer:
     """The one answer that the client got, when all of it is an answer."""
-    taken = take_answer(client.data, method, ended=True)
+    taken = take_response(client.data, method, ended=True)
     assert taken is not None
-    answer, rest = taken
+    response, rest = taken
     assert rest == b""
-    return answer
+    return response
 
 
 def never() -> None:
     raise AssertionError("nobody is waited for")
 
 
-async def stream(writer: AnswerWriter, made: http.Response, pieces: list[bytes]) -> None:
+async def stream(writer: ResponseWriter, made: http.Response, pieces: list[bytes]) -> None:
     """As an exchange does it."""
     writer.begin(made)
     for piece in pieces:
@@ -98,15 +98,15 @@ def plain(fields: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
 def test_a_whole_answer_is_read_as_it_was_meant(
     method: str, version: str, status: int, fields: list[tuple[bytes, bytes]], body: bytes, kind: str
 ) -> None:
-    client, made = Client(), response(status, body, *fields, *framing(kind, len(body)))
-    writer = AnswerWriter(client, asked(method, version))  # type: ignore[arg-type]
+    client, made = Client(), make_response(status, body, *fields, *framing(kind, len(body)))
+    writer = ResponseWriter(client, asked(method, version))  # type: ignore[arg-type]
     writer.whole(made)
-    answer = written(client, method)
-    assert answer.status == status
-    assert plain(answer.fields) == fields
-    assert answer.body == (b"" if method == "HEAD" or status in (204, 304) else body)
+    response = written(client, method)
+    assert response.status == status
+    assert plain(response.fields) == fields
+    assert response.body == (b"" if method == "HEAD" or status in (204, 304) else body)
     assert writer.keeps
-    assert answer.get("connection") == ("keep-alive" if version == "HTTP/1.0" else None)
+    assert response.get("connection") == ("keep-alive" if version == "HTTP/1.0" else None)
 
 
 _STREAMS: dict[str, Callable[[bytes], Any]] = {
@@ -127,28 +127,28 @@ def test_a_streamed_answer_is_read_as_it_was_meant(
     method: str, version: str, status: int, fields: list[tuple[bytes, bytes]], pieces: list[bytes], kind: str
 ) -> None:
     body, client = b"".join(pieces), Client()
-    made = response(status, b"", *fields, *framing(kind, len(body)))
+    made = make_response(status, b"", *fields, *framing(kind, len(body)))
     made.stream = True
-    writer = AnswerWriter(client, asked(method, version))  # type: ignore[arg-type]
+    writer = ResponseWriter(client, asked(method, version))  # type: ignore[arg-type]
     asyncio.run(stream(writer, made, pieces))
-    answer = written(client, method)
+    response = written(client, method)
     empty = method == "HEAD" or status in (204, 304)
-    assert (answer.status, plain(answer.fields)) == (status, fields)
-    assert answer.body == (b"" if empty else body)
+    assert (response.status, plain(response.fields)) == (status, fields)
+    assert response.body == (b"" if empty else body)
     if not empty:
         unsized = "chunked" if version == "HTTP/1.1" else "close"
-        assert answer.framing == ("length" if kind == "length" else unsized)
-        assert writer.keeps is (answer.framing != "close")
-    assert answer.closes is not writer.keeps
+        assert response.framing == ("length" if kind == "length" else unsized)
+        assert writer.keeps is (response.framing != "close")
+    assert response.closes is not writer.keeps
 
 
 @given(st.sampled_from(sorted(_STREAMS)), VERSIONS, PIECES)
 def test_what_a_stream_function_makes_of_the_pieces_is_what_goes_out(
     name: str, version: str, pieces: list[bytes]
 ) -> None:
-    client, made, function = Client(), response(), _STREAMS[name]
+    client, made, function = Client(), make_response(), _STREAMS[name]
     made.stream = function
-    writer = AnswerWriter(client, asked(version=version))  # type: ignore[arg-type]
+    writer = ResponseWriter(client, asked(version=version))  # type: ignore[arg-type]
     asyncio.run(stream(writer, made, pieces))
     results = [function(piece) for piece in [*pieces, b""]]
     meant = b"".join(one if isinstance(one, bytes) else b"".join(one) for one in results)
@@ -156,9 +156,9 @@ def test_what_a_stream_function_makes_of_the_pieces_is_what_goes_out(
 
 
 def test_a_stream_function_may_be_a_coroutine_and_says_that_it_is_waited_for() -> None:
-    client, made, waits = Client(), response(), []
+    client, made, waits = Client(), make_response(), []
     made.stream = _slowly  # type: ignore[assignment]
-    writer = AnswerWriter(client, asked())  # type: ignore[arg-type]
+    writer = ResponseWriter(client, asked())  # type: ignore[arg-type]
 
     async def scenario() -> None:
         writer.begin(made)
@@ -175,9 +175,9 @@ def test_a_stream_function_may_be_a_coroutine_and_says_that_it_is_waited_for() -
     "function", [lambda piece: 1 / 0, lambda piece: None, lambda piece: "text", lambda piece: [1]]
 )
 def test_a_stream_function_that_fails_is_an_addons_failure(function: Callable[[bytes], Any]) -> None:
-    made = response()
+    made = make_response()
     made.stream = function
-    writer = AnswerWriter(Client(), asked())  # type: ignore[arg-type]
+    writer = ResponseWriter(Client(), asked())  # type: ignore[arg-type]
     writer.begin(made)
     with pytest.raises(Failed) as error:
         asyncio.run(give(writer, b"a", never))
@@ -186,20 +186,20 @@ def test_a_stream_function_that_fails_is_an_addons_failure(function: Callable[[b
 
 @pytest.mark.parametrize("body", [[b"ab"], [b"a", b"bcd"], [b"abcd"], []])
 def test_a_body_of_another_length_than_announced_never_looks_complete(body: list[bytes]) -> None:
-    client, made = Client(), response(200, b"", (b"Content-Length", b"3"))
+    client, made = Client(), make_response(200, b"", (b"Content-Length", b"3"))
     made.stream = True
     with pytest.raises(Failed):
-        asyncio.run(stream(AnswerWriter(client, asked()), made, body))  # type: ignore[arg-type]
-    assert take_answer(client.data) is None
+        asyncio.run(stream(ResponseWriter(client, asked()), made, body))  # type: ignore[arg-type]
+    assert take_response(client.data) is None
 
 
 @pytest.mark.parametrize("size", [3, 70_000, 200_000])
 @pytest.mark.parametrize("kind", ["length", "chunked", "nothing"])
 @pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/1.0"])
 def test_until_its_end_is_called_for_no_answer_is_complete(size: int, kind: str, version: str) -> None:
-    client, made = Client(), response(200, b"", *framing(kind, size))
+    client, made = Client(), make_response(200, b"", *framing(kind, size))
     made.stream = True
-    writer = AnswerWriter(client, asked(version=version))  # type: ignore[arg-type]
+    writer = ResponseWriter(client, asked(version=version))  # type: ignore[arg-type]
 
     async def scenario() -> None:
         writer.begin(made)
@@ -211,7 +211,7 @@ def test_until_its_end_is_called_for_no_answer_is_complete(size: int, kind: str,
 
     asyncio.run(scenario())
     writer.break_off()
-    assert client.aborted or take_answer(client.data, ended=True) is None
+    assert client.aborted or take_response(client.data, ended=True) is None
     assert not writer.keeps
 
 
@@ -219,22 +219,22 @@ def test_until_its_end_is_called_for_no_answer_is_complete(size: int, kind: str,
 def test_a_status_that_ends_no_exchange_is_an_addons_failure(status: int) -> None:
     for begin in ("whole", "begin"):
         client = Client()
-        writer = AnswerWriter(client, asked())  # type: ignore[arg-type]
+        writer = ResponseWriter(client, asked())  # type: ignore[arg-type]
         with pytest.raises(Failed):
-            getattr(writer, begin)(response(status))
+            getattr(writer, begin)(make_response(status))
         assert client.data == b""
         assert not writer.has_begun
 
 
 @pytest.mark.parametrize("bad", [b"a\r\nX: b", b"a\nb", b"a\rb", b"a\0b"])
 def test_no_addon_can_split_an_answer(bad: bytes) -> None:
-    for made in (response(200, b"", (b"X", bad)), response(200, b"", (bad, b"x"))):
+    for made in (make_response(200, b"", (b"X", bad)), make_response(200, b"", (bad, b"x"))):
         with pytest.raises(Failed):
-            AnswerWriter(Client(), asked()).whole(made)  # type: ignore[arg-type]
-    made = response()
+            ResponseWriter(Client(), asked()).whole(made)  # type: ignore[arg-type]
+    made = make_response()
     made.data.reason = bad
     with pytest.raises(Failed):
-        AnswerWriter(Client(), asked()).whole(made)  # type: ignore[arg-type]
+        ResponseWriter(Client(), asked()).whole(made)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -249,24 +249,24 @@ def test_no_addon_can_split_an_answer(bad: bytes) -> None:
 def test_the_connection_ends_after_an_answer_that_says_so(
     incoming: Incoming, client: Client, fields: tuple[tuple[bytes, bytes], ...]
 ) -> None:
-    writer = AnswerWriter(client, incoming)  # type: ignore[arg-type]
-    writer.whole(response(200, b"x", *fields))
+    writer = ResponseWriter(client, incoming)  # type: ignore[arg-type]
+    writer.whole(make_response(200, b"x", *fields))
     assert not writer.keeps
     assert written(client).all("connection") == ["close"]
 
 
 def test_a_small_answer_is_one_write_and_a_large_body_is_not_copied() -> None:
     client, large = Client(), bytes(100_000)
-    AnswerWriter(client, asked()).whole(response(200, b"abc"))  # type: ignore[arg-type]
-    AnswerWriter(client, asked()).whole(response(200, large))  # type: ignore[arg-type]
+    ResponseWriter(client, asked()).whole(make_response(200, b"abc"))  # type: ignore[arg-type]
+    ResponseWriter(client, asked()).whole(make_response(200, large))  # type: ignore[arg-type]
     assert len(client.writes) == 3
     assert client.writes[2] is large
 
 
 def test_pieces_that_come_together_go_out_together() -> None:
-    client, made = Client(), response()
+    client, made = Client(), make_response()
     made.stream = True
-    writer = AnswerWriter(client, asked())  # type: ignore[arg-type]
+    writer = ResponseWriter(client, asked())  # type: ignore[arg-type]
 
     async def scenario() -> None:
         writer.begin(made)

@@ -4,8 +4,8 @@ import pytest
 from mitmproxy import http
 from mitmproxy.test import tflow
 
-from mitm_addons.final_head import ResponseHead
 from mitm_addons.flows import FlowState, begin
+from mitm_addons.response_head import ResponseHead
 
 
 def finished(method: str = "GET", **state: bool) -> http.Response:
@@ -19,8 +19,8 @@ def finished(method: str = "GET", **state: bool) -> http.Response:
 
 def test_an_answer_to_head_has_no_body_but_its_length() -> None:
     """Else the client would read the body as the next answer of the connection."""
-    answer = finished("HEAD")
-    assert (answer.raw_content, answer.headers["content-length"]) == (b"", "7")
+    response = finished("HEAD")
+    assert (response.raw_content, response.headers["content-length"]) == (b"", "7")
 
 
 @pytest.mark.parametrize(

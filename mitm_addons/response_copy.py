@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 
 
-class AnswerCopy:
+class ResponseCopy:
     """Keeps at most `limit` bytes of a streamed body."""
 
     def __init__(self, limit: int) -> None:
