@@ -26,7 +26,7 @@ def explanation(explained: Explained, asked: Asked) -> dict[str, Any]:
         "plan": _plan(explained) if admitted else [],
         "limits": [limit for decision in explained.decisions for limit in _limits(decision)],
         "upstream": _upstream(explained),
-        "answer": _response(explained),
+        "response": _response(explained),
     }
 
 

@@ -149,4 +149,4 @@ class Explanation(Schema):
     plan = fields.List(fields.Nested(ExplainedStage), required=True)
     limits = fields.List(fields.Nested(ExplainedLimit), required=True)
     upstream = fields.Nested(UpstreamRequest, required=True, allow_none=True)
-    response = fields.Nested(GatewayResponse, required=True, allow_none=True)
+    response = fields.Nested(GatewayResponse, required=True, allow_none=True, data_key="answer")

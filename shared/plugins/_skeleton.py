@@ -47,7 +47,7 @@ _TEST = '''\
 
 {imports}from shared.model.config import Stage
 from shared.pipeline.plugin import CONTINUE, Reject
-from shared.pipeline.testing import judge, sample_exchange
+from shared.pipeline.testing import run_plugin, sample_exchange
 from shared.plugins import load_catalogue
 
 {kind} = load_catalogue({folders})["{name}"]
@@ -56,14 +56,14 @@ from shared.plugins import load_catalogue
 def test_a_request_with_the_header_is_refused() -> None:
     plugin = {kind}.parse({{"header": "X-Secret"}})
     exchange = sample_exchange(headers={{"x-secret": "1"}})
-    verdict = judge(plugin, Stage.PRE_REQUEST, exchange)
+    verdict = run_plugin(plugin, Stage.PRE_REQUEST, exchange)
     assert isinstance(verdict, Reject)
     assert verdict.message == "X-Secret is not allowed."
 
 
 def test_others_pass() -> None:
     plugin = {kind}.parse({{}})
-    assert judge(plugin, Stage.PRE_REQUEST, sample_exchange()) == CONTINUE
+    assert run_plugin(plugin, Stage.PRE_REQUEST, sample_exchange()) == CONTINUE
 '''
 
 

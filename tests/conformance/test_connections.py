@@ -154,7 +154,7 @@ def test_an_http_1_0_client_that_asks_to_stay_is_told_whether_it_may(wire: Wire)
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: text/event-stream\r\n\r\n6\r\nonetwo\r\n0\r\n\r\n",

@@ -12,7 +12,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 @pytest.mark.parametrize(
-    ("answer", "body"),
+    ("response", "body"),
     [
         pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", b"", id="nothing"),
         pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\none", b"one", id="sized"),
@@ -100,7 +100,7 @@ def test_an_http_1_0_upstream_costs_a_client_no_connection(wire: Wire, length: b
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         pytest.param(b"HTTP/1.1 204 No Content\r\nX-A: b\r\n\r\n", id="204"),
         pytest.param(b"HTTP/1.1 304 Not Modified\r\nX-A: b\r\n\r\n", id="304"),

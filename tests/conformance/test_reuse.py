@@ -13,7 +13,7 @@ EVIL = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
 
 
 @pytest.mark.parametrize(
-    ("method", "answer"),
+    ("method", "response"),
     [
         pytest.param("GET", OK + EVIL, id="a second answer"),
         pytest.param("GET", OK + b"garbage", id="garbage"),

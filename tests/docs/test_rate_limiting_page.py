@@ -66,7 +66,7 @@ def test_a_thousand_values_cost_no_more_than_the_page_says() -> None:
     tracemalloc.start()
     known = DistinctValueTracker()
     for number in range(MAX_VALUES):
-        known.keep("limit", f"{number:016x}", 60.0, 0.0)
+        known.add("limit", f"{number:016x}", 60.0, 0.0)
     used, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert "at most 2 MB a limit" in PAGE
@@ -90,7 +90,7 @@ def test_the_answer_of_the_page_is_given() -> None:
         RateLimiter.parse(BLOCK), Stage.PRE_REQUEST, 100, False, "closed", 1.0, "tenant", "t", "r"
     )
     plugin = RateLimiter.merge([entry])
-    plugin.connect(Tools(MemoryLimiter(clock), cast(Any, None), cast(Any, None)))
+    plugin.start(Tools(MemoryLimiter(clock), cast(Any, None), cast(Any, None)))
     for _ in range(3):
         assert isinstance(asyncio.run(plugin.pre_request(exchange())), Continue)
     clock.seconds += 10 + 10 / 64 - 4

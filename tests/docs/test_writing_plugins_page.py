@@ -16,7 +16,7 @@ import pytest
 from shared.model.config import Stage
 from shared.model.messages import Exchange, Request
 from shared.pipeline.plugin import CONTINUE, Patch, Plugin, Reject, Respond, Tools
-from shared.pipeline.testing import judge, sample_exchange
+from shared.pipeline.testing import run_plugin, sample_exchange
 from shared.plugins import load_catalogue
 
 ROOT = Path(__file__).parents[2]
@@ -59,8 +59,8 @@ def test_the_plugin_with_tools_works(folder: Path, hour: int, open: bool) -> Non
         monotonic = now
 
     plugin = load_catalogue([folder])["opening_hours"].parse({})
-    plugin.connect(Tools(cast(Any, None), cast(Any, None), Clock()))
-    verdict = judge(plugin, Stage.PRE_REQUEST, sample_exchange())
+    plugin.start(Tools(cast(Any, None), cast(Any, None), Clock()))
+    verdict = run_plugin(plugin, Stage.PRE_REQUEST, sample_exchange())
     assert (verdict == CONTINUE) is open
 
 
@@ -72,7 +72,7 @@ def test_the_plugin_that_is_quick_for_small_bodies_works(
     sample = sample_exchange()
     asked = replace(sample, request=sample.request.with_body(b"x" * length))
     assert plugin.is_quick(asked) is quick
-    assert (judge(plugin, Stage.PRE_REQUEST, asked) == CONTINUE) is passes
+    assert (run_plugin(plugin, Stage.PRE_REQUEST, asked) == CONTINUE) is passes
 
 
 def test_the_package_that_it_shows_is_the_one_of_the_examples() -> None:
@@ -89,7 +89,7 @@ def test_all_that_a_plugin_gets_and_gives_stands_on_it() -> None:
 
 def test_all_that_a_class_says_of_itself_stands_on_it() -> None:
     """But for what only the built-in rate limiter needs."""
-    documented = set(inspect.get_annotations(Plugin)) - {"name", "schema", "secrets", "combined"}
+    documented = set(inspect.get_annotations(Plugin)) - {"name", "schema", "secrets", "merges_entries"}
     assert {name for name in documented if f"| `{name}` |" not in PAGE} == set()
     public = {name for name, value in vars(Plugin).items() if callable(value) and not name.startswith("_")}
     hooks = public - {"parse", "combine", "method", "stages"}

@@ -47,7 +47,7 @@ def owner(gateway: RunningGateway, everlasting_upstream: RecordingUpstream) -> T
 
 @pytest.mark.parametrize("endpoint", BODIES)
 @pytest.mark.parametrize(
-    ("name", "refusal"),
+    ("name", "rejection"),
     [
         ("rate_limiter", (429, "rate_limit_exceeded")),
         ("content_validator", (422, "content_rejected")),

@@ -21,7 +21,7 @@ def url() -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    ("body", "answer"),
+    ("body", "response"),
     [
         (b'{"text": "hello"}', {"allowed": True, "flagged": False}),
         (b"something FORBIDDEN", {"allowed": False, "flagged": False}),

@@ -87,7 +87,7 @@ def test_exchanges_at_a_time_are_counted_without_a_window() -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "pointer", "words"),
+    ("spec", "pointer", "words"),
     [
         ({}, "", "at least one of global"),
         ([], "", "Invalid input type"),
@@ -162,7 +162,7 @@ def test_a_level_can_be_switched_off_and_is_then_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "pointer"),
+    ("spec", "pointer"),
     [
         ({}, "/limits"),
         ({"enabled": True}, "/limits"),
@@ -182,7 +182,7 @@ def test_the_least_wait_is_a_duration_and_rejecting_the_only_action() -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "match"),
+    ("spec", "match"),
     [
         ({}, EVERY),
         (
@@ -196,7 +196,7 @@ def test_what_matches_is_kept_in_the_form_in_which_requests_come(spec: Any, matc
 
 
 @pytest.mark.parametrize(
-    ("written", "pointer", "words"),
+    ("spec", "pointer", "words"),
     [
         ({"methods": ["GE T"]}, "/methods/0", "HTTP method"),
         ({"methods": ["GET", "TRACE"]}, "/methods/1", "HTTP method"),

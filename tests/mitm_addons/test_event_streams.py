@@ -21,7 +21,7 @@ SHORT = b":\n\n" * 20_000
 class Judged:
     """Lets all events pass but those that say no."""
 
-    bytes_held_back = 0
+    held = 0
 
     def __init__(self, run: Any) -> None:
         self.run = run

@@ -28,8 +28,8 @@ def test_an_answer_to_head_has_no_body_but_its_length() -> None:
     [
         ({}, None),
         ({"closes": True}, "close"),
-        ({"old_client": True}, "keep-alive"),
-        ({"old_client": True, "closes": True}, "close"),
+        ({"is_http10": True}, "keep-alive"),
+        ({"is_http10": True, "closes": True}, "close"),
     ],
 )
 def test_a_client_is_told_whether_the_connection_stays(state: dict[str, bool], says: str | None) -> None:

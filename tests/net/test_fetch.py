@@ -164,7 +164,7 @@ def test_a_service_that_says_nothing_is_cut_off(fetch: GuardedFetch, serve: Call
 
 
 @pytest.mark.parametrize(
-    "answer", [b"", b"garbage\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort"]
+    "response", [b"", b"garbage\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort"]
 )
 def test_what_is_no_whole_answer_is_an_outside_error(
     fetch: GuardedFetch, serve: Callable[..., Service], response: bytes

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.pipeline.calls import submitted
+from shared.pipeline.calls import submit_call
 
 
 class Place(ThreadPoolExecutor):
@@ -32,4 +32,4 @@ def test_what_computes_takes_its_tenants_turn(
 ) -> None:
     step: Any = SimpleNamespace(plugin=SimpleNamespace(computes=computes))
     with pool(1) as threads:
-        assert submitted(threads, step, "tenant_1", "".join, ["a", "bc"]).result(5) == expected
+        assert submit_call(threads, step, "tenant_1", "".join, ["a", "bc"]).result(5) == expected

@@ -198,7 +198,7 @@ OUT, HEAD, BODY, END = Stage
 
 class TestRequiredEntries:
     @pytest.mark.parametrize(
-        ("judge", "stage", "refused"),
+        ("judge", "stage", "rejected"),
         [
             (OUT, OUT, True), (OUT, HEAD, False), (OUT, BODY, False), (OUT, END, False),
             (HEAD, OUT, False), (HEAD, HEAD, True), (HEAD, BODY, True), (HEAD, END, False),

@@ -59,7 +59,7 @@ def test_of_what_is_refused_nothing_would_be_taken() -> None:
 
 
 def test_values_are_those_that_others_know() -> None:
-    known = DistinctValueTracker(most=1)
+    known = DistinctValueTracker(max_values=1)
     values = ReadOnlyTracker(known)
     values.add("limit", "a", 60.0, 0.0)
     assert values.has_counter("limit", "b", 0.0)

@@ -198,7 +198,7 @@ def test_the_strictest_of_combined_entries_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("plugin", "in_pool", "is_async"),
+    ("plugin", "in_thread", "is_async"),
     [
         (Acting(), True, False),
         (ActingInPlace(), False, False),
@@ -310,7 +310,7 @@ def test_one_that_needs_the_whole_answer_has_streams_collected_for_all() -> None
 
 
 @pytest.mark.parametrize(
-    ("kind", "is_async", "in_pool"),
+    ("kind", "is_async", "in_thread"),
     [(ActiveJudge, False, False), (JudgingInThread, False, True), (JudgingAsync, True, False)],
 )
 def test_a_stream_is_opened_where_its_judge_says(

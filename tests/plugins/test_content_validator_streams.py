@@ -154,7 +154,7 @@ def test_a_hit_names_the_upstreams_answer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("refused", "content_type"),
+    ("rejected", "content_type"),
     [
         ({"allowed_types": ["application/json"]}, STREAM),
         ({"json_schema": {}}, STREAM),

@@ -99,7 +99,7 @@ def test_a_hit_that_does_not_stop_is_noted(service: responses.RequestsMock) -> N
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         {"status": 500},
         {"status": 404},

@@ -70,13 +70,13 @@ def test_every_form_of_the_specification_is_accepted_and_admits(
     assert Gate(limiter, [(origin, settings)]).admitted(1, headers=named, path="/v1/chat") == 1
 
 
-@pytest.mark.parametrize("written", [{"limit": 5, "window": "1m"}, SEED_GATEWAY, {"gateway": SEED_GATEWAY}])
+@pytest.mark.parametrize("spec", [{"limit": 5, "window": "1m"}, SEED_GATEWAY, {"gateway": SEED_GATEWAY}])
 def test_the_sixth_call_under_the_seeds_gateway_limit_is_refused(limiter: MemoryLimiter, spec: Any) -> None:
     gate = Gate(limiter, [("tenant", spec)])
     assert [type(gate.ask()) for _ in range(6)] == [Continue] * 5 + [Reject]
 
 
-@pytest.mark.parametrize("written", [{"limit": 3, "window": "10s"}, SEED_RULE, {"rule": SEED_RULE}])
+@pytest.mark.parametrize("spec", [{"limit": 3, "window": "10s"}, SEED_RULE, {"rule": SEED_RULE}])
 def test_the_fourth_call_under_the_seeds_rule_limit_is_refused(limiter: MemoryLimiter, spec: Any) -> None:
     gate = Gate(limiter, [("rule", spec)])
     assert [type(gate.ask()) for _ in range(4)] == [Continue] * 3 + [Reject]
@@ -219,7 +219,7 @@ def test_all_limits_of_a_request_are_one_call() -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "pointer", "words"),
+    ("spec", "pointer", "words"),
     [
         ({}, "/limit", "Required"),
         ({"limit": 5}, "/window", "Required together with limit"),

@@ -235,7 +235,7 @@ def test_a_server_that_cannot_serve_is_left_for_a_new_connection(runner: asyncio
     runner.run(body())
 
 
-@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"+PONG\r\n" * 3])
+@pytest.mark.parametrize("reply", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"+PONG\r\n" * 3])
 def test_what_is_not_the_protocol_of_redis_ends_the_connection(runner: asyncio.Runner, reply: bytes) -> None:
     async def body() -> None:
         async with responding(lambda _: reply) as (address, _), link_to(address, deadline=0.3) as link:

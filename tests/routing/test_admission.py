@@ -297,7 +297,7 @@ def test_without_a_valid_key_a_stranger_learns_only_that(
 
 
 @pytest.mark.parametrize(
-    ("key", "answer"),
+    ("key", "response"),
     [
         (api_key(revoked=True), (401, "api_key_revoked")),
         (api_key(revoked=True, expires_at=NOW - 1), (401, "api_key_revoked")),

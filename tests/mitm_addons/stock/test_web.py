@@ -225,7 +225,7 @@ def test_500_calls_are_kept_and_the_oldest_goes_first() -> None:
 def test_a_health_check_is_not_listed() -> None:
     feed = Feed()
     flow = tflow.tflow(resp=True)
-    begin(flow, FlowState("id", 0.0, "127.0.0.1", probe=True))
+    begin(flow, FlowState("id", 0.0, "127.0.0.1", is_health_check=True))
     feed.post_response(flow)
     assert len(feed.view) == 0
 
