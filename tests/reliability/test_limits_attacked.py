@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import uvloop
 
-from bench.limiter.attack import worst_window
+from bench.limiter import worst_window
 from tests.end_to_end.running_gateway import RunningGateway
 from tests.reliability.callers import Caller
 from tests.reliability.figures import figure
