@@ -8,6 +8,7 @@ import pytest
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.skipif(
     not (shutil.which("wrk") and shutil.which("nginx")), reason="wrk or nginx is not installed"
 )

@@ -11,6 +11,7 @@ from shared.redis_server.embedded import Embedded
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_limiter_decides_four_times_as_fast_in_one_command_and_never_exceeds_the_limit(
     tmp_path: Path,
 ) -> None:

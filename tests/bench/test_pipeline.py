@@ -8,6 +8,7 @@ from bench.report import target_table
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_pipeline_meets_its_targets() -> None:
     found = uvloop.run(measure(5, 1000))
     print(f"\n{target_table(found)}")
