@@ -1,1 +1,1 @@
-"""The benchmark: the gateway beside nginx and stock mitmproxy, in one run. See docs/benchmarks.md."""
+"""Measures the gateway: beside nginx and stock mitmproxy, its limiter, its plugin pipeline, its calls."""

@@ -1,87 +1,131 @@
-"""Function calls a request, as Python's profiler counts them: the same on a busy machine as on a quiet one.
+"""Function calls per request, counted by Python's profiler: a figure without noise.
 
-    python -m bench.calls [ENGINE] [--chain] [--requests N]
+    python -m bench.calls [ENGINE] [--chain] [--requests N] [--keep FILE]
 
-A real proxy is started, and so many requests are sent over one connection, one after the other.
+A real proxy gets the requests over one connection, one after the other.
 """
 
-import argparse
+import os
+import pstats
+import signal
+import socketserver
 import sys
 import tempfile
+import threading
+import time
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from bench.exchange import Call, Connection, ExchangeFailed
-from bench.gateway import Gateway, Targets
-from bench.profiling import calls_in, environment, profiled
-from bench.programs import Program, ProgramFailed, Running, free_port, python
-from bench.rounds import await_response
+import click
 
-_WARM_UP = 50  # requests before the count, for what is made once
+from bench import machine
+from bench.gateway import CHAIN, RESPONSE, Gateway
+from bench.load import await_rule, connect, expect
+from bench.programs import BenchFailed, Program, Running, free_port
 
-
-@dataclass(frozen=True, slots=True)
-class Count:
-    """So many calls in so many requests."""
-
-    calls: int
-    requests: int
-
-    @property
-    def each(self) -> float:
-        """Calls a request."""
-        return self.calls / self.requests
+_WARM_UP = 50  # requests before the count, which fill the caches
+_PROFILE_SECONDS = 20.0  # until a profile must be written
+_INJECTED = Path(__file__).parent / "injected"
 
 
-def count_calls(engine: str, *, chain: bool = False, requests: int = 1000) -> Count:
-    """Count the calls of one worker of the proxy. With `chain`, the tenant has the seed's plugins.
+class _Upstream(socketserver.ThreadingTCPServer):
+    """Responds to each request of known length with `RESPONSE`."""
 
-    Needs neither nginx nor wrk. Raises `ProgramFailed` when something does not start, `ExchangeFailed`.
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+
+class _Handler(socketserver.StreamRequestHandler):
+    def handle(self) -> None:
+        fields = b"Content-Type: application/json\r\nContent-Length: %d\r\n" % len(RESPONSE)
+        length = 0
+        while line := self.rfile.readline():
+            if line.lower().startswith(b"content-length:"):
+                length = int(line.partition(b":")[2])
+            elif line == b"\r\n":
+                self.rfile.read(length)
+                self.wfile.write(b"HTTP/1.1 200 OK\r\n" + fields + b"\r\n" + RESPONSE)
+
+
+def profile(engine: str, *, chain: bool = False, requests: int = 1000) -> pstats.Stats:
+    """The profile of a worker while it serves so many requests, with or without a chain of plugins.
+
+    Needs neither nginx nor wrk. Raises `BenchFailed`.
     """
     with ExitStack() as stack:
+        upstream = stack.enter_context(_Upstream())
+        threading.Thread(target=upstream.serve_forever, daemon=True).start()
+        stack.callback(upstream.shutdown)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        gateway, upstream, port = Gateway(folder / "gateway"), free_port(), free_port()
-        events = python("-m", "bench.events", "--port", str(upstream))
-        _start(Program("upstream", events, f"http://127.0.0.1:{upstream}/"), folder, stack)
+        gateway, port = Gateway(folder / "gateway", upstream.server_address[1]), free_port()
         _start(gateway.admin(), folder, stack)
-        tenants = gateway.create_tenants(Targets(upstream, upstream))
+        call = gateway.create_tenant("calls", *(CHAIN if chain else ()))
         program = gateway.proxy("proxy", port, engine)
-        program = replace(program, environment={**program.environment, **environment(folder)})
-        proxy = _start(program, folder, stack)
-        call = tenants[chain].call("/v1/chat/completions")
-        await_response(port, call)
-        with Connection(port) as connection:
-            _ask(connection, call, _WARM_UP)
-            _, stats = profiled(proxy.pid, folder, lambda: _ask(connection, call, requests))
+        variables = {"PYTHONPATH": str(_INJECTED), "BENCH_PROFILE": str(folder)}
+        proxy = _start(replace(program, environment={**program.environment, **variables}), folder, stack)
+        await_rule(port, call, RESPONSE)
+        connection = stack.enter_context(connect(port))
+        for _ in range(_WARM_UP):
+            expect(connection, call, RESPONSE)
+        pids = [pid for pid in machine.tree(proxy.pid) if _is_python(pid)]
+        _signal(pids, lambda pid: (folder / f"{pid}.on").exists())
+        for _ in range(requests):
+            expect(connection, call, RESPONSE)
+        _signal(pids, lambda pid: (folder / f"{pid}.prof").exists())
         proxy.check()
-        return Count(calls_in(stats), requests)
+        # The busiest process is the worker.
+        return max((pstats.Stats(str(folder / f"{pid}.prof")) for pid in pids), key=calls_in)
 
 
-def _ask(connection: Connection, call: Call, times: int) -> None:
-    for _ in range(times):
-        connection.ask(call)
+def calls_in(stats: pstats.Stats) -> int:
+    """Calls of Python and C functions."""
+    total: int = stats.total_calls  # type: ignore[attr-defined]
+    return total
 
 
 def _start(program: Program, folder: Path, stack: ExitStack) -> Running:
-    running = Running(program, folder)
-    stack.callback(running.stop)
+    running = Running(program, folder, stack)
     running.wait()
     return running
 
 
-def main() -> None:
-    """Count and print."""
-    parser = argparse.ArgumentParser(prog="bench.calls", description="Function calls a request.")
-    parser.add_argument("engine", nargs="?", default="express", choices=["express", "mitmproxy"])
-    parser.add_argument("--chain", action="store_true", help="with the seed's chain of plugins")
-    parser.add_argument("--requests", type=int, default=1000, metavar="N")
-    given = parser.parse_args()
+def _signal(pids: list[int], is_done: Callable[[int], bool]) -> None:
+    for pid in pids:
+        os.kill(pid, signal.SIGPROF)
+    deadline = time.monotonic() + _PROFILE_SECONDS
+    while not all(map(is_done, pids)):
+        if time.monotonic() > deadline:
+            raise BenchFailed("the profiler did not start or end")
+        time.sleep(0.01)
+
+
+def _is_python(pid: int) -> bool:
+    """Whether it runs this interpreter. Other programs would end at the signal."""
     try:
-        count = count_calls(given.engine, chain=given.chain, requests=given.requests)
-    except (ProgramFailed, ExchangeFailed) as error:
+        return os.path.samefile(f"/proc/{pid}/exe", sys.executable)
+    except OSError:
+        return False
+
+
+@click.command()
+@click.argument("engine", default="express", type=click.Choice(["express", "mitmproxy"]))
+@click.option("--chain", is_flag=True, help="With a chain of plugins.")
+@click.option("--requests", default=1000, help="How many requests are counted.")
+@click.option("--keep", type=click.Path(), help="Write the profile to this file, for python -m pstats.")
+def main(engine: str, chain: bool, requests: int, keep: str | None) -> None:
+    """Count function calls per request."""
+    try:
+        stats = profile(engine, chain=chain, requests=requests)
+    except BenchFailed as error:
         sys.exit(f"FAILED  {error}")
-    print(f"{count.each:.1f} calls a request ({given.engine}, {count.requests} requests)")
+    print(f"{calls_in(stats) / requests:.1f} calls per request ({engine}, {requests} requests)")
+    if keep:
+        stats.dump_stats(keep)
 
 
 if __name__ == "__main__":

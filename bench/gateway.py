@@ -1,17 +1,25 @@
-"""A gateway of our own: a fresh data folder, the admin API with the embedded Valkey, proxies, two tenants."""
+"""A gateway in a folder of its own: the admin API with the embedded Valkey, proxies, tenants."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.certificates import Certificates
-from bench.exchange import Call
-from bench.programs import Program, free_port, python
-from scripts.demo import Api
+from bench.load import Call
+from bench.programs import BenchFailed, Program, free_port, python
+from scripts.demo import Api, DemoFailed
+from shared.redis_server.embedded import socket_path
 
-#: Above everything that a run can send.
-_PLENTY = {"limits": {"global": {"limit": 1_000_000_000, "window": "1m"}}}
+#: The response of each upstream: as long as a chat model's to a short question. nginx forbids single quotes.
+RESPONSE = (
+    b'{"id": "chatcmpl-bench", "object": "chat.completion", "created": 0, "model": "bench", "choices": '
+    b'[{"index": 0, "message": {"role": "assistant", "content": "Hello! How can I help you today?"}, '
+    b'"finish_reason": "stop", "logprobs": null}], "usage": {"prompt_tokens": 2, "completion_tokens": 9, '
+    b'"total_tokens": 11}}'
+)
+MAX_REQUESTS = 1_000_000_000  # above everything that a run can send
+_QUOTA = {"limit": MAX_REQUESTS, "window": "1m"}
+
 _BODY = b'{"model": "bench", "messages": [{"role": "user", "content": "Hello! What can you do for me?"}]}'
 _CONTENT = {
     "allowed_types": ["application/json"],
@@ -21,39 +29,26 @@ _CONTENT = {
 }
 _HEAD = {"required_headers": ["X-Request-ID"], "blocked_user_agents": ["(?i)badbot"]}
 
-#: The seed's chain: two-level rate limit, content and head of the request. The tenant's part and the rule's.
-_CHAIN_OF_TENANT: Mapping[str, Any] = {
-    "required_plugins": {"security_validator": {"priority": 1, "settings": _HEAD}},
-    "plugin_chain": [{"name": "rate_limiter", "priority": 2, "settings": _PLENTY}],
-}
-_CHAIN_OF_RULE = [
-    {"name": "rate_limiter", "priority": 2, "settings": _PLENTY},
-    {"name": "content_validator", "priority": 3, "stage": "pre_request", "settings": _CONTENT},
-]
+
+def entry(plugin: str, priority: int, **settings: Any) -> dict[str, Any]:
+    """A plugin in a chain."""
+    return {"name": plugin, "priority": priority, "settings": settings}
 
 
-@dataclass(frozen=True, slots=True)
-class Targets:
-    """Where the rules lead: ports of the upstreams on 127.0.0.1."""
-
-    plain: int
-    events: int
-    secure_events: int | None = None
+def limiter_entry(*levels: str) -> dict[str, Any]:
+    """A rate limiter with a limit at each level that admits everything."""
+    return entry("rate_limiter", 2, limits={level: _QUOTA for level in levels})
 
 
-@dataclass(frozen=True, slots=True)
-class Tenant:
-    """How a tenant's applications call."""
-
-    host: str
-    key: str
-
-    def call(self, path: str) -> Call:
-        return make_call(path, self.host, self.key)
+#: The chain of the specification's example, as (entries of the tenant, entries of the rule).
+CHAIN = (
+    [entry("security_validator", 1, **_HEAD), limiter_entry("global")],
+    [limiter_entry("global"), entry("content_validator", 3, **_CONTENT)],
+)
 
 
-def make_call(path: str, host: str = "bench.example.com", key: str = "bench") -> Call:
-    """The request that every contender gets alike, but for the tenant's host and key."""
+def make_call(host: str = "bench.example.com", key: str = "bench") -> Call:
+    """The request that all get alike, apart from the tenant's host and key."""
     headers = {
         "Host": host,
         "Authorization": f"Bearer {key}",
@@ -61,42 +56,44 @@ def make_call(path: str, host: str = "bench.example.com", key: str = "bench") ->
         "X-Request-ID": "bench-1",
         "User-Agent": "bench",
     }
-    return Call("POST", path, headers, _BODY)
+    return Call("/v1/chat/completions", headers, _BODY)
 
 
 @dataclass(slots=True)
 class Gateway:
-    """What is started for one gateway in `folder`. All its proxies share one store."""
+    """The programs of one gateway. All its proxies share the store in `folder`."""
 
     folder: Path
+    upstream: int
     admin_port: int = field(default_factory=free_port)
 
+    @property
+    def socket(self) -> str:
+        """The unix socket of its Valkey."""
+        return str(socket_path(self.folder))
+
     def admin(self) -> Program:
-        """The admin API; as the first to come, it starts the embedded Valkey."""
+        """The admin API. It starts the embedded Valkey, so it comes first."""
         environment = {**self._settings(), "GATEWAY__SERVER__ADMIN_PORT": str(self.admin_port)}
         return Program("admin", python("-m", "gunicorn", "wsgi:app"), f"{self._url}/readyz", environment)
 
-    def proxy(
-        self, name: str, port: int, engine: str, workers: int = 1, tls: Certificates | None = None
-    ) -> Program:
-        """A proxy as its operators start it; with `tls` it speaks TLS to its clients."""
+    def proxy(self, name: str, port: int, engine: str = "express", workers: int = 1) -> Program:
+        """A proxy, started as an operator starts it."""
         command = python("run_proxy.py", "--engine", engine, "--workers", str(workers))
         environment = {**self._settings(), "GATEWAY__SERVER__PROXY_PORT": str(port)}
-        if tls is None:
-            return Program(name, command, f"http://127.0.0.1:{port}/__/ready", environment)
-        environment["GATEWAY__SERVER__TLS__CERT"] = str(tls.certificate)
-        environment["GATEWAY__SERVER__TLS__KEY"] = str(tls.key)
-        return Program(name, command, f"https://127.0.0.1:{port}/__/ready", environment, tls.ca)
+        return Program(name, command, f"http://127.0.0.1:{port}/__/ready", environment)
 
-    def create_tenants(self, targets: Targets, ca: Path | None = None) -> tuple[Tenant, Tenant]:
-        """One tenant without plugins, one with the seed's chain. Raises `DemoFailed`."""
+    def create_tenant(self, name: str, on_tenant: Sequence[Any] = (), on_rule: Sequence[Any] = ()) -> Call:
+        """The call of a new tenant whose rule leads to the upstream. Raises `BenchFailed`."""
         api = Api(self._url, None)
-        bare = _create(api, "bare", {}, [], targets, ca)
-        return bare, _create(api, "chain", _CHAIN_OF_TENANT, _CHAIN_OF_RULE, targets, ca)
-
-    def create_tenant(self, name: str, on_tenant: list[Any], on_rule: list[Any], targets: Targets) -> Tenant:
-        """One tenant with these chains. Raises `DemoFailed`."""
-        return _create(Api(self._url, None), name, {"plugin_chain": on_tenant}, on_rule, targets, None)
+        body = {"name": name, "subdomain": f"bench-{name}", "tier": "enterprise"}
+        rule = {"path": "/v1", "target": f"http://127.0.0.1:{self.upstream}", "plugin_chain": [*on_rule]}
+        try:
+            tenant = api("POST", "/tenants", {**body, "plugin_chain": [*on_tenant]})
+            api("POST", f"/tenants/{tenant['id']}/rules", rule)
+        except DemoFailed as error:
+            raise BenchFailed(str(error)) from None
+        return make_call(f"bench-{name}.example.com", tenant["api_key"])
 
     @property
     def _url(self) -> str:
@@ -104,25 +101,8 @@ class Gateway:
 
     def _settings(self) -> dict[str, str]:
         return {
-            # Nothing listens there, so the embedded Valkey is used whatever runs on this machine.
+            # Nothing listens on port 1, so the embedded Valkey is used.
             "GATEWAY__REDIS__PORT": "1",
             "GATEWAY__DATA_DIR": str(self.folder),
             "GATEWAY__SECURITY__ALLOWED_TARGET_NETWORKS": "127.0.0.0/8,::1/128",
         }
-
-
-def _create(
-    api: Api, name: str, more: Mapping[str, Any], chain: list[Any], targets: Targets, ca: Path | None
-) -> Tenant:
-    body = {"name": f"Bench {name}", "subdomain": f"bench-{name}", "tier": "enterprise", **more}
-    made = api("POST", "/tenants", body)
-    rules: list[dict[str, Any]] = [
-        {"path": "/v1", "target": f"http://127.0.0.1:{targets.plain}"},
-        {"path": "/events", "target": f"http://127.0.0.1:{targets.events}"},
-    ]
-    if targets.secure_events and ca:
-        secure = f"https://localhost:{targets.secure_events}"
-        rules.append({"path": "/secure", "target": secure, "ca": ca.read_text()})
-    for rule in rules:
-        api("POST", f"/tenants/{made['id']}/rules", {**rule, "plugin_chain": chain})
-    return Tenant(f"bench-{name}.example.com", made["api_key"])

@@ -1,22 +1,28 @@
 #!/usr/bin/env bash
-# Measures the gateway beside nginx and stock mitmproxy; docs/benchmarks.md says how to read it.
-#   ./scripts/bench.sh --quick             about 90 s; without it about 10 min
+# Measures the gateway. docs/benchmarks.md explains the figures.
+#   ./scripts/bench.sh --quick             beside nginx and stock mitmproxy: about 1 min; without --quick 10 min
 #   ./scripts/bench.sh --only NAME …       some of the contenders; --help lists them and all options
-#   ./scripts/bench.sh --profile [NAME]    where the time goes in one of them, instead of measuring
-#   ./scripts/bench.sh --calls [ENGINE]    function calls a request, a figure without noise
-#   ./scripts/bench.sh --limiter           rate limits beside other limiters, under attack, and what they cost
+#   ./scripts/bench.sh --calls [ENGINE]    function calls per request, a figure without noise
+#   ./scripts/bench.sh --limiter           rate limits: beside other limiters, under attack, and their cost
+#   ./scripts/bench.sh --pipeline          the cost of the plugin pipeline, beside its targets
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/python.sh
-prepare requirements.txt
+# The other limiters are a package that only development needs.
+if [ "${1:-}" = --limiter ]; then prepare requirements.txt requirements-dev.txt; else prepare requirements.txt; fi
+
+case "${1:-}" in
+--calls) shift && exec .venv/bin/python -m bench.calls "$@" ;;
+--pipeline) shift && exec .venv/bin/python -m bench.pipeline "$@" ;;
+esac
 
 export PATH="$PATH:/usr/sbin"
-# Debian's wrk makes the load, its nginx is upstream and yardstick.
+# Debian's wrk makes the load. Its nginx is the upstream, and a proxy to compare with.
 missing=()
 command -v wrk >/dev/null || missing+=(wrk)
 command -v nginx >/dev/null || missing+=(nginx-light)
 if [ ${#missing[@]} -gt 0 ]; then
-    # The package of nginx may start a server of its own on port 80; the benchmark does not use that one.
+    # Debian's package of nginx may start a server on port 80. The benchmark does not use that server.
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         echo "Installing ${missing[*]} …" >&2
         apt-get update -qq >/dev/null && apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
@@ -25,10 +31,5 @@ if [ ${#missing[@]} -gt 0 ]; then
         die "This needs ${missing[*]}. On Debian: sudo apt-get install ${missing[*]}"
     fi
 fi
-
-case "${1:-}" in
---profile) shift && exec .venv/bin/python -m bench.profile "$@" ;;
---calls) shift && exec .venv/bin/python -m bench.calls "$@" ;;
---limiter) shift && exec .venv/bin/python -m bench.limiter "$@" ;;
-esac
+[ "${1:-}" != --limiter ] || { shift && exec .venv/bin/python -m bench.limiter "$@"; }
 exec .venv/bin/python -m bench "$@"

@@ -30,7 +30,7 @@ class PartFailed(Exception):
     """A part that does not serve, with the end of its log."""
 
     def __init__(self, part: Part, problem: str, child: ChildProcess) -> None:
-        words = child.error_event(_LAST_LINES)
+        words = child.last_lines(_LAST_LINES)
         end = f"Its log ({child.log}) ends with:\n{words}" if words else f"Its log ({child.log}) is empty."
         super().__init__(f"{part.name} {problem}. {end}")
         self.part = part

@@ -20,18 +20,28 @@ if ! command -v chromium >/dev/null; then
 fi
 
 bin=.venv/bin
+parallel=(-n auto --maxprocesses 4)
+
+# Runs tests, or none: with a path for an argument one of the two passes may have no test.
+pass() {
+    "$bin/python" -m pytest -q "$@" || [ $? = 5 ]
+}
+
 if [ "$#" = 0 ]; then
     "$bin/ruff" check .
     "$bin/ruff" format --check .
     "$bin/mypy"
     "$bin/lint-imports" --no-cache
-    "$bin/python" -m pytest -q --cov --cov-report=term:skip-covered
+    "$bin/python" -m pytest -q "${parallel[@]}" --cov --cov-report=term:skip-covered
     echo "Of the pure rooms every branch must be covered:"
     exec "$bin/coverage" report --include='shared/core/*,shared/model/*,shared/limits/*.py,shared/pipeline/*' \
         --skip-covered --fail-under=100
 fi
 if [ "$1" = --slow ]; then
     shift
-    exec "$bin/python" -m pytest -q -m slow "$@"
+    code=0
+    pass "${parallel[@]}" -m "slow and not alone" "$@" || code=1
+    pass -m "slow and alone" "$@" || code=1
+    exit $code
 fi
-exec "$bin/python" -m pytest -q "$@"
+exec "$bin/python" -m pytest -q "${parallel[@]}" "$@"

@@ -1,15 +1,31 @@
 """What holds for all tests, and real servers for those that need one."""
 
+import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.support.valkey_server import redis_7, server, valkey
 
 # A busy machine makes an example slow; no promise is about that.
 settings.register_profile("gateway", deadline=None)
 settings.load_profile("gateway")
+
+
+class FileAndEngine(LoadScopeScheduling):
+    """Gives all tests of one file on the same engine to one worker of pytest-xdist: they share fixtures."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, test = nodeid.partition("::")
+        engine = re.search(r"[\[-](express|mitmproxy)[\]-]", test)
+        return f"{file} on {engine[1]}" if engine else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileAndEngine:
+    return FileAndEngine(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -62,7 +62,7 @@ class ChildProcess:
             self._process.wait()
         self._bury()
 
-    def error_event(self, lines: int = 1) -> str:
+    def last_lines(self, lines: int = 1) -> str:
         """The last lines of the log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 

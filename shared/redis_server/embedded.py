@@ -118,7 +118,7 @@ class Embedded:
 
     def _refused(self, server: ChildProcess) -> StoreDown:
         """The error of a server that ended before it answered."""
-        words = f"{server.error_event()} (see {server.log})"
+        words = f"{server.last_lines()} (see {server.log})"
         self.close()
         return StoreDown(f"The embedded Valkey ended at once: {words}")
 

@@ -9,7 +9,8 @@ from tests.conformance.differences import instead
 from tests.conformance.engines import ENGINES
 from tests.conformance.scripted_upstream import ScriptedUpstream
 from tests.conformance.wire import Wire
-from tests.end_to_end.running_gateway import RunningGateway, TenantInUse, free_port
+from tests.end_to_end.running_gateway import RunningGateway, TenantInUse
+from tests.support.ports import free_port
 
 #: Behind the name of an engine: a gateway of it that waits for `SHORT_WAIT` and no longer.
 IMPATIENT = ", impatient"

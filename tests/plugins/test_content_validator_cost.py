@@ -195,6 +195,7 @@ def collected_as_in_a_worker() -> Iterator[None]:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.usefixtures("collected_as_in_a_worker")
 @sides
 @pytest.mark.parametrize("settings", SETTINGS)

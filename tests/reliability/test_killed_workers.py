@@ -17,7 +17,7 @@ from tests.reliability.processes import MIB, Process, await_workers, supervisor,
 from tests.reliability.steadiness import assert_clean, assert_closed
 from tests.reliability.upstreams import LoadUpstream
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 WORKERS, CALLERS = 3, 30
 KILLING = 60.0  # seconds

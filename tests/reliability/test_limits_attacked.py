@@ -7,14 +7,14 @@ from collections.abc import Iterator
 import pytest
 import uvloop
 
-from bench.limiter.attack import worst_window
+from bench.limiter import worst_window
 from tests.end_to_end.running_gateway import RunningGateway
 from tests.reliability.callers import Caller
 from tests.reliability.figures import figure
 from tests.reliability.steadiness import assert_clean
 from tests.reliability.upstreams import LoadUpstream
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 LIMIT, SECONDS = 200, 2  # `worst_window` counts in windows of two seconds
 CLIENTS, WINDOWS = 200, 5

@@ -14,7 +14,7 @@ from tests.reliability.processes import MIB, worker
 from tests.reliability.steadiness import steady
 from tests.reliability.upstreams import LoadUpstream
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 WARM_UP, REQUESTS = 50_000, 1_000_000
 STRANGERS = 12_000  # as many unknown names as a worker remembers, and more

@@ -14,7 +14,7 @@ from tests.reliability.loads import beside, p99
 from tests.reliability.steadiness import steady
 from tests.reliability.upstreams import LoadUpstream
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 LIMIT, TIMES, STREAMS = 25, 20, 1_000
 RATE, ROUNDS = 100, 8  # requests a second of the quiet one, and how often that is tried

@@ -16,7 +16,7 @@ from tests.reliability.processes import worker
 from tests.reliability.steadiness import steady
 from tests.reliability.upstreams import LoadUpstream
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 STREAMS = 5_000
 AT_ONCE = 50  # that begin at the same time

@@ -11,7 +11,7 @@ from tests.reliability.callers import Caller
 from tests.reliability.figures import figure
 from tests.reliability.loads import Tally, closed_loop, for_seconds, open_loop, quantile
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 CAP, DELAY = 20, 100  # requests at a time, milliseconds that each takes
 SECONDS, ROUNDS = 4.0, 4  # the best counts: what else runs on the machine makes the others worse

@@ -18,7 +18,7 @@ from tests.reliability.steadiness import assert_clean
 from tests.reliability.upstreams import LoadUpstream
 from tests.support.valkey_server import Server, redis_7, server
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 RATE, ROUNDS = 100, 10  # requests a second, and rounds of four seconds without Redis
 ALONE = b"\r\nx-gateway-ratelimit-mode:"  # how an answer shows that its limits were counted without Redis

@@ -17,7 +17,7 @@ from tests.reliability.loads import Tally, closed_loop
 from tests.reliability.steadiness import assert_clean
 from tests.reliability.upstreams import LoadUpstream
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 DRAIN = 6.0  # seconds
 CALLERS, ROUNDS = 40, 2

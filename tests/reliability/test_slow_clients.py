@@ -18,7 +18,7 @@ from tests.reliability.figures import figure
 from tests.reliability.loads import Tally, closed_loop, for_seconds
 from tests.reliability.processes import worker
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 SLOW, OTHERS = 2_000, 4
 CLOSED_WITHIN, LONGEST = 15.0, 45.0  # seconds: the promise, and a bound of the test

@@ -15,7 +15,7 @@ from tests.reliability.figures import figure
 from tests.reliability.steadiness import steady
 from tests.reliability.upstreams import LoadUpstream
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 # The kernel takes about 2 MB, and lets a third of that go before it takes more: 3 s at this speed.
 SIZE, SPEED, GRACE = 3_000_000, 200_000, 1.0  # bytes, bytes a second, seconds

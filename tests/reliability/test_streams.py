@@ -15,7 +15,7 @@ from tests.reliability.figures import figure
 from tests.reliability.steadiness import steady
 from tests.reliability.upstreams import LoadUpstream
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 STREAMS, EVENTS = 200, 100
 

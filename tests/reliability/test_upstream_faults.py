@@ -14,7 +14,7 @@ from tests.net.services import Service, read_request
 from tests.reliability.figures import figure
 from tests.reliability.steadiness import steady
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 CONNECT, FIRST_BYTE = 1.0, 1.5  # seconds
 SWEEP = 0.5  # seconds; how late a deadline may be noticed, and what a busy machine adds

@@ -1,9 +1,11 @@
 """Real servers for the tests of the stores: the Valkey in our wheel, and Debian's Redis 7."""
 
+import fcntl
 import os
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,8 +20,10 @@ def redis_7() -> str:
     if os.getuid() == 0 and shutil.which("apt-get"):
         # In run level 1 the package does not start a server of its own.
         quiet = {**os.environ, "RUNLEVEL": "1", "DEBIAN_FRONTEND": "noninteractive"}
-        for command in ("update", "install -y --no-install-recommends redis-server"):
-            subprocess.run(["apt-get", "-qq", *command.split()], env=quiet, stdout=subprocess.DEVNULL)
+        with (Path(tempfile.gettempdir()) / "ai-gateway-tests-apt.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # one worker of pytest-xdist installs, the others wait for it
+            for command in ("update", "install -y --no-install-recommends redis-server"):
+                subprocess.run(["apt-get", "-qq", *command.split()], env=quiet, stdout=subprocess.DEVNULL)
     if found := shutil.which("redis-server"):
         return found
     raise RuntimeError("This test needs Redis 7. On Debian: sudo apt-get install redis-server")

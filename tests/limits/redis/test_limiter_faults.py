@@ -22,7 +22,7 @@ from tests.support.valkey_server import Server, redis_7, server
 HUNDRED = limit(number=100, window_ms=60_000)
 ROOMY = limit("roomy", number=1_000_000, window_ms=60_000)
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 
 @pytest.fixture(params=["valkey", "redis_7"])

@@ -1,1 +1,0 @@
-"""What the plugin pipeline costs, and how long plugins that wait take together."""
