@@ -34,7 +34,7 @@ class Call(NamedTuple):
         return head.encode() + self.body
 
 
-def start(port: int) -> socket.socket:
+def connect(port: int) -> socket.socket:
     """A connection to 127.0.0.1."""
     return socket.create_connection(("127.0.0.1", port), timeout=_TIMEOUT)
 
