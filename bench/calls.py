@@ -22,7 +22,7 @@ import click
 
 from bench import machine
 from bench.gateway import CHAIN, RESPONSE, Gateway
-from bench.load import await_rule, connect, expect
+from bench.load import await_rule, expect, open_connection
 from bench.programs import BenchFailed, Program, Running, free_port
 
 _WARM_UP = 50  # requests before the count, which fill the caches
@@ -70,7 +70,7 @@ def profile(engine: str, *, chain: bool = False, requests: int = 1000) -> pstats
         variables = {"PYTHONPATH": str(_INJECTED), "BENCH_PROFILE": str(folder)}
         proxy = _start(replace(program, environment={**program.environment, **variables}), folder, stack)
         await_rule(port, call, RESPONSE)
-        connection = stack.enter_context(connect(port))
+        connection = stack.enter_context(open_connection(port))
         for _ in range(_WARM_UP):
             expect(connection, call, RESPONSE)
         _await_idle(proxy.pid)

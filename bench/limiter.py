@@ -30,7 +30,7 @@ from limits.aio.strategies import (
 
 from bench.comparison import LIMITED, Bench, Contender
 from bench.gateway import MAX_REQUESTS, RESPONSE, Gateway, entry
-from bench.load import Call, await_rule, connect, exchange
+from bench.load import Call, await_rule, exchange, open_connection
 from bench.machine import describe
 from bench.programs import BenchFailed
 from bench.report import cell, report, table
@@ -129,7 +129,7 @@ def over_http(gateway: Gateway, port: int) -> Entrant:
             call = gateway.create_tenant(f"{identity}-{next(numbers)}", [], [limit])
             await_rule(port, call, RESPONSE)
             time.sleep(65 / 64 * quotas.seconds)  # until that request no longer counts
-            return connect(port), call
+            return open_connection(port), call
 
         async def acquire(identity: str) -> bool:
             if identity not in attackers:

@@ -34,7 +34,7 @@ class Call(NamedTuple):
         return head.encode() + self.body
 
 
-def connect(port: int) -> socket.socket:
+def open_connection(port: int) -> socket.socket:
     """A connection to 127.0.0.1."""
     return socket.create_connection(("127.0.0.1", port), timeout=_TIMEOUT)
 
@@ -62,7 +62,7 @@ def await_rule(port: int, call: Call, body: bytes) -> None:
     deadline = time.monotonic() + _RULE_SECONDS
     while True:
         try:
-            with connect(port) as connection:
+            with open_connection(port) as connection:
                 return expect(connection, call, body)
         except BenchFailed:
             if time.monotonic() > deadline:

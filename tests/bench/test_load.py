@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.gateway import make_call
-from bench.load import connect, expect, parse_result
+from bench.load import expect, open_connection, parse_result
 from bench.programs import BenchFailed, Program, Running, python
 
 RESULT = {
@@ -44,7 +44,7 @@ def responses() -> Iterator[tuple[int, list[bytes]]]:
 def test_whole_response_with_the_expected_body_passes(responses: tuple[int, list[bytes]]) -> None:
     port, sent = responses
     sent.append(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
-    with connect(port) as connection:
+    with open_connection(port) as connection:
         expect(connection, make_call(), b"{}")
 
 
@@ -61,7 +61,7 @@ def test_whole_response_with_the_expected_body_passes(responses: tuple[int, list
 def test_anything_but_a_whole_200_fails(responses: tuple[int, list[bytes]], response: bytes) -> None:
     port, sent = responses
     sent.append(response)
-    with connect(port) as connection, pytest.raises(BenchFailed):
+    with open_connection(port) as connection, pytest.raises(BenchFailed):
         expect(connection, make_call(), b"{}")
 
 
