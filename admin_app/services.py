@@ -13,7 +13,8 @@ from shared.explain import Asked, Explained
 from shared.limits.values import Decision, Limit
 from shared.model.config import Snapshot
 from shared.pipeline.plugin import Plugin
-from shared.secrets.ports import Hasher, Sealer
+from shared.secrets.api_keys import PepperedHasher
+from shared.secrets.sealing import AesSealer
 from shared.settings import Settings
 
 _EXTENSION = "gateway"
@@ -35,10 +36,10 @@ class Services(Protocol):
     def store(self) -> ConfigStore: ...
 
     @property
-    def hasher(self) -> Hasher: ...
+    def hasher(self) -> PepperedHasher: ...
 
     @property
-    def sealer(self) -> Sealer: ...
+    def sealer(self) -> AesSealer: ...
 
     def peek(self, limits: Sequence[Limit]) -> Decision: ...
 

@@ -18,7 +18,7 @@ from mitm_addons.upstreams import Resolve, TrustFile, Upstreams
 from shared.core.clock import Clock
 from shared.logs import PutLine
 from shared.routing.admission import HostRules
-from shared.secrets.ports import Hasher
+from shared.secrets.api_keys import PepperedHasher
 from shared.settings import Settings
 
 
@@ -52,7 +52,7 @@ class Parts:
 
     settings: Settings
     clock: Clock
-    hasher: Hasher
+    hasher: PepperedHasher
     gateways: Gateways
     hosts: HostRules
     pool: Executor

@@ -15,7 +15,7 @@ from shared.http.request_id import request_id
 from shared.model.messages import Headers
 from shared.routing.admission import Admitted, HostRules, admit, read_call, too_large
 from shared.routing.compile import Gateway
-from shared.secrets.ports import Hasher
+from shared.secrets.api_keys import PepperedHasher
 from shared.settings import Settings
 
 
@@ -40,7 +40,7 @@ class Admission:
 
     gateways: Gateways
     hosts: HostRules
-    hasher: Hasher
+    hasher: PepperedHasher
     clock: Clock
     settings: Settings
     instance: str

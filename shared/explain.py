@@ -21,7 +21,7 @@ from shared.pipeline.dry_run import ReadOnlyLimiter
 from shared.routing.admission import Admitted, HostRules, admit, read_call, too_large
 from shared.routing.compile import Compiler, Gateway
 from shared.routing.outgoing import outgoing_fields, outgoing_target
-from shared.secrets.ports import Hasher
+from shared.secrets.api_keys import PepperedHasher
 
 #: Seconds that a dry run may take. What has no verdict by then has none.
 LONGEST = 10.0
@@ -87,7 +87,7 @@ class Explainer:
 
     compiler: Compiler
     hosts: HostRules
-    hasher: Hasher
+    hasher: PepperedHasher
     instance: str
     trusted_proxies: Sequence[Network]
     request_body: int

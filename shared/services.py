@@ -36,7 +36,6 @@ from shared.routing.compile import Compiler, Gateway
 from shared.routing.timeouts import UpstreamTimeouts
 from shared.secrets.api_keys import PepperedHasher, secret_id
 from shared.secrets.files import read_secrets
-from shared.secrets.ports import Hasher, Sealer
 from shared.secrets.sealing import AesSealer
 from shared.settings import ANY_IP, Settings
 
@@ -84,8 +83,8 @@ class Services:
     clock: Clock
     catalogue: Catalogue
     store: ConfigStore
-    hasher: Hasher
-    sealer: Sealer
+    hasher: PepperedHasher
+    sealer: AesSealer
     policy: Policy
     address: RedisAddress
     instance: str
@@ -212,10 +211,10 @@ class Explaining(Protocol):
     def catalogue(self) -> Catalogue: ...
 
     @property
-    def hasher(self) -> Hasher: ...
+    def hasher(self) -> PepperedHasher: ...
 
     @property
-    def sealer(self) -> Sealer: ...
+    def sealer(self) -> AesSealer: ...
 
     @property
     def instance(self) -> str: ...

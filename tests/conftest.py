@@ -1,5 +1,6 @@
 """What holds for all tests, and real servers for those that need one."""
 
+import gc
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +14,12 @@ from tests.support.valkey_server import redis_7, server, valkey
 # A busy machine makes an example slow; no promise is about that.
 settings.register_profile("gateway", deadline=None)
 settings.load_profile("gateway")
+
+
+def pytest_collection_finish() -> None:
+    """Leave the thousands of collected cases out of every garbage collection that follows."""
+    gc.collect()
+    gc.freeze()
 
 
 class FileAndEngine(LoadScopeScheduling):

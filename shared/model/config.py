@@ -32,7 +32,7 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A secret as it is stored: ciphertext that only a `Sealer` of the same key id can open.
+    """A secret as it is stored: ciphertext that only a `AesSealer` of the same key id can open.
 
     In JSON it stands as ``{"sealed": "<text>"}``, so that it can be told from a plain string.
     """

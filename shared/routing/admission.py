@@ -14,8 +14,7 @@ from shared.model.config import ApiKey, Scope
 from shared.model.messages import Headers
 from shared.routing.compile import Gateway, Route
 from shared.routing.router import allowed_methods, match_method
-from shared.secrets.api_keys import parse_key
-from shared.secrets.ports import Hasher
+from shared.secrets.api_keys import PepperedHasher, parse_key
 
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _PORT = re.compile(r":[0-9]{1,5}\Z")
@@ -118,7 +117,9 @@ class Call(NamedTuple):
     key_hash: str | None
 
 
-def read_call(headers: Headers, target: str, hosts: HostRules, hasher: Hasher, via: str) -> Call | Rejection:
+def read_call(
+    headers: Headers, target: str, hosts: HostRules, hasher: PepperedHasher, via: str
+) -> Call | Rejection:
     """Read a head that has a Host. `target` is the path as it came, with its query; `via` is our own name."""
     try:
         subdomain = hosts.parse(headers["host"])

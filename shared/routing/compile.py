@@ -13,7 +13,7 @@ from shared.pipeline.plugin import Tools
 from shared.routing.router import Router
 from shared.routing.timeouts import UpstreamTimeouts
 from shared.secrets.context import header_context, setting_context
-from shared.secrets.ports import Sealer
+from shared.secrets.sealing import AesSealer
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ class Compiler:
 
     catalogue: Catalogue
     tiers: Mapping[str, Tier]
-    sealer: Sealer
+    sealer: AesSealer
     tools: Tools
     timeouts: UpstreamTimeouts = field(default_factory=UpstreamTimeouts)
 

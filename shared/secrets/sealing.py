@@ -22,7 +22,7 @@ _CANNOT_OPEN = (
 
 
 class AesSealer:
-    """A `Sealer`. The first of `keys` (32 bytes each) seals, all open: keys can be replaced in service."""
+    """The first of `keys` (32 bytes each) seals, all open: keys can be replaced in service."""
 
     def __init__(self, keys: Sequence[bytes], random_bytes: Callable[[int], bytes]) -> None:
         """Raises ValueError when there is no key, or one of another length."""

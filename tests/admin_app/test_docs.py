@@ -123,6 +123,7 @@ def test_a_newcomer_creates_a_tenant_and_a_rule(browser: Browser, url: str, api:
     assert [asked for asked in browser.asked if not asked.startswith((url, "data:", "blob:"))] == []
 
 
+@pytest.mark.slow
 def test_authorisation_survives_a_reload(browser: Browser, url: str, tenant: Tenant) -> None:
     page = browser.page
     page.goto(f"{url}/docs")

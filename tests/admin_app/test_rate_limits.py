@@ -180,6 +180,7 @@ def test_places_at_a_time_have_no_window_and_no_reset(api: Api, world: World) ->
     assert row["reset_after_ms"] is None
 
 
+@pytest.mark.slow
 def test_hundreds_of_limits_are_shown(api: Api, world: World) -> None:
     tenant, _ = limited(api, {"gateway": GATEWAY, "rule": {"limits": {"global": RULE}}})
     for number in range(120):

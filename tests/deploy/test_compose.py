@@ -98,6 +98,7 @@ def composed(folder: Path, redis_port: int, token: str) -> RunningGateway:
     return RunningGateway(folder, settings)
 
 
+@pytest.mark.slow
 def test_it_refuses_to_start_without_a_token(tmp_path: Path, redis_port: int) -> None:
     gateway = composed(tmp_path / "data", redis_port, token="")
     for program in (["-m", "gunicorn", "wsgi:app"], ["run_proxy.py"]):
@@ -113,6 +114,7 @@ def test_it_refuses_to_start_without_a_token(tmp_path: Path, redis_port: int) ->
         assert "token" in ended.stderr
 
 
+@pytest.mark.slow
 def test_with_a_token_it_serves_and_asks_for_it(tmp_path: Path, redis_port: int) -> None:
     # The admin binds every address in its container; here loopback only.
     gateway = composed(tmp_path / "data", redis_port, token="a-long-token-of-the-platform")

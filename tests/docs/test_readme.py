@@ -19,6 +19,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
+@pytest.mark.slow
 def test_the_first_calls_give_201_201_and_200(tmp_path: Path) -> None:
     (calls,) = blocks("bash")
     command = [sys.executable, "-m", "examples.demo_upstream", "--port", "0"]

@@ -43,6 +43,7 @@ def test_the_plugin_works_and_its_entry_is_accepted(folder: Path) -> None:
     assert doctest.testmod(sys.modules[kind.__module__]) == (0, 1)
 
 
+@pytest.mark.slow
 def test_its_test_passes(folder: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder / "tests")]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -93,6 +94,17 @@ class RunningGateway:
             process = self.processes.pop(name)
             process.send_signal(how)
             process.wait(15)
+        if how == signal.SIGKILL:
+            self._await_free_ports()
+
+    def _await_free_ports(self) -> None:
+        """Workers end a moment after the process that started them was killed; until then they listen."""
+        for port in (self.admin_port, self.proxy_port):
+            for _ in until(START_LIMIT):
+                try:
+                    socket.create_connection(("127.0.0.1", port), 1).close()
+                except ConnectionRefusedError:
+                    break
 
     def __enter__(self) -> "RunningGateway":
         try:

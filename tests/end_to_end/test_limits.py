@@ -186,6 +186,7 @@ def test_deleting_a_tenant_leaves_no_counter_of_it(
         assert not list(store.scan_iter(f"rl:{{{tenant.id}}}:*"))
 
 
+@pytest.mark.slow
 def test_two_proxies_on_one_store_admit_no_more_than_one(
     gateway: RunningGateway, upstream: RecordingUpstream
 ) -> None:

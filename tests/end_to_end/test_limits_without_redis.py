@@ -6,6 +6,7 @@ import redis
 from shared.redis_server.embedded import Embedded
 from tests.end_to_end.recording_upstream import RecordingUpstream
 from tests.end_to_end.running_gateway import RunningGateway, TenantInUse, until
+from tests.support.cases import slow
 
 SETTINGS = {"limit": 5, "window": "1h"}
 
@@ -19,6 +20,7 @@ def tenant(gateway: RunningGateway, everlasting_upstream: RecordingUpstream) -> 
     return made
 
 
+@pytest.mark.parametrize("engine", ["express", *slow("mitmproxy")], indirect=True)
 def test_each_entry_holds_as_it_says_and_answers_show_it(
     tenant: TenantInUse, upstream: RecordingUpstream
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 from tests.end_to_end.recording_upstream import RecordingUpstream
 from tests.end_to_end.running_gateway import RunningGateway, TenantInUse, until
 from tests.end_to_end.test_pipeline import STAGES, lines, recorder
+from tests.support.cases import pairwise
 from tests.support.ports import free_port
 
 FAULTS = ["raises", "exits", "recurses", "returns junk", "takes too long"]
@@ -80,9 +81,7 @@ def test_a_broken_answer_and_a_client_that_leaves_end_in_post_response_once(
     assert lines(tmp_path / "r", 8) == [*STAGES, *STAGES]  # nothing came late
 
 
-@pytest.mark.parametrize("on_error", ["closed", "open"])
-@pytest.mark.parametrize("stage", STAGES)
-@pytest.mark.parametrize("how", FAULTS)
+@pytest.mark.parametrize(("how", "stage", "on_error"), pairwise(FAULTS, STAGES, ["closed", "open"]))
 def test_each_fault_at_each_stage_has_the_configured_outcome(
     owner: TenantInUse, upstream: RecordingUpstream, tmp_path: Path, how: str, stage: str, on_error: str
 ) -> None:

@@ -3,10 +3,16 @@
 import signal
 from pathlib import Path
 
+import pytest
+
 from tests.end_to_end.recording_upstream import RecordingUpstream
 from tests.end_to_end.running_gateway import RunningGateway
+from tests.support.cases import slow
+
+express_first = pytest.mark.parametrize("engine", ["express", *slow("mitmproxy")], indirect=True)
 
 
+@express_first
 def test_tenants_keys_rules_and_limits_survive_a_kill_of_everything(
     upstream: RecordingUpstream, tmp_path: Path, engine: str
 ) -> None:
@@ -23,6 +29,7 @@ def test_tenants_keys_rules_and_limits_survive_a_kill_of_everything(
         assert upstream.seen[-1].get("x-upstream-key") == "stored"
 
 
+@pytest.mark.slow
 def test_nothing_secret_stands_in_the_store_or_the_logs(
     upstream: RecordingUpstream, tmp_path: Path, engine: str
 ) -> None:
@@ -38,6 +45,7 @@ def test_nothing_secret_stands_in_the_store_or_the_logs(
             assert b"canary-upstream-secret" not in content, file
 
 
+@pytest.mark.slow
 def test_stopping_the_proxy_leaves_the_admin_and_its_store(tmp_path: Path, engine: str) -> None:
     with RunningGateway(tmp_path / "data", engine=engine) as gateway:
         proxy = gateway.processes.pop("proxy")
@@ -46,6 +54,7 @@ def test_stopping_the_proxy_leaves_the_admin_and_its_store(tmp_path: Path, engin
         assert gateway.call("GET", "/tenants").json()["count"] == 0
 
 
+@pytest.mark.slow
 def test_a_taken_port_stops_the_proxy_with_a_sentence(tmp_path: Path, engine: str) -> None:
     with RunningGateway(tmp_path / "data", engine=engine) as gateway:
         second = RunningGateway(

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 
+import pytest
 import requests
 
 from tests.end_to_end.recording_upstream import RecordingUpstream
@@ -11,6 +12,7 @@ from tests.end_to_end.running_gateway import ROOT, until
 from tests.support.ports import free_port
 
 
+@pytest.mark.slow
 def test_the_example_proxies_through_a_plain_addon_and_ends_on_ctrl_c() -> None:
     port = free_port()
     with RecordingUpstream() as upstream:

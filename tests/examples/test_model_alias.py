@@ -68,6 +68,7 @@ def test_wrong_settings_are_pointed_at(owner: tuple[TenantInUse, RecordingUpstre
     assert rejected.json()["errors"][0]["pointer"] == "/plugin_chain/0/settings/models"
 
 
+@pytest.mark.slow
 def test_its_own_test_and_the_example_of_its_docstring_pass(installed: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull]
     ended = subprocess.run(
@@ -83,6 +84,7 @@ def test_its_own_test_and_the_example_of_its_docstring_pass(installed: Path, tmp
     assert "13 passed" in ended.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command", [["-m", "gunicorn", "wsgi:app"], ["run_proxy.py"], ["run_proxy.py", "--engine", "mitmproxy"]]
 )

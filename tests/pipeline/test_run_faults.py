@@ -13,6 +13,7 @@ from shared.pipeline.plugin import CONTINUE, Verdict
 from tests.pipeline.faults import FAULTS, Fault
 from tests.pipeline.stagehand import run_loop
 from tests.pipeline.world import ActingInPlace, entry, exchange
+from tests.support.cases import pairwise
 
 
 async def whole(run: Run) -> None:
@@ -25,10 +26,11 @@ async def whole(run: Run) -> None:
     await run.cleanup()
 
 
-@pytest.mark.parametrize("parallel", [False, True], ids=["alone", "in a group"])
-@pytest.mark.parametrize("on_error", ["closed", "open", "local"])
-@pytest.mark.parametrize("stage", list(Stage))
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+@pytest.mark.parametrize(
+    ("fault", "stage", "on_error", "parallel"),
+    pairwise(FAULTS, list(Stage), ["closed", "open", "local"], [False, True]),
+    ids=lambda value: value.name if isinstance(value, Fault) else str(value),
+)
 def test_each_fault_has_the_configured_outcome(
     fault: Fault, stage: Stage, on_error: str, parallel: bool, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -22,6 +22,7 @@ from shared.pipeline.pool import PluginPool
 from shared.plugins.content_validator import ContentValidator
 from tests.bodies.streams import ENDPOINTS
 from tests.plugins.exchanges import exchange, head
+from tests.support.cases import pairwise
 
 LARGE = 100_000_000
 MB = 1024 * 1024
@@ -54,10 +55,10 @@ def code(judge: Judge, verdict: Verdict, wanted: str) -> None:
     assert 400 <= verdict.status < 500
 
 
-@sides
-@pytest.mark.parametrize("action", ["block", "mask"])
-@pytest.mark.parametrize("coding", BOMBS)
-@pytest.mark.parametrize("content_type", [JSON, "text/event-stream"])
+@pytest.mark.parametrize(
+    ("judge", "action", "coding", "content_type"),
+    pairwise([requested, answered], ["block", "mask"], list(BOMBS), [JSON, "text/event-stream"]),
+)
 def test_a_bomb_is_refused_before_it_has_grown(
     judge: Judge, action: str, coding: str, content_type: str
 ) -> None:
@@ -134,6 +135,7 @@ def test_the_operator_says_how_many_parts_json_may_have() -> None:
     assert requested(plugin, b'{"a":"b"}', {"content_type": JSON}) is CONTINUE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content_type", ["text/event-stream", "application/x-ndjson"])
 def test_a_body_of_very_many_events_is_refused_before_all_are_judged(content_type: str) -> None:
     plugin = ContentValidator.parse({"blocked_patterns": ["x"]})

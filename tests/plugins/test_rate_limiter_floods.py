@@ -45,6 +45,7 @@ def flooded(socket: str, limits: Any, name: str) -> tuple[int, int]:
     return passed, keys
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limits", [{"per_header": {"X-Team": ROOMY}}, {"per_path": ROOMY}])
 def test_a_flood_of_values_makes_ten_thousand_counters_and_one_that_the_others_share(
     socket: str, limits: Any
@@ -52,6 +53,7 @@ def test_a_flood_of_values_makes_ten_thousand_counters_and_one_that_the_others_s
     assert flooded(socket, limits, next(iter(limits))) == (FLOOD, MOST + 1)
 
 
+@pytest.mark.slow
 def test_beside_a_limit_of_all_a_flood_of_headers_makes_no_more_counters_than_it_admits(socket: str) -> None:
     limits = {"global": {"limit": 50, "window": "10m"}, "per_header": {"X-Team": ROOMY}, "per_path": ROOMY}
     assert flooded(socket, limits, "beside global") == (50, 1 + 2 * 50)

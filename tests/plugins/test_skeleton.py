@@ -40,6 +40,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
+@pytest.mark.slow
 def test_in_the_gateway_nothing_else_has_to_be_edited(copy: Path) -> None:
     told = new(copy, "word_limit")
     spec = ["shared/plugins/word_limit.py", "tests/plugins/test_word_limit.py"]
@@ -51,6 +52,7 @@ def test_in_the_gateway_nothing_else_has_to_be_edited(copy: Path) -> None:
     passes(copy, "pytest", "-q", "-p", "no:cacheprovider", spec[1], "tests/plugins/test_catalogue.py")
 
 
+@pytest.mark.slow
 def test_in_a_folder_of_ones_own_it_works_as_well(tmp_path: Path) -> None:
     new(ROOT, "word_limit", "--folder", str(tmp_path / "mine"))
     assert "word_limit" in load_catalogue([tmp_path / "mine"])

@@ -66,7 +66,7 @@ class Exploding(Asking):
         raise TypeError("broken")
 
 
-SEALER = ContextSealer()
+SEALER: Any = ContextSealer()
 TENANT = Tenant("ten", "T", "t", tier="pro")
 
 

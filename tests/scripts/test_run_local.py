@@ -13,6 +13,7 @@ import pytest
 import requests
 
 from tests.scripts.local_gateway import LocalGateway, Started, run_as_printed
+from tests.support.cases import slow
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ def test_a_termination_stops_all(life: Life) -> None:
     assert life.second_ending == Ending(0, {})
 
 
+@pytest.mark.slow
 def test_without_the_demo_the_store_stays_empty_and_a_kill_leaves_nothing_behind(tmp_path: Path) -> None:
     with LocalGateway(tmp_path) as gateway:
         started = gateway.start("--no-demo")
@@ -115,7 +117,7 @@ def test_without_the_demo_the_store_stays_empty_and_a_kill_leaves_nothing_behind
         assert gateway.left_behind() == {}
 
 
-@pytest.mark.parametrize("name", ["server.admin_port", "server.proxy_port", "demo.port"])
+@pytest.mark.parametrize("name", ["server.admin_port", *slow("server.proxy_port", "demo.port")])
 def test_a_taken_port_is_told_with_the_setting_that_names_it(name: str, tmp_path: Path) -> None:
     variable = name.upper().replace(".", "__")
     with socket.create_server(("127.0.0.1", 0)) as taken, LocalGateway(tmp_path) as gateway:

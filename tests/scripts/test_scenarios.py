@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.running_gateway import ROOT, RunningGateway
+from tests.support.cases import slow
 
 SCRIPTS = (
     "test_tenant.sh",
-    "test_rate_limiter.sh",
-    "test_external_validator.sh",
-    "test_parallel_plugins.sh",
+    *slow("test_rate_limiter.sh", "test_external_validator.sh", "test_parallel_plugins.sh"),
 )
 
 
@@ -50,6 +49,7 @@ def test_a_script_says_that_the_gateway_is_down(name: str, tmp_path: Path) -> No
     assert "Start the gateway with ./scripts/run_local.sh" in ended.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "right", "wrong"),
     [

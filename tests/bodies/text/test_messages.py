@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.bodies.text.messages import is_messages, texts_of
+from tests.support.cases import pairwise
 
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,SECRET"}}
 
@@ -85,19 +86,19 @@ NAMES = (
 )
 
 
-@pytest.mark.parametrize("name", [*NAMES, "arguments", "source", "properties", "city"])
+AROUND = [
+    lambda schema: {"messages": [], "tools": [{"type": "function", "function": {"parameters": schema}}]},
+    lambda schema: {"input": "x", "tools": [{"type": "function", "name": "f", "parameters": schema}]},
+    lambda schema: {"messages": [], "tools": [{"name": "f", "input_schema": schema}]},
+    lambda schema: {"messages": [], "response_format": {"json_schema": {"name": "x", "schema": schema}}},
+    lambda schema: {"input": "x", "text": {"format": {"type": "json_schema", "schema": schema}}},
+]
+PARTS = [{"type": "string", "description": "needle"}, {"enum": ["needle"]}, "needle"]
+
+
 @pytest.mark.parametrize(
-    "part", [{"type": "string", "description": "needle"}, {"enum": ["needle"]}, "needle"]
-)
-@pytest.mark.parametrize(
-    "around",
-    [
-        lambda schema: {"messages": [], "tools": [{"type": "function", "function": {"parameters": schema}}]},
-        lambda schema: {"input": "x", "tools": [{"type": "function", "name": "f", "parameters": schema}]},
-        lambda schema: {"messages": [], "tools": [{"name": "f", "input_schema": schema}]},
-        lambda schema: {"messages": [], "response_format": {"json_schema": {"name": "x", "schema": schema}}},
-        lambda schema: {"input": "x", "text": {"format": {"type": "json_schema", "schema": schema}}},
-    ],
+    ("around", "name", "part"),
+    pairwise(AROUND, [*NAMES, "arguments", "source", "properties", "city"], PARTS),
 )
 def test_schemas_are_read_whatever_their_properties_are_called(around: Any, name: str, part: Any) -> None:
     assert "needle" in " ".join(texts_of(around({"type": "object", "properties": {name: part}})))

@@ -171,6 +171,7 @@ def _lasting(body: dict[str, Any]) -> Any:
     return re.sub(r"\d+", "N", str(body))
 
 
+@pytest.mark.slow
 def test_refusals_are_the_same_as_without_web(
     mitmweb: Mitmweb, upstream: RecordingUpstream, tmp_path: Path
 ) -> None:

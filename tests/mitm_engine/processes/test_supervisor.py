@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.mitm_engine.echo_worker import LOOPS
 from tests.mitm_engine.running_echo import PATIENCE, RunningEcho, ask, until
+from tests.support.cases import slow
 
 
-@pytest.fixture(params=LOOPS)
+@pytest.fixture(params=["uvloop", *slow("asyncio")])
 def echo(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RunningEcho]:
     with RunningEcho(tmp_path, request.param) as running:
         running.await_workers(2)
