@@ -15,7 +15,7 @@ from admin_app.http.responses import response
 from admin_app.services import current
 from shared.model.config import Stage
 from shared.pipeline.plugin import Plugin
-from shared.plugins import json_schema
+from shared.plugin_tools.json_schema import json_schema
 
 blueprint = Blueprint("plugins", __name__, "What can stand in a chain, and its settings.")
 

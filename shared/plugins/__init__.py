@@ -1,7 +1,7 @@
-"""The plugins that the gateway has: one file here is one plugin, and the file's name is its name.
+"""The built-in plugins: one file is one plugin, named like the file.
 
-Others come from packages (entry points of the group ``ai_gateway.plugins``) and from folders that
-config.yaml names in `plugins.paths`. Files whose names begin with an underscore are no plugins.
+Further plugins come from installed packages (entry points of the group ``ai_gateway.plugins``) and from the
+folders in `plugins.paths` of config.yaml. Files whose names begin with an underscore are skipped.
 """
 
 import importlib
@@ -15,21 +15,20 @@ from types import MappingProxyType, ModuleType
 
 from shared.core.errors import GatewayError
 from shared.pipeline.plugin import Plugin
-from shared.plugins._json_schema import json_schema
 
-__all__ = ["CatalogueError", "built_in_plugins", "json_schema", "load_catalogue"]
+__all__ = ["CatalogueError", "built_in_plugins", "load_catalogue"]
 
 ENTRY_POINTS = "ai_gateway.plugins"
 
 
 class CatalogueError(GatewayError):
-    """A plugin that cannot be loaded, or two of one name."""
+    """A plugin cannot be loaded, or two have the same name."""
 
 
 def load_catalogue(paths: Sequence[Path] = ()) -> Mapping[str, type[Plugin]]:
-    """All plugins by name: built-in ones, those of installed packages, and those in the folders `paths`.
+    """All plugins by name: the built-in ones, those of installed packages and those in the folders `paths`.
 
-    Raises `CatalogueError` when one cannot be loaded or has the name of another.
+    Raises `CatalogueError` when a plugin cannot be loaded or has the name of another.
     """
     found: dict[str, tuple[type[Plugin], str]] = {}
     for plugin, where in (*_built_in(), *_installed(), *_in_folders(paths)):
@@ -43,7 +42,7 @@ def load_catalogue(paths: Sequence[Path] = ()) -> Mapping[str, type[Plugin]]:
 
 
 def built_in_plugins() -> Sequence[type[Plugin]]:
-    """The plugins that stand here, by name."""
+    """The built-in plugins, sorted by name."""
     return [plugin for plugin, _ in _built_in()]
 
 
@@ -62,14 +61,14 @@ def _installed() -> Iterator[tuple[type[Plugin], str]]:
         except Exception as error:
             raise _broken(where, error) from error
         if not isinstance(plugin, type) or not issubclass(plugin, Plugin) or plugin.name != entry.name:
-            raise CatalogueError(f"{where} must lead to a Plugin class in a module named {entry.name}.")
+            raise CatalogueError(f"{where} must name a Plugin class in a module named {entry.name}.")
         yield plugin, where
 
 
 def _in_folders(paths: Sequence[Path]) -> Iterator[tuple[type[Plugin], str]]:
     for folder in paths:
         if not folder.is_dir():
-            raise CatalogueError(f"plugins.paths names {folder}, which is no folder.")
+            raise CatalogueError(f"plugins.paths names {folder}, which is not a folder. Correct the path.")
         for file in sorted(folder.glob("*.py")):
             if not file.name.startswith("_"):
                 yield _plugin_of(_load(file), str(file)), str(file)
@@ -79,9 +78,9 @@ def _load(file: Path) -> ModuleType:
     name = f"{ENTRY_POINTS}.{file.stem}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
-        raise CatalogueError(f"{file} cannot be read as a Python file.")
+        raise CatalogueError(f"{file} cannot be loaded as a Python file.")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses and pickle look a class's module up by its name
+    sys.modules[name] = module  # dataclasses and pickle look up the module of a class by name
     try:
         spec.loader.exec_module(module)
     except Exception as error:
@@ -91,7 +90,7 @@ def _load(file: Path) -> ModuleType:
 
 
 def _plugin_of(module: ModuleType, where: str) -> type[Plugin]:
-    """The one plugin class that is written in `module`."""
+    """The only plugin class defined in `module`."""
     classes = [
         value
         for value in vars(module).values()
@@ -99,7 +98,7 @@ def _plugin_of(module: ModuleType, where: str) -> type[Plugin]:
     ]
     if len(classes) != 1:
         names = ", ".join(sorted(plugin.__name__ for plugin in classes)) or "none"
-        raise CatalogueError(f"{where} must hold exactly one Plugin class, but holds: {names}.")
+        raise CatalogueError(f"{where} must define exactly one Plugin class, but defines: {names}.")
     return classes[0]
 
 

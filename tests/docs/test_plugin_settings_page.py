@@ -4,8 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from shared.plugin_tools.settings_page import settings_page
 from shared.plugins import built_in_plugins
-from shared.plugins._settings_page import settings_page
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "plugin-settings.md").read_text(encoding="utf-8")

@@ -164,8 +164,8 @@ def test_plugins_of_a_folder_join_the_built_in_ones(tmp_path: Path) -> None:
         ("broken.py", "import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
         ("broken.py", "class", "SyntaxError"),
         ("broken.py", "raise KeyError('x')", "KeyError"),
-        ("empty.py", "", "exactly one Plugin class, but holds: none"),
-        ("double.py", PLUGIN.format(name="One") + PLUGIN.format(name="Two"), "but holds: One, Two"),
+        ("empty.py", "", "exactly one Plugin class, but defines: none"),
+        ("double.py", PLUGIN.format(name="One") + PLUGIN.format(name="Two"), "but defines: One, Two"),
     ],
 )
 def test_a_plugin_that_cannot_be_used_stops_the_start_with_a_sentence(

@@ -67,9 +67,12 @@ def test_in_a_folder_of_ones_own_it_works_as_well(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("Word-Limit", "'Word-Limit' is no name of a plugin. It must be like a module's: word_limit."),
-        ("class", "'class' is no name of a plugin."),
-        ("rate_limiter", "There is a plugin rate_limiter already. Choose another name."),
+        (
+            "Word-Limit",
+            "'Word-Limit' is not a valid plugin name. Use lower case letters, digits and _, such as word_limit.",
+        ),
+        ("class", "'class' is not a valid plugin name."),
+        ("rate_limiter", "A plugin rate_limiter exists already. Choose another name."),
         ("there", "there.py would be overwritten. Choose another name."),
     ],
 )

@@ -1,4 +1,4 @@
-"""The first draft of a plugin, and its test: both work as they stand."""
+"""The skeleton of a plugin and of its test. Both work as generated."""
 
 import keyword
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 from shared.core.errors import GatewayError
 
 _PLUGIN = '''\
-"""Refuses requests that have a certain header."""
+"""Reject requests that have a certain header."""
 
 from shared.pipeline.plugin import (
     CONTINUE,
@@ -22,7 +22,7 @@ from shared.pipeline.plugin import (
 
 
 class {kind}(Plugin):
-    """Refuses requests that have a certain header.
+    """Reject requests that have a certain header.
 
     >>> {kind}.parse({{"header": "X-Secret"}}).header
     'X-Secret'
@@ -33,7 +33,7 @@ class {kind}(Plugin):
 
     header: str = setting(
         fields.String(load_default="X-Debug"),
-        "The header that a request must not have.",
+        "Name of the header that a request must not have.",
     )
 
     def pre_request(self, exchange: Exchange) -> Verdict:
@@ -43,7 +43,7 @@ class {kind}(Plugin):
 '''
 
 _TEST = '''\
-"""The plugin {name}: what it refuses, and what it lets pass."""
+"""The plugin {name}: what it rejects, and what it admits."""
 
 {imports}from shared.model.config import Stage
 from shared.pipeline.plugin import CONTINUE, Reject
@@ -53,7 +53,7 @@ from shared.plugins import load_catalogue
 {kind} = load_catalogue({folders})["{name}"]
 
 
-def test_a_request_with_the_header_is_refused() -> None:
+def test_request_with_the_header_is_rejected() -> None:
     plugin = {kind}.parse({{"header": "X-Secret"}})
     exchange = sample_exchange(headers={{"x-secret": "1"}})
     verdict = run_plugin(plugin, Stage.PRE_REQUEST, exchange)
@@ -61,41 +61,43 @@ def test_a_request_with_the_header_is_refused() -> None:
     assert verdict.message == "X-Secret is not allowed."
 
 
-def test_others_pass() -> None:
+def test_request_without_the_header_continues() -> None:
     plugin = {kind}.parse({{}})
     assert run_plugin(plugin, Stage.PRE_REQUEST, sample_exchange()) == CONTINUE
 '''
 
 
 class SkeletonError(GatewayError):
-    """A skeleton that cannot be written."""
+    """The skeleton cannot be written."""
 
 
 def write_skeleton(
     name: str, taken: Collection[str], folder: Path | None, project: Path
 ) -> tuple[Path, Path]:
-    """Write a plugin called `name`, and its test; returns where.
+    """Write a plugin named `name` and its test. Return the paths of both.
 
-    Into the gateway itself, `project`, or into a `folder` that `plugins.paths` names. Raises
-    `SkeletonError` when the name is no name, or `taken`, or something is there already.
+    They go into `folder`, which `plugins.paths` names; without one into the gateway itself (`project`).
+    Raises `SkeletonError` when the name is invalid or `taken`, or when a file exists already.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
-        raise SkeletonError(f"{name!r} is no name of a plugin. It must be like a module's: word_limit.")
+        raise SkeletonError(
+            f"{name!r} is not a valid plugin name. Use lower case letters, digits and _, such as word_limit."
+        )
     if name in taken:
-        raise SkeletonError(f"There is a plugin {name} already. Choose another name.")
+        raise SkeletonError(f"A plugin {name} exists already. Choose another name.")
     if folder is None:
-        places = project / f"shared/plugins/{name}.py", project / f"tests/plugins/test_{name}.py"
+        paths = project / f"shared/plugins/{name}.py", project / f"tests/plugins/test_{name}.py"
         imports, folders = "", ""
     else:
-        # Every file beside the plugin would be taken for a plugin.
-        places = folder / f"{name}.py", folder / f"tests/test_{name}.py"
+        # Every file in the folder itself is loaded as a plugin.
+        paths = folder / f"{name}.py", folder / f"tests/test_{name}.py"
         imports, folders = "from pathlib import Path\n\n", "[Path(__file__).parents[1]]"
-    there = [str(place) for place in places if place.exists()]
-    if there:
-        raise SkeletonError(f"{' and '.join(there)} would be overwritten. Choose another name.")
+    existing = [str(path) for path in paths if path.exists()]
+    if existing:
+        raise SkeletonError(f"{' and '.join(existing)} would be overwritten. Choose another name.")
     kind = "".join(part.capitalize() for part in name.split("_"))
     texts = _PLUGIN.format(kind=kind), _TEST.format(name=name, kind=kind, imports=imports, folders=folders)
-    for place, text in zip(places, texts, strict=True):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(text, encoding="utf-8")
-    return places
+    for path, text in zip(paths, texts, strict=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return paths

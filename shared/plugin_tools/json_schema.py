@@ -8,7 +8,7 @@ from marshmallow import Schema
 
 
 def json_schema(schema: type[Schema]) -> dict[str, Any]:
-    """A JSON Schema (2020-12) that is whole by itself: nested schemas stand where they are used."""
+    """A self-contained JSON Schema (2020-12): nested schemas are inlined where they are used."""
     spec = APISpec("", "", "3.1.0", plugins=[])
     converter = OpenAPIConverter("3.1.0", schema_name_resolver=lambda _: None, spec=spec)
     converter.add_attribute_function(_portable_pattern)  # type: ignore[no-untyped-call]
@@ -17,7 +17,7 @@ def json_schema(schema: type[Schema]) -> dict[str, Any]:
 
 
 def _portable_pattern(converter: OpenAPIConverter, field: Any, ret: dict[str, Any]) -> dict[str, str]:
-    """Patterns as JSON Schema has them (ECMA 262): no ``\\Z``, and anchored as marshmallow does it."""
+    """Patterns as JSON Schema needs them (ECMA 262): no ``\\Z``, anchored as by marshmallow."""
     if "pattern" not in ret:
         return {}
     pattern: str = ret["pattern"]
