@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from shared.core.http_tokens import MASK
 from shared.explain import Asked, Explained
 from shared.limits.values import CONCURRENT, NEVER, Decision, LimitState
 from shared.model.config import ENFORCE, SHADOW, Stage
@@ -10,7 +11,7 @@ from shared.model.messages import Headers
 from shared.pipeline import Group, Step
 from shared.pipeline.plugin import Continue, Patch, Reject, Respond, Verdict
 from shared.routing.why_not import why_not
-from shared.secrets.redaction import MASK, SECRET_HEADERS, redact
+from shared.secrets.redaction import SECRET_HEADERS, redact
 
 
 def explanation(explained: Explained, asked: Asked) -> dict[str, Any]:

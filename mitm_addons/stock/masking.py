@@ -8,9 +8,10 @@ from urllib.parse import unquote_plus
 from mitmproxy import http
 
 from mitm_addons.flows import head_of, state_of
+from shared.core.http_tokens import MASK
 from shared.http.body_rejected import BodyRejected
 from shared.http.content_coding import coding_of, decode
-from shared.secrets.redaction import MASK, SECRET_HEADERS, redact
+from shared.secrets.redaction import SECRET_HEADERS, redact
 
 #: Bytes of a body that are shown.
 BODY_SHOWN = 65_536

@@ -6,11 +6,11 @@ from mitmproxy import http
 
 from mitm_engine.faults import failed
 from mitm_engine.http1.head_rules import METHODS, match_target
-from mitm_engine.http1.header_names import NO_NAME, HeaderNames, is_token
-from mitm_engine.http1.hop_by_hop import HOP_BY_HOP, named_by
+from mitm_engine.http1.header_names import NO_NAME, HeaderNames
+from shared.core.http_tokens import HOP_BY_HOP, connection_options, is_token
 
 # Headers that the wire sets itself, or has answered (Expect), or that go no further.
-_FRAMING = HeaderNames((*HOP_BY_HOP, b"content-length", b"expect"))
+_FRAMING = HeaderNames((*[name.encode() for name in HOP_BY_HOP], b"content-length", b"expect"))
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
 
@@ -44,7 +44,7 @@ class Head:
         if is_coded:
             self.length = None
         if connection:
-            self._obey(named_by(tuple(connection)))
+            self._obey(connection_options(tuple(connection)))
 
     def _obey(self, connection: frozenset[bytes]) -> None:
         """Do as the Connection headers say."""

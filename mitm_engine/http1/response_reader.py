@@ -7,7 +7,9 @@ from httptools import HttpParserError, HttpResponseParser
 from mitm_engine.faults import Failed, failed
 from mitm_engine.http1.head_rules import is_length, look_at
 from mitm_engine.http1.header_names import NO_NAME, HeaderNames
-from mitm_engine.http1.hop_by_hop import without_connection
+from shared.core.http_tokens import removed_by_connection
+
+Fields = tuple[tuple[bytes, bytes], ...]
 
 _REASON = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 _VERSIONS = {"1.1": b"HTTP/1.1", "1.0": b"HTTP/1.0"}
@@ -71,7 +73,7 @@ class ResponseReader:
         self.has_head = self.complete = self.until_close = self.reusable = False
         self.version = self.reason = b""
         self.status = 0
-        self.fields: tuple[tuple[bytes, bytes], ...] = ()
+        self.fields: Fields = ()
 
     def feed(self, data: bytes) -> None:
         """Read more bytes. Raises `Failed` when they are no answer, or nobody asked for them."""
@@ -190,6 +192,14 @@ class ResponseReader:
             _check_framing(lengths, codings, version)
             return False
         return not (status in _NO_BODY or self._is_head_request)
+
+
+def without_connection(fields: Fields, values: tuple[bytes, ...]) -> Fields:
+    """The fields without Connection, and without what its `values` name."""
+    kept = [field for field in fields if _FRAMING[field[0]] != b"connection"]
+    if removed := removed_by_connection(values):
+        kept = [field for field in kept if field[0].lower() not in removed]
+    return tuple(kept)
 
 
 def _check_framing(lengths: list[bytes], codings: list[bytes], version: bytes) -> None:

@@ -1,29 +1,29 @@
-"""Small answers that are asked for again and again: the same few header names, hosts, paths."""
+"""A bounded memo: caches `compute(key)` for short keys and clears itself when full."""
 
 from collections.abc import Callable
 
-# Clients choose what is asked for, so there must be an end: keys, and characters of one.
-_MOST, _LONGEST = 4096, 128
-
 
 class Memo[K: str | bytes, V](dict[K, V]):
-    """What `work` makes of a key, worked out once for each key that is not long. Full, it begins anew.
+    """The result of `compute` for each key, computed once unless the key is long.
 
-    A look into it costs no call, a third of what `functools.lru_cache` takes. What `work` raises is raised.
+    A lookup costs no call, a third of what `functools.lru_cache` takes. What `compute` raises is raised.
 
     >>> lower = Memo(str.lower)
     >>> lower["Host"], len(lower)
     ('host', 1)
     """
 
-    def __init__(self, work: Callable[[K], V]) -> None:
+    # Clients choose the keys, so their number and their length have to be bounded.
+    MAX_KEYS, MAX_KEY_LENGTH = 4096, 128
+
+    def __init__(self, compute: Callable[[K], V]) -> None:
         super().__init__()
-        self._work = work
+        self._compute = compute
 
     def __missing__(self, key: K) -> V:
-        value = self._work(key)
-        if len(key) <= _LONGEST:
-            if len(self) >= _MOST:
+        value = self._compute(key)
+        if len(key) <= self.MAX_KEY_LENGTH:
+            if len(self) >= self.MAX_KEYS:
                 self.clear()
             self[key] = value
         return value

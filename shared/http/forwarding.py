@@ -4,33 +4,16 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from shared.core.http_tokens import HOP_BY_HOP, MASK, removed_by_connection
 from shared.core.memo import Memo
 from shared.model.messages import Fields, Headers, encoded
 
-#: RFC 9110, section 7.6.1, and the names that old software still uses.
-HOP_BY_HOP = frozenset(
-    (
-        "connection",
-        "keep-alive",
-        "proxy-connection",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    )
-)
 #: Where a client may put a key of the gateway.
 CREDENTIALS = frozenset({"authorization", "proxy-authorization", "x-api-key", "api-key"})
 # Names that only the gateway may set towards an upstream.
 _IDENTITY = re.compile(r"x-(?:gateway|tenant|consumer)-")
 # What tells some upstreams another address or another path than the gateway judged.
 _FORWARDED = re.compile(r"x-forwarded|(?:forwarded|x-real-ip|x-original-url|x-rewrite-url)$")
-# What a Connection header may not name away: framing, routing, and what plugins judge and upstreams need.
-_KEPT = frozenset(
-    ("host", "content-length", "content-type", "content-encoding", "transfer-encoding", "x-request-id")
-)
 # The upstream's limits are those of the operator's key, not of the client's.
 _FOREIGN_LIMITS = re.compile(r"(?:x-|anthropic-)?rate-?limit(?:-|$)")
 
@@ -38,9 +21,7 @@ _FOREIGN_LIMITS = re.compile(r"(?:x-|anthropic-)?rate-?limit(?:-|$)")
 _OURS = frozenset(("via", "x-request-id", "x-forwarded-for", "x-tenant-id", "x-consumer-id"))
 _NEVER_SENT = HOP_BY_HOP | {"host", "content-length", "expect"}
 _NEVER_IN_RESPONSE = HOP_BY_HOP - {"transfer-encoding"}
-_NOTHING: frozenset[str] = frozenset()
-
-MASK = "[redacted]"
+_NOTHING: frozenset[bytes] = frozenset()
 _MASK = MASK.encode()
 
 
@@ -79,7 +60,6 @@ class _Meaning(NamedTuple):
     key).
     """
 
-    lower: str
     folded: str
     stays: bool
     is_credential: bool
@@ -90,7 +70,6 @@ def _meaning(name: bytes) -> _Meaning:
     text = name.decode("latin-1")
     lower, folded, tells_who = text.lower(), _folded(text), is_identity(text)
     return _Meaning(
-        lower,
         folded,
         stays=folded in _NEVER_SENT or tells_who or _FORWARDED.match(folded) is not None,
         is_credential=folded in CREDENTIALS,
@@ -117,12 +96,9 @@ class OwnHeaders:
         self.replaced = _OURS.union(map(_folded, own))
 
 
-def _connection_names(headers: Headers) -> frozenset[str]:
+def _removed_by_connection(headers: Headers) -> frozenset[bytes]:
     values = headers.all("connection")
-    if not values:
-        return _NOTHING
-    named = ",".join(values).lower().split(",")
-    return frozenset(name.strip() for name in named) - _KEPT
+    return removed_by_connection(tuple([encoded(value) for value in values])) if values else _NOTHING
 
 
 def plugin_view(headers: Headers) -> Headers:
@@ -159,8 +135,8 @@ def upstream_head(headers: Headers, sent: Headers, own: OwnHeaders, identity: Fi
             continue
         if not meaning.is_credential or not (unseen or field[1] == _MASK):
             kept.append(field)
-    if named := _connection_names(sent):
-        kept = [field for field in kept if _MEANING[field[0]].lower not in named or field not in sent.fields]
+    if removed := _removed_by_connection(sent):
+        kept = [field for field in kept if field[0].lower() not in removed or field not in sent.fields]
     chain = ", ".join((*sent.all("via"), f"1.1 {via}"))
     return Headers.of((*kept, (b"Via", encoded(chain)), *own.fields, *identity))
 
@@ -170,8 +146,8 @@ def client_head(headers: Headers) -> Headers:
     kept = [field for field in headers.fields if not _MEANING[field[0]].is_private]
     if len(kept) == len(headers.fields):
         return headers  # a Connection header would be gone
-    if named := _connection_names(headers):
-        kept = [field for field in kept if _MEANING[field[0]].lower not in named]
+    if removed := _removed_by_connection(headers):
+        kept = [field for field in kept if field[0].lower() not in removed]
     return Headers.of(tuple(kept))
 
 

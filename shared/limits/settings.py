@@ -7,7 +7,8 @@ from marshmallow import ValidationError, fields, post_load, validate, validates_
 
 from shared.core.fields import Method, Pattern, Strict, flag
 from shared.core.globs import precision
-from shared.http.forwarding import MASK, plugin_view
+from shared.core.http_tokens import MASK
+from shared.http.forwarding import plugin_view
 from shared.http.paths import normalise_path
 from shared.limits.match import LimitMatch
 from shared.limits.quotas import ConcurrencySchema, HeaderQuotaSchema, OneOrMore, QuotaSchema, Window

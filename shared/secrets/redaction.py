@@ -2,7 +2,6 @@
 
 import re
 
-MASK = "[redacted]"
 #: Headers whose values are secrets, or may be.
 SECRET_HEADERS = frozenset(
     (

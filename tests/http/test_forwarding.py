@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.core.http_tokens import HOP_BY_HOP, MASK
 from shared.http.forwarding import (
     CREDENTIALS,
-    HOP_BY_HOP,
-    MASK,
     OwnHeaders,
     client_head,
     identity,
@@ -148,7 +147,7 @@ def test_headers_that_connection_names_do_not_travel() -> None:
     assert clients(head) == [("X-Stays", "3")]
 
 
-@pytest.mark.parametrize("name", ["X-Request-ID", "Content-Type", "Content-Encoding"])
+@pytest.mark.parametrize("name", ["X-Request-ID", "Content-Type", "Content-Encoding", "Cookie"])
 def test_connection_names_no_header_away_that_plugins_judge(name: str) -> None:
     head = forwarded(("Connection", name.lower()), (name, "kept"))
     assert name in dict(head)
@@ -256,10 +255,11 @@ def test_what_an_upstream_must_not_tell_a_client_is_dropped(name: str) -> None:
 
 def test_an_upstreams_connection_header_names_away_what_it_may() -> None:
     items = [
-        ("Connection", "x-hop, transfer-encoding, content-length, content-type"),
+        ("Connection", "x-hop, transfer-encoding, content-length, content-type, x-forwarded-a"),
         ("X-Hop", "1"),
         ("Transfer-Encoding", "chunked"),
         ("Content-Type", "text/plain"),
+        ("X-Forwarded-A", "1"),
     ]
     assert list(client_head(Headers(items))) == items[2:]
 

@@ -7,7 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mitm_engine.faults import Failed
-from mitm_engine.http1.response_reader import ResponseReader
+from mitm_engine.http1.response_reader import ResponseReader, without_connection
+from shared.core.http_tokens import connection_options
 from tests.mitm_engine.http1.wire_bytes import FIELDS, PIECES, broken, chunked, cuts, head
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -226,3 +227,16 @@ def test_one_reader_reads_answer_after_answer() -> None:
 )
 def test_how_long_the_upstream_keeps_the_connection(value: bytes, limit: float | None) -> None:
     assert read(OK + b"Keep-Alive: %s\r\nContent-Length: 0\r\n\r\n" % value).idle_limit == limit
+
+
+@given(FIELDS)
+def test_fields_that_connection_does_not_name_stay(fields: list[tuple[bytes, bytes]]) -> None:
+    plain = tuple([field for field in fields if field[0].lower() != b"connection"])
+    assert without_connection((*plain, (b"Connection", b"keep-alive")), (b"keep-alive",)) == plain
+
+
+@given(FIELDS)
+def test_fields_that_connection_names_go_with_it(fields: list[tuple[bytes, bytes]]) -> None:
+    named = b", ".join([name for name, _ in fields])
+    kept = without_connection((*fields, (b"CONNECTION", named)), (named,))
+    assert {name.lower() for name, _ in kept}.isdisjoint(connection_options((named,)))

@@ -1,0 +1,55 @@
+"""Names in HTTP: tokens (RFC 9110, 5.6.2), and the headers of one connection (RFC 9110, 7.6.1)."""
+
+import re
+from functools import lru_cache
+
+#: A regular expression for a token: the name of a header field, or a method.
+TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 -- a grammar, no password
+_TOKEN_BYTES = re.compile(TOKEN.encode())
+#: Shown in place of a header value that is a secret.
+MASK = "[redacted]"
+#: Headers of one connection, in lower case. Old software still uses some of the names.
+HOP_BY_HOP = frozenset(
+    (
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    )
+)
+# Headers that Connection must not remove: routing, framing, identity, and what plugins judge.
+_PROTECTED = frozenset(
+    (
+        b"authorization",
+        b"content-encoding",
+        b"content-length",
+        b"content-type",
+        b"cookie",
+        b"host",
+        b"transfer-encoding",
+        b"x-request-id",
+    )
+)
+_NO_HEADERS = frozenset((b"close", b"keep-alive", b""))
+
+
+def is_token(text: bytes) -> bool:
+    """Return whether `text` can be the name of a header field, or a method."""
+    return _TOKEN_BYTES.fullmatch(text) is not None
+
+
+@lru_cache(256)  # most connections send one of a few values
+def connection_options(values: tuple[bytes, ...]) -> frozenset[bytes]:
+    """Return what Connection headers with these values list, in lower case, without protected headers."""
+    options = frozenset([name.strip() for name in b",".join(values).lower().split(b",")]) - _PROTECTED
+    return frozenset([name for name in options if not name.startswith(b"x-forwarded-")])
+
+
+def removed_by_connection(values: tuple[bytes, ...]) -> frozenset[bytes]:
+    """Return the names, in lower case, of the headers that these Connection headers remove."""
+    return connection_options(values) - _NO_HEADERS
