@@ -1,7 +1,7 @@
-"""The rows of this suite that an engine does not pass, with what it does instead.
+"""The rows of this suite that an engine does not pass, and what it does instead.
 
-`docs/engine.md` shows this table; `python -m tests.conformance.page` writes it there. A test that has a row here
-asserts what is done instead: nothing is skipped.
+`docs/engine.md` lists them; `python -m tests.conformance.page` writes that part of the page. A test that has a
+row here asserts what the engine does instead: nothing is skipped.
 """
 
 from dataclasses import dataclass
@@ -9,16 +9,18 @@ from dataclasses import dataclass
 STOCK = "mitmproxy"
 EXPRESS = "express"
 
-# What is done instead in more than one test.
-TAKEN = "taken without them, and forwarded in the one clean form"
-CUT = "the connection ends without an answer; the upstream sees nothing"
-WAITS = "no answer before the chunk has come; the upstream sees nothing"
+# Behavior that more than one test asserts.
+TAKEN = "They are removed, and the request is forwarded in its normalized form."
+CUT = "The connection is closed without a response. Nothing is forwarded."
+WAITS = "No response is sent until the chunk is complete. Nothing is forwarded."
 
 
 @dataclass(frozen=True)
 class Difference:
-    """`row` is the test's name for the promise. `topic` is the line of the first table of docs/engine.md
-    that announces it. `instead` is what a client or an upstream sees.
+    """A promise that an engine does not keep.
+
+    `row` is the test's name for the promise. `topic` is the row of the table of docs/engine.md that announces it.
+    `instead` is a sentence: what a client or an upstream sees.
     """
 
     engine: str
@@ -33,7 +35,7 @@ def _stock(topic: str, instead: str, *rows: str) -> tuple[Difference, ...]:
 
 DIFFERENCES: tuple[Difference, ...] = (
     *_stock(
-        "white space around the words of a request line, control characters (VT, FF, CR) at the edges of a value",
+        "white space around the parts of a request line, control characters (VT, FF, CR) around a field value",
         TAKEN,
         "a space before the line",
         "a tab in the line",
@@ -42,9 +44,9 @@ DIFFERENCES: tuple[Difference, ...] = (
     ),
     *_stock("chunk extensions", TAKEN, "a bare CR in a chunk extension", "a NUL in a chunk extension"),
     *_stock(
-        "chunks that cannot be read",
+        "malformed chunks",
         CUT,
-        "a chunk size that is no number",
+        "a chunk size that is not a number",
         "an empty chunk size",
         "a chunk size with 0x",
         "a negative chunk size",
@@ -61,101 +63,101 @@ DIFFERENCES: tuple[Difference, ...] = (
         "a bare LF at the end of the chunks",
     ),
     *_stock(
-        "chunks that cannot be read",
+        "malformed chunks",
         WAITS,
         "a chunk size of 17 digits",
     ),
     *_stock(
-        "chunked trailers, of either side",
-        "no answer; the upstream sees nothing",
+        "chunked trailers, in either direction",
+        "No response is sent. Nothing is forwarded.",
         "trailers of a request",
     ),
     *_stock(
-        "early answers, `Expect`, the 64 KiB bound for callers without a key",
-        "100 first; the 401 comes after the body",
+        "chunked trailers, in either direction",
+        "The response never ends.",
+        "trailers of a response",
+    ),
+    *_stock(
+        "early responses, `Expect`, the 64 KiB limit for clients without a key",
+        "The client gets 100 first, and 401 after the body.",
         "a 401 without a 100",
     ),
     *_stock(
-        "a bound on requests that wait on a connection",
-        "all are answered, in order",
+        "early responses, `Expect`, the 64 KiB limit for clients without a key",
+        "The response is sent after the request body was received.",
+        "a response before the body",
+        "a caller without a key is rejected before its body",
+    ),
+    *_stock(
+        "a limit on pipelined requests",
+        "All are served, in order.",
         "the 33rd unanswered request",
     ),
     *_stock(
         "an empty line before a request",
-        "the request is answered when the next bytes come",
+        "The request is served when the next bytes arrive.",
         "an empty line before a request",
     ),
     *_stock(
+        "a TLS ClientHello on the plain-text port",
+        "The connection stays open until a line is complete. Nothing is forwarded.",
         "a TLS hello on the plain port",
-        "the connection waits for a line; nothing of it goes further",
-        "a TLS hello on the plain port",
     ),
     *_stock(
-        "chunked trailers, of either side",
-        "the answer never ends",
-        "trailers of an answer",
+        "interim responses (1xx) of an upstream",
+        "The response is 502 `upstream_protocol_error`.",
+        "interim responses of an upstream",
     ),
     *_stock(
-        "interim answers (1xx) of an upstream",
-        "502 `upstream_protocol_error`",
-        "interim answers of an upstream",
-    ),
-    *_stock(
-        "drain, several workers, a pool of upstream connections, caps on connections",
-        "502; it is not sent again",
+        "drain, several workers, pooled upstream connections, connection limits",
+        "The response is 502. The request is not sent again.",
         "an idempotent request whose reused connection died",
     ),
     *_stock(
-        "drain, several workers, a pool of upstream connections, caps on connections",
-        "each client has connections of its own",
+        "drain, several workers, pooled upstream connections, connection limits",
+        "Each client has upstream connections of its own.",
         "clients share connections to an upstream",
     ),
     *_stock(
-        "`Connection: close` of an upstream",
-        "the connection is used again until the upstream closes it",
-        "an upstream that says close",
+        "`Connection: close` from an upstream",
+        "The connection is reused until the upstream closes it.",
+        "an upstream that sends Connection: close",
     ),
     *_stock(
-        "HTTP/1.0 of an upstream",
-        "the client's connection ends with the answer",
+        "an upstream that uses HTTP/1.0",
+        "The client's connection is closed after the response.",
         "an HTTP/1.0 upstream",
     ),
     *_stock(
-        "early answers, `Expect`, the 64 KiB bound for callers without a key",
-        "the answer comes after the body",
-        "an answer before the body",
-        "a caller without a key is refused before its body",
-    ),
-    *_stock(
         "414 and 431",
-        "no answer before the head has come",
+        "No response is sent until the head was received.",
         "a head that never ends",
         "a request line that never ends",
     ),
     *_stock(
-        "the head of an upstream's answer",
-        "passed on as it is",
-        "version 0.9 of an answer",
-        "version 1.2 of an answer",
-        "version 3.0 of an answer",
+        "the head of an upstream's response",
+        "It is forwarded unchanged.",
+        "version 0.9 of a response",
+        "version 1.2 of a response",
+        "version 3.0 of a response",
         "a status of four digits",
         "status 600",
         "a control character in the reason",
         "a bare CR in the reason",
-        "a NUL in a value of an answer",
-        "a control character in a value of an answer",
-        "a bare CR in a value of an answer",
-        "a folded value of an answer",
-        "an unknown coding of an answer",
-        "gzip before chunked in an answer",
-        "identity in an answer",
+        "a NUL in a value of a response",
+        "a control character in a value of a response",
+        "a bare CR in a value of a response",
+        "a folded value of a response",
+        "an unknown coding of a response",
+        "gzip before chunked in a response",
+        "identity in a response",
         "a head of 5 MB",
         "one field of 5 MB",
         "a reason of 5 MB",
     ),
     *_stock(
-        "a body whose end is the end of the connection",
-        "ends as if it were whole",
+        "a body that ends when the connection closes",
+        "The truncated response looks complete.",
         "without a length, reset",
         "chunked, closed before a chunk, for HTTP/1.0",
         "chunked, closed in a size, for HTTP/1.0",
@@ -165,34 +167,34 @@ DIFFERENCES: tuple[Difference, ...] = (
         "chunked, half closed behind a chunk, for HTTP/1.0",
         "chunked, closed before the last line, for HTTP/1.0",
         "lines of JSON, closed behind a chunk, for HTTP/1.0",
-        "chunked, then a size that is no number, for HTTP/1.0",
+        "chunked, then a size that is not a number, for HTTP/1.0",
         "chunked, then a negative size, for HTTP/1.0",
         "chunked, then a chunk longer than its size, for HTTP/1.0",
         "chunked, with a size of 17 digits, for HTTP/1.0",
         "without a length, reset, for HTTP/1.0",
     ),
-    *_stock("slow heads and bodies, timeouts, 504", "nobody is closed", "slow clients"),
-    *_stock("slow heads and bodies, timeouts, 504", "nothing comes", "timeouts of upstreams"),
+    *_stock("slow heads and bodies, timeouts, 504", "No connection is closed.", "slow clients"),
+    *_stock("slow heads and bodies, timeouts, 504", "No timeout ends the exchange.", "timeouts of upstreams"),
     *_stock(
         "slow heads and bodies, timeouts, 504",
-        "taken with a warning, and not enforced",
+        "They are accepted with a warning, and not enforced.",
         "timeouts of a rule",
     ),
     *_stock(
-        "what never ends: lines, sizes and extensions of chunks, trailers, interim answers",
-        "taken without a bound",
+        "unbounded input: lines, chunk sizes and extensions, trailers, interim responses",
+        "It is accepted without a bound.",
         "empty lines without an end",
         "a method without an end",
         "a chunk extension without an end",
         "a chunk size without an end",
         "trailers without an end",
         "one trailer without an end",
-        "a head of an answer without an end",
-        "one field of an answer without an end",
+        "a head of a response without an end",
+        "one field of a response without an end",
         "a status line without an end",
-        "a chunk extension of an answer without an end",
-        "trailers of an answer without an end",
-        "one trailer of an answer without an end",
+        "a chunk extension of a response without an end",
+        "trailers of a response without an end",
+        "one trailer of a response without an end",
     ),
 )
 

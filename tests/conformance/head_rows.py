@@ -191,7 +191,7 @@ FRAMING = (
 )
 
 _CHUNKS = (
-    ("a chunk size that is no number", b"g\r\nhello\r\n"),
+    ("a chunk size that is not a number", b"g\r\nhello\r\n"),
     ("an empty chunk size", b"\r\nhello\r\n"),
     ("a chunk size with 0x", b"0x5\r\nhello\r\n"),
     ("a negative chunk size", b"-5\r\nhello\r\n"),

@@ -39,7 +39,7 @@ def wrong_key(wire: Wire, head: bytes) -> bytes:
 def test_a_wrong_key_is_refused_before_the_body(wire: Wire, framing: str) -> None:
     client = wire.client()
     client.send(wrong_key(wire, wire.head("POST", PATH, framing)))
-    if instead(wire.engine, "an answer before the body"):
+    if instead(wire.engine, "a response before the body"):
         assert client.is_silent(0.2)
     else:
         response = client.response()
@@ -114,7 +114,7 @@ def test_a_caller_without_a_key_sends_at_most_64_kib(wire: Wire, framing: str) -
     client = wire.client()
     client.send("\r\n".join([*lines, "", ""]).encode())
     piece = b"x" * 65537
-    early = not instead(wire.engine, "a caller without a key is refused before its body")
+    early = not instead(wire.engine, "a caller without a key is rejected before its body")
     if framing == "chunked":
         # The last chunk is not sent: whoever waits for the end of the body is too late.
         client.send(b"10001\r\n" + piece + b"\r\n" + (b"" if early else b"0\r\n\r\n"))

@@ -57,12 +57,12 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 @pytest.mark.parametrize(
     ("row", "begun", "more"),
     named(
-        ("a head of an answer without an end", b"HTTP/1.1 200 OK\r\n", b"X-A: b\r\n"),
-        ("one field of an answer without an end", b"HTTP/1.1 200 OK\r\nX-A: ", b"b"),
+        ("a head of a response without an end", b"HTTP/1.1 200 OK\r\n", b"X-A: b\r\n"),
+        ("one field of a response without an end", b"HTTP/1.1 200 OK\r\nX-A: ", b"b"),
         ("a status line without an end", b"HTTP/1.1 200 ", b"b"),
-        ("a chunk extension of an answer without an end", CHUNKED + b"2\r\nok\r\n2;", b"a"),
-        ("trailers of an answer without an end", CHUNKED + b"2\r\nok\r\n0\r\n", b"X-A: b\r\n"),
-        ("one trailer of an answer without an end", CHUNKED + b"2\r\nok\r\n0\r\nX-A: ", b"b"),
+        ("a chunk extension of a response without an end", CHUNKED + b"2\r\nok\r\n2;", b"a"),
+        ("trailers of a response without an end", CHUNKED + b"2\r\nok\r\n0\r\n", b"X-A: b\r\n"),
+        ("one trailer of a response without an end", CHUNKED + b"2\r\nok\r\n0\r\nX-A: ", b"b"),
     ),
 )
 def test_an_upstream_cannot_send_for_ever_what_is_no_body(
@@ -96,5 +96,5 @@ def test_many_small_interim_answers_are_swallowed_or_given_up(wire: Wire) -> Non
     many = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 20
     wire.upstream.plays([*REQUEST, send(many + b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")])
     response = wire.ask(wire.head())
-    expected = 502 if instead(wire.engine, "interim answers of an upstream") else 200
+    expected = 502 if instead(wire.engine, "interim responses of an upstream") else 200
     assert response.status == expected

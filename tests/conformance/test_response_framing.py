@@ -142,7 +142,7 @@ def test_an_answer_that_comes_byte_by_byte_is_the_same_answer(wire: Wire) -> Non
 
 def test_the_trailers_of_an_answer_are_dropped(wire: Wire) -> None:
     wire.upstream.responses(CHUNKED + b"3\r\none\r\n0\r\nX-Sum: 9\r\nSet-Cookie: a=b\r\n\r\n")
-    never_ends = instead(wire.engine, "trailers of an answer")
+    never_ends = instead(wire.engine, "trailers of a response")
     client = wire.client(timeout=0.5) if never_ends else wire.client()
     client.send(wire.head())
     if never_ends:
@@ -175,7 +175,7 @@ def test_interim_answers_are_swallowed(wire: Wire, interim: bytes, apart: bool) 
     client.send(wire.head())
     got = client.response()
     assert {early.status for early in got.interim} <= {103}
-    if instead(wire.engine, "interim answers of an upstream"):
+    if instead(wire.engine, "interim responses of an upstream"):
         is_ours(got, 502, "upstream_protocol_error")
         return
     assert (got.status, got.body, got.get("link")) == (200, b"one", None)

@@ -15,9 +15,9 @@ EVIL = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
 @pytest.mark.parametrize(
     ("method", "response"),
     [
-        pytest.param("GET", OK + EVIL, id="a second answer"),
+        pytest.param("GET", OK + EVIL, id="a second response"),
         pytest.param("GET", OK + b"garbage", id="garbage"),
-        pytest.param("GET", OK + b"\r\n" + EVIL, id="an empty line and a second answer"),
+        pytest.param("GET", OK + b"\r\n" + EVIL, id="an empty line and a second response"),
         pytest.param("GET", OK + b"H", id="one byte"),
         pytest.param(
             "HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(EVIL) + EVIL, id="a body of a HEAD"
@@ -31,7 +31,7 @@ EVIL = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
         pytest.param(
             "GET",
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n" + EVIL,
-            id="a second answer after chunks",
+            id="a second response after chunks",
         ),
     ],
 )
@@ -83,7 +83,7 @@ def test_an_upstream_that_says_close_is_not_asked_again(wire: Wire, fields: byte
     for _ in range(2):
         client.send(wire.post(b"x"))
         assert client.response().body == b"ok"
-    honoured = not instead(wire.engine, "an upstream that says close")
+    honoured = not instead(wire.engine, "an upstream that sends Connection: close")
     assert len(wire.upstream.visits) == (2 if honoured else 1)
 
 

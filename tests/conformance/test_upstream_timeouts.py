@@ -72,11 +72,11 @@ def test_a_black_hole_is_504_at_the_connect_timeout(timed: Wire, lost: TenantInU
 @pytest.mark.parametrize(
     "begun",
     [b"", b"HTTP/1.1 200 OK\r\nX-A:", b"HTTP/1.1 103 Early Hints\r\n\r\n"],
-    ids=["nothing", "half a head", "an interim answer"],
+    ids=["nothing", "half a head", "an interim response"],
 )
 def test_a_silent_upstream_is_504_at_the_first_byte_timeout(timed: Wire, begun: bytes) -> None:
     timed.upstream.plays([*REQUEST, send(begun), hang] if begun else [*REQUEST, hang])
-    if begun.endswith(b"\r\n\r\n") and instead(timed.engine, "interim answers of an upstream"):
+    if begun.endswith(b"\r\n\r\n") and instead(timed.engine, "interim responses of an upstream"):
         is_ours(timed.ask(timed.head()), 502, "upstream_protocol_error")
     elif not waits_for_ever(timed):
         start = time.monotonic()
