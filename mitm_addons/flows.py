@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 
-import orjson
 from mitmproxy import http
 
 from mitm_addons.response_copy import ResponseCopy
@@ -10,6 +9,7 @@ from shared.core.errors import Rejection
 from shared.core.memo import Memo
 from shared.model.messages import Headers, Request, Response
 from shared.pipeline import Run
+from shared.providers.errors import error_body, speaks_anthropic
 from shared.routing.admission import Admitted
 
 
@@ -126,46 +126,17 @@ def put_response(flow: http.HTTPFlow, response: Response) -> None:
     flow.response = made
 
 
-def error_body(rejection: Rejection, request_id: str, *, anthropic: bool) -> bytes:
-    """The error as SDKs show it: OpenAI's shape, or Anthropic's."""
-    if anthropic:
-        kind = _ANTHROPIC_TYPES.get(
-            rejection.status, "api_error" if rejection.status >= 500 else "invalid_request_error"
-        )
-        error: dict[str, object] = {"type": kind, "message": rejection.message, "code": rejection.code}
-        shape: dict[str, object] = {"type": "error", "error": error}
-    else:
-        kind = _OPENAI_TYPES.get(
-            rejection.status, "api_error" if rejection.status >= 500 else "invalid_request_error"
-        )
-        shape = {"error": {"message": rejection.message, "type": kind, "param": None, "code": rejection.code}}
-    # A plugin's details stand beside the error's own members, and never in their place.
-    return orjson.dumps({**shape, **rejection.details, **shape, "request_id": request_id})
-
-
-_OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 429: "requests"}
-# https://docs.anthropic.com/en/api/errors
-_ANTHROPIC_TYPES = {
-    401: "authentication_error",
-    403: "permission_error",
-    404: "not_found_error",
-    413: "request_too_large",
-    429: "rate_limit_error",
-    504: "timeout_error",
-}
-
-
 def reject_flow(flow: http.HTTPFlow, rejection: Rejection) -> None:
     """Answer the flow with `rejection`, in the shape that the client's SDK reads."""
     state = state_of(flow)
     request_id = state.request_id if state else "unknown"
     if state:
         state.source, state.code, state.pending_rejection = rejection.source, rejection.code, None
-    body = error_body(rejection, request_id, anthropic=speaks_anthropic(flow))
+    body = error_body(rejection, request_id, anthropic=is_anthropic(flow))
     head = [("Content-Type", "application/json"), *rejection.headers.items()]
     put_response(flow, Response(rejection.status, Headers(head), body))
 
 
-def speaks_anthropic(flow: http.HTTPFlow) -> bool:
-    path = flow.request.data.path.partition(b"?")[0]
-    return path.endswith(b"/v1/messages") or "anthropic-version" in flow.request.headers
+def is_anthropic(flow: http.HTTPFlow) -> bool:
+    """True when the client's SDK reads errors in Anthropic's shape."""
+    return speaks_anthropic(flow.request.data.path, flow.request.headers)

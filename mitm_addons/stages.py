@@ -32,6 +32,7 @@ from shared.http.forwarding import client_head, plugin_view
 from shared.model.config import Scope, Stage
 from shared.model.messages import Exchange, Headers, Response
 from shared.pipeline import Run, Trace
+from shared.providers.headers import HIDDEN_FROM_CLIENTS
 from shared.routing.admission import Admitted, too_large
 from shared.routing.outgoing import outgoing_fields, outgoing_target
 
@@ -139,7 +140,7 @@ class Stages:
                 message = "The upstream's only answer was an interim one."
                 state.pending_rejection = make_rejection("upstream_protocol_error", message)
                 return None
-            set_head(response, client_head(head_of(response)))
+            set_head(response, client_head(head_of(response), HIDDEN_FROM_CLIENTS))
         if run and (run.plan.sees_responses or run.plan.buffers):
             return self._judge_head(flow, state, run, response)
         self._pass_on(flow, state, response)

@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 from mitmproxy import http
 
-from mitm_addons.flows import FlowState, error_body, speaks_anthropic, state_of
+from mitm_addons.flows import FlowState, is_anthropic, state_of
 from mitm_addons.wire_errors import code_of
 from shared.core.errors import Rejection, make_rejection
 from shared.http.media_type import MediaType
+from shared.providers import errors
 
 #: Hands bytes to the client's transport, if it still has one.
 Write = Callable[[http.HTTPFlow, bytes], None]
@@ -43,8 +44,8 @@ def error_event(flow: http.HTTPFlow, state: FlowState, rejection: Rejection) -> 
     if not kind.is_event_stream and not kind.is_json_lines:
         return b""
     state.source = rejection.source
-    anthropic = speaks_anthropic(flow)
-    body = error_body(rejection, state.request_id, anthropic=anthropic)
+    anthropic = is_anthropic(flow)
+    body = errors.error_body(rejection, state.request_id, anthropic=anthropic)
     if kind.is_json_lines:
         return (
             (b"" if state.last_bytes.endswith((b"\n", b"\r")) or not state.last_bytes else b"\n")
@@ -52,5 +53,4 @@ def error_event(flow: http.HTTPFlow, state: FlowState, rejection: Rejection) -> 
             + b"\n"
         )
     whole = state.last_bytes.endswith((b"\n\n", b"\r\n\r\n", b"\r\r")) or not state.last_bytes
-    name = b"event: error\n" if anthropic else b""
-    return (b"" if whole else b"\n\n") + name + b"data: " + body + b"\n\n"
+    return (b"" if whole else b"\n\n") + errors.error_event(body, anthropic=anthropic)

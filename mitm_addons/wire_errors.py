@@ -8,9 +8,10 @@ from typing import Protocol
 
 from mitmproxy import http
 
-from mitm_addons.flows import error_body, head_of, reject_flow, set_head, speaks_anthropic, state_of
+from mitm_addons.flows import head_of, is_anthropic, reject_flow, set_head, state_of
 from shared.core.errors import Rejection, make_rejection
 from shared.http.request_id import request_id
+from shared.providers.errors import error_body
 
 #: What `server_connect` sets on a connection that must not be opened; the core quotes it back.
 FORBIDDEN = "target_forbidden"
@@ -87,7 +88,7 @@ def fault_response(
     if flow is None or state is None:
         sent = flow.request.headers.get("x-request-id") if flow else None
         identity = request_id(sent, random_bytes)
-        body = error_body(rejection, identity, anthropic=flow is not None and speaks_anthropic(flow))
+        body = error_body(rejection, identity, anthropic=flow is not None and is_anthropic(flow))
         own = {
             "Content-Type": "application/json",
             **rejection.headers,

@@ -18,6 +18,7 @@ from shared.model.config import Snapshot, Stage
 from shared.model.messages import Exchange, Fields, Headers, Request, Response
 from shared.pipeline import Run, Trace
 from shared.pipeline.dry_run import ReadOnlyLimiter
+from shared.providers.headers import HIDDEN_FROM_CLIENTS
 from shared.routing.admission import Admitted, HostRules, admit, read_call, too_large
 from shared.routing.compile import Compiler, Gateway
 from shared.routing.outgoing import outgoing_fields, outgoing_target
@@ -184,7 +185,9 @@ class Explainer:
 
 async def _after_response(run: Run, given: Response | None) -> None:
     """The stages behind the upstream, on what it would answer or what a plugin answered: head, then body."""
-    response = run.responded or (given and replace(given, headers=client_head(given.headers)))
+    response = run.responded
+    if response is None and given:
+        response = replace(given, headers=client_head(given.headers, HIDDEN_FROM_CLIENTS))
     if run.rejection or not response:
         return
     run.exchange = run.exchange.with_response(replace(response, body=None))

@@ -9,10 +9,10 @@ from http import HTTPStatus
 
 from mitmproxy.proxy.layers.http import _http1
 
-from mitm_addons.flows import error_body
 from mitm_addons.wire_errors import code_of
 from shared.core.errors import Rejection, make_rejection
 from shared.http.request_id import request_id
+from shared.providers.errors import error_body
 
 
 def install(random_bytes: Callable[[int], bytes]) -> None:

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from shared.bodies.json.parse import BOUNDS, JsonBounds, looks_like_json, parse_body
-from shared.bodies.text.messages import is_messages, texts_of
+from shared.bodies.text.messages import texts_of
 from shared.bodies.text.plain_text import form_text, lenient_text
 from shared.http.body_rejected import BodyRejected
 from shared.http.content_coding import coding_of, decode
 from shared.http.media_type import MediaType
-from shared.model.messages import Headers
+from shared.model.messages import Headers, Request
+from shared.providers.text_fields import is_messages, model_in
 
 #: What `OpenedBody.document` gives for a body that is something else than JSON.
 NO_JSON: Final = object()
@@ -68,3 +69,14 @@ class OpenedBody:
             yield from texts_of(document)
         elif self.media_type.is_form:
             yield form_text(self.content)
+
+
+def model_of(request: Request, bounds: JsonBounds = BOUNDS) -> str:
+    """The model that the JSON body of a request names; empty when it names none.
+
+    Raises `BodyRejected` on a body that the upstream could read as another one: with a duplicate key, in an
+    unknown coding, or too long when it is decoded.
+    """
+    if not request.body:
+        return ""
+    return model_in(OpenedBody.open(request.headers, request.body).document(demanded=False, bounds=bounds))

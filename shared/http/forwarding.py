@@ -14,8 +14,6 @@ CREDENTIALS = frozenset({"authorization", "proxy-authorization", "x-api-key", "a
 _IDENTITY = re.compile(r"x-(?:gateway|tenant|consumer)-")
 # What tells some upstreams another address or another path than the gateway judged.
 _FORWARDED = re.compile(r"x-forwarded|(?:forwarded|x-real-ip|x-original-url|x-rewrite-url)$")
-# The upstream's limits are those of the operator's key, not of the client's.
-_FOREIGN_LIMITS = re.compile(r"(?:x-|anthropic-)?rate-?limit(?:-|$)")
 
 # What the gateway sets on every request that it forwards.
 _OURS = frozenset(("via", "x-request-id", "x-forwarded-for", "x-tenant-id", "x-consumer-id"))
@@ -52,28 +50,29 @@ def is_identity(name: str) -> bool:
     return _IDENTITY.match(_folded(name)) is not None
 
 
+def is_private(name: str) -> bool:
+    """True for a header that no upstream may tell a client: hop-by-hop, or the gateway's own."""
+    return name.lower() in _NEVER_IN_RESPONSE or is_identity(name)
+
+
 class _Meaning(NamedTuple):
     """What a header's name means here.
 
     `stays`: no client may tell it to an upstream (hop-by-hop, framing, who it is, where it comes from).
-    `is_private`: no upstream may tell it to a client (hop-by-hop, identity, the limits of the operator's
-    key).
     """
 
     folded: str
     stays: bool
     is_credential: bool
-    is_private: bool
 
 
 def _meaning(name: bytes) -> _Meaning:
     text = name.decode("latin-1")
-    lower, folded, tells_who = text.lower(), _folded(text), is_identity(text)
+    folded, tells_who = _folded(text), is_identity(text)
     return _Meaning(
         folded,
         stays=folded in _NEVER_SENT or tells_who or _FORWARDED.match(folded) is not None,
         is_credential=folded in CREDENTIALS,
-        is_private=lower in _NEVER_IN_RESPONSE or tells_who or _FOREIGN_LIMITS.match(lower) is not None,
     )
 
 
@@ -141,9 +140,12 @@ def upstream_head(headers: Headers, sent: Headers, own: OwnHeaders, identity: Fi
     return Headers.of((*kept, (b"Via", encoded(chain)), *own.fields, *identity))
 
 
-def client_head(headers: Headers) -> Headers:
-    """The upstream's answer head as the client may see it; repeated headers stay repeated."""
-    kept = [field for field in headers.fields if not _MEANING[field[0]].is_private]
+def client_head(headers: Headers, hidden: Mapping[bytes, bool]) -> Headers:
+    """The head of the upstream's response as the client gets it; repeated headers stay repeated.
+
+    `hidden` says of the name of a field whether the client does not get it.
+    """
+    kept = [field for field in headers.fields if not hidden[field[0]]]
     if len(kept) == len(headers.fields):
         return headers  # a Connection header would be gone
     if removed := _removed_by_connection(headers):

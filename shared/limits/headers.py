@@ -5,6 +5,13 @@ from collections.abc import Collection, Mapping, Sequence
 from shared.core.durations import format_duration
 from shared.core.empty import EMPTY
 from shared.limits.values import CONCURRENT, LOCAL, NEVER, OPEN, WINDOW, Decision, Limit, LimitState, label_of
+from shared.providers.headers import (
+    OPENAI_LIMIT,
+    OPENAI_REMAINING,
+    OPENAI_RESET,
+    RETRY_AFTER_MS,
+    SHOULD_RETRY,
+)
 
 #: The families of headers: the IETF draft (draft-ietf-httpapi-ratelimit-headers), OpenAI's, the older ones.
 FAMILIES = ("ietf", "openai", "legacy")
@@ -46,10 +53,10 @@ def mode_header(decision: Decision) -> Mapping[str, str]:
 def retry_headers(retry_after_ms: int) -> dict[str, str]:
     """When a refused client should come back."""
     if retry_after_ms == NEVER:
-        return {"x-should-retry": "false"}
-    headers = {"Retry-After": str(max(_seconds(retry_after_ms), 1)), "retry-after-ms": str(retry_after_ms)}
+        return {SHOULD_RETRY: "false"}
+    headers = {"Retry-After": str(max(_seconds(retry_after_ms), 1)), RETRY_AFTER_MS: str(retry_after_ms)}
     if retry_after_ms > _LONG_WAIT_MS:
-        headers["x-should-retry"] = "false"
+        headers[SHOULD_RETRY] = "false"
     return headers
 
 
@@ -117,10 +124,10 @@ def _span(limit: Limit) -> str:
 
 
 def _add_openai(headers: dict[str, str], left: int, state: LimitState) -> None:
-    headers["x-ratelimit-limit-requests"] = str(state.limit.quota.limit)
-    headers["x-ratelimit-remaining-requests"] = str(left)
+    headers[OPENAI_LIMIT] = str(state.limit.quota.limit)
+    headers[OPENAI_REMAINING] = str(left)
     if state.reset_after_ms != NEVER:
-        headers["x-ratelimit-reset-requests"] = _wait(state.reset_after_ms)
+        headers[OPENAI_RESET] = _wait(state.reset_after_ms)
 
 
 def _add_legacy(headers: dict[str, str], left: int, state: LimitState) -> None:

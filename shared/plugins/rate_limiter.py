@@ -8,8 +8,8 @@ from typing import Any, Self, cast
 
 from marshmallow import fields, validate
 
+from shared.bodies.body import model_of
 from shared.bodies.json.parse import JsonBounds
-from shared.bodies.model_name import model_of
 from shared.core.clock import Clock
 from shared.core.empty import EMPTY
 from shared.core.errors import STATUS, Invalid, Problem

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.bodies.model_name import model_of
+from shared.bodies.body import model_of
 from shared.http.body_rejected import BodyRejected
 from shared.model.messages import Headers, Request
 

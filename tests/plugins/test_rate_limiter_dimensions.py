@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.bodies.body import model_of
 from shared.bodies.json.parse import JsonBounds
-from shared.bodies.model_name import model_of
 from shared.limits.resolve import LimitResolver
 from shared.model.messages import Request
 from shared.pipeline.plugin import Continue

@@ -9,51 +9,28 @@ from typing import Any, NamedTuple
 
 from shared.bodies.json.parse import BOUNDS, JsonBounds, dump_json, looks_like_json, parse_body
 from shared.bodies.text.maskable_text import MASK, Inside, Part
-from shared.bodies.text.messages import (
-    Text,
-    drop_logprobs,
-    fixed_texts,
-    given_texts,
-    is_given,
-    is_json_member,
-    members,
-    message_texts,
-)
-from shared.bodies.text.provider_fields import EVENT, RESPONSE, Holder, inner, is_text_member
+from shared.bodies.text.messages import Text, drop_logprobs, fixed_texts, given_texts, members, message_texts
 from shared.http.body_rejected import BodyRejected
 from shared.model.event import Event
-
-#: Names of members and numbers of choices and parts: texts with the same place are one text.
-Place = tuple[str, ...]
+from shared.providers.events import (
+    CHAT,
+    DONE,
+    FIELDS,
+    HOLDERS,
+    OTHER,
+    RESPONSES,
+    WHOLE,
+    WRAPPERS,
+    Place,
+    ended_places,
+    joined_place,
+    kind_of,
+    numbers_of,
+)
+from shared.providers.text_fields import EVENT, Holder, inner, is_given, is_json_member, is_text_member
 
 # The places of texts without an API: as they came, and with the quotes of JSON undone.
 _RAW, _UNQUOTED = ("raw",), ("",)
-#: What OpenAI sends behind the last event.
-DONE = "[DONE]"
-_MAX_NUMBER = 2**31 - 1
-# What stands in these lists has an index.
-_COUNTED = ("choices", "tool_calls")
-_NUMBERS = ("output_index", "index", "content_index", "summary_index")
-# Members in which a piece may come; the text that it goes on with has another name, or none.
-_WRAPPERS = frozenset({"delta", "content_block", "part", "item"})
-_ANTHROPIC = frozenset({"message_start", "message_delta", "message_stop"}) | {
-    f"content_block_{what}" for what in ("start", "delta", "stop")
-}
-_RESPONSES = "response."
-# The field that a text called "delta" goes on with; see OpenAI's reference, "Streaming events".
-_FIELDS = {
-    "response.output_text.delta": "text",
-    "response.reasoning_text.delta": "text",
-    "response.reasoning_summary_text.delta": "text",
-    "response.refusal.delta": "refusal",
-    "response.function_call_arguments.delta": "arguments",
-    "response.mcp_call_arguments.delta": "arguments",
-}
-# What the events of a kind are; of others all strings are text.
-_HOLDERS = {"chat": RESPONSE, "anthropic": EVENT, "responses": EVENT}
-# Events that say again what came before, whole.
-_OVER = frozenset({"response.completed", "response.incomplete", "response.failed"})
-_WHOLE = _OVER | {"response.created", "response.queued", "response.in_progress"}
 
 
 class Piece(NamedTuple):
@@ -93,17 +70,17 @@ class EventText:
         if isinstance(document, str):
             self._read_text(data, document)
             return
-        kind = _kind_of(document)
-        if kind == "whole":
+        kind = kind_of(document)
+        if kind == WHOLE:
             self.texts += message_texts(document, EVENT)
         else:
-            self.texts += fixed_texts(document) if kind == "other" else ()
-            for found in _pieces(document, kind, (), _HOLDERS.get(kind)):
+            self.texts += fixed_texts(document) if kind == OTHER else ()
+            for found in _pieces(document, kind, (), HOLDERS.get(kind)):
                 if isinstance(found, Piece):
                     self.pieces.append(found)
                 else:
                     self.texts.append(found)
-        self.ended += _ended(document, kind)
+        self.ended += ended_places(document, kind)
 
     def _read_text(self, data: str, document: str) -> None:
         """An event that is nothing but a text. A reader of a JSON string may undo its quotes, or not."""
@@ -153,94 +130,30 @@ def _parsed(data: str, is_line: bool, bounds: JsonBounds) -> tuple[Any, bool]:
     return data, False
 
 
-def _kind_of(document: Any) -> str:
-    if not isinstance(document, dict):
-        return "other"
-    name = document.get("type")
-    if isinstance(document.get("choices"), list):
-        return "chat"
-    if not isinstance(name, str):
-        return "other"
-    if name.startswith(_RESPONSES):
-        return "whole" if name in _WHOLE or name.endswith(".done") else "responses"
-    return "anthropic" if name in _ANTHROPIC else "other"
-
-
-def _numbers(node: dict[str, Any], holder: Holder) -> Place:
-    """Which choice or part it is. One that does not say it is the first, as readers of streams have it.
-
-    Raises `BodyRejected` (``invalid_json``) where the API defines a number and something else stands.
-    """
-    numbers = []
-    for name in _NUMBERS:
-        value = node.get(name)
-        number = _integer(value)
-        if number is not None:
-            numbers.append(f"{name}={number}")
-        elif value is not None and holder is not None:
-            raise BodyRejected(
-                "invalid_json", f"In the stream: {name} is no integer from 0 to {_MAX_NUMBER}."
-            )
-    return tuple(numbers) if numbers or holder not in _COUNTED else ("index=0",)
-
-
-def _integer(value: Any) -> int | None:
-    """The number of a choice or part; None for what is none. JSON's 1 and 1.0 are one number."""
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= _MAX_NUMBER:
-        return None
-    return int(value) if int(value) == value else None
-
-
 def _pieces(node: Any, kind: str, place: Place, holder: Holder) -> Iterator[Piece | Text]:
     """Every text with its place."""
     is_named = isinstance(node, dict)
     if is_named:
-        place += _numbers(node, holder)
+        place += numbers_of(node, holder)
     for key, child in members(node):
-        if is_named and kind != "other" and not is_text_member(holder, node, key):
+        if is_named and kind != OTHER and not is_text_member(holder, node, key):
             continue
         if isinstance(child, str):
             yield _piece(node, key, kind, place)
-        elif is_named and kind != "other" and is_given(key, child):
+        elif is_named and kind != OTHER and is_given(key, child):
             yield from given_texts(key, child) if child else ()
         else:
             within = inner(holder, key) if is_named else holder
-            is_wrapper = not is_named or (kind != "chat" and key in _WRAPPERS)
+            is_wrapper = not is_named or (kind != CHAT and key in WRAPPERS)
             yield from _pieces(child, kind, place if is_wrapper else (*place, key), within)
 
 
 def _piece(node: Any, key: Any, kind: str, place: Place) -> Piece:
     text, name = node[key], str(key) if isinstance(node, dict) else ""
-    if kind == "responses" and name == "delta":
-        name = _FIELDS.get(str(node.get("type")), str(node.get("type")))
+    if kind == RESPONSES and name == "delta":
+        name = str(node.get("type"))
+        name = FIELDS.get(name, name)
     own = (*place, name)
-    places: tuple[Place, ...] = (own,)
-    joined = _joined(own, kind)
-    if name == "text" and joined != own:
-        places = (own, joined)
-    return Piece(places, kind != "other" and is_json_member(name), text, Part(node, key))
-
-
-def _joined(place: Place, kind: str) -> Place:
-    """The place of the text that all parts of a message make together."""
-    if kind == "anthropic":
-        counted: tuple[str, ...] = ("index=",)
-    elif kind == "responses":
-        counted = ("content_index=", "summary_index=")
-    else:
-        return place
-    return tuple(name.partition("=")[0] if name.startswith(counted) else name for name in place)
-
-
-def _ended(document: Any, kind: str) -> Iterator[Place]:
-    if kind == "chat":
-        for choice in document["choices"]:
-            if isinstance(choice, dict) and choice.get("finish_reason"):
-                yield ("choices", *_numbers(choice, "choices"))
-    elif kind == "whole":
-        if document["type"] in _OVER:
-            yield ()
-        elif numbers := _numbers(document, EVENT):
-            yield numbers
-    elif kind == "anthropic" and document["type"] in ("content_block_stop", "message_stop"):
-        yield _numbers(document, EVENT)
+    joined = joined_place(own, kind) if name == "text" else own
+    places = (own,) if joined == own else (own, joined)
+    return Piece(places, kind != OTHER and is_json_member(name), text, Part(node, key))

@@ -12,18 +12,15 @@ from typing import Any, NamedTuple
 
 from shared.bodies.json.strings import unescaped
 from shared.bodies.text.maskable_text import MaskableText, Part
-from shared.bodies.text.provider_fields import Holder, holder_of, inner, is_free, is_text_member
-
-# Members of which at least one makes a document a known body.
-_SIGNS = {
-    "messages": list,
-    "input": str | list,
-    "prompt": str | list,
-    "choices": list,
-    "output": list,
-}
-# Members that hold JSON in a string: what a model wants a tool to be given.
-_JSON = frozenset({"arguments", "partial_json"})
+from shared.providers.text_fields import (
+    Holder,
+    holder_of,
+    inner,
+    is_given,
+    is_json_member,
+    is_messages,
+    is_text_member,
+)
 
 
 class Text(NamedTuple):
@@ -64,29 +61,6 @@ class Text(NamedTuple):
     def write(self) -> bool:
         """Write what is masked into the document; whether there was something."""
         return any([part.write() for _, part in self.pieces if part is not None])
-
-
-def is_messages(document: Any) -> bool:
-    """True for a body of one of the known APIs."""
-    if not isinstance(document, dict):
-        return False
-    signs = [isinstance(document[name], _SIGNS[name]) for name in document if name in _SIGNS]
-    return any(signs) or _is_message(document)
-
-
-def _is_message(document: dict[str, Any]) -> bool:
-    """True for an answer of the messages API. An empty list makes no other document one."""
-    content = document.get("content")
-    if not isinstance(content, list):
-        return False
-    return all([isinstance(part, dict) and isinstance(part.get("type"), str) for part in content]) and (
-        bool(content) or document.get("type") == "message"
-    )
-
-
-def is_json_member(name: str) -> bool:
-    """Whether a text of that name is JSON."""
-    return name in _JSON
 
 
 def texts_of(document: Any) -> Iterator[str]:
@@ -143,11 +117,6 @@ def message_texts(node: Any, holder: Holder) -> Iterator[Text]:
             if isinstance(child, list) and name != "choices":
                 yield from _joined(child)
             yield from message_texts(child, inner(holder, name) if is_named else holder)
-
-
-def is_given(name: str, value: Any) -> bool:
-    """Whether somebody else than the API says what stands in that member."""
-    return is_free(name, value) or (name == "input" and isinstance(value, dict))
 
 
 def given_texts(name: str, value: Any) -> Iterator[Text]:

@@ -6,10 +6,11 @@ from typing import Any
 
 from shared.bodies.body import NO_JSON, OpenedBody
 from shared.bodies.json.parse import dump_json
-from shared.bodies.text.messages import Text, drop_logprobs, is_messages, text_places
+from shared.bodies.text.messages import Text, drop_logprobs, text_places
 from shared.bodies.text.patterns import Match, Patterns
 from shared.bodies.text.plain_text import form_text, lenient_text
 from shared.http.body_rejected import BodyRejected
+from shared.providers.text_fields import is_messages
 
 #: Matches that are masked in one text, and escapes that it may have then. Where there are more it is refused.
 MAX_MASKED = 20_000

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from math import inf
 
 from shared.bodies.json.parse import BOUNDS, JsonBounds
-from shared.bodies.text.event_text import EventText, Piece, Place
+from shared.bodies.text.event_text import EventText, Piece
 from shared.bodies.text.maskable_text import MaskableText
 from shared.bodies.text.patterns import Match
 from shared.bodies.text.rules import MAX_MASKED, TextRules, blocked, missing
 from shared.bodies.text.stream_search import StreamSearch
 from shared.http.body_rejected import BodyRejected, too_long
 from shared.model.event import Event
+from shared.providers.events import Place
 
 #: Bytes of events that may wait behind one whose text may be the beginning of a match. Where so much comes
 #: without an end of that text, the event goes out; a match that goes on with it ends the stream, then.

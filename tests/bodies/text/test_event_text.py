@@ -75,7 +75,7 @@ def test_a_choice_is_the_same_however_its_number_is_written() -> None:
     ],
 )
 def test_a_choice_whose_number_is_none_is_refused(stream: Any, index: Any) -> None:
-    with pytest.raises(BodyRejected, match=r"In the stream: .*index is no integer"):
+    with pytest.raises(BodyRejected, match=r"In the stream: .*index is not an integer"):
         EventText(event(stream(index)))
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import orjson
 import pytest
 
-from mitm_addons.flows import error_body
 from shared.core.errors import Rejection
+from shared.providers.errors import error_body
 
 
 @pytest.mark.parametrize("anthropic", [True, False])

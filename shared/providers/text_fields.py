@@ -1,18 +1,33 @@
-"""Which members of the known bodies are labels, and which hold media: by where the APIs define them.
+"""Which members of the known bodies are text, by where the APIs define them.
 
-A member of that name in any other place is text: a tool may have an argument called "user".
+Known are the requests and responses of OpenAI's chat, completions and responses APIs and of Anthropic's
+messages API. In these every member is text except labels, settings and encoded media. A member that the
+API does not define is text, so a client cannot hide text in one. The place counts, not the name alone: a
+tool may have an argument called "user".
 """
 
 from collections.abc import Iterable
 from typing import Any, Final
 
-#: What holds a member: the name of the member in which its object stands, or what the whole document is.
+#: The place of a member: the name of the member that holds its object, or the kind of the whole document.
 #: None is a place that the APIs do not define.
 Holder = str | None
 
 REQUEST: Final = "a request"
 RESPONSE: Final = "response"
 EVENT: Final = "an event"
+
+# A document with one of these members, of that type, is a known body.
+_SIGNS = {
+    "messages": list,
+    "input": str | list,
+    "prompt": str | list,
+    "choices": list,
+    "output": list,
+}
+_IS_REQUEST = ("messages", "input", "prompt")
+# Members that hold JSON in a string: the arguments of a call to a tool.
+_JSON = frozenset({"arguments", "partial_json"})
 
 _TURNS = ("messages", "message", "input", "output", "item", "delta", RESPONSE)
 _PARTS = ("content", "content_block", "part", "output", "input", "item", "system", "summary")
@@ -30,7 +45,7 @@ def _table(*rows: tuple[str, Iterable[str]]) -> dict[str, frozenset[str]]:
     }
 
 
-# Names, ids and settings, and padding: never read as text by a model.
+# Names, ids, settings and padding, each with its places. A model never reads them as text.
 _LABELS = _table(
     ("id", {*_TURNS, *_PARTS, *_CALLS, *_NOTES, EVENT}),
     ("type", {*_KNOWN, EVENT}),
@@ -52,7 +67,7 @@ _LABELS = _table(
     ("signature", {"content", "content_block", "delta"}),
     ("obfuscation", {RESPONSE, EVENT}),
 )
-# Pictures, sound and files, by address or as base64.
+# Pictures, sound and files, as a URL or in base64.
 _MEDIA = _table(
     ("url", {"image_url"}),
     ("data", {"input_audio", "audio"}),
@@ -60,35 +75,64 @@ _MEDIA = _table(
     ("encrypted_content", {*_PARTS, "message"}),
 )
 _IN_SOURCE = frozenset({"data", "url", "file_id"})
-# Addresses of text that is not encoded.
+# How the URL of a text begins that is not encoded.
 _PLAIN = ("data:text/", "data:,", "data:;")
-# The probabilities of tokens, which hold the tokens of the text beside them.
+# The places of the probabilities of tokens. They repeat the tokens of the text beside them.
 _LOGPROBS = frozenset({"choices", "content", "part", EVENT})
-# What others than the API define: schemas, and what is given to tools and templates.
+# Members whose content the API does not define: schemas, and the input of tools and templates.
 _FREE = frozenset(
     {"parameters", "input_schema", "output_schema", "schema", "properties", "$defs", "definitions"}
     | {"variables", "arguments"}
 )
-_IS_REQUEST = ("messages", "input", "prompt")
+
+
+def is_messages(document: Any) -> bool:
+    """True for a body of one of the known APIs."""
+    if not isinstance(document, dict):
+        return False
+    signs = [isinstance(document[name], _SIGNS[name]) for name in document if name in _SIGNS]
+    return any(signs) or _is_message(document)
+
+
+def _is_message(document: dict[str, Any]) -> bool:
+    """True for a response of the messages API. An empty list is no sign of one without its ``type``."""
+    content = document.get("content")
+    if not isinstance(content, list):
+        return False
+    return all([isinstance(part, dict) and isinstance(part.get("type"), str) for part in content]) and (
+        bool(content) or document.get("type") == "message"
+    )
 
 
 def holder_of(document: Any) -> Holder:
-    """What a known body is: a request or an answer."""
+    """The kind of a known body: a request or a response."""
     return REQUEST if any(name in document for name in _IS_REQUEST) else RESPONSE
 
 
+def model_in(document: Any) -> str:
+    """The name of the model in a request; empty when it names none."""
+    name = document.get("model") if isinstance(document, dict) else None
+    return name if isinstance(name, str) else ""
+
+
 def inner(holder: Holder, name: str) -> Holder:
-    """What holds the members of the object that stands in that member."""
+    """The place of the members of the object that stands in the member `name`."""
     return name if holder is not None and name in _KNOWN else None
 
 
-def is_free(name: str, value: Any) -> bool:
-    """Whether all strings below it are text, names of members too."""
-    return name in _FREE and isinstance(value, dict | list)
+def is_json_member(name: str) -> bool:
+    """True when a text of that name is JSON."""
+    return name in _JSON
+
+
+def is_given(name: str, value: Any) -> bool:
+    """True when the API does not define the content of that member: all strings below it are text."""
+    is_free = name in _FREE and isinstance(value, dict | list)
+    return is_free or (name == "input" and isinstance(value, dict))
 
 
 def is_text_member(holder: Holder, node: dict[str, Any], name: str) -> bool:
-    """Whether a member of that object may hold text."""
+    """True when the member `name` of `node` may hold text."""
     value = node[name]
     if name == "logprobs":
         return holder not in _LOGPROBS

@@ -1,0 +1,1 @@
+"""The APIs of OpenAI and Anthropic: their texts, events, errors and headers, as data and pure functions."""

@@ -1,0 +1,42 @@
+"""Errors in the shapes that the SDKs of OpenAI and of Anthropic read."""
+
+from collections.abc import Container
+
+import orjson
+
+from shared.core.errors import Rejection
+
+_OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 429: "requests"}
+# https://docs.anthropic.com/en/api/errors
+_ANTHROPIC_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    504: "timeout_error",
+}
+
+
+def speaks_anthropic(path: bytes, names: Container[str]) -> bool:
+    """True for a request to Anthropic's API, by its path or by the names of its header fields."""
+    return path.partition(b"?")[0].endswith(b"/v1/messages") or "anthropic-version" in names
+
+
+def error_body(rejection: Rejection, request_id: str, *, anthropic: bool) -> bytes:
+    """The error in Anthropic's shape, or in OpenAI's."""
+    types = _ANTHROPIC_TYPES if anthropic else _OPENAI_TYPES
+    kind = types.get(rejection.status, "api_error" if rejection.status >= 500 else "invalid_request_error")
+    message, code = rejection.message, rejection.code
+    shape: dict[str, object]
+    if anthropic:
+        shape = {"type": "error", "error": {"type": kind, "message": message, "code": code}}
+    else:
+        shape = {"error": {"message": message, "type": kind, "param": None, "code": code}}
+    # The details of a plugin stand beside the members of the error and never replace them.
+    return orjson.dumps({**shape, **rejection.details, **shape, "request_id": request_id})
+
+
+def error_event(body: bytes, *, anthropic: bool) -> bytes:
+    """The server-sent event that brings an error body. Anthropic's readers know it by its name."""
+    return (b"event: error\n" if anthropic else b"") + b"data: " + body + b"\n\n"

@@ -1,0 +1,30 @@
+"""Headers of the providers: rate limits that they send, and the ones that their SDKs read.
+
+Keys of a provider come in ``Authorization``, ``X-Api-Key`` (Anthropic) or ``Api-Key`` (Azure); see
+`shared.http.forwarding.CREDENTIALS`, since a client of the gateway sends its key in the same headers.
+"""
+
+import re
+
+from shared.core.memo import Memo
+from shared.http.forwarding import is_private
+
+#: What OpenAI calls the state of a limit on requests.
+OPENAI_LIMIT = "x-ratelimit-limit-requests"
+OPENAI_REMAINING = "x-ratelimit-remaining-requests"
+OPENAI_RESET = "x-ratelimit-reset-requests"
+#: Hints beside ``Retry-After``, for the SDKs of OpenAI and of Anthropic: ``false`` stops all retries.
+SHOULD_RETRY = "x-should-retry"
+RETRY_AFTER_MS = "retry-after-ms"
+
+# The limits of an upstream are those of the operator's key, not of the client's.
+_LIMITS = re.compile(r"(?:x-|anthropic-)?rate-?limit(?:-|$)")
+
+
+def _is_hidden(name: bytes) -> bool:
+    text = name.decode("latin-1")
+    return is_private(text) or _LIMITS.match(text.lower()) is not None
+
+
+#: True for the name of a header that an upstream sends and a client does not get.
+HIDDEN_FROM_CLIENTS: Memo[bytes, bool] = Memo(_is_hidden)
