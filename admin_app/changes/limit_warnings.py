@@ -7,7 +7,7 @@ from shared.core.errors import Invalid
 from shared.limits.compiled import CompiledLimit
 from shared.limits.warnings import limit_warnings
 from shared.model.config import Rule, Tenant
-from shared.pipeline import effective_chain, parse_chain
+from shared.pipeline import effective_chain, resolve_chain
 from shared.plugins.rate_limiter import RateLimiter
 
 
@@ -21,7 +21,7 @@ def limits_of(tenant: Tenant, rule: Rule | None) -> Sequence[CompiledLimit]:
     kinds = (services.catalogue.get(item.config.name) for item in placed)
     limiting = [item for item, kind in zip(placed, kinds, strict=True) if kind is RateLimiter]
     try:
-        entries = parse_chain(limiting, tenant, rule.id if rule else "", services.catalogue)
+        entries = resolve_chain(limiting, tenant, rule.id if rule else "", services.catalogue)
     except Invalid:
         return ()
     return RateLimiter.merge(entries).compiled_limits

@@ -1,6 +1,6 @@
-"""The plugin pipeline: chains are checked when saved, planned when compiled, run for each exchange."""
+"""The plugin pipeline: chains are checked when saved, planned when compiled, run per exchange."""
 
-from shared.pipeline.chain import Catalogue, effective_chain, parse_chain
+from shared.pipeline.chain import Catalogue, effective_chain, resolve_chain
 from shared.pipeline.check import check_rule, check_tenant
 from shared.pipeline.plan import Group, Plan, Step, make_plan
 from shared.pipeline.run import Run
@@ -19,6 +19,6 @@ __all__ = [
     "check_tenant",
     "effective_chain",
     "make_plan",
-    "parse_chain",
+    "resolve_chain",
     "server_timing",
 ]

@@ -1,62 +1,65 @@
-"""Chains judged when they are saved: what cannot work is refused then, with the place and the reason."""
+"""Chains checked when they are saved: each problem with its place in the saved document."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
 from shared.core.errors import Problem
 from shared.model.config import Rule, Tenant
-from shared.pipeline.chain import Catalogue, check_each, check_entry, check_together, effective_chain
+from shared.pipeline.chain import (
+    Catalogue,
+    ParsedEntry,
+    check_together,
+    effective_chain,
+    not_enabled,
+    parse_chain,
+    parse_entry,
+    weigh,
+)
 
 
 def check_rule(tenant: Tenant, rule: Rule, catalogue: Catalogue) -> list[Problem]:
     """The problems of a rule's chain, alone and with its tenant's. Pointers go into the rule.
 
-    What is wrong with the tenant's entries by themselves is the tenant's affair, not this document's.
+    A problem of the tenant's entries alone is not reported: the rule's document cannot solve it.
     """
-    placed = effective_chain(tenant, rule, None)
-    judged = check_each(placed, tenant, catalogue)
-    problems = [problem for item, wrong in judged if item.origin == "rule" for problem in wrong]
+    parsed = list(parse_chain(effective_chain(tenant, rule, None), tenant, catalogue))
+    problems = [problem for one in parsed if one.entry.origin == "rule" for problem in one.problems]
     if problems:
         return problems
-    found = check_together([item for item, wrong in judged if not wrong], catalogue, rule.streams)
     return [
-        # The tenant's entry cannot be mended in the rule's document; say where the clash shows.
-        Problem(item.pointer if item.origin == "rule" else _place_in_rule(why), why)
-        for item, why in found
+        Problem(entry.pointer if entry.origin == "rule" else _pointer_in_rule(why), why)
+        for entry, why in check_together(parsed, rule.streams)
     ]
 
 
-def _place_in_rule(why: str) -> str:
+def _pointer_in_rule(why: str) -> str:
+    """Where the rule's document can solve a problem with an entry of its tenant."""
     return "/streams" if '"streams"' in why else "/plugin_chain"
 
 
 def check_tenant(tenant: Tenant, rules: Sequence[Rule], catalogue: Catalogue) -> list[Problem]:
-    """The problems of a tenant's own chains, and with each of its rules. Pointers go into the tenant."""
-    judged = check_each(effective_chain(tenant, None, None), tenant, catalogue)
-    problems = [problem for _, wrong in judged for problem in wrong]
-    if not problems:
-        found = check_together([item for item, _ in judged], catalogue, "buffer")
-        problems = [Problem(item.pointer, why) for item, why in found]
-    if problems:
-        return problems
-    return [problem for rule in rules for problem in _with_rule(tenant, rule, catalogue)]
+    """The problems of a tenant's chains, alone and with each of its rules. Pointers go into the tenant."""
+    parsed = list(parse_chain(effective_chain(tenant, None, None), tenant, catalogue))
+    problems = [problem for one in parsed for problem in one.problems]
+    problems = problems or [Problem(entry.pointer, why) for entry, why in check_together(parsed, "buffer")]
+    return problems or [problem for rule in rules for problem in _with_rule(tenant, parsed, rule, catalogue)]
 
 
-def _with_rule(tenant: Tenant, rule: Rule, catalogue: Catalogue) -> list[Problem]:
-    """What a change of the tenant would break in a stored rule. One that is broken anyway is left alone."""
-    placed = effective_chain(tenant, rule, None)
-    own = [item for item in placed if item.origin == "rule"]
+def _with_rule(
+    tenant: Tenant, parsed: Sequence[ParsedEntry], rule: Rule, catalogue: Catalogue
+) -> list[Problem]:
+    """What a change of the tenant would break in a stored rule. A rule that is broken already is ignored."""
+    chain = [entry for entry in effective_chain(tenant, rule, None) if entry.origin == "rule"]
     permissive = replace(tenant, enabled_plugins=None)
-    if any(check_entry(item, permissive, catalogue) for item in own):
+    own = [parse_entry(entry, permissive, catalogue) for entry in chain]
+    if any(one.problems for one in own):
         return []
-    shut_out = [
-        Problem("/enabled_plugins", f"Rule {rule.id}: {problem.detail}")
-        for item in own
-        for problem in check_entry(item, tenant, catalogue)
-    ]
-    if shut_out:
-        return shut_out
+    excluded = [problem for entry in chain for problem in not_enabled(entry, tenant)]
+    if excluded:
+        return [Problem("/enabled_plugins", f"Rule {rule.id}: {problem.detail}") for problem in excluded]
     return [
-        Problem(item.pointer if item.origin != "rule" else "/required_plugins", f"With rule {rule.id}: {why}")
-        for item, why in check_together(placed, catalogue, rule.streams)
+        Problem(
+            entry.pointer if entry.origin != "rule" else "/required_plugins", f"With rule {rule.id}: {why}"
+        )
+        for entry, why in check_together(list(weigh([*parsed, *own])), rule.streams)
     ]

@@ -8,7 +8,7 @@ from typing import Any
 from shared.http.forwarding import OwnHeaders
 from shared.model.config import ApiKey, PluginConfig, Rule, Sealed, Snapshot, Tenant, Tier
 from shared.model.targets import Target, parse_target
-from shared.pipeline import Catalogue, Group, Plan, effective_chain, make_plan, parse_chain
+from shared.pipeline import Catalogue, Group, Plan, effective_chain, make_plan, resolve_chain
 from shared.pipeline.plugin import Tools
 from shared.routing.router import Router
 from shared.routing.timeouts import UpstreamTimeouts
@@ -98,12 +98,12 @@ class Compiler:
         if tenant.tier not in self.tiers:
             # The operator took the tier out of config.yaml; without its ceilings nothing passes.
             raise ValueError(f"The tier {tenant.tier} is not in config.yaml.")
-        placed = effective_chain(tenant, rule, self.tiers[tenant.tier])
+        chain = effective_chain(tenant, rule, self.tiers[tenant.tier])
 
         def unseal(config: PluginConfig) -> Mapping[str, Any]:
             return {name: self._opened(tenant, config, name) for name in config.settings}
 
-        entries = parse_chain(placed, tenant, rule.id, self.catalogue, unseal)
+        entries = resolve_chain(chain, tenant, rule.id, self.catalogue, unseal)
         plan = make_plan(entries, buffer_streams=rule.streams == "buffer")
         for group in _groups(plan):
             for step in group.steps:

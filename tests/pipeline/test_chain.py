@@ -7,8 +7,8 @@ import pytest
 
 from shared.core.errors import Invalid
 from shared.model.config import PluginConfig, Rule, Sealed, Stage, Tenant, Tier
-from shared.pipeline import effective_chain, parse_chain
-from shared.pipeline.chain import ChainEntry, check_entry, check_together, masked
+from shared.pipeline import effective_chain, resolve_chain
+from shared.pipeline.chain import ChainEntry, check_together, masked, parse_chain, parse_entry
 from tests.pipeline.catalogue import CATALOGUE, Asking, config
 
 TENANT = Tenant("t1", "T", "t1")
@@ -54,7 +54,7 @@ class TestParseChain:
             placed("asking", "tenant", Stage.PRE_RESPONSE, settings={"limit": 3}, priority=7, parallel=True),
             placed("counting", on_error="local", timeout=2.5, mode="shadow"),
         ]
-        asking, counting = parse_chain(chain, TENANT, "r1", CATALOGUE)
+        asking, counting = resolve_chain(chain, TENANT, "r1", CATALOGUE)
         assert isinstance(asking.plugin, Asking)
         assert asking.plugin.limit == 3
         assert (asking.stage, asking.priority, asking.parallel) == (Stage.PRE_RESPONSE, 7, True)
@@ -63,29 +63,29 @@ class TestParseChain:
         assert (counting.origin, counting.on_error, counting.timeout) == ("rule", "local", 2.5)
 
     def test_a_disabled_entry_is_left_out_but_must_be_right(self) -> None:
-        assert parse_chain([placed("reader", enabled=False)], TENANT, "r1", CATALOGUE) == []
+        assert resolve_chain([placed("reader", enabled=False)], TENANT, "r1", CATALOGUE) == []
         with pytest.raises(Invalid):
-            parse_chain([placed("asking", enabled=False)], TENANT, "r1", CATALOGUE)
+            resolve_chain([placed("asking", enabled=False)], TENANT, "r1", CATALOGUE)
 
     def test_secrets_are_opened_by_who_can(self) -> None:
         def unseal(entry: PluginConfig) -> dict[str, Any]:
             return {**entry.settings, "headers": {"X-Key": "opened"}}
 
         chain = [placed("asking", settings={"limit": 1, "headers": {"X-Key": Sealed("#")}})]
-        [entry] = parse_chain(chain, TENANT, "r1", CATALOGUE, unseal)
+        [entry] = resolve_chain(chain, TENANT, "r1", CATALOGUE, unseal)
         assert isinstance(entry.plugin, Asking)
         assert entry.plugin.headers == {"X-Key": "opened"}
 
     def test_one_with_which_the_chain_weighs_too_much_is_named(self) -> None:
         with pytest.raises(Invalid) as caught:
-            parse_chain([placed("heavy"), placed("heavy", enabled=False)], TENANT, "r1", CATALOGUE)
+            resolve_chain([placed("heavy"), placed("heavy", enabled=False)], TENANT, "r1", CATALOGUE)
         assert [problem.pointer for problem in caught.value.problems] == [
             f"{placed('heavy').pointer}/settings"
         ]
 
     def test_one_that_cannot_work_is_named_with_all_its_problems(self) -> None:
         with pytest.raises(Invalid) as caught:
-            parse_chain([placed("asking", on_error="local")], TENANT, "r1", CATALOGUE)
+            resolve_chain([placed("asking", on_error="local")], TENANT, "r1", CATALOGUE)
         pointers = [problem.pointer for problem in caught.value.problems]
         assert pointers == ["/plugin_chain/0/on_error", "/plugin_chain/0/settings/limit"]
 
@@ -93,7 +93,7 @@ class TestParseChain:
 def test_secrets_need_not_be_opened_to_be_checked() -> None:
     sealed = config("asking", settings={"limit": 1, "headers": {"X-Key": Sealed("#"), "X-Plain": "p"}})
     assert masked(sealed) == {"limit": 1, "headers": {"X-Key": "sealed", "X-Plain": "p"}}
-    assert check_entry(ChainEntry(sealed, "rule", ""), TENANT, CATALOGUE) == []
+    assert parse_entry(ChainEntry(sealed, "rule", ""), TENANT, CATALOGUE).problems == ()
 
 
 class TestEntry:
@@ -117,7 +117,7 @@ class TestEntry:
     def test_what_cannot_work_is_told_with_its_place_and_the_way_out(
         self, item: ChainEntry, pointer: str, detail: str
     ) -> None:
-        [problem] = check_entry(item, TENANT, CATALOGUE)
+        [problem] = parse_entry(item, TENANT, CATALOGUE).problems
         assert (problem.pointer, problem.detail) == (f"/plugin_chain/0/{pointer}", detail)
 
     @pytest.mark.parametrize(
@@ -128,21 +128,36 @@ class TestEntry:
     ) -> None:
         tenant = replace(TENANT, enabled_plugins=allowed)
         for origin in ("tenant", "rule"):
-            [problem] = check_entry(placed("reader", origin), tenant, CATALOGUE)
+            [problem] = parse_entry(placed("reader", origin), tenant, CATALOGUE).problems
             assert problem.pointer == "/plugin_chain/0/name"
-            assert f"(which are: {listed})" in problem.detail
+            assert f"enabled_plugins: {listed}." in problem.detail
         for origin in ("tier", "required"):
-            assert check_entry(placed("reader", origin), tenant, CATALOGUE) == []
+            assert parse_entry(placed("reader", origin), tenant, CATALOGUE).problems == ()
+
+    def test_entry_whose_plugin_gives_no_reason_is_rejected(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def prepare(self: Asking) -> None:
+            raise Invalid([])
+
+        monkeypatch.setattr(Asking, "prepare", prepare)
+        [problem] = parse_entry(placed("asking", settings={"limit": 1}), TENANT, CATALOGUE).problems
+        assert problem.pointer == "/plugin_chain/0/settings"
+        assert problem.detail == "asking cannot work with these settings."
 
     def test_all_problems_are_told_at_once(self) -> None:
         item = placed("counting", stage=Stage.POST_REQUEST, on_error="open", parallel=True, settings={"x": 1})
-        pointers = [problem.pointer.rpartition("0/")[2] for problem in check_entry(item, TENANT, CATALOGUE)]
+        pointers = [
+            problem.pointer.rpartition("0/")[2] for problem in parse_entry(item, TENANT, CATALOGUE).problems
+        ]
         assert pointers == ["stage", "on_error", "parallel", "settings/x"]
+
+
+def problems_together(*chain: ChainEntry, streams: str = "buffer") -> list[tuple[ChainEntry, str]]:
+    return check_together(list(parse_chain(chain, TENANT, CATALOGUE)), streams)
 
 
 def together(*chain: ChainEntry, streams: str = "buffer") -> list[str]:
     """The names of the entries at fault."""
-    found = check_together(chain, CATALOGUE, streams)
+    found = problems_together(*chain, streams=streams)
     assert all(why.endswith(".") for _, why in found)
     return [item.config.name for item, _ in found]
 
@@ -186,7 +201,7 @@ class TestParallelGroups:
 
     def test_the_sentence_names_both_and_what_they_share(self) -> None:
         chain = [placed("head_writer", parallel=True), placed("reader", parallel=True)]
-        [(_, why)] = check_together(chain, CATALOGUE, "buffer")
+        [(_, why)] = problems_together(*chain)
         assert why == (
             "head_writer and reader run at the same time, but one changes the headers that the other uses. "
             "Give them different priorities."
@@ -225,7 +240,7 @@ class TestRequiredEntries:
 
     def test_the_sentence_names_both(self) -> None:
         chain = [placed("reader", "required"), placed("head_writer")]
-        [(_, why)] = check_together(chain, CATALOGUE, "buffer")
+        [(_, why)] = problems_together(*chain)
         assert why == "head_writer changes the headers that the required reader has judged before it."
 
 
@@ -235,7 +250,7 @@ class TestStreams:
         item = placed(name, stage=Stage.PRE_RESPONSE)
         assert together(item, streams="pass") == [name]
         assert together(item, streams="buffer") == []
-        [(_, why)] = check_together([item], CATALOGUE, "pass")
+        [(_, why)] = problems_together(item, streams="pass")
         assert why.endswith('Set the rule\'s "streams" to "buffer".')
 
     def test_one_in_shadow_mode_looks_at_what_has_passed(self) -> None:
@@ -249,6 +264,6 @@ class TestStreams:
         item = placed("streaming", stage=Stage.PRE_RESPONSE)
         assert together(item, streams="pass") == []
         item = placed("streaming", stage=Stage.PRE_RESPONSE, settings={"whole": True})
-        [(_, why)] = check_together([item], CATALOGUE, "pass")
+        [(_, why)] = problems_together(item, streams="pass")
         assert why.startswith("streaming has a setting that needs it, and this rule passes streams on")
         assert together(item, streams="buffer") == []
