@@ -21,6 +21,7 @@ from shared.testing.memory_limiter import MemoryLimiter
 from tests.plugins.exchanges import exchange
 
 PAGE = (Path(__file__).parents[2] / "docs" / "rate-limiting.md").read_text(encoding="utf-8")
+PROSE = " ".join(PAGE.split())
 PICTURE = (Path(__file__).parents[2] / "docs" / "window.svg").read_text(encoding="utf-8")
 BLOCKS = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)]
 *SETTINGS, RESPONSE, USAGE = BLOCKS
@@ -53,14 +54,15 @@ def test_every_setting_stands_on_the_page() -> None:
 
 
 def test_what_the_page_says_of_bounds_and_choices_is_so() -> None:
-    assert f"{MAX_VALUES:,}\nvalues" in PAGE
-    assert f"{MAX_LIMIT:,}; 0 blocks" in PAGE
-    assert f"up to {MAX_QUOTAS}, which all hold; a map takes up to {MAX_NAMES}\n" in PAGE
-    assert f"for {LEASE_MS // 1000}\nseconds" in PAGE
+    assert f"the first {MAX_VALUES:,} values" in PROSE
+    assert f"(0 to {MAX_LIMIT:,}; 0 blocks)" in PROSE
+    assert f"a list of up to {MAX_QUOTAS}, which all hold." in PROSE
+    assert f"`per_header` and `per_model` take up to {MAX_NAMES} names." in PROSE
+    assert f"for {LEASE_MS // 1000} seconds" in PROSE
     assert all(f"| `{choice}`" in PAGE for choice in RateLimiter.on_error_choices)
     assert f"| `{RateLimiter.default_on_error}` (default) |" in PAGE
     missing = HeaderQuotaSchema().fields["on_missing"]
-    assert f"`{missing.load_default}` (default)" in PAGE
+    assert f"| `{missing.load_default}` (default) |" in PAGE
 
 
 def test_a_thousand_values_cost_no_more_than_the_page_says() -> None:
@@ -70,7 +72,7 @@ def test_a_thousand_values_cost_no_more_than_the_page_says() -> None:
         known.add("limit", f"{number:016x}", 60.0, 0.0)
     used, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert "at most 2 MB a limit" in PAGE
+    assert "at most 2 MB per limit" in PROSE
     assert used < 2_000_000
 
 
