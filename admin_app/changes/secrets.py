@@ -10,6 +10,7 @@ from typing import Any
 
 from admin_app.services import current
 from shared.core.errors import Problem
+from shared.core.json_pointer import escape_step
 from shared.documents import KEEP, is_set
 from shared.model.config import PluginConfig, Rule, Sealed
 from shared.model.targets import parse_target
@@ -31,7 +32,7 @@ def keep_headers(
     known = {name.lower(): value for name, value in stored.headers.items()} if stored else {}
     moved = stored is not None and parse_target(stored.target).origin != parse_target(target).origin
     for name, value in sent.items():
-        pointer = f"/headers/{_escaped(name)}"
+        pointer = f"/headers/{escape_step(name)}"
         if name.lower() in {other.lower() for other in headers}:
             problems.append(Problem(pointer, "This header stands here twice; case makes no difference."))
         elif value is not KEEP:
@@ -71,7 +72,7 @@ def keep_settings(
             if isinstance(found, Sealed):
                 values[name] = found
             else:
-                problems.append(Problem(f"{pointer}/settings/{setting}/{_escaped(name)}", found))
+                problems.append(Problem(f"{pointer}/settings/{setting}/{escape_step(name)}", found))
         settings[setting] = values
     return replace(entry, settings=settings), problems
 
@@ -126,8 +127,3 @@ def _origin(entry: PluginConfig) -> str:
 
 def _seal(value: str | Sealed, context: str) -> Sealed:
     return value if isinstance(value, Sealed) else Sealed(current().sealer.seal(value, context))
-
-
-def _escaped(name: str) -> str:
-    """A name as a step of a JSON pointer (RFC 6901)."""
-    return name.replace("~", "~0").replace("/", "~1")

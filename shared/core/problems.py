@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.core.errors import Problem
+from shared.core.json_pointer import escape_step
 
 
 def problems_of(messages: Any, pointer: str = "", depth: int = 0, *, maps: bool = True) -> list[Problem]:
@@ -22,9 +23,8 @@ def problems_of(messages: Any, pointer: str = "", depth: int = 0, *, maps: bool 
             if wraps or name == "_schema":
                 found += problems_of(inner, pointer, 1, maps=maps)
             else:
-                step = str(name).replace("~", "~0").replace("/", "~1")
                 below = depth + 1 if isinstance(name, str) else 0
-                found += problems_of(inner, f"{pointer}/{step}", below, maps=maps)
+                found += problems_of(inner, f"{pointer}/{escape_step(name)}", below, maps=maps)
         return found
     if isinstance(messages, list | tuple):
         return [problem for inner in messages for problem in problems_of(inner, pointer, maps=maps)]

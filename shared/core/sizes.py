@@ -8,8 +8,8 @@ import re
 
 #: Units are binary, as in nginx: 1 KB is 1024 bytes.
 UNITS = {"": 1, "B": 1, "KB": 1024, "MB": 1024**2, "GB": 1024**3}
-#: Parts that a JSON document may have where a plugin reads it (see `shared.bodies.json.size`). So many are
-#: read, walked and written in some milliseconds each, which is how long one call keeps all other requests.
+#: Default of the most parts of a JSON document that a plugin reads (`has_more_parts` counts them). To read,
+#: walk or write so many takes some milliseconds, and meanwhile no other request proceeds.
 JSON_PARTS = 100_000
 _SIZE = re.compile(r"([0-9]{1,12}) ?([KMG]?B|)", re.IGNORECASE)
 

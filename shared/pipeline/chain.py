@@ -7,6 +7,7 @@ from itertools import combinations, groupby
 from typing import Any
 
 from shared.core.errors import Invalid, Problem
+from shared.core.json_pointer import escape_step
 from shared.model.config import SHADOW, PluginConfig, Rule, Sealed, Stage, Tenant, Tier
 from shared.pipeline.plugin import Plugin, ResolvedEntry
 
@@ -56,8 +57,7 @@ def effective_chain(tenant: Tenant, rule: Rule | None, tier: Tier | None) -> lis
         ceiling = PluginConfig("rate_limiter", settings=settings, priority=-1, on_error="local")
         chain.append(ChainEntry(ceiling, "tier", ""))
     for name, config in tenant.required_plugins.items():
-        step = name.replace("~", "~0").replace("/", "~1")
-        chain.append(ChainEntry(config, "required", f"/required_plugins/{step}"))
+        chain.append(ChainEntry(config, "required", f"/required_plugins/{escape_step(name)}"))
     for i, config in enumerate(tenant.plugin_chain):
         chain.append(ChainEntry(config, "tenant", f"/plugin_chain/{i}"))
     for i, config in enumerate(rule.plugin_chain if rule else ()):

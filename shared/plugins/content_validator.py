@@ -10,12 +10,12 @@ from marshmallow import validate
 from shared.bodies.body import OpenedBody
 from shared.bodies.event_splitter import EventSplitter, event_splitter, events_of, has_events
 from shared.bodies.json.parse import MAX_DEPTH, JsonBounds, dump_json
-from shared.bodies.json.pointer import MISSING, get_at, parse_path
 from shared.bodies.json.schema import compile_schema, first_fault
 from shared.bodies.text.patterns import MAX_PATTERNS, PatternError, Patterns, patterns_of
 from shared.bodies.text.rules import TextRules
 from shared.bodies.text.stream_rules import TextJudge
 from shared.core.errors import STATUS, Invalid, Problem
+from shared.core.json_pointer import MISSING, get_at, parse_path
 from shared.core.sizes import parse_size
 from shared.http.body_rejected import BodyRejected, too_long
 from shared.http.content_coding import encode

@@ -10,10 +10,10 @@ from marshmallow import validate
 from shared.bodies.body import OpenedBody
 from shared.bodies.json.conditions import OPERATORS, CannotCompare, Condition, parse_condition
 from shared.bodies.json.parse import JsonBounds, dump_json, parse_json
-from shared.bodies.json.pointer import MISSING, Path, get_at, overlapping, parse_path, put_at
 from shared.bodies.text.patterns import check_size
 from shared.core.errors import STATUS, Invalid, OutsideError, Problem, TargetForbidden
 from shared.core.fields import Duration, Flag, Pattern
+from shared.core.json_pointer import MISSING, Path, get_at, overlapping, parse_path, put_at
 from shared.http.body_rejected import BodyRejected
 from shared.http.forwarding import is_ours
 from shared.model.messages import Request

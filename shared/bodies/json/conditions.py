@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shared.bodies.json.pointer import MISSING, Path, get_at, parse_path
 from shared.bodies.text.patterns import compile_pattern
+from shared.core.json_pointer import MISSING, Path, get_at, parse_path
 
 
 class CannotCompare(ValueError):

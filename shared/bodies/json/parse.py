@@ -1,7 +1,8 @@
-"""JSON that can be read in one way only (RFC 8259 and RFC 7493, I-JSON).
+"""Strict JSON: a document that every parser reads alike (RFC 8259 and RFC 7493, I-JSON).
 
-What one parser reads as this and another as that is how checks are passed by: duplicate keys, lone
-surrogates, NaN, numbers without bound, other charsets, byte order marks. All are refused.
+A body that two parsers read differently passes the check of one and has another meaning for the other. So
+these are errors: duplicate keys, lone surrogates, NaN, numbers without a bound, charsets other than UTF-8,
+byte order marks.
 """
 
 import io
@@ -12,23 +13,27 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from shared.bodies.json.size import has_more_parts
 from shared.core.sizes import JSON_PARTS
 
-#: Levels of arrays and objects that a body may have at most.
+#: The most levels of arrays and objects in a body.
 MAX_DEPTH = 64
-#: Digits of an integer: the bound of Python's own int(), on whatever Python this runs.
+#: The most digits of an integer: the default bound of Python's int().
 MAX_DIGITS = 4300
+# The beginning of an array or object.
 _OPENED = re.compile(r"[ \t\r\n]*[\[{]")
-# Members of a document that are written in one call.
+# One call of the C encoder writes at most so many members: meanwhile no other thread runs.
 _LONG = 20_000
+# Likewise, has_more_parts counts so many characters in one call.
+_SLICE = 65_536
+# A number, or true, false and null, costs a fifth of what a string costs.
+_LIGHT = 5
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 @dataclass(frozen=True, slots=True)
 class JsonBounds:
-    """How many levels of arrays and objects a document may have, and parts as `has_more_parts` has it."""
+    """The most levels of arrays and objects in a document, and its most parts (see `has_more_parts`)."""
 
     depth: int = MAX_DEPTH
     parts: int = JSON_PARTS
@@ -38,11 +43,14 @@ BOUNDS = JsonBounds()
 
 
 def parse_json(body: bytes, bounds: JsonBounds = BOUNDS) -> Any:
-    """The document. Raises ValueError, with a full sentence, on anything but strict JSON within `bounds`."""
+    """Return the document. Raises ValueError, with a full sentence, unless it is strict JSON in `bounds`."""
     try:
         text = body.decode("utf-8")
         if has_more_parts(text, bounds.parts):
-            raise ValueError(_too_much(bounds.parts))
+            raise ValueError(
+                f"The body has more than {bounds.parts} texts, names, arrays and objects; "
+                "five numbers count as one."
+            )
         document = _DECODER.decode(text)
     except UnicodeDecodeError:
         raise ValueError("The body is not UTF-8.") from None
@@ -53,15 +61,18 @@ def parse_json(body: bytes, bounds: JsonBounds = BOUNDS) -> Any:
     if body.count(b"[") + body.count(b"{") > bounds.depth and _deeper_than(document, bounds.depth):
         raise ValueError(_too_deep(bounds.depth))
     if _SURROGATE.search(body):
-        _refuse_lone_surrogates(document)
+        try:
+            dump_json(document)
+        except UnicodeEncodeError:
+            raise ValueError("The body has half of a surrogate pair.") from None
     return document
 
 
 def parse_body(body: bytes, bounds: JsonBounds = BOUNDS) -> Any:
-    """The same of a body that others read, too: names that differ in case alone are one name to some of them.
+    """Return the document of a body that another program reads, too. Raises ValueError like `parse_json`.
 
-    Go's encoding/json takes the last of "model" and "Model". Only the names of the document itself are looked
-    at: a schema deeper in it may well have both.
+    Some parsers ignore the case of names: Go's encoding/json takes the last of "model" and "Model". So two
+    such names at the top level are an error. Deeper in the document, a schema may have both.
     """
     document = parse_json(body, bounds)
     if isinstance(document, dict) and len({name.casefold() for name in document}) < len(document):
@@ -70,9 +81,9 @@ def parse_body(body: bytes, bounds: JsonBounds = BOUNDS) -> Any:
 
 
 def looks_like_json(body: bytes, bounds: JsonBounds = BOUNDS) -> bool:
-    """True when a lenient parser would read `body` as JSON: in any UTF, with a byte order mark too.
+    """True when a lenient parser would read `body` as JSON: in any UTF, also with a byte order mark.
 
-    What begins like JSON and has too many parts to be read is taken for it.
+    A body that begins like JSON and has too many parts to be read counts as JSON.
     """
     try:
         text = body.decode(json.detect_encoding(body), "surrogatepass").removeprefix("\ufeff")
@@ -86,31 +97,56 @@ def looks_like_json(body: bytes, bounds: JsonBounds = BOUNDS) -> bool:
     return True
 
 
+def has_more_parts(text: str, most: int) -> bool:
+    """True when JSON has more than `most` parts: strings, names, arrays and objects, and a fifth per number.
+
+    The text is only counted, not parsed, so this is cheap. Characters in strings do not count. For another
+    text than JSON the result means nothing.
+    """
+    if len(text) <= most or _parts(text, text.count('"')) <= most:  # enough for most bodies
+        return False
+    quotes, outside = 0, 0.0
+    held = ""
+    for start in range(0, len(text), _SLICE):
+        piece = held + text[start : start + _SLICE]
+        held = "\\" if (len(piece) - len(piece.rstrip("\\"))) % 2 else ""
+        between = piece.removesuffix(held).replace("\\\\", "").replace('\\"', "").split('"')
+        outside += _parts("".join(between[quotes % 2 :: 2]), 0)
+        quotes += len(between) - 1
+        if outside + quotes / 2 > most:
+            return True
+    return False
+
+
+def _parts(text: str, quotes: int) -> float:
+    return quotes / 2 + text.count("[") + text.count("{") + text.count(",") / _LIGHT
+
+
 def dump_json(document: Any) -> bytes:
-    """The document as compact UTF-8. Takes every value that `parse_json` gives."""
+    """Return the document as compact UTF-8. Takes every value that `parse_json` returns."""
     if not is_long(document):
         return _ENCODER.encode(document).encode()
-    # One call of the fast encoder would keep all other threads waiting; this one is written in Python.
+    # The fast encoder would stop all other threads until it is done. This one is written in Python.
     written = io.StringIO()
     written.writelines(_ENCODER.iterencode(document))
     return written.getvalue().encode()
 
 
 def is_long(document: Any) -> bool:
-    """Whether it has so many members that no single call should write or copy all of it."""
-    waiting, count = [document], 0
-    while waiting:
-        node = waiting.pop()
+    """True when the document has too many members to be written or copied in one call."""
+    pending, count = [document], 0
+    while pending:
+        node = pending.pop()
         if isinstance(node, dict | list):
             count += len(node)
             if count > _LONG:
                 return True
-            waiting += children(node)
+            pending += children(node)
     return False
 
 
 def children(node: Any) -> Iterator[Any]:
-    """What stands directly in an array or object; nothing for other values."""
+    """Yield the values directly in an array or object; nothing for other values."""
     if isinstance(node, dict):
         yield from node.values()
     elif isinstance(node, list):
@@ -128,17 +164,6 @@ def _too_deep(max_depth: int) -> str:
     return f"The body nests arrays and objects deeper than {max_depth} levels."
 
 
-def _too_much(most: int) -> str:
-    return f"The body has more than {most} texts, names, arrays and objects; five numbers count as one."
-
-
-def _refuse_lone_surrogates(document: Any) -> None:
-    try:
-        dump_json(document)
-    except UnicodeEncodeError:
-        raise ValueError("The body holds half of a surrogate pair.") from None
-
-
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
@@ -148,19 +173,19 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _integer(text: str) -> int:
     if len(text.removeprefix("-")) > MAX_DIGITS:
-        raise ValueError(f"The body holds an integer of more than {MAX_DIGITS} digits.")
+        raise ValueError(f"The body has an integer of more than {MAX_DIGITS} digits.")
     return int(text)
 
 
 def _float(text: str) -> float:
     number = float(text)
     if math.isinf(number):
-        raise ValueError("The body holds a number that is too large.")
+        raise ValueError("The body has a number that is too large.")
     return number
 
 
 def _constant(text: str) -> NoReturn:
-    raise ValueError(f"The body holds {text}, which is not JSON.")
+    raise ValueError(f"The body has {text}, which is not JSON.")
 
 
 _DECODER = json.JSONDecoder(

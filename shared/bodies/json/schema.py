@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jsonschema_rs
 
 from shared.bodies.json.parse import children, is_long
-from shared.bodies.json.pointer import MISSING, get_at, parse_path
+from shared.core.json_pointer import MISSING, escape_step, get_at, parse_path
 
 #: Parts of a schema with all its references followed. Two references to one definition, which has two
 #: to the next, and so on, would otherwise double the work at every level.
@@ -77,8 +77,7 @@ def first_fault(schema: Schema, document: Any) -> str | None:
     try:
         schema.validator.validate(document)
     except jsonschema_rs.ValidationError as error:
-        steps = (str(step).replace("~", "~0").replace("/", "~1") for step in error.instance_path)
-        return "".join(f"/{step}" for step in steps)
+        return "".join(f"/{escape_step(step)}" for step in error.instance_path)
     return None
 
 

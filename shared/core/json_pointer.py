@@ -1,4 +1,4 @@
-"""Places in a JSON document: ``/messages/0/content`` (RFC 6901) or ``messages.0.content``."""
+"""Paths in a JSON document: ``/messages/0/content`` (JSON Pointer, RFC 6901) or ``messages.0.content``."""
 
 import re
 from typing import Any, Final
@@ -14,12 +14,21 @@ class _Missing:
         return "MISSING"
 
 
-#: What `get_at` gives where there is nothing; null is something.
+#: The result of `get_at` for a path without a value. JSON's null is a value.
 MISSING: Final = _Missing()
 
 
+def escape_step(name: object) -> str:
+    """Return a name or an index as one step of a JSON Pointer.
+
+    >>> "/headers/" + escape_step("a/b")
+    '/headers/a~1b'
+    """
+    return str(name).replace("~", "~0").replace("/", "~1")
+
+
 def parse_path(text: str) -> Path:
-    """The steps of a JSON Pointer (begins with a slash) or of a dotted path.
+    """Return the steps of a JSON Pointer (begins with a slash) or of a dotted path.
 
     Raises ValueError, with a full sentence, when it is neither.
     """
@@ -34,7 +43,7 @@ def parse_path(text: str) -> Path:
 
 
 def get_at(document: Any, path: Path) -> Any:
-    """The value at `path`, or `MISSING`."""
+    """Return the value at `path`, or `MISSING`."""
     node = document
     for step in path:
         if isinstance(node, dict):
@@ -47,9 +56,9 @@ def get_at(document: Any, path: Path) -> Any:
 
 
 def put_at(document: dict[str, Any], path: Path, value: Any) -> None:
-    """Set `value` at `path`; objects are made on the way.
+    """Set the value at `path`, with new objects for the steps that are missing.
 
-    No other value may stand on the way: `overlapping` says so beforehand.
+    A step that leads through a value of another type fails; check with `overlapping` first.
     """
     node = document
     for step in path[:-1]:
@@ -58,7 +67,7 @@ def put_at(document: dict[str, Any], path: Path, value: Any) -> None:
 
 
 def overlapping(paths: list[Path]) -> tuple[int, int] | None:
-    """Two of `paths` that cannot both be set: they are equal, or one leads through the other."""
+    """Return two of `paths` that cannot both be set: they are equal, or one leads through the other."""
     for later, path in enumerate(paths):
         for earlier, other in enumerate(paths[:later]):
             common = min(len(path), len(other))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.bodies.json.pointer import MISSING, get_at, overlapping, parse_path, put_at
+from shared.core.json_pointer import MISSING, escape_step, get_at, overlapping, parse_path, put_at
 
 DOCUMENT: dict[str, Any] = {"messages": [{"content": "hi"}], "a/b": {"~c": 1}, "d.e": 2, "null": None}
 
@@ -42,7 +42,7 @@ def test_other_texts_are_refused(path: str) -> None:
 
 @given(st.lists(st.text(max_size=5), min_size=1, max_size=5), st.integers())
 def test_what_was_put_at_a_pointer_is_found_there(steps: list[str], value: int) -> None:
-    pointer = "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
+    pointer = "".join("/" + escape_step(step) for step in steps)
     path = parse_path(pointer)
     assert path == tuple(steps)
     document: dict[str, Any] = {}
