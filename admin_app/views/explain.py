@@ -16,8 +16,7 @@ from admin_app.http.openapi import Blueprint
 from admin_app.http.responses import response
 from admin_app.services import current
 from admin_app.views.explanation import explanation
-from shared.core.addresses import plain_address
-from shared.core.fields import Pattern, Strict, flag
+from shared.core.fields import Pattern, Strict, flag, ip_address, token
 from shared.documents import examples
 from shared.documents.explanation import Explanation
 from shared.explain import Asked
@@ -27,17 +26,9 @@ from shared.model.messages import Response as ExplainedResponse
 
 blueprint = Blueprint("explain", __name__, "What would happen to a request.")
 
-_TOKEN = Pattern(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", "Must be a name of HTTP: letters, digits, '-'.")
 _VALUE = Pattern(r"[\t\x20-\x7e\x80-\xff]*", "Must be a header's value, on one line.")
 _TARGET = Pattern(r"/[\x21-\x7e]*", "Must begin with a slash and hold printable ASCII, without spaces.")
 _MOST_HEADERS = 100
-
-
-def _address(value: str) -> None:
-    try:
-        plain_address(value)
-    except ValueError:
-        raise ValidationError("Must be an IP address.") from None
 
 
 class _Body(fields.Field[bytes]):
@@ -64,7 +55,7 @@ class _Values(fields.Field[tuple[str, ...]]):
 
 def _headers(text: str) -> Any:
     return fields.Dict(
-        keys=fields.String(validate=[validate.Length(max=256), _TOKEN]),
+        keys=fields.String(validate=[validate.Length(max=256), token("a header name")]),
         values=_Values(
             metadata={"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
         ),
@@ -87,7 +78,7 @@ class ExplainInput(Strict):
 
     method = fields.String(
         load_default="GET",
-        validate=[validate.Length(max=32), _TOKEN],
+        validate=[validate.Length(max=32), token("an HTTP method")],
         metadata={"description": "Its method."},
     )
     path = fields.String(
@@ -101,7 +92,7 @@ class ExplainInput(Strict):
         load_default=None, metadata={"type": "string", "description": "Its body, when it is no text."}
     )
     client = fields.String(
-        load_default="127.0.0.1", validate=_address, metadata={"description": "The address that connects."}
+        load_default="127.0.0.1", validate=ip_address, metadata={"description": "The address that connects."}
     )
     key_id = fields.String(
         load_default=None,

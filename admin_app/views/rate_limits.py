@@ -15,8 +15,8 @@ from admin_app.changes.snapshot import find_tenant
 from admin_app.http.openapi import Blueprint
 from admin_app.http.responses import response
 from admin_app.services import current
-from shared.core.addresses import plain_address
-from shared.core.fields import Pattern, Strict
+from shared.core.fields import Pattern, Strict, ip_address
+from shared.core.http_tokens import TOKEN
 from shared.http.paths import normalise_path
 from shared.limits.compiled import CompiledLimit
 from shared.limits.values import CLOSED, CONCURRENT, Limit, LimitState
@@ -31,13 +31,6 @@ _AT_ONCE = 100
 _UNBOUNDED = 2**52
 
 
-def _address(value: str) -> None:
-    try:
-        plain_address(value)
-    except ValueError:
-        raise ValidationError("Must be an IP address.") from None
-
-
 def _path(value: str) -> None:
     try:
         normalise_path(value)
@@ -49,7 +42,7 @@ class UsageQuery(Strict):
     """A request whose counters to show. Limits that need more of it than is given show no usage."""
 
     ip = fields.String(
-        load_default=None, validate=_address, metadata={"description": "Usage of this client address."}
+        load_default=None, validate=ip_address, metadata={"description": "Usage of this client address."}
     )
     key_id = fields.String(
         load_default=None, validate=validate.Length(max=100), metadata={"description": "Of this API key."}
@@ -69,7 +62,7 @@ class UsageQuery(Strict):
         load_default=None,
         validate=[
             validate.Length(max=1024),
-            Pattern("^[!#$%&'*+.^_`|~0-9A-Za-z-]+:.*$", "Must be a name, a colon and a value."),
+            Pattern(f"^{TOKEN}:.*$", "Must be a header name, a colon and a value."),
         ],
         metadata={"description": "Of this value of a header, as 'X-Team: red'."},
     )

@@ -6,7 +6,9 @@ from typing import Any
 
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
+from shared.core.addresses import plain_address
 from shared.core.durations import parse_duration
+from shared.core.http_tokens import TOKEN
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:[Zz]|[+-]\d\d:\d\d)")
 _PRINTABLE = re.compile(r"^[^\x00-\x1f\x7f]*$")
@@ -34,6 +36,19 @@ class Pattern(validate.Regexp):
         if self.regex.fullmatch(value) is None:
             raise ValidationError(self.error)
         return value
+
+
+def token(kind: str) -> Pattern:
+    """Accept a token (RFC 9110): `kind` is what it names, such as "a header name"."""
+    return Pattern(f"^{TOKEN}$", f"Must be {kind} (letters, digits and any of !#$%&'*+.^_`|~-).")
+
+
+def ip_address(value: str) -> None:
+    """Accept an IP address; raise ValidationError on anything else."""
+    try:
+        plain_address(value)
+    except ValueError:
+        raise ValidationError("Must be an IP address.") from None
 
 
 def text(max_length: int, description: str, *, min_length: int = 1, **kwargs: Any) -> fields.String:

@@ -4,7 +4,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate
 
-from shared.core.fields import Method, Pattern, Strict, Timestamp, choice, flag, text
+from shared.core.fields import Method, Pattern, Strict, Timestamp, choice, flag, text, token
 from shared.documents.fields import Secret
 from shared.documents.plugin_config import PluginConfigOutput, chain_input
 from shared.documents.timeouts import TimeoutsInput, TimeoutsOutput
@@ -12,7 +12,6 @@ from shared.http.forwarding import describes_body, is_ours
 from shared.model.config import Rule, RuleTimeouts
 from shared.model.targets import parse_target
 
-_NAME = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
 _VALUE = r"^[\t\x20-\x7e\x80-\xff]*$"
 
 
@@ -55,7 +54,7 @@ class RuleInput(Strict):
     active = flag(True, "false keeps the rule without matching it.")
     public = flag(False, "true lets callers without an API key pass.")
     headers = fields.Dict(
-        keys=fields.String(validate=[Pattern(_NAME, "Must be a header name."), _header_name]),
+        keys=fields.String(validate=[token("a header name"), _header_name]),
         values=Secret(
             fields.String(
                 validate=[

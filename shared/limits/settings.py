@@ -7,7 +7,7 @@ from marshmallow import ValidationError, fields, post_load, validate, validates_
 
 from shared.core.fields import Method, Pattern, Strict, flag
 from shared.core.globs import precision
-from shared.core.http_tokens import MASK
+from shared.core.http_tokens import MASK, TOKEN
 from shared.http.forwarding import plugin_view
 from shared.http.paths import normalise_path
 from shared.limits.match import LimitMatch
@@ -19,7 +19,7 @@ from shared.model.messages import Headers
 MAX_NAMES = 32
 
 # A name is shown between quotes in RateLimit headers (RFC 8941, 3.3.3).
-_HEADER = Pattern(r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$", "Must be a header name of at most 100 characters.")
+_HEADER = Pattern(f"^(?!.{{101}}){TOKEN}$", "Must be a header name of at most 100 characters.")
 _MODEL = Pattern(
     r"^[ !#-\[\]-~]{1,200}$", "Must be at most 200 printable ASCII characters, without '\"' and backslash."
 )

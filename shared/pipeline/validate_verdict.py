@@ -5,12 +5,13 @@ from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any, TypeGuard
 
+from shared.core.http_tokens import TOKEN
 from shared.core.memo import Memo
 from shared.model.config import Stage
 from shared.model.messages import Headers, Response
 from shared.pipeline.plugin import CONTINUE, Continue, Patch, Plugin, Reject, Respond
 
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_NAME = re.compile(TOKEN)
 # What has a form in bytes: no control characters, no lone surrogates.
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\ud7ff\ue000-\U0010ffff]*")
 _TEXT = re.compile(r"[^\ud800-\udfff]*")

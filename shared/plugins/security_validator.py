@@ -10,7 +10,7 @@ from shared.bodies.text.patterns import MAX_PATTERNS, PatternError, patterns_of
 from shared.core.addresses import Network, is_in, plain_address
 from shared.core.empty import EMPTY
 from shared.core.errors import STATUS, Invalid, Problem
-from shared.core.fields import Flag, Pattern
+from shared.core.fields import Flag, token
 from shared.pipeline.plugin import CONTINUE, Exchange, Plugin, Reject, Verdict, setting
 
 #: What `security_headers` adds: OWASP's list for answers that are no pages
@@ -22,8 +22,6 @@ SECURITY_HEADERS: Mapping[str, str] = {
     "Referrer-Policy": "no-referrer",
 }
 
-_TOKEN = Pattern(r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", error="Must be a name of HTTP: letters, digits, '-'.")
-
 
 # Entries of a list: each header is looked for in every request, and 1,000 networks are parsed in 5 ms.
 _MOST_NAMES, _MOST_NETWORKS = 100, 1000
@@ -31,7 +29,9 @@ _MOST_NAMES, _MOST_NETWORKS = 100, 1000
 
 def _names(text: str) -> Any:
     limit = validate.Length(max=_MOST_NAMES)
-    names = fields.List(fields.String(validate=_TOKEN), load_default=list, validate=limit)
+    names = fields.List(
+        fields.String(validate=token("a header name or a method")), load_default=list, validate=limit
+    )
     return setting(names, f"{text} At most {_MOST_NAMES}.")
 
 
