@@ -61,7 +61,7 @@ class Explained:
 
     A `rejection` beside an `outgoing` came behind the upstream. `response` is what the client gets of one
     that was given, or that a plugin gave.
-    `is_tenants` says that the request leads to the tenant at all. `path` is the normalised one, "" when
+    `is_tenants` says that the request leads to the tenant at all. `path` is the normalized one, "" when
     there is none. `decisions` are those of the limiter, in order; nothing was charged. `response_headers` are
     those of plugins on a refusal.
     """

@@ -17,7 +17,7 @@ from admin_app.http.responses import response
 from admin_app.services import current
 from shared.core.fields import Pattern, Strict, ip_address
 from shared.core.http_tokens import TOKEN
-from shared.http.paths import normalise_path
+from shared.http.paths import normalize_path
 from shared.limits.compiled import CompiledLimit
 from shared.limits.values import CLOSED, CONCURRENT, Limit, LimitState
 from shared.model.config import ApiKey, Rule, Snapshot
@@ -33,7 +33,7 @@ _UNBOUNDED = 2**52
 
 def _path(value: str) -> None:
     try:
-        normalise_path(value)
+        normalize_path(value)
     except ValueError as error:
         raise ValidationError(str(error)) from None
 
@@ -144,7 +144,7 @@ def _counter(item: _InForce, snapshot: Snapshot, query: Mapping[str, Any]) -> Li
     if not given.issuperset(compiled.spec.by) or not compiled.holds_for_model(model):
         return None
     request = Request(
-        query["method"] or "GET", normalise_path(query["path"] or "/"), Headers([(name, value)])
+        query["method"] or "GET", normalize_path(query["path"] or "/"), Headers([(name, value)])
     )
     key = ApiKey(query["key_id"], "", "", "") if query["key_id"] else None
     rule = item.rule or Rule("", "/", "")

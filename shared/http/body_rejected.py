@@ -1,4 +1,4 @@
-"""The verdict on a body that cannot be taken as it is."""
+"""The error for a body that the gateway does not accept."""
 
 from shared.core.errors import GatewayError
 
@@ -11,6 +11,6 @@ class BodyRejected(GatewayError):
         super().__init__(message)
 
 
-def too_long(limit: int) -> BodyRejected:
-    """For a body of more than `limit` bytes."""
+def body_too_long(limit: int) -> BodyRejected:
+    """Return the error for a body of more than `limit` bytes."""
     return BodyRejected("body_too_large", f"The body is longer than {limit} bytes.")

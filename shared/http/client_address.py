@@ -1,4 +1,4 @@
-"""Whose address a request comes from, as far as the network can be believed."""
+"""The address of the client, behind trusted proxies."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -8,25 +8,25 @@ from shared.model.messages import Headers
 
 
 def client_address(peer: str, headers: Headers, trusted: Sequence[Network]) -> str:
-    """The socket's address; behind trusted proxies the right-most untrusted of X-Forwarded-For.
+    """Return the address of the socket; behind trusted proxies, the right-most untrusted X-Forwarded-For.
 
-    An entry that is no address ends the search: what stands left of it was written by anybody.
+    The search ends at an entry that is not an address: any client can have written the entries left of it.
     """
-    here, own = _plain(peer)
-    if not trusted or not is_in(here, trusted):
-        return own
+    address, text = _parsed(peer)
+    if not trusted or not is_in(address, trusted):
+        return text
     for entry in reversed(",".join(headers.all("x-forwarded-for")).split(",")):
         try:
-            here = plain_address(entry)
+            address = plain_address(entry)
         except ValueError:
             break
-        if not is_in(here, trusted):
+        if not is_in(address, trusted):
             break
-    return str(here)
+    return str(address)
 
 
-@lru_cache(4096)
-def _plain(peer: str) -> tuple[Address, str]:
-    """A socket's address as value and as text. A connection brings many requests."""
+@lru_cache(4096)  # a connection brings many requests
+def _parsed(peer: str) -> tuple[Address, str]:
+    """The address of a socket as a value and as text."""
     address = plain_address(peer)
     return address, str(address)

@@ -1,7 +1,7 @@
-"""Content codings undone and redone, within bounds, and only when there is one way to read them.
+"""Content codings (RFC 9110, 8.4): decode a body within bounds, and encode it again.
 
-A body that two decoders could read differently is refused, so that what was judged is what the other
-side sees: one member, one frame, nothing behind it.
+A body that two decoders could read differently is rejected, so that the upstream reads the text that the
+plugins judged: one gzip member or zstd frame, and nothing after it.
 """
 
 import zlib
@@ -12,23 +12,24 @@ import zstandard
 
 from shared.http.body_rejected import BodyRejected
 
-#: Bytes that a body may have once it is decoded.
+#: The most bytes of a decoded body.
 MAX_DECODED = 10 * 1024 * 1024
-#: How many times longer than its encoded form it may be. 97 KB of gzip can hold 100 MB.
+#: How many times longer than the encoded body it may be. 97 KB of gzip can decode to 100 MB.
 MAX_RATIO = 100
-# Small pieces keep the memory of a bomb small: it is left at the first piece that is too much.
+# Decoding stops at the first piece beyond the bound. Small pieces keep the memory for a bomb small.
 _PIECE = 65_536
 _GZIP = 16 + zlib.MAX_WBITS
-# zstd gives all that a slice holds: at most a block of 128 KiB for each 4 bytes (RFC 8878, 3.1.1.2).
+# zstd decodes a slice as a whole: at most a block of 128 KiB for each 4 bytes (RFC 8878, 3.1.1.2).
 _ZSTD_SLICE = 64
-# RFC 9659: what a decoder for "zstd" must be ready to hold.
+_BROKEN = "The data is incomplete, or something follows it."
+# RFC 9659: the window that a decoder for "zstd" must support.
 _ZSTD_WINDOW = 8 * 1024 * 1024
 
 
 def coding_of(values: tuple[str, ...]) -> str:
-    """The one coding that the ``Content-Encoding`` headers name, ``identity`` when they name none.
+    """Return the coding that the ``Content-Encoding`` headers name; ``identity`` when they name none.
 
-    Raises `BodyRejected` (``unsupported_content_type``) on an unknown coding and on several.
+    Raises `BodyRejected` (``unsupported_content_type``) on an unknown coding or on more than one.
     """
     if not values:
         return "identity"
@@ -40,16 +41,16 @@ def coding_of(values: tuple[str, ...]) -> str:
     if coding not in _DECODERS:
         allowed = ", ".join(sorted(_DECODERS))
         raise BodyRejected(
-            "unsupported_content_type", f"The body's content coding is unknown; allowed: {allowed}."
+            "unsupported_content_type", f"The content coding of the body is unknown; allowed: {allowed}."
         )
     return coding
 
 
 def decode(body: bytes, coding: str) -> bytes:
-    """The body without its `coding` (of `coding_of`).
+    """Return the body without its `coding` (the result of `coding_of`).
 
     Raises `BodyRejected`: ``body_too_large`` above `MAX_DECODED` bytes or `MAX_RATIO` times the encoded
-    size, ``bad_request`` on broken or ambiguous data.
+    size, ``bad_request`` on invalid or ambiguous data.
     """
     if coding == "identity" or not body:
         return body
@@ -59,14 +60,14 @@ def decode(body: bytes, coding: str) -> bytes:
         for piece in _DECODERS[coding](body):
             decoded += piece
             if len(decoded) > bound:
-                raise BodyRejected("body_too_large", "The body is too long once it is decoded.")
+                raise BodyRejected("body_too_large", "The decoded body is too long.")
     except (zlib.error, brotli.error, zstandard.ZstdError, ValueError):
         raise BodyRejected("bad_request", f"The body is not valid {coding}.") from None
     return bytes(decoded)
 
 
 def encode(body: bytes, coding: str) -> bytes:
-    """The body in `coding` again."""
+    """Return the body in `coding`."""
     return _ENCODERS[coding](body)
 
 
@@ -78,10 +79,10 @@ def _inflate(window_bits: int) -> Callable[[bytes], Iterator[bytes]]:
             piece = inflater.decompress(rest, _PIECE)
             rest = inflater.unconsumed_tail
             if not piece and not inflater.eof:
-                raise ValueError("The data ends too early.")
+                raise ValueError(_BROKEN)
             yield piece
         if inflater.unused_data:
-            raise ValueError("Something stands behind the data.")
+            raise ValueError(_BROKEN)
 
     return pieces
 
@@ -92,7 +93,7 @@ def _brotli(body: bytes) -> Iterator[bytes]:
     while not decoder.is_finished():
         piece = decoder.process(b"", output_buffer_limit=_PIECE)
         if not piece and not decoder.is_finished():
-            raise ValueError("The data ends too early.")
+            raise ValueError(_BROKEN)
         yield piece
 
 
@@ -100,10 +101,10 @@ def _zstd(body: bytes) -> Iterator[bytes]:
     decoder = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj()
     for start in range(0, len(body), _ZSTD_SLICE):
         if decoder.eof:
-            raise ValueError("Something stands behind the data.")
+            raise ValueError(_BROKEN)
         yield decoder.decompress(body[start : start + _ZSTD_SLICE])
     if not decoder.eof or decoder.unused_data:
-        raise ValueError("The data ends too early, or something stands behind it.")
+        raise ValueError(_BROKEN)
 
 
 _DECODERS: dict[str, Callable[[bytes], Iterator[bytes]]] = {

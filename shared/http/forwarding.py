@@ -1,4 +1,4 @@
-"""What leaves the gateway: the head that the upstream sees, and the head that the client sees."""
+"""The heads that leave the gateway: the request head for the upstream, the response head for the client."""
 
 import re
 from collections.abc import Mapping
@@ -8,14 +8,14 @@ from shared.core.http_tokens import HOP_BY_HOP, MASK, removed_by_connection
 from shared.core.memo import Memo
 from shared.model.messages import Fields, Headers, encoded
 
-#: Where a client may put a key of the gateway.
+#: Headers in which a client may send its API key of the gateway.
 CREDENTIALS = frozenset({"authorization", "proxy-authorization", "x-api-key", "api-key"})
-# Names that only the gateway may set towards an upstream.
+# Only the gateway may send these to an upstream.
 _IDENTITY = re.compile(r"x-(?:gateway|tenant|consumer)-")
-# What tells some upstreams another address or another path than the gateway judged.
+# With these, some upstreams read another address or path than the one that the gateway judged.
 _FORWARDED = re.compile(r"x-forwarded|(?:forwarded|x-real-ip|x-original-url|x-rewrite-url)$")
 
-# What the gateway sets on every request that it forwards.
+# The gateway sets these on every request that it forwards.
 _OURS = frozenset(("via", "x-request-id", "x-forwarded-for", "x-tenant-id", "x-consumer-id"))
 _NEVER_SENT = HOP_BY_HOP | {"host", "content-length", "expect"}
 _NEVER_IN_RESPONSE = HOP_BY_HOP - {"transfer-encoding"}
@@ -24,54 +24,54 @@ _MASK = MASK.encode()
 
 
 def _folded(name: str) -> str:
-    """The name as servers in the manner of CGI read it: X_Tenant_Id is X-Tenant-Id (RFC 3875, 4.1.18)."""
+    """The name as a CGI server reads it: X_Tenant_Id is X-Tenant-Id (RFC 3875, 4.1.18)."""
     return name.lower().replace("_", "-").replace(".", "-")
 
 
 def is_ours(name: str) -> bool:
-    """True for a header that the gateway sets or removes itself, however it is spelled.
+    """True for a header that the gateway sets or removes itself, in every spelling.
 
-    No tenant's configuration may set it: it is framing, routing, or tells an upstream who calls.
+    The configuration of a tenant must not set it: it is framing or routing, or it names the caller.
     """
     folded = _folded(name)
     return folded in _NEVER_SENT or folded in _OURS or folded.startswith("proxy-") or is_identity(name)
 
 
 def describes_body(name: str) -> bool:
-    """True for a header that says how a body is to be read, as Content-Type does.
+    """True for a header that says how to read the body, such as Content-Type.
 
-    A rule must not set it: its upstream would read another text than plugins have judged.
+    A rule must not set it: the upstream would read another text than the plugins judged.
     """
     return _folded(name).startswith("content-")
 
 
 def is_identity(name: str) -> bool:
-    """True for a header that tells an upstream who is calling, however it is spelled."""
+    """True for a header that names the caller to an upstream, in every spelling."""
     return _IDENTITY.match(_folded(name)) is not None
 
 
 def is_private(name: str) -> bool:
-    """True for a header that no upstream may tell a client: hop-by-hop, or the gateway's own."""
+    """True for a header that an upstream must not send to a client: hop-by-hop, or of the gateway."""
     return name.lower() in _NEVER_IN_RESPONSE or is_identity(name)
 
 
 class _Meaning(NamedTuple):
-    """What a header's name means here.
+    """The meaning of the name of a header in a request.
 
-    `stays`: no client may tell it to an upstream (hop-by-hop, framing, who it is, where it comes from).
+    A header that `is_removed` is not forwarded: hop-by-hop, framing, identity, or the client's address.
     """
 
     folded: str
-    stays: bool
+    is_removed: bool
     is_credential: bool
 
 
 def _meaning(name: bytes) -> _Meaning:
     text = name.decode("latin-1")
-    folded, tells_who = _folded(text), is_identity(text)
+    folded = _folded(text)
     return _Meaning(
         folded,
-        stays=folded in _NEVER_SENT or tells_who or _FORWARDED.match(folded) is not None,
+        is_removed=folded in _NEVER_SENT or is_identity(text) or _FORWARDED.match(folded) is not None,
         is_credential=folded in CREDENTIALS,
     )
 
@@ -80,7 +80,7 @@ _MEANING: Memo[bytes, _Meaning] = Memo(_meaning)
 
 
 class OwnHeaders:
-    """A rule's own headers, ready for the wire; those that are the gateway's to set are left out."""
+    """The headers of a rule as bytes, without those that only the gateway sets."""
 
     __slots__ = ("fields", "replaced")
 
@@ -91,7 +91,7 @@ class OwnHeaders:
             if _folded(name) not in _OURS and not describes_body(name)
         }
         self.fields = tuple([(encoded(name), encoded(value)) for name, value in own.items()])
-        # Each is gone from the client's head in every spelling.
+        # These are removed from the client's head, in every spelling.
         self.replaced = _OURS.union(map(_folded, own))
 
 
@@ -101,14 +101,14 @@ def _removed_by_connection(headers: Headers) -> frozenset[bytes]:
 
 
 def plugin_view(headers: Headers) -> Headers:
-    """The client's head as plugins see it: as it was sent, with the values of credentials masked."""
+    """Return the client's head as plugins see it: with the values of credentials masked."""
     return Headers.of(
         tuple([(name, _MASK if _MEANING[name].is_credential else value) for name, value in headers.fields])
     )
 
 
-def identity(request: str, client: str, tenant: str, key: str | None) -> Fields:
-    """What tells an upstream who calls: the ids of the request, the tenant and the key, and the address."""
+def identity_fields(request: str, client: str, tenant: str, key: str | None) -> Fields:
+    """Return the headers that name the caller: the ids of request, tenant and key, and the address."""
     fields = (
         (b"X-Request-ID", encoded(request)),
         (b"X-Forwarded-For", client.encode()),
@@ -118,19 +118,22 @@ def identity(request: str, client: str, tenant: str, key: str | None) -> Fields:
 
 
 def upstream_head(headers: Headers, sent: Headers, own: OwnHeaders, identity: Fields, via: str) -> Headers:
-    """The head to forward, without Host and framing: those are the wire's.
+    """Return the head to forward, without Host and framing, which the engine writes.
 
-    `headers` is what plugins saw and patched, `sent` what the client sent; the same when no plugin looked.
-    Gone are the client's credentials (masked in the plugins' view; one that a plugin set stays), its
-    hop-by-hop headers (what a plugin set stays, whatever the client's Connection names) and its identity
-    headers. `own` are the rule's headers and replace the client's; `identity` (of the function of that name)
-    is ours and replaces both. `via` ends the Via chain (RFC 9110, 7.6.3).
+    Credentials, hop-by-hop and identity headers of the client are removed. Those that a plugin set stay.
+
+    Args:
+        headers: the head as plugins saw and changed it; the same object as `sent` if there are none.
+        sent: the head that the client sent.
+        own: the headers of the rule; they replace those of the client.
+        identity: the result of `identity_fields`; it replaces both.
+        via: the last entry of the Via chain (RFC 9110, 7.6.3).
     """
     unseen, replaced = headers is sent, own.replaced
     kept = []
     for field in headers.fields:
         meaning = _MEANING[field[0]]
-        if meaning.stays or meaning.folded in replaced:
+        if meaning.is_removed or meaning.folded in replaced:
             continue
         if not meaning.is_credential or not (unseen or field[1] == _MASK):
             kept.append(field)
@@ -141,20 +144,20 @@ def upstream_head(headers: Headers, sent: Headers, own: OwnHeaders, identity: Fi
 
 
 def client_head(headers: Headers, hidden: Mapping[bytes, bool]) -> Headers:
-    """The head of the upstream's response as the client gets it; repeated headers stay repeated.
+    """Return the head of the upstream's response as the client gets it; repeated headers stay repeated.
 
-    `hidden` says of the name of a field whether the client does not get it.
+    `hidden` maps the name of a field to True when the client does not get it.
     """
     kept = [field for field in headers.fields if not hidden[field[0]]]
     if len(kept) == len(headers.fields):
-        return headers  # a Connection header would be gone
+        return headers  # there is no Connection header: it would be hidden
     if removed := _removed_by_connection(headers):
         kept = [field for field in kept if field[0].lower() not in removed]
     return Headers.of(tuple(kept))
 
 
 def passed_here(headers: Headers, via: str) -> bool:
-    """True when the request has already been through this gateway (a loop)."""
+    """True when the request has passed this gateway before (a loop)."""
     values = headers.all("via")
     if not values:
         return False

@@ -1,4 +1,4 @@
-"""What a Content-Type header says (RFC 9110, section 8.3)."""
+"""Media types, from the Content-Type header (RFC 9110, 8.3)."""
 
 import re
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ _UTF8 = frozenset({"utf-8", "utf8", "us-ascii"})
 
 @dataclass(frozen=True, slots=True)
 class MediaType:
-    """A media type in lower case without parameters, empty when there is no header, and its charsets."""
+    """A media type in lower case, without parameters; empty without a header. And its charsets."""
 
     name: str
     charsets: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, headers: Headers) -> "MediaType":
-        """Raises `BodyRejected` when there are several different Content-Type headers."""
+        """Read the head of a body. Raises `BodyRejected` on Content-Type headers that differ."""
         values = headers.all("content-type")
         if len(values) > 1 and len(set(values)) > 1:
             raise BodyRejected("unsupported_content_type", "The body has more than one content type.")
@@ -43,9 +43,9 @@ class MediaType:
         return self.name in ("application/x-ndjson", "application/ndjson", "application/jsonl")
 
     def must_be_utf8(self) -> None:
-        """Raises `BodyRejected` when the header says that the text is not UTF-8."""
+        """Raise `BodyRejected` when the charset is not UTF-8."""
         if not _UTF8.issuperset(self.charsets):
-            raise BodyRejected("unsupported_content_type", "The body's charset must be UTF-8.")
+            raise BodyRejected("unsupported_content_type", "The charset of the body must be UTF-8.")
 
 
 def _read(value: str) -> MediaType:

@@ -10,7 +10,7 @@ from shared.model.messages import Request
 class LimitMatch:
     """Requests of these methods below these paths; no methods are all methods, no paths are all paths.
 
-    `paths` are globs (`globs.matches_path`) that the normalised path is held against.
+    `paths` are globs (`globs.matches_path`) that the normalized path is held against.
     """
 
     methods: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ from shared.core.fields import Method, Pattern, Strict, flag
 from shared.core.globs import precision
 from shared.core.http_tokens import MASK, TOKEN
 from shared.http.forwarding import plugin_view
-from shared.http.paths import normalise_path
+from shared.http.paths import normalize_path
 from shared.limits.match import LimitMatch
 from shared.limits.quotas import ConcurrencySchema, HeaderQuotaSchema, OneOrMore, QuotaSchema, Window
 from shared.limits.written import LimitSpec
@@ -121,7 +121,7 @@ class PathGlob(fields.String):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         text = _PATH(super()._deserialize(value, attr, data, **kwargs))
         try:
-            return normalise_path(text)
+            return normalize_path(text)
         except ValueError as error:
             raise ValidationError(str(error)) from None
 

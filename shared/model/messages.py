@@ -130,7 +130,7 @@ def encoded(text: str) -> bytes:
 class Request:
     """A request as the client sent it, cleaned.
 
-    `path` is the normalised form that was matched and will be forwarded, without the query; `query`
+    `path` is the normalized form that was matched and will be forwarded, without the query; `query`
     is what stood behind the ``?``, byte for byte. Credentials of the gateway are masked in `headers`
     (present, but their value is ``[redacted]``). `body` is None until it has been read, which is
     always before a plugin that declares that it reads the body.

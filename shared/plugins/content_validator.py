@@ -17,7 +17,7 @@ from shared.bodies.text.stream_rules import TextJudge
 from shared.core.errors import STATUS, Invalid, Problem
 from shared.core.json_pointer import MISSING, get_at, parse_path
 from shared.core.sizes import parse_size
-from shared.http.body_rejected import BodyRejected, too_long
+from shared.http.body_rejected import BodyRejected, body_too_long
 from shared.http.content_coding import encode
 from shared.http.media_type import EVENT_STREAM, MediaType
 from shared.model.messages import Headers, Response
@@ -223,7 +223,7 @@ class ContentValidator(Plugin):
 
     def _check_size(self, body: bytes) -> None:
         if self.max_size is not None and len(body) > self.max_size:
-            raise too_long(self.max_size)
+            raise body_too_long(self.max_size)
 
     def _judge_request(self, opened: OpenedBody) -> bytes:
         splitter = event_splitter(opened.media_type)

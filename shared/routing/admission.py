@@ -9,7 +9,7 @@ from typing import NamedTuple
 from shared.core.errors import Rejection, make_rejection
 from shared.core.memo import Memo
 from shared.http.forwarding import passed_here
-from shared.http.paths import has_encoded_slash, normalise_path
+from shared.http.paths import has_encoded_slash, normalize_path
 from shared.model.config import ApiKey, Scope
 from shared.model.messages import Headers
 from shared.routing.compile import Gateway, Route
@@ -126,7 +126,7 @@ def read_call(
     except ValueError as error:
         return make_rejection("invalid_host", str(error))
     try:
-        path = normalise_path(target.partition("?")[0])
+        path = normalize_path(target.partition("?")[0])
     except ValueError as error:
         return make_rejection("bad_request", str(error))
     if passed_here(headers, via):
@@ -153,7 +153,7 @@ class Admitted:
 def admit(
     gateway: Gateway | None, key_hash: str | None, has_key: bool, method: str, path: str, now: float
 ) -> Admitted | Rejection:
-    """Decide a request to `path` (normalised) of the tenant that `gateway` is, None when unknown.
+    """Decide a request to `path` (normalized) of the tenant that `gateway` is, None when unknown.
 
     `key_hash` is None when no well-formed key was sent; `has_key` says whether any credential was.
     The order fixes what a stranger can learn: without a valid key, only that the key is not valid.

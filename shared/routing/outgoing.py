@@ -1,6 +1,6 @@
 """The whole head that goes to the upstream of a rule."""
 
-from shared.http.forwarding import identity, upstream_head
+from shared.http.forwarding import identity_fields, upstream_head
 from shared.model.messages import Fields, Headers
 from shared.routing.admission import Admitted
 from shared.routing.router import upstream_path
@@ -9,7 +9,7 @@ _WITH_BODY = ("POST", "PUT", "PATCH")
 
 
 def outgoing_target(admitted: Admitted, path: str, target: str) -> str:
-    """The request target that the upstream sees for the normalised `path`.
+    """The request target that the upstream sees for the normalized `path`.
 
     `target` is that of the client, whose query goes through byte for byte.
     """
@@ -34,7 +34,7 @@ def outgoing_fields(
     `client` is the client's address, `instance` our name in Via.
     """
     route, key = admitted.route, admitted.key
-    who = identity(request_id, client, admitted.gateway.snapshot.tenant.id, key.id if key else None)
+    who = identity_fields(request_id, client, admitted.gateway.snapshot.tenant.id, key.id if key else None)
     head = upstream_head(seen, sent, route.own, who, instance)
     host = sent["host"] if route.rule.preserve_host else route.target.authority
     length = ((b"Content-Length", b"%d" % len(body)),) if body or method in _WITH_BODY else ()

@@ -10,7 +10,7 @@ from shared.routing.router import Routed, Router, match_method
 def why_not[R: Routed](rules: Sequence[Rule], router: Router[R], path: str, method: str) -> list[str | None]:
     """For each rule a sentence that says why it is not the one; None for the one that is.
 
-    `router` holds the rules, `path` is normalised. Every answer comes from the router's own look-ups.
+    `router` holds the rules, `path` is normalized. Every answer comes from the router's own look-ups.
     """
     routes = router.match_path(path)
     chosen = match_method(routes, method)

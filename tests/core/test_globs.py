@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.core.globs import matches_glob, matches_path, precision
-from shared.http.paths import normalise_path
+from shared.http.paths import normalize_path
 
 few = st.text("ab*/", max_size=8)
 
@@ -82,9 +82,9 @@ def test_a_path_covers_itself_and_what_stands_below_it(glob: str, path: str, doe
 
 @given(st.text("/ab", max_size=8), st.text("/ab.%-", max_size=6))
 def test_no_spelling_of_a_path_below_escapes_it(folder: str, below: str) -> None:
-    top = normalise_path(f"/{folder}")
+    top = normalize_path(f"/{folder}")
     try:
-        path = normalise_path(f"/{folder}/{below}")
+        path = normalize_path(f"/{folder}/{below}")
     except ValueError:
         return
     if ".." not in below:

@@ -11,7 +11,7 @@ from shared.http.forwarding import (
     CREDENTIALS,
     OwnHeaders,
     client_head,
-    identity,
+    identity_fields,
     is_identity,
     passed_here,
     plugin_view,
@@ -26,7 +26,7 @@ IDENTITY = {
     "X-Tenant-Id": "t1",
     "X-Consumer-Id": "k1",
 }
-WHO = identity("id-1", "192.0.2.1", "t1", "k1")
+WHO = identity_fields("id-1", "192.0.2.1", "t1", "k1")
 OURS = {name.lower() for name in IDENTITY} | {"via"}
 
 Items = list[tuple[str, str]]
@@ -268,7 +268,9 @@ def test_an_upstreams_connection_header_names_away_what_it_may() -> None:
 
 
 def test_a_request_without_a_key_names_no_consumer() -> None:
-    head = upstream_head(Headers(), Headers(), OwnHeaders({}), identity("id-1", "::1", "t1", None), "g")
+    head = upstream_head(
+        Headers(), Headers(), OwnHeaders({}), identity_fields("id-1", "::1", "t1", None), "g"
+    )
     assert dict(head) == {
         "Via": "1.1 g",
         "X-Request-ID": "id-1",

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.http.paths import has_encoded_slash, normalise_path, rule_path
+from shared.http.paths import has_encoded_slash, normalize_path, rule_path
 from shared.model.config import Rule
 from shared.model.targets import parse_target
 from shared.routing.router import Router, allowed_methods, match_method, path_warnings, upstream_path
@@ -62,7 +62,7 @@ def matched(table: Router[Here], path: str) -> list[str]:
     ],
 )
 def test_a_path_has_one_normal_form(path: str, normal: str) -> None:
-    assert normalise_path(path) == normal
+    assert normalize_path(path) == normal
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_path_has_one_normal_form(path: str, normal: str) -> None:
 )
 def test_a_path_that_could_be_read_in_two_ways_is_refused(path: str) -> None:
     with pytest.raises(ValueError, match=r"^The path must .*\.$|^Each '%' .*\.$"):
-        normalise_path(path)
+        normalize_path(path)
 
 
 PIECES = st.sampled_from(
@@ -127,10 +127,10 @@ PATHS = st.lists(PIECES, max_size=12).map(lambda pieces: "/" + "".join(pieces))
 @given(PATHS | st.text(max_size=30).map(lambda text: "/" + text))
 def test_the_normal_form_is_final_and_holds_nothing_that_an_upstream_could_read_otherwise(path: str) -> None:
     try:
-        normal = normalise_path(path)
+        normal = normalize_path(path)
     except ValueError:
         return
-    assert normalise_path(normal) == normal
+    assert normalize_path(normal) == normal
     assert normal.startswith("/")
     assert "//" not in normal
     assert not {".", ".."} & set(normal.split("/"))
@@ -228,7 +228,7 @@ def takes(one: Rule, path: str) -> bool:
 def test_the_router_finds_what_trying_every_rule_finds(
     rules: list[Rule], segments: list[str], slash: bool
 ) -> None:
-    path = normalise_path("/" + "/".join(segments) + "/" * slash)
+    path = normalize_path("/" + "/".join(segments) + "/" * slash)
     fitting = [one for one in rules if takes(one, path)]
     longest = max((len(one.path) for one in fitting), default=0)
     best = [one for one in fitting if len(one.path) == longest]
@@ -273,7 +273,7 @@ def test_the_upstream_sees_the_form_that_was_matched(
     path: str, base: str, strip: bool, segments: list[str]
 ) -> None:
     try:
-        path = normalise_path(path)
+        path = normalize_path(path)
     except ValueError:
         return
     one = Rule("r", rule_path("/" + "/".join(segments), "prefix"), "http://u" + base, strip_path=strip)
@@ -296,5 +296,5 @@ def test_stripping_a_rules_whole_path_warns_with_what_the_upstream_will_see() ->
 
 
 def test_encoded_slashes_are_seen_in_the_normal_form() -> None:
-    assert has_encoded_slash(normalise_path("/a%2fb"))
-    assert not has_encoded_slash(normalise_path("/a/b"))
+    assert has_encoded_slash(normalize_path("/a%2fb"))
+    assert not has_encoded_slash(normalize_path("/a/b"))

@@ -10,7 +10,7 @@ from shared.bodies.text.maskable_text import MaskableText
 from shared.bodies.text.patterns import Match
 from shared.bodies.text.rules import MAX_MASKED, TextRules, blocked, missing
 from shared.bodies.text.stream_search import StreamSearch
-from shared.http.body_rejected import BodyRejected, too_long
+from shared.http.body_rejected import BodyRejected, body_too_long
 from shared.model.event import Event
 from shared.providers.events import Place
 
@@ -124,7 +124,7 @@ class TextJudge:
     def feed(self, event: Event) -> list[Event]:
         self._size += len(event.raw)
         if self._max_size is not None and self._size > self._max_size:
-            raise too_long(self._max_size)
+            raise body_too_long(self._max_size)
         if self._rules is None or (event.data is None and not self._queue):
             return [event]
         read = EventText(event, bounds=self._bounds)
