@@ -7,7 +7,7 @@ import pytest
 
 from shared.documents import examples
 from tests.admin_app.world import TOKEN, Api, Tenant, World, app_of, make_world, pointers
-from tests.net.services import Authority
+from tests.support.certificates import Authority
 
 RULE = {"path": "/v1", "target": "https://api.openai.com"}
 

@@ -7,10 +7,10 @@ import pytest
 
 from tests.conformance.differences import instead
 from tests.conformance.engines import ENGINES
-from tests.conformance.scripted_upstream import ScriptedUpstream
 from tests.conformance.wire import Wire
-from tests.end_to_end.running_gateway import RunningGateway, TenantInUse
+from tests.support.gateway import RunningGateway, TenantInUse
 from tests.support.ports import free_port
+from tests.support.upstream import OK, REQUEST, Upstream, send
 
 #: Behind the name of an engine: a gateway of it that waits for `SHORT_WAIT` and no longer.
 IMPATIENT = ", impatient"
@@ -25,15 +25,13 @@ Started = Callable[[str], tuple[RunningGateway, TenantInUse]]
 
 
 @pytest.fixture(scope="session")
-def everlasting_upstream() -> Iterator[ScriptedUpstream]:
-    with ScriptedUpstream().running() as upstream:
+def everlasting_upstream() -> Iterator[Upstream]:
+    with Upstream(default=[*REQUEST, send(OK)]) as upstream:
         yield upstream
 
 
 @pytest.fixture(scope="session")
-def started(
-    tmp_path_factory: pytest.TempPathFactory, everlasting_upstream: ScriptedUpstream
-) -> Iterator[Started]:
+def started(tmp_path_factory: pytest.TempPathFactory, everlasting_upstream: Upstream) -> Iterator[Started]:
     """Starts the gateway of an engine when it is first asked for by its name."""
     running: dict[str, tuple[RunningGateway, TenantInUse]] = {}
     with ExitStack() as stack:
@@ -68,7 +66,7 @@ def impatient(engine: str) -> str:
     return engine if instead(engine, "slow clients") else engine + IMPATIENT
 
 
-def make_wire(started: Started, engine: str, upstream: ScriptedUpstream) -> Iterator[Wire]:
+def make_wire(started: Started, engine: str, upstream: Upstream) -> Iterator[Wire]:
     gateway, tenant = started(engine)
     upstream.forget()
     wire = Wire(engine, gateway, tenant, upstream)
@@ -78,5 +76,5 @@ def make_wire(started: Started, engine: str, upstream: ScriptedUpstream) -> Iter
 
 
 @pytest.fixture
-def wire(started: Started, engine: str, everlasting_upstream: ScriptedUpstream) -> Iterator[Wire]:
+def wire(started: Started, engine: str, everlasting_upstream: Upstream) -> Iterator[Wire]:
     yield from make_wire(started, engine, everlasting_upstream)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tests.conformance.scripted_upstream import Action, close, half_close, reset, send
+from tests.support.upstream import Action, close, half_close, reset, send
 
 
 @dataclass(frozen=True)

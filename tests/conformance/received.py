@@ -2,7 +2,7 @@
 
 import re
 
-from tests.conformance.scripted_upstream import Received
+from tests.support.upstream import Received
 
 _LINE = re.compile(rb"[A-Z]+ /[\x21-\x7e]* HTTP/1\.1")
 _FIELD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\t\x20-\x7e\x80-\xff]*")

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.conformance.raw_client import RawClient
-from tests.conformance.scripted_upstream import REQUEST, flood, hang, send, wait
 from tests.conformance.wire import PATH, Wire
+from tests.support.upstream import REQUEST, flood, hang, send, wait
 
 LEAVE: list[Callable[[RawClient], None]] = [RawClient.close, RawClient.reset]
 WITHIN = 1.0  # seconds (reliability.md R23)
@@ -57,7 +57,7 @@ def test_gone_while_the_upstream_thinks(wire: Wire, leave: Callable[[RawClient],
     client.send(wire.post(b"hello"))
     wire.upstream.await_requests(1)
     leave(client)
-    assert wire.upstream.visits[0].ended.wait(WITHIN)
+    assert wire.upstream.peers[0].ended.wait(WITHIN)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_gone_during_a_stream(wire: Wire, leave: Callable[[RawClient], None], he
     client.send(wire.head())
     assert client.head().status == 200
     leave(client)
-    assert wire.upstream.visits[0].ended.wait(WITHIN)
+    assert wire.upstream.peers[0].ended.wait(WITHIN)
 
 
 def test_gone_without_reading_a_flood(wire: Wire, leave: Callable[[RawClient], None]) -> None:
@@ -84,7 +84,7 @@ def test_gone_without_reading_a_flood(wire: Wire, leave: Callable[[RawClient], N
     client = wire.client(receive_buffer=4096)
     client.send(wire.head())
     assert client.head().status == 200
-    [visit] = wire.upstream.visits
+    [visit] = wire.upstream.peers
     assert not visit.ended.wait(0.2)
     leave(client)
     assert visit.ended.wait(WITHIN)
@@ -97,7 +97,7 @@ def test_gone_with_requests_waiting(wire: Wire, leave: Callable[[RawClient], Non
     client.send(wire.head() + wire.post(b"x", path=PATH + "/second"))
     wire.upstream.await_requests(1)
     leave(client)
-    assert wire.upstream.visits[0].ended.wait(WITHIN)
+    assert wire.upstream.peers[0].ended.wait(WITHIN)
     wire.ask(wire.head("GET", PATH + "/after"))
     assert [seen.target for seen in wire.upstream.received] == [PATH, PATH + "/after"]
 
@@ -110,7 +110,7 @@ def test_gone_with_more_sent_than_is_read_ahead(wire: Wire, leave: Callable[[Raw
     wire.upstream.await_requests(1)
     client.send(wire.head("POST", PATH + "/second", "Content-Length: 1000000") + b"x" * 200_000)
     leave(client)
-    assert wire.upstream.visits[0].ended.wait(WITHIN)
+    assert wire.upstream.peers[0].ended.wait(WITHIN)
     assert [seen.target for seen in wire.upstream.received] == [PATH]
 
 
@@ -124,6 +124,6 @@ def test_a_client_that_leaves_disturbs_no_other(wire: Wire, leave: Callable[[Raw
     staying.send(wire.head())
     assert staying.head().status == 200
     leave(leaving)
-    assert wire.upstream.visits[0].ended.wait(WITHIN)
+    assert wire.upstream.peers[0].ended.wait(WITHIN)
     go.set()
     assert staying.reading.exactly(5) == b"hello"

@@ -5,8 +5,8 @@ import pytest
 from tests.conformance.answer import Ended
 from tests.conformance.differences import instead
 from tests.conformance.raw_client import RawClient
-from tests.conformance.scripted_upstream import REQUEST, read_head, send
 from tests.conformance.wire import PATH, Wire, closes, is_ours
+from tests.support.upstream import REQUEST, Peer, send
 
 
 def numbered(number: int) -> bytes:
@@ -26,7 +26,7 @@ def answers_until_the_end(client: RawClient) -> list[bytes]:
 def test_a_connection_serves_one_request_after_the_other(wire: Wire) -> None:
     client = wire.client()
     for number in range(20):
-        wire.upstream.responses(numbered(number))
+        wire.upstream.responds(numbered(number))
         client.send(wire.post(b"x" * number) if number % 2 else wire.head())
         response = client.response()
         assert (response.body, response.get("connection")) == (b"answer %d" % number, None)
@@ -165,7 +165,7 @@ def test_an_http_1_0_client_that_asks_to_stay_is_told_whether_it_may(wire: Wire)
 def test_an_http_1_0_client_gets_a_chunked_answer_without_chunks(
     wire: Wire, response: bytes, stay: tuple[str, ...]
 ) -> None:
-    wire.upstream.responses(response)
+    wire.upstream.responds(response)
     client = wire.client()
     client.send(wire.head("GET", PATH, *stay, version="1.0"))
     got = client.response()
@@ -181,7 +181,7 @@ def test_an_http_1_0_post_arrives(wire: Wire) -> None:
 
 def test_an_upstream_that_answers_before_the_body_was_read_is_heard(wire: Wire) -> None:
     wire.upstream.plays(
-        [read_head, send(b"HTTP/1.1 413 Too Big\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig")]
+        [Peer.head, send(b"HTTP/1.1 413 Too Big\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig")]
     )
     response = wire.ask(wire.post(b"x" * 2_000_000))
     assert (response.status, response.body) == (413, b"big")

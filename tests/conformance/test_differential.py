@@ -13,8 +13,8 @@ from tests.conformance.answer import Answer
 from tests.conformance.conftest import Started, make_wire
 from tests.conformance.engines import ENGINES
 from tests.conformance.exchanges import Request, Response, apart, chunked, exchanges, response_bytes
-from tests.conformance.scripted_upstream import REQUEST, Received, ScriptedUpstream, close, send
 from tests.conformance.wire import Wire
+from tests.support.upstream import REQUEST, Received, Upstream, close, send
 
 #: What differs from engine to engine by design: names of this deployment and of this tenant, and framing.
 OURS_UPSTREAM = {
@@ -46,7 +46,7 @@ class Outcome:
 
 
 @pytest.fixture(scope="module")
-def wires(started: Started, everlasting_upstream: ScriptedUpstream) -> Iterator[list[Wire]]:
+def wires(started: Started, everlasting_upstream: Upstream) -> Iterator[list[Wire]]:
     makers = [make_wire(started, engine, everlasting_upstream) for engine in ENGINES]
     yield [next(maker) for maker in makers]
     for maker in makers:

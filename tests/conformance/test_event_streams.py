@@ -8,8 +8,8 @@ import time
 import pytest
 
 from tests.conformance.raw_client import RawClient
-from tests.conformance.scripted_upstream import REQUEST, Action, close, reset, send, wait
 from tests.conformance.wire import PATH, Wire
+from tests.support.upstream import REQUEST, Action, close, reset, send, wait
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 LINES = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -32,7 +32,7 @@ def test_a_stream_arrives_byte_for_byte(wire: Wire, end: bytes, size: int) -> No
     whole = b"".join(events(60 if size > 1 else 10, end))
     chunks = [chunk(whole[place : place + size]) for place in range(0, len(whole), size)]
     half = len(chunks) // 2
-    wire.upstream.responses(HEAD + b"".join(chunks[:half]), b"".join(chunks[half:]) + LAST)
+    wire.upstream.responds(HEAD + b"".join(chunks[:half]), b"".join(chunks[half:]) + LAST)
     got = wire.ask(wire.head())
     assert (got.body, got.cut, got.get("content-type")) == (whole, None, "text/event-stream")
 
@@ -78,7 +78,7 @@ def test_the_head_of_a_stream_does_not_wait_for_its_first_event(wire: Wire) -> N
 def test_an_event_of_many_packets_is_whole(wire: Wire) -> None:
     event = b"data: " + b"y" * 300_000 + b"\n\n"
     raw = HEAD + chunk(event) + LAST
-    wire.upstream.responses(*(raw[place : place + 30_000] for place in range(0, len(raw), 30_000)))
+    wire.upstream.responds(*(raw[place : place + 30_000] for place in range(0, len(raw), 30_000)))
     assert wire.ask(wire.head()).body == event
 
 
@@ -161,7 +161,7 @@ def test_a_first_event_is_delayed_by_at_most_10_ms(wire: Wire) -> None:
     """Against the same upstream without the gateway (reliability.md R23); the median of 50."""
 
     def seconds(port: int) -> float:
-        wire.upstream.responses(HEAD + chunk(b"data: 1\n\n") + LAST)
+        wire.upstream.responds(HEAD + chunk(b"data: 1\n\n") + LAST)
         with RawClient(port) as client:
             start = time.perf_counter()
             client.send(wire.head("GET", PATH))

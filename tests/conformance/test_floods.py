@@ -4,8 +4,8 @@ import pytest
 from _pytest.mark import ParameterSet
 
 from tests.conformance.differences import instead
-from tests.conformance.scripted_upstream import REQUEST, hang, send
 from tests.conformance.wire import PATH, Wire, is_ours
+from tests.support.upstream import REQUEST, hang, send
 
 MUCH = 2_000_000  # bytes; far above every bound for what is no body
 PIECES = 500
@@ -73,7 +73,7 @@ def test_an_upstream_cannot_send_for_ever_what_is_no_body(
     client = wire.client()
     client.send(wire.head())
     wire.upstream.await_requests(1)
-    given_up = wire.upstream.visits[0].ended.wait(patience(wire, row))
+    given_up = wire.upstream.peers[0].ended.wait(patience(wire, row))
     assert given_up == (instead(wire.engine, row) is None)
     wire.upstream.forget()
     response = client.response()

@@ -4,8 +4,8 @@ import pytest
 
 from tests.conformance.differences import instead
 from tests.conformance.received import heads_are_clean
-from tests.conformance.scripted_upstream import REQUEST, send
 from tests.conformance.wire import PATH, Wire, is_ours
+from tests.support.upstream import REQUEST, send
 
 CHUNKED = "Transfer-Encoding: chunked"
 

@@ -5,8 +5,8 @@ import threading
 import pytest
 
 from tests.conformance.differences import instead
-from tests.conformance.scripted_upstream import REQUEST, Action, close, half_close, send, wait
 from tests.conformance.wire import PATH, Wire, is_ours
+from tests.support.upstream import REQUEST, Action, close, half_close, send, wait
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -29,7 +29,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 def test_an_answer_arrives_whole_and_the_connection_stays(wire: Wire, response: bytes, body: bytes) -> None:
     client = wire.client()
     for method in ("GET", "POST"):
-        wire.upstream.responses(response)
+        wire.upstream.responds(response)
         client.send(wire.post(b"x") if method == "POST" else wire.head())
         got = client.response()
         assert (got.status, got.body, got.cut, got.trailers) == (200, body, None, [])
@@ -114,7 +114,7 @@ def test_an_http_1_0_upstream_costs_a_client_no_connection(wire: Wire, length: b
     ],
 )
 def test_an_answer_that_has_no_body_does_not_wait_for_one(wire: Wire, response: bytes) -> None:
-    wire.upstream.responses(response)
+    wire.upstream.responds(response)
     client = wire.client()
     client.send(wire.head())
     got = client.response()
@@ -128,7 +128,7 @@ def test_an_answer_split_at_any_byte_is_the_same_answer(wire: Wire) -> None:
     raw = CHUNKED[:-2] + b"X-A: b\r\n\r\n3;x=y\r\none\r\n5\r\ntwo\r\n\r\n0\r\n\r\n"
     client = wire.client()
     for position in range(1, len(raw)):
-        wire.upstream.responses(raw[:position], raw[position:])
+        wire.upstream.responds(raw[:position], raw[position:])
         client.send(wire.head())
         got = client.response()
         assert (got.status, got.get("x-a"), got.body) == (200, "b", b"onetwo\r\n"), position
@@ -136,12 +136,12 @@ def test_an_answer_split_at_any_byte_is_the_same_answer(wire: Wire) -> None:
 
 def test_an_answer_that_comes_byte_by_byte_is_the_same_answer(wire: Wire) -> None:
     raw = CHUNKED + b"3\r\none\r\n0\r\n\r\n"
-    wire.upstream.responses(*(raw[place : place + 1] for place in range(len(raw))))
+    wire.upstream.responds(*(raw[place : place + 1] for place in range(len(raw))))
     assert wire.ask(wire.head()).body == b"one"
 
 
 def test_the_trailers_of_an_answer_are_dropped(wire: Wire) -> None:
-    wire.upstream.responses(CHUNKED + b"3\r\none\r\n0\r\nX-Sum: 9\r\nSet-Cookie: a=b\r\n\r\n")
+    wire.upstream.responds(CHUNKED + b"3\r\none\r\n0\r\nX-Sum: 9\r\nSet-Cookie: a=b\r\n\r\n")
     never_ends = instead(wire.engine, "trailers of a response")
     client = wire.client(timeout=0.5) if never_ends else wire.client()
     client.send(wire.head())
@@ -170,7 +170,7 @@ def test_interim_answers_are_swallowed(wire: Wire, interim: bytes, apart: bool) 
     """A 103 may be relayed."""
     last = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\none"
     pieces = (interim, last) if apart else (interim + last,)
-    wire.upstream.responses(*pieces)
+    wire.upstream.responds(*pieces)
     client = wire.client()
     client.send(wire.head())
     got = client.response()
@@ -196,7 +196,7 @@ def test_a_switch_of_protocols_that_nobody_asked_for_is_502(wire: Wire) -> None:
 
 
 def test_hop_by_hop_headers_of_an_answer_end_here(wire: Wire) -> None:
-    wire.upstream.responses(
+    wire.upstream.responds(
         b"HTTP/1.1 207 Odd Reason!\r\nConnection: keep-alive, X-Secret\r\nX-Secret: s\r\nKeep-Alive: timeout=9\r\n"
         b"Proxy-Authenticate: Basic\r\nUpgrade: h2c\r\nX-Gateway-Error-Source: me\r\nX-Tenant-Id: other\r\n"
         b"X-A: b\r\nContent-Length: 0\r\n\r\n"

@@ -5,9 +5,9 @@ import threading
 import pytest
 
 from tests.conformance.differences import instead
-from tests.conformance.scripted_upstream import OK, REQUEST, Action, close, read_head, reset, send, wait
 from tests.conformance.wire import PATH, Wire, is_ours
-from tests.end_to_end.running_gateway import until
+from tests.support.upstream import OK, REQUEST, Action, Peer, close, reset, send, wait
+from tests.support.wait import until
 
 EVIL = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
 
@@ -40,12 +40,12 @@ def test_what_comes_behind_an_answer_is_given_to_nobody(
     wire: Wire, method: str, response: bytes, same: bool
 ) -> None:
     client = wire.client()
-    wire.upstream.responses(response)
+    wire.upstream.responds(response)
     client.send(wire.head(method))
     assert client.response(method).body in (b"ok", b"")
     for number in range(3):
         other = client if same and number == 0 else wire.client()
-        wire.upstream.responses(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d" % number)
+        wire.upstream.responds(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d" % number)
         other.send(wire.head("GET", PATH + f"/{number}"))
         assert other.response().body == b"%d" % number
 
@@ -62,7 +62,7 @@ def test_what_comes_while_a_connection_waits_is_given_to_nobody(wire: Wire, late
     go.set()
     assert gone.wait(3)
     for number, other in enumerate((client, wire.client())):
-        wire.upstream.responses(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d" % number)
+        wire.upstream.responds(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d" % number)
         other.send(wire.post(b"x", path=PATH + f"/{number}"))
         got = other.response()
         assert got.body == b"%d" % number
@@ -78,13 +78,13 @@ def _set(event: threading.Event) -> Action:
 
 @pytest.mark.parametrize("fields", [b"Connection: close\r\n", b"connection: Keep-Alive, Close\r\n"])
 def test_an_upstream_that_says_close_is_not_asked_again(wire: Wire, fields: bytes) -> None:
-    wire.upstream.responses(b"HTTP/1.1 200 OK\r\n" + fields + b"Content-Length: 2\r\n\r\nok")
+    wire.upstream.responds(b"HTTP/1.1 200 OK\r\n" + fields + b"Content-Length: 2\r\n\r\nok")
     client = wire.client()
     for _ in range(2):
         client.send(wire.post(b"x"))
         assert client.response().body == b"ok"
     honoured = not instead(wire.engine, "an upstream that sends Connection: close")
-    assert len(wire.upstream.visits) == (2 if honoured else 1)
+    assert len(wire.upstream.peers) == (2 if honoured else 1)
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
@@ -101,14 +101,14 @@ def test_a_connection_that_the_upstream_closed_is_not_used(wire: Wire, method: s
 
 def _await_end(wire: Wire) -> None:
     for _ in until(2.0):
-        if wire.upstream.visits[0].writer.transport.is_closing():
+        if wire.upstream.peers[0].writer.transport.is_closing():
             return
     raise AssertionError("The upstream did not close.")
 
 
 DEATHS = [
-    pytest.param([read_head, reset], id="reset"),
-    pytest.param([read_head, close], id="closed"),
+    pytest.param([Peer.head, reset], id="reset"),
+    pytest.param([Peer.head, close], id="closed"),
     pytest.param([*REQUEST, close], id="closed after the body"),
 ]
 
@@ -122,7 +122,7 @@ def test_an_idempotent_request_whose_reused_connection_died_is_sent_once_more(
     client = wire.client()
     client.send(wire.head())
     assert client.response().body == b"ok"
-    reused = len(wire.upstream.visits)
+    reused = len(wire.upstream.peers)
     client.send(wire.head(method, PATH, "Content-Length: 0"))
     response = client.response(method)
     if instead(wire.engine, "an idempotent request whose reused connection died"):
@@ -132,7 +132,7 @@ def test_an_idempotent_request_whose_reused_connection_died_is_sent_once_more(
         return
     assert response.status == 200
     assert [seen.method for seen in wire.upstream.received] == ["GET", method, method]
-    assert len(wire.upstream.visits) == reused + 1
+    assert len(wire.upstream.peers) == reused + 1
 
 
 @pytest.mark.parametrize("death", DEATHS)
@@ -160,7 +160,7 @@ def test_a_request_on_a_fresh_connection_is_not_sent_again(wire: Wire, death: li
 
 
 def test_the_second_try_is_the_last(wire: Wire) -> None:
-    wire.upstream.plays([*REQUEST, send(OK)], [read_head, reset], [read_head, reset], [read_head, reset])
+    wire.upstream.plays([*REQUEST, send(OK)], [Peer.head, reset], [Peer.head, reset], [Peer.head, reset])
     client = wire.client()
     client.send(wire.head())
     assert client.response().body == b"ok"
@@ -185,5 +185,5 @@ def test_clients_one_after_the_other_share_a_connection_to_the_upstream(wire: Wi
         with wire.client() as client:
             client.send(wire.head())
             assert client.response().body == b"ok"
-    visits = len(wire.upstream.visits)
+    visits = len(wire.upstream.peers)
     assert visits == (5 if instead(wire.engine, "clients share connections to an upstream") else 1)

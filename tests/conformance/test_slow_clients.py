@@ -9,9 +9,9 @@ import pytest
 from tests.conformance.conftest import SHORT_WAIT, Started
 from tests.conformance.differences import instead
 from tests.conformance.raw_client import RawClient
-from tests.conformance.scripted_upstream import REQUEST, flood, send
 from tests.conformance.wire import PATH, Wire
-from tests.end_to_end.running_gateway import until
+from tests.support.upstream import REQUEST, flood, send
+from tests.support.wait import until
 
 LATE = 4.0
 
@@ -78,7 +78,7 @@ def test_a_client_that_does_not_read_is_given_up(slow: Wire) -> None:
     client = slow.client(receive_buffer=4096)
     client.send(slow.head())
     assert client.head().status == 200
-    [visit] = slow.upstream.visits
+    [visit] = slow.upstream.peers
     if instead(slow.engine, "slow clients"):
         assert not visit.ended.wait(0.3)
     else:
@@ -99,7 +99,7 @@ def gateway_let_go(client: RawClient) -> bool:
 def test_a_client_that_does_not_read_a_whole_answer_is_given_up(slow: Wire) -> None:
     """The upstream has long done its part."""
     body = b"x" * 15_000_000
-    slow.upstream.responses(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    slow.upstream.responds(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
     client = slow.client(receive_buffer=4096)
     client.send(slow.head())
     assert client.head().status == 200

@@ -7,8 +7,8 @@ import pytest
 from tests.conformance.answer import Ended
 from tests.conformance.differences import instead
 from tests.conformance.fault_rows import CUTS, FAULTS, Cut, Fault
-from tests.conformance.scripted_upstream import REQUEST, close, send
 from tests.conformance.wire import Wire, is_ours
+from tests.support.upstream import REQUEST, close, send
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
@@ -67,7 +67,7 @@ def test_chunks_in_http_1_0_end_the_connection(wire: Wire) -> None:
     got = client.response()
     assert (got.status, got.body) == (200, b"ok") or got.status == 502
     assert wire.ask(wire.head()).body == b"ok"
-    assert len(wire.upstream.visits) == 2
+    assert len(wire.upstream.peers) == 2
 
 
 def test_an_upstream_that_is_not_there_is_502_within_100_ms(wire: Wire) -> None:

@@ -10,9 +10,9 @@ import pytest
 
 from tests.conformance.conftest import SHORT_EXCHANGE, SHORT_WAIT, Started
 from tests.conformance.differences import instead
-from tests.conformance.scripted_upstream import REQUEST, Visit, hang, send
 from tests.conformance.wire import Wire, is_ours
-from tests.end_to_end.running_gateway import TenantInUse
+from tests.support.gateway import TenantInUse
+from tests.support.upstream import REQUEST, Peer, hang, send
 
 LATE = 2.0  # seconds too many; a busy machine is late, a missing timeout is 300 s
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -82,7 +82,7 @@ def test_a_silent_upstream_is_504_at_the_first_byte_timeout(timed: Wire, begun: 
         start = time.monotonic()
         is_ours(timed.ask(timed.head()), 504, "upstream_timeout")
         assert SHORT_WAIT * 0.9 <= time.monotonic() - start < SHORT_WAIT + LATE
-        assert timed.upstream.visits[0].ended.wait(1)
+        assert timed.upstream.peers[0].ended.wait(1)
 
 
 @pytest.mark.parametrize(
@@ -105,13 +105,13 @@ def test_an_answer_that_falls_silent_is_cut_at_the_idle_timeout(timed: Wire, beg
     assert SHORT_WAIT * 0.9 <= time.monotonic() - start < SHORT_WAIT + LATE
     assert (b"upstream_timeout" in rest) == begun.startswith(HEAD)
     assert not rest.endswith(b"0\r\n\r\n")
-    assert timed.upstream.visits[0].ended.wait(1)
+    assert timed.upstream.peers[0].ended.wait(1)
 
 
-async def drip(visit: Visit) -> None:
+async def drip(visit: Peer) -> None:
     """An event every 50 ms, for ever."""
     while True:
-        await visit.say(EVENT)
+        await visit.write(EVENT)
         await asyncio.sleep(0.05)
 
 

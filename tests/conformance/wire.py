@@ -6,8 +6,8 @@ from typing import Any
 
 from tests.conformance.answer import Answer
 from tests.conformance.raw_client import RawClient
-from tests.conformance.scripted_upstream import ScriptedUpstream
-from tests.end_to_end.running_gateway import RunningGateway, TenantInUse
+from tests.support.gateway import RunningGateway, TenantInUse
+from tests.support.upstream import Upstream
 
 #: The path of the rule that leads to the scripted upstream.
 PATH = "/v1/chat"
@@ -20,7 +20,7 @@ class Wire:
     engine: str
     gateway: RunningGateway
     tenant: TenantInUse
-    upstream: ScriptedUpstream
+    upstream: Upstream
     clients: list[RawClient] = field(default_factory=list)
 
     def client(self, **more: Any) -> RawClient:

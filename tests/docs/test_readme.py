@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from shared.settings import load_settings
-from tests.end_to_end.running_gateway import ROOT, RunningGateway
+from tests.support.gateway import ROOT, RunningGateway
 
 README = (ROOT / "README.md").read_text()
 DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]

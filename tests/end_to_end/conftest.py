@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.recording_upstream import RecordingUpstream
-from tests.end_to_end.running_gateway import RunningGateway, TenantInUse
+from tests.support.gateway import RunningGateway, TenantInUse
+from tests.support.upstream import Upstream
 
 
 @pytest.fixture(scope="session", params=["express", "mitmproxy"])
@@ -36,15 +36,15 @@ def gateway(gateways: Callable[[str], RunningGateway], engine: str) -> RunningGa
 
 
 @pytest.fixture(scope="session")
-def everlasting_upstream() -> Iterator[RecordingUpstream]:
-    with RecordingUpstream() as upstream:
+def everlasting_upstream() -> Iterator[Upstream]:
+    with Upstream() as upstream:
         yield upstream
 
 
 @pytest.fixture
-def upstream(everlasting_upstream: RecordingUpstream) -> RecordingUpstream:
+def upstream(everlasting_upstream: Upstream) -> Upstream:
     """The upstream, with nothing seen yet."""
-    everlasting_upstream.seen.clear()
+    everlasting_upstream.received.clear()
     return everlasting_upstream
 
 

@@ -8,8 +8,8 @@ import pytest
 import redis
 
 from shared.redis_server.embedded import socket_path
-from tests.end_to_end.recording_upstream import RecordingUpstream, Seen
-from tests.end_to_end.running_gateway import RunningGateway, TenantInUse
+from tests.support.gateway import RunningGateway, TenantInUse
+from tests.support.upstream import Received, Upstream
 
 CHAIN: list[Any] = [
     {"name": "rate_limiter", "priority": 1, "settings": {"limits": {
@@ -36,7 +36,7 @@ GOOD: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def owner(gateway: RunningGateway, everlasting_upstream: RecordingUpstream) -> TenantInUse:
+def owner(gateway: RunningGateway, everlasting_upstream: Upstream) -> TenantInUse:
     tenant = gateway.create_tenant()
     tenant.create_rule("/v1", everlasting_upstream.url + "/base", **RULE)
     tenant.create_rule("/spent", everlasting_upstream.url, plugin_chain=[
@@ -67,19 +67,19 @@ def really(owner: TenantInUse, sent: dict[str, Any]) -> Any:
     return found
 
 
-def test_the_upstream_gets_what_was_foretold(owner: TenantInUse, upstream: RecordingUpstream) -> None:
+def test_the_upstream_gets_what_was_foretold(owner: TenantInUse, upstream: Upstream) -> None:
     foretold = explained(owner, GOOD)
-    assert upstream.seen == []
+    assert upstream.received == []
     assert foretold["outcome"] == "forwarded"
     assert really(owner, GOOD)[0] == 200
-    [seen] = upstream.seen
+    [seen] = upstream.received
     request = foretold["upstream"]
     assert request["url"] == f"{upstream.url}{seen.target}"
     assert (request["method"], request["body"]) == (seen.method, seen.body.decode())
     assert sorted(shown(seen)) == sorted((one["name"], one["value"]) for one in request["headers"])
 
 
-def shown(seen: Seen) -> list[tuple[str, str]]:
+def shown(seen: Received) -> list[tuple[str, str]]:
     return [(name, "[redacted]" if name == "X-Provider-Key" else value) for name, value in seen.headers]
 
 
@@ -100,7 +100,7 @@ def shown(seen: Seen) -> list[tuple[str, str]]:
     ],
 )
 def test_a_refusal_is_the_one_that_was_foretold(
-    owner: TenantInUse, upstream: RecordingUpstream, changed: dict[str, Any]
+    owner: TenantInUse, upstream: Upstream, changed: dict[str, Any]
 ) -> None:
     sent = {**GOOD, **changed, "headers": {**GOOD["headers"], **changed.get("headers", {})}}
     foretold = explained(owner, sent)["answer"]
@@ -115,10 +115,10 @@ def test_a_refusal_is_the_one_that_was_foretold(
                 re.sub(r";t=\d+", "", value) for value in (headers[header["name"]], header["value"])
             )
             assert real == said
-    assert upstream.seen == []
+    assert upstream.received == []
 
 
-def test_nothing_is_spent(gateway: RunningGateway, owner: TenantInUse, upstream: RecordingUpstream) -> None:
+def test_nothing_is_spent(gateway: RunningGateway, owner: TenantInUse, upstream: Upstream) -> None:
     assert really(owner, GOOD)[0] == 200
     with redis.Redis(unix_socket_path=str(socket_path(gateway.folder))) as store:
 
@@ -135,4 +135,4 @@ def test_nothing_is_spent(gateway: RunningGateway, owner: TenantInUse, upstream:
         ("per_ip", 1),
         ("streams", 1),
     ]
-    assert len(upstream.seen) == 1
+    assert len(upstream.received) == 1

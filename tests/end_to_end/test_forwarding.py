@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from tests.end_to_end.recording_upstream import RecordingUpstream
-from tests.end_to_end.running_gateway import RunningGateway, TenantInUse
+from tests.support.gateway import RunningGateway, TenantInUse
+from tests.support.upstream import Upstream
 
 
 @pytest.fixture(scope="module")
-def open_tenant(gateway: RunningGateway, everlasting_upstream: RecordingUpstream) -> TenantInUse:
+def open_tenant(gateway: RunningGateway, everlasting_upstream: Upstream) -> TenantInUse:
     tenant = gateway.create_tenant()
     tenant.create_rule("/v1", everlasting_upstream.url)
     tenant.create_rule("/stripped", everlasting_upstream.url + "/base", strip_path=True)
@@ -19,46 +19,40 @@ def open_tenant(gateway: RunningGateway, everlasting_upstream: RecordingUpstream
     return tenant
 
 
-def test_a_request_reaches_the_upstream_as_it_was_sent(
-    open_tenant: TenantInUse, upstream: RecordingUpstream
-) -> None:
+def test_a_request_reaches_the_upstream_as_it_was_sent(open_tenant: TenantInUse, upstream: Upstream) -> None:
     response = open_tenant.request("POST", "/v1/chat?a=b%20c&a=d", json={"x": 1}, headers={"X-Mine": "yes"})
     assert response.status_code == 200
     assert response.json() == {"ok": True}
-    (seen,) = upstream.seen
+    (seen,) = upstream.received
     assert (seen.method, seen.target, json.loads(seen.body)) == ("POST", "/v1/chat?a=b%20c&a=d", {"x": 1})
     assert seen.get("x-mine") == "yes"
     assert seen.get("host") == f"127.0.0.1:{upstream.port}"
 
 
-def test_no_key_of_the_gateway_travels_upstream(
-    open_tenant: TenantInUse, upstream: RecordingUpstream
-) -> None:
+def test_no_key_of_the_gateway_travels_upstream(open_tenant: TenantInUse, upstream: Upstream) -> None:
     open_tenant.request("GET", "/v1/x", headers={"x-api-key": open_tenant.key})
-    assert open_tenant.key not in str(upstream.seen[0].headers)
+    assert open_tenant.key not in str(upstream.received[0].headers)
     open_tenant.request("GET", "/named/x")
-    assert upstream.seen[1].all("authorization") == ["Bearer upstream-secret"]
+    assert upstream.received[1].all("authorization") == ["Bearer upstream-secret"]
 
 
 @pytest.mark.parametrize(
     "name", ["X-Tenant-Id", "X_Tenant_Id", "x.tenant.id", "X-Consumer-Id", "X-Gateway-Admin"]
 )
-def test_a_client_cannot_say_who_it_is(
-    open_tenant: TenantInUse, upstream: RecordingUpstream, name: str
-) -> None:
+def test_a_client_cannot_say_who_it_is(open_tenant: TenantInUse, upstream: Upstream, name: str) -> None:
     open_tenant.request("GET", "/v1/x", headers={name: "somebody-else"})
-    assert "somebody-else" not in str(upstream.seen[0].headers)
-    assert upstream.seen[0].all("x-tenant-id") == [open_tenant.id]
+    assert "somebody-else" not in str(upstream.received[0].headers)
+    assert upstream.received[0].all("x-tenant-id") == [open_tenant.id]
 
 
-def test_strip_path_joins_with_one_slash(open_tenant: TenantInUse, upstream: RecordingUpstream) -> None:
+def test_strip_path_joins_with_one_slash(open_tenant: TenantInUse, upstream: Upstream) -> None:
     for path, target in (("/stripped/a/b", "/base/a/b"), ("/stripped", "/base"), ("/stripped/", "/base/")):
         open_tenant.request("GET", path)
-        assert upstream.seen[-1].target == target
+        assert upstream.received[-1].target == target
 
 
 def test_repeated_headers_stay_repeated_and_foreign_limits_go(
-    open_tenant: TenantInUse, upstream: RecordingUpstream
+    open_tenant: TenantInUse, upstream: Upstream
 ) -> None:
     response = open_tenant.request("GET", "/v1/cookies")
     assert (response.status_code, response.reason) == (201, "Made Up")
@@ -68,24 +62,24 @@ def test_repeated_headers_stay_repeated_and_foreign_limits_go(
 
 
 def test_an_error_of_the_upstream_passes_and_says_whose_it_is(
-    open_tenant: TenantInUse, upstream: RecordingUpstream
+    open_tenant: TenantInUse, upstream: Upstream
 ) -> None:
     response = open_tenant.request("GET", "/v1/error", headers={"X-Request-ID": "mine-1"})
     assert response.status_code == 500
     assert response.json() == {"error": "upstream"}
     assert response.headers["x-gateway-error-source"] == "upstream"
-    assert response.headers["x-request-id"] == "mine-1" == upstream.seen[0].get("x-request-id")
+    assert response.headers["x-request-id"] == "mine-1" == upstream.received[0].get("x-request-id")
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
-def test_every_method_passes(open_tenant: TenantInUse, upstream: RecordingUpstream, method: str) -> None:
+def test_every_method_passes(open_tenant: TenantInUse, upstream: Upstream, method: str) -> None:
     assert open_tenant.request(method, "/v1/x").status_code == 200
-    assert upstream.seen[0].method == method
+    assert upstream.received[0].method == method
 
 
 @pytest.mark.parametrize("path", ["half", "silent", "garbage"])
 def test_a_broken_upstream_never_looks_complete(
-    open_tenant: TenantInUse, upstream: RecordingUpstream, path: str
+    open_tenant: TenantInUse, upstream: Upstream, path: str
 ) -> None:
     from requests.exceptions import ChunkedEncodingError, ConnectionError
 

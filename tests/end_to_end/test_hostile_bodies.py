@@ -4,8 +4,8 @@ import gzip
 
 import pytest
 
-from tests.end_to_end.recording_upstream import RecordingUpstream
-from tests.end_to_end.running_gateway import RunningGateway, TenantInUse
+from tests.support.gateway import RunningGateway, TenantInUse
+from tests.support.upstream import Upstream
 
 JSON = "application/json"
 BODIES = {
@@ -26,7 +26,7 @@ BODIES = {
 
 
 @pytest.fixture(scope="module")
-def owner(gateway: RunningGateway, everlasting_upstream: RecordingUpstream) -> TenantInUse:
+def owner(gateway: RunningGateway, everlasting_upstream: Upstream) -> TenantInUse:
     tenant = gateway.create_tenant()
     validator = {"name": "content_validator", "settings": {"blocked_patterns": ["secret", "(a+)+$b"]}}
     tenant.create_rule("/v1", everlasting_upstream.url, plugin_chain=[validator])
@@ -35,11 +35,11 @@ def owner(gateway: RunningGateway, everlasting_upstream: RecordingUpstream) -> T
 
 @pytest.mark.parametrize("name", BODIES)
 def test_it_is_refused_and_the_upstream_sees_nothing(
-    owner: TenantInUse, upstream: RecordingUpstream, name: str
+    owner: TenantInUse, upstream: Upstream, name: str
 ) -> None:
     body, content_type, coding, status, code = BODIES[name]
     headers = {"Content-Type": content_type, **({"Content-Encoding": coding} if coding else {})}
     response = owner.request("POST", "/v1/x", data=body, headers=headers)
     assert (response.status_code, response.json()["error"]["code"]) == (status, code)
     assert response.headers["x-gateway-error-source"] == "plugin:content_validator"
-    assert not upstream.seen
+    assert not upstream.received

@@ -4,12 +4,13 @@ import socket
 
 import pytest
 
-from tests.end_to_end.recording_upstream import RecordingUpstream
-from tests.end_to_end.running_gateway import RunningGateway, TenantInUse, until
+from tests.support.gateway import RunningGateway, TenantInUse
+from tests.support.upstream import Upstream
+from tests.support.wait import until
 
 
 @pytest.fixture(scope="module")
-def one(gateway: RunningGateway, everlasting_upstream: RecordingUpstream) -> TenantInUse:
+def one(gateway: RunningGateway, everlasting_upstream: Upstream) -> TenantInUse:
     tenant = gateway.create_tenant()
     tenant.create_rule("/v1", everlasting_upstream.url)
     return tenant
@@ -40,7 +41,7 @@ def without_id(body: dict[str, object]) -> dict[str, object]:
 
 
 def test_every_wrong_key_gets_the_same_answer(
-    one: TenantInUse, other: TenantInUse, upstream: RecordingUpstream
+    one: TenantInUse, other: TenantInUse, upstream: Upstream
 ) -> None:
     unknown_tenant = one.request("GET", "/v1/x", headers={"Host": "nobody.example.com"})
     responses = [unknown_tenant] + [
@@ -55,7 +56,7 @@ def test_every_wrong_key_gets_the_same_answer(
     assert {response.status_code for response in responses} == {401}
     assert len({str(without_id(response.json())) for response in responses}) == 1
     assert responses[0].json()["error"]["code"] == "invalid_api_key"
-    assert not upstream.seen
+    assert not upstream.received
 
 
 def test_no_key_is_told_how_to_send_one(one: TenantInUse) -> None:
@@ -96,12 +97,12 @@ def test_the_host_is_read_without_case_and_trailing_dot(one: TenantInUse) -> Non
     ],
 )
 def test_every_other_host_is_refused(
-    gateway: RunningGateway, one: TenantInUse, host: str, upstream: RecordingUpstream
+    gateway: RunningGateway, one: TenantInUse, host: str, upstream: Upstream
 ) -> None:
     response = raw(gateway, f"GET /v1/x HTTP/1.1\r\nHost: {host}\r\nx-api-key: {one.key}\r\n\r\n")
     assert response.startswith(b"HTTP/1.1 400 ")
     assert b'"invalid_host"' in response
-    assert not upstream.seen
+    assert not upstream.received
 
 
 BAD_HEADS = {
@@ -130,13 +131,13 @@ BAD_HEADS = {
 
 @pytest.mark.parametrize("head", BAD_HEADS.values(), ids=BAD_HEADS)
 def test_a_head_that_could_be_read_in_two_ways_is_refused(
-    gateway: RunningGateway, one: TenantInUse, upstream: RecordingUpstream, head: str
+    gateway: RunningGateway, one: TenantInUse, upstream: Upstream, head: str
 ) -> None:
     response = raw(gateway, head.format(host=one.host) + f"x-api-key: {one.key}\r\n\r\n")
     assert response.startswith(b"HTTP/1.1 400 "), response
     assert b'"error"' in response
     assert b"Server:" not in response
-    assert not upstream.seen
+    assert not upstream.received
 
 
 @pytest.mark.parametrize(
@@ -144,11 +145,11 @@ def test_a_head_that_could_be_read_in_two_ways_is_refused(
     [("//v1//x", "/v1/x"), ("/v1/./a/../x", "/v1/x"), ("/v1/%7Ex", "/v1/~x"), ("/v1/a%c3%a9", "/v1/a%C3%A9")],
 )
 def test_the_path_that_was_matched_is_forwarded(
-    one: TenantInUse, gateway: RunningGateway, upstream: RecordingUpstream, path: str, seen: str
+    one: TenantInUse, gateway: RunningGateway, upstream: Upstream, path: str, seen: str
 ) -> None:
     response = raw(gateway, f"GET {path} HTTP/1.1\r\nHost: {one.host}\r\nx-api-key: {one.key}\r\n\r\n")
     assert response.startswith(b"HTTP/1.1 200 ")
-    assert upstream.seen[0].target == seen
+    assert upstream.received[0].target == seen
 
 
 def test_a_prefix_ends_at_a_segment(one: TenantInUse) -> None:
@@ -156,14 +157,14 @@ def test_a_prefix_ends_at_a_segment(one: TenantInUse) -> None:
     assert (response.status_code, response.json()["error"]["code"]) == (404, "no_matching_rule")
 
 
-def test_another_method_is_405_with_allow(one: TenantInUse, upstream: RecordingUpstream) -> None:
+def test_another_method_is_405_with_allow(one: TenantInUse, upstream: Upstream) -> None:
     one.create_rule("/posts", upstream.url, methods=["POST"])
     response = one.request("GET", "/posts/x")
     assert (response.status_code, response.headers["allow"]) == (405, "POST")
     assert one.request("TRACE", "/v1/x").status_code == 405
 
 
-def test_a_public_rule_needs_no_key(one: TenantInUse, upstream: RecordingUpstream) -> None:
+def test_a_public_rule_needs_no_key(one: TenantInUse, upstream: Upstream) -> None:
     one.create_rule("/open", upstream.url, public=True)
     assert one.request("GET", "/open/x", headers={"Authorization": None}).status_code == 200
     big = one.request("POST", "/open/x", headers={"Authorization": None}, data=b"x" * 65537)
@@ -184,14 +185,14 @@ def test_a_rule_that_leads_back_to_the_gateway_is_refused_when_saved(
         assert response.status_code == 422, url
 
 
-def test_a_request_that_was_here_before_is_a_loop(one: TenantInUse, upstream: RecordingUpstream) -> None:
+def test_a_request_that_was_here_before_is_a_loop(one: TenantInUse, upstream: Upstream) -> None:
     one.request("GET", "/v1/x")
-    via = upstream.seen[0].get("via") or ""
+    via = upstream.received[0].get("via") or ""
     response = one.request("GET", "/v1/x", headers={"Via": via})
     assert (response.status_code, response.json()["error"]["code"]) == (508, "loop_detected")
 
 
-def test_a_revoked_key_ends_within_two_seconds(gateway: RunningGateway, upstream: RecordingUpstream) -> None:
+def test_a_revoked_key_ends_within_two_seconds(gateway: RunningGateway, upstream: Upstream) -> None:
     tenant = gateway.create_tenant()
     tenant.create_rule("/v1", upstream.url)
     made = gateway.call("POST", f"/tenants/{tenant.id}/api-keys", json={"name": "second"}).json()
@@ -207,9 +208,7 @@ def test_a_revoked_key_ends_within_two_seconds(gateway: RunningGateway, upstream
     assert codes == ["api_key_revoked"]
 
 
-def test_a_disabled_tenant_is_403_and_a_deleted_one_401(
-    gateway: RunningGateway, upstream: RecordingUpstream
-) -> None:
+def test_a_disabled_tenant_is_403_and_a_deleted_one_401(gateway: RunningGateway, upstream: Upstream) -> None:
     tenant = gateway.create_tenant()
     tenant.create_rule("/v1", upstream.url)
     assert gateway.call("PATCH", f"/tenants/{tenant.id}", json={"status": "disabled"}).status_code == 200

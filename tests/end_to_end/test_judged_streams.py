@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.bodies.streams import ENDPOINTS, Endpoint
-from tests.end_to_end.recording_upstream import RecordingUpstream
-from tests.end_to_end.running_gateway import RunningGateway, TenantInUse
+from tests.support.gateway import RunningGateway, TenantInUse
+from tests.support.upstream import Upstream
 
 CHAT, MESSAGES = ENDPOINTS[0], ENDPOINTS[4]
 LINES = ENDPOINTS[-1]
@@ -21,7 +21,7 @@ def validator(**settings: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def judged(gateway: RunningGateway, everlasting_upstream: RecordingUpstream) -> TenantInUse:
+def judged(gateway: RunningGateway, everlasting_upstream: Upstream) -> TenantInUse:
     """Rules by what they do, each with streams passed on and with streams collected."""
     tenant = gateway.create_tenant()
     rules = {
@@ -76,7 +76,7 @@ def error_in(body: bytes) -> dict[str, Any]:
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
 def test_what_nobody_objects_to_comes_byte_for_byte(
-    judged: TenantInUse, upstream: RecordingUpstream, endpoint: Endpoint
+    judged: TenantInUse, upstream: Upstream, endpoint: Endpoint
 ) -> None:
     pieces = ["Hello", ' "you"', " é"]
     for end in ("\n", "\r\n"):
@@ -89,7 +89,7 @@ def test_what_nobody_objects_to_comes_byte_for_byte(
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
 def test_a_hit_ends_the_stream_with_an_error_event_and_nothing_of_the_match(
-    judged: TenantInUse, upstream: RecordingUpstream, endpoint: Endpoint
+    judged: TenantInUse, upstream: Upstream, endpoint: Endpoint
 ) -> None:
     status, body, complete = told(
         judged, "/pass/block/v1/tell", endpoint, "Hello, ", "the se", "cr", "et is", " 42"
@@ -102,9 +102,7 @@ def test_a_hit_ends_the_stream_with_an_error_event_and_nothing_of_the_match(
     assert "Hello, the ".startswith(read)
 
 
-def test_a_hit_is_shown_in_the_shape_of_the_clients_sdk(
-    judged: TenantInUse, upstream: RecordingUpstream
-) -> None:
+def test_a_hit_is_shown_in_the_shape_of_the_clients_sdk(judged: TenantInUse, upstream: Upstream) -> None:
     pieces = ["Hello, the ", "secret", " is"]
     body = told(judged, "/pass/block/v1/tell", CHAT, *pieces)[1]
     assert set(error_in(body)) == {"error", "request_id"}
@@ -118,7 +116,7 @@ def test_a_hit_is_shown_in_the_shape_of_the_clients_sdk(
 
 @pytest.mark.parametrize("what", ["block", "must", "size"])
 def test_collected_and_passed_streams_get_the_same_verdict(
-    judged: TenantInUse, upstream: RecordingUpstream, what: str
+    judged: TenantInUse, upstream: Upstream, what: str
 ) -> None:
     good = {"block": ["Hello 123", "45"], "must": ["plea", "se"], "size": ["short"]}[what]
     bad = {"block": ["Hello 12", "34 "], "must": ["thanks"], "size": ["long"] * 50}[what]
@@ -136,9 +134,7 @@ def test_collected_and_passed_streams_get_the_same_verdict(
             assert body == collected.content == stream
 
 
-def test_whole_answers_get_the_verdict_of_streamed_ones(
-    judged: TenantInUse, upstream: RecordingUpstream
-) -> None:
+def test_whole_answers_get_the_verdict_of_streamed_ones(judged: TenantInUse, upstream: Upstream) -> None:
     for streams in ("pass", "buffer"):
         headers = {"X-Type": "application/json"}
         response = judged.request(
@@ -153,9 +149,7 @@ def test_whole_answers_get_the_verdict_of_streamed_ones(
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
-def test_text_is_masked_over_events(
-    judged: TenantInUse, upstream: RecordingUpstream, endpoint: Endpoint
-) -> None:
+def test_text_is_masked_over_events(judged: TenantInUse, upstream: Upstream, endpoint: Endpoint) -> None:
     status, body, complete = told(judged, "/pass/mask/v1/tell", endpoint, "the se", "cr", "et is")
     assert (status, complete) == (200, True)
     assert endpoint.read_stream(body) == "the ****** is"
@@ -164,7 +158,7 @@ def test_text_is_masked_over_events(
     assert judged.request("POST", "/buffer/mask/v1/tell", data=stream, headers=headers).content == body
 
 
-def test_a_stream_with_a_length_is_judged_too(judged: TenantInUse, upstream: RecordingUpstream) -> None:
+def test_a_stream_with_a_length_is_judged_too(judged: TenantInUse, upstream: Upstream) -> None:
     headers = {"X-Type": CHAT.content_type, "X-Sized": "1"}
     stream = CHAT.stream(["the secret"])
     response = judged.request("POST", "/pass/mask/v1/tell", data=stream, headers=headers)
@@ -172,7 +166,7 @@ def test_a_stream_with_a_length_is_judged_too(judged: TenantInUse, upstream: Rec
     assert "content-length" not in response.headers
 
 
-def test_an_encoded_stream_is_collected_and_judged(judged: TenantInUse, upstream: RecordingUpstream) -> None:
+def test_an_encoded_stream_is_collected_and_judged(judged: TenantInUse, upstream: Upstream) -> None:
     headers = {"X-Type": CHAT.content_type, "X-Coding": "gzip"}
     for text, status in (("hello", 200), ("the secret", 422)):
         body = gzip.compress(CHAT.stream([text]))
@@ -181,17 +175,17 @@ def test_an_encoded_stream_is_collected_and_judged(judged: TenantInUse, upstream
 
 
 def test_an_upstream_is_asked_for_a_stream_that_is_not_encoded(
-    judged: TenantInUse, upstream: RecordingUpstream
+    judged: TenantInUse, upstream: Upstream
 ) -> None:
     asked = {}
     for streams in ("pass", "buffer"):
         headers = {"X-Type": CHAT.content_type, "Accept-Encoding": "gzip, br"}
         judged.request("POST", f"/{streams}/block/v1/tell", data=CHAT.stream(["hello"]), headers=headers)
-        asked[streams] = upstream.seen[-1].all("accept-encoding")
+        asked[streams] = upstream.received[-1].all("accept-encoding")
     assert asked == {"pass": ["identity"], "buffer": ["gzip, br"]}
 
 
-def test_events_are_passed_on_as_they_come(judged: TenantInUse, upstream: RecordingUpstream) -> None:
+def test_events_are_passed_on_as_they_come(judged: TenantInUse, upstream: Upstream) -> None:
     headers = {"X-Type": CHAT.content_type, "X-Size": "60"}
     stream = CHAT.stream([f"word {number}" for number in range(40)])
     response = judged.request("POST", "/pass/block/v1/tell", data=stream, headers=headers, stream=True)
@@ -199,13 +193,13 @@ def test_events_are_passed_on_as_they_come(judged: TenantInUse, upstream: Record
     assert arrived[-1] - arrived[0] > 0.2
 
 
-def test_a_refused_stream_closes_the_upstream(judged: TenantInUse, upstream: RecordingUpstream) -> None:
+def test_a_refused_stream_closes_the_upstream(judged: TenantInUse, upstream: Upstream) -> None:
     told(judged, "/pass/block/v1/tell", CHAT, "Hello ", "secret ", "!", x_open="1")
-    assert upstream.seen[-1].closed.wait(2.0)
+    assert upstream.received[-1].peer.ended.wait(2.0)
 
 
 def test_a_pattern_without_a_bound_is_refused_where_streams_pass(
-    judged: TenantInUse, upstream: RecordingUpstream
+    judged: TenantInUse, upstream: Upstream
 ) -> None:
     body = {"path": "/new", "target": upstream.url, "plugin_chain": [validator(blocked_patterns=["a.*b"])]}
     response = judged.gateway.call("POST", f"/tenants/{judged.id}/rules", json=body)
@@ -236,7 +230,7 @@ class TestPluginsOfOthers:
     def test_whatever_happens_to_a_stream_its_reader_is_told(
         self,
         judged: TenantInUse,
-        upstream: RecordingUpstream,
+        upstream: Upstream,
         engine: str,
         act: str,
         code: str,

@@ -8,8 +8,9 @@ import redis
 import requests
 
 from shared.redis_server.embedded import Embedded
-from tests.end_to_end.recording_upstream import RecordingUpstream
-from tests.end_to_end.running_gateway import RunningGateway, TenantInUse, until
+from tests.support.gateway import RunningGateway, TenantInUse
+from tests.support.upstream import Upstream
+from tests.support.wait import until
 
 GATEWAY = {"limits": {"global": {"limit": 5, "window": "1m"}}}
 RULE = {"limit": 3, "window": "10s"}
@@ -24,9 +25,7 @@ def limiter(settings: dict[str, Any]) -> dict[str, Any]:
     return {"name": "rate_limiter", "settings": settings}
 
 
-def tenant_with(
-    gateway: RunningGateway, upstream: RecordingUpstream, on_tenant: Any, on_rule: Any
-) -> TenantInUse:
+def tenant_with(gateway: RunningGateway, upstream: Upstream, on_tenant: Any, on_rule: Any) -> TenantInUse:
     tenant = gateway.create_tenant(plugin_chain=[limiter(on_tenant)] if on_tenant else [])
     tenant.create_rule("/v1", upstream.url, plugin_chain=[limiter(on_rule)] if on_rule else [])
     return tenant
@@ -36,21 +35,19 @@ def statuses(tenant: TenantInUse, count: int) -> list[int]:
     return [tenant.request("GET", "/v1/x").status_code for _ in range(count)]
 
 
-def test_the_sixth_call_in_a_minute_is_refused(gateway: RunningGateway, upstream: RecordingUpstream) -> None:
+def test_the_sixth_call_in_a_minute_is_refused(gateway: RunningGateway, upstream: Upstream) -> None:
     tenant = tenant_with(gateway, upstream, GATEWAY, None)
     assert statuses(tenant, 6) == [200] * 5 + [429]
-    assert len(upstream.seen) == 5
+    assert len(upstream.received) == 5
 
 
-def test_the_fourth_call_in_ten_seconds_is_refused(
-    gateway: RunningGateway, upstream: RecordingUpstream
-) -> None:
+def test_the_fourth_call_in_ten_seconds_is_refused(gateway: RunningGateway, upstream: Upstream) -> None:
     assert statuses(tenant_with(gateway, upstream, None, RULE), 4) == [200] * 3 + [429]
 
 
 @pytest.mark.parametrize(("on_tenant", "on_rule"), [(GATEWAY, RULE), (SEED, None), (None, SEED)])
 def test_with_both_the_rule_is_named_first(
-    gateway: RunningGateway, upstream: RecordingUpstream, on_tenant: Any, on_rule: Any
+    gateway: RunningGateway, upstream: Upstream, on_tenant: Any, on_rule: Any
 ) -> None:
     tenant = tenant_with(gateway, upstream, on_tenant, on_rule)
     assert statuses(tenant, 3) == [200] * 3
@@ -67,9 +64,7 @@ def test_with_both_the_rule_is_named_first(
     assert rejected.headers["x-gateway-error-source"] == "plugin:rate_limiter"
 
 
-def test_when_both_are_spent_the_longer_wait_is_told(
-    gateway: RunningGateway, upstream: RecordingUpstream
-) -> None:
+def test_when_both_are_spent_the_longer_wait_is_told(gateway: RunningGateway, upstream: Upstream) -> None:
     tenant = tenant_with(gateway, upstream, {"limit": 3, "window": "1m"}, RULE)
     assert statuses(tenant, 3) == [200] * 3
     rejected = tenant.request("GET", "/v1/x")
@@ -78,7 +73,7 @@ def test_when_both_are_spent_the_longer_wait_is_told(
 
 
 def test_an_admitted_answer_tells_what_is_left_on_streams_too(
-    gateway: RunningGateway, upstream: RecordingUpstream
+    gateway: RunningGateway, upstream: Upstream
 ) -> None:
     tenant = tenant_with(gateway, upstream, None, RULE)
     left = [
@@ -88,9 +83,7 @@ def test_an_admitted_answer_tells_what_is_left_on_streams_too(
     assert left == ["2", "1", "0"]
 
 
-def test_a_refused_call_costs_nothing_at_the_other_level(
-    gateway: RunningGateway, upstream: RecordingUpstream
-) -> None:
+def test_a_refused_call_costs_nothing_at_the_other_level(gateway: RunningGateway, upstream: Upstream) -> None:
     tenant = gateway.create_tenant(plugin_chain=[limiter(GATEWAY)])
     tenant.create_rule("/v1", upstream.url, plugin_chain=[limiter({"limit": 1, "window": "1m"})])
     tenant.create_rule("/v2", upstream.url)
@@ -98,14 +91,14 @@ def test_a_refused_call_costs_nothing_at_the_other_level(
     assert [tenant.request("GET", "/v2/x").status_code for _ in range(5)] == [200] * 4 + [429]
 
 
-def test_two_tenants_never_share_a_bucket(gateway: RunningGateway, upstream: RecordingUpstream) -> None:
+def test_two_tenants_never_share_a_bucket(gateway: RunningGateway, upstream: Upstream) -> None:
     one, two = (tenant_with(gateway, upstream, GATEWAY, None) for _ in range(2))
     assert statuses(one, 6)[-1] == 429
     assert statuses(two, 1) == [200]
 
 
 def test_no_spelling_of_the_path_and_no_header_buys_a_new_bucket(
-    gateway: RunningGateway, upstream: RecordingUpstream
+    gateway: RunningGateway, upstream: Upstream
 ) -> None:
     tenant = tenant_with(gateway, upstream, None, {"limits": {"global": RULE, "per_ip": RULE}})
     spellings = ("/v1/x", "//v1//x", "/v1/%78")
@@ -119,7 +112,7 @@ def test_no_spelling_of_the_path_and_no_header_buys_a_new_bucket(
 
 
 def test_no_header_method_or_new_key_of_the_tenant_buys_a_new_bucket(
-    gateway: RunningGateway, upstream: RecordingUpstream
+    gateway: RunningGateway, upstream: Upstream
 ) -> None:
     tenant = tenant_with(gateway, upstream, RULE, None)
     made = gateway.call("POST", f"/tenants/{tenant.id}/api-keys", json={"name": "another"}).json()["key"]
@@ -133,7 +126,7 @@ def test_no_header_method_or_new_key_of_the_tenant_buys_a_new_bucket(
         assert tenant.request("PUT", "/v1/x", headers=more).status_code == 429
 
 
-def test_what_divides_a_level_counts_for_itself(gateway: RunningGateway, upstream: RecordingUpstream) -> None:
+def test_what_divides_a_level_counts_for_itself(gateway: RunningGateway, upstream: Upstream) -> None:
     once = {"limit": 1, "window": "1m"}
     limits = {"per_model": {"gpt-4o*": once}, "per_header": {"X-Team": {**once, "on_missing": "skip"}}}
     tenant = tenant_with(gateway, upstream, None, {"limits": limits, "match": {"methods": ["POST"]}})
@@ -155,7 +148,7 @@ def usage(tenant: TenantInUse) -> dict[tuple[str, str], tuple[int, int]]:
 
 
 def test_the_admin_api_shows_the_usage_that_the_proxy_counted(
-    gateway: RunningGateway, upstream: RecordingUpstream
+    gateway: RunningGateway, upstream: Upstream
 ) -> None:
     tenant = tenant_with(gateway, upstream, SEED, None)
     assert statuses(tenant, 4)[-1] == 429
@@ -163,7 +156,7 @@ def test_the_admin_api_shows_the_usage_that_the_proxy_counted(
         assert usage(tenant) == {("gateway", "global"): (3, 2), ("rule", "global"): (3, 0)}
 
 
-def test_editing_the_number_keeps_what_is_used(gateway: RunningGateway, upstream: RecordingUpstream) -> None:
+def test_editing_the_number_keeps_what_is_used(gateway: RunningGateway, upstream: Upstream) -> None:
     tenant = gateway.create_tenant()
     rule = tenant.create_rule("/v1", upstream.url, plugin_chain=[limiter({"limit": 3, "window": "1h"})])
     assert statuses(tenant, 3) == [200] * 3
@@ -175,9 +168,7 @@ def test_editing_the_number_keeps_what_is_used(gateway: RunningGateway, upstream
     assert statuses(tenant, 2) == [200, 429]
 
 
-def test_deleting_a_tenant_leaves_no_counter_of_it(
-    gateway: RunningGateway, upstream: RecordingUpstream
-) -> None:
+def test_deleting_a_tenant_leaves_no_counter_of_it(gateway: RunningGateway, upstream: Upstream) -> None:
     tenant = tenant_with(gateway, upstream, SEED, {"limits": {"streams": {"limit": 5}}})
     statuses(tenant, 2)
     with redis.Redis(unix_socket_path=str(Embedded(gateway.folder).socket)) as store:
@@ -187,9 +178,7 @@ def test_deleting_a_tenant_leaves_no_counter_of_it(
 
 
 @pytest.mark.slow
-def test_two_proxies_on_one_store_admit_no_more_than_one(
-    gateway: RunningGateway, upstream: RecordingUpstream
-) -> None:
+def test_two_proxies_on_one_store_admit_no_more_than_one(gateway: RunningGateway, upstream: Upstream) -> None:
     second = RunningGateway(gateway.folder, admin_port=gateway.admin_port)
     second.start_proxy()
     try:
@@ -204,7 +193,7 @@ def test_two_proxies_on_one_store_admit_no_more_than_one(
 
 
 def asked_in_time(
-    gateway: RunningGateway, second: RunningGateway, upstream: RecordingUpstream
+    gateway: RunningGateway, second: RunningGateway, upstream: Upstream
 ) -> tuple[list[requests.Response], list[TenantInUse]]:
     """80 calls of a tenant with a limit of 40, by turns through two proxies, while Redis answers in time.
 
@@ -222,9 +211,7 @@ def asked_in_time(
     raise AssertionError("Redis never answered in time.")
 
 
-def test_a_tiers_own_limit_holds(
-    upstream: RecordingUpstream, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_a_tiers_own_limit_holds(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> None:
     """`basic` ships with 600 a minute; its headers say so although no plugin was configured."""
     with RunningGateway(tmp_path_factory.mktemp("tier") / "data") as gateway:
         tenant = gateway.create_tenant(tier="basic")

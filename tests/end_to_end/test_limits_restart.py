@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.recording_upstream import RecordingUpstream
-from tests.end_to_end.running_gateway import RunningGateway
+from tests.support.gateway import RunningGateway
+from tests.support.upstream import Upstream
 
 
 @pytest.mark.slow
 def test_a_restart_of_both_programs_in_the_middle_forgets_no_limit_and_no_usage(
-    upstream: RecordingUpstream, tmp_path: Path
+    upstream: Upstream, tmp_path: Path
 ) -> None:
     with RunningGateway(tmp_path / "data") as gateway:
         at_both = {

@@ -4,15 +4,16 @@ import pytest
 import redis
 
 from shared.redis_server.embedded import Embedded
-from tests.end_to_end.recording_upstream import RecordingUpstream
-from tests.end_to_end.running_gateway import RunningGateway, TenantInUse, until
 from tests.support.cases import slow
+from tests.support.gateway import RunningGateway, TenantInUse
+from tests.support.upstream import Upstream
+from tests.support.wait import until
 
 SETTINGS = {"limit": 5, "window": "1h"}
 
 
 @pytest.fixture(scope="module")
-def tenant(gateway: RunningGateway, everlasting_upstream: RecordingUpstream) -> TenantInUse:
+def tenant(gateway: RunningGateway, everlasting_upstream: Upstream) -> TenantInUse:
     made = gateway.create_tenant()
     for on_error in ("local", "open", "closed"):
         chain = [{"name": "rate_limiter", "settings": SETTINGS, "on_error": on_error}]
@@ -21,9 +22,7 @@ def tenant(gateway: RunningGateway, everlasting_upstream: RecordingUpstream) -> 
 
 
 @pytest.mark.parametrize("engine", ["express", *slow("mitmproxy")], indirect=True)
-def test_each_entry_holds_as_it_says_and_answers_show_it(
-    tenant: TenantInUse, upstream: RecordingUpstream
-) -> None:
+def test_each_entry_holds_as_it_says_and_answers_show_it(tenant: TenantInUse, upstream: Upstream) -> None:
     before = tenant.request("GET", "/local/x")
     assert "x-gateway-ratelimit-mode" not in before.headers
     with redis.Redis(unix_socket_path=str(Embedded(tenant.gateway.folder).socket)) as store:

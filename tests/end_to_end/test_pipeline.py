@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.recording_upstream import RecordingUpstream
-from tests.end_to_end.running_gateway import RunningGateway, TenantInUse, until
+from tests.support.gateway import RunningGateway, TenantInUse
+from tests.support.upstream import Upstream
+from tests.support.wait import until
 
 STAGES = ["pre_request", "post_request", "pre_response", "post_response"]
 
@@ -33,7 +34,7 @@ def owner(gateway: RunningGateway) -> TenantInUse:
 @pytest.mark.parametrize("path", ["x", "stream", "error"])
 @pytest.mark.parametrize("streams", ["pass", "buffer"])
 def test_all_four_stages_run_in_order_for_every_kind_of_answer(
-    owner: TenantInUse, upstream: RecordingUpstream, tmp_path: Path, path: str, streams: str
+    owner: TenantInUse, upstream: Upstream, tmp_path: Path, path: str, streams: str
 ) -> None:
     file = tmp_path / "record"
     owner.create_rule(
@@ -45,7 +46,7 @@ def test_all_four_stages_run_in_order_for_every_kind_of_answer(
     assert response.headers["x-recorder"] == "was here"
 
 
-def test_plugins_run_by_priority(owner: TenantInUse, upstream: RecordingUpstream, tmp_path: Path) -> None:
+def test_plugins_run_by_priority(owner: TenantInUse, upstream: Upstream, tmp_path: Path) -> None:
     file = tmp_path / "record"
     chain = [recorder(file, priority=p, settings={"label": f"{p}-"}) for p in (300, 10, 200)]
     owner.create_rule("/v1", upstream.url, plugin_chain=chain)
@@ -55,7 +56,7 @@ def test_plugins_run_by_priority(owner: TenantInUse, upstream: RecordingUpstream
 
 @pytest.mark.parametrize("parallel", [True, False])
 def test_two_validators_of_200_ms_take_200_ms_together_and_400_one_after_the_other(
-    owner: TenantInUse, upstream: RecordingUpstream, tmp_path: Path, parallel: bool
+    owner: TenantInUse, upstream: Upstream, tmp_path: Path, parallel: bool
 ) -> None:
     entry = recorder(tmp_path / "record", parallel=parallel, settings={"wait": 0.2})
     owner.create_rule("/v1", upstream.url, plugin_chain=[entry, entry])
@@ -67,7 +68,7 @@ def test_two_validators_of_200_ms_take_200_ms_together_and_400_one_after_the_oth
 
 @pytest.mark.parametrize("stage", ["pre_request", "post_request", "pre_response"])
 def test_a_plugin_that_raises_is_503_and_names_itself(
-    owner: TenantInUse, upstream: RecordingUpstream, tmp_path: Path, stage: str
+    owner: TenantInUse, upstream: Upstream, tmp_path: Path, stage: str
 ) -> None:
     owner.create_rule(
         "/v1", upstream.url, plugin_chain=[recorder(tmp_path / "r", stage, settings={"fault": stage})]
@@ -76,12 +77,10 @@ def test_a_plugin_that_raises_is_503_and_names_itself(
     assert (response.status_code, response.json()["error"]["code"]) == (503, "plugin_failure")
     assert response.headers["x-gateway-error-source"] == "plugin:recorder"
     assert response.headers["retry-after"] == "1"
-    assert len(upstream.seen) == (0 if stage == "pre_request" else 1)
+    assert len(upstream.received) == (0 if stage == "pre_request" else 1)
 
 
-def test_a_fault_that_may_be_passed_over_is(
-    owner: TenantInUse, upstream: RecordingUpstream, tmp_path: Path
-) -> None:
+def test_a_fault_that_may_be_passed_over_is(owner: TenantInUse, upstream: Upstream, tmp_path: Path) -> None:
     entry = recorder(tmp_path / "r", on_error="open", settings={"fault": "pre_request"})
     owner.create_rule("/v1", upstream.url, plugin_chain=[entry])
     assert owner.request("GET", "/v1/x").status_code == 200
@@ -90,7 +89,7 @@ def test_a_fault_that_may_be_passed_over_is(
 @pytest.mark.parametrize("stage", ["post_request", "pre_response"])
 @pytest.mark.parametrize("path", ["x", "stream"])
 def test_an_answer_that_is_rejected_is_not_seen(
-    owner: TenantInUse, upstream: RecordingUpstream, tmp_path: Path, stage: str, path: str
+    owner: TenantInUse, upstream: Upstream, tmp_path: Path, stage: str, path: str
 ) -> None:
     owner.create_rule(
         "/v1", upstream.url, plugin_chain=[recorder(tmp_path / "r", stage, settings={"reject": stage})]
@@ -101,17 +100,15 @@ def test_an_answer_that_is_rejected_is_not_seen(
     assert "data:" not in response.text
 
 
-def test_a_plugin_that_is_too_slow_is_a_fault(
-    owner: TenantInUse, upstream: RecordingUpstream, tmp_path: Path
-) -> None:
+def test_a_plugin_that_is_too_slow_is_a_fault(owner: TenantInUse, upstream: Upstream, tmp_path: Path) -> None:
     entry = recorder(tmp_path / "r", timeout="50ms", settings={"wait": 0.3})
     owner.create_rule("/v1", upstream.url, plugin_chain=[entry])
     assert owner.request("GET", "/v1/x").json()["error"]["code"] == "plugin_failure"
-    assert not upstream.seen
+    assert not upstream.received
 
 
 def test_required_plugins_run_first_whatever_a_rule_says(
-    gateway: RunningGateway, upstream: RecordingUpstream, tmp_path: Path
+    gateway: RunningGateway, upstream: Upstream, tmp_path: Path
 ) -> None:
     file = tmp_path / "record"
     required = recorder(file, priority=900, settings={"label": "required-"})
@@ -123,7 +120,7 @@ def test_required_plugins_run_first_whatever_a_rule_says(
     assert lines(file, 2) == ["required-pre_request", "rule-pre_request"]
 
 
-def test_the_seeds_required_header_is_demanded(gateway: RunningGateway, upstream: RecordingUpstream) -> None:
+def test_the_seeds_required_header_is_demanded(gateway: RunningGateway, upstream: Upstream) -> None:
     required = {"security_validator": {"settings": {"required_headers": ["X-Request-ID"]}}}
     tenant = gateway.create_tenant(required_plugins=required, enabled_plugins=["rate_limiter"])
     tenant.create_rule("/v1", upstream.url)

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.recording_upstream import RecordingUpstream
-from tests.end_to_end.running_gateway import RunningGateway, TenantInUse, until
 from tests.end_to_end.test_pipeline import STAGES, lines, recorder
 from tests.support.cases import pairwise
+from tests.support.gateway import RunningGateway, TenantInUse
 from tests.support.ports import free_port
+from tests.support.upstream import Upstream
+from tests.support.wait import until
 
 FAULTS = ["raises", "exits", "recurses", "returns junk", "takes too long"]
 
@@ -25,7 +26,7 @@ def whole_chain(file: Path, **settings: object) -> list[dict[str, object]]:
 
 @pytest.mark.parametrize(("method", "path"), [("HEAD", "x"), ("POST", "cookies")])
 def test_all_four_stages_run_for_answers_without_a_body_and_with_many_headers(
-    owner: TenantInUse, upstream: RecordingUpstream, tmp_path: Path, method: str, path: str
+    owner: TenantInUse, upstream: Upstream, tmp_path: Path, method: str, path: str
 ) -> None:
     owner.create_rule(f"{tmp_path}", upstream.url, plugin_chain=whole_chain(tmp_path / "r"))
     owner.request(method, f"{tmp_path}/{path}")
@@ -34,7 +35,7 @@ def test_all_four_stages_run_for_answers_without_a_body_and_with_many_headers(
 
 @pytest.mark.parametrize("path", ["silent", "garbage", "unreachable"])
 def test_where_the_upstream_fails_the_exchange_is_ended_all_the_same(
-    owner: TenantInUse, upstream: RecordingUpstream, tmp_path: Path, path: str
+    owner: TenantInUse, upstream: Upstream, tmp_path: Path, path: str
 ) -> None:
     target = f"http://127.0.0.1:{free_port()}" if path == "unreachable" else upstream.url
     owner.create_rule(f"{tmp_path}", target, plugin_chain=whole_chain(tmp_path / "r"))
@@ -44,30 +45,30 @@ def test_where_the_upstream_fails_the_exchange_is_ended_all_the_same(
 
 
 def test_a_refused_exchange_runs_only_post_response(
-    owner: TenantInUse, upstream: RecordingUpstream, tmp_path: Path
+    owner: TenantInUse, upstream: Upstream, tmp_path: Path
 ) -> None:
     chain = whole_chain(tmp_path / "r", reject="pre_request")
     owner.create_rule(f"{tmp_path}", upstream.url, plugin_chain=chain)
     response = owner.request("GET", f"{tmp_path}/x")
     assert (response.status_code, response.headers["x-recorder"]) == (422, "was here")
     assert lines(tmp_path / "r", 2) == ["pre_request", "post_response"]
-    assert not upstream.seen
+    assert not upstream.received
 
 
 def test_a_plugins_own_answer_goes_through_all_later_stages(
-    owner: TenantInUse, upstream: RecordingUpstream, tmp_path: Path
+    owner: TenantInUse, upstream: Upstream, tmp_path: Path
 ) -> None:
     chain = whole_chain(tmp_path / "r", responses="from a cache")
     owner.create_rule(f"{tmp_path}", upstream.url, plugin_chain=chain)
     response = owner.request("GET", f"{tmp_path}/x")
     assert (response.status_code, response.text) == (200, "from a cache")
     assert lines(tmp_path / "r", 4) == STAGES
-    assert not upstream.seen
+    assert not upstream.received
 
 
 @pytest.mark.parametrize("path", ["endless", "cut", "half"])
 def test_a_broken_answer_and_a_client_that_leaves_end_in_post_response_once(
-    owner: TenantInUse, upstream: RecordingUpstream, tmp_path: Path, path: str
+    owner: TenantInUse, upstream: Upstream, tmp_path: Path, path: str
 ) -> None:
     owner.create_rule(f"{tmp_path}", upstream.url, plugin_chain=whole_chain(tmp_path / "r"))
     fields = f"Host: {owner.host}\r\nx-api-key: {owner.key}\r\nConnection: close"
@@ -83,14 +84,14 @@ def test_a_broken_answer_and_a_client_that_leaves_end_in_post_response_once(
 
 @pytest.mark.parametrize(("how", "stage", "on_error"), pairwise(FAULTS, STAGES, ["closed", "open"]))
 def test_each_fault_at_each_stage_has_the_configured_outcome(
-    owner: TenantInUse, upstream: RecordingUpstream, tmp_path: Path, how: str, stage: str, on_error: str
+    owner: TenantInUse, upstream: Upstream, tmp_path: Path, how: str, stage: str, on_error: str
 ) -> None:
     settings = {"fault": stage, "how": how}
     invalid_reason = recorder(tmp_path / "r", stage, on_error=on_error, timeout="200ms", settings=settings)
     owner.create_rule(f"{tmp_path}", upstream.url, plugin_chain=[invalid_reason])
     closed = on_error == "closed" and stage != "post_response"
     for path in ("x", "events", "error"):
-        upstream.seen.clear()
+        upstream.received.clear()
         response = owner.request("POST", f"{tmp_path}/{path}", data=b"{}")
         if closed:
             assert (response.status_code, response.json()["error"]["code"]) == (503, "plugin_failure")
@@ -99,6 +100,6 @@ def test_each_fault_at_each_stage_has_the_configured_outcome(
             assert response.status_code == (500 if path == "error" else 200)
         hits = 0 if closed and stage == "pre_request" else 1
         for _ in until(0.5 if hits else 0.0):
-            if upstream.seen:
+            if upstream.received:
                 break
-        assert len(upstream.seen) == hits
+        assert len(upstream.received) == hits

@@ -7,15 +7,16 @@ from typing import Any
 import pytest
 import requests
 
-from tests.end_to_end.recording_upstream import RecordingUpstream
-from tests.end_to_end.running_gateway import RunningGateway, TenantInUse, until
+from tests.support.gateway import RunningGateway, TenantInUse
+from tests.support.upstream import Upstream
+from tests.support.wait import until
 
 ONE = {"name": "rate_limiter", "settings": {"limits": {"streams": {"limit": 1, "unit": "concurrent"}}}}
 DEMANDING = {"name": "security_validator", "priority": 200, "settings": {"required_headers": ["X-Wanted"]}}
 
 
 @pytest.fixture(scope="module")
-def tenant(gateway: RunningGateway, everlasting_upstream: RecordingUpstream) -> TenantInUse:
+def tenant(gateway: RunningGateway, everlasting_upstream: Upstream) -> TenantInUse:
     made = gateway.create_tenant()
     made.create_rule("/v1", everlasting_upstream.url, plugin_chain=[ONE])
     made.create_rule("/demanding", everlasting_upstream.url, plugin_chain=[ONE, DEMANDING])
@@ -45,9 +46,7 @@ def soon_free(tenant: TenantInUse, path: str) -> bool:
     return False
 
 
-def test_a_second_stream_is_refused_while_the_first_is_open(
-    tenant: TenantInUse, upstream: RecordingUpstream
-) -> None:
+def test_a_second_stream_is_refused_while_the_first_is_open(tenant: TenantInUse, upstream: Upstream) -> None:
     with open_stream(tenant) as stream:
         assert stream.headers["ratelimit"] == '"rule-streams";r=0'
         assert stream.headers["ratelimit-policy"] == '"rule-streams";q=1;qu="concurrent-requests"'
@@ -100,7 +99,7 @@ ENDS = {
 
 
 @pytest.mark.parametrize("end", list(ENDS))
-def test_a_place_comes_back_when(tenant: TenantInUse, upstream: RecordingUpstream, end: str) -> None:
+def test_a_place_comes_back_when(tenant: TenantInUse, upstream: Upstream, end: str) -> None:
     for _ in range(2):
         ENDS[end](tenant)
     for path in ("/v1", "/buffered", "/demanding"):

@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.recording_upstream import RecordingUpstream
-from tests.end_to_end.running_gateway import RunningGateway
 from tests.support.cases import slow
+from tests.support.gateway import RunningGateway
+from tests.support.upstream import Upstream
 
 express_first = pytest.mark.parametrize("engine", ["express", *slow("mitmproxy")], indirect=True)
 
 
 @express_first
 def test_tenants_keys_rules_and_limits_survive_a_kill_of_everything(
-    upstream: RecordingUpstream, tmp_path: Path, engine: str
+    upstream: Upstream, tmp_path: Path, engine: str
 ) -> None:
     with RunningGateway(tmp_path / "data", engine=engine) as gateway:
         tenant = gateway.create_tenant()
@@ -26,12 +26,12 @@ def test_tenants_keys_rules_and_limits_survive_a_kill_of_everything(
         response = tenant.request("GET", "/v1/x")
         assert response.status_code == 200
         assert response.headers["x-ratelimit-remaining-requests"] == "1"
-        assert upstream.seen[-1].get("x-upstream-key") == "stored"
+        assert upstream.received[-1].get("x-upstream-key") == "stored"
 
 
 @pytest.mark.slow
 def test_nothing_secret_stands_in_the_store_or_the_logs(
-    upstream: RecordingUpstream, tmp_path: Path, engine: str
+    upstream: Upstream, tmp_path: Path, engine: str
 ) -> None:
     with RunningGateway(tmp_path / "data", engine=engine) as gateway:
         tenant = gateway.create_tenant()

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.recording_upstream import RecordingUpstream
-from tests.end_to_end.running_gateway import RunningGateway, TenantInUse
+from tests.support.gateway import RunningGateway, TenantInUse
+from tests.support.upstream import Upstream
 
 BODIES: dict[str, Callable[[str], dict[str, Any]]] = {
     "chat": lambda text: {"model": "m", "messages": [{"role": "user", "content": text}]},
@@ -35,7 +35,7 @@ def entries(validator: str) -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def owner(gateway: RunningGateway, everlasting_upstream: RecordingUpstream) -> TenantInUse:
+def owner(gateway: RunningGateway, everlasting_upstream: Upstream) -> TenantInUse:
     tenant = gateway.create_tenant()
     for name, settings in entries(everlasting_upstream.url).items():
         for streams in ("pass", "buffer"):
@@ -56,7 +56,7 @@ def owner(gateway: RunningGateway, everlasting_upstream: RecordingUpstream) -> T
     ],
 )
 def test_a_streamed_and_a_whole_answer_are_asked_for_with_the_same_verdict(
-    owner: TenantInUse, upstream: RecordingUpstream, name: str, rejection: tuple[int, str], endpoint: str
+    owner: TenantInUse, upstream: Upstream, name: str, rejection: tuple[int, str], endpoint: str
 ) -> None:
     for streams in ("pass", "buffer"):
         for stream in (False, True):
@@ -65,11 +65,11 @@ def test_a_streamed_and_a_whole_answer_are_asked_for_with_the_same_verdict(
             good = {**BODIES[endpoint]("hello"), "stream": stream}
             assert owner.request("POST", path, data=json.dumps(good), headers=headers).status_code == 200
             bad = {**BODIES[endpoint]("the secret"), "stream": stream}
-            upstream.seen.clear()
+            upstream.received.clear()
             response = owner.request(
                 "POST", path, data=json.dumps(bad), headers={**headers, "X-Blocked": "1"}
                 if name == "security_validator" else headers,
             )  # fmt: skip
             assert (response.status_code, response.json()["error"]["code"]) == rejection
             assert response.headers["x-gateway-error-source"] == f"plugin:{name}"
-            assert all(seen.target.startswith("/tell") for seen in upstream.seen)
+            assert all(seen.target.startswith("/tell") for seen in upstream.received)

@@ -8,7 +8,7 @@ import anthropic
 import openai
 import pytest
 
-from tests.end_to_end.running_gateway import ROOT, RunningGateway, TenantInUse
+from tests.support.gateway import ROOT, RunningGateway, TenantInUse
 
 
 @pytest.fixture(scope="module")

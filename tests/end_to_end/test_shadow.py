@@ -8,8 +8,9 @@ import pytest
 import requests
 
 from tests.bodies.streams import ENDPOINTS
-from tests.end_to_end.recording_upstream import RecordingUpstream
-from tests.end_to_end.running_gateway import RunningGateway, TenantInUse, until
+from tests.support.gateway import RunningGateway, TenantInUse
+from tests.support.upstream import Upstream
+from tests.support.wait import until
 
 CHAT = ENDPOINTS[0]
 
@@ -43,9 +44,7 @@ def called(owner: TenantInUse, path: str, name: str, **more: Any) -> list[Any]:
     return noted
 
 
-def test_a_refusal_is_only_noted(
-    gateway: RunningGateway, owner: TenantInUse, upstream: RecordingUpstream
-) -> None:
+def test_a_refusal_is_only_noted(gateway: RunningGateway, owner: TenantInUse, upstream: Upstream) -> None:
     chain = [
         shadow("security_validator", {"blocked_headers": ["X-Debug"]}, priority=1),
         shadow("content_validator", {"required_fields": ["model"]}),
@@ -70,7 +69,7 @@ def test_a_refusal_is_only_noted(
 
 
 def test_a_limit_can_be_tried_out_and_takes_nothing(
-    gateway: RunningGateway, owner: TenantInUse, upstream: RecordingUpstream
+    gateway: RunningGateway, owner: TenantInUse, upstream: Upstream
 ) -> None:
     chain = [
         {"name": "rate_limiter", "settings": {"limit": 4, "window": "1m"}},
@@ -83,9 +82,7 @@ def test_a_limit_can_be_tried_out_and_takes_nothing(
 
 
 @pytest.mark.parametrize("path", ["/v1/x", "/v1/stream"])
-def test_answers_are_judged_after_they_have_passed(
-    owner: TenantInUse, upstream: RecordingUpstream, path: str
-) -> None:
+def test_answers_are_judged_after_they_have_passed(owner: TenantInUse, upstream: Upstream, path: str) -> None:
     entry = shadow("content_validator", {"blocked_patterns": ["ok|data|n"]}, stage="pre_response")
     owner.create_rule("/v1", upstream.url, plugin_chain=[entry])
     [note] = called(owner, path, path[-2:])
@@ -113,7 +110,7 @@ def streamed(owner: TenantInUse, *pieces: str) -> dict[str, Any]:
 
 
 def test_beside_one_that_judges_events_it_sees_the_whole_stream(
-    owner: TenantInUse, upstream: RecordingUpstream
+    owner: TenantInUse, upstream: Upstream
 ) -> None:
     chain = [judging("nothing like it"), judging("secret", mode="shadow")]
     owner.create_rule("/v1", upstream.url, plugin_chain=chain)
@@ -122,7 +119,7 @@ def test_beside_one_that_judges_events_it_sees_the_whole_stream(
 
 
 def test_a_stream_that_was_refused_while_it_passed_is_judged_by_nobody_else(
-    owner: TenantInUse, upstream: RecordingUpstream
+    owner: TenantInUse, upstream: Upstream
 ) -> None:
     chain = [judging("secret"), judging("It is", mode="shadow")]
     owner.create_rule("/v1", upstream.url, plugin_chain=chain)
@@ -131,7 +128,7 @@ def test_a_stream_that_was_refused_while_it_passed_is_judged_by_nobody_else(
 
 
 def test_one_that_hangs_delays_nobody(
-    owner: TenantInUse, upstream: RecordingUpstream, tmp_path_factory: pytest.TempPathFactory
+    owner: TenantInUse, upstream: Upstream, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     settings = {"file": str(tmp_path_factory.mktemp("record") / "r"), "wait": 1.0}
     slow = shadow("recorder", settings, timeout="5s")
@@ -144,7 +141,7 @@ def test_one_that_hangs_delays_nobody(
 def test_its_fault_is_told_as_a_shadows(
     gateway: RunningGateway,
     owner: TenantInUse,
-    upstream: RecordingUpstream,
+    upstream: Upstream,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     settings = {"file": str(tmp_path_factory.mktemp("record") / "r"), "fault": "pre_request"}

@@ -8,12 +8,12 @@ import time
 
 import pytest
 
-from tests.end_to_end.recording_upstream import RecordingUpstream
-from tests.end_to_end.running_gateway import RunningGateway, TenantInUse
+from tests.support.gateway import RunningGateway, TenantInUse
+from tests.support.upstream import Upstream
 
 
 @pytest.fixture(scope="module")
-def streaming(gateway: RunningGateway, everlasting_upstream: RecordingUpstream) -> TenantInUse:
+def streaming(gateway: RunningGateway, everlasting_upstream: Upstream) -> TenantInUse:
     tenant = gateway.create_tenant()
     tenant.create_rule("/v1", everlasting_upstream.url)
     tenant.create_rule("/buffered", everlasting_upstream.url, streams="buffer")
@@ -32,7 +32,7 @@ def first_event(port: int, path: str, headers: dict[str, str]) -> float:
 
 
 def test_events_come_one_by_one_and_within_30_ms_of_direct(
-    streaming: TenantInUse, upstream: RecordingUpstream
+    streaming: TenantInUse, upstream: Upstream
 ) -> None:
     headers = {"Host": streaming.host, "Authorization": f"Bearer {streaming.key}"}
     direct = min(first_event(upstream.port, "/v1/stream", {}) for _ in range(5))
@@ -40,7 +40,7 @@ def test_events_come_one_by_one_and_within_30_ms_of_direct(
     assert through - direct < 0.030
 
 
-def test_every_event_arrives_in_order(streaming: TenantInUse, upstream: RecordingUpstream) -> None:
+def test_every_event_arrives_in_order(streaming: TenantInUse, upstream: Upstream) -> None:
     response = streaming.request("GET", "/v1/stream", stream=True)
     assert response.headers["content-type"] == "text/event-stream"
     arrived = [(time.monotonic(), line) for line in response.iter_lines() if line]
@@ -48,24 +48,22 @@ def test_every_event_arrives_in_order(streaming: TenantInUse, upstream: Recordin
     assert arrived[-1][0] - arrived[0][0] > 0.2
 
 
-def test_a_buffered_stream_comes_whole(streaming: TenantInUse, upstream: RecordingUpstream) -> None:
+def test_a_buffered_stream_comes_whole(streaming: TenantInUse, upstream: Upstream) -> None:
     response = streaming.request("GET", "/buffered/stream")
     assert "transfer-encoding" not in response.headers
     assert int(response.headers["content-length"]) == len(response.content)
     assert response.text.count("data:") == 4
 
 
-def test_a_client_that_goes_away_closes_the_upstream(
-    streaming: TenantInUse, upstream: RecordingUpstream
-) -> None:
+def test_a_client_that_goes_away_closes_the_upstream(streaming: TenantInUse, upstream: Upstream) -> None:
     response = streaming.request("GET", "/v1/endless", stream=True)
     next(response.iter_content(1))
     response.close()
-    assert upstream.seen[0].closed.wait(1.0)
+    assert upstream.received[0].peer.ended.wait(1.0)
 
 
 def test_a_stream_that_breaks_off_ends_with_an_error_event(
-    streaming: TenantInUse, upstream: RecordingUpstream
+    streaming: TenantInUse, upstream: Upstream
 ) -> None:
     """It stays visibly incomplete too: the last chunk never comes."""
     with socket.create_connection(("127.0.0.1", streaming.gateway.proxy_port), timeout=5) as client:

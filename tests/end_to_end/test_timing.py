@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.recording_upstream import RecordingUpstream
-from tests.end_to_end.running_gateway import RunningGateway, TenantInUse
+from tests.support.gateway import RunningGateway, TenantInUse
+from tests.support.upstream import Upstream
 
 CHAIN: list[Any] = [
     {"name": "security_validator", "priority": 1},
@@ -19,13 +19,13 @@ TRACE = {"X-Gateway-Trace": "1"}
 
 
 @pytest.fixture
-def owner(gateway: RunningGateway, upstream: RecordingUpstream) -> TenantInUse:
+def owner(gateway: RunningGateway, upstream: Upstream) -> TenantInUse:
     tenant = gateway.create_tenant()
     tenant.create_rule("/v1", upstream.url, plugin_chain=CHAIN)
     return tenant
 
 
-def test_the_answer_has_one_entry_a_group(owner: TenantInUse, upstream: RecordingUpstream) -> None:
+def test_the_answer_has_one_entry_a_group(owner: TenantInUse, upstream: Upstream) -> None:
     response = owner.request("POST", "/v1/stream", headers=TRACE, data=b"{}")
     assert response.status_code == 200
     assert ENTRY.findall(response.headers["server-timing"]) == [
@@ -33,7 +33,7 @@ def test_the_answer_has_one_entry_a_group(owner: TenantInUse, upstream: Recordin
         ("pre_request-2", "rate_limiter"),
         ("pre_request-3", "content_validator, security_validator"),
     ]
-    assert upstream.seen[-1].all("x-gateway-trace") == []
+    assert upstream.received[-1].all("x-gateway-trace") == []
     rejected = owner.request("POST", "/v1/x", headers=TRACE, data=b"{}")
     assert rejected.status_code == 429
     assert [name for name, _ in ENTRY.findall(rejected.headers["server-timing"])] == [
@@ -48,11 +48,11 @@ def test_nobody_gets_it_who_does_not_ask(owner: TenantInUse, headers: dict[str, 
 
 
 def test_a_key_that_only_calls_is_not_told(
-    gateway: RunningGateway, owner: TenantInUse, upstream: RecordingUpstream
+    gateway: RunningGateway, owner: TenantInUse, upstream: Upstream
 ) -> None:
     made = gateway.call("POST", f"/tenants/{owner.id}/api-keys", json={"scopes": ["proxy"]}).json()
     headers = {**TRACE, "Authorization": f"Bearer {made['key']}"}
     response = owner.request("POST", "/v1/x", headers=headers, data=b"{}")
     assert response.status_code == 200
     assert "server-timing" not in response.headers
-    assert upstream.seen[-1].all("x-gateway-trace") == []
+    assert upstream.received[-1].all("x-gateway-trace") == []

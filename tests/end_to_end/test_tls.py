@@ -1,15 +1,13 @@
 """An https upstream: verified, always."""
 
-import contextlib
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.recording_upstream import RecordingUpstream
-from tests.end_to_end.running_gateway import RunningGateway, TenantInUse
-from tests.net.services import Authority, Service
+from tests.support.certificates import Authority
+from tests.support.gateway import RunningGateway, TenantInUse
+from tests.support.upstream import Peer, Upstream, sized
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +25,8 @@ def trusting(
         yield gateway.create_tenant()
 
 
-def secure(authority: Authority, name: str) -> RecordingUpstream:
-    return RecordingUpstream(authority.server_context(name))
+def secure(authority: Authority, name: str) -> Upstream:
+    return Upstream(tls=authority.server_context(name))
 
 
 def test_a_trusted_certificate_is_answered_plain_and_streamed(
@@ -40,11 +38,11 @@ def test_a_trusted_certificate_is_answered_plain_and_streamed(
         assert trusting.request("GET", "/good/stream").text.count("data:") == 4
 
 
-def rejected(tenant: TenantInUse, path: str, upstream: RecordingUpstream) -> None:
+def rejected(tenant: TenantInUse, path: str, upstream: Upstream) -> None:
     for kind in ("x", "stream"):
         response = tenant.request("GET", f"{path}/{kind}")
         assert (response.status_code, response.json()["error"]["code"]) == (502, "upstream_tls")
-    assert not upstream.seen
+    assert not upstream.received
 
 
 def test_a_certificate_for_another_name_is_refused(authority: Authority, trusting: TenantInUse) -> None:
@@ -65,17 +63,17 @@ def test_a_rules_own_ca_is_trusted_by_that_rule_alone(trusting: TenantInUse, tmp
     with secure(own, "localhost") as upstream:
         trusting.create_rule("/own", f"https://localhost:{upstream.port}", ca=own.file.read_text())
         assert trusting.request("GET", "/own/x").status_code == 200
-        upstream.seen.clear()
+        upstream.received.clear()
         trusting.create_rule("/not-own", f"https://localhost:{upstream.port}")
         rejected(trusting, "/not-own", upstream)
 
 
 def test_an_upstream_that_speaks_no_tls_is_refused(trusting: TenantInUse) -> None:
-    def speak_plainly(sock: socket.socket) -> None:
-        sock.recv(4096)
-        sock.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+    async def speak_plainly(peer: Peer) -> None:
+        await peer.fill()
+        await peer.write(sized(b"", "400 Bad Request"))
 
-    with contextlib.closing(Service(speak_plainly)) as service:
-        trusting.create_rule("/plain", f"https://localhost:{service.port}")
+    with Upstream(speak_plainly) as upstream:
+        trusting.create_rule("/plain", f"https://localhost:{upstream.port}")
         response = trusting.request("GET", "/plain/x")
         assert (response.status_code, response.json()["error"]["code"]) == (502, "upstream_tls")

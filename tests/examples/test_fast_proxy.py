@@ -7,21 +7,22 @@ import sys
 import pytest
 import requests
 
-from tests.end_to_end.recording_upstream import RecordingUpstream
-from tests.end_to_end.running_gateway import ROOT, until
+from tests.support.gateway import ROOT
 from tests.support.ports import free_port
+from tests.support.upstream import Upstream
+from tests.support.wait import until
 
 
 @pytest.mark.slow
 def test_the_example_proxies_through_a_plain_addon_and_ends_on_ctrl_c() -> None:
     port = free_port()
-    with RecordingUpstream() as upstream:
+    with Upstream() as upstream:
         command = [sys.executable, "-m", "examples.fast_proxy", str(port), "127.0.0.1", str(upstream.port)]
         with subprocess.Popen(command, cwd=ROOT) as proxy:
             try:
                 response = _first_response(port)
                 assert (response.json(), response.headers["x-proxy"]) == ({"ok": True}, "fast")
-                assert upstream.seen[-1].target == "/a?b"
+                assert upstream.received[-1].target == "/a?b"
             finally:
                 proxy.send_signal(signal.SIGINT)
             assert proxy.wait(10) == 0

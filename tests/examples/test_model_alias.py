@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.recording_upstream import RecordingUpstream
-from tests.end_to_end.running_gateway import ROOT, RunningGateway, TenantInUse
+from tests.support.gateway import ROOT, RunningGateway, TenantInUse
+from tests.support.upstream import Upstream
 
 PACKAGE = ROOT / "examples" / "model_alias"
 SETTINGS = {"models": {"fast": "gpt-4o-mini"}, "unknown": "reject"}
@@ -35,18 +35,18 @@ def gateway(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture
-def owner(gateway: RunningGateway) -> Iterator[tuple[TenantInUse, RecordingUpstream]]:
-    with RecordingUpstream() as upstream:
+def owner(gateway: RunningGateway) -> Iterator[tuple[TenantInUse, Upstream]]:
+    with Upstream() as upstream:
         tenant = gateway.create_tenant(enabled_plugins=["model_alias"])
         tenant.create_rule("/v1", upstream.url, plugin_chain=[{"name": "model_alias", "settings": SETTINGS}])
         yield tenant, upstream
 
 
-def test_it_works_in_a_chain(owner: tuple[TenantInUse, RecordingUpstream]) -> None:
+def test_it_works_in_a_chain(owner: tuple[TenantInUse, Upstream]) -> None:
     tenant, upstream = owner
     response = tenant.request("POST", "/v1/chat/completions", json={"model": "fast", "n": 1})
     assert (response.status_code, response.headers["x-model"]) == (200, "gpt-4o-mini")
-    assert json.loads(upstream.seen[-1].body) == {"model": "gpt-4o-mini", "n": 1}
+    assert json.loads(upstream.received[-1].body) == {"model": "gpt-4o-mini", "n": 1}
     rejected = tenant.request("POST", "/v1/chat/completions", json={"model": "other"})
     assert (rejected.status_code, rejected.json()["error"]["code"]) == (404, "model_not_found")
     assert rejected.headers["x-gateway-error-source"] == "plugin:model_alias"
@@ -59,7 +59,7 @@ def test_the_admin_api_documents_it(gateway: RunningGateway) -> None:
     assert shown["settings_schema"]["properties"]["unknown"]["enum"] == ["pass", "reject"]
 
 
-def test_wrong_settings_are_pointed_at(owner: tuple[TenantInUse, RecordingUpstream]) -> None:
+def test_wrong_settings_are_pointed_at(owner: tuple[TenantInUse, Upstream]) -> None:
     tenant, _ = owner
     chain = [{"name": "model_alias", "settings": {}}]
     sent = {"path": "/v2", "target": "https://api.openai.com", "plugin_chain": chain}

@@ -6,23 +6,13 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
-import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
+
+from tests.support.wait import until
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 20.0  # seconds; a bound, not a wait
-_PAUSE = threading.Event()  # never set
-
-
-def until(seconds: float) -> Iterator[None]:
-    """Ask again and again until `seconds` are over."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        yield
-        _PAUSE.wait(0.01)
 
 
 class RunningEcho:

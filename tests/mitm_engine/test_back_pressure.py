@@ -8,8 +8,9 @@ from mitmproxy import http
 
 from tests.mitm_engine.loops import on_both_loops
 from tests.mitm_engine.raw_client import RawClient, request
-from tests.mitm_engine.scripted_upstream import CHUNKED, Peer, chunk
-from tests.mitm_engine.world import On, Streaming, until, world
+from tests.mitm_engine.world import On, Streaming, world
+from tests.support.upstream import CHUNKED, Peer, chunk
+from tests.support.wait import until_true
 
 MB = 1_000_000
 PIECE = bytes(100_000)
@@ -74,7 +75,7 @@ async def _pass_through(addon: object, size: int, *, is_chunked: bool) -> None:
         assert resident() - before < 20 * MB
         _, most = await read_away(client, size)
         assert most - before < 20 * MB
-        await until(lambda: w.recorder.count("post_response") == 1)
+        await until_true(lambda: w.recorder.count("post_response") == 1)
         assert w.recorder.count("response") == 1
 
 

@@ -11,8 +11,9 @@ from mitmproxy import http
 from mitm_engine.options import Options, Terms, Timeouts
 from tests.mitm_engine.loops import on_both_loops
 from tests.mitm_engine.raw_client import request
-from tests.mitm_engine.scripted_upstream import CHUNKED, Peer, chunk, sized
-from tests.mitm_engine.world import World, until, world
+from tests.mitm_engine.world import World, world
+from tests.support.upstream import CHUNKED, Peer, chunk, sized
+from tests.support.wait import until_true
 
 
 class Ledger:
@@ -137,5 +138,5 @@ async def test_every_flow_ends_exactly_once_in_the_middle_of_chaos(
         for met in ledger.clients.values():
             assert met == ["client_connected", "client_disconnected"]
         w.engine._worker.pool.empty()
-        await until(lambda: metrics.upstream_connections == 0)
+        await until_true(lambda: metrics.upstream_connections == 0)
     assert not [record for record in caplog.records if "failed" in record.getMessage()]

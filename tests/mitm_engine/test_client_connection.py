@@ -13,11 +13,12 @@ from mitm_engine.options import Options, Policy, Terms, Timeouts
 from tests.mitm_engine.http1.wire_bytes import chunked
 from tests.mitm_engine.loops import on_both_loops, on_uvloop
 from tests.mitm_engine.raw_client import RawClient, request
-from tests.mitm_engine.scripted_upstream import Asked, replying, sized
-from tests.mitm_engine.world import On, until, world
+from tests.mitm_engine.world import On, world
+from tests.support.upstream import Received, replying, sized
+from tests.support.wait import until_true
 
 
-def echo(asked: Asked) -> bytes:
+def echo(asked: Received) -> bytes:
     return sized(f"{asked.method} {asked.target} ".encode() + asked.body)
 
 
@@ -180,7 +181,7 @@ async def test_a_connection_too_many_is_told_so_at_once_and_room_comes_back() ->
         assert (await one.ask()).status == (await two.ask()).status == 200
         three.close()
         one.close()
-        await until(lambda: w.engine.connections == 1)
+        await until_true(lambda: w.engine.connections == 1)
         assert (await (await w.client()).ask()).status == 200
 
 
@@ -194,7 +195,7 @@ async def test_a_request_too_many_is_told_so_without_reading_its_body_and_meets_
     async with world(On(requestheaders=wait), options=Options(in_flight=1, drain_timeout=0.2)) as w:
         one, two = await w.client(), await w.client()
         await one.send(request())
-        await until(lambda: w.engine.metrics.in_flight == 1)
+        await until_true(lambda: w.engine.metrics.in_flight == 1)
         begun = asyncio.get_running_loop().time()
         for _ in range(20):
             # The connection stays, however many whole bodies it was told about in vain.
@@ -338,7 +339,7 @@ async def test_those_who_were_turned_away_take_nobodys_place() -> None:
             assert (await client.response()).status == 503  # and stays, silently
         for client in served:
             client.close()
-        await until(lambda: w.recorder.count("client_disconnected") == 2)
+        await until_true(lambda: w.recorder.count("client_disconnected") == 2)
         assert (await (await w.client()).ask()).status == 200
 
 

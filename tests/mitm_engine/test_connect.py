@@ -13,9 +13,10 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from mitm_engine.options import Terms
 from tests.mitm_engine.loops import on_both_loops, on_uvloop
-from tests.mitm_engine.scripted_upstream import CHUNKED, Peer, chunk, responding, sized
-from tests.mitm_engine.world import On, Streaming, until, world
-from tests.net.services import Authority
+from tests.mitm_engine.world import On, Streaming, world
+from tests.support.certificates import Authority
+from tests.support.upstream import CHUNKED, Peer, chunk, responding, sized
+from tests.support.wait import until_true
 
 
 @pytest.fixture(scope="module")
@@ -111,15 +112,13 @@ async def test_a_connection_that_ends_while_it_is_announced_is_a_502_or_tried_ag
 @pytest.mark.parametrize("streams", [True, False])
 @on_both_loops
 async def test_a_trusted_upstream_is_spoken_to_under_its_name(authority: Authority, streams: bool) -> None:
-    names: list[str | None] = []
     context = authority.server_context("localhost")
-    context.sni_callback = lambda _, name, __: names.append(name)
     addons, terms = [Streaming()] if streams else [], Terms(trust=str(authority.file))
     async with world(*addons, tls=context, host="localhost", terms=terms) as w:
         client = await w.client()
         for _ in range(3):
             assert (await client.ask()).body == b"ok"
-        assert names == ["localhost"]
+        assert w.upstream.server_names == ["localhost"]
         server = w.recorder.last().server_conn
         assert server.tls
         assert server.sni == "localhost"
@@ -249,7 +248,7 @@ async def test_a_stream_passes_through_tls_as_it_comes(authority: Authority) -> 
         await client.until(chunk(b"one"))
         go.set()
         await client.until(b"0\r\n\r\n")
-        await until(lambda: w.recorder.count("post_response") == 1)
+        await until_true(lambda: w.recorder.count("post_response") == 1)
 
 
 def test_old_versions_of_tls_are_not_spoken(authority: Authority) -> None:

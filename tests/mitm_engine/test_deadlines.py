@@ -6,7 +6,7 @@ from collections.abc import Callable
 from mitm_engine.deadlines import INTERVAL, NEVER, sweep
 from mitm_engine.metrics import Metrics
 from tests.mitm_engine.loops import on_both_loops
-from tests.mitm_engine.world import until
+from tests.support.wait import until_true
 
 
 class Waiter:
@@ -27,7 +27,7 @@ async def test_what_is_late_expires_once_and_what_is_not_stays() -> None:
     late, later, never = Waiter(now), Waiter(now + 60), Waiter(NEVER)
     metrics = Metrics()
     sweeping = asyncio.ensure_future(sweep([late, later, never], rounds.append, metrics))
-    await until(lambda: len(rounds) >= 2)
+    await until_true(lambda: len(rounds) >= 2)
     sweeping.cancel()
     assert (late.expired, later.expired, never.expired) == (1, 0, 0)
     assert 0 <= metrics.loop_lag <= metrics.worst_lag < 10 * INTERVAL
@@ -38,7 +38,7 @@ async def test_one_that_fails_does_not_end_the_deadlines_of_the_others() -> None
     now, rounds = asyncio.get_running_loop().time(), []
     broken, other = Waiter(now, lambda: [][0]), Waiter(now)
     sweeping = asyncio.ensure_future(sweep([broken, other], rounds.append, Metrics()))
-    await until(lambda: len(rounds) >= 2)
+    await until_true(lambda: len(rounds) >= 2)
     assert other.expired == 1
     assert not sweeping.done()
     sweeping.cancel()

@@ -12,9 +12,10 @@ from mitmproxy import http
 from mitm_engine.options import Options, Timeouts
 from tests.mitm_engine.loops import on_both_loops, on_uvloop
 from tests.mitm_engine.raw_client import request
-from tests.mitm_engine.scripted_upstream import CHUNKED, Peer, chunk, responding, sized
-from tests.mitm_engine.world import On, Streaming, World, until, world
-from tests.net.services import Authority
+from tests.mitm_engine.world import On, Streaming, World, world
+from tests.support.certificates import Authority
+from tests.support.upstream import CHUNKED, Peer, chunk, responding, sized
+from tests.support.wait import until_true
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +130,7 @@ async def test_a_drain_ends_idle_connections_and_lets_others_finish() -> None:
         await busy.send(request())
         await busy.until(chunk(b"first"))
         await half.send(request()[:10])
-        await until(lambda: w.engine.connections == 3)
+        await until_true(lambda: w.engine.connections == 3)
         await asyncio.sleep(0.05)  # the beginning of a head tells nobody that it has come
         draining = asyncio.ensure_future(w.engine.drain())
         assert await fresh.ended() == b""
@@ -188,7 +189,7 @@ async def test_a_drain_waits_for_what_addons_do_after_the_last_byte() -> None:
 async def test_a_drain_in_the_middle_of_a_handshake_ends_it(authority: Authority) -> None:
     async with world(options=served(authority)) as w:
         client = await w.client()
-        await until(lambda: w.engine.connections == 1)
+        await until_true(lambda: w.engine.connections == 1)
         await w.engine.drain()
         await client.ended()
         assert w.engine.connections == 0
@@ -305,7 +306,7 @@ async def test_descriptors_come_back_after_every_kind_of_end() -> None:
                 client.close()
         await w.quiet()
         w.engine._worker.pool.empty()
-        await until(lambda: descriptors() <= before)
+        await until_true(lambda: descriptors() <= before)
 
 
 @pytest.mark.parametrize("abruptly", [True, False])
@@ -390,6 +391,6 @@ async def test_a_connection_that_comes_with_a_drain_does_not_hold_it() -> None:
 async def test_connections_in_a_handshake_count_too(authority: Authority) -> None:
     async with world(options=served(authority, connections=3)) as w:
         clients = [await w.client() for _ in range(6)]
-        await until(lambda: w.engine.metrics.closed["full"] == 3)
+        await until_true(lambda: w.engine.metrics.closed["full"] == 3)
         assert w.engine.connections == 3
         assert [await client.ended() for client in clients[3:]] == [b""] * 3

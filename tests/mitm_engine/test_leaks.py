@@ -17,8 +17,9 @@ from mitm_engine.options import Options, Terms, Timeouts
 from mitm_engine.upstream_connection import UpstreamConnection
 from tests.mitm_engine.loops import on_both_loops, on_uvloop
 from tests.mitm_engine.raw_client import request
-from tests.mitm_engine.scripted_upstream import CHUNKED, Peer, chunk, responding, sized
-from tests.mitm_engine.world import On, Streaming, World, until, world
+from tests.mitm_engine.world import On, Streaming, World, world
+from tests.support.upstream import CHUNKED, Peer, chunk, responding, sized
+from tests.support.wait import until_true
 
 _OURS = (http.HTTPFlow, Exchange, ResponseWriter, Incoming, ClientConnection, UpstreamConnection)
 
@@ -110,7 +111,7 @@ async def test_no_flow_and_no_connection_outlives_its_exchange_whatever_became_o
             await _one_of_each(w)
         await w.quiet()
         w.engine._worker.pool.empty()
-        await until(lambda: w.engine.metrics.upstream_connections == 0)
+        await until_true(lambda: w.engine.metrics.upstream_connections == 0)
         w.recorder.flows.clear()
         assert not alive() - before
 
@@ -164,7 +165,7 @@ async def test_connections_make_no_work_for_the_collector() -> None:
                 client = await w.client()
                 await client.ask("/", "GET", b"", *(["Connection: close"] if number % 2 else []))
                 client.close()
-            await until(lambda: w.engine.connections <= 1)
+            await until_true(lambda: w.engine.connections <= 1)
             w.recorder.flows.clear()
             w.clients[:] = [first]
         assert not ours(found)
@@ -179,7 +180,7 @@ async def test_connections_to_upstreams_make_no_work_for_the_collector() -> None
                 assert (await client.ask()).status == 200
                 client.close()
             await w.quiet()
-            await until(lambda: w.engine.metrics.upstream_connections == 0)
+            await until_true(lambda: w.engine.metrics.upstream_connections == 0)
             w.recorder.flows.clear()
             w.clients.clear()
         assert not ours(found)

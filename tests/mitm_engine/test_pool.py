@@ -10,15 +10,16 @@ from mitm_engine import pool
 from mitm_engine.options import Options
 from tests.mitm_engine.loops import on_both_loops, on_uvloop
 from tests.mitm_engine.raw_client import RawClient, request
-from tests.mitm_engine.scripted_upstream import CHUNKED, Asked, Peer, Script, replying, responding, sized
-from tests.mitm_engine.world import On, Streaming, World, until, world
+from tests.mitm_engine.world import On, Streaming, World, world
+from tests.support.upstream import CHUNKED, Peer, Received, Script, replying, responding, sized
+from tests.support.wait import until_true
 
 
-def echo(asked: Asked) -> bytes:
+def echo(asked: Received) -> bytes:
     return sized(asked.target.encode())
 
 
-def once_then(after: Callable[[Peer], object], response: Callable[[Asked], bytes] = echo) -> Script:
+def once_then(after: Callable[[Peer], object], response: Callable[[Received], bytes] = echo) -> Script:
     """Answer one request well; then do to the connection what `after` says. Later connections behave."""
     is_first = True
 
@@ -57,7 +58,7 @@ async def test_clients_share_connections_and_the_last_used_serves_first() -> Non
     async with world(script=script) as w:
         one, other = await w.client(), await w.client()
         await one.send(request("/wait"))
-        await until(lambda: len(w.upstream.peers) == 1)
+        await until_true(lambda: len(w.upstream.peers) == 1)
         await asks_own(other, 1)
         held.set()
         assert (await one.response()).body == b"/wait"
@@ -150,7 +151,7 @@ async def test_a_connection_that_is_about_to_close_is_not_kept(raw: bytes) -> No
         for _ in range(3):
             assert (await (await w.client()).ask()).body == b"x"
         assert len(w.upstream.peers) == 3
-        await until(lambda: w.engine.metrics.upstream_connections == 0)
+        await until_true(lambda: w.engine.metrics.upstream_connections == 0)
 
 
 @on_both_loops
@@ -187,7 +188,7 @@ async def _closes_without_a_byte(peer: Peer) -> None:
 async def test_only_what_may_be_done_twice_is_asked_again_when_a_kept_connection_dies(
     method: str, status: int
 ) -> None:
-    seen: list[Asked] = []
+    seen: list[Received] = []
 
     async def script(peer: Peer) -> None:
         seen.append(await peer.request())
@@ -246,7 +247,7 @@ async def test_an_unused_connection_is_closed_after_its_time(monkeypatch: pytest
         client = await w.client()
         assert (await client.ask()).status == 200
         await asyncio.wait_for(w.upstream.peers[0].gone.wait(), 2)
-        await until(lambda: w.engine.metrics.upstream_connections == 0)
+        await until_true(lambda: w.engine.metrics.upstream_connections == 0)
         assert w.recorder.count("server_disconnected") == 1
 
 
@@ -284,13 +285,13 @@ async def test_unused_connections_of_one_origin_are_capped(monkeypatch: pytest.M
 
     async def script(peer: Peer) -> None:
         await peer.request()
-        await until(lambda: len(w.upstream.peers) == 5)
+        await until_true(lambda: len(w.upstream.peers) == 5)
         await peer.write(sized())
         await peer.until_gone()
 
     async with world(script=script) as w:
         assert await _concurrently(w, 5) == [200] * 5
-        await until(lambda: w.engine.metrics.upstream_connections == 2)
+        await until_true(lambda: w.engine.metrics.upstream_connections == 2)
 
 
 @on_uvloop
@@ -305,7 +306,7 @@ async def test_all_connections_of_one_origin_are_capped(monkeypatch: pytest.Monk
 
     async with world(script=script) as w:
         asking = asyncio.ensure_future(_concurrently(w, 5))
-        await until(lambda: w.engine.metrics.faults["overloaded"] == 3)
+        await until_true(lambda: w.engine.metrics.faults["overloaded"] == 3)
         go.set()
         assert sorted(await asking) == [200, 200, 503, 503, 503]
 
@@ -325,11 +326,11 @@ async def test_emptying_the_pool_reaches_connections_that_are_in_use() -> None:
         one, other = await w.client(), await w.client()
         await one.send(request("/wait"))
         await asks_own(other, 1)
-        await until(lambda: len(w.upstream.peers) == 2)
+        await until_true(lambda: len(w.upstream.peers) == 2)
         w.engine._worker.pool.empty()
         go.set()
         assert (await one.response()).body == b"/wait"
-        await until(lambda: w.engine.metrics.upstream_connections == 0)
+        await until_true(lambda: w.engine.metrics.upstream_connections == 0)
         await asks_own(other, 2)
         assert len(w.upstream.peers) == 3
 
@@ -347,7 +348,7 @@ async def test_an_origin_whose_connections_are_gone_leaves_nothing_behind(raw: b
         for _ in range(3):
             await (await w.client()).ask()
         kept = w.engine._worker.pool
-        await until(lambda: w.engine.metrics.upstream_connections == 0)
+        await until_true(lambda: w.engine.metrics.upstream_connections == 0)
         assert not kept._idle
         assert not kept._total
         assert not kept._counted

@@ -9,6 +9,7 @@ import pytest
 import uvloop
 
 from mitm_engine.read_rate import ReadRate, has_left, reset, taken, unread
+from tests.support.wait import until_true
 
 SIZE = 6 * 1024 * 1024  # more than the kernel takes
 Test = Callable[[asyncio.Transport, socket.socket], Awaitable[None]]
@@ -48,12 +49,6 @@ async def read(client: socket.socket, count: int) -> None:
         count -= len(await loop.sock_recv(client, min(count, 65536)))
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not holds():
-            await asyncio.sleep(0.01)
-
-
 def test_what_is_in_the_kernel_counts_as_unread(run: Callable[[Test], None]) -> None:
     async def test(transport: asyncio.Transport, client: socket.socket) -> None:
         assert unread(transport) == 0
@@ -61,7 +56,7 @@ def test_what_is_in_the_kernel_counts_as_unread(run: Callable[[Test], None]) -> 
         assert 0 < unread(transport) <= SIZE
         assert unread(transport) > transport.get_write_buffer_size()
         await read(client, SIZE)
-        await until(lambda: unread(transport) == 0)
+        await until_true(lambda: unread(transport) == 0)
 
     run(test)
 
@@ -71,10 +66,10 @@ def test_a_reader_is_seen_to_read_while_the_transports_buffer_stands_still(
 ) -> None:
     async def test(transport: asyncio.Transport, client: socket.socket) -> None:
         transport.write(bytes(SIZE))
-        await until(lambda: taken(transport) > 0)
+        await until_true(lambda: taken(transport) > 0)
         before = taken(transport)
         await read(client, SIZE)
-        await until(lambda: taken(transport) > before)
+        await until_true(lambda: taken(transport) > before)
         assert taken(transport) >= SIZE
 
     run(test)

@@ -9,7 +9,8 @@ from mitmproxy import http
 from mitm_engine.options import Options, Terms, Timeouts
 from tests.mitm_engine.loops import on_both_loops, on_uvloop
 from tests.mitm_engine.raw_client import RawClient, request
-from tests.mitm_engine.world import On, World, until, world
+from tests.mitm_engine.world import On, World, world
+from tests.support.wait import until_true
 
 MB = 1_000_000
 EXPECTING = "Expect: 100-continue"
@@ -275,7 +276,7 @@ async def test_a_body_that_begins_fast_and_then_stalls_is_a_408_all_the_same() -
         await client.send(head(2 * MB) + bytes(MB))
         async with asyncio.timeout(2):
             assert (await client.response()).status == 408
-        await until(lambda: w.engine.metrics.in_flight == 0)
+        await until_true(lambda: w.engine.metrics.in_flight == 0)
 
 
 @pytest.mark.parametrize("size", [10, 3_000, 60_000])

@@ -10,8 +10,8 @@ from mitmproxy import http
 from mitm_engine.options import Options, Terms, Timeouts
 from tests.mitm_engine.loops import on_both_loops, on_uvloop
 from tests.mitm_engine.raw_client import request
-from tests.mitm_engine.scripted_upstream import CHUNKED, Peer, chunk, responding, sized
 from tests.mitm_engine.world import FLOW_HOOKS, On, Streaming, World, world
+from tests.support.upstream import CHUNKED, Peer, chunk, responding, sized
 
 SHORT = 0.3
 
@@ -272,7 +272,7 @@ async def test_the_first_byte_timeout_begins_when_the_request_is_out() -> None:
     async def script(peer: Peer) -> None:
         await peer.head()
         await asyncio.sleep(0.8)
-        await peer.reader.readexactly(18_000_000)
+        await peer.exactly(18_000_000)
         await asyncio.sleep(0.8)
         await peer.write(sized())
 

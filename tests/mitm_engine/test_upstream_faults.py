@@ -9,8 +9,8 @@ from mitmproxy import http
 from mitm_engine.options import Terms
 from tests.mitm_engine.loops import on_both_loops, on_uvloop
 from tests.mitm_engine.raw_client import request
-from tests.mitm_engine.scripted_upstream import CHUNKED, Peer, Script, chunk, responding, sized
 from tests.mitm_engine.world import On, Streaming, world
+from tests.support.upstream import CHUNKED, Peer, Script, chunk, responding, sized
 
 
 def then_end(data: bytes, *, reset: bool = False) -> Script:

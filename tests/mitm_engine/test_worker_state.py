@@ -6,7 +6,7 @@ from mitm_engine.engine import make_master
 from mitm_engine.options import Options, Policy, Timeouts
 from mitm_engine.worker_state import WorkerState
 from tests.mitm_engine.loops import on_both_loops
-from tests.mitm_engine.world import until
+from tests.support.wait import until_true
 
 
 def worker(hook: float = 60.0) -> WorkerState:
@@ -52,5 +52,5 @@ async def test_work_aside_that_hangs_is_given_up_after_the_time_of_a_hook() -> N
 
     one = worker(hook=0.05)
     one.run_aside(hang())
-    await until(lambda: ended == [1])
+    await until_true(lambda: ended == [1])
     await one.settled()

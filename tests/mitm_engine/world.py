@@ -11,7 +11,8 @@ from mitmproxy import http
 from mitm_engine.engine import Engine, make_master
 from mitm_engine.options import Options, Policy, Terms
 from tests.mitm_engine.raw_client import RawClient
-from tests.mitm_engine.scripted_upstream import Script, ScriptedUpstream, responding, sized
+from tests.support.upstream import Script, Upstream, responding, sized
+from tests.support.wait import until_true
 
 HOOKS = (
     "client_connected",
@@ -66,7 +67,7 @@ class Recorder:
 
     async def saw(self, hook: str, times: int = 1) -> None:
         """Wait until the hook fired."""
-        await until(lambda: self.hooks.count(hook) >= times)
+        await until_true(lambda: self.hooks.count(hook) >= times)
 
 
 class On:
@@ -86,17 +87,10 @@ class Streaming:
             flow.response.stream = True
 
 
-async def until(holds: Callable[[], bool], seconds: float = 10.0) -> None:
-    """Wait until something holds. Fails after `seconds`."""
-    async with asyncio.timeout(seconds):
-        while not holds():
-            await asyncio.sleep(0.002)
-
-
 class World:
     """What a test holds: `engine`, `upstream`, the `recorder`, and clients that it makes."""
 
-    def __init__(self, engine: Engine, upstream: ScriptedUpstream, recorder: Recorder, port: int) -> None:
+    def __init__(self, engine: Engine, upstream: Upstream, recorder: Recorder, port: int) -> None:
         self.engine, self.upstream, self.recorder, self.port = engine, upstream, recorder, port
         self.clients: list[RawClient] = []
 
@@ -107,7 +101,7 @@ class World:
 
     async def quiet(self) -> None:
         """Wait until no connection of a client is left."""
-        await until(lambda: self.engine.connections == 0 and self.engine.metrics.in_flight == 0)
+        await until_true(lambda: self.engine.connections == 0 and self.engine.metrics.in_flight == 0)
 
 
 @contextlib.asynccontextmanager
@@ -124,9 +118,9 @@ async def world(
 
     `send_buffer` is what the kernel holds for a client that does not read, in bytes; 0 for its own choice.
     """
-    recorder, upstream = Recorder(), ScriptedUpstream(script or responding(sized()))
+    recorder, upstream = Recorder(), Upstream(script or responding(sized()), tls)
     async with contextlib.AsyncExitStack() as ends:
-        await upstream.start(tls)
+        await upstream.start()
         ends.push_async_callback(upstream.stop)
         router = Router(upstream.port, "https" if tls else "http", host)
         policy = Policy(terms=lambda _: terms) if terms else Policy()

@@ -1,15 +1,16 @@
 """Services and a certificate authority that end with the test."""
 
 import socket
-import ssl
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.net.services import Authority, Handler, Service
+from tests.support.certificates import Authority
+from tests.support.upstream import Upstream
 
 
 @pytest.fixture
@@ -18,17 +19,10 @@ def authority(tmp_path: Path) -> Authority:
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[..., Service]]:
-    """Start services; they end with the test."""
-    started: list[Service] = []
-
-    def start(handler: Handler, context: ssl.SSLContext | None = None) -> Service:
-        started.append(Service(handler, context))
-        return started[-1]
-
-    yield start
-    for service in started:
-        service.close()
+def serve() -> Iterator[Callable[..., Upstream]]:
+    """Start services (`Upstream`); they end with the test."""
+    with ExitStack() as stack:
+        yield lambda *given: stack.enter_context(Upstream(*given))
 
 
 @pytest.fixture

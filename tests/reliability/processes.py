@@ -6,7 +6,8 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.end_to_end.running_gateway import START_LIMIT, RunningGateway, until
+from tests.support.gateway import START_LIMIT, RunningGateway
+from tests.support.wait import until
 
 MIB = 1024 * 1024
 

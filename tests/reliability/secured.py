@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.running_gateway import RunningGateway
-from tests.net.services import Authority
+from tests.support.certificates import Authority
+from tests.support.gateway import RunningGateway
 
 ADDRESS = "127.0.0.1"
 

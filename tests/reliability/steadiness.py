@@ -3,8 +3,9 @@
 import contextlib
 from collections.abc import Iterator
 
-from tests.end_to_end.running_gateway import RunningGateway, until
 from tests.reliability.processes import Process, supervisor, workers
+from tests.support.gateway import RunningGateway
+from tests.support.wait import until
 
 #: Seconds that unused connections to upstreams are kept, and some more.
 SETTLED = 15.0

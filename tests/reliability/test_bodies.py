@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.running_gateway import RunningGateway, TenantInUse
 from tests.reliability.callers import Caller
 from tests.reliability.figures import figure
 from tests.reliability.processes import MIB, worker
 from tests.reliability.steadiness import steady
 from tests.reliability.upstreams import LoadUpstream
+from tests.support.gateway import RunningGateway, TenantInUse
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
 

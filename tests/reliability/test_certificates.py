@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from tests.end_to_end.running_gateway import RunningGateway, TenantInUse, until
-from tests.net.services import Authority
 from tests.reliability.callers import Caller
 from tests.reliability.figures import figure
 from tests.reliability.loads import Tally, closed_loop
@@ -18,6 +16,9 @@ from tests.reliability.processes import await_workers
 from tests.reliability.secured import ADDRESS, secured
 from tests.reliability.steadiness import steady
 from tests.reliability.upstreams import LoadUpstream
+from tests.support.certificates import Authority
+from tests.support.gateway import RunningGateway, TenantInUse
+from tests.support.wait import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
 

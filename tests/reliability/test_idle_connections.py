@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from tests.end_to_end.running_gateway import RunningGateway
-from tests.net.services import Authority
 from tests.reliability.callers import Caller, Line
 from tests.reliability.figures import figure
 from tests.reliability.loads import p99
@@ -17,6 +15,8 @@ from tests.reliability.processes import worker
 from tests.reliability.secured import secured
 from tests.reliability.steadiness import steady
 from tests.reliability.upstreams import LoadUpstream
+from tests.support.certificates import Authority
+from tests.support.gateway import RunningGateway
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
 

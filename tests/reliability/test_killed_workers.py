@@ -9,13 +9,13 @@ from collections.abc import Iterator
 import pytest
 import uvloop
 
-from tests.end_to_end.running_gateway import RunningGateway, TenantInUse
 from tests.reliability.callers import Caller
 from tests.reliability.figures import figure
 from tests.reliability.loads import Tally, closed_loop, for_seconds
 from tests.reliability.processes import MIB, Process, await_workers, supervisor, workers
 from tests.reliability.steadiness import assert_clean, assert_closed
 from tests.reliability.upstreams import LoadUpstream
+from tests.support.gateway import RunningGateway, TenantInUse
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
 

@@ -8,11 +8,11 @@ import pytest
 import uvloop
 
 from bench.limiter import worst_window
-from tests.end_to_end.running_gateway import RunningGateway
 from tests.reliability.callers import Caller
 from tests.reliability.figures import figure
 from tests.reliability.steadiness import assert_clean
 from tests.reliability.upstreams import LoadUpstream
+from tests.support.gateway import RunningGateway
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
 

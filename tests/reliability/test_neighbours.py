@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import pytest
 import uvloop
 
-from tests.end_to_end.running_gateway import RunningGateway, TenantInUse
 from tests.reliability.callers import Caller, Line
 from tests.reliability.figures import figure
 from tests.reliability.loads import beside, p99
 from tests.reliability.steadiness import steady
 from tests.reliability.upstreams import LoadUpstream
+from tests.support.gateway import RunningGateway, TenantInUse
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from tests.end_to_end.running_gateway import RunningGateway, TenantInUse
-from tests.net.services import Authority
 from tests.reliability.callers import Caller, Line
 from tests.reliability.figures import figure
 from tests.reliability.processes import worker
 from tests.reliability.steadiness import steady
 from tests.reliability.upstreams import LoadUpstream
+from tests.support.certificates import Authority
+from tests.support.gateway import RunningGateway, TenantInUse
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
 

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from tests.end_to_end.running_gateway import RunningGateway, until
 from tests.reliability.callers import Answer, Caller
 from tests.reliability.figures import figure
 from tests.reliability.loads import p99
 from tests.reliability.steadiness import assert_clean
 from tests.reliability.upstreams import LoadUpstream
+from tests.support.gateway import RunningGateway
 from tests.support.valkey_server import Server, redis_7, server
+from tests.support.wait import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
 

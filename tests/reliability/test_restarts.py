@@ -9,13 +9,13 @@ from contextlib import suppress
 import pytest
 import uvloop
 
-from tests.end_to_end.running_gateway import RunningGateway, TenantInUse
 from tests.reliability.balancers import Balancer
 from tests.reliability.callers import Caller, Line
 from tests.reliability.figures import figure
 from tests.reliability.loads import Tally, closed_loop
 from tests.reliability.steadiness import assert_clean
 from tests.reliability.upstreams import LoadUpstream
+from tests.support.gateway import RunningGateway, TenantInUse
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
 

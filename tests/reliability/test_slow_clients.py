@@ -12,11 +12,11 @@ from contextlib import ExitStack, suppress
 import pytest
 import uvloop
 
-from tests.end_to_end.running_gateway import RunningGateway, TenantInUse
 from tests.reliability.callers import Caller
 from tests.reliability.figures import figure
 from tests.reliability.loads import Tally, closed_loop, for_seconds
 from tests.reliability.processes import worker
+from tests.support.gateway import RunningGateway, TenantInUse
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
 

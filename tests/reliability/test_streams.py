@@ -9,11 +9,12 @@ from collections.abc import Iterator
 import pytest
 import uvloop
 
-from tests.end_to_end.running_gateway import RunningGateway, TenantInUse, until
 from tests.reliability.callers import Caller, Line
 from tests.reliability.figures import figure
 from tests.reliability.steadiness import steady
 from tests.reliability.upstreams import LoadUpstream
+from tests.support.gateway import RunningGateway, TenantInUse
+from tests.support.wait import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
 

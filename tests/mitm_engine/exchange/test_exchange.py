@@ -11,8 +11,9 @@ from mitmproxy import http
 from mitm_engine.options import Options, Terms, Timeouts
 from tests.mitm_engine.loops import on_both_loops, on_uvloop
 from tests.mitm_engine.raw_client import request
-from tests.mitm_engine.scripted_upstream import CHUNKED, Peer, chunk, responding, sized
-from tests.mitm_engine.world import FLOW_HOOKS, On, Streaming, until, world
+from tests.mitm_engine.world import FLOW_HOOKS, On, Streaming, world
+from tests.support.upstream import CHUNKED, Peer, chunk, responding, sized
+from tests.support.wait import until_true
 
 PLAIN = [
     "client_connected",
@@ -225,7 +226,7 @@ async def test_an_addon_that_hangs_at_the_end_of_a_flow_is_given_up(hook: str) -
     options = Options(timeouts=Timeouts(hook=0.2), drain_timeout=0.2)
     async with world(On(**{hook: hang}, request=fail), options=options, terms=terms) as w:
         assert (await (await w.client()).ask()).status == 503
-        await until(lambda: cancelled == [hook])
+        await until_true(lambda: cancelled == [hook])
         assert w.engine.metrics.in_flight == 0
 
 

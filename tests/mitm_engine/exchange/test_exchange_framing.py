@@ -3,8 +3,8 @@
 import pytest
 
 from tests.mitm_engine.loops import on_both_loops, on_uvloop
-from tests.mitm_engine.scripted_upstream import CHUNKED, Asked, Peer, chunk, replying, responding, sized
 from tests.mitm_engine.world import Streaming, world
+from tests.support.upstream import CHUNKED, Peer, Received, chunk, replying, responding, sized
 
 
 @pytest.mark.parametrize("streams", [True, False])
@@ -86,9 +86,9 @@ async def test_a_client_of_http_1_0_gets_no_chunks(streams: bool, keeps: bool) -
 
 @on_both_loops
 async def test_what_belongs_to_one_connection_goes_no_further() -> None:
-    asked: list[Asked] = []
+    asked: list[Received] = []
 
-    def reply(one: Asked) -> bytes:
+    def reply(one: Received) -> bytes:
         asked.append(one)
         return sized(
             b"ok", "200 OK", "Connection: X-Up, close", "X-Up: 1", "Upgrade: h2c", "Trailer: z", "Y: 2"
@@ -99,7 +99,7 @@ async def test_what_belongs_to_one_connection_goes_no_further() -> None:
         more = ("Connection: X-Mine, TE", "X-Mine: 1", "TE: trailers", "Trailer: q", "Z: 3")
         hidden = ("Proxy-Connection: keep-alive", "Proxy-Authorization: s", "Expect: 100-continue")
         response = await client.ask("/", "POST", b"ab", *more, *hidden)
-        assert [name for name, _ in asked[0].fields] == ["Host", "Z", "Content-Length"]
+        assert [name for name, _ in asked[0].headers] == ["Host", "Z", "Content-Length"]
         assert [name for name, _ in response.fields] == [b"Y", b"Content-Length"]
         # The upstream ends its own connection, not the client's.
         assert (await client.ask()).status == 200

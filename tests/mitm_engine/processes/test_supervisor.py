@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.mitm_engine.running_echo import PATIENCE, RunningEcho, ask, until
+from tests.mitm_engine.running_echo import PATIENCE, RunningEcho, ask
 from tests.support.cases import slow
+from tests.support.wait import until
 
 
 @pytest.fixture(params=["uvloop", *slow("asyncio")])

@@ -1,10 +1,6 @@
-"""A small certificate authority, and services that answer as a test tells them to."""
+"""A small certificate authority."""
 
-import socket
 import ssl
-import threading
-from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -13,8 +9,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-
-Handler = Callable[[socket.socket], None]
 
 
 class Authority:
@@ -58,55 +52,3 @@ class Authority:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(pair)
         return context
-
-
-class Service:
-    """A server on 127.0.0.1 that gives each connection to `handler`, in a thread of its own."""
-
-    def __init__(self, handler: Handler, context: ssl.SSLContext | None = None) -> None:
-        self.handler, self.context = handler, context
-        self.connections = 0
-        self.server_names: list[str | None] = []
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self.listener.getsockname()[1]
-        self.closing = threading.Event()
-        if context:
-            context.sni_callback = lambda _, name, __: self.server_names.append(name)
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                sock, _ = self.listener.accept()
-                self.connections += 1
-                threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
-
-    def _serve(self, sock: socket.socket) -> None:
-        with suppress(OSError), sock:
-            if self.context:
-                sock = self.context.wrap_socket(sock, server_side=True)
-            with sock:
-                self.handler(sock)
-
-    def close(self) -> None:
-        self.closing.set()
-        with suppress(OSError):
-            self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-
-
-def read_request(sock: socket.socket) -> bytes:
-    """One request with a Content-Length, or b"" when the client has gone."""
-    data = b""
-    while b"\r\n\r\n" not in data:
-        piece = sock.recv(65536)
-        if not piece:
-            return b""
-        data += piece
-    head, _, body = data.partition(b"\r\n\r\n")
-    length = next(
-        (int(x.split(b":")[1]) for x in head.split(b"\r\n") if x.lower().startswith(b"content-length")), 0
-    )
-    while len(body) < length:
-        body += sock.recv(65536)
-    return head + b"\r\n\r\n" + body

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ from typing import Any
 import requests
 
 from tests.support.ports import free_port
+from tests.support.wait import until
 
 ROOT = Path(__file__).parents[2]
-PLUGINS = Path(__file__).parent / "plugins"
+PLUGINS = ROOT / "tests" / "end_to_end" / "plugins"
 START_LIMIT = 40.0  # seconds; mitmproxy takes about three, a busy machine more
 
 
@@ -170,11 +171,3 @@ class TenantInUse:
         headers = {"Host": self.host, "Authorization": f"Bearer {self.key}", **more.pop("headers", {})}
         headers = {name: value for name, value in headers.items() if value is not None}
         return requests.request(method, self.gateway.proxy + path, headers=headers, timeout=15, **more)
-
-
-def until(seconds: float) -> Iterator[float]:
-    """Ask again and again: the seconds gone so far, until `seconds` are over."""
-    start = time.monotonic()
-    while (gone := time.monotonic() - start) < seconds:
-        yield gone
-        time.sleep(0.01)
