@@ -29,8 +29,9 @@ from shared.secrets.context import setting_context
 from shared.secrets.sealing import AesSealer
 from shared.services import not_called
 from tests.admin_app.world import TOKEN, Api, HandClock, World, app_of, make_world
-from tests.end_to_end.recording_upstream import RecordingUpstream
-from tests.end_to_end.running_gateway import RunningGateway, until
+from tests.support.gateway import RunningGateway
+from tests.support.upstream import Upstream
+from tests.support.wait import until
 
 FIXTURE: Mapping[str, Any] = json.loads(
     (Path(__file__).parents[1] / "fixtures" / "store_4b4f206.json").read_text(encoding="utf-8")
@@ -262,7 +263,7 @@ def test_real_gateway_serves_the_stored_tenants(
         (folder / name).touch(mode=0o600)
         (folder / name).write_text(FIXTURE[secret] + "\n")
     settings = {"GATEWAY__REDIS__MODE": "external", "GATEWAY__REDIS__URL": f"unix://{valkey_socket}"}
-    with RecordingUpstream() as upstream, RunningGateway(folder, settings) as gateway:
+    with Upstream() as upstream, RunningGateway(folder, settings) as gateway:
         rule = f"/tenants/{IDS['counted']}/rules/{IDS['in-use']}"
         assert gateway.call("PATCH", rule, json={"target": upstream.url}).status_code == 200
 
@@ -274,7 +275,7 @@ def test_real_gateway_serves_the_stored_tenants(
         for _ in until(5.0):
             if call("counted", "counted-first")[0] == 200:
                 break
-        assert upstream.seen[-1].target == "/v1/x"
+        assert upstream.received[-1].target == "/v1/x"
         assert call("acme", "acme-revoked") == (401, "api_key_revoked")
         assert call("acme", "deleted-first") == (401, "invalid_api_key")
         assert call("acme", "counted-first") == (401, "invalid_api_key")
