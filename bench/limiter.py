@@ -34,10 +34,10 @@ from bench.load import Call, await_rule, exchange, open_connection
 from bench.machine import describe
 from bench.programs import BenchFailed
 from bench.report import cell, report, table
-from shared.limits.fallback.guarded_limiter import open_limiter
+from shared.limits.fallback.guarded_limiter import GuardedLimiter
+from shared.limits.redis.limiter import open_redis_limiter
 from shared.limits.values import Limit, Quota
 from shared.services import SystemClock
-from shared.settings.sections import Cache
 
 LEVELS = ("global", "gateway", "per_ip")
 #: The attack: its limit, the window in seconds, and how long before a boundary each attacker begins.
@@ -69,9 +69,11 @@ class Entrant(NamedTuple):
 @asynccontextmanager
 async def _ours(quotas: Quotas) -> AsyncIterator[Acquire]:
     """The limiter of a worker of the gateway."""
-    cache = Cache(1.0, 60.0, 3600.0, 10_000)
     options = {"unix_socket_path": quotas.socket}
-    limiter = open_limiter(options, SystemClock(), cache, workers=1, deadline=_REDIS_SECONDS)
+    remote = open_redis_limiter(options, _REDIS_SECONDS)
+    limiter = GuardedLimiter(
+        remote, SystemClock(), workers=1, cleanup_interval=60.0, max_idle_time=3600.0, max_entries=10_000
+    )
     quota, known = Quota(quotas.number, quotas.seconds * 1000), dict[str, list[Limit]]()
 
     async def acquire(identity: str) -> bool:

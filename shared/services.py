@@ -17,7 +17,7 @@ from shared.config_store.store import open_store
 from shared.core.clock import Clock
 from shared.core.errors import NotCalled
 from shared.explain import Asked, Explained, Explainer
-from shared.limits.fallback.guarded_limiter import open_limiter
+from shared.limits.fallback.guarded_limiter import GuardedLimiter
 from shared.limits.port import Limiter
 from shared.limits.redis.limiter import open_redis_limiter
 from shared.limits.values import Decision, Limit
@@ -139,7 +139,14 @@ class Services:
         """Open what a worker needs, with its background reading; closed with the context."""
         settings = self.settings
         source = open_source(self.address.options)
-        limiter = open_limiter(self.address.options, self.clock, settings.cache, settings.server.worker_count)
+        limiter = GuardedLimiter(
+            open_redis_limiter(self.address.options),
+            self.clock,
+            workers=settings.server.worker_count,
+            cleanup_interval=settings.cache.cleanup_interval,
+            max_idle_time=settings.cache.max_idle_time,
+            max_entries=settings.cache.max_entries,
+        )
         fetch = GuardedFetch(self.policy, self.clock, settings.security.ca_file)
         tools, longest = self._tools(limiter, fetch), settings.limits.timeouts
         waits = UpstreamTimeouts(longest.connect, longest.first_byte, longest.idle, longest.total)

@@ -2,9 +2,8 @@
 
 import threading
 from collections import OrderedDict
-from ipaddress import IPv6Address, ip_network
 
-from shared.core.addresses import plain_address
+from shared.core.addresses import client_network
 from shared.core.clock import Clock
 
 LIMIT = 10
@@ -43,7 +42,4 @@ class FailedLogins:
 
 def _network(address: str | None) -> str:
     """What counts as one caller. A peer without an address (a unix socket) is one too."""
-    if not address:
-        return ""
-    plain = plain_address(address)
-    return str(ip_network((int(plain) >> 64 << 64, 64))) if isinstance(plain, IPv6Address) else str(plain)
+    return client_network(address) if address else ""

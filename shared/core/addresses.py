@@ -1,6 +1,7 @@
 """IP addresses as values."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 Address = IPv4Address | IPv6Address
@@ -8,12 +9,23 @@ Network = IPv4Network | IPv6Network
 
 
 def plain_address(text: str) -> Address:
-    """An address without brackets, zone or IPv4-mapping. Raises ValueError when it is none."""
+    """An address without brackets, zone or IPv4-mapping. Raises ValueError when `text` is not an address."""
     address = ip_address(text.strip().removeprefix("[").removesuffix("]").partition("%")[0])
     mapped = getattr(address, "ipv4_mapped", None)
     return mapped or address
 
 
 def is_in(address: Address, networks: Sequence[Network]) -> bool:
-    """True when one of `networks` holds `address`."""
+    """True when one of `networks` contains `address`."""
     return any(address in network for network in networks)
+
+
+@lru_cache(4096)
+def client_network(address: str) -> str:
+    """The text under which a client is counted: its address, or in IPv6 its /64, which one client owns.
+
+    >>> client_network("192.0.2.7"), client_network("2001:db8::7"), client_network("::ffff:192.0.2.7")
+    ('192.0.2.7', '2001:db8::/64', '192.0.2.7')
+    """
+    plain = plain_address(address)
+    return str(IPv6Network((plain, 64), strict=False) if isinstance(plain, IPv6Address) else plain)

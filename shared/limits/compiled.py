@@ -1,4 +1,4 @@
-"""Limits as a compiled plan holds them: everything but the values that one request brings."""
+"""Limits in a compiled plan: complete except for the values that each request brings."""
 
 import base64
 import hashlib
@@ -6,28 +6,41 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from shared.core.addresses import client_network
 from shared.core.durations import format_duration
 from shared.core.globs import matches_glob
 from shared.core.memo import Memo
-from shared.limits.counted_by import value_of
-from shared.limits.match import EVERY, LimitMatch
-from shared.limits.values import CLOSED, CONCURRENT, LOCAL, OPEN, WINDOW, Limit, label_of
-from shared.limits.written import LimitSpec
+from shared.limits.values import (
+    CLOSED,
+    CONCURRENT,
+    EVERY,
+    LOCAL,
+    OPEN,
+    WINDOW,
+    Limit,
+    LimitMatch,
+    LimitSpec,
+    label_of,
+)
 from shared.model.messages import Exchange
 
 _STRICTEST_ON_ERROR = (CLOSED, LOCAL, OPEN)
 _STRICTEST_ON_MISSING = ("deny", "shared", "skip")
 
-# How stores keep counters. Those that were kept in another way have other names, and nobody reads them.
+# The format of stored counters, a part of their keys: counters of an older format are never read.
 _LAYOUT = 2
 
 
 @dataclass(frozen=True, slots=True)
 class CompiledLimit:
-    """A limit whose counter is chosen by the request: one for each value of what `spec` counts by.
+    """A limit whose counter depends on the request: one for each value of what `spec` counts by.
 
-    `key_prefix` says which counters; two templates with the same one count the same thing. `floor_ms` is
-    the shortest wait that a refused client is told. All else is that of `Limit`.
+    Attributes:
+        key_prefix: the beginning of the keys. Two limits with the same one count the same thing.
+        scope: ``rule`` or ``gateway``.
+        window: the window as text; empty for a concurrent limit.
+        floor_ms: the shortest wait that a rejected client is given.
+        label: the name in headers.
     """
 
     key_prefix: str
@@ -47,11 +60,11 @@ class CompiledLimit:
 
     @property
     def is_plain(self) -> bool:
-        """True when it counts every request, all in one window."""
+        """True when all requests share one window."""
         return self.is_unconditional and not self.spec.by and self.spec.kind == WINDOW
 
     def counts(self, exchange: Exchange, model: str) -> bool:
-        """True when the limit holds for this request. `model` is the one that its body names."""
+        """True when the limit counts this request. `model` is the one in its body."""
         if not self.match.takes(exchange.request):
             return False
         if self.spec.on_missing == "skip" and self.missing(exchange):
@@ -59,19 +72,19 @@ class CompiledLimit:
         return self.holds_for_model(model)
 
     def holds_for_model(self, model: str) -> bool:
-        """True unless the limit is one of models, and another glob is the most precise for `model`."""
+        """False when the limit counts models and another glob is the most precise for `model`."""
         spec = self.spec
         return not spec.glob or spec.glob == _first(spec.globs, model)
 
     def missing(self, exchange: Exchange) -> str | None:
-        """The header that the limit counts by and the request does not have."""
+        """The header that the limit counts by and the request lacks."""
         for by in self.spec.by:
             if by.startswith("header:") and not value_of(by, exchange, ""):
                 return by.removeprefix("header:")
         return None
 
     def value(self, exchange: Exchange, model: str) -> str:
-        """A hash of what the request counts as: no address and no name stands in a key."""
+        """A hash of the request's value: keys contain no addresses and no names."""
         if not self.spec.by:
             return EVERYTHING
         values = [value_of(by, exchange, model) for by in self.spec.by]
@@ -79,7 +92,7 @@ class CompiledLimit:
         return _DIGESTS[values[0] if len(values) == 1 else "".join(f"{len(one)}:{one}" for one in values)]
 
     def limit(self, value: str, lease: str = "") -> Limit:
-        """The limit with the counter of `value`. `lease` is taken when it is a concurrent one."""
+        """The limit with the counter of `value`; a concurrent one with `lease`."""
         spec = self.spec
         concurrent = spec.kind == CONCURRENT
         return Limit(
@@ -96,7 +109,7 @@ class CompiledLimit:
         )
 
     def strictest(self, other: "CompiledLimit") -> "CompiledLimit":
-        """One limit in the place of two that count the same thing."""
+        """One limit for two that count the same thing."""
         tightest = min(self, other, key=lambda one: one.spec.quota.limit).spec
         missing = (self.spec.on_missing, other.spec.on_missing)
         return replace(
@@ -120,9 +133,9 @@ def compile_limit(
 ) -> CompiledLimit:
     """A limit of the rule, or of the whole tenant when `rule_id` is None.
 
-    The tenant's id is the Cluster's hash tag, so that all counters of a request are on one node. The
-    number is not in the key: who edits it keeps what was used. The rule's id is in `limit_id`, because
-    every byte of a key is paid for by each identity.
+    The tenant's id is the hash tag of a Cluster, so that one node has all counters of a request. The key
+    has no quota: a changed limit keeps its usage. The rule's id is hashed into the limit's id, because
+    each identity pays for every byte of its key.
     """
     scope, holder = ("gateway", "g") if rule_id is None else ("rule", "r")
     dimension = _dimension(spec)
@@ -133,16 +146,13 @@ def compile_limit(
 
 
 def merged(compiled_limits: Iterable[CompiledLimit]) -> tuple[CompiledLimit, ...]:
-    """The rule's limits before the gateway's, each with a label of its own.
-
-    Those that always count the same are one, the strictest.
-    """
+    """The rule's limits before the gateway's, each with its label. Of equal ones the strictest is kept."""
     found: dict[tuple[str, str, tuple[str, ...]], CompiledLimit] = {}
     for compiled in compiled_limits:
-        # Which glob counts is known only when the request is there.
-        place = compiled.key_prefix, compiled.spec.glob, compiled.spec.globs
-        other = found.get(place)
-        found[place] = other.strictest(compiled) if other else compiled
+        # Which glob counts depends on the request, so limits of other globs stay apart.
+        identity = compiled.key_prefix, compiled.spec.glob, compiled.spec.globs
+        other = found.get(identity)
+        found[identity] = other.strictest(compiled) if other else compiled
     named = Counter((compiled.scope, compiled.spec.name) for compiled in found.values())
     labelled = [
         replace(compiled, label=_label(compiled, named[compiled.scope, compiled.spec.name]))
@@ -152,7 +162,7 @@ def merged(compiled_limits: Iterable[CompiledLimit]) -> tuple[CompiledLimit, ...
 
 
 def _label(compiled: CompiledLimit, namesakes: int) -> str:
-    """Of several with one name, each has its window behind it."""
+    """The name in headers, with the window when several limits have the same name."""
     label = label_of(compiled.scope, compiled.spec.name)
     return f"{label}-{compiled.window}" if namesakes > 1 and compiled.window else label
 
@@ -164,7 +174,7 @@ def _dimension(spec: LimitSpec) -> str:
 
 
 def _counted(spec: LimitSpec, dimension: str) -> str:
-    """The same for limits that count the same: what it counts by, the unit, the window."""
+    """A text that is equal for limits that count the same: by what, the unit, the window."""
     if spec.kind == CONCURRENT:
         return f"{'+'.join(spec.by)} concurrent"
     header = spec.by[0].partition(":")[2] if spec.by else ""
@@ -182,5 +192,28 @@ def _digest(value: str) -> str:
 
 
 _DIGESTS = Memo(_digest)
-#: What all requests of a level together count as.
+#: The value that all requests of a level share.
 EVERYTHING = _digest("")
+
+
+def value_of(by: str, exchange: Exchange, model: str) -> str:
+    """The value of a request under `by`, as in `LimitSpec.by`; empty when the request has none.
+
+    `model` is the one in the body. Each spelling of a path has the same value.
+    """
+    kind, _, name = by.partition(":")
+    match kind:
+        case "ip":
+            return client_network(exchange.client)
+        case "key":
+            return exchange.key.id if exchange.key else ""
+        case "method":
+            return exchange.request.method
+        case "path":
+            return exchange.request.path.rstrip("/") or "/"
+        case "model":
+            return model
+        case "header":
+            values = (value.strip() for value in exchange.request.headers.all(name))
+            return ", ".join(value for value in values if value)
+    raise ValueError(f"Limits cannot count by {by}.")

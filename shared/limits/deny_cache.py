@@ -1,4 +1,4 @@
-"""Refusals that need no second question: who was just refused is refused again, for a moment.
+"""Rejections that are repeated for a moment without a call to Redis.
 
 Times are seconds of a clock that never goes back.
 """
@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from shared.limits.values import CONCURRENT, NEVER, Decision, Limit, LimitState, decide
 
-#: Seconds for which a refusal is repeated at most. So long the news of a refund elsewhere may take.
-LONGEST = 0.2
+#: The longest time, in seconds, that a rejection is repeated. A refund elsewhere takes effect after it.
+MAX_SECONDS = 0.2
 
 
 class _Rejection(NamedTuple):
@@ -20,32 +20,32 @@ class _Rejection(NamedTuple):
 
 
 class DenyCache:
-    """At most `most` refusals, the oldest first. Each holds for the same limits with the same numbers."""
+    """At most `max_entries` rejections, the oldest first. Each holds for equal limits, quotas and costs."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._refusals: dict[tuple[str, ...], _Rejection] = {}
+    def __init__(self, max_entries: int) -> None:
+        self._max_entries = max_entries
+        self._rejections: dict[tuple[str, ...], _Rejection] = {}
 
     def __len__(self) -> int:
-        return len(self._refusals)
+        return len(self._rejections)
 
     def put(self, decision: Decision, now: float) -> None:
-        """Remember a refusal until there is room again, unless that may be at any moment."""
-        wait = decision.retry_after_ms / 1000 if decision.retry_after_ms != NEVER else LONGEST
+        """Repeat a rejection until there is room. A concurrent limit can have room at any time."""
+        wait = decision.retry_after_ms / 1000 if decision.retry_after_ms != NEVER else MAX_SECONDS
         full = [state.limit for state in decision.states if not state.has_room]
         if any(limit.kind == CONCURRENT for limit in full):
             return
         key = tuple([state.limit.key for state in decision.states])
-        self._refusals.pop(key, None)
-        self._refusals[key] = _Rejection(now, now + min(wait, LONGEST), decision.states)
-        if len(self._refusals) > self._most:
-            del self._refusals[next(iter(self._refusals))]
+        self._rejections.pop(key, None)
+        self._rejections[key] = _Rejection(now, now + min(wait, MAX_SECONDS), decision.states)
+        if len(self._rejections) > self._max_entries:
+            del self._rejections[next(iter(self._rejections))]
 
     def find(self, limits: Sequence[Limit], now: float) -> Decision | None:
-        """The refusal that holds for these limits, with the waits as they are now."""
-        if not self._refusals:
+        """The rejection that still holds for these limits, with the waits that are left."""
+        if not self._rejections:
             return None
-        rejection = self._refusals.get(tuple([limit.key for limit in limits]))
+        rejection = self._rejections.get(tuple([limit.key for limit in limits]))
         if rejection is None or not rejection.since <= now < rejection.until:
             return None
         pairs = list(zip(limits, rejection.states, strict=True))
@@ -55,14 +55,14 @@ class DenyCache:
         return decide([_aged(limit, state, elapsed) for limit, state in pairs])
 
     def clear(self) -> None:
-        """Forget everything: there may be room again."""
-        self._refusals.clear()
+        """Drop all rejections: there may be room again."""
+        self._rejections.clear()
 
     def sweep(self, now: float, most: int) -> bool:
-        """Drop what is over among the `most` oldest. False when there was nothing to drop."""
-        over = [key for key, rejection in islice(self._refusals.items(), most) if rejection.until <= now]
+        """Drop the ended ones among the `most` oldest rejections. False when there was none."""
+        over = [key for key, rejection in islice(self._rejections.items(), most) if rejection.until <= now]
         for key in over:
-            del self._refusals[key]
+            del self._rejections[key]
         return bool(over)
 
 

@@ -1,4 +1,4 @@
-"""What a client is told about its limits: headers on every answer, and the body of a 429."""
+"""Limits as clients see them: headers on every response, and the body of a 429."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -13,26 +13,26 @@ from shared.providers.headers import (
     SHOULD_RETRY,
 )
 
-#: The families of headers: the IETF draft (draft-ietf-httpapi-ratelimit-headers), OpenAI's, the older ones.
+#: The families of headers: the IETF draft (draft-ietf-httpapi-ratelimit-headers), OpenAI's, the older X-.
 FAMILIES = ("ietf", "openai", "legacy")
 
-# SDKs sleep as long as they are told. Above this many milliseconds they are told not to.
+# SDKs wait as long as Retry-After asks. Above this many milliseconds x-should-retry stops them.
 _LONG_WAIT_MS = 60_000
 
 
 def rate_headers(decision: Decision, families: Collection[str]) -> dict[str, str]:
-    """The state of all limits, the tightest first.
+    """The headers with the state of all limits, the tightest first.
 
-    A limit with less left than one more request costs is said to have nothing left. Places of concurrent
-    limits stand in the IETF's headers only: the others have no unit, and their readers think in time.
+    A limit with less left than one more request costs has 0 left. Concurrent limits are in the headers of
+    the IETF only: the other families have no unit.
     """
-    told = [(_left(state), state) for state in decision.states]
-    if len(told) > 1:
-        told.sort(key=_tightness)
+    states = [(_left(state), state) for state in decision.states]
+    if len(states) > 1:
+        states.sort(key=_tightness)
     headers: dict[str, str] = {}
-    if told and "ietf" in families:
-        _add_ietf(headers, told, decision.allowed)
-    for left, state in told:
+    if states and "ietf" in families:
+        _add_ietf(headers, states, decision.allowed)
+    for left, state in states:
         if state.limit.kind == WINDOW:
             if "openai" in families:
                 _add_openai(headers, left, state)
@@ -43,7 +43,7 @@ def rate_headers(decision: Decision, families: Collection[str]) -> dict[str, str
 
 
 def mode_header(decision: Decision) -> Mapping[str, str]:
-    """How the decision was made, when the store did not answer: ``local`` counts, or none (``open``)."""
+    """How limits were counted while Redis did not answer: ``local``, or not at all (``open``)."""
     if not decision.degraded:
         return EMPTY
     is_open = all(state.limit.on_error == OPEN for state in decision.states)
@@ -51,7 +51,7 @@ def mode_header(decision: Decision) -> Mapping[str, str]:
 
 
 def retry_headers(retry_after_ms: int) -> dict[str, str]:
-    """When a refused client should come back."""
+    """The headers that ask a rejected client to wait."""
     if retry_after_ms == NEVER:
         return {SHOULD_RETRY: "false"}
     headers = {"Retry-After": str(max(_seconds(retry_after_ms), 1)), RETRY_AFTER_MS: str(retry_after_ms)}
@@ -60,28 +60,28 @@ def retry_headers(retry_after_ms: int) -> dict[str, str]:
     return headers
 
 
-def refusal_code(violated: Limit) -> str:
+def rejection_code(violated: Limit) -> str:
     """The error code of a 429."""
     return "too_many_concurrent_requests" if violated.kind == CONCURRENT else "rate_limit_exceeded"
 
 
-def refusal_message(violated: Limit, retry_after_ms: int) -> str:
-    """The sentence of a 429."""
+def rejection_message(violated: Limit, retry_after_ms: int) -> str:
+    """The error message of a 429."""
     number, what = violated.quota.limit, f"{violated.scope} limit '{violated.name}'"
     if violated.kind == CONCURRENT:
-        reached = f"Too many requests at a time for {what}: {number} at a time."
+        reached = f"Too many concurrent requests for {what}: {number} at a time."
     else:
         reached = f"Rate limit reached for {what}: {number} requests per {violated.window}."
     if retry_after_ms == NEVER:
-        costly = f"It counts as {violated.cost} requests, so it" if violated.cost > 1 else "This request"
-        return f"{reached} {costly} can never be admitted."
+        subject = f"A cost of {violated.cost}" if violated.cost > 1 else "This request"
+        return f"{reached} {subject} can never be admitted."
     return f"{reached} Try again in {_wait(retry_after_ms)}."
 
 
-def refusal_details(decision: Decision, violated: Limit, retry_after_ms: int) -> Mapping[str, object]:
-    """The violated limit, as data beside the error.
+def rejection_details(decision: Decision, violated: Limit, retry_after_ms: int) -> Mapping[str, object]:
+    """The violated limit as a member of the error body.
 
-    `retry_after_ms` is null when no wait helps, `window` when the limit is on requests at a time.
+    `retry_after_ms` is null when no wait helps, `window` is null for a concurrent limit.
     """
     state = next(state for state in decision.states if state.limit is violated)
     return {
@@ -95,9 +95,9 @@ def refusal_details(decision: Decision, violated: Limit, retry_after_ms: int) ->
     }
 
 
-def _tightness(told: tuple[int, LimitState]) -> tuple[int, float]:
-    """Sorts what has least left first, and of those the one that takes longest."""
-    left, (_, _, wait) = told
+def _tightness(state: tuple[int, LimitState]) -> tuple[int, float]:
+    """A key that sorts the limit with least left first, then the one with the longest wait."""
+    left, (_, _, wait) = state
     return left, -wait if wait != NEVER else float("-inf")
 
 
@@ -105,21 +105,20 @@ def _left(state: LimitState) -> int:
     return state.remaining if state.has_room else 0
 
 
-def _add_ietf(headers: dict[str, str], told: Sequence[tuple[int, LimitState]], allowed: bool) -> None:
+def _add_ietf(headers: dict[str, str], states: Sequence[tuple[int, LimitState]], allowed: bool) -> None:
     policies, limits = [], []
-    for left, (limit, remaining, wait) in told:
+    for left, (limit, remaining, wait) in states:
         label = limit.label or label_of(limit.scope, limit.name)
         policies.append(f'"{label}";q={limit.quota.limit};{_span(limit)}')
-        # A refused client waits for the spent limits only, so nothing is said to take longer than that.
-        timed = limit.kind == WINDOW and wait != NEVER
-        told_time = timed and (allowed or remaining < limit.units)
-        limits.append(f'"{label}";r={left};t={_seconds(wait)}' if told_time else f'"{label}";r={left}')
+        # A rejected client waits for the spent limits only, so only these have a time.
+        timed = limit.kind == WINDOW and wait != NEVER and (allowed or remaining < limit.units)
+        limits.append(f'"{label}";r={left};t={_seconds(wait)}' if timed else f'"{label}";r={left}')
     headers["RateLimit-Policy"] = ", ".join(policies)
     headers["RateLimit"] = ", ".join(limits)
 
 
 def _span(limit: Limit) -> str:
-    """What the quota of a policy is of: so many in a window, or at a time."""
+    """The unit of a policy: the length of the window, or concurrent requests."""
     return 'qu="concurrent-requests"' if limit.kind == CONCURRENT else f"w={_seconds(limit.quota.window_ms)}"
 
 
@@ -138,7 +137,7 @@ def _add_legacy(headers: dict[str, str], left: int, state: LimitState) -> None:
 
 
 def _seconds(milliseconds: int) -> int:
-    """Whole seconds, rounded up: who waits so long waits long enough."""
+    """Whole seconds, rounded up, so that the wait is long enough."""
     return -(-milliseconds // 1000)
 
 

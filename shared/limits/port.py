@@ -1,4 +1,4 @@
-"""How limits are counted, whatever counts them."""
+"""The port of all limiters."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -7,7 +7,7 @@ from shared.limits.values import Decision, Limit
 
 
 class Limiter(Protocol):
-    """Counts requests against limits. Asynchronous; the clock is the store's.
+    """Counts requests against limits. Asynchronous; the clock is that of Redis.
 
     The keys of one call differ from each other, and those of one request share a hash tag.
     """
@@ -15,35 +15,34 @@ class Limiter(Protocol):
     async def acquire(self, limits: Sequence[Limit]) -> Decision:
         """Charge all the limits, or none of them when one has no room. One round trip.
 
-        When the store does not answer in time, each limit's `on_error` decides: raises
-        `errors.StoreDown` if one is ``closed``; otherwise `Decision.degraded` is True.
+        When Redis does not answer in time, `on_error` of each limit decides. If one is ``closed``,
+        `errors.StoreDown` is raised; otherwise `Decision.degraded` is True.
         """
         ...
 
     async def peek(self, limits: Sequence[Limit]) -> Decision:
-        """What `acquire` would answer now, charging nothing; the states are those before a charge."""
+        """The decision of `acquire` now, without a charge; the states are those before a charge."""
         ...
 
     async def release(self, limits: Sequence[Limit]) -> None:
-        """Give back the places in concurrent limits; others are ignored.
+        """Free the slots in concurrent limits; other limits are ignored.
 
-        Never raises `errors.StoreDown`: what the store did not hear is said again in the background.
+        Never raises `errors.StoreDown`: a release that failed is repeated in the background.
         """
         ...
 
     async def renew(self, limits: Sequence[Limit]) -> None:
-        """Extend the leases in concurrent limits, or take them again if they ran out; others are ignored.
+        """Extend the leases in concurrent limits, or acquire them again; other limits are ignored.
 
-        Leases that `acquire` took are renewed in the background. Never raises `errors.StoreDown`.
+        Leases from `acquire` are renewed in the background. Never raises `errors.StoreDown`.
         """
         ...
 
     async def refund(self, limits: Sequence[Limit], charged: Decision | None = None) -> None:
-        """Take back what `acquire` charged to windows; concurrent limits are ignored.
+        """Remove what `acquire` charged to windows; concurrent limits are ignored.
 
-        `charged` is what it answered: it says which bucket to take from. Without it the oldest is taken,
-        which gives the room back at once but the rest of the window later. Never below nothing. Never
-        raises `errors.StoreDown`: of what the store did not hear, the window's end takes care.
+        `charged` is its decision and names the bucket. Without it the oldest buckets are reduced, never
+        below zero. Never raises `errors.StoreDown`: a refund that failed stays charged for the window.
         """
         ...
 

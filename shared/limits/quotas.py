@@ -1,30 +1,24 @@
-"""The forms in which quotas are written down: so much in a window, or so many at a time."""
+"""The settings of quotas: requests per window, or concurrent requests."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, post_load, pre_load, validate
+from marshmallow import Schema, ValidationError, fields, post_load, validate
 
 from shared.core.durations import format_duration, parse_duration
 from shared.core.fields import Strict
 from shared.limits.values import CONCURRENT, Quota
 
-#: The largest number of requests, and the largest cost of one: far above any use, exact in a double.
+#: The largest limit, and the largest cost of one request. Exact in the doubles of Lua.
 MAX_LIMIT = 1_000_000_000
-#: Windows in milliseconds. Below the first a network's jitter decides, not the limit.
+#: Windows in milliseconds. In a shorter window the jitter of the network decides, not the limit.
 MIN_WINDOW_MS, MAX_WINDOW_MS = 100, 52 * 604_800_000
-#: Quotas of one dimension. Each is a counter that every request is charged to.
+#: Quotas of one dimension. Every request is charged to each of them.
 MAX_QUOTAS = 8
-#: Milliseconds after which the place of an exchange is free again when its worker died.
+#: Milliseconds after which the slot of an exchange is free when its worker has died.
 LEASE_MS = 30_000
 
-_LATER = "Not available yet. Leave it out."
 _AT_A_TIME = ("ip", "key", "method", "path", "model")
-
-
-def refuse_later(value: Any) -> None:
-    """The validator of a setting that is specified, but has no effect yet."""
-    raise ValidationError(_LATER)
 
 
 class Window(fields.Field[int]):
@@ -47,12 +41,12 @@ class Window(fields.Field[int]):
 
 
 def limit_field(**kwargs: Any) -> fields.Integer:
-    """How many requests."""
+    """The field `limit`."""
     return fields.Integer(strict=True, validate=validate.Range(0, MAX_LIMIT), **kwargs)
 
 
 def window_field(**kwargs: Any) -> Window:
-    """In what time."""
+    """The field `window`."""
     return Window(MIN_WINDOW_MS, "Length of the window: 500ms, 10s, 1h30m, 1d, or seconds.", **kwargs)
 
 
@@ -65,17 +59,11 @@ def _unit(allowed: str) -> fields.String:
 
 
 class QuotaSchema(Strict):
-    """So many requests in any window of such a length. Loads to a `Quota` and what else is said."""
+    """Requests per window. Loads to the arguments of a `LimitSpec`."""
 
     limit = limit_field(required=True, metadata={"description": "How many requests. 0 blocks."})
     window = window_field(required=True)
     unit = _unit("requests")
-
-    @pre_load
-    def _refuse_later(self, data: Any, **kwargs: Any) -> Any:
-        if isinstance(data, Mapping) and "precision" in data:
-            raise ValidationError({"precision": [_LATER]})
-        return data
 
     @post_load
     def _make(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
@@ -84,25 +72,25 @@ class QuotaSchema(Strict):
 
 
 class HeaderQuotaSchema(QuotaSchema):
-    """The same for each value of a header."""
+    """Requests per window, for each value of a header."""
 
     on_missing = fields.String(
         load_default="shared",
         validate=validate.OneOf(["shared", "skip", "deny"]),
-        metadata={"description": "Requests without the header: count as one, are not counted, or get 400."},
+        metadata={"description": "Requests without the header share a counter, are not counted, or get 400."},
     )
 
 
 class ConcurrencySchema(Strict):
-    """So many exchanges at a time, from admission to the last byte."""
+    """Concurrent requests, from admission to the last byte of the response. Loads as `QuotaSchema`."""
 
-    limit = limit_field(required=True, metadata={"description": "How many at a time. 0 blocks."})
+    limit = limit_field(required=True, metadata={"description": "How many concurrent requests. 0 blocks."})
     unit = _unit("concurrent")
     per = fields.List(
         fields.String(validate=validate.OneOf(_AT_A_TIME)),
         load_default=list,
         metadata={
-            "description": "What has places of its own: each ip, key, method, path, model. [] is none."
+            "description": "Counted apart for each ip, key, method, path or model. [] counts all together."
         },
     )
 
@@ -113,7 +101,7 @@ class ConcurrencySchema(Strict):
 
 
 class OneOrMore(fields.Field[tuple[dict[str, Any], ...]]):
-    """One form of `kind`, or a list of them which all hold."""
+    """One quota of the schema `kind`, or a list of quotas that all hold."""
 
     def __init__(self, kind: type[Schema], description: str, **kwargs: Any) -> None:
         self.kind = kind
@@ -131,7 +119,7 @@ class OneOrMore(fields.Field[tuple[dict[str, Any], ...]]):
         return tuple(self.kind(many=True).load(value))
 
 
-#: The JSON Schema of each field that the forms above have.
+#: The JSON Schema of each field of the schemas above.
 _PROPERTIES: Mapping[str, Mapping[str, Any]] = {
     "limit": {"type": "integer", "minimum": 0, "maximum": MAX_LIMIT},
     "window": {"type": ["string", "number"]},
@@ -141,7 +129,7 @@ _PROPERTIES: Mapping[str, Mapping[str, Any]] = {
 
 
 def _described(kind: type[Schema]) -> dict[str, Any]:
-    """The form as JSON Schema: apispec cannot describe a field that is a schema or a list of it."""
+    """A schema as JSON Schema: apispec cannot describe a field that is a schema or a list of it."""
     described = {}
     for name, field in kind().fields.items():
         described[name] = dict(_PROPERTIES.get(name, {"type": "string", "enum": [field.load_default]}))

@@ -1,53 +1,51 @@
-"""What one request is charged to."""
+"""The counters that one request is charged to."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 from shared.limits.compiled import EVERYTHING, CompiledLimit
+from shared.limits.distinct_values import DistinctValueTracker
 from shared.limits.values import Decision, Limit
 from shared.model.messages import Exchange
 
-#: The counter of all values beyond those that have one of their own. No hash looks like it.
+# Seconds per millisecond of a window: its counter lives for 65 buckets of a 64th each.
+_LIFETIME = 65 / 64 / 1000
+#: The counter that all further values share. It differs from every hash.
 SHARED_COUNTER = "other"
 
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """A limit with the request's counter, and the template that it comes from. `value` names the counter."""
+    """A limit with the counter of a request. `value` names the counter."""
 
     compiled: CompiledLimit
     value: str
     limit: Limit
 
-    @property
-    def is_shared(self) -> bool:
-        """True when the value has no counter of its own."""
-        return self.value == SHARED_COUNTER
-
 
 class LimitResolver:
-    """What requests are charged to under some limits. What is the same for all is worked out once."""
+    """Resolves limits to the counters of a request. Charges that are equal for all requests are made once."""
 
     def __init__(self, compiled_limits: Sequence[CompiledLimit]) -> None:
-        self._known = [_Known.of(compiled) for compiled in compiled_limits]
-        # Limits of models: which glob counts is known only when the request is there.
+        self._prepared = [_Prepared.of(compiled) for compiled in compiled_limits]
+        # Limits of models with different globs can have the same counter.
         self._may_meet = len({one.key_prefix for one in compiled_limits}) < len(compiled_limits)
-        same = [known.charge for known in self._known if known.charge]
+        same = [one.charge for one in self._prepared if one.charge]
         self._same = same if len(same) == len(compiled_limits) and not self._may_meet else None
 
     def of(
         self, exchange: Exchange, model: str, lease: str, has_counter: Callable[[str, str], bool]
     ) -> Sequence[Charge]:
-        """The limits that hold for this request, in order. Those that come to the same counter are one.
+        """The limits that count this request, in order. Limits with the same counter are merged.
 
-        `has_counter` takes a `key_prefix` and a value that the client chose, and says whether the value has a
-        counter of its own.
+        `has_counter` takes a `key_prefix` and a value that the client chose. It returns True when the value
+        has a counter of its own.
         """
         if self._same is not None:
             return self._same
         found = []
-        for compiled, is_client_chosen, always, charge in self._known:
+        for compiled, is_client_chosen, always, charge in self._prepared:
             if charge is not None:
                 found.append(charge)
             elif always or compiled.counts(exchange, model):
@@ -58,8 +56,8 @@ class LimitResolver:
         return _one_a_counter(found, lease) if self._may_meet else found
 
 
-class _Known(NamedTuple):
-    """What is known of a limit before the first request; `charge` where it is the same for all of them."""
+class _Prepared(NamedTuple):
+    """A limit before the first request; with its `charge` when that is equal for all requests."""
 
     compiled: CompiledLimit
     is_client_chosen: bool
@@ -87,7 +85,7 @@ def _one_a_counter(charges: Iterable[Charge], lease: str) -> Sequence[Charge]:
 
 
 def denied_header(compiled_limits: Iterable[CompiledLimit], exchange: Exchange) -> str | None:
-    """The header without which one of the limits lets no request pass, when this one lacks it."""
+    """The first header that the request lacks and a limit demands; None when there is none."""
     missing = (
         one.missing(exchange) for one in demanding(compiled_limits) if one.match.takes(exchange.request)
     )
@@ -95,12 +93,19 @@ def denied_header(compiled_limits: Iterable[CompiledLimit], exchange: Exchange) 
 
 
 def demanding(compiled_limits: Iterable[CompiledLimit]) -> Sequence[CompiledLimit]:
-    """The limits that let no request pass without the header that they count by."""
+    """The limits that reject requests without the header that they count by."""
     return [compiled for compiled in compiled_limits if compiled.spec.on_missing == "deny"]
 
 
+def track_values(charged: Sequence[Charge], tracker: DistinctValueTracker, now: float) -> None:
+    """Note the values of an admitted request that clients chose. A rejected one has created no counter."""
+    for compiled, value in ((charge.compiled, charge.value) for charge in charged):
+        if compiled.spec.is_client_chosen and value != SHARED_COUNTER:
+            tracker.add(compiled.key_prefix, value, compiled.spec.quota.window_ms * _LIFETIME, now)
+
+
 def longest_wait_ms(decision: Decision, charged: Sequence[Charge]) -> int:
-    """The computed wait of a refusal, or the longest that the settings of a spent limit ask for."""
+    """The computed wait of a rejection, or the longest minimum in the settings of its spent limits."""
     spent = {state.limit.key for state in decision.states if not state.has_room}
     floors = [charge.compiled.floor_ms for charge in charged if charge.limit.key in spent]
     return max(decision.retry_after_ms, *floors)

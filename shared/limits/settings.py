@@ -1,4 +1,4 @@
-"""The settings of limits: by what they count, at which level, which requests, and what a refusal does."""
+"""The settings of limits: by what they count, at which level, which requests, and what a rejection does."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
@@ -10,15 +10,14 @@ from shared.core.globs import precision
 from shared.core.http_tokens import MASK, TOKEN
 from shared.http.forwarding import plugin_view
 from shared.http.paths import normalize_path
-from shared.limits.match import LimitMatch
 from shared.limits.quotas import ConcurrencySchema, HeaderQuotaSchema, OneOrMore, QuotaSchema, Window
-from shared.limits.written import LimitSpec
+from shared.limits.values import LimitMatch, LimitSpec
 from shared.model.messages import Headers
 
 #: Headers, models, methods or paths that one setting may name.
 MAX_NAMES = 32
 
-# A name is shown between quotes in RateLimit headers (RFC 8941, 3.3.3).
+# RateLimit headers show these names between quotes (RFC 8941, 3.3.3).
 _HEADER = Pattern(f"^(?!.{{101}}){TOKEN}$", "Must be a header name of at most 100 characters.")
 _MODEL = Pattern(
     r"^[ !#-\[\]-~]{1,200}$", "Must be at most 200 printable ASCII characters, without '\"' and backslash."
@@ -31,13 +30,13 @@ _ALL = ("global", "per_ip", "per_key", "per_method", "per_path", "per_header", "
 
 def _not_masked(name: str) -> None:
     if MASK in plugin_view(Headers([(name, "")])).all(name):
-        raise ValidationError("Holds a key, which plugins do not see. Use per_key.")
+        raise ValidationError("Plugins do not see the value of this header: it is a key. Use per_key.")
 
 
 def _names(name: Pattern, *rules: Any, quota: type[QuotaSchema], description: str) -> fields.Dict:
     return fields.Dict(
         keys=fields.String(validate=[name, *rules]),
-        values=OneOrMore(quota, "One quota, or a list of them which all hold."),
+        values=OneOrMore(quota, "One quota, or a list of quotas that all hold."),
         validate=_COUNT,
         metadata={"description": description},
     )
@@ -47,14 +46,14 @@ class LimitsSchema(Strict):
     """Quotas by what they count. Loads to a tuple of `LimitSpec`."""
 
     class Meta(Strict.Meta):
-        # "global" is no name for an attribute.
+        # "global" cannot be the name of an attribute.
         include: ClassVar = {
             "global": OneOrMore(QuotaSchema, "All requests together."),
             "per_ip": OneOrMore(
                 QuotaSchema, "The requests of each client address; IPv6 addresses count by their /64."
             ),
             "per_key": OneOrMore(
-                QuotaSchema, "The requests of each API key; those without a key count as one."
+                QuotaSchema, "The requests of each API key; those without a key share a counter."
             ),
             "per_method": OneOrMore(QuotaSchema, "The requests of each method."),
             "per_path": OneOrMore(QuotaSchema, "The requests of each path, in the form that is matched."),
@@ -67,23 +66,23 @@ class LimitsSchema(Strict):
             "per_model": _names(
                 _MODEL,
                 quota=QuotaSchema,
-                description="By model, or glob (gpt-4o*, *): the requests of each model, which the JSON body "
+                description="By model, or glob (gpt-4o*, *): the requests of each model that a JSON body "
                 "names. The most precise glob counts.",
             ),
             "streams": OneOrMore(
-                ConcurrencySchema, "Exchanges at a time, streamed ones until their last byte."
+                ConcurrencySchema, "Concurrent requests; streamed ones until the last byte of the response."
             ),
-            "concurrent": OneOrMore(ConcurrencySchema, "Another name for the same."),
+            "concurrent": OneOrMore(ConcurrencySchema, "Another name for streams."),
         }
 
     @post_load
     def _flatten(self, data: Mapping[str, Any], **kwargs: Any) -> tuple[LimitSpec, ...]:
         if not data:
             raise ValidationError(f"Must hold at least one of {', '.join(_ALL)} and streams.")
-        return tuple(limit for name, forms in data.items() for limit in _written(name, forms))
+        return tuple(limit for name, forms in data.items() for limit in _specs(name, forms))
 
 
-def _written(name: str, forms: Any) -> Iterator[LimitSpec]:
+def _specs(name: str, forms: Any) -> Iterator[LimitSpec]:
     if name == "per_header":
         for header, quotas in forms.items():
             for quota in quotas:
@@ -100,9 +99,9 @@ def _written(name: str, forms: Any) -> Iterator[LimitSpec]:
 
 
 class LevelSchema(Strict):
-    """The limits of one level, which can be switched off. Loads to a tuple of `LimitSpec`."""
+    """The limits of one level. Loads to a tuple of `LimitSpec`, which is empty when the level is disabled."""
 
-    enabled = flag(True, "false is as if the level were left out.")
+    enabled = flag(True, "false disables the limits of this level.")
     limits = fields.Nested(LimitsSchema, metadata={"description": "Quotas by what they count."})
 
     @validates_schema
@@ -116,7 +115,7 @@ class LevelSchema(Strict):
 
 
 class PathGlob(fields.String):
-    """A path or a glob of paths, in the form in which paths are matched."""
+    """A path or a glob of paths, normalized like the paths of requests."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         text = _PATH(super()._deserialize(value, attr, data, **kwargs))
@@ -127,7 +126,7 @@ class PathGlob(fields.String):
 
 
 class MatchSchema(Strict):
-    """Which requests count. Loads to a `LimitMatch`."""
+    """The requests that count. Loads to a `LimitMatch`."""
 
     methods = fields.List(
         Method(validate=Pattern("^[A-Za-z][A-Za-z-]{0,31}$", "Must be an HTTP method.")),
@@ -139,7 +138,7 @@ class MatchSchema(Strict):
         PathGlob(),
         load_default=list,
         validate=validate.Length(max=MAX_NAMES),
-        metadata={"description": "Paths and what stands below them; * stands for any characters. [] is all."},
+        metadata={"description": "Paths, with all paths below them. * matches any characters. [] is all."},
     )
 
     @post_load
@@ -148,15 +147,15 @@ class MatchSchema(Strict):
 
 
 class ActionsSchema(Strict):
-    """What happens to a request above a limit."""
+    """The response to a request above a limit."""
 
     type = fields.String(
         load_default="reject",
         validate=validate.OneOf(["reject"]),
-        metadata={"description": "reject answers 429."},
+        metadata={"description": "reject returns 429."},
     )
     retry_after = Window(
         0,
-        "The shortest wait that a refused client is told; the computed one wins when it is longer.",
+        "The shortest wait in a 429. A longer computed wait takes its place.",
         load_default=0,
     )

@@ -1,8 +1,8 @@
 """One counter of the bucketed sliding window, in this process.
 
-The window is cut into 64 buckets; live are the newest 64 and the partly overlapping oldest one, which
-counts in full. So never more than the limit is admitted in any window, and what is refused would also
-be refused in a window that is one bucket longer. Times are whole microseconds.
+The window is divided into 64 buckets. The newest 64 count, and the oldest, which overlaps in part, counts
+in full. So no window admits more than the limit, and a window that is one bucket longer would reject the
+same requests. Times are whole microseconds.
 """
 
 from shared.limits.values import NEVER, Limit, LimitState
@@ -11,7 +11,7 @@ BUCKETS = 64
 
 
 class BucketedWindow:
-    """What was charged in the last window. Remembers at most 65 numbers, whatever the limit."""
+    """The charges of the last window: at most 65 numbers, whatever the limit."""
 
     __slots__ = ("_charged", "_width")
 
@@ -20,7 +20,7 @@ class BucketedWindow:
         self._charged: dict[int, int] = {}  # bucket -> units, the oldest first
 
     def total(self, now: int) -> int:
-        """What is charged at the time `now`."""
+        """The units that count at the time `now`."""
         return sum(units for _, units in self._live(now))
 
     def charge(self, now: int, cost: int) -> None:
@@ -30,9 +30,9 @@ class BucketedWindow:
         self._charged[bucket] = self._charged.get(bucket, 0) + cost
 
     def refund(self, now: int, cost: int, charged_at: int = 0) -> None:
-        """Take up to `cost` from the bucket of `charged_at`; when that is 0, from the oldest that count.
+        """Remove up to `cost` from the bucket of `charged_at`; when that is 0, from the oldest that count.
 
-        Taking from an older bucket than the charged one never lets too many in, a newer one would.
+        An older bucket than the charged one never admits too many requests; a newer one would.
         """
         live = dict(self._live(now))
         for bucket in [charged_at // self._width] if charged_at else list(live):
@@ -45,7 +45,7 @@ class BucketedWindow:
             self._charged.clear()
 
     def wait_ms(self, now: int, units: int) -> int:
-        """In how many milliseconds at least `units` have fallen out of the window; 0 when it is empty."""
+        """Milliseconds until at least `units` have left the window; 0 when it is empty."""
         until = now
         for bucket, charged in self._live(now):
             until = (bucket + BUCKETS + 1) * self._width
@@ -55,7 +55,7 @@ class BucketedWindow:
         return -(-(until - now) // 1000)
 
     def _bucket(self, now: int) -> int:
-        """The bucket of `now`. It never goes back, unless the clock does by more than a window."""
+        """The bucket of `now`. It goes back only when the clock goes back by more than a window."""
         bucket = now // self._width
         newest = next(reversed(self._charged), 0)
         return newest if bucket < newest <= bucket + BUCKETS else bucket
@@ -70,7 +70,7 @@ class BucketedWindow:
 
 
 def window_state(limit: Limit, window: BucketedWindow, now: int) -> LimitState:
-    """What is left of a window, and the wait."""
+    """The state of a window limit."""
     room = limit.quota.limit
     used = window.total(now)
     lacking = used + limit.cost - room

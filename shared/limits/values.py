@@ -1,6 +1,6 @@
-"""Rate limits as values: how much, of what, and what a limiter said.
+"""Rate limits as values: limits as settings name them, counters, and what a limiter decides.
 
-Requests in a time are counted by a bucketed sliding window, requests at a time by leases. Both are
+Requests per window are counted by a bucketed sliding window, concurrent requests by leases. Both are
 explained in docs/rate-limiting.md.
 """
 
@@ -8,22 +8,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-#: What a wait is when no wait helps: the cost is above the limit.
+from shared.core.globs import matches_path
+from shared.model.messages import Request
+
+#: The wait when no wait helps: the cost is above the limit.
 NEVER = -1
-#: The kinds of limits: requests in a time, requests at a time.
+#: The kinds of limits: requests per window, concurrent requests.
 WINDOW, CONCURRENT = "window", "concurrent"
-#: What holds for a limit while the store does not answer: counts of this process, admission, refusal.
+#: The choices for a limit while Redis does not answer: counts of this process, admission, rejection.
 LOCAL, OPEN, CLOSED = "local", "open", "closed"
-#: Nobody knows when a place at a time becomes free, so a refused client is told to wait so long.
+#: The wait after a rejection by a concurrent limit: when a slot becomes free is not known.
 CONCURRENT_RETRY_MS = 1000
+
+# Values that a client can choose anew with each request, without end.
+_CHOSEN = frozenset({"method", "path", "model", "header"})
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
     """`limit` requests in any window of `window_ms` milliseconds. A limit of 0 blocks.
 
-    Of a concurrent limit: `limit` requests at a time, whose leases last `window_ms` milliseconds unless
-    they are renewed.
+    In a concurrent limit: `limit` requests at a time. A lease lasts `window_ms` milliseconds unless it is
+    renewed.
     """
 
     limit: int
@@ -31,15 +37,76 @@ class Quota:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitSpec:
+    """A limit as settings describe it.
+
+    Attributes:
+        name: what clients see: ``global``, ``per_ip``, ``per_header:X-Team`` ...
+        quota: how many requests in which window.
+        by: requests that are equal in all of these share a counter: ``ip``, ``key``, ``method``,
+            ``path``, ``model``, or ``header:<name in lower case>``.
+        kind: ``window`` or ``concurrent``.
+        on_missing: for requests without the header: ``shared`` (one counter for all of them), ``skip``
+            (not counted) or ``deny`` (rejected).
+        glob: a limit of models counts those whose first match in `globs` is this one.
+        globs: all globs of models of the same settings, the most precise first.
+    """
+
+    name: str
+    quota: Quota
+    by: tuple[str, ...] = ()
+    kind: str = WINDOW
+    on_missing: str = "shared"
+    glob: str = ""
+    globs: tuple[str, ...] = ()
+
+    @property
+    def is_client_chosen(self) -> bool:
+        """True when a client chooses the counter by what it sends."""
+        return any(one.partition(":")[0] in _CHOSEN for one in self.by)
+
+
+@dataclass(frozen=True, slots=True)
+class LimitMatch:
+    """The requests that a limit counts: of these methods, below these paths. Empty means all.
+
+    `paths` are globs for the normalized path, as `globs.matches_path` reads them.
+    """
+
+    methods: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+
+    def takes(self, request: Request) -> bool:
+        """True when the limit counts this request."""
+        if self.methods and request.method not in self.methods:
+            return False
+        return not self.paths or any(matches_path(glob, request.path) for glob in self.paths)
+
+    @property
+    def text(self) -> str:
+        """A text that is equal for equal sets of requests; empty for all requests."""
+        if self == EVERY:
+            return ""
+        return f" {','.join(sorted({*self.methods}))} {' '.join(sorted({*self.paths}))}"
+
+
+#: All requests.
+EVERY = LimitMatch()
+
+
+@dataclass(frozen=True, slots=True)
 class Limit:
     """One counter that a request is charged to.
 
-    `key` names the counter in the store and never holds the number, so that editing the number keeps
-    the usage. `scope` (``rule`` or ``gateway``) and `name` (``global``, ``per_ip``, …) are what the
-    client is told. `cost` is what this request uses of a window, in whole requests. `lease` is the name,
-    unique an exchange, under which it holds its place in a concurrent limit. `on_error` says what holds
-    while the store does not answer: ``local``, ``open`` or ``closed``. `label` is its name in headers, where
-    that of scope and name is not enough.
+    Attributes:
+        key: the counter's key in Redis. Without the quota, so that a changed limit keeps its usage.
+        scope: ``rule`` or ``gateway``, as clients see it.
+        name: ``global``, ``per_ip``, … as clients see it.
+        window: the window as text; empty for a concurrent limit.
+        cost: what this request uses of a window, in requests.
+        lease: the name under which an exchange holds its slot in a concurrent limit. Unique.
+        on_error: the choice while Redis does not answer: ``local``, ``open`` or ``closed``.
+        label: the name in headers; empty when scope and name are enough.
     """
 
     key: str
@@ -55,17 +122,16 @@ class Limit:
 
     @property
     def units(self) -> int:
-        """How much of the limit one request takes: its cost, or one place."""
+        """How much of the limit one request uses: its cost, or one slot."""
         return 1 if self.kind == CONCURRENT else self.cost
 
 
 class LimitState(NamedTuple):
-    """A counter after a decision: how much is left, and how long until there is more.
+    """A counter after a decision: how much is left, and the time until there is more.
 
-    `reset_after_ms` is the wait until something frees up; when less is left than the limit's cost, until
-    a request of that cost has room (`NEVER` when it never has). 0 when nothing is used, and of a
-    concurrent limit, where nobody knows. Before a charge, the places of a concurrent limit that remain
-    include the one that the request holds already.
+    `reset_after_ms` ends when something is freed. When less is left than the limit's cost, it ends when
+    such a request has room (`NEVER`: it never has). It is 0 when nothing is used, and for a concurrent
+    limit. Before a charge, `remaining` of a concurrent limit includes the slot that the request holds.
     """
 
     limit: Limit
@@ -79,20 +145,22 @@ class LimitState(NamedTuple):
 
     @property
     def retry_after_ms(self) -> int:
-        """What a client waits that this limit refused, or `NEVER`."""
+        """How long a client waits after this limit rejected it, or `NEVER`."""
         if self.limit.kind == CONCURRENT and self.reset_after_ms != NEVER:
             return CONCURRENT_RETRY_MS
         return self.reset_after_ms
 
 
 class Decision(NamedTuple):
-    """What a limiter says about one request.
+    """The decision of a limiter about one request.
 
-    `violated` is the first limit without room in the order given, None when the request is admitted.
-    `retry_after_ms` is the longest wait of all violated limits; `NEVER` (-1) means that the cost is above
-    one of them. `states` has one entry a limit, in the order given. `degraded` is True when the store did
-    not answer and this process decided alone. `charged_at` is when the limits were charged, in microseconds
-    by the clock of whoever counted; 0 when they were not.
+    Attributes:
+        allowed: the request is admitted.
+        states: the state of each limit, in the order given.
+        violated: the first limit without room; None when the request is admitted.
+        retry_after_ms: the longest wait of the limits without room; `NEVER` when one has less than the cost.
+        degraded: Redis did not answer, and this process decided alone.
+        charged_at: the time of the charge, in microseconds of the counting clock; 0 without one.
     """
 
     allowed: bool
@@ -104,7 +172,7 @@ class Decision(NamedTuple):
 
 
 def label_of(scope: str, name: str) -> str:
-    """What headers call a limit.
+    """The name of a limit in headers.
 
     >>> label_of("gateway", "per_ip"), label_of("rule", "global")
     ('gw-per_ip', 'rule-global')
@@ -113,7 +181,7 @@ def label_of(scope: str, name: str) -> str:
 
 
 def decide(states: Sequence[LimitState]) -> Decision:
-    """The decision that follows from the counters as they are before anything is charged."""
+    """The decision that follows from the counters before anything is charged."""
     spent = [state for state in states if not state.has_room]
     if not spent:
         return Decision(True, states)

@@ -1,21 +1,19 @@
-"""What a writer of limits may not have meant."""
+"""Warnings about limits that are valid and probably not intended."""
 
 from collections.abc import Sequence
 
 from shared.limits.compiled import CompiledLimit
-from shared.limits.match import EVERY
-from shared.limits.values import WINDOW
+from shared.limits.values import EVERY, WINDOW
 
 
 def limit_warnings(compiled_limits: Sequence[CompiledLimit]) -> list[str]:
-    """A sentence for each limit that stops nobody, or everybody, beside the others of its level."""
+    """A sentence for each limit that, with the others of its level, stops no client or all requests."""
     warnings = []
     for compiled in compiled_limits:
         if compiled.spec.is_client_chosen and not any(_bounds(other, compiled) for other in compiled_limits):
             warnings.append(
-                f"At the {compiled.scope} level nothing bounds {compiled.spec.name}: it counts by what "
-                "clients choose, so whoever sends another value has another counter. Add global, per_ip or "
-                "per_key beside it."
+                f"At the {compiled.scope} level nothing bounds {compiled.spec.name}: clients choose its "
+                "values, and each value has a counter of its own. Add global, per_ip or per_key."
             )
         number = compiled.spec.quota.limit
         if compiled.spec.kind == WINDOW and 0 < number < compiled.cost:
@@ -27,6 +25,6 @@ def limit_warnings(compiled_limits: Sequence[CompiledLimit]) -> list[str]:
 
 
 def _bounds(other: CompiledLimit, compiled: CompiledLimit) -> bool:
-    """True when `other` holds for every request that `compiled` counts, whatever its client sends."""
+    """True when `other` counts every request that `compiled` counts, whatever its client sends."""
     same = (other.scope, other.spec.kind) == (compiled.scope, compiled.spec.kind)
     return same and not other.spec.is_client_chosen and other.match in (EVERY, compiled.match)

@@ -20,18 +20,35 @@ from shared.limits.headers import (
     FAMILIES,
     mode_header,
     rate_headers,
-    refusal_code,
-    refusal_details,
-    refusal_message,
+    rejection_code,
+    rejection_details,
+    rejection_message,
     retry_headers,
 )
-from shared.limits.match import EVERY, LimitMatch
 from shared.limits.port import Limiter
-from shared.limits.quotas import MAX_LIMIT, limit_field, refuse_later, window_field
-from shared.limits.resolve import Charge, LimitResolver, demanding, denied_header, longest_wait_ms
+from shared.limits.quotas import MAX_LIMIT, limit_field, window_field
+from shared.limits.resolve import (
+    Charge,
+    LimitResolver,
+    demanding,
+    denied_header,
+    longest_wait_ms,
+    track_values,
+)
 from shared.limits.settings import ActionsSchema, LevelSchema, LimitsSchema, MatchSchema
-from shared.limits.values import CLOSED, CONCURRENT, LOCAL, NEVER, OPEN, Decision, Limit, Quota
-from shared.limits.written import LimitSpec
+from shared.limits.values import (
+    CLOSED,
+    CONCURRENT,
+    EVERY,
+    LOCAL,
+    NEVER,
+    OPEN,
+    Decision,
+    Limit,
+    LimitMatch,
+    LimitSpec,
+    Quota,
+)
 from shared.pipeline.plugin import (
     CONTINUE,
     Continue,
@@ -46,8 +63,6 @@ from shared.pipeline.plugin import (
 
 # A body above this many bytes is read in a thread; reading one of this length takes about a millisecond.
 _READ_IN_PLACE = 16_384
-# Seconds for a millisecond; a counter lives for the window and one bucket of 64 more.
-_LIFETIME = 65 / 64 / 1000
 
 
 class RateLimiter(Plugin):
@@ -101,9 +116,6 @@ class RateLimiter(Plugin):
     match: LimitMatch = setting(
         fields.Nested(MatchSchema, load_default=lambda: EVERY),
         "Which requests the limits of this entry count. Default: all.",
-    )
-    precision: None = setting(
-        fields.Raw(load_default=None, validate=refuse_later), "How exactly to count. Not available yet."
     )
 
     compiled_limits: Sequence[CompiledLimit]
@@ -169,7 +181,7 @@ class RateLimiter(Plugin):
             return CONTINUE
         decision = await self._acquire([charge.limit for charge in charged])
         if self._has_chosen and decision.violated is None:
-            self._keep_values(charged)
+            track_values(charged, self._distinct_values, self._clock.monotonic())
         return self._verdict(decision, charged)
 
     def response_headers(self, exchange: Exchange) -> Mapping[str, str]:
@@ -203,10 +215,10 @@ class RateLimiter(Plugin):
             wait_ms = longest_wait_ms(decision, charged)
         return Reject(
             429,
-            refusal_code(decision.violated),
-            refusal_message(decision.violated, wait_ms),
+            rejection_code(decision.violated),
+            rejection_message(decision.violated, wait_ms),
             retry_headers(wait_ms),
-            {"rate_limit": refusal_details(decision, decision.violated, wait_ms)},
+            {"rate_limit": rejection_details(decision, decision.violated, wait_ms)},
             {"headers": headers},
         )
 
@@ -219,15 +231,6 @@ class RateLimiter(Plugin):
 
     def _has_counter(self, limit: str, value: str) -> bool:
         return self._distinct_values.has_counter(limit, value, self._clock.monotonic())
-
-    def _keep_values(self, charged: Sequence[Charge]) -> None:
-        """What was refused has no counter and takes up no room."""
-        for charge in charged:
-            compiled = charge.compiled
-            if compiled.spec.is_client_chosen and not charge.is_shared:
-                lifetime = compiled.spec.quota.window_ms * _LIFETIME
-                now = self._clock.monotonic()
-                self._distinct_values.add(compiled.key_prefix, charge.value, lifetime, now)
 
     def _read_body_for(self, spec: Sequence[LimitSpec]) -> None:
         if any("model" in limit.by for limit in spec):

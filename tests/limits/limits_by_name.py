@@ -1,5 +1,9 @@
 """Limits for tests, by a short name."""
 
+from unittest.mock import create_autospec
+
+from shared.limits.redis.lease_keeper import LeaseKeeper
+from shared.limits.redis.limiter import RedisLimiter
 from shared.limits.values import CONCURRENT, LOCAL, Limit, LimitState, Quota
 
 
@@ -17,3 +21,18 @@ def at_a_time(lease: str, number: int = 10, *, key: str = "s", on_error: str = L
 def left(limit: Limit, remaining: int, reset_after_ms: int = 0) -> LimitState:
     """What a store said."""
     return LimitState(limit, remaining, reset_after_ms)
+
+
+class OneMoment:
+    """A clock that stands still."""
+
+    def now(self) -> float:
+        return 0.0
+
+    def monotonic(self) -> float:
+        return 0.0
+
+
+def a_lease_keeper() -> LeaseKeeper:
+    """A keeper of leases whose Redis agrees to everything."""
+    return LeaseKeeper(create_autospec(RedisLimiter, instance=True), OneMoment())

@@ -8,9 +8,7 @@ from hypothesis import strategies as st
 
 from shared.core.globs import matches_glob, precision
 from shared.limits.compiled import CompiledLimit, compile_limit, merged
-from shared.limits.match import LimitMatch
-from shared.limits.values import Quota
-from shared.limits.written import LimitSpec
+from shared.limits.values import LimitMatch, LimitSpec, Quota
 from shared.model.config import ApiKey, Rule, Tenant
 from shared.model.messages import Exchange, Headers, Request
 

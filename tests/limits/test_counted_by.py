@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.limits.counted_by import network_of, value_of
+from shared.core.addresses import client_network
+from shared.limits.compiled import value_of
 from shared.model.config import ApiKey, Rule, Tenant
 from shared.model.messages import Exchange, Headers, Request
 
@@ -58,11 +59,13 @@ def test_a_header_that_stands_twice_is_another_value_than_each() -> None:
 
 def test_an_ipv6_network_counts_as_one_and_a_mapped_address_as_ipv4() -> None:
     assert (
-        network_of("2001:db8:0:1::1") == network_of("2001:db8:0:1:ffff::2") != network_of("2001:db8:0:2::1")
+        client_network("2001:db8:0:1::1")
+        == client_network("2001:db8:0:1:ffff::2")
+        != client_network("2001:db8:0:2::1")
     )
-    assert network_of("::ffff:192.0.2.7") == "192.0.2.7"
+    assert client_network("::ffff:192.0.2.7") == "192.0.2.7"
     with pytest.raises(ValueError, match="address"):
-        network_of("nobody")
+        client_network("nobody")
 
 
 @given(st.ip_addresses(v=6), st.integers(0, 2**64 - 1))
@@ -70,4 +73,4 @@ def test_no_address_of_one_64_counts_apart(address: object, host: int) -> None:
     plain = int(address)  # type: ignore[call-overload]
     other = type(address)((plain >> 64 << 64) | host)  # type: ignore[call-arg]
     if other.ipv4_mapped is None and address.ipv4_mapped is None:  # type: ignore[attr-defined]
-        assert network_of(str(other)) == network_of(str(address))
+        assert client_network(str(other)) == client_network(str(address))

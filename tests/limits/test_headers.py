@@ -8,9 +8,9 @@ from shared.limits.headers import (
     FAMILIES,
     mode_header,
     rate_headers,
-    refusal_code,
-    refusal_details,
-    refusal_message,
+    rejection_code,
+    rejection_details,
+    rejection_message,
     retry_headers,
 )
 from shared.limits.values import NEVER, Decision, Limit, LimitState, Quota, decide
@@ -114,12 +114,12 @@ def test_a_refused_client_is_told_when_to_come_back(wait_ms: int, headers: dict[
 )
 def test_the_sentence_names_the_limit_and_the_wait(wait_ms: int, ending: str) -> None:
     sentence = f"Rate limit reached for rule limit 'global': 100 requests per 1m. {ending}"
-    assert refusal_message(RULE, wait_ms) == sentence
+    assert rejection_message(RULE, wait_ms) == sentence
 
 
 def test_the_details_hold_the_same_as_data() -> None:
     decision = decide([LimitState(RULE, 0, 12_400), LimitState(GATEWAY, 5, 90_000)])
-    assert refusal_details(decision, RULE, 12_400) == {
+    assert rejection_details(decision, RULE, 12_400) == {
         "scope": "rule",
         "name": "global",
         "limit": 100,
@@ -128,7 +128,7 @@ def test_the_details_hold_the_same_as_data() -> None:
         "remaining": 0,
         "retry_after_ms": 12_400,
     }
-    assert refusal_details(decision, RULE, NEVER)["retry_after_ms"] is None
+    assert rejection_details(decision, RULE, NEVER)["retry_after_ms"] is None
 
 
 def test_places_at_a_time_stand_in_the_header_that_has_a_unit_for_them() -> None:
@@ -150,13 +150,13 @@ def test_two_limits_of_places_with_one_name_still_have_it() -> None:
 
 
 def test_who_finds_no_place_is_told_so() -> None:
-    assert (refusal_code(PLACES), refusal_code(RULE)) == (
+    assert (rejection_code(PLACES), rejection_code(RULE)) == (
         "too_many_concurrent_requests",
         "rate_limit_exceeded",
     )
-    sentence = "Too many requests at a time for rule limit 'streams': 8 at a time. Try again in 1s."
-    assert refusal_message(PLACES, 1_000) == sentence
-    assert refusal_details(decide([LimitState(PLACES, 0, 0)]), PLACES, 1_000) == {
+    sentence = "Too many concurrent requests for rule limit 'streams': 8 at a time. Try again in 1s."
+    assert rejection_message(PLACES, 1_000) == sentence
+    assert rejection_details(decide([LimitState(PLACES, 0, 0)]), PLACES, 1_000) == {
         "scope": "rule",
         "name": "streams",
         "limit": 8,
@@ -169,7 +169,7 @@ def test_who_finds_no_place_is_told_so() -> None:
 
 def test_a_cost_above_the_limit_is_said_to_be_the_reason() -> None:
     costly = replace(RULE, cost=101)
-    assert refusal_message(costly, NEVER).endswith("It counts as 101 requests, so it can never be admitted.")
+    assert rejection_message(costly, NEVER).endswith("A cost of 101 can never be admitted.")
 
 
 def test_an_answer_says_when_redis_did_not_decide() -> None:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.limits.match import EVERY, LimitMatch
+from shared.limits.values import EVERY, LimitMatch
 from shared.model.messages import Headers, Request
 
 methods = st.lists(st.sampled_from(["GET", "POST", "PUT"]), max_size=3).map(tuple)

@@ -6,10 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.limits.compiled import CompiledLimit, compile_limit
-from shared.limits.match import LimitMatch
 from shared.limits.resolve import SHARED_COUNTER, Charge, LimitResolver, denied_header, longest_wait_ms
-from shared.limits.values import LimitState, Quota, decide
-from shared.limits.written import LimitSpec
+from shared.limits.values import LimitMatch, LimitSpec, LimitState, Quota, decide
 from shared.model.config import Rule, Tenant
 from shared.model.messages import Exchange, Headers, Request
 
@@ -71,8 +69,8 @@ def test_beyond_the_bound_the_values_that_a_client_chooses_share_a_counter() -> 
     before, after = charged(everyone, ("X-Team", "red")), charged(everyone, ("X-Team", "red"), own=False)
     assert [c.limit.key for c in before[:2]] == [c.limit.key for c in after[:2]]
     assert after[2].limit.key == TEAM.key_prefix + SHARED_COUNTER
-    assert after[2].is_shared
-    assert not before[2].is_shared
+    assert after[2].value == SHARED_COUNTER
+    assert before[2].value != SHARED_COUNTER
 
 
 def test_only_places_take_the_lease() -> None:

@@ -12,11 +12,9 @@ from hypothesis import strategies as st
 from marshmallow import Schema, ValidationError
 
 from shared.core.problems import problems_of
-from shared.limits.match import EVERY, LimitMatch
 from shared.limits.quotas import LEASE_MS
 from shared.limits.settings import ActionsSchema, LevelSchema, LimitsSchema, MatchSchema
-from shared.limits.values import Quota
-from shared.limits.written import LimitSpec
+from shared.limits.values import EVERY, LimitMatch, LimitSpec, Quota
 
 PER_MINUTE = {"limit": 5, "window": "1m"}
 
@@ -100,7 +98,7 @@ def test_exchanges_at_a_time_are_counted_without_a_window() -> None:
         ({"global": {**PER_MINUTE, "burst": 1}}, "/global/burst", "Unknown field. Allowed: limit, window"),
         ({"global": {**PER_MINUTE, "unit": "tokens"}}, "/global/unit", "not available yet"),
         ({"global": {**PER_MINUTE, "unit": "concurrent"}}, "/global/unit", "Must be requests here"),
-        ({"global": {**PER_MINUTE, "precision": "auto"}}, "/global/precision", "Not available yet"),
+        ({"global": {**PER_MINUTE, "precision": "auto"}}, "/global/precision", "Unknown field"),
         ({"global": {**PER_MINUTE, "on_missing": "deny"}}, "/global/on_missing", "Unknown field"),
         ({"global": {**PER_MINUTE, "limit": -1}}, "/global/limit", "greater than or equal to 0"),
         ({"global": {**PER_MINUTE, "limit": 10**10}}, "/global/limit", "less than or equal to 1000000000"),

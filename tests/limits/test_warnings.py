@@ -5,10 +5,8 @@ from typing import Any
 import pytest
 
 from shared.limits.compiled import CompiledLimit, compile_limit
-from shared.limits.match import LimitMatch
-from shared.limits.values import Quota
+from shared.limits.values import LimitMatch, LimitSpec, Quota
 from shared.limits.warnings import limit_warnings
-from shared.limits.written import LimitSpec
 
 POSTS = LimitMatch(("POST",))
 

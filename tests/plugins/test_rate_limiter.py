@@ -241,7 +241,7 @@ def test_all_limits_of_a_request_are_one_call() -> None:
         ({**SEED_RULE, "headers": ["x"]}, "/headers/0", "Must be one of: ietf, openai, legacy"),
         ({**SEED_RULE, "actions": {"type": "queue"}}, "/actions/type", "Must be one of: reject"),
         ({**SEED_RULE, "match": {"paths": ["v1"]}}, "/match/paths/0", "begin with a slash"),
-        ({**SEED_RULE, "precision": "auto"}, "/precision", "Not available yet"),
+        ({**SEED_RULE, "precision": "auto"}, "/precision", "Unknown field"),
         ({**SEED_RULE, "on_error": "open"}, "/on_error", "Unknown field"),
     ],
 )

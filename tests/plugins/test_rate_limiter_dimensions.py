@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shared.bodies.body import model_of
 from shared.bodies.json.parse import JsonBounds
-from shared.limits.resolve import LimitResolver
+from shared.limits.resolve import SHARED_COUNTER, LimitResolver
 from shared.model.messages import Request
 from shared.pipeline.plugin import Continue
 from shared.plugins import rate_limiter
@@ -152,7 +152,7 @@ def test_what_is_refused_takes_no_room_among_the_values(limiter: MemoryLimiter) 
     limits = {"limits": {"global": TWO, "per_header": {"X-Team": TWO}}}
     gate = Gate(limiter, [("rule", limits)], most_values=3)
     assert sum(gate.admitted(1, headers={"X-Team": str(number)}) for number in range(50)) == 2
-    assert [limit.is_shared for limit in charged(gate, "new")] == [False, False]
+    assert [limit.value == SHARED_COUNTER for limit in charged(gate, "new")] == [False, False]
 
 
 def charged(gate: Gate, team: str) -> Any:

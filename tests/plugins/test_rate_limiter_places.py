@@ -31,7 +31,7 @@ def test_a_third_at_a_time_is_refused_until_one_ends(limiter: MemoryLimiter) -> 
     assert dict(rejection.headers) == {"Retry-After": "1", "retry-after-ms": "1000"}
     assert (
         rejection.message
-        == "Too many requests at a time for rule limit 'streams': 2 at a time. Try again in 1s."
+        == "Too many concurrent requests for rule limit 'streams': 2 at a time. Try again in 1s."
     )
     gate.end(third)
     assert gate.admitted(1) == 0

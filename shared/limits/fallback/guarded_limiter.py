@@ -2,81 +2,71 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
 from itertools import batched
-from typing import Any, Protocol
+from typing import Any
 
+from shared.core.circuit_breaker import CircuitBreaker
 from shared.core.clock import Clock
 from shared.core.errors import StoreDown
 from shared.core.single_flight import SingleFlight
 from shared.limits.deny_cache import DenyCache
-from shared.limits.fallback.held_leases import HeldLeases
 from shared.limits.fallback.last_usage import LastUsage
 from shared.limits.fallback.local_share import LocalShare
-from shared.limits.fallback.outage import PROBE_EVERY, Outage
 from shared.limits.redis.lease_keeper import LeaseKeeper
-from shared.limits.redis.limiter import DEADLINE, RedisLimiter, open_redis_limiter
+from shared.limits.redis.limiter import RedisLimiter
 from shared.limits.values import CLOSED, Decision, Limit
-from shared.redis_client.protocol import raise_store_down
+from shared.redis_client.protocol import CommandRefused, raise_store_down
 
+#: Seconds between two probes of a Redis that does not answer.
+PROBE_EVERY = 0.5
+
+# Failures in a row after which Redis is only probed, and successful probes in a row that end it.
+_OPEN_AFTER, _CLOSE_AFTER = 3, 2
 # Entries that one slice of a sweep looks at, and windows that are charged at a time when Redis is back.
 _SLICE = 256
 
-_TEND, _SWEEP = "heartbeat of leases", "sweep of local limits"
+_TEND, _SWEEP, _PROBE = "heartbeat of leases", "sweep of local limits", "probe of Redis"
 
 logger = logging.getLogger(__name__)
-
-
-class LimiterSettings(Protocol):
-    """`settings.cache`, as far as it holds for limits. Times in seconds."""
-
-    @property
-    def cleanup_interval(self) -> float: ...
-
-    @property
-    def max_idle_time(self) -> float: ...
-
-    @property
-    def max_entries(self) -> int: ...
 
 
 class GuardedLimiter:
     """A limiter that always decides. One event loop only; `start` begins its work in the background.
 
-    It asks Redis once a request, not at all for who was refused a moment ago, and not while the breaker
-    is open. `workers` is how many processes share the limits; `probe_every` seconds pass between two probes
-    of a Redis that does not answer, and between two looks at leases and debts.
+    It calls Redis once per request: not for a client that was rejected a moment ago, and not while the
+    circuit breaker is open. After an outage Redis is charged with what was admitted meanwhile.
     """
 
     def __init__(
         self,
         remote: RedisLimiter,
         clock: Clock,
-        settings: LimiterSettings,
+        *,
         workers: int,
+        cleanup_interval: float,
+        max_idle_time: float,
+        max_entries: int,
         probe_every: float = PROBE_EVERY,
     ) -> None:
+        """`workers` processes share the limits. All times are in seconds."""
         self._remote = remote
         self._clock = clock
-        self._settings = settings
-        self._tend_every = probe_every
-        self._denied = DenyCache(settings.max_entries)
-        self._known = LastUsage(settings.max_entries)
-        self._held = HeldLeases()
-        self._share = LocalShare(workers, self._known, self._held, settings.max_entries)
-        self._leases = LeaseKeeper(remote, self._held, clock)
-        self._flights = SingleFlight(self._failed)
-        self._outage = Outage(remote.ping, self._recover, clock, self._flights, probe_every)
-
-    @property
-    def is_degraded(self) -> bool:
-        """True while Redis is not asked, because it did not answer."""
-        return self._outage.is_on
+        self._cleanup_interval = cleanup_interval
+        self._max_idle_time = max_idle_time
+        self._probe_every = probe_every
+        self._denied = DenyCache(max_entries)
+        self._known = LastUsage(max_entries)
+        self._leases = LeaseKeeper(remote, clock)
+        self._share = LocalShare(workers, self._known, self._leases.count, max_entries)
+        self._flights = SingleFlight(_log_failure)
+        self._breaker = CircuitBreaker(_OPEN_AFTER, _CLOSE_AFTER)
+        self._reported = ""
 
     def start(self) -> None:
-        """Renew leases, settle debts and sweep from now on."""
-        self._repeat(_TEND, self.tend, self._tend_every)
-        self._repeat(_SWEEP, self.sweep, self._settings.cleanup_interval)
+        """Renew leases, charge Redis with local counts, and sweep from now on."""
+        self._repeat(_TEND, self.tend, self._probe_every)
+        self._repeat(_SWEEP, self.sweep, self._cleanup_interval)
 
     async def acquire(self, limits: Sequence[Limit]) -> Decision:
         """Charge all the limits, or none. Raises `StoreDown` only for a limit that is ``closed``."""
@@ -84,7 +74,7 @@ class GuardedLimiter:
         rejected = self._denied.find(limits, began)
         if rejected is not None:
             return rejected
-        if self._outage.is_on:
+        if self._breaker.is_open:
             return self._acquire_alone(limits, StoreDown("Redis does not answer."))
         try:
             decision = await self._remote.acquire(limits)
@@ -92,45 +82,45 @@ class GuardedLimiter:
             self._leases.abandon(limits)
             raise
         except StoreDown as error:
-            # It may have given places all the same.
+            # Redis may have charged the limits all the same.
             self._leases.abandon(limits)
-            self._outage.failed(error, began)
+            self._record_failure(error, began)
             return self._acquire_alone(limits, error)
         self._note_decision(limits, decision)
         return decision
 
     async def peek(self, limits: Sequence[Limit]) -> Decision:
-        """What `acquire` would answer now. Raises `StoreDown` only for a limit that is ``closed``."""
+        """The decision of `acquire` now, without a charge. Raises `StoreDown` as `acquire` does."""
         error, began = StoreDown("Redis does not answer."), self._clock.monotonic()
-        if not self._outage.is_on:
+        if not self._breaker.is_open:
             try:
                 return await self._remote.peek(limits)
             except StoreDown as failure:
-                self._outage.failed(failure, began)
+                self._record_failure(failure, began)
                 error = failure
-        _refuse_closed(limits, error)
+        _raise_if_closed(limits, error)
         return self._share.peek(limits, self._now())
 
     async def release(self, limits: Sequence[Limit]) -> None:
-        """Give back the places in concurrent limits, later when Redis does not answer."""
-        if self._outage.is_on:
+        """Free the slots in concurrent limits, later when Redis does not answer."""
+        if self._breaker.is_open:
             self._leases.abandon(limits)
-        await self._outage.attempt(lambda: self._leases.release(limits))
+        await self._attempt(lambda: self._leases.release(limits))
 
     async def renew(self, limits: Sequence[Limit]) -> None:
-        """Extend the leases in concurrent limits. Those of `acquire` are renewed without being asked."""
+        """Extend the leases in concurrent limits. Those of `acquire` are renewed in the background."""
         self._leases.acquire(limits)
-        await self._outage.attempt(lambda: self._remote.renew(limits))
+        await self._attempt(lambda: self._remote.renew(limits))
 
     async def refund(self, limits: Sequence[Limit], charged: Decision | None = None) -> None:
-        """Take back what `acquire` charged to windows; what Redis does not hear of stays charged."""
+        """Remove what `acquire` charged to windows. A refund that does not reach Redis is lost."""
         self._denied.clear()
         at = charged.charged_at if charged else 0
         if charged is not None and charged.degraded:
-            # Of what was pushed to Redis meanwhile, nobody knows the bucket.
+            # What was pushed to Redis meanwhile was charged to an unknown bucket.
             limits, charged = self._share.refund(limits, self._now(), at), None
         if limits:
-            await self._outage.attempt(lambda: self._remote.refund(limits, charged))
+            await self._attempt(lambda: self._remote.refund(limits, charged))
 
     async def close(self) -> None:
         """End the work in the background, and the connection."""
@@ -138,13 +128,13 @@ class GuardedLimiter:
         await self._remote.close()
 
     async def tend(self) -> None:
-        """Renew leases that are due, and tell Redis what it has not heard. Raises nothing."""
+        """Renew leases that are due, and repeat what did not reach Redis. Raises nothing."""
         for work in (self._leases.renew_due, self._leases.flush, self._push):
-            await self._outage.attempt(work)
+            await self._attempt(work)
 
     async def sweep(self) -> None:
-        """Drop what is over or was not used for `max_idle_time`, in small slices."""
-        now, before = self._now(), self._now() - round(self._settings.max_idle_time * 1e6)
+        """Drop what has ended or was not used for `max_idle_time`, in small slices."""
+        now, before = self._now(), self._now() - round(self._max_idle_time * 1e6)
         for _ in range(-(-len(self._share) // _SLICE)):
             self._share.sweep(now, _SLICE)
             await asyncio.sleep(0)
@@ -152,22 +142,56 @@ class GuardedLimiter:
             await asyncio.sleep(0)
 
     def _acquire_alone(self, limits: Sequence[Limit], error: StoreDown) -> Decision:
-        _refuse_closed(limits, error)
+        _raise_if_closed(limits, error)
         decision = self._share.acquire(limits, self._now())
         if decision.allowed:
             self._leases.acquire(limits, known=False)
         return decision
 
     def _note_decision(self, limits: Sequence[Limit], decision: Decision) -> None:
-        self._outage.record_success()
+        self._breaker.record_success()
         self._known.record(decision.states, self._now())
         if decision.allowed:
             self._leases.acquire(limits)
         else:
             self._denied.put(decision, self._clock.monotonic())
 
+    async def _attempt(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do work that can be done later; none while the breaker is open. Raises no `StoreDown`."""
+        if self._breaker.is_open:
+            return
+        began = self._clock.monotonic()
+        try:
+            await work()
+        except StoreDown as error:
+            self._record_failure(error, began)
+
+    def _record_failure(self, error: StoreDown, began: float) -> None:
+        """Count a failed call that began at `began`. An error reply about one command does not count."""
+        if isinstance(error, CommandRefused):
+            if self._reported != str(error):
+                logger.warning("%s Its limits were counted in this process.", error)
+            self._reported = str(error)
+        elif self._breaker.record_failure(began, self._clock.monotonic()):
+            logger.warning("%s Limits are counted in this process until Redis answers.", error)
+            self._flights.join(_PROBE, self._probe_until_reply)
+
+    async def _probe_until_reply(self) -> None:
+        while self._breaker.is_open:
+            await asyncio.sleep(self._probe_every)
+            began = self._clock.monotonic()
+            try:
+                await self._remote.ping()
+                self._breaker.record_success()
+                if self._breaker.may_close:
+                    await self._recover()
+                    self._breaker.close()
+                    logger.info("Redis answers again. Limits are counted there.")
+            except StoreDown:
+                self._breaker.record_failure(began, self._clock.monotonic())
+
     async def _recover(self) -> None:
-        """Tell Redis what it missed; only then it is trusted again. Raises `StoreDown`."""
+        """Bring Redis up to date before it decides again. Raises `StoreDown`."""
         await self._push()
         await self._leases.renew_all()
         await self._leases.flush()
@@ -175,14 +199,14 @@ class GuardedLimiter:
     async def _push(self) -> None:
         """Charge Redis with what was admitted without it. Raises `StoreDown` when it does not answer."""
         for some in batched(self._share.unsynced(self._now()), _SLICE):
-            paid = await asyncio.gather(
+            replies = await asyncio.gather(
                 *(self._remote.charge([unsynced]) for unsynced in some), return_exceptions=True
             )
-            for unsynced, states in zip(some, paid, strict=True):
+            for unsynced, states in zip(some, replies, strict=True):
                 if not isinstance(states, BaseException):
                     self._known.record(states, self._now())
                     self._share.mark_synced(unsynced, self._now())
-            raise_store_down(paid)
+            raise_store_down(replies)
 
     def _repeat(self, name: str, work: Callable[[], Coroutine[Any, Any, None]], pause: float) -> None:
         self._flights.join(("repeat", name), lambda: self._flights.repeat(name, work, pause))
@@ -190,21 +214,11 @@ class GuardedLimiter:
     def _now(self) -> int:
         return round(self._clock.monotonic() * 1_000_000)
 
-    def _failed(self, name: Hashable, error: BaseException) -> None:
-        logger.error("The %s failed: %s", name, error, exc_info=error)
+
+def _log_failure(name: Hashable, error: BaseException) -> None:
+    logger.error("The %s failed: %s", name, error, exc_info=error)
 
 
-def _refuse_closed(limits: Sequence[Limit], error: StoreDown) -> None:
+def _raise_if_closed(limits: Sequence[Limit], error: StoreDown) -> None:
     if any(limit.on_error == CLOSED for limit in limits):
         raise error
-
-
-def open_limiter(
-    options: Mapping[str, Any],
-    clock: Clock,
-    settings: LimiterSettings,
-    workers: int,
-    deadline: float = DEADLINE,
-) -> GuardedLimiter:
-    """A limiter with a connection of its own; `options` are the keyword arguments of redis.Redis."""
-    return GuardedLimiter(open_redis_limiter(options, deadline), clock, settings, workers)

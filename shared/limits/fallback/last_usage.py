@@ -1,4 +1,4 @@
-"""What the store last said about windows: where a process starts counting when the store is gone."""
+"""The usage that Redis last returned: a process counts on from it while Redis does not answer."""
 
 from collections.abc import Sequence
 
@@ -6,32 +6,32 @@ from shared.limits.values import WINDOW, LimitState
 
 
 class LastUsage:
-    """The last used units of at most `most` keys, the longest unheard first. Times are microseconds."""
+    """The used units of at most `max_entries` keys, the oldest first. Times are microseconds."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, max_entries: int) -> None:
+        self._max_entries = max_entries
         self._used: dict[str, tuple[int, int]] = {}
 
     def __len__(self) -> int:
         return len(self._used)
 
     def record(self, states: Sequence[LimitState], now: int) -> None:
-        """Remember what the store says now."""
+        """Keep the usage that Redis returned at `now`."""
         used = self._used
         for state in states:
             limit = state.limit
             if limit.kind == WINDOW:
                 used.pop(limit.key, None)
                 used[limit.key] = (limit.quota.limit - state.remaining, now)
-        while len(used) > self._most:
+        while len(used) > self._max_entries:
             del used[next(iter(used))]
 
     def get(self, key: str) -> tuple[int, int]:
-        """The used units and when that was heard; nothing, never, for a key that is not known."""
+        """The used units of a key and the time of that reply; (0, 0) when none is known."""
         return self._used.get(key, (0, 0))
 
     def sweep(self, before: int, most: int) -> bool:
-        """Drop at most `most` keys that were not heard of since `before`. False when there was none."""
+        """Drop at most `most` keys whose last reply is older than `before`. False when there was none."""
         for dropped in range(most):
             key = next(iter(self._used), None)
             if key is None or self._used[key][1] >= before:

@@ -1,14 +1,13 @@
-"""Limits without the store: each process counts its share by the same algorithm.
+"""Limits while Redis does not answer: each process counts its share with the same algorithm.
 
-A share starts from what the store last said, so an outage is no free refill. Times are microseconds of a
-clock that never goes back.
+A share starts from the usage that Redis last returned, so an outage does not refill a limit. Times are
+microseconds of a monotonic clock.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from shared.limits.fallback.held_leases import HeldLeases
 from shared.limits.fallback.last_usage import LastUsage
 from shared.limits.sliding_window import BucketedWindow, window_state
 from shared.limits.values import CONCURRENT, NEVER, OPEN, WINDOW, Decision, Limit, LimitState, Quota, decide
@@ -16,7 +15,7 @@ from shared.limits.values import CONCURRENT, NEVER, OPEN, WINDOW, Decision, Limi
 
 @dataclass(slots=True)
 class _Share:
-    """`used` is what counts; `unsynced` is the part admitted here that the store has not heard of."""
+    """`used` is the usage that counts; `unsynced` is its part that Redis was not charged with."""
 
     limit: Limit
     used: BucketedWindow
@@ -26,21 +25,24 @@ class _Share:
 class LocalShare:
     """The share of one process among `workers`: limit / workers, at least one request.
 
-    At most `most` windows are counted; the one that was not used for the longest time goes first.
+    At most `max_entries` windows are counted; the least recently used is dropped first. `held_slots`
+    returns the number of slots that this process holds under a key, without those of a lease.
     """
 
-    def __init__(self, workers: int, known: LastUsage, held: HeldLeases, most: int) -> None:
+    def __init__(
+        self, workers: int, known: LastUsage, held_slots: Callable[[str, str], int], max_entries: int
+    ) -> None:
         self._workers = workers
         self._known = known
-        self._held = held
-        self._most = most
+        self._held_slots = held_slots
+        self._max_entries = max_entries
         self._shares: dict[str, _Share] = {}
 
     def __len__(self) -> int:
         return len(self._shares)
 
     def acquire(self, limits: Sequence[Limit], now: int) -> Decision:
-        """Charge all windows that count locally, or none. Places are for the caller to take, in `held`."""
+        """Charge all windows that count locally, or none. The caller acquires the slots."""
         decision = self.peek(limits, now)
         if not decision.allowed:
             return decision
@@ -51,36 +53,36 @@ class LocalShare:
         return Decision(True, states, degraded=True, charged_at=now)
 
     def peek(self, limits: Sequence[Limit], now: int) -> Decision:
-        """What `acquire` would answer, charging nothing."""
+        """The decision of `acquire` now, without a charge."""
         return decide([self._state(limit, now, 0) for limit in limits])._replace(degraded=True)
 
     def refund(self, limits: Sequence[Limit], now: int, charged_at: int) -> Sequence[Limit]:
-        """Take back what was charged here. Returns the windows of which the store has heard meanwhile."""
-        heard = []
+        """Remove what was charged here. Returns the windows that Redis was charged with meanwhile."""
+        synced = []
         for limit in limits:
             share = self._shares.get(limit.key)
             if limit.kind == WINDOW and share is not None and share.unsynced.total(now) >= limit.cost:
                 share.used.refund(now, limit.cost, charged_at)
                 share.unsynced.refund(now, limit.cost, charged_at)
             elif limit.kind == WINDOW:
-                heard.append(limit)
-        return heard
+                synced.append(limit)
+        return synced
 
     def unsynced(self, now: int) -> Sequence[Limit]:
-        """What the store has to be charged with: each window once, its cost all that was admitted here."""
+        """The charges that Redis lacks: each window once, with all that was admitted here as its cost."""
         totals = [(share.limit, share.unsynced.total(now)) for share in self._shares.values()]
         return [replace(limit, cost=total) for limit, total in totals if total]
 
-    def mark_synced(self, paid: Limit, now: int) -> None:
-        """The store has been charged with `paid`. What was admitted here since then is still owed."""
-        share = self._shares.get(paid.key)
+    def mark_synced(self, charged: Limit, now: int) -> None:
+        """Note that Redis was charged with `charged`. What was admitted here since then stays unsynced."""
+        share = self._shares.get(charged.key)
         if share is not None:
-            share.unsynced.refund(now, paid.cost)
+            share.unsynced.refund(now, charged.cost)
             if not share.unsynced.total(now):
-                del self._shares[paid.key]
+                del self._shares[charged.key]
 
     def sweep(self, now: int, most: int) -> None:
-        """Look at `most` shares, the longest not looked at first, and drop those that count nothing."""
+        """Check `most` shares, the longest unchecked first, and drop those that count nothing."""
         for key in list(islice(self._shares, most)):
             share = self._shares.pop(key)
             if share.used.total(now):
@@ -93,7 +95,7 @@ class LocalShare:
         share.unsynced.charge(now, limit.cost)
         self._shares.pop(limit.key, None)
         self._shares[limit.key] = share
-        if len(self._shares) > self._most:
+        if len(self._shares) > self._max_entries:
             del self._shares[next(iter(self._shares))]
 
     def _state(self, limit: Limit, now: int, own: int) -> LimitState:
@@ -102,25 +104,25 @@ class LocalShare:
             return LimitState(limit, limit.quota.limit, NEVER if never else 0)
         room = limit.quota.limit if never else max(limit.units, limit.quota.limit // self._workers)
         if limit.kind == CONCURRENT:
-            left = room - self._held.count(limit.key, besides=limit.lease) - own
+            left = room - self._held_slots(limit.key, limit.lease) - own
             return LimitState(limit, max(left, 0), NEVER if never else 0)
         shared = replace(limit, quota=Quota(room, limit.quota.window_ms))
         state = window_state(shared, self._share(limit).used, now)
         return LimitState(limit, state.remaining, state.reset_after_ms)
 
     def _share(self, limit: Limit) -> _Share:
-        """The share of a window. A new one starts from what the store last said."""
+        """The share of a window. A new one starts from the usage that Redis last returned."""
         share = self._shares.get(limit.key)
         if share is None:
             window_ms = limit.quota.window_ms
             share = _Share(limit, BucketedWindow(window_ms), BucketedWindow(window_ms))
-            used, heard = self._known.get(limit.key)
+            used, at = self._known.get(limit.key)
             if used:
-                share.used.charge(heard, self._used_of_share(limit, used))
+                share.used.charge(at, self._used_of_share(limit, used))
         return share
 
     def _used_of_share(self, limit: Limit, used: int) -> int:
-        """What is gone of the share when `used` is gone of the whole: the rest is divided, rounded up."""
+        """The used part of the share when `used` of the limit is used: the rest is divided, rounded up."""
         room = max(limit.units, limit.quota.limit // self._workers)
         left = -(-max(limit.quota.limit - used, 0) // self._workers)
         return max(room - left, 0)

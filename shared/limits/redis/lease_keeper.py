@@ -1,4 +1,4 @@
-"""Keeps the leases of this process alive, and sees to it that given-back places are given back."""
+"""Keeps the leases of this process alive in Redis, and releases their slots in the end."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -6,42 +6,46 @@ from itertools import batched
 
 from shared.core.clock import Clock
 from shared.core.errors import StoreDown
-from shared.limits.fallback.held_leases import HeldLeases
 from shared.limits.redis.limiter import RedisLimiter
 from shared.limits.values import CONCURRENT, Limit
 from shared.redis_client.protocol import CommandRefused, raise_store_down
 
-# Leases that one command renews or gives back.
+# Leases that one command renews or releases.
 _BATCH = 500
-# A lease is renewed each time that this part of it has passed: it survives one renewal that gets lost.
-_PART = 1 / 3
+# A lease is renewed after this part of its length, so it survives one renewal that is lost.
+_RENEW_AFTER = 1 / 3
 
 
 class LeaseKeeper:
-    """The leases that this process holds in Redis. Times are seconds of `clock.monotonic`."""
+    """The leases that this process holds. Times are seconds of `clock.monotonic`."""
 
-    def __init__(self, remote: RedisLimiter, held: HeldLeases, clock: Clock) -> None:
+    def __init__(self, remote: RedisLimiter, clock: Clock) -> None:
         self._remote = remote
-        self._held = held
         self._clock = clock
+        self._held: dict[str, dict[str, Limit]] = {}  # key -> lease -> the limit that it was acquired for
         self._due: dict[str, float] = {}
         self._unreleased: dict[tuple[str, str], tuple[float, Limit]] = {}
 
+    def count(self, key: str, besides: str) -> int:
+        """The number of slots of a limit that this process holds, without that of the lease `besides`."""
+        leases = self._held.get(key, {})
+        return len(leases) - (besides in leases)
+
     def acquire(self, limits: Sequence[Limit], *, known: bool = True) -> None:
-        """Renew these leases from now on until they are released; at once those that Redis may not know."""
+        """Renew leases of concurrent limits until their release; at once if Redis may not know them."""
         slots = [limit for limit in limits if limit.kind == CONCURRENT]
         if not slots:
             return
-        self._held.acquire(slots)
         now = self._clock.monotonic()
         for limit in slots:
+            self._held.setdefault(limit.key, {})[limit.lease] = limit
             self._unreleased.pop((limit.key, limit.lease), None)
-            due = self._due.get(limit.key, now + _length(limit) * _PART)
+            due = self._due.get(limit.key, now + _length(limit) * _RENEW_AFTER)
             self._due[limit.key] = due if known else now
 
     async def release(self, limits: Sequence[Limit]) -> None:
-        """Give back places; by `flush` when Redis does not answer, for which it raises `StoreDown`."""
-        self._held.release(limits)
+        """Release slots. When Redis does not answer, `flush` does it later, and `StoreDown` is raised."""
+        self._drop(limits)
         try:
             await self._remote.release(limits)
         except (StoreDown, asyncio.CancelledError):
@@ -49,34 +53,42 @@ class LeaseKeeper:
             raise
 
     def abandon(self, limits: Sequence[Limit]) -> None:
-        """Renew no more. Places that Redis may have given are given back by `flush`."""
-        self._held.release(limits)
+        """Renew these leases no longer. `flush` releases the slots that Redis may have given."""
+        self._drop(limits)
         now = self._clock.monotonic()
         for limit in limits:
             if limit.kind == CONCURRENT:
                 self._unreleased[limit.key, limit.lease] = (now + _length(limit), limit)
-        self._forget_ended(now)
+        self._drop_ended(now)
 
     async def flush(self) -> None:
-        """Give back what was abandoned. Raises `StoreDown`."""
-        self._forget_ended(self._clock.monotonic())
+        """Release the slots of abandoned leases. Raises `StoreDown`."""
+        self._drop_ended(self._clock.monotonic())
         for some in batched(list(self._unreleased.items()), _BATCH):
             await self._remote.release([limit for _, (_, limit) in some])
             for name, _ in some:
                 self._unreleased.pop(name, None)
 
     async def renew_due(self) -> None:
-        """Renew what has run for a third of its length. Raises `StoreDown` when Redis does not answer."""
+        """Renew the leases that are due. Raises `StoreDown` when Redis does not answer."""
         now = self._clock.monotonic()
-        await self._renew({key: held for key, held in self._held.by_key.items() if self._due[key] <= now})
-        self._due = {key: due for key, due in self._due.items() if key in self._held.by_key}
+        await self._renew({key: leases for key, leases in self._held.items() if self._due[key] <= now})
+        self._due = {key: due for key, due in self._due.items() if key in self._held}
 
     async def renew_all(self) -> None:
-        """Renew everything: Redis may have lost it. Raises `StoreDown` when it does not answer."""
-        await self._renew(dict(self._held.by_key))
+        """Renew all leases: Redis may have lost them. Raises `StoreDown` when it does not answer."""
+        await self._renew(dict(self._held))
 
-    def _forget_ended(self, now: float) -> None:
-        """A place whose lease has ended is free anyway."""
+    def _drop(self, limits: Sequence[Limit]) -> None:
+        for limit in limits:
+            leases = self._held.get(limit.key)
+            if leases is not None:
+                leases.pop(limit.lease, None)
+                if not leases:
+                    del self._held[limit.key]
+
+    def _drop_ended(self, now: float) -> None:
+        """A slot whose lease has ended is free without a release."""
         while self._unreleased:
             name = next(iter(self._unreleased))
             if self._unreleased[name][0] > now:
@@ -87,9 +99,9 @@ class LeaseKeeper:
         limits = [list(leases.values()) for leases in wanted.values()]
         results = await asyncio.gather(*map(self._remote.renew, limits), return_exceptions=True)
         for key, leases, result in zip(wanted, limits, results, strict=True):
-            # What Redis refuses once it refuses again; it is asked at the usual time.
+            # A command that Redis rejects once fails again, so it is repeated at the usual time.
             if result is None or isinstance(result, CommandRefused):
-                self._due[key] = self._clock.monotonic() + _length(leases[0]) * _PART
+                self._due[key] = self._clock.monotonic() + _length(leases[0]) * _RENEW_AFTER
         raise_store_down(results)
 
 

@@ -1,4 +1,4 @@
-"""The limiter in Redis: one script call for all limits of a request."""
+"""The limiter in Redis: one call of a script for all limits of a request."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -11,27 +11,27 @@ from shared.redis_client.link import RedisConnection
 from shared.redis_client.protocol import raise_store_down
 from shared.redis_client.script import Script
 
-#: Seconds that a call may take: the limiter must not make requests wait for a Redis that hangs.
+#: Seconds that a call may take, so that requests do not wait for a Redis that hangs.
 DEADLINE = 0.05
 
-# What the scripts take for "ask the server".
+# The time for which the scripts use the clock of the server.
 SERVER_TIME = 0
 
-# What the script does: look only, charge when all have room, charge anyhow.
-_LOOK, _CHARGE, _FORCE = range(3)
+# Modes of the script: charge nothing, charge when all limits have room, charge in any case.
+_PEEK, _ACQUIRE, _FORCE = range(3)
 
-#: What the limiter runs.
 _FOLDER = Path(__file__).parent
+#: The scripts of the limiter.
 LIMITER, RENEW, REFUND = (
     Script.of(_FOLDER / "counter.lua", _FOLDER / name) for name in ("limiter.lua", "renew.lua", "refund.lua")
 )
 
 
 class RedisLimiter:
-    """Counts in Redis, by the clock of Redis, for all workers together.
+    """Counts in Redis, with the clock of Redis, for all workers together.
 
     Every method raises `StoreDown` when Redis does not answer in time, and its subclass `CommandRefused`
-    when it answers with an error. The keys of one call must differ from each other and, on a Cluster,
+    when the reply is an error. The keys of one call must differ from each other and, on a Cluster,
     share a hash tag. `now` injects the time, in microseconds, for tests.
     """
 
@@ -41,12 +41,12 @@ class RedisLimiter:
 
     async def acquire(self, limits: Sequence[Limit]) -> Decision:
         """Charge all the limits, or none of them when one has no room. One round trip."""
-        allowed, now, states = await self._call(limits, _CHARGE)
+        allowed, now, states = await self._call(limits, _ACQUIRE)
         return Decision(True, states, charged_at=now) if allowed else decide(states)
 
     async def peek(self, limits: Sequence[Limit]) -> Decision:
-        """What `acquire` would answer now, charging nothing; the states are those before a charge."""
-        _, _, states = await self._call(limits, _LOOK)
+        """The decision of `acquire` now, without a charge; the states are those before a charge."""
+        _, _, states = await self._call(limits, _PEEK)
         return decide(states)
 
     async def charge(self, limits: Sequence[Limit]) -> Sequence[LimitState]:
@@ -54,13 +54,13 @@ class RedisLimiter:
         return (await self._call(limits, _FORCE))[2]
 
     async def release(self, limits: Sequence[Limit]) -> None:
-        """Give back the places in concurrent limits. Where Redis refuses that there can be none."""
+        """Free the slots in concurrent limits. A key that Redis rejects has none."""
         slots = [limit for limit in limits if limit.kind == CONCURRENT]
         replies = (self._link.call("ZREM", limit.key, limit.lease) for limit in slots)
         raise_store_down(await asyncio.gather(*replies, return_exceptions=True))
 
     async def renew(self, limits: Sequence[Limit]) -> None:
-        """Extend the leases in concurrent limits, or take them again. One call for each key."""
+        """Extend the leases in concurrent limits, or acquire them again. One call per key."""
         leases: dict[tuple[str, int], list[str]] = {}
         for limit in limits:
             if limit.kind == CONCURRENT:
@@ -73,7 +73,7 @@ class RedisLimiter:
         )
 
     async def refund(self, limits: Sequence[Limit], charged: Decision | None = None) -> None:
-        """Take back what was charged to windows; `charged` is what `acquire` answered."""
+        """Remove what was charged to windows; `charged` is the decision of `acquire`."""
         windows = [limit for limit in limits if limit.kind == WINDOW]
         arguments: list[str | int] = [self._now(), charged.charged_at if charged else 0]
         for limit in windows:
@@ -101,5 +101,5 @@ class RedisLimiter:
 def open_redis_limiter(
     options: Mapping[str, Any], deadline: float = DEADLINE, now: Callable[[], int] = lambda: SERVER_TIME
 ) -> RedisLimiter:
-    """A limiter with a connection of its own; `options` are the keyword arguments of redis.Redis."""
+    """A limiter with its own connection; `options` are keyword arguments of redis.Redis."""
     return RedisLimiter(RedisConnection(endpoint(options), (LIMITER, RENEW, REFUND), deadline), now=now)

@@ -12,7 +12,7 @@ from shared.limits.fallback.guarded_limiter import GuardedLimiter
 from shared.limits.redis.limiter import DEADLINE, open_redis_limiter
 from shared.limits.values import Decision, Limit
 from tests.limits.redis import stored_counter
-from tests.limits.redis.limiter_world import Knobs
+from tests.limits.redis.limiter_world import KNOBS
 from tests.support.valkey_server import Server
 
 
@@ -41,7 +41,7 @@ async def worker(
 ) -> AsyncIterator[GuardedLimiter]:
     """A limiter with its work in the background, connected, until the end of the block."""
     remote = open_redis_limiter(at(running), deadline, now)
-    limiter = GuardedLimiter(remote, RealClock(), Knobs(), workers, probe_every)
+    limiter = GuardedLimiter(remote, RealClock(), workers=workers, probe_every=probe_every, **KNOBS)
     limiter.start()
     try:
         async with asyncio.timeout(20):
@@ -62,12 +62,17 @@ async def admitted(limiter: GuardedLimiter, *limits: Limit, times: int) -> int:
     return sum(decision.allowed for decision in decisions)
 
 
+def is_open(limiter: GuardedLimiter) -> bool:
+    """True while Redis is only probed."""
+    return limiter._breaker.is_open
+
+
 async def until_open(limiter: GuardedLimiter, *limits: Limit) -> Decision:
     """Ask until Redis is not asked any more; the last decision."""
     async with asyncio.timeout(20):
         while True:
             decision = await limiter.acquire(limits)
-            if limiter.is_degraded:
+            if is_open(limiter):
                 return decision
 
 

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-from shared.limits.fallback.held_leases import HeldLeases
 from shared.limits.fallback.last_usage import LastUsage
 from shared.limits.fallback.local_share import LocalShare
 from shared.limits.values import NEVER, OPEN, Limit
-from tests.limits.limits_by_name import at_a_time, left, window
+from tests.limits.limits_by_name import a_lease_keeper, at_a_time, left, window
 
 SECOND = 1_000_000
 NOW = 1_000 * SECOND
@@ -16,8 +15,8 @@ class Outage:
     """A share, what was known before, and what is held."""
 
     def __init__(self, workers: int, most: int = 100) -> None:
-        self.known, self.held = LastUsage(100), HeldLeases()
-        self.share = LocalShare(workers, self.known, self.held, most)
+        self.known, self.held = LastUsage(100), a_lease_keeper()
+        self.share = LocalShare(workers, self.known, self.held.count, most)
         self.now = NOW
 
     def admitted(self, *limits: Limit, times: int = 300) -> int:

@@ -1,9 +1,8 @@
 """What the limiter's tests share: limiters whose clock the test turns."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, cast
 
 import pytest
@@ -24,13 +23,8 @@ KINDS = ("memory", "valkey", "redis_7")
 ALL_KINDS = (*KINDS, "guarded")
 
 
-@dataclass(frozen=True)
-class Knobs:
-    """The settings of a guarded limiter."""
-
-    cleanup_interval: float = 60
-    max_idle_time: float = 3600
-    max_entries: int = 10_000
+#: The settings of a guarded limiter.
+KNOBS: Mapping[str, Any] = {"cleanup_interval": 60, "max_idle_time": 3600, "max_entries": 10_000}
 
 
 def address(socket: str) -> dict[str, Any]:
@@ -111,7 +105,7 @@ def world(kind: str, runner: asyncio.Runner, socket: str | None = None) -> World
     # A test machine may be slow; what the deadline does has tests of its own.
     limiter: Limiter = open_redis_limiter(address(socket), deadline=20, now=lambda: hands.now_us)
     if kind == "guarded":
-        limiter = GuardedLimiter(cast(RedisLimiter, limiter), hands, Knobs(), workers=1)
+        limiter = GuardedLimiter(cast(RedisLimiter, limiter), hands, workers=1, **KNOBS)
     return World(limiter, hands, runner, redis.Redis(**address(socket)))
 
 

