@@ -53,7 +53,7 @@ class ApiKeys(MethodView):
             raise Invalid([Problem("/expires_at", "Must be in the future.")])
         scopes = tuple(dict.fromkeys(sent["scopes"]))
         minted, key = _mint(
-            ApiKey("", sent["name"], "", "", scopes, expires_at=sent["expires_at"], created_at=now)
+            ApiKey("", sent["name"], "", "", scopes=scopes, expires_at=sent["expires_at"], created_at=now)
         )
         change_tenant(tenant_id, lambda before: _with_new(before, key, spare=1))
         return _created(tenant_id, minted, key)

@@ -71,7 +71,7 @@ class Tenants(MethodView):
             "first key",
             minted.prefix,
             services.hasher(minted.text),
-            (Scope.ADMIN, Scope.PROXY),
+            scopes=(Scope.ADMIN, Scope.PROXY),
             created_at=now,
         )
         stored = services.store.write(None, replace(after, keys=(key,)), actor=caller().actor)

@@ -1,20 +1,20 @@
-"""The things that a platform team configures: tenants, keys, rules, and plugins in a chain.
+"""The configuration: tenants, their rules and API keys, entries of plugin chains, tiers.
 
-All are immutable. A change makes a new value, and a store writes it as a whole.
-Times are seconds since the Unix epoch (UTC); durations are seconds.
+All values are immutable. A change makes a new value, and the store writes it as a whole.
+Times are seconds since the Unix epoch (UTC). Durations are seconds.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-#: The modes of an entry: what it says is done, or only noted.
+#: The modes of an entry: its verdicts are enforced, or only recorded.
 ENFORCE, SHADOW = "enforce", "shadow"
 
 
 class Stage(StrEnum):
-    """Where in an exchange a plugin acts. Each stage is one mitmproxy hook."""
+    """The stage of an exchange at which a plugin runs. Each stage is one mitmproxy hook."""
 
     PRE_REQUEST = "pre_request"
     POST_REQUEST = "post_request"
@@ -23,7 +23,7 @@ class Stage(StrEnum):
 
 
 class Scope(StrEnum):
-    """What an API key may be used for."""
+    """A permission of an API key."""
 
     ADMIN = "admin"
     READ = "read"
@@ -32,9 +32,9 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A secret as it is stored: ciphertext that only a `AesSealer` of the same key id can open.
+    """A stored secret: ciphertext that only an `AesSealer` with the same key id can open.
 
-    In JSON it stands as ``{"sealed": "<text>"}``, so that it can be told from a plain string.
+    In JSON it is ``{"sealed": "<text>"}``, so it differs from a plain string.
     """
 
     text: str
@@ -42,13 +42,22 @@ class Sealed:
 
 @dataclass(frozen=True, slots=True)
 class PluginConfig:
-    """One entry of a plugin chain.
+    """One entry of a plugin chain. A stored one is complete: saving it adds the defaults of the plugin.
 
-    Stored entries are complete: what the writer left out was filled in from the plugin's own
-    defaults when it was saved. `settings` is the JSON that was sent; a secret in it is `Sealed`.
+    Attributes:
+        name: the plugin.
+        enabled: False skips the entry.
+        stage: when the plugin runs.
+        priority: the order within a stage; the lowest number runs first.
+        parallel: True runs it together with other parallel entries.
+        settings: the JSON that was sent; a secret in it is `Sealed`.
+        on_error: the result when the plugin fails, such as ``closed``.
+        timeout: the longest time for one call.
+        mode: `ENFORCE` or `SHADOW`.
     """
 
     name: str
+    _: KW_ONLY
     enabled: bool = True
     stage: Stage = Stage.PRE_REQUEST
     priority: int = 100
@@ -61,10 +70,10 @@ class PluginConfig:
 
 @dataclass(frozen=True, slots=True)
 class RuleTimeouts:
-    """The longest waits for an upstream, in seconds. None stands for the operator's default.
+    """Timeouts of an upstream. None is the operator's default.
 
-    `connect` is for a connection, `first_byte` for the head of the answer once the request is sent, `idle`
-    for the next bytes of an answer, `total` for the whole exchange.
+    `first_byte` is from the end of the request to the head of the response, `idle` is for the next bytes of
+    the response, and `total` for the whole exchange.
     """
 
     connect: float | None = None
@@ -75,11 +84,29 @@ class RuleTimeouts:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Where requests on a path of a tenant go, and what they pass on the way."""
+    """A rule of a tenant: requests on a path go through a plugin chain to a target.
+
+    Attributes:
+        path: normalized; a prefix has no slash at its end.
+        target: the URL of the upstream.
+        methods: the allowed methods; empty allows all.
+        match: ``prefix`` or ``exact``.
+        strip_path: True removes `path` from the forwarded path.
+        preserve_host: True forwards the client's Host header.
+        active: False keeps the rule without matching it.
+        public: True needs no API key.
+        headers: added to each forwarded request, in place of the client's.
+        timeouts: of the upstream.
+        streams: ``pass`` or ``buffer`` a streamed response.
+        encoded_slashes: ``reject`` or ``allow`` ``%2F`` in a path.
+        ca: certificates (PEM) to trust for the target; None trusts the usual ones.
+        plugin_chain: the entries of this rule.
+    """
 
     id: str
     path: str
     target: str
+    _: KW_ONLY
     methods: tuple[str, ...] = ()
     match: str = "prefix"
     strip_path: bool = False
@@ -98,15 +125,21 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """One customer of the platform: a subdomain, a tier, and what holds for all its rules.
+    """One customer of the platform, with a subdomain of its own.
 
-    `enabled_plugins` is None when every plugin is allowed. `version` counts the changes of the
-    configuration document (rules, chains, settings); keys, `status` and `subdomain` are no part of it.
+    Attributes:
+        tier: the name of a `Tier`.
+        status: ``active`` or ``disabled``.
+        enabled_plugins: the allowed plugins; None allows all.
+        required_plugins: entries that run for every rule, by the name of the plugin.
+        plugin_chain: further entries that run for every rule.
+        version: counts the changes of rules, chains and settings, not of keys, `status` and `subdomain`.
     """
 
     id: str
     name: str
     subdomain: str
+    _: KW_ONLY
     tier: str = "basic"
     status: str = "active"
     enabled_plugins: tuple[str, ...] | None = None
@@ -119,16 +152,22 @@ class Tenant:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """What is kept of an API key: never the key itself.
+    """A stored API key. The key itself is never stored.
 
-    `hash` is ``<pepper id>:<hex HMAC-SHA256>`` (see `shared.secrets.api_keys`); it is how a key is looked up.
-    `prefix` is the public part that lists show.
+    Attributes:
+        prefix: the public part, for lists.
+        hash: ``<pepper id>:<hex HMAC-SHA256>``, for look-ups (`shared.secrets.api_keys`).
+        scopes: the permissions.
+        revoked: True rejects the key forever.
+        expires_at: None never expires.
+        last_used_at: None before the first use.
     """
 
     id: str
     name: str
     prefix: str
     hash: str
+    _: KW_ONLY
     scopes: tuple[Scope, ...] = (Scope.PROXY,)
     revoked: bool = False
     expires_at: float | None = None
@@ -144,10 +183,10 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything stored about one tenant, as one consistent read.
+    """All that is stored about one tenant, read at one time.
 
-    `revision` is the number of the store's change that wrote it. It grows with every write of any
-    tenant and is what a later write is compared with, so that no update is lost.
+    `revision` is the number of the store's change that wrote it. Every write to the store has a higher one,
+    and compares it with the one that it read, so no update is lost.
     """
 
     tenant: Tenant
@@ -158,14 +197,17 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """A profile that the operator defines in config.yaml: ceilings that a tenant cannot lift.
+    """Limits of tenants, which the operator defines in config.yaml. None is no limit.
 
-    `limits` has the form of a rate_limiter's ``limits`` and counts at gateway level. `concurrent` is
-    the number of exchanges at a time a worker, `max_rules` and `max_keys` cap what is stored.
-    None means no ceiling.
+    Attributes:
+        limits: as the ``limits`` of a rate_limiter; they count at gateway level.
+        concurrent: concurrent exchanges per worker.
+        max_rules: stored rules.
+        max_keys: stored API keys.
     """
 
     name: str
+    _: KW_ONLY
     limits: Mapping[str, Any] = field(default_factory=dict)
     concurrent: int | None = None
     max_rules: int | None = None

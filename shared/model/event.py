@@ -1,4 +1,4 @@
-"""One event of a streamed answer, as plugins see it."""
+"""One event of a streamed response, as plugins see it."""
 
 import re
 from dataclasses import dataclass, replace
@@ -11,9 +11,9 @@ _LINE_END = re.compile(r"\r\n|\n|\r")
 class Event:
     """A server-sent event, or a line of JSON.
 
-    `raw` are its bytes as they travel, with blank lines before it and what ends it. `data` is the text that a
-    reader gets of it: the values of its ``data`` fields (joined by newlines), or the line; None when there is
-    none to get, as in a comment. `is_line` says that it is a line of JSON.
+    `raw` is all of its bytes, with the blank lines before and after it. `data` is the text that a reader
+    gets: the values of the ``data`` fields, joined by newlines, or the line. It is None when there is no such
+    text, as in a comment. `is_line` is True for a line of JSON.
     """
 
     raw: bytes
@@ -21,12 +21,12 @@ class Event:
     is_line: bool = False
 
     def with_data(self, data: str) -> "Event":
-        r"""The same event with other data; all its other lines stay.
+        r"""Return the event with other data. All other lines stay.
 
         >>> Event(b"id: 1\ndata: secret\n\n", "secret").with_data("******").raw
         b'id: 1\ndata: ******\n\n'
 
-        Raises ValueError when several lines are to be one line of JSON.
+        Raises ValueError when the data of a line of JSON has several lines.
         """
         text = self.raw.decode(errors="replace")
         written = _with_line(text, data) if self.is_line else _rewritten(_LINE.findall(text), data)
@@ -34,14 +34,14 @@ class Event:
 
 
 def _with_line(text: str, data: str) -> str:
-    """Blank lines before it, and its end, stay."""
+    """Replace the line. Blank lines before it, and its end, stay."""
     if _LINE_END.search(data):
-        raise ValueError("A line of JSON cannot hold the end of a line.")
+        raise ValueError("A line of JSON must not contain the end of a line.")
     return text[: len(text) - len(text.lstrip("\r\n"))] + data + text[len(text.rstrip("\r\n")) :]
 
 
 def _rewritten(lines: list[tuple[str, str]], data: str) -> str:
-    """The lines of an event with `data` where the first of its ``data`` fields stood."""
+    """Replace the first ``data`` field by `data`, and remove the others."""
     written = []
     fresh: str | None = data
     for line, end in lines:

@@ -1,4 +1,4 @@
-"""What travels: requests and answers as read-only values, as plugins see them."""
+"""Requests, responses and exchanges as plugins see them: read-only values."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -7,21 +7,21 @@ from shared.core.empty import EMPTY
 from shared.core.memo import Memo
 from shared.model.config import ApiKey, Rule, Tenant
 
-#: Fields as they stand on the wire.
+#: Header fields as bytes, as they are sent and received.
 Fields = tuple[tuple[bytes, bytes], ...]
-#: The names of fields on the wire as text in lower case.
+#: The name of a field as text in lower case.
 LOWER: Memo[bytes, str] = Memo(lambda name: name.decode("latin-1").lower())
 
 
 class Headers:
-    """HTTP header fields in the order in which they came; names compare without case.
+    """HTTP header fields in the order in which they came. The case of names does not matter.
 
     >>> h = Headers([("Set-Cookie", "a=1"), ("set-cookie", "b=2")])
     >>> h["SET-COOKIE"], h.all("set-cookie"), "x" in h
     ('a=1', ('a=1', 'b=2'), False)
     """
 
-    # Most heads are only passed on: text, bytes and index are made when somebody asks for them.
+    # Most heads are only forwarded: text, bytes and index are made when they are needed.
     __slots__ = ("_fields", "_index", "_items")
 
     def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
@@ -31,7 +31,7 @@ class Headers:
 
     @classmethod
     def of(cls, fields: Fields) -> "Headers":
-        """What came from the wire. Latin-1 keeps every byte (RFC 9110, 5.5: obs-text)."""
+        """Make headers of bytes. As text, Latin-1 keeps every byte (RFC 9110, 5.5: obs-text)."""
         headers = cls.__new__(cls)
         headers._items, headers._fields, headers._index = None, fields, None
         return headers
@@ -46,7 +46,7 @@ class Headers:
 
     @property
     def fields(self) -> Fields:
-        """Names and values as bytes. What goes beyond Latin-1 (a plugin set it) is sent in UTF-8."""
+        """Names and values as bytes. A value of a plugin that is not Latin-1 is sent in UTF-8."""
         if self._fields is None:
             self._fields = tuple([(encoded(name), encoded(value)) for name, value in self.items])
         return self._fields
@@ -65,11 +65,11 @@ class Headers:
         return [(name.lower(), value) for name, value in self._items]
 
     def all(self, name: str) -> tuple[str, ...]:
-        """Every value of that name, in order; empty when there is none."""
+        """Return all values of that name, in order."""
         return (self._index or self._by_name()).get(name.lower(), ())
 
     def get(self, name: str, default: str | None = None) -> str | None:
-        """The first value of that name."""
+        """Return the first value of that name."""
         values = (self._index or self._by_name()).get(name.lower())
         return values[0] if values else default
 
@@ -94,12 +94,12 @@ class Headers:
         return f"Headers({list(self.items)!r})"
 
     def patched(self, set_headers: Mapping[str, str], remove_headers: Iterable[str] = ()) -> "Headers":
-        """A copy without `remove_headers` and with each of `set_headers` standing exactly once."""
+        """Return a copy without `remove_headers`, with each of `set_headers` exactly once."""
         if not set_headers and not remove_headers:
             return self
         gone = {name.lower() for name in (*set_headers, *remove_headers)}
         if self._items is None and (added := _wire(set_headers)) is not None:
-            # Most of these are only sent, so what came from the wire stays as it came.
+            # Most patched heads are only sent, so the other fields stay bytes.
             return Headers.of(
                 (*[field for field in self._fields or () if LOWER[field[0]] not in gone], *added)
             )
@@ -108,7 +108,7 @@ class Headers:
 
 
 def _wire(headers: Mapping[str, str]) -> Fields | None:
-    """The headers as fields that can be read back; None when one goes beyond Latin-1."""
+    """The headers as bytes; None when one is not Latin-1."""
     try:
         return tuple([(_NAMES[name], value.encode("latin-1")) for name, value in headers.items()])
     except UnicodeEncodeError:
@@ -119,7 +119,7 @@ _NAMES: Memo[str, bytes] = Memo(lambda name: name.encode("latin-1"))
 
 
 def encoded(text: str) -> bytes:
-    """A name or a value for the wire: what came from there goes back as it was."""
+    """Return a name or a value as bytes. One that came from the wire is sent unchanged."""
     try:
         return text.encode("latin-1")
     except UnicodeEncodeError:
@@ -128,12 +128,13 @@ def encoded(text: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request as the client sent it, cleaned.
+    """A request as the client sent it, normalized.
 
-    `path` is the normalized form that was matched and will be forwarded, without the query; `query`
-    is what stood behind the ``?``, byte for byte. Credentials of the gateway are masked in `headers`
-    (present, but their value is ``[redacted]``). `body` is None until it has been read, which is
-    always before a plugin that declares that it reads the body.
+    Attributes:
+        path: normalized, without the query; the form that was matched and will be forwarded.
+        headers: with the value ``[redacted]`` for credentials.
+        query: the bytes after the ``?``.
+        body: None until it has been read; always read for a plugin that declares it.
     """
 
     method: str
@@ -143,13 +144,13 @@ class Request:
     body: bytes | None = None
 
     def with_body(self, body: bytes | None) -> "Request":
-        """The same with another body."""
+        """Return a copy with another body."""
         return Request(self.method, self.path, self.headers, self.query, body)
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer: from the upstream, or made by the gateway. `body` is None while it is not here."""
+    """A response of the upstream or of the gateway. `body` is None until it has been read."""
 
     status: int
     headers: Headers = field(default_factory=Headers)
@@ -158,10 +159,14 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One request and its answer, as plugins see them: values to read, never to change.
+    """One request and its response, as plugins see them.
 
-    `key` is None on a public rule. `client` is the client's address behind trusted proxies.
-    `notes` are what this plugin noted in earlier stages of the same exchange.
+    Attributes:
+        id: the id of the request.
+        client: the client's address, behind trusted proxies.
+        key: None on a public rule.
+        response: None before the upstream responds.
+        notes: the notes of this plugin from earlier stages of the exchange.
     """
 
     id: str
@@ -173,22 +178,22 @@ class Exchange:
     response: Response | None = None
     notes: Mapping[str, object] = field(default_factory=lambda: EMPTY)
 
-    # As `dataclasses.replace`, which takes more than twice as long.
+    # `dataclasses.replace` would take more than twice as long.
 
     def with_request(self, request: Request) -> "Exchange":
-        """The same with another request."""
+        """Return a copy with another request."""
         return Exchange(
             self.id, self.tenant, self.rule, request, self.client, self.key, self.response, self.notes
         )
 
     def with_response(self, response: Response | None) -> "Exchange":
-        """The same with another answer."""
+        """Return a copy with another response."""
         return Exchange(
             self.id, self.tenant, self.rule, self.request, self.client, self.key, response, self.notes
         )
 
     def with_notes(self, notes: Mapping[str, object]) -> "Exchange":
-        """The same with other notes."""
+        """Return a copy with other notes."""
         return Exchange(
             self.id, self.tenant, self.rule, self.request, self.client, self.key, self.response, notes
         )

@@ -1,7 +1,7 @@
-"""URLs that a tenant names, taken apart by the one parser that all parts of the gateway use.
+"""URLs in a tenant's configuration, parsed in one place.
 
-Two parsers that disagree about a URL are how address checks are fooled, so this one is strict: what
-could be read in two ways is refused.
+If two parsers disagree about a URL, a check of its address can be bypassed. So this parser is strict: it
+rejects a URL that can be read in two ways.
 """
 
 import re
@@ -16,20 +16,23 @@ _URL = re.compile(
     r"(?P<query>\?.*)?",
     re.IGNORECASE,
 )
-# Printable ASCII without what browsers, proxies and libraries read differently.
+# Printable ASCII.
 _PLAIN = re.compile(r"[\x21-\x7e]+")
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
-# What inet_aton and browsers take for an IPv4 address: 2130706433, 0x7f.1, 127.1 (WHATWG URL, 3.5).
+# inet_aton and browsers read these as IPv4 addresses: 2130706433, 0x7f.1, 127.1 (WHATWG URL, 3.5).
 _NUMERIC = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An http or https URL. `host` is in lower case, an IPv6 address without brackets.
+    """An http or https URL.
 
-    `path` is as it was written, and empty when there is none; `query` holds its question mark. `authority`
-    is what stands in a Host header: the port only when it is not the scheme's own.
+    Attributes:
+        host: in lower case; an IPv6 address without brackets.
+        path: as written; may be empty.
+        query: with its question mark; may be empty.
+        authority: the value of a Host header: with the port unless it is the default of the scheme.
     """
 
     scheme: str
@@ -45,7 +48,7 @@ class Target:
 
     @property
     def origin(self) -> str:
-        """Scheme, host and port (RFC 6454): what a stored credential belongs to."""
+        """Scheme, host and port (RFC 6454). Stored credentials belong to an origin."""
         return f"{self.scheme}://{self._bracketed}:{self.port}"
 
     @property
@@ -54,7 +57,7 @@ class Target:
 
 
 def parse_target(url: str, *, allow_query: bool = False) -> Target:
-    """Take `url` apart. Raises ValueError, in a full sentence, when it is not one that may be called."""
+    """Parse `url`. Raises ValueError, with a full sentence, when it is not a URL that may be called."""
     if not _PLAIN.fullmatch(url):
         raise ValueError("Must be a URL of printable ASCII characters without spaces.")
     for character, name in (("\\", "a backslash"), ("#", "a fragment")):
@@ -62,7 +65,7 @@ def parse_target(url: str, *, allow_query: bool = False) -> Target:
             raise ValueError(f"Must be a URL without {name}.")
     parts = _URL.fullmatch(url)
     if parts is None:
-        raise ValueError("Must be an absolute http:// or https:// URL that names a host and no user.")
+        raise ValueError("Must be an absolute http:// or https:// URL with a host and without a user.")
     if parts["query"] and not allow_query:
         raise ValueError("Must be a URL without a query.")
     scheme = parts["scheme"].lower()

@@ -56,7 +56,15 @@ def a_full_tenant(name: str) -> Snapshot:
         "list": [1, 2.5, True, "ä\ud800", {"sealed": "not a secret"}],
     }
     plugin = PluginConfig(
-        *("rate_limiter", False, Stage.PRE_RESPONSE, 1, True, settings, "local", 2.5, "shadow")
+        "rate_limiter",
+        enabled=False,
+        stage=Stage.PRE_RESPONSE,
+        priority=1,
+        parallel=True,
+        settings=settings,
+        on_error="local",
+        timeout=2.5,
+        mode="shadow",
     )
     rule = Rule(
         id="rule-1",

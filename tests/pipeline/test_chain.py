@@ -27,7 +27,7 @@ class TestEffectiveChain:
             plugin_chain=(config("asking"), config("reader")),
         )
         rule = replace(RULE, plugin_chain=(config("head_reader"),))
-        chain = effective_chain(tenant, rule, Tier("basic", {"global": {"limit": 1, "window": "1m"}}))
+        chain = effective_chain(tenant, rule, Tier("basic", limits={"global": {"limit": 1, "window": "1m"}}))
         assert [(item.config.name, item.origin, item.pointer) for item in chain] == [
             ("rate_limiter", "tier", ""),
             ("reader", "required", "/required_plugins/a~1b~0c"),
@@ -39,7 +39,7 @@ class TestEffectiveChain:
 
     def test_the_tiers_limit_stands_before_all_else(self) -> None:
         limits = {"global": {"limit": 1, "window": "1m"}}
-        [ceiling] = effective_chain(TENANT, RULE, Tier("basic", limits))
+        [ceiling] = effective_chain(TENANT, RULE, Tier("basic", limits=limits))
         assert (ceiling.config.settings, ceiling.config.priority) == ({"limits": limits}, -1)
 
     @pytest.mark.parametrize("tier", [None, Tier("enterprise")])
