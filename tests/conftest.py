@@ -9,7 +9,10 @@ import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.support.loops import pytest_generate_tests, pytest_pyfunc_call
 from tests.support.valkey_server import redis_7, server, valkey
+
+__all__ = ["pytest_generate_tests", "pytest_pyfunc_call"]  # hooks that run tests which are coroutines
 
 # A busy machine makes an example slow; no promise is about that.
 settings.register_profile("gateway", deadline=None)

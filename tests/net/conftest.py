@@ -31,11 +31,11 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     known: dict[str, list[str]] = {}
     system = socket.getaddrinfo
 
-    def look_up(host: str, port: int, **options: int) -> object:
+    def look_up(host: str, port: int, *more: Any, **options: Any) -> object:
         if host in known:
             return [system(address, port, type=socket.SOCK_STREAM)[0] for address in known[host]]
         if host.replace(".", "").isdigit() or ":" in host:
-            return system(host, port, **options)
+            return system(host, port, *more, **options)
         raise socket.gaierror(-2, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)

@@ -1,4 +1,4 @@
-"""Which of a name's addresses is tried first."""
+"""The address of a name that is tried first."""
 
 from shared.net.failed_addresses import LAST_FOR, MOST, DeadAddresses
 
@@ -11,11 +11,11 @@ def first(dead: DeadAddresses, now: float, host: str = HOST, port: int = PORT) -
     return dead.first(host, port, ADDRESSES, now)
 
 
-def test_while_nothing_failed_the_first_is_tried_first() -> None:
+def test_without_a_failure_the_first_address_is_tried_first() -> None:
     assert first(DeadAddresses(), 0.0) == FIRST
 
 
-def test_one_that_failed_is_tried_after_the_others_for_a_while() -> None:
+def test_an_address_that_failed_is_tried_after_the_others_for_a_while() -> None:
     dead = DeadAddresses()
     dead.failed(HOST, PORT, FIRST, 100.0)
     assert first(dead, 100.0) == SECOND
@@ -23,7 +23,7 @@ def test_one_that_failed_is_tried_after_the_others_for_a_while() -> None:
     assert first(dead, 100.0 + LAST_FOR) == FIRST
 
 
-def test_when_all_failed_the_one_that_failed_longest_ago_is_tried_first() -> None:
+def test_when_all_addresses_failed_the_oldest_failure_is_tried_first() -> None:
     dead = DeadAddresses()
     for now, address in enumerate([SECOND, FIRST, THIRD]):
         dead.failed(HOST, PORT, address, float(now))
@@ -38,14 +38,14 @@ def test_a_name_with_one_address_keeps_it() -> None:
     assert dead.first(HOST, PORT, [FIRST], 0.0) == FIRST
 
 
-def test_other_names_and_ports_are_not_concerned() -> None:
+def test_a_failure_does_not_concern_other_names_and_ports() -> None:
     """The failure may be of this name alone: a certificate that is not for it."""
     dead = DeadAddresses()
     dead.failed(HOST, PORT, FIRST, 0.0)
     assert first(dead, 0.0, host="other.example.com") == first(dead, 0.0, port=80) == FIRST
 
 
-def test_so_many_are_remembered_and_the_oldest_is_forgotten_first() -> None:
+def test_the_oldest_failure_is_forgotten_first() -> None:
     dead = DeadAddresses()
     dead.failed(HOST, PORT, FIRST, 0.0)
     dead.failed(HOST, PORT, SECOND, 1.0)

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from ipaddress import ip_network
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +18,10 @@ from tests.support.certificates import Authority
 from tests.support.upstream import Peer, Script, Upstream, hang, replying, responding, sized
 
 LOOPBACK = Policy(allowed_networks=(ip_network("127.0.0.0/8"),))
+FINE = responding(sized(b"ok", "200 OK", "X-Verdict: fine"))
+NAME = "validator.example.com"
+
+Serve = Callable[..., Upstream]
 
 
 class SystemClock:
@@ -27,8 +30,9 @@ class SystemClock:
 
 
 @pytest.fixture
-def fetch() -> Iterator[GuardedFetch]:
-    made = GuardedFetch(LOOPBACK, SystemClock())
+def fetch(authority: Authority) -> Iterator[GuardedFetch]:
+    """May call this machine, and trusts the authority of the tests."""
+    made = GuardedFetch(LOOPBACK, SystemClock(), authority.file)
     yield made
     made.close()
 
@@ -38,13 +42,9 @@ def call(fetch: GuardedFetch, url: str, **changes: Any) -> FetchResponse:
     return fetch("POST", url, **{**options, **changes})
 
 
-FINE = responding(sized(b"ok", "200 OK", "X-Verdict: fine"))
-
-
-def test_exactly_what_was_asked_for_is_sent(fetch: GuardedFetch, serve: Callable[..., Upstream]) -> None:
+def test_fetch_sends_exactly_what_was_asked_for(fetch: GuardedFetch, serve: Serve) -> None:
     service = serve(FINE)
-    port = service.port
-    response = call(fetch, f"http://127.0.0.1:{port}/check?v=1", headers={"X-Secret": "s3"}, body=b'{"a":1}')
+    response = call(fetch, f"{service.url}/check?v=1", headers={"X-Secret": "s3"}, body=b'{"a":1}')
     assert (response.status, response.body) == (200, b"ok")
     [seen] = service.received
     line, *fields = seen.head.decode().split("\r\n")[:-2]
@@ -52,62 +52,55 @@ def test_exactly_what_was_asked_for_is_sent(fetch: GuardedFetch, serve: Callable
     assert sorted(fields) == [
         "Accept-Encoding: identity",
         "Content-Length: 7",
-        f"Host: 127.0.0.1:{port}",
+        f"Host: 127.0.0.1:{service.port}",
         "User-Agent: ai-gateway",
         "X-Secret: s3",
     ]
     assert seen.body == b'{"a":1}'
 
 
-def test_connections_are_kept_and_cookies_are_not(
-    fetch: GuardedFetch, serve: Callable[..., Upstream]
-) -> None:
+def test_fetch_keeps_connections_and_forgets_cookies(fetch: GuardedFetch, serve: Serve) -> None:
     service = serve(responding(sized(b"", "200 OK", "Set-Cookie: a=1")))
     for _ in range(3):
-        call(fetch, f"http://127.0.0.1:{service.port}/")
+        call(fetch, service.url)
     assert len(service.peers) == 1
     assert not any(b"cookie" in request.head.lower() for request in service.received)
 
 
-def test_an_inner_address_is_never_connected_to(serve: Callable[..., Upstream]) -> None:
+def test_fetch_never_connects_to_an_inner_address(serve: Serve) -> None:
     service = serve(FINE)
-    with pytest.raises(TargetForbidden):
-        call(GuardedFetch(Policy(), SystemClock()), f"http://127.0.0.1:{service.port}/")
     ours = Policy(LOOPBACK.allowed_networks, own_listeners=(("127.0.0.1", service.port),))
-    with pytest.raises(TargetForbidden):
-        call(GuardedFetch(ours, SystemClock()), f"http://127.0.0.1:{service.port}/")
+    for policy in (Policy(), ours):
+        with pytest.raises(TargetForbidden):
+            call(GuardedFetch(policy, SystemClock()), service.url)
     assert len(service.peers) == 0
 
 
-def test_a_redirect_is_not_followed(fetch: GuardedFetch, serve: Callable[..., Upstream]) -> None:
+def test_fetch_does_not_follow_a_redirect(fetch: GuardedFetch, serve: Serve) -> None:
     inner = serve(FINE)
     moved = serve(responding(sized(b"ok", "302 Found", f"Location: {inner.url}/")))
-    assert call(fetch, f"http://127.0.0.1:{moved.port}/").status == 302
+    assert call(fetch, moved.url).status == 302
     assert len(inner.peers) == 0
 
 
-def test_no_proxy_is_taken_from_the_environment(
-    fetch: GuardedFetch, serve: Callable[..., Upstream], monkeypatch: pytest.MonkeyPatch
+def test_fetch_takes_no_proxy_from_the_environment(
+    fetch: GuardedFetch, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     proxy, service = serve(FINE), serve(FINE)
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
-        monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
-    call(fetch, f"http://127.0.0.1:{service.port}/")
+        monkeypatch.setenv(name, proxy.url)
+    call(fetch, service.url)
     assert (len(proxy.peers), len(service.peers)) == (0, 1)
 
 
-def test_an_answer_up_to_the_limit_is_read_and_a_longer_one_is_not(
-    fetch: GuardedFetch, serve: Callable[..., Upstream]
-) -> None:
-    fits = serve(responding(sized(b"x" * 1024)))
-    assert len(call(fetch, f"http://127.0.0.1:{fits.port}/").body) == 1024
-    longer = serve(responding(sized(b"x" * 1025)))
+def test_fetch_reads_a_response_up_to_the_limit_and_no_longer_one(fetch: GuardedFetch, serve: Serve) -> None:
+    assert len(call(fetch, serve(responding(sized(b"x" * 1024))).url).body) == 1024
     with pytest.raises(OutsideError, match="longer than 1024 bytes"):
-        call(fetch, f"http://127.0.0.1:{longer.port}/")
+        call(fetch, serve(responding(sized(b"x" * 1025))).url)
 
 
 def dripping(prefix: bytes) -> Script:
-    """Sends `prefix`, then a byte every few milliseconds for ever."""
+    """Send `prefix`, then a byte every few milliseconds for ever."""
 
     async def script(peer: Peer) -> None:
         await peer.request()
@@ -119,43 +112,42 @@ def dripping(prefix: bytes) -> Script:
     return script
 
 
+SIZED = dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+
+
 @pytest.mark.parametrize(
-    "prefix",
+    ("script", "is_tls"),
     [
-        b"",
-        b"HTTP/1.1 200 OK\r\nX-Long: ",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\n\r\n",
+        pytest.param(hang, False, id="nothing"),
+        pytest.param(dripping(b""), False, id="a status line"),
+        pytest.param(dripping(b"HTTP/1.1 200 OK\r\nX-Long: "), False, id="a header"),
+        pytest.param(SIZED, False, id="a sized body"),
+        pytest.param(SIZED, True, id="a sized body over TLS"),
+        pytest.param(dripping(b"HTTP/1.1 200 OK\r\n\r\n"), False, id="an endless body"),
     ],
 )
-def test_a_service_that_drips_is_cut_off_at_the_deadline(
-    fetch: GuardedFetch, serve: Callable[..., Upstream], prefix: bytes
+def test_fetch_gives_up_a_service_that_drips_at_the_timeout(
+    fetch: GuardedFetch, serve: Serve, authority: Authority, script: Script, is_tls: bool
 ) -> None:
-    service = serve(dripping(prefix))
+    service = serve(script, authority.server_context("127.0.0.1") if is_tls else None)
     started = time.monotonic()
     with pytest.raises(OutsideError, match="in time"):
-        call(fetch, f"http://127.0.0.1:{service.port}/", timeout=0.3)
+        call(fetch, service.url, timeout=0.3)
     assert time.monotonic() - started < 2
-
-
-def test_a_service_that_says_nothing_is_cut_off(fetch: GuardedFetch, serve: Callable[..., Upstream]) -> None:
-    service = serve(hang)
-    with pytest.raises(OutsideError, match="in time"):
-        call(fetch, f"http://127.0.0.1:{service.port}/", timeout=0.2)
 
 
 @pytest.mark.parametrize(
     "response", [b"", b"garbage\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort"]
 )
-def test_what_is_no_whole_answer_is_an_outside_error(
-    fetch: GuardedFetch, serve: Callable[..., Upstream], response: bytes
+def test_an_incomplete_response_is_an_outside_error(
+    fetch: GuardedFetch, serve: Serve, response: bytes
 ) -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
         await peer.write(response)
 
     with pytest.raises(OutsideError) as error:
-        call(fetch, f"http://127.0.0.1:{serve(script).port}/")
+        call(fetch, serve(script).url)
     assert "127.0.0.1" not in str(error.value)
 
 
@@ -163,100 +155,71 @@ def test_a_closed_port_is_an_outside_error(fetch: GuardedFetch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(OutsideError, match="No connection"):
-        call(fetch, f"http://127.0.0.1:{port}/")
+        call(fetch, f"http://127.0.0.1:{port}")
 
 
 def test_a_header_that_would_break_the_head_is_an_outside_error(fetch: GuardedFetch) -> None:
     with pytest.raises(OutsideError):
-        call(fetch, "http://127.0.0.1:9/", headers={"X-Bad": "a\r\nX-Other: b"})
-
-
-@pytest.fixture
-def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Names that lead to one address."""
-    known: dict[str, str] = {}
-    system = socket.getaddrinfo
-
-    def look_up(host: str, *args: Any, **options: Any) -> Any:
-        return system(known.get(host, host), *args, **options)
-
-    monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    return known
+        call(fetch, "http://127.0.0.1:9", headers={"X-Bad": "a\r\nX-Other: b"})
 
 
 def test_a_name_is_pinned_and_its_certificate_checked_for_the_name(
-    serve: Callable[..., Upstream], authority: Authority, names: dict[str, str]
+    fetch: GuardedFetch, serve: Serve, authority: Authority, names: dict[str, list[str]]
 ) -> None:
-    names["validator.example.com"] = "127.0.0.1"
-    service = serve(FINE, authority.server_context("validator.example.com"))
-    fetch = GuardedFetch(LOOPBACK, SystemClock(), authority.file)
-    response = call(fetch, f"https://validator.example.com:{service.port}/")
+    names[NAME] = ["127.0.0.1"]
+    service = serve(FINE, authority.server_context(NAME))
+    response = call(fetch, f"https://{NAME}:{service.port}")
     assert (response.status, response.headers["x-verdict"]) == (200, "fine")
-    # The connection is kept, and no second look at the name leads anywhere else.
-    names["validator.example.com"] = "10.0.0.1"
-    assert call(fetch, f"https://validator.example.com:{service.port}/").status == 200
-    assert service.server_names == ["validator.example.com"]
-    fetch.close()
+    # The connection is kept, and no second look-up leads anywhere else.
+    names[NAME] = ["10.0.0.1"]
+    assert call(fetch, f"https://{NAME}:{service.port}").status == 200
+    assert service.server_names == [NAME]
 
 
-def test_a_certificate_for_an_address_is_checked_too(
-    serve: Callable[..., Upstream], authority: Authority
+def test_a_certificate_is_checked_for_an_address_too(
+    fetch: GuardedFetch, serve: Serve, authority: Authority
 ) -> None:
-    service = serve(FINE, authority.server_context("127.0.0.1"))
-    fetch = GuardedFetch(LOOPBACK, SystemClock(), authority.file)
-    assert call(fetch, f"https://127.0.0.1:{service.port}/").status == 200
-    fetch.close()
+    assert call(fetch, serve(FINE, authority.server_context("127.0.0.1")).url).status == 200
 
 
-def test_a_foreign_certificate_or_another_name_is_refused(
-    serve: Callable[..., Upstream], authority: Authority, names: dict[str, str], tmp_path: Path
+@pytest.mark.parametrize(("signer", "name"), [("Stranger", NAME), ("Test CA", "other.example.com")])
+def test_a_certificate_of_a_foreign_authority_or_another_name_is_rejected(
+    fetch: GuardedFetch,
+    serve: Serve,
+    authority: Authority,
+    names: dict[str, list[str]],
+    signer: str,
+    name: str,
 ) -> None:
-    names["validator.example.com"] = "127.0.0.1"
-    stranger = Authority(tmp_path, "Stranger")
-    for context in (
-        stranger.server_context("validator.example.com"),
-        authority.server_context("other.example.com"),
-    ):
-        service = serve(FINE, context)
-        fetch = GuardedFetch(LOOPBACK, SystemClock(), authority.file)
-        with pytest.raises(OutsideError, match="certificate"):
-            call(fetch, f"https://validator.example.com:{service.port}/")
-        fetch.close()
-        assert not service.raw
+    names[NAME] = ["127.0.0.1"]
+    signing = authority if signer == "Test CA" else Authority(authority.folder, signer)
+    service = serve(FINE, signing.server_context(name))
+    with pytest.raises(OutsideError, match="certificate"):
+        call(fetch, f"https://{NAME}:{service.port}")
+    assert not service.raw
 
 
-def test_a_drip_over_tls_is_cut_off_as_well(serve: Callable[..., Upstream], authority: Authority) -> None:
-    service = serve(
-        dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"), authority.server_context("127.0.0.1")
-    )
-    fetch = GuardedFetch(LOOPBACK, SystemClock(), authority.file)
-    with pytest.raises(OutsideError, match="in time"):
-        call(fetch, f"https://127.0.0.1:{service.port}/", timeout=0.3)
-    fetch.close()
-
-
-def test_a_name_that_turns_to_an_inner_address_is_refused_with_the_next_connection(
-    serve: Callable[..., Upstream], names: dict[str, str]
+def test_a_name_that_turns_to_an_inner_address_is_rejected_with_the_next_connection(
+    serve: Serve, names: dict[str, list[str]]
 ) -> None:
     service = serve(responding(sized(b"ok", "200 OK", "Connection: close")))
-    names["validator.example.com"] = "127.0.0.1"
-    policy = Policy(allowed_networks=(ip_network("127.0.0.1/32"),))
-    fetch = GuardedFetch(policy, SystemClock())
-    assert call(fetch, f"http://validator.example.com:{service.port}/").status == 200
-    names["validator.example.com"] = "127.0.0.2"
+    names[NAME] = ["127.0.0.1"]
+    fetch = GuardedFetch(Policy(allowed_networks=(ip_network("127.0.0.1/32"),)), SystemClock())
+    assert call(fetch, f"http://{NAME}:{service.port}").status == 200
+    names[NAME] = ["127.0.0.2"]
     with pytest.raises(TargetForbidden):
-        call(fetch, f"http://validator.example.com:{service.port}/")
+        call(fetch, f"http://{NAME}:{service.port}")
     fetch.close()
 
 
-def test_several_threads_share_one_fetch(fetch: GuardedFetch, serve: Callable[..., Upstream]) -> None:
+def test_several_threads_share_one_fetch(fetch: GuardedFetch, serve: Serve) -> None:
     service = serve(replying(lambda request: sized(request.body)))
     responses: dict[int, bool] = {}
 
     def ask(number: int) -> None:
         for _ in range(10):
             body = str(number).encode()
-            responses[number] = call(fetch, f"http://127.0.0.1:{service.port}/", body=body).body == body
+            responses[number] = call(fetch, service.url, body=body).body == body
 
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
     for thread in threads:

@@ -10,7 +10,7 @@ from shared.net.lookup_pool import LookUps
 
 
 class Hanging:
-    """Work that ends when it is told to, and counts how much of it goes on."""
+    """Work that ends once `go` is set, and counts how much of it runs at once."""
 
     def __init__(self) -> None:
         self.go = threading.Event()
@@ -26,7 +26,7 @@ class Hanging:
         return ["found"]
 
 
-def test_what_is_over_the_number_waits_and_is_done_in_turn() -> None:
+def test_work_above_the_number_of_threads_queues_and_is_done_in_turn() -> None:
     look_ups, work = LookUps(2), Hanging()
     found = [look_ups.begin(work) for _ in range(6)]
     for _ in range(2):
@@ -37,7 +37,7 @@ def test_what_is_over_the_number_waits_and_is_done_in_turn() -> None:
     assert work.most <= 2
 
 
-def test_what_nobody_waits_for_any_more_is_not_begun() -> None:
+def test_cancelled_work_is_not_begun() -> None:
     look_ups, work, begun = LookUps(1), Hanging(), []
     first = look_ups.begin(work)
     given_up = look_ups.begin(lambda: begun.append("given up") or [])
@@ -52,7 +52,7 @@ def test_what_nobody_waits_for_any_more_is_not_begun() -> None:
 
 
 @pytest.mark.parametrize("error", [OutsideError("no such name"), RuntimeError("unforeseen")])
-def test_an_error_is_told_and_gives_the_place_back(error: Exception) -> None:
+def test_an_error_reaches_the_caller_and_frees_the_thread(error: Exception) -> None:
     def fail() -> list[str]:
         raise error
 

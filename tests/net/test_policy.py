@@ -1,4 +1,4 @@
-"""Which addresses may be called for a tenant."""
+"""The addresses that may be called for a tenant."""
 
 import socket
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -25,7 +25,7 @@ INNER = [
 
 
 @pytest.mark.parametrize("address", INNER)
-def test_inner_addresses_are_refused(address: str) -> None:
+def test_inner_addresses_are_rejected(address: str) -> None:
     assert judge(address, 443, PUBLIC)
 
 
@@ -37,7 +37,7 @@ def test_public_addresses_are_allowed(address: str) -> None:
 
 
 @given(st.ip_addresses(v=4) | st.ip_addresses(v=6))
-def test_every_address_that_is_not_public_is_refused(address: IPv4Address | IPv6Address) -> None:
+def test_every_address_that_is_not_public_is_rejected(address: IPv4Address | IPv6Address) -> None:
     if not address.is_global or address.is_multicast:
         assert judge(str(address), 443, PUBLIC)
 
@@ -55,7 +55,7 @@ def test_6to4_gets_no_better_verdict(address: IPv4Address) -> None:
         assert judge(str(disguised), 443, PUBLIC)
 
 
-def test_an_operator_opens_networks() -> None:
+def test_a_network_that_the_operator_opens_is_allowed() -> None:
     policy = Policy(allowed_networks=(ip_network("10.1.0.0/16"), ip_network("fd00::/8")))
     assert judge("10.1.2.3", 80, policy) is None
     assert judge("::ffff:10.1.2.3", 80, policy) is None
@@ -73,7 +73,7 @@ def test_unspecified_and_multicast_addresses_are_never_allowed(address: IPv4Addr
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::ffff:127.0.0.1", "64:ff9b::127.0.0.1"])
-def test_our_own_listeners_are_refused_even_in_an_open_network(address: str) -> None:
+def test_our_own_listeners_are_rejected_even_in_an_open_network(address: str) -> None:
     policy = Policy(EVERYTHING.allowed_networks, own_listeners=(("127.0.0.1", 8080), ("localhost", 6379)))
     assert judge(address, 8080, policy)
     assert judge(address, 6379, policy)

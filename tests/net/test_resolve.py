@@ -22,13 +22,13 @@ LOOPBACK = Policy(allowed_networks=(ip_network("127.0.0.0/8"), ip_network("::1/1
         "http://[fd00:ec2::254]",
     ],
 )
-def test_saving_a_target_on_an_inner_address_is_refused_without_saying_which(url: str) -> None:
-    with pytest.raises(TargetForbidden, match="allowed_target_networks") as rejection:
+def test_saving_a_target_on_an_inner_address_is_rejected_without_naming_it(url: str) -> None:
+    with pytest.raises(TargetForbidden, match="allowed_target_networks") as error:
         check_target(url, PUBLIC)
-    assert "loopback" not in str(rejection.value)
+    assert "loopback" not in str(error.value)
 
 
-def test_saving_a_target_that_is_no_url_is_refused() -> None:
+def test_saving_a_target_that_is_not_a_url_is_rejected() -> None:
     with pytest.raises(ValueError, match="Must be"):
         check_target("http://2130706433/", PUBLIC)
 
@@ -43,11 +43,11 @@ def test_saving_a_name_that_does_not_resolve_yet_warns(names: dict[str, list[str
     assert warning.startswith("The name soon.example.com could not be resolved.")
 
 
-def test_one_inner_address_among_public_ones_is_enough_to_refuse(names: dict[str, list[str]]) -> None:
+def test_one_inner_address_among_public_ones_is_rejected(names: dict[str, list[str]]) -> None:
     names["mixed.example.com"] = ["93.184.216.34", "10.0.0.1"]
-    with pytest.raises(TargetForbidden) as rejection:
+    with pytest.raises(TargetForbidden) as error:
         check_target("https://mixed.example.com", PUBLIC)
-    assert "10.0.0.1" not in str(rejection.value)
+    assert "10.0.0.1" not in str(error.value)
 
 
 def test_the_ipv4_address_comes_first(names: dict[str, list[str]]) -> None:
@@ -55,7 +55,7 @@ def test_the_ipv4_address_comes_first(names: dict[str, list[str]]) -> None:
     assert resolve("localhost", 80, LOOPBACK, 1) == ["127.0.0.1", "::1"]
 
 
-def test_what_is_saved_is_checked_against_the_answer_of_now(names: dict[str, list[str]]) -> None:
+def test_saving_a_target_checks_its_current_addresses(names: dict[str, list[str]]) -> None:
     names["rebind.example.com"] = ["93.184.216.34"]
     check_target("https://rebind.example.com", PUBLIC)
     names["rebind.example.com"] = ["127.0.0.1"]
@@ -63,6 +63,6 @@ def test_what_is_saved_is_checked_against_the_answer_of_now(names: dict[str, lis
         check_target("https://rebind.example.com", PUBLIC)
 
 
-def test_saving_does_not_wait_for_a_resolver_that_hangs(stuck: threading.Event) -> None:
+def test_saving_a_target_does_not_wait_for_a_resolver_that_hangs(stuck: threading.Event) -> None:
     with pytest.raises(OutsideError, match="not resolved in time"):
         resolve("slow.example.com", 443, PUBLIC, 0.02)
