@@ -94,7 +94,7 @@ async def test_a_name_that_turns_to_loopback_is_rejected_at_the_next_look_up(
 
 @pytest.mark.parametrize(
     ("addresses", "expected", "words"),
-    [([], OutsideError, "could not be resolved"), (["10.0.0.1"], TargetForbidden, "")],
+    [([], OutsideError, "could not be resolved"), (["10.0.0.1"], TargetForbidden, ".")],
     ids=["unknown", "forbidden"],
 )
 async def test_a_name_whose_look_up_failed_is_looked_up_again(
