@@ -1,1 +1,1 @@
-"""Bodies of requests and responses, read in one way only."""
+"""Bodies of requests and responses: decoded, parsed strictly, searched for text and masked."""

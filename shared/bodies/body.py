@@ -1,4 +1,4 @@
-"""A body as a plugin judges it: decoded, and read in the one way in which it can be read."""
+"""A body as plugins judge it: decoded, and with one meaning only."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,30 +13,30 @@ from shared.http.media_type import MediaType
 from shared.model.messages import Headers, Request
 from shared.providers.text_fields import is_messages, model_in
 
-#: What `OpenedBody.document` gives for a body that is something else than JSON.
+#: The result of `DecodedBody.document` for a body that is not JSON.
 NO_JSON: Final = object()
 
 
 @dataclass(frozen=True, slots=True)
-class OpenedBody:
-    """A body without its content coding. `coding` is what `encode` takes to put it on again."""
+class DecodedBody:
+    """A body without its content coding. `encode` takes `coding` to encode it again."""
 
     media_type: MediaType
     coding: str
     content: bytes
 
     @classmethod
-    def open(cls, headers: Headers, body: bytes) -> "OpenedBody":
-        """Raises `BodyRejected` when type or coding are ambiguous, or when it is too long decoded."""
+    def of(cls, headers: Headers, body: bytes) -> "DecodedBody":
+        """Decode a body. Raises `BodyRejected` on an ambiguous type or coding, and when it is too long."""
         coding = coding_of(headers.all("content-encoding"))
         return cls(MediaType.of(headers), coding, decode(body, coding))
 
     def document(self, *, demanded: bool, bounds: JsonBounds = BOUNDS) -> Any:
-        """The JSON document, or `NO_JSON`.
+        """Return the JSON document, or `NO_JSON`.
 
-        Raises `BodyRejected` (``invalid_json``) on a body that is not strict JSON, although JSON is
-        `demanded`, or its type says so, or a lenient parser would take it for JSON; an empty one is
-        wrong only when JSON is demanded.
+        Raises `BodyRejected` (``invalid_json``) on a body that is not strict JSON, if JSON is `demanded`, if
+        its type is JSON, or if a lenient parser would read it as JSON. An empty body is `NO_JSON` unless JSON
+        is demanded.
         """
         self.media_type.must_be_utf8()
         if not self.content and not demanded:
@@ -57,9 +57,9 @@ class OpenedBody:
         return True
 
     def texts(self, document: Any) -> Iterator[str]:
-        """The text of messages; of anything else the whole body, and all strings in it.
+        """Yield the texts of messages; for other bodies the whole body, then all strings in it.
 
-        A stream of events has its texts from one event to the next; see `shared.bodies.text.stream_rules`.
+        The texts of a stream go on over its events; see `shared.bodies.text.stream_rules`.
         """
         if is_messages(document):
             yield from texts_of(document)
@@ -72,11 +72,11 @@ class OpenedBody:
 
 
 def model_of(request: Request, bounds: JsonBounds = BOUNDS) -> str:
-    """The model that the JSON body of a request names; empty when it names none.
+    """Return the model that the JSON body of a request names; empty when it names none.
 
-    Raises `BodyRejected` on a body that the upstream could read as another one: with a duplicate key, in an
-    unknown coding, or too long when it is decoded.
+    Raises `BodyRejected` on a body that the upstream could read differently: with a duplicate key, in an
+    unknown coding, or too long when decoded.
     """
     if not request.body:
         return ""
-    return model_in(OpenedBody.open(request.headers, request.body).document(demanded=False, bounds=bounds))
+    return model_in(DecodedBody.of(request.headers, request.body).document(demanded=False, bounds=bounds))

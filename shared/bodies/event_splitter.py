@@ -1,24 +1,23 @@
-"""A streamed body cut into its events: none merged, none altered, and all bytes given back."""
+"""Splits a streamed body into events. Joined again, the events are the same bytes."""
 
 import re
 from collections.abc import Callable, Iterator
 
+from shared.bodies.slices import slices
 from shared.http.body_rejected import BodyRejected
 from shared.http.content_coding import coding_of
 from shared.http.media_type import MediaType
 from shared.model.event import Event
 from shared.model.messages import Headers
 
-#: Bytes that one event may have. A whole answer of the responses API, or a picture, is one event.
+#: The most bytes of one event. A whole response of the responses API, or a picture, is one event.
 MAX_EVENT = 1024 * 1024
-#: Blank lines before an event come with it, up to so many bytes: else each would be judged by itself.
+#: Blank lines before an event are part of it, up to so many bytes. So each is not judged by itself.
 MAX_BLANK = 1024
-# Bytes that are looked through at once; meanwhile no other thread runs.
-_SLICE = 65_536
 
-# An event ends with a blank line (WHATWG HTML, 9.2.6), so with two ends of a line. Whether a carriage
-# return is one by itself says the byte behind it. Where the line before ended with one alone, the second
-# is alone too: what is there is an event, with no waiting for a byte that may never come.
+# An event ends with a blank line (WHATWG HTML, 9.2.6), that is, with two ends of a line. Only the next byte
+# shows if a carriage return is an end by itself. After a line that ended with a carriage return alone, the
+# second one counts as alone, so the event is complete without the next byte, which may never come.
 _EVENT_END = re.compile(rb"\r\r|(?:\r\n|\n)(?:\r\n|\n|\r(?=[^\n]))")
 _LINE_END = re.compile(rb"\r\n|\n|\r(?=[^\n])")
 _BLANK = re.compile(rb"[\r\n]{0,%d}" % MAX_BLANK)
@@ -26,42 +25,39 @@ _ANY_LINE_END = re.compile(r"\r\n|\n|\r")
 
 
 class EventSplitter:
-    """Takes a body piece by piece and gives its events, the same ones wherever the pieces were cut.
+    """Takes a body piece by piece and returns its events. The cuts between pieces make no difference.
 
-    Blank lines before an event belong to it; where there are too many for that, they are events too.
+    Blank lines before an event are part of it. More than `MAX_BLANK` bytes of them are events too.
     """
 
     def __init__(self, end: re.Pattern[bytes], make: Callable[[bytes, bool], Event]) -> None:
         self._end = end
         self._make = make
         self._rest = bytearray()
-        self._seen = 0  # bytes of the rest in which no event ends
+        self._seen = 0  # bytes of the rest that were searched: no event ends in them
         self._is_first = True
 
     def feed(self, piece: bytes) -> list[Event]:
-        """The events that are whole now.
-
-        Raises `BodyRejected` when one is longer than `MAX_EVENT` bytes.
-        """
+        """Return the events that are complete now. Raises `BodyRejected` on one over `MAX_EVENT` bytes."""
         self._rest += piece
         events, start = [], 0
         while end := self._end_of_event(start):
             events.append(self._event(bytes(self._rest[start:end])))
             start = self._seen = end
         del self._rest[:start]
-        # The longest end has four bytes, of which the last may be missing.
+        # The longest end has four bytes, and the last of them may be missing.
         self._seen = max(len(self._rest) - 3, 0)
         if len(self._rest) > MAX_EVENT:
             raise _too_long()
         return events
 
     def end(self) -> list[Event]:
-        """What is left when the body is over: one event that was cut off, or none."""
+        """Return the rest at the end of the body: one event that was cut off, or none."""
         rest, self._rest = bytes(self._rest), bytearray()
         return [self._event(rest)] if rest else []
 
     def _end_of_event(self, start: int) -> int:
-        """Where the event ends that begins at `start`; 0 when that is not known yet."""
+        """The end of the event that begins at `start`; 0 when it is not known yet."""
         blank = _BLANK.match(self._rest, start)
         begin = blank.end() if blank else start
         if begin - start == MAX_BLANK:
@@ -78,22 +74,21 @@ class EventSplitter:
 
 
 def event_splitter(kind: MediaType) -> EventSplitter | None:
-    """One for a body of that type, None when it is no stream of events."""
+    """Return a splitter for a body of that type; None when it is not a stream of events."""
     if kind.is_event_stream:
         return EventSplitter(_EVENT_END, _server_sent)
     return EventSplitter(_LINE_END, _line) if kind.is_json_lines else None
 
 
 def has_events(body: bytes) -> bool:
-    """Whether a reader of events gets data of a body whose type says something else."""
+    """True when a reader of events would find data in a body of another type."""
     if body[:8].removeprefix(b"\xef\xbb\xbf").startswith(b"data:"):
         return True
-    slices = (body[start : start + _SLICE + 5] for start in range(0, len(body), _SLICE))
-    return any(b"\ndata:" in piece or b"\rdata:" in piece for piece in slices)
+    return any(b"\ndata:" in piece or b"\rdata:" in piece for piece in slices(body, overlap=5))
 
 
 def events_of(body: bytes, splitter: EventSplitter, *, most: int) -> Iterator[Event]:
-    """The events of a whole body. Raises `BodyRejected` behind the first `most` ones."""
+    """Yield the events of a whole body. Raises `BodyRejected` after the first `most`."""
     for count, event in enumerate(_all_events(body, splitter)):
         if count == most:
             raise BodyRejected("body_too_large", f"The body has more than {most} events.")
@@ -101,15 +96,15 @@ def events_of(body: bytes, splitter: EventSplitter, *, most: int) -> Iterator[Ev
 
 
 def _all_events(body: bytes, splitter: EventSplitter) -> Iterator[Event]:
-    for start in range(0, len(body), _SLICE):
-        yield from splitter.feed(body[start : start + _SLICE])
+    for piece in slices(body):
+        yield from splitter.feed(piece)
     yield from splitter.end()
 
 
 def splitter_for_response(headers: Headers) -> EventSplitter | None:
-    """One for an answer with that head; None when it is no stream, or cannot be read as it comes.
+    """Return a splitter for a response with that head; None when it is not a stream, or is encoded.
 
-    An encoded stream cannot: it has to be decoded as a whole. Upstreams are asked for none (`Route.own`).
+    An encoded stream can only be decoded as a whole. Upstreams are asked for none (`Route.own`).
     """
     try:
         plain = coding_of(headers.all("content-encoding")) == "identity"
@@ -136,7 +131,7 @@ def _server_sent(raw: bytes, is_first: bool) -> Event:
 
 
 def _data(text: str) -> Iterator[str]:
-    """The values of the ``data`` fields."""
+    """Yield the values of the ``data`` fields."""
     for line in _ANY_LINE_END.split(text):
         name, _, value = line.partition(":")
         if name == "data":

@@ -7,7 +7,7 @@ from typing import Any
 import marshmallow
 from marshmallow import validate
 
-from shared.bodies.body import OpenedBody
+from shared.bodies.body import DecodedBody
 from shared.bodies.event_splitter import EventSplitter, event_splitter, events_of, has_events
 from shared.bodies.json.parse import MAX_DEPTH, JsonBounds, dump_json
 from shared.bodies.json.schema import compile_schema, first_fault
@@ -200,13 +200,13 @@ class ContentValidator(Plugin):
         if self._demands_json:
             raise BodyRejected("invalid_json", "A stream of events is no JSON document.")
 
-    def _judge(self, headers: Headers, body: bytes | None, judge: Callable[[OpenedBody], bytes]) -> Verdict:
+    def _judge(self, headers: Headers, body: bytes | None, judge: Callable[[DecodedBody], bytes]) -> Verdict:
         """`judge` gives what the opened body is to be."""
         self._check_type(headers, body)
         if body is None or "body" not in self.reads:
             return CONTINUE
         self._check_size(body)
-        opened = OpenedBody.open(headers, body)
+        opened = DecodedBody.of(headers, body)
         self._check_size(opened.content)
         content = judge(opened) if self._reads_json else opened.content
         return CONTINUE if content == opened.content else Patch(body=encode(content, opened.coding))
@@ -225,7 +225,7 @@ class ContentValidator(Plugin):
         if self.max_size is not None and len(body) > self.max_size:
             raise body_too_long(self.max_size)
 
-    def _judge_request(self, opened: OpenedBody) -> bytes:
+    def _judge_request(self, opened: DecodedBody) -> bytes:
         splitter = event_splitter(opened.media_type)
         if splitter is None:
             return self._judge_document(opened, self._rules)
@@ -233,7 +233,7 @@ class ContentValidator(Plugin):
         content = self._judge_events(opened, splitter)
         return self._judge_document(replace(opened, content=content), replace(self._rules, masks=False))
 
-    def _judge_response(self, opened: OpenedBody) -> bytes:
+    def _judge_response(self, opened: DecodedBody) -> bytes:
         splitter = event_splitter(opened.media_type)
         if splitter is None:
             # Who gets it may read it as events whatever its type says.
@@ -243,14 +243,14 @@ class ContentValidator(Plugin):
         self._must_not_demand_json()
         return self._judge_events(opened, splitter)
 
-    def _judge_events(self, opened: OpenedBody, splitter: EventSplitter) -> bytes:
+    def _judge_events(self, opened: DecodedBody, splitter: EventSplitter) -> bytes:
         opened.media_type.must_be_utf8()
         judge = TextJudge(self._rules, bounds=self._bounds)
         events = events_of(opened.content, splitter, most=self._bounds.parts)
         sent = [sent for event in events for sent in judge.feed(event)]
         return b"".join([event.raw for event in (*sent, *judge.end())])
 
-    def _judge_document(self, opened: OpenedBody, rules: TextRules) -> bytes:
+    def _judge_document(self, opened: DecodedBody, rules: TextRules) -> bytes:
         document = opened.document(demanded=self._demands_json, bounds=self._bounds)
         if self.forwarded:
             if not isinstance(document, dict):

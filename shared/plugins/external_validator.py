@@ -7,7 +7,7 @@ from typing import Any
 import marshmallow
 from marshmallow import validate
 
-from shared.bodies.body import OpenedBody
+from shared.bodies.body import DecodedBody
 from shared.bodies.json.conditions import OPERATORS, CannotCompare, Condition, parse_condition
 from shared.bodies.json.parse import JsonBounds, dump_json, parse_json
 from shared.bodies.text.patterns import check_size
@@ -208,7 +208,7 @@ class ExternalValidator(Plugin):
     def _payload(self, request: Request) -> dict[str, Any]:
         payload: dict[str, Any] = {}
         if self._routes:
-            opened = OpenedBody.open(request.headers, request.body or b"")
+            opened = DecodedBody.of(request.headers, request.body or b"")
             document = opened.document(demanded=True, bounds=self._bounds)
             for source, destination in self._routes:
                 if (value := get_at(document, source)) is not MISSING:

@@ -5,20 +5,20 @@ import json
 
 import pytest
 
-from shared.bodies.body import NO_JSON, OpenedBody
+from shared.bodies.body import NO_JSON, DecodedBody
 from shared.http.body_rejected import BodyRejected
 from shared.model.messages import Headers
 
 
 def opened(
     body: bytes, content_type: str | None = "application/json", coding: str | None = None
-) -> OpenedBody:
+) -> DecodedBody:
     headers = [("Content-Type", content_type)] if content_type else []
     headers += [("Content-Encoding", coding)] if coding else []
-    return OpenedBody.open(Headers(headers), body)
+    return DecodedBody.of(Headers(headers), body)
 
 
-def code_of(body: OpenedBody, *, demanded: bool = False) -> str:
+def code_of(body: DecodedBody, *, demanded: bool = False) -> str:
     with pytest.raises(BodyRejected) as caught:
         body.document(demanded=demanded)
     return caught.value.code
@@ -54,7 +54,7 @@ def test_utf8_may_be_named() -> None:
 def test_two_content_types_are_refused() -> None:
     headers = Headers([("Content-Type", "application/json"), ("Content-Type", "text/plain")])
     with pytest.raises(BodyRejected):
-        OpenedBody.open(headers, b"{}")
+        DecodedBody.of(headers, b"{}")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.bodies import event_splitter as events
+from shared.bodies import slices
 from shared.bodies.event_splitter import (
     MAX_BLANK,
     MAX_EVENT,
@@ -134,7 +135,7 @@ def test_only_streams_that_can_be_read_as_they_come_are_split(
 @given(st.integers(0, 20), st.sampled_from([b"\n", b"\r", b"\r\n"]))
 def test_a_line_of_data_is_found_wherever_it_stands(place: int, end: bytes) -> None:
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(events, "_SLICE", 7)
+        patched.setattr(slices, "SLICE", 7)
         assert has_events(b"x" * place + end + b"data: y")
         assert not has_events(b"x" * (place + 1) + b"data: y" + end + b" data: z")
     assert has_events(b"data:")

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from shared.bodies.slices import slices
 from shared.core.sizes import JSON_PARTS
 
 #: The most levels of arrays and objects in a body.
@@ -23,8 +24,6 @@ MAX_DIGITS = 4300
 _OPENED = re.compile(r"[ \t\r\n]*[\[{]")
 # One call of the C encoder writes at most so many members: meanwhile no other thread runs.
 _LONG = 20_000
-# Likewise, has_more_parts counts so many characters in one call.
-_SLICE = 65_536
 # A number, or true, false and null, costs a fifth of what a string costs.
 _LIGHT = 5
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
@@ -107,8 +106,8 @@ def has_more_parts(text: str, most: int) -> bool:
         return False
     quotes, outside = 0, 0.0
     held = ""
-    for start in range(0, len(text), _SLICE):
-        piece = held + text[start : start + _SLICE]
+    for piece in slices(text):
+        piece = held + piece
         held = "\\" if (len(piece) - len(piece.rstrip("\\"))) % 2 else ""
         between = piece.removesuffix(held).replace("\\\\", "").replace('\\"', "").split('"')
         outside += _parts("".join(between[quotes % 2 :: 2]), 0)

@@ -1,14 +1,21 @@
-"""JSON in a string, such as a tool's arguments: read piece by piece, escapes undone, as its reader does."""
+r"""JSON inside a string, such as the arguments of a call to a tool: read piece by piece, unescaped.
+
+In a body, the arguments ``{"city": "Bonn"}`` are the string ``"{\"city\": \"Bonn\"}"``. The parser of the
+body removes one level of escapes. Then the tool parses the string again, so it may have further escapes:
+``\u0042onn`` is Bonn too. A stream may cut such an escape anywhere.
+"""
 
 import json
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from shared.bodies.slices import SLICE, slices
+
 _HIGH, _LOW = r"u[dD][89abAB][0-9a-fA-F]{2}", r"u[dD][c-fC-F][0-9a-fA-F]{2}"
 _RUN = re.compile(
     rf"(?P<plain>[^\\]+)|(?P<pair>\\{_HIGH}\\{_LOW})"
-    # What the next piece may complete.
+    # The beginning of an escape, which the next piece may complete.
     rf"|(?P<open>\\{_HIGH}(?:\\(?:u(?:[dD](?:[c-fC-F][0-9a-fA-F]?)?)?)?)?\Z|\\(?:u[0-9a-fA-F]{{0,3}})?\Z)"
     r"|(?P<code>\\u[0-9a-fA-F]{4})|(?P<one>\\.)",
     re.DOTALL,
@@ -16,27 +23,22 @@ _RUN = re.compile(
 _SHORT = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
-# Characters that are undone in one call: longer ones keep all other threads waiting.
-_SLICE = 65_536
-
-
-def unescaped(written: str) -> str:
-    """A whole text of JSON with its escapes undone."""
+def unescape(written: str) -> str:
+    """Return a whole text without its escapes."""
     if "\\" not in written:
         return written
-    if len(written) <= _SLICE:
-        return _RUN.sub(_undone, written)
-    reader = JsonText(tells_values=False)
-    slices = (written[start : start + _SLICE] for start in range(0, len(written), _SLICE))
-    read = ["".join([run.text for run in reader.read(piece)]) for piece in slices]
-    return "".join([*read, *(run.text for run in reader.end())])
+    if len(written) <= SLICE:
+        return _RUN.sub(_unescaped, written)
+    reader = JsonStringReader(marks_values=False)
+    runs = [run.text for piece in slices(written) for run in reader.read(piece)]
+    return "".join([*runs, *(run.text for run in reader.end())])
 
 
 class Run(NamedTuple):
-    """Characters as they are read, and where they stand: from `start` up to `end` in what was written.
+    """Unescaped characters, and their place in the written text: from `start` up to `end`.
 
-    `is_value` is 1 for each character that belongs to a text that is a value, so that another may stand in
-    its place, and 0 for others; empty when nobody asked.
+    `is_value` has one byte per character: 1 for a character of a string that is a value, so that a mask may
+    replace it, else 0. It is empty when values are not marked.
     """
 
     text: str
@@ -45,17 +47,18 @@ class Run(NamedTuple):
     is_value: bytes = b""
 
 
-class JsonText:
-    """Reads pieces. `held` is the beginning of an escape that the next piece will complete."""
+class JsonStringReader:
+    """Reads the pieces of a text. `held` is the beginning of an escape that the next piece may complete."""
 
-    __slots__ = ("_grammar", "_taken", "held")
+    __slots__ = ("_taken", "_values", "held")
 
-    def __init__(self, *, tells_values: bool) -> None:
-        self._grammar = _Grammar() if tells_values else None
+    def __init__(self, *, marks_values: bool) -> None:
+        self._values = _ValueFinder() if marks_values else None
         self._taken = 0
         self.held = ""
 
     def read(self, piece: str) -> Iterator[Run]:
+        """Yield the characters that are complete with this piece."""
         text, start = self.held + piece, self._taken - len(self.held)
         self._taken += len(piece)
         self.held = ""
@@ -64,22 +67,22 @@ class JsonText:
                 self.held = found[0]
                 return
             is_plain = found.lastgroup == "plain"
-            yield self._run(_undone(found), start + found.start(), start + found.end(), is_plain=is_plain)
+            yield self._run(_unescaped(found), start + found.start(), start + found.end(), is_plain=is_plain)
 
     def end(self) -> Iterator[Run]:
-        """The text is over: what is held stands for itself."""
+        """At the end of the text, yield an incomplete escape as it is."""
         if held := self.held:
             self.held = ""
             yield self._run(held, self._taken - len(held), self._taken, is_plain=True)
 
     def _run(self, text: str, start: int, end: int, *, is_plain: bool) -> Run:
-        if self._grammar is None:
+        if self._values is None:
             return Run(text, start, end)
-        values = map(self._grammar.takes, text) if is_plain else (self._grammar.is_in_value,)
+        values = map(self._values.takes, text) if is_plain else (self._values.is_in_value,)
         return Run(text, start, end, bytes(values))
 
 
-def _undone(found: re.Match[str]) -> str:
+def _unescaped(found: re.Match[str]) -> str:
     kind, written = found.lastgroup, found[0]
     if kind in ("plain", "open"):
         return written
@@ -89,8 +92,8 @@ def _undone(found: re.Match[str]) -> str:
     return text.encode(errors="replace").decode() if kind == "code" else text
 
 
-class _Grammar:
-    """As much of JSON as tells a value that is a text from names, numbers and signs."""
+class _ValueFinder:
+    """Follows JSON just enough to find the strings that are values: not names, numbers or punctuation."""
 
     __slots__ = ("_at_name", "_is_open", "_nested")
 
@@ -103,7 +106,7 @@ class _Grammar:
         return self._is_open and not self._at_name
 
     def takes(self, char: str) -> bool:
-        """Whether this next character belongs to a value that is a text."""
+        """Take the next character. True when it is part of a string that is a value."""
         if char == '"':
             self._is_open = not self._is_open
             return False

@@ -4,7 +4,7 @@ from bisect import bisect_right
 from itertools import islice
 from typing import Any, NamedTuple
 
-from shared.bodies.json.strings import JsonText, Run
+from shared.bodies.json.strings import JsonStringReader, Run
 
 #: What stands in the place of each masked character.
 MASK = "*"
@@ -75,7 +75,7 @@ class MaskableText:
     __slots__ = ("_json", "_keeps", "_runs", "_stretches", "_written", "length")
 
     def __init__(self, *, is_json: bool = False, keeps_places: bool) -> None:
-        self._json = JsonText(tells_values=keeps_places) if is_json else None
+        self._json = JsonStringReader(marks_values=keeps_places) if is_json else None
         self._keeps = keeps_places
         self._written = 0
         self._stretches: list[_Stretch] = []

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from shared.bodies.json.strings import unescaped
+from shared.bodies.json.strings import unescape
 from shared.bodies.text.maskable_text import MaskableText, Part
 from shared.providers.text_fields import (
     Holder,
@@ -43,7 +43,7 @@ class Text(NamedTuple):
     def read(self) -> str:
         """The text as its reader sees it."""
         written = self.pieces[0][0] if len(self.pieces) == 1 else "".join([text for text, _ in self.pieces])
-        return unescaped(written) if self.is_json else written
+        return unescape(written) if self.is_json else written
 
     @property
     def escapes(self) -> int:

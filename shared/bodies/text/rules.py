@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from shared.bodies.body import NO_JSON, OpenedBody
+from shared.bodies.body import NO_JSON, DecodedBody
 from shared.bodies.json.parse import dump_json
 from shared.bodies.text.messages import Text, drop_logprobs, text_places
 from shared.bodies.text.patterns import Match, Patterns
@@ -36,7 +36,7 @@ class TextRules:
     required: Patterns
     masks: bool = False
 
-    def judge_body(self, opened: OpenedBody, document: Any) -> bytes | None:
+    def judge_body(self, opened: DecodedBody, document: Any) -> bytes | None:
         """Judge a body that is no stream: its content with texts masked, None when it stays as it is.
 
         `document` is that of `opened`; it is changed.
@@ -79,7 +79,7 @@ class TextRules:
         if any(self._hits(text)):
             raise blocked()
 
-    def _mask_json(self, opened: OpenedBody, document: Any) -> bytes | None:
+    def _mask_json(self, opened: DecodedBody, document: Any) -> bytes | None:
         holder = [document]
         texts = list(text_places(holder))
         found = {number for text in texts for number in self.judge_text(text)}
@@ -95,7 +95,7 @@ class TextRules:
         self._must_have(found)
         return content
 
-    def _mask_text(self, opened: OpenedBody) -> bytes | None:
+    def _mask_text(self, opened: DecodedBody) -> bytes | None:
         holder = [lenient_text(opened.content)]
         seen = [*holder, form_text(opened.content)] if opened.media_type.is_form else [*holder]
         self._must_have(self.required.found(seen))

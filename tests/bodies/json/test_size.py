@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.bodies.json import parse
+from shared.bodies import slices
 from shared.bodies.json.parse import has_more_parts
 from tests.bodies.json.test_parse import VALUES
 
@@ -37,7 +37,7 @@ def test_texts_names_arrays_and_objects_count_as_one_and_five_numbers_too(value:
 def test_what_stands_in_texts_does_not_count_wherever_they_are_cut(
     size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parse, "_SLICE", size)
+    monkeypatch.setattr(slices, "SLICE", size)
     inner = ['[{"a": 1, "b": [2]}],' * 3, "\\", "\\\\", '\\"', '"\\', "[", "\\\\\\["]
     text = json.dumps([inner, {"k[": "\\"}])
     assert not has_more_parts(text, ceil(parts([inner, {"k[": "\\"}])))

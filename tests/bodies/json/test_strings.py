@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.bodies.json.strings import JsonText, Run
+from shared.bodies.json.strings import JsonStringReader, Run
 from tests.bodies.streams import cut
 
 DOCUMENTS: Any = st.recursive(
@@ -18,7 +18,7 @@ DOCUMENTS: Any = st.recursive(
 
 
 def read(*pieces: str) -> list[Run]:
-    reader = JsonText(tells_values=True)
+    reader = JsonStringReader(marks_values=True)
     return [run for piece in pieces for run in reader.read(piece)] + list(reader.end())
 
 

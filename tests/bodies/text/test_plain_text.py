@@ -6,21 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.bodies.text import plain_text
+from shared.bodies import slices
 from shared.bodies.text.plain_text import form_text, lenient_text
 
 
 @given(st.binary(max_size=40), st.integers(1, 9))
 def test_text_is_read_the_same_wherever_it_is_cut(body: bytes, size: int) -> None:
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(plain_text, "_SLICE", size)
+        patched.setattr(slices, "SLICE", size)
         assert lenient_text(body) == body.decode(errors="replace")
 
 
 @given(st.text(alphabet="a%+4é1gF&=\n", max_size=40), st.integers(1, 9))
 def test_a_form_is_read_as_the_standard_library_reads_it_wherever_it_is_cut(text: str, size: int) -> None:
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(plain_text, "_SLICE", size)
+        patched.setattr(slices, "SLICE", size)
         cut = form_text(text.encode())
     assert cut == form_text(text.encode())
     if text.isascii():

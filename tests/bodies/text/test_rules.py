@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from shared.bodies.body import OpenedBody
+from shared.bodies.body import DecodedBody
 from shared.bodies.text import rules as text_rules
 from shared.bodies.text.patterns import Patterns
 from shared.bodies.text.rules import TextRules
@@ -18,7 +18,7 @@ JSON = "application/json"
 def judge(
     body: bytes, *blocked: str, required: tuple[str, ...] = (), kind: str = JSON, masks: bool = True
 ) -> bytes | None:
-    opened = OpenedBody.open(Headers([("Content-Type", kind)]), body)
+    opened = DecodedBody.of(Headers([("Content-Type", kind)]), body)
     rules = TextRules(Patterns(blocked), Patterns(required), masks=masks)
     return rules.judge_body(opened, opened.document(demanded=False))
 
