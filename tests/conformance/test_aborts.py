@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.conformance.raw_client import RawClient
 from tests.conformance.wire import PATH, Wire
+from tests.support.client import RawClient
 from tests.support.upstream import REQUEST, flood, hang, send, wait
 
 LEAVE: list[Callable[[RawClient], None]] = [RawClient.close, RawClient.reset]

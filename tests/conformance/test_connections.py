@@ -2,10 +2,9 @@
 
 import pytest
 
-from tests.conformance.answer import Ended
 from tests.conformance.differences import instead
-from tests.conformance.raw_client import RawClient
 from tests.conformance.wire import PATH, Wire, closes, is_ours
+from tests.support.client import Ended, RawClient
 from tests.support.upstream import REQUEST, Peer, send
 
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from tests.conformance.answer import Answer
 from tests.conformance.conftest import Started, make_wire
 from tests.conformance.engines import ENGINES
 from tests.conformance.exchanges import Request, Response, apart, chunked, exchanges, response_bytes
 from tests.conformance.wire import Wire
+from tests.support.client import Response as Got
 from tests.support.upstream import REQUEST, Received, Upstream, close, send
 
 #: What differs from engine to engine by design: names of this deployment and of this tenant, and framing.
@@ -90,7 +90,7 @@ def _upstream(seen: Received) -> tuple[object, ...]:
     return seen.method, seen.target, seen.version, kept, seen.body
 
 
-def _client(response: Answer, method: str) -> tuple[object, ...]:
+def _client(response: Got, method: str) -> tuple[object, ...]:
     kept = [(name, value) for name, value in response.headers if name.lower() not in OURS_DOWNSTREAM]
     length = response.get("content-length") if method == "HEAD" else None
     return response.status, response.reason, kept, response.body, response.cut, length

@@ -4,16 +4,15 @@ import threading
 
 import pytest
 
-from tests.conformance.answer import Answer
 from tests.conformance.differences import instead
-from tests.conformance.raw_client import RawClient
 from tests.conformance.wire import PATH, Wire, closes, is_ours
+from tests.support.client import RawClient, Response
 
 MEGABYTE = 1024 * 1024
 SIZE = 20 * MEGABYTE  # limits.request_body
 
 
-def uploaded(client: RawClient, head: bytes, pieces: int, chunked: bool = False) -> Answer:
+def uploaded(client: RawClient, head: bytes, pieces: int, chunked: bool = False) -> Response:
     """The answer that is seen while a body of as many MiB is still being sent."""
     piece = b"x" * MEGABYTE
     framed = b"%x\r\n%s\r\n" % (MEGABYTE, piece) if chunked else piece

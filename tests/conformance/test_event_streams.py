@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from tests.conformance.raw_client import RawClient
 from tests.conformance.wire import PATH, Wire
+from tests.support.client import RawClient
 from tests.support.upstream import REQUEST, Action, close, reset, send, wait
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -40,7 +40,7 @@ def test_a_stream_arrives_byte_for_byte(wire: Wire, end: bytes, size: int) -> No
 def read_until(client: RawClient, wanted: bytes) -> bytes:
     taken = b""
     while len(taken) < len(wanted):
-        taken += client.reading.chunk()
+        taken += client.chunk()
     return taken
 
 
@@ -62,7 +62,7 @@ def test_each_event_comes_when_it_was_sent_and_not_later(wire: Wire, head: bytes
         assert read_until(client, event) == event
         if gate:
             gate.set()
-    assert client.reading.chunk() == b""
+    assert client.chunk() == b""
 
 
 def test_the_head_of_a_stream_does_not_wait_for_its_first_event(wire: Wire) -> None:
@@ -72,7 +72,7 @@ def test_the_head_of_a_stream_does_not_wait_for_its_first_event(wire: Wire) -> N
     client.send(wire.head())
     assert client.head().status == 200
     go.set()
-    assert client.reading.chunk() == b""
+    assert client.chunk() == b""
 
 
 def test_an_event_of_many_packets_is_whole(wire: Wire) -> None:
@@ -98,7 +98,7 @@ def test_a_stream_without_chunks_is_passed_on_as_it_comes(wire: Wire) -> None:
     assert read(first) == first
     go.set()
     assert read(second) == second
-    assert (client.reading.chunk() if head.framing == "chunked" else client.rest()) == b""
+    assert (client.chunk() if head.framing == "chunked" else client.rest()) == b""
 
 
 def test_two_streams_at_once_do_not_mix(wire: Wire) -> None:
@@ -113,9 +113,9 @@ def test_two_streams_at_once_do_not_mix(wire: Wire) -> None:
         wire.upstream.await_requests(number + 1)
     heads = [client.head().status for client in clients]
     assert heads == [200, 200]
-    assert [client.reading.chunk() for client in clients] == [b"data: a\n\n", b"data: b\n\n"]
+    assert [client.chunk() for client in clients] == [b"data: a\n\n", b"data: b\n\n"]
     go.set()
-    assert [client.reading.chunk() for client in clients] == [b"", b""]
+    assert [client.chunk() for client in clients] == [b"", b""]
 
 
 @pytest.mark.parametrize("end", [close, reset], ids=["closed", "reset"])
@@ -134,7 +134,7 @@ def test_a_stream_that_breaks_off_ends_with_one_error_event(
     client = wire.client()
     client.send(wire.head())
     assert client.head().status == 200
-    assert client.reading.chunk() == sent
+    assert client.chunk() == sent
     go.set()
     rest = client.rest()
     events_behind = (sent + b"".join(_chunks(rest)))[len(begun) :]
@@ -166,7 +166,7 @@ def test_a_first_event_is_delayed_by_at_most_10_ms(wire: Wire) -> None:
             start = time.perf_counter()
             client.send(wire.head("GET", PATH))
             client.head()
-            client.reading.chunk()
+            client.chunk()
             return time.perf_counter() - start
 
     direct = statistics.median(seconds(wire.upstream.port) for _ in range(50))

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conformance.gunicorn_corpus import corpus
-from tests.conformance.received import heads_are_clean
-from tests.conformance.wire import Wire
+from tests.conformance.wire import Wire, heads_are_clean
 
 _LIMIT = "gunicorn's default, or a limit set for that test; ours is 32 KiB and 100 fields"
 _UNDERSCORE = "an underscore is a character of names (RFC 9110, 5.6.2); gunicorn speaks of CGI's variables"

@@ -8,9 +8,8 @@ from shared.core.errors import STATUS
 from tests.conformance import differences, head_rows
 from tests.conformance.differences import instead
 from tests.conformance.head_rows import Row
-from tests.conformance.raw_client import RawClient
-from tests.conformance.received import heads_are_clean
-from tests.conformance.wire import PATH, Wire, closes, is_ours
+from tests.conformance.wire import PATH, Wire, closes, heads_are_clean, is_ours
+from tests.support.client import RawClient
 
 ROWS = (
     *head_rows.HOSTS,

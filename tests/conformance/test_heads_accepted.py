@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.conformance.differences import instead
-from tests.conformance.received import heads_are_clean
-from tests.conformance.wire import PATH, Wire
+from tests.conformance.wire import PATH, Wire, heads_are_clean
 
 
 @dataclass(frozen=True)

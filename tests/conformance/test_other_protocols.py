@@ -4,9 +4,9 @@ import ssl
 
 import pytest
 
-from tests.conformance.answer import Ended, NotHTTP, Reading
 from tests.conformance.differences import instead
 from tests.conformance.wire import Wire
+from tests.support.client import Ended, NotHTTP, Reading
 
 
 def client_hello() -> bytes:

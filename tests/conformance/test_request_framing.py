@@ -3,8 +3,7 @@
 import pytest
 
 from tests.conformance.differences import instead
-from tests.conformance.received import heads_are_clean
-from tests.conformance.wire import PATH, Wire, is_ours
+from tests.conformance.wire import PATH, Wire, heads_are_clean, is_ours
 from tests.support.upstream import REQUEST, send
 
 CHUNKED = "Transfer-Encoding: chunked"

@@ -8,8 +8,8 @@ import pytest
 
 from tests.conformance.conftest import SHORT_WAIT, Started
 from tests.conformance.differences import instead
-from tests.conformance.raw_client import RawClient
 from tests.conformance.wire import PATH, Wire
+from tests.support.client import RawClient
 from tests.support.upstream import REQUEST, flood, send
 from tests.support.wait import until
 

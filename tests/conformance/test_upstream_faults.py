@@ -4,10 +4,10 @@ import time
 
 import pytest
 
-from tests.conformance.answer import Ended
 from tests.conformance.differences import instead
 from tests.conformance.fault_rows import CUTS, FAULTS, Cut, Fault
 from tests.conformance.wire import Wire, is_ours
+from tests.support.client import Ended
 from tests.support.upstream import REQUEST, close, send
 
 

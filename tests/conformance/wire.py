@@ -1,14 +1,16 @@
 """A gateway with one engine, one tenant and one scripted upstream, seen from its wire."""
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.conformance.answer import Answer
-from tests.conformance.raw_client import RawClient
+from tests.support.client import RawClient, Response
 from tests.support.gateway import RunningGateway, TenantInUse
-from tests.support.upstream import Upstream
+from tests.support.upstream import Received, Upstream
 
+_LINE = re.compile(rb"[A-Z]+ /[\x21-\x7e]* HTTP/1\.1")
+_FIELD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\t\x20-\x7e\x80-\xff]*")
 #: The path of the rule that leads to the scripted upstream.
 PATH = "/v1/chat"
 
@@ -38,7 +40,7 @@ class Wire:
         """A whole POST with a sized body."""
         return self.head("POST", path, f"Content-Length: {len(body)}", *fields) + body
 
-    def ask(self, *pieces: bytes, method: str = "GET") -> Answer:
+    def ask(self, *pieces: bytes, method: str = "GET") -> Response:
         """The answer to these bytes on a connection of their own."""
         client = self.client()
         client.send(*pieces)
@@ -52,7 +54,7 @@ class Wire:
         assert [seen.target for seen in self.upstream.received] == [PATH + "/sentinel"]
 
 
-def is_ours(response: Answer, status: int, code: str | None = None) -> None:
+def is_ours(response: Response, status: int, code: str | None = None) -> None:
     """The answer is one of the gateway's own errors, in the shape of contract.md, section 4."""
     assert response.status == status, response
     assert response.cut is None
@@ -68,7 +70,21 @@ def is_ours(response: Answer, status: int, code: str | None = None) -> None:
     assert "127.0.0.1" not in response.body.decode()
 
 
-def closes(client: RawClient, response: Answer) -> None:
+def closes(client: RawClient, response: Response) -> None:
     """The answer announces the end of the connection, and the end comes without another byte."""
     assert (response.get("connection") or "").lower() == "close"
     assert client.rest() == b""
+
+
+def heads_are_clean(received: list[Received]) -> None:
+    """Every head is plain, has one Host and at most one framing."""
+    for seen in received:
+        line, *fields = seen.head.split(b"\r\n")[:-2]
+        assert _LINE.fullmatch(line), line
+        for one in fields:
+            assert _FIELD.fullmatch(one), one
+        assert len(seen.all("host")) == 1
+        lengths, codings = seen.all("content-length"), seen.all("transfer-encoding")
+        assert len(lengths) + len(codings) <= 1
+        assert all(length.isdecimal() and length.isascii() for length in lengths)
+        assert codings in ([], ["chunked"])

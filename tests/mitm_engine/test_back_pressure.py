@@ -7,8 +7,8 @@ import pytest
 from mitmproxy import http
 
 from tests.mitm_engine.loops import on_both_loops
-from tests.mitm_engine.raw_client import RawClient, request
 from tests.mitm_engine.world import On, Streaming, world
+from tests.support.client import AsyncRawClient, request
 from tests.support.upstream import CHUNKED, Peer, chunk
 from tests.support.wait import until_true
 
@@ -39,7 +39,7 @@ class Source:
             await peer.write(b"0\r\n\r\n")
 
 
-async def read_away(client: RawClient, size: int) -> tuple[int, int]:
+async def read_away(client: AsyncRawClient, size: int) -> tuple[int, int]:
     """Read at least `size` bytes and keep none. Returns how many came, and the most memory seen."""
     got, most = 0, 0
     while got < size:

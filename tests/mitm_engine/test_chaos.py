@@ -10,8 +10,8 @@ from mitmproxy import http
 
 from mitm_engine.options import Options, Terms, Timeouts
 from tests.mitm_engine.loops import on_both_loops
-from tests.mitm_engine.raw_client import request
 from tests.mitm_engine.world import World, world
+from tests.support.client import request
 from tests.support.upstream import CHUNKED, Peer, chunk, sized
 from tests.support.wait import until_true
 

@@ -12,8 +12,8 @@ from mitmproxy import connection, http
 from mitm_engine.options import Options, Policy, Terms, Timeouts
 from tests.mitm_engine.http1.wire_bytes import chunked
 from tests.mitm_engine.loops import on_both_loops, on_uvloop
-from tests.mitm_engine.raw_client import RawClient, request
 from tests.mitm_engine.world import On, world
+from tests.support.client import AsyncRawClient, request
 from tests.support.upstream import Received, replying, sized
 from tests.support.wait import until_true
 
@@ -264,7 +264,7 @@ async def test_a_client_that_half_closes_has_given_up() -> None:
         client = await w.client()
         await client.send(request())
         await w.recorder.saw("client_connected")
-        client.sock.shutdown(socket.SHUT_WR)
+        client.socket.shutdown(socket.SHUT_WR)
         assert await client.ended() == b""
         await w.recorder.saw("post_response")
 
@@ -277,18 +277,18 @@ async def test_a_client_that_half_closes_and_does_not_read_is_not_kept() -> None
         client = await w.client(receive_buffer=4096)
         await client.send(request())
         await w.recorder.saw("post_response")
-        client.sock.shutdown(socket.SHUT_WR)
+        client.socket.shutdown(socket.SHUT_WR)
         await w.quiet()
 
 
 @on_uvloop
 async def test_the_addons_see_who_the_client_is() -> None:
     async with world() as w:
-        client: RawClient = await w.client()
+        client: AsyncRawClient = await w.client()
         await client.ask()
         seen = w.recorder.last().client_conn
-        assert seen.peername == client.sock.getsockname()
-        assert seen.sockname == client.sock.getpeername()
+        assert seen.peername == client.socket.getsockname()
+        assert seen.sockname == client.socket.getpeername()
         assert not seen.tls
         assert seen.connected
         client.close()

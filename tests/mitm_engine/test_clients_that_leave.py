@@ -8,11 +8,14 @@ from mitmproxy import http
 
 from mitm_engine.options import Options
 from tests.mitm_engine.loops import on_both_loops, on_uvloop
-from tests.mitm_engine.raw_client import RawClient, request
 from tests.mitm_engine.world import FLOW_HOOKS, On, Streaming, World, world
+from tests.support.client import AsyncRawClient, request
 from tests.support.upstream import CHUNKED, Peer, chunk
 
-LEAVE: dict[str, Callable[[RawClient], None]] = {"fin": RawClient.close, "rst": RawClient.reset}
+LEAVE: dict[str, Callable[[AsyncRawClient], None]] = {
+    "fin": AsyncRawClient.close,
+    "rst": AsyncRawClient.reset,
+}
 leaving = pytest.mark.parametrize("leave", sorted(LEAVE))
 
 

@@ -11,9 +11,9 @@ from mitmproxy import http
 
 from mitm_engine.options import Options, Timeouts
 from tests.mitm_engine.loops import on_both_loops, on_uvloop
-from tests.mitm_engine.raw_client import request
 from tests.mitm_engine.world import On, Streaming, World, world
 from tests.support.certificates import Authority
+from tests.support.client import request
 from tests.support.upstream import CHUNKED, Peer, chunk, responding, sized
 from tests.support.wait import until_true
 

@@ -16,8 +16,8 @@ from mitm_engine.http1.response_writer import ResponseWriter
 from mitm_engine.options import Options, Terms, Timeouts
 from mitm_engine.upstream_connection import UpstreamConnection
 from tests.mitm_engine.loops import on_both_loops, on_uvloop
-from tests.mitm_engine.raw_client import request
 from tests.mitm_engine.world import On, Streaming, World, world
+from tests.support.client import request
 from tests.support.upstream import CHUNKED, Peer, chunk, responding, sized
 from tests.support.wait import until_true
 

@@ -9,8 +9,8 @@ from mitmproxy import http
 from mitm_engine import pool
 from mitm_engine.options import Options
 from tests.mitm_engine.loops import on_both_loops, on_uvloop
-from tests.mitm_engine.raw_client import RawClient, request
 from tests.mitm_engine.world import On, Streaming, World, world
+from tests.support.client import AsyncRawClient, request
 from tests.support.upstream import CHUNKED, Peer, Received, Script, replying, responding, sized
 from tests.support.wait import until_true
 
@@ -37,7 +37,7 @@ def once_then(after: Callable[[Peer], object], response: Callable[[Received], by
     return script
 
 
-async def asks_own(client: RawClient, number: int, method: str = "POST") -> None:
+async def asks_own(client: AsyncRawClient, number: int, method: str = "POST") -> None:
     response = await client.ask(f"/{number}", method, b"")
     assert (response.status, response.body) == (200, f"/{number}".encode())
 

@@ -8,8 +8,8 @@ from mitmproxy import http
 
 from mitm_engine.options import Options, Terms, Timeouts
 from tests.mitm_engine.loops import on_both_loops, on_uvloop
-from tests.mitm_engine.raw_client import RawClient, request
 from tests.mitm_engine.world import On, World, world
+from tests.support.client import AsyncRawClient, request
 from tests.support.wait import until_true
 
 MB = 1_000_000
@@ -24,7 +24,7 @@ def head(length: int, *more: str) -> bytes:
     return request("/", "POST", b"", f"Content-Length: {length}", *more)
 
 
-async def upload(client: RawClient, length: int) -> None:
+async def upload(client: AsyncRawClient, length: int) -> None:
     """Send a body as uploaders do: all of it, before the answer is read."""
     with contextlib.suppress(ConnectionResetError, BrokenPipeError):
         for _ in range(0, length, 65_536):

@@ -9,8 +9,8 @@ from mitmproxy import http
 
 from mitm_engine.options import Options, Terms, Timeouts
 from tests.mitm_engine.loops import on_both_loops, on_uvloop
-from tests.mitm_engine.raw_client import request
 from tests.mitm_engine.world import FLOW_HOOKS, On, Streaming, World, world
+from tests.support.client import request
 from tests.support.upstream import CHUNKED, Peer, chunk, responding, sized
 
 SHORT = 0.3

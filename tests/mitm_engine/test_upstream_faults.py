@@ -8,8 +8,8 @@ from mitmproxy import http
 
 from mitm_engine.options import Terms
 from tests.mitm_engine.loops import on_both_loops, on_uvloop
-from tests.mitm_engine.raw_client import request
 from tests.mitm_engine.world import On, Streaming, world
+from tests.support.client import request
 from tests.support.upstream import CHUNKED, Peer, Script, chunk, responding, sized
 
 

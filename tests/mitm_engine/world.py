@@ -10,7 +10,7 @@ from mitmproxy import http
 
 from mitm_engine.engine import Engine, make_master
 from mitm_engine.options import Options, Policy, Terms
-from tests.mitm_engine.raw_client import RawClient
+from tests.support.client import AsyncRawClient
 from tests.support.upstream import Script, Upstream, responding, sized
 from tests.support.wait import until_true
 
@@ -92,10 +92,10 @@ class World:
 
     def __init__(self, engine: Engine, upstream: Upstream, recorder: Recorder, port: int) -> None:
         self.engine, self.upstream, self.recorder, self.port = engine, upstream, recorder, port
-        self.clients: list[RawClient] = []
+        self.clients: list[AsyncRawClient] = []
 
-    async def client(self, *, receive_buffer: int = 0) -> RawClient:
-        made = await RawClient.connect(self.port, receive_buffer=receive_buffer)
+    async def client(self, *, receive_buffer: int = 0) -> AsyncRawClient:
+        made = await AsyncRawClient.connect(self.port, receive_buffer=receive_buffer)
         self.clients.append(made)
         return made
 

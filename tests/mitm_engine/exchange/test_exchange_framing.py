@@ -80,7 +80,7 @@ async def test_a_client_of_http_1_0_gets_no_chunks(streams: bool, keeps: bool) -
         await client.send(f"GET / HTTP/1.0\r\nHost: a\r\n{more}\r\n".encode())
         response = await client.response()
         assert response.body == b"body"
-        assert response.framing == ("close" if streams else "length")
+        assert response.framing == ("closed" if streams else "sized")
         assert response.get("connection") == ("keep-alive" if keeps and not streams else "close")
 
 

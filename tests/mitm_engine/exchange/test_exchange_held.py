@@ -9,8 +9,8 @@ from mitmproxy.exceptions import AddonHalt
 from mitm_engine.options import Terms, Timeouts
 from tests.mitm_engine.exchange.test_exchange import PLAIN, fail, piecemeal
 from tests.mitm_engine.loops import on_both_loops, on_uvloop
-from tests.mitm_engine.raw_client import request
 from tests.mitm_engine.world import FLOW_HOOKS, On, Streaming, world
+from tests.support.client import request
 
 
 @pytest.mark.parametrize("hook", FLOW_HOOKS)

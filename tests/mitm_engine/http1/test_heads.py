@@ -7,8 +7,8 @@ from mitmproxy.test import tutils
 
 from mitm_engine.faults import Failed
 from mitm_engine.http1.heads import chunk, closing_response, request_head
-from tests.mitm_engine.answers import take_response
 from tests.mitm_engine.http1.wire_bytes import FIELDS, PIECES
+from tests.support.client import take_response
 
 
 def request(*fields: tuple[bytes, bytes], path: bytes = b"/x") -> http.Request:

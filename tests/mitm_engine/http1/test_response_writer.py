@@ -13,8 +13,8 @@ from mitmproxy import http
 from mitm_engine.faults import Failed
 from mitm_engine.http1.request_reader import Incoming
 from mitm_engine.http1.response_writer import ResponseWriter
-from tests.mitm_engine.answers import Answer, take_response
 from tests.mitm_engine.http1.wire_bytes import FIELDS, PIECES
+from tests.support.client import Response, take_response
 
 
 @dataclass
@@ -55,7 +55,7 @@ def make_response(status: int = 200, body: bytes = b"", *fields: tuple[bytes, by
     return made
 
 
-def written(client: Client, method: str = "GET") -> Answer:
+def written(client: Client, method: str = "GET") -> Response:
     """The one answer that the client got, when all of it is an answer."""
     taken = take_response(client.data, method, ended=True)
     assert taken is not None
@@ -136,9 +136,9 @@ def test_a_streamed_answer_is_read_as_it_was_meant(
     assert (response.status, plain(response.fields)) == (status, fields)
     assert response.body == (b"" if empty else body)
     if not empty:
-        unsized = "chunked" if version == "HTTP/1.1" else "close"
-        assert response.framing == ("length" if kind == "length" else unsized)
-        assert writer.keeps is (response.framing != "close")
+        unsized = "chunked" if version == "HTTP/1.1" else "closed"
+        assert response.framing == ("sized" if kind == "length" else unsized)
+        assert writer.keeps is (response.framing != "closed")
     assert response.closes is not writer.keeps
 
 
