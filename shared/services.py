@@ -137,21 +137,29 @@ class Services:
     @contextlib.asynccontextmanager
     async def data_plane(self) -> AsyncIterator[DataPlane]:
         """Open what a worker needs, with its background reading; closed with the context."""
-        settings = self.settings
+        settings, cache = self.settings, self.settings.cache
         source = open_source(self.address.options)
         limiter = GuardedLimiter(
             open_redis_limiter(self.address.options),
             self.clock,
             workers=settings.server.worker_count,
-            cleanup_interval=settings.cache.cleanup_interval,
-            max_idle_time=settings.cache.max_idle_time,
-            max_entries=settings.cache.max_entries,
+            cleanup_interval=cache.cleanup_interval,
+            max_idle_time=cache.max_idle_time,
+            max_entries=cache.max_entries,
         )
         fetch = GuardedFetch(self.policy, self.clock, settings.security.ca_file)
         tools, longest = self._tools(limiter, fetch), settings.limits.timeouts
         waits = UpstreamTimeouts(longest.connect, longest.first_byte, longest.idle, longest.total)
         compiler = Compiler(self.catalogue, settings.tiers, self.sealer, tools, waits)
-        gateways = GatewayCache(source, compiler, self.clock, settings.cache)
+        gateways = GatewayCache(
+            source,
+            compiler,
+            self.clock,
+            config_ttl=cache.config_ttl,
+            cleanup_interval=cache.cleanup_interval,
+            max_idle_time=cache.max_idle_time,
+            max_entries=cache.max_entries,
+        )
         await gateways.start()
         limiter.start()
         try:

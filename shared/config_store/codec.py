@@ -1,9 +1,8 @@
 """Frozen dataclasses as JSON and back, by their own field types; nothing is declared twice.
 
-Settings of plugins are JSON of any form that holds secrets as `Sealed`. In JSON a secret stands as
-``{"sealed": "<text>"}``. A setting that happens to look like one stands as ``{"plain": {…}}``, so that
-what is read is always what was written. Exact numbers and lone surrogates survive too, which is why this
-is the standard library's JSON.
+Settings of plugins are any JSON, with secrets as `Sealed`. A secret is written ``{"sealed": "<text>"}``. A
+setting that looks like a secret is written ``{"plain": {…}}``, so every value is read as it was written.
+The standard library's JSON also keeps exact numbers and lone surrogates.
 """
 
 import json
@@ -25,7 +24,7 @@ def encode(value: object) -> str:
 
 
 def decode[T](kind: type[T], text: str | bytes) -> T:
-    """The dataclass in JSON. Raises ValueError on anything that `encode` does not write for `kind`."""
+    """The dataclass in JSON. Raises ValueError on JSON that `encode` does not write for `kind`."""
     hint: Any = kind
     try:
         value: T = _decoder(hint)(json.loads(text))
@@ -58,14 +57,14 @@ def _decode_any(value: Any) -> Any:
 
 
 def _members(value: Any) -> dict[str, Any]:
-    """The members of a mapping that `_encode` may have marked as plain."""
+    """The members of a mapping, which `_encode` may have wrapped in "plain"."""
     members: dict[str, Any] = _exactly(dict)(value)
     return _exactly(dict)(members["plain"]) if set(members) == {"plain"} else members
 
 
 @cache
 def _decoder(hint: Any) -> _Decoder:
-    """What turns JSON into a value of the type `hint`."""
+    """The function that converts JSON to the type `hint`."""
     arguments = get_args(hint)
     if hint is Any:
         return _decode_any
@@ -89,7 +88,7 @@ def _decode_settings(value: Any) -> Any:
 def _decode_sealed(value: Any) -> Sealed:
     sealed = _decode_any(value)
     if not isinstance(sealed, Sealed):
-        raise ValueError(f"A secret stands here as {type(value).__name__}, not sealed.")
+        raise ValueError(f"A secret is stored as {type(value).__name__}, not sealed.")
     return sealed
 
 
@@ -98,7 +97,7 @@ def _exactly(kind: type) -> _Decoder:
 
     def check(value: Any) -> Any:
         if type(value) not in allowed:
-            raise ValueError(f"A {type(value).__name__} stands where a {kind.__name__} should.")
+            raise ValueError(f"Must be {kind.__name__}, not {type(value).__name__}.")
         return value
 
     return check

@@ -1,17 +1,17 @@
-"""Where the configuration lies in Redis. All keys have one hash tag, so that a Cluster keeps them together.
+"""The keys of the configuration in Redis. They share one hash tag, so one node of a Cluster has them all.
 
 {cfg}:tenant:<id>            hash    version, revision, subdomain, status, created_at, updated_at
-{cfg}:doc:<id>:<version>     string  the document of that version, never changed
+{cfg}:doc:<id>:<version>     string  the document of that version; never changed
 {cfg}:keys:<id>              list    the API keys, in order
-{cfg}:used:<id>              hash    key id -> when it was last used; written by the proxies
+{cfg}:used:<id>              hash    key id -> time of its last use; written by the proxies
 {cfg}:subdomains             hash    subdomain -> tenant id
 {cfg}:hashes                 hash    hash of an API key -> tenant id, a space, key id
 {cfg}:order                  zset    tenant ids by the number of the change that created them
 {cfg}:changes                zset    tenant ids by the number of their last change, deleted ones too
 {cfg}:deleted                zset    ids of deleted tenants by time; after a day they leave `changes`
-{cfg}:quarantine:<subdomain> string  the tenant that gave the subdomain up; expires
+{cfg}:quarantine:<subdomain> string  the tenant that had the subdomain; expires
 {cfg}:revision               string  the number of the newest change
-{cfg}:changed                channel the id of a tenant that changed
+{cfg}:changed                channel the ids of tenants that change
 """
 
 from pathlib import Path
@@ -24,7 +24,7 @@ DELETED = "{cfg}:deleted"
 REVISION = "{cfg}:revision"
 CHANNEL = "{cfg}:changed"
 
-#: Beginning of the names of documents; the version follows.
+#: The beginning of the keys of documents; the version follows.
 DOCUMENT = "{{cfg}}:doc:{}:"
 
 

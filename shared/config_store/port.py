@@ -1,4 +1,4 @@
-"""What the configuration is read and written through."""
+"""The ports through which the configuration is read and written."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,19 +18,19 @@ class Page:
 class ConfigStore(Protocol):
     """The configuration as the admin API uses it. Synchronous.
 
-    Every method raises `errors.StoreDown` when the store does not answer.
+    Every method raises `errors.StoreDown` when Redis does not answer.
     """
 
     def read(self, tenant_id: str) -> Snapshot | None:
-        """All that is stored about a tenant, or None when there is no such tenant."""
+        """The stored data of a tenant; None when there is no such tenant."""
         ...
 
     def write(self, before: Snapshot | None, after: Snapshot | None, *, actor: str) -> Snapshot | None:
-        """Replace `before` by `after` in one atomic step, with every index, and announce the change.
+        """Replace `before` by `after` in one atomic step, with every index, and publish the change.
 
-        None before is a creation, None after a deletion. `actor` says who writes (``platform``,
-        ``key:<id>``). Returns `after` with its new revision.
-        The document's version counts up by one when rules, chains or tenant settings changed.
+        `before` is None for a new tenant, `after` for a deleted one. `actor` is ``platform`` or
+        ``key:<id>``. Returns `after` with its new revision. The version of the document grows by one
+        when rules, chains or settings of the tenant changed.
 
         Raises `errors.Conflict` when the stored revision is not that of `before`, and
         `errors.SubdomainTaken` when `after` claims a subdomain in use or in quarantine.
@@ -42,7 +42,7 @@ class ConfigStore(Protocol):
         ...
 
     def list(self, limit: int, cursor: str | None) -> Page:
-        """Tenants in order of creation. Raises ValueError on a cursor that is not ours."""
+        """Tenants in order of creation. Raises ValueError on a wrong cursor."""
         ...
 
     def is_empty(self) -> bool:
@@ -50,12 +50,12 @@ class ConfigStore(Protocol):
         ...
 
     def ping(self) -> None:
-        """Return when the store answers."""
+        """Return when Redis answers."""
         ...
 
 
 class ConfigSource(Protocol):
-    """The configuration as a proxy worker reads it. Asynchronous."""
+    """The configuration as a worker of the proxy reads it. Asynchronous."""
 
     async def tenant_of_subdomain(self, subdomain: str) -> str | None:
         """The id of the tenant that has the subdomain."""
@@ -66,7 +66,7 @@ class ConfigSource(Protocol):
         ...
 
     async def read(self, tenant_id: str) -> Snapshot | None:
-        """All that is stored about a tenant."""
+        """The stored data of a tenant; None when there is no such tenant."""
         ...
 
     async def changes(self, since: int) -> tuple[int, Sequence[str]]:
@@ -74,14 +74,14 @@ class ConfigSource(Protocol):
         ...
 
     async def watch(self, changed: Callable[[str], None], reconnected: Callable[[], None]) -> None:
-        """Call `changed` with a tenant's id as soon as it changed. Runs until it is cancelled.
+        """Call `changed` with the id of each tenant that changes. Runs until it is canceled.
 
-        `reconnected` is called whenever messages may have been lost.
+        `reconnected` is called when messages may have been lost.
         """
         ...
 
     async def touch(self, used: Mapping[tuple[str, str], float]) -> None:
-        """Note when (tenant id, key id) were last used."""
+        """Store the time of the last use of each (tenant id, key id)."""
         ...
 
     async def close(self) -> None: ...

@@ -1,27 +1,32 @@
-"""What a store keeps of a tenant, and what follows from replacing one snapshot by another.
+"""A tenant as Redis keeps it, the keys and arguments of the Lua scripts, and their replies.
 
-The document has versions and holds rules, chains and settings. API keys, status and subdomain are
-records beside it, so that no return to an old version brings back a key.
+The document holds rules, chains and settings, and has versions. API keys, status and subdomain are
+records beside it, so that an old version of the document never brings back a key.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from itertools import batched
+from typing import Any, NamedTuple, Self
 
-from shared.model.config import ApiKey, PluginConfig, Rule, Snapshot
+from shared.config_store import layout
+from shared.config_store.codec import decode, encode
+from shared.core.errors import BadRecord
+from shared.model.config import ApiKey, PluginConfig, Rule, Snapshot, Tenant
 
-#: What `errors.Conflict` says.
-CHANGED = "The tenant was changed by somebody else meanwhile. Read it again, then repeat the change."
+#: The message of `errors.Conflict`.
+CHANGED = "The tenant was modified concurrently. Fetch it again and repeat the change."
 
 
 def taken(subdomain: str) -> str:
-    """What `errors.SubdomainTaken` says."""
+    """The message of `errors.SubdomainTaken`."""
     return f"The subdomain {subdomain} is in use, or was until a short time ago. Choose another one."
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The part of a tenant that has versions."""
+    """The part of a tenant that has versions. The fields are those of `Tenant` and `Snapshot`."""
 
     name: str
     tier: str
@@ -45,7 +50,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A document as it is stored: with who wrote it, and when (the tenant's `updated_at`)."""
+    """A stored document, with its author and its time (the tenant's `updated_at`)."""
 
     document: Document
     actor: str
@@ -62,7 +67,7 @@ class Change:
 
     @classmethod
     def between(cls, before: Snapshot | None, after: Snapshot | None) -> Self:
-        """Raises ValueError when there is nothing to write, or the two are not of one tenant."""
+        """Raises ValueError when both are None, or are of different tenants."""
         ids = {snapshot.tenant.id for snapshot in (before, after) if snapshot is not None}
         if len(ids) != 1:
             raise ValueError("A write needs the snapshots of one tenant.")
@@ -71,30 +76,139 @@ class Change:
     @property
     def freed_subdomain(self) -> str | None:
         """The subdomain that the tenant gives up."""
-        old, new = self._subdomains()
-        return old if old != new else None
+        old = self.before.tenant.subdomain if self.before else None
+        return old if old != self.claimed_subdomain else None
 
     @property
     def claimed_subdomain(self) -> str | None:
         """The subdomain that the tenant has after the write."""
-        return self._subdomains()[1]
+        return self.after.tenant.subdomain if self.after else None
 
     @property
     def dropped_keys(self) -> tuple[ApiKey, ...]:
-        """The keys that are gone after the write."""
+        """The keys that the write removes."""
         kept = {key.hash for key in self.after.keys} if self.after else set()
         return tuple(key for key in self.before.keys if key.hash not in kept) if self.before else ()
 
-    def _subdomains(self) -> tuple[str | None, str | None]:
-        return (
-            self.before.tenant.subdomain if self.before else None,
-            self.after.tenant.subdomain if self.after else None,
-        )
-
 
 def _with_version(before: Snapshot | None, after: Snapshot) -> Snapshot:
-    """`after` with the version that it gets: one more when the document changed."""
+    """`after` with its version: one more than before when the document changed."""
     version = 1
     if before is not None:
         version = before.tenant.version + (Document.of(before) != Document.of(after))
     return replace(after, tenant=replace(after.tenant, version=version))
+
+
+class ScriptCall(NamedTuple):
+    """Keys and arguments of a script."""
+
+    keys: Sequence[str]
+    arguments: Sequence[str]
+
+
+def read_call(tenant_id: str) -> ScriptCall:
+    """The call of ``read.lua``."""
+    keys = (layout.tenant_key(tenant_id), layout.keys_key(tenant_id), layout.used_key(tenant_id))
+    return ScriptCall(keys, (layout.DOCUMENT.format(tenant_id),))
+
+
+def touch_call(tenant_id: str, key_id: str, when: float) -> ScriptCall:
+    """The call of ``touch.lua``."""
+    return ScriptCall((layout.tenant_key(tenant_id), layout.used_key(tenant_id)), (key_id, repr(when)))
+
+
+def write_call(change: Change, actor: str, quarantine: float) -> ScriptCall:
+    """The call of ``write.lua``. `quarantine` is in seconds."""
+    members = {
+        "tenant": change.tenant_id,
+        "before": str(change.before.revision) if change.before else "",
+        "freed": change.freed_subdomain,
+        "claimed": change.claimed_subdomain,
+        "quarantine_ms": int(quarantine * 1000),
+        "dropped": [{"id": key.id, "hash": key.hash} for key in change.dropped_keys],
+        "channel": layout.CHANNEL,
+        **_new_state(change, actor),
+    }
+    # In Lua a null of JSON is a value that counts as true, so it is left out.
+    present = {name: value for name, value in members.items() if value is not None}
+    return ScriptCall(_write_keys(change), (json.dumps(present),))
+
+
+def parse_snapshot(tenant_id: str, reply: Any) -> Snapshot | None:
+    """The tenant in a reply of ``read.lua``. Raises `BadRecord` when the gateway did not write it so."""
+    if reply is None:
+        return None
+    try:
+        return _parse(tenant_id, *reply)
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadRecord(f"The stored tenant {tenant_id} cannot be read: {error}") from error
+
+
+def _parse(
+    tenant_id: str,
+    record: Sequence[bytes],
+    document: bytes | None,
+    keys: Sequence[bytes],
+    used: Sequence[bytes],
+) -> Snapshot:
+    if document is None:
+        raise ValueError("its document is missing.")
+    members = {name.decode(): value.decode() for name, value in batched(record, 2)}
+    uses = {key_id.decode(): float(when) for key_id, when in batched(used, 2)}
+    settings = decode(Version, document).document
+    tenant = Tenant(
+        id=tenant_id,
+        name=settings.name,
+        subdomain=members["subdomain"],
+        tier=settings.tier,
+        status=members["status"],
+        enabled_plugins=settings.enabled_plugins,
+        required_plugins=settings.required_plugins,
+        plugin_chain=settings.plugin_chain,
+        created_at=float(members["created_at"]),
+        updated_at=float(members["updated_at"]),
+        version=int(members["version"]),
+    )
+    stored = (decode(ApiKey, key) for key in keys)
+    with_uses = tuple(replace(key, last_used_at=uses.get(key.id)) for key in stored)
+    return Snapshot(tenant, settings.rules, with_uses, int(members["revision"]))
+
+
+def _new_state(change: Change, actor: str) -> dict[str, Any]:
+    """The tenant after the write. Without a document the stored one stays."""
+    if change.after is None:
+        return {}
+    tenant = change.after.tenant
+    is_new = change.before is None or change.before.tenant.version != tenant.version
+    version = Version(Document.of(change.after), actor, tenant.updated_at)
+    return {
+        "record": {
+            "version": str(tenant.version),
+            "subdomain": tenant.subdomain,
+            "status": tenant.status,
+            "created_at": repr(tenant.created_at),
+            "updated_at": repr(tenant.updated_at),
+        },
+        "document": encode(version) if is_new else None,
+        "keys": [
+            {"id": key.id, "hash": key.hash, "record": encode(replace(key, last_used_at=None))}
+            for key in change.after.keys
+        ],
+    }
+
+
+def _write_keys(change: Change) -> list[str]:
+    tenant_id = change.tenant_id
+    old = change.before.tenant.version if change.before else 0
+    new = change.after.tenant.version if change.after else 0
+    return [
+        layout.tenant_key(tenant_id),
+        layout.keys_key(tenant_id),
+        layout.used_key(tenant_id),
+        layout.document_key(tenant_id, old),
+        layout.document_key(tenant_id, new),
+        layout.quarantine_key(change.freed_subdomain or ""),
+        layout.quarantine_key(change.claimed_subdomain or ""),
+        *(layout.SUBDOMAINS, layout.HASHES, layout.ORDER),
+        *(layout.CHANGES, layout.DELETED, layout.REVISION),
+    ]

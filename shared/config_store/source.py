@@ -11,21 +11,20 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from shared.config_store import layout
-from shared.config_store.redis_records import parse_snapshot, read_call, touch_call
-from shared.config_store.store import TIMEOUT, redis_trouble
+from shared.config_store.records import parse_snapshot, read_call, touch_call
+from shared.config_store.store import TIMEOUT, redis_errors
 from shared.model.config import Snapshot
 
-# Seconds between two tries to subscribe: short beside the 2 s that a change may take, and different in
-# each worker, so that a Redis that comes back does not get all at once.
-_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 0.5
-
-# Strangers choose names, and each unknown one is a question. All wait for one of so many connections, and for
-# so many seconds: redis-py's own pool opens 100 and turns the rest away, the look for changes among them.
-_MOST_CONNECTIONS, _PATIENCE = 8, 2.0
+# Seconds between two attempts to subscribe: short, because a change may take 2 s to arrive, and different in
+# each worker, so that not all workers connect to a restarted Redis at once.
+_MIN_PAUSE, _MAX_PAUSE = 0.1, 0.5
+# Each unknown name that a client sends is a call. Calls wait so many seconds for one of so many connections.
+# redis-py's default pool opens 100 and rejects the rest, the check for changes among them.
+_MAX_CONNECTIONS, _POOL_TIMEOUT = 8, 2.0
 
 
 class RedisSource:
-    """A `ConfigSource`. The client must give bytes. `jitter` gives numbers from 0 to 1."""
+    """A `ConfigSource`. The client must return bytes; `jitter` returns numbers from 0 to 1."""
 
     def __init__(self, client: Redis, jitter: Callable[[], float] = random.random) -> None:
         self._client = client
@@ -41,12 +40,12 @@ class RedisSource:
 
     async def read(self, tenant_id: str) -> Snapshot | None:
         call = read_call(tenant_id)
-        with redis_trouble(tenant_id):
+        with redis_errors(tenant_id):
             reply = await self._read(call.keys, call.arguments)
         return parse_snapshot(tenant_id, reply)
 
     async def changes(self, since: int) -> tuple[int, Sequence[str]]:
-        with redis_trouble():
+        with redis_errors():
             async with self._client.pipeline(transaction=True) as pipeline:
                 pipeline.get(layout.REVISION)
                 pipeline.zrange(layout.CHANGES, f"({since}", "+inf", byscore=True)
@@ -58,11 +57,11 @@ class RedisSource:
             try:
                 await self._listen(changed, reconnected)
             except RedisError:
-                pause = _SHORTEST_PAUSE + self._jitter() * (_LONGEST_PAUSE - _SHORTEST_PAUSE)
+                pause = _MIN_PAUSE + self._jitter() * (_MAX_PAUSE - _MIN_PAUSE)
                 await asyncio.sleep(pause)
 
     async def touch(self, used: Mapping[tuple[str, str], float]) -> None:
-        with redis_trouble():
+        with redis_errors():
             async with self._client.pipeline(transaction=False) as pipeline:
                 for (tenant_id, key_id), when in used.items():
                     call = touch_call(tenant_id, key_id, when)
@@ -73,11 +72,11 @@ class RedisSource:
         await self._client.aclose()
 
     async def _look_up(self, key: str, field: str) -> Any:
-        with redis_trouble():
+        with redis_errors():
             return await self._client.hget(key, field)
 
     async def _listen(self, changed: Callable[[str], None], reconnected: Callable[[], None]) -> None:
-        """Hand on what is announced until the connection ends; then raises RedisError."""
+        """Call back for each message until the connection ends, which raises RedisError."""
         async with self._client.pubsub() as channel:
             await channel.subscribe(layout.CHANNEL)
             async for message in channel.listen():
@@ -88,11 +87,11 @@ class RedisSource:
 
 
 def open_source(options: Mapping[str, Any]) -> RedisSource:
-    """A source with a client of its own; `options` are keyword arguments of redis.asyncio.Redis."""
+    """A source with its own client; `options` are keyword arguments of redis.asyncio.Redis."""
     timeouts = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
     made = Redis(**{**options, **timeouts}, retry=Retry(NoBackoff(), 0)).connection_pool
     pool = BlockingConnectionPool(
-        _MOST_CONNECTIONS, _PATIENCE, made.connection_class, **made.connection_kwargs
+        _MAX_CONNECTIONS, _POOL_TIMEOUT, made.connection_class, **made.connection_kwargs
     )
     return RedisSource(Redis.from_pool(pool))
 

@@ -1,6 +1,8 @@
-"""The configuration store in Redis, as the admin API uses it. `layout` says where what lies."""
+"""The configuration store in Redis, as the admin API uses it. Its keys are listed in `layout`."""
 
 import logging
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,30 +13,30 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from shared.config_store import layout
-from shared.config_store.cursor import format_cursor, parse_cursor
 from shared.config_store.port import Page
-from shared.config_store.records import CHANGED, Change, taken
-from shared.config_store.redis_records import parse_snapshot, read_call, write_call
+from shared.config_store.records import CHANGED, Change, parse_snapshot, read_call, taken, write_call
 from shared.core.errors import BadRecord, Conflict, StoreDown, SubdomainTaken
 from shared.model.config import Snapshot
 
-#: Seconds that a call may take. redis-py's defaults wait 4 s for a dead server, over 25 s for a hung one.
+#: Seconds that a call may take. By default redis-py waits 4 s for a dead server, over 25 s for a hung one.
 TIMEOUT = 0.25
-# Keys that one round looks through, in about a millisecond.
-_SCANNED_AT_ONCE = 1_000
+# Keys that one SCAN looks at, in about a millisecond.
+_SCAN_COUNT = 1_000
+# A cursor: the number of the last tenant on the page. Redis holds 15 digits exactly as a score.
+_CURSOR = re.compile(rb"after:([1-9][0-9]{0,14})")
 
 logger = logging.getLogger(__name__)
 
 
 class RedisStore:
-    """A `ConfigStore`. `quarantine` is how long a freed subdomain is kept from others, in seconds.
+    """A `ConfigStore`. For `quarantine` seconds no other tenant gets a freed subdomain.
 
-    The client must give bytes (``decode_responses=False``). A tenant whose record cannot be read raises
-    `errors.BadRecord` when read, and is left out of lists with a warning in the log.
+    The client must return bytes (``decode_responses=False``). A read of a tenant whose record is damaged
+    raises `errors.BadRecord`; lists leave it out and log a warning.
     """
 
-    #: Rounds through the keys after which counters of a deleted tenant are left to expire; about a second.
-    most_scans = 1_000
+    #: Calls of SCAN, about a second, after which the counters of a deleted tenant are left to expire.
+    max_scans = 1_000
 
     def __init__(self, client: Redis, quarantine: float) -> None:
         self._client = client
@@ -44,14 +46,14 @@ class RedisStore:
 
     def read(self, tenant_id: str) -> Snapshot | None:
         call = read_call(tenant_id)
-        with redis_trouble(tenant_id):
+        with redis_errors(tenant_id):
             reply = self._read(call.keys, call.arguments)
         return parse_snapshot(tenant_id, reply)
 
     def write(self, before: Snapshot | None, after: Snapshot | None, *, actor: str) -> Snapshot | None:
         change = Change.between(before, after)
         call = write_call(change, actor, self._quarantine)
-        with redis_trouble(change.tenant_id):
+        with redis_errors(change.tenant_id):
             number = self._write(call.keys, call.arguments)
         if number == 0:
             raise Conflict(CHANGED)
@@ -63,7 +65,7 @@ class RedisStore:
         return replace(change.after, revision=number)
 
     def find_key(self, key_hash: str) -> tuple[str, str] | None:
-        with redis_trouble():
+        with redis_errors():
             found: Any = self._client.hget(layout.HASHES, key_hash)
         if found is None:
             return None
@@ -72,7 +74,7 @@ class RedisStore:
 
     def list(self, limit: int, cursor: str | None) -> Page:
         start = f"({parse_cursor(cursor)}"
-        with redis_trouble():
+        with redis_errors():
             found: Any = self._client.zrange(
                 layout.ORDER, start, "+inf", byscore=True, offset=0, num=limit + 1, withscores=True
             )
@@ -82,11 +84,11 @@ class RedisStore:
         return Page(tuple(snapshots), format_cursor(int(page[-1][1])) if more else None)
 
     def is_empty(self) -> bool:
-        with redis_trouble():
+        with redis_errors():
             return not self._client.exists(layout.REVISION)
 
     def ping(self) -> None:
-        with redis_trouble():
+        with redis_errors():
             self._client.ping()
 
     def close(self) -> None:
@@ -94,32 +96,32 @@ class RedisStore:
         self._client.close()
 
     def _read_all(self, tenant_ids: Sequence[str]) -> Iterator[Snapshot]:
-        with redis_trouble(), self._client.pipeline(transaction=False) as pipeline:
+        with redis_errors(), self._client.pipeline(transaction=False) as pipeline:
             for call in map(read_call, tenant_ids):
                 self._read(call.keys, call.arguments, client=pipeline)
             replies = pipeline.execute(raise_on_error=False)
         for tenant_id, reply in zip(tenant_ids, replies, strict=True):
             try:
-                with redis_trouble(tenant_id):
+                with redis_errors(tenant_id):
                     if isinstance(reply, RedisError):
                         raise reply
                 snapshot = parse_snapshot(tenant_id, reply)
             except BadRecord as error:
-                logger.warning("A tenant is left out of the list. %s", error)
+                logger.warning("A tenant was left out of a list. %s", error)
                 continue
             if snapshot is not None:
                 yield snapshot
 
     def _purge_counters(self, tenant_id: str) -> None:
-        """Drop the tenant's rate-limit counters. They hold nothing secret and expire by themselves too.
+        """Drop the rate-limit counters of a deleted tenant. They hold no secrets, and also expire.
 
-        Other tenants' keys are looked through on the way, so there is an end to it.
+        SCAN looks at the keys of all tenants, so the number of calls is bounded.
         """
-        why: object = "there are too many keys to look through"
+        why: object = "there are too many keys to scan"
         cursor = 0
         try:
-            for _ in range(self.most_scans):
-                reply: Any = self._client.scan(cursor, match=f"rl:{{{tenant_id}}}:*", count=_SCANNED_AT_ONCE)
+            for _ in range(self.max_scans):
+                reply: Any = self._client.scan(cursor, match=f"rl:{{{tenant_id}}}:*", count=_SCAN_COUNT)
                 cursor, counters = reply
                 if counters:
                     self._client.unlink(*counters)
@@ -128,30 +130,48 @@ class RedisStore:
         except RedisError as error:
             why = error
         logger.warning(
-            "The rate-limit counters of the deleted tenant %s are left to expire: %s", tenant_id, why
+            "The rate-limit counters of the deleted tenant %s were left to expire: %s", tenant_id, why
         )
 
 
 def open_store(options: Mapping[str, Any], quarantine: float) -> RedisStore:
-    """A store with a client of its own; `options` are keyword arguments of redis.Redis."""
+    """A store with its own client; `options` are keyword arguments of redis.Redis."""
     timeouts = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
     return RedisStore(Redis(**{**options, **timeouts}, retry=Retry(NoBackoff(), 0)), quarantine)
 
 
-@contextmanager
-def redis_trouble(tenant_id: str = "") -> Iterator[None]:
-    """Turn what redis-py raises into the gateway's errors. The message names no address.
+def format_cursor(number: int) -> str:
+    """The cursor of the page that begins after the tenant with that number. Clients must not parse it."""
+    return urlsafe_b64encode(b"after:%d" % number).decode().rstrip("=")
 
-    A key of the wrong type among those of one tenant is that tenant's `BadRecord`; all else `StoreDown`.
+
+def parse_cursor(cursor: str | None) -> int:
+    """The number in the cursor; 0 for the first page. Raises ValueError on any other text."""
+    if cursor is None:
+        return 0
+    try:
+        number = _CURSOR.fullmatch(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except ValueError:
+        number = None
+    if number is None or format_cursor(int(number[1])) != cursor:
+        raise ValueError("The cursor must be the next_cursor of an earlier page.")
+    return int(number[1])
+
+
+@contextmanager
+def redis_errors(tenant_id: str = "") -> Iterator[None]:
+    """Convert the errors of redis-py. The messages contain no addresses.
+
+    A key of the wrong type is a `BadRecord` of the tenant. Every other error is `StoreDown`.
     """
     try:
         yield
     except ResponseError as error:
         if tenant_id and "WRONGTYPE" in str(error):
             raise BadRecord(f"The stored tenant {tenant_id} cannot be read: {error}") from error
-        raise StoreDown(f"Redis refuses: {error}") from error
+        raise StoreDown(f"Redis rejected a command: {error}") from error
     except RedisError as error:
         raise StoreDown(
-            f"Redis does not answer ({type(error).__name__}). Whether a change was saved is not known; "
-            "try again, and read before you write again."
+            f"Redis does not answer ({type(error).__name__}). A change may have been saved or not: "
+            "fetch the tenant before you repeat it."
         ) from error

@@ -1,76 +1,59 @@
-"""The proxy's view of the configuration: compiled tenants in memory, kept up to date in the background.
+"""Compiled tenants in the memory of a worker, kept up to date in the background.
 
-A known tenant is a dict look-up. Changes are pushed; besides, a look at the list of changes every
-`config_ttl` finds what a lost message hid (the seed's periodic check). While a tenant is read again the
-old snapshot serves; while the store is down it serves for as long as that lasts, and so it does when the
-new one cannot be read or compiled. Tenants are compiled in a thread, so that no request waits for another
-tenant's rules.
+A known tenant is found by a dict look-up. Redis publishes changes. Besides, the worker checks the list of
+changes every `config_ttl` seconds, in case a message was lost. The old snapshot stays in use while a tenant
+is read again, while Redis is down, and when the new one cannot be read or compiled. Tenants are compiled
+in a thread, so that no request waits for the rules of another tenant.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Hashable
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Any
 
-from shared.config_store.cache.lru import Compiled, GatewayLru
-from shared.config_store.cache.negative_cache import NegativeCache
+from shared.config_store.cache.lru import Compiled, GatewayLru, NegativeCache
 from shared.config_store.port import ConfigSource
 from shared.core.clock import Clock
 from shared.core.errors import GatewayError, StoreDown
 from shared.core.single_flight import SingleFlight
 from shared.model.config import Snapshot
 
-# Tenants that one slice of a sweep drops, so that no request waits for it.
+# Tenants that one slice of a sweep drops, so that no request waits for a sweep.
 _SLICE = 100
-# Seconds between two times that everything held is read again, however often the connection is lost.
+# Seconds between two reloads of all tenants, however often the connection is lost.
 _FULL_RELOAD_PAUSE = 5.0
-# A number that no change reaches: asks for the newest number alone.
+# A number that no change reaches, to read the newest number alone.
 _NEVER = 2**53
 
-_LOOK, _WATCH, _SWEEP = "look for changes", "watch", "sweep"
+_CHECK, _WATCH, _SWEEP = "check for changes", "watch", "sweep"
 
 logger = logging.getLogger(__name__)
 
 
-class Aside(Protocol):
-    """Calls a function with one argument where the event loop does not wait for it."""
-
-    async def __call__[A, R](self, function: Callable[[A], R], argument: A, /) -> R: ...
-
-
-class CacheSettings(Protocol):
-    """`settings.cache`: times in seconds, and the most tenants held."""
-
-    @property
-    def config_ttl(self) -> float: ...
-
-    @property
-    def cleanup_interval(self) -> float: ...
-
-    @property
-    def max_idle_time(self) -> float: ...
-
-    @property
-    def max_entries(self) -> int: ...
-
-
 class GatewayCache[G: Compiled]:
-    """Compiled tenants. One event loop; nothing in it waits for a lock."""
+    """Compiled tenants. One event loop only, and no locks."""
 
     def __init__(
         self,
         source: ConfigSource,
         compiler: Callable[[Snapshot], G],
         clock: Clock,
-        settings: CacheSettings,
-        aside: Aside = asyncio.to_thread,
+        *,
+        config_ttl: float,
+        cleanup_interval: float,
+        max_idle_time: float,
+        max_entries: int,
+        in_thread: Callable[[Callable[[Snapshot], G], Snapshot], Awaitable[G]] = asyncio.to_thread,
     ) -> None:
+        """All times are in seconds. `in_thread` calls the compiler outside the event loop."""
         self._source = source
-        self._aside = aside
+        self._in_thread = in_thread
         self._compiler = compiler
         self._clock = clock
-        self._settings = settings
-        self._held: GatewayLru[G] = GatewayLru(settings.max_entries)
+        self._config_ttl = config_ttl
+        self._cleanup_interval = cleanup_interval
+        self._max_idle_time = max_idle_time
+        self._held: GatewayLru[G] = GatewayLru(max_entries)
         self._absent = NegativeCache()
         self._flights = SingleFlight(self._failed)
         self._stale: set[str] = set()
@@ -78,21 +61,20 @@ class GatewayCache[G: Compiled]:
         self._full_reload_from = clock.monotonic()
         self._seen: int | None = None
         self._reported: dict[Hashable, str] = {}
-        #: When the last look for changes succeeded (monotonic seconds); None before the first.
+        #: The time of the last successful check for changes (monotonic seconds); None before the first.
         self.last_config_check: float | None = None
-        #: Why the last look for changes failed, None when it did not.
+        #: Why the last check for changes failed; None when it succeeded.
         self.trouble: str | None = None
 
     def __len__(self) -> int:
         return len(self._held)
 
     async def start(self) -> None:
-        """Follow the changes from now on. A store that is down does not stop the start."""
-        settings = self._settings
+        """Follow the changes from now on. This works while Redis is down, too."""
         for name, work, pause in (
-            (_WATCH, lambda: self._source.watch(self._changed, self._reconnected), settings.config_ttl),
-            (_LOOK, self.look, settings.config_ttl),
-            (_SWEEP, self.sweep, settings.cleanup_interval),
+            (_WATCH, lambda: self._source.watch(self._changed, self._reconnected), self._config_ttl),
+            (_CHECK, self.check, self._config_ttl),
+            (_SWEEP, self.sweep, self._cleanup_interval),
         ):
             self._repeat(name, work, pause)
 
@@ -101,31 +83,31 @@ class GatewayCache[G: Compiled]:
         await self._flights.close()
 
     def peek(self, subdomain: str | None, key_hash: str | None) -> G | None:
-        """The tenant, if it is held: the fast way. None says nothing; ask `find` then."""
+        """The tenant, if it is in memory. When this returns None, call `find`."""
         return self._held.find(subdomain, key_hash, self._clock.monotonic())
 
     async def find(self, subdomain: str | None, key_hash: str | None) -> G | None:
-        """The tenant that has the subdomain; without one, the tenant that has the key. None: nobody.
+        """The tenant with the subdomain; without a subdomain, with the key. None when there is none.
 
-        An unknown subdomain and an unknown key of a known tenant cost the same: one question to the
-        store, then none for a while. Raises `StoreDown` when the tenant is not held and cannot be had.
+        An unknown subdomain, or an unknown key, is one call to Redis, then none for a while. Raises
+        `StoreDown` when the tenant is not in memory and cannot be read.
         """
         gateway = self.peek(subdomain, key_hash)
         if subdomain is None:
-            return gateway or (await self._ask("key", key_hash) if key_hash else None)
+            return gateway or (await self._read_by("key", key_hash) if key_hash else None)
         if gateway is None:
-            return await self._ask("subdomain", subdomain)
+            return await self._read_by("subdomain", subdomain)
         if key_hash is None or key_hash in gateway.keys:
             return gateway
-        # The key may be newer than what is held.
-        return await self._ask_for_key(gateway, key_hash)
+        # The key may be newer than the tenant in memory.
+        return await self._with_new_key(gateway, key_hash)
 
-    async def look(self) -> None:
-        """Look for changes and read what is held of them again. Raises `StoreDown`."""
+    async def check(self) -> None:
+        """Check for changes, and read the changed tenants in memory again. Raises `StoreDown`."""
         started = self._clock.monotonic()
         number, changed = await self._source.changes(_NEVER if self._seen is None else self._seen)
         if self._seen is None or number < self._seen or self.trouble is not None:
-            # What is held may be older than this look, or of another store.
+            # The tenants in memory may be older than this check, or from another Redis.
             self._all_stale = True
         self._seen = number
         self._note_success(started)
@@ -139,28 +121,28 @@ class GatewayCache[G: Compiled]:
         for tenant_id in dict.fromkeys((*urgent, *self._stale)):
             if tenant_id in self._stale:
                 await self._refresh(tenant_id)
-            if self._clock.monotonic() - started > self._settings.config_ttl:
-                break  # The next look is due; it goes on with the rest.
+            if self._clock.monotonic() - started > self._config_ttl:
+                break  # The next check is due. It reads the rest.
 
     async def sweep(self) -> None:
-        """Drop what was not used for `max_idle_time`, in small slices."""
-        before = self._clock.monotonic() - self._settings.max_idle_time
+        """Drop tenants that were not used for `max_idle_time`, in small slices."""
+        before = self._clock.monotonic() - self._max_idle_time
         while self._held.drop_idle(before, _SLICE):
             await asyncio.sleep(0)
 
-    async def _ask(self, kind: str, text: str) -> G | None:
+    async def _read_by(self, kind: str, text: str) -> G | None:
         tenant_id = await self._owner(kind, text)
         if tenant_id is None:
             return None
         gateway = await self._load(tenant_id)
         if gateway is None:
             return None
-        # It may have lost the name between the two questions.
+        # It may have lost the name between the two calls.
         owns = text in gateway.keys if kind == "key" else text == gateway.snapshot.tenant.subdomain
         return gateway if owns else None
 
-    async def _ask_for_key(self, gateway: G, key_hash: str) -> G | None:
-        """The tenant as it is, or read again when the store knows its new key. `gateway` when in trouble."""
+    async def _with_new_key(self, gateway: G, key_hash: str) -> G | None:
+        """The tenant, read again if Redis knows the key as its own. `gateway` while Redis does not answer."""
         tenant_id = gateway.snapshot.tenant.id
         try:
             if await self._owner("key", key_hash) != tenant_id:
@@ -177,32 +159,32 @@ class GatewayCache[G: Compiled]:
         return owner
 
     async def _look_up(self, kind: str, text: str) -> str | None:
-        # A change that comes meanwhile begins a new list: then the answer may be old and is not kept.
+        # A change meanwhile starts a new cache: then the reply may be outdated and is not kept.
         absent = self._absent
-        ask = self._source.tenant_of_key if kind == "key" else self._source.tenant_of_subdomain
-        tenant_id = await ask(text)
+        look_up = self._source.tenant_of_key if kind == "key" else self._source.tenant_of_subdomain
+        tenant_id = await look_up(text)
         if tenant_id is None:
             absent.add((kind, text), self._clock.monotonic())
         return tenant_id
 
     async def _load(self, tenant_id: str) -> G | None:
-        gateway: G | None = await self._result(self._fly(tenant_id))
+        gateway: G | None = await self._result(self._join_read(tenant_id))
         return gateway
 
     async def _refresh(self, tenant_id: str) -> None:
-        """Read a tenant again. Only a store that is down is worth raising: it would fail for all."""
-        flight = self._fly(tenant_id)
+        """Read a tenant again. Raises `StoreDown` only, since that concerns all tenants."""
+        flight = self._join_read(tenant_id)
         await asyncio.wait({flight})
         if isinstance(error := flight.exception(), StoreDown):
             raise error
 
-    def _fly(self, tenant_id: str) -> asyncio.Task[Any]:
+    def _join_read(self, tenant_id: str) -> asyncio.Task[Any]:
         return self._flights.join(("tenant", tenant_id), lambda: self._read(tenant_id))
 
     async def _read(self, tenant_id: str) -> G | None:
-        """Read, compile and hold a tenant; once more when a change was announced meanwhile.
+        """Read, compile and keep a tenant; again when it changed meanwhile.
 
-        What was compiled is held even then: who changes it again and again must not keep the old one alive.
+        The compiled tenant is kept even then: frequent changes must not keep an old one in use.
         """
         gateway = None
         self._stale.add(tenant_id)
@@ -210,12 +192,12 @@ class GatewayCache[G: Compiled]:
             self._stale.discard(tenant_id)
             snapshot = await self._source.read(tenant_id)
             if tenant_id not in self._stale:
-                gateway = None if snapshot is None else await self._aside(self._compiler, snapshot)
-                self._hold(tenant_id, gateway)
+                gateway = None if snapshot is None else await self._in_thread(self._compiler, snapshot)
+                self._keep(tenant_id, gateway)
         self._reported.pop(("tenant", tenant_id), None)
         return gateway
 
-    def _hold(self, tenant_id: str, gateway: G | None) -> None:
+    def _keep(self, tenant_id: str, gateway: G | None) -> None:
         if gateway is None:
             self._held.drop(tenant_id)
         else:
@@ -224,10 +206,10 @@ class GatewayCache[G: Compiled]:
     def _changed(self, tenant_id: str) -> None:
         self._absent = NegativeCache()
         if self._mark(tenant_id):
-            self._fly(tenant_id)
+            self._join_read(tenant_id)
 
     def _mark(self, tenant_id: str) -> bool:
-        """Note that a tenant changed; False when it is nothing to us."""
+        """Mark a tenant as changed. False when it is neither in memory nor being read."""
         if tenant_id not in self._held and ("tenant", tenant_id) not in self._flights:
             return False
         self._stale.add(tenant_id)
@@ -236,7 +218,7 @@ class GatewayCache[G: Compiled]:
     def _reconnected(self) -> None:
         self._absent = NegativeCache()
         self._all_stale = True
-        self._flights.join(_LOOK, self.look)
+        self._flights.join(_CHECK, self.check)
 
     async def _result(self, flight: asyncio.Task[Any]) -> Any:
         await asyncio.wait({flight})
@@ -249,27 +231,27 @@ class GatewayCache[G: Compiled]:
 
     def _note_success(self, now: float) -> None:
         if self.trouble is not None:
-            logger.info("The configuration store answers again.")
+            logger.info("The configuration can be read again.")
         self.last_config_check, self.trouble = now, None
-        self._reported.pop(_LOOK, None)
+        self._reported.pop(_CHECK, None)
 
     def _failed(self, name: Hashable, error: BaseException) -> None:
-        """The one place that hears of every failure. What was held stays; each trouble is logged once."""
-        if name == _LOOK:
+        """Handle the failure of any task. The tenants in memory stay; each failure is logged once."""
+        if name == _CHECK:
             self.trouble = str(error)
         kind, *rest = name if isinstance(name, tuple) else (name,)
         if kind == "tenant" and isinstance(error, StoreDown):
-            # Not this tenant's fault; the next look reads it again.
+            # Not the fault of this tenant: the next check reads it again.
             keep = self._stale.add if rest[0] in self._held else self._stale.discard
             keep(rest[0])
             return
         if kind in ("subdomain", "key") or self._reported.get(name) == str(error):
             return
         self._reported[name] = str(error)
-        fault = None if isinstance(error, GatewayError) else error
-        logger.error("%s: %s What was known goes on serving.", _title(name), error, exc_info=fault)
+        unexpected = None if isinstance(error, GatewayError) else error
+        logger.error("%s: %s The old configuration stays in use.", _title(name), error, exc_info=unexpected)
 
 
 def _title(name: Hashable) -> str:
-    """What failed, for the log."""
+    """The name of a task in the log."""
     return f"Tenant {name[1]}" if isinstance(name, tuple) else f"The {name} of the configuration"

@@ -1,4 +1,4 @@
-"""Compiled tenants in memory, found by subdomain and by key. No waiting, no store."""
+"""Compiled tenants by subdomain and by key, and the names that no tenant has. In memory only."""
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
@@ -7,9 +7,14 @@ from typing import Protocol
 
 from shared.model.config import ApiKey, Snapshot
 
+# Clients choose the names that are looked up. About 200 bytes each.
+_MAX_ABSENT = 10_000
+#: Seconds that a new name can stay unknown to a worker that missed the message about it.
+ABSENT_SECONDS = 2.0
+
 
 class Compiled(Protocol):
-    """What is held of a tenant. `keys` are its API keys by hash."""
+    """A compiled tenant. `keys` are its API keys by hash."""
 
     @property
     def snapshot(self) -> Snapshot: ...
@@ -43,7 +48,7 @@ class GatewayLru[G: Compiled]:
         return iter(self._entries)
 
     def find(self, subdomain: str | None, key_hash: str | None, now: float) -> G | None:
-        """The tenant that has the subdomain; without one, the key. Counts as an access at `now`."""
+        """The tenant with the subdomain; without a subdomain, with the key. Counts as an access at `now`."""
         if subdomain is not None:
             tenant_id = self._by_subdomain.get(subdomain)
         else:
@@ -56,7 +61,7 @@ class GatewayLru[G: Compiled]:
         return entry.gateway
 
     def put(self, gateway: G, now: float) -> None:
-        """Hold a tenant, in place of what was held of it. A replacement is no access."""
+        """Add a tenant, or replace it. A replacement does not count as an access."""
         tenant = gateway.snapshot.tenant
         old = self._entries.get(tenant.id)
         if old is None:
@@ -70,13 +75,13 @@ class GatewayLru[G: Compiled]:
             self.drop(next(iter(self._entries)))
 
     def drop(self, tenant_id: str) -> None:
-        """Forget a tenant, if it is held."""
+        """Remove a tenant, if it is here."""
         entry = self._entries.pop(tenant_id, None)
         if entry is not None:
             self._remove_names(tenant_id, entry.gateway)
 
     def drop_idle(self, before: float, most: int) -> int:
-        """Drop tenants whose last access was not after `before`, at most `most`. Returns how many."""
+        """Drop at most `most` tenants that were not accessed after `before`. Returns how many."""
         for dropped in range(most):
             oldest = next(iter(self._entries), None)
             if oldest is None or self._entries[oldest].last_access > before:
@@ -85,10 +90,30 @@ class GatewayLru[G: Compiled]:
         return most
 
     def _remove_names(self, tenant_id: str, gateway: G) -> None:
-        """What another tenant has taken over meanwhile stays the other's."""
+        """Names that another tenant took over meanwhile stay with it."""
         subdomain = gateway.snapshot.tenant.subdomain
         if self._by_subdomain.get(subdomain) == tenant_id:
             del self._by_subdomain[subdomain]
         for key_hash in gateway.keys:
             if self._by_key.get(key_hash) == tenant_id:
                 del self._by_key[key_hash]
+
+
+class NegativeCache:
+    """Names that no tenant has, each for `ABSENT_SECONDS`. When full, the oldest is dropped."""
+
+    def __init__(self, max_entries: int = _MAX_ABSENT) -> None:
+        self._until: dict[tuple[str, str], float] = {}
+        self._max_entries = max_entries
+
+    def __len__(self) -> int:
+        return len(self._until)
+
+    def add(self, name: tuple[str, str], now: float) -> None:
+        self._until.pop(name, None)
+        if len(self._until) >= self._max_entries:
+            del self._until[next(iter(self._until))]
+        self._until[name] = now + ABSENT_SECONDS
+
+    def holds(self, name: tuple[str, str], now: float) -> bool:
+        return self._until.get(name, now) > now

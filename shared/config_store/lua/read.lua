@@ -1,5 +1,5 @@
--- All that is stored of one tenant, as of one moment; nil when there is no such tenant.
--- KEYS: tenant, keys, used. ARGV[1]: the beginning of the names of its documents.
+-- Returns the stored data of one tenant, read in one step; nil when there is no such tenant.
+-- KEYS: tenant, keys, used. ARGV[1]: the beginning of the keys of its documents.
 
 local record = redis.call('HGETALL', KEYS[1])
 if #record == 0 then

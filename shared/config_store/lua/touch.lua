@@ -1,4 +1,4 @@
--- Note when a key was last used, unless a later use is known or the tenant is gone.
+-- Stores the last use of an API key, unless a later one is stored or the tenant does not exist.
 -- KEYS: tenant, used. ARGV: the key's id, seconds since the Unix epoch.
 
 if redis.call('EXISTS', KEYS[1]) == 1 then

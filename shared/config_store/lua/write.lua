@@ -1,18 +1,18 @@
--- Replace what is stored of one tenant, with every index, in one step, and announce it.
--- Answers with the number of the change; 0 when somebody else wrote first, -1 when the subdomain is taken.
--- KEYS as `layout` describes them; ARGV[1] is the change as JSON (shared/stores/redis_records.py).
+-- Replaces the stored data of one tenant, with every index, in one step, and publishes the change.
+-- Reply: the number of the change; 0 when the tenant was modified concurrently, -1 when the subdomain is taken.
+-- KEYS are described in layout.py. ARGV[1] is the change as JSON, see write_call in records.py.
 
 local tenant, keys, used, old_document, new_document, old_quarantine, new_quarantine = unpack(KEYS, 1, 7)
 local subdomains, hashes, order, changes, deleted, revision = unpack(KEYS, 8, 13)
 local change = cjson.decode(ARGV[1])
-local REMEMBERED = 86400 -- seconds that a deletion stays in `changes`
+local DELETED_SECONDS = 86400 -- how long a deletion stays in `changes`
 
-local function is_anothers(owner)
+local function belongs_to_other(owner)
   return owner and owner ~= change.tenant
 end
 
-local function forget_old_deletions(now)
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', deleted, '-inf', now - REMEMBERED, 'LIMIT', 0, 100)) do
+local function drop_old_deletions(now)
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', deleted, '-inf', now - DELETED_SECONDS, 'LIMIT', 0, 100)) do
     redis.call('ZREM', deleted, id)
     redis.call('ZREM', changes, id)
   end
@@ -23,7 +23,7 @@ if (redis.call('HGET', tenant, 'revision') or '') ~= change.before then
 end
 if change.claimed then
   local owner = redis.call('HGET', subdomains, change.claimed)
-  if is_anothers(owner) or is_anothers(redis.call('GET', new_quarantine)) then
+  if belongs_to_other(owner) or belongs_to_other(redis.call('GET', new_quarantine)) then
     return -1
   end
 end
@@ -67,6 +67,6 @@ else
 end
 
 redis.call('ZADD', changes, number, change.tenant)
-forget_old_deletions(now)
+drop_old_deletions(now)
 redis.call('PUBLISH', change.channel, change.tenant)
 return number

@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
-from shared.config_store.cache.gateways import Aside, GatewayCache
+from shared.config_store.cache.gateways import GatewayCache
 from shared.core.errors import BadRecord, StoreDown
 from shared.model.config import ApiKey, Snapshot
 from shared.testing.memory_source import MemorySource
@@ -90,13 +90,17 @@ class World:
 
     knobs: Knobs = field(default_factory=Knobs)
     compiler: Callable[[Snapshot], Compiled] = Compiled
-    aside: Aside = at_once
+    in_thread: Callable[..., Awaitable[Compiled]] = at_once
 
     def __post_init__(self) -> None:
         self.clock = StillClock()
         self.store = MemoryStore(self.clock, quarantine=0)
         self.source = CountingSource(self.store)
-        self.cache = GatewayCache(self.source, self.compiler, self.clock, self.knobs, self.aside)
+        self.cache = self.new_cache(self.compiler)
+
+    def new_cache(self, compiler: Callable[[Snapshot], Compiled]) -> GatewayCache[Compiled]:
+        settings = asdict(self.knobs)
+        return GatewayCache(self.source, compiler, self.clock, in_thread=self.in_thread, **settings)
 
     def create(self, name: str) -> Snapshot:
         return self.write(None, a_tenant(name))
@@ -123,7 +127,7 @@ class World:
 
     async def look_in_background(self) -> None:
         """One look as the background does it: what it raises is the cache's own business."""
-        await asyncio.wait({self.cache._flights.join("look for changes", self.cache.look)})
+        await asyncio.wait({self.cache._flights.join("check for changes", self.cache.check)})
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Let the background tasks run until it is so."""

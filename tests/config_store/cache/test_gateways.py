@@ -217,11 +217,11 @@ def test_a_key_that_was_dropped_during_the_look_up_finds_nobody() -> None:
 
 def test_a_new_tenant_whose_message_was_lost_is_known_after_the_next_look() -> None:
     async def body(world: World) -> None:
-        await world.cache.look()
+        await world.cache.check()
         assert await world.name_of("acme") is None
         world.create("acme")
         assert await world.name_of("acme") is None
-        await world.cache.look()
+        await world.cache.check()
         assert await world.name_of("acme") == "acme"
 
     scenario(body)
@@ -231,12 +231,12 @@ def test_a_change_whose_message_was_lost_is_found_by_the_next_look() -> None:
     async def body(world: World) -> None:
         acme = world.create("acme")
         idle = world.create("idle")
-        await world.cache.look()
+        await world.cache.check()
         await world.cache.find("acme", None)
         world.write(acme, renamed(acme, "Acme"))
         world.write(idle, renamed(idle, "Idle"))
         world.source.calls.clear()
-        await world.cache.look()
+        await world.cache.check()
         assert world.source.calls == ["changes", "read"]
         assert await world.name_of("acme") == "Acme"
 
@@ -246,10 +246,10 @@ def test_a_change_whose_message_was_lost_is_found_by_the_next_look() -> None:
 def test_a_look_without_changes_is_one_question() -> None:
     async def body(world: World) -> None:
         world.create("acme")
-        await world.cache.look()
+        await world.cache.check()
         await world.cache.find("acme", None)
         world.source.calls.clear()
-        await world.cache.look()
+        await world.cache.check()
         assert world.source.calls == ["changes"]
         assert world.cache.last_config_check == world.clock.time
 
@@ -260,7 +260,7 @@ def test_after_a_lost_connection_everything_is_read_again_but_not_all_the_time()
     async def body(world: World) -> None:
         for name in ("one", "two"):
             world.create(name)
-        await world.cache.look()
+        await world.cache.check()
         await world.cache.find("one", None)
         await world.cache.find("two", None)
         for seconds, reads in ((6.0, 2), (0.1, 0), (5.0, 2)):
@@ -277,7 +277,7 @@ def test_after_a_lost_connection_everything_is_read_again_but_not_all_the_time()
 def test_a_store_that_was_replaced_by_another_is_read_anew(trouble: str) -> None:
     async def body(world: World) -> None:
         acme = world.create("acme")
-        await world.cache.look()
+        await world.cache.check()
         await world.cache.find("acme", None)
         world.clock.time += 6
         if trouble == "an older one":
@@ -287,7 +287,7 @@ def test_a_store_that_was_replaced_by_another_is_read_anew(trouble: str) -> None
             await world.look_in_background()
             world.source.down = frozenset()
         world.store._snapshots["id-acme"] = renamed(acme, "Other")
-        await world.cache.look()
+        await world.cache.check()
         assert await world.name_of("acme") == "Other"
 
     scenario(body)
@@ -305,9 +305,9 @@ def test_a_long_reload_does_not_hold_up_the_next_look() -> None:
 
         world.source.calls.clear()
         world.source.meanwhile["read"] = be_slow
-        await world.cache.look()
+        await world.cache.check()
         assert world.source.calls == ["changes", "read"]
-        await world.cache.look()
+        await world.cache.check()
         assert world.source.calls == ["changes", "read", "changes", "read", "read"]
 
     scenario(body)

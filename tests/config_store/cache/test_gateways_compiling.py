@@ -22,7 +22,7 @@ def test_tenants_are_compiled_where_no_request_waits_for_it() -> None:
         [place] = places
         assert place != threading.get_ident()
 
-    scenario(body, World(compiler=compiler, aside=asyncio.to_thread))
+    scenario(body, World(compiler=compiler, in_thread=asyncio.to_thread))
 
 
 class HeldBack:
@@ -40,7 +40,7 @@ class HeldBack:
 async def under_way(world: World) -> tuple[Snapshot, asyncio.Future[str | None]]:
     """A tenant, and who asks for it: it is being compiled."""
     acme = world.create("acme")
-    await world.cache.look()
+    await world.cache.check()
     finding = asyncio.ensure_future(world.name_of("acme"))
     await world.settle()
     return acme, finding
@@ -67,7 +67,7 @@ def test_while_a_tenant_is_compiled_the_old_one_serves_and_the_newest_comes_last
         assert await world.name_of("acme") == "fourth"
         assert len(held_back.waiting) == 3
 
-    scenario(body, World(aside=held_back))
+    scenario(body, World(in_thread=held_back))
 
 
 def test_a_tenant_that_is_deleted_while_it_is_compiled_is_not_held() -> None:
@@ -81,4 +81,4 @@ def test_a_tenant_that_is_deleted_while_it_is_compiled_is_not_held() -> None:
         assert await finding is None
         assert len(world.cache) == 0
 
-    scenario(body, World(aside=held_back))
+    scenario(body, World(in_thread=held_back))

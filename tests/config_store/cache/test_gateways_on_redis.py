@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,6 @@ from shared.config_store.source import open_source
 from shared.config_store.store import RedisStore, open_store
 from shared.core.errors import StoreDown
 from shared.model.config import ApiKey, Snapshot
-from shared.settings.sections import Cache
 from tests.config_store.configurations import ACTOR, StillClock, a_tenant
 from tests.support.valkey_server import valkey
 
@@ -35,8 +35,8 @@ async def until(find: Callable[[], Awaitable[Found]], right: Callable[[Found], b
             await asyncio.sleep(0.005)
 
 
-def knobs(config_ttl: float) -> Cache:
-    return Cache(config_ttl, cleanup_interval=60, max_idle_time=3600, max_entries=100)
+def knobs(config_ttl: float) -> dict[str, Any]:
+    return {"config_ttl": config_ttl, "cleanup_interval": 60, "max_idle_time": 3600, "max_entries": 100}
 
 
 def create(store: RedisStore, name: str) -> Snapshot:
@@ -49,7 +49,7 @@ def test_a_revoked_key_is_refused_as_soon_as_the_news_comes(tmp_path: Path) -> N
     async def body(socket: str) -> None:
         store, source = _store({"unix_socket_path": socket}), open_source({"unix_socket_path": socket})
         # So long a time between two looks that only the push can bring the news.
-        cache = GatewayCache(source, Compiled, StillClock(), knobs(config_ttl=3600))
+        cache = GatewayCache(source, Compiled, StillClock(), **knobs(config_ttl=3600))
         await cache.start()
         acme = create(store, "acme")
         await until(lambda: cache.find("acme", None), lambda found: found is not None)
@@ -68,7 +68,7 @@ def test_a_redis_that_died_is_not_missed_and_its_successor_is_followed(tmp_path:
         options = {"unix_socket_path": str(tmp_path / "valkey.sock")}
         store, source = _store(options), open_source(options)
         clock = StillClock()
-        cache = GatewayCache(source, Compiled, clock, knobs(config_ttl=0.01))
+        cache = GatewayCache(source, Compiled, clock, **knobs(config_ttl=0.01))
         with valkey(tmp_path):
             await cache.start()
             create(store, "acme")

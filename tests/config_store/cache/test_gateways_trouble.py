@@ -4,29 +4,28 @@ import logging
 
 import pytest
 
-from shared.config_store.cache.gateways import GatewayCache
 from shared.core.errors import StoreDown
 from shared.model.config import Snapshot
-from tests.config_store.cache.reader_world import EVERYTHING, Compiled, World, at_once, renamed, scenario
+from tests.config_store.cache.reader_world import EVERYTHING, Compiled, World, renamed, scenario
 
 
 def test_a_store_that_is_down_takes_nothing_away() -> None:
     async def body(world: World) -> None:
         acme = world.create("acme")
-        await world.cache.look()
+        await world.cache.check()
         await world.cache.find("acme", None)
         world.write(acme, renamed(acme, "Acme"))
         world.source.down = EVERYTHING
         world.clock.time += 10_000_000
         with pytest.raises(StoreDown):
-            await world.cache.look()
+            await world.cache.check()
         assert await world.name_of("acme", "pepper:acme") == "acme"
         assert await world.name_of("acme", "pepper:unknown") == "acme"
         for subdomain, key_hash in (("other", None), (None, "pepper:other")):
             with pytest.raises(StoreDown):
                 await world.cache.find(subdomain, key_hash)
         world.source.down = frozenset()
-        await world.cache.look()
+        await world.cache.check()
         assert await world.name_of("acme") == "Acme"
 
     scenario(body)
@@ -41,7 +40,7 @@ def test_trouble_is_shown_while_it_lasts_and_logged_once(caplog: pytest.LogCaptu
         assert world.cache.trouble == "The store is down."
         assert [record.levelno for record in caplog.records] == [logging.ERROR]
         world.source.down = frozenset()
-        await world.cache.look()
+        await world.cache.check()
         assert world.cache.trouble is None
 
     scenario(body)
@@ -50,15 +49,15 @@ def test_trouble_is_shown_while_it_lasts_and_logged_once(caplog: pytest.LogCaptu
 def test_a_reload_that_failed_is_done_by_the_next_look() -> None:
     async def body(world: World) -> None:
         acme = world.create("acme")
-        await world.cache.look()
+        await world.cache.check()
         await world.cache.find("acme", None)
         world.source.down = frozenset({"read"})
         world.write(acme, renamed(acme, "Acme"))
         with pytest.raises(StoreDown):
-            await world.cache.look()
+            await world.cache.check()
         assert await world.name_of("acme") == "acme"
         world.source.down = frozenset()
-        await world.cache.look()
+        await world.cache.check()
         assert await world.name_of("acme") == "Acme"
 
     scenario(body)
@@ -69,13 +68,13 @@ def test_a_bad_record_leaves_the_last_good_one_and_harms_nobody_else(
 ) -> None:
     async def body(world: World) -> None:
         acme, other = world.create("acme"), world.create("other")
-        await world.cache.look()
+        await world.cache.check()
         await world.cache.find("acme", None)
         await world.cache.find("other", None)
         world.source.bad.add("id-acme")
         world.write(acme, renamed(acme, "Acme"))
         world.write(other, renamed(other, "Other"))
-        await world.cache.look()
+        await world.cache.check()
         assert await world.name_of("acme") == "acme"
         assert await world.name_of("other") == "Other"
         assert "id-acme" in caplog.text
@@ -107,7 +106,7 @@ def test_what_cannot_be_compiled_leaves_the_last_good_one(caplog: pytest.LogCapt
 
     async def body(world: World) -> None:
         acme = world.create("acme")
-        await world.cache.look()
+        await world.cache.check()
         await world.cache.find("acme", None)
         acme = world.write(acme, renamed(acme, "bad"))
         for _ in range(3):
@@ -115,11 +114,11 @@ def test_what_cannot_be_compiled_leaves_the_last_good_one(caplog: pytest.LogCapt
             await world.settle()
         assert await world.name_of("acme") == "acme"
         assert len(caplog.records) == 1
-        fresh = GatewayCache(world.source, compiler, world.clock, world.knobs, at_once)
+        fresh = world.new_cache(compiler)
         with pytest.raises(StoreDown):
             await fresh.find("acme", None)
         world.write(acme, renamed(acme, "good"))
-        await world.cache.look()
+        await world.cache.check()
         assert await world.name_of("acme") == "good"
 
     scenario(body, World(compiler=compiler))

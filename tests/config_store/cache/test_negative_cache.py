@@ -2,20 +2,20 @@
 
 import tracemalloc
 
-from shared.config_store.cache.negative_cache import ABSENT_FOR, NegativeCache
+from shared.config_store.cache.lru import ABSENT_SECONDS, NegativeCache
 
 
 def test_a_name_is_absent_for_a_short_time() -> None:
     absent = NegativeCache()
     assert not absent.holds(("key", "a"), now=10.0)
     absent.add(("key", "a"), now=10.0)
-    assert absent.holds(("key", "a"), now=10.0 + ABSENT_FOR - 0.001)
-    assert not absent.holds(("key", "a"), now=10.0 + ABSENT_FOR)
+    assert absent.holds(("key", "a"), now=10.0 + ABSENT_SECONDS - 0.001)
+    assert not absent.holds(("key", "a"), now=10.0 + ABSENT_SECONDS)
     assert not absent.holds(("subdomain", "a"), now=10.0)
 
 
 def test_the_oldest_makes_room_for_the_newest() -> None:
-    absent = NegativeCache(most=2)
+    absent = NegativeCache(max_entries=2)
     for name in ("a", "b", "a", "c"):
         absent.add(("key", name), now=0.0)
     assert len(absent) == 2
