@@ -1,29 +1,25 @@
-"""One worker of the proxy, on either engine: settings -> services -> addons -> engine, until a signal."""
+"""One worker of the proxy: settings -> services -> addons -> engine, until a signal."""
 
-import asyncio
 import ssl
 import sys
 from collections.abc import Mapping
 from contextlib import closing
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 
 import uvloop
 from mitmproxy import http
 
-from mitm_addons import EngineTraits
 from mitm_addons.flows import state_of
+from mitm_addons.gateway import QUIET_LOGGERS, Adapter, gateway_addons
 from mitm_addons.health import PROBES
-from mitm_addons.stock.serve import gateway_addons, serve
-from mitm_addons.stock.web import serve_web
-from mitm_addons.wire_errors import fault_response
+from mitm_addons.wire_errors import error_response
 from mitm_engine.engine import Engine, make_master
-from mitm_engine.faults import Fault
-from mitm_engine.http1.head_rules import check_head
 from mitm_engine.options import Options, Policy, Terms, Timeouts
 from mitm_engine.processes.scoreboard import WorkerSeat
 from mitm_engine.processes.serving import serve as serve_seat
 from mitm_engine.processes.supervisor import EX_CONFIG
+from mitm_engine.wire_error import WireError
 from shared import logs
 from shared.core.errors import GatewayError
 from shared.net.trust import TrustFiles
@@ -32,15 +28,12 @@ from shared.services import Services, connect
 from shared.settings import Settings, SettingsError, load_settings
 from shared.settings import sections as settings_of
 
-# Loggers of dependencies that are heard from WARNING on.
-_QUIET = ("mitmproxy", "asyncio", "tornado", "hpack", "urllib3")
-
 
 def work(seat: WorkerSeat, config: Path | None, flags: Mapping[str, object]) -> None:
     """Serve on `seat` until SIGTERM. Ends with `EX_CONFIG` when it cannot begin."""
     try:
         settings = load_settings(config, flags=flags)
-        log = logs.configure(settings.log.level, sys.stdout, _QUIET)
+        log = logs.configure(settings.log.level, sys.stdout, QUIET_LOGGERS)
         with closing(log), connect(settings) as services:
             uvloop.run(_serve(seat, services, log))
     except (SettingsError, GatewayError) as error:
@@ -48,39 +41,22 @@ def work(seat: WorkerSeat, config: Path | None, flags: Mapping[str, object]) -> 
         sys.exit(EX_CONFIG)
 
 
-def serve_alone(settings: Settings, *, web: bool) -> None:
-    """Serve on mitmproxy's own core, in this process; with `web` under mitmweb.
-
-    Raises `GatewayError`, or `CannotListen` when a port cannot be opened.
-    """
-    check = partial(check_head, options=engine_options(settings))
-    log = logs.configure(settings.log.level, sys.stdout, _QUIET)
-    with closing(log), connect(settings) as services:
-        asyncio.run((serve_web if web else serve)(services, log.put, check))
-
-
 async def _serve(seat: WorkerSeat, services: Services, log: logs.LogWriter) -> None:
     settings = services.settings
-    traits = EngineTraits(
-        write=lambda flow, data: engine.write(flow, data),
-        cut=None,
-        replaces_responses=True,
-        keeps_apart=True,
-        loses_flows=False,
-        is_draining=lambda: engine.is_draining,
+    adapter = Adapter(
+        write=lambda flow, data: engine.write(flow, data), is_draining=lambda: engine.is_draining
     )
-    async with gateway_addons(services, log.put, traits) as addons:
+    async with gateway_addons(services, log.put, adapter) as addons:
         master = make_master(*addons)
         try:
-            engine = Engine(master, engine_options(settings), _policy(services))
+            engine = Engine(master, _options(settings), _policy(services))
         except (OSError, ssl.SSLError) as error:
             message = f"server.tls: the certificate and its key cannot be used: {error}"
             raise GatewayError(message) from None
         await serve_seat(seat, master, engine)
 
 
-def engine_options(settings: Settings) -> Options:
-    """What the settings say of the wire."""
+def _options(settings: Settings) -> Options:
     limits = settings.limits
     return Options(
         head_limit=limits.head,
@@ -100,26 +76,26 @@ def _policy(services: Services) -> Policy:
     trust = TrustFiles(settings.data_dir / "trust", settings.security.ca_file)
 
     @lru_cache(1024)
-    def made(waits: UpstreamTimeouts, body: int, authority: str | None) -> Terms:
-        return Terms(_timeouts(limits.timeouts, waits), body, limits.response_body, str(trust(authority)))
+    def make_terms(timeouts: UpstreamTimeouts, body: int, authority: str | None) -> Terms:
+        return Terms(_timeouts(limits.timeouts, timeouts), body, limits.response_body, str(trust(authority)))
 
-    strangers = made(UpstreamTimeouts(), limits.public_body, None)
+    default = make_terms(UpstreamTimeouts(), limits.public_body, None)
 
     def terms(flow: http.HTTPFlow) -> Terms:
         state = state_of(flow)
         if state is None or state.admitted is None:
-            return strangers
+            return default
         route = state.admitted.route
-        return made(route.timeouts, state.body_limit, route.rule.ca)
+        return make_terms(route.timeouts, state.body_limit, route.rule.ca)
 
-    def response(why: Fault, flow: http.HTTPFlow | None) -> http.Response:
-        return fault_response(why, flow, services.random_bytes)
+    def response(error: WireError, flow: http.HTTPFlow | None) -> http.Response:
+        return error_response(error, flow, services.random_bytes)
 
     return Policy(response, terms)
 
 
 def _timeouts(clients: settings_of.Timeouts, upstream: UpstreamTimeouts) -> Timeouts:
-    """The operator's waits for clients, and the rule's for its upstream."""
+    """Combine the operator's timeouts for clients with the rule's for its upstream."""
     return Timeouts(
         head=clients.head,
         grace=clients.body_grace,

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from mitm_engine.processes.listener import CannotListen, listener_socket
+from mitm_engine.processes.listener import listener_socket
 from mitm_engine.processes.supervisor import supervise
 from mitm_engine.processes.worker import Later
 from shared import logs
-from shared.core.errors import GatewayError
+from shared.core.errors import CannotListen, GatewayError
 from shared.redis_server.choose import open_redis
 from shared.settings import EXPRESS, MITMPROXY, Settings, SettingsError, load_settings
 
@@ -31,14 +31,14 @@ def main(config: Path | None, workers: int | None, engine: str | None, web: bool
         settings = load_settings(config, flags=flags)
         if settings.server.engine == EXPRESS:
             sys.exit(_supervise(settings, config, flags))
-        from proxy_worker import serve_alone  # noqa: PLC0415 -- the supervisor needs no mitmproxy
+        from mitm_addons.stock.serve import serve_alone  # noqa: PLC0415 -- the supervisor needs no mitmproxy
 
-        serve_alone(settings, web=web)
+        serve_alone(settings, with_web=web)
+    except CannotListen as error:
+        fix = "Set server.proxy_port (GATEWAY__SERVER__PROXY_PORT) to a free port."
+        sys.exit(f"run_proxy: {error} {fix}")
     except (SettingsError, GatewayError) as error:
         sys.exit(f"run_proxy: {error}")
-    except CannotListen as error:
-        way_out = "Is the port taken? Set server.proxy_port (GATEWAY__SERVER__PROXY_PORT) to a free one."
-        sys.exit(f"run_proxy: {error} {way_out}")
 
 
 def _supervise(settings: Settings, config: Path | None, flags: Mapping[str, object]) -> int:

@@ -1,13 +1,12 @@
-"""Admission: in `requestheaders` the tenant, the key and the rule are found, or the answer is no."""
+"""Admission: `requestheaders` finds the tenant, the key and the rule, or rejects the request."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from mitmproxy import http
 
 from mitm_addons.flows import FlowState, begin, head_of, method_of, reject_flow
-from mitm_addons.wire_errors import Fault, rejection_of
 from shared.core.clock import Clock
 from shared.core.errors import Rejection, StoreDown, make_rejection
 from shared.http.client_address import client_address
@@ -27,15 +26,16 @@ class Gateways(Protocol):
         ...
 
 
-#: The strict check of a head: method, target, version and fields as they came; None when it is sound.
-CheckHead = Callable[[bytes, bytes, bytes, Sequence[tuple[bytes, bytes]]], Fault | None]
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Admission:
-    """Decides every request before its body is read. What it refuses goes no further.
+    """Decides about every request before its body is read.
 
-    `check_head` is None on an engine that has checked the head before any hook.
+    Attributes:
+        gateways: finds a compiled tenant.
+        hosts: how Host headers name tenants.
+        hasher: hashes API keys.
+        instance: the name of this deployment in Via headers.
+        random_bytes: for request ids.
     """
 
     gateways: Gateways
@@ -45,19 +45,13 @@ class Admission:
     settings: Settings
     instance: str
     random_bytes: Callable[[int], bytes]
-    check_head: CheckHead | None
 
     async def requestheaders(self, flow: http.HTTPFlow) -> None:
         if flow.response:
             return
         headers = head_of(flow.request)
-        state = begin(flow, self._state(flow, headers))
-        verdict: Rejection | Admitted | None = self._check_wire(flow)
-        if verdict:
-            # What follows a head that we could not trust cannot be trusted either.
-            state.closes = True
-        else:
-            verdict = await self._decide(flow, headers, state)
+        state = begin(flow, self.state(flow, headers))
+        verdict = await self._decide(flow, headers, state)
         if isinstance(verdict, Admitted):
             limits = self.settings.limits
             state.body_limit = limits.request_body if verdict.key else limits.public_body
@@ -68,7 +62,7 @@ class Admission:
         if isinstance(verdict, Rejection):
             reject_flow(flow, verdict)
 
-    def _state(self, flow: http.HTTPFlow, headers: Headers) -> FlowState:
+    def state(self, flow: http.HTTPFlow, headers: Headers) -> FlowState:
         peer = flow.client_conn.peername[0]
         version = flow.request.data.http_version
         named = headers.all("connection")
@@ -82,21 +76,6 @@ class Admission:
             closes="close" in connection or (old and "keep-alive" not in connection),
             is_http10=old,
         )
-
-    def _check_wire(self, flow: http.HTTPFlow) -> Rejection | None:
-        if self.check_head is None:
-            return None
-        data = flow.request.data
-        if fault := self.check_head(data.method, data.path, data.http_version, data.headers.fields):
-            return rejection_of(fault)
-        if data.authority:
-            # Absolute form (RFC 9112, 3.2.2): only when it says what Host says, and forwarded without it.
-            if data.authority.lower() != flow.request.headers["host"].encode("latin-1").lower():
-                return make_rejection(
-                    "invalid_host", "The request target and the Host header name different hosts."
-                )
-            data.authority = b""
-        return None
 
     async def _decide(self, flow: http.HTTPFlow, headers: Headers, state: FlowState) -> Rejection | Admitted:
         target = flow.request.data.path.decode("latin-1")

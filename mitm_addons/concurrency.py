@@ -1,37 +1,34 @@
-"""The tier's ceiling on exchanges at a time, counted in this worker, without Redis."""
+"""The tier's limit of concurrent requests, counted in this worker, without Redis."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 
-from mitmproxy import connection, http
+from mitmproxy import http
 
 from mitm_addons.flows import reject_flow, state_of
 from shared.core.errors import make_rejection
 
 
 class Concurrency:
-    """Refuses what is above the ceiling; gives a place back on every way an exchange can end."""
+    """Rejects requests above the limit, and releases a slot however an exchange ends."""
 
     def __init__(self) -> None:
         self._open: Counter[str] = Counter()
-        self._held: dict[str, tuple[str, str]] = {}
-        self._of_client: defaultdict[str, set[str]] = defaultdict(set)
+        self._tenant_of: dict[str, str] = {}
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         state = state_of(flow)
         if state is None or state.admitted is None or flow.response:
             return
         gateway = state.admitted.gateway
-        ceiling, tenant_id = gateway.tier.concurrent, gateway.snapshot.tenant.id
-        if ceiling is None:
+        limit, tenant_id = gateway.tier.concurrent, gateway.snapshot.tenant.id
+        if limit is None:
             return
-        if self._open[tenant_id] >= ceiling:
-            message = f"This tenant has {ceiling} requests open, which is all that its tier allows at a time."
+        if self._open[tenant_id] >= limit:
+            message = f"This tenant already has {limit} open requests, the limit of its tier. Retry later."
             reject_flow(flow, make_rejection("too_many_concurrent_requests", message, {"Retry-After": "1"}))
             return
         self._open[tenant_id] += 1
-        client_id = flow.client_conn.id
-        self._held[flow.id] = tenant_id, client_id
-        self._of_client[client_id].add(flow.id)
+        self._tenant_of[flow.id] = tenant_id
 
     def response(self, flow: http.HTTPFlow) -> None:
         self._release(flow.id)
@@ -39,18 +36,10 @@ class Concurrency:
     def error(self, flow: http.HTTPFlow) -> None:
         self._release(flow.id)
 
-    def client_disconnected(self, client: connection.Client) -> None:
-        # The core can lose a flow without telling (a request with trailers makes it stop).
-        for flow_id in tuple(self._of_client.get(client.id, ())):
-            self._release(flow_id)
-
     def _release(self, flow_id: str) -> None:
-        if flow_id not in self._held:
+        tenant_id = self._tenant_of.pop(flow_id, None)
+        if tenant_id is None:
             return
-        tenant_id, client_id = self._held.pop(flow_id)
         self._open[tenant_id] -= 1
         if not self._open[tenant_id]:
             del self._open[tenant_id]
-        self._of_client[client_id].discard(flow_id)
-        if not self._of_client[client_id]:
-            del self._of_client[client_id]

@@ -10,10 +10,11 @@ post_response  -> post_response, settle
 from collections.abc import Awaitable
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import ClassVar
 
 from mitmproxy import http
 
-from mitm_addons.event_streams import Cut, EventStream
+from mitm_addons.event_streams import EventStream
 from mitm_addons.flows import (
     FlowState,
     head_of,
@@ -27,11 +28,10 @@ from mitm_addons.flows import (
 from mitm_addons.response_copy import ResponseCopy
 from shared.bodies.event_splitter import EventSplitter, splitter_for_response
 from shared.core.clock import Clock
-from shared.core.errors import make_rejection
 from shared.http.forwarding import client_head, plugin_view
 from shared.model.config import Scope, Stage
 from shared.model.messages import Exchange, Headers, Response
-from shared.pipeline import Run, Trace
+from shared.pipeline import Run, Stream, Trace
 from shared.providers.headers import HIDDEN_FROM_CLIENTS
 from shared.routing.admission import Admitted, too_large
 from shared.routing.outgoing import outgoing_fields, outgoing_target
@@ -41,19 +41,17 @@ from shared.routing.outgoing import outgoing_fields, outgoing_target
 class Stages:
     """Runs the plan of the matched rule. Answers that the gateway makes itself pass by untouched.
 
-    `replaces_responses` says that the engine lets an answer be replaced at its head. Without it a refusal
-    has to wait there until the upstream's body has come. `cut` ends a client's connection on an engine
-    whose streams end and wait for nobody else. Entries in shadow mode have the threads of `shadow_pool`, and
-    see answers of at most `copied` bytes.
+    Entries in shadow mode have the threads of `shadow_pool`, and see answers of at most `copied` bytes.
     """
+
+    #: Whether the engine awaits what the function of a stream returns.
+    may_wait: ClassVar[bool] = True
 
     clock: Clock
     pool: Executor
     shadow_pool: Executor
     copied: int
     instance: str
-    replaces_responses: bool
-    cut: Cut | None
 
     # A hook that has nothing to wait for returns nothing, and costs no coroutine.
 
@@ -136,10 +134,6 @@ class Stages:
         if run and run.rejection:
             return None
         if state.source == "upstream":
-            if response.data.status_code < 200:
-                message = "The upstream's only answer was an interim one."
-                state.pending_rejection = make_rejection("upstream_protocol_error", message)
-                return None
             set_head(response, client_head(head_of(response), HIDDEN_FROM_CLIENTS))
         if run and (run.plan.sees_responses or run.plan.buffers):
             return self._judge_head(flow, state, run, response)
@@ -148,14 +142,18 @@ class Stages:
 
     def _pass_on(self, flow: http.HTTPFlow, state: FlowState, response: http.Response) -> None:
         run = state.run
-        if state.pending_rejection and self.replaces_responses:
-            _reject_pending(flow, state)
-        elif state.source == "upstream" and not state.pending_rejection and not state.is_buffered:
+        if state.pending_rejection:
+            self.reject_head(flow, state)
+        elif state.source == "upstream" and not state.is_buffered:
             if not callable(response.stream):
                 response.stream = state.passed_on
             if run and run.shadows and run.shadows.need_response:
                 state.copy = ResponseCopy(self.copied)
                 response.stream = state.copy.of(response.stream)
+
+    def reject_head(self, flow: http.HTTPFlow, state: FlowState) -> None:
+        """Put the pending rejection in the place of a response whose body has not come."""
+        reject_pending(flow, state)
 
     async def _judge_head(
         self, flow: http.HTTPFlow, state: FlowState, run: Run, response: http.Response
@@ -165,29 +163,32 @@ class Stages:
         seen = Response(response.status_code, head_of(response), b"" if empty else None)
         run.exchange = run.exchange.with_response(seen)
         await run.stage(Stage.POST_REQUEST)
-        splitter = None if empty else self._splitter(state, run)
+        splitter = None if empty else self.splitter(state, run)
         plan = run.plan
         state.is_buffered = (plan.buffers or (plan.judges_bodies and splitter is None)) and not empty
         if not state.is_buffered:
-            stream = await run.open_stream(may_wait=self.cut is None) if splitter else None
+            stream = await run.open_stream(may_wait=self.may_wait) if splitter else None
             if stream is None:
                 await run.stage(Stage.PRE_RESPONSE)
             if final := run.response():
                 response.status_code = final.status
                 set_head(response, _unsized(final.headers) if stream else final.headers)
                 if splitter and stream:
-                    # Express awaits what it returns; elsewhere it returns nothing to wait for.
-                    response.stream = EventStream(flow, state, run, splitter, stream, self.cut)  # type: ignore[assignment]
+                    response.stream = self.event_stream(flow, state, run, splitter, stream)  # type: ignore[assignment]
         state.pending_rejection = run.rejection
         self._pass_on(flow, state, response)
 
-    def _splitter(self, state: FlowState, run: Run) -> EventSplitter | None:
-        """For an answer of the upstream that is judged event by event, on an engine that can do it."""
-        plan, response = run.plan, run.exchange.response
-        judges = plan.judges_events and (self.cut is None or plan.events_in_place)
-        if not judges or response is None or state.source != "upstream":
+    def splitter(self, state: FlowState, run: Run) -> EventSplitter | None:
+        """For an answer of the upstream that is judged event by event."""
+        response = run.exchange.response
+        if not run.plan.judges_events or response is None or state.source != "upstream":
             return None
         return splitter_for_response(response.headers)
+
+    def event_stream(
+        self, flow: http.HTTPFlow, state: FlowState, run: Run, splitter: EventSplitter, stream: Stream
+    ) -> EventStream:
+        return EventStream(state, run, splitter, stream)
 
     def response(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         state, response = state_of(flow), flow.response
@@ -196,10 +197,7 @@ class Stages:
         run = state.run
         if run and state.is_buffered and not state.pending_rejection:
             return _judge_whole(flow, state, run, response)
-        if run and run.rejection and response.stream:
-            # Refused with the last event: the core would end the body as a whole one.
-            flow.kill()
-        _reject_pending(flow, state)
+        reject_pending(flow, state)
         return None
 
     def post_response(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
@@ -219,7 +217,7 @@ async def _judge_whole(flow: http.HTTPFlow, state: FlowState, run: Run, response
     if final := run.response():
         put_response(flow, final)
     state.pending_rejection = run.rejection
-    _reject_pending(flow, state)
+    reject_pending(flow, state)
 
 
 def _respond_early(flow: http.HTTPFlow, state: FlowState, run: Run) -> None:
@@ -232,7 +230,7 @@ def _respond_early(flow: http.HTTPFlow, state: FlowState, run: Run) -> None:
         put_response(flow, run.responded)
 
 
-def _reject_pending(flow: http.HTTPFlow, state: FlowState) -> None:
+def reject_pending(flow: http.HTTPFlow, state: FlowState) -> None:
     if state.pending_rejection:
         reject_flow(flow, state.pending_rejection)
         _add_response_headers(flow, state.run)

@@ -26,11 +26,11 @@ class StreamEnd:
             return
         rejection = state.run.rejection if state.run else None
         if rejection is None:
-            code, text = code_of(flow.error.msg)
+            code = code_of(flow.error.msg)
             if code == "client_closed":
                 state.code = code
                 return
-            rejection = make_rejection(code, text)
+            rejection = make_rejection(code)
         if words := state.pending_bytes + error_event(flow, state, rejection):
             chunked = "chunked" in response.headers.get("transfer-encoding", "")
             self._write(flow, b"%x\r\n%s\r\n" % (len(words), words) if chunked else words)

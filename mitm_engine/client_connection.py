@@ -9,10 +9,10 @@ from mitmproxy import connection
 from mitm_engine.deadlines import NEVER
 from mitm_engine.exchange.exchange import Exchange
 from mitm_engine.exchange.flows import make_client
-from mitm_engine.faults import LATE_ADDONS, OVERLOADED, Failed, Fault, fault
 from mitm_engine.http1.heads import closing_response
 from mitm_engine.http1.request_reader import Incoming, RequestReader
 from mitm_engine.read_rate import ReadRate, has_left, reset, unread
+from mitm_engine.wire_error import LATE_ADDONS, OVERLOADED, WireError
 from mitm_engine.worker_state import CurrentExchange, WorkerState
 
 logger = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ _REFUSED = 256  # connections above the cap that are told so at a time; the othe
 _LOOK = 1.0  # seconds after an answer until we look whether it is being read
 _LOOKS = 4  # in the time that a client may stand still
 
-_GONE = fault("client_closed")
+_GONE = WireError("client_closed")
 
 
 def _ignore(now: float) -> None:
@@ -67,7 +67,7 @@ class ClientConnection(asyncio.Protocol):
         self._reader = RequestReader(worker.options)
         self._task: asyncio.Task[None] | None = None
         self._waiter: asyncio.Future[None] | None = None
-        self._cancelled: Fault | None = None
+        self._cancelled: WireError | None = None
         self.writer: CurrentExchange | None = None
         self.can_write = True
         self._is_held = self._greeted = self._ending = False
@@ -110,7 +110,7 @@ class ClientConnection(asyncio.Protocol):
         """Whether no request is served after the one under way."""
         return (self._reader.stopped and not self._reader.queue) or self._worker.is_draining
 
-    def cancel(self, why: Fault) -> None:
+    def cancel(self, why: WireError) -> None:
         """End the exchange under way with `why`, or with what ended it before."""
         if self._task is not None and not self._ending:
             self._cancelled = self._cancelled or why
@@ -120,7 +120,7 @@ class ClientConnection(asyncio.Protocol):
         """The exchange under way is at its end: nothing cancels it any more."""
         self._ending, self._end = True, NEVER
 
-    def take_cancellation(self) -> Fault | None:
+    def take_cancellation(self) -> WireError | None:
         """Why the running task was cancelled; None when it was not by us."""
         why, task = self._cancelled, asyncio.current_task()
         if why is not None and task is not None:
@@ -189,8 +189,8 @@ class ClientConnection(asyncio.Protocol):
         self.arm(self._worker.options.timeouts.hook, self._late_greeting)
         try:
             await dispatch.call(dispatch.client_connected, self.client)
-        except Failed as error:
-            self.refuse(error.fault)
+        except WireError as error:
+            self.refuse(error)
             return False
         except asyncio.CancelledError:
             why = self.take_cancellation()
@@ -278,12 +278,12 @@ class ClientConnection(asyncio.Protocol):
         else:
             self.arm(grace / _LOOKS, self._late)
 
-    def refuse(self, why: Fault) -> None:
+    def refuse(self, why: WireError) -> None:
         """Answer what could not be read as a request, and close: what follows cannot be trusted."""
         self._worker.metrics.faults[why.code] += 1
         try:
             self.write(closing_response(self._worker.error_response(why, None)))
-        except Failed:
+        except WireError:
             self.abort()
         else:
             self.finish(whole=False)

@@ -13,14 +13,14 @@ from mitmproxy.connection import Address
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from mitm_engine.exchange.dispatch import Dispatch
-from mitm_engine.faults import Failed, Fault, failed, fault
 from mitm_engine.pool import Pool
 from mitm_engine.upstream_connection import Key, UpstreamConnection
+from mitm_engine.wire_error import WireError
 
 _TELLING = 5.0  # seconds for the addons that hear of a connection that was not made
 
 
-class _NoResponse(Failed):
+class _NoResponse(WireError):
     """Nobody answers at the address."""
 
 
@@ -35,7 +35,7 @@ class Connector:
     async def __call__(
         self, key: Key, client: connection.Client, seconds: float, waits: Callable[[], None]
     ) -> UpstreamConnection:
-        """A connection for `key`. Raises `Failed` when an addon refuses it, or it cannot be made in time.
+        """A connection for `key`. Raises `WireError` when an addon refuses it, or it cannot be made in time.
 
         Where addons choose the address they are asked once more when nobody answers there: nothing was sent.
         `waits` is called before an addon is waited for that hears of the new connection.
@@ -65,7 +65,7 @@ class Connector:
         return made
 
     async def _make(self, made: UpstreamConnection, until: float, missed: Address | None = None) -> None:
-        """Connect before the loop's time `until`, and not to `missed`. Raises `Failed`."""
+        """Connect before the loop's time `until`, and not to `missed`. Raises `WireError`."""
         data = ServerConnectionHookData(made.server, made.client)
         try:
             async with asyncio.timeout_at(until):
@@ -74,14 +74,12 @@ class Connector:
         except BaseException as error:
             made.close()
             self._pool.free(made)
-            why = _fault_of(error)
-            made.server.error = made.server.error or (why.detail if why else "The connection was given up.")
+            text = str(_wire_error(error) if isinstance(error, OSError) else error)
+            made.server.error = made.server.error or text or "The connection was canceled."
             await self._tell_error(data)
-            if why is None:
-                raise
-            if isinstance(error, OSError) and why.code == "upstream_unreachable":
-                raise _NoResponse(why) from None
-            raise Failed(why) from None
+            if isinstance(error, OSError):
+                raise _wire_error(error) from None
+            raise
 
     async def _tell_error(self, data: ServerConnectionHookData) -> None:
         """Who saw `server_connect` sees this or `server_connected`, also when the client went away."""
@@ -95,9 +93,9 @@ class Connector:
     async def _open(self, made: UpstreamConnection, missed: Address | None) -> None:
         server, key = made.server, made.key
         if server.error is not None or server.address is None:
-            raise failed("upstream_unreachable", detail=server.error or "An addon took the address away.")
+            raise WireError("upstream_unreachable", server.error or "An addon took the address away.")
         if server.address == missed:
-            raise failed("upstream_unreachable", detail="Nobody answers, and there is no other address.")
+            raise WireError("upstream_unreachable", "Nobody answers, and there is no other address.")
         host, port = server.address[:2]
         context = self._context(key.trust) if server.tls else None
         server.timestamp_start = _time_of_day()
@@ -113,7 +111,7 @@ class Connector:
             server.alpn = b"http/1.1"
         made.born = loop.time()
         if not _is_expected(host, server.peername):
-            raise failed("upstream_unreachable", detail="The connection leads to another address.")
+            raise WireError("upstream_unreachable", "The connection leads to another address.")
         server.state = connection.ConnectionState.OPEN
 
     def _context(self, trust: str | None) -> ssl.SSLContext:
@@ -141,14 +139,9 @@ def _is_expected(address: str, peername: tuple[str, int] | None) -> bool:
     return peername is not None and ip_address(peername[0].partition("%")[0]) == wanted
 
 
-def _fault_of(error: BaseException) -> Fault | None:
-    """What the client is told; None for what is no fault of the connection (the client went away)."""
-    if isinstance(error, Failed):
-        return error.fault
+def _wire_error(error: OSError) -> WireError:
     if isinstance(error, TimeoutError):
-        return fault("upstream_timeout")
+        return WireError("upstream_timeout")
     if isinstance(error, ssl.SSLError | ssl.CertificateError):
-        return fault("upstream_tls", detail=str(error))
-    if isinstance(error, OSError):
-        return fault("upstream_unreachable", detail=str(error))
-    return None
+        return WireError("upstream_tls", str(error))
+    return _NoResponse("upstream_unreachable", str(error))

@@ -12,9 +12,9 @@ from mitmproxy.options import Options as MasterOptions
 
 from mitm_engine import deadlines
 from mitm_engine.client_connection import ClientConnection
-from mitm_engine.faults import fault
 from mitm_engine.metrics import Metrics
 from mitm_engine.options import Options, Policy
+from mitm_engine.wire_error import WireError
 from mitm_engine.worker_state import WorkerState
 
 logger = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ _HANDSHAKE = 10.0  # seconds for a client's TLS handshake
 # Seconds for the end of one, with all that is still unread. Whoever does not read is cut off much earlier.
 _SHUTDOWN = 3600.0
 _LAST = 1.0  # seconds for the last words, and for the hooks, of exchanges that a drain cuts
-_ENDS = fault("overloaded", "This worker of the gateway ends. Try again.", headers={"Retry-After": "1"})
+_SHUTTING_DOWN = WireError("overloaded", "The worker is shutting down.")
 
 
 def make_master(*addons: object) -> Master:
@@ -133,7 +133,7 @@ class Engine:
     async def _end(self) -> None:
         # Streams get their error event, the others an answer.
         for one in list(self._worker.connections.values()):
-            one.cancel(_ENDS)
+            one.cancel(_SHUTTING_DOWN)
         await self._are_gone()
         for one in list(self._worker.connections.values()):
             one.abort()

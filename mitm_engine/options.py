@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mitmproxy import http
 
-from mitm_engine.faults import Fault, plain_response
+from mitm_engine.wire_error import WireError, plain_response
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -63,7 +63,7 @@ class Policy:
     `terms` gives what holds for a flow.
     """
 
-    response: Callable[[Fault, http.HTTPFlow | None], http.Response] = plain_response
+    response: Callable[[WireError, http.HTTPFlow | None], http.Response] = plain_response
     terms: Callable[[http.HTTPFlow], Terms] = _same_terms
 
 

@@ -9,9 +9,9 @@ import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 
-from mitm_engine.faults import failed
 from mitm_engine.metrics import Metrics
 from mitm_engine.upstream_connection import Key, UpstreamConnection
+from mitm_engine.wire_error import WireError
 
 #: Seconds that an unused connection is kept, unless the upstream says less. Many servers close after 5.
 IDLE = 4.0
@@ -50,9 +50,9 @@ class Pool:
         return None
 
     def reserve(self, connection: UpstreamConnection) -> None:
-        """Count a connection that is about to be made. Raises `Failed` above the cap of its origin."""
+        """Count a connection that is about to be made. Raises `WireError` above the cap of its origin."""
         if self._total[connection.key] >= MAX_TOTAL:
-            raise failed("overloaded", detail="The upstream has all connections that one origin may have.")
+            raise WireError("overloaded", "The upstream has all connections that one origin may have.")
         self._total[connection.key] += 1
         self._counted.add(connection)
         self._metrics.upstream_connections += 1

@@ -6,10 +6,10 @@ from typing import NamedTuple, Protocol
 
 from mitmproxy import connection
 
-from mitm_engine.faults import Failed, Fault, fault
 from mitm_engine.http1.response_reader import ResponseReader
+from mitm_engine.wire_error import WireError
 
-_CUT = fault("upstream_protocol_error", detail="The upstream closed before its answer was complete.")
+_CUT = "The upstream closed before its response was complete."
 
 
 class Key(NamedTuple):
@@ -43,7 +43,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     __slots__ = (
         "_drained",
-        "_fault",
+        "_failure",
         "_has_ended",
         "_is_held",
         "_owner",
@@ -63,7 +63,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def __init__(self, owner: Owner, key: Key, server: connection.Server, client: connection.Client) -> None:
         self._owner = owner
-        self._fault: Fault | None = None
+        self._failure = ""
         self._waiter: asyncio.Future[None] | None = None
         self._drained: asyncio.Future[None] | None = None
         self.is_paused = self._is_held = self._has_ended = False
@@ -84,7 +84,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.has_response = False
         self.reader.expect(is_head_request=is_head_request)
         if self.is_closed:
-            self._fault = self._fault or _CUT
+            self._failure = self._failure or _CUT
             return
         if len(body) > 65536:
             self.transport.write(head)
@@ -93,29 +93,29 @@ class UpstreamConnection(asyncio.Protocol):
             self.transport.write(head + body)
 
     async def written(self) -> None:
-        """Wait until the transport took the whole request. Raises `Failed` when the connection ends."""
+        """Wait until the transport took the whole request. Raises `WireError` when the connection ends."""
         while self.is_paused and not self.has_response:
-            self._raise_fault()
+            self._raise_failure()
             self._drained = asyncio.get_running_loop().create_future()
             await self._drained
 
     async def head(self) -> ResponseReader:
-        """Wait for the head of the answer. Raises `Failed`."""
+        """Wait for the head of the answer. Raises `WireError`."""
         while not self.reader.has_head:
-            self._raise_fault()
+            self._raise_failure()
             await self.more()
         return self.reader
 
     def take(self) -> bytes | None:
         """The next piece of the body; empty at its end, None when it has not come: then wait for `more`.
 
-        Raises `Failed` on a body that was cut.
+        Raises `WireError` on a body that was cut.
         """
         piece = self.reader.take()
         if piece is None:
             if self.reader.complete:
                 return b""
-            self._raise_fault()
+            self._raise_failure()
         elif self._is_held:
             self._is_held = False
             self.transport.resume_reading()
@@ -145,9 +145,9 @@ class UpstreamConnection(asyncio.Protocol):
         if self.transport is not None:  # else it was never made
             self.transport.abort()
 
-    def _raise_fault(self) -> None:
-        if self._fault is not None:
-            raise Failed(self._fault)
+    def _raise_failure(self) -> None:
+        if self._failure:
+            raise WireError("upstream_protocol_error", self._failure)
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -167,8 +167,10 @@ class UpstreamConnection(asyncio.Protocol):
         self.has_response = True
         try:
             self.reader.feed(data)
-        except Failed as error:
-            self._break(error.fault)
+        except WireError as error:
+            self._failure = error.detail
+            self._wake()
+            self.close()
             return
         if self.reader.held > self._owner.read_ahead and not self.reader.complete:
             self._is_held = True
@@ -183,7 +185,7 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         is_clean = error is None and self._has_ended
         if not self.reader.complete and not (is_clean and self.reader.end()):
-            self._fault = self._fault or _CUT
+            self._failure = self._failure or _CUT
         self.is_closed = True
         self.reader.close()
         self._wake()
@@ -196,8 +198,3 @@ class UpstreamConnection(asyncio.Protocol):
         self.is_paused = False
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
-
-    def _break(self, why: Fault) -> None:
-        self._fault = why
-        self._wake()
-        self.close()

@@ -12,11 +12,11 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from mitm_engine.connect import Connector
 from mitm_engine.deadlines import Waiting
 from mitm_engine.exchange.dispatch import Dispatch
-from mitm_engine.faults import Fault, plain_response
 from mitm_engine.metrics import Metrics
 from mitm_engine.options import Options, Policy, Terms
 from mitm_engine.pool import Pool
 from mitm_engine.upstream_connection import UpstreamConnection
+from mitm_engine.wire_error import WireError, plain_response
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class Connected(Waiting, Protocol):
 
     def abort(self) -> None: ...
 
-    def cancel(self, why: Fault) -> None: ...
+    def cancel(self, why: WireError) -> None: ...
 
     def look(self) -> None: ...
 
@@ -93,12 +93,12 @@ class WorkerState:
         """Whether this connection is one too many."""
         return len(self.connections) - len(self.rejected) > self.options.connections
 
-    def error_response(self, why: Fault, flow: http.HTTPFlow | None) -> http.Response:
+    def error_response(self, why: WireError, flow: http.HTTPFlow | None) -> http.Response:
         """The answer for a fault, by whoever embeds us; a plain one when that fails."""
         try:
             return self.policy.response(why, flow)
-        except Exception:  # there must be an answer
-            logger.exception("The answer for %s could not be made.", why.code)
+        except Exception:  # the client must get a response
+            logger.exception("Making the response for %s failed.", why.code)
             return plain_response(why, flow)
 
     def run_aside(self, work: Coroutine[Any, Any, None] | None) -> None:

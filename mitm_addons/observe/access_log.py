@@ -49,7 +49,7 @@ class AccessLog:
             "path": _shown(path),
             "status": response.data.status_code if response else None,
             "source": "gateway" if failed and response is None else state.source,
-            "code": code_of(broken.msg)[0] if broken and not state.code else state.code,
+            "code": code_of(broken.msg) if broken and not state.code else state.code,
             "faults": state.run.faults if state.run else [],
             "shadow": _shadowed(state.run),
             "milliseconds": round((self._clock.monotonic() - state.started) * 1000, 3),

@@ -1,26 +1,56 @@
-"""The answers that mitmproxy's core makes by itself, in our shape.
+"""The error texts of mitmproxy's core as our codes, and its own error responses in our shape.
 
-This is the one patch of its internals: `make_error_response` of its HTTP/1 layer takes a status and a
+This has the one patch of its internals: `make_error_response` of its HTTP/1 layer takes a status and a
 message and returns bytes. The original sends HTML with the version and internal addresses in it.
 """
 
 from collections.abc import Callable
 from http import HTTPStatus
 
+from mitmproxy import http
+from mitmproxy.flow import Error
 from mitmproxy.proxy.layers.http import _http1
 
-from mitm_addons.wire_errors import code_of
+from mitm_addons.wire_errors import UNRESOLVED, code_of
 from shared.core.errors import Rejection, make_rejection
 from shared.http.request_id import request_id
 from shared.providers.errors import error_body
 
+# Part of a text of the core -> our code. The first that fits.
+_CODES = (
+    (UNRESOLVED, "upstream_unreachable"),
+    ("Request body exceeds", "body_too_large"),
+    ("Client disconnected", "client_closed"),
+    ("ertificate", "upstream_tls"),
+    ("TLS", "upstream_tls"),
+    ("server closed connection", "upstream_protocol_error"),
+    ("unexpected server response", "upstream_protocol_error"),
+    ("Cannot parse HTTP response", "upstream_protocol_error"),
+    ("Response body exceeds", "upstream_protocol_error"),
+    ("HTTP/1 protocol error", "upstream_protocol_error"),
+    ("Received ", "upstream_protocol_error"),
+)
+
+
+def _with_code(message: str) -> str:
+    code = next((code for part, code in _CODES if part in message), "upstream_unreachable")
+    return f"{code}: {message}"
+
+
+class ErrorCodes:
+    """Puts our code in front of the core's text about a failed exchange. Stands before all other addons."""
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        if flow.error is not None and flow.error.msg != Error.KILLED_MESSAGE:
+            flow.error.msg = _with_code(flow.error.msg)
+
 
 def install(random_bytes: Callable[[int], bytes]) -> None:
-    """Put our error answers in the place of the core's, in this process."""
+    """Replace the core's error responses by ours, in this process."""
 
     def make_error_response(status_code: int, message: str = "") -> bytes:
-        code, text = code_of("bad_request:" if status_code == 400 else message)
-        return _raw(make_rejection(code, text), request_id(None, random_bytes))
+        code = "bad_request" if status_code == 400 else code_of(_with_code(message))
+        return _raw(make_rejection(code), request_id(None, random_bytes))
 
     _http1.make_error_response = make_error_response
 

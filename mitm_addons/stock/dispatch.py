@@ -1,9 +1,10 @@
-"""One dispatcher around every hook, which fails closed.
+"""One dispatcher around every hook, which fails closed, and the hook `post_response`.
 
-mitmproxy logs an addon's exception and forwards the request all the same. So our addons are not
-registered with it; this one is, and calls them. What is raised below here ends here.
+mitmproxy logs the exception of an addon and forwards the request all the same. So our addons are not
+registered with it. The dispatcher is, calls them, and handles every exception.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -11,6 +12,7 @@ from mitmproxy import http
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from mitm_addons.flows import reject_flow, state_of
+from shared.core import tasks
 from shared.core.errors import make_rejection
 
 logger = logging.getLogger(__name__)
@@ -71,9 +73,7 @@ def _fail(hook: str, subject: object) -> None:
 
 
 def _fail_flow(hook: str, flow: http.HTTPFlow) -> None:
-    rejection = make_rejection(
-        "plugin_failure", "The gateway could not handle this request, so it was not let through."
-    )
+    rejection = make_rejection("plugin_failure")
     state = state_of(flow)
     if hook in _BEFORE_RESPONSE:
         reject_flow(flow, rejection)
@@ -88,3 +88,21 @@ def _fail_flow(hook: str, flow: http.HTTPFlow) -> None:
             reject_flow(flow, rejection)
         else:
             flow.kill()
+
+
+class PostResponse:
+    """Calls `post_response`, which the core does not have, once: a flow has either `response` or `error`."""
+
+    def __init__(self, gateway: Dispatcher) -> None:
+        self._gateway = gateway
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        tasks.start(self._run(flow), "post_response")
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        tasks.start(self._run(flow), "post_response")
+
+    async def _run(self, flow: http.HTTPFlow) -> None:
+        # Tasks start eagerly here; let the response go out first.
+        await asyncio.sleep(0)
+        await self._gateway.post_response(flow)

@@ -1,6 +1,7 @@
 """mitmproxy's own core as our engine: its options, and a master with nothing but what is needed."""
 
 from asyncio import StreamWriter
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
@@ -10,9 +11,7 @@ from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.master import Master
 from mitmproxy.options import Options
 
-from mitm_addons.event_streams import Cut
-from mitm_addons.stock.dispatch import Dispatcher
-from mitm_addons.stock.post_response import PostResponse
+from mitm_addons.stock.dispatch import Dispatcher, PostResponse
 from mitm_addons.stream_end import Write
 from shared.settings import Settings
 
@@ -63,7 +62,7 @@ def client_writer(server: Proxyserver) -> Write:
     return write
 
 
-def client_cutter(server: Proxyserver) -> Cut:
+def client_cutter(server: Proxyserver) -> Callable[[http.HTTPFlow], None]:
     """Closes the connection of a flow's client beside the core, which ends a stream only as a whole one."""
 
     def cut(flow: http.HTTPFlow) -> None:

@@ -1,4 +1,4 @@
-"""What was set although mitmproxy's own core cannot do it: said in one line at the start."""
+"""A warning at the start about settings that mitmproxy's own core does not support."""
 
 import asyncio
 import logging
@@ -12,19 +12,19 @@ from shared.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-_PAGE = 500  # tenants that are read at a time
+_PAGE = 500  # tenants per read
 _NAMES = ("server.drain_timeout", "limits.connections", "limits.in_flight", "limits.timeouts")
 
 
-async def tell(services: Services) -> None:
-    """Log what is set and not enforced, if there is anything."""
-    found = await asyncio.to_thread(lambda: [*unenforced(services.settings, services.store)])
+async def warn(services: Services) -> None:
+    """Log which of the settings in use have no effect."""
+    found = await asyncio.to_thread(lambda: [*unsupported(services.settings, services.store)])
     if found:
-        logger.warning("The mitmproxy engine does not enforce %s.", ", ".join(found))
+        logger.warning("The mitmproxy engine does not support %s.", ", ".join(found))
 
 
-def unenforced(settings: Settings, store: ConfigStore) -> Iterator[str]:
-    """The settings that differ from their defaults to no effect, and whether rules have timeouts."""
+def unsupported(settings: Settings, store: ConfigStore) -> Iterator[str]:
+    """Yield the settings that differ from their defaults without effect, and the timeouts of rules."""
     default = Settings()
     for name in _NAMES:
         section, key = name.split(".")
@@ -34,7 +34,7 @@ def unenforced(settings: Settings, store: ConfigStore) -> Iterator[str]:
         if _rules_have_timeouts(store):
             yield "the timeouts of rules"
     except StoreDown:
-        return  # the proxy starts without its store; there is nothing to look at
+        return  # the proxy starts without its store
 
 
 def _rules_have_timeouts(store: ConfigStore) -> bool:

@@ -1,9 +1,10 @@
-"""mitmweb for debugging: the gateway's own addons, and pages to look at the last calls."""
+"""mitmweb for debugging: pages that show the last calls, and change nothing."""
 
+import contextlib
 import sys
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from mitmproxy import http
@@ -19,61 +20,44 @@ from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
 from tornado.web import ErrorHandler
 
-from mitm_addons import EngineTraits
-from mitm_addons.admission import CheckHead
 from mitm_addons.flows import state_of
-from mitm_addons.stock import core_errors
-from mitm_addons.stock import unsupported as unenforced
-from mitm_addons.stock.dispatch import Dispatcher
 from mitm_addons.stock.masking import masked_copy
-from mitm_addons.stock.master import client_cutter, client_writer, make_master
-from mitm_addons.stock.serve import gateway_addons, run
-from shared.core import tasks
-from shared.core.errors import CannotListen
-from shared.logs import PutLine
-from shared.services import Services
+from shared.core.errors import GatewayError
 from shared.settings import Settings
 
-#: Calls that are listed; the oldest goes first.
+#: Calls that are listed; the oldest is removed first.
 CALLS_KEPT = 500
 _HOST = "127.0.0.1"
 _BODY_LIMIT = 1024  # bytes; nothing here takes a body
-_STRANGER = "The token is missing or wrong. Open the address that run_proxy.py printed at its start.\n"
+_UNAUTHORIZED = "The token is missing or wrong. Open the address that run_proxy.py printed at its start.\n"
 _NOTICE = (
     b'<div style="position:fixed;bottom:0;left:0;right:0;z-index:9999;pointer-events:none;'
     b'text-align:center;background:#ffd;color:#000;border-top:1px solid #aa0">'
-    b"For looking only: editing, replay and commands are off. Secrets are masked.</div>"
+    b"Read only: editing, replay and commands are off. Secrets are masked.</div>"
 )
 
 
-async def serve_web(services: Services, put_line: PutLine, check_head: CheckHead) -> None:
-    """Serve as `worker.serve` does, with mitmweb beside. Raises `CannotListen` for either port."""
-    settings = services.settings
-    server, feed = Proxyserver(), Feed()
-    traits = EngineTraits(write=client_writer(server), cut=client_cutter(server), check_head=check_head)
-    core_errors.install(services.random_bytes)
-    async with gateway_addons(services, put_line, traits, [feed]) as addons:
-        tasks.start(unenforced.tell(services), "tell what is not enforced")
-        master = web_master(settings, settings.data_dir / "mitmproxy", server, Dispatcher(addons))
-        pages = _listen(_Shown(master.options, master.addons, server, feed.view))
-        sys.stderr.write(f"mitmweb, for looking only: {master.addons.get('webauth').web_url}\n")
-        sys.stderr.flush()
-        try:
-            await run(master, settings)
-        finally:
-            pages.stop()
+@contextlib.contextmanager
+def pages(master: Master, settings: Settings, server: Proxyserver, feed: "Feed") -> Iterator[None]:
+    """Serve mitmweb for the calls of `feed` until the context ends. Raises `GatewayError`."""
+    add_web(master, settings)
+    running = _listen(_Shown(master.options, master.addons, server, feed.view))
+    sys.stderr.write(f"mitmweb (read only): {master.addons.get('webauth').web_url}\n")
+    sys.stderr.flush()
+    try:
+        yield
+    finally:
+        running.stop()
 
 
-def web_master(settings: Settings, confdir: Path, server: Proxyserver, gateway: Dispatcher) -> Master:
-    """The gateway's master, and the two addons that bring mitmweb's options and its token."""
-    master = make_master(settings, confdir, server, gateway)
+def add_web(master: Master, settings: Settings) -> None:
+    """Add mitmweb's options and its token to the gateway's master."""
     master.addons.add(WebAddon(), WebAuth())
     master.options.update(web_host=_HOST, web_port=settings.server.web_port, web_open_browser=False)
-    return master
 
 
 class Feed:
-    """Lists masked copies of the last calls. The flows themselves never get here."""
+    """Lists masked copies of the last calls, never the flows themselves."""
 
     def __init__(self) -> None:
         self.view = View()
@@ -95,14 +79,14 @@ class Feed:
 
 @dataclass
 class _Events:
-    """mitmproxy's log lines are not shown: they would have to be masked as well."""
+    """mitmproxy's log lines are not shown, because they are not masked."""
 
     data: tuple[LogEntry, ...] = ()
 
 
 @dataclass
 class _Shown:
-    """All that mitmweb's pages reach of a master. They get no commands and no loading of flows."""
+    """All that mitmweb's pages can reach of a master: no commands, and no loading of flows."""
 
     options: Options
     addons: AddonManager
@@ -117,18 +101,18 @@ def _listen(shown: _Shown) -> HTTPServer:
     try:
         pages.listen(port, _HOST)
     except OSError:
-        raise CannotListen(
-            f"mitmweb cannot listen on {_HOST}:{port}; is the port taken? "
-            "Set server.web_port (GATEWAY__SERVER__WEB_PORT) to a free one."
+        raise GatewayError(
+            f"mitmweb cannot listen on {_HOST}:{port}. "
+            "Set server.web_port (GATEWAY__SERVER__WEB_PORT) to a free port."
         ) from None
     return pages
 
 
 class _Index(app.IndexHandler):
-    """The page, with a notice of what it is for."""
+    """The page, with a notice."""
 
     def auth_fail(self, invalid_password: bool) -> None:
-        self.write(_STRANGER)
+        self.write(_UNAUTHORIZED)
 
     def get(self) -> None:
         self.finish(self.render_string("../index.html").replace(b"</body>", _NOTICE + b"</body>"))
@@ -139,12 +123,12 @@ class _Content(app.FlowContent):
 
     def get(self, flow_id: str, message: str) -> None:
         if getattr(getattr(self.flow, message, None), "raw_content", None) is None:
-            raise app.APIError(404, "This body was streamed or is no text; it is not kept.")
+            raise app.APIError(404, "This body was streamed or is not text, so it is not kept.")
         super().get(flow_id, message)  # type: ignore[no-untyped-call]
 
 
-# What the page asks for to show calls, by mitmweb's own handler. All else that mitmweb can do is not there.
-_LOOKING = {
+# mitmweb's own handlers that show calls. No other handler is served.
+_READ_ONLY = {
     app.IndexHandler: _Index,
     app.FilterHelp: app.FilterHelp,
     app.ClientConnection: app.ClientConnection,
@@ -155,12 +139,12 @@ _LOOKING = {
     app.Options: app.Options,
     app.State: app.State,
 }
-# The application takes its handlers from this list of its module, and nothing else in the process does.
-_HANDLERS = [(path, _LOOKING[handler]) for path, handler in app.handlers if handler in _LOOKING]
+# The application takes its handlers from this list of its module; nothing else in the process uses the list.
+_HANDLERS = [(path, _READ_ONLY[handler]) for path, handler in app.handlers if handler in _READ_ONLY]
 
 
 class _Pages(app.Application):
-    """mitmweb's application with the handlers that look, for GET alone and under loopback names alone."""
+    """mitmweb's application with the read-only handlers, for GET and under loopback names only."""
 
     def __init__(self, shown: _Shown) -> None:
         app.handlers[:] = _HANDLERS
@@ -170,7 +154,7 @@ class _Pages(app.Application):
 
     def find_handler(self, request: HTTPServerRequest, **more: Any) -> Any:
         if request.headers.get("Host", "").lower() not in self._hosts:
-            # A page of the web whose name was pointed to this machine (DNS rebinding).
+            # A web page whose name resolves to this machine (DNS rebinding).
             return self._reject(request, 403)
         if request.method != "GET":
             return self._reject(request, 405)

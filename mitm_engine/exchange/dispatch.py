@@ -15,7 +15,7 @@ from mitmproxy.addonmanager import AddonManager, traverse
 from mitmproxy.exceptions import AddonHalt
 from mitmproxy.flow import Error
 
-from mitm_engine.faults import failed
+from mitm_engine.wire_error import WireError
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class Dispatch:
     async def flow(self, methods: Iterable[Method], flow: http.HTTPFlow, waits: Callable[[], None]) -> None:
         """Call a hook of a flow, and wait while an addon holds it.
 
-        `waits` is called before anything is waited for. Raises `Failed` when an addon raises, and `Killed`
+        `waits` is called before anything is waited for. Raises `WireError` when an addon raises, and `Killed`
         when one killed the flow.
         """
         if methods:
@@ -78,7 +78,7 @@ class Dispatch:
     async def call(
         self, methods: Iterable[Method], subject: object, waits: Callable[[], None] = _no_wait
     ) -> bool:
-        """Call the addons one after the other, up to the first fault. Raises `Failed`.
+        """Call the addons one after the other, up to the first fault. Raises `WireError`.
 
         `waits` is called before one is waited for. False when one of them asked that no other be called.
         """
@@ -93,7 +93,7 @@ class Dispatch:
                 return False
             except Exception as error:
                 logger.exception("An addon failed; the exchange is not let through.")
-                raise failed("plugin_failure", detail="An addon failed.") from error
+                raise WireError("plugin_failure", "An addon failed.") from error
         return True
 
     def call_all(self, methods: Methods, subject: object) -> Coroutine[Any, Any, None] | None:

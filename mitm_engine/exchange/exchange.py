@@ -15,12 +15,12 @@ from mitmproxy.flow import Error
 
 from mitm_engine.exchange.dispatch import Killed, Method
 from mitm_engine.exchange.flows import make_flow, make_response
-from mitm_engine.faults import LATE_ADDONS, OVERLOADED, Failed, Fault, failed, fault
 from mitm_engine.http1.body_chunks import gather
 from mitm_engine.http1.heads import CONTINUE, request_head
 from mitm_engine.http1.request_reader import Incoming
 from mitm_engine.http1.response_writer import ResponseWriter
 from mitm_engine.upstream_connection import Key, UpstreamConnection
+from mitm_engine.wire_error import LATE_ADDONS, OVERLOADED, WireError
 
 if TYPE_CHECKING:
     from mitm_engine.client_connection import ClientConnection
@@ -31,9 +31,9 @@ logger = logging.getLogger(__name__)
 _IDEMPOTENT = (b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE")  # RFC 9110, 9.2.2
 _SCHEMES = (b"http", b"https")
 _WITH_BODY = (b"POST", b"PUT", b"PATCH")
-_LATE_UPSTREAM = fault("upstream_timeout")
-_LATE_CLIENT = fault("request_timeout")
-_UNFORESEEN = fault("plugin_failure", detail="The exchange failed.")
+_LATE_UPSTREAM = WireError("upstream_timeout")
+_LATE_CLIENT = WireError("request_timeout")
+_UNFORESEEN = WireError("plugin_failure", "The exchange failed.")
 
 
 class Exchange:
@@ -79,8 +79,8 @@ class Exchange:
         metrics.in_flight += 1
         try:
             await self._steps()
-        except Failed as error:
-            await self._fail(error.fault)
+        except WireError as error:
+            await self._fail(error)
         except Killed:
             await self._fail(None)
         except asyncio.CancelledError:
@@ -118,7 +118,7 @@ class Exchange:
     async def _read_body(self) -> None:
         incoming, client, limit = self._incoming, self._client, self._terms.request_body
         if not incoming.complete and incoming.announced() > limit:
-            raise failed("body_too_large", f"The body is longer than {limit} bytes.")
+            raise WireError("body_too_large", f"The body is longer than {limit} bytes.")
         client.want(incoming, limit)
         if not incoming.complete:
             if not incoming.size and self._expects_continue():
@@ -129,9 +129,10 @@ class Exchange:
             incoming.waiter = asyncio.get_running_loop().create_future()
             await incoming.waiter
         if incoming.fault is not None:
-            raise Failed(incoming.fault)
+            # A new one: raised itself, it would keep what `incoming` holds until the next collection.
+            raise WireError(incoming.fault.code, incoming.fault.detail)
         if incoming.size > limit:
-            raise failed("body_too_large", f"The body is longer than {limit} bytes.")
+            raise WireError("body_too_large", f"The body is longer than {limit} bytes.")
         data = self._flow.request.data
         data.content = b"".join(incoming.pieces)
         data.timestamp_end = data.timestamp_start
@@ -167,7 +168,7 @@ class Exchange:
         """Send the request, and wait for the head of the answer."""
         data = self._flow.request.data
         if data.scheme not in _SCHEMES:
-            raise failed("plugin_failure", detail="An addon set a scheme that is neither http nor https.")
+            raise WireError("plugin_failure", "An addon set a scheme that is neither http nor https.")
         key = Key(data.scheme == b"https", data.host, data.port, self._terms.trust)
         body = data.content or b""
         head = request_head(self._flow.request, len(body) if body or data.method in _WITH_BODY else None)
@@ -175,7 +176,7 @@ class Exchange:
         upstream = reused or await self._connect(key)
         try:
             await self._send_request(upstream, head, body)
-        except Failed:
+        except WireError:
             # A server may close what it has kept open at any time; only then, and only what may be
             # done twice, is asked again.
             if reused is None or upstream.has_response or data.method not in _IDEMPOTENT:
@@ -214,7 +215,7 @@ class Exchange:
                 break
             size += len(piece)
             if size > self._terms.response_body:
-                raise failed("upstream_protocol_error", detail="Response body exceeds the limit.")
+                raise WireError("upstream_protocol_error", "Response body exceeds the limit.")
             gather(pieces, piece)
         self._give_back()
         return b"".join(pieces)
@@ -252,21 +253,21 @@ class Exchange:
         self._unreached = iter(self._hooks.response)
         await self._hooks.flow(self._unreached, self._flow, self._arm_hook)
         if self._flow.response is None:
-            raise failed("plugin_failure", detail="An addon took the answer away.")
+            raise WireError("plugin_failure", "An addon took the answer away.")
         self._writer.whole(self._flow.response)
         if not self._client.can_write:
             await self._client.drained()
 
     # Ends.
 
-    async def _fail(self, why: Fault | None) -> None:
+    async def _fail(self, why: WireError | None) -> None:
         """Answer `why`, or break off what has begun; None when an addon killed the flow."""
         flow, writer = self._flow, self._writer
         self._client.ends()
         self._drop_upstream()
         if why is not None and not _is_killed(flow):
             self._worker.metrics.faults[why.code] += 1
-            flow.error = Error(why.detail)
+            flow.error = Error(str(why))
         if writer.has_begun:
             # What an addon adds at the end comes after what was taken.
             writer.flush()
@@ -294,7 +295,7 @@ class Exchange:
         """Write the engine's own answer."""
         try:
             self._writer.whole(response)
-        except Failed:
+        except WireError:
             self._client.abort()
 
     def _give_back(self) -> None:

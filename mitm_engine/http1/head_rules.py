@@ -7,9 +7,9 @@ section 5). llhttp checks codings and lengths only after the head, so all of thi
 import re
 from collections.abc import Sequence
 
-from mitm_engine.faults import Fault, fault
 from mitm_engine.http1.header_names import NO_NAME, HeaderNames
 from mitm_engine.options import Options
+from mitm_engine.wire_error import WireError
 
 Fields = Sequence[tuple[bytes, bytes]]
 
@@ -21,19 +21,16 @@ _ABSOLUTE = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 #: The methods that clients may send.
 METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"))
 _ALLOW = {"Allow": ", ".join(sorted(method.decode() for method in METHODS))}
+DIFFERENT_HOSTS = "The request target and the Host header name different hosts."
 _VERSIONS = (b"HTTP/1.1", b"HTTP/1.0")
 _DECIDING = HeaderNames((b"host", b"content-length", b"transfer-encoding"))
 
 
-def check_head(
-    method: bytes, target: bytes, version: bytes, fields: Fields, options: Options
-) -> Fault | None:
-    """Why this head is refused; None when it is sound. `target` is in origin form."""
-    return (
-        _check_line(method, target, version, options)
-        or _check_fields(fields, options)
-        or _check_framing(version, fields)
-    )
+def check_head(method: bytes, target: bytes, version: bytes, fields: Fields, options: Options) -> None:
+    """Raise `WireError` unless the head is well-formed. `target` is in origin form."""
+    _check_line(method, target, version, options)
+    _check_fields(fields, options)
+    _check_framing(version, fields)
 
 
 def origin_form(target: bytes, fields: Fields) -> bytes | None:
@@ -55,9 +52,9 @@ def values_of(fields: Fields, wanted: bytes) -> list[bytes]:
     return [value for name, value in fields if name.lower() == wanted]
 
 
-def too_many(options: Options) -> Fault:
-    """The fault of a head with more fields than a request may have."""
-    return fault("headers_too_large", f"The request has more than {options.field_limit} header fields.")
+def too_many(options: Options) -> WireError:
+    """Return the error of a head with too many fields."""
+    return WireError("headers_too_large", f"The request has more than {options.field_limit} header fields.")
 
 
 def is_length(value: bytes) -> bool:
@@ -78,42 +75,40 @@ def look_at(fields: Fields) -> tuple[int, bool]:
     return size, _VALUES.fullmatch(values) is not None and values.count(b"\n") < len(fields)
 
 
-def _bad(message: str) -> Fault:
-    return fault("bad_request", message)
+def _bad(message: str) -> WireError:
+    return WireError("bad_request", message)
 
 
-def _check_line(method: bytes, target: bytes, version: bytes, options: Options) -> Fault | None:
+def _check_line(method: bytes, target: bytes, version: bytes, options: Options) -> None:
     if version not in _VERSIONS:
-        return _bad("Only HTTP/1.0 and HTTP/1.1 are spoken here.")
+        raise _bad("Only HTTP/1.0 and HTTP/1.1 are supported.")
     if method not in METHODS:
-        return _check_method(method)
+        raise _wrong_method(method)
     if len(target) > options.line_limit:
-        return fault("uri_too_long", f"The request target is longer than {options.line_limit} bytes.")
+        raise WireError("uri_too_long", f"The request target is longer than {options.line_limit} bytes.")
     if not match_target(target):
-        return _bad("The request target must be a path of visible ASCII characters.")
-    return None
+        raise _bad("The request target must be a path of visible ASCII characters.")
 
 
-def _check_method(method: bytes) -> Fault:
+def _wrong_method(method: bytes) -> WireError:
     if method == b"CONNECT":
-        return _bad("CONNECT is not possible here.")
+        return _bad("The method CONNECT is not supported.")
     if method == b"TRACE":
-        return fault("method_not_allowed", "TRACE is not possible here.", headers=_ALLOW)
-    return fault("not_implemented")
+        return WireError("method_not_allowed", "The method TRACE is not allowed.", _ALLOW)
+    return WireError("not_implemented")
 
 
-def _check_fields(fields: Fields, options: Options) -> Fault | None:
+def _check_fields(fields: Fields, options: Options) -> None:
     if len(fields) > options.field_limit:
-        return too_many(options)
+        raise too_many(options)
     size, values_fit = look_at(fields)
     if size > options.head_limit:
-        return fault("headers_too_large", f"The header fields are longer than {options.head_limit} bytes.")
+        raise WireError("headers_too_large", f"The header fields are longer than {options.head_limit} bytes.")
     if not values_fit:
-        return _bad("A header value holds a control character or is folded over lines.")
-    return None
+        raise _bad("A header value contains a control character or a line break.")
 
 
-def _check_framing(version: bytes, fields: Fields) -> Fault | None:
+def _check_framing(version: bytes, fields: Fields) -> None:
     hosts, lengths, codings = 0, [], []
     for name, value in fields:
         deciding = _DECIDING[name]
@@ -124,13 +119,12 @@ def _check_framing(version: bytes, fields: Fields) -> Fault | None:
         elif deciding == b"content-length":
             lengths.append(value)
         elif deciding == NO_NAME:
-            return _bad("A header name holds a character that is not allowed.")
+            raise _bad("A header name contains a character that is not allowed.")
         else:
             codings.append(value)
     if hosts != 1:
-        return fault("invalid_host", "The request must have exactly one Host header.")
+        raise WireError("invalid_host", "The request must have exactly one Host header.")
     if lengths and (len(lengths) > 1 or not is_length(lengths[0])):
-        return _bad("Content-Length must stand once and be a plain number.")
+        raise _bad("Content-Length must appear once and be a plain number.")
     if codings and (lengths or version == b"HTTP/1.0" or [c.lower() for c in codings] != [b"chunked"]):
-        return _bad("Transfer-Encoding must be 'chunked' alone, without Content-Length, in HTTP/1.1.")
-    return None
+        raise _bad("Transfer-Encoding must be 'chunked' alone, without Content-Length, in HTTP/1.1.")

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 from mitmproxy import http
 
-from mitm_engine.faults import failed
 from mitm_engine.http1.head_rules import METHODS, match_target
 from mitm_engine.http1.header_names import NO_NAME, HeaderNames
+from mitm_engine.wire_error import WireError
 from shared.core.http_tokens import HOP_BY_HOP, connection_options, is_token
 
 # Headers that the wire sets itself, or has answered (Expect), or that go no further.
@@ -16,7 +16,7 @@ LAST_CHUNK = b"0\r\n\r\n"
 
 
 class Head:
-    """The head of a message, read once. Raises `Failed` when an addon set a header whose name is none.
+    """The head of a message, read once. Raises `WireError` when an addon set a header whose name is none.
 
     `lines` are its fields without framing and without what goes no further. `length` is what it says of the
     body, None when it says nothing or names a coding; `wants_close` that it asks for the connection to end.
@@ -40,7 +40,7 @@ class Head:
             elif framing == b"connection":
                 connection.append(field[1])
             elif framing == NO_NAME:
-                raise failed("plugin_failure", detail="An addon set a header whose name is none.")
+                raise WireError("plugin_failure", "An addon set a header whose name is none.")
         if is_coded:
             self.length = None
         if connection:
@@ -54,21 +54,21 @@ class Head:
     def after(self, first: bytes, framing: Iterable[bytes]) -> bytes:
         """The bytes of the head that begins with the line `first` and is framed by these whole lines.
 
-        Raises `Failed` when an addon set something that does not fit on one line.
+        Raises `WireError` when an addon set something that does not fit on one line.
         """
         lines = [first, *self.lines, *framing]
         head = b"\r\n".join(lines) + b"\r\n\r\n"
         ends = len(lines) + 1
         if head.count(b"\n") != ends or head.count(b"\r") != ends or 0 in head:
-            raise failed("plugin_failure", detail="An addon set a header that does not fit on one line.")
+            raise WireError("plugin_failure", "An addon set a header that does not fit on one line.")
         return head
 
 
 def request_head(request: http.Request, length: int | None) -> bytes:
-    """The head of a request with a body of `length` bytes, None for one that has no body. Raises `Failed`."""
+    """Return the head of a request with a body of `length` bytes (None: no body). Raises `WireError`."""
     data = request.data
     if not match_target(data.path) or (data.method not in METHODS and not is_token(data.method)):
-        raise failed("plugin_failure", detail="An addon set a method or a path that cannot be sent.")
+        raise WireError("plugin_failure", "An addon set a method or a path that cannot be sent.")
     first = b"%s %s HTTP/1.1" % (data.method, data.path)
     framing = () if length is None else (b"Content-Length: %d" % length,)
     return Head(data.headers.fields).after(first, framing)
@@ -81,7 +81,7 @@ def status_line(response: http.Response) -> bytes:
 
 
 def closing_response(response: http.Response) -> bytes:
-    """A whole answer after which the connection ends. Raises `Failed`."""
+    """A whole answer after which the connection ends. Raises `WireError`."""
     body = response.data.content or b""
     framing = (b"Content-Length: %d" % len(body), b"Connection: close")
     return Head(response.data.headers.fields).after(status_line(response), framing) + body

@@ -11,10 +11,17 @@ from httptools import (
     HttpRequestParser,
 )
 
-from mitm_engine.faults import Failed, Fault, failed, fault
 from mitm_engine.http1.body_chunks import gather
-from mitm_engine.http1.head_rules import check_head, look_at, origin_form, too_many, values_of
+from mitm_engine.http1.head_rules import (
+    DIFFERENT_HOSTS,
+    check_head,
+    look_at,
+    origin_form,
+    too_many,
+    values_of,
+)
 from mitm_engine.options import Options
+from mitm_engine.wire_error import WireError
 
 
 class _Enough(Exception):
@@ -47,7 +54,7 @@ class Incoming:
         "wanted",
     )
 
-    def __init__(self, why: Fault | None = None) -> None:
+    def __init__(self, why: WireError | None = None) -> None:
         self.fault = why
         self.method = self.target = self.version = b""
         self.fields: tuple[tuple[bytes, bytes], ...] = ()
@@ -136,7 +143,7 @@ class RequestReader:
         self._fruitless += len(data)
         if self._fruitless > self._options.head_limit + self._options.line_limit:
             # Long runs without a head or a byte of a body: names of fields, chunk extensions, trailers.
-            self._stop(fault("headers_too_large"))
+            self._stop(WireError("headers_too_large"))
         elif len(self._fields) > self._options.field_limit:
             self._stop(too_many(self._options))
 
@@ -160,7 +167,7 @@ class RequestReader:
         self._parser = HttpRequestParser(self)
         self.feed(line + b"".join(kept) + b"\r\n" + rest)
 
-    def _fault_of(self, error: HttpParserError, line: bytes) -> Fault | None:
+    def _fault_of(self, error: HttpParserError, line: bytes) -> WireError | None:
         """None when what came is to be ignored: too many requests, and bytes behind the last one.
 
         `line` begins with the request that could not be read, where that is known.
@@ -169,15 +176,15 @@ class RequestReader:
             cause = error.__context__
             if isinstance(cause, _Enough):
                 return None
-            if isinstance(cause, Failed):
-                return cause.fault
+            if isinstance(cause, WireError):
+                return cause.with_traceback(None)
         if self.queue and self.queue[-1].complete and not self.queue[-1].keep_alive:
             return None
         if isinstance(error, HttpParserInvalidMethodError) and _METHOD.match(line):
-            return fault("not_implemented")
-        return fault("bad_request")
+            return WireError("not_implemented")
+        return WireError("bad_request")
 
-    def _stop(self, why: Fault | None) -> None:
+    def _stop(self, why: WireError | None) -> None:
         self.stopped = True
         current, self._current = self._current, None
         if why is None:
@@ -203,7 +210,7 @@ class RequestReader:
         head.target += piece
         if len(head.target) > self._options.line_limit:
             limit = self._options.line_limit
-            raise failed("uri_too_long", f"The request target is longer than {limit} bytes.")
+            raise WireError("uri_too_long", f"The request target is longer than {limit} bytes.")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._current is None:  # else a trailer
@@ -218,10 +225,9 @@ class RequestReader:
         if head.target[:1] != b"/":
             target = origin_form(head.target, head.fields)
             if target is None:
-                raise failed("invalid_host", "The request target and the Host header name different hosts.")
+                raise WireError("invalid_host", DIFFERENT_HOSTS)
             head.target = target
-        if why := check_head(head.method, head.target, head.version, head.fields, self._options):
-            raise Failed(why)
+        check_head(head.method, head.target, head.version, head.fields, self._options)
         if parser.should_upgrade():
             self.open_requests -= 1  # it comes again, without the upgrade
             return

@@ -4,9 +4,9 @@ import re
 
 from httptools import HttpParserError, HttpResponseParser
 
-from mitm_engine.faults import Failed, failed
 from mitm_engine.http1.head_rules import is_length, look_at
 from mitm_engine.http1.header_names import NO_NAME, HeaderNames
+from mitm_engine.wire_error import WireError
 from shared.core.http_tokens import removed_by_connection
 
 Fields = tuple[tuple[bytes, bytes], ...]
@@ -76,24 +76,24 @@ class ResponseReader:
         self.fields: Fields = ()
 
     def feed(self, data: bytes) -> None:
-        """Read more bytes. Raises `Failed` when they are no answer, or nobody asked for them."""
+        """Read more bytes. Raises `WireError` when they are no answer, or nobody asked for them."""
         if self.complete or not self._expected:
             self.reusable = False
-            raise failed("upstream_protocol_error", detail="The upstream spoke without being asked.")
+            raise WireError("upstream_protocol_error", "The upstream spoke without being asked.")
         self._progress = False
         try:
             self._parser.feed_data(data)
         except HttpParserError as error:
-            if isinstance(error.__context__, Failed):
+            if isinstance(error.__context__, WireError):
                 raise error.__context__ from None
             if not self.complete:
-                raise failed("upstream_protocol_error", detail=f"The upstream's answer: {error}") from None
+                raise WireError("upstream_protocol_error", f"The upstream's answer: {error}") from None
             # The answer is whole; what followed it is not read, and the connection ends.
             self.reusable = False
         # Without a head or a byte of a body: long heads, interim answers, chunk extensions, trailers.
         self._fruitless = 0 if self._progress else self._fruitless + len(data)
         if self._fruitless > self._head_limit:
-            raise failed("upstream_protocol_error", detail="The head of the answer is too large.")
+            raise WireError("upstream_protocol_error", "The head of the answer is too large.")
 
     def end(self) -> bool:
         """The upstream closed. True when that completes the answer."""
@@ -135,7 +135,7 @@ class ResponseReader:
         status = self._parser.get_status_code()
         version = _VERSIONS.get(self._parser.get_http_version())
         if version is None or not (100 <= status <= 599) or status == 101:
-            raise failed("upstream_protocol_error")
+            raise WireError("upstream_protocol_error", "The upstream sent a status line that cannot be used.")
         if status < 200:
             return
         self._check_fields()
@@ -162,10 +162,10 @@ class ResponseReader:
     def _check_fields(self) -> None:
         size, values_fit = look_at(self._fields)
         if not (values_fit and _REASON.fullmatch(self._reason)):
-            raise failed("upstream_protocol_error", detail="The answer's head holds what no head may hold.")
+            raise WireError("upstream_protocol_error", "The answer's head holds what no head may hold.")
         # A read may hold more than the limit, so counting what was read is not enough.
         if size > self._head_limit:
-            raise failed("upstream_protocol_error", detail="The head of the answer is too large.")
+            raise WireError("upstream_protocol_error", "The head of the answer is too large.")
 
     def _frame(self, status: int, version: bytes) -> bool:
         """Whether only the end of the connection ends the body (RFC 9112, 6.3)."""
@@ -181,9 +181,7 @@ class ResponseReader:
             elif framing == b"connection":
                 connection.append(value)
             elif framing == NO_NAME:
-                raise failed(
-                    "upstream_protocol_error", detail="The answer's head holds what no name may hold."
-                )
+                raise WireError("upstream_protocol_error", "The answer's head holds what no name may hold.")
             else:
                 self.idle_limit = _timeout(value)
         if connection:
@@ -204,11 +202,11 @@ def without_connection(fields: Fields, values: tuple[bytes, ...]) -> Fields:
 
 def _check_framing(lengths: list[bytes], codings: list[bytes], version: bytes) -> None:
     if codings and (lengths or [coding.lower() for coding in codings] != [b"chunked"]):
-        raise failed("upstream_protocol_error", detail="The answer is framed in more than one way.")
+        raise WireError("upstream_protocol_error", "The answer is framed in more than one way.")
     if codings and version == b"HTTP/1.0":
-        raise failed("upstream_protocol_error", detail="HTTP/1.0 has no transfer codings.")
+        raise WireError("upstream_protocol_error", "HTTP/1.0 has no transfer codings.")
     if lengths and (len(lengths) > 1 or not is_length(lengths[0])):
-        raise failed("upstream_protocol_error", detail="The answer's length is no number.")
+        raise WireError("upstream_protocol_error", "The answer's length is no number.")
 
 
 def _timeout(value: bytes) -> float | None:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, cast
 
 from mitmproxy import http
 
-from mitm_engine.faults import Failed, failed
 from mitm_engine.http1.heads import LAST_CHUNK, Head, chunk, status_line
 from mitm_engine.http1.request_reader import Incoming
+from mitm_engine.wire_error import WireError
 
 if TYPE_CHECKING:
     from mitm_engine.client_connection import ClientConnection
@@ -53,7 +53,7 @@ class ResponseWriter:
         self.has_begun = False
 
     def whole(self, response: http.Response) -> None:
-        """Write an answer whose body is here. Raises `Failed` when its head cannot be written."""
+        """Write an answer whose body is here. Raises `WireError` when its head cannot be written."""
         parts, body = Head(response.data.headers.fields), response.data.content or b""
         length: int | None = len(body)
         if self._has_no_body(response):
@@ -72,7 +72,7 @@ class ResponseWriter:
         return self.has_begun and self._left is None and not self._is_empty
 
     def begin(self, response: http.Response) -> None:
-        """Begin an answer whose body comes in pieces. Raises `Failed` when its head cannot be written."""
+        """Begin an answer whose body comes in pieces. Raises `WireError` when its head cannot be written."""
         parts = Head(response.data.headers.fields)
         self._stream = cast(Stream, response.stream) if callable(response.stream) else None
         self._left = _length(response, parts)
@@ -93,8 +93,8 @@ class ResponseWriter:
     def piece(self, data: bytes) -> Awaitable[None] | None:
         """Take a piece of the body; empty at its end, as mitmproxy tells an addon's `stream` function.
 
-        When that function takes its time, what is returned has to be awaited. Raises `Failed` when it fails,
-        or makes the body longer than its head says.
+        If that function is slow, the result has to be awaited. Raises `WireError` when it fails, or makes
+        the body longer than its head says.
         """
         if self._stream is None:
             if data:
@@ -136,9 +136,9 @@ class ResponseWriter:
         self._size = 0
 
     def end(self) -> None:
-        """Write the end of the body. Raises `Failed` when it is shorter than its head says."""
+        """Write the end of the body. Raises `WireError` when it is shorter than its head says."""
         if self._left and not self._is_empty:
-            raise failed("upstream_protocol_error", detail="The body is shorter than its head says.")
+            raise WireError("upstream_protocol_error", "The body is shorter than its head says.")
         if self._is_chunked:
             self._pending.append(LAST_CHUNK)
         if self._pending:
@@ -157,7 +157,7 @@ class ResponseWriter:
             return
         if self._left is not None:
             if len(data) > self._left:
-                raise failed("upstream_protocol_error", detail="The body is longer than its head says.")
+                raise WireError("upstream_protocol_error", "The body is longer than its head says.")
             self._left -= len(data)
         self._pending.append(chunk(data) if self._is_chunked else data)
         self._size += len(data)
@@ -172,7 +172,7 @@ class ResponseWriter:
     ) -> bytes:
         incoming = self._incoming
         if not 200 <= response.data.status_code <= 599:
-            raise failed("plugin_failure", detail="An addon set a status that ends no exchange.")
+            raise WireError("plugin_failure", "An addon set a status that ends no exchange.")
         self.keeps = (
             incoming.keep_alive
             and incoming.complete
@@ -187,8 +187,8 @@ class ResponseWriter:
         return parts.after(status_line(response), framing)
 
 
-def _stream_failed(error: Exception) -> Failed:
-    return failed("plugin_failure", detail=f"An addon's stream failed: {error!r}")
+def _stream_failed(error: Exception) -> WireError:
+    return WireError("plugin_failure", f"An addon's stream failed: {error!r}")
 
 
 def _length(response: http.Response, parts: Head) -> int | None:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from mitm_engine.processes import descriptors
 from mitm_engine.processes.heartbeat import EVERY, Heartbeat
 from mitm_engine.processes.scoreboard import WorkerSeat
+from shared.core.errors import CannotListen
 
 BACKLOG = 4096  # connections that may wait; the kernel's own bound is usually the same
 #: Bytes that the kernel keeps for a client that does not read; else it takes megabytes for each of them. What
@@ -41,10 +42,6 @@ _NOBODY = frozenset(
         errno.ETIMEDOUT,
     }
 )
-
-
-class CannotListen(Exception):
-    """The address cannot be listened on. The message is a sentence that names it and says why."""
 
 
 def listener_socket(host: str, port: int, *, tries: int = 20) -> socket.socket:

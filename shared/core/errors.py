@@ -1,18 +1,18 @@
-"""Every error that the gateway raises or answers.
+"""Every error that the gateway raises or sends.
 
     GatewayError
-    ├── StoreDown          Redis did not answer
+    ├── StoreDown          Redis did not reply
     ├── BadRecord          a stored record cannot be read
-    ├── Conflict           somebody else wrote first
+    ├── Conflict           the resource was modified concurrently
     ├── SubdomainTaken     in use, or in quarantine after a delete
-    ├── OutsideError       a service that a tenant named did not answer as it should
+    ├── OutsideError       an external service gave no usable response
     │   └── TargetForbidden    its address must not be called
-    ├── NotCalled          a call to the outside that a dry run does not make
-    ├── PoolFull           no room in the queue of the plugins' threads
+    ├── NotCalled          an external call that a dry run does not make
+    ├── PoolFull           the queue of the plugin threads is full
     ├── CannotListen       a port cannot be opened
     └── Invalid            one or more fields of an input are wrong; carries `Problem`s
 
-What a client of the proxy is told is a `Rejection`; the table below fixes its status and its type.
+A `Rejection` is what the client of the proxy gets; the table `ERRORS` fixes its status.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,19 +22,19 @@ from shared.core.empty import EMPTY
 
 
 class GatewayError(Exception):
-    """The root: each message is a full sentence that names the culprit and the way out."""
+    """The root: each message is a full sentence that names the cause and the fix."""
 
 
 class StoreDown(GatewayError):
-    """Redis did not answer, or not in time."""
+    """Redis did not reply, or not in time."""
 
 
 class BadRecord(GatewayError):
-    """What is stored about one tenant cannot be read; nobody else is touched by it."""
+    """The stored record of one tenant cannot be read; no other tenant is affected."""
 
 
 class Conflict(GatewayError):
-    """The stored thing changed between the read and the write."""
+    """The stored resource changed between the read and the write."""
 
 
 class SubdomainTaken(GatewayError):
@@ -42,23 +42,23 @@ class SubdomainTaken(GatewayError):
 
 
 class OutsideError(GatewayError):
-    """A service outside gave no usable answer."""
+    """An external service gave no usable response."""
 
 
 class TargetForbidden(OutsideError):
-    """An address that the gateway must not call."""
+    """The gateway must not call this address."""
 
 
 class NotCalled(GatewayError):
-    """A call to a service outside that a dry run does not make. Its text names what would be called."""
+    """An external call that a dry run does not make. The message names the target."""
 
 
 class PoolFull(GatewayError):
-    """All threads are busy and the queue is at its limit."""
+    """All threads are busy and the queue is full."""
 
 
 class CannotListen(GatewayError):
-    """A port cannot be opened, mostly because somebody else has it."""
+    """A port cannot be opened, usually because another process has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Problem:
 
 
 class Invalid(GatewayError):
-    """Input that was refused, with all its problems at once."""
+    """An input that was rejected, with all its problems."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
@@ -79,10 +79,15 @@ class Invalid(GatewayError):
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """An answer that the gateway gives instead of forwarding: what the client is told, and who says so.
+    """A response that the gateway sends instead of forwarding the request.
 
-    `source` is ``gateway`` or ``plugin:<name>`` and goes out as ``X-Gateway-Error-Source``.
-    `details` are further members of the error body beside ``error`` (for example ``rate_limit``).
+    Attributes:
+        status: the HTTP status.
+        code: the error code, in most cases one of `ERRORS`.
+        message: the sentence for the client.
+        source: ``gateway`` or ``plugin:<name>``; sent as ``X-Gateway-Error-Source``.
+        headers: more headers of the response.
+        details: more members of the body, beside ``error`` (for example ``rate_limit``).
     """
 
     status: int
@@ -93,59 +98,61 @@ class Rejection:
     details: Mapping[str, object] = field(default_factory=lambda: EMPTY)
 
 
-#: code -> status, for every error that the proxy itself can answer.
-STATUS: Mapping[str, int] = {
-    "invalid_host": 400,
-    "bad_request": 400,
-    "missing_required_header": 400,
-    "invalid_json": 400,
-    "missing_api_key": 401,
-    "invalid_api_key": 401,
-    "api_key_expired": 401,
-    "api_key_revoked": 401,
-    "tenant_disabled": 403,
-    "ip_blocked": 403,
-    "forbidden": 403,
-    "no_matching_rule": 404,
-    "method_not_allowed": 405,
-    "request_timeout": 408,
-    "body_too_large": 413,
-    "uri_too_long": 414,
-    "unsupported_content_type": 415,
-    "content_rejected": 422,
-    "validation_failed": 422,
-    "rate_limit_exceeded": 429,
-    "quota_exceeded": 429,
-    "too_many_concurrent_requests": 429,
-    "headers_too_large": 431,
-    "not_implemented": 501,
-    "upstream_unreachable": 502,
-    "upstream_protocol_error": 502,
-    "upstream_tls": 502,
-    "target_forbidden": 502,
-    "plugin_failure": 503,
-    "config_unavailable": 503,
-    "overloaded": 503,
-    "upstream_timeout": 504,
-    "loop_detected": 508,
+#: Every error that the proxy can send: its status, and its text where nothing more precise is known.
+ERRORS: Mapping[str, tuple[int, str]] = {
+    "invalid_host": (400, "The Host header is missing, repeated, or names no host of this gateway."),
+    "bad_request": (400, "The request is not valid HTTP/1.1."),
+    "missing_required_header": (400, "A required header is missing."),
+    "invalid_json": (400, "The body is not valid JSON."),
+    "missing_api_key": (401, "The request needs an API key."),
+    "invalid_api_key": (401, "The API key is not valid."),
+    "api_key_expired": (401, "The API key has expired."),
+    "api_key_revoked": (401, "The API key was revoked."),
+    "tenant_disabled": (403, "This tenant is disabled."),
+    "ip_blocked": (403, "Requests from this address are not allowed."),
+    "forbidden": (403, "The API key does not allow this request."),
+    "no_matching_rule": (404, "No rule matches this path."),
+    "method_not_allowed": (405, "This method is not allowed here."),
+    "request_timeout": (408, "The request arrived too slowly."),
+    "body_too_large": (413, "The body exceeds the size limit."),
+    "uri_too_long": (414, "The request target is too long."),
+    "unsupported_content_type": (415, "This content type is not supported here."),
+    "content_rejected": (422, "The content was rejected."),
+    "validation_failed": (422, "The request failed validation."),
+    "rate_limit_exceeded": (429, "The rate limit is exceeded. Retry later."),
+    "quota_exceeded": (429, "The quota is exceeded."),
+    "too_many_concurrent_requests": (429, "Too many requests are open at the same time. Retry later."),
+    "headers_too_large": (431, "The request headers are too large."),
+    "client_closed": (499, "The client closed the connection."),  # logged; nobody is left to read it
+    "not_implemented": (501, "This method is not supported."),
+    "upstream_unreachable": (502, "The upstream cannot be reached."),
+    "upstream_protocol_error": (502, "The upstream did not send a complete HTTP response."),
+    "upstream_tls": (502, "TLS to the upstream failed, or its certificate could not be verified."),
+    "target_forbidden": (502, "The target of this rule has an address that the gateway must not call."),
+    "plugin_failure": (503, "The gateway failed to process the request, so the request was rejected."),
+    "config_unavailable": (503, "The configuration cannot be read now. Retry the request."),
+    "overloaded": (503, "The server is overloaded or shutting down. Retry the request."),
+    "upstream_timeout": (504, "The upstream did not respond in time."),
+    "loop_detected": (508, "The request has already passed through this gateway."),
 }
+STATUS: Mapping[str, int] = {code: status for code, (status, _) in ERRORS.items()}
 
 
-def make_rejection(code: str, message: str, headers: Mapping[str, str] = EMPTY) -> Rejection:
-    """The gateway's own refusal, with the status that the table gives to `code`.
+def make_rejection(code: str, message: str = "", headers: Mapping[str, str] = EMPTY) -> Rejection:
+    """Make the gateway's own rejection, with the table's text unless `message` is more precise.
 
-    A 503 says when to come back: one second, unless `headers` knows better.
+    A 503 tells when to retry: after one second, unless `headers` has another time.
     """
-    status = STATUS[code]
+    status, text = ERRORS[code]
     if status == 503 and "Retry-After" not in headers:
         headers = {"Retry-After": "1", **headers}
-    return Rejection(status, code, message, headers=headers)
+    return Rejection(status, code, message or text, headers=headers)
 
 
 def describe_error(error: BaseException) -> str:
-    """The kind and the text of an error that a plugin raised. Its text can raise, too."""
+    """Return the type and the text of an error that a plugin raised."""
     name = type(error).__name__
     try:
         return f"{name}: {error}"
-    except BaseException:  # noqa: BLE001 -- whatever it is, the kind is left to be told
+    except BaseException:  # noqa: BLE001 -- the plugin's own __str__ can raise anything
         return name

@@ -7,6 +7,7 @@ from mitmproxy.test import tflow
 
 from mitm_addons.concurrency import Concurrency
 from mitm_addons.flows import FlowState, begin
+from mitm_addons.stock.adapter import LostFlows
 from shared.model.config import Rule, Snapshot, Tenant, Tier
 from shared.model.targets import Target
 from shared.pipeline import Plan
@@ -64,9 +65,11 @@ def test_it_counts_nothing_that_was_not_admitted() -> None:
 
 def test_a_client_that_goes_gives_back_what_its_lost_flows_held() -> None:
     addon = Concurrency()
+    lost_flows = LostFlows(addon)
     lost, next_one = admitted_flow("one", 1), admitted_flow("one", 1)
+    lost_flows.requestheaders(lost)
     addon.requestheaders(lost)
-    addon.client_disconnected(lost.client_conn)
+    lost_flows.client_disconnected(lost.client_conn)
     addon.error(lost)  # late, and counted once
     addon.requestheaders(next_one)
     assert next_one.response is None

@@ -9,7 +9,8 @@ from typing import Any, cast
 
 import pytest
 
-from mitm_addons.event_streams import Cut, EventStream, StreamRejected
+from mitm_addons.event_streams import EventStream, StreamRejected
+from mitm_addons.stock.adapter import StockEventStream
 from shared.bodies.event_splitter import event_splitter
 from shared.core.errors import make_rejection
 from shared.http.media_type import MediaType
@@ -35,13 +36,12 @@ class Judged:
         return passed
 
 
-def stream(cut: Cut | None = None) -> tuple[EventStream, Judged, Any]:
+def stream(*, stock: bool = False) -> tuple[EventStream, Judged, Any]:
     run, splitter = SimpleNamespace(rejection=None), event_splitter(MediaType("text/event-stream"))
     state = SimpleNamespace(passed_on=lambda piece: piece, bytes_held_back=0, pending_bytes=b"")
     judged, anything = Judged(run), cast(Any, object())
-    made = EventStream(
-        anything, cast(Any, state), cast(Any, run), cast(Any, splitter), cast(Any, judged), cut
-    )
+    parts = cast(Any, state), cast(Any, run), cast(Any, splitter), cast(Any, judged)
+    made = StockEventStream(anything, lambda flow: None, *parts) if stock else EventStream(*parts)
     return made, judged, state
 
 
@@ -86,5 +86,5 @@ def test_what_passed_before_a_refusal_is_sent_however_long_the_piece_is() -> Non
 
 
 def test_an_engine_that_cannot_wait_gets_all_at_once() -> None:
-    made, _, _ = stream(cut=lambda flow: None)
+    made, _, _ = stream(stock=True)
     assert made(SHORT) == [SHORT]

@@ -6,13 +6,14 @@ from mitmproxy.test import tflow
 
 from mitm_addons.flows import FlowState, begin
 from mitm_addons.response_head import ResponseHead
+from mitm_addons.stock.adapter import StockResponseHead
 
 
 def finished(method: str = "GET", **state: bool) -> http.Response:
     flow = tflow.tflow(resp=True)
     flow.request.method = method
     begin(flow, FlowState("id", 0.0, "client", **state))
-    ResponseHead(keeps_apart=True).response(flow)
+    ResponseHead().response(flow)
     assert flow.response
     return flow.response
 
@@ -45,17 +46,17 @@ def test_an_answer_without_a_body_announces_no_chunks(status: int) -> None:
     assert flow.response
     flow.response.status_code = status
     flow.response.headers = http.Headers(transfer_encoding="chunked")
-    ResponseHead(keeps_apart=True).response(flow)
+    ResponseHead().response(flow)
     assert "transfer-encoding" not in flow.response.headers
 
 
-@pytest.mark.parametrize(("keeps_apart", "says"), [(True, None), (False, "close")])
-def test_an_http_1_0_upstream_ends_the_clients_connection_only_where_both_share_a_head(
-    keeps_apart: bool, says: str | None
+@pytest.mark.parametrize(("addon", "says"), [(ResponseHead(), None), (StockResponseHead(), "close")])
+def test_an_http_1_0_upstream_ends_the_clients_connection_on_mitmproxys_core_only(
+    addon: ResponseHead, says: str | None
 ) -> None:
     flow = tflow.tflow(resp=True)
     begin(flow, FlowState("id", 0.0, "client"))
     assert flow.response
     flow.response.http_version = "HTTP/1.0"
-    ResponseHead(keeps_apart).response(flow)
+    addon.response(flow)
     assert (flow.response.headers.get("connection"), flow.response.http_version) == (says, "HTTP/1.1")

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from mitmproxy import connection
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
@@ -27,7 +26,7 @@ class World:
     def __init__(self, names: Mapping[str, Sequence[str] | OutsideError]) -> None:
         self.clock = StillClock()
         self._names = names
-        self._hooks = Dispatcher([Upstreams(self._resolve, lambda _: Path(), self.clock)])
+        self._hooks = Dispatcher([Upstreams(self._resolve, self.clock)])
 
     async def _resolve(self, host: str, port: int) -> Sequence[str]:
         found = self._names[host]
@@ -84,7 +83,7 @@ async def test_on_the_express_engine_the_address_that_answers_is_found() -> None
     async def two(host: str, port: int) -> Sequence[str]:
         return ["127.0.0.2", "127.0.0.1"]
 
-    async with world(Upstreams(two, lambda _: Path(), StillClock()), host=HOST) as w:
+    async with world(Upstreams(two, StillClock()), host=HOST) as w:
         await (await w.client()).ask()
         assert (await (await w.client()).ask()).status == 200
         assert w.recorder.last().server_conn.peername == ("127.0.0.1", w.upstream.port)

@@ -5,8 +5,8 @@ import pytest
 from mitmproxy import http
 from mitmproxy.test import tflow
 
-from mitm_addons.wire_errors import fault_response
-from mitm_engine.faults import fault
+from mitm_addons.wire_errors import error_response
+from mitm_engine.wire_error import WireError
 
 
 def no_bytes(count: int) -> bytes:
@@ -23,16 +23,16 @@ def flow_to(path: str, **headers: str) -> http.HTTPFlow:
 @pytest.mark.parametrize("sent", ["mine", None])
 def test_it_carries_the_clients_request_id_or_a_new_one(sent: str | None) -> None:
     flow = flow_to("/v1/x", **({"X_Request_ID": sent} if sent else {}))
-    response = fault_response(fault("overloaded"), flow, no_bytes)
+    response = error_response(WireError("overloaded"), flow, no_bytes)
     assert response.status_code == 503
     assert response.headers["X-Request-ID"] == (sent or "0" * 32)
     assert orjson.loads(response.content or b"")["request_id"] == (sent or "0" * 32)
 
 
 def test_it_has_the_shape_that_the_clients_sdk_reads() -> None:
-    openai = orjson.loads(fault_response(fault("overloaded"), flow_to("/v1/x"), no_bytes).content or b"")
+    openai = orjson.loads(error_response(WireError("overloaded"), flow_to("/v1/x"), no_bytes).content or b"")
     anthropic = orjson.loads(
-        fault_response(fault("overloaded"), flow_to("/v1/messages"), no_bytes).content or b""
+        error_response(WireError("overloaded"), flow_to("/v1/messages"), no_bytes).content or b""
     )
     assert openai["error"]["code"] == anthropic["error"]["code"] == "overloaded"
     assert anthropic["type"] == "error"
@@ -40,5 +40,5 @@ def test_it_has_the_shape_that_the_clients_sdk_reads() -> None:
 
 
 def test_a_head_that_could_not_be_read_has_an_answer_too() -> None:
-    response = fault_response(fault("bad_request"), None, no_bytes)
+    response = error_response(WireError("bad_request"), None, no_bytes)
     assert (response.status_code, response.headers["X-Request-ID"]) == (400, "0" * 32)

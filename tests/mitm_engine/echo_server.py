@@ -5,9 +5,10 @@ import resource
 import sys
 from pathlib import Path
 
-from mitm_engine.processes.listener import CannotListen, listener_socket
+from mitm_engine.processes.listener import listener_socket
 from mitm_engine.processes.slot import Patience
 from mitm_engine.processes.supervisor import supervise
+from shared.core.errors import CannotListen
 from tests.mitm_engine.echo_worker import work
 
 

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from mitmproxy.test import tflow
 
+from mitm_addons.concurrency import Concurrency
 from mitm_addons.flows import FlowState, begin
-from mitm_addons.stock.lost_flows import LostFlows
+from mitm_addons.stock.adapter import LostFlows
 
 
 class Settling:
@@ -28,7 +29,7 @@ def open_flow(run: Any) -> Any:
 
 def settled(end: str | None) -> int:
     async def scenario() -> int:
-        addon, run = LostFlows(), Settling()
+        addon, run = LostFlows(Concurrency()), Settling()
         flow = open_flow(run)
         addon.requestheaders(flow)
         if end:
@@ -52,7 +53,7 @@ def test_one_that_ended_is_left_to_its_end(end: str) -> None:
 
 
 def test_a_flow_that_ran_nothing_is_forgotten() -> None:
-    addon = LostFlows()
+    addon = LostFlows(Concurrency())
     flow = open_flow(None)
     addon.requestheaders(flow)
     addon.client_disconnected(flow.client_conn)

@@ -2,7 +2,7 @@
 
 from typing import Any, cast
 
-from mitm_addons.stock.unsupported import unenforced
+from mitm_addons.stock.unsupported import unsupported
 from shared.config_store.port import ConfigStore
 from shared.core.errors import StoreDown
 from shared.model.config import Rule, RuleTimeouts
@@ -13,7 +13,7 @@ from tests.config_store.configurations import ACTOR, StillClock, a_tenant
 
 def said(store: ConfigStore | None = None, **settings: Any) -> list[str]:
     environ = {f"GATEWAY__{name}": value for name, value in settings.items()}
-    return [*unenforced(load_settings(environ=environ), store or MemoryStore(StillClock(), 60))]
+    return [*unsupported(load_settings(environ=environ), store or MemoryStore(StillClock(), 60))]
 
 
 def test_nothing_is_said_about_defaults() -> None:

@@ -15,7 +15,8 @@ from mitmproxy.test import tflow
 
 from mitm_addons.flows import FlowState, begin
 from mitm_addons.stock.dispatch import Dispatcher
-from mitm_addons.stock.web import CALLS_KEPT, Feed, web_master
+from mitm_addons.stock.master import make_master
+from mitm_addons.stock.web import CALLS_KEPT, Feed, add_web
 from shared.settings import load_settings
 from tests.bodies.streams import ENDPOINTS as SHAPES
 from tests.support.gateway import RunningGateway, TenantInUse
@@ -122,7 +123,7 @@ def test_a_streamed_body_is_not_kept(mitmweb: Mitmweb) -> None:
 
 
 def test_the_page_says_that_it_is_for_looking_only(mitmweb: Mitmweb) -> None:
-    assert "For looking only: editing, replay and commands are off." in mitmweb.look("/").text
+    assert "Read only: editing, replay and commands are off." in mitmweb.look("/").text
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
@@ -230,7 +231,9 @@ def test_a_health_check_is_not_listed() -> None:
 
 def test_the_master_has_the_addons_it_needs_and_no_others(tmp_path: Path) -> None:
     async def check() -> None:
-        master = web_master(load_settings(environ={}), tmp_path, Proxyserver(), Dispatcher([]))
+        settings = load_settings(environ={})
+        master = make_master(settings, tmp_path, Proxyserver(), Dispatcher([]))
+        add_web(master, settings)
         names = [type(addon).__name__ for addon in master.addons.chain]
         assert names == [
             "Proxyserver",

@@ -9,7 +9,7 @@ from mitmproxy.test import tflow
 
 from mitm_engine.engine import make_master
 from mitm_engine.exchange.dispatch import Dispatch, Killed
-from mitm_engine.faults import Failed
+from mitm_engine.wire_error import WireError
 from tests.mitm_engine.loops import on_uvloop
 from tests.mitm_engine.world import On
 
@@ -61,10 +61,10 @@ async def test_a_plain_function_that_returns_something_to_await_is_awaited() -> 
 async def test_what_an_addon_raises_is_a_fault_and_the_next_is_not_called() -> None:
     calls: list[int] = []
     dispatch = Dispatch(make_master(On(request=raising(KeyError("x"))), On(request=calls.append)).addons)
-    with pytest.raises(Failed) as error:
+    with pytest.raises(WireError) as error:
         await dispatch.call(dispatch.request, 1)
-    assert error.value.fault.code == "plugin_failure"
-    assert "x" not in error.value.fault.message
+    assert error.value.code == "plugin_failure"
+    assert "x" not in error.value.rejection().message
     assert calls == []
 
 

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from mitm_engine.http1.head_rules import check_head, origin_form
 from mitm_engine.options import Options
+from mitm_engine.wire_error import WireError
 
 HOST = (b"Host", b"a.example.com")
 
@@ -13,8 +14,11 @@ HOST = (b"Host", b"a.example.com")
 def check(
     method: bytes = b"GET", target: bytes = b"/", version: bytes = b"HTTP/1.1", fields: tuple = (HOST,)
 ) -> str | None:
-    fault = check_head(method, target, version, fields, Options(head_limit=1000, field_limit=10))
-    return fault.code if fault else None
+    try:
+        check_head(method, target, version, fields, Options(head_limit=1000, field_limit=10))
+    except WireError as error:
+        return error.code
+    return None
 
 
 def test_a_plain_head_passes() -> None:

@@ -5,8 +5,8 @@ from hypothesis import given
 from mitmproxy import http
 from mitmproxy.test import tutils
 
-from mitm_engine.faults import Failed
 from mitm_engine.http1.heads import chunk, closing_response, request_head
+from mitm_engine.wire_error import WireError
 from tests.mitm_engine.http1.wire_bytes import FIELDS, PIECES
 from tests.support.client import take_response
 
@@ -32,7 +32,7 @@ def test_framing_that_somebody_else_set_is_dropped(name: bytes) -> None:
 @pytest.mark.parametrize("bad", [b"a\r\nX: b", b"a\n", b"a\rb", b"a\0b", b"\r\n"])
 def test_no_addon_can_split_a_request(bad: bytes) -> None:
     for made in (request((b"X", bad)), request((bad, b"x")), request(path=b"/" + bad)):
-        with pytest.raises(Failed):
+        with pytest.raises(WireError):
             request_head(made, None)
 
 
@@ -55,20 +55,20 @@ def test_a_closing_answer_says_so_and_is_whole() -> None:
 
 @pytest.mark.parametrize("name", [b"Content-Length ", b"Transfer-Encoding\t", b"A b", b""])
 def test_a_header_whose_name_is_none_is_not_sent(name: bytes) -> None:
-    with pytest.raises(Failed):
+    with pytest.raises(WireError):
         request_head(request((name, b"5")), None)
-    with pytest.raises(Failed):
+    with pytest.raises(WireError):
         closing_response(http.Response(b"HTTP/1.1", 200, b"", http.Headers([(name, b"5")]), b"", None, 0, 0))
 
 
 @pytest.mark.parametrize("path", [b"/a b HTTP/1.1", b"a", b"", b"/\xc3\xa4"])
 def test_a_path_that_is_none_is_not_sent(path: bytes) -> None:
-    with pytest.raises(Failed):
+    with pytest.raises(WireError):
         request_head(request(path=path), None)
 
 
 def test_a_method_that_is_none_is_not_sent() -> None:
     made = request()
     made.data.method = b"GET /other HTTP/1.1\r\n"
-    with pytest.raises(Failed):
+    with pytest.raises(WireError):
         request_head(made, None)

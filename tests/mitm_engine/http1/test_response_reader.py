@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mitm_engine.faults import Failed
 from mitm_engine.http1.response_reader import ResponseReader, without_connection
+from mitm_engine.wire_error import WireError
 from shared.core.http_tokens import connection_options
 from tests.mitm_engine.http1.wire_bytes import FIELDS, PIECES, broken, chunked, cuts, head
 
@@ -37,7 +37,7 @@ def outcome(pieces: list[bytes], *, is_head_request: bool = False) -> tuple[obje
         for piece in pieces:
             if not made.complete:
                 made.feed(piece)
-    except Failed:
+    except WireError:
         has_failed = True
     if has_failed or not made.has_head:
         return (made.has_head, has_failed)
@@ -93,7 +93,7 @@ def test_broken_answers_fail_the_same_way_however_they_are_cut(
 def test_whatever_comes_nothing_but_a_failure_leaves_the_reader(
     pieces: list[bytes], asked_for_head: bool
 ) -> None:
-    with contextlib.suppress(Failed):
+    with contextlib.suppress(WireError):
         read(*pieces, is_head_request=asked_for_head)
 
 
@@ -134,16 +134,16 @@ def test_what_was_written_in_chunks_is_read_back(data: st.DataObject, pieces: li
     ],
 )
 def test_what_is_no_sound_answer_fails_in_one_read_and_in_many(raw: bytes) -> None:
-    with pytest.raises(Failed):
+    with pytest.raises(WireError):
         read(raw)
-    with pytest.raises(Failed):
+    with pytest.raises(WireError):
         read(*[raw[start : start + 7] for start in range(0, len(raw), 7)])
 
 
 @pytest.mark.parametrize("begin", [b"1;", b"0\r\nX: "])
 def test_chunk_extensions_and_trailers_do_not_go_on_for_ever(begin: bytes) -> None:
     made, fed = read(CHUNKED, begin), 0
-    with contextlib.suppress(Failed):
+    with contextlib.suppress(WireError):
         while fed < 100_000:
             made.feed(b"x" * 100)
             fed += 100
@@ -202,10 +202,10 @@ def test_an_end_in_the_middle_of_anything_else_completes_nothing(raw: bytes) -> 
 
 @pytest.mark.parametrize("stray", [SIZED, b"H", b"\r\n", b"\0"])
 def test_bytes_that_nobody_asked_for_are_a_failure(stray: bytes) -> None:
-    with pytest.raises(Failed):
+    with pytest.raises(WireError):
         ResponseReader(65_536).feed(stray)
     made = read(SIZED)
-    with pytest.raises(Failed):
+    with pytest.raises(WireError):
         made.feed(stray)
     assert not made.reusable
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mitmproxy import http
 
-from mitm_engine.faults import Failed
 from mitm_engine.http1.request_reader import Incoming
 from mitm_engine.http1.response_writer import ResponseWriter
+from mitm_engine.wire_error import WireError
 from tests.mitm_engine.http1.wire_bytes import FIELDS, PIECES
 from tests.support.client import Response, take_response
 
@@ -179,16 +179,16 @@ def test_a_stream_function_that_fails_is_an_addons_failure(function: Callable[[b
     made.stream = function
     writer = ResponseWriter(Client(), asked())  # type: ignore[arg-type]
     writer.begin(made)
-    with pytest.raises(Failed) as error:
+    with pytest.raises(WireError) as error:
         asyncio.run(give(writer, b"a", never))
-    assert error.value.fault.code == "plugin_failure"
+    assert error.value.code == "plugin_failure"
 
 
 @pytest.mark.parametrize("body", [[b"ab"], [b"a", b"bcd"], [b"abcd"], []])
 def test_a_body_of_another_length_than_announced_never_looks_complete(body: list[bytes]) -> None:
     client, made = Client(), make_response(200, b"", (b"Content-Length", b"3"))
     made.stream = True
-    with pytest.raises(Failed):
+    with pytest.raises(WireError):
         asyncio.run(stream(ResponseWriter(client, asked()), made, body))  # type: ignore[arg-type]
     assert take_response(client.data) is None
 
@@ -220,7 +220,7 @@ def test_a_status_that_ends_no_exchange_is_an_addons_failure(status: int) -> Non
     for begin in ("whole", "begin"):
         client = Client()
         writer = ResponseWriter(client, asked())  # type: ignore[arg-type]
-        with pytest.raises(Failed):
+        with pytest.raises(WireError):
             getattr(writer, begin)(make_response(status))
         assert client.data == b""
         assert not writer.has_begun
@@ -229,11 +229,11 @@ def test_a_status_that_ends_no_exchange_is_an_addons_failure(status: int) -> Non
 @pytest.mark.parametrize("bad", [b"a\r\nX: b", b"a\nb", b"a\rb", b"a\0b"])
 def test_no_addon_can_split_an_answer(bad: bytes) -> None:
     for made in (make_response(200, b"", (b"X", bad)), make_response(200, b"", (bad, b"x"))):
-        with pytest.raises(Failed):
+        with pytest.raises(WireError):
             ResponseWriter(Client(), asked()).whole(made)  # type: ignore[arg-type]
     made = make_response()
     made.data.reason = bad
-    with pytest.raises(Failed):
+    with pytest.raises(WireError):
         ResponseWriter(Client(), asked()).whole(made)  # type: ignore[arg-type]
 
 

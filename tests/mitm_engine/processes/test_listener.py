@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from mitm_engine.processes import descriptors, listener
-from mitm_engine.processes.listener import CannotListen, Listener, listener_socket
+from mitm_engine.processes.listener import Listener, listener_socket
 from mitm_engine.processes.scoreboard import Scoreboard, WorkerSeat
+from shared.core.errors import CannotListen
 from tests.mitm_engine.echo_worker import LOOPS
 from tests.mitm_engine.running_echo import PATIENCE, RunningEcho, ask
 

@@ -1,0 +1,93 @@
+"""The addons of the gateway, in the order in which a request meets them, and the adapter to their engine."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+
+from mitm_addons.admission import Admission
+from mitm_addons.concurrency import Concurrency
+from mitm_addons.health import Health
+from mitm_addons.observe.access_log import AccessLog
+from mitm_addons.observe.last_used import LastUsed
+from mitm_addons.response_head import ResponseHead
+from mitm_addons.stages import Stages
+from mitm_addons.stream_end import StreamEnd, Write
+from mitm_addons.upstreams import Upstreams
+from shared.logs import PutLine
+from shared.pipeline.pool import PluginPool
+from shared.services import Services
+
+#: Loggers of dependencies that write from WARNING on.
+QUIET_LOGGERS = ("mitmproxy", "asyncio", "tornado", "hpack", "urllib3")
+# Calls that may queue for the pool, per thread.
+_QUEUED_PER_THREAD = 64
+# Threads for entries in shadow mode: they must not take the threads of requests.
+_SHADOW_THREADS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adapter:
+    """What the addons need from the engine that runs them. The defaults fit the engine of `mitm_engine`.
+
+    Attributes:
+        write: sends bytes to the client of a flow, after what was sent of the response.
+        is_draining: whether the worker is about to stop.
+        admission: makes the addon `Admission`.
+        concurrency: the addon `Concurrency`.
+        stages: makes the addon `Stages`.
+        response_head: the addon `ResponseHead`.
+        first: addons before all others.
+        last: addons after all others.
+    """
+
+    write: Write
+    is_draining: Callable[[], bool] = lambda: False
+    admission: Callable[..., Admission] = Admission
+    concurrency: Concurrency = field(default_factory=Concurrency)
+    stages: Callable[..., Stages] = Stages
+    response_head: ResponseHead = field(default_factory=ResponseHead)
+    first: Sequence[object] = ()
+    last: Sequence[object] = ()
+
+
+@contextlib.asynccontextmanager
+async def gateway_addons(
+    services: Services, put_line: PutLine, adapter: Adapter
+) -> AsyncIterator[list[object]]:
+    """Make the addons and what works behind them, until the context ends. `put_line` writes to the log."""
+    settings, clock, random_bytes = services.settings, services.clock, services.random_bytes
+    pool, shadow_pool = [
+        PluginPool(threads, threads * _QUEUED_PER_THREAD)
+        for threads in (settings.plugins.threads, _SHADOW_THREADS)
+    ]
+    async with services.data_plane() as plane, asyncio.TaskGroup() as group:
+        last_used = LastUsed(plane.source, clock)
+        writing = group.create_task(last_used.run())
+        try:
+            yield [
+                *adapter.first,
+                Health(plane.probe, clock, random_bytes, adapter.is_draining),
+                adapter.admission(
+                    plane.gateways,
+                    services.hosts,
+                    services.hasher,
+                    clock,
+                    settings,
+                    services.instance,
+                    random_bytes,
+                ),
+                adapter.concurrency,
+                adapter.stages(clock, pool, shadow_pool, settings.limits.response_body, services.instance),
+                Upstreams(plane.resolver, clock),
+                adapter.response_head,
+                StreamEnd(adapter.write),
+                AccessLog(clock, put_line),
+                last_used,
+                *adapter.last,
+            ]
+        finally:
+            writing.cancel()
+            await last_used.flush()
+            for one in (pool, shadow_pool):
+                one.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,182 @@
+"""The addons as mitmproxy's own core needs them: all that it does otherwise than `mitm_engine`."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
+
+from mitmproxy import connection, http
+from mitmproxy.addons.proxyserver import Proxyserver
+
+from mitm_addons.admission import Admission
+from mitm_addons.concurrency import Concurrency
+from mitm_addons.event_streams import EventStream, Pieces, StreamRejected
+from mitm_addons.flows import FlowState, begin, head_of, reject_flow, state_of
+from mitm_addons.gateway import Adapter
+from mitm_addons.response_head import ResponseHead
+from mitm_addons.stages import Stages
+from mitm_addons.stock.core_errors import ErrorCodes
+from mitm_addons.stock.master import client_cutter, client_writer
+from mitm_addons.stock.upstream_tls import UpstreamTls
+from mitm_addons.stream_end import error_event
+from mitm_addons.wire_errors import rejection_of
+from mitm_engine.http1.head_rules import DIFFERENT_HOSTS, check_head
+from mitm_engine.options import Options
+from mitm_engine.wire_error import WireError
+from shared.bodies.event_splitter import EventSplitter
+from shared.core import tasks
+from shared.core.errors import Rejection, make_rejection
+from shared.pipeline import Run, Stream
+from shared.services import Services
+from shared.settings.sections import Limits
+
+#: Closes the connection of a flow's client once what was written to it is sent.
+Cut = Callable[[http.HTTPFlow], None]
+
+
+def adapter(services: Services, server: Proxyserver, last: Sequence[object] = ()) -> Adapter:
+    """The adapter to the core behind `server`; `last` are addons after all others."""
+    concurrency = Concurrency()
+    return Adapter(
+        write=client_writer(server),
+        admission=StockAdmission,
+        concurrency=concurrency,
+        stages=partial(StockStages, cut=client_cutter(server)),
+        response_head=StockResponseHead(),
+        first=(ErrorCodes(), LostFlows(concurrency), UpstreamTls(services.settings)),
+        last=last,
+    )
+
+
+class StockAdmission(Admission):
+    """Checks the head of a request first, because the core accepts heads that can be read in two ways."""
+
+    async def requestheaders(self, flow: http.HTTPFlow) -> None:
+        rejection = None if flow.response else _check_head(flow, self.settings.limits)
+        if rejection is None:
+            await super().requestheaders(flow)
+            return
+        state = begin(flow, self.state(flow, head_of(flow.request)))
+        # What follows a malformed head cannot be trusted.
+        state.closes = True
+        reject_flow(flow, rejection)
+
+
+def _check_head(flow: http.HTTPFlow, limits: Limits) -> Rejection | None:
+    data = flow.request.data
+    options = Options(head_limit=limits.head, field_limit=limits.fields)
+    try:
+        check_head(data.method, data.path, data.http_version, data.headers.fields, options)
+    except WireError as error:
+        return rejection_of(error)
+    if data.authority:
+        # Absolute form (RFC 9112, 3.2.2): it must name the same host as Host, and is forwarded without it.
+        if data.authority.lower() != flow.request.headers["host"].encode("latin-1").lower():
+            return make_rejection("invalid_host", DIFFERENT_HOSTS)
+        data.authority = b""
+    return None
+
+
+class LostFlows:
+    """Ends the flows that the core drops without a hook, when their client disconnects.
+
+    A request with trailers makes the core stop, for one.
+    """
+
+    def __init__(self, concurrency: Concurrency) -> None:
+        self._concurrency = concurrency
+        self._open: defaultdict[str, dict[str, http.HTTPFlow]] = defaultdict(dict)
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        self._open[flow.client_conn.id][flow.id] = flow
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        self._forget(flow)
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        self._forget(flow)
+
+    def client_disconnected(self, client: connection.Client) -> None:
+        for flow in self._open.pop(client.id, {}).values():
+            # `error` may still come; ending twice does nothing.
+            self._concurrency.error(flow)
+            state = state_of(flow)
+            if state and state.run:
+                tasks.start(state.run.cleanup(), "cleanup")
+
+    def _forget(self, flow: http.HTTPFlow) -> None:
+        client_id = flow.client_conn.id
+        flows = self._open.get(client_id, {})
+        flows.pop(flow.id, None)
+        if not flows:
+            self._open.pop(client_id, None)
+
+
+class StockEventStream(EventStream):
+    """Closes the client's connection after a rejection. The core cannot wait for a stream's function.
+
+    It could end the stream only as a complete one.
+    """
+
+    def __init__(self, flow: http.HTTPFlow, cut: Cut, *parts: Any) -> None:
+        super().__init__(*parts)
+        self._flow = flow
+        self._cut = cut
+
+    def __call__(self, piece: bytes) -> Pieces | Awaitable[Pieces]:
+        return [] if self._run.rejection else self._send(self._judge(piece))
+
+    def _send(self, events: Any) -> Pieces:
+        try:
+            return super()._send(events)
+        except StreamRejected:
+            asyncio.get_running_loop().call_soon(self._cut, self._flow)
+            rejection: Any = self._run.rejection
+            return [self._state.pending_bytes + error_event(self._flow, self._state, rejection)]
+
+
+@dataclass(frozen=True)
+class StockStages(Stages):
+    """The stages on a core that sends the upstream's body with every head, and waits for no stream."""
+
+    cut: Cut
+    may_wait: ClassVar[bool] = False
+
+    def responseheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+        state, response = state_of(flow), flow.response
+        if state and response and state.source == "upstream" and response.status_code < 200:
+            if state.admitted and not (state.run and state.run.rejection):
+                message = "The upstream sent an interim response only."
+                state.pending_rejection = make_rejection("upstream_protocol_error", message)
+            return None
+        return super().responseheaders(flow)
+
+    def reject_head(self, flow: http.HTTPFlow, state: FlowState) -> None:
+        """Leave the rejection pending until `response`, when the upstream's body has come."""
+
+    def splitter(self, state: FlowState, run: Run) -> EventSplitter | None:
+        return super().splitter(state, run) if run.plan.events_in_place else None
+
+    def event_stream(
+        self, flow: http.HTTPFlow, state: FlowState, run: Run, splitter: EventSplitter, stream: Stream
+    ) -> EventStream:
+        return StockEventStream(flow, self.cut, state, run, splitter, stream)
+
+    def response(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+        state = state_of(flow)
+        if state and state.run and state.run.rejection and flow.response and flow.response.stream:
+            # Rejected with the last event: the core would end the body as a complete one.
+            flow.kill()
+        return super().response(flow)
+
+
+class StockResponseHead(ResponseHead):
+    """Closes the client's connection where the core does: after the response of an HTTP/1.0 upstream."""
+
+    def finish(self, flow: http.HTTPFlow, response: http.Response) -> None:
+        state = state_of(flow)
+        if state and response.data.http_version != b"HTTP/1.1":
+            state.closes = True
+        super().finish(flow, response)
