@@ -1,4 +1,4 @@
-"""Fields that only the platform may write, although the thing itself is its tenant's to manage."""
+"""Fields that only the platform may write, in resources that tenants manage themselves."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,15 +16,15 @@ RULE_FIELDS = ("ca",)
 def check_fields(names: tuple[str, ...], sent: Mapping[str, Any], before: Any, after: Any) -> None:
     """Raise 403 when a tenant writes one of the fields `names`.
 
-    A PATCH must not name them. A PUT says everything, so it must leave them as they are.
+    A PATCH must not contain them. A PUT contains every field, so it must not change these.
     """
     if caller().is_platform:
         return
     if request.method == "PATCH":
-        touched = [name for name in names if name in sent]
+        written = [name for name in names if name in sent]
     else:
-        touched = [name for name in names if getattr(before, name) != getattr(after, name)]
-    if touched:
-        problems = [Problem(f"/{name}", "Only the platform may write this field.") for name in touched]
-        detail = f"Only the platform may write: {', '.join(touched)}."
+        written = [name for name in names if getattr(before, name) != getattr(after, name)]
+    if written:
+        problems = [Problem(f"/{name}", "Only the platform may write this field.") for name in written]
+        detail = f"Only the platform may write: {', '.join(written)}."
         raise ApiError(403, "forbidden", detail, problems)

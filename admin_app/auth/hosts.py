@@ -1,7 +1,7 @@
-"""Under which Host the admin API answers callers that bring no key.
+"""The Host headers that the admin API accepts from callers without a key.
 
-A web page can make a browser call this machine under a name of its own (DNS rebinding). Without a key
-such a call would count as the platform's, so only names that mean this machine are answered.
+By DNS rebinding a web page can make a browser call this machine under the page's own host name. Without a
+key such a call would have the platform's rights, so only names of this machine are accepted.
 """
 
 import re
@@ -13,10 +13,10 @@ _PORT = re.compile(r":[0-9]{1,5}$")
 
 
 def is_own_host(host: str | None, admin_host: str) -> bool:
-    """True for localhost, loopback addresses and the address that the admin API is bound to.
+    """True for localhost and loopback addresses.
 
-    Bound off loopback it is reached under names that only the operator knows. Then every Host will do:
-    the start demands a token, and nothing is open to callers without a key.
+    Bound off loopback, the admin API is reached under names that only the operator knows. Then every Host is
+    accepted: the settings require a token, so no operation is open to callers without a key.
     """
     if not is_loopback(admin_host):
         return True
@@ -31,14 +31,14 @@ def is_own_host(host: str | None, admin_host: str) -> bool:
 
 
 def is_loopback_peer(address: str | None) -> bool:
-    """True when the caller's socket is on this machine. Headers that claim so are not looked at."""
-    return bool(address) and _is_loopback_address(address or "")
+    """True when the caller's socket is on this machine. Headers are not considered."""
+    return address is not None and _is_loopback_address(address)
 
 
 def _is_loopback_address(text: str) -> bool:
+    # Stricter than `plain_address`, which also takes brackets, zones and spaces.
     try:
         address = ip_address(text)
     except ValueError:
         return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback

@@ -1,26 +1,26 @@
-"""The addresses that a body names, checked before anything is stored."""
+"""The URLs in a request body, checked before anything is stored."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from admin_app.services import current
+from admin_app.changes.entries import sent_entries
+from admin_app.context import services
 from shared.core.errors import Invalid, OutsideError, Problem
 
 
 def check_targets(sent: Mapping[str, Any]) -> list[str]:
-    """Warnings about the rule target and the plugins' endpoints that were sent.
+    """Warnings about the rule's target and the plugins' endpoints in a body.
 
-    Raises `Invalid` when one of them must not be called. All names are resolved at the same time, so it
-    takes as long as the slowest.
+    Raises `Invalid` when one of them is forbidden. All host names are resolved at the same time.
     """
-    named = dict(_named(sent))
-    if not named:
+    urls = dict(_urls(sent))
+    if not urls:
         return []
-    # The pool's threads know no app and no request; they get the check itself.
-    check = current().check_target
-    with ThreadPoolExecutor(len(named)) as pool:
-        results = list(pool.map(lambda item: _check(check, *item), named.items()))
+    # The threads have no app context, so they get the check itself.
+    check = services().check_target
+    with ThreadPoolExecutor(len(urls)) as pool:
+        results = list(pool.map(lambda item: _check(check, *item), urls.items()))
     problems = [result for result in results if isinstance(result, Problem)]
     if problems:
         raise Invalid(problems)
@@ -29,23 +29,16 @@ def check_targets(sent: Mapping[str, Any]) -> list[str]:
 
 def _check(check: Callable[..., Sequence[str]], pointer: str, url: str) -> Problem | list[str]:
     try:
-        # An endpoint is called as it stands; a target is joined with the path and query of the request.
+        # An endpoint is called as written; a target gets the path and query of the request.
         return [f"{pointer}: {warning}" for warning in check(url, allow_query=pointer != "/target")]
     except (ValueError, OutsideError) as error:
         return Problem(pointer, str(error))
 
 
-def _named(sent: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _urls(sent: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if "target" in sent:
         yield "/target", sent["target"]
-    entries = [(f"/plugin_chain/{i}", entry) for i, entry in enumerate(sent.get("plugin_chain", ()))]
-    required = sent.get("required_plugins", {})
-    entries += [(f"/required_plugins/{name}", entry) for name, entry in required.items()]
-    yield from _endpoints(entries)
-
-
-def _endpoints(entries: Iterable[tuple[str, Mapping[str, Any]]]) -> Iterator[tuple[str, str]]:
-    for pointer, entry in entries:
+    for pointer, entry in (*sent_entries(sent, "plugin_chain"), *sent_entries(sent, "required_plugins")):
         endpoint = entry["settings"].get("endpoint")
-        if isinstance(endpoint, str):  # what is no text is for the plugin's own check to refuse
+        if isinstance(endpoint, str):  # other types are rejected by the plugin's schema
             yield f"{pointer}/settings/endpoint", endpoint

@@ -1,38 +1,43 @@
-"""Plugin entries of a body into entries to store."""
+"""The plugin entries of a request body, made complete for the store."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from admin_app.changes.secrets import keep_settings
-from admin_app.services import current
+from admin_app.context import services
 from shared.core.errors import Invalid, Problem
+from shared.core.json_pointer import escape_step
 from shared.documents import complete_entry
-from shared.model.config import PluginConfig
+from shared.model.config import PluginConfig, Rule, Tenant
 
 
-def read_chain(sent: Sequence[Mapping[str, Any]], stored: Sequence[PluginConfig]) -> tuple[PluginConfig, ...]:
-    """A plugin_chain as it was sent, complete; secrets that stay are those of `stored`. Raises `Invalid`."""
-    places = [(f"/plugin_chain/{i}", entry) for i, entry in enumerate(sent)]
-    return _read(places, stored)
+def sent_entries(sent: Mapping[str, Any], field: str) -> list[tuple[str, Mapping[str, Any]]]:
+    """The entries of `plugin_chain` or `required_plugins` in a body, each with its JSON pointer."""
+    entries = sent.get(field, ())
+    items = entries.items() if isinstance(entries, Mapping) else enumerate(entries)
+    return [(f"/{field}/{escape_step(step)}", entry) for step, entry in items]
 
 
-def read_required(
-    sent: Mapping[str, Mapping[str, Any]], stored: Mapping[str, PluginConfig]
-) -> dict[str, PluginConfig]:
-    """required_plugins as they were sent, complete. Raises `Invalid`."""
-    places = [(f"/required_plugins/{name}", entry) for name, entry in sent.items()]
-    return {entry.name: entry for entry in _read(places, tuple(stored.values()))}
+def read_entries(sent: Mapping[str, Any], stored: Tenant | Rule) -> dict[str, Any]:
+    """The chains of a body with complete entries, and with the secrets that stay. Raises `Invalid`."""
+    chains: dict[str, Any] = {}
+    if isinstance(stored, Tenant) and "required_plugins" in sent:
+        entries = _read(sent_entries(sent, "required_plugins"), tuple(stored.required_plugins.values()))
+        chains["required_plugins"] = {entry.name: entry for entry in entries}
+    if "plugin_chain" in sent:
+        chains["plugin_chain"] = _read(sent_entries(sent, "plugin_chain"), stored.plugin_chain)
+    return chains
 
 
 def _read(
-    places: Sequence[tuple[str, Mapping[str, Any]]], stored: Sequence[PluginConfig]
+    sent: Sequence[tuple[str, Mapping[str, Any]]], stored: Sequence[PluginConfig]
 ) -> tuple[PluginConfig, ...]:
     entries = []
     problems: list[Problem] = []
-    for i, (pointer, entry) in enumerate(places):
-        kept, wrong = keep_settings(complete_entry(entry, current().catalogue), stored, i, pointer)
+    for i, (pointer, entry) in enumerate(sent):
+        kept, found = keep_settings(complete_entry(entry, services().catalogue), stored, i, pointer)
         entries.append(kept)
-        problems += wrong
+        problems += found
     if problems:
         raise Invalid(problems)
     return tuple(entries)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from admin_app.services import current
+from admin_app.context import services
 from shared.core.errors import Invalid
 from shared.limits.compiled import CompiledLimit
 from shared.limits.warnings import limit_warnings
@@ -16,12 +16,11 @@ def limits_of(tenant: Tenant, rule: Rule | None) -> Sequence[CompiledLimit]:
 
     None when the chain cannot be used: then nothing passes, and nothing is counted.
     """
-    services = current()
-    placed = effective_chain(tenant, rule, services.settings.tiers.get(tenant.tier))
-    kinds = (services.catalogue.get(item.config.name) for item in placed)
+    placed = effective_chain(tenant, rule, services().settings.tiers.get(tenant.tier))
+    kinds = (services().catalogue.get(item.config.name) for item in placed)
     limiting = [item for item, kind in zip(placed, kinds, strict=True) if kind is RateLimiter]
     try:
-        entries = resolve_chain(limiting, tenant, rule.id if rule else "", services.catalogue)
+        entries = resolve_chain(limiting, tenant, rule.id if rule else "", services().catalogue)
     except Invalid:
         return ()
     return RateLimiter.merge(entries).compiled_limits

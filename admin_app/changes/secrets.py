@@ -1,14 +1,14 @@
-"""Secrets of rules and plugins on their way into the store: kept, refused or sealed.
+"""Secrets of rules and plugins in a change: kept, or sealed for the store.
 
-A body holds new values in the clear, and ``{"set": true}`` where the stored one stays. First what stays
-is put in (`keep_…`), then everything is checked, and last what is new is sealed (`seal_…`).
+A body has new secrets in plain text, and ``{"set": true}`` where the stored secret stays. First the stored
+secrets are filled in (`keep_…`), then everything is checked, then the new secrets are sealed (`seal_…`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from admin_app.services import current
+from admin_app.context import services
 from shared.core.errors import Problem
 from shared.core.json_pointer import escape_step
 from shared.documents import KEEP, is_set
@@ -16,32 +16,30 @@ from shared.model.config import PluginConfig, Rule, Sealed
 from shared.model.targets import parse_target
 from shared.secrets.context import endpoint_origin, header_context, setting_context
 
-_NOTHING = 'There is no stored value that {"set": true} could keep. Send the value.'
-_MOVED = (
-    "The stored value belongs to {origin} and is sent nowhere else. "
-    'Send the value again to use it here; {{"set": true}} keeps it only for that address.'
+_NO_STORED_VALUE = '{"set": true} keeps a stored value, but there is none. Send the value.'
+_OTHER_ORIGIN = (
+    '{{"set": true}} keeps the stored value only for {origin}. Send the value again to use it elsewhere.'
 )
+_AMBIGUOUS = 'Several entries store such a value, so {"set": true} is ambiguous. Send the value.'
 
 
-def keep_headers(
-    sent: Mapping[str, Any], stored: Rule | None, target: str
-) -> tuple[dict[str, Any], list[Problem]]:
-    """The headers of a rule with what was stored in the place of `KEEP`, and what is wrong with them."""
+def keep_headers(sent: Mapping[str, Any], stored: Rule, target: str) -> tuple[dict[str, Any], list[Problem]]:
+    """A rule's headers with the stored values in place of `KEEP`, and their problems."""
     headers: dict[str, Any] = {}
     problems = []
-    known = {name.lower(): value for name, value in stored.headers.items()} if stored else {}
-    moved = stored is not None and parse_target(stored.target).origin != parse_target(target).origin
+    known = {name.lower(): value for name, value in stored.headers.items()}
+    origin = parse_target(stored.target).origin
+    is_moved = origin != parse_target(target).origin
     for name, value in sent.items():
         pointer = f"/headers/{escape_step(name)}"
         if name.lower() in {other.lower() for other in headers}:
-            problems.append(Problem(pointer, "This header stands here twice; case makes no difference."))
+            problems.append(Problem(pointer, "Duplicate header name (names are case-insensitive)."))
         elif value is not KEEP:
             headers[name] = value
         elif name.lower() not in known:
-            problems.append(Problem(pointer, _NOTHING))
-        elif stored is not None and moved:
-            origin = parse_target(stored.target).origin
-            problems.append(Problem(pointer, _MOVED.format(origin=origin)))
+            problems.append(Problem(pointer, _NO_STORED_VALUE))
+        elif is_moved:
+            problems.append(Problem(pointer, _OTHER_ORIGIN.format(origin=origin)))
         else:
             headers[name] = known[name.lower()]
     return headers, problems
@@ -57,18 +55,18 @@ def seal_headers(tenant_id: str, rule: Rule) -> Rule:
 
 
 def keep_settings(
-    entry: PluginConfig, stored: Sequence[PluginConfig], place: int, pointer: str
+    entry: PluginConfig, stored: Sequence[PluginConfig], index: int, pointer: str
 ) -> tuple[PluginConfig, list[Problem]]:
-    """An entry with its stored secrets in the place of ``{"set": true}``, and what is wrong with it.
+    """An entry with its stored secrets in place of ``{"set": true}``, and its problems.
 
-    `stored` is the chain that this one replaces, and `place` where the entry stands in the new one.
+    `stored` is the chain that is replaced, `index` the position of the entry in the new one.
     """
     settings = dict(entry.settings)
     problems = []
     for setting in _secret_maps(entry):
         values = dict(settings[setting])
         for name in [name for name, value in values.items() if is_set(value)]:
-            found = _stored_secret(entry, stored, place, setting, name)
+            found = _stored_secret(entry, stored, index, setting, name)
             if isinstance(found, Sealed):
                 values[name] = found
             else:
@@ -77,8 +75,12 @@ def keep_settings(
     return replace(entry, settings=settings), problems
 
 
-def seal_settings(tenant_id: str, entry: PluginConfig) -> PluginConfig:
-    """The entry with the values of its secret settings sealed for its tenant and its endpoint."""
+def seal_entries(tenant_id: str, entries: Iterable[PluginConfig]) -> tuple[PluginConfig, ...]:
+    """The entries with their secret settings sealed, each for its tenant and endpoint."""
+    return tuple(_seal_settings(tenant_id, entry) for entry in entries)
+
+
+def _seal_settings(tenant_id: str, entry: PluginConfig) -> PluginConfig:
     settings = dict(entry.settings)
     for setting in _secret_maps(entry):
         settings[setting] = {
@@ -89,41 +91,42 @@ def seal_settings(tenant_id: str, entry: PluginConfig) -> PluginConfig:
 
 
 def _secret_maps(entry: PluginConfig) -> list[str]:
-    """The secret settings of an entry that are maps; others the plugin's own check refuses."""
-    kind = current().catalogue.get(entry.name)
+    """The secret settings of an entry that are maps; the plugin's schema rejects other types."""
+    kind = services().catalogue.get(entry.name)
     secrets = kind.secrets if kind else frozenset()
     return [name for name in sorted(secrets) if isinstance(entry.settings.get(name), Mapping)]
 
 
 def _stored_secret(
-    entry: PluginConfig, stored: Sequence[PluginConfig], place: int, setting: str, name: str
+    entry: PluginConfig, stored: Sequence[PluginConfig], index: int, setting: str, name: str
 ) -> Sealed | str:
-    """The one secret that is meant, or why there is none. Never one that was saved for another origin."""
+    """The stored secret to keep, or the problem. Never one that was saved for another origin."""
     found = [
         (i, one, one.settings[setting][name])
         for i, one in enumerate(stored)
         if one.name == entry.name and name in one.settings.get(setting, {})
     ]
     if not found:
-        return _NOTHING
-    here = [item for item in found if _origin(item[1]) == _origin(entry)]
-    if not here:
-        return _MOVED.format(origin=_origin(found[0][1]))
+        return _NO_STORED_VALUE
+    same_origin = [item for item in found if _origin(item[1]) == _origin(entry)]
+    if not same_origin:
+        return _OTHER_ORIGIN.format(origin=_origin(found[0][1]))
     endpoint = entry.settings.get("endpoint")
-    same = [item for item in here if item[1].settings.get("endpoint") == endpoint] or here
-    at_place = [item for item in same if item[0] == place]
-    if len(same) > 1 and not at_place:
-        return "Several entries hold such a value; it is not clear which one is meant. Send the value."
-    sealed: Sealed = (at_place or same)[0][2]
+    same_endpoint = [item for item in same_origin if item[1].settings.get("endpoint") == endpoint]
+    candidates = same_endpoint or same_origin
+    same_index = [item for item in candidates if item[0] == index]
+    if len(candidates) > 1 and not same_index:
+        return _AMBIGUOUS
+    sealed: Sealed = (same_index or candidates)[0][2]
     return sealed
 
 
 def _origin(entry: PluginConfig) -> str:
     try:
         return endpoint_origin(entry.settings)
-    except ValueError:  # the plugin's own check says so with the right pointer
+    except ValueError:  # the plugin's schema reports it with the right pointer
         return "no address"
 
 
 def _seal(value: str | Sealed, context: str) -> Sealed:
-    return value if isinstance(value, Sealed) else Sealed(current().sealer.seal(value, context))
+    return value if isinstance(value, Sealed) else Sealed(services().sealer.seal(value, context))

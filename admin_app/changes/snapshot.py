@@ -1,24 +1,25 @@
-"""Tenants as the views find and change them: the caller's own only, and no change is ever lost."""
+"""Find and change a tenant: only the caller's own, and without losing a concurrent change."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import cast
 
-from admin_app.auth.access import caller, own_tenant
+from admin_app.auth.access import caller, check_tenant_access
+from admin_app.context import new_id, services
 from admin_app.http.errors import ApiError, not_found
-from admin_app.services import current
 from shared.core.errors import Conflict
 from shared.model.config import ApiKey, Rule, Snapshot
+from shared.secrets.api_keys import mint_key
 
-#: How often a change is tried again when others write to the same tenant in between.
-ATTEMPTS = 10
+#: Attempts to write a change while others write to the same tenant.
+MAX_ATTEMPTS = 10
 
 
 def find_tenant(tenant_id: str) -> Snapshot:
-    """All of a tenant. Raises 404 when there is none, or another caller's."""
-    own_tenant(tenant_id)
-    snapshot = current().store.read(tenant_id)
+    """The tenant with all its resources. Raises 404 when it does not exist or is not the caller's."""
+    check_tenant_access(tenant_id)
+    snapshot = services().store.read(tenant_id)
     if snapshot is None:
         raise not_found("tenant")
     return snapshot
@@ -26,59 +27,69 @@ def find_tenant(tenant_id: str) -> Snapshot:
 
 def find_rule(snapshot: Snapshot, rule_id: str) -> Rule:
     """A rule of the tenant. Raises 404."""
-    for rule in snapshot.rules:
-        if rule.id == rule_id:
-            return rule
-    raise not_found("rule")
+    return _find("rule", snapshot.rules, rule_id)
 
 
 def find_key(snapshot: Snapshot, key_id: str) -> ApiKey:
     """An API key of the tenant. Raises 404."""
-    for key in snapshot.keys:
-        if key.id == key_id:
-            return key
-    raise not_found("API key")
+    return _find("API key", snapshot.keys, key_id)
+
+
+def _find[Item: ApiKey | Rule](kind: str, items: Sequence[Item], item_id: str) -> Item:
+    for item in items:
+        if item.id == item_id:
+            return item
+    raise not_found(kind)
 
 
 def change_tenant(tenant_id: str, change: Callable[[Snapshot], Snapshot]) -> Snapshot:
-    """Write what `change` makes of the tenant, and give back what is stored then.
+    """Write the result of `change`, and return the stored tenant.
 
-    `change` is called again on the newer state when somebody else wrote first. Raises `Conflict` when
-    that happens too often.
+    When another writer is first, `change` is called again on the newer state. Raises `Conflict` after
+    `MAX_ATTEMPTS`.
     """
     return cast(Snapshot, _write(tenant_id, change))
 
 
 def delete_tenant(tenant_id: str, check: Callable[[Snapshot], None]) -> None:
-    """Delete the tenant in the state that `check` did not object to. Raises as `change_tenant`."""
+    """Delete the tenant in a state that `check` accepts. Raises as `change_tenant`."""
     _write(tenant_id, check)
 
 
 def _write(tenant_id: str, change: Callable[[Snapshot], Snapshot | None]) -> Snapshot | None:
-    for _ in range(ATTEMPTS):
+    for _ in range(MAX_ATTEMPTS):
         before = find_tenant(tenant_id)
         after = change(before)
-        # Somebody else wrote in between: look again, and judge the newer state.
         with suppress(Conflict):
-            return current().store.write(before, after, actor=caller().actor)
-    raise Conflict(f"Others keep changing the tenant {tenant_id}.")
+            return services().store.write(before, after, actor=caller().actor)
+    raise Conflict(f"The tenant {tenant_id} is changed too often.")
 
 
 def with_rule(snapshot: Snapshot, rule: Rule) -> Snapshot:
-    """The tenant with `rule` in the place of the one with its id, or at the end."""
-    kept = tuple(rule if one.id == rule.id else one for one in snapshot.rules)
-    return replace(snapshot, rules=kept if rule in kept else (*kept, rule))
+    """The tenant with `rule` in place of the one with its id, or at the end."""
+    return replace(snapshot, rules=_put(snapshot.rules, rule))
 
 
 def with_key(snapshot: Snapshot, key: ApiKey) -> Snapshot:
-    """The tenant with `key` in the place of the one with its id, or at the end."""
-    kept = tuple(key if one.id == key.id else one for one in snapshot.keys)
-    return replace(snapshot, keys=kept if key in kept else (*kept, key))
+    """The tenant with `key` in place of the one with its id, or at the end."""
+    return replace(snapshot, keys=_put(snapshot.keys, key))
 
 
-def check_room(what: str, count: int, most: int | None) -> None:
-    """Raise 422 when `count` things are already as many as the tier allows (None: no cap)."""
-    if most is not None and count >= most:
-        raise ApiError(
-            422, "limit_reached", f"The tenant's tier allows {most} {what}, and there are {count}."
-        )
+def _put[Item: ApiKey | Rule](items: tuple[Item, ...], item: Item) -> tuple[Item, ...]:
+    if all(one.id != item.id for one in items):
+        return (*items, item)
+    return tuple(item if one.id == item.id else one for one in items)
+
+
+def new_key(like: ApiKey) -> tuple[str, ApiKey]:
+    """A new API key with the name, scopes and times of `like`: its secret, and the key to store."""
+    minted = mint_key(services().random_bytes)
+    key_hash = services().hasher(minted.text)
+    return minted.text, replace(like, id=new_id("key"), prefix=minted.prefix, hash=key_hash)
+
+
+def check_maximum(kind: str, count: int, maximum: int | None) -> None:
+    """Raise 422 when the tenant already has `maximum` things (None: no maximum)."""
+    if maximum is not None and count >= maximum:
+        detail = f"The tenant has {count} {kind}; its tier allows {maximum}. Delete one first."
+        raise ApiError(422, "limit_reached", detail)

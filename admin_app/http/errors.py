@@ -1,4 +1,4 @@
-"""Every error of the admin API becomes an answer here, and nowhere else (RFC 9457, problem+json)."""
+"""The error responses of the admin API: every exception becomes problem details (RFC 9457) here only."""
 
 import logging
 import math
@@ -15,18 +15,17 @@ from shared.core.errors import BadRecord, Conflict, GatewayError, Invalid, Probl
 logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
-_CHECK_IT = "Some fields of the input are wrong; see errors."
-_HTTP: Mapping[int, tuple[str, str]] = {
-    400: ("bad_request", "The request cannot be read."),
-    404: ("not_found", "There is nothing at this address. /docs describes what there is."),
-    405: ("method_not_allowed", "This address does not take that method; see the Allow header."),
+_HTTP_ERRORS: Mapping[int, tuple[str, str]] = {
+    400: ("bad_request", "The request is malformed. Check its syntax."),
+    404: ("not_found", "No resource has this path. See /docs for all paths."),
+    405: ("method_not_allowed", "This path does not support the method. See the Allow header."),
     413: ("body_too_large", "The body must be smaller than 1 MiB."),
-    415: ("unsupported_content_type", "The body must be JSON, sent with Content-Type: application/json."),
+    415: ("unsupported_content_type", "The body must be JSON. Send it with Content-Type: application/json."),
 }
 
 
 class ApiError(GatewayError):
-    """An answer that is no success: its status, its code, and a sentence that is enough by itself."""
+    """An error response: its status, its code, and a self-contained sentence."""
 
     def __init__(
         self,
@@ -42,53 +41,87 @@ class ApiError(GatewayError):
 
 
 class FieldProblem(Schema):
-    """One wrong field."""
+    """One invalid field."""
 
-    pointer = fields.String(required=True, metadata={"description": "JSON pointer into the input."})
-    detail = fields.String(required=True, metadata={"description": "What is wrong, and what is allowed."})
+    pointer = fields.String(required=True, metadata={"description": "JSON pointer to the field (RFC 6901)."})
+    detail = fields.String(required=True, metadata={"description": "The problem, and the allowed values."})
 
 
 class ProblemDocument(Schema):
-    """What went wrong (RFC 9457)."""
+    """Problem details (RFC 9457)."""
 
     type = fields.String(required=True)
-    title = fields.String(required=True)
+    title = fields.String(required=True, metadata={"description": "The reason phrase of the status."})
     status = fields.Integer(required=True)
-    detail = fields.String(required=True)
-    code = fields.String(required=True, metadata={"description": "Stable; made for programs."})
-    request_id = fields.String(required=True)
-    errors = fields.List(fields.Nested(FieldProblem), required=True)
-    error = fields.String(required=True, metadata={"description": "The detail again, for old clients."})
-
-
-def not_found(what: str) -> ApiError:
-    """404 for a thing that is not there, or belongs to somebody else: the two look the same."""
-    return ApiError(404, "not_found", f"There is no such {what}.")
-
-
-def too_many(wait: float) -> ApiError:
-    """429 after too many failed logins. `wait` is in seconds."""
-    return ApiError(
-        429,
-        "too_many_failed_logins",
-        "Too many failed logins from this address. Try again in a minute.",
-        headers={"Retry-After": str(max(1, math.ceil(wait)))},
+    detail = fields.String(required=True, metadata={"description": "The problem, and how to solve it."})
+    code = fields.String(required=True, metadata={"description": "Stable name of the problem, for programs."})
+    request_id = fields.String(
+        required=True, metadata={"description": "The X-Request-ID, which the log has too."}
     )
+    errors = fields.List(
+        fields.Nested(FieldProblem), required=True, metadata={"description": "The invalid fields."}
+    )
+    error = fields.String(required=True, metadata={"description": "Copy of `detail`, for old clients."})
+
+
+def not_found(kind: str) -> ApiError:
+    """404 for a resource that does not exist or belongs to another tenant: the two look the same."""
+    return ApiError(404, "not_found", f"The {kind} does not exist.")
+
+
+def too_many_failed_logins(retry_after: float) -> ApiError:
+    """429 after too many failed logins. `retry_after` is in seconds."""
+    seconds = str(max(1, math.ceil(retry_after)))
+    detail = f"Too many failed logins from this address. Retry in {seconds} seconds."
+    return ApiError(429, "too_many_failed_logins", detail, headers={"Retry-After": seconds})
 
 
 def register_errors(app: Flask) -> None:
-    """Let `app` answer every exception with a problem document."""
-    app.register_error_handler(ApiError, _refused)
-    app.register_error_handler(Invalid, _invalid)
-    app.register_error_handler(SubdomainTaken, _subdomain_taken)
-    app.register_error_handler(Conflict, _conflict)
-    app.register_error_handler(StoreDown, _store_down)
-    app.register_error_handler(BadRecord, _bad_record)
-    app.register_error_handler(HTTPException, _http)
-    app.register_error_handler(Exception, _unexpected)
+    """Make `app` respond to every exception with a problem document."""
+    app.register_error_handler(Exception, lambda error: _response(_api_error(error)))
 
 
-def _problem(error: ApiError) -> Response:
+def _api_error(error: Exception) -> ApiError:
+    match error:
+        case ApiError():
+            return error
+        case Invalid():
+            return _validation_error(error)
+        case SubdomainTaken():
+            return ApiError(409, "subdomain_taken", str(error), [Problem("/subdomain", str(error))])
+        case Conflict():
+            detail = "The resource was modified concurrently. Fetch it again and retry."
+            return ApiError(409, "conflict", detail)
+        case StoreDown():
+            logger.error("The store is down: %s", error)
+            detail = "The configuration store is unavailable. Retry later."
+            return ApiError(503, "store_down", detail, headers={"Retry-After": "1"})
+        case BadRecord():
+            logger.error("%s", error)
+            detail = "The stored tenant cannot be read. Contact the gateway's operator."
+            return ApiError(503, "bad_record", detail)
+        case HTTPException():
+            return _http_error(error)
+    logger.error("Unexpected error in request %s", g.request_id, exc_info=error)
+    detail = "Internal error. Contact the gateway's operator and name the request ID."
+    return ApiError(500, "internal_error", detail)
+
+
+def _validation_error(error: Invalid) -> ApiError:
+    one = error.problems[0] if len(error.problems) == 1 else None
+    detail = f"{one.pointer or '/'}: {one.detail}" if one else "Several fields are invalid. See errors."
+    return ApiError(422, "validation_failed", detail, error.problems)
+
+
+def _http_error(error: HTTPException) -> ApiError:
+    status = error.code or 500
+    code, detail = _HTTP_ERRORS.get(status, ("error", f"{HTTPStatus(status).phrase}."))
+    allowed = error.valid_methods if isinstance(error, MethodNotAllowed) else None
+    headers = {"Allow": ", ".join(sorted(allowed))} if allowed else EMPTY
+    return ApiError(status, code, detail, headers=headers)
+
+
+def _response(error: ApiError) -> Response:
     response = jsonify(
         {
             "type": "about:blank",
@@ -105,53 +138,3 @@ def _problem(error: ApiError) -> Response:
     response.content_type = CONTENT_TYPE
     response.headers.extend(error.headers)
     return response
-
-
-def _refused(error: ApiError) -> Response:
-    return _problem(error)
-
-
-def _invalid(error: Invalid) -> Response:
-    one = error.problems[0] if len(error.problems) == 1 else None
-    detail = f"{one.pointer or '/'}: {one.detail}" if one else _CHECK_IT
-    return _problem(ApiError(422, "validation_failed", detail, error.problems))
-
-
-def _subdomain_taken(error: SubdomainTaken) -> Response:
-    problem = Problem("/subdomain", str(error))
-    return _problem(ApiError(409, "subdomain_taken", str(error), [problem]))
-
-
-def _conflict(error: Conflict) -> Response:
-    return _problem(
-        ApiError(409, "conflict", "Somebody else changed this at the same time. Read it again, then retry.")
-    )
-
-
-def _store_down(error: StoreDown) -> Response:
-    logger.error("The store is down: %s", error)
-    return _problem(
-        ApiError(503, "store_down", "The store does not answer. Try again.", headers={"Retry-After": "1"})
-    )
-
-
-def _bad_record(error: BadRecord) -> Response:
-    logger.error("%s", error)
-    return _problem(
-        ApiError(503, "bad_record", "What is stored about this tenant cannot be read. Ask the operator.")
-    )
-
-
-def _http(error: HTTPException) -> Response:
-    status = error.code or 500
-    code, detail = _HTTP.get(status, ("error", f"{HTTPStatus(status).phrase}."))
-    allowed = error.valid_methods if isinstance(error, MethodNotAllowed) else None
-    headers = {"Allow": ", ".join(sorted(allowed))} if allowed else EMPTY
-    return _problem(ApiError(status, code, detail, headers=headers))
-
-
-def _unexpected(error: Exception) -> Response:
-    logger.error("Unexpected error in request %s", g.request_id, exc_info=error)
-    return _problem(
-        ApiError(500, "internal_error", "The gateway failed. Its log has the reason under this request id.")
-    )

@@ -1,4 +1,4 @@
-"""What every operation documents besides its own: who may call it, its problems, its entity tag."""
+"""The parts of the OpenAPI document that all operations share: required access, problems, ETags."""
 
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -17,8 +17,9 @@ type Decorator = Callable[[View], View]
 
 _BODY = (400, 409, 413, 415, 422)
 _CHANGE = (409, 412)
+# Of every operation that requires a key.
 _PRIVATE = (401, 403, 404, 429, 503)
-_PROBLEMS: Mapping[str, tuple[int, ...]] = {
+_STATUSES: Mapping[str, tuple[int, ...]] = {
     "post": _BODY,
     "put": (*_BODY, *_CHANGE),
     "patch": (*_BODY, *_CHANGE),
@@ -28,13 +29,13 @@ _PROBLEMS: Mapping[str, tuple[int, ...]] = {
 
 
 class Api(flask_smorest.Api):  # type: ignore[misc]  # flask-smorest has no types
-    """flask-smorest with problem documents as the only errors."""
+    """flask-smorest, with problem details as the only errors."""
 
     ERROR_SCHEMA = errors.ProblemDocument
     DEFAULT_ERROR_RESPONSE_NAME = None
 
     def _register_error_handlers(self) -> None:
-        """Errors are decided in admin_app.http.errors."""
+        """Do nothing: `admin_app.http.errors` handles all errors."""
 
     def _register_responses(self) -> None:
         for status in HTTPStatus:
@@ -57,17 +58,17 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # as above
     def reads(
         self, schema: type[Schema] | Schema, *, location: str = "json", example: Any = None
     ) -> Decorator:
-        """The view's first argument is what `schema` makes of the body, or of the query."""
+        """Pass the body or query, as loaded by `schema`, as the view's first argument."""
         decorator: Decorator = self.arguments(schema, location=location, example=example)
         return decorator
 
     def responses(self, status: int, schema: type[Schema] | None = None, description: str = "") -> Decorator:
-        """Document the answer of success. Views build their answers themselves."""
+        """Document the successful response. Views build it themselves."""
         decorator: Decorator = self.response(status, schema, description=description or None)
         return decorator
 
     def also_responds(self, status: int, schema: type[Schema], description: str) -> Decorator:
-        """Document another answer that is no problem document."""
+        """Document another response that is not problem details."""
         decorator: Decorator = self.alt_response(status, schema=schema, description=description)
         return decorator
 
@@ -82,8 +83,8 @@ def _document_common(
         responses[403] = HTTPStatus(403).name
         return doc
     docstring = doc_info["docstring"]
-    docstring["description"] = f"{docstring.get('description', '')}\n\nNeeds {access}.".strip()
-    for status in (*_PRIVATE, *_PROBLEMS[method]):
+    docstring["description"] = f"{docstring.get('description', '')}\n\nRequires {access}.".strip()
+    for status in (*_PRIVATE, *_STATUSES[method]):
         responses.setdefault(status, HTTPStatus(status).name)
     if method != "post":
         doc.setdefault("parameters", []).append(_precondition(method))
@@ -91,9 +92,9 @@ def _document_common(
 
 
 def _precondition(method: str) -> dict[str, Any]:
-    name, then = (
-        ("If-None-Match", "304 when the ETag is still this one.")
+    name, effect = (
+        ("If-None-Match", "An ETag. The response is 304 if it still matches.")
         if method == "get"
-        else ("If-Match", "412 unless the ETag is still this one.")
+        else ("If-Match", "An ETag. The response is 412 if it no longer matches.")
     )
-    return {"in": "header", "name": name, "description": then, "schema": {"type": "string"}}
+    return {"in": "header", "name": name, "description": effect, "schema": {"type": "string"}}

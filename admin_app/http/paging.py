@@ -1,74 +1,72 @@
-"""Lists in pages: how many, and where the last page ended."""
+"""Lists in pages, each with the cursor of the next."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any
 
+from flask import Response
 from marshmallow import fields, validate
 
+from admin_app.http.responses import response
 from shared.core.errors import Invalid, Problem
 from shared.core.fields import Strict
+from shared.model.config import ApiKey, Rule
 
-DEFAULT = 50
-MOST = 500
+DEFAULT_LIMIT = 50
+MAX_LIMIT = 500
 
 
 class PageQuery(Strict):
-    """Which page of a list."""
+    """The query parameters of a list."""
 
     limit = fields.Integer(
-        load_default=DEFAULT,
-        validate=validate.Range(1, MOST),
-        metadata={"description": "How many at most."},
+        load_default=DEFAULT_LIMIT,
+        validate=validate.Range(1, MAX_LIMIT),
+        metadata={"description": "Maximum number of items."},
     )
     cursor = fields.String(
         load_default=None,
         validate=validate.Length(max=500),
-        metadata={"description": "next_cursor of the page before."},
+        metadata={"description": "`next_cursor` of the previous page. Omit it for the first page."},
     )
 
 
-class Listed(Protocol):
-    """What has a place in a list: the time of its creation, then its id."""
-
-    @property
-    def id(self) -> str: ...
-
-    @property
-    def created_at(self) -> float: ...
-
-
-def page_of[Item: Listed](
-    items: Sequence[Item], query: Mapping[str, int | str | None]
+def page_of[Item: ApiKey | Rule](
+    items: Sequence[Item], query: Mapping[str, Any]
 ) -> tuple[list[Item], str | None]:
-    """The items of one page, and the cursor of the next.
+    """The items of one page in order of creation, and the cursor of the next page.
 
-    A cursor holds the place of the last item shown, so it stays good when that item is deleted.
-    Raises `Invalid` on a cursor that is not ours.
+    A cursor holds the position of the last item of a page, so it stays valid when that item is deleted.
+    Raises `Invalid` on any other cursor.
     """
-    ordered = sorted(items, key=_place)
+    ordered = sorted(items, key=_position)
     if query["cursor"] is not None:
-        after = _parse(str(query["cursor"]))
-        ordered = [item for item in ordered if _place(item) > after]
-    page = ordered[: int(query["limit"] or DEFAULT)]
+        after = _parse_cursor(query["cursor"])
+        ordered = [item for item in ordered if _position(item) > after]
+    page = ordered[: query["limit"]]
     more = len(ordered) > len(page)
     return page, f"{page[-1].created_at!r}~{page[-1].id}" if more else None
 
 
-def bad_cursor() -> Invalid:
-    """What is wrong with a cursor that is not ours."""
-    return Invalid([Problem("/cursor", "This cursor is not of this list. Begin without one.")])
+def page_response(name: str, documents: Sequence[Mapping[str, Any]], next_cursor: str | None) -> Response:
+    """One page of `documents` under the member `name`."""
+    return response({name: documents, "count": len(documents), "next_cursor": next_cursor})
 
 
-def _place(item: Listed) -> tuple[float, str]:
+def invalid_cursor() -> Invalid:
+    """The error for a cursor that no page of this list has given."""
+    return Invalid([Problem("/cursor", "Invalid cursor. Omit `cursor` to start from the first page.")])
+
+
+def _position(item: ApiKey | Rule) -> tuple[float, str]:
     return item.created_at, item.id
 
 
-def _parse(cursor: str) -> tuple[float, str]:
+def _parse_cursor(cursor: str) -> tuple[float, str]:
     created_at, separator, item_id = cursor.partition("~")
     try:
-        place = float(created_at)
+        moment = float(created_at)
     except ValueError:
-        raise bad_cursor() from None
-    if not separator or place != place:  # NaN has no place
-        raise bad_cursor()
-    return place, item_id
+        raise invalid_cursor() from None
+    if not separator or moment != moment:  # NaN has no position
+        raise invalid_cursor()
+    return moment, item_id

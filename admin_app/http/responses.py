@@ -1,4 +1,4 @@
-"""Documents as answers, with the entity tags that let callers see whether something changed."""
+"""JSON responses with an ETag, so that clients notice changes."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -15,29 +15,30 @@ def response(
     extra: Mapping[str, Any] = EMPTY,
     location: str | None = None,
 ) -> Response:
-    """`document` as JSON. `extra` is shown beside it this once and is no part of its entity tag."""
+    """`document` as JSON. `extra` is added to this response only and not covered by its ETag."""
     response = jsonify({**document, **extra})
     response.status_code = status
-    response.set_etag(_tag(document))
+    response.set_etag(_etag(document))
     if location:
         response.headers["Location"] = location
     return response
 
 
 def no_content() -> Response:
-    """204: done, and nothing to say about it."""
+    """204 without a body."""
     response = Response(status=204)
     del response.headers["Content-Type"]
     return response
 
 
 def check_match(document: Mapping[str, Any]) -> None:
-    """Raise 412 when the caller's ``If-Match`` says that it saw another state than `document`."""
-    if "If-Match" in request.headers and not request.if_match.contains(_tag(document)):
-        raise ApiError(412, "precondition_failed", "It has changed since it was read. Read it again.")
+    """Raise 412 when the request has an ``If-Match`` that does not match `document`."""
+    if "If-Match" in request.headers and not request.if_match.contains(_etag(document)):
+        detail = "The resource was modified since it was read. Fetch it again and retry."
+        raise ApiError(412, "precondition_failed", detail)
 
 
-def _tag(document: Mapping[str, Any]) -> str:
+def _etag(document: Mapping[str, Any]) -> str:
     response = jsonify(document)
     response.add_etag()
     return cast(str, response.get_etag()[0])

@@ -1,4 +1,4 @@
-"""/openapi.json, and Swagger UI at /docs. All of it comes from here; no other server is asked."""
+"""/openapi.json, and Swagger UI at /docs. All assets are local, so the page works without a network."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -6,13 +6,13 @@ from pathlib import Path
 import flask
 from flask import Response, jsonify, send_from_directory
 
-from admin_app.auth.access import Access, needs
+from admin_app.auth.access import Access, requires
 from admin_app.http.errors import not_found
 from admin_app.http.openapi import Api
 
 _OWN = Path(__file__).parents[1] / "static"
 _SWAGGER = Path(str(files("flask_swagger_ui"))) / "dist"
-#: Everything that the page asks for, and the folder that holds it.
+#: The assets of the page, each with its folder.
 _FILES = {
     "start.js": _OWN,
     "swagger-ui.css": _SWAGGER,
@@ -22,21 +22,21 @@ _FILES = {
 
 
 def docs_blueprint(api: Api) -> flask.Blueprint:
-    """The pages that describe `api`."""
+    """The pages that document `api`."""
     blueprint = flask.Blueprint("docs", __name__)
 
     @blueprint.get("/openapi.json")
-    @needs(Access.PUBLIC)
+    @requires(Access.PUBLIC)
     def openapi() -> Response:
         return jsonify(api.spec.to_dict())
 
     @blueprint.get("/docs")
-    @needs(Access.PUBLIC)
+    @requires(Access.PUBLIC)
     def page() -> Response:
         return send_from_directory(_OWN, "docs.html")
 
     @blueprint.get("/docs/<name>")
-    @needs(Access.PUBLIC)
+    @requires(Access.PUBLIC)
     def asset(name: str) -> Response:
         folder = _FILES.get(name)
         if folder is None:

@@ -9,12 +9,12 @@ from flask import Response
 from flask.views import MethodView
 from marshmallow import ValidationError, fields, validate, validates_schema
 
-from admin_app.auth.access import Access, caller, needs
+from admin_app.auth.access import Access, caller, requires
 from admin_app.changes.snapshot import find_key, find_tenant
+from admin_app.context import services
 from admin_app.http.errors import ApiError
 from admin_app.http.openapi import Blueprint
 from admin_app.http.responses import response
-from admin_app.services import current
 from admin_app.views.explanation import explanation
 from shared.core.fields import Pattern, Strict, flag, ip_address, token
 from shared.documents import examples
@@ -115,7 +115,7 @@ class ExplainInput(Strict):
 
 @blueprint.route("/tenants/<tenant_id>/explain")
 class Explain(MethodView):
-    @needs(Access.READ)
+    @requires(Access.READ)
     @blueprint.reads(ExplainInput, example=examples.EXPLAIN)
     @blueprint.responses(200, Explanation)
     def post(self, sent: dict[str, Any], tenant_id: str) -> Response:
@@ -129,7 +129,7 @@ class Explain(MethodView):
         if sent["call_outside"] and not caller().may(Access.ADMIN):
             raise ApiError(403, "forbidden", f"To call outside services this needs {Access.ADMIN}.")
         asked = _asked(sent, snapshot)
-        explained = current().explain(snapshot, asked, call_outside=sent["call_outside"])
+        explained = services().explain(snapshot, asked, call_outside=sent["call_outside"])
         return response(Explanation().dump(explanation(explained, asked)))
 
 
@@ -137,7 +137,7 @@ def _asked(sent: Mapping[str, Any], snapshot: Snapshot) -> Asked:
     body = (sent["body"] or "").encode() if sent["body_base64"] is None else sent["body_base64"]
     given = _given(sent["headers"])
     key = find_key(snapshot, sent["key_id"]) if sent["key_id"] is not None else None
-    host = f"{snapshot.tenant.subdomain}.{current().settings.server.base_domain}"
+    host = f"{snapshot.tenant.subdomain}.{services().settings.server.base_domain}"
     own = [
         (name, value)
         for name, value, is_needed in (

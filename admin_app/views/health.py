@@ -1,4 +1,4 @@
-"""Whether the admin API lives, and whether it can work."""
+"""Liveness, readiness and version of the admin API."""
 
 from typing import Any
 
@@ -6,38 +6,38 @@ from flask import Response, jsonify
 from flask.views import MethodView
 from marshmallow import Schema, fields
 
-from admin_app.auth.access import Access, needs
+from admin_app.auth.access import Access, requires
+from admin_app.context import services
 from admin_app.http.openapi import Blueprint
-from admin_app.services import current
 from shared.core.errors import StoreDown
 
 #: The same as in pyproject.toml.
 VERSION = "0.1.0"
 
-blueprint = Blueprint("health", __name__, "Whether the admin API lives, and whether it can work.")
+blueprint = Blueprint("health", __name__, "Liveness, readiness and version.")
 
 
 class Status(Schema):
-    """ok, or not."""
+    """The state of the process."""
 
     status = fields.String(required=True)
 
 
 class Part(Schema):
-    """One thing that is needed."""
+    """The state of one part."""
 
     ok = fields.Boolean(required=True)
     detail = fields.String(required=True)
 
 
 class Readiness(Status):
-    """ok, or not, and why not, part by part."""
+    """The state of the process and of each part that it needs."""
 
     parts = fields.Dict(keys=fields.String(), values=fields.Nested(Part), required=True)
 
 
 class Version(Schema):
-    """Which program this is."""
+    """The name and version of the program."""
 
     name = fields.String(required=True)
     version = fields.String(required=True)
@@ -45,39 +45,39 @@ class Version(Schema):
 
 @blueprint.route("/livez")
 class Livez(MethodView):
-    @needs(Access.PUBLIC)
+    @requires(Access.PUBLIC)
     @blueprint.responses(200, Status)
     def get(self) -> Response:
-        """Say that the process runs"""
+        """Check that the process runs"""
         return jsonify(status="ok")
 
 
 @blueprint.route("/readyz")
 class Readyz(MethodView):
-    @needs(Access.PUBLIC)
+    @requires(Access.PUBLIC)
     @blueprint.responses(200, Readiness)
-    @blueprint.also_responds(503, Readiness, "Not ready; parts says why.")
+    @blueprint.also_responds(503, Readiness, "Not ready. See `parts`.")
     def get(self) -> Response:
-        """Say whether calls can be answered, part by part"""
+        """Check that the process can serve requests, part by part"""
         return _readiness()
 
 
 @blueprint.route("/health")
 class Health(MethodView):
-    @needs(Access.PUBLIC)
+    @requires(Access.PUBLIC)
     @blueprint.responses(200, Readiness)
-    @blueprint.also_responds(503, Readiness, "Not ready; parts says why.")
+    @blueprint.also_responds(503, Readiness, "Not ready. See `parts`.")
     def get(self) -> Response:
-        """The same as /readyz"""
+        """Same as /readyz"""
         return _readiness()
 
 
 @blueprint.route("/version")
 class ShowVersion(MethodView):
-    @needs(Access.PUBLIC)
+    @requires(Access.PUBLIC)
     @blueprint.responses(200, Version)
     def get(self) -> Response:
-        """Say which version runs"""
+        """Read the version of the program"""
         return jsonify(name="ai-gateway", version=VERSION)
 
 
@@ -91,12 +91,12 @@ def _readiness() -> Response:
 
 def _store() -> dict[str, Any]:
     try:
-        current().store.ping()
+        services().store.ping()
     except StoreDown:
-        return {"ok": False, "detail": "The store does not answer."}
-    return {"ok": True, "detail": "The store answers."}
+        return {"ok": False, "detail": "The store is unavailable."}
+    return {"ok": True, "detail": "The store is available."}
 
 
 def _plugins() -> dict[str, Any]:
-    count = len(current().catalogue)
+    count = len(services().catalogue)
     return {"ok": count > 0, "detail": f"{count} plugins are loaded."}

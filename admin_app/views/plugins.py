@@ -1,4 +1,4 @@
-"""/plugins: what can stand in a chain."""
+"""/plugins: the plugins that a chain can contain."""
 
 import inspect
 from typing import Any
@@ -7,21 +7,21 @@ from flask import Response
 from flask.views import MethodView
 from marshmallow import Schema, fields
 
-from admin_app.auth.access import Access, needs
+from admin_app.auth.access import Access, requires
+from admin_app.context import services
 from admin_app.http.errors import not_found
 from admin_app.http.openapi import Blueprint
-from admin_app.http.paging import PageQuery, bad_cursor
+from admin_app.http.paging import PageQuery, invalid_cursor, page_response
 from admin_app.http.responses import response
-from admin_app.services import current
 from shared.model.config import Stage
 from shared.pipeline.plugin import Plugin
 from shared.plugin_tools.json_schema import json_schema
 
-blueprint = Blueprint("plugins", __name__, "What can stand in a chain, and its settings.")
+blueprint = Blueprint("plugins", __name__, "Plugins for chains, and their settings.")
 
 
 class PluginOutput(Schema):
-    """A plugin that can stand in a chain."""
+    """A plugin and the schema of its settings."""
 
     name = fields.String(required=True)
     summary = fields.String(required=True)
@@ -32,7 +32,7 @@ class PluginOutput(Schema):
     on_error_choices = fields.List(fields.String(), required=True)
     default_timeout = fields.Float(required=True, metadata={"description": "Seconds."})
     secret_settings = fields.List(
-        fields.String(), required=True, metadata={"description": "Stored encrypted, never read back."}
+        fields.String(), required=True, metadata={"description": "Stored encrypted and never shown."}
     )
     settings_schema = fields.Dict(required=True, metadata={"description": "JSON Schema of the settings."})
 
@@ -47,29 +47,29 @@ class PluginList(Schema):
 
 @blueprint.route("/plugins")
 class Plugins(MethodView):
-    @needs(Access.READ)
+    @requires(Access.READ)
     @blueprint.reads(PageQuery, location="query")
     @blueprint.responses(200, PluginList)
     def get(self, query: dict[str, Any]) -> Response:
         """List the plugins, by name"""
-        catalogue = current().catalogue
+        catalogue = services().catalogue
         cursor = query["cursor"]
         if cursor is not None and cursor not in catalogue:
-            raise bad_cursor()
+            raise invalid_cursor()
         names = [name for name in sorted(catalogue) if cursor is None or name > cursor]
         page = names[: query["limit"]]
         documents = [_document(catalogue[name]) for name in page]
         after = page[-1] if len(page) < len(names) else None
-        return response({"plugins": documents, "count": len(documents), "next_cursor": after})
+        return page_response("plugins", documents, after)
 
 
 @blueprint.route("/plugins/<name>")
 class OnePlugin(MethodView):
-    @needs(Access.READ)
+    @requires(Access.READ)
     @blueprint.responses(200, PluginOutput)
     def get(self, name: str) -> Response:
-        """Read how a plugin is set"""
-        kind = current().catalogue.get(name)
+        """Read a plugin and the schema of its settings"""
+        kind = services().catalogue.get(name)
         if kind is None:
             raise not_found("plugin")
         return response(_document(kind))

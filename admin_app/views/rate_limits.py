@@ -9,12 +9,12 @@ from flask import Response
 from flask.views import MethodView
 from marshmallow import Schema, ValidationError, fields, validate
 
-from admin_app.auth.access import Access, needs
+from admin_app.auth.access import Access, requires
 from admin_app.changes.limit_warnings import limits_of
 from admin_app.changes.snapshot import find_tenant
+from admin_app.context import services
 from admin_app.http.openapi import Blueprint
 from admin_app.http.responses import response
-from admin_app.services import current
 from shared.core.fields import Pattern, Strict, ip_address
 from shared.core.http_tokens import TOKEN
 from shared.http.paths import normalize_path
@@ -104,7 +104,7 @@ class _InForce:
 
 @blueprint.route("/tenants/<tenant_id>/rate-limits")
 class RateLimits(MethodView):
-    @needs(Access.READ)
+    @requires(Access.READ)
     @blueprint.reads(UsageQuery, location="query")
     @blueprint.responses(200, RateLimitList)
     def get(self, query: dict[str, Any], tenant_id: str) -> Response:
@@ -159,7 +159,7 @@ def _used(counters: Iterable[Limit]) -> dict[str, LimitState]:
     different = {counter.key: counter for counter in counters}
     states: dict[str, LimitState] = {}
     for some in batched(different.values(), _AT_ONCE):
-        decision = current().peek(some)
+        decision = services().peek(some)
         states |= {state.limit.key: state for state in decision.states}
     return states
 
@@ -184,7 +184,7 @@ def _document(item: _InForce, state: LimitState | None) -> dict[str, Any]:
 
 def _ceiling(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
     """The tier's exchanges at a time, which each worker counts for itself, so that nobody knows the sum."""
-    tier = current().settings.tiers.get(snapshot.tenant.tier)
+    tier = services().settings.tiers.get(snapshot.tenant.tier)
     if tier is not None and tier.concurrent is not None:
         unknown = dict.fromkeys(("rule_id", "window", "used", "remaining", "reset_after_ms"))
         yield {"scope": "gateway", "name": "tier", "unit": "concurrent", "limit": tier.concurrent, **unknown}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from admin_app.auth.access import Access, access_of, needs
+from admin_app.auth.access import Access, required_access, requires
 from shared.documents import examples
 from shared.testing.memory_store import MemoryStore
 from tests.admin_app.world import TOKEN, Api, Tenant, World, app_of, make_world
@@ -26,14 +26,16 @@ def operations(app: Flask) -> Iterator[tuple[str, str, str]]:
 
 def test_every_view_declares_what_it_needs(app: Flask) -> None:
     with app.app_context():
-        undeclared = [op for op in operations(app) if access_of(op[0], op[1]) is None]
+        undeclared = [op for op in operations(app) if required_access(op[0], op[1]) is None]
     assert not undeclared
 
 
 def test_only_health_and_docs_are_open(app: Flask) -> None:
     with app.app_context():
         public = {
-            rule for endpoint, method, rule in operations(app) if access_of(endpoint, method) == "nothing"
+            rule
+            for endpoint, method, rule in operations(app)
+            if required_access(endpoint, method) is Access.PUBLIC
         }
     pages = {"/docs", "/docs/<name>", "/openapi.json"}
     assert public == pages | {"/livez", "/readyz", "/health", "/version"}
@@ -47,7 +49,7 @@ def test_a_view_that_declares_nothing_is_closed(app: Flask) -> None:
 
 
 def test_a_declaration_is_seen_through_other_decorators(app: Flask) -> None:
-    @needs(Access.PUBLIC)
+    @requires(Access.PUBLIC)
     def view() -> str:
         return "open"
 

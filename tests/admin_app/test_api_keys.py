@@ -2,7 +2,7 @@
 
 import pytest
 
-from admin_app.views.api_keys import DEAD_KEYS_KEPT
+from admin_app.views.api_keys import MAX_INACTIVE_KEYS
 from shared.documents import examples
 from tests.admin_app.world import Api, Tenant, World, pointers
 
@@ -39,9 +39,9 @@ class TestCreate:
         assert api.post(keys, {}).status_code == 201
 
     def test_the_dead_are_not_kept_for_ever(self, api: Api, keys: str) -> None:
-        for _ in range(DEAD_KEYS_KEPT + 3):
+        for _ in range(MAX_INACTIVE_KEYS + 3):
             api.delete(f"{keys}/{api.post(keys, {}).get_json()['id']}")
-        assert api.get(f"{keys}?limit=500").get_json()["count"] == DEAD_KEYS_KEPT + 2
+        assert api.get(f"{keys}?limit=500").get_json()["count"] == MAX_INACTIVE_KEYS + 2
 
 
 class TestRevoke:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from admin_app.auth.access import Access, needs
-from admin_app.http.bodies import MAX_BODY
+from admin_app.auth.access import Access, requires
+from admin_app.http.bodies import MAX_BODY_BYTES
 from shared.core.errors import Conflict, StoreDown
 from shared.model.config import Snapshot
 from tests.admin_app.world import TOKEN, Api, Tenant, World
@@ -97,13 +97,13 @@ def test_a_charset_of_utf_8_is_fine(api: Api) -> None:
 
 
 def test_a_body_over_the_limit_is_413(api: Api) -> None:
-    big = b'{"name": "' + b"x" * MAX_BODY + b'"}'
+    big = b'{"name": "' + b"x" * MAX_BODY_BYTES + b'"}'
     assert_problem(api.post("/tenants", data=big, **JSON), 413, "body_too_large")
 
 
 def test_a_chunked_body_over_the_limit_is_413(api: Api) -> None:
     # Its beginning alone would be a body, so it must not be cut off.
-    stream = io.BytesIO(b'{"name": "x", "subdomain": "x"}' + b" " * MAX_BODY)
+    stream = io.BytesIO(b'{"name": "x", "subdomain": "x"}' + b" " * MAX_BODY_BYTES)
     chunked = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
     response = api.post("/tenants", input_stream=stream, environ_overrides=chunked, **JSON)
     assert_problem(response, 413, "body_too_large")
@@ -169,7 +169,7 @@ def test_a_store_that_is_down_is_503(
 
 
 def test_our_own_fault_is_500_without_its_reason(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
-    @needs(Access.PUBLIC)
+    @requires(Access.PUBLIC)
     def broken() -> str:
         raise KeyError("a secret place")
 

@@ -31,6 +31,6 @@ def test_the_part_that_is_down_is_named(
     assert (status, body["status"]) == (503, "not ready")
     parts = body["parts"]
     assert isinstance(parts, dict)
-    assert parts["store"] == {"ok": False, "detail": "The store does not answer."}
+    assert parts["store"] == {"ok": False, "detail": "The store is unavailable."}
     assert parts["plugins"]["ok"] is True
     assert get(api, "/livez")[0] == 200

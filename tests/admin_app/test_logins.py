@@ -2,7 +2,7 @@
 
 import pytest
 
-from admin_app.auth.failed_logins import LIMIT, MAX_ADDRESSES, FailedLogins
+from admin_app.auth.failed_logins import MAX_ADDRESSES, MAX_FAILURES, FailedLogins
 from tests.admin_app.world import Api, HandClock, Tenant, World
 
 
@@ -16,26 +16,26 @@ def logins(clock: HandClock) -> FailedLogins:
     return FailedLogins(clock)
 
 
-def fail(logins: FailedLogins, address: str, times: int = LIMIT) -> None:
+def fail(logins: FailedLogins, address: str, times: int = MAX_FAILURES) -> None:
     for _ in range(times):
-        logins.note(address)
+        logins.add(address)
 
 
 def test_the_tenth_failure_closes_the_door_for_a_minute(logins: FailedLogins, clock: HandClock) -> None:
-    fail(logins, "10.0.0.1", LIMIT - 1)
-    assert logins.wait("10.0.0.1") == 0
+    fail(logins, "10.0.0.1", MAX_FAILURES - 1)
+    assert logins.retry_after("10.0.0.1") == 0
     fail(logins, "10.0.0.1", 1)
-    assert logins.wait("10.0.0.1") == 60
+    assert logins.retry_after("10.0.0.1") == 60
     clock.time += 59
-    assert logins.wait("10.0.0.1") == 1
+    assert logins.retry_after("10.0.0.1") == 1
     clock.time += 1
-    assert logins.wait("10.0.0.1") == 0
+    assert logins.retry_after("10.0.0.1") == 0
 
 
 def test_addresses_do_not_share_a_count(logins: FailedLogins) -> None:
     fail(logins, "10.0.0.1")
-    assert logins.wait("10.0.0.2") == 0
-    assert logins.wait(None) == 0
+    assert logins.retry_after("10.0.0.2") == 0
+    assert logins.retry_after(None) == 0
 
 
 @pytest.mark.parametrize(
@@ -43,19 +43,19 @@ def test_addresses_do_not_share_a_count(logins: FailedLogins) -> None:
 )
 def test_what_one_caller_can_vary_is_one_address(logins: FailedLogins, one: str, other: str | None) -> None:
     fail(logins, one)
-    assert logins.wait(other) > 0
+    assert logins.retry_after(other) > 0
 
 
 def test_memory_is_bounded(logins: FailedLogins) -> None:
     fail(logins, "10.0.0.1")
     for i in range(MAX_ADDRESSES):
-        logins.note(f"11.{i >> 16}.{i >> 8 & 255}.{i & 255}")
+        logins.add(f"11.{i >> 16}.{i >> 8 & 255}.{i & 255}")
     assert len(logins._failures) == MAX_ADDRESSES
-    assert logins.wait("10.0.0.1") == 0
+    assert logins.retry_after("10.0.0.1") == 0
 
 
 def test_guessing_is_answered_by_429_and_the_right_token_too(api: Api, world: World) -> None:
-    for _ in range(LIMIT):
+    for _ in range(MAX_FAILURES):
         assert api.get("/tenants", key="guess").status_code == 401
     rejected = api.get("/tenants", key="guess")
     assert (rejected.status_code, rejected.get_json()["code"]) == (429, "too_many_failed_logins")
@@ -67,12 +67,12 @@ def test_guessing_is_answered_by_429_and_the_right_token_too(api: Api, world: Wo
 
 
 def test_a_tenants_key_is_never_locked_out(api: Api, tenant: Tenant) -> None:
-    for _ in range(LIMIT + 1):
+    for _ in range(MAX_FAILURES + 1):
         api.get("/tenants", key="guess")
     assert api.get(tenant.url, key=tenant.key).status_code == 200
 
 
 def test_known_keys_that_may_not_are_no_failed_logins(api: Api, tenant: Tenant) -> None:
-    for _ in range(LIMIT + 1):
+    for _ in range(MAX_FAILURES + 1):
         assert api.get("/tenants", key=tenant.key).status_code == 403
     assert api.get("/tenants").status_code == 200

@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from flask import Flask
 from werkzeug.test import TestResponse
@@ -23,7 +23,7 @@ from shared.pipeline.plugin import Plugin, Tools
 from shared.plugins import load_catalogue
 from shared.secrets.api_keys import PepperedHasher
 from shared.secrets.sealing import AesSealer
-from shared.services import explaining, not_called
+from shared.services import Services, explaining, not_called
 from shared.settings import Settings, load_settings
 from shared.testing.memory_limiter import MemoryLimiter
 from shared.testing.memory_store import MemoryStore
@@ -168,7 +168,7 @@ class Api:
 
 
 def app_of(world: World) -> Flask:
-    return create_app(world)
+    return create_app(cast(Services, world))
 
 
 def pointers(response: TestResponse) -> list[str]:
