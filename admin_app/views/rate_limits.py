@@ -1,4 +1,4 @@
-"""/tenants/{id}/rate-limits: the limits in force, and how much of each is used."""
+"""/tenants/{id}/rate-limits: the limits in force, with their usage."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ from flask.views import MethodView
 from marshmallow import Schema, ValidationError, fields, validate
 
 from admin_app.auth.access import Access, requires
-from admin_app.changes.limit_warnings import limits_of
+from admin_app.changes.limits import limits_of
 from admin_app.changes.snapshot import find_tenant
 from admin_app.context import services
 from admin_app.http.openapi import Blueprint
@@ -20,14 +20,14 @@ from shared.core.http_tokens import TOKEN
 from shared.http.paths import normalize_path
 from shared.limits.compiled import CompiledLimit
 from shared.limits.values import CLOSED, CONCURRENT, Limit, LimitState
-from shared.model.config import ApiKey, Rule, Snapshot
-from shared.model.messages import Exchange, Headers, Request
+from shared.model.config import Rule, Snapshot
+from shared.pipeline.testing import sample_exchange
 
-blueprint = Blueprint("rate-limits", __name__, "Limits in force, with their live usage.")
+blueprint = Blueprint("rate-limits", __name__, "The limits in force, with their current usage.")
 
-# Limits that are looked at in one call, so that no tenant holds the store up.
-_AT_ONCE = 100
-# More than can be used, and exact in the store's doubles.
+# Counters that one call reads, so that no tenant keeps Redis busy for long.
+_BATCH = 100
+# More than the largest limit, and exact in the doubles of Lua.
 _UNBOUNDED = 2**52
 
 
@@ -39,24 +39,28 @@ def _path(value: str) -> None:
 
 
 class UsageQuery(Strict):
-    """A request whose counters to show. Limits that need more of it than is given show no usage."""
+    """A request whose counters are shown. Limits that count by anything left out show no usage."""
 
     ip = fields.String(
-        load_default=None, validate=ip_address, metadata={"description": "Usage of this client address."}
+        load_default=None,
+        validate=ip_address,
+        metadata={"description": "The client address whose usage is shown."},
     )
     key_id = fields.String(
-        load_default=None, validate=validate.Length(max=100), metadata={"description": "Of this API key."}
+        load_default=None,
+        validate=validate.Length(max=100),
+        metadata={"description": "The id of the API key."},
     )
     method = fields.String(
-        load_default=None, validate=validate.Length(max=32), metadata={"description": "Of this method."}
+        load_default=None, validate=validate.Length(max=32), metadata={"description": "The method."}
     )
     path = fields.String(
         load_default=None,
         validate=[validate.Length(max=2048), _path],
-        metadata={"description": "Of this path."},
+        metadata={"description": "The path."},
     )
     model = fields.String(
-        load_default=None, validate=validate.Length(max=200), metadata={"description": "Of this model."}
+        load_default=None, validate=validate.Length(max=200), metadata={"description": "The model."}
     )
     header = fields.String(
         load_default=None,
@@ -64,29 +68,31 @@ class UsageQuery(Strict):
             validate.Length(max=1024),
             Pattern(f"^{TOKEN}:.*$", "Must be a header name, a colon and a value."),
         ],
-        metadata={"description": "Of this value of a header, as 'X-Team: red'."},
+        metadata={"description": "The value of a header, as 'X-Team: red'."},
     )
 
 
 class RateLimit(Schema):
-    """A limit in force. Usage is null where only a request says which counter is meant; see the query."""
+    """A limit in force. Its usage is null when its counter depends on values that the query lacks."""
 
     scope = fields.String(required=True, validate=validate.OneOf(["rule", "gateway"]))
     rule_id = fields.String(
         required=True,
         allow_none=True,
-        metadata={"description": "The rule whose requests it counts; null for those of all rules."},
+        metadata={"description": "The rule whose requests it counts; null for all rules."},
     )
     name = fields.String(required=True)
     unit = fields.String(required=True, validate=validate.OneOf(["requests", "concurrent"]))
     limit = fields.Integer(required=True)
-    window = fields.String(required=True, allow_none=True, metadata={"description": "null at a time."})
+    window = fields.String(
+        required=True, allow_none=True, metadata={"description": "null for concurrent requests."}
+    )
     used = fields.Integer(required=True, allow_none=True)
     remaining = fields.Integer(required=True, allow_none=True)
     reset_after_ms = fields.Integer(
         required=True,
         allow_none=True,
-        metadata={"description": "Until something is free again; null when nobody knows."},
+        metadata={"description": "The time until something is free; null when it is not known."},
     )
 
 
@@ -110,11 +116,11 @@ class RateLimits(MethodView):
     def get(self, query: dict[str, Any], tenant_id: str) -> Response:
         """Read a tenant's limits and their usage
 
-        Looking counts nothing. The tier's ceilings are among them.
+        The limits of the tier are included. This call is not counted.
         """
         snapshot = find_tenant(tenant_id)
         found = list(_in_force(snapshot))
-        counters = [_counter(item, snapshot, query) for item in found]
+        counters = [_counter(item.compiled, query) for item in found]
         used = _used(counter for counter in counters if counter)
         shown = [
             _document(item, used.get(counter.key) if counter else None)
@@ -124,7 +130,7 @@ class RateLimits(MethodView):
 
 
 def _in_force(snapshot: Snapshot) -> Iterator[_InForce]:
-    """Each limit once: what counts for all rules at the tenant, what one rule adds to it at that rule."""
+    """Each limit once: without a rule those of the tenant, then those that each active rule adds."""
     common = [compiled for compiled in limits_of(snapshot.tenant, None) if compiled.scope == "gateway"]
     yield from (_InForce(compiled, None) for compiled in common)
     for rule in snapshot.rules:
@@ -133,24 +139,24 @@ def _in_force(snapshot: Snapshot) -> Iterator[_InForce]:
             yield from (_InForce(compiled, rule) for compiled in own if compiled not in common)
 
 
-def _counter(item: _InForce, snapshot: Snapshot, query: Mapping[str, Any]) -> Limit | None:
-    """The counter that the request of the query would be charged to; None when the query says too little."""
+def _counter(compiled: CompiledLimit, query: Mapping[str, Any]) -> Limit | None:
+    """The counter of the request in the query; None when it lacks a value that the limit counts by."""
     given = {name for name in ("ip", "method", "path", "model") if query[name] is not None}
     given |= {"key"} if query["key_id"] is not None else set()
     name, _, value = (query["header"] or "").partition(":")
     given.add(f"header:{name.lower()}")
     model = query["model"] or ""
-    compiled = item.compiled
     if not given.issuperset(compiled.spec.by) or not compiled.holds_for_model(model):
         return None
-    request = Request(
-        query["method"] or "GET", normalize_path(query["path"] or "/"), Headers([(name, value)])
+    exchange = sample_exchange(
+        method=query["method"] or "GET",
+        path=normalize_path(query["path"] or "/"),
+        headers={name: value},
+        client=query["ip"] or "0.0.0.0",
+        key_id=query["key_id"],
     )
-    key = ApiKey(query["key_id"], "", "", "") if query["key_id"] else None
-    rule = item.rule or Rule("", "/", "")
-    exchange = Exchange("", snapshot.tenant, rule, request, query["ip"] or "0.0.0.0", key)
     limit = compiled.limit(compiled.value(exchange, model))
-    # The number is edited while the counter stays, so more may be used than there is.
+    # A changed limit keeps its counter, so the usage may be above the limit.
     return replace(limit, quota=replace(limit.quota, limit=_UNBOUNDED), on_error=CLOSED)
 
 
@@ -158,7 +164,7 @@ def _used(counters: Iterable[Limit]) -> dict[str, LimitState]:
     """The state of each counter, by its key. Raises `StoreDown`."""
     different = {counter.key: counter for counter in counters}
     states: dict[str, LimitState] = {}
-    for some in batched(different.values(), _AT_ONCE):
+    for some in batched(different.values(), _BATCH):
         decision = services().peek(some)
         states |= {state.limit.key: state for state in decision.states}
     return states
@@ -183,7 +189,7 @@ def _document(item: _InForce, state: LimitState | None) -> dict[str, Any]:
 
 
 def _ceiling(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
-    """The tier's exchanges at a time, which each worker counts for itself, so that nobody knows the sum."""
+    """The tier's concurrent requests. Each worker counts its own, so the usage is not known."""
     tier = services().settings.tiers.get(snapshot.tenant.tier)
     if tier is not None and tier.concurrent is not None:
         unknown = dict.fromkeys(("rule_id", "window", "used", "remaining", "reset_after_ms"))

@@ -12,7 +12,7 @@ from admin_app.auth.access import Access, requires
 from admin_app.auth.field_access import RULE_FIELDS, check_fields
 from admin_app.changes.check_targets import check_targets
 from admin_app.changes.entries import read_entries
-from admin_app.changes.limit_warnings import warnings_of_rule
+from admin_app.changes.limits import limits_of
 from admin_app.changes.secrets import keep_headers, seal_entries, seal_headers
 from admin_app.changes.snapshot import change_tenant, check_maximum, find_rule, find_tenant, with_rule
 from admin_app.context import new_id, services
@@ -32,6 +32,7 @@ from shared.documents import (
     rule_document,
 )
 from shared.http.paths import has_encoded_slash, rule_path
+from shared.limits.warnings import limit_warnings
 from shared.model.config import Rule, RuleTimeouts, Snapshot
 from shared.pipeline import check_rule
 from shared.routing.router import path_warnings
@@ -126,7 +127,7 @@ def _write(
     warnings = check_targets(sent)
     stored = change_tenant(tenant_id, change)
     rule = find_rule(stored, rule_id)
-    limits = warnings_of_rule(stored.tenant, rule)
+    limits = limit_warnings(limits_of(stored.tenant, rule), known=limits_of(stored.tenant, None))
     return rule, [*path_warnings(rule), *limits, *_engine_warnings(rule), *warnings]
 
 

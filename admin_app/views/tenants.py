@@ -12,7 +12,7 @@ from admin_app.auth.access import Access, caller, requires
 from admin_app.auth.field_access import TENANT_FIELDS, check_fields
 from admin_app.changes.check_targets import check_targets
 from admin_app.changes.entries import read_entries
-from admin_app.changes.limit_warnings import warnings_of_tenant
+from admin_app.changes.limits import limits_of
 from admin_app.changes.secrets import seal_entries
 from admin_app.changes.snapshot import change_tenant, delete_tenant, find_tenant, new_key
 from admin_app.context import new_id, services
@@ -30,6 +30,7 @@ from shared.documents import (
     examples,
     tenant_document,
 )
+from shared.limits.warnings import limit_warnings
 from shared.model.config import ApiKey, Scope, Snapshot, Tenant
 from shared.pipeline import check_tenant
 
@@ -68,7 +69,7 @@ class Tenants(MethodView):
         )
         stored = services().store.write(None, replace(after, keys=(key,)), actor=caller().actor)
         tenant = (stored or after).tenant
-        extra = {"warnings": [*warnings_of_tenant(tenant), *warnings], "api_key": secret}
+        extra = {"warnings": [*limit_warnings(limits_of(tenant, None)), *warnings], "api_key": secret}
         return response(tenant_document(tenant), 201, extra, f"/api/v1/tenants/{tenant.id}")
 
 
@@ -117,7 +118,9 @@ def _change(tenant_id: str, sent: Mapping[str, Any]) -> Response:
     with _pointers_as_sent(sent):
         warnings = check_targets(sent)
         tenant = change_tenant(tenant_id, change).tenant
-    return response(tenant_document(tenant), extra={"warnings": [*warnings_of_tenant(tenant), *warnings]})
+    return response(
+        tenant_document(tenant), extra={"warnings": [*limit_warnings(limits_of(tenant, None)), *warnings]}
+    )
 
 
 def _changed(before: Snapshot, sent: Mapping[str, Any], now: float) -> Snapshot:

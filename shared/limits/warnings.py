@@ -6,9 +6,14 @@ from shared.limits.compiled import CompiledLimit
 from shared.limits.values import EVERY, WINDOW
 
 
-def limit_warnings(compiled_limits: Sequence[CompiledLimit]) -> list[str]:
-    """A sentence for each limit that, with the others of its level, stops no client or all requests."""
-    warnings = []
+def limit_warnings(
+    compiled_limits: Sequence[CompiledLimit], known: Sequence[CompiledLimit] = ()
+) -> list[str]:
+    """A sentence for each limit that, with the others of its level, stops no client or all requests.
+
+    Warnings about `known` limits are left out.
+    """
+    warnings: list[str] = []
     for compiled in compiled_limits:
         if compiled.spec.is_client_chosen and not any(_bounds(other, compiled) for other in compiled_limits):
             warnings.append(
@@ -21,7 +26,8 @@ def limit_warnings(compiled_limits: Sequence[CompiledLimit]) -> list[str]:
                 f"The {compiled.scope} limit '{compiled.spec.name}' admits nothing: each request counts "
                 f"as {compiled.cost}, which is more than {number}."
             )
-    return warnings
+    known_warnings = limit_warnings(known) if known else ()
+    return [warning for warning in warnings if warning not in known_warnings]
 
 
 def _bounds(other: CompiledLimit, compiled: CompiledLimit) -> bool:

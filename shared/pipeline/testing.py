@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Mapping
 from typing import cast
 
 from shared.core.empty import EMPTY
-from shared.model.config import Rule, Stage, Tenant
+from shared.model.config import ApiKey, Rule, Stage, Tenant
 from shared.model.messages import Exchange, Headers, Request, Response
 from shared.pipeline.plugin import Plugin, Verdict
 from shared.pipeline.validate_verdict import invalid_reason
@@ -24,6 +24,7 @@ def sample_exchange(
     headers: Mapping[str, str] = EMPTY,
     body: bytes | None = b"{}",
     client: str = "192.0.2.1",
+    key_id: str | None = None,
     response: Response | None = None,
     notes: Mapping[str, object] = EMPTY,
 ) -> Exchange:
@@ -34,6 +35,7 @@ def sample_exchange(
         Rule("rule_sample", "/v1", "https://upstream.example"),
         Request(method, path, Headers(headers.items()), query, body),
         client,
+        ApiKey(key_id, "sample", "gwk_sample", "") if key_id else None,
         response=response,
         notes=notes,
     )
