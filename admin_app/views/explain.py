@@ -16,7 +16,7 @@ from admin_app.http.errors import ApiError
 from admin_app.http.openapi import Blueprint
 from admin_app.http.responses import response
 from admin_app.views.explanation import explanation
-from shared.core.fields import Pattern, Strict, flag, ip_address, token
+from shared.core.fields import HEADER_VALUE, Pattern, Strict, flag, ip_address, token
 from shared.documents import examples
 from shared.documents.explanation import Explanation
 from shared.explain import Asked
@@ -26,7 +26,6 @@ from shared.model.messages import Response as ExplainedResponse
 
 blueprint = Blueprint("explain", __name__, "What would happen to a request.")
 
-_VALUE = Pattern(r"[\t\x20-\x7e\x80-\xff]*", "Must be a header's value, on one line.")
 _TARGET = Pattern(r"/[\x21-\x7e]*", "Must begin with a slash and hold printable ASCII, without spaces.")
 _MOST_HEADERS = 100
 
@@ -49,7 +48,7 @@ class _Values(fields.Field[tuple[str, ...]]):
         if not all(isinstance(one, str) for one in values):
             raise ValidationError("Must be a text, or a list of texts.")
         for one in values:
-            _VALUE(one)
+            HEADER_VALUE(one)
         return tuple(values)
 
 

@@ -13,6 +13,7 @@ from admin_app.http.errors import not_found
 from admin_app.http.openapi import Blueprint
 from admin_app.http.paging import PageQuery, invalid_cursor, page_response
 from admin_app.http.responses import response
+from shared.documents import Page
 from shared.model.config import Stage
 from shared.pipeline.plugin import Plugin
 from shared.plugin_tools.json_schema import json_schema
@@ -37,12 +38,10 @@ class PluginOutput(Schema):
     settings_schema = fields.Dict(required=True, metadata={"description": "JSON Schema of the settings."})
 
 
-class PluginList(Schema):
-    """All plugins, by name."""
+class PluginList(Page):
+    """One page of plugins, by name."""
 
     plugins = fields.List(fields.Nested(PluginOutput), required=True)
-    count = fields.Integer(required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
 
 
 @blueprint.route("/plugins")

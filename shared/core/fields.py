@@ -1,4 +1,4 @@
-"""Kinds of fields that the API's documents are made of, stricter than marshmallow's own."""
+"""marshmallow fields and validators for JSON documents, stricter than marshmallow's own."""
 
 import re
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ _PRINTABLE = re.compile(r"^[^\x00-\x1f\x7f]*$")
 
 
 class Strict(Schema):
-    """The base of all bodies: a field that is not known is refused, and the known ones are named."""
+    """The base of all bodies: unknown fields are errors that list the allowed ones."""
 
     class Meta:
         unknown = RAISE
@@ -27,7 +27,7 @@ class Strict(Schema):
 
 
 class Pattern(validate.Regexp):
-    """A regular expression that the whole text must match, and a sentence for when it does not."""
+    """A regular expression that the whole text must match, and the error if it does not."""
 
     def __init__(self, regex: str | re.Pattern[str], error: str) -> None:
         super().__init__(regex, error=error)
@@ -41,6 +41,10 @@ class Pattern(validate.Regexp):
 def token(kind: str) -> Pattern:
     """Accept a token (RFC 9110): `kind` is what it names, such as "a header name"."""
     return Pattern(f"^{TOKEN}$", f"Must be {kind} (letters, digits and any of !#$%&'*+.^_`|~-).")
+
+
+#: Accepts the value of a header.
+HEADER_VALUE = Pattern(r"^[\t\x20-\x7e\x80-\xff]*$", "Must be one line of Latin-1 text.")
 
 
 def ip_address(value: str) -> None:
@@ -71,12 +75,12 @@ def choice(*allowed: str, default: str, description: str) -> fields.String:
 
 
 def flag(default: bool, description: str) -> "Flag":
-    """true or false, `default` when left out."""
+    """true or false, with a default."""
     return Flag(load_default=default, metadata={"description": description})
 
 
 class Flag(fields.Boolean):
-    """JSON's true or false, and nothing that merely looks like it."""
+    """JSON's true or false; no other value is converted."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:
         if not isinstance(value, bool):
@@ -85,7 +89,7 @@ class Flag(fields.Boolean):
 
 
 class Duration(fields.Field[float]):
-    """Seconds as a number, or a text such as ``500ms``; kept and read back as seconds."""
+    """Seconds as a number, or text such as ``500ms``; loaded and dumped as seconds."""
 
     def __init__(self, *, minimum: float, maximum: float, description: str, **kwargs: Any) -> None:
         self.minimum, self.maximum = minimum, maximum
@@ -103,7 +107,7 @@ class Duration(fields.Field[float]):
 
 
 class Timestamp(fields.Field[float]):
-    """Seconds since the Unix epoch, in documents an RFC 3339 text in UTC."""
+    """Seconds since the Unix epoch; in JSON, RFC 3339 text in UTC."""
 
     def __init__(self, description: str, **kwargs: Any) -> None:
         kind = {"type": "string", "format": "date-time", "description": description}
@@ -117,12 +121,12 @@ class Timestamp(fields.Field[float]):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> float:
         if not isinstance(value, str) or not _RFC3339.fullmatch(value):
-            raise ValidationError("Must be a time as RFC 3339 writes it, such as 2030-01-31T12:00:00Z.")
+            raise ValidationError("Must be an RFC 3339 time such as 2030-01-31T12:00:00Z.")
         try:
             moment = datetime.fromisoformat(value.upper())
         except ValueError:
-            raise ValidationError("There is no such time.") from None
-        # Python's calendar ends with the year 9999, and other time zones reach over its end.
+            raise ValidationError("This time does not exist.") from None
+        # In another time zone, a moment of the year 9999 may lie beyond the end of Python's calendar.
         if not 1970 < moment.year < 9999:
             raise ValidationError("Must be between the years 1971 and 9998.")
         return moment.timestamp()
@@ -137,5 +141,5 @@ class Method(fields.String):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         method = super()._deserialize(value, attr, data, **kwargs)
         if method.upper() not in _METHODS:
-            raise ValidationError(f"Must be an HTTP method that the gateway takes: {', '.join(_METHODS)}.")
+            raise ValidationError(f"Must be one of: {', '.join(_METHODS)}.")
         return method.upper()

@@ -1,6 +1,6 @@
-"""The documents of the admin API: what a body may hold, and what a reader sees.
+"""The JSON documents of the admin API, as marshmallow schemas.
 
-A schema named ``…Input`` reads a body, ``…Patch`` reads a part of one, all others describe answers.
+A schema named ``…Input`` loads a body, ``…Patch`` loads the fields of a PATCH; all others are responses.
 """
 
 from shared.documents.api_key import (
@@ -11,7 +11,7 @@ from shared.documents.api_key import (
     RotateInput,
     api_key_document,
 )
-from shared.documents.fields import KEEP, Keep, is_set
+from shared.documents.fields import KEEP, Keep, Page, is_set
 from shared.documents.plugin_config import PluginConfigInput, PluginConfigOutput, complete_entry
 from shared.documents.rule import RuleChanged, RuleInput, RuleList, RuleOutput, RulePatch, rule_document
 from shared.documents.tenant import (
@@ -31,6 +31,7 @@ __all__ = [
     "ApiKeyList",
     "ApiKeyOutput",
     "Keep",
+    "Page",
     "PluginConfigInput",
     "PluginConfigOutput",
     "RotateInput",

@@ -1,4 +1,4 @@
-"""An API key as it is asked for and as it is shown: never the key itself, but once."""
+"""API keys as JSON. The secret of a key is shown on creation only."""
 
 from dataclasses import asdict
 from typing import Any
@@ -6,65 +6,66 @@ from typing import Any
 from marshmallow import Schema, fields, validate
 
 from shared.core.fields import Duration, Strict, Timestamp, text
+from shared.documents.fields import Page
 from shared.model.config import ApiKey, Scope
 
-DAY = 86_400.0
+DAY_SECONDS = 86_400.0
 
 
 class ApiKeyInput(Strict):
     """A key to create."""
 
-    name = text(200, "What it is for.", load_default="", min_length=0)
+    name = text(200, "Its purpose, in your words.", load_default="", min_length=0)
     scopes = fields.List(
         fields.Enum(Scope, by_value=True),
         load_default=lambda: [Scope.PROXY],
         validate=validate.Length(min=1, max=len(Scope)),
-        metadata={"description": "admin manages the tenant, read reads it, proxy calls through the gateway."},
+        metadata={
+            "description": "admin: manage the tenant. read: read it. proxy: call its rules through the proxy."
+        },
     )
     expires_at = Timestamp(
-        "From when on it is refused. Left out or null: never.", load_default=None, allow_none=True
+        "The key expires at this time. null: it does not expire.", load_default=None, allow_none=True
     )
 
 
 class RotateInput(Strict):
-    """How to rotate a key."""
+    """The options of a rotation."""
 
     overlap = Duration(
         minimum=0,
-        maximum=365 * DAY,
-        load_default=DAY,
-        description='How long the old key still works: seconds, or a text such as "1h".',
+        maximum=365 * DAY_SECONDS,
+        load_default=DAY_SECONDS,
+        description='How long the old key stays valid: seconds, or text such as "1h".',
     )
 
 
 class ApiKeyOutput(Schema):
-    """An API key. Only its public prefix is shown."""
+    """An API key without its secret."""
 
     id = fields.String(required=True)
     name = fields.String(required=True)
-    prefix = fields.String(required=True)
+    prefix = fields.String(required=True, metadata={"description": "The public start of the key."})
     scopes = fields.List(fields.Enum(Scope, by_value=True), required=True)
     status = fields.String(required=True, validate=validate.OneOf(["active", "revoked", "expired"]))
-    expires_at = Timestamp("From when on it is refused.", required=True, allow_none=True)
-    last_used_at = Timestamp("When it was last used, roughly.", required=True, allow_none=True)
-    created_at = Timestamp("When it was created.", required=True)
+    expires_at = Timestamp("null: it does not expire.", required=True, allow_none=True)
+    last_used_at = Timestamp("Approximate time of the last use.", required=True, allow_none=True)
+    created_at = Timestamp("Time of creation.", required=True)
 
 
 class ApiKeyCreated(ApiKeyOutput):
-    """A new API key. `key` is shown this once."""
+    """A new API key with its secret."""
 
-    key = fields.String(required=True)
+    key = fields.String(required=True, metadata={"description": "The secret. It is shown only once."})
 
 
-class ApiKeyList(Schema):
+class ApiKeyList(Page):
     """One page of API keys, in order of creation."""
 
     api_keys = fields.List(fields.Nested(ApiKeyOutput), required=True)
-    count = fields.Integer(required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
 
 
 def api_key_document(key: ApiKey, now: float) -> dict[str, Any]:
-    """The JSON that a reader of `key` sees at the time `now`."""
+    """The JSON of `key` at the time `now`."""
     document: dict[str, Any] = ApiKeyOutput().dump({**asdict(key), "status": key.status(now)})
     return document

@@ -1,4 +1,4 @@
-"""Bodies that /docs offers to send. Each works as it stands."""
+"""The example bodies in the OpenAPI document. Each is valid as it is."""
 
 TENANT = {
     "name": "Acme",

@@ -1,25 +1,26 @@
-"""Fields of documents that hide or keep secrets."""
+"""Fields that hide or keep secrets, and the base of lists."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import ValidationError, fields
+from marshmallow import Schema, ValidationError, fields
 
 from shared.model.config import Sealed
 
-#: What a reader sees in the place of a secret, and what a writer sends to keep the stored one.
+#: Shown in place of a secret. In a body it keeps the stored secret.
 SET = {"set": True}
 
 
 class Keep:
-    """Stands for a secret that was sent as ``{"set": true}``: the stored value stays."""
+    """The type of `KEEP`."""
 
 
+#: The value of a secret that was sent as ``{"set": true}``: the stored value stays.
 KEEP = Keep()
 
 
 class Secret(fields.Field[str | Keep]):
-    """A text that is never read back, or ``{"set": true}`` to keep the one that is stored."""
+    """Text that is never shown, or ``{"set": true}`` to keep the stored value."""
 
     def __init__(self, value: fields.String, **kwargs: Any) -> None:
         self.value = value
@@ -34,7 +35,7 @@ class Secret(fields.Field[str | Keep]):
         if is_set(value):
             return KEEP
         if not isinstance(value, str):
-            raise ValidationError('Must be a text, or {"set": true} to keep the stored value.')
+            raise ValidationError('Must be text, or {"set": true} to keep the stored value.')
         return self.value.deserialize(value, attr, data)
 
 
@@ -51,7 +52,7 @@ class Shown(fields.Dict):
 
 
 def masked(value: Any) -> Any:
-    """`value` as a reader may see it, with plain dicts and lists."""
+    """`value` with plain dicts and lists, and without its secrets."""
     if isinstance(value, Sealed):
         return SET
     if isinstance(value, Mapping):
@@ -59,3 +60,14 @@ def masked(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [masked(inner) for inner in value]
     return value
+
+
+class Page(Schema):
+    """The members that all lists share."""
+
+    count = fields.Integer(required=True, metadata={"description": "Number of items on this page."})
+    next_cursor = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "`cursor` of the next page; null on the last."},
+    )

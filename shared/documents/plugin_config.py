@@ -1,4 +1,4 @@
-"""A plugin's entry in a chain, as it is sent and as it is shown."""
+"""The entries of a plugin chain as JSON."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,60 +10,64 @@ from shared.documents.fields import Shown
 from shared.model.config import ENFORCE, SHADOW, PluginConfig, Stage
 from shared.pipeline.plugin import Plugin
 
-#: Entries in one chain. More would hardly be meant, and each costs time on every request.
+#: Entries of one chain. Each takes time on every request.
 MAX_ENTRIES = 32
-#: The longest that one plugin may hold a request, in seconds.
-MAX_TIMEOUT = 300.0
+#: The longest timeout of an entry.
+MAX_TIMEOUT_SECONDS = 300.0
 
 
 class PluginConfigInput(Strict):
-    """One entry of a chain. What is left out is filled in from the plugin's own defaults."""
+    """One entry of a chain. Omitted fields get the plugin's defaults."""
 
-    name = text(100, "The plugin's name, as GET /plugins lists it.", required=True)
-    enabled = flag(True, "false keeps the entry without running it.")
+    name = text(100, "Name of the plugin. GET /plugins lists them.", required=True)
+    enabled = flag(True, "false: the entry is stored but does not run.")
     stage = fields.Enum(
-        Stage, by_value=True, metadata={"description": "Where it acts. Default: the plugin's own."}
+        Stage, by_value=True, metadata={"description": "When it runs. Default: the plugin's."}
     )
     priority = fields.Integer(
         strict=True,
         load_default=100,
         validate=validate.Range(0, 999),
-        metadata={"description": "Lower runs first."},
+        metadata={"description": "Entries run in ascending order of priority."},
     )
-    parallel = flag(False, "true runs it together with the other parallel entries of its priority.")
+    parallel = flag(False, "true: it runs at the same time as the other parallel entries of its priority.")
     settings = fields.Dict(
-        keys=fields.String(), load_default=dict, metadata={"description": "As GET /plugins/{name} says."}
+        keys=fields.String(),
+        load_default=dict,
+        metadata={"description": "Settings of the plugin. GET /plugins/{name} has their schema."},
     )
-    on_error = text(32, "What happens when the plugin fails. Default: the plugin's own.")
+    on_error = text(
+        32, "What happens if the plugin fails. GET /plugins/{name} lists the choices. Default: the plugin's."
+    )
     timeout = Duration(
         minimum=0.001,
-        maximum=MAX_TIMEOUT,
-        description='The longest it may take: seconds, or a text such as "500ms". Default: the plugin\'s.',
+        maximum=MAX_TIMEOUT_SECONDS,
+        description='Seconds, or text such as "500ms". Default: the plugin\'s.',
     )
     mode = choice(
         ENFORCE,
         SHADOW,
         default=ENFORCE,
-        description="enforce acts on what the plugin says; shadow only notes what it would have done.",
+        description="enforce: the plugin's verdict applies. shadow: it is only logged.",
     )
 
 
 class PluginConfigOutput(Schema):
-    """One complete entry of a chain. Secrets are shown as {"set": true}."""
+    """One complete entry of a chain."""
 
     name = fields.String(required=True)
     enabled = fields.Boolean(required=True)
     stage = fields.Enum(Stage, by_value=True, required=True)
     priority = fields.Integer(required=True)
     parallel = fields.Boolean(required=True)
-    settings = Shown(required=True)
+    settings = Shown(required=True, metadata={"description": 'Secrets are shown as {"set": true}.'})
     on_error = fields.String(required=True)
     timeout = fields.Float(required=True, metadata={"description": "Seconds."})
     mode = fields.String(required=True)
 
 
 class _Whole(fields.Nested):
-    """An entry, whole even where the document around it is a patch."""
+    """A nested document that needs its required fields in a PATCH, too."""
 
     def _deserialize(
         self, value: Any, attr: str | None, data: Any, partial: Any = None, **kwargs: Any
@@ -72,14 +76,14 @@ class _Whole(fields.Nested):
 
 
 def chain_input() -> fields.List[Any]:
-    """A list of entries in the order in which they were meant."""
+    """The field `plugin_chain` of a body."""
     return fields.List(
         _Whole(PluginConfigInput), load_default=list, validate=validate.Length(max=MAX_ENTRIES)
     )
 
 
 class RequiredPlugins(fields.Field[dict[str, Any]]):
-    """Entries by their names. A list is taken too, and in a map an entry need not repeat its name."""
+    """A map of plugin name to entry, in which an entry may omit its name; or a list of entries."""
 
     def __init__(self, **kwargs: Any) -> None:
         entry = {"$ref": "#/components/schemas/PluginConfigInput"}
@@ -88,7 +92,7 @@ class RequiredPlugins(fields.Field[dict[str, Any]]):
                 {"type": "object", "additionalProperties": {"type": "object"}},
                 {"type": "array", "items": entry},
             ],
-            "description": "Plugins that every rule of the tenant runs. A map of name to entry, or a list.",
+            "description": "Plugins for every rule of the tenant: a map of plugin name to entry, or a list.",
         }
         super().__init__(metadata=kind, **kwargs)
 
@@ -98,13 +102,13 @@ class RequiredPlugins(fields.Field[dict[str, Any]]):
         elif isinstance(value, list):
             named = dict(enumerate(value))
         else:
-            raise ValidationError("Must be a map of name to entry, or a list of entries.")
+            raise ValidationError("Must be a map of plugin name to entry, or a list of entries.")
         if len(named) > MAX_ENTRIES:
             raise ValidationError(f"Must have at most {MAX_ENTRIES} entries.")
         entries: dict[str, Any] = {}
         errors: dict[Any, Any] = {}
-        for place, entry in named.items():
-            _load_into(entries, errors, place, entry)
+        for key, entry in named.items():
+            _load_into(entries, errors, key, entry)
         if errors:
             raise ValidationError(errors)
         return entries
@@ -114,23 +118,23 @@ def _named(name: str, entry: Any) -> Any:
     return {"name": name, **entry} if isinstance(entry, Mapping) else entry
 
 
-def _load_into(entries: dict[str, Any], errors: dict[Any, Any], place: Any, entry: Any) -> None:
+def _load_into(entries: dict[str, Any], errors: dict[Any, Any], key: Any, entry: Any) -> None:
     try:
         loaded = PluginConfigInput().load(entry)
     except ValidationError as error:
-        errors[place] = error.messages
+        errors[key] = error.messages
         return
     name = loaded["name"]
-    if isinstance(place, str) and name != place:
-        errors[place] = {"name": [f"Must be {place}, as its key says, or left out."]}
+    if isinstance(key, str) and name != key:
+        errors[key] = {"name": [f"Must equal its key {key}, or be omitted."]}
     elif name in entries:
-        errors[place] = {"name": [f"{name} stands here twice."]}
+        errors[key] = {"name": [f"Duplicate plugin {name}."]}
     else:
         entries[name] = loaded
 
 
 def complete_entry(entry: Mapping[str, Any], catalogue: Mapping[str, type[Plugin]]) -> PluginConfig:
-    """The entry with its gaps filled from the plugin's defaults; an unknown plugin gets the common ones."""
+    """The entry with the plugin's defaults for omitted fields; for an unknown plugin, the common defaults."""
     kind = catalogue.get(entry["name"], Plugin)
     defaults = {
         "stage": kind.default_stage,

@@ -1,18 +1,16 @@
-"""A rule as it is sent and as it is shown."""
+"""Rules as JSON."""
 
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate
 
-from shared.core.fields import Method, Pattern, Strict, Timestamp, choice, flag, text, token
-from shared.documents.fields import Secret
+from shared.core.fields import HEADER_VALUE, Method, Pattern, Strict, Timestamp, choice, flag, text, token
+from shared.documents.fields import Page, Secret
 from shared.documents.plugin_config import PluginConfigOutput, chain_input
 from shared.documents.timeouts import TimeoutsInput, TimeoutsOutput
 from shared.http.forwarding import describes_body, is_ours
 from shared.model.config import Rule, RuleTimeouts
 from shared.model.targets import parse_target
-
-_VALUE = r"^[\t\x20-\x7e\x80-\xff]*$"
 
 
 def _target(value: str) -> None:
@@ -24,19 +22,23 @@ def _target(value: str) -> None:
 
 def _header_name(name: str) -> None:
     if is_ours(name):
-        raise ValidationError(f"A rule must not set {name}: the gateway sets or removes it itself.")
+        raise ValidationError(f"The gateway sets or removes {name}. Choose another header.")
     if describes_body(name):
-        raise ValidationError(f"A rule must not set {name}: plugins judge bodies by what the client says.")
+        raise ValidationError(
+            f"{name} describes the client's body, so a rule must not set it. Choose another header."
+        )
 
 
 class RuleInput(Strict):
-    """A rule to create, or its whole new state."""
+    """A rule to create or replace."""
 
-    path = text(2048, "Begins with a slash. Of several rules the longest path counts.", required=True)
+    path = text(
+        2048, "Must begin with a slash. The rule with the longest matching path applies.", required=True
+    )
     target = fields.String(
         required=True,
         validate=[validate.Length(max=2048), _target],
-        metadata={"description": "Where requests go: an http or https URL.", "pattern": "^https?://[^?#@]+$"},
+        metadata={"description": "The http or https URL of the upstream.", "pattern": "^https?://[^?#@]+$"},
     )
     methods = fields.List(
         Method(
@@ -44,59 +46,54 @@ class RuleInput(Strict):
         ),
         load_default=list,
         validate=validate.Length(max=32),
-        metadata={"description": "[] is every method."},
+        metadata={"description": "[]: all methods."},
     )
     match = choice(
-        "prefix", "exact", default="prefix", description="prefix takes what stands below the path too."
+        "prefix", "exact", default="prefix", description="prefix: the rule also matches all paths below."
     )
-    strip_path = flag(False, "true removes the rule's path before the rest is added to the target.")
-    preserve_host = flag(False, "true sends the client's Host to the upstream.")
-    active = flag(True, "false keeps the rule without matching it.")
-    public = flag(False, "true lets callers without an API key pass.")
+    strip_path = flag(False, "true: only the part of the path after the rule's path is added to the target.")
+    preserve_host = flag(False, "true: the upstream gets the client's Host header.")
+    active = flag(True, "false: the rule is stored but matches nothing.")
+    public = flag(False, "true: requests need no API key.")
     headers = fields.Dict(
         keys=fields.String(validate=[token("a header name"), _header_name]),
-        values=Secret(
-            fields.String(
-                validate=[
-                    validate.Length(max=8192),
-                    Pattern(_VALUE, "Must be one line of Latin-1 text."),
-                ]
-            )
-        ),
+        values=Secret(fields.String(validate=[validate.Length(max=8192), HEADER_VALUE])),
         load_default=dict,
         validate=validate.Length(max=64),
         metadata={
-            "description": 'Set on the upstream request. Stored encrypted; {"set": true} keeps the value.'
+            "description": "Headers to set on the upstream request. Values are stored encrypted and shown as "
+            '{"set": true}; sending that keeps the stored value.'
         },
     )
     timeouts = fields.Nested(
         TimeoutsInput,
         load_default=RuleTimeouts,
-        metadata={"description": "The longest waits for the upstream. Written as a whole."},
+        metadata={"description": "Upstream timeouts. PATCH replaces all of them."},
     )
     streams = choice(
-        "pass", "buffer", default="pass", description="pass sends a streamed answer event by event."
+        "pass",
+        "buffer",
+        default="pass",
+        description="pass: streams are forwarded event by event. buffer: plugins get the whole body first.",
     )
     encoded_slashes = choice(
-        "reject", "allow", default="reject", description="What to do with %2F in a path."
+        "reject", "allow", default="reject", description="Whether paths with %2F are rejected or forwarded."
     )
     ca = fields.String(
         load_default=None,
         allow_none=True,
         validate=validate.Length(min=1, max=65_536),
-        metadata={
-            "description": "Certificates (PEM) to trust for this target. Only the platform may set it."
-        },
+        metadata={"description": "PEM certificates to trust for this target. Only the platform may set it."},
     )
     plugin_chain = chain_input()
 
 
 class RulePatch(RuleInput):
-    """The fields of a rule to change. The others stay as they are."""
+    """The fields of a rule to change."""
 
 
 class RuleOutput(Schema):
-    """A rule as it is stored. Header values are shown as {"set": true}."""
+    """A stored rule."""
 
     id = fields.String(required=True)
     path = fields.String(required=True)
@@ -113,25 +110,25 @@ class RuleOutput(Schema):
     encoded_slashes = fields.String(required=True)
     ca = fields.String(required=True, allow_none=True)
     plugin_chain = fields.List(fields.Nested(PluginConfigOutput), required=True)
-    created_at = Timestamp("When it was created.", required=True)
-    updated_at = Timestamp("When it was last changed.", required=True)
+    created_at = Timestamp("Time of creation.", required=True)
+    updated_at = Timestamp("Time of the last change.", required=True)
 
 
 class RuleChanged(RuleOutput):
-    """A rule after a change, and what the writer may not have meant."""
+    """A changed rule, and warnings about it."""
 
-    warnings = fields.List(fields.String(), required=True)
+    warnings = fields.List(
+        fields.String(), required=True, metadata={"description": "Settings that may not work as intended."}
+    )
 
 
-class RuleList(Schema):
+class RuleList(Page):
     """One page of rules, in order of creation."""
 
     rules = fields.List(fields.Nested(RuleOutput), required=True)
-    count = fields.Integer(required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
 
 
 def rule_document(rule: Rule) -> dict[str, Any]:
-    """The JSON that a reader of `rule` sees."""
+    """The JSON of `rule`."""
     document: dict[str, Any] = RuleOutput().dump(rule)
     return document

@@ -1,24 +1,25 @@
-"""A tenant as it is sent and as it is shown."""
+"""Tenants as JSON."""
 
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate
 
 from shared.core.fields import Pattern, Strict, Timestamp, choice, text
+from shared.documents.fields import Page
 from shared.documents.plugin_config import PluginConfigOutput, RequiredPlugins, chain_input
 from shared.model.config import Tenant
 
-#: Subdomains that a visitor could take for the platform's own, and names with a meaning of their own.
+#: Subdomains that users could mistake for the platform's own, and names with a special meaning.
 RESERVED = frozenset(
     {
         *("admin", "api", "auth", "dashboard", "docs", "gateway", "health", "internal", "localhost", "login"),
         *("mail", "metrics", "ns1", "ns2", "smtp", "static", "status", "www"),
     }
 )
-#: RFC 1035's label, in lower case.
+#: A DNS label (RFC 1035) in lower case.
 _LABEL = Pattern(
     "^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$",
-    "Must be 1 to 63 letters, digits and hyphens, without a hyphen at either end.",
+    "Must be 1 to 63 letters, digits and hyphens, with no hyphen at either end.",
 )
 
 
@@ -32,43 +33,43 @@ class Subdomain(fields.String):
 
 def _not_reserved(label: str) -> None:
     if label in RESERVED:
-        raise ValidationError(f"{label} is reserved for the platform. Take another one.")
+        raise ValidationError(f"{label} is reserved for the platform. Choose another one.")
 
 
 class TenantInput(Strict):
-    """A tenant to create, or its whole new state."""
+    """A tenant to create or replace."""
 
-    name = text(200, "What people call it.", required=True)
+    name = text(200, "Its display name.", required=True)
     subdomain = Subdomain(
         required=True,
         validate=[_LABEL, _not_reserved],
-        # The letters that are lower-cased are taken too.
+        # Upper case is accepted and converted.
         metadata={
-            "description": "Its host is {subdomain}.{base_domain}. Unique.",
+            "description": "Unique. The proxy serves the tenant at {subdomain}.{base_domain}.",
             "pattern": "^[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?$",
         },
     )
-    tier = text(100, "A profile of config.yaml: basic, pro, enterprise, or your own.", load_default="basic")
-    status = choice("active", "disabled", default="active", description="disabled refuses all its traffic.")
+    tier = text(100, "A tier of config.yaml: basic, pro, enterprise, or your own.", load_default="basic")
+    status = choice(
+        "active", "disabled", default="active", description="disabled: all its requests are rejected."
+    )
     enabled_plugins = fields.List(
         fields.String(),
         load_default=None,
         allow_none=True,
         validate=validate.Length(max=200),
-        metadata={
-            "description": "Plugins that its chains may name. Left out or null: every plugin; []: none."
-        },
+        metadata={"description": "Plugins that plugin_chain and rules may use. null: all plugins. []: none."},
     )
     required_plugins = RequiredPlugins(load_default=dict)
     plugin_chain = chain_input()
 
 
 class TenantPatch(TenantInput):
-    """The fields of a tenant to change. The others stay as they are."""
+    """The fields of a tenant to change."""
 
 
 class TenantOutput(Schema):
-    """A tenant as it is stored."""
+    """A stored tenant."""
 
     id = fields.String(required=True)
     name = fields.String(required=True)
@@ -80,34 +81,36 @@ class TenantOutput(Schema):
         keys=fields.String(), values=fields.Nested(PluginConfigOutput), required=True
     )
     plugin_chain = fields.List(fields.Nested(PluginConfigOutput), required=True)
-    created_at = Timestamp("When it was created.", required=True)
-    updated_at = Timestamp("When it was last changed.", required=True)
+    created_at = Timestamp("Time of creation.", required=True)
+    updated_at = Timestamp("Time of the last change.", required=True)
     version = fields.Integer(
-        required=True, metadata={"description": "Counts the changes of its rules, chains and settings."}
+        required=True, metadata={"description": "Number of changes of its rules, chains and settings."}
     )
 
 
 class TenantChanged(TenantOutput):
-    """A tenant after a change, and what the writer may not have meant."""
+    """A changed tenant, and warnings about it."""
 
-    warnings = fields.List(fields.String(), required=True)
+    warnings = fields.List(
+        fields.String(), required=True, metadata={"description": "Settings that may not work as intended."}
+    )
 
 
 class TenantCreated(TenantChanged):
-    """A new tenant with its first API key, which is shown this once."""
+    """A new tenant with its first API key."""
 
-    api_key = fields.String(required=True, metadata={"description": "Scopes: admin and proxy."})
+    api_key = fields.String(
+        required=True, metadata={"description": "Key with scopes admin and proxy. It is shown only once."}
+    )
 
 
-class TenantList(Schema):
+class TenantList(Page):
     """One page of tenants, in order of creation."""
 
     tenants = fields.List(fields.Nested(TenantOutput), required=True)
-    count = fields.Integer(required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
 
 
 def tenant_document(tenant: Tenant) -> dict[str, Any]:
-    """The JSON that a reader of `tenant` sees."""
+    """The JSON of `tenant`."""
     document: dict[str, Any] = TenantOutput().dump(tenant)
     return document

@@ -1,4 +1,4 @@
-"""How long a rule waits for its upstream, as it is sent and as it is shown."""
+"""The upstream timeouts of a rule as JSON."""
 
 from typing import Any
 
@@ -7,26 +7,26 @@ from marshmallow import Schema, fields, post_load
 from shared.core.fields import Duration, Strict
 from shared.model.config import RuleTimeouts
 
-_SHORTEST = 0.01  # seconds; below it only faults of the clock are measured
+_MIN_SECONDS = 0.01  # less than the precision of the timers
 
 
-def _wait(longest: float, description: str) -> Duration:
+def _timeout(maximum: float, description: str) -> Duration:
     return Duration(
-        minimum=_SHORTEST,
-        maximum=longest,
+        minimum=_MIN_SECONDS,
+        maximum=maximum,
         load_default=None,
         allow_none=True,
-        description=f'{description} Seconds, or a text such as "500ms". Default: the gateway\'s own.',
+        description=f'{description} Seconds, or text such as "500ms". null: the gateway\'s default.',
     )
 
 
 class TimeoutsInput(Strict):
-    """The longest waits for the upstream. What is left out, or null, is the gateway's default."""
+    """The upstream timeouts of a rule. An omitted or null timeout is the gateway's default."""
 
-    connect = _wait(60, "For a connection, TLS included.")
-    first_byte = _wait(3600, "For the head of the answer, once the request is sent.")
-    idle = _wait(3600, "For the next bytes of an answer.")
-    total = _wait(86_400, "For the whole exchange.")
+    connect = _timeout(60, "To connect to the upstream, TLS included.")
+    first_byte = _timeout(3600, "From the end of the request to the head of the response.")
+    idle = _timeout(3600, "Between two reads of the response body.")
+    total = _timeout(86_400, "For the whole exchange with the upstream.")
 
     @post_load
     def _make(self, data: dict[str, Any], **_: Any) -> RuleTimeouts:
@@ -34,7 +34,7 @@ class TimeoutsInput(Strict):
 
 
 class TimeoutsOutput(Schema):
-    """The longest waits in seconds; null is the gateway's default."""
+    """The upstream timeouts in seconds. null: the gateway's default."""
 
     connect = fields.Float(required=True, allow_none=True)
     first_byte = fields.Float(required=True, allow_none=True)

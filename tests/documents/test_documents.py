@@ -129,7 +129,7 @@ class TestRequiredPlugins:
 
     def test_a_name_other_than_its_key_is_refused(self) -> None:
         found = self.problems({"audit": {"name": "other"}})
-        assert found == {"/required_plugins/audit/name": "Must be audit, as its key says, or left out."}
+        assert found == {"/required_plugins/audit/name": "Must equal its key audit, or be omitted."}
 
     def test_a_name_stands_once_in_a_list(self) -> None:
         assert list(self.problems([{"name": "audit"}, {"name": "audit"}])) == ["/required_plugins/1/name"]
