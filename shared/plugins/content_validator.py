@@ -10,7 +10,7 @@ from marshmallow import validate
 from shared.bodies.body import DecodedBody
 from shared.bodies.event_splitter import EventSplitter, event_splitter, events_of, has_events
 from shared.bodies.json.parse import MAX_DEPTH, JsonBounds, dump_json
-from shared.bodies.json.schema import compile_schema, first_fault
+from shared.bodies.json.schema import compile_schema, first_error
 from shared.bodies.text.patterns import MAX_PATTERNS, PatternError, Patterns, patterns_of
 from shared.bodies.text.rules import TextRules
 from shared.bodies.text.stream_rules import TextJudge
@@ -271,7 +271,7 @@ class ContentValidator(Plugin):
         ]
         if missing:
             raise BodyRejected("validation_failed", f"The body lacks required fields: {', '.join(missing)}.")
-        fault = None if self._schema is None else first_fault(self._schema, document)
+        fault = None if self._schema is None else first_error(self._schema, document)
         if fault is not None:
             raise BodyRejected(
                 "validation_failed", f"The body does not match the JSON schema at {fault or 'its top level'}."

@@ -1,1 +1,1 @@
-"""JSON read strictly: one meaning per document, and bounds on what it may cost."""
+"""Strict JSON: one meaning per document, and bounds on its cost."""

@@ -1,4 +1,4 @@
-"""Conditions on a JSON document, as tenants write them for the answers of their validators."""
+"""Conditions on a JSON document, which tenants write for the responses of their validators."""
 
 import operator
 from collections.abc import Callable, Mapping
@@ -10,14 +10,14 @@ from shared.core.json_pointer import MISSING, Path, get_at, parse_path
 
 
 class CannotCompare(ValueError):
-    """The document has nothing that the condition could be asked of."""
+    """The document has no value that the condition can be checked with."""
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """`compare` is asked with what stands at `path` (`MISSING` for nothing) and with `value`.
+    """Calls `compare` with the value at `path` (or `MISSING`) and with `value`.
 
-    `size` is that of the pattern (as `Patterns` has it).
+    `size` is the size of the pattern in `value`, as in `Patterns`; 0 without a pattern.
     """
 
     path: Path
@@ -26,19 +26,19 @@ class Condition:
     size: int = 0
 
     def holds(self, document: Any) -> bool:
-        """True when the document is as the condition says.
+        """True when the document meets the condition.
 
-        Where nothing stands, ``ne``, ``not_contains`` and ``not_exists`` hold, and ``eq``, ``contains``,
-        ``matches`` and ``exists`` do not. Raises `CannotCompare` when an order is asked of nothing, or a
-        condition of a value of another kind: a check that cannot be made is not passed.
+        A missing value meets ``ne``, ``not_contains`` and ``not_exists``, but not ``eq``, ``contains``,
+        ``matches`` and ``exists``. Raises `CannotCompare` on a value of another type, and if ``gt``, ``gte``,
+        ``lt`` or ``lte`` finds no value: such a check must not pass.
         """
         return self.compare(get_at(document, self.path), self.value)
 
 
 def parse_condition(field: str, name: str, value: Any) -> Condition:
-    """Raises ValueError, with a full sentence, when operator, field and value do not fit."""
+    """Parse a condition. Raises ValueError, with a full sentence, when its parts do not fit."""
     if name not in OPERATORS:
-        raise ValueError(f"Must be an operator out of: {', '.join(OPERATORS)}.")
+        raise ValueError(f"Must be one of these operators: {', '.join(OPERATORS)}.")
     size = 0
     if name == "matches":
         if not isinstance(value, str):
@@ -46,12 +46,12 @@ def parse_condition(field: str, name: str, value: Any) -> Condition:
         value = compile_pattern(value)
         size = value.programsize
     elif name in _ORDERS and not (_is_number(value) or isinstance(value, str)):
-        raise ValueError(f"Must have a number or a text as its value, because the operator is {name}.")
+        raise ValueError(f"Must have a number or a string as its value, because the operator is {name}.")
     return Condition(parse_path(field), value, OPERATORS[name], size)
 
 
 def same(one: Any, other: Any) -> bool:
-    """Equality of JSON: true is not 1."""
+    """Return whether two values of JSON are equal: true is not 1."""
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, list) and isinstance(other, list):
@@ -69,7 +69,7 @@ def _order(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
     def ask(found: Any, value: Any) -> bool:
         numbers = _is_number(found) and _is_number(value)
         if not numbers and not (isinstance(found, str) and isinstance(value, str)):
-            raise CannotCompare("There is no value that could be compared.")
+            raise CannotCompare("There is no number or string to compare.")
         return compare(found, value)
 
     return ask
@@ -82,14 +82,14 @@ def _contains(found: Any, value: Any) -> bool:
         return value in found
     if isinstance(found, list):
         return any(same(item, value) for item in found)
-    raise CannotCompare("There is no list or text that could contain something.")
+    raise CannotCompare("There is no list or string to search.")
 
 
 def _matches(found: Any, pattern: Any) -> bool:
     if found is MISSING:
         return False
     if not isinstance(found, str):
-        raise CannotCompare("There is no text that a pattern could match.")
+        raise CannotCompare("There is no string to match.")
     return pattern.search(found) is not None
 
 

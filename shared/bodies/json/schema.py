@@ -1,4 +1,4 @@
-"""JSON Schemas that tenants write, compiled once and bounded."""
+"""JSON Schemas of tenants, compiled once and bounded."""
 
 import json
 import re
@@ -11,44 +11,43 @@ import jsonschema_rs
 from shared.bodies.json.parse import children, is_long
 from shared.core.json_pointer import MISSING, escape_step, get_at, parse_path
 
-#: Parts of a schema with all its references followed. Two references to one definition, which has two
-#: to the next, and so on, would otherwise double the work at every level.
+#: The most parts of a schema, with all references followed. A definition with two references to the next one,
+#: which has two as well, and so on, would double the work at each level.
 MAX_PARTS = 2000
-#: The place of a fault in a document of many members.
-UNTOLD = "some place"
-# What a schema says times the parts of a document (`shared.bodies.json.size`). In the worst case each is
-# asked of each, and nothing else of the process runs meanwhile: 0.3 s then (measured).
-_MOST_WORK = 10_000_000
-# Bytes that all patterns of a schema may take when compiled: 7 ms, during which nothing else runs (measured).
+#: Stands for the pointer of an error in a document of many members.
+UNKNOWN_PLACE = "some place"
+# The most work: the size of a schema times the parts of a document. In the worst case each is checked with
+# each. That takes 0.3 s, and nothing else runs in the process (measured).
+_MAX_WORK = 10_000_000
+# The most bytes of all compiled patterns of a schema. To compile them takes 7 ms, likewise (measured).
 _PATTERN_BYTES = 2_000_000
-# Schemas that stay compiled, so that one that did not change costs nothing when its tenant is read again.
-_MOST_RECENT = 64
-# Percent signs would be decoded by the validator, and lead elsewhere than here.
+# The number of schemas that stay compiled. When a tenant is read again, its schemas cost nothing.
+_CACHE_SIZE = 64
+# The validator would decode percent signs, and find another place.
 _INNER = re.compile(r"#(/[^%]*)?")
-# What gives a part another name, so that "#" means something else in it.
+# These give a part another base, so "#" has another meaning in it.
 _FOREIGN = ("$id", "$anchor", "$dynamicRef", "$dynamicAnchor", "$recursiveRef", "$recursiveAnchor")
 
 
 class Schema(NamedTuple):
-    """A compiled schema. A document that it is asked of must not have more than `json_parts`."""
+    """A compiled schema. It must not validate a document of more than `json_parts` parts."""
 
     validator: "jsonschema_rs.Validator"
     json_parts: int
 
 
 def compile_schema(schema: Mapping[str, Any]) -> Schema:
-    """Patterns in it are matched in linear time.
+    """Compile a schema. Its patterns match in linear time.
 
-    Raises ValueError, with a full sentence: the schema is wrong, refers to something outside of
-    itself, or is too large.
+    Raises ValueError, with a full sentence, when it is invalid, too large, or has an outside reference.
     """
     return _compiled(json.dumps(schema))
 
 
-@lru_cache(maxsize=_MOST_RECENT)
+@lru_cache(maxsize=_CACHE_SIZE)
 def _compiled(text: str) -> Schema:
     schema: dict[str, Any] = json.loads(text)
-    # Nothing refers to the schema by its own name, so the name does not matter.
+    # No reference uses the name of the schema itself.
     own = {name: part for name, part in schema.items() if name != "$id"}
     size, patterns = _checked_size(own)
     most = _PATTERN_BYTES // max(1, len(patterns))
@@ -57,23 +56,23 @@ def _compiled(text: str) -> Schema:
             own,
             offline=True,
             pattern_options=jsonschema_rs.RegexOptions(size_limit=most),
-            mask="it",  # messages would quote the document, however long it is
+            mask="it",  # else messages quote the document, however long it is
         )
     except (ValueError, jsonschema_rs.ReferencingError) as error:
         reason = str(error).partition("\n")[0]
         hint = (
-            f" Each of its patterns ({len(patterns)}) may take {most} bytes when it is compiled. Where one "
-            "takes more, make its counted repeats such as {1,500} shorter."
+            f" Each of its patterns ({len(patterns)}) may take {most} bytes when it is compiled. "
+            "Make counted repeats such as {1,500} shorter."
         )
         raise ValueError(f"Must be a JSON Schema: {reason}.{hint * ('regex' in reason)}") from None
-    return Schema(validator, _MOST_WORK // size)
+    return Schema(validator, _MAX_WORK // size)
 
 
-def first_fault(schema: Schema, document: Any) -> str | None:
-    """Where `document` breaks the schema (JSON pointer, or `UNTOLD`; empty for the whole); None when not."""
+def first_error(schema: Schema, document: Any) -> str | None:
+    """Return the JSON Pointer of the first error, or `UNKNOWN_PLACE`; None for a valid document."""
     if is_long(document):
-        # To tell where, the validator copies the part that is wrong, and nothing else runs meanwhile.
-        return None if schema.validator.is_valid(document) else UNTOLD
+        # For the place, the validator copies the wrong part, and meanwhile nothing else runs.
+        return None if schema.validator.is_valid(document) else UNKNOWN_PLACE
     try:
         schema.validator.validate(document)
     except jsonschema_rs.ValidationError as error:
@@ -82,26 +81,26 @@ def first_fault(schema: Schema, document: Any) -> str | None:
 
 
 def _checked_size(schema: dict[str, Any]) -> tuple[int, set[str]]:
-    """Its size and its patterns.
+    """Return the size and the patterns of a schema with all references followed.
 
-    Walks the schema and all that it refers to; a recursive one never ends, and so is too large.
+    A recursive schema never ends, so it is too large.
     """
     if "draft-04" in str(schema.get("$schema")):
         raise ValueError("Must be a JSON Schema of draft 6 or later.")
-    waiting: list[Any] = [schema]
+    pending: list[Any] = [schema]
     size, patterns = 0, set[str]()
     for _ in range(MAX_PARTS):
-        if not waiting:
+        if not pending:
             return size, patterns
-        part = waiting.pop()
+        part = pending.pop()
         size += 1 + len(part)
         if isinstance(part, dict):
             patterns.update(_patterns(part))
             if any(isinstance(part.get(name), str) for name in _FOREIGN):
                 raise ValueError(f"Must be a JSON Schema without {', '.join(_FOREIGN)}.")
             if isinstance(reference := part.get("$ref"), str):
-                waiting.append(_inner(schema, reference))
-        waiting += [child for child in children(part) if isinstance(child, dict | list)]
+                pending.append(_inner(schema, reference))
+        pending += [child for child in children(part) if isinstance(child, dict | list)]
     raise ValueError(
         f"Must be a JSON Schema of at most {MAX_PARTS} parts with all references followed; "
         "a definition must not refer to itself."
@@ -117,7 +116,7 @@ def _patterns(part: dict[str, Any]) -> Iterator[str]:
 
 def _inner(schema: dict[str, Any], reference: str) -> Any:
     if not _INNER.fullmatch(reference):
-        raise ValueError("Must be a JSON Schema whose references stay in it (they begin with '#/').")
+        raise ValueError("Must be a JSON Schema with references to itself only (they begin with '#/').")
     found = get_at(schema, parse_path(reference[1:])) if reference != "#" else schema
     if found is MISSING:
         raise ValueError(f"Must be a JSON Schema without the reference {reference}, which leads nowhere.")

@@ -5,21 +5,21 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from shared.bodies.json.schema import UNTOLD, compile_schema, first_fault
+from shared.bodies.json.schema import UNKNOWN_PLACE, compile_schema, first_error
 
 
-def test_the_place_of_the_first_fault_is_told_and_no_value() -> None:
+def test_the_place_of_the_first_error_is_told_and_no_value() -> None:
     schema = compile_schema({"properties": {"a/b": {"items": {"type": "string"}}}, "required": ["x"]})
-    assert first_fault(schema, {"x": 1, "a/b": ["ok", 2]}) == "/a~1b/1"
-    assert first_fault(schema, {}) == ""
-    assert first_fault(schema, {"x": 1}) is None
+    assert first_error(schema, {"x": 1, "a/b": ["ok", 2]}) == "/a~1b/1"
+    assert first_error(schema, {}) == ""
+    assert first_error(schema, {"x": 1}) is None
 
 
 def test_references_inside_the_schema_are_followed() -> None:
     schema = compile_schema(
         {"$id": "https://example.com/s", "$defs": {"n": {"minimum": 1}}, "items": {"$ref": "#/$defs/n"}}
     )
-    assert first_fault(schema, [1, 0]) == "/1"
+    assert first_error(schema, [1, 0]) == "/1"
 
 
 def _doubling(levels: int) -> dict[str, Any]:
@@ -90,10 +90,10 @@ def test_a_long_document_that_breaks_its_schema_is_not_quoted() -> None:
     with pytest.raises(jsonschema_rs.ValidationError) as caught:
         schema.validator.validate(["a" * 1000])
     assert "aaa" not in str(caught.value)
-    assert first_fault(schema, [1, "a"]) == "/1"
+    assert first_error(schema, [1, "a"]) == "/1"
 
 
 def test_where_a_document_of_many_members_is_wrong_is_not_told() -> None:
     schema = compile_schema({"items": {"type": "number"}})
-    assert first_fault(schema, [1] * 30_000) is None
-    assert first_fault(schema, [*[1] * 30_000, "a"]) == UNTOLD
+    assert first_error(schema, [1] * 30_000) is None
+    assert first_error(schema, [*[1] * 30_000, "a"]) == UNKNOWN_PLACE
