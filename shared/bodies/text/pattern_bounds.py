@@ -1,7 +1,20 @@
-"""How long a match of a pattern can be, and how one begins: what a sliding window has to know.
+r"""How long a match of a pattern can be, and how a match begins.
 
-RE2 tells neither, so its syntax is read here, down to what matters: one character, a sequence, a choice,
-a repetition. What stands for the place between characters (``^``, ``\\b``) has no length.
+A stream is searched while it passes. A piece may go out only when no match can begin in it and go on in the
+next piece. So the search must know how many characters a match has at most, and which texts are partial
+matches: the beginnings of matches. RE2 reports neither, so this module reads the syntax of the pattern and
+combines the answer from its parts:
+
+| part | longest match | partial matches |
+|---|---|---|
+| one character, a class such as ``[a-z]`` or ``\pL`` | 1 | nothing, or the character |
+| an assertion such as ``^`` or ``\b`` | 0 | nothing |
+| a sequence ``abc`` | the sum | ``(?:a(?:b(?:c)?)?)?``: an item only after all items before it |
+| a choice of options | that of the longest option | those of all options |
+| a repetition ``x{2,5}`` | 5 times that of ``x`` | up to 4 times ``x``, then a partial match of ``x`` |
+
+Without a bound (``*``, ``+``, ``{2,}``) the longest match is infinite. Characters are Unicode characters, as
+in RE2 and Python. Assertions are ignored, so the result allows too much at times, and never too little.
 """
 
 import re
@@ -17,54 +30,55 @@ _PLAIN = re.compile(r"[\w\s]+")
 _QUOTE = re.compile(r"\\Q(.*?)(?:\\E|\Z)", re.DOTALL)
 _GROUP = re.compile(r"\((?:\?P?<\w+>|\?([a-zA-Z]*)(?:-([a-zA-Z]+))?([:)]))?")
 _REPEAT = re.compile(r"(?:([*+?])|\{(\d+)(?:(,)(\d*))?\})\??")
-_PLACES = ("\\b", "\\B", "\\A", "\\z")
+_ASSERTION = re.compile(r"\\[bBAz]|[$^]")
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """`longest` is the number of characters that a match has at most, `inf` when there is no bound.
+    """The bounds of a pattern.
 
-    `whole` is a pattern for all that matches, wherever it stands; `begun` one for all beginnings of it, from
-    nothing up to a whole match.
+    `longest` is the number of characters of the longest match, `inf` without a bound. `whole` is a pattern
+    for all matches without assertions. `partial` is a pattern for all beginnings of matches, from nothing up
+    to a whole match.
     """
 
     longest: float
     whole: str
-    begun: str
+    partial: str
 
 
-_NOTHING = Shape(0, "", "")
+_EMPTY = Shape(0, "", "")
 
 
 def shape_of(pattern: str) -> Shape | None:
-    """The shape of a pattern that RE2 takes; None when it holds something that is not known here."""
-    reader = _Reader(pattern)
+    """Return the shape of a valid pattern; None when it has syntax that is not supported here."""
+    parser = _Parser(pattern)
     try:
-        shape = reader.choice("")
+        shape = parser.choice("")
     except (ValueError, RecursionError):
         return None
-    return shape if reader.is_over else None
+    return shape if parser.is_at_end else None
 
 
-class _Reader:
-    """Reads a pattern from left to right. `flags` are those in force: ``i`` and ``s`` of RE2's."""
+class _Parser:
+    """Reads a pattern from left to right. `flags` are those of RE2's ``i`` and ``s`` that are on."""
 
     def __init__(self, pattern: str) -> None:
         self._text = pattern
         self._at = 0
 
     @property
-    def is_over(self) -> bool:
+    def is_at_end(self) -> bool:
         return self._at >= len(self._text)
 
-    def _skips(self, token: str) -> bool:
-        found = self._text.startswith(token, self._at)
-        self._at += len(token) if found else 0
-        return found
-
-    def _takes(self, token: re.Pattern[str]) -> re.Match[str] | None:
+    def _accept(self, token: re.Pattern[str]) -> re.Match[str] | None:
         found = token.match(self._text, self._at)
         self._at = found.end() if found else self._at
+        return found
+
+    def _accept_char(self, char: str) -> bool:
+        found = self._text.startswith(char, self._at)
+        self._at += found
         return found
 
     def choice(self, flags: str) -> Shape:
@@ -72,52 +86,49 @@ class _Reader:
         while True:
             option, flags = self._sequence(flags)
             options.append(option)
-            if not self._skips("|"):
+            if not self._accept_char("|"):
                 return _either(options)
 
     def _sequence(self, flags: str) -> tuple[Shape, str]:
-        """Up to the end of the choice, and the flags that hold behind it."""
+        """Read up to the end of an option. Return its shape, and the flags for the next option."""
         items: list[Shape] = []
-        while not self.is_over and self._text[self._at] not in "|)":
-            if opened := self._takes(_GROUP):
-                if opened[3] == ")":
-                    flags = _changed(flags, opened)
+        while not self.is_at_end and self._text[self._at] not in "|)":
+            if group := self._accept(_GROUP):
+                inner = _changed(flags, group)
+                if group[3] == ")":  # such as (?i)
+                    flags = inner
                     continue
-                items.append(self._group(_changed(flags, opened)))
+                items.append(self.choice(inner))
+                if not self._accept_char(")"):
+                    raise ValueError("The group does not end.")
             else:
                 items += self._atoms(flags)
-            while items and (times := self._takes(_REPEAT)):
+            while items and (times := self._accept(_REPEAT)):
                 items[-1] = _repeated(items[-1], times)
-        return _in_a_row(items), flags
-
-    def _group(self, flags: str) -> Shape:
-        inner = self.choice(flags)
-        if not self._skips(")"):
-            raise ValueError("The group does not end.")
-        return inner
+        return _in_sequence(items), flags
 
     def _atoms(self, flags: str) -> list[Shape]:
-        """The next characters, or what stands for one."""
-        if plain := self._takes(_PLAIN):
+        """Read characters, one class or one assertion."""
+        if plain := self._accept(_PLAIN):
             return [_one(char, flags) for char in plain[0]]
-        if quoted := self._takes(_QUOTE):
+        if quoted := self._accept(_QUOTE):
             return [_one(re.escape(char), flags) for char in quoted[1]]
-        if any(self._skips(place) for place in (*_PLACES, "^", "$")):
-            return [_NOTHING]
+        if self._accept(_ASSERTION):
+            return [_EMPTY]
         if self._text.startswith("\\C", self._at):
-            raise ValueError("A single byte is no character.")
-        if self._text[self._at] in "[\\":
-            found = self._takes(_CLASS)
+            raise ValueError("A single byte is not a character.")
+        char = self._text[self._at]
+        if char in "[\\":
+            found = self._accept(_CLASS)
             if found is None:
                 raise ValueError("The class does not end.")
             return [_one(found[0], flags)]
         self._at += 1
-        char = self._text[self._at - 1]
         return [_one(char if char == "." else re.escape(char), flags)]
 
 
-def _changed(flags: str, opened: re.Match[str]) -> str:
-    on, off = opened[1] or "", opened[2] or ""
+def _changed(flags: str, group: re.Match[str]) -> str:
+    on, off = group[1] or "", group[2] or ""
     return "".join(flag for flag in "is" if flag in on or (flag in flags and flag not in off))
 
 
@@ -126,23 +137,23 @@ def _one(source: str, flags: str) -> Shape:
     return Shape(1, whole, f"(?:{whole})?")
 
 
-def _in_a_row(items: list[Shape]) -> Shape:
-    """The beginning of a row is one of its first item, or all of that and one of the rest."""
+def _in_sequence(items: list[Shape]) -> Shape:
     items = [item for item in items if item.whole]
     opened, closed = [], []
     for item in items[:-1]:
+        # For one character, "(?:a…)?" has the same meaning as "(?:(?:a)?|a…)", and is shorter.
         single = item.longest == 1
-        opened.append(f"(?:{item.whole}" if single else f"(?:{item.begun}|{item.whole}")
+        opened.append(f"(?:{item.whole}" if single else f"(?:{item.partial}|{item.whole}")
         closed.append(")?" if single else ")")
-    begun = "".join((*opened, items[-1].begun, *reversed(closed))) if items else ""
-    return Shape(sum(item.longest for item in items), "".join([item.whole for item in items]), begun)
+    partial = "".join((*opened, items[-1].partial, *reversed(closed))) if items else ""
+    return Shape(sum(item.longest for item in items), "".join([item.whole for item in items]), partial)
 
 
 def _either(options: list[Shape]) -> Shape:
     if len(options) == 1:
         return options[0]
-    whole, begun = ("|".join(parts) for parts in zip(*((o.whole, o.begun) for o in options), strict=True))
-    return Shape(max(option.longest for option in options), f"(?:{whole})", f"(?:{begun})")
+    whole, partial = ("|".join(parts) for parts in zip(*((o.whole, o.partial) for o in options), strict=True))
+    return Shape(max(option.longest for option in options), f"(?:{whole})", f"(?:{partial})")
 
 
 def _repeated(item: Shape, times: re.Match[str]) -> Shape:
@@ -152,7 +163,7 @@ def _repeated(item: Shape, times: re.Match[str]) -> Shape:
         comma = ","
     highest = float(most) if most else (inf if comma else float(least))
     if not item.longest or not highest:
-        return _NOTHING
+        return _EMPTY
     before = "*" if highest == inf else f"{{0,{int(highest) - 1}}}"
     again = f"(?:{item.whole}){before}" if highest > 1 else ""
-    return Shape(item.longest * highest, f"(?:{item.whole}){times[0]}", f"{again}{item.begun}")
+    return Shape(item.longest * highest, f"(?:{item.whole}){times[0]}", f"{again}{item.partial}")

@@ -1,6 +1,10 @@
-"""Patterns that tenants write, matched by RE2: no pattern and no text can make it slow.
+"""Patterns of tenants, matched by RE2 in linear time: no pattern and no text can make a match slow.
 
-RE2's syntax is at https://github.com/google/re2/wiki/Syntax; case is ignored with ``(?i)``.
+To compile a pattern takes time too, and meanwhile no other thread of the process runs. So the length, the
+memory and the compiled size of patterns are bounded. The size is the number of instructions of RE2's program,
+which writes counted repeats out: ``x{1,500}`` has 500 times the size of ``x``.
+
+RE2's syntax: https://github.com/google/re2/wiki/Syntax. ``(?i)`` ignores case.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,23 +17,22 @@ import re2
 
 from shared.bodies.text.pattern_bounds import Shape, shape_of
 
-#: Length of a pattern in bytes, and patterns in one list.
+#: The most bytes of a pattern, and patterns of a list.
 MAX_LENGTH = 1024
 MAX_PATTERNS = 100
-#: Instructions of RE2's programs, in which counted repeats are written out: of one pattern, and of one list.
-#: So many take 10 ms to compile, and nothing else of the process runs meanwhile (measured).
+#: The most instructions of a list of patterns. They take 10 ms to compile (measured).
 MAX_SIZE = 20_000
-# Bytes that a pattern, or a set of them, may use. A pattern that does not fit is refused after 15 ms at most.
+# The most bytes of a compiled pattern, and of a set. A larger pattern is rejected after at most 15 ms.
 _PATTERN_MEMORY = 1024 * 1024
 _SET_MEMORY = 16 * 1024 * 1024
-# What the pattern for all beginnings may weigh, and the size of the list that it is made for. It takes 15 ms
-# to compile at most; with five times as much of either it would take 0.4 s (measured).
-_MOST_BEGUN, _MOST_BEGUN_SIZE = 20_000, 5_000
-# Lists that stay compiled when nobody holds them: the admin API compiles what it checks, and drops it again.
-# The largest take 1 MB (measured).
-_MOST_RECENT = 64
-# What takes as long to compile as one instruction of a program: characters of that pattern, and the square of
-# a match's length, because from each of its characters on the rest may be missing.
+# The most weight of the pattern for partial matches, and the most size of the list that it is made for. It
+# takes at most 15 ms to compile; five times as much of either would take 0.4 s (measured).
+_MAX_PARTIAL_WEIGHT, _MAX_PARTIAL_SIZE = 20_000, 5_000
+# The number of lists that stay compiled while no one uses them: the admin API compiles each list that it
+# checks. The largest take 1 MB (measured).
+_CACHE_SIZE = 64
+# Compiling the pattern for partial matches takes as long as one instruction for so many of its characters,
+# and for so much of the square of the longest match: the match may break off after each of its characters.
 _CHARACTERS, _SQUARES = 2, 64
 _TOO_LARGE = (
     f"Must be smaller: the patterns of one list may take RE2 {MAX_SIZE} instructions together. "
@@ -38,7 +41,7 @@ _TOO_LARGE = (
 
 
 class PatternError(ValueError):
-    """One of several patterns is wrong; `number` says which."""
+    """A pattern of a list is invalid: the one at the index `number`."""
 
     def __init__(self, number: int, message: str) -> None:
         self.number = number
@@ -53,32 +56,27 @@ def _options(memory: int) -> re2.Options:
 
 
 def compile_pattern(pattern: str) -> "re2._Regexp":
-    """One pattern. Raises ValueError, with a full sentence, when RE2 cannot take it."""
+    """Compile a pattern. Raises ValueError, with a full sentence, when it is invalid or too large."""
     if len(pattern.encode(errors="replace")) > MAX_LENGTH:
         raise ValueError(f"Must be a pattern of at most {MAX_LENGTH} bytes.")
     try:
         compiled = re2.compile(pattern, _options(_PATTERN_MEMORY))
     except (re2.error, UnicodeEncodeError) as error:
-        reason = _reason(error)
-        told = _TOO_LARGE if "too large" in reason else f"Must be an RE2 pattern: {reason}."
-        raise ValueError(told) from None
+        reason = error.args[0] if error.args else error
+        text = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
+        raise ValueError(_TOO_LARGE if "too large" in text else f"Must be an RE2 pattern: {text}.") from None
     check_size(compiled.programsize)
     return compiled
 
 
 def check_size(size: int) -> None:
-    """Raises ValueError, with a full sentence, when the patterns of one list are that large together."""
+    """Raise ValueError, with a full sentence, when `size` is too large for the patterns of one list."""
     if size > MAX_SIZE:
         raise ValueError(_TOO_LARGE)
 
 
-def _reason(error: Exception) -> str:
-    reason = error.args[0] if error.args else error
-    return reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
-
-
 class Match(NamedTuple):
-    """Where the pattern of that number matches: characters from `start` up to `end`."""
+    """A match of the pattern at the index `number`: the characters from `start` up to `end`."""
 
     number: int
     start: int
@@ -86,14 +84,14 @@ class Match(NamedTuple):
 
 
 class Patterns:
-    """Several patterns, looked for at once. Making one raises `PatternError`.
+    """A list of patterns that is searched at once. Raises `PatternError` on an invalid pattern.
 
-    It never changes, so that `patterns_of` may give the same one to many.
+    It never changes, so `patterns_of` shares it.
     """
 
     def __init__(self, patterns: Sequence[str]) -> None:
         self._each = []
-        #: How much RE2 may have to do for one byte of text: the sum of its programs' instructions.
+        #: The sum of all instructions: the most work of RE2 for one byte of text.
         self.size = 0
         for number, pattern in enumerate(patterns):
             try:
@@ -111,7 +109,7 @@ class Patterns:
 
     @cached_property
     def lengths(self) -> tuple[float, ...]:
-        """Of each pattern the number of characters that a match has at most; `inf` without a bound."""
+        """The longest match of each pattern in characters; `inf` without a bound."""
         return tuple(inf if shape is None else shape.longest for shape in self._shapes)
 
     @cached_property
@@ -120,90 +118,90 @@ class Patterns:
 
     @property
     def weight(self) -> int:
-        """How long all of it takes to compile, in instructions."""
-        return self.size + (0 if self._choice is None else self._weight_of(self._choice))
+        """The time to compile the list, in instructions."""
+        return self.size + (self._weight_of(self._partial_source) if self._partial_source else 0)
 
-    def _weight_of(self, choice: str) -> int:
-        return len(choice) // _CHARACTERS + sum(int(length) ** 2 for length in self.lengths) // _SQUARES
+    def _weight_of(self, source: str) -> int:
+        return len(source) // _CHARACTERS + sum(int(length) ** 2 for length in self.lengths) // _SQUARES
 
     def __len__(self) -> int:
         return len(self._each)
 
     def found(self, texts: Iterable[str]) -> set[int]:
-        """The numbers of the patterns that match somewhere in one of `texts`."""
+        """Return the indexes of the patterns that match in one of `texts`."""
         if not self._each:
             return set()
         return {number for text in texts for number in self.found_in(text)}
 
     def found_in(self, text: str) -> Iterable[int]:
-        """The numbers of the patterns that match somewhere in `text`."""
+        """Return the indexes of the patterns that match in `text`."""
         raw = text.encode(errors="replace")
         hits = self._set.Match(raw) if self._set else []
-        # A set that ran out of memory reports no match at all, not even that of the sentinel.
+        # A set that ran out of memory reports no match, not even one of the empty pattern.
         if len(self._each) in hits:
             return [number for number in hits if number != len(self._each)]
         return [number for number, pattern in enumerate(self._each) if pattern.search(raw)]
 
     def matches(self, text: str) -> Iterator[Match]:
-        """All matches, each pattern's own without overlaps, from left to right."""
+        """Yield all matches of one pattern after the other, from left to right and without overlaps."""
         for number in self.found_in(text):
             yield from self.matches_of(number, text, 0)
 
     def matches_of(self, number: int, text: str, start: int) -> Iterator[Match]:
-        """Those of one pattern from `start` on; what stands before it is seen all the same."""
+        """Yield the matches of one pattern from `start` on. Its assertions see the text before `start`."""
         for found in self._each[number].finditer(text, start):
             yield Match(number, *found.span())
 
-    def begun_in(self, text: str, start: int) -> int:
-        """Where behind `start` a match may begin that goes on behind the end of `text`; its length for none.
+    def partial_start(self, text: str, start: int) -> int:
+        """Return where a partial match begins that more text may complete; the length of `text` without one.
 
-        For patterns of bounded length.
+        It begins at `start` or later. Only for patterns with a bound.
         """
         start = max(start, len(text) - int(self.longest))
-        if self._begun is None:
+        if self._partial is None:
             return start
-        found: int = self._begun.search(text, start).start()
+        found: int = self._partial.search(text, start).start()
         return found
 
     def make_ready(self) -> None:
-        """Compile what `begun_in` needs, which may take some milliseconds."""
-        _ = self._begun
+        """Compile the pattern of `partial_start`, which may take some milliseconds."""
+        _ = self._partial
 
     @cached_property
-    def _choice(self) -> str | None:
-        """A pattern for all beginnings of matches; None when it is too much to compile, or never needed."""
-        if self.size > _MOST_BEGUN_SIZE or self.longest == inf:
-            return None
-        choice = "|".join([shape.begun for shape in self._shapes if shape is not None])
-        return choice if self._weight_of(choice) <= _MOST_BEGUN else None
+    def _partial_source(self) -> str:
+        """A pattern for all partial matches; empty when it is not needed, or takes too long to compile."""
+        if self.size > _MAX_PARTIAL_SIZE or self.longest == inf:
+            return ""
+        source = "|".join([shape.partial for shape in self._shapes if shape is not None])
+        return source if self._weight_of(source) <= _MAX_PARTIAL_WEIGHT else ""
 
     @cached_property
-    def _begun(self) -> "re2._Regexp | None":
-        """Matches all beginnings of matches at the end of a text; None when that is too much."""
-        if self._choice is None:
+    def _partial(self) -> "re2._Regexp | None":
+        """Matches the longest partial match at the end of a text. None when it takes too long to compile."""
+        if not self._partial_source:
             return None
         try:
-            return re2.compile(rf"(?:{self._choice}|)\z", _options(_SET_MEMORY))
+            return re2.compile(rf"(?:{self._partial_source}|)\z", _options(_SET_MEMORY))
         except re2.error:
             return None
 
 
-@lru_cache(maxsize=_MOST_RECENT)
+@lru_cache(maxsize=_CACHE_SIZE)
 def patterns_of(sources: tuple[str, ...]) -> Patterns:
-    """`Patterns`, compiled once for as long as somebody holds them, and of the last lists in any case."""
-    held = _held.get(sources)
-    if held is None:
-        held = _held[sources] = Patterns(sources)
-    return held
+    """Return the compiled list. It is shared while it is in use, and the last lists stay compiled."""
+    patterns = _in_use.get(sources)
+    if patterns is None:
+        patterns = _in_use[sources] = Patterns(sources)
+    return patterns
 
 
-_held: WeakValueDictionary[tuple[str, ...], Patterns] = WeakValueDictionary()
+_in_use: WeakValueDictionary[tuple[str, ...], Patterns] = WeakValueDictionary()
 
 
 def _set(patterns: Sequence[str]) -> "re2.Set | None":
-    """All patterns and, as the last one, the empty pattern, which matches everywhere.
+    """Compile all patterns and, as the last one, the empty pattern, which matches everywhere.
 
-    None when they are too much for one set.
+    None when they are too large for one set.
     """
     together = re2.Set.SearchSet(_options(_SET_MEMORY))
     try:

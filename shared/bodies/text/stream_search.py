@@ -30,7 +30,7 @@ class StreamSearch:
         self._tail += piece
         self.length += len(piece)
         if self._patterns.longest < inf:  # without a bound nothing is certain before the end
-            limit = self._base + self._patterns.begun_in(self._tail, self.settled - self._base)
+            limit = self._base + self._patterns.partial_start(self._tail, self.settled - self._base)
             self._tell(limit, found)
             self._settle(limit)
 

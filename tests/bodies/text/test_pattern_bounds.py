@@ -56,7 +56,7 @@ def test_the_longest_match_is_known(pattern: str, longest: float) -> None:
     assert shape is not None
     assert shape.longest == longest
     compile_pattern(shape.whole)
-    compile_pattern(shape.begun)
+    compile_pattern(shape.partial)
 
 
 @pytest.mark.parametrize("pattern", [r"a\C", "(" * 900 + ")" * 900, "a)", "(a", "[a"])
@@ -90,11 +90,11 @@ def test_every_match_is_within_its_length_and_every_part_of_it_begins_like_it(
         return
     shape = shape_of(pattern)
     assert shape is not None
-    begun = re2.compile(f"(?:{shape.begun})")
+    partial = re2.compile(f"(?:{shape.partial})")
     for match in found:
         assert len(match.group()) <= shape.longest
         for end in range(len(match.group()) + 1):
-            assert begun.fullmatch(match.group()[:end]), (shape.begun, match.group()[:end])
+            assert partial.fullmatch(match.group()[:end]), (shape.partial, match.group()[:end])
 
 
 @given(st.from_regex(re.compile(r"[a-c?*+{}()|\\\[\]^$.,1-3Qpb-]{0,12}")))

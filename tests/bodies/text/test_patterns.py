@@ -141,16 +141,16 @@ def test_a_list_that_nobody_holds_is_forgotten_after_some_others() -> None:
 def test_what_a_window_needs_can_be_made_ready_beforehand() -> None:
     for sources in (["secret"], ["a.*b"], []):
         Patterns(sources).make_ready()
-    assert Patterns(["secret"]).begun_in("my se", 0) == 3
+    assert Patterns(["secret"]).partial_start("my se", 0) == 3
 
 
 def test_where_the_beginnings_do_not_fit_the_longest_match_is_held_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("shared.bodies.text.patterns._SET_MEMORY", 100)
-    assert Patterns(["secret"]).begun_in("-" * 100, 0) == 94
+    assert Patterns(["secret"]).partial_start("-" * 100, 0) == 94
 
 
 def test_where_the_beginnings_are_too_much_to_compile_the_longest_match_is_held_back() -> None:
     many = Patterns([f"(?i)word{number}" + "abcdefgh" * 8 for number in range(100)])
-    assert many.begun_in("-" * 100, 0) == 100 - many.longest
+    assert many.partial_start("-" * 100, 0) == 100 - many.longest
