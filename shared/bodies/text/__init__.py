@@ -1,1 +1,1 @@
-"""Text in bodies: patterns, what of a body is text, and masking."""
+"""Text in bodies: which strings are text, how patterns are found in it, and how matches are masked."""

@@ -1,14 +1,20 @@
-"""What a reader of a stream gets to see of one event, and to which text of the answer it belongs.
+"""The texts in one event of a stream, and the text of the response that each piece continues.
 
-A model's answer comes in pieces of a few letters. Pieces that belong together (same choice, same
-field) are one text, so that a stream gets the verdict that the same answer gets in one piece.
+The response of a model comes in pieces of a few letters. The pieces with the same place (`Place`: the choice,
+the part, the field) are one text. So a stream gets the same verdict as the same response in one body.
+
+An event is read as one of three things:
+
+- an event of a known API (`shared.providers.events`): pieces of numbered texts;
+- another JSON document: each string is a piece, at the place of its member; names and numbers are texts too;
+- plain data or a JSON string: one text for a reader of the data, and one for a reader that parses it first.
 """
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from shared.bodies.json.parse import BOUNDS, JsonBounds, dump_json, looks_like_json, parse_body
-from shared.bodies.text.maskable_text import MASK, Inside, Part
+from shared.bodies.text.maskable_text import MASK, Part, SubPart
 from shared.bodies.text.messages import Text, drop_logprobs, fixed_texts, given_texts, members, message_texts
 from shared.http.body_rejected import BodyRejected
 from shared.model.event import Event
@@ -29,12 +35,12 @@ from shared.providers.events import (
 )
 from shared.providers.text_fields import EVENT, Holder, inner, is_given, is_json_member, is_text_member
 
-# The places of texts without an API: as they came, and with the quotes of JSON undone.
+# The places of the text of plain data: as it is, and as the string that it is in JSON.
 _RAW, _UNQUOTED = ("raw",), ("",)
 
 
 class Piece(NamedTuple):
-    """A piece of a text that goes on over events; of several, when it is read alone and joined to others."""
+    """A piece of the texts at `places`: of one that is read alone, and of one that joins several."""
 
     places: tuple[Place, ...]
     is_json: bool
@@ -43,19 +49,22 @@ class Piece(NamedTuple):
 
 
 class EventText:
-    """An event, read. `pieces` go on with texts of the answer, `texts` stand by themselves.
+    """The texts of one event.
 
-    `ended` are the beginnings of places to which nothing will be added, as the answer says.
+    Attributes:
+        pieces: continue texts of the response.
+        texts: are complete in this event.
+        ended: beginnings of the places of texts that are complete with this event.
     """
 
     __slots__ = ("_event", "_holder", "_is_json", "_unquoted", "ended", "pieces", "texts")
 
     def __init__(self, event: Event, *, bounds: JsonBounds = BOUNDS) -> None:
-        """Raises `BodyRejected` (``invalid_json``) on data that two parsers could read differently."""
+        """Read an event. Raises `BodyRejected` (``invalid_json``) on data that is not strict JSON."""
         self._event = event
         self._is_json = False
         self._holder: list[Any] = []
-        self._unquoted: list[str] = []  # the text, where undoing its quotes undoes escapes, too
+        self._unquoted: list[str] = []  # the parsed string, if it had escapes
         self.pieces: list[Piece] = []
         self.texts: list[Text] = []
         self.ended: list[Place] = []
@@ -83,7 +92,7 @@ class EventText:
         self.ended += ended_places(document, kind)
 
     def _read_text(self, data: str, document: str) -> None:
-        """An event that is nothing but a text. A reader of a JSON string may undo its quotes, or not."""
+        """Read an event that is only a text. If it is a JSON string, its reader may parse it, or not."""
         if self._event.is_line:
             self.pieces.append(Piece((_UNQUOTED,), False, document, Part(self._holder, 0)))
             return
@@ -92,8 +101,8 @@ class EventText:
         if not self._is_json:
             self.pieces.append(Piece((_RAW, _UNQUOTED), False, data, raw))
             return
-        self._is_json = False  # it is written as it stands
-        inside: Part = Inside(raw, data.index('"') + 1, data.rindex('"'))
+        self._is_json = False  # `masked` writes it as data
+        inside: Part = SubPart(raw, data.index('"') + 1, data.rindex('"'))
         if inside.text != document:
             self._unquoted = [document]
             inside = Part(self._unquoted, 0)
@@ -103,11 +112,11 @@ class EventText:
         data: str = self._holder[0]
         if not is_unquoted:
             return data
-        # Where both readings were met, and escapes stand between them, nothing of it is left.
+        # Both readings were masked, and escapes make their places differ: mask everything.
         return MASK * len(data) if data != self._event.data else dump_json(self._unquoted[0]).decode()
 
     def masked(self) -> Event:
-        """The event with what was marked in its texts masked; the same one when there is nothing."""
+        """Return the event with its marked texts masked; the same event when nothing is marked."""
         written = [piece.part.write() for piece in self.pieces] + [text.write() for text in self.texts]
         if not any(written):
             return self._event
@@ -119,7 +128,7 @@ class EventText:
 
 
 def _parsed(data: str, is_line: bool, bounds: JsonBounds) -> tuple[Any, bool]:
-    """The document, or the data as it is when that is plain text; and whether it is JSON."""
+    """Return the document and True, or plain data and False."""
     raw = data.encode()
     if is_line or data.lstrip()[:1] in ("{", "[", '"'):
         try:
@@ -131,7 +140,7 @@ def _parsed(data: str, is_line: bool, bounds: JsonBounds) -> tuple[Any, bool]:
 
 
 def _pieces(node: Any, kind: str, place: Place, holder: Holder) -> Iterator[Piece | Text]:
-    """Every text with its place."""
+    """Yield every text below `node`, which has the place `place`."""
     is_named = isinstance(node, dict)
     if is_named:
         place += numbers_of(node, holder)

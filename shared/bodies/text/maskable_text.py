@@ -1,4 +1,9 @@
-"""A text as its reader sees it, and where each of its characters stands, so that it can be masked."""
+"""A text that a reader sees as one, and the strings of a document that it is made of, so it can be masked.
+
+A reader may join several strings to one text, such as the events of a stream or the parts of a message. A
+match may begin in one string and end in another. `MaskableText` knows the place of each character that was
+read, and masks it in its string.
+"""
 
 from bisect import bisect_right
 from itertools import islice
@@ -6,12 +11,12 @@ from typing import Any, NamedTuple
 
 from shared.bodies.json.strings import JsonStringReader, Run
 
-#: What stands in the place of each masked character.
+#: Replaces each masked character.
 MASK = "*"
 
 
 class Part:
-    """A text that stands in a document, at `holder[key]`."""
+    """A string in a document, at `holder[key]`, and the masks that are to be written into it."""
 
     __slots__ = ("_holder", "_key", "_marks")
 
@@ -26,27 +31,27 @@ class Part:
         return text
 
     def mark(self, start: int, end: int, mask: str) -> None:
-        """Let `mask` stand for the characters from `start` up to `end` once it is written."""
+        """Let `write` replace the characters from `start` up to `end` by `mask`."""
         if self._marks.get(start, (start, ""))[0] <= end:
             self._marks[start] = (end, mask)
 
     def write(self) -> bool:
-        """Put the masked text where the text stood. False when nothing is masked."""
+        """Write the masked string into the document. False when nothing is masked."""
         if not self._marks:
             return False
         text, at = self.text, 0
         written: list[str] = []
         for start, (end, mask) in sorted(self._marks.items()):
             if end > at:
-                # Two patterns may have met the same characters.
+                # The matches of two patterns may overlap.
                 written += (text[at:start], mask[max(at - start, 0) :])
                 at = end
         self._holder[self._key] = "".join((*written, text[at:]))
         return bool(written)
 
 
-class Inside(Part):
-    """The characters from `start` up to `end` of another part's text. They are written when that is."""
+class SubPart(Part):
+    """The characters from `start` up to `end` of another part, which is the one to be written."""
 
     __slots__ = ("_start", "_whole")
 
@@ -58,8 +63,8 @@ class Inside(Part):
         self._whole.mark(self._start + start, self._start + end, mask)
 
 
-class _Stretch(NamedTuple):
-    """What was written from `start` up to `end` stands in `part`; None where nothing can be masked."""
+class _Span(NamedTuple):
+    """The written characters from `start` up to `end` are those of `part`; None for ones without a mask."""
 
     start: int
     end: int
@@ -67,56 +72,56 @@ class _Stretch(NamedTuple):
 
 
 class MaskableText:
-    """A text that is put together from parts. One that `is_json` is read with its escapes undone.
+    """A text made of parts. It is read without escapes when it `is_json`. `length` characters were read.
 
-    Without `keeps_places` it is only read, and cannot be masked. `length` characters were read.
+    Without `can_mask` it keeps no places: it can only be read.
     """
 
-    __slots__ = ("_json", "_keeps", "_runs", "_stretches", "_written", "length")
+    __slots__ = ("_can_mask", "_json", "_runs", "_spans", "_written", "length")
 
-    def __init__(self, *, is_json: bool = False, keeps_places: bool) -> None:
-        self._json = JsonStringReader(marks_values=keeps_places) if is_json else None
-        self._keeps = keeps_places
+    def __init__(self, *, is_json: bool = False, can_mask: bool) -> None:
+        self._json = JsonStringReader(marks_values=can_mask) if is_json else None
+        self._can_mask = can_mask
         self._written = 0
-        self._stretches: list[_Stretch] = []
-        self._runs: list[tuple[int, Run]] = []  # with the number of characters that were read before it
+        self._spans: list[_Span] = []
+        self._runs: list[tuple[int, Run]] = []  # each with the number of characters read before it
         self.length = 0
 
     @property
     def reach(self) -> int:
-        """Characters that must have been read before all is known of what was added last."""
+        """The length of the text once the last piece is read to its end, with an escape that it begins."""
         return self.length + (1 if self._json and self._json.held else 0)
 
     def add(self, text: str, part: Part | None) -> str:
-        """Take a text as it is written, and where it stands: what its reader sees of it by now."""
+        """Add the text of a part. Return the characters that its reader sees now."""
         start, self._written = self._written, self._written + len(text)
-        if self._keeps:
-            self._stretches.append(_Stretch(start, self._written, part))
+        if self._can_mask:
+            self._spans.append(_Span(start, self._written, part))
         if self._json is None:
             self.length = self._written
             return text
         return "".join([self._read(run) for run in self._json.read(text)])
 
     def end(self) -> str:
-        """The text is over: what its reader still sees of it."""
+        """Return the last characters that the reader sees: the text is complete."""
         return "".join([self._read(run) for run in self._json.end()]) if self._json else ""
 
     def _read(self, run: Run) -> str:
-        if self._keeps:
+        if self._can_mask:
             self._runs.append((self.length, run))
         self.length += len(run.text)
         return run.text
 
     def forget(self, before: int) -> None:
-        """Nothing that is read before that place will be masked any more."""
+        """Forget the places of the characters before that one: they will not be masked."""
         gone = bisect_right(self._runs, before, key=lambda run: run[0] + len(run[1].text))
         del self._runs[:gone]
         if self._json is not None:
             before = self._runs[0][1].start if self._runs else self._written - len(self._json.held)
-        del self._stretches[: bisect_right(self._stretches, before, key=lambda stretch: stretch.end)]
+        del self._spans[: bisect_right(self._spans, before, key=lambda span: span.end)]
 
     def mask(self, start: int, end: int) -> bool:
-        """Mask what is read from `start` up to `end`. False when something of it must stay as it is."""
+        """Mask the characters from `start` up to `end`. False when one of them must not change."""
         if self._json is None:
             return self._mask_written(start, end)
         first = bisect_right(self._runs, start, key=lambda run: run[0] + len(run[1].text))
@@ -135,16 +140,16 @@ class MaskableText:
         return self._mask_written(run.start + start, run.start + end)
 
     def _mask_written(self, start: int, end: int, *, is_escape: bool = False) -> bool:
-        """An escape is one character; where it goes over several parts, the last one shows it."""
-        first = bisect_right(self._stretches, start, key=lambda stretch: stretch.end)
-        for stretch in islice(self._stretches, first, None):
-            if stretch.start >= end:
+        """Mask written characters. An escape is one character: the last of its parts gets the mask."""
+        first = bisect_right(self._spans, start, key=lambda span: span.end)
+        for span in islice(self._spans, first, None):
+            if span.start >= end:
                 break
-            if stretch.part is None:
+            if span.part is None:
                 return False
-            low, high = max(start, stretch.start), min(end, stretch.end)
+            low, high = max(start, span.start), min(end, span.end)
             mask = MASK * (high - low)
             if is_escape:
                 mask = MASK if high == end else ""
-            stretch.part.mark(low - stretch.start, high - stretch.start, mask)
+            span.part.mark(low - span.start, high - span.start, mask)
         return True

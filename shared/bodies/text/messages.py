@@ -1,9 +1,7 @@
-"""The text of a document that a language model reads, or writes.
+"""The texts of a document that a language model reads or writes.
 
-Known are the bodies of OpenAI's chat, completions and responses API and of Anthropic's messages API,
-requests and answers. In these the text is that of all members but labels and encoded media
-(`shared.bodies.text.provider_fields`); so a text does not get by because it stands in a member that the
-API does not know. Of any other document, and of schemas, all strings are text, keys too.
+In the bodies of the known APIs, the members that are text are those of `shared.providers.text_fields`. In any
+other document, and in schemas, all strings are text, the names of members too.
 """
 
 import json
@@ -24,9 +22,9 @@ from shared.providers.text_fields import (
 
 
 class Text(NamedTuple):
-    """A text of a document: its pieces, each with where it stands (None for what cannot be masked).
+    """A text of a document: its pieces, each with its part (None for one that cannot be masked).
 
-    `is_json` says that it is JSON in a string, whose reader undoes its escapes.
+    `is_json` is True for JSON in a string. Its reader removes the escapes.
     """
 
     pieces: Sequence[tuple[str, Part | None]]
@@ -41,41 +39,41 @@ class Text(NamedTuple):
         return cls(((text, None),))
 
     def read(self) -> str:
-        """The text as its reader sees it."""
+        """Return the text that its reader sees."""
         written = self.pieces[0][0] if len(self.pieces) == 1 else "".join([text for text, _ in self.pieces])
         return unescape(written) if self.is_json else written
 
     @property
     def escapes(self) -> int:
-        """The backslashes that its reader does not see as such."""
+        """The number of backslashes that its reader removes."""
         return sum(text.count("\\") for text, _ in self.pieces) if self.is_json else 0
 
-    def text_part(self) -> MaskableText:
-        """The places of its characters."""
-        text_part = MaskableText(is_json=self.is_json, keeps_places=True)
+    def maskable(self) -> MaskableText:
+        """Return the text with the places of its characters."""
+        whole = MaskableText(is_json=self.is_json, can_mask=True)
         for text, part in self.pieces:
-            text_part.add(text, part)
-        text_part.end()
-        return text_part
+            whole.add(text, part)
+        whole.end()
+        return whole
 
     def write(self) -> bool:
-        """Write what is masked into the document; whether there was something."""
+        """Write the masks into the document. False when there are none."""
         return any([part.write() for _, part in self.pieces if part is not None])
 
 
 def texts_of(document: Any) -> Iterator[str]:
-    """Each text of the document. Neighbouring parts of one message come once more as one text."""
+    """Yield each text of a document. The parts of one message are one more text, joined."""
     return (text.read() for text in text_places([document]))
 
 
 def text_places(holder: list[Any]) -> Iterator[Text]:
-    """The same with where they stand, of the document that is the only item of `holder`."""
+    """Yield each text, with its place, of the document that is the only item of `holder`."""
     document = holder[0]
     return message_texts(document, holder_of(document)) if is_messages(document) else all_texts(holder)
 
 
 def all_texts(node: Any) -> Iterator[Text]:
-    """All strings in an array or object, names of members too."""
+    """Yield all strings in an array or object, the names of members too."""
     if isinstance(node, dict):
         yield from map(Text.fixed, node)
     for key, child in members(node):
@@ -86,7 +84,7 @@ def all_texts(node: Any) -> Iterator[Text]:
 
 
 def fixed_texts(node: Any) -> Iterator[Text]:
-    """What cannot be masked: names of members, and values that are no strings."""
+    """Yield the texts that cannot be masked: names of members, and values that are not strings."""
     if isinstance(node, dict):
         yield from map(Text.fixed, node)
     elif not isinstance(node, list | str):
@@ -96,7 +94,7 @@ def fixed_texts(node: Any) -> Iterator[Text]:
 
 
 def drop_logprobs(node: Any) -> None:
-    """Take out the probabilities of tokens: they hold the tokens, and so what was masked."""
+    """Remove the probabilities of tokens. They repeat the tokens, and so the masked text."""
     if isinstance(node, dict) and node.get("logprobs") is not None:
         node["logprobs"] = None
     for _, child in members(node):
@@ -104,7 +102,7 @@ def drop_logprobs(node: Any) -> None:
 
 
 def message_texts(node: Any, holder: Holder) -> Iterator[Text]:
-    """The texts in an array or object of a known body."""
+    """Yield the texts in an array or object of a known body."""
     for name, child in members(node):
         is_named = isinstance(node, dict)
         if is_named and not is_text_member(holder, node, name):
@@ -120,30 +118,30 @@ def message_texts(node: Any, holder: Holder) -> Iterator[Text]:
 
 
 def given_texts(name: str, value: Any) -> Iterator[Text]:
-    """The texts of such a member."""
+    """Yield the texts of a member whose content the API does not define."""
     if name == "input":
-        # What a tool is given; streamed, it comes as JSON in strings.
+        # The input of a tool. In a stream it is JSON in strings, so it is searched as JSON here too.
         yield Text(list(_as_json(value)))
     else:
         yield from all_texts(value)
 
 
 def members(node: Any) -> Iterable[tuple[Any, Any]]:
-    """What stands directly in an array or object, with where it stands; nothing for other values."""
+    """Return the keys and values of an array or object; nothing for other values."""
     if isinstance(node, dict):
         return node.items()
     return enumerate(node) if isinstance(node, list) else ()
 
 
 def _joined(parts: list[Any]) -> Iterator[Text]:
-    """The parts of one message as the model sees them, so that no word hides across two parts."""
+    """Yield the parts of one message as one text, as the model sees them: a word may go over two parts."""
     texts = [part for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str)]
     if len(texts) > 1:
         yield Text([(part["text"], Part(part, "text")) for part in texts])
 
 
 def _as_json(node: Any) -> Iterator[tuple[str, Part | None]]:
-    """The document as JSON with its escapes undone, as `json.dumps` spaces it."""
+    """Yield the pieces of the document as JSON without escapes, with the spaces of `json.dumps`."""
     if not isinstance(node, dict | list):
         yield json.dumps(node), None
         return

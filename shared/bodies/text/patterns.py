@@ -31,8 +31,8 @@ _MAX_PARTIAL_WEIGHT, _MAX_PARTIAL_SIZE = 20_000, 5_000
 # The number of lists that stay compiled while no one uses them: the admin API compiles each list that it
 # checks. The largest take 1 MB (measured).
 _CACHE_SIZE = 64
-# Compiling the pattern for partial matches takes as long as one instruction for so many of its characters,
-# and for so much of the square of the longest match: the match may break off after each of its characters.
+# In the pattern for partial matches, so many characters take as long to compile as one instruction does, and
+# so does so much of the square of the longest match (a match may break off after each of its characters).
 _CHARACTERS, _SQUARES = 2, 64
 _TOO_LARGE = (
     f"Must be smaller: the patterns of one list may take RE2 {MAX_SIZE} instructions together. "

@@ -1,4 +1,9 @@
-"""The text of a stream judged while it passes: nothing of a match gets out, whatever it is cut into."""
+"""The text of a stream, judged while it passes. No part of a match is sent, wherever the stream is cut.
+
+The pieces of each text (of a choice, a part, a field) are searched as one `_Passage`. An event is sent when
+each of its characters is safe: no match can contain it any more. Events keep their order, so one that must be
+held back holds back those after it.
+"""
 
 from collections import deque
 from dataclasses import dataclass
@@ -8,61 +13,61 @@ from shared.bodies.json.parse import BOUNDS, JsonBounds
 from shared.bodies.text.event_text import EventText, Piece
 from shared.bodies.text.maskable_text import MaskableText
 from shared.bodies.text.patterns import Match
-from shared.bodies.text.rules import MAX_MASKED, TextRules, blocked, missing
+from shared.bodies.text.rules import MAX_MASKED, TextRules, blocked_text, missing_text
 from shared.bodies.text.stream_search import StreamSearch
 from shared.http.body_rejected import BodyRejected, body_too_long
 from shared.model.event import Event
 from shared.providers.events import Place
 
-#: Bytes of events that may wait behind one whose text may be the beginning of a match. Where so much comes
-#: without an end of that text, the event goes out; a match that goes on with it ends the stream, then.
+#: The most bytes of events that are held back behind one with a partial match. Beyond it, that event is sent.
+#: If the match is completed after that, the stream ends.
 MAX_HELD = 65_536
-#: Texts that one stream may have: choices, parts and fields.
+#: The most texts of a stream: choices, parts and fields.
 MAX_TEXTS = 1000
 
 
 class _Passage:
-    """One text of the stream. Its first `released` characters went out whatever comes."""
+    """One text of the stream. Its first `released` characters are sent in any case."""
 
     def __init__(self, rules: TextRules, *, is_json: bool) -> None:
         self._rules = rules
-        self._text_part = MaskableText(is_json=is_json, keeps_places=rules.masks)
+        self._text = MaskableText(is_json=is_json, can_mask=rules.masks)
         self._blocked = StreamSearch(rules.blocked) if rules.blocked else None
         self._required = StreamSearch(rules.required) if rules.required else None
-        self._masked: set[tuple[int, int]] = set()  # what was masked when the text was said to be over
+        self._masked: set[tuple[int, int]] = set()  # masked when the stream ended the text
         self._count = 0
         self._released = 0
         self.found: set[int] = set()
 
     @property
     def safe(self) -> float:
-        """Characters that may go out."""
+        """The number of characters that may be sent."""
         return max(self._blocked.settled, self._released) if self._blocked else inf
 
     def add(self, piece: Piece) -> int:
-        """Take a piece: how many characters must be safe before it may go out."""
-        self._read(self._text_part.add(piece.text, piece.part))
-        return self._text_part.reach
+        """Add a piece. Return how many characters must be safe before it may be sent."""
+        self._read(self._text.add(piece.text, piece.part))
+        return self._text.reach
 
     def _read(self, text: str) -> None:
         if self._blocked:
             self._blocked.add(text, self._hit)
             if self._rules.masks:
-                self._text_part.forget(self._blocked.settled)
+                self._text.forget(self._blocked.settled)
         if self._required:
             self._required.add(text, self._has)
 
     def release(self) -> None:
-        self._released = self._text_part.reach
+        self._released = self._text.reach
 
-    def say_over(self) -> None:
-        """The stream says that nothing will follow. What does follow all the same is judged, too."""
+    def mark_over(self) -> None:
+        """Search for the last matches: the stream ended the text. Text that follows anyway is judged, too."""
         if self._blocked:
-            self._blocked.tell_if_over(self._hit_at_end)
+            self._blocked.report_if_over(self._hit_if_over)
         self.release()
 
     def end(self) -> None:
-        self._read(self._text_part.end())
+        self._read(self._text.end())
         if self._blocked:
             self._blocked.end(self._hit)
         if self._required:
@@ -72,40 +77,40 @@ class _Passage:
         self.found.add(match.number)
         return False
 
-    def _hit_at_end(self, match: Match) -> bool:
+    def _hit_if_over(self, match: Match) -> bool:
         self._hit(match)
         self._masked.add((match.start, match.end))
         return True
 
     def _hit(self, match: Match) -> bool:
-        """Block, or mask what has not gone out."""
+        """Mask a match, or end the stream when a part of it was sent."""
         _, start, end = match
         if self._rules.masks and (start == end or (start, end) in self._masked):
             return True
         self._count += 1
         is_late = start < self._released or self._count > MAX_MASKED
-        if not self._rules.masks or is_late or not self._text_part.mask(start, end):
-            raise blocked()
+        if not self._rules.masks or is_late or not self._text.mask(start, end):
+            raise blocked_text()
         return True
 
 
 @dataclass(frozen=True, slots=True)
-class _Waiting:
-    """An event, and the characters that must be safe before it goes out."""
+class _HeldEvent:
+    """An event, and the number of characters of each passage that must be safe before it is sent."""
 
     event: Event
     text: EventText
-    waits: list[tuple[_Passage, int]]
+    needs: list[tuple[_Passage, int]]
 
     @property
     def is_free(self) -> bool:
-        return all(passage.safe >= needed for passage, needed in self.waits)
+        return all(passage.safe >= needed for passage, needed in self.needs)
 
 
 class TextJudge:
-    """Judges the events of one stream. `feed` and `end` give those that may go out now.
+    """Judges the events of one stream. `feed` and `end` return the events that may be sent now.
 
-    Both raise `BodyRejected`; the stream is over, then. Without `rules` only the size is judged.
+    Both raise `BodyRejected`, which ends the stream. Without `rules` only the size is judged.
     """
 
     def __init__(
@@ -116,7 +121,7 @@ class TextJudge:
         self._size = 0
         self._bounds = bounds
         self._passages: dict[tuple[Place, bool], _Passage] = {}
-        self._queue: deque[_Waiting] = deque()
+        self._queue: deque[_HeldEvent] = deque()
         self._queued = 0
         self._newest: Event | None = None
         self._missing = set(range(len(rules.required))) if rules else set()
@@ -130,21 +135,21 @@ class TextJudge:
         read = EventText(event, bounds=self._bounds)
         for text in read.texts:
             self._missing -= self._rules.judge_text(text)
-        waits = [
+        needs = [
             ((passage := self._passage(self._rules, place, piece)), passage.add(piece))
             for piece in read.pieces
             for place in piece.places
         ]
         if event.data is not None:
             self._newest = event
-        self._queue.append(_Waiting(event, read, waits))
+        self._queue.append(_HeldEvent(event, read, needs))
         self._queued += len(event.raw)
         for ended in read.ended:
             for (place, _), passage in self._passages.items():
                 if place[: len(ended)] == ended:
-                    passage.say_over()
+                    passage.mark_over()
         if self._missing:
-            self._missing -= {number for passage, _ in waits for number in passage.found}
+            self._missing -= {number for passage, _ in needs for number in passage.found}
         return self._free()
 
     def end(self) -> list[Event]:
@@ -152,7 +157,7 @@ class TextJudge:
             passage.end()
             self._missing -= passage.found
         if self._missing:
-            raise missing()
+            raise missing_text()
         return [self._next() for _ in range(len(self._queue))]
 
     def _passage(self, rules: TextRules, place: Place, piece: Piece) -> _Passage:
@@ -164,17 +169,17 @@ class TextJudge:
         return self._passages[key]
 
     def _free(self) -> list[Event]:
-        """The events that may go out, in their order, up to the first that may not."""
+        """Remove and return the events that may be sent, up to the first that may not."""
         free = []
         while self._queue:
             first = self._queue[0]
             if self._missing and first.event is self._newest:
-                # Readers stop at the last event. While something is missing it may be in the next one.
+                # Keep the last event until all required text was seen: readers may stop after it.
                 break
             if not first.is_free:
                 if self._queued - len(first.event.raw) <= MAX_HELD:
                     break
-                for passage, _ in first.waits:
+                for passage, _ in first.needs:
                     passage.release()
             free.append(self._next())
         return free
@@ -182,4 +187,4 @@ class TextJudge:
     def _next(self) -> Event:
         first = self._queue.popleft()
         self._queued -= len(first.event.raw)
-        return first.text.masked() if first.waits or first.text.texts else first.event
+        return first.text.masked() if first.needs or first.text.texts else first.event

@@ -1,19 +1,23 @@
-"""A text that comes in pieces, seen through a window in which no match of a pattern is missed."""
+r"""Searches a text that comes in pieces, and finds each match that a search of the whole text finds.
+
+The search keeps the end of the text: from one character before the first partial match on, since ``\b`` and
+``^`` see the character before a match. A match is reported once no later text can change it.
+"""
 
 from collections.abc import Callable
 from math import inf
 
 from shared.bodies.text.patterns import Match, Patterns
 
-#: Is told a match, and answers whether more of that pattern are wanted.
-Found = Callable[[Match], bool]
+#: Takes a match. Returns True to get more matches of that pattern.
+OnMatch = Callable[[Match], bool]
 
 
 class StreamSearch:
-    """Finds the matches that the whole text has, wherever it was cut, each as soon as it is certain.
+    """The search of one text.
 
-    `length` characters were taken. The first `settled` of them can be no part of a match that is not known
-    yet: what stands behind may be the beginning of one.
+    `length` characters were added. The first `settled` of them cannot be part of a match that is not reported
+    yet. The characters after them may be the beginning of one.
     """
 
     __slots__ = ("_base", "_next", "_patterns", "_tail", "length", "settled")
@@ -21,46 +25,45 @@ class StreamSearch:
     def __init__(self, patterns: Patterns) -> None:
         self._patterns = patterns
         self._tail = ""
-        self._base = 0  # characters that the tail does not hold any more
-        self._next: dict[int, int] = {}  # where a pattern's last match ended, behind what is settled
+        self._base = 0  # the number of characters before the tail
+        self._next: dict[int, int] = {}  # the end of a pattern's last match, if it is not settled
         self.length = self.settled = 0
 
-    def add(self, piece: str, found: Found) -> None:
-        """Take the next piece, and tell the matches that have become certain."""
+    def add(self, piece: str, on_match: OnMatch) -> None:
+        """Add the next piece, and report the matches that are certain now."""
         self._tail += piece
         self.length += len(piece)
-        if self._patterns.longest < inf:  # without a bound nothing is certain before the end
-            limit = self._base + self._patterns.partial_start(self._tail, self.settled - self._base)
-            self._tell(limit, found)
-            self._settle(limit)
+        if self._patterns.longest < inf:  # else no match is certain before the end
+            settled = self._base + self._patterns.partial_start(self._tail, self.settled - self._base)
+            self._report(settled, on_match)
+            self._settle(settled)
 
-    def tell_if_over(self, found: Found) -> None:
-        """Tell the matches that are still to come if the text ends here. Changes nothing."""
+    def report_if_over(self, on_match: OnMatch) -> None:
+        """Report the further matches if the text ended here. More text may follow."""
         before = dict(self._next)
-        self._tell(inf, found)
+        self._report(inf, on_match)
         self._next = before
 
-    def end(self, found: Found) -> None:
-        """The text is over: tell its last matches."""
-        self._tell(inf, found)
+    def end(self, on_match: OnMatch) -> None:
+        """Report the last matches: the text is complete."""
+        self._report(inf, on_match)
         self._settle(self.length)
 
-    def _tell(self, limit: float, found: Found) -> None:
-        """Those that begin before `limit`, where nothing that comes can change them."""
+    def _report(self, before: float, on_match: OnMatch) -> None:
+        """Report the matches that begin before the character `before`."""
         for number in self._patterns.found_in(self._tail):
             start = max(self._next.get(number, 0), self.settled)
             for match in self._patterns.matches_of(number, self._tail, start - self._base):
-                if match.start + self._base >= limit:
+                if match.start + self._base >= before:
                     break
-                here = Match(number, match.start + self._base, match.end + self._base)
-                self._next[number] = max(here.end, here.start + 1)
-                if not found(here):
+                found = Match(number, match.start + self._base, match.end + self._base)
+                self._next[number] = max(found.end, found.start + 1)
+                if not on_match(found):
                     break
 
-    def _settle(self, limit: int) -> None:
-        self.settled = limit
-        self._next = {number: place for number, place in self._next.items() if place > limit}
-        # What stands before a match matters for \\b and ^: the tail begins one character earlier.
-        gone = max(limit - 1 - self._base, 0)
-        self._tail = self._tail[gone:]
-        self._base += gone
+    def _settle(self, settled: int) -> None:
+        self.settled = settled
+        self._next = {number: end for number, end in self._next.items() if end > settled}
+        removed = max(settled - 1 - self._base, 0)
+        self._tail = self._tail[removed:]
+        self._base += removed

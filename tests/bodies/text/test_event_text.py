@@ -258,5 +258,5 @@ def test_an_event_is_written_again_only_when_something_in_it_is_masked() -> None
     plain.pieces[0].part.mark(2, 8, "******")
     assert plain.masked().raw == b"data: a ******\n\n"
     done = EventText(event({"type": "response.output_text.done", "text": "a secret"}))
-    done.texts[0].text_part().mask(2, 8)
+    done.texts[0].maskable().mask(2, 8)
     assert json.loads(done.masked().data or "")["text"] == "a ******"

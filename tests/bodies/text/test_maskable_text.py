@@ -13,9 +13,9 @@ from tests.bodies.streams import cut
 CUTS = st.lists(st.integers(0, 40), max_size=4)
 
 
-def text_part(holder: list[str], *, is_json: bool = False) -> tuple[MaskableText, list[Part], str]:
+def text_read(holder: list[str], *, is_json: bool = False) -> tuple[MaskableText, list[Part], str]:
     made, parts = (
-        MaskableText(is_json=is_json, keeps_places=True),
+        MaskableText(is_json=is_json, can_mask=True),
         [Part(holder, at) for at in range(len(holder))],
     )
     read = "".join([made.add(part.text, part) for part in parts]) + made.end()
@@ -27,7 +27,7 @@ def test_each_character_of_a_span_is_masked_in_the_part_where_it_stands(
     text: str, cuts: list[int], spans: list[tuple[int, int]]
 ) -> None:
     holder, masked = cut(text, cuts), list(text)
-    made, parts, read = text_part(holder)
+    made, parts, read = text_read(holder)
     assert (read, made.length) == (text, len(text))
     for start, length in spans:
         end = min(start + length, len(text))
@@ -48,7 +48,7 @@ def test_each_character_of_a_span_is_masked_in_the_part_where_it_stands(
 )
 def test_masked_json_stays_json(document: dict[str, Any], cuts: list[int], start: int, length: int) -> None:
     holder = cut(json.dumps(document), cuts)
-    made, parts, read = text_part(holder, is_json=True)
+    made, parts, read = text_read(holder, is_json=True)
     end = min(start + length, len(read))
     if start >= end:
         return
@@ -71,7 +71,7 @@ def test_masked_json_stays_json(document: dict[str, Any], cuts: list[int], start
 def test_an_escape_that_goes_over_two_parts_is_masked_as_one_character(at: int) -> None:
     written = r'"a\ud83d\ude00b"'
     holder = [written[: at + 2], written[at + 2 :]]
-    made, parts, read = text_part(holder, is_json=True)
+    made, parts, read = text_read(holder, is_json=True)
     assert read == '"a\U0001f600b"'
     assert made.mask(2, 3)
     assert all([part.write() or True for part in parts])
@@ -83,11 +83,11 @@ def test_an_escape_that_goes_over_two_parts_is_masked_as_one_character(at: int) 
     [('{"name": 1}', 2, 4), ('{"a": 123}', 6, 9), ('["a", "b"]', 2, 7), ("true", 0, 2)],
 )
 def test_names_numbers_and_signs_of_json_cannot_be_masked(written: str, start: int, end: int) -> None:
-    assert not text_part([written], is_json=True)[0].mask(start, end)
+    assert not text_read([written], is_json=True)[0].mask(start, end)
 
 
 def test_what_stands_nowhere_cannot_be_masked() -> None:
-    made, holder = MaskableText(keeps_places=True), ["secret"]
+    made, holder = MaskableText(can_mask=True), ["secret"]
     made.add("key: ", None)
     made.add("secret", Part(holder, 0))
     assert not made.mask(2, 7)
@@ -97,7 +97,7 @@ def test_what_stands_nowhere_cannot_be_masked() -> None:
 @pytest.mark.parametrize("is_json", [False, True])
 def test_what_was_forgotten_does_not_move_the_rest(is_json: bool) -> None:
     holder = ['"ab', "c", r"\u0064", "", 'ef"']
-    made, parts, _ = text_part(holder, is_json=is_json)
+    made, parts, _ = text_read(holder, is_json=is_json)
     if not is_json:
         made.forget(5)
         assert made.mask(10, 12)
@@ -111,7 +111,7 @@ def test_what_was_forgotten_does_not_move_the_rest(is_json: bool) -> None:
 
 
 def test_what_was_added_last_reaches_as_far_as_its_last_escape_will() -> None:
-    made, part = MaskableText(is_json=True, keeps_places=True), Part(["x"], 0)
+    made, part = MaskableText(is_json=True, can_mask=True), Part(["x"], 0)
     assert (made.add(r'"ab\u00', part), made.reach) == ('"ab', 4)
     made.forget(3)
     assert (made.add("73", part), made.reach) == ("s", 4)

@@ -58,7 +58,7 @@ def test_patterns_too_large_for_their_beginnings_hold_back_as_much_as_they_may_m
 def test_what_ends_a_text_matters_only_where_it_ends() -> None:
     search, told = StreamSearch(Patterns(["secret$"])), []
     search.add("the secret", lambda match: told.append(match) or True)  # type: ignore[func-returns-value]
-    search.tell_if_over(lambda match: told.append(match) or True)  # type: ignore[func-returns-value]
+    search.report_if_over(lambda match: told.append(match) or True)  # type: ignore[func-returns-value]
     assert told == [Match(0, 4, 10)]
     search.add("ary", lambda match: told.append(match) or True)  # type: ignore[func-returns-value]
     search.end(lambda match: told.append(match) or True)  # type: ignore[func-returns-value]
