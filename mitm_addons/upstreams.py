@@ -7,7 +7,7 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from mitm_addons.wire_errors import FORBIDDEN, UNRESOLVED
 from shared.core.clock import Clock
 from shared.core.errors import OutsideError, TargetForbidden
-from shared.net.failed_addresses import DeadAddresses
+from shared.net.resolver import FailedAddresses
 
 #: The addresses of a host and port, all of them checked, the first to try first.
 #: Raises `TargetForbidden`, or `OutsideError` when the name does not resolve.
@@ -23,7 +23,7 @@ class Upstreams:
     def __init__(self, resolve: Resolve, clock: Clock) -> None:
         self._resolve = resolve
         self._clock = clock
-        self._dead = DeadAddresses()
+        self._failed = FailedAddresses()
 
     async def server_connect(self, data: ServerConnectionHookData) -> None:
         if data.server.address is None:
@@ -37,7 +37,7 @@ class Upstreams:
         except OutsideError:
             data.server.error = UNRESOLVED
         else:
-            address = self._dead.first(host, port, addresses, self._clock.monotonic())
+            address = self._failed.first(host, port, addresses, self._clock.monotonic())
             data.server.address = address, port
             data.server.gateway_host = host
 
@@ -46,4 +46,4 @@ class Upstreams:
         host = getattr(data.server, "gateway_host", None)
         if host is not None and data.server.address is not None:
             address, port = data.server.address[:2]
-            self._dead.failed(host, port, address, self._clock.monotonic())
+            self._failed.add(host, port, address, self._clock.monotonic())

@@ -1,7 +1,7 @@
-"""HTTP connections that only open to judged addresses, and that end when their call's time is over.
+"""HTTP connections to checked addresses only, which are closed at the deadline of their call.
 
 Name, SNI, certificate and Host header stay those of the URL; only the address is chosen here. A pooled
-connection needs no second look: it still leads where it was checked to lead.
+connection needs no second check, because its address does not change.
 """
 
 import socket
@@ -20,9 +20,9 @@ from shared.net.resolve import resolve
 
 
 class Call:
-    """One call and its deadline. When the time is over its connection is cut, whatever it waits for.
+    """One call and its deadline, at which its connection is closed, whatever it waits for.
 
-    Socket timeouts alone do not do: they begin anew with every byte that a slow service drips.
+    Socket timeouts are not enough: they start again with every byte of a slow service.
     """
 
     def __init__(self, clock: Clock, seconds: float) -> None:
@@ -41,18 +41,18 @@ class Call:
     def __exit__(self, *_: object) -> None:
         self._timer.cancel()
         with self._lock:
-            # From here on the connection may serve another call.
+            # Another call may use the connection from now on.
             self._socket = None
 
     def left(self) -> float:
-        """Seconds until the deadline. Raises `OutsideError` when there are none."""
+        """Seconds until the deadline. Raises `OutsideError` when it has passed."""
         seconds = self._end - self._clock.monotonic()
         if self.is_over or seconds <= 0:
             raise OutsideError("The service did not answer in time.")
         return seconds
 
     def hold(self, sock: socket.socket) -> None:
-        """Say which connection the call waits for."""
+        """Set the connection that the call waits for."""
         with self._lock:
             self._socket = sock
 
@@ -61,12 +61,12 @@ class Call:
             self.is_over = True
             if self._socket is not None:
                 with suppress(OSError):
-                    # Not SSLSocket.shutdown: that one changes the socket under the reader's hands.
+                    # SSLSocket.shutdown would change the socket while another thread reads it.
                     socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
 
 class Guard(threading.local):
-    """What the connections of one `GuardedFetch` go by; `call` is the one that this thread makes."""
+    """The policy of the connections of one `GuardedFetch`, and the current `call` of this thread."""
 
     call: Call | None = None
 
@@ -74,9 +74,9 @@ class Guard(threading.local):
         self.policy = policy
 
     def connect(self, host: str, port: int) -> socket.socket:
-        """A connection to one of the judged addresses of `host`. Raises `OutsideError`."""
+        """A connection to one of the checked addresses of `host`. Raises `OutsideError`."""
         if self.call is None:
-            raise OutsideError("A guarded connection belongs to a call.")
+            raise OutsideError("A guarded connection needs a call.")
         for address in resolve(host, port, self.policy, self.call.left()):
             try:
                 sock = socket.create_connection((address, port), self.call.left())
@@ -84,14 +84,14 @@ class Guard(threading.local):
                 continue
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return _checked(sock, address)
-        raise OutsideError(f"No connection to {host} could be made.")
+        raise OutsideError(f"The connection to {host} failed.")
 
 
 def _checked(sock: socket.socket, address: str) -> socket.socket:
-    """`sock`, if it really leads to `address`."""
+    """`sock`, if its peer is `address`."""
     if plain_address(sock.getpeername()[0]) != plain_address(address):
         sock.close()
-        raise TargetForbidden("The connection does not lead to the address that was checked.")
+        raise TargetForbidden("The connection is not to the address that was checked.")
     return sock
 
 
@@ -106,13 +106,13 @@ class _Guarded(HTTPConnection):
         if self.sock is None:
             self.connect()
         if self.guard.call is not None and self.sock is not None:
-            # The socket itself: http.client forgets it when an answer ends with the connection.
+            # The socket itself, since http.client drops it when a response ends with the connection.
             self.guard.call.hold(self.sock)
         super().request(*args, **kwargs)
 
 
 def pool_classes(policy_guard: Guard) -> dict[str, type[HTTPConnectionPool]]:
-    """urllib3 pools by scheme, whose connections go by `policy_guard`."""
+    """urllib3 pools by scheme, whose connections use `policy_guard`."""
 
     class Plain(_Guarded):
         guard = policy_guard

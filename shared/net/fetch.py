@@ -1,4 +1,4 @@
-"""Calls to services that tenants name: checked, bounded, and with nothing that was not asked for."""
+"""Calls to services that tenants name: checked and bounded, without implicit headers, proxies or cookies."""
 
 import ssl
 from collections.abc import Mapping
@@ -18,19 +18,19 @@ from shared.net.connections import Call, Guard, pool_classes
 from shared.net.policy import Policy
 from shared.net.port import FetchResponse
 
-# Hosts whose connections are kept, and connections kept for each: one for every thread of the default pool.
+# Hosts whose connections are kept, and connections per host: one for each thread of the default pool.
 _HOSTS = 64
 _CONNECTIONS = 32
-_PIECE = 65_536
-#: Without these two the libraries would send headers of their own.
-_OWN_HEADERS = {"User-Agent": "ai-gateway", "Accept-Encoding": "identity"}
+_CHUNK_BYTES = 65_536
+# Without these two, the libraries would send their own.
+_DEFAULT_HEADERS = {"User-Agent": "ai-gateway", "Accept-Encoding": "identity"}
 
 
 class GuardedFetch:
     """The port `Fetch` on pooled connections. Safe to use from several threads.
 
-    `ca_file` holds certificates that are trusted beside certifi's (PEM). Nothing is taken from the
-    environment: no proxy, no .netrc, no other bundle.
+    `ca_file` has certificates (PEM) that are trusted besides certifi's. The environment is not used: no
+    proxy, no .netrc, no other bundle.
     """
 
     def __init__(self, policy: Policy, clock: Clock, ca_file: Path | None = None) -> None:
@@ -54,14 +54,14 @@ class GuardedFetch:
         timeout: float,
         max_bytes: int,
     ) -> FetchResponse:
-        """Raises `OutsideError` on anything that is not a whole answer within `timeout` seconds."""
-        request = requests.Request(method, url, headers={**_OWN_HEADERS, **headers}, data=body)
+        """Raises `OutsideError` unless there is a complete response within `timeout` seconds."""
+        request = requests.Request(method, url, headers={**_DEFAULT_HEADERS, **headers}, data=body)
         with Call(self._clock, timeout) as call:
             self._guard.call = call
             try:
                 return self._send(self._session.prepare_request(request), call, max_bytes)
             except (requests.RequestException, HTTPError, OSError) as error:
-                # The library's own message names addresses.
+                # The message of the library contains addresses.
                 raise OutsideError(_reason(error, call)) from None
             finally:
                 self._guard.call = None
@@ -71,7 +71,7 @@ class GuardedFetch:
         response = self._session.send(request, stream=True, allow_redirects=False, timeout=(left, left))
         with closing(response):
             body = _read(response, max_bytes)
-        # An answer without a length ends as well when the connection is cut.
+        # A response without a length also ends when the connection is closed at the deadline.
         call.left()
         return FetchResponse(response.status_code, response.headers, body)
 
@@ -93,7 +93,7 @@ class _Adapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = pool_classes(self._guard)
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        """The context says what is trusted; requests would load its own bundle for every connection."""
+        """Do nothing: the TLS context has the certificates. requests would load others each time."""
 
 
 def _trust(ca_file: Path | None) -> ssl.SSLContext:
@@ -104,17 +104,17 @@ def _trust(ca_file: Path | None) -> ssl.SSLContext:
 
 
 def _read(response: requests.Response, max_bytes: int) -> bytes:
-    pieces = bytearray()
-    while piece := response.raw.read(min(_PIECE, max_bytes + 1 - len(pieces)), decode_content=False):
-        pieces += piece
-        if len(pieces) > max_bytes:
-            raise OutsideError(f"The service's answer is longer than {max_bytes} bytes.")
-    return bytes(pieces)
+    body = bytearray()
+    while chunk := response.raw.read(min(_CHUNK_BYTES, max_bytes + 1 - len(body)), decode_content=False):
+        body += chunk
+        if len(body) > max_bytes:
+            raise OutsideError(f"The response of the service is longer than {max_bytes} bytes.")
+    return bytes(body)
 
 
 def _reason(error: Exception, call: Call) -> str:
     if call.is_over or isinstance(error, requests.Timeout | TimeoutError):
         return "The service did not answer in time."
     if isinstance(error, requests.exceptions.SSLError):
-        return "The service's certificate is not trusted, or is for another name."
-    return "The service broke off, or its answer is no HTTP."
+        return "The certificate of the service is not trusted, or is for another name."
+    return "The service closed the connection, or its response is not HTTP."

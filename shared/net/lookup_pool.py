@@ -1,4 +1,4 @@
-"""Blocking look-ups off the caller's thread: so many at a time, the rest in turn."""
+"""A pool of threads for blocking look-ups of names."""
 
 import threading
 from collections import deque
@@ -8,20 +8,20 @@ from concurrent.futures import Future
 Work = Callable[[], list[str]]
 
 
-class LookUps:
-    """At most `most` at a time. What is begun beyond that waits for a place; who waits brings the patience.
+class LookupPool:
+    """At most `max_threads` look-ups at a time. Further ones wait in a queue; the callers have timeouts.
 
-    The threads never keep the process from ending, as those of an executor do: the system's resolver cannot
-    be interrupted.
+    Its threads do not keep the process from ending, unlike those of an executor. The resolver of the
+    system cannot be interrupted.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, max_threads: int) -> None:
         self._lock = threading.Lock()
-        self._free = most
+        self._free = max_threads
         self._waiting: deque[tuple[Future[list[str]], Work]] = deque()
 
-    def begin(self, work: Work) -> Future[list[str]]:
-        """What `work` gives or raises. Cancelled before it has a place, it is never called."""
+    def submit(self, work: Work) -> Future[list[str]]:
+        """The result of `work`. A future that is canceled while it waits is never run."""
         found: Future[list[str]] = Future()
         with self._lock:
             if not self._free:
@@ -38,7 +38,7 @@ class LookUps:
             todo = self._next()
 
     def _next(self) -> tuple[Future[list[str]], Work] | None:
-        """What waits longest. When nothing does, the place is free again."""
+        """The oldest waiting look-up. When there is none, the thread ends."""
         with self._lock:
             if self._waiting:
                 return self._waiting.popleft()
@@ -46,8 +46,8 @@ class LookUps:
             return None
 
 
-def done(work: Work) -> Future[list[str]]:
-    """What `work` gives or raises, done by the caller."""
+def run_now(work: Work) -> Future[list[str]]:
+    """The result of `work`, which runs in the thread of the caller."""
     found: Future[list[str]] = Future()
     _do(found, work)
     return found
@@ -58,5 +58,5 @@ def _do(found: Future[list[str]], work: Work) -> None:
         return
     try:
         found.set_result(work())
-    except Exception as error:  # noqa: BLE001 -- whoever waits is told, and the place is not lost
+    except Exception as error:  # noqa: BLE001 -- the future carries it, and the thread goes on
         found.set_exception(error)

@@ -1,8 +1,7 @@
-"""Which addresses the gateway may call for a tenant, and which it must not.
+"""The addresses that the gateway may call for a tenant.
 
-Tenants name targets and validators, so an address is refused unless it is public, or in a network
-that the operator opened (`security.allowed_target_networks`). The gateway's own listeners, and Redis,
-stay closed in every network.
+Tenants name targets and validators. So an address must be public, or in a network that the operator
+allowed (`security.allowed_target_networks`). The gateway's own listeners, and Redis, are never allowed.
 """
 
 import socket
@@ -12,12 +11,11 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from shared.core.addresses import Address, Network, is_in, plain_address
 
-# IPv6 addresses that carry an IPv4 one in their last 32 bits, to which a router or the system sends on:
+# IPv6 addresses with an IPv4 address in their last 32 bits, to which routers or the system forward:
 # IPv4-translated (RFC 2765), NAT64 (RFC 6052), IPv4-compatible (RFC 4291, 2.5.5.1).
 _EMBEDDING = tuple(IPv6Network(text) for text in ("::ffff:0:0:0/96", "64:ff9b::/96", "::/96"))
-# Never called as public, whatever the Python at hand says: Azure's platform address (metadata, DNS), the
-# anycast relays of 6to4 (RFC 7526), and what older releases of Python 3.12 take for global although IANA's
-# registries of special-purpose addresses do not.
+# Never public, whatever Python says: Azure's platform address (metadata, DNS), the anycast relays of 6to4
+# (RFC 7526), and special-purpose addresses (IANA) that older releases of Python 3.12 call global.
 _SPECIAL: tuple[Network, ...] = (
     *(IPv4Network(text) for text in ("168.63.129.16/32", "192.88.99.0/24", "192.0.0.0/24")),
     *(IPv6Network(text) for text in ("64:ff9b:1::/48", "2001::/23", "3fff::/20", "5f00::/16")),
@@ -26,21 +24,20 @@ _SPECIAL: tuple[Network, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What may be called: public addresses, `allowed_networks`, and never `own_listeners`.
+    """Allows public addresses and `allowed_networks`, and never `own_listeners`.
 
-    `own_listeners` are (host, port) pairs of the admin API, the proxy, its web view, metrics and
-    Redis. A host may be a name, an address, or an unspecified address (``0.0.0.0``, ``::``), which
-    stands for every address of this machine.
+    `own_listeners` are (host, port) pairs of the admin API, the proxy, its web view and Redis. A host is a
+    name or an address. An unspecified one (``0.0.0.0``, ``::``) means every address of this machine.
     """
 
     allowed_networks: tuple[Network, ...] = ()
     own_listeners: tuple[tuple[str, int], ...] = ()
 
 
-def judge(address: str, port: int, policy: Policy) -> str | None:
-    """Why (`address`, `port`) must not be called; None when it may be.
+def forbidden_reason(address: str, port: int, policy: Policy) -> str | None:
+    """The reason why (`address`, `port`) is not allowed; None when it is allowed.
 
-    The reason is for logs, not for tenants. Raises ValueError when `address` is none.
+    The reason is for logs, not for tenants. Raises ValueError when `address` is not an address.
     """
     plain = plain_address(address)
     meanings = tuple(_meanings(plain))
@@ -55,12 +52,12 @@ def judge(address: str, port: int, policy: Policy) -> str | None:
 
 
 def _meanings(address: Address) -> Iterable[Address]:
-    """Every address that a packet to `address` can end at."""
+    """All addresses that a packet to `address` can reach."""
     if isinstance(address, IPv4Address):
         yield address
         return
     embedded = any(address in network for network in _EMBEDDING)
-    if embedded and int(address) > 1:  # :: and ::1 stand in ::/96 and embed nothing
+    if embedded and int(address) > 1:  # :: and ::1 are in ::/96 and embed nothing
         yield IPv4Address(int(address) & 0xFFFFFFFF)
         return
     yield address
@@ -82,7 +79,7 @@ def _is_ours(address: Address, port: int, policy: Policy) -> bool:
 
 
 def _is_at(address: Address, host: str, port: int) -> bool:
-    """True when the listener at `host` answers on `address`; also when its name cannot be resolved."""
+    """True when the listener at `host` has this address; also when its name cannot be resolved."""
     try:
         found = {plain_address(str(info[4][0])) for info in socket.getaddrinfo(host, port)}
     except OSError:
@@ -91,7 +88,7 @@ def _is_at(address: Address, host: str, port: int) -> bool:
 
 
 def _is_local(address: Address) -> bool:
-    """True for an address of this machine: only such a one can be bound (without a packet sent)."""
+    """True for an address of this machine: only such an address can be bound. Sends no packet."""
     family = socket.AF_INET if isinstance(address, IPv4Address) else socket.AF_INET6
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:

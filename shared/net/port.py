@@ -1,4 +1,4 @@
-"""How a service that a tenant named is called."""
+"""The port for calls to services that tenants name."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class FetchResponse:
-    """What an outside service said: status, and at most `max_bytes` of body."""
+    """The response of a service, with at most `max_bytes` of body."""
 
     status: int
     headers: Mapping[str, str]
@@ -17,8 +17,8 @@ class FetchResponse:
 class Fetch(Protocol):
     """Calls a service that a tenant named. Synchronous; runs in the thread pool.
 
-    Checks every address of the name before it connects, connects to a checked one only, follows no
-    redirects, and raises `errors.OutsideError` on anything that is not an answer.
+    Checks every address of the name, connects to a checked one only, and follows no redirects. Raises
+    `errors.OutsideError` when there is no complete response.
     """
 
     def __call__(

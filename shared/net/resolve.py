@@ -1,7 +1,7 @@
-"""Names into addresses, every one of them judged before one is called.
+"""Resolves names to addresses, and checks each of them against the policy.
 
-The check when something is saved is a courtesy: names change. What protects is the check at connect
-time, which gives back the very address to connect to.
+The check when a URL is saved is only a help for its author, because names change. The check at connect
+time protects: its result is the address to connect to.
 """
 
 import socket
@@ -12,25 +12,25 @@ from ipaddress import ip_address
 
 from shared.core.errors import OutsideError, TargetForbidden
 from shared.model.targets import parse_target
-from shared.net.lookup_pool import LookUps, done
-from shared.net.policy import Policy, judge
+from shared.net.lookup_pool import LookupPool, run_now
+from shared.net.policy import Policy, forbidden_reason
 
 #: Seconds that a check at save time waits for a name.
 SAVE_TIMEOUT = 1.0
 
 _FORBIDDEN = (
-    "The address of {host} must not be called: it is private, local, reserved or the gateway's own. "
-    "An operator can open networks with security.allowed_target_networks."
+    "The address of {host} is not allowed: it is private, local, reserved or the gateway's own. "
+    "An operator can allow networks with security.allowed_target_networks."
 )
-# The system's resolver cannot be interrupted; so many may hang at a time, the others wait for their turn.
-_look_ups = LookUps(64)
+# The resolver of the system cannot be interrupted, so this many look-ups may hang at a time.
+_pool = LookupPool(64)
 
 
 def check_target(url: str, policy: Policy, *, allow_query: bool = False) -> list[str]:
     """Warnings about a URL that is about to be saved.
 
-    Raises ValueError when it is no URL that may be called, and `TargetForbidden` when an address of
-    its host is one that must not be called. Waits for at most `SAVE_TIMEOUT`.
+    Raises ValueError when the URL is invalid, and `TargetForbidden` when an address of its host is not
+    allowed. Waits for at most `SAVE_TIMEOUT`.
     """
     target = parse_target(url, allow_query=allow_query)
     try:
@@ -38,14 +38,14 @@ def check_target(url: str, policy: Policy, *, allow_query: bool = False) -> list
     except TargetForbidden:
         raise
     except OutsideError as error:
-        return [f"{error} It is saved all the same, and checked again with every connection."]
+        return [f"{error} The URL is saved, and checked again at each connection."]
     return []
 
 
 def resolve(host: str, port: int, policy: Policy, timeout: float) -> list[str]:
     """The addresses of `host`, the first to try first. `timeout` is in seconds.
 
-    Raises `TargetForbidden` when one of them must not be called, and `OutsideError` when there is none.
+    Raises `TargetForbidden` when one of them is not allowed, and `OutsideError` when there is none.
     """
     found = look_up(host, port, policy)
     try:
@@ -56,23 +56,23 @@ def resolve(host: str, port: int, policy: Policy, timeout: float) -> list[str]:
 
 
 def look_up(host: str, port: int, policy: Policy) -> Future[list[str]]:
-    """What `resolve` gives or raises, in its time. Cancelled in time, the name is not looked up."""
-    work = partial(_judged, host, port, policy)
-    # Addresses take no place from names, and wait for none.
-    return done(work) if _is_literal(host) else _look_ups.begin(work)
+    """The future result of `resolve`. A look-up that is canceled while it waits does not start."""
+    work = partial(_checked_addresses, host, port, policy)
+    # An address needs no look-up, so it needs no thread.
+    return run_now(work) if _is_literal(host) else _pool.submit(work)
 
 
-def _judged(host: str, port: int, policy: Policy) -> list[str]:
-    # Without AI_ADDRCONFIG a machine that has no IPv6 would be given IPv6 addresses.
+def _checked_addresses(host: str, port: int, policy: Policy) -> list[str]:
+    # Without AI_ADDRCONFIG, a machine without IPv6 gets IPv6 addresses.
     flags = 0 if _is_literal(host) else socket.AI_ADDRCONFIG
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
     except (OSError, UnicodeError):
         raise OutsideError(f"The name {host} could not be resolved.") from None
     addresses = [str(address[0]) for *_, address in found]
-    if any(judge(address, port, policy) for address in addresses):
+    if any(forbidden_reason(address, port, policy) for address in addresses):
         raise TargetForbidden(_FORBIDDEN.format(host=host))
-    # IPv4 first: a server that listens on 127.0.0.1 alone is found under the name localhost.
+    # IPv4 first: a server on 127.0.0.1 alone must be found under the name localhost.
     return sorted(addresses, key=lambda address: ":" in address)
 
 
@@ -83,5 +83,5 @@ def _is_literal(host: str) -> bool:
 
 
 def too_slow(host: str) -> OutsideError:
-    """Nobody waits for the name any longer."""
+    """The error when the timeout for a name has passed."""
     return OutsideError(f"The name {host} was not resolved in time.")

@@ -1,47 +1,53 @@
-"""What names lead to while requests come: one look-up for all who ask at a time, kept for a moment."""
+"""The addresses of upstreams: names are resolved once for concurrent requests, failed addresses come last."""
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from shared.net.policy import Policy
 from shared.net.resolve import look_up, too_slow
 
-#: Seconds that addresses are used again. The system does not tell how long they hold; less than any TTL in
-#: use is never wrong for long, and more would save little: it is one look-up a name and worker already.
-KEPT_FOR = 5.0
-#: Names that are kept. Tenants choose them, so there must be an end.
-NAMES_KEPT = 1024
-#: Seconds that a connection waits for a name; connecting itself has its own limit.
-CONNECT_TIMEOUT = 5.0
+#: Seconds that resolved addresses are used again. The system does not return their TTL, and this is shorter
+#: than the TTLs in use.
+CACHE_SECONDS = 5.0
+#: Names that are cached. Tenants choose them, so their number is bounded.
+MAX_NAMES = 1024
+#: Seconds that a connection waits for its name. The timeout for connecting is another one.
+RESOLVE_TIMEOUT = 5.0
+#: Seconds that an address is tried last after a connection to it failed.
+FAILED_SECONDS = 30.0
+#: Failed addresses that are kept. Tenants choose the names, so their number is bounded.
+MAX_FAILED = 1024
+
+_NEVER = float("-inf")
 
 _Name = tuple[str, int]
 
 
 class Resolver:
-    """The judged addresses of a host and port, the first to try first. Belongs to one event loop.
+    """The checked addresses of a host and port, the first to try first. One event loop only.
 
-    What is kept was judged when it was found, under the policy that holds as long as the process. Errors
-    are shared by who waits for them and not kept.
+    Cached addresses were checked when they were resolved; the policy does not change while the process
+    runs. An error goes to all requests that wait for the name, and is not cached.
     """
 
     def __init__(self, policy: Policy, monotonic: Callable[[], float]) -> None:
         self._policy = policy
         self._monotonic = monotonic
-        self._kept: OrderedDict[_Name, tuple[float, list[str]]] = OrderedDict()
+        self._cached: OrderedDict[_Name, tuple[float, list[str]]] = OrderedDict()
         self._under_way: dict[_Name, asyncio.Future[list[str]]] = {}
 
-    async def __call__(self, host: str, port: int, timeout: float = CONNECT_TIMEOUT) -> list[str]:
-        """Does not block the loop. `timeout` is in seconds. Raises as `resolving.resolve`."""
+    async def __call__(self, host: str, port: int, timeout: float = RESOLVE_TIMEOUT) -> list[str]:
+        """Does not block the loop. `timeout` is in seconds. Raises as `resolve.resolve`."""
         name = host, port
-        found = self._kept.get(name)
+        found = self._cached.get(name)
         if found and self._monotonic() < found[0]:
-            self._kept.move_to_end(name)
+            self._cached.move_to_end(name)
             return found[1]
         look_up = self._under_way.get(name) or self._begin(name)
         try:
-            # Others wait for it too, and whoever comes next: it goes on without this one.
+            # Other requests may wait for it too, so it goes on without this one.
             return await asyncio.wait_for(asyncio.shield(look_up), timeout)
         except TimeoutError:
             raise too_slow(host) from None
@@ -56,7 +62,34 @@ class Resolver:
         del self._under_way[name]
         if found.cancelled() or found.exception():
             return
-        self._kept[name] = self._monotonic() + KEPT_FOR, found.result()
-        self._kept.move_to_end(name)
-        if len(self._kept) > NAMES_KEPT:
-            self._kept.popitem(last=False)
+        self._cached[name] = self._monotonic() + CACHE_SECONDS, found.result()
+        self._cached.move_to_end(name)
+        if len(self._cached) > MAX_NAMES:
+            self._cached.popitem(last=False)
+
+
+class FailedAddresses:
+    """The addresses that could not be connected to. `now` is in seconds of one monotonic clock."""
+
+    def __init__(self) -> None:
+        self._failed: dict[tuple[str, int, str], float] = {}
+
+    def add(self, host: str, port: int, address: str, now: float) -> None:
+        """Note that a connection to this address of the host failed."""
+        key = host, port, address
+        self._failed.pop(key, None)
+        self._failed[key] = now
+        if len(self._failed) > MAX_FAILED:
+            del self._failed[next(iter(self._failed))]
+
+    def first(self, host: str, port: int, addresses: Sequence[str], now: float) -> str:
+        """The address to try: the first that did not fail, else the one whose failure is the oldest.
+
+        Raises ValueError when there are no addresses.
+        """
+
+        def failed_at(address: str) -> float:
+            moment = self._failed.get((host, port, address), _NEVER)
+            return moment if now - moment < FAILED_SECONDS else _NEVER
+
+        return min(addresses, key=failed_at)

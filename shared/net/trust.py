@@ -1,4 +1,4 @@
-"""The certificates that upstreams are verified with, as files: OpenSSL reads no text."""
+"""The certificates that upstreams are verified with, in files, as OpenSSL needs them."""
 
 import hashlib
 import os
@@ -8,7 +8,7 @@ import certifi
 
 
 class TrustFiles:
-    """Bundles in `folder`: certifi's certificates, the operator's `ca_file`, and a rule's own."""
+    """Bundles in `folder`: the certificates of certifi, of the operator's `ca_file`, and of a rule."""
 
     def __init__(self, folder: Path, ca_file: Path | None) -> None:
         self._folder = folder
@@ -25,7 +25,7 @@ class TrustFiles:
         return self._written[own]
 
     def _write(self, text: str) -> Path:
-        """Named by its content, so that several workers may write it at the same time."""
+        """The file is named after its content, so several workers can write it at the same time."""
         self._folder.mkdir(parents=True, exist_ok=True)
         file = self._folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.pem"
         if not file.exists():

@@ -11,7 +11,7 @@ from mitm_addons.stock.dispatch import Dispatcher
 from mitm_addons.upstreams import Upstreams
 from mitm_addons.wire_errors import FORBIDDEN, UNRESOLVED
 from shared.core.errors import OutsideError, TargetForbidden
-from shared.net.failed_addresses import LAST_FOR
+from shared.net.resolver import FAILED_SECONDS
 from tests.config_store.configurations import StillClock
 from tests.mitm_engine.loops import on_uvloop
 from tests.mitm_engine.world import world
@@ -53,7 +53,7 @@ def test_after_a_failure_the_next_connection_gets_the_next_address_for_a_while()
     world = World({HOST: [FIRST, SECOND]})
     world.connect(fails=True)
     assert world.connect().address == (SECOND, 443)
-    world.clock.time += LAST_FOR
+    world.clock.time += FAILED_SECONDS
     assert world.connect().address == (FIRST, 443)
 
 

@@ -6,7 +6,7 @@ from concurrent.futures import CancelledError
 import pytest
 
 from shared.core.errors import OutsideError
-from shared.net.lookup_pool import LookUps
+from shared.net.lookup_pool import LookupPool
 
 
 class Hanging:
@@ -27,8 +27,8 @@ class Hanging:
 
 
 def test_work_above_the_number_of_threads_queues_and_is_done_in_turn() -> None:
-    look_ups, work = LookUps(2), Hanging()
-    found = [look_ups.begin(work) for _ in range(6)]
+    look_ups, work = LookupPool(2), Hanging()
+    found = [look_ups.submit(work) for _ in range(6)]
     for _ in range(2):
         assert work.begun.acquire(timeout=5)
     assert [future.running() for future in found] == [True, True, False, False, False, False]
@@ -38,10 +38,10 @@ def test_work_above_the_number_of_threads_queues_and_is_done_in_turn() -> None:
 
 
 def test_cancelled_work_is_not_begun() -> None:
-    look_ups, work, begun = LookUps(1), Hanging(), []
-    first = look_ups.begin(work)
-    given_up = look_ups.begin(lambda: begun.append("given up") or [])
-    last = look_ups.begin(lambda: begun.append("last") or [])
+    look_ups, work, begun = LookupPool(1), Hanging(), []
+    first = look_ups.submit(work)
+    given_up = look_ups.submit(lambda: begun.append("given up") or [])
+    last = look_ups.submit(lambda: begun.append("last") or [])
     assert given_up.cancel()
     work.go.set()
     first.result(5)
@@ -56,6 +56,6 @@ def test_an_error_reaches_the_caller_and_frees_the_thread(error: Exception) -> N
     def fail() -> list[str]:
         raise error
 
-    look_ups = LookUps(1)
+    look_ups = LookupPool(1)
     for _ in range(2):
-        assert look_ups.begin(fail).exception(5) is error
+        assert look_ups.submit(fail).exception(5) is error

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.net.policy import Policy, judge
+from shared.net.policy import Policy, forbidden_reason
 
 PUBLIC = Policy()
 EVERYTHING = Policy(allowed_networks=(ip_network("0.0.0.0/0"), ip_network("::/0")))
@@ -26,41 +26,41 @@ INNER = [
 
 @pytest.mark.parametrize("address", INNER)
 def test_inner_addresses_are_rejected(address: str) -> None:
-    assert judge(address, 443, PUBLIC)
+    assert forbidden_reason(address, 443, PUBLIC)
 
 
 @pytest.mark.parametrize(
     "address", ["1.1.1.1", "93.184.216.34", "2606:4700::1111", "::ffff:1.1.1.1", "64:ff9b::1.1.1.1"]
 )
 def test_public_addresses_are_allowed(address: str) -> None:
-    assert judge(address, 443, PUBLIC) is None
+    assert forbidden_reason(address, 443, PUBLIC) is None
 
 
 @given(st.ip_addresses(v=4) | st.ip_addresses(v=6))
 def test_every_address_that_is_not_public_is_rejected(address: IPv4Address | IPv6Address) -> None:
     if not address.is_global or address.is_multicast:
-        assert judge(str(address), 443, PUBLIC)
+        assert forbidden_reason(str(address), 443, PUBLIC)
 
 
 @given(st.ip_addresses(v=4), st.sampled_from(["::ffff:{}", "::{}", "64:ff9b::{}", "::ffff:0:{}"]))
 def test_an_address_in_disguise_gets_no_better_verdict(address: IPv4Address, disguise: str) -> None:
-    if judge(str(address), 443, PUBLIC) and int(address) > 1:
-        assert judge(disguise.format(address), 443, PUBLIC)
+    if forbidden_reason(str(address), 443, PUBLIC) and int(address) > 1:
+        assert forbidden_reason(disguise.format(address), 443, PUBLIC)
 
 
 @given(st.ip_addresses(v=4))
 def test_6to4_gets_no_better_verdict(address: IPv4Address) -> None:
     disguised = IPv6Address((0x2002 << 112) | (int(address) << 80) | 1)
-    if judge(str(address), 443, PUBLIC):
-        assert judge(str(disguised), 443, PUBLIC)
+    if forbidden_reason(str(address), 443, PUBLIC):
+        assert forbidden_reason(str(disguised), 443, PUBLIC)
 
 
 def test_a_network_that_the_operator_opens_is_allowed() -> None:
     policy = Policy(allowed_networks=(ip_network("10.1.0.0/16"), ip_network("fd00::/8")))
-    assert judge("10.1.2.3", 80, policy) is None
-    assert judge("::ffff:10.1.2.3", 80, policy) is None
-    assert judge("fd12::1", 80, policy) is None
-    assert judge("10.2.0.1", 80, policy)
+    assert forbidden_reason("10.1.2.3", 80, policy) is None
+    assert forbidden_reason("::ffff:10.1.2.3", 80, policy) is None
+    assert forbidden_reason("fd12::1", 80, policy) is None
+    assert forbidden_reason("10.2.0.1", 80, policy)
 
 
 @given(
@@ -69,25 +69,25 @@ def test_a_network_that_the_operator_opens_is_allowed() -> None:
     | st.sampled_from([ip_address("0.0.0.0"), ip_address("::")])
 )
 def test_unspecified_and_multicast_addresses_are_never_allowed(address: IPv4Address | IPv6Address) -> None:
-    assert judge(str(address), 80, EVERYTHING)
+    assert forbidden_reason(str(address), 80, EVERYTHING)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::ffff:127.0.0.1", "64:ff9b::127.0.0.1"])
 def test_our_own_listeners_are_rejected_even_in_an_open_network(address: str) -> None:
     policy = Policy(EVERYTHING.allowed_networks, own_listeners=(("127.0.0.1", 8080), ("localhost", 6379)))
-    assert judge(address, 8080, policy)
-    assert judge(address, 6379, policy)
-    assert judge(address, 9000, policy) is None
-    assert judge("127.0.0.2", 8080, policy) is None
+    assert forbidden_reason(address, 8080, policy)
+    assert forbidden_reason(address, 6379, policy)
+    assert forbidden_reason(address, 9000, policy) is None
+    assert forbidden_reason("127.0.0.2", 8080, policy) is None
 
 
 @pytest.mark.parametrize("listener", ["0.0.0.0", "::"])
 def test_a_listener_on_all_addresses_owns_every_address_of_this_machine(listener: str) -> None:
     policy = Policy(EVERYTHING.allowed_networks, own_listeners=((listener, 8081),))
-    assert judge("127.0.0.1", 8081, policy)
-    assert judge("127.9.9.9", 8081, policy)
-    assert judge("127.0.0.1", 8082, policy) is None
-    assert judge("192.0.2.7", 8081, policy) is None
+    assert forbidden_reason("127.0.0.1", 8081, policy)
+    assert forbidden_reason("127.9.9.9", 8081, policy)
+    assert forbidden_reason("127.0.0.1", 8082, policy) is None
+    assert forbidden_reason("192.0.2.7", 8081, policy) is None
 
 
 def test_a_listener_whose_name_is_unknown_counts_as_ours(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,5 +96,5 @@ def test_a_listener_whose_name_is_unknown_counts_as_ours(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
     policy = Policy(EVERYTHING.allowed_networks, own_listeners=(("redis.internal", 6379),))
-    assert judge("10.0.0.1", 6379, policy)
-    assert judge("10.0.0.1", 6380, policy) is None
+    assert forbidden_reason("10.0.0.1", 6379, policy)
+    assert forbidden_reason("10.0.0.1", 6380, policy) is None

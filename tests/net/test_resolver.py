@@ -12,7 +12,7 @@ import pytest
 
 from shared.core.errors import OutsideError, TargetForbidden
 from shared.net.policy import Policy
-from shared.net.resolver import KEPT_FOR, NAMES_KEPT, Resolver
+from shared.net.resolver import CACHE_SECONDS, MAX_NAMES, Resolver
 from tests.config_store.configurations import StillClock
 
 Names = dict[str, list[str]]
@@ -57,13 +57,13 @@ async def test_requests_for_one_name_share_a_look_up(
     assert asked[HOST] == 1
 
 
-async def test_addresses_are_kept_for_a_moment_and_no_longer(
+async def test_addresses_are_cached_for_a_moment_and_no_longer(
     resolver: Resolver, clock: StillClock, names: Names, asked: Counter[str]
 ) -> None:
     names[HOST] = [ADDRESS]
     await resolver(HOST, 443)
     names[HOST] = [OTHER]
-    clock.time += KEPT_FOR - 0.001
+    clock.time += CACHE_SECONDS - 0.001
     assert await resolver(HOST, 443) == [ADDRESS]
     clock.time += 0.001
     assert await resolver(HOST, 443) == [OTHER]
@@ -87,7 +87,7 @@ async def test_a_name_that_turns_to_loopback_is_rejected_at_the_next_look_up(
     names[HOST] = [ADDRESS]
     assert await resolver(HOST, 443) == [ADDRESS]
     names[HOST] = [ADDRESS, "127.0.0.1"]
-    clock.time += KEPT_FOR
+    clock.time += CACHE_SECONDS
     with pytest.raises(TargetForbidden):
         await resolver(HOST, 443)
 
@@ -112,7 +112,7 @@ async def test_a_name_whose_look_up_failed_is_looked_up_again(
 async def test_the_name_unused_for_longest_is_forgotten_first(
     resolver: Resolver, names: Names, asked: Counter[str]
 ) -> None:
-    many = [f"{number}.example.com" for number in range(NAMES_KEPT)]
+    many = [f"{number}.example.com" for number in range(MAX_NAMES)]
     names.update({host: [ADDRESS] for host in (*many, HOST)})
     for host in many:
         await resolver(host, 443)

@@ -9,8 +9,8 @@ from typing import Any
 import uvloop
 
 from shared.core.errors import StoreDown
+from shared.redis_client.connection import RedisConnection
 from shared.redis_client.endpoint import endpoint
-from shared.redis_client.link import RedisConnection
 from shared.redis_client.script import Script
 
 LOOPS: Mapping[str, Callable[[], asyncio.AbstractEventLoop]] = {

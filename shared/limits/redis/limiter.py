@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from shared.limits.values import CONCURRENT, WINDOW, Decision, Limit, LimitState, decide
+from shared.redis_client.connection import RedisConnection
 from shared.redis_client.endpoint import endpoint
-from shared.redis_client.link import RedisConnection
 from shared.redis_client.protocol import raise_store_down
 from shared.redis_client.script import Script
 
