@@ -14,10 +14,9 @@ from mitm_addons.flows import state_of
 from mitm_addons.gateway import QUIET_LOGGERS, Adapter, gateway_addons
 from mitm_addons.health import PROBES
 from mitm_addons.wire_errors import error_response
-from mitm_engine.engine import Engine, make_master
+from mitm_engine.engine import Engine, make_master, serve
 from mitm_engine.options import Options, Policy, Terms, Timeouts
-from mitm_engine.processes.scoreboard import WorkerSeat
-from mitm_engine.processes.serving import serve as serve_seat
+from mitm_engine.processes.scoreboard import WorkerContext
 from mitm_engine.processes.supervisor import EX_CONFIG
 from mitm_engine.wire_error import WireError
 from shared import logs
@@ -29,19 +28,19 @@ from shared.settings import Settings, SettingsError, load_settings
 from shared.settings import sections as settings_of
 
 
-def work(seat: WorkerSeat, config: Path | None, flags: Mapping[str, object]) -> None:
-    """Serve on `seat` until SIGTERM. Ends with `EX_CONFIG` when it cannot begin."""
+def work(context: WorkerContext, config: Path | None, flags: Mapping[str, object]) -> None:
+    """Serve until SIGTERM. Exits with `EX_CONFIG` if the configuration is invalid."""
     try:
         settings = load_settings(config, flags=flags)
         log = logs.configure(settings.log.level, sys.stdout, QUIET_LOGGERS)
         with closing(log), connect(settings) as services:
-            uvloop.run(_serve(seat, services, log))
+            uvloop.run(_serve(context, services, log))
     except (SettingsError, GatewayError) as error:
         sys.stderr.write(f"run_proxy: {error}\n")
         sys.exit(EX_CONFIG)
 
 
-async def _serve(seat: WorkerSeat, services: Services, log: logs.LogWriter) -> None:
+async def _serve(context: WorkerContext, services: Services, log: logs.LogWriter) -> None:
     settings = services.settings
     adapter = Adapter(
         write=lambda flow, data: engine.write(flow, data), is_draining=lambda: engine.is_draining
@@ -53,7 +52,7 @@ async def _serve(seat: WorkerSeat, services: Services, log: logs.LogWriter) -> N
         except (OSError, ssl.SSLError) as error:
             message = f"server.tls: the certificate and its key cannot be used: {error}"
             raise GatewayError(message) from None
-        await serve_seat(seat, master, engine)
+        await serve(context, master, engine)
 
 
 def _options(settings: Settings) -> Options:

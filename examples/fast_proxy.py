@@ -9,10 +9,9 @@ import sys
 import uvloop
 from mitmproxy import http
 
-from mitm_engine.engine import Engine, make_master
+from mitm_engine.engine import Engine, make_master, serve
 from mitm_engine.processes.listener import listener_socket
-from mitm_engine.processes.scoreboard import WorkerSeat
-from mitm_engine.processes.serving import serve
+from mitm_engine.processes.scoreboard import WorkerContext
 from mitm_engine.processes.supervisor import supervise
 
 
@@ -30,14 +29,14 @@ class ToUpstream:
         flow.response.stream = True  # type: ignore[union-attr]
 
 
-def work(seat: WorkerSeat, host: str, port: int) -> None:
+def work(context: WorkerContext, host: str, port: int) -> None:
     """One worker. It is run by its name, in a process of its own."""
-    uvloop.run(_work(seat, host, port))
+    uvloop.run(_work(context, host, port))
 
 
-async def _work(seat: WorkerSeat, host: str, port: int) -> None:
+async def _work(context: WorkerContext, host: str, port: int) -> None:
     master = make_master(ToUpstream(host, port))
-    await serve(seat, master, Engine(master))
+    await serve(context, master, Engine(master))
 
 
 def main() -> int:

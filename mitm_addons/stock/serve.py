@@ -2,23 +2,33 @@
 
 import asyncio
 import contextlib
+import logging
 import signal
 import sys
+from collections.abc import Iterator
 
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.master import Master
 
 from mitm_addons.gateway import QUIET_LOGGERS, gateway_addons
-from mitm_addons.stock import core_errors, unsupported, web
+from mitm_addons.stock import core_errors, web
 from mitm_addons.stock.adapter import adapter
 from mitm_addons.stock.dispatch import Dispatcher
 from mitm_addons.stock.master import make_master
 from shared import logs
+from shared.config_store.port import ConfigStore
 from shared.core import tasks
-from shared.core.errors import CannotListen
+from shared.core.errors import CannotListen, StoreDown
 from shared.logs import PutLine
+from shared.model.config import RuleTimeouts
 from shared.services import Services, connect
 from shared.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+_PAGE = 500  # tenants per read
+# Settings that the core does not support.
+_UNSUPPORTED = ("server.drain_timeout", "limits.connections", "limits.in_flight", "limits.timeouts")
 
 
 def serve_alone(settings: Settings, *, with_web: bool) -> None:
@@ -33,7 +43,7 @@ async def _serve(services: Services, put_line: PutLine, feed: web.Feed | None) -
     core_errors.install(services.random_bytes)
     stock = adapter(services, server, [feed] if feed else [])
     async with gateway_addons(services, put_line, stock) as addons:
-        tasks.start(unsupported.warn(services), "warn of unsupported settings")
+        tasks.start(_warn(services), "warn of unsupported settings")
         master = make_master(settings, settings.data_dir / "mitmproxy", server, Dispatcher(addons))
         with web.pages(master, settings, server, feed) if feed else contextlib.nullcontext():
             await _run(master, settings)
@@ -63,3 +73,35 @@ class _Listening:
         if not server.listen_addrs():
             self.failed = True
             self._master.shutdown()
+
+
+async def _warn(services: Services) -> None:
+    """Log which of the settings in use have no effect."""
+    found = await asyncio.to_thread(lambda: [*unsupported(services.settings, services.store)])
+    if found:
+        logger.warning("The mitmproxy engine does not support %s.", ", ".join(found))
+
+
+def unsupported(settings: Settings, store: ConfigStore) -> Iterator[str]:
+    """Yield the settings that differ from their defaults without effect, and the timeouts of rules."""
+    default = Settings()
+    for name in _UNSUPPORTED:
+        section, key = name.split(".")
+        if getattr(getattr(settings, section), key) != getattr(getattr(default, section), key):
+            yield name
+    try:
+        if _rules_have_timeouts(store):
+            yield "the timeouts of rules"
+    except StoreDown:
+        return  # the proxy starts without its store
+
+
+def _rules_have_timeouts(store: ConfigStore) -> bool:
+    cursor: str | None = None
+    while True:
+        page = store.list(_PAGE, cursor)
+        if any(rule.timeouts != RuleTimeouts() for snapshot in page.snapshots for rule in snapshot.rules):
+            return True
+        cursor = page.next_cursor
+        if cursor is None:
+            return False

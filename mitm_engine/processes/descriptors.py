@@ -1,20 +1,20 @@
-"""How many files and sockets this process may open, and when they become few.
+"""The limit of open files and sockets of this process, and how close the process is to it.
 
-The kernel gives each new descriptor the lowest free number, so that a number tells how many are in use.
+The kernel gives a new descriptor the lowest free number, so the number tells how many are open.
 """
 
 import os
 import resource
 import sys
 
-CEILING = 0.9  # of the descriptors, for clients; the rest is for upstreams and files
-# Twice what a worker's 10,000 connections and their upstreams take. Some systems allow 2**30, for which
-# programs that we start would be slow to close "all" descriptors.
+CEILING = 0.9  # of the descriptors are for clients, the rest for upstreams and files
+# Twice the need of a worker with 10,000 connections and their upstreams. Some systems allow 2**30, and a
+# program that we start would take long to close "all" of them.
 _WANTED = 65_536
 
 
 def raise_limit() -> None:
-    """Allow this process, and those that it starts, as many descriptors as the system lets it have."""
+    """Raise the limit of this process, and of those that it starts, as far as the system allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _WANTED if hard == resource.RLIM_INFINITY else min(hard, _WANTED)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -22,16 +22,13 @@ def raise_limit() -> None:
 
 
 def ceiling() -> int:
-    """The first number that no client's socket should have."""
+    """Return the lowest number that no client's socket should have."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return sys.maxsize if soft == resource.RLIM_INFINITY else int(soft * CEILING)
 
 
 def next_number(opened: int) -> int:
-    """The number that the next descriptor would get; `sys.maxsize` when there is none left.
-
-    `opened` is any open descriptor.
-    """
+    """Return the number of the next descriptor, `sys.maxsize` if none is free. `opened` is an open one."""
     try:
         number = os.dup(opened)
     except OSError:

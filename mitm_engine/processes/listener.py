@@ -1,8 +1,8 @@
-"""How each worker takes its share of the connections on the one socket that all workers share.
+"""How each worker accepts its share of the connections on the one socket that all workers share.
 
-A socket that is plainly shared gives one worker nearly everything, and one socket a worker (SO_REUSEPORT)
-leaves clients hanging when a worker stops. So each worker accepts one connection a wake, and one that is
-ahead of the others lets them go first.
+Without rules, one worker accepts nearly every connection. One socket per worker (SO_REUSEPORT) would leave
+clients without a response when a worker stops. So a worker accepts one connection per wake-up, and one with
+more connections than the others pauses.
 """
 
 import asyncio
@@ -12,21 +12,22 @@ import time
 from collections.abc import Callable
 
 from mitm_engine.processes import descriptors
-from mitm_engine.processes.heartbeat import EVERY, Heartbeat
-from mitm_engine.processes.scoreboard import WorkerSeat
+from mitm_engine.processes.scoreboard import WorkerContext
 from shared.core.errors import CannotListen
 
-BACKLOG = 4096  # connections that may wait; the kernel's own bound is usually the same
-#: Bytes that the kernel keeps for a client that does not read; else it takes megabytes for each of them. What
-#: is on its way does not count, so a fast client is as fast as before.
+BACKLOG = 4096  # connections in the kernel's queue; its own bound is usually the same
+#: Bytes that the kernel buffers for a client that does not read; its default is megabytes. Bytes in flight do
+#: not count, so a fast client stays fast.
 UNSENT = 256 * 1024
-COURTESY = 0.002  # seconds that a worker which is ahead leaves to the others, once a connection
-_TRY_AGAIN = 0.1  # seconds until a port that is in use is tried again
-FULL_PAUSE = 0.1  # seconds between two looks for free descriptors
-_FRESH = 5 * EVERY  # seconds; a heart that has not beaten for longer may have stopped
+COURTESY = 0.002  # seconds that a worker with more connections pauses, once per connection
+_RETRY_PAUSE = 0.1  # seconds until a port that is in use is tried again
+FULL_PAUSE = 0.1  # seconds between two checks for free descriptors
+#: Seconds between two heartbeats. A closed connection shows on the scoreboard after this time at most.
+HEARTBEAT = 0.1
+_FRESH = 5 * HEARTBEAT  # seconds; a worker with an older heartbeat may hang
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-# Another worker was faster, the client has left, or its network has: Linux tells that here, too (accept(2)).
-_NOBODY = frozenset(
+# Another worker was faster, the client left, or its network failed, which Linux reports here too (accept(2)).
+_NO_CONNECTION = frozenset(
     {
         errno.EAGAIN,
         errno.ECONNABORTED,
@@ -45,10 +46,10 @@ _NOBODY = frozenset(
 
 
 def listener_socket(host: str, port: int, *, tries: int = 20) -> socket.socket:
-    """A non-blocking socket that listens. Port 0 takes a free one.
+    """Return a non-blocking socket that listens; port 0 means a free port. Raises `CannotListen`.
 
-    A name with several addresses gives one socket, on IPv4 where it has that. A port in use is tried again
-    ten times a second: a killed supervisor's workers hold it for a moment longer. Raises `CannotListen`.
+    A name with several addresses gives one socket, preferably on IPv4. A port in use is tried again ten times
+    per second, because the workers of a killed supervisor hold it for a moment.
     """
     try:
         found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -57,16 +58,16 @@ def listener_socket(host: str, port: int, *, tries: int = 20) -> socket.socket:
     except OSError as error:
         if error.errno != errno.EADDRINUSE or tries <= 1:
             raise CannotListen(f"Cannot listen on {host}:{port}: {error.strerror}.") from None
-    time.sleep(_TRY_AGAIN)
+    time.sleep(_RETRY_PAUSE)
     return listener_socket(host, port, tries=tries - 1)
 
 
 def _bound(family: int, address: tuple[object, ...]) -> socket.socket:
-    # With the protocol named, accepted sockets carry it, and event loops switch Nagle's algorithm off.
+    # Accepted sockets inherit the protocol, and only then do event loops turn Nagle's algorithm off.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Accepted sockets have it, too.
+        # Accepted sockets inherit it.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -80,40 +81,40 @@ def _bound(family: int, address: tuple[object, ...]) -> socket.socket:
 
 
 class Listener:
-    """Accepts connections for one worker, and shows on the board how many it holds.
+    """Accepts connections for one worker, and writes their number to the scoreboard.
 
-    `accept` takes each connected, non-blocking socket. `count` tells how many connections are open; it
-    counts one as soon as `accept` has returned. Has to be made inside the running event loop.
+    `accept` takes each connected, non-blocking socket. `count` returns the number of open connections; it
+    counts one as soon as `accept` has returned. Needs the running event loop.
     """
 
     def __init__(
-        self, seat: WorkerSeat, accept: Callable[[socket.socket], None], count: Callable[[], int]
+        self, context: WorkerContext, accept: Callable[[socket.socket], None], count: Callable[[], int]
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        rows = seat.board.rows()
-        self._row = rows.pop(seat.number)
+        rows = context.scoreboard.rows()
+        self._row = rows.pop(context.number)
         self._others = rows
-        self._socket = seat.socket
+        self._socket = context.socket
         self._accept = accept
         self._count = count
         self._ceiling = descriptors.ceiling()
         self._pause: asyncio.TimerHandle | None = None
-        self._gave_way = False
+        self._has_paused = False
 
     def start(self) -> None:
-        """Begin to accept, and to beat: the supervisor holds the worker for ready.
+        """Begin to accept, and to write heartbeats. From now on the supervisor takes the worker for ready.
 
-        The worker's signal handlers have to stand by now.
+        The signal handlers of the worker must be set.
         """
         self._socket.setblocking(False)
-        Heartbeat(self._row, self._count).start()
+        self._beat()
         self._resume()
 
     def stop(self) -> None:
-        """Take what already waits to be accepted, then close this worker's side of the socket.
+        """Accept the connections that are queued, then close this worker's side of the socket.
 
-        With the last side new clients are refused at once. The heart beats on while the worker drains.
-        Nothing happens when it was stopped before.
+        When the last worker has closed its side, new clients are rejected at once. Heartbeats go on while the
+        worker drains. A second call does nothing.
         """
         if self._socket.fileno() < 0:
             return
@@ -126,6 +127,11 @@ class Listener:
                 break
         self._socket.close()
 
+    def _beat(self) -> None:
+        self._row.connections = self._count()
+        self._row.heartbeat = self._loop.time()
+        self._loop.call_later(HEARTBEAT, self._beat)
+
     def _resume(self) -> None:
         self._row.accepts = descriptors.next_number(self._socket.fileno()) < self._ceiling
         if self._row.accepts:
@@ -134,19 +140,19 @@ class Listener:
             self._pause = self._loop.call_later(FULL_PAUSE, self._resume)
 
     def _wake(self) -> None:
-        """Accept one connection, or leave it to the others for a moment."""
-        if not self._gave_way and self._is_ahead():
-            self._gave_way = True
+        """Accept one connection, or pause and leave it to another worker."""
+        if not self._has_paused and self._has_most():
+            self._has_paused = True
             self._rest(COURTESY)
             return
-        self._gave_way = False
+        self._has_paused = False
         number = self._take()
         if number is not None and number >= self._ceiling:
             self._row.accepts = False
             self._rest(FULL_PAUSE)
 
-    def _is_ahead(self) -> bool:
-        """True with over one connection more than another worker that accepts."""
+    def _has_most(self) -> bool:
+        """Return whether another worker that accepts has at least two connections fewer."""
         alive = self._loop.time() - _FRESH
         self._row.connections = self._count()
         least = self._row.connections - 1
@@ -157,16 +163,16 @@ class Listener:
         self._pause = self._loop.call_later(seconds, self._resume)
 
     def _take(self) -> int | None:
-        """The descriptor's number of the connection that was accepted, None when there was none.
+        """Return the descriptor number of an accepted connection, None if there was none.
 
-        A number beyond all others when descriptors have run out.
+        Without free descriptors, return the ceiling.
         """
         try:
             connection, _ = self._socket.accept()
         except OSError as error:
             if error.errno in _EXHAUSTED:
                 return self._ceiling
-            if error.errno not in _NOBODY:
+            if error.errno not in _NO_CONNECTION:
                 raise
             return None
         number = connection.fileno()

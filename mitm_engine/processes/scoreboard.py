@@ -1,4 +1,4 @@
-"""A worker's seat: its number, the socket that all workers share, and the board on which they are seen."""
+"""The memory in which workers show their state, and what a worker gets from its supervisor."""
 
 import ctypes
 import socket
@@ -7,11 +7,13 @@ from multiprocessing.sharedctypes import RawArray
 
 
 class WorkerRow(ctypes.Structure):
-    """What one worker shows to the others and to its supervisor. Zeros stand for a worker that starts.
+    """The state of one worker, for the other workers and the supervisor. A new worker has zeros.
 
-    `connections` are its open client connections. `heartbeat` is the time of its last sign of life, in
-    seconds of the event loop's clock (the system's monotonic one), 0 until it serves. `accepts` is false
-    while it takes no new connections. `restarts` counts how often the seat was filled anew.
+    Attributes:
+        connections: open client connections.
+        heartbeat: the last time, by the event loop's monotonic clock, that the worker was alive; 0 at first.
+        restarts: how often the worker of this slot was replaced.
+        accepts: whether it accepts new connections.
     """
 
     _fields_ = (
@@ -25,32 +27,32 @@ class WorkerRow(ctypes.Structure):
     restarts: int
     accepts: bool
 
-    def vacate(self) -> None:
-        """Nobody sits here: what the last worker showed is void."""
+    def reset(self) -> None:
+        """Clear the state of a worker that ended."""
         self.connections, self.heartbeat, self.accepts = 0, 0.0, False
 
 
 class Scoreboard:
-    """One row a seat, in memory that all processes share. Each row is written by its own worker.
+    """One row per worker slot, in memory that all processes share. Only its worker writes to a row.
 
-    Plain words of 8 bytes need no lock: a reader sees the old or the new value.
+    Words of 8 bytes need no lock: a reader sees the old or the new value.
     """
 
-    def __init__(self, seats: int) -> None:
-        self._memory = RawArray(WorkerRow, seats)
+    def __init__(self, slots: int) -> None:
+        self._memory = RawArray(WorkerRow, slots)
 
     def rows(self) -> list[WorkerRow]:
-        """All rows, in the order of the seats' numbers."""
+        """Return all rows, in the order of the slots."""
         return list(self._memory)
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerSeat:
-    """What a worker needs to serve beside the others. `number` counts from 0.
+class WorkerContext:
+    """What a worker gets from its supervisor. `number` is that of its slot, from 0.
 
-    Can be handed to a process that multiprocessing spawns, and to no other.
+    It can be passed to a process that multiprocessing spawns, and to no other.
     """
 
     number: int
     socket: socket.socket
-    board: Scoreboard
+    scoreboard: Scoreboard

@@ -1,19 +1,25 @@
-"""A seat as its supervisor sees it: who sits there, since when, and whether that worker still lives."""
+"""The slots of the workers as their supervisor sees them, and the processes on standby for them."""
 
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from mitm_engine.processes.scoreboard import WorkerRow
 from mitm_engine.processes.worker import Worker
 
+_RESPAWN_PAUSE = 1.0  # seconds after the death of a process on standby until the next is spawned
+
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a supervisor waits, in seconds.
+    """The times after which a supervisor kills or replaces a worker, in seconds.
 
-    A worker is killed after `silence` without a heartbeat, or when it does not serve after `start`. One
-    that served for less than `young` is replaced after a pause that doubles from `pause` to
-    `longest_pause`; an older one at once.
+    Attributes:
+        silence: without a heartbeat.
+        start: until the first heartbeat.
+        young: a worker that served for less is replaced after a pause, an older one at once.
+        pause: the first pause; each further one is twice as long.
+        longest_pause: the longest pause.
     """
 
     silence: float = 5.0
@@ -24,7 +30,7 @@ class Patience:
 
 
 class WorkerSlot:
-    """One seat. The times given are seconds of a clock that never goes back."""
+    """One worker after the other. All times are seconds of a monotonic clock."""
 
     def __init__(self, number: int, row: WorkerRow, patience: Patience) -> None:
         self.number = number
@@ -34,67 +40,92 @@ class WorkerSlot:
         self._row = row
         self._patience = patience
         self._ready: float | None = None
-        self._beat = 0.0
+        self._heartbeat = 0.0
         self._silent = 0.0
         self._pause = 0.0
         self._reload = False
 
     @property
     def is_ready(self) -> bool:
-        """True from the worker's first heartbeat on."""
+        """Whether the worker has written a heartbeat."""
         return self._ready is not None
 
-    def seat(self, worker: Worker) -> None:
-        """Let the worker begin here."""
+    def begin(self, worker: Worker) -> None:
+        """Let `worker` begin in this slot."""
         self.worker = worker
         worker.begin(self.number)
 
-    def look(self, now: float, elapsed: float) -> str | None:
-        """See whether the worker lives. `elapsed` is the time since the last look.
+    def check(self, now: float, elapsed: float) -> str | None:
+        """Return why the worker has to be killed, None if it is alive.
 
-        Returns why the worker has to be killed, None when it does not.
+        `elapsed` is the time since the last check.
         """
-        beat = self._row.heartbeat
-        if beat != self._beat:
-            self._beat, self._silent = beat, 0.0
+        heartbeat = self._row.heartbeat
+        if heartbeat != self._heartbeat:
+            self._heartbeat, self._silent = heartbeat, 0.0
             if self._ready is None:
                 self._ready = now
-            self._pass_on_reload()
+            self._send_reload()
             return None
         self._silent += elapsed
         if self.is_ready and self._silent > self._patience.silence:
-            return f"gave no sign of life for {self._patience.silence:g} s"
+            return f"sent no heartbeat for {self._patience.silence:g} s"
         if self._silent > self._patience.start:
-            return f"did not serve after {self._patience.start:g} s"
+            return f"did not start within {self._patience.start:g} s"
         return None
 
-    def vacate(self, now: float) -> float:
-        """Bury the worker. Returns the pause in seconds until the next one may begin."""
+    def end(self, now: float) -> float:
+        """Kill the worker. Return the pause in seconds until the next one may begin."""
         if self.worker is not None:
-            self.worker.bury()
-        young = self._ready is None or now - self._ready < self._patience.young
-        self._pause = self._next_pause() if young else 0.0
+            self.worker.kill()
+        is_young = self._ready is None or now - self._ready < self._patience.young
+        longer = min(max(2 * self._pause, self._patience.pause), self._patience.longest_pause)
+        self._pause = longer if is_young else 0.0
         self.due = now + self._pause
-        self._row.vacate()
+        self._row.reset()
         self._row.restarts += 1
-        self.worker, self._ready, self._beat, self._silent, self._reload = None, None, 0.0, 0.0, False
+        self.worker, self._ready, self._heartbeat, self._silent, self._reload = None, None, 0.0, 0.0, False
         return self._pause
 
     def send(self, number: signal.Signals) -> None:
-        """Send the worker a signal, if there is one."""
+        """Send the worker a signal, if there is a worker."""
         if self.worker is not None:
             self.worker.send(number)
 
     def reload(self) -> None:
-        """Send SIGHUP, as soon as the worker listens to it."""
+        """Send SIGHUP as soon as the worker handles it."""
         self._reload = True
         if self.is_ready:
-            self._pass_on_reload()
+            self._send_reload()
 
-    def _pass_on_reload(self) -> None:
+    def _send_reload(self) -> None:
         if self._reload:
             self.send(signal.SIGHUP)
             self._reload = False
 
-    def _next_pause(self) -> float:
-        return min(max(2 * self._pause, self._patience.pause), self._patience.longest_pause)
+
+class Standby:
+    """Processes that have done their imports and wait for a slot. `spawn` makes one."""
+
+    def __init__(self, spawn: Callable[[], Worker]) -> None:
+        self._spawn = spawn
+        self._waiting: list[Worker] = []
+        self._due = 0.0
+
+    def keep(self, count: int, now: float) -> None:
+        """Spawn processes until `count` of them wait. `now` is in seconds of a monotonic clock."""
+        for dead in [worker for worker in self._waiting if worker.exit_code() is not None]:
+            self._waiting.remove(dead)
+            dead.kill()
+            self._due = now + _RESPAWN_PAUSE
+        while len(self._waiting) < count and self._due <= now:
+            self._waiting.append(self._spawn())
+
+    def take(self) -> Worker | None:
+        """Return the process that has waited longest, None if there is none."""
+        return self._waiting.pop(0) if self._waiting else None
+
+    def kill(self) -> None:
+        """Kill all of them."""
+        while worker := self.take():
+            worker.kill()

@@ -1,23 +1,29 @@
-"""One process that serves, from its spawning to its burial, as its supervisor sees it."""
+"""One process that serves, as its supervisor sees it. It never outlives its supervisor."""
 
 import contextlib
+import ctypes
 import importlib
 import multiprocessing
 import os
 import signal
 import socket
+import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 
-from mitm_engine.processes.parent_watch import die_with_parent
-from mitm_engine.processes.scoreboard import Scoreboard, WorkerSeat
+from mitm_engine.processes.scoreboard import Scoreboard, WorkerContext
 
-#: What a worker does: ``work(seat, *arguments)``. Importable by its name.
+#: What a worker does: ``work(context, *arguments)``. Importable by its name.
 Work = Callable[..., None]
+
+# A forked process would inherit loops, locks and connections.
+_SPAWN = multiprocessing.get_context("spawn")
+_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
 class Later:
-    """A function by its name, imported only in the processes that run it: a supervisor stays small."""
+    """A function by its name. Only the processes that run it import it, so a supervisor stays small."""
 
     def __init__(self, module: str, name: str) -> None:
         self._place = module, name
@@ -34,39 +40,35 @@ def _imported(module: str, name: str) -> Work:
     return work
 
 
-# A forked process would inherit the state of whatever runs here: loops, locks, connections.
-_SPAWN = multiprocessing.get_context("spawn")
-
-
 class Worker:
-    """A process that has imported its work, and begins it when it is given a seat."""
+    """A process that has imported its work, and begins it when it gets the number of its slot."""
 
     def __init__(
-        self, work: Work, arguments: Sequence[object], listener: socket.socket, board: Scoreboard
+        self, work: Work, arguments: Sequence[object], listener: socket.socket, scoreboard: Scoreboard
     ) -> None:
         number, self._number = _SPAWN.Pipe(duplex=False)
-        with number, _deaf_to_ctrl_c():
-            self._process = _SPAWN.Process(target=_run, args=(number, work, arguments, listener, board))
+        with number, _ignoring_ctrl_c():
+            self._process = _SPAWN.Process(target=_run, args=(number, work, arguments, listener, scoreboard))
             self._process.start()
         self.pid = self._process.ident
 
     def begin(self, number: int) -> None:
-        """Let it work on the seat with that number."""
-        with contextlib.suppress(BrokenPipeError):  # it has died; its supervisor will see
+        """Begin to work in the slot with that number."""
+        with contextlib.suppress(BrokenPipeError):  # it died; its supervisor will notice
             self._number.send(number)
         self._number.close()
 
-    def ended(self) -> int | None:
-        """The exit code, minus the signal's number, or None while it runs."""
+    def exit_code(self) -> int | None:
+        """Return the exit code, or minus the number of a signal; None while the process runs."""
         return self._process.exitcode
 
     def send(self, number: signal.Signals) -> None:
-        """Send it a signal. One that has ended gets none."""
-        if self.pid is not None and self.ended() is None:
+        """Send a signal, unless the process has ended."""
+        if self.pid is not None and self.exit_code() is None:
             os.kill(self.pid, number)
 
-    def bury(self) -> None:
-        """Kill it if it still runs, and free what it held here."""
+    def kill(self) -> None:
+        """Kill the process if it still runs, and free what it held here."""
         self._process.kill()
         self._process.join()
         self._process.close()
@@ -74,27 +76,50 @@ class Worker:
 
 
 @contextlib.contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
-    """A Ctrl-C reaches all processes of a terminal, and only the supervisor may act on it.
+def _ignoring_ctrl_c() -> Iterator[None]:
+    """Ignore Ctrl-C, also in processes that are spawned meanwhile, from their first instruction on.
 
-    A process that is spawned meanwhile ignores it from its first instruction on.
+    It reaches all processes of a terminal, but only the supervisor may act on it.
     """
-    heard = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, heard)
+        signal.signal(signal.SIGINT, handler)
 
 
 def _run(
-    number: Connection, work: Work, arguments: Sequence[object], listener: socket.socket, board: Scoreboard
+    number: Connection,
+    work: Work,
+    arguments: Sequence[object],
+    listener: socket.socket,
+    scoreboard: Scoreboard,
 ) -> None:
-    """The whole life of the process. Its imports are done: `work` came with them."""
-    die_with_parent()
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the work listens to it
+    """Run the process from start to end. Its imports are done: `work` came with them."""
+    _die_with_parent()
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the work handles it
     try:
-        seat = WorkerSeat(number.recv(), listener, board)
+        context = WorkerContext(number.recv(), listener, scoreboard)
     except EOFError:
         return  # it was never needed
     number.close()
-    work(seat, *arguments)
+    work(context, *arguments)
+
+
+def _die_with_parent() -> None:
+    """Have this process killed as soon as its parent has ended.
+
+    The thread works on every system, and if the parent has already ended. The kernel's signal also reaches a
+    process that is stopped, or whose threads never run.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    threading.Thread(target=_follow, args=(parent.sentinel,), name="parent", daemon=True).start()
+
+
+def _follow(sentinel: int) -> None:
+    wait([sentinel])
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -12,7 +12,7 @@ from typing import Any
 import uvloop
 
 from mitm_engine.processes.listener import Listener
-from mitm_engine.processes.scoreboard import WorkerSeat
+from mitm_engine.processes.scoreboard import WorkerContext
 
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "asyncio": asyncio.new_event_loop,
@@ -40,16 +40,16 @@ class Echo(asyncio.Protocol):
 
 
 class Server:
-    """Serves the seat until SIGTERM; then until its clients have left."""
+    """Serves until SIGTERM; then until its clients have left."""
 
-    def __init__(self, seat: WorkerSeat, marks: Path) -> None:
+    def __init__(self, context: WorkerContext, marks: Path) -> None:
         self.open = 0
         self.changed = asyncio.Event()
         self._marks = marks
         self._loop = asyncio.get_running_loop()
         self._stopping = False
         self._pending: set[asyncio.Task[object]] = set()
-        self._listener = Listener(seat, self._accept, lambda: self.open)
+        self._listener = Listener(context, self._accept, lambda: self.open)
 
     async def run(self) -> None:
         self._loop.add_signal_handler(signal.SIGTERM, self._stop)
@@ -76,15 +76,15 @@ class Server:
         (self._marks / f"{what}-{os.getpid()}").touch()
 
 
-def work(seat: WorkerSeat, loop: str, marks: Path) -> None:
+def work(context: WorkerContext, loop: str, marks: Path) -> None:
     """Serve on that kind of loop. A file ``code`` in the folder `marks` says how to end instead."""
     (marks / f"began-{os.getpid()}").touch()
     code = marks / "code"
     if code.exists():
         sys.exit(int(code.read_text()))
     with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
-        runner.run(_serve(seat, marks))
+        runner.run(_serve(context, marks))
 
 
-async def _serve(seat: WorkerSeat, marks: Path) -> None:
-    await Server(seat, marks).run()
+async def _serve(context: WorkerContext, marks: Path) -> None:
+    await Server(context, marks).run()

@@ -13,7 +13,7 @@ import brotli
 import pytest
 import zstandard
 
-from mitm_engine.processes.serving import THRESHOLDS
+from mitm_engine.engine import GC_THRESHOLDS
 from shared.bodies.event_splitter import event_splitter
 from shared.http.media_type import MediaType
 from shared.model.messages import Response
@@ -190,7 +190,7 @@ def collected_as_in_a_worker() -> Iterator[None]:
     before = gc.get_threshold()
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*THRESHOLDS)
+    gc.set_threshold(*GC_THRESHOLDS)
     yield
     gc.set_threshold(*before)
     gc.unfreeze()

@@ -2,7 +2,7 @@
 
 from typing import Any, cast
 
-from mitm_addons.stock.unsupported import unsupported
+from mitm_addons.stock.serve import unsupported
 from shared.config_store.port import ConfigStore
 from shared.core.errors import StoreDown
 from shared.model.config import Rule, RuleTimeouts

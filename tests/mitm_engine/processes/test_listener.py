@@ -13,7 +13,7 @@ import pytest
 
 from mitm_engine.processes import descriptors, listener
 from mitm_engine.processes.listener import Listener, listener_socket
-from mitm_engine.processes.scoreboard import Scoreboard, WorkerSeat
+from mitm_engine.processes.scoreboard import Scoreboard, WorkerContext
 from shared.core.errors import CannotListen
 from tests.mitm_engine.echo_worker import LOOPS
 from tests.mitm_engine.running_echo import PATIENCE, RunningEcho, ask
@@ -45,7 +45,7 @@ class Worker:
         self.server = listener_socket("127.0.0.1", 0)
         self.held: list[socket.socket] = []
         self.came = asyncio.Event()
-        self.listener = Listener(WorkerSeat(0, self.server.dup(), self.board), self._accept, self._count)
+        self.listener = Listener(WorkerContext(0, self.server.dup(), self.board), self._accept, self._count)
         self._before = connections
 
     def _accept(self, connection: socket.socket) -> None:
@@ -220,7 +220,7 @@ class TestTheEnd:
         run(test)
 
     def test_the_heart_beats_on(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("mitm_engine.processes.heartbeat.EVERY", 0.01)
+        monkeypatch.setattr("mitm_engine.processes.listener.HEARTBEAT", 0.01)
 
         async def test() -> None:
             with Worker() as worker:

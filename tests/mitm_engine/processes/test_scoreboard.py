@@ -3,14 +3,14 @@
 import multiprocessing
 import socket
 
-from mitm_engine.processes.scoreboard import Scoreboard, WorkerSeat
+from mitm_engine.processes.scoreboard import Scoreboard, WorkerContext
 
 
 def test_what_a_worker_shows_is_seen_by_the_others() -> None:
     board = Scoreboard(3)
     with socket.socket() as listener:
         process = multiprocessing.get_context("spawn").Process(
-            target=show, args=(WorkerSeat(1, listener, board),)
+            target=show, args=(WorkerContext(1, listener, board),)
         )
         process.start()
         process.join()
@@ -19,13 +19,13 @@ def test_what_a_worker_shows_is_seen_by_the_others() -> None:
     assert shown == [(0, 0.0, False, 0), (7, 1.5, True, 0), (0, 0.0, False, 0)]
 
 
-def show(seat: WorkerSeat) -> None:
-    row = seat.board.rows()[seat.number]
+def show(context: WorkerContext) -> None:
+    row = context.scoreboard.rows()[context.number]
     row.connections, row.heartbeat, row.accepts = 7, 1.5, True
 
 
 def test_a_seat_that_became_free_tells_nothing_of_the_last_worker() -> None:
     row = Scoreboard(1).rows()[0]
     row.connections, row.heartbeat, row.accepts, row.restarts = 7, 1.5, True, 2
-    row.vacate()
+    row.reset()
     assert (row.connections, row.heartbeat, row.accepts, row.restarts) == (0, 0.0, False, 2)

@@ -1,4 +1,4 @@
-"""When a worker is held for dead, and when the next one begins, by a clock that the test turns."""
+"""When a worker counts as dead, and when the next one begins, by a clock of the test."""
 
 import signal
 from typing import Any
@@ -23,8 +23,8 @@ class Process:
     def send(self, number: signal.Signals) -> None:
         self.told.append(number)
 
-    def bury(self) -> None:
-        self.told.append("buried")
+    def kill(self) -> None:
+        self.told.append("killed")
 
 
 @pytest.fixture
@@ -33,86 +33,86 @@ def row() -> WorkerRow:
 
 
 @pytest.fixture
-def place(row: WorkerRow) -> WorkerSlot:
+def slot(row: WorkerRow) -> WorkerSlot:
     return WorkerSlot(3, row, PATIENCE)
 
 
-def seat(place: WorkerSlot) -> Process:
+def started(slot: WorkerSlot) -> Process:
     process: Any = Process()
-    place.seat(process)
+    slot.begin(process)
     assert process.told.pop() == 3
     return process  # type: ignore[no-any-return]
 
 
-def test_a_worker_may_import_for_long_before_its_heart_beats(place: WorkerSlot) -> None:
-    seat(place)
-    assert place.look(119, 119) is None
-    assert not place.is_ready
-    assert place.look(121, 2) == "did not serve after 120 s"
+def test_a_worker_may_import_for_long_before_its_heart_beats(slot: WorkerSlot) -> None:
+    started(slot)
+    assert slot.check(119, 119) is None
+    assert not slot.is_ready
+    assert slot.check(121, 2) == "did not start within 120 s"
 
 
-def test_a_heart_that_beats_keeps_it_alive(place: WorkerSlot, row: WorkerRow) -> None:
-    seat(place)
+def test_a_heart_that_beats_keeps_it_alive(slot: WorkerSlot, row: WorkerRow) -> None:
+    started(slot)
     for now in range(1, 100):
         row.heartbeat = now
-        assert place.look(now, 1) is None
-    assert place.look(104, 5) is None
-    assert place.look(105, 1) == "gave no sign of life for 5 s"
+        assert slot.check(now, 1) is None
+    assert slot.check(104, 5) is None
+    assert slot.check(105, 1) == "sent no heartbeat for 5 s"
 
 
-def test_pauses_grow_while_workers_die_young_up_to_a_bound(place: WorkerSlot, row: WorkerRow) -> None:
+def test_pauses_grow_while_workers_die_young_up_to_a_bound(slot: WorkerSlot, row: WorkerRow) -> None:
     pauses = []
     for now in range(5):
-        seat(place)
+        started(slot)
         row.heartbeat = 1.0 + now
-        place.look(now, 0)
-        pauses.append(place.vacate(now))
-        assert place.due == now + pauses[-1]
+        slot.check(now, 0)
+        pauses.append(slot.end(now))
+        assert slot.due == now + pauses[-1]
     assert pauses == [0.1, 0.2, 0.4, 0.5, 0.5]
 
 
-def test_one_that_never_served_died_young_however_old_it_was(place: WorkerSlot) -> None:
-    seat(place)
-    place.look(100, 100)
-    assert place.vacate(100) == 0.1
+def test_one_that_never_served_died_young_however_old_it_was(slot: WorkerSlot) -> None:
+    started(slot)
+    slot.check(100, 100)
+    assert slot.end(100) == 0.1
 
 
 def test_one_that_served_for_a_while_is_replaced_at_once_and_forgives_the_earlier_ones(
-    place: WorkerSlot, row: WorkerRow
+    slot: WorkerSlot, row: WorkerRow
 ) -> None:
     for now, lived, pause in ((0, 1, 0.1), (10, 1, 0.2), (20, 6, 0.0), (30, 1, 0.1)):
-        process = seat(place)
+        process = started(slot)
         row.heartbeat = now + 1
-        place.look(now, 0)
-        assert place.vacate(now + lived) == pause
-        assert process.told == ["buried"]
+        slot.check(now, 0)
+        assert slot.end(now + lived) == pause
+        assert process.told == ["killed"]
     assert row.restarts == 4
 
 
-def test_the_next_one_is_not_ready_because_the_last_one_was(place: WorkerSlot, row: WorkerRow) -> None:
-    seat(place)
+def test_the_next_one_is_not_ready_because_the_last_one_was(slot: WorkerSlot, row: WorkerRow) -> None:
+    started(slot)
     row.heartbeat = 1.0
-    place.look(1, 0)
-    place.vacate(2)
-    seat(place)
-    assert place.look(10, 8) is None
-    assert not place.is_ready
+    slot.check(1, 0)
+    slot.end(2)
+    started(slot)
+    assert slot.check(10, 8) is None
+    assert not slot.is_ready
 
 
-def test_a_reload_reaches_a_worker_that_starts_once_it_listens(place: WorkerSlot, row: WorkerRow) -> None:
-    process = seat(place)
-    place.reload()
+def test_a_reload_reaches_a_worker_that_starts_once_it_listens(slot: WorkerSlot, row: WorkerRow) -> None:
+    process = started(slot)
+    slot.reload()
     assert process.told == []
     row.heartbeat = 1.0
-    place.look(1, 0)
+    slot.check(1, 0)
     row.heartbeat = 2.0
-    place.look(2, 0)
+    slot.check(2, 0)
     assert process.told == [signal.SIGHUP]
-    place.reload()
+    slot.reload()
     assert process.told == [signal.SIGHUP, signal.SIGHUP]
 
 
-def test_an_empty_seat_takes_signals_and_does_nothing(place: WorkerSlot) -> None:
-    place.send(signal.SIGTERM)
-    place.reload()
-    assert place.worker is None
+def test_an_empty_slot_takes_signals_and_does_nothing(slot: WorkerSlot) -> None:
+    slot.send(signal.SIGTERM)
+    slot.reload()
+    assert slot.worker is None

@@ -202,7 +202,7 @@ def test_a_worker_that_fails_at_its_start_is_tried_again(tmp_path: Path) -> None
         assert any(len(echo.marks("began")) >= 3 for _ in until(PATIENCE))
         (tmp_path / "code").unlink()
         echo.await_workers(2)
-        assert "ended with exit code 1; the next begins in 0.1 s" in echo.log.read_text()
+        assert "ended with exit code 1; the next starts in 0.1 s" in echo.log.read_text()
 
 
 def test_a_killed_spare_is_replaced(echo: RunningEcho) -> None:
