@@ -27,6 +27,7 @@ _BUSY_SECONDS = 0.002  # that a busy loop works, and then pauses, in turn
 class _InPlace(Plugin):
     """Does nothing, on the loop."""
 
+    reads = frozenset({"headers"})
     blocking = False
 
     def pre_request(self, exchange: Exchange) -> Verdict:
@@ -41,6 +42,8 @@ class _InThread(_InPlace):
 
 class _Sleeping(Plugin):
     """Sleeps in a thread."""
+
+    reads = frozenset({"headers"})
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -86,7 +89,7 @@ async def _round_us(plan: Plan, pool: Executor, times: int) -> float:
     runs = [Run(plan, sample_exchange(), pool) for _ in range(times)]
     start = time.perf_counter()
     for run in runs:
-        await run.stage(Stage.PRE_REQUEST)
+        await run.request_head()
     return (time.perf_counter() - start) / times * 1e6
 
 
@@ -95,7 +98,7 @@ async def _two_plugins(*, parallel: bool) -> float:
     plan = _plan([_Sleeping(_PLUGIN_SECONDS), _Sleeping(_PLUGIN_SECONDS)], parallel=parallel)
     with PluginPool(4, 100) as pool:
         start = time.perf_counter()
-        await Run(plan, sample_exchange(), pool).stage(Stage.PRE_REQUEST)
+        await Run(plan, sample_exchange(), pool).request_head()
         return time.perf_counter() - start
 
 
@@ -105,7 +108,7 @@ async def _many_chains() -> float:
     with PluginPool(1, _CHAINS * _STEPS) as pool:
         runs = [Run(plan, sample_exchange(), pool) for _ in range(_CHAINS)]
         start = time.perf_counter()
-        await asyncio.gather(*(run.stage(Stage.PRE_REQUEST) for run in runs))
+        await asyncio.gather(*(run.request_head() for run in runs))
         return float("inf") if any(run.rejection for run in runs) else time.perf_counter() - start
 
 

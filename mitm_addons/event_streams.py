@@ -5,7 +5,6 @@ import inspect
 from collections.abc import Awaitable, Sequence
 
 from mitm_addons.flows import FlowState
-from shared.bodies.event_splitter import EventSplitter
 from shared.core.errors import make_rejection
 from shared.http.body_rejected import BodyRejected
 from shared.model.event import Event
@@ -27,10 +26,9 @@ class EventStream:
     piece is judged in turns with everything else that the loop has to do.
     """
 
-    def __init__(self, state: FlowState, run: Run, splitter: EventSplitter, stream: Stream) -> None:
+    def __init__(self, state: FlowState, run: Run, stream: Stream) -> None:
         self._state = state
         self._run = run
-        self._splitter = splitter
         self._stream = stream
 
     def __call__(self, piece: bytes) -> Pieces | Awaitable[Pieces]:
@@ -43,7 +41,7 @@ class EventStream:
 
     def _judge(self, piece: bytes) -> Sequence[Event] | Awaitable[Sequence[Event]]:
         try:
-            events = self._splitter.feed(piece) if piece else self._splitter.end()
+            events = self._stream.splitter.feed(piece) if piece else self._stream.splitter.end()
         except BodyRejected as error:
             self._run.rejection = make_rejection(
                 "content_rejected", f"The upstream's answer was rejected. {error}"

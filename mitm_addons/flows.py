@@ -31,7 +31,6 @@ class FlowState:
         is_health_check: answered by the health addon, not logged.
         closes: the client wants the connection closed after this exchange.
         is_http10: the client speaks HTTP/1.0.
-        is_buffered: the response is collected before it is sent.
         body_limit: the largest request body, in bytes.
         received: bytes of the request body.
         sent: bytes of the response body.
@@ -55,7 +54,6 @@ class FlowState:
     is_health_check: bool = False
     closes: bool = False
     is_http10: bool = False
-    is_buffered: bool = False
     body_limit: int = 0
     received: int = 0
     sent: int = 0

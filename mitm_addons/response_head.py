@@ -3,6 +3,7 @@
 from mitmproxy import http
 
 from mitm_addons.flows import FlowState, state_of
+from shared.core.http_tokens import NO_BODY
 from shared.model.messages import LOWER, Fields
 from shared.pipeline import server_timing
 
@@ -32,7 +33,7 @@ class ResponseHead:
         data = response.data
         ours = _own_fields(state, data)
         gone = {LOWER[name] for name in ours}
-        if state.is_http10 or data.status_code in (204, 304):
+        if state.is_http10 or data.status_code in NO_BODY:
             # HTTP/1.0 has no chunks, and these statuses have no body (RFC 9112, 6.1).
             gone.add(_CODING)
         kept = [field for field in data.headers.fields if LOWER[field[0]] not in gone]

@@ -1,10 +1,12 @@
 """The plugin stages on their hooks, and the forwarding between them.
 
-requestheaders -> pre_request (what needs only the head)
-request        -> pre_request (the rest), then forward
-responseheaders -> post_request; pre_response too when the answer is passed on as it comes
-response       -> pre_response on the whole body
-post_response  -> post_response, settle
+| hook | stages | method of `Run` |
+|---|---|---|
+| requestheaders | pre_request, as far as it needs only the head | request_head |
+| request | the rest of pre_request; then the request is forwarded | request_body |
+| responseheaders | post_request; pre_response too if it does not need the whole body | response_head |
+| response | pre_response on the whole body | response_body |
+| post_response | post_response, cleanup | response_sent, finish |
 """
 
 from collections.abc import Awaitable
@@ -18,30 +20,34 @@ from mitm_addons.event_streams import EventStream
 from mitm_addons.flows import (
     FlowState,
     head_of,
+    method_of,
     put_response,
     reject_flow,
     request_of,
-    response_of,
     set_head,
     state_of,
 )
 from mitm_addons.response_copy import ResponseCopy
-from shared.bodies.event_splitter import EventSplitter, splitter_for_response
 from shared.core.clock import Clock
 from shared.http.forwarding import client_head, plugin_view
-from shared.model.config import Scope, Stage
+from shared.model.config import Scope
 from shared.model.messages import Exchange, Headers, Response
 from shared.pipeline import Run, Stream, Trace
 from shared.providers.headers import HIDDEN_FROM_CLIENTS
 from shared.routing.admission import Admitted, too_large
-from shared.routing.outgoing import outgoing_fields, outgoing_target
+from shared.routing.outgoing import outgoing
 
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """Runs the plan of the matched rule. Answers that the gateway makes itself pass by untouched.
+    """Runs the plan of the matched rule. Responses that the gateway makes itself pass untouched.
 
-    Entries in shadow mode have the threads of `shadow_pool`, and see answers of at most `copied` bytes.
+    Attributes:
+        clock: measures for traces.
+        pool: the threads of plugins.
+        shadow_pool: the threads of entries in shadow mode.
+        copied: the longest response that entries in shadow mode see, in bytes.
+        instance: the name of this deployment in Via.
     """
 
     #: Whether the engine awaits what the function of a stream returns.
@@ -53,7 +59,7 @@ class Stages:
     copied: int
     instance: str
 
-    # A hook that has nothing to wait for returns nothing, and costs no coroutine.
+    # A hook that has nothing to await returns None, and costs no coroutine.
 
     def requestheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         state = state_of(flow)
@@ -72,11 +78,11 @@ class Stages:
         )
         trace = self._trace(state, admitted)
         state.run = Run(admitted.route.plan, exchange, self.pool, self.shadow_pool, trace)
-        await state.run.head()
+        await state.run.request_head()
         _respond_early(flow, state, state.run)
 
     def _trace(self, state: FlowState, admitted: Admitted) -> Trace | None:
-        """For who manages the tenant, and asks for it."""
+        """A trace, if a key of scope admin asks for one."""
         if state.headers.get("x-gateway-trace") != "1" or admitted.key is None:
             return None
         return Trace(self.clock.monotonic) if Scope.ADMIN in admitted.key.scopes else None
@@ -88,7 +94,7 @@ class Stages:
         body = flow.request.data.content or b""
         state.received = len(body)
         if len(body) > state.body_limit:
-            # Chunked bodies do not say their length beforehand.
+            # A chunked body has no length in its head.
             reject_flow(flow, too_large(state.body_limit))
             return None
         if state.run is not None:
@@ -99,8 +105,7 @@ class Stages:
     async def _judge_request(
         self, flow: http.HTTPFlow, state: FlowState, admitted: Admitted, run: Run, body: bytes
     ) -> None:
-        run.exchange = run.exchange.with_request(run.exchange.request.with_body(body))
-        await run.stage(Stage.PRE_REQUEST)
+        await run.request_body(body)
         _respond_early(flow, state, run)
         if not flow.response:
             request = run.exchange.request
@@ -109,22 +114,24 @@ class Stages:
     def _forward(
         self, flow: http.HTTPFlow, state: FlowState, admitted: Admitted, headers: Headers, body: bytes
     ) -> None:
-        """Point the flow at the upstream. Until here it leads nowhere."""
-        data, target = flow.request.data, admitted.route.target
-        data.headers.fields = outgoing_fields(
+        """Point the flow at the upstream. Until then its address is unrouted."""
+        data = flow.request.data
+        request = outgoing(
             admitted,
-            flow.request.method,
-            headers,
-            body,
+            method=method_of(flow),
+            path=state.path,
+            headers=headers,
+            body=body,
             sent=state.headers,
+            sent_target=data.path,
             request_id=state.request_id,
             client=state.client,
             instance=self.instance,
         )
-        data.content = body
+        data.headers.fields, data.content, data.path = request.fields, body, request.path
+        target = request.target
         data.http_version = b"HTTP/1.1"
         data.host, data.port, data.scheme = target.host, target.port, target.scheme.encode()
-        data.path = outgoing_target(admitted, state.path, data.path.decode("latin-1")).encode("latin-1")
 
     def responseheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         state, response = state_of(flow), flow.response
@@ -144,7 +151,7 @@ class Stages:
         run = state.run
         if state.pending_rejection:
             self.reject_head(flow, state)
-        elif state.source == "upstream" and not state.is_buffered:
+        elif state.source == "upstream" and not (run and run.needs_body):
             if not callable(response.stream):
                 response.stream = state.passed_on
             if run and run.shadows and run.shadows.need_response:
@@ -158,44 +165,26 @@ class Stages:
     async def _judge_head(
         self, flow: http.HTTPFlow, state: FlowState, run: Run, response: http.Response
     ) -> None:
-        # These have no body whatever their head says (RFC 9110, 6.4.1): there is nothing to wait for.
-        empty = flow.request.data.method == b"HEAD" or response.status_code in (204, 304)
-        seen = Response(response.status_code, head_of(response), b"" if empty else None)
-        run.exchange = run.exchange.with_response(seen)
-        await run.stage(Stage.POST_REQUEST)
-        splitter = None if empty else self.splitter(state, run)
-        plan = run.plan
-        state.is_buffered = (plan.buffers or (plan.judges_bodies and splitter is None)) and not empty
-        if not state.is_buffered:
-            stream = await run.open_stream(may_wait=self.may_wait) if splitter else None
-            if stream is None:
-                await run.stage(Stage.PRE_RESPONSE)
-            if final := run.response():
-                response.status_code = final.status
-                set_head(response, _unsized(final.headers) if stream else final.headers)
-                if splitter and stream:
-                    response.stream = self.event_stream(flow, state, run, splitter, stream)  # type: ignore[assignment]
+        head = Response(response.status_code, head_of(response))
+        can_stream = state.source == "upstream"
+        stream = await run.response_head(head, can_stream=can_stream, may_wait=self.may_wait)
+        if not run.needs_body and (final := run.response()):
+            response.status_code = final.status
+            set_head(response, _unsized(final.headers) if stream else final.headers)
+            if stream:
+                response.stream = self.event_stream(flow, state, run, stream)  # type: ignore[assignment]
         state.pending_rejection = run.rejection
         self._pass_on(flow, state, response)
 
-    def splitter(self, state: FlowState, run: Run) -> EventSplitter | None:
-        """For an answer of the upstream that is judged event by event."""
-        response = run.exchange.response
-        if not run.plan.judges_events or response is None or state.source != "upstream":
-            return None
-        return splitter_for_response(response.headers)
-
-    def event_stream(
-        self, flow: http.HTTPFlow, state: FlowState, run: Run, splitter: EventSplitter, stream: Stream
-    ) -> EventStream:
-        return EventStream(state, run, splitter, stream)
+    def event_stream(self, flow: http.HTTPFlow, state: FlowState, run: Run, stream: Stream) -> EventStream:
+        return EventStream(state, run, stream)
 
     def response(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         state, response = state_of(flow), flow.response
         if state is None or response is None:
             return None
         run = state.run
-        if run and state.is_buffered and not state.pending_rejection:
+        if run and run.needs_body and not state.pending_rejection:
             return _judge_whole(flow, state, run, response)
         reject_pending(flow, state)
         return None
@@ -205,15 +194,11 @@ class Stages:
         if state is None or state.run is None:
             return None
         _show_response(flow, state, state.run)
-        return state.run.cleanup()
+        return state.run.finish()
 
 
 async def _judge_whole(flow: http.HTTPFlow, state: FlowState, run: Run, response: http.Response) -> None:
-    # post_request may have changed the head that the plugins of pre_response see.
-    seen = run.exchange.response or response_of(flow)
-    body = response.raw_content or b""
-    run.exchange = run.exchange.with_response(Response(seen.status, seen.headers, body))
-    await run.stage(Stage.PRE_RESPONSE)
+    await run.response_body(response.raw_content or b"")
     if final := run.response():
         put_response(flow, final)
     state.pending_rejection = run.rejection
@@ -221,7 +206,7 @@ async def _judge_whole(flow: http.HTTPFlow, state: FlowState, run: Run, response
 
 
 def _respond_early(flow: http.HTTPFlow, state: FlowState, run: Run) -> None:
-    """Put a refusal, or a plugin's answer, in the upstream's place."""
+    """Put a rejection, or the response of a plugin, in the upstream's place."""
     if run.rejection:
         reject_flow(flow, run.rejection)
         _add_response_headers(flow, run)
@@ -242,24 +227,12 @@ def _add_response_headers(flow: http.HTTPFlow, run: Run | None) -> None:
 
 
 def _show_response(flow: http.HTTPFlow, state: FlowState, run: Run) -> None:
-    """Give the whole answer to entries in shadow mode that waited for it. One that broke off is none."""
-    response = run.exchange.response
-    if (
-        not (run.shadows and run.shadows.need_response)
-        or flow.error
-        or flow.response is None
-        or response is None
-    ):
-        return
-    body = state.copy.body if state.copy else flow.response.raw_content
-    if body is None:
-        run.shadows.give_up(Stage.PRE_RESPONSE, "the answer was too long to be copied")
-    else:
-        whole = Response(response.status, response.headers, body)
-        run.shadows.resume(Stage.PRE_RESPONSE, run.exchange.with_response(whole))
+    """Show the whole response to entries in shadow mode, unless it broke off."""
+    if run.shadows and run.shadows.need_response and not flow.error and flow.response:
+        run.response_sent(state.copy.body if state.copy else flow.response.raw_content)
 
 
 def _unsized(headers: Headers) -> Headers:
-    """The head of a body that may become longer or shorter than the upstream said."""
+    """The head of a body whose length may change."""
     kept = [item for item in headers if item[0].lower() not in ("content-length", "transfer-encoding")]
     return Headers([*kept, ("Transfer-Encoding", "chunked")])

@@ -1,39 +1,47 @@
-"""A request as it would go through the gateway, without the upstream and without spending anything.
+"""A dry run: what would happen to a request, without its upstream and without charging any limit.
 
-What decides is what decides on the proxy: `read_call`, `admit`, the rule's own plan, `outgoing_fields`.
+It takes the same steps as the proxy: `read_call`, `admit`, the moments of `Run`, `outgoing`.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
-from shared.core.addresses import Network
 from shared.core.errors import Rejection
 from shared.http.client_address import client_address
 from shared.http.forwarding import client_head, plugin_view
 from shared.http.request_id import request_id
 from shared.limits.values import Decision
-from shared.model.config import Snapshot, Stage
-from shared.model.messages import Exchange, Fields, Headers, Request, Response
+from shared.model.config import Snapshot
+from shared.model.messages import Exchange, Headers, Request, Response
 from shared.pipeline import Run, Trace
 from shared.pipeline.dry_run import ReadOnlyLimiter
 from shared.providers.headers import HIDDEN_FROM_CLIENTS
-from shared.routing.admission import Admitted, HostRules, admit, read_call, too_large
+from shared.routing.admission import Admitted, Call, HostRules, admit, read_call, too_large
 from shared.routing.compile import Compiler, Gateway
-from shared.routing.outgoing import outgoing_fields, outgoing_target
+from shared.routing.outgoing import OutgoingRequest, outgoing
 from shared.secrets.api_keys import PepperedHasher
+from shared.settings import Settings
 
-#: Seconds that a dry run may take. What has no verdict by then has none.
-LONGEST = 10.0
+#: The longest that a dry run may take, in seconds. A plugin that takes longer has no verdict.
+MAX_SECONDS = 10.0
+# Threads of one dry run. A group seldom has more entries.
+_THREADS = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A request to explain. `target` is its path with the query, `headers` have a Host, `peer` connects.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainRequest:
+    """A request to explain.
 
-    `key_hash` is that of the key whose secret nobody has to send; None: what the headers say. `response` is
-    what the upstream would answer, for the stages behind it.
+    Attributes:
+        method: its method.
+        target: its path with the query.
+        headers: its headers, with Host.
+        body: its body.
+        peer: the address that connects.
+        key_hash: the hash of an API key that is not in the headers; None takes the key from the headers.
+        response: what the upstream would respond; None explains the way to the upstream only.
     """
 
     method: str
@@ -45,25 +53,22 @@ class Asked:
     response: Response | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """The request that the upstream would get."""
+@dataclass(slots=True, kw_only=True)
+class ExplainResult:
+    """What would happen: `rejection`, `responded` or `outgoing`; none of them if the time runs out.
 
-    method: str
-    url: str
-    fields: Fields
-    body: bytes
-
-
-@dataclass(slots=True)
-class Explained:
-    """What would happen: `rejection`, or `responded`, or else `outgoing`; none of them in time.
-
-    A `rejection` beside an `outgoing` came behind the upstream. `response` is what the client gets of one
-    that was given, or that a plugin gave.
-    `is_tenants` says that the request leads to the tenant at all. `path` is the normalized one, "" when
-    there is none. `decisions` are those of the limiter, in order; nothing was charged. `response_headers` are
-    those of plugins on a refusal.
+    Attributes:
+        gateway: the compiled tenant.
+        is_tenants: the request leads to this tenant.
+        path: the normalized path; empty if there is none.
+        admitted: the matched rule and the key.
+        rejection: the rejection; beside `outgoing` it follows the upstream's response.
+        responded: the response of a plugin in the upstream's place.
+        outgoing: the request that the upstream would get.
+        response: what the client would get of a response.
+        run: the plugins that ran.
+        decisions: those of the limiter, in order; nothing was charged.
+        response_headers: what plugins add to a rejection.
     """
 
     gateway: Gateway
@@ -72,134 +77,121 @@ class Explained:
     admitted: Admitted | None = None
     rejection: Rejection | None = None
     responded: Response | None = None
-    outgoing: Outgoing | None = None
+    outgoing: OutgoingRequest | None = None
     response: Response | None = None
     run: Run | None = None
     decisions: list[Decision] = field(default_factory=list)
     response_headers: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Explainer:
-    """What a dry run needs to know of the proxy. `tools` may be real: only their limiter is never charged.
+async def run_explain(
+    request: ExplainRequest,
+    snapshot: Snapshot,
+    *,
+    compiler: Compiler,
+    hosts: HostRules,
+    hasher: PepperedHasher,
+    instance: str,
+    settings: Settings,
+    random_bytes: Callable[[int], bytes],
+) -> ExplainResult:
+    """What would happen to `request` under the configuration in `snapshot`.
 
-    `request_body` and `public_body` are the largest bodies with and without a key, in bytes.
+    The tools of `compiler` may be those of the proxy: the limiter is only read.
     """
-
-    compiler: Compiler
-    hosts: HostRules
-    hasher: PepperedHasher
-    instance: str
-    trusted_proxies: Sequence[Network]
-    request_body: int
-    public_body: int
-    random_bytes: Callable[[int], bytes]
-    pool: Executor
-
-    async def __call__(self, snapshot: Snapshot, asked: Asked) -> Explained:
-        """What would happen to `asked`, under the configuration that `snapshot` is."""
-        decisions: list[Decision] = []
-        tools = self.compiler.tools
-        dry = replace(tools.dry(), limiter=ReadOnlyLimiter(tools.limiter, decisions.append))
-        compiler = replace(self.compiler, tools=dry)
-        explained = Explained(compiler(snapshot), decisions=decisions)
-        verdict = self._admit(explained, asked)
-        if isinstance(verdict, Rejection):
-            explained.rejection = verdict
-        else:
-            explained.admitted = verdict
-            await self._run(explained, verdict, asked)
-        return explained
-
-    def _admit(self, explained: Explained, asked: Asked) -> Admitted | Rejection:
-        gateway = explained.gateway
-        call = read_call(asked.headers, asked.target, self.hosts, self.hasher, self.instance)
-        if isinstance(call, Rejection):
-            return call
-        explained.path = call.path
-        key_hash = asked.key_hash or call.key_hash
-        if call.subdomain is None:
-            explained.is_tenants = key_hash in gateway.keys
-        else:
-            explained.is_tenants = call.subdomain == gateway.snapshot.tenant.subdomain
-        known = gateway if explained.is_tenants else None
-        now = self.compiler.tools.clock.now()
-        has_key = call.has_key or asked.key_hash is not None
-        verdict = admit(known, key_hash, has_key, asked.method, call.path, now)
-        if isinstance(verdict, Admitted):
-            limit = self.request_body if verdict.key else self.public_body
-            if len(asked.body) > limit:
-                return too_large(limit)
-        return verdict
-
-    async def _run(self, explained: Explained, admitted: Admitted, asked: Asked) -> None:
-        query = asked.target.partition("?")[2]
-        exchange = Exchange(
-            request_id(asked.headers.get("x-request-id"), self.random_bytes),
-            admitted.gateway.snapshot.tenant,
-            admitted.route.rule,
-            Request(asked.method, explained.path, plugin_view(asked.headers), query),
-            client_address(asked.peer, asked.headers, self.trusted_proxies),
-            admitted.key,
-        )
-        plan = admitted.route.plan
-        trace = Trace(self.compiler.tools.clock.monotonic)
-        run = explained.run = Run(plan, exchange, self.pool, trace=trace)
-        try:
-            async with asyncio.timeout(LONGEST):
-                await _before_response(run, asked.body)
-                if run.rejection is None and run.responded is None:
-                    explained.outgoing = self._outgoing(explained, admitted, asked, run.exchange)
-                await _after_response(run, asked.response)
-        except TimeoutError:
-            explained.outgoing = None
-            return
-        finally:
-            if run.exchange.response is None:
-                # Without an answer nothing but what comes before it runs.
-                run.plan = replace(plan, stages={})
-            await run.cleanup()
-        explained.response = run.response()
-        explained.rejection, explained.responded = run.rejection, run.responded
-        if run.rejection:
-            explained.response_headers = run.response_headers()
-
-    def _outgoing(
-        self, explained: Explained, admitted: Admitted, asked: Asked, exchange: Exchange
-    ) -> Outgoing:
-        request = exchange.request
-        fields = outgoing_fields(
-            admitted,
-            request.method,
-            request.headers,
-            request.body or b"",
-            sent=asked.headers,
-            request_id=exchange.id,
-            client=exchange.client,
-            instance=self.instance,
-        )
-        target = outgoing_target(admitted, explained.path, asked.target)
-        url = f"{admitted.route.target.scheme}://{admitted.route.target.authority}{target}"
-        return Outgoing(request.method, url, fields, request.body or b"")
+    decisions: list[Decision] = []
+    tools = compiler.tools
+    dry = replace(tools.dry(), limiter=ReadOnlyLimiter(tools.limiter, decisions.append))
+    result = ExplainResult(gateway=replace(compiler, tools=dry)(snapshot), decisions=decisions)
+    call = read_call(request.headers, request.target, hosts, hasher, instance)
+    verdict = call if isinstance(call, Rejection) else _admit(result, request, call, tools.clock.now())
+    if isinstance(verdict, Admitted):
+        limit = settings.limits.request_body if verdict.key else settings.limits.public_body
+        verdict = too_large(limit) if len(request.body) > limit else verdict
+    if isinstance(verdict, Rejection):
+        result.rejection = verdict
+        return result
+    result.admitted = verdict
+    exchange = Exchange(
+        request_id(request.headers.get("x-request-id"), random_bytes),
+        snapshot.tenant,
+        verdict.route.rule,
+        Request(request.method, result.path, plugin_view(request.headers), request.target.partition("?")[2]),
+        client_address(request.peer, request.headers, settings.trusted_proxies),
+        verdict.key,
+    )
+    pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="explain")
+    try:
+        result.run = Run(verdict.route.plan, exchange, pool, trace=Trace(tools.clock.monotonic))
+        await _run(result, result.run, verdict, request, instance)
+    finally:
+        # A call that does not end keeps its thread.
+        pool.shutdown(wait=False, cancel_futures=True)
+    return result
 
 
-async def _after_response(run: Run, given: Response | None) -> None:
-    """The stages behind the upstream, on what it would answer or what a plugin answered: head, then body."""
+def _admit(result: ExplainResult, request: ExplainRequest, call: Call, now: float) -> Admitted | Rejection:
+    gateway, result.path = result.gateway, call.path
+    key_hash = request.key_hash or call.key_hash
+    if call.subdomain is None:
+        result.is_tenants = key_hash in gateway.keys
+    else:
+        result.is_tenants = call.subdomain == gateway.snapshot.tenant.subdomain
+    has_key = call.has_key or request.key_hash is not None
+    known = gateway if result.is_tenants else None
+    return admit(known, key_hash, has_key, request.method, call.path, now)
+
+
+async def _run(
+    result: ExplainResult, run: Run, admitted: Admitted, request: ExplainRequest, instance: str
+) -> None:
+    try:
+        async with asyncio.timeout(MAX_SECONDS):
+            await run.request_head()
+            await run.request_body(request.body)
+            if not run.rejection and not run.responded:
+                result.outgoing = _outgoing(run.exchange, admitted, request, instance)
+            body = await _respond(run, request.response)
+    except TimeoutError:
+        result.outgoing = None
+        return
+    finally:
+        # Without a response only what precedes it is explained.
+        await run.finish(runs_post_response=run.exchange.response is not None)
+    if (response := run.response()) and response.body is None:
+        response = replace(response, body=body)  # it passed as it came
+    result.response, result.rejection, result.responded = response, run.rejection, run.responded
+    if run.rejection:
+        result.response_headers = run.response_headers()
+
+
+async def _respond(run: Run, given: Response | None) -> bytes:
+    """Run the stages of a plugin's response, or of the `given` one of the upstream. Return its body."""
     response = run.responded
     if response is None and given:
         response = replace(given, headers=client_head(given.headers, HIDDEN_FROM_CLIENTS))
-    if run.rejection or not response:
-        return
-    run.exchange = run.exchange.with_response(replace(response, body=None))
-    await run.stage(Stage.POST_REQUEST)
-    seen = run.exchange.response or response
-    run.exchange = run.exchange.with_response(replace(seen, body=response.body or b""))
-    await run.stage(Stage.PRE_RESPONSE)
+    if response is None or run.rejection:
+        return b""
+    body = response.body or b""
+    await run.response_head(response)
+    await run.response_body(body)
+    if not run.rejection:
+        run.response_sent(body)
+    return body
 
 
-async def _before_response(run: Run, body: bytes) -> None:
-    await run.head()
-    if run.rejection or run.responded:
-        return
-    run.exchange = replace(run.exchange, request=replace(run.exchange.request, body=body))
-    await run.stage(Stage.PRE_REQUEST)
+def _outgoing(
+    exchange: Exchange, admitted: Admitted, request: ExplainRequest, instance: str
+) -> OutgoingRequest:
+    return outgoing(
+        admitted,
+        method=exchange.request.method,
+        path=exchange.request.path,
+        headers=exchange.request.headers,
+        body=exchange.request.body or b"",
+        sent=request.headers,
+        sent_target=request.target.encode("latin-1"),
+        request_id=exchange.id,
+        client=exchange.client,
+        instance=instance,
+    )

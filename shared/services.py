@@ -4,11 +4,10 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, NoReturn, Protocol, Self
+from typing import Any, NoReturn, Self
 
 from shared.config_store.cache.gateways import GatewayCache
 from shared.config_store.port import ConfigSource, ConfigStore
@@ -16,7 +15,7 @@ from shared.config_store.source import open_source
 from shared.config_store.store import open_store
 from shared.core.clock import Clock
 from shared.core.errors import NotCalled
-from shared.explain import Asked, Explained, Explainer
+from shared.explain import ExplainRequest, ExplainResult, run_explain
 from shared.limits.fallback.guarded_limiter import GuardedLimiter
 from shared.limits.port import Limiter
 from shared.limits.redis.limiter import open_redis_limiter
@@ -41,8 +40,6 @@ from shared.settings import ANY_IP, Settings
 
 # Seconds that the admin API waits for the counters, connecting included; as long as for its store.
 _PEEK_DEADLINE = 0.25
-# Threads of one dry run. More entries than that hardly stand in one group.
-_DRY_THREADS = 8
 
 
 class SystemClock:
@@ -112,20 +109,32 @@ class Services:
         """How Host headers name tenants."""
         return hosts_of(self.settings)
 
-    def explain(self, snapshot: Snapshot, asked: Asked, *, call_outside: bool) -> Explained:
-        """What would happen to a request; spends nothing. Not for a running loop.
+    def explain(self, request: ExplainRequest, snapshot: Snapshot, *, calls_outside: bool) -> ExplainResult:
+        """What would happen to a request; charges nothing. Not for a running loop.
 
-        Services of tenants are called only when `call_outside`.
+        Outside services of tenants are called only when `calls_outside`.
         """
-        return asyncio.run(self._explain(snapshot, asked, call_outside))
+        return asyncio.run(self._explain(request, snapshot, calls_outside))
 
-    async def _explain(self, snapshot: Snapshot, asked: Asked, call_outside: bool) -> Explained:
+    async def _explain(
+        self, request: ExplainRequest, snapshot: Snapshot, calls_outside: bool
+    ) -> ExplainResult:
         limiter = open_redis_limiter(self.address.options, _PEEK_DEADLINE)
-        ca_file = self.settings.security.ca_file
-        fetch = GuardedFetch(self.policy, self.clock, ca_file) if call_outside else None
+        fetch = (
+            GuardedFetch(self.policy, self.clock, self.settings.security.ca_file) if calls_outside else None
+        )
+        tools = self._tools(limiter, fetch or not_called)
         try:
-            with explaining(self, self._tools(limiter, fetch or not_called)) as explain:
-                return await explain(snapshot, asked)
+            return await run_explain(
+                request,
+                snapshot,
+                compiler=Compiler(self.catalogue, self.settings.tiers, self.sealer, tools),
+                hosts=self.hosts,
+                hasher=self.hasher,
+                instance=self.instance,
+                settings=self.settings,
+                random_bytes=random_bytes,
+            )
         finally:
             await limiter.close()
             if fetch:
@@ -214,47 +223,6 @@ def hosts_of(settings: Settings) -> HostRules:
 def not_called(method: str, url: str, **_: Any) -> NoReturn:
     """The port `Fetch` of a dry run: raises `NotCalled`."""
     raise NotCalled(f"{method} {url.partition('?')[0]}")
-
-
-class Explaining(Protocol):
-    """What a dry run needs of the services."""
-
-    @property
-    def settings(self) -> Settings: ...
-
-    @property
-    def catalogue(self) -> Catalogue: ...
-
-    @property
-    def hasher(self) -> PepperedHasher: ...
-
-    @property
-    def sealer(self) -> AesSealer: ...
-
-    @property
-    def instance(self) -> str: ...
-
-
-@contextlib.contextmanager
-def explaining(services: Explaining, tools: Tools) -> Iterator[Explainer]:
-    """A dry run with `tools`, and threads of its own for its plugins."""
-    settings = services.settings
-    pool = ThreadPoolExecutor(_DRY_THREADS, thread_name_prefix="explain")
-    try:
-        yield Explainer(
-            Compiler(services.catalogue, settings.tiers, services.sealer, tools),
-            hosts_of(settings),
-            services.hasher,
-            services.instance,
-            settings.trusted_proxies,
-            settings.limits.request_body,
-            settings.limits.public_body,
-            random_bytes,
-            pool,
-        )
-    finally:
-        # What does not end keeps its thread; nobody waits for it.
-        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _own_listeners(settings: Settings, address: RedisAddress) -> tuple[tuple[str, int], ...]:

@@ -19,7 +19,7 @@ from admin_app.views.explanation import explanation
 from shared.core.fields import HEADER_VALUE, Pattern, Strict, flag, ip_address, token
 from shared.documents import examples
 from shared.documents.explanation import Explanation
-from shared.explain import Asked
+from shared.explain import ExplainRequest
 from shared.model.config import Snapshot
 from shared.model.messages import Headers
 from shared.model.messages import Response as ExplainedResponse
@@ -127,12 +127,12 @@ class Explain(MethodView):
         snapshot = find_tenant(tenant_id)
         if sent["call_outside"] and not caller().may(Access.ADMIN):
             raise ApiError(403, "forbidden", f"To call outside services this needs {Access.ADMIN}.")
-        asked = _asked(sent, snapshot)
-        explained = services().explain(snapshot, asked, call_outside=sent["call_outside"])
-        return response(Explanation().dump(explanation(explained, asked)))
+        request = _request(sent, snapshot)
+        result = services().explain(request, snapshot, calls_outside=sent["call_outside"])
+        return response(Explanation().dump(explanation(result, request.method)))
 
 
-def _asked(sent: Mapping[str, Any], snapshot: Snapshot) -> Asked:
+def _request(sent: Mapping[str, Any], snapshot: Snapshot) -> ExplainRequest:
     body = (sent["body"] or "").encode() if sent["body_base64"] is None else sent["body_base64"]
     given = _given(sent["headers"])
     key = find_key(snapshot, sent["key_id"]) if sent["key_id"] is not None else None
@@ -147,14 +147,14 @@ def _asked(sent: Mapping[str, Any], snapshot: Snapshot) -> Asked:
         )
         if is_needed and name not in given
     ]
-    return Asked(
-        sent["method"],
-        sent["path"],
-        Headers([*own, *given]),
-        body,
-        sent["client"],
-        key.hash if key else None,
-        _response(sent["response"]),
+    return ExplainRequest(
+        method=sent["method"],
+        target=sent["path"],
+        headers=Headers([*own, *given]),
+        body=body,
+        peer=sent["client"],
+        key_hash=key.hash if key else None,
+        response=_response(sent["response"]),
     )
 
 

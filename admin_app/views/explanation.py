@@ -4,17 +4,18 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from shared.core.http_tokens import MASK
-from shared.explain import Asked, Explained
+from shared.explain import ExplainResult
 from shared.limits.values import CONCURRENT, NEVER, Decision, LimitState
 from shared.model.config import ENFORCE, SHADOW, Stage
 from shared.model.messages import Headers
 from shared.pipeline import Group, Step
-from shared.pipeline.plugin import Continue, Patch, Reject, Respond, Verdict
+from shared.pipeline.plugin import Reject
+from shared.pipeline.trace import StepResult
 from shared.routing.why_not import why_not
 from shared.secrets.redaction import SECRET_HEADERS, redact
 
 
-def explanation(explained: Explained, asked: Asked) -> dict[str, Any]:
+def explanation(explained: ExplainResult, method: str) -> dict[str, Any]:
     """The document."""
     tenant, admitted = explained.gateway.snapshot.tenant, explained.admitted
     shown = {"id": tenant.id, "subdomain": tenant.subdomain, "version": tenant.version}
@@ -23,7 +24,7 @@ def explanation(explained: Explained, asked: Asked) -> dict[str, Any]:
         "tenant": shown if explained.is_tenants else None,
         "key_id": admitted.key.id if admitted and admitted.key else None,
         "rule_id": admitted.route.rule.id if admitted else None,
-        "rules": _rules(explained, asked.method),
+        "rules": _rules(explained, method),
         "plan": _plan(explained) if admitted else [],
         "limits": [limit for decision in explained.decisions for limit in _limits(decision)],
         "upstream": _upstream(explained),
@@ -31,7 +32,7 @@ def explanation(explained: Explained, asked: Asked) -> dict[str, Any]:
     }
 
 
-def _outcome(explained: Explained) -> str:
+def _outcome(explained: ExplainResult) -> str:
     if explained.rejection:
         return "refused"
     if explained.responded:
@@ -39,7 +40,7 @@ def _outcome(explained: Explained) -> str:
     return "forwarded" if explained.outgoing else "unfinished"
 
 
-def _rules(explained: Explained, method: str) -> list[dict[str, Any]]:
+def _rules(explained: ExplainResult, method: str) -> list[dict[str, Any]]:
     gateway = explained.gateway
     rules = gateway.snapshot.rules if explained.is_tenants and explained.path else ()
     reasons = why_not(rules, gateway.router, explained.path, method)
@@ -57,7 +58,7 @@ def _rules(explained: Explained, method: str) -> list[dict[str, Any]]:
     ]
 
 
-def _plan(explained: Explained) -> list[dict[str, Any]]:
+def _plan(explained: ExplainResult) -> list[dict[str, Any]]:
     if explained.admitted is None:
         return []
     plan = explained.admitted.route.plan
@@ -70,21 +71,21 @@ def _plan(explained: Explained) -> list[dict[str, Any]]:
     ]
 
 
-def _group(explained: Explained, group: Group) -> dict[str, Any]:
+def _group(explained: ExplainResult, group: Group) -> dict[str, Any]:
     trace = explained.run.trace if explained.run else None
     seconds = next((one.seconds for one in trace.groups if one.group is group), None) if trace else None
     return {
         "needs_body": group.uses_body,
         "milliseconds": _milliseconds(seconds),
         "plugins": [
-            *(_plugin(step, ENFORCE, _enforced(explained, step)) for step in group.steps),
-            *(_plugin(step, SHADOW, _shadowed(explained, step)) for step in group.shadows),
+            *(_plugin(step, ENFORCE, _result(explained, step, ENFORCE)) for step in group.steps),
+            *(_plugin(step, SHADOW, _result(explained, step, SHADOW)) for step in group.shadows),
         ],
     }
 
 
-def _plugin(step: Step, mode: str, judged: tuple[str, str | None, float | None]) -> dict[str, Any]:
-    verdict, detail, seconds = judged
+def _plugin(step: Step, mode: str, result: StepResult | None) -> dict[str, Any]:
+    verdict, detail = _verdict(result)
     return {
         "name": step.plugin.name,
         "mode": mode,
@@ -96,38 +97,31 @@ def _plugin(step: Step, mode: str, judged: tuple[str, str | None, float | None])
         "timeout": step.timeout,
         "verdict": verdict,
         "detail": redact(detail) if detail else None,
-        "milliseconds": _milliseconds(seconds),
+        "milliseconds": _milliseconds(result.seconds if result else None),
     }
 
 
-def _enforced(explained: Explained, step: Step) -> tuple[str, str | None, float | None]:
-    traced = explained.run.trace.of(step) if explained.run and explained.run.trace else None
-    if traced is None:
-        return "not_run", None, None
-    return _said(traced.verdict, traced.fault, traced.not_called, traced.seconds)
+def _result(explained: ExplainResult, step: Step, mode: str) -> StepResult | None:
+    run = explained.run
+    if run is None:
+        return None
+    if mode == ENFORCE:
+        return run.trace.of(step) if run.trace else None
+    return next((one for one in (run.shadows.results if run.shadows else ()) if one.step is step), None)
 
 
-def _shadowed(explained: Explained, step: Step) -> tuple[str, str | None, float | None]:
-    shadows = explained.run.shadows if explained.run else None
-    for one in shadows.results if shadows else ():
-        if one.step is step:
-            return _said(one.verdict, one.fault, one.not_called, one.seconds)
-    return "not_run", None, None
-
-
-def _said(
-    verdict: Verdict | None, fault: str | None, not_called: str | None, seconds: float | None
-) -> tuple[str, str | None, float | None]:
-    if fault is not None:
-        return "fault", fault, seconds
-    if not_called is not None:
-        return "not_called", not_called, seconds
-    match verdict:
-        case Continue() | Respond() | Patch():
-            return type(verdict).__name__.lower(), None, seconds
-        case Reject():
-            return "reject", verdict.message, seconds
-    return "cancelled", None, seconds
+def _verdict(result: StepResult | None) -> tuple[str, str | None]:
+    """The name of what the step did, and its detail."""
+    if result is None:
+        return "not_run", None
+    if result.fault is not None:
+        return "fault", result.fault
+    if result.not_called is not None:
+        return "not_called", result.not_called
+    if result.verdict is None:
+        return "cancelled", None
+    detail = result.verdict.message if isinstance(result.verdict, Reject) else None
+    return type(result.verdict).__name__.lower(), detail
 
 
 def _limits(decision: Decision) -> Iterator[dict[str, Any]]:
@@ -151,7 +145,7 @@ def _wait(state: LimitState) -> int | None:
     return None if state.limit.kind == CONCURRENT or state.reset_after_ms == NEVER else state.reset_after_ms
 
 
-def _upstream(explained: Explained) -> dict[str, Any] | None:
+def _upstream(explained: ExplainResult) -> dict[str, Any] | None:
     outgoing, admitted = explained.outgoing, explained.admitted
     if outgoing is None or admitted is None:
         return None
@@ -164,7 +158,7 @@ def _upstream(explained: Explained) -> dict[str, Any] | None:
     }
 
 
-def _response(explained: Explained) -> dict[str, Any] | None:
+def _response(explained: ExplainResult) -> dict[str, Any] | None:
     if explained.rejection:
         rejection = explained.rejection
         return {

@@ -25,7 +25,6 @@ from mitm_addons.wire_errors import rejection_of
 from mitm_engine.http1.head_rules import DIFFERENT_HOSTS, check_head
 from mitm_engine.options import Options
 from mitm_engine.wire_error import WireError
-from shared.bodies.event_splitter import EventSplitter
 from shared.core import tasks
 from shared.core.errors import Rejection, make_rejection
 from shared.pipeline import Run, Stream
@@ -104,7 +103,7 @@ class LostFlows:
             self._concurrency.error(flow)
             state = state_of(flow)
             if state and state.run:
-                tasks.start(state.run.cleanup(), "cleanup")
+                tasks.start(state.run.finish(), "cleanup")
 
     def _forget(self, flow: http.HTTPFlow) -> None:
         client_id = flow.client_conn.id
@@ -156,13 +155,8 @@ class StockStages(Stages):
     def reject_head(self, flow: http.HTTPFlow, state: FlowState) -> None:
         """Leave the rejection pending until `response`, when the upstream's body has come."""
 
-    def splitter(self, state: FlowState, run: Run) -> EventSplitter | None:
-        return super().splitter(state, run) if run.plan.events_in_place else None
-
-    def event_stream(
-        self, flow: http.HTTPFlow, state: FlowState, run: Run, splitter: EventSplitter, stream: Stream
-    ) -> EventStream:
-        return StockEventStream(flow, self.cut, state, run, splitter, stream)
+    def event_stream(self, flow: http.HTTPFlow, state: FlowState, run: Run, stream: Stream) -> EventStream:
+        return StockEventStream(flow, self.cut, state, run, stream)
 
     def response(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         state = state_of(flow)

@@ -7,13 +7,12 @@ from httptools import HttpParserError, HttpResponseParser
 from mitm_engine.http1.head_rules import is_length, look_at
 from mitm_engine.http1.header_names import NO_NAME, HeaderNames
 from mitm_engine.wire_error import WireError
-from shared.core.http_tokens import removed_by_connection
+from shared.core.http_tokens import NO_BODY, removed_by_connection
 
 Fields = tuple[tuple[bytes, bytes], ...]
 
 _REASON = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 _VERSIONS = {"1.1": b"HTTP/1.1", "1.0": b"HTTP/1.0"}
-_NO_BODY = (204, 304)
 _FRAMING = HeaderNames((b"connection", b"content-length", b"transfer-encoding", b"keep-alive"))
 
 
@@ -189,7 +188,7 @@ class ResponseReader:
         if lengths or codings:
             _check_framing(lengths, codings, version)
             return False
-        return not (status in _NO_BODY or self._is_head_request)
+        return not (status in NO_BODY or self._is_head_request)
 
 
 def without_connection(fields: Fields, values: tuple[bytes, ...]) -> Fields:

@@ -9,6 +9,7 @@ from mitmproxy import http
 from mitm_engine.http1.heads import LAST_CHUNK, Head, chunk, status_line
 from mitm_engine.http1.request_reader import Incoming
 from mitm_engine.wire_error import WireError
+from shared.core.http_tokens import NO_BODY
 
 if TYPE_CHECKING:
     from mitm_engine.client_connection import ClientConnection
@@ -18,7 +19,6 @@ Made = bytes | Iterable[bytes] | Awaitable[bytes | Iterable[bytes]]
 Stream = Callable[[bytes], Made]
 
 _FLUSH = 65_536  # bytes; more is written without waiting for a pause
-_BODILESS = (204, 304)
 
 
 class ResponseWriter:
@@ -165,7 +165,7 @@ class ResponseWriter:
             self.flush()
 
     def _has_no_body(self, response: http.Response) -> bool:
-        return self._incoming.method == b"HEAD" or response.data.status_code in _BODILESS
+        return self._incoming.method == b"HEAD" or response.data.status_code in NO_BODY
 
     def _head(
         self, response: http.Response, parts: Head, framing: list[bytes], *, ends: bool = False

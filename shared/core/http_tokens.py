@@ -8,6 +8,8 @@ TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 -- a grammar, no password
 _TOKEN_BYTES = re.compile(TOKEN.encode())
 #: Shown in place of a header value that is a secret.
 MASK = "[redacted]"
+#: Statuses of responses that have no body (RFC 9110, 6.4.1).
+NO_BODY = (204, 304)
 #: Headers of one connection, in lower case. Old software still uses some of the names.
 HOP_BY_HOP = frozenset(
     (
@@ -53,3 +55,8 @@ def connection_options(values: tuple[bytes, ...]) -> frozenset[bytes]:
 def removed_by_connection(values: tuple[bytes, ...]) -> frozenset[bytes]:
     """Return the names, in lower case, of the headers that these Connection headers remove."""
     return connection_options(values) - _NO_HEADERS
+
+
+def has_no_body(method: str, status: int) -> bool:
+    """Whether a response has no body, whatever its head says: those to HEAD, and those of `NO_BODY`."""
+    return method == "HEAD" or status in NO_BODY

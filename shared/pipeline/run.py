@@ -13,8 +13,10 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, cast
 
+from shared.bodies.event_splitter import splitter_for_response
 from shared.core.empty import EMPTY
 from shared.core.errors import Rejection, make_rejection
+from shared.core.http_tokens import has_no_body
 from shared.model.config import Stage
 from shared.model.messages import Exchange, Headers, Request, Response
 from shared.pipeline.calls import CallFailed, call_async_safely, call_safely, start_call, with_timeout
@@ -29,12 +31,21 @@ logger = logging.getLogger(__name__)
 
 
 class Run:
-    """One exchange on its way through a plan.
+    """One exchange on its way through a plan, with a method for each of its moments.
 
-    `exchange` is the current view; a patch replaces it. `rejection` is set once somebody refused, and
-    `responded` (with `responder`, the plugin's name) once a plugin answered in the upstream's place.
-    `faults` names the plugins that failed. `shadows` are the entries that have no say, None without any;
-    they wait in threads of their own, so that no other has to wait for one. `trace` writes down what happens.
+    ``request_head``, ``request_body``, ``response_head``, then ``response_body`` or the events of a stream,
+    ``response_sent`` and ``finish``. The proxy and explain both call these, in this order.
+
+    Attributes:
+        plan: what runs.
+        exchange: the exchange as the plugins see it; a patch replaces it.
+        rejection: set once a plugin rejected.
+        responded: the response of a plugin in the upstream's place.
+        responder: the name of that plugin.
+        needs_body: whether the response must be whole before it is sent.
+        faults: names of the plugins that failed.
+        shadows: the entries in shadow mode; None without any. They use threads of their own.
+        trace: notes what happens; None where nothing reads it.
     """
 
     def __init__(
@@ -50,6 +61,7 @@ class Run:
         self.rejection: Rejection | None = None
         self.responded: Response | None = None
         self.responder = ""
+        self.needs_body = False
         self.faults: list[str] = []
         self.shadows: Shadows | None = None
         self.trace = trace
@@ -61,29 +73,78 @@ class Run:
         self._ended = False
         self._active_judges: list[ActiveJudge] = []
 
-    async def head(self) -> None:
-        """The part of `pre_request` that needs no body."""
+    async def request_head(self) -> None:
+        """Run the groups of pre_request that need no body."""
         await self._groups(Stage.PRE_REQUEST, self.plan.head)
 
-    async def stage(self, stage: Stage) -> None:
-        """All groups of `stage` (of `pre_request`: those behind `head`).
+    async def request_body(self, body: bytes) -> None:
+        """Run the other groups of pre_request, unless the request has its response already."""
+        if self.rejection or self.responded:
+            return
+        self.exchange = self.exchange.with_request(self.exchange.request.with_body(body))
+        if self.shadows:
+            self.shadows.resume(Stage.PRE_REQUEST, self.exchange)
+        await self._groups(Stage.PRE_REQUEST, self.plan.stages.get(Stage.PRE_REQUEST, ()))
 
-        Stops at the first refusal. After a refusal only `post_response` still runs.
+    async def response_head(
+        self, head: Response, *, can_stream: bool = False, may_wait: bool = True
+    ) -> Stream | None:
+        """Run post_request, and pre_response unless that needs the body; then `needs_body` is set.
+
+        `head` is the response without its body. Returns the stream if events are judged while they pass,
+        which needs `can_stream`. Without `may_wait` no event is ever awaited.
         """
-        if self.shadows and stage is Stage.PRE_REQUEST:
-            self.shadows.resume(stage, self.exchange)
-        if groups := self.plan.stages.get(stage):
-            await self._groups(stage, groups)
+        if self.rejection:
+            return None
+        plan, is_empty = self.plan, has_no_body(self.exchange.request.method, head.status)
+        head = Response(head.status, head.headers, b"" if is_empty else None)
+        self.exchange = self.exchange.with_response(head)
+        await self._groups(Stage.POST_REQUEST, plan.stages.get(Stage.POST_REQUEST, ()))
+        splitter = None
+        if can_stream and not is_empty and plan.judges_events and (may_wait or plan.events_in_place):
+            splitter = splitter_for_response((self.exchange.response or head).headers)
+        self.needs_body = not is_empty and (plan.buffers or (plan.judges_bodies and splitter is None))
+        if self.needs_body:
+            return None
+        if splitter is None:
+            await self._groups(Stage.PRE_RESPONSE, plan.stages.get(Stage.PRE_RESPONSE, ()))
+            return None
+        await self._groups(Stage.PRE_RESPONSE, plan.opening)
+        owner, judges = self.exchange.tenant.id, self._active_judges
+        return Stream(splitter, judges, self._pool, owner, self._judge, self._reject, may_wait=may_wait)
 
-    async def open_stream(self, *, may_wait: bool) -> Stream:
-        """`pre_response` of an answer that is passed on event by event, for a plan that does not buffer.
+    async def response_body(self, body: bytes) -> None:
+        """Run pre_response on the whole body, if `response_head` has left it for this moment."""
+        if self.needs_body:
+            head = self.exchange.response or Response(200)
+            self.exchange = self.exchange.with_response(Response(head.status, head.headers, body))
+            await self._groups(Stage.PRE_RESPONSE, self.plan.stages.get(Stage.PRE_RESPONSE, ()))
 
-        What needs the head alone runs now; the others begin to judge. `may_wait` says whether the events
-        may wait for somebody; without it the plan's `events_in_place` must be true.
+    def response_sent(self, body: bytes | None) -> None:
+        """Show the body to the shadow entries that need it. None: it was too long to be copied."""
+        response = self.exchange.response
+        if self.shadows is None or response is None:
+            return
+        if body is None:
+            self.shadows.give_up(Stage.PRE_RESPONSE, "the response was too long to be copied")
+        else:
+            whole = Response(response.status, response.headers, body)
+            self.shadows.resume(Stage.PRE_RESPONSE, self.exchange.with_response(whole))
+
+    async def finish(self, *, runs_post_response: bool = True) -> None:
+        """Run post_response, then the cleanup of each plugin that ran. Never raises.
+
+        A second call does nothing. A plugin whose call is still running is cleaned up after it.
         """
-        await self._groups(Stage.PRE_RESPONSE, self.plan.opening)
-        owner = self.exchange.tenant.id
-        return Stream(self._active_judges, self._pool, owner, self._judge, self._reject, may_wait=may_wait)
+        if self._ended:
+            return
+        self._ended = True
+        late = {id(step) for group in self._under_way for step in group.steps}
+        if runs_post_response:
+            await self._groups(Stage.POST_RESPONSE, self.plan.stages.get(Stage.POST_RESPONSE, ()))
+        await self._cleanup([step for step in self._ran if id(step) not in late])
+        if self.shadows:
+            await self.shadows.end(self.exchange)
 
     async def _groups(self, stage: Stage, groups: Sequence[Group]) -> None:
         for group in groups:
@@ -116,7 +177,7 @@ class Run:
     async def _act(self, stage: Stage, group: Group) -> None:
         if len(group.steps) == 1:
             step = group.steps[0]
-            verdict = self._judge(step, stage, await self._calling(step))
+            verdict = self._judge(step, stage, await self._calling(stage, step))
             if verdict is CONTINUE:
                 return  # as most do
             verdicts = [verdict]
@@ -140,7 +201,7 @@ class Run:
         """The verdicts in chain order, up to and with the first Reject; what still runs is cancelled."""
         # Those that wait begin first (threads, then tasks) and work while the others run in place.
         order = sorted(group.steps, key=lambda step: (not step.in_thread, not step.is_async))
-        calls = {id(step): asyncio.ensure_future(self._calling(step)) for step in order}
+        calls = {id(step): asyncio.ensure_future(self._calling(stage, step)) for step in order}
         verdicts: list[Verdict] = []
         try:
             for step in group.steps:
@@ -152,8 +213,8 @@ class Run:
                 call.cancel()
         return verdicts
 
-    def _calling(self, step: Step) -> Coroutine[Any, Any, object]:
-        return self.trace.call(step, lambda: self._call(step)) if self.trace else self._call(step)
+    def _calling(self, stage: Stage, step: Step) -> Coroutine[Any, Any, object]:
+        return self.trace.call(stage, step, lambda: self._call(step)) if self.trace else self._call(step)
 
     async def _call(self, step: Step) -> object:
         """What the plugin returned, or `CallFailed`. The deadline counts from here."""
@@ -237,20 +298,6 @@ class Run:
         if self.rejection or response is None:
             return None
         return Response(response.status, response.headers.patched(added), response.body)
-
-    async def cleanup(self) -> None:
-        """After the last byte: `post_response`, then each plugin's own `cleanup`. Never raises.
-
-        Once: a second call does nothing. A plugin whose call is still under way is settled after it.
-        """
-        if self._ended:
-            return
-        self._ended = True
-        late = {id(step) for group in self._under_way for step in group.steps}
-        await self.stage(Stage.POST_RESPONSE)
-        await self._cleanup([step for step in self._ran if id(step) not in late])
-        if self.shadows:
-            await self.shadows.end(self.exchange)
 
     async def _cleanup(self, steps: Sequence[Step]) -> None:
         for step in steps:

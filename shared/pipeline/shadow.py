@@ -8,42 +8,20 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from shared.core import tasks
 from shared.model.config import Stage
 from shared.model.messages import Exchange
 from shared.pipeline.calls import CallFailed, call_async_safely, call_safely, start_call, with_timeout
 from shared.pipeline.plan import Step
-from shared.pipeline.plugin import CONTINUE, Continue, Reject, Verdict
+from shared.pipeline.plugin import CONTINUE, Verdict
+from shared.pipeline.trace import StepResult
 from shared.pipeline.validate_verdict import invalid_reason
 
 logger = logging.getLogger(__name__)
 
 _BODILY = (Stage.PRE_REQUEST, Stage.PRE_RESPONSE)
-
-
-@dataclass(frozen=True, slots=True)
-class Shadowed:
-    """What a shadow entry would have done at `stage`; `verdict` is None when it failed, for `fault`.
-
-    `seconds` is how long it took, where somebody measures. `not_called` is as in `TracedStep`.
-    """
-
-    step: Step
-    stage: Stage
-    verdict: Verdict | None
-    fault: str | None = None
-    seconds: float | None = None
-    not_called: str | None = None
-
-    def note(self) -> Mapping[str, str] | None:
-        """For the log and for counting; None of a plugin that would have done nothing."""
-        if isinstance(self.verdict, Continue):
-            return None
-        kind = "fault" if self.verdict is None else type(self.verdict).__name__.lower()
-        code = {"code": self.verdict.code} if isinstance(self.verdict, Reject) else {}
-        return {"plugin": self.step.plugin.name, "stage": self.stage.value, "would": kind, **code}
 
 
 class Shadows:
@@ -53,7 +31,7 @@ class Shadows:
     """
 
     def __init__(self, pool: Executor, now: Callable[[], float] | None = None) -> None:
-        self.results: list[Shadowed] = []
+        self.results: list[StepResult] = []
         self._pool = pool
         self._now = now
         self._notes: dict[str, Mapping[str, object]] = {}
@@ -117,7 +95,7 @@ class Shadows:
         outcome = await with_timeout(call, step.timeout) if call else call_safely(step.call, view)
         seconds = self._now() - start if self._now else None
         if isinstance(outcome, CallFailed) and outcome.not_called is not None:
-            self.results.append(Shadowed(step, stage, CONTINUE, None, seconds, outcome.not_called))
+            self.results.append(StepResult(step, stage, CONTINUE, None, seconds, outcome.not_called))
             return
         why = outcome.why if isinstance(outcome, CallFailed) else invalid_reason(outcome, stage, step.plugin)
         if why:
@@ -126,8 +104,8 @@ class Shadows:
         verdict: Verdict = outcome  # type: ignore[assignment]  # else it were faulty
         name = step.plugin.name
         self._notes[name] = {**self._notes.get(name, {}), **verdict.notes}
-        self.results.append(Shadowed(step, stage, verdict, None, seconds))
+        self.results.append(StepResult(step, stage, verdict, None, seconds))
 
     def _failed(self, stage: Stage, step: Step, why: str, seconds: float | None = None) -> None:
         logger.warning("The plugin %s, in shadow mode, failed at %s: %s", step.plugin.name, stage, why)
-        self.results.append(Shadowed(step, stage, None, why, seconds))
+        self.results.append(StepResult(step, stage, None, why, seconds))

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 
+from shared.bodies.event_splitter import EventSplitter
 from shared.core.errors import PoolFull
 from shared.model.config import Stage
 from shared.model.event import Event
@@ -90,6 +91,7 @@ class Stream:
 
     def __init__(
         self,
+        splitter: EventSplitter,
         judgings: Sequence[ActiveJudge],
         pool: Executor,
         owner: str,
@@ -98,6 +100,7 @@ class Stream:
         *,
         may_wait: bool,
     ) -> None:
+        self.splitter = splitter
         self.held = 0
         self._active_judges = list(judgings)
         self._pool = pool

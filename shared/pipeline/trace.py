@@ -1,29 +1,45 @@
-"""What a run did and how long each part took, for those who may look: `Server-Timing` and explain."""
+"""What a run did and how long each part took, for `Server-Timing` and explain."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from shared.model.config import Stage
 from shared.pipeline.plan import Group, Step
-from shared.pipeline.plugin import Verdict
+from shared.pipeline.plugin import Continue, Reject, Verdict
 
 
 @dataclass(slots=True)
-class TracedStep:
-    """One call. `seconds` is None until it has ended; `verdict` is what followed, also of a `fault`.
+class StepResult:
+    """The result of one call of a step.
 
-    `not_called` says what outside call it would have made that a dry run does not make.
+    Attributes:
+        step: the step that was called.
+        stage: where it acts.
+        verdict: what followed from the call; None until it ends, and for a failed shadow entry.
+        fault: why the call failed.
+        seconds: how long the call took; None until it ends, and where time is not measured.
+        not_called: the call of an outside service that a dry run did not make.
     """
 
-    seconds: float | None = None
+    step: Step
+    stage: Stage
     verdict: Verdict | None = None
     fault: str | None = None
+    seconds: float | None = None
     not_called: str | None = None
+
+    def note(self) -> Mapping[str, str] | None:
+        """What a shadow entry would have done, for the log; None if it would have done nothing."""
+        if isinstance(self.verdict, Continue):
+            return None
+        kind = "fault" if self.verdict is None else type(self.verdict).__name__.lower()
+        code = {"code": self.verdict.code} if isinstance(self.verdict, Reject) else {}
+        return {"plugin": self.step.plugin.name, "stage": self.stage.value, "would": kind, **code}
 
 
 @dataclass(slots=True)
 class TracedGroup:
-    """One group that ran. `seconds` is None until it was decided."""
+    """A group that ran. `seconds` is None until it has a verdict."""
 
     stage: Stage
     group: Group
@@ -31,19 +47,19 @@ class TracedGroup:
 
 
 class Trace:
-    """Grows while a run goes on. `now` gives seconds that never go back."""
+    """The groups and calls of one run, in order. `now` is a monotonic clock, in seconds."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self.groups: list[TracedGroup] = []
         self.now = now
-        self._steps: dict[int, TracedStep] = {}
+        self._results: dict[int, StepResult] = {}
 
-    def of(self, step: Step) -> TracedStep | None:
-        """What is known of a step; None when it did not run."""
-        return self._steps.get(id(step))
+    def of(self, step: Step) -> StepResult | None:
+        """The result of `step`; None when it did not run."""
+        return self._results.get(id(step))
 
     async def group(self, stage: Stage, group: Group, work: Callable[[], Awaitable[None]]) -> None:
-        """Do the work of a group."""
+        """Run `work`, which is that of `group`."""
         traced, start = TracedGroup(stage, group), self.now()
         self.groups.append(traced)
         try:
@@ -51,27 +67,27 @@ class Trace:
         finally:
             traced.seconds = self.now() - start
 
-    async def call(self, step: Step, work: Callable[[], Awaitable[object]]) -> object:
-        """Call a step, and return what it returned."""
-        traced = self._steps[id(step)] = TracedStep()
+    async def call(self, stage: Stage, step: Step, work: Callable[[], Awaitable[object]]) -> object:
+        """Run `work`, which calls `step`. Return what it returns."""
+        result = self._results[id(step)] = StepResult(step, stage)
         start = self.now()
         try:
             return await work()
         finally:
-            traced.seconds = self.now() - start
+            result.seconds = self.now() - start
 
     def judged(self, step: Step, verdict: Verdict, fault: str | None = None) -> None:
-        """Note what followed from a call."""
-        traced = self._steps[id(step)]
-        traced.verdict, traced.fault = verdict, fault
+        """Note what followed from the call of `step`."""
+        result = self._results[id(step)]
+        result.verdict, result.fault = verdict, fault
 
-    def not_called(self, step: Step, what: str) -> None:
+    def not_called(self, step: Step, call: str) -> None:
         """Note the outside call that was not made."""
-        self._steps[id(step)].not_called = what
+        self._results[id(step)].not_called = call
 
 
 def server_timing(trace: Trace) -> str:
-    """The value of a ``Server-Timing`` header (W3C), with one entry a group, in milliseconds."""
+    """The value of a ``Server-Timing`` header (W3C): one entry per group, in milliseconds."""
     numbers: dict[Stage, int] = {}
     entries = []
     for traced in trace.groups:

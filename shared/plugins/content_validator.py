@@ -15,12 +15,13 @@ from shared.bodies.text.patterns import MAX_PATTERNS, PatternError, Patterns, pa
 from shared.bodies.text.rules import TextRules
 from shared.bodies.text.stream_rules import TextJudge
 from shared.core.errors import STATUS, Invalid, Problem
+from shared.core.http_tokens import has_no_body
 from shared.core.json_pointer import MISSING, get_at, parse_path
 from shared.core.sizes import parse_size
 from shared.http.body_rejected import BodyRejected, body_too_long
 from shared.http.content_coding import encode
 from shared.http.media_type import EVENT_STREAM, MediaType
-from shared.model.messages import Headers, Response
+from shared.model.messages import Headers
 from shared.pipeline.plugin import (
     CONTINUE,
     Event,
@@ -164,7 +165,7 @@ class ContentValidator(Plugin):
 
     def pre_response(self, exchange: Exchange) -> Verdict:
         response = exchange.response
-        if response is None or _is_bodiless(exchange, response):
+        if response is None or has_no_body(exchange.request.method, response.status):
             return CONTINUE
         try:
             return self._judge(response.headers, response.body, self._judge_response)
@@ -323,8 +324,3 @@ def _is_empty(headers: Headers, body: bytes | None) -> bool:
         return not body
     framed = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
     return not framed and "content-type" not in headers
-
-
-def _is_bodiless(exchange: Exchange, response: Response) -> bool:
-    """True for an answer that has no body by definition (RFC 9110, 6.4.1)."""
-    return exchange.request.method == "HEAD" or response.status in (204, 304)

@@ -37,12 +37,14 @@ class Route:
     fault: str | None = None
     timeouts: UpstreamTimeouts = field(default_factory=UpstreamTimeouts)
     own: OwnHeaders = field(init=False, repr=False, compare=False)
+    authority: bytes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         own = self.headers
         if self.plan.judges_events and _ACCEPT_ENCODING not in map(str.lower, own):
             own = {**own, _ACCEPT_ENCODING: "identity"}
         object.__setattr__(self, "own", OwnHeaders(own))
+        object.__setattr__(self, "authority", self.target.authority.encode("ascii"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,41 +1,63 @@
-"""The whole head that goes to the upstream of a rule."""
+"""The request that goes to the upstream of a rule."""
+
+from typing import NamedTuple
 
 from shared.http.forwarding import identity_fields, upstream_head
 from shared.model.messages import Fields, Headers
+from shared.model.targets import Target
 from shared.routing.admission import Admitted
 from shared.routing.router import upstream_path
 
 _WITH_BODY = ("POST", "PUT", "PATCH")
 
 
-def outgoing_target(admitted: Admitted, path: str, target: str) -> str:
-    """The request target that the upstream sees for the normalized `path`.
+class OutgoingRequest(NamedTuple):
+    """A request for an upstream.
 
-    `target` is that of the client, whose query goes through byte for byte.
+    Attributes:
+        method: its method.
+        target: the origin of the upstream.
+        path: the request target, with the query.
+        fields: the head with Host and length, as it goes on the wire.
+        body: the whole body.
     """
-    _, mark, query = target.partition("?")
-    return upstream_path(admitted.route.rule, admitted.route.target, path) + mark + query
+
+    method: str
+    target: Target
+    path: bytes
+    fields: Fields
+    body: bytes
+
+    @property
+    def url(self) -> str:
+        return f"{self.target.scheme}://{self.target.authority}{self.path.decode('latin-1')}"
 
 
-def outgoing_fields(
+def outgoing(
     admitted: Admitted,
-    method: str,
-    seen: Headers,
-    body: bytes,
     *,
+    method: str,
+    path: str,
+    headers: Headers,
+    body: bytes,
     sent: Headers,
+    sent_target: bytes,
     request_id: str,
     client: str,
     instance: str,
-) -> Fields:
-    """Host, head and length. `seen` is the head as plugins left it, `sent` as it came; the same value when no
-    plugin looked.
+) -> OutgoingRequest:
+    """The request that the upstream gets for an admitted one.
 
-    `client` is the client's address, `instance` our name in Via.
+    `path` is normalized, `headers` are as the plugins left them. `sent` and `sent_target` are as the client
+    sent them: the query goes through byte for byte, and `headers` is `sent` itself if no plugin saw it.
+    `client` is the client's address, `instance` the name of this deployment in Via.
     """
     route, key = admitted.route, admitted.key
     who = identity_fields(request_id, client, admitted.gateway.snapshot.tenant.id, key.id if key else None)
-    head = upstream_head(seen, sent, route.own, who, instance)
-    host = sent["host"] if route.rule.preserve_host else route.target.authority
+    head = upstream_head(headers, sent, route.own, who, instance)
+    host = sent["host"].encode("ascii") if route.rule.preserve_host else route.authority
     length = ((b"Content-Length", b"%d" % len(body)),) if body or method in _WITH_BODY else ()
-    return ((b"Host", host.encode("ascii")), *head.fields, *length)
+    fields = ((b"Host", host), *head.fields, *length)
+    _, mark, query = sent_target.partition(b"?")
+    target = upstream_path(route.rule, route.target, path).encode("latin-1") + mark + query
+    return OutgoingRequest(method, route.target, target, fields, body)

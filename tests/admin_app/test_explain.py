@@ -171,6 +171,23 @@ class TestForwarded:
         assert all(one["milliseconds"] is not None for one in found)
 
 
+@pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("POST", 204), ("POST", 304)])
+def test_response_that_has_no_body_is_explained_without_one(
+    api: Api, tenant: Tenant, method: str, status: int
+) -> None:
+    """Whatever is sent along: the proxy expects no body of these, and shows plugins an empty one."""
+    entry = {
+        "name": "content_validator",
+        "stage": "pre_response",
+        "settings": {"blocked_patterns": ["secret"]},
+    }
+    new_rule(api, tenant, streams="buffer", plugin_chain=[entry])
+    sent = {"status": status, "headers": {"Content-Type": "text/plain"}, "body": "the secret"}
+    explained = asked(api, tenant, method=method, response=sent)
+    assert plugins(explained, "pre_response") == [[("content_validator", "continue")]]
+    assert (explained["answer"]["status"], explained["answer"]["body"]) == (status, "")
+
+
 class TestRefused:
     @pytest.mark.parametrize(
         ("sent", "code"),
@@ -357,7 +374,7 @@ class TestOtherEnds:
     def test_it_does_not_take_for_ever(
         self, api: Api, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(core_explain, "LONGEST", 0.05)
+        monkeypatch.setattr(core_explain, "MAX_SECONDS", 0.05)
         new_rule(api, tenant, plugin_chain=[{"name": "hanging"}])
         explained = asked(api, tenant)
         assert explained["outcome"] == "unfinished"

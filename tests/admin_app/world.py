@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 
 from admin_app import create_app
 from shared.config_store.port import ConfigStore
-from shared.explain import Asked, Explained
+from shared.explain import ExplainRequest, ExplainResult, run_explain
 from shared.limits.port import Limiter
 from shared.limits.values import Decision, Limit
 from shared.model.config import Snapshot
@@ -21,9 +21,10 @@ from shared.net.port import FetchResponse
 from shared.net.resolve import check_target
 from shared.pipeline.plugin import Plugin, Tools
 from shared.plugins import load_catalogue
+from shared.routing.compile import Compiler
 from shared.secrets.api_keys import PepperedHasher
 from shared.secrets.sealing import AesSealer
-from shared.services import Services, explaining, not_called
+from shared.services import Services, hosts_of, not_called
 from shared.settings import Settings, load_settings
 from shared.testing.memory_limiter import MemoryLimiter
 from shared.testing.memory_store import MemoryStore
@@ -67,15 +68,20 @@ class World:
     def peek(self, limits: Sequence[Limit]) -> Decision:
         return asyncio.run(self.limiter.peek(limits))
 
-    def explain(self, snapshot: Snapshot, asked: Asked, *, call_outside: bool) -> Explained:
-        """The real dry run; services outside answer with `outside`."""
-        fetch = self.fetch if call_outside else not_called
-
-        async def run() -> Explained:
-            with explaining(self, Tools(self.limiter, fetch, self.clock)) as explain:
-                return await explain(snapshot, asked)
-
-        return asyncio.run(run())
+    def explain(self, request: ExplainRequest, snapshot: Snapshot, *, calls_outside: bool) -> ExplainResult:
+        """The real dry run. Outside services respond with `outside`."""
+        tools = Tools(self.limiter, self.fetch if calls_outside else not_called, self.clock)
+        explained = run_explain(
+            request,
+            snapshot,
+            compiler=Compiler(self.catalogue, self.settings.tiers, self.sealer, tools),
+            hosts=hosts_of(self.settings),
+            hasher=self.hasher,
+            instance=self.instance,
+            settings=self.settings,
+            random_bytes=os.urandom,
+        )
+        return asyncio.run(explained)
 
     def fetch(self, method: str, url: str, *, body: bytes, **_: Any) -> FetchResponse:
         self.called.append((method, url, body))

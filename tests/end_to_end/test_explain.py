@@ -41,6 +41,8 @@ def owner(gateway: RunningGateway, everlasting_upstream: Upstream) -> TenantInUs
     tenant.create_rule("/v1", everlasting_upstream.url + "/base", **RULE)
     tenant.create_rule("/spent", everlasting_upstream.url, plugin_chain=[
         {"name": "rate_limiter", "settings": {"limit": 0, "window": "1m"}}])  # fmt: skip
+    tenant.create_rule("/body", everlasting_upstream.url, streams="buffer", plugin_chain=[
+        {"name": "body_needed", "stage": "pre_response"}])  # fmt: skip
     return tenant
 
 
@@ -136,3 +138,27 @@ def test_nothing_is_spent(gateway: RunningGateway, owner: TenantInUse, upstream:
         ("streams", 1),
     ]
     assert len(upstream.received) == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "verdict"),
+    [
+        ("POST", "/body/x", 200, 200),
+        ("HEAD", "/body/x", 200, 422),
+        ("POST", "/body/empty", 204, 422),
+        ("POST", "/body/unchanged", 304, 422),
+    ],
+)
+def test_response_without_a_body_has_the_verdict_that_was_explained(
+    owner: TenantInUse, upstream: Upstream, method: str, path: str, status: int, verdict: int
+) -> None:
+    """Responses to HEAD, and those of 204 and 304, have no body (RFC 9110, 6.4.1), whatever is sent along."""
+    sent = {"method": method, "path": path, "headers": {}}
+    response = explained(owner, {**sent, "response": {"status": status, "body": "a body"}})["answer"]
+    real, headers, body = really(owner, sent)
+    assert (response["status"], real) == (verdict, verdict)
+    assert len(upstream.received) == 1
+    if verdict == 422:
+        assert response["source"] == headers["X-Gateway-Error-Source"] == "plugin:body_needed"
+        assert response["message"] == "The body is b''."
+        assert method == "HEAD" or response["message"] in body.decode()

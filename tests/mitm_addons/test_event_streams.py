@@ -11,7 +11,7 @@ import pytest
 
 from mitm_addons.event_streams import EventStream, StreamRejected
 from mitm_addons.stock.adapter import StockEventStream
-from shared.bodies.event_splitter import event_splitter
+from shared.bodies.event_splitter import EventSplitter, event_splitter
 from shared.core.errors import make_rejection
 from shared.http.media_type import MediaType
 from shared.model.event import Event
@@ -24,8 +24,8 @@ class Judged:
 
     held = 0
 
-    def __init__(self, run: Any) -> None:
-        self.run = run
+    def __init__(self, run: Any, splitter: EventSplitter | None) -> None:
+        self.run, self.splitter = run, splitter
         self.most = 0
 
     def feed(self, events: Sequence[Event], *, is_last: bool = False) -> Sequence[Event]:
@@ -39,8 +39,8 @@ class Judged:
 def stream(*, stock: bool = False) -> tuple[EventStream, Judged, Any]:
     run, splitter = SimpleNamespace(rejection=None), event_splitter(MediaType("text/event-stream"))
     state = SimpleNamespace(passed_on=lambda piece: piece, bytes_held_back=0, pending_bytes=b"")
-    judged, anything = Judged(run), cast(Any, object())
-    parts = cast(Any, state), cast(Any, run), cast(Any, splitter), cast(Any, judged)
+    judged, anything = Judged(run, splitter), cast(Any, object())
+    parts = cast(Any, state), cast(Any, run), cast(Any, judged)
     made = StockEventStream(anything, lambda flow: None, *parts) if stock else EventStream(*parts)
     return made, judged, state
 

@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from shared.model.config import Stage
 from shared.model.messages import Exchange
 from shared.pipeline import Run, make_plan
 from shared.pipeline.plugin import Continue, Plugin, Verdict
@@ -46,13 +45,13 @@ def test_an_exchange_that_is_cancelled_at_any_moment_gives_back_what_was_taken(a
     async def scenario() -> int:
         plugin = Taking()
         run = run_of(plugin)
-        running = asyncio.ensure_future(run.stage(Stage.PRE_REQUEST))
+        running = asyncio.ensure_future(run.request_body(b"{}"))
         await turns(5)
         plugin.go.set()
         await turns(after)
         running.cancel()
         await asyncio.wait([running])
-        await run.cleanup()
+        await run.finish()
         return plugin.held
 
     assert asyncio.run(scenario()) == 0
@@ -65,11 +64,11 @@ def test_what_is_taken_after_the_end_is_given_back_at_once(after: int) -> None:
     async def scenario() -> int:
         plugin = Taking()
         run = run_of(plugin)
-        running = asyncio.ensure_future(run.stage(Stage.PRE_REQUEST))
+        running = asyncio.ensure_future(run.request_body(b"{}"))
         await turns(5)
         plugin.go.set()
         await turns(after)
-        await run.cleanup()
+        await run.finish()
         await running
         return plugin.held
 
@@ -81,9 +80,9 @@ def test_an_exchange_that_is_settled_twice_gives_back_once() -> None:
         plugin = Taking()
         plugin.go.set()
         run = run_of(plugin)
-        await run.stage(Stage.PRE_REQUEST)
-        await run.cleanup()
-        await run.cleanup()
+        await run.request_body(b"{}")
+        await run.finish()
+        await run.finish()
         return plugin.held
 
     assert asyncio.run(scenario()) == 0
@@ -95,9 +94,9 @@ def test_a_plugin_that_has_nothing_to_give_back_is_not_asked() -> None:
         plugin.has_cleanup = False
         plugin.go.set()
         run = run_of(plugin)
-        await run.stage(Stage.PRE_REQUEST)
+        await run.request_body(b"{}")
         assert plugin.held == 1
-        await run.cleanup()
+        await run.finish()
         assert plugin.held == 1
 
     asyncio.run(scenario())

@@ -32,13 +32,13 @@ def prepared(chain: Sequence[ResolvedEntry], pool: Executor | None = None) -> Ru
 
 async def whole(run: Run, response: Response | None = None) -> Mapping[str, str]:
     """All hooks of an exchange, as the proxy calls them. Returns the answer headers."""
-    await run.head()
-    await run.stage(Stage.PRE_REQUEST)
-    run.exchange = replace(run.exchange, response=response or Response(200))
-    await run.stage(Stage.POST_REQUEST)
-    await run.stage(Stage.PRE_RESPONSE)
+    await run.request_head()
+    await run.request_body(b"{}")
+    response = response or Response(200)
+    await run.response_head(response)
+    await run.response_body(response.body or b"")
     added = run.response_headers()
-    await run.cleanup()
+    await run.finish()
     return added
 
 
@@ -284,7 +284,7 @@ class TestCancellation:
         async def main() -> list[tuple[str, str]]:
             hand = Stagehand()
             chain = [entry(hand.plugin(kind, name), parallel=parallel) for name in "ab"]
-            playing = asyncio.ensure_future(prepared(chain, hand).stage(Stage.PRE_REQUEST))
+            playing = asyncio.ensure_future(prepared(chain, hand).request_body(b"{}"))
             await quiet()
             playing.cancel()
             await quiet()
@@ -303,7 +303,7 @@ class TestCancellation:
 
         async def main(pool: Executor) -> Run:
             run = prepared([entry(Acting(late), timeout=0.001, on_error="open")], pool)
-            await run.stage(Stage.PRE_REQUEST)
+            await run.request_body(b"{}")
             free.set()
             pool.submit(int).result(10)  # the one thread has ended the call
             await quiet()
@@ -328,8 +328,7 @@ def test_a_blocking_plugin_that_is_quick_this_time_runs_in_place() -> None:
     for body, in_place in ((b"1", True), (b"22", False), (b"", False)):
         with ThreadPoolExecutor(1) as pool:
             run = prepared([entry(ActiveJudge(act))], pool)
-            run.exchange = replace(run.exchange, request=replace(run.exchange.request, body=body))
-            run_loop(run.stage(Stage.PRE_REQUEST))
+            run_loop(run.request_body(body))
         assert run.faults == []
         assert (seen.pop() == threading.get_ident()) is in_place
 
@@ -349,7 +348,7 @@ def test_fifty_chains_of_parallel_steps_finish_on_a_pool_of_one_thread() -> None
     async def main(pool: Executor) -> list[Run]:
         runs = [prepared(chain, pool) for _ in range(50)]
         async with asyncio.timeout(30):
-            await asyncio.gather(*(run.stage(Stage.PRE_REQUEST) for run in runs))
+            await asyncio.gather(*(run.request_body(b"{}") for run in runs))
         return runs
 
     with ThreadPoolExecutor(1) as pool:
@@ -380,5 +379,75 @@ def test_a_thread_an_await_and_a_call_in_place_work_at_the_same_time() -> None:
     plugins: list[Plugin] = [ActingInPlace(in_place), ActingAsync(call_async_safely), Acting(in_thread)]
     with ThreadPoolExecutor(1) as pool:
         run = prepared([entry(plugin, parallel=True, timeout=10.0) for plugin in plugins], pool)
-        run_loop(run.stage(Stage.PRE_REQUEST))
+        run_loop(run.request_body(b"{}"))
     assert run.faults == []
+
+
+class TestMoments:
+    """Each moment of an exchange runs what belongs to it, and nothing twice."""
+
+    def bodies(self, method: str, head: Response) -> tuple[Run, list[bytes | None]]:
+        """The bodies that a plugin of pre_response sees when the response has the body ``x``."""
+        seen: list[bytes | None] = []
+
+        def see(view: Exchange) -> Verdict:
+            seen.append(view.response.body if view.response else None)
+            return CONTINUE
+
+        run = prepared([entry(ActingInPlace(see), Stage.PRE_RESPONSE)])
+        run.exchange = replace(run.exchange, request=replace(run.exchange.request, method=method))
+
+        async def respond() -> None:
+            await run.response_head(head)
+            await run.response_body(b"x")
+
+        run_loop(respond())
+        return run, seen
+
+    @pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 204), ("GET", 304)])
+    def test_response_without_a_body_is_judged_at_its_head_as_empty(self, method: str, status: int) -> None:
+        run, seen = self.bodies(method, Response(status))
+        assert (run.needs_body, seen) == (False, [b""])
+
+    def test_response_that_must_be_whole_is_judged_with_its_body(self) -> None:
+        run, seen = self.bodies("GET", Response(200))
+        assert (run.needs_body, seen) == (True, [b"x"])
+
+    def test_response_head_after_a_rejection_runs_nothing(self) -> None:
+        run = prepared([entry(says(NO)), entry(says(NO), Stage.POST_REQUEST)])
+
+        async def moments() -> None:
+            await run.request_head()
+            await run.request_body(b"")
+            assert await run.response_head(Response(200)) is None
+
+        run_loop(moments())
+        assert run.exchange.response is None
+
+    def test_request_body_after_a_response_of_the_head_is_not_read(self) -> None:
+        responding = says(CACHED)
+        responding.reads = responding.changes = frozenset()
+        run = prepared([entry(responding), entry(says(NO), priority=200)])
+        body = run.exchange.request.body
+
+        async def moments() -> None:
+            await run.request_head()
+            await run.request_body(b"another")
+
+        run_loop(moments())
+        assert (run.rejection, run.responded) == (None, CACHED.response)
+        assert run.exchange.request.body == body
+
+    def test_response_sent_without_shadow_entries_does_nothing(self) -> None:
+        run = prepared([])
+        run.response_sent(b"x")
+        assert (run.shadows, run.exchange.response) == (None, None)
+
+    @pytest.mark.parametrize("runs_post_response", [True, False])
+    def test_finish_runs_post_response_unless_told_otherwise(self, runs_post_response: bool) -> None:
+        seen: list[Exchange] = []
+        run = prepared(
+            [entry(ActingInPlace(lambda view: seen.append(view) or CONTINUE), Stage.POST_RESPONSE)]
+        )
+        run_loop(run.finish(runs_post_response=runs_post_response))
+        assert len(seen) == runs_post_response

@@ -2,7 +2,6 @@
 
 import logging
 from concurrent.futures import Executor
-from dataclasses import replace
 
 import pytest
 
@@ -18,12 +17,12 @@ from tests.support.cases import pairwise
 
 async def whole(run: Run) -> None:
     """All hooks of an exchange, as the proxy calls them."""
-    await run.head()
-    await run.stage(Stage.PRE_REQUEST)
-    run.exchange = replace(run.exchange, response=Response(200))
-    await run.stage(Stage.POST_REQUEST)
-    await run.stage(Stage.PRE_RESPONSE)
-    await run.cleanup()
+    await run.request_head()
+    await run.request_body(b"{}")
+    response = Response(200)
+    await run.response_head(response)
+    await run.response_body(response.body or b"")
+    await run.finish()
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.model.config import Stage
-from shared.model.messages import Exchange, Headers, Response
+from shared.model.messages import Exchange, Response
 from shared.pipeline import Run, make_plan
 from shared.pipeline.plugin import CONTINUE, Continue, Patch, Plugin, Reject, ResolvedEntry, Respond, Verdict
 from tests.pipeline.stagehand import Stagehand, quiet, run_loop
@@ -39,13 +39,13 @@ def after(*chain: ResolvedEntry, response: Response | None = None) -> Run:
     """The exchange when all is over."""
 
     async def hooks(run: Run) -> Run:
-        await run.head()
-        await run.stage(Stage.PRE_REQUEST)
-        run.exchange = replace(run.exchange, response=response or Response(200, body=b"{}"))
-        await run.stage(Stage.POST_REQUEST)
-        await run.stage(Stage.PRE_RESPONSE)
+        await run.request_head()
+        await run.request_body(b"{}")
+        seen = response or Response(200, body=b"{}")
+        await run.response_head(seen)
+        await run.response_body(seen.body or b"")
         run.response_headers()
-        await run.cleanup()
+        await run.finish()
         return run
 
     with ThreadPoolExecutor(1) as pool:
@@ -138,7 +138,7 @@ class TestFollowUps:
             lambda _: pytest.fail("its headers were asked for"),
             lambda view: settled.append((dict(view.notes), view.response)),
         )
-        response = Response(200, body=b"{}")
+        response = Response(200)
         assert not make_plan([shadow(plugin)], buffer_streams=False).sees_responses
         after(shadow(plugin), response=response)
         assert settled == [({"took": 1}, response)]
@@ -146,8 +146,8 @@ class TestFollowUps:
     def test_none_begins_when_the_exchange_is_over(self) -> None:
         async def scenario() -> Run:
             run = Run(make_plan([shadow(says(NO))], buffer_streams=False), exchange(), Stagehand())
-            await run.cleanup()
-            await run.stage(Stage.PRE_REQUEST)
+            await run.finish()
+            await run.request_body(b"{}")
             return run
 
         assert run_loop(scenario()).shadows is None
@@ -169,12 +169,11 @@ class TestBodies:
             plugin = ActingInPlace(lambda view: bodies.append(view.request.body) or NO)
             run = Run(make_plan([shadow(plugin)], buffer_streams=False), exchange(), Stagehand())
             body, run.exchange = run.exchange.request.body, with_body(run.exchange, None)
-            await run.head()
+            await run.request_head()
             await quiet()
             assert bodies == []
-            run.exchange = with_body(run.exchange, body)
-            await run.stage(Stage.PRE_REQUEST)
-            await run.cleanup()
+            await run.request_body(body or b"")
+            await run.finish()
 
         run_loop(scenario())
         assert bodies == [b"{}"]
@@ -183,8 +182,8 @@ class TestBodies:
         async def scenario() -> Run:
             run = Run(make_plan([shadow(says(NO, frozenset({"body"})))], buffer_streams=False),
                       with_body(exchange(), None), Stagehand())  # fmt: skip
-            await run.head()
-            await run.cleanup()
+            await run.request_head()
+            await run.finish()
             return run
 
         assert notes(run_loop(scenario())) == []
@@ -194,32 +193,27 @@ class TestBodies:
             chain = [shadow(ActingInPlace(lambda v: Reject(422, (v.response.body or b"").decode(), "")), stage)
                      for stage in (Stage.POST_REQUEST, Stage.PRE_RESPONSE)]  # fmt: skip
             run = Run(make_plan(chain, buffer_streams=False), exchange(), Stagehand())
-            run.exchange = replace(run.exchange, response=Response(200))
-            await run.stage(Stage.POST_REQUEST)
-            await run.stage(Stage.PRE_RESPONSE)
+            response = Response(200)
+            await run.response_head(response)
+            await run.response_body(response.body or b"")
             assert run.shadows is not None
             assert run.shadows.need_response
             end(run)
-            await run.cleanup()
+            await run.finish()
             return run
 
         return notes(run_loop(scenario()))[1:]
 
     def test_it_judges_an_answer_when_all_of_it_has_passed(self) -> None:
         def show(run: Run) -> None:
+            run.response_sent(b"all")
             assert run.shadows is not None
-            whole = replace(run.exchange, response=Response(200, body=b"all"))
-            run.shadows.resume(Stage.PRE_RESPONSE, whole)
             assert not run.shadows.need_response
 
         assert [note["code"] for note in self.streaming(show)] == ["all"]
 
     def test_an_answer_that_cannot_be_shown_is_a_fault(self) -> None:
-        def give_up(run: Run) -> None:
-            assert run.shadows is not None
-            run.shadows.give_up(Stage.PRE_RESPONSE, "too long")
-
-        assert [note["would"] for note in self.streaming(give_up)] == ["fault"]
+        assert [note["would"] for note in self.streaming(lambda run: run.response_sent(None))] == ["fault"]
 
     def test_an_answer_that_broke_off_is_judged_by_nobody(self) -> None:
         assert self.streaming(lambda _: None) == []
@@ -257,7 +251,7 @@ async def beside(run: Run, hand: Stagehand, luck: random.Random) -> None:
         if acting:
             hand.held[luck.choice(acting)]()
     await asyncio.wait_for(playing, 0)
-    settling = asyncio.ensure_future(run.cleanup())
+    settling = asyncio.ensure_future(run.finish())
     for _ in range(100):
         await quiet()
         if settling.done():
@@ -268,11 +262,10 @@ async def beside(run: Run, hand: Stagehand, luck: random.Random) -> None:
 
 
 async def hooks_but_settle(run: Run) -> None:
-    await run.head()
-    await run.stage(Stage.PRE_REQUEST)
-    run.exchange = replace(run.exchange, response=Response(200, Headers(), b"{}"))
-    for stage in (Stage.POST_REQUEST, Stage.PRE_RESPONSE):
-        await run.stage(stage)
+    await run.request_head()
+    await run.request_body(b"{}")
+    await run.response_head(Response(200))
+    await run.response_body(b"{}")
 
 
 @settings(deadline=None)

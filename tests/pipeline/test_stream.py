@@ -13,6 +13,7 @@ import pytest
 from shared.core.errors import PoolFull
 from shared.model.config import Stage
 from shared.model.event import Event
+from shared.model.messages import Headers, Response
 from shared.pipeline import Run, make_plan
 from shared.pipeline.plugin import CONTINUE, Patch, Plugin, Reject
 from shared.pipeline.stream import IN_PLACE_BYTES
@@ -30,6 +31,7 @@ from tests.pipeline.stagehand import Stagehand, run_loop
 from tests.pipeline.world import Acting, entry, exchange
 
 REJECT = Reject(422, "content_rejected", "No.")
+STREAMED = Response(200, Headers([("Content-Type", "text/event-stream")]))
 EVENTS = [event(text) for text in "abcd"]
 KINDS = [ActiveJudge, JudgingInThread, JudgingAsync]
 JUDGES = {ActiveJudge: Judge, JudgingInThread: Judge, JudgingAsync: AsyncJudge}
@@ -48,7 +50,8 @@ def play(
     async def main(pool: Executor) -> tuple[Run, list[str], int]:
         with pool:
             run = Run(make_plan(chain, buffer_streams=False), exchange(), pool)
-            stream = await run.open_stream(may_wait=may_wait)
+            stream = await run.response_head(STREAMED, can_stream=True, may_wait=may_wait)
+            assert stream is not None
             sent = []
             for piece in [*[[one] for one in events], None]:
                 if run.rejection is None:
@@ -101,7 +104,8 @@ def test_what_came_before_a_reject_in_the_same_piece_goes_out(kind: type[ActiveJ
     async def main() -> str:
         with ThreadPoolExecutor(1) as pool:
             run = Run(plan, exchange(), pool)
-            stream = await run.open_stream(may_wait=True)
+            stream = await run.response_head(STREAMED, can_stream=True, may_wait=True)
+            assert stream is not None
             out = stream.feed(EVENTS)
             return describe_error(await out if inspect.isawaitable(out) else out)
 
@@ -217,7 +221,8 @@ def test_a_full_pool_is_a_fault() -> None:
 
     async def main() -> Run:
         run = Run(make_plan(chain, buffer_streams=False), exchange(), _Full())
-        stream = await run.open_stream(may_wait=True)
+        stream = await run.response_head(STREAMED, can_stream=True, may_wait=True)
+        assert stream is not None
         waiting = stream.feed([large])
         assert inspect.isawaitable(waiting)
         assert list(await waiting) == []
@@ -244,3 +249,24 @@ def test_a_small_piece_is_judged_in_place_beside_a_judge_that_waits() -> None:
     )
     assert (run.faults, sent) == ([], ["a", "b", "c", "d", ""])
     assert set(threads) == {threading.main_thread()}
+
+
+@pytest.mark.parametrize(
+    ("plugin", "headers", "able"),
+    [
+        (ActiveJudge, {}, {"can_stream": False}),
+        (ActiveJudge, {"Content-Encoding": "gzip"}, {"can_stream": True}),
+        (JudgingAsync, {}, {"can_stream": True, "may_wait": False}),
+    ],
+)
+def test_response_whose_events_cannot_be_judged_as_they_pass_is_judged_whole(
+    plugin: type[ActiveJudge], headers: dict[str, str], able: dict[str, bool]
+) -> None:
+    async def main() -> Run:
+        chain = [entry(plugin(lambda _: passing()), Stage.PRE_RESPONSE)]
+        run = Run(make_plan(chain, buffer_streams=False), exchange(), Stagehand())
+        head = Response(200, STREAMED.headers.patched(headers))
+        assert await run.response_head(head, **able) is None
+        return run
+
+    assert run_loop(main()).needs_body

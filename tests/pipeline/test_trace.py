@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -28,12 +27,11 @@ def traced(*chain: ResolvedEntry, hand: Stagehand | None = None) -> Run:
     run = Run(make_plan(chain, buffer_streams=False), exchange(), hand or Stagehand(), trace=trace)
 
     async def hooks() -> None:
-        await run.head()
-        await run.stage(Stage.PRE_REQUEST)
-        run.exchange = replace(run.exchange, response=Response(200, body=b""))
-        await run.stage(Stage.POST_REQUEST)
+        await run.request_head()
+        await run.request_body(b"{}")
+        await run.response_head(Response(200, body=b""))
         run.response_headers()
-        await run.cleanup()
+        await run.finish()
 
     run_loop(hooks())
     return run
@@ -87,7 +85,7 @@ def test_without_a_trace_such_a_call_is_a_fault() -> None:
         raise NotCalled("POST https://validator.example")
 
     run = Run(make_plan([entry(acting(ask, "asks"))], buffer_streams=False), exchange(), Stagehand())
-    run_loop(run.stage(Stage.PRE_REQUEST))
+    run_loop(run.request_body(b"{}"))
     assert run.faults == ["asks"]
 
 
@@ -100,7 +98,7 @@ def test_one_that_is_cancelled_has_its_time_and_no_verdict() -> None:
         run = Run(
             make_plan([refuses, slow], buffer_streams=False), exchange(), hand, trace=Trace(lambda: 1.0)
         )
-        await run.stage(Stage.PRE_REQUEST)
+        await run.request_body(b"{}")
         await quiet()
         return run
 

@@ -8,7 +8,7 @@ from shared.model.targets import parse_target
 from shared.pipeline import Plan
 from shared.routing.admission import Admitted
 from shared.routing.compile import Gateway, Route
-from shared.routing.outgoing import outgoing_fields, outgoing_target
+from shared.routing.outgoing import OutgoingRequest, outgoing
 from shared.routing.router import Router
 
 SENT = Headers([("Host", "t1.example.com"), ("X-A", "1")])
@@ -21,11 +21,30 @@ def admitted(key: ApiKey | None = KEY, **rule: object) -> Admitted:
     return Admitted(gateway, Route(made, parse_target(made.target), {}, Plan()), key)
 
 
-def fields(given: Admitted, method: str = "GET", body: bytes = b"") -> dict[bytes, bytes]:
-    made = outgoing_fields(
-        given, method, SENT, body, sent=SENT, request_id="id", client="192.0.2.1", instance="me"
+def made(
+    given: Admitted,
+    method: str = "GET",
+    body: bytes = b"",
+    sent: Headers = SENT,
+    path: str = "/v1/x",
+    target: bytes = b"/v1/x",
+) -> OutgoingRequest:
+    return outgoing(
+        given,
+        method=method,
+        path=path,
+        headers=sent,
+        body=body,
+        sent=sent,
+        sent_target=target,
+        request_id="id",
+        client="192.0.2.1",
+        instance="me",
     )
-    return dict(made)
+
+
+def fields(given: Admitted, method: str = "GET", body: bytes = b"") -> dict[bytes, bytes]:
+    return dict(made(given, method, body).fields)
 
 
 def test_the_upstream_is_told_who_calls() -> None:
@@ -53,17 +72,8 @@ def test_an_upstream_whose_events_are_judged_is_asked_for_plain_ones() -> None:
         given = admitted()
         route = replace(given.route, plan=plan, headers=headers)
         sent = Headers([*SENT, ("Accept-Encoding", "gzip, br")])
-        made = outgoing_fields(
-            replace(given, route=route),
-            "GET",
-            sent,
-            b"",
-            sent=sent,
-            request_id="i",
-            client="c",
-            instance="me",
-        )
-        return [value for name, value in made if name.lower() == b"accept-encoding"]
+        request = made(replace(given, route=route), sent=sent)
+        return [value for name, value in request.fields if name.lower() == b"accept-encoding"]
 
     assert asked(Plan(judges_bodies=True), {}) == [b"identity"]
     assert asked(Plan(judges_bodies=True), {"Accept-Encoding": "br"}) == [b"br"]
@@ -72,6 +82,12 @@ def test_an_upstream_whose_events_are_judged_is_asked_for_plain_ones() -> None:
 
 
 def test_the_query_goes_through_as_it_came() -> None:
-    assert outgoing_target(admitted(), "/v1/x", "/v1//x?a=%20b&c") == "/base/v1/x?a=%20b&c"
-    assert outgoing_target(admitted(), "/v1/x", "/v1/x?") == "/base/v1/x?"
-    assert outgoing_target(admitted(strip_path=True), "/v1/x", "/v1/x") == "/base/x"
+    assert made(admitted(), target=b"/v1//x?a=%20b&c").path == b"/base/v1/x?a=%20b&c"
+    assert made(admitted(), target=b"/v1/x?").path == b"/base/v1/x?"
+    assert made(admitted(strip_path=True)).path == b"/base/x"
+
+
+def test_outgoing_request_has_method_target_and_body() -> None:
+    request = made(admitted(), "PUT", b"abc", target=b"/v1/x?a")
+    assert (request.method, request.body, request.target.host) == ("PUT", b"abc", "up.example")
+    assert request.url == "https://up.example/base/v1/x?a"

@@ -273,6 +273,8 @@ _COOKIES = (
 )
 #: The response to a path that ends so. Every other request gets 200 and ``{"ok": true}``.
 BY_PATH: dict[str, Sequence[Action]] = {
+    "empty": [send(b"HTTP/1.1 204 No Content\r\n\r\n")],
+    "unchanged": [send(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n")],
     "error": [send(sized(b'{"error": "upstream"}', "500 Internal Server Error", _JSON))],
     "cookies": [send(sized(b"{}", "201 Made Up", *_COOKIES))],
     "stream": _events(0.1, _END),

@@ -17,7 +17,7 @@ class Settling:
     def __init__(self) -> None:
         self.settled = 0
 
-    async def cleanup(self) -> None:
+    async def finish(self) -> None:
         self.settled += 1
 
 
