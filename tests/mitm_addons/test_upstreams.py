@@ -13,7 +13,6 @@ from mitm_addons.wire_errors import FORBIDDEN, UNRESOLVED
 from shared.core.errors import OutsideError, TargetForbidden
 from shared.net.resolver import FAILED_SECONDS
 from tests.config_store.configurations import StillClock
-from tests.mitm_engine.loops import on_uvloop
 from tests.mitm_engine.world import world
 
 HOST = "api.example.com"
@@ -78,7 +77,6 @@ def test_a_connection_that_was_not_allowed_says_nothing_about_an_address() -> No
     assert world.connect().address == (FIRST, 443)
 
 
-@on_uvloop
 async def test_on_the_express_engine_the_address_that_answers_is_found() -> None:
     async def two(host: str, port: int) -> Sequence[str]:
         return ["127.0.0.2", "127.0.0.1"]

@@ -6,7 +6,6 @@ import resource
 import pytest
 from mitmproxy import http
 
-from tests.mitm_engine.loops import on_both_loops
 from tests.mitm_engine.world import On, Streaming, world
 from tests.support.client import AsyncRawClient, request
 from tests.support.upstream import CHUNKED, Peer, chunk
@@ -80,19 +79,16 @@ async def _pass_through(addon: object, size: int, *, is_chunked: bool) -> None:
 
 
 @pytest.mark.parametrize("is_chunked", [True, False])
-@on_both_loops
 async def test_a_slow_reader_of_50_mb_does_not_make_the_process_grow(is_chunked: bool) -> None:
     await _pass_through(Streaming(), 50 * MB, is_chunked=is_chunked)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("is_chunked", [True, False])
-@on_both_loops
 async def test_a_slow_hook_and_a_slow_reader_of_300_mb_do_not_make_the_process_grow(is_chunked: bool) -> None:
     await _pass_through(Late(1.0), 300 * MB, is_chunked=is_chunked)
 
 
-@on_both_loops
 async def test_while_a_hook_waits_the_upstream_waits_too() -> None:
     source = Source(50 * MB, is_chunked=True)
     async with world(Late(0.5), script=source) as w:
@@ -105,7 +101,6 @@ async def test_while_a_hook_waits_the_upstream_waits_too() -> None:
         await read_away(client, 50 * MB)
 
 
-@on_both_loops
 async def test_a_slow_stream_function_holds_the_upstream_back() -> None:
     async def slowly(piece: bytes) -> bytes:
         await asyncio.sleep(0.01)

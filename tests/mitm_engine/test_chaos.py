@@ -9,7 +9,6 @@ import pytest
 from mitmproxy import http
 
 from mitm_engine.options import Options, Terms, Timeouts
-from tests.mitm_engine.loops import on_both_loops
 from tests.mitm_engine.world import World, world
 from tests.support.client import request
 from tests.support.upstream import CHUNKED, Peer, chunk, sized
@@ -114,7 +113,6 @@ async def _visit(w: World, dice: random.Random) -> None:
 
 
 @pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 12))])
-@on_both_loops
 async def test_every_flow_ends_exactly_once_in_the_middle_of_chaos(
     seed: int, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -11,9 +11,9 @@ from mitmproxy import connection, http
 
 from mitm_engine.options import Options, Policy, Terms, Timeouts
 from tests.mitm_engine.http1.wire_bytes import chunked
-from tests.mitm_engine.loops import on_both_loops, on_uvloop
 from tests.mitm_engine.world import On, world
 from tests.support.client import AsyncRawClient, request
+from tests.support.loops import on_uvloop
 from tests.support.upstream import Received, replying, sized
 from tests.support.wait import until_true
 
@@ -58,7 +58,6 @@ def test_pipelined_requests_are_answered_in_their_order_however_they_are_cut(
     scenario()
 
 
-@on_both_loops
 async def test_more_requests_than_may_wait_are_answered_as_far_as_they_may_and_then_it_ends() -> None:
     async with world(script=replying(echo)) as w:
         client = await w.client()
@@ -71,7 +70,6 @@ async def test_more_requests_than_may_wait_are_answered_as_far_as_they_may_and_t
         assert w.recorder.count("requestheaders") == w.recorder.count("post_response") == 32
 
 
-@on_uvloop
 async def test_a_client_that_asks_on_and_on_is_served_on_and_on() -> None:
     async with world(script=replying(echo)) as w:
         client = await w.client()
@@ -81,7 +79,6 @@ async def test_a_client_that_asks_on_and_on_is_served_on_and_on() -> None:
                 assert (await client.response()).body == b"GET /%d " % (begin + number)
 
 
-@on_both_loops
 async def test_what_cannot_be_read_is_a_400_after_the_answers_before_it() -> None:
     async with world(script=replying(echo)) as w:
         client = await w.client()
@@ -102,7 +99,6 @@ async def test_what_cannot_be_read_is_a_400_after_the_answers_before_it() -> Non
         b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
     ],
 )
-@on_both_loops
 async def test_what_is_no_request_of_ours_gets_a_clean_refusal_and_meets_no_flow(raw: bytes) -> None:
     async with world() as w:
         client = await w.client()
@@ -113,7 +109,6 @@ async def test_what_is_no_request_of_ours_gets_a_clean_refusal_and_meets_no_flow
         assert w.recorder.count("requestheaders") == 0
 
 
-@on_uvloop
 async def test_an_upgrade_is_not_made_and_its_request_is_served() -> None:
     async with world(script=replying(echo)) as w:
         client = await w.client()
@@ -130,7 +125,6 @@ async def test_an_upgrade_is_not_made_and_its_request_is_served() -> None:
         request().replace(b"HTTP/1.1", b"HTTP/1.0"),
     ],
 )
-@on_both_loops
 async def test_a_client_that_wants_to_end_is_let_go(raw: bytes) -> None:
     async with world() as w:
         client = await w.client()
@@ -140,7 +134,6 @@ async def test_a_client_that_wants_to_end_is_let_go(raw: bytes) -> None:
         await w.recorder.saw("client_disconnected")
 
 
-@on_both_loops
 async def test_an_addon_that_fails_on_a_client_keeps_all_its_requests_out() -> None:
     def fail(client: connection.Client) -> None:
         raise RuntimeError("no")
@@ -156,7 +149,6 @@ async def test_an_addon_that_fails_on_a_client_keeps_all_its_requests_out() -> N
         assert w.recorder.count("requestheaders") == 0
 
 
-@on_both_loops
 async def test_an_addon_can_turn_a_client_away() -> None:
     def turn_away(client: connection.Client) -> None:
         client.error = "blocked"
@@ -169,7 +161,6 @@ async def test_an_addon_can_turn_a_client_away() -> None:
         assert w.recorder.count("requestheaders") == 0
 
 
-@on_both_loops
 async def test_a_connection_too_many_is_told_so_at_once_and_room_comes_back() -> None:
     async with world(options=Options(connections=2, drain_timeout=0.2)) as w:
         one, two, three = [await w.client() for _ in range(3)]
@@ -185,7 +176,6 @@ async def test_a_connection_too_many_is_told_so_at_once_and_room_comes_back() ->
         assert (await (await w.client()).ask()).status == 200
 
 
-@on_both_loops
 async def test_a_request_too_many_is_told_so_without_reading_its_body_and_meets_no_hook() -> None:
     hold = asyncio.Event()
 
@@ -212,7 +202,6 @@ async def test_a_request_too_many_is_told_so_without_reading_its_body_and_meets_
         assert (await (await w.client()).ask()).status == 200
 
 
-@on_both_loops
 async def test_a_client_that_was_reset_before_it_was_accepted_leaves_nothing() -> None:
     async with world() as w:
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -226,7 +215,6 @@ async def test_a_client_that_was_reset_before_it_was_accepted_leaves_nothing() -
         assert (await (await w.client()).ask()).status == 200
 
 
-@on_uvloop
 async def test_an_answer_of_the_policy_that_cannot_be_written_ends_the_connection() -> None:
     def bad(why: object, flow: object) -> http.Response:
         return http.Response.make(400, b"", {"X": "a\r\nb"})
@@ -240,7 +228,6 @@ async def test_an_answer_of_the_policy_that_cannot_be_written_ends_the_connectio
         await w.quiet()
 
 
-@on_uvloop
 async def test_a_policy_that_fails_does_not_cost_the_client_its_answer() -> None:
     def fail(*_: object) -> http.Response:
         raise RuntimeError
@@ -255,7 +242,6 @@ async def test_a_policy_that_fails_does_not_cost_the_client_its_answer() -> None
         assert not w.upstream.peers
 
 
-@on_both_loops
 async def test_a_client_that_half_closes_has_given_up() -> None:
     async def wait(flow: http.HTTPFlow) -> None:
         await asyncio.Event().wait()
@@ -269,7 +255,6 @@ async def test_a_client_that_half_closes_has_given_up() -> None:
         await w.recorder.saw("post_response")
 
 
-@on_both_loops
 async def test_a_client_that_half_closes_and_does_not_read_is_not_kept() -> None:
     options = Options(timeouts=Timeouts(grace=0.3), drain_timeout=0.2)
     script = replying(lambda asked: sized(bytes(60_000)))
@@ -281,7 +266,6 @@ async def test_a_client_that_half_closes_and_does_not_read_is_not_kept() -> None
         await w.quiet()
 
 
-@on_uvloop
 async def test_the_addons_see_who_the_client_is() -> None:
     async with world() as w:
         client: AsyncRawClient = await w.client()
@@ -296,7 +280,6 @@ async def test_the_addons_see_who_the_client_is() -> None:
         assert not seen.connected
 
 
-@on_both_loops
 async def test_the_head_of_the_next_request_may_begin_while_one_is_served_and_has_its_time() -> None:
     options = Options(timeouts=Timeouts(head=0.3), drain_timeout=0.2)
     async with world(script=replying(echo), options=options) as w:
@@ -310,7 +293,6 @@ async def test_the_head_of_the_next_request_may_begin_while_one_is_served_and_ha
         assert w.engine.metrics.closed["late"] == 1
 
 
-@on_both_loops
 async def test_what_comes_behind_the_last_request_of_a_connection_is_thrown_away() -> None:
     async def wait(flow: http.HTTPFlow) -> None:
         await go.wait()
@@ -328,7 +310,6 @@ async def test_what_comes_behind_the_last_request_of_a_connection_is_thrown_away
         assert w.recorder.count("requestheaders") == 1
 
 
-@on_both_loops
 async def test_those_who_were_turned_away_take_nobodys_place() -> None:
     async with world(options=Options(connections=2, drain_timeout=0.2)) as w:
         served = [await w.client() for _ in range(2)]
@@ -343,7 +324,6 @@ async def test_those_who_were_turned_away_take_nobodys_place() -> None:
         assert (await (await w.client()).ask()).status == 200
 
 
-@on_both_loops
 async def test_what_is_spared_is_served_however_much_there_is_to_do() -> None:
     async def wait(flow: http.HTTPFlow) -> None:
         if flow.request.path == "/slow":

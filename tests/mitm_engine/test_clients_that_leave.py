@@ -7,7 +7,6 @@ import pytest
 from mitmproxy import http
 
 from mitm_engine.options import Options
-from tests.mitm_engine.loops import on_both_loops, on_uvloop
 from tests.mitm_engine.world import FLOW_HOOKS, On, Streaming, World, world
 from tests.support.client import AsyncRawClient, request
 from tests.support.upstream import CHUNKED, Peer, chunk
@@ -54,7 +53,6 @@ async def ended_by_the_client(w: World, *, upstream_closes: bool = True) -> None
 
 @leaving
 @pytest.mark.parametrize("hook", FLOW_HOOKS)
-@on_both_loops
 async def test_a_client_that_leaves_during_a_hook_cancels_it(hook: str, leave: str) -> None:
     addon = Hanging(hook)
     async with world(addon) as w:
@@ -68,7 +66,6 @@ async def test_a_client_that_leaves_during_a_hook_cancels_it(hook: str, leave: s
 
 
 @leaving
-@on_both_loops
 async def test_a_client_that_leaves_during_its_upload(leave: str) -> None:
     async with world() as w:
         client = await w.client()
@@ -80,7 +77,6 @@ async def test_a_client_that_leaves_during_its_upload(leave: str) -> None:
 
 
 @leaving
-@on_both_loops
 async def test_a_client_that_leaves_while_its_upstream_is_connected_to(leave: str) -> None:
     addon = Hanging("server_connect")
     async with world(addon) as w:
@@ -94,7 +90,6 @@ async def test_a_client_that_leaves_while_its_upstream_is_connected_to(leave: st
 
 
 @leaving
-@on_both_loops
 async def test_a_client_that_leaves_before_its_upstream_answers_closes_it(leave: str) -> None:
     async def silent(peer: Peer) -> None:
         await peer.request()
@@ -111,7 +106,6 @@ async def test_a_client_that_leaves_before_its_upstream_answers_closes_it(leave:
 
 @leaving
 @pytest.mark.parametrize("streams", [True, False])
-@on_both_loops
 async def test_a_client_that_leaves_in_the_middle_of_an_answer_closes_its_upstream(
     streams: bool, leave: str
 ) -> None:
@@ -134,7 +128,6 @@ async def test_a_client_that_leaves_in_the_middle_of_an_answer_closes_its_upstre
 
 
 @leaving
-@on_uvloop
 async def test_a_client_that_leaves_during_the_error_hook_does_not_stop_it(leave: str) -> None:
     begun, ended = asyncio.Event(), asyncio.Event()
 
@@ -157,7 +150,6 @@ async def test_a_client_that_leaves_during_the_error_hook_does_not_stop_it(leave
 
 
 @leaving
-@on_uvloop
 async def test_a_client_that_leaves_during_client_connected(leave: str) -> None:
     addon = Hanging("client_connected")
     async with world(addon) as w:
@@ -171,7 +163,6 @@ async def test_a_client_that_leaves_during_client_connected(leave: str) -> None:
 
 
 @leaving
-@on_both_loops
 async def test_an_idle_client_that_leaves_is_told_to_the_addons_once(leave: str) -> None:
     async with world() as w:
         client = await w.client()
@@ -182,7 +173,6 @@ async def test_an_idle_client_that_leaves_is_told_to_the_addons_once(leave: str)
         assert w.recorder.count("error") == 0
 
 
-@on_both_loops
 async def test_a_client_that_never_asks_meets_no_addon() -> None:
     async with world() as w:
         for leave in LEAVE.values():
@@ -193,7 +183,6 @@ async def test_a_client_that_never_asks_meets_no_addon() -> None:
         assert (await (await w.client()).ask()).status == 200
 
 
-@on_uvloop
 async def test_a_client_that_leaves_before_the_last_of_several_answers_ends_them_all() -> None:
     addon = Hanging("request")
     async with world(addon, options=Options(drain_timeout=0.2)) as w:

@@ -12,7 +12,6 @@ from mitmproxy import http
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from mitm_engine.options import Terms
-from tests.mitm_engine.loops import on_both_loops, on_uvloop
 from tests.mitm_engine.world import On, Streaming, world
 from tests.support.certificates import Authority
 from tests.support.upstream import CHUNKED, Peer, chunk, responding, sized
@@ -24,7 +23,6 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("ca"))
 
 
-@on_both_loops
 async def test_an_addon_pins_the_address_and_the_connection_goes_there() -> None:
     def lead_nowhere(flow: http.HTTPFlow) -> None:
         flow.request.data.host = "upstream.invalid"
@@ -54,7 +52,6 @@ def fail(subject: object) -> None:
 
 
 @pytest.mark.parametrize(("hook", "status"), [(refuse, 502), (take_away, 502), (fail, 503)])
-@on_both_loops
 async def test_an_addon_that_refuses_an_address_keeps_the_request_from_it(
     hook: Callable[[Any], None], status: int
 ) -> None:
@@ -68,7 +65,6 @@ async def test_an_addon_that_refuses_an_address_keeps_the_request_from_it(
         assert w.engine.metrics.upstream_connections == 0
 
 
-@on_both_loops
 async def test_an_addon_that_fails_after_the_connection_was_made_keeps_the_request_from_it() -> None:
     async with world(On(server_connected=fail)) as w:
         assert (await (await w.client()).ask()).status == 503
@@ -97,7 +93,6 @@ def test_a_connection_that_leads_to_another_address_is_refused(monkeypatch: pyte
     asyncio.run(scenario())
 
 
-@on_both_loops
 async def test_a_connection_that_ends_while_it_is_announced_is_a_502_or_tried_again() -> None:
     async def wait(data: ServerConnectionHookData) -> None:
         await asyncio.sleep(0.05)
@@ -110,7 +105,6 @@ async def test_a_connection_that_ends_while_it_is_announced_is_a_502_or_tried_ag
 
 
 @pytest.mark.parametrize("streams", [True, False])
-@on_both_loops
 async def test_a_trusted_upstream_is_spoken_to_under_its_name(authority: Authority, streams: bool) -> None:
     context = authority.server_context("localhost")
     addons, terms = [Streaming()] if streams else [], Terms(trust=str(authority.file))
@@ -125,7 +119,6 @@ async def test_a_trusted_upstream_is_spoken_to_under_its_name(authority: Authori
         assert server.timestamp_tls_setup is not None
 
 
-@on_both_loops
 async def test_large_bodies_pass_through_tls(authority: Authority) -> None:
     body = bytes(range(256)) * 20_000
 
@@ -145,7 +138,6 @@ async def test_large_bodies_pass_through_tls(authority: Authority) -> None:
 
 
 @pytest.mark.parametrize("case", ["foreign", "wrong name", "public", "expired trust"])
-@on_both_loops
 async def test_an_upstream_that_cannot_be_verified_gets_no_byte(
     authority: Authority, tmp_path: Path, case: str
 ) -> None:
@@ -162,7 +154,6 @@ async def test_an_upstream_that_cannot_be_verified_gets_no_byte(
         assert w.recorder.count("server_connect_error") == 1
 
 
-@on_uvloop
 async def test_a_trust_file_that_is_missing_is_a_502_and_not_the_public_authorities(
     authority: Authority, tmp_path: Path
 ) -> None:
@@ -171,7 +162,6 @@ async def test_a_trust_file_that_is_missing_is_a_502_and_not_the_public_authorit
         assert (await (await w.client()).ask()).status == 502
 
 
-@on_both_loops
 async def test_an_upstream_that_speaks_no_tls_is_a_502(authority: Authority) -> None:
     async def plain(peer: Peer) -> None:
         await peer.reader.read(100)
@@ -186,7 +176,6 @@ async def test_an_upstream_that_speaks_no_tls_is_a_502(authority: Authority) -> 
         assert b"upstream_tls" in response.body
 
 
-@on_uvloop
 async def test_connections_of_different_trust_are_never_shared(authority: Authority, tmp_path: Path) -> None:
     same = tmp_path / "same.pem"
     same.write_bytes(authority.file.read_bytes())
@@ -200,9 +189,10 @@ async def test_connections_of_different_trust_are_never_shared(authority: Author
         assert len(w.upstream.peers) == 2
 
 
-@on_uvloop
+# The loop of asyncio shows no difference between the two ends.
+@pytest.mark.parametrize("loop", ["uvloop"])
 async def test_a_body_without_length_that_ends_without_a_goodbye_is_no_whole_body(
-    authority: Authority,
+    authority: Authority, loop: str
 ) -> None:
     """Whoever sits in between could have cut it. Only uvloop tells the two ends apart."""
 
@@ -231,7 +221,6 @@ async def test_a_body_without_length_that_ends_without_a_goodbye_is_no_whole_bod
             assert (await client.ask()).status == status
 
 
-@on_uvloop
 async def test_a_stream_passes_through_tls_as_it_comes(authority: Authority) -> None:
     go = asyncio.Event()
 
@@ -264,7 +253,6 @@ def test_old_versions_of_tls_are_not_spoken(authority: Authority) -> None:
     asyncio.run(scenario())
 
 
-@on_both_loops
 async def test_when_nobody_answers_the_addons_may_give_another_address() -> None:
     def lead_nowhere(flow: http.HTTPFlow) -> None:
         flow.request.data.host = "upstream.invalid"
@@ -282,7 +270,6 @@ async def test_when_nobody_answers_the_addons_may_give_another_address() -> None
         assert w.engine.metrics.upstream_connections == 1
 
 
-@on_both_loops
 async def test_when_nobody_answers_and_there_is_no_other_address_it_is_a_502() -> None:
     def lead_nowhere(flow: http.HTTPFlow) -> None:
         flow.request.data.host = "upstream.invalid"

@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 from mitm_engine.deadlines import INTERVAL, NEVER, sweep
 from mitm_engine.metrics import Metrics
-from tests.mitm_engine.loops import on_both_loops
 from tests.support.wait import until_true
 
 
@@ -21,7 +20,6 @@ class Waiter:
         self.then()
 
 
-@on_both_loops
 async def test_what_is_late_expires_once_and_what_is_not_stays() -> None:
     now, rounds = asyncio.get_running_loop().time(), []
     late, later, never = Waiter(now), Waiter(now + 60), Waiter(NEVER)
@@ -33,7 +31,6 @@ async def test_what_is_late_expires_once_and_what_is_not_stays() -> None:
     assert 0 <= metrics.loop_lag <= metrics.worst_lag < 10 * INTERVAL
 
 
-@on_both_loops
 async def test_one_that_fails_does_not_end_the_deadlines_of_the_others() -> None:
     now, rounds = asyncio.get_running_loop().time(), []
     broken, other = Waiter(now, lambda: [][0]), Waiter(now)

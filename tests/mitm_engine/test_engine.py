@@ -10,7 +10,6 @@ import pytest
 from mitmproxy import http
 
 from mitm_engine.options import Options, Timeouts
-from tests.mitm_engine.loops import on_both_loops, on_uvloop
 from tests.mitm_engine.world import On, Streaming, World, world
 from tests.support.certificates import Authority
 from tests.support.client import request
@@ -45,7 +44,6 @@ async def secure(
     )
 
 
-@on_both_loops
 async def test_clients_are_served_over_tls_with_http_1_1(authority: Authority) -> None:
     async with world(options=served(authority)) as w:
         reader, writer = await secure(w, authority)
@@ -60,7 +58,6 @@ async def test_clients_are_served_over_tls_with_http_1_1(authority: Authority) -
         await w.recorder.saw("client_disconnected")
 
 
-@on_both_loops
 async def test_who_speaks_no_tls_is_let_go_and_counted(authority: Authority) -> None:
     async with world(options=served(authority)) as w:
         client = await w.client()
@@ -72,7 +69,6 @@ async def test_who_speaks_no_tls_is_let_go_and_counted(authority: Authority) -> 
 
 
 @pytest.mark.parametrize("more", [[], ["Connection: close"]])
-@on_both_loops
 async def test_a_client_over_tls_that_reads_slowly_gets_all_of_its_last_answer(
     authority: Authority, more: list[str]
 ) -> None:
@@ -91,7 +87,6 @@ async def test_a_client_over_tls_that_reads_slowly_gets_all_of_its_last_answer(
         writer.close()
 
 
-@on_uvloop
 async def test_new_certificates_serve_new_connections_and_bad_ones_change_nothing(
     authority: Authority, tmp_path: Path
 ) -> None:
@@ -115,7 +110,6 @@ async def test_new_certificates_serve_new_connections_and_bad_ones_change_nothin
             writer.close()
 
 
-@on_both_loops
 async def test_a_drain_ends_idle_connections_and_lets_others_finish() -> None:
     go = asyncio.Event()
 
@@ -145,7 +139,6 @@ async def test_a_drain_ends_idle_connections_and_lets_others_finish() -> None:
         assert w.engine.connections == 0
 
 
-@on_both_loops
 async def test_at_the_end_of_a_drain_everything_ends_and_the_addons_hear_of_it() -> None:
     async def endless(peer: Peer) -> None:
         await peer.request()
@@ -169,7 +162,6 @@ async def test_at_the_end_of_a_drain_everything_ends_and_the_addons_hear_of_it()
         assert not client.seen.endswith(b"0\r\n\r\n")
 
 
-@on_uvloop
 async def test_a_drain_waits_for_what_addons_do_after_the_last_byte() -> None:
     settled: list[int] = []
 
@@ -185,7 +177,6 @@ async def test_a_drain_waits_for_what_addons_do_after_the_last_byte() -> None:
         assert settled == [1]
 
 
-@on_both_loops
 async def test_a_drain_in_the_middle_of_a_handshake_ends_it(authority: Authority) -> None:
     async with world(options=served(authority)) as w:
         client = await w.client()
@@ -195,7 +186,6 @@ async def test_a_drain_in_the_middle_of_a_handshake_ends_it(authority: Authority
         assert w.engine.connections == 0
 
 
-@on_uvloop
 async def test_an_addon_can_write_beside_an_answer_and_only_while_it_goes_on() -> None:
     go = asyncio.Event()
 
@@ -222,7 +212,6 @@ async def test_an_addon_can_write_beside_an_answer_and_only_while_it_goes_on() -
 
 
 @pytest.mark.parametrize("streams", [True, False])
-@on_uvloop
 async def test_nothing_is_written_beside_an_answer_whose_length_is_said(streams: bool) -> None:
     """It would be taken for the rest of a body that was cut."""
 
@@ -246,7 +235,6 @@ async def test_nothing_is_written_beside_an_answer_whose_length_is_said(streams:
         assert not client.seen.endswith(b"le")
 
 
-@on_uvloop
 async def test_an_addon_that_writes_at_the_end_of_a_broken_stream_writes_after_all_that_came() -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
@@ -268,7 +256,6 @@ async def test_an_addon_that_writes_at_the_end_of_a_broken_stream_writes_after_a
         assert client.seen.endswith(chunk(b"data: 1\n\n") + chunk(b"event: error\n\n"))
 
 
-@on_uvloop
 async def test_what_is_counted() -> None:
     async with world() as w:
         metrics = w.engine.metrics
@@ -284,7 +271,6 @@ async def test_what_is_counted() -> None:
         assert not metrics.closed
 
 
-@on_both_loops
 async def test_descriptors_come_back_after_every_kind_of_end() -> None:
     async def script(peer: Peer) -> None:
         while (await peer.request()).target != "/cut":
@@ -310,7 +296,6 @@ async def test_descriptors_come_back_after_every_kind_of_end() -> None:
 
 
 @pytest.mark.parametrize("abruptly", [True, False])
-@on_both_loops
 async def test_a_client_over_tls_that_leaves_takes_its_exchange_with_it(
     authority: Authority, abruptly: bool
 ) -> None:
@@ -333,7 +318,6 @@ async def test_a_client_over_tls_that_leaves_takes_its_exchange_with_it(
         assert flow.error.msg.startswith("client_closed")
 
 
-@on_both_loops
 async def test_a_client_over_tls_that_does_not_read_is_cut_off(authority: Authority) -> None:
     options = served(authority, timeouts=Timeouts(grace=0.4))
     async with world(script=responding(sized(bytes(5_000_000))), options=options, send_buffer=4096) as w:
@@ -345,7 +329,6 @@ async def test_a_client_over_tls_that_does_not_read_is_cut_off(authority: Author
         writer.transport.abort()
 
 
-@on_both_loops
 async def test_a_stream_that_a_drain_ends_is_told_to_its_addons_while_they_can_still_write() -> None:
     async def endless(peer: Peer) -> None:
         await peer.request()
@@ -365,7 +348,6 @@ async def test_a_stream_that_a_drain_ends_is_told_to_its_addons_while_they_can_s
         assert (await client.ended()).endswith(chunk(b"overloaded"))
 
 
-@on_both_loops
 async def test_who_waits_when_a_drain_ends_is_answered() -> None:
     async def silent(peer: Peer) -> None:
         await peer.until_gone()
@@ -378,7 +360,6 @@ async def test_who_waits_when_a_drain_ends_is_answered() -> None:
         assert (await client.response()).status == 503
 
 
-@on_both_loops
 async def test_a_connection_that_comes_with_a_drain_does_not_hold_it() -> None:
     async with world(options=Options(drain_timeout=8.0)) as w:
         await w.client()
@@ -387,7 +368,6 @@ async def test_a_connection_that_comes_with_a_drain_does_not_hold_it() -> None:
         assert asyncio.get_running_loop().time() - begun < 4.0
 
 
-@on_both_loops
 async def test_connections_in_a_handshake_count_too(authority: Authority) -> None:
     async with world(options=served(authority, connections=3)) as w:
         clients = [await w.client() for _ in range(6)]

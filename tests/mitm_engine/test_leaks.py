@@ -15,7 +15,6 @@ from mitm_engine.http1.request_reader import Incoming
 from mitm_engine.http1.response_writer import ResponseWriter
 from mitm_engine.options import Options, Terms, Timeouts
 from mitm_engine.upstream_connection import UpstreamConnection
-from tests.mitm_engine.loops import on_both_loops, on_uvloop
 from tests.mitm_engine.world import On, Streaming, World, world
 from tests.support.client import request
 from tests.support.upstream import CHUNKED, Peer, chunk, responding, sized
@@ -96,7 +95,6 @@ async def _one_of_each(w: World) -> None:
     w.clients.clear()
 
 
-@on_both_loops
 async def test_no_flow_and_no_connection_outlives_its_exchange_whatever_became_of_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -117,7 +115,6 @@ async def test_no_flow_and_no_connection_outlives_its_exchange_whatever_became_o
 
 
 @pytest.mark.parametrize("streams", [True, False])
-@on_uvloop
 async def test_an_idle_connection_keeps_nothing_of_its_last_exchange(streams: bool) -> None:
     before = alive()
     async with world(*([Streaming()] if streams else [])) as w:
@@ -127,7 +124,6 @@ async def test_an_idle_connection_keeps_nothing_of_its_last_exchange(streams: bo
         assert alive() - before == Counter(ClientConnection=1, UpstreamConnection=1)
 
 
-@on_both_loops
 async def test_plain_exchanges_make_no_work_for_the_collector() -> None:
     async with world() as w:
         client = await w.client()
@@ -140,7 +136,6 @@ async def test_plain_exchanges_make_no_work_for_the_collector() -> None:
 
 
 @pytest.mark.parametrize("total", [None, 60.0])
-@on_both_loops
 async def test_streams_and_slow_uploads_make_no_work_for_the_collector(total: float | None) -> None:
     async with world(Streaming(), terms=Terms(Timeouts(total=total))) as w:
         client = await w.client()
@@ -155,7 +150,6 @@ async def test_streams_and_slow_uploads_make_no_work_for_the_collector(total: fl
         assert not ours(found)
 
 
-@on_uvloop
 async def test_connections_make_no_work_for_the_collector() -> None:
     async with world() as w:
         first = await w.client()
@@ -171,7 +165,6 @@ async def test_connections_make_no_work_for_the_collector() -> None:
         assert not ours(found)
 
 
-@on_uvloop
 async def test_connections_to_upstreams_make_no_work_for_the_collector() -> None:
     async with world(script=responding(sized(b"ok", "200 OK", "Connection: close"))) as w:
         with garbage() as found:

@@ -8,7 +8,6 @@ from mitmproxy import http
 
 from mitm_engine import pool
 from mitm_engine.options import Options
-from tests.mitm_engine.loops import on_both_loops, on_uvloop
 from tests.mitm_engine.world import On, Streaming, World, world
 from tests.support.client import AsyncRawClient, request
 from tests.support.upstream import CHUNKED, Peer, Received, Script, replying, responding, sized
@@ -42,7 +41,6 @@ async def asks_own(client: AsyncRawClient, number: int, method: str = "POST") ->
     assert (response.status, response.body) == (200, f"/{number}".encode())
 
 
-@on_both_loops
 async def test_clients_share_connections_and_the_last_used_serves_first() -> None:
     held = asyncio.Event()
 
@@ -81,7 +79,6 @@ STRAYS = {
 
 @pytest.mark.parametrize("what", sorted(STRAYS))
 @pytest.mark.parametrize("streams", [True, False])
-@on_both_loops
 async def test_what_an_idle_upstream_says_reaches_nobody_and_ends_its_connection(
     what: str, streams: bool
 ) -> None:
@@ -102,7 +99,6 @@ async def test_what_an_idle_upstream_says_reaches_nobody_and_ends_its_connection
 
 @pytest.mark.parametrize("what", sorted(set(STRAYS) - {"an empty line"}))
 @pytest.mark.parametrize("streams", [True, False])
-@on_both_loops
 async def test_what_waits_in_the_socket_of_an_idle_upstream_is_seen_before_it_serves(
     what: str, streams: bool
 ) -> None:
@@ -115,7 +111,6 @@ async def test_what_waits_in_the_socket_of_an_idle_upstream_is_seen_before_it_se
 
 @pytest.mark.parametrize("what", sorted(set(STRAYS) - {"an empty line"}))
 @pytest.mark.parametrize("streams", [True, False])
-@on_both_loops
 async def test_what_follows_an_answer_at_once_reaches_nobody_and_ends_its_connection(
     what: str, streams: bool
 ) -> None:
@@ -129,7 +124,6 @@ async def test_what_follows_an_answer_at_once_reaches_nobody_and_ends_its_connec
 
 
 @pytest.mark.parametrize("end", [lambda peer: peer.writer.close(), lambda peer: peer.reset()])
-@on_both_loops
 async def test_a_connection_that_closes_while_idle_is_not_used_again(end: Callable[[Peer], None]) -> None:
     async with world(script=once_then(end)) as w:
         client = await w.client()
@@ -145,7 +139,6 @@ async def test_a_connection_that_closes_while_idle_is_not_used_again(end: Callab
         b"HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx",
     ],
 )
-@on_both_loops
 async def test_a_connection_that_is_about_to_close_is_not_kept(raw: bytes) -> None:
     async with world(script=responding(raw)) as w:
         for _ in range(3):
@@ -154,7 +147,6 @@ async def test_a_connection_that_is_about_to_close_is_not_kept(raw: bytes) -> No
         await until_true(lambda: w.engine.metrics.upstream_connections == 0)
 
 
-@on_both_loops
 async def test_a_connection_whose_answer_was_not_taken_is_not_kept() -> None:
     def replace(flow: http.HTTPFlow) -> None:
         if flow.request.path == "/replace":
@@ -184,7 +176,6 @@ async def _closes_without_a_byte(peer: Peer) -> None:
         ("PATCH", 502),
     ],
 )
-@on_both_loops
 async def test_only_what_may_be_done_twice_is_asked_again_when_a_kept_connection_dies(
     method: str, status: int
 ) -> None:
@@ -209,7 +200,6 @@ async def test_only_what_may_be_done_twice_is_asked_again_when_a_kept_connection
         assert w.recorder.count("post_response") == 2
 
 
-@on_uvloop
 async def test_a_request_is_repeated_once_and_not_more() -> None:
     async with world(script=once_then(_closes_without_a_byte)) as w:
         client = await w.client()
@@ -219,14 +209,12 @@ async def test_a_request_is_repeated_once_and_not_more() -> None:
         assert len(w.upstream.peers) == 2
 
 
-@on_uvloop
 async def test_a_new_connection_that_dies_is_not_tried_again() -> None:
     async with world(script=_closes_without_a_byte) as w:
         assert (await (await w.client()).ask()).status == 502
         assert len(w.upstream.peers) == 1
 
 
-@on_uvloop
 async def test_after_one_byte_of_an_answer_nothing_is_asked_again() -> None:
     async def dies_in_its_answer(peer: Peer) -> None:
         await peer.request()
@@ -240,7 +228,6 @@ async def test_after_one_byte_of_an_answer_nothing_is_asked_again() -> None:
         assert len(w.upstream.peers) == 1
 
 
-@on_both_loops
 async def test_an_unused_connection_is_closed_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "IDLE", 0.1)
     async with world() as w:
@@ -254,7 +241,6 @@ async def test_an_unused_connection_is_closed_after_its_time(monkeypatch: pytest
 @pytest.mark.parametrize(
     ("header", "connections"), [("Keep-Alive: timeout=1", 3), ("Keep-Alive: timeout=60", 1)]
 )
-@on_uvloop
 async def test_an_upstream_says_how_long_its_connections_last(header: str, connections: int) -> None:
     async with world(script=responding(sized(b"x", "200 OK", header))) as w:
         client = await w.client()
@@ -264,7 +250,6 @@ async def test_an_upstream_says_how_long_its_connections_last(header: str, conne
         assert len(w.upstream.peers) == connections
 
 
-@on_uvloop
 async def test_no_connection_serves_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "MAX_AGE", -1.0)
     async with world() as w:
@@ -279,7 +264,6 @@ async def _concurrently(w: World, count: int) -> list[int]:
     return [response.status for response in await asyncio.gather(*[client.ask() for client in clients])]
 
 
-@on_uvloop
 async def test_unused_connections_of_one_origin_are_capped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "MAX_IDLE", 2)
 
@@ -294,7 +278,6 @@ async def test_unused_connections_of_one_origin_are_capped(monkeypatch: pytest.M
         await until_true(lambda: w.engine.metrics.upstream_connections == 2)
 
 
-@on_uvloop
 async def test_all_connections_of_one_origin_are_capped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "MAX_TOTAL", 2)
     go = asyncio.Event()
@@ -311,7 +294,6 @@ async def test_all_connections_of_one_origin_are_capped(monkeypatch: pytest.Monk
         assert sorted(await asking) == [200, 200, 503, 503, 503]
 
 
-@on_uvloop
 async def test_emptying_the_pool_reaches_connections_that_are_in_use() -> None:
     go = asyncio.Event()
 
@@ -338,7 +320,6 @@ async def test_emptying_the_pool_reaches_connections_that_are_in_use() -> None:
 @pytest.mark.parametrize(
     "raw", [sized(), sized(b"x", "200 OK", "Connection: close"), b"HTTP/1.1 200 OK\r\n\r\nx", b"junk"]
 )
-@on_uvloop
 async def test_an_origin_whose_connections_are_gone_leaves_nothing_behind(raw: bytes) -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
@@ -354,7 +335,6 @@ async def test_an_origin_whose_connections_are_gone_leaves_nothing_behind(raw: b
         assert not kept._counted
 
 
-@on_uvloop
 async def test_pieces_of_one_answer_never_mix_with_another_under_load() -> None:
     """Many clients, aborts among them, upstreams that misbehave: each answer belongs to its question."""
 

@@ -7,7 +7,6 @@ import pytest
 from mitmproxy import http
 
 from mitm_engine.options import Options, Terms, Timeouts
-from tests.mitm_engine.loops import on_both_loops, on_uvloop
 from tests.mitm_engine.world import On, World, world
 from tests.support.client import AsyncRawClient, request
 from tests.support.wait import until_true
@@ -43,7 +42,6 @@ async def respond_while_uploading(w: World, raw: bytes, length: int) -> int:
 
 
 @pytest.mark.parametrize("length", [100_000, 1 * MB, 20 * MB])
-@on_both_loops
 async def test_an_early_answer_reaches_a_client_in_the_middle_of_its_upload(length: int) -> None:
     async with world(On(requestheaders=refuse)) as w:
         for _ in range(5):
@@ -54,7 +52,6 @@ async def test_an_early_answer_reaches_a_client_in_the_middle_of_its_upload(leng
         assert w.recorder.count("response") == 5
 
 
-@on_both_loops
 async def test_a_client_that_reads_only_after_its_upload_still_gets_an_early_answer() -> None:
     async with world(On(requestheaders=refuse)) as w:
         client = await w.client()
@@ -62,7 +59,6 @@ async def test_a_client_that_reads_only_after_its_upload_still_gets_an_early_ans
         assert (await client.response()).status == 401
 
 
-@on_uvloop
 async def test_an_answered_uploader_that_does_not_stop_is_cut_off_after_a_mebibyte() -> None:
     async with world(On(requestheaders=refuse)) as w:
         client = await w.client()
@@ -76,7 +72,6 @@ async def test_an_answered_uploader_that_does_not_stop_is_cut_off_after_a_mebiby
         await w.quiet()
 
 
-@on_uvloop
 async def test_an_answered_uploader_that_falls_silent_is_let_go_after_two_seconds() -> None:
     async with world(On(requestheaders=refuse)) as w:
         client = await w.client()
@@ -88,7 +83,6 @@ async def test_an_answered_uploader_that_falls_silent_is_let_go_after_two_second
         assert 1.5 < asyncio.get_running_loop().time() - begun < 4
 
 
-@on_both_loops
 async def test_100_continue_comes_after_requestheaders_and_not_before() -> None:
     admit = asyncio.Event()
 
@@ -113,7 +107,6 @@ async def test_100_continue_comes_after_requestheaders_and_not_before() -> None:
 @pytest.mark.parametrize(
     ("addons", "length", "status"), [([On(requestheaders=refuse)], 4, 401), ([], 2000, 413)]
 )
-@on_uvloop
 async def test_who_is_refused_is_never_told_to_continue(
     addons: list[object], length: int, status: int
 ) -> None:
@@ -125,7 +118,6 @@ async def test_who_is_refused_is_never_told_to_continue(
         assert response.closes
 
 
-@on_uvloop
 async def test_nobody_is_told_to_continue_who_has_already_begun_or_cannot_understand() -> None:
     async with world() as w:
         begun, old = await w.client(), await w.client()
@@ -138,7 +130,6 @@ async def test_nobody_is_told_to_continue_who_has_already_begun_or_cannot_unders
         assert (await old.response()).status == 200
 
 
-@on_both_loops
 async def test_a_body_that_announces_too_much_is_refused_before_it_comes() -> None:
     async with world(terms=Terms(request_body=1000)) as w:
         client = await w.client()
@@ -148,7 +139,6 @@ async def test_a_body_that_announces_too_much_is_refused_before_it_comes() -> No
         assert w.recorder.hooks == ["client_connected", "requestheaders", "error", "post_response"]
 
 
-@on_both_loops
 async def test_a_chunked_body_is_refused_when_it_passes_the_limit() -> None:
     async with world(terms=Terms(request_body=1000)) as w:
         client = await w.client()
@@ -159,7 +149,6 @@ async def test_a_chunked_body_is_refused_when_it_passes_the_limit() -> None:
         assert not w.upstream.peers
 
 
-@on_uvloop
 async def test_a_whole_body_over_the_limit_is_refused_and_the_connection_stays() -> None:
     async with world(terms=Terms(request_body=1000)) as w:
         client = await w.client()
@@ -168,7 +157,6 @@ async def test_a_whole_body_over_the_limit_is_refused_and_the_connection_stays()
         assert (await client.ask("/", "POST", bytes(1000))).status == 200
 
 
-@on_both_loops
 async def test_what_nobody_wants_yet_is_not_read_beyond_64_kib() -> None:
     admit = asyncio.Event()
 
@@ -194,7 +182,6 @@ async def test_what_nobody_wants_yet_is_not_read_beyond_64_kib() -> None:
         assert (await client.response()).status == 413
 
 
-@on_both_loops
 async def test_heads_that_wait_are_not_read_without_end() -> None:
     async def wait(flow: http.HTTPFlow) -> None:
         await asyncio.Event().wait()
@@ -215,7 +202,6 @@ async def test_heads_that_wait_are_not_read_without_end() -> None:
         sending.cancel()
 
 
-@on_both_loops
 async def test_a_large_body_is_read_once_it_is_wanted() -> None:
     async def requestheaders(flow: http.HTTPFlow) -> None:
         await asyncio.sleep(0.05)
@@ -229,7 +215,6 @@ async def test_a_large_body_is_read_once_it_is_wanted() -> None:
         assert w.recorder.last().request.raw_content == body
 
 
-@on_uvloop
 async def test_a_body_that_breaks_the_rules_is_a_400_and_reaches_nobody() -> None:
     async with world() as w:
         client = await w.client()
@@ -242,7 +227,6 @@ async def test_a_body_that_breaks_the_rules_is_a_400_and_reaches_nobody() -> Non
         assert not w.upstream.peers
 
 
-@on_uvloop
 async def test_unread_bodies_of_refused_requests_never_stop_a_connection() -> None:
     def fail(flow: http.HTTPFlow) -> None:
         raise RuntimeError
@@ -253,7 +237,6 @@ async def test_unread_bodies_of_refused_requests_never_stop_a_connection() -> No
             assert (await client.ask("/", "POST", bytes(10_000))).status == 503
 
 
-@on_uvloop
 async def test_a_slow_body_is_a_408_and_a_steady_one_may_take_its_time() -> None:
     terms, options = Terms(Timeouts(grace=0.4)), Options(min_rate=100, drain_timeout=0.2)
     async with world(terms=terms, options=options) as w:
@@ -268,7 +251,6 @@ async def test_a_slow_body_is_a_408_and_a_steady_one_may_take_its_time() -> None
         assert (response.status, response.closes) == (408, True)
 
 
-@on_uvloop
 async def test_a_body_that_begins_fast_and_then_stalls_is_a_408_all_the_same() -> None:
     terms, options = Terms(Timeouts(grace=0.3)), Options(min_rate=100, drain_timeout=0.2)
     async with world(terms=terms, options=options) as w:
@@ -280,7 +262,6 @@ async def test_a_body_that_begins_fast_and_then_stalls_is_a_408_all_the_same() -
 
 
 @pytest.mark.parametrize("size", [10, 3_000, 60_000])
-@on_both_loops
 async def test_a_refusal_is_the_same_whether_the_body_has_come_or_not(size: int) -> None:
     def refuse(flow: http.HTTPFlow) -> None:
         flow.response = http.Response.make(401, b"no")

@@ -8,7 +8,6 @@ import pytest
 from mitmproxy import http
 
 from mitm_engine.options import Options, Terms, Timeouts
-from tests.mitm_engine.loops import on_both_loops, on_uvloop
 from tests.mitm_engine.world import FLOW_HOOKS, On, Streaming, World, world
 from tests.support.client import request
 from tests.support.upstream import CHUNKED, Peer, chunk, responding, sized
@@ -48,7 +47,6 @@ async def upstream_is_gone(w: World) -> None:
     await asyncio.wait_for(w.upstream.peers[0].gone.wait(), 1)
 
 
-@on_both_loops
 async def test_an_upstream_that_never_answers_is_a_504_at_the_first_byte_timeout() -> None:
     async with world(script=silent, terms=Terms(Timeouts(first_byte=SHORT))) as w:
         client = await w.client()
@@ -60,14 +58,12 @@ async def test_an_upstream_that_never_answers_is_a_504_at_the_first_byte_timeout
         assert w.recorder.count("error") == w.recorder.count("post_response") == 1
 
 
-@on_both_loops
 async def test_a_buffered_answer_that_stalls_is_a_504_at_the_idle_timeout() -> None:
     async with world(script=stalling, terms=Terms(Timeouts(idle=SHORT))) as w:
         assert (await (await w.client()).ask()).status == 504
         await upstream_is_gone(w)
 
 
-@on_both_loops
 async def test_a_stream_that_stalls_is_cut_at_the_idle_timeout() -> None:
     async with world(Streaming(), script=stalling, terms=Terms(Timeouts(idle=SHORT))) as w:
         client = await w.client()
@@ -80,7 +76,6 @@ async def test_a_stream_that_stalls_is_cut_at_the_idle_timeout() -> None:
 
 
 @pytest.mark.parametrize("streams", [True, False])
-@on_uvloop
 async def test_a_whole_exchange_ends_at_its_total_timeout(streams: bool) -> None:
     terms = Terms(Timeouts(total=SHORT))
     async with world(*([Streaming()] if streams else []), script=dripping, terms=terms) as w:
@@ -94,7 +89,6 @@ async def test_a_whole_exchange_ends_at_its_total_timeout(streams: bool) -> None
         await upstream_is_gone(w)
 
 
-@on_uvloop
 async def test_a_client_that_reads_slowly_does_not_put_off_the_total_timeout() -> None:
     async with world(Streaming(), script=flooding, terms=Terms(Timeouts(total=SHORT))) as w:
         client = await w.client()
@@ -106,7 +100,6 @@ async def test_a_client_that_reads_slowly_does_not_put_off_the_total_timeout() -
         assert flow.error.msg.startswith("upstream_timeout")
 
 
-@on_uvloop
 async def test_a_connection_that_cannot_be_made_is_a_504_at_the_connect_timeout() -> None:
     """The upstream's queue is full, so the kernel drops what comes to it."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=0)
@@ -131,7 +124,6 @@ async def test_a_connection_that_cannot_be_made_is_a_504_at_the_connect_timeout(
 
 
 @pytest.mark.parametrize("hook", FLOW_HOOKS)
-@on_uvloop
 async def test_an_addon_that_hangs_is_a_503_and_its_coroutine_is_cancelled(hook: str) -> None:
     cancelled: list[str] = []
 
@@ -149,7 +141,6 @@ async def test_an_addon_that_hangs_is_a_503_and_its_coroutine_is_cancelled(hook:
 
 
 @pytest.mark.parametrize(("hook", "status"), [("server_connect", 504), ("server_connected", 503)])
-@on_uvloop
 async def test_an_addon_that_hangs_at_a_connection_ends_the_exchange_too(hook: str, status: int) -> None:
     async def hang(data: object) -> None:
         await asyncio.Event().wait()
@@ -162,7 +153,6 @@ def _quick() -> Options:
     return Options(timeouts=Timeouts(hook=SHORT), drain_timeout=0.2)
 
 
-@on_uvloop
 async def test_an_addon_that_hangs_in_client_connected_is_a_503() -> None:
     async def hang(client: object) -> None:
         await asyncio.Event().wait()
@@ -173,7 +163,6 @@ async def test_an_addon_that_hangs_in_client_connected_is_a_503() -> None:
         assert await client.ended() == b""
 
 
-@on_uvloop
 async def test_a_stream_function_that_waits_is_bounded_by_the_hooks_time_and_not_by_the_upstreams() -> None:
     async def slowly(piece: bytes) -> bytes:
         await asyncio.sleep(0.25 if piece else 0)
@@ -191,7 +180,6 @@ async def test_a_stream_function_that_waits_is_bounded_by_the_hooks_time_and_not
         assert (await (await w.client()).ask()).body == b"x" * 40
 
 
-@on_uvloop
 async def test_a_stream_function_that_hangs_cuts_the_answer() -> None:
     async def hang(piece: bytes) -> bytes:
         await asyncio.Event().wait()
@@ -205,7 +193,6 @@ async def test_a_stream_function_that_hangs_cuts_the_answer() -> None:
         assert (await (await w.client()).ask()).status == 503
 
 
-@on_both_loops
 async def test_a_slow_head_is_cut_off_and_bytes_do_not_buy_time() -> None:
     options = Options(timeouts=Timeouts(head=SHORT), drain_timeout=0.2)
     async with world(options=options) as w:
@@ -221,7 +208,6 @@ async def test_a_slow_head_is_cut_off_and_bytes_do_not_buy_time() -> None:
         assert not w.recorder.hooks
 
 
-@on_uvloop
 async def test_the_head_of_a_later_request_has_its_own_time() -> None:
     options = Options(timeouts=Timeouts(head=SHORT, keep_alive=30), drain_timeout=0.2)
     async with world(options=options) as w:
@@ -233,7 +219,6 @@ async def test_the_head_of_a_later_request_has_its_own_time() -> None:
         assert await client.ended() == b""
 
 
-@on_both_loops
 async def test_an_idle_connection_is_closed_at_the_keep_alive_timeout() -> None:
     async with world(options=Options(timeouts=Timeouts(keep_alive=SHORT), drain_timeout=0.2)) as w:
         client = await w.client()
@@ -244,7 +229,6 @@ async def test_an_idle_connection_is_closed_at_the_keep_alive_timeout() -> None:
 
 @pytest.mark.parametrize("closes", [True, False])
 @pytest.mark.parametrize("size", [60_000, 20_000_000])
-@on_both_loops
 async def test_a_client_that_does_not_read_its_answer_is_cut_off(size: int, closes: bool) -> None:
     options = Options(timeouts=Timeouts(grace=SHORT, keep_alive=SHORT), drain_timeout=0.2)
     async with world(script=responding(sized(bytes(size))), options=options, send_buffer=4096) as w:
@@ -255,7 +239,6 @@ async def test_a_client_that_does_not_read_its_answer_is_cut_off(size: int, clos
         assert w.engine.metrics.closed["slow_reader"] == 1
 
 
-@on_uvloop
 async def test_a_client_that_reads_slowly_but_steadily_gets_all_of_its_answer() -> None:
     options = Options(timeouts=Timeouts(grace=SHORT), min_rate=1000, drain_timeout=0.2)
     async with world(script=responding(sized(bytes(400_000))), options=options, send_buffer=4096) as w:
@@ -267,7 +250,6 @@ async def test_a_client_that_reads_slowly_but_steadily_gets_all_of_its_answer() 
         assert len((await client.response()).body) == 400_000
 
 
-@on_uvloop
 async def test_the_first_byte_timeout_begins_when_the_request_is_out() -> None:
     async def script(peer: Peer) -> None:
         await peer.head()
@@ -284,7 +266,6 @@ async def test_the_first_byte_timeout_begins_when_the_request_is_out() -> None:
 
 
 @pytest.mark.parametrize("hook", ["requestheaders", "request"])
-@on_both_loops
 async def test_an_addon_that_swallows_its_cancellation_lets_nothing_through(hook: str) -> None:
     async def stubborn(flow: http.HTTPFlow) -> None:
         with contextlib.suppress(asyncio.CancelledError):
@@ -298,7 +279,6 @@ async def test_an_addon_that_swallows_its_cancellation_lets_nothing_through(hook
         assert (await client.ask()).status == 503
 
 
-@on_uvloop
 async def test_an_upload_does_not_count_as_time_with_the_upstream() -> None:
     async with world(terms=Terms(Timeouts(total=SHORT))) as w:
         client = await w.client()

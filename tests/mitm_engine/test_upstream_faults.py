@@ -7,7 +7,6 @@ import pytest
 from mitmproxy import http
 
 from mitm_engine.options import Terms
-from tests.mitm_engine.loops import on_both_loops, on_uvloop
 from tests.mitm_engine.world import On, Streaming, world
 from tests.support.client import request
 from tests.support.upstream import CHUNKED, Peer, Script, chunk, responding, sized
@@ -44,7 +43,6 @@ BROKEN = {
 
 @pytest.mark.parametrize("reset", [True, False])
 @pytest.mark.parametrize("what", sorted(HALF))
-@on_both_loops
 async def test_a_buffered_answer_that_is_cut_is_a_502(what: str, reset: bool) -> None:
     async with world(script=then_end(HALF[what], reset=reset)) as w:
         client = await w.client()
@@ -56,7 +54,6 @@ async def test_a_buffered_answer_that_is_cut_is_a_502(what: str, reset: bool) ->
 @pytest.mark.parametrize("reset", [True, False])
 @pytest.mark.parametrize("what", ["half a sized body", "half a chunked body", "no last chunk"])
 @pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/1.0"])
-@on_both_loops
 async def test_a_streamed_answer_that_is_cut_never_looks_complete(
     what: str, reset: bool, version: str
 ) -> None:
@@ -70,7 +67,6 @@ async def test_a_streamed_answer_that_is_cut_never_looks_complete(
         assert w.recorder.count("response") == 0
 
 
-@on_uvloop
 async def test_a_body_without_length_that_is_reset_never_looks_complete() -> None:
     data = b"HTTP/1.1 200 OK\r\n\r\npart of it"
     async with world(Streaming(), script=then_end(data, reset=True)) as w:
@@ -82,7 +78,6 @@ async def test_a_body_without_length_that_is_reset_never_looks_complete() -> Non
 
 @pytest.mark.parametrize("streams", [True, False])
 @pytest.mark.parametrize("what", sorted(BROKEN))
-@on_both_loops
 async def test_what_is_no_answer_is_a_502_and_its_connection_ends(what: str, streams: bool) -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
@@ -95,7 +90,6 @@ async def test_what_is_no_answer_is_a_502_and_its_connection_ends(what: str, str
         await asyncio.wait_for(w.upstream.peers[0].gone.wait(), 1)
 
 
-@on_both_loops
 async def test_a_refused_connection_is_a_502_at_once_without_an_address_in_it() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -114,7 +108,6 @@ async def test_a_refused_connection_is_a_502_at_once_without_an_address_in_it() 
         assert (await client.ask()).status == 502
 
 
-@on_both_loops
 async def test_an_unrouted_flow_leads_nowhere() -> None:
     def forget(flow: http.HTTPFlow) -> None:
         flow.request.data.host = "gateway.invalid"
@@ -124,7 +117,6 @@ async def test_an_unrouted_flow_leads_nowhere() -> None:
         assert not w.upstream.peers
 
 
-@on_both_loops
 async def test_an_upstream_that_answers_before_it_has_read_all_is_heard() -> None:
     async def script(peer: Peer) -> None:
         await peer.head()
@@ -144,7 +136,6 @@ async def test_an_upstream_that_answers_before_it_has_read_all_is_heard() -> Non
         assert w.engine.metrics.upstream_connections == 0
 
 
-@on_both_loops
 async def test_an_upstream_that_answers_and_closes_before_it_has_read_all_is_heard() -> None:
     async def script(peer: Peer) -> None:
         await peer.head()
@@ -160,7 +151,6 @@ async def test_an_upstream_that_answers_and_closes_before_it_has_read_all_is_hea
 
 
 @pytest.mark.parametrize("raw", [sized(bytes(3000)), CHUNKED + chunk(bytes(3000)) + b"0\r\n\r\n"])
-@on_uvloop
 async def test_a_buffered_answer_over_the_limit_is_a_502(raw: bytes) -> None:
     async with world(script=responding(raw), terms=Terms(response_body=2999)) as w:
         client = await w.client()

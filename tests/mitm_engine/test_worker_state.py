@@ -5,7 +5,6 @@ import asyncio
 from mitm_engine.engine import make_master
 from mitm_engine.options import Options, Policy, Timeouts
 from mitm_engine.worker_state import WorkerState
-from tests.mitm_engine.loops import on_both_loops
 from tests.support.wait import until_true
 
 
@@ -13,7 +12,6 @@ def worker(hook: float = 60.0) -> WorkerState:
     return WorkerState(make_master(), Options(timeouts=Timeouts(hook=hook)), Policy())
 
 
-@on_both_loops
 async def test_work_aside_that_needs_no_waiting_is_done_at_once() -> None:
     done: list[int] = []
 
@@ -24,7 +22,6 @@ async def test_work_aside_that_needs_no_waiting_is_done_at_once() -> None:
     assert done == [1]
 
 
-@on_both_loops
 async def test_work_aside_that_waits_is_waited_for_at_the_end() -> None:
     done: list[int] = []
 
@@ -40,7 +37,6 @@ async def test_work_aside_that_waits_is_waited_for_at_the_end() -> None:
     assert done == [1, 1, 1]
 
 
-@on_both_loops
 async def test_work_aside_that_hangs_is_given_up_after_the_time_of_a_hook() -> None:
     ended: list[int] = []
 

@@ -10,7 +10,6 @@ from mitmproxy.test import tflow
 from mitm_engine.engine import make_master
 from mitm_engine.exchange.dispatch import Dispatch, Killed
 from mitm_engine.wire_error import WireError
-from tests.mitm_engine.loops import on_uvloop
 from tests.mitm_engine.world import On
 
 
@@ -29,7 +28,6 @@ class Family:
         self.addons = addons
 
 
-@on_uvloop
 async def test_addons_are_called_in_their_order_and_children_after_their_parent() -> None:
     calls: list[int] = []
 
@@ -45,7 +43,6 @@ async def test_addons_are_called_in_their_order_and_children_after_their_parent(
     assert calls == [1, 2, 3, 4]
 
 
-@on_uvloop
 async def test_a_plain_function_that_returns_something_to_await_is_awaited() -> None:
     calls: list[int] = []
 
@@ -57,7 +54,6 @@ async def test_a_plain_function_that_returns_something_to_await_is_awaited() -> 
     assert calls == [1]
 
 
-@on_uvloop
 async def test_what_an_addon_raises_is_a_fault_and_the_next_is_not_called() -> None:
     calls: list[int] = []
     dispatch = Dispatch(make_master(On(request=raising(KeyError("x"))), On(request=calls.append)).addons)
@@ -68,7 +64,6 @@ async def test_what_an_addon_raises_is_a_fault_and_the_next_is_not_called() -> N
     assert calls == []
 
 
-@on_uvloop
 async def test_at_an_end_every_addon_is_called_whatever_the_others_raise() -> None:
     calls: list[int] = []
     dispatch = Dispatch(make_master(On(error=raising(KeyError("x"))), On(error=calls.append)).addons)
@@ -77,7 +72,6 @@ async def test_at_an_end_every_addon_is_called_whatever_the_others_raise() -> No
     assert calls == [1]
 
 
-@on_uvloop
 async def test_an_addon_can_halt_a_hook() -> None:
     calls: list[int] = []
     halting = On(request=raising(AddonHalt()), error=raising(AddonHalt()))
@@ -88,7 +82,6 @@ async def test_an_addon_can_halt_a_hook() -> None:
     assert calls == []
 
 
-@on_uvloop
 async def test_a_killed_flow_goes_no_further() -> None:
     dispatch = Dispatch(make_master(On(request=lambda flow: flow.kill())).addons)
     flow = tflow.tflow()
@@ -97,7 +90,6 @@ async def test_a_killed_flow_goes_no_further() -> None:
         await dispatch.flow(dispatch.request, flow, lambda: None)
 
 
-@on_uvloop
 async def test_an_intercepted_flow_waits_until_it_is_resumed() -> None:
     dispatch = Dispatch(make_master(On(request=lambda flow: flow.intercept())).addons)
     flow = tflow.tflow()
@@ -109,7 +101,6 @@ async def test_an_intercepted_flow_waits_until_it_is_resumed() -> None:
     await waiting
 
 
-@on_uvloop
 async def test_update_is_fired_after_each_hook_of_a_flow_for_who_listens() -> None:
     seen: list[object] = []
     dispatch = Dispatch(make_master(On(update=seen.append)).addons)
@@ -119,7 +110,6 @@ async def test_update_is_fired_after_each_hook_of_a_flow_for_who_listens() -> No
     assert seen == [[flow], [flow]]
 
 
-@on_uvloop
 async def test_at_an_end_addons_that_wait_fail_or_halt_are_treated_like_any_other() -> None:
     calls: list[str] = []
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from mitmproxy import http
 
 from mitm_engine.options import Options, Terms, Timeouts
-from tests.mitm_engine.loops import on_both_loops, on_uvloop
 from tests.mitm_engine.world import FLOW_HOOKS, On, Streaming, world
 from tests.support.client import request
+from tests.support.loops import on_uvloop
 from tests.support.upstream import CHUNKED, Peer, chunk, responding, sized
 from tests.support.wait import until_true
 
@@ -53,7 +53,6 @@ async def piecemeal(peer: Peer) -> None:
     await peer.until_gone()
 
 
-@on_both_loops
 async def test_the_hooks_of_an_exchange_fire_in_mitmproxys_order_and_each_once() -> None:
     async with world() as w:
         client = await w.client()
@@ -66,7 +65,6 @@ async def test_the_hooks_of_an_exchange_fire_in_mitmproxys_order_and_each_once()
     assert w.recorder.count("client_disconnected") == w.recorder.count("server_disconnected") == 1
 
 
-@on_both_loops
 async def test_hooks_that_are_coroutines_are_waited_for() -> None:
     order: list[str] = []
 
@@ -85,7 +83,6 @@ async def test_hooks_that_are_coroutines_are_waited_for() -> None:
         assert w.recorder.hooks == PLAIN
 
 
-@on_uvloop
 async def test_response_fires_after_the_last_piece_and_before_the_end_of_a_stream() -> None:
     release = asyncio.Event()
 
@@ -102,7 +99,6 @@ async def test_response_fires_after_the_last_piece_and_before_the_end_of_a_strea
         assert w.recorder.hooks == PLAIN
 
 
-@on_both_loops
 async def test_a_stream_reaches_the_client_piece_by_piece() -> None:
     go = asyncio.Event()
 
@@ -121,7 +117,6 @@ async def test_a_stream_reaches_the_client_piece_by_piece() -> None:
 
 
 @pytest.mark.parametrize("hook", FLOW_HOOKS)
-@on_both_loops
 async def test_an_answer_that_an_addon_sets_is_the_one_that_goes_out(hook: str) -> None:
     async with world(On(**{hook: respond_with(b"mine")})) as w:
         client = await w.client()
@@ -136,7 +131,6 @@ async def test_an_answer_that_an_addon_sets_is_the_one_that_goes_out(hook: str) 
 
 @pytest.mark.parametrize("hook", FLOW_HOOKS)
 @pytest.mark.parametrize("failing", [fail, fail_later])
-@on_both_loops
 async def test_an_addon_that_raises_before_the_first_byte_is_a_503_and_nothing_passes(
     hook: str, failing: Callable[[object], object]
 ) -> None:
@@ -158,7 +152,6 @@ async def test_an_addon_that_raises_before_the_first_byte_is_a_503_and_nothing_p
 @pytest.mark.parametrize(
     "body", [CHUNKED + chunk(b"all") + b"0\r\n\r\n", sized(b"all"), sized(bytes(200_000))]
 )
-@on_both_loops
 async def test_an_addon_that_raises_at_the_end_of_a_stream_leaves_it_visibly_cut(body: bytes) -> None:
     async with world(Streaming(), On(response=fail), script=responding(body)) as w:
         client = await w.client()
@@ -172,7 +165,6 @@ async def test_an_addon_that_raises_at_the_end_of_a_stream_leaves_it_visibly_cut
         assert w.recorder.count("error") == w.recorder.count("post_response") == 1
 
 
-@on_both_loops
 async def test_a_stream_function_that_raises_in_the_middle_leaves_the_answer_visibly_cut() -> None:
     pieces: list[bytes] = []
 
@@ -196,7 +188,6 @@ async def test_a_stream_function_that_raises_in_the_middle_leaves_the_answer_vis
         assert w.recorder.count("response") == 0
 
 
-@on_uvloop
 async def test_error_does_not_follow_response_when_the_client_goes_while_it_reads() -> None:
     big = sized(bytes(8_000_000))
     async with world(script=responding(big)) as w:
@@ -211,7 +202,6 @@ async def test_error_does_not_follow_response_when_the_client_goes_while_it_read
 
 
 @pytest.mark.parametrize("hook", ["error", "post_response"])
-@on_uvloop
 async def test_an_addon_that_hangs_at_the_end_of_a_flow_is_given_up(hook: str) -> None:
     cancelled: list[str] = []
 
@@ -230,7 +220,6 @@ async def test_an_addon_that_hangs_at_the_end_of_a_flow_is_given_up(hook: str) -
         assert w.engine.metrics.in_flight == 0
 
 
-@on_uvloop
 async def test_an_addon_that_takes_the_answer_away_gets_the_client_a_503() -> None:
     def take(flow: http.HTTPFlow) -> None:
         flow.response = None
@@ -248,14 +237,12 @@ async def test_an_addon_that_takes_the_answer_away_gets_the_client_a_503() -> No
         lambda flow: setattr(flow.request.headers, "fields", ((b"X", b"1\r\nY: 2"),)),
     ],
 )
-@on_uvloop
 async def test_what_an_addon_spoils_never_reaches_an_upstream(spoil: Callable[[http.HTTPFlow], None]) -> None:
     async with world(On(request=spoil)) as w:
         assert (await (await w.client()).ask()).status in (502, 503)
         assert not w.upstream.peers
 
 
-@on_both_loops
 async def test_the_body_and_the_head_reach_the_upstream_as_the_addons_left_them() -> None:
     seen: list[object] = []
 
@@ -283,7 +270,6 @@ async def test_the_body_and_the_head_reach_the_upstream_as_the_addons_left_them(
     assert asked.all("content-length") == ["5"]  # type: ignore[attr-defined]
 
 
-@on_uvloop
 async def test_flows_of_the_wire_can_be_copied_and_dumped_at_every_hook() -> None:
     states: list[object] = []
 
@@ -352,7 +338,6 @@ def test_whatever_an_addon_answers_is_what_a_strict_client_reads(
 
 
 @pytest.mark.parametrize("streams", [True, False])
-@on_both_loops
 async def test_each_addon_sees_response_or_error_and_never_both(streams: bool) -> None:
     seen: list[str] = []
 

@@ -2,7 +2,6 @@
 
 import pytest
 
-from tests.mitm_engine.loops import on_both_loops, on_uvloop
 from tests.mitm_engine.world import Streaming, world
 from tests.support.upstream import CHUNKED, Peer, Received, chunk, replying, responding, sized
 
@@ -18,7 +17,6 @@ from tests.support.upstream import CHUNKED, Peer, Received, chunk, replying, res
         b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 4\r\n\r\nbody",
     ],
 )
-@on_both_loops
 async def test_every_framing_of_an_upstream_is_read_and_framed_anew(upstream: bytes, streams: bool) -> None:
     addons = [Streaming()] if streams else []
     async with world(*addons, script=responding(upstream)) as w:
@@ -30,7 +28,6 @@ async def test_every_framing_of_an_upstream_is_read_and_framed_anew(upstream: by
 
 
 @pytest.mark.parametrize("streams", [True, False])
-@on_both_loops
 async def test_a_body_that_ends_with_the_connection_is_passed_on_whole(streams: bool) -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
@@ -47,7 +44,6 @@ async def test_a_body_that_ends_with_the_connection_is_passed_on_whole(streams: 
 
 @pytest.mark.parametrize("streams", [True, False])
 @pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
-@on_uvloop
 async def test_answers_without_a_body_have_none(status: str, streams: bool) -> None:
     upstream = f"HTTP/1.1 {status}\r\nX: 1\r\n\r\n".encode()
     async with world(*([Streaming()] if streams else []), script=responding(upstream)) as w:
@@ -59,7 +55,6 @@ async def test_answers_without_a_body_have_none(status: str, streams: bool) -> N
 
 
 @pytest.mark.parametrize("streams", [True, False])
-@on_uvloop
 async def test_the_answer_to_head_keeps_its_length_and_has_no_body(streams: bool) -> None:
     upstream = b"HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n"
     async with world(*([Streaming()] if streams else []), script=responding(upstream)) as w:
@@ -71,7 +66,6 @@ async def test_the_answer_to_head_keeps_its_length_and_has_no_body(streams: bool
 
 @pytest.mark.parametrize("streams", [True, False])
 @pytest.mark.parametrize("keeps", [True, False])
-@on_both_loops
 async def test_a_client_of_http_1_0_gets_no_chunks(streams: bool, keeps: bool) -> None:
     upstream = CHUNKED + chunk(b"bo") + chunk(b"dy") + b"0\r\n\r\n"
     async with world(*([Streaming()] if streams else []), script=responding(upstream)) as w:
@@ -84,7 +78,6 @@ async def test_a_client_of_http_1_0_gets_no_chunks(streams: bool, keeps: bool) -
         assert response.get("connection") == ("keep-alive" if keeps and not streams else "close")
 
 
-@on_both_loops
 async def test_what_belongs_to_one_connection_goes_no_further() -> None:
     asked: list[Received] = []
 

@@ -8,13 +8,11 @@ from mitmproxy.exceptions import AddonHalt
 
 from mitm_engine.options import Terms, Timeouts
 from tests.mitm_engine.exchange.test_exchange import PLAIN, fail, piecemeal
-from tests.mitm_engine.loops import on_both_loops, on_uvloop
 from tests.mitm_engine.world import FLOW_HOOKS, On, Streaming, world
 from tests.support.client import request
 
 
 @pytest.mark.parametrize("hook", FLOW_HOOKS)
-@on_both_loops
 async def test_a_killed_flow_gets_no_answer_and_its_connection_ends(hook: str) -> None:
     async with world(On(**{hook: lambda flow: flow.kill()})) as w:
         client = await w.client()
@@ -30,7 +28,6 @@ async def test_a_killed_flow_gets_no_answer_and_its_connection_ends(hook: str) -
         assert not w.engine.metrics.faults
 
 
-@on_uvloop
 async def test_a_flow_killed_in_the_error_hook_gets_no_answer() -> None:
     async with world(On(request=fail, error=lambda flow: flow.kill())) as w:
         client = await w.client()
@@ -38,7 +35,6 @@ async def test_a_flow_killed_in_the_error_hook_gets_no_answer() -> None:
         assert await client.ended() == b""
 
 
-@on_uvloop
 async def test_a_flow_killed_while_it_streams_is_cut_at_its_end() -> None:
     async with world(Streaming(), On(response=lambda flow: flow.kill()), script=piecemeal) as w:
         client = await w.client()
@@ -48,7 +44,6 @@ async def test_a_flow_killed_while_it_streams_is_cut_at_its_end() -> None:
 
 
 @pytest.mark.parametrize("hook", FLOW_HOOKS)
-@on_uvloop
 async def test_an_intercepted_flow_waits_until_it_is_resumed(hook: str) -> None:
     async with world(On(**{hook: lambda flow: flow.intercept()})) as w:
         client = await w.client()
@@ -61,7 +56,6 @@ async def test_an_intercepted_flow_waits_until_it_is_resumed(hook: str) -> None:
         assert (await client.response()).status == 200
 
 
-@on_uvloop
 async def test_a_flow_that_is_killed_while_it_is_intercepted_gets_no_answer() -> None:
     terms = Terms(Timeouts(hook=0.3))
     async with world(On(request=lambda flow: flow.intercept()), terms=terms) as w:
@@ -74,7 +68,6 @@ async def test_a_flow_that_is_killed_while_it_is_intercepted_gets_no_answer() ->
 
 
 @pytest.mark.parametrize("hook", FLOW_HOOKS)
-@on_uvloop
 async def test_an_addon_may_halt_a_hook_for_those_after_it(hook: str) -> None:
     def halt(flow: http.HTTPFlow) -> None:
         raise AddonHalt
