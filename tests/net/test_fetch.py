@@ -154,7 +154,7 @@ def test_an_incomplete_response_is_an_outside_error(
 def test_a_closed_port_is_an_outside_error(fetch: GuardedFetch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    with pytest.raises(OutsideError, match="The connection to .* failed"):
+    with pytest.raises(OutsideError, match=r"The connection to .* failed"):
         call(fetch, f"http://127.0.0.1:{port}")
 
 
