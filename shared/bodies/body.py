@@ -48,14 +48,6 @@ class DecodedBody:
                 raise BodyRejected("invalid_json", str(error)) from None
         return NO_JSON
 
-    @property
-    def is_utf8(self) -> bool:
-        try:
-            self.content.decode()
-        except UnicodeDecodeError:
-            return False
-        return True
-
     def texts(self, document: Any) -> Iterator[str]:
         """Yield the texts of messages; for other bodies the whole body, then all strings in it.
 

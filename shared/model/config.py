@@ -45,7 +45,6 @@ class PluginConfig:
     """One entry of a plugin chain. A stored one is complete: saving it adds the defaults of the plugin.
 
     Attributes:
-        name: the plugin.
         enabled: False skips the entry.
         stage: when the plugin runs.
         priority: the order within a stage; the lowest number runs first.
@@ -88,7 +87,6 @@ class Rule:
 
     Attributes:
         path: normalized; a prefix has no slash at its end.
-        target: the URL of the upstream.
         methods: the allowed methods; empty allows all.
         match: ``prefix`` or ``exact``.
         strip_path: True removes `path` from the forwarded path.
@@ -96,11 +94,9 @@ class Rule:
         active: False keeps the rule without matching it.
         public: True needs no API key.
         headers: added to each forwarded request, in place of the client's.
-        timeouts: of the upstream.
         streams: ``pass`` or ``buffer`` a streamed response.
         encoded_slashes: ``reject`` or ``allow`` ``%2F`` in a path.
         ca: certificates (PEM) to trust for the target; None trusts the usual ones.
-        plugin_chain: the entries of this rule.
     """
 
     id: str
@@ -157,7 +153,6 @@ class ApiKey:
     Attributes:
         prefix: the public part, for lists.
         hash: ``<pepper id>:<hex HMAC-SHA256>``, for look-ups (`shared.secrets.api_keys`).
-        scopes: the permissions.
         revoked: True rejects the key forever.
         expires_at: None never expires.
         last_used_at: None before the first use.
@@ -202,8 +197,7 @@ class Tier:
     Attributes:
         limits: as the ``limits`` of a rate_limiter; they count at gateway level.
         concurrent: concurrent exchanges per worker.
-        max_rules: stored rules.
-        max_keys: stored API keys.
+        max_rules, max_keys: stored rules and API keys.
     """
 
     name: str

@@ -54,15 +54,14 @@ class Headers:
     def _by_name(self) -> dict[str, tuple[str, ...]]:
         if self._index is None:
             index: dict[str, tuple[str, ...]] = {}
-            for lower, value in self._lowered():
+            if self._items is None:
+                lowered = [(LOWER[name], value.decode("latin-1")) for name, value in self._fields or ()]
+            else:
+                lowered = [(name.lower(), value) for name, value in self._items]
+            for lower, value in lowered:
                 index[lower] = (*index[lower], value) if lower in index else (value,)
             self._index = index
         return self._index
-
-    def _lowered(self) -> list[tuple[str, str]]:
-        if self._items is None:
-            return [(LOWER[name], value.decode("latin-1")) for name, value in self._fields or ()]
-        return [(name.lower(), value) for name, value in self._items]
 
     def all(self, name: str) -> tuple[str, ...]:
         """Return all values of that name, in order."""

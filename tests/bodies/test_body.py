@@ -76,8 +76,3 @@ def test_of_messages_only_the_messages_are_text() -> None:
     body = json.dumps({"model": "needle", "messages": [{"role": "user", "content": "hay"}]}).encode()
     judged = opened(body)
     assert not any("needle" in text for text in judged.texts(judged.document(demanded=False)))
-
-
-@pytest.mark.parametrize(("body", "is_utf8"), [("é".encode(), True), (b"\xe9", False), (b"", True)])
-def test_a_body_knows_whether_it_is_utf8(body: bytes, is_utf8: bool) -> None:
-    assert opened(body).is_utf8 is is_utf8

@@ -108,23 +108,20 @@ class EventText:
             inside = Part(self._unquoted, 0)
         self.pieces += (Piece((_RAW,), False, data, raw), Piece((_UNQUOTED,), False, document, inside))
 
-    def _masked_text(self, is_unquoted: bool) -> str:
-        data: str = self._holder[0]
-        if not is_unquoted:
-            return data
-        # Both readings were masked, and escapes make their places differ: mask everything.
-        return MASK * len(data) if data != self._event.data else dump_json(self._unquoted[0]).decode()
-
     def masked(self) -> Event:
         """Return the event with its marked texts masked; the same event when nothing is marked."""
         written = [piece.part.write() for piece in self.pieces] + [text.write() for text in self.texts]
         if not any(written):
             return self._event
         document = self._holder[0]
-        if not self._is_json:
-            return self._event.with_data(self._masked_text(bool(self._unquoted) and written[-1]))
-        drop_logprobs(document)
-        return self._event.with_data(dump_json(document).decode())
+        if self._is_json:
+            drop_logprobs(document)
+            document = dump_json(document).decode()
+        elif self._unquoted and written[-1]:
+            # If both readings were masked, escapes make their places differ: mask everything.
+            is_raw_masked = document != self._event.data
+            document = MASK * len(document) if is_raw_masked else dump_json(self._unquoted[0]).decode()
+        return self._event.with_data(document)
 
 
 def _parsed(data: str, is_line: bool, bounds: JsonBounds) -> tuple[Any, bool]:

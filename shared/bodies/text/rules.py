@@ -97,6 +97,7 @@ class TextRules:
 
     def _mask_text(self, body: DecodedBody) -> bytes | None:
         holder = [lenient_text(body.content)]
+        is_utf8 = holder[0].encode() == body.content
         seen = [*holder, form_text(body.content)] if body.media_type.is_form else [*holder]
         self._must_have(self.required.found(seen))
         text = Text.at(holder, 0)
@@ -106,6 +107,6 @@ class TextRules:
             self._must_not_hit(form_text(holder[0].encode()))
         if not is_masked:
             return None
-        if not body.is_utf8:
+        if not is_utf8:
             raise blocked_text()
         return holder[0].encode()
