@@ -85,8 +85,7 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
         context.on("request", note)
         opened.page.on("pageerror", lambda error: opened.complaints.append(str(error)))
         opened.page.on(
-            "console",
-            lambda said: opened.complaints.append(said.text) if said.type == "error" else None,
+            "console", lambda said: opened.complaints.append(said.text) if said.type == "error" else None
         )
         yield opened
 

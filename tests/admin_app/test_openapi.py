@@ -23,12 +23,7 @@ from tests.support.cases import slow
 #: Operations that are described.
 OPERATIONS = 25
 
-CHECKS = [
-    not_a_server_error,
-    status_code_conformance,
-    content_type_conformance,
-    response_schema_conformance,
-]
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
 
 BUDGET = settings(

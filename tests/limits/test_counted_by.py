@@ -43,11 +43,7 @@ def test_a_slash_at_the_end_of_a_path_makes_no_other_path() -> None:
 
 @pytest.mark.parametrize(
     "headers",
-    [
-        [("x-team", " red ")],
-        [("X-TEAM", "red"), ("X-Team", "")],
-        [("X-Team", "\t"), ("x-team", "red")],
-    ],
+    [[("x-team", " red ")], [("X-TEAM", "red"), ("X-Team", "")], [("X-Team", "\t"), ("x-team", "red")]],
 )
 def test_no_spelling_of_a_header_makes_another_value(headers: list[tuple[str, str]]) -> None:
     assert value_of("header:x-team", exchange(*headers), "") == "red"

@@ -74,10 +74,7 @@ def test_models_have_quotas_by_their_globs_of_which_the_most_precise_comes_first
 
 
 def test_exchanges_at_a_time_are_counted_without_a_window() -> None:
-    spec = {
-        "streams": {"limit": 8, "unit": "concurrent", "per": ["key", "ip"]},
-        "concurrent": {"limit": 20},
-    }
+    spec = {"streams": {"limit": 8, "unit": "concurrent", "per": ["key", "ip"]}, "concurrent": {"limit": 20}}
     assert LimitsSchema().load(spec) == (
         LimitSpec("streams", Quota(8, LEASE_MS), ("ip", "key"), "concurrent"),
         LimitSpec("concurrent", Quota(20, LEASE_MS), (), "concurrent"),

@@ -32,15 +32,7 @@ def test_it_is_fine_beside_one_that_clients_cannot_choose(by: str, beside: str) 
     assert limit_warnings([compiled("bounds", beside)]) == []
 
 
-@pytest.mark.parametrize(
-    "beside",
-    [
-        {"rule": None},
-        {"kind": "concurrent"},
-        {"match": POSTS},
-        {"by": "path"},
-    ],
-)
+@pytest.mark.parametrize("beside", [{"rule": None}, {"kind": "concurrent"}, {"match": POSTS}, {"by": "path"}])
 def test_one_at_another_level_or_of_other_requests_does_not_help(beside: dict[str, Any]) -> None:
     warnings = limit_warnings([compiled("per_model:*", "model"), compiled("beside", **beside)])
     assert "per_model:*" in warnings[0]

@@ -3,9 +3,9 @@
 import asyncio
 import doctest
 import importlib.metadata
-import inspect
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,15 @@ from apispec.ext.marshmallow.openapi import OpenAPIConverter
 
 from shared import plugins
 from shared.core.errors import Invalid
-from shared.limits.values import Decision, Limit
 from shared.model.config import Stage
 from shared.model.messages import Response
 from shared.net.port import FetchResponse
 from shared.pipeline.plugin import Continue, Patch, Plugin, Reject, ResolvedEntry, Respond, Tools
+from shared.pipeline.testing import run_plugin
 from shared.plugins import CatalogueError, load_catalogue
+from shared.testing.memory_limiter import MemoryLimiter
 from tests.plugins.exchanges import exchange, head
+from tests.plugins.gate import Hands
 
 CATALOGUE = load_catalogue()
 BODIES = [None, b"", b"\x00\xff\xfe binary \x80", b"{}", b'{"messages":[{"content":"hi"}]}', b"[" * 3000]
@@ -36,29 +38,6 @@ def plugin(request: pytest.FixtureRequest) -> type[Plugin]:
 def test_the_built_in_plugins_are_found_by_their_files() -> None:
     assert {"content_validator", "external_validator", "rate_limiter", "security_validator"} <= {*CATALOGUE}
     assert all(CATALOGUE[name].name == name for name in CATALOGUE)
-
-
-class Room:
-    """A limiter that always has room."""
-
-    async def acquire(self, limits: Any) -> Decision:
-        return Decision(True, [])
-
-    async def peek(self, limits: list[Limit]) -> Decision:
-        return Decision(True, [])
-
-    async def release(self, limits: Any) -> None: ...
-
-    renew = refund = release
-
-    async def close(self) -> None: ...
-
-
-class Clock:
-    def now(self) -> float:
-        return 1_750_000_000.0
-
-    monotonic = now
 
 
 # Plugins that need one of several settings, so that no single one of them is required.
@@ -114,7 +93,7 @@ def test_an_unknown_setting_is_refused(plugin: type[Plugin]) -> None:
 
 @pytest.mark.parametrize("body", BODIES)
 @pytest.mark.parametrize("stage", list(Stage))
-def test_empty_and_binary_bodies_are_judged_like_others(
+def test_a_plugin_with_an_empty_or_binary_body_gives_a_verdict(
     plugin: type[Plugin], stage: Stage, body: bytes | None
 ) -> None:
     if stage not in plugin.stages():
@@ -124,18 +103,12 @@ def test_empty_and_binary_bodies_are_judged_like_others(
     if plugin.merges_entries:
         entry = ResolvedEntry(made, stage, 100, False, plugin.default_on_error, 1.0, "rule", "t1", "r1")
         made = plugin.merge([entry])
-    made.start(Tools(Room(), lambda *_, **__: FetchResponse(200, {}, b"{}"), Clock()))
+    clock = Hands()
+    made.start(Tools(MemoryLimiter(clock), lambda *_, **__: FetchResponse(200, {}, b"{}"), clock))
     seen = exchange(body, response=Response(200, head(), body))
-    verdict = getattr(made, stage.value)(seen)
-    if inspect.isawaitable(verdict):
-        verdict = asyncio.run(_awaited(verdict))
-    assert isinstance(verdict, Continue | Reject | Respond | Patch)
+    assert isinstance(run_plugin(made, stage, seen), Continue | Reject | Respond | Patch)
     asyncio.run(made.cleanup(seen))
     assert isinstance(dict(made.response_headers(seen)), dict)
-
-
-async def _awaited(verdict: Any) -> Any:
-    return await verdict
 
 
 PLUGIN = '''
@@ -176,26 +149,28 @@ def test_a_plugin_that_cannot_be_used_stops_the_start_with_a_sentence(
         load_catalogue([tmp_path])
     assert str(tmp_path / file) in str(caught.value)
     assert str(caught.value).endswith(".")
-
-
-def test_a_folder_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
     with pytest.raises(CatalogueError, match=r"plugins\.paths"):
         load_catalogue([tmp_path / "nowhere"])
 
 
-def entry_point(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, text: str) -> None:
-    """Install a package with one entry point."""
-    (tmp_path / f"{name}.py").write_text(text)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, name, raising=False)
-    entry = importlib.metadata.EntryPoint(name, f"{name}:Mine", plugins.ENTRY_POINTS)
-    monkeypatch.setattr(importlib.metadata, "entry_points", lambda **_: [entry])
+@pytest.fixture
+def entry_point(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str, str], None]:
+    """Installs a package with one entry point of that name, whose module has that text."""
+
+    def install(name: str, text: str = PLUGIN.format(name="Mine")) -> None:
+        (tmp_path / f"{name}.py").write_text(text)
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        entry = importlib.metadata.EntryPoint(name, f"{name}:Mine", plugins.ENTRY_POINTS)
+        monkeypatch.setattr(importlib.metadata, "entry_points", lambda **_: [entry])
+
+    return install
 
 
-def test_a_package_that_takes_the_name_of_another_plugin_stops_the_start_with_a_sentence(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    entry_point(monkeypatch, tmp_path, "security_validator", PLUGIN.format(name="Mine"))
+def test_an_installed_plugin_joins_the_built_in_ones_unless_its_name_is_taken(entry_point: Any) -> None:
+    entry_point("installed_pass")
+    assert "installed_pass" in load_catalogue()
+    entry_point("security_validator")
     with pytest.raises(CatalogueError) as caught:
         load_catalogue()
     assert str(caught.value) == (
@@ -204,17 +179,8 @@ def test_a_package_that_takes_the_name_of_another_plugin_stops_the_start_with_a_
     )
 
 
-def test_plugins_of_installed_packages_join_the_built_in_ones(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    entry_point(monkeypatch, tmp_path, "installed_pass", PLUGIN.format(name="Mine"))
-    assert "installed_pass" in load_catalogue()
-
-
 @pytest.mark.parametrize("text", ["Mine = 1", "", "raise OSError", "class Mine: pass"])
-def test_an_entry_point_that_leads_to_no_plugin_stops_the_start(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str
-) -> None:
-    entry_point(monkeypatch, tmp_path, "installed_broken", text)
+def test_an_entry_point_without_a_plugin_stops_the_start(entry_point: Any, text: str) -> None:
+    entry_point("installed_broken", text)
     with pytest.raises(CatalogueError, match="installed_broken"):
         load_catalogue()

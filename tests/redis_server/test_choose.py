@@ -97,10 +97,7 @@ def test_external_never_embeds(tmp_path: Path) -> None:
 
 
 def test_a_server_that_answers_beside_a_running_embedded_one_is_refused(tmp_path: Path, running: str) -> None:
-    with (
-        open_redis(settings(tmp_path, port=free_port())),
-        pytest.raises(StoreDown, match="stop one of them"),
-    ):
+    with open_redis(settings(tmp_path, port=free_port())), pytest.raises(StoreDown, match="stop one of them"):
         open_redis(settings(tmp_path, url=running))
 
 

@@ -176,8 +176,7 @@ class TestRefusals:
         assert config.rejection("demo:\n  port: x\nlog:\n  level: y\n").count("\n") == 1
 
     @pytest.mark.parametrize(
-        ("text", "line"),
-        [("server: [", 1), ("a: 1\n\ta: 2\n", 2), ("demo:\n  port: 1\n  port: 2\n", 3)],
+        ("text", "line"), [("server: [", 1), ("a: 1\n\ta: 2\n", 2), ("demo:\n  port: 1\n  port: 2\n", 3)]
     )
     def test_broken_yaml_has_its_line(self, config: File, text: str, line: int) -> None:
         assert config.rejection(text).startswith(f"config.yaml:{line}: ")

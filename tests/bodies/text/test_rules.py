@@ -97,11 +97,7 @@ def test_a_match_of_nothing_is_nothing_to_mask() -> None:
 @pytest.mark.parametrize("masks", [True, False])
 @pytest.mark.parametrize(
     ("body", "kind"),
-    [
-        (b'{"messages":[{"content":"please"}]}', JSON),
-        (b'{"q":["please"]}', JSON),
-        (b"please", "text/plain"),
-    ],
+    [(b'{"messages":[{"content":"please"}]}', JSON), (b'{"q":["please"]}', JSON), (b"please", "text/plain")],
 )
 def test_what_is_required_must_be_there_in_what_came(body: bytes, kind: str, masks: bool) -> None:
     judge(body, required=("pleas", "ease"), kind=kind, masks=masks)
