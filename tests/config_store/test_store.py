@@ -23,6 +23,7 @@ from tests.config_store.configurations import (
     a_full_tenant,
     a_tenant,
     an_api_key,
+    create,
     with_tenant,
 )
 
@@ -39,12 +40,6 @@ def client(valkey_socket: str) -> Iterator[redis.Redis]:
 @pytest.fixture
 def store(client: redis.Redis) -> RedisStore:
     return RedisStore(client, quarantine=60)
-
-
-def create(store: ConfigStore, snapshot: Snapshot) -> Snapshot:
-    written = store.write(None, snapshot, actor=ACTOR)
-    assert written is not None
-    return written
 
 
 def test_the_document_of_the_last_version_alone_is_kept_with_its_writer(

@@ -100,19 +100,16 @@ class Slow(MemoryLimiter):
         return decision
 
 
-def test_a_call_whose_time_is_up_leaves_no_place_behind() -> None:
-    async def scenario() -> None:
-        limiter = Slow()
-        gate = slots(limiter, 1)
-        late = asyncio.ensure_future(gate.plugin.pre_request(gate.exchange()))
-        await limiter.charged.wait()
-        late.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await late
-        limiter.go.set()
-        assert isinstance(await gate.plugin.pre_request(gate.exchange()), Continue)
-
-    asyncio.run(scenario())
+async def test_a_call_whose_time_is_up_leaves_no_place_behind() -> None:
+    limiter = Slow()
+    gate = slots(limiter, 1)
+    late = asyncio.ensure_future(gate.plugin.pre_request(gate.exchange()))
+    await limiter.charged.wait()
+    late.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await late
+    limiter.go.set()
+    assert isinstance(await gate.plugin.pre_request(gate.exchange()), Continue)
 
 
 class Down(MemoryLimiter):

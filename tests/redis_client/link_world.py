@@ -6,17 +6,10 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
-import uvloop
-
 from shared.core.errors import StoreDown
 from shared.redis_client.connection import RedisConnection
 from shared.redis_client.endpoint import endpoint
 from shared.redis_client.script import Script
-
-LOOPS: Mapping[str, Callable[[], asyncio.AbstractEventLoop]] = {
-    "asyncio": asyncio.new_event_loop,
-    "uvloop": uvloop.new_event_loop,
-}
 
 
 @asynccontextmanager

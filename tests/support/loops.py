@@ -6,7 +6,7 @@
 import asyncio
 import functools
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
@@ -35,8 +35,19 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         return None
     arguments = inspect.signature(pyfuncitem.function).parameters
     given = {name: value for name, value in pyfuncitem.funcargs.items() if name in arguments}
-    _run(str(pyfuncitem.callspec.params["loop"]), functools.partial(pyfuncitem.obj, **given))
+    test = functools.partial(pyfuncitem.obj, **given)
+    if (runner := pyfuncitem.funcargs.get("runner")) is not None:
+        runner.run(_limited(test))
+    else:
+        _run(str(pyfuncitem.callspec.params["loop"]), test)
     return True
+
+
+@pytest.fixture
+def runner(request: pytest.FixtureRequest) -> Iterator[asyncio.Runner]:
+    """For fixtures that act in the event loop of their test."""
+    with asyncio.Runner(loop_factory=LOOPS[request.node.callspec.params["loop"]]) as runner:
+        yield runner
 
 
 def on_uvloop(test: Scenario) -> Callable[..., None]:
@@ -44,12 +55,13 @@ def on_uvloop(test: Scenario) -> Callable[..., None]:
     return lambda **given: _run("uvloop", functools.partial(test, **given))
 
 
-def _run(loop: str, test: Scenario) -> None:
-    async def scenario() -> None:
-        troubles: list[dict[str, Any]] = []
-        asyncio.get_running_loop().set_exception_handler(lambda _, context: troubles.append(context))
-        await asyncio.wait_for(test(), _MAX_SECONDS)
-        assert not troubles, troubles
+async def _limited(test: Scenario) -> None:
+    troubles: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: troubles.append(context))
+    await asyncio.wait_for(test(), _MAX_SECONDS)
+    assert not troubles, troubles
 
+
+def _run(loop: str, test: Scenario) -> None:
     with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
-        runner.run(scenario())
+        runner.run(_limited(test))

@@ -9,7 +9,7 @@ from shared.core.errors import BadRecord, StoreDown
 from shared.model.config import ApiKey, Snapshot
 from shared.testing.memory_source import MemorySource
 from shared.testing.memory_store import MemoryStore
-from tests.config_store.configurations import ACTOR, StillClock, a_tenant, with_tenant
+from tests.config_store.configurations import StillClock, a_tenant, change, with_tenant
 
 
 @dataclass(frozen=True)
@@ -106,9 +106,7 @@ class World:
         return self.write(None, a_tenant(name))
 
     def write(self, before: Snapshot | None, after: Snapshot) -> Snapshot:
-        written = self.store.write(before, after, actor=ACTOR)
-        assert written is not None
-        return written
+        return change(self.store, before, after)
 
     async def name_of(self, subdomain: str | None, key_hash: str | None = None) -> str | None:
         found = await self.cache.find(subdomain, key_hash)
@@ -134,29 +132,6 @@ class World:
         async with asyncio.timeout(5):
             while not condition():
                 await asyncio.sleep(0)
-
-
-def scenario(body: Callable[[World], Awaitable[None]], world: World | None = None) -> None:
-    """Run a test's coroutine with a world whose cache does not follow the changes by itself."""
-
-    async def main() -> None:
-        here = world or World()
-        async with asyncio.timeout(10):
-            await body(here)
-            await here.cache.close()
-
-    asyncio.run(main())
-
-
-def following(body: Callable[[World], Awaitable[None]], world: World | None = None) -> None:
-    """As `scenario`, with the background tasks at work."""
-
-    async def start(here: World) -> None:
-        await here.cache.start()
-        await here.until(lambda: here.cache.last_config_check is not None)
-        await body(here)
-
-    scenario(start, world)
 
 
 def renamed(snapshot: Snapshot, name: str) -> Snapshot:

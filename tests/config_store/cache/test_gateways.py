@@ -5,361 +5,280 @@ from dataclasses import replace
 
 import pytest
 
-from tests.config_store.cache.reader_world import EVERYTHING, Knobs, World, following, renamed, scenario
+from tests.config_store.cache.reader_world import EVERYTHING, Knobs, World, renamed
 from tests.config_store.configurations import ACTOR, a_tenant, an_api_key, with_tenant
 
 
-def test_a_tenant_is_found_by_subdomain_and_by_key() -> None:
-    async def body(world: World) -> None:
-        world.create("acme")
-        world.create("other")
-        assert await world.name_of("acme") == "acme"
-        assert await world.name_of(None, "pepper:other") == "other"
-        assert await world.name_of("acme", "pepper:other") == "acme"
-        assert await world.name_of(None, None) is None
-        assert await world.name_of("nobody") is None
-
-    scenario(body)
+async def test_a_tenant_is_found_by_subdomain_and_by_key(world: World) -> None:
+    world.create("acme")
+    world.create("other")
+    assert await world.name_of("acme") == "acme"
+    assert await world.name_of(None, "pepper:other") == "other"
+    assert await world.name_of("acme", "pepper:other") == "acme"
+    assert await world.name_of(None, None) is None
+    assert await world.name_of("nobody") is None
 
 
-def test_a_known_tenant_costs_no_question() -> None:
-    async def body(world: World) -> None:
-        world.create("acme")
-        assert world.cache.peek("acme", None) is None
-        assert await world.asked("acme", "pepper:acme") == ["look-up", "read"]
-        assert world.cache.peek("acme", None) is not None
-        assert world.cache.peek(None, "pepper:acme") is not None
-        for subdomain, key_hash in (("acme", "pepper:acme"), ("acme", None), (None, "pepper:acme")):
-            assert await world.asked(subdomain, key_hash) == []
-
-    scenario(body)
+async def test_a_known_tenant_costs_no_question(world: World) -> None:
+    world.create("acme")
+    assert world.cache.peek("acme", None) is None
+    assert await world.asked("acme", "pepper:acme") == ["look-up", "read"]
+    assert world.cache.peek("acme", None) is not None
+    assert world.cache.peek(None, "pepper:acme") is not None
+    for subdomain, key_hash in (("acme", "pepper:acme"), ("acme", None), (None, "pepper:acme")):
+        assert await world.asked(subdomain, key_hash) == []
 
 
-def test_an_unknown_tenant_and_an_unknown_key_cost_the_same_and_then_nothing() -> None:
-    async def body(world: World) -> None:
-        world.create("acme")
-        world.create("foreign")
-        await world.cache.find("acme", None)
-        strangers = [
-            ("nobody", "pepper:x"),
-            ("acme", "pepper:x1"),
-            (None, "pepper:x2"),
-            ("acme", "pepper:foreign"),
-        ]
-        assert [await world.asked(*stranger) for stranger in strangers] == [["look-up"]] * 4
-        assert [await world.asked(*stranger) for stranger in strangers[:3]] == [[]] * 3
-        world.clock.time += 2
-        assert [await world.asked(*stranger) for stranger in strangers] == [["look-up"]] * 4
-
-    scenario(body)
+async def test_an_unknown_tenant_and_an_unknown_key_cost_the_same_and_then_nothing(world: World) -> None:
+    world.create("acme")
+    world.create("foreign")
+    await world.cache.find("acme", None)
+    strangers = [
+        ("nobody", "pepper:x"),
+        ("acme", "pepper:x1"),
+        (None, "pepper:x2"),
+        ("acme", "pepper:foreign"),
+    ]
+    assert [await world.asked(*stranger) for stranger in strangers] == [["look-up"]] * 4
+    assert [await world.asked(*stranger) for stranger in strangers[:3]] == [[]] * 3
+    world.clock.time += 2
+    assert [await world.asked(*stranger) for stranger in strangers] == [["look-up"]] * 4
 
 
-def test_a_crowd_that_asks_for_one_tenant_asks_the_store_once() -> None:
-    async def body(world: World) -> None:
-        world.create("acme")
-        found = await asyncio.gather(*(world.name_of("acme") for _ in range(100)))
-        assert found == ["acme"] * 100
-        assert world.source.calls == ["look-up", "read"]
-
-    scenario(body)
+async def test_a_crowd_that_asks_for_one_tenant_asks_the_store_once(world: World) -> None:
+    world.create("acme")
+    found = await asyncio.gather(*(world.name_of("acme") for _ in range(100)))
+    assert found == ["acme"] * 100
+    assert world.source.calls == ["look-up", "read"]
 
 
-def test_who_gives_up_waiting_does_not_spoil_it_for_the_others() -> None:
-    async def body(world: World) -> None:
-        world.create("acme")
-        gate = asyncio.Event()
-        world.source.meanwhile["read"] = gate.wait
-        first, second = (asyncio.ensure_future(world.name_of("acme")) for _ in range(2))
-        await world.until(lambda: "read" in world.source.calls)
-        first.cancel()
-        await asyncio.wait({first})
-        gate.set()
-        assert await second == "acme"
-        assert first.cancelled()
-
-    scenario(body)
+async def test_who_gives_up_waiting_does_not_spoil_it_for_the_others(world: World) -> None:
+    world.create("acme")
+    gate = asyncio.Event()
+    world.source.meanwhile["read"] = gate.wait
+    first, second = (asyncio.ensure_future(world.name_of("acme")) for _ in range(2))
+    await world.until(lambda: "read" in world.source.calls)
+    first.cancel()
+    await asyncio.wait({first})
+    gate.set()
+    assert await second == "acme"
+    assert first.cancelled()
 
 
-def test_a_change_is_there_as_soon_as_it_is_announced() -> None:
-    async def body(world: World) -> None:
-        acme = world.create("acme")
-        assert await world.name_of("acme") == "acme"
-        world.write(acme, renamed(acme, "Acme"))
-        await world.settle()
-        assert await world.name_of("acme") == "Acme"
-
-    following(body)
+async def test_a_change_is_there_as_soon_as_it_is_announced(live: World) -> None:
+    acme = live.create("acme")
+    assert await live.name_of("acme") == "acme"
+    live.write(acme, renamed(acme, "Acme"))
+    await live.settle()
+    assert await live.name_of("acme") == "Acme"
 
 
-def test_a_new_tenant_and_a_new_key_are_known_although_they_were_unknown_a_moment_ago() -> None:
-    async def body(world: World) -> None:
-        assert await world.name_of("acme") is None
-        assert await world.name_of(None, "pepper:acme") is None
-        world.create("acme")
-        await world.settle()
-        assert await world.name_of("acme") == "acme"
-        assert await world.name_of(None, "pepper:acme") == "acme"
-
-    following(body)
-
-
-def test_a_new_key_of_a_held_tenant_works_before_the_news_of_it_came() -> None:
-    async def body(world: World) -> None:
-        acme = world.create("acme")
-        await world.cache.find("acme", None)
-        world.write(acme, replace(acme, keys=(*acme.keys, an_api_key("new"))))
-        for subdomain in ("acme", None):
-            found = await world.cache.find(subdomain, "pepper:new")
-            assert found is not None
-            assert "pepper:new" in found.keys
-
-    scenario(body)
+async def test_a_new_tenant_and_a_new_key_are_known_although_they_were_unknown_a_moment_ago(
+    live: World,
+) -> None:
+    assert await live.name_of("acme") is None
+    assert await live.name_of(None, "pepper:acme") is None
+    live.create("acme")
+    await live.settle()
+    assert await live.name_of("acme") == "acme"
+    assert await live.name_of(None, "pepper:acme") == "acme"
 
 
-def test_a_deleted_tenant_and_a_dropped_key_are_gone_at_once() -> None:
-    async def body(world: World) -> None:
-        acme, other = world.create("acme"), world.create("other")
-        await world.cache.find("acme", None)
-        await world.cache.find("other", None)
-        world.store.write(acme, None, actor=ACTOR)
-        world.write(other, replace(other, keys=()))
-        await world.settle()
-        assert world.cache.peek("acme", None) is None
-        assert world.cache.peek(None, "pepper:other") is None
-        assert await world.name_of("acme") is None
-        assert await world.name_of(None, "pepper:acme") is None
-        assert await world.name_of(None, "pepper:other") is None
-        assert await world.name_of("other") == "other"
-
-    following(body)
+async def test_a_new_key_of_a_held_tenant_works_before_the_news_of_it_came(world: World) -> None:
+    acme = world.create("acme")
+    await world.cache.find("acme", None)
+    world.write(acme, replace(acme, keys=(*acme.keys, an_api_key("new"))))
+    for subdomain in ("acme", None):
+        found = await world.cache.find(subdomain, "pepper:new")
+        assert found is not None
+        assert "pepper:new" in found.keys
 
 
-def test_a_renamed_subdomain_moves_and_may_be_another_tenants_afterwards() -> None:
-    async def body(world: World) -> None:
-        acme = world.create("acme")
-        await world.cache.find("acme", None)
-        world.write(acme, with_tenant(acme, subdomain="new"))
-        world.write(None, with_tenant(a_tenant("heir"), subdomain="acme"))
-        await world.cache.find("acme", None)
-        await world.settle()
-        assert await world.name_of("new") == "acme"
-        assert await world.name_of("acme") == "heir"
-
-    following(body)
-
-
-def test_a_change_during_a_read_is_not_missed() -> None:
-    async def body(world: World) -> None:
-        acme = world.create("acme")
-
-        async def change() -> None:
-            world.write(acme, renamed(acme, "Acme"))
-            await world.settle()
-
-        world.source.meanwhile["read"] = change
-        assert await world.name_of("acme") == "Acme"
-
-    following(body)
+async def test_a_deleted_tenant_and_a_dropped_key_are_gone_at_once(live: World) -> None:
+    acme, other = live.create("acme"), live.create("other")
+    await live.cache.find("acme", None)
+    await live.cache.find("other", None)
+    live.store.write(acme, None, actor=ACTOR)
+    live.write(other, replace(other, keys=()))
+    await live.settle()
+    assert live.cache.peek("acme", None) is None
+    assert live.cache.peek(None, "pepper:other") is None
+    assert await live.name_of("acme") is None
+    assert await live.name_of(None, "pepper:acme") is None
+    assert await live.name_of(None, "pepper:other") is None
+    assert await live.name_of("other") == "other"
 
 
-def test_a_creation_during_a_look_up_is_not_hidden_by_its_answer() -> None:
-    async def body(world: World) -> None:
-        async def create() -> None:
-            world.create("acme")
-            await world.settle()
-
-        world.source.meanwhile["look-up"] = create
-        assert await world.name_of("acme") is None
-        assert await world.name_of("acme") == "acme"
-
-    following(body)
+async def test_a_renamed_subdomain_moves_and_may_be_another_tenants_afterwards(live: World) -> None:
+    acme = live.create("acme")
+    await live.cache.find("acme", None)
+    live.write(acme, with_tenant(acme, subdomain="new"))
+    live.write(None, with_tenant(a_tenant("heir"), subdomain="acme"))
+    await live.cache.find("acme", None)
+    await live.settle()
+    assert await live.name_of("new") == "acme"
+    assert await live.name_of("acme") == "heir"
 
 
-def test_a_subdomain_that_moved_during_the_look_up_does_not_lead_to_its_former_tenant() -> None:
-    async def body(world: World) -> None:
-        acme = world.create("acme")
+async def test_a_change_during_a_read_is_not_missed(live: World) -> None:
+    acme = live.create("acme")
 
-        async def rename() -> None:
-            world.write(acme, with_tenant(acme, subdomain="new"))
+    async def change() -> None:
+        live.write(acme, renamed(acme, "Acme"))
+        await live.settle()
 
-        world.source.meanwhile["look-up"] = rename
-        assert await world.name_of("acme") is None
-
-    scenario(body)
+    live.source.meanwhile["read"] = change
+    assert await live.name_of("acme") == "Acme"
 
 
-def test_a_tenant_that_was_deleted_during_the_look_up_is_nobody() -> None:
-    async def body(world: World) -> None:
-        acme = world.create("acme")
+async def test_a_creation_during_a_look_up_is_not_hidden_by_its_answer(live: World) -> None:
+    async def create() -> None:
+        live.create("acme")
+        await live.settle()
 
-        async def delete() -> None:
-            world.store.write(acme, None, actor=ACTOR)
-
-        world.source.meanwhile["look-up"] = delete
-        assert await world.name_of("acme") is None
-        assert len(world.cache) == 0
-
-    scenario(body)
+    live.source.meanwhile["look-up"] = create
+    assert await live.name_of("acme") is None
+    assert await live.name_of("acme") == "acme"
 
 
-def test_a_key_that_was_dropped_during_the_look_up_finds_nobody() -> None:
-    async def body(world: World) -> None:
-        acme = world.create("acme")
+@pytest.mark.parametrize("change", ["renamed", "deleted", "key dropped"])
+async def test_a_tenant_that_changes_during_the_look_up_is_not_found_by_its_old_names(
+    world: World, change: str
+) -> None:
+    acme = world.create("acme")
 
-        async def drop() -> None:
-            world.write(acme, replace(acme, keys=()))
+    async def meanwhile() -> None:
+        after = {
+            "renamed": with_tenant(acme, subdomain="new"),
+            "deleted": None,
+            "key dropped": replace(acme, keys=()),
+        }
+        world.store.write(acme, after[change], actor=ACTOR)
 
-        world.source.meanwhile["look-up"] = drop
-        assert await world.name_of(None, "pepper:acme") is None
-
-    scenario(body)
-
-
-def test_a_new_tenant_whose_message_was_lost_is_known_after_the_next_look() -> None:
-    async def body(world: World) -> None:
-        await world.cache.check()
-        assert await world.name_of("acme") is None
-        world.create("acme")
-        assert await world.name_of("acme") is None
-        await world.cache.check()
-        assert await world.name_of("acme") == "acme"
-
-    scenario(body)
+    world.source.meanwhile["look-up"] = meanwhile
+    by_key = change == "key dropped"
+    assert await world.name_of(*((None, "pepper:acme") if by_key else ("acme", None))) is None
+    assert change != "deleted" or len(world.cache) == 0
 
 
-def test_a_change_whose_message_was_lost_is_found_by_the_next_look() -> None:
-    async def body(world: World) -> None:
-        acme = world.create("acme")
-        idle = world.create("idle")
-        await world.cache.check()
-        await world.cache.find("acme", None)
-        world.write(acme, renamed(acme, "Acme"))
-        world.write(idle, renamed(idle, "Idle"))
+async def test_a_new_tenant_whose_message_was_lost_is_known_after_the_next_look(world: World) -> None:
+    await world.cache.check()
+    assert await world.name_of("acme") is None
+    world.create("acme")
+    assert await world.name_of("acme") is None
+    await world.cache.check()
+    assert await world.name_of("acme") == "acme"
+
+
+async def test_a_change_whose_message_was_lost_is_found_by_the_next_look(world: World) -> None:
+    acme = world.create("acme")
+    idle = world.create("idle")
+    await world.cache.check()
+    await world.cache.find("acme", None)
+    world.write(acme, renamed(acme, "Acme"))
+    world.write(idle, renamed(idle, "Idle"))
+    world.source.calls.clear()
+    await world.cache.check()
+    assert world.source.calls == ["changes", "read"]
+    assert await world.name_of("acme") == "Acme"
+
+
+async def test_a_look_without_changes_is_one_question(world: World) -> None:
+    world.create("acme")
+    await world.cache.check()
+    await world.cache.find("acme", None)
+    world.source.calls.clear()
+    await world.cache.check()
+    assert world.source.calls == ["changes"]
+    assert world.cache.last_config_check == world.clock.time
+
+
+async def test_after_a_lost_connection_everything_is_read_again_but_not_all_the_time(world: World) -> None:
+    for name in ("one", "two"):
+        world.create(name)
+    await world.cache.check()
+    await world.cache.find("one", None)
+    await world.cache.find("two", None)
+    for seconds, reads in ((6.0, 2), (0.1, 0), (5.0, 2)):
+        world.clock.time += seconds
         world.source.calls.clear()
-        await world.cache.check()
-        assert world.source.calls == ["changes", "read"]
-        assert await world.name_of("acme") == "Acme"
-
-    scenario(body)
-
-
-def test_a_look_without_changes_is_one_question() -> None:
-    async def body(world: World) -> None:
-        world.create("acme")
-        await world.cache.check()
-        await world.cache.find("acme", None)
-        world.source.calls.clear()
-        await world.cache.check()
-        assert world.source.calls == ["changes"]
-        assert world.cache.last_config_check == world.clock.time
-
-    scenario(body)
-
-
-def test_after_a_lost_connection_everything_is_read_again_but_not_all_the_time() -> None:
-    async def body(world: World) -> None:
-        for name in ("one", "two"):
-            world.create(name)
-        await world.cache.check()
-        await world.cache.find("one", None)
-        await world.cache.find("two", None)
-        for seconds, reads in ((6.0, 2), (0.1, 0), (5.0, 2)):
-            world.clock.time += seconds
-            world.source.calls.clear()
-            world.cache._reconnected()
-            await world.settle()
-            assert world.source.calls.count("read") == reads, seconds
-
-    scenario(body)
+        world.cache._reconnected()
+        await world.settle()
+        assert world.source.calls.count("read") == reads, seconds
 
 
 @pytest.mark.parametrize("trouble", ["an older one", "one of the same age, while it was down"])
-def test_a_store_that_was_replaced_by_another_is_read_anew(trouble: str) -> None:
-    async def body(world: World) -> None:
-        acme = world.create("acme")
-        await world.cache.check()
-        await world.cache.find("acme", None)
-        world.clock.time += 6
-        if trouble == "an older one":
-            world.store.revision = 0
-        else:
-            world.source.down = EVERYTHING
-            await world.look_in_background()
-            world.source.down = frozenset()
-        world.store._snapshots["id-acme"] = renamed(acme, "Other")
-        await world.cache.check()
-        assert await world.name_of("acme") == "Other"
-
-    scenario(body)
+async def test_a_store_that_was_replaced_by_another_is_read_anew(world: World, trouble: str) -> None:
+    acme = world.create("acme")
+    await world.cache.check()
+    await world.cache.find("acme", None)
+    world.clock.time += 6
+    if trouble == "an older one":
+        world.store.revision = 0
+    else:
+        world.source.down = EVERYTHING
+        await world.look_in_background()
+        world.source.down = frozenset()
+    world.store._snapshots["id-acme"] = renamed(acme, "Other")
+    await world.cache.check()
+    assert await world.name_of("acme") == "Other"
 
 
-def test_a_long_reload_does_not_hold_up_the_next_look() -> None:
-    async def body(world: World) -> None:
-        names = ("one", "two", "three")
-        for name in names:
-            world.create(name)
-            await world.cache.find(name, None)
+async def test_a_long_reload_does_not_hold_up_the_next_look(world: World) -> None:
+    names = ("one", "two", "three")
+    for name in names:
+        world.create(name)
+        await world.cache.find(name, None)
 
-        async def be_slow() -> None:
-            world.clock.time += 1.5
+    async def be_slow() -> None:
+        world.clock.time += 1.5
 
-        world.source.calls.clear()
-        world.source.meanwhile["read"] = be_slow
-        await world.cache.check()
-        assert world.source.calls == ["changes", "read"]
-        await world.cache.check()
-        assert world.source.calls == ["changes", "read", "changes", "read", "read"]
-
-    scenario(body)
+    world.source.calls.clear()
+    world.source.meanwhile["read"] = be_slow
+    await world.cache.check()
+    assert world.source.calls == ["changes", "read"]
+    await world.cache.check()
+    assert world.source.calls == ["changes", "read", "changes", "read", "read"]
 
 
-def test_what_is_not_used_is_dropped_and_what_is_used_stays() -> None:
-    async def body(world: World) -> None:
-        for number in range(50):
-            world.create(f"t{number}")
-            await world.cache.find(f"t{number}", None)
-        world.clock.time += 3000
-        await world.cache.find("t7", None)
-        world.clock.time += 1000
-        await world.cache.sweep()
-        assert len(world.cache) == 1
-        assert world.cache.peek("t7", None) is not None
-        assert world.cache.peek(None, "pepper:t8") is None
-
-    scenario(body)
+async def test_what_is_not_used_is_dropped_and_what_is_used_stays(world: World) -> None:
+    for number in range(50):
+        world.create(f"t{number}")
+        await world.cache.find(f"t{number}", None)
+    world.clock.time += 3000
+    await world.cache.find("t7", None)
+    world.clock.time += 1000
+    await world.cache.sweep()
+    assert len(world.cache) == 1
+    assert world.cache.peek("t7", None) is not None
+    assert world.cache.peek(None, "pepper:t8") is None
 
 
-def test_no_more_tenants_are_held_than_allowed_and_the_least_used_go_first() -> None:
-    async def body(world: World) -> None:
-        for name in "abc":
-            world.create(name)
-        await world.cache.find("a", None)
-        await world.cache.find("b", None)
-        await world.cache.find("a", None)
-        assert await world.name_of("c") == "c"
-        assert len(world.cache) == 2
-        assert world.cache.peek("b", None) is None
-        assert await world.name_of("b") == "b"
-
-    scenario(body, World(Knobs(max_entries=2)))
+@pytest.mark.parametrize("world", [{"knobs": Knobs(max_entries=2)}], indirect=True)
+async def test_no_more_tenants_are_held_than_allowed_and_the_least_used_go_first(world: World) -> None:
+    for name in "abc":
+        world.create(name)
+    await world.cache.find("a", None)
+    await world.cache.find("b", None)
+    await world.cache.find("a", None)
+    assert await world.name_of("c") == "c"
+    assert len(world.cache) == 2
+    assert world.cache.peek("b", None) is None
+    assert await world.name_of("b") == "b"
 
 
-def test_a_crowd_of_more_tenants_than_fit_is_answered_all_the_same() -> None:
-    async def body(world: World) -> None:
-        names = [f"t{number}" for number in range(20)]
-        for name in names:
-            world.create(name)
-        assert await asyncio.gather(*map(world.name_of, names)) == names
-
-    scenario(body, World(Knobs(max_entries=1)))
+@pytest.mark.parametrize("world", [{"knobs": Knobs(max_entries=1)}], indirect=True)
+async def test_a_crowd_of_more_tenants_than_fit_is_served_all_the_same(world: World) -> None:
+    names = [f"t{number}" for number in range(20)]
+    for name in names:
+        world.create(name)
+    assert await asyncio.gather(*map(world.name_of, names)) == names
 
 
-def test_the_background_looks_again_and_again_until_it_is_closed() -> None:
-    async def body(world: World) -> None:
-        await world.until(lambda: world.source.calls.count("changes") > 3)
-        await world.cache.close()
-        world.source.calls.clear()
-        await world.settle()
-        assert world.source.calls == []
-
-    following(body, World(Knobs(config_ttl=0.001, cleanup_interval=0.001)))
+@pytest.mark.parametrize("world", [{"knobs": Knobs(config_ttl=0.001, cleanup_interval=0.001)}], indirect=True)
+async def test_the_background_looks_again_and_again_until_it_is_closed(live: World) -> None:
+    await live.until(lambda: live.source.calls.count("changes") > 3)
+    await live.cache.close()
+    live.source.calls.clear()
+    await live.settle()
+    assert live.source.calls == []

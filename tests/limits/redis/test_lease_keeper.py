@@ -1,7 +1,5 @@
 """The slots that this process holds."""
 
-import asyncio
-
 from tests.limits.limits_by_name import a_lease_keeper, at_a_time, window
 
 
@@ -16,14 +14,11 @@ def test_held_slots_are_counted_by_limit_without_ones_own() -> None:
     )
 
 
-def test_a_released_slot_is_gone_and_nothing_is_left_of_it() -> None:
-    async def body() -> None:
-        held = a_lease_keeper()
-        held.acquire([at_a_time("one"), at_a_time("two")])
-        await held.release([at_a_time("one"), at_a_time("one"), window()])
-        assert held.count("s", "") == 1
-        await held.release([at_a_time("two")])
-        await held.release([at_a_time("two")])
-        assert not held._held
-
-    asyncio.run(body())
+async def test_a_released_slot_is_gone_and_nothing_is_left_of_it() -> None:
+    held = a_lease_keeper()
+    held.acquire([at_a_time("one"), at_a_time("two")])
+    await held.release([at_a_time("one"), at_a_time("one"), window()])
+    assert held.count("s", "") == 1
+    await held.release([at_a_time("two")])
+    await held.release([at_a_time("two")])
+    assert not held._held

