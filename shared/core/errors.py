@@ -135,6 +135,8 @@ ERRORS: Mapping[str, tuple[int, str]] = {
     "upstream_timeout": (504, "The upstream did not respond in time."),
     "loop_detected": (508, "The request has already passed through this gateway."),
 }
+#: The text for a body above a known limit, in bytes.
+BODY_TOO_LONG = "The body is longer than {} bytes."
 STATUS: Mapping[str, int] = {code: status for code, (status, _) in ERRORS.items()}
 
 

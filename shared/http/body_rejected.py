@@ -1,6 +1,6 @@
 """The error for a body that the gateway does not accept."""
 
-from shared.core.errors import GatewayError
+from shared.core.errors import BODY_TOO_LONG, GatewayError
 
 
 class BodyRejected(GatewayError):
@@ -13,4 +13,4 @@ class BodyRejected(GatewayError):
 
 def body_too_long(limit: int) -> BodyRejected:
     """Return the error for a body of more than `limit` bytes."""
-    return BodyRejected("body_too_large", f"The body is longer than {limit} bytes.")
+    return BodyRejected("body_too_large", BODY_TOO_LONG.format(limit))

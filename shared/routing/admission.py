@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import NamedTuple
 
-from shared.core.errors import Rejection, make_rejection
+from shared.core.errors import BODY_TOO_LONG, Rejection, make_rejection
 from shared.core.memo import Memo
 from shared.http.forwarding import passed_here
 from shared.http.paths import has_encoded_slash, normalize_path
@@ -138,7 +138,7 @@ def read_call(
 
 def too_large(limit: int) -> Rejection:
     """The refusal of a body above `limit` bytes."""
-    return make_rejection("body_too_large", f"The body is longer than {limit} bytes.")
+    return make_rejection("body_too_large", BODY_TOO_LONG.format(limit))
 
 
 @dataclass(frozen=True, slots=True)
