@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from shared.core.errors import Rejection
-from shared.providers.errors import error_body
+from shared.providers.errors import error_body, error_event, speaks_anthropic
 
 
 @pytest.mark.parametrize("anthropic", [True, False])
@@ -21,3 +21,24 @@ def test_a_plugins_details_stand_beside_the_errors_own_members_and_never_in_thei
     own = orjson.loads(error_body(plain, "the-id", anthropic=anthropic))
     assert {name: body[name] for name in own} == own
     assert body["rate_limit"] == {"limit": 3}
+
+
+@pytest.mark.parametrize(
+    ("path", "names", "expected"),
+    [
+        (b"/v1/messages", (), True),
+        (b"/team/v1/messages?beta=true", (), True),
+        (b"/v1/complete", ("anthropic-version",), True),
+        (b"/v1/messages/batches", (), False),
+        (b"/v1/chat/completions", ("authorization",), False),
+    ],
+)
+def test_requests_to_anthropics_api_are_known_by_path_or_header(
+    path: bytes, names: tuple[str, ...], expected: bool
+) -> None:
+    assert speaks_anthropic(path, names) is expected
+
+
+def test_an_error_event_has_a_name_for_anthropics_readers_only() -> None:
+    assert error_event(b"{}", anthropic=True) == b"event: error\ndata: {}\n\n"
+    assert error_event(b"{}", anthropic=False) == b"data: {}\n\n"
