@@ -1,4 +1,4 @@
-"""The gateway's settings: the only reader of config.yaml and of the environment.
+"""The gateway's settings. Only this folder reads config.yaml and the environment.
 
 Precedence: default < config.yaml < environment (``GATEWAY__SERVER__ADMIN_PORT=9080``) < flag.
 
@@ -30,7 +30,7 @@ from shared.settings.sections import (
 )
 from shared.settings.sources import SettingsError, Written, read_environment, read_file, read_flags
 
-#: Names another file than the config.yaml beside the program.
+#: The variable that names another file than the program's config.yaml.
 CONFIG_VARIABLE = "GATEWAY_CONFIG"
 CONFIG_FILE = Path(__file__).parents[2] / "config.yaml"
 
@@ -42,11 +42,11 @@ def load_settings(
 ) -> Settings:
     """All settings, validated.
 
-    `path` is the file to read; without it, the one that ``GATEWAY_CONFIG`` names, else the config.yaml
-    beside the program, which may be missing. `environ` is the process' own environment unless given.
-    `flags` are by the name of the setting: ``{"server.workers": 1}``.
+    `path` is the file to read. The default is the file that ``GATEWAY_CONFIG`` names, else the program's
+    config.yaml, which may be missing. `environ` defaults to the process environment. `flags` are by the name
+    of the setting: ``{"server.workers": 1}``.
 
-    Raises `SettingsError` that lists every wrong setting with its place.
+    Raises `SettingsError` that lists every invalid setting with its origin.
     """
     environ = os.environ if environ is None else environ
     named = path or environ.get(CONFIG_VARIABLE)
@@ -62,7 +62,7 @@ def load_settings(
 
 
 def load_settings_or_exit() -> Settings:
-    """All settings, or the end of the program with a message on standard error."""
+    """All settings; on invalid settings, exit with a message on standard error."""
     try:
         return load_settings()
     except SettingsError as error:
@@ -82,7 +82,7 @@ def _validate(written: Written) -> Settings:
 
 
 def _resolve(settings: Settings, folder: Path) -> Settings:
-    """Relative paths from the folder of the file, and `base_domain` among the shared hosts filled in."""
+    """Make relative paths absolute, and replace `base_domain` in the shared hosts."""
     server, security, plugins = settings.server, settings.security, settings.plugins
     hosts = (server.base_domain if host == BASE_DOMAIN else host.lower() for host in server.shared_hosts)
     return dataclasses.replace(
@@ -97,7 +97,7 @@ def _resolve(settings: Settings, folder: Path) -> Settings:
 
 
 def _from[S: (Tls, Security)](folder: Path, section: S, *names: str) -> S:
-    """The section with these files, as far as they are set, taken from the folder."""
+    """The section with the paths of these files, if set, relative to the folder."""
     files = {name: getattr(section, name) for name in names}
     return dataclasses.replace(section, **{name: file and folder / file for name, file in files.items()})
 

@@ -1,6 +1,6 @@
-"""``python -m shared.settings``: prints config.yaml with all defaults.
+"""``python -m shared.settings`` prints config.yaml with all defaults.
 
-``python -m shared.settings server.admin_port data_dir`` prints the values in force, one a line, for scripts.
+``python -m shared.settings server.admin_port data_dir`` prints the current values, one per line.
 """
 
 import functools
@@ -11,7 +11,7 @@ from shared.settings.document import document
 
 
 def main(names: list[str]) -> None:
-    """Print the settings named, or the documented file."""
+    """Print the values of the settings `names`, or config.yaml."""
     if not names:
         sys.stdout.write(document())
         return
@@ -21,7 +21,7 @@ def main(names: list[str]) -> None:
             value = functools.reduce(getattr, name.split("."), settings)
             sys.stdout.write(f"{'' if value is None else value}\n")
     except AttributeError:
-        sys.exit(f"There is no setting {name}.")
+        sys.exit(f"There is no setting {name}. See config.yaml for all settings.")
 
 
 if __name__ == "__main__":

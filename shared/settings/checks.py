@@ -1,11 +1,11 @@
-"""What only several settings together can tell."""
+"""Checks that involve several settings."""
 
 from shared.settings.sections import MITMPROXY, Settings, is_loopback
 from shared.settings.sources import SettingsError, Written
 
 
 def check(settings: Settings, written: Written) -> None:
-    """Raise `SettingsError` when settings do not fit together."""
+    """Raise `SettingsError` when settings contradict each other."""
     _check_reach(settings, written)
     _check_engine(settings, written)
     _check_tls(settings, written)
@@ -29,8 +29,8 @@ def _check_reach(settings: Settings, written: Written) -> None:
         _reject(
             written,
             *("redis", "url" if settings.redis.url else "host"),
-            why="Redis is on another machine, and other gateways may use it; set security.pepper_file and "
-            "security.key_file to the files that they share",
+            why="gateways that share a Redis server need the same secrets; set security.pepper_file and "
+            "security.key_file to shared files",
         )
 
 
@@ -42,24 +42,23 @@ def _check_engine(settings: Settings, written: Written) -> None:
         _reject(
             written,
             *("server", "workers"),
-            why="the mitmproxy engine is one process; leave it out, or set server.engine to express",
+            why="the mitmproxy engine has one process; remove this setting, or set server.engine to express",
         )
     for name in ("cert", "key"):
         if getattr(server.tls, name):
             _reject(
                 written,
                 *("server", "tls", name),
-                why="the mitmproxy engine speaks plain HTTP; leave it out and put a TLS terminator in front, "
-                "or set server.engine to express",
+                why="the mitmproxy engine has no TLS; remove this setting, or set server.engine to express",
             )
 
 
 def _check_tls(settings: Settings, written: Written) -> None:
     tls = settings.server.tls
     if tls.cert and not tls.key:
-        _reject(written, "server", "tls", "cert", why="set server.tls.key to its private key, too")
+        _reject(written, "server", "tls", "cert", why="set server.tls.key to the private key, too")
     if tls.key and not tls.cert:
-        _reject(written, "server", "tls", "key", why="set server.tls.cert to its certificate, too")
+        _reject(written, "server", "tls", "key", why="set server.tls.cert to the certificate, too")
 
 
 def _check_ports(settings: Settings, written: Written) -> None:
@@ -72,5 +71,5 @@ def _check_ports(settings: Settings, written: Written) -> None:
         (("demo", "port"), settings.demo.port),
     ):
         if other := ports.get(port):
-            _reject(written, *steps, why=f"{port} is also {'.'.join(other)}")
+            _reject(written, *steps, why=f"{'.'.join(other)} has the same port {port}; choose another")
         ports[port] = steps

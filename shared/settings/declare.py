@@ -1,4 +1,4 @@
-"""How a setting is declared: once, with its reader, its default and its help."""
+"""Declares a setting once: its parser, default and help text."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
@@ -10,7 +10,7 @@ from shared.settings.values import Reader, suggest
 
 
 class _Value(fields.Field[Any]):
-    """One setting: a reader of `shared.settings.values` as a marshmallow field."""
+    """A parser of `shared.settings.values` as a marshmallow field."""
 
     def __init__(self, read: Reader, default: Any, help_text: str) -> None:
         value = None if default is None else read(default)
@@ -19,11 +19,11 @@ class _Value(fields.Field[Any]):
             allow_none=default is None,
             metadata={"description": help_text, "default": default},
         )
-        self.error_messages = {**self.error_messages, "null": "must have a value; remove the key instead"}
+        self.error_messages = {**self.error_messages, "null": "must have a value; set one, or remove the key"}
         self.read = read
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        # An empty text is what `${NAME:-}` and an empty variable give: it means "not set".
+        # Empty text, as from `${NAME:-}` or an empty variable, means "not set".
         if value == "" and self.allow_none:
             return None
         try:
@@ -33,18 +33,18 @@ class _Value(fields.Field[Any]):
 
 
 class Section(Schema):
-    """A map of settings that becomes an instance of a dataclass."""
+    """The schema of a dataclass of settings."""
 
     kind: ClassVar[type]
     error_messages = {"type": "must be a map of settings"}  # noqa: RUF012 (marshmallow declares it so)
 
     @pre_load
-    def refuse_unknown(self, data: Any, **_: Any) -> Any:
-        """Name each unknown key, and what was probably meant."""
+    def reject_unknown(self, data: Any, **_: Any) -> Any:
+        """Raise for unknown keys, with a suggestion for each."""
         if not isinstance(data, Mapping):
             return data
         check_names(data, self.fields)
-        # A section whose every key is commented out is a null in YAML.
+        # In YAML a section whose keys are all commented out is null.
         return {
             name: value
             for name, value in data.items()
@@ -53,7 +53,7 @@ class Section(Schema):
 
     @post_load
     def make(self, data: dict[str, Any], **_: Any) -> Any:
-        """The dataclass with what was read."""
+        """The instance of `kind`."""
         return self.kind(**data)
 
 
@@ -70,9 +70,9 @@ def check_names(data: Mapping[str, Any], allowed: Iterable[str]) -> None:
 
 
 def setting(read: Reader, default: Any, help_text: str, *, secret: bool = False) -> Any:
-    """Declare a setting. `default` is written as in config.yaml; None means "not set".
+    """Declare a setting. `default` is in the form of config.yaml; None means "not set".
 
-    A `secret` one is left out of the dataclass's repr.
+    A `secret` is omitted from the dataclass's repr.
     """
     field = _Value(read, default, help_text)
     return dataclasses.field(
@@ -81,12 +81,12 @@ def setting(read: Reader, default: Any, help_text: str, *, secret: bool = False)
 
 
 def section(kind: type, help_text: str) -> Any:
-    """Declare a map of settings, whose names and readers are those of the dataclass `kind`."""
+    """Declare a section with the settings of the dataclass `kind`."""
     nested = fields.Nested(schema_of(kind), metadata={"description": help_text, "section": kind})
     return dataclasses.field(default_factory=kind, metadata={"field": nested})
 
 
 def schema_of(kind: type) -> type[Section]:
-    """The marshmallow schema that reads the settings declared in `kind`."""
+    """The marshmallow schema of the settings declared in `kind`."""
     declared = {field.name: field.metadata["field"] for field in dataclasses.fields(kind)}
     return type(f"{kind.__name__}Schema", (Section,), {"kind": kind, **declared})

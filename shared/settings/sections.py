@@ -1,4 +1,4 @@
-"""Every setting of the gateway: its name, its reader, its default and its help. Declared nowhere else."""
+"""Every setting of the gateway, declared once: its name, parser, default and help text."""
 
 import ipaddress
 from collections.abc import Mapping
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from shared.core.addresses import Network
 from shared.core.sizes import JSON_PARTS
 from shared.model.config import Tier
 from shared.settings.declare import section, setting
 from shared.settings.tiers import SHIPPED, tiers
 from shared.settings.values import (
-    Network,
     any_text,
     choice,
     cores,
@@ -27,18 +27,18 @@ from shared.settings.values import (
     whole,
 )
 
-#: In `server.shared_hosts`: every IP address that is used as a host name.
+#: In `server.shared_hosts`: every IP address.
 ANY_IP = "any_ip"
-#: In `server.shared_hosts` as it is written: the value of `server.base_domain`.
+#: In `server.shared_hosts`, as written: the value of `server.base_domain`.
 BASE_DOMAIN = "base_domain"
 #: The values of `server.engine`.
 EXPRESS, MITMPROXY = "express", "mitmproxy"
-#: More processes would be a slip of the pen, or need a machine that we have not seen.
-MOST_WORKERS = 64
+#: A larger number is probably a mistake.
+MAX_WORKERS = 64
 
 
 def is_loopback(host: str) -> bool:
-    """True for localhost and for loopback addresses: what no other machine can reach."""
+    """True for localhost and loopback addresses, which no other machine can reach."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -47,81 +47,84 @@ def is_loopback(host: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """The proxy's own certificate. SIGHUP reads the files again."""
+    """The proxy's certificate."""
 
-    cert: Path | None = setting(path, None, "PEM file with the certificate and those that sign it.")
-    key: Path | None = setting(path, None, "PEM file with the certificate's private key, not encrypted.")
+    cert: Path | None = setting(path, None, "PEM file with the certificate chain. SIGHUP reloads both files.")
+    key: Path | None = setting(path, None, "PEM file with the private key, not encrypted.")
 
     @property
     def files(self) -> tuple[Path, Path] | None:
-        """Certificate and key, None when the proxy speaks plain HTTP."""
+        """Certificate and key; None without TLS."""
         return (self.cert, self.key) if self.cert and self.key else None
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where the gateway listens."""
+    """The listeners and the proxy."""
 
     admin_host: str = setting(
-        text, "127.0.0.1", "Address of the admin API. Off loopback, admin.token must be set."
+        text, "127.0.0.1", "Listen address of the admin API. Off loopback, admin.token is required."
     )
     admin_port: int = setting(port, 8080, "Port of the admin API.")
-    proxy_host: str = setting(text, "127.0.0.1", "Address of the proxy.")
+    proxy_host: str = setting(text, "127.0.0.1", "Listen address of the proxy.")
     proxy_port: int = setting(port, 8081, "Port of the proxy.")
     base_domain: str = setting(domain, "example.com", "Tenants are served at {subdomain}.{base_domain}.")
     shared_hosts: tuple[str, ...] = setting(
         several(text),
         ["localhost", BASE_DOMAIN, ANY_IP],
-        "Hosts under which the API key says which tenant is meant. base_domain stands for the setting "
-        "above, any_ip for every IP address.",
+        "Hosts on which the API key selects the tenant. base_domain: the setting above. any_ip: every IP "
+        "address.",
     )
-    web_port: int = setting(port, 8083, "Port of mitmweb under `python run_proxy.py --web`.")
+    web_port: int = setting(port, 8083, "Port of mitmweb, which `python run_proxy.py --web` starts.")
     workers: int | None = setting(
-        whole(1, MOST_WORKERS),
+        whole(1, MAX_WORKERS),
         None,
-        "Processes of the proxy that serve, 1 to 64. null: one a core. The mitmproxy engine is one process.",
+        "Worker processes of the proxy, 1 to 64. null: one per CPU core. The mitmproxy engine has one.",
     )
     engine: str = setting(
         choice(EXPRESS, MITMPROXY),
         EXPRESS,
-        "The wire of the proxy. express: our own, for production. mitmproxy: its own core, the reference, "
-        "without timeouts, drain and TLS.",
+        "HTTP engine of the proxy. express: for production. mitmproxy: mitmproxy's own core, without "
+        "timeouts, drain and TLS.",
     )
     drain_timeout: float = setting(
-        seconds, "30s", "Time that open exchanges get to end when the proxy stops. For the express engine."
+        seconds, "30s", "Time for open requests to complete when the proxy stops. Express engine only."
     )
-    tls: Tls = section(Tls, "HTTPS on the proxy's port, by the express engine. Both or none.")
+    tls: Tls = section(Tls, "HTTPS on the proxy's port. Express engine only. Set both files or none.")
 
     @property
     def worker_count(self) -> int:
-        """How many processes serve."""
+        """The number of worker processes."""
         if self.engine == MITMPROXY:
             return 1
-        return self.workers or min(cores(), MOST_WORKERS)
+        return self.workers or min(cores(), MAX_WORKERS)
 
 
 @dataclass(frozen=True, slots=True)
 class Redis:
-    """The store of configuration and counters."""
+    """The Redis server."""
 
     mode: str = setting(
         choice("auto", "external"),
         "auto",
-        "auto: the server below when it answers; when its host is this machine and nothing answers, an "
-        "embedded Valkey that keeps its data in data_dir. external: never an embedded one. A host that is "
-        "not this machine always means external.",
+        "auto: the server below. If its host is this machine and it does not reply, an embedded Valkey is "
+        "started, with its data in data_dir. external: never an embedded one. Hosts of other machines are "
+        "always external.",
     )
     url: str | None = setting(
-        redis_url, None, "redis://, rediss:// or unix://; replaces host, port, password and db.", secret=True
+        redis_url,
+        None,
+        "redis://, rediss:// or unix:// URL, instead of host, port, password and db.",
+        secret=True,
     )
     host: str = setting(text, "localhost", "Host of the Redis server.")
     port: int = setting(port, 6379, "Port of the Redis server.")
     password: str = setting(any_text, "", "Password of the Redis server.", secret=True)
-    db: int = setting(whole(0), 0, "Number of the database.")
+    db: int = setting(whole(0), 0, "Database number.")
 
     @property
     def is_local(self) -> bool:
-        """True when the server is on this machine. Other names of this machine count as foreign."""
+        """True when the server is on this machine, by its address or as localhost."""
         if self.url is None:
             return is_loopback(self.host)
         parts = urlsplit(self.url)
@@ -135,100 +138,104 @@ class Admin:
     token: str | None = setting(
         text,
         None,
-        "The platform's key. Also GATEWAY_ADMIN_TOKEN. Without it, calls from this machine count as the "
-        "platform's.",
+        "The platform key, which may call every operation; also the variable GATEWAY_ADMIN_TOKEN. null: "
+        "requests from this machine need no key.",
         secret=True,
     )
     subdomain_quarantine: float = setting(
-        seconds, "24h", "How long the subdomain of a deleted tenant cannot be taken."
+        seconds, "24h", "Time before the subdomain of a deleted tenant can be used again."
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """The upstream that run_local.sh starts."""
+    """The demo upstream of run_local.sh."""
 
     port: int = setting(port, 8082, "Port of the demo upstream.")
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """The longest waits, in seconds. The first four are for clients, the others for upstreams."""
+    """Timeouts in seconds: the first four for clients, the others for upstreams."""
 
-    head: float = setting(seconds, "10s", "For the whole head of a request.")
-    body_grace: float = setting(seconds, "10s", "After it a request body must come at body_rate.")
-    body_rate: int = setting(size, "1KB", "Slowest request body, a second, counted from its start.")
-    keep_alive: float = setting(seconds, "75s", "For the next request on an open connection.")
-    connect: float = setting(seconds, "5s", "For a connection to the upstream, TLS included.")
-    first_byte: float = setting(seconds, "300s", "For the head of the answer, once the request is sent.")
-    idle: float = setting(seconds, "300s", "For the next bytes of an answer.")
+    head: float = setting(seconds, "10s", "Maximum time to receive the head of a request.")
+    body_grace: float = setting(seconds, "10s", "Time before body_rate applies.")
+    body_rate: int = setting(
+        size,
+        "1KB",
+        "Minimum request body rate in bytes per second. Clients must read responses at this rate, too.",
+    )
+    keep_alive: float = setting(seconds, "75s", "Maximum time between two requests on a connection.")
+    connect: float = setting(seconds, "5s", "Maximum time to connect to the upstream, TLS included.")
+    first_byte: float = setting(
+        seconds, "300s", "Maximum time from the end of the request to the head of the response."
+    )
+    idle: float = setting(seconds, "300s", "Maximum time between two reads of the response body.")
     total: float | None = setting(
-        seconds, None, "For the whole exchange with the upstream. null: no such limit."
+        seconds, None, "Maximum time of the exchange with the upstream. null: none."
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The largest messages, in bytes, the most at a time, and the longest waits."""
+    """Maximum sizes in bytes, maximum concurrency, and timeouts."""
 
-    request_body: int = setting(size, "20MB", "Largest request body. 1 KB is 1024 bytes.")
-    response_body: int = setting(size, "20MB", "Largest answer that is buffered for plugins.")
-    public_body: int = setting(size, "64KB", "Largest request body of a caller without an API key.")
+    request_body: int = setting(size, "20MB", "Maximum size of a request body. 1 KB is 1024 bytes.")
+    response_body: int = setting(size, "20MB", "Maximum size of a response body that plugins buffer.")
+    public_body: int = setting(size, "64KB", "Maximum size of a request body without an API key.")
     json_parts: int = setting(
         whole(1),
         JSON_PARTS,
-        "Most texts, names, arrays and objects of a JSON body that plugins read; five numbers count as one. "
-        "Much more than the default keeps a worker's other requests waiting.",
+        "Maximum number of strings, names, arrays and objects in a JSON body that plugins read; five "
+        "numbers count as one. A much higher value lets one body delay all requests of its worker.",
     )
-    head: int = setting(size, "32KB", "Largest head of a request: request line and headers.")
-    fields: int = setting(whole(1), 100, "Most header fields of a request.")
+    head: int = setting(size, "32KB", "Maximum size of a request head (request line and headers).")
+    fields: int = setting(whole(1), 100, "Maximum number of header fields in a request.")
     connections: int = setting(
-        whole(1), 10000, "Most client connections of a worker. Those beyond are answered 503."
+        whole(1), 10000, "Maximum client connections per worker. Further ones get 503."
     )
-    in_flight: int = setting(
-        whole(1), 5000, "Most requests of a worker at a time. Those beyond are answered 503."
-    )
+    in_flight: int = setting(whole(1), 5000, "Maximum concurrent requests per worker. Further ones get 503.")
     timeouts: Timeouts = section(
-        Timeouts, "The longest waits, on the express engine. A rule may set its own for upstreams."
+        Timeouts, "Timeouts of the express engine. Rules can override connect, first_byte, idle and total."
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Cache:
-    """The configuration that each proxy process holds in memory. Durations are in seconds."""
+    """The cache of each worker. Durations are in seconds."""
 
-    config_ttl: float = setting(seconds, "1s", "Longest time between two looks for changes.")
-    cleanup_interval: float = setting(seconds, "60s", "Time between two sweeps of what is unused.")
-    max_idle_time: float = setting(seconds, "1h", "What was not used for so long is dropped.")
-    max_entries: int = setting(whole(1), 10000, "Most tenants held at a time.")
+    config_ttl: float = setting(seconds, "1s", "Maximum time between two checks for changes.")
+    cleanup_interval: float = setting(seconds, "60s", "Time between two removals of unused entries.")
+    max_idle_time: float = setting(seconds, "1h", "An entry that is unused for this time is removed.")
+    max_entries: int = setting(whole(1), 10000, "Maximum number of cached tenants.")
 
 
 @dataclass(frozen=True, slots=True)
 class Security:
-    """Which targets may be called, and the files with secrets."""
+    """Allowed targets, and the files with secrets."""
 
     allowed_target_networks: tuple[Network, ...] = setting(
         several(network),
         [],
-        "Networks that targets may be in although they are private, such as [10.1.0.0/16].",
+        "Private networks that rules and plugins may call, such as [10.1.0.0/16].",
     )
     ca_file: Path | None = setting(
-        path, None, "PEM file with certificate authorities that are trusted beside the public ones."
+        path, None, "PEM file with certificate authorities to trust in addition to the public ones."
     )
     pepper_file: Path | None = setting(
-        path, None, "Secret for hashing API keys. Made in data_dir when not set."
+        path, None, "File with the secret that hashes API keys. null: generated in data_dir."
     )
     key_file: Path | None = setting(
-        path, None, "Key for encrypting stored secrets. Made in data_dir when not set."
+        path, None, "File with the key that encrypts stored secrets. null: generated in data_dir."
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Plugins:
-    """Where plugins come from, and what runs them."""
+    """The sources and threads of plugins."""
 
-    paths: tuple[Path, ...] = setting(several(path), [], "Folders with plugins of your own.")
-    threads: int = setting(whole(1, 1000), 32, "Threads for plugins that wait.")
+    paths: tuple[Path, ...] = setting(several(path), [], "Folders with your own plugins.")
+    threads: int = setting(whole(1, 1000), 32, "Threads per worker for plugins that block.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,32 +243,34 @@ class Log:
     """The log, on standard error."""
 
     level: str = setting(
-        choice("debug", "info", "warning", "error"), "info", "debug, info, warning or error."
+        choice("debug", "info", "warning", "error"), "info", "Minimum level: debug, info, warning or error."
     )
-    format: str = setting(choice("json"), "json", "json: one object a line.")
+    format: str = setting(choice("json"), "json", "json: one JSON object per line.")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that an operator can set. The names are those of config.yaml."""
+    """All settings, with the names of config.yaml."""
 
-    server: Server = section(Server, "Where the gateway listens.")
-    redis: Redis = section(Redis, "The store of configuration and counters.")
+    server: Server = section(Server, "The listeners and the proxy.")
+    redis: Redis = section(Redis, "Redis, which stores the configuration and the counters of limits.")
     admin: Admin = section(Admin, "The admin API.")
-    data_dir: Path = setting(path, "./data", "Folder of the embedded store and of generated secrets.")
-    demo: Demo = section(Demo, "The upstream that run_local.sh starts.")
+    data_dir: Path = setting(path, "./data", "Folder of the embedded Valkey's data and of generated secrets.")
+    demo: Demo = section(Demo, "The demo upstream that run_local.sh starts.")
     trusted_proxies: tuple[Network, ...] = setting(
-        several(network), [], "Networks of proxies in front of the gateway whose X-Forwarded-For is believed."
+        several(network),
+        [],
+        "Networks of proxies in front of the gateway. Only their X-Forwarded-For is used.",
     )
-    limits: Limits = section(Limits, "The largest messages, the most at a time, and the longest waits.")
-    cache: Cache = section(Cache, "The configuration that each proxy process holds in memory.")
-    security: Security = section(Security, "Which targets may be called, and the files with secrets.")
-    plugins: Plugins = section(Plugins, "Where plugins come from, and what runs them.")
+    limits: Limits = section(Limits, "Maximum sizes, maximum concurrency, and timeouts.")
+    cache: Cache = section(Cache, "The configuration that each worker caches.")
+    security: Security = section(Security, "Allowed targets, and files with secrets.")
+    plugins: Plugins = section(Plugins, "Plugins.")
     log: Log = section(Log, "The log, on standard error.")
     tiers: Mapping[str, Tier] = setting(
         tiers,
         SHIPPED,
-        "Ceilings that a tenant cannot lift. limits count all requests of a tenant, concurrent is the number "
-        "at a time in each worker, max_rules and max_keys cap what is stored; null is no ceiling. A shipped "
-        "tier keeps what you do not name.",
+        "Limits that the tenants of a tier cannot raise. limits: on all requests of a tenant, as "
+        "in rate_limiter. concurrent: requests at a time per worker. max_rules, max_keys: stored rules and "
+        "keys. null: no limit. The shipped tiers keep the defaults of omitted keys.",
     )

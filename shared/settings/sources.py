@@ -1,7 +1,7 @@
-"""Where settings are written: config.yaml, the environment, flags. Each value knows its place.
+"""Reads settings from config.yaml, the environment and flags, with the origin of each value.
 
-`Written` holds the values as a tree, as they were written, and for each path in it its origin:
-``config.yaml:12``, the name of a variable, or a flag. A later source replaces what an earlier one says.
+`Written` holds the tree of written values, and the origin of each path in it: ``config.yaml:12``, the name
+of a variable, or a flag. Later sources override earlier ones.
 """
 
 import re
@@ -15,7 +15,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 PREFIX = "GATEWAY__"
-#: Short names of variables -> what they stand for.
+#: Short name of a variable -> its full name.
 SHORT = {"GATEWAY_ADMIN_TOKEN": "GATEWAY__ADMIN__TOKEN"}
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|\$\{")
@@ -23,30 +23,30 @@ _Steps = tuple[str, ...]
 
 
 class SettingsError(Exception):
-    """Settings that the gateway cannot start with. Each line names a place and the way out."""
+    """Invalid settings. Each line has an origin, a setting, its problem and a solution."""
 
 
 @dataclass(slots=True)
 class Written:
-    """What the sources say, and where they say it."""
+    """The written values, and their origins by path."""
 
     values: dict[str, Any] = field(default_factory=dict)
     origins: dict[_Steps, str] = field(default_factory=dict)
 
     def put(self, steps: _Steps, value: Any, origin: str) -> None:
-        """Note one value. Raises `SettingsError` when a step leads through something that is no map."""
+        """Add one value. Raises `SettingsError` when a step of the path is not a section."""
         node = self.values
         for step in steps[:-1]:
             if node.get(step) is None:
                 node[step] = {}
             node = node[step]
             if not isinstance(node, dict):
-                raise SettingsError(f"{origin}: {step} has no settings of its own")
+                raise SettingsError(f"{origin}: {step} is not a section; it has a value of its own")
         node[steps[-1]] = value
         self.origins[steps] = origin
 
     def origin(self, steps: _Steps) -> str:
-        """The place of the setting, or of the nearest thing around it that was written."""
+        """The origin of the setting, or of the innermost written section around it."""
         for length in range(len(steps), 0, -1):
             if found := self.origins.get(steps[:length]):
                 return found
@@ -54,18 +54,18 @@ class Written:
 
 
 def read_file(written: Written, file: Path, environ: Mapping[str, str]) -> None:
-    """Note all that stands in the file. Raises `SettingsError` when it is no YAML map."""
+    """Add the file's values. Raises `SettingsError` when it is not a YAML map."""
     try:
         tree = YAML().load(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"{file}: cannot be read: {error.strerror}") from None
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        # A duplicate key's message goes on with the values, which may be secrets.
-        problem = (error.problem or "this is no YAML").partition(" with value")[0]
+        # For a duplicate key the message contains the values, which may be secrets.
+        problem = (error.problem or "invalid YAML").partition(" with value")[0]
         raise SettingsError(f"{file.name}:{line}: {problem}") from None
     except (YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{file.name}:1: this is no YAML: {error}") from None
+        raise SettingsError(f"{file.name}:1: invalid YAML: {error}") from None
     if tree is None:
         return
     if not isinstance(tree, CommentedMap):
@@ -75,7 +75,7 @@ def read_file(written: Written, file: Path, environ: Mapping[str, str]) -> None:
 
 
 def read_environment(written: Written, environ: Mapping[str, str]) -> None:
-    """Note all variables that begin with ``GATEWAY__``, and the short ones."""
+    """Add the variables that begin with ``GATEWAY__``, and the short ones."""
     for short, full in SHORT.items():
         if short in environ:
             written.put(_steps(full), environ[short], short)
@@ -85,7 +85,7 @@ def read_environment(written: Written, environ: Mapping[str, str]) -> None:
 
 
 def read_flags(written: Written, flags: Mapping[str, object]) -> None:
-    """Note the flags, given by the name of the setting (``server.workers``). None is a flag not given."""
+    """Add the flags, by the name of the setting (``server.workers``). None is a flag that was not given."""
     for name, value in flags.items():
         if value is not None:
             steps = tuple(name.split("."))
@@ -98,7 +98,7 @@ def _steps(variable: str) -> _Steps:
 
 @dataclass(slots=True)
 class _FileReader:
-    """Turns ruamel's tree into plain values, and notes the line of each."""
+    """Converts ruamel's tree to plain values, and records the line of each."""
 
     origins: dict[_Steps, str]
     name: str

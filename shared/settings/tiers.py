@@ -1,4 +1,4 @@
-"""Tiers: the profiles that ship, and how config.yaml changes them or adds to them."""
+"""Tiers: the shipped ones, changed and extended by config.yaml."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -11,7 +11,7 @@ from shared.model.config import Tier
 from shared.settings.declare import check_names
 from shared.settings.values import whole
 
-#: As config.yaml shows them. A value of None, or left out in a new tier, is no ceiling.
+#: As in config.yaml. None, or an omitted key of a new tier, means no limit.
 SHIPPED: Mapping[str, Mapping[str, Any]] = {
     "basic": {
         "limits": {"global": {"limit": 600, "window": "1m"}},
@@ -22,11 +22,11 @@ SHIPPED: Mapping[str, Mapping[str, Any]] = {
     "pro": {"limits": {}, "concurrent": 1000, "max_rules": 1000, "max_keys": 500},
     "enterprise": {"limits": {}, "concurrent": None, "max_rules": None, "max_keys": None},
 }
-_CEILINGS = ("concurrent", "max_rules", "max_keys")
+_MAXIMUMS = ("concurrent", "max_rules", "max_keys")
 
 
 def tiers(value: Any) -> Mapping[str, Tier]:
-    """All tiers by name. A shipped one keeps what is not named; one that is not named stays as it is."""
+    """All tiers by name. Omitted keys and tiers keep the shipped values."""
     written = _map(value)
     found = {}
     for name in {**SHIPPED, **written}:
@@ -36,18 +36,18 @@ def tiers(value: Any) -> Mapping[str, Tier]:
 
 
 def _tier(name: str, written: Mapping[str, Any]) -> Tier:
-    check_names(written, ("limits", *_CEILINGS))
+    check_names(written, ("limits", *_MAXIMUMS))
     limits = _within("limits", _limits, written.get("limits") or {})
-    ceilings = {key: _within(key, _ceiling, written.get(key)) for key in _CEILINGS}
-    return Tier(name=name, limits=limits, **ceilings)
+    maximums = {key: _within(key, _maximum, written.get(key)) for key in _MAXIMUMS}
+    return Tier(name=name, limits=limits, **maximums)
 
 
-def _ceiling(value: Any) -> int | None:
+def _maximum(value: Any) -> int | None:
     return None if value is None else int(whole(0)(value))
 
 
 def _limits(value: Any) -> Mapping[str, Any]:
-    """The form of a rate_limiter's ``limits``; empty for none."""
+    """Limits in the form of rate_limiter's ``limits``; may be empty."""
     written = _map(value)
     if written:
         LimitsSchema().load(written)
@@ -62,7 +62,7 @@ def _map(value: Any, *place: str) -> Mapping[str, Any]:
 
 
 def _within(name: str, read: Any, *values: Any) -> Any:
-    """What `read` returns; what it refuses is reported under `name`."""
+    """The result of `read`; its errors are reported below `name`."""
     try:
         return read(*values)
     except ValidationError as error:

@@ -1,7 +1,6 @@
-"""Readers of single values: each takes what was written and returns what the gateway works with.
+"""Parsers of single values, which come typed from YAML or as text from the environment.
 
-A value may come from YAML (typed) or from the environment (text); both forms are read alike.
-Every reader raises ValueError with a sentence that says what is allowed.
+Every parser raises ValueError that says what is allowed.
 """
 
 import difflib
@@ -9,36 +8,35 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
+from shared.core.addresses import Network
 from shared.core.durations import parse_duration
+from shared.core.sizes import parse_size
 
-Network = IPv4Network | IPv6Network
 Reader = Callable[[Any], Any]
 
-_SIZES = {"": 1, "B": 1, "KB": 1024, "MB": 1024**2, "GB": 1024**3}
-_SIZE = re.compile(r"([0-9]{1,12}) ?([KMG]?B|)", re.IGNORECASE)
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _DOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 
 
 def suggest(word: str, allowed: Iterable[str]) -> str:
-    """``; did you mean …?`` when something allowed looks like `word`, else nothing."""
+    """``; did you mean …?`` with the most similar allowed word; empty text when none is similar."""
     close = difflib.get_close_matches(word, list(allowed), n=1)
     return f"; did you mean {close[0]}?" if close else ""
 
 
 def text(value: Any) -> str:
-    """Any text that is not empty."""
+    """Text that is not empty."""
     if not isinstance(value, str) or not value.strip():
         raise ValueError("must be text; write it in quotes")
     return value
 
 
 def any_text(value: Any) -> str:
-    """Any text, the empty one too."""
+    """Text, which may be empty."""
     if not isinstance(value, str):
         raise ValueError("must be text; write it in quotes")
     return value
@@ -63,14 +61,14 @@ port = whole(1, 65535)
 
 
 def cores() -> int:
-    """How many cores this process may use."""
+    """The number of CPU cores that this process may use."""
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def choice(*allowed: str) -> Reader:
-    """One of the words `allowed`."""
+    """One of the words in `allowed`."""
 
     def read(value: Any) -> str:
         word = str(value)
@@ -82,22 +80,24 @@ def choice(*allowed: str) -> Reader:
 
 
 def size(value: Any) -> int:
-    """A number of bytes, with an optional unit. Units are binary: 1 KB is 1024 bytes."""
-    match = _SIZE.fullmatch(str(value).strip())
-    if match is None or isinstance(value, bool) or int(match[1]) == 0:
-        raise ValueError("must be a size above 0 such as 65536, 64KB or 20MB (1 KB = 1024 bytes)")
-    return int(match[1]) * _SIZES[match[2].upper()]
+    """A number of bytes above 0, with an optional unit. 1 KB is 1024 bytes."""
+    return _parse(parse_size, value)
 
 
 def seconds(value: Any) -> float:
     """A duration above 0, in seconds."""
-    try:
-        milliseconds = parse_duration(value)
-    except ValueError as error:
-        raise ValueError(str(error).rstrip(".").replace("Must", "must", 1)) from None
+    milliseconds = _parse(parse_duration, value)
     if milliseconds == 0:
         raise ValueError("must be longer than 0")
     return milliseconds / 1000
+
+
+def _parse(parse: Callable[[Any], int], value: Any) -> int:
+    """The result of a parser of `shared.core`, whose error becomes a clause instead of a sentence."""
+    try:
+        return parse(value)
+    except ValueError as error:
+        raise ValueError(str(error).rstrip(".").replace("Must", "must", 1)) from None
 
 
 def network(value: Any) -> Network:
@@ -109,15 +109,15 @@ def network(value: Any) -> Network:
 
 
 def path(value: Any) -> Path:
-    """A path, ``~`` expanded. A relative one starts at the folder of config.yaml."""
+    """A path, with ``~`` expanded. A relative path starts at the folder of config.yaml."""
     return Path(text(value)).expanduser()
 
 
 def domain(value: Any) -> str:
-    """A DNS name in lower case, without port and without a dot at its end."""
+    """A DNS name in lower case, without a port and without a final dot."""
     name = text(value).strip().lower()
     if len(name) > 253 or not _DOMAIN.fullmatch(name):
-        raise ValueError("must be a DNS name such as example.com, without port")
+        raise ValueError("must be a DNS name without port, such as example.com")
     return name
 
 
@@ -129,7 +129,7 @@ def redis_url(value: Any) -> str:
 
 
 def several(read: Reader) -> Reader:
-    """A list, or text with commas between the items."""
+    """A list, or text with comma-separated items."""
 
     def read_all(value: Any) -> tuple[Any, ...]:
         if isinstance(value, str):

@@ -153,7 +153,7 @@ class TestRefusals:
             ("demo:\n  port: 70000\n", "config.yaml:2: demo.port: must be a whole number from 1 to 65535"),
             ("demo:\n  port: true\n", "config.yaml:2: demo.port: must be a whole number from 1 to 65535"),
             ("demo:\n  port: 80.5\n", "config.yaml:2: demo.port: must be a whole number from 1 to 65535"),
-            ("demo:\n  port:\n", "config.yaml:2: demo.port: must have a value; remove the key instead"),
+            ("demo:\n  port:\n", "config.yaml:2: demo.port: must have a value; set one, or remove the key"),
             ("redis:\n  password: 1234\n", "config.yaml:2: redis.password: must be text; write it in quotes"),
             ("redis:\n  url: http://x\n", "config.yaml:2: redis.url: must begin with redis://, rediss:// or unix://"),
             ("server: 1\n", "config.yaml:1: server: must be a map of settings"),
@@ -162,11 +162,11 @@ class TestRefusals:
             ("trusted_proxies: {}\n", "config.yaml:1: trusted_proxies: must be a list"),
             ("cache:\n  config_ttl: 1x\n", "config.yaml:2: cache.config_ttl: must be a duration such as 500ms, 10s, 1m, 1h30m, 1.5h, 1d or 1w, or a number of seconds"),
             ("cache:\n  config_ttl: 0\n", "config.yaml:2: cache.config_ttl: must be longer than 0"),
-            ("server:\n  base_domain: example.com:80\n", "config.yaml:2: server.base_domain: must be a DNS name such as example.com, without port"),
+            ("server:\n  base_domain: example.com:80\n", "config.yaml:2: server.base_domain: must be a DNS name without port, such as example.com"),
             ("tiers:\n  basic:\n    max_rulez: 1\n", "config.yaml:3: tiers.basic.max_rulez: unknown key; did you mean max_rules?"),
             ("tiers:\n  basic:\n    limits:\n      global: {limit: 1}\n", "config.yaml:4: tiers.basic.limits.global.window: Missing data for required field."),
             ("tiers:\n  gold: 5\n", "config.yaml:2: tiers.gold: must be a map"),
-            ("demo:\n  port: 8080\n", "config.yaml:2: demo.port: 8080 is also server.admin_port"),
+            ("demo:\n  port: 8080\n", "config.yaml:2: demo.port: server.admin_port has the same port 8080; choose another"),
         ],
     )  # fmt: skip
     def test_they_say_where_and_what_is_allowed(self, config: File, text: str, message: str) -> None:
@@ -185,7 +185,7 @@ class TestRefusals:
     def test_what_is_no_text_is_said(self, tmp_path: Path, content: bytes) -> None:
         file = tmp_path / "config.yaml"
         file.write_bytes(content)
-        with pytest.raises(SettingsError, match=r"config\.yaml:1: this is no YAML"):
+        with pytest.raises(SettingsError, match=r"config\.yaml:1: invalid YAML"):
             load_settings(file, {})
 
     def test_a_duplicate_key_does_not_print_its_values(self, config: File) -> None:
@@ -209,7 +209,7 @@ class TestRefusals:
 
     def test_a_variable_below_a_single_value_is_named(self, config: File) -> None:
         message = config.rejection("demo: {port: 1}", GATEWAY__DEMO__PORT__X="1")
-        assert message == "GATEWAY__DEMO__PORT__X: port has no settings of its own"
+        assert message == "GATEWAY__DEMO__PORT__X: port is not a section; it has a value of its own"
 
     def test_a_flag_is_named(self, config: File) -> None:
         with pytest.raises(SettingsError, match=r"^--workers: server\.workers: "):
@@ -282,10 +282,10 @@ class TestTls:
 
     def test_one_without_the_other_is_refused(self, config: File) -> None:
         assert config.rejection("server:\n  tls:\n    cert: c\n") == (
-            "config.yaml:3: server.tls.cert: set server.tls.key to its private key, too"
+            "config.yaml:3: server.tls.cert: set server.tls.key to the private key, too"
         )
         assert config.rejection("server:\n  tls:\n    key: k\n") == (
-            "config.yaml:3: server.tls.key: set server.tls.cert to its certificate, too"
+            "config.yaml:3: server.tls.key: set server.tls.cert to the certificate, too"
         )
 
     def test_an_unknown_key_is_named(self, config: File) -> None:
