@@ -11,7 +11,7 @@ from shared.model.messages import Headers
 from shared.pipeline import Group, Step
 from shared.pipeline.plugin import Reject
 from shared.pipeline.trace import StepResult
-from shared.routing.why_not import why_not
+from shared.routing.router import why_not
 from shared.secrets.redaction import SECRET_HEADERS, redact
 
 

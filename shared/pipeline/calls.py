@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, Future
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from shared.core import tasks
 from shared.core.errors import NotCalled, PoolFull, describe_error
 from shared.model.messages import Exchange
 from shared.pipeline.plan import Step
+from shared.pipeline.pool import PluginPool
 
 
 class CallFailed:
@@ -44,20 +45,11 @@ def call_async_safely(call: Callable[..., Awaitable[object]], *arguments: object
     return tasks.begin(whole(), "plugin")
 
 
-@runtime_checkable
-class TakesTurns(Protocol):
-    """A pool with a place of its own for calls that compute, where one owner does not hold up another."""
-
-    def compute(self, owner: str, call: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
-        """Raises `PoolFull` or RuntimeError when it takes no more."""
-        ...
-
-
 def submit_call(
     pool: Executor, step: Step, owner: str, call: Callable[..., object], *arguments: object
 ) -> Future[Any]:
     """A call of a step, on its way in a thread. `owner` is whose exchange it is. Raises as the pool does."""
-    if step.plugin.computes and isinstance(pool, TakesTurns):
+    if step.plugin.computes and isinstance(pool, PluginPool):
         return pool.compute(owner, call, *arguments)
     return pool.submit(call, *arguments)
 

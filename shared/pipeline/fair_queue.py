@@ -16,7 +16,7 @@ class _Call(NamedTuple):
     arguments: tuple[Any, ...]
 
 
-class Turns:
+class FairQueue:
     """`threads` calls run at a time: many that compute would keep the event loop from the interpreter.
 
     An owner has at most one of them, and `waiting` in its queue; so one that sends much, or what takes long,

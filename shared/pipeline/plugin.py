@@ -109,7 +109,6 @@ class Tools:
     limiter: Limiter
     fetch: Fetch
     clock: Clock
-    trusted_hosts: Sequence[str] = ()
     distinct_values: DistinctValueTracker = field(default_factory=DistinctValueTracker)
     json_parts: int = JSON_PARTS
 

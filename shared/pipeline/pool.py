@@ -6,7 +6,7 @@ from threading import BoundedSemaphore
 from typing import Any
 
 from shared.core.errors import PoolFull
-from shared.pipeline.fair_queue import Turns
+from shared.pipeline.fair_queue import FairQueue
 
 # Threads that compute keep each other and the event loop from the interpreter, 5 ms each at a time.
 _COMPUTING = 4
@@ -21,7 +21,7 @@ class PluginPool(Executor):
     def __init__(self, threads: int, waiting: int) -> None:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="plugin")
         self._places = BoundedSemaphore(threads + waiting)
-        self._turns = Turns(_COMPUTING, waiting=threads)
+        self._queue = FairQueue(_COMPUTING, waiting=threads)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Raises `PoolFull` when every place is taken."""
@@ -37,8 +37,8 @@ class PluginPool(Executor):
 
     def compute(self, owner: str, call: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
         """Run a call of `owner` that computes. Raises `PoolFull` when too many of them wait."""
-        return self._turns.submit(owner, call, *arguments)
+        return self._queue.submit(owner, call, *arguments)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        self._turns.close()
+        self._queue.close()
         self._threads.shutdown(wait, cancel_futures=cancel_futures)

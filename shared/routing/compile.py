@@ -54,7 +54,7 @@ class Gateway:
     snapshot: Snapshot
     tier: Tier
     keys: Mapping[str, ApiKey]
-    router: Router[Route]
+    router: Router
 
 
 _NOWHERE = Target("http", "gateway.invalid", 80)

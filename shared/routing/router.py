@@ -1,69 +1,65 @@
-"""Paths and where they lead: one normal form, the longest rule, one upstream URL.
+"""From a normalized path to a rule and to the path of its upstream.
 
-The form that is matched is the form that is forwarded, so that no upstream reads a path otherwise
-than the gateway did (RFC 3986, section 6; nginx' `merge_slashes` for doubled slashes).
+The form that is matched is the form that is forwarded. So no upstream reads a path differently than the
+gateway did (RFC 3986, section 6; `merge_slashes` of nginx for doubled slashes).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from shared.model.config import Rule
 from shared.model.targets import Target, parse_target
 
+if TYPE_CHECKING:
+    from shared.routing.compile import Route
+
 
 def path_warnings(rule: Rule) -> list[str]:
-    """What a writer of this rule may not have meant."""
+    """Warnings about a rule that may not do what its author expects."""
     if not rule.strip_path or rule.path == "/":
         return []
     seen = upstream_path(rule, parse_target(rule.target), rule.path)
     return [
-        f"strip_path removes all of {rule.path}: for a call of {rule.path} the upstream will see {seen}. "
-        "Set strip_path to false if the upstream should see the whole path."
+        f"strip_path removes all of {rule.path}: for a request to {rule.path} the upstream receives {seen}. "
+        "Set strip_path to false if the upstream should receive the whole path."
     ]
 
 
 def upstream_path(rule: Rule, target: Target, path: str) -> str:
-    """The path that the upstream sees for the request path `path`: joined with exactly one slash."""
+    """The path that the upstream receives for `path`, joined with exactly one slash."""
     base = target.path.rstrip("/")
     rest = path[len(rule.path) :] if rule.strip_path and rule.path != "/" else path
     return base + rest or "/"
 
 
-class Routed(Protocol):
-    """What a router holds: anything that has a rule."""
-
-    @property
-    def rule(self) -> Rule: ...
-
-
 @dataclass(frozen=True, slots=True)
-class Router[R: Routed]:
-    """All active rules of a tenant, ready for look-ups: one dict access a path segment."""
+class Router:
+    """The routes of all active rules of a tenant. A look-up takes one dict access per path segment."""
 
-    exact: Mapping[str, Sequence[R]] = field(default_factory=dict)
-    prefixes: Mapping[str, Sequence[R]] = field(default_factory=dict)
+    exact: Mapping[str, Sequence["Route"]] = field(default_factory=dict)
+    prefixes: Mapping[str, Sequence["Route"]] = field(default_factory=dict)
 
     @classmethod
-    def build(cls, routes: Iterable[R]) -> "Router[R]":
-        exact: dict[str, list[R]] = {}
-        prefixes: dict[str, list[R]] = {}
+    def build(cls, routes: Iterable["Route"]) -> "Router":
+        exact: dict[str, list[Route]] = {}
+        prefixes: dict[str, list[Route]] = {}
         for route in routes:
             if route.rule.active:
                 table = exact if route.rule.match == "exact" else prefixes
                 table.setdefault(route.rule.path, []).append(route)
         return cls(exact, prefixes)
 
-    def routes(self) -> Iterator[R]:
-        """All of them, in no particular order."""
+    def routes(self) -> Iterator["Route"]:
+        """All routes, in no particular order."""
         for table in (self.exact, self.prefixes):
             for routes in table.values():
                 yield from routes
 
-    def match_path(self, path: str) -> Sequence[R]:
-        """The routes of the longest rule path that matches on a segment boundary; empty when none does.
+    def match_path(self, path: str) -> Sequence["Route"]:
+        """The routes of the longest rule path that matches on a segment boundary; empty if none does.
 
-        An exact rule goes before a prefix rule of the same path; both are in the answer.
+        An exact rule precedes a prefix rule of the same path; the result has both.
         """
         here = path
         found = (*self.exact.get(path, ()), *self.prefixes.get(path, ()))
@@ -73,14 +69,40 @@ class Router[R: Routed]:
         return found
 
 
-def match_method[R: Routed](routes: Sequence[R], method: str) -> R | None:
-    """The first of `routes` that takes `method`; a rule without methods takes all."""
+def match_method(routes: Sequence["Route"], method: str) -> "Route | None":
+    """The first of `routes` that allows `method`; a rule without methods allows all."""
     for route in routes:
         if not route.rule.methods or method in route.rule.methods:
             return route
     return None
 
 
-def allowed_methods(routes: Sequence[Routed]) -> str:
+def allowed_methods(routes: Sequence["Route"]) -> str:
     """The value of an ``Allow`` header for `routes`."""
     return ", ".join(sorted({method for route in routes for method in route.rule.methods}))
+
+
+def why_not(rules: Sequence[Rule], router: Router, path: str, method: str) -> list[str | None]:
+    """For each rule the reason why it does not match; None for the rule that does.
+
+    `router` holds the routes of the rules, `path` is normalized.
+    """
+    nearest = router.match_path(path)
+    chosen = match_method(nearest, method)
+    routes = {id(route.rule): route for route in router.routes()}
+
+    def why(rule: Rule) -> str | None:
+        if chosen is not None and rule is chosen.rule:
+            return None
+        if not rule.active:
+            return "It is not active."
+        if not Router.build([routes[id(rule)]]).match_path(path):
+            relation = "is not" if rule.match == "exact" else "is not below"
+            return f"The path {relation} {rule.path}."
+        if not any(route.rule is rule for route in nearest):
+            return f"The path of the rule {nearest[0].rule.id} is longer."
+        if chosen is None or (rule.methods and method not in rule.methods):
+            return f"It allows {', '.join(rule.methods)}, not {method[:32]}."
+        return f"The rule {chosen.rule.id} precedes it."
+
+    return [why(rule) for rule in rules]

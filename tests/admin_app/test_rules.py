@@ -38,7 +38,7 @@ class TestCreate:
         made = response.get_json()
         assert response.headers["Location"] == f"/api/v1{rules}/{made['id']}"
         assert len(made["warnings"]) == 1
-        assert "the upstream will see /." in made["warnings"][0]
+        assert "the upstream receives /." in made["warnings"][0]
 
     def test_the_example_of_the_docs_works(self, api: Api, rules: str) -> None:
         response = api.post(rules, examples.RULE)

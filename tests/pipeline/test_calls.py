@@ -8,10 +8,14 @@ from typing import Any
 import pytest
 
 from shared.pipeline.calls import submit_call
+from shared.pipeline.pool import PluginPool
 
 
-class Place(ThreadPoolExecutor):
-    """A pool with a place for calls that compute; says who computed."""
+class Place(PluginPool):
+    """A pool that says who computed."""
+
+    def __init__(self, threads: int) -> None:
+        super().__init__(threads, waiting=1)
 
     def compute(self, owner: str, call: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
         done: Future[Any] = Future()
@@ -28,7 +32,7 @@ class Place(ThreadPoolExecutor):
     ],
 )
 def test_what_computes_takes_its_tenants_turn(
-    pool: type[ThreadPoolExecutor], computes: bool, expected: object
+    pool: type[Place] | type[ThreadPoolExecutor], computes: bool, expected: object
 ) -> None:
     step: Any = SimpleNamespace(plugin=SimpleNamespace(computes=computes))
     with pool(1) as threads:

@@ -1,4 +1,4 @@
-"""Calls that compute: few at a time, one of an owner, and owners take turns."""
+"""Calls that compute: few at a time, one of an owner, and owners take queue."""
 
 from collections.abc import Iterator
 from threading import Event
@@ -6,21 +6,21 @@ from threading import Event
 import pytest
 
 from shared.core.errors import PoolFull
-from shared.pipeline.fair_queue import Turns
+from shared.pipeline.fair_queue import FairQueue
 from shared.pipeline.pool import PluginPool
 
 LIMIT = 5.0  # seconds; what hangs must fail
 
 
 @pytest.fixture
-def one() -> Iterator[Turns]:
+def one() -> Iterator[FairQueue]:
     """With one thread, so that the order shows."""
-    turns = Turns(threads=1, waiting=4)
-    yield turns
-    turns.close()
+    queue = FairQueue(threads=1, waiting=4)
+    yield queue
+    queue.close()
 
 
-def test_owners_take_turns_however_much_one_of_them_has(one: Turns) -> None:
+def test_owners_take_turns_however_much_one_of_them_has(one: FairQueue) -> None:
     free, order = Event(), list[str]()
     first = one.submit("busy", free.wait)
     waiting = [one.submit("busy", order.append, f"busy {number}") for number in range(3)]
@@ -32,20 +32,20 @@ def test_owners_take_turns_however_much_one_of_them_has(one: Turns) -> None:
 
 
 def test_an_owner_has_one_thread_and_leaves_the_others_to_others() -> None:
-    turns, free = Turns(threads=2, waiting=3), Event()
+    queue, free = FairQueue(threads=2, waiting=3), Event()
     try:
-        stuck = turns.submit("slow", free.wait)
-        behind = turns.submit("slow", lambda: "slow")
-        assert turns.submit("quick", lambda: "quick").result(LIMIT) == "quick"
+        stuck = queue.submit("slow", free.wait)
+        behind = queue.submit("slow", lambda: "slow")
+        assert queue.submit("quick", lambda: "quick").result(LIMIT) == "quick"
         assert not behind.done()
         free.set()
         assert stuck.result(LIMIT)
         assert behind.result(LIMIT) == "slow"
     finally:
-        turns.close()
+        queue.close()
 
 
-def test_a_full_queue_refuses_its_owner_alone(one: Turns) -> None:
+def test_a_full_queue_refuses_its_owner_alone(one: FairQueue) -> None:
     free, start_call = Event(), Event()
     running = one.submit("busy", lambda: (start_call.set(), free.wait()))
     assert start_call.wait(LIMIT)
@@ -59,7 +59,7 @@ def test_a_full_queue_refuses_its_owner_alone(one: Turns) -> None:
     assert other.result(LIMIT) == 0
 
 
-def test_a_call_that_was_given_up_is_not_made(one: Turns) -> None:
+def test_a_call_that_was_given_up_is_not_made(one: FairQueue) -> None:
     free, made = Event(), list[int]()
     one.submit("a", free.wait)
     given_up = one.submit("b", made.append, 1)
@@ -69,7 +69,7 @@ def test_a_call_that_was_given_up_is_not_made(one: Turns) -> None:
     assert made == [2]
 
 
-def test_what_a_call_raises_is_its_own_affair(one: Turns) -> None:
+def test_what_a_call_raises_is_its_own_affair(one: FairQueue) -> None:
     def leave() -> None:
         raise SystemExit
 

@@ -24,11 +24,11 @@ def rule(path: str, *methods: str, **more: object) -> Rule:
     return Rule(f"{path} {methods}", path, "http://upstream", methods=methods, **more)  # type: ignore[arg-type]
 
 
-def router(*rules: Rule) -> Router[Here]:
+def router(*rules: Rule) -> Router:
     return Router.build(Here(one) for one in rules)
 
 
-def matched(table: Router[Here], path: str) -> list[str]:
+def matched(table: Router, path: str) -> list[str]:
     return [route.rule.path for route in table.match_path(path)]
 
 
@@ -289,7 +289,7 @@ def test_the_upstream_sees_the_form_that_was_matched(
 def test_stripping_a_rules_whole_path_warns_with_what_the_upstream_will_see() -> None:
     stripping = Rule("r", "/v1/chat/completions", "https://api.example.com/x", strip_path=True)
     (warning,) = path_warnings(stripping)
-    assert "the upstream will see /x" in warning
+    assert "the upstream receives /x" in warning
     assert "strip_path to false" in warning
     assert path_warnings(Rule("r", "/v1", "https://api.example.com")) == []
     assert path_warnings(Rule("r", "/", "https://api.example.com", strip_path=True)) == []

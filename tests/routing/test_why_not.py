@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.model.config import Rule
-from shared.routing.router import Router, match_method
-from shared.routing.why_not import why_not
+from shared.routing.router import Router, match_method, why_not
 
 
 @dataclass(frozen=True)
@@ -31,8 +30,8 @@ def reasons(rules: list[Rule], path: str, method: str = "GET") -> list[str | Non
         (rule("r2", "/v2"), "The path is not below /v2."),
         (rule("r2", "/v1", match="exact"), "The path is not /v1."),
         (rule("r2", "/v1"), "The path of the rule r1 is longer."),
-        (rule("r2", "/v1/chat", "POST", "PUT"), "It takes POST, PUT, not GET."),
-        (rule("r2", "/v1/chat"), "The rule r1 comes before it."),
+        (rule("r2", "/v1/chat", "POST", "PUT"), "It allows POST, PUT, not GET."),
+        (rule("r2", "/v1/chat"), "The rule r1 precedes it."),
     ],
 )
 def test_every_other_rule_has_its_reason(other: Rule, reason: str) -> None:
@@ -40,7 +39,7 @@ def test_every_other_rule_has_its_reason(other: Rule, reason: str) -> None:
 
 
 def test_where_no_rule_takes_the_method_each_says_so() -> None:
-    assert reasons([rule("r1", "/v1", "POST")], "/v1") == ["It takes POST, not GET."]
+    assert reasons([rule("r1", "/v1", "POST")], "/v1") == ["It allows POST, not GET."]
 
 
 RULES = st.lists(
