@@ -6,6 +6,8 @@ from functools import lru_cache
 #: A regular expression for a token: the name of a header field, or a method.
 TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 -- a grammar, no password
 _TOKEN_BYTES = re.compile(TOKEN.encode())
+#: Headers in which SDKs send an API key, besides Authorization: Anthropic's, Azure's.
+KEY_HEADERS = ("x-api-key", "api-key")
 #: Shown in place of a header value that is a secret.
 MASK = "[redacted]"
 #: Statuses of responses that have no body (RFC 9110, 6.4.1).

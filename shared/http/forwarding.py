@@ -4,12 +4,12 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from shared.core.http_tokens import HOP_BY_HOP, MASK, removed_by_connection
+from shared.core.http_tokens import HOP_BY_HOP, KEY_HEADERS, MASK, removed_by_connection
 from shared.core.memo import Memo
 from shared.model.messages import Fields, Headers, encoded
 
 #: Headers in which a client may send its API key of the gateway.
-CREDENTIALS = frozenset({"authorization", "proxy-authorization", "x-api-key", "api-key"})
+CREDENTIALS = frozenset({"authorization", "proxy-authorization", *KEY_HEADERS})
 # Only the gateway may send these to an upstream.
 _IDENTITY = re.compile(r"x-(?:gateway|tenant|consumer)-")
 # With these, some upstreams read another address or path than the one that the gateway judged.

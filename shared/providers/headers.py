@@ -1,7 +1,6 @@
-"""Headers of the providers: rate limits that they send, and the ones that their SDKs read.
+"""Headers of the providers: the rate limits that they send, and the hints that their SDKs read.
 
-Keys of a provider come in ``Authorization``, ``X-Api-Key`` (Anthropic) or ``Api-Key`` (Azure); see
-`shared.http.forwarding.CREDENTIALS`, since a client of the gateway sends its key in the same headers.
+API keys: OpenAI reads ``Authorization``, Anthropic ``X-Api-Key`` (see `shared.core.http_tokens.KEY_HEADERS`).
 """
 
 import re

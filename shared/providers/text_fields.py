@@ -17,6 +17,10 @@ REQUEST: Final = "a request"
 RESPONSE: Final = "response"
 EVENT: Final = "an event"
 
+#: Names of members: the alternatives in a response, the probabilities of tokens, the input of a tool, the
+#: text of a part.
+CHOICES, LOGPROBS, TOOL_INPUT, TEXT = "choices", "logprobs", "input", "text"
+
 # A document with one of these members, of that type, is a known body.
 _SIGNS = {
     "messages": list,
@@ -78,7 +82,7 @@ _IN_SOURCE = frozenset({"data", "url", "file_id"})
 # How the URL of a text begins that is not encoded.
 _PLAIN = ("data:text/", "data:,", "data:;")
 # The places of the probabilities of tokens. They repeat the tokens of the text beside them.
-_LOGPROBS = frozenset({"choices", "content", "part", EVENT})
+_WITH_LOGPROBS = frozenset({"choices", "content", "part", EVENT})
 # Members whose content the API does not define: schemas, and the input of tools and templates.
 _FREE = frozenset(
     {"parameters", "input_schema", "output_schema", "schema", "properties", "$defs", "definitions"}
@@ -128,14 +132,14 @@ def is_json_member(name: str) -> bool:
 def is_given(name: str, value: Any) -> bool:
     """True when the API does not define the content of that member: all strings below it are text."""
     is_free = name in _FREE and isinstance(value, dict | list)
-    return is_free or (name == "input" and isinstance(value, dict))
+    return is_free or (name == TOOL_INPUT and isinstance(value, dict))
 
 
 def is_text_member(holder: Holder, node: dict[str, Any], name: str) -> bool:
     """True when the member `name` of `node` may hold text."""
     value = node[name]
-    if name == "logprobs":
-        return holder not in _LOGPROBS
+    if name == LOGPROBS:
+        return holder not in _WITH_LOGPROBS
     if isinstance(value, dict | list):
         return True
     return not (holder in _LABELS.get(name, ()) or _is_media(holder, node, name, value))

@@ -7,6 +7,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import NamedTuple
 
 from shared.core.errors import BODY_TOO_LONG, Rejection, make_rejection
+from shared.core.http_tokens import KEY_HEADERS
 from shared.core.memo import Memo
 from shared.http.forwarding import passed_here
 from shared.http.paths import has_encoded_slash, normalize_path
@@ -18,7 +19,6 @@ from shared.secrets.api_keys import PepperedHasher, parse_key
 
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _PORT = re.compile(r":[0-9]{1,5}\Z")
-_KEY_HEADERS = ("x-api-key", "api-key")
 # Each 401 names the scheme that would help (RFC 9110, 15.5.2).
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
@@ -88,7 +88,7 @@ def presented_keys(headers: Headers) -> tuple[str, ...]:
     for value in headers.all("authorization"):
         scheme, _, text = value.strip().partition(" ")
         found.append(text.strip() if scheme.lower() == "bearer" else value)
-    for name in _KEY_HEADERS:
+    for name in KEY_HEADERS:
         found += [value.strip() for value in headers.all(name)]
     texts = [text for text in found if text]
     return tuple(texts if len(texts) < 2 else dict.fromkeys(texts))

@@ -2,6 +2,8 @@
 
 import re
 
+from shared.core.http_tokens import KEY_HEADERS
+
 #: Headers whose values are secrets, or may be.
 SECRET_HEADERS = frozenset(
     (
@@ -9,8 +11,7 @@ SECRET_HEADERS = frozenset(
         "proxy-authorization",
         "cookie",
         "set-cookie",
-        "x-api-key",
-        "api-key",
+        *KEY_HEADERS,
         "x-goog-api-key",
     )
 )

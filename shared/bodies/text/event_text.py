@@ -33,7 +33,7 @@ from shared.providers.events import (
     kind_of,
     numbers_of,
 )
-from shared.providers.text_fields import EVENT, Holder, inner, is_given, is_json_member, is_text_member
+from shared.providers.text_fields import EVENT, TEXT, Holder, inner, is_given, is_json_member, is_text_member
 
 # The places of the text of plain data: as it is, and as the string that it is in JSON.
 _RAW, _UNQUOTED = ("raw",), ("",)
@@ -160,6 +160,6 @@ def _piece(node: Any, key: Any, kind: str, place: Place) -> Piece:
         name = str(node.get("type"))
         name = FIELDS.get(name, name)
     own = (*place, name)
-    joined = joined_place(own, kind) if name == "text" else own
+    joined = joined_place(own, kind) if name == TEXT else own
     places = (own,) if joined == own else (own, joined)
     return Piece(places, kind != OTHER and is_json_member(name), text, Part(node, key))

@@ -11,6 +11,10 @@ from typing import Any, NamedTuple
 from shared.bodies.json.strings import unescape
 from shared.bodies.text.maskable_text import MaskableText, Part
 from shared.providers.text_fields import (
+    CHOICES,
+    LOGPROBS,
+    TEXT,
+    TOOL_INPUT,
     Holder,
     holder_of,
     inner,
@@ -95,8 +99,8 @@ def fixed_texts(node: Any) -> Iterator[Text]:
 
 def drop_logprobs(node: Any) -> None:
     """Remove the probabilities of tokens. They repeat the tokens, and so the masked text."""
-    if isinstance(node, dict) and node.get("logprobs") is not None:
-        node["logprobs"] = None
+    if isinstance(node, dict) and node.get(LOGPROBS) is not None:
+        node[LOGPROBS] = None
     for _, child in members(node):
         drop_logprobs(child)
 
@@ -112,14 +116,14 @@ def message_texts(node: Any, holder: Holder) -> Iterator[Text]:
         elif is_named and is_given(name, child):
             yield from given_texts(name, child)
         else:
-            if isinstance(child, list) and name != "choices":
+            if isinstance(child, list) and name != CHOICES:
                 yield from _joined(child)
             yield from message_texts(child, inner(holder, name) if is_named else holder)
 
 
 def given_texts(name: str, value: Any) -> Iterator[Text]:
     """Yield the texts of a member whose content the API does not define."""
-    if name == "input":
+    if name == TOOL_INPUT:
         # The input of a tool. In a stream it is JSON in strings, so it is searched as JSON here too.
         yield Text(list(_as_json(value)))
     else:
@@ -135,9 +139,9 @@ def members(node: Any) -> Iterable[tuple[Any, Any]]:
 
 def _joined(parts: list[Any]) -> Iterator[Text]:
     """Yield the parts of one message as one text, as the model sees them: a word may go over two parts."""
-    texts = [part for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str)]
+    texts = [part for part in parts if isinstance(part, dict) and isinstance(part.get(TEXT), str)]
     if len(texts) > 1:
-        yield Text([(part["text"], Part(part, "text")) for part in texts])
+        yield Text([(part[TEXT], Part(part, TEXT)) for part in texts])
 
 
 def _as_json(node: Any) -> Iterator[tuple[str, Part | None]]:
