@@ -1,4 +1,4 @@
-"""Log lines: one JSON object a line, secrets masked, and never a wait for whoever reads them."""
+"""Log lines: one JSON object per line, with masked secrets. Logging never blocks a request."""
 
 import logging
 import select
@@ -13,19 +13,19 @@ import orjson
 
 from shared.secrets.redaction import redact
 
-# Lines that may wait for a reader. A blocked pipe costs lines, never a request (reliability.md R25).
-_WAITING = 10_000
-_PAUSE = 0.05  # seconds between two writes; what came meanwhile is written at once
+# Lines that wait to be written. A blocked pipe loses lines, never a request (reliability.md R25).
+_MAX_WAITING = 10_000
+_PAUSE = 0.05  # seconds between two writes of all waiting lines
 
-#: Takes the time of a line, in seconds since the epoch, and its fields.
+#: A function of the time of a line, in seconds since the epoch, and of its fields.
 PutLine = Callable[[float, Mapping[str, object]], None]
 
 
 class LogWriter:
-    """Writes lines to `stream` from a thread of its own, in batches. Close it at the end.
+    """Writes lines to `stream` in its own thread, in batches. Close it at the end.
 
-    A batch costs a request a tenth of what a line through `logging` does: no record, no lock, no switch of
-    threads. What does not fit in the queue is dropped and counted.
+    A line costs a request a tenth of a call of `logging`: no record, no lock, no switch of threads. Lines
+    beyond the queue are dropped and counted.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -39,13 +39,13 @@ class LogWriter:
         self._thread.start()
 
     def close(self) -> None:
-        """Write what waits, and end."""
+        """Write the waiting lines, and end."""
         self._ending.set()
         self._thread.join(timeout=2)
 
     def put(self, at: float, line: Mapping[str, object] | logging.LogRecord) -> None:
         """Queue a line of the time `at`, in seconds since the epoch."""
-        if len(self._waiting) >= _WAITING:
+        if len(self._waiting) >= _MAX_WAITING:
             self.dropped += 1
             return
         self._waiting.append((at, line))
@@ -62,12 +62,12 @@ class LogWriter:
                 self._stream.write(b"".join(some).decode())
                 self._stream.flush()
             except OSError:
-                # A full disk, or a reader that went away: there is nobody to tell.
+                # The disk is full, or the reader is gone.
                 self.dropped += len(some)
 
 
 def _batches(lines: Sequence[bytes]) -> Iterator[list[bytes]]:
-    """Lines that are written at once: several workers share a pipe, and no more than this stays together."""
+    """Lines for one write each. Several workers share a pipe, which keeps only writes of this size whole."""
     batch: list[bytes] = []
     size = 0
     for line in lines:
@@ -81,7 +81,7 @@ def _batches(lines: Sequence[bytes]) -> Iterator[list[bytes]]:
 
 
 class _ToWriter(logging.Handler):
-    """Hands records over. They are written later, so nothing in them may change."""
+    """Passes records to the writer. Their message is formatted at once, because they are written later."""
 
     def __init__(self, writer: LogWriter) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ class _ToWriter(logging.Handler):
         try:
             record.message = record.getMessage()
         except (TypeError, ValueError):
-            self.handleError(record)  # the arguments do not fit the text
+            self.handleError(record)  # the arguments do not match the format
         else:
             self._writer.put(record.created, record)
 
@@ -103,7 +103,7 @@ def _json(at: float, line: Mapping[str, object] | logging.LogRecord) -> bytes:
     return orjson.dumps({"time": time, **fields}, default=str, option=orjson.OPT_APPEND_NEWLINE)
 
 
-@lru_cache(4)  # the lines of a second are written together, and a date takes longer than the rest
+@lru_cache(4)  # the lines of a second come together, and a date takes longer than the rest
 def _second(at: int) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
@@ -125,7 +125,7 @@ _PLAIN = logging.Formatter()
 def configure(level: str, stream: TextIO, quiet: Sequence[str] = ()) -> LogWriter:
     """Send all logging of this process to `stream`. Close the writer at the end.
 
-    `quiet` are loggers of dependencies that are heard from WARNING on.
+    The loggers in `quiet` log warnings and errors only.
     """
     writer = LogWriter(stream)
     root = logging.getLogger()

@@ -1,1 +1,1 @@
-"""What every room uses: errors, the clock, durations, sizes, globs, tasks, fields."""
+"""Basics that all packages use: errors, clock, durations, sizes, globs, tasks, fields."""

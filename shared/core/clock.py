@@ -4,7 +4,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Time as a parameter, so that tests turn the hands."""
+    """The current time, passed as a parameter, so that tests can set it."""
 
     def now(self) -> float:
         """Seconds since the Unix epoch."""

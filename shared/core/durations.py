@@ -1,4 +1,4 @@
-"""Lengths of time as people write them: ``500ms``, ``10s``, ``1h30m``, ``1.5h``, ``1w``, or seconds.
+"""Durations as text: ``500ms``, ``10s``, ``1h30m``, ``1.5h``, ``1w``, or seconds.
 
 >>> parse_duration("1h30m"), parse_duration("0.5s"), parse_duration(60), parse_duration("60")
 (5400000, 500, 60000, 60000)
@@ -9,10 +9,10 @@
 import re
 from decimal import Decimal
 
-#: Unit -> milliseconds, the longest first. No month or year: they have no fixed length.
+#: Unit -> milliseconds, the longest first. Months and years have no fixed length.
 UNITS = {"w": 604_800_000, "d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
 
-# Fifteen digits keep every amount exact and far above any use.
+# With fifteen digits every amount is exact.
 _AMOUNT = r"[0-9]{1,15}(?:\.[0-9]{1,15})?"
 _PART = re.compile(rf"({_AMOUNT})(ms|[wdhms])")
 _SECONDS = re.compile(_AMOUNT)
@@ -20,10 +20,10 @@ _ALLOWED = "a duration such as 500ms, 10s, 1m, 1h30m, 1.5h, 1d or 1w, or a numbe
 
 
 def parse_duration(value: str | int | float) -> int:
-    """The duration in milliseconds. A bare number, also as text, is in seconds.
+    """The duration in milliseconds. A number without a unit, also as text, is in seconds.
 
-    Raises ValueError, with what is allowed, on anything else: unknown or repeated units, a sign, a
-    fraction of a millisecond.
+    Raises ValueError on anything else, such as unknown or repeated units, signs, or fractions of a
+    millisecond.
     """
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError(f"Must be {_ALLOWED}.")
@@ -37,7 +37,7 @@ def parse_duration(value: str | int | float) -> int:
 
 
 def format_duration(milliseconds: int) -> str:
-    """The shortest text in whole units that `parse_duration` reads back as the same duration."""
+    """The shortest text in whole units that `parse_duration` reads as the same duration."""
     parts = []
     rest = milliseconds
     for unit, length in UNITS.items():
@@ -53,7 +53,7 @@ def _plain(number: int | float) -> str:
 
 
 def _sum(text: str) -> Decimal | None:
-    """The parts of a text added up, in milliseconds; None when the text is no duration."""
+    """The sum of the parts of a text, in milliseconds; None when the text is not a duration."""
     if _SECONDS.fullmatch(text):
         return Decimal(text) * UNITS["s"]
     parts = _PART.findall(text)

@@ -1,4 +1,4 @@
-"""The empty mapping, as a default that nobody can change."""
+"""An immutable empty mapping, for defaults."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -1,8 +1,8 @@
-"""Patterns in which ``*`` stands for any characters, also for none, and all else for itself."""
+"""Patterns in which ``*`` matches any characters, also none, and all others match themselves."""
 
 
 def matches_glob(glob: str, text: str) -> bool:
-    """True when `glob` covers all of `text`. Case matters. Takes time in proportion to the text.
+    """True when `glob` matches all of `text`. Case matters. The time grows linearly with the text.
 
     >>> matches_glob("gpt-4o*", "gpt-4o-mini"), matches_glob("*", ""), matches_glob("gpt-4o", "gpt-4o-mini")
     (True, True, False)
@@ -23,7 +23,7 @@ def matches_glob(glob: str, text: str) -> bool:
 
 
 def precision(glob: str) -> tuple[int, int, str]:
-    """Sorts the most precise glob first: the one that spells most out, then the one with fewer stars.
+    """A sort key: the glob with the most literal characters comes first, then the one with fewer stars.
 
     >>> sorted(["*", "gpt-*", "gpt-4o*", "gpt-4o"], key=precision)
     ['gpt-4o', 'gpt-4o*', 'gpt-*', '*']
@@ -33,7 +33,7 @@ def precision(glob: str) -> tuple[int, int, str]:
 
 
 def matches_path(glob: str, path: str) -> bool:
-    """True when `glob` covers `path`, or a folder that it stands in: on segment boundaries, as rules match.
+    """True when `glob` matches `path` or one of its parent folders, on segment boundaries as rules do.
 
     >>> matches_path("/v1", "/v1/chat"), matches_path("/v1", "/v1/"), matches_path("/v1", "/v1evil")
     (True, True, False)

@@ -1,4 +1,4 @@
-"""Errors of marshmallow as a flat list of problems."""
+"""The errors of marshmallow as a flat list of problems."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,15 +8,14 @@ from shared.core.json_pointer import escape_step
 
 
 def problems_of(messages: Any, pointer: str = "", depth: int = 0, *, maps: bool = True) -> list[Problem]:
-    """marshmallow's nested error messages as a flat list with JSON pointers (RFC 6901).
+    """The nested error messages of marshmallow as a flat list with JSON pointers (RFC 6901).
 
-    `depth` counts the names of maps that `pointer` ends with. `maps` False says that the schema has no
-    dict fields, so that members called "key" and "value" are members.
+    `depth` is the number of member names at the end of `pointer`. Pass `maps=False` for a schema without
+    dict fields: then "key" and "value" are ordinary members.
     """
     if isinstance(messages, Mapping):
-        # A dict field wraps the errors of each of its entries in "key" and "value", which are no part of
-        # the document. They stand below the field's name and the entry's; a field of a list's item that
-        # is called "value" does not.
+        # A dict field wraps the errors of its entries in "key" and "value", which are not in the document.
+        # They are below the names of the field and of the entry, unlike a field "value" of a list's item.
         wraps = maps and depth >= 2 and set(messages) <= {"key", "value"}
         found = []
         for name, inner in messages.items():

@@ -1,4 +1,4 @@
-"""Work under way, by name: who asks for the same thing at the same time shares one task."""
+"""Tasks by name: concurrent callers of the same work share one task."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable
@@ -6,9 +6,9 @@ from typing import Any
 
 
 class SingleFlight:
-    """Holds on to its tasks until they end. One event loop only.
+    """Keeps its tasks until they end. One event loop only.
 
-    `failed` is told what a task raised, whether or not anybody waits for it, before who waits goes on.
+    `failed` is called with the error of a task before its callers continue.
     """
 
     def __init__(self, failed: Callable[[Hashable, BaseException], None]) -> None:
@@ -20,8 +20,8 @@ class SingleFlight:
         return task is not None and not task.done()
 
     def join(self, name: Hashable, work: Callable[[], Coroutine[Any, Any, Any]]) -> asyncio.Task[Any]:
-        """The task of that name. `work` starts it when there is none. Wait by `asyncio.wait`: a waiter
-        that is cancelled must not take the task with it."""
+        """The task of that name, which `work` starts if there is none. Wait for it with `asyncio.wait`, so
+        that a canceled caller does not cancel the task."""
         if name not in self:
             task = asyncio.ensure_future(work())
             self._tasks[name] = task
@@ -31,7 +31,7 @@ class SingleFlight:
     async def repeat(
         self, name: Hashable, work: Callable[[], Coroutine[Any, Any, Any]], pause: float
     ) -> None:
-        """Run `work` again and again, `pause` seconds after it ended, whatever it raised."""
+        """Run `work` again `pause` seconds after each end, also after an error."""
         while True:
             await asyncio.wait({self.join(name, work)})
             await asyncio.sleep(pause)

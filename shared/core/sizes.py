@@ -1,4 +1,4 @@
-"""Numbers of bytes as people write them: ``65536``, ``64KB``, ``20MB``.
+"""Numbers of bytes as text: ``65536``, ``64KB``, ``20MB``.
 
 >>> parse_size("64KB"), parse_size("1 mb"), parse_size(10)
 (65536, 1048576, 10)

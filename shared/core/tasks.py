@@ -1,4 +1,4 @@
-"""Background tasks that the event loop may not lose: a task nobody refers to can be collected."""
+"""Background tasks. References to them are kept here: without one, a task can be garbage-collected."""
 
 import asyncio
 import logging
@@ -11,7 +11,7 @@ _running: set[asyncio.Task[Any]] = set()
 
 
 def start[R](work: Coroutine[Any, Any, R], name: str) -> asyncio.Task[R]:
-    """Run `work` beside everything else; what it raises is logged."""
+    """Run `work` in the background. Its error is logged."""
     task = asyncio.create_task(work, name=name)  # noqa: TID251 -- the one place that keeps the reference
     _running.add(task)
     task.add_done_callback(_ended)
@@ -19,7 +19,7 @@ def start[R](work: Coroutine[Any, Any, R], name: str) -> asyncio.Task[R]:
 
 
 def begin[R](work: Coroutine[Any, Any, R], name: str) -> asyncio.Task[R]:
-    """The same, but `work` has run up to its first wait when this returns: perhaps it is done."""
+    """Like `start`, but run `work` at once until it waits or ends."""
     task = asyncio.Task(work, loop=asyncio.get_running_loop(), name=name, eager_start=True)
     if task.done():
         _ended(task)

@@ -1,4 +1,4 @@
-"""A connection to Redis that is made again whenever it is lost."""
+"""A connection to Redis that reconnects when it is lost."""
 
 import asyncio
 import random
@@ -11,19 +11,19 @@ from shared.redis_client.endpoint import Command, Endpoint
 from shared.redis_client.protocol import Call, RedisProtocol
 from shared.redis_client.script import Script
 
-# Seconds. Pauses grow from the first to the longest and are jittered, lest all workers come back at once.
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
-# Seconds for a new connection, its greeting included.
-_DIAL_TIMEOUT = 1.0
-# Seconds without a reply after which a connection counts as dead, although nobody closed it.
-_HUNG = 1.0
+# Seconds between two attempts. They double, with jitter, so that the workers do not reconnect all at once.
+_MIN_PAUSE, _MAX_PAUSE = 0.05, 1.0
+# Seconds for a new connection, with its first commands.
+_CONNECT_TIMEOUT = 1.0
+# Seconds without a reply after which an open connection counts as dead.
+_HUNG_SECONDS = 1.0
 
 
 class RedisConnection:
-    """Calls to one Redis, over one connection. One event loop only; connects with the first call.
+    """Calls one Redis over one connection. One event loop only; connects with the first call.
 
-    A call fails with `StoreDown` after `deadline` seconds, and at once while the last attempt to connect
-    has failed and the next one is not due.
+    A call fails with `StoreDown` after `deadline` seconds. After a failed attempt to connect, calls fail at
+    once until the next attempt.
     """
 
     def __init__(
@@ -35,98 +35,98 @@ class RedisConnection:
     ) -> None:
         self._endpoint = endpoint
         self._loads = [script.load for script in scripts]
-        self._deadlines = Deadlines(deadline, self._check_silence)
+        self._deadlines = Deadlines(deadline, self._drop_hung)
         self._jitter = jitter
-        self._wire: RedisProtocol | None = None
-        self._dialer: asyncio.Task[None] | None = None
-        self._waiting: list[Call] = []
-        self._resting = ""
+        self._protocol: RedisProtocol | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._unsent: list[Call] = []
+        self._unavailable = ""
         self._closed = False
 
     def call(self, *command: str | bytes | int) -> asyncio.Future[Any]:
-        """The reply to a command, which leaves with all others of this turn of the loop. Await it.
+        """The future reply to a command. All commands of one turn of the loop are sent together.
 
-        It raises `StoreDown`: `CommandRefused` when Redis answered with an error about this command.
+        It raises `StoreDown`, or `CommandRefused` when the reply is an error about this command.
         """
         call = Call(command)
-        if self._resting:
-            call.fail(StoreDown(f"Redis did not answer: {self._resting}."))
+        if self._unavailable:
+            call.fail(StoreDown(f"Redis did not answer: {self._unavailable}."))
             return call.reply
         self._deadlines.watch(call)
-        if self._wire is not None:
-            self._wire.send(call)
+        if self._protocol is not None:
+            self._protocol.send(call)
         else:
-            self._waiting.append(call)
-            self._dial()
+            self._unsent.append(call)
+            self._connect()
         return call.reply
 
     def run(self, script: Script, keys: Sequence[str], arguments: Sequence[str | int]) -> asyncio.Future[Any]:
-        """What a script answers, as `call`."""
+        """The future reply of a script, as `call`."""
         return self.call(*script.run(keys, arguments))
 
     async def close(self) -> None:
-        """End the connection. Calls without an answer fail."""
+        """End the connection. Calls without a reply fail."""
         self._closed = True
         self._deadlines.close()
-        if self._dialer is not None:
-            self._dialer.cancel()
-            await asyncio.wait({self._dialer})
-        self._fail_waiting("the connection was closed")
-        if self._wire is not None:
-            self._wire.drop("the connection was closed")
-            await self._wire.ended
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await asyncio.wait({self._connecting})
+        self._fail_unsent("the connection was closed")
+        if self._protocol is not None:
+            self._protocol.drop("the connection was closed")
+            await self._protocol.ended
 
-    def _dial(self, pause: float = 0.0) -> None:
-        if self._dialer is None or self._dialer.done():
-            self._dialer = asyncio.ensure_future(self._connect(pause))
+    def _connect(self, pause: float = 0.0) -> None:
+        if self._connecting is None or self._connecting.done():
+            self._connecting = asyncio.ensure_future(self._try_to_connect(pause))
 
-    async def _connect(self, pause: float) -> None:
-        """Try until there is a connection."""
-        while self._wire is None:
+    async def _try_to_connect(self, pause: float) -> None:
+        """Try to connect until it succeeds."""
+        while self._protocol is None:
             if pause:
                 await asyncio.sleep(pause * (0.5 + self._jitter() / 2))
-            self._resting = ""
+            self._unavailable = ""
             try:
-                self._wire = await self._open()
+                self._protocol = await self._open()
             except (OSError, UnicodeError, StoreDown) as error:
-                self._fail_waiting(str(error) or "it did not accept a connection in time")
-                pause = min(max(2 * pause, _FIRST_PAUSE), _LONGEST_PAUSE)
-        waiting, self._waiting = self._waiting, []
-        for call in waiting:
+                self._fail_unsent(str(error) or "it did not accept a connection in time")
+                pause = min(max(2 * pause, _MIN_PAUSE), _MAX_PAUSE)
+        unsent, self._unsent = self._unsent, []
+        for call in unsent:
             if not call.reply.done():
-                self._wire.send(call)
+                self._protocol.send(call)
 
     async def _open(self) -> RedisProtocol:
-        """A connection that has been greeted and knows the scripts."""
-        async with asyncio.timeout(_DIAL_TIMEOUT):
-            wire = await self._endpoint.connect(lambda: RedisProtocol(self._loads, self._lost))
+        """A connection that has logged in and loaded the scripts."""
+        async with asyncio.timeout(_CONNECT_TIMEOUT):
+            protocol = await self._endpoint.connect(lambda: RedisProtocol(self._loads, self._lost))
             try:
-                await asyncio.gather(*(wire.ask(each) for each in self._first_commands()))
-                if wire.ended.done():
-                    raise StoreDown(wire.fault or "it closed the connection")
+                await asyncio.gather(*(protocol.call(each) for each in self._first_commands()))
+                if protocol.ended.done():
+                    raise StoreDown(protocol.fault or "it closed the connection")
             except BaseException:
-                wire.drop("the connection could not be used")
-                await wire.ended
+                protocol.drop("the connection could not be used")
+                await protocol.ended
                 raise
-        return wire
+        return protocol
 
     def _first_commands(self) -> Sequence[Command]:
-        return [*self._endpoint.greeting, *self._loads] or [("PING",)]
+        return [*self._endpoint.login, *self._loads] or [("PING",)]
 
-    def _lost(self, wire: RedisProtocol) -> None:
-        """Connect again: at once, or after a pause when the server is of no use to us."""
-        if wire is self._wire:
-            self._wire = None
+    def _lost(self, protocol: RedisProtocol) -> None:
+        """Reconnect: at once, or after a pause when this client closed the connection."""
+        if protocol is self._protocol:
+            self._protocol = None
             if not self._closed:
-                self._resting = wire.fault
-                self._dial(_LONGEST_PAUSE if wire.fault else 0.0)
+                self._unavailable = protocol.fault
+                self._connect(_MAX_PAUSE if protocol.fault else 0.0)
 
-    def _fail_waiting(self, reason: str) -> None:
-        self._resting = reason
-        for call in self._waiting:
+    def _fail_unsent(self, reason: str) -> None:
+        self._unavailable = reason
+        for call in self._unsent:
             call.fail(StoreDown(f"Redis did not answer: {reason}."))
-        self._waiting.clear()
+        self._unsent.clear()
 
-    def _check_silence(self) -> None:
-        if self._wire is not None and self._wire.silent_for() > _HUNG:
-            self._wire.drop("it hangs")
+    def _drop_hung(self) -> None:
+        if self._protocol is not None and self._protocol.silent_for() > _HUNG_SECONDS:
+            self._protocol.drop("no reply for over a second")

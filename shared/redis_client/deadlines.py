@@ -1,4 +1,4 @@
-"""The time that calls have, watched by one timer."""
+"""The deadlines of all calls, with one timer."""
 
 import asyncio
 from collections import deque
@@ -7,12 +7,12 @@ from collections.abc import Callable
 from shared.core.errors import StoreDown
 from shared.redis_client.protocol import Call
 
-# Seconds. A loop that was held up first reads what has come meanwhile, and only then gives up.
-_SECOND_LOOK = 0.001
+# Seconds. A loop that was blocked reads the replies that have arrived before it fails their calls.
+_GRACE = 0.001
 
 
 class Deadlines:
-    """Gives up calls that have no answer `seconds` after they were made, and tells `missed` then."""
+    """Fails calls without a reply after `seconds`, and calls `missed` then."""
 
     def __init__(self, seconds: float, missed: Callable[[], None]) -> None:
         self._seconds = seconds
@@ -22,14 +22,14 @@ class Deadlines:
         self._timer: asyncio.TimerHandle | None = None
 
     def watch(self, call: Call) -> None:
-        """Give the call its time from the end of this turn of the loop, when it is sent."""
+        """Start the time of a call at the end of this turn of the loop, when the call is sent."""
         self._new.append(call)
         if len(self._new) == 1:
-            # The clock of uvloop stands still within a turn: after a long one it would be due already.
+            # The clock of uvloop stands still within a turn, so after a long turn the call would be late.
             asyncio.get_running_loop().call_soon(self._begin)
 
     def close(self) -> None:
-        """Watch no more."""
+        """Stop the timer."""
         if self._timer is not None:
             self._timer.cancel()
         self._calls.clear()
@@ -40,25 +40,25 @@ class Deadlines:
         self._calls.extend((due, call) for call in self._new)
         self._new.clear()
         if self._timer is None:
-            self._timer = loop.call_at(due, self._first_look)
+            self._timer = loop.call_at(due, self._check)
 
-    def _first_look(self) -> None:
+    def _check(self) -> None:
         self._drop_replied()
         loop = asyncio.get_running_loop()
         if not self._calls:
             self._timer = None
         elif self._calls[0][0] > loop.time():
-            self._timer = loop.call_at(self._calls[0][0], self._first_look)
+            self._timer = loop.call_at(self._calls[0][0], self._check)
         else:
-            self._timer = loop.call_later(_SECOND_LOOK, self._second_look, loop.time())
+            self._timer = loop.call_later(_GRACE, self._fail_late, loop.time())
 
-    def _second_look(self, due: float) -> None:
+    def _fail_late(self, due: float) -> None:
         missed = False
         while self._calls and self._calls[0][0] <= due:
             _, call = self._calls.popleft()
             missed = missed or not call.reply.done()
-            call.fail(StoreDown("Redis did not answer: no answer in time."))
-        self._first_look()
+            call.fail(StoreDown("Redis did not answer in time."))
+        self._check()
         if missed:
             self._missed()
 

@@ -1,4 +1,4 @@
-"""Where a Redis listens, and what it wants to hear before anything else."""
+"""The address of a Redis, and the first commands of each connection."""
 
 import asyncio
 import ssl
@@ -13,19 +13,22 @@ Command = tuple[str | bytes | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A host and port, with TLS or without, or else the path of a unix socket.
+    """A host and port, or the path of a unix socket.
 
-    `greeting` is sent on each new connection: who we are, and which database we mean.
+    Attributes:
+        path: of a unix socket; None when host and port are used.
+        tls: None without TLS.
+        login: commands for each new connection: AUTH and SELECT.
     """
 
     host: str
     port: int
     path: str | None
     tls: ssl.SSLContext | None
-    greeting: Sequence[Command]
+    login: Sequence[Command]
 
     async def connect[P: asyncio.Protocol](self, protocol: Callable[[], P]) -> P:
-        """A connection that speaks `protocol`. Raises OSError, or UnicodeError on a host that is no name."""
+        """A connection with this `protocol`. Raises OSError, or UnicodeError when the host is not a name."""
         loop = asyncio.get_running_loop()
         if self.path is not None:
             return (await loop.create_unix_connection(protocol, self.path))[1]
@@ -33,19 +36,19 @@ class Endpoint:
 
 
 def endpoint(options: Mapping[str, Any]) -> Endpoint:
-    """What the keyword arguments of redis.Redis say.
+    """The endpoint in keyword arguments of redis.Redis.
 
-    Raises OSError when a certificate cannot be read, redis.RedisError on an option that TLS does not know.
+    Raises OSError when a certificate cannot be read, redis.RedisError on an unknown option of TLS.
     """
     tls = None
     if options.get("ssl"):
         named = {name: value for name, value in options.items() if name.startswith("ssl_")}
         tls = SSLConnection(**named).ssl_context.get()
     host, port = options.get("host", "localhost"), options.get("port", 6379)
-    return Endpoint(host, port, options.get("unix_socket_path"), tls, _greeting(options))
+    return Endpoint(host, port, options.get("unix_socket_path"), tls, _login(options))
 
 
-def _greeting(options: Mapping[str, Any]) -> Sequence[Command]:
+def _login(options: Mapping[str, Any]) -> Sequence[Command]:
     commands: list[Command] = []
     if options.get("password"):
         user = [options["username"]] if options.get("username") else []

@@ -1,4 +1,4 @@
-"""One connection to Redis. All commands of one turn of the loop leave in one write; replies come in order."""
+"""The protocol of Redis. Commands of one turn of the loop leave in one write; replies come in order."""
 
 import asyncio
 from collections import deque
@@ -10,25 +10,25 @@ import hiredis
 from shared.core.errors import StoreDown
 from shared.redis_client.endpoint import Command
 
-# What these replies begin with comes from a server that cannot serve us, whatever is asked: it starts, it is
-# a replica, or the keys moved. A new connection may lead to another one.
-_USELESS = ("READONLY", "MOVED", "LOADING", "MASTERDOWN", "CLUSTERDOWN")
-_MORE = object()
+# Errors of a server that cannot serve any command: it is loading, a replica, or the keys moved. A new
+# connection may reach another server.
+_SERVER_ERRORS = ("READONLY", "MOVED", "LOADING", "MASTERDOWN", "CLUSTERDOWN")
+_INCOMPLETE = object()
 
 
 class CommandRefused(StoreDown):
-    """Redis answered, with an error about this one command."""
+    """The reply is an error about this one command."""
 
 
 def raise_store_down(results: Iterable[object]) -> None:
-    """Raise the first of several results that is an error, and not one about a single command."""
+    """Raise the first result that is an error, except `CommandRefused`."""
     for result in results:
         if isinstance(result, BaseException) and not isinstance(result, CommandRefused):
             raise result
 
 
 class Call:
-    """A command under way. `reply` gets the reply, or `StoreDown`."""
+    """A command without a reply yet. `reply` gets the reply, or `StoreDown`."""
 
     __slots__ = ("command", "reply", "resent", "sent_at")
 
@@ -39,30 +39,29 @@ class Call:
         self.sent_at = 0.0
 
     def fail(self, error: StoreDown) -> None:
-        """Give up, if anybody still waits."""
+        """Fail, unless the call has ended."""
         if not self.reply.done():
             self.reply.set_exception(error)
 
 
 class RedisProtocol(asyncio.Protocol):
-    """A connection that loads `scripts` again when Redis forgot them.
+    """One connection. It loads `scripts` again when Redis has lost them.
 
-    A reply that comes when nobody waits any more is read all the same, so none is taken for another's.
-    `lost` is called once at the end.
+    Late replies are read, too, so that each reply belongs to its command. `lost` is called at the end.
     """
 
     def __init__(self, scripts: Sequence[Command], lost: Callable[["RedisProtocol"], None]) -> None:
         self._scripts = scripts
         self._lost = lost
         self._loop = asyncio.get_running_loop()
-        self._reader = hiredis.Reader(notEnoughData=_MORE)
+        self._reader = hiredis.Reader(notEnoughData=_INCOMPLETE)
         self._outgoing: list[bytes] = []
         self._sent: deque[Call] = deque()
         self._last_load: Call | None = None
         self._transport: asyncio.Transport | None = None
         #: Done when the connection has ended.
         self.ended: asyncio.Future[None] = self._loop.create_future()
-        #: Why we ended the connection; empty when we did not.
+        #: The reason why this client ended the connection; empty when it did not.
         self.fault = ""
 
     def send(self, call: Call) -> None:
@@ -73,14 +72,14 @@ class RedisProtocol(asyncio.Protocol):
         if len(self._outgoing) == 1:
             self._loop.call_soon(self._flush)
 
-    def ask(self, command: Command) -> asyncio.Future[Any]:
-        """Send a command; the reply."""
+    def call(self, command: Command) -> asyncio.Future[Any]:
+        """Send a command, and return its future reply."""
         call = Call(command)
         self.send(call)
         return call.reply
 
     def silent_for(self) -> float:
-        """Seconds for which the oldest command has had no reply."""
+        """Seconds that the oldest command has waited for its reply."""
         return self._loop.time() - self._sent[0].sent_at if self._sent else 0.0
 
     def drop(self, fault: str) -> None:
@@ -103,10 +102,10 @@ class RedisProtocol(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         try:
             self._reader.feed(data)
-            while (reply := self._reader.gets()) is not _MORE:
+            while (reply := self._reader.gets()) is not _INCOMPLETE:
                 self._take(reply)
         except (hiredis.ProtocolError, IndexError):
-            self.drop("what it says is not the protocol of Redis")
+            self.drop("its reply is not valid in the protocol of Redis")
 
     def _flush(self) -> None:
         if self._transport is not None and not self._transport.is_closing():
@@ -126,18 +125,18 @@ class RedisProtocol(asyncio.Protocol):
         if error.startswith("NOSCRIPT") and not call.resent:
             if not call.reply.done():
                 self._load_and_resend(call)
-        elif error.startswith(_USELESS):
+        elif error.startswith(_SERVER_ERRORS):
             call.fail(StoreDown(f"Redis cannot serve: {error}."))
             self.drop(error)
         else:
-            call.fail(CommandRefused(f"Redis refused a command: {error}."))
+            call.fail(CommandRefused(f"Redis rejected a command: {error}."))
 
     def _load_and_resend(self, call: Call) -> None:
-        """What Redis says it did not run is sent again, behind the scripts; nothing else is."""
+        """Load the scripts and send the command again, which Redis has not run."""
         if self._last_load is None:
             for script in self._scripts:
                 self._last_load = Call(script)
-                self._last_load.reply.cancel()  # Nobody waits for it.
+                self._last_load.reply.cancel()  # Its reply is not used.
                 self.send(self._last_load)
         call.resent = True
         self.send(call)

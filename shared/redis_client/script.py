@@ -1,4 +1,4 @@
-"""A Lua script as Redis knows it: by the digest of its text."""
+"""A Lua script, which Redis runs by the digest of its text."""
 
 import hashlib
 from collections.abc import Sequence
@@ -11,20 +11,20 @@ from shared.redis_client.endpoint import Command
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """Its text and its digest. Redis forgets a script when it restarts; then it has to be loaded again."""
+    """The text of a script and its digest. A Redis that restarts has to load it again."""
 
     text: str
     digest: str
 
     @classmethod
     def of(cls, *files: Path) -> Self:
-        """The script in these files, one after the other."""
+        """The script in these files, joined."""
         text = "".join(file.read_text(encoding="utf-8") for file in files)
         return cls(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
     @property
     def load(self) -> Command:
-        """The command that makes Redis know it."""
+        """The command that loads it."""
         return ("SCRIPT", "LOAD", self.text)
 
     def run(self, keys: Sequence[str], arguments: Sequence[str | int]) -> Command:

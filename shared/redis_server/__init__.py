@@ -1,1 +1,1 @@
-"""The Redis that is used: a given one, or an embedded Valkey."""
+"""The Redis of the gateway: an external one, or an embedded Valkey."""

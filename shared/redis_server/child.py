@@ -1,4 +1,4 @@
-"""A process that ends with us, however we end."""
+"""A child process that ends with this process, however this one ends."""
 
 import os
 import signal
@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-# The shell becomes the process, and before that leaves a watcher behind which waits for the end of our side
-# of a pipe: it comes when we die, also by kill -9. A line says that the process has ended by itself. (A hook
-# between fork and exec could ask the kernel for the same, but is not safe beside threads.) The pipe comes as
-# standard output, and the log as standard error.
+# The shell starts a watcher in the background, and then becomes the process. The watcher reads a pipe. When
+# this process dies, even by kill -9, the pipe ends, and the watcher kills the child. A line in the pipe means
+# that the child has ended. (A hook between fork and exec is not safe with threads.) The shell gets the pipe
+# as standard output, and the log as standard error.
 _START = 'exec 3<&1 1>&2; (read -r _ || kill -9 $$) <&3 >/dev/null 2>&1 & exec "$0" "$@" 3<&-'
 
 
 class ChildProcess:
-    """A running command in a session of its own, so that a Ctrl-C in the terminal does not reach it.
+    """A running command in its own session, so that a Ctrl-C in the terminal does not reach it.
 
-    What it prints is appended to `log`. It inherits the open file `stdin`, which may be a lock.
+    Its output is appended to `log`. It inherits the open file `stdin`, which may be a lock.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class ChildProcess:
                 umask=umask,
             )
         self.log = log
-        self._buried = False
+        self._cleaned_up = False
 
     @property
     def pid(self) -> int:
@@ -45,32 +45,32 @@ class ChildProcess:
         """The exit code, minus the signal's number, or None while it runs."""
         code = self._process.poll()
         if code is not None:
-            self._bury()
+            self._clean_up()
         return code
 
     def terminate(self) -> None:
-        """Ask the process to end."""
+        """Send SIGTERM."""
         self._process.terminate()
 
-    def stop(self, patience: float) -> None:
-        """Ask the process to end, wait for `patience` seconds, then kill it with all that it started."""
+    def stop(self, timeout: float) -> None:
+        """Send SIGTERM, wait for `timeout` seconds, then kill the process with its children."""
         self.terminate()
         try:
-            self._process.wait(patience)
+            self._process.wait(timeout)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._bury()
+        self._clean_up()
 
     def last_lines(self, lines: int = 1) -> str:
         """The last lines of the log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
-    def _bury(self) -> None:
-        """Send the watcher home, and kill what the process left behind. Once."""
-        if self._buried:
+    def _clean_up(self) -> None:
+        """End the watcher, and kill the remaining children of the process. Once."""
+        if self._cleaned_up:
             return
-        self._buried = True
+        self._cleaned_up = True
         with suppress(BrokenPipeError), open(self._watcher, "wb", buffering=0) as watcher:
             watcher.write(b"\n")
         with suppress(ProcessLookupError):

@@ -1,4 +1,4 @@
-"""Which Redis the gateway uses, by `redis.mode`."""
+"""The choice of Redis, by `redis.mode`."""
 
 import socket
 from collections.abc import Mapping
@@ -21,10 +21,10 @@ _REPLY_TIMEOUT = 0.5
 
 @dataclass(frozen=True, slots=True)
 class RedisAddress:
-    """Where Redis is. `options` are keyword arguments of redis.Redis and of redis.asyncio.Redis alike.
+    """The address of Redis. `options` are keyword arguments of redis.Redis and redis.asyncio.Redis.
 
-    `name` is for people and holds no password. Close it after the clients: an embedded server that this
-    process started ends then.
+    `name` is for messages and contains no password. Close it after the clients: this stops an embedded
+    server that this process started.
     """
 
     options: Mapping[str, Any]
@@ -46,10 +46,10 @@ class RedisAddress:
 
 
 def open_redis(settings: Settings) -> RedisAddress:
-    """The Redis to use. Starts the embedded one when the mode is auto and nothing answers on this machine.
+    """The Redis to use. In mode auto an embedded one is started when none answers on this machine.
 
-    An external Redis is not asked: it may be down, and come back. Raises `StoreDown` when what answers
-    cannot be used, and when no embedded server can be started.
+    An external Redis is not called, because it may be down for a while. Raises `StoreDown` when the server
+    that answers cannot be used, and when no embedded server can be started.
     """
     options = _options(settings)
     name = _name(options)
@@ -58,8 +58,8 @@ def open_redis(settings: Settings) -> RedisAddress:
     if _responds(options, name):
         if is_running(settings.data_dir):
             raise StoreDown(
-                f"Redis answers at {name}, but an embedded Valkey runs in {settings.data_dir} too; "
-                "stop one of them."
+                f"A Redis answers at {name}, and an embedded Valkey runs in {settings.data_dir}. "
+                "Stop one of them."
             )
         return RedisAddress(options, name)
     embedded = Embedded(settings.data_dir)
@@ -68,15 +68,15 @@ def open_redis(settings: Settings) -> RedisAddress:
 
 
 def _options(settings: Settings) -> dict[str, Any]:
-    written = settings.redis
-    if written.url is None:
+    configured = settings.redis
+    if configured.url is None:
         return {
-            "host": written.host,
-            "port": written.port,
-            "db": written.db,
-            "password": written.password or None,
+            "host": configured.host,
+            "port": configured.port,
+            "db": configured.db,
+            "password": configured.password or None,
         }
-    options: dict[str, Any] = dict(parse_url(written.url))  # type: ignore[no-untyped-call]
+    options: dict[str, Any] = dict(parse_url(configured.url))  # type: ignore[no-untyped-call]
     if options.pop("connection_class", None) is SSLConnection:
         options["ssl"] = True
     if "path" in options:
@@ -91,9 +91,9 @@ def _name(options: Mapping[str, Any]) -> str:
 
 
 def _responds(options: Mapping[str, Any], name: str) -> bool:
-    """True when a server is there, even a slow one or one that loads: no second one may start beside it.
+    """True when a Redis is there, also one that is slow or loading: then no second one may start.
 
-    Raises `StoreDown` when it refuses us or is no Redis.
+    Raises `StoreDown` when it rejects the password or is not a Redis.
     """
     if not _listens(options):
         return False
@@ -105,15 +105,15 @@ def _responds(options: Mapping[str, Any], name: str) -> bool:
             return True
         except redis.AuthenticationError:
             raise StoreDown(
-                f"Redis at {name} refuses the password; set redis.password, or redis.port to a free port."
+                f"Redis at {name} rejects the password. Set redis.password, or set redis.port to a free port."
             ) from None
         except redis.RedisError as error:
-            raise StoreDown(f"What answers at {name} is no usable Redis: {error}.") from None
+            raise StoreDown(f"The server at {name} cannot be used as Redis: {error}.") from None
     return True
 
 
 def _listens(options: Mapping[str, Any]) -> bool:
-    """True when something accepts connections there."""
+    """True when a server accepts connections there."""
     try:
         if path := options.get("unix_socket_path"):
             with socket.socket(socket.AF_UNIX) as client:

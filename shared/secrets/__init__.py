@@ -1,1 +1,1 @@
-"""API keys, sealed secrets, and what must not appear in logs."""
+"""API keys, sealed secrets, and their redaction in logs."""

@@ -1,12 +1,12 @@
-"""API keys: how they look, how they are made, and the only thing of them that is kept.
+"""API keys: their format, how they are made, and their keyed hash, which alone is stored.
 
     gwk_ 9fK2mQ7x 0dV…43 characters…Zp1 4sT0aB
-    │    │        │                     └ 6: CRC-32 of all before it, so that a typing error costs no look-up
+    │    │        │                     └ 6: CRC-32 of all before it, so a mistyped key needs no look-up
     │    │        └ 43: 256 random bits
-    │    └ 8: public; with ``gwk_`` the prefix that lists and logs show
-    └ says what this is, also to scanners that look for leaked secrets
+    │    └ 8: public; with ``gwk_`` the prefix in lists and logs
+    └ marks an API key of the gateway, also for scanners of leaked secrets
 
-61 characters in all; numbers are written with base 62, the highest digit first.
+61 characters. Numbers are in base 62, the highest digit first.
 """
 
 import hashlib
@@ -17,26 +17,26 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-# All numbers of two digits: a checksum is written for every request.
+# All numbers of two digits: every request needs a checksum.
 _PAIRS = [high + low for high in _DIGITS for low in _DIGITS]
 _PUBLIC, _SECRET, _CHECK = 8, 43, 6
 _LENGTH = 4 + _PUBLIC + _SECRET + _CHECK
 _FORM = re.compile(r"gwk_[0-9A-Za-z]{57}")
 
-#: Least length of a pepper or an encryption key, in bytes.
+#: Shortest pepper or encryption key, in bytes.
 SECRET_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
 class MintedKey:
-    """A new key. `text` is shown to its owner once and stored nowhere; `prefix` may be shown always."""
+    """A new key. `text` is shown once and never stored; `prefix` is public."""
 
     text: str = field(repr=False)
     prefix: str
 
 
 def mint_key(random_bytes: Callable[[int], bytes]) -> MintedKey:
-    """Make a key. `random_bytes` gives that many bytes, fit for secrets."""
+    """Make a key. `random_bytes` returns that many cryptographically random bytes."""
     public = int.from_bytes(random_bytes(_PUBLIC)) % 62**_PUBLIC
     prefix = "gwk_" + _base62(public, _PUBLIC)
     body = prefix + _base62(int.from_bytes(random_bytes(SECRET_BYTES)), _SECRET)
@@ -44,31 +44,31 @@ def mint_key(random_bytes: Callable[[int], bytes]) -> MintedKey:
 
 
 def parse_key(text: str) -> str:
-    """`text` itself when it has the form of a key and its checksum is right.
+    """`text` itself, if it has the format of a key and a correct checksum.
 
-    Raises ValueError, the same for every fault. Needs no store and no secret.
+    Raises ValueError, the same for every fault. Needs neither Redis nor a secret.
     """
     if len(text) != _LENGTH or not _FORM.fullmatch(text) or _checksum(text[:-_CHECK]) != text[-_CHECK:]:
-        raise ValueError("This is no API key of this gateway.")
+        raise ValueError("This is not an API key of this gateway.")
     return text
 
 
 def secret_id(secret: bytes) -> str:
-    """A short name of a pepper or an encryption key: 8 hexadecimal digits that do not tell the secret."""
+    """A public name of a pepper or an encryption key: 8 hexadecimal digits of its hash."""
     return hashlib.sha256(b"ai-gateway secret id:" + secret).hexdigest()[:8]
 
 
 class PepperedHasher:
-    """HMAC-SHA256 with a pepper: who reads the store can neither use a hash nor test a guess.
+    """HMAC-SHA256 with a pepper. Without the pepper, stored hashes can neither be used nor guessed.
 
-    Keys are random, so nothing slower is needed (2 to 4 µs).
+    API keys are random, so a fast hash is enough (2 to 4 µs).
     """
 
     def __init__(self, pepper: bytes) -> None:
-        """Raises ValueError on a pepper that is too short."""
+        """Raises ValueError when the pepper is too short."""
         if len(pepper) < SECRET_BYTES:
             raise ValueError(f"The pepper must have at least {SECRET_BYTES} bytes.")
-        # Copied for each key: to set one up takes OpenSSL as long as all the rest.
+        # Copied for each key, because a new HMAC takes OpenSSL as long as all other steps.
         self._keyed = hmac.new(pepper, digestmod="sha256")
         self._id = secret_id(pepper)
 

@@ -1,6 +1,6 @@
-"""What a stored secret belongs to. Sealed under one of these texts, it opens under no other.
+"""Contexts of stored secrets. A secret that was sealed with one context opens with no other.
 
-The origin is part of it, so an upstream's credential can only ever go to the origin it was saved for.
+The context contains the origin, so a credential is only sent to the origin that it was saved for.
 """
 
 from collections.abc import Mapping
@@ -10,19 +10,19 @@ from shared.model.targets import parse_target
 
 
 def header_context(tenant_id: str, name: str, target: str) -> str:
-    """For the value of the header `name` of a rule with `target`. Raises ValueError on a bad target."""
+    """The context of the header `name` of a rule with `target`. Raises ValueError on a bad target."""
     return f"{tenant_id}|rule.headers|{name.lower()}|{parse_target(target).origin}"
 
 
 def setting_context(tenant_id: str, plugin: str, setting: str, name: str, settings: Mapping[str, Any]) -> str:
-    """For the secret `name` in a plugin's `setting`. Raises ValueError when `settings` has a bad endpoint."""
+    """The context of the secret `name` in a plugin's `setting`. Raises ValueError on a bad endpoint."""
     return f"{tenant_id}|{plugin}.{setting}.{name.lower()}|{endpoint_origin(settings)}"
 
 
 def endpoint_origin(settings: Mapping[str, Any]) -> str:
-    """The origin that a plugin's secrets go to; empty for a plugin without an endpoint.
+    """The origin that gets a plugin's secrets; empty for a plugin without an endpoint.
 
-    Raises ValueError when the endpoint is no URL.
+    Raises ValueError when the endpoint is not a URL.
     """
     endpoint = settings.get("endpoint")
     if endpoint is None:

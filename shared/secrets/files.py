@@ -1,7 +1,7 @@
 """The pepper and the encryption keys, in files that only their owner can read.
 
-A file holds one secret of 32 bytes a line, in base64. Of encryption keys the first line seals and all
-open, so that a new one can be put above the old; of peppers there is one.
+Each line of a file is a secret of 32 bytes in base64. The first encryption key seals, and all of them
+open, so a new key can be added above the old one. There is only one pepper.
 """
 
 import os
@@ -22,22 +22,22 @@ class SecretFileError(GatewayError):
 
 
 def read_secrets(given: Path | None, own: Path, random_bytes: Callable[[int], bytes]) -> list[bytes]:
-    """The secrets in `given`; without one those in `own`, which is made when it is missing.
+    """The secrets in the file `given`, or else in `own`, which is created when it is missing.
 
-    Raises `SecretFileError` when a file cannot be read, is open to others, or holds something else.
+    Raises `SecretFileError` when a file cannot be read, is open to others, or has other content.
     """
     if given is None and not own.exists():
         try:
-            _make(own, random_bytes)
+            _create(own, random_bytes)
         except OSError as error:
-            raise SecretFileError(f"The secret {own} cannot be made: {error.strerror}.") from None
+            raise SecretFileError(f"The secret {own} cannot be created: {error.strerror}.") from None
     return _read(given or own)
 
 
-def _make(file: Path, random_bytes: Callable[[int], bytes]) -> None:
-    """Several processes may come here at once: the first to link its file into place wins."""
+def _create(file: Path, random_bytes: Callable[[int], bytes]) -> None:
+    """Create the file. Of several processes that do so at once, the first to link its file wins."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle, half = mkstemp(prefix=f".{file.name}.", dir=file.parent)  # open to us alone
+    handle, half = mkstemp(prefix=f".{file.name}.", dir=file.parent)  # only this user can open it
     with os.fdopen(handle, "wb") as out:
         out.write(b64encode(random_bytes(SECRET_BYTES)) + b"\n")
         out.flush()
@@ -55,9 +55,9 @@ def _read(file: Path) -> list[bytes]:
     except OSError as error:
         raise SecretFileError(f"The secret in {file} cannot be read: {error.strerror}.") from None
     except (NotBase64, UnicodeDecodeError):
-        raise SecretFileError(f"{file} must hold base64, one secret a line.") from None
+        raise SecretFileError(f"{file} must have one secret in base64 per line.") from None
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise SecretFileError(f"{file} is open to others; run: chmod 600 {file}")
+        raise SecretFileError(f"{file} is open to others. Run: chmod 600 {file}")
     if not secrets or any(len(secret) != SECRET_BYTES for secret in secrets):
-        raise SecretFileError(f"{file} must hold secrets of {SECRET_BYTES} bytes, in base64, one a line.")
+        raise SecretFileError(f"{file} must have one secret of {SECRET_BYTES} bytes, in base64, per line.")
     return secrets

@@ -4,7 +4,7 @@ import re
 
 from shared.core.http_tokens import KEY_HEADERS
 
-#: Headers whose values are secrets, or may be.
+#: Headers whose values can be secrets.
 SECRET_HEADERS = frozenset(
     (
         "authorization",
@@ -16,13 +16,13 @@ SECRET_HEADERS = frozenset(
     )
 )
 
-# A key of the gateway keeps its public prefix (12 characters), so that it can still be recognised.
+# A key of the gateway keeps its public prefix (12 characters), so that it can be recognized.
 _GATEWAY_KEY = re.compile(r"(gwk_[0-9A-Za-z]{8})[0-9A-Za-z]+")
 _PROVIDER_KEY = re.compile(r"\b(sk-[A-Za-z]{0,6})[0-9A-Za-z_-]{8,}")
 _URL_USER = re.compile(r"(://)[^/\s\"'@]+(?=@)")
-# Between a name and its value: `: `, `=`, and in JSON, in escaped JSON and in Python's tuples.
+# The text between a name and its value: `: `, `=`, and that of JSON, escaped JSON and Python's tuples.
 _TO_VALUE = r"""(?: [\\"']* \s* [:=] | [\\"']+ \s* , ) \s* (?:b(?=["']))? [\\"']*"""
-# Any scheme, Digest too: the rest of the string, or of the line.
+# Any scheme, also Digest: the rest of the string, or of the line.
 _AUTHORIZATION = re.compile(
     rf"""(?ix)
     ( \b(?:proxy-)?authorization {_TO_VALUE} )
@@ -36,7 +36,7 @@ _NAMED = re.compile(
     ( (?<=["'])[^"'\\]+ | [^\s"',;&\\]+ )
     """
 )
-# Outside a header. "a bearer token" and "basic usage" are ordinary words.
+# Outside a header, where "a bearer token" and "basic usage" are ordinary words.
 _SCHEME = re.compile(
     r"""(?ix)
     ( \b bearer \s+ (?! (?:of|tokens?|keys?) \b ) | \b basic \s+ (?! (?-i:[A-Z]?[a-z]+) (?![^\s"',;&.\\]) ) )
@@ -46,7 +46,7 @@ _SCHEME = re.compile(
 
 
 def redact(text: str) -> str:
-    """`text` with API keys, bearer tokens and passwords masked, also in JSON, URLs and Python's reprs."""
+    """`text` with masked API keys, bearer tokens and passwords, also in JSON, URLs and reprs of Python."""
     text = _GATEWAY_KEY.sub(r"\1…", text)
     text = _PROVIDER_KEY.sub(r"\1…", text)
     for secret in (_AUTHORIZATION, _NAMED, _SCHEME, _URL_USER):

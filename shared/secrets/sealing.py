@@ -1,8 +1,8 @@
-"""Secrets at rest: AES-256-GCM, so that the store, its files and its copies hold nothing to steal.
+"""Encryption of stored secrets with AES-256-GCM. Redis, its files and its backups contain no plain secret.
 
     v1.<key id>.<base64 of 12 bytes nonce + ciphertext + 16 bytes tag>
 
-The context (whose secret, for what) is authenticated and not stored: a ciphertext that was moved to
+The context (tenant, field, origin) is authenticated and not stored. So a ciphertext that was moved to
 another tenant or field does not open.
 """
 
@@ -17,7 +17,7 @@ from shared.secrets.api_keys import secret_id
 _FORMAT = "v1"
 _NONCE_BYTES = 12  # NIST SP 800-38D, 8.2
 _CANNOT_OPEN = (
-    "The stored secret cannot be opened: it was changed, moved, or sealed with a key we do not have."
+    "The stored secret cannot be opened: it was changed or moved, or its encryption key is missing."
 )
 
 
@@ -25,7 +25,7 @@ class AesSealer:
     """The first of `keys` (32 bytes each) seals, all open: keys can be replaced in service."""
 
     def __init__(self, keys: Sequence[bytes], random_bytes: Callable[[int], bytes]) -> None:
-        """Raises ValueError when there is no key, or one of another length."""
+        """Raises ValueError when there are no keys, or a key has another length."""
         if not keys or any(len(key) != 32 for key in keys):
             raise ValueError("Sealing needs keys of 32 bytes.")
         self._ciphers = {secret_id(key): AESGCM(key) for key in keys}
@@ -33,13 +33,13 @@ class AesSealer:
         self._random_bytes = random_bytes
 
     def seal(self, secret: str, context: str) -> str:
-        """Ciphertext that opens only under the same `context`."""
+        """The ciphertext, which opens only with the same `context`."""
         nonce = self._random_bytes(_NONCE_BYTES)
         sealed = self._ciphers[self._id].encrypt(nonce, secret.encode(), _bound(context))
         return f"{_FORMAT}.{self._id}.{urlsafe_b64encode(nonce + sealed).decode()}"
 
     def open(self, text: str, context: str) -> str:
-        """The secret. Raises ValueError when the text was changed, moved, or sealed by an unknown key."""
+        """The secret. Raises ValueError when the text was changed, moved, or sealed with an unknown key."""
         version, _, rest = text.partition(".")
         key_id, _, payload = rest.partition(".")
         cipher = self._ciphers.get(key_id)
@@ -57,7 +57,7 @@ def _bound(context: str) -> bytes:
 
 
 def _decode(payload: str) -> bytes:
-    """The bytes; empty when the text is not the one base64 form of any."""
+    """The bytes; empty when the text is not canonical base64."""
     try:
         data = urlsafe_b64decode(payload)
     except ValueError:

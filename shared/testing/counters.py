@@ -1,4 +1,4 @@
-"""The counters of many limits in this process: what the script in Redis does, in Python.
+"""The counters of many limits in this process: the Lua script in Python.
 
 Times are whole microseconds.
 """
@@ -33,7 +33,7 @@ class Counters:
         return Decision(True, [self._state(limit, now, 1) for limit in limits], charged_at=now)
 
     def peek(self, limits: Sequence[Limit], now: int) -> Decision:
-        """What `acquire` would answer, charging nothing."""
+        """The decision of `acquire` now, without a charge."""
         return decide([self._state(limit, now, 0) for limit in limits])
 
     def charge(self, limits: Sequence[Limit], now: int) -> None:
@@ -45,26 +45,26 @@ class Counters:
         self.renew(limits, now)
 
     def renew(self, limits: Sequence[Limit], now: int) -> None:
-        """Take places for all leases, again or for the first time, whether there is room or not."""
+        """Acquire slots for all leases, also again, whether there is room or not."""
         for limit in limits:
             if limit.kind == CONCURRENT:
                 leases = self._leases.setdefault(limit.key, Leases(limit.quota.window_ms))
                 leases.acquire(now, limit.lease)
 
     def release(self, limits: Sequence[Limit]) -> None:
-        """Give back the places of the leases."""
+        """Release the slots of the leases."""
         for limit in limits:
             if limit.kind == CONCURRENT and limit.key in self._leases:
                 self._leases[limit.key].release(limit.lease)
 
     def refund(self, limits: Sequence[Limit], now: int, charged_at: int = 0) -> None:
-        """Take back what was charged to windows at `charged_at`; when that is 0, from the oldest buckets."""
+        """Remove what was charged to windows at `charged_at`; when that is 0, from the oldest buckets."""
         for limit in limits:
             if limit.kind == WINDOW and limit.key in self._windows:
                 self._windows[limit.key].refund(now, limit.cost, charged_at)
 
     def sweep(self, now: int, most: int) -> None:
-        """Look at `most` counters, the longest not looked at first, and drop those that count nothing."""
+        """Check `most` counters, the longest unchecked first, and drop those that count nothing."""
         for key in list(islice(self._windows, most)):
             window = self._windows.pop(key)
             if window.total(now):
@@ -75,12 +75,12 @@ class Counters:
                 self._leases[key] = leases
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Drop all counters."""
         self._windows.clear()
         self._leases.clear()
 
     def _state(self, limit: Limit, now: int, own: int) -> LimitState:
-        """The counter of a limit; `own` is the place that the request itself holds since a moment ago."""
+        """The state of a limit; `own` is the number of slots that this request has just acquired."""
         if limit.kind == CONCURRENT:
             room = limit.quota.limit
             leases = self._leases.get(limit.key) or Leases(limit.quota.window_ms)

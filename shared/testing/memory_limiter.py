@@ -1,4 +1,4 @@
-"""The limiter in one process: for tests, and the form that the Redis one is compared with."""
+"""The limiter in one process: for tests, and as the reference for the limiter in Redis."""
 
 from collections.abc import Sequence
 
@@ -6,8 +6,8 @@ from shared.core.clock import Clock
 from shared.limits.values import Decision, Limit
 from shared.testing.counters import Counters
 
-# Below this number of counters a sweep is not worth its time. Above it each call looks at more than it can
-# add, so idle ones never pile up.
+# Below this number of counters a sweep is not worth its time. Above it, each call checks more than it
+# can add, so idle ones do not accumulate.
 _SWEEP_FROM, _SWEEP = 1024, 16
 
 
@@ -26,23 +26,23 @@ class MemoryLimiter:
         return self._counters.acquire(limits, now)
 
     async def peek(self, limits: Sequence[Limit]) -> Decision:
-        """What `acquire` would answer now, charging nothing; the states are those before a charge."""
+        """The decision of `acquire` now, without a charge; the states are those before a charge."""
         return self._counters.peek(limits, self._now())
 
     async def release(self, limits: Sequence[Limit]) -> None:
-        """Give back the places in concurrent limits."""
+        """Release the slots in concurrent limits."""
         self._counters.release(limits)
 
     async def renew(self, limits: Sequence[Limit]) -> None:
-        """Extend the leases in concurrent limits, or take them again if they ran out."""
+        """Extend the leases in concurrent limits, or acquire them again."""
         self._counters.renew(limits, self._now())
 
     async def refund(self, limits: Sequence[Limit], charged: Decision | None = None) -> None:
-        """Take back what was charged to windows; `charged` is what `acquire` answered."""
+        """Remove what was charged to windows; `charged` is the decision of `acquire`."""
         self._counters.refund(limits, self._now(), charged.charged_at if charged else 0)
 
     async def close(self) -> None:
-        """Forget everything."""
+        """Drop all counters."""
         self._counters.clear()
 
     def _now(self) -> int:

@@ -8,7 +8,7 @@ from shared.testing.memory_store import MemoryStore
 
 
 class MemorySource:
-    """A `ConfigSource` over a `MemoryStore`, which may be written by any thread."""
+    """A `ConfigSource` over a `MemoryStore`, which any thread may write."""
 
     def __init__(self, store: MemoryStore) -> None:
         self._store = store

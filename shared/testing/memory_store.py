@@ -1,4 +1,4 @@
-"""The configuration store in the memory of one process: for tests, and as the plainest form of the port."""
+"""The configuration store in the memory of one process: for tests, and as the reference for the port."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from shared.model.config import Snapshot
 
 
 class MemoryStore:
-    """A `ConfigStore`. `quarantine` is how long a freed subdomain is kept from others, in seconds."""
+    """A `ConfigStore`. For `quarantine` seconds no other tenant gets a freed subdomain."""
 
     def __init__(self, clock: Clock, quarantine: float) -> None:
         self._clock = clock
@@ -28,7 +28,7 @@ class MemoryStore:
         #: The number of the newest change, and that of each tenant's last one.
         self.revision = 0
         self.changes: dict[str, int] = {}
-        #: Called with a tenant's id after each write, by the thread that wrote.
+        #: Called with the id of the tenant after each write, in the thread of the writer.
         self.listeners: list[Callable[[str], None]] = []
 
     def read(self, tenant_id: str) -> Snapshot | None:
@@ -74,7 +74,7 @@ class MemoryStore:
         """Memory always answers."""
 
     def touch(self, used: Mapping[tuple[str, str], float]) -> None:
-        """Note when (tenant id, key id) were last used."""
+        """Store the time of the last use of each (tenant id, key id)."""
         with self._lock:
             for (tenant_id, key_id), when in used.items():
                 if tenant_id in self._snapshots:

@@ -66,7 +66,7 @@ async def test_a_hung_server_costs_the_deadline_and_its_late_replies_are_dropped
         lost = [link.call("ECHO", f"late{number}") for number in range(50)]
         failed = await asyncio.gather(*lost, return_exceptions=True)
         assert time.monotonic() - started < 0.5
-        assert {str(error) for error in failed} == {"Redis did not answer: no answer in time."}
+        assert {str(error) for error in failed} == {"Redis did not answer in time."}
         running.signal(signal.SIGCONT)
         assert await served(link, "ECHO", "mine") == b"mine"
         assert await served(link, "ECHO", "again") == b"again"
@@ -80,7 +80,7 @@ async def test_a_connection_that_is_silent_for_a_second_is_made_anew(running: Se
         running.signal(signal.SIGSTOP)
         error = ""
         async with asyncio.timeout(20):
-            while "it hangs" not in error:
+            while "no reply for over a second" not in error:
                 try:
                     await link.call("PING")
                 except StoreDown as failure:
@@ -134,7 +134,7 @@ async def test_nobody_there_is_said_at_once(tmp_path: Path) -> None:
 async def test_a_silent_server_costs_the_deadline() -> None:
     with listener() as silent:
         async with link_to(at_port(silent), deadline=0.05) as link:
-            with pytest.raises(StoreDown, match="no answer in time"):
+            with pytest.raises(StoreDown, match="did not answer in time"):
                 await link.call("PING")
 
 
@@ -176,7 +176,7 @@ async def test_what_is_not_the_protocol_of_redis_ends_the_connection(reply: byte
     async with responding(lambda _: reply) as (address, _), link_to(address, deadline=0.3) as link:
         calls = [link.call("PING") for _ in range(5)]
         replies = await asyncio.gather(*calls, return_exceptions=True)
-        assert any("not the protocol of Redis" in str(each) for each in replies)
+        assert any("not valid in the protocol of Redis" in str(each) for each in replies)
 
 
 async def test_closing_ends_what_is_under_way() -> None:

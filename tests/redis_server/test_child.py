@@ -14,9 +14,9 @@ from shared.redis_server.child import ChildProcess
 STARTER = """
 import sys
 from pathlib import Path
-from shared.redis_server.child import Child
+from shared.redis_server.child import ChildProcess
 folder = Path(sys.argv[1])
-child = Child(["sleep", "60"], folder / "log")
+child = ChildProcess(["sleep", "60"], folder / "log")
 print(child.pid, flush=True)
 sys.stdin.readline()
 """

@@ -97,14 +97,14 @@ def test_external_never_embeds(tmp_path: Path) -> None:
 
 
 def test_a_server_that_answers_beside_a_running_embedded_one_is_refused(tmp_path: Path, running: str) -> None:
-    with open_redis(settings(tmp_path, port=free_port())), pytest.raises(StoreDown, match="stop one of them"):
+    with open_redis(settings(tmp_path, port=free_port())), pytest.raises(StoreDown, match="Stop one of them"):
         open_redis(settings(tmp_path, url=running))
 
 
 def test_a_wrong_password_is_said_and_nothing_is_embedded(tmp_path: Path) -> None:
     with (
         responding(b"-NOAUTH Authentication required.\r\n" * 9) as port,
-        pytest.raises(StoreDown, match=r"refuses the password; set redis\.password"),
+        pytest.raises(StoreDown, match=r"rejects the password\. Set redis\.password"),
     ):
         open_redis(settings(tmp_path, port=port))
     assert not list(tmp_path.iterdir())
@@ -113,7 +113,7 @@ def test_a_wrong_password_is_said_and_nothing_is_embedded(tmp_path: Path) -> Non
 def test_something_else_on_the_port_is_said(tmp_path: Path) -> None:
     with (
         responding(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port,
-        pytest.raises(StoreDown, match="is no usable Redis"),
+        pytest.raises(StoreDown, match="cannot be used as Redis"),
     ):
         open_redis(settings(tmp_path, port=port))
 
