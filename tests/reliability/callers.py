@@ -1,4 +1,4 @@
-"""A client at its barest: whoever calls, and the lines that it opens."""
+"""A minimal client, and the connections that it opens."""
 
 import asyncio
 import ssl
@@ -7,18 +7,19 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.certificates import Authority
 from tests.support.gateway import TenantInUse
 
 PATIENCE = 60.0  # seconds; a bound, not a wait
 
 
 class Broken(Exception):
-    """The connection ended before the answer was whole."""
+    """The connection ended before the response was complete."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back, and how many seconds after the request was sent."""
+class Response:
+    """A response, and the seconds that it took from the request on."""
 
     status: int
     head: bytes
@@ -28,7 +29,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls: where the proxy is, the Host and key to send, and under TLS whose certificates to trust."""
+    """The port of the proxy, the Host and key to send, and under TLS the authority to trust."""
 
     port: int
     host: str = ""
@@ -42,8 +43,9 @@ class Caller:
         return cls(port, host, key, authority, context)
 
     @classmethod
-    def of(cls, tenant: TenantInUse, authority: Path | None = None) -> "Caller":
-        return cls.trusting(tenant.gateway.proxy_port, tenant.host, tenant.key, authority)
+    def of(cls, tenant: TenantInUse, authority: Authority | None = None) -> "Caller":
+        file = authority.file if authority else None
+        return cls.trusting(tenant.gateway.proxy_port, tenant.host, tenant.key, file)
 
     def request(self, path: str, method: str = "GET", body: bytes = b"", *fields: str) -> bytes:
         """A whole request."""
@@ -62,9 +64,16 @@ class Caller:
             )
         return Line(reader, writer)
 
+    async def stream(self, path: str, number: int = 0) -> "Line":
+        """A new connection with a response of 200 whose body is left to be read; `number` varies the address."""
+        line = await self.open(f"127.0.0.{2 + number % 100}")
+        line.writer.write(self.request(path))
+        assert b" 200 " in await line.head()
+        return line
+
 
 class Line:
-    """One connection. `is_over` says that the other side will answer no more, `asked` counts requests."""
+    """One connection. `is_over` is true when no more responses come; `asked` counts the requests."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
@@ -76,8 +85,8 @@ class Line:
     def is_over(self) -> bool:
         return self._closes or self.reader.at_eof() or self.writer.is_closing()
 
-    async def ask(self, request: bytes) -> Answer:
-        """Send a request and read its answer. Raises `Broken`."""
+    async def ask(self, request: bytes) -> Response:
+        """Send a request and read its response. Raises `Broken`."""
         start = time.perf_counter()
         self.asked += 1
         try:
@@ -88,10 +97,10 @@ class Line:
         except (OSError, asyncio.IncompleteReadError) as error:
             raise Broken(repr(error)) from None
         self._closes = b"\r\nconnection: close" in head
-        return Answer(int(head[9:12]), head, body, time.perf_counter() - start)
+        return Response(int(head[9:12]), head, body, time.perf_counter() - start)
 
     async def head(self) -> bytes:
-        """The head of an answer, in lower case."""
+        """The head of a response, in lower case."""
         return (await self.reader.readuntil(b"\r\n\r\n")).lower()
 
     async def _body(self, head: bytes) -> bytes:

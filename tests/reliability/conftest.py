@@ -1,15 +1,26 @@
-"""An upstream for loads for the whole run, and the figures at its end."""
+"""A gateway for each file, an upstream for loads for the whole run, and the figures at its end."""
 
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from tests.reliability import figures
+from tests.reliability.processes import await_workers
 from tests.reliability.steadiness import steady
 from tests.reliability.upstreams import LoadUpstream
 from tests.support.gateway import RunningGateway, TenantInUse
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test of this folder is slow, and measures: nothing else may run at the same time."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.alone)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -25,19 +36,9 @@ def upstream() -> Iterator[LoadUpstream]:
         yield running
 
 
-@pytest.fixture
-def tenant(gateway: RunningGateway, upstream: LoadUpstream) -> Iterator[TenantInUse]:
-    """A tenant of the file's own gateway, which has to come out of the test as it went in."""
-    made = gateway.create_tenant(tier="enterprise")
-    made.create_rule("/v1", upstream.url)
-    made.request("GET", "/v1/ok")
-    with steady(gateway):
-        yield made
-
-
 @pytest.fixture(scope="module")
 def undisturbed(upstream: LoadUpstream) -> Iterator[None]:
-    """What is timed, and what it starts, runs before all else on the machine, as far as we may ask for that."""
+    """Run what is timed, and what it starts, before all else on the machine, as far as that is allowed."""
     timed = (os.getpid(), upstream.pid)
     with suppress(PermissionError):
         for process in timed:
@@ -46,3 +47,26 @@ def undisturbed(upstream: LoadUpstream) -> Iterator[None]:
     with suppress(PermissionError):
         for process in timed:
             os.sched_setscheduler(process, os.SCHED_OTHER, os.sched_param(0))
+
+
+@pytest.fixture(scope="module")
+def gateway(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningGateway]:
+    """The gateway of a file, with the `SETTINGS` of that file, once all its workers serve."""
+    settings = getattr(request.module, "SETTINGS", {})
+    with RunningGateway(tmp_path_factory.mktemp("gateway") / "data", settings) as running:
+        await_workers(running, int(settings.get("GATEWAY__SERVER__WORKERS", 1)))
+        yield running
+
+
+@pytest.fixture
+def tenant(gateway: RunningGateway, upstream: LoadUpstream) -> TenantInUse:
+    return upstream.tenant(gateway)
+
+
+@pytest.fixture
+def steady_tenant(tenant: TenantInUse) -> Iterator[TenantInUse]:
+    """A tenant of a gateway that has to come out of the test as it went in."""
+    with steady(tenant):
+        yield tenant

@@ -1,10 +1,10 @@
-"""What every test of this folder leaves behind: the same processes, no open files, nothing in the logs."""
+"""After each test of this folder: the same processes, no open files, no errors in the logs."""
 
 import contextlib
 from collections.abc import Iterator
 
 from tests.reliability.processes import Process, supervisor, workers
-from tests.support.gateway import RunningGateway
+from tests.support.gateway import RunningGateway, TenantInUse
 from tests.support.wait import until
 
 #: Seconds that unused connections to upstreams are kept, and some more.
@@ -13,8 +13,13 @@ _BAD = ("Traceback", "Addon error", "has crashed", '"traceback"')
 
 
 @contextlib.contextmanager
-def steady(gateway: RunningGateway) -> Iterator[None]:
-    """Nobody died, and every descriptor that was opened in the block is closed soon after it."""
+def steady(tenant: TenantInUse, path: str = "/v1/ok") -> Iterator[None]:
+    """No process of the tenant's gateway dies in the block, and every file opened in it is closed soon after.
+
+    A request to `path` comes first: what it opens stays open.
+    """
+    gateway = tenant.gateway
+    tenant.request("GET", path)
     before = {process: len(process.files()) for process in everyone(gateway)}
     yield
     assert_closed(before)
@@ -37,7 +42,7 @@ def assert_closed(before: dict[Process, int]) -> None:
 
 
 def assert_clean(gateway: RunningGateway) -> None:
-    """No log tells of what nobody thought of."""
+    """No log holds an unforeseen error."""
     for file in gateway.folder.glob("*.log"):
         text = file.read_text(errors="replace")
         for words in _BAD:

@@ -1,4 +1,4 @@
-"""Bodies pass through a worker without piling up in it; and R14: what is too large is refused unread."""
+"""Bodies pass through a worker without piling up in it; and R14: what is too large is rejected unread."""
 
 import contextlib
 import socket
@@ -13,36 +13,23 @@ from tests.reliability.figures import figure
 from tests.reliability.processes import MIB, worker
 from tests.reliability.steadiness import steady
 from tests.reliability.upstreams import LoadUpstream
-from tests.support.gateway import RunningGateway, TenantInUse
+from tests.support.gateway import RunningGateway
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
-
-PLUGINS = Path(__file__).parent / "plugins"
+SETTINGS = {
+    "GATEWAY__PLUGINS__PATHS": str(Path(__file__).parent / "plugins"),
+    "GATEWAY__LIMITS__REQUEST_BODY": "1MB",
+}
 DOWNLOAD, OFFERED = 300 * MIB, 1024 * MIB
 BODY_LIMIT = 1 * MIB
 
 
-@pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
-    settings = {"GATEWAY__PLUGINS__PATHS": str(PLUGINS), "GATEWAY__LIMITS__REQUEST_BODY": "1MB"}
-    with RunningGateway(tmp_path_factory.mktemp("bodies") / "data", settings) as running:
-        yield running
-
-
 @pytest.fixture
 def caller(gateway: RunningGateway, upstream: LoadUpstream) -> Iterator[Caller]:
-    tenant = slowed(gateway, upstream)
-    tenant.request("GET", "/v1/ok")
-    with steady(gateway):
-        yield Caller.of(tenant)
-
-
-def slowed(gateway: RunningGateway, upstream: LoadUpstream) -> TenantInUse:
-    """A tenant whose answers wait for a second in an async hook."""
-    tenant = gateway.create_tenant()
+    """Of a tenant whose responses are held for a second by an async hook."""
     hook = {"name": "slow_hook", "stage": "post_request", "timeout": "5s", "settings": {"seconds": 1.0}}
-    tenant.create_rule("/v1", upstream.url, plugin_chain=[hook])
-    return tenant
+    tenant = upstream.tenant(gateway, hook)
+    with steady(tenant):
+        yield Caller.of(tenant)
 
 
 def connect(caller: Caller) -> socket.socket:
@@ -83,7 +70,7 @@ def test_300_mb_for_a_slow_reader_behind_a_slow_hook_take_less_than_20_mb(
 
 
 def offer(client: socket.socket, begin: bytes, piece: bytes) -> tuple[int, bytes]:
-    """Send `begin`, then `piece` up to 1 GiB or until the other side is through. Bytes sent, and the answer."""
+    """Send `begin`, then `piece` up to 1 GiB or until the other side ends. Bytes sent, and the response."""
     sent = 0
     with contextlib.suppress(OSError):
         client.sendall(begin)
@@ -97,58 +84,33 @@ def offer(client: socket.socket, begin: bytes, piece: bytes) -> tuple[int, bytes
     return sent, response
 
 
-def chunked(caller: Caller) -> tuple[bytes, bytes]:
-    return caller.request("/v1/ok", "POST", b"", "Transfer-Encoding: chunked"), b"10000\r\n%s\r\n" % bytes(
-        1 << 16
-    )
+def post(caller: Caller, framing: str = "Transfer-Encoding: chunked") -> bytes:
+    return caller.request("/v1/ok", "POST", b"", framing)
 
 
-def crumbs(caller: Caller) -> tuple[bytes, bytes]:
-    return chunked(caller)[0], b"2\r\nab\r\n" * 8192
+PIECE = bytes(1 << 16)
+CHUNK = b"10000\r\n%s\r\n" % PIECE
+#: The beginning of a request, what is sent after it over and over, and the status of the response.
+OFFERS: dict[str, tuple[Callable[[Caller], bytes], bytes, int]] = {
+    "sized": (lambda caller: post(caller, f"Content-Length: {OFFERED}"), PIECE, 413),
+    "chunked": (post, CHUNK, 413),
+    "crumbs": (post, b"2\r\nab\r\n" * 8192, 413),
+    "long target": (lambda _: b"GET /v1/", b"a" * (1 << 16), 414),
+    "many headers": (lambda caller: caller.request("/v1/ok")[:-2], b"X-Filler: %s\r\n" % (b"a" * 1000), 431),
+    "long header": (lambda caller: caller.request("/v1/ok")[:-2] + b"X-Filler: ", b"a" * (1 << 16), 431),
+    "no key": (lambda caller: post(Caller(caller.port, caller.host)), CHUNK, 401),
+}
 
 
-def sized(caller: Caller) -> tuple[bytes, bytes]:
-    return caller.request("/v1/ok", "POST", b"", f"Content-Length: {OFFERED}"), bytes(1 << 16)
-
-
-def long_target(caller: Caller) -> tuple[bytes, bytes]:
-    return b"GET /v1/", b"a" * (1 << 16)
-
-
-def many_headers(caller: Caller) -> tuple[bytes, bytes]:
-    return caller.request("/v1/ok")[:-2], b"X-Filler: %s\r\n" % (b"a" * 1000)
-
-
-def long_header(caller: Caller) -> tuple[bytes, bytes]:
-    return caller.request("/v1/ok")[:-2] + b"X-Filler: ", b"a" * (1 << 16)
-
-
-def no_key(caller: Caller) -> tuple[bytes, bytes]:
-    return chunked(Caller(caller.port, caller.host))
-
-
-Offer = Callable[[Caller], tuple[bytes, bytes]]
-CASES = [
-    (sized, 413),
-    (chunked, 413),
-    (crumbs, 413),
-    (long_target, 414),
-    (many_headers, 431),
-    (long_header, 431),
-    (no_key, 401),
-]
-
-
-@pytest.mark.parametrize(("make", "status"), CASES, ids=[make.__name__ for make, _ in CASES])
-def test_a_gigabyte_that_nobody_wants_is_refused_before_it_is_read(
-    gateway: RunningGateway, caller: Caller, make: Offer, status: int
+@pytest.mark.parametrize("kind", OFFERS)
+def test_an_unwanted_gigabyte_is_rejected_before_it_is_read(
+    gateway: RunningGateway, caller: Caller, kind: str
 ) -> None:
+    begin, piece, status = OFFERS[kind]
     with growth(gateway) as grown, connect(caller) as client:
-        sent, response = offer(client, *make(caller))
-    told = response[9:12].decode() or "reset"
-    figure(
-        "R14", f"1 GB offered ({make.__name__}): {told} after {sent / MIB:.1f} MB, worker +{grown[0]:.1f} MB"
-    )
+        sent, response = offer(client, begin(caller), piece)
+    seen = response[9:12].decode() or "reset"
+    figure("R14", f"1 GB offered ({kind}): {seen} after {sent / MIB:.1f} MB, worker +{grown[0]:.1f} MB")
     assert sent < 16 * MIB
     assert grown[0] < 2 * BODY_LIMIT / MIB + 2
-    assert told == str(status)
+    assert seen == str(status)

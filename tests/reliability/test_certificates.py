@@ -20,18 +20,16 @@ from tests.support.certificates import Authority
 from tests.support.gateway import RunningGateway, TenantInUse
 from tests.support.wait import until
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
-
 
 @pytest.fixture
 def world(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, upstream: LoadUpstream
 ) -> Iterator[tuple[TenantInUse, Authority]]:
     with secured(tmp_path, monkeypatch, {"GATEWAY__SERVER__WORKERS": "2"}) as (gateway, authority):
-        tenant = gateway.create_tenant(tier="enterprise")
-        tenant.create_rule("/v1", upstream.url)
+        assert authority
+        tenant = upstream.tenant(gateway)
         await_workers(gateway, 2)
-        with steady(gateway):
+        with steady(tenant):
             yield tenant, authority
 
 
@@ -58,7 +56,7 @@ def test_a_new_certificate_is_shown_to_new_connections_and_none_is_dropped(
     world: tuple[TenantInUse, Authority],
 ) -> None:
     tenant, authority = world
-    gateway, caller = tenant.gateway, Caller.of(tenant, authority.file)
+    gateway, caller = tenant.gateway, Caller.of(tenant, authority)
 
     async def measure() -> tuple[Tally, bool]:
         stop, tally = False, Tally()

@@ -1,8 +1,6 @@
 """R17: 10,000 connections that wait for their next request cost little memory and nobody any time."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,10 +13,7 @@ from tests.reliability.processes import worker
 from tests.reliability.secured import secured
 from tests.reliability.steadiness import steady
 from tests.reliability.upstreams import LoadUpstream
-from tests.support.certificates import Authority
 from tests.support.gateway import RunningGateway
-
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 IDLE, AT_ONCE = 10_000, 50
 SETTINGS = {
@@ -26,18 +21,6 @@ SETTINGS = {
     "GATEWAY__LIMITS__TIMEOUTS__KEEP_ALIVE": "10m",
     "GATEWAY__LOG__LEVEL": "warning",
 }
-
-
-@contextmanager
-def served(
-    kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[tuple[RunningGateway, Authority | None]]:
-    if kind == "TLS":
-        with secured(folder, monkeypatch, SETTINGS) as both:
-            yield both
-    else:
-        with RunningGateway(folder / "data", SETTINGS) as gateway:
-            yield gateway, None
 
 
 async def come(caller: Caller, count: int) -> list[Line]:
@@ -54,7 +37,7 @@ async def come(caller: Caller, count: int) -> list[Line]:
 
 
 @pytest.mark.parametrize(("kind", "promise"), [("plain", 10), ("TLS", 60)])
-def test_10000_idle_connections(
+def test_10000_idle_connections_cost_little_memory_and_no_time(
     kind: str,
     promise: int,
     tmp_path: Path,
@@ -75,13 +58,10 @@ def test_10000_idle_connections(
             line.close()
         return each, before, during
 
-    with served(kind, tmp_path, monkeypatch) as (gateway, authority):
-        tenant = gateway.create_tenant(tier="enterprise")
-        tenant.create_rule("/v1", upstream.url)
-        tenant.request("GET", "/v1/ok")
-        caller = Caller.of(tenant, authority.file if authority else None)
-        with steady(gateway):
-            each, before, during = uvloop.run(measure(caller, gateway))
+    with secured(tmp_path, monkeypatch, SETTINGS, is_tls=kind == "TLS") as (gateway, authority):
+        tenant = upstream.tenant(gateway)
+        with steady(tenant):
+            each, before, during = uvloop.run(measure(Caller.of(tenant, authority), gateway))
     figure(
         "R17",
         f"{IDLE} idle connections, {kind}: {each:.1f} KB each (promise {promise}); "

@@ -4,39 +4,20 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Iterator
 
-import pytest
 import uvloop
 
 from tests.reliability.callers import Caller
 from tests.reliability.figures import figure
 from tests.reliability.loads import Tally, closed_loop, for_seconds
-from tests.reliability.processes import MIB, Process, await_workers, supervisor, workers
+from tests.reliability.processes import MIB, Process, supervisor, workers
 from tests.reliability.steadiness import assert_clean, assert_closed
-from tests.reliability.upstreams import LoadUpstream
 from tests.support.gateway import RunningGateway, TenantInUse
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
-
 WORKERS, CALLERS = 3, 30
+SETTINGS = {"GATEWAY__SERVER__WORKERS": str(WORKERS)}
 KILLING = 60.0  # seconds
 BACK_WITHIN, FINE_AFTER = 2.0, 0.05  # seconds
-
-
-@pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
-    settings = {"GATEWAY__SERVER__WORKERS": str(WORKERS)}
-    with RunningGateway(tmp_path_factory.mktemp("killed") / "data", settings) as running:
-        await_workers(running, WORKERS)
-        yield running
-
-
-@pytest.fixture
-def tenant(gateway: RunningGateway, upstream: LoadUpstream) -> TenantInUse:
-    made = gateway.create_tenant(tier="enterprise")
-    made.create_rule("/v1", upstream.url)
-    return made
 
 
 def kill(one: Process, port: int) -> int:

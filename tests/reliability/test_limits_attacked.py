@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
 
 import pytest
 import uvloop
@@ -14,27 +13,19 @@ from tests.reliability.steadiness import assert_clean
 from tests.reliability.upstreams import LoadUpstream
 from tests.support.gateway import RunningGateway
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
+pytestmark = pytest.mark.usefixtures("undisturbed")
 
+SETTINGS = {"GATEWAY__SERVER__WORKERS": "2"}
 LIMIT, SECONDS = 200, 2  # `worst_window` counts in windows of two seconds
 CLIENTS, WINDOWS = 200, 5
 LEADS = (0.02, 0.1, 0.3)  # how long before the boundary an attack begins, in seconds
 Admitted = list[tuple[float, float]]
 
 
-@pytest.fixture(scope="module")
-def gateway(undisturbed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
-    folder = tmp_path_factory.mktemp("attacked") / "data"
-    with RunningGateway(folder, {"GATEWAY__SERVER__WORKERS": "2"}) as running:
-        yield running
-
-
 @pytest.fixture
 def caller(gateway: RunningGateway, upstream: LoadUpstream) -> Caller:
-    tenant = gateway.create_tenant(tier="enterprise")
-    chain = [{"name": "rate_limiter", "settings": {"limit": LIMIT, "window": f"{SECONDS}s"}}]
-    tenant.create_rule("/v1", upstream.url, plugin_chain=chain)
-    return Caller.of(tenant)
+    limiter = {"name": "rate_limiter", "settings": {"limit": LIMIT, "window": f"{SECONDS}s"}}
+    return Caller.of(upstream.tenant(gateway, limiter))
 
 
 async def greedy(caller: Caller, until: float, admitted: Admitted, local: list[bytes]) -> None:

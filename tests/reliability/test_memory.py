@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import uvloop
@@ -14,8 +14,7 @@ from tests.reliability.steadiness import steady
 from tests.reliability.upstreams import LoadUpstream
 from tests.support.gateway import RunningGateway, TenantInUse
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
-
+SETTINGS = {"GATEWAY__LOG__LEVEL": "warning"}
 WARM_UP, REQUESTS = 50_000, 1_000_000
 STRANGERS = 12_000  # as many unknown names as a worker remembers, and more
 STEP = 20_000  # requests between two looks
@@ -23,15 +22,12 @@ CALLERS, PROMISE = 32, 1.0  # MB for 100,000 requests
 
 
 @pytest.fixture
-def tenant(tmp_path_factory: pytest.TempPathFactory, upstream: LoadUpstream) -> Iterator[TenantInUse]:
-    settings = {"GATEWAY__LOG__LEVEL": "warning"}
-    with RunningGateway(tmp_path_factory.mktemp("memory") / "data", settings) as gateway:
-        made = gateway.create_tenant(tier="enterprise")
-        chain = [{"name": "rate_limiter", "settings": {"limit": 1_000_000, "window": "1m"}}]
-        made.create_rule("/v1", upstream.url, plugin_chain=chain)
-        made.create_rule("/dead", "http://127.0.0.1:1")
-        made.request("GET", "/v1/ok")
-        yield made
+def tenant(gateway: RunningGateway, upstream: LoadUpstream) -> TenantInUse:
+    made = upstream.tenant(
+        gateway, {"name": "rate_limiter", "settings": {"limit": 1_000_000, "window": "1m"}}
+    )
+    made.create_rule("/dead", "http://127.0.0.1:1")
+    return made
 
 
 class Traffic:
@@ -117,7 +113,7 @@ def test_memory_grows_by_less_than_1_mb_for_100000_requests(tenant: TenantInUse)
         return points
 
     uvloop.run(warm_up())
-    with steady(tenant.gateway):
+    with steady(tenant):
         points = uvloop.run(measure())
     grown = slope(points)
     whole = (points[-1][1] - points[0][1]) / MIB

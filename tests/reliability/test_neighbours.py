@@ -12,42 +12,31 @@ from tests.reliability.figures import figure
 from tests.reliability.loads import beside, p99
 from tests.reliability.steadiness import steady
 from tests.reliability.upstreams import LoadUpstream
-from tests.support.gateway import RunningGateway, TenantInUse
+from tests.support.gateway import RunningGateway
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
+pytestmark = pytest.mark.usefixtures("undisturbed")
 
 LIMIT, TIMES, STREAMS = 25, 20, 1_000
 RATE, ROUNDS = 100, 8  # requests a second of the quiet one, and how often that is tried
 SLACK = 1.0  # ms; what two runs on a shared machine differ by
 
 
-@pytest.fixture(scope="module")
-def gateway(undisturbed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
-    with RunningGateway(tmp_path_factory.mktemp("neighbours") / "data") as running:
-        yield running
-
-
 @pytest.fixture
 def quiet(gateway: RunningGateway, upstream: LoadUpstream) -> Iterator[Caller]:
     """The tenant that suffers."""
-    made = tenant_with(gateway, upstream, 100_000)
-    with steady(gateway):
+    made = upstream.tenant(gateway, per_second(100_000))
+    with steady(made):
         yield Caller.of(made)
 
 
-def tenant_with(gateway: RunningGateway, upstream: LoadUpstream, limit: int) -> TenantInUse:
-    """A tenant with so many requests a second."""
-    made = gateway.create_tenant(tier="enterprise")
-    chain = [{"name": "rate_limiter", "settings": {"limit": limit, "window": "1s"}}]
-    made.create_rule("/v1", upstream.url, plugin_chain=chain)
-    made.request("GET", "/v1/ok")
-    return made
+def per_second(limit: int) -> dict[str, object]:
+    return {"name": "rate_limiter", "settings": {"limit": limit, "window": "1s"}}
 
 
 def test_a_tenant_at_20_times_its_limit_is_not_felt_by_another(
     gateway: RunningGateway, quiet: Caller, upstream: LoadUpstream
 ) -> None:
-    greedy = Caller.of(tenant_with(gateway, upstream, LIMIT))
+    greedy = Caller.of(upstream.tenant(gateway, per_second(LIMIT)))
     before, during = math.inf, math.inf
     for _ in range(ROUNDS):
         # In turn, so that what else runs on the machine meets both.
@@ -65,9 +54,7 @@ def test_a_tenant_with_1000_streams_is_not_felt_by_another(
     gateway: RunningGateway, quiet: Caller, upstream: LoadUpstream
 ) -> None:
     async def listen(greedy: Caller, lines: list[Line], ready: asyncio.Event) -> None:
-        line = await greedy.open()
-        line.writer.write(greedy.request("/v1/events/100000/2000/x"))
-        await line.head()
+        line = await greedy.stream("/v1/events/100000/2000/x")
         lines.append(line)
         if len(lines) == STREAMS:
             ready.set()
@@ -87,7 +74,7 @@ def test_a_tenant_with_1000_streams_is_not_felt_by_another(
         await asyncio.gather(*listening, return_exceptions=True)
         return before, during
 
-    before, during = uvloop.run(measure(Caller.of(tenant_with(gateway, upstream, 100_000))))
+    before, during = uvloop.run(measure(Caller.of(upstream.tenant(gateway, per_second(100_000)))))
     figure(
         "R20",
         f"a neighbour with {STREAMS} streams: p99 {before:.2f} -> {during:.2f} ms (promise 2 x), 0 errors",

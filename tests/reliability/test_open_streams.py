@@ -1,8 +1,6 @@
 """5,000 open event streams in one worker, and what each costs (engine.md, Proof)."""
 
 import asyncio
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,37 +9,14 @@ import uvloop
 from tests.reliability.callers import Caller, Line
 from tests.reliability.figures import figure
 from tests.reliability.processes import worker
+from tests.reliability.secured import ADDRESS, secured
 from tests.reliability.steadiness import steady
 from tests.reliability.upstreams import LoadUpstream
-from tests.support.certificates import Authority
-from tests.support.gateway import RunningGateway, TenantInUse
-
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
+from tests.support.gateway import TenantInUse
 
 STREAMS = 5_000
 AT_ONCE = 50  # that begin at the same time
-OPTIONS = {"GATEWAY__LIMITS__IN_FLIGHT": "6000", "GATEWAY__LIMITS__TIMEOUTS__CONNECT": "30s"}
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    made = Authority(tmp_path_factory.mktemp("ca"))
-    made.server_context("127.0.0.1")
-    return made
-
-
-@pytest.fixture
-def certificate(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A PEM file with certificate and key for 127.0.0.1, whose authority `requests` trusts."""
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.file))
-    return authority.folder / "127.0.0.1.pem"
-
-
-def owner(gateway: RunningGateway, upstream: LoadUpstream) -> TenantInUse:
-    tenant = gateway.create_tenant(tier="enterprise")
-    tenant.create_rule("/v1", upstream.url)
-    tenant.request("GET", "/v1/ok")
-    return tenant
+SETTINGS = {"GATEWAY__LIMITS__IN_FLIGHT": "6000", "GATEWAY__LIMITS__TIMEOUTS__CONNECT": "30s"}
 
 
 async def hold(caller: Caller, tenant: TenantInUse) -> float:
@@ -51,9 +26,7 @@ async def hold(caller: Caller, tenant: TenantInUse) -> float:
 
     async def begin(number: int) -> None:
         async with gate:
-            line = await caller.open(f"127.0.0.{2 + number % 100}")
-            line.writer.write(caller.request("/v1/hold"))
-            assert b" 200 " in await line.head()
+            line = await caller.stream("/v1/hold", number)
             await anext(line.chunks())
             lines.append(line)
 
@@ -67,41 +40,24 @@ async def hold(caller: Caller, tenant: TenantInUse) -> float:
     return each
 
 
-def measure(kind: str, promise: int, gateway: RunningGateway, upstream: LoadUpstream, tls: bool) -> None:
-    tenant = owner(gateway, upstream)
-    authority = Path(os.environ["REQUESTS_CA_BUNDLE"]) if tls else None
-    with steady(gateway):
-        each = uvloop.run(hold(Caller.of(tenant, authority), tenant))
+KINDS = [("plain", 15), ("TLS to the upstream", 60), ("TLS on both sides", 90)]
+
+
+@pytest.mark.parametrize(("kind", "promise"), KINDS)
+def test_5000_open_streams_cost_little_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, promise: int
+) -> None:
+    certificate, settings = None, SETTINGS
+    if kind != "plain":
+        certificate = tmp_path / f"{ADDRESS}.pem"
+        settings = {**SETTINGS, "GATEWAY__SECURITY__CA_FILE": str(tmp_path / "Test CA.pem")}
+    is_tls = kind == "TLS on both sides"
+    with (
+        secured(tmp_path, monkeypatch, settings, is_tls=is_tls) as (gateway, authority),
+        LoadUpstream(certificate) as upstream,
+    ):
+        tenant = upstream.tenant(gateway)
+        with steady(tenant):
+            each = uvloop.run(hold(Caller.of(tenant, authority), tenant))
     figure("streams", f"{STREAMS} open, {kind}: {each:.1f} KB each (promise {promise})")
     assert each <= promise
-
-
-@pytest.fixture
-def gateway(tmp_path: Path) -> Iterator[RunningGateway]:
-    with RunningGateway(tmp_path / "data", OPTIONS) as running:
-        yield running
-
-
-def test_a_plain_stream_takes_15_kb(gateway: RunningGateway, upstream: LoadUpstream) -> None:
-    measure("plain", 15, gateway, upstream, False)
-
-
-def test_a_stream_from_a_tls_upstream_takes_60_kb(
-    tmp_path: Path, certificate: Path, authority: Authority
-) -> None:
-    options = {**OPTIONS, "GATEWAY__SECURITY__CA_FILE": str(authority.file)}
-    with RunningGateway(tmp_path / "data", options) as gateway, LoadUpstream(certificate) as upstream:
-        measure("TLS to the upstream", 60, gateway, upstream, False)
-
-
-def test_a_stream_with_tls_on_both_sides_takes_90_kb(
-    tmp_path: Path, certificate: Path, authority: Authority
-) -> None:
-    options = {
-        **OPTIONS,
-        "GATEWAY__SECURITY__CA_FILE": str(authority.file),
-        "GATEWAY__SERVER__TLS__CERT": str(certificate),
-        "GATEWAY__SERVER__TLS__KEY": str(certificate),
-    }
-    with RunningGateway(tmp_path / "data", options) as gateway, LoadUpstream(certificate) as upstream:
-        measure("TLS on both sides", 90, gateway, upstream, True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from tests.reliability.callers import Answer, Caller
+from tests.reliability.callers import Caller, Response
 from tests.reliability.figures import figure
 from tests.reliability.loads import p99
 from tests.reliability.steadiness import assert_clean
@@ -18,8 +18,6 @@ from tests.reliability.upstreams import LoadUpstream
 from tests.support.gateway import RunningGateway
 from tests.support.valkey_server import Server, redis_7, server
 from tests.support.wait import until
-
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 RATE, ROUNDS = 100, 10  # requests a second, and rounds of four seconds without Redis
 ALONE = b"\r\nx-gateway-ratelimit-mode:"  # how an answer shows that its limits were counted without Redis
@@ -85,10 +83,10 @@ def test_what_is_known_keeps_working_while_redis_is_away_and_all_is_well_soon_af
     assert_clean(gateway)
 
 
-def first_response(caller: Caller, breaks: Callable[[], None]) -> tuple[float, Answer]:
+def first_response(caller: Caller, breaks: Callable[[], None]) -> tuple[float, Response]:
     """How long the first request took after the fault, in seconds, and its answer."""
 
-    async def ask() -> Answer:
+    async def ask() -> Response:
         line = await caller.open()
         for _ in range(20):
             await line.ask(caller.request("/v1/ok"))

@@ -14,20 +14,11 @@ from tests.reliability.callers import Caller, Line
 from tests.reliability.figures import figure
 from tests.reliability.loads import Tally, closed_loop
 from tests.reliability.steadiness import assert_clean
-from tests.reliability.upstreams import LoadUpstream
 from tests.support.gateway import RunningGateway, TenantInUse
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
-
 DRAIN = 6.0  # seconds
+SETTINGS = {"GATEWAY__SERVER__WORKERS": "2", "GATEWAY__SERVER__DRAIN_TIMEOUT": f"{DRAIN}s"}
 CALLERS, ROUNDS = 40, 2
-
-
-@pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
-    settings = {"GATEWAY__SERVER__WORKERS": "2", "GATEWAY__SERVER__DRAIN_TIMEOUT": f"{DRAIN}s"}
-    with RunningGateway(tmp_path_factory.mktemp("restarts") / "data", settings) as running:
-        yield running
 
 
 @pytest.fixture
@@ -37,13 +28,6 @@ def second(gateway: RunningGateway) -> Iterator[RunningGateway]:
     other.start_proxy()
     yield other
     other.stop()
-
-
-@pytest.fixture
-def tenant(gateway: RunningGateway, upstream: LoadUpstream) -> TenantInUse:
-    made = gateway.create_tenant(tier="enterprise")
-    made.create_rule("/v1", upstream.url)
-    return made
 
 
 def end(gateway: RunningGateway) -> float:
@@ -132,14 +116,8 @@ async def to_the_end(line: Line) -> tuple[str, float]:
 def test_open_streams_get_the_drain_timeout(gateway: RunningGateway, tenant: TenantInUse) -> None:
     """One that ends in time is whole; one that does not is cut at the timeout."""
 
-    async def begin(path: str) -> Line:
-        line = await Caller.of(tenant).open()
-        line.writer.write(Caller.of(tenant).request(path))
-        assert b" 200 " in await line.head()
-        return line
-
     async def measure() -> list[tuple[str, float]]:
-        lines = [await begin(path) for path in ("/v1/events/40/100/short", "/v1/hold")]
+        lines = [await Caller.of(tenant).stream(path) for path in ("/v1/events/40/100/short", "/v1/hold")]
         ends = [asyncio.ensure_future(to_the_end(line)) for line in lines]
         start = time.monotonic()
         await asyncio.to_thread(end, gateway)

@@ -6,7 +6,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 
 import pytest
@@ -16,40 +16,23 @@ from tests.reliability.callers import Caller
 from tests.reliability.figures import figure
 from tests.reliability.loads import Tally, closed_loop, for_seconds
 from tests.reliability.processes import worker
-from tests.support.gateway import RunningGateway, TenantInUse
-
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
+from tests.support.gateway import TenantInUse
 
 SLOW, OTHERS = 2_000, 4
 CLOSED_WITHIN, LONGEST = 15.0, 45.0  # seconds: the promise, and a bound of the test
-
-
-@pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
-    with RunningGateway(tmp_path_factory.mktemp("slow") / "data") as running:
-        yield running
-
-
-def headers(caller: Caller) -> tuple[bytes, bytes]:
-    return caller.request("/v1/ok")[:-2], b"X"
-
-
-def body(caller: Caller) -> tuple[bytes, bytes]:
-    return caller.request("/v1/ok", "POST", b"", "Content-Length: 10000"), b"x"
-
-
-def reading(caller: Caller) -> tuple[bytes, bytes]:
-    return caller.request("/v1/bytes/4000000"), b""
-
-
-def reading_what_the_kernel_holds(caller: Caller) -> tuple[bytes, bytes]:
-    """The worker has handed all over, and waits for the next request."""
-    return caller.request("/v1/bytes/200000"), b""
-
-
-def reading_the_end(caller: Caller) -> tuple[bytes, bytes]:
-    """What the kernel does not take is the worker's last write before it closes."""
-    return caller.request("/v1/bytes/300000", "GET", b"", "Connection: close"), b""
+#: What a client sends first, and then slowly; without a byte to send it reads slowly.
+KINDS: dict[str, tuple[Callable[[Caller], bytes], bytes]] = {
+    "headers": (lambda caller: caller.request("/v1/ok")[:-2], b"X"),
+    "body": (lambda caller: caller.request("/v1/ok", "POST", b"", "Content-Length: 10000"), b"x"),
+    "reading": (lambda caller: caller.request("/v1/bytes/4000000"), b""),
+    # The worker has handed all over, and waits for the next request.
+    "reading what the kernel holds": (lambda caller: caller.request("/v1/bytes/200000"), b""),
+    # What the kernel does not take is the worker's last write before it closes.
+    "reading the end": (
+        lambda caller: caller.request("/v1/bytes/300000", "GET", b"", "Connection: close"),
+        b"",
+    ),
+}
 
 
 def connect(stack: ExitStack, caller: Caller, number: int, begin: bytes) -> socket.socket:
@@ -96,17 +79,16 @@ def address_of(peer: str) -> str:
     return socket.inet_ntoa(bytes.fromhex(peer.partition(":")[0])[::-1])
 
 
-KINDS = (headers, body, reading, reading_what_the_kernel_holds, reading_the_end)
-
-
-@pytest.mark.parametrize("make", KINDS, ids=lambda make: make.__name__)
+@pytest.mark.parametrize("kind", KINDS)
 def test_2000_slow_clients_stop_nobody_and_are_closed_within_15_s(
-    tenant: TenantInUse, make: Callable[[Caller], tuple[bytes, bytes]]
+    steady_tenant: TenantInUse, kind: str
 ) -> None:
-    tally, closed = uvloop.run(endure(tenant, *make(Caller.of(tenant))))
+    begin, crumb = KINDS[kind]
+    caller = Caller.of(steady_tenant)
+    tally, closed = uvloop.run(endure(steady_tenant, begin(caller), crumb))
     figure(
         "R16",
-        f"{SLOW} slow ({make.__name__}): each closed within {closed:.1f} s (promise 15); others: "
+        f"{SLOW} slow ({kind}): each closed within {closed:.1f} s (promise 15); others: "
         f"{tally.statuses[200]} good, {tally.errors} errors, p99 {tally.quantile():.0f} ms",
     )
     assert tally.errors == 0
@@ -118,10 +100,8 @@ def slowhttptest() -> str:
     """Debian's program; as root it is installed when it is missing."""
     if shutil.which("slowhttptest") is None:
         try:
-            subprocess.run(["apt-get", "update", "-qq"], check=True, capture_output=True)
-            subprocess.run(
-                ["apt-get", "install", "-y", "-qq", "slowhttptest"], check=True, capture_output=True
-            )
+            for command in ("update", "install -y slowhttptest"):
+                subprocess.run(["apt-get", "-qq", *command.split()], check=True, capture_output=True)
         except (OSError, subprocess.CalledProcessError) as error:
             raise AssertionError(
                 f"This test needs slowhttptest. On Debian: sudo apt-get install slowhttptest ({error})"
@@ -137,11 +117,11 @@ MODES = {
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_slowhttptest_leaves_the_service_available(tenant: TenantInUse, mode: str) -> None:
+def test_slowhttptest_leaves_the_service_available(steady_tenant: TenantInUse, mode: str) -> None:
     program, arguments = slowhttptest(), MODES[mode]
-    url = f"http://127.0.0.1:{tenant.gateway.proxy_port}/v1/bytes/200000"
+    url = f"http://127.0.0.1:{steady_tenant.gateway.proxy_port}/v1/bytes/200000"
     # It has no option for the key, but writes what it is told to accept as it is.
-    accept = f"*/*\r\nAuthorization: Bearer {tenant.key}"
+    accept = f"*/*\r\nAuthorization: Bearer {steady_tenant.key}"
     done = subprocess.run(
         [program, *arguments, "-m", accept, "-c", "1000", "-r", "500", "-l", "20", "-p", "2", "-u", url],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""Whoever reads steadily gets the whole answer, however slowly, and however the connection ends."""
+"""A client that reads steadily gets the whole response, however slowly, and however the connection ends."""
 
 import contextlib
 import socket
@@ -10,12 +10,9 @@ import pytest
 
 from tests.reliability.callers import Caller
 from tests.reliability.figures import figure
+from tests.reliability.secured import secured
 from tests.reliability.steadiness import steady
 from tests.reliability.upstreams import LoadUpstream
-from tests.support.certificates import Authority
-from tests.support.gateway import RunningGateway
-
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 # The kernel takes about 2 MB, and lets a third of that go before it takes more: 3 s at this speed.
 SIZE, SPEED, GRACE = 3_000_000, 200_000, 1.0  # bytes, bytes a second, seconds
@@ -26,20 +23,11 @@ _PAUSE = threading.Event()  # never set
 def caller(
     request: pytest.FixtureRequest, tmp_path: Path, upstream: LoadUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Caller]:
-    settings, trusted = {"GATEWAY__LIMITS__TIMEOUTS__BODY_GRACE": f"{GRACE}s"}, None
-    if request.param == "TLS":
-        authority = Authority(tmp_path)
-        authority.server_context("127.0.0.1")
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.file))
-        trusted = authority.file
-        pair = str(tmp_path / "127.0.0.1.pem")
-        settings |= {"GATEWAY__SERVER__TLS__CERT": pair, "GATEWAY__SERVER__TLS__KEY": pair}
-    with RunningGateway(tmp_path / "data", settings) as gateway:
-        tenant = gateway.create_tenant()
-        tenant.create_rule("/v1", upstream.url)
-        tenant.request("GET", "/v1/ok")
-        with steady(gateway):
-            yield Caller.of(tenant, trusted)
+    settings = {"GATEWAY__LIMITS__TIMEOUTS__BODY_GRACE": f"{GRACE}s"}
+    with secured(tmp_path, monkeypatch, settings, is_tls=request.param == "TLS") as (gateway, authority):
+        tenant = upstream.tenant(gateway)
+        with steady(tenant):
+            yield Caller.of(tenant, authority)
 
 
 def read_steadily(client: socket.socket) -> int:
@@ -51,7 +39,7 @@ def read_steadily(client: socket.socket) -> int:
 
 
 @pytest.mark.parametrize("way", ["keep-alive", "close"])
-def test_a_steady_reader_gets_the_whole_answer(caller: Caller, way: str) -> None:
+def test_a_client_that_reads_steadily_gets_the_whole_response(caller: Caller, way: str) -> None:
     plain = socket.socket()
     plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
     with contextlib.closing(plain):

@@ -1,13 +1,13 @@
 """The upstream for loads as a process of its own, so that it takes nothing from the test's."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import requests
 
-ROOT = Path(__file__).parents[2]
+from tests.support.gateway import ROOT, RunningGateway, TenantInUse
 
 
 class LoadUpstream:
@@ -42,8 +42,12 @@ class LoadUpstream:
         self._process.kill()
         self._process.communicate()
 
+    def tenant(self, gateway: RunningGateway, *chain: dict[str, Any]) -> TenantInUse:
+        """A tenant whose rule leads here, behind the plugins of `chain`."""
+        made = gateway.create_tenant(tier="enterprise")
+        made.create_rule("/v1", self.url, plugin_chain=list(chain))
+        return made
+
     def ask(self, what: str) -> int:
         """Its own count of ``open`` streams, or of requests (``count``)."""
-        response = requests.get(f"{self.url}/v1/{what}", timeout=10, verify=False)
-        number: int = json.loads(response.text)
-        return number
+        return int(requests.get(f"{self.url}/v1/{what}", timeout=10, verify=False).text)
