@@ -82,6 +82,6 @@ async def test_on_the_express_engine_the_address_that_answers_is_found() -> None
         return ["127.0.0.2", "127.0.0.1"]
 
     async with world(Upstreams(two, StillClock()), host=HOST) as w:
-        await (await w.client()).ask()
-        assert (await (await w.client()).ask()).status == 200
+        await w.ask()
+        assert (await w.ask()).status == 200
         assert w.recorder.last().server_conn.peername == ("127.0.0.1", w.upstream.port)

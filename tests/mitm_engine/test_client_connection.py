@@ -60,8 +60,7 @@ def test_pipelined_requests_are_answered_in_their_order_however_they_are_cut(
 
 async def test_more_requests_than_may_wait_are_answered_as_far_as_they_may_and_then_it_ends() -> None:
     async with world(script=replying(echo)) as w:
-        client = await w.client()
-        await client.send(b"".join(request(f"/{number}") for number in range(100)))
+        client = await w.client(b"".join(request(f"/{number}") for number in range(100)))
         for number in range(32):
             response = await client.response()
             assert response.body == b"GET /%d " % number
@@ -81,8 +80,7 @@ async def test_a_client_that_asks_on_and_on_is_served_on_and_on() -> None:
 
 async def test_what_cannot_be_read_is_a_400_after_the_answers_before_it() -> None:
     async with world(script=replying(echo)) as w:
-        client = await w.client()
-        await client.send(request("/1") + b"\0\0\0\r\n\r\n")
+        client = await w.client(request("/1") + b"\0\0\0\r\n\r\n")
         assert (await client.response()).body == b"GET /1 "
         response = await client.response()
         assert (response.status, response.closes) == (400, True)
@@ -101,8 +99,7 @@ async def test_what_cannot_be_read_is_a_400_after_the_answers_before_it() -> Non
 )
 async def test_what_is_no_request_of_ours_gets_a_clean_refusal_and_meets_no_flow(raw: bytes) -> None:
     async with world() as w:
-        client = await w.client()
-        await client.send(raw)
+        client = await w.client(raw)
         response = await client.response()
         assert (response.status, response.closes) == (400, True)
         assert await client.ended() == b""
@@ -127,8 +124,7 @@ async def test_an_upgrade_is_not_made_and_its_request_is_served() -> None:
 )
 async def test_a_client_that_wants_to_end_is_let_go(raw: bytes) -> None:
     async with world() as w:
-        client = await w.client()
-        await client.send(raw)
+        client = await w.client(raw)
         assert (await client.response()).closes
         assert await client.ended() == b""
         await w.recorder.saw("client_disconnected")
@@ -139,8 +135,7 @@ async def test_an_addon_that_fails_on_a_client_keeps_all_its_requests_out() -> N
         raise RuntimeError("no")
 
     async with world(On(client_connected=fail)) as w:
-        client = await w.client()
-        await client.send(request() * 3)
+        client = await w.client(request() * 3)
         response = await client.response()
         assert (response.status, response.closes) == (503, True)
         assert await client.ended() == b""
@@ -154,8 +149,7 @@ async def test_an_addon_can_turn_a_client_away() -> None:
         client.error = "blocked"
 
     async with world(On(client_connected=turn_away)) as w:
-        client = await w.client()
-        await client.send(request())
+        client = await w.client(request())
         assert await client.ended() == b""
         await w.quiet()
         assert w.recorder.count("requestheaders") == 0
@@ -173,7 +167,7 @@ async def test_a_connection_too_many_is_told_so_at_once_and_room_comes_back() ->
         three.close()
         one.close()
         await until_true(lambda: w.engine.connections == 1)
-        assert (await (await w.client()).ask()).status == 200
+        assert (await w.ask()).status == 200
 
 
 async def test_a_request_too_many_is_told_so_without_reading_its_body_and_meets_no_hook() -> None:
@@ -199,7 +193,7 @@ async def test_a_request_too_many_is_told_so_without_reading_its_body_and_meets_
         hold.set()
         assert (await one.response()).status == 200
         assert w.recorder.count("post_response") == 1
-        assert (await (await w.client()).ask()).status == 200
+        assert (await w.ask()).status == 200
 
 
 async def test_a_client_that_was_reset_before_it_was_accepted_leaves_nothing() -> None:
@@ -212,7 +206,7 @@ async def test_a_client_that_was_reset_before_it_was_accepted_leaves_nothing() -
             sock.setblocking(False)
             w.engine.accept(sock)
             await w.quiet()
-        assert (await (await w.client()).ask()).status == 200
+        assert (await w.ask()).status == 200
 
 
 async def test_an_answer_of_the_policy_that_cannot_be_written_ends_the_connection() -> None:
@@ -222,8 +216,7 @@ async def test_an_answer_of_the_policy_that_cannot_be_written_ends_the_connectio
     async with world(options=Options(in_flight=0, drain_timeout=0.2)) as w:
         w.engine._worker.policy = Policy(response=bad)
         for raw in (request(), b"\0\r\n\r\n"):
-            client = await w.client()
-            await client.send(raw)
+            client = await w.client(raw)
             assert await client.ended() == b""
         await w.quiet()
 
@@ -234,11 +227,10 @@ async def test_a_policy_that_fails_does_not_cost_the_client_its_answer() -> None
 
     async with world() as w:
         w.engine._worker.policy = Policy(response=fail, terms=lambda flow: Terms())
-        client = await w.client()
-        await client.send(b"\0\r\n\r\n")
+        client = await w.client(b"\0\r\n\r\n")
         assert (await client.response()).status == 400
         w.engine._worker.policy = Policy(terms=fail)  # type: ignore[arg-type]
-        assert (await (await w.client()).ask()).status == 503
+        assert (await w.ask()).status == 503
         assert not w.upstream.peers
 
 
@@ -247,8 +239,7 @@ async def test_a_client_that_half_closes_has_given_up() -> None:
         await asyncio.Event().wait()
 
     async with world(On(request=wait)) as w:
-        client = await w.client()
-        await client.send(request())
+        client = await w.client(request())
         await w.recorder.saw("client_connected")
         client.socket.shutdown(socket.SHUT_WR)
         assert await client.ended() == b""
@@ -259,8 +250,7 @@ async def test_a_client_that_half_closes_and_does_not_read_is_not_kept() -> None
     options = Options(timeouts=Timeouts(grace=0.3), drain_timeout=0.2)
     script = replying(lambda asked: sized(bytes(60_000)))
     async with world(script=script, options=options, send_buffer=4096) as w:
-        client = await w.client(receive_buffer=4096)
-        await client.send(request())
+        client = await w.client(request(), receive_buffer=4096)
         await w.recorder.saw("post_response")
         client.socket.shutdown(socket.SHUT_WR)
         await w.quiet()
@@ -299,8 +289,7 @@ async def test_what_comes_behind_the_last_request_of_a_connection_is_thrown_away
 
     go = asyncio.Event()
     async with world(On(request=wait)) as w:
-        client = await w.client()
-        await client.send(request("/", "GET", b"", "Connection: close"))
+        client = await w.client(request("/", "GET", b"", "Connection: close"))
         await w.recorder.saw("requestheaders")
         for _ in range(5):
             await client.send(request("/more"))
@@ -321,7 +310,7 @@ async def test_those_who_were_turned_away_take_nobodys_place() -> None:
         for client in served:
             client.close()
         await until_true(lambda: w.recorder.count("client_disconnected") == 2)
-        assert (await (await w.client()).ask()).status == 200
+        assert (await w.ask()).status == 200
 
 
 async def test_what_is_spared_is_served_however_much_there_is_to_do() -> None:

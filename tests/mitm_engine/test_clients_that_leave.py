@@ -7,7 +7,7 @@ import pytest
 from mitmproxy import http
 
 from mitm_engine.options import Options
-from tests.mitm_engine.world import FLOW_HOOKS, On, Streaming, World, world
+from tests.mitm_engine.world import FLOW_HOOKS, On, World, world
 from tests.support.client import AsyncRawClient, request
 from tests.support.upstream import CHUNKED, Peer, chunk
 
@@ -56,8 +56,7 @@ async def ended_by_the_client(w: World, *, upstream_closes: bool = True) -> None
 async def test_a_client_that_leaves_during_a_hook_cancels_it(hook: str, leave: str) -> None:
     addon = Hanging(hook)
     async with world(addon) as w:
-        client = await w.client()
-        await client.send(request())
+        client = await w.client(request())
         await addon.reached.wait()
         LEAVE[leave](client)
         await asyncio.wait_for(addon.cancelled.wait(), 1)
@@ -68,8 +67,7 @@ async def test_a_client_that_leaves_during_a_hook_cancels_it(hook: str, leave: s
 @leaving
 async def test_a_client_that_leaves_during_its_upload(leave: str) -> None:
     async with world() as w:
-        client = await w.client()
-        await client.send(request("/", "POST", b"", "Content-Length: 1000") + b"begin")
+        client = await w.client(request("/", "POST", b"", "Content-Length: 1000") + b"begin")
         await w.recorder.saw("requestheaders")
         LEAVE[leave](client)
         await ended_by_the_client(w)
@@ -80,8 +78,7 @@ async def test_a_client_that_leaves_during_its_upload(leave: str) -> None:
 async def test_a_client_that_leaves_while_its_upstream_is_connected_to(leave: str) -> None:
     addon = Hanging("server_connect")
     async with world(addon) as w:
-        client = await w.client()
-        await client.send(request())
+        client = await w.client(request())
         await addon.reached.wait()
         LEAVE[leave](client)
         await ended_by_the_client(w)
@@ -96,8 +93,7 @@ async def test_a_client_that_leaves_before_its_upstream_answers_closes_it(leave:
         await peer.until_gone()
 
     async with world(script=silent) as w:
-        client = await w.client()
-        await client.send(request())
+        client = await w.client(request())
         await w.recorder.saw("server_connected")
         LEAVE[leave](client)
         await ended_by_the_client(w)
@@ -105,7 +101,6 @@ async def test_a_client_that_leaves_before_its_upstream_answers_closes_it(leave:
 
 
 @leaving
-@pytest.mark.parametrize("streams", [True, False])
 async def test_a_client_that_leaves_in_the_middle_of_an_answer_closes_its_upstream(
     streams: bool, leave: str
 ) -> None:
@@ -116,9 +111,8 @@ async def test_a_client_that_leaves_in_the_middle_of_an_answer_closes_its_upstre
             await peer.write(chunk(b"data: {}\n\n"))
             await asyncio.sleep(0.005)
 
-    async with world(*([Streaming()] if streams else []), script=endless) as w:
-        client = await w.client()
-        await client.send(request())
+    async with world(streams=streams, script=endless) as w:
+        client = await w.client(request())
         if streams:
             await client.until(b"data: {}\n\n")
         else:
@@ -140,8 +134,7 @@ async def test_a_client_that_leaves_during_the_error_hook_does_not_stop_it(leave
         raise RuntimeError
 
     async with world(On(request=fail, error=error)) as w:
-        client = await w.client()
-        await client.send(request())
+        client = await w.client(request())
         await begun.wait()
         LEAVE[leave](client)
         await w.recorder.saw("client_disconnected")
@@ -153,8 +146,7 @@ async def test_a_client_that_leaves_during_the_error_hook_does_not_stop_it(leave
 async def test_a_client_that_leaves_during_client_connected(leave: str) -> None:
     addon = Hanging("client_connected")
     async with world(addon) as w:
-        client = await w.client()
-        await client.send(request())
+        client = await w.client(request())
         await addon.reached.wait()
         LEAVE[leave](client)
         await asyncio.wait_for(addon.cancelled.wait(), 1)
@@ -180,14 +172,13 @@ async def test_a_client_that_never_asks_meets_no_addon() -> None:
             leave(client)
         await w.quiet()
         assert w.recorder.hooks == []
-        assert (await (await w.client()).ask()).status == 200
+        assert (await w.ask()).status == 200
 
 
 async def test_a_client_that_leaves_before_the_last_of_several_answers_ends_them_all() -> None:
     addon = Hanging("request")
     async with world(addon, options=Options(drain_timeout=0.2)) as w:
-        client = await w.client()
-        await client.send(request() * 5)
+        client = await w.client(request() * 5)
         await addon.reached.wait()
         client.reset()
         await w.recorder.saw("client_disconnected")

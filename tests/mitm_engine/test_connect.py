@@ -32,7 +32,7 @@ async def test_an_addon_pins_the_address_and_the_connection_goes_there() -> None
         data.server.address = ("127.0.0.1", w.upstream.port)
 
     async with world(On(requestheaders=lead_nowhere, server_connect=pin)) as w:
-        assert (await (await w.client()).ask()).status == 200
+        assert (await w.ask()).status == 200
         server = w.recorder.last().server_conn
         assert server.peername == ("127.0.0.1", w.upstream.port)
         assert server.sockname is not None
@@ -56,7 +56,7 @@ async def test_an_addon_that_refuses_an_address_keeps_the_request_from_it(
     hook: Callable[[Any], None], status: int
 ) -> None:
     async with world(On(server_connect=hook)) as w:
-        response = await (await w.client()).ask()
+        response = await w.ask()
         assert response.status == status
         assert b"not there" not in response.body
         assert not w.upstream.peers
@@ -67,7 +67,7 @@ async def test_an_addon_that_refuses_an_address_keeps_the_request_from_it(
 
 async def test_an_addon_that_fails_after_the_connection_was_made_keeps_the_request_from_it() -> None:
     async with world(On(server_connected=fail)) as w:
-        assert (await (await w.client()).ask()).status == 503
+        assert (await w.ask()).status == 503
         await w.recorder.saw("server_disconnected")
         assert w.recorder.count("server_connect_error") == 0
         assert w.engine.metrics.upstream_connections == 0
@@ -86,7 +86,7 @@ def test_a_connection_that_leads_to_another_address_is_refused(monkeypatch: pyte
     async def scenario() -> None:
         async with world(On(server_connect=pin)) as w:
             monkeypatch.setattr(asyncio.BaseEventLoop, "create_connection", misled)
-            assert (await (await w.client()).ask()).status == 502
+            assert (await w.ask()).status == 502
             assert w.recorder.count("server_connect_error") == 1
             assert w.recorder.count("server_connected") == w.recorder.count("server_disconnected") == 0
 
@@ -101,14 +101,13 @@ async def test_a_connection_that_ends_while_it_is_announced_is_a_502_or_tried_ag
         peer.writer.close()
 
     async with world(On(server_connected=wait), script=script) as w:
-        assert (await (await w.client()).ask("/", "POST", b"x")).status == 502
+        assert (await w.ask("/", "POST", b"x")).status == 502
 
 
-@pytest.mark.parametrize("streams", [True, False])
 async def test_a_trusted_upstream_is_spoken_to_under_its_name(authority: Authority, streams: bool) -> None:
     context = authority.server_context("localhost")
-    addons, terms = [Streaming()] if streams else [], Terms(trust=str(authority.file))
-    async with world(*addons, tls=context, host="localhost", terms=terms) as w:
+    terms = Terms(trust=str(authority.file))
+    async with world(tls=context, host="localhost", terms=terms, streams=streams) as w:
         client = await w.client()
         for _ in range(3):
             assert (await client.ask()).body == b"ok"
@@ -146,7 +145,7 @@ async def test_an_upstream_that_cannot_be_verified_gets_no_byte(
     trust = None if case == "public" else str(Authority(tmp_path, "Other").file)
     terms = Terms(trust=str(authority.file) if case in ("foreign", "wrong name") else trust)
     async with world(tls=signer.server_context(name), host="localhost", terms=terms) as w:
-        response = await (await w.client()).ask()
+        response = await w.ask()
         assert response.status == 502
         assert b"upstream_tls" in response.body
         assert b"certificate verify" not in response.body
@@ -159,7 +158,7 @@ async def test_a_trust_file_that_is_missing_is_a_502_and_not_the_public_authorit
 ) -> None:
     terms = Terms(trust=str(tmp_path / "missing.pem"))
     async with world(tls=authority.server_context("localhost"), host="localhost", terms=terms) as w:
-        assert (await (await w.client()).ask()).status == 502
+        assert (await w.ask()).status == 502
 
 
 async def test_an_upstream_that_speaks_no_tls_is_a_502(authority: Authority) -> None:
@@ -171,7 +170,7 @@ async def test_an_upstream_that_speaks_no_tls_is_a_502(authority: Authority) -> 
         flow.request.data.scheme = b"https"
 
     async with world(On(requestheaders=secure), script=plain) as w:
-        response = await (await w.client()).ask()
+        response = await w.ask()
         assert response.status == 502
         assert b"upstream_tls" in response.body
 
@@ -189,8 +188,6 @@ async def test_connections_of_different_trust_are_never_shared(authority: Author
         assert len(w.upstream.peers) == 2
 
 
-# The loop of asyncio shows no difference between the two ends.
-@pytest.mark.parametrize("loop", ["uvloop"])
 async def test_a_body_without_length_that_ends_without_a_goodbye_is_no_whole_body(
     authority: Authority, loop: str
 ) -> None:
@@ -232,8 +229,7 @@ async def test_a_stream_passes_through_tls_as_it_comes(authority: Authority) -> 
 
     terms, tls = Terms(trust=str(authority.file)), authority.server_context("localhost")
     async with world(Streaming(), tls=tls, host="localhost", terms=terms, script=script) as w:
-        client = await w.client()
-        await client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        client = await w.client(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         await client.until(chunk(b"one"))
         go.set()
         await client.until(b"0\r\n\r\n")
@@ -248,7 +244,7 @@ def test_old_versions_of_tls_are_not_spoken(authority: Authority) -> None:
     async def scenario() -> None:
         terms = Terms(trust=str(authority.file))
         async with world(tls=context, host="localhost", terms=terms, script=responding(sized())) as w:
-            assert (await (await w.client()).ask()).status == 200
+            assert (await w.ask()).status == 200
 
     asyncio.run(scenario())
 
@@ -263,7 +259,7 @@ async def test_when_nobody_answers_the_addons_may_give_another_address() -> None
         data.server.address = (hosts.pop(0), w.upstream.port)
 
     async with world(On(requestheaders=lead_nowhere, server_connect=pin)) as w:
-        assert (await (await w.client()).ask("/", "POST", b"x")).status == 200
+        assert (await w.ask("/", "POST", b"x")).status == 200
         assert not hosts
         assert w.recorder.count("server_connect") == 2
         assert w.recorder.count("server_connect_error") == w.recorder.count("server_connected") == 1
@@ -278,6 +274,6 @@ async def test_when_nobody_answers_and_there_is_no_other_address_it_is_a_502() -
         data.server.address = ("127.0.0.9", w.upstream.port)
 
     async with world(On(requestheaders=lead_nowhere, server_connect=pin)) as w:
-        assert (await (await w.client()).ask()).status == 502
+        assert (await w.ask()).status == 502
         assert w.recorder.count("server_connect") == w.recorder.count("server_connect_error") == 2
         assert w.engine.metrics.upstream_connections == 0

@@ -60,8 +60,7 @@ async def test_clients_are_served_over_tls_with_http_1_1(authority: Authority) -
 
 async def test_who_speaks_no_tls_is_let_go_and_counted(authority: Authority) -> None:
     async with world(options=served(authority)) as w:
-        client = await w.client()
-        await client.send(request() + bytes(200))
+        client = await w.client(request() + bytes(200))
         await client.ended()
         await w.quiet()
         assert w.engine.metrics.closed["handshake"] == 1
@@ -148,8 +147,7 @@ async def test_at_the_end_of_a_drain_everything_ends_and_the_addons_hear_of_it()
             await asyncio.sleep(0.01)
 
     async with world(Streaming(), script=endless, options=Options(drain_timeout=0.3)) as w:
-        client = await w.client()
-        await client.send(request())
+        client = await w.client(request())
         await client.until(chunk(b"."))
         begun = asyncio.get_running_loop().time()
         await w.engine.drain()
@@ -196,8 +194,7 @@ async def test_an_addon_can_write_beside_an_answer_and_only_while_it_goes_on() -
         await peer.write(b"0\r\n\r\n")
 
     async with world(Streaming(), script=script) as w:
-        client = await w.client()
-        await client.send(request())
+        client = await w.client(request())
         await client.until(chunk(b"first"))
         flow = w.recorder.last()
         w.engine.write(flow, chunk(b"beside"))
@@ -211,7 +208,6 @@ async def test_an_addon_can_write_beside_an_answer_and_only_while_it_goes_on() -
         w.engine.write(flow, chunk(b"nobody"))
 
 
-@pytest.mark.parametrize("streams", [True, False])
 async def test_nothing_is_written_beside_an_answer_whose_length_is_said(streams: bool) -> None:
     """It would be taken for the rest of a body that was cut."""
 
@@ -224,8 +220,7 @@ async def test_nothing_is_written_beside_an_answer_whose_length_is_said(streams:
     def add(flow: http.HTTPFlow) -> None:
         w.engine.write(flow, b"le")
 
-    addons = [Streaming()] if streams else []
-    async with world(*addons, On(error=add, post_response=add), script=script) as w:
+    async with world(On(error=add, post_response=add), script=script, streams=streams) as w:
         client = await w.client()
         if not streams:
             assert (await client.ask()).status == 502
@@ -249,8 +244,7 @@ async def test_an_addon_that_writes_at_the_end_of_a_broken_stream_writes_after_a
         w.engine.write(flow, chunk(b"event: error\n\n"))
 
     async with world(Streaming(), On(error=error), script=script) as w:
-        client = await w.client()
-        await client.send(request())
+        client = await w.client(request())
         with contextlib.suppress(ConnectionResetError):
             await client.ended()
         assert client.seen.endswith(chunk(b"data: 1\n\n") + chunk(b"event: error\n\n"))
@@ -283,8 +277,7 @@ async def test_descriptors_come_back_after_every_kind_of_end() -> None:
     async with world(script=script) as w:
         before = descriptors()
         for number in range(30):
-            client = await w.client()
-            await client.send(request("/cut" if number % 3 == 1 else "/"))
+            client = await w.client(request("/cut" if number % 3 == 1 else "/"))
             if number % 3 == 2:
                 client.reset()
             else:
@@ -341,8 +334,7 @@ async def test_a_stream_that_a_drain_ends_is_told_to_its_addons_while_they_can_s
 
     options = Options(drain_timeout=0.1)
     async with world(Streaming(), On(error=error_event), script=endless, options=options) as w:
-        client = await w.client()
-        await client.send(request())
+        client = await w.client(request())
         await client.until(b"first")
         await w.engine.drain()
         assert (await client.ended()).endswith(chunk(b"overloaded"))
@@ -353,8 +345,7 @@ async def test_who_waits_when_a_drain_ends_is_answered() -> None:
         await peer.until_gone()
 
     async with world(script=silent, options=Options(drain_timeout=0.1)) as w:
-        client = await w.client()
-        await client.send(request())
+        client = await w.client(request())
         await w.recorder.saw("request")
         await w.engine.drain()
         assert (await client.response()).status == 503

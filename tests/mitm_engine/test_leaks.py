@@ -84,13 +84,11 @@ KINDS = ("/", "/chunked", "/cut", "/garbage", "/silent", "/raise", "/kill", "/an
 
 async def _one_of_each(w: World) -> None:
     for target in KINDS:
-        client = await w.client()
-        await client.send(request(target, "POST", b"body"))
+        client = await w.client(request(target, "POST", b"body"))
         await client.ended() if target in ("/kill", "/cut") else await client.response()
         client.reset() if target == "/chunked" else client.close()
     for raw in (b"\0\r\n\r\n", request("/", "POST", b"", "Content-Length: 100"), request("/silent"), b""):
-        client = await w.client()
-        await client.send(raw)
+        client = await w.client(raw)
         client.reset()
     w.clients.clear()
 
@@ -114,10 +112,9 @@ async def test_no_flow_and_no_connection_outlives_its_exchange_whatever_became_o
         assert not alive() - before
 
 
-@pytest.mark.parametrize("streams", [True, False])
 async def test_an_idle_connection_keeps_nothing_of_its_last_exchange(streams: bool) -> None:
     before = alive()
-    async with world(*([Streaming()] if streams else [])) as w:
+    async with world(streams=streams) as w:
         client = await w.client()
         await client.ask("/", "POST", b"body", "X-Large: " + "a" * 10_000)
         w.recorder.flows.clear()

@@ -78,7 +78,6 @@ STRAYS = {
 
 
 @pytest.mark.parametrize("what", sorted(STRAYS))
-@pytest.mark.parametrize("streams", [True, False])
 async def test_what_an_idle_upstream_says_reaches_nobody_and_ends_its_connection(
     what: str, streams: bool
 ) -> None:
@@ -88,7 +87,7 @@ async def test_what_an_idle_upstream_says_reaches_nobody_and_ends_its_connection
         await idle.wait()
         await peer.write(STRAYS[what])
 
-    async with world(*([Streaming()] if streams else []), script=once_then(speak)) as w:
+    async with world(streams=streams, script=once_then(speak)) as w:
         client = await w.client()
         await asks_own(client, 0)
         idle.set()
@@ -98,24 +97,22 @@ async def test_what_an_idle_upstream_says_reaches_nobody_and_ends_its_connection
 
 
 @pytest.mark.parametrize("what", sorted(set(STRAYS) - {"an empty line"}))
-@pytest.mark.parametrize("streams", [True, False])
 async def test_what_waits_in_the_socket_of_an_idle_upstream_is_seen_before_it_serves(
     what: str, streams: bool
 ) -> None:
     script = once_then(lambda peer: peer.write(STRAYS[what]))
-    async with world(*([Streaming()] if streams else []), script=script) as w:
+    async with world(streams=streams, script=script) as w:
         client = await w.client()
         for number in range(4):
             await asks_own(client, number)
 
 
 @pytest.mark.parametrize("what", sorted(set(STRAYS) - {"an empty line"}))
-@pytest.mark.parametrize("streams", [True, False])
 async def test_what_follows_an_answer_at_once_reaches_nobody_and_ends_its_connection(
     what: str, streams: bool
 ) -> None:
     script = once_then(lambda peer: None, lambda asked: echo(asked) + STRAYS[what])
-    async with world(*([Streaming()] if streams else []), script=script) as w:
+    async with world(streams=streams, script=script) as w:
         client = await w.client()
         for number in range(4):
             await asks_own(client, number)
@@ -142,7 +139,7 @@ async def test_a_connection_that_closes_while_idle_is_not_used_again(end: Callab
 async def test_a_connection_that_is_about_to_close_is_not_kept(raw: bytes) -> None:
     async with world(script=responding(raw)) as w:
         for _ in range(3):
-            assert (await (await w.client()).ask()).body == b"x"
+            assert (await w.ask()).body == b"x"
         assert len(w.upstream.peers) == 3
         await until_true(lambda: w.engine.metrics.upstream_connections == 0)
 
@@ -211,7 +208,7 @@ async def test_a_request_is_repeated_once_and_not_more() -> None:
 
 async def test_a_new_connection_that_dies_is_not_tried_again() -> None:
     async with world(script=_closes_without_a_byte) as w:
-        assert (await (await w.client()).ask()).status == 502
+        assert (await w.ask()).status == 502
         assert len(w.upstream.peers) == 1
 
 
@@ -327,7 +324,7 @@ async def test_an_origin_whose_connections_are_gone_leaves_nothing_behind(raw: b
 
     async with world(script=script, options=Options(drain_timeout=0.2)) as w:
         for _ in range(3):
-            await (await w.client()).ask()
+            await w.ask()
         kept = w.engine._worker.pool
         await until_true(lambda: w.engine.metrics.upstream_connections == 0)
         assert not kept._idle

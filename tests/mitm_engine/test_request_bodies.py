@@ -31,8 +31,7 @@ async def upload(client: AsyncRawClient, length: int) -> None:
 
 
 async def respond_while_uploading(w: World, raw: bytes, length: int) -> int:
-    client = await w.client()
-    await client.send(raw)
+    client = await w.client(raw)
     sending = asyncio.ensure_future(upload(client, length))
     response = await client.response()
     # A body that fits into the sockets may be there before the answer is written.
@@ -54,15 +53,13 @@ async def test_an_early_answer_reaches_a_client_in_the_middle_of_its_upload(leng
 
 async def test_a_client_that_reads_only_after_its_upload_still_gets_an_early_answer() -> None:
     async with world(On(requestheaders=refuse)) as w:
-        client = await w.client()
-        await client.send(head(500_000) + bytes(500_000))
+        client = await w.client(head(500_000) + bytes(500_000))
         assert (await client.response()).status == 401
 
 
 async def test_an_answered_uploader_that_does_not_stop_is_cut_off_after_a_mebibyte() -> None:
     async with world(On(requestheaders=refuse)) as w:
-        client = await w.client()
-        await client.send(head(100 * MB))
+        client = await w.client(head(100 * MB))
         sent = 0
         with contextlib.suppress(ConnectionResetError, BrokenPipeError):
             for _ in range(1000):
@@ -74,8 +71,7 @@ async def test_an_answered_uploader_that_does_not_stop_is_cut_off_after_a_mebiby
 
 async def test_an_answered_uploader_that_falls_silent_is_let_go_after_two_seconds() -> None:
     async with world(On(requestheaders=refuse)) as w:
-        client = await w.client()
-        await client.send(head(1000))
+        client = await w.client(head(1000))
         assert (await client.response()).status == 401
         begun = asyncio.get_running_loop().time()
         assert await client.ended() == b""
@@ -90,8 +86,7 @@ async def test_100_continue_comes_after_requestheaders_and_not_before() -> None:
         await admit.wait()
 
     async with world(On(requestheaders=requestheaders)) as w:
-        client = await w.client()
-        await client.send(head(4, EXPECTING))
+        client = await w.client(head(4, EXPECTING))
         await asyncio.sleep(0.02)
         waiting = asyncio.ensure_future(client.read())
         await asyncio.sleep(0.02)
@@ -111,8 +106,7 @@ async def test_who_is_refused_is_never_told_to_continue(
     addons: list[object], length: int, status: int
 ) -> None:
     async with world(*addons, terms=Terms(request_body=1000)) as w:
-        client = await w.client()
-        await client.send(head(length, EXPECTING))
+        client = await w.client(head(length, EXPECTING))
         response = await client.response()
         assert response.status == status
         assert response.closes
@@ -132,8 +126,7 @@ async def test_nobody_is_told_to_continue_who_has_already_begun_or_cannot_unders
 
 async def test_a_body_that_announces_too_much_is_refused_before_it_comes() -> None:
     async with world(terms=Terms(request_body=1000)) as w:
-        client = await w.client()
-        await client.send(head(1001))
+        client = await w.client(head(1001))
         response = await client.response()
         assert (response.status, response.closes) == (413, True)
         assert w.recorder.hooks == ["client_connected", "requestheaders", "error", "post_response"]
@@ -141,8 +134,7 @@ async def test_a_body_that_announces_too_much_is_refused_before_it_comes() -> No
 
 async def test_a_chunked_body_is_refused_when_it_passes_the_limit() -> None:
     async with world(terms=Terms(request_body=1000)) as w:
-        client = await w.client()
-        await client.send(request("/", "POST", b"", "Transfer-Encoding: chunked"))
+        client = await w.client(request("/", "POST", b"", "Transfer-Encoding: chunked"))
         for _ in range(11):
             await client.send(b"64\r\n" + bytes(100) + b"\r\n")
         assert (await client.response()).status == 413
@@ -164,8 +156,7 @@ async def test_what_nobody_wants_yet_is_not_read_beyond_64_kib() -> None:
         await admit.wait()
 
     async with world(On(requestheaders=requestheaders)) as w:
-        client = await w.client()
-        await client.send(head(50 * MB))
+        client = await w.client(head(50 * MB))
         sent = 0
 
         async def send() -> None:
@@ -217,8 +208,7 @@ async def test_a_large_body_is_read_once_it_is_wanted() -> None:
 
 async def test_a_body_that_breaks_the_rules_is_a_400_and_reaches_nobody() -> None:
     async with world() as w:
-        client = await w.client()
-        await client.send(request("/", "POST", b"", "Transfer-Encoding: chunked") + b"3\r\nabc\r\n")
+        client = await w.client(request("/", "POST", b"", "Transfer-Encoding: chunked") + b"3\r\nabc\r\n")
         await w.recorder.saw("requestheaders")
         await client.send(b"zzz\r\n")
         response = await client.response()
@@ -254,8 +244,7 @@ async def test_a_slow_body_is_a_408_and_a_steady_one_may_take_its_time() -> None
 async def test_a_body_that_begins_fast_and_then_stalls_is_a_408_all_the_same() -> None:
     terms, options = Terms(Timeouts(grace=0.3)), Options(min_rate=100, drain_timeout=0.2)
     async with world(terms=terms, options=options) as w:
-        client = await w.client()
-        await client.send(head(2 * MB) + bytes(MB))
+        client = await w.client(head(2 * MB) + bytes(MB))
         async with asyncio.timeout(2):
             assert (await client.response()).status == 408
         await until_true(lambda: w.engine.metrics.in_flight == 0)

@@ -60,14 +60,13 @@ async def test_an_upstream_that_never_answers_is_a_504_at_the_first_byte_timeout
 
 async def test_a_buffered_answer_that_stalls_is_a_504_at_the_idle_timeout() -> None:
     async with world(script=stalling, terms=Terms(Timeouts(idle=SHORT))) as w:
-        assert (await (await w.client()).ask()).status == 504
+        assert (await w.ask()).status == 504
         await upstream_is_gone(w)
 
 
 async def test_a_stream_that_stalls_is_cut_at_the_idle_timeout() -> None:
     async with world(Streaming(), script=stalling, terms=Terms(Timeouts(idle=SHORT))) as w:
-        client = await w.client()
-        await client.send(request())
+        client = await w.client(request())
         with pytest.raises(EOFError) as end:
             await client.response()
         assert end.value.args[0].endswith(chunk(b"first"))
@@ -75,12 +74,10 @@ async def test_a_stream_that_stalls_is_cut_at_the_idle_timeout() -> None:
         assert w.recorder.count("error") == 1
 
 
-@pytest.mark.parametrize("streams", [True, False])
 async def test_a_whole_exchange_ends_at_its_total_timeout(streams: bool) -> None:
     terms = Terms(Timeouts(total=SHORT))
-    async with world(*([Streaming()] if streams else []), script=dripping, terms=terms) as w:
-        client = await w.client()
-        await client.send(request())
+    async with world(streams=streams, script=dripping, terms=terms) as w:
+        client = await w.client(request())
         if streams:
             with pytest.raises(EOFError):
                 await client.response()
@@ -91,8 +88,7 @@ async def test_a_whole_exchange_ends_at_its_total_timeout(streams: bool) -> None
 
 async def test_a_client_that_reads_slowly_does_not_put_off_the_total_timeout() -> None:
     async with world(Streaming(), script=flooding, terms=Terms(Timeouts(total=SHORT))) as w:
-        client = await w.client()
-        await client.send(request())  # and reads nothing
+        await w.client(request())  # and reads nothing
         await w.recorder.saw("responseheaders")
         await upstream_is_gone(w)
         flow = w.recorder.last()
@@ -116,7 +112,7 @@ async def test_a_connection_that_cannot_be_made_is_a_504_at_the_connect_timeout(
 
     async with world(On(requestheaders=lead_there), terms=Terms(Timeouts(connect=SHORT))) as w:
         begun = asyncio.get_running_loop().time()
-        assert (await (await w.client()).ask()).status == 504
+        assert (await w.ask()).status == 504
         assert asyncio.get_running_loop().time() - begun < SHORT + 0.5
         assert w.recorder.count("server_connect_error") == 1
     for one in (listener, *fillers):
@@ -135,7 +131,7 @@ async def test_an_addon_that_hangs_is_a_503_and_its_coroutine_is_cancelled(hook:
             raise
 
     async with world(On(**{hook: hang}), terms=Terms(Timeouts(hook=SHORT)), options=_quick()) as w:
-        assert (await (await w.client()).ask()).status == 503
+        assert (await w.ask()).status == 503
         assert cancelled == [hook]
         assert w.recorder.count("error") == w.recorder.count("post_response") == 1
 
@@ -146,7 +142,7 @@ async def test_an_addon_that_hangs_at_a_connection_ends_the_exchange_too(hook: s
         await asyncio.Event().wait()
 
     async with world(On(**{hook: hang}), terms=Terms(Timeouts(connect=SHORT, hook=SHORT))) as w:
-        assert (await (await w.client()).ask()).status == status
+        assert (await w.ask()).status == status
 
 
 def _quick() -> Options:
@@ -177,7 +173,7 @@ async def test_a_stream_function_that_waits_is_bounded_by_the_hooks_time_and_not
     async with world(
         On(responseheaders=responseheaders), script=responding(CHUNKED + body), terms=terms
     ) as w:
-        assert (await (await w.client()).ask()).body == b"x" * 40
+        assert (await w.ask()).body == b"x" * 40
 
 
 async def test_a_stream_function_that_hangs_cuts_the_answer() -> None:
@@ -190,7 +186,7 @@ async def test_a_stream_function_that_hangs_cuts_the_answer() -> None:
         flow.response.stream = hang  # type: ignore[assignment]
 
     async with world(On(responseheaders=responseheaders), terms=Terms(Timeouts(hook=SHORT))) as w:
-        assert (await (await w.client()).ask()).status == 503
+        assert (await w.ask()).status == 503
 
 
 async def test_a_slow_head_is_cut_off_and_bytes_do_not_buy_time() -> None:
@@ -232,8 +228,9 @@ async def test_an_idle_connection_is_closed_at_the_keep_alive_timeout() -> None:
 async def test_a_client_that_does_not_read_its_answer_is_cut_off(size: int, closes: bool) -> None:
     options = Options(timeouts=Timeouts(grace=SHORT, keep_alive=SHORT), drain_timeout=0.2)
     async with world(script=responding(sized(bytes(size))), options=options, send_buffer=4096) as w:
-        client = await w.client(receive_buffer=4096)
-        await client.send(request("/", "GET", b"", *(["Connection: close"] if closes else [])))
+        await w.client(
+            request("/", "GET", b"", *(["Connection: close"] if closes else [])), receive_buffer=4096
+        )
         await w.recorder.saw("response")
         await w.quiet()
         assert w.engine.metrics.closed["slow_reader"] == 1
@@ -242,8 +239,7 @@ async def test_a_client_that_does_not_read_its_answer_is_cut_off(size: int, clos
 async def test_a_client_that_reads_slowly_but_steadily_gets_all_of_its_answer() -> None:
     options = Options(timeouts=Timeouts(grace=SHORT), min_rate=1000, drain_timeout=0.2)
     async with world(script=responding(sized(bytes(400_000))), options=options, send_buffer=4096) as w:
-        client = await w.client(receive_buffer=4096)
-        await client.send(request())
+        client = await w.client(request(), receive_buffer=4096)
         for _ in range(60):
             await client.read(2000)
             await asyncio.sleep(0.02)
@@ -281,8 +277,7 @@ async def test_an_addon_that_swallows_its_cancellation_lets_nothing_through(hook
 
 async def test_an_upload_does_not_count_as_time_with_the_upstream() -> None:
     async with world(terms=Terms(Timeouts(total=SHORT))) as w:
-        client = await w.client()
-        await client.send(b"POST / HTTP/1.1\r\nHost: a.example.com\r\nContent-Length: 2\r\n\r\n")
+        client = await w.client(b"POST / HTTP/1.1\r\nHost: a.example.com\r\nContent-Length: 2\r\n\r\n")
         await w.recorder.saw("requestheaders")
         await asyncio.sleep(2 * SHORT)
         await client.send(b"ab")

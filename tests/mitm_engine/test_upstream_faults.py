@@ -58,8 +58,7 @@ async def test_a_streamed_answer_that_is_cut_never_looks_complete(
     what: str, reset: bool, version: str
 ) -> None:
     async with world(Streaming(), script=then_end(HALF[what], reset=reset)) as w:
-        client = await w.client()
-        await client.send(request().replace(b"HTTP/1.1", version.encode()))
+        client = await w.client(request().replace(b"HTTP/1.1", version.encode()))
         with pytest.raises((EOFError, ConnectionResetError)):
             await client.response()
         await w.quiet()
@@ -70,13 +69,11 @@ async def test_a_streamed_answer_that_is_cut_never_looks_complete(
 async def test_a_body_without_length_that_is_reset_never_looks_complete() -> None:
     data = b"HTTP/1.1 200 OK\r\n\r\npart of it"
     async with world(Streaming(), script=then_end(data, reset=True)) as w:
-        client = await w.client()
-        await client.send(request())
+        client = await w.client(request())
         with pytest.raises((EOFError, ConnectionResetError)):
             await client.response()
 
 
-@pytest.mark.parametrize("streams", [True, False])
 @pytest.mark.parametrize("what", sorted(BROKEN))
 async def test_what_is_no_answer_is_a_502_and_its_connection_ends(what: str, streams: bool) -> None:
     async def script(peer: Peer) -> None:
@@ -84,7 +81,7 @@ async def test_what_is_no_answer_is_a_502_and_its_connection_ends(what: str, str
         await peer.write(BROKEN[what])
         await peer.until_gone()
 
-    async with world(*([Streaming()] if streams else []), script=script) as w:
+    async with world(streams=streams, script=script) as w:
         client = await w.client()
         assert (await client.ask()).status == 502
         await asyncio.wait_for(w.upstream.peers[0].gone.wait(), 1)
@@ -113,7 +110,7 @@ async def test_an_unrouted_flow_leads_nowhere() -> None:
         flow.request.data.host = "gateway.invalid"
 
     async with world(On(request=forget)) as w:
-        assert (await (await w.client()).ask()).status == 502
+        assert (await w.ask()).status == 502
         assert not w.upstream.peers
 
 
@@ -156,4 +153,4 @@ async def test_a_buffered_answer_over_the_limit_is_a_502(raw: bytes) -> None:
         client = await w.client()
         assert (await client.ask()).status == 502
     async with world(Streaming(), script=responding(raw), terms=Terms(response_body=2999)) as w:
-        assert len((await (await w.client()).ask()).body) == 3000
+        assert len((await w.ask()).body) == 3000

@@ -10,7 +10,7 @@ from mitmproxy import http
 
 from mitm_engine.engine import Engine, make_master
 from mitm_engine.options import Options, Policy, Terms
-from tests.support.client import AsyncRawClient
+from tests.support.client import AsyncRawClient, Response
 from tests.support.upstream import Script, Upstream, responding, sized
 from tests.support.wait import until_true
 
@@ -94,10 +94,16 @@ class World:
         self.engine, self.upstream, self.recorder, self.port = engine, upstream, recorder, port
         self.clients: list[AsyncRawClient] = []
 
-    async def client(self, *, receive_buffer: int = 0) -> AsyncRawClient:
+    async def client(self, data: bytes = b"", *, receive_buffer: int = 0) -> AsyncRawClient:
+        """A new client, which sends `data`."""
         made = await AsyncRawClient.connect(self.port, receive_buffer=receive_buffer)
         self.clients.append(made)
+        await made.send(data)
         return made
+
+    async def ask(self, target: str = "/", method: str = "GET", body: bytes = b"", *more: str) -> Response:
+        """The response to the only request of a new client."""
+        return await (await self.client()).ask(target, method, body, *more)
 
     async def quiet(self) -> None:
         """Wait until no connection of a client is left."""
@@ -113,10 +119,12 @@ async def world(
     tls: ssl.SSLContext | None = None,
     host: str = "127.0.0.1",
     send_buffer: int = 0,
+    streams: bool = False,
 ) -> AsyncIterator[World]:
     """An engine whose addons are a router, `addons` and a recorder; all of it ends with the context.
 
-    `send_buffer` is what the kernel holds for a client that does not read, in bytes; 0 for its own choice.
+    `send_buffer` is the size of the kernel's buffer for a client, in bytes; 0 is its own choice. With `streams`
+    every response passes as it comes.
     """
     recorder, upstream = Recorder(), Upstream(script or responding(sized()), tls)
     async with contextlib.AsyncExitStack() as ends:
@@ -124,7 +132,7 @@ async def world(
         ends.push_async_callback(upstream.stop)
         router = Router(upstream.port, "https" if tls else "http", host)
         policy = Policy(terms=lambda _: terms) if terms else Policy()
-        master = make_master(router, *addons, recorder)
+        master = make_master(router, *[Streaming()] * streams, *addons, recorder)
         engine = Engine(master, options or Options(drain_timeout=0.2), policy)
         ends.push_async_callback(engine.drain)
         listener = ends.enter_context(socket.create_server(("127.0.0.1", 0), backlog=128))

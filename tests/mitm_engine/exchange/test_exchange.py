@@ -78,7 +78,7 @@ async def test_hooks_that_are_coroutines_are_waited_for() -> None:
 
     names = [name for name in PLAIN if name != "post_response"]
     async with world(On(**{name: slow(name) for name in names})) as w:
-        assert (await (await w.client()).ask()).status == 200
+        assert (await w.ask()).status == 200
         assert order == [f"{name} {when}" for name in names for when in ("begins", "ends")]
         assert w.recorder.hooks == PLAIN
 
@@ -90,8 +90,7 @@ async def test_response_fires_after_the_last_piece_and_before_the_end_of_a_strea
         await release.wait()
 
     async with world(Streaming(), On(response=hold), script=piecemeal) as w:
-        client = await w.client()
-        await client.send(request())
+        client = await w.client(request())
         assert await client.until(chunk(b"second"))
         assert w.recorder.count("post_response") == 0
         release.set()
@@ -109,8 +108,7 @@ async def test_a_stream_reaches_the_client_piece_by_piece() -> None:
         await peer.write(chunk(b"two") + b"0\r\n\r\n")
 
     async with world(Streaming(), script=script) as w:
-        client = await w.client()
-        await client.send(request())
+        client = await w.client(request())
         await client.until(chunk(b"one"))
         go.set()
         await client.until(chunk(b"two") + b"0\r\n\r\n")
@@ -154,8 +152,7 @@ async def test_an_addon_that_raises_before_the_first_byte_is_a_503_and_nothing_p
 )
 async def test_an_addon_that_raises_at_the_end_of_a_stream_leaves_it_visibly_cut(body: bytes) -> None:
     async with world(Streaming(), On(response=fail), script=responding(body)) as w:
-        client = await w.client()
-        await client.send(request())
+        client = await w.client(request())
         if not len(body) > 1000:
             # Not one byte has gone out yet, so there is still an answer.
             assert (await client.response()).status == 503
@@ -179,8 +176,7 @@ async def test_a_stream_function_that_raises_in_the_middle_leaves_the_answer_vis
         flow.response.stream = function
 
     async with world(On(responseheaders=responseheaders), script=piecemeal) as w:
-        client = await w.client()
-        await client.send(request())
+        client = await w.client(request())
         with pytest.raises(EOFError) as end:
             await client.response()
         assert chunk(b"first ") in end.value.args[0]
@@ -191,8 +187,7 @@ async def test_a_stream_function_that_raises_in_the_middle_leaves_the_answer_vis
 async def test_error_does_not_follow_response_when_the_client_goes_while_it_reads() -> None:
     big = sized(bytes(8_000_000))
     async with world(script=responding(big)) as w:
-        client = await w.client(receive_buffer=4096)
-        await client.send(request())
+        client = await w.client(request(), receive_buffer=4096)
         await w.recorder.saw("response")
         client.reset()
         await w.quiet()
@@ -215,7 +210,7 @@ async def test_an_addon_that_hangs_at_the_end_of_a_flow_is_given_up(hook: str) -
     terms = Terms(Timeouts(hook=0.2))
     options = Options(timeouts=Timeouts(hook=0.2), drain_timeout=0.2)
     async with world(On(**{hook: hang}, request=fail), options=options, terms=terms) as w:
-        assert (await (await w.client()).ask()).status == 503
+        assert (await w.ask()).status == 503
         await until_true(lambda: cancelled == [hook])
         assert w.engine.metrics.in_flight == 0
 
@@ -225,7 +220,7 @@ async def test_an_addon_that_takes_the_answer_away_gets_the_client_a_503() -> No
         flow.response = None
 
     async with world(On(response=take)) as w:
-        assert (await (await w.client()).ask()).status == 503
+        assert (await w.ask()).status == 503
 
 
 @pytest.mark.parametrize(
@@ -239,7 +234,7 @@ async def test_an_addon_that_takes_the_answer_away_gets_the_client_a_503() -> No
 )
 async def test_what_an_addon_spoils_never_reaches_an_upstream(spoil: Callable[[http.HTTPFlow], None]) -> None:
     async with world(On(request=spoil)) as w:
-        assert (await (await w.client()).ask()).status in (502, 503)
+        assert (await w.ask()).status in (502, 503)
         assert not w.upstream.peers
 
 
@@ -277,7 +272,7 @@ async def test_flows_of_the_wire_can_be_copied_and_dumped_at_every_hook() -> Non
         states.append(http.HTTPFlow.from_state(flow.copy().get_state()).get_state())
 
     async with world(On(**dict.fromkeys((*FLOW_HOOKS, "post_response"), copy))) as w:
-        assert (await (await w.client()).ask(method="POST", body=b"x")).status == 200
+        assert (await w.ask(method="POST", body=b"x")).status == 200
         assert len(states) == 5
         flow = w.recorder.last()
         assert not flow.live
@@ -337,7 +332,6 @@ def test_whatever_an_addon_answers_is_what_a_strict_client_reads(
     scenario()
 
 
-@pytest.mark.parametrize("streams", [True, False])
 async def test_each_addon_sees_response_or_error_and_never_both(streams: bool) -> None:
     seen: list[str] = []
 
@@ -352,8 +346,7 @@ async def test_each_addon_sees_response_or_error_and_never_both(streams: bool) -
 
     only_errors = On(error=lambda flow: seen.append("third error"))
     addons = [noting("first"), On(response=fail), noting("second"), only_errors]
-    async with world(*([Streaming()] if streams else []), *addons) as w:
-        client = await w.client()
-        await client.send(request())
+    async with world(*addons, streams=streams) as w:
+        await w.client(request())
         await w.recorder.saw("post_response")
         assert seen == ["first response", "second error", "third error"]

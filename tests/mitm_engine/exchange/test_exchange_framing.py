@@ -2,11 +2,10 @@
 
 import pytest
 
-from tests.mitm_engine.world import Streaming, world
+from tests.mitm_engine.world import world
 from tests.support.upstream import CHUNKED, Peer, Received, chunk, replying, responding, sized
 
 
-@pytest.mark.parametrize("streams", [True, False])
 @pytest.mark.parametrize(
     "upstream",
     [
@@ -18,8 +17,7 @@ from tests.support.upstream import CHUNKED, Peer, Received, chunk, replying, res
     ],
 )
 async def test_every_framing_of_an_upstream_is_read_and_framed_anew(upstream: bytes, streams: bool) -> None:
-    addons = [Streaming()] if streams else []
-    async with world(*addons, script=responding(upstream)) as w:
+    async with world(script=responding(upstream), streams=streams) as w:
         client = await w.client()
         for _ in range(3):
             response = await client.ask()
@@ -27,7 +25,6 @@ async def test_every_framing_of_an_upstream_is_read_and_framed_anew(upstream: by
         assert len(w.upstream.peers) == 1
 
 
-@pytest.mark.parametrize("streams", [True, False])
 async def test_a_body_that_ends_with_the_connection_is_passed_on_whole(streams: bool) -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
@@ -35,18 +32,17 @@ async def test_a_body_that_ends_with_the_connection_is_passed_on_whole(streams: 
         for _ in range(3):
             await peer.write(b"x" * 1000)
 
-    async with world(*([Streaming()] if streams else []), script=script) as w:
+    async with world(streams=streams, script=script) as w:
         client = await w.client()
         for _ in range(2):
             assert (await client.ask()).body == b"x" * 3000
         assert len(w.upstream.peers) == 2
 
 
-@pytest.mark.parametrize("streams", [True, False])
 @pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
 async def test_answers_without_a_body_have_none(status: str, streams: bool) -> None:
     upstream = f"HTTP/1.1 {status}\r\nX: 1\r\n\r\n".encode()
-    async with world(*([Streaming()] if streams else []), script=responding(upstream)) as w:
+    async with world(streams=streams, script=responding(upstream)) as w:
         client = await w.client()
         for _ in range(2):
             response = await client.ask()
@@ -54,21 +50,19 @@ async def test_answers_without_a_body_have_none(status: str, streams: bool) -> N
         assert len(w.upstream.peers) == 1
 
 
-@pytest.mark.parametrize("streams", [True, False])
 async def test_the_answer_to_head_keeps_its_length_and_has_no_body(streams: bool) -> None:
     upstream = b"HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n"
-    async with world(*([Streaming()] if streams else []), script=responding(upstream)) as w:
+    async with world(streams=streams, script=responding(upstream)) as w:
         client = await w.client()
         for _ in range(2):
             response = await client.ask(method="HEAD")
             assert (response.get("content-length"), response.body) == ("1234", b"")
 
 
-@pytest.mark.parametrize("streams", [True, False])
 @pytest.mark.parametrize("keeps", [True, False])
 async def test_a_client_of_http_1_0_gets_no_chunks(streams: bool, keeps: bool) -> None:
     upstream = CHUNKED + chunk(b"bo") + chunk(b"dy") + b"0\r\n\r\n"
-    async with world(*([Streaming()] if streams else []), script=responding(upstream)) as w:
+    async with world(streams=streams, script=responding(upstream)) as w:
         client = await w.client()
         more = "Connection: keep-alive\r\n" if keeps else ""
         await client.send(f"GET / HTTP/1.0\r\nHost: a\r\n{more}\r\n".encode())

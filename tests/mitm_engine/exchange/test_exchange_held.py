@@ -15,8 +15,7 @@ from tests.support.client import request
 @pytest.mark.parametrize("hook", FLOW_HOOKS)
 async def test_a_killed_flow_gets_no_answer_and_its_connection_ends(hook: str) -> None:
     async with world(On(**{hook: lambda flow: flow.kill()})) as w:
-        client = await w.client()
-        await client.send(request())
+        client = await w.client(request())
         assert await client.ended() == b""
         await w.quiet()
         # Who has seen `response` sees no `error`.
@@ -30,15 +29,13 @@ async def test_a_killed_flow_gets_no_answer_and_its_connection_ends(hook: str) -
 
 async def test_a_flow_killed_in_the_error_hook_gets_no_answer() -> None:
     async with world(On(request=fail, error=lambda flow: flow.kill())) as w:
-        client = await w.client()
-        await client.send(request())
+        client = await w.client(request())
         assert await client.ended() == b""
 
 
 async def test_a_flow_killed_while_it_streams_is_cut_at_its_end() -> None:
     async with world(Streaming(), On(response=lambda flow: flow.kill()), script=piecemeal) as w:
-        client = await w.client()
-        await client.send(request())
+        client = await w.client(request())
         with pytest.raises(EOFError):
             await client.response()
 
@@ -46,8 +43,7 @@ async def test_a_flow_killed_while_it_streams_is_cut_at_its_end() -> None:
 @pytest.mark.parametrize("hook", FLOW_HOOKS)
 async def test_an_intercepted_flow_waits_until_it_is_resumed(hook: str) -> None:
     async with world(On(**{hook: lambda flow: flow.intercept()})) as w:
-        client = await w.client()
-        await client.send(request())
+        client = await w.client(request())
         await w.recorder.saw(hook)
         await asyncio.sleep(0.02)
         later = (*FLOW_HOOKS, "post_response")
@@ -59,8 +55,7 @@ async def test_an_intercepted_flow_waits_until_it_is_resumed(hook: str) -> None:
 async def test_a_flow_that_is_killed_while_it_is_intercepted_gets_no_answer() -> None:
     terms = Terms(Timeouts(hook=0.3))
     async with world(On(request=lambda flow: flow.intercept()), terms=terms) as w:
-        client = await w.client()
-        await client.send(request())
+        client = await w.client(request())
         await w.recorder.saw("request")
         w.recorder.last().kill()
         assert await client.ended() == b""
@@ -73,5 +68,5 @@ async def test_an_addon_may_halt_a_hook_for_those_after_it(hook: str) -> None:
         raise AddonHalt
 
     async with world(On(**{hook: halt})) as w:
-        assert (await (await w.client()).ask()).status == 200
+        assert (await w.ask()).status == 200
         assert w.recorder.hooks == [one for one in PLAIN if one != hook]
