@@ -1,23 +1,23 @@
-"""One gateway an engine for all tests of this folder, and one scripted upstream."""
+"""One gateway per engine for all tests of this folder, one with short timeouts, and one upstream."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
 
-from tests.conformance.differences import instead
-from tests.conformance.engines import ENGINES
+from tests.conformance.differences import ENGINES, instead
 from tests.conformance.wire import Wire
 from tests.support.gateway import RunningGateway, TenantInUse
 from tests.support.ports import free_port
 from tests.support.upstream import OK, REQUEST, Upstream, send
 
-#: Behind the name of an engine: a gateway of it that waits for `SHORT_WAIT` and no longer.
+#: Follows the name of an engine: its gateway with short timeouts.
 IMPATIENT = ", impatient"
 SHORT_WAIT, SHORT_EXCHANGE = 0.6, 2.0  # seconds
-_WAITS = ("HEAD", "BODY_GRACE", "KEEP_ALIVE", "CONNECT", "FIRST_BYTE", "IDLE")
+_TIMEOUTS = ("HEAD", "BODY_GRACE", "KEEP_ALIVE", "CONNECT", "FIRST_BYTE", "IDLE")
 _IMPATIENT = {
-    **{f"GATEWAY__LIMITS__TIMEOUTS__{name}": f"{SHORT_WAIT}s" for name in _WAITS},
+    **{f"GATEWAY__LIMITS__TIMEOUTS__{name}": f"{SHORT_WAIT}s" for name in _TIMEOUTS},
     "GATEWAY__LIMITS__TIMEOUTS__TOTAL": f"{SHORT_EXCHANGE}s",
 }
 
@@ -62,7 +62,7 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def impatient(engine: str) -> str:
-    """The name of the engine's impatient gateway; of its plain one where none is impatient."""
+    """The name of the engine's impatient gateway; of its plain one where it has none."""
     return engine if instead(engine, "slow clients") else engine + IMPATIENT
 
 
@@ -78,3 +78,10 @@ def make_wire(started: Started, engine: str, upstream: Upstream) -> Iterator[Wir
 @pytest.fixture
 def wire(started: Started, engine: str, everlasting_upstream: Upstream) -> Iterator[Wire]:
     yield from make_wire(started, engine, everlasting_upstream)
+
+
+@pytest.fixture
+def short(wire: Wire, started: Started, impatient: str) -> Wire:
+    """The wire of the gateway with short timeouts."""
+    gateway, tenant = started(impatient)
+    return replace(wire, gateway=gateway, tenant=tenant)

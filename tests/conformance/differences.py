@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 STOCK = "mitmproxy"
 EXPRESS = "express"
+ENGINES = (EXPRESS, STOCK)
 
 # Behavior that more than one test asserts.
 TAKEN = "They are removed, and the request is forwarded in its normalized form."
@@ -62,21 +63,13 @@ DIFFERENCES: tuple[Difference, ...] = (
         "a bare LF in a chunk extension",
         "a bare LF at the end of the chunks",
     ),
-    *_stock(
-        "malformed chunks",
-        WAITS,
-        "a chunk size of 17 digits",
-    ),
+    *_stock("malformed chunks", WAITS, "a chunk size of 17 digits"),
     *_stock(
         "chunked trailers, in either direction",
         "No response is sent. Nothing is forwarded.",
         "trailers of a request",
     ),
-    *_stock(
-        "chunked trailers, in either direction",
-        "The response never ends.",
-        "trailers of a response",
-    ),
+    *_stock("chunked trailers, in either direction", "The response never ends.", "trailers of a response"),
     *_stock(
         "early responses, `Expect`, the 64 KiB limit for clients without a key",
         "The client gets 100 first, and 401 after the body.",
@@ -88,11 +81,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         "a response before the body",
         "a caller without a key is rejected before its body",
     ),
-    *_stock(
-        "a limit on pipelined requests",
-        "All are served, in order.",
-        "the 33rd unanswered request",
-    ),
+    *_stock("a limit on pipelined requests", "All are served, in order.", "the 33rd unanswered request"),
     *_stock(
         "an empty line before a request",
         "The request is served when the next bytes arrive.",

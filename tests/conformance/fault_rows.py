@@ -1,13 +1,13 @@
-"""What a broken upstream sends: a name that says what is wrong, and what it does."""
+"""Broken upstreams: the name of a fault, and what the upstream does."""
 
 from dataclasses import dataclass
 
-from tests.support.upstream import Action, close, half_close, reset, send
+from tests.support.upstream import CHUNKED, Action, close, half_close, reset, send
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Something instead of a response; 502."""
+    """Not a valid response; 502."""
 
     name: str
     actions: tuple[Action, ...]
@@ -100,7 +100,6 @@ FAULTS = (
 )  # fmt: skip
 
 _SIZED = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
-_CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 _EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 CUTS = (
@@ -108,20 +107,20 @@ CUTS = (
     Cut("sized, closed", _SIZED, b"half", (close,)),
     Cut("sized, reset", _SIZED, b"half", (reset,)),
     Cut("sized, half closed", _SIZED, b"half", (half_close,)),
-    Cut("chunked, closed before a chunk", _CHUNKED, b"", (close,)),
-    Cut("chunked, closed in a size", _CHUNKED, b"4", (close,)),
-    Cut("chunked, closed in a chunk", _CHUNKED, b"a\r\nhalf", (close,)),
-    Cut("chunked, closed behind a chunk", _CHUNKED, b"4\r\nhalf\r\n", (close,)),
-    Cut("chunked, reset behind a chunk", _CHUNKED, b"4\r\nhalf\r\n", (reset,)),
-    Cut("chunked, half closed behind a chunk", _CHUNKED, b"4\r\nhalf\r\n", (half_close,)),
-    Cut("chunked, closed before the last line", _CHUNKED, b"4\r\nhalf\r\n0\r\n", (close,)),
+    Cut("chunked, closed before a chunk", CHUNKED, b"", (close,)),
+    Cut("chunked, closed in a size", CHUNKED, b"4", (close,)),
+    Cut("chunked, closed in a chunk", CHUNKED, b"a\r\nhalf", (close,)),
+    Cut("chunked, closed behind a chunk", CHUNKED, b"4\r\nhalf\r\n", (close,)),
+    Cut("chunked, reset behind a chunk", CHUNKED, b"4\r\nhalf\r\n", (reset,)),
+    Cut("chunked, half closed behind a chunk", CHUNKED, b"4\r\nhalf\r\n", (half_close,)),
+    Cut("chunked, closed before the last line", CHUNKED, b"4\r\nhalf\r\n0\r\n", (close,)),
     Cut("lines of JSON, closed behind a chunk", _EVENTS, b"4\r\nhalf\r\n", (close,)),
-    Cut("chunked, then a size that is not a number", _CHUNKED, b"4\r\nhalf\r\nxyz\r\n", (close,)),
-    Cut("chunked, then a negative size", _CHUNKED, b"4\r\nhalf\r\n-4\r\nhalf\r\n0\r\n\r\n", (close,)),
-    Cut("chunked, then a chunk longer than its size", _CHUNKED, b"4\r\nhalfmore\r\n0\r\n\r\n", (close,)),
+    Cut("chunked, then a size that is not a number", CHUNKED, b"4\r\nhalf\r\nxyz\r\n", (close,)),
+    Cut("chunked, then a negative size", CHUNKED, b"4\r\nhalf\r\n-4\r\nhalf\r\n0\r\n\r\n", (close,)),
+    Cut("chunked, then a chunk longer than its size", CHUNKED, b"4\r\nhalfmore\r\n0\r\n\r\n", (close,)),
     Cut(
         "chunked, with a size of 17 digits",
-        _CHUNKED,
+        CHUNKED,
         b"10000000000000004\r\nhalf\r\n0\r\n\r\n",
         (close,),
         b"half\r\n0\r\n\r\n",

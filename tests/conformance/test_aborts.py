@@ -1,4 +1,4 @@
-"""A client that leaves, in each phase: the upstream is let go within a second, and nobody else notices."""
+"""A client that leaves, in each phase: its upstream connection is closed within a second, and no other is."""
 
 import threading
 from collections.abc import Callable
@@ -7,7 +7,7 @@ import pytest
 
 from tests.conformance.wire import PATH, Wire
 from tests.support.client import RawClient
-from tests.support.upstream import REQUEST, flood, hang, send, wait
+from tests.support.upstream import CHUNKED, REQUEST, STREAM, chunk, flood, hang, send, wait
 
 LEAVE: list[Callable[[RawClient], None]] = [RawClient.close, RawClient.reset]
 WITHIN = 1.0  # seconds (reliability.md R23)
@@ -16,24 +16,12 @@ pytestmark = pytest.mark.parametrize("leave", LEAVE, ids=["closing", "resetting"
 
 
 @pytest.mark.parametrize(
-    "begun",
-    [
-        pytest.param(b"", id="before a byte"),
-        pytest.param(b"PO", id="in the method"),
-        pytest.param(b"POST /v1/chat HTTP/1.1\r\nHost: ", id="in a field"),
-        pytest.param(b"POST /v1/chat HTTP/1.1\r\nHost: t1.example.com\r\n", id="between fields"),
-    ],
-)
-def test_gone_before_the_head_ended(wire: Wire, leave: Callable[[RawClient], None], begun: bytes) -> None:
-    client = wire.client()
-    client.send(begun)
-    leave(client)
-    wire.nothing_reached_the_upstream()
-
-
-@pytest.mark.parametrize(
     ("framing", "begun"),
     [
+        pytest.param("", b"", id="before a byte"),
+        pytest.param("", b"PO", id="in the method"),
+        pytest.param("", b"POST /v1/chat HTTP/1.1\r\nHost: ", id="in a field"),
+        pytest.param("", b"POST /v1/chat HTTP/1.1\r\nHost: t1.example.com\r\n", id="between fields"),
         pytest.param("Content-Length: 100", b"", id="sized, before the body"),
         pytest.param("Content-Length: 100", b"x" * 99, id="sized, before the last byte"),
         pytest.param("Transfer-Encoding: chunked", b"5\r\nhel", id="in a chunk"),
@@ -41,20 +29,19 @@ def test_gone_before_the_head_ended(wire: Wire, leave: Callable[[RawClient], Non
         pytest.param("Transfer-Encoding: chunked", b"5\r\nhello\r\n0\r\n", id="before the last line"),
     ],
 )
-def test_gone_during_the_body(
+def test_a_client_that_leaves_before_its_request_ended_reaches_no_upstream(
     wire: Wire, leave: Callable[[RawClient], None], framing: str, begun: bytes
 ) -> None:
-    """Half a body is never forwarded as a whole one."""
-    client = wire.client()
-    client.send(wire.head("POST", PATH, framing), begun)
+    client = wire.client(wire.head("POST", PATH, framing) if framing else b"", begun)
     leave(client)
     wire.nothing_reached_the_upstream()
 
 
-def test_gone_while_the_upstream_thinks(wire: Wire, leave: Callable[[RawClient], None]) -> None:
+def test_a_client_that_leaves_before_the_response_closes_its_upstream(
+    wire: Wire, leave: Callable[[RawClient], None]
+) -> None:
     wire.upstream.plays([*REQUEST, hang])
-    client = wire.client()
-    client.send(wire.post(b"hello"))
+    client = wire.client(wire.post(b"hello"))
     wire.upstream.await_requests(1)
     leave(client)
     assert wire.upstream.peers[0].ended.wait(WITHIN)
@@ -63,38 +50,39 @@ def test_gone_while_the_upstream_thinks(wire: Wire, leave: Callable[[RawClient],
 @pytest.mark.parametrize(
     "head",
     [
-        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n9\r\ndata: 1\n\n\r\n",
+        STREAM + chunk(b"data: 1\n\n"),
         b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\ndata: 1\n\n",
         b"HTTP/1.1 200 OK\r\n\r\ndata: 1\n\n",
     ],
     ids=["chunked", "sized", "closed"],
 )
-def test_gone_during_a_stream(wire: Wire, leave: Callable[[RawClient], None], head: bytes) -> None:
+def test_a_client_that_leaves_during_a_response_closes_its_upstream(
+    wire: Wire, leave: Callable[[RawClient], None], head: bytes
+) -> None:
     wire.upstream.plays([*REQUEST, send(head), hang])
-    client = wire.client()
-    client.send(wire.head())
+    client = wire.client(wire.head())
     assert client.head().status == 200
     leave(client)
     assert wire.upstream.peers[0].ended.wait(WITHIN)
 
 
-def test_gone_without_reading_a_flood(wire: Wire, leave: Callable[[RawClient], None]) -> None:
-    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-    wire.upstream.plays([*REQUEST, send(head), flood])
-    client = wire.client(receive_buffer=4096)
-    client.send(wire.head())
+def test_a_client_that_leaves_without_reading_a_flood_closes_its_upstream(
+    wire: Wire, leave: Callable[[RawClient], None]
+) -> None:
+    wire.upstream.plays([*REQUEST, send(CHUNKED), flood])
+    client = wire.client(wire.head(), receive_buffer=4096)
     assert client.head().status == 200
-    [visit] = wire.upstream.peers
-    assert not visit.ended.wait(0.2)
+    assert not wire.upstream.peers[0].ended.wait(0.2)
     leave(client)
-    assert visit.ended.wait(WITHIN)
+    assert wire.upstream.peers[0].ended.wait(WITHIN)
 
 
-def test_gone_with_requests_waiting(wire: Wire, leave: Callable[[RawClient], None]) -> None:
-    """What was pipelined behind the running exchange is not begun any more."""
+def test_a_client_that_leaves_cancels_its_pipelined_requests(
+    wire: Wire, leave: Callable[[RawClient], None]
+) -> None:
+    """Requests behind the running exchange are not begun."""
     wire.upstream.plays([*REQUEST, hang])
-    client = wire.client()
-    client.send(wire.head() + wire.post(b"x", path=PATH + "/second"))
+    client = wire.client(wire.head() + wire.post(b"x", path=PATH + "/second"))
     wire.upstream.await_requests(1)
     leave(client)
     assert wire.upstream.peers[0].ended.wait(WITHIN)
@@ -102,11 +90,12 @@ def test_gone_with_requests_waiting(wire: Wire, leave: Callable[[RawClient], Non
     assert [seen.target for seen in wire.upstream.received] == [PATH, PATH + "/after"]
 
 
-def test_gone_with_more_sent_than_is_read_ahead(wire: Wire, leave: Callable[[RawClient], None]) -> None:
-    """A gateway that has stopped reading still sees who leaves."""
+def test_a_client_that_leaves_after_more_than_is_read_ahead_closes_its_upstream(
+    wire: Wire, leave: Callable[[RawClient], None]
+) -> None:
+    """A gateway that has stopped reading still notices it."""
     wire.upstream.plays([*REQUEST, hang])
-    client = wire.client()
-    client.send(wire.head())
+    client = wire.client(wire.head())
     wire.upstream.await_requests(1)
     client.send(wire.head("POST", PATH + "/second", "Content-Length: 1000000") + b"x" * 200_000)
     leave(client)

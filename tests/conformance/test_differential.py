@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from tests.conformance.conftest import Started, make_wire
-from tests.conformance.engines import ENGINES
+from tests.conformance.differences import ENGINES
 from tests.conformance.exchanges import Request, Response, apart, chunked, exchanges, response_bytes
 from tests.conformance.wire import Wire
 from tests.support.client import Response as Got

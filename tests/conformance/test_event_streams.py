@@ -1,4 +1,4 @@
-"""Streams come through event by event: at once, whole, in order, each of them once."""
+"""Streams pass event by event: at once, whole, in order, each event once."""
 
 import json
 import statistics
@@ -9,16 +9,11 @@ import pytest
 
 from tests.conformance.wire import PATH, Wire
 from tests.support.client import RawClient
-from tests.support.upstream import REQUEST, Action, close, reset, send, wait
+from tests.support.upstream import REQUEST, STREAM, Action, chunk, close, reset, send, wait
 
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 LINES = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
 CLOSED = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
 LAST = b"0\r\n\r\n"
-
-
-def chunk(data: bytes) -> bytes:
-    return b"%x\r\n%s\r\n" % (len(data), data)
 
 
 def events(count: int, end: bytes) -> list[bytes]:
@@ -32,7 +27,7 @@ def test_a_stream_arrives_byte_for_byte(wire: Wire, end: bytes, size: int) -> No
     whole = b"".join(events(60 if size > 1 else 10, end))
     chunks = [chunk(whole[place : place + size]) for place in range(0, len(whole), size)]
     half = len(chunks) // 2
-    wire.upstream.responds(HEAD + b"".join(chunks[:half]), b"".join(chunks[half:]) + LAST)
+    wire.upstream.responds(STREAM + b"".join(chunks[:half]), b"".join(chunks[half:]) + LAST)
     got = wire.ask(wire.head())
     assert (got.body, got.cut, got.get("content-type")) == (whole, None, "text/event-stream")
 
@@ -45,9 +40,11 @@ def read_until(client: RawClient, wanted: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "head", [HEAD, LINES, HEAD.replace(b"text/event-stream", b"text/plain")], ids=["SSE", "NDJSON", "text"]
+    "head",
+    [STREAM, LINES, STREAM.replace(b"text/event-stream", b"text/plain")],
+    ids=["SSE", "NDJSON", "text"],
 )
-def test_each_event_comes_when_it_was_sent_and_not_later(wire: Wire, head: bytes) -> None:
+def test_an_event_arrives_before_the_next_is_sent(wire: Wire, head: bytes) -> None:
     """The upstream sends an event only when the client has the one before it."""
     gates = [threading.Event() for _ in range(20)]
     sent = events(21, b"\n")
@@ -55,8 +52,7 @@ def test_each_event_comes_when_it_was_sent_and_not_later(wire: Wire, head: bytes
     for gate, event in zip(gates, sent[1:], strict=True):
         steps += [wait(gate), send(chunk(event))]
     wire.upstream.plays([*REQUEST, *steps, send(LAST)])
-    client = wire.client()
-    client.send(wire.head())
+    client = wire.client(wire.head())
     assert client.head().status == 200
     for event, gate in zip(sent, [*gates, None], strict=True):
         assert read_until(client, event) == event
@@ -65,11 +61,10 @@ def test_each_event_comes_when_it_was_sent_and_not_later(wire: Wire, head: bytes
     assert client.chunk() == b""
 
 
-def test_the_head_of_a_stream_does_not_wait_for_its_first_event(wire: Wire) -> None:
+def test_the_head_of_a_stream_arrives_before_its_first_event(wire: Wire) -> None:
     go = threading.Event()
-    wire.upstream.plays([*REQUEST, send(HEAD), wait(go), send(LAST)])
-    client = wire.client()
-    client.send(wire.head())
+    wire.upstream.plays([*REQUEST, send(STREAM), wait(go), send(LAST)])
+    client = wire.client(wire.head())
     assert client.head().status == 200
     go.set()
     assert client.chunk() == b""
@@ -77,17 +72,16 @@ def test_the_head_of_a_stream_does_not_wait_for_its_first_event(wire: Wire) -> N
 
 def test_an_event_of_many_packets_is_whole(wire: Wire) -> None:
     event = b"data: " + b"y" * 300_000 + b"\n\n"
-    raw = HEAD + chunk(event) + LAST
+    raw = STREAM + chunk(event) + LAST
     wire.upstream.responds(*(raw[place : place + 30_000] for place in range(0, len(raw), 30_000)))
     assert wire.ask(wire.head()).body == event
 
 
-def test_a_stream_without_chunks_is_passed_on_as_it_comes(wire: Wire) -> None:
+def test_a_stream_without_chunks_arrives_event_by_event(wire: Wire) -> None:
     go = threading.Event()
     first, second = events(2, b"\n")
     wire.upstream.plays([*REQUEST, send(CLOSED + first), wait(go), send(second), close])
-    client = wire.client()
-    client.send(wire.head())
+    client = wire.client(wire.head())
     head = client.head()
 
     def read(wanted: bytes) -> bytes:
@@ -105,7 +99,7 @@ def test_two_streams_at_once_do_not_mix(wire: Wire) -> None:
     go = threading.Event()
     for letter in (b"a", b"b"):
         wire.upstream.plays(
-            [*REQUEST, send(HEAD + chunk(b"data: " + letter + b"\n\n")), wait(go), send(LAST)]
+            [*REQUEST, send(STREAM + chunk(b"data: " + letter + b"\n\n")), wait(go), send(LAST)]
         )
     clients = [wire.client(), wire.client()]
     for number, client in enumerate(clients):
@@ -130,9 +124,8 @@ def test_a_stream_that_breaks_off_ends_with_one_error_event(
     wire: Wire, end: Action, sent: bytes, begun: bytes
 ) -> None:
     go = threading.Event()
-    wire.upstream.plays([*REQUEST, send(HEAD + chunk(sent)), wait(go), end])
-    client = wire.client()
-    client.send(wire.head())
+    wire.upstream.plays([*REQUEST, send(STREAM + chunk(sent)), wait(go), end])
+    client = wire.client(wire.head())
     assert client.head().status == 200
     assert client.chunk() == sent
     go.set()
@@ -161,7 +154,7 @@ def test_a_first_event_is_delayed_by_at_most_10_ms(wire: Wire) -> None:
     """Against the same upstream without the gateway (reliability.md R23); the median of 50."""
 
     def seconds(port: int) -> float:
-        wire.upstream.responds(HEAD + chunk(b"data: 1\n\n") + LAST)
+        wire.upstream.responds(STREAM + chunk(b"data: 1\n\n") + LAST)
         with RawClient(port) as client:
             start = time.perf_counter()
             client.send(wire.head("GET", PATH))

@@ -1,14 +1,15 @@
-"""What never ends is given up, at a bound, whoever sends it."""
+"""Input without an end is cut off at a bound, on both sides."""
 
 import pytest
 from _pytest.mark import ParameterSet
 
 from tests.conformance.differences import instead
 from tests.conformance.wire import PATH, Wire, is_ours
-from tests.support.upstream import REQUEST, hang, send
+from tests.support.upstream import CHUNKED, OK, REQUEST, hang, send
 
-MUCH = 2_000_000  # bytes; far above every bound for what is no body
+MUCH = 2_000_000  # bytes; far above every bound outside of bodies
 PIECES = 500
+EARLY = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
 
 
 def named(*rows: tuple[str, bytes, bytes]) -> list[ParameterSet]:
@@ -17,13 +18,12 @@ def named(*rows: tuple[str, bytes, bytes]) -> list[ParameterSet]:
 
 
 def patience(wire: Wire, row: str) -> float:
-    """Seconds to wait for the end of the connection; a moment where none comes."""
+    """Seconds to wait for the end of the connection; 0.3 where it does not come."""
     return 0.3 if instead(wire.engine, row) else 5.0
 
 
-def is_given_up(wire: Wire, row: str, begun: bytes, more: bytes) -> bool:
-    client = wire.client()
-    client.send(begun)
+def is_cut_off(wire: Wire, row: str, begun: bytes, more: bytes) -> bool:
+    client = wire.client(begun)
     for _ in range(PIECES):
         client.send(more * (MUCH // PIECES // len(more)))
         if not client.is_silent(0):
@@ -42,16 +42,11 @@ def is_given_up(wire: Wire, row: str, begun: bytes, more: bytes) -> bool:
         ("one trailer without an end", b"0\r\nX-A: ", b"b"),
     ),
 )
-def test_a_client_cannot_send_for_ever_what_is_no_body(
-    wire: Wire, row: str, begun: bytes, more: bytes
-) -> None:
+def test_a_request_without_an_end_is_cut_off(wire: Wire, row: str, begun: bytes, more: bytes) -> None:
     if "chunk" in row or "trailer" in row:
         begun = wire.head("POST", PATH, "Transfer-Encoding: chunked") + begun
-    assert is_given_up(wire, row, begun, more) == (instead(wire.engine, row) is None)
+    assert is_cut_off(wire, row, begun, more) == (instead(wire.engine, row) is None)
     wire.nothing_reached_the_upstream()
-
-
-CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 @pytest.mark.parametrize(
@@ -65,16 +60,13 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         ("one trailer of a response without an end", CHUNKED + b"2\r\nok\r\n0\r\nX-A: ", b"b"),
     ),
 )
-def test_an_upstream_cannot_send_for_ever_what_is_no_body(
-    wire: Wire, row: str, begun: bytes, more: bytes
-) -> None:
+def test_a_response_without_an_end_is_cut_off(wire: Wire, row: str, begun: bytes, more: bytes) -> None:
     flood = [send(more * (MUCH // PIECES // len(more)))] * PIECES
     wire.upstream.plays([*REQUEST, send(begun), *flood, hang])
-    client = wire.client()
-    client.send(wire.head())
+    client = wire.client(wire.head())
     wire.upstream.await_requests(1)
-    given_up = wire.upstream.peers[0].ended.wait(patience(wire, row))
-    assert given_up == (instead(wire.engine, row) is None)
+    cut_off = wire.upstream.peers[0].ended.wait(patience(wire, row))
+    assert cut_off == (instead(wire.engine, row) is None)
     wire.upstream.forget()
     response = client.response()
     if begun.startswith(CHUNKED):
@@ -84,17 +76,14 @@ def test_an_upstream_cannot_send_for_ever_what_is_no_body(
     assert wire.ask(wire.head()).body == b"ok"
 
 
-def test_interim_answers_without_an_end_are_502(wire: Wire) -> None:
-    early = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
-    wire.upstream.plays([*REQUEST, *[send(early * (MUCH // PIECES // len(early)))] * PIECES, hang])
+def test_interim_responses_without_an_end_are_502(wire: Wire) -> None:
+    wire.upstream.plays([*REQUEST, *[send(EARLY * (MUCH // PIECES // len(EARLY)))] * PIECES, hang])
     is_ours(wire.ask(wire.head()), 502, "upstream_protocol_error")
     wire.upstream.forget()
     assert wire.ask(wire.head()).body == b"ok"
 
 
-def test_many_small_interim_answers_are_swallowed_or_given_up(wire: Wire) -> None:
-    many = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 20
-    wire.upstream.plays([*REQUEST, send(many + b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")])
+def test_many_small_interim_responses_are_dropped_or_rejected(wire: Wire) -> None:
+    wire.upstream.plays([*REQUEST, send(EARLY * 20 + OK)])
     response = wire.ask(wire.head())
-    expected = 502 if instead(wire.engine, "interim responses of an upstream") else 200
-    assert response.status == expected
+    assert response.status == (502 if instead(wire.engine, "interim responses of an upstream") else 200)

@@ -1,4 +1,4 @@
-"""What could be read in two ways is refused, the connection ends, and the upstream sees nothing of it."""
+"""Requests that could be read in two ways are rejected, the connection ends, and no byte is forwarded."""
 
 import json
 
@@ -11,24 +11,16 @@ from tests.conformance.head_rows import Row
 from tests.conformance.wire import PATH, Wire, closes, heads_are_clean, is_ours
 from tests.support.client import RawClient
 
-ROWS = (
-    *head_rows.HOSTS,
-    *head_rows.LINES,
-    *head_rows.FIELDS,
-    *head_rows.FRAMING,
-    *head_rows.CHUNKS,
-)
+ROWS = (*head_rows.HOSTS, *head_rows.LINES, *head_rows.FIELDS, *head_rows.FRAMING, *head_rows.CHUNKS)
 
 
 def sent(wire: Wire, row: Row) -> RawClient:
     """A client that sent the row's bytes, and behind them a request that must never be read as one."""
     raw = row.raw.replace(b"HOST", wire.tenant.host.encode()).replace(b"KEY", wire.tenant.key.encode())
-    client = wire.client()
-    client.send(raw + wire.head("GET", "/v1/smuggled"))
-    return client
+    return wire.client(raw + wire.head("GET", "/v1/smuggled"))
 
 
-def is_refused(client: RawClient, row: Row) -> None:
+def is_rejected(client: RawClient, row: Row) -> None:
     response = client.response()
     assert response.status in {STATUS[code] for code in row.codes}, response
     code = json.loads(response.body)["error"]["code"]
@@ -37,8 +29,8 @@ def is_refused(client: RawClient, row: Row) -> None:
     closes(client, response)
 
 
-def is_taken(wire: Wire, client: RawClient) -> None:
-    """It and the request behind it are answered; the upstream got both in a form with one meaning."""
+def is_forwarded(wire: Wire, client: RawClient) -> None:
+    """It and the request behind it are served; the upstream got both in a form with one meaning."""
     assert [client.response().status, client.response().status] == [200, 200]
     assert [seen.target for seen in wire.upstream.received] == [PATH, "/v1/smuggled"]
     heads_are_clean(wire.upstream.received)
@@ -46,13 +38,13 @@ def is_taken(wire: Wire, client: RawClient) -> None:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_refused(wire: Wire, row: Row) -> None:
+def test_malformed_request_is_rejected_before_any_hook(wire: Wire, row: Row) -> None:
     client = sent(wire, row)
     match instead(wire.engine, row.name):
         case None:
-            is_refused(client, row)
+            is_rejected(client, row)
         case differences.TAKEN:
-            is_taken(wire, client)
+            is_forwarded(wire, client)
         case differences.CUT:
             assert client.rest() == b""
         case differences.WAITS:
@@ -61,10 +53,10 @@ def test_refused(wire: Wire, row: Row) -> None:
 
 
 @pytest.mark.parametrize("row", head_rows.EITHER, ids=lambda row: row.name)
-def test_refused_or_taken_in_a_clean_form(wire: Wire, row: Row) -> None:
+def test_lenient_request_line_is_rejected_or_forwarded_in_its_clean_form(wire: Wire, row: Row) -> None:
     client = sent(wire, row)
     if client.peek(12) == b"HTTP/1.1 200":
-        is_taken(wire, client)
+        is_forwarded(wire, client)
     else:
-        is_refused(client, row)
+        is_rejected(client, row)
     wire.nothing_reached_the_upstream()

@@ -1,4 +1,4 @@
-"""Heads that look odd and are right: refusing them would break honest clients."""
+"""Unusual but valid heads: rejecting them would break honest clients."""
 
 from dataclasses import dataclass
 
@@ -44,7 +44,7 @@ ROWS = (
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_taken(wire: Wire, row: Row) -> None:
+def test_unusual_request_is_forwarded_in_its_clean_form(wire: Wire, row: Row) -> None:
     raw = row.line + b"\r\n" + row.fields + b"Authorization: Bearer KEY\r\n\r\n"
     raw = raw.replace(b"HOST", wire.tenant.host.encode()).replace(b"KEY", wire.tenant.key.encode()) + row.body
     assert wire.ask(raw).status == 200
@@ -58,8 +58,7 @@ def test_taken(wire: Wire, row: Row) -> None:
 
 
 def test_an_empty_line_before_a_request_is_ignored(wire: Wire) -> None:
-    client = wire.client()
-    client.send(b"\r\n" + wire.head())
+    client = wire.client(b"\r\n" + wire.head())
     if instead(wire.engine, "an empty line before a request"):
         assert client.is_silent(0.2)
         client.send(wire.head("GET", PATH + "/next"))

@@ -1,4 +1,4 @@
-"""Who speaks something else on the plain port is turned away, and nothing of it goes further."""
+"""Another protocol on the plain port ends without a byte to an upstream."""
 
 import ssl
 
@@ -27,30 +27,28 @@ def client_hello() -> bytes:
         pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04" + b"\x00" * 5, id="HTTP/2"),
     ],
 )
-def test_another_protocol_ends_without_harm(wire: Wire, first: bytes) -> None:
-    client = wire.client()
-    client.send(first)
+def test_another_protocol_is_rejected(wire: Wire, first: bytes) -> None:
+    client = wire.client(first)
     client.half_close()
-    said = client.rest()
-    assert said == b"" or said.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 501 ")), said
-    assert b"mitmproxy" not in said
+    received = client.rest()
+    assert received == b"" or received.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 501 ")), received
+    assert b"mitmproxy" not in received
     wire.nothing_reached_the_upstream()
 
 
-def test_a_tls_hello_on_the_plain_port_is_turned_away(wire: Wire) -> None:
-    client = wire.client()
-    client.send(client_hello())
+def test_a_tls_hello_on_the_plain_port_is_rejected(wire: Wire) -> None:
+    client = wire.client(client_hello())
     if instead(wire.engine, "a TLS hello on the plain port"):
         assert client.is_silent(0.3)
         client.close()
     else:
-        said = client.rest()
+        received = client.rest()
         # Nothing, a TLS alert, or our 400.
-        assert said[:1] in (b"", b"\x15") or said.startswith(b"HTTP/1.1 400 "), said
+        assert received[:1] in (b"", b"\x15") or received.startswith(b"HTTP/1.1 400 "), received
     wire.nothing_reached_the_upstream()
 
 
-def test_what_came_is_read_strictly() -> None:
+def test_the_reader_of_this_suite_rejects_malformed_responses() -> None:
     """The reader of answers that this suite relies on refuses what it should."""
     for raw in (
         b"HTTP/1.1 200 OK\nContent-Length: 0\r\n\r\n",

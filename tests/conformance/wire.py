@@ -17,7 +17,7 @@ PATH = "/v1/chat"
 
 @dataclass(repr=False)
 class Wire:
-    """What a test of this folder holds. Clients that it opens are closed behind it."""
+    """A gateway and its upstream during one test. Clients that the test opens are closed after it."""
 
     engine: str
     gateway: RunningGateway
@@ -25,9 +25,11 @@ class Wire:
     upstream: Upstream
     clients: list[RawClient] = field(default_factory=list)
 
-    def client(self, **more: Any) -> RawClient:
+    def client(self, *pieces: bytes, **more: Any) -> RawClient:
+        """A new client, which sends these bytes."""
         client = RawClient(self.gateway.proxy_port, **more)
         self.clients.append(client)
+        client.send(*pieces)
         return client
 
     def head(self, method: str = "GET", path: str = PATH, *fields: str, version: str = "1.1") -> bytes:
@@ -40,11 +42,15 @@ class Wire:
         """A whole POST with a sized body."""
         return self.head("POST", path, f"Content-Length: {len(body)}", *fields) + body
 
-    def ask(self, *pieces: bytes, method: str = "GET") -> Response:
-        """The answer to these bytes on a connection of their own."""
+    def served(self) -> RawClient:
+        """A client whose first request was served."""
         client = self.client()
-        client.send(*pieces)
-        return client.response(method)
+        assert client.ask(self.head()).body == b"ok"
+        return client
+
+    def ask(self, *pieces: bytes, method: str = "GET") -> Response:
+        """The response to these bytes on a connection of their own."""
+        return self.client(*pieces).response(method)
 
     def nothing_reached_the_upstream(self) -> None:
         """Send one more good request: it must be the first and only thing that the upstream sees."""
@@ -55,7 +61,7 @@ class Wire:
 
 
 def is_ours(response: Response, status: int, code: str | None = None) -> None:
-    """The answer is one of the gateway's own errors, in the shape of contract.md, section 4."""
+    """The response is one of the gateway's own errors, in the shape of contract.md, section 4."""
     assert response.status == status, response
     assert response.cut is None
     assert response.get("content-type") == "application/json"
@@ -71,7 +77,7 @@ def is_ours(response: Response, status: int, code: str | None = None) -> None:
 
 
 def closes(client: RawClient, response: Response) -> None:
-    """The answer announces the end of the connection, and the end comes without another byte."""
+    """The response announces the end of the connection, and the end comes without another byte."""
     assert (response.get("connection") or "").lower() == "close"
     assert client.rest() == b""
 

@@ -116,11 +116,7 @@ async def test_an_upgrade_is_not_made_and_its_request_is_served() -> None:
 
 
 @pytest.mark.parametrize(
-    "raw",
-    [
-        request("/", "GET", b"", "Connection: close"),
-        request().replace(b"HTTP/1.1", b"HTTP/1.0"),
-    ],
+    "raw", [request("/", "GET", b"", "Connection: close"), request().replace(b"HTTP/1.1", b"HTTP/1.0")]
 )
 async def test_a_client_that_wants_to_end_is_let_go(raw: bytes) -> None:
     async with world() as w:

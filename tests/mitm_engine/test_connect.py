@@ -188,10 +188,11 @@ async def test_connections_of_different_trust_are_never_shared(authority: Author
         assert len(w.upstream.peers) == 2
 
 
-async def test_a_body_without_length_that_ends_without_a_goodbye_is_no_whole_body(
+@pytest.mark.parametrize("loop", ["uvloop"])
+async def test_a_body_without_a_length_that_ends_without_a_tls_close_is_cut(
     authority: Authority, loop: str
 ) -> None:
-    """Whoever sits in between could have cut it. Only uvloop tells the two ends apart."""
+    """An attacker in between could have cut it. Only uvloop distinguishes the two ends."""
 
     manners = [True, False]
 

@@ -130,11 +130,7 @@ async def test_a_connection_that_closes_while_idle_is_not_used_again(end: Callab
 
 
 @pytest.mark.parametrize(
-    "raw",
-    [
-        sized(b"x", "200 OK", "Connection: close"),
-        b"HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx",
-    ],
+    "raw", [sized(b"x", "200 OK", "Connection: close"), b"HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx"]
 )
 async def test_a_connection_that_is_about_to_close_is_not_kept(raw: bytes) -> None:
     async with world(script=responding(raw)) as w:

@@ -271,6 +271,11 @@ class RawClient(_Connection):
     def response(self, method: str = "GET") -> Response:
         return self.reading.response(method)
 
+    def ask(self, *pieces: bytes) -> Response:
+        """Send a request and read its response."""
+        self.send(*pieces)
+        return self.response()
+
     def peek(self, count: int) -> bytes:
         """The next bytes, which stay to be read."""
         self.reading.buffer = self.reading.exactly(count) + self.reading.buffer

@@ -1,4 +1,4 @@
-"""An answer that does not need the body does not wait for it, and the client gets to see it."""
+"""A response that does not need the body does not wait for it, and reaches the client."""
 
 import threading
 
@@ -11,9 +11,13 @@ from tests.support.client import RawClient, Response
 MEGABYTE = 1024 * 1024
 SIZE = 20 * MEGABYTE  # limits.request_body
 
+framings = pytest.mark.parametrize(
+    "framing", [f"Content-Length: {SIZE}", "Transfer-Encoding: chunked"], ids=["sized", "chunked"]
+)
+
 
 def uploaded(client: RawClient, head: bytes, pieces: int, chunked: bool = False) -> Response:
-    """The answer that is seen while a body of as many MiB is still being sent."""
+    """The response that comes while a body of as many MiB is still being sent."""
     piece = b"x" * MEGABYTE
     framed = b"%x\r\n%s\r\n" % (MEGABYTE, piece) if chunked else piece
     client.send(head)
@@ -32,12 +36,9 @@ def wrong_key(wire: Wire, head: bytes) -> bytes:
     return head.replace(wire.tenant.key.encode(), b"gwk_wrong")
 
 
-@pytest.mark.parametrize(
-    "framing", [f"Content-Length: {SIZE}", "Transfer-Encoding: chunked"], ids=["sized", "chunked"]
-)
-def test_a_wrong_key_is_refused_before_the_body(wire: Wire, framing: str) -> None:
-    client = wire.client()
-    client.send(wrong_key(wire, wire.head("POST", PATH, framing)))
+@framings
+def test_a_wrong_key_is_rejected_before_the_body(wire: Wire, framing: str) -> None:
+    client = wire.client(wrong_key(wire, wire.head("POST", PATH, framing)))
     if instead(wire.engine, "a response before the body"):
         assert client.is_silent(0.2)
     else:
@@ -48,10 +49,8 @@ def test_a_wrong_key_is_refused_before_the_body(wire: Wire, framing: str) -> Non
     wire.nothing_reached_the_upstream()
 
 
-@pytest.mark.parametrize(
-    "framing", [f"Content-Length: {SIZE}", "Transfer-Encoding: chunked"], ids=["sized", "chunked"]
-)
-def test_a_client_that_sends_on_sees_that_its_key_is_wrong(wire: Wire, framing: str) -> None:
+@framings
+def test_a_client_that_goes_on_uploading_reads_that_its_key_is_wrong(wire: Wire, framing: str) -> None:
     for _ in range(3):
         head = wrong_key(wire, wire.head("POST", PATH, framing))
         response = uploaded(wire.client(), head, SIZE // MEGABYTE, chunked="chunked" in framing)
@@ -59,23 +58,22 @@ def test_a_client_that_sends_on_sees_that_its_key_is_wrong(wire: Wire, framing: 
     wire.nothing_reached_the_upstream()
 
 
-def test_a_body_that_says_it_is_too_long_is_refused_before_it_comes(wire: Wire) -> None:
-    client = wire.client()
-    client.send(wire.head("POST", PATH, f"Content-Length: {SIZE + 1}"))
+def test_a_body_with_too_large_a_length_is_rejected_before_it_comes(wire: Wire) -> None:
+    client = wire.client(wire.head("POST", PATH, f"Content-Length: {SIZE + 1}"))
     response = client.response()
     is_ours(response, 413, "body_too_large")
     closes(client, response)
     wire.nothing_reached_the_upstream()
 
 
-def test_a_client_that_sends_on_sees_that_its_body_is_too_long(wire: Wire) -> None:
+def test_a_client_that_goes_on_uploading_reads_that_its_body_is_too_large(wire: Wire) -> None:
     for _ in range(3):
         head = wire.head("POST", PATH, f"Content-Length: {SIZE + 5 * MEGABYTE}")
         is_ours(uploaded(wire.client(), head, 25), 413, "body_too_large")
     wire.nothing_reached_the_upstream()
 
 
-def test_a_chunked_body_that_grows_too_long_is_refused(wire: Wire) -> None:
+def test_a_chunked_body_that_grows_too_large_is_rejected(wire: Wire) -> None:
     head = wire.head("POST", PATH, "Transfer-Encoding: chunked")
     is_ours(uploaded(wire.client(), head, 25, chunked=True), 413, "body_too_large")
     wire.nothing_reached_the_upstream()
@@ -86,18 +84,15 @@ def test_a_body_of_exactly_the_limit_passes(wire: Wire) -> None:
     assert len(wire.upstream.received[0].body) == SIZE
 
 
-def test_a_refused_request_without_a_body_keeps_the_connection(wire: Wire) -> None:
-    client = wire.client()
-    client.send(wrong_key(wire, wire.head()))
+def test_a_rejected_request_without_a_body_keeps_the_connection(wire: Wire) -> None:
+    client = wire.client(wrong_key(wire, wire.head()))
     is_ours(client.response(), 401)
-    client.send(wire.head())
-    assert client.response().status == 200
+    assert client.ask(wire.head()).status == 200
 
 
-def test_a_refused_request_whose_body_has_come_is_answered_in_order(wire: Wire) -> None:
-    """Whether the connection stays is the engine's choice; what it says is true."""
-    client = wire.client()
-    client.send(wrong_key(wire, wire.post(b"x" * 1000)) + wire.head())
+def test_a_rejected_request_whose_body_has_come_gets_its_response_in_order(wire: Wire) -> None:
+    """Whether the connection stays is the engine's choice; the response announces it."""
+    client = wire.client(wrong_key(wire, wire.post(b"x" * 1000)) + wire.head())
     response = client.response()
     is_ours(response, 401)
     if response.get("connection") == "close":
@@ -107,15 +102,14 @@ def test_a_refused_request_whose_body_has_come_is_answered_in_order(wire: Wire) 
 
 
 @pytest.mark.parametrize("framing", ["sized", "chunked"])
-def test_a_caller_without_a_key_sends_at_most_64_kib(wire: Wire, framing: str) -> None:
+def test_a_body_of_a_client_without_a_key_is_at_most_64_kib(wire: Wire, framing: str) -> None:
     lines = ["POST /public HTTP/1.1", f"Host: {wire.tenant.host}"]
     lines.append("Transfer-Encoding: chunked" if framing == "chunked" else "Content-Length: 65537")
-    client = wire.client()
-    client.send("\r\n".join([*lines, "", ""]).encode())
+    client = wire.client("\r\n".join([*lines, "", ""]).encode())
     piece = b"x" * 65537
     early = not instead(wire.engine, "a caller without a key is rejected before its body")
     if framing == "chunked":
-        # The last chunk is not sent: whoever waits for the end of the body is too late.
+        # The last chunk is not sent: an engine that waits for the end of the body is too late.
         client.send(b"10001\r\n" + piece + b"\r\n" + (b"" if early else b"0\r\n\r\n"))
     elif not early:
         assert client.is_silent(0.2)
@@ -124,28 +118,24 @@ def test_a_caller_without_a_key_sends_at_most_64_kib(wire: Wire, framing: str) -
     wire.nothing_reached_the_upstream()
 
 
-def test_a_head_that_never_ends_is_refused_while_it_comes(wire: Wire) -> None:
-    client = wire.client()
-    client.send(b"GET /v1/chat HTTP/1.1\r\n", *[b"X-A: " + b"b" * 4000 + b"\r\n"] * 16)
-    if instead(wire.engine, "a head that never ends"):
+@pytest.mark.parametrize(
+    ("row", "begun", "more", "statuses"),
+    [
+        ("a head that never ends", b"GET /v1/chat HTTP/1.1\r\n", b"X-A: " + b"b" * 4000 + b"\r\n", {431}),
+        ("a request line that never ends", b"GET /", b"a" * 4000, {414, 431}),
+    ],
+    ids=["head", "request line"],
+)
+def test_a_head_that_never_ends_is_rejected_while_it_comes(
+    wire: Wire, row: str, begun: bytes, more: bytes, statuses: set[int]
+) -> None:
+    client = wire.client(begun, *[more] * 16)
+    if instead(wire.engine, row):
         assert client.is_silent(0.2)
         client.close()
     else:
         response = client.response()
-        is_ours(response, 431, "headers_too_large")
-        closes(client, response)
-    wire.nothing_reached_the_upstream()
-
-
-def test_a_request_line_that_never_ends_is_refused_while_it_comes(wire: Wire) -> None:
-    client = wire.client()
-    client.send(b"GET /", *[b"a" * 4000] * 16)
-    if instead(wire.engine, "a request line that never ends"):
-        assert client.is_silent(0.2)
-        client.close()
-    else:
-        response = client.response()
-        assert response.status in (414, 431)
-        is_ours(response, response.status)
+        assert response.status in statuses
+        is_ours(response, response.status, "headers_too_large" if statuses == {431} else None)
         closes(client, response)
     wire.nothing_reached_the_upstream()
