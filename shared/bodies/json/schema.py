@@ -71,7 +71,7 @@ def _compiled(text: str) -> Schema:
 def first_error(schema: Schema, document: Any) -> str | None:
     """Return the JSON Pointer of the first error, or `UNKNOWN_PLACE`; None for a valid document."""
     if is_long(document):
-        # For the place, the validator copies the wrong part, and meanwhile nothing else runs.
+        # To find the place, the validator copies the wrong part, and meanwhile nothing else runs.
         return None if schema.validator.is_valid(document) else UNKNOWN_PLACE
     try:
         schema.validator.validate(document)
