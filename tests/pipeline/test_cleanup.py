@@ -88,15 +88,12 @@ def test_an_exchange_that_is_settled_twice_gives_back_once() -> None:
     assert asyncio.run(scenario()) == 0
 
 
-def test_a_plugin_that_has_nothing_to_give_back_is_not_asked() -> None:
-    async def scenario() -> None:
-        plugin = Taking()
-        plugin.has_cleanup = False
-        plugin.go.set()
-        run = run_of(plugin)
-        await run.request_body(b"{}")
-        assert plugin.held == 1
-        await run.finish()
-        assert plugin.held == 1
-
-    asyncio.run(scenario())
+async def test_a_plugin_that_has_nothing_to_give_back_is_not_asked() -> None:
+    plugin = Taking()
+    plugin.has_cleanup = False
+    plugin.go.set()
+    run = run_of(plugin)
+    await run.request_body(b"{}")
+    assert plugin.held == 1
+    await run.finish()
+    assert plugin.held == 1

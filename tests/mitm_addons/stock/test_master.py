@@ -1,6 +1,5 @@
 """The options that make mitmproxy's core fit for a gateway."""
 
-import asyncio
 from pathlib import Path
 
 from mitmproxy.addons.proxyserver import Proxyserver
@@ -10,31 +9,25 @@ from mitm_addons.stock.master import UNROUTED_URL, make_master
 from shared.settings import load_settings
 
 
-def test_the_options_that_must_hold_do(tmp_path: Path) -> None:
-    async def check() -> None:
-        settings = load_settings(environ={"GATEWAY__LIMITS__RESPONSE_BODY": "30MB"})
-        options = make_master(settings, tmp_path, Proxyserver(), Dispatcher([])).options
-        assert options.keep_host_header is True
-        assert options.connection_strategy == "lazy"
-        assert options.mode == [f"reverse:{UNROUTED_URL}"]
-        assert (options.http2, options.http3, options.rawtcp, options.websocket) == (False,) * 4
-        assert options.validate_inbound_headers is True
-        assert options.store_streamed_bodies is False
-        assert options.stream_large_bodies is None
-        assert options.body_size_limit == str(30 * 1024 * 1024)
-        assert options.confdir == str(tmp_path)
-
-    asyncio.run(check())
+async def test_the_options_that_must_hold_do(tmp_path: Path) -> None:
+    settings = load_settings(environ={"GATEWAY__LIMITS__RESPONSE_BODY": "30MB"})
+    options = make_master(settings, tmp_path, Proxyserver(), Dispatcher([])).options
+    assert options.keep_host_header is True
+    assert options.connection_strategy == "lazy"
+    assert options.mode == [f"reverse:{UNROUTED_URL}"]
+    assert (options.http2, options.http3, options.rawtcp, options.websocket) == (False,) * 4
+    assert options.validate_inbound_headers is True
+    assert options.store_streamed_bodies is False
+    assert options.stream_large_bodies is None
+    assert options.body_size_limit == str(30 * 1024 * 1024)
+    assert options.confdir == str(tmp_path)
 
 
-def test_no_addon_is_loaded_that_is_not_needed(tmp_path: Path) -> None:
-    async def check() -> None:
-        master = make_master(load_settings(environ={}), tmp_path, Proxyserver(), Dispatcher([]))
-        assert [type(addon).__name__ for addon in master.addons.chain] == [
-            "Proxyserver",
-            "NextLayer",
-            "Dispatcher",
-            "PostResponse",
-        ]
-
-    asyncio.run(check())
+async def test_no_addon_is_loaded_that_is_not_needed(tmp_path: Path) -> None:
+    master = make_master(load_settings(environ={}), tmp_path, Proxyserver(), Dispatcher([]))
+    assert [type(addon).__name__ for addon in master.addons.chain] == [
+        "Proxyserver",
+        "NextLayer",
+        "Dispatcher",
+        "PostResponse",
+    ]
