@@ -229,13 +229,10 @@ def test_a_health_check_is_not_listed() -> None:
     assert len(feed.view) == 0
 
 
-def test_the_master_has_the_addons_it_needs_and_no_others(tmp_path: Path) -> None:
-    async def check() -> None:
-        settings = load_settings(environ={})
-        master = make_master(settings, tmp_path, Proxyserver(), Dispatcher([]))
-        add_web(master, settings)
-        names = [type(addon).__name__ for addon in master.addons.chain]
-        assert names == ["Proxyserver", "NextLayer", "Dispatcher", "PostResponse", "WebAddon", "WebAuth"]
-        assert (master.options.web_host, master.options.web_open_browser) == ("127.0.0.1", False)
-
-    asyncio.run(check())
+async def test_the_master_has_the_addons_it_needs_and_no_others(tmp_path: Path) -> None:
+    settings = load_settings(environ={})
+    master = make_master(settings, tmp_path, Proxyserver(), Dispatcher([]))
+    add_web(master, settings)
+    names = [type(addon).__name__ for addon in master.addons.chain]
+    assert names == ["Proxyserver", "NextLayer", "Dispatcher", "PostResponse", "WebAddon", "WebAuth"]
+    assert (master.options.web_host, master.options.web_open_browser) == ("127.0.0.1", False)
