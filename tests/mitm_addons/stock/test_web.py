@@ -1,6 +1,5 @@
 """Debugging in mitmweb: for looking only, and with nothing in it that must stay secret."""
 
-import asyncio
 import json
 import re
 from collections.abc import Iterator
