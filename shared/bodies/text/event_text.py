@@ -18,22 +18,9 @@ from shared.bodies.text.maskable_text import MASK, Part, SubPart
 from shared.bodies.text.messages import Text, drop_logprobs, fixed_texts, given_texts, members, message_texts
 from shared.http.body_rejected import BodyRejected
 from shared.model.event import Event
-from shared.providers.events import (
-    CHAT,
-    DONE,
-    FIELDS,
-    HOLDERS,
-    OTHER,
-    RESPONSES,
-    WHOLE,
-    WRAPPERS,
-    Place,
-    ended_places,
-    joined_place,
-    kind_of,
-    numbers_of,
-)
-from shared.providers.text_fields import EVENT, TEXT, Holder, inner, is_given, is_json_member, is_text_member
+from shared.providers import events, text_fields
+from shared.providers.events import Place
+from shared.providers.text_fields import Holder
 
 # The places of the text of plain data: as it is, and as the string that it is in JSON.
 _RAW, _UNQUOTED = ("raw",), ("",)
@@ -68,7 +55,7 @@ class EventText:
         self.pieces: list[Piece] = []
         self.texts: list[Text] = []
         self.ended: list[Place] = []
-        if event.data == DONE:
+        if event.data == events.DONE:
             self.ended.append(())
         elif event.data is not None:
             self._read(event.data, bounds)
@@ -79,17 +66,17 @@ class EventText:
         if isinstance(document, str):
             self._read_text(data, document)
             return
-        kind = kind_of(document)
-        if kind == WHOLE:
-            self.texts += message_texts(document, EVENT)
+        kind = events.kind_of(document)
+        if kind == events.WHOLE:
+            self.texts += message_texts(document, text_fields.EVENT)
         else:
-            self.texts += fixed_texts(document) if kind == OTHER else ()
-            for found in _pieces(document, kind, (), HOLDERS.get(kind)):
+            self.texts += fixed_texts(document) if kind == events.OTHER else ()
+            for found in _pieces(document, kind, (), events.HOLDERS.get(kind)):
                 if isinstance(found, Piece):
                     self.pieces.append(found)
                 else:
                     self.texts.append(found)
-        self.ended += ended_places(document, kind)
+        self.ended += events.ended_places(document, kind)
 
     def _read_text(self, data: str, document: str) -> None:
         """Read an event that is only a text. If it is a JSON string, its reader may parse it, or not."""
@@ -140,26 +127,26 @@ def _pieces(node: Any, kind: str, place: Place, holder: Holder) -> Iterator[Piec
     """Yield every text below `node`, which has the place `place`."""
     is_named = isinstance(node, dict)
     if is_named:
-        place += numbers_of(node, holder)
+        place += events.numbers_of(node, holder)
     for key, child in members(node):
-        if is_named and kind != OTHER and not is_text_member(holder, node, key):
+        if is_named and kind != events.OTHER and not text_fields.is_text_member(holder, node, key):
             continue
         if isinstance(child, str):
             yield _piece(node, key, kind, place)
-        elif is_named and kind != OTHER and is_given(key, child):
+        elif is_named and kind != events.OTHER and text_fields.is_given(key, child):
             yield from given_texts(key, child) if child else ()
         else:
-            within = inner(holder, key) if is_named else holder
-            is_wrapper = not is_named or (kind != CHAT and key in WRAPPERS)
+            within = text_fields.inner(holder, key) if is_named else holder
+            is_wrapper = not is_named or (kind != events.CHAT and key in events.WRAPPERS)
             yield from _pieces(child, kind, place if is_wrapper else (*place, key), within)
 
 
 def _piece(node: Any, key: Any, kind: str, place: Place) -> Piece:
     text, name = node[key], str(key) if isinstance(node, dict) else ""
-    if kind == RESPONSES and name == "delta":
+    if kind == events.RESPONSES and name == "delta":
         name = str(node.get("type"))
-        name = FIELDS.get(name, name)
+        name = events.FIELDS.get(name, name)
     own = (*place, name)
-    joined = joined_place(own, kind) if name == TEXT else own
+    joined = events.joined_place(own, kind) if name == text_fields.TEXT else own
     places = (own,) if joined == own else (own, joined)
-    return Piece(places, kind != OTHER and is_json_member(name), text, Part(node, key))
+    return Piece(places, kind != events.OTHER and text_fields.is_json_member(name), text, Part(node, key))

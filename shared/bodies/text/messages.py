@@ -10,19 +10,8 @@ from typing import Any, NamedTuple
 
 from shared.bodies.json.strings import unescape
 from shared.bodies.text.maskable_text import MaskableText, Part
-from shared.providers.text_fields import (
-    CHOICES,
-    LOGPROBS,
-    TEXT,
-    TOOL_INPUT,
-    Holder,
-    holder_of,
-    inner,
-    is_given,
-    is_json_member,
-    is_messages,
-    is_text_member,
-)
+from shared.providers import text_fields
+from shared.providers.text_fields import Holder
 
 
 class Text(NamedTuple):
@@ -73,7 +62,9 @@ def texts_of(document: Any) -> Iterator[str]:
 def text_places(holder: list[Any]) -> Iterator[Text]:
     """Yield each text, with its place, of the document that is the only item of `holder`."""
     document = holder[0]
-    return message_texts(document, holder_of(document)) if is_messages(document) else all_texts(holder)
+    if text_fields.is_messages(document):
+        return message_texts(document, text_fields.holder_of(document))
+    return all_texts(holder)
 
 
 def all_texts(node: Any) -> Iterator[Text]:
@@ -99,8 +90,8 @@ def fixed_texts(node: Any) -> Iterator[Text]:
 
 def drop_logprobs(node: Any) -> None:
     """Remove the probabilities of tokens. They repeat the tokens, and so the masked text."""
-    if isinstance(node, dict) and node.get(LOGPROBS) is not None:
-        node[LOGPROBS] = None
+    if isinstance(node, dict) and node.get(text_fields.LOGPROBS) is not None:
+        node[text_fields.LOGPROBS] = None
     for _, child in members(node):
         drop_logprobs(child)
 
@@ -109,21 +100,21 @@ def message_texts(node: Any, holder: Holder) -> Iterator[Text]:
     """Yield the texts in an array or object of a known body."""
     for name, child in members(node):
         is_named = isinstance(node, dict)
-        if is_named and not is_text_member(holder, node, name):
+        if is_named and not text_fields.is_text_member(holder, node, name):
             continue
         if isinstance(child, str):
-            yield Text.at(node, name, is_json=is_json_member(name))
-        elif is_named and is_given(name, child):
+            yield Text.at(node, name, is_json=text_fields.is_json_member(name))
+        elif is_named and text_fields.is_given(name, child):
             yield from given_texts(name, child)
         else:
-            if isinstance(child, list) and name != CHOICES:
+            if isinstance(child, list) and name != text_fields.CHOICES:
                 yield from _joined(child)
-            yield from message_texts(child, inner(holder, name) if is_named else holder)
+            yield from message_texts(child, text_fields.inner(holder, name) if is_named else holder)
 
 
 def given_texts(name: str, value: Any) -> Iterator[Text]:
     """Yield the texts of a member whose content the API does not define."""
-    if name == TOOL_INPUT:
+    if name == text_fields.TOOL_INPUT:
         # The input of a tool. In a stream it is JSON in strings, so it is searched as JSON here too.
         yield Text(list(_as_json(value)))
     else:
@@ -139,9 +130,9 @@ def members(node: Any) -> Iterable[tuple[Any, Any]]:
 
 def _joined(parts: list[Any]) -> Iterator[Text]:
     """Yield the parts of one message as one text, as the model sees them: a word may go over two parts."""
-    texts = [part for part in parts if isinstance(part, dict) and isinstance(part.get(TEXT), str)]
+    texts = [part for part in parts if isinstance(part, dict) and isinstance(part.get(text_fields.TEXT), str)]
     if len(texts) > 1:
-        yield Text([(part[TEXT], Part(part, TEXT)) for part in texts])
+        yield Text([(part[text_fields.TEXT], Part(part, text_fields.TEXT)) for part in texts])
 
 
 def _as_json(node: Any) -> Iterator[tuple[str, Part | None]]:
