@@ -55,7 +55,17 @@ class _Sleeping(Plugin):
 
 def _plan(*groups: Sequence[Plugin], parallel: bool = True) -> Plan:
     entries = [
-        ResolvedEntry(plugin, Stage.PRE_REQUEST, number, parallel, "closed", 30.0, "rule", "t1", "r1")
+        ResolvedEntry(
+            plugin=plugin,
+            stage=Stage.PRE_REQUEST,
+            priority=number,
+            parallel=parallel,
+            on_error="closed",
+            timeout=30.0,
+            origin="rule",
+            tenant_id="t1",
+            rule_id="r1",
+        )
         for number, group in enumerate(groups)
         for plugin in group
     ]

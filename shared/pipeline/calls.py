@@ -1,4 +1,4 @@
-"""How a plugin is called: whatever it does, it ends here as a value."""
+"""Calls of plugins. Whatever a plugin does, the result is a value."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,9 +13,9 @@ from shared.pipeline.pool import PluginPool
 
 
 class CallFailed:
-    """What stands for a plugin's answer when it raised or took too long. `why` says so.
+    """The result of a call that raised or exceeded its timeout, for the reason `why`.
 
-    `not_called` is the outside call that the plugin would have made and that a dry run does not make.
+    `not_called` is the call of an outside service that a dry run does not make.
     """
 
     __slots__ = ("not_called", "why")
@@ -26,20 +26,20 @@ class CallFailed:
 
 
 def call_safely(call: Callable[..., object], *arguments: object) -> object:
-    """Call a plugin. Everything that it can raise, up to SystemExit, ends here."""
+    """Call a plugin. Catches everything that it can raise, up to SystemExit."""
     try:
         return call(*arguments)
-    except BaseException as error:  # noqa: BLE001 -- the boundary at which a plugin's faults end
+    except BaseException as error:  # noqa: BLE001 -- the boundary for faults of a plugin
         return CallFailed(error)
 
 
 def call_async_safely(call: Callable[..., Awaitable[object]], *arguments: object) -> asyncio.Task[object]:
-    """The same for a coroutine, as a task of its own: what it does to its task, it does to no other."""
+    """The same for a coroutine, in a task of its own, so that it cannot harm another task."""
 
     async def whole() -> object:
         try:
             return await call(*arguments)
-        except BaseException as error:  # noqa: BLE001 -- as in contained
+        except BaseException as error:  # noqa: BLE001 -- as in call_safely
             return CallFailed(error)
 
     return tasks.begin(whole(), "plugin")
@@ -48,14 +48,14 @@ def call_async_safely(call: Callable[..., Awaitable[object]], *arguments: object
 def submit_call(
     pool: Executor, step: Step, owner: str, call: Callable[..., object], *arguments: object
 ) -> Future[Any]:
-    """A call of a step, on its way in a thread. `owner` is whose exchange it is. Raises as the pool does."""
+    """Submit a call of a step to the pool. `owner` is the tenant of the exchange. Raises as the pool does."""
     if step.plugin.computes and isinstance(pool, PluginPool):
         return pool.compute(owner, call, *arguments)
     return pool.submit(call, *arguments)
 
 
 def start_call(step: Step, view: Exchange, pool: Executor) -> asyncio.Future[object]:
-    """A step that waits, on its way: as a task, or in a thread of the pool."""
+    """Start the call of a step that may block: as a task, or in a thread of the pool."""
     if step.is_async:
         return call_async_safely(step.call, view)
     try:
@@ -67,26 +67,26 @@ def start_call(step: Step, view: Exchange, pool: Executor) -> asyncio.Future[obj
 
 
 async def with_timeout(call: asyncio.Future[object], seconds: float) -> object:
-    """What `call` returns within `seconds` from now, or `CallFailed`.
+    """The result of `call` within `seconds`, or `CallFailed`.
 
-    A call that is late, or whose exchange is cancelled, is cancelled; nobody waits for it to obey.
+    A call that is late, or whose exchange is cancelled, is cancelled, and its end is not awaited.
     """
     if not call.done():
         try:
-            await _end_of(call, seconds)
+            await _wait_for(call, seconds)
             if not call.done():
                 return CallFailed(f"no verdict within {seconds:g} s")
         finally:
             call.cancel()
     if call.cancelled():
         return CallFailed("the call was cancelled")
-    # Plugins raise nothing here, but a pool whose threads died does.
+    # Plugins raise nothing here, but a pool whose threads have died does.
     error = call.exception()
     return CallFailed(error) if error else call.result()
 
 
-async def _end_of(call: asyncio.Future[object], seconds: float) -> None:
-    """Wait until `call` is done, or so long. `asyncio.wait` does it for many, at three times the price."""
+async def _wait_for(call: asyncio.Future[object], seconds: float) -> None:
+    """Wait for `call`, at most `seconds`. Takes a third of the time of `asyncio.wait` (measured)."""
     loop = asyncio.get_running_loop()
     waiter = loop.create_future()
 

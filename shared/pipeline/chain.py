@@ -90,16 +90,16 @@ def resolve_chain(
         if config.enabled:
             resolved.append(
                 ResolvedEntry(
-                    parsed.plugin,
-                    config.stage,
-                    config.priority,
-                    config.parallel,
-                    config.on_error,
-                    config.timeout,
-                    parsed.entry.origin,
-                    tenant.id,
-                    rule_id,
-                    config.mode == SHADOW,
+                    plugin=parsed.plugin,
+                    stage=config.stage,
+                    priority=config.priority,
+                    parallel=config.parallel,
+                    on_error=config.on_error,
+                    timeout=config.timeout,
+                    origin=parsed.entry.origin,
+                    tenant_id=tenant.id,
+                    rule_id=rule_id,
+                    is_shadow=config.mode == SHADOW,
                 )
             )
     return resolved

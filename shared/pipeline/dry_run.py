@@ -1,4 +1,4 @@
-"""What plugins get in the place of tools that take something, where they only say what they would do."""
+"""Tools for plugins that must have no effect: those of dry runs and of entries in shadow mode."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,9 +8,9 @@ from shared.limits.values import Decision, Limit
 
 
 class ReadOnlyLimiter:
-    """Says what another limiter would say, and charges nothing. `seen` gets each decision on a charge.
+    """Decides like another limiter, and charges nothing.
 
-    What `seen` gets has the states before the charge.
+    `seen` gets each decision on a charge, with the states before the charge.
     """
 
     def __init__(self, limiter: Limiter, seen: Callable[[Decision], None] = lambda _: None) -> None:
@@ -18,7 +18,7 @@ class ReadOnlyLimiter:
         self._seen = seen
 
     async def acquire(self, limits: Sequence[Limit]) -> Decision:
-        """The decision on this request, with what would remain. Nobody knows the waits after a charge."""
+        """The decision on this request, with what would remain. The waits after a charge are unknown."""
         decision = await self._limiter.peek(limits)
         self._seen(decision)
         if not decision.allowed:
@@ -30,7 +30,7 @@ class ReadOnlyLimiter:
         return await self._limiter.peek(limits)
 
     async def release(self, limits: Sequence[Limit]) -> None:
-        """Nothing was taken, so nothing is given back."""
+        """Do nothing: nothing was acquired."""
 
     renew = release
 
@@ -38,11 +38,11 @@ class ReadOnlyLimiter:
         """As `release`."""
 
     async def close(self) -> None:
-        """The limiter belongs to others."""
+        """Do nothing: the limiter belongs to its opener."""
 
 
 class ReadOnlyTracker(DistinctValueTracker):
-    """Knows what another one knows, and learns nothing."""
+    """Knows the counters of another tracker, and adds none."""
 
     def __init__(self, known: DistinctValueTracker) -> None:
         super().__init__()
@@ -52,4 +52,4 @@ class ReadOnlyTracker(DistinctValueTracker):
         return self._known.has_counter(limit, value, now)
 
     def add(self, limit: str, value: str, lifetime: float, now: float) -> None:
-        """What nobody counted has no counter."""
+        """Do nothing: nothing was counted."""

@@ -1,4 +1,4 @@
-"""A few threads for calls that compute, at most one for each owner. Owners take turns."""
+"""Threads for calls that compute: at most one per owner, and owners take turns."""
 
 import threading
 from collections import deque
@@ -17,16 +17,16 @@ class _Call(NamedTuple):
 
 
 class FairQueue:
-    """`threads` calls run at a time: many that compute would keep the event loop from the interpreter.
+    """Runs `threads` calls at a time: more that compute would starve the event loop.
 
-    An owner has at most one of them, and `waiting` in its queue; so one that sends much, or what takes long,
-    holds up nobody else.
+    An owner has at most one call running and `waiting` calls in its queue. So an owner with many or long
+    calls delays no other owner.
     """
 
     def __init__(self, threads: int, waiting: int) -> None:
         self._waiting = waiting
-        self._queues: dict[str, deque[_Call]] = {}  # of owners that wait or run
-        self._ready: deque[str] = deque()  # owners that wait and do not run, the next one first
+        self._queues: dict[str, deque[_Call]] = {}  # of owners with calls that wait or run
+        self._ready: deque[str] = deque()  # owners with waiting calls and none that runs, the next first
         self._changed = threading.Condition()
         self._is_closed = False
         for _ in range(threads):
@@ -36,20 +36,20 @@ class FairQueue:
         """Raises `PoolFull` when the owner's queue is full, RuntimeError after `close`."""
         with self._changed:
             if self._is_closed:
-                raise RuntimeError("The plugins' threads have ended.")
+                raise RuntimeError("The plugin threads have ended.")
             if owner not in self._queues:
                 self._queues[owner] = deque()
                 self._ready.append(owner)
                 self._changed.notify()
             queue = self._queues[owner]
             if len(queue) >= self._waiting:
-                raise PoolFull("Too many bodies of this tenant wait to be judged.")
+                raise PoolFull("Too many calls of this tenant are waiting for a plugin thread.")
             future: Future[Any] = Future()
             queue.append(_Call(owner, future, call, arguments))
         return future
 
     def close(self) -> None:
-        """Take no more calls, and give up those that wait."""
+        """Accept no more calls, and cancel those that wait."""
         with self._changed:
             self._is_closed = True
             for queue in self._queues.values():
@@ -83,5 +83,5 @@ class FairQueue:
 def _work(due: _Call) -> None:
     try:
         due.future.set_result(due.call(*due.arguments))
-    except BaseException as error:  # noqa: BLE001 -- a thread that ended would leave others waiting
+    except BaseException as error:  # noqa: BLE001 -- a thread that ends would leave calls waiting
         due.future.set_exception(error)

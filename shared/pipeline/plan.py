@@ -1,4 +1,4 @@
-"""The plan of a rule: which plugins run at which stage, in which order, and which at the same time."""
+"""The plan of a rule: which plugins run at which stage, in which order, and which run together."""
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,21 +9,28 @@ from typing import Any
 from shared.model.config import Stage
 from shared.pipeline.plugin import Plugin, ResolvedEntry
 
-#: Origins of entries that no tenant and no rule gets round.
+#: Origins of entries that no entry of a tenant or rule can bypass.
 FORCED = ("tier", "required")
-# How lenient an entry is to a fault. All but these is closed.
+# How lenient an entry is to a fault. Every other value means closed.
 _LENIENCE = {"local": 1, "open": 2}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One plugin at one stage. `call` takes the exchange and gives a verdict, or an awaitable of one.
+    """One plugin at one stage.
 
-    `in_thread` says that the call may block and belongs in a thread, unless the plugin calls it quick.
-    `timeout` is in seconds. `entries` are those that the step stands for: one, or all of a combined plugin.
-    `starts_stream` says that the call begins to judge a response event by event: it may give an `EventJudge`.
-    `adds_headers` says that the plugin has headers for the answer, `has_cleanup` that it has something to
-    give back when the exchange is over.
+    Attributes:
+        plugin: the plugin.
+        call: its method: takes the exchange, returns a verdict or an awaitable of one.
+        is_async: the call returns an awaitable.
+        in_thread: the call may block and runs in a thread, unless the plugin says that it is quick.
+        timeout: the longest that the call may take, in seconds.
+        on_error: what happens on a fault.
+        origin: the origin of its first entry.
+        entries: the entries of the step: one, or all of a plugin that merges them.
+        starts_stream: the call opens a streamed response and may return an `EventJudge`.
+        adds_headers: the plugin has headers for the response.
+        has_cleanup: the plugin has something to release at the end.
     """
 
     plugin: Plugin
@@ -44,15 +51,15 @@ class Step:
 
     @property
     def may_block(self) -> bool:
-        """Whether the call may take time, so that others run meanwhile."""
+        """Whether the call may take time, in which others run."""
         return self.is_async or self.in_thread
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Steps that run at the same time and see the same view. A sequential step is a group of one.
+    """Steps that run at the same time and get the same exchange. A sequential step is a group of one.
 
-    `shadows` begin with the group and see what it sees. They have no say in it, and nobody waits for them.
+    `shadows` start with the group and get what it gets. They never act, and are not awaited.
     """
 
     steps: tuple[Step, ...]
@@ -63,15 +70,18 @@ class Group:
         return any(step.uses_body for step in self.steps)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What runs for a rule. Empty stages are absent and cost nothing.
 
-    `head` are the leading groups of `pre_request` that need the head alone: they run before the body is
-    read. `stages` holds the rest, in order. `opening` stands in for `pre_response` when an answer is passed
-    on event by event. `buffers` says that every answer must be whole before it is sent, `judges_bodies` that
-    those which are no streams must be, `events_in_place` that nobody waits while a stream is judged.
-    `sees_responses` says that some plugin looks at answers or adds to their heads.
+    Attributes:
+        head: the leading groups of pre_request that need no body; they run before it is read.
+        stages: all other groups by stage, in order.
+        opening: the groups of pre_response for a response that is judged event by event.
+        buffers: every response must be whole before it is sent.
+        judges_bodies: every response that is not a stream must be whole before it is sent.
+        events_in_place: no judge of a stream is ever awaited.
+        sees_responses: a plugin reads responses or adds headers to them.
     """
 
     head: tuple[Group, ...] = ()
@@ -84,21 +94,21 @@ class Plan:
 
     @property
     def judges_events(self) -> bool:
-        """Whether streamed answers are judged while they pass."""
+        """Whether streamed responses are judged while they pass."""
         return self.judges_bodies and not self.buffers
 
     @property
     def is_empty(self) -> bool:
-        """Whether an exchange passes without anybody looking at it."""
+        """Whether no plugin runs."""
         return not self.head and not self.stages and not self.buffers
 
 
 def make_plan(entries: Sequence[ResolvedEntry], *, buffer_streams: bool) -> Plan:
     """Order `entries` (in chain order: tier, required, tenant, rule) into stages and groups.
 
-    Forced entries stand before all others on the way out, and after all others in `pre_response`.
-    All entries of a combined plugin become one step where the first of them stands. Entries in shadow mode
-    stand where they would act, and change nothing about the others.
+    Forced entries run before all others, and in `pre_response` after all others. All entries of a plugin
+    that merges them become one step, at the place of the first. Shadow entries keep their places, and change
+    nothing for the others.
     """
     stages = {}
     for stage in Stage:
@@ -114,8 +124,8 @@ def make_plan(entries: Sequence[ResolvedEntry], *, buffer_streams: bool) -> Plan
     needs_whole = any(step.plugin.needs_whole_body() for step in judging)
     adds_headers = any(_adds_headers(entry.plugin) for entry in entries if not entry.is_shadow)
     return Plan(
-        outgoing[:cut],
-        stages,
+        head=outgoing[:cut],
+        stages=stages,
         opening=() if needs_whole else tuple(_opening(group) for group in before_sending),
         buffers=buffer_streams or needs_whole,
         judges_bodies=bool(judging),
@@ -133,7 +143,7 @@ def _groups(stage: Stage, entries: Sequence[ResolvedEntry]) -> tuple[Group, ...]
 
 
 def _in_order(entries: Sequence[ResolvedEntry]) -> Iterable[tuple[ResolvedEntry, ...]]:
-    """Groups by priority: in each the sequential entries one by one, then the parallel ones together."""
+    """By priority: first the sequential entries one by one, then the parallel ones together."""
     by_priority = sorted(entries, key=lambda entry: entry.priority)
     for _, same in groupby(by_priority, key=lambda entry: entry.priority):
         members = list(same)
@@ -167,7 +177,7 @@ def _group(members: Sequence[ResolvedEntry], step: Callable[[ResolvedEntry], Ste
 def _merged(
     stage: Stage, kind: type[Plugin], entries: Sequence[ResolvedEntry], here: ResolvedEntry
 ) -> Group | None:
-    """All of them where the first that acts stands; None elsewhere. Shadows see what those that act see."""
+    """The group of all entries at the place of the first that acts; None at the other places."""
     acting = [entry for entry in entries if not entry.is_shadow]
     shadows = [entry for entry in entries if entry.is_shadow]
     if here is not (acting or shadows)[0]:
@@ -177,7 +187,7 @@ def _merged(
 
 
 def _step(stage: Stage, plugin: Plugin, entries: Sequence[ResolvedEntry]) -> Step:
-    """The strictest of the entries decides what happens on a fault, and how long the step may take."""
+    """One step for `entries`, with the strictest `on_error` and the shortest timeout of them."""
     call = getattr(plugin, stage.value)
     return Step(
         plugin=plugin,
@@ -198,12 +208,12 @@ def _adds_headers(plugin: Plugin) -> bool:
 
 
 def _opening(group: Group) -> Group:
-    """The same group at a streamed answer: who uses bodies begins to judge its events."""
+    """The same group for a streamed response: steps that use bodies open their judges."""
     return replace(group, steps=tuple(_opened(step) if step.uses_body else step for step in group.steps))
 
 
 def _opened(step: Step) -> Step:
-    call = step.plugin.pre_response_events  # type: ignore[attr-defined]  # needs_whole_body has looked
+    call = step.plugin.pre_response_events  # type: ignore[attr-defined]  # needs_whole_body has checked this
     is_async = inspect.iscoroutinefunction(call)
     in_thread = step.plugin.blocking and not step.plugin.events_in_place and not is_async
     return replace(step, call=call, is_async=is_async, in_thread=in_thread, starts_stream=True)

@@ -1,7 +1,7 @@
-"""What a plugin is: settings as class attributes, one method a stage, a verdict as the answer.
+"""The API of plugins: settings as class attributes, one method per stage, a verdict as the result.
 
     class MaxPrompt(Plugin):
-        \"\"\"Refuses prompts that are too long.\"\"\"
+        \"\"\"Reject prompts that are too long.\"\"\"
 
         reads = frozenset({"body"})
         max_bytes: int = setting(fields.Integer(load_default=1000), "Largest body, in bytes.")
@@ -11,7 +11,7 @@
                 return Reject(413, "body_too_large", "The prompt is too long.")
             return CONTINUE
 
-A plugin takes values and returns a value. It never sees a flow, a socket or the store.
+A plugin takes values and returns a value. It never gets a flow, a socket or the store.
 """
 
 import copy
@@ -38,16 +38,22 @@ from shared.pipeline.dry_run import ReadOnlyLimiter, ReadOnlyTracker
 
 @dataclass(frozen=True, slots=True)
 class Continue:
-    """Go on. `notes` are handed to this plugin's later stages of the same exchange."""
+    """Continue. The plugin's later methods in the same exchange get its `notes`."""
 
     notes: Mapping[str, object] = field(default_factory=lambda: EMPTY)
 
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """Refuse: the client gets `status` with an error body of `code` and `message` (a full sentence).
+    """Reject: the client gets an error.
 
-    `details` are further members of the error body beside ``error``; `notes` as in `Continue`.
+    Attributes:
+        status: the status, from 400 to 599.
+        code: a short name of the error.
+        message: a full sentence for the client.
+        headers: headers of the response.
+        details: further members of the error body, beside ``error``.
+        notes: as in `Continue`.
     """
 
     status: int
@@ -60,7 +66,7 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Respond:
-    """Answer successfully without the upstream. All later stages still run."""
+    """Respond without the upstream. All later stages still run."""
 
     response: Response
     notes: Mapping[str, object] = field(default_factory=lambda: EMPTY)
@@ -68,7 +74,15 @@ class Respond:
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """Change the message of this direction: the request before forwarding, the answer after it."""
+    """Change the message of this direction: the request, or after forwarding the response.
+
+    Attributes:
+        set_headers: headers to set; each replaces all of that name.
+        remove_headers: names of headers to remove.
+        body: the new body; None keeps the body.
+        status: the new status of a response; None keeps the status.
+        notes: as in `Continue`.
+    """
 
     set_headers: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     remove_headers: Sequence[str] = ()
@@ -82,28 +96,32 @@ CONTINUE = Continue()
 
 
 class EventJudge(Protocol):
-    """Judges one streamed answer, event by event. Both methods may be coroutines.
+    """Judges one streamed response, event by event. Both methods may be coroutines.
 
-    Every event that is fed is given back in its order, at once or later, as it is or changed
-    (`Event.with_data`; with an empty `raw` nothing of it is sent). What is not given back yet is held back
-    from the client. A `Reject` ends the stream: what is held back is never sent.
+    The judge returns each event once and in order: at once or later, as it is or changed
+    (`Event.with_data`; an event with an empty `raw` is not sent). Until then the client does not get the
+    event. A `Reject` ends the stream; the events not returned by then are never sent.
     """
 
     def feed(self, event: Event) -> Any:
-        """The events that may go out now (a list, often empty), or a `Reject`."""
+        """The events that may be sent now (a list, often empty), or a `Reject`."""
         ...
 
     def end(self) -> Any:
-        """The same when the answer is over: all events that are still held back."""
+        """The same at the end of the response: all events not returned yet."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What a running plugin may use of the world. Given once, before its first exchange.
+    """Services for plugins. Each plugin gets them once, before its first exchange.
 
-    `distinct_values` bounds, over all rules of this process, what clients can be told apart by; `json_parts`
-    bounds the JSON that a plugin reads (`shared.bodies.json.parse.JsonBounds`).
+    Attributes:
+        limiter: counts requests.
+        fetch: calls outside services.
+        clock: tells the time.
+        distinct_values: bounds the number of counters by which clients are told apart in this process.
+        json_parts: the most parts that a JSON document may have (`shared.bodies.json.parse.JsonBounds`).
     """
 
     limiter: Limiter
@@ -113,14 +131,14 @@ class Tools:
     json_parts: int = JSON_PARTS
 
     def dry(self) -> "Tools":
-        """The same tools in hands that take nothing: limits are looked at, and not charged."""
+        """The same tools without effects: limits are read, and not charged."""
         return replace(
             self, limiter=ReadOnlyLimiter(self.limiter), distinct_values=ReadOnlyTracker(self.distinct_values)
         )
 
 
 class _Setting:
-    """A class attribute that declares a setting; a plugin's instances hold its value."""
+    """A class attribute that declares a setting. Instances of the plugin hold its value."""
 
     def __init__(self, schema_field: fields.Field[Any], text: str, secret: bool) -> None:
         schema_field.metadata = {**schema_field.metadata, "description": text}
@@ -129,37 +147,34 @@ class _Setting:
 
 
 def setting(schema_field: fields.Field[Any], text: str, *, secret: bool = False) -> Any:
-    """Declare a setting once: marshmallow type and validation, default, and help text.
+    """Declare a setting once: its marshmallow field with validation and default, and its help text.
 
-    A `secret` setting is a map of names to strings. Its values are sealed when saved and never read back.
+    A `secret` setting is a map of names to strings. Its values are stored encrypted and never returned.
     """
     return _Setting(schema_field, text, secret)
 
 
 class Plugin:
-    """Base of all plugins. The name is that of the file (a module's last part).
+    """The base class of plugins. A plugin has the name of its file.
 
-    Class attributes tell the planner how to run it:
+    An entry at `pre_response` that uses bodies also gets streamed responses. If the plugin has a method
+    ``pre_response_events(exchange)``, these are judged event by event. It gets the head of the response, and
+    returns an `EventJudge`, a `Reject`, or `CONTINUE` when there is nothing to judge.
 
-    - `default_stage`, `default_on_error`, `default_timeout` (seconds) fill an entry's gaps;
-      `on_error_choices` are the values that an entry may have.
-    - `reads`: of ``headers`` and ``body``, what its stage method looks at. An instance may narrow it.
-    - `changes`: of ``headers``, ``body`` and ``status``, what its patches touch.
-    - `blocking`: a ``def`` method may wait (default; runs in the thread pool) or is pure and takes
-      microseconds (False; runs in place); an instance may narrow it, and `is_quick` a single call.
-      ``async def`` methods run on the loop.
-    - `computes`: what it does in a thread keeps the processor busy, rather than waits. Few such calls run at
-      a time, and one of a tenant.
-    - `events_in_place`: the judges that `pre_response_events` makes are pure and take microseconds for
-      some KiB; they run on the loop. Otherwise they run as `blocking` says of methods.
-    - `merges_entries`: all entries of this plugin in a plan become one step by `merge`.
-    - `weight`: how long an instance takes to compile, in instructions of RE2's programs (some 0.5 us each).
-      What a chain weighs together is bounded.
-    - `has_cleanup`: its `cleanup` has something to give back; an instance may narrow it.
-
-    An entry at `pre_response` that uses bodies meets streamed answers too. Where its plugin has a method
-    ``pre_response_events(exchange)``, these are passed on event by event: the method gets the head of the
-    answer, and returns an `EventJudge`, or `CONTINUE` when it has nothing to judge, or a `Reject`.
+    Attributes:
+        default_stage: the stage of an entry without one.
+        default_on_error: the `on_error` of an entry without one.
+        on_error_choices: the allowed values of `on_error`.
+        default_timeout: the timeout of an entry without one, in seconds.
+        reads: what its methods read, of ``headers`` and ``body``. An instance may narrow it.
+        changes: what its patches change, of ``headers``, ``body`` and ``status``.
+        blocking: True runs its ``def`` methods in a thread. False runs them in place, on the event loop: they
+            only compute, in microseconds. An instance may narrow it, `is_quick` a single call.
+        computes: in a thread it computes rather than waits. Few such calls run at a time, one per tenant.
+        events_in_place: its stream judges only compute, in microseconds for some KiB, and run in place.
+        merges_entries: all its entries in a plan become one step, by `merge`.
+        has_cleanup: `cleanup` has something to release. An instance may narrow it.
+        weight: the time to compile an instance, in instructions of RE2 (about 0.5 us each).
     """
 
     name: ClassVar[str]
@@ -191,16 +206,16 @@ class Plugin:
 
     @classmethod
     def parse(cls, settings: Mapping[str, Any]) -> Self:
-        """An instance whose attributes are the validated settings; one without a default may be None.
+        """An instance with the validated settings as attributes. A setting without a default may be None.
 
-        Raises `Invalid` with a pointer for each wrong setting, relative to `settings`. Whatever else a
-        plugin raises here says that it cannot work with them.
+        Raises `Invalid` with a pointer, relative to `settings`, for each wrong setting. Any other exception
+        of the plugin becomes an `Invalid`, too.
         """
         try:
             return cls._parsed(settings)
         except Invalid:
             raise
-        except (Exception, SystemExit) as error:  # the boundary at which a plugin's own faults end
+        except (Exception, SystemExit) as error:  # the boundary for faults of the plugin
             reason = f"{cls.name} cannot work with these settings ({describe_error(error)})."
             raise Invalid([Problem("", reason)]) from error
 
@@ -217,56 +232,65 @@ class Plugin:
         return plugin
 
     def prepare(self) -> None:
-        """Compile the settings once (patterns, schemas). Raises `Invalid`. Default: nothing to do."""
+        """Compile the settings once, such as patterns and schemas. Raises `Invalid`."""
 
     def start(self, tools: Tools) -> None:
-        """Keep what is needed of `tools`. Called once in each worker, before the first exchange."""
+        """Keep the tools that are needed. Called once in each worker, before the first exchange."""
 
     def needs_whole_body(self) -> str | None:
-        """Why this entry cannot judge event by event (words that follow its name); None when it can."""
+        """Why the entry cannot judge events (words to follow its name); None when it can."""
         if hasattr(self, "pre_response_events"):
             return None
-        return "needs the whole body of an answer"
+        return "needs the whole body of a response"
 
     def is_quick(self, exchange: Exchange) -> bool:
-        """Whether a blocking plugin will judge this one in microseconds, so that it runs in place.
+        """Whether this one call takes microseconds only, and so runs in place instead of in a thread.
 
-        Asked before each call of a stage method that would run in a thread. Must not wait. Default: no.
+        Called before each call of a stage method that would run in a thread. Must not block.
         """
         return False
 
     def response_headers(self, exchange: Exchange) -> Mapping[str, str]:
-        """Headers to set on the answer before its head leaves, for every exchange in which the entry ran.
+        """Headers to set on the response, for every exchange in which the entry ran, also if rejected.
 
-        Refused ones too. Must not wait.
+        Must not block.
         """
         return EMPTY
 
     async def cleanup(self, exchange: Exchange) -> None:
-        """Called once after the last byte, for every exchange in which the entry ran."""
+        """Release what the entry acquired. Called once after the last byte, if the entry ran."""
 
     @classmethod
     def merge(cls, entries: "Sequence[ResolvedEntry]") -> "Plugin":
-        """One plugin that acts for all `entries` of a plan, in the plan's order (`merges_entries` only)."""
-        raise TypeError(f"The plugin {cls.name} does not combine its entries.")
+        """One plugin for all `entries` of a plan, in the order of the plan (`merges_entries` only)."""
+        raise TypeError(f"The plugin {cls.name} does not merge its entries.")
 
     @classmethod
     def method(cls, stage: Stage) -> Callable[..., Any] | None:
-        """The method for `stage`, None when the plugin has none."""
+        """The method for `stage`; None without one."""
         return getattr(cls, stage.value, None)
 
     @classmethod
     def stages(cls) -> tuple[Stage, ...]:
-        """The stages at which this plugin can stand."""
+        """The stages at which this plugin can run."""
         return tuple(stage for stage in Stage if cls.method(stage) is not None)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ResolvedEntry:
-    """One enabled entry of a chain with its parsed plugin, as the planner sees it.
+    """An enabled entry of a chain with its parsed plugin.
 
-    `origin` is ``required``, ``tier``, ``tenant`` or ``rule``; `scope_id` names what a counter of it
-    belongs to: the tenant's id, and the rule's id. An entry `is_shadow` that only says what it would do.
+    Attributes:
+        plugin: the parsed plugin.
+        stage: where it acts.
+        priority: the lowest runs first.
+        parallel: it runs together with the other parallel entries of its priority.
+        on_error: what happens when the plugin fails.
+        timeout: the longest that a call may take, in seconds.
+        origin: ``tier``, ``required``, ``tenant`` or ``rule``.
+        tenant_id: the tenant, to which its counters belong.
+        rule_id: the rule, to which its counters belong.
+        is_shadow: it never acts; what it would do is noted.
     """
 
     plugin: Plugin

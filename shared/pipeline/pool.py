@@ -1,4 +1,4 @@
-"""The worker's threads for plugins that may block, with a bound on what may wait for them."""
+"""The threads of a worker for plugins that may block, with a bound on the calls that wait."""
 
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -8,35 +8,35 @@ from typing import Any
 from shared.core.errors import PoolFull
 from shared.pipeline.fair_queue import FairQueue
 
-# Threads that compute keep each other and the event loop from the interpreter, 5 ms each at a time.
+# Threads that compute take the interpreter from each other and from the event loop, 5 ms at a time.
 _COMPUTING = 4
 
 
 class PluginPool(Executor):
-    """`threads` calls run at a time; `waiting` more may wait. A further one is refused at once.
+    """Runs `threads` calls at a time; `waiting` more may wait. A further call is rejected at once.
 
-    What computes has threads of its own; each owner has one at most, and may have `threads` calls waiting.
+    Calls that compute have threads of their own: at most one per owner, with `threads` calls waiting.
     """
 
     def __init__(self, threads: int, waiting: int) -> None:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="plugin")
-        self._places = BoundedSemaphore(threads + waiting)
+        self._slots = BoundedSemaphore(threads + waiting)
         self._queue = FairQueue(_COMPUTING, waiting=threads)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Raises `PoolFull` when every place is taken."""
-        if not self._places.acquire(blocking=False):
-            raise PoolFull("All plugin threads are busy and their queue is full.")
+        """Raises `PoolFull` when every slot is taken."""
+        if not self._slots.acquire(blocking=False):
+            raise PoolFull("All plugin threads are busy, and their queue is full.")
         try:
             future = self._threads.submit(fn, *args, **kwargs)
         except RuntimeError:
-            self._places.release()
+            self._slots.release()
             raise
-        future.add_done_callback(lambda _: self._places.release())
+        future.add_done_callback(lambda _: self._slots.release())
         return future
 
     def compute(self, owner: str, call: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
-        """Run a call of `owner` that computes. Raises `PoolFull` when too many of them wait."""
+        """Run a call of `owner` that computes. Raises `PoolFull` when too many of its calls wait."""
         return self._queue.submit(owner, call, *arguments)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:

@@ -1,8 +1,7 @@
-"""Runs a plan for one exchange: the only place where plugins are called, and where their faults end.
+"""Runs a plan for one exchange: the only place where plugins are called, and where their faults are caught.
 
-The event loop orchestrates; only a plugin's own call ever occupies a thread, so that a pool of one
-thread cannot deadlock. Whatever a plugin does (raise, hang, return junk, exit) becomes its entry's
-configured outcome.
+The event loop orchestrates. Only the calls of plugins occupy threads, so a pool of one thread cannot
+deadlock. Whatever a plugin does (raise, hang, return junk, exit), the `on_error` of its entry decides.
 """
 
 import asyncio
@@ -171,7 +170,7 @@ class Run:
         finally:
             self._under_way.remove(group)
             if self._ended and stage is not Stage.POST_RESPONSE:
-                # The end came first, and left these out.
+                # `finish` came first, and left these out.
                 await self._cleanup(group.steps)
 
     async def _act(self, stage: Stage, group: Group) -> None:
@@ -179,7 +178,7 @@ class Run:
             step = group.steps[0]
             verdict = self._judge(step, stage, await self._calling(stage, step))
             if verdict is CONTINUE:
-                return  # as most do
+                return  # the usual case
             verdicts = [verdict]
         else:
             verdicts = await self._together(stage, group)
@@ -198,8 +197,8 @@ class Run:
                 self.exchange = patched(self.exchange, stage, verdict)
 
     async def _together(self, stage: Stage, group: Group) -> list[Verdict]:
-        """The verdicts in chain order, up to and with the first Reject; what still runs is cancelled."""
-        # Those that wait begin first (threads, then tasks) and work while the others run in place.
+        """The verdicts in chain order, up to the first Reject. Calls that still run are cancelled."""
+        # Threads begin first, then tasks; they work while the others run in place.
         order = sorted(group.steps, key=lambda step: (not step.in_thread, not step.is_async))
         calls = {id(step): asyncio.ensure_future(self._calling(stage, step)) for step in order}
         verdicts: list[Verdict] = []
@@ -217,7 +216,7 @@ class Run:
         return self.trace.call(stage, step, lambda: self._call(step)) if self.trace else self._call(step)
 
     async def _call(self, step: Step) -> object:
-        """What the plugin returned, or `CallFailed`. The deadline counts from here."""
+        """The result of the plugin, or `CallFailed`. The timeout starts here."""
         view = self._view(step.plugin)
         if not step.may_block or _is_quick(step, view):
             return call_safely(step.call, view)
@@ -246,7 +245,7 @@ class Run:
         self.faults.append(name)
         place = stage or "response_headers"
         logger.error("The plugin %s failed at %s (%s): %s", name, place, step.on_error, why)
-        # After the last byte there is nothing left to close.
+        # After the last byte nothing can be rejected.
         passes = step.on_error == "open" or stage is Stage.POST_RESPONSE
         return CONTINUE if passes else _failed(name)
 
@@ -270,15 +269,15 @@ class Run:
             self._notes[name] = MappingProxyType({**self._notes.get(name, EMPTY), **verdict.notes})
 
     def _keep_notes(self, step: Step, call: asyncio.Future[object]) -> None:
-        """Of a call that was done when its exchange was cancelled: what it took is given back at the end."""
+        """Keep the notes of a call that ended as its exchange was cancelled, so that `cleanup` gets them."""
         verdict = call.result() if call.done() and not call.cancelled() else None
         if isinstance(verdict, Continue | Reject | Respond | Patch) and isinstance(verdict.notes, Mapping):
             self._note(step, verdict)
 
     def response_headers(self) -> dict[str, str]:
-        """What the plugins that ran add to the head of the answer. Forced entries have the last word.
+        """The headers that plugins add to the response. Those of required entries take precedence.
 
-        Sets `rejection` when one of them fails and is not `open`.
+        Sets `rejection` when a plugin fails and its `on_error` is not `open`.
         """
         headers: dict[str, str] = {}
         adding = [step for step in self._ran if step.adds_headers]
@@ -292,7 +291,7 @@ class Run:
         return headers
 
     def response(self) -> Response | None:
-        """The answer as the plugins made it, None when one of them refused."""
+        """The response after all plugins; None if one rejected."""
         added = {} if self.rejection else self.response_headers()
         response = self.exchange.response
         if self.rejection or response is None:
@@ -302,26 +301,24 @@ class Run:
     async def _cleanup(self, steps: Sequence[Step]) -> None:
         for step in steps:
             if step.has_cleanup:
-                settling = call_async_safely(step.plugin.cleanup, self._view(step.plugin))
-                result = await with_timeout(settling, step.timeout)
+                call = call_async_safely(step.plugin.cleanup, self._view(step.plugin))
+                result = await with_timeout(call, step.timeout)
                 if isinstance(result, CallFailed):
                     self._fault(step, Stage.POST_RESPONSE, f"cleanup: {result.why}")
 
 
 def _is_quick(step: Step, view: Exchange) -> bool:
-    """Whether a blocking plugin is called in place this time. A thread and back costs more than that."""
+    """Whether a blocking plugin is called in place this time."""
     return step.in_thread and not step.starts_stream and call_safely(step.plugin.is_quick, view) is True
 
 
 def _failed(name: str) -> Reject:
-    rejection = make_rejection(
-        "plugin_failure", f"The plugin {name} could not judge this request, so it was not let through."
-    )
+    rejection = make_rejection("plugin_failure", f"The plugin {name} failed, so the request was rejected.")
     return Reject(rejection.status, rejection.code, rejection.message, rejection.headers)
 
 
 def patched(exchange: Exchange, stage: Stage, patch: Patch) -> Exchange:
-    """The exchange after a patch: of the request before forwarding, of the answer after it."""
+    """The exchange after a patch: of the request before forwarding, of the response after it."""
     if stage is Stage.PRE_REQUEST:
         return exchange.with_request(_patched_request(exchange.request, patch))
     response = exchange.response or Response(200)

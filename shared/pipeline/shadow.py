@@ -1,7 +1,7 @@
-"""Entries in shadow mode: they see what the others see, and what they say is only noted.
+"""Entries in shadow mode: they get what the others get, and their verdicts are only noted.
 
-Each runs in a task of its own that nobody waits for before the last byte. What it would look at is a value,
-so it runs on a copy by nature.
+Each runs in a task of its own, which is not awaited before the last byte. An exchange is a value, so a
+shadow entry cannot change it.
 """
 
 import asyncio
@@ -25,9 +25,9 @@ _BODILY = (Stage.PRE_REQUEST, Stage.PRE_RESPONSE)
 
 
 class Shadows:
-    """The shadow entries of one exchange. `results` grows as they come to a verdict.
+    """The shadow entries of one exchange. `results` gets each verdict.
 
-    `now` gives seconds that never go back, where somebody wants to know how long they take.
+    `now` is a monotonic clock in seconds; without one no call is timed.
     """
 
     def __init__(self, pool: Executor, now: Callable[[], float] | None = None) -> None:
@@ -41,11 +41,11 @@ class Shadows:
 
     @property
     def need_response(self) -> bool:
-        """Whether an entry waits for the body of an answer that is passed on as it comes."""
+        """Whether an entry needs the body of a response that is passed on unread."""
         return bool(self._without_body[Stage.PRE_RESPONSE])
 
     def begin(self, stage: Stage, steps: Sequence[Step], exchange: Exchange) -> None:
-        """Let `steps` judge the exchange as it is now; those that read a body, as soon as it is here."""
+        """Start `steps` on the exchange as it is now; those that read a body wait for `resume`."""
         message = exchange.request if stage is Stage.PRE_REQUEST else exchange.response
         for step in steps:
             if step.uses_body and stage in _BODILY and (message is None or message.body is None):
@@ -54,12 +54,12 @@ class Shadows:
                 self._start(stage, step, exchange)
 
     def resume(self, stage: Stage, exchange: Exchange) -> None:
-        """The body that entries of `stage` waited for is in `exchange`."""
+        """Start the entries of `stage` that wait for the body; it is in `exchange`."""
         for step in self._taken(stage):
             self._start(stage, step, exchange)
 
     def give_up(self, stage: Stage, why: str) -> None:
-        """The body that entries of `stage` waited for cannot be had: each of them failed."""
+        """Fail the entries of `stage` that wait for a body, which is not available."""
         for step in self._taken(stage):
             self._failed(stage, step, why)
 
@@ -68,7 +68,7 @@ class Shadows:
         return waiting
 
     async def end(self, exchange: Exchange) -> None:
-        """Wait until each has come to a verdict or its time is up, then settle them."""
+        """Wait for each verdict or timeout, then clean up."""
         if self._running:
             await asyncio.wait(self._running)
         for step in self._ran:
@@ -81,7 +81,7 @@ class Shadows:
     def _start(self, stage: Stage, step: Step, exchange: Exchange) -> None:
         self._ran.append(step)
         view = self._view(step, exchange)
-        # It begins here, so that a limiter is looked at before those that act charge it.
+        # It starts here, so that it reads a limiter before the other entries charge it.
         call = start_call(step, view, self._pool) if step.may_block else None
         self._running.append(tasks.start(self._judge(stage, step, view, call), "shadow"))
 
@@ -101,7 +101,7 @@ class Shadows:
         if why:
             self._failed(stage, step, why, seconds)
             return
-        verdict: Verdict = outcome  # type: ignore[assignment]  # else it were faulty
+        verdict: Verdict = outcome  # type: ignore[assignment]  # otherwise `why` is set
         name = step.plugin.name
         self._notes[name] = {**self._notes.get(name, {}), **verdict.notes}
         self.results.append(StepResult(step, stage, verdict, None, seconds))

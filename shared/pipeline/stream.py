@@ -1,4 +1,4 @@
-"""An answer on its way through the judges of its events, and where the judges' faults end."""
+"""The events of a streamed response on their way through its judges, whose faults are caught here."""
 
 import asyncio
 import inspect
@@ -14,12 +14,12 @@ from shared.pipeline.calls import CallFailed, call_async_safely, call_safely, su
 from shared.pipeline.plan import Step
 from shared.pipeline.plugin import EventJudge, Reject, Verdict
 
-#: Bytes of events that are judged on the loop; more of them go to a thread, whatever their judge says.
+#: The most bytes of events that are judged in place; more go to a thread, whatever their judge declares.
 IN_PLACE_BYTES = 16_384
 
 
 class ActiveJudge:
-    """One judge at work: `held` are the bytes of the events that it has not given back."""
+    """A judge of one stream. `held` counts the bytes of the events that it has not returned."""
 
     __slots__ = ("_given", "held", "is_async", "judge", "step")
 
@@ -34,20 +34,20 @@ class ActiveJudge:
         self._given += events
         self.held += sum(len(event.raw) for event in events)
 
-    def invalid_reason(self, said: "JudgeOutput", *, is_last: bool) -> str | None:
-        """Why these events cannot be what was fed, given back in order; None when they are."""
-        if not all(isinstance(event, Event) for event in said.events):
-            return "it gave back something else than events"
-        over = is_last and said.reject is None
-        if len(said.events) > len(self._given) or (over and len(said.events) < len(self._given)):
-            return "it did not give back each event once"
-        changed = any(one is not other for one, other in zip(said.events, self._given, strict=False))
+    def invalid_reason(self, output: "JudgeOutput", *, is_last: bool) -> str | None:
+        """Why the output is not the fed events in order; None if it is."""
+        if not all(isinstance(event, Event) for event in output.events):
+            return "it returned values other than events"
+        over = is_last and output.reject is None
+        if len(output.events) > len(self._given) or (over and len(output.events) < len(self._given)):
+            return "it did not return each event once"
+        changed = any(one is not other for one, other in zip(output.events, self._given, strict=False))
         if changed and "body" not in self.step.plugin.changes:
             return "it changed the body, which it does not declare"
         return None
 
     def take(self, count: int) -> list[Event]:
-        """The next events of those that were fed, which are held no longer."""
+        """Remove the next `count` events from those that are held, and return them."""
         taken = [self._given.popleft() for _ in range(count)]
         self.held -= sum(len(event.raw) for event in taken)
         return taken
@@ -57,13 +57,13 @@ class ActiveJudge:
 
 
 def is_judge(outcome: object) -> bool:
-    """Whether a plugin returned somebody who can judge events."""
+    """Whether a plugin returned a judge of events."""
     kind = type(outcome)
     return callable(getattr(kind, "feed", None)) and callable(getattr(kind, "end", None))
 
 
 class JudgeOutput:
-    """What a judge said to some events: what may go out, and how it ended the stream, if it did."""
+    """The output of a judge for some events: those to send, and the `Reject` that ended the stream."""
 
     __slots__ = ("events", "reject")
 
@@ -71,28 +71,28 @@ class JudgeOutput:
         self.events: list[Event] = []
         self.reject: Reject | None = None
 
-    def add(self, response: object) -> bool:
-        """Whether the judge goes on. Raises TypeError when `response` is none that it may give."""
-        if isinstance(response, Reject):
-            self.reject = response
+    def add(self, result: object) -> bool:
+        """Add a result of the judge; False if it rejects. Raises TypeError for a result of another type."""
+        if isinstance(result, Reject):
+            self.reject = result
             return False
-        if not isinstance(response, list | tuple):
-            raise TypeError(f"it returned {type(response).__name__}, not a list of events or a Reject")
-        self.events += response
+        if not isinstance(result, list | tuple):
+            raise TypeError(f"it returned {type(result).__name__}, not a list of events or a Reject")
+        self.events += result
         return True
 
 
 class Stream:
-    """The events of one answer. `held` is the most bytes that its judges ever held back together.
+    """The events of one response. `held` is the most bytes that its judges held back at a time.
 
-    `owner` is whose answer it is. `judge` makes a verdict of an outcome and `reject` ends the exchange, both
-    as in `Run`. When `may_wait` is False nothing is awaited, so every step must judge in place.
+    `splitter` makes events of its bytes. `owner` is the tenant of the response. `judge` and `reject` are
+    those of `Run`. Without `may_wait` nothing is awaited, so every step must judge in place.
     """
 
     def __init__(
         self,
         splitter: EventSplitter,
-        judgings: Sequence[ActiveJudge],
+        judges: Sequence[ActiveJudge],
         pool: Executor,
         owner: str,
         judge: Callable[[Step, Stage, object], Verdict],
@@ -102,18 +102,18 @@ class Stream:
     ) -> None:
         self.splitter = splitter
         self.held = 0
-        self._active_judges = list(judgings)
+        self._active_judges = list(judges)
         self._pool = pool
         self._owner = owner
         self._judge = judge
         self._reject = reject
         self._may_wait = may_wait
-        self._always_waits = any(one.is_async or one.step.in_thread for one in judgings)
+        self._always_waits = any(one.is_async or one.step.in_thread for one in judges)
 
     def feed(
         self, events: Sequence[Event], *, is_last: bool = False
     ) -> Sequence[Event] | Awaitable[Sequence[Event]]:
-        """The events that may go out now. Once the run has a refusal nothing more does."""
+        """The events that may be sent now. None may once the run has a rejection."""
         if self._may_wait and (self._always_waits or _is_long(events)):
             return self._later(events, is_last=is_last)
         for one in tuple(self._active_judges):
@@ -143,15 +143,17 @@ class Stream:
         return await with_timeout(asyncio.wrap_future(threaded), one.step.timeout)
 
     def _settled(self, one: ActiveJudge, outcome: object, *, is_last: bool) -> Sequence[Event]:
-        """What of the outcome goes on to the next judge. A judge that fails and may is left out."""
-        said = outcome if isinstance(outcome, JudgeOutput) else JudgeOutput()
-        fault = outcome.why if isinstance(outcome, CallFailed) else one.invalid_reason(said, is_last=is_last)
+        """The events for the next judge. A judge that fails with `on_error: open` is left out."""
+        output = outcome if isinstance(outcome, JudgeOutput) else JudgeOutput()
+        fault = (
+            outcome.why if isinstance(outcome, CallFailed) else one.invalid_reason(output, is_last=is_last)
+        )
         if fault is None:
-            one.take(len(said.events))
-            if said.reject is None:
-                return said.events
-        verdict = self._judge(one.step, Stage.PRE_RESPONSE, CallFailed(fault) if fault else said.reject)
-        events = [] if fault else said.events
+            one.take(len(output.events))
+            if output.reject is None:
+                return output.events
+        verdict = self._judge(one.step, Stage.PRE_RESPONSE, CallFailed(fault) if fault else output.reject)
+        events = [] if fault else output.events
         if isinstance(verdict, Reject):
             self._reject(one.step, verdict)
             return events
@@ -167,29 +169,29 @@ def _is_long(events: Sequence[Event]) -> bool:
 
 
 def _batch(judge: EventJudge, events: Sequence[Event], is_last: bool) -> JudgeOutput:
-    said = JudgeOutput()
+    output = JudgeOutput()
     for event in events:
-        if not said.add(judge.feed(event)):
-            return said
+        if not output.add(judge.feed(event)):
+            return output
     if is_last:
-        said.add(judge.end())
-    return said
+        output.add(judge.end())
+    return output
 
 
 async def _one_by_one(one: ActiveJudge, events: Sequence[Event], *, is_last: bool) -> object:
-    """The same with a judge that waits. Each call has the entry's time."""
-    said = JudgeOutput()
+    """As `_batch`, with an asynchronous judge. Each call has the timeout of the entry."""
+    output = JudgeOutput()
     calls: list[tuple[Callable[..., Awaitable[object]], tuple[Event, ...]]]
     calls = [(one.judge.feed, (event,)) for event in events]
     if is_last:
         calls.append((one.judge.end, ()))
     for call, arguments in calls:
-        response = await with_timeout(call_async_safely(call, *arguments), one.step.timeout)
-        if isinstance(response, CallFailed):
-            return response
-        more = call_safely(said.add, response)
+        result = await with_timeout(call_async_safely(call, *arguments), one.step.timeout)
+        if isinstance(result, CallFailed):
+            return result
+        more = call_safely(output.add, result)
         if isinstance(more, CallFailed):
             return more
         if not more:
             break
-    return said
+    return output

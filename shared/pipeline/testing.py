@@ -1,7 +1,7 @@
-"""What tests of plugins need: an exchange to show them, and their verdict on it.
+"""Support for tests of plugins: a sample exchange, and the verdict of a plugin on it.
 
 plugin = MaxPrompt.parse({"max_bytes": 10})
-assert judge(plugin, Stage.PRE_REQUEST, sample_exchange(body=b"short")) == CONTINUE
+assert run_plugin(plugin, Stage.PRE_REQUEST, sample_exchange(body=b"short")) == CONTINUE
 """
 
 import asyncio
@@ -28,7 +28,7 @@ def sample_exchange(
     response: Response | None = None,
     notes: Mapping[str, object] = EMPTY,
 ) -> Exchange:
-    """An exchange of a tenant ``sample`` under its only rule. `response` is that of the upstream."""
+    """An exchange of the tenant ``sample``. `response` is that of the upstream."""
     return Exchange(
         "sample-request",
         Tenant("tenant_sample", "Sample", "sample"),
@@ -42,9 +42,9 @@ def sample_exchange(
 
 
 def run_plugin(plugin: Plugin, stage: Stage, exchange: Exchange) -> Verdict:
-    """What `plugin` says at `stage`, a coroutine's result too. Not for a running loop.
+    """The verdict of `plugin` at `stage`, also of a coroutine. Not for a running loop.
 
-    Raises ValueError, with the reason, when it has no such stage or its answer would count as a fault.
+    Raises ValueError with the reason if there is no such stage, or if the gateway would count a fault.
     """
     method = plugin.method(stage)
     if method is None:

@@ -1,4 +1,4 @@
-"""Whether what a plugin returned is a verdict that it may give at its stage."""
+"""Whether a plugin returned a verdict that is allowed at its stage."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -12,25 +12,25 @@ from shared.model.messages import Headers, Response
 from shared.pipeline.plugin import CONTINUE, Continue, Patch, Plugin, Reject, Respond
 
 _NAME = re.compile(TOKEN)
-# What has a form in bytes: no control characters, no lone surrogates.
+# Text that can be sent: no control characters, no lone surrogates.
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\ud7ff\ue000-\U0010ffff]*")
 _TEXT = re.compile(r"[^\ud800-\udfff]*")
-_DEEPEST = 100  # levels of an error body; orjson's bound is 254
-# How a message is framed is the wire's business. An answer with the wrong frame would be read as two.
+_DEEPEST = 100  # levels of an error body; the bound of orjson is 254
+# The gateway frames messages itself: a response with the wrong frame would be read as two.
 _FRAMING = frozenset({"connection", "content-length", "transfer-encoding"})
-# Names repeat, so each is judged once; and an abstract class takes a while to know the usual maps.
+# Names repeat, so each is judged once. isinstance of an abstract class is slow for the usual maps.
 _IS_NAME: Memo[str, bool] = Memo(lambda name: _NAME.fullmatch(name) is not None)
 _IS_FRAMING: Memo[str, bool] = Memo(lambda name: name.lower() in _FRAMING)
 _MAPS = (dict, MappingProxyType)
 
 
 def invalid_reason(outcome: object, stage: Stage, plugin: Plugin) -> str | None:
-    """Why `outcome` is no verdict that `plugin` may give at `stage`; None when it is one."""
+    """Why `outcome` is not a verdict that `plugin` may return at `stage`; None if it is one."""
     if outcome is CONTINUE:
-        return None  # what most plugins say of most requests
+        return None  # the usual case
     if isinstance(outcome, Continue | Reject | Respond | Patch):
         if not _is_map(outcome.notes):
-            return "its notes are no map"
+            return "its notes are not a map"
         if stage is Stage.POST_RESPONSE and not isinstance(outcome, Continue):
             return f"{type(outcome).__name__} is not possible at post_response"
     match outcome:
@@ -49,12 +49,12 @@ def _faulty_reject(verdict: Reject) -> str | None:
     if not _is_status(verdict.status, 400):
         return f"it rejected with the status {verdict.status!r}, not with one from 400 to 599"
     if not isinstance(verdict.code, str) or not isinstance(verdict.message, str):
-        return "it rejected with a code or a message that is no text"
+        return "it rejected with a code or a message that is not text"
     details = verdict.details
     if not isinstance(details, Mapping) or not _is_json([verdict.code, verdict.message, dict(details)]):
         return "it rejected with a message or details that cannot be written as JSON"
     if not _is_map(verdict.headers):
-        return "its headers are no map"
+        return "its headers are not a map"
     return _faulty_headers([*verdict.headers.items()])
 
 
@@ -63,9 +63,9 @@ def _faulty_respond(verdict: Respond, stage: Stage) -> str | None:
     if stage is not Stage.PRE_REQUEST:
         return f"Respond is not possible at {stage}"
     if not isinstance(response, Response) or not isinstance(response.headers, Headers):
-        return "its answer is no Response"
+        return "its response is not a Response"
     if not _is_status(response.status, 200):
-        return f"it answered with the status {response.status!r}, not with one from 200 to 599"
+        return f"it responded with the status {response.status!r}, not with one from 200 to 599"
     if not isinstance(response.body, bytes | None):
         return "its body is not bytes"
     return _faulty_headers(response.headers.items)
@@ -73,7 +73,7 @@ def _faulty_respond(verdict: Respond, stage: Stage) -> str | None:
 
 def _faulty_patch(verdict: Patch, stage: Stage, plugin: Plugin) -> str | None:
     if not _is_map(verdict.set_headers):
-        return "its headers are no map"
+        return "its headers are not a map"
     used = {
         "headers": bool(verdict.set_headers or verdict.remove_headers),
         "body": verdict.body is not None,
@@ -90,14 +90,14 @@ def _faulty_patch(verdict: Patch, stage: Stage, plugin: Plugin) -> str | None:
         return "its body is not bytes"
     removed = verdict.remove_headers
     if isinstance(removed, str) or not isinstance(removed, Collection):
-        return "the headers that it removed are no list of names"
+        return "the headers that it removed are not a list of names"
     return _faulty_changes([*[(name, "") for name in removed], *verdict.set_headers.items()])
 
 
 def invalid_headers_reason(headers: object) -> str | None:
-    """Why a plugin may not set these headers on an answer; None when it may."""
+    """Why a plugin may not set these headers on a response; None if it may."""
     if not _is_map(headers):
-        return "its headers are no map"
+        return "its headers are not a map"
     return _faulty_changes([*headers.items()])
 
 
@@ -105,16 +105,16 @@ def _faulty_changes(headers: Collection[tuple[Any, Any]]) -> str | None:
     if why := _faulty_headers(headers):
         return why
     framing = sorted({name.lower() for name, _ in headers if _IS_FRAMING[name]})
-    return f"it touched {' and '.join(framing)}, which the gateway sets itself" if framing else None
+    return f"it changed {' and '.join(framing)}, which the gateway sets itself" if framing else None
 
 
 def _are_plain(headers: Collection[tuple[Any, Any]]) -> bool:
-    """True for names and values of printable ASCII, as most are: one look, and not one at each of them."""
+    """Whether all names are valid and all values printable ASCII: a quick check of the usual case."""
     try:
         values = "".join([value for _, value in headers])
         return values.isascii() and values.isprintable() and all([_IS_NAME[name] for name, _ in headers])
     except TypeError:
-        return False  # one of them is no text
+        return False  # one of them is not text
 
 
 def _is_map(value: object) -> TypeGuard[Mapping[Any, Any]]:
@@ -122,7 +122,7 @@ def _is_map(value: object) -> TypeGuard[Mapping[Any, Any]]:
 
 
 def _is_json(value: object, depth: int = 0) -> bool:
-    """True for what the writer of error bodies takes. It writes no subclass of a tuple or a float."""
+    """Whether orjson can write the value. It writes no subclass of tuple or float."""
     if isinstance(value, str):
         return _TEXT.fullmatch(value) is not None
     if isinstance(value, int):

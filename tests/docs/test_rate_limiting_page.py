@@ -90,7 +90,15 @@ def test_picture_of_the_window_shows_the_buckets_of_the_limiter() -> None:
 def test_the_answer_of_the_page_is_given() -> None:
     clock = Clock()
     entry = ResolvedEntry(
-        RateLimiter.parse(BLOCK), Stage.PRE_REQUEST, 100, False, "closed", 1.0, "tenant", "t", "r"
+        plugin=RateLimiter.parse(BLOCK),
+        stage=Stage.PRE_REQUEST,
+        priority=100,
+        parallel=False,
+        on_error="closed",
+        timeout=1.0,
+        origin="tenant",
+        tenant_id="t",
+        rule_id="r",
     )
     plugin = RateLimiter.merge([entry])
     plugin.start(Tools(MemoryLimiter(clock), cast(Any, None), cast(Any, None)))

@@ -114,7 +114,7 @@ def test_a_plugin_that_does_nothing_more_has_harmless_follow_ups() -> None:
     plugin.start(cast(Tools, None))
     assert plugin.response_headers(nothing) == {}
     asyncio.run(plugin.cleanup(nothing))
-    with pytest.raises(TypeError, match="test_plugin does not combine"):
+    with pytest.raises(TypeError, match="test_plugin does not merge"):
         Sized.merge([])
 
 

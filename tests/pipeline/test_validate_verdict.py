@@ -89,7 +89,7 @@ def test_anything_else_is_no_verdict(outcome: object) -> None:
 )
 @pytest.mark.parametrize("notes", [None, "text", [("a", 1)]])
 def test_notes_are_a_map(make: Callable[..., object], notes: object) -> None:
-    assert invalid_reason(make(notes=notes), Stage.PRE_REQUEST, ANY_PLUGIN) == "its notes are no map"
+    assert invalid_reason(make(notes=notes), Stage.PRE_REQUEST, ANY_PLUGIN) == "its notes are not a map"
 
 
 Pair = namedtuple("Pair", "a b")
@@ -104,8 +104,8 @@ CYCLE.append(CYCLE)
         (reject(600), "it rejected with the status 600,"),
         (reject("400"), "it rejected with the status '400',"),
         (reject(400.0), "it rejected with the status 400.0,"),
-        (reject(code=None), "a code or a message that is no text"),
-        (reject(message=b"No."), "a code or a message that is no text"),
+        (reject(code=None), "a code or a message that is not text"),
+        (reject(message=b"No."), "a code or a message that is not text"),
         (reject(message="\ud800"), "cannot be written as JSON"),
         (reject(details=None), "cannot be written as JSON"),
         (reject(details={"x": object()}), "cannot be written as JSON"),
@@ -114,29 +114,29 @@ CYCLE.append(CYCLE)
         (reject(details={"x": b""}), "cannot be written as JSON"),
         (reject(details={"x": Pair(1, 2)}), "cannot be written as JSON"),
         (reject(details={"x": CYCLE}), "cannot be written as JSON"),
-        (reject(headers=[("X-A", "1")]), "its headers are no map"),
+        (reject(headers=[("X-A", "1")]), "its headers are not a map"),
         (reject(headers={"X A": "1"}), "it named a header 'X A'"),
         (reject(headers={"Content-Length": 3}), "it set the header Content-Length to a value"),
-        (Respond(None), "its answer is no Response"),  # type: ignore[arg-type]
-        (respond(headers={"X-A": "1"}), "its answer is no Response"),
-        (respond(199), "it answered with the status 199,"),
-        (respond(600), "it answered with the status 600,"),
-        (respond(None), "it answered with the status None,"),
+        (Respond(None), "its response is not a Response"),  # type: ignore[arg-type]
+        (respond(headers={"X-A": "1"}), "its response is not a Response"),
+        (respond(199), "it responded with the status 199,"),
+        (respond(600), "it responded with the status 600,"),
+        (respond(None), "it responded with the status None,"),
         (respond(body="text"), "its body is not bytes"),
         (respond(headers=Headers([("X-A", "1\r\nX-B: 2")])), "it set the header X-A to a value"),
-        (Patch(set_headers=None), "its headers are no map"),  # type: ignore[arg-type]
+        (Patch(set_headers=None), "its headers are not a map"),  # type: ignore[arg-type]
         (Patch(set_headers={"X-A": 1}), "it set the header X-A to a value"),  # type: ignore[dict-item]
         (Patch(set_headers={"X-A": "\ud800"}), "it set the header X-A to a value"),
         (Patch(set_headers={"X-A": "\x7f"}), "it set the header X-A to a value"),
         (Patch(set_headers={"": "1"}), "it named a header ''"),
         (Patch(set_headers={b"X-A": "1"}), "it named a header b'X-A'"),  # type: ignore[dict-item]
-        (Patch(remove_headers="X-A"), "the headers that it removed are no list"),
-        (Patch(remove_headers=3), "the headers that it removed are no list"),  # type: ignore[arg-type]
+        (Patch(remove_headers="X-A"), "the headers that it removed are not a list"),
+        (Patch(remove_headers=3), "the headers that it removed are not a list"),  # type: ignore[arg-type]
         (Patch(remove_headers=("X-A\n",)), "it named a header"),
         (Patch(remove_headers=[["X-A"]]), "it named a header"),  # type: ignore[list-item]
-        (Patch(set_headers={"Connection": "close"}), "it touched connection,"),
-        (Patch(remove_headers=("CONTENT-LENGTH",)), "it touched content-length,"),
-        (Patch(set_headers={"Transfer-Encoding": "chunked"}), "it touched transfer-encoding,"),
+        (Patch(set_headers={"Connection": "close"}), "it changed connection,"),
+        (Patch(remove_headers=("CONTENT-LENGTH",)), "it changed content-length,"),
+        (Patch(set_headers={"Transfer-Encoding": "chunked"}), "it changed transfer-encoding,"),
         (Patch(body="text"), "its body is not bytes"),  # type: ignore[arg-type]
         (Patch(status=404), "it set the status 404"),
     ],

@@ -94,4 +94,4 @@ def entry(plugin: Plugin, stage: Stage = Stage.PRE_REQUEST, **more: Any) -> Reso
         "tenant_id": "t1",
         "rule_id": "r1",
     }
-    return ResolvedEntry(plugin, stage, **{**given, **more})
+    return ResolvedEntry(plugin=plugin, stage=stage, **{**given, **more})

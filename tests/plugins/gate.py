@@ -49,7 +49,15 @@ class Gate:
 
     def entry(self, plugin: Plugin, origin: str, on_error: str) -> ResolvedEntry:
         return ResolvedEntry(
-            plugin, Stage.PRE_REQUEST, 100, False, on_error, 1.0, origin, self.tenant, self.rule
+            plugin=plugin,
+            stage=Stage.PRE_REQUEST,
+            priority=100,
+            parallel=False,
+            on_error=on_error,
+            timeout=1.0,
+            origin=origin,
+            tenant_id=self.tenant,
+            rule_id=self.rule,
         )
 
     def exchange(

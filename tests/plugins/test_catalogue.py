@@ -101,7 +101,17 @@ def test_a_plugin_with_an_empty_or_binary_body_gives_a_verdict(
         return
     made = plugin.parse(least_settings(plugin))
     if plugin.merges_entries:
-        entry = ResolvedEntry(made, stage, 100, False, plugin.default_on_error, 1.0, "rule", "t1", "r1")
+        entry = ResolvedEntry(
+            plugin=made,
+            stage=stage,
+            priority=100,
+            parallel=False,
+            on_error=plugin.default_on_error,
+            timeout=1.0,
+            origin="rule",
+            tenant_id="t1",
+            rule_id="r1",
+        )
         made = plugin.merge([entry])
     clock = Hands()
     made.start(Tools(MemoryLimiter(clock), lambda *_, **__: FetchResponse(200, {}, b"{}"), clock))
