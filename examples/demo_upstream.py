@@ -1,9 +1,9 @@
-"""A small upstream that speaks the chat APIs of OpenAI and Anthropic, plain and streamed, without a model.
+"""A small upstream with the chat APIs of OpenAI and Anthropic, plain and streamed, without a model.
 
     python -m examples.demo_upstream --port 8082
 
-It repeats what the user said last, so every answer is known beforehand. It listens on loopback only and
-prints its port once it does; port 0 takes a free one.
+It repeats the last message of the user, so every response is predictable. It listens on loopback only and
+prints its port when it is ready. Port 0 selects a free port.
 """
 
 import argparse
@@ -13,14 +13,18 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-_NOT_FOUND = {"error": {"message": "There is nothing here.", "type": "not_found_error", "code": "not_found"}}
-_NO_JSON = {"error": {"message": "The body is no JSON.", "type": "invalid_request_error", "code": "no_json"}}
+_NOT_FOUND = {
+    "error": {"message": "No resource has this path.", "type": "not_found_error", "code": "not_found"}
+}
+_NO_JSON = {
+    "error": {"message": "The body is not a JSON object.", "type": "invalid_request_error", "code": "no_json"}
+}
 
-type Event = tuple[str | None, Any]  # the event's name, None when there is none, and its data
+type Event = tuple[str | None, Any]  # the name of the event, if any, and its data
 
 
-def said(request: dict[str, Any]) -> str:
-    """What the user said last; content may be text or a list of parts."""
+def last_prompt(request: dict[str, Any]) -> str:
+    """The last message of the user, whose content may be text or a list of parts."""
     for message in reversed(request.get("messages", [])):
         if message.get("role") == "user":
             content = message.get("content", "")
@@ -30,7 +34,7 @@ def said(request: dict[str, Any]) -> str:
 
 
 def tokens(text: str) -> list[str]:
-    """The text in pieces: words with the space behind them. One piece counts as one token."""
+    """The text as tokens: words, each with the space that follows."""
     return [piece for piece in text.replace(" ", " \0").split("\0") if piece]
 
 
@@ -39,8 +43,8 @@ class OpenAI:
 
     def __init__(self, request: dict[str, Any]) -> None:
         self.request = request
-        self.reply = f"You said: {said(request)}"
-        prompt, completion = len(tokens(said(request))), len(tokens(self.reply))
+        self.reply = f"You said: {last_prompt(request)}"
+        prompt, completion = len(tokens(last_prompt(request))), len(tokens(self.reply))
         self.usage = {
             "prompt_tokens": prompt,
             "completion_tokens": completion,
@@ -59,13 +63,13 @@ class OpenAI:
         }
 
     def plain(self) -> dict[str, Any]:
-        """The whole answer."""
+        """The whole response."""
         message = {"role": "assistant", "content": self.reply}
         choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
         return self._object("chat.completion", [choice], usage=self.usage)
 
     def events(self) -> Iterator[Event]:
-        """The answer token by token; with the usage at the end when it was asked for."""
+        """The response token by token, with the usage at the end if the request includes it."""
         for delta in [{"role": "assistant", "content": ""}, *({"content": t} for t in tokens(self.reply))]:
             yield None, self._chunk({"index": 0, "delta": delta, "finish_reason": None})
         yield None, self._chunk({"index": 0, "delta": {}, "finish_reason": "stop"})
@@ -82,8 +86,11 @@ class Anthropic:
 
     def __init__(self, request: dict[str, Any]) -> None:
         self.request = request
-        self.reply = f"You said: {said(request)}"
-        self.usage = {"input_tokens": len(tokens(said(request))), "output_tokens": len(tokens(self.reply))}
+        self.reply = f"You said: {last_prompt(request)}"
+        self.usage = {
+            "input_tokens": len(tokens(last_prompt(request))),
+            "output_tokens": len(tokens(self.reply)),
+        }
 
     def _message(self, content: list[Any], stop: str | None, usage: dict[str, int]) -> dict[str, Any]:
         return {
@@ -98,11 +105,11 @@ class Anthropic:
         }
 
     def plain(self) -> dict[str, Any]:
-        """The whole answer."""
+        """The whole response."""
         return self._message([{"type": "text", "text": self.reply}], "end_turn", self.usage)
 
     def events(self) -> Iterator[Event]:
-        """The answer token by token, each event under its name."""
+        """The response token by token, as named events."""
         for data in self._stream():
             yield data["type"], data
 
@@ -127,7 +134,7 @@ _APIS: dict[str, type[OpenAI | Anthropic]] = {"/v1/chat/completions": OpenAI, "/
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """HTTP/1.1 with keep-alive; every write leaves at once."""
+    """HTTP/1.1 with keep-alive, without buffered writes."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -166,7 +173,7 @@ class _Handler(BaseHTTPRequestHandler):
             body += self.rfile.read(size)
             self.rfile.readline()
         while self.rfile.readline().strip():
-            """Trailers, and the empty line that ends the body."""
+            """Skip the trailers, up to the empty line that ends the body."""
         return body
 
     def response(self, status: int, content: Any) -> None:
@@ -179,7 +186,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def stream(self, events: Iterator[Event]) -> None:
-        """Server-sent events, each in one chunk of its own."""
+        """Server-sent events, one per chunk."""
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Cache-Control", "no-cache")
@@ -192,11 +199,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"0\r\n\r\n")
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: the gateway logs what it forwards."""
+        """Do nothing: the gateway logs the requests that it forwards."""
 
 
 class DemoUpstream(ThreadingHTTPServer):
-    """The server. `server_port` is the port it has got."""
+    """The server. `server_port` is its port."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -205,15 +212,15 @@ class DemoUpstream(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away is no error."""
+        """Ignore clients that disconnect."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
 
 def main() -> None:
     """Serve until Ctrl-C."""
-    parser = argparse.ArgumentParser(description="An upstream that repeats what the user said.")
-    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 takes a free one")
+    parser = argparse.ArgumentParser(description="An upstream that repeats the last message of the user.")
+    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 selects a free port")
     with DemoUpstream(parser.parse_args().port) as server:
         print(server.server_port, flush=True)
         try:

@@ -1,11 +1,11 @@
-"""A service that an `external_validator` can ask, without a model.
+"""A validator that the plugin `external_validator` can call, without a model.
 
     python -m examples.demo_validator --port 8084
 
-It says no to everything in which the word "forbidden" stands, and flags what says "odd". The query makes it
-slow or faulty: `?wait=0.2` (seconds), `?status=500`, `?text` (no JSON), `?redirect`. `GET /asked` tells how
-often it was asked, and the headers and the body of the last time. It listens on loopback only and prints its
-port once it does; port 0 takes a free one.
+It rejects bodies that contain "forbidden", and flags those that contain "odd". The query makes it slow or
+faulty: `?wait=0.2` (seconds), `?status=500`, `?text` (not JSON), `?redirect`. `GET /calls` returns the number
+of calls, and the headers and body of the last one. It listens on loopback only and prints its port when it is
+ready. Port 0 selects a free port.
 """
 
 import argparse
@@ -18,8 +18,8 @@ from typing import Any
 from urllib.parse import parse_qs
 
 
-def judged(body: bytes) -> dict[str, Any]:
-    """What the service says of a body."""
+def verdict(body: bytes) -> dict[str, Any]:
+    """The verdict on a body."""
     text = body.decode(errors="replace").lower()
     return {"allowed": "forbidden" not in text, "flagged": "odd" in text}
 
@@ -32,18 +32,18 @@ class _Handler(BaseHTTPRequestHandler):
     server: "DemoValidator"
 
     def do_GET(self) -> None:
-        self.response(200, json.dumps(self.server.asked).encode())
+        self.response(200, json.dumps(self.server.calls).encode())
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         options = parse_qs(self.path.partition("?")[2], keep_blank_values=True)
-        self.server.note(dict(self.headers.items()), body.decode(errors="replace"))
+        self.server.record(dict(self.headers.items()), body.decode(errors="replace"))
         time.sleep(float(options.get("wait", ["0"])[0]))
         if "redirect" in options:
             return self.response(307, b"{}", Location="/")
         if "text" in options:
             return self.response(200, b"all is well")
-        return self.response(int(options.get("status", ["200"])[0]), json.dumps(judged(body)).encode())
+        return self.response(int(options.get("status", ["200"])[0]), json.dumps(verdict(body)).encode())
 
     do_PUT = do_PATCH = do_POST
 
@@ -55,11 +55,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: the gateway logs what fails."""
+        """Do nothing: the gateway logs failures."""
 
 
 class DemoValidator(ThreadingHTTPServer):
-    """The server. `server_port` is the port it has got, `asked` what `GET /asked` tells."""
+    """The server. `server_port` is its port, `calls` the document of `GET /calls`."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -67,23 +67,23 @@ class DemoValidator(ThreadingHTTPServer):
     def __init__(self, port: int) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self._lock = threading.Lock()
-        self.asked: dict[str, Any] = {"times": 0, "headers": {}, "body": ""}
+        self.calls: dict[str, Any] = {"count": 0, "headers": {}, "body": ""}
 
-    def note(self, headers: dict[str, str], body: str) -> None:
-        """Remember that somebody asked."""
+    def record(self, headers: dict[str, str], body: str) -> None:
+        """Record a call."""
         with self._lock:
-            self.asked = {"times": self.asked["times"] + 1, "headers": headers, "body": body}
+            self.calls = {"count": self.calls["count"] + 1, "headers": headers, "body": body}
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away is no error."""
+        """Ignore clients that disconnect."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
 
 def main() -> None:
     """Serve until Ctrl-C."""
-    parser = argparse.ArgumentParser(description="A validator that knows one forbidden word.")
-    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 takes a free one")
+    parser = argparse.ArgumentParser(description="A validator that rejects one word.")
+    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 selects a free port")
     with DemoValidator(parser.parse_args().port) as server:
         print(server.server_port, flush=True)
         try:

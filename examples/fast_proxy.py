@@ -1,6 +1,6 @@
 """mitmproxy addons as a fast reverse proxy, without the gateway.
 
-python -m examples.fast_proxy 8090 127.0.0.1 8082    # a process for each core, until Ctrl-C
+python -m examples.fast_proxy 8090 127.0.0.1 8082    # one process per core, until Ctrl-C
 """
 
 import os
@@ -16,7 +16,7 @@ from mitm_engine.processes.supervisor import supervise
 
 
 class ToUpstream:
-    """A plain mitmproxy addon: sends everything to one place, and passes bodies on as they come."""
+    """A mitmproxy addon that sends every request to one upstream and streams responses."""
 
     def __init__(self, host: str, port: int) -> None:
         self.host, self.port = host, port
@@ -30,7 +30,7 @@ class ToUpstream:
 
 
 def work(context: WorkerContext, host: str, port: int) -> None:
-    """One worker. It is run by its name, in a process of its own."""
+    """Run one worker. The supervisor starts it by its name, in its own process."""
     uvloop.run(_work(context, host, port))
 
 

@@ -1,4 +1,4 @@
-"""The demo tenant of a local gateway, made through the admin API, and the calls that show it."""
+"""The demo tenant of a local gateway, and example calls for it."""
 
 import json
 import os
@@ -13,7 +13,7 @@ PATH = "/v1/chat/completions"
 _LIMIT = {"name": "rate_limiter", "settings": {"limit": 3, "window": "10s"}}
 _CALL = {"model": "demo", "messages": [{"role": "user", "content": "Hello!"}]}
 #: The tenant of the first example in the README.
-_SEED = {
+_EXAMPLE = {
     "name": "Test Company",
     "subdomain": "testcompany",
     "tier": "pro",
@@ -31,36 +31,36 @@ _SEED = {
 
 
 class DemoFailed(Exception):
-    """The admin API gave another answer than expected."""
+    """A call of the admin API failed."""
 
 
 class Api:
-    """The admin API, called as the platform."""
+    """The admin API with the platform key."""
 
     def __init__(self, url: str, token: str | None) -> None:
         self._url = f"{url}/api/v1"
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     def __call__(self, method: str, path: str, body: Any = None) -> Any:
-        """The answer's JSON. Raises `DemoFailed` when it is no success."""
+        """The JSON of the response. Raises `DemoFailed` on an error."""
         with requests.Session() as session:
-            session.trust_env = False  # a proxy of the environment is not meant for this machine
+            session.trust_env = False  # a proxy of the environment cannot reach this machine
             try:
                 response = session.request(
                     method, self._url + path, json=body, headers=self._headers, timeout=10
                 )
                 if response.ok:
                     return response.json()
-                raise DemoFailed(f"{method} {path} answered {response.status_code}: {response.text.strip()}")
+                raise DemoFailed(f"{method} {path}: {response.status_code} {response.text.strip()}")
             except requests.RequestException as error:
                 raise DemoFailed(f"{method} {path}: {error}") from None
 
 
 def demo_key(api: Api, settings: Settings, *, create: bool) -> str | None:
-    """A key of the tenant `demo`, None when there is no such tenant.
+    """A key of the tenant `demo`; None when the tenant does not exist.
 
-    With `create`, an empty store gets the tenant and its rule first. The key is kept in data_dir, and so
-    is good for later starts. The rule's target follows demo.port.
+    With `create`, an empty store gets the tenant and its rule. The key is saved in data_dir for later starts.
+    The rule's target is updated to demo.port.
     """
     tenants = api("GET", "/tenants?limit=500")["tenants"]
     tenant = next((one for one in tenants if one["subdomain"] == "demo"), None)
@@ -68,8 +68,8 @@ def demo_key(api: Api, settings: Settings, *, create: bool) -> str | None:
         return None
     if tenant is None:
         tenant = api("POST", "/tenants", {"name": "Demo", "subdomain": "demo"})
-        _keep(settings, tenant["id"], tenant["api_key"])
-    key = _kept(settings, tenant["id"]) or _new_key(api, settings, tenant["id"])
+        _save_key(settings, tenant["id"], tenant["api_key"])
+    key = _saved_key(settings, tenant["id"]) or _new_key(api, settings, tenant["id"])
     _ensure_rule(api, tenant["id"], f"http://127.0.0.1:{settings.demo.port}")
     return key
 
@@ -86,7 +86,7 @@ def _ensure_rule(api: Api, tenant_id: str, target: str) -> None:
 
 def _new_key(api: Api, settings: Settings, tenant_id: str) -> str:
     key = api("POST", f"/tenants/{tenant_id}/api-keys", {"name": "run_local.sh"})["key"]
-    _keep(settings, tenant_id, key)
+    _save_key(settings, tenant_id, key)
     return str(key)
 
 
@@ -94,8 +94,8 @@ def _file(settings: Settings) -> Path:
     return settings.data_dir / "demo.json"
 
 
-def _keep(settings: Settings, tenant_id: str, key: str) -> None:
-    """Write the key whole or not at all, for this user only."""
+def _save_key(settings: Settings, tenant_id: str, key: str) -> None:
+    """Save the key atomically, readable by this user only."""
     new = _file(settings).with_suffix(".new")
     new.unlink(missing_ok=True)
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -103,36 +103,36 @@ def _keep(settings: Settings, tenant_id: str, key: str) -> None:
     new.replace(_file(settings))
 
 
-def _kept(settings: Settings, tenant_id: str) -> str | None:
-    """The key of an earlier start, None when there is none for this tenant."""
+def _saved_key(settings: Settings, tenant_id: str) -> str | None:
+    """The saved key of this tenant; None without one."""
     try:
-        kept = json.loads(_file(settings).read_text())
-        return str(kept["key"]) if kept["tenant"] == tenant_id else None
+        saved = json.loads(_file(settings).read_text())
+        return str(saved["key"]) if saved["tenant"] == tenant_id else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def free_subdomain(api: Api) -> str:
-    """The seed's subdomain, with a number behind it when a tenant has it already."""
+    """The subdomain of the example, with a number appended when it is taken."""
     taken = {tenant["subdomain"] for tenant in api("GET", "/tenants?limit=500")["tenants"]}
-    names = (_SEED["subdomain"], *(f"{_SEED['subdomain']}{number}" for number in range(2, 1000)))
+    names = (_EXAMPLE["subdomain"], *(f"{_EXAMPLE['subdomain']}{number}" for number in range(2, 1000)))
     return next(str(name) for name in names if name not in taken)
 
 
 def curl_lines(admin: str, proxy: str, key: str, subdomain: str, *, token: bool) -> list[tuple[str, str]]:
-    """What each call shows, with its status, and the call itself, to be pasted into a shell."""
-    seed = json.dumps({**_SEED, "subdomain": subdomain})
+    """The example calls for a shell, each with a description that begins with its status."""
+    seed = json.dumps({**_EXAMPLE, "subdomain": subdomain})
     call, kind = json.dumps(_CALL), "-H 'Content-Type: application/json'"
     platform = ' -H "Authorization: Bearer $GATEWAY_ADMIN_TOKEN"' if token else ""
     sent = f"-H 'Authorization: Bearer {key}' {kind} -d '{call}'"
-    # The proxy's certificate is for the names of tenants, not for this machine's.
+    # The proxy's certificate is for the host names of tenants, not for localhost.
     curl = "curl -k" if proxy.startswith("https:") else "curl"
     body, codes = r"-s -w '\n%{http_code}\n'", r"-s -o /dev/null -w '%{http_code}\n'"
     return [
         ("201  create a tenant", f"curl {body} {admin}/api/v1/tenants{platform} {kind} -d '{seed}'"),
-        ("200  call through the proxy as demo", f"{curl} {body} {proxy}{PATH} {sent}"),
+        ("200  call the demo upstream through the proxy", f"{curl} {body} {proxy}{PATH} {sent}"),
         (
-            "429  the same five times: the limit of 3 per 10s ends it",
+            "429  repeat it five times, which exceeds the limit of 3 per 10s",
             f"{curl} {codes} '{proxy}{PATH}?call=[1-5]' {sent}",
         ),
     ]

@@ -1,6 +1,6 @@
-"""Runs a whole gateway on this machine: store, admin API, proxy and demo upstream, until Ctrl-C.
+"""Runs a gateway on this machine until Ctrl-C: store, admin API, proxy and demo upstream.
 
-It is what `scripts/run_local.sh` starts. When it ends, in whatever way, everything that it started ends.
+`scripts/run_local.sh` starts it. Everything that it starts ends with it, even after kill -9.
 """
 
 import argparse
@@ -16,13 +16,13 @@ from shared.core.errors import StoreDown
 from shared.redis_server.choose import open_redis
 from shared.settings import Settings, load_settings_or_exit
 
-#: Seconds until a part must serve. Uncompiled, mitmproxy alone takes 10.
-READY_PATIENCE = 60.0
+#: Time for a part to become ready. Importing an uncompiled mitmproxy alone takes 10 s.
+READY_TIMEOUT_SECONDS = 60.0
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "127.0.0.1": "localhost"}
 
 
 def main() -> None:
-    """Start everything, print what is up and how to call it, and wait."""
+    """Start all parts, print their state and example calls, and wait."""
     parser = argparse.ArgumentParser(prog="run_local.sh", description="Run the gateway on this machine.")
     parser.add_argument("--no-demo", action="store_true", help="leave the store empty")
     create = not parser.parse_args().no_demo
@@ -33,32 +33,32 @@ def main() -> None:
     check_ports(settings)
     try:
         with open_redis(settings) as store:
-            say("ok", "store", store.name)
+            report("ok", "store", store.name)
             settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             with running(parts(settings), settings.data_dir, stopping) as started:
                 serve(started, settings, create=create)
     except StoreDown as error:
-        say("FAIL", "store", str(error))
+        report("FAIL", "store", str(error))
         sys.exit(1)
     except PartFailed as error:
-        say("FAIL", error.part.name, str(error))
+        report("FAIL", error.part.name, str(error))
         sys.exit(1)
 
 
 def serve(started: Running, settings: Settings, *, create: bool) -> None:
-    """Report each part as it comes up, show the calls, and wait until we are asked to stop."""
+    """Report each part when it is ready, print example calls, and wait for a signal to stop."""
     urls = {"demo": demo_url(settings), "admin": admin_url(settings), "proxy": proxy_url(settings)}
-    for part in started.wait_until_ready(READY_PATIENCE):
-        say("ok", part.name, urls.get(part.name, part.ready))
+    for part in started.wait_until_ready(READY_TIMEOUT_SECONDS):
+        report("ok", part.name, urls.get(part.name, part.ready))
     if started.stopping.is_set():
         return
     show(settings, create=create)
-    write("Ctrl-C stops all.")
+    write("Ctrl-C stops everything.")
     started.wait()
 
 
 def parts(settings: Settings) -> list[Part]:
-    """The programs, as one would start them by hand."""
+    """The programs, with the commands that start them by hand."""
     return [
         Part(
             "demo",
@@ -71,25 +71,25 @@ def parts(settings: Settings) -> list[Part]:
 
 
 def show(settings: Settings, *, create: bool) -> None:
-    """Make the demo tenant on an empty store, and print the pages and the calls."""
+    """Create the demo tenant in an empty store, and print addresses and example calls."""
     admin, token = admin_url(settings), settings.admin.token
     api = Api(admin, token)
-    write("", f"API pages  {admin}/docs", f"Logs       {settings.data_dir}/{{admin,proxy,demo}}.log", "")
+    write("", f"API docs  {admin}/docs", f"Logs      {settings.data_dir}/{{admin,proxy,demo}}.log", "")
     try:
         key = demo_key(api, settings, create=create)
         if key is None:
-            write("There is no tenant `demo`; an empty store gets one at the start, without --no-demo.")
+            write("There is no tenant `demo`. Only an empty store gets one at startup, without --no-demo.")
             return
         subdomain = free_subdomain(api)
     except DemoFailed as error:
-        say("FAIL", "demo tenant", str(error))
+        report("FAIL", "demo tenant", str(error))
         return
     for text, call in curl_lines(admin, proxy_url(settings), key, subdomain, token=token is not None):
         write(text, call, "")
 
 
 def check_ports(settings: Settings) -> None:
-    """End with a sentence when a port cannot be used."""
+    """Exit with a message when a port cannot be used."""
     server = settings.server
     for name, host, port in (
         ("server.admin_port", server.admin_host, server.admin_port),
@@ -101,38 +101,40 @@ def check_ports(settings: Settings) -> None:
             socket.create_server((host, port), family=family).close()
         except OSError as error:
             taken = error.errno == errno.EADDRINUSE
-            problem = "is taken" if taken else f"cannot be used on {host}: {error.strerror}"
+            problem = "is in use" if taken else f"cannot be used on {host}: {error.strerror}"
             variable = f"GATEWAY__{name.upper().replace('.', '__')}"
-            sys.exit(f"Port {port} {problem}. Set {name} in config.yaml, or {variable}, to a free port.")
+            sys.exit(
+                f"Port {port} {problem}. Set {name} in config.yaml, or variable {variable}, to a free port."
+            )
 
 
 def admin_url(settings: Settings) -> str:
-    """Where this machine reaches the admin API."""
-    return f"http://{_reached(settings.server.admin_host)}:{settings.server.admin_port}"
+    """The URL of the admin API from this machine."""
+    return f"http://{_from_here(settings.server.admin_host)}:{settings.server.admin_port}"
 
 
 def proxy_url(settings: Settings) -> str:
-    """Where this machine reaches the proxy."""
+    """The URL of the proxy from this machine."""
     scheme = "https" if settings.server.tls.files else "http"
-    return f"{scheme}://{_reached(settings.server.proxy_host)}:{settings.server.proxy_port}"
+    return f"{scheme}://{_from_here(settings.server.proxy_host)}:{settings.server.proxy_port}"
 
 
 def demo_url(settings: Settings) -> str:
-    """Where the demo upstream listens."""
+    """The URL of the demo upstream."""
     return f"http://127.0.0.1:{settings.demo.port}"
 
 
-def _reached(host: str) -> str:
+def _from_here(host: str) -> str:
     return _ANY.get(host, f"[{host}]" if ":" in host else host)
 
 
-def say(state: str, name: str, text: str) -> None:
-    """One line about a part."""
+def report(state: str, name: str, text: str) -> None:
+    """Print the state of a part in one line."""
     write(f"{state:4}  {name:6}  {text}")
 
 
 def write(*lines: str) -> None:
-    """Print lines at once, also into a pipe."""
+    """Print lines and flush, also into a pipe."""
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()
 

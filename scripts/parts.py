@@ -1,4 +1,4 @@
-"""The parts of a local gateway: started together, watched together, stopped together."""
+"""The parts of a local gateway, which start, are watched, and stop together."""
 
 import threading
 import warnings
@@ -12,14 +12,14 @@ from urllib3.exceptions import InsecureRequestWarning
 
 from shared.redis_server.child import ChildProcess
 
-_LOOK_EVERY = 0.1  # seconds
-_STOP_PATIENCE = 10.0  # seconds until a part that does not stop is killed
-_LAST_LINES = 15  # of the log of a part that has failed
+_POLL_SECONDS = 0.1
+_STOP_TIMEOUT_SECONDS = 10.0  # then a part is killed
+_LAST_LINES = 15  # of the log of a failed part
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One program: how it is started, and the URL that answers 200 once it serves."""
+    """One program: its command, and the URL that returns 200 when it is ready."""
 
     name: str
     command: Sequence[str]
@@ -27,41 +27,41 @@ class Part:
 
 
 class PartFailed(Exception):
-    """A part that does not serve, with the end of its log."""
+    """A part that does not become ready, or has ended, with the end of its log."""
 
     def __init__(self, part: Part, problem: str, child: ChildProcess) -> None:
-        words = child.last_lines(_LAST_LINES)
-        end = f"Its log ({child.log}) ends with:\n{words}" if words else f"Its log ({child.log}) is empty."
+        lines = child.last_lines(_LAST_LINES)
+        end = f"Its log ({child.log}) ends with:\n{lines}" if lines else f"Its log ({child.log}) is empty."
         super().__init__(f"{part.name} {problem}. {end}")
         self.part = part
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """The started parts. `stopping` is set when somebody asked us to stop."""
+    """The started parts. `stopping` is set by a signal to stop."""
 
     children: Sequence[tuple[Part, ChildProcess]]
     stopping: threading.Event
 
-    def wait_until_ready(self, patience: float) -> Iterator[Part]:
-        """Each part, as soon as it serves. Raises `PartFailed` when one ends or is not ready in time.
+    def wait_until_ready(self, timeout: float) -> Iterator[Part]:
+        """Each part, as soon as it is ready. Raises `PartFailed` when one ends or is not ready in time.
 
-        `patience` is in seconds. The iterator ends early when we are asked to stop.
+        `timeout` is in seconds. The iterator ends early when `stopping` is set.
         """
         for part, child in self.children:
-            for _ in range(int(patience / _LOOK_EVERY)):
+            for _ in range(int(timeout / _POLL_SECONDS)):
                 self.check()
-                if _serves(part.ready):
+                if _is_ready(part.ready):
                     yield part
                     break
-                if self.stopping.wait(_LOOK_EVERY):
+                if self.stopping.wait(_POLL_SECONDS):
                     return
             else:
-                raise PartFailed(part, f"was not ready after {patience:g} s", child)
+                raise PartFailed(part, f"was not ready after {timeout:g} s", child)
 
     def wait(self) -> None:
-        """Return when we are asked to stop. Raises `PartFailed` when a part ends before."""
-        while not self.stopping.wait(_LOOK_EVERY):
+        """Return when `stopping` is set. Raises `PartFailed` when a part ends before."""
+        while not self.stopping.wait(_POLL_SECONDS):
             self.check()
 
     def check(self) -> None:
@@ -74,7 +74,7 @@ class Running:
 
 @contextmanager
 def running(parts: Sequence[Part], logs: Path, stopping: threading.Event) -> Iterator[Running]:
-    """Start the parts, each with a new log of its own in the folder `logs`; stop them at the end."""
+    """Start the parts, each with a new log in the folder `logs`; stop them at the end."""
     children: list[tuple[Part, ChildProcess]] = []
     try:
         for part in parts:
@@ -86,16 +86,16 @@ def running(parts: Sequence[Part], logs: Path, stopping: threading.Event) -> Ite
         for _, child in children:
             child.terminate()
         for _, child in children:
-            child.stop(_STOP_PATIENCE)
+            child.stop(_STOP_TIMEOUT_SECONDS)
 
 
-def _serves(url: str) -> bool:
+def _is_ready(url: str) -> bool:
     with requests.Session() as session:
-        session.trust_env = False  # a proxy of the environment is not meant for this machine
+        session.trust_env = False  # a proxy of the environment cannot reach this machine
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", InsecureRequestWarning)
-                # Our own listener, whose certificate may be for another name. It is asked for its health.
+                # The certificate of this listener may be for another host name.
                 return session.get(url, timeout=2, verify=False).status_code == 200
         except requests.RequestException:
             return False

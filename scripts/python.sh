@@ -1,19 +1,19 @@
-# Finds a Python >= 3.12, makes .venv with it and installs what is pinned. To be sourced, from the project's folder.
+# Finds Python 3.12 or newer, creates .venv and installs pinned packages. Source it in the project's folder.
 #
 #   . scripts/python.sh
-#   prepare requirements.txt …      afterwards .venv/bin/python is ready
+#   prepare requirements.txt …      then .venv/bin/python is ready
 
 die() {
     echo "$*" >&2
     exit 1
 }
 
-# True when the command is a Python that we can use. (pyenv's shims exist for versions that do not answer.)
+# True if the command is a Python 3.12 or newer. (A shim of pyenv may exist without its version.)
 is_new_enough() {
     "$1" -c 'import sys; sys.exit(sys.version_info < (3, 12))' >/dev/null 2>&1
 }
 
-# Prints the newest usable Python: on the PATH, in pyenv's folder, or from uv, which fetches one.
+# Prints the newest usable Python: on the PATH, in pyenv's folder, or downloaded by uv.
 find_python() {
     local candidate
     for candidate in python3.14 python3.13 python3.12 python3 python \
@@ -23,11 +23,11 @@ find_python() {
             return
         fi
     done
-    python_of_uv || die "AI Gateway needs Python 3.12 or newer, and none was found or could be fetched." \
-        "Install one from https://www.python.org/downloads/ or with your system's packages, and start again."
+    python_of_uv || die "AI Gateway needs Python 3.12 or newer, which was neither found nor downloaded." \
+        "Install it from https://www.python.org/downloads/ or with your system's packages, then start again."
 }
 
-# Prints a Python that uv has fetched into .python; uv itself comes by pip into the same folder when missing.
+# Prints a Python that uv has downloaded to .python. If uv is missing, pip installs it there.
 python_of_uv() {
     local uv=uv
     export UV_PYTHON_INSTALL_DIR=.python/versions
@@ -38,7 +38,7 @@ python_of_uv() {
     $uv python install --quiet 3.13 >&2 && $uv python find --managed-python 3.13
 }
 
-# Runs a command that may take long, and takes it along when we are stopped.
+# Runs a long command, which is terminated with this script.
 run() {
     "$@" &
     trap "kill $! 2>/dev/null; exit 143" TERM
@@ -48,14 +48,14 @@ run() {
     return $code
 }
 
-# prepare FILE…: makes .venv when there is none that works, and installs the files when one of them has changed.
+# prepare FILE…: creates .venv if necessary, and installs the files if one of them has changed.
 prepare() {
     local python file changed="" files=()
     if ! is_new_enough .venv/bin/python; then
         python=$(find_python) || exit 1
-        echo "Making .venv with $("$python" --version) …"
+        echo "Creating .venv with $("$python" --version) …"
         run "$python" -m venv --clear .venv ||
-            die "$python could not make .venv; on Debian and Ubuntu its package python3-venv is missing."
+            die "$python could not create .venv. On Debian and Ubuntu, install the package python3-venv."
     fi
     for file in "$@"; do
         cmp -s "$file" ".venv/$file" || changed=yes
@@ -65,8 +65,8 @@ prepare() {
     echo "Installing packages …"
     run .venv/bin/python -m pip install --quiet --disable-pip-version-check --retries 2 --no-compile \
         --require-hashes "${files[@]}" ||
-        die "The packages could not be installed. Without a network they must be in pip's cache; see above."
-    # Compiled here, because PYTHONDONTWRITEBYTECODE may be set: uncompiled, the proxy starts in 7 to 10 s.
+        die "The packages could not be installed; see above. Without a network they must be in pip's cache."
+    # Compiled here, because PYTHONDONTWRITEBYTECODE may be set. Uncompiled, the proxy starts in 7 to 10 s.
     run .venv/bin/python -m compileall -qq -j 0 .venv/lib || true
     cp "$@" .venv/
 }

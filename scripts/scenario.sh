@@ -1,10 +1,10 @@
-# What the scenario scripts share: where the gateway is, an upstream of their own, and assertions. To be sourced.
+# Functions of the scenario scripts: calls of a running gateway, a demo upstream, and assertions. Source it.
 #
 #   . scripts/scenario.sh
-#   expect "a rule is made" 201 "$(admin POST /tenants/$id/rules '{…}')"
+#   expect "a rule is created" 201 "$(admin POST /tenants/$id/rules '{…}')"
 #
-# `admin` and `proxy` print the body and, in the last line, the status. The answer of the last `expect` is in
-# $body; `field NAME` reads a member of it. Whatever ends the script, what it made is deleted.
+# `admin` and `proxy` print the body and, in the last line, the status. `expect` sets $body to the body, and
+# `field NAME` prints a member of it. At the end of the script its tenants are deleted, even after a failure.
 
 python=.venv/bin/python
 [ -x $python ] || python=python3
@@ -19,13 +19,13 @@ settings=$($python -c 'from scripts.local import admin_url, proxy_url
 from shared.settings import load_settings_or_exit
 settings = load_settings_or_exit()
 print(admin_url(settings), proxy_url(settings), settings.server.base_domain, settings.admin.token or "")') ||
-    fail "The settings cannot be read; see above."
+    fail "The settings are invalid; see above."
 read -r admin_url proxy_url base_domain token <<<"$settings"
 
 curl -s -o /dev/null --max-time 5 "$admin_url/livez" ||
-    fail "No admin API answers at $admin_url. Start the gateway with ./scripts/run_local.sh"
+    fail "No admin API at $admin_url. Start the gateway with ./scripts/run_local.sh"
 curl -sk -o /dev/null --max-time 5 "$proxy_url/__/health" ||
-    fail "No proxy answers at $proxy_url. Start the gateway with ./scripts/run_local.sh"
+    fail "No proxy at $proxy_url. Start the gateway with ./scripts/run_local.sh"
 
 scratch=$(mktemp -d)
 tenants=()
@@ -43,7 +43,7 @@ cleanup() {
 }
 trap cleanup EXIT
 
-# start EXAMPLE: one of our examples on this machine alone; its free port is in $port, its process in $program.
+# start EXAMPLE: starts a program of examples/ on a free port; sets $port and $program (its process id).
 start() {
     $python -m "examples.$1" --port 0 >"$scratch/$1" &
     program=$!
@@ -59,21 +59,21 @@ start() {
 start demo_upstream
 upstream="http://127.0.0.1:$port"
 
-# A subdomain of its own for each run: a deleted one stays in quarantine.
+# The start of unique subdomains, because those of deleted tenants stay reserved for some time.
 unique="test-$(date +%s)-$$"
 
-# admin METHOD PATH [BODY] [KEY]: as the platform, or with a tenant's key.
+# admin METHOD PATH [BODY] [KEY]: calls the admin API with the platform key or with KEY.
 admin() {
     local key=${4:-$token}
     curl -s --max-time 10 -w '\n%{http_code}' -X "$1" "$admin_url/api/v1$2" ${key:+-H "Authorization: Bearer $key"} \
         ${3:+-H 'Content-Type: application/json' -d "$3"}
 }
 
-# The body of a chat call.
+# The body that `proxy` sends.
 chat='{"model": "demo", "messages": [{"role": "user", "content": "Hello!"}]}'
 
-# proxy SUBDOMAIN KEY [curl arguments]: one chat call; the answer's head is in $scratch/head.
-# (-k: the certificate of a proxy with TLS is for the names of tenants.)
+# proxy SUBDOMAIN KEY [curl arguments]: one chat call; writes the head of the response to $scratch/head.
+# (-k, because the certificate of the proxy is for the host names of tenants.)
 proxy() {
     local host="$1.$base_domain" key=$2
     shift 2
@@ -82,7 +82,7 @@ proxy() {
         "$@" "$proxy_url/v1/chat/completions"
 }
 
-# expect WHAT STATUS ANSWER
+# expect DESCRIPTION STATUS RESPONSE
 expect() {
     local status=${3##*$'\n'}
     body=${3%$'\n'*}
@@ -90,7 +90,7 @@ expect() {
     echo "ok    $1: $2"
 }
 
-# expect_text WHAT TEXT IN
+# expect_text DESCRIPTION TEXT IN
 expect_text() {
     case "$3" in
     *"$2"*) echo "ok    $1" ;;
@@ -98,20 +98,20 @@ expect_text() {
     esac
 }
 
-# expect_within SECONDS WHAT STATUS COMMAND…: again and again, until the answer is the expected one.
+# expect_within SECONDS DESCRIPTION STATUS COMMAND…: repeats the command until the status is the expected one.
 expect_within() {
-    local deadline=$((SECONDS + $1)) what=$2 status=$3 answer=
+    local deadline=$((SECONDS + $1)) description=$2 status=$3 response=
     shift 3
-    while answer=$("$@" || true) && [ "${answer##*$'\n'}" != "$status" ] && [ $SECONDS -lt $deadline ]; do :; done
-    expect "$what" "$status" "$answer"
+    while response=$("$@" || true) && [ "${response##*$'\n'}" != "$status" ] && [ $SECONDS -lt $deadline ]; do :; done
+    expect "$description" "$status" "$response"
 }
 
-# expect_soon WHAT STATUS COMMAND…: a change reaches the proxy within two seconds.
+# expect_soon DESCRIPTION STATUS COMMAND…: for changes, which reach the proxy within two seconds.
 expect_soon() {
     expect_within 3 "$@"
 }
 
-# field NAME: a member of $body, nested ones with dots.
+# field NAME: prints a member of $body. Dots lead to nested members.
 field() {
     $python -c 'import json, sys
 value = json.loads(sys.argv[1])
@@ -120,12 +120,12 @@ for name in sys.argv[2].split("."):
 print(value)' "$body" "$1"
 }
 
-# header NAME: of the last proxy call, without its line end.
+# header NAME: prints a header of the last response of `proxy`.
 header() {
     sed -n "s/^$1: *//Ip" "$scratch/head" | tr -d '\r' | head -1
 }
 
-# new_tenant SUBDOMAIN [MORE MEMBERS]: sets $id and $key.
+# new_tenant SUBDOMAIN [MORE MEMBERS]: creates a tenant; sets $id and $key.
 new_tenant() {
     expect "tenant $1 is created" 201 "$(admin POST /tenants "{\"name\": \"Scenario\", \"subdomain\": \"$1\", \"tier\": \"pro\"${2:+, $2}}")"
     id=$(field id)
@@ -133,7 +133,7 @@ new_tenant() {
     tenants+=("$id")
 }
 
-# new_rule [MORE MEMBERS]: a rule of tenant $id to the upstream.
+# new_rule [MORE MEMBERS]: creates a rule of tenant $id to the demo upstream; sets $rule.
 new_rule() {
     expect "its rule is created" 201 "$(admin POST "/tenants/$id/rules" "{\"path\": \"/v1/chat/completions\", \"target\": \"$upstream\", \"methods\": [\"POST\"]${1:+, $1}}")"
     rule=$(field id)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks everything: style, types, imports, tests. Sets itself up on a fresh machine.
+# Checks style, types, imports and tests. Installs what it needs on a fresh machine.
 #   ./scripts/test.sh              the default suite
 #   ./scripts/test.sh --slow       the slow tests instead
 #   ./scripts/test.sh tests/core   other arguments go to pytest
@@ -13,16 +13,16 @@ if ! command -v chromium >/dev/null; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         echo "Installing chromium …"
         apt-get update -qq >/dev/null && apt-get install -y -qq chromium >/dev/null ||
-            die "chromium could not be installed with apt-get; the browser tests need it."
+            die "apt-get could not install chromium, which the browser tests need."
     else
-        die "The browser tests need chromium. On Debian: sudo apt-get install chromium"
+        die "The browser tests need chromium. On Debian, install it with: sudo apt-get install chromium"
     fi
 fi
 
 bin=.venv/bin
 parallel=(-n auto --maxprocesses 4)
 
-# Runs tests, or none: with a path for an argument one of the two passes may have no test.
+# Runs tests. A path may select no test for one of the two passes, which is not an error.
 pass() {
     "$bin/python" -m pytest -q "$@" || [ $? = 5 ]
 }
@@ -33,7 +33,7 @@ if [ "$#" = 0 ]; then
     "$bin/mypy"
     "$bin/lint-imports" --no-cache
     "$bin/python" -m pytest -q "${parallel[@]}" --cov --cov-report=term:skip-covered
-    echo "Of the pure rooms every branch must be covered:"
+    echo "Every branch of the pure packages must be covered:"
     exec "$bin/coverage" report --include='shared/core/*,shared/model/*,shared/limits/*.py,shared/pipeline/*' \
         --skip-covered --fail-under=100
 fi

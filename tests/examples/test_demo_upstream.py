@@ -11,7 +11,7 @@ import anthropic
 import openai
 import pytest
 
-from examples.demo_upstream import DemoUpstream, said, tokens
+from examples.demo_upstream import DemoUpstream, last_prompt, tokens
 
 HELLO = [{"role": "user", "content": "Hello there!"}]
 
@@ -50,8 +50,8 @@ def test_openai_gets_a_streamed_answer(chat: openai.OpenAI) -> None:
         model="gpt", messages=HELLO, stream=True, stream_options={"include_usage": True}
     ) as stream:
         chunks = list(stream)
-    said = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
-    assert said == "You said: Hello there!"
+    last_prompt = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
+    assert last_prompt == "You said: Hello there!"
     assert chunks[-1].usage is not None
     assert chunks[-1].usage.total_tokens == 6
 
@@ -115,7 +115,7 @@ def test_one_connection_serves_sized_chunked_and_wrong_calls(port: int) -> None:
     ],
 )
 def test_what_the_user_said_last(messages: list[dict[str, object]], text: str) -> None:
-    assert said({"messages": messages}) == text
+    assert last_prompt({"messages": messages}) == text
 
 
 def test_tokens_add_up_to_the_text() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from examples.demo_validator import DemoValidator, judged
+from examples.demo_validator import DemoValidator, verdict
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def url() -> Iterator[str]:
     ],
 )
 def test_it_knows_two_words(url: str, body: bytes, response: dict[str, bool]) -> None:
-    assert judged(body) == response
+    assert verdict(body) == response
     assert requests.post(url, data=body, timeout=5).json() == response
 
 
@@ -47,7 +47,7 @@ def test_it_can_be_made_slow(url: str) -> None:
 
 
 def test_it_tells_what_it_was_asked(url: str) -> None:
-    before = requests.get(f"{url}/asked", timeout=5).json()["times"]
+    before = requests.get(f"{url}/calls", timeout=5).json()["count"]
     requests.post(url, data=b"{1}", headers={"X-Key": "k"}, timeout=5)
-    asked = requests.get(f"{url}/asked", timeout=5).json()
-    assert (asked["times"], asked["body"], asked["headers"]["X-Key"]) == (before + 1, "{1}", "k")
+    calls = requests.get(f"{url}/calls", timeout=5).json()
+    assert (calls["count"], calls["body"], calls["headers"]["X-Key"]) == (before + 1, "{1}", "k")

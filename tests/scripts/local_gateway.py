@@ -56,7 +56,7 @@ class LocalGateway:
                 start_new_session=True,  # as a terminal's foreground job, which Ctrl-C ends as a group
             )
         for _ in until(START_LIMIT):
-            if "Ctrl-C stops all." in out.read_text() or process.poll() is not None:
+            if "Ctrl-C stops everything." in out.read_text() or process.poll() is not None:
                 return Started(process, out.read_text())
         raise AssertionError(f"It did not come up:\n{out.read_text()}")
 

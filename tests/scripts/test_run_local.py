@@ -67,7 +67,7 @@ def test_it_says_of_every_part_that_it_is_up_and_where(life: Life) -> None:
         ("admin", admin),
         ("proxy", proxy),
     ]
-    assert f"API pages  {admin}/docs" in life.first.output
+    assert f"API docs  {admin}/docs" in life.first.output
     assert "FAIL" not in life.first.output
 
 
@@ -126,7 +126,7 @@ def test_a_taken_port_is_told_with_the_setting_that_names_it(name: str, tmp_path
         started = gateway.start()
         assert started.process.wait(10) == 1
     assert started.output == (
-        f"Port {port} is taken. Set {name} in config.yaml, or GATEWAY__{variable}, to a free port.\n"
+        f"Port {port} is in use. Set {name} in config.yaml, or variable GATEWAY__{variable}, to a free port.\n"
     )
 
 

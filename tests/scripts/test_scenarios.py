@@ -37,7 +37,7 @@ def test_a_script_passes_twice_in_a_row_on_one_store(gateway: RunningGateway, na
     for _ in range(2):
         ended = run(ROOT / "scripts" / name, gateway)
         assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr
-        assert ended.stdout.endswith("All answers were as expected.\n")
+        assert ended.stdout.endswith("All responses were as expected.\n")
     # It deletes what it made.
     assert gateway.call("GET", "/tenants").json()["count"] == 0
 
@@ -53,10 +53,10 @@ def test_a_script_says_that_the_gateway_is_down(name: str, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("name", "right", "wrong"),
     [
-        ("test_tenant.sh", 'is refused" 409', 'is refused" 200'),
-        ("test_rate_limiter.sh", 'is refused" 429', 'is refused" 200'),
-        ("test_external_validator.sh", 'is refused" 422', 'is refused" 200'),
-        ("test_parallel_plugins.sh", 'is refused" 422', 'is refused" 200'),
+        ("test_tenant.sh", 'is rejected" 409', 'is rejected" 200'),
+        ("test_rate_limiter.sh", 'is rejected" 429', 'is rejected" 200'),
+        ("test_external_validator.sh", 'is rejected" 422', 'is rejected" 200'),
+        ("test_parallel_plugins.sh", 'is rejected" 422', 'is rejected" 200'),
     ],
 )
 def test_a_script_fails_when_one_answer_is_another(
