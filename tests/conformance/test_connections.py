@@ -92,9 +92,10 @@ def test_the_33rd_pipelined_request_ends_the_connection_after_32_responses(wire:
 
 
 def test_32_pipelined_requests_are_all_served(wire: Wire) -> None:
-    client = wire.client(wire.head() * 32)
-    assert [client.response().status for _ in range(32)] == [200] * 32
-    assert client.ask(wire.head()).status == 200
+    client = wire.client()
+    for _ in range(3):
+        client.send(wire.head() * 32)
+        assert [client.response().status for _ in range(32)] == [200] * 32
 
 
 @pytest.mark.parametrize(

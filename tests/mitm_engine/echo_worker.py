@@ -5,19 +5,12 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import uvloop
-
 from mitm_engine.processes.listener import Listener
 from mitm_engine.processes.scoreboard import WorkerContext
-
-LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
-    "asyncio": asyncio.new_event_loop,
-    "uvloop": uvloop.new_event_loop,
-}
+from tests.support.loops import LOOPS
 
 
 class Echo(asyncio.Protocol):

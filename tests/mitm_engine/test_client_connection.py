@@ -69,15 +69,6 @@ async def test_more_requests_than_may_wait_are_answered_as_far_as_they_may_and_t
         assert w.recorder.count("requestheaders") == w.recorder.count("post_response") == 32
 
 
-async def test_a_client_that_asks_on_and_on_is_served_on_and_on() -> None:
-    async with world(script=replying(echo)) as w:
-        client = await w.client()
-        for begin in range(0, 200, 20):
-            await client.send(b"".join(request(f"/{begin + number}") for number in range(20)))
-            for number in range(20):
-                assert (await client.response()).body == b"GET /%d " % (begin + number)
-
-
 async def test_what_cannot_be_read_is_a_400_after_the_answers_before_it() -> None:
     async with world(script=replying(echo)) as w:
         client = await w.client(request("/1") + b"\0\0\0\r\n\r\n")
@@ -104,26 +95,6 @@ async def test_what_is_no_request_of_ours_gets_a_clean_refusal_and_meets_no_flow
         assert (response.status, response.closes) == (400, True)
         assert await client.ended() == b""
         assert w.recorder.count("requestheaders") == 0
-
-
-async def test_an_upgrade_is_not_made_and_its_request_is_served() -> None:
-    async with world(script=replying(echo)) as w:
-        client = await w.client()
-        upgrade = ("Connection: Upgrade", "Upgrade: h2c")
-        await client.send(request("/1", "POST", b"GET / HTTP/1.1\r\n\r\n", *upgrade) + request("/2"))
-        assert (await client.response()).body == b"POST /1 GET / HTTP/1.1\r\n\r\n"
-        assert (await client.response()).body == b"GET /2 "
-
-
-@pytest.mark.parametrize(
-    "raw", [request("/", "GET", b"", "Connection: close"), request().replace(b"HTTP/1.1", b"HTTP/1.0")]
-)
-async def test_a_client_that_wants_to_end_is_let_go(raw: bytes) -> None:
-    async with world() as w:
-        client = await w.client(raw)
-        assert (await client.response()).closes
-        assert await client.ended() == b""
-        await w.recorder.saw("client_disconnected")
 
 
 async def test_an_addon_that_fails_on_a_client_keeps_all_its_requests_out() -> None:

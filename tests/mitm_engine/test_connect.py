@@ -12,7 +12,7 @@ from mitmproxy import http
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from mitm_engine.options import Terms
-from tests.mitm_engine.world import On, Streaming, world
+from tests.mitm_engine.world import On, Streaming, gated, world
 from tests.support.certificates import Authority
 from tests.support.upstream import CHUNKED, Peer, chunk, responding, sized
 from tests.support.wait import until_true
@@ -24,14 +24,11 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 async def test_an_addon_pins_the_address_and_the_connection_goes_there() -> None:
-    def lead_nowhere(flow: http.HTTPFlow) -> None:
-        flow.request.data.host = "upstream.invalid"
-
     def pin(data: ServerConnectionHookData) -> None:
         assert data.server.address == ("upstream.invalid", w.upstream.port)
         data.server.address = ("127.0.0.1", w.upstream.port)
 
-    async with world(On(requestheaders=lead_nowhere, server_connect=pin)) as w:
+    async with world(On(server_connect=pin), host="upstream.invalid") as w:
         assert (await w.ask()).status == 200
         server = w.recorder.last().server_conn
         assert server.peername == ("127.0.0.1", w.upstream.port)
@@ -221,13 +218,7 @@ async def test_a_body_without_a_length_that_ends_without_a_tls_close_is_cut(
 
 async def test_a_stream_passes_through_tls_as_it_comes(authority: Authority) -> None:
     go = asyncio.Event()
-
-    async def script(peer: Peer) -> None:
-        await peer.request()
-        await peer.write(CHUNKED + chunk(b"one"))
-        await go.wait()
-        await peer.write(b"0\r\n\r\n")
-
+    script = gated(go, CHUNKED + chunk(b"one"))
     terms, tls = Terms(trust=str(authority.file)), authority.server_context("localhost")
     async with world(Streaming(), tls=tls, host="localhost", terms=terms, script=script) as w:
         client = await w.client(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -251,15 +242,12 @@ def test_old_versions_of_tls_are_not_spoken(authority: Authority) -> None:
 
 
 async def test_when_nobody_answers_the_addons_may_give_another_address() -> None:
-    def lead_nowhere(flow: http.HTTPFlow) -> None:
-        flow.request.data.host = "upstream.invalid"
-
     hosts = ["127.0.0.9", "127.0.0.1"]  # the upstream listens on the second alone
 
     def pin(data: ServerConnectionHookData) -> None:
         data.server.address = (hosts.pop(0), w.upstream.port)
 
-    async with world(On(requestheaders=lead_nowhere, server_connect=pin)) as w:
+    async with world(On(server_connect=pin), host="upstream.invalid") as w:
         assert (await w.ask("/", "POST", b"x")).status == 200
         assert not hosts
         assert w.recorder.count("server_connect") == 2
@@ -268,13 +256,11 @@ async def test_when_nobody_answers_the_addons_may_give_another_address() -> None
 
 
 async def test_when_nobody_answers_and_there_is_no_other_address_it_is_a_502() -> None:
-    def lead_nowhere(flow: http.HTTPFlow) -> None:
-        flow.request.data.host = "upstream.invalid"
-
     def pin(data: ServerConnectionHookData) -> None:
         data.server.address = ("127.0.0.9", w.upstream.port)
 
-    async with world(On(requestheaders=lead_nowhere, server_connect=pin)) as w:
+    async with world(On(server_connect=pin), host="upstream.invalid") as w:
         assert (await w.ask()).status == 502
         assert w.recorder.count("server_connect") == w.recorder.count("server_connect_error") == 2
+        assert w.recorder.count("server_connected") == w.recorder.count("server_disconnected") == 0
         assert w.engine.metrics.upstream_connections == 0

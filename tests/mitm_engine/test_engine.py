@@ -1,4 +1,4 @@
-"""The engine as a whole: TLS for clients, draining, and what it counts."""
+"""The engine as a whole: TLS for clients, draining and metrics."""
 
 import asyncio
 import contextlib
@@ -10,10 +10,10 @@ import pytest
 from mitmproxy import http
 
 from mitm_engine.options import Options, Timeouts
-from tests.mitm_engine.world import On, Streaming, World, world
+from tests.mitm_engine.world import On, Streaming, World, dripping, gated, stalling, world
 from tests.support.certificates import Authority
 from tests.support.client import request
-from tests.support.upstream import CHUNKED, Peer, chunk, responding, sized
+from tests.support.upstream import CHUNKED, Peer, chunk, hang, responding, sized
 from tests.support.wait import until_true
 
 
@@ -44,7 +44,7 @@ async def secure(
     )
 
 
-async def test_clients_are_served_over_tls_with_http_1_1(authority: Authority) -> None:
+async def test_tls_clients_are_served_with_http_1_1(authority: Authority) -> None:
     async with world(options=served(authority)) as w:
         reader, writer = await secure(w, authority)
         assert writer.get_extra_info("ssl_object").selected_alpn_protocol() == "http/1.1"
@@ -58,7 +58,7 @@ async def test_clients_are_served_over_tls_with_http_1_1(authority: Authority) -
         await w.recorder.saw("client_disconnected")
 
 
-async def test_who_speaks_no_tls_is_let_go_and_counted(authority: Authority) -> None:
+async def test_a_client_without_tls_is_closed_and_counted(authority: Authority) -> None:
     async with world(options=served(authority)) as w:
         client = await w.client(request() + bytes(200))
         await client.ended()
@@ -68,7 +68,7 @@ async def test_who_speaks_no_tls_is_let_go_and_counted(authority: Authority) -> 
 
 
 @pytest.mark.parametrize("more", [[], ["Connection: close"]])
-async def test_a_client_over_tls_that_reads_slowly_gets_all_of_its_last_answer(
+async def test_a_tls_client_that_reads_slowly_gets_its_whole_last_response(
     authority: Authority, more: list[str]
 ) -> None:
     body = bytes(600_000)
@@ -111,13 +111,7 @@ async def test_new_certificates_serve_new_connections_and_bad_ones_change_nothin
 
 async def test_a_drain_ends_idle_connections_and_lets_others_finish() -> None:
     go = asyncio.Event()
-
-    async def script(peer: Peer) -> None:
-        await peer.request()
-        await peer.write(CHUNKED + chunk(b"first"))
-        await go.wait()
-        await peer.write(chunk(b"last") + b"0\r\n\r\n")
-
+    script = gated(go, CHUNKED + chunk(b"first"), chunk(b"last") + b"0\r\n\r\n")
     async with world(Streaming(), script=script, options=Options(drain_timeout=20)) as w:
         fresh, busy, half = [await w.client() for _ in range(3)]
         await busy.send(request())
@@ -138,15 +132,8 @@ async def test_a_drain_ends_idle_connections_and_lets_others_finish() -> None:
         assert w.engine.connections == 0
 
 
-async def test_at_the_end_of_a_drain_everything_ends_and_the_addons_hear_of_it() -> None:
-    async def endless(peer: Peer) -> None:
-        await peer.request()
-        await peer.write(CHUNKED)
-        while True:
-            await peer.write(chunk(b"."))
-            await asyncio.sleep(0.01)
-
-    async with world(Streaming(), script=endless, options=Options(drain_timeout=0.3)) as w:
+async def test_at_the_drain_timeout_every_exchange_ends_with_its_hooks() -> None:
+    async with world(Streaming(), script=dripping, options=Options(drain_timeout=0.3)) as w:
         client = await w.client(request())
         await client.until(chunk(b"."))
         begun = asyncio.get_running_loop().time()
@@ -160,7 +147,7 @@ async def test_at_the_end_of_a_drain_everything_ends_and_the_addons_hear_of_it()
         assert not client.seen.endswith(b"0\r\n\r\n")
 
 
-async def test_a_drain_waits_for_what_addons_do_after_the_last_byte() -> None:
+async def test_a_drain_waits_for_post_response_hooks() -> None:
     settled: list[int] = []
 
     async def settle(flow: http.HTTPFlow) -> None:
@@ -184,16 +171,9 @@ async def test_a_drain_in_the_middle_of_a_handshake_ends_it(authority: Authority
         assert w.engine.connections == 0
 
 
-async def test_an_addon_can_write_beside_an_answer_and_only_while_it_goes_on() -> None:
+async def test_an_addon_can_write_into_a_stream_only_until_its_end() -> None:
     go = asyncio.Event()
-
-    async def script(peer: Peer) -> None:
-        await peer.request()
-        await peer.write(CHUNKED + chunk(b"first"))
-        await go.wait()
-        await peer.write(b"0\r\n\r\n")
-
-    async with world(Streaming(), script=script) as w:
+    async with world(Streaming(), script=gated(go, CHUNKED + chunk(b"first"))) as w:
         client = await w.client(request())
         await client.until(chunk(b"first"))
         flow = w.recorder.last()
@@ -208,8 +188,8 @@ async def test_an_addon_can_write_beside_an_answer_and_only_while_it_goes_on() -
         w.engine.write(flow, chunk(b"nobody"))
 
 
-async def test_nothing_is_written_beside_an_answer_whose_length_is_said(streams: bool) -> None:
-    """It would be taken for the rest of a body that was cut."""
+async def test_nothing_is_written_into_a_response_with_a_length(streams: bool) -> None:
+    """It would be read as the rest of a cut body."""
 
     async def script(peer: Peer) -> None:
         await peer.request()
@@ -230,7 +210,7 @@ async def test_nothing_is_written_beside_an_answer_whose_length_is_said(streams:
         assert not client.seen.endswith(b"le")
 
 
-async def test_an_addon_that_writes_at_the_end_of_a_broken_stream_writes_after_all_that_came() -> None:
+async def test_an_addon_that_writes_at_the_end_of_a_cut_stream_writes_after_all_that_came() -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
         await peer.write(b"HTTP/1.1 200 OK\r\n\r\n" + b"data: 1\n\n")
@@ -250,7 +230,7 @@ async def test_an_addon_that_writes_at_the_end_of_a_broken_stream_writes_after_a
         assert client.seen.endswith(chunk(b"data: 1\n\n") + chunk(b"event: error\n\n"))
 
 
-async def test_what_is_counted() -> None:
+async def test_metrics_count_connections_requests_and_pool_hits() -> None:
     async with world() as w:
         metrics = w.engine.metrics
         client = await w.client()
@@ -289,14 +269,8 @@ async def test_descriptors_come_back_after_every_kind_of_end() -> None:
 
 
 @pytest.mark.parametrize("abruptly", [True, False])
-async def test_a_client_over_tls_that_leaves_takes_its_exchange_with_it(
-    authority: Authority, abruptly: bool
-) -> None:
-    async def silent(peer: Peer) -> None:
-        await peer.request()
-        await peer.until_gone()
-
-    async with world(script=silent, options=served(authority)) as w:
+async def test_a_tls_client_that_leaves_ends_its_exchange(authority: Authority, abruptly: bool) -> None:
+    async with world(script=hang, options=served(authority)) as w:
         _, writer = await secure(w, authority)
         writer.write(request())
         await w.recorder.saw("server_connected")
@@ -306,12 +280,10 @@ async def test_a_client_over_tls_that_leaves_takes_its_exchange_with_it(
             writer.close()
         await asyncio.wait_for(w.upstream.peers[0].gone.wait(), 1)
         await w.recorder.saw("client_disconnected")
-        flow = w.recorder.last()
-        assert flow.error is not None
-        assert flow.error.msg.startswith("client_closed")
+        assert w.recorder.failure().startswith("client_closed")
 
 
-async def test_a_client_over_tls_that_does_not_read_is_cut_off(authority: Authority) -> None:
+async def test_a_tls_client_that_does_not_read_is_cut_off(authority: Authority) -> None:
     options = served(authority, timeouts=Timeouts(grace=0.4))
     async with world(script=responding(sized(bytes(5_000_000))), options=options, send_buffer=4096) as w:
         _, writer = await secure(w, authority, limit=2000)
@@ -322,36 +294,28 @@ async def test_a_client_over_tls_that_does_not_read_is_cut_off(authority: Author
         writer.transport.abort()
 
 
-async def test_a_stream_that_a_drain_ends_is_told_to_its_addons_while_they_can_still_write() -> None:
-    async def endless(peer: Peer) -> None:
-        await peer.request()
-        await peer.write(CHUNKED + chunk(b"first"))
-        await peer.until_gone()
-
+async def test_addons_can_write_into_a_stream_that_a_drain_ends() -> None:
     def error_event(flow: http.HTTPFlow) -> None:
-        assert flow.error is not None
+        assert flow.error
         w.engine.write(flow, chunk(flow.error.msg.partition(":")[0].encode()))
 
     options = Options(drain_timeout=0.1)
-    async with world(Streaming(), On(error=error_event), script=endless, options=options) as w:
+    async with world(Streaming(), On(error=error_event), script=stalling, options=options) as w:
         client = await w.client(request())
         await client.until(b"first")
         await w.engine.drain()
         assert (await client.ended()).endswith(chunk(b"overloaded"))
 
 
-async def test_who_waits_when_a_drain_ends_is_answered() -> None:
-    async def silent(peer: Peer) -> None:
-        await peer.until_gone()
-
-    async with world(script=silent, options=Options(drain_timeout=0.1)) as w:
+async def test_a_request_without_a_response_at_the_drain_timeout_is_a_503() -> None:
+    async with world(script=hang, options=Options(drain_timeout=0.1)) as w:
         client = await w.client(request())
         await w.recorder.saw("request")
         await w.engine.drain()
         assert (await client.response()).status == 503
 
 
-async def test_a_connection_that_comes_with_a_drain_does_not_hold_it() -> None:
+async def test_a_connection_without_a_request_does_not_delay_a_drain() -> None:
     async with world(options=Options(drain_timeout=8.0)) as w:
         await w.client()
         begun = asyncio.get_running_loop().time()
@@ -359,7 +323,7 @@ async def test_a_connection_that_comes_with_a_drain_does_not_hold_it() -> None:
         assert asyncio.get_running_loop().time() - begun < 4.0
 
 
-async def test_connections_in_a_handshake_count_too(authority: Authority) -> None:
+async def test_connections_in_a_handshake_count_toward_the_limit(authority: Authority) -> None:
     async with world(options=served(authority, connections=3)) as w:
         clients = [await w.client() for _ in range(6)]
         await until_true(lambda: w.engine.metrics.closed["full"] == 3)

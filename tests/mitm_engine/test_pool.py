@@ -1,4 +1,4 @@
-"""A kept connection serves the next exchange, and never gives it what belongs to another."""
+"""A kept connection serves the next exchange, and never gives it bytes of another."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from mitmproxy import http
 
 from mitm_engine import pool
 from mitm_engine.options import Options
-from tests.mitm_engine.world import On, Streaming, World, world
+from tests.mitm_engine.world import On, Streaming, World, gated, world
 from tests.support.client import AsyncRawClient, request
 from tests.support.upstream import CHUNKED, Peer, Received, Script, replying, responding, sized
 from tests.support.wait import until_true
@@ -78,7 +78,7 @@ STRAYS = {
 
 
 @pytest.mark.parametrize("what", sorted(STRAYS))
-async def test_what_an_idle_upstream_says_reaches_nobody_and_ends_its_connection(
+async def test_bytes_of_an_idle_upstream_reach_no_client_and_end_its_connection(
     what: str, streams: bool
 ) -> None:
     idle = asyncio.Event()
@@ -97,21 +97,14 @@ async def test_what_an_idle_upstream_says_reaches_nobody_and_ends_its_connection
 
 
 @pytest.mark.parametrize("what", sorted(set(STRAYS) - {"an empty line"}))
-async def test_what_waits_in_the_socket_of_an_idle_upstream_is_seen_before_it_serves(
-    what: str, streams: bool
+@pytest.mark.parametrize("at_once", [True, False], ids=["in the same packet", "in a packet of its own"])
+async def test_bytes_behind_a_response_reach_no_client_and_end_their_connection(
+    what: str, at_once: bool, streams: bool
 ) -> None:
-    script = once_then(lambda peer: peer.write(STRAYS[what]))
-    async with world(streams=streams, script=script) as w:
-        client = await w.client()
-        for number in range(4):
-            await asks_own(client, number)
-
-
-@pytest.mark.parametrize("what", sorted(set(STRAYS) - {"an empty line"}))
-async def test_what_follows_an_answer_at_once_reaches_nobody_and_ends_its_connection(
-    what: str, streams: bool
-) -> None:
-    script = once_then(lambda peer: None, lambda asked: echo(asked) + STRAYS[what])
+    if at_once:
+        script = once_then(lambda peer: None, lambda asked: echo(asked) + STRAYS[what])
+    else:
+        script = once_then(lambda peer: peer.write(STRAYS[what]))
     async with world(streams=streams, script=script) as w:
         client = await w.client()
         for number in range(4):
@@ -132,7 +125,7 @@ async def test_a_connection_that_closes_while_idle_is_not_used_again(end: Callab
 @pytest.mark.parametrize(
     "raw", [sized(b"x", "200 OK", "Connection: close"), b"HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx"]
 )
-async def test_a_connection_that_is_about_to_close_is_not_kept(raw: bytes) -> None:
+async def test_a_connection_that_its_upstream_will_close_is_not_kept(raw: bytes) -> None:
     async with world(script=responding(raw)) as w:
         for _ in range(3):
             assert (await w.ask()).body == b"x"
@@ -140,7 +133,7 @@ async def test_a_connection_that_is_about_to_close_is_not_kept(raw: bytes) -> No
         await until_true(lambda: w.engine.metrics.upstream_connections == 0)
 
 
-async def test_a_connection_whose_answer_was_not_taken_is_not_kept() -> None:
+async def test_a_connection_whose_response_an_addon_replaced_is_not_kept() -> None:
     def replace(flow: http.HTTPFlow) -> None:
         if flow.request.path == "/replace":
             flow.response = http.Response.make(200, b"mine")
@@ -150,75 +143,6 @@ async def test_a_connection_whose_answer_was_not_taken_is_not_kept() -> None:
         assert (await client.ask("/replace")).body == b"mine"
         await asks_own(client, 1)
         assert len(w.upstream.peers) == 2
-
-
-async def _closes_without_a_byte(peer: Peer) -> None:
-    await peer.request()
-    peer.writer.close()
-
-
-@pytest.mark.parametrize(
-    ("method", "status"),
-    [
-        ("GET", 200),
-        ("HEAD", 200),
-        ("OPTIONS", 200),
-        ("PUT", 200),
-        ("DELETE", 200),
-        ("POST", 502),
-        ("PATCH", 502),
-    ],
-)
-async def test_only_what_may_be_done_twice_is_asked_again_when_a_kept_connection_dies(
-    method: str, status: int
-) -> None:
-    seen: list[Received] = []
-
-    async def script(peer: Peer) -> None:
-        seen.append(await peer.request())
-        await peer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-        seen.append(await peer.request())
-        if len(w.upstream.peers) == 1:
-            peer.writer.close()
-            return
-        await peer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-
-    async with world(script=script) as w:
-        client = await w.client()
-        assert (await client.ask("/first")).status == 200
-        response = await client.ask("/again", method)
-        assert response.status == status
-        asked = [one.target for one in seen].count("/again")
-        assert asked == (2 if status == 200 else 1)
-        assert w.recorder.count("post_response") == 2
-
-
-async def test_a_request_is_repeated_once_and_not_more() -> None:
-    async with world(script=once_then(_closes_without_a_byte)) as w:
-        client = await w.client()
-        await asks_own(client, 0)
-        w.upstream.script = _closes_without_a_byte
-        assert (await client.ask("/x")).status == 502
-        assert len(w.upstream.peers) == 2
-
-
-async def test_a_new_connection_that_dies_is_not_tried_again() -> None:
-    async with world(script=_closes_without_a_byte) as w:
-        assert (await w.ask()).status == 502
-        assert len(w.upstream.peers) == 1
-
-
-async def test_after_one_byte_of_an_answer_nothing_is_asked_again() -> None:
-    async def dies_in_its_answer(peer: Peer) -> None:
-        await peer.request()
-        await peer.write(b"H")
-        peer.writer.close()
-
-    async with world(script=once_then(dies_in_its_answer)) as w:
-        client = await w.client()
-        await asks_own(client, 0)
-        assert (await client.ask("/x")).status == 502
-        assert len(w.upstream.peers) == 1
 
 
 async def test_an_unused_connection_is_closed_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,7 +158,7 @@ async def test_an_unused_connection_is_closed_after_its_time(monkeypatch: pytest
 @pytest.mark.parametrize(
     ("header", "connections"), [("Keep-Alive: timeout=1", 3), ("Keep-Alive: timeout=60", 1)]
 )
-async def test_an_upstream_says_how_long_its_connections_last(header: str, connections: int) -> None:
+async def test_a_connection_is_kept_as_long_as_its_upstream_announces(header: str, connections: int) -> None:
     async with world(script=responding(sized(b"x", "200 OK", header))) as w:
         client = await w.client()
         for _ in range(3):
@@ -243,7 +167,7 @@ async def test_an_upstream_says_how_long_its_connections_last(header: str, conne
         assert len(w.upstream.peers) == connections
 
 
-async def test_no_connection_serves_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_connection_over_the_maximum_age_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "MAX_AGE", -1.0)
     async with world() as w:
         client = await w.client()
@@ -275,19 +199,14 @@ async def test_all_connections_of_one_origin_are_capped(monkeypatch: pytest.Monk
     monkeypatch.setattr(pool, "MAX_TOTAL", 2)
     go = asyncio.Event()
 
-    async def script(peer: Peer) -> None:
-        await peer.request()
-        await go.wait()
-        await peer.write(sized())
-
-    async with world(script=script) as w:
+    async with world(script=gated(go, b"", sized())) as w:
         asking = asyncio.ensure_future(_concurrently(w, 5))
         await until_true(lambda: w.engine.metrics.faults["overloaded"] == 3)
         go.set()
         assert sorted(await asking) == [200, 200, 503, 503, 503]
 
 
-async def test_emptying_the_pool_reaches_connections_that_are_in_use() -> None:
+async def test_emptying_the_pool_closes_connections_in_use_after_their_exchange() -> None:
     go = asyncio.Event()
 
     async def script(peer: Peer) -> None:
@@ -313,7 +232,7 @@ async def test_emptying_the_pool_reaches_connections_that_are_in_use() -> None:
 @pytest.mark.parametrize(
     "raw", [sized(), sized(b"x", "200 OK", "Connection: close"), b"HTTP/1.1 200 OK\r\n\r\nx", b"junk"]
 )
-async def test_an_origin_whose_connections_are_gone_leaves_nothing_behind(raw: bytes) -> None:
+async def test_an_origin_without_connections_leaves_nothing_behind(raw: bytes) -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
         await peer.write(raw)
@@ -328,7 +247,7 @@ async def test_an_origin_whose_connections_are_gone_leaves_nothing_behind(raw: b
         assert not kept._counted
 
 
-async def test_pieces_of_one_answer_never_mix_with_another_under_load() -> None:
+async def test_responses_never_mix_under_load() -> None:
     """Many clients, aborts among them, upstreams that misbehave: each answer belongs to its question."""
 
     async def script(peer: Peer) -> None:

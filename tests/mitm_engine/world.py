@@ -1,4 +1,4 @@
-"""A small world: an engine on loopback in the test's own event loop, an upstream, clients and addons."""
+"""An engine on loopback in the event loop of the test, with an upstream, clients and addons."""
 
 import asyncio
 import contextlib
@@ -11,7 +11,7 @@ from mitmproxy import http
 from mitm_engine.engine import Engine, make_master
 from mitm_engine.options import Options, Policy, Terms
 from tests.support.client import AsyncRawClient, Response
-from tests.support.upstream import Script, Upstream, responding, sized
+from tests.support.upstream import CHUNKED, Peer, Script, Upstream, chunk, responding, sized
 from tests.support.wait import until_true
 
 HOOKS = (
@@ -43,7 +43,7 @@ class Router:
 
 
 class Recorder:
-    """Writes down which hooks fired, and keeps the last flow."""
+    """Records the hooks that fired and the flows."""
 
     def __init__(self) -> None:
         self.hooks: list[str] = []
@@ -62,6 +62,12 @@ class Recorder:
     def last(self) -> http.HTTPFlow:
         return self.flows[-1]
 
+    def failure(self) -> str:
+        """The error of the last flow."""
+        error = self.last().error
+        assert error is not None
+        return error.msg
+
     def count(self, hook: str) -> int:
         return self.hooks.count(hook)
 
@@ -79,8 +85,25 @@ class On:
             setattr(self, name, method)
 
 
+class Hanging:
+    """An addon that hangs in some hooks, and notes when it does and when it was cancelled."""
+
+    def __init__(self, *hooks: str) -> None:
+        self.reached, self.cancelled = asyncio.Event(), asyncio.Event()
+        for hook in hooks:
+            setattr(self, hook, self._hang)
+
+    async def _hang(self, subject: object) -> None:
+        self.reached.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
+
+
 class Streaming:
-    """Lets every answer pass as it comes."""
+    """Passes every response as it comes."""
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         if flow.response is not None:
@@ -88,7 +111,7 @@ class Streaming:
 
 
 class World:
-    """What a test holds: `engine`, `upstream`, the `recorder`, and clients that it makes."""
+    """The `engine`, the `upstream`, the `recorder`, and the clients of a test."""
 
     def __init__(self, engine: Engine, upstream: Upstream, recorder: Recorder, port: int) -> None:
         self.engine, self.upstream, self.recorder, self.port = engine, upstream, recorder, port
@@ -108,6 +131,34 @@ class World:
     async def quiet(self) -> None:
         """Wait until no connection of a client is left."""
         await until_true(lambda: self.engine.connections == 0 and self.engine.metrics.in_flight == 0)
+
+
+async def dripping(peer: Peer) -> None:
+    """Send a chunk every 10 ms, without an end."""
+    await peer.request()
+    await peer.write(CHUNKED)
+    while True:
+        await peer.write(chunk(b"."))
+        await asyncio.sleep(0.01)
+
+
+async def stalling(peer: Peer) -> None:
+    """Send a first chunk and nothing more."""
+    await peer.request()
+    await peer.write(CHUNKED + chunk(b"first"))
+    await peer.until_gone()
+
+
+def gated(go: asyncio.Event, first: bytes, last: bytes = b"0\r\n\r\n") -> Script:
+    """Send a response whose last part waits for `go`."""
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.write(first)
+        await go.wait()
+        await peer.write(last)
+
+    return script
 
 
 @contextlib.asynccontextmanager

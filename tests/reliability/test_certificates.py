@@ -91,7 +91,7 @@ def test_a_bad_file_keeps_the_old_certificate_and_is_logged(
     old = serials(gateway)
     (authority.folder / f"{ADDRESS}.pem").write_text(bad)
     reload(gateway)
-    words = "The TLS files cannot be used, the old ones stay in use"
+    words = "The TLS files are invalid; the old ones stay in use"
     for _ in until(5.0):
         if gateway.log("proxy").count(words) >= 2:
             break

@@ -50,15 +50,6 @@ async def test_answers_without_a_body_have_none(status: str, streams: bool) -> N
         assert len(w.upstream.peers) == 1
 
 
-async def test_the_answer_to_head_keeps_its_length_and_has_no_body(streams: bool) -> None:
-    upstream = b"HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n"
-    async with world(streams=streams, script=responding(upstream)) as w:
-        client = await w.client()
-        for _ in range(2):
-            response = await client.ask(method="HEAD")
-            assert (response.get("content-length"), response.body) == ("1234", b"")
-
-
 @pytest.mark.parametrize("keeps", [True, False])
 async def test_a_client_of_http_1_0_gets_no_chunks(streams: bool, keeps: bool) -> None:
     upstream = CHUNKED + chunk(b"bo") + chunk(b"dy") + b"0\r\n\r\n"

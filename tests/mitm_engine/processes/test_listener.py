@@ -6,7 +6,7 @@ import resource
 import select
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,25 +15,7 @@ from mitm_engine.processes import descriptors, listener
 from mitm_engine.processes.listener import Listener, listener_socket
 from mitm_engine.processes.scoreboard import Scoreboard, WorkerContext
 from shared.core.errors import CannotListen
-from tests.mitm_engine.echo_worker import LOOPS
 from tests.mitm_engine.running_echo import PATIENCE, RunningEcho, ask
-
-Run = Callable[[Callable[[], Awaitable[None]]], None]
-
-
-@pytest.fixture(params=LOOPS)
-def run(request: pytest.FixtureRequest) -> Run:
-    """Runs a test's coroutine on each kind of loop."""
-
-    def run(test: Callable[[], Awaitable[None]]) -> None:
-        async def bounded() -> None:
-            async with asyncio.timeout(PATIENCE):
-                await test()
-
-        with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
-            runner.run(bounded())
-
-    return run
 
 
 class Worker:
@@ -106,20 +88,17 @@ class TestTheSocket:
         with pytest.raises(CannotListen, match=rf"^Cannot listen on {host}:0: [A-Z].+\.$"):
             listener_socket(host, 0)
 
-    def test_small_answers_do_not_wait_for_more(self, run: Run) -> None:
-        async def test() -> None:
-            with Worker() as worker:
-                worker.listener.start()
-                with worker.connect():
-                    await worker.came.wait()
-                    transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
-                        asyncio.Protocol, worker.held[0]
-                    )
-                    accepted = transport.get_extra_info("socket")
-                    assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-                    transport.close()
-
-        run(test)
+    async def test_small_answers_do_not_wait_for_more(self) -> None:
+        with Worker() as worker:
+            worker.listener.start()
+            with worker.connect():
+                await worker.came.wait()
+                transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
+                    asyncio.Protocol, worker.held[0]
+                )
+                accepted = transport.get_extra_info("socket")
+                assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+                transport.close()
 
 
 class TestTheShare:
@@ -128,28 +107,21 @@ class TestTheShare:
         """Who gives way gives way for an hour, so that it can be seen."""
         monkeypatch.setattr(listener, "COURTESY", 3600.0)
 
-    def test_a_worker_that_is_ahead_leaves_a_connection_to_the_others(self, run: Run) -> None:
-        async def test() -> None:
-            with Worker(connections=2) as worker, worker.connect():
-                worker.other_serves()
-                worker.listener.start()
-                await turns()
-                assert not worker.held
+    async def test_a_worker_that_is_ahead_leaves_a_connection_to_the_others(self) -> None:
+        with Worker(connections=2) as worker, worker.connect():
+            worker.other_serves()
+            worker.listener.start()
+            await turns()
+            assert not worker.held
 
-        run(test)
-
-    def test_it_gives_way_once_and_then_accepts(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_it_gives_way_once_and_then_accepts(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(listener, "COURTESY", 0.002)
-
-        async def test() -> None:
-            with Worker(connections=1000) as worker, worker.connect():
-                worker.other_serves()
-                worker.listener.start()
-                began = asyncio.get_running_loop().time()
-                await worker.came.wait()
-                assert asyncio.get_running_loop().time() - began >= 0.001
-
-        run(test)
+        with Worker(connections=1000) as worker, worker.connect():
+            worker.other_serves()
+            worker.listener.start()
+            began = asyncio.get_running_loop().time()
+            await worker.came.wait()
+            assert asyncio.get_running_loop().time() - began >= 0.001
 
     @pytest.mark.parametrize(
         ("connections", "age", "accepts"),
@@ -159,79 +131,60 @@ class TestTheShare:
             pytest.param(9, 0.0, False, id="the other accepts nothing"),
         ],
     )
-    def test_it_waits_for_no_one_who_would_not_take_it(
-        self, run: Run, connections: int, age: float, accepts: bool
+    async def test_it_waits_for_no_one_who_would_not_take_it(
+        self, connections: int, age: float, accepts: bool
     ) -> None:
-        async def test() -> None:
-            with Worker(connections) as worker, worker.connect():
-                worker.other_serves(age, accepts)
-                worker.listener.start()
-                await worker.came.wait()
+        with Worker(connections) as worker, worker.connect():
+            worker.other_serves(age, accepts)
+            worker.listener.start()
+            await worker.came.wait()
 
-        run(test)
+    async def test_the_others_see_what_it_holds_at_once(self) -> None:
+        with Worker() as worker, worker.connect():
+            row = worker.board.rows()[0]
+            assert (row.connections, row.heartbeat, row.accepts) == (0, 0.0, False)
+            worker.listener.start()
+            assert row.heartbeat > 0
+            await worker.came.wait()
+            assert (row.connections, row.accepts) == (1, True)
 
-    def test_the_others_see_what_it_holds_at_once(self, run: Run) -> None:
-        async def test() -> None:
-            with Worker() as worker, worker.connect():
-                row = worker.board.rows()[0]
-                assert (row.connections, row.heartbeat, row.accepts) == (0, 0.0, False)
-                worker.listener.start()
-                assert row.heartbeat > 0
-                await worker.came.wait()
-                assert (row.connections, row.accepts) == (1, True)
-
-        run(test)
-
-    def test_it_takes_one_connection_a_wake(self, run: Run) -> None:
-        async def test() -> None:
-            with Worker() as worker, contextlib.ExitStack() as clients:
-                for _ in range(5):
-                    clients.enter_context(worker.connect())
-                worker.listener.start()
-                await worker.came.wait()
-                assert len(worker.held) == 1
-                await turns()
-                assert len(worker.held) == 5
-
-        run(test)
+    async def test_it_takes_one_connection_a_wake(self) -> None:
+        with Worker() as worker, contextlib.ExitStack() as clients:
+            for _ in range(5):
+                clients.enter_context(worker.connect())
+            worker.listener.start()
+            await worker.came.wait()
+            assert len(worker.held) == 1
+            await turns()
+            assert len(worker.held) == 5
 
 
 class TestTheEnd:
-    def test_who_already_waits_is_served_and_who_comes_later_is_refused(self, run: Run) -> None:
-        async def test() -> None:
-            with Worker() as worker, worker.connect(), worker.connect():
-                worker.listener.start()
-                address = worker.server.getsockname()
-                worker.server.close()
-                worker.listener.stop()
-                assert len(worker.held) == 2
-                assert not worker.board.rows()[0].accepts
-                with pytest.raises(ConnectionRefusedError):
-                    socket.create_connection(address)
+    async def test_who_already_waits_is_served_and_who_comes_later_is_refused(self) -> None:
+        with Worker() as worker, worker.connect(), worker.connect():
+            worker.listener.start()
+            address = worker.server.getsockname()
+            worker.server.close()
+            worker.listener.stop()
+            assert len(worker.held) == 2
+            assert not worker.board.rows()[0].accepts
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(address)
 
-        run(test)
+    async def test_it_may_come_before_the_start(self) -> None:
+        with Worker() as worker:
+            worker.listener.stop()
+            worker.listener.stop()
 
-    def test_it_may_come_before_the_start(self, run: Run) -> None:
-        async def test() -> None:
-            with Worker() as worker:
-                worker.listener.stop()
-                worker.listener.stop()
-
-        run(test)
-
-    def test_the_heart_beats_on(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_the_heart_beats_on(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("mitm_engine.processes.listener.HEARTBEAT", 0.01)
-
-        async def test() -> None:
-            with Worker() as worker:
-                row = worker.board.rows()[0]
-                worker.listener.start()
-                worker.listener.stop()
-                last = row.heartbeat
-                while row.heartbeat == last:
-                    await asyncio.sleep(0.01)
-
-        run(test)
+        with Worker() as worker:
+            row = worker.board.rows()[0]
+            worker.listener.start()
+            worker.listener.stop()
+            last = row.heartbeat
+            while row.heartbeat == last:
+                await asyncio.sleep(0.01)
 
 
 class TestDescriptors:
@@ -257,27 +210,23 @@ class TestDescriptors:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         assert soft == min(hard, 65_536)
 
-    def test_a_worker_without_any_goes_on_once_there_are_some(
-        self, run: Run, few: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+    async def test_a_worker_without_any_goes_on_once_there_are_some(
+        self, few: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(listener, "FULL_PAUSE", 0.01)
+        with Worker() as worker, worker.connect():
+            worker.listener.start()
+            soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+            few(descriptors.next_number(worker.server.fileno()))
+            row = worker.board.rows()[0]
+            while row.accepts:
+                await asyncio.sleep(0.01)
+            assert not worker.held
+            few(soft)
+            await worker.came.wait()
+            assert row.accepts
 
-        async def test() -> None:
-            with Worker() as worker, worker.connect():
-                worker.listener.start()
-                soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-                few(descriptors.next_number(worker.server.fileno()))
-                row = worker.board.rows()[0]
-                while row.accepts:
-                    await asyncio.sleep(0.01)
-                assert not worker.held
-                few(soft)
-                await worker.came.wait()
-                assert row.accepts
-
-        run(test)
-
-    @pytest.mark.parametrize("loop", LOOPS)
+    @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
     def test_clients_beyond_ninety_percent_wait_until_others_leave(self, loop: str, tmp_path: Path) -> None:
         with RunningEcho(tmp_path, loop, workers=1, descriptors=60) as echo, contextlib.ExitStack() as stack:
             worker = echo.asked()
