@@ -1,4 +1,4 @@
-"""New connections to upstreams: announced to the addons, made to the address that they leave, verified."""
+"""New connections to upstreams, made to the address that the addons set, and verified."""
 
 import asyncio
 import contextlib
@@ -17,15 +17,15 @@ from mitm_engine.pool import Pool
 from mitm_engine.upstream_connection import Key, UpstreamConnection
 from mitm_engine.wire_error import WireError
 
-_TELLING = 5.0  # seconds for the addons that hear of a connection that was not made
+_ERROR_HOOK_TIMEOUT = 5.0  # seconds for the hook `server_connect_error`
 
 
 class _NoResponse(WireError):
-    """Nobody answers at the address."""
+    """The address does not respond."""
 
 
 class Connector:
-    """Makes connections for `pool`. Certificates are verified, always; the only knob is who is trusted."""
+    """Makes connections for `pool`. Certificates are always verified; only the authorities vary."""
 
     def __init__(self, dispatch: Dispatch, pool: Pool) -> None:
         self._dispatch = dispatch
@@ -33,12 +33,12 @@ class Connector:
         self._contexts: dict[str | None, ssl.SSLContext] = {}
 
     async def __call__(
-        self, key: Key, client: connection.Client, seconds: float, waits: Callable[[], None]
+        self, key: Key, client: connection.Client, seconds: float, on_wait: Callable[[], None]
     ) -> UpstreamConnection:
-        """A connection for `key`. Raises `WireError` when an addon refuses it, or it cannot be made in time.
+        """Return a connection for `key`. Raises `WireError` if an addon rejects it, or on a timeout.
 
-        Where addons choose the address they are asked once more when nobody answers there: nothing was sent.
-        `waits` is called before an addon is waited for that hears of the new connection.
+        If the addons chose an address that does not respond, they choose once more. `on_wait` is called
+        before a wait for the hook `server_connected`.
         """
         until = asyncio.get_running_loop().time() + seconds
         made = self._reserved(key, client)
@@ -51,7 +51,7 @@ class Connector:
             await self._make(made, until, missed)
         try:
             data = ServerConnectionHookData(made.server, client)
-            await self._dispatch.call(self._dispatch.server_connected, data, waits)
+            await self._dispatch.call(self._dispatch.server_connected, data, on_wait)
         except BaseException:
             made.close()  # `server_disconnected` follows
             raise
@@ -65,7 +65,7 @@ class Connector:
         return made
 
     async def _make(self, made: UpstreamConnection, until: float, missed: Address | None = None) -> None:
-        """Connect before the loop's time `until`, and not to `missed`. Raises `WireError`."""
+        """Connect before the loop's time `until`, but not to the address `missed`. Raises `WireError`."""
         data = ServerConnectionHookData(made.server, made.client)
         try:
             async with asyncio.timeout_at(until):
@@ -76,26 +76,26 @@ class Connector:
             self._pool.free(made)
             text = str(_wire_error(error) if isinstance(error, OSError) else error)
             made.server.error = made.server.error or text or "The connection was canceled."
-            await self._tell_error(data)
+            await self._call_error_hook(data)
             if isinstance(error, OSError):
                 raise _wire_error(error) from None
             raise
 
-    async def _tell_error(self, data: ServerConnectionHookData) -> None:
-        """Who saw `server_connect` sees this or `server_connected`, also when the client went away."""
+    async def _call_error_hook(self, data: ServerConnectionHookData) -> None:
+        """Call `server_connect_error`, also if the client left: every `server_connect` needs an end."""
         addons = self._dispatch.call_all(self._dispatch.server_connect_error, data)
         if addons is None:
             return
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_TELLING):
+            async with asyncio.timeout(_ERROR_HOOK_TIMEOUT):
                 await addons
 
     async def _open(self, made: UpstreamConnection, missed: Address | None) -> None:
         server, key = made.server, made.key
         if server.error is not None or server.address is None:
-            raise WireError("upstream_unreachable", server.error or "An addon took the address away.")
+            raise WireError("upstream_unreachable", server.error or "An addon removed the address.")
         if server.address == missed:
-            raise WireError("upstream_unreachable", "Nobody answers, and there is no other address.")
+            raise WireError("upstream_unreachable", "The address does not respond, and there is no other.")
         host, port = server.address[:2]
         context = self._context(key.trust) if server.tls else None
         server.timestamp_start = _time_of_day()
@@ -119,7 +119,7 @@ class Connector:
             context = ssl.create_default_context(cafile=trust or certifi.where())
             context.minimum_version = ssl.TLSVersion.TLSv1_2
             context.hostname_checks_common_name = False
-            # Python 3.13 began to demand extensions that many private authorities lack.
+            # Python 3.13 demands extensions that many private authorities lack.
             context.verify_flags &= ~ssl.VERIFY_X509_STRICT
             context.set_alpn_protocols(["http/1.1"])
             self._contexts[trust] = context
@@ -127,11 +127,11 @@ class Connector:
 
 
 def _time_of_day() -> float:
-    return time.time()  # noqa: TID251 -- mitmproxy's own time stamps
+    return time.time()  # noqa: TID251 -- mitmproxy's own timestamps
 
 
 def _is_expected(address: str, peername: tuple[str, int] | None) -> bool:
-    """Whether the connection leads to `address`; a name says nothing about that."""
+    """Return whether the connection leads to `address`; true if that is a name."""
     try:
         wanted = ip_address(address)
     except ValueError:

@@ -1,35 +1,30 @@
-"""One sweep a worker over everything that may wait too long: no timer a request.
+"""The deadlines of all connections of a worker, checked by one loop instead of one timer per request.
 
-A sweep over 10,000 connections takes 0.36 ms; `asyncio.timeout` costs 4 to 8 µs a request (measured).
+A check of 10,000 connections takes 0.36 ms; `asyncio.timeout` costs 4 to 8 µs per request (measured).
 """
 
 import asyncio
 import logging
 import math
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from mitm_engine.metrics import Metrics
 
+if TYPE_CHECKING:
+    from mitm_engine.client_connection import ClientConnection
+
 logger = logging.getLogger(__name__)
 
-#: Seconds between two sweeps: how late a deadline may be noticed.
+#: Seconds between two checks: how late a deadline may be noticed.
 INTERVAL = 0.25
 NEVER = math.inf
 
 
-class Waiting(Protocol):
-    """What has a deadline, in the loop's time."""
-
-    deadline: float
-
-    def expire(self, now: float) -> None:
-        """The deadline has passed. Sets another one, or ends the wait."""
-        ...
-
-
-async def sweep(waiting: Iterable[Waiting], also: Callable[[float], None], metrics: Metrics) -> None:
-    """Expire what is late, until cancelled; `also` is called with the time at each round."""
+async def sweep(
+    connections: Iterable["ClientConnection"], also: Callable[[float], None], metrics: Metrics
+) -> None:
+    """Expire connections whose deadline has passed, until canceled; call `also` with the time each round."""
     loop = asyncio.get_running_loop()
     while True:
         due = loop.time() + INTERVAL
@@ -37,18 +32,19 @@ async def sweep(waiting: Iterable[Waiting], also: Callable[[float], None], metri
         now = loop.time()
         metrics.loop_lag = now - due
         metrics.worst_lag = max(metrics.worst_lag, metrics.loop_lag)
-        _expire(waiting, now)
+        _expire(connections, now)
         _do(also, now)
 
 
-def _expire(waiting: Iterable[Waiting], now: float) -> None:
-    for late in [one for one in waiting if one.deadline <= now]:
+def _expire(connections: Iterable["ClientConnection"], now: float) -> None:
+    # Not in `sweep`, where the last one would stay a local variable until the next round.
+    for late in [one for one in connections if one.deadline <= now]:
         _do(late.expire, now)
 
 
 def _do(work: Callable[[float], None], now: float) -> None:
-    """What goes wrong for one must not end the deadlines of all others."""
+    """Do `work`. Its error must not end the deadlines of all others."""
     try:
         work(now)
     except Exception:
-        logger.exception("A sweep failed.")
+        logger.exception("Handling a deadline failed.")

@@ -1,4 +1,4 @@
-"""What a worker counts, ready to be exported."""
+"""The counters of a worker."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -6,10 +6,21 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Metrics:
-    """Since the worker's start, but for the gauges `connections`, `in_flight` and `loop_lag`.
+    """Counters since the start of the worker, and gauges.
 
-    `loop_lag` is how late the last sweep ran, `worst_lag` the latest of all, in seconds. `faults` counts the
-    engine's own answers by code, `closed` the client connections that were cut, by reason.
+    Attributes:
+        connections: open client connections (a gauge).
+        accepted: client connections.
+        in_flight: open exchanges (a gauge).
+        requests: requests, without those that were rejected.
+        rejected: requests above the limit of exchanges.
+        pool_hits: requests on an idle connection to the upstream.
+        pool_misses: requests that needed a new connection to the upstream.
+        upstream_connections: connections to upstreams (a gauge).
+        loop_lag: how late the last check of the deadlines ran, in seconds (a gauge).
+        worst_lag: the largest `loop_lag`.
+        faults: errors of the engine, by code.
+        closed: client connections that were cut, by reason.
     """
 
     connections: int = 0

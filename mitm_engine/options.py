@@ -1,4 +1,4 @@
-"""What an engine is told at its start, and what it is told for each flow."""
+"""The options of an engine, and its policy for each flow."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,14 +14,17 @@ MIB = 1024 * KIB
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Longest waits, in seconds.
+    """Timeouts in seconds.
 
-    `head`: until a request's head is whole, counted from the connection's start or the head's first byte.
-    `grace`: a body, or a reader, slower than `Options.min_rate` bytes a second is cut after this time.
-    `keep_alive`: between two requests of a connection. `connect`: TCP and TLS to the upstream.
-    `first_byte`: from the last byte of the request to the head of the answer. `idle`: between two pieces
-    of an answer. `total`: a whole exchange with the upstream, None for no bound. `hook`: all addons at one
-    hook.
+    Attributes:
+        head: from the start of the connection, or the first byte of a request, to the end of its head.
+        grace: how long a body, or a reader, may be slower than `Options.min_rate`.
+        keep_alive: between two requests of a connection.
+        connect: TCP and TLS to the upstream.
+        first_byte: from the last byte of the request to the head of the response.
+        idle: between two pieces of a response.
+        total: the whole exchange with the upstream; None for no limit.
+        hook: all addons of one hook.
     """
 
     head: float = 10.0
@@ -36,10 +39,13 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What holds for one flow. Asked once, after `requestheaders`.
+    """The limits of one flow, determined after `requestheaders`.
 
-    `request_body` and `response_body` are the largest bodies that are buffered, in bytes. `trust` names a PEM
-    file with the certificate authorities that the upstream is verified with, None for the public ones.
+    Attributes:
+        timeouts: its timeouts.
+        request_body: the largest request body, in bytes.
+        response_body: the largest response body that is buffered, in bytes.
+        trust: a PEM file with the authorities that verify the upstream; None for the public ones.
     """
 
     timeouts: Timeouts = field(default_factory=Timeouts)
@@ -51,41 +57,41 @@ class Terms:
 _DEFAULT_TERMS = Terms()
 
 
-def _same_terms(flow: http.HTTPFlow) -> Terms:
+def _default_terms(flow: http.HTTPFlow) -> Terms:
     return _DEFAULT_TERMS
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What whoever embeds the engine decides for a flow.
+    """The decisions of the program that embeds the engine.
 
-    `response` puts a fault into an answer (None: there is no flow, since the head could not be read).
-    `terms` gives what holds for a flow.
+    `response` makes the response for an error; its flow is None if the head could not be read. `terms`
+    returns the limits of a flow.
     """
 
     response: Callable[[WireError, http.HTTPFlow | None], http.Response] = plain_response
-    terms: Callable[[http.HTTPFlow], Terms] = _same_terms
+    terms: Callable[[http.HTTPFlow], Terms] = _default_terms
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Limits of one worker. Sizes are in bytes.
+    """Limits of one worker; sizes are in bytes.
 
     Attributes:
         line_limit: the longest request line.
         head_limit: the longest request head.
         field_limit: the most header fields of a request.
-        answer_head_limit: the longest head of an upstream's response.
-        read_ahead: how much is read of a body before it is asked for.
-        pipelined: the most requests that wait on one connection.
-        min_rate: the slowest body or reader, in bytes per second.
+        response_head_limit: the longest head of an upstream's response.
+        read_ahead: how much of a body is read before it is needed.
+        pipelined: the most queued requests of one connection.
+        min_rate: the minimum rate of a body or a reader, in bytes per second.
         connections: the most client connections of a worker.
         in_flight: the most exchanges of a worker at a time.
-        always_served: request targets that are served above `connections` and `in_flight`.
-        timeouts: the longest waits.
+        always_served: request targets that are served above `in_flight`.
+        timeouts: the timeouts.
         drain_timeout: how long open exchanges may take after SIGTERM, in seconds.
-        unrouted_address: where a flow leads that no addon has routed.
-        tls: the files of certificate and key for clients, None for plain HTTP.
+        unrouted_address: the target of a flow that no addon has routed.
+        tls: the files of certificate and key for clients; None for plain HTTP.
     """
 
     line_limit: int = 8 * KIB

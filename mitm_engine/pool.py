@@ -1,8 +1,7 @@
-"""Connections to upstreams that are kept for the next exchange.
+"""The pool of connections to upstreams that are kept for the next exchange.
 
-A poisoned pool is the worst fault there is: it gives one tenant another's answer. So a connection is only
-kept after an answer that was whole and said so, is looked at before it serves again, and ends when a byte
-comes that nobody asked for.
+A mistake here could send one tenant the response of another. So a connection is only kept after a complete
+response, is checked before it serves again, and is closed when an unexpected byte arrives.
 """
 
 import asyncio
@@ -13,16 +12,16 @@ from mitm_engine.metrics import Metrics
 from mitm_engine.upstream_connection import Key, UpstreamConnection
 from mitm_engine.wire_error import WireError
 
-#: Seconds that an unused connection is kept, unless the upstream says less. Many servers close after 5.
+#: Seconds that an unused connection is kept, unless the upstream announces less. Many servers close after 5.
 IDLE = 4.0
-#: Seconds that a connection serves, so that a change in DNS is followed.
+#: Seconds that a connection serves, so that the pool follows changes in DNS.
 MAX_AGE = 300.0
-#: Unused connections that are kept for one origin, and connections that it may have in all.
+#: The most unused connections per key, and the most connections per key.
 MAX_IDLE, MAX_TOTAL = 128, 8_192
 
 
 class Pool:
-    """Unused connections by key, the last used first (the others age and go)."""
+    """Unused connections by key; the last used serves first, so that the others expire."""
 
     def __init__(
         self, metrics: Metrics, ended: Callable[[UpstreamConnection], None], head_limit: int, read_ahead: int
@@ -37,7 +36,7 @@ class Pool:
         self._emptied = 0.0
 
     def take(self, key: Key) -> UpstreamConnection | None:
-        """A connection that can serve now, None when a new one is needed."""
+        """Return a connection that can serve now, None if a new one is needed."""
         now = asyncio.get_running_loop().time()
         idle = self._idle.get(key)
         while idle:
@@ -50,15 +49,15 @@ class Pool:
         return None
 
     def reserve(self, connection: UpstreamConnection) -> None:
-        """Count a connection that is about to be made. Raises `WireError` above the cap of its origin."""
+        """Count a connection before it is made. Raises `WireError` above the limit of its key."""
         if self._total[connection.key] >= MAX_TOTAL:
-            raise WireError("overloaded", "The upstream has all connections that one origin may have.")
+            raise WireError("overloaded", "The upstream has the most connections that it may have.")
         self._total[connection.key] += 1
         self._counted.add(connection)
         self._metrics.upstream_connections += 1
 
     def free(self, connection: UpstreamConnection) -> None:
-        """Take back `reserve`: the connection was not made, or is no more."""
+        """Undo `reserve`: the connection was not made, or has ended."""
         if connection not in self._counted:
             return
         self._counted.discard(connection)
@@ -67,8 +66,8 @@ class Pool:
         if not self._total[connection.key]:
             del self._total[connection.key]
 
-    def give_back(self, connection: UpstreamConnection) -> None:
-        """Keep a connection whose exchange is over, if it can serve again; else close it."""
+    def release(self, connection: UpstreamConnection) -> None:
+        """Keep a connection after its exchange if it can serve again, else close it."""
         idle = self._idle.get(connection.key)
         is_full = idle is not None and len(idle) >= MAX_IDLE
         if is_full or connection.born <= self._emptied or not connection.is_reusable():
@@ -80,7 +79,7 @@ class Pool:
         idle.append(connection)
 
     def ended(self, connection: UpstreamConnection) -> None:
-        """A connection closed, by whoever."""
+        """Remove a connection that has ended."""
         key = connection.key
         idle = self._idle.get(key)
         if idle and connection in idle:
@@ -91,12 +90,12 @@ class Pool:
         self._ended(connection)
 
     def sweep(self, now: float) -> None:
-        """Close what was not used for too long."""
+        """Close connections that were not used for too long."""
         for connection in [one for one in self._unused() if _is_old(one, now)]:
             connection.close()
 
     def empty(self) -> None:
-        """Close all that is unused, and what is in use when it comes back: the worker ends."""
+        """Close all unused connections, and the others when they are released."""
         self._emptied = asyncio.get_running_loop().time()
         for connection in list(self._unused()):
             connection.close()
@@ -107,8 +106,7 @@ class Pool:
 
 
 def _is_old(connection: UpstreamConnection, now: float) -> bool:
-    limit = IDLE
-    said = connection.reader.idle_limit
-    if said is not None:
-        limit = max(said - 1, 0)  # a second earlier than the upstream
+    limit, announced = IDLE, connection.reader.idle_limit
+    if announced is not None:
+        limit = max(announced - 1, 0)  # a second earlier than the upstream
     return now - connection.idle_since > limit or now - connection.born > MAX_AGE

@@ -1,7 +1,7 @@
-"""What a client has taken of what was written to it. Only its kernel's word counts.
+"""How much a client has read, as its kernel acknowledged it.
 
-A transport's own buffer does not tell: below it the kernel holds megabytes, and asks for more only once a
-third of them is gone. Somebody who reads steadily seems to stand still for that long.
+The buffer of a transport does not show that: below it the kernel buffers megabytes, and takes more only once
+a third of them is sent. Until then a client that reads steadily seems to read nothing.
 """
 
 import contextlib
@@ -18,16 +18,16 @@ _NO_LINGER = struct.pack("ii", 1, 0)
 
 
 def unread(transport: Transport) -> int:
-    """Bytes that were written and that the client has not acknowledged yet."""
+    """Return the bytes that were written and that the client has not acknowledged yet."""
     queued = bytes(4)
     if (connected := transport.get_extra_info("socket")) is not None:
-        with contextlib.suppress(OSError, ValueError):  # it has ended by itself
+        with contextlib.suppress(OSError, ValueError):  # the connection has ended
             queued = fcntl.ioctl(connected.fileno(), termios.TIOCOUTQ, queued)
     return transport.get_write_buffer_size() + int.from_bytes(queued, sys.byteorder)
 
 
 def taken(transport: Transport) -> int:
-    """Grows with the bytes that the client acknowledges; two of them tell its speed."""
+    """Return a number that grows with the bytes that the client acknowledges."""
     connected = transport.get_extra_info("socket")
     if connected is None or sys.platform != "linux":
         return -unread(transport)
@@ -39,14 +39,14 @@ def taken(transport: Transport) -> int:
 
 
 def has_left(transport: Transport) -> bool:
-    """Whether the client has ended its side, although nothing is read of it."""
+    """Return whether the client has ended its side, even if nothing is read from it."""
     probe = select.poll()
     probe.register(transport.get_extra_info("socket").fileno(), select.POLLRDHUP)
     return bool(probe.poll(0))
 
 
 class ReadRate:
-    """How fast a client reads, measured from `begin` on. Times are the loop's."""
+    """How fast a client reads, measured from `begin` on. Times are those of the loop."""
 
     __slots__ = ("_since", "_taken")
 
@@ -54,7 +54,7 @@ class ReadRate:
         self._since, self._taken = now, taken(transport)
 
     def is_too_slow(self, transport: Transport, now: float, min_rate: float, grace: float) -> bool:
-        """Whether it has read less than `min_rate` bytes a second for `grace` seconds. To be asked often."""
+        """Return whether it read less than `min_rate` bytes per second for `grace` seconds. Call it often."""
         count = taken(transport)
         if count - self._taken >= min_rate * (now - self._since):
             self._since, self._taken = now, count
@@ -62,10 +62,10 @@ class ReadRate:
 
 
 def reset(transport: Transport) -> None:
-    """End the connection at once, and by a reset.
+    """End the connection at once with a reset.
 
-    Without it the other side would see the same end as that of a complete answer, and the kernel would keep
-    what is unread for minutes.
+    A normal end would look like that of a complete response, and the kernel would keep unread bytes for
+    minutes.
     """
     if (connected := transport.get_extra_info("socket")) is not None:
         with contextlib.suppress(OSError, ValueError):  # likewise

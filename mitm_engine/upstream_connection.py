@@ -2,18 +2,21 @@
 
 import asyncio
 import select
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from mitmproxy import connection
 
 from mitm_engine.http1.response_reader import ResponseReader
 from mitm_engine.wire_error import WireError
 
+if TYPE_CHECKING:
+    from mitm_engine.pool import Pool
+
 _CUT = "The upstream closed before its response was complete."
 
 
 class Key(NamedTuple):
-    """Connections of one key are alike: same origin, same name in TLS, verified by the same authorities."""
+    """What connections have in common that can replace each other: origin, TLS name and authorities."""
 
     is_tls: bool
     host: str
@@ -21,24 +24,21 @@ class Key(NamedTuple):
     trust: str | None
 
 
-class Owner(Protocol):
-    """Who is told that a connection ended.
-
-    `head_limit` is the longest head of a response, `read_ahead` how much of a body is read before it is
-    taken; both in bytes.
-    """
-
-    head_limit: int
-    read_ahead: int
-
-    def ended(self, connection: "UpstreamConnection") -> None: ...
-
-
 class UpstreamConnection(asyncio.Protocol):
-    """Sends requests and hands out answers. `client` is who it was made for.
+    """Sends requests and receives responses.
 
-    `idle_since` is the loop's time since when nobody uses it. `has_response` says that a byte of the current
-    answer has come: from then on its request must not be sent again.
+    Attributes:
+        key: the key in the pool.
+        server: mitmproxy's view of the upstream.
+        client: the client for which the connection was made.
+        transport: the transport of the event loop.
+        reader: parses the responses.
+        is_closed: whether the connection has ended.
+        is_paused: whether the upstream reads too slowly.
+        has_response: whether a byte of the current response has arrived. Then its request must not be sent
+            again.
+        born: when the connection was made, in the loop's time.
+        idle_since: when it was last used.
     """
 
     __slots__ = (
@@ -46,8 +46,8 @@ class UpstreamConnection(asyncio.Protocol):
         "_failure",
         "_has_ended",
         "_is_held",
-        "_owner",
         "_poll",
+        "_pool",
         "_waiter",
         "born",
         "client",
@@ -61,8 +61,8 @@ class UpstreamConnection(asyncio.Protocol):
         "transport",
     )
 
-    def __init__(self, owner: Owner, key: Key, server: connection.Server, client: connection.Client) -> None:
-        self._owner = owner
+    def __init__(self, pool: "Pool", key: Key, server: connection.Server, client: connection.Client) -> None:
+        self._pool = pool
         self._failure = ""
         self._waiter: asyncio.Future[None] | None = None
         self._drained: asyncio.Future[None] | None = None
@@ -72,15 +72,15 @@ class UpstreamConnection(asyncio.Protocol):
         self.transport: asyncio.Transport = None  # type: ignore[assignment]  # until connection_made
         self.server = server
         self.client = client
-        self.reader = ResponseReader(owner.head_limit)
+        self.reader = ResponseReader(pool.head_limit)
         self.is_closed = False
         self.has_response = False
         self.born = self.idle_since = 0.0
 
-    # Used by an exchange.
+    # Called by an exchange.
 
     def send(self, head: bytes, body: bytes, *, is_head_request: bool) -> None:
-        """Write a whole request. `head` waits for its answer, `take` and `more` give the body."""
+        """Write a whole request. `head` waits for its response; `take` and `more` return the body."""
         self.has_response = False
         self.reader.expect(is_head_request=is_head_request)
         if self.is_closed:
@@ -93,23 +93,23 @@ class UpstreamConnection(asyncio.Protocol):
             self.transport.write(head + body)
 
     async def written(self) -> None:
-        """Wait until the transport took the whole request. Raises `WireError` when the connection ends."""
+        """Wait until the transport has sent most of the request. Raises `WireError`."""
         while self.is_paused and not self.has_response:
             self._raise_failure()
             self._drained = asyncio.get_running_loop().create_future()
             await self._drained
 
     async def head(self) -> ResponseReader:
-        """Wait for the head of the answer. Raises `WireError`."""
+        """Wait for the head of the response. Raises `WireError`."""
         while not self.reader.has_head:
             self._raise_failure()
             await self.more()
         return self.reader
 
     def take(self) -> bytes | None:
-        """The next piece of the body; empty at its end, None when it has not come: then wait for `more`.
+        """Return the next piece of the body, empty at its end; None if it has to be awaited with `more`.
 
-        Raises `WireError` on a body that was cut.
+        Raises `WireError` if the connection ended before the body.
         """
         piece = self.reader.take()
         if piece is None:
@@ -122,27 +122,27 @@ class UpstreamConnection(asyncio.Protocol):
         return piece
 
     def more(self) -> asyncio.Future[None]:
-        """What is done when something has come, or the connection has ended."""
+        """Return a future that is done when data has arrived, or the connection has ended."""
         self._waiter = asyncio.get_running_loop().create_future()
         return self._waiter
 
     def is_reusable(self) -> bool:
-        """Whether the exchange left nothing behind: the answer is whole, and so is the request.
+        """Return whether request and response are complete, so that the connection can serve again.
 
-        An upstream may answer before it has read all; what is left of that request would go before the next.
+        An upstream may respond before it has read the whole request. The rest would precede the next request.
         """
         return not self.is_closed and self.reader.reusable and not self.transport.get_write_buffer_size()
 
     def is_usable(self) -> bool:
-        """Whether an idle connection can serve again: still open, and silent."""
+        """Return whether an idle connection is still open and silent."""
         if self.is_closed or self.transport.is_closing():
             return False
-        # What the loop has not told us yet: a byte or an end that waits in the socket.
+        # The socket may have a byte or an end that the loop has not reported yet.
         return not self._poll.poll(0)
 
     def close(self) -> None:
         self.is_closed = True
-        if self.transport is not None:  # else it was never made
+        if self.transport is not None:  # else it was never open
             self.transport.abort()
 
     def _raise_failure(self) -> None:
@@ -155,7 +155,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
 
-    # What the loop calls.
+    # Called by the loop.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
@@ -172,13 +172,13 @@ class UpstreamConnection(asyncio.Protocol):
             self._wake()
             self.close()
             return
-        if self.reader.held > self._owner.read_ahead and not self.reader.complete:
+        if self.reader.held > self._pool.read_ahead and not self.reader.complete:
             self._is_held = True
             self.transport.pause_reading()
         self._wake()
 
     def eof_received(self) -> bool:
-        # Under TLS only a peer that said goodbye gets here (on uvloop): else somebody may have cut the rest.
+        # Under TLS (on uvloop) only after the peer's close_notify: else the rest may have been cut off.
         self._has_ended = True
         return False  # close
 
@@ -189,7 +189,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.is_closed = True
         self.reader.close()
         self._wake()
-        self._owner.ended(self)
+        self._pool.ended(self)
 
     def pause_writing(self) -> None:
         self.is_paused = True

@@ -1,7 +1,7 @@
-"""One request and its answer, from the first hook to the last byte.
+"""One request and its response, from the first hook to the last byte.
 
 requestheaders -> body -> request -> upstream -> responseheaders -> body -> response -> post_response.
-All errors of an exchange are decided in `Exchange.run`, which fails closed.
+All errors of an exchange are handled in `Exchange.run`, which fails closed.
 """
 
 import asyncio
@@ -31,13 +31,13 @@ logger = logging.getLogger(__name__)
 _IDEMPOTENT = (b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE")  # RFC 9110, 9.2.2
 _SCHEMES = (b"http", b"https")
 _WITH_BODY = (b"POST", b"PUT", b"PATCH")
-_LATE_UPSTREAM = WireError("upstream_timeout")
-_LATE_CLIENT = WireError("request_timeout")
-_UNFORESEEN = WireError("plugin_failure", "The exchange failed.")
+_UPSTREAM_TIMEOUT = WireError("upstream_timeout")
+_REQUEST_TIMEOUT = WireError("request_timeout")
+_UNEXPECTED = WireError("plugin_failure", "The exchange failed.")
 
 
 class Exchange:
-    """Runs once. `run` answers whether the client's connection can serve another request."""
+    """Runs once. `run` returns whether the client's connection can serve another request."""
 
     __slots__ = (
         "_client",
@@ -59,21 +59,21 @@ class Exchange:
         self._client = client
         self._incoming = incoming
         self._terms = worker.first_terms
-        self._seen = 0  # bytes of the request's body when they were last counted
-        # Those that `response` has not reached yet: once it has begun, `error` is for them alone.
+        self._seen = 0  # bytes of the request's body at the last check
+        # The addons that `response` has not reached: once it has begun, `error` is for them only.
         self._unreached: Iterator[Method] | None = None
         self._upstream: UpstreamConnection | None = None
         self._flushing: asyncio.Handle | None = None
-        self._flow = make_flow(client.client, worker.nobody, incoming, worker.options.unrouted_address)
+        self._flow = make_flow(client.client, worker.no_server, incoming, worker.options.unrouted_address)
         self._writer = client.writer = ResponseWriter(client, incoming)
 
     async def run(self) -> bool:
-        """Serve the request, whatever happens. Raises nothing but a cancellation from outside."""
+        """Serve the request. Raises nothing but a cancellation from outside."""
         metrics, writer = self._worker.metrics, self._writer
         options = self._worker.options
         if metrics.in_flight >= options.in_flight and self._incoming.target not in options.always_served:
             metrics.rejected += 1
-            self._say(self._worker.error_response(OVERLOADED, self._flow))
+            self._write(self._worker.error_response(OVERLOADED, self._flow))
             return writer.keeps
         metrics.requests += 1
         metrics.in_flight += 1
@@ -88,9 +88,9 @@ class Exchange:
             if why is None:
                 raise
             await self._fail(why)
-        except Exception:  # nothing passes by an error that nobody thought of
+        except Exception:  # an unexpected error must not let the request through
             logger.exception("An exchange failed.")
-            await self._fail(_UNFORESEEN)
+            await self._fail(_UNEXPECTED)
         finally:
             metrics.in_flight -= 1
             if self._upstream is not None:
@@ -102,17 +102,17 @@ class Exchange:
 
     async def _steps(self) -> None:
         hooks, flow, wait = self._hooks, self._flow, self._arm_hook
-        await hooks.flow(hooks.requestheaders, flow, wait)
+        await hooks.call_flow(hooks.requestheaders, flow, wait)
         self._terms = terms = self._worker.policy.terms(flow)
         incoming = self._incoming
         if flow.response is None or (incoming.complete and incoming.size <= terms.request_body):
             await self._read_body()
-            await hooks.flow(hooks.request, flow, wait)
+            await hooks.call_flow(hooks.request, flow, wait)
         if flow.response is None:
             await self._forward()
         else:
-            # An addon's own answer goes out at once; what is left of the body is not read.
-            await hooks.flow(hooks.responseheaders, flow, wait)
+            # The response of an addon goes out at once, and the rest of the body is not read.
+            await hooks.call_flow(hooks.responseheaders, flow, wait)
             await self._send_whole()
 
     async def _read_body(self) -> None:
@@ -124,7 +124,7 @@ class Exchange:
             if not incoming.size and self._expects_continue():
                 client.write(CONTINUE)
             self._seen = incoming.size
-            self._client.arm(self._terms.timeouts.grace, self._slow_body)
+            self._client.arm(self._terms.timeouts.grace, self._check_body)
         while not incoming.complete and incoming.fault is None and incoming.size <= limit:
             incoming.waiter = asyncio.get_running_loop().create_future()
             await incoming.waiter
@@ -147,14 +147,14 @@ class Exchange:
     async def _forward(self) -> None:
         flow, total = self._flow, self._terms.timeouts.total
         if total is not None:
-            self._client.end_within(total, self._late_upstream)
-        upstream = await self._ask()
+            self._client.end_within(total, self._cancel_late_upstream)
+        upstream = await self._request()
         reader = upstream.reader
         response = make_response(reader.version, reader.status, reader.reason, reader.fields)
         flow.response = response
-        await self._hooks.flow(self._hooks.responseheaders, flow, self._arm_hook)
+        await self._hooks.call_flow(self._hooks.responseheaders, flow, self._arm_hook)
         if flow.response is not response:
-            # An addon answers in the upstream's place, so nobody waits for the rest of that.
+            # An addon replaced the response, so the rest of the upstream's is not needed.
             self._drop_upstream()
             await self._send_whole()
         elif response.stream:
@@ -164,8 +164,8 @@ class Exchange:
             response.data.timestamp_end = response.data.timestamp_start
             await self._send_whole()
 
-    async def _ask(self) -> UpstreamConnection:
-        """Send the request, and wait for the head of the answer."""
+    async def _request(self) -> UpstreamConnection:
+        """Send the request, and wait for the head of the response."""
         data = self._flow.request.data
         if data.scheme not in _SCHEMES:
             raise WireError("plugin_failure", "An addon set a scheme that is neither http nor https.")
@@ -177,8 +177,7 @@ class Exchange:
         try:
             await self._send_request(upstream, head, body)
         except WireError:
-            # A server may close what it has kept open at any time; only then, and only what may be
-            # done twice, is asked again.
+            # A server may close an idle connection at any time. Then an idempotent request is sent again.
             if reused is None or upstream.has_response or data.method not in _IDEMPOTENT:
                 raise
             self._drop_upstream()
@@ -188,27 +187,27 @@ class Exchange:
 
     async def _connect(self, key: Key) -> UpstreamConnection:
         seconds = self._terms.timeouts.connect
-        self._client.arm(seconds + 1, self._late_upstream)
+        self._client.arm(seconds + 1, self._cancel_late_upstream)
         return await self._worker.connect(key, self._client.client, seconds, self._arm_hook)
 
     async def _send_request(self, upstream: UpstreamConnection, head: bytes, body: bytes) -> None:
         self._upstream = upstream
         self._flow.server_conn = upstream.server
-        self._client.arm(self._terms.timeouts.first_byte, self._late_upstream)
+        self._client.arm(self._terms.timeouts.first_byte, self._cancel_late_upstream)
         upstream.send(head, body, is_head_request=self._flow.request.data.method == b"HEAD")
         if upstream.is_paused:
             await upstream.written()
-            self._client.arm(self._terms.timeouts.first_byte, self._late_upstream)
+            self._client.arm(self._terms.timeouts.first_byte, self._cancel_late_upstream)
         await upstream.head()
 
     async def _collect(self, upstream: UpstreamConnection) -> bytes:
-        """The whole body of the answer."""
+        """Return the whole body of the response."""
         pieces: list[bytes | bytearray] = []
         size = 0
         while True:
             piece = upstream.take()
             if piece is None:
-                self._client.arm(self._terms.timeouts.idle, self._late_upstream)
+                self._client.arm(self._terms.timeouts.idle, self._cancel_late_upstream)
                 await upstream.more()
                 continue
             if not piece:
@@ -217,18 +216,18 @@ class Exchange:
             if size > self._terms.response_body:
                 raise WireError("upstream_protocol_error", "Response body exceeds the limit.")
             gather(pieces, piece)
-        self._give_back()
+        self._release_upstream()
         return b"".join(pieces)
 
     async def _stream(self, upstream: UpstreamConnection, response: http.Response) -> None:
-        """Pass the body on as it comes; the `response` hook fires before its last byte goes out."""
+        """Forward the body as it arrives; the hook `response` runs before the last byte is sent."""
         writer = self._writer
         writer.begin(response)
         while True:
             piece = upstream.take()
             if piece is None:
                 writer.flush()
-                self._client.arm(self._terms.timeouts.idle, self._late_upstream)
+                self._client.arm(self._terms.timeouts.idle, self._cancel_late_upstream)
                 await upstream.more()
                 continue
             if (addon := writer.piece(piece)) is not None:
@@ -238,10 +237,10 @@ class Exchange:
                 break
             if not self._client.can_write:
                 await self._client.drained()
-        self._give_back()
+        self._release_upstream()
         try:
             self._unreached = iter(self._hooks.response)
-            await self._hooks.flow(self._unreached, self._flow, self._hold_end)
+            await self._hooks.call_flow(self._unreached, self._flow, self._hold_end)
         finally:
             if self._flushing is not None:
                 self._flushing.cancel()
@@ -251,9 +250,9 @@ class Exchange:
 
     async def _send_whole(self) -> None:
         self._unreached = iter(self._hooks.response)
-        await self._hooks.flow(self._unreached, self._flow, self._arm_hook)
+        await self._hooks.call_flow(self._unreached, self._flow, self._arm_hook)
         if self._flow.response is None:
-            raise WireError("plugin_failure", "An addon took the answer away.")
+            raise WireError("plugin_failure", "An addon removed the response.")
         self._writer.whole(self._flow.response)
         if not self._client.can_write:
             await self._client.drained()
@@ -261,25 +260,28 @@ class Exchange:
     # Ends.
 
     async def _fail(self, why: WireError | None) -> None:
-        """Answer `why`, or break off what has begun; None when an addon killed the flow."""
+        """Send the response for `why`, or break off a response that has begun.
+
+        `why` is None if an addon killed the flow.
+        """
         flow, writer = self._flow, self._writer
-        self._client.ends()
+        self._client.begin_end()
         self._drop_upstream()
         if why is not None and not _is_killed(flow):
             self._worker.metrics.faults[why.code] += 1
             flow.error = Error(str(why))
         if writer.has_begun:
-            # What an addon adds at the end comes after what was taken.
+            # An addon may write an error event, after what it has passed on.
             writer.flush()
         if self._hooks.error:
-            await self._tell_error()
+            await self._call_error()
         if why is None or writer.has_begun or _is_killed(flow):
             writer.break_off()
         elif not self._client.gone:
             flow.response = self._worker.error_response(why, flow)
-            self._say(flow.response)
+            self._write(flow.response)
 
-    async def _tell_error(self) -> None:
+    async def _call_error(self) -> None:
         hooks, unreached = self._hooks, self._unreached
         methods = hooks.error if unreached is None else hooks.error_without(unreached)
         addons = hooks.call_all(methods, self._flow)
@@ -291,18 +293,18 @@ class Exchange:
             async with asyncio.timeout(seconds):
                 await addons
 
-    def _say(self, response: http.Response) -> None:
-        """Write the engine's own answer."""
+    def _write(self, response: http.Response) -> None:
+        """Write the engine's own response."""
         try:
             self._writer.whole(response)
         except WireError:
             self._client.abort()
 
-    def _give_back(self) -> None:
-        """The answer is whole: the upstream's connection can serve somebody else."""
+    def _release_upstream(self) -> None:
+        """Return the connection to the pool: the response is complete."""
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
-            self._worker.pool.give_back(upstream)
+            self._worker.pool.release(upstream)
 
     def _drop_upstream(self) -> None:
         upstream, self._upstream = self._upstream, None
@@ -311,28 +313,28 @@ class Exchange:
 
     # Deadlines.
 
-    def _late_hook(self, now: float) -> None:
+    def _cancel_late_hook(self, now: float) -> None:
         self._client.cancel(LATE_ADDONS)
 
-    def _late_upstream(self, now: float) -> None:
-        self._client.cancel(_LATE_UPSTREAM)
+    def _cancel_late_upstream(self, now: float) -> None:
+        self._client.cancel(_UPSTREAM_TIMEOUT)
 
     def _arm_hook(self) -> None:
-        self._client.arm(self._terms.timeouts.hook, self._late_hook)
+        self._client.arm(self._terms.timeouts.hook, self._cancel_late_hook)
 
     def _hold_end(self) -> None:
-        """An addon that waits now holds back the end of the answer, and nothing else."""
+        """Let an addon that waits hold back only the end of the response."""
         self._arm_hook()
         self._flushing = asyncio.get_running_loop().call_soon(self._writer.flush)
 
-    def _slow_body(self, now: float) -> None:
-        """Ends a body that comes too slowly; one that comes steadily may take its time."""
+    def _check_body(self, now: float) -> None:
+        """Cancel a request whose body arrives too slowly."""
         grace, size = self._terms.timeouts.grace, self._incoming.size
         if size - self._seen < self._worker.options.min_rate * grace:
-            self._client.cancel(_LATE_CLIENT)
+            self._client.cancel(_REQUEST_TIMEOUT)
         else:
             self._seen = size
-            self._client.arm(grace, self._slow_body)
+            self._client.arm(grace, self._check_body)
 
 
 def _is_killed(flow: http.HTTPFlow) -> bool:

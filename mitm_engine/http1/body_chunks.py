@@ -1,12 +1,12 @@
-"""A body that is collected from its pieces, without one object for each crumb of it."""
+"""A body that is collected from its pieces, without one object per small piece."""
 
-_SMALL = 1024  # bytes; an object costs about 50 beside its content
+_SMALL = 1024  # bytes; an object takes about 50 besides its content
 
 
 def gather(pieces: list[bytes | bytearray], piece: bytes) -> None:
-    """Put `piece` behind the others; small ones that follow each other become one.
+    """Append `piece`, and join successive small ones.
 
-    A sender chooses how a body is chunked: in pieces of 2 bytes, 20 MB would take half a gigabyte.
+    The sender chooses the chunks of a body: in pieces of 2 bytes, 20 MB would take half a gigabyte.
     """
     if len(piece) >= _SMALL or not pieces:
         pieces.append(piece)

@@ -1,7 +1,7 @@
 """The strict check of a request's head, before any hook sees it.
 
-What a parser or an upstream could read in two ways is refused (RFC 9112, sections 2 to 7; RFC 9110,
-section 5). llhttp checks codings and lengths only after the head, so all of this is ours.
+A head that a parser or an upstream could read in two ways is rejected (RFC 9112, sections 2 to 7; RFC 9110,
+section 5). llhttp checks codings and lengths only after the head, so these checks are our own.
 """
 
 import re
@@ -13,9 +13,9 @@ from mitm_engine.wire_error import WireError
 
 Fields = Sequence[tuple[bytes, bytes]]
 
-#: Matches what a request's line can hold: a path of visible ASCII characters.
+#: Matches a path of visible ASCII characters.
 match_target = re.compile(rb"/[\x21-\x7e]*").fullmatch
-# Values of fields, each on a line of its own (RFC 9110, 5.5).
+# Field values, each on a line of its own (RFC 9110, 5.5).
 _VALUES = re.compile(rb"[\t\n\x20-\x7e\x80-\xff]*")
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 #: The methods that clients may send.
@@ -34,9 +34,9 @@ def check_head(method: bytes, target: bytes, version: bytes, fields: Fields, opt
 
 
 def origin_form(target: bytes, fields: Fields) -> bytes | None:
-    """The target without the authority of its absolute form (RFC 9112, 3.2.2).
+    """Return the target without the authority of its absolute form (RFC 9112, 3.2.2).
 
-    None when that authority is not what Host says.
+    Return None if that authority differs from Host.
     """
     absolute = _ABSOLUTE.fullmatch(target)
     if absolute is None:
@@ -48,7 +48,7 @@ def origin_form(target: bytes, fields: Fields) -> bytes | None:
 
 
 def values_of(fields: Fields, wanted: bytes) -> list[bytes]:
-    """Every value of the header `wanted`, which is in lower case."""
+    """Return every value of the header `wanted`, a name in lower case."""
     return [value for name, value in fields if name.lower() == wanted]
 
 
@@ -58,19 +58,19 @@ def too_many(options: Options) -> WireError:
 
 
 def is_length(value: bytes) -> bool:
-    """Whether a Content-Length is a plain number that fits into 64 bits."""
+    """Return whether a Content-Length is a plain number of at most 64 bits."""
     return value.isdigit() and len(value) <= 18
 
 
-def look_at(fields: Fields) -> tuple[int, bool]:
-    """The bytes of the fields on the wire, and whether all values may be sent.
+def measure_fields(fields: Fields) -> tuple[int, bool]:
+    """Return the size of the fields on the wire, and whether all values are valid.
 
-    All values are in one match: a match a field costs more than all the rest.
+    One match checks all values: a match per field would cost more than all the rest.
     """
     if not fields:
         return 0, True
     values = b"\n".join([value for _, value in fields])
-    # Each field has ": " and the end of its line beside: four bytes, of which `values` holds one.
+    # Each field also has ": " and a line end: four bytes, of which `values` contains one.
     size = len(b"...".join([name for name, _ in fields])) + len(values) + 4
     return size, _VALUES.fullmatch(values) is not None and values.count(b"\n") < len(fields)
 
@@ -101,7 +101,7 @@ def _wrong_method(method: bytes) -> WireError:
 def _check_fields(fields: Fields, options: Options) -> None:
     if len(fields) > options.field_limit:
         raise too_many(options)
-    size, values_fit = look_at(fields)
+    size, values_fit = measure_fields(fields)
     if size > options.head_limit:
         raise WireError("headers_too_large", f"The header fields are longer than {options.head_limit} bytes.")
     if not values_fit:

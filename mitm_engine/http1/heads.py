@@ -1,4 +1,4 @@
-"""Heads as bytes. Every outgoing message is framed here, whatever its headers say."""
+"""Heads as bytes. Every outgoing message is framed here, regardless of its own framing headers."""
 
 from collections.abc import Iterable
 
@@ -9,17 +9,17 @@ from mitm_engine.http1.header_names import NO_NAME, HeaderNames
 from mitm_engine.wire_error import WireError
 from shared.core.http_tokens import HOP_BY_HOP, connection_options, is_token
 
-# Headers that the wire sets itself, or has answered (Expect), or that go no further.
+# Headers that the engine sets itself, has handled (Expect), or does not forward.
 _FRAMING = HeaderNames((*[name.encode() for name in HOP_BY_HOP], b"content-length", b"expect"))
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
 
 
 class Head:
-    """The head of a message, read once. Raises `WireError` when an addon set a header whose name is none.
+    """The head of a message, read once. Raises `WireError` if an addon set an invalid header name.
 
-    `lines` are its fields without framing and without what goes no further. `length` is what it says of the
-    body, None when it says nothing or names a coding; `wants_close` that it asks for the connection to end.
+    `lines` are the fields that are forwarded. `length` is the length of the body, None if the head has none
+    or names a coding. `wants_close` is whether the head asks to close the connection.
     """
 
     __slots__ = ("length", "lines", "wants_close")
@@ -40,27 +40,27 @@ class Head:
             elif framing == b"connection":
                 connection.append(field[1])
             elif framing == NO_NAME:
-                raise WireError("plugin_failure", "An addon set a header whose name is none.")
+                raise WireError("plugin_failure", "An addon set an invalid header name.")
         if is_coded:
             self.length = None
         if connection:
-            self._obey(connection_options(tuple(connection)))
+            self._apply(connection_options(tuple(connection)))
 
-    def _obey(self, connection: frozenset[bytes]) -> None:
-        """Do as the Connection headers say."""
-        self.wants_close = b"close" in connection
-        self.lines = [line for line in self.lines if line.partition(b":")[0].lower() not in connection]
+    def _apply(self, options: frozenset[bytes]) -> None:
+        """Apply the options of the Connection headers."""
+        self.wants_close = b"close" in options
+        self.lines = [line for line in self.lines if line.partition(b":")[0].lower() not in options]
 
     def after(self, first: bytes, framing: Iterable[bytes]) -> bytes:
-        """The bytes of the head that begins with the line `first` and is framed by these whole lines.
+        """Return the bytes of the head, with the start line `first` and the lines of `framing`.
 
-        Raises `WireError` when an addon set something that does not fit on one line.
+        Raises `WireError` if an addon set a line break.
         """
         lines = [first, *self.lines, *framing]
         head = b"\r\n".join(lines) + b"\r\n\r\n"
         ends = len(lines) + 1
         if head.count(b"\n") != ends or head.count(b"\r") != ends or 0 in head:
-            raise WireError("plugin_failure", "An addon set a header that does not fit on one line.")
+            raise WireError("plugin_failure", "An addon set a header with a line break.")
         return head
 
 
@@ -68,25 +68,25 @@ def request_head(request: http.Request, length: int | None) -> bytes:
     """Return the head of a request with a body of `length` bytes (None: no body). Raises `WireError`."""
     data = request.data
     if not match_target(data.path) or (data.method not in METHODS and not is_token(data.method)):
-        raise WireError("plugin_failure", "An addon set a method or a path that cannot be sent.")
+        raise WireError("plugin_failure", "An addon set an invalid method or path.")
     first = b"%s %s HTTP/1.1" % (data.method, data.path)
     framing = () if length is None else (b"Content-Length: %d" % length,)
     return Head(data.headers.fields).after(first, framing)
 
 
 def status_line(response: http.Response) -> bytes:
-    """The first line of an answer. We speak HTTP/1.1 to every client (RFC 9110, 2.5)."""
+    """Return the first line of a response, which is HTTP/1.1 for every client (RFC 9110, 2.5)."""
     data = response.data
     return b"HTTP/1.1 %d %s" % (data.status_code, data.reason)
 
 
 def closing_response(response: http.Response) -> bytes:
-    """A whole answer after which the connection ends. Raises `WireError`."""
+    """Return a whole response after which the connection ends. Raises `WireError`."""
     body = response.data.content or b""
     framing = (b"Content-Length: %d" % len(body), b"Connection: close")
     return Head(response.data.headers.fields).after(status_line(response), framing) + body
 
 
 def chunk(piece: bytes) -> bytes:
-    """A piece of a body in the chunked coding (RFC 9112, 7.1); `piece` is not empty."""
+    """Return a piece of a body, not empty, in the chunked coding (RFC 9112, 7.1)."""
     return b"%x\r\n%s\r\n" % (len(piece), piece)

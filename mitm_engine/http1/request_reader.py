@@ -1,4 +1,4 @@
-"""Bytes of a client into requests: llhttp, and the rules that it leaves to its user."""
+"""Parses the bytes of a client into requests: llhttp, and the checks that it leaves to its user."""
 
 import asyncio
 import re
@@ -15,7 +15,7 @@ from mitm_engine.http1.body_chunks import gather
 from mitm_engine.http1.head_rules import (
     DIFFERENT_HOSTS,
     check_head,
-    look_at,
+    measure_fields,
     origin_form,
     too_many,
     values_of,
@@ -25,17 +25,25 @@ from mitm_engine.wire_error import WireError
 
 
 class _Enough(Exception):
-    """More requests wait on a connection than it may have."""
+    """A connection has too many queued requests."""
 
 
 _METHOD = re.compile(rb"[A-Za-z!#$%&'*+.^_`|~-]{1,32} ")
 
 
 class Incoming:
-    """One request on its way in; `fault` stands in the place of one that could not be read.
+    """A request that is being read.
 
-    Its body grows while it is read. `wanted` says that somebody collects it, up to `limit` bytes. `ahead` are
-    the bytes of its head when it came before an earlier request was answered.
+    Attributes:
+        fault: why it could not be read.
+        method, target, version, fields: the head.
+        keep_alive: whether the client wants to keep the connection.
+        complete: whether the body has ended.
+        pieces: the body so far.
+        size: bytes of the body so far.
+        ahead: bytes of the head, if it arrived before the response to an earlier request.
+        wanted: whether the body is collected, up to `limit` bytes.
+        waiter: a future that is done when the body goes on.
     """
 
     __slots__ = (
@@ -67,7 +75,7 @@ class Incoming:
         self.waiter: asyncio.Future[None] | None = None
 
     def announced(self) -> int:
-        """The length that the head gives to the body, in bytes; 0 when it gives none."""
+        """Return the Content-Length of the body; 0 if there is none."""
         lengths = values_of(self.fields, b"content-length")
         return int(lengths[0]) if lengths else 0
 
@@ -76,7 +84,7 @@ class Incoming:
             self.waiter.set_result(None)
 
     def add(self, piece: bytes) -> None:
-        """Take a piece of the body; of one that is too long nothing is kept."""
+        """Add a piece of the body. A body above the limit is dropped."""
         self.size += len(piece)
         if self.wanted and self.size > self.limit:
             self.pieces.clear()
@@ -89,10 +97,14 @@ _NO_HEAD = Incoming()
 
 
 class RequestReader:
-    """The parser of one connection. Whole heads stand in `queue`, in order, with the bodies that follow them.
+    """The parser of one connection. After an error it reads nothing more.
 
-    `unwanted` counts the bytes of bodies, and of later requests' heads, that nobody asked for yet; `idle` is
-    true between two requests. After a fault nothing more is read.
+    Attributes:
+        queue: requests whose head is complete, in order.
+        idle: whether the parser is between two requests.
+        stopped: whether an error occurred.
+        open_requests: requests without a response.
+        unwanted: bytes of bodies, and of heads of later requests, that are not needed yet.
     """
 
     __slots__ = (
@@ -114,8 +126,8 @@ class RequestReader:
         self._options = options
         self._parser = HttpRequestParser(self)
         self._head = _NO_HEAD
-        self._fields: list[tuple[bytes, bytes]] = []  # of the head that is being read
-        self._current: Incoming | None = None  # its head is whole, its body is not
+        self._fields: list[tuple[bytes, bytes]] = []  # of the current head
+        self._current: Incoming | None = None  # the request whose body is read
         self._fruitless = 0
         self._progress = False
         self.queue: list[Incoming] = []  # short, and an empty deque takes 760 bytes
@@ -125,7 +137,7 @@ class RequestReader:
         self.unwanted = 0
 
     def feed(self, data: bytes) -> None:
-        """Read more bytes. What is wrong with them becomes a fault at the end of the queue."""
+        """Read more bytes. An error is put at the end of the queue."""
         self._progress = False
         begun = self.open_requests if self.idle else -1
         try:
@@ -142,24 +154,24 @@ class RequestReader:
             return
         self._fruitless += len(data)
         if self._fruitless > self._options.head_limit + self._options.line_limit:
-            # Long runs without a head or a byte of a body: names of fields, chunk extensions, trailers.
+            # No head and no byte of a body for long: field names, chunk extensions, trailers.
             self._stop(WireError("headers_too_large"))
         elif len(self._fields) > self._options.field_limit:
             self._stop(too_many(self._options))
 
     def close(self) -> None:
-        """Nothing comes any more. The parser and its owner would keep each other."""
+        """Drop the parser: it and its owner refer to each other."""
         del self._parser
 
     def want(self, incoming: Incoming, limit: int) -> None:
-        """From now on the body of `incoming` is collected, up to `limit` bytes."""
+        """Collect the body of `incoming` from now on, up to `limit` bytes."""
         self.unwanted -= incoming.size + incoming.ahead
         incoming.wanted, incoming.limit = True, limit
 
     def _ignore_upgrade(self, rest: bytes) -> None:
-        """Go on as if no Upgrade had been asked for (RFC 9110, 7.8, allows it).
+        """Ignore an Upgrade header (RFC 9110, 7.8, allows it).
 
-        llhttp takes what follows for another protocol, so a new parser gets the head again, without it.
+        llhttp takes the next bytes for another protocol. So a new parser gets the head again, without it.
         """
         head = self._head
         kept = [b"%s: %s\r\n" % field for field in head.fields if field[0].lower() != b"upgrade"]
@@ -168,9 +180,9 @@ class RequestReader:
         self.feed(line + b"".join(kept) + b"\r\n" + rest)
 
     def _fault_of(self, error: HttpParserError, line: bytes) -> WireError | None:
-        """None when what came is to be ignored: too many requests, and bytes behind the last one.
+        """Return the error of a request; None for bytes to ignore: too many requests, or after the last one.
 
-        `line` begins with the request that could not be read, where that is known.
+        `line` begins with the request that could not be read, if that is known.
         """
         if isinstance(error, HttpParserCallbackError):
             cause = error.__context__
@@ -190,13 +202,13 @@ class RequestReader:
         if why is None:
             return
         if current is not None:
-            # The head was sound and may be under way; only its body is not.
+            # The head was valid and may be in use; only the body is not.
             current.fault = why
             current.wake()
         else:
             self.queue.append(Incoming(why))
 
-    # What llhttp calls.
+    # Called by llhttp.
 
     def on_message_begin(self) -> None:
         self.idle = False
@@ -229,10 +241,10 @@ class RequestReader:
             head.target = target
         check_head(head.method, head.target, head.version, head.fields, self._options)
         if parser.should_upgrade():
-            self.open_requests -= 1  # it comes again, without the upgrade
+            self.open_requests -= 1  # it is parsed again, without the upgrade
             return
         if self.open_requests > 1:
-            head.ahead = len(head.target) + look_at(head.fields)[0]
+            head.ahead = len(head.target) + measure_fields(head.fields)[0]
             self.unwanted += head.ahead
         head.keep_alive = parser.should_keep_alive()
         self._progress = True

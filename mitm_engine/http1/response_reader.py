@@ -1,10 +1,10 @@
-"""Bytes of an upstream into one answer: llhttp, and what it cannot know or does not refuse."""
+"""Parses the bytes of an upstream into one response: llhttp, and the checks that it does not make."""
 
 import re
 
 from httptools import HttpParserError, HttpResponseParser
 
-from mitm_engine.http1.head_rules import is_length, look_at
+from mitm_engine.http1.head_rules import is_length, measure_fields
 from mitm_engine.http1.header_names import NO_NAME, HeaderNames
 from mitm_engine.wire_error import WireError
 from shared.core.http_tokens import NO_BODY, removed_by_connection
@@ -16,17 +16,26 @@ _VERSIONS = {"1.1": b"HTTP/1.1", "1.0": b"HTTP/1.0"}
 _FRAMING = HeaderNames((b"connection", b"content-length", b"transfer-encoding", b"keep-alive"))
 
 
+def _error(detail: str) -> WireError:
+    return WireError("upstream_protocol_error", detail)
+
+
 class _Stray(Exception):
-    """The upstream spoke although nothing was asked, or went on after the end of its answer."""
+    """The upstream sent a second response."""
 
 
 class ResponseReader:
-    """The parser of one upstream connection, one answer at a time.
+    """The parser of one upstream connection, one response at a time.
 
-    `has_head` turns true with the answer's own head (interim ones are swallowed), `complete` with its end.
-    `pieces` hold what came of the body and was not taken, `held` their bytes. `until_close` says that only
-    the end of the connection ends the body, `reusable` that the connection can serve again, `idle_limit`
-    is how long the upstream keeps it (`Keep-Alive: timeout`), in seconds.
+    Attributes:
+        has_head: whether the head has arrived (those of interim responses are dropped).
+        version, status, reason, fields: the head.
+        complete: whether the body has ended.
+        pieces: what of the body has arrived and was not taken.
+        held: the bytes of `pieces`.
+        until_close: whether only the end of the connection ends the body.
+        reusable: whether the connection can serve again.
+        idle_limit: how long the upstream keeps the connection (`Keep-Alive: timeout`), in seconds.
     """
 
     __slots__ = (
@@ -60,7 +69,7 @@ class ResponseReader:
         self._expected = False
 
     def expect(self, *, is_head_request: bool) -> None:
-        """One answer may come from now on."""
+        """Expect one response from now on."""
         self._expected = True
         self._is_head_request = is_head_request
         self._fruitless = 0
@@ -75,10 +84,10 @@ class ResponseReader:
         self.fields: Fields = ()
 
     def feed(self, data: bytes) -> None:
-        """Read more bytes. Raises `WireError` when they are no answer, or nobody asked for them."""
+        """Read more bytes. Raises `WireError` if they are not a response, or not expected."""
         if self.complete or not self._expected:
             self.reusable = False
-            raise WireError("upstream_protocol_error", "The upstream spoke without being asked.")
+            raise _error("The upstream sent data without a request.")
         self._progress = False
         try:
             self._parser.feed_data(data)
@@ -86,26 +95,26 @@ class ResponseReader:
             if isinstance(error.__context__, WireError):
                 raise error.__context__ from None
             if not self.complete:
-                raise WireError("upstream_protocol_error", f"The upstream's answer: {error}") from None
-            # The answer is whole; what followed it is not read, and the connection ends.
+                raise _error(f"The response is malformed: {error}") from None
+            # The response is complete; the bytes after it are not read, and the connection ends.
             self.reusable = False
-        # Without a head or a byte of a body: long heads, interim answers, chunk extensions, trailers.
+        # No head and no byte of a body: long heads, interim responses, chunk extensions, trailers.
         self._fruitless = 0 if self._progress else self._fruitless + len(data)
         if self._fruitless > self._head_limit:
-            raise WireError("upstream_protocol_error", "The head of the answer is too large.")
+            raise _error("The head of the response is too large.")
 
     def end(self) -> bool:
-        """The upstream closed. True when that completes the answer."""
+        """Handle the end of the connection. Return whether it completes the response."""
         if self.has_head and self.until_close:
             self.complete = True
         return self.complete
 
     def close(self) -> None:
-        """Nothing comes any more. The parser and its owner would keep each other."""
+        """Drop the parser: it and its owner refer to each other."""
         del self._parser
 
     def take(self) -> bytes | None:
-        """What came of the body since the last time, as one piece; None when nothing did."""
+        """Return what has arrived of the body since the last call, None if nothing has."""
         pieces = self.pieces
         if not pieces:
             return None
@@ -114,7 +123,7 @@ class ResponseReader:
         self.held = 0
         return piece
 
-    # What llhttp calls.
+    # Called by llhttp.
 
     def on_message_begin(self) -> None:
         if self.complete:
@@ -134,7 +143,7 @@ class ResponseReader:
         status = self._parser.get_status_code()
         version = _VERSIONS.get(self._parser.get_http_version())
         if version is None or not (100 <= status <= 599) or status == 101:
-            raise WireError("upstream_protocol_error", "The upstream sent a status line that cannot be used.")
+            raise _error("The upstream sent a status line that cannot be used.")
         if status < 200:
             return
         self._check_fields()
@@ -143,7 +152,7 @@ class ResponseReader:
         self.until_close = self._frame(status, version)
         self.has_head = self._progress = True
         if self._is_head_request:
-            # llhttp waits for a body that never comes, so this connection cannot be used again.
+            # llhttp waits for a body that never arrives, so this connection cannot be used again.
             self.complete = True
 
     def on_body(self, piece: bytes) -> None:
@@ -154,20 +163,20 @@ class ResponseReader:
 
     def on_message_complete(self) -> None:
         if not self.has_head:
-            return  # an interim answer
+            return  # an interim response
         self.complete = self._progress = True
         self.reusable = self._parser.should_keep_alive() and not self._is_head_request
 
     def _check_fields(self) -> None:
-        size, values_fit = look_at(self._fields)
+        size, values_fit = measure_fields(self._fields)
         if not (values_fit and _REASON.fullmatch(self._reason)):
-            raise WireError("upstream_protocol_error", "The answer's head holds what no head may hold.")
-        # A read may hold more than the limit, so counting what was read is not enough.
+            raise _error("The head of the response contains invalid characters.")
+        # One read may contain more than the limit, so counting reads is not enough.
         if size > self._head_limit:
-            raise WireError("upstream_protocol_error", "The head of the answer is too large.")
+            raise _error("The head of the response is too large.")
 
     def _frame(self, status: int, version: bytes) -> bool:
-        """Whether only the end of the connection ends the body (RFC 9112, 6.3)."""
+        """Return whether only the end of the connection ends the body (RFC 9112, 6.3)."""
         lengths, codings, connection = [], [], []
         for name, value in self._fields:
             framing = _FRAMING[name]
@@ -180,7 +189,7 @@ class ResponseReader:
             elif framing == b"connection":
                 connection.append(value)
             elif framing == NO_NAME:
-                raise WireError("upstream_protocol_error", "The answer's head holds what no name may hold.")
+                raise _error("The head of the response has an invalid field name.")
             else:
                 self.idle_limit = _timeout(value)
         if connection:
@@ -192,7 +201,7 @@ class ResponseReader:
 
 
 def without_connection(fields: Fields, values: tuple[bytes, ...]) -> Fields:
-    """The fields without Connection, and without what its `values` name."""
+    """Return the fields without Connection, and without those that its `values` remove."""
     kept = [field for field in fields if _FRAMING[field[0]] != b"connection"]
     if removed := removed_by_connection(values):
         kept = [field for field in kept if field[0].lower() not in removed]
@@ -201,14 +210,14 @@ def without_connection(fields: Fields, values: tuple[bytes, ...]) -> Fields:
 
 def _check_framing(lengths: list[bytes], codings: list[bytes], version: bytes) -> None:
     if codings and (lengths or [coding.lower() for coding in codings] != [b"chunked"]):
-        raise WireError("upstream_protocol_error", "The answer is framed in more than one way.")
+        raise _error("The response has conflicting framing.")
     if codings and version == b"HTTP/1.0":
-        raise WireError("upstream_protocol_error", "HTTP/1.0 has no transfer codings.")
+        raise _error("HTTP/1.0 has no transfer codings.")
     if lengths and (len(lengths) > 1 or not is_length(lengths[0])):
-        raise WireError("upstream_protocol_error", "The answer's length is no number.")
+        raise _error("The Content-Length of the response is invalid.")
 
 
 def _timeout(value: bytes) -> float | None:
-    """The seconds of a Keep-Alive header's ``timeout`` (RFC 2068, 19.7.1.1)."""
+    """Return the ``timeout`` of a Keep-Alive header, in seconds (RFC 2068, 19.7.1.1)."""
     found = re.search(rb"timeout\s*=\s*([0-9]{1,6})", value)
     return float(found[1]) if found else None

@@ -1,4 +1,4 @@
-"""How an answer goes out: framed by us, in as few writes as there are waits."""
+"""Writes a response with our own framing, in as few writes as possible."""
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable
@@ -14,18 +14,18 @@ from shared.core.http_tokens import NO_BODY
 if TYPE_CHECKING:
     from mitm_engine.client_connection import ClientConnection
 
-#: What an addon's `stream` function makes of a piece of a body.
-Made = bytes | Iterable[bytes] | Awaitable[bytes | Iterable[bytes]]
-Stream = Callable[[bytes], Made]
+#: What the `stream` function of an addon returns for a piece of a body.
+StreamResult = bytes | Iterable[bytes] | Awaitable[bytes | Iterable[bytes]]
+Stream = Callable[[bytes], StreamResult]
 
-_FLUSH = 65_536  # bytes; more is written without waiting for a pause
+_FLUSH = 65_536  # bytes that are written at once, before the upstream pauses
 
 
 class ResponseWriter:
-    """Writes one answer.
+    """Writes one response.
 
-    `has_begun` turns true with the first byte: from then on there is no other answer. `keeps` says whether
-    the connection may serve another request after it.
+    `has_begun` is true from the first byte on: then no other response is possible. `keeps` is whether the
+    connection may serve another request afterwards.
     """
 
     __slots__ = (
@@ -46,14 +46,14 @@ class ResponseWriter:
         self._incoming = incoming
         self._pending: list[bytes] = []
         self._size = 0
-        self._left: int | None = None  # bytes that a sized body still needs
+        self._left: int | None = None  # bytes that a body with a length still needs
         self._is_chunked = self._is_empty = False
         self._stream: Stream | None = None
         self.keeps = False
         self.has_begun = False
 
     def whole(self, response: http.Response) -> None:
-        """Write an answer whose body is here. Raises `WireError` when its head cannot be written."""
+        """Write a response whose body is complete. Raises `WireError` if its head is invalid."""
         parts, body = Head(response.data.headers.fields), response.data.content or b""
         length: int | None = len(body)
         if self._has_no_body(response):
@@ -68,11 +68,11 @@ class ResponseWriter:
 
     @property
     def takes_more(self) -> bool:
-        """Whether an addon may write beside it: it goes on, and its body has no length."""
+        """Whether an addon may write more: the response goes on, and its body has no length."""
         return self.has_begun and self._left is None and not self._is_empty
 
     def begin(self, response: http.Response) -> None:
-        """Begin an answer whose body comes in pieces. Raises `WireError` when its head cannot be written."""
+        """Begin a response whose body comes in pieces. Raises `WireError` if its head is invalid."""
         parts = Head(response.data.headers.fields)
         self._stream = cast(Stream, response.stream) if callable(response.stream) else None
         self._left = _length(response, parts)
@@ -91,10 +91,10 @@ class ResponseWriter:
         self._size = len(self._pending[0])
 
     def piece(self, data: bytes) -> Awaitable[None] | None:
-        """Take a piece of the body; empty at its end, as mitmproxy tells an addon's `stream` function.
+        """Add a piece of the body; it is empty at the end, as in mitmproxy's `stream` functions.
 
-        If that function is slow, the result has to be awaited. Raises `WireError` when it fails, or makes
-        the body longer than its head says.
+        Await the result if there is one: then an addon's function is slow. Raises `WireError` if the function
+        fails, or the body becomes longer than its head says.
         """
         if self._stream is None:
             if data:
@@ -102,22 +102,21 @@ class ResponseWriter:
             return None
         try:
             result = self._stream(data)
-            if isinstance(result, bytes):  # most give the piece back
+            if isinstance(result, bytes):  # most functions return the piece
                 self._add(result)
             elif inspect.isawaitable(result):
-                return self._made(result)
+                return self._add_later(result)
             else:
                 self._add_all(result)
         except Exception as error:  # an addon's code
             raise _stream_failed(error) from error
         return None
 
-    async def _made(self, coming: Awaitable[bytes | Iterable[bytes]]) -> None:
-        """Take what an addon's function makes of a piece, in its time."""
+    async def _add_later(self, coming: Awaitable[bytes | Iterable[bytes]]) -> None:
         try:
             result = await coming
             self._add_all((result,) if isinstance(result, bytes) else result)
-        except Exception as error:  # likewise
+        except Exception as error:  # an addon's code
             raise _stream_failed(error) from error
 
     def _add_all(self, pieces: Iterable[bytes]) -> None:
@@ -125,7 +124,7 @@ class ResponseWriter:
             self._add(piece)
 
     def flush(self) -> None:
-        """Write what was taken, but not the last byte of a sized body: until `end` it may have to be cut."""
+        """Write what was added, but not the last byte of a body with a length: it may have to be cut."""
         if self._pending and self._left != 0:
             self._write()
 
@@ -136,7 +135,7 @@ class ResponseWriter:
         self._size = 0
 
     def end(self) -> None:
-        """Write the end of the body. Raises `WireError` when it is shorter than its head says."""
+        """Write the end of the body. Raises `WireError` if it is shorter than its head says."""
         if self._left and not self._is_empty:
             raise WireError("upstream_protocol_error", "The body is shorter than its head says.")
         if self._is_chunked:
@@ -146,7 +145,7 @@ class ResponseWriter:
         self._left = 0
 
     def break_off(self) -> None:
-        """End the connection in a way that shows that the answer is not complete."""
+        """End the connection so that the response looks incomplete."""
         self.keeps = False
         ends_with_connection = not self._is_chunked and self._left is None
         if self.has_begun and ends_with_connection:
@@ -172,7 +171,7 @@ class ResponseWriter:
     ) -> bytes:
         incoming = self._incoming
         if not 200 <= response.data.status_code <= 599:
-            raise WireError("plugin_failure", "An addon set a status that ends no exchange.")
+            raise WireError("plugin_failure", "An addon set a status that is not final.")
         self.keeps = (
             incoming.keep_alive
             and incoming.complete
@@ -196,7 +195,7 @@ def _length(response: http.Response, parts: Head) -> int | None:
 
 
 def _name_coding(response: http.Response) -> None:
-    """Let the addons see how the body goes out: one that writes beside it has to write chunks too."""
+    """Show the coding of the body to the addons: one that writes more has to write chunks."""
     fields = response.data.headers.fields
     if not any(name.lower() == b"transfer-encoding" for name, _ in fields):
         response.data.headers.fields = (*fields, (b"Transfer-Encoding", b"chunked"))

@@ -87,13 +87,13 @@ async def test_a_killed_flow_goes_no_further() -> None:
     flow = tflow.tflow()
     flow.live = True
     with pytest.raises(Killed):
-        await dispatch.flow(dispatch.request, flow, lambda: None)
+        await dispatch.call_flow(dispatch.request, flow, lambda: None)
 
 
 async def test_an_intercepted_flow_waits_until_it_is_resumed() -> None:
     dispatch = Dispatch(make_master(On(request=lambda flow: flow.intercept())).addons)
     flow = tflow.tflow()
-    waiting = asyncio.ensure_future(dispatch.flow(dispatch.request, flow, lambda: None))
+    waiting = asyncio.ensure_future(dispatch.call_flow(dispatch.request, flow, lambda: None))
     for _ in range(5):
         await asyncio.sleep(0)
     assert not waiting.done()
@@ -105,8 +105,8 @@ async def test_update_is_fired_after_each_hook_of_a_flow_for_who_listens() -> No
     seen: list[object] = []
     dispatch = Dispatch(make_master(On(update=seen.append)).addons)
     flow = tflow.tflow()
-    await dispatch.flow(dispatch.request, flow, lambda: None)
-    await dispatch.flow(dispatch.response, flow, lambda: None)
+    await dispatch.call_flow(dispatch.request, flow, lambda: None)
+    await dispatch.call_flow(dispatch.response, flow, lambda: None)
     assert seen == [[flow], [flow]]
 
 

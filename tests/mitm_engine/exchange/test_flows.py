@@ -1,6 +1,7 @@
 """Flows that are built from the wire are mitmproxy's own: copied, dumped and shown like any other."""
 
 import io
+from asyncio import BaseTransport
 
 from mitmproxy import connection, http
 from mitmproxy.addons.savehar import SaveHar
@@ -20,7 +21,8 @@ def incoming() -> Incoming:
 
 
 def flow() -> http.HTTPFlow:
-    client = make_client(("127.0.0.1", 5000), ("127.0.0.1", 8081), UNROUTED_URL)
+    transport = BaseTransport({"peername": ("127.0.0.1", 5000), "sockname": ("127.0.0.1", 8081)})
+    client = make_client(transport, UNROUTED_URL)
     return make_flow(client, connection.Server(address=UNROUTED_URL), incoming(), UNROUTED_URL)
 
 
