@@ -18,6 +18,8 @@ _TAKEN = (
     b"expect",
     b"keep-alive",
     b"proxy-connection",
+    b"te",
+    b"trailer",
 )
 FIELDS = st.lists(st.tuples(TOKEN, VALUE).filter(lambda field: field[0].lower() not in _TAKEN), max_size=4)
 TARGET = st.text("abc/%20?=&.;~", max_size=20).map(lambda text: b"/" + text.encode())
