@@ -1,7 +1,8 @@
 """The configuration store in the memory of one process: for tests, and as the reference for the port."""
 
+import asyncio
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from shared.config_store.port import Page
@@ -114,3 +115,43 @@ class MemoryStore:
         self._subdomains[tenant.subdomain] = tenant.id
         self._freed.pop(tenant.subdomain, None)
         self._hashes.update({key.hash: (tenant.id, key.id) for key in change.after.keys})
+
+
+class MemorySource:
+    """A `ConfigSource` over a `MemoryStore`, which any thread may write."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    async def tenant_of_subdomain(self, subdomain: str) -> str | None:
+        return self._store.find_subdomain(subdomain)
+
+    async def tenant_of_key(self, key_hash: str) -> str | None:
+        found = self._store.find_key(key_hash)
+        return found and found[0]
+
+    async def read(self, tenant_id: str) -> Snapshot | None:
+        return self._store.read(tenant_id)
+
+    async def changes(self, since: int) -> tuple[int, Sequence[str]]:
+        changes = list(self._store.changes.items())
+        return self._store.revision, [tenant_id for tenant_id, number in changes if number > since]
+
+    async def watch(self, changed: Callable[[str], None], reconnected: Callable[[], None]) -> None:
+        loop = asyncio.get_running_loop()
+
+        def announce(tenant_id: str) -> None:
+            loop.call_soon_threadsafe(changed, tenant_id)
+
+        self._store.listeners.append(announce)
+        reconnected()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self._store.listeners.remove(announce)
+
+    async def touch(self, used: Mapping[tuple[str, str], float]) -> None:
+        self._store.touch(used)
+
+    async def close(self) -> None:
+        """Memory needs no closing."""

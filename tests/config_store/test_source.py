@@ -13,8 +13,7 @@ import redis.asyncio
 from shared.config_store.port import ConfigSource, ConfigStore
 from shared.config_store.source import RedisSource
 from shared.config_store.store import RedisStore
-from shared.testing.memory_source import MemorySource
-from shared.testing.memory_store import MemoryStore
+from shared.testing.memory_store import MemorySource, MemoryStore
 from tests.config_store.configurations import (
     ACTOR,
     StillClock,

@@ -9,7 +9,7 @@ from shared.limits.port import Limiter
 from shared.limits.values import Decision, Limit, Quota
 from shared.pipeline.dry_run import ReadOnlyLimiter, ReadOnlyTracker
 from shared.pipeline.plugin import Tools
-from shared.testing.counters import Counters
+from shared.testing.memory_limiter import Counters
 
 LIMIT = Limit("rl:x", Quota(2, 60_000), "rule", "global", "1m")
 NOW = 1_750_000_000_000_000

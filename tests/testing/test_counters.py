@@ -1,7 +1,7 @@
 """Counters in this process. All that limiters promise is tested in tests/stores/test_limiter*.py."""
 
 from shared.limits.values import CONCURRENT, Limit, Quota
-from shared.testing.counters import Counters
+from shared.testing.memory_limiter import Counters
 
 SECOND = 1_000_000
 

@@ -1,6 +1,6 @@
 """Places in this process. All that limiters promise is tested in tests/stores/test_limiter*.py."""
 
-from shared.testing.leases import Leases
+from shared.testing.memory_limiter import Leases
 
 SECOND = 1_000_000
 

@@ -1,9 +1,9 @@
--- What the scripts share: the time, and how a counter of kind "window" is kept. It stands before each of them.
+-- The beginning of each script: the time, and the format of counters of kind "window".
 --
--- Such a counter is one string, because a hash costs more bytes for the same numbers and has to be searched.
--- A head of fixed length: what is charged in all, the newest bucket, how many buckets before that the oldest
--- one is, what is charged to the newest. Behind it the older buckets that were charged, the oldest first: what
--- is charged (seven bits a byte, the lowest first), and in one byte how far it is to the next.
+-- Such a counter is one string, because a hash takes more bytes for the same numbers and has to be searched.
+-- It has a head of fixed length: the total, the newest bucket, the distance from there back to the oldest
+-- bucket, and the units of the newest bucket. Then come the older buckets with units, the oldest first: the
+-- units (seven bits per byte, the lowest first), and in one byte the distance to the next bucket.
 
 local BUCKETS = 64
 local SLOTS = BUCKETS + 1
@@ -19,7 +19,7 @@ local function exact(time)
   return string.format('%.0f', time)
 end
 
--- The older bucket that stands at this place: what is charged, how far it is to the next, where that stands.
+-- The older bucket at this position: its units, the distance to the next bucket, and the position of that one.
 local function older(ring, at)
   local byte, unit, charged = string.byte(ring, at), 1, 0
   while byte > 127 do

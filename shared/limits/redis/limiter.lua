@@ -1,17 +1,17 @@
 -- Charges one request to all its limits, or to none of them.
 --
--- KEYS: one counter a limit, all different.
--- ARGV: time in microseconds (0: the server's); 0 to look only, 1 to charge when all have room, 2 to charge
---       anyhow; then for each limit:
+-- KEYS: one counter per limit, all different.
+-- ARGV: time in microseconds (0: that of the server); 0 to charge nothing, 1 to charge when all limits have
+--       room, 2 to charge in any case; then for each limit:
 --       "window", limit, window in microseconds, cost; or "concurrent", limit, length of a lease, lease.
--- Answer: 1 when all have room, the time, then for each limit: remaining, milliseconds until there is more
---         (-1: never; 0 for concurrent: nobody knows).
+-- Reply: 1 when all limits have room, the time, then for each limit: remaining, milliseconds until there is
+--        more (-1: never; 0 for concurrent limits, where it is not known).
 --
--- A counter of kind "window" is a string (counter.lua), one of kind "concurrent" a sorted set: lease -> its
--- end. A refused request writes nothing.
+-- A counter of kind "window" is a string (counter.lua), one of kind "concurrent" a sorted set of leases by
+-- their ends. A rejected request writes nothing.
 
--- Turns the counter to a newer bucket: what fell out of the window since then counts no longer.
-local function turn(counter, bucket)
+-- Moves the counter to a newer bucket: older buckets leave the window and count no longer.
+local function rotate(counter, bucket)
   local first_live = bucket - BUCKETS
   while counter.oldest < first_live and counter.oldest < counter.bucket do
     local charged, gap, at = older(counter.ring, counter.at)
@@ -25,7 +25,7 @@ local function turn(counter, bucket)
   else
     counter.ring, counter.total, counter.oldest = '', 0, bucket
   end
-  counter.at, counter.bucket, counter.charged, counter.turned = 1, bucket, 0, true
+  counter.at, counter.bucket, counter.charged, counter.rotated = 1, bucket, 0, true
 end
 
 local function read_window(key, limit, window, cost)
@@ -35,22 +35,22 @@ local function read_window(key, limit, window, cost)
   local stored = redis.call('GET', key)
   if stored then
     local total, newest, span, charged = struct.unpack(HEAD, stored)
-    -- Else the clock went back by more than a window. Who is refused, and so writes nothing, would be until it
-    -- has caught up.
+    -- Otherwise the clock went back by more than a window. Rejections write nothing, so they would go on until
+    -- the clock has caught up.
     if newest <= bucket + BUCKETS then
       counter.total, counter.bucket, counter.oldest, counter.charged = total, newest, newest - span, charged
       counter.ring, counter.at = stored, HEAD_LENGTH + 1
-      -- When the clock went back a little, the bucket does not.
-      if newest < bucket then turn(counter, bucket) end
+      -- When the clock went back a little, the bucket stays.
+      if newest < bucket then rotate(counter, bucket) end
       return counter
     end
   end
   counter.total, counter.bucket, counter.oldest, counter.charged = 0, bucket, bucket, 0
-  counter.ring, counter.at, counter.turned = '', 1, true
+  counter.ring, counter.at, counter.rotated = '', 1, true
   return counter
 end
 
--- A lease that ends later than two lengths from now was taken before the clock went back. It does not count.
+-- A lease that ends later than two lengths from now was acquired before the clock went back. It does not count.
 local function read_leases(key, limit, length, lease)
   local counter = {key = key, limit = limit, cost = 1, length = length, lease = lease}
   counter.total = redis.call('ZCOUNT', key, '(' .. exact(now), exact(now + 2 * length))
@@ -77,7 +77,7 @@ local function write(counter)
   counter.charged = counter.charged + counter.cost
   local bucket = counter.bucket
   local head = struct.pack(HEAD, counter.total, bucket, bucket - counter.oldest, counter.charged)
-  if counter.turned then
+  if counter.rotated then
     local lifetime = math.ceil(SLOTS * counter.width / 1000)
     redis.call('SET', counter.key, head .. counter.ring, 'PX', lifetime)
   else
@@ -85,7 +85,7 @@ local function write(counter)
   end
 end
 
--- Milliseconds until something falls out of the window, or as much as another request of this cost needs.
+-- Milliseconds until units leave the window, as many as another request of this cost needs.
 local function wait(counter)
   if counter.cost > counter.limit then return -1 end
   if counter.lease or counter.total == 0 then return 0 end
@@ -108,18 +108,18 @@ end
 
 local counters = {}
 local allowed = 1
-for place, key in ipairs(KEYS) do
-  local counter = read(key, unpack(ARGV, 4 * place - 1, 4 * place + 2))
+for index, key in ipairs(KEYS) do
+  local counter = read(key, unpack(ARGV, 4 * index - 1, 4 * index + 2))
   if counter.err then return counter end
   if not has_room(counter) then allowed = 0 end
-  counters[place] = counter
+  counters[index] = counter
 end
 
 local charge = ARGV[2] == '2' or ARGV[2] == '1' and allowed == 1
-local answer = {allowed, now}
+local reply = {allowed, now}
 for _, counter in ipairs(counters) do
   if charge then write(counter) end
-  answer[#answer + 1] = math.max(counter.limit - counter.total, 0)
-  answer[#answer + 1] = wait(counter)
+  reply[#reply + 1] = math.max(counter.limit - counter.total, 0)
+  reply[#reply + 1] = wait(counter)
 end
-return answer
+return reply

@@ -1,18 +1,18 @@
--- Takes back what was charged to windows: from the bucket that was charged, or from the oldest that count.
+-- Removes what was charged to windows: from the charged bucket, or from the oldest buckets that count.
 --
 -- KEYS: counters of kind "window" (counter.lua).
--- ARGV: time in microseconds (0: the server's), time of the charge (0: not known), then for each counter:
---       window in microseconds, cost.
+-- ARGV: time in microseconds (0: that of the server), time of the charge (0: not known), then for each
+--       counter: window in microseconds, cost.
 
 local charged_at = tonumber(ARGV[2])
 
--- The buckets that count, the oldest first: {bucket, charged}; and the newest bucket. Nil when nothing is stored.
+-- The buckets that count, the oldest first, as {bucket, units}; and the newest bucket. Nil without a counter.
 local function load(key, width)
   local stored = redis.call('GET', key)
   if not stored then return end
   local _, newest, span, charged = struct.unpack(HEAD, stored)
   local first_live = math.max(newest, math.floor(now / width)) - BUCKETS
-  -- The clock went back by more than a window: nothing of it counts.
+  -- The clock went back by more than a window: no bucket counts.
   if newest > math.floor(now / width) + BUCKETS then first_live = newest + 1 end
   local live, bucket, at = {}, newest - span, HEAD_LENGTH + 1
   while bucket < newest do
@@ -24,7 +24,7 @@ local function load(key, width)
   return live, newest
 end
 
--- Takes what was charged, as far as it is there.
+-- Removes the cost, as far as it was charged.
 local function take(live, width, cost)
   for _, each in ipairs(live) do
     if charged_at == 0 or each[1] == math.floor(charged_at / width) then
@@ -35,7 +35,7 @@ local function take(live, width, cost)
   end
 end
 
--- A counter that holds nothing is none.
+-- An empty counter is deleted.
 local function store(key, live, newest)
   local total, oldest, charged, ring, last = 0, newest, 0, '', nil
   for _, each in ipairs(live) do
@@ -57,11 +57,11 @@ local function store(key, live, newest)
   end
 end
 
-for place, key in ipairs(KEYS) do
-  local width = math.ceil(tonumber(ARGV[2 * place + 1]) / BUCKETS)
+for index, key in ipairs(KEYS) do
+  local width = math.ceil(tonumber(ARGV[2 * index + 1]) / BUCKETS)
   local live, newest = load(key, width)
   if live then
-    take(live, width, tonumber(ARGV[2 * place + 2]))
+    take(live, width, tonumber(ARGV[2 * index + 2]))
     store(key, live, newest)
   end
 end

@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass, field
 from shared.config_store.cache.gateways import GatewayCache
 from shared.core.errors import BadRecord, StoreDown
 from shared.model.config import ApiKey, Snapshot
-from shared.testing.memory_source import MemorySource
-from shared.testing.memory_store import MemoryStore
+from shared.testing.memory_store import MemorySource, MemoryStore
 from tests.config_store.configurations import StillClock, a_tenant, change, with_tenant
 
 
