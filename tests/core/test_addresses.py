@@ -3,8 +3,10 @@
 from ipaddress import ip_network
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from shared.core.addresses import is_in, plain_address
+from shared.core.addresses import client_network, is_in, plain_address
 
 
 @pytest.mark.parametrize(
@@ -36,3 +38,22 @@ def test_a_network_holds_addresses_of_its_own_family() -> None:
     assert is_in(plain_address("::1"), networks)
     assert not is_in(plain_address("192.0.2.1"), networks)
     assert not is_in(plain_address("10.1.2.3"), [])
+
+
+def test_an_ipv6_network_counts_as_one_and_a_mapped_address_as_ipv4() -> None:
+    assert (
+        client_network("2001:db8:0:1::1")
+        == client_network("2001:db8:0:1:ffff::2")
+        != client_network("2001:db8:0:2::1")
+    )
+    assert client_network("::ffff:192.0.2.7") == "192.0.2.7"
+    with pytest.raises(ValueError, match="address"):
+        client_network("nobody")
+
+
+@given(st.ip_addresses(v=6), st.integers(0, 2**64 - 1))
+def test_no_address_of_one_64_counts_apart(address: object, host: int) -> None:
+    plain = int(address)  # type: ignore[call-overload]
+    other = type(address)((plain >> 64 << 64) | host)  # type: ignore[call-arg]
+    if other.ipv4_mapped is None and address.ipv4_mapped is None:  # type: ignore[attr-defined]
+        assert client_network(str(other)) == client_network(str(address))

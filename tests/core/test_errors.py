@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.core.errors import STATUS, Invalid, Problem, make_rejection
+from shared.core.errors import STATUS, Invalid, Problem, describe_error, make_rejection
 
 # contract.md, section 4.
 CONTRACT = {
@@ -50,3 +50,15 @@ def test_invalid_input_names_every_place_at_once() -> None:
     error = Invalid([Problem("/a", "Must be 1."), Problem("", "Must be a map.")])
     assert str(error) == "/a: Must be 1.; /: Must be a map."
     assert [problem.pointer for problem in error.problems] == ["/a", ""]
+
+
+def test_error_is_described_by_type_and_text() -> None:
+    assert describe_error(ValueError("broken")) == "ValueError: broken"
+
+
+def test_error_whose_text_cannot_be_read_is_described_by_its_type() -> None:
+    class Silent(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    assert describe_error(Silent()) == "Silent"

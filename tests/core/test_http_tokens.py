@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from shared.core.http_tokens import TOKEN, connection_options, is_token, removed_by_connection
+from shared.core.http_tokens import TOKEN, connection_options, has_no_body, is_token, removed_by_connection
 
 
 @pytest.mark.parametrize("name", ["X-One", "a", "!#$%&'*+.^_`|~-09azAZ"])
@@ -36,3 +36,11 @@ def test_connection_lists_options_without_protected_headers(
 ) -> None:
     assert connection_options(values) == options
     assert removed_by_connection(values) == removed
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "expected"),
+    [("HEAD", 200, True), ("GET", 200, False), ("GET", 204, True), ("POST", 304, True)],
+)
+def test_response_has_no_body_by_its_method_or_status(method: str, status: int, expected: bool) -> None:
+    assert has_no_body(method, status) is expected

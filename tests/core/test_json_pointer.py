@@ -67,3 +67,7 @@ def test_paths_that_do_not_overlap_can_all_be_set(paths: list[tuple[str, ...]]) 
 def test_two_paths_overlap_when_one_begins_with_the_other(paths: list[tuple[str, ...]]) -> None:
     clash = any(a[: len(b)] == b or b[: len(a)] == a for i, a in enumerate(paths) for b in paths[:i])
     assert bool(overlapping(paths)) == clash
+
+
+def test_missing_value_is_readable_in_messages() -> None:
+    assert repr(MISSING) == "MISSING"

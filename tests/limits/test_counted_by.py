@@ -1,10 +1,7 @@
 """What a request counts as."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from shared.core.addresses import client_network
 from shared.limits.compiled import value_of
 from shared.model.config import ApiKey, Rule, Tenant
 from shared.model.messages import Exchange, Headers, Request
@@ -51,22 +48,3 @@ def test_no_spelling_of_a_header_makes_another_value(headers: list[tuple[str, st
 
 def test_a_header_that_stands_twice_is_another_value_than_each() -> None:
     assert value_of("header:x-team", exchange(("X-Team", "red"), ("X-Team", "blue")), "") == "red, blue"
-
-
-def test_an_ipv6_network_counts_as_one_and_a_mapped_address_as_ipv4() -> None:
-    assert (
-        client_network("2001:db8:0:1::1")
-        == client_network("2001:db8:0:1:ffff::2")
-        != client_network("2001:db8:0:2::1")
-    )
-    assert client_network("::ffff:192.0.2.7") == "192.0.2.7"
-    with pytest.raises(ValueError, match="address"):
-        client_network("nobody")
-
-
-@given(st.ip_addresses(v=6), st.integers(0, 2**64 - 1))
-def test_no_address_of_one_64_counts_apart(address: object, host: int) -> None:
-    plain = int(address)  # type: ignore[call-overload]
-    other = type(address)((plain >> 64 << 64) | host)  # type: ignore[call-arg]
-    if other.ipv4_mapped is None and address.ipv4_mapped is None:  # type: ignore[attr-defined]
-        assert client_network(str(other)) == client_network(str(address))

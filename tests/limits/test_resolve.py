@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.limits.compiled import CompiledLimit, compile_limit
-from shared.limits.resolve import SHARED_COUNTER, Charge, LimitResolver, denied_header, longest_wait_ms
+from shared.limits.distinct_values import DistinctValueTracker
+from shared.limits.resolve import (
+    SHARED_COUNTER,
+    Charge,
+    LimitResolver,
+    denied_header,
+    longest_wait_ms,
+    track_values,
+)
 from shared.limits.values import LimitMatch, LimitSpec, LimitState, Quota, decide
 from shared.model.config import Rule, Tenant
 from shared.model.messages import Exchange, Headers, Request
@@ -92,6 +100,17 @@ def test_the_longest_wait_that_a_spent_limit_asks_for_is_told() -> None:
     assert longest_wait_ms(decide(states), found) == 5_000
     states = [LimitState(found[0].limit, 0, 7_000), LimitState(found[1].limit, 3, 60_000)]
     assert longest_wait_ms(decide(states), found) == 7_000
+
+
+def test_values_that_clients_chose_are_tracked_and_others_are_not() -> None:
+    tracker = DistinctValueTracker(max_values=1)
+    everyone = [compiled("global"), compiled("per_ip", by=("ip",)), TEAM]
+    track_values(charged(everyone, ("X-Team", "red")), tracker, now=0.0)
+    track_values(charged(everyone, ("X-Team", "blue"), own=False), tracker, now=0.0)
+    own = {one: TEAM.value(exchange(("X-Team", one)), "") for one in ("red", "blue")}
+    assert tracker.has_counter(TEAM.key_prefix, own["red"], 0.0)
+    assert not tracker.has_counter(TEAM.key_prefix, own["blue"], 0.0)
+    assert tracker.has_counter(everyone[1].key_prefix, "any", 0.0)
 
 
 rules = st.sampled_from([None, "r1"])

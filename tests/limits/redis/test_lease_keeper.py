@@ -1,6 +1,11 @@
 """The slots that this process holds."""
 
+import pytest
+
+from shared.core.errors import StoreDown
+from shared.redis_client.protocol import CommandRefused
 from tests.limits.limits_by_name import a_lease_keeper, at_a_time, window
+from tests.limits.redis.limiter_world import Hands
 
 
 def test_held_slots_are_counted_by_limit_without_ones_own() -> None:
@@ -22,3 +27,24 @@ async def test_a_released_slot_is_gone_and_nothing_is_left_of_it() -> None:
     await held.release([at_a_time("two")])
     await held.release([at_a_time("two")])
     assert not held._held
+
+
+async def test_lease_that_redis_rejects_is_due_again_at_the_usual_time() -> None:
+    held = a_lease_keeper()
+    held.acquire([at_a_time("one"), at_a_time("one", key="t")], known=False)
+    renew = held._remote.renew
+    renew.side_effect = [CommandRefused("WRONGTYPE"), StoreDown("Redis did not answer in time.")]  # type: ignore[attr-defined]
+    with pytest.raises(StoreDown, match="in time"):
+        await held.renew_due()
+    assert (held._due["s"], held._due["t"]) == (10.0, 0.0)
+
+
+async def test_abandoned_lease_is_released_unless_it_has_ended() -> None:
+    held = a_lease_keeper()
+    clock = held._clock = Hands()
+    held.abandon([at_a_time("one"), window()])
+    clock.forward(29_000)
+    held.abandon([at_a_time("two")])
+    clock.forward(2_000)
+    await held.flush()
+    held._remote.release.assert_awaited_once_with([at_a_time("two")])  # type: ignore[attr-defined]

@@ -1,0 +1,78 @@
+"""Fields of JSON documents: the values that they take, and their errors."""
+
+from typing import Any
+
+import pytest
+from marshmallow import ValidationError
+
+from shared.core.fields import Duration, Method, Strict, Timestamp, choice, flag, ip_address, text, token
+
+
+class Sample(Strict):
+    name = text(4, "A name.")
+    mode = choice("fast", "slow", default="fast", description="How.")
+    on = flag(True, "Whether.")
+    wait = Duration(minimum=0.5, maximum=60, description="How long.")
+    at = Timestamp("When.", allow_none=True)
+    method = Method()
+
+
+@pytest.mark.parametrize(
+    ("sent", "loaded"),
+    [
+        ({"name": "abcd"}, {"name": "abcd", "mode": "fast", "on": True}),
+        ({"on": False, "mode": "slow"}, {"on": False, "mode": "slow"}),
+        ({"wait": "500ms"}, {"wait": 0.5, "mode": "fast", "on": True}),
+        ({"wait": 60}, {"wait": 60.0, "mode": "fast", "on": True}),
+        ({"at": "1971-01-01T01:00:00+01:00"}, {"at": 31_536_000.0, "mode": "fast", "on": True}),
+        ({"at": "1971-01-01t00:00:00.25z"}, {"at": 31_536_000.25, "mode": "fast", "on": True}),
+        ({"at": None}, {"at": None, "mode": "fast", "on": True}),
+        ({"method": "get"}, {"method": "GET", "mode": "fast", "on": True}),
+    ],
+)
+def test_valid_value_is_loaded(sent: Any, loaded: Any) -> None:
+    assert Sample().load(sent) == loaded
+
+
+@pytest.mark.parametrize(
+    ("sent", "field", "words"),
+    [
+        ({"name": "abcde"}, "name", "Length must be between 1 and 4"),
+        ({"name": "a\nb"}, "name", "control characters"),
+        ({"mode": "medium"}, "mode", "fast, slow"),
+        ({"on": 1}, "on", "true or false"),
+        ({"wait": "soon"}, "wait", "duration"),
+        ({"wait": "400ms"}, "wait", "from 0.5 to 60 seconds"),
+        ({"wait": 61}, "wait", "from 0.5 to 60 seconds"),
+        ({"at": 5}, "at", "RFC 3339"),
+        ({"at": "1971-01-01"}, "at", "RFC 3339"),
+        ({"at": "1971-02-30T00:00:00Z"}, "at", "not exist"),
+        ({"at": "1970-12-31T23:59:59Z"}, "at", "years 1971 and 9998"),
+        ({"at": "9999-01-01T00:00:00Z"}, "at", "years 1971 and 9998"),
+        ({"method": "BREW"}, "method", "GET, HEAD, POST"),
+        ({"nome": "a"}, "nome", "Allowed: name, mode, on, wait, at, method"),
+    ],
+)
+def test_wrong_value_is_an_error_at_its_field(sent: Any, field: str, words: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Sample().load(sent)
+    messages: Any = caught.value.messages
+    assert list(messages) == [field]
+    assert words in messages[field][0]
+
+
+def test_time_is_dumped_in_utc_with_milliseconds() -> None:
+    assert Sample().dump({"at": 31_536_000.25}) == {"at": "1971-01-01T00:00:00.250Z"}
+    assert Sample().dump({"at": None}) == {"at": None}
+
+
+def test_ip_address_is_accepted_and_other_text_is_an_error() -> None:
+    ip_address("2001:db8::1")
+    with pytest.raises(ValidationError, match="IP address"):
+        ip_address("localhost")
+
+
+def test_token_is_accepted_and_other_text_is_an_error() -> None:
+    assert token("a header name")("X-Team") == "X-Team"
+    with pytest.raises(ValidationError, match="Must be a header name"):
+        token("a header name")("X Team")
