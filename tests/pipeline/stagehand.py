@@ -1,13 +1,14 @@
 """Holds the calls of plugins until a test lets them end, so that it sees which of them run at the same time."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Executor, Future
 from typing import Any
 
-from shared.model.messages import Exchange
-from shared.pipeline.plugin import CONTINUE, Plugin, Verdict
-from tests.pipeline.world import Acting, ActingAsync, ActingInPlace
+from shared.model.messages import Exchange, Response
+from shared.pipeline import Run
+from shared.pipeline.plugin import CONTINUE, Plugin, ResolvedEntry, Verdict
+from tests.pipeline.world import Acting, ActingAsync, ActingInPlace, exchange, plan_of
 
 KINDS = ("in a thread", "as a task", "in place")
 
@@ -80,3 +81,27 @@ def run_loop[R](main: Coroutine[Any, Any, R], *, eager: bool = True) -> R:
         return await main
 
     return asyncio.run(whole())
+
+
+def run_of(*chain: ResolvedEntry, pool: Executor | None = None, **more: Any) -> Run:
+    """An exchange that begins."""
+    return Run(plan_of(*chain), exchange(), pool or Stagehand(), **more)
+
+
+async def whole(run: Run, response: Response | None = None) -> Mapping[str, str]:
+    """All moments of an exchange; the response headers."""
+    await run.request_head()
+    await run.request_body(b"{}")
+    response = response or Response(200)
+    await run.response_head(response)
+    await run.response_body(response.body or b"")
+    added = run.response_headers()
+    await run.finish()
+    return added
+
+
+def after(*chain: ResolvedEntry, pool: Executor | None = None, response: Response | None = None) -> Run:
+    """The exchange when all is over."""
+    run = run_of(*chain, pool=pool)
+    run_loop(whole(run, response))
+    return run

@@ -12,9 +12,7 @@ from shared.model.config import Stage
 from shared.pipeline import Group, Plan, Step, make_plan
 from shared.pipeline.plugin import CONTINUE, Exchange, Plugin, ResolvedEntry, Verdict
 from tests.pipeline.judges import ActiveJudge, JudgingAsync, JudgingInThread
-from tests.pipeline.world import Acting, ActingAsync, ActingInPlace, entry
-
-HEAD_ONLY = frozenset({"headers"})
+from tests.pipeline.world import Acting, ActingAsync, ActingInPlace, entry, plan_of
 
 
 class Together(Acting):
@@ -46,52 +44,33 @@ def only_step(plan: Plan, stage: Stage = Stage.PRE_REQUEST) -> Step:
 
 
 def test_an_empty_chain_is_an_empty_plan() -> None:
-    assert make_plan([], buffer_streams=False) == Plan()
+    assert plan_of() == Plan()
     assert Plan().is_empty
     assert not make_plan([], buffer_streams=True).is_empty
-    assert not make_plan([entry(Acting(), is_shadow=True)], buffer_streams=False).is_empty
+    assert not plan_of(entry(Acting(), is_shadow=True)).is_empty
 
 
 def test_sequential_entries_of_a_priority_run_before_its_parallel_ones() -> None:
     a, b, c, d, e = (Acting() for _ in range(5))
-    chain = [
-        entry(a, parallel=True),
-        entry(b),
-        entry(c, parallel=True),
-        entry(d, priority=5, parallel=True),
-        entry(e),
-    ]
-    plan = make_plan(chain, buffer_streams=False)
+    urgent = entry(d, priority=5, parallel=True)
+    plan = plan_of(entry(a, parallel=True), entry(b), entry(c, parallel=True), urgent, entry(e))
     assert plugins_of(groups_at(plan, Stage.PRE_REQUEST)) == [[d], [b], [e], [a, c]]
+    plan = plan_of(entry(a, origin="required"), entry(a), entry(a))
+    assert plugins_of(groups_at(plan, Stage.PRE_REQUEST)) == [[a], [a], [a]]
 
 
-@pytest.mark.parametrize(
-    ("stage", "forced_first"),
-    [
-        (Stage.PRE_REQUEST, True),
-        (Stage.POST_REQUEST, True),
-        (Stage.PRE_RESPONSE, False),
-        (Stage.POST_RESPONSE, True),
-    ],
-)
+@pytest.mark.parametrize("stage", list(Stage))
 @pytest.mark.parametrize("origin", ["tier", "required"])
-def test_no_priority_gets_an_entry_round_what_is_required(
-    stage: Stage, forced_first: bool, origin: str
-) -> None:
+def test_no_priority_gets_an_entry_past_what_is_required(stage: Stage, origin: str) -> None:
     required, tenants, rules = Acting(), Acting(), Acting()
-    chain = [
+    plan = plan_of(
         entry(required, stage, origin=origin, priority=999, parallel=True),
         entry(tenants, stage, origin="tenant", priority=0),
         entry(rules, stage, origin="rule", priority=999, parallel=True),
-    ]
-    order = [[required], [tenants], [rules]] if forced_first else [[tenants], [rules], [required]]
-    assert plugins_of(groups_at(make_plan(chain, buffer_streams=False), stage)) == order
-
-
-def test_a_plugin_in_two_chains_runs_twice() -> None:
-    same = Acting()
-    plan = make_plan([entry(same, origin="required"), entry(same), entry(same)], buffer_streams=False)
-    assert plugins_of(groups_at(plan, Stage.PRE_REQUEST)) == [[same], [same], [same]]
+    )
+    others = [[tenants], [rules]]
+    order = [*others, [required]] if stage is Stage.PRE_RESPONSE else [[required], *others]
+    assert plugins_of(groups_at(plan, stage)) == order
 
 
 ENTRIES = st.lists(
@@ -112,7 +91,7 @@ def test_any_two_entries_stand_to_each_other_as_the_rules_say(rows: list[Any]) -
         entry(Acting(), stage, origin=origin, priority=priority, parallel=parallel)
         for stage, origin, priority, parallel, _ in rows
     ]
-    plan = make_plan(chain, buffer_streams=False)
+    plan = plan_of(*chain)
     for stage in Stage:
         place = {
             id(step.plugin): (number, at)
@@ -162,7 +141,7 @@ def test_the_entries_of_a_combined_plugin_are_one_step_where_the_first_of_them_s
             entry(plugin, one.stage, origin=one.origin, priority=one.priority, parallel=one.parallel)
         )
     names = {str(id(one.plugin)): one for one in chain}
-    plan, apart = make_plan(chain, buffer_streams=False), make_plan(apart_chain, buffer_streams=False)
+    plan, apart = plan_of(*chain), plan_of(*apart_chain)
     for stage in Stage:
         expected: list[list[object]] = []
         together: list[ResolvedEntry] = []
@@ -184,17 +163,23 @@ def test_the_entries_of_a_combined_plugin_are_one_step_where_the_first_of_them_s
 
 
 def test_the_strictest_of_combined_entries_counts() -> None:
-    chain = [
-        entry(Together(), timeout=2.0, on_error="open", origin="tenant"),
-        entry(Together(), timeout=0.5, on_error="closed"),
-        entry(Together(), timeout=1.0, on_error="open"),
-    ]
-    step = only_step(make_plan(chain, buffer_streams=False))
+    opened = entry(Together(), timeout=2.0, on_error="open", origin="tenant")
+    closed = entry(Together(), timeout=0.5, on_error="closed")
+    step = only_step(plan_of(opened, closed, entry(Together(), timeout=1.0, on_error="open")))
     assert (step.timeout, step.on_error, step.origin) == (0.5, "closed", "tenant")
-    assert only_step(make_plan([chain[0], chain[2]], buffer_streams=False)).on_error == "open"
-    local = entry(Together(), on_error="local")
-    assert only_step(make_plan([chain[0], local], buffer_streams=False)).on_error == "local"
-    assert only_step(make_plan([local, chain[1]], buffer_streams=False)).on_error == "closed"
+    local, other = (entry(Together(), on_error=on_error) for on_error in ("local", "open"))
+    found = [
+        only_step(plan_of(*pair)).on_error for pair in ((opened, other), (opened, local), (local, closed))
+    ]
+    assert found == ["open", "local", "closed"]
+
+
+class Unblocking(Acting):
+    """Says of each instance that it does not block."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocking = False
 
 
 @pytest.mark.parametrize(
@@ -202,18 +187,13 @@ def test_the_strictest_of_combined_entries_counts() -> None:
     [
         (Acting(), True, False),
         (ActingInPlace(), False, False),
+        (Unblocking(), False, False),
         (ActingAsync(lambda _: CONTINUE), False, True),
     ],
 )
 def test_only_calls_that_may_block_occupy_threads(plugin: Plugin, in_thread: bool, is_async: bool) -> None:
-    step = only_step(make_plan([entry(plugin)], buffer_streams=False))
+    step = only_step(plan_of(entry(plugin)))
     assert (step.in_thread, step.is_async) == (in_thread, is_async)
-
-
-def test_an_instance_may_say_that_it_does_not_block() -> None:
-    plugin = Acting()
-    plugin.blocking = False
-    assert not only_step(make_plan([entry(plugin)], buffer_streams=False)).in_thread
 
 
 class Reading(Plugin):
@@ -228,28 +208,27 @@ class Reading(Plugin):
     post_request = pre_response = post_response = pre_request
 
 
-def test_the_leading_groups_that_need_only_the_head_run_before_the_body_is_read() -> None:
-    a, b, c, d = Reading("headers"), Reading(), Reading("headers body"), Reading("headers")
-    plan = make_plan([entry(one) for one in (a, b, c, d)], buffer_streams=False)
-    assert plugins_of(plan.head) == [[a], [b]]
-    assert plugins_of(plan.stages[Stage.PRE_REQUEST]) == [[c], [d]]
+A, B, C, D = Reading("headers"), Reading(), Reading("headers body"), Reading("headers")
+WRITER = Reading("headers", "body")
 
 
-def test_one_that_only_writes_the_body_waits_for_it_too() -> None:
-    plan = make_plan([entry(Reading("headers", "body"))], buffer_streams=False)
-    assert plan.head == ()
-
-
-def test_a_parallel_group_waits_for_the_body_as_one() -> None:
-    a, b = Reading("headers"), Reading("body")
-    plan = make_plan([entry(a, parallel=True), entry(b, parallel=True)], buffer_streams=False)
-    assert plan.head == ()
-    assert plugins_of(plan.stages[Stage.PRE_REQUEST]) == [[a, b]]
-
-
-def test_a_chain_that_needs_no_body_leaves_nothing_for_later() -> None:
-    plan = make_plan([entry(Reading("headers"))], buffer_streams=False)
-    assert Stage.PRE_REQUEST not in plan.stages
+@pytest.mark.parametrize(
+    ("group", "parallel", "head", "rest"),
+    [
+        ([A, B, C, D], False, [[A], [B]], [[C], [D]]),
+        ([WRITER], False, [], [[WRITER]]),
+        ([A, C], True, [], [[A, C]]),
+        ([A], False, [[A]], None),
+    ],
+    ids=["leading groups", "one that only writes the body", "a parallel group as one", "no body"],
+)
+def test_the_leading_groups_that_need_only_the_head_run_before_the_body_is_read(
+    group: list[Plugin], parallel: bool, head: list[list[Plugin]], rest: list[list[Plugin]] | None
+) -> None:
+    plan = plan_of(*(entry(one, parallel=parallel) for one in group))
+    assert plugins_of(plan.head) == head
+    later = plan.stages.get(Stage.PRE_REQUEST)
+    assert (None if later is None else plugins_of(later)) == rest
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 3), st.booleans()), max_size=8))
@@ -259,7 +238,7 @@ def test_the_head_never_changes_the_order(rows: list[tuple[bool, int, bool]]) ->
         for body, priority, parallel in rows
     ]
     blind = [entry(Reading("body"), priority=one.priority, parallel=one.parallel) for one in chain]
-    plan, whole = make_plan(chain, buffer_streams=False), make_plan(blind, buffer_streams=False)
+    plan, whole = plan_of(*chain), plan_of(*blind)
     number = {id(one.plugin): i for one, i in zip(chain, range(len(chain)), strict=True)}
     number |= {id(one.plugin): i for one, i in zip(blind, range(len(chain)), strict=True)}
 
@@ -293,7 +272,7 @@ def test_an_answer_is_buffered_for_those_who_need_it_whole(
 def test_who_judges_events_has_whole_answers_collected_and_lets_streams_pass() -> None:
     judging, head_only = ActiveJudge(lambda _: CONTINUE), Reading("headers")
     chain = [entry(judging, Stage.PRE_RESPONSE), entry(head_only, Stage.PRE_RESPONSE)]
-    plan = make_plan(chain, buffer_streams=False)
+    plan = plan_of(*chain)
     assert (plan.buffers, plan.judges_bodies, plan.events_in_place) == (False, True, True)
     assert plugins_of(plan.opening) == [[judging], [head_only]]
     assert [step.starts_stream for group in plan.opening for step in group.steps] == [True, False]
@@ -305,7 +284,7 @@ def test_one_that_needs_the_whole_answer_has_streams_collected_for_all() -> None
         entry(ActiveJudge(lambda _: CONTINUE), Stage.PRE_RESPONSE),
         entry(Reading("body"), Stage.PRE_RESPONSE),
     ]
-    plan = make_plan(chain, buffer_streams=False)
+    plan = plan_of(*chain)
     assert (plan.buffers, plan.opening) == (True, ())
 
 
@@ -316,7 +295,7 @@ def test_one_that_needs_the_whole_answer_has_streams_collected_for_all() -> None
 def test_a_stream_is_opened_where_its_judge_says(
     kind: type[ActiveJudge], is_async: bool, in_thread: bool
 ) -> None:
-    plan = make_plan([entry(kind(lambda _: CONTINUE), Stage.PRE_RESPONSE)], buffer_streams=False)
+    plan = plan_of(entry(kind(lambda _: CONTINUE), Stage.PRE_RESPONSE))
     ((step,),) = [group.steps for group in plan.opening]
     assert (step.is_async, step.in_thread) == (is_async, in_thread)
     assert plan.events_in_place is not (is_async or in_thread)

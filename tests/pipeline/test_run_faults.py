@@ -1,28 +1,16 @@
-"""Whatever a plugin does wrong, wherever it stands, its entry's `on_error` decides what happens."""
+"""The `on_error` of an entry decides what each fault of its plugin does, at every stage."""
 
 import logging
-from concurrent.futures import Executor
 
 import pytest
 
 from shared.model.config import Stage
-from shared.model.messages import Exchange, Response
-from shared.pipeline import Run, make_plan
+from shared.model.messages import Exchange
 from shared.pipeline.plugin import CONTINUE, Verdict
 from tests.pipeline.faults import FAULTS, Fault
-from tests.pipeline.stagehand import run_loop
-from tests.pipeline.world import ActingInPlace, entry, exchange
+from tests.pipeline.stagehand import after
+from tests.pipeline.world import ActingInPlace, entry
 from tests.support.cases import pairwise
-
-
-async def whole(run: Run) -> None:
-    """All hooks of an exchange, as the proxy calls them."""
-    await run.request_head()
-    await run.request_body(b"{}")
-    response = Response(200)
-    await run.response_head(response)
-    await run.response_body(response.body or b"")
-    await run.finish()
 
 
 @pytest.mark.parametrize(
@@ -33,10 +21,10 @@ async def whole(run: Run) -> None:
 def test_each_fault_has_the_configured_outcome(
     fault: Fault, stage: Stage, on_error: str, parallel: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    after: list[str] = []
+    ran: list[str] = []
 
     def note(_: Exchange) -> Verdict:
-        after.append("next")
+        ran.append("next")
         return CONTINUE
 
     chain = [
@@ -45,21 +33,15 @@ def test_each_fault_has_the_configured_outcome(
         entry(ActingInPlace(note), stage, priority=200),
     ]
 
-    async def main(pool: Executor) -> Run:
-        with pool:
-            run = Run(make_plan(chain, buffer_streams=False), exchange(), pool)
-            await whole(run)
-        return run
-
-    with caplog.at_level(logging.ERROR):
-        run = run_loop(main(fault.pool()))
+    with caplog.at_level(logging.ERROR), fault.pool() as pool:
+        run = after(*chain, pool=pool)
     assert run.faults == ["faulty"]
     [line] = [record.getMessage() for record in caplog.records]
     assert line.startswith(f"The plugin faulty failed at {stage} ({on_error}): ")
     if on_error == "open" or stage is Stage.POST_RESPONSE:
-        assert (run.rejection, after) == (None, ["next"])
+        assert (run.rejection, ran) == (None, ["next"])
     else:
-        assert after == []
+        assert ran == []
         assert run.rejection is not None
         assert (run.rejection.status, run.rejection.code) == (503, "plugin_failure")
         assert run.rejection.source == "plugin:faulty"

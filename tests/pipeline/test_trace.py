@@ -1,4 +1,4 @@
-"""What a run did, written down for those who may look."""
+"""The trace of a run."""
 
 import re
 from collections.abc import Iterator
@@ -8,10 +8,10 @@ from typing import Any
 from shared.core.errors import NotCalled
 from shared.model.config import Stage
 from shared.model.messages import Exchange, Response
-from shared.pipeline import Run, Trace, make_plan, server_timing
+from shared.pipeline import Run, Trace, server_timing
 from shared.pipeline.plugin import CONTINUE, Reject, ResolvedEntry, Verdict
-from tests.pipeline.stagehand import Stagehand, quiet, run_loop
-from tests.pipeline.world import ActingInPlace, FollowingUp, entry, exchange
+from tests.pipeline.stagehand import Stagehand, after, quiet, run_loop, run_of, whole
+from tests.pipeline.world import ActingInPlace, FollowingUp, entry
 
 NO = Reject(403, "no", "No.")
 
@@ -20,20 +20,11 @@ def acting(act: Any, name: str) -> ActingInPlace:
     return ActingInPlace(act, called=name)
 
 
-def traced(*chain: ResolvedEntry, hand: Stagehand | None = None) -> Run:
+def traced(*chain: ResolvedEntry) -> Run:
     """The exchange when all is over, on a clock that goes on by a second with each look."""
     ticks: Iterator[int] = count()
-    trace = Trace(lambda: float(next(ticks)))
-    run = Run(make_plan(chain, buffer_streams=False), exchange(), hand or Stagehand(), trace=trace)
-
-    async def hooks() -> None:
-        await run.request_head()
-        await run.request_body(b"{}")
-        await run.response_head(Response(200, body=b""))
-        run.response_headers()
-        await run.finish()
-
-    run_loop(hooks())
+    run = run_of(*chain, trace=Trace(lambda: float(next(ticks))))
+    run_loop(whole(run, Response(200, body=b"")))
     return run
 
 
@@ -47,10 +38,10 @@ def step_of(run: Run, entry: ResolvedEntry) -> Any:
 
 
 def test_every_call_has_its_verdict_and_its_time() -> None:
-    passes, refuses = entry(acting(lambda _: CONTINUE, "a")), entry(acting(lambda _: NO, "b"))
+    passes, rejects = entry(acting(lambda _: CONTINUE, "a")), entry(acting(lambda _: NO, "b"))
     never = entry(acting(lambda _: CONTINUE, "c"))
-    run = traced(passes, refuses, never)
-    assert (step_of(run, passes).verdict, step_of(run, refuses).verdict) == (CONTINUE, NO)
+    run = traced(passes, rejects, never)
+    assert (step_of(run, passes).verdict, step_of(run, rejects).verdict) == (CONTINUE, NO)
     assert step_of(run, passes).seconds == 1.0
     assert step_of(run, never) is None
 
@@ -70,7 +61,7 @@ def test_follow_ups_are_no_calls_of_a_stage() -> None:
     assert step_of(traced(one), one).verdict == CONTINUE
 
 
-def test_a_call_that_a_dry_run_does_not_make_lets_the_exchange_pass() -> None:
+def test_a_call_that_a_dry_run_does_not_make_lets_the_exchange_pass_and_is_a_fault_without_a_trace() -> None:
     def ask(_: Exchange) -> Verdict:
         raise NotCalled("POST https://validator.example")
 
@@ -78,31 +69,19 @@ def test_a_call_that_a_dry_run_does_not_make_lets_the_exchange_pass() -> None:
     run = traced(one)
     assert (run.rejection, run.faults) == (None, [])
     assert step_of(run, one).not_called == "POST https://validator.example"
+    assert after(one).faults == ["asks"]
 
 
-def test_without_a_trace_such_a_call_is_a_fault() -> None:
-    def ask(_: Exchange) -> Verdict:
-        raise NotCalled("POST https://validator.example")
-
-    run = Run(make_plan([entry(acting(ask, "asks"))], buffer_streams=False), exchange(), Stagehand())
-    run_loop(run.request_body(b"{}"))
-    assert run.faults == ["asks"]
-
-
-def test_one_that_is_cancelled_has_its_time_and_no_verdict() -> None:
+def test_a_call_that_is_cancelled_has_its_time_and_no_verdict() -> None:
     hand = Stagehand()
     slow = entry(hand.plugin("as a task", "slow"), parallel=True)
-    refuses = entry(acting(lambda _: NO, "no"), parallel=True)
+    run = run_of(entry(acting(lambda _: NO, "no"), parallel=True), slow, pool=hand, trace=Trace(lambda: 1.0))
 
-    async def scenario() -> Run:
-        run = Run(
-            make_plan([refuses, slow], buffer_streams=False), exchange(), hand, trace=Trace(lambda: 1.0)
-        )
+    async def scenario() -> None:
         await run.request_body(b"{}")
         await quiet()
-        return run
 
-    run = run_loop(scenario())
+    run_loop(scenario())
     assert (step_of(run, slow).verdict, step_of(run, slow).seconds) == (None, 0.0)
 
 

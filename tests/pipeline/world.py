@@ -6,6 +6,7 @@ from typing import Any
 from shared.core.empty import EMPTY
 from shared.model.config import Rule, Stage, Tenant
 from shared.model.messages import Exchange, Headers, Request
+from shared.pipeline import Plan, make_plan
 from shared.pipeline.plugin import CONTINUE, Plugin, ResolvedEntry, Verdict
 
 TENANT = Tenant("t1", "T", "t1")
@@ -43,18 +44,12 @@ class ActingInPlace(Acting):
     blocking = False
 
 
-class ActingAsync(Plugin):
+class ActingAsync(Acting):
     """At every stage does `act` and awaits it."""
 
     name = "acting_async"
-    changes = ANYTHING
 
-    def __init__(self, act: Callable[[Exchange], Any], called: str = "") -> None:
-        self.act = act
-        if called:
-            self.name = called  # type: ignore[misc]
-
-    async def pre_request(self, exchange: Exchange) -> Verdict:
+    async def pre_request(self, exchange: Exchange) -> Verdict:  # type: ignore[override]
         verdict: Verdict = await self.act(exchange)
         return verdict
 
@@ -62,7 +57,7 @@ class ActingAsync(Plugin):
 
 
 class FollowingUp(ActingInPlace):
-    """Has both follow-ups: `heads` are its answer headers, `settled` what it saw at the end."""
+    """Has both follow-ups: `heads` are its response headers, `end` sees the end."""
 
     name = "following_up"
 
@@ -85,13 +80,11 @@ class FollowingUp(ActingInPlace):
 
 
 def entry(plugin: Plugin, stage: Stage = Stage.PRE_REQUEST, **more: Any) -> ResolvedEntry:
-    given = {
-        "priority": 100,
-        "parallel": False,
-        "on_error": "closed",
-        "timeout": 5.0,
-        "origin": "rule",
-        "tenant_id": "t1",
-        "rule_id": "r1",
-    }
-    return ResolvedEntry(plugin=plugin, stage=stage, **{**given, **more})
+    usual = {"priority": 100, "parallel": False, "on_error": "closed", "timeout": 5.0}
+    place = {"origin": "rule", "tenant_id": "t1", "rule_id": "r1"}
+    return ResolvedEntry(plugin=plugin, stage=stage, **{**usual, **place, **more})
+
+
+def plan_of(*chain: ResolvedEntry) -> Plan:
+    """The plan of a rule that does not collect streams."""
+    return make_plan(chain, buffer_streams=False)

@@ -173,7 +173,7 @@ async def test_a_clock_step_of_an_hour_frees_or_locks_for_one_window_at_most(
         found = [await admitted(limiter, ten, times=20)]
         for pause_us in (step * 1_000_000, 10_157_000):
             now += pause_us
-            await asyncio.sleep(0.2)  # The memory of refusals is of this process's own clock.
+            await asyncio.sleep(0.3)  # The memory of rejections is of this process's own clock.
             found.append(await admitted(limiter, ten, times=20))
         print(f"\nR24: {found} admitted of 10 before a step of {step} s, after it, and a window later")
         assert found == [10, 10, 10]
