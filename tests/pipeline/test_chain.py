@@ -27,7 +27,9 @@ class TestEffectiveChain:
             plugin_chain=(config("asking"), config("reader")),
         )
         rule = replace(RULE, plugin_chain=(config("head_reader"),))
-        chain = effective_chain(tenant, rule, Tier("basic", limits={"global": {"limit": 1, "window": "1m"}}))
+        limits = {"global": {"limit": 1, "window": "1m"}}
+        chain = effective_chain(tenant, rule, Tier("basic", limits=limits))
+        assert (chain[0].config.settings, chain[0].config.priority) == ({"limits": limits}, -1)
         assert [(item.config.name, item.origin, item.pointer) for item in chain] == [
             ("rate_limiter", "tier", ""),
             ("reader", "required", "/required_plugins/a~1b~0c"),
@@ -36,11 +38,6 @@ class TestEffectiveChain:
             ("reader", "tenant", "/plugin_chain/1"),
             ("head_reader", "rule", "/plugin_chain/0"),
         ]
-
-    def test_the_tiers_limit_stands_before_all_else(self) -> None:
-        limits = {"global": {"limit": 1, "window": "1m"}}
-        [ceiling] = effective_chain(TENANT, RULE, Tier("basic", limits=limits))
-        assert (ceiling.config.settings, ceiling.config.priority) == ({"limits": limits}, -1)
 
     @pytest.mark.parametrize("tier", [None, Tier("enterprise")])
     @pytest.mark.parametrize("rule", [None, RULE])
@@ -199,14 +196,6 @@ class TestParallelGroups:
             placed("head_reader", "tenant", parallel=True), placed("head_writer", "rule", parallel=True)
         ) == ["head_writer"]
 
-    def test_the_sentence_names_both_and_what_they_share(self) -> None:
-        chain = [placed("head_writer", parallel=True), placed("reader", parallel=True)]
-        [(_, why)] = problems_together(*chain)
-        assert why == (
-            "head_writer and reader run at the same time, but one changes the headers that the other uses. "
-            "Give them different priorities."
-        )
-
 
 OUT, HEAD, BODY, END = Stage
 
@@ -228,42 +217,47 @@ class TestRequiredEntries:
         chain = placed("head_reader", "required", judge), placed("head_writer", origin, stage)
         assert together(*chain) == (["head_writer"] if rejected else [])
 
-    def test_one_in_shadow_mode_neither_judges_nor_changes(self) -> None:
-        assert together(placed("head_reader", "required", mode="shadow"), placed("head_writer")) == []
-        assert together(placed("head_reader", "required"), placed("head_writer", mode="shadow")) == []
 
-    def test_what_it_does_not_read_may_be_changed(self) -> None:
-        assert together(placed("head_reader", "required"), placed("body_writer")) == []
-
-    def test_one_required_entry_may_prepare_the_next(self) -> None:
-        assert together(placed("head_writer", "required"), placed("reader", "required")) == []
-
-    def test_the_sentence_names_both(self) -> None:
-        chain = [placed("reader", "required"), placed("head_writer")]
-        [(_, why)] = problems_together(*chain)
-        assert why == "head_writer changes the headers that the required reader has judged before it."
+@pytest.mark.parametrize("name", ["reader", "body_writer"])
+def test_an_entry_that_needs_whole_responses_works_only_where_streams_are_collected(name: str) -> None:
+    item = placed(name, stage=Stage.PRE_RESPONSE)
+    assert together(item, streams="pass") == [name]
+    assert together(item, streams="buffer") == []
+    [(_, why)] = problems_together(item, streams="pass")
+    assert why.endswith('Set the rule\'s "streams" to "buffer".')
 
 
-class TestStreams:
-    @pytest.mark.parametrize("name", ["reader", "body_writer"])
-    def test_one_that_needs_the_whole_answer_cannot_have_it_when_streams_pass(self, name: str) -> None:
-        item = placed(name, stage=Stage.PRE_RESPONSE)
-        assert together(item, streams="pass") == [name]
-        assert together(item, streams="buffer") == []
-        [(_, why)] = problems_together(item, streams="pass")
-        assert why.endswith('Set the rule\'s "streams" to "buffer".')
+def test_an_entry_that_judges_events_works_on_streams_unless_its_settings_need_the_whole() -> None:
+    item = placed("streaming", stage=Stage.PRE_RESPONSE, settings={"whole": True})
+    [(_, why)] = problems_together(item, streams="pass")
+    assert why.startswith("streaming has a setting that needs it, and this rule passes streams on")
+    assert together(item, streams="buffer") == []
 
-    def test_one_in_shadow_mode_looks_at_what_has_passed(self) -> None:
-        assert together(placed("reader", stage=Stage.PRE_RESPONSE, mode="shadow"), streams="pass") == []
 
-    def test_the_head_is_there_at_once(self) -> None:
-        assert together(placed("head_reader", stage=Stage.PRE_RESPONSE), streams="pass") == []
-        assert together(placed("reader", stage=Stage.PRE_REQUEST), streams="pass") == []
+@pytest.mark.parametrize(
+    "chain",
+    [
+        (placed("head_reader", "required", mode="shadow"), placed("head_writer")),
+        (placed("head_reader", "required"), placed("head_writer", mode="shadow")),
+        (placed("head_reader", "required"), placed("body_writer")),
+        (placed("head_writer", "required"), placed("reader", "required")),
+        (placed("reader", stage=Stage.PRE_RESPONSE, mode="shadow"),),
+        (placed("head_reader", stage=Stage.PRE_RESPONSE),),
+        (placed("reader", stage=Stage.PRE_REQUEST),),
+        (placed("streaming", stage=Stage.PRE_RESPONSE),),
+    ],
+    ids=["a shadow does not judge", "a shadow does not change", "changes what is not read", "both required",
+         "a shadow sees what has passed", "the head is there at once", "a request", "judges events"],
+)  # fmt: skip
+def test_entries_that_do_not_disturb_each_other_work_on_streams(chain: tuple[ChainEntry, ...]) -> None:
+    assert together(*chain, streams="pass") == []
 
-    def test_one_that_judges_events_may_stand_there_unless_its_settings_need_the_whole(self) -> None:
-        item = placed("streaming", stage=Stage.PRE_RESPONSE)
-        assert together(item, streams="pass") == []
-        item = placed("streaming", stage=Stage.PRE_RESPONSE, settings={"whole": True})
-        [(_, why)] = problems_together(item, streams="pass")
-        assert why.startswith("streaming has a setting that needs it, and this rule passes streams on")
-        assert together(item, streams="buffer") == []
+
+def test_entries_that_disturb_each_other_are_both_named() -> None:
+    [(_, why)] = problems_together(placed("head_writer", parallel=True), placed("reader", parallel=True))
+    assert why == (
+        "head_writer and reader run at the same time, but one changes the headers that the other uses. "
+        "Give them different priorities."
+    )
+    [(_, why)] = problems_together(placed("reader", "required"), placed("head_writer"))
+    assert why == "head_writer changes the headers that the required reader has judged before it."

@@ -12,10 +12,10 @@ import pytest
 
 from shared.model.config import Stage
 from shared.model.messages import Exchange, Headers, Request, Response
-from shared.pipeline import Run, make_plan
+from shared.pipeline import Run
 from shared.pipeline.plugin import CONTINUE, Continue, Patch, Plugin, Reject, ResolvedEntry, Respond, Verdict
 from shared.pipeline.run import patched
-from tests.pipeline.stagehand import Stagehand, quiet, run_loop
+from tests.pipeline.stagehand import Stagehand, after, quiet, run_loop, run_of, whole
 from tests.pipeline.world import Acting, ActingAsync, ActingInPlace, FollowingUp, entry, exchange
 
 NO = Reject(403, "no", "No.", {"X-Why": "1"}, {"rate_limit": {"limit": 3}})
@@ -26,32 +26,9 @@ def says(verdict: Verdict) -> ActingInPlace:
     return ActingInPlace(lambda _: verdict)
 
 
-def prepared(chain: Sequence[ResolvedEntry], pool: Executor | None = None) -> Run:
-    return Run(make_plan(chain, buffer_streams=False), exchange(), pool or Stagehand())
-
-
-async def whole(run: Run, response: Response | None = None) -> Mapping[str, str]:
-    """All hooks of an exchange, as the proxy calls them. Returns the answer headers."""
-    await run.request_head()
-    await run.request_body(b"{}")
-    response = response or Response(200)
-    await run.response_head(response)
-    await run.response_body(response.body or b"")
-    added = run.response_headers()
-    await run.finish()
-    return added
-
-
-def after(chain: Sequence[ResolvedEntry]) -> Run:
-    """The exchange when all is over."""
-    run = prepared(chain)
-    run_loop(whole(run))
-    return run
-
-
-class TestAnswers:
-    def test_a_refusal_says_who_refused_and_with_what(self) -> None:
-        run = after([entry(says(NO))])
+class TestVerdicts:
+    def test_a_rejection_holds_its_plugin_and_all_that_it_gave(self) -> None:
+        run = after(entry(says(NO)))
         assert run.rejection is not None
         assert (run.rejection.status, run.rejection.code, run.rejection.message) == (403, "no", "No.")
         assert run.rejection.source == "plugin:acting_in_place"
@@ -60,34 +37,30 @@ class TestAnswers:
 
     @pytest.mark.parametrize("order", [(NO, CACHED), (CACHED, NO)])
     def test_in_a_group_a_reject_beats_a_respond(self, order: Sequence[Verdict]) -> None:
-        run = after([entry(says(verdict), parallel=True) for verdict in order])
+        run = after(*(entry(says(verdict), parallel=True) for verdict in order))
         assert run.rejection is not None
         assert run.responded is None
 
-    def test_the_first_in_chain_order_refuses(self) -> None:
-        run = after([entry(says(replace(NO, code=code)), parallel=True) for code in ("first", "second")])
+    def test_the_first_in_chain_order_rejects_or_responds(self) -> None:
+        run = after(*(entry(says(replace(NO, code=code)), parallel=True) for code in ("first", "second")))
         assert run.rejection is not None
         assert run.rejection.code == "first"
-
-    def test_the_first_in_chain_order_responds(self) -> None:
         other = ActingInPlace(lambda _: Respond(Response(404)), called="other")
-        run = after([entry(says(CACHED), parallel=True), entry(other, parallel=True)])
+        run = after(entry(says(CACHED), parallel=True), entry(other, parallel=True))
         assert (run.responded, run.responder) == (CACHED.response, "acting_in_place")
 
-    def test_the_patches_of_a_group_that_answers_are_dropped(self) -> None:
+    def test_the_patches_of_a_group_that_responds_or_rejects_are_dropped(self) -> None:
         changing = says(Patch(set_headers={"X-Changed": "1"}))
         for responding in (NO, CACHED):
-            run = after([entry(changing, parallel=True), entry(says(responding), parallel=True)])
+            run = after(entry(changing, parallel=True), entry(says(responding), parallel=True))
             assert run.exchange.request == exchange().request
 
     def test_after_a_respond_all_later_stages_run(self) -> None:
         seen: list[str] = []
         run = after(
-            [
-                entry(says(CACHED)),
-                entry(noting(seen, "never"), priority=200),
-                *(entry(noting(seen, stage), stage) for stage in Stage if stage is not Stage.PRE_REQUEST),
-            ]
+            entry(says(CACHED)),
+            entry(noting(seen, "never"), priority=200),
+            *(entry(noting(seen, stage), stage) for stage in Stage if stage is not Stage.PRE_REQUEST),
         )
         assert run.responded == CACHED.response
         assert seen == ["post_request", "pre_response", "post_response"]
@@ -96,7 +69,7 @@ class TestAnswers:
     def test_after_a_reject_only_post_response_runs(self, stage: Stage) -> None:
         seen: list[str] = []
         later = [entry(noting(seen, one), one, priority=200) for one in Stage]
-        after([entry(says(NO), stage), *later])
+        after(entry(says(NO), stage), *later)
         before = list(Stage)[: list(Stage).index(stage)]
         assert seen == [*before, "post_response"]
 
@@ -112,10 +85,8 @@ def noting(seen: list[str], word: str) -> ActingInPlace:
 class TestPatches:
     def test_they_merge_in_chain_order(self) -> None:
         run = after(
-            [
-                entry(says(Patch(set_headers={"X-A": "1", "X-B": "1"})), parallel=True),
-                entry(says(Patch({"x-b": "2"}, ("X-In",), b"new")), parallel=True),
-            ]
+            entry(says(Patch(set_headers={"X-A": "1", "X-B": "1"})), parallel=True),
+            entry(says(Patch({"x-b": "2"}, ("X-In",), b"new")), parallel=True),
         )
         head = Headers([("Host", "t1.example.com"), ("X-A", "1"), ("x-b", "2")])
         assert run.exchange.request == Request("POST", "/v1/x", head, body=b"new")
@@ -127,11 +98,11 @@ class TestPatches:
             seen.append(exchange.request.headers.get("X-A"))
             return Patch(set_headers={"X-A": "set"})
 
-        after([entry(ActingInPlace(look), parallel=True) for _ in range(2)])
-        after([entry(ActingInPlace(look)) for _ in range(2)])
+        after(*(entry(ActingInPlace(look), parallel=True) for _ in range(2)))
+        after(*(entry(ActingInPlace(look)) for _ in range(2)))
         assert seen == [None, None, None, "set"]
 
-    def test_before_forwarding_they_change_the_request_and_then_the_answer(self) -> None:
+    def test_before_forwarding_they_change_the_request_and_then_the_response(self) -> None:
         before = exchange(response=Response(200, Headers([("X-Old", "1")]), b"old"))
         patch = Patch({"X-New": "1"}, ("X-Old",), b"new", 404)
         for stage in (Stage.POST_REQUEST, Stage.PRE_RESPONSE):
@@ -157,7 +128,7 @@ class TestNotes:
             return Continue({f"n{len(seen)}": len(seen), "last": len(seen)})
 
         plugin = FollowingUp(note, end=lambda exchange: seen.append(dict(exchange.notes)))
-        after([entry(plugin, Stage.PRE_REQUEST), entry(plugin, Stage.PRE_RESPONSE)])
+        after(entry(plugin, Stage.PRE_REQUEST), entry(plugin, Stage.PRE_RESPONSE))
         last = {"n1": 1, "n2": 2, "last": 2}
         assert seen == [{}, {"n1": 1, "last": 1}, last, last]
 
@@ -165,14 +136,14 @@ class TestNotes:
     def test_any_verdict_may_carry_them(self, verdict: Any) -> None:
         seen: list[object] = []
         noted = replace(verdict, notes={"kept": True})
-        after([entry(FollowingUp(lambda _: noted, end=lambda exchange: seen.append(exchange.notes)))])
+        after(entry(FollowingUp(lambda _: noted, end=lambda exchange: seen.append(exchange.notes))))
         assert seen == [{"kept": True}]
 
     def test_no_other_plugin_sees_them_and_nobody_can_change_them(self) -> None:
         seen: list[Mapping[str, object]] = []
         one = FollowingUp(lambda _: Continue({"mine": 1}), end=lambda exchange: seen.append(exchange.notes))
         other = FollowingUp(end=lambda exchange: seen.append(exchange.notes), called="other")
-        after([entry(one), entry(other)])
+        after(entry(one), entry(other))
         assert seen == [{"mine": 1}, {}]
         for notes in seen:
             with pytest.raises(TypeError):
@@ -181,52 +152,64 @@ class TestNotes:
     def test_a_plugin_that_failed_leaves_none(self) -> None:
         seen: list[object] = []
         junk = FollowingUp(lambda _: Continue("text"), end=lambda exchange: seen.append(exchange.notes))  # type: ignore[arg-type]
-        after([entry(junk, on_error="open")])
+        after(entry(junk, on_error="open"))
         assert seen == [{}]
 
 
-class TestAnswerHeaders:
-    def test_all_that_ran_add_theirs_and_the_later_one_wins(self) -> None:
-        chain = [
-            entry(FollowingUp(heads=lambda _: {"X-A": "1", "X-B": "1"})),
-            entry(ActingInPlace()),
-            entry(FollowingUp(heads=lambda _: {"X-B": "2"}), Stage.PRE_RESPONSE),
-        ]
-        assert run_loop(whole(prepared(chain))) == {"X-A": "1", "X-B": "2"}
+DENY, ALLOW = {"X-Frame-Options": "DENY"}, {"X-Frame-Options": "ALLOW"}
 
-    @pytest.mark.parametrize("origin", ["tier", "required"])
-    def test_nobody_overrides_those_of_a_forced_entry(self, origin: str) -> None:
-        chain = [
-            entry(FollowingUp(heads=lambda _: {"X-Frame-Options": "DENY"}), origin=origin),
-            entry(FollowingUp(heads=lambda _: {"X-Frame-Options": "ALLOW"}), origin="tenant"),
-            entry(FollowingUp(heads=lambda _: {"X-Frame-Options": "ALLOW"}), Stage.PRE_RESPONSE),
-        ]
-        assert run_loop(whole(prepared(chain))) == {"X-Frame-Options": "DENY"}
 
-    def test_a_refused_exchange_gets_those_of_the_entries_that_ran(self) -> None:
-        chain = [
-            entry(FollowingUp(heads=lambda _: {"X-Before": "1"})),
-            entry(FollowingUp(lambda _: NO, heads=lambda _: {"X-Refuser": "1"})),
-            entry(FollowingUp(heads=lambda _: {"X-Behind": "1"})),
-        ]
-        assert run_loop(whole(prepared(chain))) == {"X-Before": "1", "X-Refuser": "1"}
+def adding(added: Mapping[str, str], verdict: Verdict = CONTINUE) -> FollowingUp:
+    return FollowingUp(lambda _: verdict, heads=lambda _: added)
 
-    def test_they_see_the_notes_and_the_answer(self) -> None:
+
+class TestResponseHeaders:
+    @pytest.mark.parametrize(
+        ("chain", "added"),
+        [
+            (
+                [
+                    entry(adding({"X-A": "1", "X-B": "1"})),
+                    entry(ActingInPlace()),
+                    entry(adding({"X-B": "2"}), Stage.PRE_RESPONSE),
+                ],
+                {"X-A": "1", "X-B": "2"},
+            ),
+            *(
+                (
+                    [
+                        entry(adding(DENY), origin=origin),
+                        entry(adding(ALLOW), origin="tenant"),
+                        entry(adding(ALLOW), Stage.PRE_RESPONSE),
+                    ],
+                    DENY,
+                )
+                for origin in ("tier", "required")
+            ),
+            (
+                [entry(adding({"X-A": "1"})), entry(adding({"X-B": "1"}, NO)), entry(adding({"X-C": "1"}))],
+                {"X-A": "1", "X-B": "1"},
+            ),
+        ],
+        ids=["the later one wins", "but not over a tier's", "nor over a required one's", "until a reject"],
+    )
+    def test_all_that_ran_add_theirs(self, chain: list[ResolvedEntry], added: dict[str, str]) -> None:
+        assert run_loop(whole(run_of(*chain))) == added
+
+    def test_they_see_the_notes_and_the_response(self) -> None:
         def heads(exchange: Exchange) -> Mapping[str, str]:
             assert exchange.response is not None
             return {"X-Seen": f"{exchange.notes['n']} {exchange.response.status}"}
 
-        run = prepared([entry(FollowingUp(lambda _: Continue({"n": 1}), heads))])
+        run = run_of(entry(FollowingUp(lambda _: Continue({"n": 1}), heads)))
         assert run_loop(whole(run, Response(404))) == {"X-Seen": "1 404"}
 
     @pytest.mark.parametrize("heads", [None, [("X-A", "1")], {"X-A": 1}, {"Connection": "close"}, 1 / 3])
     @pytest.mark.parametrize("on_error", ["closed", "open"])
     def test_junk_has_the_configured_outcome(self, heads: Any, on_error: str) -> None:
-        run = prepared(
-            [
-                entry(FollowingUp(heads=lambda _: heads, called="faulty"), on_error=on_error),
-                entry(FollowingUp(heads=lambda _: {"X-Good": "1"})),
-            ]
+        run = run_of(
+            entry(FollowingUp(heads=lambda _: heads, called="faulty"), on_error=on_error),
+            entry(FollowingUp(heads=lambda _: {"X-Good": "1"})),
         )
         assert run_loop(whole(run)) == {"X-Good": "1"}
         assert run.faults == ["faulty"]
@@ -237,14 +220,14 @@ class TestAnswerHeaders:
         def heads(_: Exchange) -> Mapping[str, str]:
             raise SystemExit
 
-        run = prepared([entry(FollowingUp(heads=heads))])
+        run = run_of(entry(FollowingUp(heads=heads)))
         assert run_loop(whole(run)) == {}
         assert run.rejection is not None
         assert (run.rejection.status, run.faults) == (503, ["following_up"])
 
 
-class TestSettle:
-    def test_every_entry_that_ran_is_settled_once_after_post_response(self) -> None:
+class TestCleanup:
+    def test_every_entry_that_ran_is_cleaned_up_once_after_post_response(self) -> None:
         seen: list[str] = []
         chain = [
             entry(FollowingUp(end=lambda _: seen.append("first"))),
@@ -252,11 +235,11 @@ class TestSettle:
             entry(FollowingUp(end=lambda _: seen.append("never"))),
             entry(noting(seen, "post_response"), Stage.POST_RESPONSE),
         ]
-        after(chain)
+        after(*chain)
         assert seen == ["post_response", "first", "refuser"]
 
     @pytest.mark.parametrize("on_error", ["closed", "open"])
-    def test_one_that_fails_stops_no_other_and_refuses_nothing(self, on_error: str) -> None:
+    def test_one_that_fails_stops_no_other_and_rejects_nothing(self, on_error: str) -> None:
         seen: list[str] = []
 
         def fail(_: Exchange) -> None:
@@ -266,7 +249,7 @@ class TestSettle:
             entry(FollowingUp(end=fail, called="faulty"), on_error=on_error),
             entry(FollowingUp(end=lambda _: seen.append("next"))),
         ]
-        run = after(chain)
+        run = after(*chain)
         assert (run.rejection, run.faults, seen) == (None, ["faulty"], ["next"])
 
     def test_one_that_hangs_is_given_up_at_its_timeout(self) -> None:
@@ -274,7 +257,7 @@ class TestSettle:
             async def cleanup(self, exchange: Exchange) -> None:
                 await asyncio.get_running_loop().create_future()
 
-        assert after([entry(Hanging(called="hanging"), timeout=0.001)]).faults == ["hanging"]
+        assert after(entry(Hanging(called="hanging"), timeout=0.001)).faults == ["hanging"]
 
 
 class TestCancellation:
@@ -284,7 +267,7 @@ class TestCancellation:
         async def main() -> list[tuple[str, str]]:
             hand = Stagehand()
             chain = [entry(hand.plugin(kind, name), parallel=parallel) for name in "ab"]
-            playing = asyncio.ensure_future(prepared(chain, hand).request_body(b"{}"))
+            playing = asyncio.ensure_future(run_of(*chain, pool=hand).request_body(b"{}"))
             await quiet()
             playing.cancel()
             await quiet()
@@ -302,7 +285,7 @@ class TestCancellation:
             return NO
 
         async def main(pool: Executor) -> Run:
-            run = prepared([entry(Acting(late), timeout=0.001, on_error="open")], pool)
+            run = run_of(entry(Acting(late), timeout=0.001, on_error="open"), pool=pool)
             await run.request_body(b"{}")
             free.set()
             pool.submit(int).result(10)  # the one thread has ended the call
@@ -327,7 +310,7 @@ def test_a_blocking_plugin_that_is_quick_this_time_runs_in_place() -> None:
 
     for body, in_place in ((b"1", True), (b"22", False), (b"", False)):
         with ThreadPoolExecutor(1) as pool:
-            run = prepared([entry(ActiveJudge(act))], pool)
+            run = run_of(entry(ActiveJudge(act)), pool=pool)
             run_loop(run.request_body(body))
         assert run.faults == []
         assert (seen.pop() == threading.get_ident()) is in_place
@@ -346,7 +329,7 @@ def test_fifty_chains_of_parallel_steps_finish_on_a_pool_of_one_thread() -> None
     ]
 
     async def main(pool: Executor) -> list[Run]:
-        runs = [prepared(chain, pool) for _ in range(50)]
+        runs = [run_of(*chain, pool=pool) for _ in range(50)]
         async with asyncio.timeout(30):
             await asyncio.gather(*(run.request_body(b"{}") for run in runs))
         return runs
@@ -378,7 +361,7 @@ def test_a_thread_an_await_and_a_call_in_place_work_at_the_same_time() -> None:
 
     plugins: list[Plugin] = [ActingInPlace(in_place), ActingAsync(call_async_safely), Acting(in_thread)]
     with ThreadPoolExecutor(1) as pool:
-        run = prepared([entry(plugin, parallel=True, timeout=10.0) for plugin in plugins], pool)
+        run = run_of(*(entry(plugin, parallel=True, timeout=10.0) for plugin in plugins), pool=pool)
         run_loop(run.request_body(b"{}"))
     assert run.faults == []
 
@@ -394,7 +377,7 @@ class TestMoments:
             seen.append(view.response.body if view.response else None)
             return CONTINUE
 
-        run = prepared([entry(ActingInPlace(see), Stage.PRE_RESPONSE)])
+        run = run_of(entry(ActingInPlace(see), Stage.PRE_RESPONSE))
         run.exchange = replace(run.exchange, request=replace(run.exchange.request, method=method))
 
         async def respond() -> None:
@@ -414,7 +397,7 @@ class TestMoments:
         assert (run.needs_body, seen) == (True, [b"x"])
 
     def test_response_head_after_a_rejection_runs_nothing(self) -> None:
-        run = prepared([entry(says(NO)), entry(says(NO), Stage.POST_REQUEST)])
+        run = run_of(entry(says(NO)), entry(says(NO), Stage.POST_REQUEST))
 
         async def moments() -> None:
             await run.request_head()
@@ -427,7 +410,7 @@ class TestMoments:
     def test_request_body_after_a_response_of_the_head_is_not_read(self) -> None:
         responding = says(CACHED)
         responding.reads = responding.changes = frozenset()
-        run = prepared([entry(responding), entry(says(NO), priority=200)])
+        run = run_of(entry(responding), entry(says(NO), priority=200))
         body = run.exchange.request.body
 
         async def moments() -> None:
@@ -439,15 +422,13 @@ class TestMoments:
         assert run.exchange.request.body == body
 
     def test_response_sent_without_shadow_entries_does_nothing(self) -> None:
-        run = prepared([])
+        run = run_of()
         run.response_sent(b"x")
         assert (run.shadows, run.exchange.response) == (None, None)
 
     @pytest.mark.parametrize("runs_post_response", [True, False])
     def test_finish_runs_post_response_unless_told_otherwise(self, runs_post_response: bool) -> None:
         seen: list[Exchange] = []
-        run = prepared(
-            [entry(ActingInPlace(lambda view: seen.append(view) or CONTINUE), Stage.POST_RESPONSE)]
-        )
+        run = run_of(entry(ActingInPlace(lambda view: seen.append(view) or CONTINUE), Stage.POST_RESPONSE))
         run_loop(run.finish(runs_post_response=runs_post_response))
         assert len(seen) == runs_post_response

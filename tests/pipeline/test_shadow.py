@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 
 from shared.model.config import Stage
 from shared.model.messages import Exchange, Response
-from shared.pipeline import Run, make_plan
+from shared.pipeline import Run
 from shared.pipeline.plugin import CONTINUE, Continue, Patch, Plugin, Reject, ResolvedEntry, Respond, Verdict
-from tests.pipeline.stagehand import Stagehand, quiet, run_loop
+from tests.pipeline.stagehand import Stagehand, quiet, run_loop, run_of
+from tests.pipeline.stagehand import after as all_over
 from tests.pipeline.test_plan import Together, groups_at
 from tests.pipeline.test_run_order import Role, casts
-from tests.pipeline.world import Acting, ActingAsync, ActingInPlace, FollowingUp, entry, exchange
+from tests.pipeline.world import Acting, ActingAsync, ActingInPlace, FollowingUp, entry, exchange, plan_of
 
 NO = Reject(403, "no", "No.")
 HEAD_ONLY = frozenset({"headers"})
@@ -37,19 +38,8 @@ def says(verdict: Verdict, reads: frozenset[str] = frozenset()) -> ActingInPlace
 
 def after(*chain: ResolvedEntry, response: Response | None = None) -> Run:
     """The exchange when all is over."""
-
-    async def hooks(run: Run) -> Run:
-        await run.request_head()
-        await run.request_body(b"{}")
-        seen = response or Response(200, body=b"{}")
-        await run.response_head(seen)
-        await run.response_body(seen.body or b"")
-        run.response_headers()
-        await run.finish()
-        return run
-
     with ThreadPoolExecutor(1) as pool:
-        return run_loop(hooks(Run(make_plan(chain, buffer_streams=False), exchange(), pool)))
+        return all_over(*chain, pool=pool, response=response or Response(200, body=b"{}"))
 
 
 def notes(run: Run) -> list[Any]:
@@ -139,13 +129,13 @@ class TestFollowUps:
             lambda view: settled.append((dict(view.notes), view.response)),
         )
         response = Response(200)
-        assert not make_plan([shadow(plugin)], buffer_streams=False).sees_responses
+        assert not plan_of(shadow(plugin)).sees_responses
         after(shadow(plugin), response=response)
         assert settled == [({"took": 1}, response)]
 
     def test_none_begins_when_the_exchange_is_over(self) -> None:
         async def scenario() -> Run:
-            run = Run(make_plan([shadow(says(NO))], buffer_streams=False), exchange(), Stagehand())
+            run = run_of(shadow(says(NO)))
             await run.finish()
             await run.request_body(b"{}")
             return run
@@ -158,7 +148,7 @@ class TestBodies:
 
     def test_it_makes_nobody_wait_for_a_body(self) -> None:
         chain = [shadow(says(NO, frozenset({"body"})), stage) for stage in Stage]
-        plan = make_plan([*chain, entry(says(CONTINUE, HEAD_ONLY))], buffer_streams=False)
+        plan = plan_of(*chain, entry(says(CONTINUE, HEAD_ONLY)))
         assert [len(group.steps) for group in plan.head] == [0, 1]
         assert not plan.buffers
 
@@ -167,7 +157,7 @@ class TestBodies:
 
         async def scenario() -> None:
             plugin = ActingInPlace(lambda view: bodies.append(view.request.body) or NO)
-            run = Run(make_plan([shadow(plugin)], buffer_streams=False), exchange(), Stagehand())
+            run = run_of(shadow(plugin))
             body, run.exchange = run.exchange.request.body, with_body(run.exchange, None)
             await run.request_head()
             await quiet()
@@ -179,44 +169,39 @@ class TestBodies:
         assert bodies == [b"{}"]
 
     def test_a_request_whose_body_never_comes_is_judged_by_nobody(self) -> None:
-        async def scenario() -> Run:
-            run = Run(make_plan([shadow(says(NO, frozenset({"body"})))], buffer_streams=False),
-                      with_body(exchange(), None), Stagehand())  # fmt: skip
+        run = run_of(shadow(says(NO, frozenset({"body"}))))
+        run.exchange = with_body(run.exchange, None)
+
+        async def scenario() -> None:
             await run.request_head()
             await run.finish()
-            return run
 
-        assert notes(run_loop(scenario())) == []
+        run_loop(scenario())
+        assert notes(run) == []
 
-    def streaming(self, end: Callable[[Run], None]) -> list[Any]:
-        async def scenario() -> Run:
-            chain = [shadow(ActingInPlace(lambda v: Reject(422, (v.response.body or b"").decode(), "")), stage)
-                     for stage in (Stage.POST_REQUEST, Stage.PRE_RESPONSE)]  # fmt: skip
-            run = Run(make_plan(chain, buffer_streams=False), exchange(), Stagehand())
-            response = Response(200)
-            await run.response_head(response)
-            await run.response_body(response.body or b"")
+    @pytest.mark.parametrize(
+        ("ends", "found"),
+        [((b"all",), {"would": "reject", "code": "all"}), ((None,), {"would": "fault"}), ((), None)],
+        ids=["all of it has passed", "it cannot be shown", "it broke off"],
+    )
+    def test_it_judges_a_streamed_response_at_its_end(
+        self, ends: tuple[bytes | None, ...], found: dict[str, str] | None
+    ) -> None:
+        judge = ActingInPlace(lambda view: Reject(422, (view.response.body or b"").decode(), ""))
+        run = run_of(*(shadow(judge, stage) for stage in (Stage.POST_REQUEST, Stage.PRE_RESPONSE)))
+
+        async def scenario() -> None:
+            await run.response_head(Response(200))
+            await run.response_body(b"")
             assert run.shadows is not None
             assert run.shadows.need_response
-            end(run)
+            for body in ends:
+                run.response_sent(body)
+                assert not run.shadows.need_response
             await run.finish()
-            return run
 
-        return notes(run_loop(scenario()))[1:]
-
-    def test_it_judges_an_answer_when_all_of_it_has_passed(self) -> None:
-        def show(run: Run) -> None:
-            run.response_sent(b"all")
-            assert run.shadows is not None
-            assert not run.shadows.need_response
-
-        assert [note["code"] for note in self.streaming(show)] == ["all"]
-
-    def test_an_answer_that_cannot_be_shown_is_a_fault(self) -> None:
-        assert [note["would"] for note in self.streaming(lambda run: run.response_sent(None))] == ["fault"]
-
-    def test_an_answer_that_broke_off_is_judged_by_nobody(self) -> None:
-        assert self.streaming(lambda _: None) == []
+        run_loop(scenario())
+        assert [{key: note[key] for key in found or ()} for note in notes(run)[1:]] == [found][: len(ends)]
 
 
 def with_body(view: Exchange, body: bytes | None) -> Exchange:
@@ -226,14 +211,14 @@ def with_body(view: Exchange, body: bytes | None) -> Exchange:
 class TestPlan:
     def test_entries_of_a_combined_plugin_are_two_steps_in_one_place(self) -> None:
         early, acting, late = shadow(Together()), entry(Together(), origin="tenant"), shadow(Together())
-        plan = make_plan([early, acting, late], buffer_streams=False)
+        plan = plan_of(early, acting, late)
         [group] = groups_at(plan, Stage.PRE_REQUEST)
         assert [step.entries for step in group.steps] == [(acting,)]
         assert [step.entries for step in group.shadows] == [(early, late)]
 
     def test_without_one_that_acts_they_stand_where_the_first_of_them_stands(self) -> None:
         first, other, second = shadow(Together()), entry(says(CONTINUE)), shadow(Together())
-        plan = make_plan([first, other, second], buffer_streams=False)
+        plan = plan_of(first, other, second)
         assert [(len(group.steps), len(group.shadows)) for group in groups_at(plan, Stage.PRE_REQUEST)] == [
             (0, 1),
             (1, 0),
@@ -241,31 +226,23 @@ class TestPlan:
 
 
 async def beside(run: Run, hand: Stagehand, luck: random.Random) -> None:
-    """All hooks, while what they wait for ends in an order of luck. No shadow ends before the hooks have."""
-    playing = asyncio.ensure_future(hooks_but_settle(run))
-    for _ in range(100):
-        await quiet()
-        if playing.done():
-            break
-        acting = sorted(name for name in hand.held if not name.startswith("S"))
-        if acting:
-            hand.held[luck.choice(acting)]()
-    await asyncio.wait_for(playing, 0)
-    settling = asyncio.ensure_future(run.finish())
-    for _ in range(100):
-        await quiet()
-        if settling.done():
-            break
-        if hand.held:
-            hand.held[luck.choice(sorted(hand.held))]()
-    await asyncio.wait_for(settling, 0)
+    """All moments, while what they wait for ends in an order of luck. No shadow ends before the others have."""
 
+    async def all_but_the_end() -> None:
+        await run.request_head()
+        await run.request_body(b"{}")
+        await run.response_head(Response(200))
+        await run.response_body(b"{}")
 
-async def hooks_but_settle(run: Run) -> None:
-    await run.request_head()
-    await run.request_body(b"{}")
-    await run.response_head(Response(200))
-    await run.response_body(b"{}")
+    for work, held_back in ((all_but_the_end, "S"), (run.finish, "-")):
+        playing = asyncio.ensure_future(work())
+        for _ in range(100):
+            await quiet()
+            if playing.done():
+                break
+            if acting := sorted(name for name in hand.held if not name.startswith(held_back)):
+                hand.held[luck.choice(acting)]()
+        await asyncio.wait_for(playing, 0)
 
 
 @settings(deadline=None)
@@ -284,7 +261,7 @@ def test_a_chain_has_the_same_outcome_with_and_without_them(
     def outcome(chain: Sequence[Role]) -> tuple[Any, ...]:
         hand = Stagehand()
         entries = [replace(role.entry(hand), is_shadow=role.name.startswith("S")) for role in chain]
-        run = Run(make_plan(entries, buffer_streams=False), exchange(), hand)
+        run = run_of(*entries, pool=hand)
         run_loop(beside(run, hand, luck))
         start_call = [name for event, name in hand.trace if event == "begin" and name.startswith("P")]
         return run.rejection, run.responded, run.responder, run.faults, run.exchange, start_call

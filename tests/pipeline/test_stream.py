@@ -14,7 +14,7 @@ from shared.core.errors import PoolFull
 from shared.model.config import Stage
 from shared.model.event import Event
 from shared.model.messages import Headers, Response
-from shared.pipeline import Run, make_plan
+from shared.pipeline import Run
 from shared.pipeline.plugin import CONTINUE, Patch, Plugin, Reject
 from shared.pipeline.stream import IN_PLACE_BYTES
 from tests.pipeline.faults import ACTS
@@ -27,18 +27,25 @@ from tests.pipeline.judges import (
     JudgingInThread,
     event,
 )
-from tests.pipeline.stagehand import Stagehand, run_loop
-from tests.pipeline.world import Acting, entry, exchange
+from tests.pipeline.stagehand import Stagehand, run_loop, run_of
+from tests.pipeline.world import Acting, entry
 
 REJECT = Reject(422, "content_rejected", "No.")
 STREAMED = Response(200, Headers([("Content-Type", "text/event-stream")]))
 EVENTS = [event(text) for text in "abcd"]
+LARGE = Event(b"x" * (IN_PLACE_BYTES + 1), "x")
 KINDS = [ActiveJudge, JudgingInThread, JudgingAsync]
 JUDGES = {ActiveJudge: Judge, JudgingInThread: Judge, JudgingAsync: AsyncJudge}
 
 
-def describe_error(events: Sequence[Event]) -> str:
+def texts(events: Sequence[Event]) -> str:
     return "".join(one.data or "-" for one in events)
+
+
+async def opened(run: Run, *, may_wait: bool = True) -> Any:
+    stream = await run.response_head(STREAMED, can_stream=True, may_wait=may_wait)
+    assert stream is not None
+    return stream
 
 
 def play(
@@ -49,14 +56,13 @@ def play(
 
     async def main(pool: Executor) -> tuple[Run, list[str], int]:
         with pool:
-            run = Run(make_plan(chain, buffer_streams=False), exchange(), pool)
-            stream = await run.response_head(STREAMED, can_stream=True, may_wait=may_wait)
-            assert stream is not None
+            run = run_of(*chain, pool=pool)
+            stream = await opened(run, may_wait=may_wait)
             sent = []
             for piece in [*[[one] for one in events], None]:
                 if run.rejection is None:
                     out = stream.feed(piece or [], is_last=piece is None)
-                    sent.append(describe_error(await out if inspect.isawaitable(out) else out))
+                    sent.append(texts(await out if inspect.isawaitable(out) else out))
             return run, sent, stream.held
 
     return run_loop(main(ThreadPoolExecutor(1)))
@@ -99,15 +105,12 @@ def test_the_end_may_be_rejected_too(kind: type[ActiveJudge]) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_came_before_a_reject_in_the_same_piece_goes_out(kind: type[ActiveJudge]) -> None:
     made = JUDGES[kind](lambda one: REJECT if one.data == "c" else [one])
-    plan = make_plan([entry(kind(lambda _: made), Stage.PRE_RESPONSE)], buffer_streams=False)
 
     async def main() -> str:
         with ThreadPoolExecutor(1) as pool:
-            run = Run(plan, exchange(), pool)
-            stream = await run.response_head(STREAMED, can_stream=True, may_wait=True)
-            assert stream is not None
+            stream = await opened(run_of(entry(kind(lambda _: made), Stage.PRE_RESPONSE), pool=pool))
             out = stream.feed(EVENTS)
-            return describe_error(await out if inspect.isawaitable(out) else out)
+            return texts(await out if inspect.isawaitable(out) else out)
 
     assert run_loop(main()) == "ab"
 
@@ -216,25 +219,20 @@ class _Full(Stagehand):
 
 
 def test_a_full_pool_is_a_fault() -> None:
-    chain = [entry(ActiveJudge(lambda _: passing()), Stage.PRE_RESPONSE)]
-    large = Event(b"x" * (IN_PLACE_BYTES + 1), "x")
+    run = run_of(entry(ActiveJudge(lambda _: passing()), Stage.PRE_RESPONSE), pool=_Full())
 
-    async def main() -> Run:
-        run = Run(make_plan(chain, buffer_streams=False), exchange(), _Full())
-        stream = await run.response_head(STREAMED, can_stream=True, may_wait=True)
-        assert stream is not None
-        waiting = stream.feed([large])
+    async def main() -> None:
+        waiting = (await opened(run)).feed([LARGE])
         assert inspect.isawaitable(waiting)
         assert list(await waiting) == []
-        return run
 
-    assert run_loop(main()).faults == ["judging"]
+    run_loop(main())
+    assert run.faults == ["judging"]
 
 
 def test_large_pieces_are_judged_in_a_thread_where_somebody_may_wait() -> None:
-    large = Event(b"x" * (IN_PLACE_BYTES + 1), "x")
     for may_wait in (True, False):
-        assert play(ActiveJudge(lambda _: passing()), events=[large], may_wait=may_wait)[1] == ["x", ""]
+        assert play(ActiveJudge(lambda _: passing()), events=[LARGE], may_wait=may_wait)[1] == ["x", ""]
 
 
 def test_a_small_piece_is_judged_in_place_beside_a_judge_that_waits() -> None:
@@ -262,11 +260,7 @@ def test_a_small_piece_is_judged_in_place_beside_a_judge_that_waits() -> None:
 def test_response_whose_events_cannot_be_judged_as_they_pass_is_judged_whole(
     plugin: type[ActiveJudge], headers: dict[str, str], able: dict[str, bool]
 ) -> None:
-    async def main() -> Run:
-        chain = [entry(plugin(lambda _: passing()), Stage.PRE_RESPONSE)]
-        run = Run(make_plan(chain, buffer_streams=False), exchange(), Stagehand())
-        head = Response(200, STREAMED.headers.patched(headers))
-        assert await run.response_head(head, **able) is None
-        return run
-
-    assert run_loop(main()).needs_body
+    run = run_of(entry(plugin(lambda _: passing()), Stage.PRE_RESPONSE))
+    head = Response(200, STREAMED.headers.patched(headers))
+    assert run_loop(run.response_head(head, **able)) is None
+    assert run.needs_body

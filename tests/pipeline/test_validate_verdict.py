@@ -1,7 +1,6 @@
 """What a plugin returns is a verdict down to the last field, or a fault that says what is wrong with it."""
 
 from collections import namedtuple
-from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -37,59 +36,64 @@ class Changing(Plugin):
         return CONTINUE
 
 
-@pytest.mark.parametrize("stage", list(Stage))
-def test_a_continue_is_possible_everywhere(stage: Stage) -> None:
-    assert invalid_reason(Continue({"seen": object()}), stage, ANY_PLUGIN) is None
+DEEP: dict[str, Any] = {"headers": {"Retry-After": "1"}, "details": {"deep": [{"x": (1, 2.5, None, True)}]}}
+COOKIES = respond(204, Headers([("Set-Cookie", "a=1"), ("Set-Cookie", "b=ü")]), None)
 
 
-@pytest.mark.parametrize("stage", BEFORE_THE_END)
-@pytest.mark.parametrize("status", [400, 418, 429, 599])
-def test_a_reject_is_possible_until_the_answer_is_sent(stage: Stage, status: int) -> None:
-    verdict = reject(status, headers={"Retry-After": "1"}, details={"deep": [{"x": (1, 2.5, None, True)}]})
-    assert invalid_reason(verdict, stage, ANY_PLUGIN) is None
-
-
-def test_a_respond_is_possible_at_pre_request() -> None:
-    verdict = respond(204, Headers([("Set-Cookie", "a=1"), ("Set-Cookie", "b=ü")]), None)
-    assert invalid_reason(verdict, Stage.PRE_REQUEST, ANY_PLUGIN) is None
-    for stage in (Stage.POST_REQUEST, Stage.PRE_RESPONSE):
-        assert invalid_reason(verdict, stage, ANY_PLUGIN) == f"Respond is not possible at {stage}"
-
-
-@pytest.mark.parametrize("verdict", [reject(), respond(), Patch()])
-def test_after_the_last_byte_nothing_can_be_changed(verdict: object) -> None:
-    why = f"{type(verdict).__name__} is not possible at post_response"
-    assert invalid_reason(verdict, Stage.POST_RESPONSE, ANY_PLUGIN) == why
-
-
-def test_a_patch_changes_what_its_plugin_declares_and_its_stage_has() -> None:
-    head = Patch(set_headers={"X-A": ""}, remove_headers=("X-B",))
-    assert invalid_reason(head, Stage.PRE_REQUEST, Changing("headers")) is None
-    assert invalid_reason(Patch(body=b""), Stage.PRE_REQUEST, Changing("body")) is None
-    assert (
-        invalid_reason(Patch(body=b"x", status=404), Stage.PRE_RESPONSE, Changing("body", "status")) is None
-    )
-    assert invalid_reason(Patch(), Stage.POST_REQUEST, Changing()) is None
-
-
-def test_answer_headers_need_no_declaration() -> None:
+@pytest.mark.parametrize(
+    ("verdict", "stage", "plugin"),
+    [
+        *((Continue({"seen": object()}), stage, ANY_PLUGIN) for stage in Stage),
+        *(
+            (reject(status, **DEEP), at, ANY_PLUGIN)
+            for at in BEFORE_THE_END
+            for status in (400, 418, 429, 599)
+        ),
+        (COOKIES, Stage.PRE_REQUEST, ANY_PLUGIN),
+        (Patch(set_headers={"X-A": ""}, remove_headers=("X-B",)), Stage.PRE_REQUEST, Changing("headers")),
+        (Patch(body=b""), Stage.PRE_REQUEST, Changing("body")),
+        (Patch(body=b"x", status=404), Stage.PRE_RESPONSE, Changing("body", "status")),
+        (Patch(), Stage.POST_REQUEST, Changing()),
+    ],
+)
+def test_a_verdict_that_fits_its_stage_and_plugin_is_valid(
+    verdict: object, stage: Stage, plugin: Plugin
+) -> None:
+    assert invalid_reason(verdict, stage, plugin) is None
     assert invalid_headers_reason({"X-A": "1"}) is None
+
+
+NOTES = "its notes are not a map"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "stage", "plugin", "why"),
+    [
+        *((COOKIES, at, ANY_PLUGIN, f"Respond is not possible at {at}") for at in BEFORE_THE_END[1:]),
+        (reject(), Stage.POST_RESPONSE, ANY_PLUGIN, "Reject is not possible at post_response"),
+        (respond(), Stage.POST_RESPONSE, ANY_PLUGIN, "Respond is not possible at post_response"),
+        (Patch(), Stage.POST_RESPONSE, ANY_PLUGIN, "Patch is not possible at post_response"),
+        *((make(notes=notes), Stage.PRE_REQUEST, ANY_PLUGIN, NOTES)
+          for make in (Continue, reject, Patch) for notes in (None, "text", [("a", 1)])),
+        *((Patch(status=status), Stage.PRE_RESPONSE, ANY_PLUGIN, f"it set the status {status!r}")
+          for status in (0, 101, 199, 600, "200")),
+        (Patch(body=b""), Stage.POST_REQUEST, ANY_PLUGIN, "a body cannot be changed at post_request"),
+        *((patch, Stage.PRE_RESPONSE, Changing(), f"it changed the {parts}, which it does not declare")
+          for patch, parts in ((Patch(set_headers={"X-A": "1"}), "headers"),
+                               (Patch(remove_headers=["X-A"]), "headers"),
+                               (Patch(body=b"", status=200), "body and status"))),
+    ],
+)  # fmt: skip
+def test_a_verdict_that_does_not_fit_its_stage_or_plugin_is_a_fault(
+    verdict: object, stage: Stage, plugin: Plugin, why: str
+) -> None:
+    assert invalid_reason(verdict, stage, plugin) == why
 
 
 @pytest.mark.parametrize("outcome", [None, True, "reject", Reject, {"status": 400}, (400, "no"), object()])
 def test_anything_else_is_no_verdict(outcome: object) -> None:
     why = f"it returned {type(outcome).__name__}, not a verdict"
     assert invalid_reason(outcome, Stage.PRE_REQUEST, ANY_PLUGIN) == why
-
-
-@pytest.mark.parametrize(
-    "make",
-    [lambda **more: Continue(**more), reject, lambda **more: Patch(**more)],
-    ids=["continue", "reject", "patch"],
-)
-@pytest.mark.parametrize("notes", [None, "text", [("a", 1)]])
-def test_notes_are_a_map(make: Callable[..., object], notes: object) -> None:
-    assert invalid_reason(make(notes=notes), Stage.PRE_REQUEST, ANY_PLUGIN) == "its notes are not a map"
 
 
 Pair = namedtuple("Pair", "a b")
@@ -145,32 +149,6 @@ def test_a_verdict_that_cannot_be_carried_out_is_a_fault(verdict: object, why: s
     describe_error = invalid_reason(verdict, Stage.PRE_REQUEST, ANY_PLUGIN)
     assert describe_error is not None
     assert why in describe_error
-
-
-@pytest.mark.parametrize("status", [0, 101, 199, 600, "200"])
-def test_an_answer_gets_a_final_status(status: Any) -> None:
-    assert (
-        invalid_reason(Patch(status=status), Stage.PRE_RESPONSE, ANY_PLUGIN)
-        == f"it set the status {status!r}"
-    )
-
-
-def test_a_body_that_is_not_here_yet_cannot_be_changed() -> None:
-    why = "a body cannot be changed at post_request"
-    assert invalid_reason(Patch(body=b""), Stage.POST_REQUEST, ANY_PLUGIN) == why
-
-
-@pytest.mark.parametrize(
-    ("patch", "parts"),
-    [
-        (Patch(set_headers={"X-A": "1"}), "headers"),
-        (Patch(remove_headers=["X-A"]), "headers"),
-        (Patch(body=b"", status=200), "body and status"),
-    ],
-)
-def test_a_change_that_a_plugin_does_not_declare_is_a_fault(patch: Patch, parts: str) -> None:
-    why = f"it changed the {parts}, which it does not declare"
-    assert invalid_reason(patch, Stage.PRE_RESPONSE, Changing()) == why
 
 
 JUNK = st.recursive(
