@@ -1,10 +1,13 @@
 """Limits for tests, by a short name."""
 
+from collections.abc import Iterable
 from unittest.mock import create_autospec
 
 from shared.limits.redis.lease_keeper import LeaseKeeper
 from shared.limits.redis.limiter import RedisLimiter
 from shared.limits.values import CONCURRENT, LOCAL, Limit, LimitState, Quota
+from shared.model.config import ApiKey, Rule, Tenant
+from shared.model.messages import Exchange, Headers, Request
 
 
 def window(key: str = "a", number: int = 100, *, cost: int = 1, on_error: str = LOCAL) -> Limit:
@@ -36,3 +39,17 @@ class OneMoment:
 def a_lease_keeper() -> LeaseKeeper:
     """A keeper of leases whose Redis agrees to everything."""
     return LeaseKeeper(create_autospec(RedisLimiter, instance=True), OneMoment())
+
+
+def exchange(
+    client: str = "192.0.2.7",
+    key: str | None = None,
+    *,
+    method: str = "POST",
+    path: str = "/v1/x",
+    headers: Iterable[tuple[str, str]] = (),
+) -> Exchange:
+    """An exchange with what limits count by."""
+    request = Request(method, path, Headers(headers))
+    owner = ApiKey(key, "Key", "gwk_", "hash") if key else None
+    return Exchange("id", Tenant("t1", "T", "t"), Rule("r1", "/", "http://x"), request, client, owner)

@@ -3,20 +3,13 @@
 import pytest
 
 from shared.limits.compiled import value_of
-from shared.model.config import ApiKey, Rule, Tenant
-from shared.model.messages import Exchange, Headers, Request
+from tests.limits.limits_by_name import exchange
 
-
-def exchange(
-    *headers: tuple[str, str], path: str = "/v1/x", key: str = "", client: str = "192.0.2.7"
-) -> Exchange:
-    request = Request("POST", path, Headers(headers))
-    owner = ApiKey(key, "Key", "gwk_", "hash") if key else None
-    return Exchange("id", Tenant("t", "T", "t"), Rule("r", "/", "http://x"), request, client, owner)
+TWICE = [("X-Team", "red"), ("X-Team", "blue")]
 
 
 def test_each_thing_that_requests_are_told_apart_by() -> None:
-    seen = exchange(("X-Team", "red"), key="key_1")
+    seen = exchange(headers=[("X-Team", "red")], key="key_1")
     values = {
         by: value_of(by, seen, "gpt-4o") for by in ("ip", "key", "method", "path", "model", "header:x-team")
     }
@@ -33,18 +26,12 @@ def test_each_thing_that_requests_are_told_apart_by() -> None:
         value_of("planet", seen, "")
 
 
-def test_a_slash_at_the_end_of_a_path_makes_no_other_path() -> None:
-    assert value_of("path", exchange(path="/v1/x/"), "") == "/v1/x"
-    assert value_of("path", exchange(path="/"), "") == "/"
-
-
 @pytest.mark.parametrize(
     "headers",
     [[("x-team", " red ")], [("X-TEAM", "red"), ("X-Team", "")], [("X-Team", "\t"), ("x-team", "red")]],
 )
-def test_no_spelling_of_a_header_makes_another_value(headers: list[tuple[str, str]]) -> None:
-    assert value_of("header:x-team", exchange(*headers), "") == "red"
-
-
-def test_a_header_that_stands_twice_is_another_value_than_each() -> None:
-    assert value_of("header:x-team", exchange(("X-Team", "red"), ("X-Team", "blue")), "") == "red, blue"
+def test_no_spelling_of_a_header_or_path_makes_another_value(headers: list[tuple[str, str]]) -> None:
+    assert value_of("header:x-team", exchange(headers=headers), "") == "red"
+    assert value_of("header:x-team", exchange(headers=TWICE), "") == "red, blue"
+    assert value_of("path", exchange(path="/v1/x/"), "") == "/v1/x"
+    assert value_of("path", exchange(path="/"), "") == "/"

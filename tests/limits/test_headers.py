@@ -19,14 +19,14 @@ RULE = Limit("1", Quota(100, 60_000), "rule", "global", "1m")
 GATEWAY = Limit("2", Quota(1_000, 3_600_000), "gateway", "per_ip", "1h")
 
 
-PLACES = Limit("3", Quota(8, 30_000), "rule", "streams", "", kind="concurrent", lease="a")
+SLOTS = Limit("3", Quota(8, 30_000), "rule", "streams", "", kind="concurrent", lease="a")
 
 
 def admitted(*states: LimitState) -> Decision:
     return Decision(True, states)
 
 
-def test_an_admitted_request_is_told_all_limits_the_tightest_first() -> None:
+def test_an_admitted_request_gets_headers_of_all_limits_the_tightest_first() -> None:
     decision = admitted(LimitState(GATEWAY, 412, 900), LimitState(RULE, 7, 12_400))
     assert rate_headers(decision, FAMILIES) == {
         "RateLimit-Policy": '"rule-global";q=100;w=60, "gw-per_ip";q=1000;w=3600',
@@ -40,35 +40,39 @@ def test_an_admitted_request_is_told_all_limits_the_tightest_first() -> None:
     }
 
 
-def test_of_two_spent_limits_the_one_that_takes_longer_is_first() -> None:
-    decision = decide([LimitState(RULE, 0, 900), LimitState(GATEWAY, 0, 90_000)])
-    assert rate_headers(decision, ["legacy"])["X-RateLimit-Limit"] == "1000"
+ONE_EACH = [LimitState(RULE, 0, 900), LimitState(GATEWAY, 5, 90_000)]
+COSTLY = replace(RULE, quota=Quota(10, 60_000), cost=3)
+SLOTS_TWICE = admitted(LimitState(SLOTS, 3, 0), LimitState(SLOTS, 4, 0))
 
 
-def test_a_refused_request_is_told_no_reset_later_than_its_retry() -> None:
-    decision = decide([LimitState(RULE, 0, 900), LimitState(GATEWAY, 5, 90_000)])
-    assert rate_headers(decision, ["ietf"])["RateLimit"] == '"rule-global";r=0;t=1, "gw-per_ip";r=5'
+@pytest.mark.parametrize(
+    ("decision", "name", "value"),
+    [
+        (decide([ONE_EACH[0], LimitState(GATEWAY, 0, 90_000)]), "X-RateLimit-Limit", "1000"),
+        (decide(ONE_EACH), "RateLimit", '"rule-global";r=0;t=1, "gw-per_ip";r=5'),
+        (admitted(LimitState(COSTLY, 2, 900)), "X-RateLimit-Remaining", "0"),
+        (admitted(LimitState(COSTLY, 3, 900)), "X-RateLimit-Remaining", "3"),
+        (SLOTS_TWICE, "RateLimit", '"rule-streams";r=3, "rule-streams";r=4'),
+    ],
+    ids=["the longest wait first", "no reset later than the retry", "too little", "enough", "one name twice"],
+)
+def test_a_header_shows_the_state_of_its_limits(decision: Decision, name: str, value: str) -> None:
+    assert rate_headers(decision, FAMILIES)[name] == value
 
 
-def test_less_left_than_a_request_costs_is_nothing_left() -> None:
-    costly = Limit("1", Quota(10, 60_000), "rule", "global", "1m", cost=3)
-    assert rate_headers(admitted(LimitState(costly, 2, 900)), ["legacy"])["X-RateLimit-Remaining"] == "0"
-    assert rate_headers(admitted(LimitState(costly, 3, 900)), ["legacy"])["X-RateLimit-Remaining"] == "3"
+def test_the_headers_of_a_limit_with_a_label_show_it_and_without_limits_there_are_none() -> None:
+    labeled = replace(RULE, label="rule-global-1m")
+    assert rate_headers(admitted(LimitState(labeled, 9, 1)), ["ietf"]) == {
+        "RateLimit-Policy": '"rule-global-1m";q=100;w=60',
+        "RateLimit": '"rule-global-1m";r=9;t=1',
+    }
+    assert rate_headers(admitted(), FAMILIES) == {}
 
 
 def test_a_limit_that_never_admits_names_no_time() -> None:
     headers = rate_headers(decide([LimitState(RULE, 0, NEVER), LimitState(GATEWAY, 0, 5)]), FAMILIES)
     assert headers["RateLimit"] == '"rule-global";r=0, "gw-per_ip";r=0;t=1'
     assert not any("reset" in name.lower() for name in headers)
-
-
-def test_a_limit_with_a_label_is_told_by_it() -> None:
-    labelled = replace(RULE, label="rule-global-1m")
-    headers = rate_headers(admitted(LimitState(labelled, 9, 1)), ["ietf"])
-    assert headers == {
-        "RateLimit-Policy": '"rule-global-1m";q=100;w=60',
-        "RateLimit": '"rule-global-1m";r=9;t=1',
-    }
 
 
 @pytest.mark.parametrize(
@@ -83,10 +87,6 @@ def test_families_of_headers_can_be_chosen(families: list[str], names: set[str])
     assert set(rate_headers(admitted(LimitState(RULE, 7, 12_400)), families)) == names
 
 
-def test_without_limits_there_are_no_headers() -> None:
-    assert rate_headers(admitted(), FAMILIES) == {}
-
-
 @pytest.mark.parametrize(
     ("wait_ms", "headers"),
     [
@@ -97,7 +97,7 @@ def test_without_limits_there_are_no_headers() -> None:
         (NEVER, {"x-should-retry": "false"}),
     ],
 )
-def test_a_refused_client_is_told_when_to_come_back(wait_ms: int, headers: dict[str, str]) -> None:
+def test_a_rejected_client_gets_the_time_to_come_back(wait_ms: int, headers: dict[str, str]) -> None:
     assert retry_headers(wait_ms) == headers
 
 
@@ -131,32 +131,22 @@ def test_the_details_hold_the_same_as_data() -> None:
     assert rejection_details(decision, RULE, NEVER)["retry_after_ms"] is None
 
 
-def test_places_at_a_time_stand_in_the_header_that_has_a_unit_for_them() -> None:
-    headers = rate_headers(admitted(LimitState(RULE, 7, 12_400), LimitState(PLACES, 3, 0)), FAMILIES)
-    assert (
-        headers["RateLimit-Policy"] == '"rule-streams";q=8;qu="concurrent-requests", "rule-global";q=100;w=60'
-    )
+def test_slots_stand_in_the_header_that_has_a_unit_for_them() -> None:
+    headers = rate_headers(admitted(LimitState(RULE, 7, 12_400), LimitState(SLOTS, 3, 0)), FAMILIES)
+    policy = '"rule-streams";q=8;qu="concurrent-requests", "rule-global";q=100;w=60'
+    assert headers["RateLimit-Policy"] == policy
     assert headers["RateLimit"] == '"rule-streams";r=3, "rule-global";r=7;t=13'
     assert headers["x-ratelimit-remaining-requests"] == headers["X-RateLimit-Remaining"] == "7"
-    assert set(rate_headers(admitted(LimitState(PLACES, 3, 0)), FAMILIES)) == {
-        "RateLimit",
-        "RateLimit-Policy",
-    }
+    alone = rate_headers(admitted(LimitState(SLOTS, 3, 0)), FAMILIES)
+    assert set(alone) == {"RateLimit", "RateLimit-Policy"}
 
 
-def test_two_limits_of_places_with_one_name_still_have_it() -> None:
-    headers = rate_headers(admitted(LimitState(PLACES, 3, 0), LimitState(PLACES, 4, 0)), ["ietf"])
-    assert headers["RateLimit"] == '"rule-streams";r=3, "rule-streams";r=4'
-
-
-def test_who_finds_no_place_is_told_so() -> None:
-    assert (rejection_code(PLACES), rejection_code(RULE)) == (
-        "too_many_concurrent_requests",
-        "rate_limit_exceeded",
-    )
+def test_a_request_without_a_slot_gets_a_code_and_a_sentence_of_its_own() -> None:
+    assert rejection_code(SLOTS) == "too_many_concurrent_requests"
+    assert rejection_code(RULE) == "rate_limit_exceeded"
     sentence = "Too many concurrent requests for rule limit 'streams': 8 at a time. Try again in 1s."
-    assert rejection_message(PLACES, 1_000) == sentence
-    assert rejection_details(decide([LimitState(PLACES, 0, 0)]), PLACES, 1_000) == {
+    assert rejection_message(SLOTS, 1_000) == sentence
+    assert rejection_details(decide([LimitState(SLOTS, 0, 0)]), SLOTS, 1_000) == {
         "scope": "rule",
         "name": "streams",
         "limit": 8,
@@ -167,12 +157,12 @@ def test_who_finds_no_place_is_told_so() -> None:
     }
 
 
-def test_a_cost_above_the_limit_is_said_to_be_the_reason() -> None:
+def test_a_cost_above_the_limit_is_named_as_the_reason() -> None:
     costly = replace(RULE, cost=101)
     assert rejection_message(costly, NEVER).endswith("A cost of 101 can never be admitted.")
 
 
-def test_an_answer_says_when_redis_did_not_decide() -> None:
+def test_a_response_says_when_redis_did_not_decide() -> None:
     local, free = LimitState(RULE, 1, 0), LimitState(replace(RULE, on_error="open"), 1, 0)
     assert mode_header(Decision(True, [local])) == {}
     assert mode_header(Decision(True, [local, free], degraded=True)) == {"X-Gateway-RateLimit-Mode": "local"}

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,13 +17,7 @@ from shared.limits.resolve import (
     track_values,
 )
 from shared.limits.values import LimitMatch, LimitSpec, LimitState, Quota, decide
-from shared.model.config import Rule, Tenant
-from shared.model.messages import Exchange, Headers, Request
-
-
-def exchange(*headers: tuple[str, str]) -> Exchange:
-    request = Request("POST", "/v1/chat", Headers(headers))
-    return Exchange("id", Tenant("t1", "T", "t"), Rule("r1", "/", "http://x"), request, "192.0.2.7")
+from tests.limits.limits_by_name import exchange
 
 
 def compiled(name: str, limit: int = 5, *, rule: str | None = None, **more: Any) -> CompiledLimit:
@@ -38,7 +33,7 @@ def model_limits(*globs: tuple[str, int], rule: str | None = None) -> list[Compi
 def charged(
     compiled_limits: list[CompiledLimit], *headers: tuple[str, str], model: str = "", own: bool = True
 ) -> list[Charge]:
-    return [*LimitResolver(compiled_limits).of(exchange(*headers), model, "lease", lambda *_: own)]
+    return [*LimitResolver(compiled_limits).of(exchange(headers=headers), model, "lease", lambda *_: own)]
 
 
 TEAM = compiled("per_header:X-Team", by=("header:x-team",))
@@ -89,17 +84,16 @@ def test_only_places_take_the_lease() -> None:
 def test_a_header_can_be_demanded_of_the_requests_that_match() -> None:
     deny: dict[str, Any] = {"by": ("header:x-team",), "on_missing": "deny"}
     assert denied_header([compiled("t", **deny)], exchange()) == "x-team"
-    assert denied_header([compiled("t", **deny)], exchange(("X-Team", "red"))) is None
+    assert denied_header([compiled("t", **deny)], exchange(headers=[("X-Team", "red")])) is None
     assert denied_header([compiled("t", **deny, match=LimitMatch(("GET",)))], exchange()) is None
     assert denied_header([TEAM, compiled("global")], exchange()) is None
 
 
-def test_the_longest_wait_that_a_spent_limit_asks_for_is_told() -> None:
+@pytest.mark.parametrize(("reset", "wait"), [(2_000, 5_000), (7_000, 7_000)])
+def test_the_longest_wait_is_that_of_spent_limits(reset: int, wait: int) -> None:
     found = charged([compiled("global", floor_ms=5_000), compiled("per_ip", by=("ip",), floor_ms=90_000)])
-    states = [LimitState(found[0].limit, 0, 2_000), LimitState(found[1].limit, 3, 60_000)]
-    assert longest_wait_ms(decide(states), found) == 5_000
-    states = [LimitState(found[0].limit, 0, 7_000), LimitState(found[1].limit, 3, 60_000)]
-    assert longest_wait_ms(decide(states), found) == 7_000
+    states = [LimitState(found[0].limit, 0, reset), LimitState(found[1].limit, 3, 60_000)]
+    assert longest_wait_ms(decide(states), found) == wait
 
 
 def test_values_that_clients_chose_are_tracked_and_others_are_not() -> None:

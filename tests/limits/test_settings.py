@@ -34,23 +34,11 @@ def test_a_dimension_takes_one_quota_or_a_list_of_them() -> None:
     )
 
 
-def test_what_each_dimension_counts_by() -> None:
+def test_each_dimension_counts_by_what_its_name_says() -> None:
     names = ("global", "per_ip", "per_key", "per_method", "per_path")
-    spec = {name: PER_MINUTE for name in names}
-    assert [limit.by for limit in LimitsSchema().load(spec)] == [
-        (),
-        ("ip",),
-        ("key",),
-        ("method",),
-        ("path",),
-    ]
-    assert [limit.is_client_chosen for limit in LimitsSchema().load(spec)] == [
-        False,
-        False,
-        False,
-        True,
-        True,
-    ]
+    loaded = LimitsSchema().load({name: PER_MINUTE for name in names})
+    assert [limit.by for limit in loaded] == [(), ("ip",), ("key",), ("method",), ("path",)]
+    assert [limit.is_client_chosen for limit in loaded] == [False, False, False, True, True]
 
 
 def test_headers_have_quotas_by_their_names_and_say_what_holds_without_them() -> None:
@@ -136,7 +124,7 @@ def test_exchanges_at_a_time_are_counted_without_a_window() -> None:
         ({"concurrent": [{"limit": 1}, {"limit": -1}]}, "/concurrent/1/limit", "greater than or equal to 0"),
     ],
 )
-def test_wrong_limits_are_refused_where_they_are_wrong(spec: Any, pointer: str, words: str) -> None:
+def test_wrong_limits_are_rejected_where_they_are_wrong(spec: Any, pointer: str, words: str) -> None:
     found = problems(LimitsSchema(), spec)
     assert list(found) == [pointer]
     assert words in found[pointer]
@@ -156,55 +144,43 @@ def test_a_level_can_be_switched_off_and_is_then_none() -> None:
     assert LevelSchema().load({"enabled": False}) == ()
 
 
-@pytest.mark.parametrize(
-    ("spec", "pointer"),
-    [
-        ({}, "/limits"),
-        ({"enabled": True}, "/limits"),
-        ({"enabled": "yes", "limits": {"global": PER_MINUTE}}, "/enabled"),
-        ({"limits": {"global": PER_MINUTE}, "mode": "shadow"}, "/mode"),
-    ],
-)
-def test_a_wrong_level_is_refused(spec: Any, pointer: str) -> None:
-    assert list(problems(LevelSchema(), spec)) == [pointer]
-
-
 def test_the_least_wait_is_a_duration_and_rejecting_the_only_action() -> None:
     assert ActionsSchema().load({"type": "reject", "retry_after": "60"})["retry_after"] == 60_000
     assert ActionsSchema().load({}) == {"type": "reject", "retry_after": 0}
-    assert list(problems(ActionsSchema(), {"type": "queue"})) == ["/type"]
-    assert list(problems(ActionsSchema(), {"retry_after": "soon"})) == ["/retry_after"]
+
+
+def test_a_match_is_kept_in_the_form_in_which_requests_come() -> None:
+    assert MatchSchema().load({}) == EVERY
+    spec = {"methods": ["post"], "paths": ["/v1/%78//y", "/v2/*"]}
+    assert MatchSchema().load(spec) == LimitMatch(("POST",), ("/v1/x/y", "/v2/*"))
+
+
+MATCH, LEVEL = MatchSchema(), LevelSchema()
 
 
 @pytest.mark.parametrize(
-    ("spec", "match"),
+    ("schema", "spec", "pointer", "words"),
     [
-        ({}, EVERY),
-        (
-            {"methods": ["post"], "paths": ["/v1/%78//y", "/v2/*"]},
-            LimitMatch(("POST",), ("/v1/x/y", "/v2/*")),
-        ),
+        (MATCH, {"methods": ["GE T"]}, "/methods/0", "Must be one of: GET"),
+        (MATCH, {"methods": ["GET", "TRACE"]}, "/methods/1", "Must be one of: GET"),
+        (MATCH, {"methods": "GET"}, "/methods", "Not a valid list"),
+        (MATCH, {"paths": ["v1"]}, "/paths/0", "begin with a slash"),
+        (MATCH, {"paths": ["/v1", "/v1?x"]}, "/paths/1", "must not contain"),
+        (MATCH, {"paths": ["/v1/..;/x"]}, "/paths/0", "dot segment"),
+        (MATCH, {"paths": ["/"] * 33}, "/paths", "than maximum length 32"),
+        (MATCH, {"models": []}, "/models", "Unknown field"),
+        (LEVEL, {}, "/limits", ""),
+        (LEVEL, {"enabled": True}, "/limits", ""),
+        (LEVEL, {"enabled": "yes", "limits": {"global": PER_MINUTE}}, "/enabled", ""),
+        (LEVEL, {"limits": {"global": PER_MINUTE}, "mode": "shadow"}, "/mode", ""),
+        (ActionsSchema(), {"type": "queue"}, "/type", ""),
+        (ActionsSchema(), {"retry_after": "soon"}, "/retry_after", ""),
     ],
 )
-def test_what_matches_is_kept_in_the_form_in_which_requests_come(spec: Any, match: LimitMatch) -> None:
-    assert MatchSchema().load(spec) == match
-
-
-@pytest.mark.parametrize(
-    ("spec", "pointer", "words"),
-    [
-        ({"methods": ["GE T"]}, "/methods/0", "Must be one of: GET"),
-        ({"methods": ["GET", "TRACE"]}, "/methods/1", "Must be one of: GET"),
-        ({"methods": "GET"}, "/methods", "Not a valid list"),
-        ({"paths": ["v1"]}, "/paths/0", "begin with a slash"),
-        ({"paths": ["/v1", "/v1?x"]}, "/paths/1", "must not contain"),
-        ({"paths": ["/v1/..;/x"]}, "/paths/0", "dot segment"),
-        ({"paths": ["/"] * 33}, "/paths", "than maximum length 32"),
-        ({"models": []}, "/models", "Unknown field"),
-    ],
-)
-def test_a_wrong_match_is_refused(spec: Any, pointer: str, words: str) -> None:
-    found = problems(MatchSchema(), spec)
+def test_a_wrong_match_level_or_action_is_rejected_where_it_is_wrong(
+    schema: Schema, spec: Any, pointer: str, words: str
+) -> None:
+    found = problems(schema, spec)
     assert list(found) == [pointer]
     assert words in found[pointer]
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import pytest
+
 from shared.limits.fallback.last_usage import LastUsage
 from shared.limits.fallback.local_share import LocalShare
 from shared.limits.values import NEVER, OPEN, Limit
@@ -29,44 +31,42 @@ class Outage:
 def test_a_process_admits_its_share_and_says_that_it_decided_alone() -> None:
     outage = Outage(workers=4)
     first = outage.share.acquire([window()], NOW)
-    assert (first.allowed, first.degraded, first.charged_at, first.states[0].remaining) == (
-        True,
-        True,
-        NOW,
-        24,
-    )
-    assert first.states[0].limit == window()
+    assert (first.allowed, first.degraded, first.charged_at) == (True, True, NOW)
+    assert first.states == [left(window(), 24, first.states[0].reset_after_ms)]
     assert outage.admitted(window()) == 24
     rejected = outage.share.acquire([window()], NOW)
     assert (rejected.degraded, rejected.violated) == (True, window())
     assert 10_000 <= rejected.retry_after_ms <= 10_157
 
 
-def test_each_process_admits_at_least_one_request() -> None:
-    assert Outage(workers=8).admitted(window(number=3)) == 1
-    assert Outage(workers=8).admitted(window(number=10, cost=5)) == 1
+@pytest.mark.parametrize(
+    ("workers", "wanted", "known", "admitted"),
+    [
+        (4, window(), 10, 3),
+        (4, window(), 0, 0),
+        (1, window(), 100, 100),
+        (8, window(number=3), None, 1),
+        (8, window(number=10, cost=5), None, 1),
+    ],
+    ids=["the rest is shared", "no refill", "all of the rest", "at least one", "at least one that costs"],
+)
+def test_a_process_admits_its_share_of_what_was_left(
+    workers: int, wanted: Limit, known: int | None, admitted: int
+) -> None:
+    outage = Outage(workers)
+    if known is not None:
+        outage.known.record([left(wanted, known)], NOW)
+    assert outage.admitted(wanted) == admitted
 
 
-def test_an_outage_is_no_free_refill() -> None:
-    outage = Outage(workers=4)
-    outage.known.record([left(window(), 10)], NOW)
-    assert outage.admitted(window()) == 3
-    outage.known.record([left(window("b"), 0)], NOW)
-    assert outage.admitted(window("b")) == 0
-
-
-def test_what_was_used_before_leaves_the_window_a_window_after_it_was_heard_of() -> None:
+def test_a_window_that_was_full_has_room_a_window_after_redis_said_so() -> None:
     outage = Outage(workers=1)
     outage.known.record([left(window(), 0)], NOW - 5 * SECOND)
     assert outage.admitted(window()) == 0
     outage.now += 5 * SECOND + SECOND // 4
     assert outage.admitted(window()) == 100
-
-
-def test_a_window_that_has_room_before_the_outage_has_the_rest_of_it() -> None:
-    outage = Outage(workers=1)
-    outage.known.record([left(window(), 100)], NOW)
-    assert outage.admitted(window()) == 100
+    outage.now += 11 * SECOND
+    assert outage.unsynced() == []
 
 
 def test_all_limits_of_a_request_are_charged_or_none() -> None:
@@ -83,19 +83,16 @@ def test_an_open_limit_has_room_and_is_not_counted() -> None:
     assert outage.share.peek([window(on_error=OPEN)], NOW).states[0].remaining == 100
 
 
-def test_a_limit_that_never_has_room_has_none_without_the_store() -> None:
-    outage = Outage(workers=2)
-    for never in (
-        window(number=0),
-        window(number=0, on_error=OPEN),
-        window(number=4, cost=5),
-        at_a_time("x", 0),
-    ):
-        rejected = outage.share.acquire([never], NOW)
-        assert (rejected.allowed, rejected.retry_after_ms) == (False, NEVER)
+NEVER_FREE = [window(number=0), window(number=0, on_error=OPEN), window(number=4, cost=5), at_a_time("x", 0)]
 
 
-def test_a_process_counts_the_places_that_it_holds() -> None:
+@pytest.mark.parametrize("never", NEVER_FREE)
+def test_a_limit_that_never_has_room_has_none_without_redis(never: Limit) -> None:
+    rejected = Outage(workers=2).share.acquire([never], NOW)
+    assert (rejected.allowed, rejected.retry_after_ms) == (False, NEVER)
+
+
+def test_a_process_counts_the_slots_that_it_holds() -> None:
     outage = Outage(workers=2)
     outage.held.acquire([at_a_time(name, 10) for name in "abcd"])
     last = outage.share.acquire([at_a_time("e", 10)], NOW)
@@ -119,25 +116,13 @@ def test_what_was_admitted_alone_is_owed_until_the_store_is_charged() -> None:
     outage.share.mark_synced(unsynced, NOW)
 
 
-def test_what_left_the_window_is_owed_no_more() -> None:
-    outage = Outage(workers=1)
-    outage.admitted(window(), times=7)
-    outage.now += 11 * SECOND
-    assert outage.unsynced() == []
-
-
-def test_a_refund_takes_back_what_was_admitted_alone() -> None:
+def test_a_refund_takes_back_what_was_admitted_alone_and_leaves_the_rest_to_redis() -> None:
     outage = Outage(workers=1)
     charged = outage.share.acquire([window(), at_a_time("x")], NOW)
     outage.admitted(window(), times=1)
     assert outage.share.refund([window(), at_a_time("x")], NOW, charged.charged_at) == []
     assert outage.unsynced() == [("a", 1)]
     assert outage.share.peek([window()], NOW).states[0].remaining == 99
-
-
-def test_a_refund_of_what_the_store_knows_already_is_the_stores() -> None:
-    outage = Outage(workers=1)
-    outage.share.acquire([window()], NOW)
     outage.share.mark_synced(outage.share.unsynced(NOW)[0], NOW)
     assert outage.share.refund([window(), window("b")], NOW, NOW) == [window(), window("b")]
 

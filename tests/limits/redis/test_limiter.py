@@ -1,25 +1,13 @@
 """What every limiter promises. The one in memory and the one in Redis pass the same tests."""
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 
-from shared.limits.values import NEVER
-from tests.limits.redis.limiter_world import ALL_KINDS, World, admitted, limit, requested_world
+from shared.limits.values import NEVER, Limit
+from tests.limits.redis.limiter_world import World, admitted, limit
 
 WIDTH_MS = 10_000 / 64
-
-
-@pytest.fixture(params=ALL_KINDS)
-def here(request: pytest.FixtureRequest) -> Iterator[World]:
-    with requested_world(request) as here:
-        yield here
-
-
-def test_the_fourth_request_of_three_in_ten_seconds_is_refused(here: World) -> None:
-    three = limit(number=3)
-    assert [here.acquire(three).allowed for _ in range(4)] == [True, True, True, False]
 
 
 def test_a_decision_says_what_is_left_and_when_there_is_more(here: World) -> None:
@@ -29,15 +17,14 @@ def test_a_decision_says_what_is_left_and_when_there_is_more(here: World) -> Non
     (state,) = first.states
     assert (state.limit, state.remaining) == (three, 2)
     assert 10_000 <= state.reset_after_ms <= 10_000 + WIDTH_MS + 1
-    here.acquire(three)
-    here.acquire(three)
+    assert [here.acquire(three).allowed for _ in range(2)] == [True, True]
     rejected = here.acquire(three)
     assert (rejected.allowed, rejected.violated) == (False, three)
     assert rejected.states[0].remaining == 0
     assert rejected.retry_after_ms == rejected.states[0].reset_after_ms
 
 
-def test_room_comes_back_exactly_when_the_answer_said_so(here: World) -> None:
+def test_room_comes_back_exactly_when_the_decision_said_so(here: World) -> None:
     three = limit(number=3)
     admitted(here, three, times=3)
     here.hands.forward(here.acquire(three).retry_after_ms - 1)
@@ -56,7 +43,7 @@ def test_requests_leave_the_window_one_after_the_other(here: World) -> None:
     assert here.acquire(three).retry_after_ms == pytest.approx(2_000, abs=WIDTH_MS + 1)
 
 
-def test_refused_requests_cost_nothing(here: World) -> None:
+def test_rejected_requests_cost_nothing(here: World) -> None:
     three = limit(number=3)
     admitted(here, three, times=3)
     before = here.stored(three)
@@ -68,7 +55,7 @@ def test_refused_requests_cost_nothing(here: World) -> None:
     assert here.acquire(three).allowed
 
 
-def test_a_request_that_one_limit_refuses_is_not_charged_to_the_others(here: World) -> None:
+def test_a_request_that_one_limit_rejects_is_not_charged_to_the_others(here: World) -> None:
     rule, gateway = limit(number=10), limit(number=2, scope="gateway")
     admitted(here, rule, gateway, times=2)
     before = here.stored(rule, gateway)
@@ -78,7 +65,7 @@ def test_a_request_that_one_limit_refuses_is_not_charged_to_the_others(here: Wor
     assert here.peek(rule).states[0].remaining == 8
 
 
-def test_the_first_violated_limit_is_named_and_the_longest_wait_is_told(here: World) -> None:
+def test_a_rejection_names_the_first_violated_limit_and_the_longest_wait(here: World) -> None:
     rule, gateway = limit(number=2), limit(number=2, window_ms=60_000, scope="gateway")
     admitted(here, rule, gateway, times=2)
     rejected = here.acquire(rule, gateway)
@@ -86,18 +73,11 @@ def test_the_first_violated_limit_is_named_and_the_longest_wait_is_told(here: Wo
     assert 60_000 <= rejected.retry_after_ms <= 61_000
 
 
-def test_a_limit_of_zero_blocks_for_ever(here: World) -> None:
-    nothing = limit(number=0)
-    rejected = here.acquire(nothing)
-    assert (rejected.allowed, rejected.violated, rejected.retry_after_ms) == (False, nothing, NEVER)
-    assert here.stored(nothing) in ([], [(None, -2)])
-
-
-def test_a_cost_above_the_limit_never_has_room(here: World) -> None:
-    five = limit(number=5, cost=6)
-    roomy = limit(number=5, name="per_ip")
-    rejected = here.acquire(roomy, five)
-    assert (rejected.allowed, rejected.violated, rejected.retry_after_ms) == (False, five, NEVER)
+@pytest.mark.parametrize("never", [limit(number=0), limit(number=5, cost=6)], ids=["zero", "a cost above it"])
+def test_a_limit_without_room_for_one_request_rejects_for_ever(here: World, never: Limit) -> None:
+    rejected = here.acquire(limit(number=5, name="per_ip"), never)
+    assert (rejected.allowed, rejected.violated, rejected.retry_after_ms) == (False, never, NEVER)
+    assert here.stored(never) in ([], [(None, -2)])
 
 
 def test_a_cost_waits_until_it_fits_as_a_whole(here: World) -> None:
@@ -131,13 +111,6 @@ def test_changing_the_number_keeps_what_was_used(here: World) -> None:
     assert admitted(here, limit(number=20), times=30) == 12
 
 
-def test_after_a_long_pause_the_counter_starts_anew(here: World) -> None:
-    three = limit(number=3)
-    admitted(here, three, times=3)
-    here.hands.forward(1_000_000)
-    assert here.acquire(three).states[0].remaining == 2
-
-
 def test_a_clock_that_goes_back_gives_no_room_away(here: World) -> None:
     three = limit(number=3)
     admitted(here, three, times=2)
@@ -147,7 +120,7 @@ def test_a_clock_that_goes_back_gives_no_room_away(here: World) -> None:
     assert admitted(here, three, times=5) == 3
 
 
-@pytest.mark.parametrize("step_ms", [3_600_000, -3_600_000, 60_000, -60_000, -10_200])
+@pytest.mark.parametrize("step_ms", [1_000_000, 3_600_000, -3_600_000, 60_000, -60_000, -10_200])
 def test_a_clock_step_of_more_than_a_window_frees_or_locks_for_one_window_at_most(
     here: World, step_ms: int
 ) -> None:
@@ -161,7 +134,7 @@ def test_a_clock_step_of_more_than_a_window_frees_or_locks_for_one_window_at_mos
     assert admitted(here, three, times=5) == 3
 
 
-def test_a_clock_step_back_locks_nobody_out_whose_other_limit_refuses(here: World) -> None:
+def test_a_clock_step_back_locks_nobody_out_whose_other_limit_rejects(here: World) -> None:
     three, none = limit(number=3), limit("none", number=0)
     admitted(here, three, times=3)
     before = here.stored(three)
@@ -170,7 +143,7 @@ def test_a_clock_step_back_locks_nobody_out_whose_other_limit_refuses(here: Worl
     assert here.stored(three) == before
 
 
-def test_a_refused_client_that_keeps_trying_is_not_locked_out(here: World) -> None:
+def test_a_rejected_client_that_keeps_trying_is_not_locked_out(here: World) -> None:
     hundred = limit(number=100, window_ms=10_000)
     count = 0
     for _ in range(4_000):
@@ -191,7 +164,7 @@ def test_the_attack_on_the_boundary_gets_no_more_than_the_limit(here: World) -> 
     assert max(sum(last - 10_000_000 < time <= last for time in times) for last in times) == 100
 
 
-def test_polite_bursts_are_never_refused(here: World) -> None:
+def test_polite_bursts_are_never_rejected(here: World) -> None:
     """All of the limit at once, again as soon as a window (and the bucket that it began in) is over."""
     hundred = limit(number=100)
     for pause_ms in (10_157, 10_157, 12_345, 10_157, 15_000, 10_158):

@@ -1,29 +1,23 @@
-"""Requests at a time: what every limiter promises about places."""
+"""Concurrent requests: the promises of every limiter about slots."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
 from shared.limits.values import NEVER
-from tests.limits.redis.limiter_world import ALL_KINDS, World, at_a_time, limit, requested_world
-
-
-@pytest.fixture(params=ALL_KINDS)
-def here(request: pytest.FixtureRequest) -> Iterator[World]:
-    with requested_world(request) as here:
-        yield here
+from tests.limits.redis.limiter_world import World, at_a_time, limit
 
 
 def allowed(here: World, *names: str, number: int = 3) -> list[bool]:
     return [here.acquire(at_a_time(number, name)).allowed for name in names]
 
 
-def test_three_at_a_time_admit_three_of_five(here: World) -> None:
+def test_three_at_a_time_admit_three_of_five_whatever_they_cost(here: World) -> None:
     assert allowed(here, *"abcde") == [True, True, True, False, False]
+    assert here.acquire(replace(at_a_time(1, "a", name="costly"), cost=5)).allowed
 
 
-def test_a_decision_says_how_many_places_are_free(here: World) -> None:
+def test_a_decision_says_how_many_slots_are_free(here: World) -> None:
     first = here.acquire(at_a_time(2, "a"))
     assert [(state.remaining, state.reset_after_ms) for state in first.states] == [(1, 0)]
     here.acquire(at_a_time(2, "b"))
@@ -32,26 +26,21 @@ def test_a_decision_says_how_many_places_are_free(here: World) -> None:
     assert (rejected.states[0].remaining, rejected.states[0].reset_after_ms) == (0, 0)
 
 
-def test_who_ends_makes_room_for_one(here: World) -> None:
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_slot_released_once_or_twice_makes_room_for_one(here: World, times: int) -> None:
     allowed(here, *"abc")
-    here.release(at_a_time(3, "b"))
+    for _ in range(times):
+        here.release(at_a_time(3, "b"), limit())
     assert allowed(here, *"de") == [True, False]
 
 
-def test_a_place_given_back_twice_is_one_place(here: World) -> None:
-    allowed(here, *"abc")
-    here.release(at_a_time(3, "b"), limit())
-    here.release(at_a_time(3, "b"))
-    assert allowed(here, *"de") == [True, False]
-
-
-def test_an_exchange_that_asks_again_keeps_its_place(here: World) -> None:
+def test_an_exchange_that_asks_again_keeps_its_slot(here: World) -> None:
     allowed(here, *"abc")
     assert allowed(here, "b", "d") == [True, False]
     assert here.peek(at_a_time(3, "b")).states[0].remaining == 1
 
 
-def test_places_of_a_process_that_died_come_back_when_their_leases_end(here: World) -> None:
+def test_slots_of_a_process_that_died_come_back_when_their_leases_end(here: World) -> None:
     allowed(here, *"abc")
     here.hands.forward(29_999)
     assert allowed(here, "d") == [False]
@@ -67,7 +56,7 @@ def test_a_renewed_lease_goes_on(here: World) -> None:
     assert allowed(here, *"def") == [True, True, False]
 
 
-def test_a_renewal_takes_a_lost_place_again_even_above_the_limit(here: World) -> None:
+def test_a_renewal_takes_a_lost_slot_again_even_above_the_limit(here: World) -> None:
     allowed(here, *"abc")
     here.hands.forward(30_000)
     allowed(here, *"def")
@@ -78,7 +67,7 @@ def test_a_renewal_takes_a_lost_place_again_even_above_the_limit(here: World) ->
     assert allowed(here, "g") == [True]
 
 
-def test_a_refused_place_costs_nothing_and_a_refused_window_takes_no_place(here: World) -> None:
+def test_a_rejected_slot_costs_nothing_and_a_rejected_window_takes_no_slot(here: World) -> None:
     one, place = limit(number=1), at_a_time(2, "a")
     assert here.acquire(one, place).allowed
     before = here.stored(one, place)
@@ -99,29 +88,21 @@ def test_the_longest_wait_counts_a_full_concurrent_limit_as_a_second(here: World
     assert here.acquire(at_a_time(1, "b"), limit("free")).retry_after_ms == 1_000
 
 
-def test_no_place_at_all_is_never_free(here: World) -> None:
+def test_a_limit_without_slots_is_never_free(here: World) -> None:
     rejected = here.acquire(at_a_time(0, "a"))
     assert (rejected.allowed, rejected.retry_after_ms) == (False, NEVER)
 
 
-def test_a_cost_takes_one_place(here: World) -> None:
-    assert here.acquire(replace(at_a_time(1, "a"), cost=5)).allowed
-
-
 def test_a_clock_an_hour_back_locks_nobody_out_for_longer_than_a_lease(here: World) -> None:
     allowed(here, *"abc")
-    here.hands.forward(-3_600_000)
+    here.hands.forward(-5_000)
+    assert allowed(here, "d") == [False]
+    here.hands.forward(-3_595_000)
     here.renew(at_a_time(3, "a"))
     assert allowed(here, *"def") == [True, True, False]
 
 
-def test_a_clock_a_little_back_frees_nobodys_place(here: World) -> None:
-    allowed(here, *"abc")
-    here.hands.forward(-5_000)
-    assert allowed(here, "d") == [False]
-
-
-def test_places_leave_nothing_behind(here: World) -> None:
+def test_released_slots_leave_nothing_behind(here: World) -> None:
     allowed(here, *"ab")
     if here.store is not None:
         assert 29_000 < here.store.pttl(at_a_time().key) <= 30_000

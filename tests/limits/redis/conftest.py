@@ -1,0 +1,13 @@
+"""The limiters that keep the promises of the port."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.limits.redis.limiter_world import ALL_KINDS, World, requested_world
+
+
+@pytest.fixture(params=ALL_KINDS)
+def here(request: pytest.FixtureRequest) -> Iterator[World]:
+    with requested_world(request) as here:
+        yield here
