@@ -44,7 +44,7 @@ class EventStream:
             events = self._stream.splitter.feed(piece) if piece else self._stream.splitter.end()
         except BodyRejected as error:
             self._run.rejection = make_rejection(
-                "content_rejected", f"The upstream's answer was rejected. {error}"
+                "content_rejected", f"The upstream's response was rejected. {error}"
             )
             return []
         return self._stream.feed(events, is_last=not piece)

@@ -1,4 +1,4 @@
-"""Checks the bodies of requests and of answers: type, size, structure and text."""
+"""Checks the bodies of requests and responses: type, size, structure and text."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -35,17 +35,17 @@ from shared.pipeline.plugin import (
     setting,
 )
 
-# Bytes of a body, and the size of the patterns (as `Patterns` has it), up to which it is judged in place:
-# the worst body takes 5 ms then, which is how long a thread would keep the interpreter, too (measured).
+# The largest body in bytes, and the largest `Patterns.size`, to judge in place: at most 5 ms (measured). A
+# thread would keep the interpreter as long.
 _QUICK, _LIGHT = 16_384, 10_000
-# Entries of a list: each is looked for in every body.
+# The most entries of a list: each is looked up in every body.
 _MOST_NAMES = 1000
-#: Characters that a match may have where answers are passed on event by event.
+#: The longest possible match of a pattern, in characters, where responses are judged event by event.
 LONGEST = 512
 
 
 class _Size(marshmallow.fields.Field[int]):
-    """Bytes as a number, or a text such as 1MB."""
+    """A number of bytes, or a text such as 1MB."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
         try:
@@ -55,7 +55,7 @@ class _Size(marshmallow.fields.Field[int]):
 
 
 def _texts(text: str, *, name: str | None = None, most: int = _MOST_NAMES) -> Any:
-    """A list of texts. `name` is that of the setting where the attribute is called otherwise."""
+    """A list of texts. `name` is the name of the setting, if the attribute has another."""
     item = marshmallow.fields.String(validate=validate.Length(min=1))
     limit = validate.Length(max=most)
     return setting(
@@ -65,12 +65,12 @@ def _texts(text: str, *, name: str | None = None, most: int = _MOST_NAMES) -> An
 
 
 class ContentValidator(Plugin):
-    """Refuses bodies that are not of the right type, size or structure, or whose text is not allowed.
+    """Reject bodies of a wrong type, size or structure, or with text that is not allowed.
 
-    At `pre_request` it judges the request, at `pre_response` the answer. Checks that need JSON demand
-    it: UTF-8, no duplicate keys, nothing that two parsers could read differently. Encoded bodies are
-    decoded to be judged and forwarded as they came. An answer that breaks a check is replaced by a 422;
-    one that is passed on event by event ends with an error event before the text that breaks it.
+    At `pre_request` it judges the request, at `pre_response` the response. A check that needs JSON demands
+    strict JSON: UTF-8, no duplicate keys, nothing that two parsers could read differently. Encoded bodies
+    are decoded to be judged, and forwarded as they came. A response that fails a check is replaced by a
+    422. A streamed response that fails ends with an error event before the text that is not allowed.
 
     >>> plugin = ContentValidator.parse({"allowed_types": ["application/json"], "max_size": "1MB"})
     >>> plugin.max_size, sorted(plugin.reads)
@@ -80,40 +80,38 @@ class ContentValidator(Plugin):
     computes = True
     events_in_place = True
 
-    allowed_types: Sequence[str] = _texts(
-        "Media types that are allowed, or their beginnings; empty allows all."
-    )
+    allowed_types: Sequence[str] = _texts("Allowed media types, or prefixes of them. Empty allows all.")
     max_size: int | None = setting(
         _Size(load_default=None, allow_none=True, metadata={"type": ["integer", "string"]}),
-        "Largest body, encoded and decoded, in bytes or as text such as 1MB.",
+        "Largest body, both encoded and decoded: bytes, or a text such as 1MB.",
     )
     forwarded: Sequence[str] = _texts(
-        "Top-level fields of the JSON object that are forwarded, and no others; empty forwards all.",
+        "The only top-level fields of the JSON object to forward. Empty forwards all.",
         name="fields",
     )
     required_fields: Sequence[str] = _texts(
-        "Fields that must be there: names, dotted paths or JSON pointers."
+        "Fields that the body must have: names, dotted paths or JSON pointers."
     )
     json_schema: Mapping[str, Any] | None = setting(
         marshmallow.fields.Dict(keys=marshmallow.fields.String(), load_default=None, allow_none=True),
-        "A JSON Schema that the body must match; its references must stay in it.",
+        "A JSON Schema that the body must match. It must not refer to other documents.",
     )
     blocked_patterns: Sequence[str] = _texts(
-        "RE2 patterns that must not match in the text of messages, or in any other body as a whole.",
+        "RE2 patterns that must not match the text of chat messages, or any other body as a whole.",
         most=MAX_PATTERNS,
     )
     required_patterns: Sequence[str] = _texts(
-        "RE2 patterns that must all match in that text.", most=MAX_PATTERNS
+        "RE2 patterns that must all match that text.", most=MAX_PATTERNS
     )
     action: str = setting(
         marshmallow.fields.String(load_default="block", validate=validate.OneOf(("block", "mask"))),
-        "What happens where a blocked pattern matches: block the body, or mask each character as *.",
+        "What happens when a blocked pattern matches: block rejects, mask replaces each character by *.",
     )
     max_json_depth: int = setting(
         marshmallow.fields.Integer(
             load_default=MAX_DEPTH, strict=True, validate=validate.Range(1, MAX_DEPTH)
         ),
-        "How deep arrays and objects of JSON may nest.",
+        "How deep JSON arrays and objects may nest.",
     )
 
     def prepare(self) -> None:
@@ -145,7 +143,7 @@ class ContentValidator(Plugin):
             self.blocking = False
 
     def is_quick(self, exchange: Exchange) -> bool:
-        """What is decoded first can be a hundred times longer, and what a schema costs nobody knows."""
+        """Not for encoded bodies, which may be a hundred times longer, nor for schemas of unknown cost."""
         message = exchange.response or exchange.request
         small = message.body is None or len(message.body) <= _QUICK
         return self._is_light and small and "content-encoding" not in message.headers
@@ -199,10 +197,10 @@ class ContentValidator(Plugin):
 
     def _must_not_demand_json(self) -> None:
         if self._demands_json:
-            raise BodyRejected("invalid_json", "A stream of events is no JSON document.")
+            raise BodyRejected("invalid_json", "A stream of events is not a JSON document.")
 
     def _judge(self, headers: Headers, body: bytes | None, judge: Callable[[DecodedBody], bytes]) -> Verdict:
-        """`judge` gives what the opened body is to be."""
+        """Check type and size, then replace the decoded body by the result of `judge`."""
         self._check_type(headers, body)
         if body is None or "body" not in self.reads:
             return CONTINUE
@@ -219,7 +217,7 @@ class ContentValidator(Plugin):
         if not name or not name.startswith(self._types):
             allowed = ", ".join(self.allowed_types)
             raise BodyRejected(
-                "unsupported_content_type", f"The content type is not allowed here; allowed: {allowed}."
+                "unsupported_content_type", f"The content type is not allowed. Allowed: {allowed}."
             )
 
     def _check_size(self, body: bytes) -> None:
@@ -230,14 +228,14 @@ class ContentValidator(Plugin):
         splitter = event_splitter(opened.media_type)
         if splitter is None:
             return self._judge_document(opened, self._rules)
-        # Who gets it may take it for something else than its type says.
+        # The receiver may ignore the type and read the body as one document.
         content = self._judge_events(opened, splitter)
         return self._judge_document(replace(opened, content=content), replace(self._rules, masks=False))
 
     def _judge_response(self, opened: DecodedBody) -> bytes:
         splitter = event_splitter(opened.media_type)
         if splitter is None:
-            # Who gets it may read it as events whatever its type says.
+            # The receiver may ignore the type and read the body as events.
             events = event_splitter(EVENT_STREAM) if self._reads_text and has_events(opened.content) else None
             content = self._judge_events(opened, events) if events else opened.content
             return self._judge_document(replace(opened, content=content), self._rules)
@@ -258,7 +256,7 @@ class ContentValidator(Plugin):
                 raise BodyRejected("validation_failed", "The body must be a JSON object.")
             kept = {name: value for name, value in document.items() if name in self.forwarded}
             if len(kept) < len(document):
-                # What is judged is what is forwarded.
+                # The bytes that are judged are the bytes that are forwarded.
                 opened, document = replace(opened, content=dump_json(kept)), kept
         self._check_structure(document)
         masked = rules.judge_body(opened, document) if self._reads_text else None
@@ -280,7 +278,7 @@ class ContentValidator(Plugin):
 
 
 class _Events:
-    """Judges the events of one answer."""
+    """Judges the events of one response."""
 
     def __init__(self, judge: TextJudge) -> None:
         self._judge = judge
@@ -299,8 +297,8 @@ class _Events:
 
 
 def _rejected(error: BodyRejected) -> Reject:
-    """Its own code would blame the client for what the upstream sent."""
-    message = f"The upstream's answer was rejected. {error}"
+    """The code of `error` would blame the client for what the upstream sent."""
+    message = f"The upstream's response was rejected. {error}"
     return Reject(STATUS["content_rejected"], "content_rejected", message)
 
 
@@ -319,7 +317,7 @@ def _patterns(pointer: str, patterns: Sequence[str]) -> Patterns:
 
 
 def _is_empty(headers: Headers, body: bytes | None) -> bool:
-    """True for a body that is known to be empty; a missing Content-Type is right only there."""
+    """Whether the body is known to be empty. Only then may Content-Type be missing."""
     if body is not None:
         return not body
     framed = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"

@@ -1,4 +1,4 @@
-"""Asks a service of the tenant whether a request may pass."""
+"""Asks a service of the tenant whether a request is allowed."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,9 +30,7 @@ _VALUE = Pattern(r"^[\x20-\x7e]*$", error="Must be printable ASCII.")
 def _header_name(value: str) -> None:
     _NAME(value)
     if is_ours(value):
-        raise marshmallow.ValidationError(
-            f"{value} is the gateway's own: it frames the call or tells who makes it."
-        )
+        raise marshmallow.ValidationError(f"The gateway sets {value} itself. Choose another header.")
 
 
 def _endpoint(value: str) -> None:
@@ -43,35 +41,36 @@ def _endpoint(value: str) -> None:
 
 
 class FieldMap(marshmallow.Schema):
-    """Where a value comes from, and where it goes to. Both are dotted paths or JSON pointers."""
+    """The source and the destination of a value: dotted paths or JSON pointers."""
 
     source = marshmallow.fields.String(
-        required=True, metadata={"description": "Path into the request's body."}
+        required=True, metadata={"description": "Path in the body of the request."}
     )
     destination = marshmallow.fields.String(
-        required=True, metadata={"description": "Path into the body that the service gets."}
+        required=True, metadata={"description": "Path in the body that the service gets."}
     )
 
 
 class ConditionEntry(marshmallow.Schema):
-    """When the service's answer means no."""
+    """A condition on the service's response under which the request is rejected."""
 
     field = marshmallow.fields.String(
-        required=True, metadata={"description": "Dotted path or JSON pointer into the answer."}
+        required=True, metadata={"description": "Dotted path or JSON pointer in the response."}
     )
     operator = marshmallow.fields.String(
-        required=True, validate=validate.OneOf(list(OPERATORS)), metadata={"description": "How to compare."}
+        required=True, validate=validate.OneOf(list(OPERATORS)), metadata={"description": "The comparison."}
     )
     value = marshmallow.fields.Raw(
-        load_default=None, allow_none=True, metadata={"description": "What to compare with; any JSON."}
+        load_default=None, allow_none=True, metadata={"description": "The value to compare with; any JSON."}
     )
     stop_flow = Flag(
-        load_default=True, metadata={"description": "false: a hit is only noted, and the request goes on."}
+        load_default=True,
+        metadata={"description": "false only notes that the condition holds; the request continues."},
     )
     message = marshmallow.fields.String(
         load_default="The request was rejected by a validator.",
         validate=validate.Length(1, 1000),
-        metadata={"description": "What the client is told; a full sentence."},
+        metadata={"description": "The message for the client; a full sentence."},
     )
 
 
@@ -88,12 +87,12 @@ class _Check:
 
 
 class ExternalValidator(Plugin):
-    """Sends fields of the request's JSON to a service and refuses the request when the answer says so.
+    """Send fields of the request's JSON to a service, and reject the request if its response says so.
 
-    The service gets exactly the mapped fields and the configured headers, never the client's key. A
-    source that the body does not have is left out. A condition that holds refuses the request with a
-    422; with none the answer only has to be there. No answer in time, a status that is not 2xx, a
-    redirect, or an answer that is not JSON is a fault: then `on_error` decides.
+    The service gets exactly the mapped fields and the configured headers, never the client's key. A field
+    that the body does not have is omitted. If a condition holds, the request is rejected with a 422. Without
+    conditions, any valid response admits it. No response in time, a status other than 2xx, a redirect, or a
+    response that is not JSON is a fault: then `on_error` decides.
 
     >>> plugin = ExternalValidator.parse({
     ...     "endpoint": "https://validator.example.com/check",
@@ -124,27 +123,27 @@ class ExternalValidator(Plugin):
             values=marshmallow.fields.String(validate=_VALUE),
             load_default=dict,
         ),
-        "Headers of the call. The values are kept encrypted and never read back.",
+        "Headers of the call. The values are stored encrypted and never returned.",
         secret=True,
     )
     attempt_timeout: float = setting(
         Duration(minimum=0.01, maximum=60, description="", load_default=1.0),
-        "How long one attempt may take; the entry's own timeout bounds them all.",
+        "The longest that one attempt may take. The timeout of the entry bounds all attempts.",
     )
     retries: int = setting(
         marshmallow.fields.Integer(load_default=0, strict=True, validate=validate.Range(0, 5)),
-        "Further attempts after one that failed.",
+        "Further attempts after a failed one.",
     )
     sent: Sequence[str] = _several(
         marshmallow.fields.String(),
-        "Paths into the request's body whose values are sent, each at the same place.",
+        "Paths in the request's body. Their values are sent at the same paths.",
         data_key="fields",
     )
     field_maps: Sequence[Mapping[str, str]] = _several(
-        marshmallow.fields.Nested(FieldMap), "Values of the request's body that are sent at another place."
+        marshmallow.fields.Nested(FieldMap), "Values of the request's body that are sent at other paths."
     )
     conditions: Sequence[Mapping[str, Any]] = _several(
-        marshmallow.fields.Nested(ConditionEntry), "What the answer must not be like."
+        marshmallow.fields.Nested(ConditionEntry), "Conditions on the response that reject the request."
     )
 
     _fetch: Fetch
@@ -157,14 +156,14 @@ class ExternalValidator(Plugin):
         self._checks = self._parse_checks(problems)
         if clash := overlapping([destination for _, destination in self._routes]):
             pointer = routes[clash[1]][2]
-            problems.append(Problem(pointer, "Must not be sent to where another field is sent to."))
+            problems.append(Problem(pointer, "Another field goes to the same path. Choose another one."))
         if problems:
             raise Invalid(problems)
         if not self._routes:
             self.reads = frozenset()
 
     def _parse_routes(self, problems: list[Problem]) -> Iterator[tuple[Path, Path, str]]:
-        """Source, destination, and where the destination stands in the settings."""
+        """The source, the destination, and the pointer to the destination in the settings."""
 
         def path(pointer: str, text: str) -> Path:
             try:
@@ -216,7 +215,7 @@ class ExternalValidator(Plugin):
         return payload
 
     def _ask(self, payload: bytes) -> Any:
-        """The service's answer. Raises `OutsideError` when the last attempt failed as well."""
+        """The response of the service. Raises `OutsideError` when the last attempt fails, too."""
         for _ in range(self.retries):
             try:
                 return self._attempt(payload)
@@ -236,17 +235,17 @@ class ExternalValidator(Plugin):
             max_bytes=_MAX_RESPONSE,
         )
         if not 200 <= response.status <= 299:
-            raise OutsideError(f"The validator answered with the status {response.status}.")
+            raise OutsideError(f"The validator responded with the status {response.status}.")
         try:
             return parse_json(response.body, self._bounds)
         except ValueError:
-            raise OutsideError("The validator's answer is not JSON.") from None
+            raise OutsideError("The validator's response is not JSON.") from None
 
     def _verdict(self, response: Any) -> Verdict:
         try:
             hits = [check for check in self._checks if check.condition.holds(response)]
         except CannotCompare as error:
-            raise OutsideError(f"A condition cannot be checked on the validator's answer. {error}") from None
+            raise OutsideError(f"A condition cannot be checked on this response. {error}") from None
         flagged = tuple(hit.message for hit in hits if not hit.stops)
         notes = {"flagged": flagged} if flagged else {}
         stopping = next((hit for hit in hits if hit.stops), None)

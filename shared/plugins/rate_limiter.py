@@ -1,4 +1,4 @@
-"""Limits how many requests pass in a time, and how many are under way at a time."""
+"""Limits requests per time window, and concurrent requests."""
 
 import asyncio
 import secrets
@@ -61,16 +61,16 @@ from shared.pipeline.plugin import (
     setting,
 )
 
-# A body above this many bytes is read in a thread; reading one of this length takes about a millisecond.
+# The largest body to read in place, in bytes: it takes about a millisecond. A larger one is read in a thread.
 _READ_IN_PLACE = 16_384
 
 
 class RateLimiter(Plugin):
-    """Answers 429 to requests above a limit, and tells every client how much is left.
+    """Reject requests above a limit with 429, and tell every client what remains.
 
-    On a tenant the limits hold for all its rules together (gateway level), on a rule for that rule (rule
-    level). `gateway` and `rule` name the level themselves, wherever they stand. All rate limiters of a
-    request are checked in one step; a refused request costs nothing.
+    The limits of a tenant's entry apply to all its rules together (gateway level), those of a rule's entry
+    to that rule (rule level). `gateway` and `rule` name the level explicitly. All rate limiters of a request
+    are checked in one step. A rejected request costs nothing.
 
     >>> limits = {"global": {"limit": 100, "window": "1m"}, "streams": {"limit": 8, "per": ["key"]}}
     >>> plugin = RateLimiter.parse({"limits": limits, "match": {"methods": ["POST"]}})
@@ -84,22 +84,22 @@ class RateLimiter(Plugin):
     merges_entries = True
 
     limit: int | None = setting(
-        limit_field(load_default=None), "How many requests in a window; short for limits.global. 0 blocks."
+        limit_field(load_default=None), "The most requests in a window; short for limits.global. 0 blocks."
     )
     window: int | None = setting(
         window_field(load_default=None), "Length of that window: 500ms, 10s, 1h30m, 1d, or seconds."
     )
     limits: Sequence[LimitSpec] | None = setting(
         fields.Nested(LimitsSchema, load_default=None),
-        "Quotas of the level at which this entry stands, by what they count.",
+        "Quotas at the level of this entry, by what they count.",
     )
     gateway: Sequence[LimitSpec] | None = setting(
         fields.Nested(LevelSchema, load_default=None),
-        "Limits that all rules of the tenant share. On a rule they hold for its requests only.",
+        "Limits that all rules of the tenant share. On a rule they apply to its requests only.",
     )
     rule: Sequence[LimitSpec] | None = setting(
         fields.Nested(LevelSchema, load_default=None),
-        "Limits of the rule that a request matched. On a tenant they hold for each of its rules.",
+        "Limits of the matched rule. On a tenant they apply to each of its rules.",
     )
     actions: Mapping[str, Any] = setting(
         fields.Nested(ActionsSchema, load_default=lambda: ActionsSchema().load({})),
@@ -107,15 +107,15 @@ class RateLimiter(Plugin):
     )
     cost: int = setting(
         fields.Integer(strict=True, load_default=1, validate=validate.Range(1, MAX_LIMIT)),
-        "How many requests each request counts as; at a time it is always one.",
+        "How many requests each request counts as. In a concurrent limit it always counts as one.",
     )
     headers: Sequence[str] | None = setting(
         fields.List(fields.String(validate=validate.OneOf(FAMILIES)), load_default=None),
-        "Which families of headers to send. Default: all.",
+        "The families of headers to send. Default: all.",
     )
     match: LimitMatch = setting(
         fields.Nested(MatchSchema, load_default=lambda: EVERY),
-        "Which requests the limits of this entry count. Default: all.",
+        "The requests that the limits of this entry count. Default: all.",
     )
 
     compiled_limits: Sequence[CompiledLimit]
@@ -130,46 +130,43 @@ class RateLimiter(Plugin):
     _leases: Iterator[str]
 
     def prepare(self) -> None:
-        """Refuse half a quota, and settings without any limit."""
+        """Reject half a quota, and settings without any limit."""
         for name, other in (("limit", "window"), ("window", "limit")):
             if getattr(self, name) is None and getattr(self, other) is not None:
                 raise Invalid([Problem(f"/{name}", f"Required together with {other}.")])
         forms = (self.limit, self.limits, self.gateway, self.rule)
         if all(form is None for form in forms):
             raise Invalid([Problem("/limit", "Required, with window; or else limits, gateway or rule.")])
-        spec = (*(self.limits or ()), *(self.gateway or ()), *(self.rule or ()))
-        self._read_body_for(spec)
+        self._read_body_for((*(self.limits or ()), *(self.gateway or ()), *(self.rule or ())))
 
     @classmethod
     def merge(cls, entries: Sequence[ResolvedEntry]) -> Self:
-        """One limiter for all `entries`, which are rate limiters."""
+        """One rate limiter for all `entries`."""
         limiters = [(entry, cast(RateLimiter, entry.plugin)) for entry in entries]
+        compiled = merged(limit for entry, limiter in limiters for limit in limiter._at(entry))
+        specs = [limit.spec for limit in compiled]
         together = cls()
-        compiled_limits = together.compiled_limits = merged(
-            t for entry, each in limiters for t in each._at(entry)
-        )
-        spec = [compiled.spec for compiled in compiled_limits]
-        together._read_body_for(spec)
-        together._charges = LimitResolver(compiled_limits)
-        together._demanding = demanding(compiled_limits)
-        together._has_chosen = any(limit.is_client_chosen for limit in spec)
-        together.has_cleanup = any(limit.kind == CONCURRENT for limit in spec)
-        chosen = [family for _, each in limiters for family in each.headers or ()]
-        silent = all(each.headers is None for _, each in limiters)
-        together._families = FAMILIES if silent else chosen
+        together.compiled_limits = compiled
+        together._read_body_for(specs)
+        together._charges = LimitResolver(compiled)
+        together._demanding = demanding(compiled)
+        together._has_chosen = any(spec.is_client_chosen for spec in specs)
+        together.has_cleanup = any(spec.kind == CONCURRENT for spec in specs)
+        families = [limiter.headers for _, limiter in limiters if limiter.headers is not None]
+        together._families = [name for some in families for name in some] if families else FAMILIES
         return together
 
     def start(self, tools: Tools) -> None:
         self._limiter, self._clock = tools.limiter, tools.clock
         self._distinct_values, self._bounds = tools.distinct_values, JsonBounds(parts=tools.json_parts)
-        # A lease must be unique, and an exchange's id may be the client's choice.
+        # A lease must be unique; the client may choose the id of an exchange.
         name = secrets.token_hex(8)
         self._leases = (f"{name}:{number}" for number in count())
 
     async def pre_request(self, exchange: Exchange) -> Verdict:
-        """Charge the request to all limits, or refuse it."""
+        """Charge the request to all limits, or reject it."""
         if self._demanding and (missing := denied_header(self._demanding, exchange)):
-            message = f"The header {missing} is required here: requests are counted by it."
+            message = f"The header {missing} is required, because a limit counts by it. Send it."
             return Reject(STATUS["missing_required_header"], "missing_required_header", message)
         try:
             model = await self._model(exchange) if "body" in self.reads else ""
@@ -185,12 +182,12 @@ class RateLimiter(Plugin):
         return self._verdict(decision, charged)
 
     def response_headers(self, exchange: Exchange) -> Mapping[str, str]:
-        """The state of the limits, on admitted and refused requests alike."""
+        """The state of the limits, for admitted and rejected requests."""
         headers = exchange.notes.get("headers")
         return headers if isinstance(headers, Mapping) else EMPTY
 
     async def cleanup(self, exchange: Exchange) -> None:
-        """Give back the places that the exchange held."""
+        """Release the slots of the exchange."""
         slots = exchange.notes.get("places")
         if slots:
             await self._limiter.release(cast(Sequence[Limit], slots))
@@ -199,7 +196,7 @@ class RateLimiter(Plugin):
         try:
             return await self._limiter.acquire(limits)
         except asyncio.CancelledError:
-            # The time is up, and nobody sees whether it was charged: no place may stay behind.
+            # It is unknown whether the slots were acquired before the timeout, so release them.
             await self._limiter.release(_slots(limits))
             raise
 
@@ -224,7 +221,7 @@ class RateLimiter(Plugin):
 
     async def _model(self, exchange: Exchange) -> str:
         request = exchange.request
-        # What is decoded first can be a hundred times longer.
+        # An encoded body can be a hundred times longer when decoded.
         if len(request.body or b"") <= _READ_IN_PLACE and "content-encoding" not in request.headers:
             return model_of(request, self._bounds)
         return await asyncio.to_thread(model_of, request, self._bounds)
@@ -232,8 +229,8 @@ class RateLimiter(Plugin):
     def _has_counter(self, limit: str, value: str) -> bool:
         return self._distinct_values.has_counter(limit, value, self._clock.monotonic())
 
-    def _read_body_for(self, spec: Sequence[LimitSpec]) -> None:
-        if any("model" in limit.by for limit in spec):
+    def _read_body_for(self, specs: Sequence[LimitSpec]) -> None:
+        if any("model" in spec.by for spec in specs):
             self.reads = frozenset({"headers", "body"})
 
     def _at(self, entry: ResolvedEntry) -> Iterator[CompiledLimit]:

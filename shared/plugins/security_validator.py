@@ -1,4 +1,4 @@
-"""Checks the head of a request: who asks, how, and with which headers."""
+"""Checks the head of a request: its client address, method and headers."""
 
 import ipaddress
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from shared.core.errors import STATUS, Invalid, Problem
 from shared.core.fields import Flag, token
 from shared.pipeline.plugin import CONTINUE, Exchange, Plugin, Reject, Verdict, setting
 
-#: What `security_headers` adds: OWASP's list for answers that are no pages
+#: The headers of `security_headers`: those that OWASP lists for API responses
 #: (https://cheatsheetseries.owasp.org/cheatsheets/REST_Security_Cheat_Sheet.html).
 SECURITY_HEADERS: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
@@ -23,7 +23,7 @@ SECURITY_HEADERS: Mapping[str, str] = {
 }
 
 
-# Entries of a list: each header is looked for in every request, and 1,000 networks are parsed in 5 ms.
+# The most entries of a list: each header is looked up in every request; 1,000 networks parse in 5 ms.
 _MOST_NAMES, _MOST_NETWORKS = 100, 1000
 
 
@@ -44,7 +44,7 @@ def _networks(text: str) -> Any:
 
 
 class SecurityValidator(Plugin):
-    """Refuses requests whose head is not as it must be, and adds security headers to answers.
+    """Reject requests by client address, method or headers, and add security headers to responses.
 
     >>> plugin = SecurityValidator.parse({"required_headers": ["X-Request-ID"], "allowed_methods": ["POST"]})
     >>> plugin.reads, plugin.security_headers
@@ -54,18 +54,18 @@ class SecurityValidator(Plugin):
     reads = frozenset({"headers"})
     blocking = False
 
-    required_headers: Sequence[str] = _names("Headers that a request must have, and not blank.")
+    required_headers: Sequence[str] = _names("Headers that a request must have, with a nonblank value.")
     blocked_headers: Sequence[str] = _names("Headers that a request must not have.")
-    allowed_methods: Sequence[str] = _names("Methods that are allowed; empty allows all.")
-    allowed_ips: Sequence[Any] = _networks("Addresses and networks that may call; empty allows all.")
+    allowed_methods: Sequence[str] = _names("Allowed methods. Empty allows all.")
+    allowed_ips: Sequence[Any] = _networks("Addresses and networks that may call. Empty allows all.")
     blocked_ips: Sequence[Any] = _networks("Addresses and networks that must not call.")
     blocked_user_agents: Sequence[str] = setting(
         fields.List(fields.String(), load_default=list, validate=validate.Length(max=MAX_PATTERNS)),
-        "RE2 patterns; a request whose User-Agent one of them matches is refused.",
+        "RE2 patterns. A request is rejected if one of them matches its User-Agent.",
     )
     security_headers: bool = setting(
         Flag(load_default=False),
-        f"Adds to every answer: {', '.join(SECURITY_HEADERS)}.",
+        f"true adds to every response: {', '.join(SECURITY_HEADERS)}.",
     )
 
     def prepare(self) -> None:
@@ -88,23 +88,23 @@ class SecurityValidator(Plugin):
         address = plain_address(exchange.client)
         if not is_in(address, self._blocked) and (not self._allowed or is_in(address, self._allowed)):
             return None
-        return _reject("ip_blocked", "Your address may not call this API.")
+        return _reject("ip_blocked", "Calls from your address are not allowed.")
 
     def _check_method(self, exchange: Exchange) -> Reject | None:
         method = exchange.request.method
         if not self._methods or method in self._methods:
             return None
         allowed = ", ".join(self._methods)
-        message = f"The method {method} is not allowed here; allowed: {allowed}."
+        message = f"The method {method} is not allowed. Allowed: {allowed}."
         return _reject("method_not_allowed", message, {"Allow": allowed})
 
     def _check_blocked(self, exchange: Exchange) -> Reject | None:
         headers = exchange.request.headers
         for name in self.blocked_headers:
             if name in headers:
-                return _reject("forbidden", f"The header {name} is not allowed here.")
+                return _reject("forbidden", f"The header {name} is not allowed.")
         if self._agents and self._agents.found(headers.all("user-agent") or [""]):
-            return _reject("forbidden", "This user agent is not allowed here.")
+            return _reject("forbidden", "This user agent is not allowed.")
         return None
 
     def _check_required(self, exchange: Exchange) -> Reject | None:
@@ -121,7 +121,7 @@ class SecurityValidator(Plugin):
 
 
 def _network(interface: ipaddress.IPv4Interface | ipaddress.IPv6Interface) -> Network:
-    """The network of what was written; an IPv4-mapped one as the IPv4 network that it means."""
+    """The network of `interface`; of an IPv4-mapped one the IPv4 network."""
     network: Network = interface.network
     mapped = getattr(network.network_address, "ipv4_mapped", None)
     if mapped is None or network.prefixlen < 96:
