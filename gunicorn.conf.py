@@ -1,4 +1,4 @@
-"""How gunicorn serves the admin API (`gunicorn wsgi:app`): all from the settings."""
+"""How gunicorn serves the admin API (`gunicorn wsgi:app`), from the settings."""
 
 from gunicorn.http.wsgi import Response
 
@@ -12,5 +12,5 @@ bind = f"{f'[{_host}]' if ':' in _host else _host}:{_settings.server.admin_port}
 worker_class, workers, threads = "gthread", 1, 8
 loglevel = _settings.log.level
 control_socket_disable = True
-# gunicorn has no option for an answer that does not name the server.
+# gunicorn has no option to omit the Server header.
 Response.default_headers = lambda self: [h for h in _all_headers(self) if not h.startswith("Server:")]

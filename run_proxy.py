@@ -1,4 +1,4 @@
-"""Starts the proxy: `python run_proxy.py`, with `--web` under mitmweb for debugging."""
+"""Starts the proxy: `python run_proxy.py`, with `--web` to debug in mitmweb."""
 
 import contextlib
 import sys
@@ -19,8 +19,10 @@ from shared.settings import EXPRESS, MITMPROXY, Settings, SettingsError, load_se
 @click.command()
 @click.option("--config", type=click.Path(path_type=Path), help="The config.yaml to read.")
 @click.option("--workers", type=int, help="Processes that serve. Overrides server.workers.")
-@click.option("--engine", help="The wire: express or mitmproxy. Overrides server.engine.")
-@click.option("--web", is_flag=True, help="Debug in mitmweb, on server.web_port, with a token.")
+@click.option("--engine", help="express or mitmproxy. Overrides server.engine.")
+@click.option(
+    "--web", is_flag=True, help="Debug in mitmweb on server.web_port. Prints its address."
+)
 def main(config: Path | None, workers: int | None, engine: str | None, web: bool) -> None:
     """Run the proxy until SIGTERM or Ctrl-C."""
     given = {"server.workers": workers, "server.engine": engine}
@@ -44,7 +46,7 @@ def main(config: Path | None, workers: int | None, engine: str | None, web: bool
 def _supervise(settings: Settings, config: Path | None, flags: Mapping[str, object]) -> int:
     server, log = settings.server, logs.configure(settings.log.level, sys.stdout)
     socket = listener_socket(server.proxy_host, server.proxy_port)
-    # An embedded store is held here: it must not end with a worker.
+    # An embedded Redis runs here: it must not end with a worker.
     with contextlib.closing(log), contextlib.closing(open_redis(settings)):
         return supervise(
             Later("proxy_worker", "work"),

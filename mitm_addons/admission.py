@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from mitmproxy import http
 
@@ -13,17 +13,12 @@ from shared.http.client_address import client_address
 from shared.http.request_id import request_id
 from shared.model.messages import Headers
 from shared.routing.admission import Admitted, HostRules, admit, read_call, too_large
-from shared.routing.compile import Gateway
 from shared.secrets.api_keys import PepperedHasher
 from shared.settings import Settings
 
-
-class Gateways(Protocol):
-    """Where compiled tenants come from: known ones at once, others from the store."""
-
-    async def find(self, subdomain: str | None, key_hash: str | None) -> Gateway | None:
-        """Raises StoreDown when the tenant is not known and the store does not answer."""
-        ...
+if TYPE_CHECKING:
+    from shared.config_store.cache.gateways import GatewayCache
+    from shared.routing.compile import Gateway
 
 
 @dataclass(frozen=True)
@@ -31,14 +26,14 @@ class Admission:
     """Decides about every request before its body is read.
 
     Attributes:
-        gateways: finds a compiled tenant.
+        gateways: the compiled tenants.
         hosts: how Host headers name tenants.
         hasher: hashes API keys.
         instance: the name of this deployment in Via headers.
         random_bytes: for request ids.
     """
 
-    gateways: Gateways
+    gateways: "GatewayCache[Gateway]"
     hosts: HostRules
     hasher: PepperedHasher
     clock: Clock

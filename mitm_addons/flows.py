@@ -15,30 +15,30 @@ from shared.routing.admission import Admitted
 
 @dataclass(slots=True)
 class FlowState:
-    """What the gateway knows of a flow. It lives on the flow as a plain attribute: not copied, not dumped.
+    """The gateway's state of a flow: a plain attribute, which mitmproxy neither copies nor dumps.
 
     Attributes:
         request_id: sent to the upstream and to the client.
-        started: when the request came.
+        started: when the request arrived.
         client: the client's address.
         headers: the head as the client sent it.
         path: the normalized path.
-        source: where the response is from: ``upstream``, ``gateway`` or ``plugin:<name>``.
+        source: the origin of the response: ``upstream``, ``gateway`` or ``plugin:<name>``.
         code: the error code that was sent.
         admitted: the tenant, rule and key of the request.
-        run: the plugins of the rule, at work.
-        pending_rejection: sent by the `response` hook, once headers can be replaced.
-        is_health_check: answered by the health addon, not logged.
+        run: the run of the rule's plugins.
+        pending_rejection: replaces the response as soon as the engine can do that.
+        is_health_check: the response is that of the health addon, and is not logged.
         closes: the client wants the connection closed after this exchange.
         is_http10: the client speaks HTTP/1.0.
         body_limit: the largest request body, in bytes.
         received: bytes of the request body.
         sent: bytes of the response body.
         last_bytes: the last four bytes sent of a stream.
-        copy: what passed of a stream that entries in shadow mode look at.
+        copy: the stream so far, for entries in shadow mode.
         pending_bytes: events that plugins released before one of them ended the stream.
         bytes_held_back: the most bytes that plugins held back at a time.
-        error_sent: the reader of the stream got an error event.
+        error_sent: the client got an error event.
     """
 
     request_id: str
@@ -64,7 +64,7 @@ class FlowState:
     error_sent: bool = False
 
     def passed_on(self, piece: bytes) -> bytes:
-        """Note a piece of the answer that goes out now, and give it back."""
+        """Count a piece of the response that is sent now, and return it."""
         self.sent += len(piece)
         self.last_bytes = (self.last_bytes + piece[-4:])[-4:]
         return piece
@@ -76,8 +76,8 @@ def begin(flow: http.HTTPFlow, state: FlowState) -> FlowState:
 
 
 def state_of(flow: http.HTTPFlow) -> FlowState | None:
-    """The flow's state; None for a flow that never came through `requestheaders`."""
-    # Each addon asks at each hook; all but a few flows have one.
+    """Return the state of a flow; None if it never reached `requestheaders`."""
+    # Nearly all flows have one, so this is cheaper than a default.
     try:
         return flow.gateway_state  # type: ignore[attr-defined, no-any-return]
     except AttributeError:
@@ -93,29 +93,22 @@ def set_head(message: http.Message, headers: Headers) -> None:
 
 
 def request_of(flow: http.HTTPFlow, path: str, headers: Headers) -> Request:
-    """The request as plugins see it; the body is None until it has been read."""
+    """Return the request as plugins see it; the body is None until it has been read."""
     data = flow.request.data
     query = data.path.partition(b"?")[2].decode("latin-1")
     return Request(method_of(flow), path, headers, query, data.content)
 
 
 def method_of(flow: http.HTTPFlow) -> str:
-    """The method in upper case, as mitmproxy has it."""
+    """Return the method in upper case, as mitmproxy does."""
     return _METHODS[flow.request.data.method]
 
 
 _METHODS: Memo[bytes, str] = Memo(lambda method: method.decode("latin-1").upper())
 
 
-def response_of(flow: http.HTTPFlow) -> Response:
-    response = flow.response
-    if response is None:
-        raise ValueError("The flow has no response yet.")
-    return Response(response.status_code, head_of(response), response.raw_content)
-
-
 def put_response(flow: http.HTTPFlow, response: Response) -> None:
-    """Make `response` the flow's answer, framed by its body's length."""
+    """Set `response` as that of the flow, framed by the length of its body."""
     made = http.Response.make(response.status, b"")
     kept = [(n, v) for n, v in response.headers if n.lower() not in ("content-length", "transfer-encoding")]
     body = response.body or b""
@@ -125,7 +118,7 @@ def put_response(flow: http.HTTPFlow, response: Response) -> None:
 
 
 def reject_flow(flow: http.HTTPFlow, rejection: Rejection) -> None:
-    """Answer the flow with `rejection`, in the shape that the client's SDK reads."""
+    """Set `rejection` as the flow's response, in the shape that the client's SDK reads."""
     state = state_of(flow)
     request_id = state.request_id if state else "unknown"
     if state:
@@ -136,5 +129,5 @@ def reject_flow(flow: http.HTTPFlow, rejection: Rejection) -> None:
 
 
 def is_anthropic(flow: http.HTTPFlow) -> bool:
-    """True when the client's SDK reads errors in Anthropic's shape."""
+    """Return whether the client's SDK reads errors in Anthropic's shape."""
     return speaks_anthropic(flow.request.data.path, flow.request.headers)

@@ -1,4 +1,4 @@
-"""``/__/health`` and ``/__/ready`` on any Host: what a load balancer asks. Nothing else has no tenant."""
+"""``/__/health`` and ``/__/ready`` on any Host, for load balancers. All other requests have a tenant."""
 
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -10,14 +10,14 @@ from shared.core.clock import Clock
 from shared.http.request_id import request_id
 from shared.model.messages import Headers, Response
 
-#: What is answered here, in the form in which it stands in a request.
+#: The request targets of the two probes.
 PROBES = frozenset((b"/__/health", b"/__/ready"))
-#: Asks each part whether it works: its name, and what is wrong or None.
+#: Checks each part: returns its name, and an error text or None.
 Probe = Callable[[], Awaitable[Mapping[str, str | None]]]
 
 
 class Health:
-    """Answers the two probes before anything else looks at the request."""
+    """Responds to the two probes, before all other addons."""
 
     def __init__(
         self,
@@ -38,14 +38,14 @@ class Health:
 
     async def _response(self, flow: http.HTTPFlow) -> None:
         parts = {} if flow.request.data.path == b"/__/health" else await self._parts()
-        well = all(wrong is None for wrong in parts.values())
-        body: dict[str, object] = {"status": "ok" if well else "unavailable"}
+        is_ok = not any(parts.values())
+        body: dict[str, object] = {"status": "ok" if is_ok else "unavailable"}
         if parts:
-            body["parts"] = {name: wrong or "ok" for name, wrong in parts.items()}
+            body["parts"] = {name: error or "ok" for name, error in parts.items()}
         identity = request_id(flow.request.headers.get("x-request-id"), self._random_bytes)
         begin(flow, FlowState(identity, self._clock.monotonic(), "", source="gateway", is_health_check=True))
         head = Headers([("Content-Type", "application/json"), ("Cache-Control", "no-store")])
-        put_response(flow, Response(200 if well else 503, head, orjson.dumps(body)))
+        put_response(flow, Response(200 if is_ok else 503, head, orjson.dumps(body)))
 
     async def _parts(self) -> Mapping[str, str | None]:
-        return {**await self._probe(), **({"worker": "is about to end"} if self._is_draining() else {})}
+        return {**await self._probe(), **({"worker": "is shutting down"} if self._is_draining() else {})}

@@ -1,4 +1,4 @@
-"""A copy of an answer that is passed on as it comes, for those who only look at it."""
+"""A copy of a streamed response, for entries in shadow mode."""
 
 from collections.abc import Callable, Iterable
 
@@ -12,11 +12,11 @@ class ResponseCopy:
 
     @property
     def body(self) -> bytes | None:
-        """All that passed; None when it was more than the limit."""
+        """The whole body; None if it is longer than the limit."""
         return None if self._kept is None else bytes(self._kept)
 
     def of[R: bytes | Iterable[bytes]](self, stream: Callable[[bytes], R]) -> Callable[[bytes], R]:
-        """The same stream, copied on the way."""
+        """Return a stream function that copies what it passes to `stream`."""
 
         def copy(piece: bytes) -> R:
             if self._kept is not None:

@@ -9,8 +9,8 @@ from shared.core.clock import Clock
 from shared.core.errors import OutsideError, TargetForbidden
 from shared.net.resolver import FailedAddresses
 
-#: The addresses of a host and port, all of them checked, the first to try first.
-#: Raises `TargetForbidden`, or `OutsideError` when the name does not resolve.
+#: Returns the addresses of a host and port, all of them checked, in the order in which to try them.
+#: Raises `TargetForbidden`, or `OutsideError` if the name does not resolve.
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 

@@ -1,1 +1,1 @@
-"""What the proxy tells of an exchange: the access log, the last use of a key."""
+"""Records of exchanges: the access log, and when API keys were last used."""

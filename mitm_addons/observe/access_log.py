@@ -1,4 +1,4 @@
-"""One JSON line a request, after its last byte."""
+"""One JSON line per request, after its last byte."""
 
 import logging
 from collections.abc import Mapping
@@ -14,13 +14,13 @@ from shared.pipeline import Run
 from shared.secrets.redaction import redact
 
 _LOGGER = "gateway.access"
-_FIELD_LIMIT = 1024  # characters; what a client wrote must not fill the disk (security.md)
+_FIELD_LIMIT = 1024  # characters; a client must not be able to fill the disk
 
 
 class AccessLog:
-    """Writes who called what, what came of it, and how long it took. Never a body, never a key.
+    """Writes the caller, the request, the result and the duration; never a body or a key.
 
-    `put` takes the time and the fields of a line. Nothing is written above the level ``info``.
+    `put` takes the time and the fields of a line. Log levels above ``info`` turn the log off.
     """
 
     def __init__(self, clock: Clock, put: PutLine) -> None:
@@ -60,7 +60,7 @@ class AccessLog:
 
 
 def _shadowed(run: Run | None) -> list[Mapping[str, str]]:
-    """What entries in shadow mode would have done; those that would have done nothing are left out."""
+    """Return what entries in shadow mode would have changed."""
     results = run.shadows.results if run and run.shadows else ()
     return [note for result in results if (note := result.note())]
 

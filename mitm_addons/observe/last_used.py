@@ -1,4 +1,4 @@
-"""Notes when API keys were last used, in batches, off the request's path."""
+"""Stores when API keys were last used, in batches, outside of requests."""
 
 import asyncio
 import logging
@@ -12,11 +12,11 @@ from shared.core.errors import StoreDown
 
 logger = logging.getLogger(__name__)
 
-_INTERVAL = 5.0  # seconds between two writes; `last_used_at` is a hint for people, not a record
+_INTERVAL = 5.0  # seconds between two writes; `last_used_at` is a hint, not a record
 
 
 class LastUsed:
-    """Collects (tenant, key) -> time and hands it to the store. A lost batch is no harm."""
+    """Collects (tenant, key) -> time, and writes it to the store. A batch may get lost."""
 
     def __init__(self, source: ConfigSource, clock: Clock) -> None:
         self._source = source
@@ -30,7 +30,7 @@ class LastUsed:
             self._used[tenant_id, state.admitted.key.id] = self._clock.now()
 
     async def run(self) -> None:
-        """Write what was collected every few seconds, until cancelled."""
+        """Write what was collected every few seconds, until canceled."""
         while True:
             await asyncio.sleep(_INTERVAL)
             await self.flush()
@@ -42,4 +42,4 @@ class LastUsed:
         try:
             await self._source.touch(used)
         except StoreDown as error:
-            logger.warning("The times of last use of %d keys were lost: %s", len(used), error)
+            logger.warning("The times of last use of %d API keys were not stored: %s", len(used), error)

@@ -1,4 +1,4 @@
-"""The addons as mitmproxy's own core needs them: all that it does otherwise than `mitm_engine`."""
+"""The adapter to mitmproxy's own core: everything that it does differently from `mitm_engine`."""
 
 import asyncio
 from collections import defaultdict
@@ -36,7 +36,7 @@ Cut = Callable[[http.HTTPFlow], None]
 
 
 def adapter(services: Services, server: Proxyserver, last: Sequence[object] = ()) -> Adapter:
-    """The adapter to the core behind `server`; `last` are addons after all others."""
+    """Return the adapter to the core behind `server`; `last` are addons after all others."""
     concurrency = Concurrency()
     return Adapter(
         write=client_writer(server),
@@ -114,10 +114,7 @@ class LostFlows:
 
 
 class StockEventStream(EventStream):
-    """Closes the client's connection after a rejection. The core cannot wait for a stream's function.
-
-    It could end the stream only as a complete one.
-    """
+    """Closes the client's connection after a rejection: the core can end a stream only as a complete one."""
 
     def __init__(self, flow: http.HTTPFlow, cut: Cut, *parts: Any) -> None:
         super().__init__(*parts)
@@ -138,7 +135,7 @@ class StockEventStream(EventStream):
 
 @dataclass(frozen=True)
 class StockStages(Stages):
-    """The stages on a core that sends the upstream's body with every head, and waits for no stream."""
+    """The stages on a core that sends the upstream's body with any head, and awaits no stream function."""
 
     cut: Cut
     may_wait: ClassVar[bool] = False
@@ -153,7 +150,7 @@ class StockStages(Stages):
         return super().responseheaders(flow)
 
     def reject_head(self, flow: http.HTTPFlow, state: FlowState) -> None:
-        """Leave the rejection pending until `response`, when the upstream's body has come."""
+        """Leave the rejection pending until the hook `response`, after the upstream's body."""
 
     def event_stream(self, flow: http.HTTPFlow, state: FlowState, run: Run, stream: Stream) -> EventStream:
         return StockEventStream(flow, self.cut, state, run, stream)

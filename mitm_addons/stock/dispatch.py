@@ -19,8 +19,8 @@ logger = logging.getLogger(__name__)
 
 _BEFORE_RESPONSE = ("requestheaders", "request")
 _FLOW_HOOKS = (*_BEFORE_RESPONSE, "responseheaders", "response", "error", "post_response")
-# At the end every addon has something to give back, whatever happened to the one before it.
-_ENDINGS = ("response", "error", "post_response", "client_disconnected")
+# Final hooks: every addon must clean up, even after an error of another.
+_FINAL_HOOKS = ("response", "error", "post_response", "client_disconnected")
 _CONNECTION_HOOKS = (
     "client_connected",
     "client_disconnected",
@@ -30,15 +30,15 @@ _CONNECTION_HOOKS = (
 )
 
 Hook = Callable[..., Awaitable[None]]
-#: A hook of an addon of ours: what it returns, if anything, has to be awaited.
+#: A hook of our addons. What it returns, if anything, has to be awaited.
 Method = Callable[..., Awaitable[None] | None]
 
 
 class Dispatcher:
-    """Calls the addons of a hook one after the other, in the order of the list, up to the first fault.
+    """Calls the addons of a hook one after the other, in the order of the list, up to the first error.
 
-    A fault before anything was sent becomes a 503; a fault after that ends the connection, so that a
-    cut answer never looks complete. Hooks that no addon has are not registered and cost nothing.
+    An error before the first byte was sent becomes a 503. A later one ends the connection, so that a broken
+    response does not look complete. Hooks that no addon has are not registered.
     """
 
     post_response: Hook
@@ -56,10 +56,10 @@ def _guarded(hook: str, methods: Sequence[Method]) -> Hook:
             try:
                 if (waiting := method(subject)) is not None:
                     await waiting
-            except Exception:  # the one place where addon errors end; see the module's text
-                logger.exception("The hook %s failed; the exchange is not let through.", hook)
+            except Exception:  # every error of an addon is handled here
+                logger.exception("The hook %s failed; the exchange is rejected.", hook)
                 _fail(hook, subject)
-                if hook not in _ENDINGS:
+                if hook not in _FINAL_HOOKS:
                     return
 
     return call

@@ -1,4 +1,4 @@
-"""A copy of a flow that may be shown: no credential in it, and no body longer than a reader wants."""
+"""A copy of a flow to show: without credentials, and with the beginning of each body."""
 
 import codecs
 import re
@@ -15,15 +15,15 @@ from shared.secrets.redaction import SECRET_HEADERS, redact
 
 #: Bytes of a body that are shown.
 BODY_SHOWN = 65_536
-# No header is longer (mitmproxy's core ends a head at 64 KiB), so no secret that a cut halves is either.
+# No header is longer (mitmproxy's core limits a head to 64 KiB), so no secret is longer either.
 _MARGIN = 65_536
 _SECRET_PARAMETERS = frozenset(("key", "token", "api_key", "access_token"))
-# Shorter values ("true", "2024-06") are no secrets; masked everywhere they would hide what is looked for.
+# Shorter values ("true", "2024-06") are not secrets, and occur in harmless text.
 _SHORTEST_SECRET = 8
 
 
 def masked_copy(flow: http.HTTPFlow) -> http.HTTPFlow:
-    """The copy to show. It shares nothing with `flow`."""
+    """Return the copy to show. It shares nothing with `flow`."""
     state = state_of(flow)
     own = state.admitted.route.headers if state and state.admitted else {}
     mask = _Mask({name.lower() for name in own} | SECRET_HEADERS, _words(own.values()))
@@ -31,7 +31,7 @@ def masked_copy(flow: http.HTTPFlow) -> http.HTTPFlow:
     copy.request.path = mask.path(copy.request.path)
     for message in (copy.request, copy.response):
         if message is not None:
-            # The body first: its coding stands in the head.
+            # The body first: its coding is in the head.
             message.raw_content = mask.body(message)
             message.headers = mask.head(message)
             message.trailers = None
@@ -43,13 +43,13 @@ def masked_copy(flow: http.HTTPFlow) -> http.HTTPFlow:
 
 
 def _words(values: Collection[str]) -> list[str]:
-    """Each value, and each word of it (a scheme's token may come back alone); the longest first."""
+    """Return each value and each of its words, the longest first: a token may appear without its scheme."""
     words = {word for value in values for word in (value, *value.split())}
     return sorted((word for word in words if len(word) >= _SHORTEST_SECRET), key=len, reverse=True)
 
 
 class _Mask:
-    """Takes out what `redact` knows, the headers of these lower-case names, and these words."""
+    """Masks what `redact` masks, the headers of these lower-case names, and these words."""
 
     def __init__(self, names: Collection[str], words: Collection[str]) -> None:
         self._names = names
@@ -71,7 +71,7 @@ class _Mask:
         return MASK if name.lower() in self._names else self.text(value)
 
     def body(self, message: http.Message) -> bytes | None:
-        """The decoded text, masked and cut; None for a body that was streamed or cannot be read as text."""
+        """Return the decoded text, masked and cut; None if the body was streamed or is not text."""
         raw = message.raw_content
         if raw is None:
             return None
@@ -80,10 +80,10 @@ class _Mask:
             shown = codecs.getincrementaldecoder("utf-8")().decode(plain[: BODY_SHOWN + _MARGIN])
         except (BodyRejected, UnicodeDecodeError):
             return None
-        if "\0" in shown:  # UTF-16 and the like, which a page would read otherwise than the mask
+        if "\0" in shown:  # UTF-16 for example: a browser would read other text than the mask
             return None
         text = self.text(shown)
-        # A secret that the cut above halved stands in the margin.
+        # A secret that the cut above divides is in the margin.
         whole = text[:-_MARGIN] if len(plain) > BODY_SHOWN + _MARGIN else text
         return whole.encode()[:BODY_SHOWN]
 

@@ -1,4 +1,4 @@
-"""mitmproxy's own core as our engine: its options, and a master with nothing but what is needed."""
+"""mitmproxy's own core: its options, and a master with only the necessary addons."""
 
 from asyncio import StreamWriter
 from collections.abc import Callable
@@ -15,12 +15,12 @@ from mitm_addons.stock.dispatch import Dispatcher, PostResponse
 from mitm_addons.stream_end import Write
 from shared.settings import Settings
 
-#: Where a request goes that nobody routed: a name that never resolves (RFC 6761).
+#: The target of a request that no addon has routed: a name that never resolves (RFC 6761).
 UNROUTED_URL = "http://gateway.invalid:80"
 
 
 def options(settings: Settings, confdir: Path) -> tuple[Options, dict[str, object]]:
-    """The options that exist before the addons are loaded, and those that the addons bring."""
+    """Return the options that exist before the addons are loaded, and those of the addons."""
     limit = max(settings.limits.request_body, settings.limits.response_body)
     first = Options(
         mode=[f"reverse:{UNROUTED_URL}"],
@@ -44,7 +44,7 @@ def options(settings: Settings, confdir: Path) -> tuple[Options, dict[str, objec
 
 
 def make_master(settings: Settings, confdir: Path, server: Proxyserver, gateway: Dispatcher) -> Master:
-    """A master with the proxy core and our dispatcher. Needs a running event loop."""
+    """Return a master with the proxy core and our dispatcher. Needs a running event loop."""
     first, later = options(settings, confdir)
     master = Master(first)
     master.addons.add(server, NextLayer(), gateway, PostResponse(gateway))
@@ -53,7 +53,7 @@ def make_master(settings: Settings, confdir: Path, server: Proxyserver, gateway:
 
 
 def client_writer(server: Proxyserver) -> Write:
-    """Writes to the client of a flow beside the core, which has no way to add to a broken answer."""
+    """Return a function that writes to the client of a flow, since the core cannot extend a response."""
 
     def write(flow: http.HTTPFlow, data: bytes) -> None:
         if writer := _writer(server, flow):
@@ -63,7 +63,7 @@ def client_writer(server: Proxyserver) -> Write:
 
 
 def client_cutter(server: Proxyserver) -> Callable[[http.HTTPFlow], None]:
-    """Closes the connection of a flow's client beside the core, which ends a stream only as a whole one."""
+    """Return a function that closes the connection of a flow's client after what was written to it."""
 
     def cut(flow: http.HTTPFlow) -> None:
         if writer := _writer(server, flow):

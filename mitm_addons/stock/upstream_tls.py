@@ -20,7 +20,7 @@ class UpstreamTls:
     def __init__(self, settings: Settings) -> None:
         self._trust_file = TrustFiles(settings.data_dir / "trust", settings.security.ca_file)
         self._trust_file(None)  # a bad ca_file stops the start, not the first request
-        # An HTTP/1.1 client has one exchange at a time, so its connection tells which rule applies.
+        # An HTTP/1.1 client has one exchange at a time, so the rule can be looked up by connection.
         self._rule_ca: dict[str, str | None] = {}
 
     def request(self, flow: http.HTTPFlow) -> None:
@@ -68,4 +68,4 @@ def _expect_name(secure: SSL.Connection, name: str) -> None:
     else:
         accepted = library.X509_VERIFY_PARAM_set1_ip(parameters, packed, len(packed))
     if accepted != 1:
-        raise ValueError("OpenSSL did not take the name that the certificate must have.")
+        raise ValueError("OpenSSL rejected the name that the certificate must have.")

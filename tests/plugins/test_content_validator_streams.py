@@ -149,7 +149,9 @@ def test_a_hit_names_the_upstreams_answer() -> None:
     sent, reject = passed(plugin, EVENTS, STREAM)
     assert reject is not None
     assert (reject.status, reject.code) == (422, "content_rejected")
-    assert reject.message == "The upstream's response was rejected. The body contains text that is not allowed."
+    assert (
+        reject.message == "The upstream's response was rejected. The body contains text that is not allowed."
+    )
     assert b"sec" not in sent.replace(b"secret-1", b"").replace(b"chatcmpl-secret", b"")
 
 
