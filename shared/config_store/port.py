@@ -18,7 +18,7 @@ class Page:
 class ConfigStore(Protocol):
     """The configuration as the admin API uses it. Synchronous.
 
-    Every method raises `errors.StoreDown` when Redis does not answer.
+    Every method raises `errors.StoreDown` when Redis does not respond.
     """
 
     def read(self, tenant_id: str) -> Snapshot | None:
@@ -50,7 +50,7 @@ class ConfigStore(Protocol):
         ...
 
     def ping(self) -> None:
-        """Return when Redis answers."""
+        """Return when Redis responds."""
         ...
 
 

@@ -172,6 +172,6 @@ def redis_errors(tenant_id: str = "") -> Iterator[None]:
         raise StoreDown(f"Redis rejected a command: {error}") from error
     except RedisError as error:
         raise StoreDown(
-            f"Redis does not answer ({type(error).__name__}). A change may have been saved or not: "
+            f"Redis does not respond ({type(error).__name__}). A change may have been saved or not: "
             "fetch the tenant before you repeat it."
         ) from error

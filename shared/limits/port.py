@@ -15,7 +15,7 @@ class Limiter(Protocol):
     async def acquire(self, limits: Sequence[Limit]) -> Decision:
         """Charge all the limits, or none of them when one has no room. One round trip.
 
-        When Redis does not answer in time, `on_error` of each limit decides. If one is ``closed``,
+        When Redis does not respond in time, `on_error` of each limit decides. If one is ``closed``,
         `errors.StoreDown` is raised; otherwise `Decision.degraded` is True.
         """
         ...

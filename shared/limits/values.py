@@ -15,7 +15,7 @@ from shared.model.messages import Request
 NEVER = -1
 #: The kinds of limits: requests per window, concurrent requests.
 WINDOW, CONCURRENT = "window", "concurrent"
-#: The choices for a limit while Redis does not answer: counts of this process, admission, rejection.
+#: The choices for a limit while Redis does not respond: counts of this process, admission, rejection.
 LOCAL, OPEN, CLOSED = "local", "open", "closed"
 #: The wait after a rejection by a concurrent limit: when a slot becomes free is not known.
 CONCURRENT_RETRY_MS = 1000
@@ -105,7 +105,7 @@ class Limit:
         window: the window as text; empty for a concurrent limit.
         cost: what this request uses of a window, in requests.
         lease: the name under which an exchange holds its slot in a concurrent limit. Unique.
-        on_error: the choice while Redis does not answer: ``local``, ``open`` or ``closed``.
+        on_error: the choice while Redis does not respond: ``local``, ``open`` or ``closed``.
         label: the name in headers; empty when scope and name are enough.
     """
 
@@ -159,7 +159,7 @@ class Decision(NamedTuple):
         states: the state of each limit, in the order given.
         violated: the first limit without room; None when the request is admitted.
         retry_after_ms: the longest wait of the limits without room; `NEVER` when one has less than the cost.
-        degraded: Redis did not answer, and this process decided alone.
+        degraded: Redis did not respond, and this process decided alone.
         charged_at: the time of the charge, in microseconds of the counting clock; 0 without one.
     """
 

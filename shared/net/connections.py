@@ -48,7 +48,7 @@ class Call:
         """Seconds until the deadline. Raises `OutsideError` when it has passed."""
         seconds = self._end - self._clock.monotonic()
         if self.is_over or seconds <= 0:
-            raise OutsideError("The service did not answer in time.")
+            raise OutsideError("The service did not respond in time.")
         return seconds
 
     def hold(self, sock: socket.socket) -> None:

@@ -114,7 +114,7 @@ def _read(response: requests.Response, max_bytes: int) -> bytes:
 
 def _reason(error: Exception, call: Call) -> str:
     if call.is_over or isinstance(error, requests.Timeout | TimeoutError):
-        return "The service did not answer in time."
+        return "The service did not respond in time."
     if isinstance(error, requests.exceptions.SSLError):
         return "The certificate of the service is not trusted, or is for another name."
     return "The service closed the connection, or its response is not HTTP."

@@ -50,7 +50,7 @@ class RedisConnection:
         """
         call = Call(command)
         if self._unavailable:
-            call.fail(StoreDown(f"Redis did not answer: {self._unavailable}."))
+            call.fail(StoreDown(f"Redis did not respond: {self._unavailable}."))
             return call.reply
         self._deadlines.watch(call)
         if self._protocol is not None:
@@ -124,7 +124,7 @@ class RedisConnection:
     def _fail_unsent(self, reason: str) -> None:
         self._unavailable = reason
         for call in self._unsent:
-            call.fail(StoreDown(f"Redis did not answer: {reason}."))
+            call.fail(StoreDown(f"Redis did not respond: {reason}."))
         self._unsent.clear()
 
     def _drop_hung(self) -> None:

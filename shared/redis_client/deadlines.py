@@ -57,7 +57,7 @@ class Deadlines:
         while self._calls and self._calls[0][0] <= due:
             _, call = self._calls.popleft()
             missed = missed or not call.reply.done()
-            call.fail(StoreDown("Redis did not answer in time."))
+            call.fail(StoreDown("Redis did not respond in time."))
         self._check()
         if missed:
             self._missed()

@@ -94,7 +94,7 @@ class RedisProtocol(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         reason = self.fault or str(exc or "it closed the connection")
         for call in self._sent:
-            call.fail(StoreDown(f"Redis did not answer: {reason}."))
+            call.fail(StoreDown(f"Redis did not respond: {reason}."))
         self._sent.clear()
         self.ended.set_result(None)
         self._lost(self)

@@ -15,7 +15,7 @@ from shared.core.errors import StoreDown
 from shared.redis_server.embedded import Embedded, is_running
 from shared.settings import Settings
 
-# Seconds. A Redis on this machine answers in under a millisecond.
+# Seconds. A Redis on this machine responds in under a millisecond.
 _REPLY_TIMEOUT = 0.5
 
 
@@ -46,10 +46,10 @@ class RedisAddress:
 
 
 def open_redis(settings: Settings) -> RedisAddress:
-    """The Redis to use. In mode auto an embedded one is started when none answers on this machine.
+    """The Redis to use. In mode auto an embedded one is started when none responds on this machine.
 
     An external Redis is not called, because it may be down for a while. Raises `StoreDown` when the server
-    that answers cannot be used, and when no embedded server can be started.
+    that responds cannot be used, and when no embedded server can be started.
     """
     options = _options(settings)
     name = _name(options)
@@ -58,7 +58,7 @@ def open_redis(settings: Settings) -> RedisAddress:
     if _responds(options, name):
         if is_running(settings.data_dir):
             raise StoreDown(
-                f"A Redis answers at {name}, and an embedded Valkey runs in {settings.data_dir}. "
+                f"A Redis responds at {name}, and an embedded Valkey runs in {settings.data_dir}. "
                 "Stop one of them."
             )
         return RedisAddress(options, name)

@@ -53,7 +53,7 @@ class Embedded:
         self._keeper = threading.Thread(target=self._keep, name="embedded-valkey", daemon=True)
 
     def open(self) -> None:
-        """Return when the server answers. Raises `StoreDown` when it cannot be started or does not answer."""
+        """Return when the server responds. Raises `StoreDown` when it does not, or cannot be started."""
         for _ in range(_POLLS):
             self._take_over()
             if self._responds():
@@ -64,7 +64,7 @@ class Embedded:
             self._closing.wait(_POLL_EVERY)
         self.close()
         raise StoreDown(
-            f"The embedded Valkey of another process does not answer on {self.socket}. Stop the process "
+            f"The embedded Valkey of another process does not respond on {self.socket}. Stop the process "
             f"that holds {self.folder / 'valkey.lock'}."
         )
 
@@ -117,7 +117,7 @@ class Embedded:
                 return False
 
     def _start_error(self, server: ChildProcess) -> StoreDown:
-        """The error of a server that ended before it answered."""
+        """The error of a server that ended before it responded."""
         last = f"{server.last_lines()} (see {server.log})"
         self.close()
         return StoreDown(f"The embedded Valkey ended at its start: {last}")

@@ -187,7 +187,7 @@ def test_a_store_that_is_not_there_is_said_to_be_down(tmp_path: Path) -> None:
         lambda: store.find_key("hash"),
         lambda: store.write(None, a_tenant("acme"), actor=ACTOR),
     ):
-        with pytest.raises(StoreDown, match="does not answer") as caught:
+        with pytest.raises(StoreDown, match="does not respond") as caught:
             call()
         assert str(tmp_path) not in str(caught.value)
     store.close()

@@ -66,7 +66,7 @@ async def test_a_hung_server_costs_the_deadline_and_its_late_replies_are_dropped
         lost = [link.call("ECHO", f"late{number}") for number in range(50)]
         failed = await asyncio.gather(*lost, return_exceptions=True)
         assert time.monotonic() - started < 0.5
-        assert {str(error) for error in failed} == {"Redis did not answer in time."}
+        assert {str(error) for error in failed} == {"Redis did not respond in time."}
         running.signal(signal.SIGCONT)
         assert await served(link, "ECHO", "mine") == b"mine"
         assert await served(link, "ECHO", "again") == b"again"
@@ -115,7 +115,7 @@ async def test_a_server_that_died_fails_calls_at_once_and_is_found_again(running
         running.kill()
         started = time.monotonic()
         for _ in range(10):
-            with pytest.raises(StoreDown, match="Redis did not answer"):
+            with pytest.raises(StoreDown, match="Redis did not respond"):
                 await link.call("PING")
         assert time.monotonic() - started < 2
         running.start()
@@ -134,7 +134,7 @@ async def test_nobody_there_is_said_at_once(tmp_path: Path) -> None:
 async def test_a_silent_server_costs_the_deadline() -> None:
     with listener() as silent:
         async with link_to(at_port(silent), deadline=0.05) as link:
-            with pytest.raises(StoreDown, match="did not answer in time"):
+            with pytest.raises(StoreDown, match="did not respond in time"):
                 await link.call("PING")
 
 

@@ -142,7 +142,7 @@ class GatewayCache[G: Compiled]:
         return gateway if owns else None
 
     async def _with_new_key(self, gateway: G, key_hash: str) -> G | None:
-        """The tenant, read again if Redis knows the key as its own. `gateway` while Redis does not answer."""
+        """The tenant, read again if the key is one of its new keys. `gateway` while Redis is down."""
         tenant_id = gateway.snapshot.tenant.id
         try:
             if await self._owner("key", key_hash) != tenant_id:

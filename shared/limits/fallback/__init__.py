@@ -1,1 +1,1 @@
-"""Limits while Redis does not answer."""
+"""Limits while Redis does not respond."""

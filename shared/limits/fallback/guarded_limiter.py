@@ -1,4 +1,4 @@
-"""The limiter of a worker: Redis while it answers, a share of each limit while it does not."""
+"""The limiter of a worker: Redis while it responds, a share of each limit while it does not."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ from shared.limits.redis.limiter import RedisLimiter
 from shared.limits.values import CLOSED, Decision, Limit
 from shared.redis_client.protocol import CommandRefused, raise_store_down
 
-#: Seconds between two probes of a Redis that does not answer.
+#: Seconds between two probes of a Redis that does not respond.
 PROBE_EVERY = 0.5
 
 # Failures in a row after which Redis is only probed, and successful probes in a row that end it.
@@ -75,7 +75,7 @@ class GuardedLimiter:
         if rejected is not None:
             return rejected
         if self._breaker.is_open:
-            return self._acquire_alone(limits, StoreDown("Redis does not answer."))
+            return self._acquire_alone(limits, StoreDown("Redis does not respond."))
         try:
             decision = await self._remote.acquire(limits)
         except asyncio.CancelledError:
@@ -91,7 +91,7 @@ class GuardedLimiter:
 
     async def peek(self, limits: Sequence[Limit]) -> Decision:
         """The decision of `acquire` now, without a charge. Raises `StoreDown` as `acquire` does."""
-        error, began = StoreDown("Redis does not answer."), self._clock.monotonic()
+        error, began = StoreDown("Redis does not respond."), self._clock.monotonic()
         if not self._breaker.is_open:
             try:
                 return await self._remote.peek(limits)
@@ -102,7 +102,7 @@ class GuardedLimiter:
         return self._share.peek(limits, self._now())
 
     async def release(self, limits: Sequence[Limit]) -> None:
-        """Free the slots in concurrent limits, later when Redis does not answer."""
+        """Free the slots in concurrent limits, later when Redis does not respond."""
         if self._breaker.is_open:
             self._leases.abandon(limits)
         await self._attempt(lambda: self._leases.release(limits))
@@ -173,7 +173,7 @@ class GuardedLimiter:
                 logger.warning("%s Its limits were counted in this process.", error)
             self._reported = str(error)
         elif self._breaker.record_failure(began, self._clock.monotonic()):
-            logger.warning("%s Limits are counted in this process until Redis answers.", error)
+            logger.warning("%s Limits are counted in this process until Redis responds.", error)
             self._flights.join(_PROBE, self._probe_until_reply)
 
     async def _probe_until_reply(self) -> None:
@@ -186,7 +186,7 @@ class GuardedLimiter:
                 if self._breaker.may_close:
                     await self._recover()
                     self._breaker.close()
-                    logger.info("Redis answers again. Limits are counted there.")
+                    logger.info("Redis responds again. Limits are counted there.")
             except StoreDown:
                 self._breaker.record_failure(began, self._clock.monotonic())
 
@@ -197,7 +197,7 @@ class GuardedLimiter:
         await self._leases.flush()
 
     async def _push(self) -> None:
-        """Charge Redis with what was admitted without it. Raises `StoreDown` when it does not answer."""
+        """Charge Redis with what was admitted without it. Raises `StoreDown` when it does not respond."""
         for some in batched(self._share.unsynced(self._now()), _SLICE):
             replies = await asyncio.gather(
                 *(self._remote.charge([unsynced]) for unsynced in some), return_exceptions=True

@@ -1,4 +1,4 @@
-"""The usage that Redis last returned: a process counts on from it while Redis does not answer."""
+"""The usage that Redis last returned: a process counts on from it while Redis does not respond."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Limits while Redis does not answer: each process counts its share with the same algorithm.
+"""Limits while Redis does not respond: each process counts its share with the same algorithm.
 
 A share starts from the usage that Redis last returned, so an outage does not refill a limit. Times are
 microseconds of a monotonic clock.

@@ -44,7 +44,7 @@ class LeaseKeeper:
             self._due[limit.key] = due if known else now
 
     async def release(self, limits: Sequence[Limit]) -> None:
-        """Release slots. When Redis does not answer, `flush` does it later, and `StoreDown` is raised."""
+        """Release slots. When Redis does not respond, `flush` does it later, and `StoreDown` is raised."""
         self._drop(limits)
         try:
             await self._remote.release(limits)
@@ -70,13 +70,13 @@ class LeaseKeeper:
                 self._unreleased.pop(name, None)
 
     async def renew_due(self) -> None:
-        """Renew the leases that are due. Raises `StoreDown` when Redis does not answer."""
+        """Renew the leases that are due. Raises `StoreDown` when Redis does not respond."""
         now = self._clock.monotonic()
         await self._renew({key: leases for key, leases in self._held.items() if self._due[key] <= now})
         self._due = {key: due for key, due in self._due.items() if key in self._held}
 
     async def renew_all(self) -> None:
-        """Renew all leases: Redis may have lost them. Raises `StoreDown` when it does not answer."""
+        """Renew all leases: Redis may have lost them. Raises `StoreDown` when it does not respond."""
         await self._renew(dict(self._held))
 
     def _drop(self, limits: Sequence[Limit]) -> None:

@@ -30,7 +30,7 @@ LIMITER, RENEW, REFUND = (
 class RedisLimiter:
     """Counts in Redis, with the clock of Redis, for all workers together.
 
-    Every method raises `StoreDown` when Redis does not answer in time, and its subclass `CommandRefused`
+    Every method raises `StoreDown` when Redis does not respond in time, and its subclass `CommandRefused`
     when the reply is an error. The keys of one call must differ from each other and, on a Cluster,
     share a hash tag. `now` injects the time, in microseconds, for tests.
     """
@@ -81,7 +81,7 @@ class RedisLimiter:
         await self._link.run(REFUND, [limit.key for limit in windows], arguments)
 
     async def ping(self) -> None:
-        """Return when Redis answers."""
+        """Return when Redis responds."""
         await self._link.call("PING")
 
     async def close(self) -> None:

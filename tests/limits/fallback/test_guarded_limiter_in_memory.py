@@ -15,7 +15,7 @@ from tests.limits.limits_by_name import at_a_time, left, window
 from tests.limits.redis.limiter_world import KNOBS, Hands
 from tests.support.wait import until_true
 
-DOWN = StoreDown("Redis did not answer in time.")
+DOWN = StoreDown("Redis did not respond in time.")
 
 
 class Worker:

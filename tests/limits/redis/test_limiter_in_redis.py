@@ -97,7 +97,7 @@ def test_a_server_that_hangs_costs_the_deadline_and_no_answer_is_mixed_up(
             await limiter.peek([one])
             store.client_pause(60_000, all=False)
             started = asyncio.get_running_loop().time()
-            with pytest.raises(StoreDown, match="did not answer in time"):
+            with pytest.raises(StoreDown, match="did not respond in time"):
                 await limiter.acquire([one])
             assert asyncio.get_running_loop().time() - started < 3
             store.client_unpause()
@@ -111,7 +111,7 @@ def test_a_server_that_hangs_costs_the_deadline_and_no_answer_is_mixed_up(
 
 
 def test_a_server_that_is_gone_is_said_so(tmp_path: Path) -> None:
-    with pytest.raises(StoreDown, match="Redis did not answer"):
+    with pytest.raises(StoreDown, match="Redis did not respond"):
         admitted(str(tmp_path / "nobody.sock"), limit(), times=1)
 
 
