@@ -20,9 +20,7 @@ from shared.settings import EXPRESS, MITMPROXY, Settings, SettingsError, load_se
 @click.option("--config", type=click.Path(path_type=Path), help="The config.yaml to read.")
 @click.option("--workers", type=int, help="Processes that serve. Overrides server.workers.")
 @click.option("--engine", help="express or mitmproxy. Overrides server.engine.")
-@click.option(
-    "--web", is_flag=True, help="Debug in mitmweb on server.web_port. Prints its address."
-)
+@click.option("--web", is_flag=True, help="Debug in mitmweb on server.web_port. Prints its address.")
 def main(config: Path | None, workers: int | None, engine: str | None, web: bool) -> None:
     """Run the proxy until SIGTERM or Ctrl-C."""
     given = {"server.workers": workers, "server.engine": engine}
