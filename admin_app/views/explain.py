@@ -1,4 +1,4 @@
-"""/tenants/{id}/explain: what would happen to a request, without it happening."""
+"""/tenants/{id}/explain: what would happen to a request, without forwarding it."""
 
 import base64
 import binascii
@@ -26,7 +26,7 @@ from shared.model.messages import Response as ExplainedResponse
 
 blueprint = Blueprint("explain", __name__, "What would happen to a request.")
 
-_TARGET = Pattern(r"/[\x21-\x7e]*", "Must begin with a slash and hold printable ASCII, without spaces.")
+_TARGET = Pattern(r"/[\x21-\x7e]*", "Must begin with a slash and contain printable ASCII without spaces.")
 _MOST_HEADERS = 100
 
 
@@ -65,7 +65,7 @@ def _headers(text: str) -> Any:
 
 
 class ResponseInput(Strict):
-    """What the upstream would answer."""
+    """The response that the upstream would send."""
 
     status = fields.Integer(load_default=200, strict=True, validate=validate.Range(200, 599))
     headers = _headers("Its headers.")
@@ -91,25 +91,29 @@ class ExplainInput(Strict):
         load_default=None, metadata={"type": "string", "description": "Its body, when it is no text."}
     )
     client = fields.String(
-        load_default="127.0.0.1", validate=ip_address, metadata={"description": "The address that connects."}
+        load_default="127.0.0.1", validate=ip_address, metadata={"description": "The address of the caller."}
     )
     key_id = fields.String(
         load_default=None,
         validate=validate.Length(max=100),
-        metadata={"description": "Explain it as called with this API key, whose secret need not be sent."},
+        metadata={
+            "description": "The id of an API key to explain the request with. Its secret is not needed."
+        },
     )
     response = fields.Nested(
         ResponseInput,
         load_default=None,
         allow_none=True,
-        metadata={"description": "What the upstream would answer, for the stages behind it."},
+        metadata={
+            "description": "The response that the upstream would send, to explain the stages of the response."
+        },
     )
-    call_outside = flag(False, "true calls external validators, too. Needs the scope admin.")
+    call_outside = flag(False, "true also calls external validators. Requires the scope admin.")
 
     @validates_schema
     def _one_body(self, data: Mapping[str, Any], **kwargs: Any) -> None:
         if data["body"] is not None and data["body_base64"] is not None:
-            raise ValidationError("Must not stand beside body.", "body_base64")
+            raise ValidationError("Must not be sent together with body.", "body_base64")
 
 
 @blueprint.route("/tenants/<tenant_id>/explain")
@@ -120,13 +124,13 @@ class Explain(MethodView):
     def post(self, sent: dict[str, Any], tenant_id: str) -> Response:
         """Explain what would happen to a request
 
-        It takes the way that it would take through the proxy, up to the upstream, and with `response` also
-        the way back. Nothing is forwarded, no limit is charged, and no external validator is called unless
-        asked. Ceilings that each worker counts for itself are not looked at.
+        The request takes the same steps as in the proxy, up to the upstream; with `response` also the steps
+        of the response. Nothing is forwarded, no limit is charged, and external validators are called only on
+        request. Limits that each worker counts for itself are not checked.
         """
         snapshot = find_tenant(tenant_id)
         if sent["call_outside"] and not caller().may(Access.ADMIN):
-            raise ApiError(403, "forbidden", f"To call outside services this needs {Access.ADMIN}.")
+            raise ApiError(403, "forbidden", f"Calling outside services requires the scope {Access.ADMIN}.")
         request = _request(sent, snapshot)
         result = services().explain(request, snapshot, calls_outside=sent["call_outside"])
         return response(Explanation().dump(explanation(result, request.method)))
@@ -142,7 +146,7 @@ def _request(sent: Mapping[str, Any], snapshot: Snapshot) -> ExplainRequest:
         for name, value, is_needed in (
             ("Host", host, True),
             ("Content-Length", str(len(body)), bool(body)),
-            # Whatever it is, plugins see it masked.
+            # Plugins see it masked.
             ("Authorization", f"Bearer {key.prefix}" if key else "", key is not None),
         )
         if is_needed and name not in given

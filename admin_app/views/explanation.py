@@ -1,4 +1,4 @@
-"""What a dry run found out, as a document in which no secret stands."""
+"""The result of a dry run as a document without secrets."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ from shared.secrets.redaction import SECRET_HEADERS, redact
 
 
 def explanation(explained: ExplainResult, method: str) -> dict[str, Any]:
-    """The document."""
+    """The document for a request with `method`."""
     tenant, admitted = explained.gateway.snapshot.tenant, explained.admitted
     shown = {"id": tenant.id, "subdomain": tenant.subdomain, "version": tenant.version}
     return {
@@ -185,7 +185,7 @@ def _response(explained: ExplainResult) -> dict[str, Any] | None:
 
 
 def _headers(headers: Headers, own: Mapping[str, str] | Sequence[str] = ()) -> list[dict[str, str]]:
-    """`own` are the names of headers whose values are secrets of the rule."""
+    """The headers with secrets masked; also those named in `own`, the headers of the rule."""
     secret: Collection[str] = SECRET_HEADERS | {name.lower() for name in own}
     return [
         {"name": name, "value": MASK if name.lower() in secret else redact(value)} for name, value in headers

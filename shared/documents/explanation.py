@@ -1,4 +1,4 @@
-"""The document that explains what would happen to a request."""
+"""The document that explains a request."""
 
 from marshmallow import Schema, fields, validate
 
@@ -6,7 +6,7 @@ from shared.model.config import Stage
 
 
 class RuleMatch(Schema):
-    """A rule, and why the request does not meet it."""
+    """A rule, and why it does not match the request."""
 
     id = fields.String(required=True)
     path = fields.String(required=True)
@@ -16,12 +16,12 @@ class RuleMatch(Schema):
     fault = fields.String(
         required=True,
         allow_none=True,
-        metadata={"description": "Why the stored rule cannot be used; then it refuses every request."},
+        metadata={"description": "Why the stored rule cannot be used. Such a rule rejects every request."},
     )
 
 
 class ShownHeader(Schema):
-    """A header; secrets are masked."""
+    """A header. Secrets are masked."""
 
     name = fields.String(required=True)
     value = fields.String(required=True)
@@ -33,12 +33,12 @@ class UpstreamRequest(Schema):
     method = fields.String(required=True)
     url = fields.String(required=True)
     headers = fields.List(fields.Nested(ShownHeader), required=True)
-    body = fields.String(required=True, allow_none=True, metadata={"description": "null when it is no text."})
+    body = fields.String(required=True, allow_none=True, metadata={"description": "null if it is not text."})
     body_bytes = fields.Integer(required=True)
 
 
 class GatewayResponse(Schema):
-    """What the client gets: a refusal (`code` is set), a plugin's answer, or the one that was sent along."""
+    """What the client would get: a rejection (`code` is set), or the response of a plugin or the upstream."""
 
     status = fields.Integer(required=True)
     source = fields.String(required=True)
@@ -47,12 +47,14 @@ class GatewayResponse(Schema):
     details = fields.Dict(required=True)
     headers = fields.List(fields.Nested(ShownHeader), required=True)
     body = fields.String(
-        required=True, allow_none=True, metadata={"description": "null of a refusal, and when it is no text."}
+        required=True,
+        allow_none=True,
+        metadata={"description": "null of a rejection, and if it is not text."},
     )
 
 
 class ExplainedEntry(Schema):
-    """Where an entry of a chain comes from."""
+    """An entry of a chain and its origin."""
 
     origin = fields.String(required=True, validate=validate.OneOf(["tier", "required", "tenant", "rule"]))
     priority = fields.Integer(required=True)
@@ -60,7 +62,7 @@ class ExplainedEntry(Schema):
 
 
 class ExplainedPlugin(Schema):
-    """A plugin at its place. `entries` has several where they act as one."""
+    """A plugin in the plan. It has several `entries` if they are merged."""
 
     name = fields.String(required=True)
     mode = fields.String(required=True, validate=validate.OneOf(["enforce", "shadow"]))
@@ -76,7 +78,7 @@ class ExplainedPlugin(Schema):
     detail = fields.String(
         required=True,
         allow_none=True,
-        metadata={"description": "The refusal's message, the fault, or what was not called."},
+        metadata={"description": "The message of the rejection, the fault, or the call that was not made."},
     )
     milliseconds = fields.Float(required=True, allow_none=True)
 
@@ -97,23 +99,23 @@ class ExplainedStage(Schema):
 
 
 class CounterAfter(Schema):
-    """What would be left of a limit."""
+    """The limit after the request."""
 
     remaining = fields.Integer(required=True)
 
 
 class CounterBefore(CounterAfter):
-    """What is left of a limit."""
+    """The limit before the request."""
 
     reset_after_ms = fields.Integer(
         required=True,
         allow_none=True,
-        metadata={"description": "Until something is free again; null when nobody knows."},
+        metadata={"description": "Time until more is available; null if unknown."},
     )
 
 
 class ExplainedLimit(Schema):
-    """A limit that would be charged, as it is and as it would be."""
+    """A limit that the request would charge, before and after it."""
 
     scope = fields.String(required=True)
     name = fields.String(required=True)
@@ -127,7 +129,7 @@ class ExplainedLimit(Schema):
 
 
 class ExplainedTenant(Schema):
-    """The tenant, and the version of its configuration that was used."""
+    """The tenant, with the version of its configuration."""
 
     id = fields.String(required=True)
     subdomain = fields.String(required=True)
@@ -135,12 +137,12 @@ class ExplainedTenant(Schema):
 
 
 class Explanation(Schema):
-    """What would happen. `tenant` is null when the request does not lead to this one."""
+    """What would happen. `tenant` is null if the request names another tenant."""
 
     outcome = fields.String(
         required=True,
         validate=validate.OneOf(["forwarded", "refused", "answered", "unfinished"]),
-        metadata={"description": "unfinished: plugins took longer than a dry run may."},
+        metadata={"description": "unfinished: the plugins exceeded the time for a dry run."},
     )
     tenant = fields.Nested(ExplainedTenant, required=True, allow_none=True)
     key_id = fields.String(required=True, allow_none=True)

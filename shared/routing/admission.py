@@ -1,4 +1,4 @@
-"""Who calls, whether it may, and where to: decided from the head of a request alone."""
+"""Admission: the tenant, key and rule of a request, decided by its head alone."""
 
 import re
 from collections.abc import Sequence
@@ -25,12 +25,12 @@ _CHALLENGE = {"WWW-Authenticate": "Bearer"}
 #: One body for a malformed key, an unknown key, another tenant's key and an unknown tenant.
 INVALID_KEY = make_rejection(
     "invalid_api_key",
-    "The API key is not valid here. Check the key, and that it belongs to the tenant that you call.",
+    "The API key is not valid. Check the key, and that it belongs to the called tenant.",
     _CHALLENGE,
 )
 MISSING_KEY = make_rejection(
     "missing_api_key",
-    "This call needs an API key. Send it as 'Authorization: Bearer <key>', 'x-api-key' or 'api-key'.",
+    "An API key is required. Send it as 'Authorization: Bearer <key>', 'x-api-key' or 'api-key'.",
     _CHALLENGE,
 )
 
@@ -39,7 +39,7 @@ MISSING_KEY = make_rejection(
 class HostRules:
     """How Host headers name tenants.
 
-    Under a host of `shared`, and under an IP literal when `any_address`, the key says which tenant.
+    Under a host in `shared`, and with `any_address` under an IP address, the API key names the tenant.
     """
 
     base_domain: str
@@ -51,9 +51,9 @@ class HostRules:
         object.__setattr__(self, "_known", Memo(self._parse))
 
     def parse(self, host: str) -> str | None:
-        """The tenant's subdomain, or None under a shared host.
+        """The subdomain of the tenant; None under a shared host.
 
-        Raises ValueError on every other Host: unknown names, more labels than one, bad characters.
+        Raises ValueError for every other Host: unknown names, several labels, invalid characters.
         """
         return self._known[host]
 
@@ -72,7 +72,7 @@ class HostRules:
 
 
 def _is_address(name: str) -> bool:
-    """True for an IPv4 address, and for an IPv6 address in brackets (RFC 3986, 3.2.2)."""
+    """Whether this is an IPv4 address, or an IPv6 address in brackets (RFC 3986, 3.2.2)."""
     bracketed = name.startswith("[") and name.endswith("]") and "%" not in name
     kind, text = (IPv6Address, name[1:-1]) if bracketed else (IPv4Address, name)
     try:
@@ -83,7 +83,7 @@ def _is_address(name: str) -> bool:
 
 
 def presented_keys(headers: Headers) -> tuple[str, ...]:
-    """Every distinct credential in the head, in order; whatever scheme or form it has."""
+    """Every distinct credential in the head, in order, of whatever scheme and form."""
     found = []
     for value in headers.all("authorization"):
         scheme, _, text = value.strip().partition(" ")
@@ -95,7 +95,7 @@ def presented_keys(headers: Headers) -> tuple[str, ...]:
 
 
 def one_key(presented: Sequence[str]) -> str | None:
-    """The key, when exactly one was presented and it has the right form; None otherwise."""
+    """The key, if exactly one was presented and is well-formed; otherwise None."""
     if len(presented) != 1:
         return None
     try:
@@ -105,10 +105,10 @@ def one_key(presented: Sequence[str]) -> str | None:
 
 
 class Call(NamedTuple):
-    """What a head says about who calls, and where to, before anything is looked up.
+    """The tenant, path and key that a head names, before any look-up.
 
-    `subdomain` is None under a shared host, `key_hash` when no well-formed key was sent; `has_key` says
-    whether any credential was.
+    `subdomain` is None under a shared host, `key_hash` without a well-formed key. `has_key` is True if there
+    is any credential.
     """
 
     subdomain: str | None
@@ -120,7 +120,7 @@ class Call(NamedTuple):
 def read_call(
     headers: Headers, target: str, hosts: HostRules, hasher: PepperedHasher, via: str
 ) -> Call | Rejection:
-    """Read a head that has a Host. `target` is the path as it came, with its query; `via` is our own name."""
+    """Read a head that has a Host. `target` is as it was sent; `via` is the name of this deployment."""
     try:
         subdomain = hosts.parse(headers["host"])
     except ValueError as error:
@@ -130,20 +130,20 @@ def read_call(
     except ValueError as error:
         return make_rejection("bad_request", str(error))
     if passed_here(headers, via):
-        return make_rejection("loop_detected", "This request has already been through this gateway.")
+        return make_rejection("loop_detected")
     presented = presented_keys(headers)
     key = one_key(presented)
     return Call(subdomain, path, bool(presented), hasher(key) if key else None)
 
 
 def too_large(limit: int) -> Rejection:
-    """The refusal of a body above `limit` bytes."""
+    """The rejection of a body above `limit` bytes."""
     return make_rejection("body_too_large", BODY_TOO_LONG.format(limit))
 
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """The request may be forwarded: by this route, as this key (None on a public rule)."""
+    """The request may be forwarded by `route`. `key` is None on a public rule without a key."""
 
     gateway: Gateway
     route: Route
@@ -153,10 +153,10 @@ class Admitted:
 def admit(
     gateway: Gateway | None, key_hash: str | None, has_key: bool, method: str, path: str, now: float
 ) -> Admitted | Rejection:
-    """Decide a request to `path` (normalized) of the tenant that `gateway` is, None when unknown.
+    """Decide a request to the normalized `path`. `gateway` is None if the tenant is unknown.
 
-    `key_hash` is None when no well-formed key was sent; `has_key` says whether any credential was.
-    The order fixes what a stranger can learn: without a valid key, only that the key is not valid.
+    `key_hash` and `has_key` are those of `Call`. Without a valid key a caller learns only that the key is
+    not valid: the order of the checks ensures this.
     """
     if gateway is None:
         return INVALID_KEY if has_key else MISSING_KEY
@@ -178,11 +178,11 @@ def _check_key(key: ApiKey | None, has_key: bool, now: float) -> Rejection | Non
         return INVALID_KEY if has_key else MISSING_KEY
     status = key.status(now)
     if status != "active":
-        message = f"The API key {key.prefix}… is {status}. Ask for a new one."
+        message = f"The API key {key.prefix}… is {status}. Use another key."
         return make_rejection(f"api_key_{status}", message, _CHALLENGE)
     if Scope.PROXY not in key.scopes:
         return make_rejection(
-            "forbidden", f"The API key {key.prefix}… lacks the scope 'proxy' that calls need."
+            "forbidden", f"The API key {key.prefix}… lacks the scope 'proxy'. Use another key."
         )
     return None
 
@@ -193,11 +193,11 @@ def _check_route(
     if not routes:
         return make_rejection("no_matching_rule", f"No rule of this tenant matches the path {path[:200]}.")
     if has_encoded_slash(path) and (route is None or route.rule.encoded_slashes != "allow"):
-        return make_rejection("bad_request", "The path must not hold %2F (an encoded slash) here.")
+        return make_rejection("bad_request", "The path must not contain %2F (an encoded slash).")
     if route is None:
         allow = allowed_methods(routes)
         return make_rejection(
-            "method_not_allowed", f"This path takes {allow}, not the method sent.", {"Allow": allow}
+            "method_not_allowed", f"The path allows {allow}, not the method sent.", {"Allow": allow}
         )
     if route.fault is not None:
         return make_rejection(

@@ -1,4 +1,4 @@
-"""One tenant's whole configuration, compiled: what the request path only has to look up."""
+"""Compiles the configuration of a tenant, so that a request only looks things up."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -22,12 +22,18 @@ _ACCEPT_ENCODING = "accept-encoding"
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A rule, ready to act. `fault` says why it cannot be used; then every request to it is refused.
+    """A compiled rule.
 
-    `headers` are the rule's own, opened, to set on the upstream request; `own` are the same, ready for the
-    wire. Where answers are judged event by event `own` asks for an answer that is not compressed: such a
-    stream would have to be collected. `timeouts` are complete: the operator's stand where the rule has none
-    of its own.
+    Attributes:
+        rule: the rule as stored.
+        target: its upstream.
+        headers: the rule's own headers, decrypted.
+        plan: its plugins.
+        fault: why the rule cannot be used; then every request to it is rejected.
+        timeouts: those of the rule, and the operator's where it has none.
+        own: `headers` for the wire. If events are judged, they ask for a response without compression: a
+            compressed stream would have to be collected.
+        authority: the Host of the target.
     """
 
     rule: Rule
@@ -49,7 +55,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """An immutable, versioned snapshot of one tenant. `keys` maps a key's hash to its record."""
+    """A compiled tenant, immutable. `keys` maps the hash of a key to its record."""
 
     snapshot: Snapshot
     tier: Tier
@@ -57,12 +63,20 @@ class Gateway:
     router: Router
 
 
-_NOWHERE = Target("http", "gateway.invalid", 80)
+_UNROUTED = Target("http", "gateway.invalid", 80)
 
 
 @dataclass(frozen=True, slots=True)
 class Compiler:
-    """Compiles tenants. `tools` are what the plugins get of the world, `timeouts` the operator's own."""
+    """Compiles tenants.
+
+    Attributes:
+        catalogue: all plugins.
+        tiers: the tiers of config.yaml.
+        sealer: decrypts secrets.
+        tools: the services for plugins.
+        timeouts: those of the operator.
+    """
 
     catalogue: Catalogue
     tiers: Mapping[str, Tier]
@@ -71,7 +85,7 @@ class Compiler:
     timeouts: UpstreamTimeouts = field(default_factory=UpstreamTimeouts)
 
     def __call__(self, snapshot: Snapshot) -> Gateway:
-        """The compiled tenant. A rule that cannot be compiled fails closed, and harms no other."""
+        """Compile a tenant. A rule that cannot be compiled fails closed, and no other does."""
         tenant = snapshot.tenant
         keys = {key.hash: key for key in snapshot.keys}
         router = Router.build(self._route(tenant, rule) for rule in snapshot.rules)
@@ -86,9 +100,9 @@ class Compiler:
                 self._plan(tenant, rule),
                 timeouts=self.timeouts.with_own(rule.timeouts),
             )
-        except Exception as error:  # noqa: BLE001 -- a stored plugin may raise anything; its rule fails closed
+        except Exception as error:  # noqa: BLE001 -- a plugin may raise anything; its rule fails closed
             logger.error("Rule %s of tenant %s cannot be used: %s", rule.id, tenant.id, error)
-            return Route(rule, _NOWHERE, {}, Plan(), fault=str(error) or type(error).__name__)
+            return Route(rule, _UNROUTED, {}, Plan(), fault=str(error) or type(error).__name__)
 
     def _headers(self, tenant: Tenant, rule: Rule) -> dict[str, str]:
         return {
@@ -98,7 +112,7 @@ class Compiler:
 
     def _plan(self, tenant: Tenant, rule: Rule) -> Plan:
         if tenant.tier not in self.tiers:
-            # The operator took the tier out of config.yaml; without its ceilings nothing passes.
+            # The operator removed the tier; without its limits no request is admitted.
             raise ValueError(f"The tier {tenant.tier} is not in config.yaml.")
         chain = effective_chain(tenant, rule, self.tiers[tenant.tier])
 

@@ -1,4 +1,4 @@
-"""How long the gateway waits for one upstream: the rule's own timeouts over the operator's defaults.
+"""The timeouts of one upstream: those of the rule, and the operator's where the rule has none.
 
 >>> UpstreamTimeouts(connect=5, first_byte=300, idle=300).with_own(RuleTimeouts(connect=1, total=60))
 UpstreamTimeouts(connect=1, first_byte=300, idle=300, total=60)
@@ -10,7 +10,7 @@ from shared.model.config import RuleTimeouts
 
 
 class UpstreamTimeouts(NamedTuple):
-    """The longest waits in seconds, named as in `RuleTimeouts`. A `total` of None is no such limit."""
+    """Timeouts in seconds, named as in `RuleTimeouts`. A `total` of None means no timeout."""
 
     connect: float = 5.0
     first_byte: float = 300.0
@@ -18,7 +18,7 @@ class UpstreamTimeouts(NamedTuple):
     total: float | None = None
 
     def with_own(self, own: RuleTimeouts) -> "UpstreamTimeouts":
-        """These, with a rule's own in their place where it has some."""
+        """These, replaced by those that the rule has."""
         return UpstreamTimeouts(
             self.connect if own.connect is None else own.connect,
             self.first_byte if own.first_byte is None else own.first_byte,

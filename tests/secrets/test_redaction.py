@@ -91,7 +91,7 @@ def test_of_a_key_the_public_prefix_stays_so_that_it_can_be_recognised() -> None
         "https://a.example.com/v1/models?monkey=1&limit=2",
         '{"model": "gpt-4o", "messages": [{"role": "user", "content": "What is the key to success?"}]}',
         "The risk-averse task-force met at 10:00, user@example.com was there.",
-        "The API key is not valid here. Check the key, and that it belongs to the tenant that you call.",
+        "The API key is not valid. Check the key, and that it belongs to the called tenant.",
         "http://localhost:8081/a@b",
     ],
 )
