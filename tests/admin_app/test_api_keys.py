@@ -71,7 +71,7 @@ def test_an_expired_key_is_refused(api: Api, tenant: Tenant, keys: str, world: W
 
 
 class TestRotate:
-    def test_both_work_until_the_overlap_ends(
+    def test_both_keys_work_until_the_overlap(
         self, api: Api, tenant: Tenant, keys: str, world: World
     ) -> None:
         old = api.post(keys, {"name": "ci", "scopes": ["read", "proxy"]}).get_json()
@@ -91,9 +91,7 @@ class TestRotate:
         api.post(f"{keys}/{old['id']}/rotate", {})
         assert api.get(f"{keys}/{old['id']}").get_json()["expires_at"] == "2027-01-16T08:00:00.000Z"
 
-    def test_it_prolongs_no_key_and_the_new_one_lives_as_long(
-        self, api: Api, keys: str, world: World
-    ) -> None:
+    def test_rotation_prolongs_no_key_and_copies_its_life(self, api: Api, keys: str, world: World) -> None:
         old = api.post(keys, {"expires_at": "2027-01-15T10:00:00Z"}).get_json()
         world.clock.time += 3600
         new = api.post(f"{keys}/{old['id']}/rotate", {}).get_json()

@@ -68,7 +68,7 @@ def check_refused(response: Any, pointer: str, reason: str) -> None:
 
 
 @pytest.mark.parametrize(("chain", "pointer", "reason"), WRONG)
-def test_on_a_rule_and_on_a_tenant(
+def test_wrong_chain_is_rejected(
     api: Api, tenant: Tenant, chain: list[Any], pointer: str, reason: str
 ) -> None:
     before = api.get(tenant.url).get_json()
@@ -110,9 +110,7 @@ def test_what_would_break_a_stored_rule_of_the_tenant(api: Api, tenant: Tenant) 
     check_refused(response, "/required_plugins", "With rule rule_")
 
 
-def test_chain_when_saved_parses_each_entry_once(
-    api: Api, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_saved_chain_parses_entries_once(api: Api, tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once per entry to check the chain; once more per limiter to warn about limits, here with the tier's."""
     parsed: Counter[str] = Counter()
     parse = Plugin.parse.__func__  # type: ignore[attr-defined]

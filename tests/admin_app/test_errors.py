@@ -31,21 +31,10 @@ def assert_problem(response: Any, status: int, code: str) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        b"",
-        b"{",
-        b"nope",
-        b"[" * 200_000,
-        b"[" * 200_000 + b"]" * 200_000,
-        b'{"a":' * 300 + b"1" + b"}" * 300,
-        b'{"name": ' + b"1" * 5_000 + b"}",
-        b'{"name": NaN}',
-        b'{"name": 1e999}',
-        b'{"name": "\xff"}',
-        b'{"name": "\\ud800"}',
-        b'{"\\ud800": 1}',
-        b'{"name": "a", "name": "b"}',
-        b"\xef\xbb\xbf{}",
-        "{}".encode("utf-16"),
+        *(b"", b"{", b"nope", b"[" * 200_000, b"[" * 200_000 + b"]" * 200_000),
+        *(b'{"a":' * 300 + b"1" + b"}" * 300, b'{"name": ' + b"1" * 5_000 + b"}", b'{"name": NaN}'),
+        *(b'{"name": 1e999}', b'{"name": "\xff"}', b'{"name": "\\ud800"}', b'{"\\ud800": 1}'),
+        *(b'{"name": "a", "name": "b"}', b"\xef\xbb\xbf{}", "{}".encode("utf-16")),
         gzip.compress(b"{}", mtime=0),
     ],
     ids=range(16),
@@ -71,9 +60,7 @@ def test_json_of_another_form_is_422(api: Api, body: bytes) -> None:
     ],
 )
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
-def test_every_other_content_type_is_415(
-    api: Api, tenant: Tenant, method: str, content_type: str | None
-) -> None:
+def test_other_content_type_is_415(api: Api, tenant: Tenant, method: str, content_type: str | None) -> None:
     url = "/tenants" if method == "POST" else tenant.url
     sent = b'{"name": "x", "subdomain": "x"}'
     response = api.call(method, url, data=sent, content_type=content_type)
@@ -152,7 +139,7 @@ def fail_with(error: Exception) -> Callable[..., Any]:
     return fail
 
 
-def test_a_store_that_is_down_is_503(
+def test_store_that_is_down_is_503(
     api: Api, tenant: Tenant, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("read", "write", "find_key", "list"):

@@ -117,9 +117,7 @@ class TestForwarded:
         new_rule(api, tenant, plugin_chain=[entry])
         assert plugins(asked(api, tenant), "pre_response") == [[("content_validator", "not_run")]]
 
-    def test_an_answer_that_is_sent_along_runs_the_stages_behind_the_upstream(
-        self, api: Api, tenant: Tenant
-    ) -> None:
+    def test_a_given_response_runs_the_stages_behind_the_upstream(self, api: Api, tenant: Tenant) -> None:
         masking = {
             "name": "content_validator",
             "stage": "pre_response",
@@ -172,9 +170,7 @@ class TestForwarded:
 
 
 @pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("POST", 204), ("POST", 304)])
-def test_response_that_has_no_body_is_explained_without_one(
-    api: Api, tenant: Tenant, method: str, status: int
-) -> None:
+def test_response_without_a_body_has_none(api: Api, tenant: Tenant, method: str, status: int) -> None:
     """Whatever is sent along: the proxy expects no body of these, and shows plugins an empty one."""
     entry = {
         "name": "content_validator",
@@ -253,7 +249,7 @@ class TestRefused:
             asleep: (False, "It is not active."),
         }
 
-    def test_a_stored_rule_that_cannot_be_used_says_why(
+    def test_unusable_rule_is_explained(
         self, api: Api, tenant: Tenant, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         rule = new_rule(api, tenant, plugin_chain=[CHECKING])
@@ -371,7 +367,7 @@ class TestOtherEnds:
         assert (plugin["verdict"], plugin["detail"]) == ("fault", "ValueError: no such thing")
         assert explained["answer"]["code"] == "plugin_failure"
 
-    def test_it_does_not_take_for_ever(
+    def test_hanging_plugin_is_cancelled(
         self, api: Api, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(core_explain, "MAX_SECONDS", 0.05)

@@ -20,7 +20,7 @@ def test_all_is_well(api: Api) -> None:
 
 
 @pytest.mark.parametrize("url", ["/readyz", "/health"])
-def test_the_part_that_is_down_is_named(
+def test_a_part_that_is_down_is_named(
     api: Api, world: World, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     def down() -> None:

@@ -67,7 +67,7 @@ def try_all(described: BaseSchema, budget: settings, check: Callable[[Case], Non
 
 
 @pytest.mark.parametrize("examples", [5, *slow(15)])
-def test_nothing_that_the_platform_sends_makes_it_fail(
+def test_no_call_of_the_platform_makes_it_fail(
     described: BaseSchema, there: dict[str, str], examples: int
 ) -> None:
     def check(case: Case) -> None:

@@ -33,9 +33,7 @@ def test_one_with_its_stages_defaults_and_secrets(api: Api) -> None:
 
 
 @pytest.mark.parametrize("settings", [{"endpoint": "https://checks.example"}, {"endpoint": 5}, {}, {"x": 1}])
-def test_its_json_schema_agrees_with_what_is_saved(
-    api: Api, world: World, settings: dict[str, object]
-) -> None:
+def test_json_schema_agrees_with_what_is_saved(api: Api, world: World, settings: dict[str, object]) -> None:
     schema = api.get("/plugins/external_validator").get_json()["settings_schema"]
     body = {
         "name": "x",

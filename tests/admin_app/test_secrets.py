@@ -40,9 +40,7 @@ class TestRuleHeaders:
             for name, value in rule.headers.items()
         }
 
-    def test_they_are_sealed_for_tenant_name_and_origin(
-        self, rule_url: str, tenant: Tenant, world: World
-    ) -> None:
+    def test_headers_are_sealed_for_their_origin(self, rule_url: str, tenant: Tenant, world: World) -> None:
         assert self.opened(world, tenant) == RULE["headers"]
         assert "canary" not in repr(stored(world, tenant))
         sealed = stored(world, tenant).rules[0].headers["X-Org"]
@@ -152,9 +150,7 @@ class TestPluginSecrets:
         rejected = api.patch(tenant.url, {"plugin_chain": [asked]})
         assert pointers(rejected) == ["/plugin_chain/0/settings/headers/X-Other"]
 
-    def test_entries_find_their_own_when_they_change_places(
-        self, api: Api, tenant: Tenant, world: World
-    ) -> None:
+    def test_entries_that_move_find_their_own_secrets(self, api: Api, tenant: Tenant, world: World) -> None:
         a, b = "https://checks.example/a", "https://checks.example/b"
         both = [asking({"X-Key": "canary-a"}, a), asking({"X-Key": "canary-b"}, b)]
         api.patch(tenant.url, {"plugin_chain": both})

@@ -195,9 +195,7 @@ class TestEntityTags:
         assert api.get(tenant.url, headers={"If-None-Match": tag}).status_code == 200
 
     @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
-    def test_if_match_keeps_one_writer_from_undoing_another(
-        self, api: Api, tenant: Tenant, method: str
-    ) -> None:
+    def test_if_match_protects_the_change_of_another(self, api: Api, tenant: Tenant, method: str) -> None:
         tag = api.get(tenant.url).headers["ETag"]
         body: Any = {"name": "Mine", "subdomain": "acme"} if method != "DELETE" else None
         newer = api.patch(tenant.url, {"name": "Theirs"}).headers["ETag"]

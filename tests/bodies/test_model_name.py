@@ -31,13 +31,7 @@ def test_an_encoded_body_is_read_too() -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        None,
-        b"",
-        b"{}",
-        b"[]",
-        b'"model"',
-        b'{"model": null}',
-        b'{"model": ["gpt-4o"]}',
+        *(None, b"", b"{}", b"[]", b'"model"', b'{"model": null}', b'{"model": ["gpt-4o"]}'),
         b'{"x": {"model": "m"}}',
     ],
 )

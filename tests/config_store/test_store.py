@@ -42,9 +42,7 @@ def store(client: redis.Redis) -> RedisStore:
     return RedisStore(client, quarantine=60)
 
 
-def test_the_document_of_the_last_version_alone_is_kept_with_its_writer(
-    client: redis.Redis, store: RedisStore
-) -> None:
+def test_only_the_last_version_is_kept_with_its_writer(client: redis.Redis, store: RedisStore) -> None:
     acme = create(store, a_tenant("acme", updated_at=5.0))
     changed = replace(with_tenant(acme, updated_at=6.5), rules=(RULE,))
     store.write(acme, changed, actor="key:key-acme")
@@ -62,9 +60,7 @@ def test_a_write_of_a_key_leaves_the_document_as_it_was(client: redis.Redis, sto
     assert client.dump("{cfg}:doc:id-acme:1") == before
 
 
-def test_a_deleted_tenant_leaves_nothing_but_its_quarantine_and_the_news(
-    client: redis.Redis, store: RedisStore
-) -> None:
+def test_a_deleted_tenant_leaves_its_quarantine_and_the_news(client: redis.Redis, store: RedisStore) -> None:
     acme = create(store, a_full_tenant("acme"))
     store.write(acme, None, actor=ACTOR)
     left = {"quarantine:acme", "revision", "changes", "deleted"}
@@ -104,9 +100,7 @@ def test_without_quarantine_a_subdomain_is_free_at_once(client: redis.Redis) -> 
     create(store, with_tenant(a_tenant("heir"), subdomain="acme"))
 
 
-def test_the_counters_of_a_deleted_tenant_are_gone_and_no_others(
-    client: redis.Redis, store: RedisStore
-) -> None:
+def test_only_the_counters_of_a_deleted_tenant_are_gone(client: redis.Redis, store: RedisStore) -> None:
     acme = create(store, a_tenant("acme"))
     for number in range(1200):
         client.set(f"rl:{{id-acme}}:rule:{number}", 1)
@@ -117,7 +111,7 @@ def test_the_counters_of_a_deleted_tenant_are_gone_and_no_others(
     assert sorted(client.scan_iter("rl:*")) == sorted(other.encode() for other in others)
 
 
-def test_looking_for_counters_among_too_many_keys_has_an_end(
+def test_search_for_counters_has_an_end(
     client: redis.Redis, store: RedisStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     acme = create(store, a_tenant("acme"))
@@ -203,9 +197,7 @@ def test_a_store_that_hangs_is_given_up_soon(client: redis.Redis, valkey_socket:
     store.close()
 
 
-def test_a_store_that_takes_no_writes_says_why_and_changes_nothing(
-    client: redis.Redis, store: RedisStore
-) -> None:
+def test_a_store_that_takes_no_writes_changes_nothing(client: redis.Redis, store: RedisStore) -> None:
     acme = create(store, a_tenant("acme"))
     client.config_set("maxmemory", "1")
     try:

@@ -254,9 +254,7 @@ def test_traces_of_deleted_and_renamed_tenants_still_hold(api: Api) -> None:
 
 
 @pytest.mark.slow
-def test_real_gateway_serves_the_stored_tenants(
-    client: redis.Redis, valkey_socket: str, tmp_path: Path
-) -> None:
+def test_real_gateway_serves_stored_tenants(client: redis.Redis, valkey_socket: str, tmp_path: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir(mode=0o700)
     for name, secret in (("pepper", "pepper"), ("encryption-key", "encryption_key")):

@@ -31,7 +31,7 @@ def test_other_text_is_no_token(name: str) -> None:
         ((b"close, X-Hop ,",), {b"close", b"x-hop", b""}, {b"x-hop"}),
     ],
 )
-def test_connection_lists_options_without_protected_headers(
+def test_connection_lists_its_options(
     values: tuple[bytes, ...], options: set[bytes], removed: set[bytes]
 ) -> None:
     assert connection_options(values) == options

@@ -65,9 +65,7 @@ def test_a_cancelled_one_is_no_failure(caplog: pytest.LogCaptureFixture) -> None
     assert caplog.records == []
 
 
-def test_work_that_is_begun_is_done_at_once_when_it_waits_for_nothing(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_work_that_waits_for_nothing_is_done_when_it_begins(caplog: pytest.LogCaptureFixture) -> None:
     async def work() -> int:
         return 7
 

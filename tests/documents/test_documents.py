@@ -88,19 +88,8 @@ class TestTenant:
     @pytest.mark.parametrize(
         "label",
         [
-            "",
-            "-a",
-            "a-",
-            "a.b",
-            "a_b",
-            "a b",
-            "a\n",
-            "ä",
-            "\N{KELVIN SIGN}elvin",
-            "a" * 64,
-            "admin",
-            "API",
-            "www",
+            *("", "-a", "a-", "a.b", "a_b", "a b", "a\n", "ä", "\N{KELVIN SIGN}elvin", "a" * 64, "admin"),
+            *("API", "www"),
         ],
     )
     def test_a_bad_or_reserved_subdomain_is_refused(self, label: str) -> None:
@@ -244,9 +233,7 @@ class TestRule:
             ("totl", 1, "Unknown field. Allowed: connect, first_byte, idle, total."),
         ],
     )
-    def test_other_timeouts_are_refused_where_they_stand(
-        self, name: str, value: Any, why: str | None
-    ) -> None:
+    def test_other_timeouts_are_rejected_in_place(self, name: str, value: Any, why: str | None) -> None:
         found = problems(RuleInput(), RULE | {"timeouts": {name: value}})
         assert list(found) == [f"/timeouts/{name}"]
         assert why is None or found[f"/timeouts/{name}"] == why
@@ -268,11 +255,7 @@ class TestRule:
         "name",
         [
             *(
-                "Host",
-                "content-length",
-                "Connection",
-                "Transfer-Encoding",
-                "Proxy-Authorization",
+                *("Host", "content-length", "Connection", "Transfer-Encoding", "Proxy-Authorization"),
                 "X-Tenant-Id",
             ),
             *("X-Forwarded-For", "Content-Type", "content_encoding", "Content-Language"),
@@ -319,13 +302,8 @@ class TestTimes:
         "value",
         [
             *(
-                "",
-                "tomorrow",
-                "2030-01-01",
-                "2030-01-01T00:00:00",
-                "2030-02-30T00:00:00Z",
-                1_893_456_000,
-                None,
+                *("", "tomorrow", "2030-01-01", "2030-01-01T00:00:00", "2030-02-30T00:00:00Z"),
+                *(1_893_456_000, None),
             ),
             *("9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59", "2030-01-01T24:61:00Z", True),
         ],

@@ -133,9 +133,7 @@ globs = st.lists(st.sampled_from(["*", "a*", "*b", "ab", "a*b"]), unique=True, m
 
 
 @given(globs, st.text("ab", max_size=4))
-def test_of_the_globs_of_models_only_the_most_precise_that_matches_counts(
-    given: list[str], model: str
-) -> None:
+def test_of_the_globs_of_models_only_the_most_precise_match_counts(given: list[str], model: str) -> None:
     ordered = tuple(sorted(given, key=precision))
     compiled_limits = [compiled("per_model", by=("model",), glob=glob, globs=ordered) for glob in given]
     counting = [one.spec.glob for one in compiled_limits if one.counts(exchange(), model)]

@@ -41,9 +41,7 @@ def test_a_value_that_is_asked_for_takes_no_room() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0.0, 12.0), st.sampled_from("abcdef")), max_size=60), st.integers(1, 4))
-def test_there_are_never_more_live_counters_than_that_and_none_is_lost_while_it_lives(
-    steps: list[tuple[float, str]], max_values: int
-) -> None:
+def test_live_counters_are_bounded_and_never_lost(steps: list[tuple[float, str]], max_values: int) -> None:
     known, now = DistinctValueTracker(max_values), 0.0
     dies: dict[str, float] = {}
     for pause, value in steps:

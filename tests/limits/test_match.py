@@ -30,7 +30,7 @@ def test_without_methods_and_paths_it_takes_all(request: Request) -> None:
 
 
 @given(methods, paths, requests)
-def test_it_takes_what_one_method_and_one_path_of_it_take(
+def test_it_takes_a_method_and_a_path(
     methods: tuple[str, ...], paths: tuple[str, ...], request: Request
 ) -> None:
     by_parts = any(
@@ -42,9 +42,7 @@ def test_it_takes_what_one_method_and_one_path_of_it_take(
 
 
 @given(methods, paths)
-def test_the_same_written_in_another_order_has_the_same_text(
-    methods: tuple[str, ...], paths: tuple[str, ...]
-) -> None:
+def test_a_match_in_another_order_has_the_same_text(methods: tuple[str, ...], paths: tuple[str, ...]) -> None:
     again = LimitMatch(methods[::-1] + methods[:1], paths[::-1] + paths[:1])
     assert LimitMatch(methods, paths).text == again.text
 

@@ -118,7 +118,7 @@ some_plain = st.builds(lambda rule, number: [compiled("global", number, rule=rul
 
 
 @given(st.lists(some_models | some_plain, max_size=5), st.sampled_from(["", "a", "ab", "b"]))
-def test_no_two_charges_have_one_counter_and_none_is_above_a_limit_that_counts_the_request(
+def test_charges_have_a_counter_each_and_the_smallest_limit(
     groups: list[list[CompiledLimit]], model: str
 ) -> None:
     compiled_limits = [one for group in groups for one in group]

@@ -177,7 +177,7 @@ MATCH, LEVEL = MatchSchema(), LevelSchema()
         (ActionsSchema(), {"retry_after": "soon"}, "/retry_after", ""),
     ],
 )
-def test_a_wrong_match_level_or_action_is_rejected_where_it_is_wrong(
+def test_a_wrong_match_level_or_action_is_rejected(
     schema: Schema, spec: Any, pointer: str, words: str
 ) -> None:
     found = problems(schema, spec)

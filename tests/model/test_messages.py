@@ -51,7 +51,7 @@ def test_a_patch_sets_each_name_once_and_removes_every_spelling() -> None:
 
 
 @given(ITEMS, st.dictionaries(st.sampled_from(["A", "B", "X"]), st.just("set")), st.lists(NAMES, max_size=3))
-def test_a_patch_touches_only_what_it_names(
+def test_a_patch_changes_only_its_names(
     items: list[tuple[str, str]], put: dict[str, str], gone: list[str]
 ) -> None:
     patched = Headers(items).patched(put, gone)
@@ -82,7 +82,7 @@ def test_messages_cannot_be_changed() -> None:
     st.dictionaries(st.sampled_from(["A", "B", "X"]), st.sampled_from(["1", "ä", "€"])),
     st.lists(NAMES),
 )
-def test_a_head_from_the_wire_is_patched_as_one_of_text(
+def test_a_head_of_bytes_is_patched_too(
     items: list[tuple[str, str]], put: dict[str, str], gone: list[str]
 ) -> None:
     plain = Headers(items)

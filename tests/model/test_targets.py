@@ -33,7 +33,7 @@ def test_a_url_is_taken_apart(url: str, target: Target) -> None:
         "http://1.2.3.4.5/", "http://256.1.1.1/", "http://127.0.0.1./x?y", "http://a.0x/",
     ],
 )  # fmt: skip
-def test_what_could_be_read_in_two_ways_is_refused(url: str) -> None:
+def test_an_ambiguous_body_is_rejected(url: str) -> None:
     with pytest.raises(ValueError, match=r"^Must be .*\.$"):
         parse_target(url)
 
@@ -47,7 +47,7 @@ def test_what_could_be_read_in_two_ways_is_refused(url: str) -> None:
         ("https://[2001:db8::1]:80", "https://[2001:db8::1]:80", "[2001:db8::1]:80"),
     ],
 )
-def test_a_credentials_owner_names_its_port_and_a_host_header_only_an_unusual_one(
+def test_a_credentials_owner_names_every_port_and_host_an_unusual_one(
     url: str, origin: str, authority: str
 ) -> None:
     target = parse_target(url)

@@ -31,7 +31,7 @@ class Place(PluginPool):
         (ThreadPoolExecutor, True, "abc"),  # it has no such place
     ],
 )
-def test_what_computes_takes_its_tenants_turn(
+def test_a_computing_call_waits(
     pool: type[Place] | type[ThreadPoolExecutor], computes: bool, expected: object
 ) -> None:
     step: Any = SimpleNamespace(plugin=SimpleNamespace(computes=computes))

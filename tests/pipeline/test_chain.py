@@ -111,18 +111,14 @@ class TestEntry:
              "Not a valid string."),
         ],
     )  # fmt: skip
-    def test_what_cannot_work_is_told_with_its_place_and_the_way_out(
-        self, item: ChainEntry, pointer: str, detail: str
-    ) -> None:
+    def test_wrong_entry_is_named_with_the_way_out(self, item: ChainEntry, pointer: str, detail: str) -> None:
         [problem] = parse_entry(item, TENANT, CATALOGUE).problems
         assert (problem.pointer, problem.detail) == (f"/plugin_chain/0/{pointer}", detail)
 
     @pytest.mark.parametrize(
         ("allowed", "listed"), [((), "none"), (("asking", "counting"), "asking, counting")]
     )
-    def test_only_enabled_plugins_stand_in_a_tenants_and_a_rules_chain(
-        self, allowed: tuple[str, ...], listed: str
-    ) -> None:
+    def test_only_enabled_plugins_stand_in_chains(self, allowed: tuple[str, ...], listed: str) -> None:
         tenant = replace(TENANT, enabled_plugins=allowed)
         for origin in ("tenant", "rule"):
             [problem] = parse_entry(placed("reader", origin), tenant, CATALOGUE).problems
@@ -211,7 +207,7 @@ class TestRequiredEntries:
         ],
     )  # fmt: skip
     @pytest.mark.parametrize("origin", ["tenant", "rule"])
-    def test_nobody_changes_what_one_of_that_direction_has_judged(
+    def test_nobody_changes_what_was_judged(
         self, judge: Stage, stage: Stage, rejected: bool, origin: str
     ) -> None:
         chain = placed("head_reader", "required", judge), placed("head_writer", origin, stage)

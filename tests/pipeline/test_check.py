@@ -117,7 +117,7 @@ class TestTenant:
             (tenant(enabled_plugins=()), rule(config("reader")), "/enabled_plugins"),
         ],
     )  # fmt: skip
-    def test_what_would_break_a_stored_rule_is_refused_and_names_it(
+    def test_a_tenant_that_breaks_a_stored_rule_names_it(
         self, saved: Tenant, stored: Rule, pointer: str
     ) -> None:
         harmless = rule(streams="buffer")

@@ -37,9 +37,7 @@ async def turns(count: int) -> None:
 
 @pytest.mark.parametrize("after", range(8))
 @pytest.mark.parametrize("cancelled", [True, False], ids=["cancelled", "connection gone"])
-async def test_an_exchange_that_ends_at_any_moment_gives_back_what_was_taken(
-    cancelled: bool, after: int
-) -> None:
+async def test_an_exchange_that_ends_at_any_moment_gives_back_its_slot(cancelled: bool, after: int) -> None:
     """A connection can be gone while a plugin still waits."""
     plugin = Taking()
     run = run_of(entry(plugin))
@@ -57,9 +55,7 @@ async def test_an_exchange_that_ends_at_any_moment_gives_back_what_was_taken(
 
 
 @pytest.mark.parametrize(("has_cleanup", "held"), [(True, 0), (False, 1)])
-async def test_an_exchange_that_ends_twice_gives_back_once_what_its_plugin_can_give_back(
-    has_cleanup: bool, held: int
-) -> None:
+async def test_an_exchange_that_ends_twice_gives_back_one_slot(has_cleanup: bool, held: int) -> None:
     plugin = Taking()
     plugin.has_cleanup = has_cleanup
     plugin.go.set()

@@ -120,9 +120,7 @@ def test_any_two_entries_stand_to_each_other_as_the_rules_say(rows: list[Any]) -
 
 
 @given(ENTRIES)
-def test_the_entries_of_a_combined_plugin_are_one_step_where_the_first_of_them_stands(
-    rows: list[Any],
-) -> None:
+def test_the_entries_of_a_combined_plugin_are_one_step_at_the_first(rows: list[Any]) -> None:
     chain = [
         entry(
             Together() if merges_entries else Acting(),
@@ -262,7 +260,7 @@ def test_the_head_never_changes_the_order(rows: list[tuple[bool, int, bool]]) ->
         ("headers", "", Stage.PRE_REQUEST, True, True),
     ],
 )
-def test_an_answer_is_buffered_for_those_who_need_it_whole(
+def test_a_response_is_buffered(
     reads: str, changes: str, stage: Stage, buffer_streams: bool, buffers: bool
 ) -> None:
     plan = make_plan([entry(Reading(reads, changes), stage)], buffer_streams=buffer_streams)
@@ -292,9 +290,7 @@ def test_one_that_needs_the_whole_answer_has_streams_collected_for_all() -> None
     ("kind", "is_async", "in_thread"),
     [(ActiveJudge, False, False), (JudgingInThread, False, True), (JudgingAsync, True, False)],
 )
-def test_a_stream_is_opened_where_its_judge_says(
-    kind: type[ActiveJudge], is_async: bool, in_thread: bool
-) -> None:
+def test_a_judge_opens_streams_as_it_says(kind: type[ActiveJudge], is_async: bool, in_thread: bool) -> None:
     plan = plan_of(entry(kind(lambda _: CONTINUE), Stage.PRE_RESPONSE))
     ((step,),) = [group.steps for group in plan.opening]
     assert (step.is_async, step.in_thread) == (is_async, in_thread)

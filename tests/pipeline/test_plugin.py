@@ -189,9 +189,7 @@ class Unspeakable(Exception):
         (Unspeakable(), "(Unspeakable)"),
     ],
 )
-def test_whatever_a_plugin_raises_when_it_is_set_up_says_that_its_settings_are_wrong(
-    error: BaseException, reason: str
-) -> None:
+def test_any_error_of_a_plugin_in_prepare_is_one_of_its_settings(error: BaseException, reason: str) -> None:
     class Faulty(Sized):
         name = "faulty"
 

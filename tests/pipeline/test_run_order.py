@@ -157,7 +157,7 @@ def check_group(group: Sequence[Role], happened: Sequence[tuple[str, str]]) -> N
 @pytest.mark.parametrize("eager", [True, False])
 @settings(deadline=None)
 @given(casts(), st.randoms(use_true_random=False))
-def test_order_concurrency_and_outcome_are_those_of_the_model(
+def test_order_and_outcome_are_those_of_the_model(
     eager: bool, roles: list[Role], luck: random.Random
 ) -> None:
     model = Model(roles)

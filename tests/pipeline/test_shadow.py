@@ -58,7 +58,7 @@ class TestNotes:
         ],
     )
     @pytest.mark.parametrize("kind", [Acting, ActingInPlace])
-    def test_what_it_would_have_done_is_noted_and_not_done(
+    def test_a_shadow_only_notes(
         self, kind: Callable[[Any], Plugin], verdict: Any, note: dict[str, str]
     ) -> None:
         plugin = kind(lambda _: verdict)
@@ -247,7 +247,7 @@ async def beside(run: Run, hand: Stagehand, luck: random.Random) -> None:
 
 @settings(deadline=None)
 @given(casts(), casts(), st.randoms(use_true_random=False))
-def test_a_chain_has_the_same_outcome_with_and_without_them(
+def test_shadows_change_no_outcome(
     roles: Sequence[Role], shadows: Sequence[Role], luck: random.Random
 ) -> None:
     named = [replace(role, name=role.name.replace("P", "S")) for role in shadows]

@@ -56,9 +56,7 @@ COOKIES = respond(204, Headers([("Set-Cookie", "a=1"), ("Set-Cookie", "b=ü")]),
         (Patch(), Stage.POST_REQUEST, Changing()),
     ],
 )
-def test_a_verdict_that_fits_its_stage_and_plugin_is_valid(
-    verdict: object, stage: Stage, plugin: Plugin
-) -> None:
+def test_a_verdict_that_fits_its_stage_is_valid(verdict: object, stage: Stage, plugin: Plugin) -> None:
     assert invalid_reason(verdict, stage, plugin) is None
     assert invalid_headers_reason({"X-A": "1"}) is None
 
@@ -84,7 +82,7 @@ NOTES = "its notes are not a map"
                                (Patch(body=b"", status=200), "body and status"))),
     ],
 )  # fmt: skip
-def test_a_verdict_that_does_not_fit_its_stage_or_plugin_is_a_fault(
+def test_a_verdict_that_does_not_fit_is_a_fault(
     verdict: object, stage: Stage, plugin: Plugin, why: str
 ) -> None:
     assert invalid_reason(verdict, stage, plugin) == why

@@ -93,9 +93,7 @@ def test_an_unknown_setting_is_refused(plugin: type[Plugin]) -> None:
 
 @pytest.mark.parametrize("body", BODIES)
 @pytest.mark.parametrize("stage", list(Stage))
-def test_a_plugin_with_an_empty_or_binary_body_gives_a_verdict(
-    plugin: type[Plugin], stage: Stage, body: bytes | None
-) -> None:
+def test_every_plugin_judges_every_body(plugin: type[Plugin], stage: Stage, body: bytes | None) -> None:
     if stage not in plugin.stages():
         assert plugin.method(stage) is None
         return
@@ -151,7 +149,7 @@ def test_plugins_of_a_folder_join_the_built_in_ones(tmp_path: Path) -> None:
         ("double.py", PLUGIN.format(name="One") + PLUGIN.format(name="Two"), "but defines: One, Two"),
     ],
 )
-def test_a_plugin_that_cannot_be_used_stops_the_start_with_a_sentence(
+def test_a_plugin_that_cannot_be_used_stops_the_start(
     tmp_path: Path, file: str, text: str, reason: str
 ) -> None:
     (tmp_path / file).write_text(text)

@@ -252,7 +252,7 @@ class TestRequests:
 @pytest.mark.parametrize("content_type", ["text/plain", "text/html", "application/octet-stream", ""])
 @pytest.mark.parametrize("end", LINE_ENDS)
 @pytest.mark.parametrize("endpoint", [one for one in ENDPOINTS if not one.lines], ids=lambda one: one.name)
-def test_events_that_call_themselves_something_else_get_the_verdict_of_events(
+def test_events_of_another_type_get_the_verdict_of_events(
     endpoint: Endpoint, end: str, content_type: str
 ) -> None:
     stream = endpoint.stream(["the sec", "ret"], end)

@@ -54,9 +54,7 @@ def ask(settings: dict[str, Any], body: Any = CHAT, fetch: Any = None) -> Verdic
     return plugin(settings, fetch).pre_request(exchange(raw, **headers))
 
 
-def test_exactly_the_mapped_fields_and_the_configured_headers_are_sent(
-    service: responses.RequestsMock,
-) -> None:
+def test_exactly_the_mapped_fields_and_configured_headers_are_sent(service: responses.RequestsMock) -> None:
     service.post(ENDPOINT, json={"allowed": True})
     settings = {
         "headers": {"Authorization": "Bearer validator-key"},

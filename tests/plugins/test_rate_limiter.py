@@ -63,9 +63,7 @@ SPECIFIED: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("settings", SPECIFIED)
 @pytest.mark.parametrize("origin", ["tenant", "rule", "required"])
-def test_every_form_of_the_specification_is_accepted_and_admits(
-    limiter: MemoryLimiter, settings: dict[str, Any], origin: str
-) -> None:
+def test_every_specified_form_admits(limiter: MemoryLimiter, settings: dict[str, Any], origin: str) -> None:
     named = {"X-Team": "a", "X-User": "b", "X-Project": "c"}
     assert Gate(limiter, [(origin, settings)]).admitted(1, headers=named, path="/v1/chat") == 1
 
@@ -92,7 +90,7 @@ def test_the_fourth_call_under_the_seeds_rule_limit_is_refused(limiter: MemoryLi
         [("tenant", SEED_BLOCK), ("rule", SEED_BLOCK)],
     ],
 )
-def test_with_both_each_refuses_when_it_is_spent_and_the_rule_is_named_first(
+def test_both_parts_reject_and_the_rule_is_named_first(
     limiter: MemoryLimiter, clock: Hands, entries: Any
 ) -> None:
     gate = Gate(limiter, entries)
@@ -123,9 +121,7 @@ def test_rules_share_the_gateways_counter_and_have_their_own(limiter: MemoryLimi
     assert "gateway limit" in rejected(two.ask()).message
 
 
-def test_a_gateway_part_on_a_rule_holds_for_its_requests_and_counts_with_the_tenants(
-    limiter: MemoryLimiter,
-) -> None:
+def test_a_gateway_part_on_a_rule_counts_with_that_of_the_tenant(limiter: MemoryLimiter) -> None:
     strict = Gate(limiter, [("rule", {"gateway": {"limits": {"global": {"limit": 2, "window": "1m"}}}})])
     free = Gate(limiter, [("tenant", SEED_GATEWAY)], "r2")
     assert free.admitted(2) == 2

@@ -53,7 +53,7 @@ def test_each_value_of_a_header_has_its_own_counter(limiter: MemoryLimiter) -> N
 @pytest.mark.parametrize(
     ("on_missing", "admitted"), [({}, 2), ({"on_missing": "shared"}, 2), ({"on_missing": "skip"}, 5)]
 )
-def test_without_the_header_requests_count_as_one_or_not_at_all(
+def test_requests_without_the_header_count_as_one_or_not(
     limiter: MemoryLimiter, on_missing: Any, admitted: int
 ) -> None:
     gate = rule_with(limiter, {"per_header": {"X-Team": {**TWO, **on_missing}}})
@@ -96,7 +96,7 @@ def test_the_model_of_an_encoded_and_of_a_long_body_counts_too(limiter: MemoryLi
     assert gate.admitted(1, body=body("gpt-4o")) == 0
 
 
-def test_long_and_encoded_bodies_are_read_in_a_thread(
+def test_long_or_encoded_bodies_take_a_thread(
     limiter: MemoryLimiter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     readers: list[str] = []
@@ -185,9 +185,7 @@ SEVERAL = {
 
 @settings(deadline=None)
 @given(st.lists(games, min_size=8, max_size=12), st.booleans())
-def test_nothing_that_a_client_chooses_buys_more_than_a_level_has(
-    played: list[Any], at_gateway: bool
-) -> None:
+def test_nothing_that_a_client_chooses_buys_more_requests(played: list[Any], at_gateway: bool) -> None:
     gate = Gate(MemoryLimiter(Hands()), [("tenant" if at_gateway else "rule", {"limits": SEVERAL})])
     assert sum(isinstance(gate.ask(**request), Continue) for request in played) <= 3
 

@@ -47,9 +47,7 @@ def flooded(socket: str, limits: Any, name: str) -> tuple[int, int]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("limits", [{"per_header": {"X-Team": ROOMY}}, {"per_path": ROOMY}])
-def test_a_flood_of_values_makes_ten_thousand_counters_and_one_that_the_others_share(
-    socket: str, limits: Any
-) -> None:
+def test_a_flood_of_values_makes_ten_thousand_counters_and_a_shared_one(socket: str, limits: Any) -> None:
     assert flooded(socket, limits, next(iter(limits))) == (FLOOD, MOST + 1)
 
 

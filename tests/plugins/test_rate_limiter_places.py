@@ -123,9 +123,7 @@ class Down(MemoryLimiter):
 
 
 @pytest.mark.parametrize(("on_error", "admitted"), [("local", 3), ("open", 9)])
-def test_each_entry_says_what_holds_when_redis_is_down_and_answers_show_it(
-    on_error: str, admitted: int
-) -> None:
+def test_on_error_of_an_entry_holds_without_redis_and_is_shown(on_error: str, admitted: int) -> None:
     gate = Gate(Down(Hands()), [("rule", {"limit": 3, "window": "1m"})], on_error=on_error)
     verdicts = [gate.ask() for _ in range(9)]
     assert sum(isinstance(verdict, Continue) for verdict in verdicts) == admitted

@@ -25,7 +25,7 @@ AXES = (ENDPOINTS, list(SETTINGS), ["a secret", "é7 secre", "secre t"])
     [*((*case, 9) for case in pairwise(*AXES)), *slow(*((*case, 1) for case in product(*AXES)))],
     ids=lambda value: value.name if isinstance(value, Endpoint) else str(value),
 )
-def test_a_text_cut_at_every_position_and_a_body_cut_at_every_byte_get_the_verdict_of_the_whole(
+def test_a_cut_body_gets_the_verdict_of_the_whole(
     endpoint: Endpoint, settings: str, text: str, step: int
 ) -> None:
     plugin = ContentValidator.parse(SETTINGS[settings])

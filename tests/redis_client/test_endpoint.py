@@ -73,9 +73,7 @@ def from_url(url: str) -> dict[str, Any]:
     return {**options, "ssl": True}
 
 
-async def test_tls_is_spoken_to_a_server_whose_certificate_is_trusted(
-    encrypted: int, authority: Authority
-) -> None:
+async def test_tls_works_with_a_trusted_certificate(encrypted: int, authority: Authority) -> None:
     options = from_url(f"rediss://localhost:{encrypted}/2?ssl_ca_certs={authority.file}")
     assert await ask(options, "PING") == b"PONG"
 

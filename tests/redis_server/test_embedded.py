@@ -187,7 +187,7 @@ def test_a_server_that_cannot_start_is_reported_with_its_last_words(tmp_path: Pa
     assert not is_running(tmp_path)
 
 
-def test_a_long_path_moves_the_socket_to_a_private_folder_of_the_temporary_one(
+def test_a_long_path_moves_the_socket_to_a_private_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with tempfile.TemporaryDirectory() as short:
@@ -198,7 +198,7 @@ def test_a_long_path_moves_the_socket_to_a_private_folder_of_the_temporary_one(
             assert stat.S_IMODE(server.socket.parent.stat().st_mode) == 0o700
 
 
-def test_a_replacement_folder_that_others_can_open_is_refused(
+def test_a_replacement_folder_open_to_others_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with tempfile.TemporaryDirectory() as short:

@@ -225,9 +225,7 @@ def takes(one: Rule, path: str) -> bool:
 
 
 @given(RULES, SEGMENTS, st.booleans())
-def test_the_router_finds_what_trying_every_rule_finds(
-    rules: list[Rule], segments: list[str], slash: bool
-) -> None:
+def test_the_router_finds_what_a_search_finds(rules: list[Rule], segments: list[str], slash: bool) -> None:
     path = normalize_path("/" + "/".join(segments) + "/" * slash)
     fitting = [one for one in rules if takes(one, path)]
     longest = max((len(one.path) for one in fitting), default=0)
@@ -255,7 +253,7 @@ def test_the_router_finds_what_trying_every_rule_finds(
         ("http://u/base", True, "/v1/", "/base/"),
     ],
 )
-def test_target_and_path_are_joined_with_exactly_one_slash(
+def test_target_and_path_are_joined_with_one_slash(
     target: str, strip: bool, request_path: str, seen: str
 ) -> None:
     one = Rule("r", "/v1", target, strip_path=strip)
@@ -269,9 +267,7 @@ def test_stripping_the_root_strips_nothing(path: str, seen: str) -> None:
 
 
 @given(PATHS, st.sampled_from(["", "/", "/base", "/base/"]), st.booleans(), SEGMENTS)
-def test_the_upstream_sees_the_form_that_was_matched(
-    path: str, base: str, strip: bool, segments: list[str]
-) -> None:
+def test_the_upstream_gets_the_matched_form(path: str, base: str, strip: bool, segments: list[str]) -> None:
     try:
         path = normalize_path(path)
     except ValueError:

@@ -55,9 +55,7 @@ RULES = st.lists(
 
 
 @given(RULES, st.sampled_from(["/", "/a", "/a/", "/a/b/c", "/ab", "/c"]), st.sampled_from(["GET", "PUT"]))
-def test_the_one_without_a_reason_is_the_one_that_the_router_takes(
-    rules: list[Rule], path: str, method: str
-) -> None:
+def test_the_rule_without_a_reason_is_the_one_taken(rules: list[Rule], path: str, method: str) -> None:
     router = Router.build(Here(one) for one in rules)
     route = match_method(router.match_path(path), method)
     found = [

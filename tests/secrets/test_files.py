@@ -71,9 +71,7 @@ def test_a_file_that_others_can_open_is_refused(tmp_path: Path, mode: int) -> No
         (b"1" * 43, "base64"),
     ],
 )
-def test_a_file_that_holds_something_else_is_refused_without_showing_it(
-    tmp_path: Path, text: bytes, why: str
-) -> None:
+def test_a_file_with_other_content_is_rejected_without_it(tmp_path: Path, text: bytes, why: str) -> None:
     file = given(tmp_path, text)
     with pytest.raises(SecretFileError, match=why) as caught:
         read_secrets(file, tmp_path / "own", no_random_bytes)

@@ -217,7 +217,7 @@ class TestRefusals:
 
 
 class TestTheEngine:
-    def test_express_is_the_default_with_a_process_for_each_core(
+    def test_express_with_a_process_per_core_is_the_default(
         self, config: File, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         for count, workers in ((1, 1), (6, 6), (200, 64)):
@@ -254,9 +254,7 @@ class TestTheEngine:
         ("setting", "name"),
         [("workers: 2", "workers"), ("tls: {cert: a, key: b}", "tls.cert"), ("tls: {key: b}", "tls.key")],
     )
-    def test_what_mitmproxys_core_cannot_do_is_refused_with_a_sentence(
-        self, config: File, setting: str, name: str
-    ) -> None:
+    def test_what_mitmproxys_core_cannot_do_is_rejected(self, config: File, setting: str, name: str) -> None:
         message = config.rejection(f"server:\n  engine: mitmproxy\n  {setting}\n")
         assert message.startswith(f"config.yaml:3: server.{name}: the mitmproxy engine ")
         assert message.endswith("set server.engine to express")

@@ -34,9 +34,7 @@ def test_texts_names_arrays_and_objects_count_as_one_and_five_numbers_too(value:
 
 
 @pytest.mark.parametrize("size", range(1, 40))
-def test_what_stands_in_texts_does_not_count_wherever_they_are_cut(
-    size: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_content_of_cut_texts_does_not_count(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slices, "SLICE", size)
     inner = ['[{"a": 1, "b": [2]}],' * 3, "\\", "\\\\", '\\"', '"\\', "[", "\\\\\\["]
     text = json.dumps([inner, {"k[": "\\"}])

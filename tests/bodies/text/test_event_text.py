@@ -184,9 +184,7 @@ def test_plain_data_and_json_strings_are_one_text_with_and_without_their_quotes(
         {"type": "response.created", "response": {"tools": [{"parameters": {"properties": {"needle": {}}}}]}},
     ],
 )
-def test_a_label_that_stands_where_no_api_has_it_is_text_in_streams_as_in_whole_answers(
-    document: Any,
-) -> None:
+def test_a_label_in_an_unusual_place_is_text_in_streams_as_in_whole_bodies(document: Any) -> None:
     assert "needle" in " ".join([*alone(document), *joined(document).values()])
 
 

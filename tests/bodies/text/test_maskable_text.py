@@ -23,9 +23,7 @@ def text_read(holder: list[str], *, is_json: bool = False) -> tuple[MaskableText
 
 
 @given(st.text(max_size=12), CUTS, st.lists(st.tuples(st.integers(0, 12), st.integers(0, 5)), max_size=4))
-def test_each_character_of_a_span_is_masked_in_the_part_where_it_stands(
-    text: str, cuts: list[int], spans: list[tuple[int, int]]
-) -> None:
+def test_each_character_of_a_span_is_masked(text: str, cuts: list[int], spans: list[tuple[int, int]]) -> None:
     holder, masked = cut(text, cuts), list(text)
     made, parts, read = text_read(holder)
     assert (read, made.length) == (text, len(text))

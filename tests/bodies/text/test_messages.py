@@ -72,17 +72,7 @@ def test_labels_and_media_are_no_text(document: dict[str, Any]) -> None:
 
 
 NAMES = (
-    "user",
-    "id",
-    "status",
-    "detail",
-    "model",
-    "type",
-    "role",
-    "index",
-    "audio",
-    "file_id",
-    "logprobs",
+    *("user", "id", "status", "detail", "model", "type", "role", "index", "audio", "file_id", "logprobs"),
     "input",
 )
 

@@ -81,9 +81,7 @@ PATTERNS = st.recursive(
 
 
 @given(PATTERNS, st.text(alphabet="abA. é\n", max_size=12))
-def test_every_match_is_within_its_length_and_every_part_of_it_begins_like_it(
-    pattern: str, text: str
-) -> None:
+def test_every_match_is_within_its_length_and_its_parts_begin_like_it(pattern: str, text: str) -> None:
     try:
         found = list(compile_pattern(pattern).finditer(text))
     except ValueError:

@@ -52,9 +52,7 @@ def test_what_re2_cannot_take_is_refused_with_a_sentence(pattern: str) -> None:
         (["x" * 1000 for _ in range(100)], 19),
     ],
 )
-def test_patterns_that_take_long_to_compile_are_refused_with_the_way_out(
-    sources: list[str], culprit: int
-) -> None:
+def test_patterns_that_take_long_to_compile_are_rejected(sources: list[str], culprit: int) -> None:
     with pytest.raises(PatternError, match=r"Must be smaller: .* 20000 .* Make counted .*\.$") as caught:
         Patterns(sources)
     assert caught.value.number == culprit
@@ -144,9 +142,7 @@ def test_what_a_window_needs_can_be_made_ready_beforehand() -> None:
     assert Patterns(["secret"]).partial_start("my se", 0) == 3
 
 
-def test_where_the_beginnings_do_not_fit_the_longest_match_is_held_back(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_beginnings_that_do_not_fit_hold_back_the_longest_match(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shared.bodies.text.patterns._SET_MEMORY", 100)
     assert Patterns(["secret"]).partial_start("-" * 100, 0) == 94
 

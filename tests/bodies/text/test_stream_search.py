@@ -31,9 +31,7 @@ def found(patterns: Patterns, pieces: list[str]) -> list[Match]:
     st.lists(st.integers(0, 16), max_size=6),
     st.lists(st.sampled_from(PATTERNS), min_size=1, max_size=3),
 )
-def test_the_matches_are_those_of_the_whole_text_wherever_it_is_cut(
-    text: str, cuts: list[int], sources: list[str]
-) -> None:
+def test_a_cut_text_has_the_matches_of_the_whole(text: str, cuts: list[int], sources: list[str]) -> None:
     patterns = Patterns(sources)
     places = sorted(min(cut, len(text)) for cut in cuts)
     pieces = [text[start:end] for start, end in zip([0, *places], [*places, None], strict=True)]

@@ -73,9 +73,7 @@ async def test_a_change_is_there_as_soon_as_it_is_announced(live: World) -> None
     assert await live.name_of("acme") == "Acme"
 
 
-async def test_a_new_tenant_and_a_new_key_are_known_although_they_were_unknown_a_moment_ago(
-    live: World,
-) -> None:
+async def test_a_new_tenant_and_key_are_known_although_unknown_a_moment_ago(live: World) -> None:
     assert await live.name_of("acme") is None
     assert await live.name_of(None, "pepper:acme") is None
     live.create("acme")
@@ -142,9 +140,7 @@ async def test_a_creation_during_a_look_up_is_not_hidden_by_its_answer(live: Wor
 
 
 @pytest.mark.parametrize("change", ["renamed", "deleted", "key dropped"])
-async def test_a_tenant_that_changes_during_the_look_up_is_not_found_by_its_old_names(
-    world: World, change: str
-) -> None:
+async def test_a_tenant_changed_during_its_look_up_has_no_old_names(world: World, change: str) -> None:
     acme = world.create("acme")
 
     async def meanwhile() -> None:

@@ -28,9 +28,7 @@ async def test_a_store_that_is_down_takes_nothing_away(world: World) -> None:
     assert await world.name_of("acme") == "Acme"
 
 
-async def test_trouble_is_shown_while_it_lasts_and_logged_once(
-    world: World, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_trouble_is_shown_and_logged_once(world: World, caplog: pytest.LogCaptureFixture) -> None:
     world.source.down = EVERYTHING
     for _ in range(3):
         world.cache._reconnected()
@@ -56,9 +54,7 @@ async def test_a_reload_that_failed_is_done_by_the_next_look(world: World) -> No
     assert await world.name_of("acme") == "Acme"
 
 
-async def test_a_bad_record_leaves_the_last_good_one_and_harms_nobody_else(
-    world: World, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_bad_record_leaves_the_last_good_one(world: World, caplog: pytest.LogCaptureFixture) -> None:
     acme, other = world.create("acme"), world.create("other")
     await world.cache.check()
     await world.cache.find("acme", None)
@@ -72,9 +68,7 @@ async def test_a_bad_record_leaves_the_last_good_one_and_harms_nobody_else(
     assert "id-acme" in caplog.text
 
 
-async def test_a_bad_record_of_a_tenant_not_held_is_trouble_for_that_tenant_only(
-    world: World, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_bad_record_harms_its_tenant_alone(world: World, caplog: pytest.LogCaptureFixture) -> None:
     world.create("acme")
     world.create("other")
     world.source.bad.add("id-acme")
@@ -92,7 +86,7 @@ def compile_but_bad(snapshot: Snapshot) -> Compiled:
 
 
 @pytest.mark.parametrize("world", [{"compiler": compile_but_bad}], indirect=True)
-async def test_a_tenant_that_cannot_be_compiled_keeps_its_last_good_state(
+async def test_a_tenant_that_cannot_be_compiled_is_kept(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     acme = world.create("acme")

@@ -150,9 +150,7 @@ async def test_a_place_released_while_redis_is_away_is_free_when_it_is_back(runn
 
 
 @pytest.mark.parametrize("late", [True, False])
-async def test_a_place_taken_while_an_answer_was_lost_is_held_in_redis_until_it_is_released(
-    running: Server, late: bool
-) -> None:
+async def test_a_slot_taken_by_a_lost_call_is_held_until_its_release(running: Server, late: bool) -> None:
     one = at_a_time(1, "one")
     async with worker(running) as limiter:
         if late:

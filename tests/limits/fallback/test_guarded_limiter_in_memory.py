@@ -77,9 +77,7 @@ async def test_unexpected_error_in_the_background_is_logged(caplog: pytest.LogCa
     await worker.limiter.close()
 
 
-async def test_error_about_one_command_is_logged_once_and_counts_locally(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+async def test_error_of_one_command_is_logged_and_counts_locally(caplog: pytest.LogCaptureFixture) -> None:
     worker = Worker()
     worker.remote.acquire.side_effect = CommandRefused("Redis rejected a command: WRONGTYPE.")
     for _ in range(5):

@@ -50,7 +50,7 @@ def test_a_process_admits_its_share_and_says_that_it_decided_alone() -> None:
     ],
     ids=["the rest is shared", "no refill", "all of the rest", "at least one", "at least one that costs"],
 )
-def test_a_process_admits_its_share_of_what_was_left(
+def test_a_process_admits_a_share_of_the_rest(
     workers: int, wanted: Limit, known: int | None, admitted: int
 ) -> None:
     outage = Outage(workers)

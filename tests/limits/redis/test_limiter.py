@@ -121,9 +121,7 @@ def test_a_clock_that_goes_back_gives_no_room_away(here: World) -> None:
 
 
 @pytest.mark.parametrize("step_ms", [1_000_000, 3_600_000, -3_600_000, 60_000, -60_000, -10_200])
-def test_a_clock_step_of_more_than_a_window_frees_or_locks_for_one_window_at_most(
-    here: World, step_ms: int
-) -> None:
+def test_a_clock_step_beyond_a_window_costs_one_window_at_most(here: World, step_ms: int) -> None:
     three = limit(number=3)
     admitted(here, three, times=3)
     here.hands.forward(step_ms)

@@ -58,9 +58,7 @@ def test_a_counter_goes_away_when_its_window_is_over(valkey_socket: str, store: 
 
 
 @pytest.mark.parametrize("number", [100, 1_000_000])
-def test_a_counter_stays_small_whatever_its_limit(
-    valkey_socket: str, store: redis.Redis, number: int
-) -> None:
+def test_a_counter_of_any_limit_stays_small(valkey_socket: str, store: redis.Redis, number: int) -> None:
     with asyncio.Runner() as runner:
         here = world("valkey", runner, valkey_socket)
         for _ in range(200):
@@ -70,9 +68,7 @@ def test_a_counter_stays_small_whatever_its_limit(
     assert store.memory_usage(limit().key) <= 450
 
 
-def test_a_crowd_shares_one_connection_and_one_script_call_a_request(
-    valkey_socket: str, store: redis.Redis
-) -> None:
+def test_a_crowd_shares_a_connection_with_one_call_each(valkey_socket: str, store: redis.Redis) -> None:
     store.config_resetstat()
     before = store.info("stats")["total_connections_received"]
     limits = [limit(number=500), limit(number=500, scope="gateway"), limit("per_ip", number=500)]
@@ -87,7 +83,7 @@ def test_a_script_that_redis_forgot_is_loaded_again(valkey_socket: str, store: r
     assert admitted(valkey_socket, limit(number=10), times=10) == 6
 
 
-def test_a_server_that_hangs_costs_the_deadline_and_no_answer_is_mixed_up(
+def test_a_hanging_server_costs_the_deadline_and_mixes_no_replies(
     valkey_socket: str, store: redis.Redis
 ) -> None:
     one, two = limit("one", number=1), limit("two", number=2)

@@ -61,7 +61,7 @@ def worst(stamps: list[int]) -> int:
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 3, 6])
 @pytest.mark.parametrize("kind", ["valkey", "redis_7"])
-def test_200_clients_in_four_processes_get_the_limit_and_never_more(
+def test_200_clients_of_four_processes_get_the_limit(
     request: pytest.FixtureRequest, kind: str, count: int
 ) -> None:
     socket = request.getfixturevalue(f"{kind}_socket")

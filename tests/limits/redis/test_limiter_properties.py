@@ -39,9 +39,7 @@ def test_decisions_equal_those_of_an_event_list_at_length(here: World) -> None:
     st.sampled_from([7_000, 7_001, 9_999]),
     st.lists(st.integers(0, 300_000) | st.integers(0, 8_000_000), min_size=10, max_size=80),
 )
-def test_the_two_bounds_against_exact_logs(
-    here: World, number: int, window_ms: int, pauses: list[int]
-) -> None:
+def test_both_bounds_hold_for_exact_logs(here: World, number: int, window_ms: int, pauses: list[int]) -> None:
     """Never above the limit in a window; never refused what a window of 65/64 would admit."""
     here.forget()
     wanted = limit(number=number, window_ms=window_ms)
