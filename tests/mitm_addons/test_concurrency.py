@@ -1,4 +1,4 @@
-"""The tier's ceiling on exchanges at a time."""
+"""The concurrent limit of a tier."""
 
 from typing import Any
 
@@ -6,36 +6,23 @@ import pytest
 from mitmproxy.test import tflow
 
 from mitm_addons.concurrency import Concurrency
-from mitm_addons.flows import FlowState, begin
 from mitm_addons.stock.adapter import LostFlows
-from shared.model.config import Rule, Snapshot, Tenant, Tier
-from shared.model.targets import Target
-from shared.pipeline import Plan
-from shared.routing.admission import Admitted
-from shared.routing.compile import Gateway, Route
-from shared.routing.router import Router
+from tests.mitm_addons.begun import admitted, begun_flow
 
 
-def admitted_flow(tenant_id: str, ceiling: int | None) -> Any:
-    gateway = Gateway(Snapshot(Tenant(tenant_id, "T", "t")), Tier("x", concurrent=ceiling), {}, Router())
-    route = Route(Rule("r", "/", "http://x"), Target("http", "x", 80), {}, Plan())
-    flow = tflow.tflow()
-    begin(flow, FlowState("id", 0.0, "127.0.0.1", admitted=Admitted(gateway, route, None)))
-    return flow
+def admitted_flow(tenant: str, concurrent: int | None) -> Any:
+    return begun_flow(has_response=False, admitted=admitted(tenant, concurrent=concurrent))
 
 
 @pytest.mark.parametrize("end", ["response", "error"])
-def test_what_is_above_the_ceiling_is_refused_until_one_ends(end: str) -> None:
+def test_requests_above_the_concurrent_limit_are_rejected_until_one_ends(end: str) -> None:
     addon = Concurrency()
     first, second, third = (admitted_flow("one", 2) for _ in range(3))
     for flow in (first, second, third):
         addon.requestheaders(flow)
-    assert [flow.response and flow.response.status_code for flow in (first, second, third)] == [
-        None,
-        None,
-        429,
-    ]
-    addon.response(third)  # a refused one gives no place back
+    responses = [flow.response for flow in (first, second, third)]
+    assert [response and response.status_code for response in responses] == [None, None, 429]
+    addon.response(third)  # a rejected request frees no slot
     getattr(addon, end)(first)
     fourth, fifth = admitted_flow("one", 2), admitted_flow("one", 2)
     addon.requestheaders(fourth)
@@ -44,18 +31,15 @@ def test_what_is_above_the_ceiling_is_refused_until_one_ends(end: str) -> None:
     assert fifth.response.status_code == 429
 
 
-def test_tenants_do_not_share_a_ceiling_and_some_have_none() -> None:
+def test_tenants_do_not_share_a_concurrent_limit_and_some_have_none() -> None:
     addon = Concurrency()
-    for flow in (
-        admitted_flow("one", 1),
-        admitted_flow("two", 1),
-        *(admitted_flow("three", None) for _ in range(9)),
-    ):
+    for tenant, concurrent in [("one", 1), ("two", 1), *[("three", None)] * 9]:
+        flow = admitted_flow(tenant, concurrent)
         addon.requestheaders(flow)
         assert flow.response is None
 
 
-def test_it_counts_nothing_that_was_not_admitted() -> None:
+def test_a_request_that_was_not_admitted_takes_no_slot() -> None:
     addon = Concurrency()
     flow = tflow.tflow()
     addon.requestheaders(flow)
@@ -63,7 +47,7 @@ def test_it_counts_nothing_that_was_not_admitted() -> None:
     assert flow.response is None
 
 
-def test_a_client_that_goes_gives_back_what_its_lost_flows_held() -> None:
+def test_a_client_that_disconnects_frees_the_slots_of_its_lost_flows() -> None:
     addon = Concurrency()
     lost_flows = LostFlows(addon)
     lost, next_one = admitted_flow("one", 1), admitted_flow("one", 1)

@@ -1,60 +1,43 @@
-"""What a lost exchange held is given back when its client goes."""
+"""A lost exchange returns its slot and finishes its run when its client disconnects."""
 
 import asyncio
-from typing import Any
 
 import pytest
-from mitmproxy.test import tflow
 
 from mitm_addons.concurrency import Concurrency
-from mitm_addons.flows import FlowState, begin
 from mitm_addons.stock.adapter import LostFlows
+from tests.mitm_addons.begun import begun_flow
 
 
-class Settling:
-    """A run that counts how often it is settled."""
+class Finishing:
+    """A run that counts how often it is finished."""
 
     def __init__(self) -> None:
-        self.settled = 0
+        self.finished = 0
 
     async def finish(self) -> None:
-        self.settled += 1
+        self.finished += 1
 
 
-def open_flow(run: Any) -> Any:
-    flow = tflow.tflow()
-    begin(flow, FlowState("id", 0.0, "127.0.0.1", run=run))
-    return flow
+@pytest.mark.parametrize(("end", "finished"), [(None, 1), ("response", 0), ("error", 0)])
+async def test_a_lost_exchange_is_finished_once_when_its_client_disconnects(
+    end: str | None, finished: int
+) -> None:
+    addon, run = LostFlows(Concurrency()), Finishing()
+    flow = begun_flow(has_response=False, run=run)
+    addon.requestheaders(flow)
+    if end:
+        getattr(addon, end)(flow)
+    addon.client_disconnected(flow.client_conn)
+    addon.client_disconnected(flow.client_conn)
+    await asyncio.sleep(0)
+    assert not addon._open
+    assert run.finished == finished
 
 
-def settled(end: str | None) -> int:
-    async def scenario() -> int:
-        addon, run = LostFlows(Concurrency()), Settling()
-        flow = open_flow(run)
-        addon.requestheaders(flow)
-        if end:
-            getattr(addon, end)(flow)
-        addon.client_disconnected(flow.client_conn)
-        addon.client_disconnected(flow.client_conn)
-        await asyncio.sleep(0)
-        assert not addon._open
-        return run.settled
-
-    return asyncio.run(scenario())
-
-
-def test_an_exchange_that_never_ended_is_settled_with_its_client() -> None:
-    assert settled(None) == 1
-
-
-@pytest.mark.parametrize("end", ["response", "error"])
-def test_one_that_ended_is_left_to_its_end(end: str) -> None:
-    assert settled(end) == 0
-
-
-def test_a_flow_that_ran_nothing_is_forgotten() -> None:
+def test_a_flow_without_a_run_is_forgotten() -> None:
     addon = LostFlows(Concurrency())
-    flow = open_flow(None)
+    flow = begun_flow(has_response=False)
     addon.requestheaders(flow)
     addon.client_disconnected(flow.client_conn)
     addon.error(flow)

@@ -1,30 +1,19 @@
-"""What a reader of mitmweb sees of a call."""
+"""The masked copies of flows that mitmweb shows."""
 
 import gzip
 from typing import Any
 
 import pytest
-from mitmproxy.test import tflow
 
-from mitm_addons.flows import FlowState, begin
 from mitm_addons.stock.masking import BODY_SHOWN, MASK, masked_copy
-from shared.model.config import Rule, Snapshot, Tenant, Tier
-from shared.model.targets import Target
-from shared.pipeline import Plan
-from shared.routing.admission import Admitted
-from shared.routing.compile import Gateway, Route
-from shared.routing.router import Router
+from tests.mitm_addons.begun import admitted, begun_flow
 
 SECRET = "Bearer canary-of-the-rule"
 
 
 def call(**headers: str) -> Any:
-    """A flow with an answer, under a rule that sets `headers`."""
-    gateway = Gateway(Snapshot(Tenant("t", "T", "t")), Tier("x"), {}, Router())
-    route = Route(Rule("r", "/", "http://x"), Target("http", "x", 80), headers, Plan())
-    flow = tflow.tflow(resp=True)
-    begin(flow, FlowState("id", 0.0, "127.0.0.1", admitted=Admitted(gateway, route, None)))
-    return flow
+    """A flow with a response, under a rule that sets `headers`."""
+    return begun_flow(admitted=admitted(**headers))
 
 
 @pytest.mark.parametrize(
@@ -47,7 +36,7 @@ def test_headers_that_carry_credentials_are_masked(name: str) -> None:
     assert flow.request.headers[name] == "canary"
 
 
-def test_what_a_rule_sets_is_masked_by_name_and_wherever_it_comes_back() -> None:
+def test_headers_that_a_rule_sets_are_masked_by_name_and_by_value() -> None:
     flow = call(**{"X-Upstream": SECRET, "X-Mode": "on"})
     flow.request.headers["x-upstream"] = SECRET
     flow.request.headers["x-mode"] = "on"
@@ -77,7 +66,7 @@ def test_a_compressed_body_is_shown_decoded_and_masked() -> None:
 
 
 @pytest.mark.parametrize("body", [None, b"\xff\xfe", SECRET.encode("utf-16-le")])
-def test_a_body_that_was_streamed_or_is_no_text_is_absent(body: bytes | None) -> None:
+def test_a_body_that_was_streamed_or_is_not_text_is_not_shown(body: bytes | None) -> None:
     flow = call()
     flow.response.raw_content = body
     copy: Any = masked_copy(flow)
@@ -85,7 +74,7 @@ def test_a_body_that_was_streamed_or_is_no_text_is_absent(body: bytes | None) ->
 
 
 @pytest.mark.parametrize("before", [BODY_SHOWN - 10, 2 * BODY_SHOWN - 10])
-def test_a_long_body_is_cut_and_the_cut_shows_no_half_of_a_secret(before: int) -> None:
+def test_a_long_body_is_cut_without_showing_half_of_a_secret(before: int) -> None:
     flow = call(X=SECRET)
     flow.request.text = SECRET * 2000 + "a" * (before - 2000 * len(SECRET)) + SECRET + "z" * BODY_SHOWN
     shown = masked_copy(flow).request.raw_content

@@ -12,12 +12,12 @@ import requests
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.test import tflow
 
-from mitm_addons.flows import FlowState, begin
 from mitm_addons.stock.dispatch import Dispatcher
 from mitm_addons.stock.master import make_master
 from mitm_addons.stock.web import CALLS_KEPT, Feed, add_web
 from shared.settings import load_settings
 from tests.bodies.streams import ENDPOINTS as SHAPES
+from tests.mitm_addons.begun import begun_flow
 from tests.support.gateway import RunningGateway, TenantInUse
 from tests.support.upstream import Upstream
 from tests.support.wait import until
@@ -129,7 +129,7 @@ def test_the_page_says_that_it_is_for_looking_only(mitmweb: Mitmweb) -> None:
 @pytest.mark.parametrize(
     "path", ["/", "/flows", "/options", "/clear", "/commands/view.clear", "/options/save"]
 )
-def test_nothing_can_be_changed(mitmweb: Mitmweb, method: str, path: str) -> None:
+def test_no_page_accepts_a_change(mitmweb: Mitmweb, method: str, path: str) -> None:
     response = mitmweb.ask(path, method, Authorization=f"Bearer {mitmweb.token}")
     assert response.status_code == 405
 
@@ -137,11 +137,11 @@ def test_nothing_can_be_changed(mitmweb: Mitmweb, method: str, path: str) -> Non
 @pytest.mark.parametrize(
     "path", ["/commands", "/processes", "/executable-icon", "/flows/dump", "/flows/0/replay"]
 )
-def test_what_is_not_for_looking_is_not_there(mitmweb: Mitmweb, path: str) -> None:
+def test_pages_that_change_something_do_not_exist(mitmweb: Mitmweb, path: str) -> None:
     assert mitmweb.look(path).status_code == 404
 
 
-def test_a_page_under_a_foreign_name_is_refused(mitmweb: Mitmweb) -> None:
+def test_a_page_under_a_foreign_name_is_rejected(mitmweb: Mitmweb) -> None:
     bearer = f"Bearer {mitmweb.token}"
     for host in ("evil.example", f"evil.example:{mitmweb.gateway.web_port}", "127.0.0.1"):
         assert mitmweb.ask("/flows", Authorization=bearer, Host=host).status_code == 403
@@ -171,7 +171,7 @@ def _lasting(body: dict[str, Any]) -> Any:
 
 
 @pytest.mark.slow
-def test_refusals_are_the_same_as_without_web(mitmweb: Mitmweb, upstream: Upstream, tmp_path: Path) -> None:
+def test_rejections_are_the_same_as_without_web(mitmweb: Mitmweb, upstream: Upstream, tmp_path: Path) -> None:
     under_web = rejections(mitmweb.gateway, upstream, tmp_path / "a")
     assert [status for status, _ in under_web] == [401, 429, 503]
     with RunningGateway(tmp_path / "data") as gateway:
@@ -192,7 +192,7 @@ def told(tenant: TenantInUse, stream: bytes) -> tuple[bytes, bool]:
     return body, True
 
 
-def test_a_judged_stream_passes_whole_and_a_refused_one_ends_with_an_error_event(
+def test_a_checked_stream_passes_whole_and_a_rejected_one_ends_with_an_error_event(
     mitmweb: Mitmweb, upstream: Upstream
 ) -> None:
     validator = {
@@ -222,9 +222,7 @@ def test_500_calls_are_kept_and_the_oldest_goes_first() -> None:
 
 def test_a_health_check_is_not_listed() -> None:
     feed = Feed()
-    flow = tflow.tflow(resp=True)
-    begin(flow, FlowState("id", 0.0, "127.0.0.1", is_health_check=True))
-    feed.post_response(flow)
+    feed.post_response(begun_flow(is_health_check=True))
     assert len(feed.view) == 0
 
 
