@@ -17,7 +17,7 @@ from tests.support.client import Response as Got
 from tests.support.upstream import REQUEST, Received, Upstream, close, send
 
 #: What differs from engine to engine by design: names of this deployment and of this tenant, and framing.
-OURS_UPSTREAM = {
+OURS_UPSTREAM = [
     "host",
     "via",
     "x-request-id",
@@ -25,14 +25,14 @@ OURS_UPSTREAM = {
     "x-consumer-id",
     "x-forwarded-for",
     "content-length",
-}
-OURS_DOWNSTREAM = {
+]
+OURS_DOWNSTREAM = [
     "x-request-id",
     "x-gateway-error-source",
     "connection",
     "content-length",
     "transfer-encoding",
-}
+]
 
 Exchanges = list[tuple[Request, Response]]
 

@@ -329,3 +329,42 @@ async def test_connections_in_a_handshake_count_toward_the_limit(authority: Auth
         await until_true(lambda: w.engine.metrics.closed["full"] == 3)
         assert w.engine.connections == 3
         assert [await client.ended() for client in clients[3:]] == [b""] * 3
+
+
+async def with_a_failing_stream_function(fails_at: int) -> bytes:
+    """All that a client gets when the stream function fails at that piece, and an addon then writes."""
+    more, left = asyncio.Event(), [fails_at]
+
+    def fail(piece: bytes) -> bytes:
+        left[0] -= 1
+        if not left[0]:
+            raise ValueError("broken")
+        return piece
+
+    def responseheaders(flow: http.HTTPFlow) -> None:
+        assert flow.response
+        flow.response.stream = fail
+
+    def error(flow: http.HTTPFlow) -> None:
+        w.engine.write(flow, chunk(b"added"))
+
+    script = gated(more, CHUNKED + chunk(b"first"), chunk(b"second"))
+    async with world(On(responseheaders=responseheaders, error=error), script=script) as w:
+        client = await w.client(request("/", "GET", b"", "Connection: close"))
+        head = await client.until(b"\r\n\r\n")
+        if b"200 OK" in head:
+            head += await client.until(chunk(b"first"))
+        more.set()
+        return head + await client.ended()
+
+
+async def test_an_addon_that_writes_after_a_failure_writes_behind_what_was_sent() -> None:
+    received = await with_a_failing_stream_function(fails_at=2)
+    assert received.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert received.endswith(b"\r\n\r\n5\r\nfirst\r\n5\r\nadded\r\n")
+
+
+async def test_an_addon_cannot_write_before_the_head_of_an_error() -> None:
+    received = await with_a_failing_stream_function(fails_at=1)
+    assert received.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+    assert b"added" not in received

@@ -14,7 +14,7 @@ from tests.support.client import AsyncRawClient, Response
 from tests.support.upstream import CHUNKED, Peer, Script, Upstream, chunk, responding, sized
 from tests.support.wait import until_true
 
-HOOKS = (
+HOOKS = [
     "client_connected",
     "client_disconnected",
     "requestheaders",
@@ -27,7 +27,7 @@ HOOKS = (
     "response",
     "error",
     "post_response",
-)
+]
 FLOW_HOOKS = ("requestheaders", "request", "responseheaders", "response")
 
 

@@ -8,7 +8,7 @@ from mitmproxy.exceptions import AddonHalt
 from mitmproxy.test import tflow
 
 from mitm_engine.engine import make_master
-from mitm_engine.exchange.dispatch import Dispatch, Killed
+from mitm_engine.exchange.dispatch import Dispatch
 from mitm_engine.wire_error import WireError
 from tests.mitm_engine.world import On
 
@@ -80,25 +80,6 @@ async def test_an_addon_can_halt_a_hook() -> None:
     if (others := dispatch.call_all(dispatch.error, 1)) is not None:
         await others
     assert calls == []
-
-
-async def test_a_killed_flow_goes_no_further() -> None:
-    dispatch = Dispatch(make_master(On(request=lambda flow: flow.kill())).addons)
-    flow = tflow.tflow()
-    flow.live = True
-    with pytest.raises(Killed):
-        await dispatch.call_flow(dispatch.request, flow, lambda: None)
-
-
-async def test_an_intercepted_flow_waits_until_it_is_resumed() -> None:
-    dispatch = Dispatch(make_master(On(request=lambda flow: flow.intercept())).addons)
-    flow = tflow.tflow()
-    waiting = asyncio.ensure_future(dispatch.call_flow(dispatch.request, flow, lambda: None))
-    for _ in range(5):
-        await asyncio.sleep(0)
-    assert not waiting.done()
-    flow.resume()
-    await waiting
 
 
 async def test_update_is_fired_after_each_hook_of_a_flow_for_who_listens() -> None:

@@ -148,24 +148,6 @@ def test_a_fault_in_a_body_belongs_to_its_request() -> None:
     assert not only.complete
 
 
-def test_a_fault_behind_whole_requests_waits_for_its_turn() -> None:
-    reader = read(HEAD * 2 + b"\0\0")
-    assert [incoming.fault is None for incoming in reader.queue] == [True, True, False]
-
-
-def test_what_follows_a_request_that_closes_is_ignored() -> None:
-    reader = read(HEAD.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") + HEAD)
-    assert [incoming.fault for incoming in reader.queue] == [None]
-    assert reader.stopped
-
-
-def test_more_requests_than_may_wait_are_not_read() -> None:
-    reader = read(HEAD * 40)
-    assert len(reader.queue) == Options().pipelined
-    assert all(incoming.fault is None and incoming.complete for incoming in reader.queue)
-    assert reader.stopped
-
-
 def test_a_body_that_is_too_long_is_not_kept() -> None:
     reader = RequestReader(Options())
     reader.feed(CHUNKED)
@@ -186,15 +168,6 @@ def test_bytes_that_nobody_wants_are_counted_until_somebody_does() -> None:
     assert b"".join(reader.queue[0].pieces) == b"1234567890"
 
 
-def test_an_upgrade_is_stripped_and_its_body_stays_a_body() -> None:
-    body = b"GET /smuggled HTTP/1.1\r\nHost: b\r\n\r\n"
-    fields = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nContent-Length: %d\r\n\r\n" % len(body)
-    reader = read(POST + fields + body + HEAD)
-    assert [b"".join(incoming.pieces) for incoming in reader.queue] == [body, b""]
-    assert not [name for name, _ in reader.queue[0].fields if name.lower() == b"upgrade"]
-    assert reader.open_requests == 2
-
-
 @pytest.mark.parametrize(
     ("version", "connection", "keeps"),
     [
@@ -207,8 +180,3 @@ def test_an_upgrade_is_stripped_and_its_body_stays_a_body() -> None:
 def test_whether_the_connection_stays(version: bytes, connection: bytes, keeps: bool) -> None:
     reader = read(b"GET / HTTP/%s\r\nHost: a\r\n%s\r\n" % (version, connection))
     assert reader.queue[0].keep_alive is keeps
-
-
-def test_an_absolute_target_loses_its_authority() -> None:
-    reader = read(b"GET http://a.example.com/x?y HTTP/1.1\r\nHost: a.example.com\r\n\r\n")
-    assert reader.queue[0].target == b"/x?y"

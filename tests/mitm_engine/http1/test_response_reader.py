@@ -150,11 +150,6 @@ def test_chunk_extensions_and_trailers_do_not_go_on_for_ever(begin: bytes) -> No
     assert fed < 70_000
 
 
-def test_interim_answers_are_swallowed() -> None:
-    made = read(_INTERIM, b"HTTP/1.1 100 Continue\r\n\r\n", SIZED)
-    assert (made.status, list(made.pieces), made.complete) == (200, [b"ab"], True)
-
-
 def test_the_answer_to_head_ends_at_its_head_and_its_connection_is_not_used_again() -> None:
     made = read(OK + b"Content-Length: 2\r\n\r\n", is_head_request=True)
     assert made.complete
