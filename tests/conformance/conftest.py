@@ -47,7 +47,7 @@ def started(tmp_path_factory: pytest.TempPathFactory, everlasting_upstream: Upst
                 tenant = gateway.create_tenant()
                 # Before the rule of all paths: waiting for a rule needs a path that no other rule takes.
                 tenant.create_rule("/public", everlasting_upstream.url, public=True)
-                tenant.create_rule("/refusing", f"http://127.0.0.1:{free_port()}")
+                tenant.create_rule("/unreachable", f"http://127.0.0.1:{free_port()}")
                 tenant.create_rule("/", everlasting_upstream.url)
                 running[name] = gateway, tenant
             return running[name]

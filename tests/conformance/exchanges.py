@@ -1,4 +1,4 @@
-"""Valid exchanges, made up by hypothesis: what a client sends, what an upstream answers, and in which pieces."""
+"""Valid exchanges, made up by hypothesis: the request, the response, and the pieces of both."""
 
 from dataclasses import dataclass
 from itertools import pairwise

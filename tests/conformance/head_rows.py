@@ -1,4 +1,4 @@
-"""Heads that must be refused: a name that says what is wrong, the bytes, and the answer that is owed.
+"""Requests that must be rejected: the name of the fault, the bytes, and the error codes that are right.
 
 `HOST` and `KEY` in the bytes stand for the tenant's host and key.
 """
@@ -102,7 +102,7 @@ LINES = (
     ),
 )
 
-#: What RFC 9112, 3 lets a reader take: it is refused, or forwarded in the one clean form.
+#: What RFC 9112, 3 lets a reader accept: it is rejected, or forwarded in the one clean form.
 EITHER = (
     Row("two spaces behind the method", _line(b"GET  /v1/chat HTTP/1.1")),
     Row("two spaces before the version", _line(b"GET /v1/chat  HTTP/1.1")),

@@ -1,4 +1,4 @@
-"""The same valid exchange through every engine: the same request upstream, the same answer to the client.
+"""The same valid exchange through every engine: the same request upstream, the same response to the client.
 
 It is also what was sent: engines that agree on a fault would not pass.
 """

@@ -49,7 +49,7 @@ def test_a_tls_hello_on_the_plain_port_is_rejected(wire: Wire) -> None:
 
 
 def test_the_reader_of_this_suite_rejects_malformed_responses() -> None:
-    """The reader of answers that this suite relies on refuses what it should."""
+    """The reader that this suite relies on raises for each of them."""
     for raw in (
         b"HTTP/1.1 200 OK\nContent-Length: 0\r\n\r\n",
         b"HTTP/1.0 200 OK\r\n\r\n",

@@ -53,7 +53,7 @@ async def sent(made: EventStream, piece: bytes) -> bytes:
 
 @contextmanager
 def turns() -> Iterator[list[int]]:
-    """Counts the turns that somebody else has on the loop."""
+    """Counts the turns of another task on the loop."""
     counted, loop = [0], asyncio.get_running_loop()
 
     def turn() -> None:
@@ -65,7 +65,7 @@ def turns() -> Iterator[list[int]]:
     handle[0].cancel()
 
 
-def test_others_have_their_turns_while_a_long_piece_of_short_events_is_judged() -> None:
+def test_other_tasks_run_while_a_long_piece_of_short_events_is_checked() -> None:
     async def judge() -> int:
         with turns() as counted:
             assert await sent(made, SHORT) == SHORT
@@ -76,7 +76,7 @@ def test_others_have_their_turns_while_a_long_piece_of_short_events_is_judged() 
     assert judged.most < 2000
 
 
-def test_what_passed_before_a_refusal_is_sent_however_long_the_piece_is() -> None:
+def test_events_before_a_rejected_one_are_sent_for_a_long_piece() -> None:
     made, judged, state = stream()
     with pytest.raises(StreamRejected):
         asyncio.run(sent(made, SHORT + b"data: no\n\n" + SHORT))

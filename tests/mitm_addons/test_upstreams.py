@@ -77,7 +77,7 @@ def test_a_connection_that_was_not_allowed_says_nothing_about_an_address() -> No
     assert world.connect().address == (FIRST, 443)
 
 
-async def test_on_the_express_engine_the_address_that_answers_is_found() -> None:
+async def test_on_the_express_engine_the_address_that_responds_is_found() -> None:
     async def two(host: str, port: int) -> Sequence[str]:
         return ["127.0.0.2", "127.0.0.1"]
 

@@ -1,4 +1,4 @@
-"""What a client is told when the engine ends its exchange before any addon has seen it."""
+"""The error of a client whose exchange the engine ends before any addon has seen it."""
 
 import orjson
 import pytest
@@ -39,6 +39,6 @@ def test_it_has_the_shape_that_the_clients_sdk_reads() -> None:
     assert "type" not in openai
 
 
-def test_a_head_that_could_not_be_read_has_an_answer_too() -> None:
+def test_a_malformed_head_gets_an_error_too() -> None:
     response = error_response(WireError("bad_request"), None, no_bytes)
     assert (response.status_code, response.headers["X-Request-ID"]) == (400, "0" * 32)

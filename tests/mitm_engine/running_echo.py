@@ -67,7 +67,7 @@ class RunningEcho:
         raise AssertionError(f"There are not {count} workers after {seconds} s: {self.log.read_text()}")
 
     def living(self) -> set[int]:
-        """All processes of the tree: those of its session, whoever their parent is."""
+        """All processes of the tree: those of its session."""
         return session(self.process.pid)
 
     def marks(self, what: str) -> set[int]:

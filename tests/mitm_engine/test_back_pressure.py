@@ -1,4 +1,4 @@
-"""An answer that is larger than memory passes through, as fast as its reader reads."""
+"""A response that is larger than memory passes as fast as its client reads."""
 
 import asyncio
 import resource
@@ -51,7 +51,7 @@ async def read_away(client: AsyncRawClient, size: int) -> tuple[int, int]:
 
 
 class Late:
-    """An addon that thinks for a while, with the head of the answer in its hands."""
+    """An addon that waits for a while at the head of the response."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -89,7 +89,7 @@ async def test_a_slow_hook_and_a_slow_reader_of_300_mb_do_not_make_the_process_g
     await _pass_through(Late(1.0), 300 * MB, is_chunked=is_chunked)
 
 
-async def test_while_a_hook_waits_the_upstream_waits_too() -> None:
+async def test_a_slow_hook_holds_the_upstream_back() -> None:
     source = Source(50 * MB, is_chunked=True)
     async with world(Late(0.5), script=source) as w:
         client = await w.client()

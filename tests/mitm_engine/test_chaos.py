@@ -28,7 +28,7 @@ class Ledger:
 
 
 class Moody:
-    """An addon that answers, raises, kills, waits or streams, as the dice fall."""
+    """An addon that responds, raises, kills, waits or streams, at random."""
 
     def __init__(self, dice: random.Random) -> None:
         self.dice = dice

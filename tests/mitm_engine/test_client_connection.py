@@ -1,4 +1,4 @@
-"""One connection of a client: its requests are answered in their order, and it ends as it should."""
+"""One connection of a client: its responses keep the order of its requests, and it ends as it should."""
 
 import asyncio
 import socket
@@ -34,7 +34,7 @@ class Slow:
     st.lists(st.tuples(st.binary(max_size=300), st.booleans()), min_size=1, max_size=12), st.integers(1, 400)
 )
 @settings(deadline=None, max_examples=25)
-def test_pipelined_requests_are_answered_in_their_order_however_they_are_cut(
+def test_pipelined_requests_get_their_responses_in_order_at_every_cut(
     bodies: list[tuple[bytes, bool]], size: int
 ) -> None:
     raw = b""
@@ -58,7 +58,7 @@ def test_pipelined_requests_are_answered_in_their_order_however_they_are_cut(
     scenario()
 
 
-async def test_more_requests_than_may_wait_are_answered_as_far_as_they_may_and_then_it_ends() -> None:
+async def test_pipelined_requests_over_the_limit_end_the_connection_after_the_limit() -> None:
     async with world(script=replying(echo)) as w:
         client = await w.client(b"".join(request(f"/{number}") for number in range(100)))
         for number in range(32):
@@ -69,7 +69,7 @@ async def test_more_requests_than_may_wait_are_answered_as_far_as_they_may_and_t
         assert w.recorder.count("requestheaders") == w.recorder.count("post_response") == 32
 
 
-async def test_what_cannot_be_read_is_a_400_after_the_answers_before_it() -> None:
+async def test_a_malformed_request_is_a_400_after_the_responses_before_it() -> None:
     async with world(script=replying(echo)) as w:
         client = await w.client(request("/1") + b"\0\0\0\r\n\r\n")
         assert (await client.response()).body == b"GET /1 "
@@ -88,7 +88,7 @@ async def test_what_cannot_be_read_is_a_400_after_the_answers_before_it() -> Non
         b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
     ],
 )
-async def test_what_is_no_request_of_ours_gets_a_clean_refusal_and_meets_no_flow(raw: bytes) -> None:
+async def test_another_protocol_is_a_400_before_any_hook(raw: bytes) -> None:
     async with world() as w:
         client = await w.client(raw)
         response = await client.response()
@@ -97,7 +97,7 @@ async def test_what_is_no_request_of_ours_gets_a_clean_refusal_and_meets_no_flow
         assert w.recorder.count("requestheaders") == 0
 
 
-async def test_an_addon_that_fails_on_a_client_keeps_all_its_requests_out() -> None:
+async def test_an_addon_that_fails_at_client_connected_rejects_all_requests() -> None:
     def fail(client: connection.Client) -> None:
         raise RuntimeError("no")
 
@@ -111,7 +111,7 @@ async def test_an_addon_that_fails_on_a_client_keeps_all_its_requests_out() -> N
         assert w.recorder.count("requestheaders") == 0
 
 
-async def test_an_addon_can_turn_a_client_away() -> None:
+async def test_an_addon_can_reject_a_client() -> None:
     def turn_away(client: connection.Client) -> None:
         client.error = "blocked"
 
@@ -122,7 +122,7 @@ async def test_an_addon_can_turn_a_client_away() -> None:
         assert w.recorder.count("requestheaders") == 0
 
 
-async def test_a_connection_too_many_is_told_so_at_once_and_room_comes_back() -> None:
+async def test_a_connection_over_the_limit_is_a_503_at_once_and_frees_its_slot() -> None:
     async with world(options=Options(connections=2, drain_timeout=0.2)) as w:
         one, two, three = [await w.client() for _ in range(3)]
         begun = asyncio.get_running_loop().time()
@@ -137,7 +137,7 @@ async def test_a_connection_too_many_is_told_so_at_once_and_room_comes_back() ->
         assert (await w.ask()).status == 200
 
 
-async def test_a_request_too_many_is_told_so_without_reading_its_body_and_meets_no_hook() -> None:
+async def test_a_request_over_the_limit_is_a_503_before_its_body_and_any_hook() -> None:
     hold = asyncio.Event()
 
     async def wait(flow: http.HTTPFlow) -> None:
@@ -149,7 +149,7 @@ async def test_a_request_too_many_is_told_so_without_reading_its_body_and_meets_
         await until_true(lambda: w.engine.metrics.in_flight == 1)
         begun = asyncio.get_running_loop().time()
         for _ in range(20):
-            # The connection stays, however many whole bodies it was told about in vain.
+            # The connection is kept, although whole bodies came in vain.
             response = await two.ask("/", "POST", bytes(10_000))
             assert (response.status, response.closes) == (503, False)
         assert asyncio.get_running_loop().time() - begun < 20 * 0.02
@@ -176,7 +176,7 @@ async def test_a_client_that_was_reset_before_it_was_accepted_leaves_nothing() -
         assert (await w.ask()).status == 200
 
 
-async def test_an_answer_of_the_policy_that_cannot_be_written_ends_the_connection() -> None:
+async def test_a_policy_with_an_invalid_response_ends_the_connection() -> None:
     def bad(why: object, flow: object) -> http.Response:
         return http.Response.make(400, b"", {"X": "a\r\nb"})
 
@@ -188,7 +188,7 @@ async def test_an_answer_of_the_policy_that_cannot_be_written_ends_the_connectio
         await w.quiet()
 
 
-async def test_a_policy_that_fails_does_not_cost_the_client_its_answer() -> None:
+async def test_a_policy_that_fails_still_gives_the_client_a_response() -> None:
     def fail(*_: object) -> http.Response:
         raise RuntimeError
 
@@ -201,7 +201,7 @@ async def test_a_policy_that_fails_does_not_cost_the_client_its_answer() -> None
         assert not w.upstream.peers
 
 
-async def test_a_client_that_half_closes_has_given_up() -> None:
+async def test_a_client_that_half_closes_ends_its_exchange() -> None:
     async def wait(flow: http.HTTPFlow) -> None:
         await asyncio.Event().wait()
 
@@ -223,7 +223,7 @@ async def test_a_client_that_half_closes_and_does_not_read_is_not_kept() -> None
         await w.quiet()
 
 
-async def test_the_addons_see_who_the_client_is() -> None:
+async def test_addons_see_the_addresses_of_a_client() -> None:
     async with world() as w:
         client: AsyncRawClient = await w.client()
         await client.ask()
@@ -237,7 +237,7 @@ async def test_the_addons_see_who_the_client_is() -> None:
         assert not seen.connected
 
 
-async def test_the_head_of_the_next_request_may_begin_while_one_is_served_and_has_its_time() -> None:
+async def test_the_head_of_a_pipelined_request_has_its_own_timeout() -> None:
     options = Options(timeouts=Timeouts(head=0.3), drain_timeout=0.2)
     async with world(script=replying(echo), options=options) as w:
         prompt, slow = await w.client(), await w.client()
@@ -250,7 +250,7 @@ async def test_the_head_of_the_next_request_may_begin_while_one_is_served_and_ha
         assert w.engine.metrics.closed["late"] == 1
 
 
-async def test_what_comes_behind_the_last_request_of_a_connection_is_thrown_away() -> None:
+async def test_bytes_behind_the_last_request_of_a_connection_are_dropped() -> None:
     async def wait(flow: http.HTTPFlow) -> None:
         await go.wait()
 
@@ -266,7 +266,7 @@ async def test_what_comes_behind_the_last_request_of_a_connection_is_thrown_away
         assert w.recorder.count("requestheaders") == 1
 
 
-async def test_those_who_were_turned_away_take_nobodys_place() -> None:
+async def test_rejected_connections_take_no_slot() -> None:
     async with world(options=Options(connections=2, drain_timeout=0.2)) as w:
         served = [await w.client() for _ in range(2)]
         for client in served:
@@ -280,7 +280,7 @@ async def test_those_who_were_turned_away_take_nobodys_place() -> None:
         assert (await w.ask()).status == 200
 
 
-async def test_what_is_spared_is_served_however_much_there_is_to_do() -> None:
+async def test_always_served_paths_are_served_above_the_limit() -> None:
     async def wait(flow: http.HTTPFlow) -> None:
         if flow.request.path == "/slow":
             await asyncio.Event().wait()

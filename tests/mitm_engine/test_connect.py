@@ -36,7 +36,7 @@ async def test_an_addon_pins_the_address_and_the_connection_goes_there() -> None
         assert server.timestamp_tcp_setup is not None
 
 
-def refuse(data: ServerConnectionHookData) -> None:
+def reject(data: ServerConnectionHookData) -> None:
     data.server.error = "not there"
 
 
@@ -48,8 +48,8 @@ def fail(subject: object) -> None:
     raise RuntimeError
 
 
-@pytest.mark.parametrize(("hook", "status"), [(refuse, 502), (take_away, 502), (fail, 503)])
-async def test_an_addon_that_refuses_an_address_keeps_the_request_from_it(
+@pytest.mark.parametrize(("hook", "status"), [(reject, 502), (take_away, 502), (fail, 503)])
+async def test_an_address_that_an_addon_rejects_is_not_connected_to(
     hook: Callable[[Any], None], status: int
 ) -> None:
     async with world(On(server_connect=hook)) as w:
@@ -62,7 +62,7 @@ async def test_an_addon_that_refuses_an_address_keeps_the_request_from_it(
         assert w.engine.metrics.upstream_connections == 0
 
 
-async def test_an_addon_that_fails_after_the_connection_was_made_keeps_the_request_from_it() -> None:
+async def test_a_connection_whose_announcement_failed_gets_no_request() -> None:
     async with world(On(server_connected=fail)) as w:
         assert (await w.ask()).status == 503
         await w.recorder.saw("server_disconnected")
@@ -70,7 +70,7 @@ async def test_an_addon_that_fails_after_the_connection_was_made_keeps_the_reque
         assert w.engine.metrics.upstream_connections == 0
 
 
-def test_a_connection_that_leads_to_another_address_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_to_another_address_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     usual = asyncio.BaseEventLoop.create_connection
 
     async def misled(loop: asyncio.BaseEventLoop, factory: Any, host: str, port: int, **more: Any) -> Any:
@@ -101,7 +101,7 @@ async def test_a_connection_that_ends_while_it_is_announced_is_a_502_or_tried_ag
         assert (await w.ask("/", "POST", b"x")).status == 502
 
 
-async def test_a_trusted_upstream_is_spoken_to_under_its_name(authority: Authority, streams: bool) -> None:
+async def test_a_trusted_upstream_is_verified_by_its_name(authority: Authority, streams: bool) -> None:
     context = authority.server_context("localhost")
     terms = Terms(trust=str(authority.file))
     async with world(tls=context, host="localhost", terms=terms, streams=streams) as w:
@@ -134,9 +134,7 @@ async def test_large_bodies_pass_through_tls(authority: Authority) -> None:
 
 
 @pytest.mark.parametrize("case", ["foreign", "wrong name", "public", "expired trust"])
-async def test_an_upstream_that_cannot_be_verified_gets_no_byte(
-    authority: Authority, tmp_path: Path, case: str
-) -> None:
+async def test_an_unverified_upstream_gets_no_byte(authority: Authority, tmp_path: Path, case: str) -> None:
     name = "elsewhere.example" if case == "wrong name" else "localhost"
     signer = Authority(tmp_path, "Foreign CA") if case == "foreign" else authority
     trust = None if case == "public" else str(Authority(tmp_path, "Other").file)
@@ -158,7 +156,7 @@ async def test_a_trust_file_that_is_missing_is_a_502_and_not_the_public_authorit
         assert (await w.ask()).status == 502
 
 
-async def test_an_upstream_that_speaks_no_tls_is_a_502(authority: Authority) -> None:
+async def test_an_upstream_without_tls_is_a_502(authority: Authority) -> None:
     async def plain(peer: Peer) -> None:
         await peer.reader.read(100)
         await peer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
@@ -228,7 +226,7 @@ async def test_a_stream_passes_through_tls_as_it_comes(authority: Authority) -> 
         await until_true(lambda: w.recorder.count("post_response") == 1)
 
 
-def test_old_versions_of_tls_are_not_spoken(authority: Authority) -> None:
+def test_tls_1_2_is_the_oldest_version(authority: Authority) -> None:
     context = authority.server_context("localhost")
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.maximum_version = ssl.TLSVersion.TLSv1_2
@@ -241,7 +239,7 @@ def test_old_versions_of_tls_are_not_spoken(authority: Authority) -> None:
     asyncio.run(scenario())
 
 
-async def test_when_nobody_answers_the_addons_may_give_another_address() -> None:
+async def test_after_a_failed_connection_the_addons_may_give_another_address() -> None:
     hosts = ["127.0.0.9", "127.0.0.1"]  # the upstream listens on the second alone
 
     def pin(data: ServerConnectionHookData) -> None:
@@ -255,7 +253,7 @@ async def test_when_nobody_answers_the_addons_may_give_another_address() -> None
         assert w.engine.metrics.upstream_connections == 1
 
 
-async def test_when_nobody_answers_and_there_is_no_other_address_it_is_a_502() -> None:
+async def test_a_failed_connection_without_another_address_is_a_502() -> None:
     def pin(data: ServerConnectionHookData) -> None:
         data.server.address = ("127.0.0.9", w.upstream.port)
 

@@ -20,7 +20,7 @@ class Waiter:
         self.then()
 
 
-async def test_what_is_late_expires_once_and_what_is_not_stays() -> None:
+async def test_only_a_reached_deadline_expires_and_only_once() -> None:
     now, rounds = asyncio.get_running_loop().time(), []
     late, later, never = Waiter(now), Waiter(now + 60), Waiter(NEVER)
     metrics = Metrics()
@@ -31,7 +31,7 @@ async def test_what_is_late_expires_once_and_what_is_not_stays() -> None:
     assert 0 <= metrics.loop_lag <= metrics.worst_lag < 10 * INTERVAL
 
 
-async def test_one_that_fails_does_not_end_the_deadlines_of_the_others() -> None:
+async def test_a_deadline_that_raises_does_not_stop_the_others() -> None:
     now, rounds = asyncio.get_running_loop().time(), []
     broken, other = Waiter(now, lambda: [][0]), Waiter(now)
     sweeping = asyncio.ensure_future(sweep([broken, other], rounds.append, Metrics()))

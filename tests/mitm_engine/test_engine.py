@@ -118,11 +118,11 @@ async def test_a_drain_ends_idle_connections_and_lets_others_finish() -> None:
         await busy.until(chunk(b"first"))
         await half.send(request()[:10])
         await until_true(lambda: w.engine.connections == 3)
-        await asyncio.sleep(0.05)  # the beginning of a head tells nobody that it has come
+        await asyncio.sleep(0.05)  # the beginning of a head causes no event
         draining = asyncio.ensure_future(w.engine.drain())
         assert await fresh.ended() == b""
         assert w.engine.is_draining
-        # Who has begun to ask is answered, and told that it was the last time.
+        # A request that has begun is served, and its response announces the close.
         go.set()
         await half.send(request()[10:])
         await half.until(b"\r\nConnection: close\r\n")

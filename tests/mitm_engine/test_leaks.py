@@ -55,7 +55,7 @@ def ours(found: list[object]) -> Counter[str]:
 
 
 async def every_kind(peer: Peer) -> None:
-    """Plain answers, chunks, cuts, garbage and silence, by the path."""
+    """Plain responses, chunks, cuts, garbage and silence, by the path."""
     while True:
         target = (await peer.request()).target
         if target == "/cut":
@@ -75,11 +75,11 @@ def interfere(flow: http.HTTPFlow) -> None:
         raise RuntimeError
     if flow.request.path == "/kill":
         flow.kill()
-    if flow.request.path == "/answer":
+    if flow.request.path == "/response":
         flow.response = http.Response.make(200, b"mine")
 
 
-KINDS = ("/", "/chunked", "/cut", "/garbage", "/silent", "/raise", "/kill", "/answer")
+KINDS = ("/", "/chunked", "/cut", "/garbage", "/silent", "/raise", "/kill", "/response")
 
 
 async def _one_of_each(w: World) -> None:
@@ -93,7 +93,7 @@ async def _one_of_each(w: World) -> None:
     w.clients.clear()
 
 
-async def test_no_flow_and_no_connection_outlives_its_exchange_whatever_became_of_it(
+async def test_flows_and_connections_do_not_outlive_their_exchange(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.CRITICAL + 1, "mitm_engine")  # tracebacks hold what they went through

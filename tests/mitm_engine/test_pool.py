@@ -69,11 +69,11 @@ async def test_clients_share_connections_and_the_last_used_serves_first() -> Non
 
 
 STRAYS = {
-    "a second answer": sized(b"stray"),
+    "a second response": sized(b"stray"),
     "a byte": b"H",
     "an empty line": b"\r\n",
     "a timeout": sized(b"", "408 Request Timeout", "Connection: close"),
-    "an interim answer": b"HTTP/1.1 100 Continue\r\n\r\n",
+    "an interim response": b"HTTP/1.1 100 Continue\r\n\r\n",
 }
 
 
@@ -248,7 +248,7 @@ async def test_an_origin_without_connections_leaves_nothing_behind(raw: bytes) -
 
 
 async def test_responses_never_mix_under_load() -> None:
-    """Many clients, aborts among them, upstreams that misbehave: each answer belongs to its question."""
+    """Many clients, aborts among them, upstreams that misbehave: each response belongs to its request."""
 
     async def script(peer: Peer) -> None:
         count = 0

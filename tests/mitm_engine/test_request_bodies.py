@@ -1,4 +1,4 @@
-"""Bodies of requests: read when somebody wants them, bounded, and answered early when nobody does."""
+"""Bodies of requests: read once they are wanted, bounded, and with an early response when they are not."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ MB = 1_000_000
 EXPECTING = "Expect: 100-continue"
 
 
-def refuse(flow: http.HTTPFlow) -> None:
+def reject(flow: http.HTTPFlow) -> None:
     flow.response = http.Response.make(401, b"no")
 
 
@@ -24,7 +24,7 @@ def head(length: int, *more: str) -> bytes:
 
 
 async def upload(client: AsyncRawClient, length: int) -> None:
-    """Send a body as uploaders do: all of it, before the answer is read."""
+    """Send a body as uploaders do: all of it, before the response is read."""
     with contextlib.suppress(ConnectionResetError, BrokenPipeError):
         for _ in range(0, length, 65_536):
             await client.send(bytes(65_536))
@@ -34,31 +34,31 @@ async def respond_while_uploading(w: World, raw: bytes, length: int) -> int:
     client = await w.client(raw)
     sending = asyncio.ensure_future(upload(client, length))
     response = await client.response()
-    # A body that fits into the sockets may be there before the answer is written.
+    # A body that fits into the sockets may be there before the response is written.
     assert response.closes or length < MB
     sending.cancel()
     return response.status
 
 
 @pytest.mark.parametrize("length", [100_000, 1 * MB, 20 * MB])
-async def test_an_early_answer_reaches_a_client_in_the_middle_of_its_upload(length: int) -> None:
-    async with world(On(requestheaders=refuse)) as w:
+async def test_an_early_response_reaches_a_client_during_its_upload(length: int) -> None:
+    async with world(On(requestheaders=reject)) as w:
         for _ in range(5):
             assert await respond_while_uploading(w, head(length), length) == 401
-        # A body that was there before the answer was written was a whole request.
+        # A body that was there before the response was written was a whole request.
         assert w.recorder.count("request") == 0 or length < MB
         assert w.recorder.count("error") == 0
         assert w.recorder.count("response") == 5
 
 
-async def test_a_client_that_reads_only_after_its_upload_still_gets_an_early_answer() -> None:
-    async with world(On(requestheaders=refuse)) as w:
+async def test_an_early_response_reaches_a_client_that_reads_after_its_upload() -> None:
+    async with world(On(requestheaders=reject)) as w:
         client = await w.client(head(500_000) + bytes(500_000))
         assert (await client.response()).status == 401
 
 
-async def test_an_answered_uploader_that_does_not_stop_is_cut_off_after_a_mebibyte() -> None:
-    async with world(On(requestheaders=refuse)) as w:
+async def test_an_upload_after_its_response_is_cut_off_after_a_mebibyte() -> None:
+    async with world(On(requestheaders=reject)) as w:
         client = await w.client(head(100 * MB))
         sent = 0
         with contextlib.suppress(ConnectionResetError, BrokenPipeError):
@@ -69,8 +69,8 @@ async def test_an_answered_uploader_that_does_not_stop_is_cut_off_after_a_mebiby
         await w.quiet()
 
 
-async def test_an_answered_uploader_that_falls_silent_is_let_go_after_two_seconds() -> None:
-    async with world(On(requestheaders=refuse)) as w:
+async def test_a_stalled_upload_after_its_response_is_closed_after_two_seconds() -> None:
+    async with world(On(requestheaders=reject)) as w:
         client = await w.client(head(1000))
         assert (await client.response()).status == 401
         begun = asyncio.get_running_loop().time()
@@ -100,9 +100,9 @@ async def test_100_continue_comes_after_requestheaders_and_not_before() -> None:
 
 
 @pytest.mark.parametrize(
-    ("addons", "length", "status"), [([On(requestheaders=refuse)], 4, 401), ([], 2000, 413)]
+    ("addons", "length", "status"), [([On(requestheaders=reject)], 4, 401), ([], 2000, 413)]
 )
-async def test_who_is_refused_is_never_told_to_continue(
+async def test_a_rejected_request_gets_no_100_continue(
     addons: list[object], length: int, status: int
 ) -> None:
     async with world(*addons, terms=Terms(request_body=1000)) as w:
@@ -112,7 +112,7 @@ async def test_who_is_refused_is_never_told_to_continue(
         assert response.closes
 
 
-async def test_nobody_is_told_to_continue_who_has_already_begun_or_cannot_understand() -> None:
+async def test_100_continue_is_not_sent_after_the_body_began_or_to_http_1_0() -> None:
     async with world() as w:
         begun, old = await w.client(), await w.client()
         await begun.send(head(4, EXPECTING) + b"bo")
@@ -124,7 +124,7 @@ async def test_nobody_is_told_to_continue_who_has_already_begun_or_cannot_unders
         assert (await old.response()).status == 200
 
 
-async def test_a_body_that_announces_too_much_is_refused_before_it_comes() -> None:
+async def test_a_body_with_too_large_a_length_is_rejected_before_it_comes() -> None:
     async with world(terms=Terms(request_body=1000)) as w:
         client = await w.client(head(1001))
         response = await client.response()
@@ -132,7 +132,7 @@ async def test_a_body_that_announces_too_much_is_refused_before_it_comes() -> No
         assert w.recorder.hooks == ["client_connected", "requestheaders", "error", "post_response"]
 
 
-async def test_a_whole_body_over_the_limit_is_refused_and_the_connection_stays() -> None:
+async def test_a_whole_body_over_the_limit_is_rejected_and_the_connection_kept() -> None:
     async with world(terms=Terms(request_body=1000)) as w:
         client = await w.client()
         for _ in range(3):
@@ -140,7 +140,7 @@ async def test_a_whole_body_over_the_limit_is_refused_and_the_connection_stays()
         assert (await client.ask("/", "POST", bytes(1000))).status == 200
 
 
-async def test_what_nobody_wants_yet_is_not_read_beyond_64_kib() -> None:
+async def test_a_body_that_is_not_wanted_yet_is_not_read_beyond_64_kib() -> None:
     admit = asyncio.Event()
 
     async def requestheaders(flow: http.HTTPFlow) -> None:
@@ -164,7 +164,7 @@ async def test_what_nobody_wants_yet_is_not_read_beyond_64_kib() -> None:
         assert (await client.response()).status == 413
 
 
-async def test_heads_that_wait_are_not_read_without_end() -> None:
+async def test_pipelined_heads_are_not_read_without_end() -> None:
     async def wait(flow: http.HTTPFlow) -> None:
         await asyncio.Event().wait()
 
@@ -197,7 +197,7 @@ async def test_a_large_body_is_read_once_it_is_wanted() -> None:
         assert w.recorder.last().request.raw_content == body
 
 
-async def test_a_body_that_breaks_the_rules_is_a_400_and_reaches_nobody() -> None:
+async def test_a_malformed_body_is_a_400_and_is_not_forwarded() -> None:
     async with world() as w:
         client = await w.client(request("/", "POST", b"", "Transfer-Encoding: chunked") + b"3\r\nabc\r\n")
         await w.recorder.saw("requestheaders")
@@ -208,7 +208,7 @@ async def test_a_body_that_breaks_the_rules_is_a_400_and_reaches_nobody() -> Non
         assert not w.upstream.peers
 
 
-async def test_unread_bodies_of_refused_requests_never_stop_a_connection() -> None:
+async def test_unread_bodies_of_rejected_requests_do_not_block_a_connection() -> None:
     def fail(flow: http.HTTPFlow) -> None:
         raise RuntimeError
 
@@ -232,7 +232,7 @@ async def test_a_slow_body_is_a_408_and_a_steady_one_may_take_its_time() -> None
         assert (response.status, response.closes) == (408, True)
 
 
-async def test_a_body_that_begins_fast_and_then_stalls_is_a_408_all_the_same() -> None:
+async def test_a_body_that_begins_fast_and_then_stalls_is_a_408() -> None:
     terms, options = Terms(Timeouts(grace=0.3)), Options(min_rate=100, drain_timeout=0.2)
     async with world(terms=terms, options=options) as w:
         client = await w.client(head(2 * MB) + bytes(MB))
@@ -242,10 +242,10 @@ async def test_a_body_that_begins_fast_and_then_stalls_is_a_408_all_the_same() -
 
 
 @pytest.mark.parametrize("size", [10, 3_000, 60_000])
-async def test_a_refusal_is_the_same_whether_the_body_has_come_or_not(size: int) -> None:
-    def refuse(flow: http.HTTPFlow) -> None:
+async def test_a_rejection_does_not_depend_on_the_size_of_the_body(size: int) -> None:
+    def reject(flow: http.HTTPFlow) -> None:
         flow.response = http.Response.make(401, b"no")
 
-    async with world(On(requestheaders=refuse), terms=Terms(request_body=1000)) as w:
+    async with world(On(requestheaders=reject), terms=Terms(request_body=1000)) as w:
         client = await w.client()
         assert (await client.ask("/", "POST", bytes(size))).status == 401

@@ -1,4 +1,4 @@
-"""What a broken upstream does to its client: a 502 in time, or an answer that is visibly cut."""
+"""A broken upstream is a 502 in time, or a response that is visibly cut."""
 
 import asyncio
 
@@ -28,7 +28,7 @@ HALF = {
     "half a sized body": sized(b"whole")[:-2],
     "half a chunked body": CHUNKED + chunk(b"half"),
     "no last chunk": CHUNKED + chunk(b"all") + b"0\r\n",
-    "an interim answer only": b"HTTP/1.1 103 Early Hints\r\n\r\n",
+    "an interim response only": b"HTTP/1.1 103 Early Hints\r\n\r\n",
 }
 BROKEN = {
     "garbage": b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
@@ -42,7 +42,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("reset", [True, False])
 @pytest.mark.parametrize("what", sorted(HALF))
-async def test_a_buffered_answer_that_is_cut_is_a_502(what: str, reset: bool) -> None:
+async def test_a_buffered_response_that_is_cut_is_a_502(what: str, reset: bool) -> None:
     async with world(script=then_end(HALF[what], reset=reset)) as w:
         client = await w.client()
         for _ in range(2):
@@ -53,7 +53,7 @@ async def test_a_buffered_answer_that_is_cut_is_a_502(what: str, reset: bool) ->
 @pytest.mark.parametrize("reset", [True, False])
 @pytest.mark.parametrize("what", ["half a sized body", "half a chunked body", "no last chunk"])
 @pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/1.0"])
-async def test_a_streamed_answer_that_is_cut_never_looks_complete(
+async def test_a_streamed_response_that_is_cut_never_looks_complete(
     what: str, reset: bool, version: str
 ) -> None:
     async with world(Streaming(), script=then_end(HALF[what], reset=reset)) as w:
@@ -66,7 +66,7 @@ async def test_a_streamed_answer_that_is_cut_never_looks_complete(
 
 
 @pytest.mark.parametrize("what", sorted(BROKEN))
-async def test_what_is_no_answer_is_a_502_and_its_connection_ends(what: str, streams: bool) -> None:
+async def test_a_malformed_response_is_a_502_and_its_connection_ends(what: str, streams: bool) -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
         await peer.write(BROKEN[what])
@@ -78,7 +78,7 @@ async def test_what_is_no_answer_is_a_502_and_its_connection_ends(what: str, str
         await asyncio.wait_for(w.upstream.peers[0].gone.wait(), 1)
 
 
-async def test_an_unrouted_flow_leads_nowhere() -> None:
+async def test_an_unrouted_flow_is_a_502() -> None:
     def forget(flow: http.HTTPFlow) -> None:
         flow.request.data.host = "gateway.invalid"
 
@@ -87,7 +87,7 @@ async def test_an_unrouted_flow_leads_nowhere() -> None:
         assert not w.upstream.peers
 
 
-async def test_an_upstream_that_answers_before_it_has_read_all_is_heard() -> None:
+async def test_a_response_before_the_whole_request_was_read_reaches_the_client() -> None:
     async def script(peer: Peer) -> None:
         await peer.head()
         await peer.write(sized(b"too large", "413 Content Too Large"))
@@ -106,7 +106,7 @@ async def test_an_upstream_that_answers_before_it_has_read_all_is_heard() -> Non
         assert w.engine.metrics.upstream_connections == 0
 
 
-async def test_an_upstream_that_answers_and_closes_before_it_has_read_all_is_heard() -> None:
+async def test_a_response_and_a_close_before_the_whole_request_was_read_reach_the_client() -> None:
     async def script(peer: Peer) -> None:
         await peer.head()
         await peer.write(sized(b"no", "401 Unauthorized", "Connection: close"))
@@ -121,7 +121,7 @@ async def test_an_upstream_that_answers_and_closes_before_it_has_read_all_is_hea
 
 
 @pytest.mark.parametrize("raw", [sized(bytes(3000)), CHUNKED + chunk(bytes(3000)) + b"0\r\n\r\n"])
-async def test_a_buffered_answer_over_the_limit_is_a_502(raw: bytes) -> None:
+async def test_a_buffered_response_over_the_limit_is_a_502(raw: bytes) -> None:
     async with world(script=responding(raw), terms=Terms(response_body=2999)) as w:
         client = await w.client()
         assert (await client.ask()).status == 502

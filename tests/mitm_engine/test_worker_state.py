@@ -1,4 +1,4 @@
-"""What all connections share: work that nobody waits for."""
+"""The state of a worker that all connections share: work in the background."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ def worker(hook: float = 60.0) -> WorkerState:
     return WorkerState(make_master(), Options(timeouts=Timeouts(hook=hook)), Policy())
 
 
-async def test_work_aside_that_needs_no_waiting_is_done_at_once() -> None:
+async def test_background_work_that_does_not_wait_is_done_at_once() -> None:
     done: list[int] = []
 
     async def work() -> None:
@@ -22,7 +22,7 @@ async def test_work_aside_that_needs_no_waiting_is_done_at_once() -> None:
     assert done == [1]
 
 
-async def test_work_aside_that_waits_is_waited_for_at_the_end() -> None:
+async def test_background_work_that_waits_is_awaited_at_the_end() -> None:
     done: list[int] = []
 
     async def work() -> None:
@@ -37,7 +37,7 @@ async def test_work_aside_that_waits_is_waited_for_at_the_end() -> None:
     assert done == [1, 1, 1]
 
 
-async def test_work_aside_that_hangs_is_given_up_after_the_time_of_a_hook() -> None:
+async def test_background_work_that_hangs_is_cancelled_at_the_hook_timeout() -> None:
     ended: list[int] = []
 
     async def hang() -> None:

@@ -44,7 +44,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
 
 @pytest.fixture
 def stuck(monkeypatch: pytest.MonkeyPatch, names: dict[str, list[str]]) -> Iterator[threading.Event]:
-    """The resolver of `names`, that answers only once the event is set; addresses it knows at once."""
+    """The resolver of `names`, that responds only once the event is set; addresses it knows at once."""
     released = threading.Event()
     response = socket.getaddrinfo
 

@@ -1,6 +1,6 @@
 """An upstream for loads, as a program: ``python -m tests.reliability.load_upstream [CERTIFICATE]``.
 
-It prints its port and serves until its input ends. The path's parts after ``/v1`` say what to answer:
+It prints its port and serves until its input ends. The path's parts after ``/v1`` choose the response:
 
     ok                 a small JSON document
     wait/MS            the same after so many milliseconds

@@ -25,7 +25,7 @@ Going = Callable[[], bool]
 
 @dataclass
 class Tally:
-    """What came back: answers by status, when and why requests failed, and the seconds that each took."""
+    """The outcome of requests: responses by status, failures with their time and reason, and seconds."""
 
     statuses: Counter[int] = field(default_factory=Counter)
     failed: list[tuple[float, str]] = field(default_factory=list)
@@ -34,11 +34,11 @@ class Tally:
 
     @property
     def errors(self) -> int:
-        """Requests without an answer of 200."""
+        """Requests without a response of 200."""
         return len(self.failed) + self.statuses.total() - self.statuses[200]
 
     def quantile(self, share: float = 0.99) -> float:
-        """Milliseconds within which that share of the good answers came."""
+        """Milliseconds within which that share of the good responses came."""
         return quantile(self.seconds, share)
 
     async def ask(self, line: Line, request: bytes) -> None:
@@ -68,7 +68,7 @@ def for_seconds(seconds: float) -> Going:
 async def closed_loop(
     caller: Caller, path: str, connections: int, going: Going, tally: Tally | None = None
 ) -> Tally:
-    """So many callers, each asking again as soon as it has its answer, while `going`.
+    """So many callers, each asking again as soon as it has its response, while `going`.
 
     Each takes a new line now and then, so that workers which come later get their share.
     """
@@ -158,7 +158,7 @@ def beside(caller: Caller, path: str, rate: float) -> Iterator[None]:
 
 
 def p99(caller: Caller, path: str, rate: float = 100, rounds: int = 5, seconds: float = 4) -> float:
-    """Milliseconds at p99, as another process sees it in the best of some rounds. Every answer must be good.
+    """Milliseconds at p99, as another process sees it in the best of some rounds. Every response must be good.
 
     The best, because what else runs on the machine makes the others worse.
     """
@@ -167,9 +167,9 @@ def p99(caller: Caller, path: str, rate: float = 100, rounds: int = 5, seconds: 
 
 def _one_round(caller: Caller, path: str, rate: float, seconds: float) -> float:
     out, _ = _start(caller, path, rate, seconds).communicate(timeout=seconds + 60)
-    told = json.loads(out.splitlines()[-1])
-    assert told["errors"] == 0, told
-    milliseconds: float = told["p99"]
+    seen = json.loads(out.splitlines()[-1])
+    assert seen["errors"] == 0, seen
+    milliseconds: float = seen["p99"]
     return milliseconds
 
 

@@ -1,4 +1,4 @@
-"""The processes of a proxy as /proc shows them: who they are, what they hold, how much they take."""
+"""The processes of a proxy as /proc shows them: their files, connections and memory."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""R17: 10,000 connections that wait for their next request cost little memory and nobody any time."""
+"""R17: 10,000 connections that wait for their next request cost little memory and no time of others."""
 
 import asyncio
 from pathlib import Path

@@ -57,7 +57,7 @@ def test_200_clients_of_two_workers_never_get_more_than_the_limit(
     figure(
         "R21",
         f"{CLIENTS} clients, 2 workers: worst window {worst_window(admitted)} of {LIMIT}, admitted {share:.1%} "
-        f"of {WINDOWS} windows; {len(local)} answers counted without Redis",
+        f"of {WINDOWS} windows; {len(local)} responses counted without Redis",
     )
     # Each worker that counts alone may admit one more (R2).
     assert worst_window(admitted) <= LIMIT + (2 if local else 0)

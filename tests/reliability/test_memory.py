@@ -51,11 +51,11 @@ class Traffic:
         self.kinds: list[Callable[[], bytes]] = [*good * 8, *others]
 
     def stranger(self) -> bytes:
-        """To a host that nobody has, each time another."""
+        """To an unknown host, each time another."""
         return Caller(self._caller.port, f"h{next(self._numbers)}.example.com").request("/v1/ok")
 
     def leave(self) -> bytes:
-        """Of a client that goes before the answer comes."""
+        """Of a client that leaves before the response comes."""
         return self._caller.request("/v1/wait/200")
 
     async def run(self, until: int) -> None:

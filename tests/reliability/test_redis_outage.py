@@ -1,4 +1,4 @@
-"""R1, R3, R5: what Redis does to the answers of a proxy when it dies or hangs, and when it comes back."""
+"""R1, R3, R5: the responses of a proxy while Redis is dead or hangs, and once it is back."""
 
 import asyncio
 import math
@@ -20,7 +20,7 @@ from tests.support.valkey_server import Server, redis_7, server
 from tests.support.wait import until
 
 RATE, ROUNDS = 100, 10  # requests a second, and rounds of four seconds without Redis
-ALONE = b"\r\nx-gateway-ratelimit-mode:"  # how an answer shows that its limits were counted without Redis
+ALONE = b"\r\nx-gateway-ratelimit-mode:"  # in a response whose limits were counted without Redis
 LIMITS = [{"name": "rate_limiter", "settings": {"limit": 1_000_000, "window": "1m"}}]
 
 
@@ -56,15 +56,15 @@ FAULTS: dict[str, tuple[Callable[[Server], None], Callable[[Server], None]]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_what_is_known_keeps_working_while_redis_is_away_and_all_is_well_soon_after(
+def test_without_redis_known_tenants_are_served_and_limits_recover_soon_after(
     gateway: RunningGateway, store: Server, caller: Caller, fault: str
 ) -> None:
     breaks, mends = FAULTS[fault]
     before = p99(caller, "/v1/ok", RATE)
-    first, told = first_response(caller, lambda: breaks(store))
-    assert told.status == 200
-    assert ALONE in told.head
-    # Each round fails on any answer but 200.
+    first, response = first_response(caller, lambda: breaks(store))
+    assert response.status == 200
+    assert ALONE in response.head
+    # Each round fails on any response but 200.
     started = time.monotonic()
     during = math.inf
     for _ in range(ROUNDS):
@@ -73,7 +73,8 @@ def test_what_is_known_keeps_working_while_redis_is_away_and_all_is_well_soon_af
     mends(store)
     back = seconds_until_well(caller)
     figure(
-        "R1", f"{fault}, {gone:.0f} s: 0 answers but 200; p99 {before:.2f} -> {during:.2f} ms (promise +5 ms)"
+        "R1",
+        f"{fault}, {gone:.0f} s: 0 responses but 200; p99 {before:.2f} -> {during:.2f} ms (promise +5 ms)",
     )
     figure("R1 R3", f"{fault}: the first request took {first * 1e3:.1f} ms (promise p50 + 60 ms)")
     figure("R5", f"{fault}: limits are counted in Redis again after {back:.2f} s (promise 5 s)")
@@ -84,7 +85,7 @@ def test_what_is_known_keeps_working_while_redis_is_away_and_all_is_well_soon_af
 
 
 def first_response(caller: Caller, breaks: Callable[[], None]) -> tuple[float, Response]:
-    """How long the first request took after the fault, in seconds, and its answer."""
+    """How long the first request took after the fault, in seconds, and its response."""
 
     async def ask() -> Response:
         line = await caller.open()

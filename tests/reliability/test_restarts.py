@@ -68,7 +68,7 @@ def test_a_rolling_restart_under_load_fails_no_request(
     assert_clean(gateway)
 
 
-def test_a_request_that_crosses_the_end_on_an_idle_connection_is_answered(
+def test_a_request_on_an_idle_connection_during_a_shutdown_is_served(
     gateway: RunningGateway, tenant: TenantInUse
 ) -> None:
     """Clients reuse connections; they cannot know that this one is about to be closed."""
@@ -83,7 +83,7 @@ def test_a_request_that_crosses_the_end_on_an_idle_connection_is_answered(
         for line in lines:
             response = await line.ask(caller.request("/v1/ok"))
             statuses.append(response.status)
-            assert line.is_over, "It was not told that its connection ends."
+            assert line.is_over, "The response did not announce the close."
             line.close()
         await ending
         return statuses
@@ -96,7 +96,7 @@ def test_a_request_that_crosses_the_end_on_an_idle_connection_is_answered(
 
 
 async def rejected(port: int) -> None:
-    """Wait until nobody listens there any more."""
+    """Wait until the port is closed."""
     with suppress(ConnectionRefusedError):
         while True:
             line = await Caller(port).open()
@@ -121,10 +121,10 @@ def test_open_streams_get_the_drain_timeout(gateway: RunningGateway, tenant: Ten
         ends = [asyncio.ensure_future(to_the_end(line)) for line in lines]
         start = time.monotonic()
         await asyncio.to_thread(end, gateway)
-        told = await asyncio.gather(*ends)
+        seen = await asyncio.gather(*ends)
         for line in lines:
             line.close()
-        return [(how, at - start) for how, at in told]
+        return [(how, at - start) for how, at in seen]
 
     (short, _), (long, taken) = uvloop.run(measure())
     gateway.start_proxy()

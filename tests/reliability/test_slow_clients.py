@@ -1,4 +1,4 @@
-"""R16: 2,000 clients that are as slow as they can be cost nobody else anything, and are sent away."""
+"""R16: 2,000 clients that are as slow as they can be cost other clients nothing, and are cut off."""
 
 import asyncio
 import re
@@ -120,7 +120,7 @@ MODES = {
 def test_slowhttptest_leaves_the_service_available(steady_tenant: TenantInUse, mode: str) -> None:
     program, arguments = slowhttptest(), MODES[mode]
     url = f"http://127.0.0.1:{steady_tenant.gateway.proxy_port}/v1/bytes/200000"
-    # It has no option for the key, but writes what it is told to accept as it is.
+    # It has no option for the key, but copies this one unchanged.
     accept = f"*/*\r\nAuthorization: Bearer {steady_tenant.key}"
     done = subprocess.run(
         [program, *arguments, "-m", accept, "-c", "1000", "-r", "500", "-l", "20", "-p", "2", "-u", url],

@@ -1,4 +1,4 @@
-"""R23: event streams come at once, whole, in order and to nobody else; and end when their client does."""
+"""R23: event streams come at once, whole, in order and to no other client; and end when their client does."""
 
 import asyncio
 import json

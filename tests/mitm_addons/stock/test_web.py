@@ -58,7 +58,7 @@ class Mitmweb:
         return self.ask(path, Authorization=f"Bearer {self.token}")
 
     def listed(self, path: str) -> dict[str, Any]:
-        """The call to `path`, which is listed a moment after its answer."""
+        """The call to `path`, which is listed a moment after its response."""
         for _ in until(3.0):
             for flow in self.look("/flows").json():
                 if flow["request"]["path"].startswith(path):
@@ -178,8 +178,8 @@ def test_rejections_are_the_same_as_without_web(mitmweb: Mitmweb, upstream: Upst
         assert rejections(gateway, upstream, tmp_path / "b") == under_web
 
 
-def told(tenant: TenantInUse, stream: bytes) -> tuple[bytes, bool]:
-    """What a client reads of this judged stream, and whether it looks whole."""
+def read(tenant: TenantInUse, stream: bytes) -> tuple[bytes, bool]:
+    """The bytes that a client reads of this checked stream, and whether it looks whole."""
     headers = {"X-Type": CHAT.content_type, "X-Size": "60"}
     body = b""
     with tenant.request("POST", "/judged/tell", data=stream, headers=headers, stream=True) as response:
@@ -202,8 +202,8 @@ def test_a_checked_stream_passes_whole_and_a_rejected_one_ends_with_an_error_eve
     }
     mitmweb.tenant.create_rule("/judged", upstream.url, plugin_chain=[validator])
     harmless = CHAT.stream(["Hello, ", "you ", "there"])
-    assert told(mitmweb.tenant, harmless) == (harmless, True)
-    body, is_whole = told(mitmweb.tenant, CHAT.stream(["Hello, ", "the se", "cret is", " 42"]))
+    assert read(mitmweb.tenant, harmless) == (harmless, True)
+    body, is_whole = read(mitmweb.tenant, CHAT.stream(["Hello, ", "the se", "cret is", " 42"]))
     passed, _, error = body.rpartition(b"data: ")
     assert not is_whole
     assert json.loads(error)["error"]["code"] == "content_rejected"

@@ -54,7 +54,7 @@ async def test_a_plain_function_that_returns_something_to_await_is_awaited() -> 
     assert calls == [1]
 
 
-async def test_what_an_addon_raises_is_a_fault_and_the_next_is_not_called() -> None:
+async def test_an_addon_that_raises_is_a_plugin_failure_and_the_next_is_not_called() -> None:
     calls: list[int] = []
     dispatch = Dispatch(make_master(On(request=raising(KeyError("x"))), On(request=calls.append)).addons)
     with pytest.raises(WireError) as error:
@@ -64,7 +64,7 @@ async def test_what_an_addon_raises_is_a_fault_and_the_next_is_not_called() -> N
     assert calls == []
 
 
-async def test_at_an_end_every_addon_is_called_whatever_the_others_raise() -> None:
+async def test_at_the_end_every_addon_is_called_although_another_raises() -> None:
     calls: list[int] = []
     dispatch = Dispatch(make_master(On(error=raising(KeyError("x"))), On(error=calls.append)).addons)
     if (others := dispatch.call_all(dispatch.error, 1)) is not None:
@@ -82,7 +82,7 @@ async def test_an_addon_can_halt_a_hook() -> None:
     assert calls == []
 
 
-async def test_update_is_fired_after_each_hook_of_a_flow_for_who_listens() -> None:
+async def test_update_is_fired_after_each_hook_of_a_flow() -> None:
     seen: list[object] = []
     dispatch = Dispatch(make_master(On(update=seen.append)).addons)
     flow = tflow.tflow()

@@ -1,4 +1,4 @@
-"""One request and its answer: the hooks in their order, and addons that interfere."""
+"""One request and its response: the hooks in their order, and addons that interfere."""
 
 import asyncio
 from collections.abc import Callable
@@ -44,7 +44,7 @@ async def fail_later(subject: object) -> None:
 
 
 async def piecemeal(peer: Peer) -> None:
-    """Half of a chunked answer, the rest when the test asks for it by its next request's bytes."""
+    """Send half of a chunked response, and the rest after 50 ms."""
     await peer.request()
     await peer.write(CHUNKED + chunk(b"first "))
     await asyncio.sleep(0.05)
@@ -64,7 +64,7 @@ async def test_the_hooks_of_an_exchange_fire_in_mitmproxys_order_and_each_once()
     assert w.recorder.count("client_disconnected") == w.recorder.count("server_disconnected") == 1
 
 
-async def test_hooks_that_are_coroutines_are_waited_for() -> None:
+async def test_hooks_that_are_coroutines_are_awaited() -> None:
     order: list[str] = []
 
     def slow(name: str) -> Callable[[object], object]:
@@ -98,7 +98,7 @@ async def test_response_fires_after_the_last_piece_and_before_the_end_of_a_strea
 
 
 @pytest.mark.parametrize("hook", FLOW_HOOKS)
-async def test_an_answer_that_an_addon_sets_is_the_one_that_goes_out(hook: str) -> None:
+async def test_a_response_that_an_addon_sets_is_sent(hook: str) -> None:
     async with world(On(**{hook: respond_with(b"mine")})) as w:
         client = await w.client()
         response = await client.ask(body=b"question", method="POST")
@@ -112,7 +112,7 @@ async def test_an_answer_that_an_addon_sets_is_the_one_that_goes_out(hook: str) 
 
 @pytest.mark.parametrize("hook", FLOW_HOOKS)
 @pytest.mark.parametrize("failing", [fail, fail_later])
-async def test_an_addon_that_raises_before_the_first_byte_is_a_503_and_nothing_passes(
+async def test_an_addon_that_raises_before_the_first_byte_is_a_503(
     hook: str, failing: Callable[[object], object]
 ) -> None:
     async with world(On(**{hook: failing})) as w:
@@ -131,11 +131,11 @@ async def test_an_addon_that_raises_before_the_first_byte_is_a_503_and_nothing_p
 @pytest.mark.parametrize(
     "body", [CHUNKED + chunk(b"all") + b"0\r\n\r\n", sized(b"all"), sized(bytes(200_000))]
 )
-async def test_an_addon_that_raises_at_the_end_of_a_stream_leaves_it_visibly_cut(body: bytes) -> None:
+async def test_an_addon_that_raises_at_the_end_of_a_stream_cuts_it(body: bytes) -> None:
     async with world(Streaming(), On(response=fail), script=responding(body)) as w:
         client = await w.client(request())
         if not len(body) > 1000:
-            # Not one byte has gone out yet, so there is still an answer.
+            # Not one byte has gone out yet, so there is still a response.
             assert (await client.response()).status == 503
             return
         with pytest.raises(EOFError):
@@ -143,7 +143,7 @@ async def test_an_addon_that_raises_at_the_end_of_a_stream_leaves_it_visibly_cut
         assert w.recorder.count("error") == w.recorder.count("post_response") == 1
 
 
-async def test_a_stream_function_that_raises_in_the_middle_leaves_the_answer_visibly_cut() -> None:
+async def test_a_stream_function_that_raises_cuts_the_response() -> None:
     pieces: list[bytes] = []
 
     def function(piece: bytes) -> bytes:
@@ -178,7 +178,7 @@ async def test_error_does_not_follow_response_when_the_client_goes_while_it_read
 
 
 @pytest.mark.parametrize("hook", ["error", "post_response"])
-async def test_an_addon_that_hangs_at_the_end_of_a_flow_is_given_up(hook: str) -> None:
+async def test_an_addon_that_hangs_at_the_end_of_a_flow_is_cancelled(hook: str) -> None:
     addon = Hanging(hook)
     terms = Terms(Timeouts(hook=0.2))
     options = Options(timeouts=Timeouts(hook=0.2), drain_timeout=0.2)
@@ -188,7 +188,7 @@ async def test_an_addon_that_hangs_at_the_end_of_a_flow_is_given_up(hook: str) -
         assert w.engine.metrics.in_flight == 0
 
 
-async def test_an_addon_that_takes_the_answer_away_gets_the_client_a_503() -> None:
+async def test_an_addon_that_removes_the_response_is_a_503() -> None:
     def take(flow: http.HTTPFlow) -> None:
         flow.response = None
 
@@ -205,7 +205,9 @@ async def test_an_addon_that_takes_the_answer_away_gets_the_client_a_503() -> No
         lambda flow: setattr(flow.request.headers, "fields", ((b"X", b"1\r\nY: 2"),)),
     ],
 )
-async def test_what_an_addon_spoils_never_reaches_an_upstream(spoil: Callable[[http.HTTPFlow], None]) -> None:
+async def test_an_invalid_request_of_an_addon_never_reaches_an_upstream(
+    spoil: Callable[[http.HTTPFlow], None],
+) -> None:
     async with world(On(request=spoil)) as w:
         assert (await w.ask()).status in (502, 503)
         assert not w.upstream.peers
@@ -275,7 +277,7 @@ _STREAMS: dict[str, object] = {
     st.sampled_from(sorted(_STREAMS)),
 )
 @settings(deadline=None, max_examples=60)
-def test_whatever_an_addon_answers_is_what_a_strict_client_reads(
+def test_a_response_of_an_addon_is_what_a_strict_client_reads(
     hook: str, status: int, body: bytes, method: str, version: str, stream: str
 ) -> None:
     def response(flow: http.HTTPFlow) -> None:
@@ -294,7 +296,7 @@ def test_whatever_an_addon_answers_is_what_a_strict_client_reads(
                 await client.send(raw)
                 got = await client.response(method)
                 if hook == "response" and stream != "whole":
-                    # Too late for a stream: the upstream's own answer is on its way.
+                    # Too late for a stream: the upstream's own response is on its way.
                     assert got.status == 200
                 else:
                     assert (got.status, got.get("x-mine")) == (status, "1")

@@ -1,4 +1,4 @@
-"""However an upstream frames its answer and a client asks, what goes out is framed by us."""
+"""Every response is framed by the engine, for each framing of an upstream and each version of a client."""
 
 import pytest
 
@@ -25,7 +25,7 @@ async def test_every_framing_of_an_upstream_is_read_and_framed_anew(upstream: by
         assert len(w.upstream.peers) == 1
 
 
-async def test_a_body_that_ends_with_the_connection_is_passed_on_whole(streams: bool) -> None:
+async def test_a_body_that_ends_with_the_connection_arrives_whole(streams: bool) -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
         await peer.write(b"HTTP/1.1 200 OK\r\n\r\n")
@@ -40,7 +40,7 @@ async def test_a_body_that_ends_with_the_connection_is_passed_on_whole(streams: 
 
 
 @pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
-async def test_answers_without_a_body_have_none(status: str, streams: bool) -> None:
+async def test_a_response_without_a_body_has_no_framing(status: str, streams: bool) -> None:
     upstream = f"HTTP/1.1 {status}\r\nX: 1\r\n\r\n".encode()
     async with world(streams=streams, script=responding(upstream)) as w:
         client = await w.client()
@@ -63,7 +63,7 @@ async def test_a_client_of_http_1_0_gets_no_chunks(streams: bool, keeps: bool) -
         assert response.get("connection") == ("keep-alive" if keeps and not streams else "close")
 
 
-async def test_what_belongs_to_one_connection_goes_no_further() -> None:
+async def test_hop_by_hop_fields_are_not_forwarded() -> None:
     asked: list[Received] = []
 
     def reply(one: Received) -> bytes:

@@ -14,7 +14,7 @@ from tests.support.client import request
 
 
 @pytest.mark.parametrize("hook", FLOW_HOOKS)
-async def test_a_killed_flow_gets_no_answer_and_its_connection_ends(hook: str) -> None:
+async def test_a_killed_flow_gets_no_response_and_its_connection_ends(hook: str) -> None:
     async with world(On(**{hook: lambda flow: flow.kill()})) as w:
         client = await w.client(request())
         assert await client.ended() == b""
@@ -26,7 +26,7 @@ async def test_a_killed_flow_gets_no_answer_and_its_connection_ends(hook: str) -
         assert not w.engine.metrics.faults
 
 
-async def test_a_flow_killed_in_the_error_hook_gets_no_answer() -> None:
+async def test_a_flow_killed_in_the_error_hook_gets_no_response() -> None:
     async with world(On(request=fail, error=lambda flow: flow.kill())) as w:
         client = await w.client(request())
         assert await client.ended() == b""
@@ -51,7 +51,7 @@ async def test_an_intercepted_flow_waits_until_it_is_resumed(hook: str) -> None:
         assert (await client.response()).status == 200
 
 
-async def test_a_flow_that_is_killed_while_it_is_intercepted_gets_no_answer() -> None:
+async def test_an_intercepted_flow_that_is_killed_gets_no_response() -> None:
     terms = Terms(Timeouts(hook=0.3))
     async with world(On(request=lambda flow: flow.intercept()), terms=terms) as w:
         client = await w.client(request())

@@ -9,14 +9,14 @@ from mitm_engine.http1.body_chunks import gather
 
 
 @given(st.lists(st.binary(max_size=3000)))
-def test_what_is_gathered_is_what_came(sent: list[bytes]) -> None:
+def test_gathered_pieces_are_the_body(sent: list[bytes]) -> None:
     pieces: list[bytes | bytearray] = []
     for piece in sent:
         gather(pieces, piece)
     assert b"".join(pieces) == b"".join(sent)
 
 
-def test_a_body_in_crumbs_takes_little_more_than_its_size() -> None:
+def test_a_body_in_tiny_pieces_takes_little_more_than_its_size() -> None:
     pieces: list[bytes | bytearray] = []
     for _ in range(50_000):
         gather(pieces, b"ab")

@@ -10,7 +10,7 @@ def test_the_example_in_the_docs_is_true() -> None:
     assert doctest.testmod(names).failed == 0
 
 
-def test_clients_that_invent_names_do_not_fill_the_memory() -> None:
+def test_invented_names_do_not_fill_the_memory() -> None:
     hosts = HeaderNames([b"host"])
     for number in range(5000):
         assert hosts[b"x-%d" % number] is None

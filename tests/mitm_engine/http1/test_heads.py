@@ -25,12 +25,12 @@ def test_a_request_keeps_its_fields_in_their_order_and_spelling(fields: list[tup
 
 
 @pytest.mark.parametrize("name", [b"Connection", b"TRANSFER-ENCODING", b"content-length", b"Keep-Alive"])
-def test_framing_that_somebody_else_set_is_dropped(name: bytes) -> None:
+def test_framing_fields_of_an_addon_are_dropped(name: bytes) -> None:
     assert request_head(request((name, b"chunked")), None) == b"GET /x HTTP/1.1\r\n\r\n"
 
 
 @pytest.mark.parametrize("bad", [b"a\r\nX: b", b"a\n", b"a\rb", b"a\0b", b"\r\n"])
-def test_no_addon_can_split_a_request(bad: bytes) -> None:
+def test_an_addon_cannot_split_a_request(bad: bytes) -> None:
     for made in (request((b"X", bad)), request((bad, b"x")), request(path=b"/" + bad)):
         with pytest.raises(WireError):
             request_head(made, None)
@@ -46,7 +46,7 @@ def test_chunks_are_read_back(pieces: list[bytes]) -> None:
     assert taken[0].body == b"".join(pieces)
 
 
-def test_a_closing_answer_says_so_and_is_whole() -> None:
+def test_a_closing_response_announces_it_and_is_whole() -> None:
     taken = take_response(closing_response(http.Response.make(400, b"abc", {"Connection": "keep-alive"})))
     assert taken is not None
     response, rest = taken
@@ -54,7 +54,7 @@ def test_a_closing_answer_says_so_and_is_whole() -> None:
 
 
 @pytest.mark.parametrize("name", [b"Content-Length ", b"Transfer-Encoding\t", b"A b", b""])
-def test_a_header_whose_name_is_none_is_not_sent(name: bytes) -> None:
+def test_a_header_with_an_invalid_name_is_not_sent(name: bytes) -> None:
     with pytest.raises(WireError):
         request_head(request((name, b"5")), None)
     with pytest.raises(WireError):
@@ -62,12 +62,12 @@ def test_a_header_whose_name_is_none_is_not_sent(name: bytes) -> None:
 
 
 @pytest.mark.parametrize("path", [b"/a b HTTP/1.1", b"a", b"", b"/\xc3\xa4"])
-def test_a_path_that_is_none_is_not_sent(path: bytes) -> None:
+def test_an_invalid_path_is_not_sent(path: bytes) -> None:
     with pytest.raises(WireError):
         request_head(request(path=path), None)
 
 
-def test_a_method_that_is_none_is_not_sent() -> None:
+def test_an_invalid_method_is_not_sent() -> None:
     made = request()
     made.data.method = b"GET /other HTTP/1.1\r\n"
     with pytest.raises(WireError):

@@ -26,7 +26,7 @@ def read(*pieces: bytes, options: Options | None = None) -> RequestReader:
 def shown(incoming: Incoming) -> tuple[object, ...]:
     """All that counts. Whether a garbled method is a 400 or a 501 may depend on the cut."""
     why = incoming.fault.code if incoming.fault else None
-    rejection = "refused" if why in ("bad_request", "not_implemented") else why
+    rejection = "rejected" if why in ("bad_request", "not_implemented") else why
     if rejection:
         return (incoming.method, incoming.target, rejection)
     body = b"".join(incoming.pieces)
@@ -40,9 +40,7 @@ def code(reader: RequestReader) -> str | None:
 
 
 @given(st.data(), st.lists(requests(), min_size=1, max_size=5))
-def test_requests_are_read_as_they_were_meant_however_they_are_cut(
-    data: st.DataObject, sent: list[Sent]
-) -> None:
+def test_requests_are_the_same_at_every_cut(data: st.DataObject, sent: list[Sent]) -> None:
     raw = b"".join(one.raw for one in sent)
     reader = read(*data.draw(cuts(raw)))
     assert not reader.stopped
@@ -61,7 +59,7 @@ def test_requests_are_read_as_they_were_meant_however_they_are_cut(
 
 
 @given(st.data(), requests(), requests())
-def test_broken_bytes_are_a_fault_and_the_same_one_however_they_are_cut(
+def test_malformed_requests_are_the_same_error_at_every_cut(
     data: st.DataObject, one: Sent, other: Sent
 ) -> None:
     raw = data.draw(broken(one.raw)) + other.raw
@@ -79,7 +77,7 @@ def test_broken_bytes_are_a_fault_and_the_same_one_however_they_are_cut(
 @example([b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"])
 @example([b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"])
 @example([b"GET /" + b"a" * 9000, b"b" * 9000])
-def test_whatever_comes_no_error_leaves_the_reader(pieces: list[bytes]) -> None:
+def test_random_bytes_of_a_client_never_raise(pieces: list[bytes]) -> None:
     for incoming in read(*pieces).queue:
         assert incoming.method or incoming.fault
 
@@ -118,7 +116,7 @@ def test_whatever_comes_no_error_leaves_the_reader(pieces: list[bytes]) -> None:
         (CHUNKED + b"1\r\na\r\n0\r\nX: " + b"x" * 50_000, "headers_too_large"),
     ],
 )
-def test_what_is_refused_is_refused_at_every_cut(raw: bytes, expected: str) -> None:
+def test_a_malformed_request_is_rejected_at_every_cut(raw: bytes, expected: str) -> None:
     size = max(len(raw) // 40, 1)
     pieces = [raw[start : start + size] for start in range(0, len(raw), size)]
     reader = read(*pieces)
@@ -148,7 +146,7 @@ def test_a_fault_in_a_body_belongs_to_its_request() -> None:
     assert not only.complete
 
 
-def test_a_body_that_is_too_long_is_not_kept() -> None:
+def test_a_body_over_the_limit_is_not_kept() -> None:
     reader = RequestReader(Options())
     reader.feed(CHUNKED)
     incoming = reader.queue[0]
@@ -159,7 +157,7 @@ def test_a_body_that_is_too_long_is_not_kept() -> None:
     assert sum(map(len, incoming.pieces)) <= 1000
 
 
-def test_bytes_that_nobody_wants_are_counted_until_somebody_does() -> None:
+def test_body_bytes_are_counted_until_the_body_is_wanted() -> None:
     reader = read(POST + b"Content-Length: 10\r\n\r\n", b"12345")
     assert reader.unwanted == 5
     reader.want(reader.queue[0], 10)
@@ -177,6 +175,8 @@ def test_bytes_that_nobody_wants_are_counted_until_somebody_does() -> None:
         (b"1.0", b"Connection: keep-alive\r\n", True),
     ],
 )
-def test_whether_the_connection_stays(version: bytes, connection: bytes, keeps: bool) -> None:
+def test_a_request_decides_whether_its_connection_is_kept(
+    version: bytes, connection: bytes, keeps: bool
+) -> None:
     reader = read(b"GET / HTTP/%s\r\nHost: a\r\n%s\r\n" % (version, connection))
     assert reader.queue[0].keep_alive is keeps

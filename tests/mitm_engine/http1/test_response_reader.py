@@ -1,4 +1,4 @@
-"""The bytes of an upstream become the same answer however they are cut, or a failure, and nothing else."""
+"""The bytes of an upstream become the same response at every cut, or an error, and nothing else."""
 
 import contextlib
 
@@ -31,7 +31,7 @@ def read(*pieces: bytes, is_head_request: bool = False) -> ResponseReader:
 
 
 def outcome(pieces: list[bytes], *, is_head_request: bool = False) -> tuple[object, ...]:
-    """What an exchange gets to see of them; bytes behind a whole answer are none of its business."""
+    """The response as an exchange sees it; bytes behind it do not count."""
     made, has_failed = reader(is_head_request=is_head_request), False
     try:
         for piece in pieces:
@@ -66,7 +66,7 @@ def responses(draw: st.DrawFn) -> tuple[int, list[tuple[bytes, bytes]], bytes, b
 
 
 @given(st.data(), responses())
-def test_answers_are_read_as_they_were_meant_however_they_are_cut(
+def test_a_response_is_the_same_at_every_cut(
     data: st.DataObject, response: tuple[int, list[tuple[bytes, bytes]], bytes, bytes]
 ) -> None:
     status, fields, body, raw = response
@@ -79,7 +79,7 @@ def test_answers_are_read_as_they_were_meant_however_they_are_cut(
 
 
 @given(st.data(), responses(), st.booleans())
-def test_broken_answers_fail_the_same_way_however_they_are_cut(
+def test_a_malformed_response_fails_the_same_way_at_every_cut(
     data: st.DataObject, response: tuple[int, list[tuple[bytes, bytes]], bytes, bytes], asked_for_head: bool
 ) -> None:
     raw = data.draw(broken(response[3]))
@@ -90,7 +90,7 @@ def test_broken_answers_fail_the_same_way_however_they_are_cut(
 @given(st.lists(st.binary(max_size=60), max_size=5), st.booleans())
 @example([b"SSH-2.0-OpenSSH_9.2\r\n\r\n"], False)
 @example([b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\n"], False)
-def test_whatever_comes_nothing_but_a_failure_leaves_the_reader(
+def test_random_bytes_of_an_upstream_raise_only_wire_errors(
     pieces: list[bytes], asked_for_head: bool
 ) -> None:
     with contextlib.suppress(WireError):
@@ -98,7 +98,7 @@ def test_whatever_comes_nothing_but_a_failure_leaves_the_reader(
 
 
 @given(st.data(), PIECES)
-def test_what_was_written_in_chunks_is_read_back(data: st.DataObject, pieces: list[bytes]) -> None:
+def test_a_chunked_body_is_the_same_at_every_cut(data: st.DataObject, pieces: list[bytes]) -> None:
     made = read(CHUNKED, *data.draw(cuts(chunked(pieces))))
     taken = []
     while (piece := made.take()) is not None:
@@ -133,7 +133,7 @@ def test_what_was_written_in_chunks_is_read_back(data: st.DataObject, pieces: li
         _INTERIM * 3000,
     ],
 )
-def test_what_is_no_sound_answer_fails_in_one_read_and_in_many(raw: bytes) -> None:
+def test_a_malformed_response_fails_in_one_read_and_in_many(raw: bytes) -> None:
     with pytest.raises(WireError):
         read(raw)
     with pytest.raises(WireError):
@@ -141,7 +141,7 @@ def test_what_is_no_sound_answer_fails_in_one_read_and_in_many(raw: bytes) -> No
 
 
 @pytest.mark.parametrize("begin", [b"1;", b"0\r\nX: "])
-def test_chunk_extensions_and_trailers_do_not_go_on_for_ever(begin: bytes) -> None:
+def test_chunk_extensions_and_trailers_are_bounded(begin: bytes) -> None:
     made, fed = read(CHUNKED, begin), 0
     with contextlib.suppress(WireError):
         while fed < 100_000:
@@ -150,14 +150,14 @@ def test_chunk_extensions_and_trailers_do_not_go_on_for_ever(begin: bytes) -> No
     assert fed < 70_000
 
 
-def test_the_answer_to_head_ends_at_its_head_and_its_connection_is_not_used_again() -> None:
+def test_a_response_to_head_ends_at_its_head_and_its_connection_is_not_reused() -> None:
     made = read(OK + b"Content-Length: 2\r\n\r\n", is_head_request=True)
     assert made.complete
     assert not made.reusable
     assert made.fields == ((b"Content-Length", b"2"),)
 
 
-def test_an_upstream_that_sends_a_body_to_head_gives_nobody_that_body() -> None:
+def test_a_body_behind_a_response_to_head_is_dropped() -> None:
     made = read(SIZED, is_head_request=True)
     assert (made.complete, made.reusable, list(made.pieces)) == (True, False, [])
 
@@ -176,7 +176,7 @@ def test_an_upstream_that_sends_a_body_to_head_gives_nobody_that_body() -> None:
         (CHUNKED + b"0\r\n\r\nHTTP", False),
     ],
 )
-def test_whether_the_connection_can_serve_again(raw: bytes, reusable: bool) -> None:
+def test_a_complete_response_decides_whether_its_connection_is_reused(raw: bytes, reusable: bool) -> None:
     made = read(raw)
     assert made.complete
     assert made.reusable is reusable
@@ -191,12 +191,12 @@ def test_a_body_without_length_ends_with_the_connection_and_only_there() -> None
 
 
 @pytest.mark.parametrize("raw", [SIZED[:-1], CHUNKED + b"1\r\na\r\n0\r\n", OK[:-2], OK, b""])
-def test_an_end_in_the_middle_of_anything_else_completes_nothing(raw: bytes) -> None:
+def test_an_end_inside_a_response_does_not_complete_it(raw: bytes) -> None:
     assert not read(raw).end()
 
 
 @pytest.mark.parametrize("stray", [SIZED, b"H", b"\r\n", b"\0"])
-def test_bytes_that_nobody_asked_for_are_a_failure(stray: bytes) -> None:
+def test_bytes_without_a_request_are_an_error(stray: bytes) -> None:
     with pytest.raises(WireError):
         ResponseReader(65_536).feed(stray)
     made = read(SIZED)
@@ -205,7 +205,7 @@ def test_bytes_that_nobody_asked_for_are_a_failure(stray: bytes) -> None:
     assert not made.reusable
 
 
-def test_one_reader_reads_answer_after_answer() -> None:
+def test_one_reader_reads_consecutive_responses() -> None:
     made = read(SIZED)
     for status in (b"201", b"404"):
         made.expect(is_head_request=False)
@@ -220,7 +220,7 @@ def test_one_reader_reads_answer_after_answer() -> None:
     ("value", "limit"),
     [(b"timeout=5, max=100", 5.0), (b"max=3, timeout = 7", 7.0), (b"max=3", None), (b"x", None)],
 )
-def test_how_long_the_upstream_keeps_the_connection(value: bytes, limit: float | None) -> None:
+def test_keep_alive_of_an_upstream_bounds_the_idle_time(value: bytes, limit: float | None) -> None:
     assert read(OK + b"Keep-Alive: %s\r\nContent-Length: 0\r\n\r\n" % value).idle_limit == limit
 
 

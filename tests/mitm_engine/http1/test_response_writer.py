@@ -1,4 +1,4 @@
-"""What addons answer is what a strict client reads, or it is visibly cut."""
+"""A response of addons is what a strict client reads, or it is visibly cut."""
 
 import asyncio
 from collections.abc import Callable
@@ -56,7 +56,7 @@ def make_response(status: int = 200, body: bytes = b"", *fields: tuple[bytes, by
 
 
 def written(client: Client, method: str = "GET") -> Response:
-    """The one answer that the client got, when all of it is an answer."""
+    """The only response that the client got."""
     taken = take_response(client.data, method, ended=True)
     assert taken is not None
     response, rest = taken
@@ -65,7 +65,7 @@ def written(client: Client, method: str = "GET") -> Response:
 
 
 def never() -> None:
-    raise AssertionError("nobody is waited for")
+    raise AssertionError("No addon should wait.")
 
 
 async def stream(writer: ResponseWriter, made: http.Response, pieces: list[bytes]) -> None:
@@ -95,7 +95,7 @@ def plain(fields: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
 
 
 @given(METHODS, VERSIONS, STATUSES, FIELDS, st.binary(max_size=100), FRAMED)
-def test_a_whole_answer_is_read_as_it_was_meant(
+def test_a_whole_response_is_written_as_a_strict_client_reads_it(
     method: str, version: str, status: int, fields: list[tuple[bytes, bytes]], body: bytes, kind: str
 ) -> None:
     client, made = Client(), make_response(status, body, *fields, *framing(kind, len(body)))
@@ -123,7 +123,7 @@ async def _slowly(piece: bytes) -> bytes:
 
 
 @given(METHODS, VERSIONS, STATUSES, FIELDS, PIECES, FRAMED)
-def test_a_streamed_answer_is_read_as_it_was_meant(
+def test_a_streamed_response_is_written_as_a_strict_client_reads_it(
     method: str, version: str, status: int, fields: list[tuple[bytes, bytes]], pieces: list[bytes], kind: str
 ) -> None:
     body, client = b"".join(pieces), Client()
@@ -143,9 +143,7 @@ def test_a_streamed_answer_is_read_as_it_was_meant(
 
 
 @given(st.sampled_from(sorted(_STREAMS)), VERSIONS, PIECES)
-def test_what_a_stream_function_makes_of_the_pieces_is_what_goes_out(
-    name: str, version: str, pieces: list[bytes]
-) -> None:
+def test_the_results_of_a_stream_function_are_sent(name: str, version: str, pieces: list[bytes]) -> None:
     client, made, function = Client(), make_response(), _STREAMS[name]
     made.stream = function
     writer = ResponseWriter(client, asked(version=version))  # type: ignore[arg-type]
@@ -155,7 +153,7 @@ def test_what_a_stream_function_makes_of_the_pieces_is_what_goes_out(
     assert written(client).body == meant
 
 
-def test_a_stream_function_may_be_a_coroutine_and_says_that_it_is_waited_for() -> None:
+def test_a_stream_function_may_be_a_coroutine() -> None:
     client, made, waits = Client(), make_response(), []
     made.stream = _slowly  # type: ignore[assignment]
     writer = ResponseWriter(client, asked())  # type: ignore[arg-type]
@@ -174,7 +172,7 @@ def test_a_stream_function_may_be_a_coroutine_and_says_that_it_is_waited_for() -
 @pytest.mark.parametrize(
     "function", [lambda piece: 1 / 0, lambda piece: None, lambda piece: "text", lambda piece: [1]]
 )
-def test_a_stream_function_that_fails_is_an_addons_failure(function: Callable[[bytes], Any]) -> None:
+def test_a_stream_function_that_fails_is_a_plugin_failure(function: Callable[[bytes], Any]) -> None:
     made = make_response()
     made.stream = function
     writer = ResponseWriter(Client(), asked())  # type: ignore[arg-type]
@@ -185,7 +183,7 @@ def test_a_stream_function_that_fails_is_an_addons_failure(function: Callable[[b
 
 
 @pytest.mark.parametrize("body", [[b"ab"], [b"a", b"bcd"], [b"abcd"], []])
-def test_a_body_of_another_length_than_announced_never_looks_complete(body: list[bytes]) -> None:
+def test_a_body_with_a_wrong_length_never_looks_complete(body: list[bytes]) -> None:
     client, made = Client(), make_response(200, b"", (b"Content-Length", b"3"))
     made.stream = True
     with pytest.raises(WireError):
@@ -196,7 +194,7 @@ def test_a_body_of_another_length_than_announced_never_looks_complete(body: list
 @pytest.mark.parametrize("size", [3, 70_000, 200_000])
 @pytest.mark.parametrize("kind", ["length", "chunked", "nothing"])
 @pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/1.0"])
-def test_until_its_end_is_called_for_no_answer_is_complete(size: int, kind: str, version: str) -> None:
+def test_a_response_without_its_end_never_looks_complete(size: int, kind: str, version: str) -> None:
     client, made = Client(), make_response(200, b"", *framing(kind, size))
     made.stream = True
     writer = ResponseWriter(client, asked(version=version))  # type: ignore[arg-type]
@@ -216,7 +214,7 @@ def test_until_its_end_is_called_for_no_answer_is_complete(size: int, kind: str,
 
 
 @pytest.mark.parametrize("status", [0, 99, 100, 101, 103, 199, 600, 999, 1000])
-def test_a_status_that_ends_no_exchange_is_an_addons_failure(status: int) -> None:
+def test_a_status_that_is_not_final_is_an_error(status: int) -> None:
     for begin in ("whole", "begin"):
         client = Client()
         writer = ResponseWriter(client, asked())  # type: ignore[arg-type]
@@ -227,7 +225,7 @@ def test_a_status_that_ends_no_exchange_is_an_addons_failure(status: int) -> Non
 
 
 @pytest.mark.parametrize("bad", [b"a\r\nX: b", b"a\nb", b"a\rb", b"a\0b"])
-def test_no_addon_can_split_an_answer(bad: bytes) -> None:
+def test_an_addon_cannot_split_a_response(bad: bytes) -> None:
     for made in (make_response(200, b"", (b"X", bad)), make_response(200, b"", (bad, b"x"))):
         with pytest.raises(WireError):
             ResponseWriter(Client(), asked()).whole(made)  # type: ignore[arg-type]
@@ -246,7 +244,7 @@ def test_no_addon_can_split_an_answer(bad: bytes) -> None:
         (asked(), Client(), ((b"connection", b"Keep-Alive, Close"),)),
     ],
 )
-def test_the_connection_ends_after_an_answer_that_says_so(
+def test_a_connection_ends_after_a_response_that_announces_it(
     incoming: Incoming, client: Client, fields: tuple[tuple[bytes, bytes], ...]
 ) -> None:
     writer = ResponseWriter(client, incoming)  # type: ignore[arg-type]
@@ -255,7 +253,7 @@ def test_the_connection_ends_after_an_answer_that_says_so(
     assert written(client).all("connection") == ["close"]
 
 
-def test_a_small_answer_is_one_write_and_a_large_body_is_not_copied() -> None:
+def test_a_small_response_is_one_write_and_a_large_body_is_not_copied() -> None:
     client, large = Client(), bytes(100_000)
     ResponseWriter(client, asked()).whole(make_response(200, b"abc"))  # type: ignore[arg-type]
     ResponseWriter(client, asked()).whole(make_response(200, large))  # type: ignore[arg-type]
@@ -263,7 +261,7 @@ def test_a_small_answer_is_one_write_and_a_large_body_is_not_copied() -> None:
     assert client.writes[2] is large
 
 
-def test_pieces_that_come_together_go_out_together() -> None:
+def test_pieces_that_come_together_are_one_write() -> None:
     client, made = Client(), make_response()
     made.stream = True
     writer = ResponseWriter(client, asked())  # type: ignore[arg-type]

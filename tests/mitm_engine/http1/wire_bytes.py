@@ -1,4 +1,4 @@
-"""Hypothesis strategies: requests and answers as bytes, sound ones and broken ones."""
+"""Hypothesis strategies: requests and responses as bytes, valid and malformed."""
 
 from dataclasses import dataclass
 

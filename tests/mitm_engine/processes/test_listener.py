@@ -88,7 +88,7 @@ class TestTheSocket:
         with pytest.raises(CannotListen, match=rf"^Cannot listen on {host}:0: [A-Z].+\.$"):
             listener_socket(host, 0)
 
-    async def test_small_answers_do_not_wait_for_more(self) -> None:
+    async def test_small_writes_are_not_delayed(self) -> None:
         with Worker() as worker:
             worker.listener.start()
             with worker.connect():
@@ -131,7 +131,7 @@ class TestTheShare:
             pytest.param(9, 0.0, False, id="the other accepts nothing"),
         ],
     )
-    async def test_it_waits_for_no_one_who_would_not_take_it(
+    async def test_a_worker_does_not_wait_for_others_that_would_not_accept(
         self, connections: int, age: float, accepts: bool
     ) -> None:
         with Worker(connections) as worker, worker.connect():
@@ -139,7 +139,7 @@ class TestTheShare:
             worker.listener.start()
             await worker.came.wait()
 
-    async def test_the_others_see_what_it_holds_at_once(self) -> None:
+    async def test_the_others_see_its_connections_at_once(self) -> None:
         with Worker() as worker, worker.connect():
             row = worker.board.rows()[0]
             assert (row.connections, row.heartbeat, row.accepts) == (0, 0.0, False)
@@ -160,7 +160,7 @@ class TestTheShare:
 
 
 class TestTheEnd:
-    async def test_who_already_waits_is_served_and_who_comes_later_is_refused(self) -> None:
+    async def test_queued_connections_are_served_and_later_ones_rejected(self) -> None:
         with Worker() as worker, worker.connect(), worker.connect():
             worker.listener.start()
             address = worker.server.getsockname()

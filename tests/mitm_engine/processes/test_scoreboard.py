@@ -6,7 +6,7 @@ import socket
 from mitm_engine.processes.scoreboard import Scoreboard, WorkerContext
 
 
-def test_what_a_worker_shows_is_seen_by_the_others() -> None:
+def test_the_row_of_a_worker_is_visible_to_the_others() -> None:
     board = Scoreboard(3)
     with socket.socket() as listener:
         process = multiprocessing.get_context("spawn").Process(

@@ -12,19 +12,19 @@ PATIENCE = Patience(silence=5, start=120, young=5, pause=0.1, longest_pause=0.5)
 
 
 class Process:
-    """Stands for a worker; notes what it is told."""
+    """Stands for a worker; notes its calls."""
 
     def __init__(self) -> None:
-        self.told: list[object] = []
+        self.calls: list[object] = []
 
     def begin(self, number: int) -> None:
-        self.told.append(number)
+        self.calls.append(number)
 
     def send(self, number: signal.Signals) -> None:
-        self.told.append(number)
+        self.calls.append(number)
 
     def kill(self) -> None:
-        self.told.append("killed")
+        self.calls.append("killed")
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def slot(row: WorkerRow) -> WorkerSlot:
 def started(slot: WorkerSlot) -> Process:
     process: Any = Process()
     slot.begin(process)
-    assert process.told.pop() == 3
+    assert process.calls.pop() == 3
     return process  # type: ignore[no-any-return]
 
 
@@ -71,7 +71,7 @@ def test_pauses_grow_while_workers_die_young_up_to_a_bound(slot: WorkerSlot, row
     assert pauses == [0.1, 0.2, 0.4, 0.5, 0.5]
 
 
-def test_one_that_never_served_died_young_however_old_it_was(slot: WorkerSlot) -> None:
+def test_a_worker_that_never_served_died_young_at_any_age(slot: WorkerSlot) -> None:
     started(slot)
     slot.check(100, 100)
     assert slot.end(100) == 0.1
@@ -85,7 +85,7 @@ def test_one_that_served_for_a_while_is_replaced_at_once_and_forgives_the_earlie
         row.heartbeat = now + 1
         slot.check(now, 0)
         assert slot.end(now + lived) == pause
-        assert process.told == ["killed"]
+        assert process.calls == ["killed"]
     assert row.restarts == 4
 
 
@@ -102,14 +102,14 @@ def test_the_next_one_is_not_ready_because_the_last_one_was(slot: WorkerSlot, ro
 def test_a_reload_reaches_a_worker_that_starts_once_it_listens(slot: WorkerSlot, row: WorkerRow) -> None:
     process = started(slot)
     slot.reload()
-    assert process.told == []
+    assert process.calls == []
     row.heartbeat = 1.0
     slot.check(1, 0)
     row.heartbeat = 2.0
     slot.check(2, 0)
-    assert process.told == [signal.SIGHUP]
+    assert process.calls == [signal.SIGHUP]
     slot.reload()
-    assert process.told == [signal.SIGHUP, signal.SIGHUP]
+    assert process.calls == [signal.SIGHUP, signal.SIGHUP]
 
 
 def test_an_empty_slot_takes_signals_and_does_nothing(slot: WorkerSlot) -> None:

@@ -40,7 +40,7 @@ def test_a_killed_worker_costs_its_own_connections_only_and_is_back_within_two_s
         victim = workers[0]
         os.kill(victim, signal.SIGKILL)
         killed = time.monotonic()
-        # A client of that moment is served by whoever is left.
+        # A client of that moment is served by another worker.
         assert echo.asked() != victim
         kept = [client for client, worker in zip(clients, workers, strict=True) if worker != victim]
         assert victim not in map(ask, kept)
@@ -49,7 +49,7 @@ def test_a_killed_worker_costs_its_own_connections_only_and_is_back_within_two_s
     assert f"(process {victim}) was killed by signal 9" in echo.log.read_text()
 
 
-def test_no_client_is_refused_while_workers_are_killed(echo: RunningEcho) -> None:
+def test_every_client_is_served_while_workers_are_killed(echo: RunningEcho) -> None:
     for _ in range(3):
         victim = echo.asked()
         os.kill(victim, signal.SIGKILL)
@@ -71,7 +71,7 @@ def test_a_stopped_worker_does_not_outlive_its_supervisor_either(echo: RunningEc
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_lets_open_connections_end_and_refuses_new_ones(
+def test_a_signal_lets_open_connections_end_and_accepts_no_new_ones(
     echo: RunningEcho, number: signal.Signals
 ) -> None:
     with echo.connect() as client:
@@ -104,14 +104,14 @@ def test_a_worker_that_was_asked_to_end_is_replaced_after_its_drain(echo: Runnin
     assert echo.marks("drained") == {worker}
 
 
-def test_sighup_reaches_all_workers_and_ends_none(echo: RunningEcho) -> None:
+def test_sighup_reloads_all_workers(echo: RunningEcho) -> None:
     workers = echo.await_workers(2)
     echo.process.send_signal(signal.SIGHUP)
     assert any(echo.marks("reloaded") == workers for _ in until(PATIENCE))
     assert echo.await_workers(2) == workers
 
 
-def test_sighup_at_the_start_ends_nobody(tmp_path: Path) -> None:
+def test_sighup_at_the_start_ends_no_worker(tmp_path: Path) -> None:
     with RunningEcho(tmp_path) as echo:
         assert any(len(echo.living()) > 1 for _ in until(PATIENCE))
         while not echo.marks("began"):
@@ -147,7 +147,7 @@ def test_a_worker_without_a_sign_of_life_is_killed_after_five_seconds(echo: Runn
 
 
 @pytest.mark.slow
-def test_a_pause_of_everything_kills_nobody(echo: RunningEcho) -> None:
+def test_a_pause_of_all_processes_kills_no_worker(echo: RunningEcho) -> None:
     workers = echo.await_workers(2)
     os.killpg(echo.process.pid, signal.SIGSTOP)
     with echo.connect() as client:

@@ -1,4 +1,4 @@
-"""Waits at its stage, on the event loop, before the answer goes on."""
+"""Waits at its stage, on the event loop, before the response goes on."""
 
 import asyncio
 
