@@ -1,4 +1,4 @@
-# One image for both programs:  gunicorn wsgi:app  ·  python run_proxy.py
+# One image for both programs: `gunicorn wsgi:app` and `python run_proxy.py`
 FROM python:3.13-slim
 
 ENV PYTHONUNBUFFERED=1 GATEWAY__DATA_DIR=/data
@@ -8,7 +8,7 @@ COPY requirements.txt .
 RUN pip install --no-cache-dir --require-hashes -r requirements.txt
 
 COPY . .
-# Compiled now: the container's user cannot write here, and uncompiled the proxy starts in 7 to 10 s.
+# Compiled here, because the container's user cannot write. Uncompiled, the proxy starts in 7 to 10 s.
 RUN python -m compileall -q . && useradd --system gateway && install -d -o gateway -m 700 /data
 
 USER gateway

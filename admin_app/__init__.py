@@ -7,9 +7,8 @@ from admin_app.auth import failed_logins
 from admin_app.auth.access import guard
 from admin_app.http.bodies import MAX_BODY_BYTES, check_content_type
 from admin_app.http.errors import register_errors
-from admin_app.http.openapi import Api
+from admin_app.http.openapi import Api, docs_blueprint
 from admin_app.views import api_keys, explain, health, plugins, rate_limits, rules, tenants
-from admin_app.views.docs import docs_blueprint
 from shared.http.request_id import request_id
 from shared.services import Services
 

@@ -1,24 +1,27 @@
 """Authentication and authorization: every view declares the access it requires; others are forbidden."""
 
 import hmac
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import ip_address
 from typing import Any, cast
 
 from flask import current_app, g, request
 
 from admin_app.auth.failed_logins import failed_logins
-from admin_app.auth.hosts import is_loopback_peer, is_own_host
 from admin_app.context import services
 from admin_app.http.errors import ApiError, not_found, too_many_failed_logins
 from shared.model.config import ApiKey, Scope, Snapshot
 from shared.secrets.api_keys import parse_key
+from shared.settings import is_loopback
 
 # Headers that a proxy adds to a forwarded request.
 _FORWARDING_HEADERS = (
     *("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP"),
 )
+_PORT = re.compile(r":[0-9]{1,5}$")
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
 
@@ -92,13 +95,9 @@ def guard() -> None:
     access: Access | None = Access.PUBLIC  # an unknown path: the 404 that follows discloses nothing
     if request.endpoint is not None:
         access = required_access(request.endpoint, request.method)
-    admin_host = services().settings.server.admin_host
-    if (header is None or access is Access.PUBLIC) and not is_own_host(
-        request.headers.get("Host"), admin_host
-    ):
-        raise ApiError(
-            403, "host_not_allowed", "This Host is not allowed without a key. Use localhost, or send a key."
-        )
+    if (header is None or access is Access.PUBLIC) and not _is_own_host():
+        detail = "This Host is not allowed without a key. Use localhost, or send a key."
+        raise ApiError(403, "host_not_allowed", detail)
     if access is Access.PUBLIC:
         return
     g.caller = _anonymous() if header is None else _authenticate(header)
@@ -106,13 +105,41 @@ def guard() -> None:
         raise ApiError(403, "forbidden", f"This operation requires {access}." if access else "Forbidden.")
 
 
+def _is_own_host() -> bool:
+    """Whether the Host names this machine: localhost or a loopback address.
+
+    By DNS rebinding a web page can make a browser call this machine under the page's own host name. Without
+    a key such a call would have the platform's rights.
+    """
+    # Bound off loopback, the names of the admin API are unknown. Then the settings require a token, so that
+    # no operation is open without a key.
+    if not is_loopback(services().settings.server.admin_host):
+        return True
+    name = _PORT.sub("", request.headers.get("Host", "").lower())
+    if name.startswith("["):
+        name = name.removeprefix("[").removesuffix("]")
+    elif ":" in name:
+        return False
+    return name.removesuffix(".") == "localhost" or _is_loopback_address(name)
+
+
+def _is_loopback_address(text: str) -> bool:
+    # Stricter than `plain_address`, which also takes brackets, zones and spaces.
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return False
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
 def _anonymous() -> Caller:
     """The platform, when no token is set and the request comes from this machine.
 
-    A proxy on this machine forwards requests of other machines; its headers give it away.
+    A proxy on this machine forwards requests of other machines, and adds one of these headers.
     """
+    is_local = _is_loopback_address(request.remote_addr or "")
     is_forwarded = any(name in request.headers for name in _FORWARDING_HEADERS)
-    if services().settings.admin.token is None and is_loopback_peer(request.remote_addr) and not is_forwarded:
+    if services().settings.admin.token is None and is_local and not is_forwarded:
         return _PLATFORM
     detail = "The API key is missing. Send it as 'Authorization: Bearer <key>'."
     raise ApiError(401, "missing_api_key", detail, headers=_CHALLENGE)

@@ -7,7 +7,7 @@ from admin_app.changes.secrets import keep_settings
 from admin_app.context import services
 from shared.core.errors import Invalid, Problem
 from shared.core.json_pointer import escape_step
-from shared.documents import complete_entry
+from shared.documents.plugin_config import complete_entry
 from shared.model.config import PluginConfig, Rule, Tenant
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from admin_app.context import services
 from shared.core.errors import Problem
 from shared.core.json_pointer import escape_step
-from shared.documents import KEEP, is_set
+from shared.documents.fields import KEEP, is_set
 from shared.model.config import PluginConfig, Rule, Sealed
 from shared.model.targets import parse_target
 from shared.secrets.context import endpoint_origin, header_context, setting_context

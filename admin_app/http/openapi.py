@@ -1,14 +1,18 @@
-"""The parts of the OpenAPI document that all operations share: required access, problems, ETags."""
+"""The OpenAPI document: the parts that all operations share (access, problems, ETags), and its pages."""
 
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
+import flask
 import flask_smorest
+from flask import Response, jsonify, send_from_directory
 from flask_smorest.utils import prepare_response
 from marshmallow import Schema
 
-from admin_app.auth.access import Access
+from admin_app.auth.access import Access, requires
 from admin_app.http import errors
 from admin_app.http.bodies import BodyParser
 
@@ -25,6 +29,16 @@ _STATUSES: Mapping[str, tuple[int, ...]] = {
     "patch": (*_BODY, *_CHANGE),
     "delete": _CHANGE,
     "get": (304,),
+}
+
+_OWN = Path(__file__).parents[1] / "static"
+_SWAGGER = Path(str(files("flask_swagger_ui"))) / "dist"
+#: The assets of the page, each with its folder.
+_FILES = {
+    "start.js": _OWN,
+    "swagger-ui.css": _SWAGGER,
+    "swagger-ui-bundle.js": _SWAGGER,
+    "favicon-32x32.png": _SWAGGER,
 }
 
 
@@ -98,3 +112,28 @@ def _precondition(method: str) -> dict[str, Any]:
         else ("If-Match", "An ETag. The response is 412 if it no longer matches.")
     )
     return {"in": "header", "name": name, "description": effect, "schema": {"type": "string"}}
+
+
+def docs_blueprint(api: Api) -> flask.Blueprint:
+    """/openapi.json, and Swagger UI at /docs. All assets are local, so it works without a network."""
+    blueprint = flask.Blueprint("docs", __name__)
+
+    @blueprint.get("/openapi.json")
+    @requires(Access.PUBLIC)
+    def openapi() -> Response:
+        return jsonify(api.spec.to_dict())
+
+    @blueprint.get("/docs")
+    @requires(Access.PUBLIC)
+    def page() -> Response:
+        return send_from_directory(_OWN, "docs.html")
+
+    @blueprint.get("/docs/<name>")
+    @requires(Access.PUBLIC)
+    def asset(name: str) -> Response:
+        folder = _FILES.get(name)
+        if folder is None:
+            raise errors.not_found("page")
+        return send_from_directory(folder, name)
+
+    return blueprint

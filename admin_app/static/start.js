@@ -1,4 +1,4 @@
-// Swagger UI on our own description. validatorUrl: null keeps it from asking a server on the internet.
+// Shows /openapi.json in Swagger UI. validatorUrl: null prevents requests to a server on the internet.
 window.ui = SwaggerUIBundle({
   url: "/openapi.json",
   dom_id: "#swagger-ui",

@@ -21,14 +21,14 @@ from admin_app.http.openapi import Blueprint
 from admin_app.http.paging import PageQuery, page_of, page_response
 from admin_app.http.responses import check_match, no_content, response
 from shared.core.errors import Invalid, Problem
-from shared.documents import (
+from shared.documents import examples
+from shared.documents.api_key import (
     ApiKeyCreated,
     ApiKeyInput,
     ApiKeyList,
     ApiKeyOutput,
     RotateInput,
     api_key_document,
-    examples,
 )
 from shared.model.config import ApiKey, Snapshot
 

@@ -13,7 +13,7 @@ from admin_app.http.errors import not_found
 from admin_app.http.openapi import Blueprint
 from admin_app.http.paging import PageQuery, invalid_cursor, page_response
 from admin_app.http.responses import response
-from shared.documents import Page
+from shared.documents.fields import Page
 from shared.model.config import Stage
 from shared.pipeline.plugin import Plugin
 from shared.plugin_tools.json_schema import json_schema

@@ -21,16 +21,9 @@ from admin_app.http.openapi import Blueprint
 from admin_app.http.paging import PageQuery, page_of, page_response
 from admin_app.http.responses import check_match, no_content, response
 from shared.core.errors import Invalid, Problem
-from shared.documents import (
-    KEEP,
-    RuleChanged,
-    RuleInput,
-    RuleList,
-    RuleOutput,
-    RulePatch,
-    examples,
-    rule_document,
-)
+from shared.documents import examples
+from shared.documents.fields import KEEP
+from shared.documents.rule import RuleChanged, RuleInput, RuleList, RuleOutput, RulePatch, rule_document
 from shared.http.paths import has_encoded_slash, rule_path
 from shared.limits.warnings import limit_warnings
 from shared.model.config import Rule, RuleTimeouts, Snapshot

@@ -20,14 +20,14 @@ from admin_app.http.openapi import Blueprint
 from admin_app.http.paging import PageQuery, invalid_cursor, page_response
 from admin_app.http.responses import check_match, no_content, response
 from shared.core.errors import Invalid, Problem
-from shared.documents import (
+from shared.documents import examples
+from shared.documents.tenant import (
     TenantChanged,
     TenantCreated,
     TenantInput,
     TenantList,
     TenantOutput,
     TenantPatch,
-    examples,
     tenant_document,
 )
 from shared.limits.warnings import limit_warnings

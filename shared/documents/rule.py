@@ -2,15 +2,59 @@
 
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validate
+from marshmallow import Schema, ValidationError, fields, post_load, validate
 
-from shared.core.fields import HEADER_VALUE, Method, Pattern, Strict, Timestamp, choice, flag, text, token
+from shared.core.fields import (
+    HEADER_VALUE,
+    Duration,
+    Method,
+    Pattern,
+    Strict,
+    Timestamp,
+    choice,
+    flag,
+    text,
+    token,
+)
 from shared.documents.fields import Page, Secret
 from shared.documents.plugin_config import PluginConfigOutput, chain_input
-from shared.documents.timeouts import TimeoutsInput, TimeoutsOutput
 from shared.http.forwarding import describes_body, is_ours
 from shared.model.config import Rule, RuleTimeouts
 from shared.model.targets import parse_target
+
+_MIN_SECONDS = 0.01  # a shorter timeout would measure delays of this machine only
+
+
+def _timeout(max_seconds: float, description: str) -> Duration:
+    return Duration(
+        minimum=_MIN_SECONDS,
+        maximum=max_seconds,
+        load_default=None,
+        allow_none=True,
+        description=f'{description} Seconds, or text such as "500ms". null: the gateway\'s default.',
+    )
+
+
+class TimeoutsInput(Strict):
+    """The upstream timeouts of a rule. An omitted or null timeout is the gateway's default."""
+
+    connect = _timeout(60, "To connect to the upstream, TLS included.")
+    first_byte = _timeout(3600, "From the end of the request to the head of the response.")
+    idle = _timeout(3600, "Between two reads of the response body.")
+    total = _timeout(86_400, "For the whole exchange with the upstream.")
+
+    @post_load
+    def _make(self, data: dict[str, Any], **_: Any) -> RuleTimeouts:
+        return RuleTimeouts(**data)
+
+
+class TimeoutsOutput(Schema):
+    """The upstream timeouts in seconds. null: the gateway's default."""
+
+    connect = fields.Float(required=True, allow_none=True)
+    first_byte = fields.Float(required=True, allow_none=True)
+    idle = fields.Float(required=True, allow_none=True)
+    total = fields.Float(required=True, allow_none=True)
 
 
 def _target(value: str) -> None:

@@ -9,22 +9,11 @@ from marshmallow import Schema, ValidationError
 
 from shared.core.fields import Duration, Timestamp
 from shared.core.problems import problems_of
-from shared.documents import (
-    KEEP,
-    ApiKeyInput,
-    PluginConfigInput,
-    RotateInput,
-    RuleInput,
-    RulePatch,
-    TenantInput,
-    TenantPatch,
-    api_key_document,
-    complete_entry,
-    is_set,
-    rule_document,
-    tenant_document,
-)
-from shared.documents.fields import masked
+from shared.documents.api_key import ApiKeyInput, RotateInput, api_key_document
+from shared.documents.fields import KEEP, is_set, masked
+from shared.documents.plugin_config import PluginConfigInput, complete_entry
+from shared.documents.rule import RuleInput, RulePatch, rule_document
+from shared.documents.tenant import TenantInput, TenantPatch, tenant_document
 from shared.model.config import ApiKey, PluginConfig, Rule, RuleTimeouts, Scope, Sealed, Stage, Tenant
 from shared.pipeline.plugin import CONTINUE, Exchange, Plugin, Verdict
 

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.settings import CONFIG_FILE, Settings, SettingsError, load_settings
-from shared.settings.document import document
+from shared.settings.__main__ import document
 from shared.settings.sources import SHORT
 from shared.settings.values import cores, size
 
