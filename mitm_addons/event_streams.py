@@ -1,4 +1,4 @@
-"""Answers whose events are judged while they are passed on."""
+"""Streamed responses whose events are judged while they pass."""
 
 import asyncio
 import inspect
@@ -11,19 +11,19 @@ from shared.model.event import Event
 from shared.pipeline import Run, Stream
 
 Pieces = list[bytes]
-# Bytes whose events are judged before others have their turn: 3 ms for the shortest ones (measured).
+# Bytes that are judged before other tasks run: at most 3 ms (measured, the shortest events).
 _TURN = 2048
 
 
 class StreamRejected(Exception):
-    """A judge ended the stream: what it let out and the error event are still to be written."""
+    """A judge ended the stream. The events that it released and the error event are not written yet."""
 
 
 class EventStream:
-    """The stream function of one answer: called with each piece, and with nothing at the end.
+    """The stream function of one response: called with each piece, and with no bytes at the end.
 
-    When a plugin rejects, `StreamRejected` ends the exchange, and `StreamEnd` writes the last bytes. A long
-    piece is judged in turns with everything else that the loop has to do.
+    When a plugin rejects, `StreamRejected` ends the exchange, and `StreamEnd` writes the last bytes. While a
+    long piece is judged, other tasks of the event loop run in between.
     """
 
     def __init__(self, state: FlowState, run: Run, stream: Stream) -> None:

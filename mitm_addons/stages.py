@@ -159,7 +159,7 @@ class Stages:
                 response.stream = state.copy.of(response.stream)
 
     def reject_head(self, flow: http.HTTPFlow, state: FlowState) -> None:
-        """Put the pending rejection in the place of a response whose body has not come."""
+        """Replace the response by the pending rejection, before its body has come."""
         reject_pending(flow, state)
 
     async def _judge_head(
@@ -193,8 +193,10 @@ class Stages:
         state = state_of(flow)
         if state is None or state.run is None:
             return None
-        _show_response(flow, state, state.run)
-        return state.run.finish()
+        run = state.run
+        if run.shadows and run.shadows.need_response and not flow.error and flow.response:
+            run.response_sent(state.copy.body if state.copy else flow.response.raw_content)
+        return run.finish()
 
 
 async def _judge_whole(flow: http.HTTPFlow, state: FlowState, run: Run, response: http.Response) -> None:
@@ -224,12 +226,6 @@ def reject_pending(flow: http.HTTPFlow, state: FlowState) -> None:
 def _add_response_headers(flow: http.HTTPFlow, run: Run | None) -> None:
     if run is not None and flow.response is not None:
         set_head(flow.response, head_of(flow.response).patched(run.response_headers()))
-
-
-def _show_response(flow: http.HTTPFlow, state: FlowState, run: Run) -> None:
-    """Show the whole response to entries in shadow mode, unless it broke off."""
-    if run.shadows and run.shadows.need_response and not flow.error and flow.response:
-        run.response_sent(state.copy.body if state.copy else flow.response.raw_content)
 
 
 def _unsized(headers: Headers) -> Headers:

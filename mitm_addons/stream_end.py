@@ -1,4 +1,4 @@
-"""A stream that breaks off ends with one error event, so that its reader knows."""
+"""The error event at the end of a stream that breaks off."""
 
 from collections.abc import Callable
 
@@ -10,12 +10,12 @@ from shared.core.errors import Rejection, make_rejection
 from shared.http.media_type import MediaType
 from shared.providers import errors
 
-#: Hands bytes to the client's transport, if it still has one.
+#: Writes bytes to the client's connection, if it is open.
 Write = Callable[[http.HTTPFlow, bytes], None]
 
 
 class StreamEnd:
-    """On `error`, after the head of a stream went out. The body stays visibly incomplete."""
+    """Writes an error event on `error`, once the head is sent. The body stays visibly incomplete."""
 
     def __init__(self, write: Write) -> None:
         self._write = write
@@ -31,13 +31,13 @@ class StreamEnd:
                 state.code = code
                 return
             rejection = make_rejection(code)
-        if words := state.pending_bytes + error_event(flow, state, rejection):
+        if data := state.pending_bytes + error_event(flow, state, rejection):
             chunked = "chunked" in response.headers.get("transfer-encoding", "")
-            self._write(flow, b"%x\r\n%s\r\n" % (len(words), words) if chunked else words)
+            self._write(flow, b"%x\r\n%s\r\n" % (len(data), data) if chunked else data)
 
 
 def error_event(flow: http.HTTPFlow, state: FlowState, rejection: Rejection) -> bytes:
-    """The error as the reader of that stream expects one; nothing where no reader would know it."""
+    """The error in the format of the stream; empty for a format without one."""
     state.error_sent, state.code = True, rejection.code
     content_type = flow.response.headers.get("content-type", "") if flow.response else ""
     kind = MediaType(content_type.partition(";")[0].strip().lower())

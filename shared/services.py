@@ -1,8 +1,8 @@
-"""The composition root: what the settings name, connected. The only place that makes a clock."""
+"""The composition root: connects what the settings name. The only maker of clocks."""
 
 import asyncio
 import contextlib
-import secrets
+import os
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,25 +38,20 @@ from shared.secrets.files import read_secrets
 from shared.secrets.sealing import AesSealer
 from shared.settings import ANY_IP, Settings
 
-# Seconds that the admin API waits for the counters, connecting included; as long as for its store.
-_PEEK_DEADLINE = 0.25
+# The timeout of the admin API for counters, connecting included; the same as for its store.
+_PEEK_SECONDS = 0.25
 
 
 class SystemClock:
-    """The clock of this machine. It is asked several times a request, so nothing stands in between."""
+    """The clock of this machine. A request reads it several times, so its methods are the functions."""
 
     now = staticmethod(time.time)
     monotonic = staticmethod(time.monotonic)
 
 
-def random_bytes(count: int) -> bytes:
-    """That many bytes, fit for secrets."""
-    return secrets.token_bytes(count)
-
-
 @dataclass(frozen=True, slots=True)
 class DataPlane:
-    """What a worker of the proxy reads from, and asks, while it serves."""
+    """The connections of a worker of the proxy."""
 
     source: ConfigSource
     gateways: GatewayCache[Gateway]
@@ -64,17 +59,28 @@ class DataPlane:
     resolver: Resolver
 
     async def probe(self) -> Mapping[str, str | None]:
-        """Each part that the worker needs, and what is wrong with it or None."""
+        """Each part that the worker needs, with what is wrong with it; None if nothing is."""
         unread = "not read yet" if self.gateways.last_config_check is None else None
         return {"redis": self.gateways.trouble or unread}
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything that the admin API and the proxy are made of. Close it at the end.
+    """What the admin API and the proxy are made of. Close it at the end.
 
-    `instance` names this deployment in Via headers: all its machines share the pepper, so they agree.
+    Attributes:
+        settings: all settings.
+        clock: tells the time.
+        catalogue: all plugins.
+        store: the configuration.
+        hasher: hashes API keys.
+        sealer: encrypts secrets.
+        policy: the addresses that may be called.
+        address: the Redis in use.
+        instance: the name of this deployment in Via. It derives from the pepper, so all machines agree.
     """
+
+    random_bytes = staticmethod(os.urandom)
 
     settings: Settings
     clock: Clock
@@ -86,19 +92,16 @@ class Services:
     address: RedisAddress
     instance: str
 
-    def random_bytes(self, count: int) -> bytes:
-        return random_bytes(count)
-
     def check_target(self, url: str, *, allow_query: bool = False) -> Sequence[str]:
-        """Warnings about a URL that is about to be saved. Raises as `resolving.check_target`."""
+        """Warnings about a URL to be saved. Raises as `resolving.check_target`."""
         return resolving.check_target(url, self.policy, allow_query=allow_query)
 
     def peek(self, limits: Sequence[Limit]) -> Decision:
-        """What is left of each limit now; charges nothing. Raises `StoreDown`. Not for a running loop."""
+        """What remains of each limit; charges nothing. Raises `StoreDown`. Not for a running loop."""
         return asyncio.run(self._peek(limits))
 
     async def _peek(self, limits: Sequence[Limit]) -> Decision:
-        limiter = open_redis_limiter(self.address.options, _PEEK_DEADLINE)
+        limiter = open_redis_limiter(self.address.options, _PEEK_SECONDS)
         try:
             return await limiter.peek(limits)
         finally:
@@ -119,7 +122,7 @@ class Services:
     async def _explain(
         self, request: ExplainRequest, snapshot: Snapshot, calls_outside: bool
     ) -> ExplainResult:
-        limiter = open_redis_limiter(self.address.options, _PEEK_DEADLINE)
+        limiter = open_redis_limiter(self.address.options, _PEEK_SECONDS)
         fetch = (
             GuardedFetch(self.policy, self.clock, self.settings.security.ca_file) if calls_outside else None
         )
@@ -133,7 +136,7 @@ class Services:
                 hasher=self.hasher,
                 instance=self.instance,
                 settings=self.settings,
-                random_bytes=random_bytes,
+                random_bytes=os.urandom,
             )
         finally:
             await limiter.close()
@@ -145,7 +148,7 @@ class Services:
 
     @contextlib.asynccontextmanager
     async def data_plane(self) -> AsyncIterator[DataPlane]:
-        """Open what a worker needs, with its background reading; closed with the context."""
+        """Open the connections of a worker. They close with the context."""
         settings, cache = self.settings, self.settings.cache
         source = open_source(self.address.options)
         limiter = GuardedLimiter(
@@ -158,8 +161,8 @@ class Services:
         )
         fetch = GuardedFetch(self.policy, self.clock, settings.security.ca_file)
         tools, longest = self._tools(limiter, fetch), settings.limits.timeouts
-        waits = UpstreamTimeouts(longest.connect, longest.first_byte, longest.idle, longest.total)
-        compiler = Compiler(self.catalogue, settings.tiers, self.sealer, tools, waits)
+        timeouts = UpstreamTimeouts(longest.connect, longest.first_byte, longest.idle, longest.total)
+        compiler = Compiler(self.catalogue, settings.tiers, self.sealer, tools, timeouts)
         gateways = GatewayCache(
             source,
             compiler,
@@ -192,13 +195,13 @@ class Services:
 
 
 def connect(settings: Settings) -> Services:
-    """Everything, ready to use. Starts the embedded Valkey when the settings ask for it.
+    """Connect all services. Starts the embedded Valkey if the settings say so.
 
     Raises `GatewayError` when a secret, a plugin or the store cannot be used.
     """
     security, folder = settings.security, settings.data_dir
-    pepper = read_secrets(security.pepper_file, folder / "pepper", random_bytes)[0]
-    keys = read_secrets(security.key_file, folder / "encryption-key", random_bytes)
+    pepper = read_secrets(security.pepper_file, folder / "pepper", os.urandom)[0]
+    keys = read_secrets(security.key_file, folder / "encryption-key", os.urandom)
     catalogue = load_catalogue(settings.plugins.paths)
     address = open_redis(settings)
     return Services(
@@ -207,7 +210,7 @@ def connect(settings: Settings) -> Services:
         catalogue=catalogue,
         store=open_store(address.options, settings.admin.subdomain_quarantine),
         hasher=PepperedHasher(pepper),
-        sealer=AesSealer(keys, random_bytes),
+        sealer=AesSealer(keys, os.urandom),
         policy=Policy(security.allowed_target_networks, _own_listeners(settings, address)),
         address=address,
         instance=f"ai-gateway-{secret_id(pepper)}",
@@ -221,12 +224,12 @@ def hosts_of(settings: Settings) -> HostRules:
 
 
 def not_called(method: str, url: str, **_: Any) -> NoReturn:
-    """The port `Fetch` of a dry run: raises `NotCalled`."""
+    """The `Fetch` of a dry run: raises `NotCalled`."""
     raise NotCalled(f"{method} {url.partition('?')[0]}")
 
 
 def _own_listeners(settings: Settings, address: RedisAddress) -> tuple[tuple[str, int], ...]:
-    """What no rule may lead to, whatever networks are open: ourselves, and our store."""
+    """The addresses that no rule may target, whatever networks are allowed: the gateway and its store."""
     server = settings.server
     listeners = [
         (server.admin_host, server.admin_port),

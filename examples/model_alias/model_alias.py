@@ -1,4 +1,4 @@
-"""Models under names of your own."""
+"""Models under aliases."""
 
 import json
 from collections.abc import Mapping
@@ -9,9 +9,9 @@ from shared.pipeline.plugin import CONTINUE, Exchange, Patch, Plugin, Reject, Ve
 
 
 class ModelAlias(Plugin):
-    """Replaces the model that a chat call names by the one that is meant.
+    """Replace an alias in `model` by the model that it stands for.
 
-    The answer says in `X-Model` which one that was.
+    The response names that model in `X-Model`.
 
     >>> ModelAlias.parse({"models": {"fast": "gpt-4o-mini"}}).models["fast"]
     'gpt-4o-mini'
@@ -27,11 +27,11 @@ class ModelAlias(Plugin):
             required=True,
             metadata={"example": {"fast": "gpt-4o-mini"}},
         ),
-        "The model that each name stands for.",
+        "The model that each alias stands for.",
     )
     unknown: str = setting(
         fields.String(load_default="pass", validate=validate.OneOf(["pass", "reject"])),
-        "What happens to a call of another model: pass or reject.",
+        "What happens to a request for another model: pass or reject.",
     )
 
     def pre_request(self, exchange: Exchange) -> Verdict:
@@ -43,7 +43,7 @@ class ModelAlias(Plugin):
         if self.unknown == "pass":
             return CONTINUE
         known = ", ".join(self.models)
-        return Reject(404, "model_not_found", f"There is no such model here. There are: {known}.")
+        return Reject(404, "model_not_found", f"The model does not exist. Use one of: {known}.")
 
     def response_headers(self, exchange: Exchange) -> Mapping[str, str]:
         model = exchange.notes.get("model")
@@ -51,7 +51,7 @@ class ModelAlias(Plugin):
 
 
 def _object(body: bytes | None) -> dict[str, object]:
-    """The JSON object that the body is, an empty one when it is something else."""
+    """The JSON object in the body; an empty one if the body is anything else."""
     try:
         document = json.loads(body or b"")
     except (ValueError, RecursionError):

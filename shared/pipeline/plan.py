@@ -130,7 +130,7 @@ def make_plan(entries: Sequence[ResolvedEntry], *, buffer_streams: bool) -> Plan
         buffers=buffer_streams or needs_whole,
         judges_bodies=bool(judging),
         events_in_place=all(step.plugin.events_in_place for step in judging),
-        sees_responses=adds_headers or bool(stages.keys() & {Stage.POST_REQUEST, Stage.PRE_RESPONSE}),
+        sees_responses=adds_headers or bool(stages.keys() - {Stage.PRE_REQUEST}),
     )
 
 

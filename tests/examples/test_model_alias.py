@@ -54,7 +54,7 @@ def test_it_works_in_a_chain(owner: tuple[TenantInUse, Upstream]) -> None:
 
 def test_the_admin_api_documents_it(gateway: RunningGateway) -> None:
     shown = gateway.call("GET", "/plugins/model_alias").json()
-    assert shown["summary"] == "Replaces the model that a chat call names by the one that is meant."
+    assert shown["summary"] == "Replace an alias in `model` by the model that it stands for."
     assert shown["settings_schema"]["required"] == ["models"]
     assert shown["settings_schema"]["properties"]["unknown"]["enum"] == ["pass", "reject"]
 

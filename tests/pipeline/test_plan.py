@@ -295,3 +295,10 @@ def test_a_judge_opens_streams_as_it_says(kind: type[ActiveJudge], is_async: boo
     ((step,),) = [group.steps for group in plan.opening]
     assert (step.is_async, step.in_thread) == (is_async, in_thread)
     assert plan.events_in_place is not (is_async or in_thread)
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_plan_of_a_plugin_sees_responses_unless_it_acts_on_requests_only(stage: Stage) -> None:
+    """An entry at post_response gets the status and headers of the response, in the proxy as in explain."""
+    plan = make_plan([entry(Acting(), stage)], buffer_streams=False)
+    assert plan.sees_responses == (stage is not Stage.PRE_REQUEST)

@@ -29,7 +29,7 @@ def test_what_names_no_known_model_passes_or_is_refused(body: bytes) -> None:
     assert verdict(body) == CONTINUE
     said = verdict(body, unknown="reject")
     assert isinstance(said, Reject)
-    assert said.message == "There is no such model here. There are: fast."
+    assert said.message == "The model does not exist. Use one of: fast."
 
 
 def test_the_answer_says_which_model_was_meant() -> None:
