@@ -10,8 +10,8 @@ import pytest
 from tests.reliability import figures
 from tests.reliability.processes import await_workers
 from tests.reliability.steadiness import steady
-from tests.reliability.upstreams import LoadUpstream
 from tests.support.gateway import RunningGateway, TenantInUse
+from tests.support.load_upstream import LoadUpstream
 
 
 @pytest.hookimpl(tryfirst=True)

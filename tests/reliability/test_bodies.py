@@ -12,8 +12,8 @@ from tests.reliability.callers import Caller
 from tests.reliability.figures import figure
 from tests.reliability.processes import MIB, worker
 from tests.reliability.steadiness import steady
-from tests.reliability.upstreams import LoadUpstream
 from tests.support.gateway import RunningGateway
+from tests.support.load_upstream import LoadUpstream
 
 SETTINGS = {
     "GATEWAY__PLUGINS__PATHS": str(Path(__file__).parent / "plugins"),

@@ -13,11 +13,10 @@ from tests.reliability.callers import Caller
 from tests.reliability.figures import figure
 from tests.reliability.loads import Tally, closed_loop
 from tests.reliability.processes import await_workers
-from tests.reliability.secured import ADDRESS, secured
 from tests.reliability.steadiness import steady
-from tests.reliability.upstreams import LoadUpstream
 from tests.support.certificates import Authority
-from tests.support.gateway import RunningGateway, TenantInUse
+from tests.support.gateway import ADDRESS, RunningGateway, TenantInUse, secured
+from tests.support.load_upstream import LoadUpstream
 from tests.support.wait import until
 
 

@@ -10,10 +10,9 @@ from tests.reliability.callers import Caller, Line
 from tests.reliability.figures import figure
 from tests.reliability.loads import p99
 from tests.reliability.processes import worker
-from tests.reliability.secured import secured
 from tests.reliability.steadiness import steady
-from tests.reliability.upstreams import LoadUpstream
-from tests.support.gateway import RunningGateway
+from tests.support.gateway import RunningGateway, secured
+from tests.support.load_upstream import LoadUpstream
 
 IDLE, AT_ONCE = 10_000, 50
 SETTINGS = {

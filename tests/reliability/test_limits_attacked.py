@@ -10,8 +10,8 @@ from bench.limiter import worst_window
 from tests.reliability.callers import Caller
 from tests.reliability.figures import figure
 from tests.reliability.steadiness import assert_clean
-from tests.reliability.upstreams import LoadUpstream
 from tests.support.gateway import RunningGateway
+from tests.support.load_upstream import LoadUpstream
 
 pytestmark = pytest.mark.usefixtures("undisturbed")
 

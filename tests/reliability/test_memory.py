@@ -11,8 +11,8 @@ from tests.reliability.callers import Broken, Caller, Line
 from tests.reliability.figures import figure
 from tests.reliability.processes import MIB, worker
 from tests.reliability.steadiness import steady
-from tests.reliability.upstreams import LoadUpstream
 from tests.support.gateway import RunningGateway, TenantInUse
+from tests.support.load_upstream import LoadUpstream
 
 SETTINGS = {"GATEWAY__LOG__LEVEL": "warning"}
 WARM_UP, REQUESTS = 50_000, 1_000_000

@@ -11,8 +11,8 @@ from tests.reliability.callers import Caller, Line
 from tests.reliability.figures import figure
 from tests.reliability.loads import beside, p99
 from tests.reliability.steadiness import steady
-from tests.reliability.upstreams import LoadUpstream
 from tests.support.gateway import RunningGateway
+from tests.support.load_upstream import LoadUpstream
 
 pytestmark = pytest.mark.usefixtures("undisturbed")
 

@@ -9,10 +9,9 @@ import uvloop
 from tests.reliability.callers import Caller, Line
 from tests.reliability.figures import figure
 from tests.reliability.processes import worker
-from tests.reliability.secured import ADDRESS, secured
 from tests.reliability.steadiness import steady
-from tests.reliability.upstreams import LoadUpstream
-from tests.support.gateway import TenantInUse
+from tests.support.gateway import ADDRESS, TenantInUse, secured
+from tests.support.load_upstream import LoadUpstream
 
 STREAMS = 5_000
 AT_ONCE = 50  # that begin at the same time

@@ -14,8 +14,8 @@ from tests.reliability.callers import Caller, Response
 from tests.reliability.figures import figure
 from tests.reliability.loads import p99
 from tests.reliability.steadiness import assert_clean
-from tests.reliability.upstreams import LoadUpstream
 from tests.support.gateway import RunningGateway
+from tests.support.load_upstream import LoadUpstream
 from tests.support.valkey_server import Server, redis_7, server
 from tests.support.wait import until
 

@@ -10,9 +10,9 @@ import pytest
 
 from tests.reliability.callers import Caller
 from tests.reliability.figures import figure
-from tests.reliability.secured import secured
 from tests.reliability.steadiness import steady
-from tests.reliability.upstreams import LoadUpstream
+from tests.support.gateway import secured
+from tests.support.load_upstream import LoadUpstream
 
 # The kernel takes about 2 MB, and lets a third of that go before it takes more: 3 s at this speed.
 SIZE, SPEED, GRACE = 3_000_000, 200_000, 1.0  # bytes, bytes a second, seconds

@@ -8,8 +8,8 @@ import uvloop
 
 from tests.reliability.callers import Caller, Line
 from tests.reliability.figures import figure
-from tests.reliability.upstreams import LoadUpstream
 from tests.support.gateway import TenantInUse
+from tests.support.load_upstream import LoadUpstream
 from tests.support.wait import until
 
 STREAMS, EVENTS = 200, 100

@@ -7,19 +7,33 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
 
+from tests.support.certificates import Authority
 from tests.support.ports import free_port
 from tests.support.wait import until
 
 ROOT = Path(__file__).parents[2]
 PLUGINS = ROOT / "tests" / "end_to_end" / "plugins"
+ADDRESS = "127.0.0.1"
 START_LIMIT = 40.0  # seconds; mitmproxy takes about three, a busy machine more
+
+
+def bare_environment(folder: Path) -> dict[str, str]:
+    """Ours without settings of the gateway, but for a store in `folder`."""
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("GATEWAY")},
+        # Nothing listens there, so the embedded store is used whatever runs on this machine.
+        "GATEWAY__REDIS__PORT": "1",
+        "GATEWAY__DATA_DIR": str(folder),
+    }
 
 
 @dataclass
@@ -47,15 +61,12 @@ class RunningGateway:
 
     def environment(self) -> dict[str, str]:
         return {
-            **{name: value for name, value in os.environ.items() if not name.startswith("GATEWAY")},
+            **bare_environment(self.folder),
             "GATEWAY__SERVER__ADMIN_PORT": str(self.admin_port),
             "GATEWAY__SERVER__PROXY_PORT": str(self.proxy_port),
             "GATEWAY__SERVER__WEB_PORT": str(self.web_port),
             "GATEWAY__SERVER__ENGINE": self.engine,
             "GATEWAY__SERVER__WORKERS": "1",
-            # Nothing listens there, so the embedded store is used whatever runs on this machine.
-            "GATEWAY__REDIS__PORT": "1",
-            "GATEWAY__DATA_DIR": str(self.folder),
             "GATEWAY__SECURITY__ALLOWED_TARGET_NETWORKS": "127.0.0.0/8,::1/128",
             "GATEWAY__PLUGINS__PATHS": str(PLUGINS),
             **self.settings,
@@ -171,3 +182,17 @@ class TenantInUse:
         headers = {"Host": self.host, "Authorization": f"Bearer {self.key}", **more.pop("headers", {})}
         headers = {name: value for name, value in headers.items() if value is not None}
         return requests.request(method, self.gateway.proxy + path, headers=headers, timeout=15, **more)
+
+
+@contextmanager
+def secured(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], *, is_tls: bool = True
+) -> Iterator[tuple[RunningGateway, Authority | None]]:
+    """A gateway whose certificate lies in ``127.0.0.1.pem`` of the folder; without `is_tls` it has none."""
+    authority = Authority(folder)
+    authority.server_context(ADDRESS)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.file))
+    pair = str(folder / f"{ADDRESS}.pem")
+    files = {"GATEWAY__SERVER__TLS__CERT": pair, "GATEWAY__SERVER__TLS__KEY": pair} if is_tls else {}
+    with RunningGateway(folder / "data", {**settings, **files}) as gateway:
+        yield gateway, authority if is_tls else None
