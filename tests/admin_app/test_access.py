@@ -12,7 +12,7 @@ from flask import Flask
 from admin_app.auth.access import Access, required_access, requires
 from shared.documents import examples
 from shared.testing.memory_store import MemoryStore
-from tests.admin_app.world import TOKEN, Api, Tenant, World, app_of, make_world
+from tests.admin_app.world import TOKEN, Api, Tenant, World, app_of, error_of, make_world
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
@@ -84,7 +84,7 @@ BODIES: dict[tuple[str, str], Any] = {
 def scene(api: Api, tenant: Tenant, world: World) -> Scene:
     other = api.tenant("other")
     rule = api.post(f"{tenant.url}/rules", examples.RULE).get_json()["id"]
-    key = api.get(f"{tenant.url}/api-keys").get_json()["api_keys"][0]["id"]
+    key = api.first_key(tenant)
     revoked = api.post(f"{tenant.url}/api-keys", {"scopes": ["admin"]}).get_json()
     api.delete(f"{tenant.url}/api-keys/{revoked['id']}")
     expired = api.created_key(tenant, scopes=["admin"], expires_at="2027-01-15T08:00:01Z")
@@ -174,7 +174,7 @@ class TestScopes:
     def test_a_disabled_tenants_keys_are_refused(self, api: Api, tenant: Tenant) -> None:
         api.patch(tenant.url, {"status": "disabled"})
         rejected = api.get(tenant.url, key=tenant.key)
-        assert (rejected.status_code, rejected.get_json()["code"]) == (403, "tenant_disabled")
+        assert error_of(rejected) == (403, "tenant_disabled")
 
     def test_writes_name_who_made_them(self, api: Api, tenant: Tenant, world: World) -> None:
         actors = []
@@ -187,7 +187,7 @@ class TestScopes:
         world.store.write = recording  # type: ignore[method-assign]
         api.patch(tenant.url, {"name": "x"})
         api.patch(tenant.url, {"name": "y"}, key=tenant.key)
-        key_id = api.get(f"{tenant.url}/api-keys").get_json()["api_keys"][0]["id"]
+        key_id = api.first_key(tenant)
         assert actors == ["platform", f"key:{key_id}"]
 
 
@@ -252,7 +252,7 @@ class TestWithoutToken:
     @pytest.mark.parametrize("url", ["/tenants", "/docs", "/openapi.json", "/nothing"])
     def test_a_page_that_rebinds_its_name_is_refused(self, api: Api, host: str, url: str) -> None:
         response = api.get(url, headers={"Host": host})
-        assert (response.status_code, response.get_json()["code"]) == (403, "host_not_allowed")
+        assert error_of(response) == (403, "host_not_allowed")
 
     @pytest.mark.parametrize("peer", ["10.0.0.5", "203.0.113.7", "::ffff:10.0.0.5", "2001:db8::1", ""])
     def test_another_machine_needs_a_key(self, api: Api, peer: str) -> None:
@@ -269,7 +269,7 @@ class TestWithoutToken:
     )
     def test_a_proxy_on_this_machine_speaks_for_others(self, api: Api, name: str) -> None:
         response = api.get("/tenants", headers={name: "127.0.0.1"})
-        assert (response.status_code, response.get_json()["code"]) == (401, "missing_api_key")
+        assert error_of(response) == (401, "missing_api_key")
 
     def test_a_key_counts_as_itself_even_from_here(self, api: Api) -> None:
         tenant = api.tenant()

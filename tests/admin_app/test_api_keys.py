@@ -4,7 +4,7 @@ import pytest
 
 from admin_app.views.api_keys import MAX_INACTIVE_KEYS
 from shared.documents import examples
-from tests.admin_app.world import Api, Tenant, World, pointers
+from tests.admin_app.world import Api, Tenant, World, error_of, pointers
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ class TestRevoke:
         assert api.get(tenant.url, key=made["key"]).status_code == 200
         assert api.delete(f"{keys}/{made['id']}").status_code == 204
         rejected = api.get(tenant.url, key=made["key"])
-        assert (rejected.status_code, rejected.get_json()["code"]) == (401, "api_key_revoked")
+        assert error_of(rejected) == (401, "api_key_revoked")
         assert api.get(f"{keys}/{made['id']}").get_json()["status"] == "revoked"
         assert api.delete(f"{keys}/{made['id']}").status_code == 204
 
@@ -66,7 +66,7 @@ def test_an_expired_key_is_refused(api: Api, tenant: Tenant, keys: str, world: W
     assert api.get(tenant.url, key=made["key"]).status_code == 200
     world.clock.time += 60
     rejected = api.get(tenant.url, key=made["key"])
-    assert (rejected.status_code, rejected.get_json()["code"]) == (401, "api_key_expired")
+    assert error_of(rejected) == (401, "api_key_expired")
     assert made["key"] not in rejected.text
 
 
@@ -102,7 +102,7 @@ class TestRotate:
         old = api.post(keys, {}).get_json()
         api.delete(f"{keys}/{old['id']}")
         response = api.post(f"{keys}/{old['id']}/rotate", {})
-        assert (response.status_code, response.get_json()["code"]) == (409, "api_key_not_active")
+        assert error_of(response) == (409, "api_key_not_active")
 
     def test_it_is_no_way_round_the_cap(self, api: Api, keys: str, world: World) -> None:
         most = world.settings.tiers["basic"].max_keys or 0

@@ -68,7 +68,7 @@ def test_other_content_type_is_415(api: Api, tenant: Tenant, method: str, conten
 
 
 def test_rotating_needs_it_too_since_a_page_could_post_without_a_body(api: Api, tenant: Tenant) -> None:
-    key = api.get(f"{tenant.url}/api-keys").get_json()["api_keys"][0]["id"]
+    key = api.first_key(tenant)
     response = api.call("POST", f"{tenant.url}/api-keys/{key}/rotate")
     assert_problem(response, 415, "unsupported_content_type")
 

@@ -30,21 +30,17 @@ CHAT = {"method": "POST", "path": "/v1/chat?a=1", "body": '{"model": "m"}'}
 
 
 def new_rule(api: Api, tenant: Tenant, path: str = "/v1", **fields: Any) -> str:
-    sent = {"path": path, "target": "https://api.openai.com/base", **fields}
-    response = api.post(f"{tenant.url}/rules", sent)
-    assert response.status_code == 201, response.text
-    rule: str = response.get_json()["id"]
+    rule: str = api.rule(tenant, path, **{"target": "https://api.openai.com/base", **fields})["id"]
     return rule
 
 
-def first_key(api: Api, tenant: Tenant) -> str:
-    key: str = api.get(f"{tenant.url}/api-keys").get_json()["api_keys"][0]["id"]
-    return key
+def judging_responses(settings: dict[str, Any]) -> dict[str, Any]:
+    return {"name": "content_validator", "stage": "pre_response", "settings": settings}
 
 
 def asked(api: Api, tenant: Tenant, **more: Any) -> Any:
     """The explanation of a call with the tenant's first key."""
-    sent = {"key_id": first_key(api, tenant), **CHAT, **more}
+    sent = {"key_id": api.first_key(tenant), **CHAT, **more}
     response = api.post(
         f"{tenant.url}/explain", {name: value for name, value in sent.items() if value is not None}
     )
@@ -109,20 +105,12 @@ class TestForwarded:
         assert (upstream["body"], upstream["body_bytes"]) == (None, 2)
 
     def test_stages_behind_the_upstream_are_shown_and_not_run(self, api: Api, tenant: Tenant) -> None:
-        entry = {
-            "name": "content_validator",
-            "stage": "pre_response",
-            "settings": {"allowed_types": ["text/"]},
-        }
+        entry = judging_responses({"allowed_types": ["text/"]})
         new_rule(api, tenant, plugin_chain=[entry])
         assert plugins(asked(api, tenant), "pre_response") == [[("content_validator", "not_run")]]
 
     def test_a_given_response_runs_the_stages_behind_the_upstream(self, api: Api, tenant: Tenant) -> None:
-        masking = {
-            "name": "content_validator",
-            "stage": "pre_response",
-            "settings": {"blocked_patterns": ["secret"], "action": "mask"},
-        }
+        masking = judging_responses({"blocked_patterns": ["secret"], "action": "mask"})
         adding = {"name": "security_validator", "settings": {"security_headers": True}}
         new_rule(api, tenant, plugin_chain=[masking, adding])
         sent = {
@@ -140,11 +128,7 @@ class TestForwarded:
         assert "x-hop" not in headers
 
     def test_an_answer_that_would_be_refused(self, api: Api, tenant: Tenant) -> None:
-        entry = {
-            "name": "content_validator",
-            "stage": "pre_response",
-            "settings": {"blocked_patterns": ["secret"]},
-        }
+        entry = judging_responses({"blocked_patterns": ["secret"]})
         new_rule(api, tenant, plugin_chain=[entry])
         sent = {"status": 500, "headers": {"Content-Type": "text/plain"}, "body": "the secret"}
         explained = asked(api, tenant, response=sent)
@@ -172,11 +156,7 @@ class TestForwarded:
 @pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("POST", 204), ("POST", 304)])
 def test_response_without_a_body_has_none(api: Api, tenant: Tenant, method: str, status: int) -> None:
     """Whatever is sent along: the proxy expects no body of these, and shows plugins an empty one."""
-    entry = {
-        "name": "content_validator",
-        "stage": "pre_response",
-        "settings": {"blocked_patterns": ["secret"]},
-    }
+    entry = judging_responses({"blocked_patterns": ["secret"]})
     new_rule(api, tenant, streams="buffer", plugin_chain=[entry])
     sent = {"status": status, "headers": {"Content-Type": "text/plain"}, "body": "the secret"}
     explained = asked(api, tenant, method=method, response=sent)
@@ -302,7 +282,7 @@ class TestOutside:
     def test_a_key_that_only_reads_may_not_ask_for_that(self, api: Api, tenant: Tenant, world: World) -> None:
         new_rule(api, tenant, plugin_chain=[ASKING])
         key = api.created_key(tenant, scopes=["read"])
-        sent = {**CHAT, "key_id": first_key(api, tenant)}
+        sent = {**CHAT, "key_id": api.first_key(tenant)}
         assert api.post(f"{tenant.url}/explain", sent, key=key).status_code == 200
         rejected = api.post(f"{tenant.url}/explain", {**sent, "call_outside": True}, key=key)
         assert rejected.status_code == 403
@@ -405,5 +385,5 @@ class TestInput:
         assert [header["value"] for header in headers if header["name"] == "X-A"] == ["1", "2"]
 
     def test_a_key_of_another_tenant_is_not_found(self, api: Api, tenant: Tenant) -> None:
-        other = first_key(api, api.tenant("other"))
+        other = api.first_key(api.tenant("other"))
         assert api.post(f"{tenant.url}/explain", {**CHAT, "key_id": other}).status_code == 404

@@ -14,10 +14,7 @@ def chain(limits: Any, **more: Any) -> list[Any]:
 
 
 def saved_rule(api: Api, tenant: Tenant, plugin_chain: list[Any]) -> list[str]:
-    sent = {"path": "/v1", "target": "https://api.openai.com", "plugin_chain": plugin_chain}
-    response = api.post(f"{tenant.url}/rules", sent)
-    assert response.status_code == 201, response.text
-    warnings: list[str] = response.get_json()["warnings"]
+    warnings: list[str] = api.rule(tenant, plugin_chain=plugin_chain)["warnings"]
     return warnings
 
 
@@ -33,10 +30,10 @@ def test_limits_that_only_divide_are_saved_with_a_warning(api: Api, tenant: Tena
     assert stored["plugin_chain"][0]["settings"]["limits"] == limits
     assert stored["plugin_chain"][0]["on_error"] == "local"
     assert "warnings" not in stored
-
-
-def test_beside_others_they_are_saved_without_one(api: Api, tenant: Tenant) -> None:
-    assert saved_rule(api, tenant, chain({"per_path": QUOTA, "per_ip": QUOTA})) == []
+    beside = {"path": "/v2", "plugin_chain": chain({"per_path": QUOTA, "per_ip": QUOTA})}
+    assert api.rule(tenant, **beside)["warnings"] == []
+    costly = {"path": "/v3", "plugin_chain": chain({"global": QUOTA}, cost=6)}
+    assert "admits nothing" in api.rule(tenant, **costly)["warnings"][0]
 
 
 def test_a_tenant_is_warned_of_its_own_limits_and_its_rules_of_theirs_only(api: Api) -> None:
@@ -50,10 +47,6 @@ def test_a_tenant_is_warned_of_its_own_limits_and_its_rules_of_theirs_only(api: 
     assert "At the gateway level nothing bounds per_path" in response.get_json()["warnings"][0]
     tenant = Tenant(made["id"], made["api_key"], f"/tenants/{made['id']}")
     assert saved_rule(api, tenant, chain({"per_ip": QUOTA})) == []
-
-
-def test_a_cost_above_the_limit_is_warned_of(api: Api, tenant: Tenant) -> None:
-    assert "admits nothing" in saved_rule(api, tenant, chain({"global": QUOTA}, cost=6))[0]
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def there(api: Api) -> dict[str, str]:
     """Path parameters that lead to things that are there."""
     tenant = api.tenant(tier="enterprise")
     rule = api.post(f"{tenant.url}/rules", examples.RULE).get_json()["id"]
-    key = api.get(f"{tenant.url}/api-keys").get_json()["api_keys"][0]["id"]
+    key = api.first_key(tenant)
     return {"tenant_id": tenant.id, "rule_id": rule, "key_id": key, "name": "rate_limiter"}
 
 

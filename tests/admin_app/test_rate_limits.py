@@ -13,7 +13,7 @@ from shared.model.config import PluginConfig
 from shared.model.messages import Exchange, Headers, Request
 from shared.pipeline.plugin import Continue, Tools
 from shared.routing.compile import Compiler
-from tests.admin_app.world import Api, Tenant, World, pointers
+from tests.admin_app.world import Api, Tenant, World, error_of, pointers
 
 GATEWAY = {"limits": {"global": {"limit": 5, "window": "1m"}}}
 RULE = {"limit": 3, "window": "10s"}
@@ -32,10 +32,7 @@ def limited(api: Api, on_tenant: Any = None, on_rule: Any = None, **fields: Any)
 
 def new_rule(api: Api, tenant: Tenant, settings: Any, path: str = "/v1", **fields: Any) -> str:
     chain = [limiter(settings)] if settings else []
-    sent = {"path": path, "target": "https://api.openai.com", "plugin_chain": chain, **fields}
-    response = api.post(f"{tenant.url}/rules", sent)
-    assert response.status_code == 201, response.text
-    rule: str = response.get_json()["id"]
+    rule: str = api.rule(tenant, path, plugin_chain=chain, **fields)["id"]
     return rule
 
 
@@ -65,32 +62,15 @@ def spend(world: World, tenant: Tenant, times: int, path: str = "/v1", **request
     return sum(asyncio.run(ask()) for _ in range(times))
 
 
-def test_each_limit_in_force_with_what_is_used(api: Api, world: World) -> None:
+def test_each_limit_in_force_is_shown_with_its_use(api: Api, world: World) -> None:
     tenant, rule = limited(api, GATEWAY, RULE)
     assert spend(world, tenant, 2) == 2
+    both = {"name": "global", "unit": "requests", "used": 2}
+    gateway = {"scope": "gateway", "rule_id": None, "limit": 5, "window": "1m", "remaining": 3}
+    of_rule = {"scope": "rule", "rule_id": rule, "limit": 3, "window": "10s", "remaining": 1}
     assert shown(api, tenant) == [
-        {
-            "scope": "gateway",
-            "rule_id": None,
-            "name": "global",
-            "unit": "requests",
-            "limit": 5,
-            "window": "1m",
-            "used": 2,
-            "remaining": 3,
-            "reset_after_ms": 60_938,
-        },
-        {
-            "scope": "rule",
-            "rule_id": rule,
-            "name": "global",
-            "unit": "requests",
-            "limit": 3,
-            "window": "10s",
-            "used": 2,
-            "remaining": 1,
-            "reset_after_ms": 10_157,
-        },
+        {**both, **gateway, "reset_after_ms": 60_938},
+        {**both, **of_rule, "reset_after_ms": 10_157},
     ]
 
 
@@ -101,17 +81,14 @@ def test_looking_counts_nothing(api: Api, world: World) -> None:
     assert spend(world, tenant, 9) == 5
 
 
-def test_the_tiers_ceilings_are_among_them(api: Api, world: World) -> None:
+def test_the_ceilings_of_the_tier_are_shown(api: Api, world: World) -> None:
     tenant, _ = limited(api, tier="basic")
     spend(world, tenant, 1)
-    at_a_time, per_minute = api.get(f"{tenant.url}/rate-limits").get_json()["limits"]
-    assert (at_a_time["name"], at_a_time["unit"], at_a_time["limit"], at_a_time["used"]) == (
-        "tier",
-        "concurrent",
-        20,
-        None,
-    )
+    slots, per_minute = api.get(f"{tenant.url}/rate-limits").get_json()["limits"]
+    assert (slots["name"], slots["unit"], slots["limit"], slots["used"]) == ("tier", "concurrent", 20, None)
     assert (per_minute["scope"], per_minute["limit"], per_minute["used"]) == ("gateway", 600, 1)
+    tenant = api.tenant("large", tier="enterprise")
+    assert api.get(f"{tenant.url}/rate-limits").get_json() == {"limits": []}
 
 
 def test_a_tenants_own_limit_above_its_tiers_is_not_in_force(api: Api) -> None:
@@ -144,15 +121,10 @@ def test_after_its_number_was_lowered_a_limit_shows_all_that_is_used(api: Api, w
     assert (row["limit"], row["used"], row["remaining"]) == (3, 4, 0)
 
 
-DIVIDED = {
-    "limits": {
-        "per_ip": {"limit": 5, "window": "1m"},
-        "per_key": {"limit": 5, "window": "1m"},
-        "per_path": {"limit": 5, "window": "1m"},
-        "per_header": {"X-Team": {"limit": 5, "window": "1m"}},
-        "streams": {"limit": 8, "per": ["key"]},
-    }
-}
+FIVE = {"limit": 5, "window": "1m"}
+SLOTS_BY_KEY = {"limit": 8, "per": ["key"]}
+PER = {"per_ip": FIVE, "per_key": FIVE, "per_path": FIVE, "per_header": {"X-Team": FIVE}}
+DIVIDED = {"limits": {**PER, "streams": SLOTS_BY_KEY}}
 
 
 def test_of_a_limit_that_divides_the_query_says_which_counter_is_meant(api: Api, world: World) -> None:
@@ -213,7 +185,7 @@ def test_without_redis_it_is_503(api: Api, world: World) -> None:
     tenant, _ = limited(api, GATEWAY)
     world.limiter = Down()  # type: ignore[assignment]
     response = api.get(f"{tenant.url}/rate-limits")
-    assert (response.status_code, response.get_json()["code"]) == (503, "store_down")
+    assert error_of(response) == (503, "store_down")
 
 
 @pytest.mark.parametrize(
@@ -232,8 +204,3 @@ def test_a_tenant_whose_chain_cannot_be_used_has_no_limits_in_force(api: Api, wo
     after = replace(before, tenant=replace(before.tenant, plugin_chain=(*before.tenant.plugin_chain, broken)))
     world.store.write(before, after, actor="platform")
     assert shown(api, tenant) == []
-
-
-def test_a_tier_without_ceilings_shows_none(api: Api) -> None:
-    tenant, _ = limited(api, tier="enterprise")
-    assert api.get(f"{tenant.url}/rate-limits").get_json() == {"limits": []}

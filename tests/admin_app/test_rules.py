@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from shared.documents import examples
-from tests.admin_app.world import TOKEN, Api, Tenant, World, app_of, make_world, pointers
+from tests.admin_app.world import TOKEN, Api, Tenant, World, app_of, error_of, make_world, pointers
 from tests.support.certificates import Authority
 
 RULE = {"path": "/v1", "target": "https://api.openai.com"}
@@ -102,7 +102,7 @@ class TestCreate:
         for i in range(most):
             create(api, rules, path=f"/{i}")
         response = api.post(rules, RULE | {"path": "/more"})
-        assert (response.status_code, response.get_json()["code"]) == (422, "limit_reached")
+        assert error_of(response) == (422, "limit_reached")
 
 
 class TestTimeouts:
@@ -144,7 +144,7 @@ class TestClash:
     def test_two_rules_must_not_take_the_same_requests(self, api: Api, rules: str) -> None:
         first = create(api, rules, methods=["GET", "POST"])
         response = api.post(rules, RULE | {"path": "/v1/", "methods": ["POST"]})
-        assert (response.status_code, response.get_json()["code"]) == (409, "rule_exists")
+        assert error_of(response) == (409, "rule_exists")
         assert first.rpartition("/")[2] in response.get_json()["detail"]
         assert api.post(rules, RULE).status_code == 409
 

@@ -165,6 +165,19 @@ class Api:
         made = response.get_json()
         return Tenant(made["id"], made["api_key"], f"/tenants/{made['id']}")
 
+    def rule(self, tenant: Tenant, path: str = "/v1", **fields: Any) -> dict[str, Any]:
+        """Create a rule of the tenant."""
+        sent = {"path": path, "target": "https://api.openai.com", **fields}
+        response = self.post(f"{tenant.url}/rules", sent)
+        assert response.status_code == 201, response.text
+        made: dict[str, Any] = response.get_json()
+        return made
+
+    def first_key(self, tenant: Tenant) -> str:
+        """The id of the tenant's first key."""
+        key: str = self.get(f"{tenant.url}/api-keys").get_json()["api_keys"][0]["id"]
+        return key
+
     def created_key(self, tenant: Tenant, **fields: Any) -> str:
         """Another key of the tenant."""
         response = self.post(f"{tenant.url}/api-keys", fields)
@@ -181,3 +194,8 @@ def pointers(response: TestResponse) -> list[str]:
     """Where the problems of a 422 are."""
     assert response.status_code == 422, response.text
     return [problem["pointer"] for problem in response.get_json()["errors"]]
+
+
+def error_of(response: TestResponse) -> tuple[int, str]:
+    """The status and the code of a problem document."""
+    return response.status_code, response.get_json()["code"]
