@@ -27,6 +27,5 @@ def client_address(peer: str, headers: Headers, trusted: Sequence[Network]) -> s
 
 @lru_cache(4096)  # a connection brings many requests
 def _parsed(peer: str) -> tuple[Address, str]:
-    """The address of a socket as a value and as text."""
     address = plain_address(peer)
     return address, str(address)

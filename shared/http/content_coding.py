@@ -67,7 +67,6 @@ def decode(body: bytes, coding: str) -> bytes:
 
 
 def encode(body: bytes, coding: str) -> bytes:
-    """Return the body in `coding`."""
     return _ENCODERS[coding](body)
 
 

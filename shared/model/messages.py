@@ -107,7 +107,6 @@ class Headers:
 
 
 def _wire(headers: Mapping[str, str]) -> Fields | None:
-    """The headers as bytes; None when one is not Latin-1."""
     try:
         return tuple([(_NAMES[name], value.encode("latin-1")) for name, value in headers.items()])
     except UnicodeEncodeError:

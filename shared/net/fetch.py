@@ -40,7 +40,10 @@ class GuardedFetch:
         self._session.trust_env = False
         self._session.headers.clear()
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        adapter = _Adapter(self._guard, _trust(ca_file))
+        trust = ssl.create_default_context(cafile=certifi.where())
+        if ca_file is not None:
+            trust.load_verify_locations(ca_file)
+        adapter = _Adapter(self._guard, trust)
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
 
@@ -76,7 +79,6 @@ class GuardedFetch:
         return FetchResponse(response.status_code, response.headers, body)
 
     def close(self) -> None:
-        """Close the kept connections."""
         self._session.close()
 
 
@@ -94,13 +96,6 @@ class _Adapter(HTTPAdapter):
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         """Do nothing: the TLS context has the certificates. requests would load others each time."""
-
-
-def _trust(ca_file: Path | None) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=certifi.where())
-    if ca_file is not None:
-        context.load_verify_locations(ca_file)
-    return context
 
 
 def _read(response: requests.Response, max_bytes: int) -> bytes:

@@ -7,18 +7,18 @@ allowed (`security.allowed_target_networks`). The gateway's own listeners, and R
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
 from shared.core.addresses import Address, Network, is_in, plain_address
 
 # IPv6 addresses with an IPv4 address in their last 32 bits, to which routers or the system forward:
 # IPv4-translated (RFC 2765), NAT64 (RFC 6052), IPv4-compatible (RFC 4291, 2.5.5.1).
 _EMBEDDING = tuple(IPv6Network(text) for text in ("::ffff:0:0:0/96", "64:ff9b::/96", "::/96"))
-# Never public, whatever Python says: Azure's platform address (metadata, DNS), the anycast relays of 6to4
-# (RFC 7526), and special-purpose addresses (IANA) that older releases of Python 3.12 call global.
+# Never public, whatever Python says: Azure's platform address (metadata, DNS), the relays of 6to4 (RFC 7526),
+# site-local addresses, and special-purpose ones (IANA) that older releases of Python 3.12 call global.
 _SPECIAL: tuple[Network, ...] = (
     *(IPv4Network(text) for text in ("168.63.129.16/32", "192.88.99.0/24", "192.0.0.0/24")),
-    *(IPv6Network(text) for text in ("64:ff9b:1::/48", "2001::/23", "3fff::/20", "5f00::/16")),
+    *(IPv6Network(text) for text in ("64:ff9b:1::/48", "2001::/23", "3fff::/20", "5f00::/16", "fec0::/10")),
 )
 
 
@@ -68,8 +68,6 @@ def _meanings(address: Address) -> Iterable[Address]:
 
 
 def _is_public(address: Address) -> bool:
-    if isinstance(address, IPv6Address) and address.is_site_local:
-        return False
     return address.is_global and not address.is_reserved and not is_in(address, _SPECIAL)
 
 

@@ -5,6 +5,9 @@ time protects: its result is the address to connect to.
 """
 
 import socket
+import threading
+from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -12,7 +15,6 @@ from ipaddress import ip_address
 
 from shared.core.errors import OutsideError, TargetForbidden
 from shared.model.targets import parse_target
-from shared.net.lookup_pool import LookupPool, run_now
 from shared.net.policy import Policy, forbidden_reason
 
 #: Seconds that a check at save time waits for a name.
@@ -22,7 +24,55 @@ _FORBIDDEN = (
     "The address of {host} is not allowed: it is private, local, reserved or the gateway's own. "
     "An operator can allow networks with security.allowed_target_networks."
 )
-# The resolver of the system cannot be interrupted, so this many look-ups may hang at a time.
+
+_Work = Callable[[], list[str]]
+
+
+class LookupPool:
+    """At most `max_threads` look-ups at a time. Further ones wait in a queue; the callers have timeouts.
+
+    Its threads do not keep the process from ending, unlike those of an executor. The resolver of the
+    system cannot be interrupted.
+    """
+
+    def __init__(self, max_threads: int) -> None:
+        self._lock = threading.Lock()
+        self._free = max_threads
+        self._waiting: deque[tuple[Future[list[str]], _Work]] = deque()
+
+    def submit(self, work: _Work) -> Future[list[str]]:
+        """The result of `work`. A future that is canceled while it waits is never run."""
+        found: Future[list[str]] = Future()
+        with self._lock:
+            self._waiting.append((found, work))
+            needs_thread = self._free > 0
+            self._free -= needs_thread
+        if needs_thread:
+            threading.Thread(target=self._run, name="look-up", daemon=True).start()
+        return found
+
+    def _run(self) -> None:
+        while todo := self._next():
+            _do(*todo)
+
+    def _next(self) -> tuple[Future[list[str]], _Work] | None:
+        """The oldest waiting look-up. When there is none, the thread ends."""
+        with self._lock:
+            if self._waiting:
+                return self._waiting.popleft()
+            self._free += 1
+            return None
+
+
+def _do(found: Future[list[str]], work: _Work) -> None:
+    if not found.set_running_or_notify_cancel():
+        return
+    try:
+        found.set_result(work())
+    except Exception as error:  # noqa: BLE001 -- the future carries it, and the thread goes on
+        found.set_exception(error)
+
+
 _pool = LookupPool(64)
 
 
@@ -58,8 +108,11 @@ def resolve(host: str, port: int, policy: Policy, timeout: float) -> list[str]:
 def look_up(host: str, port: int, policy: Policy) -> Future[list[str]]:
     """The future result of `resolve`. A look-up that is canceled while it waits does not start."""
     work = partial(_checked_addresses, host, port, policy)
-    # An address needs no look-up, so it needs no thread.
-    return run_now(work) if _is_literal(host) else _pool.submit(work)
+    if not _is_literal(host):
+        return _pool.submit(work)
+    found: Future[list[str]] = Future()
+    _do(found, work)  # an address needs no look-up, so it needs no thread
+    return found
 
 
 def _checked_addresses(host: str, port: int, policy: Policy) -> list[str]:
@@ -83,5 +136,4 @@ def _is_literal(host: str) -> bool:
 
 
 def too_slow(host: str) -> OutsideError:
-    """The error when the timeout for a name has passed."""
     return OutsideError(f"The name {host} was not resolved in time.")

@@ -28,11 +28,9 @@ def error_body(rejection: Rejection, request_id: str, *, anthropic: bool) -> byt
     types = _ANTHROPIC_TYPES if anthropic else _OPENAI_TYPES
     kind = types.get(rejection.status, "api_error" if rejection.status >= 500 else "invalid_request_error")
     message, code = rejection.message, rejection.code
-    shape: dict[str, object]
+    shape: dict[str, object] = {"error": {"message": message, "type": kind, "param": None, "code": code}}
     if anthropic:
         shape = {"type": "error", "error": {"type": kind, "message": message, "code": code}}
-    else:
-        shape = {"error": {"message": message, "type": kind, "param": None, "code": code}}
     # The details of a plugin stand beside the members of the error and never replace them.
     return orjson.dumps({**shape, **rejection.details, **shape, "request_id": request_id})
 

@@ -22,13 +22,7 @@ EVENT: Final = "an event"
 CHOICES, LOGPROBS, TOOL_INPUT, TEXT = "choices", "logprobs", "input", "text"
 
 # A document with one of these members, of that type, is a known body.
-_SIGNS = {
-    "messages": list,
-    "input": str | list,
-    "prompt": str | list,
-    "choices": list,
-    "output": list,
-}
+_SIGNS = {"messages": list, "input": str | list, "prompt": str | list, "choices": list, "output": list}
 _IS_REQUEST = ("messages", "input", "prompt")
 # Members that hold JSON in a string: the arguments of a call to a tool.
 _JSON = frozenset({"arguments", "partial_json"})

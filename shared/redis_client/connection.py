@@ -1,13 +1,13 @@
-"""A connection to Redis that reconnects when it is lost."""
+"""A connection to Redis that reconnects when it is lost, and the deadlines of its calls."""
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from shared.core.errors import StoreDown
-from shared.redis_client.deadlines import Deadlines
-from shared.redis_client.endpoint import Command, Endpoint
+from shared.redis_client.endpoint import Endpoint
 from shared.redis_client.protocol import Call, RedisProtocol
 from shared.redis_client.script import Script
 
@@ -17,6 +17,8 @@ _MIN_PAUSE, _MAX_PAUSE = 0.05, 1.0
 _CONNECT_TIMEOUT = 1.0
 # Seconds without a reply after which an open connection counts as dead.
 _HUNG_SECONDS = 1.0
+# Seconds. A loop that was blocked reads the replies that have arrived before it fails their calls.
+_GRACE = 0.001
 
 
 class RedisConnection:
@@ -62,7 +64,7 @@ class RedisConnection:
 
     def run(self, script: Script, keys: Sequence[str], arguments: Sequence[str | int]) -> asyncio.Future[Any]:
         """The future reply of a script, as `call`."""
-        return self.call(*script.run(keys, arguments))
+        return self.call("EVALSHA", script.digest, len(keys), *keys, *arguments)
 
     async def close(self) -> None:
         """End the connection. Calls without a reply fail."""
@@ -81,7 +83,6 @@ class RedisConnection:
             self._connecting = asyncio.ensure_future(self._try_to_connect(pause))
 
     async def _try_to_connect(self, pause: float) -> None:
-        """Try to connect until it succeeds."""
         while self._protocol is None:
             if pause:
                 await asyncio.sleep(pause * (0.5 + self._jitter() / 2))
@@ -101,7 +102,8 @@ class RedisConnection:
         async with asyncio.timeout(_CONNECT_TIMEOUT):
             protocol = await self._endpoint.connect(lambda: RedisProtocol(self._loads, self._lost))
             try:
-                await asyncio.gather(*(protocol.call(each) for each in self._first_commands()))
+                commands = [*self._endpoint.login, *self._loads] or [("PING",)]
+                await asyncio.gather(*map(protocol.call, commands))
                 if protocol.ended.done():
                     raise StoreDown(protocol.fault or "it closed the connection")
             except BaseException:
@@ -109,9 +111,6 @@ class RedisConnection:
                 await protocol.ended
                 raise
         return protocol
-
-    def _first_commands(self) -> Sequence[Command]:
-        return [*self._endpoint.login, *self._loads] or [("PING",)]
 
     def _lost(self, protocol: RedisProtocol) -> None:
         """Reconnect: at once, or after a pause when this client closed the connection."""
@@ -130,3 +129,55 @@ class RedisConnection:
     def _drop_hung(self) -> None:
         if self._protocol is not None and self._protocol.silent_for() > _HUNG_SECONDS:
             self._protocol.drop("no reply for over a second")
+
+
+class Deadlines:
+    """Fails calls without a reply after `seconds`, and calls `missed` then."""
+
+    def __init__(self, seconds: float, missed: Callable[[], None]) -> None:
+        self._seconds = seconds
+        self._missed = missed
+        self._new: list[Call] = []
+        self._calls: deque[tuple[float, Call]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def watch(self, call: Call) -> None:
+        """Start the time of a call at the end of this turn of the loop, when the call is sent."""
+        self._new.append(call)
+        if len(self._new) == 1:
+            # The clock of uvloop stands still within a turn, so after a long turn the call would be late.
+            asyncio.get_running_loop().call_soon(self._begin)
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._calls.clear()
+
+    def _begin(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time() + self._seconds
+        self._calls.extend((due, call) for call in self._new)
+        self._new.clear()
+        if self._timer is None:
+            self._timer = loop.call_at(due, self._check)
+
+    def _check(self) -> None:
+        while self._calls and self._calls[0][1].reply.done():
+            self._calls.popleft()
+        loop = asyncio.get_running_loop()
+        if not self._calls:
+            self._timer = None
+        elif self._calls[0][0] > loop.time():
+            self._timer = loop.call_at(self._calls[0][0], self._check)
+        else:
+            self._timer = loop.call_later(_GRACE, self._fail_late, loop.time())
+
+    def _fail_late(self, due: float) -> None:
+        missed = False
+        while self._calls and self._calls[0][0] <= due:
+            _, call = self._calls.popleft()
+            missed = missed or not call.reply.done()
+            call.fail(StoreDown("Redis did not respond in time."))
+        self._check()
+        if missed:
+            self._missed()

@@ -39,7 +39,6 @@ class Call:
         self.sent_at = 0.0
 
     def fail(self, error: StoreDown) -> None:
-        """Fail, unless the call has ended."""
         if not self.reply.done():
             self.reply.set_exception(error)
 

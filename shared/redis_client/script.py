@@ -1,7 +1,6 @@
 """A Lua script, which Redis runs by the digest of its text."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -24,9 +23,4 @@ class Script:
 
     @property
     def load(self) -> Command:
-        """The command that loads it."""
         return ("SCRIPT", "LOAD", self.text)
-
-    def run(self, keys: Sequence[str], arguments: Sequence[str | int]) -> Command:
-        """The command that runs it."""
-        return ("EVALSHA", self.digest, len(keys), *keys, *arguments)

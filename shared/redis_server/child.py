@@ -38,7 +38,6 @@ class ChildProcess:
 
     @property
     def pid(self) -> int:
-        """The id of the process."""
         return self._process.pid
 
     def ended(self) -> int | None:
@@ -49,7 +48,6 @@ class ChildProcess:
         return code
 
     def terminate(self) -> None:
-        """Send SIGTERM."""
         self._process.terminate()
 
     def stop(self, timeout: float) -> None:

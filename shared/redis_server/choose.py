@@ -3,7 +3,6 @@
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Self
 
 import redis
@@ -32,16 +31,13 @@ class RedisAddress:
     embedded: Embedded | None = None
 
     def close(self) -> None:
-        """Stop the embedded server if this process started it."""
         if self.embedded is not None:
             self.embedded.close()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

@@ -48,7 +48,8 @@ class Embedded:
         self.folder = folder
         self.socket = socket_path(folder)
         self._lock: int | None = None
-        self._server: ChildProcess | None = None
+        #: The process of the server; None while another process runs it.
+        self.child: ChildProcess | None = None
         self._closing = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="embedded-valkey", daemon=True)
 
@@ -59,8 +60,10 @@ class Embedded:
             if self._responds():
                 self._keeper.start()
                 return
-            if self._server and self._server.ended() is not None:
-                raise self._start_error(self._server)
+            if self.child and self.child.ended() is not None:
+                last = f"{self.child.last_lines()} (see {self.child.log})"
+                self.close()
+                raise StoreDown(f"The embedded Valkey ended at its start: {last}")
             self._closing.wait(_POLL_EVERY)
         self.close()
         raise StoreDown(
@@ -73,37 +76,32 @@ class Embedded:
         self._closing.set()
         if self._keeper.is_alive():
             self._keeper.join()
-        if self._server is not None:
-            self._server.stop(_STOP_TIMEOUT)
-            self._server = None
+        if self.child is not None:
+            self.child.stop(_STOP_TIMEOUT)
+            self.child = None
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
-
-    @property
-    def is_ours(self) -> bool:
-        """True when this process runs the server."""
-        return self._server is not None
 
     def _take_over(self) -> None:
         """Start the server when this process has the lock, or the lock is free."""
         if self._lock is None:
             self._lock = _lock(self.folder)
-        if self._lock is not None and self._server is None:
+        if self._lock is not None and self.child is None:
             options = (*_OPTIONS, "--dir", str(self.folder), "--unixsocket", str(self.socket))
             # It inherits the lock, so that no second server starts while it lives.
             log = self.folder / "valkey.log"
-            self._server = ChildProcess([_binary(), *options], log, stdin=self._lock, umask=0o077)
+            self.child = ChildProcess([_binary(), *options], log, stdin=self._lock, umask=0o077)
 
     def _keep(self) -> None:
         """Start the server again when it dies, and when this process gets the lock."""
         pause = _KEEP_EVERY
         while not self._closing.wait(pause):
-            if self._server is not None and self._server.ended() is None:
+            if self.child is not None and self.child.ended() is None:
                 pause = _KEEP_EVERY
                 continue
-            if self._server is not None:
-                self._server = None
+            if self.child is not None:
+                self.child = None
                 pause = min(2 * pause, _MAX_PAUSE)
             self._take_over()
 
@@ -115,12 +113,6 @@ class Embedded:
                 return bool(client.ping())
             except redis.RedisError:
                 return False
-
-    def _start_error(self, server: ChildProcess) -> StoreDown:
-        """The error of a server that ended before it responded."""
-        last = f"{server.last_lines()} (see {server.log})"
-        self.close()
-        return StoreDown(f"The embedded Valkey ended at its start: {last}")
 
 
 def is_running(folder: Path) -> bool:

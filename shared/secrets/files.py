@@ -7,7 +7,6 @@ open, so a new key can be added above the old one. There is only one pepper.
 import os
 import stat
 from base64 import b64decode, b64encode
-from binascii import Error as NotBase64
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -54,7 +53,7 @@ def _read(file: Path) -> list[bytes]:
         secrets = [b64decode(line, validate=True) for line in lines]
     except OSError as error:
         raise SecretFileError(f"The secret in {file} cannot be read: {error.strerror}.") from None
-    except (NotBase64, UnicodeDecodeError):
+    except ValueError:
         raise SecretFileError(f"{file} must have one secret in base64 per line.") from None
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise SecretFileError(f"{file} is open to others. Run: chmod 600 {file}")

@@ -6,14 +6,7 @@ from shared.core.http_tokens import KEY_HEADERS
 
 #: Headers whose values can be secrets.
 SECRET_HEADERS = frozenset(
-    (
-        "authorization",
-        "proxy-authorization",
-        "cookie",
-        "set-cookie",
-        *KEY_HEADERS,
-        "x-goog-api-key",
-    )
+    ("authorization", "proxy-authorization", "cookie", "set-cookie", *KEY_HEADERS, "x-goog-api-key")
 )
 
 # A key of the gateway keeps its public prefix (12 characters), so that it can be recognized.

@@ -6,7 +6,7 @@ from concurrent.futures import CancelledError
 import pytest
 
 from shared.core.errors import OutsideError
-from shared.net.lookup_pool import LookupPool
+from shared.net.resolve import LookupPool
 
 
 class Hanging:

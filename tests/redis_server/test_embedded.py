@@ -25,7 +25,7 @@ from pathlib import Path
 from shared.redis_server.embedded import Embedded
 server = Embedded(Path(sys.argv[1]))
 server.open()
-print("ours" if server.is_ours else "another's", flush=True)
+print("ours" if server.child else "another's", flush=True)
 sys.stdin.readline()
 server.close()
 """
@@ -116,7 +116,7 @@ def test_files_are_for_this_user_only(tmp_path: Path) -> None:
 def test_it_ends_when_its_starter_closes_it(tmp_path: Path) -> None:
     with opened(tmp_path) as server:
         pid = server_pid(tmp_path)
-        assert server.is_ours
+        assert server.child
         assert is_running(tmp_path)
     wait_until_gone(pid)
     assert not is_running(tmp_path)
@@ -125,7 +125,7 @@ def test_it_ends_when_its_starter_closes_it(tmp_path: Path) -> None:
 def test_closing_a_shared_one_leaves_it_to_its_starter(tmp_path: Path) -> None:
     with opened(tmp_path):
         with opened(tmp_path) as guest:
-            assert not guest.is_ours
+            assert guest.child is None
         with client_of(tmp_path) as client:
             assert client.ping()
 
@@ -166,7 +166,7 @@ def test_another_process_takes_over_when_the_starter_is_killed(tmp_path: Path) -
             starter.kill()
             wait_until_gone(pid)
             wait_for_reply(tmp_path)
-            assert heir.is_ours
+            assert heir.child
             with client_of(tmp_path) as client:
                 assert client.get("tenant") == "t1"
 

@@ -1,8 +1,8 @@
 """Conditions on a JSON document, which tenants write for the responses of their validators."""
 
-import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import ge, gt, le, lt
 from typing import Any
 
 from shared.bodies.text.patterns import compile_pattern
@@ -93,12 +93,7 @@ def _matches(found: Any, pattern: Any) -> bool:
     return pattern.search(found) is not None
 
 
-_ORDERS = {
-    "gt": _order(operator.gt),
-    "gte": _order(operator.ge),
-    "lt": _order(operator.lt),
-    "lte": _order(operator.le),
-}
+_ORDERS = {"gt": _order(gt), "gte": _order(ge), "lt": _order(lt), "lte": _order(le)}
 OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
     "eq": same,
     "ne": lambda found, value: not same(found, value),

@@ -9,7 +9,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -28,6 +28,7 @@ _LONG = 20_000
 _LIGHT = 5
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_TOO_DEEP = "The body nests arrays and objects deeper than {} levels."
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +57,9 @@ def parse_json(body: bytes, bounds: JsonBounds = BOUNDS) -> Any:
     except json.JSONDecodeError as error:
         raise ValueError(f"The body is not JSON: {error.msg} at character {error.pos}.") from None
     except RecursionError:
-        raise ValueError(_too_deep(bounds.depth)) from None
+        raise ValueError(_TOO_DEEP.format(bounds.depth)) from None
     if body.count(b"[") + body.count(b"{") > bounds.depth and _deeper_than(document, bounds.depth):
-        raise ValueError(_too_deep(bounds.depth))
+        raise ValueError(_TOO_DEEP.format(bounds.depth))
     if _SURROGATE.search(body):
         try:
             dump_json(document)
@@ -86,9 +87,8 @@ def looks_like_json(body: bytes, bounds: JsonBounds = BOUNDS) -> bool:
     """
     try:
         text = body.decode(json.detect_encoding(body), "surrogatepass").removeprefix("\ufeff")
-        if _OPENED.match(text) and has_more_parts(text, bounds.parts):
-            return True
-        json.loads(text)
+        if not (_OPENED.match(text) and has_more_parts(text, bounds.parts)):
+            json.loads(text)
     except RecursionError:
         return True
     except ValueError:
@@ -144,12 +144,9 @@ def is_long(document: Any) -> bool:
     return False
 
 
-def children(node: Any) -> Iterator[Any]:
-    """Yield the values directly in an array or object; nothing for other values."""
-    if isinstance(node, dict):
-        yield from node.values()
-    elif isinstance(node, list):
-        yield from node
+def children(node: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    """Return the values directly in an array or object."""
+    return node.values() if isinstance(node, dict) else node
 
 
 def _deeper_than(document: Any, max_depth: int) -> bool:
@@ -157,10 +154,6 @@ def _deeper_than(document: Any, max_depth: int) -> bool:
     for _ in range(max_depth):
         level = [child for node in level for child in children(node) if isinstance(child, dict | list)]
     return bool(level)
-
-
-def _too_deep(max_depth: int) -> str:
-    return f"The body nests arrays and objects deeper than {max_depth} levels."
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
