@@ -94,13 +94,14 @@ def _checked_size(schema: dict[str, Any]) -> tuple[int, set[str]]:
             return size, patterns
         part = pending.pop()
         size += 1 + len(part)
+        inner = list(children(part))
         if isinstance(part, dict):
             patterns.update(_patterns(part))
             if any(isinstance(part.get(name), str) for name in _FOREIGN):
                 raise ValueError(f"Must be a JSON Schema without {', '.join(_FOREIGN)}.")
             if isinstance(reference := part.get("$ref"), str):
-                pending.append(_inner(schema, reference))
-        pending += [child for child in children(part) if isinstance(child, dict | list)]
+                inner.append(_inner(schema, reference))
+        pending += [child for child in inner if isinstance(child, dict | list)]
     raise ValueError(
         f"Must be a JSON Schema of at most {MAX_PARTS} parts with all references followed; "
         "a definition must not refer to itself."

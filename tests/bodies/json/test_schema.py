@@ -20,6 +20,8 @@ def test_references_inside_the_schema_are_followed() -> None:
         {"$id": "https://example.com/s", "$defs": {"n": {"minimum": 1}}, "items": {"$ref": "#/$defs/n"}}
     )
     assert first_error(schema, [1, 0]) == "/1"
+    assert first_error(compile_schema({"$ref": "#/a", "a": False}), 1) == ""
+    assert first_error(compile_schema({"$ref": "#/a", "a": True}), 1) is None
 
 
 def _doubling(levels: int) -> dict[str, Any]:
@@ -38,6 +40,7 @@ def _doubling(levels: int) -> dict[str, Any]:
         {"$ref": "file:///etc/passwd"},
         {"$ref": "other.json"},
         {"$ref": "#/$defs/missing"},
+        {"$ref": "#/a", "a": 5},
         {"$ref": "#/%24defs"},
         {"properties": {"a": {"$id": "https://example.com/x", "$ref": "#/b"}}},
         {"properties": {"a": {"$dynamicRef": "#x"}}},
