@@ -72,7 +72,7 @@ def test_a_record_whose_arguments_do_not_fit_harms_nobody(
     assert [line["message"] for line in lines(stream)] == ["still here"]
 
 
-def test_what_is_written_at_once_stays_together_on_a_pipe_that_several_workers_share() -> None:
+def test_log_lines_stay_whole_on_a_pipe_that_several_workers_share() -> None:
     stream = Pieces()
     writer = LogWriter(stream)
     for number in range(100):

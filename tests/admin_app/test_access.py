@@ -30,7 +30,7 @@ def test_every_view_declares_what_it_needs(app: Flask) -> None:
     assert not undeclared
 
 
-def test_only_health_and_docs_are_open(app: Flask) -> None:
+def test_access_without_a_key_is_open_for_health_and_docs_only(app: Flask) -> None:
     with app.app_context():
         public = {
             rule
@@ -109,7 +109,9 @@ KINDS = ["none", "garbage", "well-formed garbage", "the hash", "proxy", "other a
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "expired", "revoked"])
-def test_no_route_opens_to_the_wrong_caller(app: Flask, world: World, scene: Scene, kind: str) -> None:
+def test_access_of_the_wrong_caller_is_denied_by_every_route(
+    app: Flask, world: World, scene: Scene, kind: str
+) -> None:
     before = copy.deepcopy((scene.store._snapshots, scene.store.revision))
     asked = 0
     for _, method, rule in operations(app):
@@ -131,14 +133,16 @@ def test_no_route_opens_to_the_wrong_caller(app: Flask, world: World, scene: Sce
 
 
 @pytest.mark.parametrize("method", [*METHODS, "OPTIONS", "TRACE", "FOO"])
-def test_nothing_under_api_answers_without_a_key(app: Flask, method: str) -> None:
+def test_access_without_a_key_is_denied_by_every_path_under_api(app: Flask, method: str) -> None:
     api = Api(app)
     for url in ("/tenants", "/tenants/x", "/tenants/x/rules/y", "/plugins", "/nothing", ""):
         response = api.call(method, url, {} if method in ("POST", "PUT", "PATCH") else None)
         assert response.status_code in (401, 404, 405), response.text
 
 
-def test_another_tenants_rule_looks_like_an_unknown_one(api: Api, tenant: Tenant, scene: Scene) -> None:
+def test_access_to_a_rule_of_another_tenant_looks_like_an_unknown_rule(
+    api: Api, tenant: Tenant, scene: Scene
+) -> None:
     other = scene.keys["other admin"]
     foreign = api.get(f"{tenant.url}/rules/{scene.urls['<rule_id>']}", key=other).get_json()
     absent = api.get("/tenants/tenant_0/rules/rule_0", key=other).get_json()
@@ -212,7 +216,7 @@ class TestMassAssignment:
     @pytest.mark.parametrize(
         "field", ["id", "tenant_id", "version", "created_at", "api_key", "keys", "rules", "hash", "scopes"]
     )
-    def test_what_nobody_writes_is_refused(self, api: Api, tenant: Tenant, field: str) -> None:
+    def test_read_only_fields_are_rejected(self, api: Api, tenant: Tenant, field: str) -> None:
         assert api.patch(tenant.url, {field: "x"}, key=tenant.key).status_code == 422
 
     def test_a_put_must_leave_them_as_they_are(self, api: Api) -> None:
@@ -238,7 +242,7 @@ class TestWithoutToken:
     @pytest.mark.parametrize(
         "host", ["localhost", "localhost:8080", "LOCALHOST.", "127.0.0.1:8080", "127.9.9.9", "[::1]:8080"]
     )
-    def test_this_machine_is_the_platform(self, api: Api, host: str) -> None:
+    def test_caller_on_this_machine_is_the_platform(self, api: Api, host: str) -> None:
         assert api.get("/tenants", headers={"Host": host}).status_code == 200
 
     @pytest.mark.parametrize(
@@ -255,13 +259,13 @@ class TestWithoutToken:
         assert error_of(response) == (403, "host_not_allowed")
 
     @pytest.mark.parametrize("peer", ["10.0.0.5", "203.0.113.7", "::ffff:10.0.0.5", "2001:db8::1", ""])
-    def test_another_machine_needs_a_key(self, api: Api, peer: str) -> None:
+    def test_caller_on_another_machine_needs_a_key(self, api: Api, peer: str) -> None:
         forged = {"X-Forwarded-For": "127.0.0.1", "X-Real-IP": "127.0.0.1", "Forwarded": "for=127.0.0.1"}
         response = api.get("/tenants", headers=forged, environ_base={"REMOTE_ADDR": peer})
         assert response.status_code == 401
 
     @pytest.mark.parametrize("peer", ["127.0.0.1", "::1", "::ffff:127.0.0.1", "127.3.2.1"])
-    def test_all_forms_of_loopback_are_this_machine(self, api: Api, peer: str) -> None:
+    def test_caller_with_any_form_of_loopback_address_is_this_machine(self, api: Api, peer: str) -> None:
         assert api.get("/tenants", environ_base={"REMOTE_ADDR": peer}).status_code == 200
 
     @pytest.mark.parametrize(
@@ -294,12 +298,12 @@ class TestWithToken:
             *(f"Bearer {TOKEN[:-1]}", "Bearer é"),
         ],
     )
-    def test_nothing_else_is(self, api: Api, header: str) -> None:
+    def test_caller_with_any_other_credential_is_not_the_platform(self, api: Api, header: str) -> None:
         response = api.get("/tenants", key=None, headers={"Authorization": header})
         assert response.status_code == 401
         assert response.headers["WWW-Authenticate"] == "Bearer"
 
-    def test_this_machine_is_nobody(self, api: Api) -> None:
+    def test_caller_on_this_machine_needs_the_token(self, api: Api) -> None:
         assert api.get("/tenants", key=None).status_code == 401
 
     def test_bound_to_the_outside_pages_answer_under_every_host(self, tmp_path: Path) -> None:

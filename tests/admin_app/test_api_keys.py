@@ -26,7 +26,7 @@ class TestCreate:
         assert made["scopes"] == ["proxy"]
         assert (made["status"], made["expires_at"], made["last_used_at"]) == ("active", None, None)
 
-    def test_it_expires_in_the_future(self, api: Api, keys: str) -> None:
+    def test_key_expires_in_the_future(self, api: Api, keys: str) -> None:
         assert pointers(api.post(keys, {"expires_at": "2027-01-15T08:00:00Z"})) == ["/expires_at"]
         made = api.post(keys, {"expires_at": "2027-01-15T09:00:01+01:00"}).get_json()
         assert made["expires_at"] == "2027-01-15T08:00:01.000Z"
@@ -45,7 +45,9 @@ class TestCreate:
 
 
 class TestRevoke:
-    def test_it_is_refused_at_once_and_stays_visible(self, api: Api, tenant: Tenant, keys: str) -> None:
+    def test_revoked_key_is_rejected_at_once_and_stays_visible(
+        self, api: Api, tenant: Tenant, keys: str
+    ) -> None:
         made = api.post(keys, {"scopes": ["read"]}).get_json()
         assert api.get(tenant.url, key=made["key"]).status_code == 200
         assert api.delete(f"{keys}/{made['id']}").status_code == 204
@@ -54,7 +56,7 @@ class TestRevoke:
         assert api.get(f"{keys}/{made['id']}").get_json()["status"] == "revoked"
         assert api.delete(f"{keys}/{made['id']}").status_code == 204
 
-    def test_if_match(self, api: Api, keys: str) -> None:
+    def test_revoke_with_an_old_entity_tag_is_rejected(self, api: Api, keys: str) -> None:
         made = api.post(keys, {})
         url = f"{keys}/{made.get_json()['id']}"
         assert api.delete(url, headers={"If-Match": '"other"'}).status_code == 412
@@ -71,7 +73,7 @@ def test_an_expired_key_is_refused(api: Api, tenant: Tenant, keys: str, world: W
 
 
 class TestRotate:
-    def test_both_keys_work_until_the_overlap(
+    def test_rotated_key_works_beside_the_new_one_until_the_overlap_ends(
         self, api: Api, tenant: Tenant, keys: str, world: World
     ) -> None:
         old = api.post(keys, {"name": "ci", "scopes": ["read", "proxy"]}).get_json()
@@ -104,7 +106,7 @@ class TestRotate:
         response = api.post(f"{keys}/{old['id']}/rotate", {})
         assert error_of(response) == (409, "api_key_not_active")
 
-    def test_it_is_no_way_round_the_cap(self, api: Api, keys: str, world: World) -> None:
+    def test_rotation_counts_towards_the_maximum_of_keys(self, api: Api, keys: str, world: World) -> None:
         most = world.settings.tiers["basic"].max_keys or 0
         first = api.get(keys).get_json()["api_keys"][0]["id"]
         responses = [api.post(f"{keys}/{first}/rotate", {}).status_code for _ in range(2 * most)]

@@ -96,7 +96,7 @@ def test_a_plugin_that_the_tenant_may_not_use(api: Api, tenant: Tenant) -> None:
     check_refused(response, "/plugin_chain/0/name", "not one of the tenant's enabled_plugins: rate_limiter.")
 
 
-def test_one_that_rewrites_what_a_required_entry_has_judged(api: Api, tenant: Tenant) -> None:
+def test_chain_that_rewrites_what_a_required_entry_has_judged_is_rejected(api: Api, tenant: Tenant) -> None:
     api.patch(tenant.url, {"required_plugins": {"content_validator": READING}})
     response = api.post(f"{tenant.url}/rules", RULE | {"plugin_chain": [CUTTING]})
     check_refused(
@@ -104,7 +104,7 @@ def test_one_that_rewrites_what_a_required_entry_has_judged(api: Api, tenant: Te
     )
 
 
-def test_what_would_break_a_stored_rule_of_the_tenant(api: Api, tenant: Tenant) -> None:
+def test_chain_that_would_break_a_stored_rule_of_the_tenant_is_rejected(api: Api, tenant: Tenant) -> None:
     assert api.post(f"{tenant.url}/rules", RULE | {"plugin_chain": [CUTTING]}).status_code == 201
     response = api.patch(tenant.url, {"required_plugins": {"content_validator": READING}})
     check_refused(response, "/required_plugins", "With rule rule_")

@@ -39,7 +39,7 @@ def test_the_page_names_only_files_that_are_there(api: Api) -> None:
 
 
 @pytest.mark.parametrize("name", ["oauth2-redirect.html", "docs.html", "..%2f__init__.py", "nothing"])
-def test_no_other_file_is_served(api: Api, name: str) -> None:
+def test_docs_serve_only_their_own_files(api: Api, name: str) -> None:
     assert api.get(f"/docs/{name}").status_code == 404
 
 

@@ -116,7 +116,7 @@ def test_a_sane_request_id_comes_back(api: Api, sent: str) -> None:
 
 
 @pytest.mark.parametrize("sent", ["", "a b", "a" * 129, "<script>", "é"])
-def test_another_request_id_is_replaced(api: Api, sent: str) -> None:
+def test_request_id_of_another_form_is_replaced(api: Api, sent: str) -> None:
     ours = api.get("/tenants", headers={"X-Request-ID": sent}).headers["X-Request-ID"]
     assert ours != sent
     assert len(ours) == 32
@@ -198,7 +198,7 @@ class TestConcurrentChanges:
         assert_problem(api.patch(tenant.url, {"name": "New"}), 409, "conflict")
         assert_problem(api.delete(tenant.url), 409, "conflict")
 
-    def test_no_update_is_lost(self, api: Api, tenant: Tenant, world: World) -> None:
+    def test_concurrent_changes_lose_no_update(self, api: Api, tenant: Tenant, world: World) -> None:
         read = world.store.read
 
         def read_then_rival(tenant_id: str) -> Snapshot | None:

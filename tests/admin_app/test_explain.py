@@ -55,7 +55,9 @@ def plugins(explained: Any, stage: str = "pre_request") -> list[list[tuple[str, 
 
 
 class TestForwarded:
-    def test_it_shows_tenant_rule_plan_and_upstream(self, api: Api, tenant: Tenant) -> None:
+    def test_explain_of_a_forwarded_request_shows_tenant_rule_plan_and_upstream(
+        self, api: Api, tenant: Tenant
+    ) -> None:
         rule = new_rule(
             api, tenant, plugin_chain=[LIMITER, ASKING, CHECKING], headers={"X-Up": "s3cret-of-rule"}
         )
@@ -84,14 +86,14 @@ class TestForwarded:
         assert "Authorization" not in headers
         assert explained["answer"] is None
 
-    def test_no_secret_stands_in_it(self, api: Api, tenant: Tenant) -> None:
+    def test_explain_shows_no_secret(self, api: Api, tenant: Tenant) -> None:
         new_rule(api, tenant, plugin_chain=[ASKING], headers={"X-Up": "s3cret-of-rule"})
         headers = {"Authorization": f"Bearer {tenant.key}", "Cookie": "session=of-a-client"}
         text = str(asked(api, tenant, key_id=None, headers=headers, path="/v1?token=of-a-query"))
         for secret in (tenant.key, "s3cret", "validator-secret", "of-a-client", "of-a-query"):
             assert secret not in text
 
-    def test_what_a_plugin_changes_is_seen(self, api: Api, tenant: Tenant) -> None:
+    def test_explain_shows_what_a_plugin_changes(self, api: Api, tenant: Tenant) -> None:
         cutting = {"name": "content_validator", "settings": {"fields": ["model"]}}
         new_rule(api, tenant, plugin_chain=[cutting])
         explained = asked(api, tenant, body='{"model": "m", "secret": 1}')
@@ -219,7 +221,9 @@ class TestRefused:
         assert "RateLimit" in {header["name"] for header in response["headers"]}
         assert plugins(explained) == [[("rate_limiter", "reject")], [("content_validator", "not_run")]]
 
-    def test_each_rule_says_why_it_is_not_the_one(self, api: Api, tenant: Tenant) -> None:
+    def test_explain_of_an_unmatched_request_says_why_each_rule_does_not_match(
+        self, api: Api, tenant: Tenant
+    ) -> None:
         taken, general = new_rule(api, tenant, "/v1/chat"), new_rule(api, tenant, "/v1")
         asleep = new_rule(api, tenant, "/v1/chat/x", active=False)
         found = {rule["id"]: (rule["matches"], rule["why_not"]) for rule in asked(api, tenant)["rules"]}
@@ -241,7 +245,7 @@ class TestRefused:
 
 
 class TestLimits:
-    def test_they_are_shown_before_and_after(self, api: Api, tenant: Tenant) -> None:
+    def test_explain_shows_limits_before_and_after(self, api: Api, tenant: Tenant) -> None:
         places = {"limits": {"streams": {"limit": 5}}}
         new_rule(api, tenant, plugin_chain=[LIMITER, {"name": "rate_limiter", "settings": places}])
         rows = {(row["scope"], row["name"]): row for row in asked(api, tenant)["limits"]}
@@ -258,7 +262,9 @@ class TestLimits:
         assert (rule["allows"], rule["after"]) == (False, {"remaining": 0})
         assert tier["before"]["remaining"] == tier["after"]["remaining"]
 
-    def test_nothing_is_spent_and_nothing_is_called(self, api: Api, tenant: Tenant, world: World) -> None:
+    def test_explain_spends_no_limit_and_calls_no_service(
+        self, api: Api, tenant: Tenant, world: World
+    ) -> None:
         new_rule(api, tenant, plugin_chain=[LIMITER, ASKING])
         assert isinstance(world.limiter, MemoryLimiter)
         before = copy.deepcopy(vars(world.limiter._counters)), world.store.read(tenant.id)
@@ -269,7 +275,9 @@ class TestLimits:
 
 
 class TestOutside:
-    def test_it_is_called_when_asked(self, api: Api, tenant: Tenant, world: World) -> None:
+    def test_explain_calls_outside_services_when_asked_to(
+        self, api: Api, tenant: Tenant, world: World
+    ) -> None:
         new_rule(api, tenant, plugin_chain=[ASKING])
         world.outside = b'{"bad": 1}'
         explained = asked(api, tenant, call_outside=True)
@@ -375,7 +383,9 @@ class TestInput:
             ({"wrong": 1}, "/wrong"),
         ],
     )
-    def test_what_is_no_request_is_refused(self, api: Api, tenant: Tenant, sent: Any, pointer: str) -> None:
+    def test_explain_of_a_malformed_request_is_rejected(
+        self, api: Api, tenant: Tenant, sent: Any, pointer: str
+    ) -> None:
         body = {name: value for name, value in {**CHAT, **sent}.items() if value is not None}
         assert pointers(api.post(f"{tenant.url}/explain", body)) == [pointer]
 

@@ -11,7 +11,7 @@ def get(api: Api, url: str) -> tuple[int, dict[str, object]]:
     return response.status_code, response.get_json()
 
 
-def test_all_is_well(api: Api) -> None:
+def test_health_with_a_working_store_is_ok(api: Api) -> None:
     assert get(api, "/livez") == (200, {"status": "ok"})
     for url in ("/readyz", "/health"):
         status, body = get(api, url)

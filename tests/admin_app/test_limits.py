@@ -66,7 +66,7 @@ def test_wrong_limits_are_rejected_in_place(api: Api, tenant: Tenant, limits: An
     assert pointers(api.patch(tenant.url, {"plugin_chain": chain(limits)})) == [at]
 
 
-def test_what_holds_without_redis_is_one_of_three(api: Api, tenant: Tenant) -> None:
+def test_limits_without_redis_hold_as_one_of_three_choices(api: Api, tenant: Tenant) -> None:
     entry = {"name": "rate_limiter", "settings": QUOTA, "on_error": "maybe"}
     sent = {"path": "/v1", "target": "https://api.openai.com", "plugin_chain": [entry]}
     assert pointers(api.post(f"{tenant.url}/rules", sent)) == ["/plugin_chain/0/on_error"]

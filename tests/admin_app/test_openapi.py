@@ -67,7 +67,7 @@ def try_all(described: BaseSchema, budget: settings, check: Callable[[Case], Non
 
 
 @pytest.mark.parametrize("examples", [5, *slow(15)])
-def test_no_call_of_the_platform_makes_it_fail(
+def test_api_called_by_the_platform_never_fails(
     described: BaseSchema, there: dict[str, str], examples: int
 ) -> None:
     def check(case: Case) -> None:
@@ -78,7 +78,7 @@ def test_no_call_of_the_platform_makes_it_fail(
     assert try_all(described, settings(BUDGET, max_examples=examples), check) == OPERATIONS
 
 
-def test_no_operation_answers_without_a_key(described: BaseSchema) -> None:
+def test_api_called_without_a_key_answers_401(described: BaseSchema) -> None:
     def check(case: Case) -> None:
         case.headers = {k: v for k, v in (case.headers or {}).items() if k.lower() != "authorization"}
         response = case.call_and_validate(checks=CHECKS)
@@ -88,7 +88,7 @@ def test_no_operation_answers_without_a_key(described: BaseSchema) -> None:
     assert try_all(described, BUDGET, check) == OPERATIONS
 
 
-def test_it_is_openapi_3_1_and_whole(api: Api, app: Flask) -> None:
+def test_openapi_document_is_version_3_1_and_complete(api: Api, app: Flask) -> None:
     document = api.get("/openapi.json", key=None).get_json()
     assert document["openapi"].startswith("3.1.")
     described = {
@@ -124,7 +124,7 @@ def test_examples_stand_where_try_it_out_finds_them(api: Api) -> None:
     assert body["example"] == examples.TENANT
 
 
-def test_no_schema_stands_for_two_things(api: Api) -> None:
+def test_openapi_schema_names_are_unique(api: Api) -> None:
     names = api.get("/openapi.json").get_json()["components"]["schemas"]
     assert not [name for name in names if name[-1].isdigit()]
 

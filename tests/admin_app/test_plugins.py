@@ -6,7 +6,7 @@ import pytest
 from tests.admin_app.world import Api, World, pointers
 
 
-def test_all_are_listed_by_name(api: Api, world: World) -> None:
+def test_plugins_are_listed_by_name(api: Api, world: World) -> None:
     response = api.get("/plugins").get_json()
     assert [plugin["name"] for plugin in response["plugins"]] == sorted(world.catalogue)
     assert (response["count"], response["next_cursor"]) == (len(world.catalogue), None)
@@ -23,7 +23,7 @@ def test_in_pages_too(api: Api, world: World) -> None:
     assert pointers(api.get("/plugins?cursor=nobody")) == ["/cursor"]
 
 
-def test_one_with_its_stages_defaults_and_secrets(api: Api) -> None:
+def test_plugin_is_shown_with_its_stages_defaults_and_secrets(api: Api) -> None:
     shown = api.get("/plugins/external_validator").get_json()
     assert "pre_request" in shown["stages"]
     assert (shown["default_stage"], shown["default_on_error"]) == ("pre_request", "closed")
@@ -56,7 +56,7 @@ def test_an_unknown_one_is_404(api: Api) -> None:
     assert api.get("/plugins/nobody").status_code == 404
 
 
-def test_they_have_entity_tags(api: Api) -> None:
+def test_plugins_have_entity_tags(api: Api) -> None:
     for url in ("/plugins", "/plugins/rate_limiter"):
         tag = api.get(url).headers["ETag"]
         assert api.get(url, headers={"If-None-Match": tag}).status_code == 304

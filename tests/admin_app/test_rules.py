@@ -172,7 +172,7 @@ class TestChange:
         assert after.pop("warnings") == []
         assert after == before | {"active": False}
 
-    def test_put_replaces(self, api: Api, rules: str) -> None:
+    def test_put_replaces_the_rule(self, api: Api, rules: str) -> None:
         url = create(api, rules, methods=["GET"], headers={"X-A": "1"})
         after = api.put(url, RULE).get_json()
         assert (after["methods"], after["headers"]) == ([], {})
@@ -187,13 +187,13 @@ class TestChange:
         api.patch(url, {"active": False})
         assert api.get(tenant.url).get_json()["version"] == 3
 
-    def test_delete(self, api: Api, rules: str) -> None:
+    def test_delete_removes_the_rule(self, api: Api, rules: str) -> None:
         url = create(api, rules)
         assert api.delete(url).status_code == 204
         assert api.get(url).status_code == 404
         assert api.delete(url).status_code == 404
 
-    def test_another_rules_change_does_not_break_if_match(self, api: Api, rules: str) -> None:
+    def test_if_match_holds_when_another_rule_changes(self, api: Api, rules: str) -> None:
         url, other = create(api, rules), create(api, rules, path="/other")
         tag = api.get(url).headers["ETag"]
         api.patch(other, {"active": False})
@@ -209,7 +209,7 @@ class TestCertificates:
     def test_the_platform_sets_one(self, api: Api, rules: str, certificate: str) -> None:
         assert api.get(create(api, rules, ca=certificate)).get_json()["ca"] == certificate
 
-    def test_what_is_none_is_refused(self, api: Api, rules: str) -> None:
+    def test_certificate_that_cannot_be_read_is_rejected(self, api: Api, rules: str) -> None:
         assert pointers(api.post(rules, RULE | {"ca": "-----BEGIN CERTIFICATE-----"})) == ["/ca"]
 
     def test_a_tenant_must_not_change_it(

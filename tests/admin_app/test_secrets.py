@@ -52,7 +52,7 @@ class TestRuleHeaders:
             with pytest.raises(ValueError, match="cannot be opened"):
                 world.sealer.open(sealed.text, context)
 
-    def test_no_answer_shows_them(self, api: Api, tenant: Tenant, rule_url: str) -> None:
+    def test_rule_headers_are_shown_in_no_response(self, api: Api, tenant: Tenant, rule_url: str) -> None:
         responses = [api.get(rule_url), api.get(f"{tenant.url}/rules"), api.patch(rule_url, {"public": True})]
         responses.append(api.put(rule_url, RULE))
         for response in responses:
@@ -60,7 +60,7 @@ class TestRuleHeaders:
             assert "canary" not in response.text
         assert responses[0].get_json()["headers"] == {"Authorization": KEEP, "X-Org": KEEP}
 
-    def test_what_was_read_can_be_sent_back(
+    def test_secrets_that_were_read_can_be_sent_back(
         self, api: Api, rule_url: str, tenant: Tenant, world: World
     ) -> None:
         before = stored(world, tenant).rules[0].headers
@@ -71,13 +71,13 @@ class TestRuleHeaders:
         assert after["authorization"] == before["Authorization"]
         assert self.opened(world, tenant) == {"authorization": "Bearer sk-canary", "X-Org": "new"}
 
-    def test_they_stay_when_the_target_moves_within_its_origin(self, api: Api, rule_url: str) -> None:
+    def test_rule_headers_stay_when_the_target_moves_within_its_origin(self, api: Api, rule_url: str) -> None:
         assert api.patch(rule_url, {"target": "https://API.openai.com:443/v2"}).status_code == 200
 
     @pytest.mark.parametrize(
         "target", ["https://collector.test", "http://api.openai.com", "https://api.openai.com:8443"]
     )
-    def test_they_go_to_no_other_origin(
+    def test_secrets_go_to_no_other_origin(
         self, api: Api, rule_url: str, tenant: Tenant, world: World, target: str
     ) -> None:
         rejected = api.patch(rule_url, {"target": target})
@@ -91,7 +91,9 @@ class TestRuleHeaders:
         assert api.patch(rule_url, again).status_code == 200
         assert self.opened(world, tenant) == {"Authorization": "Bearer new"}
 
-    def test_nothing_is_kept_that_is_not_there(self, api: Api, rule_url: str, tenant: Tenant) -> None:
+    def test_secrets_that_were_never_stored_cannot_be_kept(
+        self, api: Api, rule_url: str, tenant: Tenant
+    ) -> None:
         assert pointers(api.patch(rule_url, {"headers": {"X-New": KEEP}})) == ["/headers/X-New"]
         fresh = RULE | {"path": "/x", "headers": {"A~c": KEEP}}
         assert pointers(api.post(f"{tenant.url}/rules", fresh)) == ["/headers/A~0c"]
@@ -115,7 +117,9 @@ class TestPluginSecrets:
     def tenant(self, api: Api) -> Tenant:
         return api.tenant(plugin_chain=[asking({"X-Key": "canary-1"})])
 
-    def test_they_are_sealed_and_shown_nowhere(self, api: Api, tenant: Tenant, world: World) -> None:
+    def test_plugin_secrets_are_sealed_and_shown_nowhere(
+        self, api: Api, tenant: Tenant, world: World
+    ) -> None:
         assert self.opened(world, tenant) == {"X-Key": "canary-1"}
         assert "canary" not in repr(stored(world, tenant))
         shown = api.get(tenant.url)
@@ -133,19 +137,19 @@ class TestPluginSecrets:
         required = snapshot.tenant.required_plugins["external_validator"]
         assert isinstance(required.settings["headers"]["X-Key"], Sealed)
 
-    def test_what_was_read_can_be_sent_back(self, api: Api, tenant: Tenant, world: World) -> None:
+    def test_secrets_that_were_read_can_be_sent_back(self, api: Api, tenant: Tenant, world: World) -> None:
         chain = api.get(tenant.url).get_json()["plugin_chain"]
         chain[0]["settings"]["headers"]["X-More"] = "more"
         assert api.patch(tenant.url, {"plugin_chain": chain}).status_code == 200
         assert self.opened(world, tenant) == {"X-Key": "canary-1", "X-More": "more"}
 
-    def test_they_go_to_no_other_origin(self, api: Api, tenant: Tenant) -> None:
+    def test_secrets_go_to_no_other_origin(self, api: Api, tenant: Tenant) -> None:
         moved = asking({"X-Key": KEEP}, "https://collector.test/ask")
         rejected = api.patch(tenant.url, {"plugin_chain": [moved]})
         assert pointers(rejected) == ["/plugin_chain/0/settings/headers/X-Key"]
         assert "https://checks.example:443" in rejected.get_json()["detail"]
 
-    def test_nothing_is_kept_that_is_not_there(self, api: Api, tenant: Tenant) -> None:
+    def test_secrets_that_were_never_stored_cannot_be_kept(self, api: Api, tenant: Tenant) -> None:
         asked = asking({"X-Other": KEEP})
         rejected = api.patch(tenant.url, {"plugin_chain": [asked]})
         assert pointers(rejected) == ["/plugin_chain/0/settings/headers/X-Other"]
@@ -158,7 +162,7 @@ class TestPluginSecrets:
         assert api.patch(tenant.url, {"plugin_chain": swapped}).status_code == 200
         assert [self.opened(world, tenant, i)["X-Key"] for i in (0, 1)] == ["canary-b", "canary-a"]
 
-    def test_one_that_could_be_meant_twice_must_be_sent(self, api: Api, tenant: Tenant) -> None:
+    def test_plugin_secret_that_is_ambiguous_must_be_sent(self, api: Api, tenant: Tenant) -> None:
         both = [asking({"X-Key": "canary-a"}), asking({"X-Key": "canary-b"})]
         assert api.patch(tenant.url, {"plugin_chain": both}).status_code == 200
         other: dict[str, Any] = {"name": "security_validator"}

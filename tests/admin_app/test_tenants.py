@@ -114,7 +114,7 @@ class TestCreate:
         body = {"name": "A", "subdomain": "a", "required_plugins": [entry]}
         assert pointers(api.post("/tenants", body)) == ["/required_plugins/0/settings/endpoint"]
 
-    def test_nothing_is_stored_of_what_was_refused(self, api: Api, world: World) -> None:
+    def test_rejected_tenant_leaves_nothing_stored(self, api: Api, world: World) -> None:
         api.post("/tenants", {"name": "A", "subdomain": "a", "tier": "gold"})
         assert world.store.is_empty()
 
@@ -178,7 +178,9 @@ class TestChange:
 
 
 class TestDelete:
-    def test_it_is_gone_and_its_keys_are_dead(self, api: Api, tenant: Tenant, world: World) -> None:
+    def test_deleted_tenant_is_gone_and_its_keys_are_invalid(
+        self, api: Api, tenant: Tenant, world: World
+    ) -> None:
         response = api.delete(tenant.url)
         assert (response.status_code, response.data) == (204, b"")
         assert api.get(tenant.url).status_code == 404

@@ -27,7 +27,7 @@ def test_brackets_zones_and_mappings_are_taken_away(text: str, plain: str) -> No
 @pytest.mark.parametrize(
     "text", ["", "localhost", "127.1", "0x7f.0.0.1", "127.0.0.01", "1.2.3.4:80", "1.2.3.4/8", "::1::"]
 )
-def test_what_is_no_address_is_refused(text: str) -> None:
+def test_malformed_address_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match="does not appear to be an IPv4 or IPv6 address"):
         plain_address(text)
 
@@ -52,7 +52,7 @@ def test_an_ipv6_network_counts_as_one_and_a_mapped_address_as_ipv4() -> None:
 
 
 @given(st.ip_addresses(v=6), st.integers(0, 2**64 - 1))
-def test_no_address_of_one_64_counts_apart(address: object, host: int) -> None:
+def test_addresses_of_one_64_network_count_as_one(address: object, host: int) -> None:
     plain = int(address)  # type: ignore[call-overload]
     other = type(address)((plain >> 64 << 64) | host)  # type: ignore[call-arg]
     if other.ipv4_mapped is None and address.ipv4_mapped is None:  # type: ignore[attr-defined]

@@ -13,7 +13,7 @@ def fail(breaker: CircuitBreaker) -> bool:
     return breaker.record_failure(began, began + 0.05)
 
 
-def test_it_opens_after_three_failures_in_a_row_and_says_so_once() -> None:
+def test_breaker_opens_after_three_failures_in_a_row_and_reports_it_once() -> None:
     breaker = CircuitBreaker(open_after=3, close_after=2)
     assert [fail(breaker) for _ in range(5)] == [False, False, True, False, False]
     assert breaker.is_open
@@ -29,7 +29,7 @@ def test_an_answer_starts_the_count_again() -> None:
     assert not breaker.is_open
 
 
-def test_it_may_close_after_two_answered_probes_in_a_row() -> None:
+def test_breaker_may_close_after_two_successful_probes_in_a_row() -> None:
     breaker = CircuitBreaker(open_after=3, close_after=2)
     for _ in range(3):
         fail(breaker)
@@ -45,7 +45,7 @@ def test_it_may_close_after_two_answered_probes_in_a_row() -> None:
     assert not breaker.is_open
 
 
-def test_it_opens_again() -> None:
+def test_breaker_that_was_closed_opens_again() -> None:
     breaker = CircuitBreaker(open_after=3, close_after=2)
     for _ in range(3):
         fail(breaker)

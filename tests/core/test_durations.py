@@ -41,7 +41,7 @@ NO_DURATIONS = [
 
 
 @pytest.mark.parametrize("written", NO_DURATIONS, ids=range(len(NO_DURATIONS)))
-def test_anything_else_is_refused_with_what_is_allowed(written: str | float) -> None:
+def test_malformed_duration_is_rejected_with_what_is_allowed(written: str | float) -> None:
     with pytest.raises(ValueError, match=r"500ms, 10s, 1m, 1h30m"):
         parse_duration(written)
 
@@ -58,6 +58,6 @@ def test_a_formatted_duration_reads_back_as_itself(milliseconds: int) -> None:
 
 
 @given(st.text() | st.floats() | st.integers())
-def test_any_input_gives_milliseconds_or_a_value_error(written: str | float) -> None:
+def test_duration_of_any_input_is_milliseconds_or_a_value_error(written: str | float) -> None:
     with suppress(ValueError):
         assert parse_duration(written) >= 0

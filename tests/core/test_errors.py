@@ -25,7 +25,7 @@ CONTRACT = {
 
 
 @pytest.mark.parametrize(("status", "codes"), CONTRACT.items())
-def test_each_code_has_the_status_that_was_promised(status: int, codes: list[str]) -> None:
+def test_error_code_has_its_documented_status(status: int, codes: list[str]) -> None:
     assert {code: STATUS[code] for code in codes} == dict.fromkeys(codes, status)
 
 

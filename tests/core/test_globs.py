@@ -81,7 +81,7 @@ def test_a_path_covers_itself_and_what_stands_below_it(glob: str, path: str, doe
 
 
 @given(st.text("/ab", max_size=8), st.text("/ab.%-", max_size=6))
-def test_no_spelling_of_a_path_below_escapes_it(folder: str, below: str) -> None:
+def test_glob_is_escaped_by_no_spelling_of_a_path_below(folder: str, below: str) -> None:
     top = normalize_path(f"/{folder}")
     try:
         path = normalize_path(f"/{folder}/{below}")

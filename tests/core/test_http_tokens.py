@@ -16,7 +16,7 @@ def test_token_of_allowed_characters_matches(name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["", "a b", "a:", "a\n", "\u00e9", "a(b)", '"a"', "a,b", "a/b", "[a]", "a@b", "a\\b"]
 )
-def test_other_text_is_no_token(name: str) -> None:
+def test_token_of_other_text_is_rejected(name: str) -> None:
     assert not re.fullmatch(TOKEN, name)
     assert not is_token(name.encode("latin-1"))
 

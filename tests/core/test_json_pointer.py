@@ -35,13 +35,13 @@ def test_a_value_is_found_by_pointer_or_dotted_path(path: str, value: Any) -> No
 
 
 @pytest.mark.parametrize("path", ["", ".", "a.", ".a", "a..b", "/a~", "/a~2b"])
-def test_other_texts_are_refused(path: str) -> None:
+def test_pointer_of_other_text_is_rejected(path: str) -> None:
     with pytest.raises(ValueError, match=r"^Must be a JSON Pointer"):
         parse_path(path)
 
 
 @given(st.lists(st.text(max_size=5), min_size=1, max_size=5), st.integers())
-def test_what_was_put_at_a_pointer_is_found_there(steps: list[str], value: int) -> None:
+def test_pointer_finds_what_was_put_there(steps: list[str], value: int) -> None:
     pointer = "".join("/" + escape_step(step) for step in steps)
     path = parse_path(pointer)
     assert path == tuple(steps)

@@ -12,7 +12,7 @@ def test_the_example_in_the_docs_is_true() -> None:
     assert doctest.testmod(remembered).failed == 0
 
 
-def test_each_key_is_worked_out_once() -> None:
+def test_memo_computes_each_key_once() -> None:
     asked: list[str] = []
     lengths = Memo[str, int](lambda key: asked.append(key) or len(key))
     assert [lengths["a"], lengths["a"], lengths["bc"]] == [1, 1, 2]

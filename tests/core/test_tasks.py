@@ -28,7 +28,7 @@ def test_work_that_nobody_refers_to_is_finished() -> None:
     assert done == ["done"]
 
 
-def test_its_result_can_be_awaited() -> None:
+def test_task_result_can_be_awaited() -> None:
     async def work() -> int:
         return 7
 
@@ -38,7 +38,7 @@ def test_its_result_can_be_awaited() -> None:
     assert asyncio.run(main()) == 7
 
 
-def test_what_it_raises_is_logged_with_its_name(caplog: pytest.LogCaptureFixture) -> None:
+def test_task_exception_is_logged_with_the_tasks_name(caplog: pytest.LogCaptureFixture) -> None:
     async def work() -> None:
         raise ValueError("broken")
 

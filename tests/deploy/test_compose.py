@@ -100,7 +100,7 @@ def composed(folder: Path, redis_port: int, token: str) -> RunningGateway:
 
 
 @pytest.mark.slow
-def test_it_refuses_to_start_without_a_token(tmp_path: Path, redis_port: int) -> None:
+def test_compose_without_a_token_does_not_start(tmp_path: Path, redis_port: int) -> None:
     gateway = composed(tmp_path / "data", redis_port, token="")
     for program in (["-m", "gunicorn", "wsgi:app"], ["run_proxy.py"]):
         ended = subprocess.run(

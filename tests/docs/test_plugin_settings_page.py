@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "plugin-settings.md").read_text(encoding="utf-8")
 
 
-def test_it_is_not_stale() -> None:
+def test_plugin_settings_page_is_up_to_date() -> None:
     """When this fails: python -m shared.plugins docs > docs/plugin-settings.md"""
     assert settings_page(built_in_plugins()) == PAGE
 

@@ -53,7 +53,7 @@ def test_every_setting_stands_on_the_page() -> None:
         assert name in FULL["limits"] or name == "concurrent"
 
 
-def test_what_the_page_says_of_bounds_and_choices_is_so() -> None:
+def test_rate_limiting_page_names_the_real_bounds_and_choices() -> None:
     assert f"the first {MAX_VALUES:,} values" in PROSE
     assert f"(0 to {MAX_LIMIT:,}; 0 blocks)" in PROSE
     assert f"a list of up to {MAX_QUOTAS}, which all hold." in PROSE

@@ -46,7 +46,7 @@ def test_the_configuration_shown_starts_the_gateway(tmp_path: Path) -> None:
     assert load_settings(file, {}).server.base_domain == "example.com"
 
 
-def test_all_json_shown_is_json() -> None:
+def test_readme_json_blocks_are_json() -> None:
     assert len([json.loads(block) for block in blocks("json")]) == 2
 
 

@@ -44,7 +44,7 @@ def test_the_plugin_works_and_its_entry_is_accepted(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_its_test_passes(folder: Path) -> None:
+def test_test_shown_on_the_page_passes(folder: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder / "tests")]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 0, ended.stdout
@@ -80,7 +80,7 @@ def test_the_package_that_it_shows_is_the_one_of_the_examples() -> None:
     assert (ROOT / "examples" / "model_alias" / "pyproject.toml").read_text() == PROJECT
 
 
-def test_all_that_a_plugin_gets_and_gives_stands_on_it() -> None:
+def test_page_names_every_field_that_a_plugin_gets_and_gives() -> None:
     for value in (Exchange, Request, Reject, Respond, Patch):
         for field in dataclasses.fields(value):
             assert re.search(rf"\b{field.name}\b", PAGE), f"{value.__name__}.{field.name}"
@@ -88,7 +88,7 @@ def test_all_that_a_plugin_gets_and_gives_stands_on_it() -> None:
         assert f"| `{stage}` |" in PAGE
 
 
-def test_all_that_a_class_says_of_itself_stands_on_it() -> None:
+def test_page_names_every_attribute_of_a_plugin_class() -> None:
     """But for what only the built-in rate limiter needs."""
     documented = set(inspect.get_annotations(Plugin)) - {"name", "schema", "secrets", "merges_entries"}
     assert {name for name in documented if f"| `{name}` |" not in PAGE} == set()

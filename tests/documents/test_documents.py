@@ -41,7 +41,7 @@ def problems(schema: Schema, body: Any) -> dict[str, str]:
 
 
 class TestTenant:
-    def test_what_is_left_out_has_a_default(self) -> None:
+    def test_tenant_without_optional_fields_gets_defaults(self) -> None:
         assert TenantInput().load(TENANT) == TENANT | {
             "tier": "basic",
             "status": "active",
@@ -68,7 +68,7 @@ class TestTenant:
         }
 
     @pytest.mark.parametrize("field", ["id", "version", "created_at", "updated_at", "api_key", "tenant_id"])
-    def test_what_the_gateway_sets_cannot_be_sent(self, field: str) -> None:
+    def test_tenant_with_fields_of_the_gateway_is_rejected(self, field: str) -> None:
         assert f"/{field}" in problems(TenantInput(), TENANT | {field: "x"})
 
     def test_the_subdomain_is_lower_cased(self) -> None:
@@ -121,7 +121,7 @@ class TestRequiredPlugins:
         }
 
     @pytest.mark.parametrize("value", ["audit", 5, None, [5], [{}] * 33])
-    def test_anything_else_is_refused(self, value: Any) -> None:
+    def test_malformed_value_is_rejected(self, value: Any) -> None:
         assert all(pointer.startswith("/required_plugins") for pointer in self.problems(value))
 
 
@@ -132,7 +132,7 @@ class TestPluginConfig:
     def test_gaps_are_filled_from_the_plugin(self) -> None:
         assert self.load() == PluginConfig("audit", stage=Stage.POST_RESPONSE, on_error="open", timeout=5.0)
 
-    def test_what_was_sent_stays(self) -> None:
+    def test_plugin_config_keeps_what_was_sent(self) -> None:
         entry = self.load(stage="pre_request", on_error="closed", timeout="500ms", priority=0, enabled=False)
         assert (entry.stage, entry.on_error, entry.timeout) == (Stage.PRE_REQUEST, "closed", 0.5)
         assert (entry.priority, entry.enabled) == (0, False)
@@ -166,7 +166,7 @@ class TestPluginConfig:
             ("on_error", ""),
         ],
     )
-    def test_wrong_values_are_refused(self, field: str, value: Any) -> None:
+    def test_plugin_config_with_wrong_values_is_rejected(self, field: str, value: Any) -> None:
         assert list(problems(PluginConfigInput(), {"name": "audit", field: value})) == [f"/{field}"]
 
 
@@ -175,7 +175,7 @@ class TestRule:
         assert RuleInput().load(RULE | {"methods": ["post", "Get"]})["methods"] == ["POST", "GET"]
 
     @pytest.mark.parametrize("method", ["TRACE", "connect", "FOO", "", "GE T", "GET\n", 5])
-    def test_other_methods_are_refused(self, method: Any) -> None:
+    def test_rule_with_unknown_methods_is_rejected(self, method: Any) -> None:
         assert list(problems(RuleInput(), RULE | {"methods": [method]})) == ["/methods/0"]
 
     @pytest.mark.parametrize(
@@ -222,7 +222,9 @@ class TestRule:
             ("totl", 1, "Unknown field. Allowed: connect, first_byte, idle, total."),
         ],
     )
-    def test_other_timeouts_are_rejected_in_place(self, name: str, value: Any, why: str | None) -> None:
+    def test_rule_with_wrong_timeouts_is_rejected_in_place(
+        self, name: str, value: Any, why: str | None
+    ) -> None:
         found = problems(RuleInput(), RULE | {"timeouts": {name: value}})
         assert list(found) == [f"/timeouts/{name}"]
         assert why is None or found[f"/timeouts/{name}"] == why
@@ -297,7 +299,7 @@ class TestTimes:
             *("9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59", "2030-01-01T24:61:00Z", True),
         ],
     )
-    def test_anything_else_is_refused(self, value: Any) -> None:
+    def test_malformed_value_is_rejected(self, value: Any) -> None:
         with pytest.raises(ValidationError):
             Timestamp("").deserialize(value)
 
@@ -333,7 +335,7 @@ class TestShown:
         assert shown["methods"] == ["GET"]
         assert shown["created_at"] == "1970-01-01T00:00:00.000Z"
 
-    def test_what_is_shown_of_a_chain_can_be_sent_back(self) -> None:
+    def test_chain_that_was_shown_can_be_sent_back(self) -> None:
         entry = PluginConfig("audit", settings={"headers": {"X-Key": Sealed("v1.secret")}})
         shown = rule_document(Rule("r1", "/", "https://a.example", plugin_chain=(entry,)))
         sent = RuleInput().load(RULE | {"plugin_chain": shown["plugin_chain"], "headers": shown["headers"]})

@@ -120,7 +120,7 @@ def test_a_refusal_is_the_one_that_was_foretold(
     assert upstream.received == []
 
 
-def test_nothing_is_spent(gateway: RunningGateway, owner: TenantInUse, upstream: Upstream) -> None:
+def test_explain_spends_no_limit(gateway: RunningGateway, owner: TenantInUse, upstream: Upstream) -> None:
     assert really(owner, GOOD)[0] == 200
     with redis.Redis(unix_socket_path=str(socket_path(gateway.folder))) as store:
 

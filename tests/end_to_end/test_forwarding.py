@@ -29,7 +29,9 @@ def test_a_request_reaches_the_upstream_as_it_was_sent(open_tenant: TenantInUse,
     assert seen.get("host") == f"127.0.0.1:{upstream.port}"
 
 
-def test_no_key_of_the_gateway_travels_upstream(open_tenant: TenantInUse, upstream: Upstream) -> None:
+def test_forwarded_request_carries_no_key_of_the_gateway(
+    open_tenant: TenantInUse, upstream: Upstream
+) -> None:
     open_tenant.request("GET", "/v1/x", headers={"x-api-key": open_tenant.key})
     assert open_tenant.key not in str(upstream.received[0].headers)
     open_tenant.request("GET", "/named/x")

@@ -34,7 +34,7 @@ def owner(gateway: RunningGateway, everlasting_upstream: Upstream) -> TenantInUs
 
 
 @pytest.mark.parametrize("name", BODIES)
-def test_it_is_refused_and_the_upstream_sees_nothing(
+def test_hostile_body_is_rejected_and_the_upstream_sees_nothing(
     owner: TenantInUse, upstream: Upstream, name: str
 ) -> None:
     body, content_type, coding, status, code = BODIES[name]

@@ -59,7 +59,7 @@ def test_every_wrong_key_gets_the_same_answer(
     assert not upstream.received
 
 
-def test_no_key_is_told_how_to_send_one(one: TenantInUse) -> None:
+def test_request_without_a_key_is_rejected_with_how_to_send_one(one: TenantInUse) -> None:
     response = one.request("GET", "/v1/x", headers={"Authorization": None})
     assert (response.status_code, response.json()["error"]["code"]) == (401, "missing_api_key")
 
@@ -157,7 +157,7 @@ def test_a_prefix_ends_at_a_segment(one: TenantInUse) -> None:
     assert (response.status_code, response.json()["error"]["code"]) == (404, "no_matching_rule")
 
 
-def test_another_method_is_405_with_allow(one: TenantInUse, upstream: Upstream) -> None:
+def test_method_without_a_rule_is_405_with_allow(one: TenantInUse, upstream: Upstream) -> None:
     one.create_rule("/posts", upstream.url, methods=["POST"])
     response = one.request("GET", "/posts/x")
     assert (response.status_code, response.headers["allow"]) == (405, "POST")

@@ -75,7 +75,7 @@ def error_in(body: bytes) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
-def test_what_nobody_objects_to_comes_byte_for_byte(
+def test_judged_stream_that_is_accepted_arrives_byte_for_byte(
     judged: TenantInUse, upstream: Upstream, endpoint: Endpoint
 ) -> None:
     pieces = ["Hello", ' "you"', " é"]
@@ -227,7 +227,7 @@ class TestPluginsOfOthers:
         [("reject", "content_rejected"), *((act, "plugin_failure") for act in ("raise", "junk", "wait"))],
     )
     @pytest.mark.parametrize("on_error", ["closed", "open"])
-    def test_whatever_happens_to_a_stream_its_reader_is_told(
+    def test_judged_stream_that_ends_early_shows_its_reader_the_reason(
         self,
         judged: TenantInUse,
         upstream: Upstream,

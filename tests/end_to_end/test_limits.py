@@ -97,7 +97,7 @@ def test_two_tenants_never_share_a_bucket(gateway: RunningGateway, upstream: Ups
     assert statuses(two, 1) == [200]
 
 
-def test_no_spelling_of_the_path_and_no_header_buys_a_new_bucket(
+def test_limit_is_not_evaded_by_spellings_of_the_path_or_headers(
     gateway: RunningGateway, upstream: Upstream
 ) -> None:
     tenant = tenant_with(gateway, upstream, None, {"limits": {"global": RULE, "per_ip": RULE}})
@@ -111,7 +111,7 @@ def test_no_spelling_of_the_path_and_no_header_buys_a_new_bucket(
     assert tried == [200] * 3 + [429] * 3
 
 
-def test_no_header_method_or_new_key_of_the_tenant_buys_a_new_bucket(
+def test_limit_is_not_evaded_by_headers_methods_or_a_new_key_of_the_tenant(
     gateway: RunningGateway, upstream: Upstream
 ) -> None:
     tenant = tenant_with(gateway, upstream, RULE, None)
@@ -126,7 +126,9 @@ def test_no_header_method_or_new_key_of_the_tenant_buys_a_new_bucket(
         assert tenant.request("PUT", "/v1/x", headers=more).status_code == 429
 
 
-def test_what_divides_a_level_counts_for_itself(gateway: RunningGateway, upstream: Upstream) -> None:
+def test_limits_by_model_and_header_count_each_value_apart(
+    gateway: RunningGateway, upstream: Upstream
+) -> None:
     once = {"limit": 1, "window": "1m"}
     limits = {"per_model": {"gpt-4o*": once}, "per_header": {"X-Team": {**once, "on_missing": "skip"}}}
     tenant = tenant_with(gateway, upstream, None, {"limits": limits, "match": {"methods": ["POST"]}})

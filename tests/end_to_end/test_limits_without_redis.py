@@ -22,7 +22,9 @@ def tenant(gateway: RunningGateway, everlasting_upstream: Upstream) -> TenantInU
 
 
 @pytest.mark.parametrize("engine", ["express", *slow("mitmproxy")], indirect=True)
-def test_each_entry_holds_as_it_says_and_answers_show_it(tenant: TenantInUse, upstream: Upstream) -> None:
+def test_limits_without_redis_hold_as_each_entry_says_and_responses_show_it(
+    tenant: TenantInUse, upstream: Upstream
+) -> None:
     before = tenant.request("GET", "/local/x")
     assert "x-gateway-ratelimit-mode" not in before.headers
     with redis.Redis(unix_socket_path=str(Embedded(tenant.gateway.folder).socket)) as store:

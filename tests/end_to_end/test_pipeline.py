@@ -33,7 +33,7 @@ def owner(gateway: RunningGateway) -> TenantInUse:
 
 @pytest.mark.parametrize("path", ["x", "stream", "error"])
 @pytest.mark.parametrize("streams", ["pass", "buffer"])
-def test_all_four_stages_run_in_order_for_every_kind_of_answer(
+def test_pipeline_runs_all_four_stages_in_order_for_every_kind_of_response(
     owner: TenantInUse, upstream: Upstream, tmp_path: Path, path: str, streams: str
 ) -> None:
     file = tmp_path / "record"

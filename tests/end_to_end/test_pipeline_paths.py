@@ -25,7 +25,7 @@ def whole_chain(file: Path, **settings: object) -> list[dict[str, object]]:
 
 
 @pytest.mark.parametrize(("method", "path"), [("HEAD", "x"), ("POST", "cookies")])
-def test_all_four_stages_run_for_answers_without_a_body_and_with_many_headers(
+def test_pipeline_runs_all_four_stages_without_a_body_and_with_many_headers(
     owner: TenantInUse, upstream: Upstream, tmp_path: Path, method: str, path: str
 ) -> None:
     owner.create_rule(f"{tmp_path}", upstream.url, plugin_chain=whole_chain(tmp_path / "r"))
@@ -34,7 +34,7 @@ def test_all_four_stages_run_for_answers_without_a_body_and_with_many_headers(
 
 
 @pytest.mark.parametrize("path", ["silent", "garbage", "unreachable"])
-def test_where_the_upstream_fails_the_exchange_is_ended_all_the_same(
+def test_pipeline_of_a_failing_upstream_still_ends_with_post_response(
     owner: TenantInUse, upstream: Upstream, tmp_path: Path, path: str
 ) -> None:
     target = f"http://127.0.0.1:{free_port()}" if path == "unreachable" else upstream.url
@@ -83,7 +83,7 @@ def test_a_broken_answer_and_a_client_that_leaves_end_in_post_response_once(
 
 
 @pytest.mark.parametrize(("how", "stage", "on_error"), pairwise(FAULTS, STAGES, ["closed", "open"]))
-def test_each_fault_at_each_stage_has_the_configured_outcome(
+def test_pipeline_fault_at_each_stage_has_the_configured_outcome(
     owner: TenantInUse, upstream: Upstream, tmp_path: Path, how: str, stage: str, on_error: str
 ) -> None:
     settings = {"fault": stage, "how": how}

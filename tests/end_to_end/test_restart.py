@@ -30,9 +30,7 @@ def test_tenants_keys_rules_and_limits_survive_a_kill_of_everything(
 
 
 @pytest.mark.slow
-def test_nothing_secret_stands_in_the_store_or_the_logs(
-    upstream: Upstream, tmp_path: Path, engine: str
-) -> None:
+def test_store_and_logs_contain_no_secret(upstream: Upstream, tmp_path: Path, engine: str) -> None:
     with RunningGateway(tmp_path / "data", engine=engine) as gateway:
         tenant = gateway.create_tenant()
         tenant.create_rule("/v1", upstream.url, headers={"Authorization": "Bearer canary-upstream-secret"})

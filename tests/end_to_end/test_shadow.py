@@ -127,7 +127,7 @@ def test_a_stream_that_was_refused_while_it_passed_is_judged_by_nobody_else(
     assert (line["code"], line["shadow"]) == ("content_rejected", [])
 
 
-def test_one_that_hangs_delays_nobody(
+def test_shadow_entry_that_hangs_delays_no_request(
     owner: TenantInUse, upstream: Upstream, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     settings = {"file": str(tmp_path_factory.mktemp("record") / "r"), "wait": 1.0}
@@ -138,7 +138,7 @@ def test_one_that_hangs_delays_nobody(
     assert response.elapsed.total_seconds() < 0.8
 
 
-def test_its_fault_is_told_as_a_shadows(
+def test_shadow_entry_that_fails_is_logged_as_a_shadow(
     gateway: RunningGateway,
     owner: TenantInUse,
     upstream: Upstream,

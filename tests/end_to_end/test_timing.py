@@ -43,7 +43,7 @@ def test_the_answer_has_one_entry_a_group(owner: TenantInUse, upstream: Upstream
 
 
 @pytest.mark.parametrize("headers", [{}, {"X-Gateway-Trace": "0"}])
-def test_nobody_gets_it_who_does_not_ask(owner: TenantInUse, headers: dict[str, str]) -> None:
+def test_timing_is_sent_only_to_callers_that_ask_for_it(owner: TenantInUse, headers: dict[str, str]) -> None:
     assert "server-timing" not in owner.request("POST", "/v1/x", headers=headers, data=b"{}").headers
 
 

@@ -73,7 +73,7 @@ def test_anthropic_gets_a_streamed_answer(claude: anthropic.Anthropic) -> None:
     assert (final.stop_reason, final.usage.output_tokens) == ("end_turn", 4)
 
 
-def test_one_connection_serves_sized_chunked_and_wrong_calls(port: int) -> None:
+def test_demo_upstream_serves_sized_chunked_and_wrong_calls_on_one_connection(port: int) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", port)
     call = json.dumps({"messages": HELLO}).encode()
     statuses = []
@@ -114,7 +114,9 @@ def test_one_connection_serves_sized_chunked_and_wrong_calls(port: int) -> None:
         ),
     ],
 )
-def test_what_the_user_said_last(messages: list[dict[str, object]], text: str) -> None:
+def test_demo_upstream_repeats_the_last_message_of_the_user(
+    messages: list[dict[str, object]], text: str
+) -> None:
     assert last_prompt({"messages": messages}) == text
 
 

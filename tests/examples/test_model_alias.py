@@ -42,7 +42,7 @@ def owner(gateway: RunningGateway) -> Iterator[tuple[TenantInUse, Upstream]]:
         yield tenant, upstream
 
 
-def test_it_works_in_a_chain(owner: tuple[TenantInUse, Upstream]) -> None:
+def test_model_alias_works_in_a_chain(owner: tuple[TenantInUse, Upstream]) -> None:
     tenant, upstream = owner
     response = tenant.request("POST", "/v1/chat/completions", json={"model": "fast", "n": 1})
     assert (response.status_code, response.headers["x-model"]) == (200, "gpt-4o-mini")
@@ -59,7 +59,9 @@ def test_the_admin_api_documents_it(gateway: RunningGateway) -> None:
     assert shown["settings_schema"]["properties"]["unknown"]["enum"] == ["pass", "reject"]
 
 
-def test_wrong_settings_are_pointed_at(owner: tuple[TenantInUse, Upstream]) -> None:
+def test_model_alias_with_wrong_settings_is_rejected_with_a_pointer(
+    owner: tuple[TenantInUse, Upstream],
+) -> None:
     tenant, _ = owner
     chain = [{"name": "model_alias", "settings": {}}]
     sent = {"path": "/v2", "target": "https://api.openai.com", "plugin_chain": chain}
@@ -69,7 +71,7 @@ def test_wrong_settings_are_pointed_at(owner: tuple[TenantInUse, Upstream]) -> N
 
 
 @pytest.mark.slow
-def test_its_own_test_and_the_example_of_its_docstring_pass(installed: Path, tmp_path: Path) -> None:
+def test_model_alias_passes_its_own_test_and_doctest(installed: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull]
     ended = subprocess.run(
         [*command, "--rootdir", str(tmp_path), "--doctest-modules", str(installed / "model_alias.py"),

@@ -41,7 +41,7 @@ def test_without_proxies_it_is_the_sockets_in_one_spelling(peer: str, address: s
 
 
 @given(ADDRESSES, HEADERS)
-def test_no_header_changes_the_address_of_a_strange_peer(peer: str, items: list[tuple[str, str]]) -> None:
+def test_client_address_of_an_untrusted_peer_ignores_headers(peer: str, items: list[tuple[str, str]]) -> None:
     plain = client_address(peer, Headers(), [])
     if any(ip_address(plain) in network for network in TRUSTED):
         return
@@ -89,5 +89,5 @@ def test_an_address_written_by_the_client_is_not_taken(items: list[tuple[str, st
 
 
 @pytest.mark.parametrize("name", ["X-Real-IP", "Forwarded", "X_Forwarded_For", "True-Client-IP"])
-def test_no_other_header_is_believed(name: str) -> None:
+def test_client_address_ignores_other_headers(name: str) -> None:
     assert client_address("10.0.0.1", Headers([(name, "192.0.2.1")]), TRUSTED) == "10.0.0.1"

@@ -36,7 +36,7 @@ def test_every_body_comes_back_from_its_coding(body: bytes, coding: str) -> None
         (zstandard.ZstdCompressor(write_content_size=False).compress(b"text" * 50), "zstd"),
     ],
 )
-def test_what_usual_tools_write_is_read(encoded: bytes, coding: str) -> None:
+def test_content_coding_of_common_tools_is_decoded(encoded: bytes, coding: str) -> None:
     assert decode(encoded, coding)
 
 
@@ -77,7 +77,7 @@ def test_deflate_without_its_header_is_refused() -> None:
 
 
 @given(st.binary(max_size=200), st.sampled_from(CODINGS))
-def test_any_bytes_are_decoded_or_refused(body: bytes, coding: str) -> None:
+def test_content_coding_of_any_bytes_is_decoded_or_rejected(body: bytes, coding: str) -> None:
     try:
         decode(body, coding)
     except BodyRejected as error:

@@ -74,7 +74,7 @@ def test_ordinary_headers_travel_unchanged_in_order_and_repeated() -> None:
         *("X-Request-ID", "Forwarded", "X-Original-URL", "X-Rewrite-URL"),
     ],
 )
-def test_what_only_the_gateway_may_say_is_gone_in_every_spelling(name: str) -> None:
+def test_headers_reserved_for_the_gateway_are_dropped_in_every_spelling(name: str) -> None:
     for spelled in spellings(name):
         head = forwarded((spelled, "spoofed"))
         assert clients(head) == []
@@ -94,7 +94,9 @@ def test_names_that_only_look_alike_stay(name: str) -> None:
     st.text("aZ09-_.", max_size=8),
     st.booleans(),
 )
-def test_no_spelling_of_an_identity_header_is_missed(kind: str, marks: str, rest: str, upper: bool) -> None:
+def test_identity_headers_are_dropped_in_every_spelling(
+    kind: str, marks: str, rest: str, upper: bool
+) -> None:
     name = f"x{marks[0]}{kind}{marks[1]}{rest}"
     name = name.upper() if upper else name
     assert is_identity(name)
@@ -239,7 +241,7 @@ def test_an_answers_headers_stay_in_order_and_repeated() -> None:
         "X-Tenant-Id",
     ],
 )
-def test_what_an_upstream_must_not_tell_a_client_is_dropped(name: str) -> None:
+def test_response_headers_that_clients_must_not_see_are_dropped(name: str) -> None:
     assert list(client_head(Headers([(name, "x"), ("Server", "u")]), HIDDEN_FROM_CLIENTS)) == [
         ("Server", "u")
     ]

@@ -65,7 +65,7 @@ def turns() -> Iterator[list[int]]:
     handle[0].cancel()
 
 
-def test_other_tasks_run_while_a_long_piece_of_short_events_is_checked() -> None:
+def test_event_stream_with_many_short_events_lets_other_tasks_run() -> None:
     async def judge() -> int:
         with turns() as counted:
             assert await sent(made, SHORT) == SHORT

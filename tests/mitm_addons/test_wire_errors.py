@@ -21,7 +21,7 @@ def flow_to(path: str, **headers: str) -> http.HTTPFlow:
 
 
 @pytest.mark.parametrize("sent", ["mine", None])
-def test_it_carries_the_clients_request_id_or_a_new_one(sent: str | None) -> None:
+def test_wire_error_carries_the_clients_request_id_or_a_new_one(sent: str | None) -> None:
     flow = flow_to("/v1/x", **({"X_Request_ID": sent} if sent else {}))
     response = error_response(WireError("overloaded"), flow, no_bytes)
     assert response.status_code == 503
@@ -29,7 +29,7 @@ def test_it_carries_the_clients_request_id_or_a_new_one(sent: str | None) -> Non
     assert orjson.loads(response.content or b"")["request_id"] == (sent or "0" * 32)
 
 
-def test_it_has_the_shape_that_the_clients_sdk_reads() -> None:
+def test_wire_error_has_the_shape_that_the_clients_sdk_reads() -> None:
     openai = orjson.loads(error_response(WireError("overloaded"), flow_to("/v1/x"), no_bytes).content or b"")
     anthropic = orjson.loads(
         error_response(WireError("overloaded"), flow_to("/v1/messages"), no_bytes).content or b""

@@ -88,7 +88,7 @@ async def test_a_malformed_request_is_a_400_after_the_responses_before_it() -> N
         b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
     ],
 )
-async def test_another_protocol_is_a_400_before_any_hook(raw: bytes) -> None:
+async def test_client_connection_of_another_protocol_is_a_400_before_any_hook(raw: bytes) -> None:
     async with world() as w:
         client = await w.client(raw)
         response = await client.response()

@@ -20,7 +20,7 @@ class Waiter:
         self.then()
 
 
-async def test_only_a_reached_deadline_expires_and_only_once() -> None:
+async def test_deadline_expires_when_reached_and_only_once() -> None:
     now, rounds = asyncio.get_running_loop().time(), []
     late, later, never = Waiter(now), Waiter(now + 60), Waiter(NEVER)
     metrics = Metrics()

@@ -188,7 +188,7 @@ async def test_an_addon_can_write_into_a_stream_only_until_its_end() -> None:
         w.engine.write(flow, chunk(b"nobody"))
 
 
-async def test_nothing_is_written_into_a_response_with_a_length(streams: bool) -> None:
+async def test_engine_writes_nothing_into_a_response_with_a_length(streams: bool) -> None:
     """It would be read as the rest of a cut body."""
 
     async def script(peer: Peer) -> None:

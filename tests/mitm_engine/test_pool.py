@@ -195,7 +195,7 @@ async def test_unused_connections_of_one_origin_are_capped(monkeypatch: pytest.M
         await until_true(lambda: w.engine.metrics.upstream_connections == 2)
 
 
-async def test_all_connections_of_one_origin_are_capped(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_pool_caps_the_connections_of_one_origin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "MAX_TOTAL", 2)
     go = asyncio.Event()
 

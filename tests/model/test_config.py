@@ -41,7 +41,7 @@ def test_defaults_are_those_of_the_contract() -> None:
 
 
 @pytest.mark.parametrize("value", [KEY, Rule("r", "/", "http://u"), Tenant("t", "T", "t"), PluginConfig("p")])
-def test_nothing_of_it_can_be_changed_in_place(value: object) -> None:
+def test_configuration_cannot_be_changed_in_place(value: object) -> None:
     for one in (value, Snapshot(Tenant("t", "T", "t"))):
         for name in one.__dataclass_fields__:  # type: ignore[attr-defined]
             with pytest.raises(AttributeError):

@@ -6,7 +6,7 @@ from shared.model.event import Event
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_other_data_stands_where_the_data_stood_and_all_else_stays(end: str) -> None:
+def test_event_with_other_data_keeps_everything_else(end: str) -> None:
     raw = f": hi{end}event: x{end}data: one{end}id: 1{end}data:two{end}{end}".encode()
     changed = Event(raw, "one\ntwo").with_data("a\nb")
     assert changed.raw == f": hi{end}event: x{end}data: a{end}data: b{end}id: 1{end}{end}".encode()
@@ -21,7 +21,7 @@ def test_a_byte_order_mark_does_not_hide_the_data() -> None:
     assert Event(b"\xef\xbb\xbfdata: secret\n\n", "secret").with_data("x").raw == b"data: x\n\n"
 
 
-def test_what_is_no_utf8_can_be_changed_too() -> None:
+def test_event_that_is_not_utf8_can_be_changed() -> None:
     assert Event(b": \xff\ndata: a\n\n", "a").with_data("b").raw == b": \xef\xbf\xbd\ndata: b\n\n"
 
 

@@ -22,7 +22,7 @@ def test_names_compare_without_case_and_repeated_headers_stay_repeated() -> None
     assert len(head) == 3
 
 
-def test_what_is_absent_is_absent() -> None:
+def test_absent_header_is_not_found() -> None:
     head = Headers()
     assert head.get("x") is None
     assert head.get("x", "y") == "y"

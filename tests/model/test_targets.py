@@ -59,7 +59,7 @@ def test_a_query_is_kept_where_it_is_allowed() -> None:
 
 
 @given(st.text(max_size=60) | st.from_regex(r"https?://[^/]{0,20}(/.{0,10})?", fullmatch=True))
-def test_any_text_is_either_a_plain_url_or_refused_with_a_sentence(text: str) -> None:
+def test_target_of_any_text_is_a_plain_url_or_rejected_with_a_sentence(text: str) -> None:
     try:
         target = parse_target(text, allow_query=True)
     except ValueError:

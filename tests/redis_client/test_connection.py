@@ -36,7 +36,7 @@ async def test_a_thousand_answers_come_in_the_order_of_their_questions(running: 
         assert await asyncio.gather(*(link.call("ECHO", text) for text in texts)) == texts
 
 
-async def test_what_is_asked_in_one_turn_of_the_loop_leaves_in_one_write() -> None:
+async def test_connection_writes_the_commands_of_one_loop_turn_at_once() -> None:
     def pongs(data: bytes) -> bytes:
         return b"+PONG\r\n" * data.count(b"PING")
 
@@ -122,7 +122,7 @@ async def test_a_server_that_died_fails_calls_at_once_and_is_found_again(running
         assert await served(link, "PING") == b"PONG"
 
 
-async def test_nobody_there_is_said_at_once(tmp_path: Path) -> None:
+async def test_connection_to_a_missing_server_fails_at_once(tmp_path: Path) -> None:
     async with link_to({"unix_socket_path": str(tmp_path / "nobody.sock")}) as link:
         with pytest.raises(StoreDown, match="No such file"):
             await link.call("PING")
@@ -172,7 +172,7 @@ async def test_a_server_that_cannot_serve_is_left_for_a_new_connection(error: st
 
 
 @pytest.mark.parametrize("reply", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"+PONG\r\n" * 3])
-async def test_what_is_not_the_protocol_of_redis_ends_the_connection(reply: bytes) -> None:
+async def test_connection_to_another_protocol_ends(reply: bytes) -> None:
     async with responding(lambda _: reply) as (address, _), link_to(address, deadline=0.3) as link:
         calls = [link.call("PING") for _ in range(5)]
         replies = await asyncio.gather(*calls, return_exceptions=True)

@@ -24,7 +24,7 @@ PATIENCE = 10.0  # seconds; a bound, not a wait
 TICK = threading.Event()  # never set
 
 
-def test_it_ends_when_its_starter_is_killed(tmp_path: Path) -> None:
+def test_child_process_ends_when_its_starter_is_killed(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", STARTER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as starter:
@@ -37,21 +37,21 @@ def test_it_ends_when_its_starter_is_killed(tmp_path: Path) -> None:
         os.close(descriptor)
 
 
-def test_what_it_prints_is_in_its_log(tmp_path: Path) -> None:
+def test_child_process_output_is_in_its_log(tmp_path: Path) -> None:
     child = ChildProcess(["/bin/sh", "-c", "echo one; echo two >&2"], tmp_path / "log")
     while child.ended() is None:
         TICK.wait(0.01)
     assert child.last_lines(2) == "one\ntwo"
 
 
-def test_it_tells_how_it_ended(tmp_path: Path) -> None:
+def test_child_process_reports_how_it_ended(tmp_path: Path) -> None:
     child = ChildProcess(["sleep", "60"], tmp_path / "log")
     assert child.ended() is None
     child.stop(PATIENCE)
     assert child.ended() == -signal.SIGTERM
 
 
-def test_one_that_does_not_stop_is_killed_with_all_that_it_started(tmp_path: Path) -> None:
+def test_child_process_that_does_not_stop_is_killed_with_its_children(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     os.set_inheritable(writer, True)
     script = "trap '' TERM; sleep 60 & echo ready >&2; while true; do wait; done"

@@ -85,7 +85,7 @@ def test_the_options_serve_the_asynchronous_client_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["auto", "external"])
-def test_another_machine_is_never_replaced_by_an_embedded_one(tmp_path: Path, mode: str) -> None:
+def test_redis_on_another_machine_is_never_replaced_by_an_embedded_one(tmp_path: Path, mode: str) -> None:
     with open_redis(settings(tmp_path, mode=mode, host="redis.invalid")) as address:
         assert address.embedded is None
         assert address.options["host"] == "redis.invalid"

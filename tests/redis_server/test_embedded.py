@@ -96,7 +96,7 @@ def test_two_processes_share_one_server(tmp_path: Path) -> None:
         assert sorted([said(first), said(second)]) == ["another's", "ours"]
 
 
-def test_it_listens_on_a_private_socket_and_on_no_port(tmp_path: Path) -> None:
+def test_embedded_server_listens_on_a_private_socket_and_on_no_port(tmp_path: Path) -> None:
     with opened(tmp_path) as server, client_of(tmp_path) as client:
         assert stat.S_IMODE(server.socket.stat().st_mode) == 0o600
         options = client.config_get("*")
@@ -113,7 +113,7 @@ def test_files_are_for_this_user_only(tmp_path: Path) -> None:
             assert stat.S_IMODE(file.stat().st_mode) & 0o077 == 0
 
 
-def test_it_ends_when_its_starter_closes_it(tmp_path: Path) -> None:
+def test_embedded_server_ends_when_its_starter_closes_it(tmp_path: Path) -> None:
     with opened(tmp_path) as server:
         pid = server_pid(tmp_path)
         assert server.child
@@ -130,7 +130,7 @@ def test_closing_a_shared_one_leaves_it_to_its_starter(tmp_path: Path) -> None:
             assert client.ping()
 
 
-def test_it_ends_when_its_starter_is_killed_and_keeps_what_was_acknowledged(tmp_path: Path) -> None:
+def test_embedded_server_whose_starter_is_killed_ends_and_keeps_acknowledged_writes(tmp_path: Path) -> None:
     with holder(tmp_path) as starter:
         assert said(starter) == "ours"
         pid = server_pid(tmp_path)
@@ -156,7 +156,7 @@ def test_a_kill_of_everything_loses_no_acknowledged_write(tmp_path: Path) -> Non
         assert client.get("last") == "499"
 
 
-def test_another_process_takes_over_when_the_starter_is_killed(tmp_path: Path) -> None:
+def test_embedded_server_is_taken_over_when_its_starter_is_killed(tmp_path: Path) -> None:
     with holder(tmp_path) as starter:
         assert said(starter) == "ours"
         with client_of(tmp_path) as client:
@@ -171,7 +171,7 @@ def test_another_process_takes_over_when_the_starter_is_killed(tmp_path: Path) -
                 assert client.get("tenant") == "t1"
 
 
-def test_its_starter_starts_it_again_when_it_dies(tmp_path: Path) -> None:
+def test_embedded_server_that_dies_is_started_again(tmp_path: Path) -> None:
     with opened(tmp_path):
         pid = server_pid(tmp_path)
         os.kill(pid, signal.SIGKILL)

@@ -144,7 +144,7 @@ def test_addresses_are_no_shared_hosts_unless_the_operator_says_so() -> None:
 
 
 @given(st.text(max_size=30))
-def test_what_names_a_tenant_is_always_one_plain_label(text: str) -> None:
+def test_subdomain_of_any_host_is_one_plain_label(text: str) -> None:
     for host in (text, text + ".example.com", text + ".localhost:80"):
         try:
             label = HOSTS.parse(host)
@@ -178,7 +178,7 @@ def test_a_key_may_stand_in_three_places(name: str, value: str) -> None:
     assert one_key(sent((name, value))) == KEY
 
 
-def test_one_key_in_two_places_is_one_key() -> None:
+def test_key_sent_in_two_headers_is_one_key() -> None:
     assert one_key(sent(("Authorization", f"Bearer {KEY}"), ("x-api-key", KEY))) == KEY
 
 
@@ -200,7 +200,7 @@ def test_two_different_credentials_are_no_key(items: list[tuple[str, str]]) -> N
 @pytest.mark.parametrize(
     "value", ["Basic dTpw", "Digest x", KEY, f"Token {KEY}", f"Bearer\t{KEY}", f"Bearer {KEY} {KEY}"]
 )
-def test_another_scheme_is_a_credential_but_no_key(value: str) -> None:
+def test_credential_of_another_scheme_is_not_a_key(value: str) -> None:
     presented = sent(("Authorization", value))
     assert presented
     assert (one_key(presented) == KEY) is (value == KEY)
@@ -209,7 +209,7 @@ def test_another_scheme_is_a_credential_but_no_key(value: str) -> None:
 @pytest.mark.parametrize(
     "items", [[], [("Authorization", "Bearer")], [("Authorization", "Bearer ")], [("x-api-key", "")]]
 )
-def test_nothing_is_no_credential(items: list[tuple[str, str]]) -> None:
+def test_request_without_a_key_has_no_credential(items: list[tuple[str, str]]) -> None:
     assert sent(*items) == ()
     assert one_key(()) is None
 

@@ -16,5 +16,5 @@ def test_a_rule_without_its_own_waits_as_the_operator_says() -> None:
     assert operator.with_own(RuleTimeouts()) == operator
 
 
-def test_each_of_a_rules_own_stands_before_the_operators() -> None:
+def test_timeouts_of_a_rule_override_those_of_the_operator() -> None:
     assert UpstreamTimeouts(1, 2, 3, 4).with_own(RuleTimeouts(5, 6, 7, 8)) == UpstreamTimeouts(5, 6, 7, 8)

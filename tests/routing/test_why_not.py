@@ -38,7 +38,7 @@ def test_every_other_rule_has_its_reason(other: Rule, reason: str) -> None:
     assert reasons([rule("r1", "/v1/chat"), other], "/v1/chat/x") == [None, reason]
 
 
-def test_where_no_rule_takes_the_method_each_says_so() -> None:
+def test_why_not_names_the_method_when_no_rule_takes_it() -> None:
     assert reasons([rule("r1", "/v1", "POST")], "/v1") == ["It allows POST, not GET."]
 
 

@@ -162,7 +162,7 @@ def subdomains(gateway: LocalGateway) -> set[str]:
     return {tenant["subdomain"] for tenant in response.json()["tenants"]}
 
 
-def test_it_says_of_every_part_that_it_is_up_and_where(life: Life) -> None:
+def test_run_local_prints_that_every_part_is_up_and_where(life: Life) -> None:
     admin, proxy = life.gateway.url("admin"), life.gateway.url("proxy")
     lines = re.findall(r"^ok +(\w+) +(.*)$", life.first.output, re.MULTILINE)
     assert lines == [

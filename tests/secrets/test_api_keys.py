@@ -53,7 +53,7 @@ def test_every_minted_key_is_read(seed: int) -> None:
 
 
 @given(st.integers(), st.integers(0, 60), st.characters())
-def test_any_changed_character_is_refused(seed: int, place: int, character: str) -> None:
+def test_api_key_with_a_changed_character_is_rejected(seed: int, place: int, character: str) -> None:
     key = minted(seed)
     changed = key[:place] + character + key[place + 1 :]
     if changed == key:
@@ -64,13 +64,13 @@ def test_any_changed_character_is_refused(seed: int, place: int, character: str)
 
 
 @given(st.text())
-def test_other_texts_are_refused(text: str) -> None:
+def test_api_key_of_other_text_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match="not an API key"):
         parse_key(text)
 
 
 @pytest.mark.parametrize("length", [0, 60, 62, 10_000_000])
-def test_another_length_is_refused(length: int) -> None:
+def test_api_key_of_another_length_is_rejected(length: int) -> None:
     with pytest.raises(ValueError, match="not an API key"):
         parse_key((minted(1) * (length // 61 + 1))[:length])
 
@@ -79,7 +79,7 @@ def test_the_hash_names_its_pepper_and_is_the_hmac_of_the_key() -> None:
     assert PepperedHasher(PEPPER)("gwk_example") == f"{secret_id(PEPPER)}:{EXAMPLE_DIGEST}"
 
 
-def test_another_pepper_gives_another_hash_and_another_id() -> None:
+def test_api_key_hash_and_id_depend_on_the_pepper() -> None:
     one, other = PepperedHasher(PEPPER)("gwk_example"), PepperedHasher(PEPPER[::-1])("gwk_example")
     assert one.split(":")[0] != other.split(":")[0]
     assert one.split(":")[1] != other.split(":")[1]

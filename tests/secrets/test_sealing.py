@@ -28,7 +28,7 @@ def test_the_same_secret_never_looks_the_same() -> None:
 
 
 @given(st.data())
-def test_any_changed_character_is_refused(data: st.DataObject) -> None:
+def test_sealed_secret_with_a_changed_character_is_rejected(data: st.DataObject) -> None:
     text = SEALER.seal("secret", CONTEXT)
     place = data.draw(st.integers(0, len(text) - 1))
     character = data.draw(st.characters().filter(lambda drawn: drawn != text[place]))
@@ -37,7 +37,7 @@ def test_any_changed_character_is_refused(data: st.DataObject) -> None:
 
 
 @given(st.text() | st.text().map(lambda text: SEALER.seal("", "")[:12] + text))
-def test_other_texts_are_refused(text: str) -> None:
+def test_sealed_secret_of_other_text_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match="cannot be opened"):
         SEALER.open(text, CONTEXT)
 

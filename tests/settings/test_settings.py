@@ -62,10 +62,10 @@ def names(kind: type = Settings, before: str = "") -> Iterator[tuple[str, Any]]:
 
 
 class TestTheShippedFile:
-    def test_it_is_what_the_declarations_say(self) -> None:
+    def test_shipped_file_equals_the_declarations(self) -> None:
         assert CONFIG_FILE.read_text() == document(), "run: python -m shared.settings > config.yaml"
 
-    def test_it_holds_the_defaults(self) -> None:
+    def test_shipped_file_holds_the_defaults(self) -> None:
         none = load_settings(environ={})
         assert load_settings(CONFIG_FILE, {}) == none
         assert none == dataclasses.replace(
@@ -98,7 +98,7 @@ class TestPrecedence:
     def test_an_empty_token_is_none(self, config: File) -> None:
         assert config.load(GATEWAY_ADMIN_TOKEN="").admin.token is None
 
-    def test_other_variables_are_left_alone(self, config: File) -> None:
+    def test_variables_without_the_prefix_are_ignored(self, config: File) -> None:
         assert config.load(GATEWAY_KEY="x", PATH="/bin") == config.load()
 
     def test_a_variable_names_the_file(self, tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ class TestReferences:
             ("$NAME", "$NAME"),
         ],
     )
-    def test_they_are_replaced(self, config: File, written: str, read: str) -> None:
+    def test_references_are_replaced(self, config: File, written: str, read: str) -> None:
         found = config.load(f"redis: {{password: '{written}'}}", NAME="value", EMPTY="")
         assert found.redis.password == read
 
@@ -169,10 +169,12 @@ class TestRefusals:
             ("demo:\n  port: 8080\n", "config.yaml:2: demo.port: server.admin_port has the same port 8080; choose another"),
         ],
     )  # fmt: skip
-    def test_they_say_where_and_what_is_allowed(self, config: File, text: str, message: str) -> None:
+    def test_settings_errors_name_the_place_and_what_is_allowed(
+        self, config: File, text: str, message: str
+    ) -> None:
         assert config.rejection(text) == message
 
-    def test_all_of_them_are_said_at_once(self, config: File) -> None:
+    def test_settings_errors_are_reported_together(self, config: File) -> None:
         assert config.rejection("demo:\n  port: x\nlog:\n  level: y\n").count("\n") == 1
 
     @pytest.mark.parametrize(
@@ -182,7 +184,7 @@ class TestRefusals:
         assert config.rejection(text).startswith(f"config.yaml:{line}: ")
 
     @pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"a: \x01"])
-    def test_what_is_no_text_is_said(self, tmp_path: Path, content: bytes) -> None:
+    def test_config_file_that_is_not_text_is_rejected(self, tmp_path: Path, content: bytes) -> None:
         file = tmp_path / "config.yaml"
         file.write_bytes(content)
         with pytest.raises(SettingsError, match=r"config\.yaml:1: invalid YAML"):
@@ -241,7 +243,7 @@ class TestTheEngine:
         assert config.load("", {"server.workers": number}).server.worker_count == number
 
     @pytest.mark.parametrize("number", ["0", "65", "many", "1.5"])
-    def test_other_numbers_are_refused(self, config: File, number: str) -> None:
+    def test_engine_numbers_out_of_range_are_rejected(self, config: File, number: str) -> None:
         message = config.rejection(f"server:\n  workers: {number}\n")
         assert message == "config.yaml:2: server.workers: must be a whole number from 1 to 64"
 
@@ -259,7 +261,7 @@ class TestTheEngine:
         assert message.startswith(f"config.yaml:3: server.{name}: the mitmproxy engine ")
         assert message.endswith("set server.engine to express")
 
-    def test_another_engine_is_refused(self, config: File) -> None:
+    def test_engine_of_another_name_is_rejected(self, config: File) -> None:
         assert config.rejection("server:\n  engine: expres\n") == (
             "config.yaml:2: server.engine: must be one of: express, mitmproxy; did you mean express?"
         )
@@ -274,11 +276,11 @@ class TestTls:
         server = config.load("server: {tls: {cert: c.pem, key: /k.pem}}").server
         assert server.tls.files == (tmp_path / "c.pem", Path("/k.pem"))
 
-    def test_they_may_come_from_the_environment(self, config: File) -> None:
+    def test_tls_files_may_come_from_the_environment(self, config: File) -> None:
         variables = {"GATEWAY__SERVER__TLS__CERT": "/c", "GATEWAY__SERVER__TLS__KEY": "/k"}
         assert config.load(**variables).server.tls.files == (Path("/c"), Path("/k"))
 
-    def test_one_without_the_other_is_refused(self, config: File) -> None:
+    def test_tls_certificate_or_key_alone_is_rejected(self, config: File) -> None:
         assert config.rejection("server:\n  tls:\n    cert: c\n") == (
             "config.yaml:3: server.tls.cert: set server.tls.key to the private key, too"
         )
@@ -292,13 +294,13 @@ class TestTls:
 
 
 class TestTimeouts:
-    def test_the_defaults(self, config: File) -> None:
+    def test_timeouts_have_the_documented_defaults(self, config: File) -> None:
         for text in ("", "limits: {timeouts: null}"):
             found = config.load(text).limits.timeouts
             assert (found.head, found.body_grace, found.body_rate, found.keep_alive) == (10, 10, 1024, 75)
             assert (found.connect, found.first_byte, found.idle, found.total) == (5, 300, 300, None)
 
-    def test_each_can_be_set(self, config: File) -> None:
+    def test_timeouts_can_be_set_each(self, config: File) -> None:
         found = config.load(
             "limits: {timeouts: {connect: 500ms, total: 10m}}", GATEWAY__LIMITS__TIMEOUTS__IDLE="1m"
         ).limits.timeouts
@@ -330,7 +332,7 @@ class TestTiers:
         enterprise = tiers["enterprise"]
         assert (enterprise.limits, enterprise.concurrent, enterprise.max_rules) == ({}, None, None)
 
-    def test_one_that_is_changed_keeps_the_rest(self, config: File) -> None:
+    def test_tier_that_is_changed_keeps_its_other_limits(self, config: File) -> None:
         tiers = config.load("tiers: {basic: {concurrent: 5, max_keys: null}}").tiers
         assert (tiers["basic"].concurrent, tiers["basic"].max_rules, tiers["basic"].max_keys) == (
             5,
@@ -398,11 +400,11 @@ class TestSizes:
         ("written", "read"),
         [("20MB", 20 * 1024**2), ("64KB", 65536), ("64 kb", 65536), (1000, 1000), ("1GB", 1024**3)],
     )
-    def test_they_are_binary(self, written: str | int, read: int) -> None:
+    def test_sizes_are_binary(self, written: str | int, read: int) -> None:
         assert size(written) == read
 
     @pytest.mark.parametrize("written", ["", "MB", "1.5MB", "-1", "0", 0, True, "1TB", None, "1MBx"])
-    def test_others_are_refused(self, written: object) -> None:
+    def test_sizes_of_other_units_are_rejected(self, written: object) -> None:
         with pytest.raises(ValueError, match="must be a size"):
             size(written)
 
@@ -416,7 +418,7 @@ JSON = st.recursive(
 
 @example(name="server.tls.key", value=[])
 @given(name=st.sampled_from([name for name, _ in names()]), value=JSON)
-def test_any_value_is_read_or_refused_with_the_settings_name(name: str, value: Any) -> None:
+def test_setting_of_any_value_is_read_or_rejected_with_its_name(name: str, value: Any) -> None:
     try:
         load_settings(CONFIG_FILE, {}, {name: value})
     except SettingsError as rejection:
@@ -424,7 +426,7 @@ def test_any_value_is_read_or_refused_with_the_settings_name(name: str, value: A
 
 
 @given(text=st.text(alphabet="ab:-[]{}\n \"'$#&*!|>%@`,?", max_size=40))
-def test_any_text_is_a_file_or_refused_with_a_line(tmp_path_factory: Any, text: str) -> None:
+def test_config_file_of_any_text_is_read_or_rejected_with_a_line(tmp_path_factory: Any, text: str) -> None:
     file = tmp_path_factory.getbasetemp() / "any.yaml"
     file.write_text(text)
     try:

@@ -25,7 +25,7 @@ def test_idle_counters_are_dropped_a_few_at_a_time() -> None:
     assert len(counters) == 1
 
 
-def test_what_is_used_is_never_swept() -> None:
+def test_counters_in_use_are_never_swept() -> None:
     counters = Counters()
     counters.acquire([window("a"), at_a_time("b")], SECOND)
     counters.sweep(2 * SECOND, most=100)
@@ -43,7 +43,7 @@ def test_a_charge_counts_even_without_room() -> None:
     assert counters.peek([window("a")], SECOND).states[0].remaining == 1
 
 
-def test_nothing_is_given_back_to_counters_that_nobody_used() -> None:
+def test_refund_of_an_unused_counter_changes_nothing() -> None:
     counters = Counters()
     counters.refund([window("a"), at_a_time("b")], SECOND)
     counters.release([window("a"), at_a_time("b")])

@@ -13,7 +13,7 @@ def test_a_lease_holds_its_place_until_its_length_is_over() -> None:
     assert leases.is_over(30 * SECOND)
 
 
-def test_who_holds_a_place_does_not_count_as_another() -> None:
+def test_lease_that_is_held_counts_once() -> None:
     leases = Leases(30_000)
     leases.acquire(0, "one")
     leases.acquire(0, "two")

@@ -23,7 +23,7 @@ async def test_the_options_that_must_hold_do(tmp_path: Path) -> None:
     assert options.confdir == str(tmp_path)
 
 
-async def test_no_addon_is_loaded_that_is_not_needed(tmp_path: Path) -> None:
+async def test_master_loads_only_the_addons_that_it_needs(tmp_path: Path) -> None:
     master = make_master(load_settings(environ={}), tmp_path, Proxyserver(), Dispatcher([]))
     assert [type(addon).__name__ for addon in master.addons.chain] == [
         "Proxyserver",

@@ -16,7 +16,7 @@ def said(store: ConfigStore | None = None, **settings: Any) -> list[str]:
     return [*unsupported(load_settings(environ=environ), store or MemoryStore(StillClock(), 60))]
 
 
-def test_nothing_is_said_about_defaults() -> None:
+def test_unsupported_settings_at_their_defaults_are_not_reported() -> None:
     assert said() == []
 
 

@@ -97,7 +97,7 @@ def test_with_the_token_the_calls_just_made_are_listed(mitmweb: Mitmweb) -> None
     assert mitmweb.look(f"{content}/auto.json").json()["text"] == "hello"
 
 
-def test_no_key_and_no_secret_of_a_rule_is_readable_anywhere(mitmweb: Mitmweb, upstream: Upstream) -> None:
+def test_web_shows_no_key_and_no_secret_of_a_rule(mitmweb: Mitmweb, upstream: Upstream) -> None:
     key = mitmweb.tenant.key
     secrets = [key, CANARY, "parameter-canary", "cookie-canary"]
     path = f"/v1/secret?token=parameter-canary&q={key}"
@@ -129,7 +129,7 @@ def test_the_page_says_that_it_is_for_looking_only(mitmweb: Mitmweb) -> None:
 @pytest.mark.parametrize(
     "path", ["/", "/flows", "/options", "/clear", "/commands/view.clear", "/options/save"]
 )
-def test_no_page_accepts_a_change(mitmweb: Mitmweb, method: str, path: str) -> None:
+def test_web_accepts_no_change(mitmweb: Mitmweb, method: str, path: str) -> None:
     response = mitmweb.ask(path, method, Authorization=f"Bearer {mitmweb.token}")
     assert response.status_code == 405
 

@@ -307,7 +307,7 @@ def test_a_response_of_an_addon_is_what_a_strict_client_reads(
     scenario()
 
 
-async def test_each_addon_sees_response_or_error_and_never_both(streams: bool) -> None:
+async def test_exchange_gives_each_addon_response_or_error_and_never_both(streams: bool) -> None:
     seen: list[str] = []
 
     def noting(name: str) -> On:

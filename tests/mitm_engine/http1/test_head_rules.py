@@ -39,7 +39,7 @@ def test_a_head_over_a_limit_of_the_options_is_rejected(fields: tuple) -> None:
 
 
 @given(st.binary(min_size=1, max_size=20), st.integers(0, 8))
-def test_no_control_character_ever_passes(value: bytes, where: int) -> None:
+def test_head_with_a_control_character_is_rejected(value: bytes, where: int) -> None:
     broken = value[:where] + b"\x00" + value[where:]
     assert check(fields=(HOST, (b"X", broken))) == "bad_request"
     assert check(fields=(HOST, (broken, b"x"))) == "bad_request"

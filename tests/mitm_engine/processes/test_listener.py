@@ -69,7 +69,7 @@ class TestTheSocket:
             ("[::1]", socket.AF_INET6),
         ],
     )
-    def test_it_listens_on_names_and_addresses_of_both_kinds(self, host: str, family: int) -> None:
+    def test_listener_socket_binds_names_and_addresses_of_both_kinds(self, host: str, family: int) -> None:
         with listener_socket(host, 0) as server:
             assert server.family == family
             assert not server.getblocking()
@@ -114,7 +114,9 @@ class TestTheShare:
             await turns()
             assert not worker.held
 
-    async def test_it_gives_way_once_and_then_accepts(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_listener_with_more_than_its_share_gives_way_once_and_then_accepts(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(listener, "COURTESY", 0.002)
         with Worker(connections=1000) as worker, worker.connect():
             worker.other_serves()
@@ -148,7 +150,7 @@ class TestTheShare:
             await worker.came.wait()
             assert (row.connections, row.accepts) == (1, True)
 
-    async def test_it_takes_one_connection_a_wake(self) -> None:
+    async def test_listener_takes_one_connection_per_wakeup(self) -> None:
         with Worker() as worker, contextlib.ExitStack() as clients:
             for _ in range(5):
                 clients.enter_context(worker.connect())
@@ -171,7 +173,7 @@ class TestTheEnd:
             with pytest.raises(ConnectionRefusedError):
                 socket.create_connection(address)
 
-    async def test_it_may_come_before_the_start(self) -> None:
+    async def test_listener_may_be_stopped_before_its_start(self) -> None:
         with Worker() as worker:
             worker.listener.stop()
             worker.listener.stop()

@@ -77,7 +77,7 @@ def test_a_worker_that_never_served_died_young_at_any_age(slot: WorkerSlot) -> N
     assert slot.end(100) == 0.1
 
 
-def test_one_that_served_for_a_while_is_replaced_at_once_and_forgives_the_earlier_ones(
+def test_slot_whose_worker_served_for_a_while_is_refilled_at_once_and_forgets_earlier_failures(
     slot: WorkerSlot, row: WorkerRow
 ) -> None:
     for now, lived, pause in ((0, 1, 0.1), (10, 1, 0.2), (20, 6, 0.0), (30, 1, 0.1)):
