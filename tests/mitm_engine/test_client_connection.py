@@ -11,7 +11,7 @@ from mitmproxy import connection, http
 
 from mitm_engine.options import Options, Policy, Terms, Timeouts
 from tests.mitm_engine.http1.wire_bytes import chunked
-from tests.mitm_engine.world import On, world
+from tests.mitm_engine.world import On, Waiting, fail, world
 from tests.support.client import AsyncRawClient, request
 from tests.support.loops import on_uvloop
 from tests.support.upstream import Received, replying, sized
@@ -98,9 +98,6 @@ async def test_client_connection_of_another_protocol_is_a_400_before_any_hook(ra
 
 
 async def test_an_addon_that_fails_at_client_connected_rejects_all_requests() -> None:
-    def fail(client: connection.Client) -> None:
-        raise RuntimeError("no")
-
     async with world(On(client_connected=fail)) as w:
         client = await w.client(request() * 3)
         response = await client.response()
@@ -138,12 +135,8 @@ async def test_a_connection_over_the_limit_is_a_503_at_once_and_frees_its_slot()
 
 
 async def test_a_request_over_the_limit_is_a_503_before_its_body_and_any_hook() -> None:
-    hold = asyncio.Event()
-
-    async def wait(flow: http.HTTPFlow) -> None:
-        await hold.wait()
-
-    async with world(On(requestheaders=wait), options=Options(in_flight=1, drain_timeout=0.2)) as w:
+    hold = Waiting("requestheaders")
+    async with world(hold, options=Options(in_flight=1, drain_timeout=0.2)) as w:
         one, two = await w.client(), await w.client()
         await one.send(request())
         await until_true(lambda: w.engine.metrics.in_flight == 1)
@@ -157,7 +150,7 @@ async def test_a_request_over_the_limit_is_a_503_before_its_body_and_any_hook() 
         assert (await two.response()).closes
         assert w.engine.metrics.rejected == 21
         assert w.engine.metrics.requests == 1
-        hold.set()
+        hold.go.set()
         assert (await one.response()).status == 200
         assert w.recorder.count("post_response") == 1
         assert (await w.ask()).status == 200
@@ -189,23 +182,20 @@ async def test_a_policy_with_an_invalid_response_ends_the_connection() -> None:
 
 
 async def test_a_policy_that_fails_still_gives_the_client_a_response() -> None:
-    def fail(*_: object) -> http.Response:
+    def raising(*_: object) -> http.Response:
         raise RuntimeError
 
     async with world() as w:
-        w.engine._worker.policy = Policy(response=fail, terms=lambda flow: Terms())
+        w.engine._worker.policy = Policy(response=raising, terms=lambda flow: Terms())
         client = await w.client(b"\0\r\n\r\n")
         assert (await client.response()).status == 400
-        w.engine._worker.policy = Policy(terms=fail)  # type: ignore[arg-type]
+        w.engine._worker.policy = Policy(terms=raising)  # type: ignore[arg-type]
         assert (await w.ask()).status == 503
         assert not w.upstream.peers
 
 
 async def test_a_client_that_half_closes_ends_its_exchange() -> None:
-    async def wait(flow: http.HTTPFlow) -> None:
-        await asyncio.Event().wait()
-
-    async with world(On(request=wait)) as w:
+    async with world(Waiting("request")) as w:
         client = await w.client(request())
         await w.recorder.saw("client_connected")
         client.socket.shutdown(socket.SHUT_WR)
@@ -251,17 +241,14 @@ async def test_the_head_of_a_pipelined_request_has_its_own_timeout() -> None:
 
 
 async def test_bytes_behind_the_last_request_of_a_connection_are_dropped() -> None:
-    async def wait(flow: http.HTTPFlow) -> None:
-        await go.wait()
-
-    go = asyncio.Event()
-    async with world(On(request=wait)) as w:
+    hold = Waiting("request")
+    async with world(hold) as w:
         client = await w.client(request("/", "GET", b"", "Connection: close"))
         await w.recorder.saw("requestheaders")
         for _ in range(5):
             await client.send(request("/more"))
             await asyncio.sleep(0.005)
-        go.set()
+        hold.go.set()
         assert (await client.response()).closes
         assert w.recorder.count("requestheaders") == 1
 

@@ -7,7 +7,7 @@ import pytest
 from mitmproxy import http
 
 from mitm_engine.options import Options
-from tests.mitm_engine.world import FLOW_HOOKS, Hanging, On, World, dripping, world
+from tests.mitm_engine.world import FLOW_HOOKS, On, Waiting, World, dripping, fail, world
 from tests.support.client import AsyncRawClient, request
 from tests.support.upstream import chunk, hang
 
@@ -36,7 +36,7 @@ async def ended_by_the_client(w: World, *, upstream_closes: bool = True) -> None
 @leaving
 @pytest.mark.parametrize("hook", [*FLOW_HOOKS, "server_connect"])
 async def test_a_client_that_leaves_during_a_hook_cancels_it(hook: str, leave: str) -> None:
-    addon = Hanging(hook)
+    addon = Waiting(hook)
     async with world(addon) as w:
         client = await w.client(request())
         await addon.reached.wait()
@@ -92,9 +92,6 @@ async def test_a_client_that_leaves_during_the_error_hook_does_not_stop_it(leave
         await asyncio.sleep(0.1)
         ended.set()
 
-    def fail(flow: http.HTTPFlow) -> None:
-        raise RuntimeError
-
     async with world(On(request=fail, error=error)) as w:
         client = await w.client(request())
         await begun.wait()
@@ -106,7 +103,7 @@ async def test_a_client_that_leaves_during_the_error_hook_does_not_stop_it(leave
 
 @leaving
 async def test_a_client_that_leaves_during_client_connected_meets_no_other_hook(leave: str) -> None:
-    addon = Hanging("client_connected")
+    addon = Waiting("client_connected")
     async with world(addon) as w:
         client = await w.client(request())
         await addon.reached.wait()
@@ -138,7 +135,7 @@ async def test_a_client_without_a_request_meets_no_addon() -> None:
 
 
 async def test_a_client_that_leaves_ends_its_pipelined_requests_too() -> None:
-    addon = Hanging("request")
+    addon = Waiting("request")
     async with world(addon, options=Options(drain_timeout=0.2)) as w:
         client = await w.client(request() * 5)
         await addon.reached.wait()

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,23 @@ from mitmproxy import http
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from mitm_engine.options import Terms
-from tests.mitm_engine.world import On, Streaming, gated, world
+from tests.mitm_engine.world import On, World, fail, gated, world
 from tests.support.certificates import Authority
-from tests.support.upstream import CHUNKED, Peer, chunk, responding, sized
+from tests.support.upstream import CHUNKED, Peer, chunk, replying, sized
 from tests.support.wait import until_true
 
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("ca"))
+
+
+def secured(
+    authority: Authority, *, tls: ssl.SSLContext | None = None, terms: Terms | None = None, **more: Any
+) -> AbstractAsyncContextManager[World]:
+    """The world of an upstream with a certificate for its name, localhost, and of addons that trust it."""
+    tls, terms = tls or authority.server_context("localhost"), terms or Terms(trust=str(authority.file))
+    return world(tls=tls, host="localhost", terms=terms, **more)
 
 
 async def test_an_addon_pins_the_address_and_the_connection_goes_there() -> None:
@@ -42,10 +51,6 @@ def reject(data: ServerConnectionHookData) -> None:
 
 def take_away(data: ServerConnectionHookData) -> None:
     data.server.address = None
-
-
-def fail(subject: object) -> None:
-    raise RuntimeError
 
 
 @pytest.mark.parametrize(("hook", "status"), [(reject, 502), (take_away, 502), (fail, 503)])
@@ -70,7 +75,10 @@ async def test_a_connection_whose_announcement_failed_gets_no_request() -> None:
         assert w.engine.metrics.upstream_connections == 0
 
 
-def test_a_connection_to_another_address_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("loop", ["asyncio"])
+async def test_a_connection_to_another_address_is_rejected(
+    monkeypatch: pytest.MonkeyPatch, loop: str
+) -> None:
     usual = asyncio.BaseEventLoop.create_connection
 
     async def misled(loop: asyncio.BaseEventLoop, factory: Any, host: str, port: int, **more: Any) -> Any:
@@ -80,14 +88,11 @@ def test_a_connection_to_another_address_is_rejected(monkeypatch: pytest.MonkeyP
         assert data.server.address is not None
         data.server.address = ("127.0.0.9", data.server.address[1])
 
-    async def scenario() -> None:
-        async with world(On(server_connect=pin)) as w:
-            monkeypatch.setattr(asyncio.BaseEventLoop, "create_connection", misled)
-            assert (await w.ask()).status == 502
-            assert w.recorder.count("server_connect_error") == 1
-            assert w.recorder.count("server_connected") == w.recorder.count("server_disconnected") == 0
-
-    asyncio.run(scenario())
+    async with world(On(server_connect=pin)) as w:
+        monkeypatch.setattr(asyncio.BaseEventLoop, "create_connection", misled)
+        assert (await w.ask()).status == 502
+        assert w.recorder.count("server_connect_error") == 1
+        assert w.recorder.count("server_connected") == w.recorder.count("server_disconnected") == 0
 
 
 async def test_a_connection_that_ends_while_it_is_announced_is_a_502_or_tried_again() -> None:
@@ -102,9 +107,7 @@ async def test_a_connection_that_ends_while_it_is_announced_is_a_502_or_tried_ag
 
 
 async def test_a_trusted_upstream_is_verified_by_its_name(authority: Authority, streams: bool) -> None:
-    context = authority.server_context("localhost")
-    terms = Terms(trust=str(authority.file))
-    async with world(tls=context, host="localhost", terms=terms, streams=streams) as w:
+    async with secured(authority, streams=streams) as w:
         client = await w.client()
         for _ in range(3):
             assert (await client.ask()).body == b"ok"
@@ -118,14 +121,7 @@ async def test_a_trusted_upstream_is_verified_by_its_name(authority: Authority, 
 async def test_large_bodies_pass_through_tls(authority: Authority) -> None:
     body = bytes(range(256)) * 20_000
 
-    async def script(peer: Peer) -> None:
-        while True:
-            await peer.write(sized((await peer.request()).body))
-
-    terms = Terms(trust=str(authority.file))
-    async with world(
-        tls=authority.server_context("localhost"), host="localhost", terms=terms, script=script
-    ) as w:
+    async with secured(authority, script=replying(lambda asked: sized(asked.body))) as w:
         client = await w.client()
         for _ in range(2):
             sending = asyncio.ensure_future(client.ask("/", "POST", body))
@@ -139,7 +135,7 @@ async def test_an_unverified_upstream_gets_no_byte(authority: Authority, tmp_pat
     signer = Authority(tmp_path, "Foreign CA") if case == "foreign" else authority
     trust = None if case == "public" else str(Authority(tmp_path, "Other").file)
     terms = Terms(trust=str(authority.file) if case in ("foreign", "wrong name") else trust)
-    async with world(tls=signer.server_context(name), host="localhost", terms=terms) as w:
+    async with secured(authority, tls=signer.server_context(name), terms=terms) as w:
         response = await w.ask()
         assert response.status == 502
         assert b"upstream_tls" in response.body
@@ -151,8 +147,7 @@ async def test_an_unverified_upstream_gets_no_byte(authority: Authority, tmp_pat
 async def test_a_trust_file_that_is_missing_is_a_502_and_not_the_public_authorities(
     authority: Authority, tmp_path: Path
 ) -> None:
-    terms = Terms(trust=str(tmp_path / "missing.pem"))
-    async with world(tls=authority.server_context("localhost"), host="localhost", terms=terms) as w:
+    async with secured(authority, terms=Terms(trust=str(tmp_path / "missing.pem"))) as w:
         assert (await w.ask()).status == 502
 
 
@@ -175,7 +170,7 @@ async def test_connections_of_different_trust_are_never_shared(authority: Author
     same.write_bytes(authority.file.read_bytes())
     trusts = iter([authority.file, same, authority.file])
     made = iter([Terms(trust=str(trust)) for trust in trusts])
-    async with world(tls=authority.server_context("localhost"), host="localhost", terms=Terms()) as w:
+    async with secured(authority, terms=Terms()) as w:
         object.__setattr__(w.engine._worker.policy, "terms", lambda flow: next(made))
         client = await w.client()
         for _ in range(3):
@@ -205,10 +200,7 @@ async def test_a_body_without_a_length_that_ends_without_a_tls_close_is_cut(
             raw.detach()
         await peer.until_gone()
 
-    terms = Terms(trust=str(authority.file))
-    async with world(
-        tls=authority.server_context("localhost"), host="localhost", terms=terms, script=script
-    ) as w:
+    async with secured(authority, script=script) as w:
         client = await w.client()
         for status in (200, 502):
             assert (await client.ask()).status == status
@@ -216,9 +208,7 @@ async def test_a_body_without_a_length_that_ends_without_a_tls_close_is_cut(
 
 async def test_a_stream_passes_through_tls_as_it_comes(authority: Authority) -> None:
     go = asyncio.Event()
-    script = gated(go, CHUNKED + chunk(b"one"))
-    terms, tls = Terms(trust=str(authority.file)), authority.server_context("localhost")
-    async with world(Streaming(), tls=tls, host="localhost", terms=terms, script=script) as w:
+    async with secured(authority, script=gated(go, CHUNKED + chunk(b"one")), streams=True) as w:
         client = await w.client(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         await client.until(chunk(b"one"))
         go.set()
@@ -226,17 +216,12 @@ async def test_a_stream_passes_through_tls_as_it_comes(authority: Authority) -> 
         await until_true(lambda: w.recorder.count("post_response") == 1)
 
 
-def test_tls_1_2_is_the_oldest_version(authority: Authority) -> None:
+async def test_tls_1_2_is_the_oldest_version(authority: Authority) -> None:
     context = authority.server_context("localhost")
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.maximum_version = ssl.TLSVersion.TLSv1_2
-
-    async def scenario() -> None:
-        terms = Terms(trust=str(authority.file))
-        async with world(tls=context, host="localhost", terms=terms, script=responding(sized())) as w:
-            assert (await w.ask()).status == 200
-
-    asyncio.run(scenario())
+    async with secured(authority, tls=context) as w:
+        assert (await w.ask()).status == 200
 
 
 async def test_after_a_failed_connection_the_addons_may_give_another_address() -> None:

@@ -7,7 +7,7 @@ import pytest
 from mitmproxy import http
 
 from mitm_engine.options import Options, Terms, Timeouts
-from tests.mitm_engine.world import On, World, world
+from tests.mitm_engine.world import On, Waiting, World, fail, world
 from tests.support.client import AsyncRawClient, request
 from tests.support.wait import until_true
 
@@ -28,6 +28,17 @@ async def upload(client: AsyncRawClient, length: int) -> None:
     with contextlib.suppress(ConnectionResetError, BrokenPipeError):
         for _ in range(0, length, 65_536):
             await client.send(bytes(65_536))
+
+
+async def sent_in_time(client: AsyncRawClient, data: bytes) -> int:
+    """How many of 50 MB a client can send in 0.3 s."""
+    sent = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(0.3):
+            while sent < 50 * MB:
+                await client.send(data)
+                sent += len(data)
+    return sent
 
 
 async def respond_while_uploading(w: World, raw: bytes, length: int) -> int:
@@ -80,18 +91,14 @@ async def test_a_stalled_upload_after_its_response_is_closed_after_two_seconds()
 
 
 async def test_100_continue_comes_after_requestheaders_and_not_before() -> None:
-    admit = asyncio.Event()
-
-    async def requestheaders(flow: http.HTTPFlow) -> None:
-        await admit.wait()
-
-    async with world(On(requestheaders=requestheaders)) as w:
+    admission = Waiting("requestheaders")
+    async with world(admission) as w:
         client = await w.client(head(4, EXPECTING))
         await asyncio.sleep(0.02)
         waiting = asyncio.ensure_future(client.read())
         await asyncio.sleep(0.02)
         assert not waiting.done()
-        admit.set()
+        admission.go.set()
         await waiting
         assert (await client.response()).status == 100
         await client.send(b"body")
@@ -141,47 +148,20 @@ async def test_a_whole_body_over_the_limit_is_rejected_and_the_connection_kept()
 
 
 async def test_a_body_that_is_not_wanted_yet_is_not_read_beyond_64_kib() -> None:
-    admit = asyncio.Event()
-
-    async def requestheaders(flow: http.HTTPFlow) -> None:
-        await admit.wait()
-
-    async with world(On(requestheaders=requestheaders)) as w:
+    admission = Waiting("requestheaders")
+    async with world(admission) as w:
         client = await w.client(head(50 * MB))
-        sent = 0
-
-        async def send() -> None:
-            nonlocal sent
-            while sent < 50 * MB:
-                await client.send(bytes(100_000))
-                sent += 100_000
-
-        sending = asyncio.ensure_future(send())
-        await asyncio.sleep(0.3)
-        assert sent < 20 * MB  # what the kernel holds, and no more
-        sending.cancel()
-        admit.set()
+        assert await sent_in_time(client, bytes(100_000)) < 20 * MB  # what the kernel holds, and no more
+        admission.go.set()
         assert (await client.response()).status == 413
 
 
 async def test_pipelined_heads_are_not_read_without_end() -> None:
-    async def wait(flow: http.HTTPFlow) -> None:
-        await asyncio.Event().wait()
-
-    async with world(On(requestheaders=wait), options=Options(pipelined=10_000, drain_timeout=0.2)) as w:
-        client = await w.client()
-        one, sent = request("/", "GET", b"", "X: " + "y" * 30_000), 0
-
-        async def send() -> None:
-            nonlocal sent
-            while sent < 50 * MB:
-                await client.send(one)
-                sent += len(one)
-
-        sending = asyncio.ensure_future(send())
-        await asyncio.sleep(0.3)
-        assert sent < 20 * MB  # what the kernel holds, and no more
-        sending.cancel()
+    options = Options(pipelined=10_000, drain_timeout=0.2)
+    async with world(Waiting("requestheaders"), options=options) as w:
+        one = request("/", "GET", b"", "X: " + "y" * 30_000)
+        # What the kernel holds, and no more.
+        assert await sent_in_time(await w.client(), one) < 20 * MB
 
 
 async def test_a_large_body_is_read_once_it_is_wanted() -> None:
@@ -209,9 +189,6 @@ async def test_a_malformed_body_is_a_400_and_is_not_forwarded() -> None:
 
 
 async def test_unread_bodies_of_rejected_requests_do_not_block_a_connection() -> None:
-    def fail(flow: http.HTTPFlow) -> None:
-        raise RuntimeError
-
     async with world(On(requestheaders=fail)) as w:
         client = await w.client()
         for _ in range(50):
@@ -243,9 +220,6 @@ async def test_a_body_that_begins_fast_and_then_stalls_is_a_408() -> None:
 
 @pytest.mark.parametrize("size", [10, 3_000, 60_000])
 async def test_a_rejection_does_not_depend_on_the_size_of_the_body(size: int) -> None:
-    def reject(flow: http.HTTPFlow) -> None:
-        flow.response = http.Response.make(401, b"no")
-
     async with world(On(requestheaders=reject), terms=Terms(request_body=1000)) as w:
         client = await w.client()
         assert (await client.ask("/", "POST", bytes(size))).status == 401

@@ -7,7 +7,7 @@ import pytest
 from mitmproxy import http
 
 from mitm_engine.options import Options, Terms, Timeouts
-from tests.mitm_engine.world import FLOW_HOOKS, Hanging, On, Streaming, World, dripping, stalling, world
+from tests.mitm_engine.world import FLOW_HOOKS, On, Streaming, Waiting, World, dripping, stalling, world
 from tests.support.client import request
 from tests.support.ports import black_hole
 from tests.support.upstream import CHUNKED, Peer, chunk, hang, responding, sized
@@ -88,7 +88,7 @@ async def test_an_unreachable_upstream_is_a_504_at_the_connect_timeout() -> None
 
 @pytest.mark.parametrize("hook", FLOW_HOOKS)
 async def test_a_hook_that_hangs_is_a_503_and_is_cancelled(hook: str) -> None:
-    addon = Hanging(hook)
+    addon = Waiting(hook)
     async with world(addon, terms=Terms(Timeouts(hook=SHORT)), options=_quick()) as w:
         assert (await w.ask()).status == 503
         assert addon.cancelled.is_set()
@@ -97,7 +97,7 @@ async def test_a_hook_that_hangs_is_a_503_and_is_cancelled(hook: str) -> None:
 
 @pytest.mark.parametrize(("hook", "status"), [("server_connect", 504), ("server_connected", 503)])
 async def test_a_hook_that_hangs_at_a_connection_ends_the_exchange_too(hook: str, status: int) -> None:
-    async with world(Hanging(hook), terms=Terms(Timeouts(connect=SHORT, hook=SHORT))) as w:
+    async with world(Waiting(hook), terms=Terms(Timeouts(connect=SHORT, hook=SHORT))) as w:
         assert (await w.ask()).status == status
 
 
@@ -106,7 +106,7 @@ def _quick() -> Options:
 
 
 async def test_a_hook_that_hangs_in_client_connected_is_a_503() -> None:
-    async with world(Hanging("client_connected"), options=_quick()) as w:
+    async with world(Waiting("client_connected"), options=_quick()) as w:
         client = await w.client()
         assert (await client.ask()).status == 503
         assert await client.ended() == b""

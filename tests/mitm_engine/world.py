@@ -85,21 +85,26 @@ class On:
             setattr(self, name, method)
 
 
-class Hanging:
-    """An addon that hangs in some hooks, and notes when it does and when it was cancelled."""
+class Waiting:
+    """An addon that waits in some hooks for `go`, and notes when it does and when it was cancelled."""
 
     def __init__(self, *hooks: str) -> None:
-        self.reached, self.cancelled = asyncio.Event(), asyncio.Event()
+        self.go, self.reached, self.cancelled = asyncio.Event(), asyncio.Event(), asyncio.Event()
         for hook in hooks:
             setattr(self, hook, self._hang)
 
     async def _hang(self, subject: object) -> None:
         self.reached.set()
         try:
-            await asyncio.Event().wait()
+            await self.go.wait()
         except asyncio.CancelledError:
             self.cancelled.set()
             raise
+
+
+def fail(subject: object) -> None:
+    """A hook that raises."""
+    raise RuntimeError("an addon's own trouble")
 
 
 class Streaming:

@@ -129,17 +129,9 @@ async def open_loop(caller: Caller, path: str, rate: float, going: Going, connec
 
 
 def _start(caller: Caller, path: str, rate: float, seconds: float) -> "subprocess.Popen[bytes]":
-    call = [
-        str(caller.port),
-        caller.host,
-        caller.key,
-        str(caller.authority or ""),
-        path,
-        str(rate),
-        str(seconds),
-    ]
+    given = (caller.port, caller.host, caller.key, caller.authority or "", path, rate, seconds)
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.reliability.loads", *call],
+        [sys.executable, "-m", "tests.reliability.loads", *map(str, given)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )

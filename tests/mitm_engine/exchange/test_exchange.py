@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mitmproxy import http
 
 from mitm_engine.options import Options, Terms, Timeouts
-from tests.mitm_engine.world import FLOW_HOOKS, Hanging, On, Streaming, world
+from tests.mitm_engine.world import FLOW_HOOKS, On, Streaming, Waiting, fail, world
 from tests.support.client import request
 from tests.support.loops import on_uvloop
 from tests.support.upstream import CHUNKED, Peer, chunk, responding, sized
@@ -32,10 +32,6 @@ def respond_with(body: bytes) -> Callable[[http.HTTPFlow], None]:
         flow.response = http.Response.make(418, body)
 
     return hook
-
-
-def fail(subject: object) -> None:
-    raise RuntimeError("an addon's own trouble")
 
 
 async def fail_later(subject: object) -> None:
@@ -83,16 +79,12 @@ async def test_hooks_that_are_coroutines_are_awaited() -> None:
 
 
 async def test_response_fires_after_the_last_piece_and_before_the_end_of_a_stream() -> None:
-    release = asyncio.Event()
-
-    async def hold(flow: http.HTTPFlow) -> None:
-        await release.wait()
-
-    async with world(Streaming(), On(response=hold), script=piecemeal) as w:
+    hold = Waiting("response")
+    async with world(Streaming(), hold, script=piecemeal) as w:
         client = await w.client(request())
         assert await client.until(chunk(b"second"))
         assert w.recorder.count("post_response") == 0
-        release.set()
+        hold.go.set()
         assert await client.until(b"0\r\n\r\n") == b"0\r\n\r\n"
         assert w.recorder.hooks == PLAIN
 
@@ -179,7 +171,7 @@ async def test_error_does_not_follow_response_when_the_client_goes_while_it_read
 
 @pytest.mark.parametrize("hook", ["error", "post_response"])
 async def test_an_addon_that_hangs_at_the_end_of_a_flow_is_cancelled(hook: str) -> None:
-    addon = Hanging(hook)
+    addon = Waiting(hook)
     terms = Terms(Timeouts(hook=0.2))
     options = Options(timeouts=Timeouts(hook=0.2), drain_timeout=0.2)
     async with world(addon, On(request=fail), options=options, terms=terms) as w:
@@ -315,9 +307,6 @@ async def test_exchange_gives_each_addon_response_or_error_and_never_both(stream
             response=lambda flow: seen.append(f"{name} response"),
             error=lambda flow: seen.append(f"{name} error"),
         )
-
-    def fail(flow: http.HTTPFlow) -> None:
-        raise ValueError
 
     only_errors = On(error=lambda flow: seen.append("third error"))
     addons = [noting("first"), On(response=fail), noting("second"), only_errors]

@@ -8,8 +8,8 @@ from mitmproxy.exceptions import AddonHalt
 from mitmproxy.flow import Error
 
 from mitm_engine.options import Terms, Timeouts
-from tests.mitm_engine.exchange.test_exchange import PLAIN, fail, piecemeal
-from tests.mitm_engine.world import FLOW_HOOKS, On, Streaming, world
+from tests.mitm_engine.exchange.test_exchange import PLAIN, piecemeal
+from tests.mitm_engine.world import FLOW_HOOKS, On, Streaming, fail, world
 from tests.support.client import request
 
 
