@@ -56,12 +56,8 @@ def spellings(name: str) -> list[str]:
 
 def test_ordinary_headers_travel_unchanged_in_order_and_repeated() -> None:
     items = [
-        ("Accept", "text/event-stream"),
-        ("X-Trace", "a"),
-        ("x-trace", "b"),
-        ("Cookie", "c=1"),
-        ("anthropic-version", "2023-06-01"),
-        ("X-Note", MASK),
+        *(("Accept", "text/event-stream"), ("X-Trace", "a"), ("x-trace", "b"), ("Cookie", "c=1")),
+        *(("anthropic-version", "2023-06-01"), ("X-Note", MASK)),
     ]
     assert clients(forwarded(*items)) == items
 
@@ -112,13 +108,8 @@ def test_the_clients_credentials_are_masked_for_plugins_and_never_travel(name: s
 
 
 def test_plugins_see_everything_else_as_it_was_sent() -> None:
-    items = [
-        ("Connection", "x-sig"),
-        ("X-Sig", "1"),
-        ("X-Tenant-Id", "t2"),
-        ("Via", "1.1 other"),
-        ("Host", "a"),
-    ]
+    items = [("Connection", "x-sig"), ("X-Sig", "1"), ("X-Tenant-Id", "t2"), ("Via", "1.1 other")]
+    items.append(("Host", "a"))
     assert list(plugin_view(Headers(items))) == items
 
 
@@ -129,14 +120,12 @@ def test_hop_by_hop_headers_framing_and_host_do_not_travel(name: str) -> None:
 
 
 def test_headers_that_connection_names_do_not_travel() -> None:
-    head = forwarded(
-        ("Connection", "close, X-Hop ,"),
-        ("connection", "x-other"),
-        ("X-Hop", "1"),
-        ("x-other", "2"),
-        ("X-Stays", "3"),
-    )
-    assert clients(head) == [("X-Stays", "3")]
+    named = [("Connection", "close, X-Hop ,"), ("connection", "x-other"), ("X-Hop", "1"), ("x-other", "2")]
+    assert clients(forwarded(*named, ("X-Stays", "3"))) == [("X-Stays", "3")]
+    # Taking the header Connection away does not bring back what it named.
+    sent = Headers([("Connection", "X-Hop"), ("X-Hop", "1")])
+    seen = plugin_view(sent).patched({}, ["connection"])
+    assert clients(upstream_head(seen, sent, OwnHeaders({}), WHO, "g")) == []
 
 
 @pytest.mark.parametrize("name", ["X-Request-ID", "Content-Type", "Content-Encoding", "Cookie"])
@@ -156,26 +145,10 @@ def test_connection_names_no_header_away_that_a_plugin_set() -> None:
     assert clients(head) == [("X-Policy", "strict"), ("Authorization", "Bearer upstream")]
 
 
-def test_taking_the_connection_header_away_does_not_bring_back_what_it_named() -> None:
-    sent = Headers([("Connection", "X-Hop"), ("X-Hop", "1")])
-    assert (
-        clients(upstream_head(plugin_view(sent).patched({}, ["connection"]), sent, OwnHeaders({}), WHO, "g"))
-        == []
-    )
-
-
 def test_a_rules_own_headers_replace_the_clients_in_every_spelling() -> None:
-    head = forwarded(
-        ("Authorization", "Bearer client"),
-        ("x_api_key", "client"),
-        ("X-Org", "client"),
-        own={"Authorization": "Bearer upstream", "X-API-Key": "upstream", "x-org": "acme"},
-    )
-    assert clients(head) == [
-        ("Authorization", "Bearer upstream"),
-        ("X-API-Key", "upstream"),
-        ("x-org", "acme"),
-    ]
+    own = {"Authorization": "Bearer upstream", "X-API-Key": "upstream", "x-org": "acme"}
+    sent = [("Authorization", "Bearer client"), ("x_api_key", "client"), ("X-Org", "client")]
+    assert clients(forwarded(*sent, own=own)) == list(own.items())
 
 
 def test_a_rules_own_headers_do_not_replace_the_gateways() -> None:
@@ -207,22 +180,15 @@ def test_the_via_chain_grows_by_one_and_nobody_can_shorten_it() -> None:
 )
 def test_a_request_that_was_here_before_is_known_by_its_via(via: list[str], looped: bool) -> None:
     assert passed_here(Headers(("Via", entry) for entry in via), "gateway-1") is looped
-
-
-def test_our_own_via_is_a_loop() -> None:
-    assert passed_here(Headers(forwarded(("Via", "1.1 x"))), "gateway-1")
+    assert passed_here(Headers(forwarded(*(("Via", entry) for entry in via))), "gateway-1")
 
 
 # ---- the answer
 
 
-def test_an_answers_headers_stay_in_order_and_repeated() -> None:
-    items = [
-        ("Set-Cookie", "a=1"),
-        ("Content-Type", "text/plain"),
-        ("set-cookie", "b=2"),
-        ("Retry-After", "7"),
-    ]
+def test_headers_of_a_response_stay_in_order_and_repeated() -> None:
+    cookies = [("Set-Cookie", "a=1"), ("Content-Type", "text/plain"), ("set-cookie", "b=2")]
+    items = [*cookies, ("Retry-After", "7")]
     assert list(client_head(Headers(items), HIDDEN_FROM_CLIENTS)) == items
 
 
@@ -230,15 +196,9 @@ def test_an_answers_headers_stay_in_order_and_repeated() -> None:
     "name",
     [
         *sorted(HOP_BY_HOP - {"transfer-encoding"}),
-        "X-RateLimit-Limit",
-        "x-ratelimit-remaining-requests",
-        "X-Rate-Limit-Reset",
-        "RateLimit",
-        "RateLimit-Policy",
-        "anthropic-ratelimit-tokens-remaining",
-        "X-Gateway-Error-Source",
-        "X_Gateway_Error_Source",
-        "X-Tenant-Id",
+        *("X-RateLimit-Limit", "x-ratelimit-remaining-requests", "X-Rate-Limit-Reset", "RateLimit"),
+        *("RateLimit-Policy", "anthropic-ratelimit-tokens-remaining", "X-Gateway-Error-Source"),
+        *("X_Gateway_Error_Source", "X-Tenant-Id"),
     ],
 )
 def test_response_headers_that_clients_must_not_see_are_dropped(name: str) -> None:
@@ -259,15 +219,10 @@ def test_an_upstreams_connection_header_names_away_what_it_may() -> None:
 
 
 def test_a_request_without_a_key_names_no_consumer() -> None:
-    head = upstream_head(
-        Headers(), Headers(), OwnHeaders({}), identity_fields("id-1", "::1", "t1", None), "g"
-    )
-    assert dict(head) == {
-        "Via": "1.1 g",
-        "X-Request-ID": "id-1",
-        "X-Forwarded-For": "::1",
-        "X-Tenant-Id": "t1",
-    }
+    who = identity_fields("id-1", "::1", "t1", None)
+    head = dict(upstream_head(Headers(), Headers(), OwnHeaders({}), who, "g"))
+    expected = {"Via": "1.1 g", "X-Request-ID": "id-1", "X-Forwarded-For": "::1", "X-Tenant-Id": "t1"}
+    assert head == expected
 
 
 @pytest.mark.parametrize("name", ["Content-Type", "content_encoding", "CONTENT-LANGUAGE"])

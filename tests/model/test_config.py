@@ -28,13 +28,8 @@ def test_the_stages_stand_in_the_order_of_an_exchange() -> None:
 
 def test_defaults_are_those_of_the_contract() -> None:
     rule = Rule("r", "/", "http://u")
-    assert (rule.methods, rule.match, rule.strip_path, rule.public, rule.streams) == (
-        (),
-        "prefix",
-        False,
-        False,
-        "pass",
-    )
+    assert (rule.methods, rule.match, rule.streams) == ((), "prefix", "pass")
+    assert (rule.strip_path, rule.public) == (False, False)
     entry = PluginConfig("p")
     assert (entry.enabled, entry.priority, entry.parallel, entry.mode) == (True, 100, False, "enforce")
     assert KEY.scopes == ("proxy",)

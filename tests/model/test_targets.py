@@ -33,7 +33,7 @@ def test_a_url_is_taken_apart(url: str, target: Target) -> None:
         "http://1.2.3.4.5/", "http://256.1.1.1/", "http://127.0.0.1./x?y", "http://a.0x/",
     ],
 )  # fmt: skip
-def test_an_ambiguous_body_is_rejected(url: str) -> None:
+def test_an_ambiguous_url_is_rejected(url: str) -> None:
     with pytest.raises(ValueError, match=r"^Must be .*\.$"):
         parse_target(url)
 
