@@ -29,6 +29,8 @@ class Admission:
         gateways: the compiled tenants.
         hosts: how Host headers name tenants.
         hasher: hashes API keys.
+        clock: for the expiry of API keys.
+        settings: limits of bodies, and the trusted proxies.
         instance: the name of this deployment in Via headers.
         random_bytes: for request ids.
     """
