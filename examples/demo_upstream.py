@@ -202,14 +202,15 @@ class _Handler(BaseHTTPRequestHandler):
         """Do nothing: the gateway logs the requests that it forwards."""
 
 
-class DemoUpstream(ThreadingHTTPServer):
-    """The server. `server_port` is its port."""
+class DemoServer(ThreadingHTTPServer):
+    """A server of an example. `server_port` is its port."""
 
+    handler: type[BaseHTTPRequestHandler]
     daemon_threads = True
     request_queue_size = 128
 
     def __init__(self, port: int) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
+        super().__init__(("127.0.0.1", port), self.handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Ignore clients that disconnect."""
@@ -217,11 +218,17 @@ class DemoUpstream(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
-def main() -> None:
-    """Serve until Ctrl-C."""
-    parser = argparse.ArgumentParser(description="An upstream that repeats the last message of the user.")
+class DemoUpstream(DemoServer):
+    """The upstream."""
+
+    handler = _Handler
+
+
+def run(server_class: type[DemoServer], description: str) -> None:
+    """Serve until Ctrl-C, on the port of the command line."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 selects a free port")
-    with DemoUpstream(parser.parse_args().port) as server:
+    with server_class(parser.parse_args().port) as server:
         print(server.server_port, flush=True)
         try:
             server.serve_forever()
@@ -230,4 +237,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(DemoUpstream, "An upstream that repeats the last message of the user.")

@@ -8,14 +8,14 @@ of calls, and the headers and body of the last one. It listens on loopback only 
 ready. Port 0 selects a free port.
 """
 
-import argparse
 import json
-import sys
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs
+
+from examples.demo_upstream import DemoServer, run
 
 
 def verdict(body: bytes) -> dict[str, Any]:
@@ -58,14 +58,13 @@ class _Handler(BaseHTTPRequestHandler):
         """Do nothing: the gateway logs failures."""
 
 
-class DemoValidator(ThreadingHTTPServer):
-    """The server. `server_port` is its port, `calls` the document of `GET /calls`."""
+class DemoValidator(DemoServer):
+    """The validator. `calls` is the document of `GET /calls`."""
 
-    daemon_threads = True
-    request_queue_size = 128
+    handler = _Handler
 
     def __init__(self, port: int) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
+        super().__init__(port)
         self._lock = threading.Lock()
         self.calls: dict[str, Any] = {"count": 0, "headers": {}, "body": ""}
 
@@ -74,23 +73,6 @@ class DemoValidator(ThreadingHTTPServer):
         with self._lock:
             self.calls = {"count": self.calls["count"] + 1, "headers": headers, "body": body}
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Ignore clients that disconnect."""
-        if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)
-
-
-def main() -> None:
-    """Serve until Ctrl-C."""
-    parser = argparse.ArgumentParser(description="A validator that rejects one word.")
-    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 selects a free port")
-    with DemoValidator(parser.parse_args().port) as server:
-        print(server.server_port, flush=True)
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            return
-
 
 if __name__ == "__main__":
-    main()
+    run(DemoValidator, "A validator that rejects one word.")

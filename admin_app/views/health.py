@@ -52,6 +52,7 @@ class Livez(MethodView):
         return jsonify(status="ok")
 
 
+@blueprint.route("/health", endpoint="Health")
 @blueprint.route("/readyz")
 class Readyz(MethodView):
     @requires(Access.PUBLIC)
@@ -59,17 +60,11 @@ class Readyz(MethodView):
     @blueprint.also_responds(503, Readiness, "Not ready. See `parts`.")
     def get(self) -> Response:
         """Check that the process can serve requests, part by part"""
-        return _readiness()
-
-
-@blueprint.route("/health")
-class Health(MethodView):
-    @requires(Access.PUBLIC)
-    @blueprint.responses(200, Readiness)
-    @blueprint.also_responds(503, Readiness, "Not ready. See `parts`.")
-    def get(self) -> Response:
-        """Same as /readyz"""
-        return _readiness()
+        parts = {"store": _store(), "plugins": _plugins()}
+        ok = all(part["ok"] for part in parts.values())
+        response = jsonify(status="ok" if ok else "not ready", parts=parts)
+        response.status_code = 200 if ok else 503
+        return response
 
 
 @blueprint.route("/version")
@@ -79,14 +74,6 @@ class ShowVersion(MethodView):
     def get(self) -> Response:
         """Read the version of the program"""
         return jsonify(name="ai-gateway", version=VERSION)
-
-
-def _readiness() -> Response:
-    parts = {"store": _store(), "plugins": _plugins()}
-    ok = all(part["ok"] for part in parts.values())
-    response = jsonify(status="ok" if ok else "not ready", parts=parts)
-    response.status_code = 200 if ok else 503
-    return response
 
 
 def _store() -> dict[str, Any]:

@@ -87,7 +87,8 @@ class OneTenant(MethodView):
     def put(self, sent: dict[str, Any], tenant_id: str) -> Response:
         """Replace a tenant's settings
 
-        Omitted fields get their defaults. Rules and API keys stay.
+        Omitted fields get their defaults. Rules and API keys stay. Only the platform may change `subdomain`,
+        `tier`, `status`, `enabled_plugins` and `required_plugins`.
         """
         return _change(tenant_id, sent)
 
@@ -95,7 +96,10 @@ class OneTenant(MethodView):
     @blueprint.reads(TenantPatch(partial=True), example={"name": "Acme Corporation"})
     @blueprint.responses(200, TenantChanged)
     def patch(self, sent: dict[str, Any], tenant_id: str) -> Response:
-        """Change some of a tenant's settings"""
+        """Change some of a tenant's settings
+
+        A tenant's own key may change `name` and `plugin_chain`.
+        """
         return _change(tenant_id, sent)
 
     @requires(Access.PLATFORM)
