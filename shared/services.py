@@ -70,7 +70,7 @@ class Services:
 
     Attributes:
         settings: all settings.
-        clock: tells the time.
+        clock: the clock.
         catalogue: all plugins.
         store: the configuration.
         hasher: hashes API keys.

@@ -88,7 +88,8 @@ class ExplainInput(Strict):
     headers = _headers("Its headers. Without Host: the tenant's own.")
     body = fields.String(load_default=None, metadata={"description": "Its body, as text."})
     body_base64 = _Body(
-        load_default=None, metadata={"type": "string", "description": "Its body, when it is no text."}
+        load_default=None,
+        metadata={"type": "string", "description": "Its body in base64, if not text."},
     )
     client = fields.String(
         load_default="127.0.0.1", validate=ip_address, metadata={"description": "The address of the caller."}

@@ -5,6 +5,12 @@ from marshmallow import Schema, fields, validate
 from shared.model.config import Stage
 
 
+def _nullable(description: str = "") -> fields.String:
+    """A text or null."""
+    metadata = {"description": description} if description else {}
+    return fields.String(required=True, allow_none=True, metadata=metadata)
+
+
 class RuleMatch(Schema):
     """A rule, and why it does not match the request."""
 
@@ -12,12 +18,8 @@ class RuleMatch(Schema):
     path = fields.String(required=True)
     methods = fields.List(fields.String(), required=True)
     matches = fields.Boolean(required=True)
-    why_not = fields.String(required=True, allow_none=True)
-    fault = fields.String(
-        required=True,
-        allow_none=True,
-        metadata={"description": "Why the stored rule cannot be used. Such a rule rejects every request."},
-    )
+    why_not = _nullable()
+    fault = _nullable("Why the stored rule cannot be used. Such a rule rejects every request.")
 
 
 class ShownHeader(Schema):
@@ -33,7 +35,7 @@ class UpstreamRequest(Schema):
     method = fields.String(required=True)
     url = fields.String(required=True)
     headers = fields.List(fields.Nested(ShownHeader), required=True)
-    body = fields.String(required=True, allow_none=True, metadata={"description": "null if it is not text."})
+    body = _nullable("null if it is not text.")
     body_bytes = fields.Integer(required=True)
 
 
@@ -42,15 +44,11 @@ class GatewayResponse(Schema):
 
     status = fields.Integer(required=True)
     source = fields.String(required=True)
-    code = fields.String(required=True, allow_none=True)
-    message = fields.String(required=True, allow_none=True)
+    code = _nullable()
+    message = _nullable()
     details = fields.Dict(required=True)
     headers = fields.List(fields.Nested(ShownHeader), required=True)
-    body = fields.String(
-        required=True,
-        allow_none=True,
-        metadata={"description": "null of a rejection, and if it is not text."},
-    )
+    body = _nullable("null of a rejection, and if it is not text.")
 
 
 class ExplainedEntry(Schema):
@@ -75,11 +73,7 @@ class ExplainedPlugin(Schema):
             ["continue", "reject", "respond", "patch", "fault", "not_called", "cancelled", "not_run"]
         ),
     )
-    detail = fields.String(
-        required=True,
-        allow_none=True,
-        metadata={"description": "The message of the rejection, the fault, or the call that was not made."},
-    )
+    detail = _nullable("The message of the rejection, the fault, or the call that was not made.")
     milliseconds = fields.Float(required=True, allow_none=True)
 
 
@@ -121,7 +115,7 @@ class ExplainedLimit(Schema):
     name = fields.String(required=True)
     unit = fields.String(required=True, validate=validate.OneOf(["requests", "concurrent"]))
     limit = fields.Integer(required=True)
-    window = fields.String(required=True, allow_none=True)
+    window = _nullable()
     cost = fields.Integer(required=True)
     allows = fields.Boolean(required=True)
     before = fields.Nested(CounterBefore, required=True)
@@ -145,8 +139,8 @@ class Explanation(Schema):
         metadata={"description": "unfinished: the plugins exceeded the time for a dry run."},
     )
     tenant = fields.Nested(ExplainedTenant, required=True, allow_none=True)
-    key_id = fields.String(required=True, allow_none=True)
-    rule_id = fields.String(required=True, allow_none=True)
+    key_id = _nullable()
+    rule_id = _nullable()
     rules = fields.List(fields.Nested(RuleMatch), required=True)
     plan = fields.List(fields.Nested(ExplainedStage), required=True)
     limits = fields.List(fields.Nested(ExplainedLimit), required=True)

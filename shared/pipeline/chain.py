@@ -166,7 +166,9 @@ def _unfit(entry: ChainEntry, kind: type[Plugin]) -> Iterator[Problem]:
         yield Problem(f"{at}/stage", f"{config.name} cannot act at {config.stage}, only at: {stages}.")
     if config.on_error not in kind.on_error_choices:
         choices = ", ".join(kind.on_error_choices)
-        yield Problem(f"{at}/on_error", f"{config.on_error} is not available yet; allowed: {choices}.")
+        yield Problem(
+            f"{at}/on_error", f"{config.name} has no on_error {config.on_error}. Allowed: {choices}."
+        )
     if config.parallel and kind.merges_entries:
         yield Problem(f"{at}/parallel", f"{config.name} keeps state and cannot run in parallel.")
 

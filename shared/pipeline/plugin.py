@@ -119,8 +119,8 @@ class Tools:
     Attributes:
         limiter: counts requests.
         fetch: calls outside services.
-        clock: tells the time.
-        distinct_values: bounds the number of counters by which clients are told apart in this process.
+        clock: the clock.
+        distinct_values: bounds the counters for values that clients choose, in this process.
         json_parts: the most parts that a JSON document may have (`shared.bodies.json.parse.JsonBounds`).
     """
 

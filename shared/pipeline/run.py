@@ -17,7 +17,7 @@ from shared.core.empty import EMPTY
 from shared.core.errors import Rejection, make_rejection
 from shared.core.http_tokens import has_no_body
 from shared.model.config import Stage
-from shared.model.messages import Exchange, Headers, Request, Response
+from shared.model.messages import Exchange, Response
 from shared.pipeline.calls import CallFailed, call_async_safely, call_safely, start_call, with_timeout
 from shared.pipeline.plan import FORCED, Group, Plan, Step
 from shared.pipeline.plugin import CONTINUE, Continue, EventJudge, Patch, Plugin, Reject, Respond, Verdict
@@ -243,8 +243,8 @@ class Run:
     def _fault(self, step: Step, stage: Stage | None, why: str) -> Verdict:
         name = step.plugin.name
         self.faults.append(name)
-        place = stage or "response_headers"
-        logger.error("The plugin %s failed at %s (%s): %s", name, place, step.on_error, why)
+        where = stage or "response_headers"
+        logger.error("The plugin %s failed at %s (%s): %s", name, where, step.on_error, why)
         # After the last byte nothing can be rejected.
         passes = step.on_error == "open" or stage is Stage.POST_RESPONSE
         return CONTINUE if passes else _failed(name)
@@ -320,7 +320,10 @@ def _failed(name: str) -> Reject:
 def patched(exchange: Exchange, stage: Stage, patch: Patch) -> Exchange:
     """The exchange after a patch: of the request before forwarding, of the response after it."""
     if stage is Stage.PRE_REQUEST:
-        return exchange.with_request(_patched_request(exchange.request, patch))
+        request = exchange.request
+        headers = request.headers.patched(patch.set_headers, patch.remove_headers)
+        body = request.body if patch.body is None else patch.body
+        return exchange.with_request(replace(request, headers=headers, body=body))
     response = exchange.response or Response(200)
     response = Response(
         response.status if patch.status is None else patch.status,
@@ -328,9 +331,3 @@ def patched(exchange: Exchange, stage: Stage, patch: Patch) -> Exchange:
         response.body if patch.body is None else patch.body,
     )
     return exchange.with_response(response)
-
-
-def _patched_request(request: Request, patch: Patch) -> Request:
-    headers: Headers = request.headers.patched(patch.set_headers, patch.remove_headers)
-    body = request.body if patch.body is None else patch.body
-    return replace(request, headers=headers, body=body)

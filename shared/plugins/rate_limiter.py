@@ -188,7 +188,7 @@ class RateLimiter(Plugin):
 
     async def cleanup(self, exchange: Exchange) -> None:
         """Release the slots of the exchange."""
-        slots = exchange.notes.get("places")
+        slots = exchange.notes.get("slots")
         if slots:
             await self._limiter.release(cast(Sequence[Limit], slots))
 
@@ -206,7 +206,7 @@ class RateLimiter(Plugin):
             headers |= mode_header(decision)
         if decision.violated is None:
             slots = _slots(charge.limit for charge in charged) if self.has_cleanup else ()
-            return Continue({"headers": headers, "places": slots})
+            return Continue({"headers": headers, "slots": slots})
         wait_ms = decision.retry_after_ms
         if wait_ms != NEVER:
             wait_ms = longest_wait_ms(decision, charged)

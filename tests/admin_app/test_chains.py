@@ -57,7 +57,7 @@ WRONG: list[tuple[list[Any], str, str]] = [
     ([CUTTING | TOGETHER, CUTTING | TOGETHER], "/1", "run at the same time"),
     ([{"name": "exploding"}], "/0/settings", "(ZeroDivisionError: division by zero)"),
     ([{"name": "ending"}], "/0/settings", "(SystemExit: 3)"),
-    ([{"name": "security_validator", "on_error": "ignore"}], "/0/on_error", "allowed: closed, open"),
+    ([{"name": "security_validator", "on_error": "ignore"}], "/0/on_error", "Allowed: closed, open"),
 ]  # fmt: skip
 
 

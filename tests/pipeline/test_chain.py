@@ -104,7 +104,7 @@ class TestEntry:
             (placed("counting", stage=Stage.PRE_RESPONSE), "stage",
              "counting cannot act at pre_response, only at: pre_request."),
             (placed("counting", on_error="open"), "on_error",
-             "open is not available yet; allowed: closed, local."),
+             "counting has no on_error open. Allowed: closed, local."),
             (placed("counting", parallel=True), "parallel", "counting keeps state and cannot run in parallel."),
             (placed("asking", settings={"limit": "1"}), "settings/limit", "Not a valid integer."),
             (placed("asking", settings={"limit": 1, "headers": {"X-A": 1}}), "settings/headers/X-A",
