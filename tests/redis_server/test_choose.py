@@ -1,6 +1,5 @@
 """Which Redis is used: the configured one when it answers, else an embedded one, never beside another."""
 
-import asyncio
 import dataclasses
 import socket
 import threading
@@ -74,26 +73,21 @@ def test_an_embedded_one_starts_when_nothing_answers_on_this_machine(tmp_path: P
         assert address.name == f"embedded, {tmp_path / 'valkey.sock'}"
 
 
-async def ping(options: dict[str, object]) -> bool:
-    async with redis.asyncio.Redis(**options) as client:
-        return bool(await client.ping())
-
-
-def test_the_options_serve_the_asynchronous_client_too(tmp_path: Path) -> None:
+async def test_the_options_serve_the_asynchronous_client_too(tmp_path: Path) -> None:
     with open_redis(settings(tmp_path, port=free_port())) as address:
-        assert asyncio.run(ping(dict(address.options)))
+        async with redis.asyncio.Redis(**address.options) as client:
+            assert await client.ping()
 
 
-@pytest.mark.parametrize("mode", ["auto", "external"])
-def test_redis_on_another_machine_is_never_replaced_by_an_embedded_one(tmp_path: Path, mode: str) -> None:
-    with open_redis(settings(tmp_path, mode=mode, host="redis.invalid")) as address:
+@pytest.mark.parametrize(
+    ("mode", "host"), [("auto", "redis.invalid"), ("external", "redis.invalid"), ("external", "localhost")]
+)
+def test_another_machine_or_an_external_server_is_never_replaced(
+    tmp_path: Path, mode: str, host: str
+) -> None:
+    with open_redis(settings(tmp_path, mode=mode, host=host, port=free_port())) as address:
         assert address.embedded is None
-        assert address.options["host"] == "redis.invalid"
-
-
-def test_external_never_embeds(tmp_path: Path) -> None:
-    with open_redis(settings(tmp_path, mode="external", port=free_port())) as address:
-        assert address.embedded is None
+        assert address.options["host"] == host
 
 
 def test_a_server_that_answers_beside_a_running_embedded_one_is_refused(tmp_path: Path, running: str) -> None:

@@ -86,16 +86,12 @@ class TestPrecedence:
         assert config.load(text).server.admin_port == 9001
         assert config.load(text, **variable).server.admin_port == 9002
         assert config.load(text, {"server.admin_port": 9003}, **variable).server.admin_port == 9003
-
-    def test_a_flag_that_was_not_given_changes_nothing(self, config: File) -> None:
         assert config.load("", {"server.admin_port": None}).server.admin_port == 8080
 
     def test_the_token_has_a_short_variable(self, config: File) -> None:
         assert config.load(GATEWAY_ADMIN_TOKEN="short").admin.token == "short"
         both = {"GATEWAY_ADMIN_TOKEN": "short", SHORT["GATEWAY_ADMIN_TOKEN"]: "long"}
         assert config.load(**both).admin.token == "long"
-
-    def test_an_empty_token_is_none(self, config: File) -> None:
         assert config.load(GATEWAY_ADMIN_TOKEN="").admin.token is None
 
     def test_variables_without_the_prefix_are_ignored(self, config: File) -> None:
@@ -130,16 +126,12 @@ class TestReferences:
     def test_references_are_replaced(self, config: File, written: str, read: str) -> None:
         found = config.load(f"redis: {{password: '{written}'}}", NAME="value", EMPTY="")
         assert found.redis.password == read
-
-    def test_a_number_may_come_from_one(self, config: File) -> None:
         assert config.load("redis: {port: '${PORT:-6380}'}").redis.port == 6380
 
-    def test_a_missing_variable_is_named(self, config: File) -> None:
+    def test_a_missing_variable_and_a_broken_reference_are_rejected(self, config: File) -> None:
         assert config.rejection("redis:\n  password: ${NONE}\n") == (
             "config.yaml:2: the variable NONE is not set; set it, or write ${NONE:-default}"
         )
-
-    def test_a_broken_one_is_refused(self, config: File) -> None:
         assert config.rejection("redis: {password: '${'}").startswith("config.yaml:1: must be ${NAME}")
 
 
@@ -275,22 +267,20 @@ class TestTls:
     def test_relative_files_start_at_the_files_folder(self, config: File, tmp_path: Path) -> None:
         server = config.load("server: {tls: {cert: c.pem, key: /k.pem}}").server
         assert server.tls.files == (tmp_path / "c.pem", Path("/k.pem"))
-
-    def test_tls_files_may_come_from_the_environment(self, config: File) -> None:
         variables = {"GATEWAY__SERVER__TLS__CERT": "/c", "GATEWAY__SERVER__TLS__KEY": "/k"}
         assert config.load(**variables).server.tls.files == (Path("/c"), Path("/k"))
 
-    def test_tls_certificate_or_key_alone_is_rejected(self, config: File) -> None:
-        assert config.rejection("server:\n  tls:\n    cert: c\n") == (
-            "config.yaml:3: server.tls.cert: set server.tls.key to the private key, too"
-        )
-        assert config.rejection("server:\n  tls:\n    key: k\n") == (
-            "config.yaml:3: server.tls.key: set server.tls.cert to the certificate, too"
-        )
-
-    def test_an_unknown_key_is_named(self, config: File) -> None:
-        message = config.rejection("server:\n  tls:\n    crt: c\n")
-        assert message == "config.yaml:3: server.tls.crt: unknown key; did you mean cert?"
+    @pytest.mark.parametrize(
+        ("setting", "message"),
+        [
+            ("cert: c", "cert: set server.tls.key to the private key, too"),
+            ("key: k", "key: set server.tls.cert to the certificate, too"),
+            ("crt: c", "crt: unknown key; did you mean cert?"),
+        ],
+    )
+    def test_tls_certificate_or_key_alone_is_rejected(self, config: File, setting: str, message: str) -> None:
+        found = config.rejection(f"server:\n  tls:\n    {setting}\n")
+        assert found == f"config.yaml:3: server.tls.{message}"
 
 
 class TestTimeouts:
@@ -305,8 +295,6 @@ class TestTimeouts:
             "limits: {timeouts: {connect: 500ms, total: 10m}}", GATEWAY__LIMITS__TIMEOUTS__IDLE="1m"
         ).limits.timeouts
         assert (found.connect, found.total, found.idle, found.first_byte) == (0.5, 600, 60, 300)
-
-    def test_none_can_be_switched_off(self, config: File) -> None:
         message = config.rejection("limits:\n  timeouts:\n    head: 0\n")
         assert message == "config.yaml:3: limits.timeouts.head: must be longer than 0"
 
@@ -315,8 +303,6 @@ class TestTimeouts:
         assert (limits.connections, limits.in_flight) == (10_000, 5_000)
         assert config.load("limits: {in_flight: 7}").limits.in_flight == 7
         assert "must be a whole number from 1 up" in config.rejection("limits: {connections: 0}")
-
-    def test_the_drain_timeout(self, config: File) -> None:
         assert config.load().server.drain_timeout == 30
         assert config.load("server: {drain_timeout: 1m}").server.drain_timeout == 60
 
@@ -334,16 +320,11 @@ class TestTiers:
 
     def test_tier_that_is_changed_keeps_its_other_limits(self, config: File) -> None:
         tiers = config.load("tiers: {basic: {concurrent: 5, max_keys: null}}").tiers
-        assert (tiers["basic"].concurrent, tiers["basic"].max_rules, tiers["basic"].max_keys) == (
-            5,
-            100,
-            None,
-        )
+        basic = tiers["basic"]
+        assert (basic.concurrent, basic.max_rules, basic.max_keys) == (5, 100, None)
         assert tiers["pro"].concurrent == 1000
-
-    def test_a_variable_changes_one_number(self, config: File) -> None:
-        tiers = config.load(GATEWAY__TIERS__BASIC__MAX_RULES="7").tiers
-        assert (tiers["basic"].max_rules, tiers["basic"].concurrent) == (7, 20)
+        basic = config.load(GATEWAY__TIERS__BASIC__MAX_RULES="7").tiers["basic"]
+        assert (basic.max_rules, basic.concurrent) == (7, 20)
 
     def test_a_new_one_has_no_ceilings_but_those_named(self, config: File) -> None:
         text = "tiers: {gold: {limits: {per_key: [{limit: 1, window: 1s}, {limit: 9, window: 1h}]}}}"
