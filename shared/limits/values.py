@@ -185,5 +185,5 @@ def decide(states: Sequence[LimitState]) -> Decision:
     spent = [state for state in states if not state.has_room]
     if not spent:
         return Decision(True, states)
-    waits = [state.retry_after_ms for state in spent]
-    return Decision(False, states, spent[0].limit, NEVER if NEVER in waits else max(waits))
+    retry_after = [state.retry_after_ms for state in spent]
+    return Decision(False, states, spent[0].limit, NEVER if NEVER in retry_after else max(retry_after))

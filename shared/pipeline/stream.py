@@ -108,13 +108,13 @@ class Stream:
         self._judge = judge
         self._reject = reject
         self._may_wait = may_wait
-        self._always_waits = any(one.is_async or one.step.in_thread for one in judges)
+        self._always_awaits = any(one.is_async or one.step.in_thread for one in judges)
 
     def feed(
         self, events: Sequence[Event], *, is_last: bool = False
     ) -> Sequence[Event] | Awaitable[Sequence[Event]]:
         """The events that may be sent now. None may once the run has a rejection."""
-        if self._may_wait and (self._always_waits or _is_long(events)):
+        if self._may_wait and (self._always_awaits or _is_long(events)):
             return self._later(events, is_last=is_last)
         for one in tuple(self._active_judges):
             one.give(events)

@@ -48,7 +48,7 @@ class RedisConnection:
     def call(self, *command: str | bytes | int) -> asyncio.Future[Any]:
         """The future reply to a command. All commands of one turn of the loop are sent together.
 
-        It raises `StoreDown`, or `CommandRefused` when the reply is an error about this command.
+        It raises `StoreDown`, or `ErrorReply` when the reply is an error about this command.
         """
         call = Call(command)
         if self._unavailable:

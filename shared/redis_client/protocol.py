@@ -16,14 +16,14 @@ _SERVER_ERRORS = ("READONLY", "MOVED", "LOADING", "MASTERDOWN", "CLUSTERDOWN")
 _INCOMPLETE = object()
 
 
-class CommandRefused(StoreDown):
+class ErrorReply(StoreDown):
     """The reply is an error about this one command."""
 
 
 def raise_store_down(results: Iterable[object]) -> None:
-    """Raise the first result that is an error, except `CommandRefused`."""
+    """Raise the first result that is an error, except `ErrorReply`."""
     for result in results:
-        if isinstance(result, BaseException) and not isinstance(result, CommandRefused):
+        if isinstance(result, BaseException) and not isinstance(result, ErrorReply):
             raise result
 
 
@@ -128,7 +128,7 @@ class RedisProtocol(asyncio.Protocol):
             call.fail(StoreDown(f"Redis cannot serve: {error}."))
             self.drop(error)
         else:
-            call.fail(CommandRefused(f"Redis rejected a command: {error}."))
+            call.fail(ErrorReply(f"Redis rejected a command: {error}."))
 
     def _load_and_resend(self, call: Call) -> None:
         """Load the scripts and send the command again, which Redis has not run."""

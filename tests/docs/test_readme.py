@@ -60,3 +60,10 @@ def test_every_link_leads_somewhere(document: Path) -> None:
 def test_every_command_named_is_there() -> None:
     for script in re.findall(r"\./(scripts/\w+\.sh)", README):
         assert (ROOT / script).exists(), script
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_table_cell_has_at_most_forty_words(document: Path) -> None:
+    text = re.sub(r"```.*?```|`[^`]*`", " ", document.read_text(), flags=re.DOTALL)
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert not [cell for row in rows for cell in row.split("|") if len(cell.split()) > 40]

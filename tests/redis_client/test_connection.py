@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from shared.core.errors import StoreDown
-from shared.redis_client.protocol import CommandRefused
+from shared.redis_client.protocol import ErrorReply
 from shared.redis_client.script import Script
 from tests.redis_client.link_world import link_to, listener, responding, served
 from tests.support.ports import free_port
@@ -52,7 +52,7 @@ async def test_an_error_is_that_commands_alone(running: Server) -> None:
         await link.call("SET", "text", "x")
         good, bad = link.call("ECHO", "fine"), link.call("INCR", "text")
         assert await good == b"fine"
-        with pytest.raises(CommandRefused, match="not an integer"):
+        with pytest.raises(ErrorReply, match="not an integer"):
             await bad
 
 

@@ -16,7 +16,7 @@ from shared.limits.fallback.local_share import LocalShare
 from shared.limits.redis.lease_keeper import LeaseKeeper
 from shared.limits.redis.limiter import RedisLimiter
 from shared.limits.values import CLOSED, Decision, Limit
-from shared.redis_client.protocol import CommandRefused, raise_store_down
+from shared.redis_client.protocol import ErrorReply, raise_store_down
 
 #: Seconds between two probes of a Redis that does not respond.
 PROBE_EVERY = 0.5
@@ -168,7 +168,7 @@ class GuardedLimiter:
 
     def _record_failure(self, error: StoreDown, began: float) -> None:
         """Count a failed call that began at `began`. An error reply about one command does not count."""
-        if isinstance(error, CommandRefused):
+        if isinstance(error, ErrorReply):
             if self._reported != str(error):
                 logger.warning("%s Its limits were counted in this process.", error)
             self._reported = str(error)

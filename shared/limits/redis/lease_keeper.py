@@ -8,7 +8,7 @@ from shared.core.clock import Clock
 from shared.core.errors import StoreDown
 from shared.limits.redis.limiter import RedisLimiter
 from shared.limits.values import CONCURRENT, Limit
-from shared.redis_client.protocol import CommandRefused, raise_store_down
+from shared.redis_client.protocol import ErrorReply, raise_store_down
 
 # Leases that one command renews or releases.
 _BATCH = 500
@@ -100,7 +100,7 @@ class LeaseKeeper:
         results = await asyncio.gather(*map(self._remote.renew, limits), return_exceptions=True)
         for key, leases, result in zip(wanted, limits, results, strict=True):
             # A command that Redis rejects once fails again, so it is repeated at the usual time.
-            if result is None or isinstance(result, CommandRefused):
+            if result is None or isinstance(result, ErrorReply):
                 self._due[key] = self._clock.monotonic() + _length(leases[0]) * _RENEW_AFTER
         raise_store_down(results)
 

@@ -30,7 +30,7 @@ LIMITER, RENEW, REFUND = (
 class RedisLimiter:
     """Counts in Redis, with the clock of Redis, for all workers together.
 
-    Every method raises `StoreDown` when Redis does not respond in time, and its subclass `CommandRefused`
+    Every method raises `StoreDown` when Redis does not respond in time, and its subclass `ErrorReply`
     when the reply is an error. The keys of one call must differ from each other and, on a Cluster,
     share a hash tag. `now` injects the time, in microseconds, for tests.
     """

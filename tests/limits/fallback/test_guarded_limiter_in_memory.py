@@ -10,7 +10,7 @@ from shared.core.errors import StoreDown
 from shared.limits.fallback.guarded_limiter import GuardedLimiter
 from shared.limits.redis.limiter import RedisLimiter
 from shared.limits.values import Decision, LimitState, decide
-from shared.redis_client.protocol import CommandRefused
+from shared.redis_client.protocol import ErrorReply
 from tests.limits.limits_by_name import at_a_time, left, window
 from tests.limits.redis.limiter_world import KNOBS, Hands
 from tests.support.wait import until_true
@@ -79,7 +79,7 @@ async def test_unexpected_error_in_the_background_is_logged(caplog: pytest.LogCa
 
 async def test_error_of_one_command_is_logged_and_counts_locally(caplog: pytest.LogCaptureFixture) -> None:
     worker = Worker()
-    worker.remote.acquire.side_effect = CommandRefused("Redis rejected a command: WRONGTYPE.")
+    worker.remote.acquire.side_effect = ErrorReply("Redis rejected a command: WRONGTYPE.")
     for _ in range(5):
         worker.hands.forward(1)
         assert (await worker.limiter.acquire([window("a")])).degraded

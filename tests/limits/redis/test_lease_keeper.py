@@ -3,7 +3,7 @@
 import pytest
 
 from shared.core.errors import StoreDown
-from shared.redis_client.protocol import CommandRefused
+from shared.redis_client.protocol import ErrorReply
 from tests.limits.limits_by_name import a_lease_keeper, at_a_time, window
 from tests.limits.redis.limiter_world import Hands
 
@@ -33,7 +33,7 @@ async def test_lease_that_redis_rejects_is_due_again_at_the_usual_time() -> None
     held = a_lease_keeper()
     held.acquire([at_a_time("one"), at_a_time("one", key="t")], known=False)
     renew = held._remote.renew
-    renew.side_effect = [CommandRefused("WRONGTYPE"), StoreDown("Redis did not respond in time.")]  # type: ignore[attr-defined]
+    renew.side_effect = [ErrorReply("WRONGTYPE"), StoreDown("Redis did not respond in time.")]  # type: ignore[attr-defined]
     with pytest.raises(StoreDown, match="in time"):
         await held.renew_due()
     assert (held._due["s"], held._due["t"]) == (10.0, 0.0)
