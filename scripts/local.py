@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import threading
+from contextlib import closing
 
 from scripts.demo import Api, DemoFailed, curl_lines, demo_key, free_subdomain
 from scripts.parts import Part, PartFailed, Running, running
@@ -32,7 +33,7 @@ def main() -> None:
     settings = load_settings_or_exit()
     check_ports(settings)
     try:
-        with open_redis(settings) as store:
+        with closing(open_redis(settings)) as store:
             report("ok", "store", store.name)
             settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             with running(parts(settings), settings.data_dir, stopping) as started:

@@ -24,7 +24,7 @@ from shared.core.errors import Invalid, Problem
 from shared.documents import examples
 from shared.documents.fields import KEEP
 from shared.documents.rule import RuleChanged, RuleInput, RuleList, RuleOutput, RulePatch, rule_document
-from shared.http.paths import has_encoded_slash, rule_path
+from shared.http.paths import rule_path
 from shared.limits.warnings import limit_warnings
 from shared.model.config import Rule, RuleTimeouts, Snapshot
 from shared.pipeline import check_rule
@@ -155,7 +155,7 @@ def _with_changed(before: Snapshot, stored: Rule, sent: Mapping[str, Any], now: 
 
 def _check_itself(rule: Rule) -> list[Problem]:
     problems = []
-    if has_encoded_slash(rule.path) and rule.encoded_slashes == "reject":
+    if "%2F" in rule.path and rule.encoded_slashes == "reject":
         detail = 'The path contains %2F, which this rule rejects. Set encoded_slashes to "allow".'
         problems.append(Problem("/path", detail))
     if rule.ca is not None:

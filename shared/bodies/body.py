@@ -1,12 +1,14 @@
 """A body as plugins judge it: decoded, and with one meaning only."""
 
+import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import unquote_to_bytes
 
 from shared.bodies.json.parse import BOUNDS, JsonBounds, looks_like_json, parse_body
+from shared.bodies.slices import slices
 from shared.bodies.text.messages import texts_of
-from shared.bodies.text.plain_text import form_text, lenient_text
 from shared.http.body_rejected import BodyRejected
 from shared.http.content_coding import coding_of, decode
 from shared.http.media_type import MediaType
@@ -72,3 +74,21 @@ def model_of(request: Request, bounds: JsonBounds = BOUNDS) -> str:
     if not request.body:
         return ""
     return model_in(DecodedBody.of(request.headers, request.body).document(demanded=False, bounds=bounds))
+
+
+def lenient_text(body: bytes) -> str:
+    """Return the body as text. Bytes that are not UTF-8 become U+FFFD."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    return "".join([*map(decoder.decode, slices(body)), decoder.decode(b"", final=True)])
+
+
+def form_text(body: bytes) -> str:
+    """Return the text of an HTML form (WHATWG URL, 5.1), with plus signs and percent codes decoded."""
+    pieces, held = [], b""
+    for piece in slices(body):
+        whole = (held + piece).replace(b"+", b" ")
+        # Hold back the beginning of a code. The next slice completes it.
+        cut = whole.find(b"%", max(len(whole) - 2, 0))
+        held = whole[cut:] if cut >= 0 else b""
+        pieces.append(unquote_to_bytes(whole.removesuffix(held)))
+    return lenient_text(b"".join((*pieces, held)))

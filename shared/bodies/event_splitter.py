@@ -7,7 +7,7 @@ from shared.bodies.slices import slices
 from shared.http.body_rejected import BodyRejected
 from shared.http.content_coding import coding_of
 from shared.http.media_type import MediaType
-from shared.model.event import Event
+from shared.model.event import LINE_END, Event
 from shared.model.messages import Headers
 
 #: The most bytes of one event. A whole response of the responses API, or a picture, is one event.
@@ -21,7 +21,6 @@ MAX_BLANK = 1024
 _EVENT_END = re.compile(rb"\r\r|(?:\r\n|\n)(?:\r\n|\n|\r(?=[^\n]))")
 _LINE_END = re.compile(rb"\r\n|\n|\r(?=[^\n])")
 _BLANK = re.compile(rb"[\r\n]{0,%d}" % MAX_BLANK)
-_ANY_LINE_END = re.compile(r"\r\n|\n|\r")
 
 
 class EventSplitter:
@@ -131,8 +130,7 @@ def _server_sent(raw: bytes, is_first: bool) -> Event:
 
 
 def _data(text: str) -> Iterator[str]:
-    """Yield the values of the ``data`` fields."""
-    for line in _ANY_LINE_END.split(text):
+    for line in LINE_END.split(text):
         name, _, value = line.partition(":")
         if name == "data":
             yield value.removeprefix(" ")

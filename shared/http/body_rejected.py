@@ -12,5 +12,4 @@ class BodyRejected(GatewayError):
 
 
 def body_too_long(limit: int) -> BodyRejected:
-    """Return the error for a body of more than `limit` bytes."""
     return BodyRejected("body_too_large", BODY_TOO_LONG.format(limit))

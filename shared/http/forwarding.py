@@ -85,12 +85,8 @@ class OwnHeaders:
     __slots__ = ("fields", "replaced")
 
     def __init__(self, headers: Mapping[str, str]) -> None:
-        own = {
-            name: value
-            for name, value in headers.items()
-            if _folded(name) not in _OURS and not describes_body(name)
-        }
-        self.fields = tuple([(encoded(name), encoded(value)) for name, value in own.items()])
+        own = [name for name in headers if _folded(name) not in _OURS and not describes_body(name)]
+        self.fields = tuple([(encoded(name), encoded(headers[name])) for name in own])
         # These are removed from the client's head, in every spelling.
         self.replaced = _OURS.union(map(_folded, own))
 

@@ -60,8 +60,3 @@ def rule_path(path: str, match: str) -> str:
     """Return the path of a rule as it is stored: normalized, and a prefix without a slash at its end."""
     normal = normalize_path(path)
     return normal.rstrip("/") or "/" if match == "prefix" else normal
-
-
-def has_encoded_slash(path: str) -> bool:
-    """True when a normalized path contains ``%2F``, which a rule must allow."""
-    return "%2F" in path

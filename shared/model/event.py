@@ -4,7 +4,8 @@ import re
 from dataclasses import dataclass, replace
 
 _LINE = re.compile(r"([^\r\n]*)(\r\n|\n|\r|\Z)")
-_LINE_END = re.compile(r"\r\n|\n|\r")
+#: An end of a line in a stream of events (WHATWG HTML, 9.2.6).
+LINE_END = re.compile(r"\r\n|\n|\r")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Event:
 
 def _with_line(text: str, data: str) -> str:
     """Replace the line. Blank lines before it, and its end, stay."""
-    if _LINE_END.search(data):
+    if LINE_END.search(data):
         raise ValueError("A line of JSON must not contain the end of a line.")
     return text[: len(text) - len(text.lstrip("\r\n"))] + data + text[len(text.rstrip("\r\n")) :]
 
@@ -48,6 +49,6 @@ def _rewritten(lines: list[tuple[str, str]], data: str) -> str:
         if line.removeprefix("\ufeff").partition(":")[0] != "data":
             written.append(line + end)
         elif fresh is not None:
-            written.append((end or "\n").join(f"data: {part}" for part in _LINE_END.split(fresh)) + end)
+            written.append((end or "\n").join(f"data: {part}" for part in LINE_END.split(fresh)) + end)
             fresh = None
     return "".join(written)

@@ -142,7 +142,6 @@ class Request:
     body: bytes | None = None
 
     def with_body(self, body: bytes | None) -> "Request":
-        """Return a copy with another body."""
         return Request(self.method, self.path, self.headers, self.query, body)
 
 
@@ -179,19 +178,16 @@ class Exchange:
     # `dataclasses.replace` would take more than twice as long.
 
     def with_request(self, request: Request) -> "Exchange":
-        """Return a copy with another request."""
         return Exchange(
             self.id, self.tenant, self.rule, request, self.client, self.key, self.response, self.notes
         )
 
     def with_response(self, response: Response | None) -> "Exchange":
-        """Return a copy with another response."""
         return Exchange(
             self.id, self.tenant, self.rule, self.request, self.client, self.key, response, self.notes
         )
 
     def with_notes(self, notes: Mapping[str, object]) -> "Exchange":
-        """Return a copy with other notes."""
         return Exchange(
             self.id, self.tenant, self.rule, self.request, self.client, self.key, self.response, notes
         )

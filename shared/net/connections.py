@@ -52,7 +52,6 @@ class Call:
         return seconds
 
     def hold(self, sock: socket.socket) -> None:
-        """Set the connection that the call waits for."""
         with self._lock:
             self._socket = sock
 
@@ -83,16 +82,11 @@ class Guard(threading.local):
             except OSError:
                 continue
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return _checked(sock, address)
+            if plain_address(sock.getpeername()[0]) != plain_address(address):
+                sock.close()
+                raise TargetForbidden("The connection is not to the address that was checked.")
+            return sock
         raise OutsideError(f"The connection to {host} failed.")
-
-
-def _checked(sock: socket.socket, address: str) -> socket.socket:
-    """`sock`, if its peer is `address`."""
-    if plain_address(sock.getpeername()[0]) != plain_address(address):
-        sock.close()
-        raise TargetForbidden("The connection is not to the address that was checked.")
-    return sock
 
 
 class _Guarded(HTTPConnection):

@@ -2,7 +2,6 @@
 
 import ssl
 from collections.abc import Mapping
-from contextlib import closing
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any
@@ -62,21 +61,19 @@ class GuardedFetch:
         with Call(self._clock, timeout) as call:
             self._guard.call = call
             try:
-                return self._send(self._session.prepare_request(request), call, max_bytes)
+                prepared = self._session.prepare_request(request)
+                left = call.left()
+                response = self._session.send(prepared, stream=True, allow_redirects=False, timeout=left)
+                with response:
+                    content = _read(response, max_bytes)
+                # A response without a length also ends when the connection is closed at the deadline.
+                call.left()
+                return FetchResponse(response.status_code, response.headers, content)
             except (requests.RequestException, HTTPError, OSError) as error:
                 # The message of the library contains addresses.
                 raise OutsideError(_reason(error, call)) from None
             finally:
                 self._guard.call = None
-
-    def _send(self, request: requests.PreparedRequest, call: Call, max_bytes: int) -> FetchResponse:
-        left = call.left()
-        response = self._session.send(request, stream=True, allow_redirects=False, timeout=(left, left))
-        with closing(response):
-            body = _read(response, max_bytes)
-        # A response without a length also ends when the connection is closed at the deadline.
-        call.left()
-        return FetchResponse(response.status_code, response.headers, body)
 
     def close(self) -> None:
         self._session.close()

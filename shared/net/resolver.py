@@ -75,7 +75,6 @@ class FailedAddresses:
         self._failed: dict[tuple[str, int, str], float] = {}
 
     def add(self, host: str, port: int, address: str, now: float) -> None:
-        """Note that a connection to this address of the host failed."""
         key = host, port, address
         self._failed.pop(key, None)
         self._failed[key] = now

@@ -41,14 +41,10 @@ _ANTHROPIC_TYPES = frozenset({"message_start", "message_delta", "message_stop"})
 _OVER = frozenset({"response.completed", "response.incomplete", "response.failed"})
 _WHOLE_TYPES = _OVER | {"response.created", "response.queued", "response.in_progress"}
 # The numbers of the parts that a reader joins to one text.
-_PART_NUMBERS: dict[str, tuple[str, ...]] = {
-    ANTHROPIC: ("index=",),
-    RESPONSES: ("content_index=", "summary_index="),
-}
+_PART_NUMBERS = {ANTHROPIC: ("index=",), RESPONSES: ("content_index=", "summary_index=")}
 
 
 def kind_of(document: Any) -> str:
-    """The kind of an event, by its data."""
     if not isinstance(document, dict):
         return OTHER
     name = document.get("type")

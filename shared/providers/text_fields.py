@@ -24,8 +24,8 @@ CHOICES, LOGPROBS, TOOL_INPUT, TEXT = "choices", "logprobs", "input", "text"
 # A document with one of these members, of that type, is a known body.
 _SIGNS = {"messages": list, "input": str | list, "prompt": str | list, "choices": list, "output": list}
 _IS_REQUEST = ("messages", "input", "prompt")
-# Members that hold JSON in a string: the arguments of a call to a tool.
-_JSON = frozenset({"arguments", "partial_json"})
+#: Members that hold JSON in a string: the arguments of a call to a tool.
+JSON_MEMBERS = frozenset({"arguments", "partial_json"})
 
 _TURNS = ("messages", "message", "input", "output", "item", "delta", RESPONSE)
 _PARTS = ("content", "content_block", "part", "output", "input", "item", "system", "summary")
@@ -103,7 +103,6 @@ def _is_message(document: dict[str, Any]) -> bool:
 
 
 def holder_of(document: Any) -> Holder:
-    """The kind of a known body: a request or a response."""
     return REQUEST if any(name in document for name in _IS_REQUEST) else RESPONSE
 
 
@@ -116,11 +115,6 @@ def model_in(document: Any) -> str:
 def inner(holder: Holder, name: str) -> Holder:
     """The place of the members of the object that stands in the member `name`."""
     return name if holder is not None and name in _KNOWN else None
-
-
-def is_json_member(name: str) -> bool:
-    """True when a text of that name is JSON."""
-    return name in _JSON
 
 
 def is_given(name: str, value: Any) -> bool:

@@ -45,14 +45,10 @@ def endpoint(options: Mapping[str, Any]) -> Endpoint:
         named = {name: value for name, value in options.items() if name.startswith("ssl_")}
         tls = SSLConnection(**named).ssl_context.get()
     host, port = options.get("host", "localhost"), options.get("port", 6379)
-    return Endpoint(host, port, options.get("unix_socket_path"), tls, _login(options))
-
-
-def _login(options: Mapping[str, Any]) -> Sequence[Command]:
-    commands: list[Command] = []
+    login: list[Command] = []
     if options.get("password"):
         user = [options["username"]] if options.get("username") else []
-        commands.append(("AUTH", *user, options["password"]))
+        login.append(("AUTH", *user, options["password"]))
     if options.get("db"):
-        commands.append(("SELECT", options["db"]))
-    return commands
+        login.append(("SELECT", options["db"]))
+    return Endpoint(host, port, options.get("unix_socket_path"), tls, login)

@@ -72,7 +72,6 @@ class RedisProtocol(asyncio.Protocol):
             self._loop.call_soon(self._flush)
 
     def call(self, command: Command) -> asyncio.Future[Any]:
-        """Send a command, and return its future reply."""
         call = Call(command)
         self.send(call)
         return call.reply

@@ -17,7 +17,6 @@ class Script:
 
     @classmethod
     def of(cls, *files: Path) -> Self:
-        """The script in these files, joined."""
         text = "".join(file.read_text(encoding="utf-8") for file in files)
         return cls(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 

@@ -61,7 +61,6 @@ class ChildProcess:
         self._clean_up()
 
     def last_lines(self, lines: int = 1) -> str:
-        """The last lines of the log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
     def _clean_up(self) -> None:

@@ -3,7 +3,7 @@
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
@@ -33,12 +33,6 @@ class RedisAddress:
     def close(self) -> None:
         if self.embedded is not None:
             self.embedded.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def open_redis(settings: Settings) -> RedisAddress:
@@ -109,7 +103,6 @@ def _responds(options: Mapping[str, Any], name: str) -> bool:
 
 
 def _listens(options: Mapping[str, Any]) -> bool:
-    """True when a server accepts connections there."""
     try:
         if path := options.get("unix_socket_path"):
             with socket.socket(socket.AF_UNIX) as client:

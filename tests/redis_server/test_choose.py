@@ -57,7 +57,7 @@ def running(tmp_path: Path) -> Iterator[str]:
 
 
 def test_a_configured_server_that_answers_is_used(tmp_path: Path, running: str) -> None:
-    with open_redis(settings(tmp_path / "data", url=running)) as address:
+    with closing(open_redis(settings(tmp_path / "data", url=running))) as address:
         assert address.embedded is None
         with closing(redis.Redis(**address.options)) as client:
             assert client.ping()
@@ -66,7 +66,7 @@ def test_a_configured_server_that_answers_is_used(tmp_path: Path, running: str) 
 
 def test_an_embedded_one_starts_when_nothing_answers_on_this_machine(tmp_path: Path) -> None:
     with (
-        open_redis(settings(tmp_path, port=free_port())) as address,
+        closing(open_redis(settings(tmp_path, port=free_port()))) as address,
         closing(redis.Redis(**address.options)) as client,
     ):
         assert client.ping()
@@ -74,7 +74,7 @@ def test_an_embedded_one_starts_when_nothing_answers_on_this_machine(tmp_path: P
 
 
 async def test_the_options_serve_the_asynchronous_client_too(tmp_path: Path) -> None:
-    with open_redis(settings(tmp_path, port=free_port())) as address:
+    with closing(open_redis(settings(tmp_path, port=free_port()))) as address:
         async with redis.asyncio.Redis(**address.options) as client:
             assert await client.ping()
 
@@ -85,13 +85,16 @@ async def test_the_options_serve_the_asynchronous_client_too(tmp_path: Path) -> 
 def test_another_machine_or_an_external_server_is_never_replaced(
     tmp_path: Path, mode: str, host: str
 ) -> None:
-    with open_redis(settings(tmp_path, mode=mode, host=host, port=free_port())) as address:
+    with closing(open_redis(settings(tmp_path, mode=mode, host=host, port=free_port()))) as address:
         assert address.embedded is None
         assert address.options["host"] == host
 
 
 def test_a_server_that_answers_beside_a_running_embedded_one_is_refused(tmp_path: Path, running: str) -> None:
-    with open_redis(settings(tmp_path, port=free_port())), pytest.raises(StoreDown, match="Stop one of them"):
+    with (
+        closing(open_redis(settings(tmp_path, port=free_port()))),
+        pytest.raises(StoreDown, match="Stop one of them"),
+    ):
         open_redis(settings(tmp_path, url=running))
 
 
@@ -115,13 +118,13 @@ def test_something_else_on_the_port_is_said(tmp_path: Path) -> None:
 def test_a_server_that_hangs_is_used_and_not_replaced(tmp_path: Path) -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as silent,
-        open_redis(settings(tmp_path, port=silent.getsockname()[1])) as address,
+        closing(open_redis(settings(tmp_path, port=silent.getsockname()[1]))) as address,
     ):
         assert address.embedded is None
 
 
 def test_a_url_says_everything(tmp_path: Path) -> None:
-    with open_redis(settings(tmp_path, url="rediss://user:p%40ss@redis.invalid:6390/3")) as address:
+    with closing(open_redis(settings(tmp_path, url="rediss://user:p%40ss@redis.invalid:6390/3"))) as address:
         assert address.options == {
             "host": "redis.invalid",
             "port": 6390,

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -96,7 +96,10 @@ def _checked_size(schema: dict[str, Any]) -> tuple[int, set[str]]:
         size += 1 + len(part)
         inner = list(children(part))
         if isinstance(part, dict):
-            patterns.update(_patterns(part))
+            if isinstance(pattern := part.get("pattern"), str):
+                patterns.add(pattern)
+            if isinstance(named := part.get("patternProperties"), dict):
+                patterns.update(named)
             if any(isinstance(part.get(name), str) for name in _FOREIGN):
                 raise ValueError(f"Must be a JSON Schema without {', '.join(_FOREIGN)}.")
             if isinstance(reference := part.get("$ref"), str):
@@ -106,13 +109,6 @@ def _checked_size(schema: dict[str, Any]) -> tuple[int, set[str]]:
         f"Must be a JSON Schema of at most {MAX_PARTS} parts with all references followed; "
         "a definition must not refer to itself."
     )
-
-
-def _patterns(part: dict[str, Any]) -> Iterator[str]:
-    if isinstance(pattern := part.get("pattern"), str):
-        yield pattern
-    if isinstance(named := part.get("patternProperties"), dict):
-        yield from named
 
 
 def _inner(schema: dict[str, Any], reference: str) -> Any:

@@ -149,4 +149,4 @@ def _piece(node: Any, key: Any, kind: str, place: Place) -> Piece:
     own = (*place, name)
     joined = events.joined_place(own, kind) if name == text_fields.TEXT else own
     places = (own,) if joined == own else (own, joined)
-    return Piece(places, kind != events.OTHER and text_fields.is_json_member(name), text, Part(node, key))
+    return Piece(places, kind != events.OTHER and name in text_fields.JSON_MEMBERS, text, Part(node, key))

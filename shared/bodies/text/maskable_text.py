@@ -21,14 +21,13 @@ class Part:
     __slots__ = ("_holder", "_key", "_marks")
 
     def __init__(self, holder: Any, key: Any) -> None:
-        self._holder = holder
+        self._holder: dict[Any, str] | list[str] = holder
         self._key = key
         self._marks: dict[int, tuple[int, str]] = {}
 
     @property
     def text(self) -> str:
-        text: str = self._holder[self._key]
-        return text
+        return self._holder[self._key]
 
     def mark(self, start: int, end: int, mask: str) -> None:
         """Let `write` replace the characters from `start` up to `end` by `mask`."""

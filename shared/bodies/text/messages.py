@@ -103,7 +103,7 @@ def message_texts(node: Any, holder: Holder) -> Iterator[Text]:
         if is_named and not text_fields.is_text_member(holder, node, name):
             continue
         if isinstance(child, str):
-            yield Text.at(node, name, is_json=text_fields.is_json_member(name))
+            yield Text.at(node, name, is_json=name in text_fields.JSON_MEMBERS)
         elif is_named and text_fields.is_given(name, child):
             yield from given_texts(name, child)
         else:

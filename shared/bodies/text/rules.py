@@ -4,11 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from shared.bodies.body import NO_JSON, DecodedBody
+from shared.bodies.body import NO_JSON, DecodedBody, form_text, lenient_text
 from shared.bodies.json.parse import dump_json
 from shared.bodies.text.messages import Text, drop_logprobs, text_places
 from shared.bodies.text.patterns import Match, Patterns
-from shared.bodies.text.plain_text import form_text, lenient_text
 from shared.http.body_rejected import BodyRejected
 from shared.providers.text_fields import is_messages
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.bodies import slices
-from shared.bodies.text.plain_text import form_text, lenient_text
+from shared.bodies.body import form_text, lenient_text
 
 
 @given(st.binary(max_size=40), st.integers(1, 9))
