@@ -153,18 +153,14 @@ def test_the_results_of_a_stream_function_are_sent(name: str, version: str, piec
     assert written(client).body == meant
 
 
-def test_a_stream_function_may_be_a_coroutine() -> None:
+async def test_a_stream_function_may_be_a_coroutine() -> None:
     client, made, waits = Client(), make_response(), []
     made.stream = _slowly  # type: ignore[assignment]
     writer = ResponseWriter(client, asked())  # type: ignore[arg-type]
-
-    async def scenario() -> None:
-        writer.begin(made)
-        for piece in (b"a", b"b", b""):
-            await give(writer, piece, lambda: waits.append(1))
-        writer.end()
-
-    asyncio.run(scenario())
+    writer.begin(made)
+    for piece in (b"a", b"b", b""):
+        await give(writer, piece, lambda: waits.append(1))
+    writer.end()
     assert written(client).body == b"AB"
     assert len(waits) == 3
 
@@ -194,20 +190,16 @@ def test_a_body_with_a_wrong_length_never_looks_complete(body: list[bytes]) -> N
 @pytest.mark.parametrize("size", [3, 70_000, 200_000])
 @pytest.mark.parametrize("kind", ["length", "chunked", "nothing"])
 @pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/1.0"])
-def test_a_response_without_its_end_never_looks_complete(size: int, kind: str, version: str) -> None:
+async def test_a_response_without_its_end_never_looks_complete(size: int, kind: str, version: str) -> None:
     client, made = Client(), make_response(200, b"", *framing(kind, size))
     made.stream = True
     writer = ResponseWriter(client, asked(version=version))  # type: ignore[arg-type]
-
-    async def scenario() -> None:
-        writer.begin(made)
-        for start in range(0, size, 65_536):
-            await give(writer, bytes(min(65_536, size - start)), never)
-            writer.flush()
-        await give(writer, b"", never)
+    writer.begin(made)
+    for start in range(0, size, 65_536):
+        await give(writer, bytes(min(65_536, size - start)), never)
         writer.flush()
-
-    asyncio.run(scenario())
+    await give(writer, b"", never)
+    writer.flush()
     writer.break_off()
     assert client.aborted or take_response(client.data, ended=True) is None
     assert not writer.keeps
@@ -261,17 +253,13 @@ def test_a_small_response_is_one_write_and_a_large_body_is_not_copied() -> None:
     assert client.writes[2] is large
 
 
-def test_pieces_that_come_together_are_one_write() -> None:
+async def test_pieces_that_come_together_are_one_write() -> None:
     client, made = Client(), make_response()
     made.stream = True
     writer = ResponseWriter(client, asked())  # type: ignore[arg-type]
-
-    async def scenario() -> None:
-        writer.begin(made)
-        for piece in (b"a", b"b", b"c"):
-            await give(writer, piece, never)
-        writer.flush()
-
-    asyncio.run(scenario())
+    writer.begin(made)
+    for piece in (b"a", b"b", b"c"):
+        await give(writer, piece, never)
+    writer.flush()
     assert len(client.writes) == 1
     assert made.headers["transfer-encoding"] == "chunked"
