@@ -116,8 +116,8 @@ class LostFlows:
 class StockEventStream(EventStream):
     """Closes the client's connection after a rejection: the core can end a stream only as a complete one."""
 
-    def __init__(self, flow: http.HTTPFlow, cut: Cut, *parts: Any) -> None:
-        super().__init__(*parts)
+    def __init__(self, flow: http.HTTPFlow, cut: Cut, state: FlowState, run: Run, stream: Stream) -> None:
+        super().__init__(state, run, stream)
         self._flow = flow
         self._cut = cut
 
