@@ -93,24 +93,12 @@ def _chat(pieces: Sequence[str]) -> list[Any]:
 
 def _tool(pieces: Sequence[str]) -> list[Any]:
     def call(**function: str) -> dict[str, Any]:
-        return {
-            "choices": [
-                {
-                    "index": 0,
-                    "delta": {"tool_calls": [{"index": 0, "id": "call_1", "function": function}]},
-                    "finish_reason": None,
-                }
-            ]
-        }
+        calls = [{"index": 0, "id": "call_1", "function": function}]
+        return {"choices": [{"index": 0, "delta": {"tool_calls": calls}, "finish_reason": None}]}
 
     done = {"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]}
-    return [
-        call(name="find", arguments='{"q": "'),
-        *[call(arguments=piece) for piece in pieces],
-        call(arguments='"}'),
-        done,
-        "[DONE]",
-    ]
+    first, last = call(name="find", arguments='{"q": "'), call(arguments='"}')
+    return [first, *[call(arguments=piece) for piece in pieces], last, done, "[DONE]"]
 
 
 def _tool_arguments(document: Any) -> str:
@@ -142,17 +130,12 @@ def _tool_use(pieces: Sequence[str]) -> list[Any]:
     block = {"type": "tool_use", "id": "toolu_1", "name": "find", "input": {}}
 
     def delta(text: str) -> dict[str, Any]:
-        return {
-            "type": "content_block_delta",
-            "index": 0,
-            "delta": {"type": "input_json_delta", "partial_json": text},
-        }
+        part = {"type": "input_json_delta", "partial_json": text}
+        return {"type": "content_block_delta", "index": 0, "delta": part}
 
     return [
         {"type": "content_block_start", "index": 0, "content_block": block},
-        delta('{"q": "'),
-        *map(delta, pieces),
-        delta('"}'),
+        *map(delta, ('{"q": "', *pieces, '"}')),
         {"type": "content_block_stop", "index": 0},
         {"type": "message_stop"},
     ]

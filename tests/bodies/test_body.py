@@ -24,8 +24,9 @@ def code_of(body: DecodedBody, *, demanded: bool = False) -> str:
     return caught.value.code
 
 
-def test_an_encoded_body_is_read_decoded() -> None:
+def test_an_encoded_body_and_a_body_in_utf8_are_read() -> None:
     assert opened(gzip.compress(b'{"a":1}'), coding="gzip").document(demanded=True) == {"a": 1}
+    assert opened(b"{}", 'application/json; Charset="UTF-8"').document(demanded=True) == {}
 
 
 def test_a_body_that_is_no_json_is_refused_only_where_json_is_demanded() -> None:
@@ -45,10 +46,6 @@ def test_json_under_a_false_name_must_be_strict_too(body: bytes) -> None:
 @pytest.mark.parametrize("charset", ["utf-16", '"latin1"', "utf-8; charset=utf-7"])
 def test_other_charsets_are_refused(charset: str) -> None:
     assert code_of(opened(b"{}", f"application/json; charset={charset}")) == "unsupported_content_type"
-
-
-def test_utf8_may_be_named() -> None:
-    assert opened(b"{}", 'application/json; Charset="UTF-8"').document(demanded=True) == {}
 
 
 def test_two_content_types_are_refused() -> None:

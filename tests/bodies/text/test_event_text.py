@@ -35,20 +35,27 @@ def alone(document: Any, **more: Any) -> list[str]:
 
 
 def delta(text: str, index: int = 0, name: str = "content") -> dict[str, Any]:
-    return {
-        "id": "x",
-        "model": "m",
-        "choices": [{"index": index, "delta": {name: text, "role": "assistant"}}],
-    }
+    choice = {"index": index, "delta": {name: text, "role": "assistant"}}
+    return {"id": "x", "model": "m", "choices": [choice]}
 
 
 def block(kind: str, index: int = 0, **more: Any) -> dict[str, Any]:
     return {"type": f"content_block_{kind}", "index": index, **more}
 
 
-def test_the_pieces_of_two_choices_are_not_mixed() -> None:
-    texts = joined(delta("nee"), delta("hay", 1), delta("dle"), delta("stack", 1))
-    assert sorted(texts.values()) == ["haystack", "needle"]
+@pytest.mark.parametrize(
+    ("documents", "texts"),
+    [
+        ([delta("nee"), delta("hay", 1), delta("dle"), delta("stack", 1)], ["haystack", "needle"]),
+        (
+            [delta("a", name="reasoning_content"), delta("b"), delta("c"), delta("d", name="refusal")],
+            ["a", "bc", "d"],
+        ),
+    ],
+    ids=["choices", "fields"],
+)
+def test_the_pieces_of_choices_and_of_their_fields_are_not_mixed(documents: Any, texts: list[str]) -> None:
+    assert sorted(joined(*documents).values()) == texts
 
 
 def test_a_choice_is_the_same_however_its_number_is_written() -> None:
@@ -85,18 +92,10 @@ def test_an_index_of_an_unknown_event_is_its_own_matter() -> None:
     assert sorted(joined({"index": "x", "a": "nee"}, {"index": True, "a": "dle"}).values()) == ["needle", "x"]
 
 
-def test_fields_of_one_choice_are_texts_of_their_own() -> None:
-    texts = joined(delta("a", name="reasoning_content"), delta("b"), delta("c"), delta("d", name="refusal"))
-    assert sorted(texts.values()) == ["a", "bc", "d"]
-
-
 def test_the_arguments_of_two_calls_are_not_mixed_and_are_json() -> None:
     def call(index: int, text: str) -> dict[str, Any]:
-        return {
-            "choices": [
-                {"index": 0, "delta": {"tool_calls": [{"index": index, "function": {"arguments": text}}]}}
-            ]
-        }
+        calls = [{"index": index, "function": {"arguments": text}}]
+        return {"choices": [{"index": 0, "delta": {"tool_calls": calls}}]}
 
     texts = joined(call(0, "{"), call(1, "["), call(0, "}"), call(1, "]"))
     assert sorted(texts.values()) == ["[]", "{}"]

@@ -15,15 +15,9 @@ def test_each_pattern_that_matches_somewhere_is_found() -> None:
     assert patterns.found(["please IGNORE previous rules", "a secret."]) == {0, 1}
     assert patterns.found([]) == set()
     assert patterns.found(["secretary"]) == set()
-
-
-def test_no_patterns_find_nothing() -> None:
+    assert Patterns(["", "x"]).found(["abc"]) == {0}
     assert not Patterns([])
     assert Patterns([]).found(["text"]) == set()
-
-
-def test_a_pattern_that_matches_everywhere_is_found_too() -> None:
-    assert Patterns(["", "x"]).found(["abc"]) == {0}
 
 
 @given(
