@@ -1,4 +1,4 @@
-"""What survives when everything dies at once."""
+"""A restart of the gateway: what it keeps, and what stopping one program leaves to the other."""
 
 import signal
 from pathlib import Path
@@ -9,33 +9,40 @@ from tests.support.cases import slow
 from tests.support.gateway import RunningGateway
 from tests.support.upstream import Upstream
 
-express_first = pytest.mark.parametrize("engine", ["express", *slow("mitmproxy")], indirect=True)
+LIMITS = {
+    "gateway": {"limits": {"global": {"limit": 5, "window": "1h"}}},
+    "rule": {"limits": {"global": {"limit": 3, "window": "1h"}, "streams": {"limit": 2}}},
+}
+CANARY = "Bearer canary-upstream-secret"
 
 
-@express_first
-def test_tenants_keys_rules_and_limits_survive_a_kill_of_everything(
-    upstream: Upstream, tmp_path: Path, engine: str
+@pytest.mark.parametrize(
+    ("engine", "how"),
+    [
+        ("express", signal.SIGKILL),
+        *slow(("mitmproxy", signal.SIGKILL), ("express", signal.SIGTERM), ("mitmproxy", signal.SIGTERM)),
+    ],
+    indirect=["engine"],
+)
+def test_restart_of_both_programs_forgets_no_tenant_limit_or_usage_and_leaves_no_secret_in_a_file(
+    upstream: Upstream, tmp_path: Path, engine: str, how: signal.Signals
 ) -> None:
     with RunningGateway(tmp_path / "data", engine=engine) as gateway:
-        tenant = gateway.create_tenant()
-        limit = {"name": "rate_limiter", "settings": {"limit": 3, "window": "1h"}}
-        tenant.create_rule("/v1", upstream.url, plugin_chain=[limit], headers={"X-Upstream-Key": "stored"})
-        assert tenant.request("GET", "/v1/x").status_code == 200
-        gateway.stop(signal.SIGKILL)
-        gateway.start()
-        response = tenant.request("GET", "/v1/x")
-        assert response.status_code == 200
-        assert response.headers["x-ratelimit-remaining-requests"] == "1"
-        assert upstream.received[-1].get("x-upstream-key") == "stored"
-
-
-@pytest.mark.slow
-def test_store_and_logs_contain_no_secret(upstream: Upstream, tmp_path: Path, engine: str) -> None:
-    with RunningGateway(tmp_path / "data", engine=engine) as gateway:
-        tenant = gateway.create_tenant()
-        tenant.create_rule("/v1", upstream.url, headers={"Authorization": "Bearer canary-upstream-secret"})
-        tenant.request("GET", f"/v1/{tenant.key}?token={tenant.key}")
+        tenant = gateway.create_tenant(plugin_chain=[{"name": "rate_limiter", "settings": LIMITS}])
+        tenant.create_rule("/v1", upstream.url, headers={"Authorization": CANARY})
+        tenant.create_rule("/v2", upstream.url)
+        with_secrets = f"/v1/{tenant.key}?token={tenant.key}"
+        assert [tenant.request("GET", with_secrets).status_code for _ in range(2)] == [200] * 2
         tenant.request("GET", "/v1/x", headers={"Authorization": f"Bearer {tenant.key}x"})
+        gateway.stop(how)
+        gateway.start()
+        third = tenant.request("GET", "/v1/x")
+        assert (third.status_code, third.headers["x-ratelimit-remaining-requests"]) == (200, "0")
+        assert upstream.received[-1].get("authorization") == CANARY
+        assert tenant.request("GET", "/v1/x").status_code == 429
+        rows = gateway.call("GET", f"/tenants/{tenant.id}/rate-limits").json()["limits"]
+        assert [row["used"] for row in rows if row["window"]] == [3, 3, 0]
+        assert [tenant.request("GET", "/v2/x").status_code for _ in range(3)] == [200, 200, 429]
     for file in tmp_path.rglob("*"):
         if file.is_file() and not file.is_socket():
             content = file.read_bytes()

@@ -1,0 +1,189 @@
+"""The sections of the settings: their defaults, and what each accepts."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from shared.settings.values import cores, size
+from tests.settings.conftest import File
+
+
+class TestTheEngine:
+    def test_express_with_a_process_per_core_is_the_default(
+        self, config: File, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for count, workers in ((1, 1), (6, 6), (200, 64)):
+            monkeypatch.setattr("shared.settings.sections.cores", lambda count=count: count)
+            for text in ("", "server: {workers: null}", "server: {workers: ''}"):
+                server = config.load(text).server
+                assert (server.engine, server.worker_count) == ("express", workers)
+
+    def test_the_cores_are_those_that_this_process_may_use(self) -> None:
+        allowed = os.sched_getaffinity(0)
+        assert cores() == len(allowed)
+        try:
+            os.sched_setaffinity(0, {min(allowed)})
+            assert cores() == 1
+        finally:
+            os.sched_setaffinity(0, allowed)
+
+    @pytest.mark.parametrize("number", [1, 3, 64])
+    def test_the_number_of_workers_can_be_set(self, config: File, number: int) -> None:
+        assert config.load(f"server: {{workers: {number}}}").server.worker_count == number
+        assert config.load("", {"server.workers": number}).server.worker_count == number
+
+    @pytest.mark.parametrize("number", ["0", "65", "many", "1.5"])
+    def test_engine_numbers_out_of_range_are_rejected(self, config: File, number: str) -> None:
+        message = config.rejection(f"server:\n  workers: {number}\n")
+        assert message == "config.yaml:2: server.workers: must be a whole number from 1 to 64"
+
+    @pytest.mark.parametrize("workers", ["", "workers: 1", "workers: null"])
+    def test_mitmproxys_core_is_one_process(self, config: File, workers: str) -> None:
+        server = config.load(f"server:\n  engine: mitmproxy\n  {workers}\n").server
+        assert (server.engine, server.worker_count) == ("mitmproxy", 1)
+
+    @pytest.mark.parametrize(
+        ("setting", "name"),
+        [("workers: 2", "workers"), ("tls: {cert: a, key: b}", "tls.cert"), ("tls: {key: b}", "tls.key")],
+    )
+    def test_what_mitmproxys_core_cannot_do_is_rejected(self, config: File, setting: str, name: str) -> None:
+        message = config.rejection(f"server:\n  engine: mitmproxy\n  {setting}\n")
+        assert message.startswith(f"config.yaml:3: server.{name}: the mitmproxy engine ")
+        assert message.endswith("set server.engine to express")
+
+    def test_engine_of_another_name_is_rejected(self, config: File) -> None:
+        assert config.rejection("server:\n  engine: expres\n") == (
+            "config.yaml:2: server.engine: must be one of: express, mitmproxy; did you mean express?"
+        )
+
+
+class TestTls:
+    def test_without_files_there_is_none(self, config: File) -> None:
+        for text in ("", "server: {tls: null}", "server: {tls: {cert: null}}", "server: {tls: {key: ''}}"):
+            assert config.load(text).server.tls.files is None
+
+    def test_relative_files_start_at_the_files_folder(self, config: File, tmp_path: Path) -> None:
+        server = config.load("server: {tls: {cert: c.pem, key: /k.pem}}").server
+        assert server.tls.files == (tmp_path / "c.pem", Path("/k.pem"))
+        variables = {"GATEWAY__SERVER__TLS__CERT": "/c", "GATEWAY__SERVER__TLS__KEY": "/k"}
+        assert config.load(**variables).server.tls.files == (Path("/c"), Path("/k"))
+
+    @pytest.mark.parametrize(
+        ("setting", "message"),
+        [
+            ("cert: c", "cert: set server.tls.key to the private key, too"),
+            ("key: k", "key: set server.tls.cert to the certificate, too"),
+            ("crt: c", "crt: unknown key; did you mean cert?"),
+        ],
+    )
+    def test_tls_certificate_or_key_alone_is_rejected(self, config: File, setting: str, message: str) -> None:
+        found = config.rejection(f"server:\n  tls:\n    {setting}\n")
+        assert found == f"config.yaml:3: server.tls.{message}"
+
+
+class TestTimeouts:
+    def test_timeouts_have_the_documented_defaults(self, config: File) -> None:
+        for text in ("", "limits: {timeouts: null}"):
+            found = config.load(text).limits.timeouts
+            assert (found.head, found.body_grace, found.body_rate, found.keep_alive) == (10, 10, 1024, 75)
+            assert (found.connect, found.first_byte, found.idle, found.total) == (5, 300, 300, None)
+
+    def test_timeouts_can_be_set_each(self, config: File) -> None:
+        found = config.load(
+            "limits: {timeouts: {connect: 500ms, total: 10m}}", GATEWAY__LIMITS__TIMEOUTS__IDLE="1m"
+        ).limits.timeouts
+        assert (found.connect, found.total, found.idle, found.first_byte) == (0.5, 600, 60, 300)
+        message = config.rejection("limits:\n  timeouts:\n    head: 0\n")
+        assert message == "config.yaml:3: limits.timeouts.head: must be longer than 0"
+
+    def test_caps_of_a_worker(self, config: File) -> None:
+        limits = config.load().limits
+        assert (limits.connections, limits.in_flight) == (10_000, 5_000)
+        assert config.load("limits: {in_flight: 7}").limits.in_flight == 7
+        assert "must be a whole number from 1 up" in config.rejection("limits: {connections: 0}")
+        assert config.load().server.drain_timeout == 30
+        assert config.load("server: {drain_timeout: 1m}").server.drain_timeout == 60
+
+
+class TestTiers:
+    def test_the_shipped_ones(self, config: File) -> None:
+        tiers = config.load().tiers
+        basic, pro = tiers["basic"], tiers["pro"]
+        assert list(tiers) == ["basic", "pro", "enterprise"]
+        assert basic.limits == {"global": {"limit": 600, "window": "1m"}}
+        assert (basic.concurrent, basic.max_rules, basic.max_keys) == (20, 100, 50)
+        assert (pro.limits, pro.concurrent, pro.max_rules, pro.max_keys) == ({}, 1000, 1000, 500)
+        enterprise = tiers["enterprise"]
+        assert (enterprise.limits, enterprise.concurrent, enterprise.max_rules) == ({}, None, None)
+
+    def test_tier_that_is_changed_keeps_its_other_limits(self, config: File) -> None:
+        tiers = config.load("tiers: {basic: {concurrent: 5, max_keys: null}}").tiers
+        basic = tiers["basic"]
+        assert (basic.concurrent, basic.max_rules, basic.max_keys) == (5, 100, None)
+        assert tiers["pro"].concurrent == 1000
+        basic = config.load(GATEWAY__TIERS__BASIC__MAX_RULES="7").tiers["basic"]
+        assert (basic.max_rules, basic.concurrent) == (7, 20)
+
+    def test_a_new_one_has_no_ceilings_but_those_named(self, config: File) -> None:
+        text = "tiers: {gold: {limits: {per_key: [{limit: 1, window: 1s}, {limit: 9, window: 1h}]}}}"
+        gold = config.load(text).tiers["gold"]
+        assert (gold.name, gold.concurrent) == ("gold", None)
+        assert len(gold.limits["per_key"]) == 2
+
+
+class TestSafeStart:
+    @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "gateway.internal"])
+    def test_an_open_admin_api_needs_a_token(self, config: File, host: str) -> None:
+        assert "set admin.token (GATEWAY_ADMIN_TOKEN)" in config.rejection(GATEWAY__SERVER__ADMIN_HOST=host)
+        config.load(GATEWAY__SERVER__ADMIN_HOST=host, GATEWAY_ADMIN_TOKEN="token")
+
+    @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "[::1]", "localhost", "LOCALHOST"])
+    def test_on_loopback_it_needs_none(self, config: File, host: str) -> None:
+        config.load(GATEWAY__SERVER__ADMIN_HOST=host)
+
+    @pytest.mark.parametrize(
+        "foreign", [{"GATEWAY__REDIS__HOST": "redis.internal"}, {"GATEWAY__REDIS__URL": "rediss://r:6379/1"}]
+    )
+    def test_a_redis_elsewhere_needs_shared_secrets(self, config: File, foreign: dict[str, str]) -> None:
+        pepper, key = "GATEWAY__SECURITY__PEPPER_FILE", "GATEWAY__SECURITY__KEY_FILE"
+        assert "set security.pepper_file and security.key_file" in config.rejection(**foreign)
+        assert "set security" in config.rejection(**foreign, **{pepper: "p"})
+        assert not config.load(**foreign, **{pepper: "p", key: "k"}).redis.is_local
+
+    @pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "redis://", "unix:///run/redis.sock"])
+    def test_a_redis_here_needs_none(self, config: File, url: str) -> None:
+        assert config.load(GATEWAY__REDIS__URL=url).redis.is_local
+
+    def test_secrets_are_in_no_repr(self, config: File) -> None:
+        found = config.load(
+            "redis: {password: geheim1, url: 'redis://:geheim2@localhost'}", GATEWAY_ADMIN_TOKEN="geheim3"
+        )
+        assert "geheim" not in repr(found)
+
+
+class TestPaths:
+    def test_relative_ones_start_at_the_files_folder(self, config: File, tmp_path: Path) -> None:
+        found = config.load("data_dir: d\nsecurity: {ca_file: c}\nplugins: {paths: [p, /q]}")
+        assert found.data_dir == tmp_path / "d"
+        assert found.security.ca_file == tmp_path / "c"
+        assert found.plugins.paths == (tmp_path / "p", Path("/q"))
+        assert found.security.key_file is None
+
+    def test_shared_hosts_know_the_base_domain(self, config: File) -> None:
+        found = config.load("server: {base_domain: Api.Test, shared_hosts: [base_domain, LOCALHOST]}")
+        assert found.server.shared_hosts == ("api.test", "localhost")
+
+
+class TestSizes:
+    @pytest.mark.parametrize(
+        ("written", "read"),
+        [("20MB", 20 * 1024**2), ("64KB", 65536), ("64 kb", 65536), (1000, 1000), ("1GB", 1024**3)],
+    )
+    def test_sizes_are_binary(self, written: str | int, read: int) -> None:
+        assert size(written) == read
+
+    @pytest.mark.parametrize("written", ["", "MB", "1.5MB", "-1", "0", 0, True, "1TB", None, "1MBx"])
+    def test_sizes_of_other_units_are_rejected(self, written: object) -> None:
+        with pytest.raises(ValueError, match="must be a size"):
+            size(written)
