@@ -1,9 +1,9 @@
 """/tenants/{id}/rate-limits: the limits in force, with their usage."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import batched
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import Response
 from flask.views import MethodView
@@ -102,8 +102,7 @@ class RateLimitList(Schema):
     limits = fields.List(fields.Nested(RateLimit), required=True)
 
 
-@dataclass(frozen=True, slots=True)
-class _InForce:
+class _InForce(NamedTuple):
     compiled: CompiledLimit
     rule: Rule | None
 
@@ -120,7 +119,7 @@ class RateLimits(MethodView):
         """
         snapshot = find_tenant(tenant_id)
         found = list(_in_force(snapshot))
-        counters = [_counter(item.compiled, query) for item in found]
+        counters = [_counter(compiled, query) for compiled, _ in found]
         used = _used(counter for counter in counters if counter)
         shown = [
             _document(item, used.get(counter.key) if counter else None)

@@ -28,13 +28,15 @@ class SingleFlight:
             task.add_done_callback(lambda ended: self._end(name, ended))
         return self._tasks[name]
 
-    async def repeat(
-        self, name: Hashable, work: Callable[[], Coroutine[Any, Any, Any]], pause: float
-    ) -> None:
-        """Run `work` again `pause` seconds after each end, also after an error."""
-        while True:
-            await asyncio.wait({self.join(name, work)})
-            await asyncio.sleep(pause)
+    def repeat(self, name: Hashable, work: Callable[[], Coroutine[Any, Any, Any]], pause: float) -> None:
+        """Run `work` in the background, and again `pause` seconds after each end, also after an error."""
+
+        async def forever() -> None:
+            while True:
+                await asyncio.wait({self.join(name, work)})
+                await asyncio.sleep(pause)
+
+        self.join(("repeat", name), forever)
 
     async def close(self) -> None:
         """Cancel all tasks and wait for their end."""

@@ -65,7 +65,7 @@ async def test_repeated_work_goes_on_after_an_error() -> None:
         calls.put_nowait(None)
         raise ValueError("broken")
 
-    flights.join("loop", lambda: flights.repeat("work", fail, 0))
+    flights.repeat("work", fail, 0)
     async with asyncio.timeout(5):
         for _ in range(3):
             await calls.get()

@@ -76,7 +76,7 @@ class GatewayCache[G: Compiled]:
             (_CHECK, self.check, self._config_ttl),
             (_SWEEP, self.sweep, self._cleanup_interval),
         ):
-            self._repeat(name, work, pause)
+            self._flights.repeat(name, work, pause)
 
     async def close(self) -> None:
         """Stop following. The source stays open."""
@@ -193,15 +193,12 @@ class GatewayCache[G: Compiled]:
             snapshot = await self._source.read(tenant_id)
             if tenant_id not in self._stale:
                 gateway = None if snapshot is None else await self._in_thread(self._compiler, snapshot)
-                self._keep(tenant_id, gateway)
+                if gateway is None:
+                    self._held.drop(tenant_id)
+                else:
+                    self._held.put(gateway, self._clock.monotonic())
         self._reported.pop(("tenant", tenant_id), None)
         return gateway
-
-    def _keep(self, tenant_id: str, gateway: G | None) -> None:
-        if gateway is None:
-            self._held.drop(tenant_id)
-        else:
-            self._held.put(gateway, self._clock.monotonic())
 
     def _changed(self, tenant_id: str) -> None:
         self._absent = NegativeCache()
@@ -225,9 +222,6 @@ class GatewayCache[G: Compiled]:
         if (error := flight.exception()) is not None:
             raise StoreDown(f"The configuration cannot be read: {error}") from error
         return flight.result()
-
-    def _repeat(self, name: str, work: Callable[[], Any], pause: float) -> None:
-        self._flights.join(("repeat", name), lambda: self._flights.repeat(name, work, pause))
 
     def _note_success(self, now: float) -> None:
         if self.trouble is not None:

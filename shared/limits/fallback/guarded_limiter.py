@@ -2,9 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from itertools import batched
-from typing import Any
 
 from shared.core.circuit_breaker import CircuitBreaker
 from shared.core.clock import Clock
@@ -65,8 +64,8 @@ class GuardedLimiter:
 
     def start(self) -> None:
         """Renew leases, charge Redis with local counts, and sweep from now on."""
-        self._repeat(_TEND, self.tend, self._probe_every)
-        self._repeat(_SWEEP, self.sweep, self._cleanup_interval)
+        self._flights.repeat(_TEND, self.tend, self._probe_every)
+        self._flights.repeat(_SWEEP, self.sweep, self._cleanup_interval)
 
     async def acquire(self, limits: Sequence[Limit]) -> Decision:
         """Charge all the limits, or none. Raises `StoreDown` only for a limit that is ``closed``."""
@@ -207,9 +206,6 @@ class GuardedLimiter:
                     self._known.record(states, self._now())
                     self._share.mark_synced(unsynced, self._now())
             raise_store_down(replies)
-
-    def _repeat(self, name: str, work: Callable[[], Coroutine[Any, Any, None]], pause: float) -> None:
-        self._flights.join(("repeat", name), lambda: self._flights.repeat(name, work, pause))
 
     def _now(self) -> int:
         return round(self._clock.monotonic() * 1_000_000)
