@@ -97,12 +97,12 @@ def guard() -> None:
         access = required_access(request.endpoint, request.method)
     if (header is None or access is Access.PUBLIC) and not _is_own_host():
         detail = "This Host is not allowed without a key. Use localhost, or send a key."
-        raise ApiError(403, "host_not_allowed", detail)
+        raise ApiError("host_not_allowed", detail)
     if access is Access.PUBLIC:
         return
     g.caller = _anonymous() if header is None else _authenticate(header)
     if access is None or not g.caller.may(access):
-        raise ApiError(403, "forbidden", f"This operation requires {access}." if access else "Forbidden.")
+        raise ApiError("forbidden", f"This operation requires {access}." if access else "Forbidden.")
 
 
 def _is_own_host() -> bool:
@@ -142,7 +142,7 @@ def _anonymous() -> Caller:
     if services().settings.admin.token is None and is_local and not is_forwarded:
         return _PLATFORM
     detail = "The API key is missing. Send it as 'Authorization: Bearer <key>'."
-    raise ApiError(401, "missing_api_key", detail, headers=_CHALLENGE)
+    raise ApiError("missing_api_key", detail, headers=_CHALLENGE)
 
 
 def _authenticate(header: str) -> Caller:
@@ -158,7 +158,7 @@ def _authenticate(header: str) -> Caller:
     if token is not None and hmac.compare_digest(secret.encode(), token.encode()):
         return _PLATFORM
     logins.add(address)
-    raise ApiError(401, "invalid_api_key", "The API key is invalid. Check the key.", headers=_CHALLENGE)
+    raise ApiError("invalid_api_key", "The API key is invalid. Check the key.", headers=_CHALLENGE)
 
 
 def _find_key(secret: str) -> tuple[Snapshot, ApiKey] | None:
@@ -179,7 +179,7 @@ def _tenant_caller(snapshot: Snapshot, key: ApiKey) -> Caller:
     status = key.status(services().clock.now())
     if status != "active":
         detail = f"The API key {key.prefix}… is {status}. Use another key."
-        raise ApiError(401, f"api_key_{status}", detail, headers=_CHALLENGE)
+        raise ApiError(f"api_key_{status}", detail, headers=_CHALLENGE)
     if snapshot.tenant.status != "active":
-        raise ApiError(403, "tenant_disabled", "This tenant is disabled. Contact the gateway's operator.")
+        raise ApiError("tenant_disabled", "This tenant is disabled. Contact the gateway's operator.")
     return Caller(f"key:{key.id}", snapshot.tenant.id, key.scopes)

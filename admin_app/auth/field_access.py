@@ -27,4 +27,4 @@ def check_fields(names: tuple[str, ...], sent: Mapping[str, Any], before: Any, a
     if written:
         problems = [Problem(f"/{name}", "Only the platform may write this field.") for name in written]
         detail = f"Only the platform may write: {', '.join(written)}."
-        raise ApiError(403, "forbidden", detail, problems)
+        raise ApiError("forbidden", detail, problems)

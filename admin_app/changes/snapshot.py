@@ -92,4 +92,4 @@ def check_maximum(kind: str, count: int, maximum: int | None) -> None:
     """Raise 422 when the tenant already has `maximum` things (None: no maximum)."""
     if maximum is not None and count >= maximum:
         detail = f"The tenant has {count} {kind}; its tier allows {maximum}. Delete one first."
-        raise ApiError(422, "limit_reached", detail)
+        raise ApiError("limit_reached", detail)

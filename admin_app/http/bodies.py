@@ -30,7 +30,7 @@ class BodyParser(FlaskParser):
         try:
             g.body = parse_json(body)
         except ValueError as error:
-            raise ApiError(400, "invalid_json", str(error)) from None
+            raise ApiError("invalid_json", str(error)) from None
         return g.body
 
     def handle_error(self, error: ValidationError, req: Request, schema: Schema, **kwargs: Any) -> NoReturn:

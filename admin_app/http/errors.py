@@ -10,11 +10,37 @@ from marshmallow import Schema, fields
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from shared.core.empty import EMPTY
-from shared.core.errors import BadRecord, Conflict, GatewayError, Invalid, Problem, StoreDown, SubdomainTaken
+from shared.core.errors import (
+    STATUS,
+    BadRecord,
+    Conflict,
+    GatewayError,
+    Invalid,
+    Problem,
+    StoreDown,
+    SubdomainTaken,
+)
 
 logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
+#: The status of each code: those of the proxy, and those of the admin API only.
+_STATUS: Mapping[str, int] = {
+    **STATUS,
+    "host_not_allowed": 403,
+    "not_found": 404,
+    "api_key_not_active": 409,
+    "conflict": 409,
+    "rule_exists": 409,
+    "subdomain_taken": 409,
+    "precondition_failed": 412,
+    "limit_reached": 422,
+    "too_many_failed_logins": 429,
+    "internal_error": 500,
+    "bad_record": 503,
+    "store_down": 503,
+}
+#: The code and text of werkzeug's errors, by their status.
 _HTTP_ERRORS: Mapping[int, tuple[str, str]] = {
     400: ("bad_request", "The request is malformed. Check its syntax."),
     404: ("not_found", "No resource has this path. See /docs for all paths."),
@@ -25,18 +51,18 @@ _HTTP_ERRORS: Mapping[int, tuple[str, str]] = {
 
 
 class ApiError(GatewayError):
-    """An error response: its status, its code, and a self-contained sentence."""
+    """An error response: its code, and a self-contained sentence. `status` is that of the code."""
 
     def __init__(
         self,
-        status: int,
         code: str,
         detail: str,
         problems: Sequence[Problem] = (),
         headers: Mapping[str, str] = EMPTY,
+        status: int | None = None,
     ) -> None:
         super().__init__(detail)
-        self.status, self.code, self.detail = status, code, detail
+        self.status, self.code, self.detail = status or _STATUS[code], code, detail
         self.problems, self.headers = tuple(problems), headers
 
 
@@ -66,14 +92,14 @@ class ProblemDocument(Schema):
 
 def not_found(kind: str) -> ApiError:
     """404 for a resource that does not exist or belongs to another tenant: the two look the same."""
-    return ApiError(404, "not_found", f"The {kind} does not exist.")
+    return ApiError("not_found", f"The {kind} does not exist.")
 
 
 def too_many_failed_logins(retry_after: float) -> ApiError:
     """429 after too many failed logins. `retry_after` is in seconds."""
     seconds = str(max(1, math.ceil(retry_after)))
     detail = f"Too many failed logins from this address. Retry in {seconds} seconds."
-    return ApiError(429, "too_many_failed_logins", detail, headers={"Retry-After": seconds})
+    return ApiError("too_many_failed_logins", detail, headers={"Retry-After": seconds})
 
 
 def register_errors(app: Flask) -> None:
@@ -88,29 +114,29 @@ def _api_error(error: Exception) -> ApiError:
         case Invalid():
             return _validation_error(error)
         case SubdomainTaken():
-            return ApiError(409, "subdomain_taken", str(error), [Problem("/subdomain", str(error))])
+            return ApiError("subdomain_taken", str(error), [Problem("/subdomain", str(error))])
         case Conflict():
             detail = "The resource was modified concurrently. Fetch it again and retry."
-            return ApiError(409, "conflict", detail)
+            return ApiError("conflict", detail)
         case StoreDown():
             logger.error("The store is down: %s", error)
             detail = "The configuration store is unavailable. Retry later."
-            return ApiError(503, "store_down", detail, headers={"Retry-After": "1"})
+            return ApiError("store_down", detail, headers={"Retry-After": "1"})
         case BadRecord():
             logger.error("%s", error)
             detail = "The stored tenant cannot be read. Contact the gateway's operator."
-            return ApiError(503, "bad_record", detail)
+            return ApiError("bad_record", detail)
         case HTTPException():
             return _http_error(error)
     logger.error("Unexpected error in request %s", g.request_id, exc_info=error)
     detail = "Internal error. Contact the gateway's operator and name the request ID."
-    return ApiError(500, "internal_error", detail)
+    return ApiError("internal_error", detail)
 
 
 def _validation_error(error: Invalid) -> ApiError:
     one = error.problems[0] if len(error.problems) == 1 else None
     detail = f"{one.pointer or '/'}: {one.detail}" if one else "Several fields are invalid. See errors."
-    return ApiError(422, "validation_failed", detail, error.problems)
+    return ApiError("validation_failed", detail, error.problems)
 
 
 def _http_error(error: HTTPException) -> ApiError:
@@ -118,7 +144,7 @@ def _http_error(error: HTTPException) -> ApiError:
     code, detail = _HTTP_ERRORS.get(status, ("error", f"{HTTPStatus(status).phrase}."))
     allowed = error.valid_methods if isinstance(error, MethodNotAllowed) else None
     headers = {"Allow": ", ".join(sorted(allowed))} if allowed else EMPTY
-    return ApiError(status, code, detail, headers=headers)
+    return ApiError(code, detail, headers=headers, status=status)
 
 
 def _response(error: ApiError) -> Response:

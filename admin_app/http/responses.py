@@ -35,7 +35,7 @@ def check_match(document: Mapping[str, Any]) -> None:
     """Raise 412 when the request has an ``If-Match`` that does not match `document`."""
     if "If-Match" in request.headers and not request.if_match.contains(_etag(document)):
         detail = "The resource was modified since it was read. Fetch it again and retry."
-        raise ApiError(412, "precondition_failed", detail)
+        raise ApiError("precondition_failed", detail)
 
 
 def _etag(document: Mapping[str, Any]) -> str:

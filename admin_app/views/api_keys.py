@@ -105,7 +105,7 @@ class Rotation(MethodView):
             key = find_key(before, key_id)
             if key.status(now) != "active":
                 detail = f"The API key is {key.status(now)}. Create a new one."
-                raise ApiError(409, "api_key_not_active", detail)
+                raise ApiError("api_key_not_active", detail)
             end = now + sent["overlap"]
             ends = replace(key, expires_at=end if key.expires_at is None else min(end, key.expires_at))
             # While old and new keys overlap, a tenant may have twice its maximum.

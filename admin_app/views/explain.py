@@ -131,7 +131,7 @@ class Explain(MethodView):
         """
         snapshot = find_tenant(tenant_id)
         if sent["call_outside"] and not caller().may(Access.ADMIN):
-            raise ApiError(403, "forbidden", f"Calling outside services requires the scope {Access.ADMIN}.")
+            raise ApiError("forbidden", f"call_outside requires {Access.ADMIN}.")
         request = _request(sent, snapshot)
         result = services().explain(request, snapshot, calls_outside=sent["call_outside"])
         return response(Explanation().dump(explanation(result, request.method)))

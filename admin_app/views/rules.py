@@ -173,7 +173,6 @@ def _check_overlap(before: Snapshot, rule: Rule) -> None:
         common = not rule.methods or not other.methods or set(rule.methods) & set(other.methods)
         if rule.active and other.active and same and common:
             raise ApiError(
-                409,
                 "rule_exists",
                 f"The rule {other.id} matches the same path and method. Change or deactivate that rule.",
                 [Problem("/path", f"The rule {other.id} has the same path.")],
