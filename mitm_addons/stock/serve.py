@@ -46,19 +46,21 @@ async def _serve(services: Services, put_line: PutLine, feed: web.Feed | None) -
         tasks.start(_warn(services), "warn of unsupported settings")
         master = make_master(settings, settings.data_dir / "mitmproxy", server, Dispatcher(addons))
         with web.pages(master, settings, server, feed) if feed else contextlib.nullcontext():
-            await _run(master, settings)
+            could_listen = await _run(master)
+    # Raised here: inside, a group of errors would hide it.
+    if not could_listen:
+        raise CannotListen(f"Cannot listen on {settings.server.proxy_host}:{settings.server.proxy_port}.")
 
 
-async def _run(master: Master, settings: Settings) -> None:
+async def _run(master: Master) -> bool:
+    """Run until SIGTERM or SIGINT. Return False if the port could not be opened."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, master.shutdown)
     listening = _Listening(master)
     master.addons.add(listening)
     await master.run()
-    if listening.failed:
-        server = settings.server
-        raise CannotListen(f"Cannot listen on {server.proxy_host}:{server.proxy_port}.")
+    return not listening.failed
 
 
 class _Listening:
