@@ -18,16 +18,6 @@ QUOTA = {"limit": 1, "window": 1}
 SEED_BLOCK = {"gateway": {"enabled": True, **SEED_GATEWAY}, "rule": {"enabled": True, **SEED_RULE}}
 
 
-@pytest.fixture
-def clock() -> Hands:
-    return Hands()
-
-
-@pytest.fixture
-def limiter(clock: Hands) -> MemoryLimiter:
-    return MemoryLimiter(clock)
-
-
 # Each form that the specification writes down, with quotas where it has an ellipsis.
 MINUTE = {"limit": 300, "window": "1m"}
 SPECIFIED: list[dict[str, Any]] = [
@@ -68,16 +58,21 @@ def test_every_specified_form_admits(limiter: MemoryLimiter, settings: dict[str,
     assert Gate(limiter, [(origin, settings)]).admitted(1, headers=named, path="/v1/chat") == 1
 
 
-@pytest.mark.parametrize("spec", [{"limit": 5, "window": "1m"}, SEED_GATEWAY, {"gateway": SEED_GATEWAY}])
-def test_the_sixth_call_under_the_seeds_gateway_limit_is_refused(limiter: MemoryLimiter, spec: Any) -> None:
-    gate = Gate(limiter, [("tenant", spec)])
-    assert [type(gate.ask()) for _ in range(6)] == [Continue] * 5 + [Reject]
-
-
-@pytest.mark.parametrize("spec", [{"limit": 3, "window": "10s"}, SEED_RULE, {"rule": SEED_RULE}])
-def test_the_fourth_call_under_the_seeds_rule_limit_is_refused(limiter: MemoryLimiter, spec: Any) -> None:
-    gate = Gate(limiter, [("rule", spec)])
-    assert [type(gate.ask()) for _ in range(4)] == [Continue] * 3 + [Reject]
+@pytest.mark.parametrize(
+    ("origin", "spec", "limit"),
+    [
+        *(
+            ("tenant", spec, 5)
+            for spec in ({"limit": 5, "window": "1m"}, SEED_GATEWAY, {"gateway": SEED_GATEWAY})
+        ),
+        *(("rule", spec, 3) for spec in ({"limit": 3, "window": "10s"}, SEED_RULE, {"rule": SEED_RULE})),
+    ],
+)
+def test_the_call_above_the_limit_of_the_seed_is_rejected(
+    limiter: MemoryLimiter, origin: str, spec: Any, limit: int
+) -> None:
+    gate = Gate(limiter, [(origin, spec)])
+    assert [type(gate.ask()) for _ in range(limit + 1)] == [Continue] * limit + [Reject]
 
 
 @pytest.mark.parametrize(
@@ -180,11 +175,8 @@ def test_the_least_wait_of_the_settings_is_told_when_it_is_longer(limiter: Memor
     other = Gate(limiter, [("rule", {**patient, "limit": 2, "window": "10m"})], "r2")
     other.admitted(2)
     assert int(rejected(other.ask()).headers["Retry-After"]) >= 600
-
-
-def test_a_limit_of_zero_names_no_wait(limiter: MemoryLimiter) -> None:
-    settings = {"limit": 0, "window": "1m", "actions": {"retry_after": "60"}}
-    rejection = rejected(Gate(limiter, [("rule", settings)]).ask())
+    never = {"limit": 0, "window": "1m", "actions": {"retry_after": "60"}}
+    rejection = rejected(Gate(limiter, [("rule", never)], "r3").ask())
     assert dict(rejection.headers) == {"x-should-retry": "false"}
 
 

@@ -13,11 +13,6 @@ from shared.testing.memory_limiter import MemoryLimiter
 from tests.plugins.gate import Gate, Hands, rejected
 
 
-@pytest.fixture
-def limiter() -> MemoryLimiter:
-    return MemoryLimiter(Hands())
-
-
 def slots(limiter: Any, number: int = 2, **more: Any) -> Gate:
     return Gate(limiter, [("rule", {"limits": {"streams": {"limit": number, "unit": "concurrent", **more}}})])
 
