@@ -101,7 +101,7 @@ def test_values_that_clients_chose_are_tracked_and_others_are_not() -> None:
     everyone = [compiled("global"), compiled("per_ip", by=("ip",)), TEAM]
     track_values(charged(everyone, ("X-Team", "red")), tracker, now=0.0)
     track_values(charged(everyone, ("X-Team", "blue"), own=False), tracker, now=0.0)
-    own = {one: TEAM.value(exchange(("X-Team", one)), "") for one in ("red", "blue")}
+    own = {one: TEAM.value(exchange(headers=[("X-Team", one)]), "") for one in ("red", "blue")}
     assert tracker.has_counter(TEAM.key_prefix, own["red"], 0.0)
     assert not tracker.has_counter(TEAM.key_prefix, own["blue"], 0.0)
     assert tracker.has_counter(everyone[1].key_prefix, "any", 0.0)
