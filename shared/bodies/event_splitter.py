@@ -81,9 +81,8 @@ def event_splitter(kind: MediaType) -> EventSplitter | None:
 
 def has_events(body: bytes) -> bool:
     """True when a reader of events would find data in a body of another type."""
-    if body[:8].removeprefix(b"\xef\xbb\xbf").startswith(b"data:"):
-        return True
-    return any(b"\ndata:" in piece or b"\rdata:" in piece for piece in slices(body, overlap=5))
+    begins = body[:8].removeprefix(b"\xef\xbb\xbf").startswith(b"data:")
+    return begins or any(b"\ndata:" in piece or b"\rdata:" in piece for piece in slices(body, overlap=5))
 
 
 def events_of(body: bytes, splitter: EventSplitter, *, most: int) -> Iterator[Event]:

@@ -22,8 +22,6 @@ _GZIP = 16 + zlib.MAX_WBITS
 # zstd decodes a slice as a whole: at most a block of 128 KiB for each 4 bytes (RFC 8878, 3.1.1.2).
 _ZSTD_SLICE = 64
 _BROKEN = "The data is incomplete, or something follows it."
-# RFC 9659: the window that a decoder for "zstd" must support.
-_ZSTD_WINDOW = 8 * 1024 * 1024
 
 
 def coding_of(values: tuple[str, ...]) -> str:
@@ -97,7 +95,8 @@ def _brotli(body: bytes) -> Iterator[bytes]:
 
 
 def _zstd(body: bytes) -> Iterator[bytes]:
-    decoder = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj()
+    # RFC 9659: the window that a decoder for "zstd" must support.
+    decoder = zstandard.ZstdDecompressor(max_window_size=8 * 1024 * 1024).decompressobj()
     for start in range(0, len(body), _ZSTD_SLICE):
         if decoder.eof:
             raise ValueError(_BROKEN)

@@ -1,7 +1,7 @@
 """The heads that leave the gateway: the request head for the upstream, the response head for the client."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from shared.core.http_tokens import HOP_BY_HOP, KEY_HEADERS, MASK, removed_by_connection
@@ -19,7 +19,6 @@ _FORWARDED = re.compile(r"x-forwarded|(?:forwarded|x-real-ip|x-original-url|x-re
 _OURS = frozenset(("via", "x-request-id", "x-forwarded-for", "x-tenant-id", "x-consumer-id"))
 _NEVER_SENT = HOP_BY_HOP | {"host", "content-length", "expect"}
 _NEVER_IN_RESPONSE = HOP_BY_HOP - {"transfer-encoding"}
-_NOTHING: frozenset[bytes] = frozenset()
 _MASK = MASK.encode()
 
 
@@ -91,9 +90,9 @@ class OwnHeaders:
         self.replaced = _OURS.union(map(_folded, own))
 
 
-def _removed_by_connection(headers: Headers) -> frozenset[bytes]:
+def _removed_by_connection(headers: Headers) -> Collection[bytes]:
     values = headers.all("connection")
-    return removed_by_connection(tuple([encoded(value) for value in values])) if values else _NOTHING
+    return removed_by_connection(tuple([encoded(value) for value in values])) if values else ()
 
 
 def plugin_view(headers: Headers) -> Headers:

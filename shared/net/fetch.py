@@ -17,10 +17,6 @@ from shared.net.connections import Call, Guard, pool_classes
 from shared.net.policy import Policy
 from shared.net.port import FetchResponse
 
-# Hosts whose connections are kept, and connections per host: one for each thread of the default pool.
-_HOSTS = 64
-_CONNECTIONS = 32
-_CHUNK_BYTES = 65_536
 # Without these two, the libraries would send their own.
 _DEFAULT_HEADERS = {"User-Agent": "ai-gateway", "Accept-Encoding": "identity"}
 
@@ -42,7 +38,10 @@ class GuardedFetch:
         trust = ssl.create_default_context(cafile=certifi.where())
         if ca_file is not None:
             trust.load_verify_locations(ca_file)
-        adapter = _Adapter(self._guard, trust)
+        adapter = _Adapter()
+        # Connections of 64 hosts are kept, at most 32 per host: one for each thread of the default pool.
+        adapter.init_poolmanager(64, 32, ssl_context=trust)
+        adapter.poolmanager.pool_classes_by_scheme = pool_classes(self._guard)
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
 
@@ -80,24 +79,13 @@ class GuardedFetch:
 
 
 class _Adapter(HTTPAdapter):
-    """requests on guarded connections, with one TLS context for all."""
-
-    def __init__(self, guard: Guard, trust: ssl.SSLContext) -> None:
-        self._guard = guard
-        self._trust = trust
-        super().__init__(pool_connections=_HOSTS, pool_maxsize=_CONNECTIONS)
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, ssl_context=self._trust, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = pool_classes(self._guard)
-
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         """Do nothing: the TLS context has the certificates. requests would load others each time."""
 
 
 def _read(response: requests.Response, max_bytes: int) -> bytes:
     body = bytearray()
-    while chunk := response.raw.read(min(_CHUNK_BYTES, max_bytes + 1 - len(body)), decode_content=False):
+    while chunk := response.raw.read(min(65_536, max_bytes + 1 - len(body)), decode_content=False):
         body += chunk
         if len(body) > max_bytes:
             raise OutsideError(f"The response of the service is longer than {max_bytes} bytes.")

@@ -20,11 +20,6 @@ from shared.net.policy import Policy, forbidden_reason
 #: Seconds that a check at save time waits for a name.
 SAVE_TIMEOUT = 1.0
 
-_FORBIDDEN = (
-    "The address of {host} is not allowed: it is private, local, reserved or the gateway's own. "
-    "An operator can allow networks with security.allowed_target_networks."
-)
-
 _Work = Callable[[], list[str]]
 
 
@@ -124,7 +119,10 @@ def _checked_addresses(host: str, port: int, policy: Policy) -> list[str]:
         raise OutsideError(f"The name {host} could not be resolved.") from None
     addresses = [str(address[0]) for *_, address in found]
     if any(forbidden_reason(address, port, policy) for address in addresses):
-        raise TargetForbidden(_FORBIDDEN.format(host=host))
+        raise TargetForbidden(
+            f"The address of {host} is not allowed: it is private, local, reserved or the gateway's own. "
+            "An operator can allow networks with security.allowed_target_networks."
+        )
     # IPv4 first: a server on 127.0.0.1 alone must be found under the name localhost.
     return sorted(addresses, key=lambda address: ":" in address)
 

@@ -11,14 +11,10 @@ from shared.net.resolve import look_up, too_slow
 #: Seconds that resolved addresses are used again. The system does not return their TTL, and this is shorter
 #: than the TTLs in use.
 CACHE_SECONDS = 5.0
-#: Names that are cached. Tenants choose them, so their number is bounded.
+#: Names that are cached, and failed addresses that are kept. Tenants choose the names.
 MAX_NAMES = 1024
-#: Seconds that a connection waits for its name. The timeout for connecting is another one.
-RESOLVE_TIMEOUT = 5.0
 #: Seconds that an address is tried last after a connection to it failed.
 FAILED_SECONDS = 30.0
-#: Failed addresses that are kept. Tenants choose the names, so their number is bounded.
-MAX_FAILED = 1024
 
 _NEVER = float("-inf")
 
@@ -38,8 +34,8 @@ class Resolver:
         self._cached: OrderedDict[_Name, tuple[float, list[str]]] = OrderedDict()
         self._under_way: dict[_Name, asyncio.Future[list[str]]] = {}
 
-    async def __call__(self, host: str, port: int, timeout: float = RESOLVE_TIMEOUT) -> list[str]:
-        """Does not block the loop. `timeout` is in seconds. Raises as `resolve.resolve`."""
+    async def __call__(self, host: str, port: int, timeout: float = 5.0) -> list[str]:
+        """Does not block the loop. `timeout` (seconds) excludes connecting. Raises as `resolve.resolve`."""
         name = host, port
         found = self._cached.get(name)
         if found and self._monotonic() < found[0]:
@@ -78,7 +74,7 @@ class FailedAddresses:
         key = host, port, address
         self._failed.pop(key, None)
         self._failed[key] = now
-        if len(self._failed) > MAX_FAILED:
+        if len(self._failed) > MAX_NAMES:
             del self._failed[next(iter(self._failed))]
 
     def first(self, host: str, port: int, addresses: Sequence[str], now: float) -> str:

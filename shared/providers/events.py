@@ -77,9 +77,8 @@ def numbers_of(node: dict[str, Any], holder: Holder) -> Place:
 
 def _integer(value: Any) -> int | None:
     """The number of a choice or part; None for another value. In JSON, 1 and 1.0 are the same number."""
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= _MAX_NUMBER:
-        return None
-    return int(value) if int(value) == value else None
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return int(value) if is_number and 0 <= value <= _MAX_NUMBER and int(value) == value else None
 
 
 def joined_place(place: Place, kind: str) -> Place:

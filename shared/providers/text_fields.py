@@ -23,7 +23,6 @@ CHOICES, LOGPROBS, TOOL_INPUT, TEXT = "choices", "logprobs", "input", "text"
 
 # A document with one of these members, of that type, is a known body.
 _SIGNS = {"messages": list, "input": str | list, "prompt": str | list, "choices": list, "output": list}
-_IS_REQUEST = ("messages", "input", "prompt")
 #: Members that hold JSON in a string: the arguments of a call to a tool.
 JSON_MEMBERS = frozenset({"arguments", "partial_json"})
 
@@ -72,7 +71,6 @@ _MEDIA = _table(
     ("file_data file_id file_url image_url", {*_PARTS, "file"}),
     ("encrypted_content", {*_PARTS, "message"}),
 )
-_IN_SOURCE = frozenset({"data", "url", "file_id"})
 # How the URL of a text begins that is not encoded.
 _PLAIN = ("data:text/", "data:,", "data:;")
 # The places of the probabilities of tokens. They repeat the tokens of the text beside them.
@@ -103,7 +101,7 @@ def _is_message(document: dict[str, Any]) -> bool:
 
 
 def holder_of(document: Any) -> Holder:
-    return REQUEST if any(name in document for name in _IS_REQUEST) else RESPONSE
+    return REQUEST if any(name in document for name in ("messages", "input", "prompt")) else RESPONSE
 
 
 def model_in(document: Any) -> str:
@@ -136,7 +134,7 @@ def is_text_member(holder: Holder, node: dict[str, Any], name: str) -> bool:
 def _is_media(holder: Holder, node: dict[str, Any], name: str, value: Any) -> bool:
     if holder == "source":
         # A source of plain text is text.
-        known = name in _IN_SOURCE and node.get("type") in ("base64", "url", "file")
+        known = name in ("data", "url", "file_id") and node.get("type") in ("base64", "url", "file")
     else:
         known = holder in _MEDIA.get(name, ())
     return known and not (isinstance(value, str) and value[:10].lower().startswith(_PLAIN))

@@ -13,10 +13,6 @@ from shared.redis_client.script import Script
 
 # Seconds between two attempts. They double, with jitter, so that the workers do not reconnect all at once.
 _MIN_PAUSE, _MAX_PAUSE = 0.05, 1.0
-# Seconds for a new connection, with its first commands.
-_CONNECT_TIMEOUT = 1.0
-# Seconds without a reply after which an open connection counts as dead.
-_HUNG_SECONDS = 1.0
 # Seconds. A loop that was blocked reads the replies that have arrived before it fails their calls.
 _GRACE = 0.001
 
@@ -99,7 +95,7 @@ class RedisConnection:
 
     async def _open(self) -> RedisProtocol:
         """A connection that has logged in and loaded the scripts."""
-        async with asyncio.timeout(_CONNECT_TIMEOUT):
+        async with asyncio.timeout(1.0):
             protocol = await self._endpoint.connect(lambda: RedisProtocol(self._loads, self._lost))
             try:
                 commands = [*self._endpoint.login, *self._loads] or [("PING",)]
@@ -127,7 +123,7 @@ class RedisConnection:
         self._unsent.clear()
 
     def _drop_hung(self) -> None:
-        if self._protocol is not None and self._protocol.silent_for() > _HUNG_SECONDS:
+        if self._protocol is not None and self._protocol.silent_for() > 1.0:
             self._protocol.drop("no reply for over a second")
 
 

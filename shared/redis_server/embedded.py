@@ -27,7 +27,6 @@ MAX_SOCKET_PATH = 100
 _POLL_EVERY = 0.02  # seconds between two checks while a server starts; it takes 20 to 50 ms
 _KEEP_EVERY = 0.25  # seconds between two checks of the keeper; adds to the time of a take-over
 _MAX_PAUSE = 8.0  # seconds between two starts of a server that keeps dying
-_STOP_TIMEOUT = 5.0  # seconds until a server that does not stop is killed
 _POLLS = 1500  # 30 seconds: a large append-only file has to be read first
 
 # `appendfsync no`: each write is passed to the kernel before its reply, so a kill -9 of all processes loses
@@ -77,7 +76,7 @@ class Embedded:
         if self._keeper.is_alive():
             self._keeper.join()
         if self.child is not None:
-            self.child.stop(_STOP_TIMEOUT)
+            self.child.stop(timeout=5.0)
             self.child = None
         if self._lock is not None:
             os.close(self._lock)

@@ -1,6 +1,6 @@
 """The address of a name that is tried first."""
 
-from shared.net.resolver import FAILED_SECONDS, MAX_FAILED, FailedAddresses
+from shared.net.resolver import FAILED_SECONDS, MAX_NAMES, FailedAddresses
 
 HOST, PORT = "api.example.com", 443
 ADDRESSES = ["192.0.2.1", "192.0.2.2", "192.0.2.3"]
@@ -50,6 +50,6 @@ def test_the_oldest_failure_is_forgotten_first() -> None:
     failed.add(HOST, PORT, FIRST, 0.0)
     failed.add(HOST, PORT, SECOND, 1.0)
     failed.add(HOST, PORT, FIRST, 2.0)
-    for number in range(MAX_FAILED - 1):
+    for number in range(MAX_NAMES - 1):
         failed.add(f"{number}.example.com", PORT, FIRST, 3.0)
     assert first(failed, 3.0) == SECOND

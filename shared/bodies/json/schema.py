@@ -21,8 +21,6 @@ UNKNOWN_PLACE = "some place"
 _MAX_WORK = 10_000_000
 # The most bytes of all compiled patterns of a schema. To compile them takes 7 ms, likewise (measured).
 _PATTERN_BYTES = 2_000_000
-# The number of schemas that stay compiled. When a tenant is read again, its schemas cost nothing.
-_CACHE_SIZE = 64
 # The validator would decode percent signs, and find another place.
 _INNER = re.compile(r"#(/[^%]*)?")
 # These give a part another base, so "#" has another meaning in it.
@@ -44,7 +42,7 @@ def compile_schema(schema: Mapping[str, Any]) -> Schema:
     return _compiled(json.dumps(schema))
 
 
-@lru_cache(maxsize=_CACHE_SIZE)
+@lru_cache(64)  # when a tenant is read again, its schemas cost nothing
 def _compiled(text: str) -> Schema:
     schema: dict[str, Any] = json.loads(text)
     # No reference uses the name of the schema itself.

@@ -102,10 +102,6 @@ class _HeldEvent:
     text: EventText
     needs: list[tuple[_Passage, int]]
 
-    @property
-    def is_free(self) -> bool:
-        return all(passage.safe >= needed for passage, needed in self.needs)
-
 
 class TextJudge:
     """Judges the events of one stream. `feed` and `end` return the events that may be sent now.
@@ -176,7 +172,7 @@ class TextJudge:
             if self._missing and first.event is self._newest:
                 # Keep the last event until all required text was seen: readers may stop after it.
                 break
-            if not first.is_free:
+            if any(passage.safe < needed for passage, needed in first.needs):
                 if self._queued - len(first.event.raw) <= MAX_HELD:
                     break
                 for passage, _ in first.needs:
