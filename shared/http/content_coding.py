@@ -6,6 +6,7 @@ plugins judged: one gzip member or zstd frame, and nothing after it.
 
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import brotli
 import zstandard
@@ -37,10 +38,8 @@ def coding_of(values: tuple[str, ...]) -> str:
         raise BodyRejected("unsupported_content_type", "The body has more than one content coding.")
     coding = {"x-gzip": "gzip"}.get(codings[0], codings[0]) if codings else "identity"
     if coding not in _DECODERS:
-        allowed = ", ".join(sorted(_DECODERS))
-        raise BodyRejected(
-            "unsupported_content_type", f"The content coding of the body is unknown; allowed: {allowed}."
-        )
+        reason = f"The content coding of the body is unknown; allowed: {', '.join(sorted(_DECODERS))}."
+        raise BodyRejected("unsupported_content_type", reason)
     return coding
 
 
@@ -68,20 +67,17 @@ def encode(body: bytes, coding: str) -> bytes:
     return _ENCODERS[coding](body)
 
 
-def _inflate(window_bits: int) -> Callable[[bytes], Iterator[bytes]]:
-    def pieces(body: bytes) -> Iterator[bytes]:
-        inflater = zlib.decompressobj(window_bits)
-        rest = body
-        while not inflater.eof:
-            piece = inflater.decompress(rest, _PIECE)
-            rest = inflater.unconsumed_tail
-            if not piece and not inflater.eof:
-                raise ValueError(_BROKEN)
-            yield piece
-        if inflater.unused_data:
+def _inflate(window_bits: int, body: bytes) -> Iterator[bytes]:
+    inflater = zlib.decompressobj(window_bits)
+    rest = body
+    while not inflater.eof:
+        piece = inflater.decompress(rest, _PIECE)
+        rest = inflater.unconsumed_tail
+        if not piece and not inflater.eof:
             raise ValueError(_BROKEN)
-
-    return pieces
+        yield piece
+    if inflater.unused_data:
+        raise ValueError(_BROKEN)
 
 
 def _brotli(body: bytes) -> Iterator[bytes]:
@@ -106,8 +102,8 @@ def _zstd(body: bytes) -> Iterator[bytes]:
 
 
 _DECODERS: dict[str, Callable[[bytes], Iterator[bytes]]] = {
-    "gzip": _inflate(_GZIP),
-    "deflate": _inflate(zlib.MAX_WBITS),
+    "gzip": partial(_inflate, _GZIP),
+    "deflate": partial(_inflate, zlib.MAX_WBITS),
     "br": _brotli,
     "zstd": _zstd,
     "identity": lambda body: iter((body,)),

@@ -154,7 +154,4 @@ def client_head(headers: Headers, hidden: Mapping[bytes, bool]) -> Headers:
 def passed_here(headers: Headers, via: str) -> bool:
     """True when the request has passed this gateway before (a loop)."""
     values = headers.all("via")
-    if not values:
-        return False
-    entries = ",".join(values).split(",")
-    return any(entry.split()[1:2] == [via] for entry in entries)
+    return values != () and any(entry.split()[1:2] == [via] for entry in ",".join(values).split(","))

@@ -99,9 +99,8 @@ class Headers:
         gone = {name.lower() for name in (*set_headers, *remove_headers)}
         if self._items is None and (added := _wire(set_headers)) is not None:
             # Most patched heads are only sent, so the other fields stay bytes.
-            return Headers.of(
-                (*[field for field in self._fields or () if LOWER[field[0]] not in gone], *added)
-            )
+            fields = [field for field in self._fields or () if LOWER[field[0]] not in gone]
+            return Headers.of((*fields, *added))
         kept = [item for item in self.items if item[0].lower() not in gone]
         return Headers([*kept, *set_headers.items()])
 

@@ -44,9 +44,11 @@ def forbidden_reason(address: str, port: int, policy: Policy) -> str | None:
     for meaning in meanings:
         if meaning.is_unspecified or meaning.is_multicast:
             return "it is an unspecified or a multicast address"
-        if not is_in(meaning, policy.allowed_networks) and not _is_public(meaning):
+        is_public = meaning.is_global and not meaning.is_reserved and not is_in(meaning, _SPECIAL)
+        if not is_public and not is_in(meaning, policy.allowed_networks):
             return "it is a private, local or reserved address"
-    if any(_is_ours(meaning, port, policy) for meaning in meanings):
+    hosts = [host for host, own_port in policy.own_listeners if own_port == port]
+    if any(_is_at(meaning, host, port) for meaning in meanings for host in hosts):
         return "it is a listener of this gateway"
     return None
 
@@ -65,15 +67,6 @@ def _meanings(address: Address) -> Iterable[Address]:
         yield address.sixtofour
     if address.teredo:
         yield from address.teredo
-
-
-def _is_public(address: Address) -> bool:
-    return address.is_global and not address.is_reserved and not is_in(address, _SPECIAL)
-
-
-def _is_ours(address: Address, port: int, policy: Policy) -> bool:
-    hosts = [host for host, ours in policy.own_listeners if ours == port]
-    return any(_is_at(address, host, port) for host in hosts)
 
 
 def _is_at(address: Address, host: str, port: int) -> bool:

@@ -17,7 +17,6 @@ MAX_NAMES = 1024
 FAILED_SECONDS = 30.0
 
 _NEVER = float("-inf")
-
 _Name = tuple[str, int]
 
 

@@ -5,7 +5,6 @@ open, so a new key can be added above the old one. There is only one pepper.
 """
 
 import os
-import stat
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from contextlib import suppress
@@ -55,7 +54,7 @@ def _read(file: Path) -> list[bytes]:
         raise SecretFileError(f"The secret in {file} cannot be read: {error.strerror}.") from None
     except ValueError:
         raise SecretFileError(f"{file} must have one secret in base64 per line.") from None
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+    if mode & 0o077:
         raise SecretFileError(f"{file} is open to others. Run: chmod 600 {file}")
     if not secrets or any(len(secret) != SECRET_BYTES for secret in secrets):
         raise SecretFileError(f"{file} must have one secret of {SECRET_BYTES} bytes, in base64, per line.")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from operator import ge, gt, le, lt
 from typing import Any
 
@@ -65,14 +66,11 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _order(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
-    def ask(found: Any, value: Any) -> bool:
-        numbers = _is_number(found) and _is_number(value)
-        if not numbers and not (isinstance(found, str) and isinstance(value, str)):
-            raise CannotCompare("There is no number or string to compare.")
-        return compare(found, value)
-
-    return ask
+def _compare(order: Callable[[Any, Any], bool], found: Any, value: Any) -> bool:
+    numbers = _is_number(found) and _is_number(value)
+    if not numbers and not (isinstance(found, str) and isinstance(value, str)):
+        raise CannotCompare("There is no number or string to compare.")
+    return order(found, value)
 
 
 def _contains(found: Any, value: Any) -> bool:
@@ -93,11 +91,11 @@ def _matches(found: Any, pattern: Any) -> bool:
     return pattern.search(found) is not None
 
 
-_ORDERS = {"gt": _order(gt), "gte": _order(ge), "lt": _order(lt), "lte": _order(le)}
+_ORDERS = {"gt": gt, "gte": ge, "lt": lt, "lte": le}
 OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
     "eq": same,
     "ne": lambda found, value: not same(found, value),
-    **_ORDERS,
+    **{name: partial(_compare, order) for name, order in _ORDERS.items()},
     "contains": _contains,
     "not_contains": lambda found, value: not _contains(found, value),
     "exists": lambda found, _: found is not MISSING,

@@ -104,8 +104,6 @@ class TextRules:
         is_masked = text.write()
         if body.media_type.is_form:
             self._must_not_hit(form_text(holder[0].encode()))
-        if not is_masked:
-            return None
-        if not is_utf8:
+        if is_masked and not is_utf8:
             raise blocked_text()
-        return holder[0].encode()
+        return holder[0].encode() if is_masked else None
