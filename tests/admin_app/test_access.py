@@ -12,7 +12,7 @@ from flask import Flask
 from admin_app.auth.access import Access, required_access, requires
 from shared.documents import examples
 from shared.testing.memory_store import MemoryStore
-from tests.admin_app.world import TOKEN, Api, Tenant, World, app_of, error_of, make_world
+from tests.admin_app.world import TOKEN, Api, Tenant, World, app_of, error_of, make_world, new_app
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
@@ -41,14 +41,17 @@ def test_access_without_a_key_is_open_for_health_and_docs_only(app: Flask) -> No
     assert public == pages | {"/livez", "/readyz", "/health", "/version"}
 
 
-def test_a_view_that_declares_nothing_is_closed(app: Flask) -> None:
+def test_a_view_that_declares_nothing_is_closed(world: World) -> None:
+    app = new_app(world)
     app.add_url_rule("/forgotten", "forgotten", lambda: "open")
     api = Api(app, TOKEN)
     assert api.client.get("/forgotten", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 403
     assert api.client.get("/forgotten").status_code == 401
 
 
-def test_a_declaration_is_seen_through_other_decorators(app: Flask) -> None:
+def test_a_declaration_is_seen_through_other_decorators(world: World) -> None:
+    app = new_app(world)
+
     @requires(Access.PUBLIC)
     def view() -> str:
         return "open"

@@ -8,13 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from flask import Flask
 
 from admin_app.auth.access import Access, requires
 from admin_app.http.bodies import MAX_BODY_BYTES
 from shared.core.errors import Conflict, StoreDown
 from shared.model.config import Snapshot
-from tests.admin_app.world import TOKEN, Api, Tenant, World
+from tests.admin_app.world import TOKEN, Api, Tenant, World, new_app
 
 JSON = {"content_type": "application/json"}
 
@@ -155,7 +154,9 @@ def test_store_that_is_down_is_503(
         assert "10.0.0.5" not in response.text
 
 
-def test_our_own_fault_is_500_without_its_reason(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
+def test_our_own_fault_is_500_without_its_reason(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    app = new_app(world)
+
     @requires(Access.PUBLIC)
     def broken() -> str:
         raise KeyError("a secret place")

@@ -1,6 +1,7 @@
 """An admin API on a store in memory, with time in our hands."""
 
 import asyncio
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,8 @@ from typing import Any, cast
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from admin_app import create_app
+from admin_app import context, create_app
+from admin_app.auth import failed_logins
 from shared.config_store.port import ConfigStore
 from shared.explain import ExplainRequest, ExplainResult, run_explain
 from shared.limits.port import Limiter
@@ -29,6 +31,7 @@ from shared.settings import Settings, load_settings
 from shared.testing.memory_limiter import MemoryLimiter
 from shared.testing.memory_store import MemoryStore
 
+_shared: list[Flask] = []
 TOKEN = "the-platforms-own-token"
 NOW = 1_800_000_000.0
 
@@ -52,7 +55,7 @@ class World:
 
     settings: Settings
     clock: HandClock = field(default_factory=HandClock)
-    catalogue: Mapping[str, type[Plugin]] = field(default_factory=load_catalogue)
+    catalogue: Mapping[str, type[Plugin]] = field(default_factory=functools.cache(load_catalogue))
     store: ConfigStore = field(init=False)
     hasher: PepperedHasher = field(default_factory=lambda: PepperedHasher(b"p" * 32))
     sealer: AesSealer = field(default_factory=lambda: AesSealer([b"k" * 32], os.urandom))
@@ -186,8 +189,18 @@ class Api:
         return key
 
 
-def app_of(world: World) -> Flask:
+def new_app(world: World) -> Flask:
     return create_app(cast(Services, world))
+
+
+def app_of(world: World) -> Flask:
+    """The application on `world`. All tests share one: making it takes longer than most of them."""
+    if not _shared:
+        _shared.append(new_app(world))
+    [app] = _shared
+    app.extensions[context.EXTENSION] = world
+    app.extensions[failed_logins.EXTENSION] = failed_logins.FailedLogins(world.clock)
+    return app
 
 
 def pointers(response: TestResponse) -> list[str]:
