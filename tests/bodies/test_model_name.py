@@ -23,13 +23,7 @@ GZIP = Headers([*JSON, ("Content-Encoding", "gzip")])
 FORM = Headers([("Content-Type", "multipart/form-data; boundary=x")])
 WHISPER = b'--x\r\nContent-Disposition: form-data; name="model"\r\n\r\nwhisper'
 NONE = [
-    None,
-    b"",
-    b"{}",
-    b"[]",
-    b'"model"',
-    b'{"model": null}',
-    b'{"model": ["gpt-4o"]}',
+    *(None, b"", b"{}", b"[]", b'"model"', b'{"model": null}', b'{"model": ["gpt-4o"]}'),
     b'{"x": {"model": "m"}}',
 ]
 
