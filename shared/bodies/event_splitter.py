@@ -12,7 +12,8 @@ from shared.model.messages import Headers
 
 #: The most bytes of one event. A whole response of the responses API, or a picture, is one event.
 MAX_EVENT = 1024 * 1024
-#: Blank lines before an event are part of it, up to so many bytes. So each is not judged by itself.
+#: Blank lines before an event are part of it, up to so many bytes. So each is not judged by itself. More of
+#: them are events of their own.
 MAX_BLANK = 1024
 
 # An event ends with a blank line (WHATWG HTML, 9.2.6), that is, with two ends of a line. Only the next byte
@@ -24,10 +25,7 @@ _BLANK = re.compile(rb"[\r\n]{0,%d}" % MAX_BLANK)
 
 
 class EventSplitter:
-    """Takes a body piece by piece and returns its events. The cuts between pieces make no difference.
-
-    Blank lines before an event are part of it. More than `MAX_BLANK` bytes of them are events too.
-    """
+    """Takes a body piece by piece and returns its events. The cuts between pieces make no difference."""
 
     def __init__(self, end: re.Pattern[bytes], make: Callable[[bytes, bool], Event]) -> None:
         self._end = end

@@ -84,10 +84,7 @@ class Match(NamedTuple):
 
 
 class Patterns:
-    """A list of patterns that is searched at once. Raises `PatternError` on an invalid pattern.
-
-    It never changes, so `patterns_of` shares it.
-    """
+    """An immutable list of patterns, searched at once. Raises `PatternError` on an invalid pattern."""
 
     def __init__(self, patterns: Sequence[str]) -> None:
         self._each = []
