@@ -184,6 +184,7 @@ def test_wrong_configuration_at_the_first_start_is_tried_once_and_ends_all(tmp_p
         assert any(not echo.living() for _ in until(PATIENCE)), echo.living()
 
 
+@pytest.mark.slow
 def test_wrong_configuration_later_is_tried_again(tmp_path: Path) -> None:
     with RunningEcho(tmp_path, workers=2) as echo:
         workers = echo.await_workers(2)
@@ -196,6 +197,7 @@ def test_wrong_configuration_later_is_tried_again(tmp_path: Path) -> None:
         echo.await_workers(2, but=victim)
 
 
+@pytest.mark.slow
 def test_a_worker_that_fails_at_its_start_is_tried_again(tmp_path: Path) -> None:
     (tmp_path / "code").write_text("1")
     with RunningEcho(tmp_path) as echo:
