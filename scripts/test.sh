@@ -32,6 +32,7 @@ if [ "$#" = 0 ]; then
     "$bin/ruff" format --check .
     "$bin/mypy"
     "$bin/lint-imports" --no-cache
+    "$bin/python" -m scripts.tree
     "$bin/python" -m pytest -q "${parallel[@]}" --cov --cov-report=term:skip-covered
     echo "Every branch of the pure packages must be covered:"
     exec "$bin/coverage" report --include='shared/core/*,shared/model/*,shared/limits/*.py,shared/pipeline/*' \
