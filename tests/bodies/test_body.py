@@ -1,13 +1,18 @@
-"""Bodies as plugins judge them."""
+"""Bodies as plugins judge them: their text, and which model a request asks for."""
 
 import gzip
 import json
+from typing import Any
+from urllib.parse import quote_plus, unquote_plus
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from shared.bodies.body import NO_JSON, DecodedBody
+from shared.bodies import slices
+from shared.bodies.body import NO_JSON, DecodedBody, form_text, lenient_text, model_of
 from shared.http.body_rejected import BodyRejected
-from shared.model.messages import Headers
+from shared.model.messages import Headers, Request
 
 
 def opened(
@@ -73,3 +78,95 @@ def test_of_messages_only_the_messages_are_text() -> None:
     body = json.dumps({"model": "needle", "messages": [{"role": "user", "content": "hay"}]}).encode()
     judged = opened(body)
     assert not any("needle" in text for text in judged.texts(judged.document(demanded=False)))
+
+
+JSON = Headers([("Content-Type", "application/json")])
+
+
+def request(body: bytes | None, headers: Headers = JSON) -> Request:
+    return Request("POST", "/v1/chat/completions", headers, body=body)
+
+
+GZIP = Headers([*JSON, ("Content-Encoding", "gzip")])
+FORM = Headers([("Content-Type", "multipart/form-data; boundary=x")])
+WHISPER = b'--x\r\nContent-Disposition: form-data; name="model"\r\n\r\nwhisper'
+NONE = [
+    *(None, b"", b"{}", b"[]", b'"model"', b'{"model": null}', b'{"model": ["gpt-4o"]}'),
+    b'{"x": {"model": "m"}}',
+]
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "model"),
+    [
+        (b'{"messages": [], "model": "gpt-4o"}', JSON, "gpt-4o"),
+        (gzip.compress(b'{"model": "gpt-4o"}', mtime=0), GZIP, "gpt-4o"),
+        *((body, JSON, "") for body in NONE),
+        (WHISPER, FORM, ""),
+    ],
+)
+def test_the_member_model_of_a_json_body_is_the_model(body: bytes, headers: Headers, model: str) -> None:
+    assert model_of(request(body, headers)) == model
+
+
+TEXT = Headers([("Content-Type", "text/plain")])
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        *((b'{"model": "cheap", "Model": "gpt-4o"}', headers) for headers in (JSON, TEXT)),
+        *((b'{"model": "cheap", "model": "gpt-4o"}', headers) for headers in (JSON, TEXT)),
+        (b'{"model": "gpt-4o"', JSON),
+        (b'\xef\xbb\xbf{"model": "gpt-4o"}', JSON),
+        ('{"model": "gpt-4o"}'.encode("utf-16"), JSON),
+        (b'{"model": "\\ud800"}', JSON),
+    ],
+)
+def test_a_body_that_can_be_read_in_two_ways_is_rejected(body: bytes, headers: Headers) -> None:
+    with pytest.raises(BodyRejected) as caught:
+        model_of(request(body, headers))
+    assert caught.value.code == "invalid_json"
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(st.dictionaries(st.sampled_from(["model", "messages", "x"]), values))
+def test_it_is_what_any_json_parser_finds(document: dict[str, Any]) -> None:
+    name = document.get("model")
+    assert model_of(request(json.dumps(document).encode())) == (name if isinstance(name, str) else "")
+
+
+@given(st.binary(max_size=200))
+def test_whatever_the_body_is_it_has_a_model_or_is_refused(body: bytes) -> None:
+    try:
+        assert isinstance(model_of(request(body)), str)
+    except BodyRejected as rejected:
+        assert str(rejected).endswith(".")
+
+
+@given(st.binary(max_size=40), st.integers(1, 9))
+def test_text_is_read_the_same_wherever_it_is_cut(body: bytes, size: int) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(slices, "SLICE", size)
+        assert lenient_text(body) == body.decode(errors="replace")
+
+
+@given(st.text(alphabet="a%+4é1gF&=\n", max_size=40), st.integers(1, 9))
+def test_a_form_is_read_as_the_standard_library_reads_it_wherever_it_is_cut(text: str, size: int) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(slices, "SLICE", size)
+        cut = form_text(text.encode())
+    assert cut == form_text(text.encode())
+    if text.isascii():
+        assert cut == unquote_plus(text)
+
+
+@given(st.text(max_size=40))
+def test_what_a_form_holds_is_read_again(text: str) -> None:
+    if text.encode(errors="replace").decode() == text:
+        assert form_text(quote_plus(text).encode()) == text

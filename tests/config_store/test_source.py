@@ -11,7 +11,7 @@ import redis
 import redis.asyncio
 
 from shared.config_store.port import ConfigSource, ConfigStore
-from shared.config_store.source import RedisSource
+from shared.config_store.source import RedisSource, open_source
 from shared.config_store.store import RedisStore
 from shared.testing.memory_store import MemorySource, MemoryStore
 from tests.config_store.configurations import (
@@ -141,3 +141,12 @@ async def test_after_a_lost_connection_it_listens_again_and_says_so(world: World
         assert await said.get() is None
         world.store.write(None, a_tenant("acme"), actor=ACTOR)
         assert await said.get() == "id-acme"
+
+
+async def test_a_burst_of_unknown_names_shares_a_few_connections(valkey_socket: str) -> None:
+    source = open_source({"unix_socket_path": valkey_socket})
+    asking = [source.tenant_of_subdomain(f"stranger-{number}") for number in range(2_000)]
+    assert set(await asyncio.gather(*asking)) == {None}
+    with redis.Redis(unix_socket_path=valkey_socket) as client:
+        assert len(client.client_list()) < 20
+    await source.close()

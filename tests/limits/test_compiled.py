@@ -1,4 +1,4 @@
-"""Which counters a limit has."""
+"""Which counters a limit has, and what a request counts as."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.core.globs import matches_glob, precision
-from shared.limits.compiled import CompiledLimit, compile_limit, merged
+from shared.limits.compiled import CompiledLimit, compile_limit, merged, value_of
 from shared.limits.values import LimitMatch, LimitSpec, Quota
 from shared.model.messages import Exchange
 from tests.limits.limits_by_name import exchange
@@ -196,3 +196,35 @@ def test_merging_lifts_no_limit_and_leaves_one_for_each_counter(given: list[Comp
         kept = found[one.key_prefix]
         assert kept.spec.quota.limit <= one.spec.quota.limit
         assert (kept.cost, kept.floor_ms) >= (one.cost, one.floor_ms) or kept.cost >= one.cost
+
+
+TWICE = [("X-Team", "red"), ("X-Team", "blue")]
+
+
+def test_each_thing_that_requests_are_told_apart_by() -> None:
+    seen = exchange(headers=[("X-Team", "red")], key="key_1")
+    values = {
+        by: value_of(by, seen, "gpt-4o") for by in ("ip", "key", "method", "path", "model", "header:x-team")
+    }
+    assert values == {
+        "ip": "192.0.2.7",
+        "key": "key_1",
+        "method": "POST",
+        "path": "/v1/x",
+        "model": "gpt-4o",
+        "header:x-team": "red",
+    }
+    assert value_of("key", exchange(), "") == value_of("header:x-team", exchange(), "") == ""
+    with pytest.raises(ValueError, match="planet"):
+        value_of("planet", seen, "")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [[("x-team", " red ")], [("X-TEAM", "red"), ("X-Team", "")], [("X-Team", "\t"), ("x-team", "red")]],
+)
+def test_no_spelling_of_a_header_or_path_makes_another_value(headers: list[tuple[str, str]]) -> None:
+    assert value_of("header:x-team", exchange(headers=headers), "") == "red"
+    assert value_of("header:x-team", exchange(headers=TWICE), "") == "red, blue"
+    assert value_of("path", exchange(path="/v1/x/"), "") == "/v1/x"
+    assert value_of("path", exchange(path="/"), "") == "/"

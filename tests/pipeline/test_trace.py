@@ -1,15 +1,21 @@
-"""The trace of a run."""
+"""The trace of a run, and tools that take nothing."""
 
+import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
 from shared.core.errors import NotCalled
+from shared.limits.distinct_values import DistinctValueTracker
+from shared.limits.port import Limiter
+from shared.limits.values import Decision, Limit, Quota
 from shared.model.config import Stage
 from shared.model.messages import Exchange, Response
 from shared.pipeline import Run, Trace, server_timing
-from shared.pipeline.plugin import CONTINUE, Reject, ResolvedEntry, Verdict
+from shared.pipeline.dry_run import ReadOnlyLimiter, ReadOnlyTracker
+from shared.pipeline.plugin import CONTINUE, Reject, ResolvedEntry, Tools, Verdict
+from shared.testing.memory_limiter import Counters
 from tests.pipeline.stagehand import Stagehand, after, quiet, run_loop, run_of, whole
 from tests.pipeline.world import ActingInPlace, FollowingUp, entry
 
@@ -97,3 +103,65 @@ def test_the_timing_has_one_entry_a_group() -> None:
     assert value == (
         'pre_request-1;dur=…;desc="a, b", pre_request-2;dur=…;desc="c", post_request-1;dur=…;desc="d"'
     )
+
+
+LIMIT = Limit("rl:x", Quota(2, 60_000), "rule", "global", "1m")
+NOW = 1_750_000_000_000_000
+
+
+class Looking:
+    """A limiter that can only be looked at, and has counted `used` requests."""
+
+    def __init__(self, used: int) -> None:
+        self.used = used
+
+    async def peek(self, limits: Sequence[Limit]) -> Decision:
+        counters = Counters()
+        for _ in range(self.used):
+            counters.charge(limits, NOW)
+        return counters.peek(limits, NOW)
+
+
+def dry(used: int, *seen: list[Decision]) -> ReadOnlyLimiter:
+    return ReadOnlyLimiter(cast(Limiter, Looking(used)), *(one.append for one in seen))
+
+
+def remaining(decision: Decision) -> list[int]:
+    return [state.remaining for state in decision.states]
+
+
+def test_it_says_what_would_be_said_and_takes_nothing() -> None:
+    seen: list[Decision] = []
+
+    async def use(limiter: ReadOnlyLimiter) -> Decision:
+        decision = await limiter.acquire([LIMIT])
+        await limiter.release([LIMIT])
+        await limiter.renew([LIMIT])
+        await limiter.refund([LIMIT], decision)
+        assert remaining(await limiter.peek([LIMIT])) == [1]
+        await limiter.close()
+        return decision
+
+    assert remaining(asyncio.run(use(dry(1, seen)))) == [0]
+    assert [remaining(decision) for decision in seen] == [[1]]
+    assert remaining(asyncio.run(use(dry(1)))) == [0]
+
+
+def test_of_what_is_refused_nothing_would_be_taken() -> None:
+    decision = asyncio.run(dry(2).acquire([LIMIT]))
+    assert (decision.allowed, remaining(decision)) == (False, [0])
+
+
+def test_values_are_those_that_others_know() -> None:
+    known = DistinctValueTracker(max_values=1)
+    values = ReadOnlyTracker(known)
+    values.add("limit", "a", 60.0, 0.0)
+    assert values.has_counter("limit", "b", 0.0)
+    known.add("limit", "a", 60.0, 0.0)
+    assert (values.has_counter("limit", "a", 0.0), values.has_counter("limit", "b", 0.0)) == (True, False)
+
+
+def test_tools_can_be_had_dry() -> None:
+    tools = Tools(cast(Limiter, Looking(0)), cast(Any, None), cast(Any, None))
+    assert isinstance(tools.dry().limiter, ReadOnlyLimiter)
+    assert isinstance(tools.dry().distinct_values, ReadOnlyTracker)

@@ -1,9 +1,11 @@
-"""Tenants held in memory: found by the names they have now, whatever came before."""
+"""Tenants held in memory by the names they have now, and names that are nobody's, for a short time."""
+
+import tracemalloc
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.config_store.cache.lru import GatewayLru
+from shared.config_store.cache.lru import ABSENT_SECONDS, GatewayLru, NegativeCache
 from tests.config_store.cache.reader_world import Compiled
 from tests.config_store.configurations import a_tenant, an_api_key, with_tenant
 
@@ -54,3 +56,30 @@ def test_being_replaced_is_no_access() -> None:
     held.put(compiled("a", "a", set()), now=1.0)
     held.put(compiled("a", "a", {"new"}), now=5.0)
     assert held.drop_idle(before=1.0, most=10) == 1
+
+
+def test_a_name_is_absent_for_a_short_time() -> None:
+    absent = NegativeCache()
+    assert not absent.holds(("key", "a"), now=10.0)
+    absent.add(("key", "a"), now=10.0)
+    assert absent.holds(("key", "a"), now=10.0 + ABSENT_SECONDS - 0.001)
+    assert not absent.holds(("key", "a"), now=10.0 + ABSENT_SECONDS)
+    assert not absent.holds(("subdomain", "a"), now=10.0)
+
+
+def test_the_oldest_makes_room_for_the_newest() -> None:
+    absent = NegativeCache(max_entries=2)
+    for name in ("a", "b", "a", "c"):
+        absent.add(("key", name), now=0.0)
+    assert len(absent) == 2
+    assert [absent.holds(("key", name), now=1.0) for name in "abc"] == [True, False, True]
+
+
+def test_strangers_cannot_fill_the_memory() -> None:
+    absent = NegativeCache()
+    tracemalloc.start()
+    for number in range(100_000):
+        absent.add(("subdomain", f"unknown-host-number-{number:040}"), now=float(number))
+    used, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert used < 5_000_000

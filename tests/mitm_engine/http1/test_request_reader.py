@@ -1,9 +1,12 @@
 """The bytes of a client become the same requests however they are cut, and nothing else than requests."""
 
+import sys
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from mitm_engine.http1.body_chunks import gather
 from mitm_engine.http1.head_rules import check_head
 from mitm_engine.http1.request_reader import Incoming, RequestReader
 from mitm_engine.options import Options
@@ -180,3 +183,26 @@ def test_a_request_decides_whether_its_connection_is_kept(
 ) -> None:
     reader = read(b"GET / HTTP/%s\r\nHost: a\r\n%s\r\n" % (version, connection))
     assert reader.queue[0].keep_alive is keeps
+
+
+@given(st.lists(st.binary(max_size=3000)))
+def test_gathered_pieces_are_the_body(sent: list[bytes]) -> None:
+    pieces: list[bytes | bytearray] = []
+    for piece in sent:
+        gather(pieces, piece)
+    assert b"".join(pieces) == b"".join(sent)
+
+
+def test_a_body_in_tiny_pieces_takes_little_more_than_its_size() -> None:
+    pieces: list[bytes | bytearray] = []
+    for _ in range(50_000):
+        gather(pieces, b"ab")
+    assert sum(sys.getsizeof(piece) for piece in pieces) < 150_000
+
+
+def test_a_large_piece_is_not_copied() -> None:
+    pieces: list[bytes | bytearray] = []
+    large = bytes(65536)
+    gather(pieces, b"a")
+    gather(pieces, large)
+    assert pieces[1] is large

@@ -1,11 +1,13 @@
-"""When a worker counts as dead, and when the next one begins, by a clock of the test."""
+"""When a worker counts as dead, when the next one begins, and what workers show to each other."""
 
+import multiprocessing
 import signal
+import socket
 from typing import Any
 
 import pytest
 
-from mitm_engine.processes.scoreboard import Scoreboard, WorkerRow
+from mitm_engine.processes.scoreboard import Scoreboard, WorkerContext, WorkerRow
 from mitm_engine.processes.slot import Patience, WorkerSlot
 
 PATIENCE = Patience(silence=5, start=120, young=5, pause=0.1, longest_pause=0.5)
@@ -116,3 +118,28 @@ def test_an_empty_slot_takes_signals_and_does_nothing(slot: WorkerSlot) -> None:
     slot.send(signal.SIGTERM)
     slot.reload()
     assert slot.worker is None
+
+
+def test_the_row_of_a_worker_is_visible_to_the_others() -> None:
+    board = Scoreboard(3)
+    with socket.socket() as listener:
+        process = multiprocessing.get_context("spawn").Process(
+            target=show, args=(WorkerContext(1, listener, board),)
+        )
+        process.start()
+        process.join()
+    assert process.exitcode == 0
+    shown = [(row.connections, row.heartbeat, row.accepts, row.restarts) for row in board.rows()]
+    assert shown == [(0, 0.0, False, 0), (7, 1.5, True, 0), (0, 0.0, False, 0)]
+
+
+def show(context: WorkerContext) -> None:
+    row = context.scoreboard.rows()[context.number]
+    row.connections, row.heartbeat, row.accepts = 7, 1.5, True
+
+
+def test_a_seat_that_became_free_tells_nothing_of_the_last_worker() -> None:
+    row = Scoreboard(1).rows()[0]
+    row.connections, row.heartbeat, row.accepts, row.restarts = 7, 1.5, True, 2
+    row.reset()
+    assert (row.connections, row.heartbeat, row.accepts, row.restarts) == (0, 0.0, False, 2)
