@@ -13,9 +13,10 @@ import uvloop
 from bench.report import Target, target_table
 from shared.model.config import Stage
 from shared.model.messages import Exchange
-from shared.pipeline import Plan, Run, make_plan
+from shared.pipeline.plan import Plan, make_plan
 from shared.pipeline.plugin import CONTINUE, Plugin, ResolvedEntry, Verdict
 from shared.pipeline.pool import PluginPool
+from shared.pipeline.run import Run
 from shared.pipeline.testing import sample_exchange
 
 _PLUGIN_SECONDS = 0.2

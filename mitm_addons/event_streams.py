@@ -8,7 +8,8 @@ from mitm_addons.flows import FlowState
 from shared.core.errors import make_rejection
 from shared.http.body_rejected import BodyRejected
 from shared.model.event import Event
-from shared.pipeline import Run, Stream
+from shared.pipeline.run import Run
+from shared.pipeline.stream import Stream
 
 Pieces = list[bytes]
 # Bytes that are judged before other tasks run: at most 3 ms (measured, the shortest events).

@@ -8,7 +8,7 @@ from mitm_addons.response_copy import ResponseCopy
 from shared.core.errors import Rejection
 from shared.core.memo import Memo
 from shared.model.messages import Headers, Request, Response
-from shared.pipeline import Run
+from shared.pipeline.run import Run
 from shared.providers.errors import error_body, speaks_anthropic
 from shared.routing.admission import Admitted
 

@@ -5,7 +5,7 @@ from mitmproxy import http
 from mitm_addons.flows import FlowState, state_of
 from shared.core.http_tokens import NO_BODY
 from shared.model.messages import LOWER, Fields
-from shared.pipeline import server_timing
+from shared.pipeline.trace import server_timing
 
 _REQUEST_ID, _SOURCE = b"X-Request-ID", b"X-Gateway-Error-Source"
 _TIMING = b"Server-Timing"

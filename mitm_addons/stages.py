@@ -32,7 +32,9 @@ from shared.core.clock import Clock
 from shared.http.forwarding import client_head, plugin_view
 from shared.model.config import Scope
 from shared.model.messages import Exchange, Headers, Response
-from shared.pipeline import Run, Stream, Trace
+from shared.pipeline.run import Run
+from shared.pipeline.stream import Stream
+from shared.pipeline.trace import Trace
 from shared.providers.headers import HIDDEN_FROM_CLIENTS
 from shared.routing.admission import Admitted, too_large
 from shared.routing.outgoing import outgoing

@@ -15,8 +15,9 @@ from shared.http.request_id import request_id
 from shared.limits.values import Decision
 from shared.model.config import Snapshot
 from shared.model.messages import Exchange, Headers, Request, Response
-from shared.pipeline import Run, Trace
 from shared.pipeline.dry_run import ReadOnlyLimiter
+from shared.pipeline.run import Run
+from shared.pipeline.trace import Trace
 from shared.providers.headers import HIDDEN_FROM_CLIENTS
 from shared.routing.admission import Admitted, Call, HostRules, admit, read_call, too_large
 from shared.routing.compile import Compiler, Gateway

@@ -25,7 +25,7 @@ from shared.net.fetch import GuardedFetch
 from shared.net.policy import Policy
 from shared.net.port import Fetch
 from shared.net.resolver import Resolver
-from shared.pipeline import Catalogue
+from shared.pipeline.chain import Catalogue
 from shared.pipeline.plugin import Tools
 from shared.plugins import load_catalogue
 from shared.redis_server.choose import RedisAddress, open_redis

@@ -6,7 +6,7 @@ from admin_app.context import services
 from shared.core.errors import Invalid
 from shared.limits.compiled import CompiledLimit
 from shared.model.config import Rule, Tenant
-from shared.pipeline import effective_chain, resolve_chain
+from shared.pipeline.chain import effective_chain, resolve_chain
 from shared.plugins.rate_limiter import RateLimiter
 
 

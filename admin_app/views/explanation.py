@@ -8,7 +8,7 @@ from shared.explain import ExplainResult
 from shared.limits.values import CONCURRENT, NEVER, Decision, LimitState
 from shared.model.config import ENFORCE, SHADOW, Stage
 from shared.model.messages import Headers
-from shared.pipeline import Group, Step
+from shared.pipeline.plan import Group, Step
 from shared.pipeline.plugin import Reject
 from shared.pipeline.trace import StepResult
 from shared.routing.router import why_not

@@ -27,7 +27,7 @@ from shared.documents.rule import RuleChanged, RuleInput, RuleList, RuleOutput, 
 from shared.http.paths import rule_path
 from shared.limits.warnings import limit_warnings
 from shared.model.config import Rule, RuleTimeouts, Snapshot
-from shared.pipeline import check_rule
+from shared.pipeline.check import check_rule
 from shared.routing.router import path_warnings
 from shared.settings import MITMPROXY
 

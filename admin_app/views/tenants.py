@@ -32,7 +32,7 @@ from shared.documents.tenant import (
 )
 from shared.limits.warnings import limit_warnings
 from shared.model.config import ApiKey, Scope, Snapshot, Tenant
-from shared.pipeline import check_tenant
+from shared.pipeline.check import check_tenant
 
 blueprint = Blueprint("tenants", __name__, "Customers of the platform. Each has its own subdomain.")
 

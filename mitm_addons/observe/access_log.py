@@ -10,7 +10,7 @@ from mitm_addons.flows import FlowState, state_of
 from mitm_addons.wire_errors import code_of
 from shared.core.clock import Clock
 from shared.logs import PutLine
-from shared.pipeline import Run
+from shared.pipeline.run import Run
 from shared.secrets.redaction import redact
 
 _LOGGER = "gateway.access"

@@ -27,7 +27,8 @@ from mitm_engine.options import Options
 from mitm_engine.wire_error import WireError
 from shared.core import tasks
 from shared.core.errors import Rejection, make_rejection
-from shared.pipeline import Run, Stream
+from shared.pipeline.run import Run
+from shared.pipeline.stream import Stream
 from shared.services import Services
 from shared.settings.sections import Limits
 

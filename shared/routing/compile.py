@@ -8,7 +8,8 @@ from typing import Any
 from shared.http.forwarding import OwnHeaders
 from shared.model.config import ApiKey, PluginConfig, Rule, Sealed, Snapshot, Tenant, Tier
 from shared.model.targets import Target, parse_target
-from shared.pipeline import Catalogue, Group, Plan, effective_chain, make_plan, resolve_chain
+from shared.pipeline.chain import Catalogue, effective_chain, resolve_chain
+from shared.pipeline.plan import Group, Plan, make_plan
 from shared.pipeline.plugin import Tools
 from shared.routing.router import Router
 from shared.routing.timeouts import UpstreamTimeouts

@@ -7,7 +7,7 @@ from mitmproxy.test import tflow
 from mitm_addons.flows import FlowState, begin
 from shared.model.config import Rule, Snapshot, Tenant, Tier
 from shared.model.targets import Target
-from shared.pipeline import Plan
+from shared.pipeline.plan import Plan
 from shared.routing.admission import Admitted
 from shared.routing.compile import Gateway, Route
 from shared.routing.router import Router

@@ -6,8 +6,8 @@ from concurrent.futures import Executor, Future
 from typing import Any
 
 from shared.model.messages import Exchange, Response
-from shared.pipeline import Run
 from shared.pipeline.plugin import CONTINUE, Plugin, ResolvedEntry, Verdict
+from shared.pipeline.run import Run
 from tests.pipeline.world import Acting, ActingAsync, ActingInPlace, exchange, plan_of
 
 KINDS = ("in a thread", "as a task", "in place")

@@ -7,8 +7,16 @@ import pytest
 
 from shared.core.errors import Invalid
 from shared.model.config import PluginConfig, Rule, Sealed, Stage, Tenant, Tier
-from shared.pipeline import check_rule, check_tenant, effective_chain, resolve_chain
-from shared.pipeline.chain import ChainEntry, check_together, masked, parse_chain, parse_entry
+from shared.pipeline.chain import (
+    ChainEntry,
+    check_together,
+    effective_chain,
+    masked,
+    parse_chain,
+    parse_entry,
+    resolve_chain,
+)
+from shared.pipeline.check import check_rule, check_tenant
 from tests.pipeline.catalogue import CATALOGUE, Asking, config
 
 TENANT = Tenant("t1", "T", "t1")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.model.config import Stage
-from shared.pipeline import Group, Plan, Step, make_plan
+from shared.pipeline.plan import Group, Plan, Step, make_plan
 from shared.pipeline.plugin import CONTINUE, Exchange, Plugin, ResolvedEntry, Verdict
 from tests.pipeline.judges import ActiveJudge, JudgingAsync, JudgingInThread
 from tests.pipeline.world import Acting, ActingAsync, ActingInPlace, entry, plan_of

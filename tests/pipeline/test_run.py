@@ -12,9 +12,8 @@ import pytest
 
 from shared.model.config import Stage
 from shared.model.messages import Exchange, Headers, Request, Response
-from shared.pipeline import Run
 from shared.pipeline.plugin import CONTINUE, Continue, Patch, Plugin, Reject, ResolvedEntry, Respond, Verdict
-from shared.pipeline.run import patched
+from shared.pipeline.run import Run, patched
 from tests.pipeline.stagehand import Stagehand, after, quiet, run_loop, run_of, whole
 from tests.pipeline.world import Acting, ActingAsync, ActingInPlace, FollowingUp, entry, exchange
 

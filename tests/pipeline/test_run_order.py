@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from shared.model.config import Stage
 from shared.model.messages import Response
-from shared.pipeline import Run, make_plan
+from shared.pipeline.plan import make_plan
 from shared.pipeline.plugin import CONTINUE, Patch, Reject, ResolvedEntry, Respond, Verdict
+from shared.pipeline.run import Run
 from tests.pipeline.stagehand import KINDS, Stagehand, quiet, run_loop
 from tests.pipeline.world import entry, exchange
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from shared.model.config import Stage
 from shared.model.messages import Exchange, Response
-from shared.pipeline import Run
 from shared.pipeline.plugin import CONTINUE, Continue, Patch, Plugin, Reject, ResolvedEntry, Respond, Verdict
+from shared.pipeline.run import Run
 from tests.pipeline.stagehand import Stagehand, quiet, run_loop, run_of
 from tests.pipeline.stagehand import after as all_over
 from tests.pipeline.test_plan import Together, groups_at

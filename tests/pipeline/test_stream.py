@@ -14,8 +14,8 @@ from shared.core.errors import PoolFull
 from shared.model.config import Stage
 from shared.model.event import Event
 from shared.model.messages import Headers, Response
-from shared.pipeline import Run
 from shared.pipeline.plugin import CONTINUE, Patch, Plugin, Reject
+from shared.pipeline.run import Run
 from shared.pipeline.stream import IN_PLACE_BYTES
 from tests.pipeline.faults import ACTS
 from tests.pipeline.judges import (

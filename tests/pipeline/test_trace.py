@@ -12,9 +12,10 @@ from shared.limits.port import Limiter
 from shared.limits.values import Decision, Limit, Quota
 from shared.model.config import Stage
 from shared.model.messages import Exchange, Response
-from shared.pipeline import Run, Trace, server_timing
 from shared.pipeline.dry_run import ReadOnlyLimiter, ReadOnlyTracker
 from shared.pipeline.plugin import CONTINUE, Reject, ResolvedEntry, Tools, Verdict
+from shared.pipeline.run import Run
+from shared.pipeline.trace import Trace, server_timing
 from shared.testing.memory_limiter import Counters
 from tests.pipeline.stagehand import Stagehand, after, quiet, run_loop, run_of, whole
 from tests.pipeline.world import ActingInPlace, FollowingUp, entry

@@ -6,7 +6,7 @@ from typing import Any
 from shared.core.empty import EMPTY
 from shared.model.config import Rule, Stage, Tenant
 from shared.model.messages import Exchange, Headers, Request
-from shared.pipeline import Plan, make_plan
+from shared.pipeline.plan import Plan, make_plan
 from shared.pipeline.plugin import CONTINUE, Plugin, ResolvedEntry, Verdict
 
 TENANT = Tenant("t1", "T", "t1")

@@ -12,7 +12,7 @@ from shared.core.errors import Rejection
 from shared.model.config import ApiKey, Rule, Scope, Snapshot, Tenant, Tier
 from shared.model.messages import Headers
 from shared.model.targets import Target
-from shared.pipeline import Plan
+from shared.pipeline.plan import Plan
 from shared.routing.admission import (
     INVALID_KEY,
     MISSING_KEY,

@@ -5,7 +5,7 @@ from dataclasses import replace
 from shared.model.config import ApiKey, Rule, Snapshot, Tenant, Tier
 from shared.model.messages import Headers
 from shared.model.targets import parse_target
-from shared.pipeline import Plan
+from shared.pipeline.plan import Plan
 from shared.routing.admission import Admitted
 from shared.routing.compile import Gateway, Route
 from shared.routing.outgoing import OutgoingRequest, outgoing
