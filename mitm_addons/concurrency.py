@@ -31,15 +31,11 @@ class Concurrency:
         self._tenant_of[flow.id] = tenant_id
 
     def response(self, flow: http.HTTPFlow) -> None:
-        self._release(flow.id)
-
-    def error(self, flow: http.HTTPFlow) -> None:
-        self._release(flow.id)
-
-    def _release(self, flow_id: str) -> None:
-        tenant_id = self._tenant_of.pop(flow_id, None)
+        tenant_id = self._tenant_of.pop(flow.id, None)
         if tenant_id is None:
             return
         self._open[tenant_id] -= 1
         if not self._open[tenant_id]:
             del self._open[tenant_id]
+
+    error = response

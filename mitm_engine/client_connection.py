@@ -246,16 +246,13 @@ class ClientConnection(asyncio.Protocol):
         if unread(self.transport):
             self._check_reading(self._check_before_keep_alive)
         else:
-            self.arm(max(self._worker.options.timeouts.keep_alive - _FIRST_CHECK, 0), self._close_idle)
+            self.arm(max(self._worker.options.timeouts.keep_alive - _FIRST_CHECK, 0), self._close)
 
     def _check_before_keep_alive(self, now: float) -> None:
         if unread(self.transport):
             self._cut_slow_reader(now)
         else:
             self._keep_alive(now)
-
-    def _close_idle(self, now: float) -> None:
-        self._close()
 
     # Writing.
 
@@ -305,7 +302,7 @@ class ClientConnection(asyncio.Protocol):
             self._close()
             return
         self._linger_left = LINGER_BYTES
-        self.arm(LINGER, self._close_idle)
+        self.arm(LINGER, self._close)
         if self.transport.can_write_eof():
             self.transport.write_eof()
         if self._is_held:
@@ -315,10 +312,10 @@ class ClientConnection(asyncio.Protocol):
         """Close soon if there is no request; one that the client has already sent is still served."""
         if self._task is None and self._reader.idle and self._linger_left is None:
             self._awaits_request = True
-            self.arm(_DRAIN_PAUSE, self._close_idle)
+            self.arm(_DRAIN_PAUSE, self._close)
 
-    def _close(self) -> None:
-        """Close once the client has read everything. A client that does not read is cut."""
+    def _close(self, now: float = NEVER) -> None:
+        """Close once the client has read everything; also a deadline. A client that does not read is cut."""
         if self.transport.is_closing():
             return  # asyncio's TLS transport loses its connection at a second close
         self.transport.close()

@@ -57,10 +57,6 @@ class Terms:
 _DEFAULT_TERMS = Terms()
 
 
-def _default_terms(flow: http.HTTPFlow) -> Terms:
-    return _DEFAULT_TERMS
-
-
 @dataclass(frozen=True, slots=True)
 class Policy:
     """The decisions of the program that embeds the engine.
@@ -70,7 +66,7 @@ class Policy:
     """
 
     response: Callable[[WireError, http.HTTPFlow | None], http.Response] = plain_response
-    terms: Callable[[http.HTTPFlow], Terms] = _default_terms
+    terms: Callable[[http.HTTPFlow], Terms] = lambda _: _DEFAULT_TERMS
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,7 @@ from shared.secrets.api_keys import parse_key
 from shared.settings import is_loopback
 
 # Headers that a proxy adds to a forwarded request.
-_FORWARDING_HEADERS = (
-    *("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP"),
-)
+_FORWARDING = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
 _PORT = re.compile(r":[0-9]{1,5}$")
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
@@ -138,7 +136,7 @@ def _anonymous() -> Caller:
     A proxy on this machine forwards requests of other machines, and adds one of these headers.
     """
     is_local = _is_loopback_address(request.remote_addr or "")
-    is_forwarded = any(name in request.headers for name in _FORWARDING_HEADERS)
+    is_forwarded = any(name in request.headers for name in _FORWARDING)
     if services().settings.admin.token is None and is_local and not is_forwarded:
         return _PLATFORM
     detail = "The API key is missing. Send it as 'Authorization: Bearer <key>'."

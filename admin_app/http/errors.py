@@ -111,8 +111,10 @@ def _api_error(error: Exception) -> ApiError:
     match error:
         case ApiError():
             return error
+        case Invalid(problems=[one]):
+            return ApiError("validation_failed", f"{one.pointer or '/'}: {one.detail}", error.problems)
         case Invalid():
-            return _validation_error(error)
+            return ApiError("validation_failed", "Several fields are invalid. See errors.", error.problems)
         case SubdomainTaken():
             return ApiError("subdomain_taken", str(error), [Problem("/subdomain", str(error))])
         case Conflict():
@@ -131,12 +133,6 @@ def _api_error(error: Exception) -> ApiError:
     logger.error("Unexpected error in request %s", g.request_id, exc_info=error)
     detail = "Internal error. Contact the gateway's operator and name the request ID."
     return ApiError("internal_error", detail)
-
-
-def _validation_error(error: Invalid) -> ApiError:
-    one = error.problems[0] if len(error.problems) == 1 else None
-    detail = f"{one.pointer or '/'}: {one.detail}" if one else "Several fields are invalid. See errors."
-    return ApiError("validation_failed", detail, error.problems)
 
 
 def _http_error(error: HTTPException) -> ApiError:

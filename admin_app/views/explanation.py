@@ -8,7 +8,7 @@ from shared.explain import ExplainResult
 from shared.limits.values import CONCURRENT, NEVER, Decision, LimitState
 from shared.model.config import ENFORCE, SHADOW, Stage
 from shared.model.messages import Headers
-from shared.pipeline.plan import Group, Step
+from shared.pipeline.plan import Group, Plan, Step
 from shared.pipeline.plugin import Reject
 from shared.pipeline.trace import StepResult
 from shared.routing.router import why_not
@@ -25,7 +25,7 @@ def explanation(explained: ExplainResult, method: str) -> dict[str, Any]:
         "key_id": admitted.key.id if admitted and admitted.key else None,
         "rule_id": admitted.route.rule.id if admitted else None,
         "rules": _rules(explained, method),
-        "plan": _plan(explained) if admitted else [],
+        "plan": _plan(explained, admitted.route.plan) if admitted else [],
         "limits": [limit for decision in explained.decisions for limit in _limits(decision)],
         "upstream": _upstream(explained),
         "response": _response(explained),
@@ -58,10 +58,7 @@ def _rules(explained: ExplainResult, method: str) -> list[dict[str, Any]]:
     ]
 
 
-def _plan(explained: ExplainResult) -> list[dict[str, Any]]:
-    if explained.admitted is None:
-        return []
-    plan = explained.admitted.route.plan
+def _plan(explained: ExplainResult, plan: Plan) -> list[dict[str, Any]]:
     stages = {stage: plan.stages.get(stage, ()) for stage in Stage}
     stages[Stage.PRE_REQUEST] = (*plan.head, *stages[Stage.PRE_REQUEST])
     return [

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import batched
-from typing import Any, NamedTuple
+from typing import Any
 
 from flask import Response
 from flask.views import MethodView
@@ -102,11 +102,6 @@ class RateLimitList(Schema):
     limits = fields.List(fields.Nested(RateLimit), required=True)
 
 
-class _InForce(NamedTuple):
-    compiled: CompiledLimit
-    rule: Rule | None
-
-
 @blueprint.route("/tenants/<tenant_id>/rate-limits")
 class RateLimits(MethodView):
     @requires(Access.READ)
@@ -122,20 +117,20 @@ class RateLimits(MethodView):
         counters = [_counter(compiled, query) for compiled, _ in found]
         used = _used(counter for counter in counters if counter)
         shown = [
-            _document(item, used.get(counter.key) if counter else None)
-            for item, counter in zip(found, counters, strict=True)
+            _document(compiled, rule, used.get(counter.key) if counter else None)
+            for (compiled, rule), counter in zip(found, counters, strict=True)
         ]
         return response({"limits": [*_ceiling(snapshot), *shown]})
 
 
-def _in_force(snapshot: Snapshot) -> Iterator[_InForce]:
+def _in_force(snapshot: Snapshot) -> Iterator[tuple[CompiledLimit, Rule | None]]:
     """Each limit once: without a rule those of the tenant, then those that each active rule adds."""
     common = [compiled for compiled in limits_of(snapshot.tenant, None) if compiled.scope == "gateway"]
-    yield from (_InForce(compiled, None) for compiled in common)
+    yield from ((compiled, None) for compiled in common)
     for rule in snapshot.rules:
         if rule.active:
             own = limits_of(snapshot.tenant, rule)
-            yield from (_InForce(compiled, rule) for compiled in own if compiled not in common)
+            yield from ((compiled, rule) for compiled in own if compiled not in common)
 
 
 def _counter(compiled: CompiledLimit, query: Mapping[str, Any]) -> Limit | None:
@@ -169,14 +164,13 @@ def _used(counters: Iterable[Limit]) -> dict[str, LimitState]:
     return states
 
 
-def _document(item: _InForce, state: LimitState | None) -> dict[str, Any]:
-    compiled = item.compiled
+def _document(compiled: CompiledLimit, rule: Rule | None, state: LimitState | None) -> dict[str, Any]:
     number = compiled.spec.quota.limit
     used = None if state is None else _UNBOUNDED - state.remaining
     concurrent = compiled.spec.kind == CONCURRENT
     return {
         "scope": compiled.scope,
-        "rule_id": item.rule.id if item.rule else None,
+        "rule_id": rule.id if rule else None,
         "name": compiled.spec.name,
         "unit": "concurrent" if concurrent else "requests",
         "limit": number,

@@ -93,10 +93,13 @@ class LostFlows:
         self._open[flow.client_conn.id][flow.id] = flow
 
     def response(self, flow: http.HTTPFlow) -> None:
-        self._forget(flow)
+        client_id = flow.client_conn.id
+        flows = self._open.get(client_id, {})
+        flows.pop(flow.id, None)
+        if not flows:
+            self._open.pop(client_id, None)
 
-    def error(self, flow: http.HTTPFlow) -> None:
-        self._forget(flow)
+    error = response
 
     def client_disconnected(self, client: connection.Client) -> None:
         for flow in self._open.pop(client.id, {}).values():
@@ -105,13 +108,6 @@ class LostFlows:
             state = state_of(flow)
             if state and state.run:
                 tasks.start(state.run.finish(), "cleanup")
-
-    def _forget(self, flow: http.HTTPFlow) -> None:
-        client_id = flow.client_conn.id
-        flows = self._open.get(client_id, {})
-        flows.pop(flow.id, None)
-        if not flows:
-            self._open.pop(client_id, None)
 
 
 class StockEventStream(EventStream):

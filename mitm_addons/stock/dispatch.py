@@ -99,8 +99,7 @@ class PostResponse:
     def response(self, flow: http.HTTPFlow) -> None:
         tasks.start(self._run(flow), "post_response")
 
-    def error(self, flow: http.HTTPFlow) -> None:
-        tasks.start(self._run(flow), "post_response")
+    error = response
 
     async def _run(self, flow: http.HTTPFlow) -> None:
         # Tasks start eagerly here; let the response go out first.

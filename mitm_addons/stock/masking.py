@@ -64,11 +64,9 @@ class _Mask:
 
     def head(self, message: http.Message) -> http.Headers:
         return http.Headers(
-            (name.encode("latin-1"), self._value(name, value).encode()) for name, value in head_of(message)
+            (name.encode("latin-1"), (MASK if name.lower() in self._names else self.text(value)).encode())
+            for name, value in head_of(message)
         )
-
-    def _value(self, name: str, value: str) -> str:
-        return MASK if name.lower() in self._names else self.text(value)
 
     def body(self, message: http.Message) -> bytes | None:
         """Return the decoded text, masked and cut; None if the body was streamed or is not text."""

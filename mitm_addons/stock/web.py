@@ -4,14 +4,14 @@ import contextlib
 import sys
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 from mitmproxy import http
 from mitmproxy.addonmanager import AddonManager
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.addons.view import View
-from mitmproxy.log import LogEntry
 from mitmproxy.master import Master
 from mitmproxy.options import Options
 from mitmproxy.tools.web import app
@@ -78,13 +78,6 @@ class Feed:
 
 
 @dataclass
-class _Events:
-    """mitmproxy's log lines are not shown, because they are not masked."""
-
-    data: tuple[LogEntry, ...] = ()
-
-
-@dataclass
 class _Shown:
     """All that mitmweb's pages can reach of a master: no commands, and no loading of flows."""
 
@@ -92,7 +85,8 @@ class _Shown:
     addons: AddonManager
     proxyserver: Proxyserver
     view: View
-    events: _Events = field(default_factory=_Events)
+    #: Empty: mitmproxy's log lines are not masked.
+    events = SimpleNamespace(data=())
 
 
 def _listen(shown: _Shown) -> HTTPServer:

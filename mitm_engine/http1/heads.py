@@ -44,12 +44,9 @@ class Head:
         if is_coded:
             self.length = None
         if connection:
-            self._apply(connection_options(tuple(connection)))
-
-    def _apply(self, options: frozenset[bytes]) -> None:
-        """Apply the options of the Connection headers."""
-        self.wants_close = b"close" in options
-        self.lines = [line for line in self.lines if line.partition(b":")[0].lower() not in options]
+            options = connection_options(tuple(connection))
+            self.wants_close = b"close" in options
+            self.lines = [line for line in self.lines if line.partition(b":")[0].lower() not in options]
 
     def after(self, first: bytes, framing: Iterable[bytes]) -> bytes:
         """Return the bytes of the head, with the start line `first` and the lines of `framing`.

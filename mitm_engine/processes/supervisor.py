@@ -93,7 +93,8 @@ class _Supervisor:
     def _check_worker(self, slot: WorkerSlot, worker: Worker, now: float, elapsed: float) -> None:
         code = worker.exit_code()
         if code is not None:
-            self._replace(slot, worker, _how(code), code, now)
+            how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+            self._replace(slot, worker, how, code, now)
             return
         why = slot.check(now, elapsed)
         self._has_served = self._has_served or slot.is_ready
@@ -138,7 +139,3 @@ class _Supervisor:
     def _reload(self) -> None:
         for slot in self._slots:
             slot.reload()
-
-
-def _how(code: int) -> str:
-    return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
