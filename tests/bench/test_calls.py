@@ -4,11 +4,16 @@ import pytest
 
 from bench.calls import calls_in, profile
 
+_NOISE = 1.03
+
 
 @pytest.mark.slow
 @pytest.mark.alone
-def test_calls_per_request_are_the_same_each_time_and_below_stock_mitmproxy() -> None:
-    first, second = (calls_in(profile("mitmproxy", requests=300)) / 300 for _ in range(2))
-    assert first == pytest.approx(second, rel=0.01)
-    # Stock mitmdump makes 8,500.
-    assert first < 5_000
+@pytest.mark.parametrize(
+    ("engine", "chain", "calls"),
+    # Seen under CPython 3.13. Lower a figure when a request becomes cheaper.
+    [("express", False, 458), ("express", True, 1_002), ("mitmproxy", False, 3_930)],
+    ids=["express", "express with a chain", "mitmproxy"],
+)
+def test_request_takes_no_more_calls_than_before(engine: str, chain: bool, calls: int) -> None:
+    assert calls_in(profile(engine, chain=chain, requests=300)) / 300 < calls * _NOISE
