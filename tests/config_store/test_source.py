@@ -20,6 +20,8 @@ from tests.config_store.configurations import (
     a_full_tenant,
     a_tenant,
     an_api_key,
+    change,
+    create,
     with_tenant,
 )
 
@@ -59,6 +61,13 @@ async def listening(world: World) -> AsyncIterator[asyncio.Queue[str | None]]:
         await task
 
 
+async def uses(world: World) -> list[float | None]:
+    """When the keys of "acme" were last used, as the source reads them."""
+    read = await world.source.read("id-acme")
+    assert read is not None
+    return [key.last_used_at for key in read.keys]
+
+
 async def test_a_tenant_is_found_by_subdomain_and_by_key(world: World) -> None:
     written = world.store.write(None, a_full_tenant("acme"), actor=ACTOR)
     assert await world.source.tenant_of_subdomain("acme") == "id-acme"
@@ -74,14 +83,11 @@ async def test_what_is_unknown_is_none(world: World) -> None:
 
 
 async def test_the_changes_since_a_number_are_told_once_a_tenant(world: World) -> None:
-    one = world.store.write(None, a_tenant("one"), actor=ACTOR)
-    two = world.store.write(None, a_tenant("two"), actor=ACTOR)
-    assert one is not None
-    assert two is not None
+    one, two = (create(world.store, a_tenant(name)) for name in ("one", "two"))
     seen, tenants = await world.source.changes(0)
     assert (seen, sorted(tenants)) == (two.revision, ["id-one", "id-two"])
-    one = world.store.write(one, with_tenant(one, name="uno"), actor=ACTOR)
-    world.store.write(one, with_tenant(one, name="eins"), actor=ACTOR)
+    one = change(world.store, one, with_tenant(one, name="uno"))
+    change(world.store, one, with_tenant(one, name="eins"))
     number, tenants = await world.source.changes(seen)
     assert (number, tenants) == (seen + 2, ["id-one"])
     world.store.write(two, None, actor=ACTOR)
@@ -113,14 +119,10 @@ async def test_the_last_use_of_a_key_is_read_with_it_and_never_goes_back(world: 
 
 
 async def test_a_use_does_not_get_in_the_way_of_a_write(world: World) -> None:
-    acme = world.store.write(None, a_tenant("acme"), actor=ACTOR)
-    assert acme is not None
+    acme = create(world.store, a_tenant("acme"))
     await world.source.touch({("id-acme", "key-acme"): 20.5})
-    more = replace(acme, keys=(*acme.keys, an_api_key("new")))
-    assert world.store.write(acme, more, actor=ACTOR)
-    read = await world.source.read("id-acme")
-    assert read is not None
-    assert [key.last_used_at for key in read.keys] == [20.5, None]
+    change(world.store, acme, replace(acme, keys=(*acme.keys, an_api_key("new"))))
+    assert await uses(world) == [20.5, None]
 
 
 async def test_a_dropped_key_leaves_no_use_behind(world: World) -> None:
@@ -129,9 +131,7 @@ async def test_a_dropped_key_leaves_no_use_behind(world: World) -> None:
     assert world.store.write(acme, None, actor=ACTOR) is None
     await world.source.touch({("id-acme", "key-acme"): 30.5})
     world.store.write(None, a_tenant("acme"), actor=ACTOR)
-    read = await world.source.read("id-acme")
-    assert read is not None
-    assert [key.last_used_at for key in read.keys] == [None]
+    assert await uses(world) == [None]
 
 
 @pytest.mark.parametrize("world", ["redis"], indirect=True)

@@ -7,7 +7,7 @@ import asyncio
 import base64
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,22 +85,18 @@ class LimiterAtThatTime:
     def __init__(self, socket: str) -> None:
         self._socket = socket
 
-    def _open(self) -> RedisLimiter:
-        return open_redis_limiter({"unix_socket_path": self._socket}, 5.0, lambda: DUMPED_AT)
+    async def _ask(self, ask: Callable[..., Awaitable[Decision]], limits: Sequence[Limit]) -> Decision:
+        limiter = open_redis_limiter({"unix_socket_path": self._socket}, 5.0, lambda: DUMPED_AT)
+        try:
+            return await ask(limiter, limits)
+        finally:
+            await limiter.close()
 
     async def peek(self, limits: Sequence[Limit]) -> Decision:
-        limiter = self._open()
-        try:
-            return await limiter.peek(limits)
-        finally:
-            await limiter.close()
+        return await self._ask(RedisLimiter.peek, limits)
 
     async def acquire(self, limits: Sequence[Limit]) -> Decision:
-        limiter = self._open()
-        try:
-            return await limiter.acquire(limits)
-        finally:
-            await limiter.close()
+        return await self._ask(RedisLimiter.acquire, limits)
 
     async def release(self, limits: Sequence[Limit]) -> None: ...
     async def renew(self, limits: Sequence[Limit]) -> None: ...

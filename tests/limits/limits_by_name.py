@@ -1,13 +1,16 @@
 """Limits for tests, by a short name."""
 
 from collections.abc import Iterable
+from typing import Any
 from unittest.mock import create_autospec
 
+from shared.limits.compiled import CompiledLimit, compile_limit
 from shared.limits.redis.lease_keeper import LeaseKeeper
 from shared.limits.redis.limiter import RedisLimiter
-from shared.limits.values import CONCURRENT, LOCAL, Limit, LimitState, Quota
+from shared.limits.values import CONCURRENT, LOCAL, Limit, LimitSpec, LimitState, Quota
 from shared.model.config import ApiKey, Rule, Tenant
 from shared.model.messages import Exchange, Headers, Request
+from tests.config_store.configurations import StillClock
 
 
 def window(key: str = "a", number: int = 100, *, cost: int = 1, on_error: str = LOCAL) -> Limit:
@@ -21,24 +24,26 @@ def at_a_time(lease: str, number: int = 10, *, key: str = "s", on_error: str = L
     return Limit(key, quota, "rule", "streams", "30s", kind=CONCURRENT, lease=lease, on_error=on_error)
 
 
+def compiled(
+    name: str = "global", limit: int = 5, window_ms: int = 60_000, *, rule: str | None = None, **more: Any
+) -> CompiledLimit:
+    """A limit of the rule or of the tenant; `more` are the fields of its specification and its entry."""
+    entry = {key: more.pop(key) for key in ("match", "floor_ms", "cost", "on_error") if key in more}
+    by = (name.removeprefix("per_"),) if name.startswith("per_") else ()
+    tenant = more.pop("tenant", "t1")
+    return compile_limit(
+        tenant, rule, LimitSpec(name, Quota(limit, window_ms), **{"by": by, **more}), **entry
+    )
+
+
 def left(limit: Limit, remaining: int, reset_after_ms: int = 0) -> LimitState:
     """What a store said."""
     return LimitState(limit, remaining, reset_after_ms)
 
 
-class OneMoment:
-    """A clock that stands still."""
-
-    def now(self) -> float:
-        return 0.0
-
-    def monotonic(self) -> float:
-        return 0.0
-
-
 def a_lease_keeper() -> LeaseKeeper:
     """A keeper of leases whose Redis agrees to everything."""
-    return LeaseKeeper(create_autospec(RedisLimiter, instance=True), OneMoment())
+    return LeaseKeeper(create_autospec(RedisLimiter, instance=True), StillClock(0.0))
 
 
 def exchange(

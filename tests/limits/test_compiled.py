@@ -7,27 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.core.globs import matches_glob, precision
-from shared.limits.compiled import CompiledLimit, compile_limit, merged, value_of
-from shared.limits.values import LimitMatch, LimitSpec, Quota
+from shared.limits.compiled import CompiledLimit, merged, value_of
+from shared.limits.values import LimitMatch
 from shared.model.messages import Exchange
-from tests.limits.limits_by_name import exchange
+from tests.limits.limits_by_name import compiled, exchange
 
 RED = [("X-Team", "red")]
 
 
-def spec(name: str = "global", limit: int = 5, window_ms: int = 60_000, **more: Any) -> LimitSpec:
-    by = (name.removeprefix("per_"),) if name.startswith("per_") else ()
-    return LimitSpec(name, Quota(limit, window_ms), **{"by": by, **more})
-
-
-def compiled(
-    name: str = "global", *, rule: str | None = None, tenant: str = "t1", **more: Any
-) -> CompiledLimit:
-    return compile_limit(tenant, rule, spec(name, **more))
-
-
-def key(compiled: CompiledLimit, exchange: Exchange, model: str = "") -> str:
-    return compiled.limit(compiled.value(exchange, model)).key
+def key(limit: CompiledLimit, seen: Exchange, model: str = "") -> str:
+    return limit.limit(limit.value(seen, model)).key
 
 
 def test_a_key_names_tenant_level_window_and_dimension_but_neither_number_nor_value() -> None:
@@ -43,18 +32,16 @@ def test_a_key_names_tenant_level_window_and_dimension_but_neither_number_nor_va
 
 
 def test_no_two_tenants_share_a_counter() -> None:
-    limits = [spec(), spec("per_ip"), spec("streams", kind="concurrent")]
-    for limit in limits:
-        one, two = (key(compile_limit(tenant, None, limit), exchange()) for tenant in ("t1", "t2"))
+    for limit in ({}, {"name": "per_ip"}, {"name": "streams", "kind": "concurrent"}):
+        one, two = (key(compiled(**limit, tenant=tenant), exchange()) for tenant in ("t1", "t2"))
         assert one != two
         assert one.replace("{t1}", "{t2}") == two
 
 
 def test_limits_that_count_other_things_have_other_counters() -> None:
-    posts = compile_limit("t1", None, spec(), match=LimitMatch(("POST",)))
     others = [
         compiled(),
-        posts,
+        compiled(match=LimitMatch(("POST",))),
         compiled("per_ip"),
         compiled("per_header:X-A", by=("header:x-a",)),
         compiled("per_header:X-B", by=("header:x-b",)),
@@ -74,14 +61,14 @@ def test_two_names_of_the_same_limit_have_one_counter() -> None:
 
 
 def test_a_limit_says_what_the_client_is_told() -> None:
-    limit = compile_limit("t1", "r1", spec("per_ip", 5, 5_400_000), cost=2, on_error="open").limit("x")
+    limit = compiled("per_ip", 5, 5_400_000, rule="r1", cost=2, on_error="open").limit("x")
     assert (limit.scope, limit.name, limit.window, limit.cost) == ("rule", "per_ip", "1h30m", 2)
     assert (limit.kind, limit.lease, limit.on_error) == ("window", "", "open")
     assert compiled().limit("x").scope == "gateway"
 
 
 def test_a_place_costs_one_and_has_a_lease_and_no_window() -> None:
-    limit = compile_limit("t1", "r1", spec("streams", kind="concurrent"), cost=2).limit("x", "lease 1")
+    limit = compiled("streams", rule="r1", kind="concurrent", cost=2).limit("x", "lease 1")
     assert (limit.kind, limit.cost, limit.window, limit.lease) == ("concurrent", 1, "", "lease 1")
 
 
@@ -124,7 +111,7 @@ def test_a_request_without_the_header_is_counted_with_its_like_or_not_at_all() -
     )
     assert not skip.counts(exchange(), "")
     assert skip.counts(exchange(headers=RED), "")
-    posts = compile_limit("t1", None, spec(), match=LimitMatch(("POST",)))
+    posts = compiled(match=LimitMatch(("POST",)))
     assert posts.counts(exchange(), "")
     assert not posts.counts(exchange(method="GET"), "")
 
@@ -153,8 +140,8 @@ def test_several_windows_of_one_dimension_have_labels_of_their_own() -> None:
 
 
 def test_limits_of_the_same_counter_are_one_the_strictest() -> None:
-    one = compile_limit("t1", None, spec("global", 600), floor_ms=5_000, on_error="open")
-    two = compile_limit("t1", None, spec("global", 5), cost=3)
+    one = compiled("global", 600, floor_ms=5_000, on_error="open")
+    two = compiled("global", 5, cost=3)
     (only,) = merged([one, two])
     assert (only.spec.quota.limit, only.cost, only.floor_ms, only.on_error) == (5, 3, 5_000, "local")
     assert merged([two, one]) == (only,)
@@ -171,16 +158,12 @@ def test_of_two_answers_to_a_missing_header_the_stricter_holds(one: str, two: st
 
 
 compiled_limits = st.builds(
-    compile_limit,
-    st.just("t1"),
-    st.sampled_from([None, "r1"]),
-    st.builds(
-        spec,
-        st.sampled_from(["global", "per_ip"]),
-        st.integers(0, 9),
-        st.sampled_from([1_000, 60_000]),
-        on_missing=st.sampled_from(["skip", "shared", "deny"]),
-    ),
+    compiled,
+    st.sampled_from(["global", "per_ip"]),
+    st.integers(0, 9),
+    st.sampled_from([1_000, 60_000]),
+    rule=st.sampled_from([None, "r1"]),
+    on_missing=st.sampled_from(["skip", "shared", "deny"]),
     cost=st.integers(1, 3),
     floor_ms=st.integers(0, 5),
     on_error=st.sampled_from(["local", "open", "closed"]),

@@ -1,8 +1,9 @@
-"""What follows from the state of the counters, and which requests a limit counts."""
+"""What follows from the state of the counters, one counter in this process, and which requests a limit counts."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.limits.sliding_window import BucketedWindow
 from shared.limits.values import EVERY, NEVER, Limit, LimitMatch, LimitState, Quota, decide
 from shared.model.messages import Headers, Request
 
@@ -12,13 +13,10 @@ def state(remaining: int, reset_after_ms: int, *, cost: int = 1) -> LimitState:
     return LimitState(limit, remaining, reset_after_ms)
 
 
-def test_all_limits_with_room_admit() -> None:
+def test_all_limits_with_room_admit_and_so_do_none() -> None:
+    assert decide([]).allowed
     decision = decide([state(1, 500), state(2, 900, cost=2)])
     assert (decision.allowed, decision.violated, decision.retry_after_ms) == (True, None, 0)
-
-
-def test_no_limits_admit() -> None:
-    assert decide([]).allowed
 
 
 def test_the_first_without_room_is_named_and_the_longest_wait_of_all_of_them_told() -> None:
@@ -80,3 +78,43 @@ def test_others_have_another_text_and_all_requests_have_none() -> None:
         for given in [(("GET",), ()), ((), ("/GET",)), (("GET",), ("/",)), ((), ("/",))]
     }
     assert len(texts) == 4
+
+
+SECOND = 1_000_000
+
+
+def test_an_empty_window_has_nothing_to_wait_for() -> None:
+    window = BucketedWindow(10_000)
+    assert (window.total(5 * SECOND), window.wait_ms(5 * SECOND, 1)) == (0, 0)
+
+
+def test_what_was_charged_counts_for_the_window_and_at_most_a_64th_more() -> None:
+    window = BucketedWindow(64_000)
+    window.charge(100_500_000, 3)
+    assert window.total(100_500_000 + 64 * SECOND) == 3
+    assert window.total(165 * SECOND - 1) == 3
+    assert window.total(165 * SECOND) == 0
+
+
+def test_the_wait_is_as_long_as_the_units_need() -> None:
+    window = BucketedWindow(64_000)
+    for second, cost in ((100, 1), (110, 2), (120, 4)):
+        window.charge(second * SECOND, cost)
+    waits = [window.wait_ms(120 * SECOND, units) for units in range(1, 8)]
+    assert waits == [45_000, 55_000, 55_000, 65_000, 65_000, 65_000, 65_000]
+
+
+def test_a_clock_that_goes_back_charges_the_newest_bucket() -> None:
+    window = BucketedWindow(64_000)
+    window.charge(100 * SECOND, 1)
+    window.charge(40 * SECOND, 1)
+    assert window.total(40 * SECOND) == 2
+    assert window.total(35 * SECOND) == 0
+    assert window.total(164 * SECOND) == 2
+    assert window.total(165 * SECOND) == 0
+
+
+def test_a_window_that_64_does_not_divide_is_never_cut_short() -> None:
+    window = BucketedWindow(7_001)
+    window.charge(0, 1)
+    assert window.total(7_001_000) == 1

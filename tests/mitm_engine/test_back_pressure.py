@@ -6,7 +6,7 @@ import resource
 import pytest
 from mitmproxy import http
 
-from tests.mitm_engine.world import On, Streaming, world
+from tests.mitm_engine.world import Streaming, world
 from tests.support.client import AsyncRawClient, request
 from tests.support.upstream import CHUNKED, Peer, chunk
 from tests.support.wait import until_true
@@ -106,12 +106,8 @@ async def test_a_slow_stream_function_holds_the_upstream_back() -> None:
         await asyncio.sleep(0.01)
         return piece
 
-    def responseheaders(flow: http.HTTPFlow) -> None:
-        assert flow.response is not None
-        flow.response.stream = slowly  # type: ignore[assignment]
-
     source = Source(50 * MB, is_chunked=False)
-    async with world(On(responseheaders=responseheaders), script=source) as w:
+    async with world(Streaming(slowly), script=source) as w:
         client = await w.client()
         before = resident()
         await client.send(request())

@@ -4,7 +4,6 @@ import asyncio
 import socket
 import struct
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mitmproxy import connection, http
@@ -78,23 +77,6 @@ async def test_a_malformed_request_is_a_400_after_the_responses_before_it() -> N
         assert await client.ended() == b""
         assert w.recorder.count("requestheaders") == 1
         assert w.engine.metrics.faults == {"bad_request": 1}
-
-
-@pytest.mark.parametrize(
-    "raw",
-    [
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200),
-        b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
-    ],
-)
-async def test_client_connection_of_another_protocol_is_a_400_before_any_hook(raw: bytes) -> None:
-    async with world() as w:
-        client = await w.client(raw)
-        response = await client.response()
-        assert (response.status, response.closes) == (400, True)
-        assert await client.ended() == b""
-        assert w.recorder.count("requestheaders") == 0
 
 
 async def test_an_addon_that_fails_at_client_connected_rejects_all_requests() -> None:

@@ -11,11 +11,14 @@ from tests.mitm_engine.world import FLOW_HOOKS, On, Waiting, World, dripping, fa
 from tests.support.client import AsyncRawClient, request
 from tests.support.upstream import chunk, hang
 
-LEAVE: dict[str, Callable[[AsyncRawClient], None]] = {
-    "fin": AsyncRawClient.close,
-    "rst": AsyncRawClient.reset,
-}
-leaving = pytest.mark.parametrize("leave", sorted(LEAVE))
+Leave = Callable[[AsyncRawClient], None]
+LEAVE: list[Leave] = [AsyncRawClient.close, AsyncRawClient.reset]
+
+
+@pytest.fixture(params=LEAVE, ids=["fin", "rst"])
+def leave(request: pytest.FixtureRequest) -> Leave:
+    made: Leave = request.param
+    return made
 
 
 async def ended_by_the_client(w: World, *, upstream_closes: bool = True) -> None:
@@ -33,14 +36,13 @@ async def ended_by_the_client(w: World, *, upstream_closes: bool = True) -> None
     assert w.engine.metrics.faults == {"client_closed": 1}
 
 
-@leaving
 @pytest.mark.parametrize("hook", [*FLOW_HOOKS, "server_connect"])
-async def test_a_client_that_leaves_during_a_hook_cancels_it(hook: str, leave: str) -> None:
+async def test_a_client_that_leaves_during_a_hook_cancels_it(hook: str, leave: Leave) -> None:
     addon = Waiting(hook)
     async with world(addon) as w:
         client = await w.client(request())
         await addon.reached.wait()
-        LEAVE[leave](client)
+        leave(client)
         await asyncio.wait_for(addon.cancelled.wait(), 1)
         # At `response` the upstream has already served.
         await ended_by_the_client(w, upstream_closes=hook != "response")
@@ -49,29 +51,26 @@ async def test_a_client_that_leaves_during_a_hook_cancels_it(hook: str, leave: s
             assert w.engine.metrics.upstream_connections == 0
 
 
-@leaving
-async def test_a_client_that_leaves_during_its_upload_ends_the_exchange(leave: str) -> None:
+async def test_a_client_that_leaves_during_its_upload_ends_the_exchange(leave: Leave) -> None:
     async with world() as w:
         client = await w.client(request("/", "POST", b"", "Content-Length: 1000") + b"begin")
         await w.recorder.saw("requestheaders")
-        LEAVE[leave](client)
+        leave(client)
         await ended_by_the_client(w)
         assert not w.upstream.peers
 
 
-@leaving
-async def test_a_client_that_leaves_before_the_response_closes_its_upstream(leave: str) -> None:
+async def test_a_client_that_leaves_before_the_response_closes_its_upstream(leave: Leave) -> None:
     async with world(script=hang) as w:
         client = await w.client(request())
         await w.recorder.saw("server_connected")
-        LEAVE[leave](client)
+        leave(client)
         await ended_by_the_client(w)
         assert w.recorder.count("server_disconnected") == 1
 
 
-@leaving
 async def test_a_client_that_leaves_during_the_response_closes_its_upstream(
-    streams: bool, leave: str
+    streams: bool, leave: Leave
 ) -> None:
     async with world(streams=streams, script=dripping) as w:
         client = await w.client(request())
@@ -79,12 +78,11 @@ async def test_a_client_that_leaves_during_the_response_closes_its_upstream(
             await client.until(chunk(b"."))
         else:
             await w.recorder.saw("responseheaders")
-        LEAVE[leave](client)
+        leave(client)
         await ended_by_the_client(w)
 
 
-@leaving
-async def test_a_client_that_leaves_during_the_error_hook_does_not_stop_it(leave: str) -> None:
+async def test_a_client_that_leaves_during_the_error_hook_does_not_stop_it(leave: Leave) -> None:
     begun, ended = asyncio.Event(), asyncio.Event()
 
     async def error(flow: http.HTTPFlow) -> None:
@@ -95,30 +93,28 @@ async def test_a_client_that_leaves_during_the_error_hook_does_not_stop_it(leave
     async with world(On(request=fail, error=error)) as w:
         client = await w.client(request())
         await begun.wait()
-        LEAVE[leave](client)
+        leave(client)
         await w.recorder.saw("client_disconnected")
         assert ended.is_set()
         assert w.recorder.count("post_response") == 1
 
 
-@leaving
-async def test_a_client_that_leaves_during_client_connected_meets_no_other_hook(leave: str) -> None:
+async def test_a_client_that_leaves_during_client_connected_meets_no_other_hook(leave: Leave) -> None:
     addon = Waiting("client_connected")
     async with world(addon) as w:
         client = await w.client(request())
         await addon.reached.wait()
-        LEAVE[leave](client)
+        leave(client)
         await asyncio.wait_for(addon.cancelled.wait(), 1)
         await w.recorder.saw("client_disconnected")
         assert w.recorder.count("requestheaders") == 0
 
 
-@leaving
-async def test_an_idle_client_that_leaves_is_not_an_error(leave: str) -> None:
+async def test_an_idle_client_that_leaves_is_not_an_error(leave: Leave) -> None:
     async with world() as w:
         client = await w.client()
         await client.ask()
-        LEAVE[leave](client)
+        leave(client)
         await w.recorder.saw("client_disconnected")
         await w.quiet()
         assert w.recorder.count("error") == 0
@@ -126,7 +122,7 @@ async def test_an_idle_client_that_leaves_is_not_an_error(leave: str) -> None:
 
 async def test_a_client_without_a_request_meets_no_addon() -> None:
     async with world() as w:
-        for leave in LEAVE.values():
+        for leave in LEAVE:
             client = await w.client()
             leave(client)
         await w.quiet()

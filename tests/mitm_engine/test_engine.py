@@ -341,15 +341,11 @@ async def with_a_failing_stream_function(fails_at: int) -> bytes:
             raise ValueError("broken")
         return piece
 
-    def responseheaders(flow: http.HTTPFlow) -> None:
-        assert flow.response
-        flow.response.stream = fail
-
     def error(flow: http.HTTPFlow) -> None:
         w.engine.write(flow, chunk(b"added"))
 
     script = gated(more, CHUNKED + chunk(b"first"), chunk(b"second"))
-    async with world(On(responseheaders=responseheaders, error=error), script=script) as w:
+    async with world(Streaming(fail), On(error=error), script=script) as w:
         client = await w.client(request("/", "GET", b"", "Connection: close"))
         head = await client.until(b"\r\n\r\n")
         if b"200 OK" in head:

@@ -10,7 +10,7 @@ from mitm_engine.options import Options, Terms, Timeouts
 from tests.mitm_engine.world import FLOW_HOOKS, On, Streaming, Waiting, World, dripping, stalling, world
 from tests.support.client import request
 from tests.support.ports import black_hole
-from tests.support.upstream import CHUNKED, Peer, chunk, hang, responding, sized
+from tests.support.upstream import CHUNKED, Peer, Script, chunk, hang, responding, sized
 
 SHORT = 0.3
 
@@ -28,19 +28,17 @@ async def upstream_is_gone(w: World) -> None:
     await asyncio.wait_for(w.upstream.peers[0].gone.wait(), 1)
 
 
-async def test_a_silent_upstream_is_a_504_at_the_first_byte_timeout() -> None:
-    async with world(script=hang, terms=Terms(Timeouts(first_byte=SHORT))) as w:
-        client = await w.client()
-        assert (await client.ask()).status == 504
+@pytest.mark.parametrize(
+    ("script", "timeouts"),
+    [(hang, Timeouts(first_byte=SHORT)), (stalling, Timeouts(idle=SHORT))],
+    ids=["silent, at the first byte timeout", "stalling, at the idle timeout"],
+)
+async def test_a_buffered_response_that_does_not_come_is_a_504(script: Script, timeouts: Timeouts) -> None:
+    async with world(script=script, terms=Terms(timeouts)) as w:
+        assert (await w.ask()).status == 504
         await upstream_is_gone(w)
         assert w.recorder.failure().startswith("upstream_timeout")
         assert w.recorder.count("error") == w.recorder.count("post_response") == 1
-
-
-async def test_a_buffered_response_that_stalls_is_a_504_at_the_idle_timeout() -> None:
-    async with world(script=stalling, terms=Terms(Timeouts(idle=SHORT))) as w:
-        assert (await w.ask()).status == 504
-        await upstream_is_gone(w)
 
 
 async def test_a_stream_that_stalls_is_cut_at_the_idle_timeout() -> None:
@@ -117,15 +115,9 @@ async def test_a_slow_stream_function_is_bounded_by_the_hook_timeout_only() -> N
         await asyncio.sleep(0.25 if piece else 0)
         return piece
 
-    def responseheaders(flow: http.HTTPFlow) -> None:
-        assert flow.response is not None
-        flow.response.stream = slowly  # type: ignore[assignment]
-
     body = b"".join(chunk(b"x" * 10) for _ in range(4)) + b"0\r\n\r\n"
     terms = Terms(Timeouts(idle=SHORT, first_byte=SHORT))
-    async with world(
-        On(responseheaders=responseheaders), script=responding(CHUNKED + body), terms=terms
-    ) as w:
+    async with world(Streaming(slowly), script=responding(CHUNKED + body), terms=terms) as w:
         assert (await w.ask()).body == b"x" * 40
 
 
@@ -134,11 +126,7 @@ async def test_a_stream_function_that_hangs_is_a_503() -> None:
         await asyncio.Event().wait()
         return piece
 
-    def responseheaders(flow: http.HTTPFlow) -> None:
-        assert flow.response is not None
-        flow.response.stream = never  # type: ignore[assignment]
-
-    async with world(On(responseheaders=responseheaders), terms=Terms(Timeouts(hook=SHORT))) as w:
+    async with world(Streaming(never), terms=Terms(Timeouts(hook=SHORT))) as w:
         assert (await w.ask()).status == 503
 
 

@@ -106,20 +106,6 @@ async def test_a_response_before_the_whole_request_was_read_reaches_the_client()
         assert w.engine.metrics.upstream_connections == 0
 
 
-async def test_a_response_and_a_close_before_the_whole_request_was_read_reach_the_client() -> None:
-    async def script(peer: Peer) -> None:
-        await peer.head()
-        await peer.write(sized(b"no", "401 Unauthorized", "Connection: close"))
-        peer.writer.write_eof()
-        await peer.until_gone()
-
-    async with world(script=script) as w:
-        client = await w.client()
-        sending = asyncio.ensure_future(client.send(request("/", "POST", bytes(5_000_000))))
-        assert (await client.response()).status == 401
-        await sending
-
-
 @pytest.mark.parametrize("raw", [sized(bytes(3000)), CHUNKED + chunk(bytes(3000)) + b"0\r\n\r\n"])
 async def test_a_buffered_response_over_the_limit_is_a_502(raw: bytes) -> None:
     async with world(script=responding(raw), terms=Terms(response_body=2999)) as w:

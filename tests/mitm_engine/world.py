@@ -5,6 +5,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 from mitmproxy import http
 
@@ -108,11 +109,14 @@ def fail(subject: object) -> None:
 
 
 class Streaming:
-    """Passes every response as it comes."""
+    """Passes every response as it comes, or through a function."""
+
+    def __init__(self, through: Any = True) -> None:
+        self.through = through
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         if flow.response is not None:
-            flow.response.stream = True
+            flow.response.stream = self.through
 
 
 class World:

@@ -11,8 +11,16 @@ from hypothesis import strategies as st
 from shared.model.config import Stage
 from shared.pipeline.plan import Group, Plan, Step, make_plan
 from shared.pipeline.plugin import CONTINUE, Exchange, Plugin, ResolvedEntry, Verdict
-from tests.pipeline.judges import ActiveJudge, JudgingAsync, JudgingInThread
-from tests.pipeline.world import Acting, ActingAsync, ActingInPlace, entry, plan_of
+from tests.pipeline.world import (
+    Acting,
+    ActingAsync,
+    ActingInPlace,
+    ActiveJudge,
+    JudgingAsync,
+    JudgingInThread,
+    entry,
+    plan_of,
+)
 
 
 class Together(Acting):
@@ -50,27 +58,10 @@ def test_an_empty_chain_is_an_empty_plan() -> None:
     assert not plan_of(entry(Acting(), is_shadow=True)).is_empty
 
 
-def test_sequential_entries_of_a_priority_run_before_its_parallel_ones() -> None:
-    a, b, c, d, e = (Acting() for _ in range(5))
-    urgent = entry(d, priority=5, parallel=True)
-    plan = plan_of(entry(a, parallel=True), entry(b), entry(c, parallel=True), urgent, entry(e))
-    assert plugins_of(groups_at(plan, Stage.PRE_REQUEST)) == [[d], [b], [e], [a, c]]
+def test_entries_that_share_a_plugin_are_steps_of_their_own() -> None:
+    a = Acting()
     plan = plan_of(entry(a, origin="required"), entry(a), entry(a))
     assert plugins_of(groups_at(plan, Stage.PRE_REQUEST)) == [[a], [a], [a]]
-
-
-@pytest.mark.parametrize("stage", list(Stage))
-@pytest.mark.parametrize("origin", ["tier", "required"])
-def test_no_priority_gets_an_entry_past_what_is_required(stage: Stage, origin: str) -> None:
-    required, tenants, rules = Acting(), Acting(), Acting()
-    plan = plan_of(
-        entry(required, stage, origin=origin, priority=999, parallel=True),
-        entry(tenants, stage, origin="tenant", priority=0),
-        entry(rules, stage, origin="rule", priority=999, parallel=True),
-    )
-    others = [[tenants], [rules]]
-    order = [*others, [required]] if stage is Stage.PRE_RESPONSE else [[required], *others]
-    assert plugins_of(groups_at(plan, stage)) == order
 
 
 ENTRIES = st.lists(

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -33,44 +33,6 @@ class TestVerdicts:
         assert run.rejection.source == "plugin:acting_in_place"
         assert (run.rejection.headers, run.rejection.details) == (NO.headers, NO.details)
         assert run.faults == []
-
-    @pytest.mark.parametrize("order", [(NO, CACHED), (CACHED, NO)])
-    def test_in_a_group_a_reject_beats_a_respond(self, order: Sequence[Verdict]) -> None:
-        run = after(*(entry(says(verdict), parallel=True) for verdict in order))
-        assert run.rejection is not None
-        assert run.responded is None
-
-    def test_the_first_in_chain_order_rejects_or_responds(self) -> None:
-        run = after(*(entry(says(replace(NO, code=code)), parallel=True) for code in ("first", "second")))
-        assert run.rejection is not None
-        assert run.rejection.code == "first"
-        other = ActingInPlace(lambda _: Respond(Response(404)), called="other")
-        run = after(entry(says(CACHED), parallel=True), entry(other, parallel=True))
-        assert (run.responded, run.responder) == (CACHED.response, "acting_in_place")
-
-    def test_the_patches_of_a_group_that_responds_or_rejects_are_dropped(self) -> None:
-        changing = says(Patch(set_headers={"X-Changed": "1"}))
-        for responding in (NO, CACHED):
-            run = after(entry(changing, parallel=True), entry(says(responding), parallel=True))
-            assert run.exchange.request == exchange().request
-
-    def test_after_a_respond_all_later_stages_run(self) -> None:
-        seen: list[str] = []
-        run = after(
-            entry(says(CACHED)),
-            entry(noting(seen, "never"), priority=200),
-            *(entry(noting(seen, stage), stage) for stage in Stage if stage is not Stage.PRE_REQUEST),
-        )
-        assert run.responded == CACHED.response
-        assert seen == ["post_request", "pre_response", "post_response"]
-
-    @pytest.mark.parametrize("stage", [Stage.PRE_REQUEST, Stage.POST_REQUEST, Stage.PRE_RESPONSE])
-    def test_after_a_reject_only_post_response_runs(self, stage: Stage) -> None:
-        seen: list[str] = []
-        later = [entry(noting(seen, one), one, priority=200) for one in Stage]
-        after(entry(says(NO), stage), *later)
-        before = list(Stage)[: list(Stage).index(stage)]
-        assert seen == [*before, "post_response"]
 
 
 def noting(seen: list[str], word: str) -> ActingInPlace:

@@ -170,6 +170,7 @@ def test_order_and_outcome_are_those_of_the_model(
     assert trace == []
     assert (run.rejection.code if run.rejection else "") == model.rejected
     assert (run.responder, run.faults) == (model.answered, [])
+    assert (run.responded.body if run.responded else b"") == model.answered.encode()
     sent, response = run.exchange.request.headers, run.exchange.response
     # The stages of the response do not begin once the request is rejected.
     assert response is not None or (model.rejected and not model.patched[False])

@@ -18,17 +18,18 @@ from shared.pipeline.plugin import CONTINUE, Patch, Plugin, Reject
 from shared.pipeline.run import Run
 from shared.pipeline.stream import IN_PLACE_BYTES
 from tests.pipeline.faults import ACTS
-from tests.pipeline.judges import (
+from tests.pipeline.stagehand import Stagehand, run_loop, run_of
+from tests.pipeline.world import (
+    Acting,
     ActiveJudge,
     AsyncJudge,
     Holding,
     Judge,
     JudgingAsync,
     JudgingInThread,
+    entry,
     event,
 )
-from tests.pipeline.stagehand import Stagehand, run_loop, run_of
-from tests.pipeline.world import Acting, entry
 
 REJECT = Reject(422, "content_rejected", "No.")
 STREAMED = Response(200, Headers([("Content-Type", "text/event-stream")]))

@@ -107,6 +107,14 @@ class World:
     def write(self, before: Snapshot | None, after: Snapshot) -> Snapshot:
         return change(self.store, before, after)
 
+    async def hold(self, *names: str) -> list[Snapshot]:
+        """New tenants that the cache holds, and whose changes it has followed so far."""
+        made = [self.create(name) for name in names]
+        await self.cache.check()
+        for name in names:
+            await self.cache.find(name, None)
+        return made
+
     async def name_of(self, subdomain: str | None, key_hash: str | None = None) -> str | None:
         found = await self.cache.find(subdomain, key_hash)
         return found and found.snapshot.tenant.name

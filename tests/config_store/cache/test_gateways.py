@@ -93,9 +93,7 @@ async def test_a_new_key_of_a_held_tenant_works_before_the_news_of_it_came(world
 
 
 async def test_a_deleted_tenant_and_a_dropped_key_are_gone_at_once(live: World) -> None:
-    acme, other = live.create("acme"), live.create("other")
-    await live.cache.find("acme", None)
-    await live.cache.find("other", None)
+    acme, other = await live.hold("acme", "other")
     live.store.write(acme, None, actor=ACTOR)
     live.write(other, replace(other, keys=()))
     await live.settle()
@@ -167,10 +165,8 @@ async def test_a_new_tenant_whose_message_was_lost_is_known_after_the_next_look(
 
 
 async def test_a_change_whose_message_was_lost_is_found_by_the_next_look(world: World) -> None:
-    acme = world.create("acme")
     idle = world.create("idle")
-    await world.cache.check()
-    await world.cache.find("acme", None)
+    [acme] = await world.hold("acme")
     world.write(acme, renamed(acme, "Acme"))
     world.write(idle, renamed(idle, "Idle"))
     world.source.calls.clear()
@@ -180,9 +176,7 @@ async def test_a_change_whose_message_was_lost_is_found_by_the_next_look(world: 
 
 
 async def test_a_look_without_changes_is_one_question(world: World) -> None:
-    world.create("acme")
-    await world.cache.check()
-    await world.cache.find("acme", None)
+    await world.hold("acme")
     world.source.calls.clear()
     await world.cache.check()
     assert world.source.calls == ["changes"]
@@ -190,11 +184,7 @@ async def test_a_look_without_changes_is_one_question(world: World) -> None:
 
 
 async def test_after_a_lost_connection_everything_is_read_again_but_not_all_the_time(world: World) -> None:
-    for name in ("one", "two"):
-        world.create(name)
-    await world.cache.check()
-    await world.cache.find("one", None)
-    await world.cache.find("two", None)
+    await world.hold("one", "two")
     for seconds, reads in ((6.0, 2), (0.1, 0), (5.0, 2)):
         world.clock.time += seconds
         world.source.calls.clear()
@@ -205,9 +195,7 @@ async def test_after_a_lost_connection_everything_is_read_again_but_not_all_the_
 
 @pytest.mark.parametrize("trouble", ["an older one", "one of the same age, while it was down"])
 async def test_a_store_that_was_replaced_by_another_is_read_anew(world: World, trouble: str) -> None:
-    acme = world.create("acme")
-    await world.cache.check()
-    await world.cache.find("acme", None)
+    [acme] = await world.hold("acme")
     world.clock.time += 6
     if trouble == "an older one":
         world.store.revision = 0

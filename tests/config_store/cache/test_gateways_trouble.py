@@ -14,9 +14,7 @@ from tests.config_store.configurations import ACTOR
 
 
 async def test_a_store_that_is_down_takes_nothing_away(world: World) -> None:
-    acme = world.create("acme")
-    await world.cache.check()
-    await world.cache.find("acme", None)
+    [acme] = await world.hold("acme")
     world.write(acme, renamed(acme, "Acme"))
     world.source.down = EVERYTHING
     world.clock.time += 10_000_000
@@ -45,9 +43,7 @@ async def test_trouble_is_shown_and_logged_once(world: World, caplog: pytest.Log
 
 
 async def test_a_reload_that_failed_is_done_by_the_next_look(world: World) -> None:
-    acme = world.create("acme")
-    await world.cache.check()
-    await world.cache.find("acme", None)
+    [acme] = await world.hold("acme")
     world.source.down = frozenset({"read"})
     world.write(acme, renamed(acme, "Acme"))
     with pytest.raises(StoreDown):
@@ -59,10 +55,7 @@ async def test_a_reload_that_failed_is_done_by_the_next_look(world: World) -> No
 
 
 async def test_a_bad_record_leaves_the_last_good_one(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    acme, other = world.create("acme"), world.create("other")
-    await world.cache.check()
-    await world.cache.find("acme", None)
-    await world.cache.find("other", None)
+    acme, other = await world.hold("acme", "other")
     world.source.bad.add("id-acme")
     world.write(acme, renamed(acme, "Acme"))
     world.write(other, renamed(other, "Other"))
@@ -93,9 +86,7 @@ def compile_but_bad(snapshot: Snapshot) -> Compiled:
 async def test_a_tenant_that_cannot_be_compiled_is_kept(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    acme = world.create("acme")
-    await world.cache.check()
-    await world.cache.find("acme", None)
+    [acme] = await world.hold("acme")
     acme = world.write(acme, renamed(acme, "bad"))
     for _ in range(3):
         world.cache._changed("id-acme")

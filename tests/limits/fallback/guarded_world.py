@@ -1,7 +1,6 @@
 """A worker's limiter on a server of its own that the test may stop, kill and empty."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,19 +10,10 @@ import redis
 from shared.limits.fallback.guarded_limiter import GuardedLimiter
 from shared.limits.redis.limiter import DEADLINE, open_redis_limiter
 from shared.limits.values import Decision, Limit
+from shared.services import SystemClock
 from tests.limits.redis import stored_counter
 from tests.limits.redis.limiter_world import KNOBS
 from tests.support.valkey_server import Server
-
-
-class RealClock:
-    """The clock of this machine: leases, windows and deadlines pass for real."""
-
-    def now(self) -> float:
-        return time.time()
-
-    def monotonic(self) -> float:
-        return time.monotonic()
 
 
 def at(running: Server) -> dict[str, Any]:
@@ -41,7 +31,7 @@ async def worker(
 ) -> AsyncIterator[GuardedLimiter]:
     """A limiter with its work in the background, connected, until the end of the block."""
     remote = open_redis_limiter(at(running), deadline, now)
-    limiter = GuardedLimiter(remote, RealClock(), workers=workers, probe_every=probe_every, **KNOBS)
+    limiter = GuardedLimiter(remote, SystemClock(), workers=workers, probe_every=probe_every, **KNOBS)
     limiter.start()
     try:
         async with asyncio.timeout(20):

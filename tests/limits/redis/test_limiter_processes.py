@@ -13,7 +13,7 @@ import redis
 from shared.limits.fallback.guarded_limiter import GuardedLimiter
 from shared.limits.redis.limiter import open_redis_limiter
 from shared.limits.values import Limit
-from tests.limits.fallback.guarded_world import RealClock
+from shared.services import SystemClock
 from tests.limits.redis.limiter_world import KNOBS, address, limit
 
 PROCESSES, CLIENTS = 4, 50
@@ -33,7 +33,7 @@ def greedy(socket: str, count: int, barrier: Barrier, found: "Queue[list[int]]")
 async def all_clients(socket: str, wanted: list[Limit], barrier: Barrier) -> list[int]:
     # A test machine may be slow; what the deadline does has tests of its own.
     limiter = GuardedLimiter(
-        open_redis_limiter(address(socket), deadline=20), RealClock(), workers=PROCESSES, **KNOBS
+        open_redis_limiter(address(socket), deadline=20), SystemClock(), workers=PROCESSES, **KNOBS
     )
     stamps: list[int] = []
     await limiter.peek(wanted)

@@ -144,11 +144,7 @@ async def test_a_stream_function_that_raises_cuts_the_response() -> None:
             raise RuntimeError
         return piece
 
-    def responseheaders(flow: http.HTTPFlow) -> None:
-        assert flow.response is not None
-        flow.response.stream = function
-
-    async with world(On(responseheaders=responseheaders), script=piecemeal) as w:
+    async with world(Streaming(function), script=piecemeal) as w:
         client = await w.client(request())
         with pytest.raises(EOFError) as end:
             await client.response()
@@ -275,13 +271,9 @@ def test_a_response_of_an_addon_is_what_a_strict_client_reads(
     def response(flow: http.HTTPFlow) -> None:
         flow.response = http.Response.make(status, body, {"X-Mine": "1"})
 
-    def responseheaders(flow: http.HTTPFlow) -> None:
-        assert flow.response is not None
-        flow.response.stream = _STREAMS[stream]  # type: ignore[assignment]
-
     @on_uvloop
     async def scenario() -> None:
-        async with world(On(responseheaders=responseheaders), On(**{hook: response})) as w:
+        async with world(Streaming(_STREAMS[stream]), On(**{hook: response})) as w:
             client = await w.client()
             raw = request("/", method, b"", "Connection: keep-alive").replace(b"HTTP/1.1", version.encode())
             for _ in range(2):
