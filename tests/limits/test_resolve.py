@@ -1,4 +1,4 @@
-"""What one request is charged to."""
+"""What one request is charged to, and what a writer of limits may not have meant."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.limits.compiled import CompiledLimit
+from shared.limits.compiled import CompiledLimit, compile_limit
 from shared.limits.distinct_values import DistinctValueTracker
 from shared.limits.resolve import (
     SHARED_COUNTER,
@@ -16,7 +16,8 @@ from shared.limits.resolve import (
     longest_wait_ms,
     track_values,
 )
-from shared.limits.values import LimitMatch, LimitState, decide
+from shared.limits.values import LimitMatch, LimitSpec, LimitState, Quota, decide
+from shared.limits.warnings import limit_warnings
 from tests.limits.limits_by_name import compiled, exchange
 
 
@@ -116,3 +117,44 @@ def test_charges_have_a_counter_each_and_the_smallest_limit(
     for key, limit in found.items():
         same = [one for one in counting if one.key_prefix + one.value(exchange(), model) == key]
         assert limit.quota.limit == min(one.spec.quota.limit for one in same)
+
+
+POSTS = LimitMatch(("POST",))
+
+
+def on_rule(
+    name: str, by: str = "", rule: str | None = "r1", kind: str = "window", **more: Any
+) -> CompiledLimit:
+    spec = LimitSpec(name, Quota(5, 60_000), (by,) if by else (), kind)
+    return compile_limit("t1", rule, spec, **more)
+
+
+def test_a_limit_that_only_divides_is_told_when_it_stands_alone_at_its_level() -> None:
+    (warning,) = limit_warnings([on_rule("per_header:X-Team", "header:x-team")])
+    assert "rule level" in warning
+    assert "per_header:X-Team" in warning
+    assert warning.endswith(".")
+
+
+@pytest.mark.parametrize("by", ["header:x", "path", "model", "method"])
+@pytest.mark.parametrize("beside", ["", "ip", "key"])
+def test_it_is_fine_beside_one_that_clients_cannot_choose(by: str, beside: str) -> None:
+    assert limit_warnings([on_rule("divides", by), on_rule("bounds", beside)]) == []
+    assert limit_warnings([on_rule("bounds", beside)]) == []
+
+
+@pytest.mark.parametrize("beside", [{"rule": None}, {"kind": "concurrent"}, {"match": POSTS}, {"by": "path"}])
+def test_one_at_another_level_or_of_other_requests_does_not_help(beside: dict[str, Any]) -> None:
+    warnings = limit_warnings([on_rule("per_model:*", "model"), on_rule("beside", **beside)])
+    assert "per_model:*" in warnings[0]
+
+
+def test_one_of_the_same_requests_does_help() -> None:
+    assert limit_warnings([on_rule("per_path", "path", match=POSTS), on_rule("global", match=POSTS)]) == []
+    assert limit_warnings([on_rule("per_path", "path", match=POSTS), on_rule("global")]) == []
+
+
+def test_a_cost_above_the_limit_is_told_since_it_admits_nothing() -> None:
+    (warning,) = limit_warnings([on_rule("global", cost=6)])
+    assert "admits nothing" in warning
+    assert limit_warnings([on_rule("global", cost=5), on_rule("streams", kind="concurrent", cost=9)]) == []

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import threading
 from collections.abc import Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -224,37 +224,30 @@ class TestCleanup:
 class TestCancellation:
     @pytest.mark.parametrize("kind", ["in a thread", "as a task"])
     @pytest.mark.parametrize("parallel", [True, False])
-    def test_a_lost_exchange_takes_its_calls_along(self, kind: str, parallel: bool) -> None:
-        async def main() -> list[tuple[str, str]]:
-            hand = Stagehand()
-            chain = [entry(hand.plugin(kind, name), parallel=parallel) for name in "ab"]
-            playing = asyncio.ensure_future(run_of(*chain, pool=hand).request_body(b"{}"))
-            await quiet()
-            playing.cancel()
-            await quiet()
-            assert playing.cancelled()
-            return hand.trace
-
+    async def test_a_lost_exchange_takes_its_calls_along(self, kind: str, parallel: bool) -> None:
+        hand = Stagehand()
+        chain = [entry(hand.plugin(kind, name), parallel=parallel) for name in "ab"]
+        playing = asyncio.ensure_future(run_of(*chain, pool=hand).request_body(b"{}"))
+        await quiet()
+        playing.cancel()
+        await quiet()
+        assert playing.cancelled()
         start_call = "ab" if parallel else "a"
-        assert run_loop(main()) == [(what, name) for what in ("begin", "cancel") for name in start_call]
+        assert hand.trace == [(what, name) for what in ("begin", "cancel") for name in start_call]
 
-    def test_what_a_late_thread_says_is_dropped(self) -> None:
+    async def test_what_a_late_thread_says_is_dropped(self) -> None:
         free = threading.Event()
 
         def late(_: Exchange) -> Verdict:
             free.wait(10)
             return NO
 
-        async def main(pool: Executor) -> Run:
+        with ThreadPoolExecutor(1) as pool:
             run = run_of(entry(Acting(late), timeout=0.001, on_error="open"), pool=pool)
             await run.request_body(b"{}")
             free.set()
             pool.submit(int).result(10)  # the one thread has ended the call
             await quiet()
-            return run
-
-        with ThreadPoolExecutor(1) as pool:
-            run = run_loop(main(pool))
         assert (run.rejection, run.faults) == (None, ["acting"])
 
 
@@ -277,7 +270,7 @@ def test_a_blocking_plugin_that_is_quick_this_time_runs_in_place() -> None:
         assert (seen.pop() == threading.get_ident()) is in_place
 
 
-def test_fifty_chains_of_parallel_steps_finish_on_a_pool_of_one_thread() -> None:
+async def test_fifty_chains_of_parallel_steps_finish_on_a_pool_of_one_thread() -> None:
     calls: list[None] = []
 
     def work(_: Exchange) -> Verdict:
@@ -289,14 +282,9 @@ def test_fifty_chains_of_parallel_steps_finish_on_a_pool_of_one_thread() -> None
         entry(Acting(work), priority=priority, parallel=True) for priority in (1, 2, 3) for _ in range(4)
     ]
 
-    async def main(pool: Executor) -> list[Run]:
-        runs = [run_of(*chain, pool=pool) for _ in range(50)]
-        async with asyncio.timeout(30):
-            await asyncio.gather(*(run.request_body(b"{}") for run in runs))
-        return runs
-
     with ThreadPoolExecutor(1) as pool:
-        runs = run_loop(main(pool))
+        runs = [run_of(*chain, pool=pool) for _ in range(50)]
+        await asyncio.gather(*(run.request_body(b"{}") for run in runs))
     assert len(calls) == 600
     assert not any(run.faults for run in runs)
 
@@ -330,7 +318,7 @@ def test_a_thread_an_await_and_a_call_in_place_work_at_the_same_time() -> None:
 class TestMoments:
     """Each moment of an exchange runs what belongs to it, and nothing twice."""
 
-    def bodies(self, method: str, head: Response) -> tuple[Run, list[bytes | None]]:
+    async def bodies(self, method: str, head: Response) -> tuple[Run, list[bytes | None]]:
         """The bodies that a plugin of pre_response sees when the response has the body ``x``."""
         seen: list[bytes | None] = []
 
@@ -341,44 +329,35 @@ class TestMoments:
         run = run_of(entry(ActingInPlace(see), Stage.PRE_RESPONSE))
         run.exchange = replace(run.exchange, request=replace(run.exchange.request, method=method))
 
-        async def respond() -> None:
-            await run.response_head(head)
-            await run.response_body(b"x")
-
-        run_loop(respond())
+        await run.response_head(head)
+        await run.response_body(b"x")
         return run, seen
 
     @pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 204), ("GET", 304)])
-    def test_response_without_a_body_is_judged_at_its_head_as_empty(self, method: str, status: int) -> None:
-        run, seen = self.bodies(method, Response(status))
+    async def test_response_without_a_body_is_judged_at_its_head_as_empty(
+        self, method: str, status: int
+    ) -> None:
+        run, seen = await self.bodies(method, Response(status))
         assert (run.needs_body, seen) == (False, [b""])
 
-    def test_response_that_must_be_whole_is_judged_with_its_body(self) -> None:
-        run, seen = self.bodies("GET", Response(200))
+    async def test_response_that_must_be_whole_is_judged_with_its_body(self) -> None:
+        run, seen = await self.bodies("GET", Response(200))
         assert (run.needs_body, seen) == (True, [b"x"])
 
-    def test_response_head_after_a_rejection_runs_nothing(self) -> None:
+    async def test_response_head_after_a_rejection_runs_nothing(self) -> None:
         run = run_of(entry(says(NO)), entry(says(NO), Stage.POST_REQUEST))
-
-        async def moments() -> None:
-            await run.request_head()
-            await run.request_body(b"")
-            assert await run.response_head(Response(200)) is None
-
-        run_loop(moments())
+        await run.request_head()
+        await run.request_body(b"")
+        assert await run.response_head(Response(200)) is None
         assert run.exchange.response is None
 
-    def test_request_body_after_a_response_of_the_head_is_not_read(self) -> None:
+    async def test_request_body_after_a_response_of_the_head_is_not_read(self) -> None:
         responding = says(CACHED)
         responding.reads = responding.changes = frozenset()
         run = run_of(entry(responding), entry(says(NO), priority=200))
         body = run.exchange.request.body
-
-        async def moments() -> None:
-            await run.request_head()
-            await run.request_body(b"another")
-
-        run_loop(moments())
+        await run.request_head()
+        await run.request_body(b"another")
         assert (run.rejection, run.responded) == (None, CACHED.response)
         assert run.exchange.request.body == body
 

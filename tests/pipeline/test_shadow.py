@@ -131,14 +131,11 @@ class TestFollowUps:
         after(shadow(plugin), response=response)
         assert settled == [({"took": 1}, response)]
 
-    def test_none_begins_when_the_exchange_is_over(self) -> None:
-        async def scenario() -> Run:
-            run = run_of(shadow(says(NO)))
-            await run.finish()
-            await run.request_body(b"{}")
-            return run
-
-        assert run_loop(scenario()).shadows is None
+    async def test_none_begins_when_the_exchange_is_over(self) -> None:
+        run = run_of(shadow(says(NO)))
+        await run.finish()
+        await run.request_body(b"{}")
+        assert run.shadows is None
 
 
 class TestBodies:
@@ -150,31 +147,22 @@ class TestBodies:
         assert [len(group.steps) for group in plan.head] == [0, 1]
         assert not plan.buffers
 
-    def test_it_judges_the_request_once_its_body_is_here(self) -> None:
-        bodies = []
-
-        async def scenario() -> None:
-            plugin = ActingInPlace(lambda view: bodies.append(view.request.body) or NO)
-            run = run_of(shadow(plugin))
-            body, run.exchange = run.exchange.request.body, with_body(run.exchange, None)
-            await run.request_head()
-            await quiet()
-            assert bodies == []
-            await run.request_body(body or b"")
-            await run.finish()
-
-        run_loop(scenario())
+    async def test_it_judges_the_request_once_its_body_is_here(self) -> None:
+        bodies: list[bytes | None] = []
+        run = run_of(shadow(ActingInPlace(lambda view: bodies.append(view.request.body) or NO)))
+        body, run.exchange = run.exchange.request.body, with_body(run.exchange, None)
+        await run.request_head()
+        await quiet()
+        assert bodies == []
+        await run.request_body(body or b"")
+        await run.finish()
         assert bodies == [b"{}"]
 
-    def test_a_request_whose_body_never_comes_is_judged_by_nobody(self) -> None:
+    async def test_a_request_whose_body_never_comes_is_judged_by_nobody(self) -> None:
         run = run_of(shadow(says(NO, frozenset({"body"}))))
         run.exchange = with_body(run.exchange, None)
-
-        async def scenario() -> None:
-            await run.request_head()
-            await run.finish()
-
-        run_loop(scenario())
+        await run.request_head()
+        await run.finish()
         assert notes(run) == []
 
     @pytest.mark.parametrize(

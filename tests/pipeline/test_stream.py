@@ -73,10 +73,17 @@ def passing() -> Judge:
     return Judge(lambda one: [one])
 
 
+@pytest.mark.parametrize(
+    ("last", "status"), [(list, None), (lambda: REJECT, 422)], ids=["passes", "rejected"]
+)
 @pytest.mark.parametrize("kind", KINDS)
-def test_events_go_out_one_by_one_when_nobody_holds_them_back(kind: type[ActiveJudge]) -> None:
-    made = JUDGES[kind](lambda one: [one])
-    assert play(kind(lambda _: made))[1:] == (["a", "b", "c", "d", ""], 0)
+def test_events_go_out_one_by_one_when_nobody_holds_them_back_even_before_a_rejected_end(
+    kind: type[ActiveJudge], last: Callable[[], Any], status: int | None
+) -> None:
+    made = JUDGES[kind](lambda one: [one], last)
+    run, sent, held = play(kind(lambda _: made))
+    assert (sent, held) == (["a", "b", "c", "d", ""], 0)
+    assert (run.rejection and run.rejection.status) == status
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -97,23 +104,12 @@ def test_a_reject_ends_the_stream_and_what_is_held_back_is_never_sent(kind: type
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_end_may_be_rejected_too(kind: type[ActiveJudge]) -> None:
-    made = JUDGES[kind](lambda one: [one], lambda: REJECT)
-    run, sent, _ = play(kind(lambda _: made))
-    assert (sent, run.rejection and run.rejection.status) == (["a", "b", "c", "d", ""], 422)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_what_came_before_a_reject_in_the_same_piece_goes_out(kind: type[ActiveJudge]) -> None:
+async def test_what_came_before_a_reject_in_the_same_piece_goes_out(kind: type[ActiveJudge]) -> None:
     made = JUDGES[kind](lambda one: REJECT if one.data == "c" else [one])
-
-    async def main() -> str:
-        with ThreadPoolExecutor(1) as pool:
-            stream = await opened(run_of(entry(kind(lambda _: made), Stage.PRE_RESPONSE), pool=pool))
-            out = stream.feed(EVENTS)
-            return texts(await out if inspect.isawaitable(out) else out)
-
-    assert run_loop(main()) == "ab"
+    with ThreadPoolExecutor(1) as pool:
+        stream = await opened(run_of(entry(kind(lambda _: made), Stage.PRE_RESPONSE), pool=pool))
+        out = stream.feed(EVENTS)
+        assert texts(await out if inspect.isawaitable(out) else out) == "ab"
 
 
 class TestOpening:
@@ -200,13 +196,9 @@ def test_only_who_declares_it_changes_events() -> None:
     assert play(changing)[1] == ["A", "B", "C", "D", ""]
 
 
-async def _hang(_: Event) -> Any:
-    await asyncio.get_running_loop().create_future()
-
-
 class _Hanging(AsyncJudge):
     async def feed(self, one: Event) -> Any:
-        await _hang(one)
+        await asyncio.get_running_loop().create_future()
 
 
 def test_a_judge_that_takes_too_long_is_at_fault() -> None:
@@ -219,15 +211,11 @@ class _Full(Stagehand):
         raise PoolFull("All plugin threads are busy and their queue is full.")
 
 
-def test_a_full_pool_is_a_fault() -> None:
+async def test_a_full_pool_is_a_fault() -> None:
     run = run_of(entry(ActiveJudge(lambda _: passing()), Stage.PRE_RESPONSE), pool=_Full())
-
-    async def main() -> None:
-        waiting = (await opened(run)).feed([LARGE])
-        assert inspect.isawaitable(waiting)
-        assert list(await waiting) == []
-
-    run_loop(main())
+    waiting = (await opened(run)).feed([LARGE])
+    assert inspect.isawaitable(waiting)
+    assert list(await waiting) == []
     assert run.faults == ["judging"]
 
 

@@ -79,16 +79,12 @@ def test_a_call_that_a_dry_run_does_not_make_lets_the_exchange_pass_and_is_a_fau
     assert after(one).faults == ["asks"]
 
 
-def test_a_call_that_is_cancelled_has_its_time_and_no_verdict() -> None:
+async def test_a_call_that_is_cancelled_has_its_time_and_no_verdict() -> None:
     hand = Stagehand()
     slow = entry(hand.plugin("as a task", "slow"), parallel=True)
     run = run_of(entry(acting(lambda _: NO, "no"), parallel=True), slow, pool=hand, trace=Trace(lambda: 1.0))
-
-    async def scenario() -> None:
-        await run.request_body(b"{}")
-        await quiet()
-
-    run_loop(scenario())
+    await run.request_body(b"{}")
+    await quiet()
     assert (step_of(run, slow).verdict, step_of(run, slow).seconds) == (None, 0.0)
 
 
@@ -131,21 +127,17 @@ def remaining(decision: Decision) -> list[int]:
     return [state.remaining for state in decision.states]
 
 
-def test_it_says_what_would_be_said_and_takes_nothing() -> None:
+async def test_it_says_what_would_be_said_and_takes_nothing() -> None:
     seen: list[Decision] = []
-
-    async def use(limiter: ReadOnlyLimiter) -> Decision:
+    for limiter in (dry(1, seen), dry(1)):
         decision = await limiter.acquire([LIMIT])
+        assert remaining(decision) == [0]
         await limiter.release([LIMIT])
         await limiter.renew([LIMIT])
         await limiter.refund([LIMIT], decision)
         assert remaining(await limiter.peek([LIMIT])) == [1]
         await limiter.close()
-        return decision
-
-    assert remaining(asyncio.run(use(dry(1, seen)))) == [0]
-    assert [remaining(decision) for decision in seen] == [[1]]
-    assert remaining(asyncio.run(use(dry(1)))) == [0]
+        assert [remaining(decision) for decision in seen] == [[1]]
 
 
 def test_of_what_is_refused_nothing_would_be_taken() -> None:

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.model.config import Stage
-from shared.model.messages import Headers, Response
-from shared.pipeline.plugin import CONTINUE, Continue, Exchange, Patch, Plugin, Reject, Respond
+from shared.model.messages import Exchange, Headers, Response
+from shared.pipeline.plugin import CONTINUE, Continue, Patch, Plugin, Reject, Respond, Verdict
+from shared.pipeline.testing import run_plugin, sample_exchange
 from shared.pipeline.validate_verdict import invalid_headers_reason, invalid_reason
 from tests.pipeline.world import Acting
 
@@ -182,3 +183,34 @@ def test_what_passes_can_be_sent_as_a_header(name: str, value: str) -> None:
     if invalid_reason(Patch(set_headers={name: value}), Stage.PRE_REQUEST, ANY_PLUGIN) is None:
         assert name.encode("ascii")
         assert not set(value.encode()) & {0, 10, 13}
+
+
+REFUSAL = Reject(403, "no", "No.")
+
+
+class Two(Plugin):
+    """Has two stages."""
+
+    name = "two"
+
+    def pre_request(self, exchange: Exchange) -> Verdict:
+        return REFUSAL if exchange.request.body == b"bad" else CONTINUE
+
+    async def post_request(self, exchange: Exchange) -> Verdict:
+        return REFUSAL if exchange.response and exchange.response.status == 500 else CONTINUE
+
+    def pre_response(self, exchange: Exchange) -> Verdict:
+        return None  # type: ignore[return-value]
+
+
+def test_a_plugin_is_asked_as_the_gateway_would() -> None:
+    assert run_plugin(Two(), Stage.PRE_REQUEST, sample_exchange()) == CONTINUE
+    assert run_plugin(Two(), Stage.PRE_REQUEST, sample_exchange(body=b"bad")) == REFUSAL
+    assert run_plugin(Two(), Stage.POST_REQUEST, sample_exchange(response=Response(500))) == REFUSAL
+
+
+def test_what_would_be_a_fault_says_why() -> None:
+    with pytest.raises(ValueError, match="a fault of two: it returned NoneType, not a verdict"):
+        run_plugin(Two(), Stage.PRE_RESPONSE, sample_exchange())
+    with pytest.raises(ValueError, match="two has no method post_response"):
+        run_plugin(Two(), Stage.POST_RESPONSE, sample_exchange())

@@ -1,12 +1,16 @@
 """Tenants held in memory by the names they have now, and names that are nobody's, for a short time."""
 
+import asyncio
+import os
 import tracemalloc
+from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.config_store.cache.lru import ABSENT_SECONDS, GatewayLru, NegativeCache
-from tests.config_store.cache.reader_world import Compiled
+from tests.config_store.cache.reader_world import Compiled, World
 from tests.config_store.configurations import a_tenant, an_api_key, with_tenant
 
 NAMES = st.sampled_from("abcd")
@@ -83,3 +87,32 @@ def test_strangers_cannot_fill_the_memory() -> None:
     used, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert used < 5_000_000
+
+
+STRANGERS, MOST_BYTES = 1_000_000, 20_000_000
+
+
+def resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.slow
+def test_a_million_unknown_tenants_cost_little_and_push_nobody_out() -> None:
+    async def scenario() -> None:
+        world = World()
+        world.create("known")
+        await world.cache.find("known", None)
+        before = resident()
+        for number in range(STRANGERS):
+            assert await world.cache.find(f"stranger-{number}", f"key-{number}") is None
+            if number % 1_000 == 0:
+                world.source.calls.clear()
+                world.clock.time += 0.1
+        grown = resident() - before
+        print(f"\n{STRANGERS} unknown tenants: {grown / 1e6:.1f} MB (promise {MOST_BYTES / 1e6:.0f} MB)")
+        assert grown <= MOST_BYTES
+        assert len(world.cache) == 1
+        assert await world.asked("known") == []
+        await world.cache.close()
+
+    asyncio.run(scenario())
