@@ -1,4 +1,4 @@
-"""The composition root: connects what the settings name. The only maker of clocks."""
+"""The composition root: builds the services from the settings. Clocks are created only here."""
 
 import asyncio
 import contextlib
