@@ -13,7 +13,8 @@ from mitm_engine.processes.worker import Later
 from shared import logs
 from shared.core.errors import CannotListen, GatewayError
 from shared.redis_server.choose import open_redis
-from shared.settings import EXPRESS, MITMPROXY, Settings, SettingsError, load_settings
+from shared.settings import Settings, SettingsError, load_settings
+from shared.settings.sections import EXPRESS, MITMPROXY
 
 
 @click.command()

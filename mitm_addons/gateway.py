@@ -16,7 +16,7 @@ from mitm_addons.stream_end import StreamEnd, Write
 from mitm_addons.upstreams import Upstreams
 from shared.logs import PutLine
 from shared.pipeline.pool import PluginPool
-from shared.services import Services
+from shared.services import Services, hosts_of
 
 #: Loggers of dependencies that write from WARNING on.
 QUIET_LOGGERS = ("mitmproxy", "asyncio", "tornado", "hpack", "urllib3")
@@ -70,7 +70,7 @@ async def gateway_addons(
                 Health(plane.probe, clock, random_bytes, adapter.is_draining),
                 adapter.admission(
                     plane.gateways,
-                    services.hosts,
+                    hosts_of(settings),
                     services.hasher,
                     clock,
                     settings,

@@ -35,7 +35,8 @@ from shared.routing.timeouts import UpstreamTimeouts
 from shared.secrets.api_keys import PepperedHasher, secret_id
 from shared.secrets.files import read_secrets
 from shared.secrets.sealing import AesSealer
-from shared.settings import ANY_IP, Settings
+from shared.settings import Settings
+from shared.settings.sections import ANY_IP
 
 # The timeout of the admin API for counters, connecting included; the same as for its store.
 _PEEK_SECONDS = 0.25
@@ -106,11 +107,6 @@ class Services:
         finally:
             await limiter.close()
 
-    @property
-    def hosts(self) -> HostRules:
-        """How Host headers name tenants."""
-        return hosts_of(self.settings)
-
     def explain(self, request: ExplainRequest, snapshot: Snapshot, *, calls_outside: bool) -> ExplainResult:
         """What would happen to a request; charges nothing. Not for a running loop.
 
@@ -131,7 +127,7 @@ class Services:
                 request,
                 snapshot,
                 compiler=Compiler(self.catalogue, self.settings.tiers, self.sealer, tools),
-                hosts=self.hosts,
+                hosts=hosts_of(self.settings),
                 hasher=self.hasher,
                 instance=self.instance,
                 settings=self.settings,

@@ -15,7 +15,7 @@ from admin_app.context import services
 from admin_app.http.errors import ApiError, not_found, too_many_failed_logins
 from shared.model.config import ApiKey, Scope, Snapshot
 from shared.secrets.api_keys import parse_key
-from shared.settings import is_loopback
+from shared.settings.sections import is_loopback
 
 # Headers that a proxy adds to a forwarded request.
 _FORWARDING = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")

@@ -29,7 +29,7 @@ from shared.limits.warnings import limit_warnings
 from shared.model.config import Rule, RuleTimeouts, Snapshot
 from shared.pipeline.check import check_rule
 from shared.routing.router import path_warnings
-from shared.settings import MITMPROXY
+from shared.settings.sections import MITMPROXY
 
 blueprint = Blueprint("rules", __name__, "Rules of a tenant: the upstream and the plugins of each path.")
 

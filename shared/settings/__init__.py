@@ -18,16 +18,7 @@ from shared.core.empty import EMPTY
 from shared.core.problems import problems_of
 from shared.settings.checks import check
 from shared.settings.declare import schema_of
-from shared.settings.sections import (
-    ANY_IP,
-    BASE_DOMAIN,
-    EXPRESS,
-    MITMPROXY,
-    Security,
-    Settings,
-    Tls,
-    is_loopback,
-)
+from shared.settings.sections import BASE_DOMAIN, Security, Settings, Tls
 from shared.settings.sources import SettingsError, Written, read_environment, read_file, read_flags
 
 #: The variable that names another file than the program's config.yaml.
@@ -102,14 +93,4 @@ def _from[S: (Tls, Security)](folder: Path, section: S, *names: str) -> S:
     return dataclasses.replace(section, **{name: file and folder / file for name, file in files.items()})
 
 
-__all__ = [
-    "ANY_IP",
-    "CONFIG_VARIABLE",
-    "EXPRESS",
-    "MITMPROXY",
-    "Settings",
-    "SettingsError",
-    "is_loopback",
-    "load_settings",
-    "load_settings_or_exit",
-]
+__all__ = ["CONFIG_VARIABLE", "Settings", "SettingsError", "load_settings", "load_settings_or_exit"]
