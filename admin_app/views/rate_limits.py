@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from itertools import batched
 from typing import Any
 
 from flask import Response
 from flask.views import MethodView
-from marshmallow import Schema, ValidationError, fields, validate
+from marshmallow import Schema, fields, validate
 
 from admin_app.auth.access import Access, requires
 from admin_app.changes.limits import limits_of
@@ -15,7 +16,7 @@ from admin_app.changes.snapshot import find_tenant
 from admin_app.context import services
 from admin_app.http.openapi import Blueprint
 from admin_app.http.responses import response
-from shared.core.fields import Pattern, Strict, ip_address
+from shared.core.fields import Pattern, Strict, ip_address, validated
 from shared.core.http_tokens import TOKEN
 from shared.http.paths import normalize_path
 from shared.limits.compiled import CompiledLimit
@@ -29,13 +30,6 @@ blueprint = Blueprint("rate-limits", __name__, "The limits in force, with their 
 _BATCH = 100
 # More than the largest limit, and exact in the doubles of Lua.
 _UNBOUNDED = 2**52
-
-
-def _path(value: str) -> None:
-    try:
-        normalize_path(value)
-    except ValueError as error:
-        raise ValidationError(str(error)) from None
 
 
 class UsageQuery(Strict):
@@ -56,7 +50,7 @@ class UsageQuery(Strict):
     )
     path = fields.String(
         load_default=None,
-        validate=[validate.Length(max=2048), _path],
+        validate=[validate.Length(max=2048), partial(validated, normalize_path)],
         metadata={"description": "The path."},
     )
     model = fields.String(

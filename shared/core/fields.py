@@ -1,6 +1,7 @@
 """marshmallow fields and validators for JSON documents, stricter than marshmallow's own."""
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -36,6 +37,14 @@ class Pattern(validate.Regexp):
         if self.regex.fullmatch(value) is None:
             raise ValidationError(self.error)
         return value
+
+
+def validated[V](parse: Callable[..., V], value: Any, **options: Any) -> V:
+    """The result of `parse`. Its ValueError becomes a ValidationError."""
+    try:
+        return parse(value, **options)
+    except ValueError as error:
+        raise ValidationError(str(error)) from None
 
 
 def token(kind: str) -> Pattern:
@@ -97,10 +106,7 @@ class Duration(fields.Field[float]):
         super().__init__(metadata=kind, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> float:
-        try:
-            seconds = parse_duration(value) / 1000
-        except ValueError as error:
-            raise ValidationError(str(error)) from None
+        seconds = validated(parse_duration, value) / 1000
         if not self.minimum <= seconds <= self.maximum:
             raise ValidationError(f"Must be from {self.minimum:g} to {self.maximum:g} seconds.")
         return seconds

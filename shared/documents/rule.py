@@ -1,5 +1,6 @@
 """Rules as JSON."""
 
+from functools import partial
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate
@@ -15,6 +16,7 @@ from shared.core.fields import (
     flag,
     text,
     token,
+    validated,
 )
 from shared.documents.fields import Page, Secret
 from shared.documents.plugin_config import PluginConfigOutput, chain_input
@@ -57,13 +59,6 @@ class TimeoutsOutput(Schema):
     total = fields.Float(required=True, allow_none=True)
 
 
-def _target(value: str) -> None:
-    try:
-        parse_target(value)
-    except ValueError as error:
-        raise ValidationError(str(error)) from None
-
-
 def _header_name(name: str) -> None:
     if is_ours(name):
         raise ValidationError(f"The gateway sets or removes {name}. Choose another header.")
@@ -81,7 +76,7 @@ class RuleInput(Strict):
     )
     target = fields.String(
         required=True,
-        validate=[validate.Length(max=2048), _target],
+        validate=[validate.Length(max=2048), partial(validated, parse_target)],
         metadata={"description": "The http or https URL of the upstream.", "pattern": "^https?://[^?#@]+$"},
     )
     methods = fields.List(

@@ -6,7 +6,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
 from shared.core.durations import format_duration, parse_duration
-from shared.core.fields import Strict
+from shared.core.fields import Strict, validated
 from shared.limits.values import CONCURRENT, Quota
 
 #: The largest limit, and the largest cost of one request. Exact in the doubles of Lua.
@@ -30,10 +30,7 @@ class Window(fields.Field[int]):
         super().__init__(metadata=metadata, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
-        try:
-            milliseconds = parse_duration(value)
-        except ValueError as error:
-            raise ValidationError(str(error)) from None
+        milliseconds = validated(parse_duration, value)
         if not self.minimum <= milliseconds <= MAX_WINDOW_MS:
             bounds = f"{format_duration(self.minimum)} to {format_duration(MAX_WINDOW_MS)}"
             raise ValidationError(f"Must be from {bounds}.")

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from marshmallow import ValidationError, fields, post_load, validate, validates_schema
 
-from shared.core.fields import Method, Pattern, Strict, flag
+from shared.core.fields import Method, Pattern, Strict, flag, validated
 from shared.core.globs import precision
 from shared.core.http_tokens import MASK, TOKEN
 from shared.http.forwarding import plugin_view
@@ -118,11 +118,7 @@ class PathGlob(fields.String):
     """A path or a glob of paths, normalized like the paths of requests."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
-        text = _PATH(super()._deserialize(value, attr, data, **kwargs))
-        try:
-            return normalize_path(text)
-        except ValueError as error:
-            raise ValidationError(str(error)) from None
+        return validated(normalize_path, _PATH(super()._deserialize(value, attr, data, **kwargs)))
 
 
 class MatchSchema(Strict):

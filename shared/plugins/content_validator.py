@@ -15,6 +15,7 @@ from shared.bodies.text.patterns import MAX_PATTERNS, PatternError, Patterns, pa
 from shared.bodies.text.rules import TextRules
 from shared.bodies.text.stream_rules import TextJudge
 from shared.core.errors import STATUS, Invalid, Problem
+from shared.core.fields import validated
 from shared.core.http_tokens import has_no_body
 from shared.core.json_pointer import MISSING, get_at, parse_path
 from shared.core.sizes import parse_size
@@ -48,10 +49,7 @@ class _Size(marshmallow.fields.Field[int]):
     """A number of bytes, or a text such as 1MB."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
-        try:
-            return parse_size(value)
-        except ValueError as error:
-            raise marshmallow.ValidationError(str(error)) from None
+        return validated(parse_size, value)
 
 
 def _texts(text: str, *, name: str | None = None, most: int = _MOST_NAMES) -> Any:
@@ -189,11 +187,8 @@ class ContentValidator(Plugin):
                 self._must_not_demand_json()
         except BodyRejected as error:
             return _rejected(error)
-        return _Events(self._text_judge())
-
-    def _text_judge(self) -> TextJudge:
         rules = self._rules if self._reads_json else None
-        return TextJudge(rules, max_size=self.max_size, bounds=self._bounds)
+        return _Events(TextJudge(rules, max_size=self.max_size, bounds=self._bounds))
 
     def _must_not_demand_json(self) -> None:
         if self._demands_json:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import marshmallow
@@ -12,7 +13,7 @@ from shared.bodies.json.conditions import OPERATORS, CannotCompare, Condition, p
 from shared.bodies.json.parse import JsonBounds, dump_json, parse_json
 from shared.bodies.text.patterns import check_size
 from shared.core.errors import STATUS, Invalid, OutsideError, Problem, TargetForbidden
-from shared.core.fields import Duration, Flag, Pattern, token
+from shared.core.fields import Duration, Flag, Pattern, token, validated
 from shared.core.json_pointer import MISSING, Path, get_at, overlapping, parse_path, put_at
 from shared.http.body_rejected import BodyRejected
 from shared.http.forwarding import is_ours
@@ -31,13 +32,6 @@ def _header_name(value: str) -> None:
     _NAME(value)
     if is_ours(value):
         raise marshmallow.ValidationError(f"The gateway sets {value} itself. Choose another header.")
-
-
-def _endpoint(value: str) -> None:
-    try:
-        parse_target(value, allow_query=True)
-    except ValueError as error:
-        raise marshmallow.ValidationError(str(error)) from None
 
 
 class FieldMap(marshmallow.Schema):
@@ -107,7 +101,9 @@ class ExternalValidator(Plugin):
 
     endpoint: str = setting(
         marshmallow.fields.String(
-            required=True, validate=_endpoint, metadata={"example": "https://validator.example.com/check"}
+            required=True,
+            validate=partial(validated, parse_target, allow_query=True),
+            metadata={"example": "https://validator.example.com/check"},
         ),
         "The http or https URL of the service.",
     )

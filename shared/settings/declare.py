@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from marshmallow import Schema, ValidationError, fields, post_load, pre_load
 
+from shared.core.fields import validated
 from shared.settings.values import Reader, suggest
 
 
@@ -26,10 +27,7 @@ class _Value(fields.Field[Any]):
         # Empty text, as from `${NAME:-}` or an empty variable, means "not set".
         if value == "" and self.allow_none:
             return None
-        try:
-            return self.read(value)
-        except ValueError as error:
-            raise ValidationError(str(error)) from None
+        return validated(self.read, value)
 
 
 class Section(Schema):
