@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import flask
 import flask_smorest
@@ -73,18 +73,15 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # as above
         self, schema: type[Schema] | Schema, *, location: str = "json", example: Any = None
     ) -> Decorator:
         """Pass the body or query, as loaded by `schema`, as the view's first argument."""
-        decorator: Decorator = self.arguments(schema, location=location, example=example)
-        return decorator
+        return cast("Decorator", self.arguments(schema, location=location, example=example))
 
     def responses(self, status: int, schema: type[Schema] | None = None, description: str = "") -> Decorator:
         """Document the successful response. Views build it themselves."""
-        decorator: Decorator = self.response(status, schema, description=description or None)
-        return decorator
+        return cast("Decorator", self.response(status, schema, description=description or None))
 
     def also_responds(self, status: int, schema: type[Schema], description: str) -> Decorator:
         """Document another response that is not problem details."""
-        decorator: Decorator = self.alt_response(status, schema=schema, description=description)
-        return decorator
+        return cast("Decorator", self.alt_response(status, schema=schema, description=description))
 
 
 def _document_common(

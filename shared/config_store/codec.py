@@ -7,7 +7,7 @@ The standard library's JSON also keeps exact numbers and lone surrogates.
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from enum import StrEnum
 from functools import cache
 from types import NoneType, UnionType
@@ -118,7 +118,7 @@ def _or_none(member: _Decoder) -> _Decoder:
 def _record_of(kind: Any) -> _Decoder:
     hints = get_type_hints(kind)
     decoders = {field.name: _decoder(hints[field.name]) for field in fields(kind)}
-    required = {field.name for field in fields(kind) if _is_required(field)}
+    required = {one.name for one in fields(kind) if one.default is one.default_factory is MISSING}
 
     def build(value: Any) -> Any:
         members = _exactly(dict)(value)
@@ -129,7 +129,3 @@ def _record_of(kind: Any) -> _Decoder:
         return kind(**{name: decoders[name](member) for name, member in members.items()})
 
     return build
-
-
-def _is_required(field: Field[Any]) -> bool:
-    return field.default is MISSING and field.default_factory is MISSING

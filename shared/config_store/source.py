@@ -33,10 +33,10 @@ class RedisSource:
         self._touch = client.register_script(layout.script("touch"))
 
     async def tenant_of_subdomain(self, subdomain: str) -> str | None:
-        return _first_word(await self._look_up(layout.SUBDOMAINS, subdomain))
+        return await self._look_up(layout.SUBDOMAINS, subdomain)
 
     async def tenant_of_key(self, key_hash: str) -> str | None:
-        return _first_word(await self._look_up(layout.HASHES, key_hash))
+        return await self._look_up(layout.HASHES, key_hash)
 
     async def read(self, tenant_id: str) -> Snapshot | None:
         call = read_call(tenant_id)
@@ -71,9 +71,11 @@ class RedisSource:
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def _look_up(self, key: str, field: str) -> Any:
+    async def _look_up(self, key: str, field: str) -> str | None:
+        """The first word of a field."""
         with redis_errors():
-            return await self._client.hget(key, field)
+            found: Any = await self._client.hget(key, field)
+        return None if found is None else found.decode(errors="replace").partition(" ")[0]
 
     async def _listen(self, changed: Callable[[str], None], reconnected: Callable[[], None]) -> None:
         """Call back for each message until the connection ends, which raises RedisError."""
@@ -94,7 +96,3 @@ def open_source(options: Mapping[str, Any]) -> RedisSource:
         _MAX_CONNECTIONS, _POOL_TIMEOUT, made.connection_class, **made.connection_kwargs
     )
     return RedisSource(Redis.from_pool(pool))
-
-
-def _first_word(found: bytes | None) -> str | None:
-    return None if found is None else found.decode(errors="replace").partition(" ")[0]

@@ -19,7 +19,7 @@ class SingleFlight:
         task = self._tasks.get(name)
         return task is not None and not task.done()
 
-    def join(self, name: Hashable, work: Callable[[], Coroutine[Any, Any, Any]]) -> asyncio.Task[Any]:
+    def join[R](self, name: Hashable, work: Callable[[], Coroutine[Any, Any, R]]) -> asyncio.Task[R]:
         """The task of that name, which `work` starts if there is none. Wait for it with `asyncio.wait`, so
         that a canceled caller does not cancel the task."""
         if name not in self:

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from shared.core.addresses import client_network
@@ -74,7 +74,7 @@ class CompiledLimit:
     def holds_for_model(self, model: str) -> bool:
         """False when the limit counts models and another glob is the most precise for `model`."""
         spec = self.spec
-        return not spec.glob or spec.glob == _first(spec.globs, model)
+        return not spec.glob or spec.glob == next((g for g in spec.globs if matches_glob(g, model)), None)
 
     def missing(self, exchange: Exchange) -> str | None:
         """The header that the limit counts by and the request lacks."""
@@ -179,10 +179,6 @@ def _counted(spec: LimitSpec, dimension: str) -> str:
         return f"{'+'.join(spec.by)} concurrent"
     header = spec.by[0].partition(":")[2] if spec.by else ""
     return f"{dimension}{header and f':{header}'} requests {spec.quota.window_ms}"
-
-
-def _first(globs: Sequence[str], text: str) -> str | None:
-    return next((glob for glob in globs if matches_glob(glob, text)), None)
 
 
 def _digest(value: str) -> str:

@@ -9,7 +9,6 @@ in a thread, so that no request waits for the rules of another tenant.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Hashable
-from typing import Any
 
 from shared.config_store.cache.lru import Compiled, GatewayLru, NegativeCache
 from shared.config_store.port import ConfigSource
@@ -71,12 +70,10 @@ class GatewayCache[G: Compiled]:
 
     async def start(self) -> None:
         """Follow the changes from now on. This works while Redis is down, too."""
-        for name, work, pause in (
-            (_WATCH, lambda: self._source.watch(self._changed, self._reconnected), self._config_ttl),
-            (_CHECK, self.check, self._config_ttl),
-            (_SWEEP, self.sweep, self._cleanup_interval),
-        ):
-            self._flights.repeat(name, work, pause)
+        source = self._source
+        self._flights.repeat(_WATCH, lambda: source.watch(self._changed, self._reconnected), self._config_ttl)
+        self._flights.repeat(_CHECK, self.check, self._config_ttl)
+        self._flights.repeat(_SWEEP, self.sweep, self._cleanup_interval)
 
     async def close(self) -> None:
         """Stop following. The source stays open."""
@@ -155,8 +152,7 @@ class GatewayCache[G: Compiled]:
         name = (kind, text)
         if self._absent.holds(name, self._clock.monotonic()):
             return None
-        owner: str | None = await self._result(self._flights.join(name, lambda: self._look_up(kind, text)))
-        return owner
+        return await self._result(self._flights.join(name, lambda: self._look_up(kind, text)))
 
     async def _look_up(self, kind: str, text: str) -> str | None:
         # A change meanwhile starts a new cache: then the reply may be outdated and is not kept.
@@ -168,8 +164,7 @@ class GatewayCache[G: Compiled]:
         return tenant_id
 
     async def _load(self, tenant_id: str) -> G | None:
-        gateway: G | None = await self._result(self._join_read(tenant_id))
-        return gateway
+        return await self._result(self._join_read(tenant_id))
 
     async def _refresh(self, tenant_id: str) -> None:
         """Read a tenant again. Raises `StoreDown` only, since that concerns all tenants."""
@@ -178,7 +173,7 @@ class GatewayCache[G: Compiled]:
         if isinstance(error := flight.exception(), StoreDown):
             raise error
 
-    def _join_read(self, tenant_id: str) -> asyncio.Task[Any]:
+    def _join_read(self, tenant_id: str) -> asyncio.Task[G | None]:
         return self._flights.join(("tenant", tenant_id), lambda: self._read(tenant_id))
 
     async def _read(self, tenant_id: str) -> G | None:
@@ -217,7 +212,7 @@ class GatewayCache[G: Compiled]:
         self._all_stale = True
         self._flights.join(_CHECK, self.check)
 
-    async def _result(self, flight: asyncio.Task[Any]) -> Any:
+    async def _result[R](self, flight: asyncio.Task[R]) -> R:
         await asyncio.wait({flight})
         if (error := flight.exception()) is not None:
             raise StoreDown(f"The configuration cannot be read: {error}") from error

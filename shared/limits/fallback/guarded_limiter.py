@@ -85,7 +85,12 @@ class GuardedLimiter:
             self._leases.abandon(limits)
             self._record_failure(error, began)
             return self._acquire_alone(limits, error)
-        self._note_decision(limits, decision)
+        self._breaker.record_success()
+        self._known.record(decision.states, self._now())
+        if decision.allowed:
+            self._leases.acquire(limits)
+        else:
+            self._denied.put(decision, self._clock.monotonic())
         return decision
 
     async def peek(self, limits: Sequence[Limit]) -> Decision:
@@ -146,14 +151,6 @@ class GuardedLimiter:
         if decision.allowed:
             self._leases.acquire(limits, known=False)
         return decision
-
-    def _note_decision(self, limits: Sequence[Limit], decision: Decision) -> None:
-        self._breaker.record_success()
-        self._known.record(decision.states, self._now())
-        if decision.allowed:
-            self._leases.acquire(limits)
-        else:
-            self._denied.put(decision, self._clock.monotonic())
 
     async def _attempt(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do work that can be done later; none while the breaker is open. Raises no `StoreDown`."""
