@@ -1,4 +1,4 @@
-"""/tenants/{id}/explain: what would happen to a request, without forwarding it."""
+"""/tenants/{id}/explain: dry runs of requests."""
 
 import base64
 import binascii
@@ -24,7 +24,7 @@ from shared.model.config import Snapshot
 from shared.model.messages import Headers
 from shared.model.messages import Response as ExplainedResponse
 
-blueprint = Blueprint("explain", __name__, "What would happen to a request.")
+blueprint = Blueprint("explain", __name__, "Dry runs of requests.")
 
 _TARGET = Pattern(r"/[\x21-\x7e]*", "Must begin with a slash and contain printable ASCII without spaces.")
 _MOST_HEADERS = 100
@@ -106,7 +106,7 @@ class ExplainInput(Strict):
         load_default=None,
         allow_none=True,
         metadata={
-            "description": "The response that the upstream would send, to explain the stages of the response."
+            "description": "Response of the upstream. With it, the response stages are explained, too."
         },
     )
     call_outside = flag(False, "true also calls external validators. Requires the scope admin.")
@@ -126,8 +126,9 @@ class Explain(MethodView):
         """Explain what would happen to a request
 
         The request takes the same steps as in the proxy, up to the upstream; with `response` also the steps
-        of the response. Nothing is forwarded, no limit is charged, and external validators are called only on
-        request. Limits that each worker counts for itself are not checked.
+        of the response. Nothing is forwarded, and no limit is charged. External validators are called only
+        with `call_outside`. The tier's `concurrent` limit is not checked. An event-stream response is
+        explained as a whole body; the proxy checks it event by event, unless the rule buffers streams.
         """
         snapshot = find_tenant(tenant_id)
         if sent["call_outside"] and not caller().may(Access.ADMIN):

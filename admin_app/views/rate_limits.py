@@ -33,7 +33,7 @@ _UNBOUNDED = 2**52
 
 
 class UsageQuery(Strict):
-    """A request whose counters are shown. Limits that count by anything left out show no usage."""
+    """A request whose usage is shown. A limit shows usage only if the query has every value it counts by."""
 
     ip = fields.String(
         load_default=None,
@@ -86,7 +86,7 @@ class RateLimit(Schema):
     reset_after_ms = fields.Integer(
         required=True,
         allow_none=True,
-        metadata={"description": "The time until something is free; null when it is not known."},
+        metadata={"description": "Milliseconds until part of the limit is free. null if unknown."},
     )
 
 

@@ -100,7 +100,7 @@ class Rejection:
 
 #: Every error that the proxy can send: its status, and its text where nothing more precise is known.
 ERRORS: Mapping[str, tuple[int, str]] = {
-    "invalid_host": (400, "The Host header is missing, repeated, or names no host of this gateway."),
+    "invalid_host": (400, "The Host header is missing or repeated, or is not a host of this gateway."),
     "bad_request": (400, "The request is not valid HTTP/1.1."),
     "missing_required_header": (400, "A required header is missing."),
     "invalid_json": (400, "The body is not valid JSON."),

@@ -40,7 +40,7 @@ class UpstreamRequest(Schema):
 
 
 class GatewayResponse(Schema):
-    """What the client would get: a rejection (`code` is set), or the response of a plugin or the upstream."""
+    """The response that the client would get. `code` is set for a rejection."""
 
     status = fields.Integer(required=True)
     source = fields.String(required=True)
@@ -48,7 +48,7 @@ class GatewayResponse(Schema):
     message = _nullable()
     details = fields.Dict(required=True)
     headers = fields.List(fields.Nested(ShownHeader), required=True)
-    body = _nullable("null of a rejection, and if it is not text.")
+    body = _nullable("null for a rejection, or if the body is not text.")
 
 
 class ExplainedEntry(Schema):
@@ -131,7 +131,7 @@ class ExplainedTenant(Schema):
 
 
 class Explanation(Schema):
-    """What would happen. `tenant` is null if the request names another tenant."""
+    """Result of the dry run. `tenant` is null if the request does not lead to this tenant."""
 
     outcome = fields.String(
         required=True,

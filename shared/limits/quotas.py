@@ -74,7 +74,10 @@ class HeaderQuotaSchema(QuotaSchema):
     on_missing = fields.String(
         load_default="shared",
         validate=validate.OneOf(["shared", "skip", "deny"]),
-        metadata={"description": "Requests without the header share a counter, are not counted, or get 400."},
+        metadata={
+            "description": "Requests without the header: shared counts them together, skip does not count "
+            "them, deny returns 400."
+        },
     )
 
 
@@ -86,9 +89,7 @@ class ConcurrencySchema(Strict):
     per = fields.List(
         fields.String(validate=validate.OneOf(_AT_A_TIME)),
         load_default=list,
-        metadata={
-            "description": "Counted apart for each ip, key, method, path or model. [] counts all together."
-        },
+        metadata={"description": "Separate counters per ip, key, method, path or model. []: one counter."},
     )
 
     @post_load

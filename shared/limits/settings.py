@@ -61,13 +61,13 @@ class LimitsSchema(Strict):
                 _HEADER,
                 _not_masked,
                 quota=HeaderQuotaSchema,
-                description="By header name: the requests of each value of that header.",
+                description="Map of header names. Each value of the header has its own counter.",
             ),
             "per_model": _names(
                 _MODEL,
                 quota=QuotaSchema,
-                description="By model, or glob (gpt-4o*, *): the requests of each model that a JSON body "
-                "names. The most precise glob counts.",
+                description="Map of models or globs (gpt-4o*, *). Each model in a JSON body has its own "
+                "counter. The most precise glob applies.",
             ),
             "streams": OneOrMore(
                 ConcurrencySchema, "Concurrent requests; streamed ones until the last byte of the response."
@@ -152,6 +152,6 @@ class ActionsSchema(Strict):
     )
     retry_after = Window(
         0,
-        "The shortest wait in a 429. A longer computed wait takes its place.",
+        "Minimum Retry-After of a 429. A longer computed time is sent instead.",
         load_default=0,
     )

@@ -17,7 +17,7 @@ Unseal = Callable[[PluginConfig], Mapping[str, Any]]
 #: The most that the plugins of one effective chain may weigh together: 0.1 s to compile (measured).
 MAX_WEIGHT = 100_000
 _TOO_HEAVY = (
-    f"The patterns of a chain may have {MAX_WEIGHT} instructions of RE2 together; this entry exceeds that. "
+    f"With this entry the patterns of the chain exceed {MAX_WEIGHT:,} RE2 instructions. "
     "Remove patterns, or shorten counted repeats such as {1,500}."
 )
 
@@ -170,7 +170,8 @@ def _unfit(entry: ChainEntry, kind: type[Plugin]) -> Iterator[Problem]:
             f"{at}/on_error", f"{config.name} has no on_error {config.on_error}. Allowed: {choices}."
         )
     if config.parallel and kind.merges_entries:
-        yield Problem(f"{at}/parallel", f"{config.name} keeps state and cannot run in parallel.")
+        why = f"{config.name} merges its entries and cannot run in parallel. Set parallel to false."
+        yield Problem(f"{at}/parallel", why)
 
 
 def check_together(parsed: Sequence[ParsedEntry], streams: str) -> list[tuple[ChainEntry, str]]:
@@ -238,12 +239,12 @@ def _comes_after(stage: Stage, judge: Stage) -> bool:
 
 
 def _needing_whole_body(active: _Active, streams: str) -> Iterable[tuple[ChainEntry, str]]:
-    """Entries that need whole bodies, on a rule that passes streamed responses on event by event."""
+    """Entries that need whole bodies, on a rule that forwards streams event by event."""
     for item, plugin in active:
         meets_streams = streams == "pass" and item.config.stage is Stage.PRE_RESPONSE
         if meets_streams and "body" in plugin.reads | plugin.changes and (fault := plugin.needs_whole_body()):
             why = (
-                f"{item.config.name} {fault}, and this rule passes streams on event by event. "
+                f"{item.config.name} {fault}, but this rule forwards streams event by event. "
                 'Set the rule\'s "streams" to "buffer".'
             )
             yield item, why

@@ -95,11 +95,12 @@ class ContentValidator(Plugin):
         "A JSON Schema that the body must match. It must not refer to other documents.",
     )
     blocked_patterns: Sequence[str] = _texts(
-        "RE2 patterns that must not match the text of chat messages, or any other body as a whole.",
+        "RE2 patterns that must not match. They are searched in message texts; in other bodies, in the whole "
+        "body.",
         most=MAX_PATTERNS,
     )
     required_patterns: Sequence[str] = _texts(
-        "RE2 patterns that must all match that text.", most=MAX_PATTERNS
+        "RE2 patterns that must all match, searched like `blocked_patterns`.", most=MAX_PATTERNS
     )
     action: str = setting(
         marshmallow.fields.String(load_default="block", validate=validate.OneOf(("block", "mask"))),

@@ -66,7 +66,7 @@ _READ_IN_PLACE = 16_384
 
 
 class RateLimiter(Plugin):
-    """Reject requests above a limit with 429, and tell every client what remains.
+    """Reject requests above a limit with 429, and report what remains in headers.
 
     The limits of a tenant's entry apply to all its rules together (gateway level), those of a rule's entry
     to that rule (rule level). `gateway` and `rule` name the level explicitly. All rate limiters of a request

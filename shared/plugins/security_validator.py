@@ -88,7 +88,7 @@ class SecurityValidator(Plugin):
         address = plain_address(exchange.client)
         if not is_in(address, self._blocked) and (not self._allowed or is_in(address, self._allowed)):
             return None
-        return _reject("ip_blocked", "Calls from your address are not allowed.")
+        return _reject("ip_blocked", "Requests from this address are not allowed.")
 
     def _check_method(self, exchange: Exchange) -> Reject | None:
         method = exchange.request.method

@@ -196,9 +196,7 @@ def _check_route(
         return make_rejection("bad_request", "The path must not contain %2F (an encoded slash).")
     if route is None:
         allow = allowed_methods(routes)
-        return make_rejection(
-            "method_not_allowed", f"The path allows {allow}, not the method sent.", {"Allow": allow}
-        )
+        return make_rejection("method_not_allowed", f"This path allows only {allow}.", {"Allow": allow})
     if route.fault is not None:
         return make_rejection(
             "config_unavailable", "The configuration of this rule cannot be used. Ask its owner."

@@ -107,9 +107,8 @@ class Redis:
     mode: str = setting(
         choice("auto", "external"),
         "auto",
-        "auto: the server below. If its host is this machine and it does not reply, an embedded Valkey is "
-        "started, with its data in data_dir. external: never an embedded one. Hosts of other machines are "
-        "always external.",
+        "auto: use the server below. If its host is this machine and nothing responds, start an embedded "
+        "Valkey in data_dir. external: never start one. A host on another machine is always external.",
     )
     url: str | None = setting(
         redis_url,
@@ -205,9 +204,13 @@ class Cache:
     """The cache of each worker. Durations are in seconds."""
 
     config_ttl: float = setting(seconds, "1s", "Maximum time between two checks for changes.")
-    cleanup_interval: float = setting(seconds, "60s", "Time between two removals of unused entries.")
-    max_idle_time: float = setting(seconds, "1h", "An entry that is unused for this time is removed.")
-    max_entries: int = setting(whole(1), 10000, "Maximum number of cached tenants.")
+    cleanup_interval: float = setting(
+        seconds, "60s", "Time between two removals of unused tenants and counters."
+    )
+    max_idle_time: float = setting(
+        seconds, "1h", "A tenant or counter that is unused for this time is removed."
+    )
+    max_entries: int = setting(whole(1), 10000, "Maximum number of cached tenants, and of counters.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +273,7 @@ class Settings:
     tiers: Mapping[str, Tier] = setting(
         tiers,
         SHIPPED,
-        "Limits that the tenants of a tier cannot raise. limits: on all requests of a tenant, as "
-        "in rate_limiter. concurrent: requests at a time per worker. max_rules, max_keys: stored rules and "
+        "Limits of each tier, which its tenants cannot raise. limits: as in rate_limiter, for all requests "
+        "of a tenant. concurrent: concurrent requests per worker. max_rules, max_keys: stored rules and "
         "keys. null: no limit. The shipped tiers keep the defaults of omitted keys.",
     )

@@ -52,7 +52,7 @@ WRONG: list[tuple[list[Any], str, str]] = [
      "/0/settings/blocked_patterns/1", "missing"),
     ([{"name": "external_validator"}], "/0/settings/endpoint", "Missing data for required field."),
     ([{"name": "rate_limiter", "parallel": True, "settings": {"limit": 1, "window": "1m"}}], "/0/parallel",
-     "keeps state"),
+     "merges its entries"),
     ([CUTTING | TOGETHER, READING | TOGETHER], "/0", "run at the same time"),
     ([CUTTING | TOGETHER, CUTTING | TOGETHER], "/1", "run at the same time"),
     ([{"name": "exploding"}], "/0/settings", "(ZeroDivisionError: division by zero)"),

@@ -1,4 +1,4 @@
-"""/tenants/{id}/explain: what would happen to a request."""
+"""/tenants/{id}/explain: dry runs of requests."""
 
 import asyncio
 import base64

@@ -207,8 +207,8 @@ def test_a_pattern_without_a_bound_is_refused_where_streams_pass(
     [error] = response.json()["errors"]
     assert error["pointer"] == "/plugin_chain/0"
     assert error["detail"] == (
-        "content_validator has the pattern 'a.*b', which may match more than 512 characters, and this rule "
-        'passes streams on event by event. Set the rule\'s "streams" to "buffer".'
+        "content_validator has the pattern 'a.*b', which may match more than 512 characters, but this rule "
+        'forwards streams event by event. Set the rule\'s "streams" to "buffer".'
     )
     judged.create_rule("/new", upstream.url, streams="buffer", plugin_chain=body["plugin_chain"])
     stream = CHAT.stream(["a", "x" * 600, "b"])

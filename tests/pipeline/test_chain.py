@@ -113,7 +113,8 @@ class TestEntry:
              "counting cannot act at pre_response, only at: pre_request."),
             (placed("counting", on_error="open"), "on_error",
              "counting has no on_error open. Allowed: closed, local."),
-            (placed("counting", parallel=True), "parallel", "counting keeps state and cannot run in parallel."),
+            (placed("counting", parallel=True), "parallel",
+             "counting merges its entries and cannot run in parallel. Set parallel to false."),
             (placed("asking", settings={"limit": "1"}), "settings/limit", "Not a valid integer."),
             (placed("asking", settings={"limit": 1, "headers": {"X-A": 1}}), "settings/headers/X-A",
              "Not a valid string."),
@@ -234,7 +235,9 @@ def test_an_entry_that_needs_whole_responses_works_only_where_streams_are_collec
 def test_an_entry_that_judges_events_works_on_streams_unless_its_settings_need_the_whole() -> None:
     item = placed("streaming", stage=Stage.PRE_RESPONSE, settings={"whole": True})
     [(_, why)] = problems_together(item, streams="pass")
-    assert why.startswith("streaming has a setting that needs it, and this rule passes streams on")
+    assert why.startswith(
+        "streaming has a setting that needs it, but this rule forwards streams event by event. "
+    )
     assert together(item, streams="buffer") == []
 
 

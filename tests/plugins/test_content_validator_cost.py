@@ -123,7 +123,7 @@ def test_json_of_many_parts_is_rejected(
     verdict = judge(plugin, b"[" + unit * 100_000 + b"1]", {"content_type": content_type})
     code(judge, verdict, "invalid_json")
     assert isinstance(verdict, Reject)
-    assert "more than 100000 texts, names, arrays and objects" in verdict.message
+    assert "more than 100000 strings, names, arrays and objects" in verdict.message
 
 
 def test_the_operator_says_how_many_parts_json_may_have() -> None:

@@ -48,7 +48,7 @@ def parse_json(body: bytes, bounds: JsonBounds = BOUNDS) -> Any:
         text = body.decode("utf-8")
         if has_more_parts(text, bounds.parts):
             raise ValueError(
-                f"The body has more than {bounds.parts} texts, names, arrays and objects; "
+                f"The body has more than {bounds.parts} strings, names, arrays and objects; "
                 "five numbers count as one."
             )
         document = _DECODER.decode(text)
@@ -64,7 +64,7 @@ def parse_json(body: bytes, bounds: JsonBounds = BOUNDS) -> Any:
         try:
             dump_json(document)
         except UnicodeEncodeError:
-            raise ValueError("The body has half of a surrogate pair.") from None
+            raise ValueError("The body has an unpaired surrogate.") from None
     return document
 
 

@@ -111,8 +111,8 @@ def _checked_size(schema: dict[str, Any]) -> tuple[int, set[str]]:
 
 def _inner(schema: dict[str, Any], reference: str) -> Any:
     if not _INNER.fullmatch(reference):
-        raise ValueError("Must be a JSON Schema with references to itself only (they begin with '#/').")
+        raise ValueError("References must stay inside the schema: begin with '#/', without '%'.")
     found = get_at(schema, parse_path(reference[1:])) if reference != "#" else schema
     if found is MISSING:
-        raise ValueError(f"Must be a JSON Schema without the reference {reference}, which leads nowhere.")
+        raise ValueError(f"The reference {reference} does not exist in this schema.")
     return found

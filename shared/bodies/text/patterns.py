@@ -35,8 +35,8 @@ _CACHE_SIZE = 64
 # so does so much of the square of the longest match (a match may break off after each of its characters).
 _CHARACTERS, _SQUARES = 2, 64
 _TOO_LARGE = (
-    f"Must be smaller: the patterns of one list may take RE2 {MAX_SIZE} instructions together. "
-    "Make counted repeats such as {1,500} shorter or open ({1,}), and classes such as \\pL fewer."
+    f"Must be at most {MAX_SIZE:,} RE2 instructions per list. "
+    "Shorten counted repeats such as {1,500}, and use fewer classes such as \\pL."
 )
 
 

@@ -104,7 +104,7 @@ def test_only_what_a_lenient_parser_takes_looks_like_json(body: bytes, expected:
 )
 def test_a_document_of_very_many_parts_is_refused_before_it_is_read(unit: str) -> None:
     body = f"[{','.join([unit] * 100_000)}]".encode()
-    with pytest.raises(ValueError, match="more than 100000 texts, names, arrays and objects"):
+    with pytest.raises(ValueError, match="more than 100000 strings, names, arrays and objects"):
         parse_json(body)
     assert looks_like_json(body)
     assert looks_like_json(body.decode().encode("utf-16"))
@@ -117,7 +117,7 @@ def test_a_long_list_of_numbers_is_read() -> None:
 
 def test_the_bounds_of_parts_and_depth_are_the_choice_of_the_operator() -> None:
     assert parse_json(b'["a","b"]', JsonBounds(parts=4)) == ["a", "b"]
-    with pytest.raises(ValueError, match="more than 3 texts"):
+    with pytest.raises(ValueError, match="more than 3 strings"):
         parse_json(b'["a","b"]', JsonBounds(parts=3))
     assert parse_json(b'{"a":1}', JsonBounds(depth=1)) == {"a": 1}
     with pytest.raises(ValueError, match="deeper than 1 "):

@@ -47,7 +47,7 @@ def test_what_re2_cannot_take_is_refused_with_a_sentence(pattern: str) -> None:
     ],
 )
 def test_patterns_that_take_long_to_compile_are_rejected(sources: list[str], culprit: int) -> None:
-    with pytest.raises(PatternError, match=r"Must be smaller: .* 20000 .* Make counted .*\.$") as caught:
+    with pytest.raises(PatternError, match=r"Must be at most 20,000 RE2 .* Shorten counted .*\.$") as caught:
         Patterns(sources)
     assert caught.value.number == culprit
 
