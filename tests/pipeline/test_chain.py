@@ -270,8 +270,6 @@ def test_entries_that_disturb_each_other_are_both_named() -> None:
     assert why == "head_writer changes the headers that the required reader has judged before it."
 
 
-TENANT = Tenant("t1", "T", "t1")
-RULE = Rule("r1", "/v1", "http://upstream.example")
 JUDGE = {"head_reader": config("head_reader")}
 
 

@@ -15,6 +15,7 @@ from shared.core.problems import problems_of
 from shared.model.config import Stage
 from shared.model.messages import Exchange
 from shared.pipeline.plugin import CONTINUE, Plugin, Tools, Verdict, setting
+from tests.pipeline.faults import Unspeakable
 
 
 class Inner(marshmallow.Schema):
@@ -171,13 +172,6 @@ def test_pointers_lead_back_to_the_names(steps: list[str]) -> None:
     (problem,) = problems_of(messages)
     read = [part.replace("~1", "/").replace("~0", "~") for part in problem.pointer.split("/")[1:]]
     assert read == steps
-
-
-class Unspeakable(Exception):
-    """An error that cannot even be shown."""
-
-    def __str__(self) -> str:
-        raise AttributeError("detail")
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,12 @@
 """What a crowd of identities costs the server, and that nothing of it stays."""
 
 import time
-from collections.abc import Iterator
 
 import pytest
 import redis
 
 from shared.limits.values import Limit, Quota
-from tests.limits.redis.limiter_world import World, requested_world
+from tests.limits.redis.limiter_world import World
 
 IDENTITIES = 100_000
 WINDOW_MS = 14_000
@@ -40,13 +39,8 @@ def copies(store: redis.Redis, key: str, ttl_ms: int) -> None:
             pipeline.execute()
 
 
-@pytest.fixture(params=["valkey", "redis_7"])
-def here(request: pytest.FixtureRequest) -> Iterator[World]:
-    with requested_world(request) as here:
-        yield here
-
-
 @pytest.mark.slow
+@pytest.mark.parametrize("here", ["valkey", "redis_7"], indirect=True)
 @pytest.mark.parametrize(("buckets", "cost"), USED)
 def test_identities_stay_small_and_go_when_their_window_is_over(here: World, buckets: int, cost: int) -> None:
     assert here.store is not None

@@ -68,15 +68,15 @@ def test_a_header_with_an_invalid_name_is_not_sent(name: bytes) -> None:
         closing_response(http.Response(b"HTTP/1.1", 200, b"", http.Headers([(name, b"5")]), b"", None, 0, 0))
 
 
-@pytest.mark.parametrize("path", [b"/a b HTTP/1.1", b"a", b"", b"/\xc3\xa4"])
-def test_an_invalid_path_is_not_sent(path: bytes) -> None:
-    with pytest.raises(WireError):
-        request_head(request(path=path), None)
+INVALID_PATHS = [b"/a b HTTP/1.1", b"a", b"", b"/\xc3\xa4"]
 
 
-def test_an_invalid_method_is_not_sent() -> None:
+@pytest.mark.parametrize(
+    ("part", "value"), [*(("path", path) for path in INVALID_PATHS), ("method", b"GET /other HTTP/1.1\r\n")]
+)
+def test_an_invalid_path_or_method_is_not_sent(part: str, value: bytes) -> None:
     made = request()
-    made.data.method = b"GET /other HTTP/1.1\r\n"
+    setattr(made.data, part, value)
     with pytest.raises(WireError):
         request_head(made, None)
 
