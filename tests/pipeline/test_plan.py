@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shared.model.config import Stage
 from shared.pipeline.plan import Group, Plan, Step, make_plan
-from shared.pipeline.plugin import CONTINUE, Exchange, Plugin, ResolvedEntry, Verdict
+from shared.pipeline.plugin import CONTINUE, Plugin, ResolvedEntry
 from tests.pipeline.world import (
     Acting,
     ActingAsync,
@@ -18,6 +18,7 @@ from tests.pipeline.world import (
     ActiveJudge,
     JudgingAsync,
     JudgingInThread,
+    Reading,
     entry,
     plan_of,
 )
@@ -183,18 +184,6 @@ class Unblocking(Acting):
 def test_only_calls_that_may_block_occupy_threads(plugin: Plugin, in_thread: bool, is_async: bool) -> None:
     step = only_step(plan_of(entry(plugin)))
     assert (step.in_thread, step.is_async) == (in_thread, is_async)
-
-
-class Reading(Plugin):
-    """Reads and changes what a test says."""
-
-    def __init__(self, reads: str = "", changes: str = "") -> None:
-        self.reads, self.changes = frozenset(reads.split()), frozenset(changes.split())
-
-    def pre_request(self, exchange: Exchange) -> Verdict:
-        return CONTINUE
-
-    post_request = pre_response = post_response = pre_request
 
 
 A, B, C, D = Reading("headers"), Reading(), Reading("headers body"), Reading("headers")

@@ -13,7 +13,7 @@ from shared.model.messages import Exchange, Headers, Response
 from shared.pipeline.plugin import CONTINUE, Continue, Patch, Plugin, Reject, Respond, Verdict
 from shared.pipeline.testing import run_plugin, sample_exchange
 from shared.pipeline.validate_verdict import invalid_headers_reason, invalid_reason
-from tests.pipeline.world import Acting
+from tests.pipeline.world import Acting, Reading
 
 ANY_PLUGIN = Acting()
 BEFORE_THE_END = [stage for stage in Stage if stage is not Stage.POST_RESPONSE]
@@ -25,16 +25,6 @@ def reject(status: Any = 400, **more: Any) -> Reject:
 
 def respond(status: Any = 200, headers: Any = None, body: Any = b"") -> Respond:
     return Respond(Response(status, Headers() if headers is None else headers, body))
-
-
-class Changing(Plugin):
-    """Declares the parts that a test says."""
-
-    def __init__(self, *changes: str) -> None:
-        self.changes = frozenset(changes)
-
-    def pre_request(self, exchange: Exchange) -> Continue:
-        return CONTINUE
 
 
 DEEP: dict[str, Any] = {"headers": {"Retry-After": "1"}, "details": {"deep": [{"x": (1, 2.5, None, True)}]}}
@@ -51,10 +41,14 @@ COOKIES = respond(204, Headers([("Set-Cookie", "a=1"), ("Set-Cookie", "b=ü")]),
             for status in (400, 418, 429, 599)
         ),
         (COOKIES, Stage.PRE_REQUEST, ANY_PLUGIN),
-        (Patch(set_headers={"X-A": ""}, remove_headers=("X-B",)), Stage.PRE_REQUEST, Changing("headers")),
-        (Patch(body=b""), Stage.PRE_REQUEST, Changing("body")),
-        (Patch(body=b"x", status=404), Stage.PRE_RESPONSE, Changing("body", "status")),
-        (Patch(), Stage.POST_REQUEST, Changing()),
+        (
+            Patch(set_headers={"X-A": ""}, remove_headers=("X-B",)),
+            Stage.PRE_REQUEST,
+            Reading(changes="headers"),
+        ),
+        (Patch(body=b""), Stage.PRE_REQUEST, Reading(changes="body")),
+        (Patch(body=b"x", status=404), Stage.PRE_RESPONSE, Reading(changes="body status")),
+        (Patch(), Stage.POST_REQUEST, Reading()),
     ],
 )
 def test_a_verdict_that_fits_its_stage_is_valid(verdict: object, stage: Stage, plugin: Plugin) -> None:
@@ -77,7 +71,7 @@ NOTES = "its notes are not a map"
         *((Patch(status=status), Stage.PRE_RESPONSE, ANY_PLUGIN, f"it set the status {status!r}")
           for status in (0, 101, 199, 600, "200")),
         (Patch(body=b""), Stage.POST_REQUEST, ANY_PLUGIN, "a body cannot be changed at post_request"),
-        *((patch, Stage.PRE_RESPONSE, Changing(), f"it changed the {parts}, which it does not declare")
+        *((patch, Stage.PRE_RESPONSE, Reading(), f"it changed the {parts}, which it does not declare")
           for patch, parts in ((Patch(set_headers={"X-A": "1"}), "headers"),
                                (Patch(remove_headers=["X-A"]), "headers"),
                                (Patch(body=b"", status=200), "body and status"))),

@@ -58,6 +58,18 @@ class ActingAsync(Acting):
     post_request = pre_response = post_response = pre_request
 
 
+class Reading(Plugin):
+    """Passes everything; reads and changes what a test says."""
+
+    def __init__(self, reads: str = "", changes: str = "") -> None:
+        self.reads, self.changes = frozenset(reads.split()), frozenset(changes.split())
+
+    def pre_request(self, exchange: Exchange) -> Verdict:
+        return CONTINUE
+
+    post_request = pre_response = post_response = pre_request
+
+
 class FollowingUp(ActingInPlace):
     """Has both follow-ups: `heads` are its response headers, `end` sees the end."""
 
