@@ -30,12 +30,11 @@ class Concurrency:
         self._open[tenant_id] += 1
         self._tenant_of[flow.id] = tenant_id
 
-    def response(self, flow: http.HTTPFlow) -> None:
+    def post_response(self, flow: http.HTTPFlow) -> None:
+        """Release the slot, once: every exchange ends with this hook, also without `response` or `error`."""
         tenant_id = self._tenant_of.pop(flow.id, None)
         if tenant_id is None:
             return
         self._open[tenant_id] -= 1
         if not self._open[tenant_id]:
             del self._open[tenant_id]
-
-    error = response

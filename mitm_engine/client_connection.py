@@ -318,6 +318,7 @@ class ClientConnection(asyncio.Protocol):
         """Close once the client has read everything; also a deadline. A client that does not read is cut."""
         if self.transport.is_closing():
             return  # asyncio's TLS transport loses its connection at a second close
+        self._awaits_request = False
         self.transport.close()
         self._check_reading()
 

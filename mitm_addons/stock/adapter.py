@@ -103,8 +103,8 @@ class LostFlows:
 
     def client_disconnected(self, client: connection.Client) -> None:
         for flow in self._open.pop(client.id, {}).values():
-            # `error` may still come; ending twice does nothing.
-            self._concurrency.error(flow)
+            # `post_response` may still come; releasing twice does nothing.
+            self._concurrency.post_response(flow)
             state = state_of(flow)
             if state and state.run:
                 tasks.start(state.run.finish(), "cleanup")

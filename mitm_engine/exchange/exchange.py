@@ -21,6 +21,7 @@ from mitm_engine.http1.request_reader import Incoming
 from mitm_engine.http1.response_writer import ResponseWriter
 from mitm_engine.upstream_connection import Key, UpstreamConnection
 from mitm_engine.wire_error import LATE_ADDONS, OVERLOADED, WireError
+from shared.core.errors import BODY_TOO_LONG
 
 if TYPE_CHECKING:
     from mitm_engine.client_connection import ClientConnection
@@ -118,7 +119,7 @@ class Exchange:
     async def _read_body(self) -> None:
         incoming, client, limit = self._incoming, self._client, self._terms.request_body
         if not incoming.complete and incoming.announced() > limit:
-            raise WireError("body_too_large", f"The body is longer than {limit} bytes.")
+            raise WireError("body_too_large", BODY_TOO_LONG.format(limit))
         client.want(incoming, limit)
         if not incoming.complete:
             if not incoming.size and self._expects_continue():
@@ -130,9 +131,10 @@ class Exchange:
             await incoming.waiter
         if incoming.fault is not None:
             # A new one: raised itself, it would keep what `incoming` holds until the next collection.
-            raise WireError(incoming.fault.code, incoming.fault.detail)
+            fault = incoming.fault
+            raise WireError(fault.code, fault.detail, fault.headers)
         if incoming.size > limit:
-            raise WireError("body_too_large", f"The body is longer than {limit} bytes.")
+            raise WireError("body_too_large", BODY_TOO_LONG.format(limit))
         data = self._flow.request.data
         data.content = b"".join(incoming.pieces)
         data.timestamp_end = data.timestamp_start

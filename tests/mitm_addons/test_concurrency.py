@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import pytest
 from mitmproxy.test import tflow
 
 from mitm_addons.concurrency import Concurrency
@@ -14,16 +13,15 @@ def admitted_flow(tenant: str, concurrent: int | None) -> Any:
     return begun_flow(has_response=False, admitted=admitted(tenant, concurrent=concurrent))
 
 
-@pytest.mark.parametrize("end", ["response", "error"])
-def test_requests_above_the_concurrent_limit_are_rejected_until_one_ends(end: str) -> None:
+def test_requests_above_the_concurrent_limit_are_rejected_until_one_ends() -> None:
     addon = Concurrency()
     first, second, third = (admitted_flow("one", 2) for _ in range(3))
     for flow in (first, second, third):
         addon.requestheaders(flow)
     responses = [flow.response for flow in (first, second, third)]
     assert [response and response.status_code for response in responses] == [None, None, 429]
-    addon.response(third)  # a rejected request frees no slot
-    getattr(addon, end)(first)
+    addon.post_response(third)  # a rejected request frees no slot
+    addon.post_response(first)
     fourth, fifth = admitted_flow("one", 2), admitted_flow("one", 2)
     addon.requestheaders(fourth)
     addon.requestheaders(fifth)
@@ -43,7 +41,7 @@ def test_a_request_that_was_not_admitted_takes_no_slot() -> None:
     addon = Concurrency()
     flow = tflow.tflow()
     addon.requestheaders(flow)
-    addon.error(flow)
+    addon.post_response(flow)
     assert flow.response is None
 
 
@@ -54,6 +52,6 @@ def test_a_client_that_disconnects_frees_the_slots_of_its_lost_flows() -> None:
     lost_flows.requestheaders(lost)
     addon.requestheaders(lost)
     lost_flows.client_disconnected(lost.client_conn)
-    addon.error(lost)  # late, and counted once
+    addon.post_response(lost)  # late, and counted once
     addon.requestheaders(next_one)
     assert next_one.response is None

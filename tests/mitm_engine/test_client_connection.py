@@ -177,6 +177,19 @@ async def test_a_policy_that_fails_still_gives_the_client_a_response() -> None:
         assert not w.upstream.peers
 
 
+async def test_late_data_does_not_keep_a_connection_that_closes() -> None:
+    async with world() as w:
+        client = await w.client()
+        await client.ask()
+        [connection] = w.engine._worker.connections.values()
+        connection.close_if_idle()
+        connection.expire(0)
+        deadline = connection.deadline
+        connection.data_received(b"GET")
+        assert connection.deadline == deadline
+        assert await client.ended() == b""
+
+
 async def test_a_client_that_half_closes_ends_its_exchange() -> None:
     async with world(Waiting("request")) as w:
         client = await w.client(request())

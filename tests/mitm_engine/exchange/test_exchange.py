@@ -1,6 +1,7 @@
 """One request and its response: the hooks in their order, and addons that interfere."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mitmproxy import http
 
+from mitm_engine.exchange.exchange import Exchange
 from mitm_engine.options import Options, Terms, Timeouts
 from tests.mitm_engine.world import FLOW_HOOKS, On, Streaming, Waiting, fail, world
 from tests.support.client import request
@@ -174,6 +176,18 @@ async def test_an_addon_that_hangs_at_the_end_of_a_flow_is_cancelled(hook: str) 
         assert (await w.ask()).status == 503
         await asyncio.wait_for(addon.cancelled.wait(), 20)
         assert w.engine.metrics.in_flight == 0
+
+
+async def test_an_exchange_whose_error_cannot_be_handled_ends_with_post_response(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Exchange, "_fail", lambda exchange, why: fail(why))
+    async with world(On(request=fail)) as w:
+        client = await w.client(request())
+        with contextlib.suppress(ConnectionResetError):
+            await client.ended()
+        await w.quiet()
+        assert [w.recorder.count(hook) for hook in ("response", "error", "post_response")] == [0, 0, 1]
 
 
 async def test_an_addon_that_removes_the_response_is_a_503() -> None:
