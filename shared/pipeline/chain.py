@@ -126,14 +126,14 @@ def weigh(parsed: Iterable[ParsedEntry]) -> Iterator[ParsedEntry]:
 def parse_entry(
     entry: ChainEntry, tenant: Tenant, catalogue: Catalogue, unseal: Unseal = masked
 ) -> ParsedEntry:
-    """Parse one entry, and check it by itself. A disabled entry is checked, and never unsealed."""
+    """Parse one entry, and check it by itself. It is never unsealed if it is disabled or has problems."""
     config = entry.config
     kind = catalogue.get(config.name)
     if kind is None:
         return ParsedEntry(entry, None, [_unknown_plugin(entry, catalogue)])
     problems = [*not_enabled(entry, tenant), *_unfit(entry, kind)]
     try:
-        plugin = kind.parse(unseal(config) if config.enabled else masked(config))
+        plugin = kind.parse(masked(config) if problems or not config.enabled else unseal(config))
     except Invalid as error:
         at = f"{entry.pointer}/settings"
         found = error.problems or [Problem("", f"{config.name} cannot work with these settings.")]

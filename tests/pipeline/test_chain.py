@@ -81,6 +81,14 @@ class TestParseChain:
         assert isinstance(entry.plugin, Asking)
         assert entry.plugin.headers == {"X-Key": "opened"}
 
+    def test_secrets_of_an_entry_with_problems_stay_sealed(self) -> None:
+        def unseal(entry: PluginConfig) -> dict[str, Any]:
+            raise AssertionError(entry)
+
+        chain = [placed("asking", on_error="local", settings={"limit": 1})]
+        with pytest.raises(Invalid, match=r"^/plugin_chain/0/on_error: "):
+            resolve_chain(chain, TENANT, "r1", CATALOGUE, unseal)
+
     def test_one_with_which_the_chain_weighs_too_much_is_named(self) -> None:
         with pytest.raises(Invalid) as caught:
             resolve_chain([placed("heavy"), placed("heavy", enabled=False)], TENANT, "r1", CATALOGUE)
