@@ -128,7 +128,7 @@ def _limits(decision: Decision) -> Iterator[dict[str, Any]]:
         yield {
             "scope": limit.scope,
             "name": limit.name,
-            "unit": "concurrent" if limit.kind == CONCURRENT else "requests",
+            "unit": limit.unit,
             "limit": limit.quota.limit,
             "window": limit.window or None,
             "cost": limit.units,

@@ -20,7 +20,7 @@ from shared.core.fields import Pattern, Strict, ip_address, validated
 from shared.core.http_tokens import TOKEN
 from shared.http.paths import normalize_path
 from shared.limits.compiled import CompiledLimit
-from shared.limits.values import CLOSED, CONCURRENT, Limit, LimitState
+from shared.limits.values import CLOSED, CONCURRENT, UNITS, Limit, LimitState
 from shared.model.config import Rule, Snapshot
 from shared.pipeline.testing import sample_exchange
 
@@ -166,7 +166,7 @@ def _document(compiled: CompiledLimit, rule: Rule | None, state: LimitState | No
         "scope": compiled.scope,
         "rule_id": rule.id if rule else None,
         "name": compiled.spec.name,
-        "unit": "concurrent" if concurrent else "requests",
+        "unit": UNITS[compiled.spec.kind],
         "limit": number,
         "window": compiled.window or None,
         "used": used,

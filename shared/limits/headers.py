@@ -89,7 +89,7 @@ def rejection_details(decision: Decision, violated: Limit, retry_after_ms: int) 
         "name": violated.name,
         "limit": violated.quota.limit,
         "window": violated.window or None,
-        "unit": "concurrent" if violated.kind == CONCURRENT else "requests",
+        "unit": violated.unit,
         "remaining": _left(state),
         "retry_after_ms": None if retry_after_ms == NEVER else retry_after_ms,
     }

@@ -15,6 +15,8 @@ from shared.model.messages import Request
 NEVER = -1
 #: The kinds of limits: requests per window, concurrent requests.
 WINDOW, CONCURRENT = "window", "concurrent"
+#: What a limit of each kind counts, as clients read it.
+UNITS = {WINDOW: "requests", CONCURRENT: "concurrent"}
 #: The choices for a limit while Redis does not respond: counts of this process, admission, rejection.
 LOCAL, OPEN, CLOSED = "local", "open", "closed"
 #: The wait after a rejection by a concurrent limit: when a slot becomes free is not known.
@@ -119,6 +121,10 @@ class Limit:
     lease: str = ""
     on_error: str = LOCAL
     label: str = ""
+
+    @property
+    def unit(self) -> str:
+        return UNITS[self.kind]
 
     @property
     def units(self) -> int:

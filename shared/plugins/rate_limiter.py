@@ -119,7 +119,7 @@ class RateLimiter(Plugin):
     )
 
     compiled_limits: Sequence[CompiledLimit]
-    _charges: LimitResolver
+    _resolver: LimitResolver
     _demanding: Sequence[CompiledLimit]
     _has_chosen: bool
     _families: Sequence[str]
@@ -148,7 +148,7 @@ class RateLimiter(Plugin):
         together = cls()
         together.compiled_limits = compiled
         together._read_body_for(specs)
-        together._charges = LimitResolver(compiled)
+        together._resolver = LimitResolver(compiled)
         together._demanding = demanding(compiled)
         together._has_chosen = any(spec.is_client_chosen for spec in specs)
         together.has_cleanup = any(spec.kind == CONCURRENT for spec in specs)
@@ -173,7 +173,7 @@ class RateLimiter(Plugin):
         except BodyRejected as error:
             return Reject(STATUS[error.code], error.code, str(error))
         lease = next(self._leases) if self.has_cleanup else ""
-        charged = self._charges.of(exchange, model, lease, self._has_counter)
+        charged = self._resolver.of(exchange, model, lease, self._has_counter)
         if not charged:
             return CONTINUE
         decision = await self._acquire([charge.limit for charge in charged])

@@ -52,9 +52,9 @@ class GatewayCache[G: Compiled]:
         self._config_ttl = config_ttl
         self._cleanup_interval = cleanup_interval
         self._max_idle_time = max_idle_time
-        self._held: GatewayLru[G] = GatewayLru(max_entries)
-        self._absent = NegativeCache()
-        self._flights = SingleFlight(self._failed)
+        self._gateways: GatewayLru[G] = GatewayLru(max_entries)
+        self._missing = NegativeCache()
+        self._tasks = SingleFlight(self._failed)
         self._stale: set[str] = set()
         self._all_stale = False
         self._full_reload_from = clock.monotonic()
@@ -66,22 +66,22 @@ class GatewayCache[G: Compiled]:
         self.trouble: str | None = None
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self._gateways)
 
     async def start(self) -> None:
         """Follow the changes from now on. This works while Redis is down, too."""
         source = self._source
-        self._flights.repeat(_WATCH, lambda: source.watch(self._changed, self._reconnected), self._config_ttl)
-        self._flights.repeat(_CHECK, self.check, self._config_ttl)
-        self._flights.repeat(_SWEEP, self.sweep, self._cleanup_interval)
+        self._tasks.repeat(_WATCH, lambda: source.watch(self._changed, self._reconnected), self._config_ttl)
+        self._tasks.repeat(_CHECK, self.check, self._config_ttl)
+        self._tasks.repeat(_SWEEP, self.sweep, self._cleanup_interval)
 
     async def close(self) -> None:
         """Stop following. The source stays open."""
-        await self._flights.close()
+        await self._tasks.close()
 
     def peek(self, subdomain: str | None, key_hash: str | None) -> G | None:
         """The tenant, if it is in memory. When this returns None, call `find`."""
-        return self._held.find(subdomain, key_hash, self._clock.monotonic())
+        return self._gateways.find(subdomain, key_hash, self._clock.monotonic())
 
     async def find(self, subdomain: str | None, key_hash: str | None) -> G | None:
         """The tenant with the subdomain; without a subdomain, with the key. None when there is none.
@@ -109,12 +109,12 @@ class GatewayCache[G: Compiled]:
         self._seen = number
         self._note_success(started)
         if changed:
-            self._absent = NegativeCache()
+            self._missing = NegativeCache()
         urgent = [tenant_id for tenant_id in changed if self._mark(tenant_id)]
         if self._all_stale and started >= self._full_reload_from:
             self._all_stale = False
             self._full_reload_from = started + _FULL_RELOAD_PAUSE
-            self._stale.update(self._held)
+            self._stale.update(self._gateways)
         for tenant_id in dict.fromkeys((*urgent, *self._stale)):
             if tenant_id in self._stale:
                 await self._refresh(tenant_id)
@@ -124,7 +124,7 @@ class GatewayCache[G: Compiled]:
     async def sweep(self) -> None:
         """Drop tenants that were not used for `max_idle_time`, in small slices."""
         before = self._clock.monotonic() - self._max_idle_time
-        while self._held.drop_idle(before, _SLICE):
+        while self._gateways.drop_idle(before, _SLICE):
             await asyncio.sleep(0)
 
     async def _read_by(self, kind: str, text: str) -> G | None:
@@ -150,17 +150,17 @@ class GatewayCache[G: Compiled]:
 
     async def _owner(self, kind: str, text: str) -> str | None:
         name = (kind, text)
-        if self._absent.holds(name, self._clock.monotonic()):
+        if self._missing.holds(name, self._clock.monotonic()):
             return None
-        return await self._result(self._flights.join(name, lambda: self._look_up(kind, text)))
+        return await self._result(self._tasks.join(name, lambda: self._look_up(kind, text)))
 
     async def _look_up(self, kind: str, text: str) -> str | None:
         # A change meanwhile starts a new cache: then the reply may be outdated and is not kept.
-        absent = self._absent
+        missing = self._missing
         look_up = self._source.tenant_of_key if kind == "key" else self._source.tenant_of_subdomain
         tenant_id = await look_up(text)
         if tenant_id is None:
-            absent.add((kind, text), self._clock.monotonic())
+            missing.add((kind, text), self._clock.monotonic())
         return tenant_id
 
     async def _load(self, tenant_id: str) -> G | None:
@@ -168,13 +168,13 @@ class GatewayCache[G: Compiled]:
 
     async def _refresh(self, tenant_id: str) -> None:
         """Read a tenant again. Raises `StoreDown` only, since that concerns all tenants."""
-        flight = self._join_read(tenant_id)
-        await asyncio.wait({flight})
-        if isinstance(error := flight.exception(), StoreDown):
+        task = self._join_read(tenant_id)
+        await asyncio.wait({task})
+        if isinstance(error := task.exception(), StoreDown):
             raise error
 
     def _join_read(self, tenant_id: str) -> asyncio.Task[G | None]:
-        return self._flights.join(("tenant", tenant_id), lambda: self._read(tenant_id))
+        return self._tasks.join(("tenant", tenant_id), lambda: self._read(tenant_id))
 
     async def _read(self, tenant_id: str) -> G | None:
         """Read, compile and keep a tenant; again when it changed meanwhile.
@@ -189,34 +189,34 @@ class GatewayCache[G: Compiled]:
             if tenant_id not in self._stale:
                 gateway = None if snapshot is None else await self._in_thread(self._compiler, snapshot)
                 if gateway is None:
-                    self._held.drop(tenant_id)
+                    self._gateways.drop(tenant_id)
                 else:
-                    self._held.put(gateway, self._clock.monotonic())
+                    self._gateways.put(gateway, self._clock.monotonic())
         self._reported.pop(("tenant", tenant_id), None)
         return gateway
 
     def _changed(self, tenant_id: str) -> None:
-        self._absent = NegativeCache()
+        self._missing = NegativeCache()
         if self._mark(tenant_id):
             self._join_read(tenant_id)
 
     def _mark(self, tenant_id: str) -> bool:
         """Mark a tenant as changed. False when it is neither in memory nor being read."""
-        if tenant_id not in self._held and ("tenant", tenant_id) not in self._flights:
+        if tenant_id not in self._gateways and ("tenant", tenant_id) not in self._tasks:
             return False
         self._stale.add(tenant_id)
         return True
 
     def _reconnected(self) -> None:
-        self._absent = NegativeCache()
+        self._missing = NegativeCache()
         self._all_stale = True
-        self._flights.join(_CHECK, self.check)
+        self._tasks.join(_CHECK, self.check)
 
-    async def _result[R](self, flight: asyncio.Task[R]) -> R:
-        await asyncio.wait({flight})
-        if (error := flight.exception()) is not None:
+    async def _result[R](self, task: asyncio.Task[R]) -> R:
+        await asyncio.wait({task})
+        if (error := task.exception()) is not None:
             raise StoreDown(f"The configuration cannot be read: {error}") from error
-        return flight.result()
+        return task.result()
 
     def _note_success(self, now: float) -> None:
         if self.trouble is not None:
@@ -231,7 +231,7 @@ class GatewayCache[G: Compiled]:
         kind, *rest = name if isinstance(name, tuple) else (name,)
         if kind == "tenant" and isinstance(error, StoreDown):
             # Not the fault of this tenant: the next check reads it again.
-            keep = self._stale.add if rest[0] in self._held else self._stale.discard
+            keep = self._stale.add if rest[0] in self._gateways else self._stale.discard
             keep(rest[0])
             return
         if kind in ("subdomain", "key") or self._reported.get(name) == str(error):

@@ -14,7 +14,7 @@ ABSENT_SECONDS = 2.0
 
 
 class Compiled(Protocol):
-    """A compiled tenant. `keys` are its API keys by hash."""
+    """`shared.routing.compile.Gateway`, which this folder lies below. `keys` are its API keys by hash."""
 
     @property
     def snapshot(self) -> Snapshot: ...

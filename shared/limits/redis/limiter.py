@@ -35,8 +35,8 @@ class RedisLimiter:
     share a hash tag. `now` injects the time, in microseconds, for tests.
     """
 
-    def __init__(self, link: RedisConnection, *, now: Callable[[], int] = lambda: SERVER_TIME) -> None:
-        self._link = link
+    def __init__(self, connection: RedisConnection, *, now: Callable[[], int] = lambda: SERVER_TIME) -> None:
+        self._connection = connection
         self._now = now
 
     async def acquire(self, limits: Sequence[Limit]) -> Decision:
@@ -56,7 +56,7 @@ class RedisLimiter:
     async def release(self, limits: Sequence[Limit]) -> None:
         """Free the slots in concurrent limits. A key that Redis rejects has none."""
         slots = [limit for limit in limits if limit.kind == CONCURRENT]
-        replies = (self._link.call("ZREM", limit.key, limit.lease) for limit in slots)
+        replies = (self._connection.call("ZREM", limit.key, limit.lease) for limit in slots)
         raise_store_down(await asyncio.gather(*replies, return_exceptions=True))
 
     async def renew(self, limits: Sequence[Limit]) -> None:
@@ -67,7 +67,7 @@ class RedisLimiter:
                 leases.setdefault((limit.key, limit.quota.window_ms), []).append(limit.lease)
         await asyncio.gather(
             *(
-                self._link.run(RENEW, [key], [self._now(), window_ms * 1000, *names])
+                self._connection.run(RENEW, [key], [self._now(), window_ms * 1000, *names])
                 for (key, window_ms), names in leases.items()
             )
         )
@@ -78,22 +78,23 @@ class RedisLimiter:
         arguments: list[str | int] = [self._now(), charged.charged_at if charged else 0]
         for limit in windows:
             arguments += [limit.quota.window_ms * 1000, limit.cost]
-        await self._link.run(REFUND, [limit.key for limit in windows], arguments)
+        await self._connection.run(REFUND, [limit.key for limit in windows], arguments)
 
     async def ping(self) -> None:
         """Return when Redis responds."""
-        await self._link.call("PING")
+        await self._connection.call("PING")
 
     async def close(self) -> None:
         """Close the connection."""
-        await self._link.close()
+        await self._connection.close()
 
     async def _call(self, limits: Sequence[Limit], charge: int) -> tuple[bool, int, list[LimitState]]:
         arguments: list[str | int] = [self._now(), charge]
         for limit in limits:
             last = limit.lease if limit.kind == CONCURRENT else limit.cost
             arguments += [limit.kind, limit.quota.limit, limit.quota.window_ms * 1000, last]
-        allowed, now, *figures = await self._link.run(LIMITER, [limit.key for limit in limits], arguments)
+        keys = [limit.key for limit in limits]
+        allowed, now, *figures = await self._connection.run(LIMITER, keys, arguments)
         pairs = zip(limits, figures[::2], figures[1::2], strict=True)
         return bool(allowed), now, [LimitState(limit, left, reset) for limit, left, reset in pairs]
 

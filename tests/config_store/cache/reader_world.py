@@ -132,7 +132,7 @@ class World:
 
     async def look_in_background(self) -> None:
         """One look as the background does it: what it raises is the cache's own business."""
-        await asyncio.wait({self.cache._flights.join("check for changes", self.cache.check)})
+        await asyncio.wait({self.cache._tasks.join("check for changes", self.cache.check)})
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Let the background tasks run until it is so."""
