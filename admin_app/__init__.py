@@ -9,6 +9,7 @@ from admin_app.http.bodies import MAX_BODY_BYTES, check_content_type
 from admin_app.http.errors import register_errors
 from admin_app.http.openapi import Api, docs_blueprint
 from admin_app.views import api_keys, explain, health, plugins, rate_limits, rules, tenants
+from shared.core.http_tokens import WITH_BODY
 from shared.http.request_id import request_id
 from shared.services import Services
 
@@ -71,7 +72,7 @@ def _set_request_id() -> None:
 
 
 def _check_content_type() -> None:
-    if request.endpoint is not None and request.method in ("POST", "PUT", "PATCH"):
+    if request.endpoint is not None and request.method in WITH_BODY:
         check_content_type(request)
 
 

@@ -83,8 +83,6 @@ class Admission:
         try:
             gateway = await self.gateways.find(call.subdomain, call.key_hash)
         except StoreDown:
-            return make_rejection(
-                "config_unavailable", "The configuration cannot be read now. Try again soon."
-            )
+            return make_rejection("config_unavailable")
         now = self.clock.now()
         return admit(gateway, call.key_hash, call.has_key, method_of(flow), call.path, now)

@@ -3,8 +3,8 @@
 from mitmproxy import http
 
 from mitm_addons.flows import FlowState, state_of
-from shared.core.http_tokens import NO_BODY
-from shared.model.messages import LOWER, Fields
+from shared.core.http_tokens import NO_BODY, Fields
+from shared.model.messages import LOWER
 from shared.pipeline.trace import server_timing
 
 _REQUEST_ID, _SOURCE = b"X-Request-ID", b"X-Gateway-Error-Source"

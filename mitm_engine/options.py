@@ -7,6 +7,7 @@ from pathlib import Path
 from mitmproxy import http
 
 from mitm_engine.wire_error import WireError, plain_response
+from shared.core.http_tokens import UNROUTED
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -102,5 +103,5 @@ class Options:
     always_served: frozenset[bytes] = frozenset()
     timeouts: Timeouts = field(default_factory=Timeouts)
     drain_timeout: float = 30.0
-    unrouted_address: tuple[str, int] = ("gateway.invalid", 80)
+    unrouted_address: tuple[str, int] = UNROUTED
     tls: tuple[Path, Path] | None = None

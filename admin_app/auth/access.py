@@ -1,7 +1,6 @@
 """Authentication and authorization: every view declares the access it requires; others are forbidden."""
 
 import hmac
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,14 +12,14 @@ from flask import current_app, g, request
 from admin_app.auth.failed_logins import failed_logins
 from admin_app.context import services
 from admin_app.http.errors import ApiError, not_found, too_many_failed_logins
+from shared.core.errors import KEY_NOT_ACTIVE
+from shared.core.http_tokens import CHALLENGE, PORT
 from shared.model.config import ApiKey, Scope, Snapshot
 from shared.secrets.api_keys import parse_key
 from shared.settings.sections import is_loopback
 
 # Headers that a proxy adds to a forwarded request.
 _FORWARDING = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
-_PORT = re.compile(r":[0-9]{1,5}$")
-_CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
 
 class Access(StrEnum):
@@ -113,7 +112,7 @@ def _is_own_host() -> bool:
     # no operation is open without a key.
     if not is_loopback(services().settings.server.admin_host):
         return True
-    name = _PORT.sub("", request.headers.get("Host", "").lower())
+    name = PORT.sub("", request.headers.get("Host", "").lower())
     if name.startswith("["):
         name = name.removeprefix("[").removesuffix("]")
     elif ":" in name:
@@ -140,7 +139,7 @@ def _anonymous() -> Caller:
     if services().settings.admin.token is None and is_local and not is_forwarded:
         return _PLATFORM
     detail = "The API key is missing. Send it as 'Authorization: Bearer <key>'."
-    raise ApiError("missing_api_key", detail, headers=_CHALLENGE)
+    raise ApiError("missing_api_key", detail, headers=CHALLENGE)
 
 
 def _authenticate(header: str) -> Caller:
@@ -156,7 +155,7 @@ def _authenticate(header: str) -> Caller:
     if token is not None and hmac.compare_digest(secret.encode(), token.encode()):
         return _PLATFORM
     logins.add(address)
-    raise ApiError("invalid_api_key", "The API key is invalid. Check the key.", headers=_CHALLENGE)
+    raise ApiError("invalid_api_key", "The API key is invalid. Check the key.", headers=CHALLENGE)
 
 
 def _find_key(secret: str) -> tuple[Snapshot, ApiKey] | None:
@@ -176,8 +175,8 @@ def _find_key(secret: str) -> tuple[Snapshot, ApiKey] | None:
 def _tenant_caller(snapshot: Snapshot, key: ApiKey) -> Caller:
     status = key.status(services().clock.now())
     if status != "active":
-        detail = f"The API key {key.prefix}… is {status}. Use another key."
-        raise ApiError(f"api_key_{status}", detail, headers=_CHALLENGE)
+        detail = KEY_NOT_ACTIVE.format(key.prefix, status)
+        raise ApiError(f"api_key_{status}", detail, headers=CHALLENGE)
     if snapshot.tenant.status != "active":
         raise ApiError("tenant_disabled", "This tenant is disabled. Contact the gateway's operator.")
     return Caller(f"key:{key.id}", snapshot.tenant.id, key.scopes)

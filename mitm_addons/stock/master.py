@@ -13,17 +13,15 @@ from mitmproxy.options import Options
 
 from mitm_addons.stock.dispatch import Dispatcher, PostResponse
 from mitm_addons.stream_end import Write
+from shared.core.http_tokens import UNROUTED
 from shared.settings import Settings
-
-#: The target of a request that no addon has routed: a name that never resolves (RFC 6761).
-UNROUTED_URL = "http://gateway.invalid:80"
 
 
 def options(settings: Settings, confdir: Path) -> tuple[Options, dict[str, object]]:
     """Return the options that exist before the addons are loaded, and those of the addons."""
     limit = max(settings.limits.request_body, settings.limits.response_body)
     first = Options(
-        mode=[f"reverse:{UNROUTED_URL}"],
+        mode=["reverse:http://{}:{}".format(*UNROUTED)],
         listen_host=settings.server.proxy_host,
         listen_port=settings.server.proxy_port,
         confdir=str(confdir),

@@ -22,6 +22,7 @@ from mitm_engine.http1.response_writer import ResponseWriter
 from mitm_engine.upstream_connection import Key, UpstreamConnection
 from mitm_engine.wire_error import LATE_ADDONS, OVERLOADED, WireError
 from shared.core.errors import BODY_TOO_LONG
+from shared.core.http_tokens import WITH_BODY
 
 if TYPE_CHECKING:
     from mitm_engine.client_connection import ClientConnection
@@ -31,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 _IDEMPOTENT = (b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE")  # RFC 9110, 9.2.2
 _SCHEMES = (b"http", b"https")
-_WITH_BODY = (b"POST", b"PUT", b"PATCH")
+_WITH_BODY = tuple(method.encode() for method in WITH_BODY)
 _UPSTREAM_TIMEOUT = WireError("upstream_timeout")
 _REQUEST_TIMEOUT = WireError("request_timeout")
 _UNEXPECTED = WireError("plugin_failure", "The exchange failed.")

@@ -15,8 +15,7 @@ from mitmproxy import connection, http
 from mitmproxy.proxy.mode_specs import ProxyMode
 
 from mitm_engine.http1.request_reader import Incoming
-
-Fields = tuple[tuple[bytes, bytes], ...]
+from shared.core.http_tokens import Fields
 
 _bare: Callable[..., Any] = object.__new__  # an instance without attributes
 # The id of a flow is a UUID (RFC 9562, version 8), unique among all processes. It is not a secret.

@@ -10,17 +10,16 @@ from collections.abc import Sequence
 from mitm_engine.http1.header_names import NO_NAME, HeaderNames
 from mitm_engine.options import Options
 from mitm_engine.wire_error import WireError
-
-Fields = Sequence[tuple[bytes, bytes]]
+from shared.core.http_tokens import METHODS, Fields
 
 #: Matches a path of visible ASCII characters.
 match_target = re.compile(rb"/[\x21-\x7e]*").fullmatch
 # Field values, each on a line of its own (RFC 9110, 5.5).
 _VALUES = re.compile(rb"[\t\n\x20-\x7e\x80-\xff]*")
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
-#: The methods that clients may send.
-METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"))
-_ALLOW = {"Allow": ", ".join(sorted(method.decode() for method in METHODS))}
+#: The methods that clients may send, as bytes.
+METHOD_BYTES = frozenset(method.encode() for method in METHODS)
+_ALLOW = {"Allow": ", ".join(sorted(METHODS))}
 DIFFERENT_HOSTS = "The request target and the Host header name different hosts."
 _VERSIONS = (b"HTTP/1.1", b"HTTP/1.0")
 _DECIDING = HeaderNames((b"host", b"content-length", b"transfer-encoding"))
@@ -62,7 +61,7 @@ def is_length(value: bytes) -> bool:
     return value.isdigit() and len(value) <= 18
 
 
-def measure_fields(fields: Fields) -> tuple[int, bool]:
+def measure_fields(fields: Sequence[tuple[bytes, bytes]]) -> tuple[int, bool]:
     """Return the size of the fields on the wire, and whether all values are valid.
 
     One match checks all values: a match per field would cost more than all the rest.
@@ -82,7 +81,7 @@ def _bad(message: str) -> WireError:
 def _check_line(method: bytes, target: bytes, version: bytes, options: Options) -> None:
     if version not in _VERSIONS:
         raise _bad("Only HTTP/1.0 and HTTP/1.1 are supported.")
-    if method not in METHODS:
+    if method not in METHOD_BYTES:
         raise _wrong_method(method)
     if len(target) > options.line_limit:
         raise WireError("uri_too_long", f"The request target is longer than {options.line_limit} bytes.")

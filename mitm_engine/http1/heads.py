@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from mitmproxy import http
 
-from mitm_engine.http1.head_rules import METHODS, match_target
+from mitm_engine.http1.head_rules import METHOD_BYTES, match_target
 from mitm_engine.http1.header_names import NO_NAME, HeaderNames
 from mitm_engine.wire_error import WireError
 from shared.core.http_tokens import HOP_BY_HOP, connection_options, is_token
@@ -64,7 +64,7 @@ class Head:
 def request_head(request: http.Request, length: int | None) -> bytes:
     """Return the head of a request with a body of `length` bytes (None: no body). Raises `WireError`."""
     data = request.data
-    if not match_target(data.path) or (data.method not in METHODS and not is_token(data.method)):
+    if not match_target(data.path) or (data.method not in METHOD_BYTES and not is_token(data.method)):
         raise WireError("plugin_failure", "An addon set an invalid method or path.")
     first = b"%s %s HTTP/1.1" % (data.method, data.path)
     framing = () if length is None else (b"Content-Length: %d" % length,)

@@ -22,6 +22,7 @@ from mitm_engine.http1.head_rules import (
 )
 from mitm_engine.options import Options
 from mitm_engine.wire_error import WireError
+from shared.core.http_tokens import Fields
 
 
 class _Enough(Exception):
@@ -65,7 +66,7 @@ class Incoming:
     def __init__(self, why: WireError | None = None) -> None:
         self.fault = why
         self.method = self.target = self.version = b""
-        self.fields: tuple[tuple[bytes, bytes], ...] = ()
+        self.fields: Fields = ()
         self.keep_alive = False
         self.complete = False
         self.pieces: list[bytes | bytearray] = []

@@ -7,9 +7,7 @@ from httptools import HttpParserError, HttpResponseParser
 from mitm_engine.http1.head_rules import is_length, measure_fields
 from mitm_engine.http1.header_names import NO_NAME, HeaderNames
 from mitm_engine.wire_error import WireError
-from shared.core.http_tokens import NO_BODY, removed_by_connection
-
-Fields = tuple[tuple[bytes, bytes], ...]
+from shared.core.http_tokens import NO_BODY, Fields, removed_by_connection
 
 _REASON = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 _VERSIONS = {"1.1": b"HTTP/1.1", "1.0": b"HTTP/1.0"}

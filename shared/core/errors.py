@@ -98,7 +98,7 @@ class Rejection:
     details: Mapping[str, object] = field(default_factory=lambda: EMPTY)
 
 
-#: Every error that the proxy can send: its status, and its text where nothing more precise is known.
+#: Every error of the proxy: its status, and its text where nothing more precise is known.
 ERRORS: Mapping[str, tuple[int, str]] = {
     "invalid_host": (400, "The Host header is missing or repeated, or is not a host of this gateway."),
     "bad_request": (400, "The request is not valid HTTP/1.1."),
@@ -123,7 +123,7 @@ ERRORS: Mapping[str, tuple[int, str]] = {
     "quota_exceeded": (429, "The quota is exceeded."),
     "too_many_concurrent_requests": (429, "Too many requests are open at the same time. Retry later."),
     "headers_too_large": (431, "The request headers are too large."),
-    "client_closed": (499, "The client closed the connection."),  # logged; nobody is left to read it
+    "client_closed": (499, "The client closed the connection."),
     "not_implemented": (501, "This method is not supported."),
     "upstream_unreachable": (502, "The upstream cannot be reached."),
     "upstream_protocol_error": (502, "The upstream did not send a complete HTTP response."),
@@ -137,7 +137,12 @@ ERRORS: Mapping[str, tuple[int, str]] = {
 }
 #: The text for a body above a known limit, in bytes.
 BODY_TOO_LONG = "The body is longer than {} bytes."
-STATUS: Mapping[str, int] = {code: status for code, (status, _) in ERRORS.items()}
+#: The text for an API key that is not active: its prefix and its status.
+KEY_NOT_ACTIVE = "The API key {}… is {}. Use another key."
+#: Codes that are only logged: no client is left to read them.
+LOG_ONLY = ("client_closed",)
+#: Every error that the proxy can send, and its status.
+STATUS: Mapping[str, int] = {code: status for code, (status, _) in ERRORS.items() if code not in LOG_ONLY}
 
 
 def make_rejection(code: str, message: str = "", headers: Mapping[str, str] = EMPTY) -> Rejection:

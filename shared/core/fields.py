@@ -9,7 +9,7 @@ from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
 from shared.core.addresses import plain_address
 from shared.core.durations import parse_duration
-from shared.core.http_tokens import TOKEN
+from shared.core.http_tokens import METHODS, TOKEN
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:[Zz]|[+-]\d\d:\d\d)")
 _PRINTABLE = re.compile(r"^[^\x00-\x1f\x7f]*$")
@@ -138,14 +138,11 @@ class Timestamp(fields.Field[float]):
         return moment.timestamp()
 
 
-_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-
-
 class Method(fields.String):
     """An HTTP method, upper-cased."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         method = super()._deserialize(value, attr, data, **kwargs)
-        if method.upper() not in _METHODS:
-            raise ValidationError(f"Must be one of: {', '.join(_METHODS)}.")
+        if method.upper() not in METHODS:
+            raise ValidationError(f"Must be one of: {', '.join(METHODS)}.")
         return method.upper()

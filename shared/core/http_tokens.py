@@ -1,8 +1,10 @@
-"""Names in HTTP: tokens (RFC 9110, 5.6.2), and the headers of one connection (RFC 9110, 7.6.1)."""
+"""Names in HTTP: tokens (RFC 9110, 5.6.2), methods, hosts, and the headers of one connection (7.6.1)."""
 
 import re
 from functools import lru_cache
 
+#: Header fields as bytes, as they are sent and received.
+Fields = tuple[tuple[bytes, bytes], ...]
 #: A regular expression for a token: the name of a header field, or a method.
 TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 -- a grammar, no password
 _TOKEN_BYTES = re.compile(TOKEN.encode())
@@ -10,6 +12,17 @@ _TOKEN_BYTES = re.compile(TOKEN.encode())
 KEY_HEADERS = ("x-api-key", "api-key")
 #: Shown in place of a header value that is a secret.
 MASK = "[redacted]"
+#: The challenge of a 401: the scheme that would help (RFC 9110, 15.5.2).
+CHALLENGE = {"WWW-Authenticate": "Bearer"}
+#: The methods that clients may send, and those whose requests always have a length.
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+WITH_BODY = ("POST", "PUT", "PATCH")
+#: A regular expression for a DNS label (RFC 1035) in lower case.
+LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+#: Finds the port at the end of a Host header.
+PORT = re.compile(r":[0-9]{1,5}\Z")
+#: The target of a request that nothing has routed: a name that never resolves (RFC 6761).
+UNROUTED = ("gateway.invalid", 80)
 #: Statuses of responses that have no body (RFC 9110, 6.4.1).
 NO_BODY = (204, 304)
 #: Headers of one connection, in lower case. Old software still uses some of the names.

@@ -5,6 +5,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validate
 
 from shared.core.fields import Pattern, Strict, Timestamp, choice, text
+from shared.core.http_tokens import LABEL
 from shared.documents.fields import Page
 from shared.documents.plugin_config import PluginConfigOutput, RequiredPlugins, chain_input
 from shared.model.config import Tenant
@@ -16,9 +17,8 @@ RESERVED = frozenset(
         *("mail", "metrics", "ns1", "ns2", "smtp", "static", "status", "www"),
     }
 )
-#: A DNS label (RFC 1035) in lower case.
 _LABEL = Pattern(
-    "^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$",
+    f"^{LABEL}$",
     "Must be 1 to 63 letters, digits and hyphens, with no hyphen at either end.",
 )
 
@@ -46,7 +46,7 @@ class TenantInput(Strict):
         # Upper case is accepted and converted.
         metadata={
             "description": "Unique. The proxy serves the tenant at {subdomain}.{base_domain}.",
-            "pattern": "^[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?$",
+            "pattern": f"^{LABEL.replace('a-z', 'A-Za-z')}$",
         },
     )
     tier = text(100, "A tier of config.yaml: basic, pro, enterprise, or your own.", load_default="basic")

@@ -4,9 +4,9 @@ import re
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-from shared.core.http_tokens import HOP_BY_HOP, KEY_HEADERS, MASK, removed_by_connection
+from shared.core.http_tokens import HOP_BY_HOP, KEY_HEADERS, MASK, Fields, removed_by_connection
 from shared.core.memo import Memo
-from shared.model.messages import Fields, Headers, encoded
+from shared.model.messages import Headers, encoded
 
 #: Headers in which a client may send its API key of the gateway.
 CREDENTIALS = frozenset({"authorization", "proxy-authorization", *KEY_HEADERS})

@@ -4,11 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from shared.core.empty import EMPTY
+from shared.core.http_tokens import Fields
 from shared.core.memo import Memo
 from shared.model.config import ApiKey, Rule, Tenant
 
-#: Header fields as bytes, as they are sent and received.
-Fields = tuple[tuple[bytes, bytes], ...]
 #: The name of a field as text in lower case.
 LOWER: Memo[bytes, str] = Memo(lambda name: name.decode("latin-1").lower())
 

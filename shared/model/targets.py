@@ -18,6 +18,7 @@ _URL = re.compile(
 )
 # Printable ASCII.
 _PLAIN = re.compile(r"[\x21-\x7e]+")
+# A DNS label, as in `http_tokens.LABEL`, but with the underscore: names of containers have it.
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 # inet_aton and browsers read these as IPv4 addresses: 2130706433, 0x7f.1, 127.1 (WHATWG URL, 3.5).
 _NUMERIC = re.compile(r"[0-9]+|0x[0-9a-f]*")

@@ -14,6 +14,7 @@ from shared.bodies.json.parse import JsonBounds, dump_json, parse_json
 from shared.bodies.text.patterns import check_size
 from shared.core.errors import STATUS, Invalid, OutsideError, Problem, TargetForbidden
 from shared.core.fields import Duration, Flag, Pattern, token, validated
+from shared.core.http_tokens import WITH_BODY
 from shared.core.json_pointer import MISSING, Path, get_at, overlapping, parse_path, put_at
 from shared.http.body_rejected import BodyRejected
 from shared.http.forwarding import is_ours
@@ -108,9 +109,7 @@ class ExternalValidator(Plugin):
         "The http or https URL of the service.",
     )
     http_method: str = setting(
-        marshmallow.fields.String(
-            load_default="POST", validate=validate.OneOf(["POST", "PUT", "PATCH"]), data_key="method"
-        ),
+        marshmallow.fields.String(load_default="POST", validate=validate.OneOf(WITH_BODY), data_key="method"),
         "The method of the call.",
     )
     headers: Mapping[str, str] = setting(

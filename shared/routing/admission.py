@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import NamedTuple
 
-from shared.core.errors import BODY_TOO_LONG, Rejection, make_rejection
-from shared.core.http_tokens import KEY_HEADERS
+from shared.core.errors import BODY_TOO_LONG, KEY_NOT_ACTIVE, Rejection, make_rejection
+from shared.core.http_tokens import CHALLENGE, KEY_HEADERS, LABEL, PORT
 from shared.core.memo import Memo
 from shared.http.forwarding import passed_here
 from shared.http.paths import normalize_path
@@ -17,21 +17,18 @@ from shared.routing.compile import Gateway, Route
 from shared.routing.router import allowed_methods, match_method
 from shared.secrets.api_keys import PepperedHasher, parse_key
 
-_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
-_PORT = re.compile(r":[0-9]{1,5}\Z")
-# Each 401 names the scheme that would help (RFC 9110, 15.5.2).
-_CHALLENGE = {"WWW-Authenticate": "Bearer"}
+_LABEL = re.compile(LABEL)
 
 #: One body for a malformed key, an unknown key, another tenant's key and an unknown tenant.
 INVALID_KEY = make_rejection(
     "invalid_api_key",
     "The API key is not valid. Check the key, and that it belongs to the called tenant.",
-    _CHALLENGE,
+    CHALLENGE,
 )
 MISSING_KEY = make_rejection(
     "missing_api_key",
     "An API key is required. Send it as 'Authorization: Bearer <key>', 'x-api-key' or 'api-key'.",
-    _CHALLENGE,
+    CHALLENGE,
 )
 
 
@@ -58,7 +55,7 @@ class HostRules:
         return self._known[host]
 
     def _parse(self, host: str) -> str | None:
-        name = _PORT.sub("", host.lower())
+        name = PORT.sub("", host.lower())
         if self.any_address and _is_address(name):
             return None
         name = name.removesuffix(".")
@@ -178,8 +175,8 @@ def _check_key(key: ApiKey | None, has_key: bool, now: float) -> Rejection | Non
         return INVALID_KEY if has_key else MISSING_KEY
     status = key.status(now)
     if status != "active":
-        message = f"The API key {key.prefix}… is {status}. Use another key."
-        return make_rejection(f"api_key_{status}", message, _CHALLENGE)
+        message = KEY_NOT_ACTIVE.format(key.prefix, status)
+        return make_rejection(f"api_key_{status}", message, CHALLENGE)
     if Scope.PROXY not in key.scopes:
         return make_rejection(
             "forbidden", f"The API key {key.prefix}… lacks the scope 'proxy'. Use another key."

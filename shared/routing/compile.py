@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from shared.core.http_tokens import UNROUTED
 from shared.http.forwarding import OwnHeaders
 from shared.model.config import ApiKey, PluginConfig, Rule, Sealed, Snapshot, Tenant, Tier
 from shared.model.targets import Target, parse_target
@@ -64,7 +65,7 @@ class Gateway:
     router: Router
 
 
-_UNROUTED = Target("http", "gateway.invalid", 80)
+_UNROUTED = Target("http", *UNROUTED)
 
 
 @dataclass(frozen=True, slots=True)

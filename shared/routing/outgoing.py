@@ -2,13 +2,12 @@
 
 from typing import NamedTuple
 
+from shared.core.http_tokens import WITH_BODY, Fields
 from shared.http.forwarding import identity_fields, upstream_head
-from shared.model.messages import Fields, Headers
+from shared.model.messages import Headers
 from shared.model.targets import Target
 from shared.routing.admission import Admitted
 from shared.routing.router import upstream_path
-
-_WITH_BODY = ("POST", "PUT", "PATCH")
 
 
 class OutgoingRequest(NamedTuple):
@@ -56,7 +55,7 @@ def outgoing(
     who = identity_fields(request_id, client, admitted.gateway.snapshot.tenant.id, key.id if key else None)
     head = upstream_head(headers, sent, route.own, who, instance)
     host = sent["host"].encode("ascii") if route.rule.preserve_host else route.authority
-    length = ((b"Content-Length", b"%d" % len(body)),) if body or method in _WITH_BODY else ()
+    length = ((b"Content-Length", b"%d" % len(body)),) if body or method in WITH_BODY else ()
     fields = ((b"Host", host), *head.fields, *length)
     _, mark, query = sent_target.partition(b"?")
     target = upstream_path(route.rule, route.target, path).encode("latin-1") + mark + query

@@ -2,7 +2,7 @@
 
 import re
 
-from shared.core.http_tokens import KEY_HEADERS
+from shared.core.http_tokens import KEY_HEADERS, MASK
 
 #: Headers whose values can be secrets.
 SECRET_HEADERS = frozenset(
@@ -43,5 +43,5 @@ def redact(text: str) -> str:
     text = _GATEWAY_KEY.sub(r"\1…", text)
     text = _PROVIDER_KEY.sub(r"\1…", text)
     for secret in (_AUTHORIZATION, _NAMED, _SCHEME, _URL_USER):
-        text = secret.sub(r"\1[redacted]", text)
+        text = secret.sub(rf"\1{MASK}", text)
     return text

@@ -14,12 +14,12 @@ from typing import Any
 
 from shared.core.addresses import Network
 from shared.core.durations import parse_duration
+from shared.core.http_tokens import LABEL
 from shared.core.sizes import parse_size
 
 Reader = Callable[[Any], Any]
 
-_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-_DOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*")
+_DOMAIN = re.compile(rf"{LABEL}(?:\.{LABEL})*")
 
 
 def suggest(word: str, allowed: Iterable[str]) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.core.errors import STATUS, Invalid, Problem, describe_error, make_rejection
+from shared.core.errors import ERRORS, STATUS, Invalid, Problem, describe_error, make_rejection
 
 # contract.md, section 4.
 CONTRACT = {
@@ -27,6 +27,10 @@ CONTRACT = {
 @pytest.mark.parametrize(("status", "codes"), CONTRACT.items())
 def test_error_code_has_its_documented_status(status: int, codes: list[str]) -> None:
     assert {code: STATUS[code] for code in codes} == dict.fromkeys(codes, status)
+
+
+def test_codes_that_are_only_logged_have_no_status_to_send() -> None:
+    assert ERRORS.keys() - STATUS.keys() == {"client_closed"}
 
 
 def test_a_rejection_takes_its_status_from_the_table() -> None:

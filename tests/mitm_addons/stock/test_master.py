@@ -5,7 +5,7 @@ from pathlib import Path
 from mitmproxy.addons.proxyserver import Proxyserver
 
 from mitm_addons.stock.dispatch import Dispatcher
-from mitm_addons.stock.master import UNROUTED_URL, make_master
+from mitm_addons.stock.master import make_master
 from shared.settings import load_settings
 
 
@@ -14,7 +14,7 @@ async def test_the_options_that_must_hold_do(tmp_path: Path) -> None:
     options = make_master(settings, tmp_path, Proxyserver(), Dispatcher([])).options
     assert options.keep_host_header is True
     assert options.connection_strategy == "lazy"
-    assert options.mode == [f"reverse:{UNROUTED_URL}"]
+    assert options.mode == ["reverse:http://gateway.invalid:80"]
     assert (options.http2, options.http3, options.rawtcp, options.websocket) == (False,) * 4
     assert options.validate_inbound_headers is True
     assert options.store_streamed_bodies is False
