@@ -146,6 +146,9 @@ def figures(sources: Sequence[Source]) -> Iterator[str]:
     yield f"median file {median(lines):g} lines, longest {max(lines)}"
     yield f"median function {median(functions):g} lines, longest {max(functions)}"
     yield f"median folder {median(folders.values()):g} files, largest {max(folders.values())}"
+    yield "files per subject"
+    subjects = Counter(folder.split("/")[1] for folder in folders.elements() if folder.startswith("shared/"))
+    yield from (f"  shared/{name} {number}" for name, number in sorted(subjects.items()))
 
 
 def main() -> int:

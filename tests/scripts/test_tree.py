@@ -4,12 +4,20 @@ from pathlib import Path
 
 import pytest
 
-from scripts.tree import MAX_SHORT_FILES, SHORT_FILES, broken_bounds, figures, read_sources
+from scripts.tree import MAX_SHORT_FILES, SHORT_FILES, Source, broken_bounds, figures, read_sources
 
 
 def test_source_tree_holds_its_bounds() -> None:
     print(*figures(read_sources()), sep="\n")
     assert broken_bounds() == []
+
+
+def test_figures_count_the_files_of_each_subject(project: Path) -> None:
+    for name in ("b/one.py", "a/deep/two.py", "a/__init__.py", "a/three.py"):
+        (project / "shared" / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / "shared" / name).write_text("")
+    lines = list(figures([*read_sources(project), Source("shared/c.py", "def work(): ...")]))
+    assert lines[lines.index("files per subject") + 1 :] == ["  shared/a 2", "  shared/b 1"]
 
 
 def test_exceptions_to_the_bounds_are_few_and_still_needed() -> None:
