@@ -110,8 +110,9 @@ def test_chain_that_would_break_a_stored_rule_of_the_tenant_is_rejected(api: Api
     check_refused(response, "/required_plugins", "With rule rule_")
 
 
-def test_saved_chain_parses_entries_once(api: Api, tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once per entry to check the chain; once more per limiter to warn about limits, here with the tier's."""
+def test_save_parses_each_entry_once_and_each_limiter_again_to_warn(
+    api: Api, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
     parsed: Counter[str] = Counter()
     parse = Plugin.parse.__func__  # type: ignore[attr-defined]
 

@@ -152,8 +152,9 @@ class TestClash:
         "other", [{"methods": ["PUT"]}, {"match": "exact"}, {"path": "/v1/x"}, {"active": False}]
     )
     def test_different_rules_live_together(self, api: Api, rules: str, other: dict[str, Any]) -> None:
-        create(api, rules, methods=["GET"])
-        create(api, rules, **({"methods": ["GET"]} | other))
+        both = [create(api, rules, **({"methods": ["GET"]} | one)) for one in ({}, other)]
+        assert {api.get(rule).status_code for rule in both} == {200}
+        assert api.get(rules).get_json()["count"] == 2
 
     def test_a_rule_does_not_clash_with_itself(self, api: Api, rules: str) -> None:
         assert api.put(create(api, rules), RULE).status_code == 200

@@ -80,7 +80,7 @@ def test_the_quarantine_ends(client: redis.Redis, store: RedisStore) -> None:
     store.write(create(store, a_tenant("acme")), None, actor=ACTOR)
     assert 59_000 < int(client.pttl("{cfg}:quarantine:acme")) <= 60_000
     client.delete("{cfg}:quarantine:acme")
-    create(store, with_tenant(a_tenant("heir"), subdomain="acme"))
+    assert create(store, with_tenant(a_tenant("heir"), subdomain="acme")) == store.read("id-heir")
 
 
 def test_the_quarantine_in_memory_ends_too() -> None:
@@ -91,13 +91,13 @@ def test_the_quarantine_in_memory_ends_too() -> None:
     with pytest.raises(SubdomainTaken):
         create(store, with_tenant(a_tenant("heir"), subdomain="acme"))
     clock.time += 1
-    create(store, with_tenant(a_tenant("heir"), subdomain="acme"))
+    assert create(store, with_tenant(a_tenant("heir"), subdomain="acme")) == store.read("id-heir")
 
 
 def test_without_quarantine_a_subdomain_is_free_at_once(client: redis.Redis) -> None:
     store = RedisStore(client, quarantine=0)
     store.write(create(store, a_tenant("acme")), None, actor=ACTOR)
-    create(store, with_tenant(a_tenant("heir"), subdomain="acme"))
+    assert create(store, with_tenant(a_tenant("heir"), subdomain="acme")) == store.read("id-heir")
 
 
 def test_only_the_counters_of_a_deleted_tenant_are_gone(client: redis.Redis, store: RedisStore) -> None:

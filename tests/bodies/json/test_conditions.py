@@ -194,7 +194,9 @@ def test_a_schema_whose_patterns_take_long_to_compile_is_refused_with_the_way_ou
 def test_ordinary_patterns_of_a_schema_are_far_from_the_bound() -> None:
     patterns = [r"^\d{4}-\d\d-\d\d$", "^[a-z]{1,100}$", r"^[\w.+-]+@[\w-]+\.[\w.-]+$", "^(a|b|c)$"]
     own = {f"p{i}": {"pattern": f"^{i}[a-z_]+$"} for i in range(60)}
-    compile_schema({"properties": {**own, "q": {"allOf": [{"pattern": pattern} for pattern in patterns]}}})
+    schema = compile_schema({"properties": {**own, "q": {"allOf": [{"pattern": one} for one in patterns]}}})
+    assert schema.validator.is_valid({"p1": "1a"})
+    assert not schema.validator.is_valid({"p1": "2a"})
 
 
 def test_a_schema_that_did_not_change_is_not_compiled_again() -> None:
@@ -203,7 +205,9 @@ def test_a_schema_that_did_not_change_is_not_compiled_again() -> None:
 
 
 def test_a_property_may_be_called_like_a_keyword() -> None:
-    compile_schema({"properties": {"$ref": {"type": "string"}, "$id": {"type": "string"}}})
+    schema = compile_schema({"properties": {"$ref": {"type": "string"}, "$id": {"type": "string"}}})
+    assert schema.validator.is_valid({"$ref": "a", "$id": "b"})
+    assert not schema.validator.is_valid({"$ref": 1})
 
 
 def test_the_more_a_schema_says_the_fewer_parts_a_document_may_have() -> None:

@@ -169,6 +169,8 @@ class TestTheEnd:
         with Worker() as worker:
             worker.listener.stop()
             worker.listener.stop()
+            assert not worker.board.rows()[0].accepts
+            assert not worker.held
 
     async def test_the_heart_beats_on(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("mitm_engine.processes.listener.HEARTBEAT", 0.01)
