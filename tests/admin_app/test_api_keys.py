@@ -45,9 +45,7 @@ class TestCreate:
 
 
 class TestRevoke:
-    def test_revoked_key_is_rejected_at_once_and_stays_visible(
-        self, api: Api, tenant: Tenant, keys: str
-    ) -> None:
+    def test_revoked_key_is_rejected_and_stays_visible(self, api: Api, tenant: Tenant, keys: str) -> None:
         made = api.post(keys, {"scopes": ["read"]}).get_json()
         assert api.get(tenant.url, key=made["key"]).status_code == 200
         assert api.delete(f"{keys}/{made['id']}").status_code == 204
@@ -73,9 +71,7 @@ def test_an_expired_key_is_refused(api: Api, tenant: Tenant, keys: str, world: W
 
 
 class TestRotate:
-    def test_rotated_key_works_beside_the_new_one_until_the_overlap_ends(
-        self, api: Api, tenant: Tenant, keys: str, world: World
-    ) -> None:
+    def test_old_key_works_for_the_overlap(self, api: Api, tenant: Tenant, keys: str, world: World) -> None:
         old = api.post(keys, {"name": "ci", "scopes": ["read", "proxy"]}).get_json()
         response = api.post(f"{keys}/{old['id']}/rotate", {"overlap": "1h"})
         new = response.get_json()

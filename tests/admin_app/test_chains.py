@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -16,30 +17,23 @@ READING = {"name": "content_validator", "settings": {"max_size": "1KB"}}
 TOGETHER = {"parallel": True}
 
 
-class Exploding(Plugin):
-    """Cannot be set up."""
+def broken(plugin_name: str, error: BaseException) -> type[Plugin]:
+    class Broken(Plugin):
+        """Cannot be set up."""
 
-    name = "exploding"
+        name = plugin_name
+        prepare = Mock(side_effect=error)
 
-    def prepare(self) -> None:
-        raise ZeroDivisionError("division by zero")
+        def pre_request(self, exchange: Exchange) -> Verdict:
+            return CONTINUE
 
-    def pre_request(self, exchange: Exchange) -> Verdict:
-        return CONTINUE
-
-
-class Ending(Exploding):
-    """Ends the process when it is set up."""
-
-    name = "ending"
-
-    def prepare(self) -> None:
-        raise SystemExit(3)
+    return Broken
 
 
 @pytest.fixture(autouse=True)
 def more(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    extra = {"exploding": Exploding, "ending": Ending}
+    errors = {"exploding": ZeroDivisionError("division by zero"), "ending": SystemExit(3)}
+    extra = {name: broken(name, error) for name, error in errors.items()}
     monkeypatch.setattr(world, "catalogue", {**world.catalogue, **extra})
 
 
@@ -68,14 +62,10 @@ def check_refused(response: Any, pointer: str, reason: str) -> None:
 
 
 @pytest.mark.parametrize(("chain", "pointer", "reason"), WRONG)
-def test_wrong_chain_is_rejected(
-    api: Api, tenant: Tenant, chain: list[Any], pointer: str, reason: str
-) -> None:
-    before = api.get(tenant.url).get_json()
-    check_refused(
-        api.post(f"{tenant.url}/rules", RULE | {"plugin_chain": chain}), f"/plugin_chain{pointer}", reason
-    )
-    check_refused(api.patch(tenant.url, {"plugin_chain": chain}), f"/plugin_chain{pointer}", reason)
+def test_wrong_chain_is_rejected(api: Api, tenant: Tenant, chain: Any, pointer: str, reason: str) -> None:
+    before, sent = api.get(tenant.url).get_json(), {"plugin_chain": chain}
+    for response in (api.post(f"{tenant.url}/rules", RULE | sent), api.patch(tenant.url, sent)):
+        check_refused(response, f"/plugin_chain{pointer}", reason)
     assert api.get(tenant.url).get_json() == before
     assert api.get(f"{tenant.url}/rules").get_json()["count"] == 0
 
@@ -99,9 +89,8 @@ def test_a_plugin_that_the_tenant_may_not_use(api: Api, tenant: Tenant) -> None:
 def test_chain_that_rewrites_what_a_required_entry_has_judged_is_rejected(api: Api, tenant: Tenant) -> None:
     api.patch(tenant.url, {"required_plugins": {"content_validator": READING}})
     response = api.post(f"{tenant.url}/rules", RULE | {"plugin_chain": [CUTTING]})
-    check_refused(
-        response, "/plugin_chain/0", "changes the body that the required content_validator has judged"
-    )
+    reason = "changes the body that the required content_validator has judged"
+    check_refused(response, "/plugin_chain/0", reason)
 
 
 def test_chain_that_would_break_a_stored_rule_of_the_tenant_is_rejected(api: Api, tenant: Tenant) -> None:
@@ -126,11 +115,8 @@ def test_save_parses_each_entry_once_and_each_limiter_again_to_warn(
     chain = [limiter, READING, {"name": "security_validator"}]
     assert api.post(f"{tenant.url}/rules", RULE | {"plugin_chain": chain}).status_code == 201
     own, tier_of_tenant, tier_of_rule = 2, 1, 1
-    assert parsed == {
-        "content_validator": 1,
-        "security_validator": 1,
-        "rate_limiter": own + tier_of_tenant + tier_of_rule,
-    }
+    limiters = own + tier_of_tenant + tier_of_rule
+    assert parsed == {"content_validator": 1, "security_validator": 1, "rate_limiter": limiters}
     parsed.clear()
     assert api.patch(tenant.url, {"plugin_chain": [READING]}).status_code == 200
     # The tenant's entry once, the rule's once; the tier's limiter to warn.

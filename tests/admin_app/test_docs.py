@@ -2,26 +2,21 @@
 
 import logging
 import shutil
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Locator, Page, Request, sync_playwright
+from playwright.sync_api import Page, sync_playwright
 from werkzeug.serving import make_server
 
 from tests.admin_app.world import TOKEN, Api, Tenant
+from tests.support.commands import serving
 
 ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
     # Whatever is not on this machine has no address.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
@@ -47,13 +42,8 @@ def test_docs_serve_only_their_own_files(api: Api, name: str) -> None:
 def url(app: Flask) -> Iterator[str]:
     """The API on a real socket."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(make_server("127.0.0.1", 0, app, threaded=True)) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @dataclass
@@ -78,11 +68,7 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
     ):
         opened = Browser(context.pages[0])
         opened.page.set_default_timeout(20_000)
-
-        def note(request: Request) -> None:
-            opened.asked.append(request.url)
-
-        context.on("request", note)
+        context.on("request", lambda request: opened.asked.append(request.url))
         opened.page.on("pageerror", lambda error: opened.complaints.append(str(error)))
         opened.page.on(
             "console", lambda said: opened.complaints.append(said.text) if said.type == "error" else None
@@ -97,26 +83,25 @@ def authorise(page: Page) -> None:
     page.locator(".modal-ux .close-modal").click()
 
 
-def try_out(page: Page, operation: str, **parameters: str) -> Locator:
-    """Open an operation and send its example. Returns the answer as the page shows it."""
+def try_out(page: Page, operation: str, **parameters: str) -> str:
+    """Open an operation and send its example. Returns the status of the response as the page shows it."""
     block = page.locator(".opblock-post").filter(has=page.locator(f'[data-path="{operation}"]'))
     block.locator(".opblock-summary-control").click()
     block.get_by_role("button", name="Try it out").click()
     for name, value in parameters.items():
         block.locator(f'tr[data-param-name="{name}"] input').fill(value)
     block.get_by_role("button", name="Execute").click()
-    return block.locator(".live-responses-table .response").first
+    response = block.locator(".live-responses-table .response").first
+    return response.locator(".response-col_status").inner_text().split()[0]
 
 
 def test_a_newcomer_creates_a_tenant_and_a_rule(browser: Browser, url: str, api: Api) -> None:
     page = browser.page
     page.goto(f"{url}/docs")
     authorise(page)
-    tenant = try_out(page, "/api/v1/tenants")
-    assert tenant.locator(".response-col_status").inner_text().split()[0] == "201"
+    assert try_out(page, "/api/v1/tenants") == "201"
     tenant_id = api.get("/tenants").get_json()["tenants"][0]["id"]
-    rule = try_out(page, "/api/v1/tenants/{tenant_id}/rules", tenant_id=tenant_id)
-    assert rule.locator(".response-col_status").inner_text().split()[0] == "201"
+    assert try_out(page, "/api/v1/tenants/{tenant_id}/rules", tenant_id=tenant_id) == "201"
     assert api.get(f"/tenants/{tenant_id}/rules").get_json()["count"] == 1
     assert browser.complaints == []
     assert [asked for asked in browser.asked if not asked.startswith((url, "data:", "blob:"))] == []
@@ -128,5 +113,4 @@ def test_authorisation_survives_a_reload(browser: Browser, url: str, tenant: Ten
     page.goto(f"{url}/docs")
     authorise(page)
     page.reload()
-    response = try_out(page, "/api/v1/tenants/{tenant_id}/api-keys", tenant_id=tenant.id)
-    assert response.locator(".response-col_status").inner_text().split()[0] == "201"
+    assert try_out(page, "/api/v1/tenants/{tenant_id}/api-keys", tenant_id=tenant.id) == "201"

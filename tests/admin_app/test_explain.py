@@ -29,9 +29,8 @@ CHECKING = {"name": "content_validator", "priority": 2, "parallel": True, "setti
 CHAT = {"method": "POST", "path": "/v1/chat?a=1", "body": '{"model": "m"}'}
 
 
-def new_rule(api: Api, tenant: Tenant, path: str = "/v1", **fields: Any) -> str:
-    rule: str = api.rule(tenant, path, **{"target": "https://api.openai.com/base", **fields})["id"]
-    return rule
+def new_rule(api: Api, tenant: Tenant, path: str = "/v1", **fields: Any) -> Any:
+    return api.rule(tenant, path, **{"target": "https://api.openai.com/base", **fields})["id"]
 
 
 def judging_responses(settings: dict[str, Any]) -> dict[str, Any]:
@@ -40,10 +39,9 @@ def judging_responses(settings: dict[str, Any]) -> dict[str, Any]:
 
 def asked(api: Api, tenant: Tenant, **more: Any) -> Any:
     """The explanation of a call with the tenant's first key."""
-    sent = {"key_id": api.first_key(tenant), **CHAT, **more}
-    response = api.post(
-        f"{tenant.url}/explain", {name: value for name, value in sent.items() if value is not None}
-    )
+    named = {"key_id": api.first_key(tenant), **CHAT, **more}
+    sent = {name: value for name, value in named.items() if value is not None}
+    response = api.post(f"{tenant.url}/explain", sent)
     assert response.status_code == 200, response.text
     return response.get_json()
 
@@ -55,12 +53,9 @@ def plugins(explained: Any, stage: str = "pre_request") -> list[list[tuple[str, 
 
 
 class TestForwarded:
-    def test_explain_of_a_forwarded_request_shows_tenant_rule_plan_and_upstream(
-        self, api: Api, tenant: Tenant
-    ) -> None:
-        rule = new_rule(
-            api, tenant, plugin_chain=[LIMITER, ASKING, CHECKING], headers={"X-Up": "s3cret-of-rule"}
-        )
+    def test_explain_shows_tenant_rule_plan_and_upstream(self, api: Api, tenant: Tenant) -> None:
+        chain = [LIMITER, ASKING, CHECKING]
+        rule = new_rule(api, tenant, plugin_chain=chain, headers={"X-Up": "s3cret-of-rule"})
         explained = asked(api, tenant)
         assert explained["outcome"] == "forwarded"
         assert explained["tenant"] == {"id": tenant.id, "subdomain": "acme", "version": 2}
@@ -71,9 +66,8 @@ class TestForwarded:
         ]
         first, second = explained["plan"][0]["groups"]
         assert [(first["needs_body"], second["needs_body"])] == [(False, True)]
-        assert all(
-            one["milliseconds"] >= 0 for group in (first, second) for one in [group, *group["plugins"]]
-        )
+        timed = [first, *first["plugins"], second, *second["plugins"]]
+        assert all(one["milliseconds"] >= 0 for one in timed)
         assert [entry["origin"] for entry in first["plugins"][0]["entries"]] == ["tier", "rule"]
         assert second["plugins"][0]["detail"] == "POST https://checks.example/ask"
         upstream = explained["upstream"]
@@ -140,9 +134,8 @@ class TestForwarded:
 
     def test_entries_in_shadow_mode_are_shown_with_what_they_would_do(self, api: Api, tenant: Tenant) -> None:
         refusing = {"name": "content_validator", "settings": {"required_fields": ["x"]}, "mode": "shadow"}
-        new_rule(
-            api, tenant, plugin_chain=[refusing, {**ASKING, "mode": "shadow"}, {**LIMITER, "mode": "shadow"}]
-        )
+        chain = [refusing, {**ASKING, "mode": "shadow"}, {**LIMITER, "mode": "shadow"}]
+        new_rule(api, tenant, plugin_chain=chain)
         explained = asked(api, tenant)
         assert explained["outcome"] == "forwarded"
         found = [one for group in explained["plan"][0]["groups"] for one in group["plugins"]]
@@ -212,18 +205,13 @@ class TestRefused:
         new_rule(api, tenant, plugin_chain=[blocking, CHECKING])
         explained = asked(api, tenant)
         response = explained["answer"]
-        assert (response["status"], response["code"], response["source"]) == (
-            429,
-            "rate_limit_exceeded",
-            "plugin:rate_limiter",
-        )
+        rejected = (429, "rate_limit_exceeded", "plugin:rate_limiter")
+        assert (response["status"], response["code"], response["source"]) == rejected
         assert response["details"]["rate_limit"]["limit"] == 0
         assert "RateLimit" in {header["name"] for header in response["headers"]}
         assert plugins(explained) == [[("rate_limiter", "reject")], [("content_validator", "not_run")]]
 
-    def test_explain_of_an_unmatched_request_says_why_each_rule_does_not_match(
-        self, api: Api, tenant: Tenant
-    ) -> None:
+    def test_explain_says_why_each_rule_does_not_match(self, api: Api, tenant: Tenant) -> None:
         taken, general = new_rule(api, tenant, "/v1/chat"), new_rule(api, tenant, "/v1")
         asleep = new_rule(api, tenant, "/v1/chat/x", active=False)
         found = {rule["id"]: (rule["matches"], rule["why_not"]) for rule in asked(api, tenant)["rules"]}
@@ -262,9 +250,7 @@ class TestLimits:
         assert (rule["allows"], rule["after"]) == (False, {"remaining": 0})
         assert tier["before"]["remaining"] == tier["after"]["remaining"]
 
-    def test_explain_spends_no_limit_and_calls_no_service(
-        self, api: Api, tenant: Tenant, world: World
-    ) -> None:
+    def test_explain_spends_and_calls_nothing(self, api: Api, tenant: Tenant, world: World) -> None:
         new_rule(api, tenant, plugin_chain=[LIMITER, ASKING])
         assert isinstance(world.limiter, MemoryLimiter)
         before = copy.deepcopy(vars(world.limiter._counters)), world.store.read(tenant.id)
@@ -275,16 +261,11 @@ class TestLimits:
 
 
 class TestOutside:
-    def test_explain_calls_outside_services_when_asked_to(
-        self, api: Api, tenant: Tenant, world: World
-    ) -> None:
+    def test_explain_calls_services_when_asked_to(self, api: Api, tenant: Tenant, world: World) -> None:
         new_rule(api, tenant, plugin_chain=[ASKING])
         world.outside = b'{"bad": 1}'
-        explained = asked(api, tenant, call_outside=True)
-        assert (explained["answer"]["code"], explained["answer"]["message"]) == (
-            "validation_failed",
-            "It is bad.",
-        )
+        response = asked(api, tenant, call_outside=True)["answer"]
+        assert (response["code"], response["message"]) == ("validation_failed", "It is bad.")
         assert world.called == [("POST", "https://checks.example/ask", b'{"model":"m"}')]
 
     def test_a_key_that_only_reads_may_not_ask_for_that(self, api: Api, tenant: Tenant, world: World) -> None:
@@ -298,11 +279,7 @@ class TestOutside:
 
 
 class Answering(Plugin):
-    """Answers itself.
-
-    >>> Answering.parse({}).name
-    'answering'
-    """
+    """Answers itself."""
 
     name = "answering"
 
@@ -355,9 +332,7 @@ class TestOtherEnds:
         assert (plugin["verdict"], plugin["detail"]) == ("fault", "ValueError: no such thing")
         assert explained["answer"]["code"] == "plugin_failure"
 
-    def test_hanging_plugin_is_cancelled(
-        self, api: Api, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_hanging_plugin_is_ended(self, api: Api, tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(core_explain, "MAX_SECONDS", 0.05)
         new_rule(api, tenant, plugin_chain=[{"name": "hanging"}])
         explained = asked(api, tenant)
@@ -370,22 +345,17 @@ class TestInput:
     @pytest.mark.parametrize(
         ("sent", "pointer"),
         [
-            ({"path": "v1"}, "/path"),
-            ({"path": None}, "/path"),
-            ({"path": "/a b"}, "/path"),
+            *(({"path": path}, "/path") for path in ("v1", None, "/a b")),
             ({"method": "GE T"}, "/method"),
             ({"headers": {"a b": "x"}}, "/headers/a b"),
             ({"headers": {"a": "x\r\ny"}}, "/headers/a"),
             ({"headers": {"a": [1]}}, "/headers/a"),
             ({"client": "nowhere"}, "/client"),
-            ({"body_base64": "%"}, "/body_base64"),
-            ({"body_base64": "YQ=="}, "/body_base64"),
+            *(({"body_base64": text}, "/body_base64") for text in ("%", "YQ==")),
             ({"wrong": 1}, "/wrong"),
         ],
     )
-    def test_explain_of_a_malformed_request_is_rejected(
-        self, api: Api, tenant: Tenant, sent: Any, pointer: str
-    ) -> None:
+    def test_malformed_request_is_rejected(self, api: Api, tenant: Tenant, sent: Any, pointer: str) -> None:
         body = {name: value for name, value in {**CHAT, **sent}.items() if value is not None}
         assert pointers(api.post(f"{tenant.url}/explain", body)) == [pointer]
 

@@ -13,9 +13,8 @@ def chain(limits: Any, **more: Any) -> list[Any]:
     return [{"name": "rate_limiter", "settings": {"limits": limits, **more}}]
 
 
-def saved_rule(api: Api, tenant: Tenant, plugin_chain: list[Any]) -> list[str]:
-    warnings: list[str] = api.rule(tenant, plugin_chain=plugin_chain)["warnings"]
-    return warnings
+def saved_rule(api: Api, tenant: Tenant, plugin_chain: list[Any]) -> Any:
+    return api.rule(tenant, plugin_chain=plugin_chain)["warnings"]
 
 
 @pytest.mark.parametrize(
@@ -37,15 +36,13 @@ def test_limits_that_only_divide_are_saved_with_a_warning(api: Api, tenant: Tena
 
 
 def test_a_tenant_is_warned_of_its_own_limits_and_its_rules_of_theirs_only(api: Api) -> None:
-    response = api.post(
-        "/tenants", {"name": "A", "subdomain": "a", "plugin_chain": chain({"per_path": QUOTA})}
-    )
-    made = response.get_json()
+    sent = {"name": "A", "subdomain": "a", "plugin_chain": chain({"per_path": QUOTA})}
+    made = api.create("/tenants", sent)
     # The tier "basic" bounds the level by a limit of its own.
     assert made["warnings"] == []
-    response = api.patch(f"/tenants/{made['id']}", {"tier": "pro"})
-    assert "At the gateway level nothing bounds per_path" in response.get_json()["warnings"][0]
     tenant = Tenant(made["id"], made["api_key"], f"/tenants/{made['id']}")
+    response = api.patch(tenant.url, {"tier": "pro"})
+    assert "At the gateway level nothing bounds per_path" in response.get_json()["warnings"][0]
     assert saved_rule(api, tenant, chain({"per_ip": QUOTA})) == []
 
 

@@ -41,9 +41,7 @@ def test_addresses_do_not_share_a_count(logins: FailedLogins) -> None:
 @pytest.mark.parametrize(
     ("one", "other"), [("2001:db8::1", "2001:db8::2:3"), ("10.0.0.1", "::ffff:10.0.0.1"), ("", None)]
 )
-def test_logins_count_every_address_that_one_caller_can_vary_as_one(
-    logins: FailedLogins, one: str, other: str | None
-) -> None:
+def test_logins_of_one_caller_are_one_count(logins: FailedLogins, one: str, other: str | None) -> None:
     fail(logins, one)
     assert logins.retry_after(other) > 0
 

@@ -35,11 +35,8 @@ def test_plugin_is_shown_with_its_stages_defaults_and_secrets(api: Api) -> None:
 @pytest.mark.parametrize("settings", [{"endpoint": "https://checks.example"}, {"endpoint": 5}, {}, {"x": 1}])
 def test_json_schema_agrees_with_what_is_saved(api: Api, world: World, settings: dict[str, object]) -> None:
     schema = api.get("/plugins/external_validator").get_json()["settings_schema"]
-    body = {
-        "name": "x",
-        "subdomain": "x",
-        "plugin_chain": [{"name": "external_validator", "settings": settings}],
-    }
+    chain = [{"name": "external_validator", "settings": settings}]
+    body = {"name": "x", "subdomain": "x", "plugin_chain": chain}
     saved = api.post("/tenants", body).status_code == 201
     assert jsonschema_rs.validator_for(schema).is_valid(settings) == saved
 

@@ -12,28 +12,25 @@ from tests.support.certificates import Authority
 RULE = {"path": "/v1", "target": "https://api.openai.com"}
 
 
+SHADOW = {"name": "content_validator", "mode": "shadow"}
+WRONG_TIMEOUTS = {"connect": 0, "idle": "1y", "first": 1}
+
+
 @pytest.fixture
 def rules(tenant: Tenant) -> str:
     return f"{tenant.url}/rules"
 
 
 def create(api: Api, rules: str, **fields: Any) -> str:
-    response = api.post(rules, RULE | fields)
-    assert response.status_code == 201, response.text
-    return f"{rules}/{response.get_json()['id']}"
+    return f"{rules}/{api.create(rules, RULE | fields)['id']}"
 
 
 class TestCreate:
     def test_the_seeds_rule_with_the_tenants_key(self, api: Api, tenant: Tenant, rules: str) -> None:
         limiter = {"name": "rate_limiter", "enabled": True, "priority": 1, "stage": "pre_request"}
-        sent = {
-            "path": "/v1/chat/completions",
-            "target": "https://api.openai.com",
-            "methods": ["POST"],
-            "strip_path": True,
-            "plugin_chain": [{**limiter, "settings": {"limit": 100, "window": "1m"}}],
-        }
-        response = api.post(rules, sent, key=tenant.key)
+        sent = RULE | {"path": "/v1/chat/completions", "methods": ["POST"], "strip_path": True}
+        chain = [{**limiter, "settings": {"limit": 100, "window": "1m"}}]
+        response = api.post(rules, sent | {"plugin_chain": chain}, key=tenant.key)
         assert response.status_code == 201, response.text
         made = response.get_json()
         assert response.headers["Location"] == f"/api/v1{rules}/{made['id']}"
@@ -41,32 +38,32 @@ class TestCreate:
         assert "the upstream receives /." in made["warnings"][0]
 
     def test_the_example_of_the_docs_works(self, api: Api, rules: str) -> None:
-        response = api.post(rules, examples.RULE)
-        assert response.status_code == 201
-        assert response.get_json()["warnings"] == []
+        assert api.create(rules, examples.RULE)["warnings"] == []
 
     def test_a_path_is_stored_in_the_form_that_is_matched(self, api: Api, rules: str) -> None:
         assert api.post(rules, RULE | {"path": "//a/./b/../%63/"}).get_json()["path"] == "/a/c"
 
-    @pytest.mark.parametrize("path", ["v1", "/a\\b", "/%zz", "/a%2fb", "/..;/a", "/a?b", "/a b"])
-    def test_a_bad_path_is_refused(self, api: Api, rules: str, path: str) -> None:
-        assert pointers(api.post(rules, RULE | {"path": path})) == ["/path"]
+    @pytest.mark.parametrize(
+        ("field", "value", "at"),
+        [
+            *(("path", path, "") for path in ("v1", "/a\\b", "/%zz", "/a%2fb", "/..;/a", "/a?b", "/a b")),
+            *(("target", f"http://{host}/", "") for host in ("[::ffff:127.0.0.1]", "169.254.169.254")),
+            *(("target", f"http://{host}", "") for host in ("127.0.0.1:6379", "10.0.0.1")),
+            ("plugin_chain", [SHADOW | {"settings": {"max_size": "big"}}], "/0/settings/max_size"),
+            ("ca", "-----BEGIN CERTIFICATE-----", ""),
+            *(("timeouts", {key: value}, f"/{key}") for key, value in WRONG_TIMEOUTS.items()),
+        ],
+    )
+    def test_wrong_field_is_rejected(self, api: Api, rules: str, field: str, value: Any, at: str) -> None:
+        assert pointers(api.post(rules, RULE | {field: value})) == [f"/{field}{at}"]
 
     def test_an_encoded_slash_can_be_allowed(self, api: Api, rules: str) -> None:
         sent = RULE | {"path": "/a%2fb", "encoded_slashes": "allow"}
         assert api.post(rules, sent).get_json()["path"] == "/a%2Fb"
 
-    @pytest.mark.parametrize(
-        "target",
-        ["http://127.0.0.1:6379", "http://[::ffff:127.0.0.1]/", "http://169.254.169.254/", "http://10.0.0.1"],
-    )
-    def test_a_forbidden_target_is_refused(self, api: Api, rules: str, target: str) -> None:
-        assert pointers(api.post(rules, RULE | {"target": target})) == ["/target"]
-
     def test_a_name_that_does_not_resolve_is_a_warning(self, api: Api, rules: str) -> None:
-        response = api.post(rules, RULE | {"target": "https://soon.test"})
-        assert response.status_code == 201
-        assert "cannot be resolved" in response.get_json()["warnings"][0]
+        made = api.create(rules, RULE | {"target": "https://soon.test"})
+        assert "cannot be resolved" in made["warnings"][0]
 
     def test_the_seeds_parallel_chain_lacks_two_settings(self, api: Api, rules: str) -> None:
         chain: list[dict[str, Any]] = [
@@ -86,16 +83,8 @@ class TestCreate:
         cutting = {"name": "content_validator", "parallel": True, "settings": {"fields": ["model"]}}
         reading = {"name": "content_validator", "parallel": True, "settings": {"max_size": "1MB"}}
         assert pointers(api.post(rules, RULE | {"plugin_chain": [cutting, reading]})) == ["/plugin_chain/0"]
-        chain = [cutting | {"mode": "shadow"}, reading]
-        made = api.post(rules, RULE | {"plugin_chain": chain})
-        assert made.status_code == 201
-        assert [entry["mode"] for entry in made.get_json()["plugin_chain"]] == ["shadow", "enforce"]
-
-    def test_an_entry_in_shadow_mode_is_checked_by_itself(self, api: Api, rules: str) -> None:
-        wrong = {"name": "content_validator", "mode": "shadow", "settings": {"max_size": "big"}}
-        assert pointers(api.post(rules, RULE | {"plugin_chain": [wrong]})) == [
-            "/plugin_chain/0/settings/max_size"
-        ]
+        made = api.create(rules, RULE | {"plugin_chain": [cutting | {"mode": "shadow"}, reading]})
+        assert [entry["mode"] for entry in made["plugin_chain"]] == ["shadow", "enforce"]
 
     def test_the_tier_caps_them(self, api: Api, world: World, rules: str) -> None:
         most = world.settings.tiers["basic"].max_rules or 0
@@ -117,14 +106,6 @@ class TestTimeouts:
             found = api.patch(url, change, key=tenant.key).get_json()["timeouts"]
             assert found == {"connect": None, "first_byte": None, "idle": 9.0, "total": None}
         assert set(api.put(url, RULE).get_json()["timeouts"].values()) == {None}
-
-    def test_a_wrong_one_is_pointed_at(self, api: Api, rules: str) -> None:
-        sent = RULE | {"timeouts": {"connect": 0, "idle": "1y", "first": 1}}
-        assert sorted(pointers(api.post(rules, sent))) == [
-            "/timeouts/connect",
-            "/timeouts/first",
-            "/timeouts/idle",
-        ]
 
     def test_the_description_of_the_api_has_them(self, api: Api) -> None:
         schemas = api.get("/openapi.json").get_json()["components"]["schemas"]
@@ -210,12 +191,7 @@ class TestCertificates:
     def test_the_platform_sets_one(self, api: Api, rules: str, certificate: str) -> None:
         assert api.get(create(api, rules, ca=certificate)).get_json()["ca"] == certificate
 
-    def test_certificate_that_cannot_be_read_is_rejected(self, api: Api, rules: str) -> None:
-        assert pointers(api.post(rules, RULE | {"ca": "-----BEGIN CERTIFICATE-----"})) == ["/ca"]
-
-    def test_a_tenant_must_not_change_it(
-        self, api: Api, tenant: Tenant, rules: str, certificate: str
-    ) -> None:
+    def test_a_tenant_may_not_change_it(self, api: Api, tenant: Tenant, rules: str, certificate: str) -> None:
         url = create(api, rules, ca=certificate)
         mine = {"key": tenant.key}
         assert api.post(rules, RULE | {"path": "/x", "ca": certificate}, **mine).status_code == 403

@@ -64,9 +64,8 @@ class TestRuleHeaders:
         self, api: Api, rule_url: str, tenant: Tenant, world: World
     ) -> None:
         before = stored(world, tenant).rules[0].headers
-        assert (
-            api.put(rule_url, RULE | {"headers": {"authorization": KEEP, "X-Org": "new"}}).status_code == 200
-        )
+        sent = RULE | {"headers": {"authorization": KEEP, "X-Org": "new"}}
+        assert api.put(rule_url, sent).status_code == 200
         after = stored(world, tenant).rules[0].headers
         assert after["authorization"] == before["Authorization"]
         assert self.opened(world, tenant) == {"authorization": "Bearer sk-canary", "X-Org": "new"}
@@ -84,16 +83,13 @@ class TestRuleHeaders:
         assert pointers(rejected) == ["/headers/Authorization", "/headers/X-Org"]
         assert "Send the value again" in rejected.get_json()["errors"][0]["detail"]
         kept = {"Authorization": KEEP, "X-Org": "new"}
-        assert pointers(api.put(rule_url, RULE | {"target": target, "headers": kept})) == [
-            "/headers/Authorization"
-        ]
+        moved = RULE | {"target": target, "headers": kept}
+        assert pointers(api.put(rule_url, moved)) == ["/headers/Authorization"]
         again = {"target": target, "headers": {"Authorization": "Bearer new"}}
         assert api.patch(rule_url, again).status_code == 200
         assert self.opened(world, tenant) == {"Authorization": "Bearer new"}
 
-    def test_secrets_that_were_never_stored_cannot_be_kept(
-        self, api: Api, rule_url: str, tenant: Tenant
-    ) -> None:
+    def test_secrets_never_stored_cannot_be_kept(self, api: Api, rule_url: str, tenant: Tenant) -> None:
         assert pointers(api.patch(rule_url, {"headers": {"X-New": KEEP}})) == ["/headers/X-New"]
         fresh = RULE | {"path": "/x", "headers": {"A~c": KEEP}}
         assert pointers(api.post(f"{tenant.url}/rules", fresh)) == ["/headers/A~0c"]
@@ -117,9 +113,7 @@ class TestPluginSecrets:
     def tenant(self, api: Api) -> Tenant:
         return api.tenant(plugin_chain=[asking({"X-Key": "canary-1"})])
 
-    def test_plugin_secrets_are_sealed_and_shown_nowhere(
-        self, api: Api, tenant: Tenant, world: World
-    ) -> None:
+    def test_plugin_secrets_are_sealed_and_never_shown(self, api: Api, tenant: Tenant, world: World) -> None:
         assert self.opened(world, tenant) == {"X-Key": "canary-1"}
         assert "canary" not in repr(stored(world, tenant))
         shown = api.get(tenant.url)
@@ -149,7 +143,7 @@ class TestPluginSecrets:
         assert pointers(rejected) == ["/plugin_chain/0/settings/headers/X-Key"]
         assert "https://checks.example:443" in rejected.get_json()["detail"]
 
-    def test_secrets_that_were_never_stored_cannot_be_kept(self, api: Api, tenant: Tenant) -> None:
+    def test_secrets_never_stored_cannot_be_kept(self, api: Api, tenant: Tenant) -> None:
         asked = asking({"X-Other": KEEP})
         rejected = api.patch(tenant.url, {"plugin_chain": [asked]})
         assert pointers(rejected) == ["/plugin_chain/0/settings/headers/X-Other"]

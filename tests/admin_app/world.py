@@ -5,6 +5,7 @@ import functools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partialmethod
 from pathlib import Path
 from typing import Any, cast
 
@@ -146,47 +147,35 @@ class Api:
         url = url if url.startswith(("/api", "/docs", "/openapi")) else f"/api/v1{url}"
         return self.client.open(url, method=method, headers=sent, buffered=True, **kwargs)
 
-    def get(self, url: str, **kwargs: Any) -> TestResponse:
-        return self.call("GET", url, **kwargs)
+    get = partialmethod(call, "GET")
+    post = partialmethod(call, "POST")
+    put = partialmethod(call, "PUT")
+    patch = partialmethod(call, "PATCH")
+    delete = partialmethod(call, "DELETE")
 
-    def post(self, url: str, json: Any = None, **kwargs: Any) -> TestResponse:
-        return self.call("POST", url, json, **kwargs)
-
-    def put(self, url: str, json: Any = None, **kwargs: Any) -> TestResponse:
-        return self.call("PUT", url, json, **kwargs)
-
-    def patch(self, url: str, json: Any = None, **kwargs: Any) -> TestResponse:
-        return self.call("PATCH", url, json, **kwargs)
-
-    def delete(self, url: str, **kwargs: Any) -> TestResponse:
-        return self.call("DELETE", url, **kwargs)
+    def create(self, url: str, fields: Mapping[str, Any]) -> Any:
+        """Create what `fields` describe, and return it as it is shown."""
+        response = self.post(url, fields)
+        assert response.status_code == 201, response.text
+        return response.get_json()
 
     def tenant(self, subdomain: str = "acme", **fields: Any) -> Tenant:
         """Create a tenant as the platform."""
-        response = self.post("/tenants", {"name": subdomain.title(), "subdomain": subdomain, **fields})
-        assert response.status_code == 201, response.text
-        made = response.get_json()
+        made = self.create("/tenants", {"name": subdomain.title(), "subdomain": subdomain, **fields})
         return Tenant(made["id"], made["api_key"], f"/tenants/{made['id']}")
 
-    def rule(self, tenant: Tenant, path: str = "/v1", **fields: Any) -> dict[str, Any]:
+    def rule(self, tenant: Tenant, path: str = "/v1", **fields: Any) -> Any:
         """Create a rule of the tenant."""
         sent = {"path": path, "target": "https://api.openai.com", **fields}
-        response = self.post(f"{tenant.url}/rules", sent)
-        assert response.status_code == 201, response.text
-        made: dict[str, Any] = response.get_json()
-        return made
+        return self.create(f"{tenant.url}/rules", sent)
 
-    def first_key(self, tenant: Tenant) -> str:
+    def first_key(self, tenant: Tenant) -> Any:
         """The id of the tenant's first key."""
-        key: str = self.get(f"{tenant.url}/api-keys").get_json()["api_keys"][0]["id"]
-        return key
+        return self.get(f"{tenant.url}/api-keys").get_json()["api_keys"][0]["id"]
 
-    def created_key(self, tenant: Tenant, **fields: Any) -> str:
+    def created_key(self, tenant: Tenant, **fields: Any) -> Any:
         """Another key of the tenant."""
-        response = self.post(f"{tenant.url}/api-keys", fields)
-        assert response.status_code == 201, response.text
-        key: str = response.get_json()["key"]
-        return key
+        return self.create(f"{tenant.url}/api-keys", fields)["key"]
 
 
 def new_app(world: World) -> Flask:
