@@ -30,13 +30,8 @@ def words(identifier: str) -> Iterator[str]:
 def stem(word: str) -> str:
     """A banned word for each of its forms; any other word as it is."""
     for banned in BANNED:
-        if word in (
-            f"{banned}s",
-            f"{banned}d",
-            f"{banned}ed",
-            f"{banned}ing",
-            f"{banned.removesuffix('e')}ing",
-        ):
+        forms = {banned + end for end in ("s", "d", "ed", "ing")} | {f"{banned.removesuffix('e')}ing"}
+        if word in forms:
             return banned
     return word
 
@@ -54,11 +49,8 @@ def test_glossary_names_the_words_that_code_must_use() -> None:
 
 
 def test_word_that_the_glossary_replaced_is_no_identifier() -> None:
-    files = [
-        file
-        for name in ("admin_app", "mitm_addons", "mitm_engine", "shared")
-        for file in (ROOT / name).rglob("*.py")
-    ]
+    packages = ("admin_app", "mitm_addons", "mitm_engine", "shared")
+    files = [file for name in packages for file in (ROOT / name).rglob("*.py")]
     found = {
         f"{file.relative_to(ROOT)}: {name}"
         for file in [*files, *ROOT.glob("*.py")]

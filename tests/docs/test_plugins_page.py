@@ -1,15 +1,34 @@
-"""What docs/plugins.md shows works as it is printed."""
+"""docs/plugin-settings.md is what the plugins' classes say, and docs/plugins.md works as it is printed."""
 
 import json
 import re
-from pathlib import Path
+import sys
 
 import pytest
 
-from shared.plugins import load_catalogue
+from shared.plugin_tools.settings_page import settings_page
+from shared.plugins import built_in_plugins, load_catalogue
+from tests.support.commands import ROOT, run_command
 
-PAGE = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text(encoding="utf-8")
+SETTINGS = (ROOT / "docs" / "plugin-settings.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
 ENTRIES = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)]
+
+
+def test_plugin_settings_page_is_up_to_date() -> None:
+    """When this fails: python -m shared.plugins docs > docs/plugin-settings.md"""
+    assert settings_page(built_in_plugins()) == SETTINGS
+
+
+def test_the_command_that_it_names_prints_it() -> None:
+    assert "python -m shared.plugins docs" in SETTINGS
+    assert run_command(sys.executable, "-m", "shared.plugins", "docs").stdout == SETTINGS
+
+
+def test_every_setting_stands_on_it() -> None:
+    for plugin in built_in_plugins():
+        for own, field in plugin.schema().fields.items():
+            assert f"| `{field.data_key or own}` |" in SETTINGS
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry["name"])

@@ -1,6 +1,5 @@
 """What docs/rate-limiting.md shows works as it is printed."""
 
-import asyncio
 import json
 import re
 import tracemalloc
@@ -14,11 +13,9 @@ from shared.limits.distinct_values import MAX_VALUES, DistinctValueTracker
 from shared.limits.quotas import LEASE_MS, MAX_LIMIT, MAX_QUOTAS, HeaderQuotaSchema
 from shared.limits.settings import MAX_NAMES, LimitsSchema
 from shared.limits.sliding_window import BUCKETS
-from shared.model.config import Stage
-from shared.pipeline.plugin import Continue, Reject, ResolvedEntry, Tools
 from shared.plugins.rate_limiter import RateLimiter
 from shared.testing.memory_limiter import MemoryLimiter
-from tests.plugins.exchanges import exchange
+from tests.plugins.gate import Gate, Hands, rejected
 
 PAGE = (Path(__file__).parents[2] / "docs" / "rate-limiting.md").read_text(encoding="utf-8")
 PROSE = " ".join(PAGE.split())
@@ -26,18 +23,6 @@ PICTURE = (Path(__file__).parents[2] / "docs" / "window.svg").read_text(encoding
 BLOCKS = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)]
 *SETTINGS, RESPONSE, USAGE = BLOCKS
 SHORT, FULL, BLOCK = SETTINGS
-
-
-class Clock:
-    """Stands at the start of a bucket of ten seconds / 64, until it is set."""
-
-    seconds = 1_750_000_000.0
-
-    def now(self) -> float:
-        return self.seconds
-
-    def monotonic(self) -> float:
-        return self.seconds
 
 
 @pytest.mark.parametrize("settings", SETTINGS)
@@ -88,25 +73,11 @@ def test_picture_of_the_window_shows_the_buckets_of_the_limiter() -> None:
 
 
 def test_the_answer_of_the_page_is_given() -> None:
-    clock = Clock()
-    entry = ResolvedEntry(
-        plugin=RateLimiter.parse(BLOCK),
-        stage=Stage.PRE_REQUEST,
-        priority=100,
-        parallel=False,
-        on_error="closed",
-        timeout=1.0,
-        origin="tenant",
-        tenant_id="t",
-        rule_id="r",
-    )
-    plugin = RateLimiter.merge([entry])
-    plugin.start(Tools(MemoryLimiter(clock), cast(Any, None), cast(Any, None)))
-    for _ in range(3):
-        assert isinstance(asyncio.run(plugin.pre_request(exchange())), Continue)
+    clock = Hands()  # at the start of a bucket of ten seconds / 64
+    gate = Gate(MemoryLimiter(clock), [("tenant", BLOCK)], on_error="closed")
+    assert gate.admitted(3) == 3
     clock.seconds += 10 + 10 / 64 - 4
-    verdict = asyncio.run(plugin.pre_request(exchange()))
-    assert isinstance(verdict, Reject)
+    verdict = rejected(gate.ask())
     assert {
         "status": verdict.status,
         "headers": {**verdict.headers, **cast(dict[str, str], verdict.notes["headers"])},

@@ -5,7 +5,6 @@ import doctest
 import inspect
 import json
 import re
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,8 @@ from shared.model.messages import Exchange, Request
 from shared.pipeline.plugin import CONTINUE, Patch, Plugin, Reject, Respond, Tools
 from shared.pipeline.testing import run_plugin, sample_exchange
 from shared.plugins import load_catalogue
+from tests.plugins.gate import Hands
+from tests.support.commands import run_command
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "writing-plugins.md").read_text(encoding="utf-8")
@@ -29,11 +30,10 @@ PLUGIN, TEST, QUICK, TIMED = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with the page's plugins and its test."""
-    (tmp_path / "max_prompt.py").write_text(PLUGIN, encoding="utf-8")
-    (tmp_path / "long_lines.py").write_text(QUICK, encoding="utf-8")
-    (tmp_path / "opening_hours.py").write_text(TIMED, encoding="utf-8")
     (tmp_path / "tests").mkdir()
-    (tmp_path / "tests" / "test_max_prompt.py").write_text(TEST, encoding="utf-8")
+    texts = {"max_prompt": PLUGIN, "long_lines": QUICK, "opening_hours": TIMED, "tests/test_max_prompt": TEST}
+    for name, text in texts.items():
+        (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
     return tmp_path
 
 
@@ -45,30 +45,23 @@ def test_the_plugin_works_and_its_entry_is_accepted(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_test_shown_on_the_page_passes(folder: Path) -> None:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder / "tests")]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    ended = run_command(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", folder / "tests")
     assert ended.returncode == 0, ended.stdout
     assert "1 passed" in ended.stdout
 
 
 @pytest.mark.parametrize(("hour", "open"), [(7, False), (8, True), (17, True), (18, False)])
 def test_the_plugin_with_tools_works(folder: Path, hour: int, open: bool) -> None:
-    class Clock:
-        def now(self) -> float:
-            return hour * 3600.0
-
-        monotonic = now
-
+    clock = Hands()
+    clock.seconds = hour * 3600.0
     plugin = load_catalogue([folder])["opening_hours"].parse({})
-    plugin.start(Tools(cast(Any, None), cast(Any, None), Clock()))
+    plugin.start(Tools(cast(Any, None), cast(Any, None), clock))
     verdict = run_plugin(plugin, Stage.PRE_REQUEST, sample_exchange())
     assert (verdict == CONTINUE) is open
 
 
 @pytest.mark.parametrize(("length", "quick", "passes"), [(10_000, True, True), (20_000, False, False)])
-def test_the_plugin_that_is_quick_for_small_bodies_works(
-    folder: Path, length: int, quick: bool, passes: bool
-) -> None:
+def test_plugin_quick_for_small_bodies_works(folder: Path, length: int, quick: bool, passes: bool) -> None:
     plugin = load_catalogue([folder])["long_lines"].parse({})
     sample = sample_exchange()
     asked = replace(sample, request=sample.request.with_body(b"x" * length))

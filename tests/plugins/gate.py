@@ -26,6 +26,28 @@ class Hands:
         return self.seconds
 
 
+def entry(
+    plugin: Plugin,
+    origin: str = "rule",
+    *,
+    on_error: str = "local",
+    tenant: str = "t1",
+    rule: str = "r1",
+    stage: Stage = Stage.PRE_REQUEST,
+) -> ResolvedEntry:
+    return ResolvedEntry(
+        plugin=plugin,
+        stage=stage,
+        priority=100,
+        parallel=False,
+        on_error=on_error,
+        timeout=1.0,
+        origin=origin,
+        tenant_id=tenant,
+        rule_id=rule,
+    )
+
+
 class Gate:
     """What one rule's plan does with requests, on a shared limiter. `entries` are (origin, settings)."""
 
@@ -40,24 +62,14 @@ class Gate:
         most_values: int = 10_000,
     ) -> None:
         self.tenant, self.rule = tenant, rule
-        parsed = [self.entry(RateLimiter.parse(settings), origin, on_error) for origin, settings in entries]
+        parsed = [
+            entry(RateLimiter.parse(settings), origin, on_error=on_error, tenant=tenant, rule=rule)
+            for origin, settings in entries
+        ]
         self.plugin = RateLimiter.merge(parsed)
         unrouted_address = cast(Any, None)
         self.plugin.start(
             Tools(limiter, unrouted_address, Hands(), distinct_values=DistinctValueTracker(most_values))
-        )
-
-    def entry(self, plugin: Plugin, origin: str, on_error: str) -> ResolvedEntry:
-        return ResolvedEntry(
-            plugin=plugin,
-            stage=Stage.PRE_REQUEST,
-            priority=100,
-            parallel=False,
-            on_error=on_error,
-            timeout=1.0,
-            origin=origin,
-            tenant_id=self.tenant,
-            rule_id=self.rule,
         )
 
     def exchange(

@@ -19,12 +19,12 @@ from shared.core.errors import Invalid
 from shared.model.config import Stage
 from shared.model.messages import Response
 from shared.net.port import FetchResponse
-from shared.pipeline.plugin import Continue, Patch, Plugin, Reject, ResolvedEntry, Respond, Tools
+from shared.pipeline.plugin import Continue, Patch, Plugin, Reject, Respond, Tools
 from shared.pipeline.testing import run_plugin
 from shared.plugins import CatalogueError, load_catalogue
 from shared.testing.memory_limiter import MemoryLimiter
 from tests.plugins.exchanges import exchange, head
-from tests.plugins.gate import Hands
+from tests.plugins.gate import Hands, entry
 
 CATALOGUE = load_catalogue()
 BODIES = [None, b"", b"\x00\xff\xfe binary \x80", b"{}", b'{"messages":[{"content":"hi"}]}', b"[" * 3000]
@@ -99,18 +99,7 @@ def test_every_plugin_judges_every_body(plugin: type[Plugin], stage: Stage, body
         return
     made = plugin.parse(least_settings(plugin))
     if plugin.merges_entries:
-        entry = ResolvedEntry(
-            plugin=made,
-            stage=stage,
-            priority=100,
-            parallel=False,
-            on_error=plugin.default_on_error,
-            timeout=1.0,
-            origin="rule",
-            tenant_id="t1",
-            rule_id="r1",
-        )
-        made = plugin.merge([entry])
+        made = plugin.merge([entry(made, on_error=plugin.default_on_error, stage=stage)])
     clock = Hands()
     made.start(Tools(MemoryLimiter(clock), lambda *_, **__: FetchResponse(200, {}, b"{}"), clock))
     seen = exchange(body, response=Response(200, head(), body))
@@ -149,9 +138,7 @@ def test_plugins_of_a_folder_join_the_built_in_ones(tmp_path: Path) -> None:
         ("double.py", PLUGIN.format(name="One") + PLUGIN.format(name="Two"), "but defines: One, Two"),
     ],
 )
-def test_a_plugin_that_cannot_be_used_stops_the_start(
-    tmp_path: Path, file: str, text: str, reason: str
-) -> None:
+def test_an_unusable_plugin_stops_the_start(tmp_path: Path, file: str, text: str, reason: str) -> None:
     (tmp_path / file).write_text(text)
     with pytest.raises(CatalogueError, match=reason) as caught:
         load_catalogue([tmp_path])
@@ -169,8 +156,8 @@ def entry_point(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[st
         (tmp_path / f"{name}.py").write_text(text)
         monkeypatch.syspath_prepend(tmp_path)
         monkeypatch.delitem(sys.modules, name, raising=False)
-        entry = importlib.metadata.EntryPoint(name, f"{name}:Mine", plugins.ENTRY_POINTS)
-        monkeypatch.setattr(importlib.metadata, "entry_points", lambda **_: [entry])
+        point = importlib.metadata.EntryPoint(name, f"{name}:Mine", plugins.ENTRY_POINTS)
+        monkeypatch.setattr(importlib.metadata, "entry_points", lambda **_: [point])
 
     return install
 

@@ -35,11 +35,8 @@ def chat(text: str) -> dict[str, Any]:
 
 
 TOO_LARGE, UNSUPPORTED = (413, "body_too_large"), (415, "unsupported_content_type")
-INVALID_JSON, INVALID, REJECTED = (
-    (400, "invalid_json"),
-    (422, "validation_failed"),
-    (422, "content_rejected"),
-)
+INVALID_JSON, INVALID = (400, "invalid_json"), (422, "validation_failed")
+REJECTED = (422, "content_rejected")
 
 
 @pytest.mark.parametrize(
@@ -105,6 +102,7 @@ PLAIN, GZIP = {"content_type": "text/plain"}, {"content_encoding": "gzip"}
 FORM = {"content_type": "application/x-www-form-urlencoded"}
 SMALL = gzip.compress(b"x" * 1500)
 assert len(SMALL) < 1024
+PRESENT = {"required_fields": ["model", "messages.0.role", "/messages/0/content"]}
 SCHEMA = {"json_schema": {"properties": {"max_tokens": {"maximum": 10}}}}
 TWO_CASES = b'{"max_tokens":1,"Max_Tokens":99999}'
 JUDGED: dict[str, tuple[dict[str, Any], Any, dict[str, str], tuple[int, str] | None]] = {
@@ -131,6 +129,9 @@ JUDGED: dict[str, tuple[dict[str, Any], Any, dict[str, str], tuple[int, str] | N
     "all required patterns": (PLEASE, chat("Please!"), {}, None),
     "one of the required patterns": (PLEASE, chat("Please"), {}, REJECTED),
     "a required pattern and no body": (PLEASE, b"", {}, REJECTED),
+    "all required fields": (PRESENT, CHAT, {}, None),
+    "a required field that is null": ({"required_fields": ["stop"]}, {"stop": None}, {}, None),
+    "a body of the schema": (SCHEMA, {"max_tokens": 10}, {}, None),
     "a field in two cases, schema": (SCHEMA, TWO_CASES, {}, INVALID_JSON),
     "a field in two cases, schema and text": (SCHEMA, TWO_CASES, PLAIN, INVALID_JSON),
     "a field in two cases, pattern": (X, TWO_CASES, {}, INVALID_JSON),
@@ -140,7 +141,7 @@ JUDGED: dict[str, tuple[dict[str, Any], Any, dict[str, str], tuple[int, str] | N
 
 @pytest.mark.parametrize(("settings", "body", "headers", "expected"), JUDGED.values(), ids=JUDGED)
 def test_a_request_gets_the_verdict_on_its_body(
-    settings: dict[str, Any], body: Any, headers: dict[str, str], expected: tuple[int, str] | None
+    settings: Any, body: Any, headers: Any, expected: Any
 ) -> None:
     assert rejection(judge(settings, body, **headers)) == expected
 
@@ -167,23 +168,19 @@ def test_only_the_named_fields_are_forwarded_in_the_coding_of_the_request(coding
     assert json.loads(decode(verdict.body, coding)) == CHAT
 
 
-def test_required_fields_must_be_there() -> None:
-    settings = {"required_fields": ["model", "messages.0.role", "/messages/0/content"]}
-    assert judge(settings) == CONTINUE
-    assert judge({"required_fields": ["stop"]}, {"stop": None}) == CONTINUE
-    verdict = judge(settings, {"messages": []})
-    assert rejection(verdict) == (422, "validation_failed")
+@pytest.mark.parametrize(
+    ("settings", "body", "named"),
+    [
+        (PRESENT, {"messages": []}, "model, messages.0.role"),
+        (SCHEMA, {"max_tokens": 12345}, "/max_tokens"),
+    ],
+    ids=["missing fields", "not of the schema"],
+)
+def test_rejected_body_is_named_by_its_fields_and_not_shown(settings: Any, body: Any, named: str) -> None:
+    verdict = judge(settings, body)
+    assert rejection(verdict) == INVALID
     assert isinstance(verdict, Reject)
-    assert "model, messages.0.role" in verdict.message
-
-
-def test_the_body_must_match_the_schema() -> None:
-    settings = {"json_schema": {"properties": {"max_tokens": {"maximum": 100}}}}
-    assert judge(settings, {"max_tokens": 100}) == CONTINUE
-    verdict = judge(settings, {"max_tokens": 12345})
-    assert rejection(verdict) == (422, "validation_failed")
-    assert isinstance(verdict, Reject)
-    assert "/max_tokens" in verdict.message
+    assert named in verdict.message
     assert "12345" not in verdict.message
 
 
@@ -220,8 +217,8 @@ RESPONSES: dict[str, tuple[dict[str, Any], bytes, dict[str, Any], tuple[int, str
 
 
 @pytest.mark.parametrize(("settings", "body", "more", "expected"), RESPONSES.values(), ids=RESPONSES)
-def test_a_rejected_response_does_not_blame_the_client(
-    settings: dict[str, Any], body: bytes, more: dict[str, Any], expected: tuple[int, str] | None
+def test_rejected_response_does_not_blame_the_client(
+    settings: Any, body: bytes, more: Any, expected: Any
 ) -> None:
     assert rejection(answered(settings, body, **more)) == expected
 

@@ -1,8 +1,8 @@
 """The content validator on streamed answers: the verdict of the whole answer, and nothing of a match gets out."""
 
+import itertools
 import json
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from shared.pipeline.plugin import CONTINUE, Patch, Reject, Verdict
 from shared.plugins.content_validator import ContentValidator
 from tests.bodies.streams import ENDPOINTS, LINE_ENDS, Endpoint, cut, plain
 from tests.plugins.exchanges import exchange, head
+from tests.support.cases import pairwise, slow
 
 PATTERNS = (
     "secret", "(?i)Secret", r"\bec", r"\d{3,4}", "a.{0,3}b", "ab|abc", "^s", "t$", r"(?:ab){1,2}", "é+e", '"', r"\\",
@@ -32,18 +33,19 @@ CUTS = st.lists(st.integers(0, 99), max_size=5)
 endpoints = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
 
 
+def answered_with(content_type: str, body: bytes | None = None, **more: str) -> Any:
+    return exchange(b"{}", response=Response(200, head(content_type=content_type, **more), body))
+
+
 def whole(plugin: ContentValidator, body: bytes, content_type: str, **more: str) -> Verdict:
-    response = Response(200, head(content_type=content_type, **more), body)
-    return plugin.pre_response(exchange(b"{}", response=response))
+    return plugin.pre_response(answered_with(content_type, body, **more))
 
 
 def passed(
     plugin: ContentValidator, body: bytes, content_type: str, cuts: Sequence[int] = ()
 ) -> tuple[bytes, Reject | None]:
     """What goes out when the stream is passed on, cut at these bytes, and how it ends."""
-    judge = plugin.pre_response_events(
-        exchange(b"{}", response=Response(200, head(content_type=content_type)))
-    )
+    judge = plugin.pre_response_events(answered_with(content_type))
     if isinstance(judge, Reject):
         return b"", judge
     splitter = event_splitter(MediaType(content_type.partition(";")[0]))
@@ -51,16 +53,13 @@ def passed(
     assert not isinstance(judge, type(CONTINUE) | Patch)
     sent = b""
     slots = sorted({0, *(place % (len(body) + 1) for place in cuts), len(body)})
-    pieces = [splitter.feed(body[start:end]) for start, end in pairwise(slots)]
-    for event in [event for piece in (*pieces, splitter.end()) for event in piece]:
-        response = judge.feed(event)
+    pieces = [splitter.feed(body[start:end]) for start, end in itertools.pairwise(slots)]
+    for event in (*(event for piece in (*pieces, splitter.end()) for event in piece), None):
+        response = judge.end() if event is None else judge.feed(event)
         if isinstance(response, Reject):
             return sent, response
         sent += b"".join(out.raw for out in response)
-    response = judge.end()
-    if isinstance(response, Reject):
-        return sent, response
-    return sent + b"".join(out.raw for out in response), None
+    return sent, None
 
 
 def whole_response(endpoint: Endpoint, text: str) -> tuple[bytes, str]:
@@ -144,14 +143,14 @@ STREAM = "text/event-stream"
 EVENTS = ENDPOINTS[0].stream(["the sec", "ret"])
 
 
+BLOCKING = ContentValidator.parse({"blocked_patterns": ["secret"]})
+MASKING = ContentValidator.parse({"blocked_patterns": ["secret"], "action": "mask"})
+
+
 def test_a_hit_names_the_upstreams_answer() -> None:
-    plugin = ContentValidator.parse({"blocked_patterns": ["secret"]})
-    sent, reject = passed(plugin, EVENTS, STREAM)
-    assert reject is not None
-    assert (reject.status, reject.code) == (422, "content_rejected")
-    assert (
-        reject.message == "The upstream's response was rejected. The body contains text that is not allowed."
-    )
+    sent, reject = passed(BLOCKING, EVENTS, STREAM)
+    message = "The upstream's response was rejected. The body contains text that is not allowed."
+    assert reject == Reject(422, "content_rejected", message)
     assert b"sec" not in sent.replace(b"secret-1", b"").replace(b"chatcmpl-secret", b"")
 
 
@@ -170,10 +169,6 @@ def test_what_the_head_shows_is_refused_there(rejected: dict[str, Any], content_
     plugin = ContentValidator.parse(rejected)
     assert isinstance(plugin.pre_response_events(answered_with(content_type)), Reject)
     assert isinstance(whole(plugin, b'{"a": 1}\n', content_type), Reject)
-
-
-def answered_with(content_type: str) -> Any:
-    return exchange(b"{}", response=Response(200, head(content_type=content_type)))
 
 
 @pytest.mark.parametrize("body", [b'data: {"a":1,"a":2}\n\n', b"data: " + b"[" * 65 + b"]" * 65 + b"\n\n"])
@@ -197,64 +192,52 @@ def test_the_depth_of_events_is_bounded() -> None:
         ({"required_patterns": ["(a+)+$"]}, "(a+)+$"),
         ({"blocked_patterns": ["a{513}"]}, "a{513}"),
         ({"blocked_patterns": [r"\C"]}, r"\C"),
+        ({"blocked_patterns": ["a.{0,20}b", "a{512}"], "required_patterns": ["x?"]}, None),
+        ({}, None),
     ],
 )
-def test_a_pattern_without_a_bound_needs_whole_answers(settings_: dict[str, Any], pattern: str) -> None:
-    why = ContentValidator.parse(settings_).needs_whole_body()
-    assert why == f"has the pattern {pattern!r}, which may match more than 512 characters"
-
-
-def test_bounded_patterns_judge_events() -> None:
-    bounded = {"blocked_patterns": ["a.{0,20}b", "a{512}"], "required_patterns": ["x?"]}
-    assert ContentValidator.parse(bounded).needs_whole_body() is None
-    assert ContentValidator.parse({}).needs_whole_body() is None
+def test_only_a_pattern_without_a_bound_needs_whole_answers(settings_: Any, pattern: str | None) -> None:
+    why = pattern and f"has the pattern {pattern!r}, which may match more than 512 characters"
+    assert ContentValidator.parse(settings_).needs_whole_body() == why
 
 
 def test_a_collected_stream_is_masked_in_its_coding() -> None:
-    plugin = ContentValidator.parse({"blocked_patterns": ["secret"], "action": "mask"})
-    verdict = whole(plugin, encode(EVENTS, "gzip"), STREAM, content_encoding="gzip")
+    verdict = whole(MASKING, encode(EVENTS, "gzip"), STREAM, content_encoding="gzip")
     assert isinstance(verdict, Patch)
     assert ENDPOINTS[0].read_stream(decode(verdict.body or b"", "gzip")) == "the ******"
-    assert whole(plugin, ENDPOINTS[0].stream(["hello"]), STREAM) == CONTINUE
+    assert whole(MASKING, ENDPOINTS[0].stream(["hello"]), STREAM) == CONTINUE
 
 
 class TestRequests:
     """What a client sends may be read otherwise than its type says."""
 
     @pytest.mark.parametrize("content_type", [STREAM, "application/x-ndjson"])
-    @pytest.mark.parametrize("action", ["block", "mask"])
-    def test_a_false_type_hides_nothing(self, content_type: str, action: str) -> None:
-        plugin = ContentValidator.parse({"blocked_patterns": ["secret"], "action": action})
+    @pytest.mark.parametrize("plugin", [BLOCKING, MASKING], ids=["block", "mask"])
+    def test_a_false_type_hides_nothing(self, content_type: str, plugin: ContentValidator) -> None:
         body = rb'{"messages": [{"content": "a \u0073ecret"}]}'
         verdict = plugin.pre_request(exchange(body, content_type=content_type))
-        if action == "mask" and content_type != STREAM:
+        if plugin is MASKING and content_type != STREAM:
             assert isinstance(verdict, Patch)
             assert json.loads(verdict.body or b"")["messages"] == [{"content": "a ******"}]
         else:
             assert isinstance(verdict, Reject)
 
     def test_lines_are_judged_and_masked(self) -> None:
-        lines = b'{"q": "a sec"}\n{"q": "ret"}\n'
-        blocking = ContentValidator.parse({"blocked_patterns": ["secret"]})
-        assert isinstance(blocking.pre_request(exchange(lines, content_type="application/x-ndjson")), Reject)
-        masking = ContentValidator.parse({"blocked_patterns": ["secret"], "action": "mask"})
-        verdict = masking.pre_request(exchange(lines, content_type="application/x-ndjson"))
-        assert verdict == Patch(body=b'{"q":"a ***"}\n{"q":"***"}\n')
+        lines = exchange(b'{"q": "a sec"}\n{"q": "ret"}\n', content_type="application/x-ndjson")
+        assert isinstance(BLOCKING.pre_request(lines), Reject)
+        assert MASKING.pre_request(lines) == Patch(body=b'{"q":"a ***"}\n{"q":"***"}\n')
 
     def test_messages_are_masked(self) -> None:
-        plugin = ContentValidator.parse({"blocked_patterns": ["secret"], "action": "mask"})
-        assert plugin.changes == {"body"}
+        assert MASKING.changes == {"body"}
         body = b'{"messages":[{"role":"user","content":"my secret"}]}'
-        verdict = plugin.pre_request(exchange(body, content_type="application/json"))
+        verdict = MASKING.pre_request(exchange(body, content_type="application/json"))
         assert verdict == Patch(body=body.replace(b"secret", b"******"))
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "text/html", "application/octet-stream", ""])
 @pytest.mark.parametrize("end", LINE_ENDS)
 @pytest.mark.parametrize("endpoint", [one for one in ENDPOINTS if not one.lines], ids=lambda one: one.name)
-def test_events_of_another_type_get_the_verdict_of_events(
-    endpoint: Endpoint, end: str, content_type: str
-) -> None:
+def test_events_of_another_type_are_judged_as_events(endpoint: Endpoint, end: str, content_type: str) -> None:
     stream = endpoint.stream(["the sec", "ret"], end)
     refusing = ContentValidator.parse({"blocked_patterns": ["the secret"]})
     assert isinstance(whole(refusing, stream, content_type), Reject)
@@ -272,3 +255,34 @@ def test_text_that_only_has_a_line_like_one_of_an_event_is_judged_as_text() -> N
     masked = whole(plugin, text, "text/plain")
     assert isinstance(masked, Patch)
     assert masked.body == text.replace(b"the secret", b"**********")
+
+
+CHOICES = {
+    "block": {"blocked_patterns": ["secret", r"é\d"]},
+    "mask": {"blocked_patterns": ["secret", r"é\d"], "action": "mask"},
+    "must": {"required_patterns": ["secret"]},
+}
+AXES = (ENDPOINTS, list(CHOICES), ["a secret", "é7 secre", "secre t"])
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "choice", "text", "step"),
+    [*((*case, 9) for case in pairwise(*AXES)), *slow(*((*case, 1) for case in itertools.product(*AXES)))],
+    ids=lambda value: value.name if isinstance(value, Endpoint) else str(value),
+)
+def test_cut_body_gets_verdict_of_the_whole(endpoint: Endpoint, choice: str, text: str, step: int) -> None:
+    plugin = ContentValidator.parse(CHOICES[choice])
+    body, content_type = whole_response(endpoint, text)
+    verdict = whole(plugin, body, content_type)
+    rejected = isinstance(verdict, Reject)
+    for place in range(len(text) + 1):
+        stream = endpoint.stream([text[:place], text[place:]])
+        collected = whole(plugin, stream, endpoint.content_type)
+        sent, reject = passed(plugin, stream, endpoint.content_type, range(len(stream)))
+        assert (isinstance(collected, Reject), reject is not None) == (rejected, rejected)
+        if not rejected:
+            assert sent == (collected.body if isinstance(collected, Patch) else stream)
+    stream = endpoint.stream([text[:4], text[4:]])
+    expected = passed(plugin, stream, endpoint.content_type)
+    for byte in range(0, len(stream), step):
+        assert passed(plugin, stream, endpoint.content_type, [byte]) == expected

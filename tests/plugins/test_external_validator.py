@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from ipaddress import ip_network
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 import requests
@@ -18,19 +19,13 @@ from shared.net.port import FetchResponse
 from shared.pipeline.plugin import CONTINUE, Continue, Reject, Tools, Verdict
 from shared.plugins.external_validator import ExternalValidator
 from tests.plugins.exchanges import exchange
+from tests.plugins.gate import Hands
 
 ENDPOINT = "http://127.0.0.1:9/check"
 CHAT = {"model": "gpt", "messages": [{"role": "user", "content": "Hello!"}], "user": "me"}
 LARGE = {"field": "a", "operator": "matches", "value": "[a-z]{1,500}x"}
 REFUSE = {"field": "allowed", "operator": "eq", "value": False, "message": "Not this."}
-
-
-class Clock:
-    def now(self) -> float:
-        return 0.0
-
-    def monotonic(self) -> float:
-        return 0.0
+HIGH = {"field": "score", "operator": "gt", "value": 0.5, "message": "Too high."}
 
 
 @pytest.fixture
@@ -43,8 +38,7 @@ def service() -> Iterator[responses.RequestsMock]:
 def plugin(settings: dict[str, Any], fetch: Any = None) -> ExternalValidator:
     made = ExternalValidator.parse({"endpoint": ENDPOINT, **settings})
     policy = Policy(allowed_networks=(ip_network("127.0.0.0/8"),))
-    fetch = fetch or GuardedFetch(policy, Clock())
-    made.start(Tools(cast(Any, None), fetch, Clock()))
+    made.start(Tools(cast(Any, None), fetch or GuardedFetch(policy, Hands()), Hands()))
     return made
 
 
@@ -91,35 +85,29 @@ def test_a_hit_that_does_not_stop_is_noted(service: responses.RequestsMock) -> N
     service.post(ENDPOINT, json={"allowed": False, "score": 0.9})
     noted = {**REFUSE, "stop_flow": False, "message": "Watch this."}
     assert ask({"conditions": [noted]}) == Continue({"flagged": ("Watch this.",)})
-    high = {"field": "score", "operator": "gt", "value": 0.5, "message": "Too high."}
-    verdict = ask({"conditions": [noted, high]})
+    verdict = ask({"conditions": [noted, HIGH]})
     assert verdict == Reject(422, "validation_failed", "Too high.", notes={"flagged": ("Watch this.",)})
 
 
 @pytest.mark.parametrize(
-    "response",
+    ("response", "reason"),
     [
-        {"status": 500},
-        {"status": 404},
-        {"status": 302, "headers": {"Location": ENDPOINT}},
-        {"body": "yes"},
-        {"body": ""},
-        {"body": '{"allowed": true, "allowed": false}'},
-        {"body": requests.ConnectionError()},
-        {"body": requests.ReadTimeout()},
-        {"body": '"' + "x" * 1024 * 1024 + '"'},
+        *(({"status": 500}, "."), ({"status": 404}, ".")),
+        ({"status": 302, "headers": {"Location": ENDPOINT}}, "."),
+        *(
+            ({"body": "yes"}, "."),
+            ({"body": ""}, "."),
+            ({"body": '{"allowed": true, "allowed": false}'}, "."),
+        ),
+        *(({"body": requests.ConnectionError()}, "."), ({"body": requests.ReadTimeout()}, ".")),
+        ({"body": '"' + "x" * 1024 * 1024 + '"'}, "."),
+        ({"json": {"allowed": True, "score": "high"}}, "cannot be checked"),
     ],
 )
-def test_what_is_no_answer_is_a_fault(service: responses.RequestsMock, response: dict[str, Any]) -> None:
+def test_what_is_no_answer_is_a_fault(service: responses.RequestsMock, response: Any, reason: str) -> None:
     service.post(ENDPOINT, **response)
-    with pytest.raises(OutsideError):
-        ask({"conditions": [REFUSE]})
-
-
-def test_a_condition_that_cannot_be_checked_is_a_fault(service: responses.RequestsMock) -> None:
-    service.post(ENDPOINT, json={"score": "high"})
-    with pytest.raises(OutsideError, match="cannot be checked"):
-        ask({"conditions": [{"field": "score", "operator": "gt", "value": 0.5}]})
+    with pytest.raises(OutsideError, match=reason):
+        ask({"conditions": [REFUSE, HIGH]})
 
 
 def test_a_failed_attempt_is_repeated_as_often_as_allowed(service: responses.RequestsMock) -> None:
@@ -131,26 +119,16 @@ def test_a_failed_attempt_is_repeated_as_often_as_allowed(service: responses.Req
 
 
 def test_a_forbidden_address_is_asked_once() -> None:
-    calls = []
-
-    def fetch(*_: Any, **__: Any) -> FetchResponse:
-        calls.append(1)
-        raise TargetForbidden("No.")
-
+    fetch = Mock(side_effect=TargetForbidden("No."))
     with pytest.raises(TargetForbidden):
         ask({"retries": 5}, fetch=fetch)
-    assert len(calls) == 1
+    fetch.assert_called_once()
 
 
 def test_each_attempt_has_its_own_time_and_a_bounded_answer() -> None:
-    seen: list[dict[str, Any]] = []
-
-    def fetch(method: str, url: str, **options: Any) -> FetchResponse:
-        seen.append({"method": method, "url": url, **options})
-        return FetchResponse(200, {}, b"{}")
-
+    fetch = Mock(return_value=FetchResponse(200, {}, b"{}"))
     assert ask({"attempt_timeout": "300ms"}, fetch=fetch) == CONTINUE
-    [call] = seen
+    [call] = [call.kwargs for call in fetch.mock_calls]
     assert (call["timeout"], call["max_bytes"], call["body"]) == (0.3, 1024 * 1024, b"{}")
 
 
@@ -170,21 +148,17 @@ def test_without_mapped_fields_the_body_is_not_read(service: responses.RequestsM
 @given(st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("wxyz")), unique_by=lambda pair: pair[1]))
 def test_every_mapped_field_arrives_at_its_place_and_nothing_else(pairs: list[tuple[str, str]]) -> None:
     document = {"a": 1, "b": {"deep": [None]}, "c": "text", "other": "hidden"}
-    sent: list[bytes] = []
-
-    def fetch(*_: Any, body: bytes, **__: Any) -> FetchResponse:
-        sent.append(body)
-        return FetchResponse(200, {}, b"{}")
-
+    fetch = Mock(return_value=FetchResponse(200, {}, b"{}"))
     maps = [{"source": source, "destination": f"out.{destination}"} for source, destination in pairs]
     ask({"field_maps": maps}, document, fetch=fetch)
     expected = {destination: document[source] for source, destination in pairs if source in document}
-    assert json.loads(sent[0]) == ({"out": expected} if expected else {})
+    assert json.loads(fetch.call_args.kwargs["body"]) == ({"out": expected} if expected else {})
 
 
 @pytest.mark.parametrize(
     ("settings", "pointer"),
     [
+        ({}, "/endpoint"),
         ({"endpoint": "ftp://x"}, "/endpoint"),
         ({"endpoint": "http://user:pass@example.com"}, "/endpoint"),
         ({"endpoint": "http://2130706433/"}, "/endpoint"),
@@ -210,15 +184,5 @@ def test_every_mapped_field_arrives_at_its_place_and_nothing_else(pairs: list[tu
 )
 def test_a_wrong_setting_is_named(settings: dict[str, Any], pointer: str) -> None:
     with pytest.raises(Invalid) as caught:
-        ExternalValidator.parse({"endpoint": ENDPOINT, **settings})
+        ExternalValidator.parse({"endpoint": ENDPOINT, **settings} if settings else {})
     assert [problem.pointer for problem in caught.value.problems] == [pointer]
-
-
-def test_the_endpoint_is_required() -> None:
-    with pytest.raises(Invalid) as caught:
-        ExternalValidator.parse({})
-    assert [problem.pointer for problem in caught.value.problems] == ["/endpoint"]
-
-
-def test_the_headers_are_secret() -> None:
-    assert ExternalValidator.secrets == {"headers"}

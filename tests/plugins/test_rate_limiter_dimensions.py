@@ -1,58 +1,79 @@
 """What the rate limiter tells requests apart by, and what no game with them buys."""
 
+import asyncio
 import gzip
 import json
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.bodies.body import model_of
 from shared.bodies.json.parse import JsonBounds
+from shared.limits.redis.limiter import open_redis_limiter
 from shared.limits.resolve import SHARED_COUNTER, LimitResolver
 from shared.model.messages import Request
 from shared.pipeline.plugin import Continue
 from shared.plugins import rate_limiter
 from shared.plugins.rate_limiter import RateLimiter
 from shared.testing.memory_limiter import MemoryLimiter
+from tests.limits.redis.limiter_world import address
 from tests.plugins.gate import Gate, Hands, rejected
+from tests.support.valkey_server import valkey
 
 TWO = {"limit": 2, "window": "1m"}
+GZIP = {"Content-Encoding": "gzip"}
+
+
+def body(model: str) -> bytes:
+    return json.dumps({"model": model, "messages": []}).encode()
+
+
+LONG = json.dumps({"messages": "x" * 100_000, "model": "gpt-4o"}).encode()
+NO_TEAM, TEAMS = {"per_header": {"X-Team": TWO}}, [{"x-team": "red"}, {"X-Team": "blue"}]
+# Limits, and how many are admitted of so many requests, one kind after the other.
+COUNTED: dict[str, tuple[dict[str, Any], list[tuple[int, dict[str, Any], int]]]] = {
+    "each method": ({"per_method": TWO}, [(3, {"method": "GET"}, 2), (3, {"method": "POST"}, 2)]),
+    "each path, however it ends": (
+        {"per_path": TWO},
+        [(1, {"path": "/v1/chat"}, 1), (2, {"path": "/v1/chat/"}, 1), (3, {"path": "/v1/models"}, 2)],
+    ),
+    "each value of a header": (NO_TEAM, [(3, {"headers": team}, 2) for team in TEAMS]),
+    "no header": (NO_TEAM, [(5, {}, 2)]),
+    "no header, shared": ({"per_header": {"X-Team": {**TWO, "on_missing": "shared"}}}, [(5, {}, 2)]),
+    "no header, skip": ({"per_header": {"X-Team": {**TWO, "on_missing": "skip"}}}, [(5, {}, 5)]),
+    "the model of a long and of an encoded body": (
+        {"per_model": {"gpt-4o": TWO}},
+        [
+            (1, {"body": LONG}, 1),
+            (1, {"body": gzip.compress(body("gpt-4o")), "headers": GZIP}, 1),
+            (1, {"body": body("gpt-4o")}, 0),
+        ],
+    ),
+}
 
 
 def rule_with(limiter: MemoryLimiter, limits: dict[str, Any], **more: Any) -> Gate:
     return Gate(limiter, [("rule", {"limits": limits, **more})])
 
 
-def test_each_method_has_its_own_counter(limiter: MemoryLimiter) -> None:
-    gate = rule_with(limiter, {"per_method": TWO})
-    assert [gate.admitted(3, method=method) for method in ("GET", "POST")] == [2, 2]
+@pytest.mark.parametrize(("limits", "asked"), COUNTED.values(), ids=COUNTED)
+def test_requests_are_counted_by_what_the_limit_divides(
+    limiter: MemoryLimiter, limits: dict[str, Any], asked: list[tuple[int, dict[str, Any], int]]
+) -> None:
+    gate = rule_with(limiter, limits)
+    assert [gate.admitted(times, **request) for times, request, _ in asked] == [most for *_, most in asked]
 
 
-def test_each_path_has_its_own_counter_however_it_ends(limiter: MemoryLimiter) -> None:
-    gate = rule_with(limiter, {"per_path": TWO})
-    assert gate.admitted(1, path="/v1/chat") + gate.admitted(2, path="/v1/chat/") == 2
-    assert gate.admitted(3, path="/v1/models") == 2
-
-
-def test_each_value_of_a_header_has_its_own_counter(limiter: MemoryLimiter) -> None:
-    gate = rule_with(limiter, {"per_header": {"X-Team": TWO}})
-    assert gate.admitted(3, headers={"x-team": "red"}) == 2
-    assert gate.admitted(3, headers={"X-Team": "blue"}) == 2
+def test_limit_of_a_header_is_named_as_it_is_set(limiter: MemoryLimiter) -> None:
+    gate = rule_with(limiter, NO_TEAM)
+    gate.admitted(2, headers={"x-team": "red"})
     rejection = rejected(gate.ask(headers={"X-TEAM": "red"}))
     assert "rule limit 'per_header:X-Team': 2 requests per 1m" in rejection.message
-
-
-@pytest.mark.parametrize(
-    ("on_missing", "admitted"), [({}, 2), ({"on_missing": "shared"}, 2), ({"on_missing": "skip"}, 5)]
-)
-def test_requests_without_the_header_count_as_one_or_not(
-    limiter: MemoryLimiter, on_missing: Any, admitted: int
-) -> None:
-    gate = rule_with(limiter, {"per_header": {"X-Team": {**TWO, **on_missing}}})
-    assert gate.admitted(5) == admitted
 
 
 def test_a_header_can_be_demanded_and_a_request_without_it_costs_nothing(limiter: MemoryLimiter) -> None:
@@ -61,10 +82,6 @@ def test_a_header_can_be_demanded_and_a_request_without_it_costs_nothing(limiter
     assert (rejection.status, rejection.code) == (400, "missing_required_header")
     assert "x-team" in rejection.message
     assert gate.admitted(3, headers={"X-Team": "red"}) == 2
-
-
-def body(model: str) -> bytes:
-    return json.dumps({"model": model, "messages": []}).encode()
 
 
 def test_each_model_is_counted_under_the_most_precise_glob(limiter: MemoryLimiter) -> None:
@@ -79,17 +96,7 @@ def test_each_model_is_counted_under_the_most_precise_glob(limiter: MemoryLimite
     assert named.admitted(5, body=body("gpt-4o")) == 2
 
 
-def test_the_model_of_an_encoded_and_of_a_long_body_counts_too(limiter: MemoryLimiter) -> None:
-    gate = rule_with(limiter, {"per_model": {"gpt-4o": TWO}})
-    long = json.dumps({"messages": "x" * 100_000, "model": "gpt-4o"}).encode()
-    assert gate.admitted(1, body=long) == 1
-    assert gate.admitted(1, body=gzip.compress(body("gpt-4o")), headers={"Content-Encoding": "gzip"}) == 1
-    assert gate.admitted(1, body=body("gpt-4o")) == 0
-
-
-def test_long_or_encoded_bodies_take_a_thread(
-    limiter: MemoryLimiter, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_long_or_encoded_body_takes_a_thread(limiter: MemoryLimiter, monkeypatch: pytest.MonkeyPatch) -> None:
     readers: list[str] = []
 
     def seen(request: Request, bounds: JsonBounds) -> str:
@@ -100,7 +107,7 @@ def test_long_or_encoded_bodies_take_a_thread(
     gate = rule_with(limiter, {"per_model": {"gpt-4o": TWO}})
     gate.ask(body=body("gpt-4o"))
     gate.ask(body=b" " * 20_000 + body("gpt-4o"))
-    gate.ask(body=gzip.compress(body("gpt-4o")), headers={"Content-Encoding": "gzip"})
+    gate.ask(body=gzip.compress(body("gpt-4o")), headers=GZIP)
     assert [name == "MainThread" for name in readers] == [True, False, False]
 
 
@@ -188,17 +195,50 @@ def test_nothing_that_a_client_chooses_makes_another_address_of_it(played: list[
     assert sum(isinstance(gate.ask(**request), Continue) for request in played) == 3
 
 
-def test_two_tenants_with_the_same_limits_share_no_counter(limiter: MemoryLimiter) -> None:
-    settings = {"limits": {**SEVERAL, "streams": {"limit": 3}}}
-    one, two = (Gate(limiter, [("tenant", settings)], tenant=tenant) for tenant in ("t1", "t2"))
-    assert one.admitted(9) == 2
-    assert two.admitted(9) == 2
+def test_tenants_share_no_counter(limiter: MemoryLimiter) -> None:
+    entries = [("tenant", {"limits": {**SEVERAL, "streams": {"limit": 3}}})]
+    assert [Gate(limiter, entries, tenant=tenant).admitted(9) for tenant in ("t1", "t2")] == [2, 2]
 
 
-def test_editing_the_number_keeps_what_is_used(limiter: MemoryLimiter) -> None:
-    before = rule_with(limiter, {"global": {"limit": 5, "window": "1m"}, "streams": {"limit": 9}})
-    assert before.admitted(4) == 4
-    lower = rule_with(limiter, {"global": {"limit": 3, "window": "1m"}, "streams": {"limit": 9}})
-    assert lower.admitted(1) == 0
-    higher = rule_with(limiter, {"global": {"limit": 6, "window": "1m"}, "streams": {"limit": 9}})
-    assert higher.admitted(9) == 2
+MOST = 10_000  # values of one limit that have a counter of their own, as the specification has it
+FLOOD = 10_300
+ROOMY = {"limit": 1_000_000, "window": "10m"}
+
+
+@pytest.fixture(scope="module")
+def socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with valkey(tmp_path_factory.mktemp("flood")) as socket:
+        yield socket
+
+
+def flooded(socket: str, limits: Any, name: str) -> tuple[int, int]:
+    """How many requests passed of a flood in which each sends another value, and how many keys it made."""
+
+    async def flood() -> int:
+        limiter = open_redis_limiter(address(socket), deadline=20)
+        gate = Gate(limiter, [("rule", {"limits": limits})])
+        verdicts = []
+        for number in range(FLOOD):
+            request = {"headers": {"X-Team": str(number)}, "path": f"/{number}"}
+            verdicts.append(await gate.plugin.pre_request(gate.exchange(**request)))
+        await limiter.close()
+        return sum(isinstance(verdict, Continue) for verdict in verdicts)
+
+    with redis.Redis(**address(socket)) as store:
+        store.flushdb()
+        passed = asyncio.run(flood())
+        keys = store.dbsize()
+    print(f"\n{name}: {FLOOD} values, {passed} requests passed, {keys} counters")
+    return passed, keys
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("limits", [{"per_header": {"X-Team": ROOMY}}, {"per_path": ROOMY}])
+def test_a_flood_of_values_makes_ten_thousand_counters_and_a_shared_one(socket: str, limits: Any) -> None:
+    assert flooded(socket, limits, next(iter(limits))) == (FLOOD, MOST + 1)
+
+
+@pytest.mark.slow
+def test_beside_a_limit_of_all_a_flood_of_headers_makes_no_more_counters_than_it_admits(socket: str) -> None:
+    limits = {"global": {"limit": 50, "window": "10m"}, "per_header": {"X-Team": ROOMY}, "per_path": ROOMY}
+    assert flooded(socket, limits, "beside global") == (50, 1 + 2 * 50)

@@ -24,10 +24,8 @@ def test_a_third_at_a_time_is_refused_until_one_ends(limiter: MemoryLimiter) -> 
     rejection = rejected(third)
     assert (rejection.status, rejection.code) == (429, "too_many_concurrent_requests")
     assert dict(rejection.headers) == {"Retry-After": "1", "retry-after-ms": "1000"}
-    assert (
-        rejection.message
-        == "Too many concurrent requests for rule limit 'streams': 2 at a time. Try again in 1s."
-    )
+    message = "Too many concurrent requests for rule limit 'streams': 2 at a time. Try again in 1s."
+    assert rejection.message == message
     gate.end(third)
     assert gate.admitted(1) == 0
     gate.end(first)
@@ -51,12 +49,8 @@ def test_an_exchange_that_ends_twice_gives_back_one_place(limiter: MemoryLimiter
 
 def test_places_can_be_counted_by_address_key_path_and_model(limiter: MemoryLimiter) -> None:
     gate = slots(limiter, 1, per=["key", "model"])
-    asked = [
-        {"key": "k1", "body": b'{"model": "a"}'},
-        {"key": "k1", "body": b'{"model": "b"}'},
-        {"key": "k2", "body": b'{"model": "a"}'},
-    ]
-    assert [gate.admitted(2, **request) for request in asked] == [1, 1, 1]
+    asked = [("k1", b'{"model": "a"}'), ("k1", b'{"model": "b"}'), ("k2", b'{"model": "a"}')]
+    assert [gate.admitted(2, key=key, body=body) for key, body in asked] == [1, 1, 1]
 
 
 def test_a_cost_takes_one_place_all_the_same(limiter: MemoryLimiter) -> None:
@@ -117,18 +111,17 @@ class Down(MemoryLimiter):
         return counted._replace(degraded=True)
 
 
+QUOTA = {"limit": 3, "window": "1m"}
+
+
 @pytest.mark.parametrize(("on_error", "admitted"), [("local", 3), ("open", 9)])
 def test_on_error_of_an_entry_holds_without_redis_and_is_shown(on_error: str, admitted: int) -> None:
-    gate = Gate(Down(Hands()), [("rule", {"limit": 3, "window": "1m"})], on_error=on_error)
+    gate = Gate(Down(Hands()), [("rule", QUOTA)], on_error=on_error)
     verdicts = [gate.ask() for _ in range(9)]
     assert sum(isinstance(verdict, Continue) for verdict in verdicts) == admitted
     assert {gate.headers(verdict)["X-Gateway-RateLimit-Mode"] for verdict in verdicts} == {on_error}
-
-
-def test_an_entry_that_is_closed_lets_the_call_fail() -> None:
-    gate = Gate(Down(Hands()), [("rule", {"limit": 3, "window": "1m"})], on_error="closed")
     with pytest.raises(StoreDown):
-        gate.ask()
+        Gate(Down(Hands()), [("rule", QUOTA)], on_error="closed").ask()
 
 
 def test_no_header_is_about_redis_while_it_answers(limiter: MemoryLimiter) -> None:
@@ -139,7 +132,6 @@ def test_no_header_is_about_redis_while_it_answers(limiter: MemoryLimiter) -> No
 def test_only_limits_at_a_time_have_something_to_give_back(limiter: MemoryLimiter) -> None:
     """Of all others nothing is waited for when an exchange is over."""
     windows = {"global": {"limit": 9, "window": "1m"}, "per_ip": {"limit": 9, "window": "1m"}}
-    assert not Gate(
-        limiter, [("tenant", {"limits": windows}), ("rule", {"limits": windows})]
-    ).plugin.has_cleanup
+    entries = [(origin, {"limits": windows}) for origin in ("tenant", "rule")]
+    assert not Gate(limiter, entries).plugin.has_cleanup
     assert slots(limiter).plugin.has_cleanup

@@ -1,31 +1,26 @@
 """`python -m shared.plugins new NAME`: a plugin and its test that pass all checks as they are written."""
 
 import shutil
-import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from shared.plugins import load_catalogue
+from tests.support.commands import ROOT, run_command
 
-ROOT = Path(__file__).parents[2]
-
-
-def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", *command], cwd=folder, capture_output=True, text=True, timeout=120
-    )
+run_module = partial(run_command, sys.executable, "-m", timeout=120)
 
 
 def new(folder: Path, *arguments: str) -> str:
-    made = run(folder, "shared.plugins", "new", *arguments)
+    made = run_module("shared.plugins", "new", *arguments, cwd=folder)
     assert made.returncode == 0, made.stderr
     return made.stdout
 
 
 def passes(folder: Path, *command: str) -> None:
-    ended = run(folder, *command)
+    ended = run_module(*command, cwd=folder)
     assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr[-2000:]
 
 
@@ -64,13 +59,13 @@ def test_in_a_folder_of_ones_own_it_works_as_well(tmp_path: Path) -> None:
     passes(ROOT, "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path / "mine/tests"))
 
 
+INVALID = "'Word-Limit' is not a valid plugin name."
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        (
-            "Word-Limit",
-            "'Word-Limit' is not a valid plugin name. Use lower case letters, digits and _, such as word_limit.",
-        ),
+        ("Word-Limit", f"{INVALID} Use lower case letters, digits and _, such as word_limit."),
         ("class", "'class' is not a valid plugin name."),
         ("rate_limiter", "A plugin rate_limiter exists already. Choose another name."),
         ("there", "there.py would be overwritten. Choose another name."),
@@ -78,7 +73,7 @@ def test_in_a_folder_of_ones_own_it_works_as_well(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_written_is_said_in_a_sentence(tmp_path: Path, name: str, reason: str) -> None:
     (tmp_path / "there.py").write_text("mine")
-    made = run(ROOT, "shared.plugins", "new", name, "--folder", str(tmp_path))
+    made = run_module("shared.plugins", "new", name, "--folder", tmp_path)
     assert made.returncode == 1
     assert reason in made.stderr
     assert "Traceback" not in made.stderr
