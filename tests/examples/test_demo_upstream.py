@@ -4,7 +4,6 @@ import http.client
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 
 import anthropic
@@ -12,18 +11,15 @@ import openai
 import pytest
 
 from examples.demo_upstream import DemoUpstream, last_prompt, tokens
+from tests.support.commands import serving
 
 HELLO = [{"role": "user", "content": "Hello there!"}]
 
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    with DemoUpstream(0) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield server.server_port
-        server.shutdown()
-        thread.join()
+    with serving(DemoUpstream(0)) as port:
+        yield port
 
 
 @pytest.fixture
@@ -94,30 +90,20 @@ def test_demo_upstream_serves_sized_chunked_and_wrong_calls_on_one_connection(po
     assert statuses == [200, 200, 200, 400, 400, 404, 404]
 
 
+def text(content: str) -> dict[str, str]:
+    return {"type": "text", "text": content}
+
+
 @pytest.mark.parametrize(
-    ("messages", "text"),
+    ("messages", "prompt"),
     [
         ([], ""),
         ([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], "a"),
-        (
-            [
-                {
-                    "role": "user",
-                    "content": [
-                        {"type": "text", "text": "a"},
-                        {"type": "image"},
-                        {"type": "text", "text": "b"},
-                    ],
-                }
-            ],
-            "ab",
-        ),
+        ([{"role": "user", "content": [text("a"), {"type": "image"}, text("b")]}], "ab"),
     ],
 )
-def test_demo_upstream_repeats_the_last_message_of_the_user(
-    messages: list[dict[str, object]], text: str
-) -> None:
-    assert last_prompt({"messages": messages}) == text
+def test_demo_upstream_repeats_the_last_user_message(messages: list[dict[str, object]], prompt: str) -> None:
+    assert last_prompt({"messages": messages}) == prompt
 
 
 def test_tokens_add_up_to_the_text() -> None:

@@ -1,6 +1,5 @@
 """The demo validator, as the gateway sees it."""
 
-import threading
 import time
 from collections.abc import Iterator
 
@@ -8,16 +7,13 @@ import pytest
 import requests
 
 from examples.demo_validator import DemoValidator, verdict
+from tests.support.commands import serving
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with DemoValidator(0) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with serving(DemoValidator(0)) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,13 @@
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.commands import run_command
 from tests.support.gateway import ROOT, RunningGateway, TenantInUse
 from tests.support.upstream import Upstream
 
@@ -21,8 +21,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with nothing but the installed package."""
     target = tmp_path_factory.mktemp("installed")
     options = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check"]
-    command = [sys.executable, "-m", "pip", "install", *options, "--target", str(target), str(PACKAGE)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    ended = run_command(
+        sys.executable, "-m", "pip", "install", *options, "--target", target, PACKAGE, timeout=120
+    )
     assert ended.returncode == 0, ended.stderr
     return target
 
@@ -59,9 +60,7 @@ def test_the_admin_api_documents_it(gateway: RunningGateway) -> None:
     assert shown["settings_schema"]["properties"]["unknown"]["enum"] == ["pass", "reject"]
 
 
-def test_model_alias_with_wrong_settings_is_rejected_with_a_pointer(
-    owner: tuple[TenantInUse, Upstream],
-) -> None:
+def test_model_alias_with_wrong_settings_is_rejected(owner: tuple[TenantInUse, Upstream]) -> None:
     tenant, _ = owner
     chain = [{"name": "model_alias", "settings": {}}]
     sent = {"path": "/v2", "target": "https://api.openai.com", "plugin_chain": chain}
@@ -73,15 +72,9 @@ def test_model_alias_with_wrong_settings_is_rejected_with_a_pointer(
 @pytest.mark.slow
 def test_model_alias_passes_its_own_test_and_doctest(installed: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull]
-    ended = subprocess.run(
-        [*command, "--rootdir", str(tmp_path), "--doctest-modules", str(installed / "model_alias.py"),
-         str(PACKAGE / "tests")],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": f"{installed}{os.pathsep}{ROOT}"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )  # fmt: skip
+    given = ["--rootdir", tmp_path, "--doctest-modules", installed / "model_alias.py", PACKAGE / "tests"]
+    environment = {**os.environ, "PYTHONPATH": f"{installed}{os.pathsep}{ROOT}"}
+    ended = run_command(*command, *given, cwd=tmp_path, env=environment)
     assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr
     assert "13 passed" in ended.stdout
 
@@ -90,23 +83,13 @@ def test_model_alias_passes_its_own_test_and_doctest(installed: Path, tmp_path: 
 @pytest.mark.parametrize(
     "command", [["-m", "gunicorn", "wsgi:app"], ["run_proxy.py"], ["run_proxy.py", "--engine", "mitmproxy"]]
 )
-def test_a_second_plugin_of_its_name_stops_the_start_with_a_sentence(
-    installed: Path, tmp_path: Path, command: list[str]
-) -> None:
+def test_second_plugin_of_a_name_stops_start(installed: Path, tmp_path: Path, command: list[str]) -> None:
     (tmp_path / "model_alias.py").write_text((PACKAGE / "model_alias.py").read_text())
     paths = {"PYTHONPATH": str(installed), "GATEWAY__PLUGINS__PATHS": str(tmp_path)}
     gateway = RunningGateway(tmp_path / "data", paths)
-    ended = subprocess.run(
-        [sys.executable, *command],
-        cwd=ROOT,
-        env=gateway.environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    ended = run_command(sys.executable, *command, env=gateway.environment())
     assert ended.returncode != 0
     said = ended.stdout + ended.stderr
-    assert (
-        "Two plugins are named model_alias: the entry point model_alias (model_alias:ModelAlias) and " in said
-    )
+    entry = "the entry point model_alias (model_alias:ModelAlias)"
+    assert f"Two plugins are named model_alias: {entry} and " in said
     assert f"{tmp_path / 'model_alias.py'}. Rename one of them." in said

@@ -120,12 +120,7 @@ def run_as_printed(call: str) -> list[str]:
     return subprocess.run(["bash", "-c", call], capture_output=True, text=True, timeout=30).stdout.split("\n")
 
 
-@dataclass(frozen=True)
-class Ending:
-    """How a start ended: the exit code, and the processes that were left (process id -> command)."""
-
-    exit_code: int
-    left_behind: dict[int, str]
+Ending = tuple[int, dict[int, str]]  # the exit code, and the processes that were left (id -> command)
 
 
 @dataclass(frozen=True)
@@ -147,13 +142,13 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
     with LocalGateway(tmp_path_factory.mktemp("local")) as gateway:
         first = gateway.start()
         responses = [run_as_printed(call) for call in first.calls]
-        first_ending = Ending(first.press_ctrl_c(), gateway.left_behind())
+        first_ending = first.press_ctrl_c(), gateway.left_behind()
         second = gateway.start()
         found = subdomains(gateway)
         # With a key that is known, a path without a rule is 404.
         bearer = {"Authorization": f"Bearer {first.key}"}
         old_key = requests.get(f"{gateway.url('proxy')}/nothing", headers=bearer, timeout=10)
-        second_ending = Ending(second.stop(signal.SIGTERM), gateway.left_behind())
+        second_ending = second.stop(signal.SIGTERM), gateway.left_behind()
         yield Life(gateway, first, responses, first_ending, second, found, old_key.status_code, second_ending)
 
 
@@ -189,24 +184,17 @@ def test_the_three_calls_give_201_200_and_429_as_printed(life: Life) -> None:
     assert rejected[-2:] == ["429", ""]
 
 
-def test_ctrl_c_stops_all(life: Life) -> None:
-    assert life.first_ending == Ending(0, {})
+def test_ctrl_c_and_a_termination_stop_all(life: Life) -> None:
+    assert (life.first_ending, life.second_ending) == ((0, {}), (0, {}))
 
 
-def test_a_second_start_finds_the_tenants_and_the_key_of_the_first(life: Life) -> None:
+def test_a_second_start_finds_tenants_and_key_and_prints_calls_that_work_again(life: Life) -> None:
     assert life.subdomains == {"demo", "testcompany"}
     assert life.second.key == life.first.key
     assert life.status_of_old_key == 404
-
-
-def test_a_second_start_prints_calls_that_work_again(life: Life) -> None:
     create, *calls = life.second.calls
     assert '"subdomain": "testcompany2"' in create
     assert calls == life.first.calls[1:]
-
-
-def test_a_termination_stops_all(life: Life) -> None:
-    assert life.second_ending == Ending(0, {})
 
 
 @pytest.mark.slow
@@ -255,10 +243,8 @@ def test_a_wrong_setting_is_told_with_its_line_and_what_was_meant(tmp_path: Path
 def test_a_part_that_dies_ends_the_rest_and_is_named(part: str, command: str, tmp_path: Path) -> None:
     with LocalGateway(tmp_path) as gateway:
         started = gateway.start("--no-demo")
-        of_part = [
-            pid for pid, line in gateway.processes().items() if command in line and "sh -c" not in line
-        ]
-        os.kill(min(of_part), signal.SIGKILL)
+        running = gateway.processes().items()
+        os.kill(min(pid for pid, line in running if command in line and "sh -c" not in line), signal.SIGKILL)
         assert started.process.wait(20) == 1
         assert gateway.left_behind() == {}
         assert f"FAIL  {part}" in (tmp_path / "out").read_text()

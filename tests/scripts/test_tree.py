@@ -41,29 +41,17 @@ def project(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("name", "text", "complaint"),
     [
-        ("shared/long.py", "x = 1\n" * 401, "shared/long.py: 401 lines, at most 400"),
-        (
-            "shared/short.py",
-            "x = 1\n",
-            "shared/short.py: 1 lines and one importer; make it a section of its neighbor",
-        ),
-        (
-            "shared/deep.py",
-            "def work():\n" + "    x = 1\n" * 60,
-            "shared/deep.py: work has 61 lines, at most 50",
-        ),
-        (
-            "shared/sub/__init__.py",
-            "",
-            "shared/sub/__init__.py: no docstring that says what the folder holds",
-        ),
+        ("shared/long.py", "x = 1\n" * 401, "401 lines, at most 400"),
+        ("shared/short.py", "x = 1\n", "1 lines and one importer; make it a section of its neighbor"),
+        ("shared/deep.py", "def work():\n" + "    x = 1\n" * 60, "work has 61 lines, at most 50"),
+        ("shared/sub/__init__.py", "", "no docstring that says what the folder holds"),
     ],
 )
 def test_file_outside_the_bounds_is_named(project: Path, name: str, text: str, complaint: str) -> None:
     assert broken_bounds(project) == []
     (project / name).parent.mkdir(exist_ok=True)
     (project / name).write_text(text)
-    assert broken_bounds(project) == [complaint]
+    assert broken_bounds(project) == [f"{name}: {complaint}"]
 
 
 def test_short_file_with_two_importers_stands_alone(project: Path) -> None:

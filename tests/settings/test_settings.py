@@ -44,11 +44,9 @@ class TestTheShippedFile:
         assert CONFIG_FILE.read_text() == document(), "run: python -m shared.settings > config.yaml"
 
     def test_shipped_file_holds_the_defaults(self) -> None:
-        none = load_settings(environ={})
+        none, data_dir = load_settings(environ={}), CONFIG_FILE.parent / "data"
         assert load_settings(CONFIG_FILE, {}) == none
-        assert none == dataclasses.replace(
-            Settings(), server=none.server, data_dir=CONFIG_FILE.parent / "data"
-        )
+        assert none == dataclasses.replace(Settings(), server=none.server, data_dir=data_dir)
 
     def test_every_setting_has_a_help(self) -> None:
         assert not [name for name, field in names() if not field.metadata["field"].metadata["description"]]
@@ -137,11 +135,16 @@ class TestRefusals:
             ("tiers:\n  basic:\n    limits:\n      global: {limit: 1}\n", "config.yaml:4: tiers.basic.limits.global.window: Missing data for required field."),
             ("tiers:\n  gold: 5\n", "config.yaml:2: tiers.gold: must be a map"),
             ("demo:\n  port: 8080\n", "config.yaml:2: demo.port: server.admin_port has the same port 8080; choose another"),
+            *((f"server:\n  workers: {number}\n", "config.yaml:2: server.workers: must be a whole number from 1 to 64")
+              for number in ("0", "65", "many", "1.5")),
+            ("server:\n  engine: expres\n", "config.yaml:2: server.engine: must be one of: express, mitmproxy; did you mean express?"),
+            ("server:\n  tls:\n    cert: c\n", "config.yaml:3: server.tls.cert: set server.tls.key to the private key, too"),
+            ("server:\n  tls:\n    key: k\n", "config.yaml:3: server.tls.key: set server.tls.cert to the certificate, too"),
+            ("server:\n  tls:\n    crt: c\n", "config.yaml:3: server.tls.crt: unknown key; did you mean cert?"),
+            ("limits:\n  timeouts:\n    head: 0\n", "config.yaml:3: limits.timeouts.head: must be longer than 0"),
         ],
     )  # fmt: skip
-    def test_settings_errors_name_the_place_and_what_is_allowed(
-        self, config: File, text: str, message: str
-    ) -> None:
+    def test_settings_errors_name_the_place_and_choices(self, config: File, text: str, message: str) -> None:
         assert config.rejection(text) == message
 
     def test_settings_errors_are_reported_together(self, config: File) -> None:
