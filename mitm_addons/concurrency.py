@@ -31,10 +31,13 @@ class Concurrency:
         self._tenant_of[flow.id] = tenant_id
 
     def post_response(self, flow: http.HTTPFlow) -> None:
-        """Release the slot, once: every exchange ends with this hook, also without `response` or `error`."""
+        """Release the slot, once. Every exchange ends with this hook, also without `response` or `error`."""
         tenant_id = self._tenant_of.pop(flow.id, None)
         if tenant_id is None:
             return
         self._open[tenant_id] -= 1
         if not self._open[tenant_id]:
             del self._open[tenant_id]
+
+    # Before a client can have read the whole response: its next request must find the slot free.
+    response = error = post_response

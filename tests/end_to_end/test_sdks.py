@@ -58,12 +58,12 @@ def test_anthropic_plain_and_streamed(developer: TenantInUse) -> None:
 def test_a_wrong_key_shows_as_such(developer: TenantInUse) -> None:
     with (
         openai_client(developer, key="wrong") as client,
-        pytest.raises(openai.AuthenticationError, match="not valid here"),
+        pytest.raises(openai.AuthenticationError, match="The API key is not valid"),
     ):
         client.models.list()
     with (
         anthropic_client(developer, key="wrong") as client,
-        pytest.raises(anthropic.AuthenticationError, match="not valid here"),
+        pytest.raises(anthropic.AuthenticationError, match="The API key is not valid"),
     ):
         client.messages.create(model="demo", max_tokens=1, messages=[{"role": "user", "content": "x"}])
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from mitmproxy.test import tflow
 
 from mitm_addons.concurrency import Concurrency
@@ -27,6 +28,19 @@ def test_requests_above_the_concurrent_limit_are_rejected_until_one_ends() -> No
     addon.requestheaders(fifth)
     assert fourth.response is None
     assert fifth.response.status_code == 429
+
+
+@pytest.mark.parametrize("ending", ["response", "error", "post_response"])
+def test_slot_is_free_from_the_first_hook_that_ends_an_exchange(ending: str) -> None:
+    addon = Concurrency()
+    first, second, third = (admitted_flow("one", 1) for _ in range(3))
+    addon.requestheaders(first)
+    getattr(addon, ending)(first)
+    addon.post_response(first)  # late, and counted once
+    addon.requestheaders(second)
+    addon.requestheaders(third)
+    assert second.response is None
+    assert third.response.status_code == 429
 
 
 def test_tenants_do_not_share_a_concurrent_limit_and_some_have_none() -> None:
