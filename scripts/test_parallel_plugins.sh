@@ -106,5 +106,5 @@ expect "a plugin that changes what another one reads" 422 "$(admin POST "/tenant
 expect_text "with the reason" 'run at the same time' "$body"
 expect "a parallel rate_limiter" 422 "$(admin POST "/tenants/$id/rules" \
     "{\"path\": \"/x\", \"target\": \"$upstream\", \"plugin_chain\": [${limiter/\"parallel\": false/\"parallel\": true}]}")"
-expect_text "with the reason" 'keeps state' "$body"
+expect_text "with the reason" 'merges its entries' "$body"
 echo "All responses were as expected."

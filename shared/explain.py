@@ -1,4 +1,4 @@
-"""A dry run: what would happen to a request, without its upstream and without charging any limit.
+"""A dry run of a request, without its upstream and without charging any limit.
 
 It takes the same steps as the proxy: `read_call`, `admit`, the moments of `Run`, `outgoing`.
 """
@@ -56,7 +56,7 @@ class ExplainRequest:
 
 @dataclass(slots=True, kw_only=True)
 class ExplainResult:
-    """What would happen: `rejection`, `responded` or `outgoing`; none of them if the time runs out.
+    """The outcome: `rejection`, `responded` or `outgoing`; none of them if the time runs out.
 
     Attributes:
         gateway: the compiled tenant.
@@ -66,7 +66,7 @@ class ExplainResult:
         rejection: the rejection; beside `outgoing` it follows the upstream's response.
         responded: the response of a plugin in the upstream's place.
         outgoing: the request that the upstream would get.
-        response: what the client would get of a response.
+        response: the response that the client would get.
         run: the plugins that ran.
         decisions: those of the limiter, in order; nothing was charged.
         response_headers: what plugins add to a rejection.
@@ -96,7 +96,7 @@ async def run_explain(
     settings: Settings,
     random_bytes: Callable[[int], bytes],
 ) -> ExplainResult:
-    """What would happen to `request` under the configuration in `snapshot`.
+    """Return the outcome of `request` under the configuration in `snapshot`.
 
     The tools of `compiler` may be those of the proxy: the limiter is only read.
     """

@@ -108,7 +108,7 @@ class Services:
             await limiter.close()
 
     def explain(self, request: ExplainRequest, snapshot: Snapshot, *, calls_outside: bool) -> ExplainResult:
-        """What would happen to a request; charges nothing. Not for a running loop.
+        """Return the result of a dry run; charges nothing. Not for a running loop.
 
         Outside services of tenants are called only when `calls_outside`.
         """

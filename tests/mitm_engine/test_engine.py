@@ -315,14 +315,6 @@ async def test_a_request_without_a_response_at_the_drain_timeout_is_a_503() -> N
         assert (await client.response()).status == 503
 
 
-async def test_a_connection_without_a_request_does_not_delay_a_drain() -> None:
-    async with world(options=Options(drain_timeout=8.0)) as w:
-        await w.client()
-        begun = asyncio.get_running_loop().time()
-        await w.engine.drain()
-        assert asyncio.get_running_loop().time() - begun < 4.0
-
-
 async def test_connections_in_a_handshake_count_toward_the_limit(authority: Authority) -> None:
     async with world(options=served(authority, connections=3)) as w:
         clients = [await w.client() for _ in range(6)]

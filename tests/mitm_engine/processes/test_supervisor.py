@@ -58,13 +58,8 @@ def test_every_client_is_served_while_workers_are_killed(echo: RunningEcho) -> N
         echo.await_workers(2, but=victim)
 
 
-def test_when_the_supervisor_is_killed_no_process_is_left(echo: RunningEcho) -> None:
+def test_no_worker_outlives_its_supervisor_not_even_a_stopped_one(echo: RunningEcho) -> None:
     assert len(echo.living()) > 3
-    echo.process.kill()
-    assert any(not echo.living() for _ in until(PATIENCE)), echo.living()
-
-
-def test_a_stopped_worker_does_not_outlive_its_supervisor_either(echo: RunningEcho) -> None:
     os.kill(echo.asked(), signal.SIGSTOP)
     echo.process.kill()
     assert any(not echo.living() for _ in until(PATIENCE)), echo.living()
