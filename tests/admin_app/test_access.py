@@ -173,7 +173,7 @@ class TestScopes:
         assert api.post("/tenants", {"name": "x", "subdomain": "x"}, key=tenant.key).status_code == 403
         assert api.delete(tenant.url, key=tenant.key).status_code == 403
 
-    def test_a_disabled_tenants_keys_are_refused(self, api: Api, tenant: Tenant) -> None:
+    def test_a_disabled_tenants_keys_are_rejected(self, api: Api, tenant: Tenant) -> None:
         api.patch(tenant.url, {"status": "disabled"})
         rejected = api.get(tenant.url, key=tenant.key)
         assert error_of(rejected) == (403, "tenant_disabled")
@@ -194,7 +194,9 @@ class TestMassAssignment:
             *(("enabled_plugins", None), ("required_plugins", {})),
         ],
     )
-    def test_the_platforms_fields_are_refused(self, api: Api, tenant: Tenant, field: str, value: Any) -> None:
+    def test_the_platforms_fields_are_rejected(
+        self, api: Api, tenant: Tenant, field: str, value: Any
+    ) -> None:
         before = api.get(tenant.url).get_json()
         response = api.patch(tenant.url, {"name": "x", field: value}, key=tenant.key)
         assert response.status_code == 403
@@ -242,7 +244,7 @@ class TestWithoutToken:
         ],
     )
     @pytest.mark.parametrize("url", ["/tenants", "/docs", "/openapi.json", "/nothing"])
-    def test_a_page_that_rebinds_its_name_is_refused(self, api: Api, host: str, url: str) -> None:
+    def test_a_page_that_rebinds_its_name_is_rejected(self, api: Api, host: str, url: str) -> None:
         response = api.get(url, headers={"Host": host})
         assert error_of(response) == (403, "host_not_allowed")
 
@@ -292,7 +294,7 @@ class TestWithToken:
         assert response.status_code == 401
         assert response.headers["WWW-Authenticate"] == "Bearer"
 
-    def test_bound_to_the_outside_pages_answer_under_every_host(self, tmp_path: Path) -> None:
+    def test_bound_to_the_outside_pages_respond_under_every_host(self, tmp_path: Path) -> None:
         world = make_world(tmp_path, admin__token=TOKEN, server__admin_host="0.0.0.0")
         api = Api(app_of(world))
         assert api.get("/docs", headers={"Host": "10.1.2.3:8080"}).status_code == 200

@@ -61,7 +61,7 @@ class TestRevoke:
         assert api.delete(url, headers={"If-Match": made.headers["ETag"]}).status_code == 204
 
 
-def test_an_expired_key_is_refused(api: Api, tenant: Tenant, keys: str, world: World) -> None:
+def test_an_expired_key_is_rejected(api: Api, tenant: Tenant, keys: str, world: World) -> None:
     made = api.post(keys, {"scopes": ["admin"], "expires_at": "2027-01-15T08:01:00Z"}).get_json()
     assert api.get(tenant.url, key=made["key"]).status_code == 200
     world.clock.time += 60

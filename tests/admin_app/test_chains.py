@@ -55,7 +55,7 @@ WRONG: list[tuple[list[Any], str, str]] = [
 ]  # fmt: skip
 
 
-def check_refused(response: Any, pointer: str, reason: str) -> None:
+def check_rejected(response: Any, pointer: str, reason: str) -> None:
     assert response.status_code == 422, response.text
     [problem] = [one for one in response.get_json()["errors"] if one["pointer"] == pointer]
     assert reason in problem["detail"]
@@ -65,7 +65,7 @@ def check_refused(response: Any, pointer: str, reason: str) -> None:
 def test_wrong_chain_is_rejected(api: Api, tenant: Tenant, chain: Any, pointer: str, reason: str) -> None:
     before, sent = api.get(tenant.url).get_json(), {"plugin_chain": chain}
     for response in (api.post(f"{tenant.url}/rules", RULE | sent), api.patch(tenant.url, sent)):
-        check_refused(response, f"/plugin_chain{pointer}", reason)
+        check_rejected(response, f"/plugin_chain{pointer}", reason)
     assert api.get(tenant.url).get_json() == before
     assert api.get(f"{tenant.url}/rules").get_json()["count"] == 0
 
@@ -77,26 +77,26 @@ def test_in_what_is_required(api: Api, tenant: Tenant, chain: list[Any], pointer
     [entry] = chain
     name = entry["name"]
     response = api.patch(tenant.url, {"required_plugins": {name: entry}})
-    check_refused(response, f"/required_plugins/{name}{pointer.removeprefix('/0')}", reason)
+    check_rejected(response, f"/required_plugins/{name}{pointer.removeprefix('/0')}", reason)
 
 
 def test_a_plugin_that_the_tenant_may_not_use(api: Api, tenant: Tenant) -> None:
     api.patch(tenant.url, {"enabled_plugins": ["rate_limiter"]})
     response = api.post(f"{tenant.url}/rules", RULE | {"plugin_chain": [READING]})
-    check_refused(response, "/plugin_chain/0/name", "not one of the tenant's enabled_plugins: rate_limiter.")
+    check_rejected(response, "/plugin_chain/0/name", "not one of the tenant's enabled_plugins: rate_limiter.")
 
 
 def test_chain_that_rewrites_what_a_required_entry_has_judged_is_rejected(api: Api, tenant: Tenant) -> None:
     api.patch(tenant.url, {"required_plugins": {"content_validator": READING}})
     response = api.post(f"{tenant.url}/rules", RULE | {"plugin_chain": [CUTTING]})
     reason = "changes the body that the required content_validator has judged"
-    check_refused(response, "/plugin_chain/0", reason)
+    check_rejected(response, "/plugin_chain/0", reason)
 
 
 def test_chain_that_would_break_a_stored_rule_of_the_tenant_is_rejected(api: Api, tenant: Tenant) -> None:
     assert api.post(f"{tenant.url}/rules", RULE | {"plugin_chain": [CUTTING]}).status_code == 201
     response = api.patch(tenant.url, {"required_plugins": {"content_validator": READING}})
-    check_refused(response, "/required_plugins", "With rule rule_")
+    check_rejected(response, "/required_plugins", "With rule rule_")
 
 
 def test_save_parses_each_entry_once_and_each_limiter_again_to_warn(

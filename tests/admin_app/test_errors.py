@@ -119,7 +119,7 @@ def test_request_id_of_another_form_is_replaced(api: Api, sent: str) -> None:
 
 
 @pytest.mark.parametrize("url", ["/tenants", "/docs", "/nothing", "/openapi.json"])
-def test_every_answer_has_the_headers_that_protect_it(api: Api, url: str) -> None:
+def test_every_response_has_the_headers_that_protect_it(api: Api, url: str) -> None:
     headers = api.get(url).headers
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]

@@ -123,7 +123,7 @@ class TestForwarded:
         assert "x-content-type-options" in headers
         assert "x-hop" not in headers
 
-    def test_an_answer_that_would_be_refused(self, api: Api, tenant: Tenant) -> None:
+    def test_a_response_that_would_be_rejected(self, api: Api, tenant: Tenant) -> None:
         entry = judging_responses({"blocked_patterns": ["secret"]})
         new_rule(api, tenant, plugin_chain=[entry])
         sent = {"status": 500, "headers": {"Content-Type": "text/plain"}, "body": "the secret"}
@@ -133,8 +133,8 @@ class TestForwarded:
         assert explained["upstream"]["url"].endswith("/v1/chat?a=1")
 
     def test_entries_in_shadow_mode_are_shown_with_what_they_would_do(self, api: Api, tenant: Tenant) -> None:
-        refusing = {"name": "content_validator", "settings": {"required_fields": ["x"]}, "mode": "shadow"}
-        chain = [refusing, {**ASKING, "mode": "shadow"}, {**LIMITER, "mode": "shadow"}]
+        rejecting = {"name": "content_validator", "settings": {"required_fields": ["x"]}, "mode": "shadow"}
+        chain = [rejecting, {**ASKING, "mode": "shadow"}, {**LIMITER, "mode": "shadow"}]
         new_rule(api, tenant, plugin_chain=chain)
         explained = asked(api, tenant)
         assert explained["outcome"] == "forwarded"
@@ -159,7 +159,7 @@ def test_response_without_a_body_has_none(api: Api, tenant: Tenant, method: str,
     assert (explained["answer"]["status"], explained["answer"]["body"]) == (status, "")
 
 
-class TestRefused:
+class TestRejected:
     @pytest.mark.parametrize(
         ("sent", "code"),
         [
@@ -244,7 +244,7 @@ class TestLimits:
         assert rows["rule", "streams"]["before"] == {"remaining": 5, "reset_after_ms": None}
         assert rows["gateway", "global"]["limit"] == 600
 
-    def test_a_refused_request_would_take_nothing(self, api: Api, tenant: Tenant) -> None:
+    def test_a_rejected_request_would_take_nothing(self, api: Api, tenant: Tenant) -> None:
         new_rule(api, tenant, plugin_chain=[{**LIMITER, "settings": {"limit": 0, "window": "1m"}}])
         [rule, tier] = asked(api, tenant)["limits"]
         assert (rule["allows"], rule["after"]) == (False, {"remaining": 0})
@@ -278,7 +278,7 @@ class TestOutside:
         assert world.called == []
 
 
-class Answering(Plugin):
+class Responding(Plugin):
     """Answers itself."""
 
     name = "answering"
@@ -310,10 +310,10 @@ class Breaking(Plugin):
 class TestOtherEnds:
     @pytest.fixture(autouse=True)
     def more(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-        extra = {kind.name: kind for kind in (Answering, Hanging, Breaking)}
+        extra = {kind.name: kind for kind in (Responding, Hanging, Breaking)}
         monkeypatch.setattr(world, "catalogue", {**world.catalogue, **extra})
 
-    def test_a_plugin_that_answers_itself(self, api: Api, tenant: Tenant) -> None:
+    def test_a_plugin_that_responds_itself(self, api: Api, tenant: Tenant) -> None:
         new_rule(api, tenant, plugin_chain=[{"name": "answering"}])
         explained = asked(api, tenant)
         assert explained["outcome"] == "answered"

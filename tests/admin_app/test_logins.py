@@ -54,7 +54,7 @@ def test_memory_is_bounded(logins: FailedLogins) -> None:
     assert logins.retry_after("10.0.0.1") == 0
 
 
-def test_guessing_is_answered_by_429_and_the_right_token_too(api: Api, world: World) -> None:
+def test_guessing_gets_429_and_the_right_token_too(api: Api, world: World) -> None:
     for _ in range(MAX_FAILURES):
         assert api.get("/tenants", key="guess").status_code == 401
     rejected = api.get("/tenants", key="guess")

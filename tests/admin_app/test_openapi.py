@@ -82,7 +82,7 @@ def test_calls_of_the_platform_never_fail(
     assert try_all(described, settings(BUDGET, max_examples=examples), check) == OPERATIONS
 
 
-def test_api_called_without_a_key_answers_401(described: BaseSchema) -> None:
+def test_api_called_without_a_key_responds_401(described: BaseSchema) -> None:
     def check(case: Case) -> None:
         case.headers = {k: v for k, v in (case.headers or {}).items() if k.lower() != "authorization"}
         response = case.call_and_validate(checks=CHECKS)

@@ -179,7 +179,7 @@ def test_without_redis_it_is_503(api: Api, world: World) -> None:
     ("query", "pointer"),
     [("ip=nobody", "/ip"), ("path=v1", "/path"), ("header=X-Team", "/header"), ("nobody=1", "/nobody")],
 )
-def test_a_wrong_query_is_refused(api: Api, tenant: Tenant, query: str, pointer: str) -> None:
+def test_a_wrong_query_is_rejected(api: Api, tenant: Tenant, query: str, pointer: str) -> None:
     assert pointers(api.get(f"{tenant.url}/rate-limits?{query}")) == [pointer]
 
 

@@ -212,5 +212,5 @@ def test_lists_come_in_pages(api: Api, rules: str) -> None:
 
 
 @pytest.mark.parametrize("cursor", ["x", "1.0", "nan~rule_1", "~", ""])
-def test_a_foreign_cursor_is_refused(api: Api, rules: str, cursor: str) -> None:
+def test_a_foreign_cursor_is_rejected(api: Api, rules: str, cursor: str) -> None:
     assert pointers(api.get(f"{rules}?cursor={cursor}")) == ["/cursor"]

@@ -165,11 +165,11 @@ class TestPluginSecrets:
         assert pointers(rejected) == ["/plugin_chain/2/settings/headers/X-Key"]
 
     @pytest.mark.parametrize("headers", ["text", 5, ["X-Key"], {"X-Key": 5}, {"X-Key": {"set": False}}])
-    def test_secrets_of_a_wrong_form_are_refused(self, api: Api, tenant: Tenant, headers: Any) -> None:
+    def test_secrets_of_a_wrong_form_are_rejected(self, api: Api, tenant: Tenant, headers: Any) -> None:
         rejected = api.patch(tenant.url, {"plugin_chain": [asking(headers)]})
         assert all(p.startswith("/plugin_chain/0/settings/headers") for p in pointers(rejected))
 
     @pytest.mark.parametrize("endpoint", [5, "checks", None])
-    def test_an_endpoint_that_is_none_is_refused(self, api: Api, tenant: Tenant, endpoint: Any) -> None:
+    def test_an_endpoint_that_is_none_is_rejected(self, api: Api, tenant: Tenant, endpoint: Any) -> None:
         rejected = api.patch(tenant.url, {"plugin_chain": [asking({"X-Key": KEEP}, endpoint)]})
         assert rejected.status_code == 422

@@ -49,7 +49,7 @@ class TestCreate:
         assert stored.keys[0].hash == world.hasher(made.key)
         assert made.key not in repr(stored)
 
-    def test_a_taken_subdomain_is_refused_in_every_spelling(self, api: Api, tenant: Tenant) -> None:
+    def test_a_taken_subdomain_is_rejected_in_every_spelling(self, api: Api, tenant: Tenant) -> None:
         response = api.post("/tenants", {"name": "Other", "subdomain": "ACME"})
         assert error_of(response) == (409, "subdomain_taken")
 
@@ -112,7 +112,7 @@ class TestList:
         assert seen == made
 
     @pytest.mark.parametrize("query", ["limit=0", "limit=501", "limit=x", "cursor=nonsense", "limt=5"])
-    def test_a_bad_query_is_refused(self, api: Api, query: str) -> None:
+    def test_a_bad_query_is_rejected(self, api: Api, query: str) -> None:
         assert len(pointers(api.get(f"/tenants?{query}"))) == 1
 
 
@@ -135,14 +135,14 @@ class TestChange:
         assert stored is not None
         assert (len(stored.rules), len(stored.keys)) == (1, 1)
 
-    def test_a_change_that_breaks_a_rule_is_refused(self, api: Api, tenant: Tenant) -> None:
+    def test_a_change_that_breaks_a_rule_is_rejected(self, api: Api, tenant: Tenant) -> None:
         api.post(f"{tenant.url}/rules", examples.RULE)
         assert pointers(api.patch(tenant.url, {"enabled_plugins": []})) == ["/enabled_plugins"]
 
     def test_a_put_needs_everything(self, api: Api, tenant: Tenant) -> None:
         assert pointers(api.put(tenant.url, {})) == ["/name", "/subdomain"]
 
-    def test_a_taken_subdomain_is_refused(self, api: Api, tenant: Tenant) -> None:
+    def test_a_taken_subdomain_is_rejected(self, api: Api, tenant: Tenant) -> None:
         api.tenant("other")
         assert api.patch(tenant.url, {"subdomain": "other"}).status_code == 409
 

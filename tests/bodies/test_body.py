@@ -34,7 +34,7 @@ def test_an_encoded_body_and_a_body_in_utf8_are_read() -> None:
     assert opened(b"{}", 'application/json; Charset="UTF-8"').document(demanded=True) == {}
 
 
-def test_a_body_that_is_no_json_is_refused_only_where_json_is_demanded() -> None:
+def test_a_body_that_is_no_json_is_rejected_only_where_json_is_demanded() -> None:
     assert opened(b"hello", "text/plain").document(demanded=False) is NO_JSON
     assert code_of(opened(b"hello", "text/plain"), demanded=True) == "invalid_json"
     assert code_of(opened(b"hello")) == "invalid_json"
@@ -49,11 +49,11 @@ def test_json_under_a_false_name_must_be_strict_too(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("charset", ["utf-16", '"latin1"', "utf-8; charset=utf-7"])
-def test_other_charsets_are_refused(charset: str) -> None:
+def test_other_charsets_are_rejected(charset: str) -> None:
     assert code_of(opened(b"{}", f"application/json; charset={charset}")) == "unsupported_content_type"
 
 
-def test_two_content_types_are_refused() -> None:
+def test_two_content_types_are_rejected() -> None:
     headers = Headers([("Content-Type", "application/json"), ("Content-Type", "text/plain")])
     with pytest.raises(BodyRejected):
         DecodedBody.of(headers, b"{}")
@@ -142,7 +142,7 @@ def test_it_is_what_any_json_parser_finds(document: dict[str, Any]) -> None:
 
 
 @given(st.binary(max_size=200))
-def test_whatever_the_body_is_it_has_a_model_or_is_refused(body: bytes) -> None:
+def test_whatever_the_body_is_it_has_a_model_or_is_rejected(body: bytes) -> None:
     try:
         assert isinstance(model_of(request(body)), str)
     except BodyRejected as rejected:

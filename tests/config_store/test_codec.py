@@ -103,7 +103,7 @@ def changed(**members: Any) -> str:
         (changed(plugin_chain=[{"name": "p", "settings": {"sealed": "x"}}]), "Must be dict, not Sealed"),
     ],
 )
-def test_what_is_no_record_is_refused_with_a_reason(text: str | bytes, why: str) -> None:
+def test_what_is_no_record_is_rejected_with_a_reason(text: str | bytes, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         decode(Rule, text)
 

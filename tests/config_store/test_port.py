@@ -108,7 +108,7 @@ def test_a_deleted_tenant_cannot_be_changed(store: ConfigStore) -> None:
     assert store.read("id-acme") is None
 
 
-def test_a_write_of_nothing_or_across_tenants_is_refused(store: ConfigStore) -> None:
+def test_a_write_of_nothing_or_across_tenants_is_rejected(store: ConfigStore) -> None:
     for before, after in ((None, None), (a_tenant("one"), a_tenant("two"))):
         with pytest.raises(ValueError, match="one tenant"):
             store.write(before, after, actor=ACTOR)
@@ -212,7 +212,7 @@ def test_pages_stay_in_step_while_tenants_come_and_go(store: ConfigStore) -> Non
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "1", "YWZ0ZXI6MA", "YWZ0ZXI6MQ==", "ü", "\ud800", "9" * 5000])
-def test_a_cursor_of_somebody_else_is_refused(store: ConfigStore, cursor: str) -> None:
+def test_a_cursor_of_somebody_else_is_rejected(store: ConfigStore, cursor: str) -> None:
     with pytest.raises(ValueError, match="next_cursor"):
         store.list(5, cursor)
 

@@ -19,7 +19,7 @@ def test_breaker_opens_after_three_failures_in_a_row_and_reports_it_once() -> No
     assert breaker.is_open
 
 
-def test_an_answer_starts_the_count_again() -> None:
+def test_a_response_starts_the_count_again() -> None:
     breaker = CircuitBreaker(open_after=3, close_after=2)
     fail(breaker)
     fail(breaker)

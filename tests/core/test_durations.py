@@ -47,7 +47,7 @@ def test_malformed_duration_is_rejected_with_what_is_allowed(written: str | floa
 
 
 @pytest.mark.parametrize("written", ["0.5ms", 0.0001, "1.0001s"])
-def test_a_fraction_of_a_millisecond_is_refused(written: str | float) -> None:
+def test_a_fraction_of_a_millisecond_is_rejected(written: str | float) -> None:
     with pytest.raises(ValueError, match="whole number of milliseconds"):
         parse_duration(written)
 

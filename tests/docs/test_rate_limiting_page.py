@@ -72,7 +72,7 @@ def test_picture_of_the_window_shows_the_buckets_of_the_limiter() -> None:
     assert PICTURE.count('fill="#0969da"/>') + PICTURE.count('fill="#bf8700"/>') >= BUCKETS + 1
 
 
-def test_the_answer_of_the_page_is_given() -> None:
+def test_the_response_of_the_page_is_given() -> None:
     clock = Hands()  # at the start of a bucket of ten seconds / 64
     gate = Gate(MemoryLimiter(clock), [("tenant", BLOCK)], on_error="closed")
     assert gate.admitted(3) == 3

@@ -61,7 +61,7 @@ class TestTenant:
         entry = loaded[0] if field == "plugin_chain" else loaded["audit"]
         assert (entry["priority"], entry["settings"]) == (100, {})
 
-    def test_an_unknown_field_is_refused_and_the_known_ones_are_named(self) -> None:
+    def test_an_unknown_field_is_rejected_and_the_known_ones_are_named(self) -> None:
         assert problems(TenantInput(), TENANT | {"teir": "pro"}) == {
             "/teir": "Unknown field. Allowed: name, subdomain, tier, status, enabled_plugins, "
             "required_plugins, plugin_chain."
@@ -81,7 +81,7 @@ class TestTenant:
             *("API", "www"),
         ],
     )
-    def test_a_bad_or_reserved_subdomain_is_refused(self, label: str) -> None:
+    def test_a_bad_or_reserved_subdomain_is_rejected(self, label: str) -> None:
         assert "/subdomain" in problems(TenantInput(), TENANT | {"subdomain": label})
 
     @pytest.mark.parametrize("name", ["", "a\nb", "a\x00", "x" * 201, 5, None, ["a"]])
@@ -126,7 +126,7 @@ class TestPluginConfig:
         assert (entry.stage, entry.on_error, entry.timeout) == (Stage.PRE_REQUEST, "closed", 0.5)
         assert (entry.priority, entry.enabled) == (0, False)
 
-    def test_an_unknown_plugin_gets_common_defaults_so_that_its_name_can_be_refused(self) -> None:
+    def test_an_unknown_plugin_gets_common_defaults_so_that_its_name_can_be_rejected(self) -> None:
         assert complete_entry({"name": "nobody"}, {}).timeout == 1.0
 
     def test_an_entry_may_stand_in_shadow_mode(self) -> None:
@@ -234,7 +234,7 @@ class TestRule:
             *("X_Gateway_Trace", "x.consumer.id", "Via", "a b", "", "X-Ä", "a:b", "a\r\nb"),
         ],
     )
-    def test_headers_that_are_not_a_rules_to_set_are_refused(self, name: str) -> None:
+    def test_headers_that_are_not_a_rules_to_set_are_rejected(self, name: str) -> None:
         assert list(problems(RuleInput(), RULE | {"headers": {name: "x"}})) == [f"/headers/{name}"]
 
     @pytest.mark.parametrize(

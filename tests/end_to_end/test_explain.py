@@ -101,7 +101,7 @@ def shown(seen: Received) -> list[tuple[str, str]]:
         {"path": "/spent"},
     ],
 )
-def test_a_refusal_is_the_one_that_was_foretold(
+def test_a_rejection_is_the_one_that_was_foretold(
     owner: TenantInUse, upstream: Upstream, changed: dict[str, Any]
 ) -> None:
     sent = {**GOOD, **changed, "headers": {**GOOD["headers"], **changed.get("headers", {})}}

@@ -95,7 +95,7 @@ def test_a_broken_upstream_never_looks_complete(
     assert "127.0.0.1" not in response.text
 
 
-def test_interim_answers_of_the_upstream_stay_here(open_tenant: TenantInUse, engine: str) -> None:
+def test_interim_responses_of_the_upstream_stay_here(open_tenant: TenantInUse, engine: str) -> None:
     """mitmproxy's own core takes them for the answer (docs/engine.md)."""
     response = open_tenant.request("GET", "/v1/early")
     assert response.status_code == {"express": 200, "mitmproxy": 502}[engine]

@@ -40,7 +40,7 @@ def without_id(body: dict[str, object]) -> dict[str, object]:
     return {name: value for name, value in body.items() if name != "request_id"}
 
 
-def test_every_wrong_key_gets_the_same_answer(
+def test_every_wrong_key_gets_the_same_response(
     one: TenantInUse, other: TenantInUse, upstream: Upstream
 ) -> None:
     unknown_tenant = one.request("GET", "/v1/x", headers={"Host": "nobody.example.com"})
@@ -96,7 +96,7 @@ def test_the_host_is_read_without_case_and_trailing_dot(one: TenantInUse) -> Non
         "",
     ],
 )
-def test_every_other_host_is_refused(
+def test_every_other_host_is_rejected(
     gateway: RunningGateway, one: TenantInUse, host: str, upstream: Upstream
 ) -> None:
     response = raw(gateway, f"GET /v1/x HTTP/1.1\r\nHost: {host}\r\nx-api-key: {one.key}\r\n\r\n")
@@ -130,7 +130,7 @@ BAD_HEADS = {
 
 
 @pytest.mark.parametrize("head", BAD_HEADS.values(), ids=BAD_HEADS)
-def test_a_head_that_could_be_read_in_two_ways_is_refused(
+def test_a_head_that_could_be_read_in_two_ways_is_rejected(
     gateway: RunningGateway, one: TenantInUse, upstream: Upstream, head: str
 ) -> None:
     response = raw(gateway, head.format(host=one.host) + f"x-api-key: {one.key}\r\n\r\n")
@@ -171,7 +171,7 @@ def test_a_public_rule_needs_no_key(one: TenantInUse, upstream: Upstream) -> Non
     assert (big.status_code, big.json()["error"]["code"]) == (413, "body_too_large")
 
 
-def test_a_rule_that_leads_back_to_the_gateway_is_refused_when_saved(
+def test_a_rule_that_leads_back_to_the_gateway_is_rejected_when_saved(
     one: TenantInUse, gateway: RunningGateway
 ) -> None:
     for url in (

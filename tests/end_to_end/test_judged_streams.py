@@ -134,7 +134,7 @@ def test_collected_and_passed_streams_get_the_same_verdict(
             assert body == collected.content == stream
 
 
-def test_whole_answers_get_the_verdict_of_streamed_ones(judged: TenantInUse, upstream: Upstream) -> None:
+def test_whole_responses_get_the_verdict_of_streamed_ones(judged: TenantInUse, upstream: Upstream) -> None:
     for streams in ("pass", "buffer"):
         headers = {"X-Type": "application/json"}
         response = judged.request(
@@ -193,12 +193,12 @@ def test_events_are_passed_on_as_they_come(judged: TenantInUse, upstream: Upstre
     assert arrived[-1] - arrived[0] > 0.2
 
 
-def test_a_refused_stream_closes_the_upstream(judged: TenantInUse, upstream: Upstream) -> None:
+def test_a_rejected_stream_closes_the_upstream(judged: TenantInUse, upstream: Upstream) -> None:
     told(judged, "/pass/block/v1/tell", CHAT, "Hello ", "secret ", "!", x_open="1")
     assert upstream.received[-1].peer.ended.wait(2.0)
 
 
-def test_a_pattern_without_a_bound_is_refused_where_streams_pass(
+def test_a_pattern_without_a_bound_is_rejected_where_streams_pass(
     judged: TenantInUse, upstream: Upstream
 ) -> None:
     body = {"path": "/new", "target": upstream.url, "plugin_chain": [validator(blocked_patterns=["a.*b"])]}

@@ -35,13 +35,13 @@ def statuses(tenant: TenantInUse, count: int) -> list[int]:
     return [tenant.request("GET", "/v1/x").status_code for _ in range(count)]
 
 
-def test_the_sixth_call_in_a_minute_is_refused(gateway: RunningGateway, upstream: Upstream) -> None:
+def test_the_sixth_call_in_a_minute_is_rejected(gateway: RunningGateway, upstream: Upstream) -> None:
     tenant = tenant_with(gateway, upstream, GATEWAY, None)
     assert statuses(tenant, 6) == [200] * 5 + [429]
     assert len(upstream.received) == 5
 
 
-def test_the_fourth_call_in_ten_seconds_is_refused(gateway: RunningGateway, upstream: Upstream) -> None:
+def test_the_fourth_call_in_ten_seconds_is_rejected(gateway: RunningGateway, upstream: Upstream) -> None:
     assert statuses(tenant_with(gateway, upstream, None, RULE), 4) == [200] * 3 + [429]
 
 
@@ -72,7 +72,7 @@ def test_when_both_are_spent_the_longer_wait_is_told(gateway: RunningGateway, up
     assert 50 <= int(rejected.headers["retry-after"]) <= 61
 
 
-def test_an_admitted_answer_tells_what_is_left_on_streams_too(
+def test_an_admitted_response_tells_what_is_left_on_streams_too(
     gateway: RunningGateway, upstream: Upstream
 ) -> None:
     tenant = tenant_with(gateway, upstream, None, RULE)
@@ -83,7 +83,9 @@ def test_an_admitted_answer_tells_what_is_left_on_streams_too(
     assert left == ["2", "1", "0"]
 
 
-def test_a_refused_call_costs_nothing_at_the_other_level(gateway: RunningGateway, upstream: Upstream) -> None:
+def test_a_rejected_call_costs_nothing_at_the_other_level(
+    gateway: RunningGateway, upstream: Upstream
+) -> None:
     tenant = gateway.create_tenant(plugin_chain=[limiter(GATEWAY)])
     tenant.create_rule("/v1", upstream.url, plugin_chain=[limiter({"limit": 1, "window": "1m"})])
     tenant.create_rule("/v2", upstream.url)

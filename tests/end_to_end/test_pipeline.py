@@ -88,7 +88,7 @@ def test_a_fault_that_may_be_passed_over_is(owner: TenantInUse, upstream: Upstre
 
 @pytest.mark.parametrize("stage", ["post_request", "pre_response"])
 @pytest.mark.parametrize("path", ["x", "stream"])
-def test_an_answer_that_is_rejected_is_not_seen(
+def test_a_response_that_is_rejected_is_not_seen(
     owner: TenantInUse, upstream: Upstream, tmp_path: Path, stage: str, path: str
 ) -> None:
     owner.create_rule(

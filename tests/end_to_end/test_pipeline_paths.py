@@ -44,7 +44,7 @@ def test_pipeline_of_a_failing_upstream_still_ends_with_post_response(
     assert lines(tmp_path / "r", 2) == ["pre_request", "post_response"]
 
 
-def test_a_refused_exchange_runs_only_post_response(
+def test_a_rejected_exchange_runs_only_post_response(
     owner: TenantInUse, upstream: Upstream, tmp_path: Path
 ) -> None:
     chain = whole_chain(tmp_path / "r", reject="pre_request")
@@ -55,7 +55,7 @@ def test_a_refused_exchange_runs_only_post_response(
     assert not upstream.received
 
 
-def test_a_plugins_own_answer_goes_through_all_later_stages(
+def test_a_plugins_own_response_goes_through_all_later_stages(
     owner: TenantInUse, upstream: Upstream, tmp_path: Path
 ) -> None:
     chain = whole_chain(tmp_path / "r", responses="from a cache")
@@ -67,7 +67,7 @@ def test_a_plugins_own_answer_goes_through_all_later_stages(
 
 
 @pytest.mark.parametrize("path", ["endless", "cut", "half"])
-def test_a_broken_answer_and_a_client_that_leaves_end_in_post_response_once(
+def test_a_broken_response_and_a_client_that_leaves_end_in_post_response_once(
     owner: TenantInUse, upstream: Upstream, tmp_path: Path, path: str
 ) -> None:
     owner.create_rule(f"{tmp_path}", upstream.url, plugin_chain=whole_chain(tmp_path / "r"))

@@ -46,7 +46,7 @@ def soon_free(tenant: TenantInUse, path: str) -> bool:
     return False
 
 
-def test_a_second_stream_is_refused_while_the_first_is_open(tenant: TenantInUse, upstream: Upstream) -> None:
+def test_a_second_stream_is_rejected_while_the_first_is_open(tenant: TenantInUse, upstream: Upstream) -> None:
     with open_stream(tenant) as stream:
         assert stream.headers["ratelimit"] == '"rule-streams";r=0'
         assert stream.headers["ratelimit-policy"] == '"rule-streams";q=1;qu="concurrent-requests"'

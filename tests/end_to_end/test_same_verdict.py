@@ -55,7 +55,7 @@ def owner(gateway: RunningGateway, everlasting_upstream: Upstream) -> TenantInUs
         ("external_validator", (422, "validation_failed")),
     ],
 )
-def test_a_streamed_and_a_whole_answer_are_asked_for_with_the_same_verdict(
+def test_a_streamed_and_a_whole_response_are_asked_for_with_the_same_verdict(
     owner: TenantInUse, upstream: Upstream, name: str, rejection: tuple[int, str], endpoint: str
 ) -> None:
     for streams in ("pass", "buffer"):

@@ -44,7 +44,7 @@ def called(owner: TenantInUse, path: str, name: str, **more: Any) -> list[Any]:
     return noted
 
 
-def test_a_refusal_is_only_noted(gateway: RunningGateway, owner: TenantInUse, upstream: Upstream) -> None:
+def test_a_rejection_is_only_noted(gateway: RunningGateway, owner: TenantInUse, upstream: Upstream) -> None:
     chain = [
         shadow("security_validator", {"blocked_headers": ["X-Debug"]}, priority=1),
         shadow("content_validator", {"required_fields": ["model"]}),
@@ -82,7 +82,9 @@ def test_a_limit_can_be_tried_out_and_takes_nothing(
 
 
 @pytest.mark.parametrize("path", ["/v1/x", "/v1/stream"])
-def test_answers_are_judged_after_they_have_passed(owner: TenantInUse, upstream: Upstream, path: str) -> None:
+def test_responses_are_judged_after_they_have_passed(
+    owner: TenantInUse, upstream: Upstream, path: str
+) -> None:
     entry = shadow("content_validator", {"blocked_patterns": ["ok|data|n"]}, stage="pre_response")
     owner.create_rule("/v1", upstream.url, plugin_chain=[entry])
     [note] = called(owner, path, path[-2:])
@@ -118,7 +120,7 @@ def test_beside_one_that_judges_events_it_sees_the_whole_stream(
     assert (line["code"], [note["would"] for note in line["shadow"]]) == (None, ["reject"])
 
 
-def test_a_stream_that_was_refused_while_it_passed_is_judged_by_nobody_else(
+def test_a_stream_that_was_rejected_while_it_passed_is_judged_by_nobody_else(
     owner: TenantInUse, upstream: Upstream
 ) -> None:
     chain = [judging("secret"), judging("It is", mode="shadow")]

@@ -25,7 +25,7 @@ def owner(gateway: RunningGateway, upstream: Upstream) -> TenantInUse:
     return tenant
 
 
-def test_the_answer_has_one_entry_a_group(owner: TenantInUse, upstream: Upstream) -> None:
+def test_the_response_has_one_entry_a_group(owner: TenantInUse, upstream: Upstream) -> None:
     response = owner.request("POST", "/v1/stream", headers=TRACE, data=b"{}")
     assert response.status_code == 200
     assert ENTRY.findall(response.headers["server-timing"]) == [

@@ -29,7 +29,7 @@ def secure(authority: Authority, name: str) -> Upstream:
     return Upstream(tls=authority.server_context(name))
 
 
-def test_a_trusted_certificate_is_answered_plain_and_streamed(
+def test_a_trusted_certificate_gets_a_response_plain_and_streamed(
     authority: Authority, trusting: TenantInUse
 ) -> None:
     with secure(authority, "localhost") as upstream:
@@ -45,13 +45,13 @@ def rejected(tenant: TenantInUse, path: str, upstream: Upstream) -> None:
     assert not upstream.received
 
 
-def test_a_certificate_for_another_name_is_refused(authority: Authority, trusting: TenantInUse) -> None:
+def test_a_certificate_for_another_name_is_rejected(authority: Authority, trusting: TenantInUse) -> None:
     with secure(authority, "elsewhere.example") as upstream:
         trusting.create_rule("/wrong", f"https://localhost:{upstream.port}")
         rejected(trusting, "/wrong", upstream)
 
 
-def test_a_foreign_certificate_is_refused(trusting: TenantInUse, tmp_path: Path) -> None:
+def test_a_foreign_certificate_is_rejected(trusting: TenantInUse, tmp_path: Path) -> None:
     foreign = Authority(tmp_path, "Foreign CA")
     with secure(foreign, "localhost") as upstream:
         trusting.create_rule("/foreign", f"https://localhost:{upstream.port}")
@@ -68,7 +68,7 @@ def test_a_rules_own_ca_is_trusted_by_that_rule_alone(trusting: TenantInUse, tmp
         rejected(trusting, "/not-own", upstream)
 
 
-def test_an_upstream_that_speaks_no_tls_is_refused(trusting: TenantInUse) -> None:
+def test_an_upstream_that_speaks_no_tls_is_rejected(trusting: TenantInUse) -> None:
     async def speak_plainly(peer: Peer) -> None:
         await peer.fill()
         await peer.write(sized(b"", "400 Bad Request"))

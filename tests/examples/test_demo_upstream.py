@@ -34,14 +34,14 @@ def claude(port: int) -> Iterator[anthropic.Anthropic]:
         yield client
 
 
-def test_openai_gets_a_plain_answer(chat: openai.OpenAI) -> None:
+def test_openai_gets_a_plain_response(chat: openai.OpenAI) -> None:
     response = chat.chat.completions.create(model="gpt", messages=HELLO)
     assert response.choices[0].message.content == "You said: Hello there!"
     assert response.usage is not None
     assert (response.usage.prompt_tokens, response.usage.completion_tokens) == (2, 4)
 
 
-def test_openai_gets_a_streamed_answer(chat: openai.OpenAI) -> None:
+def test_openai_gets_a_streamed_response(chat: openai.OpenAI) -> None:
     with chat.chat.completions.create(
         model="gpt", messages=HELLO, stream=True, stream_options={"include_usage": True}
     ) as stream:
@@ -56,13 +56,13 @@ def test_openai_lists_the_models(chat: openai.OpenAI) -> None:
     assert [model.id for model in chat.models.list()] == ["demo"]
 
 
-def test_anthropic_gets_a_plain_answer(claude: anthropic.Anthropic) -> None:
+def test_anthropic_gets_a_plain_response(claude: anthropic.Anthropic) -> None:
     response = claude.messages.create(model="claude", max_tokens=9, messages=HELLO)
     assert response.content[0].text == "You said: Hello there!"
     assert response.usage.output_tokens == 4
 
 
-def test_anthropic_gets_a_streamed_answer(claude: anthropic.Anthropic) -> None:
+def test_anthropic_gets_a_streamed_response(claude: anthropic.Anthropic) -> None:
     with claude.messages.stream(model="claude", max_tokens=9, messages=HELLO) as stream:
         assert "".join(stream.text_stream) == "You said: Hello there!"
         final = stream.get_final_message()

@@ -51,28 +51,28 @@ def test_a_bomb_is_left_early_and_with_little_memory(coding: str) -> None:
 
 
 @pytest.mark.parametrize("coding", CODINGS)
-def test_a_small_body_that_grows_more_than_a_hundredfold_is_refused(coding: str) -> None:
+def test_a_small_body_that_grows_more_than_a_hundredfold_is_rejected(coding: str) -> None:
     assert rejection(encode(b"a" * 1_000_000, coding), coding) == "body_too_large"
 
 
 @given(st.binary(min_size=1, max_size=300), st.sampled_from(CODINGS), st.data())
-def test_a_body_that_breaks_off_is_refused(body: bytes, coding: str, data: st.DataObject) -> None:
+def test_a_body_that_breaks_off_is_rejected(body: bytes, coding: str, data: st.DataObject) -> None:
     encoded = encode(body, coding)
     cut = data.draw(st.integers(1, len(encoded) - 1))
     assert rejection(encoded[:cut], coding) in ("bad_request", "body_too_large")
 
 
 @given(st.binary(min_size=1, max_size=300), st.sampled_from(CODINGS), st.binary(min_size=1, max_size=20))
-def test_a_body_with_something_behind_it_is_refused(body: bytes, coding: str, behind: bytes) -> None:
+def test_a_body_with_something_behind_it_is_rejected(body: bytes, coding: str, behind: bytes) -> None:
     assert rejection(encode(body, coding) + behind, coding) == "bad_request"
 
 
 @pytest.mark.parametrize("coding", CODINGS)
-def test_two_members_in_one_body_are_refused(coding: str) -> None:
+def test_two_members_in_one_body_are_rejected(coding: str) -> None:
     assert rejection(encode(b"one", coding) * 2, coding) == "bad_request"
 
 
-def test_deflate_without_its_header_is_refused() -> None:
+def test_deflate_without_its_header_is_rejected() -> None:
     assert rejection(zlib.compress(b"raw deflate", wbits=-15), "deflate") == "bad_request"
 
 
@@ -103,7 +103,7 @@ def test_the_coding_is_named_by_its_header(values: tuple[str, ...], coding: str)
 
 
 @pytest.mark.parametrize("values", [("gzip, br",), ("gzip", "gzip"), ("compress",), ("gzip;q=1",), ("none",)])
-def test_stacked_and_unknown_codings_are_refused(values: tuple[str, ...]) -> None:
+def test_stacked_and_unknown_codings_are_rejected(values: tuple[str, ...]) -> None:
     with pytest.raises(BodyRejected) as caught:
         coding_of(values)
     assert caught.value.code == "unsupported_content_type"

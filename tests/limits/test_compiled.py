@@ -152,7 +152,7 @@ def test_limits_of_the_same_counter_are_one_the_strictest() -> None:
     ("one", "two", "both"),
     [("skip", "shared", "shared"), ("shared", "deny", "deny"), ("deny", "skip", "deny")],
 )
-def test_of_two_answers_to_a_missing_header_the_stricter_holds(one: str, two: str, both: str) -> None:
+def test_of_two_responses_to_a_missing_header_the_stricter_holds(one: str, two: str, both: str) -> None:
     given = [compiled("per_header", by=("header:x-a",), on_missing=on) for on in (one, two)]
     assert [t.spec.on_missing for t in merged(given)] == [both]
 

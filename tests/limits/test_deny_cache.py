@@ -43,14 +43,14 @@ def test_a_rejection_ends_when_there_is_room_again_or_a_refund(denied: DenyCache
     assert denied.find(BOTH, now=1.0) is None
 
 
-def test_a_limit_that_never_has_room_is_refused_the_same_way(denied: DenyCache) -> None:
+def test_a_limit_that_never_has_room_is_rejected_the_same_way(denied: DenyCache) -> None:
     denied.put(decide([left(window("a", 0), 0, NEVER)]), now=1.0)
     again = denied.find([window("a", 0)], now=1.1)
     assert again is not None
     assert again.retry_after_ms == NEVER
 
 
-def test_nobody_else_is_refused_and_no_other_number(denied: DenyCache) -> None:
+def test_nobody_else_is_rejected_and_no_other_number(denied: DenyCache) -> None:
     assert denied.find([window("a")], now=1.0) is None
     denied.put(rejection(window("a")), now=1.0)
     for others in ([window("b")], [window("a", 200)], [window("a", cost=2)], [window("a"), window("b")]):
@@ -63,7 +63,7 @@ def test_a_full_concurrent_limit_is_asked_again_since_a_place_may_be_free(denied
     assert len(denied) == 0
 
 
-def test_another_exchange_of_a_refused_client_is_refused_too(denied: DenyCache) -> None:
+def test_another_exchange_of_a_rejected_client_is_rejected_too(denied: DenyCache) -> None:
     denied.put(decide([left(window(), 0, 900), left(at_a_time("one"), 4)]), now=1.0)
     assert denied.find([window(), at_a_time("two")], now=1.1) is not None
 
@@ -86,7 +86,7 @@ def test_what_is_over_is_swept_a_few_at_a_time(denied: DenyCache) -> None:
 
 
 @pytest.mark.parametrize("now", [0.5, 0.999])
-def test_a_clock_that_went_back_refuses_nobody(denied: DenyCache, now: float) -> None:
+def test_a_clock_that_went_back_rejects_nobody(denied: DenyCache, now: float) -> None:
     denied.put(rejection(window("a")), now=1.0)
     assert denied.find([window("a")], now=now) is None
 

@@ -199,7 +199,7 @@ NAMES = [*LimitsSchema().fields]
 
 
 @given(st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=3), anything, max_size=3))
-def test_whatever_is_written_loads_or_is_refused_where_it_is_wrong(spec: dict[str, Any]) -> None:
+def test_whatever_is_written_loads_or_is_rejected_where_it_is_wrong(spec: dict[str, Any]) -> None:
     try:
         loaded = LimitsSchema().load(spec)
     except ValidationError as error:

@@ -350,7 +350,7 @@ class TestRule:
         assert of_rule(owner, rule(config("reader"))) == []
         assert of_rule(owner, rule(config("head_writer"))) == ["/plugin_chain/0"]
 
-    def test_what_is_not_enabled_for_the_tenant_is_refused(self) -> None:
+    def test_what_is_not_enabled_for_the_tenant_is_rejected(self) -> None:
         owner = tenant(enabled_plugins=("head_reader",))
         assert of_rule(owner, rule(config("head_reader"), config("reader"))) == ["/plugin_chain/1/name"]
 

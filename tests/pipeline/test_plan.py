@@ -247,7 +247,7 @@ def test_a_response_is_buffered(
     assert plan.buffers is buffers
 
 
-def test_who_judges_events_has_whole_answers_collected_and_lets_streams_pass() -> None:
+def test_who_judges_events_has_whole_responses_collected_and_lets_streams_pass() -> None:
     judging, head_only = ActiveJudge(lambda _: CONTINUE), Reading("headers")
     chain = [entry(judging, Stage.PRE_RESPONSE), entry(head_only, Stage.PRE_RESPONSE)]
     plan = plan_of(*chain)
@@ -257,7 +257,7 @@ def test_who_judges_events_has_whole_answers_collected_and_lets_streams_pass() -
     assert make_plan(chain, buffer_streams=True).buffers
 
 
-def test_one_that_needs_the_whole_answer_has_streams_collected_for_all() -> None:
+def test_one_that_needs_the_whole_response_has_streams_collected_for_all() -> None:
     chain = [
         entry(ActiveJudge(lambda _: CONTINUE), Stage.PRE_RESPONSE),
         entry(Reading("body"), Stage.PRE_RESPONSE),

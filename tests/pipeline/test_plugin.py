@@ -150,7 +150,7 @@ def test_a_wrong_setting_is_pointed_at(settings: Any, found: list[str]) -> None:
     assert sorted(pointers(settings)) == sorted(found)
 
 
-def test_what_only_settings_together_show_is_refused_too() -> None:
+def test_what_only_settings_together_show_is_rejected_too() -> None:
     assert pointers({"extra": True, "limit": 101}, Named) == ["/limit"]
 
 

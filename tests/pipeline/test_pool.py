@@ -14,7 +14,7 @@ from shared.pipeline.fair_queue import FairQueue
 from shared.pipeline.pool import PluginPool
 
 
-def test_a_call_beyond_threads_and_queue_is_refused_at_once() -> None:
+def test_a_call_beyond_threads_and_queue_is_rejected_at_once() -> None:
     pool, free = PluginPool(threads=1, waiting=1), Event()
     try:
         running, waiting = pool.submit(free.wait), pool.submit(lambda: "waited")
@@ -84,7 +84,7 @@ def test_an_owner_has_one_thread_and_leaves_the_others_to_others() -> None:
         queue.close()
 
 
-def test_a_full_queue_refuses_its_owner_alone(one: FairQueue) -> None:
+def test_a_full_queue_rejects_its_owner_alone(one: FairQueue) -> None:
     free, start_call = Event(), Event()
     running = one.submit("busy", lambda: (start_call.set(), free.wait()))
     assert start_call.wait(LIMIT)

@@ -174,8 +174,8 @@ class TestResponseHeaders:
         )
         assert run_loop(whole(run)) == {"X-Good": "1"}
         assert run.faults == ["faulty"]
-        refused_by = run.rejection.source if run.rejection else None
-        assert refused_by == (None if on_error == "open" else "plugin:faulty")
+        rejected_by = run.rejection.source if run.rejection else None
+        assert rejected_by == (None if on_error == "open" else "plugin:faulty")
 
     def test_one_that_raises_is_at_fault(self) -> None:
         def heads(_: Exchange) -> Mapping[str, str]:

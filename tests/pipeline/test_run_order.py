@@ -73,7 +73,7 @@ class Model:
 
     def __init__(self, roles: Sequence[Role]) -> None:
         self.groups: list[list[Role]] = []
-        self.rejected = self.answered = ""
+        self.rejected = self.responded = ""
         self.patched: dict[bool, list[str]] = {True: [], False: []}
         for stage in Stage:
             for group in self.groups_of(stage, [role for role in roles if role.stage is stage]):
@@ -93,14 +93,14 @@ class Model:
     def run(self, stage: Stage, group: list[Role]) -> None:
         if stage is not Stage.POST_RESPONSE and self.rejected:
             return
-        if stage is Stage.PRE_REQUEST and self.answered:
+        if stage is Stage.PRE_REQUEST and self.responded:
             return
         self.groups.append(group)
         self.rejected = self.rejected or next((role.name for role in group if role.says == "reject"), "")
         if self.rejected:
             return
         responding = next((role.name for role in group if role.says == "respond"), "")
-        self.answered = self.answered or responding
+        self.responded = self.responded or responding
         if not responding:
             self.patched[stage is Stage.PRE_REQUEST] += [role.name for role in group if role.says == "patch"]
 
@@ -169,8 +169,8 @@ def test_order_and_outcome_are_those_of_the_model(
         trace = trace[length:]
     assert trace == []
     assert (run.rejection.code if run.rejection else "") == model.rejected
-    assert (run.responder, run.faults) == (model.answered, [])
-    assert (run.responded.body if run.responded else b"") == model.answered.encode()
+    assert (run.responder, run.faults) == (model.responded, [])
+    assert (run.responded.body if run.responded else b"") == model.responded.encode()
     sent, response = run.exchange.request.headers, run.exchange.response
     # The stages of the response do not begin once the request is rejected.
     assert response is not None or (model.rejected and not model.patched[False])

@@ -140,7 +140,7 @@ async def test_it_says_what_would_be_said_and_takes_nothing() -> None:
         assert [remaining(decision) for decision in seen] == [[1]]
 
 
-def test_of_what_is_refused_nothing_would_be_taken() -> None:
+def test_of_what_is_rejected_nothing_would_be_taken() -> None:
     decision = asyncio.run(dry(2).acquire([LIMIT]))
     assert (decision.allowed, remaining(decision)) == (False, [0])
 

@@ -179,7 +179,7 @@ def test_what_passes_can_be_sent_as_a_header(name: str, value: str) -> None:
         assert not set(value.encode()) & {0, 10, 13}
 
 
-REFUSAL = Reject(403, "no", "No.")
+REJECTION = Reject(403, "no", "No.")
 
 
 class Two(Plugin):
@@ -188,10 +188,10 @@ class Two(Plugin):
     name = "two"
 
     def pre_request(self, exchange: Exchange) -> Verdict:
-        return REFUSAL if exchange.request.body == b"bad" else CONTINUE
+        return REJECTION if exchange.request.body == b"bad" else CONTINUE
 
     async def post_request(self, exchange: Exchange) -> Verdict:
-        return REFUSAL if exchange.response and exchange.response.status == 500 else CONTINUE
+        return REJECTION if exchange.response and exchange.response.status == 500 else CONTINUE
 
     def pre_response(self, exchange: Exchange) -> Verdict:
         return None  # type: ignore[return-value]
@@ -199,8 +199,8 @@ class Two(Plugin):
 
 def test_a_plugin_is_asked_as_the_gateway_would() -> None:
     assert run_plugin(Two(), Stage.PRE_REQUEST, sample_exchange()) == CONTINUE
-    assert run_plugin(Two(), Stage.PRE_REQUEST, sample_exchange(body=b"bad")) == REFUSAL
-    assert run_plugin(Two(), Stage.POST_REQUEST, sample_exchange(response=Response(500))) == REFUSAL
+    assert run_plugin(Two(), Stage.PRE_REQUEST, sample_exchange(body=b"bad")) == REJECTION
+    assert run_plugin(Two(), Stage.POST_REQUEST, sample_exchange(response=Response(500))) == REJECTION
 
 
 def test_what_would_be_a_fault_says_why() -> None:

@@ -85,7 +85,7 @@ def test_settings_survive_a_round_trip(plugin: type[Plugin]) -> None:
         assert getattr(first, name) == getattr(again, name)
 
 
-def test_an_unknown_setting_is_refused(plugin: type[Plugin]) -> None:
+def test_an_unknown_setting_is_rejected(plugin: type[Plugin]) -> None:
     with pytest.raises(Invalid) as caught:
         plugin.parse({**least_settings(plugin), "no_such_setting": 1})
     assert "/no_such_setting" in [problem.pointer for problem in caught.value.problems]

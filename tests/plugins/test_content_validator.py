@@ -192,7 +192,7 @@ def test_where_json_is_demanded_it_must_be_strict(setting: dict[str, Any], body:
     assert rejection(judge(setting, body, content_type="text/plain")) == (400, "invalid_json")
 
 
-def answered(settings: dict[str, Any], body: bytes, status: int = 200, **headers: Any) -> Verdict:
+def responded(settings: dict[str, Any], body: bytes, status: int = 200, **headers: Any) -> Verdict:
     response = Response(status, head(**{"content_type": "application/json", **headers}), body)
     return ContentValidator.parse(settings).pre_response(exchange(b"{}", response=response))
 
@@ -220,11 +220,11 @@ RESPONSES: dict[str, tuple[dict[str, Any], bytes, dict[str, Any], tuple[int, str
 def test_rejected_response_does_not_blame_the_client(
     settings: Any, body: bytes, more: Any, expected: Any
 ) -> None:
-    assert rejection(answered(settings, body, **more)) == expected
+    assert rejection(responded(settings, body, **more)) == expected
 
 
 def test_a_response_is_cut_to_its_fields_and_passes_without_a_body() -> None:
-    cut = answered({"fields": ["choices"]}, b'{"id":"1","choices":[]}')
+    cut = responded({"fields": ["choices"]}, b'{"id":"1","choices":[]}')
     assert cut == Patch(body=b'{"choices":[]}')
     plugin = ContentValidator.parse({"json_schema": {}})
     assert plugin.pre_response(exchange(method="HEAD", response=Response(200, head(), b""))) == CONTINUE

@@ -41,24 +41,24 @@ def requested(plugin: ContentValidator, body: bytes, headers: dict[str, Any]) ->
     return plugin.pre_request(exchange(body, **headers))
 
 
-def answered(plugin: ContentValidator, body: bytes, headers: dict[str, Any]) -> Verdict:
+def responded(plugin: ContentValidator, body: bytes, headers: dict[str, Any]) -> Verdict:
     return plugin.pre_response(exchange(b"{}", response=Response(200, head(**headers), body)))
 
 
-sides = pytest.mark.parametrize("judge", [requested, answered])
+sides = pytest.mark.parametrize("judge", [requested, responded])
 Judge = Callable[[ContentValidator, bytes, dict[str, Any]], Verdict]
 
 
 def code(judge: Judge, verdict: Verdict, wanted: str) -> None:
     """An answer's refusal never blames the client."""
     assert isinstance(verdict, Reject)
-    assert verdict.code == ("content_rejected" if judge is answered else wanted)
+    assert verdict.code == ("content_rejected" if judge is responded else wanted)
     assert 400 <= verdict.status < 500
 
 
 @pytest.mark.parametrize(
     ("judge", "action", "coding", "content_type"),
-    pairwise([requested, answered], ["block", "mask"], list(BOMBS), [JSON, "text/event-stream"]),
+    pairwise([requested, responded], ["block", "mask"], list(BOMBS), [JSON, "text/event-stream"]),
 )
 def test_a_bomb_is_rejected_while_small(judge: Judge, action: str, coding: str, content_type: str) -> None:
     plugin = ContentValidator.parse({"blocked_patterns": ["x"], "action": action})
@@ -120,7 +120,7 @@ def test_the_operator_says_how_many_parts_json_may_have() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("content_type", ["text/event-stream", "application/x-ndjson"])
-def test_a_body_of_very_many_events_is_refused_before_all_are_judged(content_type: str) -> None:
+def test_a_body_of_very_many_events_is_rejected_before_all_are_judged(content_type: str) -> None:
     plugin = ContentValidator.parse({"blocked_patterns": ["x"]})
     verdict = requested(plugin, b"1\n\n" * 110_000, {"content_type": content_type})
     code(requested, verdict, "body_too_large")

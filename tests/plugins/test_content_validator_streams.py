@@ -33,19 +33,19 @@ CUTS = st.lists(st.integers(0, 99), max_size=5)
 endpoints = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
 
 
-def answered_with(content_type: str, body: bytes | None = None, **more: str) -> Any:
+def responded_with(content_type: str, body: bytes | None = None, **more: str) -> Any:
     return exchange(b"{}", response=Response(200, head(content_type=content_type, **more), body))
 
 
 def whole(plugin: ContentValidator, body: bytes, content_type: str, **more: str) -> Verdict:
-    return plugin.pre_response(answered_with(content_type, body, **more))
+    return plugin.pre_response(responded_with(content_type, body, **more))
 
 
 def passed(
     plugin: ContentValidator, body: bytes, content_type: str, cuts: Sequence[int] = ()
 ) -> tuple[bytes, Reject | None]:
     """What goes out when the stream is passed on, cut at these bytes, and how it ends."""
-    judge = plugin.pre_response_events(answered_with(content_type))
+    judge = plugin.pre_response_events(responded_with(content_type))
     if isinstance(judge, Reject):
         return b"", judge
     splitter = event_splitter(MediaType(content_type.partition(";")[0]))
@@ -75,7 +75,7 @@ def whole_response(endpoint: Endpoint, text: str) -> tuple[bytes, str]:
 @given(TEXTS, CUTS, CUTS, SETTINGS, st.sampled_from(LINE_ENDS))
 @example('""', [], [], ['"'], "\n")
 @example('"secret"', [], [], ["secret"], "\n")
-def test_a_stream_has_the_verdict_of_the_whole_answer_wherever_it_is_cut(
+def test_a_stream_has_the_verdict_of_the_whole_response_wherever_it_is_cut(
     endpoint: Endpoint, text: str, cuts: list[int], byte_cuts: list[int], patterns: list[str], end: str
 ) -> None:
     plugin = ContentValidator.parse({"blocked_patterns": patterns})
@@ -100,7 +100,7 @@ def test_a_stream_has_the_verdict_of_the_whole_answer_wherever_it_is_cut(
 @example('""', [], [], ['"'], "\n")
 @example('"ab secret"', [], [], ["secret", '"'], "\n")
 @example('"\\\\secret"', [], [], ["secret"], "\n")
-def test_a_stream_is_masked_as_the_whole_answer_is(
+def test_a_stream_is_masked_as_the_whole_response_is(
     endpoint: Endpoint, text: str, cuts: list[int], byte_cuts: list[int], patterns: list[str], end: str
 ) -> None:
     plugin = ContentValidator.parse({"blocked_patterns": patterns, "action": "mask"})
@@ -147,7 +147,7 @@ BLOCKING = ContentValidator.parse({"blocked_patterns": ["secret"]})
 MASKING = ContentValidator.parse({"blocked_patterns": ["secret"], "action": "mask"})
 
 
-def test_a_hit_names_the_upstreams_answer() -> None:
+def test_a_hit_names_the_upstreams_response() -> None:
     sent, reject = passed(BLOCKING, EVENTS, STREAM)
     message = "The upstream's response was rejected. The body contains text that is not allowed."
     assert reject == Reject(422, "content_rejected", message)
@@ -165,14 +165,14 @@ def test_a_hit_names_the_upstreams_answer() -> None:
         ({"max_json_depth": 1}, "text/event-stream; charset=utf-16"),
     ],
 )
-def test_what_the_head_shows_is_refused_there(rejected: dict[str, Any], content_type: str) -> None:
+def test_what_the_head_shows_is_rejected_there(rejected: dict[str, Any], content_type: str) -> None:
     plugin = ContentValidator.parse(rejected)
-    assert isinstance(plugin.pre_response_events(answered_with(content_type)), Reject)
+    assert isinstance(plugin.pre_response_events(responded_with(content_type)), Reject)
     assert isinstance(whole(plugin, b'{"a": 1}\n', content_type), Reject)
 
 
 @pytest.mark.parametrize("body", [b'data: {"a":1,"a":2}\n\n', b"data: " + b"[" * 65 + b"]" * 65 + b"\n\n"])
-def test_events_that_could_be_read_in_two_ways_are_refused_on_either_path(body: bytes) -> None:
+def test_events_that_could_be_read_in_two_ways_are_rejected_on_either_path(body: bytes) -> None:
     plugin = ContentValidator.parse({"blocked_patterns": ["x"]})
     assert passed(plugin, body, STREAM)[1] is not None
     assert isinstance(whole(plugin, body, STREAM), Reject)
@@ -196,7 +196,7 @@ def test_the_depth_of_events_is_bounded() -> None:
         ({}, None),
     ],
 )
-def test_only_a_pattern_without_a_bound_needs_whole_answers(settings_: Any, pattern: str | None) -> None:
+def test_only_a_pattern_without_a_bound_needs_whole_responses(settings_: Any, pattern: str | None) -> None:
     why = pattern and f"has the pattern {pattern!r}, which may match more than 512 characters"
     assert ContentValidator.parse(settings_).needs_whole_body() == why
 
@@ -239,10 +239,10 @@ class TestRequests:
 @pytest.mark.parametrize("endpoint", [one for one in ENDPOINTS if not one.lines], ids=lambda one: one.name)
 def test_events_of_another_type_are_judged_as_events(endpoint: Endpoint, end: str, content_type: str) -> None:
     stream = endpoint.stream(["the sec", "ret"], end)
-    refusing = ContentValidator.parse({"blocked_patterns": ["the secret"]})
-    assert isinstance(whole(refusing, stream, content_type), Reject)
-    assert isinstance(whole(refusing, b"\xef\xbb\xbf" + stream, content_type), Reject)
-    assert whole(refusing, endpoint.stream(["the sec", "ond"], end), content_type) is CONTINUE
+    rejecting = ContentValidator.parse({"blocked_patterns": ["the secret"]})
+    assert isinstance(whole(rejecting, stream, content_type), Reject)
+    assert isinstance(whole(rejecting, b"\xef\xbb\xbf" + stream, content_type), Reject)
+    assert whole(rejecting, endpoint.stream(["the sec", "ond"], end), content_type) is CONTINUE
     masking = ContentValidator.parse({"blocked_patterns": ["the secret"], "action": "mask"})
     masked = whole(masking, stream, content_type)
     assert isinstance(masked, Patch)

@@ -24,7 +24,7 @@ from tests.plugins.gate import Hands
 ENDPOINT = "http://127.0.0.1:9/check"
 CHAT = {"model": "gpt", "messages": [{"role": "user", "content": "Hello!"}], "user": "me"}
 LARGE = {"field": "a", "operator": "matches", "value": "[a-z]{1,500}x"}
-REFUSE = {"field": "allowed", "operator": "eq", "value": False, "message": "Not this."}
+REJECT = {"field": "allowed", "operator": "eq", "value": False, "message": "Not this."}
 HIGH = {"field": "score", "operator": "gt", "value": 0.5, "message": "Too high."}
 
 
@@ -57,7 +57,7 @@ def test_exactly_the_mapped_fields_and_configured_headers_are_sent(service: resp
             {"source": "messages", "destination": "input.messages"},
             {"source": "/messages/0/content", "destination": "/input/first"},
         ],
-        "conditions": [REFUSE],
+        "conditions": [REJECT],
     }
     assert ask(settings) == CONTINUE
     [call] = service.calls
@@ -75,15 +75,15 @@ def test_exactly_the_mapped_fields_and_configured_headers_are_sent(service: resp
     }
 
 
-def test_a_condition_that_holds_refuses_with_its_message(service: responses.RequestsMock) -> None:
+def test_a_condition_that_holds_rejects_with_its_message(service: responses.RequestsMock) -> None:
     service.add("PUT", ENDPOINT, json={"allowed": False})
-    verdict = ask({"method": "PUT", "conditions": [REFUSE]})
+    verdict = ask({"method": "PUT", "conditions": [REJECT]})
     assert verdict == Reject(422, "validation_failed", "Not this.")
 
 
 def test_a_hit_that_does_not_stop_is_noted(service: responses.RequestsMock) -> None:
     service.post(ENDPOINT, json={"allowed": False, "score": 0.9})
-    noted = {**REFUSE, "stop_flow": False, "message": "Watch this."}
+    noted = {**REJECT, "stop_flow": False, "message": "Watch this."}
     assert ask({"conditions": [noted]}) == Continue({"flagged": ("Watch this.",)})
     verdict = ask({"conditions": [noted, HIGH]})
     assert verdict == Reject(422, "validation_failed", "Too high.", notes={"flagged": ("Watch this.",)})
@@ -104,17 +104,17 @@ def test_a_hit_that_does_not_stop_is_noted(service: responses.RequestsMock) -> N
         ({"json": {"allowed": True, "score": "high"}}, "cannot be checked"),
     ],
 )
-def test_what_is_no_answer_is_a_fault(service: responses.RequestsMock, response: Any, reason: str) -> None:
+def test_what_is_no_response_is_a_fault(service: responses.RequestsMock, response: Any, reason: str) -> None:
     service.post(ENDPOINT, **response)
     with pytest.raises(OutsideError, match=reason):
-        ask({"conditions": [REFUSE, HIGH]})
+        ask({"conditions": [REJECT, HIGH]})
 
 
 def test_a_failed_attempt_is_repeated_as_often_as_allowed(service: responses.RequestsMock) -> None:
     service.post(ENDPOINT, status=503)
     service.post(ENDPOINT, body=requests.ConnectionError())
     service.post(ENDPOINT, json={"allowed": False})
-    assert isinstance(ask({"retries": 2, "conditions": [REFUSE]}), Reject)
+    assert isinstance(ask({"retries": 2, "conditions": [REJECT]}), Reject)
     assert len(service.calls) == 3
 
 
@@ -125,7 +125,7 @@ def test_a_forbidden_address_is_asked_once() -> None:
     fetch.assert_called_once()
 
 
-def test_each_attempt_has_its_own_time_and_a_bounded_answer() -> None:
+def test_each_attempt_has_its_own_time_and_a_bounded_response() -> None:
     fetch = Mock(return_value=FetchResponse(200, {}, b"{}"))
     assert ask({"attempt_timeout": "300ms"}, fetch=fetch) == CONTINUE
     [call] = [call.kwargs for call in fetch.mock_calls]

@@ -142,7 +142,7 @@ def test_a_cost_counts_as_that_many_requests(limiter: MemoryLimiter) -> None:
     assert gate.headers(last[2])["X-RateLimit-Remaining"] == "0"
 
 
-def test_a_refusal_says_everything(limiter: MemoryLimiter) -> None:
+def test_a_rejection_says_everything(limiter: MemoryLimiter) -> None:
     gate = Gate(limiter, [("rule", SEED_RULE)])
     gate.admitted(3)
     rejection = rejected(gate.ask())
@@ -213,7 +213,7 @@ def test_all_limits_of_a_request_are_one_call(limiter: MemoryLimiter) -> None:
         ({**SEED_RULE, "on_error": "open"}, "/on_error", "Unknown field"),
     ],
 )
-def test_wrong_settings_are_refused_where_they_are_wrong(spec: Any, pointer: str, words: str) -> None:
+def test_wrong_settings_are_rejected_where_they_are_wrong(spec: Any, pointer: str, words: str) -> None:
     with pytest.raises(Invalid) as caught:
         RateLimiter.parse(spec)
     (problem,) = caught.value.problems

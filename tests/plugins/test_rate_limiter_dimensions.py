@@ -111,7 +111,7 @@ def test_long_or_encoded_body_takes_a_thread(limiter: MemoryLimiter, monkeypatch
     assert [name == "MainThread" for name in readers] == [True, False, False]
 
 
-def test_a_body_that_names_two_models_is_refused_and_costs_nothing(limiter: MemoryLimiter) -> None:
+def test_a_body_that_names_two_models_is_rejected_and_costs_nothing(limiter: MemoryLimiter) -> None:
     gate = rule_with(limiter, {"global": TWO, "per_model": {"gpt-4o": TWO}})
     rejection = rejected(gate.ask(body=b'{"model": "cheap", "model": "gpt-4o"}'))
     assert (rejection.status, rejection.code) == (400, "invalid_json")
@@ -146,7 +146,7 @@ def test_beyond_the_bound_the_further_values_of_a_limit_share_one_counter(limite
     assert gate.admitted(3, headers={"X-Team": "a"}) == 0
 
 
-def test_what_is_refused_takes_no_room_among_the_values(limiter: MemoryLimiter) -> None:
+def test_what_is_rejected_takes_no_room_among_the_values(limiter: MemoryLimiter) -> None:
     limits = {"limits": {"global": TWO, "per_header": {"X-Team": TWO}}}
     gate = Gate(limiter, [("rule", limits)], most_values=3)
     assert sum(gate.admitted(1, headers={"X-Team": str(number)}) for number in range(50)) == 2

@@ -17,7 +17,7 @@ def slots(limiter: Any, number: int = 2, **more: Any) -> Gate:
     return Gate(limiter, [("rule", {"limits": {"streams": {"limit": number, "unit": "concurrent", **more}}})])
 
 
-def test_a_third_at_a_time_is_refused_until_one_ends(limiter: MemoryLimiter) -> None:
+def test_a_third_at_a_time_is_rejected_until_one_ends(limiter: MemoryLimiter) -> None:
     gate = slots(limiter)
     first, second, third = gate.ask(), gate.ask(), gate.ask()
     assert [type(verdict) for verdict in (first, second)] == [Continue] * 2
@@ -124,7 +124,7 @@ def test_on_error_of_an_entry_holds_without_redis_and_is_shown(on_error: str, ad
         Gate(Down(Hands()), [("rule", QUOTA)], on_error="closed").ask()
 
 
-def test_no_header_is_about_redis_while_it_answers(limiter: MemoryLimiter) -> None:
+def test_no_header_is_about_redis_while_it_responds(limiter: MemoryLimiter) -> None:
     gate = slots(limiter)
     assert "X-Gateway-RateLimit-Mode" not in gate.headers(gate.ask())
 

@@ -30,7 +30,7 @@ def at_port(silent: socket.socket) -> dict[str, Any]:
     return {"host": "127.0.0.1", "port": silent.getsockname()[1]}
 
 
-async def test_a_thousand_answers_come_in_the_order_of_their_questions(running: Server) -> None:
+async def test_a_thousand_responses_come_in_the_order_of_their_questions(running: Server) -> None:
     async with link_to(at(running)) as link:
         texts = [f"{number:04}".encode() for number in range(1_000)]
         assert await asyncio.gather(*(link.call("ECHO", text) for text in texts)) == texts
@@ -90,7 +90,7 @@ async def test_a_connection_that_is_silent_for_a_second_is_made_anew(running: Se
         assert await served(link, "CLIENT", "ID") > before
 
 
-async def test_a_loop_that_was_held_up_takes_the_answer_that_is_there(running: Server) -> None:
+async def test_a_loop_that_was_held_up_takes_the_response_that_is_there(running: Server) -> None:
     async with link_to(at(running), deadline=0.05) as link:
         await link.call("PING")
         reply = link.call("ECHO", "in time")

@@ -78,13 +78,13 @@ async def test_tls_works_with_a_trusted_certificate(encrypted: int, authority: A
     assert await ask(options, "PING") == b"PONG"
 
 
-async def test_an_unknown_authority_is_refused_unless_the_operator_says_so(encrypted: int) -> None:
+async def test_an_unknown_authority_is_rejected_unless_the_operator_says_so(encrypted: int) -> None:
     with pytest.raises(StoreDown, match="certificate verify failed"):
         await ask(from_url(f"rediss://localhost:{encrypted}"), "PING")
     assert await ask(from_url(f"rediss://localhost:{encrypted}?ssl_cert_reqs=none"), "PING") == b"PONG"
 
 
-async def test_a_certificate_for_another_name_is_refused(encrypted: int, authority: Authority) -> None:
+async def test_a_certificate_for_another_name_is_rejected(encrypted: int, authority: Authority) -> None:
     options = from_url(f"rediss://127.0.0.1:{encrypted}?ssl_ca_certs={authority.file}")
     with pytest.raises(StoreDown, match="certificate verify failed"):
         await ask(options, "PING")

@@ -56,7 +56,7 @@ def running(tmp_path: Path) -> Iterator[str]:
     server.close()
 
 
-def test_a_configured_server_that_answers_is_used(tmp_path: Path, running: str) -> None:
+def test_a_configured_server_that_responds_is_used(tmp_path: Path, running: str) -> None:
     with closing(open_redis(settings(tmp_path / "data", url=running))) as address:
         assert address.embedded is None
         with closing(redis.Redis(**address.options)) as client:
@@ -64,7 +64,7 @@ def test_a_configured_server_that_answers_is_used(tmp_path: Path, running: str) 
     assert not (tmp_path / "data").exists()
 
 
-def test_an_embedded_one_starts_when_nothing_answers_on_this_machine(tmp_path: Path) -> None:
+def test_an_embedded_one_starts_when_nothing_responds_on_this_machine(tmp_path: Path) -> None:
     with (
         closing(open_redis(settings(tmp_path, port=free_port()))) as address,
         closing(redis.Redis(**address.options)) as client,
@@ -90,7 +90,9 @@ def test_another_machine_or_an_external_server_is_never_replaced(
         assert address.options["host"] == host
 
 
-def test_a_server_that_answers_beside_a_running_embedded_one_is_refused(tmp_path: Path, running: str) -> None:
+def test_a_server_that_responses_beside_a_running_embedded_one_is_rejected(
+    tmp_path: Path, running: str
+) -> None:
     with (
         closing(open_redis(settings(tmp_path, port=free_port()))),
         pytest.raises(StoreDown, match="Stop one of them"),

@@ -83,7 +83,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("host", HOSTILE)
-def test_every_other_host_is_refused(host: str) -> None:
+def test_every_other_host_is_rejected(host: str) -> None:
     with pytest.raises(ValueError, match=r"The Host must be <tenant>\.example\.com"):
         HOSTS.parse(host)
 
@@ -218,7 +218,7 @@ def test_a_good_key_on_a_rule_is_admitted() -> None:
     assert verdict.key == api_key()
 
 
-def test_an_unknown_tenant_answers_as_an_unknown_key_does() -> None:
+def test_an_unknown_tenant_responds_as_an_unknown_key_does() -> None:
     known = gateway(rule())
     assert decide(None) == decide(None, None) == decide(known, "hash-2") == decide(known, None) == INVALID_KEY
     assert decide(None, None, has_key=False) == decide(known, None, has_key=False) == MISSING_KEY

@@ -78,7 +78,7 @@ def test_a_path_has_one_normal_form(path: str, normal: str) -> None:
         *("/v1/x%2F..;/admin", "/v1/.%2fadmin"),
     ],
 )
-def test_a_path_that_could_be_read_in_two_ways_is_refused(path: str) -> None:
+def test_a_path_that_could_be_read_in_two_ways_is_rejected(path: str) -> None:
     with pytest.raises(ValueError, match=r"^The path must .*\.$|^Each '%' .*\.$"):
         normalize_path(path)
 

@@ -43,7 +43,7 @@ def test_a_script_says_that_the_gateway_is_down(name: str, tmp_path: Path) -> No
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "status"), [("tenant", 409), *STATUSES.items()])
-def test_script_fails_on_another_answer(gateway: RunningGateway, name: str, status: int) -> None:
+def test_script_fails_on_another_response(gateway: RunningGateway, name: str, status: int) -> None:
     original, right = (ROOT / f"scripts/test_{name}.sh").read_text(), f'is rejected" {status}'
     assert right in original
     altered = ROOT / "scripts" / f".altered-test_{name}.sh"

@@ -85,6 +85,6 @@ def test_api_key_hash_and_id_depend_on_the_pepper() -> None:
     assert one.split(":")[1] != other.split(":")[1]
 
 
-def test_a_short_pepper_is_refused() -> None:
+def test_a_short_pepper_is_rejected() -> None:
     with pytest.raises(ValueError, match="at least 32 bytes"):
         PepperedHasher(b"short")

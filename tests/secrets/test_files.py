@@ -53,7 +53,7 @@ def test_a_given_file_is_read_line_by_line_and_nothing_is_made(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o666])
-def test_a_file_that_others_can_open_is_refused(tmp_path: Path, mode: int) -> None:
+def test_a_file_that_others_can_open_is_rejected(tmp_path: Path, mode: int) -> None:
     file = given(tmp_path, lines(ONE), mode)
     with pytest.raises(SecretFileError, match=f"chmod 600 {file}"):
         read_secrets(file, tmp_path / "own", no_random_bytes)

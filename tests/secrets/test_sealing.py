@@ -42,7 +42,7 @@ def test_sealed_secret_of_other_text_is_rejected(text: str) -> None:
         SEALER.open(text, CONTEXT)
 
 
-def test_a_ciphertext_moved_to_another_tenant_is_refused() -> None:
+def test_a_ciphertext_moved_to_another_tenant_is_rejected() -> None:
     with pytest.raises(ValueError, match="cannot be opened"):
         SEALER.open(SEALER.seal("secret", CONTEXT), CONTEXT.replace("tenant-1", "tenant-2"))
 
@@ -53,7 +53,7 @@ def test_an_old_key_still_opens_and_the_first_seals() -> None:
     assert AesSealer([NEW], os.urandom).open(both.seal("secret", CONTEXT), CONTEXT) == "secret"
 
 
-def test_a_foreign_key_is_refused_even_under_our_key_id() -> None:
+def test_a_foreign_key_is_rejected_even_under_our_key_id() -> None:
     text = SEALER.seal("secret", CONTEXT)
     ours, theirs = (AesSealer([key], os.urandom).seal("", "").split(".")[1] for key in (OLD, FOREIGN))
     for sealed in (text, text.replace(ours, theirs)):
@@ -62,6 +62,6 @@ def test_a_foreign_key_is_refused_even_under_our_key_id() -> None:
 
 
 @pytest.mark.parametrize("keys", [[], [b"short"], [OLD, OLD[:-1]], [OLD * 2]])
-def test_keys_of_another_length_are_refused(keys: list[bytes]) -> None:
+def test_keys_of_another_length_are_rejected(keys: list[bytes]) -> None:
     with pytest.raises(ValueError, match="32 bytes"):
         AesSealer(keys, os.urandom)

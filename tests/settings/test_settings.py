@@ -111,7 +111,7 @@ class TestReferences:
         assert config.rejection("redis: {password: '${'}").startswith("config.yaml:1: must be ${NAME}")
 
 
-class TestRefusals:
+class TestRejections:
     @pytest.mark.parametrize(
         ("text", "message"),
         [

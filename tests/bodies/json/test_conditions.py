@@ -90,7 +90,7 @@ def test_a_condition_that_cannot_be_asked_is_not_passed_over(field: str, operato
         ("", "eq", 1),
     ],
 )
-def test_what_makes_no_condition_is_refused_with_a_sentence(field: str, operator: str, value: Any) -> None:
+def test_what_makes_no_condition_is_rejected_with_a_sentence(field: str, operator: str, value: Any) -> None:
     with pytest.raises(ValueError, match=r"^Must .*\.$"):
         parse_condition(field, operator, value)
 
@@ -167,7 +167,7 @@ def _doubling(levels: int) -> dict[str, Any]:
         {"patternProperties": {f"[a-z]{{1,500}}{i}": {} for i in range(600)}},
     ],
 )
-def test_schemas_that_are_wrong_reach_out_or_grow_are_refused(schema: dict[str, Any]) -> None:
+def test_schemas_that_are_wrong_reach_out_or_grow_are_rejected(schema: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"^Must be a JSON Schema.*\.$"):
         compile_schema(schema)
 
@@ -185,7 +185,7 @@ def test_a_reference_to_a_missing_part_is_rejected() -> None:
         compile_schema({"$ref": "#/$defs/missing"})
 
 
-def test_a_schema_whose_patterns_take_long_to_compile_is_refused_with_the_way_out() -> None:
+def test_a_schema_whose_patterns_take_long_to_compile_is_rejected_with_the_way_out() -> None:
     schema = {"properties": {f"p{i}": {"pattern": f"[a-z]{{1,500}}{i}"} for i in range(100)}}
     with pytest.raises(ValueError, match=r"\(100\) may take 20000 bytes .* counted repeats .* shorter\.$"):
         compile_schema(schema)

@@ -47,7 +47,7 @@ def test_a_long_document_is_written_as_a_short_one(value: Any) -> None:
 
 
 @given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
-def test_any_bytes_are_json_or_refused_with_a_sentence(body: bytes) -> None:
+def test_any_bytes_are_json_or_rejected_with_a_sentence(body: bytes) -> None:
     try:
         document = parse_json(body)
     except ValueError as error:
@@ -68,7 +68,7 @@ def test_any_bytes_are_json_or_refused_with_a_sentence(body: bytes) -> None:
         *(rb'["\ud800\ud800"]', b"1" * 4301, b"-" + b"1" * 4301, b"01", b"+1", b"0x1", b'"\n"'),
     ],
 )
-def test_what_parsers_could_read_in_two_ways_is_refused(body: bytes) -> None:
+def test_what_parsers_could_read_in_two_ways_is_rejected(body: bytes) -> None:
     with pytest.raises(ValueError, match=r"^The body .*\.$"):
         parse_json(body)
 
@@ -102,7 +102,7 @@ def test_only_what_a_lenient_parser_takes_looks_like_json(body: bytes, expected:
 @pytest.mark.parametrize(
     "unit", ["[]", "{}", '"a"', '{"a":1}', "1,1,1,1,1,1", "null,null,null,null,null,null"]
 )
-def test_a_document_of_very_many_parts_is_refused_before_it_is_read(unit: str) -> None:
+def test_a_document_of_very_many_parts_is_rejected_before_it_is_read(unit: str) -> None:
     body = f"[{','.join([unit] * 100_000)}]".encode()
     with pytest.raises(ValueError, match="more than 100000 strings, names, arrays and objects"):
         parse_json(body)

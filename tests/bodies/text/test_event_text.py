@@ -81,7 +81,7 @@ def test_a_choice_is_the_same_however_its_number_is_written() -> None:
         lambda index: {"type": "response.output_text.done", "output_index": index, "text": "x"},
     ],
 )
-def test_a_choice_whose_number_is_none_is_refused(stream: Any, index: Any) -> None:
+def test_a_choice_whose_number_is_none_is_rejected(stream: Any, index: Any) -> None:
     with pytest.raises(BodyRejected, match=r"In the stream: .*index is not an integer"):
         EventText(event(stream(index)))
 
@@ -205,7 +205,7 @@ def test_labels_of_events_are_no_text(document: Any) -> None:
 @pytest.mark.parametrize(
     "data", ['{"a":"x","a":"y"}', '{"a":"x","A":"y"}', '{"a":NaN}', "[" * 65 + "]" * 65, r'["\ud800"]']
 )
-def test_an_event_that_could_be_read_in_two_ways_is_refused(data: str) -> None:
+def test_an_event_that_could_be_read_in_two_ways_is_rejected(data: str) -> None:
     with pytest.raises(BodyRejected, match="In the stream"):
         EventText(event(data))
 

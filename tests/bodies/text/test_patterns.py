@@ -36,7 +36,7 @@ def test_a_text_is_found_wherever_it_stands(before: str, after: str, word: str) 
 @pytest.mark.parametrize(
     "pattern", ["(", "(?=a)", "a{2000}", r"\1", "[z-a]", r"\pL{1000}", "a" * 1025, "\ud800"]
 )
-def test_what_re2_cannot_take_is_refused_with_a_sentence(pattern: str) -> None:
+def test_what_re2_cannot_take_is_rejected_with_a_sentence(pattern: str) -> None:
     with pytest.raises(ValueError, match=r"^Must be .*\.$"):
         compile_pattern(pattern)
 

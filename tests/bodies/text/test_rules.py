@@ -45,7 +45,7 @@ def test_a_match_over_two_parts_is_masked_in_both() -> None:
     assert [part.get("text") for part in made["messages"][0]["content"]] == ["my ***", None, "*** is"]
 
 
-def test_arguments_of_tools_stay_json_and_what_cannot_be_masked_there_is_refused() -> None:
+def test_arguments_of_tools_stay_json_and_what_cannot_be_masked_there_is_rejected() -> None:
     def call(arguments: Any) -> dict[str, Any]:
         return {"messages": [{"tool_calls": [{"function": {"arguments": json.dumps(arguments)}}]}]}
 
@@ -68,7 +68,7 @@ def test_the_tokens_of_what_is_masked_go_with_it() -> None:
     assert "sec" not in json.dumps(masked(response, "secret"))
 
 
-def test_any_other_json_is_masked_in_its_strings_and_refused_where_that_is_not_enough() -> None:
+def test_any_other_json_is_masked_in_its_strings_and_rejected_where_that_is_not_enough() -> None:
     assert masked({"q": ["a secret"], "n": 7}, "secret") == {"q": ["a ******"], "n": 7}
     assert masked("a secret", "secret") == "a ******"
     for document, pattern in (({"secret": 1}, "secret"), ({"n": 1234}, r"\d{4}"), ({"a": True}, '"a": true')):
@@ -111,7 +111,7 @@ def test_what_is_required_must_be_there_in_what_came(body: bytes, kind: str, mas
         judge(body, required=("please", "thanks"), kind=kind, masks=masks)
 
 
-def test_more_matches_than_are_masked_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_matches_than_are_masked_are_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text_rules, "MAX_MASKED", 3)
     assert judge(b"abab", "a", kind="text/plain") == b"*b*b"
     assert judge(b"aaa", "a", kind="text/plain") == b"***"

@@ -127,7 +127,7 @@ async def test_a_change_during_a_read_is_not_missed(live: World) -> None:
     assert await live.name_of("acme") == "Acme"
 
 
-async def test_a_creation_during_a_look_up_is_not_hidden_by_its_answer(live: World) -> None:
+async def test_a_creation_during_a_look_up_is_not_hidden_by_its_response(live: World) -> None:
     async def create() -> None:
         live.create("acme")
         await live.settle()

@@ -18,7 +18,7 @@ from tests.support.wait import until_true
 HUNDRED = limit(number=100, window_ms=60_000)
 
 
-async def test_while_redis_answers_a_request_is_one_command(running: Server) -> None:
+async def test_while_redis_responds_a_request_is_one_command(running: Server) -> None:
     async with worker(running) as limiter:
         with redis.Redis(**at(running)) as store:
             store.config_resetstat()
@@ -29,7 +29,7 @@ async def test_while_redis_answers_a_request_is_one_command(running: Server) -> 
         assert store.info("commandstats")["cmdstat_evalsha"]["calls"] == 50
 
 
-async def test_a_refused_client_that_keeps_asking_does_not_reach_redis(running: Server) -> None:
+async def test_a_rejected_client_that_keeps_asking_does_not_reach_redis(running: Server) -> None:
     async with worker(running) as limiter:
         assert await admitted(limiter, limit(number=1), times=1) == 1
         with redis.Redis(**at(running)) as store:
@@ -58,7 +58,7 @@ async def test_several_workers_have_a_share_each(running: Server) -> None:
         assert await admitted(limiter, limit("small", 2), times=100) == 1
 
 
-async def test_a_closed_limit_refuses_to_decide_and_an_open_one_has_room(running: Server) -> None:
+async def test_a_closed_limit_decides_nothing_and_an_open_one_has_room(running: Server) -> None:
     closed, opened = replace(HUNDRED, on_error=CLOSED), replace(limit(number=1), on_error=OPEN)
     async with worker(running) as limiter:
         running.kill()
@@ -83,7 +83,7 @@ async def test_what_was_admitted_alone_is_charged_when_redis_is_back(running: Se
         assert (again.degraded, again.states[0].remaining) == (False, 89)
 
 
-async def test_one_lost_answer_opens_nothing_and_is_charged_all_the_same(running: Server) -> None:
+async def test_one_lost_response_opens_nothing_and_is_charged_all_the_same(running: Server) -> None:
     async with worker(running) as limiter:
         with redis.Redis(**at(running)) as store:
             store.client_pause(300)

@@ -72,7 +72,7 @@ def test_a_signal_lets_open_connections_end_and_accepts_no_new_ones(
     with echo.connect() as client:
         worker = ask(client)
         echo.process.send_signal(number)
-        assert any(_refused(echo) for _ in until(PATIENCE))
+        assert any(_rejected(echo) for _ in until(PATIENCE))
         assert ask(client) == worker
     assert echo.process.wait(PATIENCE) == 0
     assert len(echo.marks("drained")) == 2
@@ -84,7 +84,7 @@ def test_ctrl_c_in_a_terminal_reaches_all_and_still_drains(echo: RunningEcho) ->
     with echo.connect() as client:
         worker = ask(client)
         os.killpg(echo.process.pid, signal.SIGINT)
-        assert any(_refused(echo) for _ in until(PATIENCE))
+        assert any(_rejected(echo) for _ in until(PATIENCE))
         assert ask(client) == worker
     assert echo.process.wait(PATIENCE) == 0
     assert "Traceback" not in echo.log.read_text()
@@ -220,7 +220,7 @@ def test_a_taken_port_is_a_sentence(tmp_path: Path) -> None:
     assert message == f"echo: Cannot listen on 127.0.0.1:{port}: Address already in use.\n"
 
 
-def _refused(echo: RunningEcho) -> bool:
+def _rejected(echo: RunningEcho) -> bool:
     try:
         echo.connect().close()
     except ConnectionRefusedError:
