@@ -73,7 +73,9 @@ def test_wrong_chain_is_rejected(api: Api, tenant: Tenant, chain: Any, pointer: 
 @pytest.mark.parametrize(
     ("chain", "pointer", "reason"), [row for row in WRONG if len(row[0]) == 1 and "parallel" not in row[1]]
 )
-def test_in_what_is_required(api: Api, tenant: Tenant, chain: list[Any], pointer: str, reason: str) -> None:
+def test_invalid_required_plugin_is_rejected_at_its_pointer(
+    api: Api, tenant: Tenant, chain: list[Any], pointer: str, reason: str
+) -> None:
     [entry] = chain
     name = entry["name"]
     response = api.patch(tenant.url, {"required_plugins": {name: entry}})

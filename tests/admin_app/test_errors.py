@@ -175,7 +175,9 @@ class TestConcurrentChanges:
         rivals(5)
         assert api.patch(tenant.url, {"name": "New"}).get_json()["name"] == "New"
 
-    def test_but_not_for_ever(self, api: Api, tenant: Tenant, rivals: Callable[[int], None]) -> None:
+    def test_write_that_stays_contended_is_rejected_with_409(
+        self, api: Api, tenant: Tenant, rivals: Callable[[int], None]
+    ) -> None:
         rivals(1000)
         assert_problem(api.patch(tenant.url, {"name": "New"}), 409, "conflict")
         assert_problem(api.delete(tenant.url), 409, "conflict")

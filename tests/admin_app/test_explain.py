@@ -174,7 +174,9 @@ class TestRejected:
             ({"headers": {"Via": "1.1 ai-gateway-test"}}, "loop_detected"),
         ],
     )
-    def test_as_the_proxy_would(self, api: Api, tenant: Tenant, sent: Any, code: str) -> None:
+    def test_explain_of_a_rejected_request_shows_the_code_of_the_proxy(
+        self, api: Api, tenant: Tenant, sent: Any, code: str
+    ) -> None:
         new_rule(api, tenant, methods=["POST"])
         new_rule(api, tenant, "/v2")
         explained = asked(api, tenant, **sent)
@@ -182,7 +184,9 @@ class TestRejected:
         assert explained["answer"]["source"] == "gateway"
         assert (explained["upstream"], explained["plan"]) == (None, [])
 
-    def test_of_another_tenants_host_nothing_is_told(self, api: Api, tenant: Tenant) -> None:
+    def test_explain_with_the_host_of_another_tenant_shows_no_tenant_and_no_rules(
+        self, api: Api, tenant: Tenant
+    ) -> None:
         api.tenant("other")
         explained = asked(api, tenant, headers={"Host": "other.example.com"})
         assert (explained["tenant"], explained["rules"]) == (None, [])
@@ -200,7 +204,9 @@ class TestRejected:
         assert explained["answer"]["code"] == "body_too_large"
         assert asked(api, tenant, body="x" * 70_000)["outcome"] == "forwarded"
 
-    def test_by_a_plugin_with_what_the_client_is_told(self, api: Api, tenant: Tenant) -> None:
+    def test_rejection_by_a_plugin_is_shown_with_its_details_and_headers(
+        self, api: Api, tenant: Tenant
+    ) -> None:
         blocking = {**LIMITER, "settings": {"limit": 0, "window": "1m"}}
         new_rule(api, tenant, plugin_chain=[blocking, CHECKING])
         explained = asked(api, tenant)
@@ -325,7 +331,7 @@ class TestOtherEnds:
         assert headers[0] == {"name": "X-Cache", "value": "hit"}
         assert "RateLimit-Policy" in [header["name"] for header in headers]
 
-    def test_a_fault_is_told(self, api: Api, tenant: Tenant) -> None:
+    def test_fault_of_a_plugin_is_shown_with_its_error(self, api: Api, tenant: Tenant) -> None:
         new_rule(api, tenant, plugin_chain=[{"name": "breaking"}])
         explained = asked(api, tenant)
         [plugin] = explained["plan"][0]["groups"][-1]["plugins"]
@@ -359,7 +365,7 @@ class TestInput:
         body = {name: value for name, value in {**CHAT, **sent}.items() if value is not None}
         assert pointers(api.post(f"{tenant.url}/explain", body)) == [pointer]
 
-    def test_headers_may_stand_several_times(self, api: Api, tenant: Tenant) -> None:
+    def test_header_with_several_values_is_sent_once_per_value(self, api: Api, tenant: Tenant) -> None:
         new_rule(api, tenant)
         headers = asked(api, tenant, headers={"X-A": ["1", "2"]})["upstream"]["headers"]
         assert [header["value"] for header in headers if header["name"] == "X-A"] == ["1", "2"]

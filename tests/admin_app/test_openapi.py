@@ -120,7 +120,7 @@ def test_every_operation_and_every_field_is_explained(document: Any) -> None:
                 assert "description" in kind or "type" in kind or "$ref" in kind, (name, field)
 
 
-def test_examples_stand_where_try_it_out_finds_them(document: Any) -> None:
+def test_example_of_a_body_is_in_its_media_type_object(document: Any) -> None:
     body = document["paths"]["/api/v1/tenants"]["post"]["requestBody"]["content"]["application/json"]
     assert body["example"] == examples.TENANT
 

@@ -12,7 +12,7 @@ def test_plugins_are_listed_by_name(api: Api, world: World) -> None:
     assert (response["count"], response["next_cursor"]) == (len(world.catalogue), None)
 
 
-def test_in_pages_too(api: Api, world: World) -> None:
+def test_plugins_are_listed_in_pages(api: Api, world: World) -> None:
     names: list[str] = []
     cursor: str | None = ""
     while cursor is not None:

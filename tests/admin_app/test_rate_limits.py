@@ -114,7 +114,7 @@ PER = {"per_ip": FIVE, "per_key": FIVE, "per_path": FIVE, "per_header": {"X-Team
 DIVIDED = {"limits": {**PER, "streams": SLOTS_BY_KEY}}
 
 
-def test_of_a_limit_that_divides_the_query_says_which_counter_is_meant(api: Api, world: World) -> None:
+def test_query_selects_the_counter_of_a_limit_per_value(api: Api, world: World) -> None:
     tenant, _ = limited(api, None, DIVIDED)
     spend(world, tenant, 2, client="192.0.2.7", headers=[("X-Team", "red")])
     assert {row["used"] for row in shown(api, tenant)} == {None}
@@ -124,7 +124,7 @@ def test_of_a_limit_that_divides_the_query_says_which_counter_is_meant(api: Api,
     assert {row["used"] for row in shown(api, tenant, "?ip=192.0.2.8")} == {0, None}
 
 
-def test_of_models_the_glob_that_holds_is_shown(api: Api) -> None:
+def test_limit_per_model_shows_usage_at_the_most_precise_glob_only(api: Api) -> None:
     models = {"limits": {"per_model": {"gpt-4o*": RULE, "*": RULE}}}
     tenant, _ = limited(api, None, models)
     rows = {row["name"]: row["used"] for row in shown(api, tenant, "?model=gpt-4o-mini")}
@@ -150,7 +150,7 @@ def test_hundreds_of_limits_are_shown(api: Api, world: World) -> None:
     assert [row["used"] for row in (rows[0], rows[1], rows[-1])] == [1, 0, 1]
 
 
-def test_readers_and_admins_of_the_tenant_see_it_and_nobody_else(api: Api) -> None:
+def test_only_read_and_admin_keys_of_the_tenant_see_its_rate_limits(api: Api) -> None:
     tenant, _ = limited(api, GATEWAY)
     other = api.tenant("other")
     url = f"{tenant.url}/rate-limits"

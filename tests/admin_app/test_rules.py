@@ -79,7 +79,7 @@ class TestCreate:
         chain[1]["settings"] = {"endpoint": "https://checks.example/ask"}
         assert api.post(rules, RULE | {"plugin_chain": chain}).status_code == 201
 
-    def test_an_entry_in_shadow_mode_is_in_nobodys_way(self, api: Api, rules: str) -> None:
+    def test_entry_in_shadow_mode_does_not_conflict_with_a_parallel_entry(self, api: Api, rules: str) -> None:
         cutting = {"name": "content_validator", "parallel": True, "settings": {"fields": ["model"]}}
         reading = {"name": "content_validator", "parallel": True, "settings": {"max_size": "1MB"}}
         assert pointers(api.post(rules, RULE | {"plugin_chain": [cutting, reading]})) == ["/plugin_chain/0"]
@@ -112,7 +112,7 @@ class TestTimeouts:
         assert list(schemas["TimeoutsInput"]["properties"]) == ["connect", "first_byte", "idle", "total"]
         assert schemas["RuleInput"]["properties"]["timeouts"]["$ref"].endswith("/TimeoutsInput")
 
-    def test_on_mitmproxys_core_they_are_stored_with_a_warning(self, tmp_path: Path) -> None:
+    def test_timeouts_on_the_mitmproxy_engine_are_stored_with_a_warning(self, tmp_path: Path) -> None:
         world = make_world(tmp_path, admin__token=TOKEN, server__engine="mitmproxy")
         api = Api(app_of(world), TOKEN)
         rules = f"{api.tenant().url}/rules"
@@ -175,7 +175,7 @@ class TestChange:
         assert api.get(url).status_code == 404
         assert api.delete(url).status_code == 404
 
-    def test_if_match_holds_when_another_rule_changes(self, api: Api, rules: str) -> None:
+    def test_if_match_still_matches_after_another_rule_changed(self, api: Api, rules: str) -> None:
         url, other = create(api, rules), create(api, rules, path="/other")
         tag = api.get(url).headers["ETag"]
         api.patch(other, {"active": False})

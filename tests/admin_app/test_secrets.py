@@ -120,7 +120,9 @@ class TestPluginSecrets:
         assert "canary" not in shown.text
         assert shown.get_json()["plugin_chain"][0]["settings"]["headers"] == {"X-Key": KEEP}
 
-    def test_in_every_place_of_a_chain(self, api: Api, tenant: Tenant, world: World) -> None:
+    def test_secret_in_a_rule_chain_or_required_plugin_is_stored_sealed(
+        self, api: Api, tenant: Tenant, world: World
+    ) -> None:
         entry = asking({"X-Key": "canary-2"})
         assert api.patch(tenant.url, {"required_plugins": [entry]}).status_code == 200
         rule = {"path": "/", "target": "https://api.openai.com", "plugin_chain": [entry]}

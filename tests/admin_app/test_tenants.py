@@ -53,7 +53,7 @@ class TestCreate:
         response = api.post("/tenants", {"name": "Other", "subdomain": "ACME"})
         assert error_of(response) == (409, "subdomain_taken")
 
-    def test_of_many_at_once_one_gets_the_subdomain(self, app: Flask, api: Api) -> None:
+    def test_concurrent_creates_of_one_subdomain_succeed_once(self, app: Flask, api: Api) -> None:
         def create(_: int) -> int:
             return Api(app, TOKEN).post("/tenants", {"name": "Rival", "subdomain": "rival"}).status_code
 
@@ -170,7 +170,9 @@ class TestEntityTags:
         assert api.get(tenant.url, headers={"If-None-Match": tag}).status_code == 200
 
     @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
-    def test_if_match_protects_the_change_of_another(self, api: Api, tenant: Tenant, method: str) -> None:
+    def test_change_with_an_outdated_if_match_is_rejected_with_412(
+        self, api: Api, tenant: Tenant, method: str
+    ) -> None:
         tag = api.get(tenant.url).headers["ETag"]
         body: Any = {"name": "Mine", "subdomain": "acme"} if method != "DELETE" else None
         newer = api.patch(tenant.url, {"name": "Theirs"}).headers["ETag"]
@@ -179,7 +181,7 @@ class TestEntityTags:
         assert api.get(tenant.url).get_json()["name"] == "Theirs"
         assert api.call(method, tenant.url, body, headers={"If-Match": newer}).status_code in (200, 204)
 
-    def test_if_match_takes_any_of_several_and_a_star(self, api: Api, tenant: Tenant) -> None:
+    def test_if_match_accepts_a_list_of_tags_and_a_star(self, api: Api, tenant: Tenant) -> None:
         tag = api.get(tenant.url).headers["ETag"]
         assert api.patch(tenant.url, {}, headers={"If-Match": f'"other", {tag}'}).status_code == 200
         assert api.patch(tenant.url, {}, headers={"If-Match": "*"}).status_code == 200

@@ -74,7 +74,7 @@ def test_rate_and_latencies_of_wrk_are_read_from_its_last_line() -> None:
 
 
 @pytest.mark.parametrize("kind", ["connect", "read", "write", "status", "timeout"])
-def test_one_error_of_any_kind_fails_the_load(kind: str) -> None:
+def test_load_with_one_error_of_any_kind_fails(kind: str) -> None:
     with pytest.raises(BenchFailed, match=f"1 x {kind} among 3000 requests"):
         parse_result(OUTPUT + json.dumps({**RESULT, kind: 1}))
 

@@ -74,7 +74,7 @@ def test_text_is_found_in_every_kind_of_body(body: bytes, content_type: str | No
     assert any("needle" in text for text in judged.texts(judged.document(demanded=False)))
 
 
-def test_of_messages_only_the_messages_are_text() -> None:
+def test_texts_of_a_body_with_messages_are_its_messages_only() -> None:
     body = json.dumps({"model": "needle", "messages": [{"role": "user", "content": "hay"}]}).encode()
     judged = opened(body)
     assert not any("needle" in text for text in judged.texts(judged.document(demanded=False)))
@@ -136,7 +136,7 @@ values = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from(["model", "messages", "x"]), values))
-def test_it_is_what_any_json_parser_finds(document: dict[str, Any]) -> None:
+def test_model_of_a_body_is_the_one_any_json_parser_finds(document: dict[str, Any]) -> None:
     name = document.get("model")
     assert model_of(request(json.dumps(document).encode())) == (name if isinstance(name, str) else "")
 
@@ -167,6 +167,6 @@ def test_a_form_is_read_as_the_standard_library_reads_it_wherever_it_is_cut(text
 
 
 @given(st.text(max_size=40))
-def test_what_a_form_holds_is_read_again(text: str) -> None:
+def test_form_encoded_text_is_decoded_to_the_original(text: str) -> None:
     if text.encode(errors="replace").decode() == text:
         assert form_text(quote_plus(text).encode()) == text

@@ -127,7 +127,7 @@ def test_only_readable_streams_are_split(head: list[tuple[str, str]], streams: b
 
 
 @given(st.integers(0, 20), st.sampled_from([b"\n", b"\r", b"\r\n"]))
-def test_a_line_of_data_is_found_wherever_it_stands(place: int, end: bytes) -> None:
+def test_data_line_of_an_event_is_found_at_every_offset(place: int, end: bytes) -> None:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(slices, "SLICE", 7)
         assert has_events(b"x" * place + end + b"data: y")

@@ -68,7 +68,7 @@ def test_every_document_and_key_comes_back(record: Version | ApiKey) -> None:
     assert decode(type(record), encode(record)) == record
 
 
-def test_a_stored_secret_can_be_told_from_a_setting_that_looks_like_one() -> None:
+def test_stored_secret_is_distinguished_from_a_setting_of_the_same_form() -> None:
     settings = {"a": Sealed("x"), "b": {"sealed": "x"}, "c": {"plain": {"sealed": "x"}}}
     text = encode(PluginConfig("p", settings=settings))
     assert json.loads(text)["settings"]["a"] == {"sealed": "x"}
@@ -103,7 +103,7 @@ def changed(**members: Any) -> str:
         (changed(plugin_chain=[{"name": "p", "settings": {"sealed": "x"}}]), "Must be dict, not Sealed"),
     ],
 )
-def test_what_is_no_record_is_rejected_with_a_reason(text: str | bytes, why: str) -> None:
+def test_invalid_record_is_rejected_with_a_reason(text: str | bytes, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         decode(Rule, text)
 

@@ -52,7 +52,7 @@ def test_a_new_store_is_empty_until_the_first_tenant_even_after_its_deletion(sto
 
 
 @pytest.mark.parametrize("make", [a_tenant, a_full_tenant])
-def test_what_was_written_is_read_back(store: ConfigStore, make: Callable[[str], Snapshot]) -> None:
+def test_written_snapshot_is_read_back(store: ConfigStore, make: Callable[[str], Snapshot]) -> None:
     written = create(store, make("acme"))
     assert store.read("id-acme") == written
     assert written == replace(make("acme"), revision=written.revision)
@@ -90,7 +90,7 @@ def test_a_second_creation_of_the_same_tenant_is_a_conflict(store: ConfigStore) 
         store.write(None, with_tenant(a_tenant("acme"), subdomain="other"), actor=ACTOR)
 
 
-def test_who_read_too_early_loses_and_changes_nothing(store: ConfigStore) -> None:
+def test_write_from_an_outdated_read_conflicts_and_changes_nothing(store: ConfigStore) -> None:
     old = create(store, a_tenant("acme"))
     new = change(store, old, replace(old, rules=(RULE,)))
     for after in (with_tenant(old, name="late"), None):
@@ -217,7 +217,7 @@ def test_a_cursor_of_somebody_else_is_rejected(store: ConfigStore, cursor: str) 
         store.list(5, cursor)
 
 
-def test_when_a_key_was_last_used_is_no_part_of_a_write(store: ConfigStore) -> None:
+def test_write_does_not_store_the_last_use_of_a_key(store: ConfigStore) -> None:
     key = an_api_key("acme", last_used_at=5.0)
     create(store, a_tenant("acme", keys=(key,)))
     acme = store.read("id-acme")

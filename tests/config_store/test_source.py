@@ -75,14 +75,14 @@ async def test_a_tenant_is_found_by_subdomain_and_by_key(world: World) -> None:
     assert await world.source.read("id-acme") == written
 
 
-async def test_what_is_unknown_is_none(world: World) -> None:
+async def test_unknown_tenant_or_key_is_none(world: World) -> None:
     assert await world.source.tenant_of_subdomain("nobody") is None
     assert await world.source.tenant_of_key("pepper:nobody") is None
     assert await world.source.read("nobody") is None
     assert await world.source.changes(0) == (0, [])
 
 
-async def test_the_changes_since_a_number_are_told_once_a_tenant(world: World) -> None:
+async def test_changes_since_a_revision_list_each_tenant_once(world: World) -> None:
     one, two = (create(world.store, a_tenant(name)) for name in ("one", "two"))
     seen, tenants = await world.source.changes(0)
     assert (seen, sorted(tenants)) == (two.revision, ["id-one", "id-two"])

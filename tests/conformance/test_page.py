@@ -23,7 +23,7 @@ def test_every_difference_is_announced_in_the_pages_own_words() -> None:
     assert {each.topic for each in DIFFERENCES} <= announced()
 
 
-def test_every_row_is_one_that_a_test_asks_for_and_stands_once() -> None:
+def test_every_row_names_a_case_of_the_tests_and_is_listed_once() -> None:
     for each in DIFFERENCES:
         name = re.sub(", for HTTP/1.0$", "", each.row)
         assert f'"{name}"' in SOURCES, name

@@ -31,7 +31,9 @@ few = st.text("ab*/", max_size=8)
         ("[ab]", "a", False),
     ],
 )
-def test_a_star_stands_for_any_characters_and_all_else_for_itself(glob: str, text: str, does: bool) -> None:
+def test_star_in_a_glob_matches_any_characters_and_the_rest_is_literal(
+    glob: str, text: str, does: bool
+) -> None:
     assert matches_glob(glob, text) is does
 
 
@@ -76,7 +78,7 @@ def test_which_is_more_precise_depends_on_no_order(globs: list[str]) -> None:
         ("/*/chat", "/chat", False),
     ],
 )
-def test_a_path_covers_itself_and_what_stands_below_it(glob: str, path: str, does: bool) -> None:
+def test_path_pattern_matches_itself_and_the_paths_below_it(glob: str, path: str, does: bool) -> None:
     assert matches_path(glob, path) is does
 
 

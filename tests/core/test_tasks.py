@@ -9,7 +9,7 @@ import pytest
 from shared.core import tasks
 
 
-async def test_work_that_nobody_refers_to_is_finished() -> None:
+async def test_task_without_a_reference_is_finished() -> None:
     over = asyncio.Event()
 
     async def work() -> None:

@@ -116,7 +116,7 @@ def test_compose_without_a_token_does_not_start(tmp_path: Path, redis_port: int)
 
 
 @pytest.mark.slow
-def test_with_a_token_it_serves_and_asks_for_it(tmp_path: Path, redis_port: int) -> None:
+def test_admin_api_with_a_token_requires_it(tmp_path: Path, redis_port: int) -> None:
     # The admin binds every address in its container; here loopback only.
     gateway = composed(tmp_path / "data", redis_port, token="a-long-token-of-the-platform")
     gateway.settings = {**gateway.settings, "GATEWAY__SERVER__ADMIN_HOST": "127.0.0.1"}

@@ -25,7 +25,7 @@ def test_the_command_that_it_names_prints_it() -> None:
     assert run_command(sys.executable, "-m", "shared.plugins", "docs").stdout == SETTINGS
 
 
-def test_every_setting_stands_on_it() -> None:
+def test_settings_page_lists_every_setting() -> None:
     for plugin in built_in_plugins():
         for own, field in plugin.schema().fields.items():
             assert f"| `{field.data_key or own}` |" in SETTINGS
@@ -36,7 +36,7 @@ def test_every_entry_of_the_page_is_accepted(entry: dict[str, object]) -> None:
     load_catalogue()[str(entry["name"])].parse(entry["settings"])  # type: ignore[arg-type]
 
 
-def test_every_setting_of_the_built_in_validators_stands_on_the_page() -> None:
+def test_page_shows_every_setting_of_the_built_in_validators() -> None:
     shown = {entry["name"]: {*entry["settings"]} for entry in ENTRIES}
     for name in ("content_validator", "external_validator", "security_validator"):
         fields = load_catalogue()[name].schema().fields

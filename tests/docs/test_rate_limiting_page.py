@@ -30,7 +30,7 @@ def test_the_settings_of_the_page_are_accepted(settings: dict[str, Any]) -> None
     RateLimiter.parse(settings)
 
 
-def test_every_setting_stands_on_the_page() -> None:
+def test_page_names_every_setting() -> None:
     for name in RateLimiter.schema().fields:
         assert f"`{name}`" in PAGE or f"`{name}." in PAGE
     for name in LimitsSchema().fields:

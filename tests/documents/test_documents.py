@@ -129,7 +129,7 @@ class TestPluginConfig:
     def test_an_unknown_plugin_gets_common_defaults_so_that_its_name_can_be_rejected(self) -> None:
         assert complete_entry({"name": "nobody"}, {}).timeout == 1.0
 
-    def test_an_entry_may_stand_in_shadow_mode(self) -> None:
+    def test_entry_mode_is_enforce_or_shadow(self) -> None:
         assert PluginConfigInput().load({"name": "audit", "mode": "shadow"})["mode"] == "shadow"
         found = problems(PluginConfigInput(), {"name": "audit", "mode": "dark"})
         assert found == {"/mode": "Must be one of: enforce, shadow."}

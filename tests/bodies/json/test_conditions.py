@@ -90,7 +90,7 @@ def test_a_condition_that_cannot_be_asked_is_not_passed_over(field: str, operato
         ("", "eq", 1),
     ],
 )
-def test_what_makes_no_condition_is_rejected_with_a_sentence(field: str, operator: str, value: Any) -> None:
+def test_invalid_condition_is_rejected_with_a_sentence(field: str, operator: str, value: Any) -> None:
     with pytest.raises(ValueError, match=r"^Must .*\.$"):
         parse_condition(field, operator, value)
 
@@ -125,7 +125,7 @@ def test_every_value_is_the_same_as_itself(value: Any) -> None:
     assert same(value, value)
 
 
-def test_the_place_of_the_first_error_is_told_and_no_value() -> None:
+def test_first_schema_error_is_returned_as_a_pointer_without_a_value() -> None:
     schema = compile_schema({"properties": {"a/b": {"items": {"type": "string"}}}, "required": ["x"]})
     assert first_error(schema, {"x": 1, "a/b": ["ok", 2]}) == "/a~1b/1"
     assert first_error(schema, {}) == ""
@@ -225,7 +225,7 @@ def test_a_long_document_that_breaks_its_schema_is_not_quoted() -> None:
     assert first_error(schema, [1, "a"]) == "/1"
 
 
-def test_where_a_document_of_many_members_is_wrong_is_not_told() -> None:
+def test_schema_error_in_a_document_of_many_members_has_no_pointer() -> None:
     schema = compile_schema({"items": {"type": "number"}})
     assert first_error(schema, [1] * 30_000) is None
     assert first_error(schema, [*[1] * 30_000, "a"]) == UNKNOWN_PLACE

@@ -68,7 +68,7 @@ def test_any_bytes_are_json_or_rejected_with_a_sentence(body: bytes) -> None:
         *(rb'["\ud800\ud800"]', b"1" * 4301, b"-" + b"1" * 4301, b"01", b"+1", b"0x1", b'"\n"'),
     ],
 )
-def test_what_parsers_could_read_in_two_ways_is_rejected(body: bytes) -> None:
+def test_json_that_parsers_could_read_in_two_ways_is_rejected(body: bytes) -> None:
     with pytest.raises(ValueError, match=r"^The body .*\.$"):
         parse_json(body)
 

@@ -51,7 +51,9 @@ def test_escapes_are_undone_wherever_they_are_cut(written: str, seen: str) -> No
 
 
 @given(DOCUMENTS, st.lists(st.integers(0, 60), max_size=5), st.booleans())
-def test_values_that_are_texts_are_told_from_all_else(document: Any, cuts: list[int], ascii: bool) -> None:
+def test_string_values_are_distinguished_from_all_other_text(
+    document: Any, cuts: list[int], ascii: bool
+) -> None:
     written = json.dumps(document, ensure_ascii=ascii)
     runs = read(*cut(written, cuts))
     told = "".join(
@@ -68,5 +70,5 @@ def _values(node: Any) -> list[str]:
     return [value for child in nodes for value in _values(child)]
 
 
-def test_what_is_no_json_is_read_too() -> None:
+def test_text_that_is_not_json_is_read_unchanged() -> None:
     assert text('}]" {a: b, "c') == '}]" {a: b, "c'

@@ -146,12 +146,12 @@ def test_parts_of_an_output_are_read_alone_and_joined() -> None:
         {"type": "response.output_item.done", "item": {"arguments": r"n\u0065edle"}},
     ],
 )
-def test_what_says_it_all_again_is_a_text_by_itself(document: dict[str, Any]) -> None:
+def test_event_that_repeats_the_whole_text_is_a_separate_text(document: dict[str, Any]) -> None:
     assert pieces(document) == []
     assert alone(document) == ["needle"]
 
 
-def test_of_unknown_events_all_strings_go_on_and_names_and_numbers_stand_by_themselves() -> None:
+def test_unknown_event_has_joined_strings_and_separate_names_and_numbers() -> None:
     document = {"model": "m", "message": {"content": "x", "n": [1, None, {"deep": "y"}]}, "done": False}
     assert sorted(piece.text for piece in pieces(document)) == ["m", "x", "y"]
     assert sorted(alone(document)) == sorted(

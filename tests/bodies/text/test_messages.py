@@ -116,7 +116,7 @@ def test_a_word_in_two_parts_is_seen_whole() -> None:
     assert "needle" in list(texts_of({"messages": [{"role": "user", "content": parts}]}))
 
 
-def test_of_other_documents_all_strings_are_text() -> None:
+def test_texts_of_a_document_without_messages_are_all_its_strings() -> None:
     assert not is_messages({"query": "x"})
     assert set(texts_of({"model": "a", "deep": [{"b": "c"}, 1, None]})) == {"model", "a", "deep", "b", "c"}
 

@@ -29,14 +29,14 @@ def test_each_pattern_that_matches_somewhere_is_found() -> None:
     st.text(max_size=20),
     st.text(alphabet="abcä€\N{GRINNING FACE}", min_size=1, max_size=5),
 )
-def test_a_text_is_found_wherever_it_stands(before: str, after: str, word: str) -> None:
+def test_pattern_is_found_at_every_position_of_a_text(before: str, after: str, word: str) -> None:
     assert Patterns(["zzz", word]).found([before + word + after]) >= {1}
 
 
 @pytest.mark.parametrize(
     "pattern", ["(", "(?=a)", "a{2000}", r"\1", "[z-a]", r"\pL{1000}", "a" * 1025, "\ud800"]
 )
-def test_what_re2_cannot_take_is_rejected_with_a_sentence(pattern: str) -> None:
+def test_pattern_that_re2_does_not_support_is_rejected_with_a_sentence(pattern: str) -> None:
     with pytest.raises(ValueError, match=r"^Must be .*\.$"):
         compile_pattern(pattern)
 
@@ -79,7 +79,7 @@ def test_ordinary_patterns_are_far_from_the_bound(sources: list[str]) -> None:
     assert patterns.size <= patterns.weight <= 100_000
 
 
-def test_what_takes_long_to_compile_weighs_more() -> None:
+def test_pattern_list_that_compiles_slowly_has_more_weight_than_its_size() -> None:
     bounded, unbounded = Patterns(["secret" * 50]), Patterns(["secret" * 50, "x+"])
     assert Patterns([]).weight == 0
     assert bounded.weight > bounded.size
@@ -127,14 +127,14 @@ def test_a_list_is_compiled_once_as_long_as_somebody_holds_it(monkeypatch: pytes
     assert patterns_of(("another 199",)) is patterns_of(("another 199",))
 
 
-def test_a_list_that_nobody_holds_is_forgotten_after_some_others() -> None:
+def test_unused_pattern_list_is_dropped_from_the_cache_after_some_others() -> None:
     forgotten = ref(patterns_of(("held by nobody",)))
     for number in range(200):
         patterns_of((f"one more {number}",))
     assert forgotten() is None
 
 
-def test_what_a_window_needs_can_be_made_ready_beforehand() -> None:
+def test_patterns_of_a_window_can_be_prepared_before_the_first_search() -> None:
     for sources in (["secret"], ["a.*b"], []):
         Patterns(sources).make_ready()
     assert Patterns(["secret"]).partial_start("my se", 0) == 3
@@ -198,7 +198,7 @@ def test_the_longest_match_is_known(pattern: str, longest: float) -> None:
 
 
 @pytest.mark.parametrize("pattern", [r"a\C", "(" * 900 + ")" * 900, "a)", "(a", "[a"])
-def test_what_is_not_known_has_no_shape(pattern: str) -> None:
+def test_pattern_that_cannot_be_analyzed_has_no_shape(pattern: str) -> None:
     assert shape_of(pattern) is None
 
 

@@ -103,7 +103,7 @@ def test_a_match_of_nothing_is_nothing_to_mask() -> None:
     ("body", "kind"),
     [(b'{"messages":[{"content":"please"}]}', JSON), (b'{"q":["please"]}', JSON), (b"please", "text/plain")],
 )
-def test_what_is_required_must_be_there_in_what_came(body: bytes, kind: str, masks: bool) -> None:
+def test_required_pattern_must_match_the_body_before_masking(body: bytes, kind: str, masks: bool) -> None:
     judge(body, required=("pleas", "ease"), kind=kind, masks=masks)
     if masks:
         assert judge(body, "pl", required=("please",), kind=kind, masks=masks) == body.replace(b"pl", b"**")
@@ -193,7 +193,7 @@ def test_names_numbers_and_signs_of_json_cannot_be_masked(written: str, start: i
     assert not text_read([written], is_json=True)[0].mask(start, end)
 
 
-def test_what_stands_nowhere_cannot_be_masked() -> None:
+def test_text_without_a_part_of_the_body_cannot_be_masked() -> None:
     made, holder = MaskableText(can_mask=True), ["secret"]
     made.add("key: ", None)
     made.add("secret", Part(holder, 0))
@@ -202,7 +202,7 @@ def test_what_stands_nowhere_cannot_be_masked() -> None:
 
 
 @pytest.mark.parametrize("is_json", [False, True])
-def test_what_was_forgotten_does_not_move_the_rest(is_json: bool) -> None:
+def test_mask_after_forgotten_text_is_written_at_the_right_offset(is_json: bool) -> None:
     holder = ['"ab', "c", r"\u0064", "", 'ef"']
     made, parts, _ = text_read(holder, is_json=is_json)
     if not is_json:
@@ -217,7 +217,7 @@ def test_what_was_forgotten_does_not_move_the_rest(is_json: bool) -> None:
     assert "".join(holder) == (r'"abc*' + '*f"' if is_json else r'"abc\u0064**"')
 
 
-def test_what_was_added_last_reaches_as_far_as_its_last_escape_will() -> None:
+def test_reach_of_added_text_includes_an_incomplete_escape() -> None:
     made, part = MaskableText(is_json=True, can_mask=True), Part(["x"], 0)
     assert (made.add(r'"ab\u00', part), made.reach) == ('"ab', 4)
     made.forget(3)

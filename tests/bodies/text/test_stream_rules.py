@@ -54,7 +54,7 @@ def test_events_without_text_keep_their_place_behind_what_waits() -> None:
     assert fed(one, chat("my se"), Event(b": ping\n\n", None), chat("lf")) == [[], [], ["my se", "", "lf"]]
 
 
-def test_nothing_of_a_match_goes_out() -> None:
+def test_partial_match_is_held_and_never_sent() -> None:
     one = judge("secret")
     assert fed(one, chat("the "), chat("sec"), chat("re")) == [["the "], [], []]
     with pytest.raises(BodyRejected, match="not allowed"):
@@ -100,7 +100,7 @@ def test_two_choices_wait_for_themselves_alone_but_keep_their_order() -> None:
     assert texts(one.end()) == ["s"]
 
 
-def test_what_waits_is_bounded() -> None:
+def test_held_bytes_of_a_stream_are_bounded() -> None:
     one = judge("secret")
     assert one.feed(chat("the s")) == []
     long = chat("x" * 1000, name="reasoning")
@@ -123,7 +123,7 @@ def test_masked_text_stays_valid_over_events_and_their_escapes() -> None:
     assert texts(sent) == ["sec", "*****", "**!", "end"]
 
 
-def test_what_cannot_be_masked_ends_the_stream() -> None:
+def test_match_that_cannot_be_masked_rejects_the_stream() -> None:
     one = judge("1234", masks=True)
     with pytest.raises(BodyRejected):
         one.feed(event({"n": 12345}))
@@ -152,7 +152,7 @@ def test_the_last_event_waits_while_something_is_required() -> None:
     assert one.end() == []
 
 
-def test_what_is_required_may_stand_at_the_end_or_in_a_text_by_itself() -> None:
+def test_required_pattern_may_match_at_the_end_or_in_a_separate_text() -> None:
     one = judge(required=["please$"])
     assert one.feed(chat("please")) == []
     assert texts(one.end()) == ["please"]
@@ -236,7 +236,7 @@ def test_patterns_too_large_for_their_beginnings_hold_back_as_much_as_they_may_m
     assert found(large, ["-" * 20 + "é" * 20, "é" * 10, "7-"]) == [Match(7, 25, 51)]
 
 
-def test_what_ends_a_text_matters_only_where_it_ends() -> None:
+def test_pattern_with_an_end_anchor_matches_only_where_the_text_ends() -> None:
     search, told = StreamSearch(Patterns(["secret$"])), []
     search.add("the secret", lambda match: told.append(match) or True)  # type: ignore[func-returns-value]
     search.report_if_over(lambda match: told.append(match) or True)  # type: ignore[func-returns-value]
@@ -246,7 +246,7 @@ def test_what_ends_a_text_matters_only_where_it_ends() -> None:
     assert told == [Match(0, 4, 10)]
 
 
-def test_who_has_seen_enough_of_a_pattern_is_told_no_more() -> None:
+def test_pattern_is_reported_no_more_after_its_callback_returns_false() -> None:
     told: list[Match] = []
 
     def once(match: Match) -> bool:

@@ -52,7 +52,7 @@ async def test_a_crowd_that_asks_for_one_tenant_asks_the_store_once(world: World
     assert world.source.calls == ["look-up", "read"]
 
 
-async def test_who_gives_up_waiting_does_not_spoil_it_for_the_others(world: World) -> None:
+async def test_canceled_lookup_does_not_cancel_the_lookups_that_share_its_read(world: World) -> None:
     world.create("acme")
     gate = asyncio.Event()
     world.source.meanwhile["read"] = gate.wait
@@ -225,7 +225,7 @@ async def test_a_long_reload_does_not_hold_up_the_next_look(world: World) -> Non
     assert world.source.calls == ["changes", "read", "changes", "read", "read"]
 
 
-async def test_what_is_not_used_is_dropped_and_what_is_used_stays(world: World) -> None:
+async def test_cache_drops_unused_tenants_and_keeps_used_ones(world: World) -> None:
     for number in range(50):
         world.create(f"t{number}")
         await world.cache.find(f"t{number}", None)

@@ -141,7 +141,7 @@ async def under_way(world: World) -> tuple[HeldBack, Snapshot, asyncio.Future[st
     return held_back, acme, finding
 
 
-async def test_while_a_tenant_is_compiled_the_old_one_serves_and_the_newest_comes_last(world: World) -> None:
+async def test_tenant_serves_its_old_version_until_a_newer_one_is_compiled(world: World) -> None:
     held_back, acme, finding = await under_way(world)
     held_back.waiting[0].set()
     assert await finding == "acme"

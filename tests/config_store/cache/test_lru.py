@@ -97,7 +97,7 @@ def resident() -> int:
 
 
 @pytest.mark.slow
-def test_a_million_unknown_tenants_cost_little_and_push_nobody_out() -> None:
+def test_million_unknown_tenants_use_little_memory_and_evict_no_known_one() -> None:
     async def scenario() -> None:
         world = World()
         world.create("known")
