@@ -60,7 +60,7 @@ def test_a_record_is_one_line_of_json_with_secrets_masked(root: logging.Logger) 
     assert str(first["time"]).endswith("+00:00")
 
 
-def test_a_record_whose_arguments_do_not_fit_harms_nobody(
+def test_log_record_with_invalid_arguments_is_skipped(
     root: logging.Logger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logging, "raiseExceptions", False)

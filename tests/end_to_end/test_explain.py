@@ -69,7 +69,7 @@ def really(owner: TenantInUse, sent: dict[str, Any]) -> Any:
     return found
 
 
-def test_the_upstream_gets_what_was_foretold(owner: TenantInUse, upstream: Upstream) -> None:
+def test_upstream_receives_the_request_that_explain_showed(owner: TenantInUse, upstream: Upstream) -> None:
     foretold = explained(owner, GOOD)
     assert upstream.received == []
     assert foretold["outcome"] == "forwarded"
@@ -101,7 +101,7 @@ def shown(seen: Received) -> list[tuple[str, str]]:
         {"path": "/spent"},
     ],
 )
-def test_a_rejection_is_the_one_that_was_foretold(
+def test_rejection_equals_the_one_that_explain_showed(
     owner: TenantInUse, upstream: Upstream, changed: dict[str, Any]
 ) -> None:
     sent = {**GOOD, **changed, "headers": {**GOOD["headers"], **changed.get("headers", {})}}

@@ -46,7 +46,7 @@ def test_the_fourth_call_in_ten_seconds_is_rejected(gateway: RunningGateway, ups
 
 
 @pytest.mark.parametrize(("on_tenant", "on_rule"), [(GATEWAY, RULE), (SEED, None), (None, SEED)])
-def test_with_both_the_rule_is_named_first(
+def test_rejection_by_rule_and_tenant_limits_names_the_rule_limit(
     gateway: RunningGateway, upstream: Upstream, on_tenant: Any, on_rule: Any
 ) -> None:
     tenant = tenant_with(gateway, upstream, on_tenant, on_rule)
@@ -64,7 +64,9 @@ def test_with_both_the_rule_is_named_first(
     assert rejected.headers["x-gateway-error-source"] == "plugin:rate_limiter"
 
 
-def test_when_both_are_spent_the_longer_wait_is_told(gateway: RunningGateway, upstream: Upstream) -> None:
+def test_retry_after_of_two_exhausted_limits_is_the_longer_one(
+    gateway: RunningGateway, upstream: Upstream
+) -> None:
     tenant = tenant_with(gateway, upstream, {"limit": 3, "window": "1m"}, RULE)
     assert statuses(tenant, 3) == [200] * 3
     rejected = tenant.request("GET", "/v1/x")

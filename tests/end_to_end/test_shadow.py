@@ -120,9 +120,7 @@ def test_beside_one_that_judges_events_it_sees_the_whole_stream(
     assert (line["code"], [note["would"] for note in line["shadow"]]) == (None, ["reject"])
 
 
-def test_a_stream_that_was_rejected_while_it_passed_is_judged_by_nobody_else(
-    owner: TenantInUse, upstream: Upstream
-) -> None:
+def test_rejected_stream_is_not_judged_by_a_shadow_plugin(owner: TenantInUse, upstream: Upstream) -> None:
     chain = [judging("secret"), judging("It is", mode="shadow")]
     owner.create_rule("/v1", upstream.url, plugin_chain=chain)
     line = streamed(owner, "It is a sec", "ret. Really.")

@@ -47,7 +47,7 @@ def test_timing_is_sent_only_to_callers_that_ask_for_it(owner: TenantInUse, head
     assert "server-timing" not in owner.request("POST", "/v1/x", headers=headers, data=b"{}").headers
 
 
-def test_a_key_that_only_calls_is_not_told(
+def test_proxy_key_gets_no_server_timing_header(
     gateway: RunningGateway, owner: TenantInUse, upstream: Upstream
 ) -> None:
     made = gateway.call("POST", f"/tenants/{owner.id}/api-keys", json={"scopes": ["proxy"]}).json()

@@ -157,7 +157,7 @@ def test_a_rules_own_headers_do_not_replace_the_gateways() -> None:
     assert [item for item in head if item[0] in IDENTITY] == list(IDENTITY.items())
 
 
-def test_the_via_chain_grows_by_one_and_nobody_can_shorten_it() -> None:
+def test_via_header_gains_one_entry_and_a_plugin_cannot_shorten_it() -> None:
     assert dict(forwarded())["Via"] == "1.1 gateway-1"
     sent = Headers([("Via", "1.0 a"), ("VIA", "1.1 b, 1.1 c")])
     seen = plugin_view(sent).patched({"Via": "nothing"})

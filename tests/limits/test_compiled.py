@@ -60,7 +60,7 @@ def test_two_names_of_the_same_limit_have_one_counter() -> None:
     assert team.key_prefix == same.key_prefix
 
 
-def test_a_limit_says_what_the_client_is_told() -> None:
+def test_limit_has_the_values_that_responses_show() -> None:
     limit = compiled("per_ip", 5, 5_400_000, rule="r1", cost=2, on_error="open").limit("x")
     assert (limit.scope, limit.name, limit.window, limit.cost) == ("rule", "per_ip", "1h30m", 2)
     assert (limit.kind, limit.lease, limit.on_error) == ("window", "", "open")
@@ -87,7 +87,7 @@ def test_each_api_key_has_its_own_counter_and_requests_without_one_share_another
     assert key(per_key, exchange("192.0.2.7")) == key(per_key, exchange("192.0.2.8"))
 
 
-def test_what_is_told_apart_by_two_things_has_a_counter_for_each_pair() -> None:
+def test_limit_by_two_dimensions_has_one_counter_per_pair() -> None:
     slots = compiled("streams", kind="concurrent", by=("ip", "key"))
     pairs = [("192.0.2.7", "k1"), ("192.0.2.7", "k2"), ("192.0.2.8", "k1")]
     assert len({key(slots, exchange(*pair)) for pair in pairs}) == 3
@@ -120,7 +120,7 @@ globs = st.lists(st.sampled_from(["*", "a*", "*b", "ab", "a*b"]), unique=True, m
 
 
 @given(globs, st.text("ab", max_size=4))
-def test_of_the_globs_of_models_only_the_most_precise_match_counts(given: list[str], model: str) -> None:
+def test_model_is_counted_by_its_most_precise_glob_only(given: list[str], model: str) -> None:
     ordered = tuple(sorted(given, key=precision))
     compiled_limits = [compiled("per_model", by=("model",), glob=glob, globs=ordered) for glob in given]
     counting = [one.spec.glob for one in compiled_limits if one.counts(exchange(), model)]
@@ -152,7 +152,7 @@ def test_limits_of_the_same_counter_are_one_the_strictest() -> None:
     ("one", "two", "both"),
     [("skip", "shared", "shared"), ("shared", "deny", "deny"), ("deny", "skip", "deny")],
 )
-def test_of_two_responses_to_a_missing_header_the_stricter_holds(one: str, two: str, both: str) -> None:
+def test_merged_limits_use_the_stricter_on_missing(one: str, two: str, both: str) -> None:
     given = [compiled("per_header", by=("header:x-a",), on_missing=on) for on in (one, two)]
     assert [t.spec.on_missing for t in merged(given)] == [both]
 
@@ -184,7 +184,7 @@ def test_merging_lifts_no_limit_and_leaves_one_for_each_counter(given: list[Comp
 TWICE = [("X-Team", "red"), ("X-Team", "blue")]
 
 
-def test_each_thing_that_requests_are_told_apart_by() -> None:
+def test_each_dimension_reads_its_value_from_the_request() -> None:
     seen = exchange(headers=[("X-Team", "red")], key="key_1")
     values = {
         by: value_of(by, seen, "gpt-4o") for by in ("ip", "key", "method", "path", "model", "header:x-team")

@@ -50,7 +50,7 @@ def test_a_limit_that_never_has_room_is_rejected_the_same_way(denied: DenyCache)
     assert again.retry_after_ms == NEVER
 
 
-def test_nobody_else_is_rejected_and_no_other_number(denied: DenyCache) -> None:
+def test_cached_rejection_applies_to_the_same_limits_and_cost_only(denied: DenyCache) -> None:
     assert denied.find([window("a")], now=1.0) is None
     denied.put(rejection(window("a")), now=1.0)
     for others in ([window("b")], [window("a", 200)], [window("a", cost=2)], [window("a"), window("b")]):
@@ -68,7 +68,7 @@ def test_another_exchange_of_a_rejected_client_is_rejected_too(denied: DenyCache
     assert denied.find([window(), at_a_time("two")], now=1.1) is not None
 
 
-def test_it_is_bounded_and_the_oldest_goes_first(denied: DenyCache) -> None:
+def test_deny_cache_is_bounded_and_evicts_the_oldest(denied: DenyCache) -> None:
     denied = DenyCache(3)
     for name in "abcd":
         denied.put(rejection(window(name)), now=1.0)
@@ -77,7 +77,7 @@ def test_it_is_bounded_and_the_oldest_goes_first(denied: DenyCache) -> None:
     assert denied.find([window("d")], now=1.1) is not None
 
 
-def test_what_is_over_is_swept_a_few_at_a_time(denied: DenyCache) -> None:
+def test_expired_rejections_are_swept_in_small_batches(denied: DenyCache) -> None:
     for name in "abc":
         denied.put(rejection(window(name)), now=1.0)
     denied.put(rejection(window("d")), now=2.0)
@@ -86,7 +86,7 @@ def test_what_is_over_is_swept_a_few_at_a_time(denied: DenyCache) -> None:
 
 
 @pytest.mark.parametrize("now", [0.5, 0.999])
-def test_a_clock_that_went_back_rejects_nobody(denied: DenyCache, now: float) -> None:
+def test_cached_rejection_is_not_used_after_the_clock_went_back(denied: DenyCache, now: float) -> None:
     denied.put(rejection(window("a")), now=1.0)
     assert denied.find([window("a")], now=now) is None
 
@@ -139,7 +139,7 @@ def test_live_counters_are_bounded_and_never_lost(steps: list[tuple[float, str]]
         assert sum(end > now for end in dies.values()) <= max_values
 
 
-def test_limits_that_nobody_asks_for_any_more_are_forgotten() -> None:
+def test_tracker_forgets_limits_that_are_not_used_any_more() -> None:
     known = DistinctValueTracker()
     for number in range(1024):
         charge(known, "a", 0.0, limit=str(number))

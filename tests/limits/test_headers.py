@@ -131,7 +131,7 @@ def test_the_details_hold_the_same_as_data() -> None:
     assert rejection_details(decision, RULE, NEVER)["retry_after_ms"] is None
 
 
-def test_slots_stand_in_the_header_that_has_a_unit_for_them() -> None:
+def test_slots_are_shown_only_in_the_header_that_has_a_unit() -> None:
     headers = rate_headers(admitted(LimitState(RULE, 7, 12_400), LimitState(SLOTS, 3, 0)), FAMILIES)
     policy = '"rule-streams";q=8;qu="concurrent-requests", "rule-global";q=100;w=60'
     assert headers["RateLimit-Policy"] == policy

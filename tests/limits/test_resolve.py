@@ -129,7 +129,7 @@ def on_rule(
     return compile_limit("t1", rule, spec, **more)
 
 
-def test_a_limit_that_only_divides_is_told_when_it_stands_alone_at_its_level() -> None:
+def test_limit_by_client_chosen_value_alone_at_its_level_gets_a_warning() -> None:
     (warning,) = limit_warnings([on_rule("per_header:X-Team", "header:x-team")])
     assert "rule level" in warning
     assert "per_header:X-Team" in warning
@@ -138,23 +138,25 @@ def test_a_limit_that_only_divides_is_told_when_it_stands_alone_at_its_level() -
 
 @pytest.mark.parametrize("by", ["header:x", "path", "model", "method"])
 @pytest.mark.parametrize("beside", ["", "ip", "key"])
-def test_it_is_fine_beside_one_that_clients_cannot_choose(by: str, beside: str) -> None:
+def test_limit_by_client_chosen_value_beside_a_bounding_limit_is_accepted(by: str, beside: str) -> None:
     assert limit_warnings([on_rule("divides", by), on_rule("bounds", beside)]) == []
     assert limit_warnings([on_rule("bounds", beside)]) == []
 
 
 @pytest.mark.parametrize("beside", [{"rule": None}, {"kind": "concurrent"}, {"match": POSTS}, {"by": "path"}])
-def test_one_at_another_level_or_of_other_requests_does_not_help(beside: dict[str, Any]) -> None:
+def test_limit_of_another_level_or_other_requests_does_not_prevent_the_warning(
+    beside: dict[str, Any],
+) -> None:
     warnings = limit_warnings([on_rule("per_model:*", "model"), on_rule("beside", **beside)])
     assert "per_model:*" in warnings[0]
 
 
-def test_one_of_the_same_requests_does_help() -> None:
+def test_limit_of_the_same_requests_prevents_the_warning() -> None:
     assert limit_warnings([on_rule("per_path", "path", match=POSTS), on_rule("global", match=POSTS)]) == []
     assert limit_warnings([on_rule("per_path", "path", match=POSTS), on_rule("global")]) == []
 
 
-def test_a_cost_above_the_limit_is_told_since_it_admits_nothing() -> None:
+def test_cost_above_the_limit_gets_a_warning() -> None:
     (warning,) = limit_warnings([on_rule("global", cost=6)])
     assert "admits nothing" in warning
     assert limit_warnings([on_rule("global", cost=5), on_rule("streams", kind="concurrent", cost=9)]) == []

@@ -130,7 +130,7 @@ def test_wrong_limits_are_rejected_where_they_are_wrong(spec: Any, pointer: str,
     assert words in found[pointer]
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_invalid_limits_are_reported_with_all_problems() -> None:
     spec = {"global": {"limit": -1, "window": "x"}, "per_ip": [{"limit": 1, "window": 1}, {"window": 1}]}
     assert set(problems(LimitsSchema(), spec)) == {"/global/limit", "/global/window", "/per_ip/1/limit"}
 

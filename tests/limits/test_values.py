@@ -19,7 +19,7 @@ def test_all_limits_with_room_admit_and_so_do_none() -> None:
     assert (decision.allowed, decision.violated, decision.retry_after_ms) == (True, None, 0)
 
 
-def test_the_first_without_room_is_named_and_the_longest_wait_of_all_of_them_told() -> None:
+def test_decision_names_the_first_violated_limit_and_the_longest_retry_after() -> None:
     states = [state(5, 9_000), state(0, 500), state(1, 700, cost=2)]
     decision = decide(states)
     assert (decision.allowed, decision.violated, decision.retry_after_ms) == (False, states[1].limit, 700)
@@ -40,7 +40,7 @@ requests = st.builds(
 )
 
 
-def test_it_takes_its_methods_below_its_paths() -> None:
+def test_limit_match_accepts_its_methods_at_and_below_its_paths() -> None:
     match = LimitMatch(("POST",), ("/v1/chat", "/v2/*"))
     assert match.takes(Request("POST", "/v1/chat/completions", Headers()))
     assert match.takes(Request("POST", "/v2/anything", Headers()))
@@ -49,12 +49,12 @@ def test_it_takes_its_methods_below_its_paths() -> None:
 
 
 @given(requests)
-def test_without_methods_and_paths_it_takes_all(request: Request) -> None:
+def test_limit_match_without_methods_and_paths_accepts_every_request(request: Request) -> None:
     assert EVERY.takes(request)
 
 
 @given(methods, paths, requests)
-def test_it_takes_a_method_and_a_path(
+def test_limit_match_accepts_any_pair_of_its_methods_and_paths(
     methods: tuple[str, ...], paths: tuple[str, ...], request: Request
 ) -> None:
     by_parts = any(
@@ -71,7 +71,7 @@ def test_a_match_in_another_order_has_the_same_text(methods: tuple[str, ...], pa
     assert LimitMatch(methods, paths).text == again.text
 
 
-def test_others_have_another_text_and_all_requests_have_none() -> None:
+def test_limit_match_has_a_unique_text_that_is_empty_for_every_request() -> None:
     assert EVERY.text == ""
     texts = {
         LimitMatch(*given).text
@@ -88,7 +88,7 @@ def test_an_empty_window_has_nothing_to_wait_for() -> None:
     assert (window.total(5 * SECOND), window.wait_ms(5 * SECOND, 1)) == (0, 0)
 
 
-def test_what_was_charged_counts_for_the_window_and_at_most_a_64th_more() -> None:
+def test_charge_counts_for_the_window_and_at_most_a_64th_more() -> None:
     window = BucketedWindow(64_000)
     window.charge(100_500_000, 3)
     assert window.total(100_500_000 + 64 * SECOND) == 3

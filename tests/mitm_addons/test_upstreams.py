@@ -56,7 +56,7 @@ def test_after_a_failure_the_next_connection_gets_the_next_address_for_a_while()
     assert world.connect().address == (FIRST, 443)
 
 
-def test_when_all_fail_they_take_turns() -> None:
+def test_upstream_whose_addresses_all_fail_is_tried_at_each_in_turn() -> None:
     world = World({HOST: [FIRST, SECOND]})
     tried = []
     for _ in range(4):
@@ -65,7 +65,7 @@ def test_when_all_fail_they_take_turns() -> None:
     assert tried == [(FIRST, 443), (SECOND, 443)] * 2
 
 
-def test_a_connection_that_was_not_allowed_says_nothing_about_an_address() -> None:
+def test_forbidden_connection_does_not_mark_an_address_as_failed() -> None:
     names: dict[str, Sequence[str] | OutsideError] = {
         HOST: TargetForbidden("inner"),
         "gone.example.com": OutsideError("gone"),
@@ -77,7 +77,7 @@ def test_a_connection_that_was_not_allowed_says_nothing_about_an_address() -> No
     assert world.connect().address == (FIRST, 443)
 
 
-async def test_on_the_express_engine_the_address_that_responds_is_found() -> None:
+async def test_express_engine_finds_the_address_that_responds() -> None:
     async def two(host: str, port: int) -> Sequence[str]:
         return ["127.0.0.2", "127.0.0.1"]
 

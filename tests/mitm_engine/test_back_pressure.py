@@ -165,7 +165,7 @@ async def test_bytes_in_the_kernel_count_as_unread(
     await until_true(lambda: unread(transport) == 0)
 
 
-async def test_bytes_read_by_the_client_are_counted_while_the_buffer_stands_still(
+async def test_bytes_read_by_the_client_are_counted_while_nothing_is_written(
     transport: asyncio.Transport, client: socket.socket
 ) -> None:
     transport.write(bytes(SIZE))

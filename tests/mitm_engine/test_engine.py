@@ -132,7 +132,7 @@ async def test_a_drain_ends_idle_connections_and_lets_others_finish() -> None:
         assert w.engine.connections == 0
 
 
-async def test_at_the_drain_timeout_every_exchange_ends_with_its_hooks() -> None:
+async def test_exchange_that_exceeds_the_drain_timeout_ends_with_its_hooks() -> None:
     async with world(Streaming(), script=dripping, options=Options(drain_timeout=0.3)) as w:
         client = await w.client(request())
         await client.until(chunk(b"."))

@@ -22,7 +22,7 @@ def test_a_key_is_active_until_it_is_revoked_or_expires(key: ApiKey, status: str
     assert key.status(10.0) == status
 
 
-def test_the_stages_stand_in_the_order_of_an_exchange() -> None:
+def test_stages_are_in_the_order_of_an_exchange() -> None:
     assert [str(stage) for stage in Stage] == ["pre_request", "post_request", "pre_response", "post_response"]
 
 

@@ -23,7 +23,7 @@ def test_an_address_that_failed_is_tried_after_the_others_for_a_while() -> None:
     assert first(failed, 100.0 + FAILED_SECONDS) == FIRST
 
 
-def test_when_all_addresses_failed_the_oldest_failure_is_tried_first() -> None:
+def test_address_with_the_oldest_failure_is_first_when_all_failed() -> None:
     failed = FailedAddresses()
     for now, address in enumerate([SECOND, FIRST, THIRD]):
         failed.add(HOST, PORT, address, float(now))

@@ -43,7 +43,7 @@ def test_saving_a_name_that_does_not_resolve_yet_warns(names: dict[str, list[str
     assert warning.startswith("The name soon.example.com could not be resolved.")
 
 
-def test_one_inner_address_among_public_ones_is_rejected(names: dict[str, list[str]]) -> None:
+def test_target_with_one_private_address_among_public_ones_is_rejected(names: dict[str, list[str]]) -> None:
     names["mixed.example.com"] = ["93.184.216.34", "10.0.0.1"]
     with pytest.raises(TargetForbidden) as error:
         check_target("https://mixed.example.com", PUBLIC)

@@ -28,7 +28,7 @@ def placed(name: str, origin: str = "rule", stage: Stage = Stage.PRE_REQUEST, **
 
 
 class TestEffectiveChain:
-    def test_it_is_tier_then_required_then_tenant_then_rule(self) -> None:
+    def test_chain_is_in_the_order_tier_required_tenant_rule(self) -> None:
         tenant = replace(
             TENANT,
             required_plugins={"a/b~c": config("reader"), "counting": config("counting")},
@@ -49,7 +49,7 @@ class TestEffectiveChain:
 
     @pytest.mark.parametrize("tier", [None, Tier("enterprise")])
     @pytest.mark.parametrize("rule", [None, RULE])
-    def test_who_asks_for_nothing_gets_nothing(self, tier: Tier | None, rule: Rule | None) -> None:
+    def test_chain_without_configured_entries_is_empty(self, tier: Tier | None, rule: Rule | None) -> None:
         assert effective_chain(TENANT, rule, tier) == []
 
 
@@ -89,14 +89,14 @@ class TestParseChain:
         with pytest.raises(Invalid, match=r"^/plugin_chain/0/on_error: "):
             resolve_chain(chain, TENANT, "r1", CATALOGUE, unseal)
 
-    def test_one_with_which_the_chain_weighs_too_much_is_named(self) -> None:
+    def test_entry_that_exceeds_the_weight_of_the_chain_is_named(self) -> None:
         with pytest.raises(Invalid) as caught:
             resolve_chain([placed("heavy"), placed("heavy", enabled=False)], TENANT, "r1", CATALOGUE)
         assert [problem.pointer for problem in caught.value.problems] == [
             f"{placed('heavy').pointer}/settings"
         ]
 
-    def test_one_that_cannot_work_is_named_with_all_its_problems(self) -> None:
+    def test_invalid_entry_is_named_with_all_its_problems(self) -> None:
         with pytest.raises(Invalid) as caught:
             resolve_chain([placed("asking", on_error="local")], TENANT, "r1", CATALOGUE)
         pointers = [problem.pointer for problem in caught.value.problems]
@@ -135,7 +135,9 @@ class TestEntry:
     @pytest.mark.parametrize(
         ("allowed", "listed"), [((), "none"), (("asking", "counting"), "asking, counting")]
     )
-    def test_only_enabled_plugins_stand_in_chains(self, allowed: tuple[str, ...], listed: str) -> None:
+    def test_entry_of_a_tenant_or_rule_needs_an_enabled_plugin(
+        self, allowed: tuple[str, ...], listed: str
+    ) -> None:
         tenant = replace(TENANT, enabled_plugins=allowed)
         for origin in ("tenant", "rule"):
             [problem] = parse_entry(placed("reader", origin), tenant, CATALOGUE).problems
@@ -153,7 +155,7 @@ class TestEntry:
         assert problem.pointer == "/plugin_chain/0/settings"
         assert problem.detail == "asking cannot work with these settings."
 
-    def test_all_problems_are_told_at_once(self) -> None:
+    def test_entry_is_reported_with_all_its_problems(self) -> None:
         item = placed("counting", stage=Stage.POST_REQUEST, on_error="open", parallel=True, settings={"x": 1})
         pointers = [
             problem.pointer.rpartition("0/")[2] for problem in parse_entry(item, TENANT, CATALOGUE).problems
@@ -185,7 +187,9 @@ class TestParallelGroups:
             ("head_writer", "head_writer", ["head_writer"]),
         ],
     )
-    def test_one_must_not_change_what_another_uses(self, first: str, second: str, culprit: list[str]) -> None:
+    def test_parallel_entry_that_changes_input_of_another_is_rejected(
+        self, first: str, second: str, culprit: list[str]
+    ) -> None:
         assert together(placed(first, parallel=True), placed(second, parallel=True)) == culprit
 
     @pytest.mark.parametrize(
@@ -224,7 +228,7 @@ class TestRequiredEntries:
         ],
     )  # fmt: skip
     @pytest.mark.parametrize("origin", ["tenant", "rule"])
-    def test_nobody_changes_what_was_judged(
+    def test_only_a_writer_that_changes_judged_data_is_rejected(
         self, judge: Stage, stage: Stage, rejected: bool, origin: str
     ) -> None:
         chain = placed("head_reader", "required", judge), placed("head_writer", origin, stage)
@@ -310,7 +314,7 @@ class TestWeight:
         assert of_rule(TENANT, rule(config("heavy"), config("heavy", mode="shadow"))) == ["/plugin_chain/1"]
         assert of_rule(TENANT, rule(config("heavy"), config("heavy", enabled=False))) == ["/plugin_chain/1"]
 
-    def test_what_follows_the_entry_that_is_too_much_is_not_compiled(self) -> None:
+    def test_entry_after_the_one_that_exceeds_the_weight_is_not_compiled(self) -> None:
         wrong = config("heavy", settings={"weight": "none"})
         assert of_rule(TENANT, rule(config("heavy"), wrong)) == ["/plugin_chain/1/settings/weight"]
         assert of_rule(TENANT, rule(config("heavy"), config("heavy"), wrong)) == ["/plugin_chain/1"]
@@ -325,7 +329,7 @@ class TestRule:
         owner = tenant(config("head_reader"), required_plugins=JUDGE)
         assert of_rule(owner, rule(config("reader"), config("counting"))) == []
 
-    def test_its_own_faults_are_shown_at_its_entries(self) -> None:
+    def test_problem_of_a_rule_is_reported_at_its_entry(self) -> None:
         assert of_rule(TENANT, rule(config("reader"), config("nobody"), config("asking"))) == [
             "/plugin_chain/1/name",
             "/plugin_chain/2/settings/limit",
@@ -345,12 +349,12 @@ class TestRule:
         assert of_rule(owner, rule(streams="pass")) == ["/streams"]
         assert of_rule(owner, rule(streams="buffer")) == []
 
-    def test_what_is_wrong_with_the_tenant_alone_is_not_the_rules_affair(self) -> None:
+    def test_rule_is_not_rejected_for_problems_of_the_tenant_alone(self) -> None:
         owner = tenant(config("nobody"), config("asking"), required_plugins=JUDGE)
         assert of_rule(owner, rule(config("reader"))) == []
         assert of_rule(owner, rule(config("head_writer"))) == ["/plugin_chain/0"]
 
-    def test_what_is_not_enabled_for_the_tenant_is_rejected(self) -> None:
+    def test_rule_with_a_plugin_not_enabled_for_the_tenant_is_rejected(self) -> None:
         owner = tenant(enabled_plugins=("head_reader",))
         assert of_rule(owner, rule(config("head_reader"), config("reader"))) == ["/plugin_chain/1/name"]
 
@@ -360,18 +364,18 @@ class TestTenant:
         saved = tenant(config("head_reader"), required_plugins=JUDGE)
         assert of_tenant(saved, rule(config("reader"))) == []
 
-    def test_its_own_faults_come_first(self) -> None:
+    def test_problems_of_a_tenant_are_reported_before_those_of_its_rules(self) -> None:
         saved = tenant(config("nobody"), required_plugins={"asking": config("asking")})
         assert of_tenant(saved, rule(config("nobody"))) == [
             ("/required_plugins/asking/settings/limit", False),
             ("/plugin_chain/0/name", False),
         ]
 
-    def test_clashes_in_its_own_chain_are_told_without_any_rule(self) -> None:
+    def test_conflict_in_a_tenant_chain_is_reported_without_any_rule(self) -> None:
         saved = tenant(config("head_writer"), required_plugins=JUDGE)
         assert of_tenant(saved) == [("/plugin_chain/0", False)]
 
-    def test_streams_are_the_rules_affair(self) -> None:
+    def test_tenant_entry_that_needs_whole_responses_is_accepted(self) -> None:
         assert of_tenant(tenant(config("reader", Stage.PRE_RESPONSE))) == []
 
     @pytest.mark.parametrize(

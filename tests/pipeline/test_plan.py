@@ -78,7 +78,7 @@ ENTRIES = st.lists(
 
 
 @given(ENTRIES)
-def test_any_two_entries_stand_to_each_other_as_the_rules_say(rows: list[Any]) -> None:
+def test_plan_orders_any_two_entries_by_origin_priority_and_parallel(rows: list[Any]) -> None:
     chain = [
         entry(Acting(), stage, origin=origin, priority=priority, parallel=parallel)
         for stage, origin, priority, parallel, _ in rows
@@ -247,7 +247,7 @@ def test_a_response_is_buffered(
     assert plan.buffers is buffers
 
 
-def test_who_judges_events_has_whole_responses_collected_and_lets_streams_pass() -> None:
+def test_plan_with_an_event_judge_judges_streams_in_place() -> None:
     judging, head_only = ActiveJudge(lambda _: CONTINUE), Reading("headers")
     chain = [entry(judging, Stage.PRE_RESPONSE), entry(head_only, Stage.PRE_RESPONSE)]
     plan = plan_of(*chain)
@@ -257,7 +257,7 @@ def test_who_judges_events_has_whole_responses_collected_and_lets_streams_pass()
     assert make_plan(chain, buffer_streams=True).buffers
 
 
-def test_one_that_needs_the_whole_response_has_streams_collected_for_all() -> None:
+def test_plan_with_a_plugin_that_needs_whole_responses_buffers_streams() -> None:
     chain = [
         entry(ActiveJudge(lambda _: CONTINUE), Stage.PRE_RESPONSE),
         entry(Reading("body"), Stage.PRE_RESPONSE),

@@ -103,7 +103,7 @@ def test_a_plugin_is_called_as_its_file_or_as_it_says() -> None:
     assert Named.name == "named"
 
 
-def test_a_plugin_can_stand_where_it_has_a_method() -> None:
+def test_plugin_supports_the_stages_it_has_a_method_for() -> None:
     assert Sized.stages() == (Stage.PRE_REQUEST, Stage.POST_RESPONSE)
     assert Sized.method(Stage.PRE_REQUEST) is Sized.pre_request
     assert Sized.method(Stage.PRE_RESPONSE) is None
@@ -150,7 +150,7 @@ def test_a_wrong_setting_is_pointed_at(settings: Any, found: list[str]) -> None:
     assert sorted(pointers(settings)) == sorted(found)
 
 
-def test_what_only_settings_together_show_is_rejected_too() -> None:
+def test_settings_that_are_invalid_only_together_are_rejected() -> None:
     assert pointers({"extra": True, "limit": 101}, Named) == ["/limit"]
 
 

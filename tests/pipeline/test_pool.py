@@ -108,7 +108,7 @@ def test_a_call_that_was_given_up_is_not_made(one: FairQueue) -> None:
     assert made == [2]
 
 
-def test_what_a_call_raises_is_its_own_affair(one: FairQueue) -> None:
+def test_worker_survives_a_call_that_raises_system_exit(one: FairQueue) -> None:
     def leave() -> None:
         raise SystemExit
 

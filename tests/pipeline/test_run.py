@@ -44,7 +44,7 @@ def noting(seen: list[str], word: str) -> ActingInPlace:
 
 
 class TestPatches:
-    def test_they_merge_in_chain_order(self) -> None:
+    def test_patches_merge_in_chain_order(self) -> None:
         run = after(
             entry(says(Patch(set_headers={"X-A": "1", "X-B": "1"})), parallel=True),
             entry(says(Patch({"x-b": "2"}, ("X-In",), b"new")), parallel=True),
@@ -74,14 +74,14 @@ class TestPatches:
         assert changed.response == before.response
         assert changed.request.body == b"new"
 
-    def test_what_they_do_not_name_stays(self) -> None:
+    def test_patch_keeps_the_fields_it_does_not_name(self) -> None:
         before = exchange(response=Response(201, Headers([("X-Old", "1")]), b"old"))
         for stage in (Stage.PRE_REQUEST, Stage.POST_REQUEST):
             assert patched(before, stage, Patch()) == before
 
 
 class TestNotes:
-    def test_they_travel_to_the_plugins_later_stages_and_add_up(self) -> None:
+    def test_notes_accumulate_over_the_stages_of_a_plugin(self) -> None:
         seen: list[dict[str, object]] = []
 
         def note(exchange: Exchange) -> Verdict:
@@ -100,7 +100,7 @@ class TestNotes:
         after(entry(FollowingUp(lambda _: noted, end=lambda exchange: seen.append(exchange.notes))))
         assert seen == [{"kept": True}]
 
-    def test_no_other_plugin_sees_them_and_nobody_can_change_them(self) -> None:
+    def test_notes_are_read_only_and_hidden_from_other_plugins(self) -> None:
         seen: list[Mapping[str, object]] = []
         one = FollowingUp(lambda _: Continue({"mine": 1}), end=lambda exchange: seen.append(exchange.notes))
         other = FollowingUp(end=lambda exchange: seen.append(exchange.notes), called="other")
@@ -157,7 +157,7 @@ class TestResponseHeaders:
     def test_all_that_ran_add_theirs(self, chain: list[ResolvedEntry], added: dict[str, str]) -> None:
         assert run_loop(whole(run_of(*chain))) == added
 
-    def test_they_see_the_notes_and_the_response(self) -> None:
+    def test_response_headers_hook_sees_the_notes_and_the_response(self) -> None:
         def heads(exchange: Exchange) -> Mapping[str, str]:
             assert exchange.response is not None
             return {"X-Seen": f"{exchange.notes['n']} {exchange.response.status}"}
@@ -177,7 +177,7 @@ class TestResponseHeaders:
         rejected_by = run.rejection.source if run.rejection else None
         assert rejected_by == (None if on_error == "open" else "plugin:faulty")
 
-    def test_one_that_raises_is_at_fault(self) -> None:
+    def test_response_headers_hook_that_raises_is_a_fault(self) -> None:
         def heads(_: Exchange) -> Mapping[str, str]:
             raise SystemExit
 
@@ -200,7 +200,7 @@ class TestCleanup:
         assert seen == ["post_response", "first", "refuser"]
 
     @pytest.mark.parametrize("on_error", ["closed", "open"])
-    def test_one_that_fails_stops_no_other_and_rejects_nothing(self, on_error: str) -> None:
+    def test_cleanup_that_raises_stops_no_other_and_rejects_nothing(self, on_error: str) -> None:
         seen: list[str] = []
 
         def fail(_: Exchange) -> None:
@@ -213,7 +213,7 @@ class TestCleanup:
         run = after(*chain)
         assert (run.rejection, run.faults, seen) == (None, ["faulty"], ["next"])
 
-    def test_one_that_hangs_is_given_up_at_its_timeout(self) -> None:
+    def test_cleanup_that_hangs_is_a_fault_at_its_timeout(self) -> None:
         class Hanging(FollowingUp):
             async def cleanup(self, exchange: Exchange) -> None:
                 await asyncio.get_running_loop().create_future()
@@ -235,7 +235,7 @@ class TestCancellation:
         start_call = "ab" if parallel else "a"
         assert hand.trace == [(what, name) for what in ("begin", "cancel") for name in start_call]
 
-    async def test_what_a_late_thread_says_is_dropped(self) -> None:
+    async def test_verdict_of_a_thread_after_its_timeout_is_dropped(self) -> None:
         free = threading.Event()
 
         def late(_: Exchange) -> Verdict:
@@ -367,7 +367,7 @@ class TestMoments:
         assert (run.shadows, run.exchange.response) == (None, None)
 
     @pytest.mark.parametrize("runs_post_response", [True, False])
-    def test_finish_runs_post_response_unless_told_otherwise(self, runs_post_response: bool) -> None:
+    def test_finish_runs_post_response_only_if_requested(self, runs_post_response: bool) -> None:
         seen: list[Exchange] = []
         run = run_of(entry(ActingInPlace(lambda view: seen.append(view) or CONTINUE), Stage.POST_RESPONSE))
         run_loop(run.finish(runs_post_response=runs_post_response))

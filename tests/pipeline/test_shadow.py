@@ -71,7 +71,7 @@ class TestNotes:
     def test_a_chain_without_any_has_none(self) -> None:
         assert after(entry(says(CONTINUE))).shadows is None
 
-    def test_its_notes_are_its_own(self) -> None:
+    def test_notes_of_a_shadow_are_separate_from_the_enforced_entry(self) -> None:
         seen = []
 
         def look(seen_by: str) -> Callable[[Exchange], Verdict]:
@@ -91,7 +91,7 @@ class TestNotes:
 
 
 class TestFaults:
-    def test_they_are_told_as_a_shadows(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_fault_of_a_shadow_is_logged_as_in_shadow_mode(self, caplog: pytest.LogCaptureFixture) -> None:
         def boom(_: Exchange) -> Verdict:
             raise SystemExit("no")
 
@@ -102,7 +102,7 @@ class TestFaults:
         assert result.fault == "SystemExit: no"
         assert "in shadow mode" in caplog.text
 
-    def test_one_that_takes_too_long_is_given_up(self) -> None:
+    def test_shadow_that_exceeds_its_timeout_is_a_fault(self) -> None:
         async def ever(_: Exchange) -> Verdict:
             await asyncio.Event().wait()
             return CONTINUE
@@ -110,7 +110,7 @@ class TestFaults:
         run = after(shadow(ActingAsync(ever), timeout=0.01))
         assert notes(run) == [{"plugin": "acting_async", "stage": "pre_request", "would": "fault"}]
 
-    def test_a_fault_of_its_settling_is_told_too(self) -> None:
+    def test_fault_in_the_cleanup_of_a_shadow_is_recorded(self) -> None:
         def boom(_: Exchange) -> None:
             raise ValueError("no")
 
@@ -119,7 +119,7 @@ class TestFaults:
 
 
 class TestFollowUps:
-    def test_it_adds_no_header_and_is_settled_with_its_notes(self) -> None:
+    def test_shadow_adds_no_header_and_is_cleaned_up_with_its_notes(self) -> None:
         settled = []
         plugin = FollowingUp(
             lambda _: Continue({"took": 1}),
@@ -141,13 +141,13 @@ class TestFollowUps:
 class TestBodies:
     """It sees whole bodies although nobody waits for them because of it."""
 
-    def test_it_makes_nobody_wait_for_a_body(self) -> None:
+    def test_shadow_that_needs_a_body_buffers_nothing(self) -> None:
         chain = [shadow(says(NO, frozenset({"body"})), stage) for stage in Stage]
         plan = plan_of(*chain, entry(says(CONTINUE, HEAD_ONLY)))
         assert [len(group.steps) for group in plan.head] == [0, 1]
         assert not plan.buffers
 
-    async def test_it_judges_the_request_once_its_body_is_here(self) -> None:
+    async def test_shadow_judges_the_request_once_its_body_is_complete(self) -> None:
         bodies: list[bytes | None] = []
         run = run_of(shadow(ActingInPlace(lambda view: bodies.append(view.request.body) or NO)))
         body, run.exchange = run.exchange.request.body, with_body(run.exchange, None)
@@ -158,7 +158,7 @@ class TestBodies:
         await run.finish()
         assert bodies == [b"{}"]
 
-    async def test_a_request_whose_body_never_comes_is_judged_by_nobody(self) -> None:
+    async def test_request_whose_body_never_arrives_is_not_judged_by_a_shadow(self) -> None:
         run = run_of(shadow(says(NO, frozenset({"body"}))))
         run.exchange = with_body(run.exchange, None)
         await run.request_head()
@@ -170,7 +170,7 @@ class TestBodies:
         [((b"all",), {"would": "reject", "code": "all"}), ((None,), {"would": "fault"}), ((), None)],
         ids=["all of it has passed", "it cannot be shown", "it broke off"],
     )
-    def test_it_judges_a_streamed_response_at_its_end(
+    def test_shadow_judges_a_streamed_response_at_its_end(
         self, ends: tuple[bytes | None, ...], found: dict[str, str] | None
     ) -> None:
         judge = ActingInPlace(lambda view: Reject(422, (view.response.body or b"").decode(), ""))
@@ -202,7 +202,7 @@ class TestPlan:
         assert [step.entries for step in group.steps] == [(acting,)]
         assert [step.entries for step in group.shadows] == [(early, late)]
 
-    def test_without_one_that_acts_they_stand_where_the_first_of_them_stands(self) -> None:
+    def test_shadows_without_enforced_entries_share_the_group_of_the_first(self) -> None:
         first, other, second = shadow(Together()), entry(says(CONTINUE)), shadow(Together())
         plan = plan_of(first, other, second)
         assert [(len(group.steps), len(group.shadows)) for group in groups_at(plan, Stage.PRE_REQUEST)] == [

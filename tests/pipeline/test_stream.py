@@ -77,7 +77,7 @@ def passing() -> Judge:
     ("last", "status"), [(list, None), (lambda: REJECT, 422)], ids=["passes", "rejected"]
 )
 @pytest.mark.parametrize("kind", KINDS)
-def test_events_go_out_one_by_one_when_nobody_holds_them_back_even_before_a_rejected_end(
+def test_events_that_no_judge_holds_are_sent_even_before_a_rejected_end(
     kind: type[ActiveJudge], last: Callable[[], Any], status: int | None
 ) -> None:
     made = JUDGES[kind](lambda one: [one], last)
@@ -87,7 +87,7 @@ def test_events_go_out_one_by_one_when_nobody_holds_them_back_even_before_a_reje
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_held_back_goes_out_in_order_and_is_counted(kind: type[ActiveJudge]) -> None:
+def test_held_events_are_counted_and_sent_in_order(kind: type[ActiveJudge]) -> None:
     one, other = Holding(1), Holding(2)
     run, sent, held = play(ActiveJudge(lambda _: one), kind(lambda _: other))
     assert (run.rejection, sent) == (None, ["", "", "", "a", "bcd"])
@@ -104,7 +104,7 @@ def test_a_reject_ends_the_stream_and_what_is_held_back_is_never_sent(kind: type
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_what_came_before_a_reject_in_the_same_piece_goes_out(kind: type[ActiveJudge]) -> None:
+async def test_events_before_a_reject_in_the_same_chunk_are_sent(kind: type[ActiveJudge]) -> None:
     made = JUDGES[kind](lambda one: REJECT if one.data == "c" else [one])
     with ThreadPoolExecutor(1) as pool:
         stream = await opened(run_of(entry(kind(lambda _: made), Stage.PRE_RESPONSE), pool=pool))

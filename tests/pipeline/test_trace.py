@@ -53,7 +53,7 @@ def test_every_call_has_its_verdict_and_its_time() -> None:
     assert step_of(run, never) is None
 
 
-def test_a_fault_is_told_with_what_followed_from_it() -> None:
+def test_fault_is_traced_with_the_verdict_that_on_error_chose() -> None:
     def boom(_: Exchange) -> Verdict:
         raise ValueError("no")
 
@@ -127,7 +127,7 @@ def remaining(decision: Decision) -> list[int]:
     return [state.remaining for state in decision.states]
 
 
-async def test_it_says_what_would_be_said_and_takes_nothing() -> None:
+async def test_dry_limiter_decides_like_the_real_one_and_charges_nothing() -> None:
     seen: list[Decision] = []
     for limiter in (dry(1, seen), dry(1)):
         decision = await limiter.acquire([LIMIT])
@@ -140,7 +140,7 @@ async def test_it_says_what_would_be_said_and_takes_nothing() -> None:
         assert [remaining(decision) for decision in seen] == [[1]]
 
 
-def test_of_what_is_rejected_nothing_would_be_taken() -> None:
+def test_dry_limiter_that_rejects_leaves_the_limit_uncharged() -> None:
     decision = asyncio.run(dry(2).acquire([LIMIT]))
     assert (decision.allowed, remaining(decision)) == (False, [0])
 

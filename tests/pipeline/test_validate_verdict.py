@@ -154,7 +154,7 @@ JUNK = st.recursive(
 
 
 @given(st.text(), st.dictionaries(st.text(max_size=3), JUNK))
-def test_what_passes_can_be_written_as_json(message: str, details: dict[str, Any]) -> None:
+def test_valid_reject_can_be_written_as_json(message: str, details: dict[str, Any]) -> None:
     if invalid_reason(reject(message=message, details=details), Stage.PRE_REQUEST, ANY_PLUGIN) is None:
         orjson.dumps({"message": message, **details})
 
@@ -167,13 +167,13 @@ def test_details_are_no_deeper_than_can_be_written() -> None:
 
 
 @given(st.builds(Patch, JUNK, JUNK, JUNK, JUNK, JUNK) | st.builds(Reject, JUNK, JUNK, JUNK, JUNK, JUNK, JUNK))
-def test_junk_in_any_field_is_told_and_raises_nothing(verdict: object) -> None:
+def test_verdict_with_junk_in_any_field_is_validated_without_an_error(verdict: object) -> None:
     for stage in Stage:
         assert isinstance(invalid_reason(verdict, stage, ANY_PLUGIN), str | None)
 
 
 @given(st.text(), st.text())
-def test_what_passes_can_be_sent_as_a_header(name: str, value: str) -> None:
+def test_header_of_a_valid_patch_can_be_sent(name: str, value: str) -> None:
     if invalid_reason(Patch(set_headers={name: value}), Stage.PRE_REQUEST, ANY_PLUGIN) is None:
         assert name.encode("ascii")
         assert not set(value.encode()) & {0, 10, 13}
@@ -203,7 +203,7 @@ def test_a_plugin_is_asked_as_the_gateway_would() -> None:
     assert run_plugin(Two(), Stage.POST_REQUEST, sample_exchange(response=Response(500))) == REJECTION
 
 
-def test_what_would_be_a_fault_says_why() -> None:
+def test_fault_in_run_plugin_is_raised_with_its_reason() -> None:
     with pytest.raises(ValueError, match="a fault of two: it returned NoneType, not a verdict"):
         run_plugin(Two(), Stage.PRE_RESPONSE, sample_exchange())
     with pytest.raises(ValueError, match="two has no method post_response"):

@@ -126,7 +126,7 @@ def test_a_stream_is_masked_as_the_whole_response_is(
 
 @endpoints
 @given(TEXTS, CUTS, CUTS, st.sampled_from(["secret", "[ae]", "^S", "$"]), st.integers(100, 600))
-def test_what_must_be_there_and_the_size_get_the_verdict_of_the_whole_stream(
+def test_stream_with_required_pattern_and_size_gets_the_buffered_verdict(
     endpoint: Endpoint, text: str, cuts: list[int], byte_cuts: list[int], pattern: str, size: int
 ) -> None:
     plugin = ContentValidator.parse({"required_patterns": [pattern], "max_size": size})
@@ -165,7 +165,9 @@ def test_a_hit_names_the_upstreams_response() -> None:
         ({"max_json_depth": 1}, "text/event-stream; charset=utf-16"),
     ],
 )
-def test_what_the_head_shows_is_rejected_there(rejected: dict[str, Any], content_type: str) -> None:
+def test_response_that_violates_a_rule_by_its_head_is_rejected_there(
+    rejected: dict[str, Any], content_type: str
+) -> None:
     plugin = ContentValidator.parse(rejected)
     assert isinstance(plugin.pre_response_events(responded_with(content_type)), Reject)
     assert isinstance(whole(plugin, b'{"a": 1}\n', content_type), Reject)

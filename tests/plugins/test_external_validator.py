@@ -104,7 +104,9 @@ def test_a_hit_that_does_not_stop_is_noted(service: responses.RequestsMock) -> N
         ({"json": {"allowed": True, "score": "high"}}, "cannot be checked"),
     ],
 )
-def test_what_is_no_response_is_a_fault(service: responses.RequestsMock, response: Any, reason: str) -> None:
+def test_invalid_response_of_the_service_is_a_fault(
+    service: responses.RequestsMock, response: Any, reason: str
+) -> None:
     service.post(ENDPOINT, **response)
     with pytest.raises(OutsideError, match=reason):
         ask({"conditions": [REJECT, HIGH]})

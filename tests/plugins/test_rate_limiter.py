@@ -90,7 +90,7 @@ def test_both_parts_reject_and_rule_comes_first(limiter: MemoryLimiter, clock: H
     assert int(both.headers["Retry-After"]) <= 11
 
 
-def test_when_both_are_spent_the_longer_wait_is_told(limiter: MemoryLimiter) -> None:
+def test_retry_after_of_two_exhausted_limits_is_the_longer_one(limiter: MemoryLimiter) -> None:
     gate = Gate(limiter, [("tenant", {"limit": 3, "window": "1m"}), ("rule", SEED_RULE)])
     gate.admitted(3)
     both = rejected(gate.ask())
@@ -154,7 +154,7 @@ def test_a_rejection_says_everything(limiter: MemoryLimiter) -> None:
     assert gate.headers(rejection)["RateLimit"].startswith('"rule-global";r=0;t=1')
 
 
-def test_the_least_wait_of_the_settings_is_told_when_it_is_longer(limiter: MemoryLimiter) -> None:
+def test_retry_after_of_the_settings_is_sent_when_it_is_longer(limiter: MemoryLimiter) -> None:
     patient = {**SEED_RULE, "actions": {"type": "reject", "retry_after": "60"}}
     gate = Gate(limiter, [("rule", patient), ("tenant", SEED_GATEWAY)])
     gate.admitted(3)
@@ -169,7 +169,7 @@ def test_the_least_wait_of_the_settings_is_told_when_it_is_longer(limiter: Memor
     assert dict(rejection.headers) == {"x-should-retry": "false"}
 
 
-def test_what_is_said_to_remain_is_admitted(limiter: MemoryLimiter) -> None:
+def test_limit_admits_as_many_requests_as_its_remaining_header_shows(limiter: MemoryLimiter) -> None:
     gate = Gate(limiter, [("rule", {"limit": 4, "window": "1m"}), ("tenant", SEED_GATEWAY)])
     remaining = [gate.headers(gate.ask())["x-ratelimit-remaining-requests"] for _ in range(5)]
     assert remaining == ["3", "2", "1", "0", "0"]
@@ -221,7 +221,7 @@ def test_wrong_settings_are_rejected_where_they_are_wrong(spec: Any, pointer: st
     assert words in problem.detail
 
 
-def test_in_shadow_mode_it_looks_at_the_counter_of_those_that_act_and_charges_nothing() -> None:
+def test_limit_in_shadow_mode_reads_the_enforced_counter_without_a_charge() -> None:
     """A stricter number can be tried out on the traffic that there is."""
     settings = [{"limit": number, "window": "1m"} for number in (100, 2)]
     limiter = MemoryLimiter(Hands())

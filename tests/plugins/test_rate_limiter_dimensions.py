@@ -146,7 +146,7 @@ def test_beyond_the_bound_the_further_values_of_a_limit_share_one_counter(limite
     assert gate.admitted(3, headers={"X-Team": "a"}) == 0
 
 
-def test_what_is_rejected_takes_no_room_among_the_values(limiter: MemoryLimiter) -> None:
+def test_rejected_request_does_not_count_as_a_distinct_value(limiter: MemoryLimiter) -> None:
     limits = {"limits": {"global": TWO, "per_header": {"X-Team": TWO}}}
     gate = Gate(limiter, [("rule", limits)], most_values=3)
     assert sum(gate.admitted(1, headers={"X-Team": str(number)}) for number in range(50)) == 2
@@ -183,14 +183,16 @@ SEVERAL = {
 
 @settings(deadline=None)
 @given(st.lists(games, min_size=8, max_size=12), st.booleans())
-def test_nothing_that_a_client_chooses_buys_more_requests(played: list[Any], at_gateway: bool) -> None:
+def test_limit_admits_no_more_requests_for_values_the_client_chooses(
+    played: list[Any], at_gateway: bool
+) -> None:
     gate = Gate(MemoryLimiter(Hands()), [("tenant" if at_gateway else "rule", {"limits": SEVERAL})])
     assert sum(isinstance(gate.ask(**request), Continue) for request in played) <= 3
 
 
 @settings(deadline=None)
 @given(st.lists(games, min_size=8, max_size=12))
-def test_nothing_that_a_client_chooses_makes_another_address_of_it(played: list[Any]) -> None:
+def test_limit_per_ip_ignores_all_values_the_client_chooses(played: list[Any]) -> None:
     gate = Gate(MemoryLimiter(Hands()), [("rule", {"limits": {"per_ip": {"limit": 3, "window": "1m"}}})])
     assert sum(isinstance(gate.ask(**request), Continue) for request in played) == 3
 

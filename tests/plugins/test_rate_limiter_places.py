@@ -115,7 +115,7 @@ QUOTA = {"limit": 3, "window": "1m"}
 
 
 @pytest.mark.parametrize(("on_error", "admitted"), [("local", 3), ("open", 9)])
-def test_on_error_of_an_entry_holds_without_redis_and_is_shown(on_error: str, admitted: int) -> None:
+def test_entry_without_redis_applies_its_on_error_and_shows_it(on_error: str, admitted: int) -> None:
     gate = Gate(Down(Hands()), [("rule", QUOTA)], on_error=on_error)
     verdicts = [gate.ask() for _ in range(9)]
     assert sum(isinstance(verdict, Continue) for verdict in verdicts) == admitted

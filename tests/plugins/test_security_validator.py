@@ -76,7 +76,7 @@ def test_a_client_without_an_address_is_a_fault_where_addresses_count() -> None:
         verdict({"blocked_ips": ["203.0.113.7"]}, client="unknown")
 
 
-def test_other_methods_are_rejected_and_told_what_is_allowed() -> None:
+def test_other_methods_are_rejected_with_an_allow_header() -> None:
     plugin = SecurityValidator.parse({"allowed_methods": ["post", "GET"]})
     assert plugin.pre_request(exchange()) == CONTINUE
     outcome = plugin.pre_request(exchange(method="DELETE"))

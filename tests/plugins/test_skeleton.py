@@ -36,7 +36,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_in_the_gateway_nothing_else_has_to_be_edited(copy: Path) -> None:
+def test_new_plugin_in_the_gateway_passes_all_checks_without_edits(copy: Path) -> None:
     told = new(copy, "word_limit")
     spec = ["shared/plugins/word_limit.py", "tests/plugins/test_word_limit.py"]
     assert all(str(copy / file) in told for file in spec)
@@ -48,7 +48,7 @@ def test_in_the_gateway_nothing_else_has_to_be_edited(copy: Path) -> None:
 
 
 @pytest.mark.slow
-def test_in_a_folder_of_ones_own_it_works_as_well(tmp_path: Path) -> None:
+def test_new_plugin_in_a_separate_folder_passes_all_checks(tmp_path: Path) -> None:
     new(ROOT, "word_limit", "--folder", str(tmp_path / "mine"))
     assert "word_limit" in load_catalogue([tmp_path / "mine"])
     config = ["--config", str(ROOT / "pyproject.toml")]
@@ -71,7 +71,9 @@ INVALID = "'Word-Limit' is not a valid plugin name."
         ("there", "there.py would be overwritten. Choose another name."),
     ],
 )
-def test_what_cannot_be_written_is_said_in_a_sentence(tmp_path: Path, name: str, reason: str) -> None:
+def test_plugin_that_cannot_be_written_is_rejected_with_a_reason(
+    tmp_path: Path, name: str, reason: str
+) -> None:
     (tmp_path / "there.py").write_text("mine")
     made = run_module("shared.plugins", "new", name, "--folder", tmp_path)
     assert made.returncode == 1

@@ -10,7 +10,7 @@ from shared.providers.errors import error_body, error_event, speaks_anthropic
 
 
 @pytest.mark.parametrize("anthropic", [True, False])
-def test_a_plugins_details_stand_beside_the_errors_own_members_and_never_in_their_place(
+def test_details_of_a_plugin_never_replace_the_members_of_the_error(
     anthropic: bool,
 ) -> None:
     forged = {"error": "none", "type": "ok", "request_id": "another", "rate_limit": {"limit": 3}}

@@ -80,7 +80,7 @@ def address_of(peer: str) -> str:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_2000_slow_clients_stop_nobody_and_are_closed_within_15_s(
+def test_2000_slow_clients_block_no_other_and_are_closed_within_15_s(
     steady_tenant: TenantInUse, kind: str
 ) -> None:
     begin, crumb = KINDS[kind]

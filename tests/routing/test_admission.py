@@ -126,7 +126,7 @@ def sent(*items: tuple[str, str]) -> tuple[str, ...]:
         ("api-key", KEY),
     ],
 )
-def test_a_key_may_stand_in_three_places(name: str, value: str) -> None:
+def test_key_is_accepted_in_three_headers(name: str, value: str) -> None:
     assert sent((name, value)) == (KEY,)
     assert one_key(sent((name, value))) == KEY
 

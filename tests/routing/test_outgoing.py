@@ -47,7 +47,7 @@ def fields(given: Admitted, method: str = "GET", body: bytes = b"") -> dict[byte
     return dict(made(given, method, body).fields)
 
 
-def test_the_upstream_is_told_who_calls() -> None:
+def test_upstream_request_names_tenant_key_and_client_address() -> None:
     told = fields(admitted())
     assert (told[b"X-Tenant-Id"], told[b"X-Consumer-Id"], told[b"X-Forwarded-For"]) == (
         b"t1", b"key_1", b"192.0.2.1",
@@ -61,7 +61,7 @@ def test_the_host_is_the_targets_unless_the_rule_keeps_the_clients() -> None:
     assert fields(admitted(preserve_host=True))[b"Host"] == b"t1.example.com"
 
 
-def test_a_length_stands_where_a_body_does_or_should() -> None:
+def test_content_length_is_sent_where_a_body_exists_or_is_expected() -> None:
     assert fields(admitted(), "POST")[b"Content-Length"] == b"0"
     assert fields(admitted(), "DELETE", b"abc")[b"Content-Length"] == b"3"
     assert b"Content-Length" not in fields(admitted(), "GET")

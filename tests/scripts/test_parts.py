@@ -62,7 +62,7 @@ def test_a_part_is_ready_when_it_responds_whatever_its_certificate_is_for(
         server.shutdown()
 
 
-def test_a_part_that_ends_is_told_with_its_last_words(tmp_path: Path) -> None:
+def test_part_that_ends_is_reported_with_its_exit_code_and_output(tmp_path: Path) -> None:
     part = Part("proxy", [sys.executable, "-c", "raise SystemExit('why it ended')"], "http://127.0.0.1:1")
     ended = pytest.raises(PartFailed, match=r"(?s)proxy ended with exit code 1\..*why it ended")
     with running([part], tmp_path, threading.Event()) as started, ended:

@@ -210,7 +210,7 @@ def test_without_the_demo_the_store_stays_empty_and_a_kill_leaves_nothing_behind
 
 
 @pytest.mark.parametrize("name", ["server.admin_port", *slow("server.proxy_port", "demo.port")])
-def test_a_taken_port_is_told_with_the_setting_that_names_it(name: str, tmp_path: Path) -> None:
+def test_port_in_use_is_reported_with_the_setting_to_change(name: str, tmp_path: Path) -> None:
     variable = name.upper().replace(".", "__")
     with socket.create_server(("127.0.0.1", 0)) as taken, LocalGateway(tmp_path) as gateway:
         port = taken.getsockname()[1]
@@ -222,7 +222,7 @@ def test_a_taken_port_is_told_with_the_setting_that_names_it(name: str, tmp_path
     )
 
 
-def test_a_wrong_setting_is_told_with_its_line_and_what_was_meant(tmp_path: Path) -> None:
+def test_unknown_setting_is_reported_with_its_line_and_a_suggestion(tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
     config.write_text("server:\n  base_domain: example.com\n  admin_prot: 8080\n")
     with LocalGateway(tmp_path, {"GATEWAY_CONFIG": str(config)}) as gateway:

@@ -54,7 +54,7 @@ def test_file_outside_the_bounds_is_named(project: Path, name: str, text: str, c
     assert broken_bounds(project) == [f"{name}: {complaint}"]
 
 
-def test_short_file_with_two_importers_stands_alone(project: Path) -> None:
+def test_short_file_with_two_importers_is_accepted(project: Path) -> None:
     (project / "shared/short.py").write_text("x = 1\n")
     for name in ("one", "two"):
         (project / f"shared/{name}.py").write_text("from shared import short\n" + "x = 1\n" * 60)

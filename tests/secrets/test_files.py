@@ -38,7 +38,7 @@ def test_the_first_process_makes_the_file_and_the_next_ones_read_it(tmp_path: Pa
     assert list(own.parent.iterdir()) == [own]
 
 
-def test_of_many_processes_at_once_all_get_the_same_secret(tmp_path: Path) -> None:
+def test_secret_created_by_concurrent_readers_is_the_same_for_all(tmp_path: Path) -> None:
     own = tmp_path / "pepper"
     with ThreadPoolExecutor(16) as pool:
         read = list(pool.map(lambda _: read_secrets(None, own, os.urandom), range(64)))

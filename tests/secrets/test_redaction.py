@@ -70,13 +70,13 @@ def test_a_secret_does_not_survive_outside_a_header(text: str) -> None:
 
 
 @given(st.text(max_size=20), st.text(max_size=20))
-def test_a_key_of_the_gateway_never_survives_whatever_stands_around_it(before: str, after: str) -> None:
+def test_gateway_key_is_redacted_in_any_surrounding_text(before: str, after: str) -> None:
     shown = redact(before + GATEWAY_KEY + after)
     assert GATEWAY_KEY[12:] not in shown
     assert GATEWAY_KEY[12:30] not in shown
 
 
-def test_of_a_key_the_public_prefix_stays_so_that_it_can_be_recognised() -> None:
+def test_redacted_key_keeps_its_public_prefix() -> None:
     assert redact(f"/v1/{GATEWAY_KEY}/models") == "/v1/gwk_9fK2mQ7x…/models"
     assert redact("The API key gwk_9fK2mQ7x… is revoked.") == "The API key gwk_9fK2mQ7x… is revoked."
 

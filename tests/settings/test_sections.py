@@ -40,7 +40,9 @@ class TestTheEngine:
         ("setting", "name"),
         [("workers: 2", "workers"), ("tls: {cert: a, key: b}", "tls.cert"), ("tls: {key: b}", "tls.key")],
     )
-    def test_what_mitmproxys_core_cannot_do_is_rejected(self, config: File, setting: str, name: str) -> None:
+    def test_setting_that_the_mitmproxy_engine_lacks_is_rejected(
+        self, config: File, setting: str, name: str
+    ) -> None:
         message = config.rejection(f"server:\n  engine: mitmproxy\n  {setting}\n")
         assert message.startswith(f"config.yaml:3: server.{name}: the mitmproxy engine ")
         assert message.endswith("set server.engine to express")
@@ -113,7 +115,7 @@ class TestSafeStart:
         config.load(GATEWAY__SERVER__ADMIN_HOST=host, GATEWAY_ADMIN_TOKEN="token")
 
     @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "[::1]", "localhost", "LOCALHOST"])
-    def test_on_loopback_it_needs_none(self, config: File, host: str) -> None:
+    def test_admin_api_on_loopback_needs_no_token(self, config: File, host: str) -> None:
         config.load(GATEWAY__SERVER__ADMIN_HOST=host)
 
     @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from tests.support.wait import until_true
 HUNDRED = limit(number=100, window_ms=60_000)
 
 
-async def test_while_redis_responds_a_request_is_one_command(running: Server) -> None:
+async def test_request_uses_one_redis_command_while_redis_responds(running: Server) -> None:
     async with worker(running) as limiter:
         with redis.Redis(**at(running)) as store:
             store.config_resetstat()
@@ -71,7 +71,7 @@ async def test_a_closed_limit_decides_nothing_and_an_open_one_has_room(running: 
         assert await admitted(limiter, opened, limit("local", 2), times=20) == 2
 
 
-async def test_what_was_admitted_alone_is_charged_when_redis_is_back(running: Server) -> None:
+async def test_requests_admitted_without_redis_are_charged_when_redis_is_back(running: Server) -> None:
     async with worker(running) as limiter:
         running.kill()
         await until_open(limiter, HUNDRED)
@@ -83,7 +83,7 @@ async def test_what_was_admitted_alone_is_charged_when_redis_is_back(running: Se
         assert (again.degraded, again.states[0].remaining) == (False, 89)
 
 
-async def test_one_lost_response_opens_nothing_and_is_charged_all_the_same(running: Server) -> None:
+async def test_lost_redis_reply_opens_no_breaker_and_is_still_charged(running: Server) -> None:
     async with worker(running) as limiter:
         with redis.Redis(**at(running)) as store:
             store.client_pause(300)
@@ -211,7 +211,7 @@ async def test_refunds_reach_whoever_counted(running: Server) -> None:
         assert used(running, HUNDRED) == 2
 
 
-async def test_what_is_over_is_swept(running: Server) -> None:
+async def test_expired_windows_of_the_local_share_are_swept(running: Server) -> None:
     async with worker(running) as limiter:
         running.kill()
         await until_open(limiter, limit("short", window_ms=100))

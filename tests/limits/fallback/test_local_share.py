@@ -102,7 +102,7 @@ def test_a_process_counts_the_slots_that_it_holds() -> None:
     assert outage.admitted(at_a_time("a", 10), times=1) == 1
 
 
-def test_what_was_admitted_alone_is_owed_until_the_store_is_charged() -> None:
+def test_locally_admitted_cost_stays_unsynced_until_redis_is_charged() -> None:
     outage = Outage(workers=1)
     outage.known.record([left(window(), 50)], NOW)
     outage.admitted(window(), times=7)
@@ -154,14 +154,14 @@ def test_the_last_word_is_remembered_as_what_was_used() -> None:
     assert (known.get("a"), known.get("s"), known.get("b"), len(known)) == ((40, 9), (0, 0), (0, 0), 1)
 
 
-def test_it_is_bounded_and_who_was_not_heard_of_for_the_longest_time_goes_first() -> None:
+def test_last_usage_is_bounded_and_evicts_the_least_recently_recorded() -> None:
     known = LastUsage(2)
     for name in ("a", "b", "a", "c"):
         known.record([left(window(name), 1)], now=1)
     assert [known.get(name)[0] for name in "abc"] == [99, 0, 99]
 
 
-def test_what_is_idle_is_swept_a_few_at_a_time() -> None:
+def test_idle_usage_is_swept_in_small_batches() -> None:
     known = LastUsage(10)
     for now, name in enumerate("abcd"):
         known.record([left(window(name), 1)], now)

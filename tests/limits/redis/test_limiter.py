@@ -132,7 +132,7 @@ def test_a_clock_step_beyond_a_window_costs_one_window_at_most(here: World, step
     assert admitted(here, three, times=5) == 3
 
 
-def test_a_clock_step_back_locks_nobody_out_whose_other_limit_rejects(here: World) -> None:
+def test_clock_step_back_changes_no_window_when_another_limit_rejects(here: World) -> None:
     three, none = limit(number=3), limit("none", number=0)
     admitted(here, three, times=3)
     before = here.stored(three)

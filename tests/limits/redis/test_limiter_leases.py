@@ -93,7 +93,7 @@ def test_a_limit_without_slots_is_never_free(here: World) -> None:
     assert (rejected.allowed, rejected.retry_after_ms) == (False, NEVER)
 
 
-def test_a_clock_an_hour_back_locks_nobody_out_for_longer_than_a_lease(here: World) -> None:
+def test_clock_one_hour_back_blocks_slots_for_at_most_one_lease(here: World) -> None:
     allowed(here, *"abc")
     here.hands.forward(-5_000)
     assert allowed(here, "d") == [False]

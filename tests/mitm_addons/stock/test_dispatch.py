@@ -87,7 +87,7 @@ async def test_addons_are_called_in_order_and_those_after_a_fault_are_not() -> N
     assert called == ["a", "b"]
 
 
-async def test_at_the_end_every_addon_is_called_although_another_raises() -> None:
+async def test_response_hook_calls_every_addon_although_one_raises() -> None:
     called: list[str] = []
     subject = begun_flow()
     await fire("response", subject, Raising("response", ValueError()), Noting(called, "response"))

@@ -87,7 +87,7 @@ def test_without_the_token_every_page_is_403(mitmweb: Mitmweb, path: str) -> Non
     assert mitmweb.ask(path, Authorization="Bearer wrong").status_code == 403
 
 
-def test_with_the_token_the_calls_just_made_are_listed(mitmweb: Mitmweb) -> None:
+def test_mitmweb_with_its_token_lists_the_latest_flows(mitmweb: Mitmweb) -> None:
     mitmweb.tenant.request("POST", "/v1/listed?a=1", data="hello")
     flow = mitmweb.listed("/v1/listed")
     assert flow["request"]["path"] == "/v1/listed?a=1"

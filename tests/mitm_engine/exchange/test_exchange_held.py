@@ -146,7 +146,7 @@ async def test_update_is_fired_after_each_hook_of_a_flow() -> None:
     assert seen == [[flow], [flow]]
 
 
-async def test_at_an_end_addons_that_raise_wait_fail_or_halt_are_treated_like_any_other() -> None:
+async def test_hook_at_the_end_calls_every_addon_despite_errors_and_halts() -> None:
     calls: list[str] = []
 
     async def fail(subject: object) -> None:

@@ -200,7 +200,7 @@ def test_bytes_without_a_request_are_an_error(stray: bytes) -> None:
     assert not made.reusable
 
 
-def test_one_reader_reads_consecutive_responses() -> None:
+def test_response_reader_reads_consecutive_responses() -> None:
     made = read(SIZED)
     for status in (b"201", b"404"):
         made.expect(is_head_request=False)
