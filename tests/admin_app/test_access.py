@@ -178,7 +178,7 @@ class TestScopes:
         rejected = api.get(tenant.url, key=tenant.key)
         assert error_of(rejected) == (403, "tenant_disabled")
 
-    def test_writes_name_who_made_them(self, api: Api, tenant: Tenant, world: World) -> None:
+    def test_write_records_its_actor(self, api: Api, tenant: Tenant, world: World) -> None:
         world.store.write = write = Mock(wraps=world.store.write)  # type: ignore[method-assign]
         api.patch(tenant.url, {"name": "x"})
         api.patch(tenant.url, {"name": "y"}, key=tenant.key)

@@ -38,7 +38,7 @@ class TestCreate:
         api.delete(f"{keys}/{made[0]}")
         assert api.post(keys, {}).status_code == 201
 
-    def test_the_dead_are_not_kept_for_ever(self, api: Api, keys: str) -> None:
+    def test_inactive_keys_are_kept_up_to_a_maximum(self, api: Api, keys: str) -> None:
         for _ in range(MAX_INACTIVE_KEYS + 3):
             api.delete(f"{keys}/{api.post(keys, {}).get_json()['id']}")
         assert api.get(f"{keys}?limit=500").get_json()["count"] == MAX_INACTIVE_KEYS + 2
@@ -84,7 +84,7 @@ class TestRotate:
         assert api.get(tenant.url, key=old["key"]).status_code == 401
         assert api.get(tenant.url, key=new["key"]).status_code == 200
 
-    def test_a_day_unless_it_says_otherwise(self, api: Api, keys: str) -> None:
+    def test_rotated_key_expires_after_a_day_by_default(self, api: Api, keys: str) -> None:
         old = api.post(keys, {}).get_json()
         api.post(f"{keys}/{old['id']}/rotate", {})
         assert api.get(f"{keys}/{old['id']}").get_json()["expires_at"] == "2027-01-16T08:00:00.000Z"
@@ -96,7 +96,7 @@ class TestRotate:
         assert new["expires_at"] == "2027-01-15T11:00:00.000Z"
         assert api.get(f"{keys}/{old['id']}").get_json()["expires_at"] == "2027-01-15T10:00:00.000Z"
 
-    def test_a_dead_key_is_not_rotated(self, api: Api, keys: str) -> None:
+    def test_inactive_key_is_not_rotated(self, api: Api, keys: str) -> None:
         old = api.post(keys, {}).get_json()
         api.delete(f"{keys}/{old['id']}")
         response = api.post(f"{keys}/{old['id']}/rotate", {})

@@ -129,7 +129,7 @@ def test_openapi_schema_names_are_unique(document: Any) -> None:
     assert not [name for name in document["components"]["schemas"] if name[-1].isdigit()]
 
 
-def test_open_operations_say_so(document: Any) -> None:
+def test_operations_without_a_key_declare_empty_security(document: Any) -> None:
     assert document["security"] == [{"key": []}]
     open_paths = [p for p, item in document["paths"].items() if item.get("get", {}).get("security") == []]
     assert sorted(open_paths) == ["/health", "/livez", "/readyz", "/version"]

@@ -142,7 +142,7 @@ def test_model_of_a_body_is_the_one_any_json_parser_finds(document: dict[str, An
 
 
 @given(st.binary(max_size=200))
-def test_whatever_the_body_is_it_has_a_model_or_is_rejected(body: bytes) -> None:
+def test_any_body_has_a_model_or_is_rejected(body: bytes) -> None:
     try:
         assert isinstance(model_of(request(body)), str)
     except BodyRejected as rejected:

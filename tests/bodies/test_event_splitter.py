@@ -52,7 +52,7 @@ def test_a_stream_cut_at_any_byte_gives_the_same_events_and_bytes(endpoint: Endp
 
 
 @given(st.lists(st.sampled_from([b"data: x", b"data", b"a", b"\r", b"\n", b"\r\n", b":"])), st.randoms())
-def test_whatever_the_lines_end_with_the_cuts_change_nothing(tokens: list[bytes], luck: object) -> None:
+def test_events_are_the_same_for_all_cuts_and_line_ends(tokens: list[bytes], luck: object) -> None:
     body = b"".join(tokens)
     for kind in (SSE, LINES):
         whole = split(body, kind=kind)
@@ -60,7 +60,7 @@ def test_whatever_the_lines_end_with_the_cuts_change_nothing(tokens: list[bytes]
         assert split(*(bytes([byte]) for byte in body), kind=kind) == whole
 
 
-def test_the_data_of_events_is_taken_whatever_ends_a_line() -> None:
+def test_data_of_an_event_is_read_with_any_line_end() -> None:
     stream = b": hello\nevent: x\ndata: one\r\ndata:two\r\n\r\rdata: three\n\nid: 4\n\ndata: cut off"
     assert [item for item in data(stream) if item is not None] == ["one\ntwo", "three", "cut off"]
     assert data(b"data\n\n") == [""]
@@ -95,7 +95,7 @@ def test_blank_lines_are_no_events_each_but_come_with_the_next_one(kind: str, bl
 
 
 @pytest.mark.parametrize("size", [16, 1000, 65_536])
-def test_an_event_without_an_end_is_not_collected_for_ever(size: int) -> None:
+def test_event_without_an_end_is_rejected_at_the_maximum_size(size: int) -> None:
     pieces = (MAX_EVENT // size + 1) * [b"x" * size]
     with pytest.raises(BodyRejected, match="longer than"):
         split(*pieces)

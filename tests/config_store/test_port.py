@@ -212,7 +212,7 @@ def test_pages_stay_in_step_while_tenants_come_and_go(store: ConfigStore) -> Non
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "1", "YWZ0ZXI6MA", "YWZ0ZXI6MQ==", "ü", "\ud800", "9" * 5000])
-def test_a_cursor_of_somebody_else_is_rejected(store: ConfigStore, cursor: str) -> None:
+def test_cursor_that_the_store_did_not_issue_is_rejected(store: ConfigStore, cursor: str) -> None:
     with pytest.raises(ValueError, match="next_cursor"):
         store.list(5, cursor)
 

@@ -135,7 +135,7 @@ async def test_a_dropped_key_leaves_no_use_behind(world: World) -> None:
 
 
 @pytest.mark.parametrize("world", ["redis"], indirect=True)
-async def test_after_a_lost_connection_it_listens_again_and_says_so(world: World) -> None:
+async def test_source_listens_again_after_a_lost_connection_and_reports_it(world: World) -> None:
     async with listening(world) as said:
         world.cut()
         assert await said.get() is None

@@ -158,7 +158,7 @@ POISONS = {
 
 
 @pytest.mark.parametrize("poison", POISONS)
-def test_a_poisoned_record_is_that_tenants_trouble_alone(
+def test_corrupt_record_affects_its_tenant_only(
     client: redis.Redis, store: RedisStore, caplog: pytest.LogCaptureFixture, poison: str
 ) -> None:
     good = create(store, a_tenant("good"))
@@ -171,7 +171,7 @@ def test_a_poisoned_record_is_that_tenants_trouble_alone(
     assert "id-bad" in caplog.text
 
 
-def test_a_store_that_is_not_there_is_said_to_be_down(tmp_path: Path) -> None:
+def test_store_without_a_server_raises_store_down(tmp_path: Path) -> None:
     store = open_store({"unix_socket_path": str(tmp_path / "nobody.sock")}, quarantine=60)
     for call in (
         store.ping,

@@ -19,7 +19,7 @@ def test_memo_computes_each_key_once() -> None:
     assert asked == ["a", "bc"]
 
 
-def test_clients_that_ask_for_ever_new_keys_do_not_fill_the_memory() -> None:
+def test_memo_is_bounded_for_ever_changing_keys() -> None:
     same = Memo[str, str](lambda key: key)
     for number in range(10_000):
         assert same[f"x-{number}"] == f"x-{number}"

@@ -107,7 +107,7 @@ def test_a_plugin_that_is_too_slow_is_a_fault(owner: TenantInUse, upstream: Upst
     assert not upstream.received
 
 
-def test_required_plugins_run_first_whatever_a_rule_says(
+def test_required_plugins_run_before_those_of_a_rule_at_any_priority(
     gateway: RunningGateway, upstream: Upstream, tmp_path: Path
 ) -> None:
     file = tmp_path / "record"

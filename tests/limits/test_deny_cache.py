@@ -110,7 +110,7 @@ def test_the_first_ten_thousand_values_have_counters_of_their_own_and_further_on
     assert charge(known, "one more", 0.0, limit="another limit")
 
 
-def test_a_value_that_was_not_counted_for_two_windows_makes_room() -> None:
+def test_value_not_counted_for_two_windows_is_replaced() -> None:
     known = DistinctValueTracker(max_values=1)
     assert charge(known, "a", 0.0)
     assert not charge(known, "b", 9.0)
@@ -118,7 +118,7 @@ def test_a_value_that_was_not_counted_for_two_windows_makes_room() -> None:
     assert charge(known, "b", 20.0)
 
 
-def test_a_value_that_is_asked_for_takes_no_room() -> None:
+def test_value_that_is_only_looked_up_is_not_counted() -> None:
     known = DistinctValueTracker(max_values=1)
     assert known.has_counter("limit", "a", 0.0)
     assert charge(known, "b", 0.0)

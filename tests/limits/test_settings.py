@@ -199,7 +199,7 @@ NAMES = [*LimitsSchema().fields]
 
 
 @given(st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=3), anything, max_size=3))
-def test_whatever_is_written_loads_or_is_rejected_where_it_is_wrong(spec: dict[str, Any]) -> None:
+def test_any_limits_document_loads_or_is_rejected_at_its_errors(spec: dict[str, Any]) -> None:
     try:
         loaded = LimitsSchema().load(spec)
     except ValidationError as error:
@@ -231,7 +231,7 @@ def test_openapi_describes_both_forms_of_a_dimension() -> None:
 
 
 @given(st.fixed_dictionaries({}, optional={name: anything for name in NAMES}))
-def test_the_description_takes_whatever_the_settings_take(spec: dict[str, Any]) -> None:
+def test_json_schema_accepts_all_settings_that_load(spec: dict[str, Any]) -> None:
     try:
         LimitsSchema().load(spec)
     except ValidationError:

@@ -126,7 +126,7 @@ SIZED = dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
         pytest.param(dripping(b"HTTP/1.1 200 OK\r\n\r\n"), False, id="an endless body"),
     ],
 )
-def test_fetch_gives_up_a_service_that_drips_at_the_timeout(
+def test_fetch_of_a_slow_response_ends_at_the_timeout(
     fetch: GuardedFetch, serve: Serve, authority: Authority, script: Script, is_tls: bool
 ) -> None:
     service = serve(script, authority.server_context("127.0.0.1") if is_tls else None)

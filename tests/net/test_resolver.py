@@ -129,7 +129,7 @@ async def test_a_resolver_that_hangs_is_an_outside_error(resolver: Resolver, stu
         await resolver(HOST, 443, 0.02)
 
 
-async def test_a_request_that_gives_up_leaves_the_look_up_to_the_others(
+async def test_lookup_continues_for_other_requests_after_one_times_out(
     resolver: Resolver, names: Names, stuck: threading.Event
 ) -> None:
     names[HOST] = [ADDRESS]

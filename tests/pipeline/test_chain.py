@@ -72,7 +72,7 @@ class TestParseChain:
         with pytest.raises(Invalid):
             resolve_chain([placed("asking", enabled=False)], TENANT, "r1", CATALOGUE)
 
-    def test_secrets_are_opened_by_who_can(self) -> None:
+    def test_secrets_of_an_entry_are_opened_by_the_given_function(self) -> None:
         def unseal(entry: PluginConfig) -> dict[str, Any]:
             return {**entry.settings, "headers": {"X-Key": "opened"}}
 

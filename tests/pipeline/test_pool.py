@@ -40,7 +40,7 @@ def test_a_cancelled_call_gives_its_place_back() -> None:
         pool.shutdown()
 
 
-def test_a_pool_that_is_closed_says_so_and_keeps_no_place() -> None:
+def test_closed_pool_rejects_every_call() -> None:
     pool = PluginPool(threads=1, waiting=0)
     pool.shutdown()
     for _ in range(2):
@@ -59,7 +59,7 @@ def one() -> Iterator[FairQueue]:
     queue.close()
 
 
-def test_owners_take_turns_however_much_one_of_them_has(one: FairQueue) -> None:
+def test_queue_serves_its_owners_in_turn(one: FairQueue) -> None:
     free, order = Event(), list[str]()
     first = one.submit("busy", free.wait)
     waiting = [one.submit("busy", order.append, f"busy {number}") for number in range(3)]
@@ -117,7 +117,7 @@ def test_worker_survives_a_call_that_raises_system_exit(one: FairQueue) -> None:
     assert one.submit("a", int).result(LIMIT) == 0
 
 
-def test_a_pool_that_is_closed_takes_no_calls_and_gives_up_those_that_wait() -> None:
+def test_closed_pool_rejects_calls_and_cancels_queued_ones() -> None:
     pool, free, start_call = PluginPool(threads=2, waiting=0), Event(), Event()
     running = pool.compute("a", lambda: (start_call.set(), free.wait()))
     assert start_call.wait(LIMIT)

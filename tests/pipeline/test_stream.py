@@ -189,7 +189,7 @@ def test_a_judge_that_keeps_an_event_to_itself_fails_at_the_end(kind: type[Activ
     assert sent == ["", "", "", "", "abcd"]
 
 
-def test_only_who_declares_it_changes_events() -> None:
+def test_plugin_changes_events_only_if_it_declares_body_changes() -> None:
     changing = ActiveJudge(lambda _: Judge(lambda one: [one.with_data((one.data or "").upper())]))
     assert play(changing)[0].faults == ["judging"]
     changing.changes = frozenset({"body"})
@@ -219,7 +219,7 @@ async def test_a_full_pool_is_a_fault() -> None:
     assert run.faults == ["judging"]
 
 
-def test_large_pieces_are_judged_in_a_thread_where_somebody_may_wait() -> None:
+def test_large_chunk_is_judged_with_and_without_a_thread() -> None:
     for may_wait in (True, False):
         assert play(ActiveJudge(lambda _: passing()), events=[LARGE], may_wait=may_wait)[1] == ["x", ""]
 

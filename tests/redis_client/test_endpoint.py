@@ -38,7 +38,7 @@ async def test_a_password_and_a_user_are_sent(guarded: Server) -> None:
 
 
 @pytest.mark.parametrize(("password", "said"), [("wrong", "WRONGPASS"), (None, "NOAUTH")])
-async def test_a_wrong_password_is_said(guarded: Server, password: str | None, said: str) -> None:
+async def test_wrong_password_is_reported(guarded: Server, password: str | None, said: str) -> None:
     with pytest.raises(StoreDown, match=said):
         await ask({"unix_socket_path": guarded.socket, "password": password}, "PING")
 
@@ -78,7 +78,7 @@ async def test_tls_works_with_a_trusted_certificate(encrypted: int, authority: A
     assert await ask(options, "PING") == b"PONG"
 
 
-async def test_an_unknown_authority_is_rejected_unless_the_operator_says_so(encrypted: int) -> None:
+async def test_unknown_authority_is_rejected_unless_checks_are_disabled(encrypted: int) -> None:
     with pytest.raises(StoreDown, match="certificate verify failed"):
         await ask(from_url(f"rediss://localhost:{encrypted}"), "PING")
     assert await ask(from_url(f"rediss://localhost:{encrypted}?ssl_cert_reqs=none"), "PING") == b"PONG"

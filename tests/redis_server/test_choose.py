@@ -100,7 +100,7 @@ def test_a_server_that_responses_beside_a_running_embedded_one_is_rejected(
         open_redis(settings(tmp_path, url=running))
 
 
-def test_a_wrong_password_is_said_and_nothing_is_embedded(tmp_path: Path) -> None:
+def test_wrong_password_is_reported_and_no_server_is_embedded(tmp_path: Path) -> None:
     with (
         responding(b"-NOAUTH Authentication required.\r\n" * 9) as port,
         pytest.raises(StoreDown, match=r"rejects the password\. Set redis\.password"),
@@ -109,7 +109,7 @@ def test_a_wrong_password_is_said_and_nothing_is_embedded(tmp_path: Path) -> Non
     assert not list(tmp_path.iterdir())
 
 
-def test_something_else_on_the_port_is_said(tmp_path: Path) -> None:
+def test_port_with_another_service_is_reported(tmp_path: Path) -> None:
     with (
         responding(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port,
         pytest.raises(StoreDown, match="cannot be used as Redis"),

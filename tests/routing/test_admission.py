@@ -88,7 +88,7 @@ def test_every_other_host_is_rejected(host: str) -> None:
         HOSTS.parse(host)
 
 
-def test_addresses_are_no_shared_hosts_unless_the_operator_says_so() -> None:
+def test_address_is_a_shared_host_only_if_the_operator_allows_it() -> None:
     strict = HostRules("example.com", ("gateway.internal",), any_address=False)
     assert strict.parse("gateway.internal:80") is None
     for host in ("127.0.0.1", "[::1]", "localhost", "example.com"):

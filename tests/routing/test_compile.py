@@ -130,7 +130,7 @@ def test_secrets_are_opened_where_they_belong() -> None:
         Rule("b", "/b", "http://x.example", plugin_chain=(PluginConfig("asking", settings={"wrong": 1}),)),
     ],
 )
-def test_a_rule_that_cannot_be_used_is_closed_and_harms_no_other(broken: Rule) -> None:
+def test_unusable_rule_is_closed_and_affects_no_other(broken: Rule) -> None:
     gateway = compile_rules(broken, Rule("good", "/good", "http://x.example"))
     assert routes(gateway, "/b").fault
     assert routes(gateway, "/good").fault is None

@@ -48,9 +48,7 @@ def test_a_part_ends_with_all_its_workers_even_one_that_hangs(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_part_is_ready_when_it_responds_whatever_its_certificate_is_for(
-    tmp_path: Path, scheme: str
-) -> None:
+def test_part_is_ready_when_it_responds_with_any_certificate(tmp_path: Path, scheme: str) -> None:
     with HTTPServer(("127.0.0.1", 0), Healthy) as server:
         if scheme == "https":
             context = Authority(tmp_path).server_context("*.tenants.example")

@@ -85,7 +85,7 @@ def test_a_given_file_that_is_missing_is_not_made(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_written_is_said_in_a_sentence(tmp_path: Path) -> None:
+def test_secret_folder_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file where the folder should be")
     with pytest.raises(SecretFileError, match="cannot be created"):
         read_secrets(None, tmp_path / "data" / "pepper", os.urandom)

@@ -33,7 +33,7 @@ def test_counters_in_use_are_never_swept() -> None:
     assert "b" in counters
 
 
-def test_a_charge_counts_even_without_room() -> None:
+def test_charge_counts_even_above_the_limit() -> None:
     counters = Counters()
     for _ in range(7):
         counters.charge([window("a")], SECOND)

@@ -96,7 +96,7 @@ PARTS = [{"type": "string", "description": "needle"}, {"enum": ["needle"]}, "nee
 @pytest.mark.parametrize(
     ("around", "name", "part"), pairwise(AROUND, [*NAMES, "arguments", "source", "properties", "city"], PARTS)
 )
-def test_schemas_are_read_whatever_their_properties_are_called(around: Any, name: str, part: Any) -> None:
+def test_schema_is_read_with_any_property_name(around: Any, name: str, part: Any) -> None:
     assert "needle" in " ".join(texts_of(around({"type": "object", "properties": {name: part}})))
     assert "needle" in " ".join(texts_of(around({"type": "object", "properties": {"needle": part}})))
     assert name in list(texts_of(around({"type": "object", "properties": {name: part}})))

@@ -118,7 +118,7 @@ def test_a_pattern_that_explodes_elsewhere_is_quick() -> None:
     assert time.perf_counter() - started < 1
 
 
-def test_a_list_is_compiled_once_as_long_as_somebody_holds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pattern_list_is_compiled_once_while_it_is_referenced(monkeypatch: pytest.MonkeyPatch) -> None:
     held = patterns_of(("kept", "by somebody"))
     for number in range(200):
         patterns_of((f"another {number}",))
@@ -234,7 +234,7 @@ def test_every_match_is_within_its_length_and_its_parts_begin_like_it(pattern: s
 
 
 @given(st.from_regex(re.compile(r"[a-c?*+{}()|\\\[\]^$.,1-3Qpb-]{0,12}")))
-def test_whatever_re2_takes_is_read_without_an_error(pattern: str) -> None:
+def test_pattern_that_re2_accepts_is_analyzed_without_an_error(pattern: str) -> None:
     try:
         compile_pattern(pattern)
     except ValueError:

@@ -30,7 +30,7 @@ async def test_a_store_that_is_down_takes_nothing_away(world: World) -> None:
     assert await world.name_of("acme") == "Acme"
 
 
-async def test_trouble_is_shown_and_logged_once(world: World, caplog: pytest.LogCaptureFixture) -> None:
+async def test_store_failure_is_shown_and_logged_once(world: World, caplog: pytest.LogCaptureFixture) -> None:
     world.source.down = EVERYTHING
     for _ in range(3):
         world.cache._reconnected()
@@ -65,7 +65,7 @@ async def test_a_bad_record_leaves_the_last_good_one(world: World, caplog: pytes
     assert "id-acme" in caplog.text
 
 
-async def test_a_bad_record_harms_its_tenant_alone(world: World, caplog: pytest.LogCaptureFixture) -> None:
+async def test_bad_record_affects_its_tenant_only(world: World, caplog: pytest.LogCaptureFixture) -> None:
     world.create("acme")
     world.create("other")
     world.source.bad.add("id-acme")

@@ -25,7 +25,9 @@ def compiled(tenant: str, subdomain: str, keys: set[str]) -> Compiled:
 
 
 @given(st.lists(PUTS | DROPS | FINDS), st.integers(1, 3))
-def test_whoever_is_found_has_the_name(steps: list[tuple[str, str, str, set[str]]], most: int) -> None:
+def test_tenant_found_in_the_lru_has_the_subdomain_or_key(
+    steps: list[tuple[str, str, str, set[str]]], most: int
+) -> None:
     held: GatewayLru[Compiled] = GatewayLru(most)
     for number, (step, tenant, subdomain, keys) in enumerate(steps):
         if step == "put":

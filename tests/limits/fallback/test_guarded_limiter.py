@@ -38,7 +38,7 @@ async def test_a_rejected_client_that_keeps_asking_does_not_reach_redis(running:
             assert store.info("commandstats")["cmdstat_evalsha"]["calls"] < 50
 
 
-async def test_without_redis_the_rest_of_the_limit_is_left_and_the_decision_says_so(running: Server) -> None:
+async def test_limiter_without_redis_admits_the_rest_and_marks_decisions_degraded(running: Server) -> None:
     async with worker(running) as limiter:
         assert await admitted(limiter, HUNDRED, times=70) == 70
         running.kill()
@@ -193,7 +193,7 @@ async def test_a_client_that_goes_away_meanwhile_holds_no_place(running: Server)
         await until_true(lambda: slots(running, one) == 0)
 
 
-async def test_refunds_reach_whoever_counted(running: Server) -> None:
+async def test_refund_reaches_redis_or_the_local_share_that_was_charged(running: Server) -> None:
     async with worker(running) as limiter:
         charged = await limiter.acquire([HUNDRED])
         await limiter.refund([HUNDRED], charged)

@@ -59,7 +59,7 @@ def test_a_process_admits_a_share_of_the_rest(
     assert outage.admitted(wanted) == admitted
 
 
-def test_a_window_that_was_full_has_room_a_window_after_redis_said_so() -> None:
+def test_full_window_admits_again_one_window_after_redis_reported_it() -> None:
     outage = Outage(workers=1)
     outage.known.record([left(window(), 0)], NOW - 5 * SECOND)
     assert outage.admitted(window()) == 0

@@ -24,7 +24,7 @@ def test_a_decision_says_what_is_left_and_when_there_is_more(here: World) -> Non
     assert rejected.retry_after_ms == rejected.states[0].reset_after_ms
 
 
-def test_room_comes_back_exactly_when_the_decision_said_so(here: World) -> None:
+def test_limit_admits_again_exactly_at_its_retry_after(here: World) -> None:
     three = limit(number=3)
     admitted(here, three, times=3)
     here.hands.forward(here.acquire(three).retry_after_ms - 1)
@@ -74,7 +74,7 @@ def test_a_rejection_names_the_first_violated_limit_and_the_longest_wait(here: W
 
 
 @pytest.mark.parametrize("never", [limit(number=0), limit(number=5, cost=6)], ids=["zero", "a cost above it"])
-def test_a_limit_without_room_for_one_request_rejects_for_ever(here: World, never: Limit) -> None:
+def test_limit_below_the_cost_of_one_request_always_rejects(here: World, never: Limit) -> None:
     rejected = here.acquire(limit(number=5, name="per_ip"), never)
     assert (rejected.allowed, rejected.violated, rejected.retry_after_ms) == (False, never, NEVER)
     assert here.stored(never) in ([], [(None, -2)])

@@ -106,7 +106,7 @@ def test_a_hanging_server_costs_the_deadline_and_mixes_no_replies(
         store.client_unpause()
 
 
-def test_a_server_that_is_gone_is_said_so(tmp_path: Path) -> None:
+def test_limiter_without_a_server_raises_store_down(tmp_path: Path) -> None:
     with pytest.raises(StoreDown, match="Redis did not respond"):
         admitted(str(tmp_path / "nobody.sock"), limit(), times=1)
 

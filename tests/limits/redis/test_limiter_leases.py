@@ -12,7 +12,7 @@ def allowed(here: World, *names: str, number: int = 3) -> list[bool]:
     return [here.acquire(at_a_time(number, name)).allowed for name in names]
 
 
-def test_three_at_a_time_admit_three_of_five_whatever_they_cost(here: World) -> None:
+def test_limit_of_three_slots_admits_three_of_five_at_any_cost(here: World) -> None:
     assert allowed(here, *"abcde") == [True, True, True, False, False]
     assert here.acquire(replace(at_a_time(1, "a", name="costly"), cost=5)).allowed
 
