@@ -191,7 +191,7 @@ class TestRejected:
         explained = asked(api, tenant, headers={"Host": "other.example.com"})
         assert (explained["tenant"], explained["rules"]) == (None, [])
 
-    def test_under_a_shared_host_the_key_says_which_tenant(self, api: Api, tenant: Tenant) -> None:
+    def test_tenant_under_a_shared_host_is_identified_by_the_key(self, api: Api, tenant: Tenant) -> None:
         new_rule(api, tenant)
         assert asked(api, tenant, headers={"Host": "localhost"})["outcome"] == "forwarded"
         other = api.tenant("other").key

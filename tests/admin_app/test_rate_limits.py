@@ -99,7 +99,7 @@ def test_a_gateway_part_on_a_rule_is_shown_at_that_rule(api: Api) -> None:
     assert rows == [("gateway", None, 5), ("gateway", rule, 2)]
 
 
-def test_after_its_number_was_lowered_a_limit_shows_all_that_is_used(api: Api, world: World) -> None:
+def test_limit_that_was_lowered_shows_its_whole_usage(api: Api, world: World) -> None:
     tenant, rule = limited(api, None, {"limit": 5, "window": "1m"})
     spend(world, tenant, 4)
     lowered = {"plugin_chain": [limiter({"limit": 3, "window": "1m"})]}
@@ -168,7 +168,7 @@ class Down:
         raise StoreDown("Redis does not answer.")
 
 
-def test_without_redis_it_is_503(api: Api, world: World) -> None:
+def test_rate_limits_without_redis_are_503(api: Api, world: World) -> None:
     tenant, _ = limited(api, GATEWAY)
     world.limiter = Down()  # type: ignore[assignment]
     response = api.get(f"{tenant.url}/rate-limits")

@@ -94,7 +94,7 @@ def test_the_quarantine_in_memory_ends_too() -> None:
     assert create(store, with_tenant(a_tenant("heir"), subdomain="acme")) == store.read("id-heir")
 
 
-def test_without_quarantine_a_subdomain_is_free_at_once(client: redis.Redis) -> None:
+def test_subdomain_without_quarantine_is_free_at_once(client: redis.Redis) -> None:
     store = RedisStore(client, quarantine=0)
     store.write(create(store, a_tenant("acme")), None, actor=ACTOR)
     assert create(store, with_tenant(a_tenant("heir"), subdomain="acme")) == store.read("id-heir")

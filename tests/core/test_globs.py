@@ -60,7 +60,7 @@ def test_the_more_a_glob_spells_out_the_more_precise_it_is() -> None:
 
 
 @given(st.permutations(["*", "a*", "*a", "ab", "a*b"]))
-def test_which_is_more_precise_depends_on_no_order(globs: list[str]) -> None:
+def test_precision_of_globs_is_independent_of_their_order(globs: list[str]) -> None:
     assert sorted(globs, key=precision) == ["ab", "a*b", "*a", "a*", "*"]
 
 

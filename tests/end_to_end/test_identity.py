@@ -70,7 +70,7 @@ def test_the_key_may_come_in_the_headers_that_sdks_use(one: TenantInUse, name: s
 
 
 @pytest.mark.parametrize("host", ["localhost:8081", "127.0.0.1", "[::1]:8081", "example.com"])
-def test_under_a_shared_host_the_key_says_which_tenant(one: TenantInUse, host: str) -> None:
+def test_tenant_under_a_shared_host_is_identified_by_the_key(one: TenantInUse, host: str) -> None:
     assert one.request("GET", "/v1/x", headers={"Host": host}).status_code == 200
 
 

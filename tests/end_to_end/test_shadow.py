@@ -111,9 +111,7 @@ def streamed(owner: TenantInUse, *pieces: str) -> dict[str, Any]:
     return logged(owner.gateway, request_id)
 
 
-def test_beside_one_that_judges_events_it_sees_the_whole_stream(
-    owner: TenantInUse, upstream: Upstream
-) -> None:
+def test_shadow_beside_an_event_judge_sees_the_whole_stream(owner: TenantInUse, upstream: Upstream) -> None:
     chain = [judging("nothing like it"), judging("secret", mode="shadow")]
     owner.create_rule("/v1", upstream.url, plugin_chain=chain)
     line = streamed(owner, "It is a sec", "ret. Really.")

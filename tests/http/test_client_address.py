@@ -35,7 +35,7 @@ def seen(peer: str, *forwarded_for: str) -> str:
         ("fe80::1%eth0", "fe80::1"),
     ],
 )
-def test_without_proxies_it_is_the_sockets_in_one_spelling(peer: str, address: str) -> None:
+def test_client_address_without_proxies_is_the_normalized_peer_address(peer: str, address: str) -> None:
     assert client_address(peer, Headers(), []) == address
     assert seen(peer, "203.0.113.9") == address
 
@@ -71,7 +71,7 @@ def test_client_address_of_an_untrusted_peer_ignores_headers(peer: str, items: l
         ([""], "10.0.0.1"),
     ],
 )
-def test_behind_trusted_proxies_the_last_stranger_is_the_client(
+def test_client_address_is_the_last_one_that_is_not_a_trusted_proxy(
     forwarded_for: list[str], address: str
 ) -> None:
     assert seen("10.0.0.1", *forwarded_for) == address

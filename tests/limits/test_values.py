@@ -26,7 +26,7 @@ def test_decision_names_the_first_violated_limit_and_the_longest_retry_after() -
     assert decision.states == states
 
 
-def test_never_is_longer_than_any_wait() -> None:
+def test_retry_after_is_never_if_one_limit_never_admits() -> None:
     assert decide([state(0, 500), state(3, NEVER, cost=11)]).retry_after_ms == NEVER
 
 

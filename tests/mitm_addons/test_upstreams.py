@@ -48,7 +48,7 @@ def test_a_connection_gets_the_first_address() -> None:
     assert (server.address, server.error) == ((FIRST, 443), None)
 
 
-def test_after_a_failure_the_next_connection_gets_the_next_address_for_a_while() -> None:
+def test_connection_after_a_failure_uses_the_next_address_for_a_while() -> None:
     world = World({HOST: [FIRST, SECOND]})
     world.connect(fails=True)
     assert world.connect().address == (SECOND, 443)

@@ -224,7 +224,7 @@ async def test_tls_1_2_is_the_oldest_version(authority: Authority) -> None:
         assert (await w.ask()).status == 200
 
 
-async def test_after_a_failed_connection_the_addons_may_give_another_address() -> None:
+async def test_addon_can_set_another_address_after_a_failed_connection() -> None:
     hosts = ["127.0.0.9", "127.0.0.1"]  # the upstream listens on the second alone
 
     def pin(data: ServerConnectionHookData) -> None:

@@ -11,7 +11,7 @@ def first(failed: FailedAddresses, now: float, host: str = HOST, port: int = POR
     return failed.first(host, port, ADDRESSES, now)
 
 
-def test_without_a_failure_the_first_address_is_tried_first() -> None:
+def test_first_address_is_tried_first_without_a_failure() -> None:
     assert first(FailedAddresses(), 0.0) == FIRST
 
 

@@ -63,7 +63,7 @@ class TestPatches:
         after(*(entry(ActingInPlace(look)) for _ in range(2)))
         assert seen == [None, None, None, "set"]
 
-    def test_before_forwarding_they_change_the_request_and_then_the_response(self) -> None:
+    def test_patch_changes_the_request_before_forwarding_and_then_the_response(self) -> None:
         before = exchange(response=Response(200, Headers([("X-Old", "1")]), b"old"))
         patch = Patch({"X-New": "1"}, ("X-Old",), b"new", 404)
         for stage in (Stage.POST_REQUEST, Stage.PRE_RESPONSE):

@@ -188,7 +188,7 @@ def test_rejected_body_is_named_by_its_fields_and_not_shown(settings: Any, body:
 @pytest.mark.parametrize(
     "body", [b"", b"no json", b'{"a":1,"a":2}', b"\xef\xbb\xbf{}", b'{"a":NaN}', b"[" * 99999]
 )
-def test_where_json_is_demanded_it_must_be_strict(setting: dict[str, Any], body: bytes) -> None:
+def test_body_that_must_be_json_is_rejected_unless_strict(setting: dict[str, Any], body: bytes) -> None:
     assert rejection(judge(setting, body, content_type="text/plain")) == (400, "invalid_json")
 
 

@@ -140,7 +140,7 @@ def test_a_body_that_is_no_strict_json_is_never_half_sent() -> None:
     assert (verdict.status, verdict.code) == (400, "invalid_json")
 
 
-def test_without_mapped_fields_the_body_is_not_read(service: responses.RequestsMock) -> None:
+def test_validator_without_mapped_fields_does_not_read_the_body(service: responses.RequestsMock) -> None:
     service.post(ENDPOINT, json={})
     assert plugin({}).reads == frozenset()
     assert ask({}, b"\x00 no json") == CONTINUE

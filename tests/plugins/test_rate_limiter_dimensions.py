@@ -241,6 +241,6 @@ def test_a_flood_of_values_makes_ten_thousand_counters_and_a_shared_one(socket: 
 
 
 @pytest.mark.slow
-def test_beside_a_limit_of_all_a_flood_of_headers_makes_no_more_counters_than_it_admits(socket: str) -> None:
+def test_flood_of_headers_beside_a_global_limit_adds_counters_if_admitted_only(socket: str) -> None:
     limits = {"global": {"limit": 50, "window": "10m"}, "per_header": {"X-Team": ROOMY}, "per_path": ROOMY}
     assert flooded(socket, limits, "beside global") == (50, 1 + 2 * 50)

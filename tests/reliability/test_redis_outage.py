@@ -56,7 +56,7 @@ FAULTS: dict[str, tuple[Callable[[Server], None], Callable[[Server], None]]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_without_redis_known_tenants_are_served_and_limits_recover_soon_after(
+def test_known_tenants_are_served_without_redis_and_limits_recover_soon_after(
     gateway: RunningGateway, store: Server, caller: Caller, fault: str
 ) -> None:
     breaks, mends = FAULTS[fault]

@@ -60,7 +60,7 @@ def test_the_host_names_a_tenant(host: str, subdomain: str) -> None:
         *("127.0.0.1:8081", "8.8.8.8", "[::1]", "[::1]:8081", "[2001:DB8::1]:8081", "[::ffff:127.0.0.1]"),
     ],
 )
-def test_under_a_shared_host_the_key_says_which_tenant(host: str) -> None:
+def test_shared_host_identifies_no_tenant(host: str) -> None:
     assert HOSTS.parse(host) is None
 
 
@@ -231,7 +231,7 @@ def test_an_unknown_tenant_responds_as_an_unknown_key_does() -> None:
 )
 @pytest.mark.parametrize("status", ["active", "disabled"])
 @pytest.mark.parametrize("fault", [None, "broken"])
-def test_without_a_valid_key_only_that_is_shown(
+def test_request_without_a_valid_key_is_rejected_for_the_key_only(
     path: str, method: str, status: str, fault: str | None
 ) -> None:
     tenant = gateway(rule(methods=["GET"]), status=status, fault=fault)

@@ -144,6 +144,6 @@ def test_an_entry_in_shadow_mode_gets_tools_that_take_nothing() -> None:
     assert isinstance(shadow.shadows[0].plugin.tools.limiter, ReadOnlyLimiter)
 
 
-def test_without_its_tier_nothing_of_a_tenant_passes() -> None:
+def test_tenant_with_an_unknown_tier_is_closed() -> None:
     gateway = compile_rules(Rule("r", "/v1", "http://x.example"), tenant=Tenant("ten", "T", "t", tier="gone"))
     assert "gone" in routes(gateway, "/v1").fault

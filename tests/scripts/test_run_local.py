@@ -198,7 +198,7 @@ def test_a_second_start_finds_tenants_and_key_and_prints_calls_that_work_again(l
 
 
 @pytest.mark.slow
-def test_without_the_demo_the_store_stays_empty_and_a_kill_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_start_without_the_demo_creates_no_tenant_and_a_kill_leaves_nothing(tmp_path: Path) -> None:
     with LocalGateway(tmp_path) as gateway:
         started = gateway.start("--no-demo")
         assert "There is no tenant `demo`" in started.output

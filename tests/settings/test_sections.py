@@ -49,7 +49,7 @@ class TestTheEngine:
 
 
 class TestTls:
-    def test_without_files_there_is_none(self, config: File) -> None:
+    def test_tls_section_without_files_has_none(self, config: File) -> None:
         for text in ("", "server: {tls: null}", "server: {tls: {cert: null}}", "server: {tls: {key: ''}}"):
             assert config.load(text).server.tls.files is None
 

@@ -145,7 +145,7 @@ def test_beginnings_that_do_not_fit_hold_back_the_longest_match(monkeypatch: pyt
     assert Patterns(["secret"]).partial_start("-" * 100, 0) == 94
 
 
-def test_where_the_beginnings_are_too_much_to_compile_the_longest_match_is_held_back() -> None:
+def test_patterns_with_too_many_prefixes_to_compile_hold_the_longest_match() -> None:
     many = Patterns([f"(?i)word{number}" + "abcdefgh" * 8 for number in range(100)])
     assert many.partial_start("-" * 100, 0) == 100 - many.longest
 

@@ -75,7 +75,7 @@ def test_a_match_at_the_very_end_is_found_or_masked_there() -> None:
 
 
 @pytest.mark.parametrize("finish", [chat("", finish="stop"), event("[DONE]")])
-def test_where_a_stream_says_that_a_text_is_over_nothing_waits_any_more(finish: Event) -> None:
+def test_held_text_is_judged_and_sent_when_the_stream_ends_the_text(finish: Event) -> None:
     one = judge("secret")
     assert len(fed(one, chat("yes"))[0]) == 0
     assert len(one.feed(finish)) == 2
@@ -161,7 +161,7 @@ def test_required_pattern_may_match_at_the_end_or_in_a_separate_text() -> None:
     assert one.feed(whole) == [whole]
 
 
-def test_without_a_bound_all_waits_for_the_end() -> None:
+def test_unbounded_pattern_holds_all_events_until_the_end() -> None:
     one = judge("a.*b")
     assert fed(one, chat("x"), chat("y")) == [[], []]
     assert texts(one.end()) == ["x", "y"]
@@ -175,7 +175,7 @@ def test_the_size_counts_as_it_comes() -> None:
             one.feed(event("yy"))
 
 
-def test_without_rules_data_need_not_be_readable() -> None:
+def test_stream_without_rules_passes_data_that_is_not_readable() -> None:
     one, twice = TextJudge(None), event('{"a":1,"a":2}')
     assert one.feed(twice) == [twice]
     assert one.end() == []
@@ -258,7 +258,7 @@ def test_pattern_is_reported_no_more_after_its_callback_returns_false() -> None:
 
 
 @pytest.mark.parametrize("source", ["a.*b", r"a\C", "a{2,}"])
-def test_without_a_bound_nothing_is_settled_before_the_end(source: str) -> None:
+def test_unbounded_pattern_settles_nothing_before_the_end(source: str) -> None:
     search = StreamSearch(Patterns([source]))
     search.add("x" * 100, lambda _: True)
     assert search.settled == 0

@@ -183,7 +183,7 @@ async def test_a_look_without_changes_is_one_question(world: World) -> None:
     assert world.cache.last_config_check == world.clock.time
 
 
-async def test_after_a_lost_connection_everything_is_read_again_but_not_all_the_time(world: World) -> None:
+async def test_cache_reads_everything_again_after_a_lost_connection_at_most_every_5_s(world: World) -> None:
     await world.hold("one", "two")
     for seconds, reads in ((6.0, 2), (0.1, 0), (5.0, 2)):
         world.clock.time += seconds

@@ -46,7 +46,7 @@ def test_tenant_found_in_the_lru_has_the_subdomain_or_key(
         assert len(held) == len(list(held)) <= most
 
 
-def test_after_the_last_tenant_no_name_is_left() -> None:
+def test_lru_keeps_no_name_after_its_last_tenant() -> None:
     held: GatewayLru[Compiled] = GatewayLru(10)
     for name in "abc":
         held.put(compiled(name, name, {name}), now=1.0)

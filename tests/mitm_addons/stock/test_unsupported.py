@@ -38,7 +38,7 @@ def test_rules_with_timeouts_are_found_among_many_tenants() -> None:
     assert said(store) == ["the timeouts of rules"]
 
 
-def test_without_its_store_the_start_goes_on() -> None:
+def test_start_continues_without_the_store() -> None:
     class Down:
         def list(self, limit: int, cursor: str | None) -> None:
             raise StoreDown("down")

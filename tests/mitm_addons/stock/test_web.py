@@ -82,7 +82,7 @@ def mitmweb(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Ite
 
 
 @pytest.mark.parametrize("path", ENDPOINTS)
-def test_without_the_token_every_page_is_403(mitmweb: Mitmweb, path: str) -> None:
+def test_mitmweb_without_the_token_is_403_on_every_page(mitmweb: Mitmweb, path: str) -> None:
     assert mitmweb.ask(path).status_code == 403
     assert mitmweb.ask(path, Authorization="Bearer wrong").status_code == 403
 
