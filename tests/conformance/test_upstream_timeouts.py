@@ -89,6 +89,7 @@ async def drip(peer: Peer) -> None:
         await asyncio.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_an_exchange_ends_at_the_total_timeout_however_busy_it_is(short: Wire) -> None:
     short.upstream.plays([*REQUEST, send(STREAM), drip])
     start = time.monotonic()

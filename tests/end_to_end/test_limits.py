@@ -217,6 +217,7 @@ def asked_in_time(
     raise AssertionError("Redis never answered in time.")
 
 
+@pytest.mark.slow
 def test_a_tiers_own_limit_holds(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> None:
     """`basic` ships with 600 a minute; its headers say so although no plugin was configured."""
     with RunningGateway(tmp_path_factory.mktemp("tier") / "data") as gateway:

@@ -67,6 +67,7 @@ async def test_a_client_without_tls_is_closed_and_counted(authority: Authority) 
         assert not w.recorder.hooks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [[], ["Connection: close"]])
 async def test_a_tls_client_that_reads_slowly_gets_its_whole_last_response(
     authority: Authority, more: list[str]
@@ -283,6 +284,7 @@ async def test_a_tls_client_that_leaves_ends_its_exchange(authority: Authority, 
         assert w.recorder.failure().startswith("client_closed")
 
 
+@pytest.mark.slow
 async def test_a_tls_client_that_does_not_read_is_cut_off(authority: Authority) -> None:
     options = served(authority, timeouts=Timeouts(grace=0.4))
     async with world(script=responding(sized(bytes(5_000_000))), options=options, send_buffer=4096) as w:

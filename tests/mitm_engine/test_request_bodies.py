@@ -80,6 +80,7 @@ async def test_an_upload_after_its_response_is_cut_off_after_a_mebibyte() -> Non
         await w.quiet()
 
 
+@pytest.mark.slow
 async def test_a_stalled_upload_after_its_response_is_closed_after_two_seconds() -> None:
     async with world(On(requestheaders=reject)) as w:
         client = await w.client(head(1000))

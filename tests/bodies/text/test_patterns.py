@@ -68,6 +68,7 @@ ORDINARY = [
 ]
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.sampled_from(ORDINARY) | st.from_regex(r"[a-z]{3,12}( [a-z]{3,12}){0,8}", fullmatch=True),

@@ -222,6 +222,7 @@ class TestDescriptors:
             await worker.came.wait()
             assert row.accepts
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
     def test_clients_beyond_ninety_percent_wait_until_others_leave(self, loop: str, tmp_path: Path) -> None:
         with RunningEcho(tmp_path, loop, workers=1, descriptors=60) as echo, contextlib.ExitStack() as stack:

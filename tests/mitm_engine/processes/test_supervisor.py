@@ -49,6 +49,7 @@ def test_a_killed_worker_costs_its_own_connections_only_and_is_back_within_two_s
     assert f"(process {victim}) was killed by signal 9" in echo.log.read_text()
 
 
+@pytest.mark.slow
 def test_every_client_is_served_while_workers_are_killed(echo: RunningEcho) -> None:
     for _ in range(3):
         victim = echo.asked()
@@ -99,6 +100,7 @@ def test_a_worker_that_was_asked_to_end_is_replaced_after_its_drain(echo: Runnin
     assert echo.marks("drained") == {worker}
 
 
+@pytest.mark.slow
 def test_sighup_reloads_all_workers(echo: RunningEcho) -> None:
     workers = echo.await_workers(2)
     echo.process.send_signal(signal.SIGHUP)
@@ -106,6 +108,7 @@ def test_sighup_reloads_all_workers(echo: RunningEcho) -> None:
     assert echo.await_workers(2) == workers
 
 
+@pytest.mark.slow
 def test_sighup_at_the_start_ends_no_worker(tmp_path: Path) -> None:
     with RunningEcho(tmp_path) as echo:
         assert any(len(echo.living()) > 1 for _ in until(PATIENCE))
@@ -171,6 +174,7 @@ def test_twenty_kills_leave_no_descriptor_in_the_supervisor(echo: RunningEcho) -
     assert settled() == before
 
 
+@pytest.mark.slow
 def test_wrong_configuration_at_the_first_start_is_tried_once_and_ends_all(tmp_path: Path) -> None:
     (tmp_path / "code").write_text("78")
     with RunningEcho(tmp_path, workers=4) as echo:
@@ -202,6 +206,7 @@ def test_a_worker_that_fails_at_its_start_is_tried_again(tmp_path: Path) -> None
         assert "ended with exit code 1; the next starts in 0.1 s" in echo.log.read_text()
 
 
+@pytest.mark.slow
 def test_a_killed_spare_is_replaced(echo: RunningEcho) -> None:
     assert any(len(echo.living()) == 5 for _ in until(PATIENCE))
     first = echo.living()
