@@ -6,27 +6,22 @@ from collections.abc import Callable
 
 from mitmproxy import connection
 
+from mitm_engine.closing import Closing
 from mitm_engine.deadlines import NEVER
 from mitm_engine.exchange.exchange import Exchange
 from mitm_engine.exchange.flows import make_client
 from mitm_engine.http1.heads import closing_response
 from mitm_engine.http1.request_reader import Incoming, RequestReader
 from mitm_engine.http1.response_writer import ResponseWriter
-from mitm_engine.read_rate import ReadRate, has_left, reset, unread
+from mitm_engine.read_rate import ReadRate, has_input, has_left, reset, unread
 from mitm_engine.wire_error import LATE_ADDONS, OVERLOADED, WireError
 from mitm_engine.worker_state import WorkerState
 
 logger = logging.getLogger(__name__)
 
-#: How much of an unread body a client may still send after its response: seconds, and bytes. If the
-#: connection were closed at once, the kernel would drop the response (RFC 9112, 9.6).
-LINGER, LINGER_BYTES = 2.0, 1024 * 1024
-_DRAIN_PAUSE = 1.0  # seconds for a last request on an idle connection of a worker that drains
 _MAX_REJECTED = 256  # connections above the limit that get a response at a time; others are reset
 _FIRST_CHECK = 1.0  # seconds after a response until its client is checked for reading
 _CHECKS = 4  # in the time that a client may read too slowly
-
-_CLIENT_CLOSED = WireError("client_closed")
 
 
 def _ignore(now: float) -> None:
@@ -48,11 +43,11 @@ class ClientConnection(asyncio.Protocol):
     __slots__ = (
         "_awaits_request",
         "_cancellation",
+        "_closing",
         "_end",
         "_has_connected",
         "_is_ending",
         "_is_held",
-        "_linger_left",
         "_loop",
         "_on_deadline",
         "_on_end",
@@ -79,7 +74,7 @@ class ClientConnection(asyncio.Protocol):
         self.writer: ResponseWriter | None = None
         self.can_write = True
         self._awaits_request = self._has_connected = self._is_held = self._is_ending = False
-        self._linger_left: int | None = None
+        self._closing: Closing | None = None
         self._read_rate = ReadRate()
         self._on_deadline: Callable[[float], None] = self.cut
         self._on_end: Callable[[float], None] = _ignore
@@ -115,8 +110,9 @@ class ClientConnection(asyncio.Protocol):
 
     @property
     def is_last(self) -> bool:
-        """Whether no request is served after the current one."""
-        return (self._reader.stopped and not self._reader.queue) or self._worker.is_draining
+        """Whether no request is served after the current one. One that has begun is."""
+        reader, is_draining = self._reader, self._worker.is_draining
+        return (reader.stopped and not reader.queue) or (is_draining and reader.open_requests <= 1)
 
     def cancel(self, why: WireError) -> None:
         """End the current exchange with `why`, unless it is already ending."""
@@ -142,24 +138,23 @@ class ClientConnection(asyncio.Protocol):
         """Collect the body of `incoming`, up to `limit` bytes."""
         self._reader.want(incoming, limit)
         if self._is_held and self._reader.unwanted <= self._worker.options.read_ahead:
-            self._resume()
+            self.resume()
 
     def _hold(self) -> None:
         self._is_held = True
         self.transport.pause_reading()
         self._worker.held.add(self)
 
-    def _resume(self) -> None:
+    def resume(self) -> None:
+        """Read on; nothing changes if nothing is held."""
         self._is_held = False
         self._worker.held.discard(self)
         self.transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
         reader = self._reader
-        if self._linger_left is not None:
-            self._linger_left -= len(data)
-            if self._linger_left <= 0:
-                self._close()
+        if self._closing is not None:
+            self._closing.received(data)
             return
         if reader.stopped:
             return
@@ -233,24 +228,31 @@ class ClientConnection(asyncio.Protocol):
 
     def _rest(self) -> None:
         """Wait for the next request, or close."""
-        if self._reader.stopped or self._worker.is_draining:
+        timeouts = self._worker.options.timeouts
+        if self._reader.stopped:
             self.finish(whole=True)
-        elif self._reader.idle:
-            self._awaits_request = True
-            self.arm(min(_FIRST_CHECK, self._worker.options.timeouts.keep_alive), self._keep_alive)
+        elif not self._reader.idle:
+            self.arm(timeouts.head, self.cut)
+        elif self._worker.is_draining:  # since the head of the last response was written
+            self._await_last_request()
         else:
-            self.arm(self._worker.options.timeouts.head, self.cut)
+            self._awaits_request = True
+            self.arm(min(_FIRST_CHECK, timeouts.keep_alive), self._keep_alive)
+
+    def _await_last_request(self) -> None:
+        self._awaits_request = True
+        self.arm(self._worker.last_request, self._close_idle)
 
     def _keep_alive(self, now: float) -> None:
         """Start the keep-alive timeout once the client has read the last response."""
         if unread(self.transport):
-            self._check_reading(self._check_before_keep_alive)
+            self.check_reading(self._check_before_keep_alive)
         else:
-            self.arm(max(self._worker.options.timeouts.keep_alive - _FIRST_CHECK, 0), self._close)
+            self.arm(max(self._worker.options.timeouts.keep_alive - _FIRST_CHECK, 0), self._close_idle)
 
     def _check_before_keep_alive(self, now: float) -> None:
         if unread(self.transport):
-            self._cut_slow_reader(now)
+            self.cut_slow_reader(now)
         else:
             self._keep_alive(now)
 
@@ -264,18 +266,18 @@ class ClientConnection(asyncio.Protocol):
         """Wait until the client has read enough. A client that reads too slowly is cut."""
         if self.can_write or self.gone:
             return
-        self._check_reading()
+        self.check_reading()
         while not self.can_write and not self.gone:
             self._waiter = self._loop.create_future()
             await self._waiter
         self.deadline = NEVER
 
-    def _check_reading(self, check: Callable[[float], None] | None = None) -> None:
+    def check_reading(self, check: Callable[[float], None] | None = None) -> None:
         """Check periodically whether the client reads."""
         self._read_rate.begin(self.transport, self._loop.time())
-        self.arm(self._worker.options.timeouts.grace / _CHECKS, check or self._cut_slow_reader)
+        self.arm(self._worker.options.timeouts.grace / _CHECKS, check or self.cut_slow_reader)
 
-    def _cut_slow_reader(self, now: float) -> None:
+    def cut_slow_reader(self, now: float) -> None:
         """Cut the client when it has read too little for too long."""
         min_rate, grace = self._worker.options.min_rate, self._worker.options.timeouts.grace
         if self._read_rate.is_too_slow(self.transport, now, min_rate, grace):
@@ -298,29 +300,29 @@ class ClientConnection(asyncio.Protocol):
         """Close after the last response; if the request was not read as a `whole`, after its rest."""
         if self.gone:
             return
+        self._awaits_request = False
+        self._closing = Closing(self)
         if whole:
-            self._close()
-            return
-        self._linger_left = LINGER_BYTES
-        self.arm(LINGER, self._close)
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-        if self._is_held:
-            self._resume()
+            self._closing.close()
+        else:
+            self._closing.linger()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it waits for a request."""
+        return self._task is None and self._closing is None and self._reader.idle
 
     def close_if_idle(self) -> None:
         """Close soon if there is no request; one that the client has already sent is still served."""
-        if self._task is None and self._reader.idle and self._linger_left is None:
-            self._awaits_request = True
-            self.arm(_DRAIN_PAUSE, self._close)
+        if self.is_idle:
+            self._await_last_request()
 
-    def _close(self, now: float = NEVER) -> None:
-        """Close once the client has read everything; also a deadline. A client that does not read is cut."""
-        if self.transport.is_closing():
-            return  # asyncio's TLS transport loses its connection at a second close
-        self._awaits_request = False
-        self.transport.close()
-        self._check_reading()
+    def _close_idle(self, now: float) -> None:
+        """Close, unless a request has arrived that the loop has not read yet."""
+        if has_input(self.transport):
+            self.arm(0, self._close_idle)
+        else:
+            self.finish(whole=True)
 
     def abort(self) -> None:
         """End the connection so that the response cannot look complete."""
@@ -357,12 +359,12 @@ class ClientConnection(asyncio.Protocol):
         # A client that ends its side while it waits has given up, as in nginx. The transport closes.
         self._leave()
         if self._task is None:
-            self._check_reading()
+            self.check_reading()
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
         self._leave()
-        self.writer = None  # breaks a reference cycle
+        self.writer = self._closing = None  # breaks reference cycles
         self._reader.close()
         self._worker.left(self)
         if self._task is None:
@@ -370,13 +372,13 @@ class ClientConnection(asyncio.Protocol):
 
     def _leave(self) -> None:
         self.gone = True
-        self.cancel(_CLIENT_CLOSED)
+        self.cancel(WireError("client_closed"))
         self._wake()
 
     def _disconnect(self) -> None:
         """Call the hook `client_disconnected`. The transport may still have data to send."""
         if self.client.id in self._worker.connections:
-            self._check_reading()
+            self.check_reading()
         else:
             self._on_deadline = _ignore  # a method of its own would keep this object alive
         dispatch = self._worker.dispatch

@@ -45,6 +45,13 @@ def has_left(transport: Transport) -> bool:
     return bool(probe.poll(0))
 
 
+def has_input(transport: Transport) -> bool:
+    """Return whether bytes have arrived that the loop has not read yet."""
+    probe = select.poll()
+    probe.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+    return bool(probe.poll(0))
+
+
 class ReadRate:
     """How fast a client reads, measured from `begin` on. Times are those of the loop."""
 

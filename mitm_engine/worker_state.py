@@ -41,6 +41,7 @@ class WorkerState:
         held: connections from which nothing is read now, so the loop does not notice when they end.
         rejected: connections above the limit, which got a response and do not count.
         is_draining: whether the worker ends.
+        last_request: seconds in which an idle connection may still send a request when the worker ends.
     """
 
     def __init__(self, master: Master, options: Options, policy: Policy) -> None:
@@ -56,6 +57,7 @@ class WorkerState:
         self.held: set[ClientConnection] = set()
         self.rejected: set[ClientConnection] = set()
         self.is_draining = False
+        self.last_request = 0.0
         self._aside: set[asyncio.Task[Any]] = set()
 
     def joined(self, one: "ClientConnection") -> None:
