@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs
 
-from examples.demo_upstream import DemoServer, run
+from examples.demo_upstream.server import DemoServer, run
 
 
 def verdict(body: bytes) -> dict[str, Any]:

@@ -24,22 +24,22 @@ from shared.core.errors import (
 logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
-#: The status of each code: those of the proxy, and those of the admin API only.
-_STATUS: Mapping[str, int] = {
-    **STATUS,
-    "host_not_allowed": 403,
-    "not_found": 404,
-    "api_key_not_active": 409,
-    "conflict": 409,
-    "rule_exists": 409,
-    "subdomain_taken": 409,
-    "precondition_failed": 412,
-    "limit_reached": 422,
-    "too_many_failed_logins": 429,
-    "internal_error": 500,
-    "bad_record": 503,
-    "store_down": 503,
+#: The errors that only the admin API sends: status, and meaning.
+ADMIN_ERRORS: Mapping[str, tuple[int, str]] = {
+    "host_not_allowed": (403, "The Host header names another host. This protects browsers (DNS rebinding)."),
+    "not_found": (404, "The object does not exist, or belongs to another tenant."),
+    "api_key_not_active": (409, "The API key is revoked or expired, so it cannot be rotated."),
+    "conflict": (409, "Another call changed the object at the same time."),
+    "rule_exists": (409, "A rule with the same path, match and methods exists."),
+    "subdomain_taken": (409, "Another tenant has the subdomain, or had it a short time ago."),
+    "precondition_failed": (412, "The object was changed since the ETag in If-Match."),
+    "limit_reached": (422, "The tier of the tenant allows no more of these objects."),
+    "too_many_failed_logins": (429, "Too many wrong keys came from this address."),
+    "internal_error": (500, "A fault of the gateway. Its log has the cause under the request ID."),
+    "bad_record": (503, "The stored data of this tenant cannot be read."),
+    "store_down": (503, "Redis does not respond."),
 }
+_STATUS: Mapping[str, int] = {**STATUS, **{code: status for code, (status, _) in ADMIN_ERRORS.items()}}
 #: The code and text of werkzeug's errors, by their status.
 _HTTP_ERRORS: Mapping[int, tuple[str, str]] = {
     400: ("bad_request", "The request is malformed. Check its syntax."),

@@ -273,7 +273,7 @@ class Settings:
     tiers: Mapping[str, Tier] = setting(
         tiers,
         SHIPPED,
-        "Limits of each tier, which its tenants cannot raise. limits: as in rate_limiter, for all requests "
-        "of a tenant. concurrent: concurrent requests per worker. max_rules, max_keys: stored rules and "
-        "keys. null: no limit. The shipped tiers keep the defaults of omitted keys.",
+        "Limits of each tier, which its tenants cannot raise. limits: as in rate_limiter, per tenant. "
+        "concurrent: concurrent requests per worker. max_rules, max_keys: stored objects. null: no limit. "
+        "Keys that a shipped tier omits keep their defaults.",
     )

@@ -10,7 +10,8 @@ import anthropic
 import openai
 import pytest
 
-from examples.demo_upstream import DemoUpstream, last_prompt, tokens
+from examples.demo_upstream.exchanges import last_prompt, tokens
+from examples.demo_upstream.server import DemoUpstream
 from tests.support.commands import serving
 
 HELLO = [{"role": "user", "content": "Hello there!"}]
@@ -52,8 +53,34 @@ def test_openai_gets_a_streamed_response(chat: openai.OpenAI) -> None:
     assert chunks[-1].usage.total_tokens == 6
 
 
-def test_openai_lists_the_models(chat: openai.OpenAI) -> None:
+def test_demo_upstream_lists_its_model_to_both_sdks(chat: openai.OpenAI, claude: anthropic.Anthropic) -> None:
     assert [model.id for model in chat.models.list()] == ["demo"]
+    assert chat.models.retrieve("demo").owned_by == "demo"
+    assert [model.lifecycle for model in claude.models.list()] == ["active"]
+    assert claude.models.retrieve("demo").display_name == "Demo"
+
+
+def test_responses_api_gives_the_same_text_whole_and_streamed(chat: openai.OpenAI) -> None:
+    whole = chat.responses.create(model="gpt", input="Hello there!")
+    with chat.responses.stream(model="gpt", input=HELLO) as stream:
+        kinds = [event.type for event in stream]
+        streamed = stream.get_final_response()
+    assert whole.output_text == streamed.output_text == "You said: Hello there!"
+    assert kinds[0] == "response.created"
+    assert kinds.count("response.output_text.delta") == 4
+    assert whole.usage is not None
+    assert (whole.usage.input_tokens, whole.usage.output_tokens) == (2, 4)
+
+
+def test_embeddings_of_equal_texts_are_equal(chat: openai.OpenAI) -> None:
+    # By default the SDK asks for base64.
+    for vectors in (
+        chat.embeddings.create(model="e", input=["a", "b", "a"]).data,
+        chat.embeddings.create(model="e", input=["a", "b", "a"], encoding_format="float").data,
+    ):
+        first, other, again = [vector.embedding for vector in vectors]
+        assert first == again != other
+        assert len(first) == 8
 
 
 def test_anthropic_gets_a_plain_response(claude: anthropic.Anthropic) -> None:
@@ -98,12 +125,14 @@ def text(content: str) -> dict[str, str]:
     ("messages", "prompt"),
     [
         ([], ""),
+        (None, ""),
+        ("a", "a"),
         ([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], "a"),
         ([{"role": "user", "content": [text("a"), {"type": "image"}, text("b")]}], "ab"),
     ],
 )
-def test_demo_upstream_repeats_the_last_user_message(messages: list[dict[str, object]], prompt: str) -> None:
-    assert last_prompt({"messages": messages}) == prompt
+def test_demo_upstream_repeats_the_last_user_message(messages: object, prompt: str) -> None:
+    assert last_prompt(messages) == prompt
 
 
 def test_tokens_add_up_to_the_text() -> None:
