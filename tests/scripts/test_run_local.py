@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.docs.shell_blocks import run_blocks, shell_blocks
 from tests.support.cases import slow
 from tests.support.gateway import ROOT, START_LIMIT, bare_environment
 from tests.support.ports import free_port
@@ -207,6 +208,23 @@ def test_start_without_the_demo_creates_no_tenant_and_a_kill_leaves_nothing(tmp_
         assert len(gateway.processes()) > 4
         assert started.stop(signal.SIGKILL) == -signal.SIGKILL
         assert gateway.left_behind() == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("readme_first", [False, True], ids=["printed lines first", "README first"])
+def test_printed_lines_and_the_readme_work_in_either_order(readme_first: bool, tmp_path: Path) -> None:
+    readme = shell_blocks((ROOT / "README.md").read_text())
+    with LocalGateway(tmp_path) as gateway:
+        started = gateway.start()
+        written = {"SERVER__ADMIN_PORT": 8080, "SERVER__PROXY_PORT": 8081, "DEMO__PORT": 8082}
+        ports = {f":{port}": f":{gateway.ports[name]}" for name, port in written.items()}
+        if readme_first:
+            run_blocks(readme, ports, folder=ROOT, env=gateway.environment())
+        statuses = [run_as_printed(call)[-2] for call in started.calls]
+        if not readme_first:
+            run_blocks(readme, ports, folder=ROOT, env=gateway.environment())
+        started.stop(signal.SIGTERM)
+    assert statuses == ["201", "200", "429"]
 
 
 @pytest.mark.parametrize("name", ["server.admin_port", *slow("server.proxy_port", "demo.port")])
