@@ -35,7 +35,7 @@ _APIS: dict[str, Callable[[Json], DemoExchange]] = {
 }
 
 
-class _Handler(BaseHTTPRequestHandler):
+class DemoHandler(BaseHTTPRequestHandler):
     """HTTP/1.1 with keep-alive, without buffered writes."""
 
     protocol_version = "HTTP/1.1"
@@ -125,7 +125,7 @@ class DemoServer(ThreadingHTTPServer):
 class DemoUpstream(DemoServer):
     """The upstream."""
 
-    handler = _Handler
+    handler = DemoHandler
 
 
 def run(server_class: type[DemoServer], description: str) -> None:

@@ -1,0 +1,23 @@
+"""Programs that a test needs and Debian has."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+_PATH = f"{os.environ.get('PATH', '')}{os.pathsep}/usr/sbin"
+
+
+def need_command(command: str, package: str) -> str:
+    """The path of a command. Installs its Debian package when it is missing, or fails with a sentence."""
+    if found := shutil.which(command, path=_PATH):
+        return found
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        pytest.fail(f"This test needs {command}. On Debian, install it with: sudo apt-get install {package}")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for arguments in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", package]):
+        ended = subprocess.run(["apt-get", *arguments], env=environment, capture_output=True, text=True)
+        if ended.returncode != 0:
+            pytest.fail(f"apt-get could not install {package}, which this test needs:\n{ended.stderr}")
+    return need_command(command, package)
