@@ -74,18 +74,19 @@ def _policy(services: Services) -> Policy:
     settings, limits = services.settings, services.settings.limits
     trust = TrustFiles(settings.data_dir / "trust", settings.security.ca_file)
 
-    @lru_cache(1024)
-    def make_terms(timeouts: UpstreamTimeouts, body: int, authority: str | None) -> Terms:
-        return Terms(_timeouts(limits.timeouts, timeouts), body, limits.response_body, str(trust(authority)))
+    @lru_cache(8192)
+    def make_terms(timeouts: UpstreamTimeouts, body: int, authority: str | None, owner: str) -> Terms:
+        times, file = _timeouts(limits.timeouts, timeouts), str(trust(authority))
+        return Terms(times, body, limits.response_body, file, owner)
 
-    default = make_terms(UpstreamTimeouts(), limits.public_body, None)
+    default = make_terms(UpstreamTimeouts(), limits.public_body, None, "")
 
     def terms(flow: http.HTTPFlow) -> Terms:
         state = state_of(flow)
         if state is None or state.admitted is None:
             return default
-        route = state.admitted.route
-        return make_terms(route.timeouts, state.body_limit, route.rule.ca)
+        route, tenant = state.admitted.route, state.admitted.gateway.snapshot.tenant
+        return make_terms(route.timeouts, state.body_limit, route.rule.ca, tenant.id)
 
     def response(error: WireError, flow: http.HTTPFlow | None) -> http.Response:
         return error_response(error, flow, services.random_bytes)

@@ -6,20 +6,19 @@ from collections.abc import Callable
 
 from mitmproxy import connection
 
-from mitm_engine.closing import Closing
+from mitm_engine.closing import LINGER, Closing
 from mitm_engine.deadlines import NEVER
 from mitm_engine.exchange.exchange import Exchange
 from mitm_engine.exchange.flows import make_client
 from mitm_engine.http1.heads import closing_response
-from mitm_engine.http1.request_reader import Incoming, RequestReader
+from mitm_engine.http1.request_reader import TLS_HELLO, Incoming, RequestReader
 from mitm_engine.http1.response_writer import ResponseWriter
 from mitm_engine.read_rate import ReadRate, has_input, has_left, reset, unread
-from mitm_engine.wire_error import LATE_ADDONS, OVERLOADED, WireError
+from mitm_engine.wire_error import LATE_ADDONS, WireError
 from mitm_engine.worker_state import WorkerState
 
 logger = logging.getLogger(__name__)
 
-_MAX_REJECTED = 256  # connections above the limit that get a response at a time; others are reset
 _FIRST_CHECK = 1.0  # seconds after a response until its client is checked for reading
 _CHECKS = 4  # in the time that a client may read too slowly
 
@@ -37,6 +36,7 @@ class ClientConnection(asyncio.Protocol):
         writer: writes the newest response; None between two exchanges.
         can_write: whether the client reads fast enough.
         gone: whether nobody is there to read a response.
+        on_data: called when bytes have arrived, while an exchange uses them at once.
         deadline: when `expire` is due, in the loop's time.
     """
 
@@ -60,6 +60,7 @@ class ClientConnection(asyncio.Protocol):
         "client",
         "deadline",
         "gone",
+        "on_data",
         "transport",
         "writer",
     )
@@ -72,6 +73,7 @@ class ClientConnection(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._cancellation: WireError | None = None
         self.writer: ResponseWriter | None = None
+        self.on_data: Callable[[], None] | None = None
         self.can_write = True
         self._awaits_request = self._has_connected = self._is_held = self._is_ending = False
         self._closing: Closing | None = None
@@ -140,10 +142,12 @@ class ClientConnection(asyncio.Protocol):
         if self._is_held and self._reader.unwanted <= self._worker.options.read_ahead:
             self.resume()
 
-    def _hold(self) -> None:
-        self._is_held = True
-        self.transport.pause_reading()
-        self._worker.held.add(self)
+    def take(self, incoming: Incoming) -> list[bytes | bytearray]:
+        """Return what has arrived of a body that is not collected."""
+        pieces = self._reader.take(incoming)
+        if self._is_held and self._reader.unwanted <= self._worker.options.read_ahead:
+            self.resume()
+        return pieces
 
     def resume(self) -> None:
         """Read on; nothing changes if nothing is held."""
@@ -159,20 +163,21 @@ class ClientConnection(asyncio.Protocol):
         if reader.stopped:
             return
         reader.feed(data)
+        if self.on_data is not None:
+            self.on_data()
         if reader.unwanted > self._worker.options.read_ahead and not self._is_held:
-            self._hold()
+            self._is_held = True
+            self.transport.pause_reading()
+            self._worker.held.add(self)
         if self._task is None:
             if reader.queue:
-                self._start()
+                # Serve the queue, as far as possible before this returns.
+                self.deadline, self._awaits_request = NEVER, False
+                task = asyncio.Task(self._serve(), loop=self._loop, eager_start=True)
+                self._task = None if task.done() else task
             elif self._awaits_request and not reader.idle:
                 self._awaits_request = False
                 self.arm(self._worker.options.timeouts.head, self.cut)
-
-    def _start(self) -> None:
-        """Serve the queue, as far as possible before this returns."""
-        self.deadline, self._awaits_request = NEVER, False
-        task = asyncio.Task(self._serve(), loop=self._loop, eager_start=True)
-        self._task = None if task.done() else task
 
     async def _serve(self) -> None:
         try:
@@ -215,12 +220,13 @@ class ClientConnection(asyncio.Protocol):
             if incoming.fault is not None and not incoming.method:
                 self.reject(incoming.fault)
                 return
-            keeps = await Exchange(worker, self, incoming).run()
+            exchange = Exchange(worker, self, incoming)
+            keeps = await exchange.run()
             self._cancellation, self._is_ending, self.writer = None, False, None
             self._end, self._on_end = NEVER, _ignore
             reader.open_requests -= 1
             if not keeps or self.gone:
-                self.finish(whole=incoming.complete)
+                self.finish(whole=incoming.complete, rest=exchange.rest, seconds=exchange.linger)
                 return
             if not incoming.wanted:
                 self.want(incoming, 0)  # nothing reads its body any more
@@ -290,13 +296,14 @@ class ClientConnection(asyncio.Protocol):
         """Respond to data that is not a request, and close: the bytes after it cannot be trusted."""
         self._worker.metrics.faults[why.code] += 1
         try:
-            self.write(closing_response(self._worker.error_response(why, None)))
+            if why is not TLS_HELLO:
+                self.write(closing_response(self._worker.error_response(why, None)))
         except WireError:
             self.abort()
         else:
             self.finish(whole=False)
 
-    def finish(self, *, whole: bool) -> None:
+    def finish(self, *, whole: bool, rest: float = 0, seconds: float = LINGER) -> None:
         """Close after the last response; if the request was not read as a `whole`, after its rest."""
         if self.gone:
             return
@@ -305,7 +312,7 @@ class ClientConnection(asyncio.Protocol):
         if whole:
             self._closing.close()
         else:
-            self._closing.linger()
+            self._closing.linger(rest, seconds, self._worker.options.min_rate)
 
     @property
     def is_idle(self) -> bool:
@@ -341,19 +348,11 @@ class ClientConnection(asyncio.Protocol):
         self.client = make_client(transport, self._worker.options.unrouted_address)
         self._worker.joined(self)
         if self._worker.is_full():
-            self._reject_connection()
+            self._worker.reject_connection(self)
         elif self._worker.is_draining:
             self.close_if_idle()
         else:
             self.arm(self._worker.options.timeouts.head, self.cut)
-
-    def _reject_connection(self) -> None:
-        rejected = self._worker.rejected
-        rejected.add(self)
-        if len(rejected) > _MAX_REJECTED:
-            self.abort()
-        else:
-            self.reject(OVERLOADED)
 
     def eof_received(self) -> bool:
         # A client that ends its side while it waits has given up, as in nginx. The transport closes.

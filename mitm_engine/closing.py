@@ -6,6 +6,7 @@ whose last response did not announce it: `WorkerState.last_request` says how lon
 while bytes of its client are unread.
 """
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from mitm_engine.deadlines import NEVER
@@ -15,26 +16,41 @@ if TYPE_CHECKING:
     from mitm_engine.client_connection import ClientConnection
 
 #: How much of an unread body a client may still send after its response: seconds, and bytes. If the
-#: connection were closed at once, the kernel would drop the response (RFC 9112, 9.6).
+#: connection were closed at once, the kernel would drop the response (RFC 9112, 9.6). Many clients read it
+#: only after they have sent everything, so `Terms.linger` allows some of them more.
 LINGER, LINGER_BYTES = 2.0, 1024 * 1024
 
 
 class Closing:
     """The end of the connection `client`."""
 
-    __slots__ = ("_client", "_left")
+    __slots__ = ("_checked", "_client", "_end_at", "_left", "_min_rate")
 
     def __init__(self, client: "ClientConnection") -> None:
         self._client = client
-        self._left = LINGER_BYTES
+        self._left: float = LINGER_BYTES
 
-    def linger(self) -> None:
-        """Read the rest of a request that was not read as a whole, then close."""
+    def linger(self, rest: float, seconds: float, min_rate: int) -> None:
+        """Read the rest of a request that was not read as a whole, then close.
+
+        It may take so many `seconds`, with at least `min_rate` bytes per second. `rest` is what is allowed
+        besides `LINGER_BYTES`.
+        """
         client = self._client
-        client.arm(LINGER, self.close)
+        self._left += rest
+        self._checked, self._min_rate = self._left, min_rate
+        self._end_at = asyncio.get_running_loop().time() + seconds
+        client.arm(LINGER, self._check)
         if client.transport.can_write_eof():
             client.transport.write_eof()
         client.resume()
+
+    def _check(self, now: float) -> None:
+        if now >= self._end_at or self._checked - self._left < self._min_rate * LINGER:
+            self.close()
+        else:
+            self._checked = self._left
+            self._client.arm(LINGER, self._check)
 
     def received(self, data: bytes) -> None:
         """Count and drop what the client still sends."""

@@ -33,6 +33,7 @@ LAST_REQUEST = 1.0
 #: The thresholds of the garbage collector. Most objects of an exchange are freed without it, and a full
 #: collection stops everything (110 ms with 5,000 open streams, measured).
 GC_THRESHOLDS = 20_000, 50, 100
+_NEEDS_TLS = WireError("bad_request", "This port needs HTTPS. Use https:// instead of http:// in the URL.")
 _SHUTTING_DOWN = WireError("overloaded", "The worker is shutting down.")
 
 
@@ -91,6 +92,9 @@ class Engine:
         if self._tls is not None:
             times = {"ssl_handshake_timeout": _HANDSHAKE_TIMEOUT, "ssl_shutdown_timeout": _SHUTDOWN_TIMEOUT}
         try:
+            if self._tls is not None and not await _speaks_tls(client):
+                await self._loop.connect_accepted_socket(lambda: _PlainClient(self._worker), client)
+                return
             await self._loop.connect_accepted_socket(
                 lambda: ClientConnection(self._worker), client, ssl=self._tls, **times
             )
@@ -173,6 +177,32 @@ class Engine:
                 while self.connections or self.metrics.in_flight:
                     await asyncio.sleep(deadlines.INTERVAL / 25)
                 await self._worker.settled()
+
+
+class _PlainClient(ClientConnection):
+    """A client without TLS on a port of HTTPS: it gets one response, whatever it sends."""
+
+    __slots__ = ()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if self.is_idle:
+            self.reject(_NEEDS_TLS)
+
+
+async def _speaks_tls(client: socket.socket) -> bool:
+    """Return whether the first byte, which stays unread, begins a TLS handshake (RFC 8446, 5.1)."""
+    loop, has_byte = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(client, has_byte.set)
+    try:
+        async with asyncio.timeout(_HANDSHAKE_TIMEOUT):
+            await has_byte.wait()
+    except asyncio.CancelledError:
+        client.close()
+        raise
+    finally:
+        loop.remove_reader(client)
+    return client.recv(1, socket.MSG_PEEK) in (b"\x16", b"")
 
 
 async def serve(context: WorkerContext, master: Master, engine: Engine) -> None:

@@ -47,12 +47,16 @@ class Terms:
         request_body: the largest request body, in bytes.
         response_body: the largest response body that is buffered, in bytes.
         trust: a PEM file with the authorities that verify the upstream; None for the public ones.
+        linger: how long the rest of an unread body may take after its response, in seconds.
+        owner: whose connections to upstreams the flow may use.
     """
 
     timeouts: Timeouts = field(default_factory=Timeouts)
-    request_body: int = 20 * MIB
-    response_body: int = 20 * MIB
+    request_body: int = 50 * MIB
+    response_body: int = 50 * MIB
     trust: str | None = None
+    owner: str = ""
+    linger: float = 2.0
 
 
 _DEFAULT_TERMS = Terms()
@@ -80,6 +84,7 @@ class Options:
         field_limit: the most header fields of a request.
         response_head_limit: the longest head of an upstream's response.
         read_ahead: how much of a body is read before it is needed.
+        held_bytes: how much of whole bodies all exchanges may hold together; those of one owner, half of it.
         pipelined: the most queued requests of one connection.
         min_rate: the minimum rate of a body or a reader, in bytes per second.
         connections: the most client connections of a worker.
@@ -96,6 +101,7 @@ class Options:
     field_limit: int = 100
     response_head_limit: int = 64 * KIB
     read_ahead: int = 64 * KIB
+    held_bytes: int = 512 * MIB
     pipelined: int = 32
     min_rate: int = 1 * KIB
     connections: int = 10_000

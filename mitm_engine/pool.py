@@ -1,7 +1,8 @@
 """The pool of connections to upstreams that are kept for the next exchange.
 
-A mistake here could send one tenant the response of another. So a connection is only kept after a complete
-response, is checked before it serves again, and is closed when an unexpected byte arrives.
+A mistake here could send one client the response of another. So a connection serves one owner only, is only
+kept after a complete response, is checked before it serves again, and is closed when an unexpected byte
+arrives.
 """
 
 import asyncio

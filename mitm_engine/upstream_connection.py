@@ -2,6 +2,7 @@
 
 import asyncio
 import select
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from mitmproxy import connection
@@ -16,12 +17,13 @@ _CUT = "The upstream closed before its response was complete."
 
 
 class Key(NamedTuple):
-    """What connections have in common that can replace each other: origin, TLS name and authorities."""
+    """What connections have in common that can replace each other: origin, authorities and owner."""
 
     is_tls: bool
     host: str
     port: int
     trust: str | None
+    owner: str
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -35,6 +37,7 @@ class UpstreamConnection(asyncio.Protocol):
         reader: parses the responses.
         is_closed: whether the connection has ended.
         is_paused: whether the upstream reads too slowly.
+        on_writable: called when the upstream reads on.
         has_response: whether a byte of the current response has arrived. Then its request must not be sent
             again.
         born: when the connection was made, in the loop's time.
@@ -56,6 +59,7 @@ class UpstreamConnection(asyncio.Protocol):
         "is_closed",
         "is_paused",
         "key",
+        "on_writable",
         "reader",
         "server",
         "transport",
@@ -66,6 +70,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._failure = ""
         self._waiter: asyncio.Future[None] | None = None
         self._drained: asyncio.Future[None] | None = None
+        self.on_writable: Callable[[], None] | None = None
         self.is_paused = self._is_held = self._has_ended = False
         self._poll = select.poll()
         self.key = key
@@ -116,15 +121,29 @@ class UpstreamConnection(asyncio.Protocol):
             if self.reader.complete:
                 return b""
             self._raise_failure()
-        elif self._is_held:
-            self._is_held = False
-            self.transport.resume_reading()
         return piece
 
     def more(self) -> asyncio.Future[None]:
         """Return a future that is done when data has arrived, or the connection has ended."""
+        if self._is_held:
+            self._is_held = False
+            self.transport.resume_reading()
         self._waiter = asyncio.get_running_loop().create_future()
         return self._waiter
+
+    def hold(self) -> None:
+        """Read nothing until `more`: what was taken is not used yet."""
+        if not self._is_held and not self.reader.complete and not self.transport.is_closing():
+            self._is_held = True
+            self.transport.pause_reading()
+
+    def write(self, pieces: Iterable[bytes | bytearray]) -> None:
+        """Write a part of the body of a request whose head was sent."""
+        self.transport.writelines(pieces)
+
+    def has_unread(self) -> bool:
+        """Return whether the socket has a byte, or its end, that the loop has not reported yet."""
+        return bool(self._poll.poll(0))
 
     def is_reusable(self) -> bool:
         """Return whether request and response are complete, so that the connection can serve again.
@@ -172,9 +191,8 @@ class UpstreamConnection(asyncio.Protocol):
             self._wake()
             self.close()
             return
-        if self.reader.held > self._pool.read_ahead and not self.reader.complete:
-            self._is_held = True
-            self.transport.pause_reading()
+        if self.reader.held > self._pool.read_ahead:
+            self.hold()
         self._wake()
 
     def eof_received(self) -> bool:
@@ -198,3 +216,5 @@ class UpstreamConnection(asyncio.Protocol):
         self.is_paused = False
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
+        if self.on_writable is not None:
+            self.on_writable()

@@ -8,14 +8,17 @@ from mitmproxy import http
 from shared.core.empty import EMPTY
 from shared.core.errors import ERRORS, Rejection, make_rejection
 
+# Codes from 500 on whose details are for the client.
+_QUOTED = ("response_too_large",)
+
 
 class WireError(Exception):
     """Carries an error code to the one place that sends the response. Its text becomes `flow.error.msg`.
 
     Attributes:
         code: a key of `shared.core.errors.ERRORS`.
-        detail: the cause, for logs and addons. The client reads it only with a status below 500, so there it
-            must not quote a peer.
+        detail: the cause, for logs and addons. The client reads it with a status below 500, or when the code
+            is in `_QUOTED`, so there it must not quote a peer.
         headers: more headers of the response.
     """
 
@@ -27,8 +30,8 @@ class WireError(Exception):
 
     def rejection(self) -> Rejection:
         """Return what the client gets."""
-        is_about_request = ERRORS[self.code][0] < 500
-        return make_rejection(self.code, self.detail if is_about_request else "", self.headers)
+        is_quoted = ERRORS[self.code][0] < 500 or self.code in _QUOTED
+        return make_rejection(self.code, self.detail if is_quoted else "", self.headers)
 
 
 OVERLOADED = WireError("overloaded")

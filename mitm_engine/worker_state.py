@@ -11,16 +11,19 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from mitm_engine.connect import Connector
 from mitm_engine.exchange.dispatch import Dispatch
+from mitm_engine.exchange.whole_body import HeldBytes
 from mitm_engine.metrics import Metrics
 from mitm_engine.options import Options, Policy, Terms
 from mitm_engine.pool import Pool
 from mitm_engine.upstream_connection import UpstreamConnection
-from mitm_engine.wire_error import WireError, plain_response
+from mitm_engine.wire_error import OVERLOADED, WireError, plain_response
 
 if TYPE_CHECKING:
     from mitm_engine.client_connection import ClientConnection
 
 logger = logging.getLogger(__name__)
+
+_MAX_REJECTED = 256
 
 
 class WorkerState:
@@ -36,6 +39,7 @@ class WorkerState:
         pool: unused connections to upstreams.
         connect: makes connections to upstreams.
         first_terms: the terms of a flow until the addons have seen its head.
+        held_bytes: the bodies that are held as a whole.
         no_server: the server of a flow that has no upstream yet.
         connections: open client connections, by the id of the client.
         held: connections from which nothing is read now, so the loop does not notice when they end.
@@ -52,6 +56,7 @@ class WorkerState:
         self.pool = Pool(self.metrics, self._server_ended, options.response_head_limit, options.read_ahead)
         self.connect = Connector(self.dispatch, self.pool)
         self.first_terms = Terms(options.timeouts, request_body=options.read_ahead)
+        self.held_bytes = HeldBytes(options.held_bytes)
         self.no_server = connection.Server(address=options.unrouted_address)
         self.connections: dict[str, ClientConnection] = {}
         self.held: set[ClientConnection] = set()
@@ -76,6 +81,14 @@ class WorkerState:
         self.pool.sweep(now)
         for one in list(self.held):
             one.check_client()
+
+    def reject_connection(self, one: "ClientConnection") -> None:
+        """Reject one that is above the limit. Some get a response at a time; others are reset."""
+        self.rejected.add(one)
+        if len(self.rejected) > _MAX_REJECTED:
+            one.abort()
+        else:
+            one.reject(OVERLOADED)
 
     def is_full(self) -> bool:
         """Return whether there is one connection too many."""

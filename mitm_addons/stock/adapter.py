@@ -15,6 +15,7 @@ from mitm_addons.concurrency import Concurrency
 from mitm_addons.event_streams import EventStream, Pieces, StreamRejected
 from mitm_addons.flows import FlowState, begin, head_of, reject_flow, state_of
 from mitm_addons.gateway import Adapter
+from mitm_addons.health import PROBES
 from mitm_addons.response_head import ResponseHead
 from mitm_addons.stages import Stages
 from mitm_addons.stock.core_errors import ErrorCodes
@@ -22,7 +23,7 @@ from mitm_addons.stock.master import client_cutter, client_writer
 from mitm_addons.stock.upstream_tls import UpstreamTls
 from mitm_addons.stream_end import error_event
 from mitm_addons.wire_errors import rejection_of
-from mitm_engine.http1.head_rules import DIFFERENT_HOSTS, check_head
+from mitm_engine.http1.head_rules import DIFFERENT_HOSTS, asks_for_websocket, check_head
 from mitm_engine.options import Options
 from mitm_engine.wire_error import WireError
 from shared.core import tasks
@@ -57,6 +58,10 @@ class StockAdmission(Admission):
         rejection = None if flow.response else _check_head(flow, self.settings.limits)
         if rejection is None:
             await super().requestheaders(flow)
+            admitted = None if flow.response else state_of(flow)
+            if admitted and asks_for_websocket(flow.request.data.headers.fields):
+                admitted.closes = True
+                reject_flow(flow, make_rejection("websocket_not_supported"))
             return
         state = begin(flow, self.state(flow, head_of(flow.request)))
         # What follows a malformed head cannot be trusted.
@@ -66,7 +71,7 @@ class StockAdmission(Admission):
 
 def _check_head(flow: http.HTTPFlow, limits: Limits) -> Rejection | None:
     data = flow.request.data
-    options = Options(head_limit=limits.head, field_limit=limits.fields)
+    options = Options(head_limit=limits.head, field_limit=limits.fields, always_served=PROBES)
     try:
         check_head(data.method, data.path, data.http_version, data.headers.fields, options)
     except WireError as error:

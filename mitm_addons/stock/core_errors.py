@@ -26,7 +26,7 @@ _CODES = (
     ("server closed connection", "upstream_protocol_error"),
     ("unexpected server response", "upstream_protocol_error"),
     ("Cannot parse HTTP response", "upstream_protocol_error"),
-    ("Response body exceeds", "upstream_protocol_error"),
+    ("Response body exceeds", "response_too_large"),
     ("HTTP/1 protocol error", "upstream_protocol_error"),
     ("Received ", "upstream_protocol_error"),
 )

@@ -7,16 +7,20 @@ All errors of an exchange are handled in `Exchange.run`, which fails closed.
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from mitmproxy import http
 from mitmproxy.flow import Error
 
+from mitm_engine.closing import LINGER
 from mitm_engine.exchange.dispatch import Killed, Method
 from mitm_engine.exchange.flows import make_flow, make_response
-from mitm_engine.http1.body_chunks import gather
-from mitm_engine.http1.heads import CONTINUE, request_head
+from mitm_engine.exchange.upload import Upload
+from mitm_engine.exchange.whole_body import WholeBodies, check_request
+from mitm_engine.http1.head_rules import announced_length
+from mitm_engine.http1.heads import request_head
 from mitm_engine.http1.request_reader import Incoming
 from mitm_engine.http1.response_writer import ResponseWriter
 from mitm_engine.upstream_connection import Key, UpstreamConnection
@@ -34,7 +38,6 @@ _IDEMPOTENT = (b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE")  # RFC 9110, 9.2.
 _SCHEMES = (b"http", b"https")
 _WITH_BODY = tuple(method.encode() for method in WITH_BODY)
 _UPSTREAM_TIMEOUT = WireError("upstream_timeout")
-_REQUEST_TIMEOUT = WireError("request_timeout")
 _UNEXPECTED = WireError("plugin_failure", "The exchange failed.")
 
 
@@ -42,14 +45,15 @@ class Exchange:
     """Runs once. `run` returns whether the client's connection can serve another request."""
 
     __slots__ = (
+        "_bodies",
         "_client",
         "_flow",
         "_flushing",
         "_hooks",
         "_incoming",
-        "_seen",
         "_terms",
         "_unreached",
+        "_upload",
         "_upstream",
         "_worker",
         "_writer",
@@ -61,13 +65,27 @@ class Exchange:
         self._client = client
         self._incoming = incoming
         self._terms = worker.first_terms
-        self._seen = 0  # bytes of the request's body at the last check
+        self._bodies: WholeBodies | None = None
+        self._upload: Upload | None = None
         # The addons that `response` has not reached: once it has begun, `error` is for them only.
         self._unreached: Iterator[Method] | None = None
         self._upstream: UpstreamConnection | None = None
         self._flushing: asyncio.Handle | None = None
         self._flow = make_flow(client.client, worker.no_server, incoming, worker.options.unrouted_address)
         self._writer = client.writer = ResponseWriter(client, incoming)
+
+    @property
+    def linger(self) -> float:
+        """For how many seconds a client may send the rest of its request after the response."""
+        return self._terms.linger
+
+    @property
+    def rest(self) -> float:
+        """How much of its body a client that is known may still send, in bytes."""
+        if self._terms.linger <= LINGER:
+            return 0
+        announced = announced_length(self._incoming.fields)
+        return announced - self._incoming.size if announced else math.inf
 
     async def run(self) -> bool:
         """Serve the request. Raises nothing but a cancellation from outside."""
@@ -97,6 +115,9 @@ class Exchange:
             metrics.in_flight -= 1
             if self._upstream is not None:
                 self._drop_upstream()
+            if self._bodies is not None:
+                self._bodies.release()
+            self._client.on_data = None
             self._flow.live = False
             if self._hooks.post_response:
                 self._worker.run_aside(self._hooks.call_all(self._hooks.post_response, self._flow))
@@ -107,7 +128,10 @@ class Exchange:
         await hooks.call_flow(hooks.requestheaders, flow, wait)
         self._terms = terms = self._worker.policy.terms(flow)
         incoming = self._incoming
-        if flow.response is None or (incoming.complete and incoming.size <= terms.request_body):
+        if flow.response is None and flow.request.stream and not incoming.complete:
+            self._prepare_upload()
+            await hooks.call_flow(hooks.request, flow, wait)
+        elif flow.response is None or (incoming.complete and incoming.size <= terms.request_body):
             await self._read_body()
             await hooks.call_flow(hooks.request, flow, wait)
         if flow.response is None:
@@ -117,33 +141,30 @@ class Exchange:
             await hooks.call_flow(hooks.responseheaders, flow, wait)
             await self._send_whole()
 
+    def _prepare_upload(self) -> None:
+        """Leave the body to an `Upload`, which begins when the upstream has the head."""
+        incoming, terms = self._incoming, self._terms
+        check_request(incoming, terms.request_body)
+        min_rate = self._worker.options.min_rate
+        self._upload = Upload(self._client, incoming, terms, self._flow.request.stream, min_rate)
+
     async def _read_body(self) -> None:
-        incoming, client, limit = self._incoming, self._client, self._terms.request_body
-        if not incoming.complete and incoming.announced() > limit:
-            raise WireError("body_too_large", BODY_TOO_LONG.format(limit))
-        client.want(incoming, limit)
+        incoming, limit = self._incoming, self._terms.request_body
         if not incoming.complete:
-            if not incoming.size and self._expects_continue():
-                client.write(CONTINUE)
-            self._seen = incoming.size
-            self._client.arm(self._terms.timeouts.grace, self._check_body)
-        while not incoming.complete and incoming.fault is None and incoming.size <= limit:
-            incoming.waiter = asyncio.get_running_loop().create_future()
-            await incoming.waiter
-        if incoming.fault is not None:
-            # A new one: raised itself, it would keep what `incoming` holds until the next collection.
-            fault = incoming.fault
-            raise WireError(fault.code, fault.detail, fault.headers)
-        if incoming.size > limit:
+            await self._whole_bodies().collect_request()
+        elif incoming.size > limit:
             raise WireError("body_too_large", BODY_TOO_LONG.format(limit))
+        else:
+            self._client.want(incoming, limit)
         data = self._flow.request.data
         data.content = b"".join(incoming.pieces)
         data.timestamp_end = data.timestamp_start
         incoming.pieces.clear()
 
-    def _expects_continue(self) -> bool:
-        expects = any(name.lower() == b"expect" for name, _ in self._incoming.fields)
-        return expects and self._incoming.version == b"HTTP/1.1"
+    def _whole_bodies(self) -> WholeBodies:
+        if self._bodies is None:
+            self._bodies = WholeBodies(self._worker, self._client, self._incoming, self._terms)
+        return self._bodies
 
     # To the upstream and back.
 
@@ -152,6 +173,8 @@ class Exchange:
         if total is not None:
             self._client.end_within(total, self._cancel_late_upstream)
         upstream = await self._request()
+        if self._upload is not None:
+            self._upload.head_arrived()
         reader = upstream.reader
         response = make_response(reader.version, reader.status, reader.reason, reader.fields)
         flow.response = response
@@ -163,7 +186,8 @@ class Exchange:
         elif response.stream:
             await self._stream(upstream, response)
         else:
-            response.data.content = await self._collect(upstream)
+            response.data.content = await self._whole_bodies().collect_response(upstream)
+            self._release_upstream()
             response.data.timestamp_end = response.data.timestamp_start
             await self._send_whole()
 
@@ -172,9 +196,15 @@ class Exchange:
         data = self._flow.request.data
         if data.scheme not in _SCHEMES:
             raise WireError("plugin_failure", "An addon set a scheme that is neither http nor https.")
-        key = Key(data.scheme == b"https", data.host, data.port, self._terms.trust)
+        terms = self._terms
+        key = Key(data.scheme == b"https", data.host, data.port, terms.trust, terms.owner)
         body = data.content or b""
-        head = request_head(self._flow.request, len(body) if body or data.method in _WITH_BODY else None)
+        if body or self._upload is None:
+            self._upload = None  # an addon may have set another body
+            head = request_head(self._flow.request, len(body) if body or data.method in _WITH_BODY else None)
+        else:
+            length = self._upload.length
+            head = request_head(self._flow.request, length, is_chunked=length is None)
         reused = self._worker.pool.take(key)
         upstream = reused or await self._connect(key)
         try:
@@ -182,6 +212,8 @@ class Exchange:
         except WireError:
             # A server may close an idle connection at any time. Then an idempotent request is sent again.
             if reused is None or upstream.has_response or data.method not in _IDEMPOTENT:
+                raise
+            if self._upload is not None and self._upload.has_begun:
                 raise
             self._drop_upstream()
             upstream = await self._connect(key)
@@ -198,29 +230,12 @@ class Exchange:
         self._flow.server_conn = upstream.server
         self._client.arm(self._terms.timeouts.first_byte, self._cancel_late_upstream)
         upstream.send(head, body, is_head_request=self._flow.request.data.method == b"HEAD")
-        if upstream.is_paused:
+        if self._upload is not None:
+            self._upload.begin(upstream)
+        elif upstream.is_paused:
             await upstream.written()
             self._client.arm(self._terms.timeouts.first_byte, self._cancel_late_upstream)
         await upstream.head()
-
-    async def _collect(self, upstream: UpstreamConnection) -> bytes:
-        """Return the whole body of the response."""
-        pieces: list[bytes | bytearray] = []
-        size = 0
-        while True:
-            piece = upstream.take()
-            if piece is None:
-                self._client.arm(self._terms.timeouts.idle, self._cancel_late_upstream)
-                await upstream.more()
-                continue
-            if not piece:
-                break
-            size += len(piece)
-            if size > self._terms.response_body:
-                raise WireError("upstream_protocol_error", "Response body exceeds the limit.")
-            gather(pieces, piece)
-        self._release_upstream()
-        return b"".join(pieces)
 
     async def _stream(self, upstream: UpstreamConnection, response: http.Response) -> None:
         """Forward the body as it arrives; the hook `response` runs before the last byte is sent."""
@@ -239,6 +254,7 @@ class Exchange:
             if not piece:
                 break
             if not self._client.can_write:
+                upstream.hold()
                 await self._client.drained()
         self._release_upstream()
         try:
@@ -305,11 +321,15 @@ class Exchange:
 
     def _release_upstream(self) -> None:
         """Return the connection to the pool: the response is complete."""
+        if self._upload is not None and not self._upload.is_complete:
+            self._drop_upstream()
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
             self._worker.pool.release(upstream)
 
     def _drop_upstream(self) -> None:
+        if self._upload is not None:
+            self._upload.stop()
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
             upstream.close()
@@ -329,15 +349,6 @@ class Exchange:
         """Let an addon that waits hold back only the end of the response."""
         self._arm_hook()
         self._flushing = asyncio.get_running_loop().call_soon(self._writer.flush)
-
-    def _check_body(self, now: float) -> None:
-        """Cancel a request whose body arrives too slowly."""
-        grace, size = self._terms.timeouts.grace, self._incoming.size
-        if size - self._seen < self._worker.options.min_rate * grace:
-            self._client.cancel(_REQUEST_TIMEOUT)
-        else:
-            self._seen = size
-            self._client.arm(grace, self._check_body)
 
 
 def _is_killed(flow: http.HTTPFlow) -> bool:

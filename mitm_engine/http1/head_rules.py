@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from mitm_engine.http1.header_names import NO_NAME, HeaderNames
 from mitm_engine.options import Options
 from mitm_engine.wire_error import WireError
-from shared.core.http_tokens import METHODS, Fields
+from shared.core.http_tokens import METHODS, Fields, connection_options
 
 #: Matches a path of visible ASCII characters.
 match_target = re.compile(rb"/[\x21-\x7e]*").fullmatch
@@ -21,6 +21,7 @@ _ABSOLUTE = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 METHOD_BYTES = frozenset(method.encode() for method in METHODS)
 _ALLOW = {"Allow": ", ".join(sorted(METHODS))}
 DIFFERENT_HOSTS = "The request target and the Host header name different hosts."
+_PROBING = (b"GET", b"HEAD")
 _VERSIONS = (b"HTTP/1.1", b"HTTP/1.0")
 _DECIDING = HeaderNames((b"host", b"content-length", b"transfer-encoding"))
 
@@ -29,7 +30,9 @@ def check_head(method: bytes, target: bytes, version: bytes, fields: Fields, opt
     """Raise `WireError` unless the head is well-formed. `target` is in origin form."""
     _check_line(method, target, version, options)
     _check_fields(fields, options)
-    _check_framing(version, fields)
+    # Load balancers probe without Host.
+    needs_host = target not in options.always_served or method not in _PROBING
+    _check_framing(version, fields, needs_host=needs_host)
 
 
 def origin_form(target: bytes, fields: Fields) -> bytes | None:
@@ -46,9 +49,25 @@ def origin_form(target: bytes, fields: Fields) -> bytes | None:
     return rest if rest.startswith(b"/") else b"/" + rest
 
 
+def asks_for_websocket(fields: Fields) -> bool:
+    """Return whether the head asks for the WebSocket protocol (RFC 6455, 4.1)."""
+    names = [name.strip().partition(b"/")[0] for name in _joined(fields, b"upgrade").split(b",")]
+    return b"websocket" in names and b"upgrade" in connection_options((_joined(fields, b"connection"),))
+
+
+def _joined(fields: Fields, name: bytes) -> bytes:
+    return b",".join(values_of(fields, name)).lower()
+
+
 def values_of(fields: Fields, wanted: bytes) -> list[bytes]:
     """Return every value of the header `wanted`, a name in lower case."""
     return [value for name, value in fields if name.lower() == wanted]
+
+
+def announced_length(fields: Fields) -> int:
+    """Return the Content-Length in a checked head; 0 if there is none."""
+    lengths = values_of(fields, b"content-length")
+    return int(lengths[0]) if lengths else 0
 
 
 def too_many(options: Options) -> WireError:
@@ -107,7 +126,7 @@ def _check_fields(fields: Fields, options: Options) -> None:
         raise _bad("A header value contains a control character or a line break.")
 
 
-def _check_framing(version: bytes, fields: Fields) -> None:
+def _check_framing(version: bytes, fields: Fields, *, needs_host: bool) -> None:
     hosts, lengths, codings = 0, [], []
     for name, value in fields:
         deciding = _DECIDING[name]
@@ -121,7 +140,7 @@ def _check_framing(version: bytes, fields: Fields) -> None:
             raise _bad("A header name contains a character that is not allowed.")
         else:
             codings.append(value)
-    if hosts != 1:
+    if hosts > 1 or (needs_host and not hosts):
         raise WireError("invalid_host", "The request must have exactly one Host header.")
     if lengths and (len(lengths) > 1 or not is_length(lengths[0])):
         raise _bad("Content-Length must appear once and be a plain number.")

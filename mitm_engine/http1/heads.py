@@ -6,6 +6,7 @@ from mitmproxy import http
 
 from mitm_engine.http1.head_rules import METHOD_BYTES, match_target
 from mitm_engine.http1.header_names import NO_NAME, HeaderNames
+from mitm_engine.http1.request_reader import Incoming
 from mitm_engine.wire_error import WireError
 from shared.core.http_tokens import HOP_BY_HOP, connection_options, is_token
 
@@ -61,14 +62,25 @@ class Head:
         return head
 
 
-def request_head(request: http.Request, length: int | None) -> bytes:
-    """Return the head of a request with a body of `length` bytes (None: no body). Raises `WireError`."""
+def request_head(request: http.Request, length: int | None, *, is_chunked: bool = False) -> bytes:
+    """Return the head of a request. Raises `WireError`.
+
+    Its body has `length` bytes, or is in chunks; with neither it has none.
+    """
     data = request.data
     if not match_target(data.path) or (data.method not in METHOD_BYTES and not is_token(data.method)):
         raise WireError("plugin_failure", "An addon set an invalid method or path.")
     first = b"%s %s HTTP/1.1" % (data.method, data.path)
     framing = () if length is None else (b"Content-Length: %d" % length,)
+    if is_chunked:
+        framing = (b"Transfer-Encoding: chunked",)
     return Head(data.headers.fields).after(first, framing)
+
+
+def expects_continue(incoming: Incoming) -> bool:
+    """Return whether the client waits for `CONTINUE` before it sends its body."""
+    expects = any(name.lower() == b"expect" for name, _ in incoming.fields)
+    return expects and incoming.version == b"HTTP/1.1"
 
 
 def status_line(response: http.Response) -> bytes:

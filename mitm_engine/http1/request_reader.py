@@ -14,11 +14,11 @@ from httptools import (
 from mitm_engine.http1.body_chunks import gather
 from mitm_engine.http1.head_rules import (
     DIFFERENT_HOSTS,
+    asks_for_websocket,
     check_head,
     measure_fields,
     origin_form,
     too_many,
-    values_of,
 )
 from mitm_engine.options import Options
 from mitm_engine.wire_error import WireError
@@ -29,6 +29,9 @@ class _Enough(Exception):
     """A connection has too many queued requests."""
 
 
+#: The fault of a connection that begins with TLS: it gets no byte, since it could read none.
+TLS_HELLO = WireError("bad_request", "The client speaks TLS on a port of plain HTTP.")
+_HANDSHAKE = b"\x16"  # the first byte of a TLS connection (RFC 8446, 5.1)
 _METHOD = re.compile(rb"[A-Za-z!#$%&'*+.^_`|~-]{1,32} ")
 
 
@@ -42,13 +45,13 @@ class Incoming:
         complete: whether the body has ended.
         pieces: the body so far.
         size: bytes of the body so far.
-        ahead: bytes of the head, if it arrived before the response to an earlier request.
+        unread: bytes that count as `RequestReader.unwanted`: of the body, and of a head that arrived before
+            the response to an earlier request.
         wanted: whether the body is collected, up to `limit` bytes.
         waiter: a future that is done when the body goes on.
     """
 
     __slots__ = (
-        "ahead",
         "complete",
         "fault",
         "fields",
@@ -58,6 +61,7 @@ class Incoming:
         "pieces",
         "size",
         "target",
+        "unread",
         "version",
         "waiter",
         "wanted",
@@ -70,15 +74,10 @@ class Incoming:
         self.keep_alive = False
         self.complete = False
         self.pieces: list[bytes | bytearray] = []
-        self.size = self.ahead = 0
+        self.size = self.unread = 0
         self.wanted = False
         self.limit = 0
         self.waiter: asyncio.Future[None] | None = None
-
-    def announced(self) -> int:
-        """Return the Content-Length of the body; 0 if there is none."""
-        lengths = values_of(self.fields, b"content-length")
-        return int(lengths[0]) if lengths else 0
 
     def wake(self) -> None:
         if self.waiter is not None and not self.waiter.done():
@@ -144,7 +143,10 @@ class RequestReader:
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
-            self._ignore_upgrade(data[upgrade.args[0] :])
+            if self._head.fault is not None:
+                self._stop(None)
+            else:
+                self._ignore_upgrade(data[upgrade.args[0] :])
             return
         except HttpParserError as error:
             is_first = self.open_requests <= begun + 1
@@ -166,8 +168,16 @@ class RequestReader:
 
     def want(self, incoming: Incoming, limit: int) -> None:
         """Collect the body of `incoming` from now on, up to `limit` bytes."""
-        self.unwanted -= incoming.size + incoming.ahead
+        self.unwanted -= incoming.unread
+        incoming.unread = 0
         incoming.wanted, incoming.limit = True, limit
+
+    def take(self, incoming: Incoming) -> list[bytes | bytearray]:
+        """Return what has arrived of a body that is not collected, and was not taken before."""
+        self.unwanted -= incoming.unread
+        incoming.unread = 0
+        pieces, incoming.pieces = incoming.pieces, []
+        return pieces
 
     def _ignore_upgrade(self, rest: bytes) -> None:
         """Ignore an Upgrade header (RFC 9110, 7.8, allows it).
@@ -193,6 +203,8 @@ class RequestReader:
                 return cause.with_traceback(None)
         if self.queue and self.queue[-1].complete and not self.queue[-1].keep_alive:
             return None
+        if line.startswith(_HANDSHAKE):
+            return TLS_HELLO
         if isinstance(error, HttpParserInvalidMethodError) and _METHOD.match(line):
             return WireError("not_implemented")
         return WireError("bad_request")
@@ -242,11 +254,16 @@ class RequestReader:
             head.target = target
         check_head(head.method, head.target, head.version, head.fields, self._options)
         if parser.should_upgrade():
-            self.open_requests -= 1  # it is parsed again, without the upgrade
+            if asks_for_websocket(head.fields):
+                # The addons may still reject it for another reason.
+                head.fault = WireError("websocket_not_supported")
+                self.queue.append(head)
+            else:
+                self.open_requests -= 1  # it is parsed again, without the upgrade
             return
         if self.open_requests > 1:
-            head.ahead = len(head.target) + measure_fields(head.fields)[0]
-            self.unwanted += head.ahead
+            head.unread = len(head.target) + measure_fields(head.fields)[0]
+            self.unwanted += head.unread
         head.keep_alive = parser.should_keep_alive()
         self._progress = True
         self._current = head
@@ -259,6 +276,7 @@ class RequestReader:
         self._progress = True
         current.add(piece)
         if not current.wanted:
+            current.unread += len(piece)
             self.unwanted += len(piece)
 
     def on_message_complete(self) -> None:

@@ -125,8 +125,10 @@ ERRORS: Mapping[str, tuple[int, str]] = {
     "headers_too_large": (431, "The request headers are too large."),
     "client_closed": (499, "The client closed the connection."),
     "not_implemented": (501, "This method is not supported."),
+    "websocket_not_supported": (501, "WebSocket is not supported. Use HTTP requests; responses may stream."),
     "upstream_unreachable": (502, "The upstream cannot be reached."),
     "upstream_protocol_error": (502, "The upstream did not send a complete HTTP response."),
+    "response_too_large": (502, "The response is larger than limits.response_body, so it was not checked."),
     "upstream_tls": (502, "TLS to the upstream failed, or its certificate could not be verified."),
     "target_forbidden": (502, "The target of this rule has an address that the gateway must not call."),
     "plugin_failure": (503, "The gateway failed to process the request, so the request was rejected."),
@@ -137,8 +139,15 @@ ERRORS: Mapping[str, tuple[int, str]] = {
 }
 #: The text for a body above a known limit, in bytes.
 BODY_TOO_LONG = "The body is longer than {} bytes."
+#: The text for a response above a known limit, in bytes.
+RESPONSE_TOO_LONG = (
+    "The response is larger than {} bytes, the most that the gateway reads to check a response. Raise "
+    "limits.response_body, of the gateway or of the rule."
+)
 #: The text for an API key that is not active: its prefix and its status.
 KEY_NOT_ACTIVE = "The API key {}… is {}. Use another key."
+# A second try would end with the same error.
+_FINAL = ("websocket_not_supported", "response_too_large")
 #: Codes that are only logged: no client is left to read them.
 LOG_ONLY = ("client_closed",)
 #: Every error that the proxy can send, and its status.
@@ -148,11 +157,14 @@ STATUS: Mapping[str, int] = {code: status for code, (status, _) in ERRORS.items(
 def make_rejection(code: str, message: str = "", headers: Mapping[str, str] = EMPTY) -> Rejection:
     """Make the gateway's own rejection, with the table's text unless `message` is more precise.
 
-    A 503 tells when to retry: after one second, unless `headers` has another time.
+    A 503 tells when to retry: after one second, unless `headers` has another time. The SDKs of OpenAI and
+    Anthropic send a request again after any other 5xx, too, unless `_FINAL` has its code.
     """
     status, text = ERRORS[code]
     if status == 503 and "Retry-After" not in headers:
         headers = {"Retry-After": "1", **headers}
+    if code in _FINAL:
+        headers = {"x-should-retry": "false", **headers}
     return Rejection(status, code, message or text, headers=headers)
 
 

@@ -102,6 +102,11 @@ DIFFERENCES: tuple[Difference, ...] = (
         "clients share connections to an upstream",
     ),
     *_stock(
+        "drain, several workers, pooled upstream connections, connection limits",
+        "They share the upstream connection of that client.",
+        "two tenants on one connection of a client",
+    ),
+    *_stock(
         "`Connection: close` from an upstream",
         "The connection is reused until the upstream closes it.",
         "an upstream that sends Connection: close",

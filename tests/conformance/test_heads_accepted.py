@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.conformance.differences import instead
-from tests.conformance.wire import PATH, Wire, heads_are_clean
+from tests.conformance.wire import PATH, Wire, heads_are_clean, is_ours
 
 
 @dataclass(frozen=True)
@@ -64,3 +64,22 @@ def test_an_empty_line_before_a_request_is_ignored(wire: Wire) -> None:
         client.send(wire.head("GET", PATH + "/next"))
     assert client.response().status == 200
     assert wire.upstream.received[0].target == PATH
+
+
+@pytest.mark.parametrize("fields", [b"", b"Host: any_thing\r\n"], ids=["no Host", "any Host"])
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+@pytest.mark.parametrize("path", [b"/__/health", b"/__/ready"])
+def test_probe_without_a_host_or_with_any_is_served(
+    wire: Wire, path: bytes, version: bytes, fields: bytes
+) -> None:
+    """As HAProxy sends it by itself."""
+    for method in ("GET", "HEAD"):
+        raw = method.encode() + b" " + path + b" HTTP/" + version + b"\r\n" + fields + b"\r\n"
+        assert wire.ask(raw, method=method).status == 200
+
+
+@pytest.mark.parametrize(
+    "line", [b"POST /__/ready", b"GET /__/other", b"GET /__/ready?a"], ids=["POST", "another path", "a query"]
+)
+def test_other_request_without_a_host_is_rejected(wire: Wire, line: bytes) -> None:
+    is_ours(wire.ask(line + b" HTTP/1.0\r\n\r\n"), 400, "invalid_host")

@@ -106,15 +106,6 @@ def test_a_rejected_request_gets_no_100_continue(wire: Wire) -> None:
             ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__"),
             id="h2c",
         ),
-        pytest.param(
-            (
-                "Connection: Upgrade",
-                "Upgrade: websocket",
-                "Sec-WebSocket-Version: 13",
-                "Sec-WebSocket-Key: dGhl",
-            ),
-            id="websocket",
-        ),
         pytest.param(("Connection: upgrade", "Upgrade: a-thing/1"), id="something else"),
         pytest.param(("Upgrade: h2c",), id="h2c without Connection"),
     ],
@@ -138,6 +129,34 @@ def test_an_upgrade_is_not_made_and_the_body_arrives(
     assert (first.body, second.target) == (body, PATH + "/next")
     for name in ("upgrade", "http2-settings", "connection"):
         assert first.get(name) is None
+
+
+@pytest.mark.parametrize(
+    "upgrade",
+    [
+        pytest.param(("Connection: Upgrade", "Upgrade: websocket"), id="websocket"),
+        pytest.param(("Connection: keep-alive, Upgrade", "Upgrade: WebSocket"), id="among others"),
+        pytest.param(("Connection: upgrade", "Upgrade: h2c, websocket/13"), id="second choice"),
+    ],
+)
+@pytest.mark.parametrize("framing", ["sized", "none"])
+def test_a_websocket_is_a_501_of_the_gateway_and_reaches_no_upstream(
+    wire: Wire, upgrade: tuple[str, ...], framing: str
+) -> None:
+    fields = (*upgrade, "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhl", "X-Request-ID: mine")
+    head = wire.head("GET", PATH, *fields) if framing == "none" else wire.post(b"x" * 500, *fields)
+    client = wire.client(head)
+    response = client.response()
+    is_ours(response, 501, "websocket_not_supported")
+    assert (response.get("x-request-id"), response.get("x-should-retry")) == ("mine", "false")
+    assert (response.get("connection"), response.get("upgrade")) == ("close", None)
+    wire.nothing_reached_the_upstream()
+
+
+def test_a_websocket_without_a_valid_key_is_a_401(wire: Wire) -> None:
+    head = wire.head("GET", PATH, "Connection: Upgrade", "Upgrade: websocket")
+    is_ours(wire.ask(head.replace(wire.tenant.key.encode(), b"gwk_wrong")), 401, "invalid_api_key")
+    wire.nothing_reached_the_upstream()
 
 
 def test_fields_named_in_connection_are_dropped_but_never_those_of_the_gateway(wire: Wire) -> None:

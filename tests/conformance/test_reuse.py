@@ -1,6 +1,7 @@
 """A reused connection to an upstream never gives one request the response to another."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -149,3 +150,21 @@ def test_consecutive_clients_share_a_connection_to_the_upstream(wire: Wire) -> N
             assert client.ask(wire.head()).body == b"ok"
     own = instead(wire.engine, "clients share connections to an upstream")
     assert len(wire.upstream.peers) == (5 if own else 1)
+
+
+def test_tenants_never_share_a_connection_to_an_upstream(wire: Wire) -> None:
+    """They call under a host that both may use, over one connection: a late second response is of one tenant."""
+    other = wire.gateway.create_tenant()
+    other.create_rule("/v1", wire.upstream.url)
+    client = wire.client()
+    for tenant in (wire.tenant, other) * 2:
+        head = replace(wire, tenant=tenant).head().replace(tenant.host.encode(), b"localhost")
+        assert client.ask(head).body == b"ok"
+    owners = [
+        {one.get("x-tenant-id") for one in wire.upstream.received if one.peer is peer}
+        for peer in wire.upstream.peers
+    ]
+    if instead(wire.engine, "two tenants on one connection of a client"):
+        assert owners == [{wire.tenant.id, other.id}]
+    else:
+        assert owners == [{wire.tenant.id}, {other.id}]

@@ -17,7 +17,14 @@ CONTRACT = {
     422: ["content_rejected", "validation_failed"],
     429: ["rate_limit_exceeded", "quota_exceeded", "too_many_concurrent_requests"],
     431: ["headers_too_large"],
-    502: ["upstream_unreachable", "upstream_protocol_error", "upstream_tls", "target_forbidden"],
+    501: ["not_implemented", "websocket_not_supported"],
+    502: [
+        "upstream_unreachable",
+        "upstream_protocol_error",
+        "response_too_large",
+        "upstream_tls",
+        "target_forbidden",
+    ],
     503: ["plugin_failure", "config_unavailable", "overloaded"],
     504: ["upstream_timeout"],
     508: ["loop_detected"],
@@ -43,6 +50,11 @@ def test_a_503_says_when_to_come_back() -> None:
     assert make_rejection("overloaded", "Busy.").headers == {"Retry-After": "1"}
     assert make_rejection("overloaded", "Busy.", {"X": "y"}).headers == {"Retry-After": "1", "X": "y"}
     assert make_rejection("overloaded", "Busy.", {"Retry-After": "9"}).headers == {"Retry-After": "9"}
+
+
+@pytest.mark.parametrize("code", ["response_too_large", "websocket_not_supported"])
+def test_error_that_a_second_try_would_repeat_tells_sdks_not_to_retry(code: str) -> None:
+    assert make_rejection(code).headers == {"x-should-retry": "false"}
 
 
 def test_invalid_input_names_every_place_at_once() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import ssl
 from pathlib import Path
@@ -58,13 +59,24 @@ async def test_tls_clients_are_served_with_http_1_1(authority: Authority) -> Non
         await w.recorder.saw("client_disconnected")
 
 
-async def test_a_client_without_tls_is_closed_and_counted(authority: Authority) -> None:
+@pytest.mark.parametrize("sent", [request(), request("/", "POST", bytes(500_000)), bytes(200)])
+async def test_a_client_without_tls_on_a_tls_port_reads_what_to_do(authority: Authority, sent: bytes) -> None:
     async with world(options=served(authority)) as w:
-        client = await w.client(request() + bytes(200))
-        await client.ended()
+        client = await w.client(sent)
+        response = await client.response()
+        assert (response.status, response.closes) == (400, True)
+        assert "https://" in json.loads(response.body)["error"]["message"]
+        assert await client.ended() == b""
         await w.quiet()
-        assert w.engine.metrics.closed["handshake"] == 1
         assert not w.recorder.hooks
+
+
+@pytest.mark.parametrize("sent", [b"\x16", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500)])
+async def test_tls_on_a_plain_port_is_closed_without_a_byte(sent: bytes) -> None:
+    async with world() as w:
+        client = await w.client(sent)
+        assert await client.read() == b""
+        assert not w.recorder.flows
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import pytest
 from mitmproxy import http
 
 from mitm_engine import pool
-from mitm_engine.options import Options
+from mitm_engine.options import Options, Terms
 from tests.mitm_engine.world import On, Streaming, World, gated, world
 from tests.support.client import AsyncRawClient, request
 from tests.support.upstream import CHUNKED, Peer, Received, Script, replying, responding, sized
@@ -72,6 +72,21 @@ async def test_clients_share_connections_and_the_last_used_serves_first() -> Non
         assert [w.upstream.peers.index(peer) for peer in later] == [0] * 4
         assert w.engine.metrics.pool_hits == 4
         assert w.engine.metrics.pool_misses == 2
+
+
+async def test_connections_of_different_owners_are_never_shared() -> None:
+    def owned(flow: http.HTTPFlow) -> Terms:
+        return Terms(owner=flow.request.headers["X-Owner"])
+
+    async with world(script=replying(echo)) as w:
+        object.__setattr__(w.engine._worker.policy, "terms", owned)
+        client = await w.client()
+        for owner in ("one", "two", "one", "two"):
+            assert (
+                await client.ask(f"/{owner}", "GET", b"", f"X-Owner: {owner}")
+            ).body == f"/{owner}".encode()
+        seen = [[one.target for one in w.upstream.received if one.peer is peer] for peer in w.upstream.peers]
+        assert seen == [["/one", "/one"], ["/two", "/two"]]
 
 
 STRAYS = {

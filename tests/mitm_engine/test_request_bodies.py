@@ -151,7 +151,7 @@ async def test_a_whole_body_over_the_limit_is_rejected_and_the_connection_kept()
 async def test_a_body_that_is_not_wanted_yet_is_not_read_beyond_64_kib() -> None:
     admission = Waiting("requestheaders")
     async with world(admission) as w:
-        client = await w.client(head(50 * MB))
+        client = await w.client(head(60 * MB))
         assert await sent_in_time(client, bytes(100_000)) < 20 * MB  # what the kernel holds, and no more
         admission.go.set()
         assert (await client.response()).status == 413

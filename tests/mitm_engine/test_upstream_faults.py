@@ -1,6 +1,7 @@
 """A broken upstream is a 502 in time, or a response that is visibly cut."""
 
 import asyncio
+import json
 
 import pytest
 from mitmproxy import http
@@ -107,9 +108,15 @@ async def test_a_response_before_the_whole_request_was_read_reaches_the_client()
 
 
 @pytest.mark.parametrize("raw", [sized(bytes(3000)), CHUNKED + chunk(bytes(3000)) + b"0\r\n\r\n"])
-async def test_a_buffered_response_over_the_limit_is_a_502(raw: bytes) -> None:
+async def test_a_buffered_response_over_the_limit_is_a_502_that_names_the_limit(raw: bytes) -> None:
     async with world(script=responding(raw), terms=Terms(response_body=2999)) as w:
         client = await w.client()
-        assert (await client.ask()).status == 502
+        response = await client.ask()
+        assert (response.status, response.get("x-should-retry")) == (502, "false")
+        error = json.loads(response.body)["error"]
+        assert error["code"] == "response_too_large"
+        assert "larger than 2999 bytes" in error["message"]
+        assert "limits.response_body" in error["message"]
+        assert (await client.ask("/", "HEAD")).status == 200
     async with world(Streaming(), script=responding(raw), terms=Terms(response_body=2999)) as w:
         assert len((await w.ask()).body) == 3000
