@@ -1,5 +1,7 @@
 """Find and change a tenant: only the caller's own, and without losing a concurrent change."""
 
+import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -12,8 +14,12 @@ from shared.core.errors import Conflict
 from shared.model.config import ApiKey, Rule, Snapshot
 from shared.secrets.api_keys import mint_key
 
-#: Attempts to write a change while others write to the same tenant.
-MAX_ATTEMPTS = 10
+#: Attempts to write a change while other processes write to the same tenant.
+MAX_ATTEMPTS = 30
+# Before an attempt is repeated: a random part of this time, which doubles up to the maximum.
+_PAUSE_SECONDS, _MAX_PAUSE_SECONDS = 0.005, 0.1
+# Changes of one tenant in this process wait for each other. Tenants share the locks.
+_LOCKS = tuple(threading.Lock() for _ in range(64))
 
 
 def find_tenant(tenant_id: str) -> Snapshot:
@@ -57,12 +63,20 @@ def delete_tenant(tenant_id: str, check: Callable[[Snapshot], None]) -> None:
 
 
 def _write(tenant_id: str, change: Callable[[Snapshot], Snapshot | None]) -> Snapshot | None:
-    for _ in range(MAX_ATTEMPTS):
-        before = find_tenant(tenant_id)
-        after = change(before)
-        with suppress(Conflict):
-            return services().store.write(before, after, actor=caller().actor)
+    with _LOCKS[hash(tenant_id) % len(_LOCKS)]:
+        for attempt in range(MAX_ATTEMPTS):
+            before = find_tenant(tenant_id)
+            after = change(before)
+            with suppress(Conflict):
+                return services().store.write(before, after, actor=caller().actor)
+            time.sleep(_pause(attempt))
     raise Conflict(f"The tenant {tenant_id} is changed too often.")
+
+
+def _pause(attempt: int) -> float:
+    """Seconds until the next attempt. They are random, so that rivals do not meet again."""
+    longest = min(_PAUSE_SECONDS * 2.0**attempt, _MAX_PAUSE_SECONDS)
+    return longest * services().random_bytes(1)[0] / 255
 
 
 def with_rule(snapshot: Snapshot, rule: Rule) -> Snapshot:

@@ -3,6 +3,7 @@
 import gzip
 import io
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 from unittest.mock import DEFAULT, Mock
@@ -167,6 +168,7 @@ class TestConcurrentChanges:
         def begin(times: int) -> None:
             conflicts = [Conflict("Somebody else was faster.")] * times
             contended = Mock(wraps=world.store.write, side_effect=[*conflicts, *[DEFAULT] * 9])
+            monkeypatch.setattr(time, "sleep", Mock())
             monkeypatch.setattr(world.store, "write", contended)
 
         return begin
