@@ -45,7 +45,7 @@ async def _serve(context: WorkerContext, services: Services, log: logs.LogWriter
     adapter = Adapter(
         write=lambda flow, data: engine.write(flow, data), is_draining=lambda: engine.is_draining
     )
-    async with gateway_addons(services, log.put, adapter) as addons:
+    async with gateway_addons(services, log, adapter) as addons:
         master = make_master(*addons)
         try:
             engine = Engine(master, _options(settings), _policy(services))

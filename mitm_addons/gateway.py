@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mitm_addons.admission import Admission
@@ -14,7 +14,7 @@ from mitm_addons.response_head import ResponseHead
 from mitm_addons.stages import Stages
 from mitm_addons.stream_end import StreamEnd, Write
 from mitm_addons.upstreams import Upstreams
-from shared.logs import PutLine
+from shared.logs import LogWriter
 from shared.pipeline.pool import PluginPool
 from shared.services import Services, hosts_of
 
@@ -52,22 +52,24 @@ class Adapter:
 
 
 @contextlib.asynccontextmanager
-async def gateway_addons(
-    services: Services, put_line: PutLine, adapter: Adapter
-) -> AsyncIterator[list[object]]:
-    """Make the addons and what works behind them, until the context ends. `put_line` writes to the log."""
+async def gateway_addons(services: Services, log: LogWriter, adapter: Adapter) -> AsyncIterator[list[object]]:
+    """Make the addons and what works behind them, until the context ends."""
     settings, clock, random_bytes = services.settings, services.clock, services.random_bytes
     pool, shadow_pool = [
         PluginPool(threads, threads * _QUEUED_PER_THREAD)
         for threads in (settings.plugins.threads, _SHADOW_THREADS)
     ]
+
+    async def probe() -> Mapping[str, str | None]:
+        return {**await plane.probe(), "log": log.trouble()}
+
     async with services.data_plane() as plane, asyncio.TaskGroup() as group:
         last_used = LastUsed(plane.source, clock)
         writing = group.create_task(last_used.run())
         try:
             yield [
                 *adapter.first,
-                Health(plane.probe, clock, random_bytes, adapter.is_draining),
+                Health(probe, clock, random_bytes, adapter.is_draining),
                 adapter.admission(
                     plane.gateways,
                     hosts_of(settings),
@@ -82,7 +84,7 @@ async def gateway_addons(
                 Upstreams(plane.resolver, clock),
                 adapter.response_head,
                 StreamEnd(adapter.write),
-                AccessLog(clock, put_line),
+                AccessLog(clock, log.put),
                 last_used,
                 *adapter.last,
             ]

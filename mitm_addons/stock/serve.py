@@ -19,7 +19,6 @@ from shared import logs
 from shared.config_store.port import ConfigStore
 from shared.core import tasks
 from shared.core.errors import CannotListen, StoreDown
-from shared.logs import PutLine
 from shared.model.config import RuleTimeouts
 from shared.services import Services, connect
 from shared.settings import Settings
@@ -35,14 +34,14 @@ def serve_alone(settings: Settings, *, with_web: bool) -> None:
     """Serve until SIGTERM or SIGINT; with mitmweb on request. Raises `GatewayError`."""
     log = logs.configure(settings.log.level, sys.stdout, QUIET_LOGGERS)
     with contextlib.closing(log), connect(settings) as services:
-        asyncio.run(_serve(services, log.put, web.Feed() if with_web else None))
+        asyncio.run(_serve(services, log, web.Feed() if with_web else None))
 
 
-async def _serve(services: Services, put_line: PutLine, feed: web.Feed | None) -> None:
+async def _serve(services: Services, log: logs.LogWriter, feed: web.Feed | None) -> None:
     settings, server = services.settings, Proxyserver()
     core_errors.install(services.random_bytes)
     stock = adapter(services, server, [feed] if feed else [])
-    async with gateway_addons(services, put_line, stock) as addons:
+    async with gateway_addons(services, log, stock) as addons:
         tasks.start(_warn(services), "warn of unsupported settings")
         master = make_master(settings, settings.data_dir / "mitmproxy", server, Dispatcher(addons))
         with web.pages(master, settings, server, feed) if feed else contextlib.nullcontext():
