@@ -12,11 +12,11 @@ from flask import current_app, g, request
 from admin_app.auth.failed_logins import failed_logins
 from admin_app.context import services
 from admin_app.http.errors import ApiError, not_found, too_many_failed_logins
+from admin_app.http.forwarded import client
 from shared.core.errors import KEY_NOT_ACTIVE
 from shared.core.http_tokens import CHALLENGE, PORT
 from shared.model.config import ApiKey, Scope, Snapshot
 from shared.secrets.api_keys import parse_key
-from shared.settings.sections import is_loopback
 
 # Headers that a proxy adds to a forwarded request.
 _FORWARDING = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
@@ -92,9 +92,6 @@ def guard() -> None:
     access: Access | None = Access.PUBLIC  # an unknown path: the 404 that follows discloses nothing
     if request.endpoint is not None:
         access = required_access(request.endpoint, request.method)
-    if (header is None or access is Access.PUBLIC) and not _is_own_host():
-        detail = "This Host is not allowed without a key. Use localhost, or send a key."
-        raise ApiError("host_not_allowed", detail)
     if access is Access.PUBLIC:
         return
     g.caller = _anonymous() if header is None else _authenticate(header)
@@ -108,10 +105,6 @@ def _is_own_host() -> bool:
     By DNS rebinding a web page can make a browser call this machine under the page's own host name. Without
     a key such a call would have the platform's rights.
     """
-    # Bound off loopback, the names of the admin API are unknown. Then the settings require a token, so that
-    # no operation is open without a key.
-    if not is_loopback(services().settings.server.admin_host):
-        return True
     name = PORT.sub("", request.headers.get("Host", "").lower())
     if name.startswith("["):
         name = name.removeprefix("[").removesuffix("]")
@@ -137,7 +130,11 @@ def _anonymous() -> Caller:
     is_local = _is_loopback_address(request.remote_addr or "")
     is_forwarded = any(name in request.headers for name in _FORWARDING)
     if services().settings.admin.token is None and is_local and not is_forwarded:
-        return _PLATFORM
+        if _is_own_host():
+            return _PLATFORM
+        port = services().settings.server.admin_port
+        detail = f"Without a key, call http://localhost:{port} on this machine. Or send a key."
+        raise ApiError("host_not_allowed", detail)
     detail = "The API key is missing. Send it as 'Authorization: Bearer <key>'."
     raise ApiError("missing_api_key", detail, headers=CHALLENGE)
 
@@ -148,7 +145,7 @@ def _authenticate(header: str) -> Caller:
     if found := _find_key(secret):
         return _tenant_caller(*found)
     # A tenant's key cannot be guessed, so its owner is never locked out; a token may be weak.
-    address, logins = request.remote_addr, failed_logins()
+    address, logins = client(), failed_logins()
     if retry_after := logins.retry_after(address):
         raise too_many_failed_logins(retry_after)
     token = services().settings.admin.token

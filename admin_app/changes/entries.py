@@ -5,7 +5,7 @@ from typing import Any
 
 from admin_app.changes.secrets import keep_settings
 from admin_app.context import services
-from shared.core.errors import Invalid, Problem
+from shared.core.errors import Problem
 from shared.core.json_pointer import escape_step
 from shared.documents.plugin_config import complete_entry
 from shared.model.config import PluginConfig, Rule, Tenant
@@ -18,26 +18,28 @@ def sent_entries(sent: Mapping[str, Any], field: str) -> list[tuple[str, Mapping
     return [(f"/{field}/{escape_step(step)}", entry) for step, entry in items]
 
 
-def read_entries(sent: Mapping[str, Any], stored: Tenant | Rule) -> dict[str, Any]:
-    """The chains of a body with complete entries, and with the secrets that stay. Raises `Invalid`."""
+def read_entries(sent: Mapping[str, Any], stored: Tenant | Rule) -> tuple[dict[str, Any], list[Problem]]:
+    """The chains of a body with complete entries and the secrets that stay, and their problems."""
     chains: dict[str, Any] = {}
+    problems: list[Problem] = []
     if isinstance(stored, Tenant) and "required_plugins" in sent:
-        entries = _read(sent_entries(sent, "required_plugins"), tuple(stored.required_plugins.values()))
-        chains["required_plugins"] = {entry.name: entry for entry in entries}
+        required = tuple(stored.required_plugins.values())
+        entries, found = _read(sent_entries(sent, "required_plugins"), required)
+        chains["required_plugins"] = dict(zip(sent["required_plugins"], entries, strict=True))
+        problems += found
     if "plugin_chain" in sent:
-        chains["plugin_chain"] = _read(sent_entries(sent, "plugin_chain"), stored.plugin_chain)
-    return chains
+        chains["plugin_chain"], found = _read(sent_entries(sent, "plugin_chain"), stored.plugin_chain)
+        problems += found
+    return chains, problems
 
 
 def _read(
     sent: Sequence[tuple[str, Mapping[str, Any]]], stored: Sequence[PluginConfig]
-) -> tuple[PluginConfig, ...]:
+) -> tuple[tuple[PluginConfig, ...], list[Problem]]:
     entries = []
     problems: list[Problem] = []
     for i, (pointer, entry) in enumerate(sent):
         kept, found = keep_settings(complete_entry(entry, services().catalogue), stored, i, pointer)
         entries.append(kept)
         problems += found
-    if problems:
-        raise Invalid(problems)
-    return tuple(entries)
+    return tuple(entries), problems

@@ -1,6 +1,6 @@
 """Request bodies and query strings, parsed and validated."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 from flask import Request, g
@@ -10,11 +10,36 @@ from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from admin_app.http.errors import ApiError
 from shared.bodies.json.parse import parse_json
-from shared.core.errors import Invalid
+from shared.core.errors import Invalid, Problem
 from shared.core.problems import problems_of
+from shared.documents.plugin_config import RequiredPluginInput
 
 #: A body must be smaller.
 MAX_BODY_BYTES = 1024 * 1024
+
+
+#: Stands for a malformed entry of a chain, so that the others keep their places.
+_MALFORMED_ENTRY = {"name": "?", "settings": {}, "enabled": False}
+_CHAINS = ("plugin_chain", "required_plugins")
+
+
+class Malformed(Invalid):
+    """A body with malformed fields, and its `rest`: the fields that can be judged further."""
+
+    def __init__(self, problems: Sequence[Problem], rest: dict[str, Any]) -> None:
+        super().__init__(problems)
+        self.rest = rest
+
+    def with_problems(self, found: Iterable[Problem]) -> Invalid:
+        """The error with the problems `found` in the rest. Those of malformed fields say nothing new."""
+        known = tuple(f"{_part(problem.pointer)}/" for problem in self.problems)
+        return Invalid([*self.problems, *(one for one in found if not f"{one.pointer}/".startswith(known))])
+
+
+def _part(pointer: str) -> str:
+    """The field, or the entry of a chain, that `pointer` leads into."""
+    steps = pointer.split("/")
+    return "/".join(steps[: 3 if steps[1:2] and steps[1] in _CHAINS else 2])
 
 
 class BodyParser(FlaskParser):
@@ -38,7 +63,29 @@ class BodyParser(FlaskParser):
         # webargs nests the messages below the location ("json", "query").
         messages = error.messages
         inner = next(iter(messages.values())) if isinstance(messages, Mapping) else messages
-        raise Invalid(problems_of(inner)) from None
+        raise Malformed(problems_of(inner), _well_formed(inner, error.valid_data)) from None
+
+
+def _well_formed(messages: Any, loaded: Any) -> dict[str, Any]:
+    """The fields of a body without an error in `messages`, and the entries of chains without one."""
+    if not isinstance(messages, Mapping) or not isinstance(loaded, Mapping):
+        return {}
+    rest = {name: value for name, value in loaded.items() if name not in messages and value is not None}
+    for name in _CHAINS:
+        wrong = messages.get(name)
+        if isinstance(wrong, Mapping):
+            entries = dict(_well_formed_entries(g.body[name], wrong))
+            rest[name] = entries if name == "required_plugins" else list(entries.values())
+    return rest
+
+
+def _well_formed_entries(sent: Any, wrong: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
+    """The entries with their names in a map or their places in a list."""
+    for key, entry in sent.items() if isinstance(sent, Mapping) else enumerate(sent):
+        if key in wrong:
+            yield str(key), _MALFORMED_ENTRY
+        else:
+            yield str(key), {"name": key, **RequiredPluginInput().load(entry)}
 
 
 def check_content_type(request: Request) -> None:

@@ -2,8 +2,9 @@
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
+from typing import Any
 
 from flask import Flask, Response, g, jsonify
 from marshmallow import Schema, fields
@@ -47,6 +48,22 @@ _HTTP_ERRORS: Mapping[int, tuple[str, str]] = {
     405: ("method_not_allowed", "This path does not support the method. See the Allow header."),
     413: ("body_too_large", "The body must be smaller than 1 MiB."),
     415: ("unsupported_content_type", "The body must be JSON. Send it with Content-Type: application/json."),
+}
+
+
+_REQUEST_ID = "5f6a1d2c9b3e4f708192a3b4c5d6e7f8"
+#: A typical error of each status, for the OpenAPI document.
+_EXAMPLES: Mapping[int, tuple[str, str]] = {
+    **_HTTP_ERRORS,
+    400: ("invalid_json", "The body is not valid JSON: expected a value at line 1, column 1."),
+    401: ("invalid_api_key", "The API key is invalid. Check the key."),
+    403: ("forbidden", "This operation requires the platform key."),
+    404: ("not_found", "The tenant does not exist."),
+    409: ("conflict", "The resource was modified concurrently. Fetch it again and retry."),
+    412: ("precondition_failed", "The resource was modified since it was read. Fetch it again and retry."),
+    422: ("validation_failed", "/path: Must begin with a slash."),
+    429: ("too_many_failed_logins", "Too many failed logins from this address. Retry in 60 seconds."),
+    503: ("store_down", "The configuration store is unavailable. Retry later."),
 }
 
 
@@ -102,6 +119,24 @@ def too_many_failed_logins(retry_after: float) -> ApiError:
     return ApiError("too_many_failed_logins", detail, headers={"Retry-After": seconds})
 
 
+def raise_problems(*layers: Iterable[Problem]) -> None:
+    """Raise `Invalid` with the problems of all layers, if there are any.
+
+    A layer says nothing new about a field in which an earlier one found a problem.
+    """
+    problems: list[Problem] = []
+    for layer in layers:
+        known = {problem.pointer for problem in problems}
+        problems += [problem for problem in layer if problem.pointer not in known]
+    if problems:
+        raise Invalid(problems)
+
+
+def problem_documents(problems: Iterable[Problem]) -> list[dict[str, str]]:
+    """Problems or warnings as JSON."""
+    return [{"pointer": problem.pointer, "detail": problem.detail} for problem in problems]
+
+
 def register_errors(app: Flask) -> None:
     """Make `app` respond to every exception with a problem document."""
     app.register_error_handler(Exception, lambda error: _response(_api_error(error)))
@@ -143,19 +178,29 @@ def _http_error(error: HTTPException) -> ApiError:
     return ApiError(code, detail, headers=headers, status=status)
 
 
+def problem_document(error: ApiError, request_id: str) -> dict[str, Any]:
+    """The problem details of `error`."""
+    return {
+        "type": "about:blank",
+        "title": HTTPStatus(error.status).phrase,
+        "status": error.status,
+        "detail": error.detail,
+        "code": error.code,
+        "request_id": request_id,
+        "errors": problem_documents(error.problems),
+        "error": error.detail,
+    }
+
+
+def example(status: HTTPStatus) -> dict[str, Any]:
+    """A problem document for the OpenAPI document."""
+    code, detail = _EXAMPLES.get(status, ("error", f"{status.phrase}."))
+    problems = [Problem("/path", "Must begin with a slash.")] if status == 422 else ()
+    return problem_document(ApiError(code, detail, problems, status=status), _REQUEST_ID)
+
+
 def _response(error: ApiError) -> Response:
-    response = jsonify(
-        {
-            "type": "about:blank",
-            "title": HTTPStatus(error.status).phrase,
-            "status": error.status,
-            "detail": error.detail,
-            "code": error.code,
-            "request_id": g.request_id,
-            "errors": [{"pointer": p.pointer, "detail": p.detail} for p in error.problems],
-            "error": error.detail,
-        }
-    )
+    response = jsonify(problem_document(error, g.request_id))
     response.status_code = error.status
     response.content_type = CONTENT_TYPE
     response.headers.extend(error.headers)

@@ -1,6 +1,7 @@
 """The OpenAPI document: the parts that all operations share (access, problems, ETags), and its pages."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from http import HTTPStatus
 from importlib.resources import files
 from pathlib import Path
@@ -8,16 +9,21 @@ from typing import Any, cast
 
 import flask
 import flask_smorest
-from flask import Response, jsonify, send_from_directory
+from flask import Response, jsonify, redirect, request, send_from_directory
 from flask_smorest.utils import prepare_response
-from marshmallow import Schema
+from marshmallow import Schema, fields, validate
 
 from admin_app.auth.access import Access, requires
 from admin_app.http import errors
-from admin_app.http.bodies import BodyParser
+from admin_app.http.bodies import BodyParser, Malformed
+from admin_app.http.forwarded import path_prefix
+from shared.core.errors import Problem
+from shared.documents.plugin_config import RequiredPluginInput
 
 type View = Callable[..., Any]
 type Decorator = Callable[[View], View]
+#: The problems of the well-formed fields of a body; the parameters of the path are keywords.
+type Judge = Callable[..., Sequence[Problem]]
 
 _BODY = (400, 409, 413, 415, 422)
 _CHANGE = (409, 412)
@@ -48,6 +54,12 @@ class Api(flask_smorest.Api):  # type: ignore[misc]  # flask-smorest has no type
     ERROR_SCHEMA = errors.ProblemDocument
     DEFAULT_ERROR_RESPONSE_NAME = None
 
+    def _init_spec(self, **options: Any) -> None:
+        super()._init_spec(**options)
+        self.ma_plugin.converter.add_attribute_function(_object_bounds)
+        # Only the hand-written schema of `RequiredPlugins` refers to it.
+        self.spec.components.schema("RequiredPluginInput", schema=RequiredPluginInput)
+
     def _register_error_handlers(self) -> None:
         """Do nothing: `admin_app.http.errors` handles all errors."""
 
@@ -56,8 +68,23 @@ class Api(flask_smorest.Api):  # type: ignore[misc]  # flask-smorest has no type
             response: dict[str, Any] = {"description": status.phrase}
             if status >= 400:
                 response["schema"] = self.ERROR_SCHEMA
+                response["example"] = errors.example(status)
             prepare_response(response, self.spec, errors.CONTENT_TYPE)
             self.spec.components.response(status.name, response, lazy=True)
+
+
+def _object_bounds(_: Any, field: fields.Field[Any], ret: dict[str, Any], **__: Any) -> dict[str, Any]:
+    """The bounds of a map: apispec writes those of a text, and none for the names."""
+    if not isinstance(field, fields.Dict):
+        return {}
+    bounds: dict[str, Any] = {"maxProperties": ret.pop("maxLength")} if "maxLength" in ret else {}
+    names: dict[str, Any] = {}
+    for one in field.key_field.validators if field.key_field else ():
+        if isinstance(one, validate.Regexp):
+            names["pattern"] = one.regex.pattern
+        elif isinstance(one, validate.Length):
+            names["maxLength"] = one.max
+    return {**bounds, "propertyNames": names} if names else bounds
 
 
 class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # as above
@@ -69,19 +96,53 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # as above
         super().__init__(name, import_name, description=description)
         self._prepare_doc_cbks.append(_document_common)
 
+    def operation(self, name: str) -> Decorator:
+        """Name the operation, for generators of clients and for the log."""
+        return cast("Decorator", self.doc(operationId=name))
+
     def reads(
-        self, schema: type[Schema] | Schema, *, location: str = "json", example: Any = None
+        self,
+        schema: type[Schema] | Schema,
+        *,
+        location: str = "json",
+        example: Any = None,
+        judge: Judge | None = None,
     ) -> Decorator:
-        """Pass the body or query, as loaded by `schema`, as the view's first argument."""
-        return cast("Decorator", self.arguments(schema, location=location, example=example))
+        """Pass the body or query, as loaded by `schema`, as the view's first argument.
 
-    def responses(self, status: int, schema: type[Schema] | None = None, description: str = "") -> Decorator:
+        If fields of a body are malformed, `judge` finds the problems of the others, so that a caller gets
+        all of them together. It gets these fields and the parameters of the path.
+        """
+        parse = cast("Decorator", self.arguments(schema, location=location, example=example))
+        return parse if judge is None else lambda view: _judged(parse(view), judge)
+
+    def responses(
+        self, status: int, schema: type[Schema] | None = None, description: str = "", example: Any = None
+    ) -> Decorator:
         """Document the successful response. Views build it themselves."""
-        return cast("Decorator", self.response(status, schema, description=description or None))
+        return cast(
+            "Decorator", self.response(status, schema, description=description or None, example=example)
+        )
 
-    def also_responds(self, status: int, schema: type[Schema], description: str) -> Decorator:
+    def also_responds(
+        self, status: int, schema: type[Schema], description: str, example: Any = None
+    ) -> Decorator:
         """Document another response that is not problem details."""
-        return cast("Decorator", self.alt_response(status, schema=schema, description=description))
+        return cast(
+            "Decorator",
+            self.alt_response(status, schema=schema, description=description, example=example),
+        )
+
+
+def _judged(view: View, judge: Judge) -> View:
+    @wraps(view)
+    def judged(*args: Any, **ids: str) -> Any:
+        try:
+            return view(*args, **ids)
+        except Malformed as error:
+            raise error.with_problems(judge(error.rest, **ids)) from None
+
+    return judged
 
 
 def _document_common(
@@ -112,17 +173,22 @@ def _precondition(method: str) -> dict[str, Any]:
 
 
 def docs_blueprint(api: Api) -> flask.Blueprint:
-    """/openapi.json, and Swagger UI at /docs. All assets are local, so it works without a network."""
+    """/openapi.json, and Swagger UI at /docs. All assets are local, so it works without a network.
+
+    The page has relative links only, so it also works below the path prefix of a proxy.
+    """
     blueprint = flask.Blueprint("docs", __name__)
 
     @blueprint.get("/openapi.json")
     @requires(Access.PUBLIC)
     def openapi() -> Response:
-        return jsonify(api.spec.to_dict())
+        return jsonify({**api.spec.to_dict(), "servers": [{"url": path_prefix() or "/"}]})
 
     @blueprint.get("/docs")
     @requires(Access.PUBLIC)
-    def page() -> Response:
+    def page() -> Response | flask.typing.ResponseReturnValue:
+        if request.path.endswith("/"):
+            return redirect("../docs", 308)
         return send_from_directory(_OWN, "docs.html")
 
     @blueprint.get("/docs/<name>")

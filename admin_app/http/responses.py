@@ -6,6 +6,7 @@ from typing import Any, cast
 from flask import Response, jsonify, request
 
 from admin_app.http.errors import ApiError
+from admin_app.http.forwarded import path_prefix
 from shared.core.empty import EMPTY
 
 
@@ -20,7 +21,7 @@ def response(
     response.status_code = status
     response.set_etag(_etag(document))
     if location:
-        response.headers["Location"] = location
+        response.headers["Location"] = path_prefix() + location
     return response
 
 

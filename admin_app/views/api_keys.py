@@ -16,21 +16,22 @@ from admin_app.changes.snapshot import (
     with_key,
 )
 from admin_app.context import services
-from admin_app.http.errors import ApiError
+from admin_app.http.errors import ApiError, problem_documents, raise_problems
 from admin_app.http.openapi import Blueprint
 from admin_app.http.paging import PageQuery, page_of, page_response
 from admin_app.http.responses import check_match, no_content, response
-from shared.core.errors import Invalid, Problem
+from shared.core.errors import Problem
 from shared.documents import examples
 from shared.documents.api_key import (
     ApiKeyCreated,
     ApiKeyInput,
     ApiKeyList,
     ApiKeyOutput,
+    ApiKeyRevoked,
     RotateInput,
     api_key_document,
 )
-from shared.model.config import ApiKey, Snapshot
+from shared.model.config import ApiKey, Scope, Snapshot
 
 blueprint = Blueprint("api-keys", __name__, "API keys of a tenant. The secret is shown on creation only.")
 
@@ -38,27 +39,39 @@ blueprint = Blueprint("api-keys", __name__, "API keys of a tenant. The secret is
 MAX_INACTIVE_KEYS = 100
 
 
+def _judge(sent: dict[str, Any], tenant_id: str = "") -> list[Problem]:
+    """The problem of a well-formed body."""
+    expires_at = sent.get("expires_at")
+    if expires_at is not None and expires_at <= services().clock.now():
+        return [Problem("/expires_at", "Must be in the future.")]
+    return []
+
+
 @blueprint.route("/tenants/<tenant_id>/api-keys")
 class ApiKeys(MethodView):
     @requires(Access.READ)
+    @blueprint.operation("listApiKeys")
     @blueprint.reads(PageQuery, location="query")
-    @blueprint.responses(200, ApiKeyList)
+    @blueprint.responses(200, ApiKeyList, example=examples.page("api_keys", examples.API_KEY_READ))
     def get(self, query: dict[str, Any], tenant_id: str) -> Response:
         """List a tenant's API keys, in order of creation"""
         page, cursor = page_of(find_tenant(tenant_id).keys, query)
         return page_response("api_keys", [_document(key) for key in page], cursor)
 
     @requires(Access.ADMIN)
-    @blueprint.reads(ApiKeyInput, example=examples.API_KEY)
-    @blueprint.responses(201, ApiKeyCreated)
+    @blueprint.operation("createApiKey")
+    @blueprint.reads(ApiKeyInput, example=examples.API_KEY, judge=_judge)
+    @blueprint.responses(201, ApiKeyCreated, example=examples.API_KEY_CREATED)
     def post(self, sent: dict[str, Any], tenant_id: str) -> Response:
         """Create an API key"""
-        now = services().clock.now()
-        expires_at = sent["expires_at"]
-        if expires_at is not None and expires_at <= now:
-            raise Invalid([Problem("/expires_at", "Must be in the future.")])
+        raise_problems(_judge(sent))
         scopes = tuple(dict.fromkeys(sent["scopes"]))
-        like = ApiKey("", sent["name"], "", "", scopes=scopes, expires_at=expires_at, created_at=now)
+        like = ApiKey(
+            *("", sent["name"], "", ""),
+            scopes=scopes,
+            expires_at=sent["expires_at"],
+            created_at=services().clock.now(),
+        )
         secret, key = new_key(like)
         change_tenant(tenant_id, lambda before: _with_new(before, key))
         return _created(tenant_id, secret, key)
@@ -67,30 +80,47 @@ class ApiKeys(MethodView):
 @blueprint.route("/tenants/<tenant_id>/api-keys/<key_id>")
 class OneApiKey(MethodView):
     @requires(Access.READ)
-    @blueprint.responses(200, ApiKeyOutput)
+    @blueprint.operation("getApiKey")
+    @blueprint.responses(200, ApiKeyOutput, example=examples.API_KEY_READ)
     def get(self, tenant_id: str, key_id: str) -> Response:
         """Read an API key"""
         return response(_document(find_key(find_tenant(tenant_id), key_id)))
 
     @requires(Access.ADMIN)
+    @blueprint.operation("revokeApiKey")
     @blueprint.responses(204, description="The key is revoked. Lists show the 100 newest inactive keys.")
+    @blueprint.also_responds(
+        200, ApiKeyRevoked, "The key is revoked. See `warnings`.", examples.API_KEY_REVOKED
+    )
     def delete(self, tenant_id: str, key_id: str) -> Response:
-        """Revoke an API key"""
+        """Revoke an API key
+
+        The response has a body only if there is a warning: the key was the last one with scope admin.
+        """
+
+        is_admin = False
 
         def revoke(before: Snapshot) -> Snapshot:
             key = find_key(before, key_id)
             check_match(_document(key))
+            nonlocal is_admin
+            is_admin = _is_active_admin(key)
             return with_key(before, replace(key, revoked=True))
 
-        change_tenant(tenant_id, revoke)
-        return no_content()
+        after = change_tenant(tenant_id, revoke)
+        if not is_admin or any(map(_is_active_admin, after.keys)):
+            return no_content()
+        detail = "No active key with scope admin is left. Only the platform can create one now."
+        warnings = problem_documents([Problem("/scopes", detail)])
+        return response(_document(find_key(after, key_id)), extra={"warnings": warnings})
 
 
 @blueprint.route("/tenants/<tenant_id>/api-keys/<key_id>/rotate")
 class Rotation(MethodView):
     @requires(Access.ADMIN)
+    @blueprint.operation("rotateApiKey")
     @blueprint.reads(RotateInput, example=examples.ROTATE)
-    @blueprint.responses(201, ApiKeyCreated)
+    @blueprint.responses(201, ApiKeyCreated, example=examples.API_KEY_CREATED)
     def post(self, sent: dict[str, Any], tenant_id: str, key_id: str) -> Response:
         """Rotate an API key
 
@@ -121,7 +151,11 @@ def _document(key: ApiKey) -> dict[str, Any]:
 
 def _created(tenant_id: str, secret: str, key: ApiKey) -> Response:
     location = f"/api/v1/tenants/{tenant_id}/api-keys/{key.id}"
-    return response(_document(key), 201, {"key": secret}, location)
+    return response(_document(key), 201, {"key": secret, "api_key": secret}, location)
+
+
+def _is_active_admin(key: ApiKey) -> bool:
+    return Scope.ADMIN in key.scopes and key.status(services().clock.now()) == "active"
 
 
 def _with_new(before: Snapshot, key: ApiKey, *, factor: int = 1) -> Snapshot:

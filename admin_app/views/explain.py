@@ -16,9 +16,10 @@ from admin_app.http.errors import ApiError
 from admin_app.http.openapi import Blueprint
 from admin_app.http.responses import response
 from admin_app.views.explanation import explanation
-from shared.core.fields import HEADER_VALUE, Pattern, Strict, flag, ip_address, token
+from shared.core.fields import HEADER_VALUE, Pattern, flag, ip_address, token
 from shared.documents import examples
 from shared.documents.explanation import Explanation
+from shared.documents.fields import Input
 from shared.explain import ExplainRequest
 from shared.model.config import Snapshot
 from shared.model.messages import Headers
@@ -64,7 +65,7 @@ def _headers(text: str) -> Any:
     )
 
 
-class ResponseInput(Strict):
+class ResponseInput(Input):
     """The response that the upstream would send."""
 
     status = fields.Integer(load_default=200, strict=True, validate=validate.Range(200, 599))
@@ -72,7 +73,7 @@ class ResponseInput(Strict):
     body = fields.String(load_default="", metadata={"description": "Its body, as text."})
 
 
-class ExplainInput(Strict):
+class ExplainInput(Input):
     """A request to explain."""
 
     method = fields.String(
@@ -104,7 +105,6 @@ class ExplainInput(Strict):
     response = fields.Nested(
         ResponseInput,
         load_default=None,
-        allow_none=True,
         metadata={
             "description": "Response of the upstream. With it, the response stages are explained, too."
         },
@@ -120,8 +120,9 @@ class ExplainInput(Strict):
 @blueprint.route("/tenants/<tenant_id>/explain")
 class Explain(MethodView):
     @requires(Access.READ)
+    @blueprint.operation("explainRequest")
     @blueprint.reads(ExplainInput, example=examples.EXPLAIN)
-    @blueprint.responses(200, Explanation)
+    @blueprint.responses(200, Explanation, example=examples.EXPLANATION)
     def post(self, sent: dict[str, Any], tenant_id: str) -> Response:
         """Explain what would happen to a request
 

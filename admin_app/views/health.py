@@ -10,6 +10,7 @@ from admin_app.auth.access import Access, requires
 from admin_app.context import services
 from admin_app.http.openapi import Blueprint
 from shared.core.errors import StoreDown
+from shared.documents import examples
 
 #: The same as in pyproject.toml.
 VERSION = "0.1.0"
@@ -46,18 +47,19 @@ class Version(Schema):
 @blueprint.route("/livez")
 class Livez(MethodView):
     @requires(Access.PUBLIC)
-    @blueprint.responses(200, Status)
+    @blueprint.operation("getLiveness")
+    @blueprint.responses(200, Status, example=examples.LIVENESS)
     def get(self) -> Response:
         """Check that the process runs"""
         return jsonify(status="ok")
 
 
-@blueprint.route("/health", endpoint="Health")
 @blueprint.route("/readyz")
 class Readyz(MethodView):
     @requires(Access.PUBLIC)
-    @blueprint.responses(200, Readiness)
-    @blueprint.also_responds(503, Readiness, "Not ready. See `parts`.")
+    @blueprint.operation("getReadiness")
+    @blueprint.responses(200, Readiness, example=examples.READINESS)
+    @blueprint.also_responds(503, Readiness, "Not ready. See `parts`.", examples.UNREADINESS)
     def get(self) -> Response:
         """Check that the process can serve requests, part by part"""
         parts = {"store": _store(), "plugins": _plugins()}
@@ -67,10 +69,16 @@ class Readyz(MethodView):
         return response
 
 
+@blueprint.route("/health")
+class Health(MethodView):
+    get = blueprint.operation("getHealth")(Readyz.get)
+
+
 @blueprint.route("/version")
 class ShowVersion(MethodView):
     @requires(Access.PUBLIC)
-    @blueprint.responses(200, Version)
+    @blueprint.operation("getVersion")
+    @blueprint.responses(200, Version, example={"name": "ai-gateway", "version": VERSION})
     def get(self) -> Response:
         """Read the version of the program"""
         return jsonify(name="ai-gateway", version=VERSION)

@@ -13,6 +13,7 @@ from admin_app.http.errors import not_found
 from admin_app.http.openapi import Blueprint
 from admin_app.http.paging import PageQuery, invalid_cursor, page_response
 from admin_app.http.responses import response
+from shared.documents import examples
 from shared.documents.fields import Page
 from shared.model.config import Stage
 from shared.pipeline.plugin import Plugin
@@ -47,8 +48,9 @@ class PluginList(Page):
 @blueprint.route("/plugins")
 class Plugins(MethodView):
     @requires(Access.READ)
+    @blueprint.operation("listPlugins")
     @blueprint.reads(PageQuery, location="query")
-    @blueprint.responses(200, PluginList)
+    @blueprint.responses(200, PluginList, example=examples.page("plugins", examples.PLUGIN))
     def get(self, query: dict[str, Any]) -> Response:
         """List the plugins, by name"""
         catalogue = services().catalogue
@@ -65,7 +67,8 @@ class Plugins(MethodView):
 @blueprint.route("/plugins/<name>")
 class OnePlugin(MethodView):
     @requires(Access.READ)
-    @blueprint.responses(200, PluginOutput)
+    @blueprint.operation("getPlugin")
+    @blueprint.responses(200, PluginOutput, example=examples.PLUGIN)
     def get(self, name: str) -> Response:
         """Read a plugin and the schema of its settings"""
         kind = services().catalogue.get(name)

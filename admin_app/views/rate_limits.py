@@ -18,6 +18,7 @@ from admin_app.http.openapi import Blueprint
 from admin_app.http.responses import response
 from shared.core.fields import Pattern, Strict, ip_address, validated
 from shared.core.http_tokens import TOKEN
+from shared.documents import examples
 from shared.http.paths import normalize_path
 from shared.limits.compiled import CompiledLimit
 from shared.limits.values import CLOSED, CONCURRENT, UNITS, Limit, LimitState
@@ -99,8 +100,9 @@ class RateLimitList(Schema):
 @blueprint.route("/tenants/<tenant_id>/rate-limits")
 class RateLimits(MethodView):
     @requires(Access.READ)
+    @blueprint.operation("listRateLimits")
     @blueprint.reads(UsageQuery, location="query")
-    @blueprint.responses(200, RateLimitList)
+    @blueprint.responses(200, RateLimitList, example=examples.RATE_LIMITS)
     def get(self, query: dict[str, Any], tenant_id: str) -> Response:
         """Read a tenant's limits and their usage
 

@@ -1,6 +1,6 @@
 """/tenants/{id}/rules: the upstreams of a tenant's requests."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,20 +10,29 @@ from flask.views import MethodView
 
 from admin_app.auth.access import Access, requires
 from admin_app.auth.field_access import RULE_FIELDS, check_fields
-from admin_app.changes.check_targets import check_targets
+from admin_app.changes.check_targets import CheckedTargets, check_targets
 from admin_app.changes.entries import read_entries
 from admin_app.changes.limits import limits_of
+from admin_app.changes.read_only import split_read_only
 from admin_app.changes.secrets import keep_headers, seal_entries, seal_headers
 from admin_app.changes.snapshot import change_tenant, check_maximum, find_rule, find_tenant, with_rule
 from admin_app.context import new_id, services
-from admin_app.http.errors import ApiError
+from admin_app.http.errors import ApiError, problem_documents, raise_problems
 from admin_app.http.openapi import Blueprint
 from admin_app.http.paging import PageQuery, page_of, page_response
 from admin_app.http.responses import check_match, no_content, response
 from shared.core.errors import Invalid, Problem
 from shared.documents import examples
 from shared.documents.fields import KEEP
-from shared.documents.rule import RuleChanged, RuleInput, RuleList, RuleOutput, RulePatch, rule_document
+from shared.documents.rule import (
+    RuleChanged,
+    RuleInput,
+    RuleList,
+    RuleOutput,
+    RulePatch,
+    RuleReplacement,
+    rule_document,
+)
 from shared.http.paths import rule_path
 from shared.limits.warnings import limit_warnings
 from shared.model.config import Rule, RuleTimeouts, Snapshot
@@ -34,19 +43,32 @@ from shared.settings.sections import MITMPROXY
 blueprint = Blueprint("rules", __name__, "Rules of a tenant: the upstream and the plugins of each path.")
 
 
+def _judge(sent: dict[str, Any], tenant_id: str, rule_id: str | None = None) -> Sequence[Problem]:
+    """The problems of the fields of a body of which others are malformed."""
+    before = find_tenant(tenant_id)
+    stored = Rule("", "/", "https://missing.invalid") if rule_id is None else find_rule(before, rule_id)
+    try:
+        _with_changed(before, stored, sent, check_targets(sent), 0.0)
+    except (Invalid, ApiError) as error:
+        return error.problems
+    return ()
+
+
 @blueprint.route("/tenants/<tenant_id>/rules")
 class Rules(MethodView):
     @requires(Access.READ)
+    @blueprint.operation("listRules")
     @blueprint.reads(PageQuery, location="query")
-    @blueprint.responses(200, RuleList)
+    @blueprint.responses(200, RuleList, example=examples.page("rules", examples.RULE_READ))
     def get(self, query: dict[str, Any], tenant_id: str) -> Response:
         """List a tenant's rules, in order of creation"""
         page, cursor = page_of(find_tenant(tenant_id).rules, query)
         return page_response("rules", [rule_document(rule) for rule in page], cursor)
 
     @requires(Access.ADMIN)
-    @blueprint.reads(RuleInput, example=examples.RULE)
-    @blueprint.responses(201, RuleChanged)
+    @blueprint.operation("createRule")
+    @blueprint.reads(RuleInput, example=examples.RULE, judge=_judge)
+    @blueprint.responses(201, RuleChanged, example=examples.changed(examples.RULE_READ))
     def post(self, sent: dict[str, Any], tenant_id: str) -> Response:
         """Create a rule"""
         rule_id, now = new_id("rule"), services().clock.now()
@@ -55,10 +77,11 @@ class Rules(MethodView):
             tier = services().settings.tiers.get(before.tenant.tier)
             check_maximum("rules", len(before.rules), tier.max_rules if tier else 0)
             blank = Rule(rule_id, sent["path"], sent["target"], created_at=now)
-            return _with_changed(before, blank, sent, now)
+            return _with_changed(before, blank, sent, targets, now)
 
         find_tenant(tenant_id)  # first, so that strangers cannot cause DNS queries
-        rule, warnings = _write(tenant_id, rule_id, sent, add)
+        targets = check_targets(sent)
+        rule, warnings = _write(tenant_id, rule_id, targets, add)
         location = f"/api/v1/tenants/{tenant_id}/rules/{rule_id}"
         return response(rule_document(rule), 201, {"warnings": warnings}, location)
 
@@ -66,29 +89,33 @@ class Rules(MethodView):
 @blueprint.route("/tenants/<tenant_id>/rules/<rule_id>")
 class OneRule(MethodView):
     @requires(Access.READ)
-    @blueprint.responses(200, RuleOutput)
+    @blueprint.operation("getRule")
+    @blueprint.responses(200, RuleOutput, example=examples.RULE_READ)
     def get(self, tenant_id: str, rule_id: str) -> Response:
         """Read a rule"""
         return response(rule_document(find_rule(find_tenant(tenant_id), rule_id)))
 
     @requires(Access.ADMIN)
-    @blueprint.reads(RuleInput, example=examples.RULE)
-    @blueprint.responses(200, RuleChanged)
+    @blueprint.operation("replaceRule")
+    @blueprint.reads(RuleReplacement, example=examples.RULE, judge=_judge)
+    @blueprint.responses(200, RuleChanged, example=examples.changed(examples.RULE_READ))
     def put(self, sent: dict[str, Any], tenant_id: str, rule_id: str) -> Response:
         """Replace a rule
 
-        Omitted fields get their defaults.
+        Omitted fields get their defaults. What was read can be sent back.
         """
         return _change(tenant_id, rule_id, sent)
 
     @requires(Access.ADMIN)
-    @blueprint.reads(RulePatch(partial=True), example={"active": False})
-    @blueprint.responses(200, RuleChanged)
+    @blueprint.operation("updateRule")
+    @blueprint.reads(RulePatch(partial=True), example={"active": True}, judge=_judge)
+    @blueprint.responses(200, RuleChanged, example=examples.changed(examples.RULE_READ))
     def patch(self, sent: dict[str, Any], tenant_id: str, rule_id: str) -> Response:
         """Change some of a rule's fields"""
         return _change(tenant_id, rule_id, sent)
 
     @requires(Access.ADMIN)
+    @blueprint.operation("deleteRule")
     @blueprint.responses(204, description="The rule is deleted.")
     def delete(self, tenant_id: str, rule_id: str) -> Response:
         """Delete a rule"""
@@ -106,47 +133,58 @@ def _change(tenant_id: str, rule_id: str, sent: Mapping[str, Any]) -> Response:
     def change(before: Snapshot) -> Snapshot:
         rule = find_rule(before, rule_id)
         check_match(rule_document(rule))
-        return _with_changed(before, rule, sent, services().clock.now())
+        return _with_changed(before, rule, sent, targets, services().clock.now())
 
     find_rule(find_tenant(tenant_id), rule_id)  # as in `post`
-    rule, warnings = _write(tenant_id, rule_id, sent, change)
+    targets = check_targets(sent)
+    rule, warnings = _write(tenant_id, rule_id, targets, change)
     return response(rule_document(rule), extra={"warnings": warnings})
 
 
 def _write(
-    tenant_id: str, rule_id: str, sent: Mapping[str, Any], change: Callable[[Snapshot], Snapshot]
-) -> tuple[Rule, list[str]]:
+    tenant_id: str, rule_id: str, targets: CheckedTargets, change: Callable[[Snapshot], Snapshot]
+) -> tuple[Rule, list[dict[str, str]]]:
     """Make the change. Returns the stored rule and warnings about it."""
-    warnings = check_targets(sent)
     stored = change_tenant(tenant_id, change)
     rule = find_rule(stored, rule_id)
     limits = limit_warnings(limits_of(stored.tenant, rule), known=limits_of(stored.tenant, None))
-    return rule, [*path_warnings(rule), *limits, *_engine_warnings(rule), *warnings]
+    warnings = [
+        *(Problem("/path", text) for text in path_warnings(rule)),
+        *(Problem("/plugin_chain", text) for text in limits),
+        *_engine_warnings(rule),
+        *targets.warnings,
+    ]
+    return rule, problem_documents(warnings)
 
 
-def _engine_warnings(rule: Rule) -> list[str]:
+def _engine_warnings(rule: Rule) -> list[Problem]:
     if services().settings.server.engine != MITMPROXY or rule.timeouts == RuleTimeouts():
         return []
-    return ["The timeouts are stored but not enforced, because server.engine is mitmproxy."]
+    detail = "The timeouts are stored but not enforced, because server.engine is mitmproxy."
+    return [Problem("/timeouts", detail)]
 
 
-def _with_changed(before: Snapshot, stored: Rule, sent: Mapping[str, Any], now: float) -> Snapshot:
+def _with_changed(
+    before: Snapshot, stored: Rule, sent: Mapping[str, Any], targets: CheckedTargets, now: float
+) -> Snapshot:
     """The tenant with the changed rule, complete and sealed. Raises `Invalid` and `ApiError`."""
-    values = {**sent, **read_entries(sent, stored)}
+    values, problems = split_read_only(sent, rule_document(stored))
+    chains, found = read_entries(sent, stored)
+    values |= chains
     if "methods" in sent:
         values["methods"] = tuple(dict.fromkeys(sent["methods"]))
     # A PATCH without headers keeps them all, which `keep_headers` rejects for another target.
     headers = sent.get("headers", dict.fromkeys(stored.headers, KEEP))
-    values["headers"], problems = keep_headers(headers, stored, sent.get("target", stored.target))
+    values["headers"], unset = keep_headers(headers, stored, sent.get("target", stored.target))
     rule = replace(stored, **values)
-    check_fields(RULE_FIELDS, sent, stored, rule)
+    check_fields(RULE_FIELDS, stored, rule)
     try:
         rule = replace(rule, path=rule_path(rule.path, rule.match))
     except ValueError as error:
         problems.append(Problem("/path", str(error)))
-    problems += [*_check_itself(rule), *check_rule(before.tenant, rule, services().catalogue)]
-    if problems:
-        raise Invalid(problems)
+    problems += [*unset, *_check_itself(rule)]
+    judged = check_rule(before.tenant, rule, services().catalogue)
+    raise_problems(problems, targets.problems, found, judged)
     _check_overlap(before, rule)
     chain = seal_entries(before.tenant.id, rule.plugin_chain)
     rule = replace(rule, plugin_chain=chain, updated_at=now)

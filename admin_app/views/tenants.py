@@ -1,6 +1,6 @@
 """/tenants: the customers of the platform."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -10,12 +10,14 @@ from flask.views import MethodView
 
 from admin_app.auth.access import Access, caller, requires
 from admin_app.auth.field_access import TENANT_FIELDS, check_fields
-from admin_app.changes.check_targets import check_targets
+from admin_app.changes.check_targets import CheckedTargets, check_targets
 from admin_app.changes.entries import read_entries
 from admin_app.changes.limits import limits_of
+from admin_app.changes.read_only import split_read_only
 from admin_app.changes.secrets import seal_entries
 from admin_app.changes.snapshot import change_tenant, delete_tenant, find_tenant, new_key
 from admin_app.context import new_id, services
+from admin_app.http.errors import ApiError, problem_documents, raise_problems
 from admin_app.http.openapi import Blueprint
 from admin_app.http.paging import PageQuery, invalid_cursor, page_response
 from admin_app.http.responses import check_match, no_content, response
@@ -28,6 +30,7 @@ from shared.documents.tenant import (
     TenantList,
     TenantOutput,
     TenantPatch,
+    TenantReplacement,
     tenant_document,
 )
 from shared.limits.warnings import limit_warnings
@@ -37,11 +40,23 @@ from shared.pipeline.check import check_tenant
 blueprint = Blueprint("tenants", __name__, "Customers of the platform. Each has its own subdomain.")
 
 
+def _judge(sent: dict[str, Any], tenant_id: str | None = None) -> Sequence[Problem]:
+    """The problems of the fields of a body of which others are malformed."""
+    before = _blank() if tenant_id is None else find_tenant(tenant_id)
+    try:
+        with _pointers_as_sent(sent):
+            _changed(before, sent, check_targets(sent), 0.0)
+    except (Invalid, ApiError) as error:
+        return error.problems
+    return ()
+
+
 @blueprint.route("/tenants")
 class Tenants(MethodView):
     @requires(Access.PLATFORM)
+    @blueprint.operation("listTenants")
     @blueprint.reads(PageQuery, location="query")
-    @blueprint.responses(200, TenantList)
+    @blueprint.responses(200, TenantList, example=examples.page("tenants", examples.TENANT_READ))
     def get(self, query: dict[str, Any]) -> Response:
         """List tenants, in order of creation"""
         try:
@@ -52,8 +67,9 @@ class Tenants(MethodView):
         return page_response("tenants", documents, page.next_cursor)
 
     @requires(Access.PLATFORM)
-    @blueprint.reads(TenantInput, example=examples.TENANT)
-    @blueprint.responses(201, TenantCreated)
+    @blueprint.operation("createTenant")
+    @blueprint.reads(TenantInput, example=examples.TENANT, judge=_judge)
+    @blueprint.responses(201, TenantCreated, example=examples.TENANT_CREATED)
     def post(self, sent: dict[str, Any]) -> Response:
         """Create a tenant
 
@@ -61,40 +77,42 @@ class Tenants(MethodView):
         """
         now = services().clock.now()
         with _pointers_as_sent(sent):
-            warnings = check_targets(sent)
-            blank = Tenant(new_id("tenant"), sent["name"], sent["subdomain"], created_at=now)
-            after = _changed(Snapshot(blank), sent, now)
+            targets = check_targets(sent)
+            after = _changed(_blank(now), sent, targets, now)
         secret, key = new_key(
             ApiKey("", "first key", "", "", scopes=(Scope.ADMIN, Scope.PROXY), created_at=now)
         )
         stored = services().store.write(None, replace(after, keys=(key,)), actor=caller().actor)
         tenant = (stored or after).tenant
-        extra = {"warnings": [*limit_warnings(limits_of(tenant, None)), *warnings], "api_key": secret}
+        extra = {"warnings": _warnings(tenant, targets), "api_key": secret, "key": secret}
         return response(tenant_document(tenant), 201, extra, f"/api/v1/tenants/{tenant.id}")
 
 
 @blueprint.route("/tenants/<tenant_id>")
 class OneTenant(MethodView):
     @requires(Access.READ)
-    @blueprint.responses(200, TenantOutput)
+    @blueprint.operation("getTenant")
+    @blueprint.responses(200, TenantOutput, example=examples.TENANT_READ)
     def get(self, tenant_id: str) -> Response:
         """Read a tenant"""
         return response(tenant_document(find_tenant(tenant_id).tenant))
 
     @requires(Access.ADMIN)
-    @blueprint.reads(TenantInput, example=examples.TENANT)
-    @blueprint.responses(200, TenantChanged)
+    @blueprint.operation("replaceTenant")
+    @blueprint.reads(TenantReplacement, example=examples.TENANT, judge=_judge)
+    @blueprint.responses(200, TenantChanged, example=examples.changed(examples.TENANT_READ))
     def put(self, sent: dict[str, Any], tenant_id: str) -> Response:
         """Replace a tenant's settings
 
-        Omitted fields get their defaults. Rules and API keys stay. Only the platform may change `subdomain`,
-        `tier`, `status`, `enabled_plugins` and `required_plugins`.
+        Omitted fields get their defaults. Rules and API keys stay. What was read can be sent back. Only the
+        platform may change `subdomain`, `tier`, `status`, `enabled_plugins` and `required_plugins`.
         """
         return _change(tenant_id, sent)
 
     @requires(Access.ADMIN)
-    @blueprint.reads(TenantPatch(partial=True), example={"name": "Acme Corporation"})
-    @blueprint.responses(200, TenantChanged)
+    @blueprint.operation("updateTenant")
+    @blueprint.reads(TenantPatch(partial=True), example={"name": "Acme"}, judge=_judge)
+    @blueprint.responses(200, TenantChanged, example=examples.changed(examples.TENANT_READ))
     def patch(self, sent: dict[str, Any], tenant_id: str) -> Response:
         """Change some of a tenant's settings
 
@@ -103,6 +121,7 @@ class OneTenant(MethodView):
         return _change(tenant_id, sent)
 
     @requires(Access.PLATFORM)
+    @blueprint.operation("deleteTenant")
     @blueprint.responses(204, description="The tenant, its rules and its API keys are deleted.")
     def delete(self, tenant_id: str) -> Response:
         """Delete a tenant
@@ -116,29 +135,37 @@ class OneTenant(MethodView):
 def _change(tenant_id: str, sent: Mapping[str, Any]) -> Response:
     def change(before: Snapshot) -> Snapshot:
         check_match(tenant_document(before.tenant))
-        return _changed(before, sent, services().clock.now())
+        return _changed(before, sent, targets, services().clock.now())
 
     find_tenant(tenant_id)  # first, so that strangers cannot cause DNS queries
     with _pointers_as_sent(sent):
-        warnings = check_targets(sent)
+        targets = check_targets(sent)
         tenant = change_tenant(tenant_id, change).tenant
-    return response(
-        tenant_document(tenant), extra={"warnings": [*limit_warnings(limits_of(tenant, None)), *warnings]}
-    )
+    return response(tenant_document(tenant), extra={"warnings": _warnings(tenant, targets)})
 
 
-def _changed(before: Snapshot, sent: Mapping[str, Any], now: float) -> Snapshot:
+def _warnings(tenant: Tenant, targets: CheckedTargets) -> list[dict[str, str]]:
+    limits = [Problem("/plugin_chain", text) for text in limit_warnings(limits_of(tenant, None))]
+    return problem_documents([*limits, *targets.warnings])
+
+
+def _blank(now: float = 0.0) -> Snapshot:
+    """A new tenant before its fields are set."""
+    return Snapshot(Tenant(new_id("tenant"), "", "", created_at=now))
+
+
+def _changed(before: Snapshot, sent: Mapping[str, Any], targets: CheckedTargets, now: float) -> Snapshot:
     """The tenant with the changes, complete and sealed. Raises `Invalid` and `ApiError`."""
-    _check_names(sent)
     stored = before.tenant
-    values = {**sent, **read_entries(sent, stored)}
+    values, problems = split_read_only(sent, tenant_document(stored))
+    chains, found = read_entries(sent, stored)
+    values |= chains
     if sent.get("enabled_plugins") is not None:
         values["enabled_plugins"] = tuple(dict.fromkeys(sent["enabled_plugins"]))
     tenant = replace(stored, **values)
-    check_fields(TENANT_FIELDS, sent, stored, tenant)
-    problems = check_tenant(tenant, before.rules, services().catalogue)
-    if problems:
-        raise Invalid(problems)
+    check_fields(TENANT_FIELDS, stored, tenant)
+    chain = check_tenant(tenant, before.rules, services().catalogue)
+    raise_problems(problems, _unknown_names(sent), targets.problems, found, chain)
     required = seal_entries(tenant.id, tenant.required_plugins.values())
     sealed = replace(
         tenant,
@@ -149,8 +176,8 @@ def _changed(before: Snapshot, sent: Mapping[str, Any], now: float) -> Snapshot:
     return replace(before, tenant=sealed)
 
 
-def _check_names(sent: Mapping[str, Any]) -> None:
-    """Raise `Invalid` when a tier or plugin of the body does not exist."""
+def _unknown_names(sent: Mapping[str, Any]) -> list[Problem]:
+    """A problem for each tier or plugin of the body that does not exist."""
     problems = []
     tiers, plugins = services().settings.tiers, sorted(services().catalogue)
     if "tier" in sent and sent["tier"] not in tiers:
@@ -160,8 +187,7 @@ def _check_names(sent: Mapping[str, Any]) -> None:
         if name not in plugins:
             detail = f"There is no plugin {name}. Allowed: {', '.join(plugins)}."
             problems.append(Problem(f"/enabled_plugins/{i}", detail))
-    if problems:
-        raise Invalid(problems)
+    return problems
 
 
 @contextmanager

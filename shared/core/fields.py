@@ -102,8 +102,8 @@ class Duration(fields.Field[float]):
 
     def __init__(self, *, minimum: float, maximum: float, description: str, **kwargs: Any) -> None:
         self.minimum, self.maximum = minimum, maximum
-        kind = {"type": ["number", "string"], "description": description}
-        super().__init__(metadata=kind, **kwargs)
+        kind = {"type": ["number", "string"], "minimum": minimum, "maximum": maximum}
+        super().__init__(metadata={**kind, "description": description}, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> float:
         seconds = validated(parse_duration, value) / 1000

@@ -5,14 +5,14 @@ from typing import Any
 
 from marshmallow import Schema, fields, validate
 
-from shared.core.fields import Duration, Strict, Timestamp, text
-from shared.documents.fields import Page
+from shared.core.fields import Duration, Timestamp, text
+from shared.documents.fields import Input, Page, warnings_field
 from shared.model.config import ApiKey, Scope
 
 DAY_SECONDS = 86_400.0
 
 
-class ApiKeyInput(Strict):
+class ApiKeyInput(Input):
     """A key to create."""
 
     name = text(200, "Its purpose, in your words.", load_default="", min_length=0)
@@ -29,7 +29,7 @@ class ApiKeyInput(Strict):
     )
 
 
-class RotateInput(Strict):
+class RotateInput(Input):
     """The options of a rotation."""
 
     overlap = Duration(
@@ -57,6 +57,13 @@ class ApiKeyCreated(ApiKeyOutput):
     """A new API key with its secret."""
 
     key = fields.String(required=True, metadata={"description": "The secret. It is shown only once."})
+    api_key = fields.String(required=True, metadata={"description": "The same, as in other responses."})
+
+
+class ApiKeyRevoked(ApiKeyOutput):
+    """A revoked API key, and warnings about it."""
+
+    warnings = warnings_field()
 
 
 class ApiKeyList(Page):

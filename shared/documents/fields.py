@@ -1,14 +1,43 @@
-"""Fields that hide or keep secrets, and the base of lists."""
+"""The bases of bodies and lists, and fields that hide or keep secrets."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields
+from marshmallow import Schema, ValidationError, fields, missing, post_load, validate
 
+from shared.core.fields import Strict
 from shared.model.config import Sealed
 
 #: Shown in place of a secret. In a body it keeps the stored secret.
 SET = {"set": True}
+
+
+class Input(Strict):
+    """The base of bodies: null stands for the default of a field, as if a whole body omitted it."""
+
+    def on_bind_field(self, field_name: str, field_obj: Any) -> None:
+        if not field_obj.required and field_name not in READ_ONLY:
+            field_obj.allow_none = True
+
+    @post_load
+    def _apply_defaults(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        for name in [name for name, value in data.items() if value is None]:
+            default = self.fields[name].load_default
+            if default is missing:
+                del data[name]
+            else:
+                data[name] = default() if callable(default) else default
+        return data
+
+
+#: Members of a resource that only the gateway writes.
+READ_ONLY = ("id", "created_at", "updated_at", "version")
+
+
+def read_only(kind: str = "string", **metadata: str) -> fields.Raw:
+    """A member of `READ_ONLY` in the body of a change, so that what was read can be sent back."""
+    text = "Set by the gateway. If sent, it must equal the stored value."
+    return fields.Raw(metadata={"type": kind, "readOnly": True, "description": text, **metadata})
 
 
 class Keep:
@@ -22,10 +51,14 @@ KEEP = Keep()
 class Secret(fields.Field[str | Keep]):
     """Text that is never shown, or ``{"set": true}`` to keep the stored value."""
 
-    def __init__(self, value: fields.String, **kwargs: Any) -> None:
+    def __init__(self, value: fields.String, max_length: int = 0, **kwargs: Any) -> None:
         self.value = value
         keep = {"type": "object", "properties": {"set": {"const": True}}, "required": ["set"]}
-        kind = {"anyOf": [{"type": "string"}, {**keep, "additionalProperties": False}]}
+        text: dict[str, Any] = {"type": "string"}
+        if max_length:
+            value.validators.append(validate.Length(max=max_length))
+            text["maxLength"] = max_length
+        kind = {"anyOf": [text, {**keep, "additionalProperties": False}]}
         super().__init__(metadata=kind, **kwargs)
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Mapping[str, bool]:
@@ -60,6 +93,22 @@ def masked(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [masked(inner) for inner in value]
     return value
+
+
+class ChangeWarning(Schema):
+    """A part of the change that may not work as intended."""
+
+    pointer = fields.String(required=True, metadata={"description": "JSON pointer to the field (RFC 6901)."})
+    detail = fields.String(required=True, metadata={"description": "The consequence, and how to avoid it."})
+
+
+def warnings_field() -> fields.List[Any]:
+    """The field `warnings` of a response to a change."""
+    return fields.List(
+        fields.Nested(ChangeWarning),
+        required=True,
+        metadata={"description": "Settings that may not work as intended."},
+    )
 
 
 class Page(Schema):

@@ -5,8 +5,8 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate
 
-from shared.core.fields import Duration, Strict, choice, flag, text
-from shared.documents.fields import Shown
+from shared.core.fields import Duration, choice, flag, text
+from shared.documents.fields import Input, Shown
 from shared.model.config import ENFORCE, SHADOW, PluginConfig, Stage
 from shared.pipeline.plugin import Plugin
 
@@ -16,7 +16,7 @@ MAX_ENTRIES = 32
 MAX_TIMEOUT_SECONDS = 300.0
 
 
-class PluginConfigInput(Strict):
+class PluginConfigInput(Input):
     """One entry of a chain. Omitted fields get the plugin's defaults."""
 
     name = text(100, "Name of the plugin. GET /plugins lists them.", required=True)
@@ -50,6 +50,12 @@ class PluginConfigInput(Strict):
         default=ENFORCE,
         description="enforce: the plugin's verdict applies. shadow: it is only logged.",
     )
+
+
+class RequiredPluginInput(PluginConfigInput):
+    """One entry of a map of plugin name to entry. Omitted fields get the plugin's defaults."""
+
+    name = text(100, "Name of the plugin. If sent, it must equal its key in the map.")
 
 
 class PluginConfigOutput(Schema):
@@ -86,11 +92,13 @@ class RequiredPlugins(fields.Field[dict[str, Any]]):
     """A map of plugin name to entry, in which an entry may omit its name; or a list of entries."""
 
     def __init__(self, **kwargs: Any) -> None:
+        named = {"$ref": "#/components/schemas/RequiredPluginInput"}
         entry = {"$ref": "#/components/schemas/PluginConfigInput"}
         kind = {
             "anyOf": [
-                {"type": "object", "additionalProperties": {"type": "object"}},
-                {"type": "array", "items": entry},
+                {"type": "object", "additionalProperties": named, "maxProperties": MAX_ENTRIES},
+                {"type": "array", "items": entry, "maxItems": MAX_ENTRIES},
+                {"type": "null"},
             ],
             "description": "Plugins for every rule of the tenant: a map of plugin name to entry, or a list.",
         }

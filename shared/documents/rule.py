@@ -10,7 +10,6 @@ from shared.core.fields import (
     Duration,
     Method,
     Pattern,
-    Strict,
     Timestamp,
     choice,
     flag,
@@ -18,7 +17,7 @@ from shared.core.fields import (
     token,
     validated,
 )
-from shared.documents.fields import Page, Secret
+from shared.documents.fields import Input, Page, Secret, read_only, warnings_field
 from shared.documents.plugin_config import PluginConfigOutput, chain_input
 from shared.http.forwarding import describes_body, is_ours
 from shared.model.config import Rule, RuleTimeouts
@@ -37,7 +36,7 @@ def _timeout(max_seconds: float, description: str) -> Duration:
     )
 
 
-class TimeoutsInput(Strict):
+class TimeoutsInput(Input):
     """The upstream timeouts of a rule. An omitted or null timeout is the gateway's default."""
 
     connect = _timeout(60, "To connect to the upstream, TLS included.")
@@ -68,8 +67,8 @@ def _header_name(name: str) -> None:
         )
 
 
-class RuleInput(Strict):
-    """A rule to create or replace."""
+class RuleInput(Input):
+    """A rule to create."""
 
     path = text(
         2048, "Must begin with a slash. The rule with the longest matching path applies.", required=True
@@ -96,7 +95,7 @@ class RuleInput(Strict):
     public = flag(False, "true: requests need no API key.")
     headers = fields.Dict(
         keys=fields.String(validate=[token("a header name"), _header_name]),
-        values=Secret(fields.String(validate=[validate.Length(max=8192), HEADER_VALUE])),
+        values=Secret(fields.String(validate=[HEADER_VALUE]), max_length=8192),
         load_default=dict,
         validate=validate.Length(max=64),
         metadata={
@@ -127,7 +126,15 @@ class RuleInput(Strict):
     plugin_chain = chain_input()
 
 
-class RulePatch(RuleInput):
+class RuleReplacement(RuleInput):
+    """A rule to replace."""
+
+    id = read_only()
+    created_at = read_only(format="date-time")
+    updated_at = read_only(format="date-time")
+
+
+class RulePatch(RuleReplacement):
     """The fields of a rule to change."""
 
 
@@ -156,9 +163,7 @@ class RuleOutput(Schema):
 class RuleChanged(RuleOutput):
     """A changed rule, and warnings about it."""
 
-    warnings = fields.List(
-        fields.String(), required=True, metadata={"description": "Settings that may not work as intended."}
-    )
+    warnings = warnings_field()
 
 
 class RuleList(Page):

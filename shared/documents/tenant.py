@@ -4,9 +4,9 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate
 
-from shared.core.fields import Pattern, Strict, Timestamp, choice, text
+from shared.core.fields import Pattern, Timestamp, choice, text
 from shared.core.http_tokens import LABEL
-from shared.documents.fields import Page
+from shared.documents.fields import Input, Page, read_only, warnings_field
 from shared.documents.plugin_config import PluginConfigOutput, RequiredPlugins, chain_input
 from shared.model.config import Tenant
 
@@ -36,8 +36,8 @@ def _not_reserved(label: str) -> None:
         raise ValidationError(f"{label} is reserved for the platform. Choose another one.")
 
 
-class TenantInput(Strict):
-    """A tenant to create or replace."""
+class TenantInput(Input):
+    """A tenant to create."""
 
     name = text(200, "Its display name.", required=True)
     subdomain = Subdomain(
@@ -64,7 +64,16 @@ class TenantInput(Strict):
     plugin_chain = chain_input()
 
 
-class TenantPatch(TenantInput):
+class TenantReplacement(TenantInput):
+    """A tenant to replace."""
+
+    id = read_only()
+    created_at = read_only(format="date-time")
+    updated_at = read_only(format="date-time")
+    version = read_only("integer")
+
+
+class TenantPatch(TenantReplacement):
     """The fields of a tenant to change."""
 
 
@@ -91,9 +100,7 @@ class TenantOutput(Schema):
 class TenantChanged(TenantOutput):
     """A changed tenant, and warnings about it."""
 
-    warnings = fields.List(
-        fields.String(), required=True, metadata={"description": "Settings that may not work as intended."}
-    )
+    warnings = warnings_field()
 
 
 class TenantCreated(TenantChanged):
@@ -102,6 +109,7 @@ class TenantCreated(TenantChanged):
     api_key = fields.String(
         required=True, metadata={"description": "Key with scopes admin and proxy. It is shown only once."}
     )
+    key = fields.String(required=True, metadata={"description": "The same, as in other responses."})
 
 
 class TenantList(Page):

@@ -18,6 +18,7 @@ class TestCreate:
         made = response.get_json()
         assert response.status_code == 201
         secret = made.pop("key")
+        assert made.pop("api_key") == secret
         assert secret.startswith(made["prefix"])
         shown = api.get(response.headers["Location"])
         assert shown.get_json() == made

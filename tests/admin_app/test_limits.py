@@ -24,7 +24,8 @@ def saved_rule(api: Api, tenant: Tenant, plugin_chain: list[Any]) -> Any:
 def test_limits_that_only_divide_are_saved_with_a_warning(api: Api, tenant: Tenant, limits: Any) -> None:
     warnings = saved_rule(api, tenant, chain(limits))
     assert warnings
-    assert all("At the rule level nothing bounds per_" in warning for warning in warnings)
+    assert all("At the rule level nothing bounds per_" in warning["detail"] for warning in warnings)
+    assert {warning["pointer"] for warning in warnings} == {"/plugin_chain"}
     stored = api.get(f"{tenant.url}/rules").get_json()["rules"][0]
     assert stored["plugin_chain"][0]["settings"]["limits"] == limits
     assert stored["plugin_chain"][0]["on_error"] == "local"
@@ -32,7 +33,7 @@ def test_limits_that_only_divide_are_saved_with_a_warning(api: Api, tenant: Tena
     beside = {"path": "/v2", "plugin_chain": chain({"per_path": QUOTA, "per_ip": QUOTA})}
     assert api.rule(tenant, **beside)["warnings"] == []
     costly = {"path": "/v3", "plugin_chain": chain({"global": QUOTA}, cost=6)}
-    assert "admits nothing" in api.rule(tenant, **costly)["warnings"][0]
+    assert "admits nothing" in api.rule(tenant, **costly)["warnings"][0]["detail"]
 
 
 def test_a_tenant_is_warned_of_its_own_limits_and_its_rules_of_theirs_only(api: Api) -> None:
@@ -42,7 +43,7 @@ def test_a_tenant_is_warned_of_its_own_limits_and_its_rules_of_theirs_only(api: 
     assert made["warnings"] == []
     tenant = Tenant(made["id"], made["api_key"], f"/tenants/{made['id']}")
     response = api.patch(tenant.url, {"tier": "pro"})
-    assert "At the gateway level nothing bounds per_path" in response.get_json()["warnings"][0]
+    assert "At the gateway level nothing bounds per_path" in response.get_json()["warnings"][0]["detail"]
     assert saved_rule(api, tenant, chain({"per_ip": QUOTA})) == []
 
 

@@ -1,13 +1,16 @@
 """The description of the API, and the API held against it."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import pytest
 import schemathesis
 from flask import Flask
 from hypothesis import HealthCheck, Phase, given, settings
+from marshmallow import Schema, validate
 from schemathesis import Case, GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.schemas import BaseSchema
@@ -17,7 +20,13 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from admin_app.views.explain import ExplainInput
+from shared.core.fields import Duration
 from shared.documents import examples
+from shared.documents.api_key import ApiKeyInput, RotateInput
+from shared.documents.plugin_config import PluginConfigInput
+from shared.documents.rule import RuleInput
+from shared.documents.tenant import TenantInput, TenantReplacement
 from tests.admin_app.world import TOKEN, Api
 from tests.support.cases import slow
 
@@ -123,6 +132,134 @@ def test_every_operation_and_every_field_is_explained(document: Any) -> None:
 def test_example_of_a_body_is_in_its_media_type_object(document: Any) -> None:
     body = document["paths"]["/api/v1/tenants"]["post"]["requestBody"]["content"]["application/json"]
     assert body["example"] == examples.TENANT
+
+
+def operations_of(document: Any) -> Iterator[tuple[str, Any]]:
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            if method != "parameters":
+                yield f"{method} {path}", operation
+
+
+def test_every_operation_has_a_name_of_its_own(document: Any) -> None:
+    names = [operation["operationId"] for _, operation in operations_of(document)]
+    assert len(set(names)) == len(names) == OPERATIONS
+    assert all(re.fullmatch(r"[a-z]+([A-Z][a-z]+)*", name) for name in names), names
+    assert {"createTenant", "listRules", "updateRule", "rotateApiKey", "explainRequest"} <= set(names)
+
+
+def test_document_names_its_server(document: Any) -> None:
+    assert document["servers"] == [{"url": "/"}]
+
+
+def test_every_body_has_an_example_that_its_schema_accepts(document: Any) -> None:
+    """Those of requests, of responses and of errors."""
+    checked = 0
+    for name, operation in operations_of(document):
+        bodies = [operation.get("requestBody", {}), *operation["responses"].values()]
+        for body in bodies:
+            body = resolved(document, body)
+            for content in body.get("content", {}).values():
+                schema = {**content["schema"], "components": document["components"]}
+                try:
+                    jsonschema_rs.validate(schema, content["example"])
+                except jsonschema_rs.ValidationError as error:
+                    pytest.fail(f"{name}: {error.message}")
+                checked += 1
+    assert checked > 100
+
+
+def resolved(document: Any, value: Any) -> Any:
+    if "$ref" not in value:
+        return value
+    for step in value["$ref"].removeprefix("#/").split("/"):
+        document = document[step]
+    return document
+
+
+def shape(value: Any) -> Any:
+    """The members of a document, and the kinds of their values."""
+    if isinstance(value, dict):
+        return {name: shape(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [shape(inner) for inner in value]
+    return type(value)
+
+
+def test_examples_of_responses_are_what_the_api_responds(api: Api) -> None:
+    made = api.create("/tenants", examples.TENANT)
+    url = f"/tenants/{made['id']}"
+    key = api.create(f"{url}/api-keys", examples.API_KEY)
+    rule = api.create(f"{url}/rules", examples.RULE)
+    assert shape(made) == shape(examples.TENANT_CREATED)
+    assert shape(key) == shape(examples.API_KEY_CREATED)
+    assert shape(rule) == shape(examples.changed(examples.RULE_READ))
+    for shown, expected in ((made, examples.TENANT_READ), (rule, examples.RULE_READ)):
+        varying = {"id", "created_at", "updated_at", "warnings", "key", "api_key"}
+        assert {name: value for name, value in shown.items() if name not in varying} == {
+            name: value for name, value in expected.items() if name not in varying
+        }
+    explained = api.post(f"{url}/explain", {**examples.EXPLAIN, "key_id": key["id"]}).get_json()
+    names = {header["name"] for header in examples.EXPLANATION["upstream"]["headers"]}
+    headers = explained["upstream"]["headers"]
+    explained["upstream"]["headers"] = [header for header in headers if header["name"] in names]
+    assert shape(explained) == shape(examples.EXPLANATION)
+    listed = api.get(f"{url}/rate-limits").get_json()["limits"]
+    assert set(listed[-1]) == set(examples.RATE_LIMITS["limits"][0])
+    assert set(api.get("/plugins/rate_limiter").get_json()) == set(examples.PLUGIN)
+
+
+def schemas_of(kind: Any, where: str) -> Iterator[tuple[str, Any]]:
+    """A schema with all schemas in it, each with its place."""
+    if isinstance(kind, dict):
+        yield where, kind
+        for name, inner in kind.items():
+            yield from schemas_of(inner, f"{where}/{name}")
+    elif isinstance(kind, list):
+        for inner in kind:
+            yield from schemas_of(inner, where)
+
+
+def test_schemas_say_what_generators_need(document: Any) -> None:
+    for where, kind in schemas_of(document["components"]["schemas"], ""):
+        types = kind.get("type")
+        types = {types} if isinstance(types, str) else set(types) if isinstance(types, list) else set()
+        if "object" in types and "$ref" not in kind:
+            assert not {"maxLength", "minLength"} & set(kind), where
+            # Without them a map has no members for a generator.
+            assert {"properties", "additionalProperties"} & set(kind), where
+        if "array" in types:
+            assert "items" in kind, where
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [TenantInput, TenantReplacement, RuleInput, ApiKeyInput, RotateInput, PluginConfigInput, ExplainInput],
+)
+def test_schema_has_the_bounds_that_the_server_has(document: Any, kind: type[Schema]) -> None:
+    described = document["components"]["schemas"][kind.__name__]["properties"]
+    for name, field in kind().fields.items():
+        found = {key: value for _, part in schemas_of(described[name], name) for key, value in part.items()}
+        for one in field.validators:
+            if isinstance(one, validate.Length) and one.max is not None:
+                assert one.max in (found.get("maxLength"), found.get("maxItems"), found.get("maxProperties"))
+            if isinstance(one, validate.Range):
+                assert (one.min, one.max) == (found["minimum"], found["maximum"])
+            if isinstance(one, validate.OneOf):
+                assert set(one.choices) <= set(found["enum"])
+        if isinstance(field, Duration):
+            assert (found["minimum"], found["maximum"]) == (field.minimum, field.maximum)
+
+
+def test_maps_have_the_bounds_that_the_server_has(document: Any) -> None:
+    schemas = document["components"]["schemas"]
+    headers = schemas["RuleInput"]["properties"]["headers"]
+    assert headers["maxProperties"] == 64
+    assert headers["propertyNames"]["pattern"].startswith("^[")
+    assert headers["additionalProperties"]["anyOf"][0] == {"type": "string", "maxLength": 8192}
+    as_map, as_list, null = schemas["TenantInput"]["properties"]["required_plugins"]["anyOf"]
+    assert (as_map["maxProperties"], as_list["maxItems"], null) == (32, 32, {"type": "null"})
+    assert schemas["RequiredPluginInput"].get("required", []) == []
 
 
 def test_openapi_schema_names_are_unique(document: Any) -> None:

@@ -35,7 +35,8 @@ class TestCreate:
         made = response.get_json()
         assert response.headers["Location"] == f"/api/v1{rules}/{made['id']}"
         assert len(made["warnings"]) == 1
-        assert "the upstream receives /." in made["warnings"][0]
+        assert made["warnings"][0]["pointer"] == "/path"
+        assert "the upstream receives /." in made["warnings"][0]["detail"]
 
     def test_the_example_of_the_docs_works(self, api: Api, rules: str) -> None:
         assert api.create(rules, examples.RULE)["warnings"] == []
@@ -63,7 +64,9 @@ class TestCreate:
 
     def test_a_name_that_does_not_resolve_is_a_warning(self, api: Api, rules: str) -> None:
         made = api.create(rules, RULE | {"target": "https://soon.test"})
-        assert "cannot be resolved" in made["warnings"][0]
+        [warning] = made["warnings"]
+        assert warning["pointer"] == "/target"
+        assert "cannot be resolved" in warning["detail"]
 
     def test_the_seeds_parallel_chain_lacks_two_settings(self, api: Api, rules: str) -> None:
         chain: list[dict[str, Any]] = [
@@ -110,14 +113,17 @@ class TestTimeouts:
     def test_the_description_of_the_api_has_them(self, api: Api) -> None:
         schemas = api.get("/openapi.json").get_json()["components"]["schemas"]
         assert list(schemas["TimeoutsInput"]["properties"]) == ["connect", "first_byte", "idle", "total"]
-        assert schemas["RuleInput"]["properties"]["timeouts"]["$ref"].endswith("/TimeoutsInput")
+        [kind, null] = schemas["RuleInput"]["properties"]["timeouts"]["anyOf"]
+        assert kind["$ref"].endswith("/TimeoutsInput")
+        assert null == {"type": "null"}
 
     def test_timeouts_on_the_mitmproxy_engine_are_stored_with_a_warning(self, tmp_path: Path) -> None:
         world = make_world(tmp_path, admin__token=TOKEN, server__engine="mitmproxy")
         api = Api(app_of(world), TOKEN)
         rules = f"{api.tenant().url}/rules"
         [warning] = api.post(rules, RULE | {"timeouts": {"total": 5}}).get_json()["warnings"]
-        assert "not enforced" in warning
+        assert warning["pointer"] == "/timeouts"
+        assert "not enforced" in warning["detail"]
         assert api.post(rules, RULE | {"path": "/other"}).get_json()["warnings"] == []
 
 

@@ -10,10 +10,10 @@ from marshmallow import Schema, ValidationError
 from shared.core.fields import Duration, Timestamp
 from shared.core.problems import problems_of
 from shared.documents.api_key import ApiKeyInput, RotateInput, api_key_document
-from shared.documents.fields import KEEP, is_set, masked
+from shared.documents.fields import KEEP, READ_ONLY, is_set, masked
 from shared.documents.plugin_config import PluginConfigInput, complete_entry
-from shared.documents.rule import RuleInput, RulePatch, rule_document
-from shared.documents.tenant import TenantInput, TenantPatch, tenant_document
+from shared.documents.rule import RuleInput, RulePatch, RuleReplacement, TimeoutsInput, rule_document
+from shared.documents.tenant import TenantInput, TenantPatch, TenantReplacement, tenant_document
 from shared.model.config import ApiKey, PluginConfig, Rule, RuleTimeouts, Scope, Sealed, Stage, Tenant
 from shared.pipeline.plugin import CONTINUE, Exchange, Plugin, Verdict
 
@@ -89,6 +89,45 @@ class TestTenant:
         assert "/name" in problems(TenantInput(), TENANT | {"name": name})
 
 
+NULLS: list[tuple[type[Schema], dict[str, Any]]] = [
+    (TenantInput, TENANT),
+    (TenantReplacement, TENANT),
+    (RuleInput, RULE),
+    (RuleReplacement, RULE),
+    (TimeoutsInput, {}),
+    (PluginConfigInput, {"name": "audit"}),
+    (ApiKeyInput, {}),
+    (RotateInput, {}),
+]
+
+
+@pytest.mark.parametrize(("kind", "least"), NULLS, ids=lambda value: getattr(value, "__name__", ""))
+def test_null_stands_for_the_default_of_every_field(kind: type[Schema], least: dict[str, Any]) -> None:
+    optional = [name for name, field in kind().fields.items() if not field.required]
+    sent = {**dict.fromkeys(name for name in optional if name not in READ_ONLY), **least}
+    assert len(sent) > len(least)
+    assert kind().load(sent) == kind().load(least)
+
+
+def test_null_in_a_patch_resets_a_field() -> None:
+    patch = RulePatch(partial=True)
+    assert patch.load({"methods": None, "headers": None, "timeouts": None, "ca": None}) == {
+        "methods": [],
+        "headers": {},
+        "timeouts": RuleTimeouts(),
+        "ca": None,
+    }
+    assert patch.load({"active": None}) == {"active": True}
+    assert patch.load({}) == {}
+
+
+@pytest.mark.parametrize("kind", [RuleReplacement, RulePatch, TenantReplacement, TenantPatch])
+def test_null_for_a_required_or_read_only_field_is_rejected(kind: type[Schema]) -> None:
+    required = [name for name, field in kind().fields.items() if field.required]
+    sent = dict.fromkeys([*required, "id", "created_at", "updated_at"])
+    assert set(problems(kind(partial=True), sent)) == {f"/{name}" for name in sent}
+
+
 class TestRequiredPlugins:
     def load(self, value: Any) -> Any:
         return TenantInput().load(TENANT | {"required_plugins": value})["required_plugins"]
@@ -109,7 +148,7 @@ class TestRequiredPlugins:
         found = self.problems({"audit": {"priority": 1000, "stgae": "x"}, "other": 5})
         assert set(found) == {f"/required_plugins/{at}" for at in ("audit/priority", "audit/stgae", "other")}
 
-    @pytest.mark.parametrize("value", ["audit", 5, None, [5], [{}] * 33])
+    @pytest.mark.parametrize("value", ["audit", 5, [5], [{}] * 33])
     def test_malformed_value_is_rejected(self, value: Any) -> None:
         assert all(pointer.startswith("/required_plugins") for pointer in self.problems(value))
 
@@ -139,7 +178,6 @@ class TestPluginConfig:
         [
             ("enabled", "true"),
             ("enabled", 1),
-            ("parallel", None),
             ("priority", -1),
             ("priority", 1000),
             ("priority", "1"),
@@ -150,7 +188,6 @@ class TestPluginConfig:
             ("timeout", "301s"),
             ("timeout", "1 fortnight"),
             ("timeout", True),
-            ("timeout", None),
             ("mode", "watch"),
             ("on_error", ""),
         ],
@@ -212,7 +249,7 @@ class TestRule:
         assert list(found) == [f"/timeouts/{name}"]
         assert why is None or found[f"/timeouts/{name}"] == why
 
-    @pytest.mark.parametrize("value", [None, 5, [], "5s"])
+    @pytest.mark.parametrize("value", [5, [], "5s"])
     def test_timeouts_are_a_map(self, value: Any) -> None:
         assert list(problems(RuleInput(), RULE | {"timeouts": value})) == ["/timeouts"]
 
