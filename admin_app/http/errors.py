@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 CONTENT_TYPE = "application/problem+json"
 #: The errors that only the admin API sends: status, and meaning.
 ADMIN_ERRORS: Mapping[str, tuple[int, str]] = {
-    "host_not_allowed": (403, "The Host header names another host. This protects browsers (DNS rebinding)."),
+    "host_not_allowed": (403, "Without a key, only localhost may be the Host. This stops DNS rebinding."),
     "not_found": (404, "The object does not exist, or belongs to another tenant."),
     "api_key_not_active": (409, "The API key is revoked or expired, so it cannot be rotated."),
     "conflict": (409, "Another call changed the object at the same time."),
