@@ -2,13 +2,13 @@
 
 import gzip
 import json
-import socket
 import time
 from typing import Any
 
 import pytest
 
 from tests.bodies.streams import ENDPOINTS, Endpoint
+from tests.support.client import RawClient
 from tests.support.gateway import RunningGateway, TenantInUse
 from tests.support.upstream import Upstream
 
@@ -41,31 +41,17 @@ def judged(gateway: RunningGateway, everlasting_upstream: Upstream) -> TenantInU
     return tenant
 
 
-def raw(tenant: TenantInUse, path: str, body: bytes, **headers: str) -> bytes:
-    """Everything that comes back, up to the end of the connection."""
-    fields = {"Host": tenant.host, "x-api-key": tenant.key, "Connection": "close", **headers}
-    fields["Content-Length"] = str(len(body))
-    head = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in fields.items())
-    with socket.create_connection(("127.0.0.1", tenant.gateway.proxy_port), timeout=10) as client:
-        client.sendall(f"POST {path} HTTP/1.1\r\n{head}\r\n".encode() + body)
-        return b"".join(iter(lambda: client.recv(65536), b""))
-
-
 def told(
     tenant: TenantInUse, path: str, endpoint: Endpoint, *pieces: str, size: int = 60, **headers: str
 ) -> tuple[int, bytes, bool]:
     """Status, the body without its framing, and whether it looks complete."""
-    received = raw(
-        tenant, path, endpoint.stream(pieces), x_type=endpoint.content_type, x_size=str(size), **headers
-    )
-    head, _, rest = received.partition(b"\r\n\r\n")
-    body, complete = b"", False
-    while rest:
-        length, _, rest = rest.partition(b"\r\n")
-        count = int(length, 16)
-        complete = count == 0
-        body, rest = body + rest[:count], rest[count + 2 :]
-    return int(head.split()[1]), body, complete
+    body = endpoint.stream(pieces)
+    fields = {"Host": tenant.host, "x-api-key": tenant.key, "Connection": "close", **headers}
+    fields |= {"X-Type": endpoint.content_type, "X-Size": str(size), "Content-Length": str(len(body))}
+    head = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in fields.items())
+    with RawClient(tenant.gateway.proxy_port) as client:
+        got = client.ask(f"POST {path} HTTP/1.1\r\n{head}\r\n".encode() + body)
+    return got.status, got.body, got.cut is None
 
 
 def error_in(body: bytes) -> dict[str, Any]:
@@ -185,7 +171,7 @@ def test_an_upstream_is_asked_for_a_stream_that_is_not_encoded(
     assert asked == {"pass": ["identity"], "buffer": ["gzip, br"]}
 
 
-def test_events_are_passed_on_as_they_come(judged: TenantInUse, upstream: Upstream) -> None:
+def test_events_of_a_judged_stream_arrive_one_by_one(judged: TenantInUse, upstream: Upstream) -> None:
     headers = {"X-Type": CHAT.content_type, "X-Size": "60"}
     stream = CHAT.stream([f"word {number}" for number in range(40)])
     response = judged.request("POST", "/pass/block/v1/tell", data=stream, headers=headers, stream=True)

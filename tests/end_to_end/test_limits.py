@@ -35,14 +35,13 @@ def statuses(tenant: TenantInUse, count: int) -> list[int]:
     return [tenant.request("GET", "/v1/x").status_code for _ in range(count)]
 
 
-def test_the_sixth_call_in_a_minute_is_rejected(gateway: RunningGateway, upstream: Upstream) -> None:
-    tenant = tenant_with(gateway, upstream, GATEWAY, None)
-    assert statuses(tenant, 6) == [200] * 5 + [429]
-    assert len(upstream.received) == 5
-
-
-def test_the_fourth_call_in_ten_seconds_is_rejected(gateway: RunningGateway, upstream: Upstream) -> None:
-    assert statuses(tenant_with(gateway, upstream, None, RULE), 4) == [200] * 3 + [429]
+@pytest.mark.parametrize(("on_tenant", "on_rule", "limit"), [(GATEWAY, None, 5), (None, RULE, 3)])
+def test_call_above_the_limit_is_rejected(
+    gateway: RunningGateway, upstream: Upstream, on_tenant: Any, on_rule: Any, limit: int
+) -> None:
+    tenant = tenant_with(gateway, upstream, on_tenant, on_rule)
+    assert statuses(tenant, limit + 1) == [200] * limit + [429]
+    assert len(upstream.received) == limit
 
 
 @pytest.mark.parametrize(("on_tenant", "on_rule"), [(GATEWAY, RULE), (SEED, None), (None, SEED)])
@@ -62,16 +61,6 @@ def test_rejection_by_rule_and_tenant_limits_names_the_rule_limit(
     assert 1 <= int(rejected.headers["retry-after"]) <= 11
     assert rejected.headers["ratelimit"].startswith('"rule-global";r=0')
     assert rejected.headers["x-gateway-error-source"] == "plugin:rate_limiter"
-
-
-def test_retry_after_of_two_exhausted_limits_is_the_longer_one(
-    gateway: RunningGateway, upstream: Upstream
-) -> None:
-    tenant = tenant_with(gateway, upstream, {"limit": 3, "window": "1m"}, RULE)
-    assert statuses(tenant, 3) == [200] * 3
-    rejected = tenant.request("GET", "/v1/x")
-    assert rejected.json()["rate_limit"]["scope"] == "rule"
-    assert 50 <= int(rejected.headers["retry-after"]) <= 61
 
 
 def test_an_admitted_response_tells_what_is_left_on_streams_too(
@@ -174,7 +163,7 @@ def test_editing_the_number_keeps_what_is_used(gateway: RunningGateway, upstream
     assert statuses(tenant, 2) == [200, 429]
 
 
-def test_deleting_a_tenant_leaves_no_counter_of_it(gateway: RunningGateway, upstream: Upstream) -> None:
+def test_deleted_tenant_leaves_no_counter(gateway: RunningGateway, upstream: Upstream) -> None:
     tenant = tenant_with(gateway, upstream, SEED, {"limits": {"streams": {"limit": 5}}})
     statuses(tenant, 2)
     with redis.Redis(unix_socket_path=str(Embedded(gateway.folder).socket)) as store:

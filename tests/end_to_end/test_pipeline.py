@@ -31,27 +31,23 @@ def owner(gateway: RunningGateway) -> TenantInUse:
     return gateway.create_tenant()
 
 
-@pytest.mark.parametrize("path", ["x", "stream", "error"])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "x"), ("GET", "stream"), ("GET", "error"), ("HEAD", "x"), ("POST", "cookies")],
+    ids=["plain", "streamed", "error", "no body", "many headers"],
+)
 @pytest.mark.parametrize("streams", ["pass", "buffer"])
 def test_pipeline_runs_all_four_stages_in_order_for_every_kind_of_response(
-    owner: TenantInUse, upstream: Upstream, tmp_path: Path, path: str, streams: str
+    owner: TenantInUse, upstream: Upstream, tmp_path: Path, method: str, path: str, streams: str
 ) -> None:
     file = tmp_path / "record"
     owner.create_rule(
         "/v1", upstream.url, streams=streams, plugin_chain=[recorder(file, stage) for stage in STAGES]
     )
-    response = owner.request("GET", f"/v1/{path}")
-    assert response.status_code == (500 if path == "error" else 200)
+    response = owner.request(method, f"/v1/{path}")
+    assert response.status_code == {"error": 500, "cookies": 201}.get(path, 200)
     assert lines(file, 4) == STAGES
     assert response.headers["x-recorder"] == "was here"
-
-
-def test_plugins_run_by_priority(owner: TenantInUse, upstream: Upstream, tmp_path: Path) -> None:
-    file = tmp_path / "record"
-    chain = [recorder(file, priority=p, settings={"label": f"{p}-"}) for p in (300, 10, 200)]
-    owner.create_rule("/v1", upstream.url, plugin_chain=chain)
-    owner.request("GET", "/v1/x")
-    assert lines(file, 3) == ["10-pre_request", "200-pre_request", "300-pre_request"]
 
 
 @pytest.mark.parametrize("parallel", [True, False])
@@ -64,26 +60,6 @@ def test_two_validators_of_200_ms_take_200_ms_together_and_400_one_after_the_oth
     assert owner.request("GET", "/v1/x").status_code == 200
     taken = time.perf_counter() - start
     assert 0.2 <= taken < 0.36 if parallel else taken >= 0.4
-
-
-@pytest.mark.parametrize("stage", ["pre_request", "post_request", "pre_response"])
-def test_a_plugin_that_raises_is_503_and_names_itself(
-    owner: TenantInUse, upstream: Upstream, tmp_path: Path, stage: str
-) -> None:
-    owner.create_rule(
-        "/v1", upstream.url, plugin_chain=[recorder(tmp_path / "r", stage, settings={"fault": stage})]
-    )
-    response = owner.request("GET", "/v1/x")
-    assert (response.status_code, response.json()["error"]["code"]) == (503, "plugin_failure")
-    assert response.headers["x-gateway-error-source"] == "plugin:recorder"
-    assert response.headers["retry-after"] == "1"
-    assert len(upstream.received) == (0 if stage == "pre_request" else 1)
-
-
-def test_a_fault_that_may_be_passed_over_is(owner: TenantInUse, upstream: Upstream, tmp_path: Path) -> None:
-    entry = recorder(tmp_path / "r", on_error="open", settings={"fault": "pre_request"})
-    owner.create_rule("/v1", upstream.url, plugin_chain=[entry])
-    assert owner.request("GET", "/v1/x").status_code == 200
 
 
 @pytest.mark.parametrize("stage", ["post_request", "pre_response"])
@@ -100,24 +76,16 @@ def test_a_response_that_is_rejected_is_not_seen(
     assert "data:" not in response.text
 
 
-def test_a_plugin_that_is_too_slow_is_a_fault(owner: TenantInUse, upstream: Upstream, tmp_path: Path) -> None:
-    entry = recorder(tmp_path / "r", timeout="50ms", settings={"wait": 0.3})
-    owner.create_rule("/v1", upstream.url, plugin_chain=[entry])
-    assert owner.request("GET", "/v1/x").json()["error"]["code"] == "plugin_failure"
-    assert not upstream.received
-
-
-def test_required_plugins_run_before_those_of_a_rule_at_any_priority(
+def test_required_plugins_run_first_and_those_of_a_rule_by_priority(
     gateway: RunningGateway, upstream: Upstream, tmp_path: Path
 ) -> None:
     file = tmp_path / "record"
     required = recorder(file, priority=900, settings={"label": "required-"})
     tenant = gateway.create_tenant(required_plugins={"recorder": required}, enabled_plugins=["recorder"])
-    tenant.create_rule(
-        "/v1", upstream.url, plugin_chain=[recorder(file, priority=0, settings={"label": "rule-"})]
-    )
+    chain = [recorder(file, priority=p, settings={"label": f"{p}-"}) for p in (300, 0, 200)]
+    tenant.create_rule("/v1", upstream.url, plugin_chain=chain)
     tenant.request("GET", "/v1/x")
-    assert lines(file, 2) == ["required-pre_request", "rule-pre_request"]
+    assert lines(file, 4) == [f"{label}-pre_request" for label in ("required", 0, 200, 300)]
 
 
 def test_the_seeds_required_header_is_demanded(gateway: RunningGateway, upstream: Upstream) -> None:

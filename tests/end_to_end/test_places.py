@@ -1,12 +1,12 @@
 """Exchanges at a time, on real traffic: a place comes back however the exchange ends."""
 
 import contextlib
-import socket
 from typing import Any
 
 import pytest
 import requests
 
+from tests.support.client import RawClient
 from tests.support.gateway import RunningGateway, TenantInUse
 from tests.support.upstream import Upstream
 from tests.support.wait import until
@@ -61,12 +61,10 @@ def test_a_second_stream_is_rejected_while_the_first_is_open(tenant: TenantInUse
 
 def raw(tenant: TenantInUse, text: str) -> None:
     """Send a request by hand, and go away at once."""
-    with socket.create_connection(("127.0.0.1", tenant.gateway.proxy_port), timeout=5) as client:
-        head = f"Host: {tenant.host}\r\nx-api-key: {tenant.key}"
-        client.sendall(text.replace("HEAD", head).encode())
-        client.settimeout(0.5)
-        with contextlib.suppress(OSError):
-            client.recv(65536)
+    head = f"Host: {tenant.host}\r\nx-api-key: {tenant.key}"
+    with RawClient(tenant.gateway.proxy_port) as client:
+        client.send(text.replace("HEAD", head).encode())
+        client.is_silent(0.5)
 
 
 def quietly(tenant: TenantInUse, path: str) -> None:

@@ -1,29 +1,25 @@
 """The SDKs that application developers use, unmodified but for base URL and key."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import anthropic
 import openai
 import pytest
 
-from tests.support.gateway import ROOT, RunningGateway, TenantInUse
+from examples.demo_upstream.server import DemoUpstream
+from tests.support.commands import serving
+from tests.support.gateway import RunningGateway, TenantInUse
 
 
 @pytest.fixture(scope="module")
 def developer(gateway: RunningGateway) -> Iterator[TenantInUse]:
     """A tenant with rules to the demo upstream."""
-    command = [sys.executable, "-m", "examples.demo_upstream", "--port", "0"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as demo:
-        assert demo.stdout is not None
-        port = demo.stdout.readline().split()[-1]
+    with serving(DemoUpstream(0)) as port:
         tenant = gateway.create_tenant()
         tenant.create_rule("/v1", f"http://127.0.0.1:{port}")
         limit = {"name": "rate_limiter", "settings": {"limit": 0, "window": "1m"}}
         tenant.create_rule("/limited/v1", f"http://127.0.0.1:{port}", plugin_chain=[limit])
         yield tenant
-        demo.terminate()
 
 
 def openai_client(tenant: TenantInUse, path: str = "/v1", key: str | None = None) -> openai.OpenAI:
@@ -35,24 +31,28 @@ def anthropic_client(tenant: TenantInUse, path: str = "", key: str | None = None
 
 
 def test_openai_plain_and_streamed(developer: TenantInUse) -> None:
+    ask = {"model": "demo", "messages": [{"role": "user", "content": "Hello there!"}]}
     with openai_client(developer) as client:
-        ask = {"model": "demo", "messages": [{"role": "user", "content": "Hello!"}]}
-        assert client.chat.completions.create(**ask).choices[0].message.content == "You said: Hello!"
-        pieces = [
-            chunk.choices[0].delta.content or ""
-            for chunk in client.chat.completions.create(**ask, stream=True)
-            if chunk.choices
-        ]
-        assert "".join(pieces) == "You said: Hello!"
+        plain = client.chat.completions.create(**ask)
+        assert plain.choices[0].message.content == "You said: Hello there!"
+        assert (plain.usage.prompt_tokens, plain.usage.completion_tokens) == (2, 4)
+        streamed = client.chat.completions.create(**ask, stream=True, stream_options={"include_usage": True})
+        *chunks, last = streamed
+        pieces = [chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices]
+        assert "".join(pieces) == "You said: Hello there!"
         assert len(pieces) > 1
+        assert last.usage.total_tokens == 6
 
 
 def test_anthropic_plain_and_streamed(developer: TenantInUse) -> None:
+    ask = {"model": "demo", "max_tokens": 20, "messages": [{"role": "user", "content": "Hello there!"}]}
     with anthropic_client(developer) as client:
-        ask = {"model": "demo", "max_tokens": 20, "messages": [{"role": "user", "content": "Hello!"}]}
-        assert client.messages.create(**ask).content[0].text == "You said: Hello!"
+        plain = client.messages.create(**ask)
+        assert (plain.content[0].text, plain.usage.output_tokens) == ("You said: Hello there!", 4)
         with client.messages.stream(**ask) as stream:
-            assert "".join(stream.text_stream) == "You said: Hello!"
+            assert "".join(stream.text_stream) == "You said: Hello there!"
+            final = stream.get_final_message()
+        assert (final.stop_reason, final.usage.output_tokens) == ("end_turn", 4)
 
 
 def test_a_wrong_key_shows_as_such(developer: TenantInUse) -> None:

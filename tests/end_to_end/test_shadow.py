@@ -82,7 +82,7 @@ def test_a_limit_can_be_tried_out_and_takes_nothing(
 
 
 @pytest.mark.parametrize("path", ["/v1/x", "/v1/stream"])
-def test_responses_are_judged_after_they_have_passed(
+def test_response_judged_in_shadow_mode_passes_and_is_noted(
     owner: TenantInUse, upstream: Upstream, path: str
 ) -> None:
     entry = shadow("content_validator", {"blocked_patterns": ["ok|data|n"]}, stage="pre_response")
@@ -111,18 +111,18 @@ def streamed(owner: TenantInUse, *pieces: str) -> dict[str, Any]:
     return logged(owner.gateway, request_id)
 
 
-def test_shadow_beside_an_event_judge_sees_the_whole_stream(owner: TenantInUse, upstream: Upstream) -> None:
-    chain = [judging("nothing like it"), judging("secret", mode="shadow")]
+@pytest.mark.parametrize(
+    ("enforced", "in_shadow", "code", "would"),
+    [("nothing like it", "secret", None, ["reject"]), ("secret", "It is", "content_rejected", [])],
+    ids=["the whole stream", "not a rejected one"],
+)
+def test_shadow_beside_an_event_judge_sees_streams_that_pass(
+    owner: TenantInUse, upstream: Upstream, enforced: str, in_shadow: str, code: str | None, would: list[str]
+) -> None:
+    chain = [judging(enforced), judging(in_shadow, mode="shadow")]
     owner.create_rule("/v1", upstream.url, plugin_chain=chain)
     line = streamed(owner, "It is a sec", "ret. Really.")
-    assert (line["code"], [note["would"] for note in line["shadow"]]) == (None, ["reject"])
-
-
-def test_rejected_stream_is_not_judged_by_a_shadow_plugin(owner: TenantInUse, upstream: Upstream) -> None:
-    chain = [judging("secret"), judging("It is", mode="shadow")]
-    owner.create_rule("/v1", upstream.url, plugin_chain=chain)
-    line = streamed(owner, "It is a sec", "ret. Really.")
-    assert (line["code"], line["shadow"]) == ("content_rejected", [])
+    assert (line["code"], [note["would"] for note in line["shadow"]]) == (code, would)
 
 
 def test_shadow_entry_that_hangs_delays_no_request(

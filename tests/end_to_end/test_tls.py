@@ -45,17 +45,14 @@ def rejected(tenant: TenantInUse, path: str, upstream: Upstream) -> None:
     assert not upstream.received
 
 
-def test_a_certificate_for_another_name_is_rejected(authority: Authority, trusting: TenantInUse) -> None:
-    with secure(authority, "elsewhere.example") as upstream:
-        trusting.create_rule("/wrong", f"https://localhost:{upstream.port}")
-        rejected(trusting, "/wrong", upstream)
-
-
-def test_a_foreign_certificate_is_rejected(trusting: TenantInUse, tmp_path: Path) -> None:
-    foreign = Authority(tmp_path, "Foreign CA")
-    with secure(foreign, "localhost") as upstream:
-        trusting.create_rule("/foreign", f"https://localhost:{upstream.port}")
-        rejected(trusting, "/foreign", upstream)
+@pytest.mark.parametrize("name", ["elsewhere.example", "localhost"])
+def test_a_certificate_for_another_name_or_of_a_foreign_authority_is_rejected(
+    authority: Authority, trusting: TenantInUse, tmp_path: Path, name: str
+) -> None:
+    signing = Authority(tmp_path, "Foreign CA") if name == "localhost" else authority
+    with secure(signing, name) as upstream:
+        trusting.create_rule(f"/{name}", f"https://localhost:{upstream.port}")
+        rejected(trusting, f"/{name}", upstream)
 
 
 def test_a_rules_own_ca_is_trusted_by_that_rule_alone(trusting: TenantInUse, tmp_path: Path) -> None:

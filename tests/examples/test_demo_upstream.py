@@ -1,4 +1,4 @@
-"""The demo upstream, as the real SDKs and curl see it."""
+"""The demo upstream, as the real SDKs and curl see it; chat with both is in `tests/end_to_end/test_sdks.py`."""
 
 import http.client
 import json
@@ -35,24 +35,6 @@ def claude(port: int) -> Iterator[anthropic.Anthropic]:
         yield client
 
 
-def test_openai_gets_a_plain_response(chat: openai.OpenAI) -> None:
-    response = chat.chat.completions.create(model="gpt", messages=HELLO)
-    assert response.choices[0].message.content == "You said: Hello there!"
-    assert response.usage is not None
-    assert (response.usage.prompt_tokens, response.usage.completion_tokens) == (2, 4)
-
-
-def test_openai_gets_a_streamed_response(chat: openai.OpenAI) -> None:
-    with chat.chat.completions.create(
-        model="gpt", messages=HELLO, stream=True, stream_options={"include_usage": True}
-    ) as stream:
-        chunks = list(stream)
-    last_prompt = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
-    assert last_prompt == "You said: Hello there!"
-    assert chunks[-1].usage is not None
-    assert chunks[-1].usage.total_tokens == 6
-
-
 def test_demo_upstream_lists_its_model_to_both_sdks(chat: openai.OpenAI, claude: anthropic.Anthropic) -> None:
     assert [model.id for model in chat.models.list()] == ["demo"]
     assert chat.models.retrieve("demo").owned_by == "demo"
@@ -81,19 +63,6 @@ def test_embeddings_of_equal_texts_are_equal(chat: openai.OpenAI) -> None:
         first, other, again = [vector.embedding for vector in vectors]
         assert first == again != other
         assert len(first) == 8
-
-
-def test_anthropic_gets_a_plain_response(claude: anthropic.Anthropic) -> None:
-    response = claude.messages.create(model="claude", max_tokens=9, messages=HELLO)
-    assert response.content[0].text == "You said: Hello there!"
-    assert response.usage.output_tokens == 4
-
-
-def test_anthropic_gets_a_streamed_response(claude: anthropic.Anthropic) -> None:
-    with claude.messages.stream(model="claude", max_tokens=9, messages=HELLO) as stream:
-        assert "".join(stream.text_stream) == "You said: Hello there!"
-        final = stream.get_final_message()
-    assert (final.stop_reason, final.usage.output_tokens) == ("end_turn", 4)
 
 
 def test_demo_upstream_serves_sized_chunked_and_wrong_calls_on_one_connection(port: int) -> None:

@@ -145,19 +145,12 @@ def _events(pause: float, end: Action) -> Sequence[Action]:
 
 _END = send(b"0\r\n\r\n")
 _JSON = "Content-Type: application/json"
-_HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
-_COOKIES = (
-    "Set-Cookie: a=1",
-    "Set-Cookie: b=2",
-    "X-RateLimit-Limit-Requests: 9",
-    "X-Gateway-Error-Source: me",
-)
 #: The response to a path that ends so. Every other request gets 200 and ``{"ok": true}``.
 BY_PATH: dict[str, Sequence[Action]] = {
     "empty": [send(b"HTTP/1.1 204 No Content\r\n\r\n")],
     "unchanged": [send(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n")],
     "error": [send(sized(b'{"error": "upstream"}', "500 Internal Server Error", _JSON))],
-    "cookies": [send(sized(b"{}", "201 Made Up", *_COOKIES))],
+    "cookies": [send(sized(b"{}", "201 Made Up", "Set-Cookie: a=1", "Set-Cookie: b=2"))],
     "stream": _events(0.1, _END),
     "events": _events(0.0, _END),
     "cut": _events(0.01, close),
@@ -165,7 +158,6 @@ BY_PATH: dict[str, Sequence[Action]] = {
     "half": [send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"), close],
     "silent": [close],
     "garbage": [send(b"SSH-2.0-OpenSSH_9.2\r\n\r\n"), close],
-    "early": [send(_HINTS + sized(b"{}"))],
     "tell": [echo],
 }
 
