@@ -15,6 +15,11 @@ RULE = {"path": "/v1", "target": "https://api.openai.com"}
 CUTTING = {"name": "content_validator", "settings": {"fields": ["model"]}}
 READING = {"name": "content_validator", "settings": {"max_size": "1KB"}}
 TOGETHER = {"parallel": True}
+QUOTA = {"limit": 5, "window": "1m"}
+
+
+def limited(**limits: Any) -> list[Any]:
+    return [{"name": "rate_limiter", "settings": {"limits": limits}}]
 
 
 def broken(plugin_name: str, error: BaseException) -> type[Plugin]:
@@ -39,7 +44,7 @@ def more(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 
 WRONG: list[tuple[list[Any], str, str]] = [
     ([{"name": "rate_limitr"}], "/0/name", "There is no plugin rate_limitr."),
-    ([READING, {"name": "rate_limiter", "stage": "post_request"}], "/1/stage", "cannot act at post_request"),
+    ([READING, {"name": "rate_limiter", "stage": "post_request", "settings": QUOTA}], "/1/stage", "cannot act at post_request"),
     ([{"name": "security_validator", "stage": "soon"}], "/0/stage", "Must be one of"),
     ([{"name": "content_validator", "settings": {"max_size": "much"}}], "/0/settings/max_size", "Must be a size"),
     ([{"name": "content_validator", "settings": {"blocked_patterns": ["a", "("]}}],
@@ -52,12 +57,18 @@ WRONG: list[tuple[list[Any], str, str]] = [
     ([{"name": "exploding"}], "/0/settings", "(ZeroDivisionError: division by zero)"),
     ([{"name": "ending"}], "/0/settings", "(SystemExit: 3)"),
     ([{"name": "security_validator", "on_error": "ignore"}], "/0/on_error", "Allowed: closed, open"),
+    (limited(per_header={"X-Team": {**QUOTA, "on_missing": "?"}}), "/0/settings/limits/per_header/X-Team/on_missing", "shared"),
+    (limited(per_header={"a~b": {"limit": -1, "window": 1}}), "/0/settings/limits/per_header/a~0b/limit", "greater than"),
+    (limited(per_model={"org/m": [QUOTA, {"limit": 1}]}), "/0/settings/limits/per_model/org~1m/1/window", "Missing"),
+    (limited(streams={"limit": 8, "per": ["key", "?"]}), "/0/settings/limits/streams/per/1", "ip, key"),
+    (limited(per_planet=QUOTA), "/0/settings/limits/per_planet", "Allowed: global"),
 ]  # fmt: skip
 
 
 def check_rejected(response: Any, pointer: str, reason: str) -> None:
     assert response.status_code == 422, response.text
-    [problem] = [one for one in response.get_json()["errors"] if one["pointer"] == pointer]
+    [problem] = response.get_json()["errors"]
+    assert problem["pointer"] == pointer
     assert reason in problem["detail"]
 
 

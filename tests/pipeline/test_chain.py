@@ -203,7 +203,7 @@ class TestParallelGroups:
             {"parallel": True, "mode": "shadow"},
         ],
     )
-    def test_those_of_different_groups_may(self, other: dict[str, Any]) -> None:
+    def test_parallel_entries_of_different_groups_are_accepted(self, other: dict[str, Any]) -> None:
         first = placed("head_writer", stage=Stage.PRE_RESPONSE, parallel=True)
         second = placed("head_reader", **{"stage": Stage.PRE_RESPONSE, **other})
         assert together(first, second) == []
@@ -310,7 +310,7 @@ class TestWeight:
         assert of_rule(TENANT, rule(config("heavy"), config("heavy"), config("heavy"))) == ["/plugin_chain/1"]
         assert of_rule(tenant(config("heavy")), rule(config("heavy"))) == ["/plugin_chain/0"]
 
-    def test_entries_in_shadow_mode_and_disabled_ones_weigh_for_they_are_compiled_too(self) -> None:
+    def test_shadow_and_disabled_entries_weigh_as_compiled_ones_do(self) -> None:
         assert of_rule(TENANT, rule(config("heavy"), config("heavy", mode="shadow"))) == ["/plugin_chain/1"]
         assert of_rule(TENANT, rule(config("heavy"), config("heavy", enabled=False))) == ["/plugin_chain/1"]
 
@@ -342,7 +342,7 @@ class TestRule:
             "/plugin_chain/1"
         ]
 
-    def test_a_fault_of_the_tenants_entry_is_shown_where_the_rule_meets_it(self) -> None:
+    def test_fault_of_a_tenant_entry_is_reported_at_the_field_of_the_rule(self) -> None:
         owner = tenant(config("head_writer", parallel=True))
         assert of_rule(owner, rule(config("head_reader", parallel=True))) == ["/plugin_chain"]
         owner = tenant(config("reader", Stage.PRE_RESPONSE))
@@ -388,7 +388,7 @@ class TestTenant:
             (tenant(enabled_plugins=()), rule(config("reader")), "/enabled_plugins"),
         ],
     )  # fmt: skip
-    def test_a_tenant_that_breaks_a_stored_rule_names_it(
+    def test_tenant_that_breaks_a_stored_rule_names_the_rule(
         self, saved: Tenant, stored: Rule, pointer: str
     ) -> None:
         harmless = rule(streams="buffer")

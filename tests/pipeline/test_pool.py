@@ -15,8 +15,8 @@ from shared.pipeline.pool import PluginPool
 
 
 def test_a_call_beyond_threads_and_queue_is_rejected_at_once() -> None:
-    pool, free = PluginPool(threads=1, waiting=1), Event()
-    try:
+    free = Event()
+    with PluginPool(threads=1, waiting=1) as pool:
         running, waiting = pool.submit(free.wait), pool.submit(lambda: "waited")
         with pytest.raises(PoolFull):
             pool.submit(lambda: None)
@@ -24,28 +24,16 @@ def test_a_call_beyond_threads_and_queue_is_rejected_at_once() -> None:
         assert running.result(5)
         assert waiting.result(5) == "waited"
         assert pool.submit(lambda: "again").result(5) == "again"
-    finally:
-        pool.shutdown()
 
 
 def test_a_cancelled_call_gives_its_place_back() -> None:
-    pool, free = PluginPool(threads=1, waiting=1), Event()
-    try:
+    free = Event()
+    with PluginPool(threads=1, waiting=1) as pool:
         running, waiting = pool.submit(free.wait), pool.submit(lambda: None)
         assert waiting.cancel()
         pool.submit(lambda: None)
         free.set()
         running.result(5)
-    finally:
-        pool.shutdown()
-
-
-def test_closed_pool_rejects_every_call() -> None:
-    pool = PluginPool(threads=1, waiting=0)
-    pool.shutdown()
-    for _ in range(2):
-        with pytest.raises(RuntimeError):
-            pool.submit(lambda: None)
 
 
 LIMIT = 5.0  # seconds; what hangs must fail
@@ -128,6 +116,9 @@ def test_closed_pool_rejects_calls_and_cancels_queued_ones() -> None:
     assert waiting.cancelled()
     with pytest.raises(RuntimeError):
         pool.compute("a", int)
+    for _ in range(3):  # once more than it has slots
+        with pytest.raises(RuntimeError):
+            pool.submit(int)
 
 
 class Place(PluginPool):

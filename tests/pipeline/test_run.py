@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -14,6 +14,7 @@ from shared.model.config import Stage
 from shared.model.messages import Exchange, Headers, Request, Response
 from shared.pipeline.plugin import CONTINUE, Continue, Patch, Plugin, Reject, ResolvedEntry, Respond, Verdict
 from shared.pipeline.run import Run, patched
+from tests.pipeline.faults import ACTS
 from tests.pipeline.stagehand import Stagehand, after, quiet, run_loop, run_of, whole
 from tests.pipeline.world import Acting, ActingAsync, ActingInPlace, FollowingUp, entry, exchange
 
@@ -26,21 +27,13 @@ def says(verdict: Verdict) -> ActingInPlace:
 
 
 class TestVerdicts:
-    def test_a_rejection_holds_its_plugin_and_all_that_it_gave(self) -> None:
+    def test_rejection_holds_the_name_and_the_fields_of_its_plugin(self) -> None:
         run = after(entry(says(NO)))
         assert run.rejection is not None
         assert (run.rejection.status, run.rejection.code, run.rejection.message) == (403, "no", "No.")
         assert run.rejection.source == "plugin:acting_in_place"
         assert (run.rejection.headers, run.rejection.details) == (NO.headers, NO.details)
         assert run.faults == []
-
-
-def noting(seen: list[str], word: str) -> ActingInPlace:
-    def note(_: Exchange) -> Verdict:
-        seen.append(word)
-        return CONTINUE
-
-    return ActingInPlace(note)
 
 
 class TestPatches:
@@ -52,7 +45,7 @@ class TestPatches:
         head = Headers([("Host", "t1.example.com"), ("X-A", "1"), ("x-b", "2")])
         assert run.exchange.request == Request("POST", "/v1/x", head, body=b"new")
 
-    def test_a_later_group_sees_them_and_one_of_the_same_group_does_not(self) -> None:
+    def test_patch_is_visible_to_a_later_group_and_not_to_the_same_group(self) -> None:
         seen: list[str | None] = []
 
         def look(exchange: Exchange) -> Verdict:
@@ -74,7 +67,7 @@ class TestPatches:
         assert changed.response == before.response
         assert changed.request.body == b"new"
 
-    def test_patch_keeps_the_fields_it_does_not_name(self) -> None:
+    def test_patch_keeps_all_other_fields(self) -> None:
         before = exchange(response=Response(201, Headers([("X-Old", "1")]), b"old"))
         for stage in (Stage.PRE_REQUEST, Stage.POST_REQUEST):
             assert patched(before, stage, Patch()) == before
@@ -94,7 +87,7 @@ class TestNotes:
         assert seen == [{}, {"n1": 1, "last": 1}, last, last]
 
     @pytest.mark.parametrize("verdict", [NO, CACHED, Patch()])
-    def test_any_verdict_may_carry_them(self, verdict: Any) -> None:
+    def test_verdict_of_any_kind_carries_notes(self, verdict: Any) -> None:
         seen: list[object] = []
         noted = replace(verdict, notes={"kept": True})
         after(entry(FollowingUp(lambda _: noted, end=lambda exchange: seen.append(exchange.notes))))
@@ -165,26 +158,28 @@ class TestResponseHeaders:
         run = run_of(entry(FollowingUp(lambda _: Continue({"n": 1}), heads)))
         assert run_loop(whole(run, Response(404))) == {"X-Seen": "1 404"}
 
-    @pytest.mark.parametrize("heads", [None, [("X-A", "1")], {"X-A": 1}, {"Connection": "close"}, 1 / 3])
+    @pytest.mark.parametrize(
+        "heads",
+        [
+            ACTS["exits"],
+            *(
+                lambda _, junk=junk: junk
+                for junk in (None, [("X-A", "1")], {"X-A": 1}, {"Connection": "close"}, 1 / 3)
+            ),
+        ],
+    )
     @pytest.mark.parametrize("on_error", ["closed", "open"])
-    def test_junk_has_the_configured_outcome(self, heads: Any, on_error: str) -> None:
+    def test_response_headers_fault_has_the_configured_outcome(
+        self, heads: Callable[[Exchange], Any], on_error: str
+    ) -> None:
         run = run_of(
-            entry(FollowingUp(heads=lambda _: heads, called="faulty"), on_error=on_error),
+            entry(FollowingUp(heads=heads, called="faulty"), on_error=on_error),
             entry(FollowingUp(heads=lambda _: {"X-Good": "1"})),
         )
         assert run_loop(whole(run)) == {"X-Good": "1"}
         assert run.faults == ["faulty"]
-        rejected_by = run.rejection.source if run.rejection else None
-        assert rejected_by == (None if on_error == "open" else "plugin:faulty")
-
-    def test_response_headers_hook_that_raises_is_a_fault(self) -> None:
-        def heads(_: Exchange) -> Mapping[str, str]:
-            raise SystemExit
-
-        run = run_of(entry(FollowingUp(heads=heads)))
-        assert run_loop(whole(run)) == {}
-        assert run.rejection is not None
-        assert (run.rejection.status, run.faults) == (503, ["following_up"])
+        rejected = run.rejection and (run.rejection.status, run.rejection.source)
+        assert rejected == (None if on_error == "open" else (503, "plugin:faulty"))
 
 
 class TestCleanup:
@@ -194,7 +189,7 @@ class TestCleanup:
             entry(FollowingUp(end=lambda _: seen.append("first"))),
             entry(FollowingUp(lambda _: NO, end=lambda _: seen.append("refuser"))),
             entry(FollowingUp(end=lambda _: seen.append("never"))),
-            entry(noting(seen, "post_response"), Stage.POST_RESPONSE),
+            entry(ActingInPlace(lambda _: seen.append("post_response") or CONTINUE), Stage.POST_RESPONSE),
         ]
         after(*chain)
         assert seen == ["post_response", "first", "refuser"]

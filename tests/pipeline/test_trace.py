@@ -23,10 +23,6 @@ from tests.pipeline.world import ActingInPlace, FollowingUp, entry
 NO = Reject(403, "no", "No.")
 
 
-def acting(act: Any, name: str) -> ActingInPlace:
-    return ActingInPlace(act, called=name)
-
-
 def traced(*chain: ResolvedEntry) -> Run:
     """The exchange when all is over, on a clock that goes on by a second with each look."""
     ticks: Iterator[int] = count()
@@ -45,8 +41,8 @@ def step_of(run: Run, entry: ResolvedEntry) -> Any:
 
 
 def test_every_call_has_its_verdict_and_its_time() -> None:
-    passes, rejects = entry(acting(lambda _: CONTINUE, "a")), entry(acting(lambda _: NO, "b"))
-    never = entry(acting(lambda _: CONTINUE, "c"))
+    passes, rejects = entry(ActingInPlace(lambda _: CONTINUE, "a")), entry(ActingInPlace(lambda _: NO, "b"))
+    never = entry(ActingInPlace(lambda _: CONTINUE, "c"))
     run = traced(passes, rejects, never)
     assert (step_of(run, passes).verdict, step_of(run, rejects).verdict) == (CONTINUE, NO)
     assert step_of(run, passes).seconds == 1.0
@@ -57,7 +53,7 @@ def test_fault_is_traced_with_the_verdict_that_on_error_chose() -> None:
     def boom(_: Exchange) -> Verdict:
         raise ValueError("no")
 
-    is_open, closed = entry(acting(boom, "a"), on_error="open"), entry(acting(boom, "b"))
+    is_open, closed = entry(ActingInPlace(boom, "a"), on_error="open"), entry(ActingInPlace(boom, "b"))
     run = traced(is_open, closed)
     assert (step_of(run, is_open).fault, step_of(run, is_open).verdict) == ("ValueError: no", CONTINUE)
     assert isinstance(step_of(run, closed).verdict, Reject)
@@ -72,7 +68,7 @@ def test_a_call_that_a_dry_run_does_not_make_lets_the_exchange_pass_and_is_a_fau
     def ask(_: Exchange) -> Verdict:
         raise NotCalled("POST https://validator.example")
 
-    one = entry(acting(ask, "asks"))
+    one = entry(ActingInPlace(ask, "asks"))
     run = traced(one)
     assert (run.rejection, run.faults) == (None, [])
     assert step_of(run, one).not_called == "POST https://validator.example"
@@ -82,7 +78,9 @@ def test_a_call_that_a_dry_run_does_not_make_lets_the_exchange_pass_and_is_a_fau
 async def test_a_call_that_is_cancelled_has_its_time_and_no_verdict() -> None:
     hand = Stagehand()
     slow = entry(hand.plugin("as a task", "slow"), parallel=True)
-    run = run_of(entry(acting(lambda _: NO, "no"), parallel=True), slow, pool=hand, trace=Trace(lambda: 1.0))
+    run = run_of(
+        entry(ActingInPlace(lambda _: NO, "no"), parallel=True), slow, pool=hand, trace=Trace(lambda: 1.0)
+    )
     await run.request_body(b"{}")
     await quiet()
     assert (step_of(run, slow).verdict, step_of(run, slow).seconds) == (None, 0.0)
@@ -90,10 +88,10 @@ async def test_a_call_that_is_cancelled_has_its_time_and_no_verdict() -> None:
 
 def test_the_timing_has_one_entry_a_group() -> None:
     run = traced(
-        entry(acting(lambda _: CONTINUE, "a"), parallel=True),
-        entry(acting(lambda _: CONTINUE, "b"), parallel=True),
-        entry(acting(lambda _: CONTINUE, "c"), priority=200),
-        entry(acting(lambda _: CONTINUE, "d"), Stage.POST_REQUEST),
+        entry(ActingInPlace(lambda _: CONTINUE, "a"), parallel=True),
+        entry(ActingInPlace(lambda _: CONTINUE, "b"), parallel=True),
+        entry(ActingInPlace(lambda _: CONTINUE, "c"), priority=200),
+        entry(ActingInPlace(lambda _: CONTINUE, "d"), Stage.POST_REQUEST),
     )
     assert run.trace is not None
     value = re.sub(r"dur=\d+\.\d{3}", "dur=…", server_timing(run.trace))

@@ -7,10 +7,11 @@ from typing import Any, cast
 
 from shared.limits.distinct_values import DistinctValueTracker
 from shared.limits.port import Limiter
-from shared.model.config import ApiKey, Rule, Stage, Tenant
+from shared.model.config import ApiKey, Rule, Tenant
 from shared.model.messages import Exchange, Headers, Request
-from shared.pipeline.plugin import Continue, Plugin, Reject, ResolvedEntry, Tools
+from shared.pipeline.plugin import Continue, Reject, Tools
 from shared.plugins.rate_limiter import RateLimiter
+from tests.pipeline.world import entry
 
 
 class Hands:
@@ -24,28 +25,6 @@ class Hands:
 
     def monotonic(self) -> float:
         return self.seconds
-
-
-def entry(
-    plugin: Plugin,
-    origin: str = "rule",
-    *,
-    on_error: str = "local",
-    tenant: str = "t1",
-    rule: str = "r1",
-    stage: Stage = Stage.PRE_REQUEST,
-) -> ResolvedEntry:
-    return ResolvedEntry(
-        plugin=plugin,
-        stage=stage,
-        priority=100,
-        parallel=False,
-        on_error=on_error,
-        timeout=1.0,
-        origin=origin,
-        tenant_id=tenant,
-        rule_id=rule,
-    )
 
 
 class Gate:
@@ -63,7 +42,9 @@ class Gate:
     ) -> None:
         self.tenant, self.rule = tenant, rule
         parsed = [
-            entry(RateLimiter.parse(settings), origin, on_error=on_error, tenant=tenant, rule=rule)
+            entry(
+                RateLimiter.parse(settings), origin=origin, on_error=on_error, tenant_id=tenant, rule_id=rule
+            )
             for origin, settings in entries
         ]
         self.plugin = RateLimiter.merge(parsed)

@@ -9,10 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jsonschema_rs
 import pytest
-from apispec import APISpec
-from apispec.ext.marshmallow.openapi import OpenAPIConverter
 
 from shared import plugins
 from shared.core.errors import Invalid
@@ -23,8 +20,9 @@ from shared.pipeline.plugin import Continue, Patch, Plugin, Reject, Respond, Too
 from shared.pipeline.testing import run_plugin
 from shared.plugins import CatalogueError, load_catalogue
 from shared.testing.memory_limiter import MemoryLimiter
+from tests.pipeline.world import entry
 from tests.plugins.exchanges import exchange, head
-from tests.plugins.gate import Hands, entry
+from tests.plugins.gate import Hands
 
 CATALOGUE = load_catalogue()
 BODIES = [None, b"", b"\x00\xff\xfe binary \x80", b"{}", b'{"messages":[{"content":"hi"}]}', b"[" * 3000]
@@ -56,12 +54,6 @@ def test_every_plugin_and_setting_is_documented(plugin: type[Plugin]) -> None:
     assert plugin.__doc__ != Plugin.__doc__
     for name, field in plugin.schema().fields.items():
         assert field.metadata["description"].endswith("."), name
-
-
-def test_the_settings_have_a_valid_json_schema(plugin: type[Plugin]) -> None:
-    spec = APISpec("", "", "3.1.0", plugins=[])
-    converter = OpenAPIConverter("3.1.0", schema_name_resolver=lambda _: None, spec=spec)
-    jsonschema_rs.validator_for(converter.schema2jsonschema(plugin.schema()))
 
 
 def test_every_docstring_holds_an_example_that_runs(plugin: type[Plugin]) -> None:
@@ -99,7 +91,7 @@ def test_every_plugin_judges_every_body(plugin: type[Plugin], stage: Stage, body
         return
     made = plugin.parse(least_settings(plugin))
     if plugin.merges_entries:
-        made = plugin.merge([entry(made, on_error=plugin.default_on_error, stage=stage)])
+        made = plugin.merge([entry(made, stage, on_error=plugin.default_on_error)])
     clock = Hands()
     made.start(Tools(MemoryLimiter(clock), lambda *_, **__: FetchResponse(200, {}, b"{}"), clock))
     seen = exchange(body, response=Response(200, head(), body))

@@ -69,7 +69,7 @@ def test_requests_are_counted_by_what_the_limit_divides(
     assert [gate.admitted(times, **request) for times, request, _ in asked] == [most for *_, most in asked]
 
 
-def test_limit_of_a_header_is_named_as_it_is_set(limiter: MemoryLimiter) -> None:
+def test_limit_of_a_header_is_named_as_in_its_settings(limiter: MemoryLimiter) -> None:
     gate = rule_with(limiter, NO_TEAM)
     gate.admitted(2, headers={"x-team": "red"})
     rejection = rejected(gate.ask(headers={"X-TEAM": "red"}))
@@ -195,11 +195,6 @@ def test_limit_admits_no_more_requests_for_values_the_client_chooses(
 def test_limit_per_ip_ignores_all_values_the_client_chooses(played: list[Any]) -> None:
     gate = Gate(MemoryLimiter(Hands()), [("rule", {"limits": {"per_ip": {"limit": 3, "window": "1m"}}})])
     assert sum(isinstance(gate.ask(**request), Continue) for request in played) == 3
-
-
-def test_tenants_share_no_counter(limiter: MemoryLimiter) -> None:
-    entries = [("tenant", {"limits": {**SEVERAL, "streams": {"limit": 3}}})]
-    assert [Gate(limiter, entries, tenant=tenant).admitted(9) for tenant in ("t1", "t2")] == [2, 2]
 
 
 MOST = 10_000  # values of one limit that have a counter of their own, as the specification has it

@@ -53,23 +53,6 @@ def test_places_can_be_counted_by_address_key_path_and_model(limiter: MemoryLimi
     assert [gate.admitted(2, key=key, body=body) for key, body in asked] == [1, 1, 1]
 
 
-def test_a_cost_takes_one_place_all_the_same(limiter: MemoryLimiter) -> None:
-    gate = Gate(limiter, [("rule", {"limits": {"concurrent": {"limit": 2}}, "cost": 5})])
-    assert gate.admitted(5) == 2
-
-
-def test_both_kinds_are_taken_in_one_step_or_neither(limiter: MemoryLimiter) -> None:
-    limits = {"global": {"limit": 2, "window": "1m"}, "streams": {"limit": 1}}
-    gate = Gate(limiter, [("rule", {"limits": limits})])
-    first = gate.ask()
-    rejected(gate.ask())
-    gate.end(first)
-    second = gate.ask()
-    assert isinstance(second, Continue)
-    gate.end(second)
-    assert "'global'" in rejected(gate.ask()).message
-
-
 def test_no_places_at_all_never_admit(limiter: MemoryLimiter) -> None:
     rejection = rejected(slots(limiter, 0).ask())
     assert dict(rejection.headers) == {"x-should-retry": "false"}
@@ -124,7 +107,7 @@ def test_entry_without_redis_applies_its_on_error_and_shows_it(on_error: str, ad
         Gate(Down(Hands()), [("rule", QUOTA)], on_error="closed").ask()
 
 
-def test_no_header_is_about_redis_while_it_responds(limiter: MemoryLimiter) -> None:
+def test_no_header_is_about_redis_while_redis_responds(limiter: MemoryLimiter) -> None:
     gate = slots(limiter)
     assert "X-Gateway-RateLimit-Mode" not in gate.headers(gate.ask())
 

@@ -1,4 +1,4 @@
-"""Counters in this process. All that limiters promise is tested in tests/stores/test_limiter*.py."""
+"""Counters in this process. All that limiters promise is tested in tests/limits/redis/test_limiter*.py."""
 
 from shared.limits.values import CONCURRENT, Limit, Quota
 from shared.testing.memory_limiter import Counters

@@ -93,12 +93,15 @@ async def test_lost_redis_reply_opens_no_breaker_and_is_still_charged(running: S
         await until_true(lambda: used(running, HUNDRED) == 2)
 
 
-async def test_an_error_about_one_key_is_no_outage_for_the_others(running: Server) -> None:
+async def test_an_error_about_one_key_is_logged_once_and_no_outage_for_the_others(
+    running: Server, caplog: pytest.LogCaptureFixture
+) -> None:
     poisoned = limit("poisoned", 2)
     with redis.Redis(**at(running)) as store:
         store.lpush(poisoned.key, "something else")
     async with worker(running) as limiter:
         assert await admitted(limiter, poisoned, times=9) == 2
+        assert caplog.text.count("Its limits were counted in this process.") == 1
         assert not is_open(limiter)
         assert not (await limiter.acquire([HUNDRED])).degraded
 
@@ -118,7 +121,7 @@ async def test_a_stopped_redis_is_asked_three_times_and_then_only_probed(running
         assert not (await limiter.acquire([HUNDRED])).degraded
 
 
-async def test_leases_are_renewed_until_they_are_released(running: Server) -> None:
+async def test_leases_are_renewed_until_their_release(running: Server) -> None:
     one = at_a_time(1, "one", length_ms=300)
     async with worker(running) as limiter:
         assert (await limiter.acquire([one])).allowed
@@ -132,7 +135,7 @@ async def test_leases_are_renewed_until_they_are_released(running: Server) -> No
         assert (await limiter.acquire([replace(one, lease="two")])).allowed
 
 
-async def test_a_place_released_while_redis_is_away_is_free_when_it_is_back(running: Server) -> None:
+async def test_slot_released_while_redis_is_away_is_free_after_its_return(running: Server) -> None:
     one, two = at_a_time(2, "one"), at_a_time(2, "two")
     async with worker(running) as limiter:
         await admitted(limiter, one, times=1)

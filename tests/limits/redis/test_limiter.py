@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from shared.limits.values import NEVER, Limit
-from tests.limits.redis.limiter_world import World, admitted, limit
+from tests.limits.redis.limiter_world import World, admitted, at_a_time, limit
 
 WIDTH_MS = 10_000 / 64
 
@@ -73,14 +73,18 @@ def test_a_rejection_names_the_first_violated_limit_and_the_longest_wait(here: W
     assert 60_000 <= rejected.retry_after_ms <= 61_000
 
 
-@pytest.mark.parametrize("never", [limit(number=0), limit(number=5, cost=6)], ids=["zero", "a cost above it"])
+@pytest.mark.parametrize(
+    "never",
+    [limit(number=0), limit(number=5, cost=6), at_a_time(0)],
+    ids=["zero", "a cost above it", "zero slots"],
+)
 def test_limit_below_the_cost_of_one_request_always_rejects(here: World, never: Limit) -> None:
     rejected = here.acquire(limit(number=5, name="per_ip"), never)
     assert (rejected.allowed, rejected.violated, rejected.retry_after_ms) == (False, never, NEVER)
     assert here.stored(never) in ([], [(None, -2)])
 
 
-def test_a_cost_waits_until_it_fits_as_a_whole(here: World) -> None:
+def test_cost_above_the_rest_waits_until_all_of_the_cost_fits(here: World) -> None:
     one, three = limit(number=5), limit(number=5, cost=3)
     here.acquire(one)
     here.hands.forward(1_000)

@@ -70,27 +70,18 @@ async def timed(limiter: GuardedLimiter) -> tuple[float, bool]:
     return waited, not decision.degraded
 
 
-def stopped(running: Server) -> None:
-    running.signal(signal.SIGSTOP)
-
-
-def go_on(running: Server) -> None:
-    running.signal(signal.SIGCONT)
-
-
 def paused(running: Server) -> None:
     with redis.Redis(**at(running)) as store:
         store.client_pause(2_500)
 
 
-def nothing(running: Server) -> None:
-    """The pause ends by itself."""
-
-
 FAULTS = {
-    "SIGSTOP": (stopped, go_on),
+    "SIGSTOP": (
+        lambda running: running.signal(signal.SIGSTOP),
+        lambda running: running.signal(signal.SIGCONT),
+    ),
     "kill -9": (Server.kill, Server.start),
-    "CLIENT PAUSE": (paused, nothing),
+    "CLIENT PAUSE": (paused, lambda _: None),  # it ends by itself
 }
 
 

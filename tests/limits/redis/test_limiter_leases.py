@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 
-from shared.limits.values import NEVER
 from tests.limits.redis.limiter_world import World, admitted, at_a_time, limit
 
 
@@ -86,11 +85,6 @@ def test_the_longest_wait_counts_a_full_concurrent_limit_as_a_second(here: World
     here.acquire(limit(number=1), at_a_time(1, "a"))
     assert here.acquire(limit(number=1), at_a_time(1, "b")).retry_after_ms > 10_000
     assert here.acquire(at_a_time(1, "b"), limit("free")).retry_after_ms == 1_000
-
-
-def test_a_limit_without_slots_is_never_free(here: World) -> None:
-    rejected = here.acquire(at_a_time(0, "a"))
-    assert (rejected.allowed, rejected.retry_after_ms) == (False, NEVER)
 
 
 def test_clock_one_hour_back_blocks_slots_for_at_most_one_lease(here: World) -> None:

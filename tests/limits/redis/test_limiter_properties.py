@@ -10,6 +10,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.limits.redis.limiter_machine import machine
 from tests.limits.redis.limiter_model import width_us
 from tests.limits.redis.limiter_world import KINDS, World, limit, requested_world
+from tests.support.cases import slow
 
 any_history = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -20,16 +21,10 @@ def here(request: pytest.FixtureRequest) -> Iterator[World]:
         yield here
 
 
-def test_decisions_equal_those_of_an_event_list(here: World) -> None:
+@pytest.mark.parametrize(("examples", "steps"), [(40, 30), *slow((1_000, 60))])
+def test_decisions_equal_those_of_an_event_list(here: World, examples: int, steps: int) -> None:
     run_state_machine_as_test(
-        machine(here), settings=settings(any_history, max_examples=40, stateful_step_count=30)
-    )
-
-
-@pytest.mark.slow
-def test_decisions_equal_those_of_an_event_list_at_length(here: World) -> None:
-    run_state_machine_as_test(
-        machine(here), settings=settings(any_history, max_examples=1_000, stateful_step_count=60)
+        machine(here), settings=settings(any_history, max_examples=examples, stateful_step_count=steps)
     )
 
 
