@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mitmproxy import http
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from mitm_engine.options import Terms
@@ -95,7 +94,7 @@ async def test_a_connection_to_another_address_is_rejected(
         assert w.recorder.count("server_connected") == w.recorder.count("server_disconnected") == 0
 
 
-async def test_a_connection_that_ends_while_it_is_announced_is_a_502_or_tried_again() -> None:
+async def test_connection_that_ends_during_its_announcement_is_a_502_or_tried_again() -> None:
     async def wait(data: ServerConnectionHookData) -> None:
         await asyncio.sleep(0.05)
 
@@ -151,20 +150,6 @@ async def test_a_trust_file_that_is_missing_is_a_502_and_not_the_public_authorit
         assert (await w.ask()).status == 502
 
 
-async def test_an_upstream_without_tls_is_a_502(authority: Authority) -> None:
-    async def plain(peer: Peer) -> None:
-        await peer.reader.read(100)
-        await peer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
-
-    def secure(flow: http.HTTPFlow) -> None:
-        flow.request.data.scheme = b"https"
-
-    async with world(On(requestheaders=secure), script=plain) as w:
-        response = await w.ask()
-        assert response.status == 502
-        assert b"upstream_tls" in response.body
-
-
 async def test_connections_of_different_trust_are_never_shared(authority: Authority, tmp_path: Path) -> None:
     same = tmp_path / "same.pem"
     same.write_bytes(authority.file.read_bytes())
@@ -206,7 +191,7 @@ async def test_a_body_without_a_length_that_ends_without_a_tls_close_is_cut(
             assert (await client.ask()).status == status
 
 
-async def test_a_stream_passes_through_tls_as_it_comes(authority: Authority) -> None:
+async def test_stream_passes_through_tls_chunk_by_chunk(authority: Authority) -> None:
     go = asyncio.Event()
     async with secured(authority, script=gated(go, CHUNKED + chunk(b"one")), streams=True) as w:
         client = await w.client(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")

@@ -175,7 +175,7 @@ async def test_a_drain_waits_for_post_response_hooks() -> None:
         assert settled == [1]
 
 
-async def test_a_drain_in_the_middle_of_a_handshake_ends_it(authority: Authority) -> None:
+async def test_drain_during_a_handshake_ends_the_handshake(authority: Authority) -> None:
     async with world(options=served(authority)) as w:
         client = await w.client()
         await until_true(lambda: w.engine.connections == 1)
@@ -337,8 +337,17 @@ async def test_connections_in_a_handshake_count_toward_the_limit(authority: Auth
         assert [await client.ended() for client in clients[3:]] == [b""] * 3
 
 
-async def with_a_failing_stream_function(fails_at: int) -> bytes:
-    """All that a client gets when the stream function fails at that piece, and an addon then writes."""
+@pytest.mark.parametrize(
+    ("fails_at", "status", "end"),
+    [
+        (1, b"503 Service Unavailable", None),
+        (2, b"200 OK", b"\r\n\r\n5\r\nfirst\r\n5\r\nadded\r\n"),
+    ],
+    ids=["not before the head of an error", "behind what was sent"],
+)
+async def test_an_addon_writes_after_a_failure_only_behind_what_was_sent(
+    fails_at: int, status: bytes, end: bytes | None
+) -> None:
     more, left = asyncio.Event(), [fails_at]
 
     def fail(piece: bytes) -> bytes:
@@ -353,20 +362,10 @@ async def with_a_failing_stream_function(fails_at: int) -> bytes:
     script = gated(more, CHUNKED + chunk(b"first"), chunk(b"second"))
     async with world(Streaming(fail), On(error=error), script=script) as w:
         client = await w.client(request("/", "GET", b"", "Connection: close"))
-        head = await client.until(b"\r\n\r\n")
-        if b"200 OK" in head:
-            head += await client.until(chunk(b"first"))
+        received = await client.until(b"\r\n\r\n")
+        if end:
+            received += await client.until(chunk(b"first"))
         more.set()
-        return head + await client.ended()
-
-
-async def test_an_addon_that_writes_after_a_failure_writes_behind_what_was_sent() -> None:
-    received = await with_a_failing_stream_function(fails_at=2)
-    assert received.startswith(b"HTTP/1.1 200 OK\r\n")
-    assert received.endswith(b"\r\n\r\n5\r\nfirst\r\n5\r\nadded\r\n")
-
-
-async def test_an_addon_cannot_write_before_the_head_of_an_error() -> None:
-    received = await with_a_failing_stream_function(fails_at=1)
-    assert received.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
-    assert b"added" not in received
+        received += await client.ended()
+    assert received.startswith(b"HTTP/1.1 " + status + b"\r\n")
+    assert received.endswith(end) if end else b"added" not in received

@@ -90,7 +90,7 @@ def test_another_machine_or_an_external_server_is_never_replaced(
         assert address.options["host"] == host
 
 
-def test_a_server_that_responses_beside_a_running_embedded_one_is_rejected(
+def test_a_server_that_responds_beside_a_running_embedded_one_is_rejected(
     tmp_path: Path, running: str
 ) -> None:
     with (
@@ -100,21 +100,20 @@ def test_a_server_that_responses_beside_a_running_embedded_one_is_rejected(
         open_redis(settings(tmp_path, url=running))
 
 
-def test_wrong_password_is_reported_and_no_server_is_embedded(tmp_path: Path) -> None:
-    with (
-        responding(b"-NOAUTH Authentication required.\r\n" * 9) as port,
-        pytest.raises(StoreDown, match=r"rejects the password\. Set redis\.password"),
-    ):
+@pytest.mark.parametrize(
+    ("response", "reason"),
+    [
+        (b"-NOAUTH Authentication required.\r\n" * 9, r"rejects the password\. Set redis\.password"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "cannot be used as Redis"),
+    ],
+    ids=["another password", "another service"],
+)
+def test_a_server_that_cannot_be_used_is_reported_and_none_is_embedded(
+    tmp_path: Path, response: bytes, reason: str
+) -> None:
+    with responding(response) as port, pytest.raises(StoreDown, match=reason):
         open_redis(settings(tmp_path, port=port))
     assert not list(tmp_path.iterdir())
-
-
-def test_port_with_another_service_is_reported(tmp_path: Path) -> None:
-    with (
-        responding(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port,
-        pytest.raises(StoreDown, match="cannot be used as Redis"),
-    ):
-        open_redis(settings(tmp_path, port=port))
 
 
 def test_a_server_that_hangs_is_used_and_not_replaced(tmp_path: Path) -> None:

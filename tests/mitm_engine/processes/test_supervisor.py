@@ -4,8 +4,9 @@ import contextlib
 import os
 import signal
 import socket
+import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -49,16 +50,6 @@ def test_a_killed_worker_costs_its_own_connections_only_and_is_back_within_two_s
     assert f"(process {victim}) was killed by signal 9" in echo.log.read_text()
 
 
-@pytest.mark.slow
-def test_every_client_is_served_while_workers_are_killed(echo: RunningEcho) -> None:
-    for _ in range(3):
-        victim = echo.asked()
-        os.kill(victim, signal.SIGKILL)
-        for _ in range(20):
-            assert echo.asked() != victim
-        echo.await_workers(2, but=victim)
-
-
 def test_no_worker_outlives_its_supervisor_not_even_a_stopped_one(echo: RunningEcho) -> None:
     assert len(echo.living()) > 3
     os.kill(echo.asked(), signal.SIGSTOP)
@@ -66,28 +57,27 @@ def test_no_worker_outlives_its_supervisor_not_even_a_stopped_one(echo: RunningE
     assert any(not echo.living() for _ in until(PATIENCE)), echo.living()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda process: process.send_signal(signal.SIGTERM),
+        lambda process: process.send_signal(signal.SIGINT),
+        lambda process: os.killpg(process.pid, signal.SIGINT),
+    ],
+    ids=["SIGTERM", "SIGINT", "Ctrl-C in a terminal, which reaches all"],
+)
 def test_a_signal_lets_open_connections_end_and_accepts_no_new_ones(
-    echo: RunningEcho, number: signal.Signals
+    echo: RunningEcho, end: Callable[["subprocess.Popen[bytes]"], None]
 ) -> None:
     with echo.connect() as client:
         worker = ask(client)
-        echo.process.send_signal(number)
+        end(echo.process)
         assert any(_rejected(echo) for _ in until(PATIENCE))
         assert ask(client) == worker
     assert echo.process.wait(PATIENCE) == 0
     assert len(echo.marks("drained")) == 2
     assert any(not echo.living() for _ in until(PATIENCE)), echo.living()
     assert "killed" not in echo.log.read_text()
-
-
-def test_ctrl_c_in_a_terminal_reaches_all_and_still_drains(echo: RunningEcho) -> None:
-    with echo.connect() as client:
-        worker = ask(client)
-        os.killpg(echo.process.pid, signal.SIGINT)
-        assert any(_rejected(echo) for _ in until(PATIENCE))
-        assert ask(client) == worker
-    assert echo.process.wait(PATIENCE) == 0
     assert "Traceback" not in echo.log.read_text()
 
 
@@ -157,7 +147,9 @@ def test_a_pause_of_all_processes_kills_no_worker(echo: RunningEcho) -> None:
 
 
 @pytest.mark.slow
-def test_twenty_kills_leave_no_descriptor_in_the_supervisor(echo: RunningEcho) -> None:
+def test_twenty_kills_leave_every_client_served_and_no_descriptor_in_the_supervisor(
+    echo: RunningEcho,
+) -> None:
     descriptors = Path(f"/proc/{echo.process.pid}/fd")
 
     def settled() -> int:
@@ -170,6 +162,8 @@ def test_twenty_kills_leave_no_descriptor_in_the_supervisor(echo: RunningEcho) -
     for _ in range(20):
         victim = echo.asked()
         os.kill(victim, signal.SIGKILL)
+        for _ in range(20):
+            assert echo.asked() != victim
         echo.await_workers(2, but=victim)
     assert settled() == before
 
