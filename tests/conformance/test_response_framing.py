@@ -165,9 +165,9 @@ def test_interim_responses_are_dropped(wire: Wire, interim: bytes, apart: bool) 
 
 def test_a_switch_of_protocols_is_502(wire: Wire) -> None:
     go = threading.Event()
-    switch = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+    switch = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: a-thing/1\r\n\r\n"
     wire.upstream.plays([*REQUEST, send(switch), wait(go), send(b"\x81\x02hi")])
-    client = wire.client(wire.head("GET", PATH, "Connection: upgrade", "Upgrade: websocket"))
+    client = wire.client(wire.head("GET", PATH, "Connection: upgrade", "Upgrade: a-thing/1"))
     response = client.response()
     go.set()
     is_ours(response, 502, "upstream_protocol_error")
