@@ -33,7 +33,6 @@ def charged(
 
 
 TEAM = compiled("per_header:X-Team", by=("header:x-team",))
-MODELS = model_limits(("gpt-4o*", 2), ("*", 9))
 
 
 def test_request_is_charged_to_its_limits_in_order() -> None:
