@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
 from mitm_addons.admission import Admission
@@ -14,6 +14,7 @@ from mitm_addons.response_head import ResponseHead
 from mitm_addons.stages import Stages
 from mitm_addons.stream_end import StreamEnd, Write
 from mitm_addons.upstreams import Upstreams
+from shared.http.readiness import OK, UNAVAILABLE, Probed
 from shared.logs import LogWriter
 from shared.pipeline.pool import PluginPool
 from shared.services import Services, hosts_of
@@ -60,8 +61,10 @@ async def gateway_addons(services: Services, log: LogWriter, adapter: Adapter) -
         for threads in (settings.plugins.threads, _SHADOW_THREADS)
     ]
 
-    async def probe() -> Mapping[str, str | None]:
-        return {**await plane.probe(), "log": log.trouble()}
+    def probe() -> Probed:
+        parts, serves = plane.probe()
+        has_log = log.trouble() is None
+        return Probed({**parts, "log": OK if has_log else UNAVAILABLE}, serves and has_log)
 
     async with services.data_plane() as plane, asyncio.TaskGroup() as group:
         last_used = LastUsed(plane.source, clock)

@@ -1,19 +1,18 @@
-"""``/__/health`` and ``/__/ready`` on any Host, for load balancers. All other requests have a tenant."""
+"""``/__/health`` and ``/__/ready`` on any Host or none, for load balancers. Other requests have a tenant."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 
 import orjson
 from mitmproxy import http
 
 from mitm_addons.flows import FlowState, begin, put_response
 from shared.core.clock import Clock
+from shared.http.readiness import DRAINING, HEALTH, OK, READY, Probed, readiness
 from shared.http.request_id import request_id
 from shared.model.messages import Headers, Response
 
 #: The request targets of the two probes.
-PROBES = frozenset((b"/__/health", b"/__/ready"))
-#: Checks each part: returns its name, and an error text or None.
-Probe = Callable[[], Awaitable[Mapping[str, str | None]]]
+PROBES = frozenset((HEALTH.encode(), READY.encode()))
 
 
 class Health:
@@ -21,7 +20,7 @@ class Health:
 
     def __init__(
         self,
-        probe: Probe,
+        probe: Callable[[], Probed],
         clock: Clock,
         random_bytes: Callable[[int], bytes],
         is_draining: Callable[[], bool],
@@ -31,21 +30,16 @@ class Health:
         self._clock = clock
         self._random_bytes = random_bytes
 
-    def requestheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
-        if flow.request.data.path not in PROBES:
-            return None
-        return self._response(flow) if flow.request.method in ("GET", "HEAD") else None
-
-    async def _response(self, flow: http.HTTPFlow) -> None:
-        parts = {} if flow.request.data.path == b"/__/health" else await self._parts()
-        is_ok = not any(parts.values())
-        body: dict[str, object] = {"status": "ok" if is_ok else "unavailable"}
-        if parts:
-            body["parts"] = {name: error or "ok" for name, error in parts.items()}
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        if flow.request.data.path not in PROBES or flow.request.method not in ("GET", "HEAD"):
+            return
+        status, body = (200, {"status": OK}) if flow.request.data.path == HEALTH.encode() else self._ready()
         identity = request_id(flow.request.headers.get("x-request-id"), self._random_bytes)
         begin(flow, FlowState(identity, self._clock.monotonic(), "", source="gateway", is_health_check=True))
         head = Headers([("Content-Type", "application/json"), ("Cache-Control", "no-store")])
-        put_response(flow, Response(200 if is_ok else 503, head, orjson.dumps(body)))
+        put_response(flow, Response(status, head, orjson.dumps(body)))
 
-    async def _parts(self) -> Mapping[str, str | None]:
-        return {**await self._probe(), **({"worker": "is shutting down"} if self._is_draining() else {})}
+    def _ready(self) -> tuple[int, dict[str, object]]:
+        parts, serves = self._probe()
+        worker = DRAINING if self._is_draining() else OK
+        return readiness({"worker": worker, **parts}, serves=serves)

@@ -2,19 +2,26 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, Self
 
 from shared.config_store.cache.gateways import GatewayCache
+from shared.config_store.cache.snapshot_keeper import SnapshotKeeper
+from shared.config_store.identity import KnownStore, SecretIds
 from shared.config_store.port import ConfigSource, ConfigStore
+from shared.config_store.seen_file import SeenFile, newest, seen_in
+from shared.config_store.snapshot import SnapshotFile
 from shared.config_store.source import open_source
 from shared.config_store.store import open_store
+from shared.core import tasks
 from shared.core.clock import Clock
-from shared.core.errors import NotCalled
+from shared.core.errors import NotCalled, StoreDown
 from shared.explain import ExplainRequest, ExplainResult, run_explain
+from shared.http.readiness import OK, STORE_LOST, UNAVAILABLE, Probed
 from shared.limits.fallback.guarded_limiter import GuardedLimiter
 from shared.limits.port import Limiter
 from shared.limits.redis.limiter import open_redis_limiter
@@ -29,14 +36,16 @@ from shared.pipeline.chain import Catalogue
 from shared.pipeline.plugin import Tools
 from shared.plugins import load_catalogue
 from shared.redis_server.choose import RedisAddress, open_redis
+from shared.redis_server.store_secrets import open_secrets
 from shared.routing.admission import HostRules
 from shared.routing.compile import Compiler, Gateway
 from shared.routing.timeouts import UpstreamTimeouts
 from shared.secrets.api_keys import PepperedHasher, secret_id
-from shared.secrets.files import read_secrets
 from shared.secrets.sealing import AesSealer
 from shared.settings import Settings
 from shared.settings.sections import ANY_IP
+
+logger = logging.getLogger(__name__)
 
 # The timeout of the admin API for counters, connecting included; the same as for its store.
 _PEEK_SECONDS = 0.25
@@ -58,10 +67,12 @@ class DataPlane:
     limiter: Limiter
     resolver: Resolver
 
-    async def probe(self) -> Mapping[str, str | None]:
-        """Each part that the worker needs, with what is wrong with it; None if nothing is."""
-        unread = "not read yet" if self.gateways.last_config_check is None else None
-        return {"redis": self.gateways.trouble or unread}
+    def probe(self) -> Probed:
+        """The state of each part. The worker serves if it knows any tenants, also from the disk."""
+        gateways = self.gateways
+        unavailable = gateways.trouble is not None or gateways.last_config_check is None
+        store = STORE_LOST if gateways.is_lost else UNAVAILABLE if unavailable else OK
+        return Probed({"store": store}, gateways.is_informed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +88,8 @@ class Services:
         sealer: encrypts secrets.
         policy: the addresses that may be called.
         address: the Redis in use.
+        known: the store that was served last.
+        disk: the last good configuration of this machine.
         instance: the name of this deployment in Via. It derives from the pepper, so all machines agree.
     """
 
@@ -90,6 +103,8 @@ class Services:
     sealer: AesSealer
     policy: Policy
     address: RedisAddress
+    known: KnownStore
+    disk: SnapshotFile
     instance: str
 
     def check_target(self, url: str, *, allow_query: bool = False) -> Sequence[str]:
@@ -145,7 +160,7 @@ class Services:
     async def data_plane(self) -> AsyncIterator[DataPlane]:
         """Open the connections of a worker. They close with the context."""
         settings, cache = self.settings, self.settings.cache
-        source = open_source(self.address.options)
+        source = open_source(self.address.options, self.known)
         limiter = GuardedLimiter(
             open_redis_limiter(self.address.options),
             self.clock,
@@ -166,12 +181,25 @@ class Services:
             cleanup_interval=cache.cleanup_interval,
             max_idle_time=cache.max_idle_time,
             max_entries=cache.max_entries,
+            disk=self.disk,
+        )
+        keeper = SnapshotKeeper(
+            source,
+            self.disk,
+            gateways.last_good,
+            self.clock,
+            known=self.known,
+            mode=self.address.mode,
+            workers=lambda: settings.server.worker_count,
         )
         await gateways.start()
         limiter.start()
+        keeping = tasks.start(keeper.run(cache.config_ttl), "snapshot")
         try:
             yield DataPlane(source, gateways, limiter, Resolver(self.policy, self.clock.monotonic))
         finally:
+            keeping.cancel()
+            await asyncio.wait({keeping})
             await gateways.close()
             await limiter.close()
             await source.close()
@@ -187,27 +215,50 @@ class Services:
         self.close()
 
 
-def connect(settings: Settings) -> Services:
+def connect(settings: Settings, *, remembers: bool = False) -> Services:
     """Connect all services. Starts the embedded Valkey if the settings say so.
 
-    Raises `GatewayError` when a secret, a plugin or the store cannot be used.
+    A process that `remembers` keeps the file with the newest state of the store up to date. Raises
+    `GatewayError` when a secret, a plugin or the store cannot be used.
     """
     security, folder = settings.security, settings.data_dir
-    pepper = read_secrets(security.pepper_file, folder / "pepper", os.urandom)[0]
-    keys = read_secrets(security.key_file, folder / "encryption-key", os.urandom)
     catalogue = load_catalogue(settings.plugins.paths)
     address = open_redis(settings)
+    try:
+        disk = SnapshotFile(folder / "snapshot.sqlite")
+        file = SeenFile(folder / "store.json", address.mode)
+        seen = newest(file.load(), seen_in(disk.meta().get("stores", {}), address.mode))
+        pepper, keys = open_secrets(settings, address, seen, os.urandom)
+        ids = SecretIds(secret_id(pepper), tuple(map(secret_id, keys)))
+        known = KnownStore(ids, seen, file.save_soon if remembers else lambda _: None)
+        store = open_store(address.options, settings.admin.subdomain_quarantine, known)
+        _look_at(store, address)
+    except BaseException:
+        address.close()
+        raise
     return Services(
         settings=settings,
         clock=SystemClock(),
         catalogue=catalogue,
-        store=open_store(address.options, settings.admin.subdomain_quarantine),
+        store=store,
         hasher=PepperedHasher(pepper),
         sealer=AesSealer(keys, os.urandom),
         policy=Policy(security.allowed_target_networks, _own_listeners(settings, address)),
         address=address,
+        known=known,
+        disk=disk,
         instance=f"ai-gateway-{secret_id(pepper)}",
     )
+
+
+def _look_at(store: ConfigStore, address: RedisAddress) -> None:
+    """Log which store is in use. One that does not respond, or is lost, does not prevent the start."""
+    try:
+        store.ping()
+    except StoreDown as error:
+        logger.error("The store %s (%s) cannot be used now. %s", address.name, address.mode, error)
+        return
+    logger.info("The store is %s (%s), with %d tenants.", address.name, address.mode, store.count())
 
 
 def hosts_of(settings: Settings) -> HostRules:

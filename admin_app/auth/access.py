@@ -13,7 +13,7 @@ from admin_app.auth.failed_logins import failed_logins
 from admin_app.context import services
 from admin_app.http.errors import ApiError, not_found, too_many_failed_logins
 from admin_app.http.forwarded import client
-from shared.core.errors import KEY_NOT_ACTIVE
+from shared.core.errors import KEY_NOT_ACTIVE, StoreDown
 from shared.core.http_tokens import CHALLENGE, PORT
 from shared.model.config import ApiKey, Scope, Snapshot
 from shared.secrets.api_keys import parse_key
@@ -122,14 +122,27 @@ def _is_loopback_address(text: str) -> bool:
     return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
-def _anonymous() -> Caller:
-    """The platform, when no token is set and the request comes from this machine.
+def is_operator() -> bool:
+    """Whether a page that is open to all may show more: to the platform's key, and on this machine."""
+    header = request.headers.get("Authorization")
+    try:
+        return _authenticate(header).is_platform if header else _is_local_call() and _is_own_host()
+    except (ApiError, StoreDown):
+        return False
+
+
+def _is_local_call() -> bool:
+    """Whether the caller is on this machine.
 
     A proxy on this machine forwards requests of other machines, and adds one of these headers.
     """
-    is_local = _is_loopback_address(request.remote_addr or "")
     is_forwarded = any(name in request.headers for name in _FORWARDING)
-    if services().settings.admin.token is None and is_local and not is_forwarded:
+    return _is_loopback_address(request.remote_addr or "") and not is_forwarded
+
+
+def _anonymous() -> Caller:
+    """The platform, when no token is set and the request comes from this machine."""
+    if services().settings.admin.token is None and _is_local_call():
         if _is_own_host():
             return _PLATFORM
         port = services().settings.server.admin_port

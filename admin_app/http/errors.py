@@ -17,8 +17,11 @@ from shared.core.errors import (
     Conflict,
     GatewayError,
     Invalid,
+    NotDurable,
     Problem,
     StoreDown,
+    StoreLost,
+    StoreUnsure,
     SubdomainTaken,
 )
 
@@ -38,7 +41,10 @@ ADMIN_ERRORS: Mapping[str, tuple[int, str]] = {
     "too_many_failed_logins": (429, "Too many wrong keys came from this address."),
     "internal_error": (500, "A fault of the gateway. Its log has the cause under the request ID."),
     "bad_record": (503, "The stored data of this tenant cannot be read."),
-    "store_down": (503, "Redis does not respond."),
+    "not_durable": (503, "The change is in effect, but Redis could not write it to its disk."),
+    "store_down": (503, "Redis does not respond, or rejects commands. `detail` has the cause."),
+    "store_lost": (503, "Redis has not the data that were served last. See docs/how-to/backup.md."),
+    "store_unsure": (503, "Redis did not respond to a change, so it was saved or not."),
 }
 _STATUS: Mapping[str, int] = {**STATUS, **{code: status for code, (status, _) in ADMIN_ERRORS.items()}}
 #: The code and text of werkzeug's errors, by their status.
@@ -48,6 +54,12 @@ _HTTP_ERRORS: Mapping[int, tuple[str, str]] = {
     405: ("method_not_allowed", "This path does not support the method. See the Allow header."),
     413: ("body_too_large", "The body must be smaller than 1 MiB."),
     415: ("unsupported_content_type", "The body must be JSON. Send it with Content-Type: application/json."),
+}
+#: The codes of special troubles of the store. A caller must not simply repeat the call.
+_STORE_CODES: Mapping[type[StoreDown], str] = {
+    StoreLost: "store_lost",
+    StoreUnsure: "store_unsure",
+    NotDurable: "not_durable",
 }
 
 
@@ -155,10 +167,12 @@ def _api_error(error: Exception) -> ApiError:
         case Conflict():
             detail = "The resource was modified concurrently. Fetch it again and retry."
             return ApiError("conflict", detail)
+        case StoreLost() | StoreUnsure() | NotDurable():
+            logger.error("%s", error)
+            return ApiError(_STORE_CODES[type(error)], error.detail)
         case StoreDown():
             logger.error("The store is down: %s", error)
-            detail = "The configuration store is unavailable. Retry later."
-            return ApiError("store_down", detail, headers={"Retry-After": "1"})
+            return ApiError("store_down", error.detail, headers={"Retry-After": "1"})
         case BadRecord():
             logger.error("%s", error)
             detail = "The stored tenant cannot be read. Contact the gateway's operator."

@@ -1,16 +1,15 @@
 """Liveness, readiness and version of the admin API."""
 
-from typing import Any
-
 from flask import Response, jsonify
 from flask.views import MethodView
 from marshmallow import Schema, fields
 
-from admin_app.auth.access import Access, requires
+from admin_app.auth.access import Access, is_operator, requires
 from admin_app.context import services
 from admin_app.http.openapi import Blueprint
-from shared.core.errors import StoreDown
+from shared.core.errors import StoreDown, StoreLost
 from shared.documents import examples
+from shared.http.readiness import HEALTH, OK, READY, STORE_LOST, UNAVAILABLE, readiness
 
 #: The same as in pyproject.toml.
 VERSION = "0.1.0"
@@ -24,17 +23,26 @@ class Status(Schema):
     status = fields.String(required=True)
 
 
-class Part(Schema):
-    """The state of one part."""
+class Store(Schema):
+    """The store in use."""
 
-    ok = fields.Boolean(required=True)
-    detail = fields.String(required=True)
+    address = fields.String(required=True)
+    mode = fields.String(required=True, metadata={"description": "embedded or external."})
+    tenants = fields.Integer(metadata={"description": "Missing when the store does not respond."})
 
 
 class Readiness(Status):
     """The state of the process and of each part that it needs."""
 
-    parts = fields.Dict(keys=fields.String(), values=fields.Nested(Part), required=True)
+    parts = fields.Dict(
+        keys=fields.String(),
+        values=fields.String(),
+        required=True,
+        metadata={"description": "ok, unavailable, store lost or draining, by the name of the part."},
+    )
+    store = fields.Nested(
+        Store, metadata={"description": "For the platform's key, and for callers on this machine."}
+    )
 
 
 class Version(Schema):
@@ -44,34 +52,49 @@ class Version(Schema):
     version = fields.String(required=True)
 
 
-@blueprint.route("/livez")
-class Livez(MethodView):
+@blueprint.route(HEALTH)
+class Health(MethodView):
     @requires(Access.PUBLIC)
-    @blueprint.operation("getLiveness")
+    @blueprint.operation("getHealth")
     @blueprint.responses(200, Status, example=examples.LIVENESS)
     def get(self) -> Response:
         """Check that the process runs"""
-        return jsonify(status="ok")
+        return jsonify(status=OK)
 
 
-@blueprint.route("/readyz")
-class Readyz(MethodView):
+@blueprint.route(READY)
+class Ready(MethodView):
     @requires(Access.PUBLIC)
     @blueprint.operation("getReadiness")
     @blueprint.responses(200, Readiness, example=examples.READINESS)
     @blueprint.also_responds(503, Readiness, "Not ready. See `parts`.", examples.UNREADINESS)
     def get(self) -> Response:
         """Check that the process can serve requests, part by part"""
-        parts = {"store": _store(), "plugins": _plugins()}
-        ok = all(part["ok"] for part in parts.values())
-        response = jsonify(status="ok" if ok else "not ready", parts=parts)
-        response.status_code = 200 if ok else 503
+        store = _store()
+        plugins = OK if services().catalogue else UNAVAILABLE
+        # Without its store the admin API can serve nothing.
+        serves = UNAVAILABLE not in (store, plugins)
+        status, document = readiness({"store": store, "plugins": plugins}, serves=serves)
+        if is_operator():
+            document["store"] = _description(counts=store != UNAVAILABLE)
+        response = jsonify(document)
+        response.status_code = status
         return response
 
 
+@blueprint.route("/livez")
+class Livez(MethodView):
+    get = blueprint.operation("getLivez")(Health.get)
+
+
+@blueprint.route("/readyz")
+class Readyz(MethodView):
+    get = blueprint.operation("getReadyz")(Ready.get)
+
+
 @blueprint.route("/health")
-class Health(MethodView):
-    get = blueprint.operation("getHealth")(Readyz.get)
+class OldHealth(MethodView):
+    get = blueprint.operation("getOldHealth")(Ready.get)
 
 
 @blueprint.route("/version")
@@ -84,14 +107,18 @@ class ShowVersion(MethodView):
         return jsonify(name="ai-gateway", version=VERSION)
 
 
-def _store() -> dict[str, Any]:
+def _store() -> str:
     try:
         services().store.ping()
+    except StoreLost:
+        return STORE_LOST
     except StoreDown:
-        return {"ok": False, "detail": "The store is unavailable."}
-    return {"ok": True, "detail": "The store is available."}
+        return UNAVAILABLE
+    return OK
 
 
-def _plugins() -> dict[str, Any]:
-    count = len(services().catalogue)
-    return {"ok": count > 0, "detail": f"{count} plugins are loaded."}
+def _description(*, counts: bool) -> dict[str, object]:
+    """The store in use, with its number of tenants when it responds."""
+    address = services().address
+    described: dict[str, object] = {"address": address.name, "mode": address.mode}
+    return {**described, "tenants": services().store.count()} if counts else described

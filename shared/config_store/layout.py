@@ -11,6 +11,8 @@
 {cfg}:deleted                zset    ids of deleted tenants by time; after a day they leave `changes`
 {cfg}:quarantine:<subdomain> string  the tenant that had the subdomain; expires
 {cfg}:revision               string  the number of the newest change
+{cfg}:format                 string  the number of this layout; without it, the layout is older than 1
+{cfg}:identity               hash    id, generation, pepper, keys, replaces:<id>; see identity.py
 {cfg}:changed                channel the ids of tenants that change
 """
 
@@ -22,7 +24,12 @@ ORDER = "{cfg}:order"
 CHANGES = "{cfg}:changes"
 DELETED = "{cfg}:deleted"
 REVISION = "{cfg}:revision"
+LAYOUT = "{cfg}:format"
+IDENTITY = "{cfg}:identity"
 CHANNEL = "{cfg}:changed"
+
+#: The number of this layout. A release reads its own and the one before it.
+FORMAT = 1
 
 #: The beginning of the keys of documents; the version follows.
 DOCUMENT = "{{cfg}}:doc:{}:"

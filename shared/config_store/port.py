@@ -32,8 +32,9 @@ class ConfigStore(Protocol):
         ``key:<id>``. Returns `after` with its new revision. The version of the document grows by one
         when rules, chains or settings of the tenant changed.
 
-        Raises `errors.Conflict` when the stored revision is not that of `before`, and
-        `errors.SubdomainTaken` when `after` claims a subdomain in use or in quarantine.
+        Raises `errors.Conflict` when the stored revision is not that of `before`,
+        `errors.SubdomainTaken` when `after` claims a subdomain in use or in quarantine, and
+        `errors.StoreLost` when the store has not the data that were served last.
         """
         ...
 
@@ -49,8 +50,12 @@ class ConfigStore(Protocol):
         """True when no tenant was ever created."""
         ...
 
+    def count(self) -> int:
+        """The number of tenants."""
+        ...
+
     def ping(self) -> None:
-        """Return when Redis responds."""
+        """Return when Redis responds. Raises `errors.StoreLost` when it has not the data served last."""
         ...
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Self
 
 from shared.config_store import layout
 from shared.config_store.codec import decode, encode
+from shared.config_store.identity import StoreState
 from shared.core.errors import BadRecord
 from shared.model.config import ApiKey, PluginConfig, Rule, Snapshot, Tenant
 
@@ -46,6 +47,13 @@ class Document:
             tenant.plugin_chain,
             snapshot.rules,
         )
+
+
+def with_document(snapshot: Snapshot, document: Snapshot) -> Snapshot:
+    """`snapshot` with the document of another snapshot of the tenant. Keys, status and subdomain stay."""
+    own = snapshot.tenant
+    tenant = replace(document.tenant, status=own.status, subdomain=own.subdomain)
+    return replace(snapshot, tenant=tenant, rules=document.rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +116,8 @@ class ScriptCall(NamedTuple):
 
 def read_call(tenant_id: str) -> ScriptCall:
     """The call of ``read.lua``."""
-    keys = (layout.tenant_key(tenant_id), layout.keys_key(tenant_id), layout.used_key(tenant_id))
-    return ScriptCall(keys, (layout.DOCUMENT.format(tenant_id),))
+    tenant = (layout.tenant_key(tenant_id), layout.keys_key(tenant_id), layout.used_key(tenant_id))
+    return ScriptCall((layout.IDENTITY, layout.REVISION, *tenant), (layout.DOCUMENT.format(tenant_id),))
 
 
 def touch_call(tenant_id: str, key_id: str, when: float) -> ScriptCall:
@@ -117,9 +125,12 @@ def touch_call(tenant_id: str, key_id: str, when: float) -> ScriptCall:
     return ScriptCall((layout.tenant_key(tenant_id), layout.used_key(tenant_id)), (key_id, repr(when)))
 
 
-def write_call(change: Change, actor: str, quarantine: float) -> ScriptCall:
-    """The call of ``write.lua``. `quarantine` is in seconds."""
+def write_call(
+    change: Change, *, actor: str, quarantine: float, known: StoreState | None = None
+) -> ScriptCall:
+    """The call of ``write.lua``. `quarantine` is in seconds; `known` is the store that must have the data."""
     members = {
+        "known": known and {"id": known.id, "generation": known.generation, "revision": known.revision},
         "tenant": change.tenant_id,
         "before": str(change.before.revision) if change.before else "",
         "freed": change.freed_subdomain,
@@ -134,12 +145,18 @@ def write_call(change: Change, actor: str, quarantine: float) -> ScriptCall:
     return ScriptCall(_write_keys(change), (json.dumps(present),))
 
 
+def parse_state(reply: Any) -> StoreState | None:
+    """What the store says about itself in the reply of ``read.lua``."""
+    identity, revision = reply[0]
+    return StoreState.parse(dict(batched(identity, 2)), revision)
+
+
 def parse_snapshot(tenant_id: str, reply: Any) -> Snapshot | None:
-    """The tenant in a reply of ``read.lua``. Raises `BadRecord` when the gateway did not write it so."""
-    if reply is None:
+    """The tenant in the reply of ``read.lua``, None when there is none. Raises `BadRecord`."""
+    if len(reply) == 1:
         return None
     try:
-        return _parse(tenant_id, *reply)
+        return _parse(tenant_id, *reply[1])
     except (ValueError, KeyError, TypeError) as error:
         raise BadRecord(f"The stored tenant {tenant_id} cannot be read: {error}") from error
 
@@ -210,5 +227,5 @@ def _write_keys(change: Change) -> list[str]:
         layout.quarantine_key(change.freed_subdomain or ""),
         layout.quarantine_key(change.claimed_subdomain or ""),
         *(layout.SUBDOMAINS, layout.HASHES, layout.ORDER),
-        *(layout.CHANGES, layout.DELETED, layout.REVISION),
+        *(layout.CHANGES, layout.DELETED, layout.REVISION, layout.IDENTITY),
     ]

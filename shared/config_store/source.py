@@ -11,8 +11,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from shared.config_store import layout
-from shared.config_store.records import parse_snapshot, read_call, touch_call
-from shared.config_store.store import TIMEOUT, redis_errors
+from shared.config_store.identity import ADOPTION_KEYS, KnownStore, StoreState
+from shared.config_store.records import parse_snapshot, parse_state, read_call, touch_call
+from shared.config_store.store import TIMEOUT, ask_state, redis_errors
 from shared.model.config import Snapshot
 
 # Seconds between two attempts to subscribe: short, because a change may take 2 s to arrive, and different in
@@ -24,11 +25,21 @@ _MAX_CONNECTIONS, _POOL_TIMEOUT = 8, 2.0
 
 
 class RedisSource:
-    """A `ConfigSource`. The client must return bytes; `jitter` returns numbers from 0 to 1."""
+    """A `ConfigSource`. The client must return bytes; `jitter` returns numbers from 0 to 1.
 
-    def __init__(self, client: Redis, jitter: Callable[[], float] = random.random) -> None:
+    Every reply comes with the state of the store, and counts only when that is the `known` one.
+    """
+
+    def __init__(
+        self,
+        client: Redis,
+        jitter: Callable[[], float] = random.random,
+        known: KnownStore | None = None,
+    ) -> None:
         self._client = client
         self._jitter = jitter
+        self._known = known or KnownStore()
+        self._adopt = client.register_script(layout.script("adopt"))
         self._read = client.register_script(layout.script("read"))
         self._touch = client.register_script(layout.script("touch"))
 
@@ -40,16 +51,25 @@ class RedisSource:
 
     async def read(self, tenant_id: str) -> Snapshot | None:
         call = read_call(tenant_id)
+        before = self._known.seen
         with redis_errors(tenant_id):
             reply = await self._read(call.keys, call.arguments)
+        self._known.check(parse_state(reply), before)
         return parse_snapshot(tenant_id, reply)
 
     async def changes(self, since: int) -> tuple[int, Sequence[str]]:
+        before = self._known.seen
         with redis_errors():
-            async with self._client.pipeline(transaction=True) as pipeline:
-                pipeline.get(layout.REVISION)
-                pipeline.zrange(layout.CHANGES, f"({since}", "+inf", byscore=True)
-                number, tenants = await pipeline.execute()
+            # No transaction: out of memory, Redis rejects even reads in one. A change that comes between
+            # the commands is read again, because the number is read first.
+            async with self._client.pipeline(transaction=False) as pipeline:
+                ask_state(pipeline).zrange(layout.CHANGES, f"({since}", "+inf", byscore=True)
+                identity, number, tenants = await pipeline.execute()
+            found = StoreState.parse(identity, number)
+            if arguments := self._known.adoption(found):
+                await self._adopt(ADOPTION_KEYS, arguments)
+                return await self.changes(since)
+        self._known.check(found, before)
         return int(number or 0), [tenant_id.decode() for tenant_id in tenants]
 
     async def watch(self, changed: Callable[[str], None], reconnected: Callable[[], None]) -> None:
@@ -73,8 +93,12 @@ class RedisSource:
 
     async def _look_up(self, key: str, field: str) -> str | None:
         """The first word of a field."""
+        before = self._known.seen
         with redis_errors():
-            found: Any = await self._client.hget(key, field)
+            async with self._client.pipeline(transaction=False) as pipeline:
+                pipeline.hget(key, field)
+                found, *state = await ask_state(pipeline).execute()
+        self._known.check(StoreState.parse(*state), before)
         return None if found is None else found.decode(errors="replace").partition(" ")[0]
 
     async def _listen(self, changed: Callable[[str], None], reconnected: Callable[[], None]) -> None:
@@ -88,11 +112,11 @@ class RedisSource:
                     changed(message["data"].decode(errors="replace"))
 
 
-def open_source(options: Mapping[str, Any]) -> RedisSource:
+def open_source(options: Mapping[str, Any], known: KnownStore | None = None) -> RedisSource:
     """A source with its own client; `options` are keyword arguments of redis.asyncio.Redis."""
     timeouts = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
     made = Redis(**{**options, **timeouts}, retry=Retry(NoBackoff(), 0)).connection_pool
     pool = BlockingConnectionPool(
         _MAX_CONNECTIONS, _POOL_TIMEOUT, made.connection_class, **made.connection_kwargs
     )
-    return RedisSource(Redis.from_pool(pool))
+    return RedisSource(Redis.from_pool(pool), known=known)

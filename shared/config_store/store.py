@@ -3,19 +3,38 @@
 import logging
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from redis import Redis, RedisError, ResponseError
+import redis
+from redis import (
+    AuthenticationError,
+    BusyLoadingError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    Redis,
+    RedisError,
+    ResponseError,
+)
 from redis.backoff import NoBackoff
+from redis.exceptions import NoPermissionError
 from redis.retry import Retry
 
 from shared.config_store import layout
+from shared.config_store.identity import ADOPTION_KEYS, LOST, KnownStore, StoreState
 from shared.config_store.port import Page
 from shared.config_store.records import CHANGED, Change, parse_snapshot, read_call, taken, write_call
-from shared.core.errors import BadRecord, Conflict, StoreDown, SubdomainTaken
+from shared.core.errors import (
+    BadRecord,
+    Conflict,
+    NotDurable,
+    StoreDown,
+    StoreLost,
+    StoreUnsure,
+    SubdomainTaken,
+)
 from shared.model.config import Snapshot
 
 #: Seconds that a call may take. By default redis-py waits 4 s for a dead server, over 25 s for a hung one.
@@ -25,6 +44,38 @@ _SCAN_COUNT = 1_000
 # A cursor: the number of the last tenant on the page. Redis holds 15 digits exactly as a score.
 _CURSOR = re.compile(rb"after:([1-9][0-9]{0,14})")
 
+# The texts for callers about an error of Redis, with the test for it.
+_CAUSES: Sequence[tuple[Callable[[RedisError], bool], str]] = (
+    (
+        lambda error: isinstance(error, OutOfMemoryError),
+        "The configuration store is out of memory. Raise its maxmemory, or free memory in it.",
+    ),
+    (
+        lambda error: "MISCONF" in str(error),
+        "The configuration store cannot write to its disk. Free space on its disk.",
+    ),
+    (
+        lambda error: isinstance(error, ReadOnlyError),
+        "The configuration store is a read-only replica. Set redis.host or redis.url to the primary.",
+    ),
+    (
+        lambda error: isinstance(error, AuthenticationError | NoPermissionError),
+        "The configuration store rejects the gateway's password or user. Check redis.password and its ACL.",
+    ),
+    (
+        lambda error: isinstance(error, BusyLoadingError),
+        "The configuration store is loading its data. Retry in a moment.",
+    ),
+)
+_UNSURE = (
+    "The configuration store did not respond, and the change was saved or not. Fetch the resource before you "
+    "repeat the change."
+)
+_NOT_DURABLE = (
+    "The change is in effect but not on disk, so a restart of Redis would lose it. Free space on its disk; "
+    "Redis then writes the change."
+)
+
 logger = logging.getLogger(__name__)
 
 
@@ -32,15 +83,18 @@ class RedisStore:
     """A `ConfigStore`. For `quarantine` seconds no other tenant gets a freed subdomain.
 
     The client must return bytes (``decode_responses=False``). A read of a tenant whose record is damaged
-    raises `errors.BadRecord`; lists leave it out and log a warning.
+    raises `errors.BadRecord`; lists leave it out and log a warning. `known` is the store that was served
+    last.
     """
 
     #: Calls of SCAN, about a second, after which the counters of a deleted tenant are left to expire.
     max_scans = 1_000
 
-    def __init__(self, client: Redis, quarantine: float) -> None:
+    def __init__(self, client: Redis, quarantine: float, known: KnownStore | None = None) -> None:
         self._client = client
         self._quarantine = quarantine
+        self._known = known or KnownStore()
+        self._adopt = client.register_script(layout.script("adopt"))
         self._read = client.register_script(layout.script("read"))
         self._write = client.register_script(layout.script("write"))
 
@@ -52,21 +106,27 @@ class RedisStore:
 
     def write(self, before: Snapshot | None, after: Snapshot | None, *, actor: str) -> Snapshot | None:
         change = Change.between(before, after)
-        call = write_call(change, actor, self._quarantine)
-        with redis_errors(change.tenant_id):
-            number = self._write(call.keys, call.arguments)
+        with redis_errors(change.tenant_id), self._client.client() as connection:  # type: ignore[no-untyped-call]
+            self._look(connection)
+            number = self._send(connection, change, actor)
         if number == 0:
             raise Conflict(CHANGED)
         if number == -1:
             raise SubdomainTaken(taken(change.claimed_subdomain or ""))
+        if number == -2:
+            raise StoreLost(LOST.format("it was replaced at this moment"))
+        self._known.note_revision(number)
         if change.after is None:
             self._purge_counters(change.tenant_id)
             return None
         return replace(change.after, revision=number)
 
     def find_key(self, key_hash: str) -> tuple[str, str] | None:
-        with redis_errors():
-            found: Any = self._client.hget(layout.HASHES, key_hash)
+        before = self._known.seen
+        with redis_errors(), self._client.pipeline(transaction=False) as pipeline:
+            pipeline.hget(layout.HASHES, key_hash)
+            found, *state = ask_state(pipeline).execute()
+        self._known.check(StoreState.parse(*state), before)
         if found is None:
             return None
         tenant_id, _, key_id = found.decode().partition(" ")
@@ -87,13 +147,40 @@ class RedisStore:
         with redis_errors():
             return not self._client.exists(layout.REVISION)
 
+    def count(self) -> int:
+        with redis_errors():
+            count: Any = self._client.zcard(layout.ORDER)
+        return int(count)
+
     def ping(self) -> None:
         with redis_errors():
-            self._client.ping()
+            self._look(self._client)
 
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+
+    def _look(self, client: Redis) -> None:
+        """Check that the store is the known one; give it an identity if it needs one."""
+        before = self._known.seen
+        found = read_state(client)
+        if arguments := self._known.adoption(found):
+            self._adopt(ADOPTION_KEYS, arguments, client=client)
+            found = read_state(client)
+        self._known.check(found, before)
+
+    def _send(self, connection: Redis, change: Change, actor: str) -> int:
+        """Send a change. Raises `NotDurable` when Redis cannot write it to its disk."""
+        call = write_call(change, actor=actor, quarantine=self._quarantine, known=self._known.seen)
+        try:
+            number: int = self._write(call.keys, call.arguments, client=connection)
+            if number > 0:
+                _check_disk(connection)
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            raise StoreUnsure(
+                f"Redis did not respond to a change ({type(error).__name__}).", _UNSURE
+            ) from error
+        return number
 
     def _read_all(self, tenant_ids: Sequence[str]) -> Iterator[Snapshot]:
         with redis_errors(), self._client.pipeline(transaction=False) as pipeline:
@@ -134,10 +221,28 @@ class RedisStore:
         )
 
 
-def open_store(options: Mapping[str, Any], quarantine: float) -> RedisStore:
-    """A store with its own client; `options` are keyword arguments of redis.Redis."""
+def open_client(options: Mapping[str, Any]) -> Redis:
+    """A client; `options` are keyword arguments of redis.Redis."""
     timeouts = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
-    return RedisStore(Redis(**{**options, **timeouts}, retry=Retry(NoBackoff(), 0)), quarantine)
+    return Redis(**{**options, **timeouts}, retry=Retry(NoBackoff(), 0))
+
+
+def open_store(options: Mapping[str, Any], quarantine: float, known: KnownStore | None = None) -> RedisStore:
+    """A store with its own client; `options` are keyword arguments of redis.Redis."""
+    return RedisStore(open_client(options), quarantine, known)
+
+
+def read_state(client: Redis) -> StoreState | None:
+    """What the store says about itself; None when it has no identity."""
+    with client.pipeline(transaction=False) as pipeline:
+        return StoreState.parse(*ask_state(pipeline).execute())
+
+
+def ask_state(pipeline: Any) -> Any:
+    """Add the commands whose replies are the arguments of `StoreState.parse`."""
+    pipeline.hgetall(layout.IDENTITY)
+    pipeline.get(layout.REVISION)
+    return pipeline
 
 
 def format_cursor(number: int) -> str:
@@ -158,6 +263,20 @@ def parse_cursor(cursor: str | None) -> int:
     return int(number[1])
 
 
+def _check_disk(connection: Redis) -> None:
+    """Raise `NotDurable` when Redis has an append-only file and cannot write to it.
+
+    Redis acknowledges the first change that it cannot write. It knows that before it reads the next command.
+    """
+    try:
+        state: Any = connection.info("persistence")
+    except NoPermissionError:
+        logger.warning("Redis does not allow INFO, so a change may not be on disk. Allow it in its ACL.")
+        return
+    if state.get("aof_enabled") and state.get("aof_last_write_status") != "ok":
+        raise NotDurable("Redis cannot write its append-only file.", _NOT_DURABLE)
+
+
 @contextmanager
 def redis_errors(tenant_id: str = "") -> Iterator[None]:
     """Convert the errors of redis-py. The messages contain no addresses.
@@ -166,12 +285,13 @@ def redis_errors(tenant_id: str = "") -> Iterator[None]:
     """
     try:
         yield
-    except ResponseError as error:
-        if tenant_id and "WRONGTYPE" in str(error):
-            raise BadRecord(f"The stored tenant {tenant_id} cannot be read: {error}") from error
-        raise StoreDown(f"Redis rejected a command: {error}") from error
     except RedisError as error:
-        raise StoreDown(
-            f"Redis does not respond ({type(error).__name__}). A change may have been saved or not: "
-            "fetch the tenant before you repeat it."
-        ) from error
+        if tenant_id and isinstance(error, ResponseError) and "WRONGTYPE" in str(error):
+            raise BadRecord(f"The stored tenant {tenant_id} cannot be read: {error}") from error
+        detail = next((text for has, text in _CAUSES if has(error)), None)
+        if detail:
+            raise StoreDown(f"Redis rejected a command: {error}", detail) from error
+        if isinstance(error, ResponseError):
+            detail = "The configuration store rejected a command. The log of the admin API has its text."
+            raise StoreDown(f"Redis rejected a command: {error}", detail) from error
+        raise StoreDown(f"Redis does not respond ({type(error).__name__}).") from error

@@ -2,6 +2,9 @@
 
     GatewayError
     ├── StoreDown          Redis did not reply
+    │   ├── StoreLost          it replied, but has not the data that this gateway served last
+    │   ├── StoreUnsure        a change was sent, and the reply was lost
+    │   └── NotDurable         a change is in effect, and not on disk
     ├── BadRecord          a stored record cannot be read
     ├── Conflict           the resource was modified concurrently
     ├── SubdomainTaken     in use, or in quarantine after a delete
@@ -26,7 +29,28 @@ class GatewayError(Exception):
 
 
 class StoreDown(GatewayError):
-    """Redis did not reply, or not in time."""
+    """Redis did not reply, or not in time. `detail` is the text for callers: it has no addresses."""
+
+    def __init__(
+        self, message: str, detail: str = "The configuration store does not respond. Retry later."
+    ) -> None:
+        super().__init__(message)
+        self.detail = detail
+
+
+class StoreLost(StoreDown):
+    """The store is empty, restored from an old copy, or that of another gateway."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, message)
+
+
+class StoreUnsure(StoreDown):
+    """A change was sent to Redis, and its reply was lost: the change was saved or not."""
+
+
+class NotDurable(StoreDown):
+    """A change is in effect, and Redis could not write it to its disk."""
 
 
 class BadRecord(GatewayError):

@@ -222,15 +222,10 @@ EXPLANATION: Document = {
 LIVENESS: Document = {"status": "ok"}
 READINESS: Document = {
     "status": "ok",
-    "parts": {
-        "store": {"ok": True, "detail": "The store is available."},
-        "plugins": {"ok": True, "detail": "4 plugins are loaded."},
-    },
+    "parts": {"store": "ok", "plugins": "ok"},
+    "store": {"address": "localhost:6379", "mode": "external", "tenants": 12},
 }
-UNREADINESS: Document = {
-    "status": "not ready",
-    "parts": {**READINESS["parts"], "store": {"ok": False, "detail": "The store is unavailable."}},
-}
+UNREADINESS: Document = {"status": "unavailable", "parts": {"store": "unavailable", "plugins": "ok"}}
 
 
 def page(name: str, item: Document) -> Document:

@@ -10,6 +10,7 @@ from redis.backoff import NoBackoff
 from redis.connection import SSLConnection, parse_url
 from redis.retry import Retry
 
+from shared.config_store.seen_file import EMBEDDED, EXTERNAL
 from shared.core.errors import StoreDown
 from shared.redis_server.embedded import Embedded, is_running
 from shared.settings import Settings
@@ -29,6 +30,11 @@ class RedisAddress:
     options: Mapping[str, Any]
     name: str
     embedded: Embedded | None = None
+
+    @property
+    def mode(self) -> str:
+        """How the server was chosen, for messages."""
+        return EXTERNAL if self.embedded is None else EMBEDDED
 
     def close(self) -> None:
         if self.embedded is not None:

@@ -5,7 +5,6 @@ one server. When the process that started it ends, the server ends, too. Then th
 the lock starts it again from its append-only file.
 """
 
-import fcntl
 import hashlib
 import os
 import stat
@@ -18,6 +17,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from shared.config_store.data_files import lock_file
 from shared.core.errors import StoreDown
 from shared.redis_server.child import ChildProcess
 
@@ -148,15 +148,9 @@ def _lock(folder: Path) -> int | None:
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(folder / "valkey.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        return lock_file(folder / "valkey.lock")
     except OSError as error:
         raise StoreDown(f"{folder} cannot be written: {error.strerror}. Set data_dir to another.") from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        return None
-    return lock
 
 
 def _binary() -> str:

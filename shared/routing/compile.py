@@ -64,6 +64,15 @@ class Gateway:
     keys: Mapping[str, ApiKey]
     router: Router
 
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """Why active rules cannot be used."""
+        return tuple(
+            f"rule {route.rule.id}: {route.fault}"
+            for route in self.router.routes()
+            if route.fault is not None
+        )
+
 
 _UNROUTED = Target("http", *UNROUTED)
 

@@ -71,6 +71,9 @@ class MemoryStore:
     def is_empty(self) -> bool:
         return self.revision == 0
 
+    def count(self) -> int:
+        return len(self._snapshots)
+
     def ping(self) -> None:
         """Memory always answers."""
 

@@ -39,7 +39,8 @@ def test_access_without_a_key_is_open_for_health_and_docs_only(app: Flask) -> No
             if required_access(endpoint, method) is Access.PUBLIC
         }
     pages = {"/docs", "/docs/<name>", "/openapi.json"}
-    assert public == pages | {"/livez", "/readyz", "/health", "/version"}
+    probes = {"/__/health", "/__/ready", "/livez", "/readyz", "/health"}
+    assert public == pages | probes | {"/version"}
 
 
 def test_a_view_that_declares_nothing_is_closed(world: World) -> None:

@@ -31,7 +31,7 @@ from tests.admin_app.world import TOKEN, Api
 from tests.support.cases import slow
 
 #: Operations that are described.
-OPERATIONS = 25
+OPERATIONS = 27
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
@@ -269,7 +269,7 @@ def test_openapi_schema_names_are_unique(document: Any) -> None:
 def test_operations_without_a_key_declare_empty_security(document: Any) -> None:
     assert document["security"] == [{"key": []}]
     open_paths = [p for p, item in document["paths"].items() if item.get("get", {}).get("security") == []]
-    assert sorted(open_paths) == ["/health", "/livez", "/readyz", "/version"]
+    assert sorted(open_paths) == ["/__/health", "/__/ready", "/health", "/livez", "/readyz", "/version"]
 
 
 def test_the_version_is_that_of_the_project(document: Any) -> None:

@@ -24,6 +24,7 @@ from shared.net.port import FetchResponse
 from shared.net.resolve import check_target
 from shared.pipeline.plugin import Plugin, Tools
 from shared.plugins import load_catalogue
+from shared.redis_server.choose import RedisAddress
 from shared.routing.compile import Compiler
 from shared.secrets.api_keys import PepperedHasher
 from shared.secrets.sealing import AesSealer
@@ -61,6 +62,7 @@ class World:
     hasher: PepperedHasher = field(default_factory=lambda: PepperedHasher(b"p" * 32))
     sealer: AesSealer = field(default_factory=lambda: AesSealer([b"k" * 32], os.urandom))
     limiter: Limiter = field(init=False)
+    address: RedisAddress = field(default_factory=lambda: RedisAddress({}, "memory"))
     instance: str = "ai-gateway-test"
     outside: bytes = b"{}"
     called: list[tuple[str, str, bytes]] = field(default_factory=list)

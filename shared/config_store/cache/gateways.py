@@ -2,8 +2,9 @@
 
 A known tenant is found by a dict look-up. Redis publishes changes. Besides, the worker checks the list of
 changes every `config_ttl` seconds, in case a message was lost. The old snapshot stays in use while a tenant
-is read again, while Redis is down, and when the new one cannot be read or compiled. Tenants are compiled
-in a thread, so that no request waits for the rules of another tenant.
+is read again, while Redis is down, and when the new one cannot be read. A tenant that is not in memory then
+comes from the snapshot on disk. A document with a part that does not compile never replaces the last good
+one. Tenants are compiled in a thread, so that no request waits for the rules of another tenant.
 """
 
 import asyncio
@@ -12,8 +13,10 @@ from collections.abc import Awaitable, Callable, Hashable
 
 from shared.config_store.cache.lru import Compiled, GatewayLru, NegativeCache
 from shared.config_store.port import ConfigSource
+from shared.config_store.records import with_document
+from shared.config_store.snapshot import SnapshotFile
 from shared.core.clock import Clock
-from shared.core.errors import GatewayError, StoreDown
+from shared.core.errors import GatewayError, StoreDown, StoreLost
 from shared.core.single_flight import SingleFlight
 from shared.model.config import Snapshot
 
@@ -42,10 +45,12 @@ class GatewayCache[G: Compiled]:
         cleanup_interval: float,
         max_idle_time: float,
         max_entries: int,
+        disk: SnapshotFile | None = None,
         in_thread: Callable[[Callable[[Snapshot], G], Snapshot], Awaitable[G]] = asyncio.to_thread,
     ) -> None:
         """All times are in seconds. `in_thread` calls the compiler outside the event loop."""
         self._source = source
+        self._disk = disk
         self._in_thread = in_thread
         self._compiler = compiler
         self._clock = clock
@@ -64,16 +69,24 @@ class GatewayCache[G: Compiled]:
         self.last_config_check: float | None = None
         #: Why the last check for changes failed; None when it succeeded.
         self.trouble: str | None = None
+        #: Whether the last check found a store without the data that were served last.
+        self.is_lost = False
+        #: Whether tenants are known: from Redis, or at the start from the disk.
+        self.is_informed = False
 
     def __len__(self) -> int:
         return len(self._gateways)
 
     async def start(self) -> None:
-        """Follow the changes from now on. This works while Redis is down, too."""
+        """Follow the changes from now on. Returns after the first check, also when it failed."""
         source = self._source
+        if self._disk is not None:
+            self.is_informed = bool(await asyncio.to_thread(self._disk.meta))
+        first = self._tasks.join(_CHECK, self.check)
         self._tasks.repeat(_WATCH, lambda: source.watch(self._changed, self._reconnected), self._config_ttl)
         self._tasks.repeat(_CHECK, self.check, self._config_ttl)
         self._tasks.repeat(_SWEEP, self.sweep, self._cleanup_interval)
+        await asyncio.wait({first})
 
     async def close(self) -> None:
         """Stop following. The source stays open."""
@@ -127,7 +140,43 @@ class GatewayCache[G: Compiled]:
         while self._gateways.drop_idle(before, _SLICE):
             await asyncio.sleep(0)
 
+    async def last_good(self, snapshot: Snapshot) -> Snapshot:
+        """`snapshot`, or with its last good document when its own does not compile."""
+        return (await self._compile(snapshot)).snapshot
+
     async def _read_by(self, kind: str, text: str) -> G | None:
+        """The tenant in Redis; while Redis cannot be read, or its record cannot, the one on disk."""
+        is_down = self.trouble is not None
+        if is_down and (gateway := await self._read_disk(kind, text)):
+            return gateway
+        try:
+            return await self._read_redis(kind, text)
+        except StoreDown:
+            gateway = None if is_down else await self._read_disk(kind, text)
+            if gateway is None:
+                raise
+            return gateway
+
+    async def _read_disk(self, kind: str, text: str) -> G | None:
+        if self._disk is None:
+            return None
+        return await self._result(self._tasks.join(("disk", kind, text), lambda: self._load_disk(kind, text)))
+
+    async def _load_disk(self, kind: str, text: str) -> G | None:
+        snapshot = await self._from_disk(kind, text)
+        if snapshot is None:
+            return None
+        if (held := self._gateways.get(snapshot.tenant.id)) is not None:
+            return held
+        gateway = await self._in_thread(self._compiler, snapshot)
+        self._gateways.put(gateway, self._clock.monotonic())
+        self._stale.add(snapshot.tenant.id)  # the next check reads it from Redis
+        return gateway
+
+    async def _from_disk(self, kind: str, text: str) -> Snapshot | None:
+        return None if self._disk is None else await asyncio.to_thread(self._disk.find, kind, text)
+
+    async def _read_redis(self, kind: str, text: str) -> G | None:
         tenant_id = await self._owner(kind, text)
         if tenant_id is None:
             return None
@@ -187,13 +236,33 @@ class GatewayCache[G: Compiled]:
             self._stale.discard(tenant_id)
             snapshot = await self._source.read(tenant_id)
             if tenant_id not in self._stale:
-                gateway = None if snapshot is None else await self._in_thread(self._compiler, snapshot)
+                gateway = None if snapshot is None else await self._compile(snapshot)
                 if gateway is None:
                     self._gateways.drop(tenant_id)
                 else:
                     self._gateways.put(gateway, self._clock.monotonic())
         self._reported.pop(("tenant", tenant_id), None)
         return gateway
+
+    async def _compile(self, snapshot: Snapshot) -> G:
+        """The compiled tenant, with its last good document when its own has faults and that has none."""
+        tenant_id, name = snapshot.tenant.id, ("document", snapshot.tenant.id)
+        gateway = await self._in_thread(self._compiler, snapshot)
+        if not gateway.faults:
+            self._reported.pop(name, None)
+            return gateway
+        held = self._gateways.get(tenant_id)
+        good = held.snapshot if held and not held.faults else await self._from_disk("id", tenant_id)
+        if good is None:
+            return gateway
+        kept = await self._in_thread(self._compiler, with_document(snapshot, good))
+        if kept.faults:
+            return gateway
+        faults = "; ".join(gateway.faults)
+        if self._reported.get(name) != faults:
+            logger.error("Tenant %s: %s. Its last good version stays in use.", tenant_id, faults)
+        self._reported[name] = faults
+        return kept
 
     def _changed(self, tenant_id: str) -> None:
         self._missing = NegativeCache()
@@ -221,13 +290,13 @@ class GatewayCache[G: Compiled]:
     def _note_success(self, now: float) -> None:
         if self.trouble is not None:
             logger.info("The configuration can be read again.")
-        self.last_config_check, self.trouble = now, None
+        self.last_config_check, self.trouble, self.is_lost, self.is_informed = now, None, False, True
         self._reported.pop(_CHECK, None)
 
     def _failed(self, name: Hashable, error: BaseException) -> None:
         """Handle the failure of any task. The tenants in memory stay; each failure is logged once."""
         if name == _CHECK:
-            self.trouble = str(error)
+            self.trouble, self.is_lost = str(error), isinstance(error, StoreLost)
         kind, *rest = name if isinstance(name, tuple) else (name,)
         if kind == "tenant" and isinstance(error, StoreDown):
             # Not the fault of this tenant: the next check reads it again.

@@ -1,7 +1,7 @@
 """Compiled tenants by subdomain and by key, and the names that no tenant has. In memory only."""
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,6 +21,11 @@ class Compiled(Protocol):
 
     @property
     def keys(self) -> Mapping[str, ApiKey]: ...
+
+    @property
+    def faults(self) -> Sequence[str]:
+        """Why parts of the tenant cannot be used."""
+        ...
 
 
 @dataclass(slots=True)
@@ -59,6 +64,11 @@ class GatewayLru[G: Compiled]:
         entry.last_access = now
         self._entries.move_to_end(tenant_id)
         return entry.gateway
+
+    def get(self, tenant_id: str) -> G | None:
+        """The tenant, if it is here. Does not count as an access."""
+        entry = self._entries.get(tenant_id)
+        return None if entry is None else entry.gateway
 
     def put(self, gateway: G, now: float) -> None:
         """Add a tenant, or replace it. A replacement does not count as an access."""

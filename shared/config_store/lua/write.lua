@@ -1,9 +1,10 @@
 -- Replaces the stored data of one tenant, with every index, in one step, and publishes the change.
--- Reply: the number of the change; 0 when the tenant was modified concurrently, -1 when the subdomain is taken.
+-- Reply: the number of the change; 0 when the tenant was modified concurrently, -1 when the subdomain is taken,
+-- -2 when this is not the store that the caller knows.
 -- KEYS are described in layout.py. ARGV[1] is the change as JSON, see write_call in records.py.
 
 local tenant, keys, used, old_document, new_document, old_quarantine, new_quarantine = unpack(KEYS, 1, 7)
-local subdomains, hashes, order, changes, deleted, revision = unpack(KEYS, 8, 13)
+local subdomains, hashes, order, changes, deleted, revision, identity = unpack(KEYS, 8, 14)
 local change = cjson.decode(ARGV[1])
 local DELETED_SECONDS = 86400 -- how long a deletion stays in `changes`
 
@@ -18,6 +19,15 @@ local function drop_old_deletions(now)
   end
 end
 
+local function is_known(known)
+  return redis.call('HGET', identity, 'id') == known.id
+    and tonumber(redis.call('HGET', identity, 'generation')) == known.generation
+    and tonumber(redis.call('GET', revision) or 0) >= known.revision
+end
+
+if change.known and not is_known(change.known) then
+  return -2
+end
 if (redis.call('HGET', tenant, 'revision') or '') ~= change.before then
   return 0
 end

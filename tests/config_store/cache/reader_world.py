@@ -16,6 +16,7 @@ class Compiled:
     """The plainest thing that the cache can hold."""
 
     snapshot: Snapshot
+    faults: Sequence[str] = ()
 
     @property
     def keys(self) -> Mapping[str, ApiKey]:

@@ -1,0 +1,79 @@
+"""Commands for operators: ``python -m shared.config_store accept`` makes the present store the true one.
+
+A gateway rejects changes while its store is not the one that it served last. When that store is gone for
+good, ``accept`` makes the present one the true one. With ``--secrets``, the pepper and the encryption key of
+this machine become those of the store: then API keys and secrets that need others can no longer be used.
+"""
+
+import argparse
+import os
+import sys
+from contextlib import closing
+
+from shared.config_store import layout
+from shared.config_store.identity import SecretIds, StoreState
+from shared.config_store.seen_file import SeenFile, newest, seen_in
+from shared.config_store.snapshot import SnapshotFile
+from shared.config_store.store import open_client, open_store, read_state, redis_errors
+from shared.core.errors import GatewayError
+from shared.redis_server.choose import RedisAddress, open_redis
+from shared.secrets.api_keys import secret_id
+from shared.secrets.files import read_secrets
+from shared.settings import Settings, load_settings_or_exit
+
+_PROGRAM = "python -m shared.config_store"
+
+
+def main() -> None:
+    """Run the command that the arguments name."""
+    parser = argparse.ArgumentParser(prog=_PROGRAM, description="Commands for the configuration store.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    accepting = commands.add_parser("accept", help="make the present store the true one")
+    accepting.add_argument(
+        "--secrets", action="store_true", help="give up the API keys and secrets that need other files"
+    )
+    arguments = parser.parse_args()
+    try:
+        settings = load_settings_or_exit()
+        with closing(open_redis(settings)) as address:
+            sys.stdout.write(f"{accept(settings, address, with_secrets=arguments.secrets)}\n")
+    except (GatewayError, OSError) as error:
+        sys.exit(f"{_PROGRAM}: {error}")
+
+
+def accept(settings: Settings, address: RedisAddress, *, with_secrets: bool) -> str:
+    """Make the store the true one. Returns what was done. Raises `GatewayError` or OSError."""
+    folder = settings.data_dir
+    file = SeenFile(folder / "store.json", address.mode)
+    stored = SnapshotFile(folder / "snapshot.sqlite").meta()
+    seen = newest(file.load(), seen_in(stored.get("stores", {}), address.mode))
+    with open_client(address.options) as client, redis_errors():
+        found = read_state(client)
+        why = seen.why_lost(found) if seen else None
+        ids = _secret_ids(settings, found, with_secrets=with_secrets)
+        if why is None and ids is None:
+            return f"The store {address.name} is the one that was served last. There is nothing to accept."
+        replaced = (seen.id, str(seen.generation)) if seen and why else ("", "")
+        own = (ids.pepper, " ".join(ids.keys)) if ids else ("", "")
+        client.register_script(layout.script("accept"))(
+            [layout.IDENTITY], [os.urandom(16).hex(), *replaced, *own]
+        )
+        accepted = read_state(client)
+    if accepted is not None:
+        file.save(accepted)
+    tenants = open_store(address.options, quarantine=0).count()
+    return f"Accepted the store {address.name} ({address.mode}), which has {tenants} tenants."
+
+
+def _secret_ids(settings: Settings, found: StoreState | None, *, with_secrets: bool) -> SecretIds | None:
+    """The secrets that become those of the store: with the flag, or if it is empty; else None."""
+    if found is not None and not with_secrets:
+        return None
+    security, folder = settings.security, settings.data_dir
+    pepper = read_secrets(security.pepper_file, folder / "pepper", os.urandom)[0]
+    keys = read_secrets(security.key_file, folder / "encryption-key", os.urandom)
+    return SecretIds(secret_id(pepper), tuple(map(secret_id, keys)))
+
+
+if __name__ == "__main__":
+    main()

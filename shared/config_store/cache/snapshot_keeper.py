@@ -1,0 +1,130 @@
+"""Keeps the snapshot on disk up to date. One process per machine does it: the one that has the lock."""
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import batched
+from typing import Any
+
+from shared.config_store.data_files import lock_file
+from shared.config_store.identity import KnownStore
+from shared.config_store.port import ConfigSource
+from shared.config_store.snapshot import SnapshotFile
+from shared.core.clock import Clock
+from shared.core.errors import BadRecord, StoreDown
+from shared.model.config import Snapshot
+
+_BATCH = 100  # tenants that are written in one transaction
+
+logger = logging.getLogger(__name__)
+
+
+class SnapshotKeeper:
+    """Writes each changed tenant to `disk`, in the version that `last_good` returns.
+
+    `known` is the store that `source` reads, and `mode` its mode. `workers` returns the number of workers of
+    all machines, which is stored, too.
+    """
+
+    def __init__(
+        self,
+        source: ConfigSource,
+        disk: SnapshotFile,
+        last_good: Callable[[Snapshot], Awaitable[Snapshot]],
+        clock: Clock,
+        *,
+        known: KnownStore,
+        mode: str,
+        workers: Callable[[], int],
+    ) -> None:
+        self._source = source
+        self._disk = disk
+        self._last_good = last_good
+        self._clock = clock
+        self._known = known
+        self._mode = mode
+        self._workers = workers
+        self._lock: int | None = None
+        self._stored: Mapping[str, Any] | None = None
+        self._reported = ""
+
+    async def run(self, pause: float) -> None:
+        """Update the snapshot every `pause` seconds while this process has the lock. Runs until canceled."""
+        while True:
+            try:
+                if self._lock is None:
+                    self._lock = lock_file(self._disk.path.with_suffix(".lock"))
+                if self._lock is not None:
+                    await self.update()
+                    self._reported = ""
+            except StoreDown:
+                self._stored = None  # the store may be another one when it is back
+            except (OSError, sqlite3.Error) as error:
+                self._report(error)
+            await asyncio.sleep(pause)
+
+    async def update(self) -> None:
+        """Write what changed since the last update. Raises `StoreDown`, OSError or sqlite3.Error."""
+        if self._stored is None:
+            self._stored = await self._begin()
+        before = self._stored
+        number, changed = await self._source.changes(before.get("revision", 0))
+        after = self._meta(number)
+        if changed or before != after:
+            await self._write(changed, (), before, after)
+            self._stored = after
+
+    async def _begin(self) -> Mapping[str, Any]:
+        """Make the tenants on disk those of the store. Returns what the file says about itself."""
+        stored = await asyncio.to_thread(self._disk.meta)
+        if not stored:
+            self._disk.remove()  # it is damaged, or of another release
+        _, live = await self._source.changes(0)
+        if _identities(stored) != _identities(self._meta(0)):
+            stored = {**stored, "revision": 0}  # everything is read again
+        present = await asyncio.to_thread(self._disk.tenants)
+        gone, new = present.difference(live), set(live).difference(present)
+        if gone or new:
+            await self._write([*new], [*gone], stored, stored)
+        return stored
+
+    async def _write(
+        self, changed: Sequence[str], gone: Sequence[str], before: Mapping[str, Any], after: Mapping[str, Any]
+    ) -> None:
+        """Write tenants, a batch at a time, and remove those that are `gone`.
+
+        The file says `before` until the last batch, so that the work is repeated after a crash.
+        """
+        batches = [*batched(changed, _BATCH)] or [()]
+        for number, batch in enumerate(batches, start=1):
+            began = self._clock.monotonic()
+            put, drop = [], [*gone]
+            for tenant_id in batch:
+                try:
+                    snapshot = await self._source.read(tenant_id)
+                except BadRecord:
+                    continue  # its last good version stays; the cache logs it
+                if snapshot is None:
+                    drop.append(tenant_id)
+                else:
+                    put.append(await self._last_good(snapshot))
+            is_last = number == len(batches)
+            await asyncio.to_thread(self._disk.write, after if is_last else before, put, drop)
+            if not is_last:
+                await asyncio.sleep(self._clock.monotonic() - began)  # requests come first
+
+    def _meta(self, revision: int) -> dict[str, Any]:
+        seen = self._known.seen
+        stores = {self._mode: seen.to_json()} if seen else {}
+        return {"revision": revision, "stores": stores, "workers": self._workers()}
+
+    def _report(self, error: Exception) -> None:
+        if str(error) != self._reported:
+            logger.error("The snapshot %s cannot be written: %s", self._disk.path, error)
+        self._reported = str(error)
+
+
+def _identities(meta: Mapping[str, Any]) -> Mapping[str, tuple[str, int]]:
+    """The id and the generation of the store of a snapshot, by its mode."""
+    return {mode: (state["id"], state["generation"]) for mode, state in meta.get("stores", {}).items()}

@@ -1,0 +1,165 @@
+"""The identity of a store: whether it is the one that this gateway served last.
+
+A store gets an identity once. Its generation grows when an operator accepts it, its revision with each
+change. So a store that lost its data, or is an older copy, differs from what was seen before. The ids of the
+pepper and of the encryption keys show whether its data can be used.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, NamedTuple, Self
+
+from shared.config_store import layout
+from shared.core.errors import GatewayError, StoreLost
+
+#: The keys of ``adopt.lua``.
+ADOPTION_KEYS = (layout.IDENTITY, layout.LAYOUT, layout.ORDER)
+_REPLACES = "replaces:"
+#: The command of the operator that makes the present store the true one.
+ACCEPT = "python -m shared.config_store accept"
+#: The message of `errors.StoreLost`, with the reason.
+LOST = (
+    "The store is not the one that was served last: {}. Restore its data, or accept it with: " + ACCEPT + "."
+)
+
+
+class SecretIds(NamedTuple):
+    """The public names of the secrets of this process. The first key encrypts, all of them decrypt."""
+
+    pepper: str
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreState:
+    """What a store says about itself.
+
+    Attributes:
+        id: a random name.
+        generation: how often an operator accepted older data.
+        revision: the number of its newest change.
+        pepper: the id of the pepper that hashed its API keys.
+        keys: ids of the keys that encrypt its secrets.
+        replaces: stores that this one replaces, each with the generation that was seen last.
+    """
+
+    id: str
+    generation: int
+    revision: int
+    pepper: str
+    keys: tuple[str, ...]
+    replaces: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, identity: Mapping[bytes, bytes], revision: bytes | None) -> Self | None:
+        """The state in the replies of Redis; None when the store has no identity. Raises `GatewayError`."""
+        if not identity:
+            return None
+        members = {name.decode(): value.decode() for name, value in identity.items()}
+        try:
+            return cls(
+                id=members["id"],
+                generation=int(members["generation"]),
+                revision=int(revision or 0),
+                pepper=members["pepper"],
+                keys=tuple(members["keys"].split()),
+                replaces={
+                    name.removeprefix(_REPLACES): int(value)
+                    for name, value in members.items()
+                    if name.startswith(_REPLACES)
+                },
+            )
+        except (KeyError, ValueError) as error:
+            raise GatewayError(f"The key {layout.IDENTITY} in Redis is damaged: {error}.") from None
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """The state of `to_json`. Raises KeyError or TypeError."""
+        return cls(**{**document, "keys": tuple(document["keys"])})
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "keys": list(self.keys)}
+
+    def why_lost(self, found: "StoreState | None") -> str | None:
+        """Why `found` is not the store of this state; None when it is. Without any change nothing is lost."""
+        if not self.revision:
+            return None
+        if found is None:
+            return "it is empty"
+        if found.id != self.id:
+            replaced = found.replaces.get(self.id, 0) >= self.generation
+            return None if replaced else "it is another store"
+        if (found.generation, found.revision) >= (self.generation, self.revision):
+            return None
+        return f"it is an older copy, which ends with change {found.revision} of {self.revision}"
+
+
+def adoption(secrets: SecretIds, keys: Sequence[str] = ()) -> list[str]:
+    """The arguments of ``adopt.lua``. `keys` are the ids that the store has already."""
+    return [os.urandom(16).hex(), secrets.pepper, " ".join((*keys, secrets.keys[0])), str(layout.FORMAT)]
+
+
+class KnownStore:
+    """The newest state of the store that was seen. Any thread may use it.
+
+    `seen` is the state that was seen before the start, and `changed` is called with each newer one. Without
+    `secrets` no store is adopted, as in tests.
+    """
+
+    def __init__(
+        self,
+        secrets: SecretIds | None = None,
+        seen: StoreState | None = None,
+        changed: Callable[[StoreState], None] = lambda _: None,
+    ) -> None:
+        self._lock = threading.Lock()
+        self._secrets = secrets
+        self._changed = changed
+        self._seen = seen
+
+    @property
+    def seen(self) -> StoreState | None:
+        """The newest state. Take it before a question to Redis, and pass it to `check` with the reply."""
+        return self._seen
+
+    def adoption(self, found: StoreState | None) -> list[str] | None:
+        """The arguments of ``adopt.lua`` when the store lacks an identity, or the id of the first key."""
+        secrets, seen = self._secrets, self._seen
+        if secrets is None or (seen and seen.why_lost(found)):
+            return None
+        if found and (secrets.keys[0] in found.keys or not self._fits(found)):
+            return None
+        return adoption(secrets, found.keys if found else ())
+
+    def check(self, found: StoreState | None, before: StoreState | None) -> None:
+        """Take note of the state in a reply; `before` was `seen` when the question was sent.
+
+        Raises `StoreLost`.
+        """
+        if before and (why := before.why_lost(found)):
+            raise StoreLost(LOST.format(why))
+        if found is None:
+            return
+        if not self._fits(found):
+            raise StoreLost(LOST.format("its secrets are those of another gateway"))
+        with self._lock:
+            # A slow reply must not replace a newer one.
+            if self._seen is before or found.why_lost(self._seen):
+                self._note(found)
+
+    def note_revision(self, revision: int) -> None:
+        """Take note of the number of an own change."""
+        with self._lock:
+            if self._seen and self._seen.revision < revision:
+                self._note(replace(self._seen, revision=revision))
+
+    def _note(self, found: StoreState) -> None:
+        if found != self._seen:
+            self._seen = found
+            self._changed(found)
+
+    def _fits(self, found: StoreState) -> bool:
+        secrets = self._secrets
+        return secrets is None or (found.pepper == secrets.pepper and set(found.keys) <= set(secrets.keys))

@@ -1,0 +1,153 @@
+"""The last good configuration on disk: what a worker serves while Redis cannot be read.
+
+One SQLite file has a row per tenant. A change replaces its rows in one transaction, so the file is always
+whole, and a large configuration is not written again for each change. Each row has a checksum. The file holds
+what Redis holds: hashes of API keys and encrypted secrets. Only its user can open it.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from shared.config_store.codec import decode, encode
+from shared.model.config import Snapshot
+
+_LAYOUT = 1
+_TIMEOUT = 1.0  # seconds that a process waits for the writer
+_TABLES = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE tenants (
+    id TEXT PRIMARY KEY, subdomain TEXT NOT NULL, checksum TEXT NOT NULL, snapshot TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX by_subdomain ON tenants (subdomain);
+CREATE TABLE keys (hash TEXT PRIMARY KEY, tenant TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX by_tenant ON keys (tenant);
+"""
+_BY_SUBDOMAIN = "SELECT id, checksum, snapshot FROM tenants WHERE subdomain = ?"
+_BY_KEY = "SELECT id, checksum, snapshot FROM tenants WHERE id = (SELECT tenant FROM keys WHERE hash = ?)"
+_BY_ID = "SELECT id, checksum, snapshot FROM tenants WHERE id = ?"
+
+logger = logging.getLogger(__name__)
+
+
+class SnapshotFile:
+    """The file at `path`. Any process and thread may read it; one process at a time writes.
+
+    Reading raises nothing: what cannot be read is missing, and logged once. Writing raises OSError or
+    sqlite3.Error.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._reported = ""
+
+    def meta(self) -> Mapping[str, Any]:
+        """The last `meta` of `write`; empty when there is no usable file."""
+        rows = self._rows("SELECT value FROM meta WHERE name = 'meta'")
+        try:
+            meta = json.loads(rows[0][0]) if rows else {}
+        except ValueError as error:
+            self._report(error)
+            return {}
+        return meta if isinstance(meta, dict) and meta.pop("layout", None) == _LAYOUT else {}
+
+    def find(self, kind: str, text: str) -> Snapshot | None:
+        """The tenant by ``key`` (its hash), ``subdomain`` or ``id``."""
+        query = {"key": _BY_KEY, "subdomain": _BY_SUBDOMAIN, "id": _BY_ID}[kind]
+        for row in self._rows(query, text):
+            return self._decoded(*row)
+        return None
+
+    def tenants(self) -> set[str]:
+        """The ids of all tenants whose row is undamaged."""
+        if not self.path.exists():
+            return set()
+        try:
+            with self._open() as database:
+                rows = database.execute("SELECT id, checksum, snapshot FROM tenants")
+                return {one for one, checksum, text in rows if checksum == _checksum(one, text)}
+        except sqlite3.Error as error:
+            self._report(error)
+            return set()
+
+    def write(self, meta: Mapping[str, Any], put: Iterable[Snapshot], drop: Iterable[str]) -> None:
+        """Store `meta` and the tenants `put`, and remove the tenants `drop`, in one transaction."""
+        self._create()
+        with self._open() as database, database:
+            for tenant_id in drop:
+                _remove(database, tenant_id)
+            for snapshot in put:
+                _remove(database, snapshot.tenant.id)
+                _insert(database, snapshot)
+            stored = json.dumps({**meta, "layout": _LAYOUT})
+            database.execute("INSERT OR REPLACE INTO meta VALUES ('meta', ?)", (stored,))
+
+    def remove(self) -> None:
+        """Remove the file, when it is damaged."""
+        self.path.unlink(missing_ok=True)
+
+    def _create(self) -> None:
+        """Create the file whole, under another name, so that no reader meets a half one."""
+        if self.path.exists():
+            return
+        half = self.path.with_name(f".{self.path.name}.new")
+        half.unlink(missing_ok=True)
+        os.close(os.open(half, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        with closing(sqlite3.connect(half)) as database:
+            database.executescript(_TABLES)
+        os.replace(half, self.path)
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        # A reader may have to undo the half change of a writer that was killed, so it may write, too.
+        address = f"{self.path.absolute().as_uri()}?mode=rw"
+        with closing(sqlite3.connect(address, timeout=_TIMEOUT, uri=True)) as database:
+            yield database
+
+    def _rows(self, query: str, *arguments: str) -> list[tuple[Any, ...]]:
+        if not self.path.exists():
+            return []
+        try:
+            with self._open() as database:
+                return database.execute(query, arguments).fetchall()
+        except sqlite3.Error as error:
+            self._report(error)
+            return []
+
+    def _decoded(self, tenant_id: str, checksum: str, text: str) -> Snapshot | None:
+        if checksum != _checksum(tenant_id, text):
+            self._report(ValueError(f"The checksum of the tenant {tenant_id} is wrong."))
+            return None
+        try:
+            return decode(Snapshot, text)
+        except ValueError as error:
+            self._report(error)
+            return None
+
+    def _report(self, error: Exception) -> None:
+        if str(error) != self._reported:
+            logger.error("%s cannot be used: %s", self.path, error)
+        self._reported = str(error)
+
+
+def _insert(database: sqlite3.Connection, snapshot: Snapshot) -> None:
+    tenant, text = snapshot.tenant, encode(snapshot)
+    row = (tenant.id, tenant.subdomain, _checksum(tenant.id, text), text)
+    database.execute("INSERT INTO tenants VALUES (?, ?, ?, ?)", row)
+    owned = [(key.hash, tenant.id) for key in snapshot.keys]
+    database.executemany("INSERT OR REPLACE INTO keys VALUES (?, ?)", owned)
+
+
+def _remove(database: sqlite3.Connection, tenant_id: str) -> None:
+    database.execute("DELETE FROM keys WHERE tenant = ?", (tenant_id,))
+    database.execute("DELETE FROM tenants WHERE id = ?", (tenant_id,))
+
+
+def _checksum(tenant_id: str, text: str) -> str:
+    return hashlib.blake2b(f"{tenant_id} {text}".encode(errors="surrogatepass"), digest_size=16).hexdigest()

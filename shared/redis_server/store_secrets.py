@@ -1,0 +1,122 @@
+"""The pepper and the encryption keys of this machine, checked against the store that they belong to.
+
+With another pepper no stored API key would be valid, and without a key stored secrets cannot be decrypted.
+So the start is rejected, and a file that is missing is created only for a store without tenants.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from redis import Redis
+
+from shared.config_store import layout
+from shared.config_store.identity import ACCEPT, ADOPTION_KEYS, SecretIds, StoreState, adoption
+from shared.config_store.store import open_client, read_state, redis_errors
+from shared.core.errors import GatewayError, StoreDown
+from shared.redis_server.choose import RedisAddress
+from shared.secrets.api_keys import secret_id
+from shared.secrets.files import SecretFileError, read_secrets
+from shared.settings import Settings
+
+_GIVE_UP = f"or give up what needs it with: {ACCEPT} --secrets."
+
+
+@dataclass(frozen=True, slots=True)
+class StoreNeeds:
+    """The ids of the secrets that a store needs. `has_tenants` is None when that is unknown."""
+
+    has_tenants: bool | None
+    pepper: str | None = None
+    keys: tuple[str, ...] = ()
+
+
+def open_secrets(
+    settings: Settings,
+    address: RedisAddress,
+    seen: StoreState | None,
+    random_bytes: Callable[[int], bytes],
+) -> tuple[bytes, list[bytes]]:
+    """The pepper and the encryption keys. Raises `GatewayError` when they are not those of the store.
+
+    `seen` is the state of the store that was served last. It counts while the store does not respond, or has
+    not the data that were served.
+    """
+    security, folder = settings.security, settings.data_dir
+    with open_client(address.options) as client:
+        found = _find_needs(client, seen)
+        pepper_file = folder / "pepper"
+        key_file = folder / "encryption-key"
+        for given, own, setting in (
+            (security.pepper_file, pepper_file, "security.pepper_file"),
+            (security.key_file, key_file, "security.key_file"),
+        ):
+            if given is None and not own.exists():
+                _check_may_create(own, setting, found, address)
+        pepper = read_secrets(security.pepper_file, pepper_file, random_bytes)[0]
+        keys = read_secrets(security.key_file, key_file, random_bytes)
+        ids = SecretIds(secret_id(pepper), tuple(map(secret_id, keys)))
+        if found.has_tenants is False:
+            _adopt_empty(client, ids)
+        else:
+            _check_pepper(security.pepper_file or pepper_file, ids, found, address)
+            _check_keys(security.key_file or key_file, ids, found, address)
+    return pepper, keys
+
+
+def _find_needs(client: Redis, seen: StoreState | None) -> StoreNeeds:
+    try:
+        with redis_errors():
+            state = read_state(client)
+            tenants: Any = client.zcard(layout.ORDER)
+            form: Any = client.get(layout.LAYOUT)
+            # A store of an older release has no identity. The hash of a key begins with the pepper's id.
+            key_hash: Any = client.hrandfield(layout.HASHES)
+    except StoreDown:
+        return StoreNeeds(True, seen.pepper, seen.keys) if seen and seen.revision else StoreNeeds(None)
+    if int(form or 0) > layout.FORMAT:
+        raise GatewayError(
+            f"The store has layout {int(form)} of a newer release; this one reads up to {layout.FORMAT}. "
+            "Start the newer release."
+        )
+    if seen and seen.why_lost(state):
+        return StoreNeeds(True, seen.pepper, seen.keys)
+    if state is None:
+        return StoreNeeds(tenants > 0, key_hash and key_hash.decode().partition(":")[0])
+    return StoreNeeds(tenants > 0, state.pepper, state.keys)
+
+
+def _check_may_create(own: Path, setting: str, needs: StoreNeeds, address: RedisAddress) -> None:
+    if needs.has_tenants:
+        raise SecretFileError(
+            f"{setting}: {own} is missing, and the store {address.name} has tenants that need it. "
+            f"Restore the file, {_GIVE_UP}"
+        )
+    if needs.has_tenants is None:
+        raise StoreDown(
+            f"{setting}: {own} is missing, and cannot be created while the store {address.name} does not "
+            "respond, because its tenants may need another one. Start the store first."
+        )
+
+
+def _adopt_empty(client: Redis, ids: SecretIds) -> None:
+    """Make our secrets those of a store without tenants."""
+    with redis_errors():
+        client.register_script(layout.script("adopt"))(ADOPTION_KEYS, adoption(ids))
+
+
+def _check_pepper(file: Path, ids: SecretIds, needs: StoreNeeds, address: RedisAddress) -> None:
+    if needs.pepper is not None and needs.pepper != ids.pepper:
+        raise SecretFileError(
+            f"security.pepper_file: {file} is not the pepper of the store {address.name}, so none of its API "
+            f"keys would be valid. Restore the file, {_GIVE_UP}"
+        )
+
+
+def _check_keys(file: Path, ids: SecretIds, needs: StoreNeeds, address: RedisAddress) -> None:
+    if missing := set(needs.keys) - set(ids.keys):
+        raise SecretFileError(
+            f"security.key_file: {file} lacks the encryption key {', '.join(sorted(missing))} of the store "
+            f"{address.name}. Add it as a further line, {_GIVE_UP}"
+        )

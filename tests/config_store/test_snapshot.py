@@ -1,0 +1,109 @@
+"""The last good configuration on disk."""
+
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+
+from shared.config_store.snapshot import SnapshotFile
+from tests.config_store.configurations import a_full_tenant, a_tenant, with_tenant
+
+META = {"revision": 7, "stores": {}, "workers": 2}
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> SnapshotFile:
+    return SnapshotFile(tmp_path / "snapshot.sqlite")
+
+
+def test_stored_tenant_is_found_by_id_subdomain_and_key(disk: SnapshotFile) -> None:
+    full = a_full_tenant("acme")
+    disk.write(META, [full, a_tenant("other")], [])
+    for kind, text in (
+        ("id", "id-acme"),
+        ("subdomain", "acme"),
+        ("key", "pepper:acme-a"),
+        ("key", "pepper:acme-b"),
+    ):
+        assert disk.find(kind, text) == full
+    assert (disk.meta(), disk.tenants()) == (META, {"id-acme", "id-other"})
+    for kind in ("id", "subdomain", "key"):
+        assert disk.find(kind, "nobody") is None
+
+
+def test_replaced_and_dropped_tenants_lose_their_old_names(disk: SnapshotFile) -> None:
+    acme = a_tenant("acme")
+    disk.write(META, [acme, a_tenant("gone")], [])
+    disk.write(META, [with_tenant(a_tenant("new"), id="id-acme")], ["id-gone", "never"])
+    assert disk.tenants() == {"id-acme"}
+    assert [disk.find("subdomain", name) for name in ("acme", "gone")] == [None, None]
+    assert [disk.find("key", f"pepper:{name}") for name in ("acme", "gone")] == [None, None]
+    assert disk.find("key", "pepper:new") == disk.find("subdomain", "new")
+
+
+def test_only_its_user_can_open_the_file(disk: SnapshotFile) -> None:
+    disk.write(META, [a_tenant("acme")], [])
+    assert [path.stat().st_mode & 0o777 for path in disk.path.parent.iterdir()] == [0o600]
+
+
+def test_missing_file_knows_nothing(disk: SnapshotFile, caplog: pytest.LogCaptureFixture) -> None:
+    assert (disk.meta(), disk.find("id", "id-acme"), disk.tenants()) == ({}, None, set())
+
+
+def test_changed_row_is_not_served(disk: SnapshotFile, caplog: pytest.LogCaptureFixture) -> None:
+    disk.write(META, [a_tenant("acme"), a_tenant("other")], [])
+    with sqlite3.connect(disk.path) as database:
+        database.execute(
+            "UPDATE tenants SET snapshot = replace(snapshot, 'acme', 'evil') WHERE id = 'id-acme'"
+        )
+    database.close()
+    assert disk.find("id", "id-acme") is None
+    assert disk.find("id", "id-other") == a_tenant("other")
+    assert disk.tenants() == {"id-other"}
+    assert "checksum" in caplog.text
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a database", b"SQLite format 3\0" + b"\xff" * 4096])
+def test_damaged_file_is_logged_and_can_be_replaced(
+    disk: SnapshotFile, damage: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    disk.path.write_bytes(damage)
+    assert (disk.meta(), disk.find("id", "id-acme")) == ({}, None)
+    assert caplog.records
+    disk.remove()
+    disk.write(META, [a_tenant("acme")], [])
+    assert disk.find("id", "id-acme") == a_tenant("acme")
+
+
+def test_file_of_another_layout_is_not_used(disk: SnapshotFile) -> None:
+    disk.write({**META, "layout": 99}, [a_tenant("acme")], [])
+    assert disk.meta() == META
+    with sqlite3.connect(disk.path) as database:
+        database.execute("""UPDATE meta SET value = '{"layout": 99}'""")
+    database.close()
+    assert disk.meta() == {}
+
+
+def test_readers_see_whole_versions_while_another_process_writes(disk: SnapshotFile) -> None:
+    disk.write({"revision": 0}, [a_tenant("a", tier="0"), a_tenant("b", tier="0")], [])
+    ending = threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not ending.wait(0.005):
+            number += 1
+            both = [a_tenant(name, tier=str(number)) for name in "ab"]
+            disk.write({"revision": number}, both, [])
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(50):
+            one, other = disk.find("id", "id-a"), disk.find("id", "id-b")
+            assert one is not None
+            assert other is not None
+            assert int(one.tenant.tier) <= int(other.tenant.tier)
+    finally:
+        ending.set()
+        writer.join()
