@@ -48,7 +48,7 @@ class Stages:
         clock: measures for traces.
         pool: the threads of plugins.
         shadow_pool: the threads of entries in shadow mode.
-        copied: the longest response that entries in shadow mode see, in bytes.
+        copied: the longest response that entries in shadow mode see, and the longest event, in bytes.
         instance: the name of this deployment in Via.
     """
 
@@ -169,7 +169,9 @@ class Stages:
     ) -> None:
         head = Response(response.status_code, head_of(response))
         can_stream = state.source == "upstream"
-        stream = await run.response_head(head, can_stream=can_stream, may_wait=self.may_wait)
+        stream = await run.response_head(
+            head, can_stream=can_stream, may_wait=self.may_wait, longest_event=self.copied
+        )
         if not run.needs_body and (final := run.response()):
             response.status_code = final.status
             set_head(response, _unsized(final.headers) if stream else final.headers)

@@ -1,14 +1,17 @@
 """A body as plugins judge it: decoded, and with one meaning only."""
 
 import codecs
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 from shared.bodies.json.parse import BOUNDS, JsonBounds, looks_like_json, parse_body
+from shared.bodies.multipart import is_media
 from shared.bodies.slices import slices
 from shared.bodies.text.messages import texts_of
+from shared.core.empty import EMPTY
 from shared.http.body_rejected import BodyRejected
 from shared.http.content_coding import coding_of, decode
 from shared.http.media_type import MediaType
@@ -17,6 +20,21 @@ from shared.providers.text_fields import is_messages, model_in
 
 #: The result of `DecodedBody.document` for a body that is not JSON.
 NO_JSON: Final = object()
+#: Names by their form without case.
+Names = Mapping[str, frozenset[str]]
+
+
+def names_without_case(names: Iterable[str]) -> Names:
+    found: dict[str, frozenset[str]] = {}
+    for name in names:
+        folded = name.casefold()
+        found[folded] = found.get(folded, frozenset()) | {name}
+    return found
+
+
+# A field of a form whose value begins like a JSON array or object.
+_JSON_FIELD = re.compile(rb"(?:\A|&)[^&=]*=((?:[+\s]|%20|%0[9aAdD])*(?:[{\[]|%7[bB]|%5[bB])[^&]*)")
+_MODEL: Final = names_without_case(["model"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +51,25 @@ class DecodedBody:
         coding = coding_of(headers.all("content-encoding"))
         return cls(MediaType.of(headers), coding, decode(body, coding))
 
-    def document(self, *, demanded: bool, bounds: JsonBounds = BOUNDS) -> Any:
+    @property
+    def is_media(self) -> bool:
+        """True for a picture, sound, a film, a document or an archive: it has no text to be searched."""
+        return is_media(self.media_type, self.content)
+
+    def document(self, *, demanded: bool, bounds: JsonBounds = BOUNDS, names: Names = EMPTY) -> Any:
         """Return the JSON document, or `NO_JSON`.
 
         Raises `BodyRejected` (``invalid_json``) on a body that is not strict JSON, if JSON is `demanded`, if
-        its type is JSON, or if a lenient parser would read it as JSON. An empty body is `NO_JSON` unless JSON
-        is demanded.
+        its type is JSON, or if a lenient parser would read it as JSON. Also on a member at the top whose
+        name is one of `names` except for case. An empty body is `NO_JSON` unless JSON is demanded.
         """
         self.media_type.must_be_utf8()
         if not self.content and not demanded:
             return NO_JSON
         try:
-            return parse_body(self.content, bounds)
+            document = parse_body(self.content, bounds)
+            _check_case(document, names)
+            return document
         except ValueError as error:
             if demanded or self.media_type.is_json or looks_like_json(self.content, bounds):
                 raise BodyRejected("invalid_json", str(error)) from None
@@ -53,7 +78,8 @@ class DecodedBody:
     def texts(self, document: Any) -> Iterator[str]:
         """Yield the texts of messages; for other bodies the whole body, then all strings in it.
 
-        The texts of a stream go on over its events; see `shared.bodies.text.stream_rules`.
+        The texts of a stream go on over its events; see `shared.bodies.text.stream_rules`. Those of the parts
+        of a form with files are read part by part; see `shared.bodies.text.whole_body`.
         """
         if is_messages(document):
             yield from texts_of(document)
@@ -62,7 +88,7 @@ class DecodedBody:
         if document is not NO_JSON:
             yield from texts_of(document)
         elif self.media_type.is_form:
-            yield form_text(self.content)
+            yield from form_texts(self.content)
 
 
 def model_of(request: Request, bounds: JsonBounds = BOUNDS) -> str:
@@ -73,7 +99,17 @@ def model_of(request: Request, bounds: JsonBounds = BOUNDS) -> str:
     """
     if not request.body:
         return ""
-    return model_in(DecodedBody.of(request.headers, request.body).document(demanded=False, bounds=bounds))
+    opened = DecodedBody.of(request.headers, request.body)
+    return model_in(opened.document(demanded=False, bounds=bounds, names=_MODEL))
+
+
+def _check_case(document: Any, names: Names) -> None:
+    """Raise ValueError on a member that a reader without regard to case takes for one of `names`."""
+    for name in document if names and isinstance(document, dict) else ():
+        known = names.get(name.casefold())
+        if known is not None and name not in known:
+            meant = ", ".join(sorted(known))
+            raise ValueError(f"The body has the key {name!r} at its top level. Write it as: {meant}.")
 
 
 def lenient_text(body: bytes) -> str:
@@ -92,3 +128,14 @@ def form_text(body: bytes) -> str:
         held = whole[cut:] if cut >= 0 else b""
         pieces.append(unquote_to_bytes(whole.removesuffix(held)))
     return lenient_text(b"".join((*pieces, held)))
+
+
+def form_texts(body: bytes) -> Iterator[str]:
+    """Yield the text of an HTML form, then the strings of the values that are JSON."""
+    yield form_text(body)
+    for count, field in enumerate(_JSON_FIELD.finditer(body)):
+        if count == BOUNDS.parts:
+            raise BodyRejected("body_too_large", f"The form has more than {BOUNDS.parts} values in JSON.")
+        opened = DecodedBody(MediaType(""), "identity", form_text(field[1]).encode())
+        document = opened.document(demanded=False)
+        yield from texts_of(document) if document is not NO_JSON else ()

@@ -7,11 +7,11 @@ from shared.bodies.slices import slices
 from shared.http.body_rejected import BodyRejected
 from shared.http.content_coding import coding_of
 from shared.http.media_type import MediaType
-from shared.model.event import LINE_END, Event
+from shared.model.event import Event
 from shared.model.messages import Headers
 
-#: The most bytes of one event. A whole response of the responses API, or a picture, is one event.
-MAX_EVENT = 1024 * 1024
+#: The most bytes of one event where nothing else is said.
+DEFAULT_LONGEST = 20 * 1024 * 1024
 #: Blank lines before an event are part of it, up to so many bytes. So each is not judged by itself. More of
 #: them are events of their own.
 MAX_BLANK = 1024
@@ -21,21 +21,26 @@ MAX_BLANK = 1024
 # second one counts as alone, so the event is complete without the next byte, which may never come.
 _EVENT_END = re.compile(rb"\r\r|(?:\r\n|\n)(?:\r\n|\n|\r(?=[^\n]))")
 _LINE_END = re.compile(rb"\r\n|\n|\r(?=[^\n])")
+_BOM = b"\xef\xbb\xbf"
 _BLANK = re.compile(rb"[\r\n]{0,%d}" % MAX_BLANK)
 
 
 class EventSplitter:
-    """Takes a body piece by piece and returns its events. The cuts between pieces make no difference."""
+    """Takes a body piece by piece and returns its events. The cuts between pieces make no difference.
 
-    def __init__(self, end: re.Pattern[bytes], make: Callable[[bytes, bool], Event]) -> None:
+    `longest` is the most bytes of one event. A whole response, or a picture, may be one event.
+    """
+
+    def __init__(self, end: re.Pattern[bytes], make: Callable[[bytes, bool], Event], longest: int) -> None:
         self._end = end
         self._make = make
+        self._longest = longest
         self._rest = bytearray()
         self._seen = 0  # bytes of the rest that were searched: no event ends in them
         self._is_first = True
 
     def feed(self, piece: bytes) -> list[Event]:
-        """Return the events that are complete now. Raises `BodyRejected` on one over `MAX_EVENT` bytes."""
+        """Return the events that are complete now. Raises `BodyRejected` on one that is too long."""
         self._rest += piece
         events, start = [], 0
         while end := self._end_of_event(start):
@@ -44,8 +49,8 @@ class EventSplitter:
         del self._rest[:start]
         # The longest end has four bytes, and the last of them may be missing.
         self._seen = max(len(self._rest) - 3, 0)
-        if len(self._rest) > MAX_EVENT:
-            raise _too_long()
+        if len(self._rest) > self._longest:
+            raise self._too_long()
         return events
 
     def end(self) -> list[Event]:
@@ -63,23 +68,43 @@ class EventSplitter:
         return found.end() if found else 0
 
     def _event(self, raw: bytes) -> Event:
-        if len(raw) > MAX_EVENT:
-            raise _too_long()
+        if len(raw) > self._longest:
+            raise self._too_long()
         event = self._make(raw, self._is_first)
         self._is_first = False
         return event
 
+    def _too_long(self) -> BodyRejected:
+        return BodyRejected(
+            "body_too_large",
+            f"An event of the stream is longer than {self._longest} bytes (limits.response_body).",
+        )
 
-def event_splitter(kind: MediaType) -> EventSplitter | None:
+
+def event_splitter(kind: MediaType, longest: int = DEFAULT_LONGEST) -> EventSplitter | None:
     """Return a splitter for a body of that type; None when it is not a stream of events."""
     if kind.is_event_stream:
-        return EventSplitter(_EVENT_END, _server_sent)
-    return EventSplitter(_LINE_END, _line) if kind.is_json_lines else None
+        return EventSplitter(_EVENT_END, _server_sent, longest)
+    return EventSplitter(_LINE_END, _line, longest) if kind.is_json_lines else None
+
+
+def has_lines(body: bytes) -> bool:
+    """True for several lines of which each looks like a JSON object or array, whatever the type says."""
+    count, at = 0, 0
+    while at < len(body):
+        end = body.find(b"\n", at)
+        end = len(body) if end < 0 else end
+        line = body[at:end].strip()
+        if line and line[:1] + line[-1:] not in (b"{}", b"[]"):
+            return False
+        count += bool(line)
+        at = end + 1
+    return count > 1
 
 
 def has_events(body: bytes) -> bool:
     """True when a reader of events would find data in a body of another type."""
-    begins = body[:8].removeprefix(b"\xef\xbb\xbf").startswith(b"data:")
+    begins = body[:8].removeprefix(_BOM).startswith(b"data:")
     return begins or any(b"\ndata:" in piece or b"\rdata:" in piece for piece in slices(body, overlap=5))
 
 
@@ -97,20 +122,16 @@ def _all_events(body: bytes, splitter: EventSplitter) -> Iterator[Event]:
     yield from splitter.end()
 
 
-def splitter_for_response(headers: Headers) -> EventSplitter | None:
+def splitter_for_response(headers: Headers, longest: int = DEFAULT_LONGEST) -> EventSplitter | None:
     """Return a splitter for a response with that head; None when it is not a stream, or is encoded.
 
     An encoded stream can only be decoded as a whole. Upstreams are asked for none (`Route.own`).
     """
     try:
         plain = coding_of(headers.all("content-encoding")) == "identity"
-        return event_splitter(MediaType.of(headers)) if plain else None
+        return event_splitter(MediaType.of(headers), longest) if plain else None
     except BodyRejected:
         return None
-
-
-def _too_long() -> BodyRejected:
-    return BodyRejected("body_too_large", f"An event of the stream is longer than {MAX_EVENT} bytes.")
 
 
 def _line(raw: bytes, is_first: bool) -> Event:
@@ -121,13 +142,13 @@ def _line(raw: bytes, is_first: bool) -> Event:
 def _server_sent(raw: bytes, is_first: bool) -> Event:
     if b"data" not in raw:
         return Event(raw, None)
-    text = raw.decode(errors="replace")
-    data = list(_data(text.removeprefix("\ufeff") if is_first else text))
+    data = list(_data(raw.removeprefix(_BOM) if is_first else raw))
     return Event(raw, "\n".join(data) if data else None)
 
 
-def _data(text: str) -> Iterator[str]:
-    for line in LINE_END.split(text):
-        name, _, value = line.partition(":")
-        if name == "data":
-            yield value.removeprefix(" ")
+def _data(raw: bytes) -> Iterator[str]:
+    # Calls of C only: an event may hold a picture of megabytes.
+    for line in raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n"):
+        name, _, value = line.partition(b":")
+        if name == b"data":
+            yield value.removeprefix(b" ").decode(errors="replace")

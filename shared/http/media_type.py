@@ -1,22 +1,44 @@
 """Media types, from the Content-Type header (RFC 9110, 8.3)."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from shared.core.memo import Memo
 from shared.http.body_rejected import BodyRejected
 from shared.model.messages import Headers
 
+# The types of streams of JSON documents, one per line.
+_JSON_LINES = frozenset(
+    f"application/{name}"
+    for name in (
+        *("x-ndjson", "ndjson", "jsonl", "x-jsonl", "jsonlines", "x-jsonlines", "json-lines"),
+        *("stream+json", "x-json-stream", "x-ldjson", "ldjson"),
+    )
+)
+# Binary forms of documents, such as Bedrock's streams, gRPC and Protocol Buffers. A search of their bytes may
+# miss the text in them.
+_UNREADABLE = re.compile(
+    r"application/(?:vnd\.amazon\.eventstream|grpc\b.*|json-seq|connect\+.*"
+    r"|(?:x-|vnd\.)?(?:google\.)?(?:protobuf|protobuffer|cbor|msgpack|messagepack|bson|avro|thrift|smile))"
+    r"|.*\+(?:proto|protobuf|cbor|msgpack|avro|json-seq)"
+)
+# One parameter of a media type: its name, and its value with or without quotes.
+_PARAMETER = re.compile(r';\s*([^=;"\s]+)\s*=\s*(?:"([^"]*)"|([^;"\s]*))')
 _CHARSET = re.compile(r';\s*charset\s*=\s*"?([^\s";]*)', re.IGNORECASE)
 _UTF8 = frozenset({"utf-8", "utf8", "us-ascii"})
 
 
 @dataclass(frozen=True, slots=True)
 class MediaType:
-    """A media type in lower case, without parameters; empty without a header. And its charsets."""
+    """A media type in lower case, without parameters; empty without a header. And its charsets.
+
+    `boundary` separates the parts of a multipart body; empty when the header names none, or two.
+    """
 
     name: str
     charsets: tuple[str, ...] = ()
+    boundary: str = ""
 
     @classmethod
     def of(cls, headers: Headers) -> "MediaType":
@@ -28,7 +50,9 @@ class MediaType:
 
     @property
     def is_json(self) -> bool:
-        return self.name in ("application/json", "text/json") or self.name.endswith("+json")
+        return not self.is_json_lines and (
+            self.name in ("application/json", "text/json") or self.name.endswith("+json")
+        )
 
     @property
     def is_form(self) -> bool:
@@ -40,7 +64,28 @@ class MediaType:
 
     @property
     def is_json_lines(self) -> bool:
-        return self.name in ("application/x-ndjson", "application/ndjson", "application/jsonl")
+        return self.name in _JSON_LINES
+
+    @property
+    def is_multipart(self) -> bool:
+        return self.name.startswith("multipart/")
+
+    @property
+    def is_media(self) -> bool:
+        """True for pictures and sound."""
+        return self.name.startswith(("image/", "audio/", "video/"))
+
+    def is_one_of(self, ranges: Collection[str]) -> bool:
+        """True when one of `ranges`, such as ``application/json`` or ``text/*``, includes the type."""
+        return self.name in ranges or f"{self.name.partition('/')[0]}/*" in ranges or "*/*" in ranges
+
+    def must_be_readable(self) -> None:
+        """Raise `BodyRejected` when the body is in a binary form that cannot be searched for text."""
+        if _UNREADABLE.fullmatch(self.name):
+            raise BodyRejected(
+                "unsupported_content_type",
+                f"The type {self.name[:100]} cannot be checked. Send JSON.",
+            )
 
     def must_be_utf8(self) -> None:
         """Raise `BodyRejected` when the charset is not UTF-8."""
@@ -49,9 +94,13 @@ class MediaType:
 
 
 def _read(value: str) -> MediaType:
+    parameters = [(name.lower(), quoted or plain) for name, quoted, plain in _PARAMETER.findall(value)]
+    boundaries = [given for name, given in parameters if name.startswith("boundary")]
     charsets = tuple(name.lower() for name in _CHARSET.findall(value))
-    return MediaType(value.partition(";")[0].strip().lower(), charsets)
+    boundary = boundaries[0] if len(boundaries) == 1 and value.lower().count("boundary=") == 1 else ""
+    return MediaType(value.partition(";")[0].strip().lower(), charsets, boundary)
 
 
 _KNOWN: Memo[str, MediaType] = Memo(_read)
 EVENT_STREAM = MediaType("text/event-stream")
+JSON_LINES = MediaType("application/jsonl")

@@ -7,13 +7,14 @@ from typing import Any
 import marshmallow
 from marshmallow import validate
 
-from shared.bodies.body import DecodedBody
-from shared.bodies.event_splitter import EventSplitter, event_splitter, events_of, has_events
+from shared.bodies.body import DecodedBody, names_without_case
+from shared.bodies.event_splitter import event_splitter, has_events
 from shared.bodies.json.parse import MAX_DEPTH, JsonBounds, dump_json
 from shared.bodies.json.schema import compile_schema, first_error
 from shared.bodies.text.patterns import MAX_PATTERNS, PatternError, Patterns, patterns_of
 from shared.bodies.text.rules import TextRules
 from shared.bodies.text.stream_rules import TextJudge
+from shared.bodies.text.whole_body import judge_events, judge_request, judge_response, lines_splitter
 from shared.core.errors import STATUS, Invalid, Problem
 from shared.core.fields import validated
 from shared.core.http_tokens import has_no_body
@@ -35,6 +36,7 @@ from shared.pipeline.plugin import (
     Verdict,
     setting,
 )
+from shared.providers.text_fields import SENT_NAMES
 
 # The largest body in bytes, and the largest `Patterns.size`, to judge in place: at most 5 ms (measured). A
 # thread would keep the interpreter as long.
@@ -43,6 +45,9 @@ _QUICK, _LIGHT = 16_384, 10_000
 _MOST_NAMES = 1000
 #: The longest possible match of a pattern, in characters, where responses are judged event by event.
 LONGEST = 512
+
+
+_JudgeText = Callable[[TextRules, DecodedBody, Any, JsonBounds], bytes]
 
 
 class _Size(marshmallow.fields.Field[int]):
@@ -78,7 +83,9 @@ class ContentValidator(Plugin):
     computes = True
     events_in_place = True
 
-    allowed_types: Sequence[str] = _texts("Allowed media types, or prefixes of them. Empty allows all.")
+    allowed_types: Sequence[str] = _texts(
+        "Allowed media types, such as application/json or text/*. Empty allows all."
+    )
     max_size: int | None = setting(
         _Size(load_default=None, allow_none=True, metadata={"type": ["integer", "string"]}),
         "Largest body, both encoded and decoded: bytes, or a text such as 1MB.",
@@ -128,7 +135,10 @@ class ContentValidator(Plugin):
             None if self.json_schema is None else _compiled("/json_schema", compile_schema, self.json_schema)
         )
         self._bounds = JsonBounds(self.max_json_depth)
-        self._types = tuple(allowed.lower() for allowed in self.allowed_types)
+        self._types = frozenset(_range(allowed.lower()) for allowed in self.allowed_types)
+        own = {*self.forwarded, *(str(path[0]) for path in self._paths if path)} | _members(self.json_schema)
+        self._own_names = names_without_case(own)
+        self._request_names = names_without_case(own | SENT_NAMES)
         self._demands_json = bool(self.forwarded or self.required_fields or self._schema is not None)
         self._reads_text = bool(self._rules.blocked or self._rules.required)
         self._reads_json = self._demands_json or self._reads_text or self.max_json_depth < MAX_DEPTH
@@ -203,14 +213,15 @@ class ContentValidator(Plugin):
         self._check_size(body)
         opened = DecodedBody.of(headers, body)
         self._check_size(opened.content)
+        if self._reads_text:
+            opened.media_type.must_be_readable()
         content = judge(opened) if self._reads_json else opened.content
         return CONTINUE if content == opened.content else Patch(body=encode(content, opened.coding))
 
     def _check_type(self, headers: Headers, body: bytes | None) -> None:
         if not self.allowed_types or _is_empty(headers, body):
             return
-        name = MediaType.of(headers).name
-        if not name or not name.startswith(self._types):
+        if not MediaType.of(headers).is_one_of(self._types):
             allowed = ", ".join(self.allowed_types)
             raise BodyRejected(
                 "unsupported_content_type", f"The content type is not allowed. Allowed: {allowed}."
@@ -221,32 +232,35 @@ class ContentValidator(Plugin):
             raise body_too_long(self.max_size)
 
     def _judge_request(self, opened: DecodedBody) -> bytes:
-        splitter = event_splitter(opened.media_type)
+        splitter = event_splitter(opened.media_type, len(opened.content))
+        lines = None if self._demands_json or opened.media_type.is_json else lines_splitter(opened)
+        if lines and (splitter is None or opened.media_type.is_json_lines):
+            # A receiver that reads one document reads the first line.
+            return judge_events(self._rules, opened, lines, self._bounds)
         if splitter is None:
-            return self._judge_document(opened, self._rules)
+            return self._judge_document(opened, self._rules, judge_request)
         # The receiver may ignore the type and read the body as one document.
-        content = self._judge_events(opened, splitter)
-        return self._judge_document(replace(opened, content=content), replace(self._rules, masks=False))
+        content = judge_events(self._rules, opened, splitter, self._bounds)
+        unmasked = replace(self._rules, masks=False)
+        return self._judge_document(replace(opened, content=content), unmasked, judge_request)
 
     def _judge_response(self, opened: DecodedBody) -> bytes:
-        splitter = event_splitter(opened.media_type)
-        if splitter is None:
+        splitter = event_splitter(opened.media_type, len(opened.content))
+        if splitter:
+            self._must_not_demand_json()
+            return judge_events(self._rules, opened, splitter, self._bounds)
+        if not self._demands_json and (lines := lines_splitter(opened)):
+            return judge_events(self._rules, opened, lines, self._bounds)
+        if self._reads_text and has_events(opened.content):
             # The receiver may ignore the type and read the body as events.
-            events = event_splitter(EVENT_STREAM) if self._reads_text and has_events(opened.content) else None
-            content = self._judge_events(opened, events) if events else opened.content
-            return self._judge_document(replace(opened, content=content), self._rules)
-        self._must_not_demand_json()
-        return self._judge_events(opened, splitter)
+            events = event_splitter(EVENT_STREAM, len(opened.content))
+            content = judge_events(self._rules, opened, events, self._bounds) if events else opened.content
+            opened = replace(opened, content=content)
+        return self._judge_document(opened, self._rules, judge_response)
 
-    def _judge_events(self, opened: DecodedBody, splitter: EventSplitter) -> bytes:
-        opened.media_type.must_be_utf8()
-        judge = TextJudge(self._rules, bounds=self._bounds)
-        events = events_of(opened.content, splitter, most=self._bounds.parts)
-        sent = [sent for event in events for sent in judge.feed(event)]
-        return b"".join([event.raw for event in (*sent, *judge.end())])
-
-    def _judge_document(self, opened: DecodedBody, rules: TextRules) -> bytes:
-        document = opened.document(demanded=self._demands_json, bounds=self._bounds)
+    def _judge_document(self, opened: DecodedBody, rules: TextRules, judge: _JudgeText) -> bytes:
+        names = self._request_names if judge is judge_request else self._own_names
+        document = opened.document(demanded=self._demands_json, bounds=self._bounds, names=names)
         if self.forwarded:
             if not isinstance(document, dict):
                 raise BodyRejected("validation_failed", "The body must be a JSON object.")
@@ -255,8 +269,7 @@ class ContentValidator(Plugin):
                 # The bytes that are judged are the bytes that are forwarded.
                 opened, document = replace(opened, content=dump_json(kept)), kept
         self._check_structure(document)
-        masked = rules.judge_body(opened, document) if self._reads_text else None
-        return opened.content if masked is None else masked
+        return judge(rules, opened, document, self._bounds) if self._reads_text else opened.content
 
     def _check_structure(self, document: Any) -> None:
         missing = [
@@ -310,6 +323,24 @@ def _patterns(pointer: str, patterns: Sequence[str]) -> Patterns:
         return patterns_of(tuple(patterns))
     except PatternError as error:
         raise Invalid([Problem(f"{pointer}/{error.number}", str(error))]) from None
+
+
+def _range(allowed: str) -> str:
+    """An allowed type; ``text/`` and ``text`` are older spellings of ``text/*``."""
+    main, slash, rest = allowed.partition("/")
+    return allowed if slash and rest else f"{main}/*"
+
+
+def _members(schema: Mapping[str, Any] | None) -> set[str]:
+    """The names of the members at the top that a schema describes."""
+    described = [(schema or {}).get(keyword) for keyword in ("properties", "required")]
+    return {
+        name
+        for names in described
+        if isinstance(names, dict | list)
+        for name in names
+        if isinstance(name, str)
+    }
 
 
 def _is_empty(headers: Headers, body: bytes | None) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import marshmallow
 from marshmallow import validate
 
-from shared.bodies.body import DecodedBody
+from shared.bodies.body import DecodedBody, names_without_case
 from shared.bodies.json.conditions import OPERATORS, CannotCompare, Condition, parse_condition
 from shared.bodies.json.parse import JsonBounds, dump_json, parse_json
 from shared.bodies.text.patterns import check_size
@@ -22,6 +22,7 @@ from shared.model.messages import Request
 from shared.model.targets import parse_target
 from shared.net.port import Fetch
 from shared.pipeline.plugin import CONTINUE, Continue, Exchange, Plugin, Reject, Tools, Verdict, setting
+from shared.providers.text_fields import SENT_NAMES
 
 _MAX_RESPONSE = 1024 * 1024
 _MAX_ITEMS = 100
@@ -156,6 +157,8 @@ class ExternalValidator(Plugin):
             raise Invalid(problems)
         if not self._routes:
             self.reads = frozenset()
+        own = [str(source[0]) for source, _ in self._routes if source]
+        self._names = names_without_case([*SENT_NAMES, *own])
 
     def _parse_routes(self, problems: list[Problem]) -> Iterator[tuple[Path, Path, str]]:
         """The source, the destination, and the pointer to the destination in the settings."""
@@ -203,7 +206,7 @@ class ExternalValidator(Plugin):
         payload: dict[str, Any] = {}
         if self._routes:
             opened = DecodedBody.of(request.headers, request.body or b"")
-            document = opened.document(demanded=True, bounds=self._bounds)
+            document = opened.document(demanded=True, bounds=self._bounds, names=self._names)
             for source, destination in self._routes:
                 if (value := get_at(document, source)) is not MISSING:
                     put_at(payload, destination, value)

@@ -1,23 +1,29 @@
 """Events of the streams of the known APIs: their kinds, and which text of the response each one continues.
 
-Choices and parts of a response are numbered. The same names and numbers mean the same text.
+The alternatives of a response (choices, candidates) and its parts are numbered. The same names and numbers
+mean the same text. Only the numbers that the API defines count: servers of other APIs number their tokens.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from shared.http.body_rejected import BodyRejected
-from shared.providers.text_fields import EVENT, RESPONSE, Holder
+from shared.providers.text_fields import EVENT, RESPONSE, TEXT, Holder
 
-#: The names of members and the numbers of choices and parts that lead to a text.
+#: The names of members and the numbers of alternatives and parts that lead to a text.
 Place = tuple[str, ...]
 
 #: The data that OpenAI sends after the last event.
 DONE: Final = "[DONE]"
-#: Kinds of events. A `WHOLE` one repeats text that came before. An event of an unknown API is `OTHER`.
-CHAT, ANTHROPIC, RESPONSES, WHOLE, OTHER = "chat", "anthropic", "responses", "whole", "other"
+#: Kinds of events. A `WHOLE` one repeats text that came before. A `SENT` one is a request, as in a file
+#: with a batch. An event of an unknown API is `OTHER`.
+CHAT, ANTHROPIC, RESPONSES, GEMINI, OLLAMA = "chat", "anthropic", "responses", "gemini", "ollama"
+WHOLE, SENT, OTHER = "whole", "sent", "other"
 #: The kind of document that the events of an API are.
-HOLDERS = {CHAT: RESPONSE, ANTHROPIC: EVENT, RESPONSES: EVENT}
+HOLDERS: Mapping[str, Holder] = {
+    **dict.fromkeys((CHAT, GEMINI, OLLAMA), RESPONSE),
+    **dict.fromkeys((ANTHROPIC, RESPONSES), EVENT),
+}
 #: Members that hold the next piece of a text, except in chat. The text itself has another name, or none.
 WRAPPERS = frozenset({"delta", "content_block", "part", "item"})
 #: The field that the text "delta" of an event continues; see OpenAI's reference, "Streaming events".
@@ -28,18 +34,33 @@ FIELDS = {
     "response.refusal.delta": "refusal",
     "response.function_call_arguments.delta": "arguments",
     "response.mcp_call_arguments.delta": "arguments",
+    "transcript.text.delta": "text",
 }
 
 _MAX_NUMBER = 2**31 - 1
-# The items of these lists have an index.
-_COUNTED = ("choices", "tool_calls")
-_NUMBERS = ("output_index", "index", "content_index", "summary_index")
+_PARTS = ("output_index", "content_index", "summary_index")
+# The numbers of each API, by the place of the object that has them.
+_NUMBERS: Mapping[str, Mapping[Holder, tuple[str, ...]]] = {
+    CHAT: {"choices": ("index",), "tool_calls": ("index",)},
+    GEMINI: {"candidates": ("index",)},
+    ANTHROPIC: {EVENT: ("index",)},
+    RESPONSES: {EVENT: _PARTS},
+    WHOLE: {EVENT: _PARTS},
+}
+# The items of these lists have an index. Without one it is 0.
+_COUNTED = ("choices", "tool_calls", "candidates")
 _ANTHROPIC_TYPES = frozenset({"message_start", "message_delta", "message_stop"}) | {
     f"content_block_{step}" for step in ("start", "delta", "stop")
 }
+_OPENAI_TYPES = ("response.", "transcript.text.", "speech.audio.", "image_generation.", "image_edit.")
 # Events that end a response and repeat all of it.
-_OVER = frozenset({"response.completed", "response.incomplete", "response.failed"})
+_OVER = frozenset(
+    {"response.completed", "response.incomplete", "response.failed", "transcript.text.done"}
+    | {"image_generation.completed", "image_edit.completed"}
+)
 _WHOLE_TYPES = _OVER | {"response.created", "response.queued", "response.in_progress"}
+# These repeat or complete a text.
+_WHOLE_ENDS = (".done", ".segment")
 # The numbers of the parts that a reader joins to one text.
 _PART_NUMBERS = {ANTHROPIC: ("index=",), RESPONSES: ("content_index=", "summary_index=")}
 
@@ -47,38 +68,67 @@ _PART_NUMBERS = {ANTHROPIC: ("index=",), RESPONSES: ("content_index=", "summary_
 def kind_of(document: Any) -> str:
     if not isinstance(document, dict):
         return OTHER
-    name = document.get("type")
     if isinstance(document.get("choices"), list):
         return CHAT
+    if is_sent(document) or (isinstance(document.get("body"), dict) and is_sent(document["body"])):
+        return SENT
+    if any([isinstance(document.get(name), kind) for name, kind in _GEMINI_SIGNS]):
+        return GEMINI
+    if isinstance(document.get("done"), bool) and ("message" in document or "response" in document):
+        return OLLAMA
+    name = document.get("type")
     if not isinstance(name, str):
         return OTHER
-    if name.startswith("response."):
-        return WHOLE if name in _WHOLE_TYPES or name.endswith(".done") else RESPONSES
+    if name.startswith(_OPENAI_TYPES):
+        return WHOLE if name in _WHOLE_TYPES or name.endswith(_WHOLE_ENDS) else RESPONSES
     return ANTHROPIC if name in _ANTHROPIC_TYPES else OTHER
 
 
-def numbers_of(node: dict[str, Any], holder: Holder) -> Place:
-    """The numbers of a choice or part. One without a number is the first, as in readers of streams.
+def is_sent(document: Mapping[str, Any]) -> bool:
+    """True for a request of a known API, which no stream of a response has."""
+    return isinstance(document.get("messages"), list) or isinstance(document.get("contents"), list)
+
+
+_GEMINI_SIGNS = (("candidates", list), ("promptFeedback", dict), ("usageMetadata", dict))
+
+
+def numbers_of(node: dict[str, Any], kind: str, holder: Holder) -> Place:
+    """The numbers of an alternative or part. One without a number is the first, as in readers of streams.
 
     Raises `BodyRejected` (``invalid_json``) when the API defines a number and the value is another thing.
     """
     numbers = []
-    for name in _NUMBERS:
+    for name in _NUMBERS.get(kind, {}).get(holder, ()):
         value = node.get(name)
         number = _integer(value)
         if number is not None:
             numbers.append(f"{name}={number}")
-        elif value is not None and holder is not None:
+        elif value is not None:
             raise BodyRejected(
                 "invalid_json", f"In the stream: {name} is not an integer from 0 to {_MAX_NUMBER}."
             )
-    return tuple(numbers) if numbers or holder not in _COUNTED else ("index=0",)
+        elif holder in _COUNTED:
+            numbers.append("index=0")
+    return tuple(numbers)
 
 
 def _integer(value: Any) -> int | None:
     """The number of a choice or part; None for another value. In JSON, 1 and 1.0 are the same number."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return int(value) if is_number and 0 <= value <= _MAX_NUMBER and int(value) == value else None
+
+
+def field_of(node: dict[str, Any], kind: str, name: str) -> str:
+    """The name of the text that the member `name` continues."""
+    if kind == RESPONSES and name == "delta":
+        event = str(node.get("type"))
+        return FIELDS.get(event, event)
+    return thought_of(node) or name if kind == GEMINI and name == TEXT else name
+
+
+def thought_of(node: Mapping[str, Any]) -> str:
+    """A name for the text of a part with a thought of Gemini; empty for another part."""
+    return "thought" if node.get("thought") is True else ""
 
 
 def joined_place(place: Place, kind: str) -> Place:
@@ -90,13 +140,22 @@ def joined_place(place: Place, kind: str) -> Place:
 def ended_places(document: Any, kind: str) -> Iterator[Place]:
     """The beginnings of the places of texts that are complete with this event."""
     if kind == CHAT:
-        for choice in document["choices"]:
-            if isinstance(choice, dict) and choice.get("finish_reason"):
-                yield ("choices", *numbers_of(choice, "choices"))
+        yield from _ended(document, CHAT, "choices", "finish_reason")
+    elif kind == GEMINI:
+        yield from _ended(document, GEMINI, "candidates", "finishReason")
+    elif kind == OLLAMA:
+        yield from [()] if document["done"] else []
     elif kind == WHOLE:
         if document["type"] in _OVER:
             yield ()
-        elif numbers := numbers_of(document, EVENT):
+        elif numbers := numbers_of(document, WHOLE, EVENT):
             yield numbers
     elif kind == ANTHROPIC and document["type"] in ("content_block_stop", "message_stop"):
-        yield numbers_of(document, EVENT)
+        yield numbers_of(document, ANTHROPIC, EVENT)
+
+
+def _ended(document: Any, kind: str, name: str, reason: str) -> Iterator[Place]:
+    items = document.get(name)
+    for item in items if isinstance(items, list) else ():
+        if isinstance(item, dict) and item.get(reason):
+            yield (name, *numbers_of(item, kind, name))

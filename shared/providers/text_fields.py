@@ -1,13 +1,22 @@
-"""Which members of the known bodies are text, by where the APIs define them.
+"""Which members of the known bodies are text, by where the APIs define them (`shared.providers.api`).
 
-Known are the requests and responses of OpenAI's chat, completions and responses APIs and of Anthropic's
-messages API. In these every member is text except labels, settings and encoded media. A member that the
-API does not define is text, so a client cannot hide text in one. The place counts, not the name alone: a
-tool may have an argument called "user".
+In these bodies every member is text except labels and media. A member that the API does not define is text,
+so a client cannot hide text in one. The place counts, not the name alone: a tool may have an argument called
+"user". A place is the name of the member that holds an object, so it is the same at every depth.
 """
 
-from collections.abc import Iterable
-from typing import Any, Final
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+from shared.http.body_rejected import BodyRejected
+from shared.providers.api import Api, steps_of
+from shared.providers.encoded import ROLES, is_encoded, is_label, text_inside
+from shared.providers.openai_fields import OPENAI
+from shared.providers.other_fields import OTHERS
+
+#: All APIs that guards know.
+APIS: Final[tuple[Api, ...]] = (*OPENAI, *OTHERS)
 
 #: The place of a member: the name of the member that holds its object, or the kind of the whole document.
 #: None is a place that the APIs do not define.
@@ -16,83 +25,85 @@ Holder = str | None
 REQUEST: Final = "a request"
 RESPONSE: Final = "response"
 EVENT: Final = "an event"
+_ROOTS: Final = {"request": REQUEST, "response": RESPONSE, "event": EVENT}
 
-#: Names of members: the alternatives in a response, the probabilities of tokens, the input of a tool, the
-#: text of a part.
-CHOICES, LOGPROBS, TOOL_INPUT, TEXT = "choices", "logprobs", "input", "text"
-
-# A document with one of these members, of that type, is a known body.
-_SIGNS = {"messages": list, "input": str | list, "prompt": str | list, "choices": list, "output": list}
+#: Names of members: the input of a tool, the text of a part.
+TOOL_INPUT, TEXT = "input", "text"
+#: The lists of the alternatives in a response. Their items are no parts of one text.
+ALTERNATIVES = frozenset({"choices", "candidates"})
 #: Members that hold JSON in a string: the arguments of a call to a tool.
 JSON_MEMBERS = frozenset({"arguments", "partial_json"})
+#: Members that repeat a text in tokens: the probabilities, or the numbers.
+REPEATED = frozenset({"logprobs", "logprobsResult", "token_ids", "prompt_token_ids", "context"})
 
-_TURNS = ("messages", "message", "input", "output", "item", "delta", RESPONSE)
-_PARTS = ("content", "content_block", "part", "output", "input", "item", "system", "summary")
-_CALLS = ("tool_calls", "tools", "tool_choice", "function_call")
-_SETTINGS = ("response_format", "format", "thinking", "cache_control", "source", "file", "reasoning")
-_NOTES = ("annotations", "citations", "citation", "action", "audio", "container", "conversation", "prompt")
-_OTHERS = ("choices", "image_url", "input_audio", "text")
-_KNOWN = frozenset((*_TURNS, *_PARTS, *_CALLS, *_SETTINGS, *_NOTES, *_OTHERS))
-
-
-def _table(*rows: tuple[str, Iterable[str]]) -> dict[str, frozenset[str]]:
-    names = {name for row, _ in rows for name in row.split()}
-    return {
-        name: frozenset(at for row, places in rows if name in row.split() for at in places) for name in names
-    }
-
-
-# Names, ids, settings and padding, each with its places. A model never reads them as text.
-_LABELS = _table(
-    ("id", {*_TURNS, *_PARTS, *_CALLS, *_NOTES, EVENT}),
-    ("type", {*_KNOWN, EVENT}),
-    ("model service_tier", {REQUEST, RESPONSE, EVENT, "message"}),
-    ("role", _TURNS),
-    ("status", _TURNS),
-    ("user", {REQUEST}),
-    ("object system_fingerprint", {RESPONSE}),
-    ("finish_reason", {"choices"}),
-    ("stop_reason", {RESPONSE, "message", "delta"}),
-    ("tool_call_id", {"messages", "message"}),
-    ("tool_use_id", {"content", "content_block"}),
-    ("call_id", {"input", "output", "item"}),
-    ("item_id response_id", {EVENT}),
-    ("previous_response_id", {REQUEST, RESPONSE}),
-    ("detail", {"image_url", *_PARTS}),
-    ("media_type", {"source"}),
-    ("format", {"input_audio", "audio"}),
-    ("signature", {"content", "content_block", "delta"}),
-    ("obfuscation", {RESPONSE, EVENT}),
-)
-# Pictures, sound and files, as a URL or in base64.
-_MEDIA = _table(
-    ("url", {"image_url"}),
-    ("data", {"input_audio", "audio"}),
-    ("file_data file_id file_url image_url", {*_PARTS, "file"}),
-    ("encrypted_content", {*_PARTS, "message"}),
-)
-# How the URL of a text begins that is not encoded.
-_PLAIN = ("data:text/", "data:,", "data:;")
-# The places of the probabilities of tokens. They repeat the tokens of the text beside them.
-_WITH_LOGPROBS = frozenset({"choices", "content", "part", EVENT})
-# Members whose content the API does not define: schemas, and the input of tools and templates.
-_FREE = frozenset(
+# Schemas, and the input of tools and templates: free at every place.
+_FREE_ANYWHERE = frozenset(
     {"parameters", "input_schema", "output_schema", "schema", "properties", "$defs", "definitions"}
-    | {"variables", "arguments"}
+    | {"parametersJsonSchema", "responseSchema", "responseJsonSchema", "variables", "arguments"}
 )
+# The places of `REPEATED`. Tokens of other places are texts.
+_WITH_TOKENS = frozenset({*ALTERNATIVES, "content", "part", EVENT, RESPONSE})
+# Members at the top of a request that may hold token ids or vectors instead of text.
+_UNREADABLE = ("prompt", "input", "context", "prompt_token_ids", "input_ids", "prompt_embeds")
+#: Names at the top of requests that say what an API does. A server that ignores case takes others for these.
+SENT_NAMES: Final = frozenset(
+    {"model", "messages", "input", "prompt", "system", "instructions", "contents", "systemInstruction"}
+    | {"tools", "stream", "n", "max_tokens", "max_completion_tokens", "max_output_tokens", "metadata"}
+)
+# Each object of the APIs may have these.
+_EVERYWHERE = ("type", "id")
 
 
-def is_messages(document: Any) -> bool:
-    """True for a body of one of the known APIs."""
-    if not isinstance(document, dict):
-        return False
-    signs = [isinstance(document[name], _SIGNS[name]) for name in document if name in _SIGNS]
-    return any(signs) or _is_message(document)
+class _Rule(NamedTuple):
+    """When a member is no text: while `looks` accepts its value, in an object of one of `types`."""
+
+    looks: Any
+    types: frozenset[str] | None
+    is_media: bool
 
 
-def _is_message(document: dict[str, Any]) -> bool:
+def _is_role(value: str) -> bool:
+    return value in ROLES
+
+
+_Table = Mapping[str, Mapping[Holder, tuple[_Rule, ...]]]
+
+
+def _compiled() -> tuple[_Table, frozenset[str], frozenset[tuple[Holder, str]]]:
+    """Return the rules by name and place, all places, and the free members by place and name."""
+    table: dict[str, dict[Holder, tuple[_Rule, ...]]] = {}
+    places, free = set[str](), set[tuple[Holder, str]]()
+    for api in APIS:
+        for looks, paths in ((_is_role, api.roles), (is_label, api.labels), (is_encoded, api.media)):
+            for place, name, types in _members(paths, places):
+                rule = _Rule(looks, types, looks is is_encoded)
+                at = table.setdefault(name, {})
+                at[place] = (*at.get(place, ()), rule)
+        free |= {(place, name) for place, name, _ in _members(api.free, places)}
+        deque(_members(api.texts, places), maxlen=0)  # only for their places
+    label = (_Rule(is_label, None, False),)
+    for name in _EVERYWHERE:
+        table[name] = {**dict.fromkeys((*places, EVENT), label), **table.get(name, {})}
+    return table, frozenset(places), frozenset(free)
+
+
+def _members(paths: tuple[str, ...], places: set[str]) -> Iterator[tuple[Holder, str, frozenset[str] | None]]:
+    """Yield place, name and types of the members at `paths`. Add the places on the way."""
+    for path in paths:
+        for root, *steps in steps_of(path):
+            places |= {step.name for step in steps[:-1]}
+            *_, holder, member = (root, *steps)
+            yield _ROOTS[holder.name] if holder is root else holder.name, member.name, holder.types
+
+
+_RULES, _PLACES, _FREE = _compiled()
+
+
+def _is_message(document: Mapping[str, Any]) -> bool:
     """True for a response of the messages API. An empty list is no sign of one without its ``type``."""
-    content = document.get("content")
+    content = document["content"]
+    if isinstance(content, dict):
+        return isinstance(content.get("parts"), list)
     if not isinstance(content, list):
         return False
     return all([isinstance(part, dict) and isinstance(part.get("type"), str) for part in content]) and (
@@ -100,8 +111,72 @@ def _is_message(document: dict[str, Any]) -> bool:
     )
 
 
+def _has_done(document: Mapping[str, Any]) -> bool:
+    return isinstance(document.get("done"), bool)
+
+
+_TRANSCRIPT = frozenset(
+    {"text", "task", "language", "duration", "segments", "words", "usage", "logprobs", "languages"}
+)
+
+
+_DATA = frozenset({"embedding", "b64_json", "url"})
+
+
+def _is_transcript(document: Mapping[str, Any]) -> bool:
+    return isinstance(document["text"], str) and len(document) > 1 and _TRANSCRIPT.issuperset(document)
+
+
+def _is_data(document: Mapping[str, Any]) -> bool:
+    """True for embeddings and pictures."""
+    data = document["data"]
+    return isinstance(data, list) and all(
+        [isinstance(item, dict) and not _DATA.isdisjoint(item) for item in data]
+    )
+
+
+def _of(*types: type) -> Any:
+    return lambda name: lambda document: isinstance(document[name], types)
+
+
+# A document with one of these members, if the function agrees, is a known body.
+_SIGNS: Mapping[str, Any] = {
+    **{name: _of(list)(name) for name in ("messages", "choices", "candidates", "contents", "requests")},
+    **{name: _of(list)(name) for name in ("embeddings", "prompt_token_ids", "input_ids")},
+    **{name: _of(str, list)(name) for name in ("input", "prompt")},
+    "output": lambda document: (
+        isinstance(document["output"], list)
+        or (isinstance(document["output"], dict) and isinstance(document["output"].get("message"), dict))
+    ),
+    **{name: _of(dict)(name) for name in ("generateContentRequest", "promptFeedback", "usageMetadata")},
+    "embedding": _of(dict, list)("embedding"),
+    "input_tokens": lambda document: {"input_tokens", "context_management", "object"}.issuperset(document),
+    "totalTokens": _of(int)("totalTokens"),
+    "results": lambda document: (
+        isinstance(document["results"], list)
+        and all([isinstance(item, dict) and "flagged" in item for item in document["results"]])
+    ),
+    "content": _is_message,
+    "response": _has_done,
+    "message": _has_done,
+    "text": _is_transcript,
+    "data": _is_data,
+}
+
+
+def is_messages(document: Any) -> bool:
+    """True for a body of one of the known APIs, and for a list of such bodies."""
+    if isinstance(document, list):
+        return bool(document) and all([isinstance(item, dict) and is_messages(item) for item in document])
+    if not isinstance(document, dict):
+        return False
+    return any([sign(document) for name, sign in _SIGNS.items() if name in document])
+
+
 def holder_of(document: Any) -> Holder:
-    return REQUEST if any(name in document for name in ("messages", "input", "prompt")) else RESPONSE
+    first = document[0] if isinstance(document, list) else document
+    names = ("messages", "input", "prompt", "contents", "requests", "generateContentRequest")
+    return REQUEST if any([name in first for name in names]) else RESPONSE
 
 
 def model_in(document: Any) -> str:
@@ -112,29 +187,64 @@ def model_in(document: Any) -> str:
 
 def inner(holder: Holder, name: str) -> Holder:
     """The place of the members of the object that stands in the member `name`."""
-    return name if holder is not None and name in _KNOWN else None
+    return name if holder is not None and name in _PLACES else None
 
 
-def is_given(name: str, value: Any) -> bool:
+def is_given(holder: Holder, name: str, value: Any) -> bool:
     """True when the API does not define the content of that member: all strings below it are text."""
-    is_free = name in _FREE and isinstance(value, dict | list)
-    return is_free or (name == TOOL_INPUT and isinstance(value, dict))
+    if not isinstance(value, dict | list):
+        return False
+    if name == TOOL_INPUT:
+        return isinstance(value, dict)
+    return name in _FREE_ANYWHERE or (holder, name) in _FREE
 
 
 def is_text_member(holder: Holder, node: dict[str, Any], name: str) -> bool:
     """True when the member `name` of `node` may hold text."""
     value = node[name]
-    if name == LOGPROBS:
-        return holder not in _WITH_LOGPROBS
-    if isinstance(value, dict | list):
-        return True
-    return not (holder in _LABELS.get(name, ()) or _is_media(holder, node, name, value))
+    if name in REPEATED and not isinstance(value, str):
+        return holder not in _WITH_TOKENS
+    if not isinstance(value, str):
+        return not (isinstance(value, list) and _is_list_of_media(holder, node, name, value))
+    return not any([rule.looks(value) for rule in _rules_at(holder, node, name)])
 
 
-def _is_media(holder: Holder, node: dict[str, Any], name: str, value: Any) -> bool:
-    if holder == "source":
-        # A source of plain text is text.
-        known = name in ("data", "url", "file_id") and node.get("type") in ("base64", "url", "file")
-    else:
-        known = holder in _MEDIA.get(name, ())
-    return known and not (isinstance(value, str) and value[:10].lower().startswith(_PLAIN))
+def _rules_at(holder: Holder, node: dict[str, Any], name: str) -> list[_Rule]:
+    at = _RULES.get(name)
+    if at is None or holder is None:
+        return []
+    return [rule for rule in at.get(holder, ()) if rule.types is None or node.get("type") in rule.types]
+
+
+def _is_list_of_media(holder: Holder, node: dict[str, Any], name: str, value: list[Any]) -> bool:
+    if not any([rule.is_media for rule in _rules_at(holder, node, name)]):
+        return False
+    return all([isinstance(item, str) and is_encoded(item) for item in value])
+
+
+def hidden_text(holder: Holder, node: dict[str, Any], name: str) -> str | None:
+    """Return the text that a member encodes: a text file in base64. None for other members."""
+    if any([rule.is_media for rule in _rules_at(holder, node, name)]):
+        return text_inside(node, name)
+    return None
+
+
+def repeats_text(name: str, value: Any) -> bool:
+    """True for a member that repeats a text in tokens, so it would show a masked text."""
+    return name in REPEATED and (name != "context" or _has_token_ids(value))
+
+
+def must_be_readable(document: Any) -> None:
+    """Raise `BodyRejected` (``unsupported_content_type``) on a request whose text is written in token ids."""
+    for name in _UNREADABLE if isinstance(document, dict) and is_messages(document) else ():
+        value = document.get(name)
+        if _has_token_ids(value) or (name == "prompt_embeds" and value is not None):
+            raise BodyRejected(
+                "unsupported_content_type",
+                f"The member {name} holds token ids or vectors, which cannot be checked. Send text.",
+            )
+
+
+def _has_token_ids(value: Any) -> bool:
+    items = value if isinstance(value, list) else []
+    return any([type(item) is int or _has_token_ids(item) for item in items])

@@ -23,7 +23,7 @@ class Endpoint:
     """`events` are the data of the events for the pieces of a text, `whole` the answer in one piece.
 
     `read` gives the text of a document or an event, empty for one without; `quotes` says that the text is in
-    a string in a string.
+    a string in a string, `shows_names` that names and numbers are texts, since the API is unknown.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Endpoint:
     named: bool = False
     lines: bool = False
     quotes: bool = False
+    shows_names: bool = False
 
     @property
     def content_type(self) -> str:
@@ -166,6 +167,20 @@ def _response(text: str) -> dict[str, Any]:
     return {"id": "resp_secret", "output": [{"type": "message", "content": content}]}
 
 
+def _candidate(text: str) -> dict[str, Any]:
+    content = {"role": "model", "parts": [{"text": text}]}
+    return {
+        "candidates": [{"content": content, "index": 0}],
+        "modelVersion": "secret-1",
+        "responseId": "secret",
+    }
+
+
+def _ollama(text: str) -> dict[str, Any]:
+    message = {"role": "assistant", "content": text}
+    return {"model": "secret-1", "created_at": "2026-11-29T12:00:00.1Z", "message": message, "done": False}
+
+
 ENDPOINTS = (
     Endpoint(
         "chat",
@@ -224,7 +239,33 @@ ENDPOINTS = (
     ),
     Endpoint("plain events", lambda pieces: [*pieces, "[DONE]"], plain, plain),
     Endpoint(
-        "lines of JSON",
+        "gemini",
+        lambda pieces: [
+            *map(_candidate, pieces),
+            {**_candidate(""), "usageMetadata": {"totalTokenCount": 7}},
+        ],
+        _candidate,
+        lambda got: got["candidates"][0]["content"]["parts"][0]["text"],
+    ),
+    Endpoint(
+        "text-generation-inference",
+        lambda pieces: [
+            {"index": number, "token": {"id": number, "text": piece, "special": False}, "details": None}
+            for number, piece in enumerate(pieces, 1)
+        ],
+        lambda text: {"generated": text},
+        lambda got: got["token"]["text"] if "token" in got else got["generated"],
+        shows_names=True,
+    ),
+    Endpoint(
+        "ollama, chat",
+        lambda pieces: [*(_ollama(piece) for piece in pieces), {**_ollama(""), "done": True, "context": [1]}],
+        lambda text: {**_ollama(text), "done": True},
+        lambda got: got["message"]["content"],
+        lines=True,
+    ),
+    Endpoint(
+        "ollama, generate",
         lambda pieces: [
             *[{"model": "m", "response": piece, "done": False} for piece in pieces],
             {"model": "m", "response": "", "done": True},
@@ -232,5 +273,13 @@ ENDPOINTS = (
         lambda text: {"model": "m", "response": text, "done": True},
         lambda got: got["response"],
         lines=True,
+    ),
+    Endpoint(
+        "lines of JSON",
+        lambda pieces: [{"said": piece, "more": True} for piece in pieces],
+        lambda text: {"said": text, "more": False},
+        lambda got: got["said"],
+        lines=True,
+        shows_names=True,
     ),
 )

@@ -6,11 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.bodies import event_splitter as events
 from shared.bodies import slices
 from shared.bodies.event_splitter import (
     MAX_BLANK,
-    MAX_EVENT,
     EventSplitter,
     event_splitter,
     has_events,
@@ -22,17 +20,18 @@ from shared.model.event import Event
 from shared.model.messages import Headers
 from tests.bodies.streams import ENDPOINTS, LINE_ENDS, Endpoint
 
+MB = 1024 * 1024
 SSE, LINES = "text/event-stream", "application/x-ndjson"
 
 
-def splitter(kind: str = SSE) -> EventSplitter:
-    made = event_splitter(MediaType(kind))
+def splitter(kind: str = SSE, longest: int = 20 * MB) -> EventSplitter:
+    made = event_splitter(MediaType(kind), longest)
     assert made is not None
     return made
 
 
-def split(*pieces: bytes, kind: str = SSE) -> list[Event]:
-    one = splitter(kind)
+def split(*pieces: bytes, kind: str = SSE, longest: int = 20 * MB) -> list[Event]:
+    one = splitter(kind, longest)
     return [event for piece in pieces for event in one.feed(piece)] + one.end()
 
 
@@ -96,16 +95,15 @@ def test_blank_lines_are_no_events_each_but_come_with_the_next_one(kind: str, bl
 
 @pytest.mark.parametrize("size", [16, 1000, 65_536])
 def test_event_without_an_end_is_rejected_at_the_maximum_size(size: int) -> None:
-    pieces = (MAX_EVENT // size + 1) * [b"x" * size]
-    with pytest.raises(BodyRejected, match="longer than"):
-        split(*pieces)
+    pieces = (MB // size + 1) * [b"x" * size]
+    with pytest.raises(BodyRejected, match=r"longer than 1048576 bytes \(limits.response_body\)"):
+        split(*pieces, longest=MB)
 
 
-def test_a_whole_event_that_is_too_long_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "MAX_EVENT", 20)
-    assert len(split(b"data: 123456789012\n\n")) == 1
+def test_a_whole_event_that_is_too_long_is_rejected() -> None:
+    assert len(split(b"data: 123456789012\n\n", longest=20)) == 1
     with pytest.raises(BodyRejected):
-        split(b"data: 1234567890123\n\n")
+        split(b"data: 1234567890123\n\n", longest=20)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,13 @@ BODIES = {
     "deep nesting": (b"[" * 1000 + b"]" * 1000, JSON, "", 400, "invalid_json"),
     "very many parts": (b"[" + b"[]," * 3_000_000 + b"1]", JSON, "", 400, "invalid_json"),
     "very many parts as text": (b"[" + b"[]," * 3_000_000 + b"1]", "text/plain", "", 400, "invalid_json"),
+    "a byte behind the JSON": (rb'{"messages": [{"content": "\u0073ecret"}]} x', "text/plain", "", 400, "invalid_json"),
+    "a byte behind the JSON, no type": (rb'{"a": "\u0073ecret"}x', "", "", 400, "invalid_json"),
+    "a byte behind the JSON, a type like JSON's": (rb'{"a": "\u0073ecret"} x', f"{JSON}x", "", 400, "invalid_json"),
+    "a message whose role is a text": (b'{"messages": [{"role": "user\\n secret", "content": "x"}]}', JSON, "", 422, "content_rejected"),
+    "a name in another case": (b'{"Messages": [{"role": "user", "content": "x"}]}', JSON, "", 400, "invalid_json"),
+    "a prompt in token ids": (b'{"model": "m", "prompt": [1234, 5678]}', JSON, "", 415, "unsupported_content_type"),
+    "a binary document": (b"\x00\x00\x00\x10", "application/vnd.amazon.eventstream", "", 415, "unsupported_content_type"),
     "blocked text in gzip": (gzip.compress(b'{"a": "secret"}'), JSON, "gzip", 422, "content_rejected"),
 }  # fmt: skip
 

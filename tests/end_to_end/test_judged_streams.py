@@ -202,7 +202,7 @@ def test_a_pattern_without_a_bound_is_rejected_where_streams_pass(
     assert response.status_code == 422
 
 
-PLAIN = ENDPOINTS[-2]
+PLAIN = next(endpoint for endpoint in ENDPOINTS if endpoint.name == "plain events")
 
 
 class TestPluginsOfOthers:

@@ -46,13 +46,17 @@ REJECTED = (422, "content_rejected")
         ("Application/JSON; charset=utf-8", True),
         ("text/plain", True),
         ("application/xml", False),
+        ("application/jsonx", False),
+        ("application/json-patch+json", False),
+        ("textual/plain", False),
         ("", False),
         (("application/json", "text/plain"), False),
     ],
 )
 def test_only_allowed_types_pass(content_type: Any, passes: bool) -> None:
-    settings = {"allowed_types": ["application/json", "TEXT/"]}
-    assert rejection(judge(settings, content_type=content_type)) == (None if passes else UNSUPPORTED)
+    for text in ("TEXT/*", "TEXT/", "text"):
+        settings = {"allowed_types": ["application/json", text]}
+        assert rejection(judge(settings, content_type=content_type)) == (None if passes else UNSUPPORTED)
 
 
 def test_types_alone_are_judged_before_the_body_is_read() -> None:
@@ -126,6 +130,65 @@ JUDGED: dict[str, tuple[dict[str, Any], Any, dict[str, str], tuple[int, str] | N
     "blocked: plain text": (SECRET, b"a secret", PLAIN, REJECTED),
     "blocked: a percent code": (SECRET, b"q=s%65cret", FORM, REJECTED),
     "blocked: beside messages": (SECRET, b'{"messages":[],"q":"secret"}', {}, REJECTED),
+    "blocked: an escape in JSON with something behind it": (
+        SECRET,
+        rb'{"q":"\u0073ecret"} x',
+        PLAIN,
+        INVALID_JSON,
+    ),
+    "blocked: the same without a type": (
+        SECRET,
+        rb' {"q":"\u0073ecret"}x',
+        {"content_type": ""},
+        INVALID_JSON,
+    ),
+    "blocked: the same, too many digits": (SECRET, b'{"q":' + b"9" * 5000 + b"}", PLAIN, INVALID_JSON),
+    "blocked: the same, not UTF-8 behind it": (
+        SECRET,
+        rb'{"q":"\u0073ecret"}' + b"\xff",
+        PLAIN,
+        INVALID_JSON,
+    ),
+    "blocked: two documents in one line": (SECRET, rb'{"q":"\u0073ecret"}{"q":1}', PLAIN, INVALID_JSON),
+    "blocked: an escape in lines of JSON as text": (
+        SECRET,
+        b'{"q":"\\u0073e"}\n{"q":"cret"}',
+        PLAIN,
+        REJECTED,
+    ),
+    "text that begins with a list of numbers": (SECRET, b"[1] See there.", PLAIN, None),
+    "text that begins with a brace": (SECRET, b"{name}, hello", PLAIN, None),
+    "blocked: an escape in a value of a form": (
+        SECRET,
+        b"a=1&q=%7B%22q%22:%22%5Cu0073ecret%22%7D",
+        FORM,
+        REJECTED,
+    ),
+    "a form whose value is no JSON": (SECRET, b"a=1&q=%7Bname%7D", FORM, None),
+    "a form whose value has a duplicate key": (SECRET, b'q={"a":1,"a":2}', FORM, INVALID_JSON),
+    "a known name in another case": (SECRET, {"Messages": [], "x": 1}, {}, INVALID_JSON),
+    "a known name in another case, long s": (SECRET, {"me\u017f\u017fages": []}, {}, INVALID_JSON),
+    "a configured name in another case": ({"required_fields": ["a"]}, {"a": 1, "B": 1}, {}, None),
+    "a name of the schema in another case": (SCHEMA, {"Max_Tokens": 99999}, {}, INVALID_JSON),
+    "a forwarded name in another case": ({"fields": ["Own"]}, {"own": 1}, {}, INVALID_JSON),
+    "a name that is configured in its own case": ({"fields": ["Model", "a"]}, {"Model": 1, "a": 1}, {}, None),
+    "token ids": (SECRET, {"prompt": [1, 2]}, {}, UNSUPPORTED),
+    "token ids and no patterns": ({"max_json_depth": 9}, {"prompt": [1, 2]}, {}, None),
+    "a binary document": (SECRET, b"\0\0", {"content_type": "application/x-protobuf"}, UNSUPPORTED),
+    "a binary document and no patterns": (
+        {"max_size": 9},
+        b"\0\0",
+        {"content_type": "application/grpc"},
+        None,
+    ),
+    "a picture": (SECRET, b"\x89PNG\r\n\x1a\nsecret", {"content_type": "image/png"}, None),
+    "a text with the type of a picture": (SECRET, b"my secret", {"content_type": "image/png"}, REJECTED),
+    "JSON with the type of sound": (
+        SECRET,
+        rb'{"q":"\u0073ecret"}' + b"\0",
+        {"content_type": "audio/wav"},
+        INVALID_JSON,
+    ),
     "all required patterns": (PLEASE, chat("Please!"), {}, None),
     "one of the required patterns": (PLEASE, chat("Please"), {}, REJECTED),
     "a required pattern and no body": (PLEASE, b"", {}, REJECTED),
@@ -202,6 +265,7 @@ STREAM = b"".join(
     b"data: " + json.dumps({"choices": [{"index": 0, "delta": {"content": piece}}]}).encode() + b"\n\n"
     for piece in ("the sec", "ret is")
 )
+GEMINI = [{"candidates": [{"content": {"parts": [{"text": piece}]}}]} for piece in ("the sec", "ret")]
 RESPONSES: dict[str, tuple[dict[str, Any], bytes, dict[str, Any], tuple[int, str] | None]] = {
     "a blocked text": (SECRET, SPOKEN, {}, REJECTED),
     "a blocked text, encoded": (SECRET, gzip.compress(SPOKEN), GZIP, REJECTED),
@@ -211,6 +275,17 @@ RESPONSES: dict[str, tuple[dict[str, Any], bytes, dict[str, Any], tuple[int, str
     "an error without JSON": ({"required_fields": ["id"]}, b"no json", {"status": 500}, REJECTED),
     "a field in two cases": (SCHEMA, TWO_CASES, {}, REJECTED),
     "no blocked text": (SECRET, b'{"choices":[]}', {}, None),
+    "a binary stream": (SECRET, b"\0", {"content_type": "application/vnd.amazon.eventstream"}, REJECTED),
+    "sound": (SECRET, b"\0\1secret", {"content_type": "audio/pcm"}, None),
+    "a blocked text over lines of JSON of another type": (
+        SECRET,
+        b'{"a":"sec"}\n{"a":"ret"}\n',
+        {},
+        REJECTED,
+    ),
+    "a blocked text over lines of JSON as text": (SECRET, b'{"a":"sec"}\n{"a":"ret"}\n', PLAIN, REJECTED),
+    "a blocked text over a list of Gemini's": (SECRET, json.dumps(GEMINI).encode(), {}, REJECTED),
+    "a blocked text over a list of an unknown API": (SECRET, b'[{"a":"sec"},{"a":"ret"}]', {}, REJECTED),
     "no body by definition: 204": ({"required_fields": ["id"]}, b"", {"status": 204}, None),
     "no body by definition: 304": ({"required_fields": ["id"]}, b"", {"status": 304}, None),
 }
@@ -256,3 +331,14 @@ def test_a_wrong_setting_is_named(settings: dict[str, Any], pointer: str, reason
     [problem] = caught.value.problems
     assert problem.pointer == pointer
     assert reason in problem.detail
+
+
+def test_a_text_over_a_list_of_responses_is_masked_and_its_pictures_stay() -> None:
+    data = "secret" * 20
+    picture = {"inlineData": {"mimeType": "image/png", "data": data}}
+    body = [*GEMINI, {"candidates": [{"content": {"parts": [picture]}}]}]
+    verdict = responded({**SECRET, "action": "mask"}, json.dumps(body).encode())
+    assert isinstance(verdict, Patch)
+    parts = [item["candidates"][0]["content"]["parts"][0] for item in json.loads(verdict.body or b"")]
+    assert parts == [{"text": "the ***"}, {"text": "***"}, picture]
+    assert responded(SECRET, json.dumps([body[2], body[2]]).encode()) == CONTINUE

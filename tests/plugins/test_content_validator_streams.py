@@ -82,7 +82,9 @@ def test_a_stream_has_the_verdict_of_the_whole_response_wherever_it_is_cut(
     stream = endpoint.stream(cut(text, cuts), end)
     sent, reject = passed(plugin, stream, endpoint.content_type, byte_cuts)
     assert isinstance(whole(plugin, stream, endpoint.content_type), Reject) is (reject is not None)
-    if not (endpoint.quotes and AROUND & set(patterns)) and not (endpoint.lines and patterns != ["secret"]):
+    if not (endpoint.quotes and AROUND & set(patterns)) and not (
+        endpoint.shows_names and patterns != ["secret"]
+    ):
         body, content_type = whole_response(endpoint, text)
         assert isinstance(whole(plugin, body, content_type), Reject) is (reject is not None)
     if reject is None:
@@ -108,7 +110,7 @@ def test_a_stream_is_masked_as_the_whole_response_is(
     sent, reject = passed(plugin, stream, endpoint.content_type, byte_cuts)
     collected = whole(plugin, stream, endpoint.content_type)
     if reject is not None:
-        assert endpoint.quotes, "only what is no text cannot be masked"
+        assert endpoint.quotes or endpoint.shows_names, "only what is no text cannot be masked"
         assert AROUND & set(patterns)
         assert isinstance(collected, Reject)
         return

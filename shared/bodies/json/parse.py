@@ -28,6 +28,7 @@ _LONG = 20_000
 _LIGHT = 5
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_LENIENT = json.JSONDecoder(parse_int=float)  # which takes any number of digits
 _TOO_DEEP = "The body nests arrays and objects deeper than {} levels."
 
 
@@ -83,17 +84,28 @@ def parse_body(body: bytes, bounds: JsonBounds = BOUNDS) -> Any:
 def looks_like_json(body: bytes, bounds: JsonBounds = BOUNDS) -> bool:
     """True when a lenient parser would read `body` as JSON: in any UTF, also with a byte order mark.
 
-    A body that begins like JSON and has too many parts to be read counts as JSON.
+    Many parsers read the first value and ignore what follows it. So a body that begins with an object, or
+    with an array of more than numbers, counts as JSON, and so does one that has too many parts to be read.
     """
     try:
-        text = body.decode(json.detect_encoding(body), "surrogatepass").removeprefix("\ufeff")
-        if not (_OPENED.match(text) and has_more_parts(text, bounds.parts)):
-            json.loads(text)
+        text = body.decode(json.detect_encoding(body), "replace").removeprefix("\ufeff")
+        opened = _OPENED.match(text)
+        if opened is None:
+            _LENIENT.decode(text)
+        elif not has_more_parts(text, bounds.parts):
+            first, end = _LENIENT.raw_decode(text, opened.end() - 1)
+            # A text may begin with "[1]".
+            return isinstance(first, dict) or _holds_more(first) or not text[end:].strip(" \t\r\n\0")
     except RecursionError:
         return True
     except ValueError:
         return False
     return True
+
+
+def _holds_more(values: list[Any]) -> bool:
+    """True for an array with a string, an object or an array in it."""
+    return any([isinstance(value, str | dict | list) for value in values])
 
 
 def has_more_parts(text: str, most: int) -> bool:

@@ -15,7 +15,15 @@ from typing import Any, NamedTuple
 
 from shared.bodies.json.parse import BOUNDS, JsonBounds, dump_json, looks_like_json, parse_body
 from shared.bodies.text.maskable_text import MASK, Part, SubPart
-from shared.bodies.text.messages import Text, drop_logprobs, fixed_texts, given_texts, members, message_texts
+from shared.bodies.text.messages import (
+    Text,
+    drop_tokens,
+    fixed_texts,
+    given_texts,
+    hidden_texts,
+    members,
+    message_texts,
+)
 from shared.http.body_rejected import BodyRejected
 from shared.model.event import Event
 from shared.providers import events, text_fields
@@ -46,8 +54,11 @@ class EventText:
 
     __slots__ = ("_event", "_holder", "_is_json", "_unquoted", "ended", "pieces", "texts")
 
-    def __init__(self, event: Event, *, bounds: JsonBounds = BOUNDS) -> None:
-        """Read an event. Raises `BodyRejected` (``invalid_json``) on data that is not strict JSON."""
+    def __init__(self, event: Event, *, bounds: JsonBounds = BOUNDS, document: Any = None) -> None:
+        """Read an event, or its `document` when it is parsed already.
+
+        Raises `BodyRejected` (``invalid_json``) on data that is not strict JSON.
+        """
         self._event = event
         self._is_json = False
         self._holder: list[Any] = []
@@ -55,20 +66,28 @@ class EventText:
         self.pieces: list[Piece] = []
         self.texts: list[Text] = []
         self.ended: list[Place] = []
-        if event.data == events.DONE:
+        if document is not None:
+            self._is_json = True
+            self._read_document(document)
+        elif event.data == events.DONE:
             self.ended.append(())
         elif event.data is not None:
             self._read(event.data, bounds)
 
     def _read(self, data: str, bounds: JsonBounds) -> None:
         document, self._is_json = _parsed(data, self._event.is_line, bounds)
-        self._holder = [document]
         if isinstance(document, str):
+            self._holder = [document]
             self._read_text(data, document)
-            return
+        else:
+            self._read_document(document)
+
+    def _read_document(self, document: Any) -> None:
+        self._holder = [document]
         kind = events.kind_of(document)
-        if kind == events.WHOLE:
-            self.texts += message_texts(document, text_fields.EVENT)
+        if kind in (events.WHOLE, events.SENT):
+            holder = text_fields.EVENT if kind == events.WHOLE else text_fields.REQUEST
+            self.texts += message_texts(document, holder)
         else:
             self.texts += fixed_texts(document) if kind == events.OTHER else ()
             for found in _pieces(document, kind, (), events.HOLDERS.get(kind)):
@@ -102,7 +121,7 @@ class EventText:
             return self._event
         document = self._holder[0]
         if self._is_json:
-            drop_logprobs(document)
+            drop_tokens(document)
             document = dump_json(document).decode()
         elif self._unquoted and written[-1]:
             # If both readings were masked, escapes make their places differ: mask everything.
@@ -125,15 +144,15 @@ def _parsed(data: str, is_line: bool, bounds: JsonBounds) -> tuple[Any, bool]:
 
 def _pieces(node: Any, kind: str, place: Place, holder: Holder) -> Iterator[Piece | Text]:
     """Yield every text below `node`, which has the place `place`."""
-    is_named = isinstance(node, dict)
+    is_named, is_known = isinstance(node, dict), kind != events.OTHER
     if is_named:
-        place += events.numbers_of(node, holder)
+        place += events.numbers_of(node, kind, holder)
     for key, child in members(node):
-        if is_named and kind != events.OTHER and not text_fields.is_text_member(holder, node, key):
-            continue
-        if isinstance(child, str):
+        if is_named and is_known and not text_fields.is_text_member(holder, node, key):
+            yield from hidden_texts(holder, node, key)
+        elif isinstance(child, str):
             yield _piece(node, key, kind, place)
-        elif is_named and kind != events.OTHER and text_fields.is_given(key, child):
+        elif is_named and is_known and text_fields.is_given(holder, key, child):
             yield from given_texts(key, child) if child else ()
         else:
             within = text_fields.inner(holder, key) if is_named else holder
@@ -142,11 +161,9 @@ def _pieces(node: Any, kind: str, place: Place, holder: Holder) -> Iterator[Piec
 
 
 def _piece(node: Any, key: Any, kind: str, place: Place) -> Piece:
-    text, name = node[key], str(key) if isinstance(node, dict) else ""
-    if kind == events.RESPONSES and name == "delta":
-        name = str(node.get("type"))
-        name = events.FIELDS.get(name, name)
+    name = events.field_of(node, kind, key) if isinstance(node, dict) else ""
     own = (*place, name)
     joined = events.joined_place(own, kind) if name == text_fields.TEXT else own
     places = (own,) if joined == own else (own, joined)
-    return Piece(places, kind != events.OTHER and name in text_fields.JSON_MEMBERS, text, Part(node, key))
+    is_json = kind != events.OTHER and name in text_fields.JSON_MEMBERS
+    return Piece(places, is_json, node[key], Part(node, key))

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from shared.bodies.json.strings import unescape
 from shared.bodies.text.maskable_text import MaskableText, Part
 from shared.providers import text_fields
+from shared.providers.events import thought_of
 from shared.providers.text_fields import Holder
 
 
@@ -88,28 +89,36 @@ def fixed_texts(node: Any) -> Iterator[Text]:
         yield from fixed_texts(child)
 
 
-def drop_logprobs(node: Any) -> None:
-    """Remove the probabilities of tokens. They repeat the tokens, and so the masked text."""
-    if isinstance(node, dict) and node.get(text_fields.LOGPROBS) is not None:
-        node[text_fields.LOGPROBS] = None
+def drop_tokens(node: Any) -> None:
+    """Remove the tokens of texts, and their probabilities. They repeat the masked text."""
+    if isinstance(node, dict):
+        for name, value in node.items():
+            if value is not None and text_fields.repeats_text(name, value):
+                node[name] = None
     for _, child in members(node):
-        drop_logprobs(child)
+        drop_tokens(child)
 
 
 def message_texts(node: Any, holder: Holder) -> Iterator[Text]:
     """Yield the texts in an array or object of a known body."""
     for name, child in members(node):
-        is_named = isinstance(node, dict)
-        if is_named and not text_fields.is_text_member(holder, node, name):
-            continue
-        if isinstance(child, str):
+        if isinstance(node, dict) and not text_fields.is_text_member(holder, node, name):
+            yield from hidden_texts(holder, node, name)
+        elif isinstance(child, str):
             yield Text.at(node, name, is_json=name in text_fields.JSON_MEMBERS)
-        elif is_named and text_fields.is_given(name, child):
+        elif isinstance(node, dict) and text_fields.is_given(holder, name, child):
             yield from given_texts(name, child)
         else:
-            if isinstance(child, list) and name != text_fields.CHOICES:
+            if isinstance(child, list) and name not in text_fields.ALTERNATIVES:
                 yield from _joined(child)
-            yield from message_texts(child, text_fields.inner(holder, name) if is_named else holder)
+            within = text_fields.inner(holder, name) if isinstance(node, dict) else holder
+            yield from message_texts(child, within)
+
+
+def hidden_texts(holder: Holder, node: dict[str, Any], name: str) -> Iterator[Text]:
+    """Yield the text that encoded media hold, if they are text. It cannot be masked."""
+    if (text := text_fields.hidden_text(holder, node, name)) is not None:
+        yield Text.fixed(text)
 
 
 def given_texts(name: str, value: Any) -> Iterator[Text]:
@@ -131,8 +140,10 @@ def members(node: Any) -> Iterable[tuple[Any, Any]]:
 def _joined(parts: list[Any]) -> Iterator[Text]:
     """Yield the parts of one message as one text, as the model sees them: a word may go over two parts."""
     texts = [part for part in parts if isinstance(part, dict) and isinstance(part.get(text_fields.TEXT), str)]
-    if len(texts) > 1:
-        yield Text([(part[text_fields.TEXT], Part(part, text_fields.TEXT)) for part in texts])
+    for thought in {thought_of(part): None for part in texts}:
+        same = [part for part in texts if thought_of(part) == thought]
+        if len(same) > 1:
+            yield Text([(part[text_fields.TEXT], Part(part, text_fields.TEXT)) for part in same])
 
 
 def _as_json(node: Any) -> Iterator[tuple[str, Part | None]]:

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from shared.bodies.body import NO_JSON, DecodedBody, form_text, lenient_text
+from shared.bodies.body import NO_JSON, DecodedBody, form_texts, lenient_text
 from shared.bodies.json.parse import dump_json
-from shared.bodies.text.messages import Text, drop_logprobs, text_places
+from shared.bodies.text.messages import Text, drop_tokens, text_places
 from shared.bodies.text.patterns import Match, Patterns
 from shared.http.body_rejected import BodyRejected
 from shared.providers.text_fields import is_messages
@@ -40,15 +40,26 @@ class TextRules:
 
         `document` is the result of `body.document`. It is changed.
         """
+        content, found = self.read_body(body, document)
+        self.must_have(found)
+        return content
+
+    def read_body(self, body: DecodedBody, document: Any) -> tuple[bytes | None, set[int]]:
+        """Judge a body, which may be a part of another.
+
+        Return its masked content, or None, and the indexes of the required patterns in it.
+        """
+        if body.is_media:
+            return None, set()
         if not self.masks:
             texts = list(body.texts(document))
             if self.blocked.found(texts):
                 raise blocked_text()
-            self._must_have(self.required.found(texts))
-            return None
+            return None, self.required.found(texts)
         return self._mask_text(body) if document is NO_JSON else self._mask_json(body, document)
 
-    def _must_have(self, found: set[int]) -> None:
+    def must_have(self, found: set[int]) -> None:
+        """Raise `BodyRejected` unless `found` are the indexes of all required patterns."""
         if len(found) < len(self.required):
             raise missing_text()
 
@@ -78,32 +89,31 @@ class TextRules:
         if any(self._hits(text)):
             raise blocked_text()
 
-    def _mask_json(self, body: DecodedBody, document: Any) -> bytes | None:
+    def _mask_json(self, body: DecodedBody, document: Any) -> tuple[bytes | None, set[int]]:
         holder = [document]
         texts = list(text_places(holder))
         found = {number for text in texts for number in self.judge_text(text)}
         content = None
         if any([text.write() for text in texts]):
-            drop_logprobs(holder)
+            drop_tokens(holder)
             content = dump_json(holder[0])
         if not is_messages(document):
             # Here the whole body is one more text: names, numbers, and matches over several texts count.
             whole = body.content.decode()
             self._must_not_hit(whole if content is None else content.decode())
             found |= self.required.found([whole])
-        self._must_have(found)
-        return content
+        return content, found
 
-    def _mask_text(self, body: DecodedBody) -> bytes | None:
+    def _mask_text(self, body: DecodedBody) -> tuple[bytes | None, set[int]]:
         holder = [lenient_text(body.content)]
         is_utf8 = holder[0].encode() == body.content
-        seen = [*holder, form_text(body.content)] if body.media_type.is_form else [*holder]
-        self._must_have(self.required.found(seen))
+        found = self.required.found([*holder, *(form_texts(body.content) if body.media_type.is_form else ())])
         text = Text.at(holder, 0)
         self._mark(text, holder[0])
         is_masked = text.write()
         if body.media_type.is_form:
-            self._must_not_hit(form_text(holder[0].encode()))
+            for seen in form_texts(holder[0].encode()):
+                self._must_not_hit(seen)
         if is_masked and not is_utf8:
             raise blocked_text()
-        return holder[0].encode() if is_masked else None
+        return (holder[0].encode() if is_masked else None), found

@@ -122,13 +122,19 @@ class TextJudge:
         self._newest: Event | None = None
         self._missing = set(range(len(rules.required))) if rules else set()
 
-    def feed(self, event: Event) -> list[Event]:
+    @property
+    def found(self) -> set[int]:
+        """The indexes of the required patterns that matched so far."""
+        return set(range(len(self._rules.required))) - self._missing if self._rules else set()
+
+    def feed(self, event: Event, read: EventText | None = None) -> list[Event]:
+        """Judge the next event. `read` are its texts, if they were read before."""
         self._size += len(event.raw)
         if self._max_size is not None and self._size > self._max_size:
             raise body_too_long(self._max_size)
         if self._rules is None or (event.data is None and not self._queue):
             return [event]
-        read = EventText(event, bounds=self._bounds)
+        read = read or EventText(event, bounds=self._bounds)
         for text in read.texts:
             self._missing -= self._rules.judge_text(text)
         needs = [
@@ -149,11 +155,16 @@ class TextJudge:
         return self._free()
 
     def end(self) -> list[Event]:
+        sent = self.finish()
+        if self._missing:
+            raise missing_text()
+        return sent
+
+    def finish(self) -> list[Event]:
+        """Return the last events, whether or not all required text was `found`."""
         for passage in self._passages.values():
             passage.end()
             self._missing -= passage.found
-        if self._missing:
-            raise missing_text()
         return [self._next() for _ in range(len(self._queue))]
 
     def _passage(self, rules: TextRules, place: Place, piece: Piece) -> _Passage:

@@ -86,10 +86,23 @@ def test_a_choice_whose_number_is_none_is_rejected(stream: Any, index: Any) -> N
         EventText(event(stream(index)))
 
 
-def test_an_index_of_an_unknown_event_is_its_own_matter() -> None:
-    texts = joined({"index": 0, "a": "nee"}, {"index": 1, "a": "hay"}, {"index": 0.0, "a": "dle"})
-    assert sorted(texts.values()) == ["hay", "needle"]
+def test_texts_of_an_unknown_event_are_joined_by_path_whatever_its_index_says() -> None:
+    tokens = [
+        {"index": n, "token": {"id": 7 * n, "text": text}} for n, text in enumerate(("nee", "d", "le"), 1)
+    ]
+    assert joined(*tokens) == {("token", "text"): "needle"}
     assert sorted(joined({"index": "x", "a": "nee"}, {"index": True, "a": "dle"}).values()) == ["needle", "x"]
+
+
+def test_texts_of_gemini_are_joined_by_candidate_and_its_thoughts_are_a_text_by_themselves() -> None:
+    def chunk(text: str, index: int | None = None, **more: Any) -> dict[str, Any]:
+        numbered = {} if index is None else {"index": index}
+        return {"candidates": [{"content": {"role": "model", "parts": [{"text": text, **more}]}, **numbered}]}
+
+    texts = joined(chunk("nee"), chunk("hay", 1), chunk("hm", thought=True), chunk("dle", 0))
+    assert sorted(texts.values()) == ["hay", "hm", "needle"]
+    with pytest.raises(BodyRejected, match="index is not an integer"):
+        EventText(event(chunk("x", -1)))
 
 
 def test_the_arguments_of_two_calls_are_not_mixed_and_are_json() -> None:
@@ -152,10 +165,10 @@ def test_event_that_repeats_the_whole_text_is_a_separate_text(document: dict[str
 
 
 def test_unknown_event_has_joined_strings_and_separate_names_and_numbers() -> None:
-    document = {"model": "m", "message": {"content": "x", "n": [1, None, {"deep": "y"}]}, "done": False}
+    document = {"model": "m", "answer": {"content": "x", "n": [1, None, {"deep": "y"}]}, "done": False}
     assert sorted(piece.text for piece in pieces(document)) == ["m", "x", "y"]
     assert sorted(alone(document)) == sorted(
-        ["model", "message", "content", "n", "1", "null", "deep", "done", "false"]
+        ["model", "answer", "content", "n", "1", "null", "deep", "done", "false"]
     )
     assert {piece.is_json for piece in pieces({"arguments": "{}"})} == {False}
     assert alone("7", is_line=True) == ["7"]
@@ -190,9 +203,9 @@ def test_a_label_in_an_unusual_place_is_text_in_streams_as_in_whole_bodies(docum
 @pytest.mark.parametrize(
     "document",
     [
-        {"id": "needle", "model": "needle", "choices": [{"index": 0, "delta": {"role": "needle"}}]},
+        {"id": "needle", "model": "needle", "choices": [{"index": 0, "delta": {"role": "assistant"}}]},
         {"choices": [{"index": 0, "logprobs": {"content": [{"token": "needle"}]}}], "obfuscation": "needle"},
-        {"type": "message_start", "message": {"id": "needle", "role": "needle", "model": "needle"}},
+        {"type": "message_start", "message": {"id": "needle", "role": "assistant", "model": "needle"}},
         block("delta", delta={"type": "needle", "signature": "needle"}),
         {"type": "response.output_text.delta", "item_id": "needle", "logprobs": [{"token": "needle"}]},
         {"type": "response.created", "response": {"id": "needle", "object": "needle", "status": "needle"}},
@@ -235,6 +248,10 @@ def test_lines_must_be_json_and_no_deeper_than_is_allowed() -> None:
         ({"type": "response.created", "response": {}}, []),
         (delta("x"), []),
         ({"done": True}, []),
+        ({"done": True, "response": ""}, [()]),
+        ({"done": False, "message": {"content": "x"}}, []),
+        ({"candidates": [{"index": 1, "finishReason": "STOP"}, {}]}, [("candidates", "index=1")]),
+        ({"type": "transcript.text.done", "text": "x"}, [()]),
     ],
 )  # fmt: skip
 def test_a_stream_says_where_its_texts_end(document: Any, ended: list[Any]) -> None:

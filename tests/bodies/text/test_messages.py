@@ -66,8 +66,12 @@ def test_text_is_found_wherever_the_apis_put_it(document: dict[str, Any]) -> Non
 @pytest.mark.parametrize(
     "document",
     [
-        {"model": "needle", "messages": [{"role": "needle", "content": "x"}]},
-        {"messages": [{"content": [{"type": "image_url", "image_url": {"url": "data:needle"}}]}]},
+        {"model": "needle", "messages": [{"role": "user", "content": "x"}]},
+        {
+            "messages": [
+                {"content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,needle"}}]}
+            ]
+        },
         {"messages": [{"content": [{"type": "image", "source": {"type": "base64", "data": "needle"}}]}]},
         {"id": "needle", "choices": [{"finish_reason": "needle", "message": {"content": "x"}}]},
         {"choices": [{"text": "nee"}, {"text": "dle"}]},

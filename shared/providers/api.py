@@ -1,0 +1,71 @@
+"""The form in which the APIs are described to guards: which members are text, and which are not.
+
+A member is written as its path from the top of a body, such as
+``request.messages[].content[].image_url.url``:
+
+| part | meaning |
+|---|---|
+| `request`, `response`, `event` | the kind of body: the first step of each path |
+| `content[]` | each object of that list |
+| `(input[]\\|output[])` | one or the other |
+| `source{base64\\|url}` | only an object whose ``type`` is one of these |
+"""
+
+import itertools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+_STEP = re.compile(r"(\w+)(\[\])?(?:\{([^}]*)\})?")
+_CHOICE = re.compile(r"\(([^)]*)\)")
+_DOT = re.compile(r"\.(?![^{]*\})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Api:
+    """What guards know of one API. A member that no list names is text.
+
+    Attributes:
+        name: its name, such as openai.chat.
+        calls: the ends of the paths of its calls.
+        texts: the usual texts.
+        roles: members that hold one of the fixed roles.
+        labels: members that hold a name, an id or a setting.
+        media: members that hold a picture, sound, a file or a vector, as a URL or encoded.
+        free: members with an object whose content the API does not define: its names are text, too.
+        unseen: what guards cannot see, one sentence each.
+    """
+
+    name: str
+    calls: tuple[str, ...]
+    texts: tuple[str, ...]
+    roles: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    media: tuple[str, ...] = ()
+    free: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
+
+
+class Step(NamedTuple):
+    """A step of a path: the name of a member, whether it is a list, and the allowed values of ``type``."""
+
+    name: str
+    is_list: bool
+    types: frozenset[str] | None
+
+
+def steps_of(path: str) -> Iterator[list[Step]]:
+    """Yield the steps of each path that a written one stands for. The first step is the kind of body."""
+    pieces = _CHOICE.split(path)
+    choices = [piece.split("|") if number % 2 else [piece] for number, piece in enumerate(pieces)]
+    for chosen in itertools.product(*choices):
+        yield [_step(text) for text in _DOT.split("".join(chosen))]
+
+
+def _step(text: str) -> Step:
+    found = _STEP.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text!r} is not a step of a path.")
+    name, is_list, types = found.groups()
+    return Step(name, is_list is not None, frozenset(types.split("|")) if types else None)
