@@ -5,10 +5,10 @@ from gunicorn.http.wsgi import Response
 from shared.settings import load_settings_or_exit
 
 _settings = load_settings_or_exit()
-_host = _settings.server.admin_host
+_server = _settings.server
 _all_headers = Response.default_headers
 
-bind = f"{f'[{_host}]' if ':' in _host else _host}:{_settings.server.admin_port}"
+bind = [f"{f'[{host}]' if ':' in host else host}:{_server.admin_port}" for host in _server.admin_host]
 worker_class, workers, threads = "gthread", 1, 8
 loglevel = _settings.log.level
 control_socket_disable = True

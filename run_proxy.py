@@ -7,14 +7,24 @@ from pathlib import Path
 
 import click
 
-from mitm_engine.processes.listener import listener_socket
+from mitm_engine.processes.handover import Listening, Offer, Predecessor
+from mitm_engine.processes.listener import given_socket, listener_sockets
+from mitm_engine.processes.succession import Succession
 from mitm_engine.processes.supervisor import supervise
 from mitm_engine.processes.worker import Later
 from shared import logs
-from shared.core.errors import CannotListen, GatewayError
+from shared.core.errors import CannotListen, CannotTakeOver, GatewayError
 from shared.redis_server.choose import open_redis
-from shared.settings import Settings, SettingsError, load_settings
+from shared.settings import Settings, SettingsError, load_settings, service_manager
 from shared.settings.sections import EXPRESS, MITMPROXY
+from shared.settings.service_manager import ServiceManager
+
+#: The name of the proxy's sockets: in a hand-over, and in `FileDescriptorName=` of a systemd socket.
+_PROXY = "proxy"
+_EMBEDDED = (
+    "With an embedded store, which ends with the program that started it, a running proxy cannot be "
+    "replaced: stop and start it, or run the store as a process of its own (redis.mode: external)."
+)
 
 
 @click.command()
@@ -22,8 +32,18 @@ from shared.settings.sections import EXPRESS, MITMPROXY
 @click.option("--workers", type=int, help="Processes that serve. Overrides server.workers.")
 @click.option("--engine", help="express or mitmproxy. Overrides server.engine.")
 @click.option("--web", is_flag=True, help="Debug in mitmweb on server.web_port. Prints its address.")
-def main(config: Path | None, workers: int | None, engine: str | None, web: bool) -> None:
-    """Run the proxy until SIGTERM or Ctrl-C."""
+@click.option(
+    "--replace",
+    is_flag=False,
+    flag_value="",
+    metavar="",
+    help="Take over the sockets of the running proxy; it ends when its open requests are complete. Without a "
+    "running proxy, start as usual.",
+)
+def main(
+    config: Path | None, workers: int | None, engine: str | None, web: bool, replace: str | None
+) -> None:
+    """Run the proxy until SIGTERM or Ctrl-C. SIGHUP reloads the TLS files; SIGUSR2 replaces the proxy."""
     given = {"server.workers": workers, "server.engine": engine}
     if web:  # mitmproxy's own core, which is one process
         given = {"server.workers": 1, "server.engine": MITMPROXY}
@@ -31,29 +51,70 @@ def main(config: Path | None, workers: int | None, engine: str | None, web: bool
     try:
         settings = load_settings(config, flags=flags)
         if settings.server.engine == EXPRESS:
-            sys.exit(_supervise(settings, config, flags))
+            sys.exit(_supervise(settings, config, flags, replace))
+        if replace is not None:
+            raise CannotTakeOver("Only the express engine can replace a running proxy.")
         from mitm_addons.stock.serve import serve_alone  # noqa: PLC0415 -- the supervisor needs no mitmproxy
 
         serve_alone(settings, with_web=web)
     except CannotListen as error:
-        fix = "Set server.proxy_port (GATEWAY__SERVER__PROXY_PORT) to a free port."
-        sys.exit(f"run_proxy: {error} {fix}")
+        fix = "Set server.proxy_port (GATEWAY__SERVER__PROXY_PORT) to a free port"
+        sys.exit(f"run_proxy: {error} {fix}, or replace a running proxy with --replace.")
     except (SettingsError, GatewayError) as error:
         sys.exit(f"run_proxy: {error}")
 
 
-def _supervise(settings: Settings, config: Path | None, flags: Mapping[str, object]) -> int:
+def _supervise(
+    settings: Settings, config: Path | None, flags: Mapping[str, object], replace: str | None
+) -> int:
     server, log = settings.server, logs.configure(settings.log.level, sys.stdout)
-    socket = listener_socket(server.proxy_host, server.proxy_port)
+    manager = service_manager()
+    # The new proxy that SIGUSR2 starts may have another port. So its flag names the socket of the old one.
+    path = settings.data_dir / "run" / f"proxy-{server.proxy_port}.sock"
+    predecessor = None if replace is None else Predecessor.reach(Path(replace) if replace else path)
+    listening = _listening(settings, manager, predecessor)
     # An embedded Redis runs here: it must not end with a worker.
-    with contextlib.closing(log), contextlib.closing(open_redis(settings)):
+    with contextlib.closing(log), contextlib.closing(open_redis(settings)) as store:
+        objection = _EMBEDDED if store.embedded else None
+        if predecessor and objection:
+            raise CannotTakeOver(objection)
+        succession = Succession(
+            Offer(path, listening, objection),
+            _command(path),
+            predecessor=predecessor,
+            notify=manager.notify,
+        )
         return supervise(
             Later("proxy_worker", "work"),
             (config, flags),
-            socket=socket,
+            sockets=[one.socket for one in listening if one.name == _PROXY],
             workers=server.worker_count,
             drain_timeout=server.drain_timeout,
+            succession=succession,
         )
+
+
+def _listening(
+    settings: Settings, manager: ServiceManager, predecessor: Predecessor | None
+) -> list[Listening]:
+    """Return the sockets: those of the service manager, the running proxy's, or new ones."""
+    server = settings.server
+    if manager.descriptors:
+        return [Listening(_PROXY, given_socket(number), is_given=True) for number in manager.descriptors]
+    inherited = [one for one in predecessor.listening if one.name == _PROXY] if predecessor else []
+    if given := [one for one in inherited if one.is_given]:
+        return given
+    sockets = listener_sockets(server.proxy_host, server.proxy_port, [one.socket for one in inherited])
+    for one in inherited:
+        if one.socket not in sockets:
+            one.socket.close()
+    return [Listening(_PROXY, socket) for socket in sockets]
+
+
+def _command(path: Path) -> list[str]:
+    """Return the command that starts this program again, and replaces the proxy that listens on `path`."""
+    arguments = [argument for argument in sys.orig_argv[1:] if not argument.startswith("--replace")]
+    return [sys.executable, *arguments, f"--replace={path}"]
 
 
 if __name__ == "__main__":

@@ -41,8 +41,8 @@ async def _work(context: WorkerContext, host: str, port: int) -> None:
 
 def main() -> int:
     listen, host, port = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-    socket = listener_socket("127.0.0.1", listen)
-    return supervise(work, (host, port), socket=socket, workers=os.cpu_count() or 1, drain_timeout=30)
+    sockets = [listener_socket("127.0.0.1", listen)]
+    return supervise(work, (host, port), sockets=sockets, workers=os.cpu_count() or 1, drain_timeout=30)
 
 
 if __name__ == "__main__":

@@ -220,5 +220,5 @@ async def serve(context: WorkerContext, master: Master, engine: Engine) -> None:
     listener.start()
     await ending.wait()
     listener.stop()
-    await engine.drain()
+    await engine.drain(is_replaced=context.scoreboard.is_replaced)
     await master.addons.trigger_event(DoneHook())

@@ -93,13 +93,13 @@ def check_ports(settings: Settings) -> None:
     """Exit with a message when a port cannot be used."""
     server = settings.server
     for name, host, port in (
-        ("server.admin_port", server.admin_host, server.admin_port),
-        ("server.proxy_port", server.proxy_host, server.proxy_port),
+        *(("server.admin_port", host, server.admin_port) for host in server.admin_host),
+        *(("server.proxy_port", host, server.proxy_port) for host in server.proxy_host),
         ("demo.port", "127.0.0.1", settings.demo.port),
     ):
         try:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            socket.create_server((host, port), family=family).close()
+            socket.create_server((host, port), family=family, dualstack_ipv6=host == "::").close()
         except OSError as error:
             taken = error.errno == errno.EADDRINUSE
             problem = "is in use" if taken else f"cannot be used on {host}: {error.strerror}"
@@ -111,13 +111,13 @@ def check_ports(settings: Settings) -> None:
 
 def admin_url(settings: Settings) -> str:
     """The URL of the admin API from this machine."""
-    return f"http://{_from_here(settings.server.admin_host)}:{settings.server.admin_port}"
+    return f"http://{_from_here(settings.server.admin_host[0])}:{settings.server.admin_port}"
 
 
 def proxy_url(settings: Settings) -> str:
     """The URL of the proxy from this machine."""
     scheme = "https" if settings.server.tls.files else "http"
-    return f"{scheme}://{_from_here(settings.server.proxy_host)}:{settings.server.proxy_port}"
+    return f"{scheme}://{_from_here(settings.server.proxy_host[0])}:{settings.server.proxy_port}"
 
 
 def demo_url(settings: Settings) -> str:

@@ -276,8 +276,8 @@ def _own_listeners(settings: Settings, address: RedisAddress) -> tuple[tuple[str
     """The addresses that no rule may target, whatever networks are allowed: the gateway and its store."""
     server = settings.server
     listeners = [
-        (server.admin_host, server.admin_port),
-        (server.proxy_host, server.proxy_port),
+        *((host, server.admin_port) for host in server.admin_host),
+        *((host, server.proxy_port) for host in server.proxy_host),
         ("127.0.0.1", server.web_port),
     ]
     if "host" in address.options:

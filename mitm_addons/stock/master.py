@@ -20,10 +20,11 @@ from shared.settings import Settings
 def options(settings: Settings, confdir: Path) -> tuple[Options, dict[str, object]]:
     """Return the options that exist before the addons are loaded, and those of the addons."""
     limit = max(settings.limits.request_body, settings.limits.response_body)
+    server, target = settings.server, "reverse:http://{}:{}".format(*UNROUTED)
+    # In mitmproxy no address stands for all addresses, and `::` for those of IPv6.
+    hosts = ["" if host == "::" else host for host in server.proxy_host]
     first = Options(
-        mode=["reverse:http://{}:{}".format(*UNROUTED)],
-        listen_host=settings.server.proxy_host,
-        listen_port=settings.server.proxy_port,
+        mode=[f"{target}@{host}:{server.proxy_port}" for host in hosts],
         confdir=str(confdir),
         http2=False,
         http3=False,

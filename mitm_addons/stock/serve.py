@@ -48,7 +48,8 @@ async def _serve(services: Services, log: logs.LogWriter, feed: web.Feed | None)
             could_listen = await _run(master)
     # Raised here: inside, a group of errors would hide it.
     if not could_listen:
-        raise CannotListen(f"Cannot listen on {settings.server.proxy_host}:{settings.server.proxy_port}.")
+        hosts, port = ", ".join(settings.server.proxy_host), settings.server.proxy_port
+        raise CannotListen(f"Cannot listen on {hosts}, port {port}.")
 
 
 async def _run(master: Master) -> bool:

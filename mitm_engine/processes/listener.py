@@ -1,4 +1,4 @@
-"""How each worker accepts its share of the connections on the one socket that all workers share.
+"""How each worker accepts its share of the connections on the sockets that all workers share.
 
 Without rules, one worker accepts nearly every connection. One socket per worker (SO_REUSEPORT) would leave
 clients without a response when a worker stops. So a worker accepts one connection per wake-up, and one with
@@ -6,14 +6,16 @@ more connections than the others pauses.
 """
 
 import asyncio
+import contextlib
 import errno
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from mitm_engine.processes import descriptors
 from mitm_engine.processes.scoreboard import WorkerContext
-from shared.core.errors import CannotListen
+from shared.core.errors import CannotListen, GatewayError
 
 BACKLOG = 4096  # connections in the kernel's queue; its own bound is usually the same
 #: Bytes that the kernel buffers for a client that does not read; its default is megabytes. Bytes in flight do
@@ -48,36 +50,92 @@ _NO_CONNECTION = frozenset(
 def listener_socket(host: str, port: int, *, tries: int = 20) -> socket.socket:
     """Return a non-blocking socket that listens; port 0 means a free port. Raises `CannotListen`.
 
-    A name with several addresses gives one socket, preferably on IPv4. A port in use is tried again ten times
-    per second, because the workers of a killed supervisor hold it for a moment.
+    A name with several addresses gives one socket, preferably on IPv4; ``::`` takes IPv4 clients, too. A
+    port in use is tried again ten times per second, because the workers of a killed supervisor hold it for a
+    moment.
     """
     try:
-        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
-        return _bound(family, address)
+        return _bound(*_resolve(host, port))
     except OSError as error:
         if error.errno != errno.EADDRINUSE or tries <= 1:
-            raise CannotListen(f"Cannot listen on {host}:{port}: {error.strerror}.") from None
+            raise _cannot_listen(host, port, error) from None
     time.sleep(_RETRY_PAUSE)
     return listener_socket(host, port, tries=tries - 1)
 
 
-def _bound(family: int, address: tuple[object, ...]) -> socket.socket:
+def listener_sockets(
+    hosts: Sequence[str], port: int, inherited: Sequence[socket.socket] = ()
+) -> list[socket.socket]:
+    """Return a socket for each host: an inherited one with its address, or else a new one.
+
+    Raises `CannotListen`, and closes the new ones then.
+    """
+    by_address = {one.getsockname()[:2]: one for one in inherited}
+    with contextlib.ExitStack() as new:
+        found = [
+            _inherited(by_address, host, port) or new.enter_context(listener_socket(host, port))
+            for host in hosts
+        ]
+        new.pop_all()
+    return found
+
+
+def _inherited(
+    by_address: Mapping[tuple[object, ...], socket.socket], host: str, port: int
+) -> socket.socket | None:
+    try:
+        return by_address.get(_resolve(host, port)[1][:2]) if by_address else None
+    except OSError as error:
+        raise _cannot_listen(host, port, error) from None
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> CannotListen:
+    name = f"[{host.strip('[]')}]" if ":" in host else host
+    return CannotListen(f"Cannot listen on {name}:{port}: {error.strerror}.")
+
+
+def _resolve(host: str, port: int) -> tuple[int, tuple[Any, ...]]:
+    """Return family and address. Raises OSError."""
+    found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
+    return family, address
+
+
+def _bound(family: int, address: tuple[Any, ...]) -> socket.socket:
     # Accepted sockets inherit the protocol, and only then do event loops turn Nagle's algorithm off.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Accepted sockets inherit it.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
         if family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            # The default differs between systems.
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, address[0] != "::")
         listener.bind(address)
-        listener.listen(BACKLOG)
+        _listen(listener)
     except OSError:
         listener.close()
         raise
-    listener.setblocking(False)
     return listener
+
+
+def _listen(listener: socket.socket) -> None:
+    # Accepted sockets inherit it.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
+    listener.listen(BACKLOG)
+    listener.setblocking(False)
+
+
+def given_socket(descriptor: int) -> socket.socket:
+    """Return the socket that another program has opened under this number. Raises `GatewayError`."""
+    try:
+        given = socket.socket(fileno=descriptor)
+        given.set_inheritable(False)
+        if given.family in (socket.AF_INET, socket.AF_INET6) and given.type == socket.SOCK_STREAM:
+            _listen(given)
+            return given
+        given.close()
+    except OSError as error:
+        raise GatewayError(f"File descriptor {descriptor} cannot be used: {error.strerror}.") from None
+    raise GatewayError(f"File descriptor {descriptor} is not a TCP socket.")
 
 
 class Listener:
@@ -94,7 +152,7 @@ class Listener:
         rows = context.scoreboard.rows()
         self._row = rows.pop(context.number)
         self._others = rows
-        self._socket = context.socket
+        self._sockets = context.sockets
         self._accept = accept
         self._count = count
         self._ceiling = descriptors.ceiling()
@@ -106,26 +164,27 @@ class Listener:
 
         The signal handlers of the worker must be set.
         """
-        self._socket.setblocking(False)
+        for listener in self._sockets:
+            listener.setblocking(False)
         self._beat()
         self._resume()
 
     def stop(self) -> None:
-        """Accept the connections that are queued, then close this worker's side of the socket.
+        """Accept the connections that are queued, then close this worker's side of the sockets.
 
         When the last worker has closed its side, new clients are rejected at once. Heartbeats go on while the
         worker drains. A second call does nothing.
         """
-        if self._socket.fileno() < 0:
-            return
         self._row.accepts = False
         if self._pause:
             self._pause.cancel()
-        self._loop.remove_reader(self._socket)
-        for _ in range(BACKLOG):
-            if self._take() is None:
-                break
-        self._socket.close()
+        sockets, self._sockets = self._sockets, ()
+        for listener in sockets:
+            self._loop.remove_reader(listener)
+            for _ in range(BACKLOG):
+                if self._take(listener) is None:
+                    break
+            listener.close()
 
     def _beat(self) -> None:
         self._row.connections = self._count()
@@ -133,20 +192,21 @@ class Listener:
         self._loop.call_later(HEARTBEAT, self._beat)
 
     def _resume(self) -> None:
-        self._row.accepts = descriptors.next_number(self._socket.fileno()) < self._ceiling
+        self._row.accepts = descriptors.next_number(self._sockets[0].fileno()) < self._ceiling
         if self._row.accepts:
-            self._loop.add_reader(self._socket, self._wake)
+            for listener in self._sockets:
+                self._loop.add_reader(listener, self._wake, listener)
         else:
             self._pause = self._loop.call_later(FULL_PAUSE, self._resume)
 
-    def _wake(self) -> None:
+    def _wake(self, listener: socket.socket) -> None:
         """Accept one connection, or pause and leave it to another worker."""
         if not self._has_paused and self._has_most():
             self._has_paused = True
             self._rest(COURTESY)
             return
         self._has_paused = False
-        number = self._take()
+        number = self._take(listener)
         if number is not None and number >= self._ceiling:
             self._row.accepts = False
             self._rest(FULL_PAUSE)
@@ -159,16 +219,17 @@ class Listener:
         return any(row.connections < least and row.accepts and row.heartbeat > alive for row in self._others)
 
     def _rest(self, seconds: float) -> None:
-        self._loop.remove_reader(self._socket)
+        for listener in self._sockets:
+            self._loop.remove_reader(listener)
         self._pause = self._loop.call_later(seconds, self._resume)
 
-    def _take(self) -> int | None:
+    def _take(self, listener: socket.socket) -> int | None:
         """Return the descriptor number of an accepted connection, None if there was none.
 
         Without free descriptors, return the ceiling.
         """
         try:
-            connection, _ = self._socket.accept()
+            connection, _ = listener.accept()
         except OSError as error:
             if error.errno in _EXHAUSTED:
                 return self._ceiling

@@ -2,8 +2,9 @@
 
 import ctypes
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
-from multiprocessing.sharedctypes import RawArray
+from multiprocessing.sharedctypes import RawArray, RawValue
 
 
 class WorkerRow(ctypes.Structure):
@@ -40,6 +41,16 @@ class Scoreboard:
 
     def __init__(self, slots: int) -> None:
         self._memory = RawArray(WorkerRow, slots)
+        self._is_replaced = RawValue(ctypes.c_bool)
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether the workers of another supervisor serve now. Set before the workers have to end."""
+        return bool(self._is_replaced.value)
+
+    @is_replaced.setter
+    def is_replaced(self, value: bool) -> None:
+        self._is_replaced.value = value
 
     def rows(self) -> list[WorkerRow]:
         """Return all rows, in the order of the slots."""
@@ -54,5 +65,5 @@ class WorkerContext:
     """
 
     number: int
-    socket: socket.socket
+    sockets: Sequence[socket.socket]
     scoreboard: Scoreboard

@@ -13,7 +13,9 @@ from socket import socket as Socket
 from mitm_engine.processes import descriptors
 from mitm_engine.processes.scoreboard import Scoreboard
 from mitm_engine.processes.slot import Patience, Standby, WorkerSlot
+from mitm_engine.processes.succession import Succession
 from mitm_engine.processes.worker import Work, Worker
+from shared.core.errors import CannotTakeOver
 
 logger = logging.getLogger(__name__)
 
@@ -29,46 +31,61 @@ def supervise(
     work: Work,
     arguments: Sequence[object],
     *,
-    socket: Socket,
+    sockets: Sequence[Socket],
     workers: int,
     drain_timeout: float,
     patience: Patience = _DEFAULT,
+    succession: Succession | None = None,
 ) -> int:
     """Run ``work(context, *arguments)`` in `workers` processes until SIGTERM or SIGINT. Return the exit code.
 
     Call it in the main thread. `work` is importable by its name and blocks while it serves. When it is ready,
     it handles SIGHUP and SIGTERM, ends within `drain_timeout` seconds of the latter, and starts a `Listener`.
-    `socket` comes from `listener_socket` and is closed here. The first worker begins alone: if it exits with
-    `EX_CONFIG` before it is ready, everything ends with that code.
+    `sockets` come from `listener_sockets` and are closed here. The first worker begins alone: if it exits
+    with `EX_CONFIG` before it is ready, everything ends with that code. With a `succession`, another
+    supervisor can take over, and SIGUSR2 starts one.
     """
     descriptors.raise_limit()
     scoreboard = Scoreboard(workers)
-    standby = Standby(lambda: Worker(work, arguments, socket, scoreboard))
+    standby = Standby(lambda: Worker(work, arguments, sockets, scoreboard))
     slots = [WorkerSlot(number, row, patience) for number, row in enumerate(scoreboard.rows())]
-    supervisor = _Supervisor(slots, standby, socket, drain_timeout + _KILL_AFTER)
-    return asyncio.run(supervisor.run())
+    supervisor = _Supervisor(slots, standby, scoreboard, succession)
+    return asyncio.run(supervisor.run(sockets, drain_timeout + _KILL_AFTER))
 
 
 class _Supervisor:
-    """The loop over all slots. `end_timeout` is how long the workers may take to end, in seconds."""
+    """The loop over all slots."""
 
     def __init__(
-        self, slots: Sequence[WorkerSlot], standby: Standby, socket: Socket, end_timeout: float
+        self,
+        slots: Sequence[WorkerSlot],
+        standby: Standby,
+        scoreboard: Scoreboard,
+        succession: Succession | None,
     ) -> None:
         self._slots = slots
         self._standby = standby
-        self._socket = socket
-        self._end_timeout = end_timeout
+        self._scoreboard = scoreboard
+        self._succession = succession
+        self._succeeding: asyncio.Task[None] | None = None
+        self._are_ready = asyncio.Event()  # set once all workers were
         self._has_served = False  # true once a worker was ready
         self._deadline: float | None = None  # of workers that have to end
         self._code = 0
 
-    async def run(self) -> int:
-        """Check the workers until a signal asked for the end and all have ended."""
+    async def run(self, sockets: Sequence[Socket], end_timeout: float) -> int:
+        """Check the workers until a signal asked for the end and all have ended.
+
+        `end_timeout` is how long the workers may take to end, in seconds.
+        """
         self._loop = asyncio.get_running_loop()
+        self._sockets, self._end_timeout = sockets, end_timeout
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stop)
         self._loop.add_signal_handler(signal.SIGHUP, self._reload)
+        if self._succession is not None:
+            self._loop.add_signal_handler(signal.SIGUSR2, self._succession.replace)
+            self._succeeding = self._loop.create_task(self._succeed(self._succession))
         last = self._loop.time()
         try:
             while self._deadline is None or any(slot.worker for slot in self._slots):
@@ -80,8 +97,19 @@ class _Supervisor:
             for slot in self._slots:
                 slot.send(signal.SIGKILL)
             self._standby.kill()
-            self._socket.close()
+            self._close()
         return self._code
+
+    async def _succeed(self, succession: Succession) -> None:
+        """End when another supervisor has taken over, or when this one cannot."""
+        try:
+            self._scoreboard.is_replaced = await succession.is_replaced(self._are_ready)
+        except CannotTakeOver as error:
+            logger.error("%s", error)
+            self._code = 1
+            self._stop()
+        if self._scoreboard.is_replaced:
+            self._stop()
 
     def _check(self, now: float, elapsed: float) -> None:
         for slot in self._slots:
@@ -89,6 +117,10 @@ class _Supervisor:
                 self._check_worker(slot, slot.worker, now, elapsed)
         if self._deadline is None:
             self._fill(now)
+            if all(slot.is_ready for slot in self._slots):
+                self._are_ready.set()
+            if self._succession is not None:
+                self._succession.check(now)
 
     def _check_worker(self, slot: WorkerSlot, worker: Worker, now: float, elapsed: float) -> None:
         code = worker.exit_code()
@@ -131,10 +163,18 @@ class _Supervisor:
         if self._deadline is not None:
             return
         self._deadline = self._loop.time() + self._end_timeout
+        if self._succession is not None and not self._scoreboard.is_replaced:
+            self._succession.notify("STOPPING=1")
+        if self._succeeding is not None and self._succeeding is not asyncio.current_task():
+            self._succeeding.cancel()
         self._standby.kill()
-        self._socket.close()
+        self._close()
         for slot in self._slots:
             slot.send(signal.SIGTERM)
+
+    def _close(self) -> None:
+        for one in self._sockets:
+            one.close()
 
     def _reload(self) -> None:
         for slot in self._slots:

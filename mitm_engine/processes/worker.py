@@ -44,11 +44,15 @@ class Worker:
     """A process that has imported its work, and begins it when it gets the number of its slot."""
 
     def __init__(
-        self, work: Work, arguments: Sequence[object], listener: socket.socket, scoreboard: Scoreboard
+        self,
+        work: Work,
+        arguments: Sequence[object],
+        sockets: Sequence[socket.socket],
+        scoreboard: Scoreboard,
     ) -> None:
         number, self._number = _SPAWN.Pipe(duplex=False)
         with number, _ignoring_ctrl_c():
-            self._process = _SPAWN.Process(target=_run, args=(number, work, arguments, listener, scoreboard))
+            self._process = _SPAWN.Process(target=_run, args=(number, work, arguments, sockets, scoreboard))
             self._process.start()
         self.pid = self._process.ident
 
@@ -92,14 +96,15 @@ def _run(
     number: Connection,
     work: Work,
     arguments: Sequence[object],
-    listener: socket.socket,
+    sockets: Sequence[socket.socket],
     scoreboard: Scoreboard,
 ) -> None:
     """Run the process from start to end. Its imports are done: `work` came with them."""
     _die_with_parent()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the work handles it
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # for the supervisor, even if sent to all processes
     try:
-        context = WorkerContext(number.recv(), listener, scoreboard)
+        context = WorkerContext(number.recv(), sockets, scoreboard)
     except EOFError:
         return  # it was never needed
     number.close()

@@ -13,6 +13,7 @@
     ├── NotCalled          an external call that a dry run does not make
     ├── PoolFull           the queue of the plugin threads is full
     ├── CannotListen       a port cannot be opened
+    ├── CannotTakeOver     the running proxy keeps its sockets
     └── Invalid            one or more fields of an input are wrong; carries `Problem`s
 
 A `Rejection` is what the client of the proxy gets; the table `ERRORS` fixes its status.
@@ -83,6 +84,10 @@ class PoolFull(GatewayError):
 
 class CannotListen(GatewayError):
     """A port cannot be opened, usually because another process has it."""
+
+
+class CannotTakeOver(GatewayError):
+    """The running proxy keeps its sockets. The message says why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from shared.core.problems import problems_of
 from shared.settings.checks import check
 from shared.settings.declare import schema_of
 from shared.settings.sections import BASE_DOMAIN, Security, Settings, Tls
+from shared.settings.service_manager import ServiceManager, parse_service_manager
 from shared.settings.sources import SettingsError, Written, read_environment, read_file, read_flags
 
 #: The variable that names another file than the program's config.yaml.
@@ -60,6 +61,14 @@ def load_settings_or_exit() -> Settings:
         sys.exit(str(error))
 
 
+def service_manager() -> ServiceManager:
+    """The service manager that started this process. Raises `SettingsError`."""
+    try:
+        return parse_service_manager(os.environ, os.getpid())
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+
+
 def _validate(written: Written) -> Settings:
     try:
         settings: Settings = schema_of(Settings)().load(written.values)
@@ -93,4 +102,11 @@ def _from[S: (Tls, Security)](folder: Path, section: S, *names: str) -> S:
     return dataclasses.replace(section, **{name: file and folder / file for name, file in files.items()})
 
 
-__all__ = ["CONFIG_VARIABLE", "Settings", "SettingsError", "load_settings", "load_settings_or_exit"]
+__all__ = [
+    "CONFIG_VARIABLE",
+    "Settings",
+    "SettingsError",
+    "load_settings",
+    "load_settings_or_exit",
+    "service_manager",
+]

@@ -34,6 +34,8 @@ def main(names: list[str]) -> None:
     try:
         for name in names:
             value = functools.reduce(getattr, name.split("."), settings)
+            if isinstance(value, tuple):  # in the form of the environment
+                value = ",".join(map(str, value))
             sys.stdout.write(f"{'' if value is None else value}\n")
     except AttributeError:
         sys.exit(f"There is no setting {name}. See config.yaml for all settings.")

@@ -1,6 +1,6 @@
 """Checks that involve several settings."""
 
-from shared.settings.sections import MITMPROXY, Settings, is_loopback
+from shared.settings.sections import MITMPROXY, Settings
 from shared.settings.sources import SettingsError, Written
 
 
@@ -18,12 +18,12 @@ def _reject(written: Written, *steps: str, why: str) -> None:
 
 def _check_reach(settings: Settings, written: Written) -> None:
     server, security = settings.server, settings.security
-    if not is_loopback(server.admin_host) and settings.admin.token is None:
+    if not server.is_admin_local and settings.admin.token is None:
         _reject(
             written,
             *("server", "admin_host"),
-            why=f"other machines could reach the admin API at {server.admin_host}; set admin.token "
-            "(GATEWAY_ADMIN_TOKEN) or use 127.0.0.1",
+            why=f"other machines could reach the admin API at {', '.join(server.admin_host)}; set "
+            "admin.token (GATEWAY_ADMIN_TOKEN) or use 127.0.0.1",
         )
     if not settings.redis.is_local and not (security.pepper_file and security.key_file):
         _reject(

@@ -16,6 +16,7 @@ from shared.settings.values import (
     choice,
     cores,
     domain,
+    hosts,
     network,
     path,
     port,
@@ -62,11 +63,18 @@ class Tls:
 class Server:
     """The listeners and the proxy."""
 
-    admin_host: str = setting(
-        text, "127.0.0.1", "Listen address of the admin API. Off loopback, admin.token is required."
+    admin_host: tuple[str, ...] = setting(
+        hosts,
+        "127.0.0.1",
+        "Listen address of the admin API, or a list of them. Off loopback, admin.token is required.",
     )
     admin_port: int = setting(port, 8080, "Port of the admin API.")
-    proxy_host: str = setting(text, "127.0.0.1", "Listen address of the proxy.")
+    proxy_host: tuple[str, ...] = setting(
+        hosts,
+        "127.0.0.1",
+        'Listen address of the proxy, or a list of them: ["10.0.0.1", "::1"]. 0.0.0.0 stands for all IPv4 '
+        'addresses, "::" for all IPv6 and IPv4 addresses.',
+    )
     proxy_port: int = setting(port, 8081, "Port of the proxy.")
     base_domain: str = setting(domain, "example.com", "Tenants are served at {subdomain}.{base_domain}.")
     shared_hosts: tuple[str, ...] = setting(
@@ -91,6 +99,11 @@ class Server:
         seconds, "30s", "Time for open requests to complete when the proxy stops. Express engine only."
     )
     tls: Tls = section(Tls, "HTTPS on the proxy's port. Express engine only. Set both files or none.")
+
+    @property
+    def is_admin_local(self) -> bool:
+        """True when no other machine can reach the admin API."""
+        return all(is_loopback(host) for host in self.admin_host)
 
     @property
     def worker_count(self) -> int:

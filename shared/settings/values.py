@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +119,26 @@ def domain(value: Any) -> str:
     if len(name) > 253 or not _DOMAIN.fullmatch(name):
         raise ValueError("must be a DNS name without port, such as example.com")
     return name
+
+
+def hosts(value: Any) -> tuple[str, ...]:
+    """Addresses and names to listen on. What a wildcard among them covers is left out."""
+    names = tuple(dict.fromkeys(_host(item) for item in several(text)(value)))
+    if not names:
+        raise ValueError("must be at least one address, such as 127.0.0.1")
+    if "::" in names:  # it takes IPv4, too
+        return ("::",)
+    if "0.0.0.0" in names:
+        return tuple(name for name in names if name == "0.0.0.0" or ":" in name)
+    return names
+
+
+def _host(name: str) -> str:
+    name = name.strip().removeprefix("[").removesuffix("]")
+    try:
+        return str(ip_address(name))
+    except ValueError:
+        return name
 
 
 def redis_url(value: Any) -> str:

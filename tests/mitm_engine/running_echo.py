@@ -18,7 +18,7 @@ PATIENCE = 20.0  # seconds; a bound, not a wait
 class RunningEcho:
     """A supervisor with its workers. Whatever is left of it is killed at the end."""
 
-    def __init__(self, folder: Path, loop: str = "uvloop", workers: int = 2, **more: int) -> None:
+    def __init__(self, folder: Path, loop: str = "uvloop", workers: int = 2, **more: object) -> None:
         self.folder = folder
         self.log = folder / "log"
         command = [sys.executable, "-m", "tests.mitm_engine.echo_server", loop, str(workers), str(folder)]

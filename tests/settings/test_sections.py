@@ -48,6 +48,44 @@ class TestTheEngine:
         assert message.endswith("set server.engine to express")
 
 
+class TestAddresses:
+    @pytest.mark.parametrize(
+        ("written", "expected"),
+        [
+            ("127.0.0.1", ["127.0.0.1"]),
+            ('"::"', ["::"]),
+            ("[127.0.0.1, '::1']", ["127.0.0.1", "::1"]),
+            ("['[::1]', '0:0:0:0:0:0:0:1', localhost]", ["::1", "localhost"]),
+            pytest.param("['::', 0.0.0.0, 127.0.0.1]", ["::"], id="covered by the first"),
+            pytest.param("[10.0.0.1, 0.0.0.0, '::1']", ["0.0.0.0", "::1"], id="covered by the second"),
+        ],
+    )
+    @pytest.mark.parametrize("name", ["proxy_host", "admin_host"])
+    def test_an_address_may_be_a_list(
+        self, config: File, name: str, written: str, expected: list[str]
+    ) -> None:
+        settings = config.load(f"admin: {{token: secret}}\nserver: {{{name}: {written}}}")
+        assert getattr(settings.server, name) == tuple(expected)
+
+    def test_list_in_a_variable_has_commas(self, config: File) -> None:
+        server = config.load("", GATEWAY__SERVER__PROXY_HOST="10.0.0.1, ::1").server
+        assert server.proxy_host == ("10.0.0.1", "::1")
+
+    @pytest.mark.parametrize("written", ["[]", "''"])
+    def test_at_least_one_address_is_required(self, config: File, written: str) -> None:
+        message = config.rejection(f"server:\n  proxy_host: {written}")
+        assert message.startswith("config.yaml:2: server.proxy_host: must be at least one address")
+
+    def test_one_address_off_loopback_requires_the_admin_token(self, config: File) -> None:
+        for hosts in ("['127.0.0.1', '::1', localhost]", "127.0.0.2"):
+            assert config.load(f"server: {{admin_host: {hosts}}}").server.is_admin_local
+        message = config.rejection("server:\n  admin_host: [127.0.0.1, 10.0.0.1]")
+        assert message.startswith(
+            "config.yaml:2: server.admin_host: other machines could reach the admin API"
+        )
+        assert "at 127.0.0.1, 10.0.0.1; set admin.token" in message
+
+
 class TestTls:
     def test_tls_section_without_files_has_none(self, config: File) -> None:
         for text in ("", "server: {tls: null}", "server: {tls: {cert: null}}", "server: {tls: {key: ''}}"):

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import resource
 import select
 import socket
@@ -12,10 +13,12 @@ from pathlib import Path
 import pytest
 
 from mitm_engine.processes import descriptors, listener
-from mitm_engine.processes.listener import Listener, listener_socket
+from mitm_engine.processes.listener import Listener, given_socket, listener_socket, listener_sockets
 from mitm_engine.processes.scoreboard import Scoreboard, WorkerContext
-from shared.core.errors import CannotListen
+from shared.core.errors import CannotListen, GatewayError
 from tests.mitm_engine.running_echo import PATIENCE, RunningEcho, ask
+from tests.support.ports import free_port
+from tests.support.wait import until_true
 
 
 class Worker:
@@ -27,7 +30,7 @@ class Worker:
         self.server = listener_socket("127.0.0.1", 0)
         self.held: list[socket.socket] = []
         self.came = asyncio.Event()
-        self.listener = Listener(WorkerContext(0, self.server.dup(), self.board), self._accept, self._count)
+        self.listener = Listener(WorkerContext(0, [self.server.dup()], self.board), self._accept, self._count)
         self._before = connections
 
     def _accept(self, connection: socket.socket) -> None:
@@ -74,6 +77,44 @@ class TestTheSocket:
             assert server.family == family
             assert not server.getblocking()
             socket.create_connection(server.getsockname()[:2]).close()
+
+    def test_the_unspecified_address_of_ipv6_takes_clients_of_both_kinds(self) -> None:
+        with listener_socket("::", 0) as server:
+            for host in ("127.0.0.1", "::1"):
+                socket.create_connection((host, server.getsockname()[1]), PATIENCE).close()
+
+    def test_each_address_has_a_socket(self) -> None:
+        with contextlib.ExitStack() as stack:
+            [first] = listener_sockets(["127.0.0.1"], 0)
+            stack.enter_context(first)
+            port = first.getsockname()[1]
+            found = listener_sockets(["::1", "127.0.0.1"], port, [first])
+            stack.enter_context(found[0])
+            assert found[1] is first  # it is open already
+            for host in ("127.0.0.1", "::1"):
+                socket.create_connection((host, port), PATIENCE).close()
+
+    def test_nothing_stays_open_when_one_address_cannot_be_used(self) -> None:
+        port = free_port()
+        with pytest.raises(CannotListen, match=r"192\.0\.2\.1"):
+            listener_sockets(["127.0.0.1", "192.0.2.1"], port)
+        with listener_socket("127.0.0.1", port):
+            pass
+
+    def test_a_socket_of_another_program_is_used(self) -> None:
+        with (
+            socket.create_server(("127.0.0.1", 0)) as other,
+            given_socket(os.dup(other.fileno())) as given,
+        ):
+            assert given.getsockname() == other.getsockname()
+            assert not given.getblocking()
+            assert given.proto == socket.IPPROTO_TCP
+
+    def test_a_descriptor_that_is_no_socket_is_named(self, tmp_path: Path) -> None:
+        with (tmp_path / "file").open("w") as file, pytest.raises(GatewayError, match="cannot be used"):
+            given_socket(file.fileno())
+        with socket.socket(socket.AF_UNIX) as other, pytest.raises(GatewayError, match="is not a TCP socket"):
+            given_socket(os.dup(other.fileno()))
 
     @pytest.mark.parametrize("host", ["no-such-name.invalid", "192.0.2.1"])
     def test_an_address_that_is_not_ours_is_a_sentence(self, host: str) -> None:
@@ -151,6 +192,24 @@ class TestTheShare:
             assert len(worker.held) == 1
             await turns()
             assert len(worker.held) == 5
+
+
+async def test_worker_accepts_on_all_its_sockets() -> None:
+    with contextlib.ExitStack() as stack:
+        servers = [stack.enter_context(listener_socket("127.0.0.1", 0)) for _ in range(3)]
+        came: list[socket.socket] = []
+        listener = Listener(
+            WorkerContext(0, [one.dup() for one in servers], Scoreboard(1)), came.append, lambda: len(came)
+        )
+        listener.start()
+        for server in servers:
+            stack.enter_context(socket.create_connection(server.getsockname(), PATIENCE))
+        await until_true(lambda: len(came) == 3)
+        stack.enter_context(socket.create_connection(servers[2].getsockname(), PATIENCE))
+        listener.stop()
+        assert len(came) == 4  # also what was queued
+        for one in came:
+            one.close()
 
 
 class TestTheEnd:

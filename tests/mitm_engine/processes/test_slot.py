@@ -124,7 +124,7 @@ def test_the_row_of_a_worker_is_visible_to_the_others() -> None:
     board = Scoreboard(3)
     with socket.socket() as listener:
         process = multiprocessing.get_context("spawn").Process(
-            target=show, args=(WorkerContext(1, listener, board),)
+            target=show, args=(WorkerContext(1, [listener], board),)
         )
         process.start()
         process.join()

@@ -1,0 +1,54 @@
+"""The service manager that started this program, such as systemd: its sockets, and how to notify it.
+
+The protocols are those of sd_listen_fds(3) and sd_notify(3).
+"""
+
+import socket
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+_FIRST_DESCRIPTOR = 3
+_LISTEN_PID, _LISTEN_FDS, _LISTEN_FDNAMES = "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"
+_NOTIFY_SOCKET = "NOTIFY_SOCKET"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceManager:
+    """What the service manager passed to this process.
+
+    Attributes:
+        descriptors: the sockets that it opened: their numbers, and their names.
+        address: the unix socket on which it reads messages, if any.
+    """
+
+    descriptors: Mapping[int, str] = field(default_factory=dict)
+    address: str | None = None
+
+    def notify(self, state: str) -> None:
+        """Tell it the state of this service, such as ``READY=1``. Nothing depends on the message."""
+        if self.address is None:
+            return
+        # A name that begins with @ stands for an abstract socket, whose name begins with a zero byte.
+        address = "\0" + self.address[1:] if self.address.startswith("@") else self.address
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.connect(address)
+            sender.sendall(state.encode())
+
+
+def parse_service_manager(environ: Mapping[str, str], process: int) -> ServiceManager:
+    """Return what the environment tells the process with this id.
+
+    Sockets that were passed to another process are left out: a program that started this one got them. Raises
+    ValueError.
+    """
+    address = environ.get(_NOTIFY_SOCKET) or None
+    if environ.get(_LISTEN_PID) != str(process):
+        return ServiceManager(address=address)
+    count = environ.get(_LISTEN_FDS, "")
+    if not count.isdecimal():
+        raise ValueError(f"{_LISTEN_FDS} must be a whole number, not {count!r}.")
+    names = environ.get(_LISTEN_FDNAMES, "").split(":")
+    names += [""] * (int(count) - len(names))
+    numbers = range(_FIRST_DESCRIPTOR, _FIRST_DESCRIPTOR + int(count))
+    return ServiceManager(dict(zip(numbers, names, strict=False)), address)
