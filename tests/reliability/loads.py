@@ -102,16 +102,23 @@ async def connected(caller: Caller, tally: Tally) -> Line | None:
 
 
 async def open_loop(caller: Caller, path: str, rate: float, going: Going, connections: int = 0) -> Tally:
-    """`rate` requests a second from many callers, whatever becomes of the ones before."""
+    """`rate` requests a second from many callers, whatever becomes of the ones before.
+
+    A line that the other side has closed is not used again.
+    """
     tally, request = Tally(), caller.request(path)
     free = [line for _ in range(connections or 8) if (line := await connected(caller, tally))]
     running: set[asyncio.Task[None]] = set()
 
     async def call() -> None:
+        while free and free[-1].is_over:
+            free.pop().close()
         line = free.pop() if free else await connected(caller, tally)
         if line is not None:
             await tally.ask(line, request)
-            if not line.is_over:
+            if line.is_over:
+                line.close()
+            else:
                 free.append(line)
 
     due = time.monotonic()
