@@ -77,7 +77,10 @@ class Proxies:
                 return
         raise AssertionError(f"The proxy {pid} does not end:\n{self._gateway.log('proxy')[-4000:]}")
 
-    def stop(self) -> None:
+    def __enter__(self) -> "Proxies":
+        return self
+
+    def __exit__(self, *_: object) -> None:
         os.kill(self.current, signal.SIGTERM)
         self._await_end(self.current)
         for child in self._children:
@@ -116,7 +119,6 @@ async def fresh(caller: Caller, path: str, rate: float, going: Going) -> Tally:
 def test_ten_handovers_at_50_requests_a_second_fail_no_request(caller: tuple[TenantInUse, Caller]) -> None:
     """Half of the requests come on new connections, half on some that are kept, and used after any pause."""
     tenant, client = caller
-    proxies = Proxies(tenant.gateway)
 
     async def measure() -> list[Tally]:
         stop = False
@@ -133,7 +135,8 @@ def test_ten_handovers_at_50_requests_a_second_fail_no_request(caller: tuple[Ten
         stop = True
         return await asyncio.gather(*loads)
 
-    tallies = uvloop.run(measure())
+    with Proxies(tenant.gateway) as proxies:
+        tallies = uvloop.run(measure())
     kind = "TLS" if client.authority else "plain"
     for name, tally in zip(("new connections", "kept connections"), tallies, strict=True):
         figure(
@@ -143,5 +146,4 @@ def test_ten_handovers_at_50_requests_a_second_fail_no_request(caller: tuple[Ten
         )
     assert [tally.failed[:5] for tally in tallies] == [[], []]
     assert [tally.errors for tally in tallies] == [0, 0]
-    proxies.stop()
     assert_clean(tenant.gateway)
