@@ -68,11 +68,20 @@ def requires[View: Callable[..., Any]](access: Access) -> Callable[[View], View]
 
 def required_access(endpoint: str, method: str) -> Access | None:
     """The access that the view behind `endpoint` requires; None when it declares none."""
+    return cast("Access | None", getattr(_view(endpoint, method), "access", None))
+
+
+def operation_name() -> str:
+    """The name of the current operation in the OpenAPI document."""
+    return str(getattr(_view(request.endpoint or "", request.method), "operation", ""))
+
+
+def _view(endpoint: str, method: str) -> Any:
     view: Any = current_app.view_functions[endpoint]
     if hasattr(view, "view_class"):
         name = "get" if method == "HEAD" else method.lower()
         view = getattr(view.view_class, name, None)
-    return cast("Access | None", getattr(view, "access", None))
+    return view
 
 
 def caller() -> Caller:

@@ -1,5 +1,6 @@
 """Find and change a tenant: only the caller's own, and without losing a concurrent change."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -7,12 +8,17 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import cast
 
-from admin_app.auth.access import caller, check_tenant_access
+from flask import g
+
+from admin_app.auth.access import caller, check_tenant_access, operation_name
 from admin_app.context import new_id, services
 from admin_app.http.errors import ApiError, not_found
 from shared.core.errors import Conflict
+from shared.logs import FIELDS
 from shared.model.config import ApiKey, Rule, Snapshot
 from shared.secrets.api_keys import mint_key
+
+logger = logging.getLogger(__name__)
 
 #: Attempts to write a change while other processes write to the same tenant.
 MAX_ATTEMPTS = 30
@@ -68,9 +74,38 @@ def _write(tenant_id: str, change: Callable[[Snapshot], Snapshot | None]) -> Sna
             before = find_tenant(tenant_id)
             after = change(before)
             with suppress(Conflict):
-                return services().store.write(before, after, actor=caller().actor)
+                return write(before, after)
             time.sleep(_pause(attempt))
     raise Conflict(f"The tenant {tenant_id} is changed too often.")
+
+
+def write(before: Snapshot | None, after: Snapshot | None) -> Snapshot | None:
+    """Write one change, and log it. Raises as the store."""
+    stored = services().store.write(before, after, actor=caller().actor)
+    tenant = (stored or after or before).tenant  # type: ignore[union-attr]  # one of them is there
+    fields = {
+        "actor": caller().actor,
+        "operation": operation_name(),
+        "tenant": tenant.id,
+        "version": tenant.version,
+        "objects": _changed_ids(before, stored),
+        "request_id": g.request_id,
+    }
+    logger.info("The configuration was changed.", extra={FIELDS: fields})
+    return stored
+
+
+def _changed_ids(before: Snapshot | None, after: Snapshot | None) -> list[str]:
+    """The ids of the rules and keys that differ; none of a tenant that was deleted with all of them."""
+    if after is None:
+        return []
+    old, new = _items(before), _items(after)
+    return sorted(item_id for item_id in {*old, *new} if old.get(item_id) != new.get(item_id))
+
+
+def _items(snapshot: Snapshot | None) -> dict[str, Rule | ApiKey]:
+    items: list[Rule | ApiKey] = [*snapshot.rules, *snapshot.keys] if snapshot else []
+    return {item.id: item for item in items}
 
 
 def _pause(attempt: int) -> float:

@@ -98,7 +98,13 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # as above
 
     def operation(self, name: str) -> Decorator:
         """Name the operation, for generators of clients and for the log."""
-        return cast("Decorator", self.doc(operationId=name))
+
+        def mark(view: View) -> View:
+            named = cast("View", self.doc(operationId=name)(view))
+            named.operation = name  # type: ignore[attr-defined]
+            return named
+
+        return mark
 
     def reads(
         self,

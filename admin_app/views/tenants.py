@@ -8,14 +8,14 @@ from typing import Any
 from flask import Response, g
 from flask.views import MethodView
 
-from admin_app.auth.access import Access, caller, requires
+from admin_app.auth.access import Access, requires
 from admin_app.auth.field_access import TENANT_FIELDS, check_fields
 from admin_app.changes.check_targets import CheckedTargets, check_targets
 from admin_app.changes.entries import read_entries
 from admin_app.changes.limits import limits_of
 from admin_app.changes.read_only import split_read_only
 from admin_app.changes.secrets import seal_entries
-from admin_app.changes.snapshot import change_tenant, delete_tenant, find_tenant, new_key
+from admin_app.changes.snapshot import change_tenant, delete_tenant, find_tenant, new_key, write
 from admin_app.context import new_id, services
 from admin_app.http.errors import ApiError, problem_documents, raise_problems
 from admin_app.http.openapi import Blueprint
@@ -82,7 +82,7 @@ class Tenants(MethodView):
         secret, key = new_key(
             ApiKey("", "first key", "", "", scopes=(Scope.ADMIN, Scope.PROXY), created_at=now)
         )
-        stored = services().store.write(None, replace(after, keys=(key,)), actor=caller().actor)
+        stored = write(None, replace(after, keys=(key,)))
         tenant = (stored or after).tenant
         extra = {"warnings": _warnings(tenant, targets), "api_key": secret, "key": secret}
         return response(tenant_document(tenant), 201, extra, f"/api/v1/tenants/{tenant.id}")

@@ -4,9 +4,11 @@ Further plugins come from installed packages (entry points of the group ``ai_gat
 folders in `plugins.paths` of config.yaml. Files whose names begin with an underscore are skipped.
 """
 
+import difflib
 import importlib
 import importlib.metadata
 import importlib.util
+import inspect
 import pkgutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,11 +16,20 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 
 from shared.core.errors import GatewayError
+from shared.model.config import Stage
 from shared.pipeline.plugin import Plugin
 
 __all__ = ["CatalogueError", "built_in_plugins", "load_catalogue"]
 
 ENTRY_POINTS = "ai_gateway.plugins"
+#: The methods that a plugin may have for the gateway to call.
+_METHODS = frozenset(
+    (
+        *(stage.value for stage in Stage),
+        *("pre_response_events", "prepare", "start", "needs_whole_body", "is_quick", "response_headers"),
+        *("cleanup", "merge"),
+    )
+)
 
 
 class CatalogueError(GatewayError):
@@ -37,6 +48,7 @@ def load_catalogue(paths: Sequence[Path] = ()) -> Mapping[str, type[Plugin]]:
             raise CatalogueError(
                 f"Two plugins are named {plugin.name}: {other} and {where}. Rename one of them."
             )
+        _check_methods(plugin, where)
         found[plugin.name] = plugin, where
     return MappingProxyType({name: found[name][0] for name in sorted(found)})
 
@@ -100,6 +112,20 @@ def _plugin_of(module: ModuleType, where: str) -> type[Plugin]:
         names = ", ".join(sorted(plugin.__name__ for plugin in classes)) or "none"
         raise CatalogueError(f"{where} must define exactly one Plugin class, but defines: {names}.")
     return classes[0]
+
+
+def _check_methods(plugin: type[Plugin], where: str) -> None:
+    """Raise `CatalogueError` when a method of a plugin would never be called, because of its name."""
+    own = [kind for kind in plugin.__mro__ if issubclass(kind, Plugin) and kind is not Plugin]
+    names = {name for kind in own for name, value in vars(kind).items() if inspect.isroutine(value)}
+    for name in sorted(name for name in names - _METHODS if not name.startswith("_")):
+        if close := difflib.get_close_matches(name, _METHODS, 1, 0.85):
+            raise CatalogueError(
+                f"{where} has a method {name}. Did you mean {close[0]}? Otherwise begin its name with an "
+                "underscore."
+            )
+    if not plugin.stages():
+        raise CatalogueError(f"{where} must have at least one of the methods {', '.join(Stage)}.")
 
 
 def _broken(where: str, error: Exception) -> CatalogueError:

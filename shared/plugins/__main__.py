@@ -35,7 +35,7 @@ def main() -> None:
         plugin, test = write_skeleton(arguments.name, load_catalogue(), arguments.folder, _PROJECT)
     except (GatewayError, OSError) as error:
         sys.exit(f"{parser.prog}: {error}")
-    sys.stdout.write(f"Wrote {plugin} and {test}. Run the test: python -m pytest {test}\n")
+    sys.stdout.write(f"Wrote {plugin} and {test}. Run the test: ./scripts/test.sh {test.absolute()}\n")
 
 
 if __name__ == "__main__":

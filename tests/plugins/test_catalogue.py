@@ -127,6 +127,24 @@ def test_plugins_of_a_folder_join_the_built_in_ones(tmp_path: Path) -> None:
         ("broken.py", "class", "SyntaxError"),
         ("broken.py", "raise KeyError('x')", "KeyError"),
         ("empty.py", "", "exactly one Plugin class, but defines: none"),
+        *(
+            (
+                "typo.py",
+                PLUGIN.format(name="Mine").replace("pre_request", wrong),
+                rf"{wrong}\. Did you mean {meant}\?",
+            )
+            for wrong, meant in (
+                ("pre_requst", "pre_request"),
+                ("preRequest", "pre_request"),
+                ("post_response_events", "pre_response_events"),
+                ("cleanupp", "cleanup"),
+            )
+        ),
+        (
+            "typo.py",
+            PLUGIN.format(name="Mine").replace("pre_request", "respond"),
+            "at least one of the methods pre_request, post_request, pre_response, post_response",
+        ),
         ("double.py", PLUGIN.format(name="One") + PLUGIN.format(name="Two"), "but defines: One, Two"),
     ],
 )
@@ -138,6 +156,15 @@ def test_an_unusable_plugin_stops_the_start(tmp_path: Path, file: str, text: str
     assert str(caught.value).endswith(".")
     with pytest.raises(CatalogueError, match=r"plugins\.paths"):
         load_catalogue([tmp_path / "nowhere"])
+
+
+def test_helper_method_of_a_plugin_is_no_typo(tmp_path: Path) -> None:
+    helpers = "".join(
+        f"\n    def {name}(self):\n        return None\n"
+        for name in ("prepare_request", "parsed", "_pre_requst", "restart", "check")
+    )
+    (tmp_path / "free_pass.py").write_text(PLUGIN.format(name="FreePass") + helpers)
+    assert "free_pass" in load_catalogue([tmp_path])
 
 
 @pytest.fixture

@@ -40,6 +40,8 @@ def test_new_plugin_in_the_gateway_passes_all_checks_without_edits(copy: Path) -
     told = new(copy, "word_limit")
     spec = ["shared/plugins/word_limit.py", "tests/plugins/test_word_limit.py"]
     assert all(str(copy / file) in told for file in spec)
+    # pytest is there only after test.sh has installed it.
+    assert f"Run the test: ./scripts/test.sh {copy / spec[1]}" in told
     passes(copy, "ruff", "check", *spec)
     passes(copy, "ruff", "format", "--check", *spec)
     passes(copy, "mypy", *spec)
