@@ -56,7 +56,7 @@ async def _serve(context: WorkerContext, services: Services, log: logs.LogWriter
 
 
 def _options(settings: Settings) -> Options:
-    limits = settings.limits
+    limits, egress = settings.limits, settings.security.egress_proxy.proxy
     return Options(
         head_limit=limits.head,
         field_limit=limits.fields,
@@ -67,6 +67,7 @@ def _options(settings: Settings) -> Options:
         timeouts=_timeouts(limits.timeouts, UpstreamTimeouts()),
         drain_timeout=settings.server.drain_timeout,
         tls=settings.server.tls.files,
+        proxy_authorization=egress.authorization if egress else None,
     )
 
 

@@ -1,6 +1,7 @@
 """Starts the proxy: `python run_proxy.py`, with `--web` to debug in mitmweb."""
 
 import contextlib
+import logging
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +26,8 @@ _EMBEDDED = (
     "With an embedded store, which ends with the program that started it, a running proxy cannot be "
     "replaced: stop and start it, or run the store as a process of its own (redis.mode: external)."
 )
+
+logger = logging.getLogger(__name__)
 
 
 @click.command()
@@ -73,6 +76,8 @@ def _supervise(
     path = settings.data_dir / "run" / f"proxy-{server.proxy_port}.sock"
     predecessor = None if replace is None else Predecessor.reach(Path(replace) if replace else path)
     listening = _listening(settings, manager, predecessor)
+    if settings.security.egress_proxy.resolve == "proxy":
+        logger.warning("security.egress_proxy resolves names itself. It must reject private addresses.")
     # An embedded Redis runs here: it must not end with a worker.
     with contextlib.closing(log), contextlib.closing(open_redis(settings)) as store:
         objection = _EMBEDDED if store.embedded else None

@@ -84,7 +84,7 @@ async def gateway_addons(services: Services, log: LogWriter, adapter: Adapter) -
                 ),
                 adapter.concurrency,
                 adapter.stages(clock, pool, shadow_pool, settings.limits.response_body, services.instance),
-                Upstreams(plane.resolver, clock),
+                Upstreams(plane.resolver, clock, services.policy.egress),
                 adapter.response_head,
                 StreamEnd(adapter.write),
                 AccessLog(clock, log.put),

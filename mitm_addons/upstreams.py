@@ -7,6 +7,7 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from mitm_addons.wire_errors import FORBIDDEN, UNRESOLVED
 from shared.core.clock import Clock
 from shared.core.errors import OutsideError, TargetForbidden
+from shared.net.egress import EgressProxy
 from shared.net.resolver import FailedAddresses
 
 #: Returns the addresses of a host and port, all of them checked, in the order in which to try them.
@@ -17,12 +18,14 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 class Upstreams:
     """Resolves and checks the name of every upstream; nothing else in the proxy does.
 
-    After a failed connection an address is tried last for a while.
+    After a failed connection an address is tried last for a while. Connections lead through the proxy
+    `egress`, if there is one, to the same addresses.
     """
 
-    def __init__(self, resolve: Resolve, clock: Clock) -> None:
+    def __init__(self, resolve: Resolve, clock: Clock, egress: EgressProxy | None = None) -> None:
         self._resolve = resolve
         self._clock = clock
+        self._egress = egress
         self._failed = FailedAddresses()
 
     async def server_connect(self, data: ServerConnectionHookData) -> None:
@@ -40,6 +43,8 @@ class Upstreams:
             address = self._failed.first(host, port, addresses, self._clock.monotonic())
             data.server.address = address, port
             data.server.gateway_host = host
+            if self._egress and self._egress.is_used(host, address):
+                data.server.via = ("http", self._egress.address)
 
     def server_connect_error(self, data: ServerConnectionHookData) -> None:
         """Note the address. Also after the client gave up: many wait less long than the connect timeout."""

@@ -6,6 +6,7 @@ import ssl
 import time
 from collections.abc import Callable
 from ipaddress import ip_address
+from typing import NamedTuple
 
 import certifi
 from mitmproxy import connection
@@ -16,6 +17,7 @@ from mitm_engine.exchange.dispatch import Dispatch
 from mitm_engine.pool import Pool
 from mitm_engine.upstream_connection import Key, UpstreamConnection
 from mitm_engine.wire_error import WireError
+from shared.core.http_tokens import HEAD_END, MAX_CONNECT_HEAD, connect_failure, connect_head
 
 _ERROR_HOOK_TIMEOUT = 5.0  # seconds for the hook `server_connect_error`
 
@@ -24,11 +26,19 @@ class _NoResponse(WireError):
     """The address does not respond."""
 
 
+class _Missed(NamedTuple):
+    """An address that does not respond, and why."""
+
+    address: Address | None
+    why: str
+
+
 class Connector:
     """Makes connections for `pool`. Certificates are always verified; only the authorities vary."""
 
-    def __init__(self, dispatch: Dispatch, pool: Pool) -> None:
+    def __init__(self, dispatch: Dispatch, pool: Pool, proxy_authorization: str | None = None) -> None:
         self._dispatch = dispatch
+        self._proxy_authorization = proxy_authorization
         self._pool = pool
         self._contexts: dict[str | None, ssl.SSLContext] = {}
 
@@ -44,10 +54,10 @@ class Connector:
         made = self._reserved(key, client)
         try:
             await self._make(made, until)
-        except _NoResponse:
+        except _NoResponse as error:
             if made.server.address == (key.host, key.port):
                 raise
-            missed, made = made.server.address, self._reserved(key, client)
+            missed, made = _Missed(made.server.address, error.detail), self._reserved(key, client)
             await self._make(made, until, missed)
         try:
             data = ServerConnectionHookData(made.server, client)
@@ -64,8 +74,8 @@ class Connector:
         self._pool.reserve(made)
         return made
 
-    async def _make(self, made: UpstreamConnection, until: float, missed: Address | None = None) -> None:
-        """Connect before the loop's time `until`, but not to the address `missed`. Raises `WireError`."""
+    async def _make(self, made: UpstreamConnection, until: float, missed: _Missed | None = None) -> None:
+        """Connect before the loop's time `until`, but not to a missed address. Raises `WireError`."""
         data = ServerConnectionHookData(made.server, made.client)
         try:
             async with asyncio.timeout_at(until):
@@ -90,19 +100,21 @@ class Connector:
             async with asyncio.timeout(_ERROR_HOOK_TIMEOUT):
                 await addons
 
-    async def _open(self, made: UpstreamConnection, missed: Address | None) -> None:
+    async def _open(self, made: UpstreamConnection, missed: _Missed | None) -> None:
         server, key = made.server, made.key
         if server.error is not None or server.address is None:
             raise WireError("upstream_unreachable", server.error or "An addon removed the address.")
-        if server.address == missed:
-            raise WireError("upstream_unreachable", "The address does not respond, and there is no other.")
+        if missed and server.address == missed.address:
+            raise WireError("upstream_unreachable", f"{missed.why} There is no other address.")
         host, port = server.address[:2]
         context = self._context(key.trust) if server.tls else None
         server.timestamp_start = _time_of_day()
         loop = asyncio.get_running_loop()
-        await loop.create_connection(
-            lambda: made, host, port, ssl=context, server_hostname=key.host if context else None
-        )
+        name = key.host if context else None
+        if server.via is None:
+            await loop.create_connection(lambda: made, host, port, ssl=context, server_hostname=name)
+        else:
+            await self._open_through_proxy(made, server.via[1], context, name)
         server.peername = made.transport.get_extra_info("peername")
         server.sockname = made.transport.get_extra_info("sockname")
         server.timestamp_tcp_setup = _time_of_day()
@@ -110,9 +122,28 @@ class Connector:
             server.timestamp_tls_setup = server.timestamp_tcp_setup
             server.alpn = b"http/1.1"
         made.born = loop.time()
-        if not _is_expected(host, server.peername):
+        if server.via is None and not _is_expected(host, server.peername):
             raise WireError("upstream_unreachable", "The connection leads to another address.")
         server.state = connection.ConnectionState.OPEN
+
+    async def _open_through_proxy(
+        self,
+        made: UpstreamConnection,
+        proxy: tuple[str, int],
+        context: ssl.SSLContext | None,
+        name: str | None,
+    ) -> None:
+        transport = await _open_tunnel(made, proxy, self._proxy_authorization)
+        if context is None:
+            transport.set_protocol(made)
+            made.connection_made(transport)
+            transport.resume_reading()
+            return
+        loop = asyncio.get_running_loop()
+        secure = await loop.start_tls(transport, made, context, server_hostname=name)
+        if secure is None:
+            raise ConnectionError("The egress proxy closed the connection.")
+        made.connection_made(secure)
 
     def _context(self, trust: str | None) -> ssl.SSLContext:
         if trust not in self._contexts:
@@ -145,3 +176,48 @@ def _wire_error(error: OSError) -> WireError:
     if isinstance(error, ssl.SSLError | ssl.CertificateError):
         return WireError("upstream_tls", str(error))
     return _NoResponse("upstream_unreachable", str(error))
+
+
+class _Connect(asyncio.Protocol):
+    """Waits for the response to CONNECT."""
+
+    def __init__(self) -> None:
+        self._reply = bytearray()
+        self._transport: asyncio.Transport = None  # type: ignore[assignment]  # until connection_made
+        self.failure: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]
+
+    def data_received(self, data: bytes) -> None:
+        self._reply += data
+        if HEAD_END in self._reply or len(self._reply) > MAX_CONNECT_HEAD:
+            self._transport.pause_reading()  # what follows is for the next protocol
+            self._end(connect_failure(bytes(self._reply)))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._end("The egress proxy closed the connection.")
+
+    def _end(self, failure: str) -> None:
+        if not self.failure.done():
+            self.failure.set_result(failure)
+
+
+async def _open_tunnel(
+    made: UpstreamConnection, proxy: tuple[str, int], authorization: str | None
+) -> asyncio.Transport:
+    """Connect through `proxy` to the address of `made`. Raises OSError.
+
+    The transport is paused, and has no protocol yet that reads from it.
+    """
+    address, port = made.server.address[:2]  # type: ignore[index]  # checked by the caller
+    transport, connect = await asyncio.get_running_loop().create_connection(_Connect, *proxy)
+    try:
+        transport.write(connect_head(address, port, authorization))
+        failure = await connect.failure
+        if failure:
+            raise ConnectionError(failure)
+    except BaseException:
+        transport.abort()
+        raise
+    return transport

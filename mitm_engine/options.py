@@ -94,6 +94,7 @@ class Options:
         drain_timeout: how long open exchanges may take after SIGTERM, in seconds.
         unrouted_address: the target of a flow that no addon has routed.
         tls: the files of certificate and key for clients; None for plain HTTP.
+        proxy_authorization: the credentials for the proxy of a connection with `server.via`.
     """
 
     line_limit: int = 8 * KIB
@@ -111,3 +112,4 @@ class Options:
     drain_timeout: float = 30.0
     unrouted_address: tuple[str, int] = UNROUTED
     tls: tuple[Path, Path] | None = None
+    proxy_authorization: str | None = field(default=None, repr=False)

@@ -54,7 +54,7 @@ class WorkerState:
         self.metrics = Metrics()
         self.dispatch = Dispatch(master.addons)
         self.pool = Pool(self.metrics, self._server_ended, options.response_head_limit, options.read_ahead)
-        self.connect = Connector(self.dispatch, self.pool)
+        self.connect = Connector(self.dispatch, self.pool, options.proxy_authorization)
         self.first_terms = Terms(options.timeouts, request_body=options.read_ahead)
         self.held_bytes = HeldBytes(options.held_bytes)
         self.no_server = connection.Server(address=options.unrouted_address)

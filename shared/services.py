@@ -243,7 +243,9 @@ def connect(settings: Settings, *, remembers: bool = False) -> Services:
         store=store,
         hasher=PepperedHasher(pepper),
         sealer=AesSealer(keys, os.urandom),
-        policy=Policy(security.allowed_target_networks, _own_listeners(settings, address)),
+        policy=Policy(
+            security.allowed_target_networks, _own_listeners(settings, address), security.egress_proxy.proxy
+        ),
         address=address,
         known=known,
         disk=disk,

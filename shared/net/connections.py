@@ -15,6 +15,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from shared.core.addresses import plain_address
 from shared.core.clock import Clock
 from shared.core.errors import OutsideError, TargetForbidden
+from shared.net.egress import EgressProxy
 from shared.net.policy import Policy
 from shared.net.resolve import resolve
 
@@ -76,17 +77,31 @@ class Guard(threading.local):
         """A connection to one of the checked addresses of `host`. Raises `OutsideError`."""
         if self.call is None:
             raise OutsideError("A guarded connection needs a call.")
+        egress = self.policy.egress
         for address in resolve(host, port, self.policy, self.call.left()):
+            proxy = egress if egress and egress.is_used(host, address) else None
             try:
-                sock = socket.create_connection((address, port), self.call.left())
+                sock = socket.create_connection(proxy.address if proxy else (address, port), self.call.left())
             except OSError:
                 continue
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if proxy:
+                self.call.hold(sock)
+                return _tunnel(sock, proxy, address, port)
             if plain_address(sock.getpeername()[0]) != plain_address(address):
                 sock.close()
                 raise TargetForbidden("The connection is not to the address that was checked.")
             return sock
         raise OutsideError(f"The connection to {host} failed.")
+
+
+def _tunnel(sock: socket.socket, proxy: EgressProxy, address: str, port: int) -> socket.socket:
+    try:
+        proxy.open_tunnel(sock, address, port)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 class _Guarded(HTTPConnection):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
 from shared.core.addresses import Address, Network, is_in, plain_address
+from shared.net.egress import EgressProxy
 
 # IPv6 addresses with an IPv4 address in their last 32 bits, to which routers or the system forward:
 # IPv4-translated (RFC 2765), NAT64 (RFC 6052), IPv4-compatible (RFC 4291, 2.5.5.1).
@@ -28,10 +29,12 @@ class Policy:
 
     `own_listeners` are (host, port) pairs of the admin API, the proxy, its web view and Redis. A host is a
     name or an address. An unspecified one (``0.0.0.0``, ``::``) means every address of this machine.
+    Connections lead through the proxy `egress`, if there is one.
     """
 
     allowed_networks: tuple[Network, ...] = ()
     own_listeners: tuple[tuple[str, int], ...] = ()
+    egress: EgressProxy | None = None
 
 
 def forbidden_reason(address: str, port: int, policy: Policy) -> str | None:

@@ -4,6 +4,7 @@ The check when a URL is saved is only a help for its author, because names chang
 time protects: its result is the address to connect to.
 """
 
+import re
 import socket
 import threading
 from collections import deque
@@ -19,6 +20,9 @@ from shared.net.policy import Policy, forbidden_reason
 
 #: Seconds that a check at save time waits for a name.
 SAVE_TIMEOUT = 1.0
+
+# Names of the machine that resolves them (RFC 6761, 6.3).
+_LOCAL_NAME = re.compile(r"(?:.+\.)?localhost")
 
 _Work = Callable[[], list[str]]
 
@@ -90,6 +94,8 @@ def check_target(url: str, policy: Policy, *, allow_query: bool = False) -> list
 def resolve(host: str, port: int, policy: Policy, timeout: float) -> list[str]:
     """The addresses of `host`, the first to try first. `timeout` is in seconds.
 
+    A name that the egress proxy resolves is its own address.
+
     Raises `TargetForbidden` when one of them is not allowed, and `OutsideError` when there is none.
     """
     found = look_up(host, port, policy)
@@ -111,6 +117,8 @@ def look_up(host: str, port: int, policy: Policy) -> Future[list[str]]:
 
 
 def _checked_addresses(host: str, port: int, policy: Policy) -> list[str]:
+    if policy.egress and policy.egress.resolves_name(host):
+        return [_judged_by_name(host, port, policy)]
     # Without AI_ADDRCONFIG, a machine without IPv6 gets IPv6 addresses.
     flags = 0 if _is_literal(host) else socket.AI_ADDRCONFIG
     try:
@@ -119,12 +127,23 @@ def _checked_addresses(host: str, port: int, policy: Policy) -> list[str]:
         raise OutsideError(f"The name {host} could not be resolved.") from None
     addresses = [str(address[0]) for *_, address in found]
     if any(forbidden_reason(address, port, policy) for address in addresses):
-        raise TargetForbidden(
-            f"The address of {host} is not allowed: it is private, local, reserved or the gateway's own. "
-            "An operator can allow networks with security.allowed_target_networks."
-        )
+        raise _forbidden(host)
     # IPv4 first: a server on 127.0.0.1 alone must be found under the name localhost.
     return sorted(addresses, key=lambda address: ":" in address)
+
+
+def _judged_by_name(host: str, port: int, policy: Policy) -> str:
+    """Return a name that the egress proxy resolves, and that only the proxy can judge by its addresses."""
+    if _LOCAL_NAME.fullmatch(host) and forbidden_reason("127.0.0.1", port, policy):
+        raise _forbidden(host)
+    return host
+
+
+def _forbidden(host: str) -> TargetForbidden:
+    return TargetForbidden(
+        f"The address of {host} is not allowed: it is private, local, reserved or the gateway's own. "
+        "An operator can allow networks with security.allowed_target_networks."
+    )
 
 
 def _is_literal(host: str) -> bool:

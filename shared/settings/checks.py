@@ -44,6 +44,13 @@ def _check_engine(settings: Settings, written: Written) -> None:
             *("server", "workers"),
             why="the mitmproxy engine has one process; remove this setting, or set server.engine to express",
         )
+    if settings.security.egress_proxy.url:
+        _reject(
+            written,
+            *("security", "egress_proxy", "url"),
+            why="the mitmproxy engine calls upstreams directly; remove this setting, or set server.engine to "
+            "express",
+        )
     for name in ("cert", "key"):
         if getattr(server.tls, name):
             _reject(

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from shared.core.addresses import Network
 from shared.core.sizes import JSON_PARTS
 from shared.model.config import Tier
+from shared.net.egress import EgressProxy, parse_egress_proxy
 from shared.settings.declare import section, setting
 from shared.settings.tiers import SHIPPED, tiers
 from shared.settings.values import (
@@ -16,6 +17,8 @@ from shared.settings.values import (
     choice,
     cores,
     domain,
+    egress_url,
+    host_or_network,
     hosts,
     network,
     path,
@@ -227,6 +230,38 @@ class Cache:
 
 
 @dataclass(frozen=True, slots=True)
+class Egress:
+    """The proxy of outgoing calls."""
+
+    url: str | None = setting(
+        egress_url,
+        None,
+        "http://host:port of a proxy that opens tunnels with CONNECT, with user:password@ if it asks for "
+        "them. null: direct connections. Express engine only. HTTPS_PROXY is not used.",
+        secret=True,
+    )
+    no_proxy: tuple[str | Network, ...] = setting(
+        several(host_or_network),
+        [],
+        "Names, with all names below them, and networks that are called directly, such as "
+        "[models.internal, 10.0.0.0/8].",
+    )
+    resolve: str = setting(
+        choice("here", "proxy"),
+        "here",
+        "here: the gateway resolves names, checks the addresses, and asks the proxy for a checked one. "
+        "proxy: the proxy resolves names, and must keep them from leading to private addresses.",
+    )
+
+    @property
+    def proxy(self) -> EgressProxy | None:
+        """The proxy; None without one."""
+        if self.url is None:
+            return None
+        return parse_egress_proxy(self.url, no_proxy=self.no_proxy, resolves=self.resolve == "proxy")
+
+
+@dataclass(frozen=True, slots=True)
 class Security:
     """Allowed targets, and the files with secrets."""
 
@@ -244,6 +279,7 @@ class Security:
     key_file: Path | None = setting(
         path, None, "File with the key that encrypts stored secrets. null: generated in data_dir."
     )
+    egress_proxy: Egress = section(Egress, "The proxy through which calls of upstreams and services leave.")
 
 
 @dataclass(frozen=True, slots=True)

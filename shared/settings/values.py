@@ -3,6 +3,7 @@
 Every parser raises ValueError that says what is allowed.
 """
 
+import contextlib
 import difflib
 import os
 import re
@@ -16,6 +17,7 @@ from shared.core.addresses import Network
 from shared.core.durations import parse_duration
 from shared.core.http_tokens import LABEL
 from shared.core.sizes import parse_size
+from shared.net.egress import parse_egress_proxy
 
 Reader = Callable[[Any], Any]
 
@@ -139,6 +141,23 @@ def _host(name: str) -> str:
         return str(ip_address(name))
     except ValueError:
         return name
+
+
+def host_or_network(value: Any) -> str | Network:
+    """A DNS name, or a network."""
+    name = text(value).strip().lower()
+    with contextlib.suppress(ValueError):
+        return network(name)
+    if not _DOMAIN.fullmatch(name):
+        raise ValueError("must be a DNS name such as models.internal, or a network such as 10.0.0.0/8")
+    return name
+
+
+def egress_url(value: Any) -> str:
+    """The URL of a proxy for outgoing calls."""
+    url = text(value).strip()
+    parse_egress_proxy(url)
+    return url
 
 
 def redis_url(value: Any) -> str:

@@ -1,6 +1,7 @@
 """The sections of the settings: their defaults, and what each accepts."""
 
 import os
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -174,6 +175,34 @@ class TestSafeStart:
             "redis: {password: geheim1, url: 'redis://:geheim2@localhost'}", GATEWAY_ADMIN_TOKEN="geheim3"
         )
         assert "geheim" not in repr(found)
+
+
+class TestEgressProxy:
+    def test_proxy_is_read_with_its_exceptions(self, config: File) -> None:
+        found = config.load(
+            "security: {egress_proxy: {url: 'http://u:p@proxy:3128', resolve: proxy}}",
+            GATEWAY__SECURITY__EGRESS_PROXY__NO_PROXY="Models.Internal, 10.0.0.0/8",
+        ).security.egress_proxy.proxy
+        assert found is not None
+        assert (found.address, found.resolves) == (("proxy", 3128), True)
+        assert found.direct_hosts == ("models.internal",)
+        assert found.direct_networks == (ip_network("10.0.0.0/8"),)
+        assert config.load().security.egress_proxy.proxy is None
+
+    @pytest.mark.parametrize(
+        ("text", "why"),
+        [
+            ("url: 'https://proxy:3128'", "must be http://host:port"),
+            ("no_proxy: ['a b']", "must be a DNS name such as models.internal, or a network"),
+            ("resolve: there", "must be one of: here, proxy"),
+        ],
+    )
+    def test_wrong_proxy_is_rejected_with_what_is_allowed(self, config: File, text: str, why: str) -> None:
+        assert why in config.rejection(f"security: {{egress_proxy: {{{text}}}}}")
+
+    def test_proxy_is_rejected_with_the_engine_that_would_not_use_it(self, config: File) -> None:
+        text = "server: {engine: mitmproxy}\nsecurity: {egress_proxy: {url: 'http://proxy:3128'}}"
+        assert "the mitmproxy engine calls upstreams directly" in config.rejection(text)
 
 
 class TestPaths:
