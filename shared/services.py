@@ -64,7 +64,7 @@ class DataPlane:
 
     source: ConfigSource
     gateways: GatewayCache[Gateway]
-    limiter: Limiter
+    limiter: GuardedLimiter
     resolver: Resolver
 
     def probe(self) -> Probed:
@@ -72,7 +72,8 @@ class DataPlane:
         gateways = self.gateways
         unavailable = gateways.trouble is not None or gateways.last_config_check is None
         store = STORE_LOST if gateways.is_lost else UNAVAILABLE if unavailable else OK
-        return Probed({"store": store}, gateways.is_informed)
+        limits = UNAVAILABLE if self.limiter.is_alone else OK
+        return Probed({"store": store, "limits": limits}, gateways.is_informed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +166,8 @@ class Services:
             open_redis_limiter(self.address.options),
             self.clock,
             workers=settings.server.worker_count,
+            remembered=self.disk.meta().get("workers", 0),
+            name=os.urandom(8).hex(),
             cleanup_interval=cache.cleanup_interval,
             max_idle_time=cache.max_idle_time,
             max_entries=cache.max_entries,
@@ -190,7 +193,7 @@ class Services:
             self.clock,
             known=self.known,
             mode=self.address.mode,
-            workers=lambda: settings.server.worker_count,
+            workers=lambda: limiter.workers,
         )
         await gateways.start()
         limiter.start()

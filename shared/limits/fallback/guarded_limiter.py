@@ -20,6 +20,8 @@ from shared.redis_client.protocol import ErrorReply, raise_store_down
 #: Seconds between two probes of a Redis that does not respond.
 PROBE_EVERY = 0.5
 
+# Seconds between two counts of the workers.
+_COUNT_EVERY = 2.0
 # Failures in a row after which Redis is only probed, and successful probes in a row that end it.
 _OPEN_AFTER, _CLOSE_AFTER = 3, 2
 # Entries that one slice of a sweep looks at, and windows that are charged at a time when Redis is back.
@@ -46,10 +48,20 @@ class GuardedLimiter:
         cleanup_interval: float,
         max_idle_time: float,
         max_entries: int,
+        remembered: int = 0,
+        name: str = "",
         probe_every: float = PROBE_EVERY,
     ) -> None:
-        """`workers` processes share the limits. All times are in seconds."""
+        """`workers` processes of this machine share the limits, and those of other machines.
+
+        `remembered` is the number of all of them that was counted last, and `name` is that of this one, to be
+        counted with. All times are in seconds.
+        """
         self._remote = remote
+        self._name = name
+        self._own_workers = workers
+        self._count_from = 0.0
+        self._is_uncounted = False
         self._clock = clock
         self._cleanup_interval = cleanup_interval
         self._max_idle_time = max_idle_time
@@ -57,10 +69,20 @@ class GuardedLimiter:
         self._denied = DenyCache(max_entries)
         self._known = LastUsage(max_entries)
         self._leases = LeaseKeeper(remote, clock)
-        self._share = LocalShare(workers, self._known, self._leases.count, max_entries)
+        self._share = LocalShare(max(workers, remembered), self._known, self._leases.count, max_entries)
         self._flights = SingleFlight(_log_failure)
         self._breaker = CircuitBreaker(_OPEN_AFTER, _CLOSE_AFTER)
         self._reported = ""
+
+    @property
+    def workers(self) -> int:
+        """The number of workers of all machines, as it was counted last."""
+        return self._share.workers
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether Redis does not respond, or takes no counts."""
+        return self._breaker.is_open or self._is_uncounted
 
     def start(self) -> None:
         """Renew leases, charge Redis with local counts, and sweep from now on."""
@@ -129,11 +151,13 @@ class GuardedLimiter:
     async def close(self) -> None:
         """End the work in the background, and the connection."""
         await self._flights.close()
+        if self._name:
+            await self._attempt(lambda: self._remote.leave(self._name))
         await self._remote.close()
 
     async def tend(self) -> None:
-        """Renew leases that are due, and repeat what did not reach Redis. Raises nothing."""
-        for work in (self._leases.renew_due, self._leases.flush, self._push):
+        """Renew leases that are due, repeat what did not reach Redis, and count workers. Raises nothing."""
+        for work in (self._leases.renew_due, self._leases.flush, self._push, self._count):
             await self._attempt(work)
 
     async def sweep(self) -> None:
@@ -191,6 +215,19 @@ class GuardedLimiter:
         await self._push()
         await self._leases.renew_all()
         await self._leases.flush()
+
+    async def _count(self) -> None:
+        """Count the workers of all machines from time to time. An outage needs their number."""
+        now = self._clock.monotonic()
+        if not self._name or now < self._count_from:
+            return
+        self._count_from = now + _COUNT_EVERY
+        try:
+            self._share.workers = max(self._own_workers, await self._remote.count_workers(self._name))
+        except StoreDown:
+            self._is_uncounted = True
+            raise
+        self._is_uncounted = False
 
     async def _push(self) -> None:
         """Charge Redis with what was admitted without it. Raises `StoreDown` when it does not respond."""

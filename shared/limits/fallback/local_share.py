@@ -25,14 +25,15 @@ class _Share:
 class LocalShare:
     """The share of one process among `workers`: limit / workers, at least one request.
 
-    At most `max_entries` windows are counted; the least recently used is dropped first. `held_slots`
-    returns the number of slots that this process holds under a key, without those of a lease.
+    `workers` are those of all machines, and may be set at any time. At most `max_entries` windows are
+    counted; the least recently used is dropped first. `held_slots` returns the number of slots that this
+    process holds under a key, without those of a lease.
     """
 
     def __init__(
         self, workers: int, known: LastUsage, held_slots: Callable[[str, str], int], max_entries: int
     ) -> None:
-        self._workers = workers
+        self.workers = workers
         self._known = known
         self._held_slots = held_slots
         self._max_entries = max_entries
@@ -102,7 +103,7 @@ class LocalShare:
         never = limit.units > limit.quota.limit
         if limit.on_error == OPEN:
             return LimitState(limit, limit.quota.limit, NEVER if never else 0)
-        room = limit.quota.limit if never else max(limit.units, limit.quota.limit // self._workers)
+        room = limit.quota.limit if never else max(limit.units, limit.quota.limit // self.workers)
         if limit.kind == CONCURRENT:
             left = room - self._held_slots(limit.key, limit.lease) - own
             return LimitState(limit, max(left, 0), NEVER if never else 0)
@@ -123,6 +124,6 @@ class LocalShare:
 
     def _used_of_share(self, limit: Limit, used: int) -> int:
         """The used part of the share when `used` of the limit is used: the rest is divided, rounded up."""
-        room = max(limit.units, limit.quota.limit // self._workers)
-        left = -(-max(limit.quota.limit - used, 0) // self._workers)
+        room = max(limit.units, limit.quota.limit // self.workers)
+        left = -(-max(limit.quota.limit - used, 0) // self.workers)
         return max(room - left, 0)

@@ -25,6 +25,11 @@ _FOLDER = Path(__file__).parent
 LIMITER, RENEW, REFUND = (
     Script.of(_FOLDER / "counter.lua", _FOLDER / name) for name in ("limiter.lua", "renew.lua", "refund.lua")
 )
+#: The script that counts workers.
+WORKERS = Script.of(_FOLDER / "workers.lua")
+
+# The workers of all machines by the time of their last sign of life, and the seconds for which one counts.
+_ALIVE, _ALIVE_SECONDS = "wrk:alive", 10
 
 
 class RedisLimiter:
@@ -80,6 +85,15 @@ class RedisLimiter:
             arguments += [limit.quota.window_ms * 1000, limit.cost]
         await self._connection.run(REFUND, [limit.key for limit in windows], arguments)
 
+    async def count_workers(self, name: str) -> int:
+        """Note that the worker of that name lives. Returns the number of workers of all machines."""
+        count: int = await self._connection.run(WORKERS, [_ALIVE], [name, _ALIVE_SECONDS])
+        return count
+
+    async def leave(self, name: str) -> None:
+        """Note that the worker of that name ends."""
+        await self._connection.call("ZREM", _ALIVE, name)
+
     async def ping(self) -> None:
         """Return when Redis responds."""
         await self._connection.call("PING")
@@ -103,4 +117,5 @@ def open_redis_limiter(
     options: Mapping[str, Any], deadline: float = DEADLINE, now: Callable[[], int] = lambda: SERVER_TIME
 ) -> RedisLimiter:
     """A limiter with its own connection; `options` are keyword arguments of redis.Redis."""
-    return RedisLimiter(RedisConnection(endpoint(options), (LIMITER, RENEW, REFUND), deadline), now=now)
+    scripts = (LIMITER, RENEW, REFUND, WORKERS)
+    return RedisLimiter(RedisConnection(endpoint(options), scripts, deadline), now=now)

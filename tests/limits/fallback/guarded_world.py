@@ -27,11 +27,21 @@ async def worker(
     workers: int = 1,
     deadline: float = DEADLINE,
     probe_every: float = 0.02,
+    remembered: int = 0,
+    name: str = "",
     now: Callable[[], int] = lambda: 0,
 ) -> AsyncIterator[GuardedLimiter]:
     """A limiter with its work in the background, connected, until the end of the block."""
     remote = open_redis_limiter(at(running), deadline, now)
-    limiter = GuardedLimiter(remote, SystemClock(), workers=workers, probe_every=probe_every, **KNOBS)
+    limiter = GuardedLimiter(
+        remote,
+        SystemClock(),
+        workers=workers,
+        remembered=remembered,
+        name=name,
+        probe_every=probe_every,
+        **KNOBS,
+    )
     limiter.start()
     try:
         async with asyncio.timeout(20):
