@@ -13,6 +13,8 @@ from mitmproxy import http
 from mitm_addons.flows import state_of
 from mitm_addons.gateway import QUIET_LOGGERS, Adapter, gateway_addons
 from mitm_addons.health import PROBES
+from mitm_addons.response_head import ResponseHead
+from mitm_addons.stream_keepalive import StreamKeepAlive
 from mitm_addons.wire_errors import error_response
 from mitm_engine.engine import Engine, make_master, serve
 from mitm_engine.options import Options, Policy, Terms, Timeouts
@@ -42,8 +44,14 @@ def work(context: WorkerContext, config: Path | None, flags: Mapping[str, object
 
 async def _serve(context: WorkerContext, services: Services, log: logs.LogWriter) -> None:
     settings = services.settings
+
+    def write(flow: http.HTTPFlow, data: bytes) -> None:
+        engine.write(flow, data)
+
     adapter = Adapter(
-        write=lambda flow, data: engine.write(flow, data), is_draining=lambda: engine.is_draining
+        write=write,
+        is_draining=lambda: engine.is_draining,
+        response_head=ResponseHead(StreamKeepAlive(write)),
     )
     async with gateway_addons(services, log, adapter) as addons:
         master = make_master(*addons)

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from mitmproxy import http
 
-from mitm_addons.flows import FlowState, begin, head_of, method_of, reject_flow
+from mitm_addons.flows import FlowState, begin, head_of, method_of, put_response, reject_flow
 from shared.core.clock import Clock
 from shared.core.errors import Rejection, StoreDown, make_rejection
 from shared.http.client_address import client_address
 from shared.http.request_id import request_id
-from shared.model.messages import Headers
-from shared.routing.admission import Admitted, HostRules, admit, read_call, too_large
+from shared.model.messages import Headers, Response
+from shared.routing.admission import Admitted, HostRules, admit, cors_of, preflight, read_call, too_large
 from shared.secrets.api_keys import PepperedHasher
 from shared.settings import Settings
 
@@ -58,6 +58,9 @@ class Admission:
                 state.admitted = verdict
         if isinstance(verdict, Rejection):
             reject_flow(flow, verdict)
+        elif isinstance(verdict, Response):
+            state.source = "gateway"
+            put_response(flow, verdict)
 
     def state(self, flow: http.HTTPFlow, headers: Headers) -> FlowState:
         peer = flow.client_conn.peername[0]
@@ -74,15 +77,23 @@ class Admission:
             is_http10=old,
         )
 
-    async def _decide(self, flow: http.HTTPFlow, headers: Headers, state: FlowState) -> Rejection | Admitted:
+    async def _decide(
+        self, flow: http.HTTPFlow, headers: Headers, state: FlowState
+    ) -> Rejection | Response | Admitted:
         target = flow.request.data.path.decode("latin-1")
         call = read_call(headers, target, self.hosts, self.hasher, self.instance)
         if isinstance(call, Rejection):
             return call
-        state.path = call.path
+        state.path, state.headers = call.path, call.headers
+        if call.target is not target:
+            flow.request.data.path = call.target.encode("latin-1")
         try:
             gateway = await self.gateways.find(call.subdomain, call.key_hash)
         except StoreDown:
             return make_rejection("config_unavailable")
-        now = self.clock.now()
-        return admit(gateway, call.key_hash, call.has_key, method_of(flow), call.path, now)
+        method = method_of(flow)
+        if method == "OPTIONS" and (response := preflight(gateway, call, method)):
+            return response
+        if gateway is not None and gateway.has_cors:
+            state.cors = cors_of(gateway, call.path, method)
+        return admit(gateway, call, method, self.clock.now())

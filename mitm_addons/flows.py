@@ -7,6 +7,7 @@ from mitmproxy import http
 from mitm_addons.response_copy import ResponseCopy
 from shared.core.errors import Rejection
 from shared.core.memo import Memo
+from shared.model.config import Cors
 from shared.model.messages import Headers, Request, Response
 from shared.pipeline.run import Run
 from shared.providers.errors import error_body, speaks_anthropic
@@ -39,6 +40,8 @@ class FlowState:
         pending_bytes: events that plugins released before one of them ended the stream.
         bytes_held_back: the most bytes that plugins held back at a time.
         error_sent: the client got an error event.
+        cors: the web pages that may read the response; None: none.
+        upstream_id: the upstream's id of the request.
     """
 
     request_id: str
@@ -62,6 +65,13 @@ class FlowState:
     pending_bytes: bytes = b""
     bytes_held_back: int = 0
     error_sent: bool = False
+    cors: Cors | None = None
+    upstream_id: bytes | None = None
+
+    @property
+    def is_between_events(self) -> bool:
+        """Whether the last event of the stream was sent whole."""
+        return not self.last_bytes or self.last_bytes.endswith((b"\n\n", b"\r\n\r\n", b"\r\r"))
 
     def passed_on(self, piece: bytes) -> bytes:
         """Count a piece of the response that is sent now, and return it."""

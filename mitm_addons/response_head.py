@@ -1,19 +1,43 @@
 """The last step for the head of every response."""
 
+from collections.abc import Callable
+
 from mitmproxy import http
 
 from mitm_addons.flows import FlowState, state_of
 from shared.core.http_tokens import NO_BODY, Fields
+from shared.core.memo import Memo
+from shared.http.cors import with_cors
+from shared.http.media_type import MediaType
 from shared.model.messages import LOWER
 from shared.pipeline.trace import server_timing
 
 _REQUEST_ID, _SOURCE = b"X-Request-ID", b"X-Gateway-Error-Source"
+_UPSTREAM_ID, _BUFFERING = b"X-Upstream-Request-ID", b"X-Accel-Buffering"
 _TIMING = b"Server-Timing"
-_CONNECTION, _CODING, _LENGTH = b"Connection", "transfer-encoding", "content-length"
+_CONNECTION, _CODING, _LENGTH, _TYPE = b"Connection", "transfer-encoding", "content-length", "content-type"
+
+
+def _is_stream(content_type: bytes) -> bool:
+    kind = MediaType(content_type.decode("latin-1").partition(";")[0].strip().lower())
+    return kind.is_event_stream or kind.is_json_lines
+
+
+_IS_STREAM: Memo[bytes, bool] = Memo(_is_stream)
+
+
+#: Keeps the event stream of a flow alive: called with the seconds of silence after which it gets a comment.
+KeepAlive = Callable[[http.HTTPFlow, FlowState, float], None]
 
 
 class ResponseHead:
-    """Sets the request id, the source of an error and the timings; frames for the client's version."""
+    """Sets the ids, the source of an error and the timings; frames for the client's version.
+
+    `keep_alive` is for rules with `stream_keepalive`; None on an engine that cannot do it.
+    """
+
+    def __init__(self, keep_alive: KeepAlive | None = None) -> None:
+        self._keep_alive = keep_alive
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         if flow.response is not None and flow.response.stream:
@@ -32,6 +56,9 @@ class ResponseHead:
             return
         data = response.data
         ours = _own_fields(state, data)
+        types = [value for name, value in data.headers.fields if LOWER[name] == _TYPE]
+        if types and response.stream and _IS_STREAM[types[0]]:
+            self._begin_events(flow, state, ours)
         gone = {LOWER[name] for name in ours}
         if state.is_http10 or data.status_code in NO_BODY:
             # HTTP/1.0 has no chunks, and these statuses have no body (RFC 9112, 6.1).
@@ -39,6 +66,14 @@ class ResponseHead:
         kept = [field for field in data.headers.fields if LOWER[field[0]] not in gone]
         data.headers.fields = (*kept, *ours.items(), *_timing(state))
         data.http_version = b"HTTP/1.1"
+        if state.cors is not None:
+            data.headers.fields = with_cors(data.headers.fields, state.cors, state.headers)
+
+    def _begin_events(self, flow: http.HTTPFlow, state: FlowState, ours: dict[bytes, bytes]) -> None:
+        ours[_BUFFERING] = b"no"  # nginx would collect the events
+        seconds = state.admitted.route.rule.stream_keepalive if state.admitted else None
+        if seconds is not None and self._keep_alive is not None:
+            self._keep_alive(flow, state, seconds)
 
 
 def _timing(state: FlowState) -> Fields:
@@ -50,6 +85,8 @@ def _timing(state: FlowState) -> Fields:
 
 def _own_fields(state: FlowState, data: http.ResponseData) -> dict[bytes, bytes]:
     ours = {_REQUEST_ID: state.request_id.encode("latin-1")}
+    if state.upstream_id is not None:
+        ours[_UPSTREAM_ID] = state.upstream_id
     if data.status_code >= 400:
         ours[_SOURCE] = state.source.encode("latin-1")
     if state.is_http10 and not state.closes:

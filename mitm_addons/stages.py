@@ -35,9 +35,11 @@ from shared.model.messages import Exchange, Headers, Response
 from shared.pipeline.run import Run
 from shared.pipeline.stream import Stream
 from shared.pipeline.trace import Trace
-from shared.providers.headers import HIDDEN_FROM_CLIENTS
+from shared.providers.headers import HIDDEN, IS_REQUEST_ID, PREFIX, with_prefix
 from shared.routing.admission import Admitted, too_large
 from shared.routing.outgoing import outgoing
+
+_MAX_ID = 256  # bytes of an upstream's request id
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,11 @@ class Stages:
         if run and run.rejection:
             return None
         if state.source == "upstream":
-            set_head(response, client_head(head_of(response), HIDDEN_FROM_CLIENTS))
+            choice = state.admitted.route.rule.upstream_headers
+            if ids := [value for name, value in response.data.headers.fields if IS_REQUEST_ID[name]]:
+                state.upstream_id = ids[0][:_MAX_ID]
+            head = client_head(head_of(response), HIDDEN[choice])
+            set_head(response, with_prefix(head) if choice == PREFIX else head)
         if run and (run.plan.sees_responses or run.plan.buffers):
             return self._judge_head(flow, state, run, response)
         self._pass_on(flow, state, response)

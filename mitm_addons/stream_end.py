@@ -32,8 +32,13 @@ class StreamEnd:
                 return
             rejection = make_rejection(code)
         if data := state.pending_bytes + error_event(flow, state, rejection):
-            chunked = "chunked" in response.headers.get("transfer-encoding", "")
-            self._write(flow, b"%x\r\n%s\r\n" % (len(data), data) if chunked else data)
+            self._write(flow, framed(response, data))
+
+
+def framed(response: http.Response, data: bytes) -> bytes:
+    """The bytes of a piece of the body, as a chunk if the body has chunks."""
+    chunked = "chunked" in response.headers.get("transfer-encoding", "")
+    return b"%x\r\n%s\r\n" % (len(data), data) if chunked else data
 
 
 def error_event(flow: http.HTTPFlow, state: FlowState, rejection: Rejection) -> bytes:
@@ -52,5 +57,4 @@ def error_event(flow: http.HTTPFlow, state: FlowState, rejection: Rejection) -> 
             + body
             + b"\n"
         )
-    whole = state.last_bytes.endswith((b"\n\n", b"\r\n\r\n", b"\r\r")) or not state.last_bytes
-    return (b"" if whole else b"\n\n") + errors.error_event(body, anthropic=anthropic)
+    return (b"" if state.is_between_events else b"\n\n") + errors.error_event(body, anthropic=anthropic)

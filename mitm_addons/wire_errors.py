@@ -7,7 +7,9 @@ from mitmproxy import http
 
 from mitm_addons.flows import head_of, is_anthropic, reject_flow, set_head, state_of
 from shared.core.errors import ERRORS, Rejection, make_rejection
+from shared.http.cors import with_cors
 from shared.http.request_id import request_id
+from shared.model.messages import Headers
 from shared.providers.errors import error_body
 
 if TYPE_CHECKING:
@@ -50,8 +52,13 @@ def error_response(
         return http.Response.make(rejection.status, body, own)
     reject_flow(flow, rejection)
     response: http.Response = flow.response  # type: ignore[assignment]
-    added = state.run.response_headers() if state.run else {}
-    set_head(response, head_of(response).patched({**added, **_identity(state.request_id, rejection.source)}))
+    added = dict(state.run.response_headers()) if state.run else {}
+    if state.upstream_id is not None:
+        added["X-Upstream-Request-ID"] = state.upstream_id.decode("latin-1")
+    head = head_of(response).patched({**added, **_identity(state.request_id, rejection.source)})
+    if state.cors is not None:
+        head = Headers.of(with_cors(head.fields, state.cors, state.headers))
+    set_head(response, head)
     return response
 
 

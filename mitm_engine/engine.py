@@ -110,6 +110,7 @@ class Engine:
         """
         client = self._worker.connections.get(flow.client_conn.id)
         if client is not None and client.writer is not None and client.writer.takes_more:
+            client.writer.flush()
             client.write(data)
 
     def reload_tls(self) -> None:

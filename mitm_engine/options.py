@@ -32,7 +32,7 @@ class Timeouts:
     grace: float = 10.0
     keep_alive: float = 75.0
     connect: float = 5.0
-    first_byte: float = 300.0
+    first_byte: float = 600.0
     idle: float = 300.0
     total: float | None = None
     hook: float = 60.0

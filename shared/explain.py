@@ -13,13 +13,22 @@ from shared.http.client_address import client_address
 from shared.http.forwarding import client_head, plugin_view
 from shared.http.request_id import request_id
 from shared.limits.values import Decision
-from shared.model.config import Snapshot
+from shared.model.config import Cors, Snapshot
 from shared.model.messages import Exchange, Headers, Request, Response
 from shared.pipeline.dry_run import ReadOnlyLimiter
 from shared.pipeline.run import Run
 from shared.pipeline.trace import Trace
-from shared.providers.headers import HIDDEN_FROM_CLIENTS
-from shared.routing.admission import Admitted, Call, HostRules, admit, read_call, too_large
+from shared.providers.headers import HIDDEN, PREFIX, with_prefix
+from shared.routing.admission import (
+    Admitted,
+    Call,
+    HostRules,
+    admit,
+    cors_of,
+    preflight,
+    read_call,
+    too_large,
+)
 from shared.routing.compile import Compiler, Gateway
 from shared.routing.outgoing import OutgoingRequest, outgoing
 from shared.secrets.api_keys import PepperedHasher
@@ -60,6 +69,7 @@ class ExplainResult:
 
     Attributes:
         gateway: the compiled tenant.
+        sent: the head of the request.
         is_tenants: the request leads to this tenant.
         path: the normalized path; empty if there is none.
         admitted: the matched rule and the key.
@@ -70,9 +80,11 @@ class ExplainResult:
         run: the plugins that ran.
         decisions: those of the limiter, in order; nothing was charged.
         response_headers: what plugins add to a rejection.
+        cors: the web pages that may read the response; None: none.
     """
 
     gateway: Gateway
+    sent: Headers
     is_tenants: bool = False
     path: str = ""
     admitted: Admitted | None = None
@@ -83,6 +95,7 @@ class ExplainResult:
     run: Run | None = None
     decisions: list[Decision] = field(default_factory=list)
     response_headers: dict[str, str] = field(default_factory=dict)
+    cors: Cors | None = None
 
 
 async def run_explain(
@@ -103,24 +116,27 @@ async def run_explain(
     decisions: list[Decision] = []
     tools = compiler.tools
     dry = replace(tools.dry(), limiter=ReadOnlyLimiter(tools.limiter, decisions.append))
-    result = ExplainResult(gateway=replace(compiler, tools=dry)(snapshot), decisions=decisions)
+    gateway = replace(compiler, tools=dry)(snapshot)
+    result = ExplainResult(gateway=gateway, sent=request.headers, decisions=decisions)
     call = read_call(request.headers, request.target, hosts, hasher, instance)
-    verdict = call if isinstance(call, Rejection) else _admit(result, request, call, tools.clock.now())
+    if isinstance(call, Rejection):
+        result.rejection = call
+        return result
+    request = replace(request, headers=call.headers, target=call.target)
+    verdict = _admit(result, request, call, tools.clock.now())
     if isinstance(verdict, Admitted):
         limit = settings.limits.request_body if verdict.key else settings.limits.public_body
         verdict = too_large(limit) if len(request.body) > limit else verdict
+    if isinstance(verdict, Response):
+        result.responded = result.response = verdict
+        return result
     if isinstance(verdict, Rejection):
         result.rejection = verdict
         return result
     result.admitted = verdict
-    exchange = Exchange(
-        request_id(request.headers.get("x-request-id"), random_bytes),
-        snapshot.tenant,
-        verdict.route.rule,
-        Request(request.method, result.path, plugin_view(request.headers), request.target.partition("?")[2]),
-        client_address(request.peer, request.headers, settings.trusted_proxies),
-        verdict.key,
-    )
+    client = client_address(request.peer, request.headers, settings.trusted_proxies)
+    identity = request_id(request.headers.get("x-request-id"), random_bytes)
+    exchange = _exchange(request, verdict, result.path, identity, client)
     pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="explain")
     try:
         result.run = Run(verdict.route.plan, exchange, pool, trace=Trace(tools.clock.monotonic))
@@ -131,16 +147,27 @@ async def run_explain(
     return result
 
 
-def _admit(result: ExplainResult, request: ExplainRequest, call: Call, now: float) -> Admitted | Rejection:
+def _exchange(request: ExplainRequest, admitted: Admitted, path: str, identity: str, client: str) -> Exchange:
+    sent = Request(request.method, path, plugin_view(request.headers), request.target.partition("?")[2])
+    tenant, rule = admitted.gateway.snapshot.tenant, admitted.route.rule
+    return Exchange(identity, tenant, rule, sent, client, admitted.key)
+
+
+def _admit(
+    result: ExplainResult, request: ExplainRequest, call: Call, now: float
+) -> Admitted | Response | Rejection:
     gateway, result.path = result.gateway, call.path
-    key_hash = request.key_hash or call.key_hash
+    if request.key_hash is not None:
+        call = call._replace(key_hash=request.key_hash, has_key=True, is_own=True)
     if call.subdomain is None:
-        result.is_tenants = key_hash in gateway.keys
+        result.is_tenants = call.key_hash in gateway.keys
     else:
         result.is_tenants = call.subdomain == gateway.snapshot.tenant.subdomain
-    has_key = call.has_key or request.key_hash is not None
     known = gateway if result.is_tenants else None
-    return admit(known, key_hash, has_key, request.method, call.path, now)
+    if response := preflight(known, call, request.method):
+        return response
+    result.cors = cors_of(gateway, call.path, request.method) if known else None
+    return admit(known, call, request.method, now)
 
 
 async def _run(
@@ -170,7 +197,9 @@ async def _respond(run: Run, given: Response | None) -> bytes:
     """Run the stages of a plugin's response, or of the `given` one of the upstream. Return its body."""
     response = run.responded
     if response is None and given:
-        response = replace(given, headers=client_head(given.headers, HIDDEN_FROM_CLIENTS))
+        choice = run.exchange.rule.upstream_headers
+        head = client_head(given.headers, HIDDEN[choice])
+        response = replace(given, headers=with_prefix(head) if choice == PREFIX else head)
     if response is None or run.rejection:
         return b""
     body = response.body or b""

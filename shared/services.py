@@ -108,8 +108,8 @@ class Services:
     disk: SnapshotFile
     instance: str
 
-    def check_target(self, url: str, *, allow_query: bool = False) -> Sequence[str]:
-        """Warnings about a URL to be saved. Raises as `resolving.check_target`."""
+    def check_target(self, url: str, *, allow_query: bool = False) -> resolving.CheckedTarget:
+        """What is known of a URL to be saved. Raises as `resolving.check_target`."""
         return resolving.check_target(url, self.policy, allow_query=allow_query)
 
     def peek(self, limits: Sequence[Limit]) -> Decision:
@@ -142,7 +142,7 @@ class Services:
             return await run_explain(
                 request,
                 snapshot,
-                compiler=Compiler(self.catalogue, self.settings.tiers, self.sealer, tools),
+                compiler=self._compiler(tools),
                 hosts=hosts_of(self.settings),
                 hasher=self.hasher,
                 instance=self.instance,
@@ -156,6 +156,12 @@ class Services:
 
     def _tools(self, limiter: Limiter, fetch: Fetch) -> Tools:
         return Tools(limiter, fetch, self.clock, json_parts=self.settings.limits.json_parts)
+
+    def _compiler(self, tools: Tools) -> Compiler:
+        settings, longest = self.settings, self.settings.limits.timeouts
+        timeouts = UpstreamTimeouts(longest.connect, longest.first_byte, longest.idle, longest.total)
+        internal = settings.security.allowed_target_networks
+        return Compiler(self.catalogue, settings.tiers, self.sealer, tools, timeouts, internal)
 
     @contextlib.asynccontextmanager
     async def data_plane(self) -> AsyncIterator[DataPlane]:
@@ -173,12 +179,9 @@ class Services:
             max_entries=cache.max_entries,
         )
         fetch = GuardedFetch(self.policy, self.clock, settings.security.ca_file)
-        tools, longest = self._tools(limiter, fetch), settings.limits.timeouts
-        timeouts = UpstreamTimeouts(longest.connect, longest.first_byte, longest.idle, longest.total)
-        compiler = Compiler(self.catalogue, settings.tiers, self.sealer, tools, timeouts)
         gateways = GatewayCache(
             source,
-            compiler,
+            self._compiler(self._tools(limiter, fetch)),
             self.clock,
             config_ttl=cache.config_ttl,
             cleanup_interval=cache.cleanup_interval,

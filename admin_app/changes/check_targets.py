@@ -7,13 +7,20 @@ from typing import Any, NamedTuple
 from admin_app.changes.entries import sent_entries
 from admin_app.context import services
 from shared.core.errors import OutsideError, Problem
+from shared.net.resolve import CheckedTarget
+
+_TARGET = "/target"
 
 
 class CheckedTargets(NamedTuple):
-    """What is wrong with the URLs of a body, and what may be."""
+    """What is wrong with the URLs of a body, and what may be.
+
+    `is_internal` is True if all addresses of the rule's target are in networks that the operator allowed.
+    """
 
     problems: Sequence[Problem] = ()
     warnings: Sequence[Problem] = ()
+    is_internal: bool = False
 
 
 def check_targets(sent: Mapping[str, Any]) -> CheckedTargets:
@@ -25,22 +32,26 @@ def check_targets(sent: Mapping[str, Any]) -> CheckedTargets:
     check = services().check_target
     with ThreadPoolExecutor(len(urls)) as pool:
         results = list(pool.map(lambda item: _check(check, *item), urls.items()))
-    problems = [problem for result in results for problem in result.problems]
-    return CheckedTargets(problems, [warning for result in results for warning in result.warnings])
+    return CheckedTargets(
+        [problem for result in results for problem in result.problems],
+        [warning for result in results for warning in result.warnings],
+        any(result.is_internal for result in results),
+    )
 
 
-def _check(check: Callable[..., Sequence[str]], pointer: str, url: str) -> CheckedTargets:
+def _check(check: Callable[..., CheckedTarget], pointer: str, url: str) -> CheckedTargets:
     try:
         # An endpoint is called as written; a target gets the path and query of the request.
-        warnings = check(url, allow_query=pointer != "/target")
+        checked = check(url, allow_query=pointer != _TARGET)
     except (ValueError, OutsideError) as error:
         return CheckedTargets([Problem(pointer, str(error))])
-    return CheckedTargets(warnings=[Problem(pointer, warning) for warning in warnings])
+    warnings = [Problem(pointer, warning) for warning in checked.warnings]
+    return CheckedTargets((), warnings, pointer == _TARGET and checked.is_internal)
 
 
 def _urls(sent: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if "target" in sent:
-        yield "/target", sent["target"]
+        yield _TARGET, sent["target"]
     for pointer, entry in (*sent_entries(sent, "plugin_chain"), *sent_entries(sent, "required_plugins")):
         endpoint = entry["settings"].get("endpoint")
         if isinstance(endpoint, str):  # other types are rejected by the plugin's schema

@@ -5,6 +5,7 @@ from typing import Any
 
 from shared.core.http_tokens import MASK
 from shared.explain import ExplainResult
+from shared.http.cors import with_cors
 from shared.limits.values import CONCURRENT, NEVER, Decision, LimitState
 from shared.model.config import ENFORCE, SHADOW, Stage
 from shared.model.messages import Headers
@@ -164,21 +165,31 @@ def _response(explained: ExplainResult) -> dict[str, Any] | None:
             "code": rejection.code,
             "message": redact(rejection.message),
             "details": dict(rejection.details),
-            "headers": _headers(Headers({**rejection.headers, **explained.response_headers}.items())),
+            "headers": _headers(
+                _readable(explained, Headers({**rejection.headers, **explained.response_headers}.items()))
+            ),
             "body": None,
         }
     given, run = explained.response, explained.run
-    if given is None or run is None:
+    if given is None:
         return None
+    responder = f"plugin:{run.responder}" if run else "gateway"
     return {
         "status": given.status,
-        "source": f"plugin:{run.responder}" if explained.responded else "upstream",
+        "source": responder if explained.responded else "upstream",
         "code": None,
         "message": None,
         "details": {},
-        "headers": _headers(given.headers),
+        "headers": _headers(_readable(explained, given.headers)),
         "body": _text(given.body or b""),
     }
+
+
+def _readable(explained: ExplainResult, headers: Headers) -> Headers:
+    """The head with what lets a web page read the response."""
+    if explained.cors is None:
+        return headers
+    return Headers.of(with_cors(headers.fields, explained.cors, explained.sent))
 
 
 def _headers(headers: Headers, own: Mapping[str, str] | Sequence[str] = ()) -> list[dict[str, str]]:

@@ -22,6 +22,7 @@ from admin_app.http.openapi import Blueprint
 from admin_app.http.paging import PageQuery, page_of, page_response
 from admin_app.http.responses import check_match, no_content, response
 from shared.core.errors import Invalid, Problem
+from shared.core.json_pointer import escape_step
 from shared.documents import examples
 from shared.documents.fields import KEEP
 from shared.documents.rule import (
@@ -33,12 +34,19 @@ from shared.documents.rule import (
     RuleReplacement,
     rule_document,
 )
+from shared.http.forwarding import is_credential
 from shared.http.paths import rule_path
 from shared.limits.warnings import limit_warnings
-from shared.model.config import Rule, RuleTimeouts, Snapshot
+from shared.model.config import CLIENT, Rule, RuleTimeouts, Snapshot
 from shared.pipeline.check import check_rule
 from shared.routing.router import path_warnings
 from shared.settings.sections import MITMPROXY
+
+_CLIENTS_OWN = (
+    "With credential client, the upstream gets the client's own {}. Remove this header, or set credential to "
+    "provider."
+)
+_EVERY_ORIGIN = "'*' would let every web page use the Cookie in headers. Name the origins instead."
 
 blueprint = Blueprint("rules", __name__, "Rules of a tenant: the upstream and the plugins of each path.")
 
@@ -149,7 +157,7 @@ def _write(
     rule = find_rule(stored, rule_id)
     limits = limit_warnings(limits_of(stored.tenant, rule), known=limits_of(stored.tenant, None))
     warnings = [
-        *(Problem("/path", text) for text in path_warnings(rule)),
+        *path_warnings(rule),
         *(Problem("/plugin_chain", text) for text in limits),
         *_engine_warnings(rule),
         *targets.warnings,
@@ -158,10 +166,11 @@ def _write(
 
 
 def _engine_warnings(rule: Rule) -> list[Problem]:
-    if services().settings.server.engine != MITMPROXY or rule.timeouts == RuleTimeouts():
+    if services().settings.server.engine != MITMPROXY:
         return []
-    detail = "The timeouts are stored but not enforced, because server.engine is mitmproxy."
-    return [Problem("/timeouts", detail)]
+    unused = {"timeouts": rule.timeouts != RuleTimeouts(), "stream_keepalive": rule.stream_keepalive}
+    detail = "It is stored but not enforced, because server.engine is mitmproxy."
+    return [Problem(f"/{name}", detail) for name, is_set in unused.items() if is_set]
 
 
 def _with_changed(
@@ -176,6 +185,8 @@ def _with_changed(
     # A PATCH without headers keeps them all, which `keep_headers` rejects for another target.
     headers = sent.get("headers", dict.fromkeys(stored.headers, KEEP))
     values["headers"], unset = keep_headers(headers, stored, sent.get("target", stored.target))
+    if "target" in sent:
+        values["is_internal"] = targets.is_internal
     rule = replace(stored, **values)
     check_fields(RULE_FIELDS, stored, rule)
     try:
@@ -196,6 +207,11 @@ def _check_itself(rule: Rule) -> list[Problem]:
     if "%2F" in rule.path and rule.encoded_slashes == "reject":
         detail = 'The path contains %2F, which this rule rejects. Set encoded_slashes to "allow".'
         problems.append(Problem("/path", detail))
+    if rule.credential == CLIENT:
+        own = [name for name in rule.headers if is_credential(name.encode())]
+        problems += [Problem(f"/headers/{escape_step(name)}", _CLIENTS_OWN.format(name)) for name in own]
+    if rule.cors and "*" in rule.cors.origins and "cookie" in map(str.lower, rule.headers):
+        problems.append(Problem("/cors/origins", _EVERY_ORIGIN))
     if rule.ca is not None:
         try:
             x509.load_pem_x509_certificates(rule.ca.encode())

@@ -41,6 +41,7 @@ class AccessLog:
             "level": "info",
             "logger": _LOGGER,
             "request_id": state.request_id,
+            "upstream_request_id": state.upstream_id.decode("latin-1") if state.upstream_id else None,
             "tenant": admitted.gateway.snapshot.tenant.id if admitted else None,
             "rule": admitted.route.rule.id if admitted else None,
             "key": admitted.key.id if admitted and admitted.key else None,

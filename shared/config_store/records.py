@@ -14,7 +14,7 @@ from shared.config_store import layout
 from shared.config_store.codec import decode, encode
 from shared.config_store.identity import StoreState
 from shared.core.errors import BadRecord
-from shared.model.config import ApiKey, PluginConfig, Rule, Snapshot, Tenant
+from shared.model.config import ApiKey, Cors, PluginConfig, Rule, Snapshot, Tenant
 
 #: The message of `errors.Conflict`.
 CHANGED = "The tenant was modified concurrently. Fetch it again and repeat the change."
@@ -35,6 +35,7 @@ class Document:
     required_plugins: Mapping[str, PluginConfig]
     plugin_chain: tuple[PluginConfig, ...]
     rules: tuple[Rule, ...]
+    cors: Cors | None = None
 
     @classmethod
     def of(cls, snapshot: Snapshot) -> Self:
@@ -46,6 +47,7 @@ class Document:
             tenant.required_plugins,
             tenant.plugin_chain,
             snapshot.rules,
+            tenant.cors,
         )
 
 
@@ -185,6 +187,7 @@ def _parse(
         created_at=float(members["created_at"]),
         updated_at=float(members["updated_at"]),
         version=int(members["version"]),
+        cors=settings.cors,
     )
     stored = (decode(ApiKey, key) for key in keys)
     with_uses = tuple(replace(key, last_used_at=uses.get(key.id)) for key in stored)

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
+#: The address of a client that a trusted proxy does not name (RFC 7239, 6.2).
+UNKNOWN = "unknown"
+
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
@@ -24,8 +27,12 @@ def is_in(address: Address, networks: Sequence[Network]) -> bool:
 def client_network(address: str) -> str:
     """The text under which a client is counted: its address, or in IPv6 its /64, which one client owns.
 
+    All clients of unknown address are counted together.
+
     >>> client_network("192.0.2.7"), client_network("2001:db8::7"), client_network("::ffff:192.0.2.7")
     ('192.0.2.7', '2001:db8::/64', '192.0.2.7')
     """
+    if address == UNKNOWN:
+        return UNKNOWN
     plain = plain_address(address)
     return str(IPv6Network((plain, 64), strict=False) if isinstance(plain, IPv6Address) else plain)

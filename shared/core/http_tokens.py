@@ -11,8 +11,8 @@ _CONNECT_STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})[ \r]")
 #: The end of a head, and the longest head that a proxy may send for CONNECT.
 HEAD_END, MAX_CONNECT_HEAD = b"\r\n\r\n", 16_384
 _TOKEN_BYTES = re.compile(TOKEN.encode())
-#: Headers in which SDKs send an API key, besides Authorization: Anthropic's, Azure's.
-KEY_HEADERS = ("x-api-key", "api-key")
+#: Headers in which clients send an API key, besides Authorization: Anthropic's, Azure's, Google's, our own.
+KEY_HEADERS = ("x-api-key", "api-key", "x-goog-api-key", "x-gateway-key")
 #: Shown in place of a header value that is a secret.
 MASK = "[redacted]"
 #: The challenge of a 401: the scheme that would help (RFC 9110, 15.5.2).

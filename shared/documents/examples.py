@@ -37,6 +37,7 @@ TENANT_READ: Document = {
             "settings": {"blocked_ips": ["203.0.113.0/24"]},
         }
     },
+    "cors": None,
     "plugin_chain": [],
     **_TIMES,
     "version": 1,
@@ -64,6 +65,11 @@ RULE_READ: Document = {
     "streams": "pass",
     "encoded_slashes": "reject",
     "ca": None,
+    "credential": "provider",
+    "identity_headers": None,
+    "upstream_headers": "drop",
+    "stream_keepalive": None,
+    "cors": None,
     "plugin_chain": [
         {
             **_ENTRY,

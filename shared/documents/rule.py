@@ -8,6 +8,7 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate
 from shared.core.fields import (
     HEADER_VALUE,
     Duration,
+    Flag,
     Method,
     Pattern,
     Timestamp,
@@ -17,11 +18,13 @@ from shared.core.fields import (
     token,
     validated,
 )
+from shared.documents.cors import CorsOutput, cors_input
 from shared.documents.fields import Input, Page, Secret, read_only, warnings_field
 from shared.documents.plugin_config import PluginConfigOutput, chain_input
 from shared.http.forwarding import describes_body, is_ours
-from shared.model.config import Rule, RuleTimeouts
+from shared.model.config import CLIENT, PROVIDER, Rule, RuleTimeouts
 from shared.model.targets import parse_target
+from shared.providers.headers import UPSTREAM_HEADERS
 
 _MIN_SECONDS = 0.01  # a shorter timeout would measure delays of this machine only
 
@@ -123,6 +126,36 @@ class RuleInput(Input):
         validate=validate.Length(min=1, max=65_536),
         metadata={"description": "PEM certificates to trust for this target. Only the platform may set it."},
     )
+    credential = choice(
+        PROVIDER,
+        CLIENT,
+        default=PROVIDER,
+        description="provider: the upstream gets the credentials in headers, and none of the client's. "
+        "client: it gets the client's own, and the client sends its gateway key in X-Gateway-Key.",
+    )
+    identity_headers = Flag(
+        load_default=None,
+        allow_none=True,
+        metadata={
+            "description": "Whether the upstream gets X-Request-ID, X-Tenant-Id, X-Consumer-Id and "
+            "X-Forwarded-For. null: if its address is in security.allowed_target_networks."
+        },
+    )
+    upstream_headers = choice(
+        *UPSTREAM_HEADERS,
+        default=UPSTREAM_HEADERS[0],
+        description="Whether the client gets the upstream's rate limit headers. prefix: with X-Upstream- in "
+        "front.",
+    )
+    stream_keepalive = Duration(
+        minimum=1,
+        maximum=3600,
+        load_default=None,
+        allow_none=True,
+        description="While an event stream is silent for this time, the client gets a comment. Seconds, or "
+        'text such as "15s". null: never.',
+    )
+    cors = cors_input("The web pages that may call this rule. null: those of the tenant.")
     plugin_chain = chain_input()
 
 
@@ -155,6 +188,13 @@ class RuleOutput(Schema):
     streams = fields.String(required=True)
     encoded_slashes = fields.String(required=True)
     ca = fields.String(required=True, allow_none=True)
+    credential = fields.String(required=True)
+    identity_headers = fields.Boolean(required=True, allow_none=True)
+    upstream_headers = fields.String(required=True)
+    stream_keepalive = fields.Float(
+        required=True, allow_none=True, metadata={"description": "Seconds. null: no comments."}
+    )
+    cors = fields.Nested(CorsOutput, required=True, allow_none=True)
     plugin_chain = fields.List(fields.Nested(PluginConfigOutput), required=True)
     created_at = Timestamp("Time of creation.", required=True)
     updated_at = Timestamp("Time of the last change.", required=True)

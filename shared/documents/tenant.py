@@ -6,6 +6,7 @@ from marshmallow import Schema, ValidationError, fields, validate
 
 from shared.core.fields import Pattern, Timestamp, choice, text
 from shared.core.http_tokens import LABEL
+from shared.documents.cors import CorsOutput, cors_input
 from shared.documents.fields import Input, Page, read_only, warnings_field
 from shared.documents.plugin_config import PluginConfigOutput, RequiredPlugins, chain_input
 from shared.model.config import Tenant
@@ -61,6 +62,7 @@ class TenantInput(Input):
         metadata={"description": "Plugins that plugin_chain and rules may use. null: all plugins. []: none."},
     )
     required_plugins = RequiredPlugins(load_default=dict)
+    cors = cors_input("The web pages that may call rules without cors of their own. null: none.")
     plugin_chain = chain_input()
 
 
@@ -89,6 +91,7 @@ class TenantOutput(Schema):
     required_plugins = fields.Dict(
         keys=fields.String(), values=fields.Nested(PluginConfigOutput), required=True
     )
+    cors = fields.Nested(CorsOutput, required=True, allow_none=True)
     plugin_chain = fields.List(fields.Nested(PluginConfigOutput), required=True)
     created_at = Timestamp("Time of creation.", required=True)
     updated_at = Timestamp("Time of the last change.", required=True)

@@ -49,6 +49,12 @@ def is_identity(name: str) -> bool:
     return _IDENTITY.match(_folded(name)) is not None
 
 
+def is_credential(name: bytes) -> bool:
+    """True for a header in which a client sends a credential to its upstream, in every spelling."""
+    meaning = _MEANING[name]
+    return meaning.is_credential and not meaning.is_removed
+
+
 def is_private(name: str) -> bool:
     """True for a header that an upstream must not send to a client: hop-by-hop, or of the gateway."""
     return name.lower() in _NEVER_IN_RESPONSE or is_identity(name)
@@ -79,15 +85,18 @@ _MEANING: Memo[bytes, _Meaning] = Memo(_meaning)
 
 
 class OwnHeaders:
-    """The headers of a rule as bytes, without those that only the gateway sets."""
+    """The headers of a rule as bytes, without those that only the gateway sets.
+
+    If the upstream is not told `who` calls, the client's own X-Request-ID is forwarded.
+    """
 
     __slots__ = ("fields", "replaced")
 
-    def __init__(self, headers: Mapping[str, str]) -> None:
+    def __init__(self, headers: Mapping[str, str], *, who: bool = True) -> None:
         own = [name for name in headers if _folded(name) not in _OURS and not describes_body(name)]
         self.fields = tuple([(encoded(name), encoded(headers[name])) for name in own])
         # These are removed from the client's head, in every spelling.
-        self.replaced = _OURS.union(map(_folded, own))
+        self.replaced = (_OURS if who else _OURS - {"x-request-id"}).union(map(_folded, own))
 
 
 def _removed_by_connection(headers: Headers) -> Collection[bytes]:
@@ -112,7 +121,9 @@ def identity_fields(request: str, client: str, tenant: str, key: str | None) -> 
     return (*fields, (b"X-Consumer-Id", key.encode())) if key else fields
 
 
-def upstream_head(headers: Headers, sent: Headers, own: OwnHeaders, identity: Fields, via: str) -> Headers:
+def upstream_head(
+    headers: Headers, sent: Headers, own: OwnHeaders, identity: Fields, via: str, credentials: Fields = ()
+) -> Headers:
     """Return the head to forward, without Host and framing, which the engine writes.
 
     Credentials, hop-by-hop and identity headers of the client are removed. Those that a plugin set stay.
@@ -123,6 +134,7 @@ def upstream_head(headers: Headers, sent: Headers, own: OwnHeaders, identity: Fi
         own: the headers of the rule; they replace those of the client.
         identity: the result of `identity_fields`; it replaces both.
         via: the last entry of the Via chain (RFC 9110, 7.6.3).
+        credentials: those of the client to forward all the same, where no plugin removed or set them.
     """
     unseen, replaced = headers is sent, own.replaced
     kept = []
@@ -132,10 +144,18 @@ def upstream_head(headers: Headers, sent: Headers, own: OwnHeaders, identity: Fi
             continue
         if not meaning.is_credential or not (unseen or field[1] == _MASK):
             kept.append(field)
+    if credentials:
+        kept += _left(credentials, headers, unseen=unseen)
     if removed := _removed_by_connection(sent):
         kept = [field for field in kept if field[0].lower() not in removed or field not in sent.fields]
     chain = ", ".join((*sent.all("via"), f"1.1 {via}"))
     return Headers.of((*kept, (b"Via", encoded(chain)), *own.fields, *identity))
+
+
+def _left(credentials: Fields, headers: Headers, *, unseen: bool) -> Fields:
+    """Those of `credentials` that `headers` still has as they came: masked, if plugins saw them."""
+    names = {_MEANING[name].folded for name, value in headers.fields if unseen or value == _MASK}
+    return tuple([field for field in credentials if _MEANING[field[0]].folded in names])
 
 
 def client_head(headers: Headers, hidden: Mapping[bytes, bool]) -> Headers:

@@ -11,6 +11,8 @@ from typing import Any
 
 #: The modes of an entry: its verdicts are enforced, or only recorded.
 ENFORCE, SHADOW = "enforce", "shadow"
+#: Whose credential an upstream gets: that of the rule, or the client's own.
+PROVIDER, CLIENT = "provider", "client"
 
 
 class Stage(StrEnum):
@@ -82,6 +84,19 @@ class RuleTimeouts:
 
 
 @dataclass(frozen=True, slots=True)
+class Cors:
+    """The web pages that may call from a browser (CORS, Fetch 3.2). Cookies are never allowed.
+
+    `origins` are as browsers send them, or ``*``. `headers` are those that a page may send; empty: all.
+    A browser keeps the response to a preflight for `max_age`.
+    """
+
+    origins: tuple[str, ...]
+    headers: tuple[str, ...] = ()
+    max_age: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """A rule of a tenant: requests on a path go through a plugin chain to a target.
 
@@ -97,6 +112,14 @@ class Rule:
         streams: ``pass`` or ``buffer`` a streamed response.
         encoded_slashes: ``reject`` or ``allow`` ``%2F`` in a path.
         ca: certificates (PEM) to trust for the target; None trusts the usual ones.
+        credential: ``provider``: the upstream gets the credential in `headers`. ``client``: it gets the
+            client's own, and the client sends its key of the gateway as X-Gateway-Key.
+        identity_headers: whether the upstream gets the ids of request, tenant and key, and the client's
+            address. None: if it is in a network that the operator allowed.
+        is_internal: when the rule was saved, all addresses of the target were in such networks.
+        upstream_headers: ``drop``, ``pass`` or ``prefix`` the rate limits of the upstream.
+        stream_keepalive: the silence of an event stream after which the client gets a comment; None: never.
+        cors: the web pages that may call; None: those of the tenant.
     """
 
     id: str
@@ -117,6 +140,12 @@ class Rule:
     plugin_chain: tuple[PluginConfig, ...] = ()
     created_at: float = 0.0
     updated_at: float = 0.0
+    credential: str = PROVIDER
+    identity_headers: bool | None = None
+    is_internal: bool = False
+    upstream_headers: str = "drop"
+    stream_keepalive: float | None = None
+    cors: Cors | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +159,7 @@ class Tenant:
         required_plugins: entries that run for every rule, by the name of the plugin.
         plugin_chain: further entries that run for every rule.
         version: counts the changes of rules, chains and settings, not of keys, `status` and `subdomain`.
+        cors: the web pages that may call rules without `cors` of their own; None: no page.
     """
 
     id: str
@@ -144,6 +174,7 @@ class Tenant:
     created_at: float = 0.0
     updated_at: float = 0.0
     version: int = 1
+    cors: Cors | None = None
 
 
 @dataclass(frozen=True, slots=True)

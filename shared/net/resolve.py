@@ -8,12 +8,14 @@ import re
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from ipaddress import ip_address
+from typing import NamedTuple
 
+from shared.core.addresses import is_in, plain_address
 from shared.core.errors import OutsideError, TargetForbidden
 from shared.model.targets import parse_target
 from shared.net.policy import Policy, forbidden_reason
@@ -75,20 +77,28 @@ def _do(found: Future[list[str]], work: _Work) -> None:
 _pool = LookupPool(64)
 
 
-def check_target(url: str, policy: Policy, *, allow_query: bool = False) -> list[str]:
-    """Warnings about a URL that is about to be saved.
+class CheckedTarget(NamedTuple):
+    """A URL that may be saved. `is_internal` is True if all its addresses are in allowed networks."""
+
+    warnings: Sequence[str] = ()
+    is_internal: bool = False
+
+
+def check_target(url: str, policy: Policy, *, allow_query: bool = False) -> CheckedTarget:
+    """Check a URL that is about to be saved.
 
     Raises ValueError when the URL is invalid, and `TargetForbidden` when an address of its host is not
     allowed. Waits for at most `SAVE_TIMEOUT`.
     """
     target = parse_target(url, allow_query=allow_query)
     try:
-        resolve(target.host, target.port, policy, SAVE_TIMEOUT)
+        addresses = resolve(target.host, target.port, policy, SAVE_TIMEOUT)
     except TargetForbidden:
         raise
     except OutsideError as error:
-        return [f"{error} The URL is saved, and checked again at each connection."]
-    return []
+        return CheckedTarget([f"{error} The URL is saved, and checked again at each connection."])
+    found = [plain_address(address) for address in addresses]
+    return CheckedTarget((), all(is_in(address, policy.allowed_networks) for address in found))
 
 
 def resolve(host: str, port: int, policy: Policy, timeout: float) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 from marshmallow import fields, validate
 
 from shared.bodies.text.patterns import MAX_PATTERNS, PatternError, patterns_of
-from shared.core.addresses import Network, is_in, plain_address
+from shared.core.addresses import UNKNOWN, Network, is_in, plain_address
 from shared.core.empty import EMPTY
 from shared.core.errors import STATUS, Invalid, Problem
 from shared.core.fields import Flag, token
@@ -85,10 +85,14 @@ class SecurityValidator(Plugin):
     def _check_address(self, exchange: Exchange) -> Reject | None:
         if not self._allowed and not self._blocked:
             return None
-        address = plain_address(exchange.client)
-        if not is_in(address, self._blocked) and (not self._allowed or is_in(address, self._allowed)):
-            return None
-        return _reject("ip_blocked", "Requests from this address are not allowed.")
+        if exchange.client == UNKNOWN:
+            is_allowed = not self._allowed
+        else:
+            address = plain_address(exchange.client)
+            is_allowed = not is_in(address, self._blocked) and (
+                not self._allowed or is_in(address, self._allowed)
+            )
+        return None if is_allowed else _reject("ip_blocked", "Requests from this address are not allowed.")
 
     def _check_method(self, exchange: Exchange) -> Reject | None:
         method = exchange.request.method

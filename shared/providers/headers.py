@@ -4,9 +4,11 @@ API keys: OpenAI reads ``Authorization``, Anthropic ``X-Api-Key`` (see `shared.c
 """
 
 import re
+from collections.abc import Mapping
 
 from shared.core.memo import Memo
 from shared.http.forwarding import is_private
+from shared.model.messages import Headers
 
 #: What OpenAI calls the state of a limit on requests.
 OPENAI_LIMIT = "x-ratelimit-limit-requests"
@@ -16,14 +18,34 @@ OPENAI_RESET = "x-ratelimit-reset-requests"
 SHOULD_RETRY = "x-should-retry"
 RETRY_AFTER_MS = "retry-after-ms"
 
-# The limits of an upstream are those of the operator's key, not of the client's.
+#: What happens to the rate limits of an upstream: by default the client does not get them, because they are
+#: those of the operator's credential.
+UPSTREAM_HEADERS = (DROP, PASS, PREFIX) = ("drop", "pass", "prefix")
+
 _LIMITS = re.compile(r"(?:x-|anthropic-)?rate-?limit(?:-|$)")
+_PREFIX = b"X-Upstream-"
+# Headers with the upstream's id of a request: OpenAI's, Anthropic's, AWS's, Azure's.
+_REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "apim-request-id", "x-ms-request-id")
 
 
-def _is_hidden(name: bytes) -> bool:
-    text = name.decode("latin-1")
-    return is_private(text) or _LIMITS.match(text.lower()) is not None
+def _is_limit(name: bytes) -> bool:
+    return _LIMITS.match(name.decode("latin-1").lower()) is not None
 
 
-#: True for the name of a header that an upstream sends and a client does not get.
-HIDDEN_FROM_CLIENTS: Memo[bytes, bool] = Memo(_is_hidden)
+_IS_LIMIT: Memo[bytes, bool] = Memo(_is_limit)
+_PASSING: Memo[bytes, bool] = Memo(lambda name: is_private(name.decode("latin-1")))
+#: By the choice for the rate limits: True for the name of a header that a client does not get.
+HIDDEN: Mapping[str, Memo[bytes, bool]] = {
+    DROP: Memo(lambda name: _PASSING[name] or _IS_LIMIT[name]),
+    PASS: _PASSING,
+    PREFIX: _PASSING,
+}
+#: True for a header with the upstream's id of a request.
+IS_REQUEST_ID: Memo[bytes, bool] = Memo(lambda name: name.decode("latin-1").lower() in _REQUEST_IDS)
+
+
+def with_prefix(headers: Headers) -> Headers:
+    """The same head, with another name for each rate limit of the upstream."""
+    return Headers.of(
+        tuple([(_PREFIX + name if _IS_LIMIT[name] else name, value) for name, value in headers.fields])
+    )

@@ -7,17 +7,20 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import NamedTuple
 
 from shared.core.errors import BODY_TOO_LONG, KEY_NOT_ACTIVE, Rejection, make_rejection
-from shared.core.http_tokens import CHALLENGE, KEY_HEADERS, LABEL, PORT
+from shared.core.http_tokens import CHALLENGE, LABEL, PORT
 from shared.core.memo import Memo
+from shared.http.cors import is_preflight, preflight_headers
 from shared.http.forwarding import passed_here
 from shared.http.paths import normalize_path
-from shared.model.config import ApiKey, Scope
-from shared.model.messages import Headers
+from shared.model.config import CLIENT, ApiKey, Cors, Scope
+from shared.model.messages import Headers, Response
+from shared.routing.client_keys import has_key, query_without_keys, sent_key, without_stray_keys
 from shared.routing.compile import Gateway, Route
 from shared.routing.router import allowed_methods, match_method
-from shared.secrets.api_keys import PepperedHasher, parse_key
+from shared.secrets.api_keys import MARK, PepperedHasher
 
 _LABEL = re.compile(LABEL)
+_NO_PAGE = Cors(())
 
 #: One body for a malformed key, an unknown key, another tenant's key and an unknown tenant.
 INVALID_KEY = make_rejection(
@@ -27,9 +30,24 @@ INVALID_KEY = make_rejection(
 )
 MISSING_KEY = make_rejection(
     "missing_api_key",
-    "An API key is required. Send it as 'Authorization: Bearer <key>', 'x-api-key' or 'api-key'.",
+    "An API key is required. Send it as 'Authorization: Bearer <key>', or in the header x-api-key, api-key, "
+    "x-goog-api-key or X-Gateway-Key.",
     CHALLENGE,
 )
+#: A rule with ``credential: client``, and a valid key that did not come in the header for it.
+OWN_HEADER_NEEDED = make_rejection(
+    "missing_api_key",
+    "This rule forwards the client's own credentials. Send the API key of the gateway in the header "
+    "X-Gateway-Key.",
+    CHALLENGE,
+)
+#: A path with an encoded slash, and a rule that rejects it.
+SLASH_REJECTED = make_rejection(
+    "bad_request",
+    "The path contains %2F (an encoded slash), which this rule rejects. To allow it, set the rule's field "
+    "encoded_slashes to 'allow'.",
+)
+KEY_IN_PATH = make_rejection("bad_request", "The path must not contain an API key. Send it in a header.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,39 +97,26 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def presented_keys(headers: Headers) -> tuple[str, ...]:
-    """Every distinct credential in the head, in order, of whatever scheme and form."""
-    found = []
-    for value in headers.all("authorization"):
-        scheme, _, text = value.strip().partition(" ")
-        found.append(text.strip() if scheme.lower() == "bearer" else value)
-    for name in KEY_HEADERS:
-        found += [value.strip() for value in headers.all(name)]
-    texts = [text for text in found if text]
-    return tuple(texts if len(texts) < 2 else dict.fromkeys(texts))
-
-
-def one_key(presented: Sequence[str]) -> str | None:
-    """The key, if exactly one was presented and is well-formed; otherwise None."""
-    if len(presented) != 1:
-        return None
-    try:
-        return parse_key(presented[0])
-    except ValueError:
-        return None
-
-
 class Call(NamedTuple):
     """The tenant, path and key that a head names, before any look-up.
 
-    `subdomain` is None under a shared host, `key_hash` without a well-formed key. `has_key` is True if there
-    is any credential.
+    Attributes:
+        subdomain: None under a shared host.
+        path: normalized.
+        target: as it was sent, without keys in the query.
+        headers: the head, without keys in headers that are no credentials.
+        has_key: True if there is any credential.
+        key_hash: None without a well-formed key.
+        is_own: the key came in X-Gateway-Key.
     """
 
     subdomain: str | None
     path: str
+    target: str
+    headers: Headers
     has_key: bool
     key_hash: str | None
+    is_own: bool = False
 
 
 def read_call(
@@ -122,15 +127,21 @@ def read_call(
         subdomain = hosts.parse(headers["host"])
     except ValueError as error:
         return make_rejection("invalid_host", str(error))
+    sent_path, _, query = target.partition("?")
     try:
-        path = normalize_path(target.partition("?")[0])
+        path = normalize_path(sent_path)
     except ValueError as error:
         return make_rejection("bad_request", str(error))
+    if MARK in path and has_key(path):
+        return KEY_IN_PATH
     if passed_here(headers, via):
         return make_rejection("loop_detected")
-    presented = presented_keys(headers)
-    key = one_key(presented)
-    return Call(subdomain, path, bool(presented), hasher(key) if key else None)
+    is_any, key, is_own = sent_key(headers, query)
+    if query and (kept := query_without_keys(query)) is not query:
+        target = f"{sent_path}?{kept}" if kept else sent_path
+    return Call(
+        subdomain, path, target, without_stray_keys(headers), is_any, hasher(key) if key else None, is_own
+    )
 
 
 def too_large(limit: int) -> Rejection:
@@ -147,27 +158,49 @@ class Admitted:
     key: ApiKey | None
 
 
-def admit(
-    gateway: Gateway | None, key_hash: str | None, has_key: bool, method: str, path: str, now: float
-) -> Admitted | Rejection:
-    """Decide a request to the normalized `path`. `gateway` is None if the tenant is unknown.
+def admit(gateway: Gateway | None, call: Call, method: str, now: float) -> Admitted | Rejection:
+    """Decide a request. `gateway` is None if the tenant is unknown.
 
-    `key_hash` and `has_key` are those of `Call`. Without a valid key a caller learns only that the key is
-    not valid: the order of the checks ensures this.
+    Without a valid key a caller learns only that the key is not valid: the order of the checks ensures this.
     """
     if gateway is None:
-        return INVALID_KEY if has_key else MISSING_KEY
-    routes = gateway.router.match_path(path)
+        return INVALID_KEY if call.has_key else MISSING_KEY
+    routes = gateway.router.match_path(call.path)
     route = match_method(routes, method)
-    key = gateway.keys.get(key_hash) if key_hash else None
-    rejection = _check_key(key, has_key, now)
+    key = gateway.keys.get(call.key_hash) if call.key_hash else None
+    rejection = _check_key(key, call.has_key, now)
+    if route is not None and route.rule.credential == CLIENT and not call.is_own:
+        rejection = rejection or OWN_HEADER_NEEDED
     if route is not None and route.rule.public:
         key, rejection = (None if rejection else key), None
     if rejection:
         return rejection
     if gateway.snapshot.tenant.status != "active":
         return make_rejection("tenant_disabled", "This tenant is disabled. Ask the operator of the gateway.")
-    return _check_route(gateway, routes, route, key, path)
+    return _check_route(gateway, routes, route, key, call.path)
+
+
+def cors_of(gateway: Gateway, path: str, method: str) -> Cors | None:
+    """The web pages that may call this path; for a path without a rule, those of the tenant."""
+    routes = gateway.router.match_path(path)
+    if not routes:
+        return gateway.snapshot.tenant.cors
+    return (match_method(routes, method) or routes[0]).cors
+
+
+def preflight(gateway: Gateway | None, call: Call, method: str) -> Response | None:
+    """The response to a preflight, which browsers send without a key; None for all other requests.
+
+    Under a shared host it does not name its tenant, so no page may call.
+    """
+    if not is_preflight(method, call.headers):
+        return None
+    if call.subdomain is None and not call.has_key:
+        return Response(204, preflight_headers(_NO_PAGE, call.headers))
+    if gateway is None or not gateway.has_cors:
+        return None
+    cors = cors_of(gateway, call.path, call.headers["access-control-request-method"].upper())
+    return Response(204, preflight_headers(cors, call.headers)) if cors else None
 
 
 def _check_key(key: ApiKey | None, has_key: bool, now: float) -> Rejection | None:
@@ -190,7 +223,7 @@ def _check_route(
     if not routes:
         return make_rejection("no_matching_rule", f"No rule of this tenant matches the path {path[:200]}.")
     if "%2F" in path and (route is None or route.rule.encoded_slashes != "allow"):
-        return make_rejection("bad_request", "The path must not contain %2F (an encoded slash).")
+        return SLASH_REJECTED
     if route is None:
         allow = allowed_methods(routes)
         return make_rejection("method_not_allowed", f"This path allows only {allow}.", {"Allow": allow})

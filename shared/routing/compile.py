@@ -1,13 +1,15 @@
 """Compiles the configuration of a tenant, so that a request only looks things up."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from shared.core.addresses import Network, is_in, plain_address
 from shared.core.http_tokens import UNROUTED
+from shared.http.cors import ANY
 from shared.http.forwarding import OwnHeaders
-from shared.model.config import ApiKey, PluginConfig, Rule, Sealed, Snapshot, Tenant, Tier
+from shared.model.config import ApiKey, Cors, PluginConfig, Rule, Sealed, Snapshot, Tenant, Tier
 from shared.model.targets import Target, parse_target
 from shared.pipeline.chain import Catalogue, effective_chain, resolve_chain
 from shared.pipeline.plan import Group, Plan, make_plan
@@ -33,6 +35,8 @@ class Route:
         plan: its plugins.
         fault: why the rule cannot be used; then every request to it is rejected.
         timeouts: those of the rule, and the operator's where it has none.
+        sends_identity: the upstream is told who calls.
+        cors: the web pages that may call; None: none.
         own: `headers` for the wire. If events are judged, they ask for a response without compression: a
             compressed stream would have to be collected.
         authority: the Host of the target.
@@ -44,6 +48,8 @@ class Route:
     plan: Plan
     fault: str | None = None
     timeouts: UpstreamTimeouts = field(default_factory=UpstreamTimeouts)
+    sends_identity: bool = True
+    cors: Cors | None = None
     own: OwnHeaders = field(init=False, repr=False, compare=False)
     authority: bytes = field(init=False, repr=False, compare=False)
 
@@ -51,18 +57,27 @@ class Route:
         own = self.headers
         if self.plan.judges_events and _ACCEPT_ENCODING not in map(str.lower, own):
             own = {**own, _ACCEPT_ENCODING: "identity"}
-        object.__setattr__(self, "own", OwnHeaders(own))
+        object.__setattr__(self, "own", OwnHeaders(own, who=self.sends_identity))
         object.__setattr__(self, "authority", self.target.authority.encode("ascii"))
 
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """A compiled tenant, immutable. `keys` maps the hash of a key to its record."""
+    """A compiled tenant, immutable.
+
+    Attributes:
+        snapshot: the tenant as stored.
+        tier: its tier.
+        keys: its API keys by their hashes.
+        router: its rules.
+        has_cors: web pages may call at least one of its rules.
+    """
 
     snapshot: Snapshot
     tier: Tier
     keys: Mapping[str, ApiKey]
     router: Router
+    has_cors: bool = False
 
     @property
     def faults(self) -> tuple[str, ...]:
@@ -87,6 +102,7 @@ class Compiler:
         sealer: decrypts secrets.
         tools: the services for plugins.
         timeouts: those of the operator.
+        internal: the networks of targets that are told who calls.
     """
 
     catalogue: Catalogue
@@ -94,26 +110,41 @@ class Compiler:
     sealer: AesSealer
     tools: Tools
     timeouts: UpstreamTimeouts = field(default_factory=UpstreamTimeouts)
+    internal: Sequence[Network] = ()
 
     def __call__(self, snapshot: Snapshot) -> Gateway:
         """Compile a tenant. A rule that cannot be compiled fails closed, and no other does."""
         tenant = snapshot.tenant
         keys = {key.hash: key for key in snapshot.keys}
         router = Router.build(self._route(tenant, rule) for rule in snapshot.rules)
-        return Gateway(snapshot, self.tiers.get(tenant.tier, Tier(tenant.tier)), keys, router)
+        has_cors = tenant.cors is not None or any(route.cors for route in router.routes())
+        return Gateway(snapshot, self.tiers.get(tenant.tier, Tier(tenant.tier)), keys, router, has_cors)
 
     def _route(self, tenant: Tenant, rule: Rule) -> Route:
         try:
+            target = parse_target(rule.target)
             return Route(
                 rule,
-                parse_target(rule.target),
+                target,
                 self._headers(tenant, rule),
                 self._plan(tenant, rule),
                 timeouts=self.timeouts.with_own(rule.timeouts),
+                sends_identity=self._sends_identity(rule, target),
+                cors=_cors(tenant, rule),
             )
         except Exception as error:  # noqa: BLE001 -- a plugin may raise anything; its rule fails closed
             logger.error("Rule %s of tenant %s cannot be used: %s", rule.id, tenant.id, error)
-            return Route(rule, _UNROUTED, {}, Plan(), fault=str(error) or type(error).__name__)
+            fault = str(error) or type(error).__name__
+            return Route(rule, _UNROUTED, {}, Plan(), fault, cors=_cors(tenant, rule))
+
+    def _sends_identity(self, rule: Rule, target: Target) -> bool:
+        if rule.identity_headers is not None:
+            return rule.identity_headers
+        try:
+            return is_in(plain_address(target.host), self.internal)
+        except ValueError:
+            # A name is not resolved here; its addresses were looked at when the rule was saved.
+            return rule.is_internal
 
     def _headers(self, tenant: Tenant, rule: Rule) -> dict[str, str]:
         return {
@@ -151,6 +182,13 @@ class Compiler:
             return self.sealer.open(inner.text, context)
 
         return {name: opened(name, inner) for name, inner in value.items()}
+
+
+def _cors(tenant: Tenant, rule: Rule) -> Cors | None:
+    """The rule's own, or the tenant's; not every page may use a Cookie of the rule."""
+    cors = tenant.cors if rule.cors is None else rule.cors
+    has_cookie = any(name.lower() == "cookie" for name in rule.headers)
+    return None if cors and ANY in cors.origins and has_cookie else cors
 
 
 def _groups(plan: Plan) -> Iterator[Group]:

@@ -4,9 +4,11 @@ from typing import NamedTuple
 
 from shared.core.http_tokens import WITH_BODY, Fields
 from shared.http.forwarding import identity_fields, upstream_head
+from shared.model.config import CLIENT
 from shared.model.messages import Headers
 from shared.model.targets import Target
 from shared.routing.admission import Admitted
+from shared.routing.client_keys import own_credentials
 from shared.routing.router import upstream_path
 
 
@@ -52,8 +54,12 @@ def outgoing(
     `client` is the client's address, `instance` the name of this deployment in Via.
     """
     route, key = admitted.route, admitted.key
-    who = identity_fields(request_id, client, admitted.gateway.snapshot.tenant.id, key.id if key else None)
-    head = upstream_head(headers, sent, route.own, who, instance)
+    who: Fields = ()
+    if route.sends_identity:
+        tenant_id = admitted.gateway.snapshot.tenant.id
+        who = identity_fields(request_id, client, tenant_id, key.id if key else None)
+    credentials = own_credentials(sent) if route.rule.credential == CLIENT else ()
+    head = upstream_head(headers, sent, route.own, who, instance, credentials)
     host = sent["host"].encode("ascii") if route.rule.preserve_host else route.authority
     length = ((b"Content-Length", b"%d" % len(body)),) if body or method in WITH_BODY else ()
     fields = ((b"Host", host), *head.fields, *length)

@@ -4,10 +4,12 @@ The form that is matched is the form that is forwarded. So no upstream reads a p
 gateway did (RFC 3986, section 6; `merge_slashes` of nginx for doubled slashes).
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from shared.core.errors import Problem
 from shared.model.config import Rule
 from shared.model.targets import Target, parse_target
 
@@ -15,15 +17,49 @@ if TYPE_CHECKING:
     from shared.routing.compile import Route
 
 
-def path_warnings(rule: Rule) -> list[str]:
+# What other routers read as a placeholder or a regular expression; here every character is itself. A client
+# must send most of them encoded, so that such a rule never matches.
+_PATTERN = re.compile(r"[*{}<>|^\[\]]|(?<=/):[A-Za-z_]|\.\+|\$$")
+# The last parts of the paths of whole operations, of all providers. A base path such as /openai has none.
+_OPERATIONS = (
+    *("/chat/completions", "/completions", "/responses", "/embeddings", "/moderations", "/rerank"),
+    *("/images/generations", "/images/edits", "/images/variations", "/audio/speech"),
+    *("/audio/transcriptions", "/audio/translations", "/messages", "/messages/count_tokens"),
+    *("/api/chat", "/api/generate", "/api/embed"),
+)
+
+
+def path_warnings(rule: Rule) -> list[Problem]:
     """Warnings about a rule that may not do what its author expects."""
-    if not rule.strip_path or rule.path == "/":
-        return []
-    seen = upstream_path(rule, parse_target(rule.target), rule.path)
-    return [
-        f"strip_path removes all of {rule.path}: for a request to {rule.path} the upstream receives {seen}. "
-        "Set strip_path to false if the upstream should receive the whole path."
-    ]
+    return [*_pattern_warnings(rule), *_strip_warnings(rule)]
+
+
+def _pattern_warnings(rule: Rule) -> Iterator[Problem]:
+    if found := _PATTERN.search(rule.path):
+        base = rule.path[: found.start()].rpartition("/")[0] or "/"
+        matched = "is equal to" if rule.match == "exact" else "begins with"
+        yield Problem(
+            "/path",
+            f"The path is not a pattern: a request matches only if its path {matched} {rule.path}. "
+            f"To match all paths below {base}, set path to {base} and match to prefix.",
+        )
+    if found := _PATTERN.search(parse_target(rule.target).path):
+        yield Problem(
+            "/target",
+            f"The target is not a template: the upstream receives {found.group()} as it is. "
+            "Set target to the URL to which the path of the request is added.",
+        )
+
+
+def _strip_warnings(rule: Rule) -> Iterator[Problem]:
+    is_whole = rule.match == "exact" or rule.path.endswith(_OPERATIONS)
+    if rule.strip_path and rule.path != "/" and is_whole:
+        seen = upstream_path(rule, parse_target(rule.target), rule.path)
+        yield Problem(
+            "/path",
+            f"strip_path removes all of {rule.path}: for a request to {rule.path} the upstream receives "
+            f"{seen}. Set strip_path to false if the upstream should receive the whole path.",
+        )
 
 
 def upstream_path(rule: Rule, target: Target, path: str) -> str:

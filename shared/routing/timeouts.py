@@ -1,7 +1,7 @@
 """The timeouts of one upstream: those of the rule, and the operator's where the rule has none.
 
->>> UpstreamTimeouts(connect=5, first_byte=300, idle=300).with_own(RuleTimeouts(connect=1, total=60))
-UpstreamTimeouts(connect=1, first_byte=300, idle=300, total=60)
+>>> UpstreamTimeouts(connect=5, first_byte=600, idle=300).with_own(RuleTimeouts(connect=1, total=60))
+UpstreamTimeouts(connect=1, first_byte=600, idle=300, total=60)
 """
 
 from typing import NamedTuple
@@ -13,7 +13,7 @@ class UpstreamTimeouts(NamedTuple):
     """Timeouts in seconds, named as in `RuleTimeouts`. A `total` of None means no timeout."""
 
     connect: float = 5.0
-    first_byte: float = 300.0
+    first_byte: float = 600.0
     idle: float = 300.0
     total: float | None = None
 

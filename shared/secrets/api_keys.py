@@ -21,6 +21,8 @@ _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _PAIRS = [high + low for high in _DIGITS for low in _DIGITS]
 _PUBLIC, _SECRET, _CHECK = 8, 43, 6
 _FORM = re.compile(r"gwk_[0-9A-Za-z]{57}")
+#: The beginning of every key.
+MARK = "gwk_"
 
 #: Shortest pepper or encryption key, in bytes.
 SECRET_BYTES = 32
@@ -37,7 +39,7 @@ class MintedKey:
 def mint_key(random_bytes: Callable[[int], bytes]) -> MintedKey:
     """Make a key. `random_bytes` returns that many cryptographically random bytes."""
     public = int.from_bytes(random_bytes(_PUBLIC)) % 62**_PUBLIC
-    prefix = "gwk_" + _base62(public, _PUBLIC)
+    prefix = MARK + _base62(public, _PUBLIC)
     body = prefix + _base62(int.from_bytes(random_bytes(SECRET_BYTES)), _SECRET)
     return MintedKey(body + _checksum(body), prefix)
 
@@ -50,6 +52,11 @@ def parse_key(text: str) -> str:
     if not _FORM.fullmatch(text) or _checksum(text[:-_CHECK]) != text[-_CHECK:]:
         raise ValueError("This is not an API key of this gateway.")
     return text
+
+
+def cut_keys(text: str) -> str:
+    """The text without the keys in it, as `parse_key` knows them."""
+    return _FORM.sub(lambda found: "" if _is_key(found.group()) else found.group(), text)
 
 
 def secret_id(secret: bytes) -> str:
@@ -76,6 +83,10 @@ class PepperedHasher:
         keyed = self._keyed.copy()
         keyed.update(secret.encode())
         return f"{self._id}:{keyed.hexdigest()}"
+
+
+def _is_key(text: str) -> bool:
+    return _checksum(text[:-_CHECK]) == text[-_CHECK:]
 
 
 def _base62(number: int, width: int) -> str:

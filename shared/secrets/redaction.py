@@ -5,34 +5,35 @@ import re
 from shared.core.http_tokens import KEY_HEADERS, MASK
 
 #: Headers whose values can be secrets.
-SECRET_HEADERS = frozenset(
-    ("authorization", "proxy-authorization", "cookie", "set-cookie", *KEY_HEADERS, "x-goog-api-key")
-)
+SECRET_HEADERS = frozenset(("authorization", "proxy-authorization", "cookie", "set-cookie", *KEY_HEADERS))
 
 # A key of the gateway keeps its public prefix (12 characters), so that it can be recognized.
 _GATEWAY_KEY = re.compile(r"(gwk_[0-9A-Za-z]{8})[0-9A-Za-z]+")
 _PROVIDER_KEY = re.compile(r"\b(sk-[A-Za-z]{0,6})[0-9A-Za-z_-]{8,}")
 _URL_USER = re.compile(r"(://)[^/\s\"'@]+(?=@)")
 # The text between a name and its value: `: `, `=`, and that of JSON, escaped JSON and Python's tuples.
-_TO_VALUE = r"""(?: [\\"']* \s* [:=] | [\\"']+ \s* , ) \s* (?:b(?=["']))? [\\"']*"""
+_TO_VALUE = r"""(?: [\\"']* \s* [:=] | [\\"']+ \s* , ) \s*+ (?:b(?=["']))? [\\"']*"""
+# The place of a secret in our own texts and documents: "Send it as 'Authorization: Bearer <key>'".
+_PLACEHOLDER = r"""<(?:key|token)>(?=['"`])"""
 # Any scheme, also Digest: the rest of the string, or of the line.
 _AUTHORIZATION = re.compile(
     rf"""(?ix)
-    ( \b(?:proxy-)?authorization {_TO_VALUE} )
+    ( \b(?:proxy-)?authorization {_TO_VALUE} ) (?! bearer \s {_PLACEHOLDER} )
     (?: (?<=["'])[^\r\n"'\\]+ | (?<!["'])[^\r\n]+ )
     """
 )
 _NAMED = re.compile(
     rf"""(?ix)
-    ( (?: api[-_]?key | access[-_]?token | client[-_]?secret | passw(?:or)?d | (?<=[?&])(?:key|token) )
-      {_TO_VALUE} )
+    ( (?: (?:api|gateway)[-_]?key | access[-_]?token | client[-_]?secret | passw(?:or)?d
+      | (?<=[?&])(?:key|token) ) {_TO_VALUE} )
     ( (?<=["'])[^"'\\]+ | [^\s"',;&\\]+ )
     """
 )
 # Outside a header, where "a bearer token" and "basic usage" are ordinary words.
 _SCHEME = re.compile(
-    r"""(?ix)
-    ( \b bearer \s+ (?! (?:of|tokens?|keys?) \b ) | \b basic \s+ (?! (?-i:[A-Z]?[a-z]+) (?![^\s"',;&.\\]) ) )
+    rf"""(?ix)
+    ( \b bearer \s++ (?! (?:of|tokens?|keys?) \b | {_PLACEHOLDER} )
+    | \b basic \s+ (?! (?-i:[A-Z]?[a-z]+) (?![^\s"',;&.\\]) ) )
     [^\s"',;&\\]+
     """
 )

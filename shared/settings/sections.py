@@ -183,7 +183,7 @@ class Timeouts:
     keep_alive: float = setting(seconds, "75s", "Maximum time between two requests on a connection.")
     connect: float = setting(seconds, "5s", "Maximum time to connect to the upstream, TLS included.")
     first_byte: float = setting(
-        seconds, "300s", "Maximum time from the end of the request to the head of the response."
+        seconds, "600s", "Maximum time from the end of the request to the head of the response."
     )
     idle: float = setting(seconds, "300s", "Maximum time between two reads of the response body.")
     total: float | None = setting(

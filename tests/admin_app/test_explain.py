@@ -76,9 +76,14 @@ class TestForwarded:
         headers = {header["name"]: header["value"] for header in upstream["headers"]}
         assert headers["X-Up"] == "[redacted]"
         assert headers["Host"] == "api.openai.com"
-        assert headers["X-Tenant-Id"] == tenant.id
+        assert "X-Tenant-Id" not in headers
         assert "Authorization" not in headers
         assert explained["answer"] is None
+
+    def test_explain_shows_who_calls_where_the_rule_tells_it(self, api: Api, tenant: Tenant) -> None:
+        new_rule(api, tenant, identity_headers=True)
+        headers = {one["name"]: one["value"] for one in asked(api, tenant)["upstream"]["headers"]}
+        assert (headers["X-Tenant-Id"], headers["X-Forwarded-For"]) == (tenant.id, "127.0.0.1")
 
     def test_explain_shows_no_secret(self, api: Api, tenant: Tenant) -> None:
         new_rule(api, tenant, plugin_chain=[ASKING], headers={"X-Up": "s3cret-of-rule"})

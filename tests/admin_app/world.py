@@ -21,7 +21,7 @@ from shared.limits.values import Decision, Limit
 from shared.model.config import Snapshot
 from shared.net.policy import Policy
 from shared.net.port import FetchResponse
-from shared.net.resolve import check_target
+from shared.net.resolve import CheckedTarget, check_target
 from shared.pipeline.plugin import Plugin, Tools
 from shared.plugins import load_catalogue
 from shared.redis_server.choose import RedisAddress
@@ -96,12 +96,12 @@ class World:
     def random_bytes(self, count: int) -> bytes:
         return os.urandom(count)
 
-    def check_target(self, url: str, *, allow_query: bool = False) -> Sequence[str]:
+    def check_target(self, url: str, *, allow_query: bool = False) -> CheckedTarget:
         """The real check of addresses; names end on .test or are known, so that no network is asked."""
         if ".test" in url:
-            return ["The name cannot be resolved at the moment."]
+            return CheckedTarget(["The name cannot be resolved at the moment."])
         if "api.openai.com" in url or "checks.example" in url:
-            return []
+            return CheckedTarget()
         return check_target(url, Policy(), allow_query=allow_query)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from shared.config_store.port import ConfigStore
 from shared.model.config import (
     ApiKey,
+    Cors,
     PluginConfig,
     Rule,
     RuleTimeouts,
@@ -95,6 +96,12 @@ def a_full_tenant(name: str) -> Snapshot:
         plugin_chain=(plugin,),
         created_at=1.25,
         updated_at=2.5,
+        credential="client",
+        identity_headers=False,
+        is_internal=True,
+        upstream_headers="pass",
+        stream_keepalive=15.0,
+        cors=Cors(("https://a.example",), ("x-a",), 60.0),
     )
     keys = (
         an_api_key(
@@ -111,6 +118,7 @@ def a_full_tenant(name: str) -> Snapshot:
         plugin_chain=(plugin, replace(plugin, settings={})),
         created_at=4.5,
         updated_at=5.5,
+        cors=Cors(("*",)),
         rules=(rule, replace(rule, id="rule-2", ca=None)),
         keys=keys,
     )

@@ -152,7 +152,20 @@ def test_stored_document_is_shown_as_the_old_release_showed_it(api: Api, path: s
     expected = dict(FIXTURE["documents"][path])
     if "limits" in expected:  # a moment passed between the call and the dump
         expected["limits"] = [at_that_time(limit) for limit in expected["limits"]]
-    assert (response.status_code, response.get_json()) == (200, expected)
+    assert (response.status_code, shown_then(response.get_json())) == (200, expected)
+
+
+# The fields of tenants and rules that are newer than the fixture.
+NEWER = ("credential", "identity_headers", "upstream_headers", "stream_keepalive", "cors")
+
+
+def shown_then(document: Any) -> Any:
+    """The document without the newer fields, at any depth."""
+    if isinstance(document, list):
+        return [shown_then(one) for one in document]
+    if not isinstance(document, dict):
+        return document
+    return {name: shown_then(value) for name, value in document.items() if name not in NEWER}
 
 
 def at_that_time(limit: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.core.addresses import client_network, is_in, plain_address
+from shared.core.addresses import UNKNOWN, client_network, is_in, plain_address
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,7 @@ def test_an_ipv6_network_counts_as_one_and_a_mapped_address_as_ipv4() -> None:
         != client_network("2001:db8:0:2::1")
     )
     assert client_network("::ffff:192.0.2.7") == "192.0.2.7"
+    assert client_network(UNKNOWN) == UNKNOWN
     with pytest.raises(ValueError, match="address"):
         client_network("nobody")
 

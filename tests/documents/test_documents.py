@@ -14,7 +14,7 @@ from shared.documents.fields import KEEP, READ_ONLY, is_set, masked
 from shared.documents.plugin_config import PluginConfigInput, complete_entry
 from shared.documents.rule import RuleInput, RulePatch, RuleReplacement, TimeoutsInput, rule_document
 from shared.documents.tenant import TenantInput, TenantPatch, TenantReplacement, tenant_document
-from shared.model.config import ApiKey, PluginConfig, Rule, RuleTimeouts, Scope, Sealed, Stage, Tenant
+from shared.model.config import ApiKey, Cors, PluginConfig, Rule, RuleTimeouts, Scope, Sealed, Stage, Tenant
 from shared.pipeline.plugin import CONTINUE, Exchange, Plugin, Verdict
 
 TENANT = {"name": "Acme", "subdomain": "acme"}
@@ -47,6 +47,7 @@ class TestTenant:
             "status": "active",
             "enabled_plugins": None,
             "required_plugins": {},
+            "cors": None,
             "plugin_chain": [],
         }
 
@@ -64,7 +65,7 @@ class TestTenant:
     def test_an_unknown_field_is_rejected_and_the_known_ones_are_named(self) -> None:
         assert problems(TenantInput(), TENANT | {"teir": "pro"}) == {
             "/teir": "Unknown field. Allowed: name, subdomain, tier, status, enabled_plugins, "
-            "required_plugins, plugin_chain."
+            "required_plugins, cors, plugin_chain."
         }
 
     @pytest.mark.parametrize("field", ["id", "version", "created_at", "updated_at", "api_key", "tenant_id"])
@@ -280,6 +281,48 @@ class TestRule:
     )
     def test_header_values_are_one_line_of_text(self, value: Any) -> None:
         assert list(problems(RuleInput(), RULE | {"headers": {"X-A": value}})) == ["/headers/X-A"]
+
+    def test_rule_without_the_newer_fields_gets_their_defaults(self) -> None:
+        loaded = RuleInput().load(RULE)
+        names = ("credential", "identity_headers", "upstream_headers", "stream_keepalive", "cors")
+        assert [loaded[name] for name in names] == ["provider", None, "drop", None, None]
+
+    @pytest.mark.parametrize(
+        ("field", "value", "at"),
+        [
+            ("credential", "mine", ""),
+            ("identity_headers", "yes", ""),
+            ("upstream_headers", "keep", ""),
+            ("stream_keepalive", "500ms", ""),
+            ("stream_keepalive", "2h", ""),
+            ("cors", {}, "/origins"),
+            ("cors", {"origins": ["https://a.example/x"]}, "/origins/0"),
+            ("cors", {"origins": ["*"], "headers": ["a b"]}, "/headers/0"),
+            ("cors", {"origins": ["*"], "max_age": "2d"}, "/max_age"),
+            ("cors", {"origins": ["*"], "credentials": True}, "/credentials"),
+        ],
+    )
+    def test_wrong_value_of_a_newer_field_is_rejected_in_place(self, field: str, value: Any, at: str) -> None:
+        assert list(problems(RuleInput(), RULE | {field: value})) == [f"/{field}{at}"]
+
+    def test_cors_is_read_with_its_defaults(self) -> None:
+        loaded = RuleInput().load(RULE | {"cors": {"origins": ["https://A.example:443", "*", "*"]}})
+        assert loaded["cors"] == Cors(("https://a.example", "*"), (), 600.0)
+
+    def test_newer_fields_that_were_shown_can_be_sent_back(self) -> None:
+        rule = Rule(
+            *("r1", "/", "https://a.example"),
+            credential="client",
+            identity_headers=False,
+            upstream_headers="prefix",
+            stream_keepalive=15.0,
+            cors=Cors(("https://a.example",), ("x-a",), 5.0),
+        )
+        shown = rule_document(rule)
+        names = ("credential", "identity_headers", "upstream_headers", "stream_keepalive", "cors")
+        sent = RuleInput().load(RULE | {name: shown[name] for name in names})
+        assert all(sent[name] == getattr(rule, name) for name in names)
+        assert "is_internal" not in shown
 
 
 class TestApiKey:

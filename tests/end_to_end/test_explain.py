@@ -88,7 +88,7 @@ def shown(seen: Received) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(
     "changed",
     [
-        {"headers": {"x-api-key": "gwk_another"}},
+        {"headers": {"Authorization": "Bearer gwk_another"}},
         {"headers": {"Host": "a.b.example.com"}},
         {"headers": {"Host": "nobody.example.com"}},
         {"path": "/v1/..;/x"},

@@ -31,8 +31,9 @@ def test_restart_of_both_programs_forgets_no_tenant_limit_or_usage_and_leaves_no
         tenant = gateway.create_tenant(plugin_chain=[{"name": "rate_limiter", "settings": LIMITS}])
         tenant.create_rule("/v1", upstream.url, headers={"Authorization": CANARY})
         tenant.create_rule("/v2", upstream.url)
-        with_secrets = f"/v1/{tenant.key}?token={tenant.key}"
+        with_secrets = f"/v1/x?token={tenant.key}"
         assert [tenant.request("GET", with_secrets).status_code for _ in range(2)] == [200] * 2
+        assert tenant.request("GET", f"/v1/{tenant.key}").status_code == 400
         tenant.request("GET", "/v1/x", headers={"Authorization": f"Bearer {tenant.key}x"})
         gateway.stop(how)
         gateway.start()

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.core.addresses import UNKNOWN
 from shared.http.client_address import client_address
 from shared.model.messages import Headers
 
@@ -20,6 +21,12 @@ ADDRESSES = st.ip_addresses().map(str)
 HEADERS = st.lists(
     st.tuples(NAMES, ADDRESSES | st.text(max_size=20) | st.just("10.0.0.1, 192.0.2.7")), max_size=6
 )
+
+
+BAD_ENTRIES = [
+    *("_hidden", "10.0.0.2:", "10.0.0.2:http", "10.0.0.2:123456", ":80", "[2001:db8::7", "[2001:db8::7]x"),
+    *("[2001:db8::7]:", "[2001:db8::7]:x", "10.0.0.2:80:80", "localhost", "for=10.0.0.2", "300.1.1.1:80"),
+]
 
 
 def seen(peer: str, *forwarded_for: str) -> str:
@@ -63,12 +70,20 @@ def test_client_address_of_an_untrusted_peer_ignores_headers(peer: str, items: l
         (["[2001:db8::7]"], "2001:db8::7"),
         (["::ffff:192.0.2.1"], "192.0.2.1"),
         (["192.0.2.1, ::ffff:10.0.0.2"], "192.0.2.1"),
-        # Left of what is no address, anybody may have written anything.
-        (["192.0.2.1, unknown"], "10.0.0.1"),
-        (["192.0.2.1, unknown, 10.0.0.2"], "10.0.0.2"),
-        (["192.0.2.1,,"], "10.0.0.1"),
-        (["192.0.2.1:4711"], "10.0.0.1"),
+        # An empty element of a list is nothing (RFC 9110, 5.6.1.2).
+        (["192.0.2.1,,"], "192.0.2.1"),
         ([""], "10.0.0.1"),
+        # Azure and AWS can write the port.
+        (["203.0.113.66:4000"], "203.0.113.66"),
+        (["203.0.113.9, 203.0.113.66:4000, 10.0.0.2:80"], "203.0.113.66"),
+        (["[2001:db8::7]:4000"], "2001:db8::7"),
+        (["[::ffff:192.0.2.1]:4000, 10.0.0.2"], "192.0.2.1"),
+        # This is an address without a port.
+        (["2001:db8::7:4000"], "2001:db8::7:4000"),
+        # Left of what is not an address, anybody may have written anything.
+        (["192.0.2.1, unknown"], UNKNOWN),
+        (["192.0.2.1, unknown, 10.0.0.2"], UNKNOWN),
+        *(([f"192.0.2.1, {entry}"], UNKNOWN) for entry in BAD_ENTRIES),
     ],
 )
 def test_client_address_is_the_last_one_that_is_not_a_trusted_proxy(

@@ -18,7 +18,7 @@ from shared.http.forwarding import (
     upstream_head,
 )
 from shared.model.messages import Headers
-from shared.providers.headers import HIDDEN_FROM_CLIENTS
+from shared.providers.headers import DROP, HIDDEN, PASS, with_prefix
 
 IDENTITY = {
     "X-Request-ID": "id-1",
@@ -189,7 +189,7 @@ def test_a_request_that_was_here_before_is_known_by_its_via(via: list[str], loop
 def test_headers_of_a_response_stay_in_order_and_repeated() -> None:
     cookies = [("Set-Cookie", "a=1"), ("Content-Type", "text/plain"), ("set-cookie", "b=2")]
     items = [*cookies, ("Retry-After", "7")]
-    assert list(client_head(Headers(items), HIDDEN_FROM_CLIENTS)) == items
+    assert list(client_head(Headers(items), HIDDEN[DROP])) == items
 
 
 @pytest.mark.parametrize(
@@ -202,9 +202,14 @@ def test_headers_of_a_response_stay_in_order_and_repeated() -> None:
     ],
 )
 def test_response_headers_that_clients_must_not_see_are_dropped(name: str) -> None:
-    assert list(client_head(Headers([(name, "x"), ("Server", "u")]), HIDDEN_FROM_CLIENTS)) == [
-        ("Server", "u")
-    ]
+    assert list(client_head(Headers([(name, "x"), ("Server", "u")]), HIDDEN[DROP])) == [("Server", "u")]
+
+
+def test_rate_limits_of_the_upstream_pass_or_get_a_prefix_by_choice() -> None:
+    items = [("x-ratelimit-remaining-requests", "9"), ("Server", "u"), ("X-Gateway-Model", "me")]
+    passing = client_head(Headers(items), HIDDEN[PASS])
+    assert list(passing) == items[:2]
+    assert list(with_prefix(passing)) == [("X-Upstream-x-ratelimit-remaining-requests", "9"), ("Server", "u")]
 
 
 def test_an_upstreams_connection_header_names_away_what_it_may() -> None:
@@ -215,7 +220,7 @@ def test_an_upstreams_connection_header_names_away_what_it_may() -> None:
         ("Content-Type", "text/plain"),
         ("X-Forwarded-A", "1"),
     ]
-    assert list(client_head(Headers(items), HIDDEN_FROM_CLIENTS)) == items[2:]
+    assert list(client_head(Headers(items), HIDDEN[DROP])) == items[2:]
 
 
 def test_a_request_without_a_key_names_no_consumer() -> None:
@@ -223,6 +228,33 @@ def test_a_request_without_a_key_names_no_consumer() -> None:
     head = dict(upstream_head(Headers(), Headers(), OwnHeaders({}), who, "g"))
     expected = {"Via": "1.1 g", "X-Request-ID": "id-1", "X-Forwarded-For": "::1", "X-Tenant-Id": "t1"}
     assert head == expected
+
+
+def test_upstream_that_is_not_told_who_calls_gets_the_clients_request_id_only() -> None:
+    sent = Headers([("X-Request-ID", "mine"), ("X-Forwarded-For", "203.0.113.9"), ("x_tenant_id", "t2")])
+    head = dict(upstream_head(sent, sent, OwnHeaders({}, who=False), (), "g"))
+    assert head == {"X-Request-ID": "mine", "Via": "1.1 g"}
+
+
+OWN_KEY = ((b"Authorization", b"Bearer sk-own"), (b"x-api-key", b"sk-two"))
+
+
+def test_own_credentials_of_the_client_are_forwarded_on_request() -> None:
+    sent = Headers.of((*OWN_KEY, (b"X-A", b"1"), (b"Proxy-Authorization", b"x")))
+    for seen in (sent, plugin_view(sent)):
+        head = upstream_head(seen, sent, OwnHeaders({}), WHO, "g", OWN_KEY)
+        assert sorted(clients(head)) == [
+            ("Authorization", "Bearer sk-own"),
+            ("X-A", "1"),
+            ("x-api-key", "sk-two"),
+        ]
+
+
+def test_own_credential_that_a_plugin_removed_or_set_is_not_forwarded() -> None:
+    sent = Headers.of(OWN_KEY)
+    seen = plugin_view(sent).patched({"Authorization": "Bearer plugin"}, ["x-api-key"])
+    head = upstream_head(seen, sent, OwnHeaders({}), WHO, "g", OWN_KEY)
+    assert clients(head) == [("Authorization", "Bearer plugin")]
 
 
 @pytest.mark.parametrize("name", ["Content-Type", "content_encoding", "CONTENT-LANGUAGE"])

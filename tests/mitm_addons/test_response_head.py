@@ -7,10 +7,12 @@ from mitmproxy import http
 
 from mitm_addons.response_head import ResponseHead
 from mitm_addons.stock.adapter import StockResponseHead
+from shared.model.config import Cors
+from shared.model.messages import Headers
 from tests.mitm_addons.begun import begun_flow
 
 
-def finished(addon: ResponseHead | None = None, method: str = "GET", flow: Any = None, **state: bool) -> Any:
+def finished(addon: ResponseHead | None = None, method: str = "GET", flow: Any = None, **state: Any) -> Any:
     """The response to this method as it leaves the addon."""
     flow = flow or begun_flow(**state)
     flow.request.method = method
@@ -57,3 +59,33 @@ def test_an_http_1_0_upstream_ends_the_clients_connection_on_mitmproxys_core_onl
     flow.response.http_version = "HTTP/1.0"
     response = finished(addon, flow=flow)
     assert (response.headers.get("connection"), response.http_version) == (connection, "HTTP/1.1")
+
+
+@pytest.mark.parametrize(
+    ("content_type", "buffering"),
+    [
+        ("text/event-stream", "no"),
+        ("Text/Event-Stream; charset=utf-8", "no"),
+        ("application/x-ndjson", "no"),
+        ("application/json", None),
+    ],
+)
+def test_event_stream_asks_proxies_not_to_buffer_it(content_type: str, buffering: str | None) -> None:
+    flow = begun_flow()
+    flow.response.headers["content-type"] = content_type
+    flow.response.stream = True
+    ResponseHead().responseheaders(flow)
+    assert flow.response.headers.get("x-accel-buffering") == buffering
+
+
+def test_response_names_the_upstreams_request_id() -> None:
+    assert finished(upstream_id=b"req_1").headers["x-upstream-request-id"] == "req_1"
+    assert "x-upstream-request-id" not in finished().headers
+
+
+def test_response_of_a_rule_with_cors_can_be_read_by_its_pages() -> None:
+    sent = Headers([("Origin", "https://app.example")])
+    headers = finished(cors=Cors(("https://app.example",)), headers=sent).headers
+    assert headers["access-control-allow-origin"] == "https://app.example"
+    assert headers["access-control-expose-headers"] == "X-Request-ID"
+    assert headers["vary"] == "Origin"

@@ -35,11 +35,11 @@ def test_saving_a_target_that_is_not_a_url_is_rejected() -> None:
 
 def test_saving_a_public_target_warns_of_nothing(names: dict[str, list[str]]) -> None:
     names["api.example.com"] = ["93.184.216.34", "2606:4700::1111"]
-    assert check_target("https://api.example.com/v1", PUBLIC) == []
+    assert check_target("https://api.example.com/v1", PUBLIC) == ((), False)
 
 
 def test_saving_a_name_that_does_not_resolve_yet_warns(names: dict[str, list[str]]) -> None:
-    [warning] = check_target("https://soon.example.com", PUBLIC)
+    [warning], _ = check_target("https://soon.example.com", PUBLIC)
     assert warning.startswith("The name soon.example.com could not be resolved.")
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from shared.core.addresses import UNKNOWN
 from shared.core.errors import Invalid
 from shared.pipeline.plugin import CONTINUE, Reject
 from shared.plugins.security_validator import SecurityValidator
@@ -64,6 +65,8 @@ def test_headers_are_required_and_blocked(settings: Any, request_: Any, expected
         ({"blocked_ips": ["::/0"]}, "203.0.113.7", True),
         ({"allowed_ips": ["203.0.113.7", "2001:db8::1"]}, "2001:DB8:0::1", True),
         ({"allowed_ips": ["203.0.113.7"]}, "203.0.113.8", False),
+        ({"allowed_ips": ["0.0.0.0/0", "::/0"]}, UNKNOWN, False),
+        ({"blocked_ips": ["0.0.0.0/0"]}, UNKNOWN, True),
         ({"allowed_ips": ["203.0.113.0/24"], "blocked_ips": ["203.0.113.8"]}, "203.0.113.8", False),
     ],
 )
@@ -72,8 +75,8 @@ def test_addresses_are_allowed_and_blocked(settings: dict[str, Any], client: str
 
 
 def test_a_client_without_an_address_is_a_fault_where_addresses_count() -> None:
-    with pytest.raises(ValueError, match="unknown"):
-        verdict({"blocked_ips": ["203.0.113.7"]}, client="unknown")
+    with pytest.raises(ValueError, match="nowhere"):
+        verdict({"blocked_ips": ["203.0.113.7"]}, client="nowhere")
 
 
 def test_other_methods_are_rejected_with_an_allow_header() -> None:

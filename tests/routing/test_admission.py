@@ -9,27 +9,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.core.errors import Rejection
-from shared.model.config import ApiKey, Rule, Scope, Snapshot, Tenant, Tier
-from shared.model.messages import Headers
+from shared.model.config import ApiKey, Cors, Rule, Scope, Snapshot, Tenant, Tier
+from shared.model.messages import Headers, Response
 from shared.model.targets import Target
 from shared.pipeline.plan import Plan
 from shared.routing.admission import (
     INVALID_KEY,
     MISSING_KEY,
+    OWN_HEADER_NEEDED,
     Admitted,
+    Call,
     HostRules,
     admit,
-    one_key,
-    presented_keys,
+    cors_of,
+    preflight,
+    read_call,
 )
 from shared.routing.compile import Gateway, Route
 from shared.routing.router import Router
-from shared.secrets.api_keys import mint_key
+from shared.secrets.api_keys import PepperedHasher, mint_key
 
 HOSTS = HostRules("example.com", ("localhost", "example.com"), any_address=True)
 NOW = 1000.0
 KEY = mint_key(lambda count: bytes(range(count))).text
-OTHER = mint_key(lambda count: bytes(count)).text
+HASHER = PepperedHasher(bytes(32))
 
 
 # ---- which tenant a Host names
@@ -109,69 +112,6 @@ def test_subdomain_of_any_host_is_one_plain_label(text: str) -> None:
             assert host.lower().startswith(label + ".")
 
 
-# ---- which key was sent
-
-
-def sent(*items: tuple[str, str]) -> tuple[str, ...]:
-    return presented_keys(Headers(items))
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("Authorization", f"Bearer {KEY}"),
-        ("AUTHORIZATION", f"bearer   {KEY} "),
-        ("x-api-key", KEY),
-        ("X-API-Key", f" {KEY}"),
-        ("api-key", KEY),
-    ],
-)
-def test_key_is_accepted_in_three_headers(name: str, value: str) -> None:
-    assert sent((name, value)) == (KEY,)
-    assert one_key(sent((name, value))) == KEY
-
-
-def test_key_sent_in_two_headers_is_one_key() -> None:
-    assert one_key(sent(("Authorization", f"Bearer {KEY}"), ("x-api-key", KEY))) == KEY
-
-
-@pytest.mark.parametrize(
-    "items",
-    [
-        [("Authorization", f"Bearer {KEY}"), ("x-api-key", OTHER)],
-        [("Authorization", f"Bearer {KEY}"), ("Authorization", f"Bearer {OTHER}")],
-        [("x-api-key", KEY), ("api-key", OTHER)],
-        [("x-api-key", KEY), ("x-api-key", "sk-something-else")],
-        [("x-api-key", KEY), ("Authorization", "Basic dTpw")],
-    ],
-)
-def test_two_different_credentials_are_no_key(items: list[tuple[str, str]]) -> None:
-    assert len(sent(*items)) == 2
-    assert one_key(sent(*items)) is None
-
-
-@pytest.mark.parametrize(
-    "value", ["Basic dTpw", "Digest x", KEY, f"Token {KEY}", f"Bearer\t{KEY}", f"Bearer {KEY} {KEY}"]
-)
-def test_credential_of_another_scheme_is_not_a_key(value: str) -> None:
-    presented = sent(("Authorization", value))
-    assert presented
-    assert (one_key(presented) == KEY) is (value == KEY)
-
-
-@pytest.mark.parametrize(
-    "items", [[], [("Authorization", "Bearer")], [("Authorization", "Bearer ")], [("x-api-key", "")]]
-)
-def test_request_without_a_key_has_no_credential(items: list[tuple[str, str]]) -> None:
-    assert sent(*items) == ()
-    assert one_key(()) is None
-
-
-@pytest.mark.parametrize("text", ["", "gwk_", KEY[:-1], KEY + "x", KEY[:-1] + "\n", "sk-abc", "ä" * 61])
-def test_a_malformed_key_is_no_key(text: str) -> None:
-    assert one_key((text,)) is None
-
-
 # ---- the decision
 
 
@@ -196,10 +136,12 @@ def decide(
     key_hash: str | None = "hash-1",
     *,
     has_key: bool = True,
+    is_own: bool = False,
     method: str = "GET",
     path: str = "/v1/x",
 ) -> Admitted | Rejection:
-    return admit(tenant, key_hash, has_key, method, path, NOW)
+    call = Call("t1", path, path, Headers(), has_key, key_hash, is_own)
+    return admit(tenant, call, method, NOW)
 
 
 def rejected(verdict: Admitted | Rejection) -> tuple[int, str]:
@@ -298,7 +240,10 @@ def test_an_unknown_path_is_404_and_an_unknown_method_405_with_allow() -> None:
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 def test_an_encoded_slash_needs_a_rule_that_allows_it(method: str) -> None:
     closed = gateway(rule(methods=["GET"]))
-    assert rejected(decide(closed, path="/v1/a%2Fb", method=method)) == (400, "bad_request")
+    verdict = decide(closed, path="/v1/a%2Fb", method=method)
+    assert rejected(verdict) == (400, "bad_request")
+    assert isinstance(verdict, Rejection)
+    assert "encoded_slashes" in verdict.message
     assert rejected(decide(closed, path="/x/a%2Fb")) == (404, "no_matching_rule")
     assert admitted(decide(gateway(rule(encoded_slashes="allow")), path="/v1/a%2Fb"))
 
@@ -310,3 +255,101 @@ def test_a_rule_that_cannot_be_used_lets_nothing_through() -> None:
         assert isinstance(verdict, Rejection)
         assert "secret" not in verdict.message
         assert "Retry-After" in verdict.headers
+
+
+# ---- rules with the client's own credential
+
+
+def test_client_rule_takes_the_gateway_key_in_its_own_header_only() -> None:
+    tenant = gateway(rule(credential="client"))
+    assert admitted(decide(tenant, is_own=True)).key == api_key()
+    assert decide(tenant) == OWN_HEADER_NEEDED
+    assert decide(tenant, "hash-2") == INVALID_KEY
+    assert decide(tenant, None, has_key=False) == MISSING_KEY
+
+
+def test_public_client_rule_needs_no_gateway_key() -> None:
+    public = gateway(rule(credential="client", public=True))
+    assert admitted(decide(public, None)).key is None
+    assert admitted(decide(public)).key is None
+    assert admitted(decide(public, is_own=True)).key == api_key()
+
+
+# ---- the head as a whole
+
+
+def read(target: str, *items: tuple[str, str]) -> Call | Rejection:
+    return read_call(Headers([("Host", "t1.example.com"), *items]), target, HOSTS, HASHER, "me")
+
+
+def test_key_leaves_query_and_stray_headers_before_plugins_see_them() -> None:
+    call = read(f"/v1/x?a=1&key={KEY}&b=%20", ("X-Note", KEY), ("X-Api-Key", KEY))
+    assert isinstance(call, Call)
+    assert (call.key_hash, call.target) == (HASHER(KEY), "/v1/x?a=1&b=%20")
+    assert "x-note" not in call.headers
+    assert call.headers["x-api-key"] == KEY
+
+
+def test_head_without_stray_keys_stays_the_same_object() -> None:
+    headers = Headers([("Host", "t1.example.com"), ("Authorization", f"Bearer {KEY}")])
+    target = "/v1/x?a=%20"
+    call = read_call(headers, target, HOSTS, HASHER, "me")
+    assert isinstance(call, Call)
+    assert call.headers is headers
+    assert call.target == target
+
+
+@pytest.mark.parametrize("path", [f"/v1/{KEY}/x", f"/bot{KEY}", f"/v1/{KEY.replace('_', '%5F')}"])
+def test_path_with_a_key_is_rejected(path: str) -> None:
+    rejection = read(path)
+    assert isinstance(rejection, Rejection)
+    assert (rejection.status, rejection.code) == (400, "bad_request")
+    assert KEY not in rejection.message
+
+
+# ---- preflights of browsers
+
+PAGE = Cors(("https://app.example",))
+ASKED = (("Origin", "https://app.example"), ("Access-Control-Request-Method", "POST"))
+
+
+def with_cors(*rules: Rule, tenant: Cors | None = None) -> Gateway:
+    routes = [Route(one, Target("http", "u", 80), {}, Plan(), cors=one.cors or tenant) for one in rules]
+    snapshot = Snapshot(Tenant("t1", "T", "t1", cors=tenant))
+    return Gateway(snapshot, Tier("pro"), {}, Router.build(routes), has_cors=True)
+
+
+def asked(
+    tenant: Gateway | None, path: str = "/v1/x", subdomain: str | None = "t1", **more: Any
+) -> Response | None:
+    call = Call(subdomain, path, path, Headers(ASKED), more.get("has_key", False), None)
+    return preflight(tenant, call, more.get("method", "OPTIONS"))
+
+
+def test_preflight_is_answered_without_a_key() -> None:
+    response = asked(with_cors(rule(cors=PAGE)))
+    assert response is not None
+    assert response.status == 204
+    assert response.headers["Access-Control-Allow-Origin"] == "https://app.example"
+    assert "Access-Control-Allow-Credentials" not in response.headers
+
+
+def test_preflight_to_a_tenant_without_cors_is_an_ordinary_request() -> None:
+    assert asked(None) is None
+    assert asked(gateway(rule())) is None
+    assert asked(with_cors(rule("/open", cors=PAGE), rule("/closed")), "/closed/x") is None
+    assert asked(with_cors(rule(cors=PAGE)), method="GET") is None
+
+
+def test_preflight_under_a_shared_host_names_no_page() -> None:
+    response = asked(None, subdomain=None)
+    assert response is not None
+    assert (response.status, [name for name, _ in response.headers]) == (204, ["Vary"])
+    assert asked(None, subdomain=None, has_key=True) is None
+
+
+def test_cors_of_a_path_is_that_of_its_rule_else_the_tenants() -> None:
+    own = Cors(("https://own.example",))
+    tenant = with_cors(rule("/own", ["POST"], cors=own), rule("/v1"), tenant=PAGE)
+    assert cors_of(tenant, "/own/x", "POST") == cors_of(tenant, "/own/x", "GET") == own
+    assert cors_of(tenant, "/v1/x", "GET") == cors_of(tenant, "/nothing", "GET") == PAGE

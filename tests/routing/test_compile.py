@@ -1,6 +1,8 @@
 """A tenant compiled: what can be used is ready, and what cannot is closed by itself."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from ipaddress import ip_network
 from typing import Any, cast
 
 import pytest
@@ -8,6 +10,7 @@ from marshmallow import fields
 
 from shared.model.config import (
     ApiKey,
+    Cors,
     PluginConfig,
     Rule,
     RuleTimeouts,
@@ -70,6 +73,7 @@ SEALER: Any = ContextSealer()
 TENANT = Tenant("ten", "T", "t", tier="pro")
 
 
+INTERNAL = (ip_network("10.1.0.0/16"), ip_network("fd00::/8"))
 TOOLS = Tools(cast(Any, None), cast(Any, None), cast(Any, None))
 
 
@@ -79,7 +83,7 @@ def compile_rules(
     timeouts: UpstreamTimeouts = UpstreamTimeouts(),  # noqa: B008
 ) -> Any:
     catalogue = {"asking": Asking, "exploding": Exploding}
-    compiler = Compiler(catalogue, {"pro": Tier("pro")}, SEALER, TOOLS, timeouts)
+    compiler = Compiler(catalogue, {"pro": Tier("pro")}, SEALER, TOOLS, timeouts, INTERNAL)
     return compiler(Snapshot(tenant, rules, (ApiKey("k", "n", "gwk_x", "hash"),)))
 
 
@@ -102,6 +106,52 @@ def test_timeouts_are_the_rules_own_or_the_operators() -> None:
     assert routes(gateway, "/own").timeouts == UpstreamTimeouts(connect=1, first_byte=3, idle=4, total=60)
     assert routes(gateway, "/none").timeouts == operator
     assert routes(gateway, "/broken").fault
+
+
+@pytest.mark.parametrize(
+    ("target", "more", "sends"),
+    [
+        ("https://api.openai.com", {}, False),
+        ("https://api.openai.com", {"identity_headers": True}, True),
+        ("http://10.1.2.3:8000", {}, True),
+        ("http://[fd00::1]:8000", {}, True),
+        ("http://10.2.0.1", {}, False),
+        ("http://10.1.2.3", {"identity_headers": False}, False),
+        # A name: where its addresses were when the rule was saved.
+        ("http://vllm:8000", {"is_internal": True}, True),
+        ("http://vllm:8000", {"is_internal": True, "identity_headers": False}, False),
+        ("http://8.8.8.8", {"is_internal": True}, False),
+    ],
+)
+def test_upstream_is_told_who_calls_in_allowed_networks_or_by_choice(
+    target: str, more: dict[str, Any], sends: bool
+) -> None:
+    route = routes(compile_rules(Rule("r", "/r", target, **more)), "/r")
+    assert route.sends_identity is sends
+    assert ("x-request-id" in route.own.replaced) is sends
+
+
+PAGE, OTHER = Cors(("https://app.example",)), Cors(("*",))
+
+
+def test_cors_is_the_rules_own_or_the_tenants() -> None:
+    rules = (
+        Rule("r", "/own", "http://u", cors=OTHER),
+        Rule("s", "/none", "http://u"),
+        Rule("t", "/broken", "ftp://u"),
+    )
+    gateway = compile_rules(*rules, tenant=replace(TENANT, cors=PAGE))
+    assert [routes(gateway, path).cors for path in ("/own", "/none", "/broken")] == [OTHER, PAGE, PAGE]
+    assert gateway.has_cors
+    assert not compile_rules(rules[1]).has_cors
+    assert compile_rules(*rules[:2]).has_cors
+
+
+def test_cookie_of_a_rule_is_not_for_every_page() -> None:
+    cookie = Sealed(SEALER.seal("a=1", header_context("ten", "Cookie", "http://u")))
+    rule = Rule("r", "/r", "http://u", headers={"Cookie": cookie})
+    assert routes(compile_rules(rule, tenant=replace(TENANT, cors=OTHER)), "/r").cors is None
+    assert routes(compile_rules(rule, tenant=replace(TENANT, cors=PAGE)), "/r").cors == PAGE
 
 
 def test_secrets_are_opened_where_they_belong() -> None:

@@ -10,6 +10,7 @@ from shared.routing.admission import Admitted
 from shared.routing.compile import Gateway, Route
 from shared.routing.outgoing import OutgoingRequest, outgoing
 from shared.routing.router import Router
+from shared.secrets.api_keys import mint_key
 
 SENT = Headers([("Host", "t1.example.com"), ("X-A", "1")])
 KEY = ApiKey("key_1", "", "gwk_", "hash")
@@ -54,6 +55,29 @@ def test_upstream_request_names_tenant_key_and_client_address() -> None:
     )  # fmt: skip
     assert told[b"X-Request-ID"] == b"id"
     assert b"X-Consumer-Id" not in fields(admitted(key=None))
+
+
+def test_upstream_that_is_not_told_who_calls_gets_the_loop_mark_only() -> None:
+    given = admitted()
+    sent = Headers([*SENT, ("X-Request-ID", "mine"), ("X-Tenant-Id", "spoofed")])
+    request = made(replace(given, route=replace(given.route, sends_identity=False)), sent=sent)
+    assert dict(request.fields) == {
+        b"Host": b"up.example", b"X-A": b"1", b"X-Request-ID": b"mine", b"Via": b"1.1 me",
+    }  # fmt: skip
+
+
+def test_client_rule_forwards_the_clients_credentials_and_no_gateway_key() -> None:
+    key = mint_key(lambda count: bytes(range(count))).text
+    sent = Headers([*SENT, ("Authorization", "Bearer sk-own"), ("X-Gateway-Key", key), ("x-api-key", key)])
+
+    def credentials(credential: str) -> dict[bytes, bytes]:
+        told = dict(made(admitted(credential=credential), sent=sent).fields)
+        return {
+            name: value for name, value in told.items() if name.lower().endswith((b"key", b"authorization"))
+        }
+
+    assert credentials("client") == {b"Authorization": b"Bearer sk-own"}
+    assert credentials("provider") == {}
 
 
 def test_the_host_is_the_targets_unless_the_rule_keeps_the_clients() -> None:

@@ -250,10 +250,45 @@ def test_the_upstream_gets_the_matched_form(path: str, base: str, strip: bool, s
 def test_stripping_a_rules_whole_path_warns_with_what_the_upstream_will_see() -> None:
     stripping = Rule("r", "/v1/chat/completions", "https://api.example.com/x", strip_path=True)
     (warning,) = path_warnings(stripping)
-    assert "the upstream receives /x" in warning
-    assert "strip_path to false" in warning
-    assert path_warnings(Rule("r", "/v1", "https://api.example.com")) == []
+    assert "the upstream receives /x" in warning.detail
+    assert "strip_path to false" in warning.detail
+    (warning,) = path_warnings(Rule("r", "/ask", "https://a.example", strip_path=True, match="exact"))
+    assert "strip_path removes all of /ask" in warning.detail
+
+
+@pytest.mark.parametrize("path", ["/v1", "/openai", "/openai/v1", "/v1/chat", "/deployments/gpt-4o"])
+def test_stripping_a_base_path_gives_no_warning(path: str) -> None:
+    assert path_warnings(Rule("r", path, "https://api.example.com", strip_path=True)) == []
+    assert path_warnings(Rule("r", path, "https://api.example.com")) == []
     assert path_warnings(Rule("r", "/", "https://api.example.com", strip_path=True)) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "base"),
+    [
+        *(("/v1/*", "/v1"), ("/*", "/"), ("/m/{id}", "/m"), ("/m/:id", "/m"), ("/m/<id>/x", "/m")),
+        *(("/v1/.+", "/v1"), ("/v1/chat$", "/v1"), ("/v1/(chat|models)", "/v1"), ("/v[12]", "/")),
+    ],
+)
+def test_path_that_looks_like_a_pattern_gives_a_warning_with_its_meaning(path: str, base: str) -> None:
+    (warning,) = path_warnings(Rule("r", path, "https://api.example.com"))
+    assert f"matches only if its path begins with {path}." in warning.detail
+    assert f"set path to {base} and match to prefix" in warning.detail
+    (exact,) = path_warnings(Rule("r", path, "https://api.example.com", match="exact"))
+    assert f"is equal to {path}." in exact.detail
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1beta/models/gemini-2.5:generateContent", "/odata/$metadata", "/Products(1)", "/a+b", "/~me"]
+)
+def test_path_of_plain_text_gives_no_warning(path: str) -> None:
+    assert path_warnings(Rule("r", path, "https://api.example.com")) == []
+
+
+@pytest.mark.parametrize("target", ["https://a.example/{path}", "https://a.example/v1/*"])
+def test_target_that_looks_like_a_template_gives_a_warning(target: str) -> None:
+    (warning,) = path_warnings(Rule("r", "/v1", target))
+    assert warning.detail.startswith("The target is not a template")
 
 
 def test_encoded_slashes_are_seen_in_the_normal_form() -> None:

@@ -6,12 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.core.errors import ERRORS, KEY_NOT_ACTIVE
+from shared.routing.admission import INVALID_KEY, MISSING_KEY
 from shared.secrets.redaction import redact
 
 CANARY = "c4naRy0123456789abcdefXYZ"
 GATEWAY_KEY = "gwk_9fK2mQ7x" + "0dVaB7kPq" * 5 + "Zp14"
 
-NAMES = ["Authorization", "proxy-authorization", "X-API-Key", "x-api-key", "api-key", "api_key", "apiKey"]
+NAMES = [
+    *("Authorization", "proxy-authorization", "X-API-Key", "x-api-key", "api-key", "api_key", "apiKey"),
+    *("x-goog-api-key", "X-Gateway-Key"),
+]
 
 
 def contexts(name: str, value: str) -> list[str]:
@@ -76,6 +81,11 @@ def test_gateway_key_is_redacted_in_any_surrounding_text(before: str, after: str
     assert GATEWAY_KEY[12:30] not in shown
 
 
+@pytest.mark.parametrize("value", [f"Bearer <key> {CANARY}", f"Bearer <key>{CANARY}", f"<key>{CANARY}"])
+def test_placeholder_beside_a_secret_hides_nothing(value: str) -> None:
+    assert CANARY not in redact(f"Authorization: {value}")
+
+
 def test_redacted_key_keeps_its_public_prefix() -> None:
     assert redact(f"/v1/{GATEWAY_KEY}/models") == "/v1/gwk_9fK2mQ7x…/models"
     assert redact("The API key gwk_9fK2mQ7x… is revoked.") == "The API key gwk_9fK2mQ7x… is revoked."
@@ -93,6 +103,13 @@ def test_redacted_key_keeps_its_public_prefix() -> None:
         "The risk-averse task-force met at 10:00, user@example.com was there.",
         "The API key is not valid. Check the key, and that it belongs to the called tenant.",
         "http://localhost:8081/a@b",
+        "The API key is missing. Send it as 'Authorization: Bearer <key>'.",
+        "Send a key as `Authorization: Bearer <key>`. The platform key may call every operation.",
+        'curl -H "Authorization: Bearer <token>" http://localhost:8080',
+        MISSING_KEY.message,
+        INVALID_KEY.message,
+        KEY_NOT_ACTIVE.format("gwk_9fK2mQ7x", "revoked"),
+        *(text for _, text in ERRORS.values()),
     ],
 )
 def test_ordinary_text_is_unchanged(text: str) -> None:

@@ -104,13 +104,13 @@ class TestTimeouts:
         for text in ("", "limits: {timeouts: null}"):
             found = config.load(text).limits.timeouts
             assert (found.head, found.body_grace, found.body_rate, found.keep_alive) == (10, 10, 1024, 75)
-            assert (found.connect, found.first_byte, found.idle, found.total) == (5, 300, 300, None)
+            assert (found.connect, found.first_byte, found.idle, found.total) == (5, 600, 300, None)
 
     def test_timeouts_can_be_set_each(self, config: File) -> None:
         found = config.load(
             "limits: {timeouts: {connect: 500ms, total: 10m}}", GATEWAY__LIMITS__TIMEOUTS__IDLE="1m"
         ).limits.timeouts
-        assert (found.connect, found.total, found.idle, found.first_byte) == (0.5, 600, 60, 300)
+        assert (found.connect, found.total, found.idle, found.first_byte) == (0.5, 600, 60, 600)
 
     def test_caps_of_a_worker(self, config: File) -> None:
         limits = config.load().limits
