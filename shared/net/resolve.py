@@ -97,8 +97,15 @@ def check_target(url: str, policy: Policy, *, allow_query: bool = False) -> Chec
         raise
     except OutsideError as error:
         return CheckedTarget([f"{error} The URL is saved, and checked again at each connection."])
-    found = [plain_address(address) for address in addresses]
-    return CheckedTarget((), all(is_in(address, policy.allowed_networks) for address in found))
+    return CheckedTarget((), _is_internal(addresses, policy))
+
+
+def _is_internal(addresses: Sequence[str], policy: Policy) -> bool:
+    """Whether all are in allowed networks. A name that the operator's proxy resolves is not."""
+    try:
+        return all(is_in(plain_address(address), policy.allowed_networks) for address in addresses)
+    except ValueError:
+        return False
 
 
 def resolve(host: str, port: int, policy: Policy, timeout: float) -> list[str]:

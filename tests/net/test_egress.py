@@ -136,7 +136,7 @@ def test_forbidden_address_or_local_name_is_rejected_with_a_proxy(
 
 def test_name_that_only_the_proxy_knows_is_saved_without_a_warning() -> None:
     policy = Policy(egress=parse_egress_proxy("http://p:1", resolves=True))
-    assert check_target("https://models.invalid/v1", policy) == []
+    assert check_target("https://models.invalid/v1", policy) == ((), False)
 
 
 def test_proxy_that_rejects_the_call_is_an_error_without_addresses(serve: Serve) -> None:
