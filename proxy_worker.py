@@ -12,7 +12,7 @@ from mitmproxy import http
 
 from mitm_addons.flows import state_of
 from mitm_addons.gateway import QUIET_LOGGERS, Adapter, gateway_addons
-from mitm_addons.health import PROBES
+from mitm_addons.health import PROBES, Health
 from mitm_addons.response_head import ResponseHead
 from mitm_addons.stream_keepalive import StreamKeepAlive
 from mitm_addons.wire_errors import error_response
@@ -60,7 +60,8 @@ async def _serve(context: WorkerContext, services: Services, log: logs.LogWriter
         except (OSError, ssl.SSLError) as error:
             message = f"server.tls: the certificate and its key cannot be used: {error}"
             raise GatewayError(message) from None
-        await serve(context, master, engine)
+        [health] = [addon for addon in addons if isinstance(addon, Health)]
+        await serve(context, master, engine, health.can_serve)
 
 
 def _options(settings: Settings) -> Options:

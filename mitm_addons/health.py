@@ -39,6 +39,10 @@ class Health:
         head = Headers([("Content-Type", "application/json"), ("Cache-Control", "no-store")])
         put_response(flow, Response(status, head, orjson.dumps(body)))
 
+    def can_serve(self) -> bool:
+        """Whether the worker can serve any tenant."""
+        return self._probe().serves
+
     def _ready(self) -> tuple[int, dict[str, object]]:
         parts, serves = self._probe()
         worker = DRAINING if self._is_draining() else OK

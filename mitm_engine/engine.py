@@ -7,6 +7,7 @@ import logging
 import signal
 import socket
 import ssl
+from collections.abc import Callable
 
 from mitmproxy import http
 from mitmproxy.hooks import DoneHook, RunningHook
@@ -206,13 +207,18 @@ async def _speaks_tls(client: socket.socket) -> bool:
     return client.recv(1, socket.MSG_PEEK) in (b"\x16", b"")
 
 
-async def serve(context: WorkerContext, master: Master, engine: Engine) -> None:
-    """Serve as a worker until SIGTERM, then drain. SIGHUP reads the TLS files again."""
+async def serve(
+    context: WorkerContext, master: Master, engine: Engine, can_serve: Callable[[], bool] = lambda: True
+) -> None:
+    """Serve as a worker until SIGTERM, then drain. SIGHUP reads the TLS files again.
+
+    While `can_serve` is false, other workers get the connections.
+    """
     ending = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, ending.set)
     loop.add_signal_handler(signal.SIGHUP, engine.reload_tls)
-    listener = Listener(context, engine.accept, lambda: engine.connections)
+    listener = Listener(context, engine.accept, lambda: engine.connections, can_serve)
     await master.addons.trigger_event(RunningHook())
     # Objects that live now stay: no collection has to visit them again.
     gc.collect()

@@ -10,11 +10,11 @@ import contextlib
 import errno
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mitm_engine.processes import descriptors
-from mitm_engine.processes.scoreboard import WorkerContext
+from mitm_engine.processes.scoreboard import WorkerContext, WorkerRow
 from shared.core.errors import CannotListen, GatewayError
 
 BACKLOG = 4096  # connections in the kernel's queue; its own bound is usually the same
@@ -142,11 +142,16 @@ class Listener:
     """Accepts connections for one worker, and writes their number to the scoreboard.
 
     `accept` takes each connected, non-blocking socket. `count` returns the number of open connections; it
-    counts one as soon as `accept` has returned. Needs the running event loop.
+    counts one as soon as `accept` has returned. While `can_serve` is false, connections are left to the
+    other workers, if there are any. Needs the running event loop.
     """
 
     def __init__(
-        self, context: WorkerContext, accept: Callable[[socket.socket], None], count: Callable[[], int]
+        self,
+        context: WorkerContext,
+        accept: Callable[[socket.socket], None],
+        count: Callable[[], int],
+        can_serve: Callable[[], bool] = lambda: True,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         rows = context.scoreboard.rows()
@@ -155,6 +160,7 @@ class Listener:
         self._sockets = context.sockets
         self._accept = accept
         self._count = count
+        self._can_serve = can_serve
         self._ceiling = descriptors.ceiling()
         self._pause: asyncio.TimerHandle | None = None
         self._has_paused = False
@@ -192,7 +198,8 @@ class Listener:
         self._loop.call_later(HEARTBEAT, self._beat)
 
     def _resume(self) -> None:
-        self._row.accepts = descriptors.next_number(self._sockets[0].fileno()) < self._ceiling
+        has_room = descriptors.next_number(self._sockets[0].fileno()) < self._ceiling
+        self._row.accepts = has_room and (self._can_serve() or not any(self._accepting_others()))
         if self._row.accepts:
             for listener in self._sockets:
                 self._loop.add_reader(listener, self._wake, listener)
@@ -213,10 +220,13 @@ class Listener:
 
     def _has_most(self) -> bool:
         """Return whether another worker that accepts has at least two connections fewer."""
-        alive = self._loop.time() - _FRESH
         self._row.connections = self._count()
         least = self._row.connections - 1
-        return any(row.connections < least and row.accepts and row.heartbeat > alive for row in self._others)
+        return any(row.connections < least for row in self._accepting_others())
+
+    def _accepting_others(self) -> Iterator[WorkerRow]:
+        alive = self._loop.time() - _FRESH
+        return (row for row in self._others if row.accepts and row.heartbeat > alive)
 
     def _rest(self, seconds: float) -> None:
         for listener in self._sockets:

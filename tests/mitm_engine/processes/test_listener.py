@@ -30,7 +30,13 @@ class Worker:
         self.server = listener_socket("127.0.0.1", 0)
         self.held: list[socket.socket] = []
         self.came = asyncio.Event()
-        self.listener = Listener(WorkerContext(0, [self.server.dup()], self.board), self._accept, self._count)
+        self.can_serve = True
+        self.listener = Listener(
+            WorkerContext(0, [self.server.dup()], self.board),
+            self._accept,
+            self._count,
+            lambda: self.can_serve,
+        )
         self._before = connections
 
     def _accept(self, connection: socket.socket) -> None:
@@ -210,6 +216,27 @@ async def test_worker_accepts_on_all_its_sockets() -> None:
         assert len(came) == 4  # also what was queued
         for one in came:
             one.close()
+
+
+async def test_worker_that_cannot_serve_leaves_connections_to_another_one() -> None:
+    with Worker() as worker, worker.connect():
+        worker.can_serve = False
+        worker.other_serves()
+        worker.listener.start()
+        await turns()
+        row = worker.board.rows()[0]
+        assert (row.heartbeat > 0, row.accepts, worker.held) == (True, False, [])
+        worker.can_serve = True
+        await until_true(lambda: len(worker.held) == 1)
+
+
+@pytest.mark.parametrize("other", ["silent", "does not accept"])
+async def test_worker_that_cannot_serve_accepts_when_it_is_the_only_one(other: str) -> None:
+    with Worker() as worker, worker.connect():
+        worker.can_serve = False
+        worker.other_serves(age=10.0 if other == "silent" else 0.0, accepts=other == "silent")
+        worker.listener.start()
+        await until_true(lambda: len(worker.held) == 1)
 
 
 class TestTheEnd:
