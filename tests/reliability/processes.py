@@ -44,6 +44,12 @@ class Process:
                 found.append(os.readlink(entry))
         return found
 
+    def is_worker(self) -> bool:
+        """Whether a supervisor has spawned it, to serve or to be on standby."""
+        with contextlib.suppress(OSError):
+            return b"spawn_main" in (self._folder / "cmdline").read_bytes()
+        return False
+
     def serves(self) -> bool:
         """Whether its event loop has begun. A spare has none."""
         with contextlib.suppress(OSError):
@@ -81,6 +87,14 @@ def worker(gateway: RunningGateway) -> Process:
     """The only one."""
     (one,) = workers(gateway)
     return one
+
+
+def await_standby(gateway: RunningGateway) -> None:
+    """Wait for the standby process: the supervisor spawns it after the workers, and opens pipes to it."""
+    for _ in until(START_LIMIT):
+        if any(child.is_worker() and not child.serves() for child in supervisor(gateway).children()):
+            return
+    raise AssertionError("There is no standby process.")
 
 
 def await_workers(gateway: RunningGateway, count: int) -> list[Process]:

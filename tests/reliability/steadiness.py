@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 
-from tests.reliability.processes import Process, supervisor, workers
+from tests.reliability.processes import Process, await_standby, supervisor, workers
 from tests.support.gateway import RunningGateway, TenantInUse
 from tests.support.wait import until
 
@@ -20,6 +20,7 @@ def steady(tenant: TenantInUse, path: str = "/v1/ok") -> Iterator[None]:
     """
     gateway = tenant.gateway
     tenant.request("GET", path)
+    await_standby(gateway)
     before = {process: len(process.files()) for process in everyone(gateway)}
     yield
     assert_closed(before)
