@@ -1,6 +1,7 @@
 """Members of a body that only the gateway writes."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from shared.core.errors import Problem
@@ -17,9 +18,19 @@ def split_read_only(
     problems = [
         Problem(f"/{name}", f"Only the gateway writes this field. Omit it, or send {_shown(stored[name])}.")
         for name in READ_ONLY
-        if name in sent and sent[name] != stored[name]
+        if name in sent and not _is_same(sent[name], stored[name])
     ]
     return {name: value for name, value in sent.items() if name not in READ_ONLY}, problems
+
+
+def _is_same(sent: Any, stored: Any) -> bool:
+    """Whether the two are the same value, or the same moment, which typed clients write in another form."""
+    if sent == stored or not isinstance(sent, str) or not isinstance(stored, str):
+        return bool(sent == stored)
+    try:
+        return datetime.fromisoformat(sent) == datetime.fromisoformat(stored)
+    except ValueError:
+        return False
 
 
 def _shown(value: Any) -> str:

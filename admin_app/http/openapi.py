@@ -1,5 +1,6 @@
 """The OpenAPI document: the parts that all operations share (access, problems, ETags), and its pages."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from http import HTTPStatus
@@ -56,7 +57,8 @@ class Api(flask_smorest.Api):  # type: ignore[misc]  # flask-smorest has no type
 
     def _init_spec(self, **options: Any) -> None:
         super()._init_spec(**options)
-        self.ma_plugin.converter.add_attribute_function(_object_bounds)
+        for function in (_object_bounds, _nullable_choice, _default_as_text):
+            self.ma_plugin.converter.add_attribute_function(function)
         # Only the hand-written schema of `RequiredPlugins` refers to it.
         self.spec.components.schema("RequiredPluginInput", schema=RequiredPluginInput)
 
@@ -85,6 +87,24 @@ def _object_bounds(_: Any, field: fields.Field[Any], ret: dict[str, Any], **__: 
         elif isinstance(one, validate.Length):
             names["maxLength"] = one.max
     return {**bounds, "propertyNames": names} if names else bounds
+
+
+def _nullable_choice(_: Any, field: fields.Field[Any], ret: dict[str, Any], **__: Any) -> dict[str, Any]:
+    """A choice or null, for which generators make one type and not three."""
+    if not field.allow_none or "enum" not in ret:
+        return {}
+    ret.pop("type", None)
+    words = [word for word in ret.pop("enum") if word is not None]
+    return {"anyOf": [{"type": "string", "enum": words}, {"type": "null"}]}
+
+
+def _default_as_text(_: Any, field: fields.Field[Any], ret: dict[str, Any], **__: Any) -> dict[str, Any]:
+    """The default in the description. For a field with `default`, generators of TypeScript demand a value."""
+    default = ret.pop("default", None)
+    if default is None:
+        return {}
+    description = f"{ret.get('description', '')} Default: {json.dumps(default)}.".lstrip()
+    return {"description": description}
 
 
 class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # as above

@@ -71,6 +71,15 @@ def test_read_only_member_with_another_value_is_rejected(
         assert f'send "{read["updated_at"]}"' in response.get_json()["detail"]
 
 
+@pytest.mark.parametrize("zone", ["Z", "+00:00", "000+00:00"])
+def test_moment_may_be_sent_back_in_another_form(api: Api, tenant: Tenant, zone: str) -> None:
+    read = api.get(tenant.url).get_json()
+    moment = read["created_at"].removesuffix("Z") + zone
+    assert api.put(tenant.url, {**read, "created_at": moment}).status_code == 200
+    for other in (moment.replace("2027", "2028"), moment.removesuffix(zone)):
+        assert pointers(api.put(tenant.url, {**read, "created_at": other})) == ["/created_at"]
+
+
 def test_read_only_member_of_a_new_resource_is_rejected(api: Api, tenant: Tenant) -> None:
     assert pointers(api.post("/tenants", {"name": "A", "subdomain": "a", "id": "tenant_0"})) == ["/id"]
     assert pointers(api.post(f"{tenant.url}/rules", {**examples.RULE, "id": "rule_0"})) == ["/id"]
