@@ -1,8 +1,10 @@
 """How gunicorn serves the admin API (`gunicorn wsgi:app`), from the settings."""
 
+import os
 from typing import Any
 
 from admin_app.http.worker import Logger, Worker
+from admin_app.start import prepare
 from shared.settings import load_settings_or_exit
 
 _settings = load_settings_or_exit()
@@ -12,6 +14,14 @@ bind = [f"{f'[{host}]' if ':' in host else host}:{_server.admin_port}" for host 
 worker_class, workers, threads = Worker, 1, 8
 logger_class, loglevel = Logger, _settings.log.level
 control_socket_disable = True
+# The file of the heartbeat, in memory: a slow disk must not look like a hanging worker.
+_memory = "/dev/shm"  # noqa: S108 -- gunicorn creates and removes the file safely
+worker_tmp_dir = _memory if os.access(_memory, os.W_OK) else None
+
+
+def on_starting(_: Any) -> None:
+    """Check all that the workers need, before the first of them starts."""
+    prepare()
 
 
 def post_fork(_: Any, worker: Any) -> None:

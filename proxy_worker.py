@@ -19,27 +19,27 @@ from mitm_addons.wire_errors import error_response
 from mitm_engine.engine import Engine, make_master, serve
 from mitm_engine.options import Options, Policy, Terms, Timeouts
 from mitm_engine.processes.scoreboard import WorkerContext
-from mitm_engine.processes.supervisor import EX_CONFIG
 from mitm_engine.wire_error import WireError
 from shared import logs
 from shared.core.errors import GatewayError
+from shared.core.exits import exit_with_sentence
 from shared.net.trust import TrustFiles
+from shared.redis_server.choose import RedisAddress
 from shared.routing.timeouts import UpstreamTimeouts
 from shared.services import Services, connect
-from shared.settings import Settings, SettingsError, load_settings
+from shared.settings import Settings, load_settings
 from shared.settings import sections as settings_of
 
 
-def work(context: WorkerContext, config: Path | None, flags: Mapping[str, object]) -> None:
-    """Serve until SIGTERM. Exits with `EX_CONFIG` if the configuration is invalid."""
-    try:
+def work(
+    context: WorkerContext, config: Path | None, flags: Mapping[str, object], store: RedisAddress
+) -> None:
+    """Serve until SIGTERM, with the store of the supervisor. Exits with `EX_CONFIG` if it cannot."""
+    with exit_with_sentence("run_proxy"):
         settings = load_settings(config, flags=flags)
         log = logs.configure(settings.log.level, sys.stdout, QUIET_LOGGERS)
-        with closing(log), connect(settings) as services:
+        with closing(log), connect(settings, store) as services:
             uvloop.run(_serve(context, services, log))
-    except (SettingsError, GatewayError) as error:
-        sys.stderr.write(f"run_proxy: {error}\n")
-        sys.exit(EX_CONFIG)
 
 
 async def _serve(context: WorkerContext, services: Services, log: logs.LogWriter) -> None:

@@ -14,10 +14,12 @@ from mitm_engine.processes.succession import Succession
 from mitm_engine.processes.supervisor import supervise
 from mitm_engine.processes.worker import Later
 from shared import logs
-from shared.core.errors import CannotListen, CannotTakeOver, GatewayError
-from shared.redis_server.choose import open_redis
-from shared.settings import Settings, SettingsError, load_settings, service_manager
-from shared.settings.sections import EXPRESS, MITMPROXY
+from shared.core.errors import CannotListen, CannotTakeOver
+from shared.core.exits import exit_with_sentence
+from shared.redis_server.choose import log_store, open_redis
+from shared.settings import Settings, load_settings, service_manager
+from shared.settings.files import check_ca_file, check_tls
+from shared.settings.sections import MITMPROXY
 from shared.settings.service_manager import ServiceManager
 
 #: The name of the proxy's sockets: in a hand-over, and in `FileDescriptorName=` of a systemd socket.
@@ -25,6 +27,10 @@ _PROXY = "proxy"
 _EMBEDDED = (
     "With an embedded store, which ends with the program that started it, a running proxy cannot be "
     "replaced: stop and start it, or run the store as a process of its own (redis.mode: external)."
+)
+_LISTEN = (
+    "Set server.proxy_port (GATEWAY__SERVER__PROXY_PORT) to a free port and server.proxy_host to an address "
+    "of this machine, or replace a running proxy with --replace."
 )
 
 logger = logging.getLogger(__name__)
@@ -51,27 +57,36 @@ def main(
     if web:  # mitmproxy's own core, which is one process
         given = {"server.workers": 1, "server.engine": MITMPROXY}
     flags = {name: value for name, value in given.items() if value is not None}
-    try:
+    with exit_with_sentence("run_proxy"):
         settings = load_settings(config, flags=flags)
-        if settings.server.engine == EXPRESS:
-            sys.exit(_supervise(settings, config, flags, replace))
+        check_tls(settings.server.tls)
+        check_ca_file(settings.security)
+        try:
+            sys.exit(_serve(settings, config, flags, web=web, replace=replace))
+        except CannotListen as error:
+            raise CannotListen(f"{error} {_LISTEN}") from None
+        except CannotTakeOver as error:  # the configuration may be right
+            sys.exit(f"run_proxy: {error}")
+
+
+def _serve(
+    settings: Settings, config: Path | None, flags: Mapping[str, object], *, web: bool, replace: str | None
+) -> int:
+    if settings.server.engine == MITMPROXY:
         if replace is not None:
             raise CannotTakeOver("Only the express engine can replace a running proxy.")
         from mitm_addons.stock.serve import serve_alone  # noqa: PLC0415 -- the supervisor needs no mitmproxy
 
         serve_alone(settings, with_web=web)
-    except CannotListen as error:
-        fix = "Set server.proxy_port (GATEWAY__SERVER__PROXY_PORT) to a free port"
-        sys.exit(f"run_proxy: {error} {fix}, or replace a running proxy with --replace.")
-    except (SettingsError, GatewayError) as error:
-        sys.exit(f"run_proxy: {error}")
+        return 0
+    with contextlib.closing(logs.configure(settings.log.level, sys.stdout)):
+        return _supervise(settings, config, flags, replace)
 
 
 def _supervise(
     settings: Settings, config: Path | None, flags: Mapping[str, object], replace: str | None
 ) -> int:
-    server, log = settings.server, logs.configure(settings.log.level, sys.stdout)
-    manager = service_manager()
+    server, manager = settings.server, service_manager()
     # The new proxy that SIGUSR2 starts may have another port. So its flag names the socket of the old one.
     path = settings.data_dir / "run" / f"proxy-{server.proxy_port}.sock"
     predecessor = None if replace is None else Predecessor.reach(Path(replace) if replace else path)
@@ -79,7 +94,8 @@ def _supervise(
     if settings.security.egress_proxy.resolve == "proxy":
         logger.warning("security.egress_proxy resolves names itself. It must reject private addresses.")
     # An embedded Redis runs here: it must not end with a worker.
-    with contextlib.closing(log), contextlib.closing(open_redis(settings)) as store:
+    with contextlib.closing(open_redis(settings)) as store:
+        log_store(store)
         objection = _EMBEDDED if store.embedded else None
         if predecessor and objection:
             raise CannotTakeOver(objection)
@@ -91,7 +107,7 @@ def _supervise(
         )
         return supervise(
             Later("proxy_worker", "work"),
-            (config, flags),
+            (config, flags, store.shared()),
             sockets=[one.socket for one in listening if one.name == _PROXY],
             workers=server.worker_count,
             drain_timeout=server.drain_timeout,

@@ -1,7 +1,6 @@
 """The admin API for a WSGI server: ``gunicorn wsgi:app``."""
 
 from admin_app import create_app
-from shared.services import connect
-from shared.settings import load_settings
+from admin_app.start import open_services
 
-app = create_app(connect(load_settings(), remembers=True))
+app = create_app(open_services())

@@ -8,6 +8,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/python.sh
+case "${1:-}" in -h | --help) [ ! -x .venv/bin/python ] || exec .venv/bin/python -m bench --help ;; esac
+show_help "$@"
 # The other limiters are a package that only development needs.
 if [ "${1:-}" = --limiter ]; then prepare requirements.txt requirements-dev.txt; else prepare requirements.txt; fi
 

@@ -119,17 +119,23 @@ def free_subdomain(api: Api) -> str:
     return next(str(name) for name in names if name not in taken)
 
 
-def curl_lines(admin: str, proxy: str, key: str, subdomain: str, *, token: bool) -> list[tuple[str, str]]:
-    """The example calls for a shell, each with a description that begins with its status."""
+def curl_lines(
+    admin: str, proxy: str, key: str, subdomain: str, *, token: bool, direct: bool = True
+) -> list[tuple[str, str]]:
+    """The example calls for a shell, each with a description that begins with its status.
+
+    Without `direct`, the environment has a proxy, which cannot reach this machine.
+    """
     seed = json.dumps({**_EXAMPLE, "subdomain": subdomain})
     call, kind = json.dumps(_CALL), "-H 'Content-Type: application/json'"
     platform = ' -H "Authorization: Bearer $GATEWAY_ADMIN_TOKEN"' if token else ""
     sent = f"-H 'Authorization: Bearer {key}' {kind} -d '{call}'"
     # The proxy's certificate is for the host names of tenants, not for localhost.
-    curl = "curl -k" if proxy.startswith("https:") else "curl"
+    here = "curl" if direct else "curl --noproxy '*'"
+    curl = f"{here} -k" if proxy.startswith("https:") else here
     body, codes = r"-s -w '\n%{http_code}\n'", r"-s -o /dev/null -w '%{http_code}\n'"
     return [
-        ("201  create a tenant", f"curl {body} {admin}/api/v1/tenants{platform} {kind} -d '{seed}'"),
+        ("201  create a tenant", f"{here} {body} {admin}/api/v1/tenants{platform} {kind} -d '{seed}'"),
         ("200  call the demo upstream through the proxy", f"{curl} {body} {proxy}{PATH} {sent}"),
         (
             "429  repeat it five times, which exceeds the limit of 3 per 10s",

@@ -10,16 +10,20 @@ import socket
 import sys
 import threading
 from contextlib import closing
+from urllib.request import getproxies, proxy_bypass
 
 from scripts.demo import Api, DemoFailed, curl_lines, demo_key, free_subdomain
 from scripts.parts import Part, PartFailed, Running, running
-from shared.core.errors import StoreDown
-from shared.redis_server.choose import open_redis
+from shared.core.errors import EX_CONFIG, GatewayError, StoreDown
+from shared.core.exits import check_writable
+from shared.redis_server.choose import RedisAddress, open_redis
 from shared.settings import Settings, load_settings_or_exit
+from shared.settings.probe import admin_url, proxy_url, ready_url
 
 #: Time for a part to become ready. Importing an uncompiled mitmproxy alone takes 10 s.
 READY_TIMEOUT_SECONDS = 60.0
-_ANY = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "127.0.0.1": "localhost"}
+#: Time for an external Redis that starts at the same time. One that reads its data from disk gets more.
+STORE_TIMEOUT_SECONDS = 3.5
 
 
 def main() -> None:
@@ -33,17 +37,45 @@ def main() -> None:
     settings = load_settings_or_exit()
     check_ports(settings)
     try:
-        with closing(open_redis(settings)) as store:
-            report("ok", "store", store.name)
-            settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        check_writable(settings.data_dir)
+        with closing(find_store(settings, stopping)) as store:
+            if stopping.is_set():
+                return
+            report("ok", "store", store.describe())
+            if store.warning:
+                report("WARN", "store", store.warning)
             with running(parts(settings), settings.data_dir, stopping) as started:
                 serve(started, settings, create=create)
-    except StoreDown as error:
-        report("FAIL", "store", str(error))
-        sys.exit(1)
     except PartFailed as error:
         report("FAIL", error.part.name, str(error))
         sys.exit(1)
+    except GatewayError as error:
+        report("FAIL", "store", str(error))
+        sys.exit(EX_CONFIG)
+
+
+def find_store(settings: Settings, stopping: threading.Event) -> RedisAddress:
+    """The Redis to use, which responds. One that starts at the same time gets some seconds to do so.
+
+    Raises `StoreDown` when it does not respond, and `GatewayError` when it cannot be used.
+    """
+    too_late = threading.Event()
+    timer = threading.Timer(STORE_TIMEOUT_SECONDS, too_late.set)
+    timer.daemon = True
+    timer.start()
+    store, told = open_redis(settings), None
+    while store.trouble is not None and not stopping.is_set():
+        if too_late.is_set() and not store.is_loading:
+            raise StoreDown(
+                f"Redis at {store.name} does not respond: {store.trouble}. Start it, or set redis.host and "
+                "redis.port (or redis.url) to one that runs."
+            )
+        if store.trouble != told:
+            told = store.trouble
+            report("wait", "store", f"Redis at {store.name} does not respond yet: {told}")
+        stopping.wait(0.1)
+        store = store.ask(timeout=1.0)
+    return store
 
 
 def serve(started: Running, settings: Settings, *, create: bool) -> None:
@@ -66,8 +98,8 @@ def parts(settings: Settings) -> list[Part]:
             [sys.executable, "-m", "examples.demo_upstream", "--port", str(settings.demo.port)],
             f"{demo_url(settings)}/healthz",
         ),
-        Part("admin", [sys.executable, "-m", "gunicorn", "wsgi:app"], f"{admin_url(settings)}/readyz"),
-        Part("proxy", [sys.executable, "run_proxy.py"], f"{proxy_url(settings)}/__/ready"),
+        Part("admin", [sys.executable, "-m", "gunicorn", "wsgi:app"], ready_url("admin", settings)),
+        Part("proxy", [sys.executable, "run_proxy.py"], ready_url("proxy", settings)),
     ]
 
 
@@ -85,7 +117,10 @@ def show(settings: Settings, *, create: bool) -> None:
     except DemoFailed as error:
         report("FAIL", "demo tenant", str(error))
         return
-    for text, call in curl_lines(admin, proxy_url(settings), key, subdomain, token=token is not None):
+    direct = "http" not in getproxies() or proxy_bypass("localhost")
+    for text, call in curl_lines(
+        admin, proxy_url(settings), key, subdomain, token=token is not None, direct=bool(direct)
+    ):
         write(text, call, "")
 
 
@@ -104,29 +139,15 @@ def check_ports(settings: Settings) -> None:
             taken = error.errno == errno.EADDRINUSE
             problem = "is in use" if taken else f"cannot be used on {host}: {error.strerror}"
             variable = f"GATEWAY__{name.upper().replace('.', '__')}"
-            sys.exit(
-                f"Port {port} {problem}. Set {name} in config.yaml, or variable {variable}, to a free port."
+            sys.stderr.write(
+                f"Port {port} {problem}. Set {name} in config.yaml, or variable {variable}, to a free port.\n"
             )
-
-
-def admin_url(settings: Settings) -> str:
-    """The URL of the admin API from this machine."""
-    return f"http://{_from_here(settings.server.admin_host[0])}:{settings.server.admin_port}"
-
-
-def proxy_url(settings: Settings) -> str:
-    """The URL of the proxy from this machine."""
-    scheme = "https" if settings.server.tls.files else "http"
-    return f"{scheme}://{_from_here(settings.server.proxy_host[0])}:{settings.server.proxy_port}"
+            sys.exit(EX_CONFIG)
 
 
 def demo_url(settings: Settings) -> str:
     """The URL of the demo upstream."""
     return f"http://127.0.0.1:{settings.demo.port}"
-
-
-def _from_here(host: str) -> str:
-    return _ANY.get(host, f"[{host}]" if ":" in host else host)
 
 
 def report(state: str, name: str, text: str) -> None:

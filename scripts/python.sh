@@ -8,6 +8,16 @@ die() {
     exit 1
 }
 
+# show_help "$@": if the first argument asks for help, prints the comment at the top of the script, and ends.
+show_help() {
+    case "${1:-}" in
+    -h | --help)
+        sed -n '2,/^[^#]/s/^# \{0,1\}//p' "scripts/$(basename "$0")"
+        exit
+        ;;
+    esac
+}
+
 # True if the command is a Python 3.12 or newer. (A shim of pyenv may exist without its version.)
 is_new_enough() {
     "$1" -c 'import sys; sys.exit(sys.version_info < (3, 12))' >/dev/null 2>&1
@@ -35,7 +45,8 @@ python_of_uv() {
         uv=.python/uv/bin/uv
         [ -x $uv ] || python3 -m pip install --quiet --target .python/uv uv >&2 || return 1
     fi
-    $uv python install --quiet 3.13 >&2 && $uv python find --managed-python 3.13
+    # With --quiet, uv would hide why it fails.
+    $uv python install --no-progress 3.13 >&2 && $uv python find --managed-python 3.13
 }
 
 # Runs a long command, which is terminated with this script.
@@ -52,16 +63,19 @@ run() {
 prepare() {
     local python file changed="" files=()
     if ! is_new_enough .venv/bin/python; then
+        [ -w . ] || die "$PWD is read-only, so .venv cannot be created in it. Copy the project to a folder of yours."
         python=$(find_python) || exit 1
         echo "Creating .venv with $("$python" --version) …"
-        run "$python" -m venv --clear .venv ||
-            die "$python could not create .venv. On Debian and Ubuntu, install the package python3-venv."
+        run "$python" -m venv --clear .venv || die "$python could not create .venv; see above." \
+            "If it has no module ensurepip: on Debian and Ubuntu, install the package python3-venv."
     fi
     for file in "$@"; do
         cmp -s "$file" ".venv/$file" || changed=yes
         files+=(-r "$file")
     done
     [ -n "$changed" ] || return 0
+    [ -w .venv ] || die "$PWD/.venv is read-only, so packages cannot be installed in it. Copy the project" \
+        "to a folder of yours."
     echo "Installing packages …"
     run .venv/bin/python -m pip install --quiet --disable-pip-version-check --retries 2 --no-compile \
         --require-hashes "${files[@]}" ||

@@ -3,6 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/python.sh
+show_help "$@"
 prepare requirements.txt
 
 # For development, rules may call this machine, except the gateway's own ports.

@@ -6,8 +6,16 @@
 # `admin` and `proxy` print the body and, in the last line, the status. `expect` sets $body to the body, and
 # `field NAME` prints a member of it. At the end of the script its tenants are deleted, even after a failure.
 
+. scripts/python.sh
+show_help "$@"
+
 python=.venv/bin/python
 [ -x $python ] || python=python3
+
+# No proxy of the environment can reach this machine.
+curl() {
+    command curl --noproxy '*' "$@"
+}
 
 fail() {
     echo "FAIL  $*" >&2
@@ -15,8 +23,8 @@ fail() {
 }
 
 # The settings that run_local.sh uses: config.yaml and the environment.
-settings=$($python -c 'from scripts.local import admin_url, proxy_url
-from shared.settings import load_settings_or_exit
+settings=$($python -c 'from shared.settings import load_settings_or_exit
+from shared.settings.probe import admin_url, proxy_url
 settings = load_settings_or_exit()
 print(admin_url(settings), proxy_url(settings), settings.server.base_domain, settings.admin.token or "")') ||
     fail "The settings are invalid; see above."

@@ -6,6 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/python.sh
+show_help "$@"
 prepare requirements.txt requirements-dev.txt
 
 # Browser tests drive Debian's chromium.

@@ -43,6 +43,7 @@ from shared.routing.timeouts import UpstreamTimeouts
 from shared.secrets.api_keys import PepperedHasher, secret_id
 from shared.secrets.sealing import AesSealer
 from shared.settings import Settings
+from shared.settings.files import check_ca_file
 from shared.settings.sections import ANY_IP
 
 logger = logging.getLogger(__name__)
@@ -221,15 +222,16 @@ class Services:
         self.close()
 
 
-def connect(settings: Settings, *, remembers: bool = False) -> Services:
-    """Connect all services. Starts the embedded Valkey if the settings say so.
+def connect(settings: Settings, address: RedisAddress | None = None, *, remembers: bool = False) -> Services:
+    """Connect all services. Without an `address`, starts the embedded Valkey if the settings say so.
 
     A process that `remembers` keeps the file with the newest state of the store up to date. Raises
-    `GatewayError` when a secret, a plugin or the store cannot be used.
+    `GatewayError` when a file, a secret, a plugin or the store cannot be used.
     """
     security, folder = settings.security, settings.data_dir
+    check_ca_file(security)
     catalogue = load_catalogue(settings.plugins.paths)
-    address = open_redis(settings)
+    address = address or open_redis(settings)
     try:
         disk = SnapshotFile(folder / "snapshot.sqlite")
         file = SeenFile(folder / "store.json", address.mode)
@@ -260,13 +262,11 @@ def connect(settings: Settings, *, remembers: bool = False) -> Services:
 
 
 def _look_at(store: ConfigStore, address: RedisAddress) -> None:
-    """Log which store is in use. One that does not respond, or is lost, does not prevent the start."""
+    """Log why the store cannot be used. One that does not respond, or is lost, does not prevent the start."""
     try:
         store.ping()
     except StoreDown as error:
         logger.error("The store %s (%s) cannot be used now. %s", address.name, address.mode, error)
-        return
-    logger.info("The store is %s (%s), with %d tenants.", address.name, address.mode, store.count())
 
 
 def hosts_of(settings: Settings) -> HostRules:

@@ -11,7 +11,7 @@ from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 from admin_app.http.errors import ApiError
 from shared.bodies.json.parse import parse_json
 from shared.core.errors import Invalid, Problem
-from shared.core.problems import problems_of
+from shared.core.fields import problems_of
 from shared.documents.plugin_config import RequiredPluginInput
 
 #: A body must be smaller.

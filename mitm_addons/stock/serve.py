@@ -20,6 +20,7 @@ from shared.config_store.port import ConfigStore
 from shared.core import tasks
 from shared.core.errors import CannotListen, StoreDown
 from shared.model.config import RuleTimeouts
+from shared.redis_server.choose import log_store
 from shared.services import Services, connect
 from shared.settings import Settings
 
@@ -34,6 +35,7 @@ def serve_alone(settings: Settings, *, with_web: bool) -> None:
     """Serve until SIGTERM or SIGINT; with mitmweb on request. Raises `GatewayError`."""
     log = logs.configure(settings.log.level, sys.stdout, QUIET_LOGGERS)
     with contextlib.closing(log), connect(settings) as services:
+        log_store(services.address)
         asyncio.run(_serve(services, log, web.Feed() if with_web else None))
 
 

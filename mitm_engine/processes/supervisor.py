@@ -15,12 +15,10 @@ from mitm_engine.processes.scoreboard import Scoreboard
 from mitm_engine.processes.slot import Patience, Standby, WorkerSlot
 from mitm_engine.processes.succession import Succession
 from mitm_engine.processes.worker import Work, Worker
-from shared.core.errors import CannotTakeOver
+from shared.core.errors import EX_CONFIG, CannotTakeOver
 
 logger = logging.getLogger(__name__)
 
-#: The exit code of a worker whose configuration is invalid (sysexits.h).
-EX_CONFIG = 78
 _TICK = 0.05  # seconds between two checks of the workers
 _LONGEST_TICK = 1.0  # seconds; if this process was stopped for longer, so were the workers
 _KILL_AFTER = 5.0  # seconds that a worker gets in addition to its drain

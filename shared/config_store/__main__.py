@@ -70,8 +70,9 @@ def _secret_ids(settings: Settings, found: StoreState | None, *, with_secrets: b
     if found is not None and not with_secrets:
         return None
     security, folder = settings.security, settings.data_dir
-    pepper = read_secrets(security.pepper_file, folder / "pepper", os.urandom)[0]
-    keys = read_secrets(security.key_file, folder / "encryption-key", os.urandom)
+    pepper_file, key_file = folder / "pepper", folder / "encryption-key"
+    pepper = read_secrets(security.pepper_file, pepper_file, os.urandom, setting="security.pepper_file")[0]
+    keys = read_secrets(security.key_file, key_file, os.urandom, setting="security.key_file")
     return SecretIds(secret_id(pepper), tuple(map(secret_id, keys)))
 
 

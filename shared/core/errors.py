@@ -14,6 +14,8 @@
     ├── PoolFull           the queue of the plugin threads is full
     ├── CannotListen       a port cannot be opened
     ├── CannotTakeOver     the running proxy keeps its sockets
+    ├── FolderUnusable     a folder in data_dir cannot be written
+    ├── SettingsError      settings are invalid (shared.settings)
     └── Invalid            one or more fields of an input are wrong; carries `Problem`s
 
 A `Rejection` is what the client of the proxy gets; the table `ERRORS` fixes its status.
@@ -23,6 +25,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from shared.core.empty import EMPTY
+
+#: The exit code of a program that cannot start with its configuration (sysexits.h).
+EX_CONFIG = 78
 
 
 class GatewayError(Exception):
@@ -88,6 +93,10 @@ class CannotListen(GatewayError):
 
 class CannotTakeOver(GatewayError):
     """The running proxy keeps its sockets. The message says why."""
+
+
+class FolderUnusable(GatewayError):
+    """A folder in data_dir cannot be created or written, for example because its disk is full."""
 
 
 @dataclass(frozen=True, slots=True)

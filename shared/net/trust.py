@@ -6,6 +6,8 @@ from pathlib import Path
 
 import certifi
 
+from shared.core.exits import writing_to
+
 
 class TrustFiles:
     """Bundles in `folder`: the certificates of certifi, of the operator's `ca_file`, and of a rule."""
@@ -26,10 +28,13 @@ class TrustFiles:
 
     def _write(self, text: str) -> Path:
         """The file is named after its content, so several workers can write it at the same time."""
-        self._folder.mkdir(parents=True, exist_ok=True)
         file = self._folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.pem"
         if not file.exists():
             half = file.with_suffix(f".{os.getpid()}")
-            half.write_text(text, encoding="utf-8")
-            half.replace(file)
+            with writing_to(self._folder):
+                try:
+                    half.write_text(text, encoding="utf-8")
+                    half.replace(file)
+                finally:
+                    half.unlink(missing_ok=True)
         return file

@@ -25,7 +25,7 @@ from marshmallow import fields
 from shared.core.clock import Clock
 from shared.core.empty import EMPTY
 from shared.core.errors import Invalid, Problem, describe_error
-from shared.core.problems import problems_of
+from shared.core.fields import problems_of
 from shared.core.sizes import JSON_PARTS
 from shared.limits.distinct_values import DistinctValueTracker
 from shared.limits.port import Limiter

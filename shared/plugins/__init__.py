@@ -83,21 +83,22 @@ def _in_folders(paths: Sequence[Path]) -> Iterator[tuple[type[Plugin], str]]:
             raise CatalogueError(f"plugins.paths names {folder}, which is not a folder. Correct the path.")
         for file in sorted(folder.glob("*.py")):
             if not file.name.startswith("_"):
-                yield _plugin_of(_load(file), str(file)), str(file)
+                where = f"{file} (plugins.paths)"
+                yield _plugin_of(_load(file, where), where), where
 
 
-def _load(file: Path) -> ModuleType:
+def _load(file: Path, where: str) -> ModuleType:
     name = f"{ENTRY_POINTS}.{file.stem}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
-        raise CatalogueError(f"{file} cannot be loaded as a Python file.")
+        raise CatalogueError(f"{where} cannot be loaded as a Python file.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickle look up the module of a class by name
     try:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
-        raise _broken(str(file), error) from error
+        raise _broken(where, error) from error
     return module
 
 

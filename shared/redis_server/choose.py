@@ -1,40 +1,80 @@
 """The choice of Redis, by `redis.mode`."""
 
+import inspect
+import logging
 import socket
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+import ssl
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import redis
 from redis.backoff import NoBackoff
 from redis.connection import SSLConnection, parse_url
 from redis.retry import Retry
 
+from shared.config_store import layout
 from shared.config_store.seen_file import EMBEDDED, EXTERNAL
 from shared.core.errors import StoreDown
-from shared.redis_server.embedded import Embedded, is_running
-from shared.settings import Settings
+from shared.redis_server.embedded import Embedded, has_data, is_running
+from shared.settings import Settings, SettingsError
+
+logger = logging.getLogger(__name__)
 
 # Seconds. A Redis on this machine responds in under a millisecond.
 _REPLY_TIMEOUT = 0.5
+# Seconds for the first question to an external Redis, with the look-up of its name.
+_FIRST_TIMEOUT = 4.0
+_LOADING = "it is loading its data"
 
 
 @dataclass(frozen=True, slots=True)
 class RedisAddress:
-    """The address of Redis. `options` are keyword arguments of redis.Redis and redis.asyncio.Redis.
+    """The address of Redis. Close it after the clients: this stops an embedded server of this process.
 
-    `name` is for messages and contains no password. Close it after the clients: this stops an embedded
-    server that this process started.
+    Attributes:
+        options: keyword arguments of redis.Redis and redis.asyncio.Redis.
+        name: for messages; contains no password.
+        mode: `EXTERNAL` or `EMBEDDED`.
+        embedded: the embedded server, if this process keeps it.
+        trouble: why an external Redis did not respond at the start; None when it did.
+        warning: a sentence about an embedded store that is not used.
     """
 
     options: Mapping[str, Any]
     name: str
+    mode: str = EXTERNAL
     embedded: Embedded | None = None
+    trouble: str | None = None
+    warning: str | None = None
 
     @property
-    def mode(self) -> str:
-        """How the server was chosen, for messages."""
-        return EXTERNAL if self.embedded is None else EMBEDDED
+    def is_loading(self) -> bool:
+        """True when it responded that it still reads its data from disk."""
+        return self.trouble == _LOADING
+
+    def shared(self) -> Self:
+        """The address for another process, which does not keep the embedded server."""
+        return replace(self, embedded=None)
+
+    def ask(self, timeout: float) -> Self:
+        """The address with its current trouble. Raises `StoreDown` when waiting cannot help."""
+        return replace(self, trouble=_trouble(self.options, self.name, timeout))
+
+    def describe(self) -> str:
+        """The store in use, for a line at the start: its mode, its address and its number of tenants."""
+        kind = f"external Redis at {self.name}" if self.mode == EXTERNAL else self.name
+        if self.trouble is not None:
+            return f"{kind}, which does not respond: {self.trouble}"
+        count = _count_tenants(self.options)
+        return f"{kind}, {'unknown number of' if count is None else count} tenant{'' if count == 1 else 's'}"
+
+    def report(self) -> Iterator[str]:
+        """The sentences about the store for the start of a program."""
+        yield f"The store is {self.describe()}."
+        if self.warning is not None:
+            yield self.warning
 
     def close(self) -> None:
         if self.embedded is not None:
@@ -44,23 +84,41 @@ class RedisAddress:
 def open_redis(settings: Settings) -> RedisAddress:
     """The Redis to use. In mode auto an embedded one is started when none responds on this machine.
 
-    An external Redis is not called, because it may be down for a while. Raises `StoreDown` when the server
-    that responds cannot be used, and when no embedded server can be started.
+    An external Redis may be down for a while: then the address has a `trouble`. Raises `StoreDown` when the
+    server that responds cannot be used, and when no embedded server can be started, and `SettingsError` when
+    redis.url is invalid.
     """
     options = _options(settings)
     name = _name(options)
     if settings.redis.mode == "external" or not settings.redis.is_local:
-        return RedisAddress(options, name)
-    if _responds(options, name):
+        return _external(settings, options, name)
+    if _listens(options):
+        address = _external(settings, options, name)
         if is_running(settings.data_dir):
             raise StoreDown(
                 f"A Redis responds at {name}, and an embedded Valkey runs in {settings.data_dir}. "
                 "Stop one of them."
             )
-        return RedisAddress(options, name)
+        return address
     embedded = Embedded(settings.data_dir)
     embedded.open()
-    return RedisAddress({"unix_socket_path": str(embedded.socket)}, f"embedded, {embedded.socket}", embedded)
+    options = {"unix_socket_path": str(embedded.socket)}
+    return RedisAddress(options, f"embedded, {embedded.socket}", EMBEDDED, embedded)
+
+
+def log_store(address: RedisAddress) -> None:
+    """Log the store in use, and an embedded one that is not used."""
+    for sentence in address.report():
+        logger.log(logging.WARNING if address.trouble or address.warning else logging.INFO, sentence)
+
+
+def _external(settings: Settings, options: Mapping[str, Any], name: str) -> RedisAddress:
+    trouble, folder = _trouble(options, name, _FIRST_TIMEOUT), settings.data_dir
+    warning = (
+        f"{folder} holds an embedded store that is not used, because the store is Redis at {name}. To use "
+        f"it, stop that Redis and set redis.mode to auto; to end this warning, remove {folder}/appendonlydir."
+    )
+    return RedisAddress(options, name, trouble=trouble, warning=warning if has_data(folder) else None)
 
 
 def _options(settings: Settings) -> dict[str, Any]:
@@ -72,40 +130,103 @@ def _options(settings: Settings) -> dict[str, Any]:
             "db": configured.db,
             "password": configured.password or None,
         }
-    options: dict[str, Any] = dict(parse_url(configured.url))  # type: ignore[no-untyped-call]
+    try:
+        options: dict[str, Any] = dict(parse_url(configured.url))  # type: ignore[no-untyped-call]
+    except ValueError as error:
+        raise SettingsError(f"redis.url: cannot be read: {str(error).rstrip('.')}. Correct it.") from None
     if options.pop("connection_class", None) is SSLConnection:
         options["ssl"] = True
+        if settings.security.ca_file is not None:
+            options.setdefault("ssl_ca_certs", str(settings.security.ca_file))
     if "path" in options:
         options["unix_socket_path"] = options.pop("path")
+    if unknown := sorted(options.keys() - inspect.signature(redis.Redis).parameters.keys()):
+        raise SettingsError(f"redis.url: unknown option {unknown[0]} after the question mark. Remove it.")
     return options
 
 
 def _name(options: Mapping[str, Any]) -> str:
     if "unix_socket_path" in options:
         return str(options["unix_socket_path"])
-    return f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
+    host = options.get("host", "localhost")
+    return f"{f'[{host}]' if ':' in host else host}:{options.get('port', 6379)}"
 
 
-def _responds(options: Mapping[str, Any], name: str) -> bool:
-    """True when a Redis is there, also one that is slow or loading: then no second one may start.
+def _trouble(options: Mapping[str, Any], name: str, timeout: float) -> str | None:
+    """Why the server does not respond within `timeout` seconds; None when it does.
 
-    Raises `StoreDown` when it rejects the password or is not a Redis.
+    Raises `StoreDown` when it rejects the login, its certificate is not trusted, or it is not a Redis.
     """
-    if not _listens(options):
-        return False
-    timeouts = {"socket_timeout": _REPLY_TIMEOUT, "socket_connect_timeout": _REPLY_TIMEOUT}
-    with redis.Redis(**{**options, **timeouts}, retry=Retry(NoBackoff(), 0)) as client:
+    found: list[str | StoreDown | None] = []
+
+    def ask() -> None:
+        try:
+            found.append(_ping(options, name))
+        except StoreDown as error:
+            found.append(error)
+
+    # The look-up of a name has no timeout of its own.
+    thread = threading.Thread(target=ask, name="ask-redis", daemon=True)
+    thread.start()
+    thread.join(timeout)
+    if not found:
+        return f"no reply within {timeout:g} s"
+    if isinstance(found[0], StoreDown):
+        raise found[0]
+    return found[0]
+
+
+def _count_tenants(options: Mapping[str, Any]) -> int | None:
+    """None when Redis does not reply, or this user may not ask."""
+    with _client(options) as client:
+        try:
+            return int(client.zcard(layout.ORDER))
+        except redis.RedisError:
+            return None
+
+
+def _client(options: Mapping[str, Any]) -> redis.Redis:
+    timeouts = {"socket_timeout": _REPLY_TIMEOUT, "socket_connect_timeout": 2 * _REPLY_TIMEOUT}
+    return redis.Redis(**{**options, **timeouts}, retry=Retry(NoBackoff(), 0))
+
+
+def _ping(options: Mapping[str, Any], name: str) -> str | None:
+    with _client(options) as client:
         try:
             client.ping()
-        except (redis.BusyLoadingError, redis.TimeoutError):
-            return True
-        except redis.AuthenticationError:
+        except redis.BusyLoadingError:
+            return _LOADING
+        except redis.TimeoutError:
+            return "it does not reply in time"
+        except redis.AuthenticationError as error:
             raise StoreDown(
-                f"Redis at {name} rejects the password. Set redis.password, or set redis.port to a free port."
+                f"Redis at {name} rejects the password: {str(error).rstrip('.')}. Set redis.password "
+                "(GATEWAY__REDIS__PASSWORD) or the password in redis.url, or set redis.port to a free port."
             ) from None
+        except redis.ConnectionError as error:
+            return _cause(error, name)
+        except UnicodeError as error:  # of a host with a part that no name can have
+            return str(error)
         except redis.RedisError as error:
-            raise StoreDown(f"The server at {name} cannot be used as Redis: {error}.") from None
-    return True
+            raise StoreDown(
+                f"The server at {name} cannot be used as Redis: {str(error).rstrip('.')}. "
+                "Correct redis.host, redis.port and redis.db, or redis.url."
+            ) from None
+    return None
+
+
+def _cause(error: redis.ConnectionError, name: str) -> str:
+    cause = error.__cause__ or error.__context__
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        raise StoreDown(
+            f"The certificate of Redis at {name} is not trusted: {cause.verify_message.rstrip('.')}. "
+            "Set security.ca_file to the authority that signed it, and use a name that the certificate has."
+        )
+    if isinstance(cause, ssl.SSLError):
+        raise StoreDown(
+            f"Redis at {name} does not accept TLS: {cause.reason or cause}. Use redis:// in redis.url."
+        )
+    return (cause.strerror if isinstance(cause, OSError) and cause.strerror else str(error)).rstrip(".")
 
 
 def _listens(options: Mapping[str, Any]) -> bool:

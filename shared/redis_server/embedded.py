@@ -19,6 +19,7 @@ from redis.retry import Retry
 
 from shared.config_store.data_files import lock_file
 from shared.core.errors import StoreDown
+from shared.core.exits import check_writable, writing_to
 from shared.redis_server.child import ChildProcess
 
 #: Longest path of a socket, in bytes. The limit of the kernel is 108 on Linux and 104 on macOS.
@@ -62,7 +63,8 @@ class Embedded:
             if self.child and self.child.ended() is not None:
                 last = f"{self.child.last_lines()} (see {self.child.log})"
                 self.close()
-                raise StoreDown(f"The embedded Valkey ended at its start: {last}")
+                check_writable(self.folder)
+                raise StoreDown(f"The embedded Valkey in data_dir ended at its start: {last}")
             self._closing.wait(_POLL_EVERY)
         self.close()
         raise StoreDown(
@@ -116,12 +118,17 @@ class Embedded:
 
 def is_running(folder: Path) -> bool:
     """True when a process holds the lock of the folder."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         return False
     lock = _lock(folder)
     if lock is not None:
         os.close(lock)
     return lock is None
+
+
+def has_data(folder: Path) -> bool:
+    """True when a server has written to the folder, now or in an earlier run."""
+    return os.path.isdir(folder / "appendonlydir")  # unlike Path.is_dir, false in a folder of another user
 
 
 def socket_path(folder: Path) -> Path:
@@ -144,13 +151,10 @@ def socket_path(folder: Path) -> Path:
 def _lock(folder: Path) -> int | None:
     """The lock of the folder as an open file; None when another process has it.
 
-    Raises `StoreDown` when the folder cannot be written.
+    Raises `FolderUnusable` when the folder cannot be written.
     """
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with writing_to(folder):
         return lock_file(folder / "valkey.lock")
-    except OSError as error:
-        raise StoreDown(f"{folder} cannot be written: {error.strerror}. Set data_dir to another.") from None
 
 
 def _binary() -> str:

@@ -15,6 +15,7 @@ from shared.config_store import layout
 from shared.config_store.identity import ACCEPT, ADOPTION_KEYS, SecretIds, StoreState, adoption
 from shared.config_store.store import open_client, read_state, redis_errors
 from shared.core.errors import GatewayError, StoreDown
+from shared.core.exits import writing_to
 from shared.redis_server.choose import RedisAddress
 from shared.secrets.api_keys import secret_id
 from shared.secrets.files import SecretFileError, read_secrets
@@ -52,10 +53,14 @@ def open_secrets(
             (security.pepper_file, pepper_file, "security.pepper_file"),
             (security.key_file, key_file, "security.key_file"),
         ):
-            if given is None and not own.exists():
+            with writing_to(folder):
+                is_missing = given is None and not own.exists()
+            if is_missing:
                 _check_may_create(own, setting, found, address)
-        pepper = read_secrets(security.pepper_file, pepper_file, random_bytes)[0]
-        keys = read_secrets(security.key_file, key_file, random_bytes)
+        pepper = read_secrets(
+            security.pepper_file, pepper_file, random_bytes, setting="security.pepper_file"
+        )[0]
+        keys = read_secrets(security.key_file, key_file, random_bytes, setting="security.key_file")
         ids = SecretIds(secret_id(pepper), tuple(map(secret_id, keys)))
         if found.has_tenants is False:
             _adopt_empty(client, ids)

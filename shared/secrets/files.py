@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import mkstemp
 
 from shared.core.errors import GatewayError
+from shared.core.exits import writing_to
 from shared.secrets.api_keys import SECRET_BYTES
 
 
@@ -19,43 +20,58 @@ class SecretFileError(GatewayError):
     """A file of secrets that cannot be used."""
 
 
-def read_secrets(given: Path | None, own: Path, random_bytes: Callable[[int], bytes]) -> list[bytes]:
+def read_secrets(
+    given: Path | None, own: Path, random_bytes: Callable[[int], bytes], *, setting: str
+) -> list[bytes]:
     """The secrets in the file `given`, or else in `own`, which is created when it is missing.
 
-    Raises `SecretFileError` when a file cannot be read, is open to others, or has other content.
+    Raises `SecretFileError`, which names the `setting`, when a file cannot be read, is open to others, or has
+    other content, and `FolderUnusable` when `own` cannot be created.
     """
-    if given is None and not own.exists():
-        try:
-            _create(own, random_bytes)
-        except OSError as error:
-            raise SecretFileError(f"The secret {own} cannot be created: {error.strerror}.") from None
-    return _read(given or own)
+    if given is None:
+        with writing_to(own.parent):
+            if not own.exists():
+                _create(own, random_bytes)
+    return _read(given or own, setting)
 
 
 def _create(file: Path, random_bytes: Callable[[int], bytes]) -> None:
     """Create the file. Of several processes that do so at once, the first to link its file wins."""
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle, half = mkstemp(prefix=f".{file.name}.", dir=file.parent)  # only this user can open it
-    with os.fdopen(handle, "wb") as out:
-        out.write(b64encode(random_bytes(SECRET_BYTES)) + b"\n")
-        out.flush()
-        os.fsync(handle)
-    with suppress(FileExistsError):
-        os.link(half, file)
-    os.unlink(half)
-
-
-def _read(file: Path) -> list[bytes]:
     try:
-        mode = file.stat().st_mode
+        with os.fdopen(handle, "wb") as out:
+            out.write(b64encode(random_bytes(SECRET_BYTES)) + b"\n")
+            out.flush()
+            os.fsync(handle)
+        with suppress(FileExistsError):
+            os.link(half, file)
+    finally:
+        os.unlink(half)
+
+
+def _read(file: Path, setting: str) -> list[bytes]:
+    try:
+        found = file.stat()
         lines = file.read_text(encoding="ascii").split()
         secrets = [b64decode(line, validate=True) for line in lines]
     except OSError as error:
-        raise SecretFileError(f"The secret in {file} cannot be read: {error.strerror}.") from None
+        raise SecretFileError(
+            f"{setting}: {file} cannot be read: {error.strerror}. Correct the path or the rights of the file."
+        ) from None
     except ValueError:
-        raise SecretFileError(f"{file} must have one secret in base64 per line.") from None
-    if mode & 0o077:
-        raise SecretFileError(f"{file} is open to others. Run: chmod 600 {file}")
+        raise SecretFileError(f"{setting}: {file} must have one secret in base64 per line.") from None
+    if found.st_mode & _others(found.st_uid):
+        raise SecretFileError(f"{setting}: {file} is open to others. Run: chmod 600 {file}")
     if not secrets or any(len(secret) != SECRET_BYTES for secret in secrets):
-        raise SecretFileError(f"{file} must have one secret of {SECRET_BYTES} bytes, in base64, per line.")
+        raise SecretFileError(
+            f"{setting}: {file} must have one secret of {SECRET_BYTES} bytes, in base64, per line."
+        )
     return secrets
+
+
+def _others(owner: int) -> int:
+    """The rights that nobody but the gateway may have.
+
+    The secrets that Kubernetes mounts belong to root. A gateway of another user reads them as their group.
+    """
+    return 0o077 if owner == os.geteuid() else 0o037

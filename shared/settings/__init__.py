@@ -9,13 +9,14 @@ Precedence: default < config.yaml < environment (``GATEWAY__SERVER__ADMIN_PORT=9
 import dataclasses
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from marshmallow import ValidationError
 
 from shared.core.empty import EMPTY
-from shared.core.problems import problems_of
+from shared.core.errors import EX_CONFIG
+from shared.core.fields import problems_of
 from shared.settings.checks import check
 from shared.settings.declare import schema_of
 from shared.settings.sections import BASE_DOMAIN, Security, Settings, Tls
@@ -46,7 +47,7 @@ def load_settings(
     written = Written()
     if named or file.exists():
         read_file(written, file, environ)
-    read_environment(written, environ)
+    read_environment(written, environ, _names(Settings))
     read_flags(written, flags)
     settings = _resolve(_validate(written), file.parent)
     check(settings, written)
@@ -54,11 +55,19 @@ def load_settings(
 
 
 def load_settings_or_exit() -> Settings:
-    """All settings; on invalid settings, exit with a message on standard error."""
+    """All settings; on invalid settings, exit with `EX_CONFIG` and a message on standard error."""
     try:
         return load_settings()
     except SettingsError as error:
-        sys.exit(str(error))
+        sys.stderr.write(f"{error}\n")
+        sys.exit(EX_CONFIG)
+
+
+def _names(kind: type, before: str = "") -> Iterator[str]:
+    """The names of all settings: ``server.admin_port``."""
+    for field in dataclasses.fields(kind):
+        inner = field.metadata["field"].metadata.get("section")
+        yield from _names(inner, f"{before}{field.name}.") if inner else (before + field.name,)
 
 
 def service_manager() -> ServiceManager:
@@ -84,7 +93,7 @@ def _validate(written: Written) -> Settings:
 def _resolve(settings: Settings, folder: Path) -> Settings:
     """Make relative paths absolute, and replace `base_domain` in the shared hosts."""
     server, security, plugins = settings.server, settings.security, settings.plugins
-    hosts = (server.base_domain if host == BASE_DOMAIN else host.lower() for host in server.shared_hosts)
+    hosts = (server.base_domain if host == BASE_DOMAIN else host for host in server.shared_hosts)
     return dataclasses.replace(
         settings,
         server=dataclasses.replace(

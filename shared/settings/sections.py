@@ -18,6 +18,7 @@ from shared.settings.values import (
     cores,
     domain,
     egress_url,
+    host,
     host_or_network,
     hosts,
     network,
@@ -81,10 +82,10 @@ class Server:
     proxy_port: int = setting(port, 8081, "Port of the proxy.")
     base_domain: str = setting(domain, "example.com", "Tenants are served at {subdomain}.{base_domain}.")
     shared_hosts: tuple[str, ...] = setting(
-        several(text),
+        several(host),
         ["localhost", BASE_DOMAIN, ANY_IP],
-        "Hosts on which the API key selects the tenant. base_domain: the setting above. any_ip: every IP "
-        "address.",
+        "Hosts on which the API key selects the tenant; add names of containers, such as gateway or "
+        "host.docker.internal. base_domain: the setting above. any_ip: every IP address.",
     )
     web_port: int = setting(port, 8083, "Port of mitmweb, which `python run_proxy.py --web` starts.")
     workers: int | None = setting(
@@ -271,7 +272,10 @@ class Security:
         "Private networks that rules and plugins may call, such as [10.1.0.0/16].",
     )
     ca_file: Path | None = setting(
-        path, None, "PEM file with certificate authorities to trust in addition to the public ones."
+        path,
+        None,
+        "PEM file with certificate authorities to trust in addition to the public ones, for upstreams, "
+        "validators and Redis.",
     )
     pepper_file: Path | None = setting(
         path, None, "File with the secret that hashes API keys. null: generated in data_dir."

@@ -5,7 +5,7 @@ of a variable, or a flag. Later sources override earlier ones.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,19 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from shared.core.errors import GatewayError
+
 PREFIX = "GATEWAY__"
 #: Short name of a variable -> its full name.
 SHORT = {"GATEWAY_ADMIN_TOKEN": "GATEWAY__ADMIN__TOKEN"}
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|\$\{")
+# The value of GATEWAY_REDIS_PORT, say, beside a Kubernetes service that is named gateway-redis.
+_OF_KUBERNETES = re.compile(r"(tcp|udp|sctp)://")
 _Steps = tuple[str, ...]
 
 
-class SettingsError(Exception):
+class SettingsError(GatewayError):
     """Invalid settings. Each line has an origin, a setting, its problem and a solution."""
 
 
@@ -74,14 +78,29 @@ def read_file(written: Written, file: Path, environ: Mapping[str, str]) -> None:
     written.values = reader.plain(tree, (), 1) or {}
 
 
-def read_environment(written: Written, environ: Mapping[str, str]) -> None:
-    """Add the variables that begin with ``GATEWAY__``, and the short ones."""
+def read_environment(written: Written, environ: Mapping[str, str], names: Iterable[str]) -> None:
+    """Add the variables that begin with ``GATEWAY__``, and the short ones. `names` are those of all settings.
+
+    Raises `SettingsError` for a variable that was probably meant to be one of them.
+    """
     for short, full in SHORT.items():
         if short in environ:
             written.put(_steps(full), environ[short], short)
+    by_one_underscore = {f"GATEWAY_{_flat(name)}": f"{PREFIX}{_flat(name, '__')}" for name in names}
     for name in sorted(environ):
         if name.startswith(PREFIX):
             written.put(_steps(name), environ[name], name)
+        elif name not in SHORT and not _OF_KUBERNETES.match(environ[name]):
+            upper = name.upper()
+            meant = by_one_underscore.get(upper)
+            if upper.startswith("GATEWAY_") and "__" in upper:
+                meant = PREFIX + upper.removeprefix("GATEWAY_").lstrip("_")
+            if meant:
+                raise SettingsError(f"{name}: is not the variable of a setting; did you mean {meant}?")
+
+
+def _flat(name: str, separator: str = "_") -> str:
+    return name.upper().replace(".", separator)
 
 
 def read_flags(written: Written, flags: Mapping[str, object]) -> None:

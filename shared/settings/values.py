@@ -5,6 +5,7 @@ Every parser raises ValueError that says what is allowed.
 
 import contextlib
 import difflib
+import json
 import os
 import re
 import sys
@@ -21,6 +22,8 @@ from shared.net.egress import parse_egress_proxy
 
 Reader = Callable[[Any], Any]
 
+_HOST = re.compile(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?|\[[0-9a-f:.]+\]")
+_IPV6_FIRST = re.compile(r"\s*\[[0-9a-f]*:[0-9a-f:.]*\]", re.IGNORECASE)
 _DOMAIN = re.compile(rf"{LABEL}(?:\.{LABEL})*")
 
 
@@ -160,6 +163,14 @@ def egress_url(value: Any) -> str:
     return url
 
 
+def host(value: Any) -> str:
+    """A name or an IP address as in a Host header, in lower case and without the port."""
+    name = text(value).strip().lower().removesuffix(".")
+    if not _HOST.fullmatch(name):
+        raise ValueError("must be a host name or an IP address, without scheme and port")
+    return name
+
+
 def redis_url(value: Any) -> str:
     """The URL of a Redis server."""
     if not re.match(r"(rediss?|unix)://", text(value)):
@@ -168,13 +179,22 @@ def redis_url(value: Any) -> str:
 
 
 def several(read: Reader) -> Reader:
-    """A list, or text with comma-separated items."""
+    """A list, or text: comma-separated items, or a list in JSON."""
 
     def read_all(value: Any) -> tuple[Any, ...]:
-        if isinstance(value, str):
-            value = [item.strip() for item in value.split(",") if item.strip()]
-        if not isinstance(value, list | tuple):
-            raise ValueError("must be a list")
-        return tuple(read(item) for item in value)
+        items = _items(value) if isinstance(value, str) else value
+        if not isinstance(items, list | tuple):
+            raise ValueError('must be a list; in a variable: a,b or ["a", "b"]')
+        return tuple(read(item) for item in items)
 
     return read_all
+
+
+def _items(text: str) -> Any:
+    is_list = re.fullmatch(r"\s*\[.*\]\s*", text, re.DOTALL) and not _IPV6_FIRST.match(text)
+    if not is_list:
+        return [item.strip() for item in text.split(",") if item.strip()]
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None

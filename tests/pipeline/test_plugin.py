@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from marshmallow import fields, validate
 
 from shared.core.errors import Invalid, Problem
-from shared.core.problems import problems_of
+from shared.core.fields import problems_of
 from shared.model.config import Stage
 from shared.model.messages import Exchange
 from shared.pipeline.plugin import CONTINUE, Plugin, Tools, Verdict, setting

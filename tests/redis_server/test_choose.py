@@ -6,15 +6,22 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import redis
 
+from shared.config_store.source import open_source
+from shared.config_store.store import open_store
 from shared.core.errors import StoreDown
+from shared.redis_server import choose
 from shared.redis_server.choose import open_redis
 from shared.redis_server.embedded import Embedded
-from shared.settings import Settings, load_settings
+from shared.settings import Settings, SettingsError, load_settings
+from tests.config_store.configurations import a_tenant, create
+from tests.support.certificates import Authority
 from tests.support.ports import free_port
+from tests.support.valkey_server import redis_7, server
 
 FILES = {"GATEWAY__SECURITY__PEPPER_FILE": "pepper", "GATEWAY__SECURITY__KEY_FILE": "key"}
 
@@ -88,6 +95,79 @@ def test_another_machine_or_an_external_server_is_never_replaced(
     with closing(open_redis(settings(tmp_path, mode=mode, host=host, port=free_port()))) as address:
         assert address.embedded is None
         assert address.options["host"] == host
+        assert address.trouble is not None
+        assert not list(tmp_path.iterdir())
+
+
+def test_external_server_that_is_down_is_told_with_its_cause_and_found_when_it_is_up(
+    tmp_path: Path, running: str
+) -> None:
+    path = running.removeprefix("unix://")
+    configured = settings(tmp_path / "data", mode="external", url=running + ".late")
+    with closing(open_redis(configured)) as address:
+        assert address.trouble == "No such file or directory"
+        assert address.describe() == (
+            f"external Redis at {path}.late, which does not respond: No such file or directory"
+        )
+        Path(path + ".late").symlink_to(path)
+        found = address.ask(timeout=5.0)
+        assert found.trouble is None
+        assert found.describe() == f"external Redis at {path}.late, 0 tenants"
+
+
+def test_name_without_an_address_is_told_within_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = threading.Event()
+
+    def look_up(*_: object, **__: object) -> NoReturn:
+        over.wait(60)
+        raise socket.gaierror(socket.EAI_AGAIN, "again")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    monkeypatch.setattr(choose, "_FIRST_TIMEOUT", 0.2)
+    configured = settings(tmp_path, mode="external", host="redis.invalid")
+    with closing(open_redis(configured)) as address:
+        assert address.trouble == "no reply within 0.2 s"
+    over.set()
+
+
+def test_host_that_is_no_name_is_told(tmp_path: Path) -> None:
+    with closing(open_redis(settings(tmp_path, mode="external", host=f"{'a' * 70}.invalid"))) as address:
+        assert "label" in str(address.trouble)
+
+
+def test_server_that_reads_its_data_is_said_to_load(tmp_path: Path) -> None:
+    loading = b"-LOADING Redis is loading the dataset in memory\r\n" * 9
+    with (
+        responding(loading) as port,
+        closing(open_redis(settings(tmp_path, mode="external", port=port))) as address,
+    ):
+        assert address.is_loading
+
+
+def test_store_is_described_with_its_number_of_tenants(tmp_path: Path) -> None:
+    with closing(open_redis(settings(tmp_path, port=free_port()))) as address:
+        store = open_store(address.options, 60.0)
+        assert address.describe() == f"embedded, {tmp_path}/valkey.sock, 0 tenants"
+        create(store, a_tenant("one"))
+        assert address.describe() == f"embedded, {tmp_path}/valkey.sock, 1 tenant"
+        store.close()
+
+
+@pytest.mark.parametrize("mode", ["auto", "external"])
+def test_embedded_store_that_is_not_used_is_told(tmp_path: Path, running: str, mode: str) -> None:
+    with closing(open_redis(settings(tmp_path, port=free_port()))) as address:
+        assert address.warning is None
+    with closing(open_redis(settings(tmp_path, url=running, mode=mode))) as address:
+        assert address.warning is not None
+        assert address.warning.startswith(f"{tmp_path} holds an embedded store that is not used")
+
+
+@pytest.mark.parametrize("url", ["redis://localhost:port", "redis://localhost?socket_timeout=x"])
+def test_url_that_cannot_be_read_names_the_setting(tmp_path: Path, url: str) -> None:
+    with pytest.raises(SettingsError, match=r"^redis\.url: cannot be read: "):
+        open_redis(settings(tmp_path, url=url))
 
 
 def test_a_server_that_responds_beside_a_running_embedded_one_is_rejected(
@@ -103,7 +183,10 @@ def test_a_server_that_responds_beside_a_running_embedded_one_is_rejected(
 @pytest.mark.parametrize(
     ("response", "reason"),
     [
-        (b"-NOAUTH Authentication required.\r\n" * 9, r"rejects the password\. Set redis\.password"),
+        (
+            b"-NOAUTH Authentication required.\r\n" * 9,
+            r"rejects the password: Authentication required\. Set redis\.password",
+        ),
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", "cannot be used as Redis"),
     ],
     ids=["another password", "another service"],
@@ -135,3 +218,44 @@ def test_a_url_says_everything(tmp_path: Path) -> None:
             "ssl": True,
         }
         assert address.name == "redis.invalid:6390"
+
+
+@pytest.fixture
+def tls_server(tmp_path: Path) -> Iterator[tuple[int, Path]]:
+    """The TLS port of a Redis, and the authority that signed its certificate."""
+    authority = Authority(tmp_path, "Authority of Redis")
+    authority.server_context("127.0.0.1")
+    pair, port = str(tmp_path / "127.0.0.1.pem"), free_port()
+    files = ("--tls-cert-file", pair, "--tls-key-file", pair, "--tls-ca-cert-file", str(authority.file))
+    with server(redis_7(), tmp_path, *files, "--tls-port", str(port), "--tls-auth-clients", "no"):
+        yield port, authority.file
+
+
+def secured(folder: Path, port: int, ca_file: Path | None) -> Settings:
+    found = settings(folder, url=f"rediss://127.0.0.1:{port}")
+    return dataclasses.replace(found, security=dataclasses.replace(found.security, ca_file=ca_file))
+
+
+async def test_authority_of_ca_file_is_trusted_by_all_clients_of_redis(
+    tmp_path: Path, tls_server: tuple[int, Path]
+) -> None:
+    port, authority = tls_server
+    address = open_redis(secured(tmp_path / "data", port, authority))
+    assert address.trouble is None
+    async with redis.asyncio.Redis(**address.options) as client:
+        assert await client.ping()
+    source = open_source(address.options)
+    assert (await source.changes(0))[0] == 0
+    await source.close()
+
+
+def test_certificate_of_redis_that_is_not_trusted_names_ca_file(
+    tmp_path: Path, tls_server: tuple[int, Path]
+) -> None:
+    with pytest.raises(StoreDown, match=r"127\.0\.0\.1:\d+ is not trusted: .*\. Set security\.ca_file "):
+        open_redis(secured(tmp_path / "data", tls_server[0], None))
+
+
+def test_redis_without_tls_behind_a_tls_url_is_told(tmp_path: Path) -> None:
+    with responding(b"-ERR unknown command\r\n" * 9) as port, pytest.raises(StoreDown, match="Use redis://"):
+        open_redis(secured(tmp_path, port, None))

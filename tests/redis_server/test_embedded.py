@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from shared.core.errors import StoreDown
+from shared.core.errors import FolderUnusable, StoreDown
 from shared.redis_server.embedded import Embedded, is_running, socket_path
 
 # A process that opens the server of a folder, says so, and waits for a line.
@@ -199,5 +199,5 @@ def test_a_folder_that_does_not_exist_has_no_server(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StoreDown, match=r"file/data cannot be written: .*. Set data_dir"):
+    with pytest.raises(FolderUnusable, match=r"file/data cannot be written: .*. Set data_dir"):
         Embedded(tmp_path / "file" / "data").open()

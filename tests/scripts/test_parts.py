@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from scripts.demo import curl_lines
-from scripts.local import proxy_url
 from scripts.parts import Part, PartFailed, running
 from shared.settings import load_settings
+from shared.settings.probe import proxy_url
 from tests.mitm_engine.running_echo import PATIENCE, session
 from tests.support.certificates import Authority
 from tests.support.wait import until

@@ -8,16 +8,20 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import redis
 import requests
 
 from tests.docs.shell_blocks import run_blocks, shell_blocks
 from tests.support.cases import slow
 from tests.support.gateway import ROOT, START_LIMIT, bare_environment
+from tests.support.machine import fill, small_disk
 from tests.support.ports import free_port
+from tests.support.valkey_server import Server
 from tests.support.wait import until
 
 PORTS = ("SERVER__ADMIN_PORT", "SERVER__PROXY_PORT", "SERVER__WEB_PORT", "DEMO__PORT")
@@ -31,6 +35,7 @@ class LocalGateway:
     folder: Path
     more: Mapping[str, str] = field(default_factory=dict)
     ports: Mapping[str, int] = field(default_factory=lambda: {name: free_port() for name in PORTS})
+    out: Path | None = None
 
     def __enter__(self) -> "LocalGateway":
         return self
@@ -49,7 +54,7 @@ class LocalGateway:
 
     def start(self, *arguments: str) -> "Started":
         """Start the script, and return when it says that all is up or has ended."""
-        out = self.folder / "out"
+        out = self.out or self.folder / "out"
         with out.open("wb") as output:
             process = subprocess.Popen(
                 ["./scripts/run_local.sh", *arguments],
@@ -162,7 +167,7 @@ def test_run_local_prints_that_every_part_is_up_and_where(life: Life) -> None:
     admin, proxy = life.gateway.url("admin"), life.gateway.url("proxy")
     lines = re.findall(r"^ok +(\w+) +(.*)$", life.first.output, re.MULTILINE)
     assert lines == [
-        ("store", f"embedded, {life.gateway.folder}/data/valkey.sock"),
+        ("store", f"embedded, {life.gateway.folder}/data/valkey.sock, 0 tenants"),
         ("demo", f"http://127.0.0.1:{life.gateway.ports['DEMO__PORT']}"),
         ("admin", admin),
         ("proxy", proxy),
@@ -234,7 +239,7 @@ def test_port_in_use_is_reported_with_the_setting_to_change(name: str, tmp_path:
         port = taken.getsockname()[1]
         gateway.more = {f"GATEWAY__{variable}": str(port)}
         started = gateway.start()
-        assert started.process.wait(10) == 1
+        assert started.process.wait(10) == 78
     assert started.output == (
         f"Port {port} is in use. Set {name} in config.yaml, or variable GATEWAY__{variable}, to a free port.\n"
     )
@@ -245,7 +250,7 @@ def test_unknown_setting_is_reported_with_its_line_and_a_suggestion(tmp_path: Pa
     config.write_text("server:\n  base_domain: example.com\n  admin_prot: 8080\n")
     with LocalGateway(tmp_path, {"GATEWAY_CONFIG": str(config)}) as gateway:
         started = gateway.start()
-        assert started.process.wait(10) == 1
+        assert started.process.wait(10) == 78
         assert gateway.left_behind() == {}
     assert started.output.startswith("config.yaml:3: ")
     assert "admin_prot" in started.output
@@ -266,3 +271,61 @@ def test_a_part_that_dies_ends_the_rest_and_is_named(part: str, command: str, tm
         assert started.process.wait(20) == 1
         assert gateway.left_behind() == {}
         assert f"FAIL  {part}" in (tmp_path / "out").read_text()
+
+
+@pytest.mark.slow
+def test_external_redis_that_is_down_is_reported_with_cause_and_way_out(tmp_path: Path) -> None:
+    more = {"GATEWAY__REDIS__MODE": "external", "GATEWAY__REDIS__PORT": str(free_port())}
+    with LocalGateway(tmp_path, more) as gateway:
+        started = gateway.start()
+        assert started.process.wait(10) == 78
+        assert gateway.left_behind() == {}
+    store = f"Redis at localhost:{more['GATEWAY__REDIS__PORT']} does not respond"
+    assert started.output.splitlines() == [
+        f"wait  store   {store} yet: Connection refused",
+        f"FAIL  store   {store}: Connection refused. Start it, or set redis.host and redis.port (or redis.url) "
+        "to one that runs.",
+    ]
+
+
+def test_redis_with_another_password_is_reported_at_once(tmp_path: Path, running: Server) -> None:
+    with redis.Redis(unix_socket_path=running.socket) as client:
+        client.config_set("requirepass", "right")
+    more = {"GATEWAY__REDIS__MODE": "external", "GATEWAY__REDIS__URL": f"unix://:wrong@{running.socket}"}
+    with LocalGateway(tmp_path, more) as gateway:
+        started = gateway.start()
+        assert started.process.wait(10) == 78
+    assert started.output.startswith(f"FAIL  store   Redis at {running.socket} rejects the password: ")
+    assert "redis.password" in started.output
+    assert started.output.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_redis_that_starts_late_is_waited_for_and_an_unused_store_is_told(
+    tmp_path: Path, running: Server
+) -> None:
+    (tmp_path / "data" / "appendonlydir").mkdir(parents=True)
+    late = tmp_path / "late.sock"
+    more = {"GATEWAY__REDIS__MODE": "external", "GATEWAY__REDIS__URL": f"unix://{late}"}
+    with LocalGateway(tmp_path, more) as gateway:
+        with ThreadPoolExecutor(1) as pool:
+            starting = pool.submit(gateway.start, "--no-demo")
+            out = tmp_path / "out"
+            assert any("wait  store" in out.read_text() for _ in until(START_LIMIT) if out.exists())
+            late.symlink_to(running.socket)
+            started = starting.result()
+        assert f"ok    store   external Redis at {late}, 0 tenants\n" in started.output
+        assert f"WARN  store   {tmp_path}/data holds an embedded store that is not used" in started.output
+        assert started.press_ctrl_c() == 0
+
+
+@pytest.mark.slow
+def test_full_disk_is_reported_with_the_setting(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as disk, LocalGateway(disk) as gateway:
+        fill(disk)
+        gateway.out = tmp_path / "out"
+        started = gateway.start()
+        assert started.process.wait(10) == 78
+    assert started.output.startswith(f"FAIL  store   {disk}/data")
+    assert "data_dir" in started.output
+    assert started.output.count("\n") == 1

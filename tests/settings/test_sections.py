@@ -218,6 +218,18 @@ class TestPaths:
         assert found.server.shared_hosts == ("api.test", "localhost")
 
 
+class TestHosts:
+    @pytest.mark.parametrize("host", ["gateway", "host.docker.internal", "ai_gateway", "10.0.0.5", "[::1]"])
+    def test_names_and_addresses_can_be_shared(self, config: File, host: str) -> None:
+        found = config.load(GATEWAY__SERVER__SHARED_HOSTS=f"{host.upper()},localhost.")
+        assert found.server.shared_hosts == (host, "localhost")
+
+    @pytest.mark.parametrize("host", ["gateway:8081", "http://gateway", "a b", "/", "a.-b-"])
+    def test_host_that_no_request_can_have_is_rejected(self, config: File, host: str) -> None:
+        message = config.rejection(GATEWAY__SERVER__SHARED_HOSTS=host)
+        assert message.endswith("must be a host name or an IP address, without scheme and port")
+
+
 class TestSizes:
     @pytest.mark.parametrize(
         ("written", "read"),

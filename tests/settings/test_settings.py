@@ -82,9 +82,39 @@ class TestPrecedence:
         with pytest.raises(SettingsError, match=r"none\.yaml: cannot be read: No such file"):
             load_settings(tmp_path / "none.yaml", {})
 
-    def test_lists_in_variables_have_commas(self, config: File) -> None:
-        found = config.load(GATEWAY__SECURITY__ALLOWED_TARGET_NETWORKS="127.0.0.0/8, ::1/128")
+    @pytest.mark.parametrize("value", ["127.0.0.0/8, ::1/128", '["127.0.0.0/8", "::1/128"]'])
+    def test_lists_in_variables_have_commas_or_are_json(self, config: File, value: str) -> None:
+        found = config.load(GATEWAY__SECURITY__ALLOWED_TARGET_NETWORKS=value)
         assert found.security.allowed_target_networks == (ip_network("127.0.0.0/8"), ip_network("::1"))
+
+    @pytest.mark.parametrize("value", ["[localhost, gateway]", "['localhost']"])
+    def test_list_in_another_form_is_told_the_accepted_forms(self, config: File, value: str) -> None:
+        message = config.rejection(GATEWAY__SERVER__SHARED_HOSTS=value)
+        assert message == (
+            "GATEWAY__SERVER__SHARED_HOSTS: server.shared_hosts: must be a list; "
+            'in a variable: a,b or ["a", "b"]'
+        )
+
+    @pytest.mark.parametrize(
+        ("name", "meant"),
+        [
+            ("GATEWAY_SERVER__ADMIN_PORT", "GATEWAY__SERVER__ADMIN_PORT"),
+            ("GATEWAY_SERVER_ADMIN_PORT", "GATEWAY__SERVER__ADMIN_PORT"),
+            ("GATEWAY_DATA_DIR", "GATEWAY__DATA_DIR"),
+            ("GATEWAY_REDIS_PORT", "GATEWAY__REDIS__PORT"),
+            ("gateway__redis__port", "GATEWAY__REDIS__PORT"),
+            ("GATEWAY_SECURITY__NONSENSE", "GATEWAY__SECURITY__NONSENSE"),
+        ],
+    )
+    def test_variable_that_was_meant_for_a_setting_is_rejected(
+        self, config: File, name: str, meant: str
+    ) -> None:
+        message = config.rejection(**{name: "geheim"})
+        assert message == f"{name}: is not the variable of a setting; did you mean {meant}?"
+
+    def test_variables_of_kubernetes_services_are_ignored(self, config: File) -> None:
+        service = {"GATEWAY_REDIS_PORT": "tcp://10.0.0.1:6379", "GATEWAY_REDIS_SERVICE_HOST": "10.0.0.1"}
+        assert config.load(**service) == config.load()
 
 
 class TestReferences:
@@ -127,7 +157,7 @@ class TestRejections:
             ("server: 1\n", "config.yaml:1: server: must be a map of settings"),
             ("- 1\n", "config.yaml:1: must be a map of settings, such as `server:`"),
             ("trusted_proxies:\n  - 10.0.0.1/8\n", "config.yaml:1: trusted_proxies: must be an IP address or a network such as 10.0.0.0/8 or fd00::/8"),
-            ("trusted_proxies: {}\n", "config.yaml:1: trusted_proxies: must be a list"),
+            ("trusted_proxies: {}\n", 'config.yaml:1: trusted_proxies: must be a list; in a variable: a,b or ["a", "b"]'),
             ("cache:\n  config_ttl: 1x\n", "config.yaml:2: cache.config_ttl: must be a duration such as 500ms, 10s, 1m, 1h30m, 1.5h, 1d or 1w, or a number of seconds"),
             ("cache:\n  config_ttl: 0\n", "config.yaml:2: cache.config_ttl: must be longer than 0"),
             ("server:\n  base_domain: example.com:80\n", "config.yaml:2: server.base_domain: must be a DNS name without port, such as example.com"),

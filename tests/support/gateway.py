@@ -44,6 +44,9 @@ class RunningGateway:
     settings: Mapping[str, str] = field(default_factory=dict)
     engine: str = "express"
     proxy_arguments: tuple[str, ...] = ()
+    #: The tree that the programs are started in, and a command that runs them as another user.
+    root: Path = ROOT
+    run_as: tuple[str, ...] = ()
     admin_port: int = field(default_factory=free_port)
     proxy_port: int = field(default_factory=free_port)
     web_port: int = field(default_factory=free_port)
@@ -86,7 +89,11 @@ class RunningGateway:
     def _spawn(self, name: str, *command: str) -> None:
         with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, *command], cwd=ROOT, env=self.environment(), stdout=log, stderr=log
+                [*self.run_as, sys.executable, *command],
+                cwd=self.root,
+                env=self.environment(),
+                stdout=log,
+                stderr=log,
             )
 
     def _await(self, name: str, url: str) -> None:
@@ -131,6 +138,7 @@ class RunningGateway:
 
     def call(self, method: str, path: str, key: str | None = None, **more: Any) -> requests.Response:
         """Call the admin API; as the platform, or with a tenant's key."""
+        key = key or self.settings.get("GATEWAY_ADMIN_TOKEN")
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         return requests.request(method, f"{self.admin}/api/v1{path}", headers=headers, timeout=10, **more)
 

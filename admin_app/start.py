@@ -1,0 +1,31 @@
+"""The start of the admin API: checked once in gunicorn's master, then repeated in each worker."""
+
+from shared.core.exits import exit_with_sentence
+from shared.redis_server.choose import RedisAddress, log_store
+from shared.services import Services, connect
+from shared.settings import load_settings
+
+_PROGRAM = "admin"
+
+
+class _Master:
+    """What the workers get from the process that they are forked from."""
+
+    store: RedisAddress | None = None
+
+
+def prepare() -> None:
+    """Open the store, and end with a sentence when the admin API cannot start. The store stays open.
+
+    An embedded one ends with the master and not with a worker.
+    """
+    with exit_with_sentence(_PROGRAM):
+        store = _Master.store = connect(load_settings()).address
+    log_store(store)
+
+
+def open_services() -> Services:
+    """The services of a worker, on the store of the master. Ends with a sentence when they cannot be used."""
+    with exit_with_sentence(_PROGRAM):
+        store = _Master.store and _Master.store.shared()
+        return connect(load_settings(), store, remembers=True)

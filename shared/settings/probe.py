@@ -1,0 +1,68 @@
+"""Where the programs of this machine listen, and whether they are ready.
+
+``python -m shared.settings.probe admin`` ends with 0 when the admin API is ready, otherwise with 1 and the
+reason; ``proxy`` asks the proxy. The health checks of docker-compose.yaml call it.
+"""
+
+import http.client
+import ssl
+import sys
+from urllib.parse import urlsplit
+
+from shared.settings import Settings, load_settings_or_exit
+
+_TIMEOUT = 3.0  # seconds
+_FROM_HERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "127.0.0.1": "localhost"}
+
+
+def admin_url(settings: Settings) -> str:
+    """The URL of the admin API from this machine."""
+    return f"http://{_from_here(settings.server.admin_host[0])}:{settings.server.admin_port}"
+
+
+def proxy_url(settings: Settings) -> str:
+    """The URL of the proxy from this machine."""
+    scheme = "https" if settings.server.tls.files else "http"
+    return f"{scheme}://{_from_here(settings.server.proxy_host[0])}:{settings.server.proxy_port}"
+
+
+def _from_here(host: str) -> str:
+    return _FROM_HERE.get(host, f"[{host}]" if ":" in host else host)
+
+
+def ready_url(program: str, settings: Settings) -> str:
+    """The URL that returns 200 when the program, ``admin`` or ``proxy``, is ready."""
+    url = admin_url(settings) if program == "admin" else proxy_url(settings)
+    return f"{url}/__/ready"
+
+
+def trouble(program: str, settings: Settings) -> str | None:
+    """Why the program is not ready; None when it is. The environment's proxies are not used."""
+    address = urlsplit(ready_url(program, settings))
+    if address.scheme == "https":
+        context = ssl._create_unverified_context()  # noqa: S323 -- the certificate is for tenants' hosts
+        connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+            address.netloc, timeout=_TIMEOUT, context=context
+        )
+    else:
+        connection = http.client.HTTPConnection(address.netloc, timeout=_TIMEOUT)
+    try:
+        connection.request("GET", address.path)
+        response = connection.getresponse()
+        text = response.read().decode(errors="replace").strip()
+    except (OSError, http.client.HTTPException) as error:
+        return f"{program} does not respond at {address.netloc}: {error}"
+    finally:
+        connection.close()
+    return None if response.status == 200 else f"{program} is not ready: {response.status} {text}"
+
+
+def main(program: str) -> None:
+    """Exit with the reason when the program is not ready."""
+    sys.exit(trouble(program, load_settings_or_exit()))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] not in (["admin"], ["proxy"]):
+        sys.exit("Usage: python -m shared.settings.probe admin|proxy")
+    main(sys.argv[1])
