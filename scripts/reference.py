@@ -13,9 +13,24 @@ from typing import Any, cast
 from flask_smorest import Api
 
 from admin_app import create_app
+from admin_app.auth.failed_logins import MAX_FAILURES
 from admin_app.auth.field_access import RULE_FIELDS, TENANT_FIELDS
+from admin_app.http.bodies import MAX_BODY_BYTES
 from admin_app.http.errors import ADMIN_ERRORS
+from admin_app.http.paging import MAX_LIMIT
+from admin_app.views.api_keys import MAX_INACTIVE_KEYS
+from shared import explain
+from shared.bodies.json.parse import MAX_DEPTH, MAX_DIGITS
+from shared.bodies.text import patterns
+from shared.bodies.text.rules import MAX_MASKED
 from shared.core.errors import ERRORS, LOG_ONLY
+from shared.documents.plugin_config import MAX_ENTRIES, MAX_TIMEOUT_SECONDS
+from shared.http.content_coding import MAX_DECODED, MAX_RATIO
+from shared.limits import quotas
+from shared.limits.distinct_values import MAX_VALUES
+from shared.pipeline.chain import MAX_WEIGHT
+from shared.plugins import external_validator
+from shared.plugins.content_validator import LONGEST
 from shared.services import Services, SystemClock
 from shared.settings.sections import Settings
 from shared.settings.sources import PREFIX
@@ -125,6 +140,59 @@ def _access(description: str) -> str:
     return access.removesuffix(".") if found else "no key"
 
 
+def bounds_page() -> str:
+    """Every fixed bound that a user can meet, and how long a change takes."""
+    settings = Settings()
+    bodies = [
+        ("the body of a call of the admin API", _size(MAX_BODY_BYTES)),
+        ("a page of a list", f"{MAX_LIMIT} objects"),
+        ("a chain", f"{MAX_ENTRIES} entries"),
+        ("the timeout of an entry", f"{MAX_TIMEOUT_SECONDS:g} s"),
+        ("the time of a dry run", f"{explain.MAX_SECONDS:g} s"),
+        ("wrong keys from one address per minute", str(MAX_FAILURES)),
+        ("inactive keys of a tenant that are kept", str(MAX_INACTIVE_KEYS)),
+    ]
+    plugins = [
+        ("patterns of a list", f"{patterns.MAX_PATTERNS}, of {_size(patterns.MAX_LENGTH)} each"),
+        ("the compiled patterns of a list", f"{patterns.MAX_SIZE:,} RE2 instructions"),
+        ("the compiled patterns of a chain", f"{MAX_WEIGHT:,} RE2 instructions"),
+        ("a match in a stream", f"{LONGEST} characters"),
+        ("matches that are masked in one text", f"{MAX_MASKED:,}"),
+        ("levels of arrays and objects in JSON", str(MAX_DEPTH)),
+        ("digits of an integer in JSON", f"{MAX_DIGITS:,}"),
+        ("a decoded body", f"{_size(MAX_DECODED)}, and {MAX_RATIO} times its encoded size"),
+        ("the response of a validator", _size(external_validator.MAX_RESPONSE)),
+        ("a limit", f"{quotas.MAX_LIMIT:,}, and {quotas.MAX_QUOTAS} windows per dimension"),
+        ("values with counters of their own per limit", f"{MAX_VALUES:,}"),
+    ]
+    return _page(
+        "Bounds and times",
+        "These bounds are fixed. Those that an operator can change are in [Settings](settings.md), and "
+        "those of a tenant in its tier.",
+        "## The admin API\n",
+        _table(("what", "at most"), bodies),
+        "## Plugins\n",
+        _table(("what", "at most"), plugins),
+        "## Times\n",
+        _table(
+            ("what", "time"),
+            [
+                ("a change reaches every worker", "0.1 s as a rule, 2 s at most while Redis responds"),
+                ("a revoked key is rejected", "the same"),
+                ("a worker looks for changes", f"every {settings.cache.config_ttl:g} s"),
+                (
+                    "the subdomain of a deleted tenant is free again",
+                    f"after {settings.admin.subdomain_quarantine / 3600:g} h",
+                ),
+            ],
+        ),
+    )
+
+
+def _size(count: int) -> str:
+    return f"{count // 1024**2} MiB" if count >= 1024**2 else f"{count // 1024} KiB"
+
+
 def _page(title: str, *parts: str) -> str:
     return "\n".join([f"# {title}\n", _NOTE, *[f"{_wrapped(part)}\n" for part in parts]])
 
@@ -139,7 +207,12 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 #: The pages by the names of their files.
-PAGES = {"settings.md": settings_page, "errors.md": errors_page, "admin-api.md": admin_api_page}
+PAGES = {
+    "settings.md": settings_page,
+    "errors.md": errors_page,
+    "admin-api.md": admin_api_page,
+    "bounds.md": bounds_page,
+}
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ from shared.net.port import Fetch
 from shared.pipeline.plugin import CONTINUE, Continue, Exchange, Plugin, Reject, Tools, Verdict, setting
 from shared.providers.text_fields import SENT_NAMES
 
-_MAX_RESPONSE = 1024 * 1024
+MAX_RESPONSE = 1024 * 1024
 _MAX_ITEMS = 100
 _NAME = token("a header name")
 _VALUE = Pattern(r"^[\x20-\x7e]*$", error="Must be printable ASCII.")
@@ -230,7 +230,7 @@ class ExternalValidator(Plugin):
             headers={"Content-Type": "application/json", **self.headers},
             body=payload,
             timeout=self.attempt_timeout,
-            max_bytes=_MAX_RESPONSE,
+            max_bytes=MAX_RESPONSE,
         )
         if not 200 <= response.status <= 299:
             raise OutsideError(f"The validator responded with the status {response.status}.")
