@@ -173,7 +173,7 @@ class Services:
             open_redis_limiter(self.address.options),
             self.clock,
             workers=settings.server.worker_count,
-            remembered=self.disk.meta().get("workers", 0),
+            last_count=self.disk.meta().get("workers", 0),
             name=os.urandom(8).hex(),
             cleanup_interval=cache.cleanup_interval,
             max_idle_time=cache.max_idle_time,

@@ -48,13 +48,13 @@ class GuardedLimiter:
         cleanup_interval: float,
         max_idle_time: float,
         max_entries: int,
-        remembered: int = 0,
+        last_count: int = 0,
         name: str = "",
         probe_every: float = PROBE_EVERY,
     ) -> None:
         """`workers` processes of this machine share the limits, and those of other machines.
 
-        `remembered` is the number of all of them that was counted last, and `name` is that of this one, to be
+        `last_count` is the number of all of them that was counted last, and `name` is that of this one, to be
         counted with. All times are in seconds.
         """
         self._remote = remote
@@ -69,7 +69,7 @@ class GuardedLimiter:
         self._denied = DenyCache(max_entries)
         self._known = LastUsage(max_entries)
         self._leases = LeaseKeeper(remote, clock)
-        self._share = LocalShare(max(workers, remembered), self._known, self._leases.count, max_entries)
+        self._share = LocalShare(max(workers, last_count), self._known, self._leases.count, max_entries)
         self._flights = SingleFlight(_log_failure)
         self._breaker = CircuitBreaker(_OPEN_AFTER, _CLOSE_AFTER)
         self._reported = ""

@@ -27,7 +27,7 @@ async def worker(
     workers: int = 1,
     deadline: float = DEADLINE,
     probe_every: float = 0.02,
-    remembered: int = 0,
+    last_count: int = 0,
     name: str = "",
     now: Callable[[], int] = lambda: 0,
 ) -> AsyncIterator[GuardedLimiter]:
@@ -37,7 +37,7 @@ async def worker(
         remote,
         SystemClock(),
         workers=workers,
-        remembered=remembered,
+        last_count=last_count,
         name=name,
         probe_every=probe_every,
         **KNOBS,

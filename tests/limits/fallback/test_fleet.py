@@ -49,14 +49,14 @@ async def test_worker_that_ended_does_not_count(running: Server) -> None:
         await until_counted(limiter, 1)
 
 
-@pytest.mark.parametrize(("workers", "remembered", "share"), [(4, 0, 25), (2, 10, 10), (4, 1, 25)])
+@pytest.mark.parametrize(("workers", "last_count", "share"), [(4, 0, 25), (2, 10, 10), (4, 1, 25)])
 async def test_worker_that_starts_without_redis_shares_with_all_workers_that_are_remembered(
-    running: Server, workers: int, remembered: int, share: int
+    running: Server, workers: int, last_count: int, share: int
 ) -> None:
     running.kill()
     remote = open_redis_limiter(at(running))
     limiter = GuardedLimiter(
-        remote, SystemClock(), workers=workers, remembered=remembered, name="fresh", **KNOBS
+        remote, SystemClock(), workers=workers, last_count=last_count, name="fresh", **KNOBS
     )
     assert await admitted(limiter, HUNDRED, times=150) == share
     await limiter.close()
