@@ -9,7 +9,18 @@ from shared.core.addresses import Network, is_in, plain_address
 from shared.core.http_tokens import UNROUTED
 from shared.http.cors import ANY
 from shared.http.forwarding import OwnHeaders
-from shared.model.config import ApiKey, Cors, PluginConfig, Rule, Sealed, Snapshot, Tenant, Tier
+from shared.model.config import (
+    ENFORCE,
+    SHADOW,
+    ApiKey,
+    Cors,
+    PluginConfig,
+    Rule,
+    Sealed,
+    Snapshot,
+    Tenant,
+    Tier,
+)
 from shared.model.targets import Target, parse_target
 from shared.pipeline.chain import Catalogue, effective_chain, resolve_chain
 from shared.pipeline.plan import Group, Plan, make_plan
@@ -20,6 +31,16 @@ from shared.secrets.context import header_context, setting_context
 from shared.secrets.sealing import AesSealer
 
 logger = logging.getLogger(__name__)
+
+# The values that the admin API writes.
+_CHOICES: Mapping[str, Sequence[str]] = {
+    "match": ("prefix", "exact"),
+    "streams": ("pass", "buffer"),
+    "encoded_slashes": ("reject", "allow"),
+    "credential": ("provider", "client"),
+    "upstream_headers": ("drop", "pass", "prefix"),
+}
+_MAX_SECONDS = 86_400
 
 _ACCEPT_ENCODING = "accept-encoding"
 
@@ -123,6 +144,7 @@ class Compiler:
     def _route(self, tenant: Tenant, rule: Rule) -> Route:
         try:
             target = parse_target(rule.target)
+            _check_rule(rule)
             return Route(
                 rule,
                 target,
@@ -157,6 +179,8 @@ class Compiler:
             # The operator removed the tier; without its limits no request is admitted.
             raise ValueError(f"The tier {tenant.tier} is not in config.yaml.")
         chain = effective_chain(tenant, rule, self.tiers[tenant.tier])
+        for entry in chain:
+            _check_entry(entry.config)
 
         def unseal(config: PluginConfig) -> Mapping[str, Any]:
             return {name: self._opened(tenant, config, name) for name in config.settings}
@@ -182,6 +206,32 @@ class Compiler:
             return self.sealer.open(inner.text, context)
 
         return {name: opened(name, inner) for name, inner in value.items()}
+
+
+def _check_rule(rule: Rule) -> None:
+    """Raise ValueError for a stored value that the admin API does not write: it may be damaged."""
+    for name, allowed in _CHOICES.items():
+        if getattr(rule, name) not in allowed:
+            raise ValueError(f"{name} must be one of {', '.join(allowed)}, not {getattr(rule, name)!r}.")
+    if not rule.path.startswith("/"):
+        raise ValueError("path must begin with a slash.")
+    if rule.ca is not None and "-----BEGIN CERTIFICATE-----" not in rule.ca:
+        raise ValueError("ca must be certificates in PEM.")
+    times = {name: getattr(rule.timeouts, name) for name in UpstreamTimeouts._fields}
+    _check_seconds({**times, "stream_keepalive": rule.stream_keepalive})
+
+
+def _check_entry(config: PluginConfig) -> None:
+    """Raise ValueError for a stored value that the admin API does not write."""
+    if config.mode not in (ENFORCE, SHADOW):
+        raise ValueError(f"{config.name}: mode must be {ENFORCE} or {SHADOW}, not {config.mode!r}.")
+    _check_seconds({f"{config.name}: timeout": config.timeout})
+
+
+def _check_seconds(times: Mapping[str, float | None]) -> None:
+    for name, seconds in times.items():
+        if seconds is not None and not 0 < seconds <= _MAX_SECONDS:
+            raise ValueError(f"{name} must be more than 0 and at most {_MAX_SECONDS} seconds, not {seconds}.")
 
 
 def _cors(tenant: Tenant, rule: Rule) -> Cors | None:

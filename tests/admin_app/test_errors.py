@@ -12,7 +12,7 @@ import pytest
 
 from admin_app.auth.access import Access, requires
 from admin_app.http.bodies import MAX_BODY_BYTES
-from shared.core.errors import Conflict, StoreDown
+from shared.core.errors import Conflict, NotDurable, StoreDown, StoreLost, StoreUnsure
 from shared.model.config import Snapshot
 from tests.admin_app.world import TOKEN, Api, Tenant, World, new_app
 
@@ -142,6 +142,30 @@ def test_store_down_is_503(api: Api, tenant: Tenant, world: World, monkeypatch: 
         assert_problem(response, 503, "store_down")
         assert response.headers["Retry-After"] == "1"
         assert "10.0.0.5" not in response.text
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "detail"),
+    [
+        (StoreDown("OOM", "It is out of memory."), "store_down", "It is out of memory."),
+        (StoreLost("It is empty."), "store_lost", "It is empty."),
+        (StoreUnsure("No reply.", "Saved or not."), "store_unsure", "Saved or not."),
+        (NotDurable("No disk.", "In effect, not on disk."), "not_durable", "In effect, not on disk."),
+    ],
+)
+def test_trouble_of_the_store_is_told_by_its_cause(
+    api: Api,
+    tenant: Tenant,
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    error: StoreDown,
+    code: str,
+    detail: str,
+) -> None:
+    monkeypatch.setattr(world.store, "write", Mock(side_effect=error))
+    response = api.patch(tenant.url, {"name": "New"})
+    assert_problem(response, 503, code)
+    assert response.get_json()["detail"] == detail
 
 
 def test_our_own_fault_is_500_without_its_reason(world: World, caplog: pytest.LogCaptureFixture) -> None:

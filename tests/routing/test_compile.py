@@ -178,6 +178,12 @@ def test_secrets_are_opened_where_they_belong() -> None:
         Rule("b", "/b", "http://x.example", plugin_chain=(PluginConfig("unknown"),)),
         Rule("b", "/b", "http://x.example", plugin_chain=(PluginConfig("exploding"),)),
         Rule("b", "/b", "http://x.example", plugin_chain=(PluginConfig("asking", settings={"wrong": 1}),)),
+        Rule("b", "/b", "http://x.example", plugin_chain=(PluginConfig("asking", mode="often"),)),
+        Rule("b", "/b", "http://x.example", plugin_chain=(PluginConfig("asking", timeout=float("nan")),)),
+        Rule("b", "/b", "http://x.example", match="regex"),
+        Rule("b", "/b", "http://x.example", ca="no certificate"),
+        Rule("b", "/b", "http://x.example", timeouts=RuleTimeouts(idle=-1.0)),
+        Rule("b", "/b", "http://x.example", stream_keepalive=0.0),
     ],
 )
 def test_unusable_rule_is_closed_and_affects_no_other(broken: Rule) -> None:
