@@ -8,6 +8,7 @@ from mitm_engine.processes.scoreboard import WorkerRow
 from mitm_engine.processes.worker import Worker
 
 _RESPAWN_PAUSE = 1.0  # seconds after the death of a process on standby until the next is spawned
+_SHORTEST_PAUSE = 0.1  # seconds between two workers of a slot while no other worker serves
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class Patience:
         silence: without a heartbeat.
         start: until the first heartbeat.
         young: a worker that served for less is replaced after a pause, an older one at once.
-        pause: the first pause; each further one is twice as long.
+        pause: the first pause. The next is twice as long, less the share of `young` that the worker served.
         longest_pause: the longest pause.
     """
 
@@ -35,8 +36,7 @@ class WorkerSlot:
     def __init__(self, number: int, row: WorkerRow, patience: Patience) -> None:
         self.number = number
         self.worker: Worker | None = None
-        #: When the next worker may begin.
-        self.due = 0.0
+        self._due = self._due_alone = 0.0  # when the next worker may begin; and if no other serves
         self._row = row
         self._patience = patience
         self._ready: float | None = None
@@ -49,6 +49,10 @@ class WorkerSlot:
     def is_ready(self) -> bool:
         """Whether the worker has written a heartbeat."""
         return self._ready is not None
+
+    def may_begin(self, now: float, *, others_serve: bool) -> bool:
+        """Return whether the slot is free and its pause is over. A pause must not stop the service."""
+        return self.worker is None and now >= (self._due if others_serve else self._due_alone)
 
     def begin(self, worker: Worker) -> None:
         """Let `worker` begin in this slot."""
@@ -78,10 +82,11 @@ class WorkerSlot:
         """Kill the worker. Return the pause in seconds until the next one may begin."""
         if self.worker is not None:
             self.worker.kill()
-        is_young = self._ready is None or now - self._ready < self._patience.young
-        longer = min(max(2 * self._pause, self._patience.pause), self._patience.longest_pause)
-        self._pause = longer if is_young else 0.0
-        self.due = now + self._pause
+        served = 0.0 if self._ready is None else (now - self._ready) / self._patience.young
+        longer = max(2 * self._pause * (1 - served), self._patience.pause)
+        self._pause = min(longer, self._patience.longest_pause) if served < 1 else 0.0
+        self._due = now + self._pause
+        self._due_alone = now + min(self._pause, _SHORTEST_PAUSE)
         self._row.reset()
         self._row.restarts += 1
         self.worker, self._ready, self._heartbeat, self._silent, self._reload = None, None, 0.0, 0.0, False

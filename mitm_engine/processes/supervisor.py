@@ -150,10 +150,12 @@ class _Supervisor:
         # The extra one is spawned when its imports take no time from workers that start.
         extra = 1 if all(slot.is_ready for slot in self._slots) else 0
         self._standby.keep(len(vacant) + extra, now)
+        # Before the first worker is ready nothing is lost by a pause.
+        others_serve = not self._has_served or any(slot.is_ready for slot in self._slots)
         if not self._has_served:
             vacant = [slot for slot in vacant if slot is self._slots[0]]
         for slot in vacant:
-            if slot.due <= now and (worker := self._standby.take()):
+            if slot.may_begin(now, others_serve=others_serve) and (worker := self._standby.take()):
                 slot.begin(worker)
 
     def _stop(self) -> None:

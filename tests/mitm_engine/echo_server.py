@@ -27,6 +27,9 @@ def main(loop: str, workers: str, marks: str, port: str = "0", descriptors: str 
         ready_timeout = float((Path(marks) / "ready_timeout").read_text())
     if descriptors:
         resource.setrlimit(resource.RLIMIT_NOFILE, (int(descriptors), int(descriptors)))
+    pause = 0.1
+    if (Path(marks) / "pause").exists():
+        pause = float((Path(marks) / "pause").read_text())
     path, predecessor = Path(marks) / "run" / "echo.sock", None
     try:
         if port == "replace":
@@ -50,7 +53,7 @@ def main(loop: str, workers: str, marks: str, port: str = "0", descriptors: str 
         sockets=sockets,
         workers=int(workers),
         drain_timeout=1.0,
-        patience=Patience(longest_pause=0.1),
+        patience=Patience(pause=pause, longest_pause=max(pause, 0.1)),
         succession=Succession(offer, command, predecessor=predecessor, ready_timeout=ready_timeout),
     )
     sys.exit(code)

@@ -69,7 +69,8 @@ def test_pauses_grow_while_workers_die_young_up_to_a_bound(slot: WorkerSlot, row
         row.heartbeat = 1.0 + now
         slot.check(now, 0)
         pauses.append(slot.end(now))
-        assert slot.due == now + pauses[-1]
+        assert not slot.may_begin(now + pauses[-1] - 0.01, others_serve=True)
+        assert slot.may_begin(now + pauses[-1], others_serve=True)
     assert pauses == [0.1, 0.2, 0.4, 0.5, 0.5]
 
 
@@ -82,13 +83,37 @@ def test_a_worker_that_never_served_died_young_at_any_age(slot: WorkerSlot) -> N
 def test_slot_whose_worker_served_for_a_while_is_refilled_at_once_and_forgets_earlier_failures(
     slot: WorkerSlot, row: WorkerRow
 ) -> None:
-    for now, lived, pause in ((0, 1, 0.1), (10, 1, 0.2), (20, 6, 0.0), (30, 1, 0.1)):
+    for now, lived, pause in ((0, 1, 0.1), (10, 0, 0.2), (20, 6, 0.0), (30, 1, 0.1)):
         process = started(slot)
         row.heartbeat = now + 1
         slot.check(now, 0)
         assert slot.end(now + lived) == pause
         assert process.calls == ["killed"]
     assert row.restarts == 4
+
+
+def test_a_pause_decays_by_the_time_that_a_worker_served(slot: WorkerSlot, row: WorkerRow) -> None:
+    pauses = []
+    for now, served in ((0, 0), (10, 0), (20, 2.5), (30, 4), (40, 4.99)):
+        started(slot)
+        row.heartbeat = now + 1.0
+        slot.check(now, 0)
+        pauses.append(round(slot.end(now + served), 6))
+    assert pauses == [0.1, 0.2, 0.2, 0.1, 0.1]
+
+
+def test_a_long_pause_is_cut_short_when_no_other_worker_serves(row: WorkerRow) -> None:
+    slot = WorkerSlot(3, row, Patience(pause=4))
+    started(slot)
+    slot.end(10)
+    assert not slot.may_begin(13.9, others_serve=True)
+    assert not slot.may_begin(10.05, others_serve=False)
+    assert slot.may_begin(10.1, others_serve=False)
+
+
+def test_slot_with_a_worker_takes_no_other_one(slot: WorkerSlot) -> None:
+    started(slot)
+    assert not slot.may_begin(1000, others_serve=False)
 
 
 def test_the_next_one_is_not_ready_because_the_last_one_was(slot: WorkerSlot, row: WorkerRow) -> None:

@@ -50,6 +50,17 @@ def test_a_killed_worker_costs_its_own_connections_only_and_is_back_within_two_s
     assert f"(process {victim}) was killed by signal 9" in echo.log.read_text()
 
 
+@pytest.mark.slow
+def test_pauses_of_several_workers_do_not_stop_the_service(tmp_path: Path) -> None:
+    (tmp_path / "pause").write_text("60")
+    with RunningEcho(tmp_path, workers=2) as echo:
+        serving = echo.await_workers(2)
+        for _ in range(3):
+            for worker in serving:
+                os.kill(worker, signal.SIGKILL)
+            serving = {echo.asked()}  # fails after 20 s
+
+
 def test_no_worker_outlives_its_supervisor_not_even_a_stopped_one(echo: RunningEcho) -> None:
     assert len(echo.living()) > 3
     os.kill(echo.asked(), signal.SIGSTOP)
