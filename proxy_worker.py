@@ -24,11 +24,14 @@ from shared import logs
 from shared.core.errors import GatewayError
 from shared.core.exits import exit_with_sentence
 from shared.net.trust import TrustFiles
+from shared.plugins import built_in_plugins
 from shared.redis_server.choose import RedisAddress
 from shared.routing.timeouts import UpstreamTimeouts
 from shared.services import Services, connect
 from shared.settings import Settings, load_settings
 from shared.settings import sections as settings_of
+
+built_in_plugins()  # imports them now, while the process is on standby
 
 
 def work(

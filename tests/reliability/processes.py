@@ -56,6 +56,12 @@ class Process:
             return "anon_inode:[eventpoll]" in self.files()
         return False
 
+    def waits_for_a_slot(self) -> bool:
+        """Whether it is on standby: it has done its imports, and watches its parent in a thread."""
+        with contextlib.suppress(OSError):
+            return len(list((self._folder / "task").iterdir())) > 1 and not self.serves()
+        return False
+
     def children(self) -> "list[Process]":
         tasks = (self._folder / "task").iterdir()
         pids = " ".join((task / "children").read_text() for task in tasks)
@@ -89,14 +95,6 @@ def worker(gateway: RunningGateway) -> Process:
     return one
 
 
-def await_standby(gateway: RunningGateway) -> None:
-    """Wait for the standby process: the supervisor spawns it after the workers, and opens pipes to it."""
-    for _ in until(START_LIMIT):
-        if any(child.is_worker() and not child.serves() for child in supervisor(gateway).children()):
-            return
-    raise AssertionError("There is no standby process.")
-
-
 def await_workers(gateway: RunningGateway, count: int) -> list[Process]:
     """So many workers, once each of them takes clients; the first one begins alone."""
     for _ in until(START_LIMIT):
@@ -107,3 +105,11 @@ def await_workers(gateway: RunningGateway, count: int) -> list[Process]:
         if len(found) == count:
             return found
     raise AssertionError(f"There are no {count} workers.")
+
+
+def await_standby(gateway: RunningGateway) -> Process:
+    """The process that has done its imports and waits for a slot."""
+    for _ in until(START_LIMIT):
+        if found := [one for one in supervisor(gateway).children() if one.waits_for_a_slot()]:
+            return found[0]
+    raise AssertionError("No process is on standby.")

@@ -10,7 +10,7 @@ import uvloop
 from tests.reliability.callers import Caller
 from tests.reliability.figures import figure
 from tests.reliability.loads import Tally, closed_loop, for_seconds
-from tests.reliability.processes import MIB, Process, supervisor, workers
+from tests.reliability.processes import MIB, Process, await_standby, supervisor, workers
 from tests.reliability.steadiness import assert_clean, assert_closed
 from tests.support.gateway import RunningGateway, TenantInUse
 
@@ -45,6 +45,7 @@ def test_a_killed_worker_loses_only_its_own_requests_and_is_back_within_2_s(
         old, new = Tally(), Tally()
         load = asyncio.ensure_future(closed_loop(caller, "/v1/wait/20", CALLERS, lambda: not stop, old))
         before = await serving(gateway)
+        await asyncio.to_thread(await_standby, gateway)
         in_flight, killed = kill(before[0], caller.port), time.monotonic()
         await asyncio.sleep(FINE_AFTER)
         back = asyncio.ensure_future(asyncio.wait_for(serving_anew(before), 20))
