@@ -154,7 +154,8 @@ class Listener:
         can_serve: Callable[[], bool] = lambda: True,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        rows = context.scoreboard.rows()
+        self._scoreboard = context.scoreboard
+        rows = self._scoreboard.rows()
         self._row = rows.pop(context.number)
         self._others = rows
         self._sockets = context.sockets
@@ -199,7 +200,7 @@ class Listener:
 
     def _resume(self) -> None:
         has_room = descriptors.next_number(self._sockets[0].fileno()) < self._ceiling
-        self._row.accepts = has_room and (self._can_serve() or not any(self._accepting_others()))
+        self._row.accepts = has_room and (self._can_serve() or not self._others_accept())
         if self._row.accepts:
             for listener in self._sockets:
                 self._loop.add_reader(listener, self._wake, listener)
@@ -223,6 +224,9 @@ class Listener:
         self._row.connections = self._count()
         least = self._row.connections - 1
         return any(row.connections < least for row in self._accepting_others())
+
+    def _others_accept(self) -> bool:
+        return self._scoreboard.has_predecessor or any(self._accepting_others())
 
     def _accepting_others(self) -> Iterator[WorkerRow]:
         alive = self._loop.time() - _FRESH

@@ -42,6 +42,16 @@ class Scoreboard:
     def __init__(self, slots: int) -> None:
         self._memory = RawArray(WorkerRow, slots)
         self._is_replaced = RawValue(ctypes.c_bool)
+        self._has_predecessor = RawValue(ctypes.c_bool)
+
+    @property
+    def has_predecessor(self) -> bool:
+        """Whether the workers of a supervisor that is to be replaced accept, too."""
+        return bool(self._has_predecessor.value)
+
+    @has_predecessor.setter
+    def has_predecessor(self, value: bool) -> None:
+        self._has_predecessor.value = value
 
     @property
     def is_replaced(self) -> bool:

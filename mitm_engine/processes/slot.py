@@ -50,6 +50,11 @@ class WorkerSlot:
         """Whether the worker has written a heartbeat."""
         return self._ready is not None
 
+    @property
+    def accepts(self) -> bool:
+        """Whether the worker accepts connections."""
+        return self._row.accepts
+
     def may_begin(self, now: float, *, others_serve: bool) -> bool:
         """Return whether the slot is free and its pause is over. A pause must not stop the service."""
         return self.worker is None and now >= (self._due if others_serve else self._due_alone)

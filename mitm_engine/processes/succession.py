@@ -20,7 +20,7 @@ class Succession:
     Attributes:
         offer: the sockets, for the next supervisor.
         command: the command that starts the next supervisor; it takes over from this one.
-        predecessor: the running supervisor, if this one replaces it.
+        predecessor: the running supervisor, until this one has replaced it.
         notify: tells the service manager the state of the service (sd_notify(3)).
         ready_timeout: how long a new supervisor may take until all its workers accept, in seconds.
     """
@@ -68,6 +68,7 @@ class Succession:
             why = f"The workers were not ready in {self.ready_timeout:g} s; the running proxy goes on."
             raise CannotTakeOver(why) from None
         await predecessor.succeed()
+        self.predecessor = None
 
     def replace(self) -> None:
         """Start the next supervisor."""

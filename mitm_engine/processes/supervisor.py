@@ -115,10 +115,15 @@ class _Supervisor:
                 self._check_worker(slot, slot.worker, now, elapsed)
         if self._deadline is None:
             self._fill(now)
-            if all(slot.is_ready for slot in self._slots):
-                self._are_ready.set()
             if self._succession is not None:
-                self._succession.check(now)
+                self._check_succession(self._succession, now)
+
+    def _check_succession(self, succession: Succession, now: float) -> None:
+        succession.check(now)
+        replaces = self._scoreboard.has_predecessor = succession.predecessor is not None
+        # Workers that know no tenant leave the connections to the old supervisor, so it has to go on.
+        if all(slot.accepts if replaces else slot.is_ready for slot in self._slots):
+            self._are_ready.set()
 
     def _check_worker(self, slot: WorkerSlot, worker: Worker, now: float, elapsed: float) -> None:
         code = worker.exit_code()

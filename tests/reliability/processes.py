@@ -44,12 +44,6 @@ class Process:
                 found.append(os.readlink(entry))
         return found
 
-    def is_worker(self) -> bool:
-        """Whether a supervisor has spawned it, to serve or to be on standby."""
-        with contextlib.suppress(OSError):
-            return b"spawn_main" in (self._folder / "cmdline").read_bytes()
-        return False
-
     def serves(self) -> bool:
         """Whether its event loop has begun. A spare has none."""
         with contextlib.suppress(OSError):

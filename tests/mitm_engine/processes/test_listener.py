@@ -230,6 +230,19 @@ async def test_worker_that_cannot_serve_leaves_connections_to_another_one() -> N
         await until_true(lambda: len(worker.held) == 1)
 
 
+async def test_worker_that_knows_no_tenants_leaves_connections_to_the_supervisor_that_it_would_replace(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listener, "FULL_PAUSE", 0.01)
+    with Worker() as worker, worker.connect():
+        worker.can_serve, worker.board.has_predecessor = False, True
+        worker.listener.start()
+        await turns()
+        assert (worker.board.rows()[0].accepts, worker.held) == (False, [])
+        worker.board.has_predecessor = False
+        await until_true(lambda: len(worker.held) == 1)
+
+
 @pytest.mark.parametrize("other", ["silent", "does not accept"])
 async def test_worker_that_cannot_serve_accepts_when_it_is_the_only_one(other: str) -> None:
     with Worker() as worker, worker.connect():
