@@ -12,7 +12,9 @@ from tests.support.commands import ROOT, run_command
 
 SETTINGS = (ROOT / "docs" / "plugin-settings.md").read_text(encoding="utf-8")
 PAGE = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
+GUARDS = (ROOT / "docs" / "how-to" / "guards.md").read_text(encoding="utf-8")
 ENTRIES = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)]
+SHORT_ENTRIES = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", GUARDS, re.DOTALL)]
 
 
 def test_plugin_settings_page_is_up_to_date() -> None:
@@ -31,7 +33,7 @@ def test_settings_page_lists_every_setting() -> None:
             assert f"| `{field.data_key or own}` |" in SETTINGS
 
 
-@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry["name"])
+@pytest.mark.parametrize("entry", [*ENTRIES, *SHORT_ENTRIES], ids=lambda entry: entry["name"])
 def test_every_entry_of_the_page_is_accepted(entry: dict[str, object]) -> None:
     load_catalogue()[str(entry["name"])].parse(entry["settings"])  # type: ignore[arg-type]
 
