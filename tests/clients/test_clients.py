@@ -5,6 +5,7 @@ Each client chats, streams, uploads 100 MB, and sees 413 and 429 as such. `progr
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import venv
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.clients.upstream import ClientsUpstream
-from tests.support.commands import serving
+from tests.support.commands import ROOT, serving
 from tests.support.gateway import RunningGateway
 from tests.support.packages import need_command
 from tests.support.ports import free_port
@@ -125,6 +126,8 @@ def test_python_sdks_see_streams_uploads_413_and_429(tmp_path: Path, environment
     assert seen == {"openai": {**SDK, "too_large": 413}, "anthropic": SDK, "google": SDK}
 
 
+# The page's own block, with the gateway of the test.
+_LOCATION = re.findall(r"```nginx\n(.*?)```", (ROOT / "docs/how-to/deploying.md").read_text(), re.DOTALL)[0]
 _NGINX = """
 daemon off; worker_processes 1; pid {folder}/pid; error_log stderr warn;
 events {{ worker_connections 100; }}
@@ -134,10 +137,7 @@ http {{
   server {{
     listen 127.0.0.1:{port};
     client_max_body_size 0;
-    location / {{
-      proxy_pass {gateway}; proxy_http_version 1.1; proxy_set_header Connection "";
-      proxy_set_header Host $host; proxy_buffering off; proxy_request_buffering off;
-    }}
+    {location}
   }}
 }}
 """
@@ -186,7 +186,8 @@ def test_proxy_in_front_passes_streams_uploads_413_and_429(
     port, gateway = free_port(), environment["GATEWAY_URL"]
     file = tmp_path / "proxy.conf"
     if name == "nginx":
-        file.write_text(_NGINX.format(folder=tmp_path, port=port, gateway=gateway))
+        location = _LOCATION.replace("http://gateway", gateway)
+        file.write_text(_NGINX.format(folder=tmp_path, port=port, location=location))
         command: list[object] = [program, "-c", file, "-p", tmp_path]
     else:
         file.write_text(_HAPROXY.format(port=port, address=gateway.removeprefix("http://")))

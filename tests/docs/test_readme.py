@@ -27,11 +27,12 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
-def test_the_configuration_shown_starts_the_gateway(tmp_path: Path) -> None:
-    (text,) = blocks("yaml")
+def test_settings_shown_on_any_page_are_accepted(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
-    file.write_text(text)
-    assert load_settings(file, {}).server.base_domain == "example.com"
+    for page in DOCUMENTS:
+        for text in re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL):
+            file.write_text(text)
+            load_settings(file, {})
 
 
 def test_readme_json_blocks_are_json() -> None:
