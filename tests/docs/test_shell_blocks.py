@@ -12,6 +12,8 @@ from tests.docs.shell_blocks import ShellBlock, run_blocks, shell_blocks
 from tests.support.commands import ROOT, serving
 from tests.support.gateway import RunningGateway
 
+# Its block goes on where README ends.
+CONTINUES = ROOT / "docs" / "plugins.md"
 # Its blocks lose the store on purpose: see test_backup_page.py.
 OTHER = ROOT / "docs" / "how-to" / "backup.md"
 PAGES = [
@@ -49,8 +51,12 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_shell_block_prints_what_the_page_says(page: Path, running: Running) -> None:
+    blocks, replaced = shell_blocks(page.read_text()), running.replaced
+    if page == CONTINUES:
+        blocks = [*shell_blocks((ROOT / "README.md").read_text()), *blocks]
+        replaced = {**replaced, '"acme"': '"acme-again"', "acme.": "acme-again."}
     env = {**running.gateway.environment(), "OPENAI_API_KEY": "sk-test", "ANTHROPIC_API_KEY": "sk-ant-test"}
-    run_blocks(shell_blocks(page.read_text()), running.replaced, folder=ROOT, env=env)
+    run_blocks(blocks, replaced, folder=ROOT, env=env)
 
 
 def test_shell_of_every_page_has_no_syntax_error() -> None:
