@@ -5,7 +5,7 @@ from typing import Any
 
 from admin_app.http.worker import Logger, Worker
 from admin_app.start import prepare
-from shared.settings import load_settings_or_exit
+from shared.settings import load_settings_or_exit, service_manager
 
 _settings = load_settings_or_exit()
 _server = _settings.server
@@ -19,9 +19,11 @@ _memory = "/dev/shm"  # noqa: S108 -- gunicorn creates and removes the file safe
 worker_tmp_dir = _memory if os.access(_memory, os.W_OK) else None
 
 
-def on_starting(_: Any) -> None:
+def on_starting(server: Any) -> None:
     """Check all that the workers need, before the first of them starts."""
-    prepare()
+    # The service manager, or the master that this one replaces, may have opened the sockets.
+    is_given = server.master_pid or service_manager().descriptors
+    prepare([] if is_given else [one for one in server.address if isinstance(one, tuple)])
 
 
 def post_fork(_: Any, worker: Any) -> None:

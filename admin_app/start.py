@@ -1,11 +1,15 @@
 """The start of the admin API: checked once in gunicorn's master, then repeated in each worker."""
 
+from collections.abc import Iterable
+
 from shared.core.exits import exit_with_sentence
 from shared.redis_server.choose import RedisAddress, log_store
 from shared.services import Services, connect
 from shared.settings import load_settings
+from shared.settings.probe import ADMIN, check_listen
 
 _PROGRAM = "admin"
+_TRIES = 30  # for a port in use; the worker of a killed master notices its end within a second
 
 
 class _Master:
@@ -14,12 +18,15 @@ class _Master:
     store: RedisAddress | None = None
 
 
-def prepare() -> None:
+def prepare(addresses: Iterable[tuple[str, int]]) -> None:
     """Open the store, and end with a sentence when the admin API cannot start. The store stays open.
 
-    An embedded one ends with the master and not with a worker.
+    An embedded one ends with the master and not with a worker. `addresses` are those where the master will
+    listen.
     """
     with exit_with_sentence(_PROGRAM):
+        for host, port in addresses:
+            check_listen(host, port, ADMIN, tries=_TRIES)
         store = _Master.store = connect(load_settings()).address
     log_store(store)
 

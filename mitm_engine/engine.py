@@ -119,7 +119,8 @@ class Engine:
         try:
             self._tls = self._load_tls()
         except (OSError, ssl.SSLError) as error:
-            logger.error("The TLS files are invalid; the old ones stay in use: %s", error)
+            files = " and ".join(map(str, self._options.tls or ()))
+            logger.error("The TLS files %s are invalid; the old ones stay in use: %s", files, error)
 
     def _load_tls(self) -> ssl.SSLContext | None:
         if self._options.tls is None:
@@ -128,7 +129,8 @@ class Engine:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols(["http/1.1"])
-        context.load_cert_chain(certificate, key)
+        # Without a function for the password, OpenSSL would ask for one on the terminal.
+        context.load_cert_chain(certificate, key, password=lambda: "")
         return context
 
     async def drain(self, *, is_replaced: bool = False) -> None:

@@ -4,9 +4,7 @@
 """
 
 import argparse
-import errno
 import signal
-import socket
 import sys
 import threading
 from contextlib import closing
@@ -15,10 +13,10 @@ from urllib.request import getproxies, proxy_bypass
 from scripts.demo import Api, DemoFailed, curl_lines, demo_key, free_subdomain
 from scripts.parts import Part, PartFailed, Running, running
 from shared.core.errors import EX_CONFIG, GatewayError, StoreDown
-from shared.core.exits import check_writable
+from shared.core.exits import check_writable, exit_with_sentence
 from shared.redis_server.choose import RedisAddress, open_redis
 from shared.settings import Settings, load_settings_or_exit
-from shared.settings.probe import admin_url, proxy_url, ready_url
+from shared.settings.probe import ADMIN, PROXY, admin_url, check_listen, proxy_url, ready_url
 
 #: Time for a part to become ready. Importing an uncompiled mitmproxy alone takes 10 s.
 READY_TIMEOUT_SECONDS = 60.0
@@ -35,7 +33,8 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stopping.set())
     settings = load_settings_or_exit()
-    check_ports(settings)
+    with exit_with_sentence("run_local.sh"):
+        check_ports(settings)
     try:
         check_writable(settings.data_dir)
         with closing(find_store(settings, stopping)) as store:
@@ -125,24 +124,13 @@ def show(settings: Settings, *, create: bool) -> None:
 
 
 def check_ports(settings: Settings) -> None:
-    """Exit with a message when a port cannot be used."""
+    """Raise `CannotListen` when a port cannot be used."""
     server = settings.server
-    for name, host, port in (
-        *(("server.admin_port", host, server.admin_port) for host in server.admin_host),
-        *(("server.proxy_port", host, server.proxy_port) for host in server.proxy_host),
-        ("demo.port", "127.0.0.1", settings.demo.port),
-    ):
-        try:
-            family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            socket.create_server((host, port), family=family, dualstack_ipv6=host == "::").close()
-        except OSError as error:
-            taken = error.errno == errno.EADDRINUSE
-            problem = "is in use" if taken else f"cannot be used on {host}: {error.strerror}"
-            variable = f"GATEWAY__{name.upper().replace('.', '__')}"
-            sys.stderr.write(
-                f"Port {port} {problem}. Set {name} in config.yaml, or variable {variable}, to a free port.\n"
-            )
-            sys.exit(EX_CONFIG)
+    for host in server.admin_host:
+        check_listen(host, server.admin_port, ADMIN)
+    for host in server.proxy_host:
+        check_listen(host, server.proxy_port, PROXY)
+    check_listen("127.0.0.1", settings.demo.port, ("demo.port", "demo.port"))
 
 
 def demo_url(settings: Settings) -> str:

@@ -83,7 +83,9 @@ class HostRules:
             label = name.removesuffix("." + domain)
             if label != name and _LABEL.fullmatch(label):
                 return label
-        raise ValueError(f"The Host must be <tenant>.{self.base_domain}, or one of the shared hosts.")
+        raise ValueError(
+            f"The Host must be <tenant>.{self.base_domain}, or one that the setting server.shared_hosts lists."
+        )
 
 
 def _is_address(name: str) -> bool:

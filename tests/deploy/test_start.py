@@ -1,5 +1,6 @@
 """A start that cannot succeed ends both programs with one sentence, which names the setting, and code 78."""
 
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -81,6 +82,23 @@ def test_config_file_that_is_missing_ends_the_start(tmp_path: Path, program: tup
 def test_proxy_that_cannot_listen_ends_with_both_settings(tmp_path: Path, host: str) -> None:
     ended = start(tmp_path, PROXY, {"server.proxy_host": host})
     assert_refused(ended, "server.proxy_port", "server.proxy_host", host)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
+def test_admin_api_that_cannot_listen_names_its_host(tmp_path: Path, host: str) -> None:
+    settings = {"server.admin_host": host, "admin.token": "a-token"}
+    assert_refused(start(tmp_path, ADMIN, settings), "server.admin_host", host)
+
+
+@pytest.mark.parametrize(
+    ("program", "setting"),
+    [(ADMIN, "server.admin_port"), (PROXY, "server.proxy_port")],
+    ids=["admin", "proxy"],
+)
+def test_port_in_use_names_its_setting(tmp_path: Path, program: tuple[str, ...], setting: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert_refused(start(tmp_path, program, {setting: port}), setting, port, "free port")
 
 
 class TestTls:

@@ -90,7 +90,8 @@ def test_a_bad_file_keeps_the_old_certificate_and_is_logged(
     old = serials(gateway)
     (authority.folder / f"{ADDRESS}.pem").write_text(bad)
     reload(gateway)
-    words = "The TLS files are invalid; the old ones stay in use"
+    pair = authority.folder / f"{ADDRESS}.pem"
+    words = f"The TLS files {pair} and {pair} are invalid; the old ones stay in use"
     for _ in until(5.0):
         if gateway.log("proxy").count(words) >= 2:
             break

@@ -91,6 +91,14 @@ def test_every_other_host_is_rejected(host: str) -> None:
         HOSTS.parse(host)
 
 
+@pytest.mark.parametrize("host", ["gateway:8081", "host.docker.internal", "proxy:8081"])
+def test_name_of_a_container_is_rejected_with_the_setting_that_allows_it(host: str) -> None:
+    with pytest.raises(ValueError, match=r"server\.shared_hosts"):
+        HOSTS.parse(host)
+    name = host.partition(":")[0]
+    assert HostRules("example.com", (name,), any_address=True).parse(host) is None
+
+
 def test_address_is_a_shared_host_only_if_the_operator_allows_it() -> None:
     strict = HostRules("example.com", ("gateway.internal",), any_address=False)
     assert strict.parse("gateway.internal:80") is None

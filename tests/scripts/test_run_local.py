@@ -241,7 +241,7 @@ def test_port_in_use_is_reported_with_the_setting_to_change(name: str, tmp_path:
         started = gateway.start()
         assert started.process.wait(10) == 78
     assert started.output == (
-        f"Port {port} is in use. Set {name} in config.yaml, or variable GATEWAY__{variable}, to a free port.\n"
+        f"run_local.sh: Port {port} is in use. Set {name} (GATEWAY__{variable}) to a free port.\n"
     )
 
 
