@@ -84,7 +84,7 @@ class HostRules:
             if label != name and _LABEL.fullmatch(label):
                 return label
         raise ValueError(
-            f"The Host must be <tenant>.{self.base_domain}, or one that the setting server.shared_hosts lists."
+            f"The Host must be <tenant>.{self.base_domain}, or one of the setting server.shared_hosts."
         )
 
 
