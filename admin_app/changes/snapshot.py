@@ -11,6 +11,7 @@ from typing import cast
 from flask import g
 
 from admin_app.auth.access import caller, check_tenant_access, operation_name
+from admin_app.changes.idempotency import Respond, claim_of
 from admin_app.context import new_id, services
 from admin_app.http.errors import ApiError, not_found
 from shared.core.errors import Conflict
@@ -54,13 +55,16 @@ def _find[Item: ApiKey | Rule](kind: str, items: Sequence[Item], item_id: str) -
     raise not_found(kind)
 
 
-def change_tenant(tenant_id: str, change: Callable[[Snapshot], Snapshot]) -> Snapshot:
+def change_tenant(
+    tenant_id: str, change: Callable[[Snapshot], Snapshot], respond: Respond | None = None
+) -> Snapshot:
     """Write the result of `change`, and return the stored tenant.
 
-    When another writer is first, `change` is called again on the newer state. Raises `Conflict` after
+    `respond` makes the response of a call with an Idempotency-Key, which is stored with the change. When
+    another writer is first, `change` is called again on the newer state. Raises `Conflict` after
     `MAX_ATTEMPTS`.
     """
-    return cast(Snapshot, _write(tenant_id, change))
+    return cast(Snapshot, _write(tenant_id, change, respond))
 
 
 def delete_tenant(tenant_id: str, check: Callable[[Snapshot], None]) -> None:
@@ -68,20 +72,22 @@ def delete_tenant(tenant_id: str, check: Callable[[Snapshot], None]) -> None:
     _write(tenant_id, check)
 
 
-def _write(tenant_id: str, change: Callable[[Snapshot], Snapshot | None]) -> Snapshot | None:
+def _write(
+    tenant_id: str, change: Callable[[Snapshot], Snapshot | None], respond: Respond | None = None
+) -> Snapshot | None:
     with _LOCKS[hash(tenant_id) % len(_LOCKS)]:
         for attempt in range(MAX_ATTEMPTS):
             before = find_tenant(tenant_id)
             after = change(before)
             with suppress(Conflict):
-                return write(before, after)
+                return write(before, after, respond)
             time.sleep(_pause(attempt))
     raise Conflict(f"The tenant {tenant_id} is changed too often.")
 
 
-def write(before: Snapshot | None, after: Snapshot | None) -> Snapshot | None:
+def write(before: Snapshot | None, after: Snapshot | None, respond: Respond | None = None) -> Snapshot | None:
     """Write one change, and log it. Raises as the store."""
-    stored = services().store.write(before, after, actor=caller().actor)
+    stored = services().store.write(before, after, actor=caller().actor, claim=claim_of(respond))
     tenant = (stored or after or before).tenant  # type: ignore[union-attr]  # one of them is there
     fields = {
         "actor": caller().actor,

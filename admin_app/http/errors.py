@@ -14,6 +14,7 @@ from shared.core.empty import EMPTY
 from shared.core.errors import (
     STATUS,
     BadRecord,
+    CallInProgress,
     Conflict,
     GatewayError,
     Invalid,
@@ -36,7 +37,9 @@ ADMIN_ERRORS: Mapping[str, tuple[int, str]] = {
     "conflict": (409, "Another call changed the object at the same time."),
     "rule_exists": (409, "A rule with the same path, match and methods exists."),
     "subdomain_taken": (409, "Another tenant has the subdomain, or had it a short time ago."),
+    "in_progress": (409, "The first call with this Idempotency-Key is still running."),
     "precondition_failed": (412, "The object was changed since the ETag in If-Match."),
+    "idempotency_key_reused": (422, "The Idempotency-Key was used with another body in the last 24 hours."),
     "limit_reached": (422, "The tier of the tenant allows no more of these objects."),
     "too_many_failed_logins": (429, "Too many wrong keys came from this address."),
     "internal_error": (500, "A fault of the gateway. Its log has the cause under the request ID."),
@@ -158,12 +161,12 @@ def _api_error(error: Exception) -> ApiError:
     match error:
         case ApiError():
             return error
-        case Invalid(problems=[one]):
-            return ApiError("validation_failed", f"{one.pointer or '/'}: {one.detail}", error.problems)
         case Invalid():
-            return ApiError("validation_failed", "Several fields are invalid. See errors.", error.problems)
+            return _invalid(error.problems)
         case SubdomainTaken():
             return ApiError("subdomain_taken", str(error), [Problem("/subdomain", str(error))])
+        case CallInProgress():
+            return ApiError("in_progress", str(error), headers={"Retry-After": "1"})
         case Conflict():
             detail = "The resource was modified concurrently. Fetch it again and retry."
             return ApiError("conflict", detail)
@@ -182,6 +185,13 @@ def _api_error(error: Exception) -> ApiError:
     logger.error("Unexpected error in request %s", g.request_id, exc_info=error)
     detail = "Internal error. Contact the gateway's operator and name the request ID."
     return ApiError("internal_error", detail)
+
+
+def _invalid(problems: Sequence[Problem]) -> ApiError:
+    detail = "Several fields are invalid. See errors."
+    if len(problems) == 1:
+        detail = f"{problems[0].pointer or '/'}: {problems[0].detail}"
+    return ApiError("validation_failed", detail, problems)
 
 
 def _http_error(error: HTTPException) -> ApiError:

@@ -184,9 +184,20 @@ def _document_common(
     docstring["description"] = f"{docstring.get('description', '')}\n\nRequires {access}.".strip()
     for status in (*_PRIVATE, *_STATUSES[method]):
         responses.setdefault(status, HTTPStatus(status).name)
+    if "idempotent" in doc_info:
+        doc.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
     if method != "post":
         doc.setdefault("parameters", []).append(_precondition(method))
     return doc
+
+
+_IDEMPOTENCY_KEY = {
+    "in": "header",
+    "name": "Idempotency-Key",
+    "description": "A name of this call. If it is sent again within 24 hours, the response is the same, and "
+    "nothing is changed.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+}
 
 
 def _precondition(method: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from flask import Response
 from flask.views import MethodView
 
 from admin_app.auth.access import Access, requires
+from admin_app.changes.idempotency import Respond, idempotent
 from admin_app.changes.snapshot import (
     change_tenant,
     check_maximum,
@@ -59,6 +60,7 @@ class ApiKeys(MethodView):
         return page_response("api_keys", [_document(key) for key in page], cursor)
 
     @requires(Access.ADMIN)
+    @idempotent
     @blueprint.operation("createApiKey")
     @blueprint.reads(ApiKeyInput, example=examples.API_KEY, judge=_judge)
     @blueprint.responses(201, ApiKeyCreated, example=examples.API_KEY_CREATED)
@@ -73,8 +75,8 @@ class ApiKeys(MethodView):
             created_at=services().clock.now(),
         )
         secret, key = new_key(like)
-        change_tenant(tenant_id, lambda before: _with_new(before, key))
-        return _created(tenant_id, secret, key)
+        respond = _created(tenant_id, secret, key)
+        return respond(change_tenant(tenant_id, lambda before: _with_new(before, key), respond))
 
 
 @blueprint.route("/tenants/<tenant_id>/api-keys/<key_id>")
@@ -118,6 +120,7 @@ class OneApiKey(MethodView):
 @blueprint.route("/tenants/<tenant_id>/api-keys/<key_id>/rotate")
 class Rotation(MethodView):
     @requires(Access.ADMIN)
+    @idempotent
     @blueprint.operation("rotateApiKey")
     @blueprint.reads(RotateInput, example=examples.ROTATE)
     @blueprint.responses(201, ApiKeyCreated, example=examples.API_KEY_CREATED)
@@ -141,17 +144,17 @@ class Rotation(MethodView):
             # While old and new keys overlap, a tenant may have twice its maximum.
             return _with_new(with_key(before, ends), new, factor=2)
 
-        change_tenant(tenant_id, rotate)
-        return _created(tenant_id, secret, new)
+        respond = _created(tenant_id, secret, new)
+        return respond(change_tenant(tenant_id, rotate, respond))
 
 
 def _document(key: ApiKey) -> dict[str, Any]:
     return api_key_document(key, services().clock.now())
 
 
-def _created(tenant_id: str, secret: str, key: ApiKey) -> Response:
+def _created(tenant_id: str, secret: str, key: ApiKey) -> Respond:
     location = f"/api/v1/tenants/{tenant_id}/api-keys/{key.id}"
-    return response(_document(key), 201, {"key": secret, "api_key": secret}, location)
+    return lambda _: response(_document(key), 201, {"key": secret, "api_key": secret}, location)
 
 
 def _is_active_admin(key: ApiKey) -> bool:

@@ -1,6 +1,6 @@
 """/tenants/{id}/rules: the upstreams of a tenant's requests."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from admin_app.auth.access import Access, requires
 from admin_app.auth.field_access import RULE_FIELDS, check_fields
 from admin_app.changes.check_targets import CheckedTargets, check_targets
 from admin_app.changes.entries import read_entries
+from admin_app.changes.idempotency import idempotent
 from admin_app.changes.limits import limits_of
 from admin_app.changes.read_only import split_read_only
 from admin_app.changes.secrets import keep_headers, seal_entries, seal_headers
@@ -74,6 +75,7 @@ class Rules(MethodView):
         return page_response("rules", [rule_document(rule) for rule in page], cursor)
 
     @requires(Access.ADMIN)
+    @idempotent
     @blueprint.operation("createRule")
     @blueprint.reads(RuleInput, example=examples.RULE, judge=_judge)
     @blueprint.responses(201, RuleChanged, example=examples.changed(examples.RULE_READ))
@@ -89,9 +91,12 @@ class Rules(MethodView):
 
         find_tenant(tenant_id)  # first, so that strangers cannot cause DNS queries
         targets = check_targets(sent)
-        rule, warnings = _write(tenant_id, rule_id, targets, add)
-        location = f"/api/v1/tenants/{tenant_id}/rules/{rule_id}"
-        return response(rule_document(rule), 201, {"warnings": warnings}, location)
+
+        def respond(after: Snapshot) -> Response:
+            rule, location = find_rule(after, rule_id), f"/api/v1/tenants/{tenant_id}/rules/{rule_id}"
+            return response(rule_document(rule), 201, {"warnings": _warnings(after, rule, targets)}, location)
+
+        return respond(change_tenant(tenant_id, add, respond))
 
 
 @blueprint.route("/tenants/<tenant_id>/rules/<rule_id>")
@@ -145,24 +150,21 @@ def _change(tenant_id: str, rule_id: str, sent: Mapping[str, Any]) -> Response:
 
     find_rule(find_tenant(tenant_id), rule_id)  # as in `post`
     targets = check_targets(sent)
-    rule, warnings = _write(tenant_id, rule_id, targets, change)
-    return response(rule_document(rule), extra={"warnings": warnings})
+    after = change_tenant(tenant_id, change)
+    rule = find_rule(after, rule_id)
+    return response(rule_document(rule), extra={"warnings": _warnings(after, rule, targets)})
 
 
-def _write(
-    tenant_id: str, rule_id: str, targets: CheckedTargets, change: Callable[[Snapshot], Snapshot]
-) -> tuple[Rule, list[dict[str, str]]]:
-    """Make the change. Returns the stored rule and warnings about it."""
-    stored = change_tenant(tenant_id, change)
-    rule = find_rule(stored, rule_id)
-    limits = limit_warnings(limits_of(stored.tenant, rule), known=limits_of(stored.tenant, None))
+def _warnings(after: Snapshot, rule: Rule, targets: CheckedTargets) -> list[dict[str, str]]:
+    """Warnings about a rule of the changed tenant."""
+    limits = limit_warnings(limits_of(after.tenant, rule), known=limits_of(after.tenant, None))
     warnings = [
         *path_warnings(rule),
         *(Problem("/plugin_chain", text) for text in limits),
         *_engine_warnings(rule),
         *targets.warnings,
     ]
-    return rule, problem_documents(warnings)
+    return problem_documents(warnings)
 
 
 def _engine_warnings(rule: Rule) -> list[Problem]:

@@ -12,6 +12,7 @@ from admin_app.auth.access import Access, requires
 from admin_app.auth.field_access import TENANT_FIELDS, check_fields
 from admin_app.changes.check_targets import CheckedTargets, check_targets
 from admin_app.changes.entries import read_entries
+from admin_app.changes.idempotency import idempotent
 from admin_app.changes.limits import limits_of
 from admin_app.changes.read_only import split_read_only
 from admin_app.changes.secrets import seal_entries
@@ -67,6 +68,7 @@ class Tenants(MethodView):
         return page_response("tenants", documents, page.next_cursor)
 
     @requires(Access.PLATFORM)
+    @idempotent
     @blueprint.operation("createTenant")
     @blueprint.reads(TenantInput, example=examples.TENANT, judge=_judge)
     @blueprint.responses(201, TenantCreated, example=examples.TENANT_CREATED)
@@ -82,10 +84,12 @@ class Tenants(MethodView):
         secret, key = new_key(
             ApiKey("", "first key", "", "", scopes=(Scope.ADMIN, Scope.PROXY), created_at=now)
         )
-        stored = write(None, replace(after, keys=(key,)))
-        tenant = (stored or after).tenant
-        extra = {"warnings": _warnings(tenant, targets), "api_key": secret, "key": secret}
-        return response(tenant_document(tenant), 201, extra, f"/api/v1/tenants/{tenant.id}")
+
+        def respond(made: Snapshot) -> Response:
+            extra = {"warnings": _warnings(made.tenant, targets), "api_key": secret, "key": secret}
+            return response(tenant_document(made.tenant), 201, extra, f"/api/v1/tenants/{made.tenant.id}")
+
+        return respond(write(None, replace(after, keys=(key,)), respond) or after)
 
 
 @blueprint.route("/tenants/<tenant_id>")

@@ -10,6 +10,7 @@
 {cfg}:changes                zset    tenant ids by the number of their last change, deleted ones too
 {cfg}:deleted                zset    ids of deleted tenants by time; after a day they leave `changes`
 {cfg}:quarantine:<subdomain> string  the tenant that had the subdomain; expires
+{cfg}:idem:<name>            string  the claim of a running call, later its sealed response; expires
 {cfg}:revision               string  the number of the newest change
 {cfg}:format                 string  the number of this layout; without it, the layout is older than 1
 {cfg}:identity               hash    id, generation, pepper, keys, replaces:<id>; see identity.py
@@ -53,6 +54,10 @@ def used_key(tenant_id: str) -> str:
 
 def quarantine_key(subdomain: str) -> str:
     return f"{{cfg}}:quarantine:{subdomain}"
+
+
+def idempotency_key(name: str) -> str:
+    return f"{{cfg}}:idem:{name}"
 
 
 def script(name: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from shared.config_store.idempotency import Claim
 from shared.model.config import Snapshot
 
 
@@ -25,17 +26,28 @@ class ConfigStore(Protocol):
         """The stored data of a tenant; None when there is no such tenant."""
         ...
 
-    def write(self, before: Snapshot | None, after: Snapshot | None, *, actor: str) -> Snapshot | None:
+    def write(
+        self, before: Snapshot | None, after: Snapshot | None, *, actor: str, claim: Claim | None = None
+    ) -> Snapshot | None:
         """Replace `before` by `after` in one atomic step, with every index, and publish the change.
 
         `before` is None for a new tenant, `after` for a deleted one. `actor` is ``platform`` or
-        ``key:<id>``. Returns `after` with its new revision. The version of the document grows by one
-        when rules, chains or settings of the tenant changed.
+        ``key:<id>``. The step also replaces the `claim` of a call. Returns `after` with its new revision.
+        The version of the document grows by one when rules, chains or settings of the tenant changed.
 
         Raises `errors.Conflict` when the stored revision is not that of `before`,
-        `errors.SubdomainTaken` when `after` claims a subdomain in use or in quarantine, and
+        `errors.SubdomainTaken` when `after` claims a subdomain in use or in quarantine,
+        `errors.CallInProgress` when the claim is gone, and
         `errors.StoreLost` when the store has not the data that were served last.
         """
+        ...
+
+    def claim(self, name: str, value: str) -> str | None:
+        """Claim the name of a call. Returns None, or the value that another call has stored."""
+        ...
+
+    def release(self, name: str, value: str) -> None:
+        """Give up a claim that no change has replaced."""
         ...
 
     def find_key(self, key_hash: str) -> tuple[str, str] | None:

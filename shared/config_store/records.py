@@ -7,11 +7,13 @@ records beside it, so that an old version of the document never brings back a ke
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from itertools import batched
 from typing import Any, NamedTuple, Self
 
 from shared.config_store import layout
 from shared.config_store.codec import decode, encode
+from shared.config_store.idempotency import KEPT_SECONDS, Claim
 from shared.config_store.identity import StoreState
 from shared.core.errors import BadRecord
 from shared.model.config import ApiKey, Cors, PluginConfig, Rule, Snapshot, Tenant
@@ -20,9 +22,15 @@ from shared.model.config import ApiKey, Cors, PluginConfig, Rule, Snapshot, Tena
 CHANGED = "The tenant was modified concurrently. Fetch it again and repeat the change."
 
 
-def taken(subdomain: str) -> str:
-    """The message of `errors.SubdomainTaken`."""
-    return f"The subdomain {subdomain} is in use, or was until a short time ago. Choose another one."
+def taken(subdomain: str, until: float | None) -> str:
+    """The message of `errors.SubdomainTaken`. `until` is the end of its quarantine."""
+    if until is None:
+        return f"The subdomain {subdomain} is in use. Choose another one."
+    end = datetime.fromtimestamp(until, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return (
+        f"The subdomain {subdomain} was another tenant's and is in quarantine until {end} "
+        "(admin.subdomain_quarantine). Choose another one."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +136,16 @@ def touch_call(tenant_id: str, key_id: str, when: float) -> ScriptCall:
 
 
 def write_call(
-    change: Change, *, actor: str, quarantine: float, known: StoreState | None = None
+    change: Change,
+    *,
+    actor: str,
+    quarantine: float,
+    known: StoreState | None = None,
+    claim: Claim | None = None,
 ) -> ScriptCall:
     """The call of ``write.lua``. `quarantine` is in seconds; `known` is the store that must have the data."""
     members = {
+        "claim": _claim(claim, change),
         "known": known and {"id": known.id, "generation": known.generation, "revision": known.revision},
         "tenant": change.tenant_id,
         "before": str(change.before.revision) if change.before else "",
@@ -144,7 +158,15 @@ def write_call(
     }
     # In Lua a null of JSON is a value that counts as true, so it is left out.
     present = {name: value for name, value in members.items() if value is not None}
-    return ScriptCall(_write_keys(change), (json.dumps(present),))
+    keys = [*_write_keys(change), layout.idempotency_key(claim.name if claim else "")]
+    return ScriptCall(keys, (json.dumps(present),))
+
+
+def _claim(claim: Claim | None, change: Change) -> dict[str, Any] | None:
+    if claim is None or change.after is None:
+        return None
+    result = claim.finish(change.after)
+    return {"value": claim.value, "result": result, "kept_ms": KEPT_SECONDS * 1000}
 
 
 def parse_state(reply: Any) -> StoreState | None:

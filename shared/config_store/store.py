@@ -23,11 +23,13 @@ from redis.exceptions import NoPermissionError
 from redis.retry import Retry
 
 from shared.config_store import layout
+from shared.config_store.idempotency import CLAIM_LOST, CLAIMED_SECONDS, Claim
 from shared.config_store.identity import ADOPTION_KEYS, LOST, KnownStore, StoreState
 from shared.config_store.port import Page
 from shared.config_store.records import CHANGED, Change, parse_snapshot, read_call, taken, write_call
 from shared.core.errors import (
     BadRecord,
+    CallInProgress,
     Conflict,
     NotDurable,
     StoreDown,
@@ -97,6 +99,8 @@ class RedisStore:
         self._adopt = client.register_script(layout.script("adopt"))
         self._read = client.register_script(layout.script("read"))
         self._write = client.register_script(layout.script("write"))
+        self._claim = client.register_script(layout.script("claim"))
+        self._release = client.register_script(layout.script("release"))
 
     def read(self, tenant_id: str) -> Snapshot | None:
         call = read_call(tenant_id)
@@ -104,22 +108,35 @@ class RedisStore:
             reply = self._read(call.keys, call.arguments)
         return parse_snapshot(tenant_id, reply)
 
-    def write(self, before: Snapshot | None, after: Snapshot | None, *, actor: str) -> Snapshot | None:
+    def write(
+        self, before: Snapshot | None, after: Snapshot | None, *, actor: str, claim: Claim | None = None
+    ) -> Snapshot | None:
         change = Change.between(before, after)
         with redis_errors(change.tenant_id), self._client.client() as connection:  # type: ignore[no-untyped-call]
             self._look(connection)
-            number = self._send(connection, change, actor)
+            number = self._send(connection, change, actor, claim)
         if number == 0:
             raise Conflict(CHANGED)
         if number == -1:
-            raise SubdomainTaken(taken(change.claimed_subdomain or ""))
+            raise SubdomainTaken(self._taken(change.claimed_subdomain or ""))
         if number == -2:
             raise StoreLost(LOST.format("it was replaced at this moment"))
+        if number == -3:
+            raise CallInProgress(CLAIM_LOST)
         self._known.note_revision(number)
         if change.after is None:
             self._purge_counters(change.tenant_id)
             return None
         return replace(change.after, revision=number)
+
+    def claim(self, name: str, value: str) -> str | None:
+        with redis_errors():
+            found: Any = self._claim([layout.idempotency_key(name)], [value, CLAIMED_SECONDS * 1000])
+        return None if found is None else found.decode()
+
+    def release(self, name: str, value: str) -> None:
+        with redis_errors():
+            self._release([layout.idempotency_key(name)], [value])
 
     def find_key(self, key_hash: str) -> tuple[str, str] | None:
         before = self._known.seen
@@ -169,9 +186,19 @@ class RedisStore:
             found = read_state(client)
         self._known.check(found, before)
 
-    def _send(self, connection: Redis, change: Change, actor: str) -> int:
+    def _taken(self, subdomain: str) -> str:
+        """Why nobody else gets the subdomain, by the clock of Redis."""
+        with redis_errors(), self._client.pipeline(transaction=False) as pipeline:
+            pipeline.time()
+            pipeline.pttl(layout.quarantine_key(subdomain))
+            (seconds, _), left = pipeline.execute()
+        return taken(subdomain, seconds + left / 1000 if left > 0 else None)
+
+    def _send(self, connection: Redis, change: Change, actor: str, claim: Claim | None) -> int:
         """Send a change. Raises `NotDurable` when Redis cannot write it to its disk."""
-        call = write_call(change, actor=actor, quarantine=self._quarantine, known=self._known.seen)
+        call = write_call(
+            change, actor=actor, quarantine=self._quarantine, known=self._known.seen, claim=claim
+        )
         try:
             number: int = self._write(call.keys, call.arguments, client=connection)
             if number > 0:

@@ -7,6 +7,7 @@
     │   └── NotDurable         a change is in effect, and not on disk
     ├── BadRecord          a stored record cannot be read
     ├── Conflict           the resource was modified concurrently
+    ├── CallInProgress     another call with the same Idempotency-Key runs
     ├── SubdomainTaken     in use, or in quarantine after a delete
     ├── OutsideError       an external service gave no usable response
     │   └── TargetForbidden    its address must not be called
@@ -65,6 +66,10 @@ class BadRecord(GatewayError):
 
 class Conflict(GatewayError):
     """The stored resource changed between the read and the write."""
+
+
+class CallInProgress(GatewayError):
+    """Another call with the same Idempotency-Key runs, or has replaced the claim of this one."""
 
 
 class SubdomainTaken(GatewayError):

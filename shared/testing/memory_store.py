@@ -5,11 +5,12 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from shared.config_store.idempotency import CLAIM_LOST, CLAIMED_SECONDS, KEPT_SECONDS, Claim
 from shared.config_store.port import Page
 from shared.config_store.records import CHANGED, Change, taken
 from shared.config_store.store import format_cursor, parse_cursor
 from shared.core.clock import Clock
-from shared.core.errors import Conflict, SubdomainTaken
+from shared.core.errors import CallInProgress, Conflict, SubdomainTaken
 from shared.model.config import Snapshot
 
 
@@ -25,6 +26,7 @@ class MemoryStore:
         self._subdomains: dict[str, str] = {}
         self._hashes: dict[str, tuple[str, str]] = {}
         self._freed: dict[str, tuple[str, float]] = {}
+        self._claims: dict[str, tuple[str, float]] = {}
         self._used: dict[tuple[str, str], float] = {}
         #: The number of the newest change, and that of each tenant's last one.
         self.revision = 0
@@ -39,10 +41,17 @@ class MemoryStore:
         keys = (replace(key, last_used_at=self._used.get((tenant_id, key.id))) for key in snapshot.keys)
         return replace(snapshot, keys=tuple(keys))
 
-    def write(self, before: Snapshot | None, after: Snapshot | None, *, actor: str) -> Snapshot | None:
+    def write(
+        self, before: Snapshot | None, after: Snapshot | None, *, actor: str, claim: Claim | None = None
+    ) -> Snapshot | None:
         change = Change.between(before, after)
         with self._lock:
+            if claim and self._claimed(claim.name) != claim.value:
+                raise CallInProgress(CLAIM_LOST)
             self._check(change)
+            if claim and change.after:
+                until = self._clock.now() + KEPT_SECONDS
+                self._claims[claim.name] = (claim.finish(change.after), until)
             self.revision += 1
             self._remove_old(change)
             self._put_new(change)
@@ -50,6 +59,22 @@ class MemoryStore:
         for listener in tuple(self.listeners):
             listener(change.tenant_id)
         return change.after and replace(change.after, revision=self.revision)
+
+    def claim(self, name: str, value: str) -> str | None:
+        with self._lock:
+            if found := self._claimed(name):
+                return found
+            self._claims[name] = (value, self._clock.now() + CLAIMED_SECONDS)
+            return None
+
+    def release(self, name: str, value: str) -> None:
+        with self._lock:
+            if self._claimed(name) == value:
+                del self._claims[name]
+
+    def _claimed(self, name: str) -> str | None:
+        value, until = self._claims.get(name, (None, 0.0))
+        return value if self._clock.now() < until else None
 
     def find_key(self, key_hash: str) -> tuple[str, str] | None:
         return self._hashes.get(key_hash)
@@ -89,14 +114,15 @@ class MemoryStore:
         stored = self._snapshots.get(change.tenant_id)
         if (stored and stored.revision) != (change.before and change.before.revision):
             raise Conflict(CHANGED)
-        if change.claimed_subdomain and not self._may_have(change.tenant_id, change.claimed_subdomain):
-            raise SubdomainTaken(taken(change.claimed_subdomain))
+        if change.claimed_subdomain:
+            self._check_subdomain(change.tenant_id, change.claimed_subdomain)
 
-    def _may_have(self, tenant_id: str, subdomain: str) -> bool:
+    def _check_subdomain(self, tenant_id: str, subdomain: str) -> None:
         if self._subdomains.get(subdomain, tenant_id) != tenant_id:
-            return False
+            raise SubdomainTaken(taken(subdomain, None))
         former, until = self._freed.get(subdomain, (tenant_id, 0.0))
-        return former == tenant_id or until <= self._clock.now()
+        if former != tenant_id and self._clock.now() < until:
+            raise SubdomainTaken(taken(subdomain, until))
 
     def _remove_old(self, change: Change) -> None:
         for key in change.dropped_keys:

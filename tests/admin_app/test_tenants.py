@@ -52,6 +52,7 @@ class TestCreate:
     def test_a_taken_subdomain_is_rejected_in_every_spelling(self, api: Api, tenant: Tenant) -> None:
         response = api.post("/tenants", {"name": "Other", "subdomain": "ACME"})
         assert error_of(response) == (409, "subdomain_taken")
+        assert response.get_json()["detail"] == "The subdomain acme is in use. Choose another one."
 
     def test_concurrent_creates_of_one_subdomain_succeed_once(self, app: Flask, api: Api) -> None:
         def create(_: int) -> int:
@@ -65,7 +66,9 @@ class TestCreate:
     def test_a_freed_subdomain_is_in_quarantine(self, api: Api, tenant: Tenant, world: World) -> None:
         api.delete(tenant.url)
         again = {"name": "Acme", "subdomain": "acme"}
-        assert api.post("/tenants", again).status_code == 409
+        taken = api.post("/tenants", again)
+        assert error_of(taken) == (409, "subdomain_taken")
+        assert "in quarantine until 2027-01-16T08:00:00Z" in taken.get_json()["detail"]
         world.clock.time += world.settings.admin.subdomain_quarantine + 1
         assert api.post("/tenants", again).status_code == 201
 

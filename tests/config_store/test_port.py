@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 import redis
 
+from shared.config_store.idempotency import Claim
 from shared.config_store.port import ConfigStore
 from shared.config_store.store import RedisStore
-from shared.core.errors import Conflict, SubdomainTaken
+from shared.core.errors import CallInProgress, Conflict, SubdomainTaken
 from shared.model.config import Rule, Snapshot
 from shared.testing.memory_store import MemoryStore
 from tests.config_store.configurations import (
@@ -223,3 +224,51 @@ def test_write_does_not_store_the_last_use_of_a_key(store: ConfigStore) -> None:
     acme = store.read("id-acme")
     assert acme is not None
     assert acme.keys[0].last_used_at is None
+
+
+class TestClaims:
+    """A call with an Idempotency-Key."""
+
+    def claim(self, value: str) -> Claim:
+        return Claim("call", value, lambda after: f"made {after.tenant.id} version {after.tenant.version}")
+
+    def test_claim_is_replaced_with_the_change(self, store: ConfigStore) -> None:
+        assert store.claim("call", "mine") is None
+        assert store.claim("call", "theirs") == "mine"
+        store.write(None, a_tenant("acme"), actor=ACTOR, claim=self.claim("mine"))
+        assert store.claim("call", "theirs") == "made id-acme version 1"
+        store.release("call", "mine")
+        assert store.claim("call", "theirs") == "made id-acme version 1"
+
+    def test_released_claim_is_free(self, store: ConfigStore) -> None:
+        store.claim("call", "mine")
+        store.release("call", "theirs")
+        assert store.claim("call", "theirs") == "mine"
+        store.release("call", "mine")
+        assert store.claim("call", "theirs") is None
+
+    @pytest.mark.parametrize("claimed_by", [None, "theirs"])
+    def test_change_whose_claim_is_gone_is_rejected(self, store: ConfigStore, claimed_by: str | None) -> None:
+        if claimed_by:
+            store.claim("call", claimed_by)
+        with pytest.raises(CallInProgress):
+            store.write(None, a_tenant("acme"), actor=ACTOR, claim=self.claim("mine"))
+        assert store.read("id-acme") is None
+
+    def test_change_that_is_rejected_keeps_its_claim(self, store: ConfigStore) -> None:
+        create(store, a_tenant("acme"))
+        store.claim("call", "mine")
+        rival = with_tenant(a_tenant("rival"), subdomain="acme")
+        with pytest.raises(SubdomainTaken):
+            store.write(None, rival, actor=ACTOR, claim=self.claim("mine"))
+        assert store.claim("call", "theirs") == "mine"
+
+
+def test_taken_subdomain_names_its_quarantine_only_if_it_is_in_one(store: ConfigStore) -> None:
+    acme = create(store, a_tenant("acme"))
+    rival = with_tenant(a_tenant("rival"), subdomain="acme")
+    with pytest.raises(SubdomainTaken, match=r"^The subdomain acme is in use\."):
+        store.write(None, rival, actor=ACTOR)
+    store.write(acme, None, actor=ACTOR)
+    with pytest.raises(SubdomainTaken, match=r"in quarantine until 20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ "):
+        store.write(None, rival, actor=ACTOR)

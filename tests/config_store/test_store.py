@@ -1,5 +1,6 @@
 """What is special about the store in Redis: its records, its trouble, and that it does what memory does."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -244,7 +245,8 @@ class StoresAgree(RuleBasedStateMachine):
             return store.write(before, after, actor=ACTOR)
         except (Conflict, SubdomainTaken) as error:
             assert isinstance(error, GatewayError)
-            return type(error), str(error)
+            # Their clocks differ.
+            return type(error), re.sub(r"until \S+", "until then", str(error))
 
     def an_old_state(self, data: st.DataObject) -> Snapshot | None:
         """Something read before, mostly the newest."""

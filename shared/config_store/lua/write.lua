@@ -1,10 +1,10 @@
 -- Replaces the stored data of one tenant, with every index, in one step, and publishes the change.
 -- Reply: the number of the change; 0 when the tenant was modified concurrently, -1 when the subdomain is taken,
--- -2 when this is not the store that the caller knows.
+-- -2 when this is not the store that the caller knows, -3 when the claim of the call is gone.
 -- KEYS are described in layout.py. ARGV[1] is the change as JSON, see write_call in records.py.
 
 local tenant, keys, used, old_document, new_document, old_quarantine, new_quarantine = unpack(KEYS, 1, 7)
-local subdomains, hashes, order, changes, deleted, revision, identity = unpack(KEYS, 8, 14)
+local subdomains, hashes, order, changes, deleted, revision, identity, call = unpack(KEYS, 8, 15)
 local change = cjson.decode(ARGV[1])
 local DELETED_SECONDS = 86400 -- how long a deletion stays in `changes`
 
@@ -27,6 +27,9 @@ end
 
 if change.known and not is_known(change.known) then
   return -2
+end
+if change.claim and redis.call('GET', call) ~= change.claim.value then
+  return -3
 end
 if (redis.call('HGET', tenant, 'revision') or '') ~= change.before then
   return 0
@@ -76,6 +79,9 @@ else
   redis.call('ZADD', deleted, now, change.tenant)
 end
 
+if change.claim then
+  redis.call('SET', call, change.claim.result, 'PX', change.claim.kept_ms)
+end
 redis.call('ZADD', changes, number, change.tenant)
 drop_old_deletions(now)
 redis.call('PUBLISH', change.channel, change.tenant)

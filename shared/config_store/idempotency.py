@@ -1,0 +1,26 @@
+"""Calls that change the configuration once, however often they are sent.
+
+A call with an Idempotency-Key claims its name. Its change is written only while the claim stands, and the
+same step replaces the claim by the response. A call that is repeated finds a claim, a response, or nothing.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from shared.model.config import Snapshot
+
+#: How long a response is kept.
+KEPT_SECONDS = 24 * 60 * 60
+#: How long a claim stands if its process ends. A call takes far less.
+CLAIMED_SECONDS = 60
+#: The message of `errors.CallInProgress`.
+CLAIM_LOST = "Another call with the same Idempotency-Key has begun. Retry in a moment to get its response."
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The claim of a running call: its name, its value, and what replaces the value with the change."""
+
+    name: str
+    value: str
+    finish: Callable[[Snapshot], str]
