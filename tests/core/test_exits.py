@@ -8,12 +8,25 @@ import pytest
 from shared.core.errors import EX_CONFIG, FolderUnusable, GatewayError
 from shared.core.exits import check_writable, exit_with_sentence, writing_to
 
+DOWN = GatewayError("The store is down. Start it.")
 
-def test_error_at_the_start_is_a_sentence_and_an_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+
+@pytest.mark.parametrize("error", [DOWN, ExceptionGroup("of tasks", [ExceptionGroup("inner", [DOWN])])])
+def test_error_at_the_start_is_a_sentence_and_an_exit_code(
+    capsys: pytest.CaptureFixture[str], error: Exception
+) -> None:
     with pytest.raises(SystemExit) as ended, exit_with_sentence("proxy"):
-        raise GatewayError("The store is down. Start it.")
+        raise error
     assert ended.value.code == EX_CONFIG == 78
     assert capsys.readouterr().err == "proxy: The store is down. Start it.\n"
+
+
+@pytest.mark.parametrize(
+    "error", [ExceptionGroup("of tasks", [DOWN, ValueError()]), ExceptionGroup("", [ValueError()])]
+)
+def test_error_of_another_kind_keeps_its_traceback(error: Exception) -> None:
+    with pytest.raises(ExceptionGroup), exit_with_sentence("proxy"):
+        raise error
 
 
 def test_start_without_an_error_goes_on() -> None:

@@ -10,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.deploy.conftest import composed, prepare
 from tests.support.certificates import Authority
 from tests.support.commands import run_command
 from tests.support.gateway import ROOT, bare_environment
@@ -161,6 +162,25 @@ class TestTheDisk:
         data.mkdir(mode=0o500)
         ended = start(shelf, program, {}, *as_arbitrary_user())
         assert_refused(ended, "data_dir", data, "Permission denied", "GATEWAY__DATA_DIR")
+
+    @pytest.mark.parametrize("engine", ["express", "mitmproxy"])
+    def test_data_dir_that_only_the_proxy_needs_ends_its_start(
+        self, shelf: Path, redis_port: int, engine: str
+    ) -> None:
+        secrets = composed(shelf, redis_port)
+        assert prepare(secrets).returncode == 0
+        settings = {
+            "redis.mode": "external",
+            "redis.port": redis_port,
+            "security.pepper_file": shelf / "pepper",
+            "security.key_file": shelf / "encryption-key",
+            "server.engine": engine,
+        }
+        for name in ("pepper", "encryption-key"):  # as Kubernetes mounts them
+            (shelf / name).chmod(0o440)
+        (shelf / "data").mkdir(mode=0o500)
+        ended = start(shelf, PROXY, settings, *as_arbitrary_user())
+        assert_refused(ended, "data_dir", shelf / "data", "Permission denied")
 
     @BOTH
     def test_first_start_on_a_full_disk_ends_it(self, tmp_path: Path, program: tuple[str, ...]) -> None:

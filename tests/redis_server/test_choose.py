@@ -132,6 +132,13 @@ def test_name_without_an_address_is_told_within_seconds(
     over.set()
 
 
+def test_database_that_does_not_exist_is_told(tmp_path: Path, running: str) -> None:
+    with pytest.raises(
+        StoreDown, match=r"cannot be used as Redis: DB index is out of range\. Correct .*redis\.db"
+    ):
+        open_redis(settings(tmp_path / "data", url=f"{running}?db=99"))
+
+
 def test_host_that_is_no_name_is_told(tmp_path: Path) -> None:
     with closing(open_redis(settings(tmp_path, mode="external", host=f"{'a' * 70}.invalid"))) as address:
         assert "label" in str(address.trouble)
