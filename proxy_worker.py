@@ -16,6 +16,7 @@ from mitm_addons.health import PROBES, Health
 from mitm_addons.response_head import ResponseHead
 from mitm_addons.stream_keepalive import StreamKeepAlive
 from mitm_addons.wire_errors import error_response
+from mitm_engine.closing import LINGER
 from mitm_engine.engine import Engine, make_master, serve
 from mitm_engine.options import Options, Policy, Terms, Timeouts
 from mitm_engine.processes.scoreboard import WorkerContext
@@ -32,6 +33,10 @@ from shared.settings import Settings, load_settings
 from shared.settings import sections as settings_of
 
 built_in_plugins()  # imports them now, while the process is on standby
+
+# Seconds for which a client with a valid key may send the rest of a body after its response: most clients
+# read the response only then.
+_KNOWN_LINGER = 30.0
 
 
 def work(
@@ -72,6 +77,7 @@ def _options(settings: Settings) -> Options:
     return Options(
         head_limit=limits.head,
         field_limit=limits.fields,
+        held_bytes=limits.buffered_bytes,
         min_rate=limits.timeouts.body_rate,
         connections=limits.connections,
         in_flight=limits.in_flight,
@@ -88,18 +94,31 @@ def _policy(services: Services) -> Policy:
     trust = TrustFiles(settings.data_dir / "trust", settings.security.ca_file)
 
     @lru_cache(8192)
-    def make_terms(timeouts: UpstreamTimeouts, body: int, authority: str | None, owner: str) -> Terms:
-        times, file = _timeouts(limits.timeouts, timeouts), str(trust(authority))
-        return Terms(times, body, limits.response_body, file, owner)
+    def make_terms(
+        timeouts: UpstreamTimeouts,
+        request: int,
+        response: int,
+        authority: str | None,
+        owner: str,
+        linger: float,
+    ) -> Terms:
+        times = _timeouts(limits.timeouts, timeouts)
+        return Terms(times, request, response, str(trust(authority)), owner, linger)
 
-    default = make_terms(UpstreamTimeouts(), limits.public_body, None, "")
+    default, known = [
+        make_terms(UpstreamTimeouts(), limits.public_body, limits.response_body, None, "", linger)
+        for linger in (LINGER, _KNOWN_LINGER)
+    ]
 
     def terms(flow: http.HTTPFlow) -> Terms:
         state = state_of(flow)
         if state is None or state.admitted is None:
-            return default
+            return known if state is not None and state.has_valid_key else default
         route, tenant = state.admitted.route, state.admitted.gateway.snapshot.tenant
-        return make_terms(route.timeouts, state.body_limit, route.rule.ca, tenant.id)
+        linger = _KNOWN_LINGER if state.has_valid_key else LINGER
+        return make_terms(
+            route.timeouts, state.body_limit, route.bodies.response, route.rule.ca, tenant.id, linger
+        )
 
     def response(error: WireError, flow: http.HTTPFlow | None) -> http.Response:
         return error_response(error, flow, services.random_bytes)

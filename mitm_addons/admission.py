@@ -50,8 +50,10 @@ class Admission:
         state = begin(flow, self.state(flow, headers))
         verdict = await self._decide(flow, headers, state)
         if isinstance(verdict, Admitted):
-            limits = self.settings.limits
-            state.body_limit = limits.request_body if verdict.key else limits.public_body
+            state.has_valid_key = verdict.key is not None
+            state.body_limit = verdict.route.bodies.request
+            if verdict.key is None:
+                state.body_limit = min(state.body_limit, self.settings.limits.public_body)
             if int(headers.get("content-length") or 0) > state.body_limit:
                 verdict = too_large(state.body_limit)
             else:

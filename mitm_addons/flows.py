@@ -32,6 +32,7 @@ class FlowState:
         is_health_check: the response is that of the health addon, and is not logged.
         closes: the client wants the connection closed after this exchange.
         is_http10: the client speaks HTTP/1.0.
+        has_valid_key: the request has a valid key of the tenant.
         body_limit: the largest request body, in bytes.
         received: bytes of the request body.
         sent: bytes of the response body.
@@ -57,6 +58,7 @@ class FlowState:
     is_health_check: bool = False
     closes: bool = False
     is_http10: bool = False
+    has_valid_key: bool = False
     body_limit: int = 0
     received: int = 0
     sent: int = 0
@@ -72,6 +74,11 @@ class FlowState:
     def is_between_events(self) -> bool:
         """Whether the last event of the stream was sent whole."""
         return not self.last_bytes or self.last_bytes.endswith((b"\n\n", b"\r\n\r\n", b"\r\r"))
+
+    def came_in(self, piece: bytes) -> bytes:
+        """Count a piece of a request body that is forwarded as it arrives, and return it."""
+        self.received += len(piece)
+        return piece
 
     def passed_on(self, piece: bytes) -> bytes:
         """Count a piece of the response that is sent now, and return it."""

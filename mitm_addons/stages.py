@@ -7,6 +7,9 @@
 | responseheaders | post_request; pre_response too if it does not need the whole body | response_head |
 | response | pre_response on the whole body | response_body |
 | post_response | post_response, cleanup | response_sent, finish |
+
+A request body that no plugin of the plan reads is forwarded as it arrives. Then `request` runs before it has,
+and the flow has no content.
 """
 
 from collections.abc import Awaitable
@@ -56,6 +59,8 @@ class Stages:
 
     #: Whether the engine awaits what the function of a stream returns.
     may_wait: ClassVar[bool] = True
+    #: Whether the engine calls `request` before it forwards a streamed request.
+    streams_requests: ClassVar[bool] = True
 
     clock: Clock
     pool: Executor
@@ -67,9 +72,12 @@ class Stages:
 
     def requestheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         state = state_of(flow)
-        if state is None or state.admitted is None or flow.response or state.admitted.route.plan.is_empty:
+        if state is None or state.admitted is None or flow.response:
             return None
-        return self._begin(flow, state, state.admitted)
+        plan = state.admitted.route.plan
+        if self.streams_requests and not plan.needs_request:
+            flow.request.stream = state.came_in
+        return None if plan.is_empty else self._begin(flow, state, state.admitted)
 
     async def _begin(self, flow: http.HTTPFlow, state: FlowState, admitted: Admitted) -> None:
         exchange = Exchange(
@@ -95,7 +103,11 @@ class Stages:
         state = state_of(flow)
         if state is None or state.admitted is None or flow.response:
             return None
-        body = flow.request.data.content or b""
+        body = flow.request.data.content
+        if body is None:  # it is forwarded as it arrives, and no plugin reads it
+            headers = state.run.exchange.request.headers if state.run else state.headers
+            self._forward(flow, state, state.admitted, headers, body)
+            return None
         state.received = len(body)
         if len(body) > state.body_limit:
             # A chunked body has no length in its head.
@@ -116,7 +128,7 @@ class Stages:
             self._forward(flow, state, admitted, request.headers, request.body or b"")
 
     def _forward(
-        self, flow: http.HTTPFlow, state: FlowState, admitted: Admitted, headers: Headers, body: bytes
+        self, flow: http.HTTPFlow, state: FlowState, admitted: Admitted, headers: Headers, body: bytes | None
     ) -> None:
         """Point the flow at the upstream. Until then its address is unrouted."""
         data = flow.request.data

@@ -1,7 +1,10 @@
 """One connection to an upstream: it carries one exchange at a time."""
 
 import asyncio
+import contextlib
+import os
 import select
+import socket
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -201,6 +204,8 @@ class UpstreamConnection(asyncio.Protocol):
         return False  # close
 
     def connection_lost(self, error: Exception | None) -> None:
+        if error is not None and not self.is_closed and not self.key.is_tls:
+            self._read_rest()
         is_clean = error is None and self._has_ended
         if not self.reader.complete and not (is_clean and self.reader.end()):
             self._failure = self._failure or _CUT
@@ -208,6 +213,15 @@ class UpstreamConnection(asyncio.Protocol):
         self.reader.close()
         self._wake()
         self._pool.ended(self)
+
+    def _read_rest(self) -> None:
+        """Read what had arrived before a write failed: an upstream may reject a body and close at once."""
+        with contextlib.suppress(OSError, ValueError):  # no more bytes, or the reset
+            number = os.dup(self.transport.get_extra_info("socket").fileno())
+            with socket.socket(fileno=number) as mine:
+                # Should the loop have closed it before, the number could be that of another connection.
+                while mine.getsockname() == self.server.sockname and (data := mine.recv(65_536)):
+                    self.data_received(data)
 
     def pause_writing(self) -> None:
         self.is_paused = True

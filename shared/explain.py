@@ -125,7 +125,8 @@ async def run_explain(
     request = replace(request, headers=call.headers, target=call.target)
     verdict = _admit(result, request, call, tools.clock.now())
     if isinstance(verdict, Admitted):
-        limit = settings.limits.request_body if verdict.key else settings.limits.public_body
+        limit = verdict.route.bodies.request
+        limit = limit if verdict.key else min(limit, settings.limits.public_body)
         verdict = too_large(limit) if len(request.body) > limit else verdict
     if isinstance(verdict, Response):
         result.responded = result.response = verdict

@@ -38,6 +38,7 @@ from shared.plugins import load_catalogue
 from shared.redis_server.choose import RedisAddress, open_redis
 from shared.redis_server.store_secrets import open_secrets
 from shared.routing.admission import HostRules
+from shared.routing.body_limits import BodyLimits
 from shared.routing.compile import Compiler, Gateway
 from shared.routing.timeouts import UpstreamTimeouts
 from shared.secrets.api_keys import PepperedHasher, secret_id
@@ -162,7 +163,9 @@ class Services:
         settings, longest = self.settings, self.settings.limits.timeouts
         timeouts = UpstreamTimeouts(longest.connect, longest.first_byte, longest.idle, longest.total)
         internal = settings.security.allowed_target_networks
-        return Compiler(self.catalogue, settings.tiers, self.sealer, tools, timeouts, internal)
+        return Compiler(
+            self.catalogue, settings.tiers, self.sealer, tools, timeouts, internal, body_limits(settings)
+        )
 
     @contextlib.asynccontextmanager
     async def data_plane(self) -> AsyncIterator[DataPlane]:
@@ -273,6 +276,14 @@ def hosts_of(settings: Settings) -> HostRules:
     """How Host headers name tenants under these settings."""
     shared = tuple(host for host in settings.server.shared_hosts if host != ANY_IP)
     return HostRules(settings.server.base_domain, shared, ANY_IP in settings.server.shared_hosts)
+
+
+def body_limits(settings: Settings) -> BodyLimits:
+    """The largest bodies under these settings."""
+    limits = settings.limits
+    return BodyLimits(
+        limits.request_body, limits.response_body, limits.max_request_body, limits.max_response_body
+    )
 
 
 def not_called(method: str, url: str, **_: Any) -> NoReturn:

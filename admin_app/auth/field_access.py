@@ -3,8 +3,10 @@
 from typing import Any
 
 from admin_app.auth.access import caller
+from admin_app.context import services
 from admin_app.http.errors import ApiError
 from shared.core.errors import Problem
+from shared.model.config import RuleLimits
 
 TENANT_FIELDS = ("subdomain", "tier", "status", "enabled_plugins", "required_plugins")
 RULE_FIELDS = ("ca",)
@@ -19,3 +21,19 @@ def check_fields(names: tuple[str, ...], before: Any, after: Any) -> None:
         problems = [Problem(f"/{name}", "Only the platform may write this field.") for name in written]
         detail = f"Only the platform may write: {', '.join(written)}."
         raise ApiError("forbidden", detail, problems)
+
+
+def check_body_limits(before: RuleLimits, after: RuleLimits) -> list[Problem]:
+    """What is above the operator's ceilings. Raise 403 when a tenant raises a limit above the default."""
+    limits, above, raised = services().settings.limits, [], []
+    for name in ("request_body", "response_body"):
+        stored, wanted = getattr(before, name) or 0, getattr(after, name) or 0
+        default, most = getattr(limits, name), getattr(limits, f"max_{name}")
+        if wanted > max(most, stored):
+            above.append(Problem(f"/limits/{name}", f"Must be at most {most} bytes (limits.max_{name})."))
+        if wanted > max(default, stored):
+            detail = f"Only the platform may raise it above the default of {default} bytes."
+            raised.append(Problem(f"/limits/{name}", detail))
+    if raised and not caller().is_platform:
+        raise ApiError("forbidden", raised[0].detail, raised)
+    return above

@@ -147,12 +147,13 @@ def _upstream(explained: ExplainResult) -> dict[str, Any] | None:
     outgoing, admitted = explained.outgoing, explained.admitted
     if outgoing is None or admitted is None:
         return None
+    body = outgoing.body or b""
     return {
         "method": outgoing.method,
         "url": redact(outgoing.url),
         "headers": _headers(Headers.of(outgoing.fields), admitted.route.headers),
-        "body": _text(outgoing.body),
-        "body_bytes": len(outgoing.body),
+        "body": _text(body),
+        "body_bytes": len(body),
     }
 
 

@@ -9,7 +9,7 @@ from flask import Response
 from flask.views import MethodView
 
 from admin_app.auth.access import Access, requires
-from admin_app.auth.field_access import RULE_FIELDS, check_fields
+from admin_app.auth.field_access import RULE_FIELDS, check_body_limits, check_fields
 from admin_app.changes.check_targets import CheckedTargets, check_targets
 from admin_app.changes.entries import read_entries
 from admin_app.changes.idempotency import idempotent
@@ -168,11 +168,17 @@ def _warnings(after: Snapshot, rule: Rule, targets: CheckedTargets) -> list[dict
 
 
 def _engine_warnings(rule: Rule) -> list[Problem]:
-    if services().settings.server.engine != MITMPROXY:
+    settings = services().settings
+    if settings.server.engine != MITMPROXY:
         return []
     unused = {"timeouts": rule.timeouts != RuleTimeouts(), "stream_keepalive": rule.stream_keepalive}
     detail = "It is stored but not enforced, because server.engine is mitmproxy."
-    return [Problem(f"/{name}", detail) for name, is_set in unused.items() if is_set]
+    warnings = [Problem(f"/{name}", detail) for name, is_set in unused.items() if is_set]
+    longest = max(rule.limits.request_body or 0, rule.limits.response_body or 0)
+    if longest > max(settings.limits.request_body, settings.limits.response_body):
+        detail = "Limits above those of the gateway have no effect, because server.engine is mitmproxy."
+        warnings.append(Problem("/limits", detail))
+    return warnings
 
 
 def _with_changed(
@@ -191,6 +197,7 @@ def _with_changed(
         values["is_internal"] = targets.is_internal
     rule = replace(stored, **values)
     check_fields(RULE_FIELDS, stored, rule)
+    problems += check_body_limits(stored.limits, rule.limits)
     try:
         rule = replace(rule, path=rule_path(rule.path, rule.match))
     except ValueError as error:

@@ -27,7 +27,7 @@ from mitm_engine.http1.head_rules import DIFFERENT_HOSTS, asks_for_websocket, ch
 from mitm_engine.options import Options
 from mitm_engine.wire_error import WireError
 from shared.core import tasks
-from shared.core.errors import Rejection, make_rejection
+from shared.core.errors import RESPONSE_TOO_LONG, Rejection, make_rejection
 from shared.pipeline.run import Run
 from shared.pipeline.stream import Stream
 from shared.services import Services
@@ -141,6 +141,7 @@ class StockStages(Stages):
 
     cut: Cut
     may_wait: ClassVar[bool] = False
+    streams_requests: ClassVar[bool] = False
 
     def responseheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         state, response = state_of(flow), flow.response
@@ -159,10 +160,22 @@ class StockStages(Stages):
 
     def response(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         state = state_of(flow)
+        if state and flow.response and state.source == "upstream" and not state.pending_rejection:
+            state.pending_rejection = _too_large(state, flow.response)
         if state and state.run and state.run.rejection and flow.response and flow.response.stream:
             # Rejected with the last event: the core would end the body as a complete one.
             flow.kill()
         return super().response(flow)
+
+
+def _too_large(state: FlowState, response: http.Response) -> Rejection | None:
+    """The rejection of a response that is checked, but longer than its rule allows."""
+    if state.admitted is None or state.run is None or not state.run.needs_body:
+        return None
+    limit = state.admitted.route.bodies.response
+    if len(response.raw_content or b"") <= limit:
+        return None
+    return make_rejection("response_too_large", RESPONSE_TOO_LONG.format(limit))
 
 
 class StockResponseHead(ResponseHead):

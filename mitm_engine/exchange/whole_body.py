@@ -24,23 +24,24 @@ _UPSTREAM_TIMEOUT = WireError("upstream_timeout")
 class HeldBytes:
     """Counts the bytes of bodies that are held as a whole, by the owner of their exchange.
 
-    All owners together may hold `limit`, and each of them half of it.
+    All owners together may hold `limit`, and one of them `most_of_one`: half of it.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._total = 0
+        self.most_of_one = limit // 2
+        self.total = 0
         self._by_owner: Counter[str] = Counter()
 
     def add(self, owner: str, count: int) -> None:
         """Count more bytes. Raises `WireError` when they exceed a limit; then they are not counted."""
-        if self._total + count > self._limit or self._by_owner[owner] + count > self._limit // 2:
+        if self.total + count > self._limit or self._by_owner[owner] + count > self.most_of_one:
             raise WireError("overloaded", "The bodies of other requests fill the memory.")
-        self._total += count
+        self.total += count
         self._by_owner[owner] += count
 
     def remove(self, owner: str, count: int) -> None:
-        self._total -= count
+        self.total -= count
         self._by_owner[owner] -= count
         if not self._by_owner[owner]:
             del self._by_owner[owner]
@@ -49,10 +50,11 @@ class HeldBytes:
 class WholeBodies:
     """Collects the bodies of one exchange that have not arrived with their heads, and counts their bytes.
 
-    They count for the owner until `release`: by Content-Length, or as they arrive.
+    They count for the owner until `release`: by Content-Length, or as they arrive. None can be longer than
+    what one owner may hold.
     """
 
-    __slots__ = ("_client", "_held", "_incoming", "_seen", "_terms", "_worker")
+    __slots__ = ("_client", "_held", "_incoming", "_most", "_seen", "_terms", "_worker")
 
     def __init__(
         self, worker: "WorkerState", client: "ClientConnection", incoming: Incoming, terms: Terms
@@ -61,6 +63,7 @@ class WholeBodies:
         self._client = client
         self._incoming = incoming
         self._terms = terms
+        self._most = worker.held_bytes.most_of_one
         self._held = 0  # bytes that are counted
         self._seen = incoming.size  # bytes of the request's body at the last check
 
@@ -71,7 +74,8 @@ class WholeBodies:
 
     async def collect_request(self) -> None:
         """Wait for the whole body of the request. Raises `WireError`."""
-        incoming, client, limit = self._incoming, self._client, self._terms.request_body
+        incoming, client = self._incoming, self._client
+        limit = min(self._terms.request_body, self._most)
         check_request(incoming, limit)
         self._hold(announced_length(incoming.fields) or incoming.size)
         client.want(incoming, limit)
@@ -109,7 +113,7 @@ class WholeBodies:
 
     def _hold_response(self, size: int, before: int) -> None:
         """Count a response of `size` bytes; `before` were counted without it. Raises `WireError`."""
-        limit = self._terms.response_body
+        limit = min(self._terms.response_body, self._most)
         if size > limit:
             raise WireError("response_too_large", RESPONSE_TOO_LONG.format(limit))
         if before + size > self._held:

@@ -12,6 +12,7 @@ from shared.core.durations import parse_duration
 from shared.core.errors import Problem
 from shared.core.http_tokens import METHODS, TOKEN
 from shared.core.json_pointer import escape_step
+from shared.core.sizes import parse_size
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:[Zz]|[+-]\d\d:\d\d)")
 _PRINTABLE = re.compile(r"^[^\x00-\x1f\x7f]*$")
@@ -112,6 +113,16 @@ class Duration(fields.Field[float]):
         if not self.minimum <= seconds <= self.maximum:
             raise ValidationError(f"Must be from {self.minimum:g} to {self.maximum:g} seconds.")
         return seconds
+
+
+class Size(fields.Field[int]):
+    """A number of bytes, or text such as ``20MB``; loaded and dumped as bytes."""
+
+    def __init__(self, description: str, **kwargs: Any) -> None:
+        super().__init__(metadata={"type": ["integer", "string"], "description": description}, **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
+        return validated(parse_size, value)
 
 
 class Timestamp(fields.Field[float]):

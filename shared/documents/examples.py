@@ -51,6 +51,7 @@ RULE: Document = {
     "strip_path": False,
     "headers": {"Authorization": "Bearer sk-..."},
     "timeouts": {"connect": "5s", "first_byte": "60s"},
+    "limits": {"request_body": "25MB"},
     "plugin_chain": [{"name": "rate_limiter", "priority": 1, "settings": {"limit": 100, "window": "1m"}}],
 }
 RULE_READ: Document = {
@@ -62,6 +63,7 @@ RULE_READ: Document = {
     "public": False,
     "headers": {"Authorization": {"set": True}},
     "timeouts": {"connect": 5.0, "first_byte": 60.0, "idle": None, "total": None},
+    "limits": {"request_body": 26_214_400, "response_body": None},
     "streams": "pass",
     "encoded_slashes": "reject",
     "ca": None,

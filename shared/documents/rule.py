@@ -11,6 +11,7 @@ from shared.core.fields import (
     Flag,
     Method,
     Pattern,
+    Size,
     Timestamp,
     choice,
     flag,
@@ -22,7 +23,7 @@ from shared.documents.cors import CorsOutput, cors_input
 from shared.documents.fields import Input, Page, Secret, read_only, warnings_field
 from shared.documents.plugin_config import PluginConfigOutput, chain_input
 from shared.http.forwarding import describes_body, is_ours
-from shared.model.config import CLIENT, PROVIDER, Rule, RuleTimeouts
+from shared.model.config import CLIENT, PROVIDER, Rule, RuleLimits, RuleTimeouts
 from shared.model.targets import parse_target
 from shared.providers.headers import UPSTREAM_HEADERS
 
@@ -59,6 +60,33 @@ class TimeoutsOutput(Schema):
     first_byte = fields.Float(required=True, allow_none=True)
     idle = fields.Float(required=True, allow_none=True)
     total = fields.Float(required=True, allow_none=True)
+
+
+def _largest(kind: str) -> Size:
+    return Size(
+        f'The largest body of {kind}. Bytes, or text such as "20MB". null: the gateway\'s default. Only the '
+        "platform may raise it above that.",
+        load_default=None,
+        allow_none=True,
+    )
+
+
+class LimitsInput(Input):
+    """The largest bodies of a rule. An omitted or null limit is the gateway's default."""
+
+    request_body = _largest("a request")
+    response_body = _largest("a response that plugins read as a whole")
+
+    @post_load
+    def _make(self, data: dict[str, Any], **_: Any) -> RuleLimits:
+        return RuleLimits(**data)
+
+
+class LimitsOutput(Schema):
+    """The largest bodies in bytes. null: the gateway's default."""
+
+    request_body = fields.Integer(required=True, allow_none=True)
+    response_body = fields.Integer(required=True, allow_none=True)
 
 
 def _header_name(name: str) -> None:
@@ -110,6 +138,11 @@ class RuleInput(Input):
         TimeoutsInput,
         load_default=RuleTimeouts,
         metadata={"description": "Upstream timeouts. PATCH replaces all of them."},
+    )
+    limits = fields.Nested(
+        LimitsInput,
+        load_default=RuleLimits,
+        metadata={"description": "Largest bodies. PATCH replaces both of them."},
     )
     streams = choice(
         "pass",
@@ -185,6 +218,7 @@ class RuleOutput(Schema):
     public = fields.Boolean(required=True)
     headers = fields.Dict(keys=fields.String(), values=Secret(fields.String()), required=True)
     timeouts = fields.Nested(TimeoutsOutput, required=True)
+    limits = fields.Nested(LimitsOutput, required=True)
     streams = fields.String(required=True)
     encoded_slashes = fields.String(required=True)
     ca = fields.String(required=True, allow_none=True)

@@ -84,6 +84,14 @@ class RuleTimeouts:
 
 
 @dataclass(frozen=True, slots=True)
+class RuleLimits:
+    """The largest bodies of a rule, in bytes. None is the operator's default."""
+
+    request_body: int | None = None
+    response_body: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Cors:
     """The web pages that may call from a browser (CORS, Fetch 3.2). Cookies are never allowed.
 
@@ -108,6 +116,7 @@ class Rule:
         preserve_host: True forwards the client's Host header.
         active: False keeps the rule without matching it.
         public: True needs no API key.
+        limits: the largest bodies.
         headers: added to each forwarded request, in place of the client's.
         streams: ``pass`` or ``buffer`` a streamed response.
         encoded_slashes: ``reject`` or ``allow`` ``%2F`` in a path.
@@ -134,6 +143,7 @@ class Rule:
     public: bool = False
     headers: Mapping[str, Sealed] = field(default_factory=dict)
     timeouts: RuleTimeouts = RuleTimeouts()
+    limits: RuleLimits = RuleLimits()
     streams: str = "pass"
     encoded_slashes: str = "reject"
     ca: str | None = None

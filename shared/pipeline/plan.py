@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any
 
 from shared.model.config import Stage
@@ -82,6 +82,8 @@ class Plan:
         judges_bodies: every response that is not a stream must be whole before it is sent.
         events_in_place: no judge of a stream is ever awaited.
         sees_responses: a plugin reads responses or adds headers to them.
+        needs_request: the body of a request must be whole before it is forwarded: an entry of any stage, also
+            one in shadow mode, uses bodies.
     """
 
     head: tuple[Group, ...] = ()
@@ -91,6 +93,7 @@ class Plan:
     judges_bodies: bool = False
     events_in_place: bool = True
     sees_responses: bool = False
+    needs_request: bool = False
 
     @property
     def judges_events(self) -> bool:
@@ -131,7 +134,12 @@ def make_plan(entries: Sequence[ResolvedEntry], *, buffer_streams: bool) -> Plan
         judges_bodies=bool(judging),
         events_in_place=all(step.plugin.events_in_place for step in judging),
         sees_responses=adds_headers or bool(stages.keys() - {Stage.PRE_REQUEST}),
+        needs_request=any(_uses_body(group) for group in (*outgoing, *chain.from_iterable(stages.values()))),
     )
+
+
+def _uses_body(group: Group) -> bool:
+    return any(step.uses_body for step in (*group.steps, *group.shadows))
 
 
 def _groups(stage: Stage, entries: Sequence[ResolvedEntry]) -> tuple[Group, ...]:

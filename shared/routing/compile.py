@@ -25,6 +25,7 @@ from shared.model.targets import Target, parse_target
 from shared.pipeline.chain import Catalogue, effective_chain, resolve_chain
 from shared.pipeline.plan import Group, Plan, make_plan
 from shared.pipeline.plugin import Tools
+from shared.routing.body_limits import BodyLimits
 from shared.routing.router import Router
 from shared.routing.timeouts import UpstreamTimeouts
 from shared.secrets.context import header_context, setting_context
@@ -58,6 +59,7 @@ class Route:
         timeouts: those of the rule, and the operator's where it has none.
         sends_identity: the upstream is told who calls.
         cors: the web pages that may call; None: none.
+        bodies: the largest bodies, of the rule or the operator.
         own: `headers` for the wire. If events are judged, they ask for a response without compression: a
             compressed stream would have to be collected.
         authority: the Host of the target.
@@ -71,6 +73,7 @@ class Route:
     timeouts: UpstreamTimeouts = field(default_factory=UpstreamTimeouts)
     sends_identity: bool = True
     cors: Cors | None = None
+    bodies: BodyLimits = field(default_factory=BodyLimits)
     own: OwnHeaders = field(init=False, repr=False, compare=False)
     authority: bytes = field(init=False, repr=False, compare=False)
 
@@ -124,6 +127,7 @@ class Compiler:
         tools: the services for plugins.
         timeouts: those of the operator.
         internal: the networks of targets that are told who calls.
+        bodies: the largest bodies, by the operator.
     """
 
     catalogue: Catalogue
@@ -132,6 +136,7 @@ class Compiler:
     tools: Tools
     timeouts: UpstreamTimeouts = field(default_factory=UpstreamTimeouts)
     internal: Sequence[Network] = ()
+    bodies: BodyLimits = field(default_factory=BodyLimits)
 
     def __call__(self, snapshot: Snapshot) -> Gateway:
         """Compile a tenant. A rule that cannot be compiled fails closed, and no other does."""
@@ -153,6 +158,7 @@ class Compiler:
                 timeouts=self.timeouts.with_own(rule.timeouts),
                 sends_identity=self._sends_identity(rule, target),
                 cors=_cors(tenant, rule),
+                bodies=self.bodies.with_own(rule.limits),
             )
         except Exception as error:  # noqa: BLE001 -- a plugin may raise anything; its rule fails closed
             logger.error("Rule %s of tenant %s cannot be used: %s", rule.id, tenant.id, error)

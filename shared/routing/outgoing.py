@@ -5,7 +5,7 @@ from typing import NamedTuple
 from shared.core.http_tokens import WITH_BODY, Fields
 from shared.http.forwarding import identity_fields, upstream_head
 from shared.model.config import CLIENT
-from shared.model.messages import Headers
+from shared.model.messages import Headers, encoded
 from shared.model.targets import Target
 from shared.routing.admission import Admitted
 from shared.routing.client_keys import own_credentials
@@ -20,14 +20,14 @@ class OutgoingRequest(NamedTuple):
         target: the origin of the upstream.
         path: the request target, with the query.
         fields: the head with Host and length, as it goes on the wire.
-        body: the whole body.
+        body: the whole body; None if it is forwarded as it arrives.
     """
 
     method: str
     target: Target
     path: bytes
     fields: Fields
-    body: bytes
+    body: bytes | None
 
     @property
     def url(self) -> str:
@@ -40,7 +40,7 @@ def outgoing(
     method: str,
     path: str,
     headers: Headers,
-    body: bytes,
+    body: bytes | None,
     sent: Headers,
     sent_target: bytes,
     request_id: str,
@@ -61,8 +61,18 @@ def outgoing(
     credentials = own_credentials(sent) if route.rule.credential == CLIENT else ()
     head = upstream_head(headers, sent, route.own, who, instance, credentials)
     host = sent["host"].encode("ascii") if route.rule.preserve_host else route.authority
-    length = ((b"Content-Length", b"%d" % len(body)),) if body or method in WITH_BODY else ()
-    fields = ((b"Host", host), *head.fields, *length)
+    framing: Fields = ()
+    if body is None:
+        framing = _sent_framing(sent)
+    elif body or method in WITH_BODY:
+        framing = ((b"Content-Length", b"%d" % len(body)),)
+    fields = ((b"Host", host), *head.fields, *framing)
     _, mark, query = sent_target.partition(b"?")
     target = upstream_path(route.rule, route.target, path).encode("latin-1") + mark + query
     return OutgoingRequest(method, route.target, target, fields, body)
+
+
+def _sent_framing(sent: Headers) -> Fields:
+    if length := sent.get("content-length"):
+        return ((b"Content-Length", encoded(length)),)
+    return ((b"Transfer-Encoding", b"chunked"),)

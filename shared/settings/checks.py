@@ -10,6 +10,7 @@ def check(settings: Settings, written: Written) -> None:
     _check_engine(settings, written)
     _check_tls(settings, written)
     _check_ports(settings, written)
+    _check_sizes(settings, written)
 
 
 def _reject(written: Written, *steps: str, why: str) -> None:
@@ -80,3 +81,10 @@ def _check_ports(settings: Settings, written: Written) -> None:
         if other := ports.get(port):
             _reject(written, *steps, why=f"{'.'.join(other)} has the same port {port}; choose another")
         ports[port] = steps
+
+
+def _check_sizes(settings: Settings, written: Written) -> None:
+    limits = settings.limits
+    for name in ("request_body", "response_body"):
+        if getattr(limits, name) > getattr(limits, f"max_{name}"):
+            _reject(written, "limits", name, why=f"it exceeds limits.max_{name}; raise that, too")

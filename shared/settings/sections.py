@@ -196,8 +196,22 @@ class Timeouts:
 class Limits:
     """Maximum sizes in bytes, maximum concurrency, and timeouts."""
 
-    request_body: int = setting(size, "20MB", "Maximum size of a request body. 1 KB is 1024 bytes.")
-    response_body: int = setting(size, "20MB", "Maximum size of a response body that plugins buffer.")
+    request_body: int = setting(
+        size, "50MB", "Maximum size of a request body, unless its rule has another. 1 KB is 1024 bytes."
+    )
+    response_body: int = setting(
+        size,
+        "50MB",
+        "Maximum size of a response body that plugins read as a whole, unless its rule has another.",
+    )
+    max_request_body: int = setting(size, "1GB", "Maximum request_body of a rule.")
+    max_response_body: int = setting(size, "200MB", "Maximum response_body of a rule.")
+    buffered_bytes: int = setting(
+        size,
+        "512MB",
+        "Maximum bytes of the bodies that a worker holds as a whole, because plugins read them. A tenant may "
+        "use half of it. Above it, requests get 503. Bodies that no plugin reads do not count.",
+    )
     public_body: int = setting(size, "64KB", "Maximum size of a request body without an API key.")
     json_parts: int = setting(
         whole(1),

@@ -53,6 +53,7 @@ class TestCreate:
             ("plugin_chain", [SHADOW | {"settings": {"max_size": "big"}}], "/0/settings/max_size"),
             ("ca", "-----BEGIN CERTIFICATE-----", ""),
             *(("timeouts", {key: value}, f"/{key}") for key, value in WRONG_TIMEOUTS.items()),
+            *(("limits", {"request_body": size}, "/request_body") for size in (0, "20 miles", True)),
         ],
     )
     def test_wrong_field_is_rejected(self, api: Api, rules: str, field: str, value: Any, at: str) -> None:
@@ -121,10 +122,39 @@ class TestTimeouts:
         world = make_world(tmp_path, admin__token=TOKEN, server__engine="mitmproxy")
         api = Api(app_of(world), TOKEN)
         rules = f"{api.tenant().url}/rules"
+        large = {"limits": {"request_body": "60MB"}}
+        [warning] = api.post(rules, RULE | large | {"path": "/large"}).get_json()["warnings"]
+        assert warning["pointer"] == "/limits"
         [warning] = api.post(rules, RULE | {"timeouts": {"total": 5}}).get_json()["warnings"]
         assert warning["pointer"] == "/timeouts"
         assert "not enforced" in warning["detail"]
         assert api.post(rules, RULE | {"path": "/other"}).get_json()["warnings"] == []
+
+
+class TestLimits:
+    def test_a_tenant_lowers_them_and_only_the_platform_raises_them_above_the_default(
+        self, api: Api, tenant: Tenant, rules: str
+    ) -> None:
+        made = api.create(rules, RULE | {"limits": {"request_body": "1MB"}})
+        assert made["limits"] == {"request_body": 1024**2, "response_body": None}
+        url = f"{rules}/{made['id']}"
+        for mine in ({"request_body": 1000}, {"request_body": "50MB"}, {"response_body": "50 MB"}, {}):
+            assert api.patch(url, {"limits": mine}, key=tenant.key).status_code == 200, mine
+        for name in ("request_body", "response_body"):
+            response = api.patch(url, {"limits": {name: "51MB"}}, key=tenant.key)
+            assert error_of(response) == (403, "forbidden")
+            assert response.get_json()["errors"][0]["pointer"] == f"/limits/{name}"
+        raised = {"request_body": "1GB", "response_body": "200MB"}
+        assert api.patch(url, {"limits": raised}).status_code == 200
+        # What the platform allowed may stay, and be lowered.
+        for mine in ({"active": False}, {"limits": {**raised, "request_body": "900MB"}}):
+            assert api.patch(url, mine, key=tenant.key).status_code == 200, mine
+
+    def test_nobody_raises_them_above_the_ceilings(self, api: Api, rules: str) -> None:
+        for name, most in (("request_body", 1024), ("response_body", 200)):
+            response = api.post(rules, RULE | {"limits": {name: f"{most + 1}MB"}})
+            assert (response.status_code, pointers(response)) == (422, [f"/limits/{name}"])
+            assert f"limits.max_{name}" in response.get_json()["errors"][0]["detail"]
 
 
 class TestClash:

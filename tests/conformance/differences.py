@@ -71,9 +71,24 @@ DIFFERENCES: tuple[Difference, ...] = (
     ),
     *_stock(
         "early responses, `Expect`, the 64 KiB limit for clients without a key",
+        "The connection may end, or hang, while the client still sends.",
+        "a 413 for a client that reads late",
+    ),
+    *_stock(
+        "early responses, `Expect`, the 64 KiB limit for clients without a key",
         "The response is sent after the request body was received.",
         "a response before the body",
         "a caller without a key is rejected before its body",
+    ),
+    *_stock(
+        "request bodies that no plugin reads",
+        "The upstream gets the request once its body is complete.",
+        "an upload that flows to its upstream",
+    ),
+    *_stock(
+        "request bodies that no plugin reads",
+        "The response is sent after the request body was received.",
+        "a response of the upstream during an upload",
     ),
     *_stock("a limit on pipelined requests", "All are served, in order.", "the 33rd unanswered request"),
     *_stock(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.conformance.wire import PATH, Wire
+from tests.conformance.wire import HELD, PATH, Wire
 from tests.support.client import RawClient
 from tests.support.upstream import CHUNKED, REQUEST, STREAM, chunk, flood, hang, send, wait
 
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.parametrize("leave", LEAVE, ids=["closing", "resetting"
 def test_a_client_that_leaves_before_its_request_ended_reaches_no_upstream(
     wire: Wire, leave: Callable[[RawClient], None], framing: str, begun: bytes
 ) -> None:
-    client = wire.client(wire.head("POST", PATH, framing) if framing else b"", begun)
+    client = wire.client(wire.head("POST", HELD, framing) if framing else b"", begun)
     leave(client)
     wire.nothing_reached_the_upstream()
 

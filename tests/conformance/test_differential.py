@@ -25,6 +25,7 @@ OURS_UPSTREAM = [
     "x-consumer-id",
     "x-forwarded-for",
     "content-length",
+    "transfer-encoding",
 ]
 OURS_DOWNSTREAM = [
     "x-request-id",

@@ -4,7 +4,7 @@ import pytest
 from _pytest.mark import ParameterSet
 
 from tests.conformance.differences import instead
-from tests.conformance.wire import PATH, Wire, is_ours
+from tests.conformance.wire import HELD, Wire, is_ours
 from tests.support.upstream import CHUNKED, OK, REQUEST, hang, send
 
 MUCH = 2_000_000  # bytes; far above every bound outside of bodies
@@ -44,7 +44,7 @@ def is_cut_off(wire: Wire, row: str, begun: bytes, more: bytes) -> bool:
 )
 def test_a_request_without_an_end_is_cut_off(wire: Wire, row: str, begun: bytes, more: bytes) -> None:
     if "chunk" in row or "trailer" in row:
-        begun = wire.head("POST", PATH, "Transfer-Encoding: chunked") + begun
+        begun = wire.head("POST", HELD, "Transfer-Encoding: chunked") + begun
     assert is_cut_off(wire, row, begun, more) == (instead(wire.engine, row) is None)
     wire.nothing_reached_the_upstream()
 

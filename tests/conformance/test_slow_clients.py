@@ -7,7 +7,7 @@ import pytest
 
 from tests.conformance.conftest import SHORT_WAIT
 from tests.conformance.differences import instead
-from tests.conformance.wire import PATH, Wire
+from tests.conformance.wire import HELD, PATH, Wire
 from tests.support.client import RawClient
 from tests.support.upstream import CHUNKED, REQUEST, flood, send, sized
 from tests.support.wait import until
@@ -38,7 +38,7 @@ def seconds_until_closed(client: RawClient, drop: bytes) -> float:
     ],
 )
 def test_a_request_that_drips_is_cut_off(short: Wire, begun: bytes | str, drop: bytes) -> None:
-    client = short.client(begun if isinstance(begun, bytes) else short.head("POST", PATH, begun))
+    client = short.client(begun if isinstance(begun, bytes) else short.head("POST", HELD, begun))
     if instead(short.engine, "slow clients"):
         client.send(drop)
         assert client.is_silent(0.2)

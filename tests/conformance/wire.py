@@ -13,6 +13,8 @@ _LINE = re.compile(rb"[A-Z]+ /[\x21-\x7e]* HTTP/1\.1")
 _FIELD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\t\x20-\x7e\x80-\xff]*")
 #: The path of the rule that leads to the scripted upstream.
 PATH = "/v1/chat"
+#: The path of another, whose plugin reads the bodies of requests. So no request begins before its body has ended.
+HELD = "/held"
 
 
 @dataclass(repr=False)

@@ -5,7 +5,18 @@ from typing import Any
 import pytest
 from marshmallow import ValidationError
 
-from shared.core.fields import Duration, Method, Strict, Timestamp, choice, flag, ip_address, text, token
+from shared.core.fields import (
+    Duration,
+    Method,
+    Size,
+    Strict,
+    Timestamp,
+    choice,
+    flag,
+    ip_address,
+    text,
+    token,
+)
 
 
 class Sample(Strict):
@@ -13,6 +24,7 @@ class Sample(Strict):
     mode = choice("fast", "slow", default="fast", description="How.")
     on = flag(True, "Whether.")
     wait = Duration(minimum=0.5, maximum=60, description="How long.")
+    size = Size("How much.")
     at = Timestamp("When.", allow_none=True)
     method = Method()
 
@@ -24,6 +36,8 @@ class Sample(Strict):
         ({"on": False, "mode": "slow"}, {"on": False, "mode": "slow"}),
         ({"wait": "500ms"}, {"wait": 0.5, "mode": "fast", "on": True}),
         ({"wait": 60}, {"wait": 60.0, "mode": "fast", "on": True}),
+        ({"size": "64KB"}, {"size": 65_536, "mode": "fast", "on": True}),
+        ({"size": 7}, {"size": 7, "mode": "fast", "on": True}),
         ({"at": "1971-01-01T01:00:00+01:00"}, {"at": 31_536_000.0, "mode": "fast", "on": True}),
         ({"at": "1971-01-01t00:00:00.25z"}, {"at": 31_536_000.25, "mode": "fast", "on": True}),
         ({"at": None}, {"at": None, "mode": "fast", "on": True}),
@@ -44,13 +58,14 @@ def test_valid_value_is_loaded(sent: Any, loaded: Any) -> None:
         ({"wait": "soon"}, "wait", "duration"),
         ({"wait": "400ms"}, "wait", "from 0.5 to 60 seconds"),
         ({"wait": 61}, "wait", "from 0.5 to 60 seconds"),
+        ({"size": "20 miles"}, "size", "such as 65536, 64KB"),
         ({"at": 5}, "at", "RFC 3339"),
         ({"at": "1971-01-01"}, "at", "RFC 3339"),
         ({"at": "1971-02-30T00:00:00Z"}, "at", "not exist"),
         ({"at": "1970-12-31T23:59:59Z"}, "at", "years 1971 and 9998"),
         ({"at": "9999-01-01T00:00:00Z"}, "at", "years 1971 and 9998"),
         ({"method": "BREW"}, "method", "GET, HEAD, POST"),
-        ({"nome": "a"}, "nome", "Allowed: name, mode, on, wait, at, method"),
+        ({"nome": "a"}, "nome", "Allowed: name, mode, on, wait, size, at, method"),
     ],
 )
 def test_wrong_value_is_an_error_at_its_field(sent: Any, field: str, words: str) -> None:

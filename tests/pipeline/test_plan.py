@@ -59,6 +59,16 @@ def test_an_empty_chain_is_an_empty_plan() -> None:
     assert not plan_of(entry(Acting(), is_shadow=True)).is_empty
 
 
+@pytest.mark.parametrize("is_shadow", [False, True])
+@pytest.mark.parametrize("stage", list(Stage))
+def test_plan_needs_requests_if_an_entry_of_any_stage_uses_bodies(stage: Stage, is_shadow: bool) -> None:
+    light = entry(Reading("headers", "headers"), stage, is_shadow=is_shadow)
+    assert not plan_of().needs_request
+    assert not plan_of(light).needs_request
+    for plugin in (Reading("body"), Reading("headers", "body")):
+        assert plan_of(light, entry(plugin, stage, is_shadow=is_shadow)).needs_request
+
+
 def test_entries_that_share_a_plugin_are_steps_of_their_own() -> None:
     a = Acting()
     plan = plan_of(entry(a, origin="required"), entry(a), entry(a))

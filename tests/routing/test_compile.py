@@ -13,6 +13,7 @@ from shared.model.config import (
     Cors,
     PluginConfig,
     Rule,
+    RuleLimits,
     RuleTimeouts,
     Sealed,
     Snapshot,
@@ -22,6 +23,7 @@ from shared.model.config import (
 )
 from shared.pipeline.dry_run import ReadOnlyLimiter
 from shared.pipeline.plugin import CONTINUE, Exchange, Plugin, Tools, Verdict, setting
+from shared.routing.body_limits import BodyLimits
 from shared.routing.compile import Compiler
 from shared.routing.timeouts import UpstreamTimeouts
 from shared.secrets.context import header_context, setting_context
@@ -152,6 +154,19 @@ def test_cookie_of_a_rule_is_not_for_every_page() -> None:
     rule = Rule("r", "/r", "http://u", headers={"Cookie": cookie})
     assert routes(compile_rules(rule, tenant=replace(TENANT, cors=OTHER)), "/r").cors is None
     assert routes(compile_rules(rule, tenant=replace(TENANT, cors=PAGE)), "/r").cors == PAGE
+
+
+def test_body_limits_are_the_rules_own_or_the_operators_up_to_the_ceilings() -> None:
+    rules = (
+        Rule("r", "/own", "http://u", limits=RuleLimits(request_body=50)),
+        Rule("s", "/above", "http://u", limits=RuleLimits(request_body=101, response_body=201)),
+        Rule("t", "/none", "http://u"),
+    )
+    operator = BodyLimits(10, 20, max_request=100, max_response=200)
+    compiler = Compiler({}, {"pro": Tier("pro")}, SEALER, TOOLS, bodies=operator)
+    gateway = compiler(Snapshot(TENANT, rules))
+    found = [routes(gateway, path).bodies[:2] for path in ("/own", "/above", "/none")]
+    assert found == [(50, 20), (100, 200), (10, 20)]
 
 
 def test_secrets_are_opened_where_they_belong() -> None:

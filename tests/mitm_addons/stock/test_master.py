@@ -10,7 +10,7 @@ from shared.settings import load_settings
 
 
 async def test_the_options_that_must_hold_do(tmp_path: Path) -> None:
-    settings = load_settings(environ={"GATEWAY__LIMITS__RESPONSE_BODY": "30MB"})
+    settings = load_settings(environ={"GATEWAY__LIMITS__RESPONSE_BODY": "60MB"})
     options = make_master(settings, tmp_path, Proxyserver(), Dispatcher([])).options
     assert options.keep_host_header is True
     assert options.connection_strategy == "lazy"
@@ -19,7 +19,7 @@ async def test_the_options_that_must_hold_do(tmp_path: Path) -> None:
     assert options.validate_inbound_headers is True
     assert options.store_streamed_bodies is False
     assert options.stream_large_bodies is None
-    assert options.body_size_limit == str(30 * 1024 * 1024)
+    assert options.body_size_limit == str(60 * 1024 * 1024)
     assert options.confdir == str(tmp_path)
 
 

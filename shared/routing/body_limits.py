@@ -1,0 +1,33 @@
+"""The largest bodies of a rule: its own, and the operator's where it has none.
+
+>>> BodyLimits(10, 20, max_request=100, max_response=200).with_own(RuleLimits(request_body=50))
+BodyLimits(request=50, response=20, max_request=100, max_response=200)
+"""
+
+from typing import NamedTuple
+
+from shared.model.config import RuleLimits
+
+_MIB = 1024 * 1024
+
+
+class BodyLimits(NamedTuple):
+    """Sizes in bytes.
+
+    Attributes:
+        request: the largest body of a request.
+        response: the largest body of a response that is held as a whole.
+        max_request, max_response: the most that a rule may have.
+    """
+
+    request: int = 50 * _MIB
+    response: int = 50 * _MIB
+    max_request: int = 1024 * _MIB
+    max_response: int = 200 * _MIB
+
+    def with_own(self, own: RuleLimits) -> "BodyLimits":
+        """These, replaced by those that the rule has. The operator may have lowered the ceilings since."""
+        return self._replace(
+            request=min(own.request_body or self.request, self.max_request),
+            response=min(own.response_body or self.response, self.max_response),
+        )
