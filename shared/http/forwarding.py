@@ -18,6 +18,7 @@ _FORWARDED = re.compile(r"x-forwarded|(?:forwarded|x-real-ip|x-original-url|x-re
 # The gateway sets these on every request that it forwards.
 _OURS = frozenset(("via", "x-request-id", "x-forwarded-for", "x-tenant-id", "x-consumer-id"))
 _NEVER_SENT = HOP_BY_HOP | {"host", "content-length", "expect"}
+_OF_CONNECTION = HOP_BY_HOP - {"transfer-encoding", "proxy-authorization"}
 _NEVER_IN_RESPONSE = HOP_BY_HOP - {"transfer-encoding"}
 _MASK = MASK.encode()
 
@@ -63,11 +64,13 @@ def is_private(name: str) -> bool:
 class _Meaning(NamedTuple):
     """The meaning of the name of a header in a request.
 
-    A header that `is_removed` is not forwarded: hop-by-hop, framing, identity, or the client's address.
+    A header that `is_removed` is not forwarded: hop-by-hop, framing, identity, or the client's address. One
+    that `is_of_connection` is hop-by-hop, and neither framing nor a credential.
     """
 
     folded: str
     is_removed: bool
+    is_of_connection: bool
     is_credential: bool
 
 
@@ -76,6 +79,7 @@ def _meaning(name: bytes) -> _Meaning:
     folded = _folded(text)
     return _Meaning(
         folded,
+        is_of_connection=folded in _OF_CONNECTION,
         is_removed=folded in _NEVER_SENT or is_identity(text) or _FORWARDED.match(folded) is not None,
         is_credential=folded in CREDENTIALS,
     )
@@ -87,16 +91,17 @@ _MEANING: Memo[bytes, _Meaning] = Memo(_meaning)
 class OwnHeaders:
     """The headers of a rule as bytes, without those that only the gateway sets.
 
-    If the upstream is not told `who` calls, the client's own X-Request-ID is forwarded.
+    If the upstream is not told `who` calls, the client's own X-Request-ID is forwarded. `dropped` are the names,
+    in lower case, of further headers that clients cannot send.
     """
 
     __slots__ = ("fields", "replaced")
 
-    def __init__(self, headers: Mapping[str, str], *, who: bool = True) -> None:
+    def __init__(self, headers: Mapping[str, str], dropped: Collection[str] = (), *, who: bool = True) -> None:
         own = [name for name in headers if _folded(name) not in _OURS and not describes_body(name)]
         self.fields = tuple([(encoded(name), encoded(headers[name])) for name in own])
         # These are removed from the client's head, in every spelling.
-        self.replaced = (_OURS if who else _OURS - {"x-request-id"}).union(map(_folded, own))
+        self.replaced = (_OURS if who else _OURS - {"x-request-id"}).union(map(_folded, own), dropped)
 
 
 def _removed_by_connection(headers: Headers) -> Collection[bytes]:
@@ -105,10 +110,23 @@ def _removed_by_connection(headers: Headers) -> Collection[bytes]:
 
 
 def plugin_view(headers: Headers) -> Headers:
-    """Return the client's head as plugins see it: with the values of credentials masked."""
-    return Headers.of(
-        tuple([(name, _MASK if _MEANING[name].is_credential else value) for name, value in headers.fields])
-    )
+    """Return the client's head as plugins see it: without headers of its connection, credentials masked.
+
+    Plugins judge what is forwarded. Transfer-Encoding stays: it says that there is a body.
+    """
+    fields = [
+        (name, _MASK if _MEANING[name].is_credential else value)
+        for name, value in headers.fields
+        if not _MEANING[name].is_of_connection
+    ]
+    if len(fields) < len(headers.fields) and (removed := _removed_by_connection(headers)):
+        fields = [field for field in fields if field[0].lower() not in removed]
+    return Headers.of(tuple(fields))
+
+
+def folded_name(name: bytes) -> str:
+    """Return the name of a header as a CGI server reads it."""
+    return _MEANING[name].folded
 
 
 def identity_fields(request: str, client: str, tenant: str, key: str | None) -> Fields:

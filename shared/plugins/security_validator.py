@@ -11,6 +11,8 @@ from shared.core.addresses import UNKNOWN, Network, is_in, plain_address
 from shared.core.empty import EMPTY
 from shared.core.errors import STATUS, Invalid, Problem
 from shared.core.fields import Flag, token
+from shared.core.http_tokens import Fields
+from shared.http.forwarding import folded_name
 from shared.pipeline.plugin import CONTINUE, Exchange, Plugin, Reject, Verdict, setting
 
 #: The headers of `security_headers`: those that OWASP lists for API responses
@@ -55,7 +57,9 @@ class SecurityValidator(Plugin):
     blocking = False
 
     required_headers: Sequence[str] = _names("Headers that a request must have, with a nonblank value.")
-    blocked_headers: Sequence[str] = _names("Headers that a request must not have.")
+    blocked_headers: Sequence[str] = _names(
+        "Headers that a request must not have, in any spelling: X-Debug blocks X_Debug."
+    )
     allowed_methods: Sequence[str] = _names("Allowed methods. Empty allows all.")
     allowed_ips: Sequence[Any] = _networks("Addresses and networks that may call. Empty allows all.")
     blocked_ips: Sequence[Any] = _networks("Addresses and networks that must not call.")
@@ -69,6 +73,7 @@ class SecurityValidator(Plugin):
     )
 
     def prepare(self) -> None:
+        self._blocked_names = {folded_name(name.encode()): name for name in self.blocked_headers}
         self._methods = [method.upper() for method in self.allowed_methods]
         self._allowed = [_network(interface) for interface in self.allowed_ips]
         self._blocked = [_network(interface) for interface in self.blocked_ips]
@@ -103,11 +108,12 @@ class SecurityValidator(Plugin):
         return _reject("method_not_allowed", message, {"Allow": allowed})
 
     def _check_blocked(self, exchange: Exchange) -> Reject | None:
-        headers = exchange.request.headers
-        for name in self.blocked_headers:
-            if name in headers:
-                return _reject("forbidden", f"The header {name} is not allowed.")
-        if self._agents and self._agents.found(headers.all("user-agent") or [""]):
+        fields = exchange.request.headers.fields
+        if self._blocked_names:
+            for name, _ in fields:
+                if blocked := self._blocked_names.get(folded_name(name)):
+                    return _reject("forbidden", f"The header {blocked} is not allowed.")
+        if self._agents and self._agents.found(_user_agents(fields) or [""]):
             return _reject("forbidden", "This user agent is not allowed.")
         return None
 
@@ -122,6 +128,10 @@ class SecurityValidator(Plugin):
 
     def response_headers(self, exchange: Exchange) -> Mapping[str, str]:
         return SECURITY_HEADERS if self.security_headers else EMPTY
+
+
+def _user_agents(fields: Fields) -> list[str]:
+    return [value.decode("latin-1") for name, value in fields if folded_name(name) == "user-agent"]
 
 
 def _network(interface: ipaddress.IPv4Interface | ipaddress.IPv6Interface) -> Network:

@@ -44,6 +44,8 @@ _CHOICES: Mapping[str, Sequence[str]] = {
 _MAX_SECONDS = 86_400
 
 _ACCEPT_ENCODING = "accept-encoding"
+# With these a client could fetch a response in parts, of which none has a text that is not allowed.
+_PARTIAL = ("range", "if-range")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,8 @@ class Route:
         cors: the web pages that may call; None: none.
         bodies: the largest bodies, of the rule or the operator.
         own: `headers` for the wire. If events are judged, they ask for a response without compression: a
-            compressed stream would have to be collected.
+            compressed stream would have to be collected. If responses are judged, clients cannot ask for a
+            part of one.
         authority: the Host of the target.
     """
 
@@ -81,7 +84,8 @@ class Route:
         own = self.headers
         if self.plan.judges_events and _ACCEPT_ENCODING not in map(str.lower, own):
             own = {**own, _ACCEPT_ENCODING: "identity"}
-        object.__setattr__(self, "own", OwnHeaders(own, who=self.sends_identity))
+        dropped = _PARTIAL if self.plan.judges_bodies else ()
+        object.__setattr__(self, "own", OwnHeaders(own, dropped, who=self.sends_identity))
         object.__setattr__(self, "authority", self.target.authority.encode("ascii"))
 
 

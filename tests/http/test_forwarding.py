@@ -108,9 +108,23 @@ def test_the_clients_credentials_are_masked_for_plugins_and_never_travel(name: s
 
 
 def test_plugins_see_everything_else_as_it_was_sent() -> None:
-    items = [("Connection", "x-sig"), ("X-Sig", "1"), ("X-Tenant-Id", "t2"), ("Via", "1.1 other")]
+    items = [("X-Sig", "1"), ("X-Tenant-Id", "t2"), ("Via", "1.1 other"), ("Transfer-Encoding", "chunked")]
     items.append(("Host", "a"))
     assert list(plugin_view(Headers(items))) == items
+
+
+@pytest.mark.parametrize("name", sorted(HOP_BY_HOP - {"transfer-encoding", "proxy-authorization"}))
+def test_plugins_do_not_see_a_header_of_the_connection(name: str) -> None:
+    for spelled in spellings(name.title()):
+        assert list(plugin_view(Headers([(spelled, "x"), ("X-A", "1")]))) == [("X-A", "1")]
+
+
+def test_plugins_do_not_see_headers_that_connection_names_away() -> None:
+    named = [("Connection", "keep-alive, X-Team"), ("connection", "x-b"), ("X-Team", "1"), ("X-B", "2")]
+    assert list(plugin_view(Headers([*named, ("X-C", "3"), ("Cookie", "a=1")]))) == [
+        ("X-C", "3"),
+        ("Cookie", "a=1"),
+    ]
 
 
 @pytest.mark.parametrize("name", sorted(HOP_BY_HOP | {"host", "content-length", "expect"}))

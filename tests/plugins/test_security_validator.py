@@ -1,11 +1,13 @@
 """The security validator: who asks, how, and with which headers."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from shared.core.addresses import UNKNOWN
 from shared.core.errors import Invalid
+from shared.model.messages import Headers
 from shared.pipeline.plugin import CONTINUE, Reject
 from shared.plugins.security_validator import SecurityValidator
 from tests.plugins.exchanges import exchange
@@ -46,10 +48,22 @@ MISSING, FORBIDDEN = (400, "missing_required_header"), (403, "forbidden")
         (AGENTS, {"user_agent": "BadBot/1.0"}, FORBIDDEN),
         (AGENTS, {"user_agent": ("curl/8", "bad-bot")}, FORBIDDEN),
         (AGENTS, {}, FORBIDDEN),
+        (SEED, {"headers": [("X_Request_ID", "1")]}, MISSING),
+        *(
+            (AGENTS, {"headers": [("User-Agent", "curl/8"), (name, "1")]}, FORBIDDEN)
+            for name in ("X_Debug", "x.debug", "X-DEBUG")
+        ),
+        (AGENTS, {"headers": [("User-Agent", "curl/8"), ("User_Agent", "BadBot")]}, FORBIDDEN),
+        (AGENTS, {"headers": [("User-Agent", "curl/8"), ("X-Debugger", "1")]}, None),
     ],
 )
 def test_headers_are_required_and_blocked(settings: Any, request_: Any, expected: object) -> None:
-    assert verdict(settings, **request_) == expected
+    spelled = request_.get("headers")
+    given = exchange() if spelled else exchange(**request_)
+    if spelled:
+        given = given.with_request(replace(given.request, headers=Headers(spelled)))
+    outcome = SecurityValidator.parse(settings).pre_request(given)
+    assert ((outcome.status, outcome.code) if isinstance(outcome, Reject) else None) == expected
 
 
 @pytest.mark.parametrize(

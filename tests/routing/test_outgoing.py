@@ -105,6 +105,17 @@ def test_an_upstream_whose_events_are_judged_is_asked_for_plain_ones() -> None:
     assert asked(Plan(), {}) == [b"gzip, br"]
 
 
+def test_a_client_cannot_ask_for_a_part_of_a_response_that_is_judged() -> None:
+    def asked(plan: Plan) -> list[bytes]:
+        given = admitted()
+        sent = Headers([*SENT, ("Range", "bytes=0-9"), ("If_Range", "x"), ("X-Range", "y")])
+        request = made(replace(given, route=replace(given.route, plan=plan)), sent=sent)
+        return [name for name, _ in request.fields if b"range" in name.lower()]
+
+    assert asked(Plan(judges_bodies=True)) == asked(Plan(judges_bodies=True, buffers=True)) == [b"X-Range"]
+    assert asked(Plan()) == [b"Range", b"If_Range", b"X-Range"]
+
+
 def test_the_query_goes_through_as_it_came() -> None:
     assert made(admitted(), target=b"/v1//x?a=%20b&c").path == b"/base/v1/x?a=%20b&c"
     assert made(admitted(), target=b"/v1/x?").path == b"/base/v1/x?"
