@@ -39,7 +39,7 @@ from shared.http.forwarding import is_credential
 from shared.http.paths import rule_path
 from shared.limits.warnings import limit_warnings
 from shared.model.config import CLIENT, Rule, RuleTimeouts, Snapshot
-from shared.pipeline.check import check_rule
+from shared.pipeline.check import chain_warnings, check_rule
 from shared.routing.router import path_warnings
 from shared.settings.sections import MITMPROXY
 
@@ -161,6 +161,7 @@ def _warnings(after: Snapshot, rule: Rule, targets: CheckedTargets) -> list[dict
     warnings = [
         *path_warnings(rule),
         *(Problem("/plugin_chain", text) for text in limits),
+        *chain_warnings(stored.tenant, rule, services().catalogue),
         *_engine_warnings(rule),
         *targets.warnings,
     ]

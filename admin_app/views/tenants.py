@@ -36,7 +36,7 @@ from shared.documents.tenant import (
 )
 from shared.limits.warnings import limit_warnings
 from shared.model.config import ApiKey, Scope, Snapshot, Tenant
-from shared.pipeline.check import check_tenant
+from shared.pipeline.check import chain_warnings, check_tenant
 
 blueprint = Blueprint("tenants", __name__, "Customers of the platform. Each has its own subdomain.")
 
@@ -150,7 +150,8 @@ def _change(tenant_id: str, sent: Mapping[str, Any]) -> Response:
 
 def _warnings(tenant: Tenant, targets: CheckedTargets) -> list[dict[str, str]]:
     limits = [Problem("/plugin_chain", text) for text in limit_warnings(limits_of(tenant, None))]
-    return problem_documents([*limits, *targets.warnings])
+    chain = chain_warnings(tenant, None, services().catalogue)
+    return problem_documents([*limits, *chain, *targets.warnings])
 
 
 def _blank(now: float = 0.0) -> Snapshot:

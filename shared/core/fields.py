@@ -1,7 +1,8 @@
 """marshmallow fields and validators for JSON documents, stricter than marshmallow's own, and its errors."""
 
+import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +19,23 @@ _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:[Zz]|
 _PRINTABLE = re.compile(r"^[^\x00-\x1f\x7f]*$")
 
 
+class UnknownMember(str):
+    """The error of a member that a schema does not know. It lists the `allowed` names."""
+
+    allowed: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, allowed: Sequence[str]) -> "UnknownMember":
+        error = cls(f"Unknown field. Allowed: {', '.join(allowed) or 'none'}.")
+        error.allowed = allowed
+        return error
+
+    def for_name(self, name: str) -> str:
+        """The error with the nearest allowed name, if one is near."""
+        near = difflib.get_close_matches(name, self.allowed, 1)
+        return self.replace("field.", f"field: did you mean {near[0]}?", 1) if near else str(self)
+
+
 class Strict(Schema):
     """The base of all bodies: unknown fields are errors that list the allowed ones."""
 
@@ -26,8 +44,8 @@ class Strict(Schema):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        known = ", ".join(self.load_fields) or "none"
-        self.error_messages = {**self.error_messages, "unknown": f"Unknown field. Allowed: {known}."}
+        known = [field.data_key or name for name, field in self.load_fields.items()]
+        self.error_messages = {**self.error_messages, "unknown": UnknownMember.of(known)}
 
 
 class Pattern(validate.Regexp):
@@ -181,4 +199,6 @@ def problems_of(messages: Any, pointer: str = "", depth: int = 0, *, maps: bool 
         return found
     if isinstance(messages, list | tuple):
         return [problem for inner in messages for problem in problems_of(inner, pointer, maps=maps)]
+    if isinstance(messages, UnknownMember):
+        messages = messages.for_name(pointer.rpartition("/")[2])
     return [Problem(pointer, str(messages))]

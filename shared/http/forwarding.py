@@ -97,7 +97,9 @@ class OwnHeaders:
 
     __slots__ = ("fields", "replaced")
 
-    def __init__(self, headers: Mapping[str, str], dropped: Collection[str] = (), *, who: bool = True) -> None:
+    def __init__(
+        self, headers: Mapping[str, str], dropped: Collection[str] = (), *, who: bool = True
+    ) -> None:
         own = [name for name in headers if _folded(name) not in _OURS and not describes_body(name)]
         self.fields = tuple([(encoded(name), encoded(headers[name])) for name in own])
         # These are removed from the client's head, in every spelling.

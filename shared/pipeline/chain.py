@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 from shared.core.errors import Invalid, Problem
 from shared.core.json_pointer import escape_step
@@ -174,13 +174,21 @@ def _unfit(entry: ChainEntry, kind: type[Plugin]) -> Iterator[Problem]:
         yield Problem(f"{at}/parallel", why)
 
 
-def check_together(parsed: Sequence[ParsedEntry], streams: str) -> list[tuple[ChainEntry, str]]:
-    """What is wrong between the valid entries of one effective chain: the entry at fault, and why.
+class Conflict(NamedTuple):
+    """The entry at fault for a conflict in a chain, why, and the place in the entry (JSON pointer)."""
+
+    entry: ChainEntry
+    why: str
+    at: str = ""
+
+
+def check_together(parsed: Sequence[ParsedEntry], streams: str) -> list[Conflict]:
+    """What is wrong between the valid entries of one effective chain.
 
     Entries in shadow mode change and judge nothing, so they conflict with no other. They only weigh, like
     disabled ones: both are compiled to be checked.
     """
-    heavy = [(one.entry, _TOO_HEAVY) for one in parsed if one.is_too_heavy]
+    heavy = [Conflict(one.entry, _TOO_HEAVY) for one in parsed if one.is_too_heavy]
     active = [
         (one.entry, one.plugin)
         for one in parsed
@@ -192,7 +200,7 @@ def check_together(parsed: Sequence[ParsedEntry], streams: str) -> list[tuple[Ch
 _Active = Sequence[tuple[ChainEntry, Plugin]]
 
 
-def _conflicts(active: _Active) -> Iterable[tuple[ChainEntry, str]]:
+def _conflicts(active: _Active) -> Iterable[Conflict]:
     """Parallel entries of one group of which one changes what another changes or reads."""
 
     def group_of(pair: tuple[ChainEntry, Plugin]) -> tuple[str, bool, int]:
@@ -210,10 +218,10 @@ def _conflicts(active: _Active) -> Iterable[tuple[ChainEntry, str]]:
                     f"{one.config.name} and {two.config.name} run at the same time, but one changes the "
                     f"{parts} that the other uses. Give them different priorities."
                 )
-                yield culprit, why
+                yield Conflict(culprit, why)
 
 
-def _rewrites(active: _Active) -> Iterable[tuple[ChainEntry, str]]:
+def _rewrites(active: _Active) -> Iterable[Conflict]:
     """Entries that change what a required entry of that direction has judged before them."""
     required = [(item, plugin) for item, plugin in active if item.origin == "required"]
     for item, plugin in active:
@@ -229,7 +237,7 @@ def _rewrites(active: _Active) -> Iterable[tuple[ChainEntry, str]]:
                     f"{item.config.name} changes the {parts} that the required {judge.config.name} "
                     "has judged before it."
                 )
-                yield item, why
+                yield Conflict(item, why)
 
 
 def _comes_after(stage: Stage, judge: Stage) -> bool:
@@ -238,13 +246,14 @@ def _comes_after(stage: Stage, judge: Stage) -> bool:
     return judge is Stage.POST_REQUEST and stage in _RESPONSE
 
 
-def _needing_whole_body(active: _Active, streams: str) -> Iterable[tuple[ChainEntry, str]]:
+def _needing_whole_body(active: _Active, streams: str) -> Iterable[Conflict]:
     """Entries that need whole bodies, on a rule that forwards streams event by event."""
     for item, plugin in active:
         meets_streams = streams == "pass" and item.config.stage is Stage.PRE_RESPONSE
         if meets_streams and "body" in plugin.reads | plugin.changes and (fault := plugin.needs_whole_body()):
+            way_out = f"{fault.remedy}, or set" if fault.remedy else "Set"
             why = (
-                f"{item.config.name} {fault}, but this rule forwards streams event by event. "
-                'Set the rule\'s "streams" to "buffer".'
+                f"{item.config.name} {fault.reason}, but this rule forwards streams event by event. "
+                f'{way_out} the rule\'s "streams" to "buffer".'
             )
-            yield item, why
+            yield Conflict(item, why, f"/settings{fault.pointer}" if fault.pointer else "")

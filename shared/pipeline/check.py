@@ -15,6 +15,7 @@ from shared.pipeline.chain import (
     parse_entry,
     weigh,
 )
+from shared.pipeline.plugin import Plugin
 
 
 def check_rule(tenant: Tenant, rule: Rule, catalogue: Catalogue) -> list[Problem]:
@@ -27,8 +28,8 @@ def check_rule(tenant: Tenant, rule: Rule, catalogue: Catalogue) -> list[Problem
     if problems:
         return problems
     return [
-        Problem(entry.pointer if entry.origin == "rule" else _pointer_in_rule(why), why)
-        for entry, why in check_together(parsed, rule.streams)
+        Problem(entry.pointer + at if entry.origin == "rule" else _pointer_in_rule(why), why)
+        for entry, why, at in check_together(parsed, rule.streams)
     ]
 
 
@@ -41,8 +42,29 @@ def check_tenant(tenant: Tenant, rules: Sequence[Rule], catalogue: Catalogue) ->
     """The problems of a tenant's chains, alone and with each of its rules. Pointers go into the tenant."""
     parsed = list(parse_chain(effective_chain(tenant, None, None), tenant, catalogue))
     problems = [problem for one in parsed for problem in one.problems]
-    problems = problems or [Problem(entry.pointer, why) for entry, why in check_together(parsed, "buffer")]
+    problems = problems or [
+        Problem(entry.pointer + at, why) for entry, why, at in check_together(parsed, "buffer")
+    ]
     return problems or [problem for rule in rules for problem in _with_rule(tenant, parsed, rule, catalogue)]
+
+
+def chain_warnings(tenant: Tenant, rule: Rule | None, catalogue: Catalogue) -> list[Problem]:
+    """What is probably not meant in the entries of a rule, or in those of a tenant without one."""
+    entries = [
+        entry
+        for entry in effective_chain(tenant, rule, None)
+        if (rule is None or entry.origin == "rule") and _may_warn(catalogue.get(entry.config.name))
+    ]
+    return [
+        replace(warning, pointer=f"{one.entry.pointer}/settings{warning.pointer}")
+        for one in parse_chain(entries, tenant, catalogue)
+        if one.plugin
+        for warning in one.plugin.warnings()
+    ]
+
+
+def _may_warn(kind: type[Plugin] | None) -> bool:
+    return kind is not None and kind.warnings is not Plugin.warnings
 
 
 def _with_rule(
@@ -59,7 +81,8 @@ def _with_rule(
         return [Problem("/enabled_plugins", f"Rule {rule.id}: {problem.detail}") for problem in excluded]
     return [
         Problem(
-            entry.pointer if entry.origin != "rule" else "/required_plugins", f"With rule {rule.id}: {why}"
+            entry.pointer + at if entry.origin != "rule" else "/required_plugins",
+            f"With rule {rule.id}: {why}",
         )
-        for entry, why in check_together(list(weigh([*parsed, *own])), rule.streams)
+        for entry, why, at in check_together(list(weigh([*parsed, *own])), rule.streams)
     ]

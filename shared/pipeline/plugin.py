@@ -17,7 +17,7 @@ A plugin takes values and returns a value. It never gets a flow, a socket or the
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 import marshmallow
 from marshmallow import fields
@@ -25,7 +25,7 @@ from marshmallow import fields
 from shared.core.clock import Clock
 from shared.core.empty import EMPTY
 from shared.core.errors import Invalid, Problem, describe_error
-from shared.core.fields import problems_of
+from shared.core.fields import Strict, problems_of
 from shared.core.sizes import JSON_PARTS
 from shared.limits.distinct_values import DistinctValueTracker
 from shared.limits.port import Limiter
@@ -34,6 +34,18 @@ from shared.model.event import Event
 from shared.model.messages import Exchange, Response
 from shared.net.port import Fetch
 from shared.pipeline.dry_run import ReadOnlyLimiter, ReadOnlyTracker
+
+
+class NeedsWholeBody(NamedTuple):
+    """Why an entry cannot judge events.
+
+    `reason` is words that follow the name of the plugin, and `pointer` leads to the setting that causes it.
+    `remedy` begins a sentence that says what to change there.
+    """
+
+    reason: str
+    pointer: str = ""
+    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +211,7 @@ class Plugin:
         declared = {
             k: v for c in reversed(cls.__mro__) for k, v in vars(c).items() if isinstance(v, _Setting)
         }
-        cls.schema = marshmallow.Schema.from_dict(
+        cls.schema = Strict.from_dict(
             {name: copy.deepcopy(s.field) for name, s in declared.items()}, name=f"{cls.__name__}Settings"
         )
         cls.secrets = frozenset(name for name, s in declared.items() if s.secret)
@@ -237,11 +249,15 @@ class Plugin:
     def start(self, tools: Tools) -> None:
         """Keep the tools that are needed. Called once in each worker, before the first exchange."""
 
-    def needs_whole_body(self) -> str | None:
-        """Why the entry cannot judge events (words to follow its name); None when it can."""
+    def needs_whole_body(self) -> NeedsWholeBody | None:
+        """Why the entry cannot judge events; None when it can."""
         if hasattr(self, "pre_response_events"):
             return None
-        return "needs the whole body of a response"
+        return NeedsWholeBody("needs the whole body of a response")
+
+    def warnings(self) -> Sequence[Problem]:
+        """What is probably not meant in the settings, with pointers into them. It does not stop the save."""
+        return ()
 
     def is_quick(self, exchange: Exchange) -> bool:
         """Whether this one call takes microseconds only, and so runs in place instead of in a thread.
@@ -312,6 +328,7 @@ __all__ = [
     "Event",
     "EventJudge",
     "Exchange",
+    "NeedsWholeBody",
     "Patch",
     "Plugin",
     "Reject",

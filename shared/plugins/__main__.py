@@ -2,7 +2,7 @@
 
 ``python -m shared.plugins new NAME`` writes the skeleton of a plugin and its test into the gateway;
 ``--folder FOLDER`` writes them into a folder of `plugins.paths`. ``python -m shared.plugins docs`` prints
-docs/plugin-settings.md.
+docs/plugin-settings.md, and ``guards`` prints docs/guards.md.
 """
 
 import argparse
@@ -10,9 +10,11 @@ import sys
 from pathlib import Path
 
 from shared.core.errors import GatewayError
+from shared.plugin_tools.guards_page import guards_page
 from shared.plugin_tools.settings_page import settings_page
 from shared.plugin_tools.skeleton import write_skeleton
 from shared.plugins import built_in_plugins, load_catalogue
+from shared.providers.text_fields import APIS
 
 _PROJECT = Path(__file__).parents[2]
 
@@ -27,9 +29,13 @@ def main() -> None:
     new.add_argument("name", help="such as word_limit")
     new.add_argument("--folder", type=Path, help="a folder that plugins.paths names or will name")
     commands.add_parser("docs", help="print the page of all settings")
+    commands.add_parser("guards", help="print the page of what guards see of each API")
     arguments = parser.parse_args()
     if arguments.command == "docs":
         sys.stdout.write(settings_page(built_in_plugins()))
+        return
+    if arguments.command == "guards":
+        sys.stdout.write(guards_page(APIS))
         return
     try:
         plugin, test = write_skeleton(arguments.name, load_catalogue(), arguments.folder, _PROJECT)

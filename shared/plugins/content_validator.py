@@ -1,6 +1,7 @@
 """Checks the bodies of requests and responses: type, size, structure and text."""
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,14 +11,15 @@ from marshmallow import validate
 from shared.bodies.body import DecodedBody, names_without_case
 from shared.bodies.event_splitter import event_splitter, has_events
 from shared.bodies.json.parse import MAX_DEPTH, JsonBounds, dump_json
-from shared.bodies.json.schema import compile_schema, first_error
+from shared.bodies.json.schema import SchemaError, compile_schema, first_error
+from shared.bodies.text.ascii_classes import ascii_warning
 from shared.bodies.text.patterns import MAX_PATTERNS, PatternError, Patterns, patterns_of
 from shared.bodies.text.rules import TextRules
 from shared.bodies.text.stream_rules import TextJudge
 from shared.bodies.text.whole_body import judge_events, judge_request, judge_response, lines_splitter
 from shared.core.errors import STATUS, Invalid, Problem
 from shared.core.fields import validated
-from shared.core.http_tokens import has_no_body
+from shared.core.http_tokens import TOKEN, has_no_body
 from shared.core.json_pointer import MISSING, get_at, parse_path
 from shared.core.sizes import parse_size
 from shared.http.body_rejected import BodyRejected, body_too_long
@@ -29,6 +31,7 @@ from shared.pipeline.plugin import (
     Event,
     EventJudge,
     Exchange,
+    NeedsWholeBody,
     Patch,
     Plugin,
     Reject,
@@ -41,6 +44,8 @@ from shared.providers.text_fields import SENT_NAMES
 # The largest body in bytes, and the largest `Patterns.size`, to judge in place: at most 5 ms (measured). A
 # thread would keep the interpreter as long.
 _QUICK, _LIGHT = 16_384, 10_000
+_TYPE = re.compile(rf"{TOKEN}/{TOKEN}")
+_RANGES = "Write a media type such as application/json, or all of a kind, such as text/*."
 # The most entries of a list: each is looked up in every body.
 _MOST_NAMES = 1000
 #: The longest possible match of a pattern, in characters, where responses are judged event by event.
@@ -179,15 +184,36 @@ class ContentValidator(Plugin):
         except BodyRejected as error:
             return _rejected(error)
 
-    def needs_whole_body(self) -> str | None:
-        for patterns, sources in (
-            (self._rules.blocked, self.blocked_patterns),
-            (self._rules.required, self.required_patterns),
-        ):
-            for source, length in zip(sources, patterns.lengths, strict=True):
+    def _lists(self) -> Iterator[tuple[str, Sequence[str], Patterns]]:
+        yield "/blocked_patterns", self.blocked_patterns, self._rules.blocked
+        yield "/required_patterns", self.required_patterns, self._rules.required
+
+    def needs_whole_body(self) -> NeedsWholeBody | None:
+        for pointer, sources, patterns in self._lists():
+            for number, (source, length) in enumerate(zip(sources, patterns.lengths, strict=True)):
                 if length > LONGEST:
-                    return f"has the pattern {source!r}, which may match more than {LONGEST} characters"
+                    return NeedsWholeBody(
+                        f"has the pattern {source!r}, which may match more than {LONGEST} characters",
+                        f"{pointer}/{number}",
+                        "Bound its repeats, as in [a-z]{1,64}",
+                    )
         return None
+
+    def warnings(self) -> Sequence[Problem]:
+        types = [
+            Problem(f"/allowed_types/{number}", f"No body has the type {allowed}. {_RANGES}")
+            for number, allowed in enumerate(self.allowed_types)
+            if not _TYPE.fullmatch(_range(allowed.lower()))
+        ]
+        return [
+            *types,
+            *(
+                Problem(f"{pointer}/{number}", warning)
+                for pointer, sources, _ in self._lists()
+                for number, source in enumerate(sources)
+                if (warning := ascii_warning(source))
+            ),
+        ]
 
     def pre_response_events(self, exchange: Exchange) -> EventJudge | Verdict:
         headers = Headers() if exchange.response is None else exchange.response.headers
@@ -314,6 +340,8 @@ def _rejected(error: BodyRejected) -> Reject:
 def _compiled(pointer: str, compile_one: Callable[[Any], Any], value: Any) -> Any:
     try:
         return compile_one(value)
+    except SchemaError as error:
+        raise Invalid([Problem(pointer + error.pointer, str(error))]) from None
     except ValueError as error:
         raise Invalid([Problem(pointer, str(error))]) from None
 

@@ -11,9 +11,10 @@ from marshmallow import validate
 from shared.bodies.body import DecodedBody, names_without_case
 from shared.bodies.json.conditions import OPERATORS, CannotCompare, Condition, parse_condition
 from shared.bodies.json.parse import JsonBounds, dump_json, parse_json
+from shared.bodies.text.ascii_classes import ascii_warning
 from shared.bodies.text.patterns import check_size
 from shared.core.errors import STATUS, Invalid, OutsideError, Problem, TargetForbidden
-from shared.core.fields import Duration, Flag, Pattern, token, validated
+from shared.core.fields import Duration, Flag, Pattern, Strict, token, validated
 from shared.core.http_tokens import WITH_BODY
 from shared.core.json_pointer import MISSING, Path, get_at, overlapping, parse_path, put_at
 from shared.http.body_rejected import BodyRejected
@@ -36,7 +37,7 @@ def _header_name(value: str) -> None:
         raise marshmallow.ValidationError(f"The gateway sets {value} itself. Choose another header.")
 
 
-class FieldMap(marshmallow.Schema):
+class FieldMap(Strict):
     """The source and the destination of a value: dotted paths or JSON pointers."""
 
     source = marshmallow.fields.String(
@@ -47,7 +48,7 @@ class FieldMap(marshmallow.Schema):
     )
 
 
-class ConditionEntry(marshmallow.Schema):
+class ConditionEntry(Strict):
     """A condition on the service's response under which the request is rejected."""
 
     field = marshmallow.fields.String(
@@ -191,6 +192,14 @@ class ExternalValidator(Plugin):
                 self.weight += condition.size
                 checks.append(_Check(condition, entry["stop_flow"], entry["message"]))
         return checks
+
+    def warnings(self) -> Sequence[Problem]:
+        patterns = [
+            (number, ascii_warning(str(entry["value"])))
+            for number, entry in enumerate(self.conditions)
+            if entry["operator"] == "matches"
+        ]
+        return [Problem(f"/conditions/{number}/value", warning) for number, warning in patterns if warning]
 
     def start(self, tools: Tools) -> None:
         self._fetch, self._bounds = tools.fetch, JsonBounds(parts=tools.json_parts)

@@ -6,6 +6,7 @@ from typing import Any
 
 from marshmallow import fields, validate
 
+from shared.bodies.text.ascii_classes import ascii_warning
 from shared.bodies.text.patterns import MAX_PATTERNS, PatternError, patterns_of
 from shared.core.addresses import UNKNOWN, Network, is_in, plain_address
 from shared.core.empty import EMPTY
@@ -82,6 +83,10 @@ class SecurityValidator(Plugin):
         except PatternError as error:
             raise Invalid([Problem(f"/blocked_user_agents/{error.number}", str(error))]) from None
         self.weight = self._agents.weight
+
+    def warnings(self) -> Sequence[Problem]:
+        found = [(number, ascii_warning(source)) for number, source in enumerate(self.blocked_user_agents)]
+        return [Problem(f"/blocked_user_agents/{number}", warning) for number, warning in found if warning]
 
     def pre_request(self, exchange: Exchange) -> Verdict:
         checks = (self._check_address, self._check_method, self._check_blocked, self._check_required)

@@ -14,7 +14,9 @@ ROLES = frozenset(
     ("system", "developer", "user", "assistant", "tool", "function", "model", "critic", "discriminator")
 )
 
-_LABEL = re.compile(r"[A-Za-z0-9_.:/-]{0,128}")
+#: The most characters of a label.
+MAX_LABEL = 128
+_LABEL = re.compile(rf"[A-Za-z0-9_.:/-]{{0,{MAX_LABEL}}}")
 _URL = re.compile(r"(?:https?|gs|s3|file|blob)://[!-~]*", re.IGNORECASE)
 _DATA = re.compile(r"data:([^,;]*)(?:;[^,;]*)*,", re.IGNORECASE)
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-=\r\n"

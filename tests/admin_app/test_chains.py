@@ -112,7 +112,7 @@ def test_chain_that_would_break_a_stored_rule_of_the_tenant_is_rejected(api: Api
     check_rejected(response, "/required_plugins", "With rule rule_")
 
 
-def test_save_parses_each_entry_once_and_each_limiter_again_to_warn(
+def test_save_parses_each_entry_once_and_again_to_warn(
     api: Api, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parsed: Counter[str] = Counter()
@@ -129,8 +129,8 @@ def test_save_parses_each_entry_once_and_each_limiter_again_to_warn(
     assert api.post(f"{tenant.url}/rules", RULE | {"plugin_chain": chain}).status_code == 201
     own, tier_of_tenant, tier_of_rule = 2, 1, 1
     limiters = own + tier_of_tenant + tier_of_rule
-    assert parsed == {"content_validator": 1, "security_validator": 1, "rate_limiter": limiters}
+    assert parsed == {"content_validator": 2, "security_validator": 2, "rate_limiter": limiters}
     parsed.clear()
     assert api.patch(tenant.url, {"plugin_chain": [READING]}).status_code == 200
-    # The tenant's entry once, the rule's once; the tier's limiter to warn.
-    assert parsed == {"content_validator": 2, "security_validator": 1, "rate_limiter": 1 + tier_of_tenant}
+    # The tenant's entry once and to warn, the rule's once; the tier's limiter to warn.
+    assert parsed == {"content_validator": 3, "security_validator": 1, "rate_limiter": 1 + tier_of_tenant}

@@ -63,7 +63,7 @@ class TestTenant:
 
     def test_an_unknown_field_is_rejected_and_the_known_ones_are_named(self) -> None:
         assert problems(TenantInput(), TENANT | {"teir": "pro"}) == {
-            "/teir": "Unknown field. Allowed: name, subdomain, tier, status, enabled_plugins, "
+            "/teir": "Unknown field: did you mean tier? Allowed: name, subdomain, tier, status, enabled_plugins, "
             "required_plugins, cors, plugin_chain."
         }
 
@@ -239,7 +239,7 @@ class TestRule:
             ("total", -1, None),
             ("total", True, None),
             ("total", "soon", None),
-            ("totl", 1, "Unknown field. Allowed: connect, first_byte, idle, total."),
+            ("totl", 1, "Unknown field: did you mean total? Allowed: connect, first_byte, idle, total."),
         ],
     )
     def test_rule_with_wrong_timeouts_is_rejected_in_place(

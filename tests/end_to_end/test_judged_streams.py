@@ -191,10 +191,11 @@ def test_a_pattern_without_a_bound_is_rejected_where_streams_pass(
     response = judged.gateway.call("POST", f"/tenants/{judged.id}/rules", json=body)
     assert response.status_code == 422
     [error] = response.json()["errors"]
-    assert error["pointer"] == "/plugin_chain/0"
+    assert error["pointer"] == "/plugin_chain/0/settings/blocked_patterns/0"
     assert error["detail"] == (
         "content_validator has the pattern 'a.*b', which may match more than 512 characters, but this rule "
-        'forwards streams event by event. Set the rule\'s "streams" to "buffer".'
+        "forwards streams event by event. Bound its repeats, as in [a-z]{1,64}, or set the rule's "
+        '"streams" to "buffer".'
     )
     judged.create_rule("/new", upstream.url, streams="buffer", plugin_chain=body["plugin_chain"])
     stream = CHAT.stream(["a", "x" * 600, "b"])

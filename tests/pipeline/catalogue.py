@@ -1,12 +1,13 @@
 """Plugins by name, for chains to name: what they read and change is in their names."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from marshmallow import fields
 
+from shared.core.errors import Problem
 from shared.model.config import PluginConfig, Stage
 from shared.model.messages import Exchange
-from shared.pipeline.plugin import CONTINUE, Plugin, Verdict, setting
+from shared.pipeline.plugin import CONTINUE, NeedsWholeBody, Plugin, Verdict, setting
 
 
 class Reader(Plugin):
@@ -25,6 +26,9 @@ class HeadReader(Reader):
 
     name = "head_reader"
     reads = frozenset({"headers"})
+
+    def warnings(self) -> Sequence[Problem]:
+        return [Problem("/x", "Hm.")] if self.name == "head_reader" else super().warnings()
 
 
 class HeadWriter(HeadReader):
@@ -75,8 +79,10 @@ class Streaming(Reader):
     events_in_place = True
     whole: bool = setting(fields.Boolean(load_default=False), "Whether it needs whole bodies.")
 
-    def needs_whole_body(self) -> str | None:
-        return "has a setting that needs it" if self.whole else super().needs_whole_body()
+    def needs_whole_body(self) -> NeedsWholeBody | None:
+        if not self.whole:
+            return super().needs_whole_body()
+        return NeedsWholeBody("has a setting that needs it", "/whole", "Set whole to false")
 
     def pre_response_events(self, exchange: Exchange) -> Verdict:
         return CONTINUE

@@ -9,6 +9,7 @@ from shared.core.errors import Invalid
 from shared.model.config import PluginConfig, Rule, Sealed, Stage, Tenant, Tier
 from shared.pipeline.chain import (
     ChainEntry,
+    Conflict,
     check_together,
     effective_chain,
     masked,
@@ -16,7 +17,7 @@ from shared.pipeline.chain import (
     parse_entry,
     resolve_chain,
 )
-from shared.pipeline.check import check_rule, check_tenant
+from shared.pipeline.check import chain_warnings, check_rule, check_tenant
 from tests.pipeline.catalogue import CATALOGUE, Asking, config
 
 TENANT = Tenant("t1", "T", "t1")
@@ -163,15 +164,15 @@ class TestEntry:
         assert pointers == ["stage", "on_error", "parallel", "settings/x"]
 
 
-def problems_together(*chain: ChainEntry, streams: str = "buffer") -> list[tuple[ChainEntry, str]]:
+def problems_together(*chain: ChainEntry, streams: str = "buffer") -> list[Conflict]:
     return check_together(list(parse_chain(chain, TENANT, CATALOGUE)), streams)
 
 
 def together(*chain: ChainEntry, streams: str = "buffer") -> list[str]:
     """The names of the entries at fault."""
     found = problems_together(*chain, streams=streams)
-    assert all(why.endswith(".") for _, why in found)
-    return [item.config.name for item, _ in found]
+    assert all(one.why.endswith(".") for one in found)
+    return [one.entry.config.name for one in found]
 
 
 class TestParallelGroups:
@@ -240,16 +241,19 @@ def test_an_entry_that_needs_whole_responses_works_only_where_streams_are_collec
     item = placed(name, stage=Stage.PRE_RESPONSE)
     assert together(item, streams="pass") == [name]
     assert together(item, streams="buffer") == []
-    [(_, why)] = problems_together(item, streams="pass")
+    [(_, why, at)] = problems_together(item, streams="pass")
     assert why.endswith('Set the rule\'s "streams" to "buffer".')
+    assert at == ""
 
 
 def test_an_entry_that_judges_events_works_on_streams_unless_its_settings_need_the_whole() -> None:
     item = placed("streaming", stage=Stage.PRE_RESPONSE, settings={"whole": True})
-    [(_, why)] = problems_together(item, streams="pass")
+    [(_, why, at)] = problems_together(item, streams="pass")
     assert why.startswith(
         "streaming has a setting that needs it, but this rule forwards streams event by event. "
+        "Set whole to false, or set the rule's"
     )
+    assert at == "/settings/whole"
     assert together(item, streams="buffer") == []
 
 
@@ -273,12 +277,12 @@ def test_entries_that_do_not_disturb_each_other_work_on_streams(chain: tuple[Cha
 
 
 def test_entries_that_disturb_each_other_are_both_named() -> None:
-    [(_, why)] = problems_together(placed("head_writer", parallel=True), placed("reader", parallel=True))
+    [(_, why, _)] = problems_together(placed("head_writer", parallel=True), placed("reader", parallel=True))
     assert why == (
         "head_writer and reader run at the same time, but one changes the headers that the other uses. "
         "Give them different priorities."
     )
-    [(_, why)] = problems_together(placed("reader", "required"), placed("head_writer"))
+    [(_, why, _)] = problems_together(placed("reader", "required"), placed("head_writer"))
     assert why == "head_writer changes the headers that the required reader has judged before it."
 
 
@@ -322,6 +326,14 @@ class TestWeight:
     def test_a_tenants_entries_are_weighed_alone_and_with_each_rule(self) -> None:
         assert of_tenant(tenant(config("heavy"), config("heavy"))) == [("/plugin_chain/1", False)]
         assert of_tenant(tenant(config("heavy")), rule(config("heavy"))) == [("/required_plugins", True)]
+
+
+def test_warnings_are_those_of_the_saved_document_with_their_places() -> None:
+    owner = tenant(config("reader"), config("head_reader"), required_plugins={"a/b": config("head_reader")})
+    saved = rule(config("asking"), config("head_reader"))
+    told = [(warning.pointer, warning.detail) for warning in chain_warnings(owner, None, CATALOGUE)]
+    assert told == [("/required_plugins/a~1b/settings/x", "Hm."), ("/plugin_chain/1/settings/x", "Hm.")]
+    assert [one.pointer for one in chain_warnings(owner, saved, CATALOGUE)] == ["/plugin_chain/1/settings/x"]
 
 
 class TestRule:

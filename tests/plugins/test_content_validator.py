@@ -320,9 +320,33 @@ def test_a_response_is_cut_to_its_fields_and_passes_without_a_body() -> None:
         ({"required_fields": ["a"] * 1001}, "/required_fields", "1000"),
         ({"fields": ["a"] * 1001}, "/fields", "1000"),
         ({"allowed_types": ["a"] * 1001}, "/allowed_types", "1000"),
-        ({"json_schema": {"$ref": "http://127.0.0.1:9/"}}, "/json_schema", "stay inside the schema"),
+        ({"json_schema": {"$ref": "http://127.0.0.1:9/"}}, "/json_schema/$ref", "stay inside the schema"),
+        ({"json_schema": {"items": [{"$ref": "#/x"}]}}, "/json_schema/items/0/$ref", "does not exist"),
+        ({"json_schema": {"not": {"$id": "x"}}}, "/json_schema/not/$id", "without $id"),
+        (
+            {"json_schema": {"$schema": "http://json-schema.org/draft-04/schema#"}},
+            "/json_schema/$schema",
+            "draft 6",
+        ),
+        (
+            {"json_schema": {"properties": {"a/b": {"type": "strin"}}}},
+            "/json_schema/properties/a~1b/type",
+            "array, boolean, integer, null, number, object, string",
+        ),
+        (
+            {"json_schema": {"properties": {"a": {"minLength": -1}}}},
+            "/json_schema/properties/a/minLength",
+            "minimum",
+        ),
+        ({"json_schema": {"required": "a"}}, "/json_schema/required", "array"),
+        ({"json_schema": {"items": {"pattern": "("}}}, "/json_schema/items/pattern", "regex"),
         ({"json_schema": []}, "/json_schema", "mapping"),
-        ({"field": ["a"]}, "/field", "Unknown"),
+        (
+            {"field": ["a"]},
+            "/field",
+            "Unknown field: did you mean fields? Allowed: allowed_types, max_size, fields,",
+        ),
+        ({"zzz": ["a"]}, "/zzz", "Unknown field. Allowed: allowed_types, max_size, fields,"),
     ],
 )
 def test_a_wrong_setting_is_named(settings: dict[str, Any], pointer: str, reason: str) -> None:
@@ -342,3 +366,21 @@ def test_a_text_over_a_list_of_responses_is_masked_and_its_pictures_stay() -> No
     parts = [item["candidates"][0]["content"]["parts"][0] for item in json.loads(verdict.body or b"")]
     assert parts == [{"text": "the ***"}, {"text": "***"}, picture]
     assert responded(SECRET, json.dumps([body[2], body[2]]).encode()) == CONTINUE
+
+
+@pytest.mark.parametrize(
+    ("settings", "pointer", "reason"),
+    [
+        ({"blocked_patterns": ["ok", r"\b\x{e9}tat\b"]}, "/blocked_patterns/1", "knows ASCII only"),
+        ({"required_patterns": ["\\w\u00e9"]}, "/required_patterns/0", r"[\pL\pN_] for \w"),
+        ({"allowed_types": ["text/*", "json; x"]}, "/allowed_types/1", "application/json"),
+        ({"allowed_types": ["application/"]}, None, ""),
+        ({"allowed_types": ["application/json", "text"], "blocked_patterns": [r"\bx\b"]}, None, ""),
+    ],
+)
+def test_what_is_probably_not_meant_is_told_and_does_not_stop_the_save(
+    settings: dict[str, Any], pointer: str | None, reason: str
+) -> None:
+    told = ContentValidator.parse(settings).warnings()
+    assert [warning.pointer for warning in told] == ([pointer] if pointer else [])
+    assert all(reason in warning.detail for warning in told)

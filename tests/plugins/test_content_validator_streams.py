@@ -201,8 +201,15 @@ def test_the_depth_of_events_is_bounded() -> None:
     ],
 )
 def test_only_a_pattern_without_a_bound_needs_whole_responses(settings_: Any, pattern: str | None) -> None:
-    why = pattern and f"has the pattern {pattern!r}, which may match more than 512 characters"
-    assert ContentValidator.parse(settings_).needs_whole_body() == why
+    needs = ContentValidator.parse(settings_).needs_whole_body()
+    if pattern is None:
+        assert needs is None
+        return
+    assert needs is not None
+    assert needs.reason == f"has the pattern {pattern!r}, which may match more than 512 characters"
+    name, number = needs.pointer[1:].split("/")
+    assert settings_[name][int(number)] == pattern
+    assert needs.remedy
 
 
 def test_a_collected_stream_is_masked_in_its_coding() -> None:

@@ -2,13 +2,13 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jsonschema_rs
 
-from shared.bodies.json.parse import children, is_long
+from shared.bodies.json.parse import is_long
 from shared.core.json_pointer import MISSING, escape_step, get_at, parse_path
 
 #: The most parts of a schema, with all references followed. A definition with two references to the next one,
@@ -27,6 +27,17 @@ _INNER = re.compile(r"#(/[^%]*)?")
 _FOREIGN = ("$id", "$anchor", "$dynamicRef", "$dynamicAnchor", "$recursiveRef", "$recursiveAnchor")
 
 
+_TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
+
+
+class SchemaError(ValueError):
+    """What is wrong with a schema, a full sentence, and its place in the schema (JSON pointer)."""
+
+    def __init__(self, message: str, pointer: str = "") -> None:
+        self.pointer = pointer
+        super().__init__(message)
+
+
 class Schema(NamedTuple):
     """A compiled schema. It must not validate a document of more than `json_parts` parts."""
 
@@ -37,7 +48,7 @@ class Schema(NamedTuple):
 def compile_schema(schema: Mapping[str, Any]) -> Schema:
     """Compile a schema. Its patterns match in linear time.
 
-    Raises ValueError, with a full sentence, when it is invalid, too large, or has an outside reference.
+    Raises `SchemaError` when it is invalid, too large, or has an outside reference.
     """
     return _compiled(json.dumps(schema))
 
@@ -62,7 +73,11 @@ def _compiled(text: str) -> Schema:
             f" Each of its patterns ({len(patterns)}) may take {most} bytes when it is compiled. "
             "Make counted repeats such as {1,500} shorter."
         )
-        raise ValueError(f"Must be a JSON Schema: {reason}.{hint * ('regex' in reason)}") from None
+        place = list(getattr(error, "instance_path", ()))
+        if place[-1:] == ["type"] and "anyOf" in reason:
+            reason = f"type is one of {', '.join(_TYPES)}, or a list of them"
+        message = f"Must be a JSON Schema: {reason}.{hint * ('regex' in reason)}"
+        raise SchemaError(message, _pointer(place)) from None
     return Schema(validator, _MAX_WORK // size)
 
 
@@ -74,8 +89,12 @@ def first_error(schema: Schema, document: Any) -> str | None:
     try:
         schema.validator.validate(document)
     except jsonschema_rs.ValidationError as error:
-        return "".join(f"/{escape_step(step)}" for step in error.instance_path)
+        return _pointer(error.instance_path)
     return None
+
+
+def _pointer(steps: Iterable[str | int]) -> str:
+    return "".join(f"/{escape_step(step)}" for step in steps)
 
 
 def _checked_size(schema: dict[str, Any]) -> tuple[int, set[str]]:
@@ -84,35 +103,42 @@ def _checked_size(schema: dict[str, Any]) -> tuple[int, set[str]]:
     A recursive schema never ends, so it is too large.
     """
     if "draft-04" in str(schema.get("$schema")):
-        raise ValueError("Must be a JSON Schema of draft 6 or later.")
-    pending: list[Any] = [schema]
+        raise SchemaError("Must be a JSON Schema of draft 6 or later.", "/$schema")
+    pending: list[tuple[Any, str]] = [(schema, "")]
     size, patterns = 0, set[str]()
     for _ in range(MAX_PARTS):
         if not pending:
             return size, patterns
-        part = pending.pop()
+        part, at = pending.pop()
         size += 1 + len(part)
-        inner = list(children(part))
+        inner = [(child, f"{at}/{escape_step(key)}") for key, child in _members(part)]
         if isinstance(part, dict):
             if isinstance(pattern := part.get("pattern"), str):
                 patterns.add(pattern)
             if isinstance(named := part.get("patternProperties"), dict):
                 patterns.update(named)
-            if any(isinstance(part.get(name), str) for name in _FOREIGN):
-                raise ValueError(f"Must be a JSON Schema without {', '.join(_FOREIGN)}.")
+            if foreign := [name for name in _FOREIGN if isinstance(part.get(name), str)]:
+                raise SchemaError(
+                    f"Must be a JSON Schema without {', '.join(_FOREIGN)}.", f"{at}/{foreign[0]}"
+                )
             if isinstance(reference := part.get("$ref"), str):
-                inner.append(_inner(schema, reference))
-        pending += [child for child in inner if isinstance(child, dict | list)]
-    raise ValueError(
+                inner.append(_inner(schema, reference, f"{at}/$ref"))
+        pending += [(child, place) for child, place in inner if isinstance(child, dict | list)]
+    raise SchemaError(
         f"Must be a JSON Schema of at most {MAX_PARTS} parts with all references followed; "
         "a definition must not refer to itself."
     )
 
 
-def _inner(schema: dict[str, Any], reference: str) -> Any:
+def _members(part: Any) -> Iterable[tuple[str | int, Any]]:
+    return part.items() if isinstance(part, dict) else enumerate(part)
+
+
+def _inner(schema: dict[str, Any], reference: str, at: str) -> tuple[Any, str]:
+    """The part that a reference at the place `at` leads to, and its place."""
     if not _INNER.fullmatch(reference):
-        raise ValueError("References must stay inside the schema: begin with '#/', without '%'.")
+        raise SchemaError("References must stay inside the schema: begin with '#/', without '%'.", at)
     found = get_at(schema, parse_path(reference[1:])) if reference != "#" else schema
     if found is MISSING:
-        raise ValueError(f"The reference {reference} does not exist in this schema.")
-    return found
+        raise SchemaError(f"The reference {reference} does not exist in this schema.", at)
+    return found, reference[1:]

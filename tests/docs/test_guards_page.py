@@ -1,0 +1,28 @@
+"""docs/guards.md is what the table of the APIs says."""
+
+import sys
+
+from shared.plugin_tools.guards_page import guards_page
+from shared.providers.text_fields import APIS
+from tests.support.commands import ROOT, run_command
+
+PAGE = (ROOT / "docs" / "guards.md").read_text(encoding="utf-8")
+
+
+def test_guards_page_is_up_to_date() -> None:
+    """When this fails: python -m shared.plugins guards > docs/guards.md"""
+    assert guards_page(APIS) == PAGE
+
+
+def test_the_command_that_it_names_prints_the_page_of_guards() -> None:
+    assert "python -m shared.plugins guards > docs/guards.md" in PAGE
+    assert run_command(sys.executable, "-m", "shared.plugins", "guards").stdout == PAGE
+
+
+def test_guards_page_names_what_is_judged_media_and_not_seen_of_every_api() -> None:
+    for api in APIS:
+        section = PAGE.partition(f"\n## {api.name}\n")[2].partition("\n## ")[0]
+        assert "| text" in section
+        assert "| not seen |" in section
+        for path in (*api.texts, *api.labels, *api.media):
+            assert path.replace("|", "\\|") in section
