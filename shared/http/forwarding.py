@@ -91,8 +91,8 @@ _MEANING: Memo[bytes, _Meaning] = Memo(_meaning)
 class OwnHeaders:
     """The headers of a rule as bytes, without those that only the gateway sets.
 
-    If the upstream is not told `who` calls, the client's own X-Request-ID is forwarded. `dropped` are the names,
-    in lower case, of further headers that clients cannot send.
+    If the upstream is not told `who` calls, the client's own X-Request-ID is forwarded. `dropped` are the
+    names, in lower case, of further headers that clients cannot send.
     """
 
     __slots__ = ("fields", "replaced")
