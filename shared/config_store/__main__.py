@@ -3,6 +3,8 @@
 A gateway rejects changes while its store is not the one that it served last. When that store is gone for
 good, ``accept`` makes the present one the true one. With ``--secrets``, the pepper and the encryption key of
 this machine become those of the store: then API keys and secrets that need others can no longer be used.
+
+``check`` looks for records and indexes that contradict each other.
 """
 
 import argparse
@@ -11,6 +13,7 @@ import sys
 from contextlib import closing
 
 from shared.config_store import layout
+from shared.config_store.check import violations
 from shared.config_store.identity import SecretIds, StoreState
 from shared.config_store.seen_file import SeenFile, newest, seen_in
 from shared.config_store.snapshot import SnapshotFile
@@ -32,13 +35,22 @@ def main() -> None:
     accepting.add_argument(
         "--secrets", action="store_true", help="give up the API keys and secrets that need other files"
     )
+    commands.add_parser("check", help="look for damage; ends with 1 if there is any")
     arguments = parser.parse_args()
+    found: list[str] = []
     try:
         settings = load_settings_or_exit()
         with closing(open_redis(settings)) as address:
-            sys.stdout.write(f"{accept(settings, address, with_secrets=arguments.secrets)}\n")
+            if arguments.command == "check":
+                with open_client(address.options) as client, redis_errors():
+                    found = violations(client)
+                lines = found or [f"The store {address.name} is whole."]
+            else:
+                lines = [accept(settings, address, with_secrets=arguments.secrets)]
+            sys.stdout.write("\n".join([*lines, ""]))
     except (GatewayError, OSError) as error:
         sys.exit(f"{_PROGRAM}: {error}")
+    sys.exit(1 if found else 0)
 
 
 def accept(settings: Settings, address: RedisAddress, *, with_secrets: bool) -> str:

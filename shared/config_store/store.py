@@ -2,6 +2,7 @@
 
 import logging
 import re
+import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -43,6 +44,8 @@ from shared.model.config import Snapshot
 TIMEOUT = 0.25
 # Keys that one SCAN looks at, in about a millisecond.
 _SCAN_COUNT = 1_000
+# Checks whether a change is on disk, and the seconds between them. Redis holds a change back for two seconds.
+_DISK_CHECKS, _DISK_PAUSE = 300, 0.01
 # A cursor: the number of the last tenant on the page. Redis holds 15 digits exactly as a score.
 _CURSOR = re.compile(rb"after:([1-9][0-9]{0,14})")
 
@@ -291,17 +294,29 @@ def parse_cursor(cursor: str | None) -> int:
 
 
 def _check_disk(connection: Redis) -> None:
-    """Raise `NotDurable` when Redis has an append-only file and cannot write to it.
+    """Return when Redis has passed all its changes to the kernel, so that they survive its end.
 
-    Redis acknowledges the first change that it cannot write. It knows that before it reads the next command.
+    Redis acknowledges the first change that it cannot write, and while its disk is busy it holds changes back
+    for up to two seconds. Raises `NotDurable`. Without an append-only file there is nothing to wait for.
     """
-    try:
-        state: Any = connection.info("persistence")
-    except NoPermissionError:
-        logger.warning("Redis does not allow INFO, so a change may not be on disk. Allow it in its ACL.")
-        return
-    if state.get("aof_enabled") and state.get("aof_last_write_status") != "ok":
-        raise NotDurable("Redis cannot write its append-only file.", _NOT_DURABLE)
+    written: int | None = None
+    for _ in range(_DISK_CHECKS):
+        try:
+            state: Any = connection.info("persistence")
+        except NoPermissionError:
+            logger.warning("Redis does not allow INFO, so a change may not be on disk. Allow it in its ACL.")
+            return
+        if not state.get("aof_enabled"):
+            return
+        if state.get("aof_last_write_status") != "ok":
+            raise NotDurable("Redis cannot write its append-only file.", _NOT_DURABLE)
+        held, size = int(state.get("aof_buffer_length", 0)), int(state.get("aof_current_size", 0))
+        # Changes of others come meanwhile. A file that is smaller than before was rewritten with all of them.
+        if not held or (written is not None and (size >= written or size + held < written)):
+            return
+        written = written or size + held
+        time.sleep(_DISK_PAUSE)
+    raise NotDurable("Redis has not written its append-only file for seconds.", _NOT_DURABLE)
 
 
 @contextmanager

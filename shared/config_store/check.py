@@ -1,0 +1,137 @@
+"""Checks the invariants of the store that every change keeps (``python -m shared.config_store check``).
+
+It reads all tenants, a page at a time, and changes nothing. A change that comes between two reads looks like
+a violation, so a check that meets one begins again.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from redis import Redis
+
+from shared.config_store import layout
+from shared.config_store.records import parse_snapshot, read_call
+from shared.core.errors import BadRecord, StoreDown
+from shared.model.config import Snapshot
+
+_PAGE = 500  # keys per command, so that Redis serves others meanwhile
+_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Indexes:
+    """All indexes of the store.
+
+    Attributes:
+        revision: the number of the newest change.
+        order: tenants by the change that created them.
+        changes: tenants by their last change.
+        deleted: deleted tenants.
+        subdomains: tenants by subdomain.
+        hashes: tenant and key by the hash of the key.
+    """
+
+    revision: int
+    order: Mapping[str, int]
+    changes: Mapping[str, int]
+    deleted: frozenset[str]
+    subdomains: Mapping[str, str]
+    hashes: Mapping[str, str]
+
+
+def violations(client: Redis) -> list[str]:
+    """A sentence about each broken invariant. Raises `StoreDown` when the store changes all the time."""
+    for _ in range(_TRIES):
+        indexes = _read_indexes(client)
+        found = [*_check(client, indexes)]
+        if not found or _revision(client) == indexes.revision:
+            return found
+    raise StoreDown("The store changed during each check. Repeat the check at a quieter time.")
+
+
+def _check(client: Redis, indexes: _Indexes) -> Iterator[str]:
+    read = client.register_script(layout.script("read"))
+    snapshots: dict[str, Snapshot] = {}
+    for tenant_id in indexes.order:
+        call = read_call(tenant_id)
+        try:
+            snapshot = parse_snapshot(tenant_id, read(call.keys, call.arguments))
+        except BadRecord as error:
+            yield str(error)
+            continue
+        if snapshot is None:
+            yield f"Tenant {tenant_id} is listed and has no record."
+        else:
+            snapshots[tenant_id] = snapshot
+            yield from _check_tenant(snapshot, indexes)
+    yield from _check_indexes(snapshots, indexes)
+    yield from _check_keys(client, snapshots, indexes)
+
+
+def _check_tenant(snapshot: Snapshot, indexes: _Indexes) -> Iterator[str]:
+    tenant = snapshot.tenant
+    if indexes.subdomains.get(tenant.subdomain) != tenant.id:
+        yield f"Tenant {tenant.id} is not found by its subdomain {tenant.subdomain}."
+    for key in snapshot.keys:
+        if indexes.hashes.get(key.hash) != f"{tenant.id} {key.id}":
+            yield f"Tenant {tenant.id} is not found by its API key {key.id}."
+    if indexes.changes.get(tenant.id) != snapshot.revision:
+        yield f"Tenant {tenant.id} has the revision {snapshot.revision}, and the list of changes another one."
+    if snapshot.revision > indexes.revision:
+        yield f"Tenant {tenant.id} has a newer revision than the store, {snapshot.revision}."
+    if tenant.id in indexes.deleted:
+        yield f"Tenant {tenant.id} exists, and is listed as deleted."
+
+
+def _check_indexes(snapshots: Mapping[str, Snapshot], indexes: _Indexes) -> Iterator[str]:
+    """What the indexes have and no tenant. A tenant that could not be read was reported before."""
+    readable = snapshots.keys() | (indexes.changes.keys() - indexes.order.keys())
+    subdomains = {snapshot.tenant.subdomain for snapshot in snapshots.values()}
+    for subdomain, owner in indexes.subdomains.items():
+        if subdomain not in subdomains and (owner in readable or owner not in indexes.order):
+            yield f"The subdomain {subdomain} leads to {owner}, which has not got it."
+    hashes = {key.hash for snapshot in snapshots.values() for key in snapshot.keys}
+    for key_hash, owner in indexes.hashes.items():
+        tenant_id = owner.partition(" ")[0]
+        if key_hash not in hashes and (tenant_id in readable or tenant_id not in indexes.order):
+            yield f"A hash leads to the API key {owner}, which does not exist."
+    for tenant_id in indexes.changes.keys() - indexes.order.keys() - indexes.deleted:
+        yield f"Tenant {tenant_id} is in the list of changes, and neither exists nor is listed as deleted."
+
+
+def _check_keys(client: Redis, snapshots: Mapping[str, Snapshot], indexes: _Indexes) -> Iterator[str]:
+    """Records and documents of no tenant, and documents of other versions."""
+    unreadable = indexes.order.keys() - snapshots.keys()  # they were reported before
+    known = {layout.document_key(one, found.tenant.version) for one, found in snapshots.items()}
+    for key_of in (layout.tenant_key, layout.keys_key):
+        known.update(map(key_of, snapshots))
+    for kind in ("tenant", "doc", "keys"):
+        for key in client.scan_iter(match=f"{{cfg}}:{kind}:*", count=_PAGE):
+            name = key.decode()
+            if name not in known and name.split(":")[2] not in unreadable:
+                yield f"The key {name} belongs to no tenant, or to an old version."
+
+
+def _read_indexes(client: Redis) -> _Indexes:
+    return _Indexes(
+        revision=_revision(client),
+        order=_numbers(client, layout.ORDER),
+        changes=_numbers(client, layout.CHANGES),
+        deleted=frozenset(_numbers(client, layout.DELETED)),
+        subdomains=_fields(client, layout.SUBDOMAINS),
+        hashes=_fields(client, layout.HASHES),
+    )
+
+
+def _revision(client: Redis) -> int:
+    number: Any = client.get(layout.REVISION)
+    return int(number or 0)
+
+
+def _numbers(client: Redis, key: str) -> dict[str, int]:
+    return {name.decode(): int(score) for name, score in client.zscan_iter(key, count=_PAGE)}
+
+
+def _fields(client: Redis, key: str) -> dict[str, str]:
+    return {name.decode(): value.decode() for name, value in client.hscan_iter(key, count=_PAGE)}
