@@ -161,7 +161,7 @@ def _warnings(after: Snapshot, rule: Rule, targets: CheckedTargets) -> list[dict
     warnings = [
         *path_warnings(rule),
         *(Problem("/plugin_chain", text) for text in limits),
-        *chain_warnings(stored.tenant, rule, services().catalogue),
+        *chain_warnings(after.tenant, rule, services().catalogue),
         *_engine_warnings(rule),
         *targets.warnings,
     ]
