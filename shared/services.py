@@ -25,6 +25,7 @@ from shared.http.readiness import OK, STORE_LOST, UNAVAILABLE, Probed
 from shared.limits.fallback.guarded_limiter import GuardedLimiter
 from shared.limits.port import Limiter
 from shared.limits.redis.limiter import open_redis_limiter
+from shared.limits.retry_queues import RetryQueues
 from shared.limits.values import Decision, Limit
 from shared.model.config import Snapshot
 from shared.net import resolve as resolving
@@ -157,7 +158,11 @@ class Services:
                 fetch.close()
 
     def _tools(self, limiter: Limiter, fetch: Fetch) -> Tools:
-        return Tools(limiter, fetch, self.clock, json_parts=self.settings.limits.json_parts)
+        # The ids of processes that start together follow each other, so their turns differ.
+        told = RetryQueues(self.settings.server.worker_count, os.getpid())
+        return Tools(
+            limiter, fetch, self.clock, retry_queues=told, json_parts=self.settings.limits.json_parts
+        )
 
     def _compiler(self, tools: Tools) -> Compiler:
         settings, longest = self.settings, self.settings.limits.timeouts

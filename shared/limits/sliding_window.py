@@ -5,9 +5,16 @@ in full. So no window admits more than the limit, and a window that is one bucke
 same requests. Times are whole microseconds.
 """
 
+from collections.abc import Mapping
+
 from shared.limits.values import NEVER, Limit, LimitState
 
 BUCKETS = 64
+
+
+def bucket_width(window_ms: int) -> int:
+    """The length of a bucket, in microseconds."""
+    return -(-window_ms * 1000 // BUCKETS)
 
 
 class BucketedWindow:
@@ -16,12 +23,16 @@ class BucketedWindow:
     __slots__ = ("_charged", "_width")
 
     def __init__(self, window_ms: int) -> None:
-        self._width = -(-window_ms * 1000 // BUCKETS)
+        self._width = bucket_width(window_ms)
         self._charged: dict[int, int] = {}  # bucket -> units, the oldest first
 
     def total(self, now: int) -> int:
         """The units that count at the time `now`."""
         return sum(units for _, units in self._live(now))
+
+    def charged(self, now: int) -> Mapping[int, int]:
+        """The units that count at the time `now`, by bucket."""
+        return dict(self._live(now))
 
     def charge(self, now: int, cost: int) -> None:
         """Add `cost` to the bucket of `now`, whether there is room or not."""

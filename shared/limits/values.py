@@ -4,10 +4,11 @@ Requests per window are counted by a bucketed sliding window, concurrent request
 explained in docs/rate-limiting.md.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from shared.core.empty import EMPTY
 from shared.core.globs import matches_path
 from shared.model.messages import Request
 
@@ -167,6 +168,9 @@ class Decision(NamedTuple):
         retry_after_ms: the longest wait of the limits without room; `NEVER` when one has less than the cost.
         degraded: Redis did not respond, and this process decided alone.
         charged_at: the time of the charge, in microseconds of the counting clock; 0 without one.
+        charged: for a rejection, the units that count in each window, by the key of the limit and by bucket
+            (`sliding_window`), if they are known.
+        decided_at: the time of that, in microseconds of the counting clock.
     """
 
     allowed: bool
@@ -175,6 +179,8 @@ class Decision(NamedTuple):
     retry_after_ms: int = 0
     degraded: bool = False
     charged_at: int = 0
+    charged: Mapping[str, Mapping[int, int]] = EMPTY
+    decided_at: int = 0
 
 
 def label_of(scope: str, name: str) -> str:

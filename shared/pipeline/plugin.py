@@ -29,6 +29,7 @@ from shared.core.fields import Strict, problems_of
 from shared.core.sizes import JSON_PARTS
 from shared.limits.distinct_values import DistinctValueTracker
 from shared.limits.port import Limiter
+from shared.limits.retry_queues import RetryQueues
 from shared.model.config import Stage
 from shared.model.event import Event
 from shared.model.messages import Exchange, Response
@@ -133,6 +134,7 @@ class Tools:
         fetch: calls outside services.
         clock: the clock.
         distinct_values: bounds the counters for values that clients choose, in this process.
+        retry_queues: the waits that rejected clients were told, in this process.
         json_parts: the most parts that a JSON document may have (`shared.bodies.json.parse.JsonBounds`).
     """
 
@@ -140,12 +142,16 @@ class Tools:
     fetch: Fetch
     clock: Clock
     distinct_values: DistinctValueTracker = field(default_factory=DistinctValueTracker)
+    retry_queues: RetryQueues = field(default_factory=RetryQueues)
     json_parts: int = JSON_PARTS
 
     def dry(self) -> "Tools":
         """The same tools without effects: limits are read, and not charged."""
         return replace(
-            self, limiter=ReadOnlyLimiter(self.limiter), distinct_values=ReadOnlyTracker(self.distinct_values)
+            self,
+            limiter=ReadOnlyLimiter(self.limiter),
+            distinct_values=ReadOnlyTracker(self.distinct_values),
+            retry_queues=RetryQueues(),
         )
 
 

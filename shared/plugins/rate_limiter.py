@@ -35,6 +35,7 @@ from shared.limits.resolve import (
     longest_wait_ms,
     track_values,
 )
+from shared.limits.retry_queues import RetryQueues
 from shared.limits.settings import ActionsSchema, LevelSchema, LimitsSchema, MatchSchema
 from shared.limits.values import (
     CLOSED,
@@ -126,6 +127,7 @@ class RateLimiter(Plugin):
     _limiter: Limiter
     _clock: Clock
     _distinct_values: DistinctValueTracker
+    _retry_queues: RetryQueues
     _bounds: JsonBounds
     _leases: Iterator[str]
 
@@ -158,6 +160,7 @@ class RateLimiter(Plugin):
 
     def start(self, tools: Tools) -> None:
         self._limiter, self._clock = tools.limiter, tools.clock
+        self._retry_queues = tools.retry_queues
         self._distinct_values, self._bounds = tools.distinct_values, JsonBounds(parts=tools.json_parts)
         # A lease must be unique; the client may choose the id of an exchange.
         name = secrets.token_hex(8)
@@ -176,7 +179,12 @@ class RateLimiter(Plugin):
         charged = self._resolver.of(exchange, model, lease, self._has_counter)
         if not charged:
             return CONTINUE
-        decision = await self._acquire([charge.limit for charge in charged])
+        limits = [charge.limit for charge in charged]
+        decision = await self._acquire(limits)
+        if decision.violated is not None:
+            decision = self._retry_queues.spread(decision, round(self._clock.monotonic() * 1_000_000))
+        elif self._retry_queues.queues:
+            self._retry_queues.charge(limits, round(self._clock.monotonic() * 1_000_000))
         if self._has_chosen and decision.violated is None:
             track_values(charged, self._distinct_values, self._clock.monotonic())
         return self._verdict(decision, charged)

@@ -62,7 +62,9 @@ class Counters:
         """Charge all the limits, or none of them when one has no room."""
         decision = self.peek(limits, now)
         if not decision.allowed:
-            return decision
+            windows = {limit.key: self._windows.get(limit.key) for limit in limits}
+            charged = {key: window.charged(now) for key, window in windows.items() if window is not None}
+            return decision._replace(charged=charged, decided_at=now)
         self.charge(limits, now)
         return Decision(True, [self._state(limit, now, 1) for limit in limits], charged_at=now)
 

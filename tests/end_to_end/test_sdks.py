@@ -1,6 +1,7 @@
 """The SDKs that application developers use, unmodified but for base URL and key."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import anthropic
 import openai
@@ -18,6 +19,8 @@ def developer(gateway: RunningGateway) -> Iterator[TenantInUse]:
         tenant = gateway.create_tenant()
         tenant.create_rule("/v1", f"http://127.0.0.1:{port}")
         limit = {"name": "rate_limiter", "settings": {"limit": 0, "window": "1m"}}
+        few = {"name": "rate_limiter", "settings": {"limit": 1, "window": "500ms"}}
+        tenant.create_rule("/few", f"http://127.0.0.1:{port}", strip_path=True, plugin_chain=[few])
         tenant.create_rule("/limited/v1", f"http://127.0.0.1:{port}", plugin_chain=[limit])
         yield tenant
 
@@ -78,3 +81,17 @@ def test_a_spent_limit_shows_as_such(developer: TenantInUse) -> None:
         pytest.raises(anthropic.RateLimitError, match="Rate limit reached"),
     ):
         client.messages.create(**ask, max_tokens=1)
+
+
+@pytest.mark.slow
+def test_twelve_limited_clients_with_five_retries_all_succeed(developer: TenantInUse) -> None:
+    """Each is told a free place of its own; with the same wait for all, six of them would fail."""
+    ask = {"model": "demo", "messages": [{"role": "user", "content": "Hello!"}]}
+
+    def call(_: int) -> str | None:
+        url = developer.gateway.proxy + "/few/v1"
+        with openai.OpenAI(base_url=url, api_key=developer.key, max_retries=5) as client:
+            return client.chat.completions.create(**ask).choices[0].message.content
+
+    with ThreadPoolExecutor(12) as pool:
+        assert list(pool.map(call, range(12))) == ["You said: Hello!"] * 12

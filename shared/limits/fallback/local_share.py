@@ -46,7 +46,9 @@ class LocalShare:
         """Charge all windows that count locally, or none. The caller acquires the slots."""
         decision = self.peek(limits, now)
         if not decision.allowed:
-            return decision
+            shares = {limit.key: self._shares.get(limit.key) for limit in limits}
+            charged = {key: share.used.charged(now) for key, share in shares.items() if share is not None}
+            return decision._replace(charged=charged, decided_at=now)
         for limit in limits:
             if limit.kind == WINDOW and limit.on_error != OPEN:
                 self._charge(limit, now)

@@ -5,7 +5,8 @@
 --       room, 2 to charge in any case; then for each limit:
 --       "window", limit, window in microseconds, cost; or "concurrent", limit, length of a lease, lease.
 -- Reply: 1 when all limits have room, the time, then for each limit: remaining, milliseconds until there is
---        more (-1: never; 0 for concurrent limits, where it is not known).
+--        more (-1: never; 0 for concurrent limits, where it is not known). When a charge is rejected, then for
+--        each limit a list: the buckets of a window and their units.
 --
 -- A counter of kind "window" is a string (counter.lua), one of kind "concurrent" a sorted set of leases by
 -- their ends. A rejected request writes nothing.
@@ -100,6 +101,20 @@ local function wait(counter)
   return math.ceil(((last + SLOTS) * counter.width - now) / 1000)
 end
 
+-- The buckets that count, and their units.
+local function charged_buckets(counter)
+  local found = {}
+  if counter.lease then return found end
+  local bucket, at = counter.oldest, counter.at
+  while bucket < counter.bucket do
+    local charged, gap, next = older(counter.ring, at)
+    found[#found + 1], found[#found + 2] = bucket, charged
+    bucket, at = bucket + gap, next
+  end
+  found[#found + 1], found[#found + 2] = counter.bucket, counter.charged
+  return found
+end
+
 local function read(key, kind, limit, length, last)
   if kind == 'window' then return read_window(key, tonumber(limit), tonumber(length), tonumber(last)) end
   if kind == 'concurrent' then return read_leases(key, tonumber(limit), tonumber(length), last) end
@@ -121,5 +136,8 @@ for _, counter in ipairs(counters) do
   if charge then write(counter) end
   reply[#reply + 1] = math.max(counter.limit - counter.total, 0)
   reply[#reply + 1] = wait(counter)
+end
+if ARGV[2] == '1' and allowed == 0 then
+  for _, counter in ipairs(counters) do reply[#reply + 1] = charged_buckets(counter) end
 end
 return reply

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from itertools import batched
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ SERVER_TIME = 0
 
 # Modes of the script: charge nothing, charge when all limits have room, charge in any case.
 _PEEK, _ACQUIRE, _FORCE = range(3)
+
+# Whether all limits have room, the time, the states, and after a rejection the charges of the windows.
+_Reply = tuple[bool, int, Sequence[LimitState], Mapping[str, Mapping[int, int]]]
 
 _FOLDER = Path(__file__).parent
 #: The scripts of the limiter.
@@ -46,13 +50,14 @@ class RedisLimiter:
 
     async def acquire(self, limits: Sequence[Limit]) -> Decision:
         """Charge all the limits, or none of them when one has no room. One round trip."""
-        allowed, now, states = await self._call(limits, _ACQUIRE)
-        return Decision(True, states, charged_at=now) if allowed else decide(states)
+        allowed, now, states, charged = await self._call(limits, _ACQUIRE)
+        if allowed:
+            return Decision(True, states, charged_at=now)
+        return decide(states)._replace(charged=charged, decided_at=now)
 
     async def peek(self, limits: Sequence[Limit]) -> Decision:
         """The decision of `acquire` now, without a charge; the states are those before a charge."""
-        _, _, states = await self._call(limits, _PEEK)
-        return decide(states)
+        return decide((await self._call(limits, _PEEK))[2])
 
     async def charge(self, limits: Sequence[Limit]) -> Sequence[LimitState]:
         """Charge all the limits, whether there is room or not."""
@@ -102,15 +107,18 @@ class RedisLimiter:
         """Close the connection."""
         await self._connection.close()
 
-    async def _call(self, limits: Sequence[Limit], charge: int) -> tuple[bool, int, list[LimitState]]:
+    async def _call(self, limits: Sequence[Limit], charge: int) -> _Reply:
         arguments: list[str | int] = [self._now(), charge]
         for limit in limits:
             last = limit.lease if limit.kind == CONCURRENT else limit.cost
             arguments += [limit.kind, limit.quota.limit, limit.quota.window_ms * 1000, last]
         keys = [limit.key for limit in limits]
         allowed, now, *figures = await self._connection.run(LIMITER, keys, arguments)
-        pairs = zip(limits, figures[::2], figures[1::2], strict=True)
-        return bool(allowed), now, [LimitState(limit, left, reset) for limit, left, reset in pairs]
+        ends = 2 * len(limits)
+        pairs = zip(limits, figures[:ends:2], figures[1:ends:2], strict=True)
+        states = [LimitState(limit, left, reset) for limit, left, reset in pairs]
+        charged = {key: dict(batched(one, 2)) for key, one in zip(keys, figures[ends:], strict=False) if one}
+        return bool(allowed), now, states, charged
 
 
 def open_redis_limiter(

@@ -37,6 +37,7 @@ def test_a_process_admits_its_share_and_says_that_it_decided_alone() -> None:
     rejected = outage.share.acquire([window()], NOW)
     assert (rejected.degraded, rejected.violated) == (True, window())
     assert 10_000 <= rejected.retry_after_ms <= 10_157
+    assert (sum(rejected.charged["a"].values()), rejected.decided_at) == (25, NOW)
 
 
 @pytest.mark.parametrize(

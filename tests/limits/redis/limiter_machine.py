@@ -75,6 +75,7 @@ class LimiterMachine(RuleBasedStateMachine):
         if violated:
             assert self.here.stored(*limits) == before
             self.check_wait(decision, violated)
+            self.check_charges(decision, limits)
         else:
             self.admitted.append((decision, limits))
         for state in decision.states:
@@ -126,6 +127,15 @@ class LimiterMachine(RuleBasedStateMachine):
             self.here.hands.forward(1)
             assert self.here.peek(*windows).allowed
             self.here.hands.now_us = now
+
+    def check_charges(self, decision: Decision, limits: Sequence[Limit]) -> None:
+        """A rejection names the charges of its windows. One that is repeated from memory does not."""
+        for wanted in limits if decision.charged else ():
+            if wanted.kind != CONCURRENT:
+                charged = decision.charged.get(wanted.key, {})
+                assert {at: units for at, units in charged.items() if units} == self.model.live(
+                    wanted, self.now
+                )
 
     def teardown(self) -> None:
         for place in range(3):

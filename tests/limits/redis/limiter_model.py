@@ -71,6 +71,14 @@ class EventList:
         last = now + 2 * wanted.quota.window_ms * 1000
         return {lease: end for lease, end in self.leases.get(wanted.key, {}).items() if now < end <= last}
 
+    def live(self, wanted: Limit, now: int) -> dict[int, int]:
+        """The units that count, by bucket."""
+        found: dict[int, int] = {}
+        for charge in self._live(wanted, now):
+            if charge.cost:
+                found[charge.bucket] = found.get(charge.bucket, 0) + charge.cost
+        return found
+
     def _newest(self, wanted: Limit) -> int:
         return max((charge.bucket for charge in self.charges.get(wanted.key, [])), default=0)
 
