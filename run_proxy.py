@@ -21,6 +21,7 @@ from shared.settings import Settings, load_settings, service_manager
 from shared.settings.files import check_ca_file, check_tls
 from shared.settings.sections import MITMPROXY
 from shared.settings.service_manager import ServiceManager
+from shared.start_line import log_proxy_start
 
 #: The name of the proxy's sockets: in a hand-over, and in `FileDescriptorName=` of a systemd socket.
 _PROXY = "proxy"
@@ -105,10 +106,12 @@ def _supervise(
             predecessor=predecessor,
             notify=manager.notify,
         )
+        sockets = [one.socket for one in listening if one.name == _PROXY]
+        log_proxy_start(settings, [socket.getsockname()[:2] for socket in sockets], store)
         return supervise(
             Later("proxy_worker", "work"),
             (config, flags, store.shared()),
-            sockets=[one.socket for one in listening if one.name == _PROXY],
+            sockets=sockets,
             workers=server.worker_count,
             drain_timeout=server.drain_timeout,
             succession=succession,

@@ -10,6 +10,7 @@ from admin_app.http.errors import register_errors
 from admin_app.http.openapi import Api, docs_blueprint
 from admin_app.views import api_keys, explain, health, plugins, rate_limits, rules, tenants
 from shared.core.http_tokens import WITH_BODY
+from shared.core.version import VERSION
 from shared.http.request_id import request_id
 from shared.services import Services
 
@@ -37,7 +38,7 @@ def create_app(services: Services) -> Flask:
     app = Flask(__name__, static_folder=None)
     app.config.update(
         API_TITLE="AI Gateway: admin API",
-        API_VERSION=health.VERSION,
+        API_VERSION=VERSION,
         OPENAPI_VERSION="3.1.0",
         API_SPEC_OPTIONS={
             "info": {"description": _DESCRIPTION},

@@ -73,6 +73,7 @@ class Admission:
         return FlowState(
             request_id=request_id(headers.get("x-request-id"), self.random_bytes),
             started=self.clock.monotonic(),
+            monotonic=self.clock.monotonic,
             client=client_address(peer, headers, self.settings.trusted_proxies),
             headers=headers,
             closes="close" in connection or (old and "keep-alive" not in connection),
@@ -93,6 +94,7 @@ class Admission:
             gateway = await self.gateways.find(call.subdomain, call.key_hash)
         except StoreDown:
             return make_rejection("config_unavailable")
+        state.gateway, state.key_hash = gateway, call.key_hash
         method = method_of(flow)
         if method == "OPTIONS" and (response := preflight(gateway, call, method)):
             return response

@@ -1,8 +1,9 @@
 """The only translator between mitmproxy's flows and the gateway's values."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from mitmproxy import http
+from mitmproxy import connection, http
 
 from mitm_addons.response_copy import ResponseCopy
 from shared.core.errors import Rejection
@@ -12,6 +13,7 @@ from shared.model.messages import Headers, Request, Response
 from shared.pipeline.run import Run
 from shared.providers.errors import error_body, speaks_anthropic
 from shared.routing.admission import Admitted
+from shared.routing.compile import Gateway
 
 
 @dataclass(slots=True)
@@ -43,6 +45,17 @@ class FlowState:
         error_sent: the client got an error event.
         cors: the web pages that may read the response; None: none.
         upstream_id: the upstream's id of the request.
+        monotonic: the clock of `started`.
+        gateway: the tenant that was called, also of a rejected request.
+        key_hash: the hash of the presented API key.
+        forwarded: when the request was forwarded; None if it was not.
+        address: the address of the upstream that was tried last.
+        attempts: the number of addresses that were tried.
+        cause: why there is no upstream to connect to, in one word.
+        detail: the same as a sentence.
+        upstream_status: the status that the upstream sent.
+        first_sent: when the first byte of the upstream's body was passed on.
+        upstream_ended: when the upstream's response was complete.
     """
 
     request_id: str
@@ -69,6 +82,17 @@ class FlowState:
     error_sent: bool = False
     cors: Cors | None = None
     upstream_id: bytes | None = None
+    monotonic: Callable[[], float] = float
+    gateway: Gateway | None = None
+    key_hash: str | None = None
+    forwarded: float | None = None
+    address: str | None = None
+    attempts: int = 0
+    cause: str | None = None
+    detail: str | None = None
+    upstream_status: int | None = None
+    first_sent: float | None = None
+    upstream_ended: float | None = None
 
     @property
     def is_between_events(self) -> bool:
@@ -82,6 +106,8 @@ class FlowState:
 
     def passed_on(self, piece: bytes) -> bytes:
         """Count a piece of the response that is sent now, and return it."""
+        if piece and not self.sent:
+            self.first_sent = self.monotonic()
         self.sent += len(piece)
         self.last_bytes = (self.last_bytes + piece[-4:])[-4:]
         return piece
@@ -99,6 +125,16 @@ def state_of(flow: http.HTTPFlow) -> FlowState | None:
         return flow.gateway_state  # type: ignore[attr-defined, no-any-return]
     except AttributeError:
         return None
+
+
+def await_connection(flow: http.HTTPFlow, state: FlowState | None) -> None:
+    """Let `state_of_client` find the state of the flow: a client has one exchange at a time."""
+    flow.client_conn.gateway_state = state  # type: ignore[attr-defined]
+
+
+def state_of_client(client: connection.Client) -> FlowState | None:
+    """Return the state of the flow for which an upstream is connected now."""
+    return getattr(client, "gateway_state", None)
 
 
 def head_of(message: http.Message) -> Headers:

@@ -23,7 +23,8 @@ def _is_stream(content_type: bytes) -> bool:
     return kind.is_event_stream or kind.is_json_lines
 
 
-_IS_STREAM: Memo[bytes, bool] = Memo(_is_stream)
+#: Whether a response of this content type is a stream of events.
+IS_STREAM: Memo[bytes, bool] = Memo(_is_stream)
 
 
 #: Keeps the event stream of a flow alive: called with the seconds of silence after which it gets a comment.
@@ -57,7 +58,7 @@ class ResponseHead:
         data = response.data
         ours = _own_fields(state, data)
         types = [value for name, value in data.headers.fields if LOWER[name] == _TYPE]
-        if types and response.stream and _IS_STREAM[types[0]]:
+        if types and response.stream and IS_STREAM[types[0]]:
             self._begin_events(flow, state, ours)
         gone = {LOWER[name] for name in ours}
         if state.is_http10 or data.status_code in NO_BODY:

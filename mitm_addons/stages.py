@@ -22,6 +22,7 @@ from mitmproxy import http
 from mitm_addons.event_streams import EventStream
 from mitm_addons.flows import (
     FlowState,
+    await_connection,
     head_of,
     method_of,
     put_response,
@@ -148,6 +149,8 @@ class Stages:
         target = request.target
         data.http_version = b"HTTP/1.1"
         data.host, data.port, data.scheme = target.host, target.port, target.scheme.encode()
+        await_connection(flow, state)
+        state.forwarded = self.clock.monotonic()
 
     def responseheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         state, response = state_of(flow), flow.response
@@ -157,6 +160,7 @@ class Stages:
         if run and run.rejection:
             return None
         if state.source == "upstream":
+            state.upstream_status = response.data.status_code
             choice = state.admitted.route.rule.upstream_headers
             if ids := [value for name, value in response.data.headers.fields if IS_REQUEST_ID[name]]:
                 state.upstream_id = ids[0][:_MAX_ID]
@@ -206,6 +210,8 @@ class Stages:
         if state is None or response is None:
             return None
         run = state.run
+        if state.upstream_status is not None:
+            state.upstream_ended = self.clock.monotonic()
         if run and run.needs_body and not state.pending_rejection:
             return _judge_whole(flow, state, run, response)
         reject_pending(flow, state)
@@ -213,9 +219,13 @@ class Stages:
 
     def post_response(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         state = state_of(flow)
-        if state is None or state.run is None:
+        if state is None:
             return None
+        if state.forwarded is not None:
+            await_connection(flow, None)
         run = state.run
+        if run is None:
+            return None
         if run.shadows and run.shadows.need_response and not flow.error and flow.response:
             run.response_sent(state.copy.body if state.copy else flow.response.raw_content)
         return run.finish()

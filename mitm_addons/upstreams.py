@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
+from mitm_addons.flows import state_of_client
 from mitm_addons.wire_errors import FORBIDDEN, UNRESOLVED
 from shared.core.clock import Clock
 from shared.core.errors import OutsideError, TargetForbidden
@@ -35,16 +36,17 @@ class Upstreams:
         host, port = data.server.address[:2]
         try:
             addresses = await self._resolve(host, port)
-        except TargetForbidden:
-            data.server.error = FORBIDDEN
-        except OutsideError:
-            data.server.error = UNRESOLVED
+        except TargetForbidden as error:
+            _reject(data, FORBIDDEN, "forbidden", error)
+        except OutsideError as error:
+            _reject(data, UNRESOLVED, "dns", error)
         else:
             address = self._failed.first(host, port, addresses, self._clock.monotonic())
             data.server.address = address, port
             data.server.gateway_host = host
             if self._egress and self._egress.is_used(host, address):
                 data.server.via = ("http", self._egress.address)
+            _count(data, address)
 
     def server_connect_error(self, data: ServerConnectionHookData) -> None:
         """Note the address. Also after the client gave up: many wait less long than the connect timeout."""
@@ -52,3 +54,18 @@ class Upstreams:
         if host is not None and data.server.address is not None:
             address, port = data.server.address[:2]
             self._failed.add(host, port, address, self._clock.monotonic())
+
+
+def _reject(data: ServerConnectionHookData, message: str, cause: str, why: OutsideError) -> None:
+    """Make the engine reject the connection with `message`, and keep the reason for the log."""
+    data.server.error = message
+    if state := state_of_client(data.client):
+        state.cause, state.detail = cause, str(why)
+
+
+def _count(data: ServerConnectionHookData, address: str) -> None:
+    """Count the address. After a failure the engine asks again, and may get the same one."""
+    state = state_of_client(data.client)
+    if state and state.address != address:
+        state.address = address
+        state.attempts += 1

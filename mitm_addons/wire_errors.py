@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from mitmproxy import http
 
-from mitm_addons.flows import head_of, is_anthropic, reject_flow, set_head, state_of
+from mitm_addons.flows import FlowState, head_of, is_anthropic, reject_flow, set_head, state_of
 from shared.core.errors import ERRORS, Rejection, make_rejection
 from shared.http.cors import with_cors
 from shared.http.request_id import request_id
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 #: What `server_connect` sets on a connection that must not be opened; the engine quotes it.
 FORBIDDEN = "target_forbidden"
 UNRESOLVED = "target_unresolved"
+#: Where an engine puts the cause of a failure, in the metadata of the flow.
+CAUSE = "cause"
+#: Where mitmproxy's core puts the status of an error response that no addon sees.
+STATUS_SENT = "status"
 
 
 def code_of(message: str) -> str:
@@ -26,6 +30,17 @@ def code_of(message: str) -> str:
         return FORBIDDEN
     code = message.partition(":")[0]
     return code if code in ERRORS else "upstream_unreachable"
+
+
+def cause_of(flow: http.HTTPFlow, state: FlowState) -> str | None:
+    """Return why the upstream gave no response, in one word; None if it is not to blame."""
+    cause: str | None = state.cause or flow.metadata.get(CAUSE)
+    return cause
+
+
+def detail_of(message: str, state: FlowState) -> str | None:
+    """Return the cause that the message of a flow's error names behind its code."""
+    return state.detail or message.partition(": ")[2] or None
 
 
 def rejection_of(error: "WireError") -> Rejection:

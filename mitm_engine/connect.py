@@ -16,7 +16,7 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from mitm_engine.exchange.dispatch import Dispatch
 from mitm_engine.pool import Pool
 from mitm_engine.upstream_connection import Key, UpstreamConnection
-from mitm_engine.wire_error import WireError
+from mitm_engine.wire_error import LATE_CONNECT, WireError
 from shared.core.http_tokens import HEAD_END, MAX_CONNECT_HEAD, connect_failure, connect_head
 
 _ERROR_HOOK_TIMEOUT = 5.0  # seconds for the hook `server_connect_error`
@@ -26,11 +26,15 @@ class _NoResponse(WireError):
     """The address does not respond."""
 
 
+class _ProxyFailed(ConnectionError):
+    """The egress proxy opened no tunnel."""
+
+
 class _Missed(NamedTuple):
     """An address that does not respond, and why."""
 
     address: Address | None
-    why: str
+    why: WireError
 
 
 class Connector:
@@ -57,7 +61,7 @@ class Connector:
         except _NoResponse as error:
             if made.server.address == (key.host, key.port):
                 raise
-            missed, made = _Missed(made.server.address, error.detail), self._reserved(key, client)
+            missed, made = _Missed(made.server.address, error), self._reserved(key, client)
             await self._make(made, until, missed)
         try:
             data = ServerConnectionHookData(made.server, client)
@@ -105,7 +109,10 @@ class Connector:
         if server.error is not None or server.address is None:
             raise WireError("upstream_unreachable", server.error or "An addon removed the address.")
         if missed and server.address == missed.address:
-            raise WireError("upstream_unreachable", f"{missed.why} There is no other address.")
+            why = missed.why
+            raise WireError(
+                "upstream_unreachable", f"{why.detail} There is no other address.", cause=why.cause
+            )
         host, port = server.address[:2]
         context = self._context(key.trust) if server.tls else None
         server.timestamp_start = _time_of_day()
@@ -133,7 +140,12 @@ class Connector:
         context: ssl.SSLContext | None,
         name: str | None,
     ) -> None:
-        transport = await _open_tunnel(made, proxy, self._proxy_authorization)
+        try:
+            transport = await _open_tunnel(made, proxy, self._proxy_authorization)
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise _ProxyFailed(f"The egress proxy: {error}") from None
         if context is None:
             transport.set_protocol(made)
             made.connection_made(transport)
@@ -171,11 +183,21 @@ def _is_expected(address: str, peername: tuple[str, int] | None) -> bool:
 
 
 def _wire_error(error: OSError) -> WireError:
-    if isinstance(error, TimeoutError):
-        return WireError("upstream_timeout")
-    if isinstance(error, ssl.SSLError | ssl.CertificateError):
-        return WireError("upstream_tls", str(error))
-    return _NoResponse("upstream_unreachable", str(error))
+    match error:
+        case TimeoutError():
+            # A new error to raise: raised itself, it would keep its request until the next collection.
+            return WireError(LATE_CONNECT.code, LATE_CONNECT.detail)
+        case ssl.SSLError() | ssl.CertificateError():
+            return WireError("upstream_tls", str(error))
+        case _ProxyFailed():
+            cause = "egress_proxy"
+        case ConnectionRefusedError():
+            cause = "refused"
+        case ConnectionError():
+            cause = "reset"
+        case _:
+            cause = "unreachable"
+    return _NoResponse("upstream_unreachable", f"{str(error).rstrip('.')}.", cause=cause)
 
 
 class _Connect(asyncio.Protocol):

@@ -169,7 +169,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _raise_failure(self) -> None:
         if self._failure:
-            raise WireError("upstream_protocol_error", self._failure)
+            cause = "reset" if self._failure is _CUT else None
+            raise WireError("upstream_protocol_error", self._failure, cause=cause)
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

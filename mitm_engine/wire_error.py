@@ -10,6 +10,8 @@ from shared.core.errors import ERRORS, Rejection, make_rejection
 
 # Codes from 500 on whose details are for the client.
 _QUOTED = ("response_too_large",)
+# The cause that a code says by itself.
+_CAUSES = {"upstream_tls": "tls", "upstream_timeout": "timeout", "upstream_protocol_error": "protocol"}
 
 
 class WireError(Exception):
@@ -20,13 +22,17 @@ class WireError(Exception):
         detail: the cause, for logs and addons. The client reads it with a status below 500, or when the code
             is in `_QUOTED`, so there it must not quote a peer.
         headers: more headers of the response.
+        cause: what went wrong with the upstream, in one word for programs; None if nothing did.
     """
 
-    def __init__(self, code: str, detail: str = "", headers: Mapping[str, str] = EMPTY) -> None:
+    def __init__(
+        self, code: str, detail: str = "", headers: Mapping[str, str] = EMPTY, cause: str | None = None
+    ) -> None:
         super().__init__(f"{code}: {detail or ERRORS[code][1]}")
         self.code = code
         self.detail = detail
         self.headers = headers
+        self.cause = cause or _CAUSES.get(code)
 
     def rejection(self) -> Rejection:
         """Return what the client gets."""
@@ -36,6 +42,12 @@ class WireError(Exception):
 
 OVERLOADED = WireError("overloaded")
 LATE_ADDONS = WireError("plugin_failure", "The addons took too long.")
+#: One error per timeout, so that a log can tell which one it was.
+LATE_CONNECT = WireError("upstream_timeout", "The connection took longer than the timeout connect.")
+LATE_HEAD = WireError("upstream_timeout", "No response began within the timeout first_byte.")
+LATE_BODY = WireError("upstream_timeout", "The response paused for longer than the timeout idle.")
+LATE_EXCHANGE = WireError("upstream_timeout", "The exchange took longer than the timeout total.")
+LATE_READER = WireError("upstream_timeout", "The upstream read the request too slowly, timeout first_byte.")
 
 
 def plain_response(error: WireError, flow: http.HTTPFlow | None) -> http.Response:

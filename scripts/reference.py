@@ -4,6 +4,7 @@ They are in docs/reference. A test fails when one of them is not what this print
 """
 
 import dataclasses
+import json
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ from shared.documents.plugin_config import MAX_ENTRIES, MAX_TIMEOUT_SECONDS
 from shared.http.content_coding import MAX_DECODED, MAX_RATIO
 from shared.limits import quotas
 from shared.limits.distinct_values import MAX_VALUES
+from shared.log_lines import CAUSES, KINDS, fields_of, json_schema
 from shared.pipeline.chain import MAX_WEIGHT
 from shared.plugins import external_validator
 from shared.plugins.content_validator import LONGEST
@@ -193,6 +195,69 @@ def _size(count: int) -> str:
     return f"{count // 1024**2} MiB" if count >= 1024**2 else f"{count // 1024} KiB"
 
 
+def logs_page() -> str:
+    """Every kind of line of the log, with its fields."""
+    kinds = [
+        part
+        for kind in KINDS
+        for part in (
+            f"## {kind.title}\n",
+            f"{kind.meaning} `logger` is `{kind.logger}`." if kind.logger else kind.meaning,
+            _table(
+                ("field", "type", "meaning"),
+                [
+                    (f"`{field.name}`", _type(field.schema), field.meaning + _absence(field.is_always_there))
+                    for field in fields_of(kind)
+                ],
+            ),
+        )
+    ]
+    causes = [(f"`{cause}`", meaning) for cause, meaning in CAUSES.items()]
+    return _page(
+        "The log",
+        "Both programs write their log to standard output: one JSON object per line, in UTF-8. Standard "
+        "error has sentences that are not part of the log, such as the reason why a start failed. "
+        "`log.level` sets the lowest level; above `info` there are no lines of requests, starts and changes.",
+        "[logs.schema.json](logs.schema.json) is the JSON Schema of a line. These names and meanings are "
+        "stable; later releases add fields. The fields of a kind are always there, unless the table says "
+        "otherwise, and are null when there is nothing to say. Texts of clients are masked, and cut after "
+        "1,024 characters. The log has no bodies, keys or other secrets.",
+        *kinds,
+        "## Causes\n",
+        "With a 502 or 504 of the gateway, `cause` says why, `detail` says it as a sentence, and `upstream` "
+        "names the host:",
+        _table(("cause", "meaning"), causes),
+        "## What is not logged\n",
+        "Health checks are not logged. Requests without a valid head, and those above `limits.in_flight` or "
+        "`limits.connections`, are counted and not logged.",
+        "With `server.engine: mitmproxy` the cause comes from the text of mitmproxy's core: it is never "
+        "`timeout`, because that core has no timeouts, and null for a text that is not known. `attempts` is "
+        "at most 1.",
+        "A reader that blocks the pipe loses lines after the first 10,000, and delays no request. Later a "
+        "line says in `dropped` how many are missing.",
+    )
+
+
+def _type(schema: Mapping[str, Any]) -> str:
+    if "enum" in schema:
+        return "one of the values below" if None in schema["enum"] else ", ".join(map(_code, schema["enum"]))
+    types = schema["type"]
+    return types if isinstance(types, str) else " or ".join(types)
+
+
+def _absence(is_always_there: bool) -> str:
+    return "" if is_always_there else "; only if there is one"
+
+
+def _code(text: str) -> str:
+    return f"`{text}`"
+
+
+def logs_schema() -> str:
+    """The JSON Schema of a line of the log."""
+    return json.dumps(json_schema(), indent=2) + "\n"
+
+
 def _page(title: str, *parts: str) -> str:
     return "\n".join([f"# {title}\n", _NOTE, *[f"{_wrapped(part)}\n" for part in parts]])
 
@@ -212,6 +277,8 @@ PAGES = {
     "errors.md": errors_page,
     "admin-api.md": admin_api_page,
     "bounds.md": bounds_page,
+    "logs.md": logs_page,
+    "logs.schema.json": logs_schema,
 }
 
 

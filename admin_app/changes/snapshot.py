@@ -15,11 +15,12 @@ from admin_app.changes.idempotency import Respond, claim_of
 from admin_app.context import new_id, services
 from admin_app.http.errors import ApiError, not_found
 from shared.core.errors import Conflict
+from shared.log_lines import CHANGE
 from shared.logs import FIELDS
 from shared.model.config import ApiKey, Rule, Snapshot
 from shared.secrets.api_keys import mint_key
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger(CHANGE)
 
 #: Attempts to write a change while other processes write to the same tenant.
 MAX_ATTEMPTS = 30

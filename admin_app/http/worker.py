@@ -77,7 +77,7 @@ class Logger(glogging.Logger):  # type: ignore[misc]  # gunicorn has no types
 
     def open(self) -> None:
         """Begin to write in this process: threads do not survive a fork."""
-        self.writer = logs.configure(self.cfg.loglevel, sys.stderr)
+        self.writer = logs.configure(self.cfg.loglevel, sys.stdout)
 
     def close(self) -> None:
         """Write the waiting lines."""

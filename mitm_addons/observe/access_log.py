@@ -4,68 +4,158 @@ import logging
 from collections.abc import Mapping
 from functools import lru_cache
 
+import orjson
 from mitmproxy import http
 
-from mitm_addons.flows import FlowState, state_of
-from mitm_addons.wire_errors import code_of
+from mitm_addons.flows import FlowState, method_of, state_of
+from mitm_addons.response_head import IS_STREAM
+from mitm_addons.wire_errors import STATUS_SENT, cause_of, code_of, detail_of
 from shared.core.clock import Clock
+from shared.core.memo import Memo
+from shared.log_lines import ACCESS, FIELD_LIMIT, MODEL_BODY_LIMIT
 from shared.logs import PutLine
-from shared.pipeline.run import Run
+from shared.model.config import ApiKey
+from shared.model.messages import LOWER
+from shared.routing.compile import Route
+from shared.routing.router import match_method
 from shared.secrets.redaction import redact
 
-_LOGGER = "gateway.access"
-_FIELD_LIMIT = 1024  # characters; a client must not be able to fill the disk
+_METHOD_LIMIT = 32
+_NO_HEADER = ("",)
+
+Fields = dict[str, object]
 
 
 class AccessLog:
-    """Writes the caller, the request, the result and the duration; never a body or a key.
+    """Writes the caller, the request, the result and the times; never a body or a key.
 
-    `put` takes the time and the fields of a line. Log levels above ``info`` turn the log off.
+    `put` takes the time and the fields of a line, which `shared.log_lines` declares. Log levels above
+    ``info`` turn the log off.
     """
 
     def __init__(self, clock: Clock, put: PutLine) -> None:
         self._clock = clock
         self._put = put
-        self._is_on = logging.getLogger(_LOGGER).isEnabledFor(logging.INFO)
+        self._is_on = logging.getLogger(ACCESS).isEnabledFor(logging.INFO)
 
     def post_response(self, flow: http.HTTPFlow) -> None:
         state = state_of(flow)
         if self._is_on and state and not state.is_health_check:
-            self._put(self._clock.now(), self._fields(flow, state))
-
-    def _fields(self, flow: http.HTTPFlow, state: FlowState) -> dict[str, object]:
-        admitted, response, broken = state.admitted, flow.response, flow.error
-        failed = broken is not None
-        path = state.path or flow.request.data.path.partition(b"?")[0].decode("latin-1")
-        return {
-            "level": "info",
-            "logger": _LOGGER,
-            "request_id": state.request_id,
-            "upstream_request_id": state.upstream_id.decode("latin-1") if state.upstream_id else None,
-            "tenant": admitted.gateway.snapshot.tenant.id if admitted else None,
-            "rule": admitted.route.rule.id if admitted else None,
-            "key": admitted.key.id if admitted and admitted.key else None,
-            "client": state.client,
-            "method": flow.request.data.method.decode("latin-1")[:32],
-            "path": _shown(path),
-            "status": response.data.status_code if response else None,
-            "source": "gateway" if failed and response is None else state.source,
-            "code": code_of(broken.msg) if broken and not state.code else state.code,
-            "faults": state.run.faults if state.run else [],
-            "shadow": _shadowed(state.run),
-            "milliseconds": round((self._clock.monotonic() - state.started) * 1000, 3),
-            "bytes_in": state.received,
-            "bytes_held": state.bytes_held_back,
-            "bytes_out": state.sent or len(response.raw_content or b"") if response else 0,
-        }
+            self._put(self._clock.now(), _fields(flow, state, self._clock.monotonic()))
 
 
-def _shadowed(run: Run | None) -> list[Mapping[str, str]]:
-    """Return what entries in shadow mode would have changed."""
-    results = run.shadows.results if run and run.shadows else ()
+def _fields(flow: http.HTTPFlow, state: FlowState, now: float) -> Fields:
+    request, response, broken, gateway = flow.request.data, flow.response, flow.error, state.gateway
+    path = state.path or request.path.partition(b"?")[0].decode("latin-1")
+    sent, admitted, run = state.headers.by_name(), state.admitted, state.run
+    route = admitted.route if admitted else _route(flow, state)
+    key = admitted.key if admitted else _key(state)
+    tenant = gateway.snapshot.tenant if gateway else None
+    code = code_of(broken.msg) if broken and not state.code else state.code
+    return {
+        "level": "info",
+        "logger": ACCESS,
+        "request_id": state.request_id,
+        "upstream_request_id": _shown(state.upstream_id.decode("latin-1")) if state.upstream_id else None,
+        "tenant": tenant.id if tenant else None,
+        "rule": route.rule.id if route else None,
+        "key": key.id if key else None,
+        "config_version": tenant.version if tenant else None,
+        "client": state.client,
+        "user_agent": _shown(sent.get("user-agent", _NO_HEADER)[0]) or None,
+        "host": _shown(sent.get("host", _NO_HEADER)[0]) or None,
+        "method": _METHODS[request.method],
+        "path": _shown(path),
+        "model_asked": _model(request.content),
+        "status": response.data.status_code if response else flow.metadata.get(STATUS_SENT),
+        "source": "gateway" if broken and response is None else state.source,
+        "code": code,
+        **_failure(flow, state, code),
+        "stream": _is_stream(response),
+        "faults": run.faults if run else [],
+        "shadow": _shadowed(state) if run else [],
+        "milliseconds": round((now - state.started) * 1000, 3),
+        "ttft_ms": None if state.first_sent is None else round((state.first_sent - state.started) * 1000, 3),
+        **_upstream(state, route, now),
+        "bytes_in": state.received,
+        "bytes_held": state.bytes_held_back,
+        "bytes_out": state.sent or len(response.raw_content or b"") if response else 0,
+    }
+
+
+def _upstream(state: FlowState, route: Route | None, now: float) -> Fields:
+    """What is known of the call to the upstream, if there was one."""
+    began = state.forwarded
+    if began is None or route is None:
+        return _NOT_CALLED
+    ended = now if state.upstream_ended is None else state.upstream_ended
+    return {
+        "upstream": route.target.authority,
+        "upstream_status": state.upstream_status,
+        "upstream_ms": round((ended - began) * 1000, 3),
+        # A connection that is used again was not made for this request.
+        "attempts": 0 if state.cause else state.attempts or 1,
+    }
+
+
+_NOT_CALLED: Fields = {"upstream": None, "upstream_status": None, "upstream_ms": None, "attempts": 0}
+
+
+def _failure(flow: http.HTTPFlow, state: FlowState, code: str | None) -> Fields:
+    """Why the upstream gave no complete response."""
+    if flow.error is None or code_of(flow.error.msg) != code:
+        return _NO_FAILURE
+    detail = detail_of(flow.error.msg, state)
+    return {"cause": cause_of(flow, state), "detail": detail and redact(detail)[:FIELD_LIMIT]}
+
+
+_NO_FAILURE: Fields = {"cause": None, "detail": None}
+
+
+def _key(state: FlowState) -> ApiKey | None:
+    """The key of a rejected request, if the tenant has it."""
+    gateway, key_hash = state.gateway, state.key_hash
+    return gateway.keys.get(key_hash) if gateway and key_hash else None
+
+
+def _route(flow: http.HTTPFlow, state: FlowState) -> Route | None:
+    """The rule of a rejected request, if one matches it."""
+    if state.gateway is None:
+        return None
+    return match_method(state.gateway.router.match_path(state.path), method_of(flow))
+
+
+def _model(body: bytes | None) -> str | None:
+    """The model that a JSON body names."""
+    if not body or body[:1] != b"{" or len(body) > MODEL_BODY_LIMIT:
+        return None
+    try:
+        match orjson.loads(body):
+            case {"model": str(model)}:
+                return _shown(model)
+    except orjson.JSONDecodeError:
+        pass
+    return None
+
+
+def _is_stream(response: http.Response | None) -> bool:
+    """Whether the response is a stream of events that were passed on as they came."""
+    if response is None or not response.stream:
+        return False
+    types = [value for name, value in response.data.headers.fields if LOWER[name] == "content-type"]
+    return bool(types) and IS_STREAM[types[0]]
+
+
+_METHODS: Memo[bytes, str] = Memo(lambda method: method.decode("latin-1")[:_METHOD_LIMIT])
+
+
+def _shadowed(state: FlowState) -> list[Mapping[str, str]]:
+    """What entries in shadow mode would have changed."""
+    results = state.run.shadows.results if state.run and state.run.shadows else ()
     return [note for result in results if (note := result.note())]
 
 
 @lru_cache(4096)
-def _shown(path: str) -> str:
-    return redact(path)[:_FIELD_LIMIT]
+def _shown(text: str) -> str:
+    """A text of the client: masked, and cut, so that a client cannot fill the disk."""
+    return redact(text)[:FIELD_LIMIT]

@@ -4,6 +4,7 @@ This has the one patch of its internals: `make_error_response` of its HTTP/1 lay
 message and returns bytes. The original sends HTML with the version and internal addresses in it.
 """
 
+import errno
 from collections.abc import Callable
 from http import HTTPStatus
 
@@ -11,8 +12,8 @@ from mitmproxy import http
 from mitmproxy.flow import Error
 from mitmproxy.proxy.layers.http import _http1
 
-from mitm_addons.wire_errors import UNRESOLVED, code_of
-from shared.core.errors import Rejection, make_rejection
+from mitm_addons.wire_errors import CAUSE, STATUS_SENT, UNRESOLVED, code_of
+from shared.core.errors import STATUS, Rejection, make_rejection
 from shared.http.request_id import request_id
 from shared.providers.errors import error_body
 
@@ -30,6 +31,21 @@ _CODES = (
     ("HTTP/1 protocol error", "upstream_protocol_error"),
     ("Received ", "upstream_protocol_error"),
 )
+# The same for the cause in the log. The text of an OSError begins with its number.
+_CAUSES = (
+    ("Client disconnected", None),
+    ("ertificate", "tls"),
+    ("TLS", "tls"),
+    (f"[Errno {errno.ECONNREFUSED}]", "refused"),
+    (f"[Errno {errno.ECONNRESET}]", "reset"),
+    ("[Errno ", "unreachable"),
+    ("server closed connection", "reset"),
+    ("peer closed connection", "reset"),
+    ("unexpected server response", "protocol"),
+    ("Cannot parse HTTP response", "protocol"),
+    ("HTTP/1 protocol error", "protocol"),
+    ("Received ", "protocol"),
+)
 
 
 def _with_code(message: str) -> str:
@@ -42,7 +58,11 @@ class ErrorCodes:
 
     def error(self, flow: http.HTTPFlow) -> None:
         if flow.error is not None and flow.error.msg != Error.KILLED_MESSAGE:
-            flow.error.msg = _with_code(flow.error.msg)
+            message = flow.error.msg
+            flow.metadata[CAUSE] = next((cause for part, cause in _CAUSES if part in message), None)
+            flow.error.msg = _with_code(message)
+            if flow.response is None:
+                flow.metadata[STATUS_SENT] = STATUS.get(code_of(flow.error.msg))
 
 
 def install(random_bytes: Callable[[int], bytes]) -> None:

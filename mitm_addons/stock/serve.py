@@ -23,6 +23,7 @@ from shared.model.config import RuleTimeouts
 from shared.redis_server.choose import log_store
 from shared.services import Services, connect
 from shared.settings import Settings
+from shared.start_line import log_proxy_start
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,9 @@ def serve_alone(settings: Settings, *, with_web: bool) -> None:
     log = logs.configure(settings.log.level, sys.stdout, QUIET_LOGGERS)
     with contextlib.closing(log), connect(settings) as services:
         log_store(services.address)
+        server = settings.server
+        addresses = [(host, server.proxy_port) for host in server.proxy_host]
+        log_proxy_start(settings, addresses, services.address)
         asyncio.run(_serve(services, log, web.Feed() if with_web else None))
 
 

@@ -24,7 +24,15 @@ from mitm_engine.http1.heads import request_head
 from mitm_engine.http1.request_reader import Incoming
 from mitm_engine.http1.response_writer import ResponseWriter
 from mitm_engine.upstream_connection import Key, UpstreamConnection
-from mitm_engine.wire_error import LATE_ADDONS, OVERLOADED, WireError
+from mitm_engine.wire_error import (
+    LATE_ADDONS,
+    LATE_BODY,
+    LATE_CONNECT,
+    LATE_EXCHANGE,
+    LATE_HEAD,
+    OVERLOADED,
+    WireError,
+)
 from shared.core.errors import BODY_TOO_LONG
 from shared.core.http_tokens import WITH_BODY
 
@@ -37,7 +45,6 @@ logger = logging.getLogger(__name__)
 _IDEMPOTENT = (b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE")  # RFC 9110, 9.2.2
 _SCHEMES = (b"http", b"https")
 _WITH_BODY = tuple(method.encode() for method in WITH_BODY)
-_UPSTREAM_TIMEOUT = WireError("upstream_timeout")
 _UNEXPECTED = WireError("plugin_failure", "The exchange failed.")
 
 
@@ -171,7 +178,7 @@ class Exchange:
     async def _forward(self) -> None:
         flow, total = self._flow, self._terms.timeouts.total
         if total is not None:
-            self._client.end_within(total, self._cancel_late_upstream)
+            self._client.end_within(total, self._cancel_late_exchange)
         upstream = await self._request()
         if self._upload is not None:
             self._upload.head_arrived()
@@ -222,19 +229,19 @@ class Exchange:
 
     async def _connect(self, key: Key) -> UpstreamConnection:
         seconds = self._terms.timeouts.connect
-        self._client.arm(seconds + 1, self._cancel_late_upstream)
+        self._client.arm(seconds + 1, self._cancel_late_connect)
         return await self._worker.connect(key, self._client.client, seconds, self._arm_hook)
 
     async def _send_request(self, upstream: UpstreamConnection, head: bytes, body: bytes) -> None:
         self._upstream = upstream
         self._flow.server_conn = upstream.server
-        self._client.arm(self._terms.timeouts.first_byte, self._cancel_late_upstream)
+        self._client.arm(self._terms.timeouts.first_byte, self._cancel_late_head)
         upstream.send(head, body, is_head_request=self._flow.request.data.method == b"HEAD")
         if self._upload is not None:
             self._upload.begin(upstream)
         elif upstream.is_paused:
             await upstream.written()
-            self._client.arm(self._terms.timeouts.first_byte, self._cancel_late_upstream)
+            self._client.arm(self._terms.timeouts.first_byte, self._cancel_late_head)
         await upstream.head()
 
     async def _stream(self, upstream: UpstreamConnection, response: http.Response) -> None:
@@ -245,7 +252,7 @@ class Exchange:
             piece = upstream.take()
             if piece is None:
                 writer.flush()
-                self._client.arm(self._terms.timeouts.idle, self._cancel_late_upstream)
+                self._client.arm(self._terms.timeouts.idle, self._cancel_late_body)
                 await upstream.more()
                 continue
             if (addon := writer.piece(piece)) is not None:
@@ -289,6 +296,7 @@ class Exchange:
         if why is not None and not _is_killed(flow):
             self._worker.metrics.faults[why.code] += 1
             flow.error = Error(str(why))
+            flow.metadata["cause"] = why.cause
         if writer.has_begun:
             # An addon may write an error event, after what it has passed on.
             writer.flush()
@@ -339,8 +347,17 @@ class Exchange:
     def _cancel_late_hook(self, now: float) -> None:
         self._client.cancel(LATE_ADDONS)
 
-    def _cancel_late_upstream(self, now: float) -> None:
-        self._client.cancel(_UPSTREAM_TIMEOUT)
+    def _cancel_late_connect(self, now: float) -> None:
+        self._client.cancel(LATE_CONNECT)
+
+    def _cancel_late_head(self, now: float) -> None:
+        self._client.cancel(LATE_HEAD)
+
+    def _cancel_late_body(self, now: float) -> None:
+        self._client.cancel(LATE_BODY)
+
+    def _cancel_late_exchange(self, now: float) -> None:
+        self._client.cancel(LATE_EXCHANGE)
 
     def _arm_hook(self) -> None:
         self._client.arm(self._terms.timeouts.hook, self._cancel_late_hook)

@@ -14,7 +14,7 @@ from mitm_engine.http1.heads import CONTINUE, LAST_CHUNK, expects_continue
 from mitm_engine.http1.request_reader import Incoming
 from mitm_engine.options import Terms
 from mitm_engine.upstream_connection import UpstreamConnection
-from mitm_engine.wire_error import WireError
+from mitm_engine.wire_error import LATE_HEAD, LATE_READER, WireError
 
 if TYPE_CHECKING:
     from mitm_engine.client_connection import ClientConnection
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 #: What the `stream` function of an addon returns for a piece of a request's body.
 Stream = Callable[[bytes], bytes | Iterable[bytes]]
 
-_UPSTREAM_TIMEOUT = WireError("upstream_timeout")
 _REQUEST_TIMEOUT = WireError("request_timeout")
 _REDIRECTION = 300  # the first status that says that the body is not used
 
@@ -173,7 +172,7 @@ class Upload:
         if upstream is None:
             return
         if upstream.is_paused and now - self._moved >= times.first_byte:
-            self._client.cancel(_UPSTREAM_TIMEOUT)
+            self._client.cancel(LATE_READER)
         elif (
             upstream.is_paused
             or self._is_held_back
@@ -187,4 +186,4 @@ class Upload:
             self._arm()
 
     def _cancel_late_upstream(self, now: float) -> None:
-        self._client.cancel(_UPSTREAM_TIMEOUT)
+        self._client.cancel(LATE_HEAD)

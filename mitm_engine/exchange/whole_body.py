@@ -10,7 +10,7 @@ from mitm_engine.http1.heads import CONTINUE, expects_continue
 from mitm_engine.http1.request_reader import Incoming
 from mitm_engine.options import Terms
 from mitm_engine.upstream_connection import UpstreamConnection
-from mitm_engine.wire_error import WireError
+from mitm_engine.wire_error import LATE_BODY, WireError
 from shared.core.errors import BODY_TOO_LONG, RESPONSE_TOO_LONG
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from mitm_engine.worker_state import WorkerState
 
 _REQUEST_TIMEOUT = WireError("request_timeout")
-_UPSTREAM_TIMEOUT = WireError("upstream_timeout")
 
 
 class HeldBytes:
@@ -137,7 +136,7 @@ class WholeBodies:
             self._client.arm(grace, self._check_rate)
 
     def _cancel_late_upstream(self, now: float) -> None:
-        self._client.cancel(_UPSTREAM_TIMEOUT)
+        self._client.cancel(LATE_BODY)
 
 
 def check_request(incoming: Incoming, limit: int) -> None:

@@ -50,7 +50,8 @@ class Headers:
             self._fields = tuple([(encoded(name), encoded(value)) for name, value in self.items])
         return self._fields
 
-    def _by_name(self) -> dict[str, tuple[str, ...]]:
+    def by_name(self) -> dict[str, tuple[str, ...]]:
+        """Return all values by name in lower case. The dict is shared, and must not be changed."""
         if self._index is None:
             index: dict[str, tuple[str, ...]] = {}
             if self._items is None:
@@ -64,18 +65,18 @@ class Headers:
 
     def all(self, name: str) -> tuple[str, ...]:
         """Return all values of that name, in order."""
-        return (self._index or self._by_name()).get(name.lower(), ())
+        return (self._index or self.by_name()).get(name.lower(), ())
 
     def get(self, name: str, default: str | None = None) -> str | None:
         """Return the first value of that name."""
-        values = (self._index or self._by_name()).get(name.lower())
+        values = (self._index or self.by_name()).get(name.lower())
         return values[0] if values else default
 
     def __getitem__(self, name: str) -> str:
-        return (self._index or self._by_name())[name.lower()][0]
+        return (self._index or self.by_name())[name.lower()][0]
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name.lower() in (self._index or self._by_name())
+        return isinstance(name, str) and name.lower() in (self._index or self.by_name())
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return iter(self.items)

@@ -310,7 +310,7 @@ class Plugins:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """The log, on standard error."""
+    """The log, on standard output."""
 
     level: str = setting(
         choice("debug", "info", "warning", "error"), "info", "Minimum level: debug, info, warning or error."
@@ -336,7 +336,9 @@ class Settings:
     cache: Cache = section(Cache, "The configuration that each worker caches.")
     security: Security = section(Security, "Allowed targets, and files with secrets.")
     plugins: Plugins = section(Plugins, "Plugins.")
-    log: Log = section(Log, "The log, on standard error.")
+    log: Log = section(
+        Log, "The log, on standard output. docs/reference/logs.md lists the fields of its lines."
+    )
     tiers: Mapping[str, Tier] = setting(
         tiers,
         SHIPPED,

@@ -34,7 +34,7 @@ class Gunicorn:
             "GATEWAY__TRUSTED_PROXIES": "127.0.0.1/32",
         }
         command = [sys.executable, "-m", "gunicorn", "wsgi:app"]
-        self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=log)
+        self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
 
     @property
     def url(self) -> str:

@@ -20,14 +20,19 @@ def engine(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def gateways(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], RunningGateway]]:
     """Starts the gateway of an engine when it is first asked for; it runs until the end of the session."""
+    started: list[RunningGateway] = []
     with ExitStack() as stack:
 
         @functools.cache
         def gateway_of(engine: str) -> RunningGateway:
             folder = tmp_path_factory.mktemp("gateway") / "data"
-            return stack.enter_context(RunningGateway(folder, engine=engine))
+            gateway = stack.enter_context(RunningGateway(folder, engine=engine))
+            started.append(gateway)
+            return gateway
 
         yield gateway_of
+    # Whatever the tests provoked: see shared/log_lines.py.
+    assert [line for gateway in started for line in gateway.undeclared_lines()] == []
 
 
 @pytest.fixture(scope="session")

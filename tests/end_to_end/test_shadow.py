@@ -1,7 +1,6 @@
 """Entries in shadow mode on real traffic: the client notices nothing, the log tells what they would have done."""
 
 import contextlib
-import json
 from typing import Any
 
 import pytest
@@ -10,7 +9,6 @@ import requests
 from tests.bodies.streams import ENDPOINTS
 from tests.support.gateway import RunningGateway, TenantInUse
 from tests.support.upstream import Upstream
-from tests.support.wait import until
 
 CHAT = ENDPOINTS[0]
 
@@ -24,23 +22,12 @@ def shadow(name: str, settings: Any, **more: Any) -> dict[str, Any]:
     return {"name": name, "mode": "shadow", "settings": settings, **more}
 
 
-def logged(gateway: RunningGateway, request_id: str) -> dict[str, Any]:
-    """The line of an exchange in the log."""
-    for _ in until(3.0):
-        for line in reversed(gateway.log("proxy").splitlines()):
-            if line.startswith("{") and request_id in line:
-                fields: dict[str, Any] = json.loads(line)
-                if fields.get("logger") == "gateway.access":
-                    return fields
-    raise AssertionError(f"There is no line of {request_id}.")
-
-
 def called(owner: TenantInUse, path: str, name: str, **more: Any) -> list[Any]:
     """Call, and see that it passed. Returns what would have been done."""
     request_id = f"{owner.id}-{name}"
     response = owner.request("POST", path, headers={"X-Request-ID": request_id}, **more)
     assert response.status_code == 200, response.text
-    noted: list[Any] = logged(owner.gateway, request_id)["shadow"]
+    noted: list[Any] = owner.gateway.access_line(request_id)["shadow"]
     return noted
 
 
@@ -55,7 +42,7 @@ def test_a_rejection_is_only_noted(gateway: RunningGateway, owner: TenantInUse, 
     request_id = f"{owner.id}-bad"
     headers = {"X-Debug": "1", "X-Request-ID": request_id}
     assert owner.request("POST", "/v1/x", json={}, headers=headers).status_code == 200
-    assert logged(gateway, request_id)["shadow"] == [
+    assert gateway.access_line(request_id)["shadow"] == [
         {"plugin": "security_validator", "stage": "pre_request", "would": "reject", "code": "forbidden"},
         {
             "plugin": "content_validator",
@@ -108,7 +95,7 @@ def streamed(owner: TenantInUse, *pieces: str) -> dict[str, Any]:
     headers = {"X-Request-ID": request_id, "X-Type": CHAT.content_type, "X-Size": "60"}
     with contextlib.suppress(requests.RequestException):  # a stream that is cut shows it
         owner.request("POST", "/v1/tell", headers=headers, data=CHAT.stream(pieces))
-    return logged(owner.gateway, request_id)
+    return owner.gateway.access_line(request_id)
 
 
 @pytest.mark.parametrize(
@@ -147,4 +134,4 @@ def test_shadow_entry_that_fails_is_logged_as_a_shadow(
     assert called(owner, "/v1/x", "fault") == [
         {"plugin": "recorder", "stage": "pre_request", "would": "fault"}
     ]
-    assert logged(gateway, f"{owner.id}-fault")["faults"] == []
+    assert gateway.access_line(f"{owner.id}-fault")["faults"] == []

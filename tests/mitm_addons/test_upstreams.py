@@ -3,16 +3,19 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 
+import pytest
 from mitmproxy import connection
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from mitmproxy.test.tflow import tclient_conn
 
+from mitm_addons.flows import await_connection, state_of
 from mitm_addons.stock.dispatch import Dispatcher
 from mitm_addons.upstreams import Upstreams
 from mitm_addons.wire_errors import FORBIDDEN, UNRESOLVED
 from shared.core.errors import OutsideError, TargetForbidden
 from shared.net.resolver import FAILED_SECONDS
 from tests.config_store.configurations import StillClock
+from tests.mitm_addons.begun import begun_flow
 from tests.mitm_engine.world import world
 
 HOST = "api.example.com"
@@ -33,10 +36,12 @@ class World:
             raise found
         return found
 
-    def connect(self, host: str = HOST, *, fails: bool = False) -> connection.Server:
+    def connect(
+        self, host: str = HOST, *, fails: bool = False, client: connection.Client | None = None
+    ) -> connection.Server:
         """A connection to the host as an engine announces it, and how that ended."""
         server = connection.Server(address=(host, 443))
-        data = ServerConnectionHookData(server, tclient_conn())
+        data = ServerConnectionHookData(server, client or tclient_conn())
         asyncio.run(self._hooks.server_connect(data))  # type: ignore[attr-defined]
         if fails or server.error:
             asyncio.run(self._hooks.server_connect_error(data))  # type: ignore[attr-defined]
@@ -75,6 +80,32 @@ def test_forbidden_connection_does_not_mark_an_address_as_failed() -> None:
     assert world.connect("gone.example.com").error == UNRESOLVED
     names[HOST] = [FIRST, SECOND]
     assert world.connect().address == (FIRST, 443)
+
+
+@pytest.mark.parametrize(
+    ("found", "cause"),
+    [(TargetForbidden("It is inner."), "forbidden"), (OutsideError("It is gone."), "dns")],
+)
+def test_connection_that_cannot_be_made_gives_the_log_its_cause(found: OutsideError, cause: str) -> None:
+    flow = begun_flow()
+    state = state_of(flow)
+    assert state is not None
+    await_connection(flow, state)
+    World({HOST: found}).connect(client=flow.client_conn)
+    assert (state.cause, state.detail, state.attempts) == (cause, str(found), 0)
+
+
+def test_connection_counts_each_address_that_is_tried_once() -> None:
+    flow = begun_flow()
+    state = state_of(flow)
+    assert state is not None
+    await_connection(flow, state)
+    two, one = World({HOST: [FIRST, SECOND]}), World({HOST: [SECOND]})
+    two.connect(client=flow.client_conn, fails=True)
+    two.connect(client=flow.client_conn, fails=True)
+    # As when the engine asks for another address, and there is none.
+    one.connect(client=flow.client_conn, fails=True)
+    assert state.attempts == 2
 
 
 async def test_express_engine_finds_the_address_that_responds() -> None:

@@ -1,6 +1,7 @@
 """The whole gateway as its operators start it: gunicorn, run_proxy.py and an embedded Valkey."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -13,9 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import pytest
 import requests
 
+from shared.log_lines import json_schema
 from tests.support.certificates import Authority
 from tests.support.ports import free_port
 from tests.support.wait import until
@@ -107,6 +110,24 @@ class RunningGateway:
 
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text(errors="replace")
+
+    def log_lines(self, name: str) -> list[dict[str, Any]]:
+        """What the program logged so far. Its file has the sentences of standard error, too."""
+        return [json.loads(line) for line in self.log(name).splitlines() if line.startswith("{")]
+
+    def undeclared_lines(self) -> list[str]:
+        """The lines of both programs that are not as `shared.log_lines` declares, each with the reason."""
+        validator = jsonschema_rs.validator_for(json_schema())
+        lines = [line for name in ("admin", "proxy") for line in self.log_lines(name)]
+        return [f"{line}: {error.message}" for line in lines for error in validator.iter_errors(line)]
+
+    def access_line(self, request_id: str) -> dict[str, Any]:
+        """The line of an exchange in the log of the proxy."""
+        for _ in until(3.0):
+            for line in self.log_lines("proxy"):
+                if line["logger"] == "gateway.access" and line["request_id"] == request_id:
+                    return line
+        raise AssertionError(f"There is no line of {request_id}.")
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         for name in reversed(list(self.processes)):

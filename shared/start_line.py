@@ -1,0 +1,37 @@
+"""The line with which a program begins its log: what started, where it listens, and on which store."""
+
+import logging
+from collections.abc import Iterable
+
+from shared.core.version import VERSION
+from shared.log_lines import START
+from shared.logs import FIELDS
+from shared.redis_server.choose import RedisAddress
+from shared.settings import Settings
+
+Address = tuple[str, int]
+
+
+def log_proxy_start(settings: Settings, addresses: Iterable[Address], store: RedisAddress) -> None:
+    """Log the start of the proxy, which listens on these hosts and ports."""
+    server = settings.server
+    fields = {"tls": server.tls.files is not None, "engine": server.engine, "workers": server.worker_count}
+    _log("proxy", addresses, store, fields)
+
+
+def log_admin_start(settings: Settings, store: RedisAddress) -> None:
+    """Log the start of the admin API. It has one worker process, and leaves TLS to a proxy in front."""
+    server = settings.server
+    addresses = [(host, server.admin_port) for host in server.admin_host]
+    _log("admin", addresses, store, {"tls": False, "engine": None, "workers": 1})
+
+
+def _log(program: str, addresses: Iterable[Address], store: RedisAddress, more: dict[str, object]) -> None:
+    fields: dict[str, object] = {
+        "program": program,
+        "version": VERSION,
+        "addresses": [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in addresses],
+        **more,
+        "store": store.name if store.embedded else f"external, {store.name}",
+    }
+    logging.getLogger(START).info("The program has started.", extra={FIELDS: fields})
