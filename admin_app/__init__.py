@@ -10,9 +10,9 @@ from admin_app.http.errors import register_errors
 from admin_app.http.openapi import Api, docs_blueprint
 from admin_app.views import api_keys, explain, health, plugins, rate_limits, rules, tenants
 from shared.core.http_tokens import WITH_BODY
-from shared.core.version import VERSION
 from shared.http.request_id import request_id
 from shared.services import Services
+from shared.start_line import VERSION
 
 _DESCRIPTION = """\
 Manages tenants, their API keys and their rules.

@@ -45,6 +45,7 @@ class FlowState:
         error_sent: the client got an error event.
         cors: the web pages that may read the response; None: none.
         upstream_id: the upstream's id of the request.
+        is_event_stream: the response is a stream of events, and passed on at once.
         monotonic: the clock of `started`.
         gateway: the tenant that was called, also of a rejected request.
         key_hash: the hash of the presented API key.
@@ -82,6 +83,7 @@ class FlowState:
     error_sent: bool = False
     cors: Cors | None = None
     upstream_id: bytes | None = None
+    is_event_stream: bool = False
     monotonic: Callable[[], float] = float
     gateway: Gateway | None = None
     key_hash: str | None = None
@@ -127,13 +129,8 @@ def state_of(flow: http.HTTPFlow) -> FlowState | None:
         return None
 
 
-def await_connection(flow: http.HTTPFlow, state: FlowState | None) -> None:
-    """Let `state_of_client` find the state of the flow: a client has one exchange at a time."""
-    flow.client_conn.gateway_state = state  # type: ignore[attr-defined]
-
-
 def state_of_client(client: connection.Client) -> FlowState | None:
-    """Return the state of the flow for which an upstream is connected now."""
+    """Return the state of the flow that was forwarded: a client has one exchange at a time."""
     return getattr(client, "gateway_state", None)
 
 

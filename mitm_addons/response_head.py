@@ -23,8 +23,7 @@ def _is_stream(content_type: bytes) -> bool:
     return kind.is_event_stream or kind.is_json_lines
 
 
-#: Whether a response of this content type is a stream of events.
-IS_STREAM: Memo[bytes, bool] = Memo(_is_stream)
+_IS_STREAM: Memo[bytes, bool] = Memo(_is_stream)
 
 
 #: Keeps the event stream of a flow alive: called with the seconds of silence after which it gets a comment.
@@ -58,7 +57,7 @@ class ResponseHead:
         data = response.data
         ours = _own_fields(state, data)
         types = [value for name, value in data.headers.fields if LOWER[name] == _TYPE]
-        if types and response.stream and IS_STREAM[types[0]]:
+        if types and response.stream and _IS_STREAM[types[0]]:
             self._begin_events(flow, state, ours)
         gone = {LOWER[name] for name in ours}
         if state.is_http10 or data.status_code in NO_BODY:
@@ -71,6 +70,7 @@ class ResponseHead:
             data.headers.fields = with_cors(data.headers.fields, state.cors, state.headers)
 
     def _begin_events(self, flow: http.HTTPFlow, state: FlowState, ours: dict[bytes, bytes]) -> None:
+        state.is_event_stream = True
         ours[_BUFFERING] = b"no"  # nginx would collect the events
         seconds = state.admitted.route.rule.stream_keepalive if state.admitted else None
         if seconds is not None and self._keep_alive is not None:

@@ -22,7 +22,6 @@ from mitmproxy import http
 from mitm_addons.event_streams import EventStream
 from mitm_addons.flows import (
     FlowState,
-    await_connection,
     head_of,
     method_of,
     put_response,
@@ -149,7 +148,7 @@ class Stages:
         target = request.target
         data.http_version = b"HTTP/1.1"
         data.host, data.port, data.scheme = target.host, target.port, target.scheme.encode()
-        await_connection(flow, state)
+        flow.client_conn.gateway_state = state  # type: ignore[attr-defined]
         state.forwarded = self.clock.monotonic()
 
     def responseheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
@@ -222,7 +221,7 @@ class Stages:
         if state is None:
             return None
         if state.forwarded is not None:
-            await_connection(flow, None)
+            flow.client_conn.gateway_state = None  # type: ignore[attr-defined]
         run = state.run
         if run is None:
             return None

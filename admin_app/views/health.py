@@ -8,9 +8,9 @@ from admin_app.auth.access import Access, is_operator, requires
 from admin_app.context import services
 from admin_app.http.openapi import Blueprint
 from shared.core.errors import StoreDown, StoreLost
-from shared.core.version import VERSION
 from shared.documents import examples
 from shared.http.readiness import HEALTH, OK, READY, STORE_LOST, UNAVAILABLE, readiness
+from shared.start_line import VERSION
 
 blueprint = Blueprint("health", __name__, "Liveness, readiness and version.")
 

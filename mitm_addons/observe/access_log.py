@@ -2,26 +2,22 @@
 
 import logging
 from collections.abc import Mapping
-from functools import lru_cache
 
 import orjson
 from mitmproxy import http
 
 from mitm_addons.flows import FlowState, method_of, state_of
-from mitm_addons.response_head import IS_STREAM
 from mitm_addons.wire_errors import STATUS_SENT, cause_of, code_of, detail_of
 from shared.core.clock import Clock
 from shared.core.memo import Memo
 from shared.log_lines import ACCESS, FIELD_LIMIT, MODEL_BODY_LIMIT
 from shared.logs import PutLine
 from shared.model.config import ApiKey
-from shared.model.messages import LOWER
 from shared.routing.compile import Route
 from shared.routing.router import match_method
 from shared.secrets.redaction import redact
 
 _METHOD_LIMIT = 32
-_NO_HEADER = ("",)
 
 Fields = dict[str, object]
 
@@ -56,22 +52,22 @@ def _fields(flow: http.HTTPFlow, state: FlowState, now: float) -> Fields:
         "level": "info",
         "logger": ACCESS,
         "request_id": state.request_id,
-        "upstream_request_id": _shown(state.upstream_id.decode("latin-1")) if state.upstream_id else None,
+        "upstream_request_id": _SHOWN[state.upstream_id.decode("latin-1")] if state.upstream_id else None,
         "tenant": tenant.id if tenant else None,
         "rule": route.rule.id if route else None,
         "key": key.id if key else None,
         "config_version": tenant.version if tenant else None,
         "client": state.client,
-        "user_agent": _shown(sent.get("user-agent", _NO_HEADER)[0]) or None,
-        "host": _shown(sent.get("host", _NO_HEADER)[0]) or None,
+        "user_agent": _SHOWN[sent["user-agent"][0]] if "user-agent" in sent else None,
+        "host": _SHOWN[sent["host"][0]] if "host" in sent else None,
         "method": _METHODS[request.method],
-        "path": _shown(path),
+        "path": _SHOWN[path],
         "model_asked": _model(request.content),
         "status": response.data.status_code if response else flow.metadata.get(STATUS_SENT),
         "source": "gateway" if broken and response is None else state.source,
         "code": code,
-        **_failure(flow, state, code),
-        "stream": _is_stream(response),
+        **(_failure(broken.msg, flow, state) if broken and code_of(broken.msg) == code else _NO_FAILURE),
+        "stream": state.is_event_stream,
         "faults": run.faults if run else [],
         "shadow": _shadowed(state) if run else [],
         "milliseconds": round((now - state.started) * 1000, 3),
@@ -101,12 +97,10 @@ def _upstream(state: FlowState, route: Route | None, now: float) -> Fields:
 _NOT_CALLED: Fields = {"upstream": None, "upstream_status": None, "upstream_ms": None, "attempts": 0}
 
 
-def _failure(flow: http.HTTPFlow, state: FlowState, code: str | None) -> Fields:
+def _failure(message: str, flow: http.HTTPFlow, state: FlowState) -> Fields:
     """Why the upstream gave no complete response."""
-    if flow.error is None or code_of(flow.error.msg) != code:
-        return _NO_FAILURE
-    detail = detail_of(flow.error.msg, state)
-    return {"cause": cause_of(flow, state), "detail": detail and redact(detail)[:FIELD_LIMIT]}
+    detail = detail_of(message, state)
+    return {"cause": cause_of(flow, state), "detail": detail and _SHOWN[detail]}
 
 
 _NO_FAILURE: Fields = {"cause": None, "detail": None}
@@ -132,18 +126,11 @@ def _model(body: bytes | None) -> str | None:
     try:
         match orjson.loads(body):
             case {"model": str(model)}:
-                return _shown(model)
+                return _SHOWN[model]
+            case _:
+                return None
     except orjson.JSONDecodeError:
-        pass
-    return None
-
-
-def _is_stream(response: http.Response | None) -> bool:
-    """Whether the response is a stream of events that were passed on as they came."""
-    if response is None or not response.stream:
-        return False
-    types = [value for name, value in response.data.headers.fields if LOWER[name] == "content-type"]
-    return bool(types) and IS_STREAM[types[0]]
+        return None
 
 
 _METHODS: Memo[bytes, str] = Memo(lambda method: method.decode("latin-1")[:_METHOD_LIMIT])
@@ -155,7 +142,6 @@ def _shadowed(state: FlowState) -> list[Mapping[str, str]]:
     return [note for result in results if (note := result.note())]
 
 
-@lru_cache(4096)
-def _shown(text: str) -> str:
-    """A text of the client: masked, and cut, so that a client cannot fill the disk."""
-    return redact(text)[:FIELD_LIMIT]
+# The text of a client: masked, and cut, so that a client cannot fill the disk. The first cut leaves enough
+# for every secret that begins in what is shown.
+_SHOWN: Memo[str, str] = Memo(lambda text: redact(text[: 4 * FIELD_LIMIT])[:FIELD_LIMIT])

@@ -8,7 +8,7 @@ from mitmproxy import connection
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from mitmproxy.test.tflow import tclient_conn
 
-from mitm_addons.flows import await_connection, state_of
+from mitm_addons.flows import state_of
 from mitm_addons.stock.dispatch import Dispatcher
 from mitm_addons.upstreams import Upstreams
 from mitm_addons.wire_errors import FORBIDDEN, UNRESOLVED
@@ -90,7 +90,7 @@ def test_connection_that_cannot_be_made_gives_the_log_its_cause(found: OutsideEr
     flow = begun_flow()
     state = state_of(flow)
     assert state is not None
-    await_connection(flow, state)
+    flow.client_conn.gateway_state = state
     World({HOST: found}).connect(client=flow.client_conn)
     assert (state.cause, state.detail, state.attempts) == (cause, str(found), 0)
 
@@ -99,7 +99,7 @@ def test_connection_counts_each_address_that_is_tried_once() -> None:
     flow = begun_flow()
     state = state_of(flow)
     assert state is not None
-    await_connection(flow, state)
+    flow.client_conn.gateway_state = state
     two, one = World({HOST: [FIRST, SECOND]}), World({HOST: [SECOND]})
     two.connect(client=flow.client_conn, fails=True)
     two.connect(client=flow.client_conn, fails=True)

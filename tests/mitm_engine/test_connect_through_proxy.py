@@ -93,6 +93,7 @@ async def test_proxy_that_opens_no_tunnel_gives_502_and_the_reason_is_noted(repl
         assert response.status == 502
         assert b"forged" not in response.body
         assert why in w.recorder.failure()
+        assert w.recorder.last().metadata["cause"] == "egress_proxy"
         assert not w.upstream.peers
 
 

@@ -29,15 +29,19 @@ async def upstream_is_gone(w: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "timeouts"),
-    [(hang, Timeouts(first_byte=SHORT)), (stalling, Timeouts(idle=SHORT))],
+    ("script", "timeouts", "name"),
+    [(hang, Timeouts(first_byte=SHORT), "first_byte"), (stalling, Timeouts(idle=SHORT), "idle")],
     ids=["silent, at the first byte timeout", "stalling, at the idle timeout"],
 )
-async def test_a_buffered_response_that_does_not_come_is_a_504(script: Script, timeouts: Timeouts) -> None:
+async def test_a_buffered_response_that_does_not_come_is_a_504(
+    script: Script, timeouts: Timeouts, name: str
+) -> None:
     async with world(script=script, terms=Terms(timeouts)) as w:
         assert (await w.ask()).status == 504
         await upstream_is_gone(w)
         assert w.recorder.failure().startswith("upstream_timeout")
+        assert f"the timeout {name}." in w.recorder.failure()
+        assert w.recorder.last().metadata["cause"] == "timeout"
         assert w.recorder.count("error") == w.recorder.count("post_response") == 1
 
 
