@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from admin_app.http.worker import Logger, Worker
-from admin_app.start import prepare
+from admin_app.start import log_start, prepare
 from shared.settings import load_settings_or_exit, service_manager
 
 _settings = load_settings_or_exit()
@@ -24,6 +24,11 @@ def on_starting(server: Any) -> None:
     # The service manager, or the master that this one replaces, may have opened the sockets.
     is_given = server.master_pid or service_manager().descriptors
     prepare([] if is_given else [one for one in server.address if isinstance(one, tuple)])
+
+
+def when_ready(server: Any) -> None:
+    names = [listener.getsockname() for listener in server.LISTENERS]
+    log_start([name[:2] for name in names if isinstance(name, tuple)])
 
 
 def post_fork(_: Any, worker: Any) -> None:

@@ -7,6 +7,7 @@ from shared.redis_server.choose import RedisAddress, log_store
 from shared.services import Services, connect
 from shared.settings import load_settings
 from shared.settings.probe import ADMIN, check_listen
+from shared.start_line import log_admin_start
 
 _PROGRAM = "admin"
 _TRIES = 30  # for a port in use; the worker of a killed master notices its end within a second
@@ -29,6 +30,12 @@ def prepare(addresses: Iterable[tuple[str, int]]) -> None:
             check_listen(host, port, ADMIN, tries=_TRIES)
         store = _Master.store = connect(load_settings()).address
     log_store(store)
+
+
+def log_start(addresses: Iterable[tuple[str, int]]) -> None:
+    """Log that the master listens at `addresses`, after `prepare`."""
+    if _Master.store is not None:
+        log_admin_start(addresses, _Master.store)
 
 
 def open_services() -> Services:

@@ -21,10 +21,8 @@ def log_proxy_start(settings: Settings, addresses: Iterable[Address], store: Red
     _log("proxy", addresses, store, fields)
 
 
-def log_admin_start(settings: Settings, store: RedisAddress) -> None:
+def log_admin_start(addresses: Iterable[Address], store: RedisAddress) -> None:
     """Log the start of the admin API. It has one worker process, and leaves TLS to a proxy in front."""
-    server = settings.server
-    addresses = [(host, server.admin_port) for host in server.admin_host]
     _log("admin", addresses, store, {"tls": False, "engine": None, "workers": 1})
 
 
@@ -34,6 +32,6 @@ def _log(program: str, addresses: Iterable[Address], store: RedisAddress, more: 
         "version": VERSION,
         "addresses": [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in addresses],
         **more,
-        "store": store.name if store.embedded else f"external, {store.name}",
+        "store": store.describe(),
     }
     logging.getLogger(START).info("The program has started.", extra={FIELDS: fields})
