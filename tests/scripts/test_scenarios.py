@@ -1,5 +1,8 @@
 """The scenario scripts pass on a running gateway, again and again, and notice what is wrong."""
 
+import contextlib
+import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +12,8 @@ import pytest
 from tests.support.cases import slow
 from tests.support.commands import run_command
 from tests.support.gateway import ROOT, RunningGateway
+from tests.support.valkey_server import valkey
+from tests.support.wait import until
 
 STATUSES = {"rate_limiter": 429, "external_validator": 422, "parallel_plugins": 422}
 SCRIPTS = ("test_tenant.sh", *slow(*(f"test_{name}.sh" for name in STATUSES)))
@@ -41,6 +46,42 @@ def test_a_script_says_that_the_gateway_is_down(name: str, tmp_path: Path) -> No
     ended = run(ROOT / "scripts" / name, RunningGateway(tmp_path))
     assert ended.returncode != 0
     assert "Start the gateway with ./scripts/run_local.sh" in ended.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "is_good"), [("-USR2", True), ("-TERM", False)])
+def test_a_restart_without_a_failed_call_is_told_from_another_one(
+    tmp_path: Path, number: str, is_good: bool
+) -> None:
+    with valkey(tmp_path) as store:
+        settings = {
+            "GATEWAY__REDIS__URL": f"unix://{store}",
+            "GATEWAY__REDIS__MODE": "external",
+            "GATEWAY__SERVER__DRAIN_TIMEOUT": "2s",
+        }
+        with RunningGateway(tmp_path / "data", settings) as gateway:
+            proxy = gateway.processes.pop("proxy")
+            ended = run_command(
+                *("bash", ROOT / "scripts" / "test_restart.sh", "kill", number, proxy.pid),
+                env={**gateway.environment(), "AFTER": "20"},
+                timeout=180,
+            )
+            for process in replacing(tmp_path):
+                os.kill(process, signal.SIGTERM)
+            assert proxy.wait(60) == 0
+            assert any(not replacing(tmp_path) for _ in until(60))
+            assert (ended.returncode == 0) == is_good, ended.stdout + ended.stderr
+            assert ("calls failed" in ended.stderr) != is_good
+
+
+def replacing(folder: Path) -> list[int]:
+    """The proxies that took over from one with this folder."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if f"--replace={folder}" in entry.read_text():
+                found.append(int(entry.parent.name))
+    return found
 
 
 @pytest.mark.slow
