@@ -24,6 +24,12 @@ If `admin.token` is not set, requests from the gateway's own machine need no key
 **Concurrent changes.** Responses carry an `ETag`. Send it as `If-Match` with a change: if the resource was
 modified since, the change is rejected with 412.
 
+**Repeated calls.** Send an `Idempotency-Key` with a POST that creates something. If the same call is sent
+again within 24 hours, it changes nothing and gets the same response.
+
+**Fields.** null stands for the default. PUT and PATCH accept what was read, read-only fields included. All
+problems of a body are reported together. `warnings` name settings that may not work as intended.
+
 **Errors** are problem details (RFC 9457). `code` is stable; `errors` points to each invalid field.
 """
 # Swagger UI sets inline styles, and its icons are data: URLs.

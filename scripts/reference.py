@@ -118,6 +118,14 @@ def admin_api_page() -> str:
         "Swagger UI at `/docs` has every field. `/openapi.json` is the same as an OpenAPI 3.1 document.",
         "## Operations\n",
         _table(("operation", "what it does", "requires"), rows),
+        "## Changes\n",
+        "Changes of different objects never disturb each other. To change only what you have read, send its "
+        "`ETag` as `If-Match`: if it was modified since, the status is 412.",
+        "A POST that creates something takes an `Idempotency-Key` (1 to 255 printable characters). Sent "
+        "again within 24 hours, it changes nothing and gets the same response, with `Idempotent-Replayed: "
+        "true`. Errors are not kept, so a rejected call can be corrected and sent again.",
+        "PUT and PATCH accept what was read, read-only fields included. null stands for the default of a "
+        "field. A new key is shown once, as `key` and `api_key`.",
         "## Keys\n",
         "The platform key is `admin.token` (variable `GATEWAY_ADMIN_TOKEN`). The key of a tenant has "
         "one or more scopes, and reaches this tenant only; objects of others are 404.",

@@ -143,9 +143,11 @@ def is_operator() -> bool:
 def _is_local_call() -> bool:
     """Whether the caller is on this machine.
 
-    A proxy on this machine forwards requests of other machines, and adds one of these headers.
+    A proxy on this machine forwards requests of other machines, and adds one of these headers. Without any
+    configuration, nginx adds none, but speaks HTTP/1.0.
     """
     is_forwarded = any(name in request.headers for name in _FORWARDING)
+    is_forwarded |= request.environ["SERVER_PROTOCOL"] == "HTTP/1.0"
     return _is_loopback_address(request.remote_addr or "") and not is_forwarded
 
 

@@ -270,6 +270,10 @@ class TestWithoutToken:
         response = api.get("/tenants", headers={name: "127.0.0.1"})
         assert error_of(response) == (401, "missing_api_key")
 
+    def test_proxy_that_adds_no_header_speaks_http_1_0(self, api: Api) -> None:
+        response = api.get("/tenants", environ_overrides={"SERVER_PROTOCOL": "HTTP/1.0"})
+        assert error_of(response) == (401, "missing_api_key")
+
     def test_a_key_counts_as_itself_even_from_here(self, api: Api) -> None:
         tenant = api.tenant()
         assert api.get("/tenants", key=tenant.key).status_code == 403

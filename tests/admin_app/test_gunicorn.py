@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -11,12 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.client import HTTPResponse
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 import requests
 import urllib3
 
 from tests.support.gateway import ROOT, bare_environment
+from tests.support.packages import need_command
 from tests.support.ports import free_port
 from tests.support.wait import until
 
@@ -143,6 +146,61 @@ def test_connection_is_kept_after_an_ordinary_change(gunicorn: Gunicorn) -> None
         headers = {"Content-Type": "application/json"}
         assert pool.request("POST", "/api/v1/tenants", body=sent, headers=headers).status == 201
     assert pool.num_connections == 1
+
+
+_NGINX = """
+daemon off; worker_processes 1; pid {folder}/pid; error_log stderr warn;
+events {{ worker_connections 100; }}
+http {{
+  access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+  server {{ listen 127.0.0.1:{port}; {location} }}
+}}
+"""
+
+
+@pytest.fixture
+def behind_nginx(gunicorn: Gunicorn, tmp_path: Path) -> Iterator[str]:
+    """The URL of the admin API below a path of nginx, as the page on deployments shows."""
+    page = (ROOT / "docs/how-to/deploying.md").read_text()
+    [block] = re.findall(r"```nginx\n(location /admin-api/.*?)```", page, re.DOTALL)
+    port, file = free_port(), tmp_path / "nginx.conf"
+    location = block.replace("http://admin/", f"{gunicorn.url}/")
+    file.write_text(_NGINX.format(folder=tmp_path, port=port, location=location))
+    nginx = subprocess.Popen([need_command("nginx", "nginx-light"), "-c", file, "-p", tmp_path])
+    url = f"http://127.0.0.1:{port}/admin-api"
+    try:
+        for _ in until(20):
+            try:
+                requests.get(f"{url}/livez", timeout=5)
+                break
+            except requests.ConnectionError:
+                assert nginx.poll() is None
+        yield url
+    finally:
+        nginx.terminate()
+        nginx.wait(20)
+
+
+def test_pages_and_links_work_below_a_path_of_nginx(behind_nginx: str, gunicorn: Gunicorn) -> None:
+    headers = {"Host": "gateway.example"}
+    page = requests.get(f"{behind_nginx}/docs", headers=headers, timeout=20)
+    assert page.status_code == 200
+    for link in re.findall(r'(?:src|href)="([^"]+)"', page.text):
+        assert requests.get(urljoin(page.url, link), headers=headers, timeout=20).status_code == 200, link
+    document = requests.get(f"{behind_nginx}/openapi.json", headers=headers, timeout=20).json()
+    assert document["servers"] == [{"url": "/admin-api"}]
+    # Its clients are on other machines, so they need a key.
+    rejected = requests.get(f"{behind_nginx}/api/v1/tenants", headers=headers, timeout=20)
+    assert (rejected.status_code, rejected.json()["code"]) == (401, "missing_api_key")
+    made = requests.post(
+        f"{gunicorn.url}/api/v1/tenants", json={"name": "N", "subdomain": "nginx"}, timeout=20
+    )
+    key = {**headers, "Authorization": f"Bearer {made.json()['key']}"}
+    tenant = f"{behind_nginx}/api/v1/tenants/{made.json()['id']}"
+    created = requests.post(f"{tenant}/api-keys", json={}, headers=key, timeout=20)
+    location = urljoin(behind_nginx, created.headers["Location"])
+    assert requests.get(location, headers=key, timeout=20).status_code == 200
 
 
 def test_log_lines_are_json_and_tell_who_was_malformed(gunicorn: Gunicorn, log: Path) -> None:
