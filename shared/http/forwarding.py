@@ -86,6 +86,8 @@ def _meaning(name: bytes) -> _Meaning:
 
 
 _MEANING: Memo[bytes, _Meaning] = Memo(_meaning)
+#: The name of a header as a CGI server reads it.
+FOLDED_NAME: Memo[bytes, str] = Memo(lambda name: _folded(name.decode("latin-1")))
 
 
 class OwnHeaders:
@@ -124,11 +126,6 @@ def plugin_view(headers: Headers) -> Headers:
     if len(fields) < len(headers.fields) and (removed := _removed_by_connection(headers)):
         fields = [field for field in fields if field[0].lower() not in removed]
     return Headers.of(tuple(fields))
-
-
-def folded_name(name: bytes) -> str:
-    """Return the name of a header as a CGI server reads it."""
-    return _MEANING[name].folded
 
 
 def identity_fields(request: str, client: str, tenant: str, key: str | None) -> Fields:

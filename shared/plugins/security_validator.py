@@ -13,7 +13,7 @@ from shared.core.empty import EMPTY
 from shared.core.errors import STATUS, Invalid, Problem
 from shared.core.fields import Flag, token
 from shared.core.http_tokens import Fields
-from shared.http.forwarding import folded_name
+from shared.http.forwarding import FOLDED_NAME
 from shared.pipeline.plugin import CONTINUE, Exchange, Plugin, Reject, Verdict, setting
 
 #: The headers of `security_headers`: those that OWASP lists for API responses
@@ -74,7 +74,7 @@ class SecurityValidator(Plugin):
     )
 
     def prepare(self) -> None:
-        self._blocked_names = {folded_name(name.encode()): name for name in self.blocked_headers}
+        self._blocked_names = {FOLDED_NAME[name.encode()]: name for name in self.blocked_headers}
         self._methods = [method.upper() for method in self.allowed_methods]
         self._allowed = [_network(interface) for interface in self.allowed_ips]
         self._blocked = [_network(interface) for interface in self.blocked_ips]
@@ -116,7 +116,7 @@ class SecurityValidator(Plugin):
         fields = exchange.request.headers.fields
         if self._blocked_names:
             for name, _ in fields:
-                if blocked := self._blocked_names.get(folded_name(name)):
+                if blocked := self._blocked_names.get(FOLDED_NAME[name]):
                     return _reject("forbidden", f"The header {blocked} is not allowed.")
         if self._agents and self._agents.found(_user_agents(fields) or [""]):
             return _reject("forbidden", "This user agent is not allowed.")
@@ -136,7 +136,7 @@ class SecurityValidator(Plugin):
 
 
 def _user_agents(fields: Fields) -> list[str]:
-    return [value.decode("latin-1") for name, value in fields if folded_name(name) == "user-agent"]
+    return [value.decode("latin-1") for name, value in fields if FOLDED_NAME[name] == "user-agent"]
 
 
 def _network(interface: ipaddress.IPv4Interface | ipaddress.IPv6Interface) -> Network:

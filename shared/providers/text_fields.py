@@ -78,7 +78,8 @@ def _compiled() -> tuple[_Table, frozenset[str], frozenset[tuple[Holder, str]]]:
             for place, name, types in _members(paths, places):
                 rule = _Rule(looks, types, looks is is_encoded)
                 at = table.setdefault(name, {})
-                at[place] = (*at.get(place, ()), rule)
+                if rule not in at.get(place, ()):  # several APIs have the same member
+                    at[place] = (*at.get(place, ()), rule)
         free |= {(place, name) for place, name, _ in _members(api.free, places)}
         deque(_members(api.texts, places), maxlen=0)  # only for their places
     label = (_Rule(is_label, None, False),)
@@ -202,29 +203,29 @@ def is_given(holder: Holder, name: str, value: Any) -> bool:
 def is_text_member(holder: Holder, node: dict[str, Any], name: str) -> bool:
     """True when the member `name` of `node` may hold text."""
     value = node[name]
-    if name in REPEATED and not isinstance(value, str):
+    if isinstance(value, str):
+        return name not in _RULES or not any([rule.looks(value) for rule in _rules_at(holder, node, name)])
+    if name in REPEATED:
         return holder not in _WITH_TOKENS
-    if not isinstance(value, str):
-        return not (isinstance(value, list) and _is_list_of_media(holder, node, name, value))
-    return not any([rule.looks(value) for rule in _rules_at(holder, node, name)])
+    return not (isinstance(value, list) and _is_list_of_media(holder, node, name, value))
 
 
 def _rules_at(holder: Holder, node: dict[str, Any], name: str) -> list[_Rule]:
-    at = _RULES.get(name)
-    if at is None or holder is None:
+    if holder is None or name not in _RULES:
         return []
-    return [rule for rule in at.get(holder, ()) if rule.types is None or node.get("type") in rule.types]
+    found = _RULES[name].get(holder, ())
+    return [rule for rule in found if rule.types is None or node.get("type") in rule.types]
 
 
 def _is_list_of_media(holder: Holder, node: dict[str, Any], name: str, value: list[Any]) -> bool:
-    if not any([rule.is_media for rule in _rules_at(holder, node, name)]):
+    if name not in _RULES or not any([rule.is_media for rule in _rules_at(holder, node, name)]):
         return False
     return all([isinstance(item, str) and is_encoded(item) for item in value])
 
 
 def hidden_text(holder: Holder, node: dict[str, Any], name: str) -> str | None:
     """Return the text that a member encodes: a text file in base64. None for other members."""
-    if any([rule.is_media for rule in _rules_at(holder, node, name)]):
+    if name in _RULES and any([rule.is_media for rule in _rules_at(holder, node, name)]):
         return text_inside(node, name)
     return None
 
@@ -238,7 +239,7 @@ def must_be_readable(document: Any) -> None:
     """Raise `BodyRejected` (``unsupported_content_type``) on a request whose text is written in token ids."""
     for name in _UNREADABLE if isinstance(document, dict) and is_messages(document) else ():
         value = document.get(name)
-        if _has_token_ids(value) or (name == "prompt_embeds" and value is not None):
+        if (value and _has_token_ids(value)) or (name == "prompt_embeds" and value is not None):
             raise BodyRejected(
                 "unsupported_content_type",
                 f"The member {name} holds token ids or vectors, which cannot be checked. Send text.",
