@@ -5,6 +5,7 @@ rejected again. So a process notes the places that it told, and tells the next o
 are whole microseconds, of the clock of this process if nothing else is said.
 """
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -36,6 +37,10 @@ class _Queue:
         charged: units that count, by bucket.
         told: units for which a place was told, by bucket.
         is_first: the last place that was told was the first one.
+        place: the bucket up to which places are told.
+        used: the units of the window that ends with it.
+        leaving: when these units leave the window, the first ones first.
+        is_stale: `place`, `used` and `leaving` do not yet follow from `charged` and `told`.
     """
 
     width: int
@@ -44,31 +49,34 @@ class _Queue:
     charged: dict[int, int] = field(default_factory=dict)
     told: dict[int, int] = field(default_factory=dict)
     is_first: bool = True
+    place: int = 0
+    used: int = 0
+    leaving: deque[tuple[int, int]] = field(default_factory=deque)
+    is_stale: bool = True
 
     def tell(self, state: LimitState, now: int) -> int:
         """The wait until the next place, in milliseconds; never less than the limit itself says."""
-        self.drop_old(now)
-        wait = self._wait_ms(now, state.limit.units)
+        wait = self._next_wait_ms(now, state.limit.units)
         horizon = state.reset_after_ms + _WINDOWS * state.limit.quota.window_ms
         if wait > max(state.reset_after_ms, min(_LONGEST_MS, horizon)):
             self.told.clear()
-            wait = self._wait_ms(now, state.limit.units)
+            self.is_stale = True
+            wait = self._next_wait_ms(now, state.limit.units)
         return max(wait, state.reset_after_ms)
 
     def leave_out(self, state: LimitState, places: int, now: int) -> None:
         """Note so many places that other processes may tell, unless this would be the first one."""
-        self.drop_old(now)
-        if not self.told:
-            self.is_first = True
-            return
-        self.is_first = False
-        for _ in range(places):
+        self.is_first = not any(self.told.values())
+        for _ in range(0 if self.is_first else places):
             self.note(now + self.tell(state, now) * 1000, state.limit.units)
 
     def note(self, at: int, units: int) -> None:
         """Note a place that was told."""
         bucket = self._bucket(at)
         self.told[bucket] = self.told.get(bucket, 0) + units
+        self._go_to(bucket)
+        self.leaving.append((bucket + self._late + BUCKETS + 1, units))
+        self.used += units
 
     def charge(self, now: int, units: int) -> None:
         """Note a charge: the client with the oldest place has come."""
@@ -78,6 +86,7 @@ class _Queue:
             taken = min(units, self.told[place])
             units -= taken
             self.told[place] -= taken
+        self.is_stale = self.is_stale or units > 0
 
     def drop_old(self, now: int) -> None:
         """Drop charges that no longer count, and places whose clients have not come."""
@@ -85,26 +94,37 @@ class _Queue:
         self.charged = {bucket: units for bucket, units in self.charged.items() if bucket >= first}
         self.told = {place: units for place, units in self.told.items() if place >= given_up and units}
 
+    @property
+    def _late(self) -> int:
+        """How many buckets later than told a client may come."""
+        return -(-_LATE // self.width)
+
     def _bucket(self, at: int) -> int:
         return (at + self.offset) // self.width
 
-    def _wait_ms(self, now: int, units: int) -> int:
-        return -(-(self._next_place(now, units) * self.width - now - self.offset) // 1000)
+    def _next_wait_ms(self, now: int, units: int) -> int:
+        """The time until the first place with room for `units` that is not before the last one."""
+        if self.is_stale:
+            self._sort(now)
+        self._go_to(self._bucket(now))
+        while self.used + units > self.room and self.leaving:
+            self._go_to(self.leaving[0][0])
+        return -(-(self.place * self.width - now - self.offset) // 1000)
 
-    def _next_place(self, now: int, units: int) -> int:
-        """The first bucket with room for `units` that is not before the last place."""
-        place = max(self._bucket(now), max(self.told, default=0))
-        late, taken = -(-_LATE // self.width), dict(self.charged)
-        for bucket, told in self.told.items():
-            taken[bucket + late] = taken.get(bucket + late, 0) + told
-        used = sum(taken.values())
-        for bucket in sorted(taken):
-            leaves = bucket + BUCKETS + 1
-            if used + units <= self.room and leaves > place:
-                break
-            used -= taken[bucket]
-            place = max(place, leaves)
-        return place
+    def _go_to(self, bucket: int) -> None:
+        self.place = max(self.place, bucket)
+        while self.leaving and self.leaving[0][0] <= self.place:
+            self.used -= self.leaving.popleft()[1]
+
+    def _sort(self, now: int) -> None:
+        self.drop_old(now)
+        late = self._late
+        units = [(bucket + BUCKETS + 1, units) for bucket, units in self.charged.items()]
+        units += [(place + late + BUCKETS + 1, units) for place, units in self.told.items()]
+        self.leaving = deque(sorted(units))
+        self.used = sum(each for _, each in units)
+        self.place = max(self.told, default=0)
+        self.is_stale = False
 
 
 class RetryQueues:
@@ -155,7 +175,7 @@ class RetryQueues:
         if queue is None or queue.width != width:
             self._make_room(now)
             queue = self.queues[key] = _Queue(width=width)
-        queue.charged, queue.offset = dict(charged), decision.decided_at - now
+        queue.charged, queue.offset, queue.is_stale = dict(charged), decision.decided_at - now, True
         queue.room = min(state.remaining + sum(charged.values()), state.limit.quota.limit)
         return queue
 
