@@ -24,7 +24,6 @@ MAX_LINES_PER_FUNCTION = 50
 #: Short files with one importer that are right as they are, and why.
 SHORT_FILES: Mapping[str, str] = {
     "mitm_addons/observe/last_used.py": "an addon of its own",
-    "mitm_addons/upstreams.py": "an addon of its own",
 }
 MAX_SHORT_FILES = 10
 
