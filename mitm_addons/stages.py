@@ -53,7 +53,7 @@ class Stages:
         clock: measures for traces.
         pool: the threads of plugins.
         shadow_pool: the threads of entries in shadow mode.
-        copied: the longest response that entries in shadow mode see, and the longest event, in bytes.
+        copied: the longest response that entries in shadow mode see, in bytes.
         instance: the name of this deployment in Via.
     """
 
@@ -166,7 +166,7 @@ class Stages:
             head = client_head(head_of(response), HIDDEN[choice])
             set_head(response, with_prefix(head) if choice == PREFIX else head)
         if run and (run.plan.sees_responses or run.plan.buffers):
-            return self._judge_head(flow, state, run, response)
+            return self._judge_head(flow, state, run, response, state.admitted.route.bodies.response)
         self._pass_on(flow, state, response)
         return None
 
@@ -186,12 +186,12 @@ class Stages:
         reject_pending(flow, state)
 
     async def _judge_head(
-        self, flow: http.HTTPFlow, state: FlowState, run: Run, response: http.Response
+        self, flow: http.HTTPFlow, state: FlowState, run: Run, response: http.Response, longest: int
     ) -> None:
         head = Response(response.status_code, head_of(response))
         can_stream = state.source == "upstream"
         stream = await run.response_head(
-            head, can_stream=can_stream, may_wait=self.may_wait, longest_event=self.copied
+            head, can_stream=can_stream, may_wait=self.may_wait, longest_event=longest
         )
         if not run.needs_body and (final := run.response()):
             response.status_code = final.status

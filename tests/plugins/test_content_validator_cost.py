@@ -136,6 +136,32 @@ COSTLY = {
     "a message": (message(content=LONG + "b"), JSON),
     "arguments full of escapes": (message(function_call={"arguments": "\\n" * MB}), JSON),
     "an event": (b'data: {"response": "' + b"a" * (MB - 100) + b'"}\n\n', "text/event-stream"),
+    "an event with a picture": (
+        b'data: {"type": "image_generation.completed", "b64_json": "' + b"a" * 9 * MB + b'"}\n\n',
+        "text/event-stream",
+    ),
+    "a picture": (b'{"data": [{"b64_json": "' + b"a" * 9 * MB + b'"}]}', JSON),
+    "a text file in base64": (
+        json.dumps(
+            {"contents": [{"parts": [{"inlineData": {"mimeType": "text/plain", "data": "YWFh" * 2 * MB}}]}]}
+        ).encode(),
+        JSON,
+    ),
+    "a form with many parts": (
+        b"".join(
+            b"--x\r\nContent-Disposition: form-data; name=a\r\n\r\n" + b"a" * 9000 + b"\r\n"
+            for _ in range(999)
+        )
+        + b"--x--\r\n",
+        "multipart/form-data; boundary=x",
+    ),
+    "a form that never ends": (b"--x\r\n" * MB, "multipart/form-data; boundary=x"),
+    "a form with many values in JSON": (b"a=[]&" * 2 * MB, "application/x-www-form-urlencoded"),
+    "lines of JSON as text": (
+        b'{"a":"' + b"a" * 900 + b'"}\n' + (b'{"a":"' + b"a" * 900 + b'"}\n') * 9000,
+        "text/plain",
+    ),
+    "very many lines as text": (b"[]\n" * 3 * MB, "text/plain"),
     "nesting": (b"[" * 9 * MB, JSON),
     "as many texts as may be": (b"[" + b",".join([b'"' + b"a" * 90 + b'"'] * 83_000) + b"]", JSON),
     "as many arrays as may be": (b"[" + b",".join([b"[]"] * 83_000) + b"]", JSON),

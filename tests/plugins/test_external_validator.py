@@ -140,6 +140,22 @@ def test_a_body_that_is_no_strict_json_is_never_half_sent() -> None:
     assert (verdict.status, verdict.code) == (400, "invalid_json")
 
 
+@pytest.mark.parametrize(
+    ("fields", "body"),
+    [
+        (["messages"], {"Messages": [{"role": "user", "content": "x"}]}),
+        (["messages.0.content"], {"MESSAGES": []}),
+        (["own"], {"Own": 1, "messages": []}),
+        (["own"], {"own": 1, "Model": "m"}),
+    ],
+)
+def test_a_name_in_another_case_does_not_take_the_validator_out_of_play(fields: list[str], body: Any) -> None:
+    verdict = ask({"fields": fields}, body, fetch=pytest.fail)
+    assert isinstance(verdict, Reject)
+    assert (verdict.status, verdict.code) == (400, "invalid_json")
+    assert "Write it as: " in verdict.message
+
+
 def test_validator_without_mapped_fields_does_not_read_the_body(service: responses.RequestsMock) -> None:
     service.post(ENDPOINT, json={})
     assert plugin({}).reads == frozenset()
