@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 
+from shared.bodies.json.parse import looks_like_json
 from shared.bodies.slices import slices
 from shared.http.body_rejected import BodyRejected
 from shared.http.content_coding import coding_of
@@ -21,8 +22,18 @@ MAX_BLANK = 1024
 # second one counts as alone, so the event is complete without the next byte, which may never come.
 _EVENT_END = re.compile(rb"\r\r|(?:\r\n|\n)(?:\r\n|\n|\r(?=[^\n]))")
 _LINE_END = re.compile(rb"\r\n|\n|\r(?=[^\n])")
+# The most lines that `has_lines` looks at.
+_LOOKED_AT = 1000
 _BOM = b"\xef\xbb\xbf"
 _BLANK = re.compile(rb"[\r\n]{0,%d}" % MAX_BLANK)
+
+
+# The longest end has four bytes, and the last of them may be missing.
+_REACH = 3
+
+
+def _has_line_end(piece: bytes | bytearray) -> bool:
+    return b"\n" in piece or b"\r" in piece
 
 
 class EventSplitter:
@@ -41,14 +52,14 @@ class EventSplitter:
 
     def feed(self, piece: bytes) -> list[Event]:
         """Return the events that are complete now. Raises `BodyRejected` on one that is too long."""
+        may_end = _has_line_end(piece) or _has_line_end(self._rest[-_REACH:])
         self._rest += piece
         events, start = [], 0
-        while end := self._end_of_event(start):
+        while may_end and (end := self._end_of_event(start)):
             events.append(self._event(bytes(self._rest[start:end])))
             start = self._seen = end
         del self._rest[:start]
-        # The longest end has four bytes, and the last of them may be missing.
-        self._seen = max(len(self._rest) - 3, 0)
+        self._seen = max(len(self._rest) - _REACH, 0)
         if len(self._rest) > self._longest:
             raise self._too_long()
         return events
@@ -89,13 +100,16 @@ def event_splitter(kind: MediaType, longest: int = DEFAULT_LONGEST) -> EventSpli
 
 
 def has_lines(body: bytes) -> bool:
-    """True for several lines of which each looks like a JSON object or array, whatever the type says."""
+    """True for several lines of JSON, whatever the type says: each looks like an object or array.
+
+    Only the first is parsed, and only some of the others are looked at: the reader of each line is strict.
+    """
     count, at = 0, 0
-    while at < len(body):
+    while at < len(body) and count < _LOOKED_AT:
         end = body.find(b"\n", at)
         end = len(body) if end < 0 else end
         line = body[at:end].strip()
-        if line and line[:1] + line[-1:] not in (b"{}", b"[]"):
+        if line and (line[:1] + line[-1:] not in (b"{}", b"[]") or not (count or looks_like_json(line))):
             return False
         count += bool(line)
         at = end + 1

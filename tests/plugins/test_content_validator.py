@@ -156,6 +156,7 @@ JUDGED: dict[str, tuple[dict[str, Any], Any, dict[str, str], tuple[int, str] | N
         PLAIN,
         REJECTED,
     ),
+    "text whose lines are in brackets": (SECRET, b"[INFO] started [ok]\n[INFO] ended [ok]", PLAIN, None),
     "text that begins with a list of numbers": (SECRET, b"[1] See there.", PLAIN, None),
     "text that begins with a brace": (SECRET, b"{name}, hello", PLAIN, None),
     "blocked: an escape in a value of a form": (

@@ -62,6 +62,8 @@ class _Passage:
 
     def mark_over(self) -> None:
         """Search for the last matches: the stream ended the text. Text that follows anyway is judged, too."""
+        if self._blocked and not self._blocked.reports_early:
+            return  # all of it is searched once, at the end
         if self._blocked:
             self._blocked.report_if_over(self._hit_if_over)
         self.release()

@@ -20,23 +20,31 @@ class StreamSearch:
     yet. The characters after them may be the beginning of one.
     """
 
-    __slots__ = ("_base", "_next", "_patterns", "_tail", "length", "settled")
+    __slots__ = ("_base", "_later", "_next", "_patterns", "_tail", "length", "settled")
 
     def __init__(self, patterns: Patterns) -> None:
         self._patterns = patterns
         self._tail = ""
+        self._later: list[str] = []  # further pieces of the tail, if no match is certain before the end
         self._base = 0  # the number of characters before the tail
         self._next: dict[int, int] = {}  # the end of a pattern's last match, if it is not settled
         self.length = self.settled = 0
 
     def add(self, piece: str, on_match: OnMatch) -> None:
         """Add the next piece, and report the matches that are certain now."""
-        self._tail += piece
         self.length += len(piece)
-        if self._patterns.longest < inf:  # else no match is certain before the end
+        if not self.reports_early:
+            self._later.append(piece)
+        else:
+            self._tail += piece
             settled = self._base + self._patterns.partial_start(self._tail, self.settled - self._base)
             self._report(settled, on_match)
             self._settle(settled)
+
+    @property
+    def reports_early(self) -> bool:
+        """Whether a match can be certain before the end of the text."""
+        return self._patterns.longest < inf
 
     def report_if_over(self, on_match: OnMatch) -> None:
         """Report the further matches if the text ended here. More text may follow."""
@@ -46,6 +54,8 @@ class StreamSearch:
 
     def end(self, on_match: OnMatch) -> None:
         """Report the last matches: the text is complete."""
+        self._tail = "".join((self._tail, *self._later))
+        self._later.clear()
         self._report(inf, on_match)
         self._settle(self.length)
 
