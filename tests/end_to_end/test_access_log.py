@@ -1,6 +1,7 @@
 """What an operator reads in the log about one call."""
 
 import contextlib
+import tomllib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,7 +10,7 @@ import requests
 
 from shared.log_lines import KINDS
 from tests.support.certificates import Authority
-from tests.support.gateway import RunningGateway, TenantInUse
+from tests.support.gateway import ROOT, RunningGateway, TenantInUse
 from tests.support.ports import free_port
 from tests.support.upstream import Upstream
 from tests.support.wait import until
@@ -174,3 +175,16 @@ def test_lines_of_both_programs_have_the_declared_fields_only(
     assert gateway.undeclared_lines() == []
     seen = {line["logger"] for name in ("admin", "proxy") for line in gateway.log_lines(name)}
     assert {kind.logger for kind in KINDS if kind.logger} <= seen
+
+
+def test_log_of_each_program_begins_with_what_started(gateway: RunningGateway) -> None:
+    [admin], [proxy] = [
+        [line for line in gateway.log_lines(name) if line["logger"] == "gateway.start"]
+        for name in ("admin", "proxy")
+    ]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert admin["version"] == proxy["version"] == project["version"]
+    assert (admin["program"], admin["addresses"]) == ("admin", [f"127.0.0.1:{gateway.admin_port}"])
+    assert (proxy["program"], proxy["addresses"]) == ("proxy", [f"127.0.0.1:{gateway.proxy_port}"])
+    assert (proxy["engine"], proxy["workers"], proxy["tls"]) == (gateway.engine, 1, False)
+    assert all("embedded" in line["store"] for line in (admin, proxy))

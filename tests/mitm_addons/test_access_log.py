@@ -1,0 +1,86 @@
+"""What the line of one request says when no upstream was called."""
+
+from typing import Any
+
+import jsonschema_rs
+import pytest
+
+from mitm_addons.flows import reject_flow
+from mitm_addons.observe.access_log import AccessLog
+from shared.core.errors import make_rejection
+from shared.log_lines import json_schema
+from shared.model.config import ApiKey, Rule, Snapshot, Tenant, Tier
+from shared.model.targets import Target
+from shared.pipeline.plan import Plan
+from shared.routing.compile import Gateway, Route
+from shared.routing.router import Router
+from tests.config_store.configurations import StillClock
+from tests.mitm_addons.begun import begun_flow
+
+SCHEMA = jsonschema_rs.validator_for(json_schema())
+KEY = ApiKey("key_1", "first", "gwk_12345678", "hash", created_at=0.0)
+
+
+@pytest.fixture
+def gateway() -> Gateway:
+    """A tenant with one key, and one rule that cannot be used."""
+    rule = Rule("rule_1", "/v1", "http://x")
+    route = Route(rule, Target("http", "x", 80), {}, Plan(), fault="its plugin is gone")
+    snapshot = Snapshot(Tenant("tenant_1", "T", "t"), (rule,), (KEY,))
+    return Gateway(snapshot, Tier("pro"), {"hash": KEY}, Router.build([route]))
+
+
+def line_of(flow: Any) -> dict[str, Any]:
+    lines: list[dict[str, Any]] = []
+    log = AccessLog(StillClock(), lambda at, fields: lines.append(dict(fields)))
+    log._is_on = True
+    log.post_response(flow)
+    [line] = lines
+    SCHEMA.validate({"time": "2026-01-01T00:00:00.000+00:00", **line})
+    return line
+
+
+@pytest.mark.parametrize(
+    ("code", "path", "rule"),
+    [
+        ("config_unavailable", "/v1/x", "rule_1"),
+        ("tenant_disabled", "/v1/x", "rule_1"),
+        ("body_too_large", "/v1/x", "rule_1"),
+        ("no_matching_rule", "/other", None),
+    ],
+)
+def test_line_of_a_rejection_names_all_that_is_known(
+    gateway: Gateway, code: str, path: str, rule: str | None
+) -> None:
+    flow = begun_flow(has_response=False, gateway=gateway, key_hash="hash", path=path)
+    reject_flow(flow, make_rejection(code))
+    line = line_of(flow)
+    assert (line["code"], line["source"]) == (code, "gateway")
+    assert (line["tenant"], line["key"], line["rule"]) == ("tenant_1", "key_1", rule)
+    assert (line["upstream"], line["attempts"], line["cause"]) == (None, 0, None)
+
+
+def test_line_of_a_key_of_nobody_names_the_tenant_of_the_host(gateway: Gateway) -> None:
+    flow = begun_flow(has_response=False, gateway=gateway, key_hash="other", path="/v1")
+    reject_flow(flow, make_rejection("invalid_api_key"))
+    line = line_of(flow)
+    assert (line["tenant"], line["key"]) == ("tenant_1", None)
+
+
+@pytest.mark.parametrize(
+    ("body", "model"),
+    [
+        (b'{"messages": [{"model": "inner"}], "model": "gpt-4o"}', "gpt-4o"),
+        (b'{"model": "sk-proj-abcdefghijklmnop"}', "sk-proj…"),
+        (b'{"model": ["x"]}', None),
+        (b'["model"]', None),
+        (b'{"model": ', None),
+        (b"", None),
+        (b'{"model": "m", "text": "' + b"x" * 300_000 + b'"}', None),
+    ],
+    ids=["at the top", "masked", "no text", "no object", "no JSON", "no body", "too long"],
+)
+def test_line_names_the_model_of_a_json_body(gateway: Gateway, body: bytes, model: str | None) -> None:
+    flow = begun_flow(gateway=gateway, path="/v1")
+    flow.request.data.content = body
+    assert line_of(flow)["model_asked"] == model
