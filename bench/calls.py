@@ -27,7 +27,6 @@ from bench.programs import BenchFailed, Program, Running, free_port
 
 _WARM_UP = 50  # requests before the count, which fill the caches
 _PROFILE_SECONDS = 20.0  # until a profile must be written
-_IDLE_SECONDS, _IDLE_CPU_SECONDS = 0.5, 0.02  # a proxy that uses less CPU time is idle
 _INJECTED = Path(__file__).parent / "injected"
 
 
@@ -73,7 +72,7 @@ def profile(engine: str, *, chain: bool = False, requests: int = 1000) -> pstats
         connection = stack.enter_context(open_connection(port))
         for _ in range(_WARM_UP):
             expect(connection, call, RESPONSE)
-        _await_idle(proxy.pid)
+        machine.await_idle(proxy.pid)
         pids = [pid for pid in machine.tree(proxy.pid) if _is_python(pid)]
         _signal(pids, lambda pid: (folder / f"{pid}.on").exists())
         for _ in range(requests):
@@ -94,14 +93,6 @@ def _start(program: Program, folder: Path, stack: ExitStack) -> Running:
     running = Running(program, folder, stack)
     running.wait()
     return running
-
-
-def _await_idle(pid: int) -> None:
-    """Return when start-up has ended: a standby worker may still be importing its modules."""
-    used = -1.0
-    while (now := machine.cpu_seconds(pid)) - used > _IDLE_CPU_SECONDS:
-        used = now
-        time.sleep(_IDLE_SECONDS)
 
 
 def _signal(pids: list[int], is_done: Callable[[int], bool]) -> None:

@@ -161,13 +161,7 @@ class Bench:
         return self.gateway.proxy(name, port, engine=name)
 
     def _nginx(self, name: str, port: int, location: str) -> Program:
-        folder = self._folder / name
-        folder.mkdir()
-        file, user = folder / "nginx.conf", "user root;" if os.geteuid() == 0 else ""
-        config = {"folder": folder, "user": user, "port": port, "location": location}
-        file.write_text(_NGINX.format(upstream=self._upstream, **config))
-        command = ["nginx", "-p", str(folder), "-e", "stderr", "-c", str(file)]
-        return Program(name, command, f"http://127.0.0.1:{port}/")
+        return nginx(self._folder, name, port, self._upstream, location)
 
     def _mitmdump(self, port: int) -> Program:
         command = [
@@ -177,6 +171,17 @@ class Bench:
             *("--set", f"confdir={self._folder / 'mitmdump'}"),
         ]
         return Program("mitmdump", command, f"http://127.0.0.1:{port}/")
+
+
+def nginx(folder: Path, name: str, port: int, upstream: int, location: str) -> Program:
+    """nginx with one location, and the server at `upstream` as http://plain."""
+    own = folder / name
+    own.mkdir()
+    file, user = own / "nginx.conf", "user root;" if os.geteuid() == 0 else ""
+    config = {"folder": own, "user": user, "port": port, "location": location}
+    file.write_text(_NGINX.format(upstream=upstream, **config))
+    command = ["nginx", "-p", str(own), "-e", "stderr", "-c", str(file)]
+    return Program(name, command, f"http://127.0.0.1:{port}/")
 
 
 def _full_load(contender: Contender, seconds: int) -> dict[str, float]:

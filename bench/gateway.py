@@ -83,11 +83,14 @@ class Gateway:
         environment = {**self._settings(), "GATEWAY__SERVER__PROXY_PORT": str(port)}
         return Program(name, command, f"http://127.0.0.1:{port}/__/ready", environment)
 
-    def create_tenant(self, name: str, on_tenant: Sequence[Any] = (), on_rule: Sequence[Any] = ()) -> Call:
+    def create_tenant(
+        self, name: str, on_tenant: Sequence[Any] = (), on_rule: Sequence[Any] = (), **of_rule: Any
+    ) -> Call:
         """The call of a new tenant whose rule leads to the upstream. Raises `BenchFailed`."""
         api = Api(self._url, None)
         body = {"name": name, "subdomain": f"bench-{name}", "tier": "enterprise"}
         rule = {"path": "/v1", "target": f"http://127.0.0.1:{self.upstream}", "plugin_chain": [*on_rule]}
+        rule |= of_rule
         try:
             tenant = api("POST", "/tenants", {**body, "plugin_chain": [*on_tenant]})
             api("POST", f"/tenants/{tenant['id']}/rules", rule)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+_IDLE_SECONDS, _IDLE_CPU_SECONDS = 0.5, 0.02  # programs that use less CPU time are idle
 _PROCESS_CLOCK = 2  # the number of a process's CPU clock on Linux: clock_getcpuclockid(3)
 
 
@@ -49,10 +50,19 @@ def tree(root: int) -> list[int]:
 
 def cpu_seconds(root: int) -> float:
     """CPU time that the process and its living descendants have used."""
-    return sum(map(_cpu_seconds, tree(root)))
+    return sum(map(cpu_seconds_of, tree(root)))
 
 
-def _cpu_seconds(pid: int) -> float:
+def await_idle(root: int) -> None:
+    """Return when start-up has ended: a standby worker may still be importing its modules."""
+    used = -1.0
+    while (now := cpu_seconds(root)) - used > _IDLE_CPU_SECONDS:
+        used = now
+        time.sleep(_IDLE_SECONDS)
+
+
+def cpu_seconds_of(pid: int) -> float:
+    """CPU time that the process alone has used."""
     # The clock of the process is exact. /proc/PID/stat counts in steps of 10 ms.
     try:
         return time.clock_gettime((~pid << 3) | _PROCESS_CLOCK)

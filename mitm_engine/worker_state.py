@@ -12,6 +12,7 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from mitm_engine.connect import Connector
 from mitm_engine.exchange.dispatch import Dispatch
 from mitm_engine.exchange.whole_body import HeldBytes
+from mitm_engine.free_memory import FreeMemory
 from mitm_engine.metrics import Metrics
 from mitm_engine.options import Options, Policy, Terms
 from mitm_engine.pool import Pool
@@ -56,6 +57,7 @@ class WorkerState:
         self.pool = Pool(self.metrics, self._server_ended, options.response_head_limit, options.read_ahead)
         self.connect = Connector(self.dispatch, self.pool, options.proxy_authorization)
         self.first_terms = Terms(options.timeouts, request_body=options.read_ahead)
+        self._free_memory = FreeMemory()
         self.held_bytes = HeldBytes(options.held_bytes)
         self.no_server = connection.Server(address=options.unrouted_address)
         self.connections: dict[str, ClientConnection] = {}
@@ -79,6 +81,7 @@ class WorkerState:
     def sweep(self, now: float) -> None:
         """Check what has no deadline of its own; `now` is the loop's time."""
         self.pool.sweep(now)
+        self._free_memory.sweep(now)
         for one in list(self.held):
             one.check_client()
 

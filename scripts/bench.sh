@@ -4,6 +4,7 @@
 #   ./scripts/bench.sh --only NAME …       some of the contenders; --help lists them and all options
 #   ./scripts/bench.sh --calls [ENGINE]    function calls per request, a figure without noise
 #   ./scripts/bench.sh --limiter           rate limits: beside other limiters, under attack, and their cost
+#   ./scripts/bench.sh --upload            one large upload beside nginx: speed, memory, first byte
 #   ./scripts/bench.sh --pipeline          the cost of the plugin pipeline, beside its targets
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -33,5 +34,6 @@ if [ ${#missing[@]} -gt 0 ]; then
         die "This needs ${missing[*]}. On Debian: sudo apt-get install ${missing[*]}"
     fi
 fi
+[ "${1:-}" != --upload ] || { shift && exec .venv/bin/python -m bench.upload "$@"; }
 [ "${1:-}" != --limiter ] || { shift && exec .venv/bin/python -m bench.limiter "$@"; }
 exec .venv/bin/python -m bench "$@"

@@ -17,17 +17,21 @@ from shared.secrets.redaction import SECRET_HEADERS, redact
 BODY_SHOWN = 65_536
 # No header is longer (mitmproxy's core limits a head to 64 KiB), so no secret is longer either.
 _MARGIN = 65_536
+#: Bytes of a stream that are kept, so that no secret is cut before it is masked.
+BODY_KEPT = BODY_SHOWN + _MARGIN + 1
 _SECRET_PARAMETERS = frozenset(("key", "token", "api_key", "access_token"))
 # Shorter values ("true", "2024-06") are not secrets, and occur in harmless text.
 _SHORTEST_SECRET = 8
 
 
-def masked_copy(flow: http.HTTPFlow) -> http.HTTPFlow:
-    """Return the copy to show. It shares nothing with `flow`."""
+def masked_copy(flow: http.HTTPFlow, streamed: bytes | None = None) -> http.HTTPFlow:
+    """Return the copy to show. It shares nothing with `flow`. `streamed` is the beginning of its response."""
     state = state_of(flow)
     own = state.admitted.route.headers if state and state.admitted else {}
     mask = _Mask({name.lower() for name in own} | SECRET_HEADERS, _words(own.values()))
     copy: http.HTTPFlow = flow.copy()
+    if streamed is not None and copy.response is not None:
+        copy.response.raw_content = streamed
     copy.request.path = mask.path(copy.request.path)
     for message in (copy.request, copy.response):
         if message is not None:

@@ -21,7 +21,7 @@ from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
 from tornado.web import ErrorHandler
 
 from mitm_addons.flows import state_of
-from mitm_addons.stock.masking import masked_copy
+from mitm_addons.stock.masking import BODY_KEPT, masked_copy
 from shared.core.errors import GatewayError
 from shared.settings import Settings
 
@@ -34,6 +34,15 @@ _NOTICE = (
     b'<div style="position:fixed;bottom:0;left:0;right:0;z-index:9999;pointer-events:none;'
     b'text-align:center;background:#ffd;color:#000;border-top:1px solid #aa0">'
     b"Read only: editing, replay and commands are off. Secrets are masked.</div>"
+)
+# Hides what would change something, since no handler serves it: the menu File, the tabs Capture and Options,
+# and the buttons to replay, intercept, export and edit.
+_STYLE = (
+    b"<style>.nav-tabs-lg > .special, .nav-tabs-lg > a:nth-of-type(2), .nav-tabs-lg > a:nth-of-type(4), "
+    b'.menu-group:has([title="[a]ccept all"]), .menu-group:has([title="[r]eplay flow"]), '
+    b'.menu-group:has([title="[a]ccept intercepted flow"]), [title="Export flow."], '
+    b'.controls button:has(.fa-edit), [title="Upload a file to replace the content."] '
+    b"{display: none !important}</style>"
 )
 
 
@@ -57,17 +66,34 @@ def add_web(master: Master, settings: Settings) -> None:
 
 
 class Feed:
-    """Lists masked copies of the last calls, never the flows themselves."""
+    """Lists masked copies of the last calls, never the flows themselves. A stream is copied as it is sent."""
 
     def __init__(self) -> None:
         self.view = View()
         self._listed: deque[http.HTTPFlow] = deque()
 
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        response = flow.response
+        if response is None or not response.stream:
+            return
+        kept = bytearray()
+        flow.stream_kept = kept  # type: ignore[attr-defined]  # it ends with the flow
+        stream: Any = response.stream if callable(response.stream) else lambda piece: piece
+
+        def copied(piece: bytes) -> Any:
+            sent = stream(piece)
+            pieces = (sent,) if isinstance(sent, bytes) else tuple(sent)
+            for one in pieces:
+                kept.extend(one[: BODY_KEPT - len(kept)])
+            return pieces
+
+        response.stream = copied
+
     def post_response(self, flow: http.HTTPFlow) -> None:
-        state = state_of(flow)
+        state, kept = state_of(flow), getattr(flow, "stream_kept", None)
         if state and state.is_health_check:
             return
-        copy = masked_copy(flow)
+        copy = masked_copy(flow, None if kept is None else bytes(kept))
         self.view.add([copy])
         self._listed.append(copy)
         app.ClientConnection.broadcast_flow("flows/add", copy)
@@ -109,7 +135,7 @@ class _Index(app.IndexHandler):
         self.write(_UNAUTHORIZED)
 
     def get(self) -> None:
-        self.finish(self.render_string("../index.html").replace(b"</body>", _NOTICE + b"</body>"))
+        self.finish(self.render_string("../index.html").replace(b"</body>", _STYLE + _NOTICE + b"</body>"))
 
 
 class _Content(app.FlowContent):
@@ -117,7 +143,7 @@ class _Content(app.FlowContent):
 
     def get(self, flow_id: str, message: str) -> None:
         if getattr(getattr(self.flow, message, None), "raw_content", None) is None:
-            raise app.APIError(404, "This body was streamed or is not text, so it is not kept.")
+            raise app.APIError(404, "This body is not text, or is compressed and long, so it is not shown.")
         super().get(flow_id, message)  # type: ignore[no-untyped-call]
 
 

@@ -261,6 +261,7 @@ class Exchange:
             if not piece:
                 break
             if not self._client.can_write:
+                piece = None  # what the client has still to read is in the transport
                 upstream.hold()
                 await self._client.drained()
         self._release_upstream()

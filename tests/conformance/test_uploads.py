@@ -2,8 +2,11 @@
 
 import contextlib
 import http.client
+import os
+import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +15,7 @@ from tests.conformance.differences import instead
 from tests.conformance.test_early_responses import MEGABYTE, uploaded
 from tests.conformance.wire import HELD, PATH, Wire, is_ours
 from tests.support.client import RawClient
+from tests.support.packages import need_command
 from tests.support.upstream import CHUNKED, Action, Peer, chunk, close, hang, send, sized
 from tests.support.wait import until
 
@@ -187,3 +191,52 @@ def test_late_reader_of_a_413_with_a_valid_key_gets_it(wire: Wire) -> None:
             response = connection.getresponse()
             assert (response.status, b"body_too_large" in response.read()) == (413, True)
         assert wire.tenant.request("POST", PATH, data=bytes(30 * MEGABYTE)).status_code == 413
+
+
+_NODE = """
+const [url, key, count] = process.argv.slice(1);
+const body = Buffer.alloc(30 * 1024 * 1024);
+(async () => {
+  for (let i = 0; i < Number(count); i++) {
+    const response = await fetch(url, {method: "POST", body, headers: {"x-api-key": key}});
+    const {error} = await response.json();
+    console.log(response.status, error.code);
+  }
+})().catch((error) => { console.log(String(error), error.cause); process.exit(1); });
+"""
+_GO = """
+package main
+
+import ("bytes"; "fmt"; "io"; "net/http"; "os")
+
+func main() {
+	for i := 0; i < 5; i++ {
+		request, _ := http.NewRequest("POST", os.Args[1], bytes.NewReader(make([]byte, 30<<20)))
+		request.Header.Set("x-api-key", os.Args[2])
+		response, err := http.DefaultClient.Do(request)
+		if err != nil { fmt.Println(err); os.Exit(1) }
+		body, _ := io.ReadAll(response.Body)
+		if !bytes.Contains(body, []byte("body_too_large")) { os.Exit(1) }
+		fmt.Println(response.StatusCode, "body_too_large")
+	}
+}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("client", ["node", "go"])
+def test_413_of_a_large_upload_reaches_clients_of_other_languages(
+    wire: Wire, client: str, tmp_path: Path
+) -> None:
+    url = f"http://127.0.0.1:{wire.gateway.proxy_port}{PATH}"
+    if client == "node":
+        command = [need_command("node", "nodejs"), "-e", _NODE, url, wire.tenant.key, "5"]
+    else:
+        file = tmp_path / "main.go"
+        file.write_text(_GO)
+        command = [need_command("go", "golang-go"), "run", str(file), url, wire.tenant.key]
+    if instead(wire.engine, LATE):
+        return  # the clients above show what happens there
+    environment = {**os.environ, "GOCACHE": str(tmp_path / "cache"), "GOFLAGS": "-mod=mod"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment, cwd=tmp_path)
+    assert done.stdout.splitlines() == ["413 body_too_large"] * 5, done.stdout + done.stderr

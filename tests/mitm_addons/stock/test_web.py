@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import requests
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.test import tflow
+from playwright.sync_api import sync_playwright
 
 from mitm_addons.stock.dispatch import Dispatcher
 from mitm_addons.stock.master import make_master
@@ -113,12 +115,54 @@ def test_web_shows_no_key_and_no_secret_of_a_rule(mitmweb: Mitmweb, upstream: Up
         assert [secret for secret in secrets if secret in response.text] == [], page
 
 
-def test_a_streamed_body_is_not_kept(mitmweb: Mitmweb) -> None:
-    mitmweb.tenant.request("GET", "/v1/stream")
-    flow = mitmweb.listed("/v1/stream")
-    assert flow["response"]["contentLength"] is None
-    response = mitmweb.look(f"/flows/{flow['id']}/response/content.data")
-    assert (response.status_code, "streamed" in response.text) == (404, True)
+@pytest.mark.parametrize("path", ["/v1/stream", "/v1/plain"])
+def test_body_of_a_response_that_passes_as_it_comes_is_shown(mitmweb: Mitmweb, path: str) -> None:
+    sent = mitmweb.tenant.request("GET", path).content
+    flow = mitmweb.listed(path)
+    assert sent
+    assert mitmweb.look(f"/flows/{flow['id']}/response/content.data").content == sent
+
+
+def test_body_of_a_long_response_is_shown_up_to_64_kib_without_secrets(mitmweb: Mitmweb) -> None:
+    body = b"x" * (65_536 - 8) + CANARY.encode() + b"y" * 500_000
+    headers = {"X-Type": "text/plain", "X-Sized": "1"}
+    assert mitmweb.tenant.request("POST", "/v1/long/tell", data=body, headers=headers).content == body
+    flow = mitmweb.listed("/v1/long/tell")
+    shown = mitmweb.look(f"/flows/{flow['id']}/response/content.data").content
+    assert 65_000 < len(shown) <= 65_536
+    assert shown.strip(b"x") in (b"", b"[redacted]"[: len(shown.strip(b"x"))])
+
+
+@pytest.mark.slow
+def test_page_has_no_button_that_changes_something(mitmweb: Mitmweb) -> None:
+    mitmweb.tenant.request("GET", "/v1/seen")
+    mitmweb.listed("/v1/seen")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        page = browser.new_page()
+        page.goto(f"http://127.0.0.1:{mitmweb.gateway.web_port}/?token={mitmweb.token}")
+        page.click("td.col-path >> nth=0")
+        page.wait_for_selector(".flow-detail")
+        found = [
+            one.inner_text().strip()
+            for one in page.query_selector_all("button, .nav-tabs-lg a")
+            if one.is_visible()
+        ]
+        browser.close()
+    assert {"Flow List", "Flow"} <= set(found)
+    dead = {
+        "File",
+        "Capture",
+        "Options",
+        "Replay",
+        "Duplicate",
+        "Revert",
+        "Delete",
+        "Mark▾",
+        "Edit",
+        "Export▾",
+    }
+    assert not dead & set(found)
 
 
 def test_the_page_says_that_it_is_for_looking_only(mitmweb: Mitmweb) -> None:
