@@ -56,7 +56,7 @@ def test_body_flows_unless_an_entry_of_the_plan_reads_bodies(
 def logged(gateway: RunningGateway, request_id: str) -> dict[str, Any]:
     for _ in until(3.0):
         for line in gateway.log("proxy").splitlines():
-            if request_id in line and '"gateway.access"' in line:
+            if '"gateway.access"' in line and json.loads(line)["request_id"] == request_id:
                 fields: dict[str, Any] = json.loads(line)
                 return fields
     raise AssertionError(f"There is no line of {request_id}.")
