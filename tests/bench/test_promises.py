@@ -1,17 +1,20 @@
 """The promises that the benchmarks show: speed, calls per request, and the comparison's report."""
 
+import os
 from pathlib import Path
 from statistics import median
 
 import pytest
 import uvloop
 
+from bench import upload
 from bench.calls import calls_in, profile
 from bench.limiter import LIMIT, LIMITS, OURS, measure_speed, worst_windows
 from bench.pipeline import measure
 from bench.report import target_table
 from shared.redis_server.embedded import Embedded
 from tests.support.commands import run_command
+from tests.support.packages import need_command
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
@@ -30,6 +33,14 @@ def test_request_takes_no_more_calls_than_before(engine: str, chain: bool, calls
 
 def test_pipeline_meets_its_targets() -> None:
     found = uvloop.run(measure(5, 1000))
+    print(f"\n{target_table(found)}")
+    assert [target for target in found if not target.is_met] == []
+
+
+def test_upload_flows_at_half_of_nginx_speed_with_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    need_command("nginx", "nginx-light")
+    monkeypatch.setenv("PATH", f"{os.environ['PATH']}{os.pathsep}/usr/sbin")
+    found = upload.measure(3, 500_000_000)
     print(f"\n{target_table(found)}")
     assert [target for target in found if not target.is_met] == []
 
