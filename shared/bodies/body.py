@@ -106,6 +106,8 @@ def model_of(request: Request, bounds: JsonBounds = BOUNDS) -> str:
 def _check_case(document: Any, names: Names) -> None:
     """Raise ValueError on a member that a reader without regard to case takes for one of `names`."""
     for name in document if names and isinstance(document, dict) else ():
+        if name in names and name in names[name]:
+            continue  # the usual case
         known = names.get(name.casefold())
         if known is not None and name not in known:
             meant = ", ".join(sorted(known))

@@ -33,12 +33,14 @@ _UTF8 = frozenset({"utf-8", "utf8", "us-ascii"})
 class MediaType:
     """A media type in lower case, without parameters; empty without a header. And its charsets.
 
-    `boundary` separates the parts of a multipart body; empty when the header names none, or two.
+    `boundary` separates the parts of a multipart body; empty when the header names none, or two. A type that
+    is not `is_readable` is a binary form of documents.
     """
 
     name: str
     charsets: tuple[str, ...] = ()
     boundary: str = ""
+    is_readable: bool = True
 
     @classmethod
     def of(cls, headers: Headers) -> "MediaType":
@@ -81,7 +83,7 @@ class MediaType:
 
     def must_be_readable(self) -> None:
         """Raise `BodyRejected` when the body is in a binary form that cannot be searched for text."""
-        if _UNREADABLE.fullmatch(self.name):
+        if not self.is_readable:
             raise BodyRejected(
                 "unsupported_content_type",
                 f"The type {self.name[:100]} cannot be checked. Send JSON.",
@@ -98,7 +100,8 @@ def _read(value: str) -> MediaType:
     boundaries = [given for name, given in parameters if name.startswith("boundary")]
     charsets = tuple(name.lower() for name in _CHARSET.findall(value))
     boundary = boundaries[0] if len(boundaries) == 1 and value.lower().count("boundary=") == 1 else ""
-    return MediaType(value.partition(";")[0].strip().lower(), charsets, boundary)
+    name = value.partition(";")[0].strip().lower()
+    return MediaType(name, charsets, boundary, _UNREADABLE.fullmatch(name) is None)
 
 
 _KNOWN: Memo[str, MediaType] = Memo(_read)

@@ -200,27 +200,34 @@ def is_given(holder: Holder, name: str, value: Any) -> bool:
     return name in _FREE_ANYWHERE or (holder, name) in _FREE
 
 
+#: The names of members that may be media.
+MEDIA_NAMES: Final = frozenset(
+    name for name, at in _RULES.items() if any(rule.is_media for rules in at.values() for rule in rules)
+)
+
+
 def is_text_member(holder: Holder, node: dict[str, Any], name: str) -> bool:
     """True when the member `name` of `node` may hold text."""
     value = node[name]
-    if isinstance(value, str):
-        return name not in _RULES or not any([rule.looks(value) for rule in _rules_at(holder, node, name)])
-    if name in REPEATED:
+    if name in REPEATED and not isinstance(value, str):
         return holder not in _WITH_TOKENS
-    return not (isinstance(value, list) and _is_list_of_media(holder, node, name, value))
+    if name not in _RULES or holder not in _RULES[name]:
+        return True
+    rules = _rules_at(holder, node, name)
+    if isinstance(value, str):
+        return not any([rule.looks(value) for rule in rules])
+    return not (isinstance(value, list) and _are_media(rules, value))
 
 
 def _rules_at(holder: Holder, node: dict[str, Any], name: str) -> list[_Rule]:
-    if holder is None or name not in _RULES:
-        return []
-    found = _RULES[name].get(holder, ())
-    return [rule for rule in found if rule.types is None or node.get("type") in rule.types]
+    rules = _RULES[name].get(holder, ()) if name in _RULES else ()
+    return [rule for rule in rules if rule.types is None or node.get("type") in rule.types]
 
 
-def _is_list_of_media(holder: Holder, node: dict[str, Any], name: str, value: list[Any]) -> bool:
-    if name not in _RULES or not any([rule.is_media for rule in _rules_at(holder, node, name)]):
+def _are_media(rules: list[_Rule], values: list[Any]) -> bool:
+    if not any([rule.is_media for rule in rules]):
         return False
-    return all([isinstance(item, str) and is_encoded(item) for item in value])
+    return all([isinstance(value, str) and is_encoded(value) for value in values])
 
 
 def hidden_text(holder: Holder, node: dict[str, Any], name: str) -> str | None:

@@ -14,8 +14,9 @@ BODIES: dict[str, Callable[[str], dict[str, Any]]] = {
     "responses": lambda text: {"model": "m", "input": text},
     "messages": lambda text: {"max_tokens": 9, "messages": [{"role": "user", "content": [{"text": text}]}]},
     "completions": lambda text: {"model": "m", "prompt": text},
+    "gemini": lambda text: {"contents": [{"role": "user", "parts": [{"text": text}]}]},
 }
-TEXTS = ("messages.0.content", "messages.0.content.0.text", "input", "prompt")
+TEXTS = ("messages.0.content", "messages.0.content.0.text", "input", "prompt", "contents.0.parts.0.text")
 
 
 def entries(validator: str) -> dict[str, dict[str, Any]]:
@@ -28,7 +29,7 @@ def entries(validator: str) -> dict[str, dict[str, Any]]:
         "external_validator": {
             "endpoint": f"{validator}/tell",
             "headers": {"X-Type": "application/json"},
-            "fields": ["messages", "input", "prompt"],
+            "fields": ["messages", "input", "prompt", "contents"],
             "conditions": told,
         },
     }

@@ -55,6 +55,7 @@ MISSING, FORBIDDEN = (400, "missing_required_header"), (403, "forbidden")
         ),
         (AGENTS, {"headers": [("User-Agent", "curl/8"), ("User_Agent", "BadBot")]}, FORBIDDEN),
         (AGENTS, {"headers": [("User-Agent", "curl/8"), ("X-Debugger", "1")]}, None),
+        ({"blocked_headers": ["X_Debug"]}, {"headers": [("x-debug", "1")]}, FORBIDDEN),
     ],
 )
 def test_headers_are_required_and_blocked(settings: Any, request_: Any, expected: object) -> None:

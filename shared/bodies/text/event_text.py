@@ -149,7 +149,8 @@ def _pieces(node: Any, kind: str, place: Place, holder: Holder) -> Iterator[Piec
         place += events.numbers_of(node, kind, holder)
     for key, child in members(node):
         if is_named and is_known and not text_fields.is_text_member(holder, node, key):
-            yield from hidden_texts(holder, node, key)
+            if key in text_fields.MEDIA_NAMES:
+                yield from hidden_texts(holder, node, key)
         elif isinstance(child, str):
             yield _piece(node, key, kind, place)
         elif is_named and is_known and text_fields.is_given(holder, key, child):

@@ -103,7 +103,8 @@ def message_texts(node: Any, holder: Holder) -> Iterator[Text]:
     """Yield the texts in an array or object of a known body."""
     for name, child in members(node):
         if isinstance(node, dict) and not text_fields.is_text_member(holder, node, name):
-            yield from hidden_texts(holder, node, name)
+            if name in text_fields.MEDIA_NAMES:
+                yield from hidden_texts(holder, node, name)
         elif isinstance(child, str):
             yield Text.at(node, name, is_json=name in text_fields.JSON_MEMBERS)
         elif isinstance(node, dict) and text_fields.is_given(holder, name, child):
