@@ -27,6 +27,14 @@ class Store(Schema):
     address = fields.String(required=True)
     mode = fields.String(required=True, metadata={"description": "embedded or external."})
     tenants = fields.Integer(metadata={"description": "Missing when the store does not respond."})
+    faults = fields.Dict(
+        keys=fields.String(),
+        values=fields.String(),
+        metadata={
+            "description": "The tenants whose stored document cannot be used, and why: the proxies serve the "
+            "last good version. Missing when the store does not respond."
+        },
+    )
 
 
 class Readiness(Status):
@@ -119,4 +127,7 @@ def _description(*, counts: bool) -> dict[str, object]:
     """The store in use, with its number of tenants when it responds."""
     address = services().address
     described: dict[str, object] = {"address": address.name, "mode": address.mode}
-    return {**described, "tenants": services().store.count()} if counts else described
+    if not counts:
+        return described
+    store = services().store
+    return {**described, "tenants": store.count(), "faults": store.faults()}

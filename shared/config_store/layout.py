@@ -12,6 +12,7 @@
 {cfg}:quarantine:<subdomain> string  the tenant that had the subdomain; expires
 {cfg}:idem:<name>            string  the claim of a running call, later its sealed response; expires
 {cfg}:revision               string  the number of the newest change
+{cfg}:faults                 hash    tenant id -> why the proxies serve an older document; written by them
 {cfg}:format                 string  the number of this layout; without it, the layout is older than 1
 {cfg}:identity               hash    id, generation, pepper, keys, replaces:<id>; see identity.py
 {cfg}:changed                channel the ids of tenants that change
@@ -25,6 +26,7 @@ ORDER = "{cfg}:order"
 CHANGES = "{cfg}:changes"
 DELETED = "{cfg}:deleted"
 REVISION = "{cfg}:revision"
+FAULTS = "{cfg}:faults"
 LAYOUT = "{cfg}:format"
 IDENTITY = "{cfg}:identity"
 CHANNEL = "{cfg}:changed"

@@ -66,6 +66,10 @@ class ConfigStore(Protocol):
         """The number of tenants."""
         ...
 
+    def faults(self) -> Mapping[str, str]:
+        """The tenants whose newest document cannot be used, each with the reason."""
+        ...
+
     def ping(self) -> None:
         """Return when Redis responds. Raises `errors.StoreLost` when it has not the data served last."""
         ...
@@ -95,6 +99,10 @@ class ConfigSource(Protocol):
 
         `reconnected` is called when messages may have been lost.
         """
+        ...
+
+    async def note_faults(self, faults: Mapping[str, str]) -> None:
+        """Store why the newest documents of tenants cannot be used; an empty reason removes the old one."""
         ...
 
     async def touch(self, used: Mapping[tuple[str, str], float]) -> None:

@@ -80,6 +80,16 @@ class RedisSource:
                 pause = _MIN_PAUSE + self._jitter() * (_MAX_PAUSE - _MIN_PAUSE)
                 await asyncio.sleep(pause)
 
+    async def note_faults(self, faults: Mapping[str, str]) -> None:
+        with redis_errors():
+            async with self._client.pipeline(transaction=False) as pipeline:
+                for tenant_id, why in faults.items():
+                    if why:
+                        pipeline.hset(layout.FAULTS, tenant_id, why)
+                    else:
+                        pipeline.hdel(layout.FAULTS, tenant_id)
+                await pipeline.execute()
+
     async def touch(self, used: Mapping[tuple[str, str], float]) -> None:
         with redis_errors():
             async with self._client.pipeline(transaction=False) as pipeline:

@@ -172,6 +172,11 @@ class RedisStore:
             count: Any = self._client.zcard(layout.ORDER)
         return int(count)
 
+    def faults(self) -> Mapping[str, str]:
+        with redis_errors():
+            found: Any = self._client.hgetall(layout.FAULTS)
+        return {tenant_id.decode(): why.decode() for tenant_id, why in found.items()}
+
     def ping(self) -> None:
         with redis_errors():
             self._look(self._client)

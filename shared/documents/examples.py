@@ -231,7 +231,7 @@ LIVENESS: Document = {"status": "ok"}
 READINESS: Document = {
     "status": "ok",
     "parts": {"store": "ok", "plugins": "ok"},
-    "store": {"address": "localhost:6379", "mode": "external", "tenants": 12},
+    "store": {"address": "localhost:6379", "mode": "external", "tenants": 12, "faults": {}},
 }
 UNREADINESS: Document = {"status": "unavailable", "parts": {"store": "unavailable", "plugins": "ok"}}
 

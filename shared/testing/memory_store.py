@@ -31,6 +31,8 @@ class MemoryStore:
         #: The number of the newest change, and that of each tenant's last one.
         self.revision = 0
         self.changes: dict[str, int] = {}
+        #: What proxies said about the newest documents of tenants.
+        self.noted_faults: dict[str, str] = {}
         #: Called with the id of the tenant after each write, in the thread of the writer.
         self.listeners: list[Callable[[str], None]] = []
 
@@ -98,6 +100,9 @@ class MemoryStore:
 
     def count(self) -> int:
         return len(self._snapshots)
+
+    def faults(self) -> Mapping[str, str]:
+        return dict(self.noted_faults)
 
     def ping(self) -> None:
         """Memory always answers."""
@@ -178,6 +183,12 @@ class MemorySource:
             await asyncio.Event().wait()
         finally:
             self._store.listeners.remove(announce)
+
+    async def note_faults(self, faults: Mapping[str, str]) -> None:
+        for tenant_id, why in faults.items():
+            self._store.noted_faults.pop(tenant_id, None)
+            if why:
+                self._store.noted_faults[tenant_id] = why
 
     async def touch(self, used: Mapping[tuple[str, str], float]) -> None:
         self._store.touch(used)

@@ -46,7 +46,8 @@ def test_readiness_on_a_lost_store_says_so_and_keeps_the_machine(
 
 def test_readiness_shows_the_store_to_the_platform_and_on_this_machine_only(api: Api) -> None:
     api.tenant()
-    shown = {**FINE, "store": {"address": "memory", "mode": "external", "tenants": 1}}
+    store = {"address": "memory", "mode": "external", "tenants": 1, "faults": {}}
+    shown = {**FINE, "store": store}
     platform = {"Authorization": f"Bearer {TOKEN}"}
     assert get(api, "/readyz") == (200, shown)
     assert get(api, "/readyz", environ_base=ELSEWHERE, headers=platform) == (200, shown)

@@ -2,7 +2,16 @@
 
 import pytest
 
-from shared.core.errors import ERRORS, STATUS, Invalid, Problem, describe_error, make_rejection
+from shared.core.errors import (
+    ERRORS,
+    STATUS,
+    Invalid,
+    Problem,
+    StoreDown,
+    StoreLost,
+    describe_error,
+    make_rejection,
+)
 
 # contract.md, section 4.
 CONTRACT = {
@@ -70,3 +79,12 @@ def test_error_is_described_by_its_type_and_its_text_if_that_can_be_read() -> No
 
     assert describe_error(ValueError("broken")) == "ValueError: broken"
     assert describe_error(Silent()) == "Silent"
+
+
+def test_trouble_of_the_store_has_a_text_for_callers() -> None:
+    assert StoreDown("redis at 10.0.0.5").detail == "The configuration store does not respond. Retry later."
+    assert StoreDown("OOM", "It is out of memory.").detail == "It is out of memory."
+    assert (str(StoreLost("It is empty.")), StoreLost("It is empty.").detail) == (
+        "It is empty.",
+        "It is empty.",
+    )

@@ -140,9 +140,11 @@ class GatewayCache[G: Compiled]:
         while self._gateways.drop_idle(before, _SLICE):
             await asyncio.sleep(0)
 
-    async def last_good(self, snapshot: Snapshot) -> Snapshot:
-        """`snapshot`, or with its last good document when its own does not compile."""
-        return (await self._compile(snapshot)).snapshot
+    async def last_good(self, snapshot: Snapshot) -> tuple[Snapshot, str]:
+        """`snapshot`, or with its last good document when its own does not compile, and why it does not."""
+        return (await self._compile(snapshot)).snapshot, self._reported.get(
+            ("document", snapshot.tenant.id), ""
+        )
 
     async def _read_by(self, kind: str, text: str) -> G | None:
         """The tenant in Redis; while Redis cannot be read, or its record cannot, the one on disk."""

@@ -1,6 +1,7 @@
 """Keeps the snapshot on disk up to date. One process per machine does it: the one that has the lock."""
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -23,15 +24,15 @@ logger = logging.getLogger(__name__)
 class SnapshotKeeper:
     """Writes each changed tenant to `disk`, in the version that `last_good` returns.
 
-    `known` is the store that `source` reads, and `mode` its mode. `workers` returns the number of workers of
-    all machines, which is stored, too.
+    It also stores why the newest version of a tenant cannot be used. `known` is the store that `source`
+    reads, and `mode` its mode. `workers` returns the number of workers of all machines, which is stored, too.
     """
 
     def __init__(
         self,
         source: ConfigSource,
         disk: SnapshotFile,
-        last_good: Callable[[Snapshot], Awaitable[Snapshot]],
+        last_good: Callable[[Snapshot], Awaitable[tuple[Snapshot, str]]],
         clock: Clock,
         *,
         known: KnownStore,
@@ -99,7 +100,7 @@ class SnapshotKeeper:
         batches = [*batched(changed, _BATCH)] or [()]
         for number, batch in enumerate(batches, start=1):
             began = self._clock.monotonic()
-            put, drop = [], [*gone]
+            put, drop, faults = [], [*gone], {}
             for tenant_id in batch:
                 try:
                     snapshot = await self._source.read(tenant_id)
@@ -107,10 +108,14 @@ class SnapshotKeeper:
                     continue  # its last good version stays; the cache logs it
                 if snapshot is None:
                     drop.append(tenant_id)
+                    faults[tenant_id] = ""
                 else:
-                    put.append(await self._last_good(snapshot))
+                    good, faults[tenant_id] = await self._last_good(snapshot)
+                    put.append(good)
             is_last = number == len(batches)
             await asyncio.to_thread(self._disk.write, after if is_last else before, put, drop)
+            with contextlib.suppress(StoreDown):  # for operators only; Redis may take no data
+                await self._source.note_faults(faults)
             if not is_last:
                 await asyncio.sleep(self._clock.monotonic() - began)  # requests come first
 

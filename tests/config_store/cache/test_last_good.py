@@ -229,8 +229,11 @@ async def test_document_that_does_not_compile_leaves_the_last_good_one_with_the_
     kept = stored()
     assert kept is not None
     assert (kept.rules, kept.keys, kept.revision) == ((RULE,), bad.keys, bad.revision)
+    assert machine.world.store.faults() == {"id-acme": "rule"}
     good = world.write(bad, replace(bad, rules=(replace(RULE, path="/good"),)))
     await world.cache.check()
+    await machine.keeper.update()
+    assert machine.world.store.faults() == {}
     found = await world.cache.find("new", None)
     assert found is not None
     assert found.snapshot == good
