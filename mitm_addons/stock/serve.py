@@ -54,8 +54,9 @@ async def _serve(services: Services, log: logs.LogWriter, feed: web.Feed | None)
             could_listen = await _run(master)
     # Raised here: inside, a group of errors would hide it.
     if not could_listen:
-        hosts, port = ", ".join(settings.server.proxy_host), settings.server.proxy_port
-        raise CannotListen(f"Cannot listen on {hosts}, port {port}.")
+        port = settings.server.proxy_port
+        addresses = " and ".join(f"{host}:{port}" for host in settings.server.proxy_host)
+        raise CannotListen(f"Cannot listen on {addresses}.")
 
 
 async def _run(master: Master) -> bool:

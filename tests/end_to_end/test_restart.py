@@ -1,13 +1,17 @@
 """A restart of the gateway: what it keeps, and what stopping one program leaves to the other."""
 
+import os
 import signal
 from pathlib import Path
 
 import pytest
+import requests
+from redis import Redis
 
 from tests.support.cases import slow
 from tests.support.gateway import RunningGateway
 from tests.support.upstream import Upstream
+from tests.support.wait import until
 
 LIMITS = {
     "gateway": {"limits": {"global": {"limit": 5, "window": "1h"}}},
@@ -74,3 +78,29 @@ def test_a_taken_port_stops_the_proxy_with_a_sentence(tmp_path: Path, engine: st
         assert f"run_proxy: Cannot listen on 127.0.0.1:{gateway.proxy_port}" in second.log("second")
         assert "(GATEWAY__SERVER__PROXY_PORT) to a free port " in second.log("second")
         assert "Traceback" not in second.log("second")
+
+
+@pytest.mark.slow
+def test_worker_of_the_admin_api_that_is_killed_does_not_end_the_embedded_store(tmp_path: Path) -> None:
+    with RunningGateway(tmp_path / "data") as gateway:
+        gateway.create_tenant()
+        store = Redis(unix_socket_path=str(tmp_path / "data" / "valkey.sock"))
+        process = store.info("server")["process_id"]
+        master = gateway.processes["admin"].pid
+        [worker] = [
+            int(pid)
+            for pid in Path(f"/proc/{master}/task/{master}/children").read_text().split()
+            if "gunicorn" in Path(f"/proc/{pid}/cmdline").read_text()
+        ]
+        os.kill(worker, signal.SIGKILL)
+        assert any(responds(gateway) for _ in until(10.0))
+        assert gateway.call("GET", "/tenants").json()["count"] == 1
+        assert store.info("server")["process_id"] == process
+        store.close()
+
+
+def responds(gateway: RunningGateway) -> bool:
+    try:
+        return gateway.call("GET", "/tenants").ok
+    except requests.RequestException:
+        return False
