@@ -23,7 +23,7 @@ from shared.secrets.api_keys import mint_key
 logger = logging.getLogger(CHANGE)
 
 #: Attempts to write a change while other processes write to the same tenant.
-MAX_ATTEMPTS = 30
+MAX_ATTEMPTS = 100
 # Before an attempt is repeated: a random part of this time, which doubles up to the maximum.
 _PAUSE_SECONDS, _MAX_PAUSE_SECONDS = 0.005, 0.1
 # Changes of one tenant in this process wait for each other. Tenants share the locks.
