@@ -330,7 +330,7 @@ class TestWeight:
 
 def test_warnings_are_those_of_the_saved_document_with_their_places() -> None:
     owner = tenant(config("reader"), config("head_reader"), required_plugins={"a/b": config("head_reader")})
-    saved = rule(config("asking"), config("head_reader"))
+    saved = rule(config("head_writer"), config("head_reader"))
     told = [(warning.pointer, warning.detail) for warning in chain_warnings(owner, None, CATALOGUE)]
     assert told == [("/required_plugins/a~1b/settings/x", "Hm."), ("/plugin_chain/1/settings/x", "Hm.")]
     assert [one.pointer for one in chain_warnings(owner, saved, CATALOGUE)] == ["/plugin_chain/1/settings/x"]
