@@ -32,8 +32,8 @@ def names_without_case(names: Iterable[str]) -> Names:
     return found
 
 
-# A field of a form whose value begins like a JSON array or object.
-_JSON_FIELD = re.compile(rb"(?:\A|&)[^&=]*=((?:[+\s]|%20|%0[9aAdD])*(?:[{\[]|%7[bB]|%5[bB])[^&]*)")
+# Where a value of a form may begin that is a JSON array or object.
+_JSON_VALUE = re.compile(rb"=(?:[+\s]|%20|%0[9aAdD])*(?:[{\[]|%7[bB]|%5[bB])")
 _MODEL: Final = names_without_case(["model"])
 
 
@@ -135,9 +135,21 @@ def form_text(body: bytes) -> str:
 def form_texts(body: bytes) -> Iterator[str]:
     """Yield the text of an HTML form, then the strings of the values that are JSON."""
     yield form_text(body)
-    for count, field in enumerate(_JSON_FIELD.finditer(body)):
+    for count, value in enumerate(_json_values(body)):
         if count == BOUNDS.parts:
             raise BodyRejected("body_too_large", f"The form has more than {BOUNDS.parts} values in JSON.")
-        opened = DecodedBody(MediaType(""), "identity", form_text(field[1]).encode())
+        opened = DecodedBody(MediaType(""), "identity", form_text(value).encode())
         document = opened.document(demanded=False)
         yield from texts_of(document) if document is not NO_JSON else ()
+
+
+def _json_values(body: bytes) -> Iterator[bytes]:
+    """Yield the values of a form that may be JSON. Each byte is looked at a few times only."""
+    before, begin = 0, 0
+    for found in _JSON_VALUE.finditer(body):
+        start = found.start()
+        begin = max(begin, body.rfind(b"&", before, start) + 1)
+        if body.find(b"=", max(begin, before), start + 1) == start and (begin >= before or not before):
+            end = body.find(b"&", start)
+            yield body[start + 1 : end if end >= 0 else len(body)]
+        before = start
