@@ -19,7 +19,7 @@ from admin_app.auth.access import caller
 from admin_app.context import services
 from admin_app.http.errors import ApiError
 from shared.config_store.idempotency import Claim
-from shared.core.errors import StoreDown
+from shared.core.errors import CallInProgress, StoreDown
 from shared.model.config import Snapshot
 
 HEADER = "Idempotency-Key"
@@ -97,7 +97,7 @@ def _replay(call: Call, found: Mapping[str, Any]) -> Response:
         raise ApiError("idempotency_key_reused", detail)
     if "response" not in found:
         detail = "The first call with this Idempotency-Key is still running. Retry in a moment."
-        raise ApiError("in_progress", detail, headers={"Retry-After": "1"})
+        raise CallInProgress(detail)
     try:
         stored = json.loads(services().sealer.open(found["response"], _context(call.name)))
     except ValueError:

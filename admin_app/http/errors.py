@@ -39,6 +39,7 @@ ADMIN_ERRORS: Mapping[str, tuple[int, str]] = {
     "subdomain_taken": (409, "Another tenant has the subdomain, or had it a short time ago."),
     "in_progress": (409, "The first call with this Idempotency-Key is still running."),
     "precondition_failed": (412, "The object was changed since the ETag in If-Match."),
+    "expectation_failed": (417, "Only 'Expect: 100-continue' is supported."),
     "idempotency_key_reused": (422, "The Idempotency-Key was used with another body in the last 24 hours."),
     "limit_reached": (422, "The tier of the tenant allows no more of these objects."),
     "too_many_failed_logins": (429, "Too many wrong keys came from this address."),
@@ -46,7 +47,7 @@ ADMIN_ERRORS: Mapping[str, tuple[int, str]] = {
     "bad_record": (503, "The stored data of this tenant cannot be read."),
     "not_durable": (503, "The change is in effect, but Redis could not write it to its disk."),
     "store_down": (503, "Redis does not respond, or rejects commands. `detail` has the cause."),
-    "store_lost": (503, "Redis has not the data that were served last. See docs/how-to/backup.md."),
+    "store_lost": (503, "Redis lacks the data that were served last. See docs/how-to/backup.md."),
     "store_unsure": (503, "Redis did not respond to a change, so it was saved or not."),
 }
 _STATUS: Mapping[str, int] = {**STATUS, **{code: status for code, (status, _) in ADMIN_ERRORS.items()}}
@@ -65,7 +66,6 @@ _STORE_CODES: Mapping[type[StoreDown], str] = {
     NotDurable: "not_durable",
 }
 
-
 _REQUEST_ID = "5f6a1d2c9b3e4f708192a3b4c5d6e7f8"
 #: A typical error of each status, for the OpenAPI document.
 _EXAMPLES: Mapping[int, tuple[str, str]] = {
@@ -78,7 +78,7 @@ _EXAMPLES: Mapping[int, tuple[str, str]] = {
     412: ("precondition_failed", "The resource was modified since it was read. Fetch it again and retry."),
     422: ("validation_failed", "/path: Must begin with a slash."),
     429: ("too_many_failed_logins", "Too many failed logins from this address. Retry in 60 seconds."),
-    503: ("store_down", "The configuration store is unavailable. Retry later."),
+    503: ("store_down", StoreDown("").detail),
 }
 
 

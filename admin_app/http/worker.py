@@ -23,21 +23,21 @@ from shared.services import SystemClock
 _LINGER_SECONDS, _LINGER_IDLE_SECONDS, _LINGER_BYTES = 15.0, 2.0, 64 * 1024 * 1024
 _WRITE_SECONDS = 2.0  # to send the response to a malformed request
 
+_INTERNAL = "internal_error", "Internal error. Contact the gateway's operator."
 #: gunicorn's errors, each with its code and text. The first that fits is used.
-_ERRORS: tuple[tuple[type[Exception], int, str, str], ...] = (
-    (wire.LimitRequestLine, 414, "uri_too_long", "The request line is too long. Shorten the URL."),
+_ERRORS: tuple[tuple[type[Exception], str, str], ...] = (
+    (wire.LimitRequestLine, "uri_too_long", "The request line is too long. Shorten the URL."),
     (
         wire.LimitRequestHeaders,
-        431,
         "headers_too_large",
         "The request has too many or too long headers. At most 100 of 8 KB are allowed.",
     ),
-    (wire.ExpectationFailed, 417, "expectation_failed", "Only 'Expect: 100-continue' is supported."),
-    (wire.UnsupportedTransferCoding, 501, "not_implemented", "Only chunked transfer coding is supported."),
-    (wire.ConfigurationProblem, 500, "internal_error", "Internal error. Contact the gateway's operator."),
-    (wire.InvalidResponseHeader, 500, "internal_error", "Internal error. Contact the gateway's operator."),
-    (wire.ParseException, 400, "bad_request", "The request is not valid HTTP/1.1. Check its syntax."),
-    (Exception, 500, "internal_error", "Internal error. Contact the gateway's operator."),
+    (wire.ExpectationFailed, "expectation_failed", "Only 'Expect: 100-continue' is supported."),
+    (wire.UnsupportedTransferCoding, "not_implemented", "Only chunked transfer coding is supported."),
+    (wire.ConfigurationProblem, *_INTERNAL),
+    (wire.InvalidResponseHeader, *_INTERNAL),
+    (wire.ParseException, "bad_request", "The request is not valid HTTP/1.1. Check its syntax."),
+    (Exception, *_INTERNAL),
 )
 
 
@@ -97,8 +97,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # as above
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
         """Respond to a request that gunicorn itself rejects, or that the application failed to handle."""
-        _, status, code, text = next(one for one in _ERRORS if isinstance(exc, one[0]))
-        error = ApiError(code, text, status=status)
+        _, code, text = next(one for one in _ERRORS if isinstance(exc, one[0]))
+        error = ApiError(code, text)
         if error.status >= 500:
             self.log.error("A request failed.", exc_info=exc)
         else:

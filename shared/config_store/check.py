@@ -90,7 +90,7 @@ def _check_indexes(snapshots: Mapping[str, Snapshot], indexes: _Indexes) -> Iter
     subdomains = {snapshot.tenant.subdomain for snapshot in snapshots.values()}
     for subdomain, owner in indexes.subdomains.items():
         if subdomain not in subdomains and (owner in readable or owner not in indexes.order):
-            yield f"The subdomain {subdomain} leads to {owner}, which has not got it."
+            yield f"The subdomain {subdomain} leads to {owner}, which does not have it."
     hashes = {key.hash for snapshot in snapshots.values() for key in snapshot.keys}
     for key_hash, owner in indexes.hashes.items():
         tenant_id = owner.partition(" ")[0]

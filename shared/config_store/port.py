@@ -38,7 +38,7 @@ class ConfigStore(Protocol):
         Raises `errors.Conflict` when the stored revision is not that of `before`,
         `errors.SubdomainTaken` when `after` claims a subdomain in use or in quarantine,
         `errors.CallInProgress` when the claim is gone, and
-        `errors.StoreLost` when the store has not the data that were served last.
+        `errors.StoreLost` when the store does not have the data that were served last.
         """
         ...
 
@@ -71,7 +71,7 @@ class ConfigStore(Protocol):
         ...
 
     def ping(self) -> None:
-        """Return when Redis responds. Raises `errors.StoreLost` when it has not the data served last."""
+        """Return when Redis responds. Raises `errors.StoreLost` when it lacks the data served last."""
         ...
 
 

@@ -2,7 +2,7 @@
 
     GatewayError
     ├── StoreDown          Redis did not reply
-    │   ├── StoreLost          it replied, but has not the data that this gateway served last
+    │   ├── StoreLost          it replied, but lacks the data that this gateway served last
     │   ├── StoreUnsure        a change was sent, and the reply was lost
     │   └── NotDurable         a change is in effect, and not on disk
     ├── BadRecord          a stored record cannot be read
@@ -17,6 +17,8 @@
     ├── CannotTakeOver     the running proxy keeps its sockets
     ├── FolderUnusable     a folder in data_dir cannot be written
     ├── SettingsError      settings are invalid (shared.settings)
+    ├── SecretFileError    a file with secrets cannot be used (shared.secrets)
+    ├── CatalogueError     a plugin cannot be loaded (shared.plugins)
     └── Invalid            one or more fields of an input are wrong; carries `Problem`s
 
 A `Rejection` is what the client of the proxy gets; the table `ERRORS` fixes its status.

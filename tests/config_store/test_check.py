@@ -52,7 +52,7 @@ DAMAGE: dict[str, Callable[[redis.Redis], object]] = {
     "no record": lambda client: client.delete(layout.tenant_key("id-acme")),
     "cannot be read": lambda client: client.delete(layout.document_key("id-acme", 2)),
     "by its subdomain": lambda client: client.hdel(layout.SUBDOMAINS, "new"),
-    "which has not got it": lambda client: client.hset(layout.SUBDOMAINS, "left", "id-acme"),
+    "which does not have it": lambda client: client.hset(layout.SUBDOMAINS, "left", "id-acme"),
     "by its API key": lambda client: client.hdel(layout.HASHES, "pepper:other"),
     "which does not exist": lambda client: client.hset(layout.HASHES, "pepper:left", "id-gone key-gone"),
     "the list of changes another one": lambda client: client.zadd(layout.CHANGES, {"id-acme": 1}),
