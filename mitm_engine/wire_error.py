@@ -42,6 +42,7 @@ class WireError(Exception):
 
 OVERLOADED = WireError("overloaded")
 LATE_ADDONS = WireError("plugin_failure", "The addons took too long.")
+LATE_REQUEST = WireError("request_timeout")
 #: One error per timeout, so that a log can tell which one it was.
 LATE_CONNECT = WireError("upstream_timeout", "The connection took longer than the timeout connect.")
 LATE_HEAD = WireError("upstream_timeout", "No response began within the timeout first_byte.")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_MAX_REJECTED = 256
+_MAX_REJECTED = 256  # connections above the limit that get a response at a time
 
 
 class WorkerState:
@@ -86,7 +86,7 @@ class WorkerState:
             one.check_client()
 
     def reject_connection(self, one: "ClientConnection") -> None:
-        """Reject one that is above the limit. Some get a response at a time; others are reset."""
+        """Reject a connection above the limit: with a response, or a reset when too many get one now."""
         self.rejected.add(one)
         if len(self.rejected) > _MAX_REJECTED:
             one.abort()

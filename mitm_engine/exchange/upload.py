@@ -14,7 +14,7 @@ from mitm_engine.http1.heads import CONTINUE, LAST_CHUNK, expects_continue
 from mitm_engine.http1.request_reader import Incoming
 from mitm_engine.options import Terms
 from mitm_engine.upstream_connection import UpstreamConnection
-from mitm_engine.wire_error import LATE_HEAD, LATE_READER, WireError
+from mitm_engine.wire_error import LATE_HEAD, LATE_READER, LATE_REQUEST, WireError
 
 if TYPE_CHECKING:
     from mitm_engine.client_connection import ClientConnection
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 #: What the `stream` function of an addon returns for a piece of a request's body.
 Stream = Callable[[bytes], bytes | Iterable[bytes]]
 
-_REQUEST_TIMEOUT = WireError("request_timeout")
 _REDIRECTION = 300  # the first status that says that the body is not used
 
 
@@ -160,7 +159,7 @@ class Upload:
         self.stop()
         self.is_complete = True
         if not upstream.reader.has_head:
-            self._client.arm(self._terms.timeouts.first_byte, self._cancel_late_upstream)
+            self._client.arm(self._terms.timeouts.first_byte, self._cancel_late_head)
 
     def _arm(self) -> None:
         times = self._terms.timeouts
@@ -181,9 +180,9 @@ class Upload:
             self._seen, self._since, self._is_held_back = size, now, False
             self._arm()
         elif now - self._since >= times.grace:
-            self._client.cancel(_REQUEST_TIMEOUT)
+            self._client.cancel(LATE_REQUEST)
         else:
             self._arm()
 
-    def _cancel_late_upstream(self, now: float) -> None:
+    def _cancel_late_head(self, now: float) -> None:
         self._client.cancel(LATE_HEAD)

@@ -10,14 +10,12 @@ from mitm_engine.http1.heads import CONTINUE, expects_continue
 from mitm_engine.http1.request_reader import Incoming
 from mitm_engine.options import Terms
 from mitm_engine.upstream_connection import UpstreamConnection
-from mitm_engine.wire_error import LATE_BODY, WireError
+from mitm_engine.wire_error import LATE_BODY, LATE_REQUEST, WireError
 from shared.core.errors import BODY_TOO_LONG, RESPONSE_TOO_LONG
 
 if TYPE_CHECKING:
     from mitm_engine.client_connection import ClientConnection
     from mitm_engine.worker_state import WorkerState
-
-_REQUEST_TIMEOUT = WireError("request_timeout")
 
 
 class HeldBytes:
@@ -97,7 +95,7 @@ class WholeBodies:
         while True:
             piece = upstream.take()
             if piece is None:
-                self._client.arm(self._terms.timeouts.idle, self._cancel_late_upstream)
+                self._client.arm(self._terms.timeouts.idle, self._cancel_late_body)
                 await upstream.more()
                 continue
             if not piece:
@@ -130,12 +128,12 @@ class WholeBodies:
         """Cancel a request whose body arrives too slowly."""
         grace, size = self._terms.timeouts.grace, self._incoming.size
         if size - self._seen < self._worker.options.min_rate * grace:
-            self._client.cancel(_REQUEST_TIMEOUT)
+            self._client.cancel(LATE_REQUEST)
         else:
             self._seen = size
             self._client.arm(grace, self._check_rate)
 
-    def _cancel_late_upstream(self, now: float) -> None:
+    def _cancel_late_body(self, now: float) -> None:
         self._client.cancel(LATE_BODY)
 
 
