@@ -5,12 +5,13 @@ from typing import Any
 
 from admin_app.http.worker import Logger, Worker
 from admin_app.start import log_start, prepare
+from shared.core.http_tokens import authority
 from shared.settings import load_settings_or_exit, service_manager
 
 _settings = load_settings_or_exit()
 _server = _settings.server
 
-bind = [f"{f'[{host}]' if ':' in host else host}:{_server.admin_port}" for host in _server.admin_host]
+bind = [authority(host, _server.admin_port) for host in _server.admin_host]
 worker_class, workers, threads = Worker, 1, 8
 logger_class, loglevel = Logger, _settings.log.level
 control_socket_disable = True

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable
 
+from shared.core.http_tokens import authority
 from shared.log_lines import START
 from shared.logs import FIELDS
 from shared.redis_server.choose import RedisAddress
@@ -30,7 +31,7 @@ def _log(program: str, addresses: Iterable[Address], store: RedisAddress, more: 
     fields: dict[str, object] = {
         "program": program,
         "version": VERSION,
-        "addresses": [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in addresses],
+        "addresses": [authority(host, port) for host, port in addresses],
         **more,
         "store": store.describe(),
     }

@@ -19,6 +19,7 @@ from shared import logs
 from shared.config_store.port import ConfigStore
 from shared.core import tasks
 from shared.core.errors import CannotListen, StoreDown
+from shared.core.http_tokens import authority
 from shared.model.config import RuleTimeouts
 from shared.redis_server.choose import log_store
 from shared.services import Services, connect
@@ -55,7 +56,7 @@ async def _serve(services: Services, log: logs.LogWriter, feed: web.Feed | None)
     # Raised here: inside, a group of errors would hide it.
     if not could_listen:
         port = settings.server.proxy_port
-        addresses = " and ".join(f"{host}:{port}" for host in settings.server.proxy_host)
+        addresses = " and ".join(authority(host, port) for host in settings.server.proxy_host)
         raise CannotListen(f"Cannot listen on {addresses}.")
 
 

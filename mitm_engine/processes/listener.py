@@ -16,6 +16,7 @@ from typing import Any
 from mitm_engine.processes import descriptors
 from mitm_engine.processes.scoreboard import WorkerContext, WorkerRow
 from shared.core.errors import CannotListen, GatewayError
+from shared.core.http_tokens import authority
 
 BACKLOG = 4096  # connections in the kernel's queue; its own bound is usually the same
 #: Bytes that the kernel buffers for a client that does not read; its default is megabytes. Bytes in flight do
@@ -90,8 +91,7 @@ def _inherited(
 
 
 def _cannot_listen(host: str, port: int, error: OSError) -> CannotListen:
-    name = f"[{host.strip('[]')}]" if ":" in host else host
-    return CannotListen(f"Cannot listen on {name}:{port}: {error.strerror}.")
+    return CannotListen(f"Cannot listen on {authority(host.strip('[]'), port)}: {error.strerror}.")
 
 
 def _resolve(host: str, port: int) -> tuple[int, tuple[Any, ...]]:

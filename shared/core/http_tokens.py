@@ -75,11 +75,16 @@ def removed_by_connection(values: tuple[bytes, ...]) -> frozenset[bytes]:
     return connection_options(values) - _NO_HEADERS
 
 
+def authority(host: str, port: int) -> str:
+    """Return host and port as in a URL (RFC 3986, 3.2), with brackets around an IPv6 address."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def connect_head(address: str, port: int, authorization: str | None) -> bytes:
     """Return the head of a CONNECT request (RFC 9110, 9.3.6), with the credentials for the proxy."""
-    authority = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    target = authority(address, port)
     credentials = f"Proxy-Authorization: {authorization}\r\n" if authorization else ""
-    return f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n{credentials}\r\n".encode()
+    return f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{credentials}\r\n".encode()
 
 
 def connect_failure(reply: bytes) -> str:

@@ -17,6 +17,7 @@ from redis.retry import Retry
 from shared.config_store import layout
 from shared.config_store.seen_file import EMBEDDED, EXTERNAL
 from shared.core.errors import StoreDown
+from shared.core.http_tokens import authority
 from shared.redis_server.embedded import Embedded, has_data, is_running
 from shared.settings import Settings, SettingsError
 
@@ -148,8 +149,7 @@ def _options(settings: Settings) -> dict[str, Any]:
 def _name(options: Mapping[str, Any]) -> str:
     if "unix_socket_path" in options:
         return str(options["unix_socket_path"])
-    host = options.get("host", "localhost")
-    return f"{f'[{host}]' if ':' in host else host}:{options.get('port', 6379)}"
+    return authority(options.get("host", "localhost"), options.get("port", 6379))
 
 
 def _trouble(options: Mapping[str, Any], name: str, timeout: float) -> str | None:
