@@ -19,7 +19,7 @@ _CONNECTION, _CODING, _LENGTH, _TYPE = b"Connection", "transfer-encoding", "cont
 
 
 def _is_stream(content_type: bytes) -> bool:
-    kind = MediaType(content_type.decode("latin-1").partition(";")[0].strip().lower())
+    kind = MediaType.parse(content_type.decode("latin-1"))
     return kind.is_event_stream or kind.is_json_lines
 
 

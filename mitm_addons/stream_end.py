@@ -45,7 +45,7 @@ def error_event(flow: http.HTTPFlow, state: FlowState, rejection: Rejection) -> 
     """The error in the format of the stream; empty for a format without one."""
     state.error_sent, state.code = True, rejection.code
     content_type = flow.response.headers.get("content-type", "") if flow.response else ""
-    kind = MediaType(content_type.partition(";")[0].strip().lower())
+    kind = MediaType.parse(content_type)
     if not kind.is_event_stream and not kind.is_json_lines:
         return b""
     state.source = rejection.source

@@ -26,7 +26,7 @@ class StreamKeepAlive:
         response = flow.response
         if response is None or not callable(response.stream):
             return
-        kind = MediaType(response.headers.get("content-type", "").partition(";")[0].strip().lower())
+        kind = MediaType.parse(response.headers.get("content-type", ""))
         coding = response.headers.get("content-encoding", "identity").strip().lower()
         if kind.is_event_stream and coding == "identity":
             response.stream = _Watched(flow, state, response, self._write, seconds)
