@@ -63,8 +63,7 @@ async def gateway_addons(services: Services, log: LogWriter, adapter: Adapter) -
 
     def probe() -> Probed:
         parts, serves = plane.probe()
-        has_log = log.trouble() is None
-        return Probed({**parts, "log": OK if has_log else UNAVAILABLE}, serves and has_log)
+        return Probed({**parts, "log": OK if log.is_alive else UNAVAILABLE}, serves and log.is_alive)
 
     async with services.data_plane() as plane, asyncio.TaskGroup() as group:
         last_used = LastUsed(plane.source, clock)

@@ -58,9 +58,10 @@ class LogWriter:
             return
         self._waiting.append((at, line))
 
-    def trouble(self) -> str | None:
-        """What is wrong with the log, for health checks; None when nothing is."""
-        return None if self._thread.is_alive() else "has stopped"
+    @property
+    def is_alive(self) -> bool:
+        """Whether lines are still written, for health checks."""
+        return self._thread.is_alive()
 
     def _drop(self, count: int) -> None:
         with self._dropping:  # several threads put lines
