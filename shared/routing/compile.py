@@ -10,7 +10,9 @@ from shared.core.http_tokens import UNROUTED
 from shared.http.cors import ANY
 from shared.http.forwarding import OwnHeaders
 from shared.model.config import (
+    CLIENT,
     ENFORCE,
+    PROVIDER,
     SHADOW,
     ApiKey,
     Cors,
@@ -25,6 +27,7 @@ from shared.model.targets import Target, parse_target
 from shared.pipeline.chain import Catalogue, effective_chain, resolve_chain
 from shared.pipeline.plan import Group, Plan, make_plan
 from shared.pipeline.plugin import Tools
+from shared.providers.headers import UPSTREAM_HEADERS
 from shared.routing.body_limits import BodyLimits
 from shared.routing.router import Router
 from shared.routing.timeouts import UpstreamTimeouts
@@ -38,8 +41,8 @@ _CHOICES: Mapping[str, Sequence[str]] = {
     "match": ("prefix", "exact"),
     "streams": ("pass", "buffer"),
     "encoded_slashes": ("reject", "allow"),
-    "credential": ("provider", "client"),
-    "upstream_headers": ("drop", "pass", "prefix"),
+    "credential": (PROVIDER, CLIENT),
+    "upstream_headers": UPSTREAM_HEADERS,
 }
 _MAX_SECONDS = 86_400
 

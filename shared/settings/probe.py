@@ -13,6 +13,7 @@ import time
 from urllib.parse import urlsplit
 
 from shared.core.errors import CannotListen
+from shared.http.readiness import READY
 from shared.settings import Settings, load_settings_or_exit
 
 #: The settings of a program's hosts, and of its port.
@@ -44,7 +45,7 @@ def _from_here(host: str) -> str:
 def ready_url(program: str, settings: Settings) -> str:
     """The URL that returns 200 when the program, ``admin`` or ``proxy``, is ready."""
     url = admin_url(settings) if program == "admin" else proxy_url(settings)
-    return f"{url}/__/ready"
+    return url + READY
 
 
 def check_listen(host: str, port: int, settings: tuple[str, str], *, tries: int = 1) -> None:
