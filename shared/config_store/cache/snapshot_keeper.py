@@ -13,7 +13,7 @@ from shared.config_store.identity import KnownStore
 from shared.config_store.port import ConfigSource
 from shared.config_store.snapshot import SnapshotFile
 from shared.core.clock import Clock
-from shared.core.errors import BadRecord, StoreDown
+from shared.core.errors import BadRecord, GatewayError, StoreDown
 from shared.model.config import Snapshot
 
 _BATCH = 100  # tenants that are written in one transaction
@@ -61,7 +61,7 @@ class SnapshotKeeper:
                     self._reported = ""
             except StoreDown:
                 self._stored = None  # the store may be another one when it is back
-            except (OSError, sqlite3.Error) as error:
+            except (GatewayError, OSError, sqlite3.Error) as error:
                 self._report(error)
             await asyncio.sleep(pause)
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -12,7 +13,7 @@ from shared.config_store.data_files import lock_file
 from shared.config_store.identity import KnownStore, SecretIds, StoreState
 from shared.config_store.seen_file import EXTERNAL
 from shared.config_store.snapshot import SnapshotFile
-from shared.core.errors import StoreDown
+from shared.core.errors import GatewayError, StoreDown
 from shared.model.config import Rule, Snapshot
 from tests.config_store.cache.reader_world import EVERYTHING, Compiled, World, renamed
 from tests.config_store.configurations import ACTOR, an_api_key, with_tenant
@@ -128,6 +129,22 @@ async def test_one_process_of_a_machine_writes(machine: Machine, tmp_path: Path)
     await asyncio.sleep(0)
     assert not machine.disk.path.exists()
     os.close(other)
+    await until_true(lambda: machine.disk.tenants() == {"id-acme"})
+    running.cancel()
+    await asyncio.wait({running})
+
+
+async def test_damaged_store_does_not_end_the_keeper(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def damaged(since: int) -> NoReturn:
+        raise GatewayError("The identity is damaged.")
+
+    machine.world.create("acme")
+    with monkeypatch.context() as patched:
+        patched.setattr(machine.world.source, "changes", damaged)
+        running = asyncio.ensure_future(machine.keeper.run(0.001))
+        await until_true(lambda: "The identity is damaged." in caplog.text)
     await until_true(lambda: machine.disk.tenants() == {"id-acme"})
     running.cancel()
     await asyncio.wait({running})
