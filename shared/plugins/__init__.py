@@ -27,7 +27,7 @@ _METHODS = frozenset(
     (
         *(stage.value for stage in Stage),
         *("pre_response_events", "prepare", "start", "needs_whole_body", "is_quick", "response_headers"),
-        *("cleanup", "merge"),
+        *("cleanup", "merge", "warnings"),
     )
 )
 

@@ -138,6 +138,7 @@ def test_plugins_of_a_folder_join_the_built_in_ones(tmp_path: Path) -> None:
                 ("preRequest", "pre_request"),
                 ("post_response_events", "pre_response_events"),
                 ("cleanupp", "cleanup"),
+                ("warning", "warnings"),
             )
         ),
         (
