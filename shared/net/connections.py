@@ -9,7 +9,7 @@ import threading
 from contextlib import suppress
 from typing import Any, Self
 
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from shared.core.addresses import plain_address
@@ -66,9 +66,10 @@ class Call:
 
 
 class Guard(threading.local):
-    """The policy of the connections of one `GuardedFetch`, and the current `call` of this thread."""
+    """The policy of the connections of one `GuardedFetch`; the current call of this thread, and its owner."""
 
     call: Call | None = None
+    owner = ""
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
@@ -136,3 +137,15 @@ def pool_classes(policy_guard: Guard) -> dict[str, type[HTTPConnectionPool]]:
         ConnectionCls = Secure
 
     return {"http": PlainPool, "https": SecurePool}
+
+
+class OwnedPools(PoolManager):
+    """Pools by origin and owner: a late response to one tenant must not reach another."""
+
+    def __init__(self, guard: Guard, **options: Any) -> None:
+        super().__init__(**options)
+        self.pool_classes_by_scheme = pool_classes(guard)
+        self._guard = guard
+
+    def connection_from_pool_key(self, pool_key: Any, request_context: dict[str, Any]) -> HTTPConnectionPool:
+        return super().connection_from_pool_key((self._guard.owner, pool_key), request_context)  # type: ignore[arg-type]

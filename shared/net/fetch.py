@@ -13,7 +13,7 @@ from urllib3.exceptions import HTTPError
 
 from shared.core.clock import Clock
 from shared.core.errors import OutsideError
-from shared.net.connections import Call, Guard, pool_classes
+from shared.net.connections import Call, Guard, OwnedPools
 from shared.net.policy import Policy
 from shared.net.port import FetchResponse
 
@@ -39,9 +39,8 @@ class GuardedFetch:
         if ca_file is not None:
             trust.load_verify_locations(ca_file)
         adapter = _Adapter()
-        # Connections of 64 hosts are kept, at most 32 per host: one for each thread of the default pool.
-        adapter.init_poolmanager(64, 32, ssl_context=trust)
-        adapter.poolmanager.pool_classes_by_scheme = pool_classes(self._guard)
+        # Connections of 256 hosts and owners are kept, at most 32 each: one per thread of the default pool.
+        adapter.poolmanager = OwnedPools(self._guard, num_pools=256, maxsize=32, ssl_context=trust)
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
 
@@ -54,11 +53,12 @@ class GuardedFetch:
         body: bytes,
         timeout: float,
         max_bytes: int,
+        owner: str = "",
     ) -> FetchResponse:
         """Raises `OutsideError` unless there is a complete response within `timeout` seconds."""
         request = requests.Request(method, url, headers={**_DEFAULT_HEADERS, **headers}, data=body)
         with Call(self._clock, timeout) as call:
-            self._guard.call = call
+            self._guard.call, self._guard.owner = call, owner
             try:
                 prepared = self._session.prepare_request(request)
                 left = call.left()

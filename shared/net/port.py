@@ -17,8 +17,9 @@ class FetchResponse:
 class Fetch(Protocol):
     """Calls a service that a tenant named. Synchronous; runs in the thread pool.
 
-    Checks every address of the name, connects to a checked one only, and follows no redirects. Raises
-    `errors.OutsideError` when there is no complete response.
+    Checks every address of the name, connects to a checked one only, and follows no redirects. A connection
+    is used again only for the same `owner`, such as a tenant. Raises `errors.OutsideError` when there is no
+    complete response.
     """
 
     def __call__(
@@ -30,4 +31,5 @@ class Fetch(Protocol):
         body: bytes,
         timeout: float,
         max_bytes: int,
+        owner: str = "",
     ) -> FetchResponse: ...

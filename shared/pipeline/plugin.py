@@ -17,6 +17,7 @@ A plugin takes values and returns a value. It never gets a flow, a socket or the
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 import marshmallow
@@ -144,6 +145,10 @@ class Tools:
     distinct_values: DistinctValueTracker = field(default_factory=DistinctValueTracker)
     retry_queues: RetryQueues = field(default_factory=RetryQueues)
     json_parts: int = JSON_PARTS
+
+    def owned_by(self, tenant_id: str) -> "Tools":
+        """The same tools for a tenant: its calls of services share no connection with those of others."""
+        return replace(self, fetch=partial(self.fetch, owner=tenant_id))
 
     def dry(self) -> "Tools":
         """The same tools without effects: limits are read, and not charged."""

@@ -200,11 +200,12 @@ class Compiler:
 
         entries = resolve_chain(chain, tenant, rule.id, self.catalogue, unseal)
         plan = make_plan(entries, buffer_streams=rule.streams == "buffer")
+        tools = self.tools.owned_by(tenant.id)
         for group in _groups(plan):
             for step in group.steps:
-                step.plugin.start(self.tools)
+                step.plugin.start(tools)
             for step in group.shadows:
-                step.plugin.start(self.tools.dry())
+                step.plugin.start(tools.dry())
         return plan
 
     def _opened(self, tenant: Tenant, config: PluginConfig, setting: str) -> Any:

@@ -67,6 +67,13 @@ def test_fetch_keeps_connections_and_forgets_cookies(fetch: GuardedFetch, serve:
     assert not any(b"cookie" in request.head.lower() for request in service.received)
 
 
+def test_fetch_shares_connections_only_between_calls_of_one_owner(fetch: GuardedFetch, serve: Serve) -> None:
+    service = serve(FINE)
+    for owner in ("one", "two", "one", "two"):
+        assert call(fetch, service.url, owner=owner).body == b"ok"
+    assert len(service.peers) == 2
+
+
 def test_fetch_never_connects_to_an_inner_address(serve: Serve) -> None:
     service = serve(FINE)
     ours = Policy(LOOPBACK.allowed_networks, own_listeners=(("127.0.0.1", service.port),))

@@ -152,6 +152,17 @@ def test_values_are_those_that_others_know() -> None:
     assert (values.has_counter("limit", "a", 0.0), values.has_counter("limit", "b", 0.0)) == (True, False)
 
 
+def test_calls_of_tools_that_a_tenant_owns_name_their_owner() -> None:
+    owners: list[str] = []
+
+    def fetch(method: str, url: str, *, owner: str = "", **_: Any) -> Any:
+        owners.append(owner)
+
+    tools = Tools(cast(Any, None), fetch, cast(Any, None)).owned_by("ten")
+    tools.fetch("GET", "http://e", headers={}, body=b"", timeout=1.0, max_bytes=1)
+    assert owners == ["ten"]
+
+
 def test_tools_can_be_had_dry() -> None:
     tools = Tools(cast(Limiter, Looking(0)), cast(Any, None), cast(Any, None))
     assert isinstance(tools.dry().limiter, ReadOnlyLimiter)

@@ -27,6 +27,7 @@ from shared.routing.body_limits import BodyLimits
 from shared.routing.compile import Compiler
 from shared.routing.timeouts import UpstreamTimeouts
 from shared.secrets.context import header_context, setting_context
+from shared.services import not_called
 
 
 class ContextSealer:
@@ -76,7 +77,7 @@ TENANT = Tenant("ten", "T", "t", tier="pro")
 
 
 INTERNAL = (ip_network("10.1.0.0/16"), ip_network("fd00::/8"))
-TOOLS = Tools(cast(Any, None), cast(Any, None), cast(Any, None))
+TOOLS = Tools(cast(Any, None), not_called, cast(Any, None))
 
 
 def compile_rules(
@@ -211,7 +212,7 @@ def test_an_entry_in_shadow_mode_gets_tools_that_take_nothing() -> None:
     chain = (PluginConfig("asking"), PluginConfig("asking", mode="shadow"))
     route = routes(compile_rules(Rule("r", "/v1", "http://u", plugin_chain=chain)), "/v1")
     acting, shadow = route.plan.stages[Stage.PRE_REQUEST]
-    assert acting.steps[0].plugin.tools is TOOLS
+    assert acting.steps[0].plugin.tools.limiter is TOOLS.limiter
     assert isinstance(shadow.shadows[0].plugin.tools.limiter, ReadOnlyLimiter)
 
 
