@@ -48,7 +48,7 @@ class MediaType:
         values = headers.all("content-type")
         if len(values) > 1 and len(set(values)) > 1:
             raise BodyRejected("unsupported_content_type", "The body has more than one content type.")
-        return cls.parse(values[0] if values else "")
+        return _KNOWN[values[0] if values else ""]
 
     @classmethod
     def parse(cls, value: str) -> "MediaType":
