@@ -30,7 +30,7 @@ class Admission:
         hosts: how Host headers name tenants.
         hasher: hashes API keys.
         clock: for the expiry of API keys.
-        settings: limits of bodies, and the trusted proxies.
+        settings: the trusted proxies.
         instance: the name of this deployment in Via headers.
         random_bytes: for request ids.
     """
@@ -51,9 +51,8 @@ class Admission:
         verdict = await self._decide(flow, headers, state)
         if isinstance(verdict, Admitted):
             state.has_valid_key = verdict.key is not None
-            state.body_limit = verdict.route.bodies.request
-            if verdict.key is None:
-                state.body_limit = min(state.body_limit, self.settings.limits.public_body)
+            bodies = verdict.route.bodies
+            state.body_limit = bodies.request if verdict.key else bodies.public
             if int(headers.get("content-length") or 0) > state.body_limit:
                 verdict = too_large(state.body_limit)
             else:

@@ -125,8 +125,8 @@ async def run_explain(
     request = replace(request, headers=call.headers, target=call.target)
     verdict = _admit(result, request, call, tools.clock.now())
     if isinstance(verdict, Admitted):
-        limit = verdict.route.bodies.request
-        limit = limit if verdict.key else min(limit, settings.limits.public_body)
+        bodies = verdict.route.bodies
+        limit = bodies.request if verdict.key else bodies.public
         verdict = too_large(limit) if len(request.body) > limit else verdict
     if isinstance(verdict, Response):
         result.responded = result.response = verdict

@@ -163,11 +163,11 @@ def test_body_limits_are_the_rules_own_or_the_operators_up_to_the_ceilings() -> 
         Rule("s", "/above", "http://u", limits=RuleLimits(request_body=101, response_body=201)),
         Rule("t", "/none", "http://u"),
     )
-    operator = BodyLimits(10, 20, max_request=100, max_response=200)
+    operator = BodyLimits(10, 20, public=30, max_request=100, max_response=200)
     compiler = Compiler({}, {"pro": Tier("pro")}, SEALER, TOOLS, bodies=operator)
     gateway = compiler(Snapshot(TENANT, rules))
-    found = [routes(gateway, path).bodies[:2] for path in ("/own", "/above", "/none")]
-    assert found == [(50, 20), (100, 200), (10, 20)]
+    found = [routes(gateway, path).bodies[:3] for path in ("/own", "/above", "/none")]
+    assert found == [(50, 20, 30), (100, 200, 30), (10, 20, 10)]
 
 
 def test_secrets_are_opened_where_they_belong() -> None:
