@@ -13,7 +13,7 @@ from shared.config_store.cache.gateways import GatewayCache
 from shared.config_store.cache.snapshot_keeper import SnapshotKeeper
 from shared.config_store.identity import KnownStore, SecretIds
 from shared.config_store.port import ConfigSource, ConfigStore
-from shared.config_store.seen_file import SeenFile, newest, seen_in
+from shared.config_store.seen_file import SeenFile
 from shared.config_store.snapshot import SnapshotFile
 from shared.config_store.source import open_source
 from shared.config_store.store import open_store
@@ -243,10 +243,9 @@ def connect(settings: Settings, address: RedisAddress | None = None, *, remember
     try:
         disk = SnapshotFile(folder / "snapshot.sqlite")
         file = SeenFile(folder / "store.json", address.mode)
-        seen = newest(file.load(), seen_in(disk.meta().get("stores", {}), address.mode))
+        seen = file.load_newest(disk.meta().get("stores", {}))
         pepper, keys = open_secrets(settings, address, seen, os.urandom)
-        ids = SecretIds(secret_id(pepper), tuple(map(secret_id, keys)))
-        known = KnownStore(ids, seen, file.save_soon if remembers else lambda _: None)
+        known = KnownStore(SecretIds.of(pepper, keys), seen, file.save_soon if remembers else lambda _: None)
         store = open_store(address.options, settings.admin.subdomain_quarantine, known)
         _look_at(store, address)
     except BaseException:
@@ -287,7 +286,11 @@ def body_limits(settings: Settings) -> BodyLimits:
     """The largest bodies under these settings."""
     limits = settings.limits
     return BodyLimits(
-        limits.request_body, limits.response_body, limits.max_request_body, limits.max_response_body
+        limits.request_body,
+        limits.response_body,
+        limits.public_body,
+        limits.max_request_body,
+        limits.max_response_body,
     )
 
 

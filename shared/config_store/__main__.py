@@ -15,13 +15,12 @@ from contextlib import closing
 from shared.config_store import layout
 from shared.config_store.check import violations
 from shared.config_store.identity import SecretIds, StoreState
-from shared.config_store.seen_file import SeenFile, newest, seen_in
+from shared.config_store.seen_file import SeenFile
 from shared.config_store.snapshot import SnapshotFile
 from shared.config_store.store import open_client, open_store, read_state, redis_errors
 from shared.core.errors import GatewayError
 from shared.redis_server.choose import RedisAddress, open_redis
-from shared.secrets.api_keys import secret_id
-from shared.secrets.files import read_secrets
+from shared.redis_server.store_secrets import read_own_secrets
 from shared.settings import Settings, load_settings_or_exit
 
 _PROGRAM = "python -m shared.config_store"
@@ -58,7 +57,7 @@ def accept(settings: Settings, address: RedisAddress, *, with_secrets: bool) -> 
     folder = settings.data_dir
     file = SeenFile(folder / "store.json", address.mode)
     stored = SnapshotFile(folder / "snapshot.sqlite").meta()
-    seen = newest(file.load(), seen_in(stored.get("stores", {}), address.mode))
+    seen = file.load_newest(stored.get("stores", {}))
     with open_client(address.options) as client, redis_errors():
         found = read_state(client)
         why = seen.why_lost(found) if seen else None
@@ -81,11 +80,7 @@ def _secret_ids(settings: Settings, found: StoreState | None, *, with_secrets: b
     """The secrets that become those of the store: with the flag, or if it is empty; else None."""
     if found is not None and not with_secrets:
         return None
-    security, folder = settings.security, settings.data_dir
-    pepper_file, key_file = folder / "pepper", folder / "encryption-key"
-    pepper = read_secrets(security.pepper_file, pepper_file, os.urandom, setting="security.pepper_file")[0]
-    keys = read_secrets(security.key_file, key_file, os.urandom, setting="security.key_file")
-    return SecretIds(secret_id(pepper), tuple(map(secret_id, keys)))
+    return SecretIds.of(*read_own_secrets(settings, os.urandom))
 
 
 if __name__ == "__main__":

@@ -7,12 +7,13 @@ pepper and of the encryption keys show whether its data can be used.
 
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple, Self
 
 from shared.config_store import layout
 from shared.core.errors import GatewayError, StoreLost
+from shared.secrets.api_keys import secret_id
 
 #: The keys of ``adopt.lua``.
 ADOPTION_KEYS = (layout.IDENTITY, layout.LAYOUT, layout.ORDER)
@@ -30,6 +31,10 @@ class SecretIds(NamedTuple):
 
     pepper: str
     keys: tuple[str, ...]
+
+    @classmethod
+    def of(cls, pepper: bytes, keys: Iterable[bytes]) -> Self:
+        return cls(secret_id(pepper), tuple(map(secret_id, keys)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,10 @@ class SeenFile:
         """The stored state; None when there is none, or when the file is damaged, which is logged."""
         return seen_in(self._read(), self._mode)
 
+    def load_newest(self, stores: Mapping[str, Any]) -> StoreState | None:
+        """The newer of the stored state and of the one in `stores`, which has a state per mode."""
+        return newest(self.load(), seen_in(stores, self._mode))
+
     def save(self, state: StoreState) -> None:
         """Replace the stored state at once. Raises OSError."""
         replace_file(self._path, json.dumps({**self._read(), self._mode: state.to_json()}))

@@ -7,7 +7,7 @@ So the start is rejected, and a file that is missing is created only for a store
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from redis import Redis
 
@@ -17,7 +17,6 @@ from shared.config_store.store import open_client, read_state, redis_errors
 from shared.core.errors import GatewayError, StoreDown
 from shared.core.exits import writing_to
 from shared.redis_server.choose import RedisAddress
-from shared.secrets.api_keys import secret_id
 from shared.secrets.files import SecretFileError, read_secrets
 from shared.settings import Settings
 
@@ -33,6 +32,26 @@ class StoreNeeds:
     keys: tuple[str, ...] = ()
 
 
+class _SecretFile(NamedTuple):
+    """The file that `setting` has `given`, or else the gateway's `own`."""
+
+    given: Path | None
+    own: Path
+    setting: str
+
+    def read(self, random_bytes: Callable[[int], bytes]) -> list[bytes]:
+        return read_secrets(self.given, self.own, random_bytes, setting=self.setting)
+
+
+def _files(settings: Settings) -> tuple[_SecretFile, _SecretFile]:
+    """The file of the pepper, and that of the encryption keys."""
+    security, folder = settings.security, settings.data_dir
+    return (
+        _SecretFile(security.pepper_file, folder / "pepper", "security.pepper_file"),
+        _SecretFile(security.key_file, folder / "encryption-key", "security.key_file"),
+    )
+
+
 def open_secrets(
     settings: Settings,
     address: RedisAddress,
@@ -44,30 +63,28 @@ def open_secrets(
     `seen` is the state of the store that was served last. It counts while the store does not respond, or has
     not the data that were served.
     """
-    security, folder = settings.security, settings.data_dir
+    pepper_file, key_file = _files(settings)
     with open_client(address.options) as client:
         found = _find_needs(client, seen)
-        pepper_file = folder / "pepper"
-        key_file = folder / "encryption-key"
-        for given, own, setting in (
-            (security.pepper_file, pepper_file, "security.pepper_file"),
-            (security.key_file, key_file, "security.key_file"),
-        ):
-            with writing_to(folder):
-                is_missing = given is None and not own.exists()
+        for one in (pepper_file, key_file):
+            with writing_to(settings.data_dir):
+                is_missing = one.given is None and not one.own.exists()
             if is_missing:
-                _check_may_create(own, setting, found, address)
-        pepper = read_secrets(
-            security.pepper_file, pepper_file, random_bytes, setting="security.pepper_file"
-        )[0]
-        keys = read_secrets(security.key_file, key_file, random_bytes, setting="security.key_file")
-        ids = SecretIds(secret_id(pepper), tuple(map(secret_id, keys)))
+                _check_may_create(one.own, one.setting, found, address)
+        pepper, keys = read_own_secrets(settings, random_bytes)
+        ids = SecretIds.of(pepper, keys)
         if found.has_tenants is False:
             _adopt_empty(client, ids)
         else:
-            _check_pepper(security.pepper_file or pepper_file, ids, found, address)
-            _check_keys(security.key_file or key_file, ids, found, address)
+            _check_pepper(pepper_file.given or pepper_file.own, ids, found, address)
+            _check_keys(key_file.given or key_file.own, ids, found, address)
     return pepper, keys
+
+
+def read_own_secrets(settings: Settings, random_bytes: Callable[[int], bytes]) -> tuple[bytes, list[bytes]]:
+    """The pepper and the encryption keys in their files. One that is missing in `data_dir` is created."""
+    pepper_file, key_file = _files(settings)
+    return pepper_file.read(random_bytes)[0], key_file.read(random_bytes)
 
 
 def _find_needs(client: Redis, seen: StoreState | None) -> StoreNeeds:
