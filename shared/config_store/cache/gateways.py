@@ -142,9 +142,8 @@ class GatewayCache[G: Compiled]:
 
     async def last_good(self, snapshot: Snapshot) -> tuple[Snapshot, str]:
         """`snapshot`, or with its last good document when its own does not compile, and why it does not."""
-        return (await self._compile(snapshot)).snapshot, self._reported.get(
-            ("document", snapshot.tenant.id), ""
-        )
+        gateway, why = await self._compile(snapshot)
+        return gateway.snapshot, why
 
     async def _read_by(self, kind: str, text: str) -> G | None:
         """The tenant in Redis; while Redis cannot be read, or its record cannot, the one on disk."""
@@ -238,7 +237,7 @@ class GatewayCache[G: Compiled]:
             self._stale.discard(tenant_id)
             snapshot = await self._source.read(tenant_id)
             if tenant_id not in self._stale:
-                gateway = None if snapshot is None else await self._compile(snapshot)
+                gateway = None if snapshot is None else (await self._compile(snapshot))[0]
                 if gateway is None:
                     self._gateways.drop(tenant_id)
                 else:
@@ -246,25 +245,25 @@ class GatewayCache[G: Compiled]:
         self._reported.pop(("tenant", tenant_id), None)
         return gateway
 
-    async def _compile(self, snapshot: Snapshot) -> G:
-        """The compiled tenant, with its last good document when its own has faults and that has none."""
+    async def _compile(self, snapshot: Snapshot) -> tuple[G, str]:
+        """The compiled tenant, or its last good document, and then why its own one is not used."""
         tenant_id, name = snapshot.tenant.id, ("document", snapshot.tenant.id)
         gateway = await self._in_thread(self._compiler, snapshot)
         if not gateway.faults:
             self._reported.pop(name, None)
-            return gateway
+            return gateway, ""
         held = self._gateways.get(tenant_id)
         good = held.snapshot if held and not held.faults else await self._from_disk("id", tenant_id)
         if good is None:
-            return gateway
+            return gateway, ""
         kept = await self._in_thread(self._compiler, with_document(snapshot, good))
         if kept.faults:
-            return gateway
+            return gateway, ""
         faults = "; ".join(gateway.faults)
         if self._reported.get(name) != faults:
             logger.error("Tenant %s: %s. Its last good version stays in use.", tenant_id, faults)
         self._reported[name] = faults
-        return kept
+        return kept, faults
 
     def _changed(self, tenant_id: str) -> None:
         self._missing = NegativeCache()
