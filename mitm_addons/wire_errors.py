@@ -1,25 +1,20 @@
 """The response to an exchange that the engine ended with an error."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from mitmproxy import http
 
 from mitm_addons.flows import FlowState, head_of, is_anthropic, reject_flow, set_head, state_of
+from mitm_engine.wire_error import CAUSE, WireError
 from shared.core.errors import ERRORS, Rejection, make_rejection
 from shared.http.cors import with_cors
 from shared.http.request_id import request_id
 from shared.model.messages import Headers
 from shared.providers.errors import error_body
 
-if TYPE_CHECKING:
-    from mitm_engine.wire_error import WireError
-
 #: What `server_connect` sets on a connection that must not be opened; the engine quotes it.
 FORBIDDEN = "target_forbidden"
 UNRESOLVED = "target_unresolved"
-#: Where an engine puts the cause of a failure, in the metadata of the flow.
-CAUSE = "cause"
 #: Where mitmproxy's core puts the status of an error response that no addon sees.
 STATUS_SENT = "status"
 
@@ -43,13 +38,13 @@ def detail_of(message: str, state: FlowState) -> str | None:
     return state.detail or message.partition(": ")[2] or None
 
 
-def rejection_of(error: "WireError") -> Rejection:
+def rejection_of(error: WireError) -> Rejection:
     """Return what the client gets for `error`."""
     return make_rejection(FORBIDDEN) if FORBIDDEN in error.detail else error.rejection()
 
 
 def error_response(
-    error: "WireError", flow: http.HTTPFlow | None, random_bytes: Callable[[int], bytes]
+    error: WireError, flow: http.HTTPFlow | None, random_bytes: Callable[[int], bytes]
 ) -> http.Response:
     """Return the response for `error`; `flow` is None if the head could not be read."""
     state = state_of(flow) if flow is not None else None

@@ -8,6 +8,9 @@ from mitmproxy import http
 from shared.core.empty import EMPTY
 from shared.core.errors import ERRORS, Rejection, make_rejection
 
+#: Where the engine puts the cause of a failure, in the metadata of the flow.
+CAUSE = "cause"
+
 # Codes from 500 on whose details are for the client.
 _QUOTED = ("response_too_large",)
 # The cause that a code says by itself.

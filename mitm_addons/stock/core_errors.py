@@ -12,7 +12,8 @@ from mitmproxy import http
 from mitmproxy.flow import Error
 from mitmproxy.proxy.layers.http import _http1
 
-from mitm_addons.wire_errors import CAUSE, STATUS_SENT, UNRESOLVED, code_of
+from mitm_addons.wire_errors import STATUS_SENT, UNRESOLVED, code_of
+from mitm_engine.wire_error import CAUSE
 from shared.core.errors import STATUS, Rejection, make_rejection
 from shared.http.request_id import request_id
 from shared.providers.errors import error_body

@@ -25,6 +25,7 @@ from mitm_engine.http1.request_reader import Incoming
 from mitm_engine.http1.response_writer import ResponseWriter
 from mitm_engine.upstream_connection import Key, UpstreamConnection
 from mitm_engine.wire_error import (
+    CAUSE,
     LATE_ADDONS,
     LATE_BODY,
     LATE_CONNECT,
@@ -297,7 +298,7 @@ class Exchange:
         if why is not None and not _is_killed(flow):
             self._worker.metrics.faults[why.code] += 1
             flow.error = Error(str(why))
-            flow.metadata["cause"] = why.cause
+            flow.metadata[CAUSE] = why.cause
         if writer.has_begun:
             # An addon may write an error event, after what it has passed on.
             writer.flush()
