@@ -105,7 +105,7 @@ class MemoryStore:
         return dict(self.noted_faults)
 
     def ping(self) -> None:
-        """Memory always answers."""
+        """Memory always responds."""
 
     def touch(self, used: Mapping[tuple[str, str], float]) -> None:
         """Store the time of the last use of each (tenant id, key id)."""

@@ -3,7 +3,7 @@ r"""How long a match of a pattern can be, and how a match begins.
 A stream is searched while it passes. A piece may go out only when no match can begin in it and go on in the
 next piece. So the search must know how many characters a match has at most, and which texts are partial
 matches: the beginnings of matches. RE2 reports neither, so this module reads the syntax of the pattern and
-combines the answer from its parts:
+combines the results of its parts:
 
 | part | longest match | partial matches |
 |---|---|---|
