@@ -5,7 +5,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
 from shared.core.fields import Duration, token
-from shared.documents.fields import Input
+from shared.documents.fields import Input, Whole
 from shared.http.cors import ANY, parse_origin
 from shared.model.config import Cors
 
@@ -60,4 +60,4 @@ class CorsOutput(Schema):
 
 def cors_input(description: str) -> fields.Nested:
     """The field `cors` of a body."""
-    return fields.Nested(CorsInput, load_default=None, allow_none=True, metadata={"description": description})
+    return Whole(CorsInput, load_default=None, allow_none=True, metadata={"description": description})

@@ -30,6 +30,15 @@ class Input(Strict):
         return data
 
 
+class Whole(fields.Nested):
+    """A nested document that a PATCH replaces as a whole: required fields and defaults hold."""
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Any, partial: Any = None, **kwargs: Any
+    ) -> Any:
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
 #: Members of a resource that only the gateway writes.
 READ_ONLY = ("id", "created_at", "updated_at", "version")
 

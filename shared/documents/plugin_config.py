@@ -6,7 +6,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validate
 
 from shared.core.fields import Duration, choice, flag, text
-from shared.documents.fields import Input, Shown
+from shared.documents.fields import Input, Shown, Whole
 from shared.model.config import ENFORCE, SHADOW, PluginConfig, Stage
 from shared.pipeline.plugin import Plugin
 
@@ -72,20 +72,9 @@ class PluginConfigOutput(Schema):
     mode = fields.String(required=True)
 
 
-class _Whole(fields.Nested):
-    """A nested document that needs its required fields in a PATCH, too."""
-
-    def _deserialize(
-        self, value: Any, attr: str | None, data: Any, partial: Any = None, **kwargs: Any
-    ) -> Any:
-        return super()._deserialize(value, attr, data, **kwargs)
-
-
 def chain_input() -> fields.List[Any]:
     """The field `plugin_chain` of a body."""
-    return fields.List(
-        _Whole(PluginConfigInput), load_default=list, validate=validate.Length(max=MAX_ENTRIES)
-    )
+    return fields.List(Whole(PluginConfigInput), load_default=list, validate=validate.Length(max=MAX_ENTRIES))
 
 
 class RequiredPlugins(fields.Field[dict[str, Any]]):

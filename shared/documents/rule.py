@@ -20,7 +20,7 @@ from shared.core.fields import (
     validated,
 )
 from shared.documents.cors import CorsOutput, cors_input
-from shared.documents.fields import Input, Page, Secret, read_only, warnings_field
+from shared.documents.fields import Input, Page, Secret, Whole, read_only, warnings_field
 from shared.documents.plugin_config import PluginConfigOutput, chain_input
 from shared.http.forwarding import describes_body, is_ours
 from shared.model.config import CLIENT, PROVIDER, Rule, RuleLimits, RuleTimeouts
@@ -134,12 +134,12 @@ class RuleInput(Input):
             '{"set": true}; sending that keeps the stored value.'
         },
     )
-    timeouts = fields.Nested(
+    timeouts = Whole(
         TimeoutsInput,
         load_default=RuleTimeouts,
         metadata={"description": "Upstream timeouts. PATCH replaces all of them."},
     )
-    limits = fields.Nested(
+    limits = Whole(
         LimitsInput,
         load_default=RuleLimits,
         metadata={"description": "Largest bodies. PATCH replaces both of them."},

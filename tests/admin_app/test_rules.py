@@ -183,6 +183,15 @@ class TestClash:
 
 
 class TestChange:
+    def test_patch_of_cors_replaces_it_as_a_whole(self, api: Api, tenant: Tenant, rules: str) -> None:
+        page = {"origins": ["https://a.example"]}
+        url = create(api, rules, cors=page | {"headers": ["x-a"], "max_age": "5s"})
+        for changed in (url, tenant.url):
+            response = api.patch(changed, {"cors": page}, key=tenant.key)
+            assert response.status_code == 200, response.text
+            assert response.get_json()["cors"] == page | {"headers": [], "max_age": 600.0}
+            assert pointers(api.patch(changed, {"cors": {"max_age": "5s"}})) == ["/cors/origins"]
+
     def test_patch_changes_what_was_sent(self, api: Api, rules: str) -> None:
         url = create(api, rules, methods=["GET"], headers={"X-A": "1"})
         before = api.get(url).get_json()
