@@ -18,8 +18,9 @@ from shared.core.http_tokens import CHALLENGE, PORT
 from shared.model.config import ApiKey, Scope, Snapshot
 from shared.secrets.api_keys import parse_key
 
-# Headers that a proxy adds to a forwarded request.
-_FORWARDING = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
+# Headers that a proxy adds to a forwarded request, and the beginning of all others.
+_FORWARDING = ("Forwarded", "Via", "X-Real-IP")
+_FORWARDED = "x-forwarded"
 
 
 class Access(StrEnum):
@@ -147,6 +148,7 @@ def _is_local_call() -> bool:
     configuration, nginx adds none, but speaks HTTP/1.0.
     """
     is_forwarded = any(name in request.headers for name in _FORWARDING)
+    is_forwarded |= any(name.lower().startswith(_FORWARDED) for name, _ in request.headers)
     is_forwarded |= request.environ["SERVER_PROTOCOL"] == "HTTP/1.0"
     return _is_loopback_address(request.remote_addr or "") and not is_forwarded
 

@@ -1,12 +1,14 @@
 """A sane request id of the client is kept; everything else gets one of ours."""
 
 import string
+from secrets import token_bytes
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.http.request_id import request_id
+from shared.secrets.api_keys import mint_key
 
 FRESH = "000102030405060708090a0b0c0d0e0f"
 SANE = string.ascii_letters + string.digits + "._:@/+=-"
@@ -28,6 +30,11 @@ def test_a_token_is_kept(sent: str) -> None:
 )
 def test_malformed_request_id_is_replaced(sent: str | None) -> None:
     assert of(sent) == FRESH
+
+
+@pytest.mark.parametrize("around", ["{}", "req-{}", "{}.1", "a/{}/b"])
+def test_request_id_with_an_api_key_is_replaced(around: str) -> None:
+    assert of(around.format(mint_key(token_bytes).text)) == FRESH
 
 
 @given(st.text(max_size=140))
