@@ -106,11 +106,16 @@ class Predecessor:
 
 
 def _parse_offer(data: bytes, descriptors: Sequence[int]) -> list[Listening]:
-    offer = json.loads(data or b"{}")
-    if "sockets" not in offer:
-        raise CannotTakeOver(offer.get("error", "The running proxy has ended."))
-    pairs = zip(offer["sockets"], descriptors, strict=True)
-    return [Listening(one["name"], socket.socket(fileno=fd), one["is_given"]) for one, fd in pairs]
+    try:
+        offer = json.loads(data or b"{}")
+        if "sockets" not in offer:
+            raise CannotTakeOver(offer.get("error", "The running proxy has ended."))
+        pairs = list(zip(offer["sockets"], descriptors, strict=True))
+        return [Listening(one["name"], socket.socket(fileno=fd), one["is_given"]) for one, fd in pairs]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise CannotTakeOver(
+            "The running proxy is of another release; stop it, and start this one."
+        ) from None
 
 
 class Offer:

@@ -152,6 +152,22 @@ async def test_new_supervisor_serves_when_the_old_one_was_killed_in_the_middle(p
         close(predecessor)
 
 
+@pytest.mark.parametrize(
+    "message", [b"nonsense", b"[]", b'{"sockets": [{}]}', b'{"sockets": [{"name": "proxy"}]}']
+)
+async def test_offer_that_cannot_be_read_is_an_error_with_a_way_out(path: Path, message: bytes) -> None:
+    path.parent.mkdir(mode=0o700)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+        reaching = asyncio.ensure_future(asyncio.to_thread(Predecessor.reach, path))
+        connection, _ = await asyncio.to_thread(server.accept)
+        with connection:
+            connection.sendall(message)
+            with pytest.raises(CannotTakeOver, match="of another release"):
+                await reaching
+
+
 async def test_a_process_of_another_user_gets_no_socket(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with offered(path, listening()):
         monkeypatch.setattr(os, "geteuid", lambda: 4711)
