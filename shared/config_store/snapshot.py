@@ -66,7 +66,7 @@ class SnapshotFile:
 
     def tenants(self) -> set[str]:
         """The ids of all tenants whose row is undamaged."""
-        if not self.path.exists():
+        if not os.path.exists(self.path):
             return set()
         try:
             with self._open() as database:
@@ -94,7 +94,7 @@ class SnapshotFile:
 
     def _create(self) -> None:
         """Create the file whole, under another name, so that no reader meets a half one."""
-        if self.path.exists():
+        if os.path.exists(self.path):
             return
         half = self.path.with_name(f".{self.path.name}.new")
         half.unlink(missing_ok=True)
@@ -111,7 +111,7 @@ class SnapshotFile:
             yield database
 
     def _rows(self, query: str, *arguments: str) -> list[tuple[Any, ...]]:
-        if not self.path.exists():
+        if not os.path.exists(self.path):
             return []
         try:
             with self._open() as database:

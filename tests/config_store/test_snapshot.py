@@ -17,6 +17,11 @@ def disk(tmp_path: Path) -> SnapshotFile:
     return SnapshotFile(tmp_path / "snapshot.sqlite")
 
 
+def test_path_that_cannot_be_looked_at_counts_as_missing(tmp_path: Path) -> None:
+    file = SnapshotFile(tmp_path / ("x" * 300))
+    assert (file.meta(), file.tenants(), file.find("id", "acme")) == ({}, set(), None)
+
+
 def test_stored_tenant_is_found_by_id_subdomain_and_key(disk: SnapshotFile) -> None:
     full = a_full_tenant("acme")
     disk.write(META, [full, a_tenant("other")], [])
