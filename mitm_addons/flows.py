@@ -15,6 +15,9 @@ from shared.providers.errors import error_body, speaks_anthropic
 from shared.routing.admission import Admitted
 from shared.routing.compile import Gateway
 
+# Bytes of a body that is forwarded as it arrives: as much as is read ahead of any body.
+_KEPT = 65_536
+
 
 @dataclass(slots=True)
 class FlowState:
@@ -37,6 +40,7 @@ class FlowState:
         has_valid_key: the request has a valid key of the tenant.
         body_limit: the largest request body, in bytes.
         received: bytes of the request body.
+        first_pieces: a short JSON body that was forwarded as it arrived; else empty.
         sent: bytes of the response body.
         last_bytes: the last four bytes sent of a stream.
         copy: the stream so far, for entries in shadow mode.
@@ -75,6 +79,7 @@ class FlowState:
     has_valid_key: bool = False
     body_limit: int = 0
     received: int = 0
+    first_pieces: bytes = b""
     sent: int = 0
     last_bytes: bytes = b""
     copy: ResponseCopy | None = None
@@ -104,6 +109,12 @@ class FlowState:
     def came_in(self, piece: bytes) -> bytes:
         """Count a piece of a request body that is forwarded as it arrives, and return it."""
         self.received += len(piece)
+        # The log reads the model in a short JSON body, however the network cut it.
+        is_first = self.received == len(piece)
+        if self.received <= _KEPT and (self.first_pieces or (is_first and piece.startswith(b"{"))):
+            self.first_pieces += piece
+        else:
+            self.first_pieces = b""
         return piece
 
     def passed_on(self, piece: bytes) -> bytes:

@@ -82,7 +82,7 @@ _ACCESS = (
     Field(
         "model_asked",
         _CLIENTS,
-        "`model` of a JSON body; null if the body was streamed or is longer than 256 KB",
+        "`model` of a JSON body; null if it is longer than 256 KB, or 64 KB if no plugin reads it",
     ),
     Field("status", _MAYBE_COUNT, "the status that the client got; null if it got none"),
     Field("source", _TEXT, "who made the response: `upstream`, `gateway` or `plugin:<name>`"),

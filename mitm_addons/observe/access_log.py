@@ -62,7 +62,7 @@ def _fields(flow: http.HTTPFlow, state: FlowState, now: float) -> Fields:
         "host": _SHOWN[sent["host"][0]] if "host" in sent else None,
         "method": _METHODS[request.method],
         "path": _SHOWN[path],
-        "model_asked": _model(request.content),
+        "model_asked": _model(request.content or state.first_pieces),
         "status": response.data.status_code if response else flow.metadata.get(STATUS_SENT),
         "source": "gateway" if broken and response is None else state.source,
         "code": code,

@@ -5,7 +5,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from mitm_addons.flows import reject_flow
+from mitm_addons.flows import FlowState, reject_flow
 from mitm_addons.observe.access_log import AccessLog
 from shared.core.errors import make_rejection
 from shared.log_lines import json_schema
@@ -84,3 +84,22 @@ def test_line_names_the_model_of_a_json_body(gateway: Gateway, body: bytes, mode
     flow = begun_flow(gateway=gateway, path="/v1")
     flow.request.data.content = body
     assert line_of(flow)["model_asked"] == model
+
+
+@pytest.mark.parametrize(
+    ("pieces", "kept"),
+    [
+        ([b'{"model": ', b'"m"}'], b'{"model": "m"}'),
+        ([b"", b'{"a": 1}'], b'{"a": 1}'),
+        ([b"model=m", b'{"model": "m"}'], b""),
+        ([b"{" + b" " * 65_535], b"{" + b" " * 65_535),
+        ([b"{" + b" " * 65_535, b"}"], b""),
+    ],
+    ids=["JSON in pieces", "an empty piece first", "no JSON", "as long as is kept", "longer"],
+)
+def test_short_json_body_that_is_forwarded_as_it_arrives_is_kept(pieces: list[bytes], kept: bytes) -> None:
+    state = FlowState("r", 0.0, "192.0.2.1")
+    for piece in pieces:
+        assert state.came_in(piece) == piece
+    assert state.first_pieces == kept
+    assert state.received == sum(map(len, pieces))
