@@ -23,7 +23,7 @@ from shared.settings.sections import MITMPROXY
 from shared.settings.service_manager import ServiceManager
 from shared.start_line import log_proxy_start
 
-#: The name of the proxy's sockets: in a hand-over, and in `FileDescriptorName=` of a systemd socket.
+#: The name of the proxy's sockets in a hand-over.
 _PROXY = "proxy"
 _EMBEDDED = (
     "With an embedded store, which ends with the program that started it, a running proxy cannot be "

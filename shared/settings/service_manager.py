@@ -4,12 +4,12 @@ The protocols are those of sd_listen_fds(3) and sd_notify(3).
 """
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 _FIRST_DESCRIPTOR = 3
-_LISTEN_PID, _LISTEN_FDS, _LISTEN_FDNAMES = "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"
+_LISTEN_PID, _LISTEN_FDS = "LISTEN_PID", "LISTEN_FDS"
 _NOTIFY_SOCKET = "NOTIFY_SOCKET"
 
 
@@ -18,11 +18,11 @@ class ServiceManager:
     """What the service manager passed to this process.
 
     Attributes:
-        descriptors: the sockets that it opened: their numbers, and their names.
+        descriptors: the numbers of the sockets that it opened.
         address: the unix socket on which it reads messages, if any.
     """
 
-    descriptors: Mapping[int, str] = field(default_factory=dict)
+    descriptors: Sequence[int] = ()
     address: str | None = None
 
     def notify(self, state: str) -> None:
@@ -48,7 +48,4 @@ def parse_service_manager(environ: Mapping[str, str], process: int) -> ServiceMa
     count = environ.get(_LISTEN_FDS, "")
     if not count.isdecimal():
         raise ValueError(f"{_LISTEN_FDS} must be a whole number, not {count!r}.")
-    names = environ.get(_LISTEN_FDNAMES, "").split(":")
-    names += [""] * (int(count) - len(names))
-    numbers = range(_FIRST_DESCRIPTOR, _FIRST_DESCRIPTOR + int(count))
-    return ServiceManager(dict(zip(numbers, names, strict=False)), address)
+    return ServiceManager(range(_FIRST_DESCRIPTOR, _FIRST_DESCRIPTOR + int(count)), address)
