@@ -29,7 +29,7 @@ class TrustFiles:
     def _write(self, text: str) -> Path:
         """The file is named after its content, so several workers can write it at the same time."""
         file = self._folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.pem"
-        if not file.exists():
+        if not os.path.exists(file):  # unlike Path.exists, false in a folder of another user
             half = file.with_suffix(f".{os.getpid()}")
             with writing_to(self._folder):
                 try:

@@ -79,10 +79,18 @@ def _installed() -> Iterator[tuple[type[Plugin], str]]:
 
 def _in_folders(paths: Sequence[Path]) -> Iterator[tuple[type[Plugin], str]]:
     for folder in paths:
-        if not folder.is_dir():
-            raise CatalogueError(f"plugins.paths names {folder}, which is not a folder. Correct the path.")
-        for file in sorted(folder.glob("*.py")):
-            if not file.name.startswith("_"):
+        try:
+            files = sorted(folder.iterdir())
+        except (NotADirectoryError, FileNotFoundError):
+            raise CatalogueError(
+                f"plugins.paths names {folder}, which is not a folder. Correct the path."
+            ) from None
+        except OSError as error:
+            raise CatalogueError(
+                f"plugins.paths names {folder}, which cannot be read: {error.strerror}. Correct its rights."
+            ) from None
+        for file in files:
+            if file.suffix == ".py" and not file.name.startswith("_"):
                 where = f"{file} (plugins.paths)"
                 yield _plugin_of(_load(file, where), where), where
 

@@ -2,12 +2,13 @@
 
 import asyncio
 import doctest
+import errno
 import importlib.metadata
 import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -199,3 +200,12 @@ def test_an_entry_point_without_a_plugin_stops_the_start(entry_point: Any, text:
     entry_point("installed_broken", text)
     with pytest.raises(CatalogueError, match="installed_broken"):
         load_catalogue()
+
+
+def test_folder_that_cannot_be_read_ends_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(_: Path) -> NoReturn:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", denied)
+    with pytest.raises(CatalogueError, match="cannot be read: Permission denied. Correct its rights"):
+        load_catalogue([tmp_path])
