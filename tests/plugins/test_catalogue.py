@@ -207,5 +207,5 @@ def test_folder_that_cannot_be_read_ends_the_start(tmp_path: Path, monkeypatch: 
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(Path, "iterdir", denied)
-    with pytest.raises(CatalogueError, match="cannot be read: Permission denied. Correct its rights"):
+    with pytest.raises(CatalogueError, match=r"cannot be read: Permission denied\. Correct its rights\."):
         load_catalogue([tmp_path])
