@@ -58,7 +58,8 @@ A guard with patterns rejects these requests with 415 `unsupported_content_type`
 - binary documents: Bedrock's event stream, gRPC, Protocol Buffers, MessagePack, CBOR, Avro, BSON,
 - prompts in token ids (`prompt`, `input`, `context`, `prompt_token_ids`, `input_ids`),
 - prompts in vectors (`prompt_embeds`),
-- bodies in another charset than UTF-8, and parts of a form with a transfer encoding.
+- bodies in another charset than UTF-8, by their type or by the mark of UTF-16,
+- parts of a form with a transfer encoding.
 
 Where responses are checked, `Range` and `If-Range` are removed from requests, so no response comes in halves.
 

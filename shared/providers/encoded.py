@@ -5,6 +5,7 @@ cannot hide text in it.
 """
 
 import binascii
+import codecs
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -21,6 +22,7 @@ _URL = re.compile(r"(?:https?|gs|s3|file|blob)://[!-~]*", re.IGNORECASE)
 _DATA = re.compile(r"data:([^,;]*)(?:;[^,;]*)*,", re.IGNORECASE)
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-=\r\n"
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 # Encoders that wrap lines write at least so many characters in one.
 _SHORTEST_LINE = 50
 # Characters that are checked in one call: others run in between.
@@ -75,7 +77,9 @@ def text_inside(node: Mapping[str, Any], name: str) -> str | None:
     raw = _decoded(value, found.end() if found else 0)
     if raw is None or (kind is None and not _is_plain(raw)):
         return None
-    return raw.decode(errors="replace")
+    # A file in UTF-16 begins with its mark. What follows it may be UTF-32: then NULs stand between.
+    charset = "utf-16" if raw.startswith(_UTF_16) else "utf-8"
+    return raw.decode(charset, errors="replace").replace("\0", "")
 
 
 def _decoded(value: str, start: int) -> bytes | None:
@@ -90,4 +94,6 @@ def _decoded(value: str, start: int) -> bytes | None:
 def _is_plain(raw: bytes) -> bool:
     """True for a file that begins as text does."""
     begins = raw[:4096]
+    if begins.startswith(_UTF_16):
+        return True
     return b"\0" not in begins and "\ufffd" not in begins.decode(errors="replace").rstrip("\ufffd")

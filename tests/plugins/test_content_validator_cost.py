@@ -73,6 +73,13 @@ def test_a_bomb_is_rejected_while_small(judge: Judge, action: str, coding: str, 
     assert peak < 24 * MB
 
 
+UTF_16_FILE = (
+    b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\n'
+    + "the secret".encode("utf-16")
+    + b"\r\n--x--\r\n"
+)
+
+
 @sides
 @pytest.mark.parametrize(
     ("body", "headers", "wanted"),
@@ -83,6 +90,9 @@ def test_a_bomb_is_rejected_while_small(judge: Judge, action: str, coding: str, 
         (b"{}", {"content_encoding": "x-unknown"}, UNSUPPORTED),
         ("{}".encode("utf-16"), {"content_type": "application/json; charset=utf-16"}, UNSUPPORTED),
         ('{"q": "x"}'.encode("utf-16"), {}, "invalid_json"),
+        ("the secret".encode("utf-16"), {"content_type": "text/plain"}, UNSUPPORTED),
+        ("the secret".encode("utf-16"), {"content_type": "application/octet-stream"}, UNSUPPORTED),
+        (UTF_16_FILE, {"content_type": "multipart/form-data; boundary=x"}, UNSUPPORTED),
         (b"+AHs-", {"content_type": "application/json; charset=utf-7"}, UNSUPPORTED),
         (b'{"q": "\xff"}', {}, "invalid_json"),
         (b'\xef\xbb\xbf{"q": 1}', {}, "invalid_json"),

@@ -120,6 +120,20 @@ def test_a_text_file_in_base64_is_read_as_the_model_reads_it(part: Any) -> None:
     assert SENTENCE in "\n".join(text.read() for text in message_texts(body, REQUEST))
 
 
+@pytest.mark.parametrize(
+    ("charset", "begin"),
+    [
+        *((charset, "data:text/plain;base64,") for charset in ("utf-16", "utf-16-le", "utf-16-be", "utf-32")),
+        *((charset, "") for charset in ("utf-16", "utf-32")),
+    ],
+)
+def test_a_text_file_in_utf_16_is_read(charset: str, begin: str) -> None:
+    encoded = base64.b64encode(SENTENCE.encode(charset)).decode()
+    part = {"type": "file", "file": {"file_data": begin + encoded}}
+    body = {"messages": [{"role": "user", "content": [part]}]}
+    assert SENTENCE in "\n".join(text.read() for text in message_texts(body, REQUEST))
+
+
 @pytest.mark.parametrize("name", ["inlineData", "inline_data"])
 @pytest.mark.parametrize("kind", ["mimeType", "mime_type"])
 def test_a_text_file_of_gemini_is_read(name: str, kind: str) -> None:

@@ -3,6 +3,7 @@
 A receiver may read events, a list of events, the parts of a form, a document, or plain text.
 """
 
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -15,6 +16,7 @@ from shared.bodies.text.event_text import EventText
 from shared.bodies.text.messages import Text
 from shared.bodies.text.rules import TextRules
 from shared.bodies.text.stream_rules import TextJudge
+from shared.http.body_rejected import BodyRejected
 from shared.http.media_type import JSON_LINES
 from shared.model.event import Event
 from shared.providers.text_fields import must_be_readable
@@ -69,6 +71,7 @@ def _judge_list(rules: TextRules, items: list[Any], bounds: JsonBounds) -> bool:
 def _judged(rules: TextRules, body: DecodedBody, document: Any, bounds: JsonBounds) -> bytes:
     if body.media_type.is_multipart:
         return _judge_form(rules, body, bounds)
+    _must_not_be_utf_16(body)
     masked = rules.judge_body(body, document)
     return body.content if masked is None else masked
 
@@ -92,6 +95,7 @@ def _judge_form(rules: TextRules, body: DecodedBody, bounds: JsonBounds) -> byte
 def _judge_part(rules: TextRules, part: DecodedBody, bounds: JsonBounds) -> tuple[bytes, set[int]]:
     """Return the content of a part with the masks, and the indexes of the required patterns in it."""
     part.media_type.must_be_readable()
+    _must_not_be_utf_16(part)
     if splitter := lines_splitter(part):
         judge = TextJudge(rules, bounds=bounds)
         sent = [*_fed(judge, part, splitter, bounds), *judge.finish()]
@@ -100,3 +104,9 @@ def _judge_part(rules: TextRules, part: DecodedBody, bounds: JsonBounds) -> tupl
     must_be_readable(document)
     content, found = rules.read_body(part, document)
     return part.content if content is None else content, found
+
+
+def _must_not_be_utf_16(body: DecodedBody) -> None:
+    """Raise `BodyRejected` on text that begins with the mark of UTF-16, whatever its type says."""
+    if body.content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        raise BodyRejected("unsupported_content_type", "The charset of the body must be UTF-8.")
