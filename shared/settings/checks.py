@@ -1,6 +1,6 @@
 """Checks that involve several settings."""
 
-from shared.settings.sections import MITMPROXY, Settings
+from shared.settings.sections import MITMPROXY, Limits, Settings
 from shared.settings.sources import SettingsError, Written
 
 
@@ -84,7 +84,10 @@ def _check_ports(settings: Settings, written: Written) -> None:
 
 
 def _check_sizes(settings: Settings, written: Written) -> None:
-    limits = settings.limits
+    limits, defaults = settings.limits, Limits()
     for name in ("request_body", "response_body"):
-        if getattr(limits, name) > getattr(limits, f"max_{name}"):
-            _reject(written, "limits", name, why=f"it exceeds limits.max_{name}; raise that, too")
+        if getattr(limits, name) <= getattr(limits, f"max_{name}"):
+            continue
+        if getattr(limits, name) == getattr(defaults, name):
+            _reject(written, "limits", f"max_{name}", why=f"limits.{name} exceeds it; lower that, too")
+        _reject(written, "limits", name, why=f"it exceeds limits.max_{name}; raise that, too")

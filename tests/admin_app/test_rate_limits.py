@@ -13,6 +13,7 @@ from shared.model.config import PluginConfig
 from shared.model.messages import Exchange, Headers, Request
 from shared.pipeline.plugin import Continue, Tools
 from shared.routing.compile import Compiler
+from shared.services import not_called
 from tests.admin_app.world import Api, Tenant, World, error_of, pointers
 
 GATEWAY = {"limits": {"global": {"limit": 5, "window": "1m"}}}
@@ -46,7 +47,7 @@ def spend(world: World, tenant: Tenant, times: int, path: str = "/v1", **request
     """Requests as a proxy would count them, from the stored configuration. Returns how many passed."""
     snapshot = world.store.read(tenant.id)
     assert snapshot is not None
-    tools = Tools(world.limiter, None, world.clock)  # type: ignore[arg-type]
+    tools = Tools(world.limiter, not_called, world.clock)
     gateway = Compiler(world.catalogue, world.settings.tiers, world.sealer, tools)(snapshot)
     route = gateway.router.match_path(path)[0]
     given = {"client": "192.0.2.7", **request}

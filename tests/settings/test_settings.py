@@ -230,6 +230,8 @@ JSON = st.recursive(
 
 @example(name="server.tls.key", value=[])
 @given(name=st.sampled_from([name for name, _ in names()]), value=JSON)
+@example(name="limits.max_request_body", value=1)
+@example(name="limits.request_body", value="2GB")
 def test_setting_of_any_value_is_read_or_rejected_with_its_name(name: str, value: Any) -> None:
     try:
         load_settings(CONFIG_FILE, {}, {name: value})
