@@ -246,7 +246,7 @@ class GatewayCache[G: Compiled]:
         return gateway
 
     async def _compile(self, snapshot: Snapshot) -> tuple[G, str]:
-        """The compiled tenant, or its last good document, and then why its own one is not used."""
+        """The compiled tenant, or its last good document, and what is wrong with its own one."""
         tenant_id, name = snapshot.tenant.id, ("document", snapshot.tenant.id)
         gateway = await self._in_thread(self._compiler, snapshot)
         if not gateway.faults:
@@ -254,12 +254,12 @@ class GatewayCache[G: Compiled]:
             return gateway, ""
         held = self._gateways.get(tenant_id)
         good = held.snapshot if held and not held.faults else await self._from_disk("id", tenant_id)
+        faults = "; ".join(gateway.faults)
         if good is None:
-            return gateway, ""
+            return gateway, faults
         kept = await self._in_thread(self._compiler, with_document(snapshot, good))
         if kept.faults:
-            return gateway, ""
-        faults = "; ".join(gateway.faults)
+            return gateway, faults
         if self._reported.get(name) != faults:
             logger.error("Tenant %s: %s. Its last good version stays in use.", tenant_id, faults)
         self._reported[name] = faults

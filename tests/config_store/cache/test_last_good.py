@@ -256,13 +256,15 @@ async def test_document_that_does_not_compile_leaves_the_last_good_one_with_the_
     assert found.snapshot == good
 
 
-async def test_document_without_a_last_good_one_is_served_with_its_faults(machine: Machine) -> None:
+async def test_document_without_a_last_good_one_is_served_and_shown_with_its_faults(machine: Machine) -> None:
     world = machine.world
     acme = world.create("acme")
     world.write(acme, replace(acme, rules=(replace(RULE, path="/bad"),)))
     found = await world.cache.find("acme", None)
     assert found is not None
     assert found.faults == ("rule",)
+    await machine.keeper.update()
+    assert world.store.faults() == {"id-acme": "rule"}
 
 
 async def test_unusable_settings_of_the_operator_do_not_hide_the_newest_document(machine: Machine) -> None:
