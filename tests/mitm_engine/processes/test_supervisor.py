@@ -29,9 +29,8 @@ def test_connections_are_shared_fairly(echo: RunningEcho) -> None:
     assert shares[0] >= 11, shares
 
 
-def test_a_killed_worker_costs_its_own_connections_only_and_is_back_within_two_seconds(
-    echo: RunningEcho,
-) -> None:
+def test_a_killed_worker_costs_its_own_connections_only_and_is_replaced(echo: RunningEcho) -> None:
+    """That it is back within 2 s is measured in tests/reliability/test_killed_workers.py."""
     with contextlib.ExitStack() as stack:
         clients = []
         workers: list[int] = []
@@ -40,13 +39,11 @@ def test_a_killed_worker_costs_its_own_connections_only_and_is_back_within_two_s
             workers.append(ask(clients[-1]))
         victim = workers[0]
         os.kill(victim, signal.SIGKILL)
-        killed = time.monotonic()
         # A client of that moment is served by another worker.
         assert echo.asked() != victim
         kept = [client for client, worker in zip(clients, workers, strict=True) if worker != victim]
         assert victim not in map(ask, kept)
-    echo.await_workers(2, but=victim, seconds=2.0)
-    assert time.monotonic() - killed < 2.0
+    echo.await_workers(2, but=victim)
     assert f"(process {victim}) was killed by signal 9" in echo.log.read_text()
 
 
@@ -142,7 +139,7 @@ def test_a_worker_without_a_sign_of_life_is_killed_after_five_seconds(echo: Runn
         hung = time.monotonic()
         assert client.recv(1) == b""
         assert 4.0 < time.monotonic() - hung < 8.0
-    echo.await_workers(2, but=worker, seconds=2.0)
+    echo.await_workers(2, but=worker)
 
 
 @pytest.mark.slow
