@@ -308,7 +308,7 @@ class ClientConnection(asyncio.Protocol):
         if self.gone:
             return
         self._awaits_request = False
-        self._closing = Closing(self)
+        self._closing = Closing(self, self._worker)
         if whole:
             self._closing.close()
         else:

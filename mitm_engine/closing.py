@@ -10,10 +10,11 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from mitm_engine.deadlines import NEVER
-from mitm_engine.read_rate import unread
+from mitm_engine.read_rate import taken, unread
 
 if TYPE_CHECKING:
     from mitm_engine.client_connection import ClientConnection
+    from mitm_engine.worker_state import WorkerState
 
 #: How much of an unread body a client may still send after its response: seconds, and bytes. If the
 #: connection were closed at once, the kernel would drop the response (RFC 9112, 9.6). Many clients read it
@@ -24,11 +25,13 @@ LINGER, LINGER_BYTES = 2.0, 1024 * 1024
 class Closing:
     """The end of the connection `client`."""
 
-    __slots__ = ("_checked", "_client", "_end_at", "_left", "_min_rate")
+    __slots__ = ("_checked", "_client", "_end_at", "_left", "_min_rate", "_taken", "_worker")
 
-    def __init__(self, client: "ClientConnection") -> None:
+    def __init__(self, client: "ClientConnection", worker: "WorkerState") -> None:
         self._client = client
+        self._worker = worker
         self._left: float = LINGER_BYTES
+        self._taken = -1
 
     def linger(self, rest: float, seconds: float, min_rate: int) -> None:
         """Read the rest of a request that was not read as a whole, then close.
@@ -63,17 +66,24 @@ class Closing:
         client = self._client
         if client.transport.is_closing():
             return  # asyncio's TLS transport loses its connection at a second close
-        is_read = not unread(client.transport)
         client.transport.close()
+        self._end_at = asyncio.get_running_loop().time() + self._worker.options.timeouts.grace
         client.check_reading(self._end_if_read)
-        client.arm(0, self._end if is_read else self._end_if_read)
+        client.arm(0, self._end_if_read)
 
     def _end_if_read(self, now: float) -> None:
-        if unread(self._client.transport):
-            self._client.cut_slow_reader(now)
-        else:
-            self._end(now)
+        """End a connection that TLS would keep open until the client has closed it, too.
 
-    def _end(self, now: float) -> None:
-        """End a connection that TLS would keep open until the client has closed it, too."""
-        self._client.transport.abort()
+        TLS has a buffer of its own below the transport, which cannot be seen. It fills the kernel's as soon
+        as that is empty. So all is sent when the kernel's is empty, and the client has taken nothing since
+        the check before. Some clients drop what they have not read when the connection ends. So they get
+        time to close it, unless the worker drains.
+        """
+        transport, before = self._client.transport, self._taken
+        self._taken = taken(transport)
+        if unread(transport):
+            self._client.cut_slow_reader(now)
+        elif self._taken == before and (self._worker.is_draining or now >= self._end_at):
+            transport.abort()
+        else:
+            self._client.arm(0, self._end_if_read)

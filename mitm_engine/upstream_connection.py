@@ -142,7 +142,9 @@ class UpstreamConnection(asyncio.Protocol):
 
     def write(self, pieces: Iterable[bytes | bytearray]) -> None:
         """Write a part of the body of a request whose head was sent."""
-        self.transport.writelines(pieces)
+        # Not `writelines`: on asyncio's own loop it never pauses the writer.
+        for piece in pieces:
+            self.transport.write(piece)
 
     def has_unread(self) -> bool:
         """Return whether the socket has a byte, or its end, that the loop has not reported yet."""

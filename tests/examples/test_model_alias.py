@@ -92,4 +92,4 @@ def test_second_plugin_of_a_name_stops_start(installed: Path, tmp_path: Path, co
     said = ended.stdout + ended.stderr
     entry = "the entry point model_alias (model_alias:ModelAlias)"
     assert f"Two plugins are named model_alias: {entry} and " in said
-    assert f"{tmp_path / 'model_alias.py'}. Rename one of them." in said
+    assert f"{tmp_path / 'model_alias.py'} (plugins.paths). Rename one of them." in said

@@ -29,7 +29,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the gateway, to write into."""
     copy = tmp_path_factory.mktemp("gateway")
     ignored = shutil.ignore_patterns("__pycache__")
-    for part in ("shared", "tests/plugins"):
+    for part in ("shared", "tests"):
         shutil.copytree(ROOT / part, copy / part, ignore=ignored)
     shutil.copy(ROOT / "pyproject.toml", copy)
     return copy
