@@ -18,6 +18,19 @@ def plain_address(text: str) -> Address:
     return mapped or address
 
 
+def is_address(text: str) -> bool:
+    """True for an IP address without brackets, and not for a name.
+
+    >>> is_address("192.0.2.7"), is_address("2001:db8::7"), is_address("example.com")
+    (True, True, False)
+    """
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def is_in(address: Address, networks: Sequence[Network]) -> bool:
     """True when one of `networks` contains `address`."""
     return any(address in network for network in networks)

@@ -4,10 +4,9 @@ import base64
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from urllib.parse import unquote, urlsplit
 
-from shared.core.addresses import Network, is_in, plain_address
+from shared.core.addresses import Network, is_address, is_in, plain_address
 from shared.core.errors import OutsideError
 from shared.core.http_tokens import HEAD_END, MAX_CONNECT_HEAD, connect_failure, connect_head
 
@@ -32,13 +31,13 @@ class EgressProxy:
 
     def resolves_name(self, host: str) -> bool:
         """Whether the proxy, and not the gateway, resolves and judges the name `host`."""
-        return self.resolves and not _is_address(host) and not self._is_direct_host(host)
+        return self.resolves and not is_address(host) and not self._is_direct_host(host)
 
     def is_used(self, host: str, address: str) -> bool:
         """Whether a connection to `address`, found for `host`, leads through the proxy."""
         if self._is_direct_host(host):
             return False
-        return not (_is_address(address) and is_in(plain_address(address), self.direct_networks))
+        return not (is_address(address) and is_in(plain_address(address), self.direct_networks))
 
     def _is_direct_host(self, host: str) -> bool:
         return any(host == direct or host.endswith(f".{direct}") for direct in self.direct_hosts)
@@ -83,11 +82,3 @@ def _basic(user: str | None, password: str | None) -> str | None:
     if user is None:
         return None
     return "Basic " + base64.b64encode(f"{unquote(user)}:{unquote(password or '')}".encode()).decode()
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True

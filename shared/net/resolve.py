@@ -10,12 +10,10 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
 from functools import partial
-from ipaddress import ip_address
 from typing import NamedTuple
 
-from shared.core.addresses import is_in, plain_address
+from shared.core.addresses import is_address, is_in, plain_address
 from shared.core.errors import OutsideError, TargetForbidden
 from shared.model.targets import parse_target
 from shared.net.policy import Policy, forbidden_reason
@@ -126,7 +124,7 @@ def resolve(host: str, port: int, policy: Policy, timeout: float) -> list[str]:
 def look_up(host: str, port: int, policy: Policy) -> Future[list[str]]:
     """The future result of `resolve`. A look-up that is canceled while it waits does not start."""
     work = partial(_checked_addresses, host, port, policy)
-    if not _is_literal(host):
+    if not is_address(host):
         return _pool.submit(work)
     found: Future[list[str]] = Future()
     _do(found, work)  # an address needs no look-up, so it needs no thread
@@ -137,7 +135,7 @@ def _checked_addresses(host: str, port: int, policy: Policy) -> list[str]:
     if policy.egress and policy.egress.resolves_name(host):
         return [_judged_by_name(host, port, policy)]
     # Without AI_ADDRCONFIG, a machine without IPv6 gets IPv6 addresses.
-    flags = 0 if _is_literal(host) else socket.AI_ADDRCONFIG
+    flags = 0 if is_address(host) else socket.AI_ADDRCONFIG
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
     except (OSError, UnicodeError):
@@ -161,12 +159,6 @@ def _forbidden(host: str) -> TargetForbidden:
         f"The address of {host} is not allowed: it is private, local, reserved or the gateway's own. "
         "An operator can allow networks with security.allowed_target_networks."
     )
-
-
-def _is_literal(host: str) -> bool:
-    with suppress(ValueError):
-        return bool(ip_address(host))
-    return False
 
 
 def too_slow(host: str) -> OutsideError:

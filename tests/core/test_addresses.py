@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.core.addresses import UNKNOWN, client_network, is_in, plain_address
+from shared.core.addresses import UNKNOWN, client_network, is_address, is_in, plain_address
 
 
 @pytest.mark.parametrize(
@@ -58,3 +58,10 @@ def test_addresses_of_one_64_network_count_as_one(address: object, host: int) ->
     other = type(address)((plain >> 64 << 64) | host)  # type: ignore[call-arg]
     if other.ipv4_mapped is None and address.ipv4_mapped is None:  # type: ignore[attr-defined]
         assert client_network(str(other)) == client_network(str(address))
+
+
+def test_address_is_told_from_a_name() -> None:
+    assert is_address("192.0.2.7")
+    assert is_address("2001:db8::7")
+    assert not is_address("example.com")
+    assert not is_address("[2001:db8::7]")
