@@ -174,7 +174,7 @@ def _unfit(entry: ChainEntry, kind: type[Plugin]) -> Iterator[Problem]:
         yield Problem(f"{at}/parallel", why)
 
 
-class Conflict(NamedTuple):
+class EntryConflict(NamedTuple):
     """The entry at fault for a conflict in a chain, why, and the place in the entry (JSON pointer)."""
 
     entry: ChainEntry
@@ -182,13 +182,13 @@ class Conflict(NamedTuple):
     at: str = ""
 
 
-def check_together(parsed: Sequence[ParsedEntry], streams: str) -> list[Conflict]:
+def check_together(parsed: Sequence[ParsedEntry], streams: str) -> list[EntryConflict]:
     """What is wrong between the valid entries of one effective chain.
 
     Entries in shadow mode change and judge nothing, so they conflict with no other. They only weigh, like
     disabled ones: both are compiled to be checked.
     """
-    heavy = [Conflict(one.entry, _TOO_HEAVY) for one in parsed if one.is_too_heavy]
+    heavy = [EntryConflict(one.entry, _TOO_HEAVY) for one in parsed if one.is_too_heavy]
     active = [
         (one.entry, one.plugin)
         for one in parsed
@@ -200,7 +200,7 @@ def check_together(parsed: Sequence[ParsedEntry], streams: str) -> list[Conflict
 _Active = Sequence[tuple[ChainEntry, Plugin]]
 
 
-def _conflicts(active: _Active) -> Iterable[Conflict]:
+def _conflicts(active: _Active) -> Iterable[EntryConflict]:
     """Parallel entries of one group of which one changes what another changes or reads."""
 
     def group_of(pair: tuple[ChainEntry, Plugin]) -> tuple[str, bool, int]:
@@ -218,10 +218,10 @@ def _conflicts(active: _Active) -> Iterable[Conflict]:
                     f"{one.config.name} and {two.config.name} run at the same time, but one changes the "
                     f"{parts} that the other uses. Give them different priorities."
                 )
-                yield Conflict(culprit, why)
+                yield EntryConflict(culprit, why)
 
 
-def _rewrites(active: _Active) -> Iterable[Conflict]:
+def _rewrites(active: _Active) -> Iterable[EntryConflict]:
     """Entries that change what a required entry of that direction has judged before them."""
     required = [(item, plugin) for item, plugin in active if item.origin == "required"]
     for item, plugin in active:
@@ -237,7 +237,7 @@ def _rewrites(active: _Active) -> Iterable[Conflict]:
                     f"{item.config.name} changes the {parts} that the required {judge.config.name} "
                     "has judged before it."
                 )
-                yield Conflict(item, why)
+                yield EntryConflict(item, why)
 
 
 def _comes_after(stage: Stage, judge: Stage) -> bool:
@@ -246,7 +246,7 @@ def _comes_after(stage: Stage, judge: Stage) -> bool:
     return judge is Stage.POST_REQUEST and stage in _RESPONSE
 
 
-def _needing_whole_body(active: _Active, streams: str) -> Iterable[Conflict]:
+def _needing_whole_body(active: _Active, streams: str) -> Iterable[EntryConflict]:
     """Entries that need whole bodies, on a rule that forwards streams event by event."""
     for item, plugin in active:
         meets_streams = streams == "pass" and item.config.stage is Stage.PRE_RESPONSE
@@ -256,4 +256,4 @@ def _needing_whole_body(active: _Active, streams: str) -> Iterable[Conflict]:
                 f"{item.config.name} {fault.reason}, but this rule forwards streams event by event. "
                 f'{way_out} the rule\'s "streams" to "buffer".'
             )
-            yield Conflict(item, why, f"/settings{fault.pointer}" if fault.pointer else "")
+            yield EntryConflict(item, why, f"/settings{fault.pointer}" if fault.pointer else "")

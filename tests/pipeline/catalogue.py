@@ -1,12 +1,14 @@
 """Plugins by name, for chains to name: what they read and change is in their names."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from marshmallow import fields
 
 from shared.core.errors import Problem
-from shared.model.config import PluginConfig, Stage
+from shared.model.config import PluginConfig, Rule, Stage, Tenant
 from shared.model.messages import Exchange
+from shared.pipeline.chain import ChainEntry
 from shared.pipeline.plugin import CONTINUE, NeedsWholeBody, Plugin, Verdict, setting
 
 
@@ -96,3 +98,11 @@ CATALOGUE: Mapping[str, type[Plugin]] = {
 
 def config(name: str, stage: Stage = Stage.PRE_REQUEST, **more: object) -> PluginConfig:
     return PluginConfig(name, stage=stage, **more)  # type: ignore[arg-type]
+
+
+TENANT = Tenant("t1", "T", "t1")
+RULE = Rule("r1", "/v1", "http://upstream.example")
+
+
+def placed(name: str, origin: str = "rule", stage: Stage = Stage.PRE_REQUEST, **more: Any) -> ChainEntry:
+    return ChainEntry(config(name, stage, **more), origin, "/plugin_chain/0")
