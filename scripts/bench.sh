@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures the gateway. docs/benchmarks.md explains the figures.
+# Measures the gateway. docs/explanation/benchmarks.md explains the figures.
 #   ./scripts/bench.sh --quick             beside nginx and stock mitmproxy: about 1 min; without --quick 10 min
 #   ./scripts/bench.sh --only NAME …       some of the contenders; --help lists them and all options
 #   ./scripts/bench.sh --calls [ENGINE]    function calls per request, a figure without noise

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 gateway_limit='"plugin_chain": [{"name": "rate_limiter", "settings": {"limits": {"global": {"limit": 5, "window": "1m"}}}}]'
 rule_limit='"plugin_chain": [{"name": "rate_limiter", "settings": {"limit": 3, "window": "10s"}}]'
-# The example of docs/rate-limiting.md.
+# The example of docs/reference/rate-limiter.md.
 both='"plugin_chain": [{"name": "rate_limiter", "settings": {
     "gateway": {"enabled": true, "limits": {"global": {"limit": 5, "window": "1m"}}},
     "rule": {"enabled": true, "limits": {"global": {"limit": 3, "window": "10s"}}}}}]'

@@ -2,7 +2,7 @@
 
 ``python -m shared.plugins new NAME`` writes the skeleton of a plugin and its test into the gateway;
 ``--folder FOLDER`` writes them into a folder of `plugins.paths`. ``python -m shared.plugins docs`` prints
-docs/plugin-settings.md, and ``guards`` prints docs/guards.md.
+docs/reference/plugin-settings.md, and ``guards`` prints docs/reference/guards.md.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """The rows of this suite that an engine does not pass, and what it does instead.
 
-`docs/engine.md` lists them; `python -m tests.conformance.page` writes that part of the page. A test that has a
-row here asserts what the engine does instead: nothing is skipped.
+`docs/explanation/engine.md` lists them; `python -m tests.conformance.page` writes that part of the page. A test
+that has a row here asserts what the engine does instead: nothing is skipped.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ WAITS = "No response is sent until the chunk is complete. Nothing is forwarded."
 class Difference:
     """A promise that an engine does not keep.
 
-    `row` is the test's name for the promise. `topic` is the row of the table of docs/engine.md that announces it.
+    `row` is the test's name for the promise. `topic` is the row of the page's table that announces it.
     `instead` is a sentence: what a client or an upstream sees.
     """
 

@@ -1,4 +1,4 @@
-"""docs/guards.md is what the table of the APIs says."""
+"""docs/reference/guards.md is what the table of the APIs says."""
 
 import sys
 
@@ -6,16 +6,16 @@ from shared.plugin_tools.guards_page import guards_page
 from shared.providers.text_fields import APIS
 from tests.support.commands import ROOT, run_command
 
-PAGE = (ROOT / "docs" / "guards.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "reference" / "guards.md").read_text(encoding="utf-8")
 
 
 def test_guards_page_is_up_to_date() -> None:
-    """When this fails: python -m shared.plugins guards > docs/guards.md"""
+    """When this fails: python -m shared.plugins guards > docs/reference/guards.md"""
     assert guards_page(APIS) == PAGE
 
 
 def test_the_command_that_it_names_prints_the_page_of_guards() -> None:
-    assert "python -m shared.plugins guards > docs/guards.md" in PAGE
+    assert "python -m shared.plugins guards > docs/reference/guards.md" in PAGE
     assert run_command(sys.executable, "-m", "shared.plugins", "guards").stdout == PAGE
 
 

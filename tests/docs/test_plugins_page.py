@@ -1,4 +1,4 @@
-"""docs/plugin-settings.md is what the plugins' classes say, and docs/plugins.md works as it is printed."""
+"""The page of settings is what the plugins' classes say, and docs/reference/plugins.md works as it is printed."""
 
 import json
 import re
@@ -10,15 +10,15 @@ from shared.plugin_tools.settings_page import settings_page
 from shared.plugins import built_in_plugins, load_catalogue
 from tests.support.commands import ROOT, run_command
 
-SETTINGS = (ROOT / "docs" / "plugin-settings.md").read_text(encoding="utf-8")
-PAGE = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
+SETTINGS = (ROOT / "docs" / "reference" / "plugin-settings.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "reference" / "plugins.md").read_text(encoding="utf-8")
 GUARDS = (ROOT / "docs" / "how-to" / "guards.md").read_text(encoding="utf-8")
 ENTRIES = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)]
 SHORT_ENTRIES = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", GUARDS, re.DOTALL)]
 
 
 def test_plugin_settings_page_is_up_to_date() -> None:
-    """When this fails: python -m shared.plugins docs > docs/plugin-settings.md"""
+    """When this fails: python -m shared.plugins docs > docs/reference/plugin-settings.md"""
     assert settings_page(built_in_plugins()) == SETTINGS
 
 

@@ -1,4 +1,4 @@
-"""What docs/rate-limiting.md shows works as it is printed."""
+"""What docs/reference/rate-limiter.md shows works as it is printed."""
 
 import json
 import re
@@ -17,9 +17,9 @@ from shared.plugins.rate_limiter import RateLimiter
 from shared.testing.memory_limiter import MemoryLimiter
 from tests.plugins.gate import Gate, Hands, rejected
 
-PAGE = (Path(__file__).parents[2] / "docs" / "rate-limiting.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "rate-limiter.md").read_text(encoding="utf-8")
 PROSE = " ".join(PAGE.split())
-PICTURE = (Path(__file__).parents[2] / "docs" / "window.svg").read_text(encoding="utf-8")
+PICTURE = (Path(__file__).parents[2] / "docs" / "explanation" / "window.svg").read_text(encoding="utf-8")
 BLOCKS = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)]
 *SETTINGS, RESPONSE, USAGE = BLOCKS
 SHORT, FULL, BLOCK = SETTINGS
@@ -66,7 +66,7 @@ def test_the_usage_of_the_page_has_the_form_that_the_api_describes() -> None:
 
 
 def test_picture_of_the_window_shows_the_buckets_of_the_limiter() -> None:
-    assert "(window.svg)" in PAGE
+    assert "(../explanation/window.svg)" in PAGE
     assert f"Requests in each bucket (window / {BUCKETS})" in PICTURE
     # The oldest bucket counts in full, so one more than the window has.
     assert PICTURE.count('fill="#0969da"/>') + PICTURE.count('fill="#bf8700"/>') >= BUCKETS + 1

@@ -1,4 +1,4 @@
-"""What docs/writing-plugins.md shows works as it is printed, and nothing that a plugin has is left out."""
+"""What docs/how-to/own-plugins.md shows works as it is printed, and nothing that a plugin has is left out."""
 
 import dataclasses
 import doctest
@@ -21,7 +21,7 @@ from tests.plugins.gate import Hands
 from tests.support.commands import run_command
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "writing-plugins.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "how-to" / "own-plugins.md").read_text(encoding="utf-8")
 PLUGIN, TEST, QUICK, TIMED = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 [PROJECT] = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
 [ENTRY] = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)]
