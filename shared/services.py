@@ -5,7 +5,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, Self
 
@@ -25,7 +25,7 @@ from shared.http.readiness import OK, STORE_LOST, UNAVAILABLE, Probed
 from shared.limits.fallback.guarded_limiter import GuardedLimiter
 from shared.limits.port import Limiter
 from shared.limits.redis.limiter import open_redis_limiter
-from shared.limits.retry_queues import RetryQueues
+from shared.limits.retry_queues import RetryQueues, Turn
 from shared.limits.values import Decision, Limit
 from shared.model.config import Snapshot
 from shared.net import resolve as resolving
@@ -157,11 +157,13 @@ class Services:
             if fetch:
                 fetch.close()
 
-    def _tools(self, limiter: Limiter, fetch: Fetch) -> Tools:
-        # The ids of processes that start together follow each other, so their turns differ.
-        told = RetryQueues(self.settings.server.worker_count, os.getpid())
+    def _tools(self, limiter: Limiter, fetch: Fetch, turn: Callable[[], Turn] = Turn) -> Tools:
         return Tools(
-            limiter, fetch, self.clock, retry_queues=told, json_parts=self.settings.limits.json_parts
+            limiter,
+            fetch,
+            self.clock,
+            retry_queues=RetryQueues(turn),
+            json_parts=self.settings.limits.json_parts,
         )
 
     def _compiler(self, tools: Tools) -> Compiler:
@@ -190,7 +192,7 @@ class Services:
         fetch = GuardedFetch(self.policy, self.clock, settings.security.ca_file)
         gateways = GatewayCache(
             source,
-            self._compiler(self._tools(limiter, fetch)),
+            self._compiler(self._tools(limiter, fetch, lambda: limiter.turn)),
             self.clock,
             config_ttl=cache.config_ttl,
             cleanup_interval=cache.cleanup_interval,

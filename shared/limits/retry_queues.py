@@ -6,9 +6,10 @@ are whole microseconds, of the clock of this process if nothing else is said.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import NamedTuple
 
 from shared.limits.sliding_window import BUCKETS, bucket_width
 from shared.limits.values import NEVER, Decision, Limit, LimitState
@@ -24,6 +25,13 @@ _LATE, _GIVEN_UP = 50_000, 1_000_000
 _MAX_WORKERS = 8
 # Queues that are kept, and how many of them a new one checks.
 _MAX_QUEUES, _SWEEP = 512, 4
+
+
+class Turn(NamedTuple):
+    """The position of a process, from 0 on, among all `workers` that count the same limits."""
+
+    number: int = 0
+    workers: int = 1
 
 
 @dataclass(slots=True, kw_only=True)
@@ -130,13 +138,12 @@ class _Queue:
 class RetryQueues:
     """The waits that this process told. At most `max_queues` limits, the oldest first.
 
-    `workers` processes count the same limits, and none knows what the others told. So behind the first place
-    they take turns: this one is the `turn`-th, and leaves out the places of the others.
+    Several processes count the same limits, and none knows what the others told. So behind the first place
+    they take turns: this one leaves out the places of the others. `turn` returns its position now.
     """
 
-    def __init__(self, workers: int = 1, turn: int = 0, max_queues: int = _MAX_QUEUES) -> None:
-        self._others = min(workers, _MAX_WORKERS) - 1
-        self._before = (turn - 1) % (self._others + 1)
+    def __init__(self, turn: Callable[[], Turn] = Turn, max_queues: int = _MAX_QUEUES) -> None:
+        self._turn = turn
         self._max_queues = max_queues
         #: By the keys of the limits; empty as long as nobody was rejected.
         self.queues: dict[str, _Queue] = {}
@@ -145,14 +152,18 @@ class RetryQueues:
         """The rejection with a place of its own in each spent window, as far as its charges are known."""
         if decision.retry_after_ms == NEVER:
             return decision
+        # A process that decides alone counts its own share, in which no other process tells places.
+        number, workers = Turn() if decision.degraded else self._turn()
+        others = min(workers, _MAX_WORKERS) - 1
+        before = (number - 1) % (others + 1)
         states, found, longest = list(decision.states), [], 0
-        for number, state in enumerate(states):
+        for index, state in enumerate(states):
             if state.has_room:
                 continue
             if queue := self._queue(state, decision, now):
                 found.append((queue, state.limit.units))
-                queue.leave_out(state, self._before if queue.is_first else self._others, now)
-                states[number] = state = state._replace(reset_after_ms=queue.tell(state, now))
+                queue.leave_out(state, before if queue.is_first else others, now)
+                states[index] = state = state._replace(reset_after_ms=queue.tell(state, now))
             longest = max(longest, state.retry_after_ms)
         for queue, units in found:
             # The client comes after the longest of its waits.

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.limits.retry_queues import RetryQueues
+from shared.limits.retry_queues import RetryQueues, Turn
 from shared.limits.values import CONCURRENT_RETRY_MS, NEVER, Decision, Limit, Quota, decide
 from shared.testing.memory_limiter import Counters
 from tests.limits.limits_by_name import at_a_time, left, window
@@ -34,7 +34,7 @@ class World:
     now: int = START
 
     def __post_init__(self) -> None:
-        self.told = [RetryQueues(self.workers, turn) for turn in range(self.workers)]
+        self.told = [RetryQueues(lambda n=n: Turn(n, self.workers)) for n in range(self.workers)]
 
     def ask(self, worker: int = 0) -> Decision:
         decision = self.counters.acquire(self.limits, self.now)
@@ -241,3 +241,25 @@ def test_queues_are_bounded_and_idle_ones_go_first() -> None:
     assert list(told.queues) == ["a7", "a8", "a9"]
     reject("b", START + 9_000_000)
     assert list(told.queues) == ["b"]
+
+
+def test_process_that_decides_alone_leaves_out_no_places() -> None:
+    """Without Redis each process counts a share of the limit, and tells all places of it."""
+    queues, counters, limits = RetryQueues(lambda: Turn(0, 8)), Counters(), [limit(1, 1_000)]
+    assert counters.acquire(limits, START).allowed
+    alone = counters.acquire(limits, START)._replace(degraded=True)
+    found = [queues.spread(alone, START).retry_after_ms for _ in range(4)]
+    assert max(later - earlier for earlier, later in pairwise(found)) < 1_100
+
+
+def test_worker_that_joins_gets_places_of_its_own_from_then_on() -> None:
+    turn, counters, limits = [Turn()], Counters(), [limit(1, 1_000)]
+    queues = RetryQueues(lambda: turn[0])
+
+    def ask() -> int:
+        return queues.spread(counters.acquire(limits, START), START).retry_after_ms
+
+    alone = [ask() for _ in range(4)][1:]
+    turn[0] = Turn(0, 2)
+    steps = [later - earlier for earlier, later in pairwise([*alone, ask(), ask()])]
+    assert steps[2:] == pytest.approx([2 * step for step in steps[:2]], abs=2)

@@ -14,6 +14,7 @@ from shared.limits.fallback.last_usage import LastUsage
 from shared.limits.fallback.local_share import LocalShare
 from shared.limits.redis.lease_keeper import LeaseKeeper
 from shared.limits.redis.limiter import RedisLimiter
+from shared.limits.retry_queues import Turn
 from shared.limits.values import CLOSED, Decision, Limit
 from shared.redis_client.protocol import ErrorReply, raise_store_down
 
@@ -60,6 +61,7 @@ class GuardedLimiter:
         self._remote = remote
         self._name = name
         self._own_workers = workers
+        self._position = 0
         self._count_from = 0.0
         self._is_uncounted = False
         self._clock = clock
@@ -78,6 +80,11 @@ class GuardedLimiter:
     def workers(self) -> int:
         """The number of workers of all machines, as it was counted last."""
         return self._share.workers
+
+    @property
+    def turn(self) -> Turn:
+        """The position of this worker among the workers of all machines, as they were counted last."""
+        return Turn(self._position, self._share.workers)
 
     @property
     def is_alone(self) -> bool:
@@ -223,10 +230,11 @@ class GuardedLimiter:
             return
         self._count_from = now + _COUNT_EVERY
         try:
-            self._share.workers = max(self._own_workers, await self._remote.count_workers(self._name))
+            self._position, counted = await self._remote.count_workers(self._name)
         except StoreDown:
             self._is_uncounted = True
             raise
+        self._share.workers = max(self._own_workers, counted)
         self._is_uncounted = False
 
     async def _push(self) -> None:

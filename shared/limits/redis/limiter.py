@@ -6,6 +6,7 @@ from itertools import batched
 from pathlib import Path
 from typing import Any
 
+from shared.limits.retry_queues import Turn
 from shared.limits.values import CONCURRENT, WINDOW, Decision, Limit, LimitState, decide
 from shared.redis_client.connection import RedisConnection
 from shared.redis_client.endpoint import endpoint
@@ -90,10 +91,9 @@ class RedisLimiter:
             arguments += [limit.quota.window_ms * 1000, limit.cost]
         await self._connection.run(REFUND, [limit.key for limit in windows], arguments)
 
-    async def count_workers(self, name: str) -> int:
-        """Note that the worker of that name lives. Returns the number of workers of all machines."""
-        count: int = await self._connection.run(WORKERS, [_ALIVE], [name, _ALIVE_SECONDS])
-        return count
+    async def count_workers(self, name: str) -> Turn:
+        """Note that the worker of that name lives. Returns its position among the workers of all machines."""
+        return Turn(*await self._connection.run(WORKERS, [_ALIVE], [name, _ALIVE_SECONDS]))
 
     async def leave(self, name: str) -> None:
         """Note that the worker of that name ends."""
