@@ -197,6 +197,11 @@ class ApiKey:
         revoked: True rejects the key forever.
         expires_at: None never expires.
         last_used_at: None before the first use.
+        models: globs of the models that it may ask for; None: all.
+        deny_models: globs of models that it may not use, whatever name it asks for.
+        providers: the names of the providers that it may use; None: all.
+        user: the person or program that uses it, for reports.
+        metadata: free names and values, for reports.
     """
 
     id: str
@@ -209,6 +214,11 @@ class ApiKey:
     expires_at: float | None = None
     last_used_at: float | None = None
     created_at: float = 0.0
+    models: tuple[str, ...] | None = None
+    deny_models: tuple[str, ...] = ()
+    providers: tuple[str, ...] | None = None
+    user: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
     def status(self, now: float) -> str:
         """``active``, ``revoked`` or ``expired`` at the time `now`."""
