@@ -14,7 +14,7 @@ from mitm_engine.http1.heads import closing_response
 from mitm_engine.http1.request_reader import TLS_HELLO, Incoming, RequestReader
 from mitm_engine.http1.response_writer import ResponseWriter
 from mitm_engine.read_rate import ReadRate, has_input, has_left, reset, unread
-from mitm_engine.wire_error import LATE_ADDONS, WireError
+from mitm_engine.wire_error import LATE_ADDONS, LATE_REQUEST, WireError
 from mitm_engine.worker_state import WorkerState
 
 logger = logging.getLogger(__name__)
@@ -177,7 +177,7 @@ class ClientConnection(asyncio.Protocol):
                 self._task = None if task.done() else task
             elif self._awaits_request and not reader.idle:
                 self._awaits_request = False
-                self.arm(self._worker.options.timeouts.head, self.cut)
+                self.arm(self._worker.options.timeouts.head, self._close_idle)
 
     async def _serve(self) -> None:
         try:
@@ -198,20 +198,19 @@ class ClientConnection(asyncio.Protocol):
         if not dispatch.client_connected:
             return True
         self.arm(self._worker.options.timeouts.hook, lambda _: self.cancel(LATE_ADDONS))
+        why: WireError | None = None
         try:
             await dispatch.call(dispatch.client_connected, self.client)
         except WireError as error:
-            self.reject(error)
-            return False
+            why = error.with_traceback(None)
         except asyncio.CancelledError:
-            why = self.take_cancellation()
-            if why is None:
+            if (why := self.take_cancellation()) is None:
                 raise
+        if why is not None:
             self.reject(why)
-            return False
-        if self.client.error is not None:
+        elif self.client.error is not None:
             self.abort()  # as mitmproxy does
-        return self.client.error is None
+        return why is None and self.client.error is None
 
     async def _respond_to_all(self) -> None:
         reader, worker = self._reader, self._worker
@@ -238,7 +237,7 @@ class ClientConnection(asyncio.Protocol):
         if self._reader.stopped:
             self.finish(whole=True)
         elif not self._reader.idle:
-            self.arm(timeouts.head, self.cut)
+            self.arm(timeouts.head, self._close_idle)
         elif self._worker.is_draining:  # since the head of the last response was written
             self._await_last_request()
         else:
@@ -325,11 +324,14 @@ class ClientConnection(asyncio.Protocol):
             self._await_last_request()
 
     def _close_idle(self, now: float) -> None:
-        """Close, unless a request has arrived that the loop has not read yet."""
+        """Close, unless bytes have arrived that the loop has not read yet. Reject an incomplete head."""
         if has_input(self.transport):
             self.arm(0, self._close_idle)
-        else:
+        elif self._reader.idle:
             self.finish(whole=True)
+        else:
+            self._worker.metrics.closed["late"] += 1
+            self.reject(LATE_REQUEST)
 
     def abort(self) -> None:
         """End the connection so that the response cannot look complete."""
@@ -352,7 +354,7 @@ class ClientConnection(asyncio.Protocol):
         elif self._worker.is_draining:
             self.close_if_idle()
         else:
-            self.arm(self._worker.options.timeouts.head, self.cut)
+            self.arm(self._worker.options.timeouts.head, self._close_idle)
 
     def eof_received(self) -> bool:
         # A client that ends its side while it waits has given up, as in nginx. The transport closes.

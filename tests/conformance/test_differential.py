@@ -57,6 +57,7 @@ def wires(started: Started, everlasting_upstream: Upstream) -> Iterator[list[Wir
 def run(wire: Wire, through: Exchanges) -> list[Outcome]:
     """All exchanges, one after the other, on one connection as long as it stays."""
     wire.upstream.forget()
+    wire.clients.clear()  # else hypothesis prints thousands of them with a failing example
     outcomes = []
     client = wire.client()
     for number, (request, response) in enumerate(through):

@@ -7,7 +7,7 @@ import pytest
 
 from tests.conformance.conftest import SHORT_WAIT
 from tests.conformance.differences import instead
-from tests.conformance.wire import HELD, PATH, Wire
+from tests.conformance.wire import HELD, PATH, Wire, closes, is_ours
 from tests.support.client import RawClient
 from tests.support.upstream import CHUNKED, REQUEST, flood, send, sized
 from tests.support.wait import until
@@ -25,11 +25,20 @@ def seconds_until_closed(client: RawClient, drop: bytes) -> float:
     raise AssertionError("The gateway did not close the connection.")
 
 
+def dripping(short: Wire, begun: bytes, drop: bytes) -> RawClient | None:
+    """The client, once the gateway has sent something or has closed; None if the engine does neither."""
+    client = short.client(begun)
+    if instead(short.engine, "slow clients"):
+        client.send(drop)
+        assert client.is_silent(0.2)
+        return None
+    assert seconds_until_closed(client, drop) >= SHORT_WAIT * 0.9
+    return client
+
+
 @pytest.mark.parametrize(
     ("begun", "drop"),
     [
-        pytest.param(b"", b"", id="nothing at all"),
-        pytest.param(b"", b"\r\n", id="empty lines"),
         pytest.param(b"GET /", b"a", id="the request line"),
         pytest.param(b"GET /v1/chat HTTP/1.1\r\nX-A: ", b"a", id="a value"),
         pytest.param(b"GET /v1/chat HTTP/1.1\r\n", b"a: b\r\n", id="fields"),
@@ -37,15 +46,19 @@ def seconds_until_closed(client: RawClient, drop: bytes) -> float:
         pytest.param("Transfer-Encoding: chunked", b"1\r\nx\r\n", id="a chunked body"),
     ],
 )
-def test_a_request_that_drips_is_cut_off(short: Wire, begun: bytes | str, drop: bytes) -> None:
-    client = short.client(begun if isinstance(begun, bytes) else short.head("POST", HELD, begun))
-    if instead(short.engine, "slow clients"):
-        client.send(drop)
-        assert client.is_silent(0.2)
-    else:
-        assert seconds_until_closed(client, drop) >= SHORT_WAIT * 0.9
-    client.close()
+def test_request_that_drips_is_a_408(short: Wire, begun: bytes | str, drop: bytes) -> None:
+    sent = begun if isinstance(begun, bytes) else short.head("POST", HELD, begun)
+    if client := dripping(short, sent, drop):
+        response = client.response()
+        is_ours(response, 408, "request_timeout")
+        closes(client, response)
     short.nothing_reached_the_upstream()
+
+
+@pytest.mark.parametrize("drop", [b"", b"\r\n"], ids=["nothing at all", "empty lines"])
+def test_client_that_begins_no_request_is_closed_without_a_response(short: Wire, drop: bytes) -> None:
+    if client := dripping(short, b"", drop):
+        assert client.rest() == b""
 
 
 def test_a_client_that_does_not_read_a_flood_is_cut_off(short: Wire) -> None:

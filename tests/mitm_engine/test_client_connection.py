@@ -232,6 +232,8 @@ async def test_the_head_of_a_pipelined_request_has_its_own_timeout() -> None:
             assert (await client.response()).body == b"GET /1 "
         await prompt.send(request("/2")[20:])
         assert (await prompt.response()).body == b"GET /2 "
+        response = await slow.response()
+        assert (response.status, response.closes) == (408, True)
         assert await slow.ended() == b""
         assert w.engine.metrics.closed["late"] == 1
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import socket
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,7 +12,7 @@ from mitm_engine import engine
 from mitm_engine.options import Options
 from tests.mitm_engine.world import Streaming, World, gated, world
 from tests.support.certificates import Authority
-from tests.support.client import request
+from tests.support.client import request, tls_client
 from tests.support.upstream import CHUNKED, chunk, sized
 from tests.support.wait import until_true
 
@@ -36,11 +35,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def silent(port: int) -> ssl.SSLSocket:
     """A client with TLS that has had one response and does nothing more."""
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    client = context.wrap_socket(
-        socket.create_connection(("127.0.0.1", port), 10), suppress_ragged_eofs=False
-    )
+    client = tls_client(port)
     client.sendall(request())
     seen = b""
     while not seen.endswith(b"ok"):

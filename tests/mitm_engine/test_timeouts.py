@@ -2,13 +2,15 @@
 
 import asyncio
 import contextlib
+from pathlib import Path
 
 import pytest
 from mitmproxy import http
 
 from mitm_engine.options import Options, Terms, Timeouts
 from tests.mitm_engine.world import FLOW_HOOKS, On, Streaming, Waiting, World, dripping, stalling, world
-from tests.support.client import request
+from tests.support.certificates import Authority
+from tests.support.client import request, tls_client
 from tests.support.ports import black_hole
 from tests.support.upstream import CHUNKED, Peer, Script, chunk, hang, responding, sized
 
@@ -134,22 +136,32 @@ async def test_a_stream_function_that_hangs_is_a_503() -> None:
         assert (await w.ask()).status == 503
 
 
-async def test_a_slow_head_is_cut_off_at_the_head_timeout_although_bytes_come() -> None:
+async def test_slow_head_is_a_408_at_the_head_timeout_although_bytes_come() -> None:
     options = Options(timeouts=Timeouts(head=SHORT), drain_timeout=0.2)
     async with world(options=options) as w:
-        mute, slow = await w.client(), await w.client()
+        slow = await w.client()
         begun = asyncio.get_running_loop().time()
         with contextlib.suppress(ConnectionResetError, BrokenPipeError):
             for byte in request():
                 await slow.send(bytes([byte]))
                 await asyncio.sleep(0.05)
-        assert await mute.ended() == b""
-        assert asyncio.get_running_loop().time() - begun < 2
-        assert w.engine.metrics.closed["late"] == 2
+        response = await slow.response()
+        assert (response.status, response.closes) == (408, True)
+        assert asyncio.get_running_loop().time() - begun < 2.5
+        assert w.engine.metrics.closed["late"] == 1
+        assert w.engine.metrics.faults["request_timeout"] == 1
         assert not w.recorder.hooks
 
 
-async def test_the_head_of_a_later_request_has_its_own_timeout() -> None:
+@pytest.mark.parametrize("sent", [b"", b"\r\n"], ids=["nothing", "an empty line"])
+async def test_client_that_begins_no_head_is_closed_without_a_response(sent: bytes) -> None:
+    async with world(options=Options(timeouts=Timeouts(head=SHORT), drain_timeout=0.2)) as w:
+        client = await w.client(sent)
+        assert await client.read() == b""  # raises after a reset
+        assert not w.engine.metrics.closed
+
+
+async def test_head_of_a_later_request_has_its_own_timeout() -> None:
     options = Options(timeouts=Timeouts(head=SHORT, keep_alive=30), drain_timeout=0.2)
     async with world(options=options) as w:
         client = await w.client()
@@ -157,7 +169,23 @@ async def test_the_head_of_a_later_request_has_its_own_timeout() -> None:
         await asyncio.sleep(SHORT + 0.3)
         assert (await client.ask()).status == 200
         await client.send(request()[:10])
-        assert await client.ended() == b""
+        assert (await client.response()).status == 408
+        assert await client.read() == b""
+
+
+async def test_client_that_is_idle_gets_the_end_of_its_tls_connection(tmp_path: Path) -> None:
+    """Before the first request, and after it."""
+    Authority(tmp_path).server_context("localhost")
+    timeouts = Timeouts(head=SHORT, keep_alive=SHORT)
+    options = Options(tls=(tmp_path / "localhost.pem",) * 2, timeouts=timeouts, drain_timeout=0.2)
+    async with world(options=options) as w:
+        for sent in (b"", request()):
+            client = await asyncio.to_thread(tls_client, w.port)
+            with client:
+                await asyncio.to_thread(client.sendall, sent)
+                while got := await asyncio.to_thread(client.recv, 65_536):  # raises without a close_notify
+                    assert got.startswith(b"HTTP/1.1 200 ")
+        assert not w.engine.metrics.faults
 
 
 @pytest.mark.parametrize("closes", [True, False])

@@ -9,6 +9,7 @@ import contextlib
 import re
 import select
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Callable
@@ -213,6 +214,14 @@ def request(target: str = "/", method: str = "GET", body: bytes = b"", *more: st
     if body:
         fields.append(f"Content-Length: {len(body)}")
     return "\r\n".join([f"{method} {target} HTTP/1.1", *fields, "", ""]).encode("latin-1") + body
+
+
+def tls_client(port: int) -> ssl.SSLSocket:
+    """A blocking client with TLS. Its `recv` raises when the connection ends without a close_notify."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    connected = socket.create_connection(("127.0.0.1", port), 10)
+    return context.wrap_socket(connected, suppress_ragged_eofs=False)
 
 
 class _Connection:
