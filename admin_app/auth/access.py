@@ -178,6 +178,10 @@ def _authenticate(header: str) -> Caller:
     if token is not None and hmac.compare_digest(secret.encode(), token.encode()):
         return _PLATFORM
     logins.add(address)
+    if "," in header:
+        # WSGI joins headers of one name.
+        detail = "Send Authorization once, as 'Authorization: Bearer <key>'."
+        raise ApiError("bad_request", detail)
     raise ApiError("invalid_api_key", "The API key is invalid. Check the key.", headers=CHALLENGE)
 
 

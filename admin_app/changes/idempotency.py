@@ -25,9 +25,19 @@ from shared.model.config import Snapshot
 HEADER = "Idempotency-Key"
 #: The header of a response that was given before.
 REPLAYED = "Idempotent-Replayed"
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+# A string in quotes, as in draft-ietf-httpapi-idempotency-key-header, or the same bare. A comma outside of
+# quotes stands between two keys: WSGI joins headers of one name.
+_KEY = re.compile(r'[!#-+\--~]{1,255}|"[ !#-~]{1,253}"')
 # The headers that belong to a response, besides those that every response gets.
 _STORED_HEADERS = ("Content-Type", "ETag", "Location")
+
+_PARAMETER = {
+    "in": "header",
+    "name": HEADER,
+    "description": "A name of this call. If it is sent again within 24 hours, the response is the same, and "
+    "nothing is changed.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": f"^({_KEY.pattern})$"},
+}
 
 type Respond = Callable[[Snapshot], Response]
 
@@ -68,7 +78,7 @@ def idempotent[View: Callable[..., Any]](view: View) -> View:
                 store.release(call.name, call.claim)
 
     # flask-smorest collects a view's documentation in this attribute.
-    once._apidoc = {**getattr(view, "_apidoc", {}), "idempotent": True}  # type: ignore[attr-defined]
+    once._apidoc = {**getattr(view, "_apidoc", {}), "idempotent": _PARAMETER}  # type: ignore[attr-defined]
     return once  # type: ignore[return-value]
 
 
@@ -82,7 +92,10 @@ def claim_of(respond: Respond | None) -> Claim | None:
 
 def _call(key: str) -> Call:
     if not _KEY.fullmatch(key):
-        detail = "Idempotency-Key must have 1 to 255 printable ASCII characters without spaces."
+        detail = (
+            "Send Idempotency-Key once, with 1 to 255 printable ASCII characters. "
+            "A key with spaces or commas must be in quotes."
+        )
         raise ApiError("bad_request", detail)
     keyed = services().hasher
     body = keyed(f"body:{hashlib.sha256(request.get_data()).hexdigest()}")

@@ -38,7 +38,10 @@ ADMIN_ERRORS: Mapping[str, tuple[int, str]] = {
     "rule_exists": (409, "A rule with the same path, match and methods exists."),
     "subdomain_taken": (409, "Another tenant has the subdomain, or had it a short time ago."),
     "in_progress": (409, "The first call with this Idempotency-Key is still running."),
-    "precondition_failed": (412, "The object was changed since the ETag in If-Match."),
+    "precondition_failed": (
+        412,
+        "The object was changed since the ETag in If-Match, or If-None-Match excludes it.",
+    ),
     "expectation_failed": (417, "Only 'Expect: 100-continue' is supported."),
     "idempotency_key_reused": (422, "The Idempotency-Key was used with another body in the last 24 hours."),
     "limit_reached": (422, "The tier of the tenant allows no more of these objects."),

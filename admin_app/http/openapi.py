@@ -26,10 +26,10 @@ type Decorator = Callable[[View], View]
 #: The problems of the well-formed fields of a body; the parameters of the path are keywords.
 type Judge = Callable[..., Sequence[Problem]]
 
-_BODY = (400, 409, 413, 415, 422)
+_BODY = (409, 413, 415, 422)
 _CHANGE = (409, 412)
 # Of every operation that requires a key.
-_PRIVATE = (401, 403, 404, 429, 503)
+_PRIVATE = (400, 401, 403, 404, 429, 503)
 _STATUSES: Mapping[str, tuple[int, ...]] = {
     "post": _BODY,
     "put": (*_BODY, *_CHANGE),
@@ -185,19 +185,10 @@ def _document_common(
     for status in (*_PRIVATE, *_STATUSES[method]):
         responses.setdefault(status, HTTPStatus(status).name)
     if "idempotent" in doc_info:
-        doc.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
+        doc.setdefault("parameters", []).append(doc_info["idempotent"])
     if method != "post":
         doc.setdefault("parameters", []).append(_precondition(method))
     return doc
-
-
-_IDEMPOTENCY_KEY = {
-    "in": "header",
-    "name": "Idempotency-Key",
-    "description": "A name of this call. If it is sent again within 24 hours, the response is the same, and "
-    "nothing is changed.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
-}
 
 
 def _precondition(method: str) -> dict[str, Any]:

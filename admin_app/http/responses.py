@@ -33,9 +33,13 @@ def no_content() -> Response:
 
 
 def check_match(document: Mapping[str, Any]) -> None:
-    """Raise 412 when the request has an ``If-Match`` that does not match `document`."""
-    if "If-Match" in request.headers and not request.if_match.contains(_etag(document)):
+    """Raise 412 when `document` does not match ``If-Match``, or matches ``If-None-Match``."""
+    etag = _etag(document)
+    if "If-Match" in request.headers and not request.if_match.contains(etag):
         detail = "The resource was modified since it was read. Fetch it again and retry."
+        raise ApiError("precondition_failed", detail)
+    if request.if_none_match.contains_weak(etag):
+        detail = "The resource is the one that If-None-Match excludes. Send the change without this header."
         raise ApiError("precondition_failed", detail)
 
 

@@ -9,8 +9,10 @@ from unittest.mock import Mock
 
 import pytest
 from flask import Flask
+from werkzeug.datastructures import Headers
 
 from admin_app.auth.access import Access, required_access, requires
+from admin_app.auth.failed_logins import MAX_FAILURES
 from shared.documents import examples
 from shared.testing.memory_store import MemoryStore
 from tests.admin_app.world import TOKEN, Api, Tenant, World, app_of, error_of, make_world, new_app
@@ -307,6 +309,25 @@ class TestWithToken:
         response = api.get("/tenants", key=None, headers={"Authorization": header})
         assert response.status_code == 401
         assert response.headers["WWW-Authenticate"] == "Bearer"
+
+    def test_two_credentials_are_rejected_by_name(self, api: Api, tenant: Tenant) -> None:
+        """WSGI joins headers of one name by commas. Neither of two keys is preferred."""
+        bearers = [f"Bearer {key}" for key in (TOKEN, tenant.key)]
+        for sent in (bearers, bearers[::-1], [bearers[0]] * 2, ["Basic YTpi", bearers[1]]):
+            headers = Headers([("Authorization", one) for one in sent])
+            response = api.client.get("/api/v1/tenants", headers=headers)
+            assert error_of(response) == (400, "bad_request")
+            assert "Send Authorization once" in response.get_json()["detail"]
+
+    def test_two_credentials_count_as_a_failed_login(self, api: Api) -> None:
+        """A list must not be a way to guess the token without being counted."""
+        for _ in range(MAX_FAILURES):
+            assert api.get("/tenants", key="a,Bearer b").status_code == 400
+        assert error_of(api.get("/tenants", key="a,Bearer b")) == (429, "too_many_failed_logins")
+
+    def test_token_may_have_a_comma(self, tmp_path: Path) -> None:
+        api = Api(app_of(make_world(tmp_path, admin__token="one,two")), "one,two")
+        assert api.get("/tenants").status_code == 200
 
     def test_bound_to_the_outside_pages_respond_under_every_host(self, tmp_path: Path) -> None:
         world = make_world(tmp_path, admin__token=TOKEN, server__admin_host="0.0.0.0")

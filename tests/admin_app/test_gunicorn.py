@@ -114,6 +114,18 @@ def test_request_that_gunicorn_rejects_gets_a_problem_document(
     assert problem["request_id"] == headers["x-request-id"]
 
 
+@pytest.mark.parametrize(
+    ("name", "values"), [("Authorization", ("Bearer a", "Bearer b")), ("Idempotency-Key", ('"a"', '"b"'))]
+)
+def test_header_that_was_sent_twice_is_named(gunicorn: Gunicorn, name: str, values: tuple[str, str]) -> None:
+    body = b'{"name": "A", "subdomain": "a"}'
+    lines = [f"{name}: {value}" for value in values]
+    lines += ["Host: localhost", "Content-Type: application/json", f"Content-Length: {len(body)}"]
+    head = "\r\n".join(["POST /api/v1/tenants HTTP/1.1", *lines]) + "\r\n\r\n"
+    status, _, problem = gunicorn.exchange(head.encode() + body)
+    assert (status, json.loads(problem)["detail"].split(",")[0]) == (400, f"Send {name} once")
+
+
 @pytest.mark.parametrize("connection", ["keep-alive", "close"])
 @pytest.mark.parametrize("megabytes", [2, 10, 30])
 def test_response_to_a_body_that_is_too_large_arrives(

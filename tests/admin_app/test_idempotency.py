@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import redis
 from flask import Flask
+from werkzeug.datastructures import Headers
 from werkzeug.test import TestResponse
 
 from admin_app.changes.idempotency import HEADER, REPLAYED
@@ -139,11 +140,30 @@ def test_stored_response_shows_no_secret(api: Api, urls: Any, world: World) -> N
     assert api.post(url, {"name": "other"}, headers=other).status_code == 201
 
 
-@pytest.mark.parametrize("key", ["", " ", "a b", "é", "x" * 256])
+@pytest.mark.parametrize("key", ["", " ", "a b", "é", "x" * 256, 'a"b', '"', '""', '"a""b"', '"a"b'])
 def test_key_of_another_form_is_rejected(api: Api, urls: Any, key: str) -> None:
     url, body = urls["key"]
     assert error_of(api.post(url, body, headers={HEADER: key})) == (400, "bad_request")
     assert api.post(url, body, headers={HEADER: "x" * 255}).status_code == 201
+
+
+@pytest.mark.parametrize("key", ["7f3a", '"7f3a"', '"a string, in quotes"', "user:1/order#2", "'a'"])
+def test_key_may_be_a_string_in_quotes_and_may_have_none(api: Api, urls: Any, key: str) -> None:
+    url, body = urls["key"]
+    assert seen(api.post(url, body, headers={HEADER: key})) == seen(
+        api.post(url, body, headers={HEADER: key})
+    )
+
+
+@pytest.mark.parametrize("keys", [("a", "b"), ('"a"', '"b"'), ("a", "a")])
+def test_post_with_two_keys_is_rejected(api: Api, urls: Any, keys: tuple[str, str]) -> None:
+    """WSGI joins headers of one name by commas."""
+    url, body = urls["key"]
+    sent = Headers([("Authorization", f"Bearer {TOKEN}"), *((HEADER, key) for key in keys)])
+    response = api.client.post(f"/api/v1{url}", json=body, headers=sent)
+    assert error_of(response) == (400, "bad_request")
+    assert "Send Idempotency-Key once" in response.get_json()["detail"]
+    assert error_of(api.post(url, body, headers={HEADER: ",".join(keys)})) == (400, "bad_request")
 
 
 def test_call_without_rights_claims_nothing(api: Api, urls: Any) -> None:

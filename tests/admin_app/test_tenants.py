@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from werkzeug.datastructures import Headers
 
 from shared.documents import examples
 from shared.model.config import Scope
@@ -189,6 +190,29 @@ class TestEntityTags:
         assert api.patch(tenant.url, {}, headers={"If-Match": f'"other", {tag}'}).status_code == 200
         assert api.patch(tenant.url, {}, headers={"If-Match": "*"}).status_code == 200
         assert api.patch(tenant.url, {}, headers={"If-Match": ""}).status_code == 412
+
+    @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
+    def test_change_with_an_if_none_match_that_matches_is_rejected_with_412(
+        self, api: Api, tenant: Tenant, method: str
+    ) -> None:
+        tag = api.get(tenant.url).headers["ETag"]
+        body: Any = {"name": "Mine", "subdomain": "acme"} if method != "DELETE" else None
+        for sent in (tag, "*", f'"other", W/{tag}'):
+            assert api.call(method, tenant.url, body, headers={"If-None-Match": sent}).status_code == 412
+        kept = api.call(method, tenant.url, body, headers={"If-None-Match": '"other"'})
+        assert kept.status_code in (200, 204)
+
+    @pytest.mark.parametrize("sent", [('"other"', "{tag}"), ("{tag}", '"other"')])
+    def test_headers_of_one_name_are_one_list_of_tags(
+        self, api: Api, tenant: Tenant, sent: tuple[str, str]
+    ) -> None:
+        tag = api.get(tenant.url).headers["ETag"]
+        tags = [one.format(tag=tag) for one in sent]
+        headers = Headers([("Authorization", f"Bearer {TOKEN}"), *(("If-Match", one) for one in tags)])
+        changed = api.client.patch(f"/api/v1{tenant.url}", json={}, headers=headers)
+        assert changed.status_code == 200
+        headers = Headers([("Authorization", f"Bearer {TOKEN}"), *(("If-None-Match", one) for one in tags)])
+        assert api.client.get(f"/api/v1{tenant.url}", headers=headers).status_code == 304
 
     def test_the_tag_of_a_creation_is_that_of_the_next_read(self, api: Api) -> None:
         response = api.post("/tenants", {"name": "A", "subdomain": "a"})
