@@ -58,12 +58,16 @@ def test_bytes_on_an_idle_upstream_connection_reach_no_client(wire: Wire, late: 
     assert [seen.target for seen in wire.upstream.received] == [PATH, PATH + "/0", PATH + "/1"]
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("fields", [b"Connection: close\r\n", b"connection: Keep-Alive, Close\r\n"])
-def test_a_connection_whose_upstream_announces_its_close_is_not_reused(wire: Wire, fields: bytes) -> None:
-    wire.upstream.responds(b"HTTP/1.1 200 OK\r\n" + fields + b"Content-Length: 2\r\n\r\nok")
-    client = wire.client()
-    for _ in range(2):
-        assert client.ask(wire.post(b"x")).body == b"ok"
+def test_a_connection_whose_upstream_announces_its_close_is_not_reused(
+    wire: Wire, fields: bytes, method: str
+) -> None:
+    body = b"ok" if method == "GET" else b""
+    wire.upstream.responds(b"HTTP/1.1 200 OK\r\n" + fields + b"Content-Length: 2\r\n\r\n" + body)
+    client = wire.client(wire.head(method))
+    assert client.response(method).body == body
+    assert client.ask(wire.post(b"x")).body == b"ok"
     is_kept = not instead(wire.engine, "an upstream that sends Connection: close")
     assert len(wire.upstream.peers) == (2 if is_kept else 1)
 
