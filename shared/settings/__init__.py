@@ -15,13 +15,22 @@ from pathlib import Path
 from marshmallow import ValidationError
 
 from shared.core.empty import EMPTY
-from shared.core.errors import EX_CONFIG
+from shared.core.errors import EX_CONFIG, Problem
 from shared.core.fields import problems_of
 from shared.settings.checks import check
-from shared.settings.declare import schema_of
+from shared.settings.declare import UNKNOWN, schema_of
 from shared.settings.sections import BASE_DOMAIN, Security, Settings, Tls
 from shared.settings.service_manager import ServiceManager, parse_service_manager
-from shared.settings.sources import SettingsError, Written, read_environment, read_file, read_flags
+from shared.settings.sources import (
+    PREFIX,
+    SettingsError,
+    Written,
+    nearest_setting,
+    read_environment,
+    read_file,
+    read_flags,
+    variable,
+)
 
 #: The variable that names another file than the program's config.yaml.
 CONFIG_VARIABLE = "GATEWAY_CONFIG"
@@ -47,7 +56,7 @@ def load_settings(
     written = Written()
     if named or file.exists():
         read_file(written, file, environ)
-    read_environment(written, environ, _names(Settings))
+    read_environment(written, environ, [*_names(Settings)])
     read_flags(written, flags)
     settings = _resolve(_validate(written), file.parent)
     check(settings, written)
@@ -85,9 +94,18 @@ def _validate(written: Written) -> Settings:
         lines = []
         for problem in problems_of(error.messages, maps=False):
             steps = tuple(problem.pointer.split("/")[1:])
-            lines.append(f"{written.origin(steps)}: {'.'.join(steps)}: {problem.detail}")
+            lines.append(f"{written.origin(steps)}: {'.'.join(steps)}: {_detail(problem, steps, written)}")
         raise SettingsError("\n".join(lines)) from None
     return settings
+
+
+def _detail(problem: Problem, steps: tuple[str, ...], written: Written) -> str:
+    """What is wrong with the setting at `steps`. A known setting in a wrong section is told the right one."""
+    meant = nearest_setting(written.path(steps), [*_names(Settings)])
+    if meant is None or not problem.detail.startswith(UNKNOWN):
+        return problem.detail
+    is_variable = written.origin(steps).startswith(PREFIX)
+    return f"{UNKNOWN}; did you mean {variable(meant) if is_variable else meant}?"
 
 
 def _resolve(settings: Settings, folder: Path) -> Settings:

@@ -9,6 +9,9 @@ from marshmallow import Schema, ValidationError, fields, post_load, pre_load
 from shared.core.fields import validated
 from shared.settings.values import Reader, suggest
 
+#: How the error of a key begins that no setting has.
+UNKNOWN = "unknown key"
+
 
 class _Value(fields.Field[Any]):
     """A parser of `shared.settings.values` as a marshmallow field."""
@@ -59,7 +62,7 @@ def check_names(data: Mapping[str, Any], allowed: Iterable[str]) -> None:
     """Raise marshmallow's ValidationError for every key that is not allowed."""
     names = sorted(allowed)
     problems = {
-        name: [f"unknown key{suggest(name, names) or '; allowed: ' + ', '.join(names)}"]
+        name: [f"{UNKNOWN}{suggest(name, names) or '; allowed: ' + ', '.join(names)}"]
         for name in data
         if name not in names
     }

@@ -5,7 +5,7 @@ of a variable, or a flag. Later sources override earlier ones.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,8 +49,15 @@ class Written:
         node[steps[-1]] = value
         self.origins[steps] = origin
 
+    def path(self, steps: _Steps) -> _Steps:
+        """The steps of a written value, or of the first one in that section if only variables wrote it."""
+        if steps in self.origins:
+            return steps
+        return next((path for path in self.origins if path[: len(steps)] == steps), steps)
+
     def origin(self, steps: _Steps) -> str:
-        """The origin of the setting, or of the innermost written section around it."""
+        """The origin of the setting, or else of a value in it or of the innermost section around it."""
+        steps = self.path(steps)
         for length in range(len(steps), 0, -1):
             if found := self.origins.get(steps[:length]):
                 return found
@@ -78,7 +85,28 @@ def read_file(written: Written, file: Path, environ: Mapping[str, str]) -> None:
     written.values = reader.plain(tree, (), 1) or {}
 
 
-def read_environment(written: Written, environ: Mapping[str, str], names: Iterable[str]) -> None:
+def variable(name: str) -> str:
+    """The variable of a setting: ``server.admin_port`` -> ``GATEWAY__SERVER__ADMIN_PORT``."""
+    return PREFIX + _flat(name, "__")
+
+
+def nearest_setting(steps: _Steps, names: Sequence[str]) -> str | None:
+    """The setting or section with the same words elsewhere; None when there is none, or more than one.
+
+    `names` are those of all settings. ``server.demo_port`` is ``demo.port``, and ``log.workers`` is
+    ``server.workers``.
+    """
+    written = re.sub("_+", "_", f"_{'_'.join(steps)}".lower())
+    last = f"_{steps[-1].lower()}"
+    flat = {name: f"_{_flat(name)}".lower() for name in (*names, *{name.partition(".")[0] for name in names})}
+    same = [name for name in flat if written.endswith(flat[name]) and ("." in name or name == steps[-1])]
+    if same:
+        return max(same, key=len)
+    below = [name for name in flat if flat[name].endswith(last)]
+    return below[0] if len(below) == 1 else None
+
+
+def read_environment(written: Written, environ: Mapping[str, str], names: Sequence[str]) -> None:
     """Add the variables that begin with ``GATEWAY__``, and the short ones. `names` are those of all settings.
 
     Raises `SettingsError` for a variable that was probably meant to be one of them.
@@ -86,7 +114,7 @@ def read_environment(written: Written, environ: Mapping[str, str], names: Iterab
     for short, full in SHORT.items():
         if short in environ:
             written.put(_steps(full), environ[short], short)
-    by_one_underscore = {f"GATEWAY_{_flat(name)}": f"{PREFIX}{_flat(name, '__')}" for name in names}
+    by_one_underscore = {f"GATEWAY_{_flat(name)}": variable(name) for name in names}
     for name in sorted(environ):
         if name.startswith(PREFIX):
             written.put(_steps(name), environ[name], name)
@@ -94,7 +122,8 @@ def read_environment(written: Written, environ: Mapping[str, str], names: Iterab
             upper = name.upper()
             meant = by_one_underscore.get(upper)
             if upper.startswith("GATEWAY_") and "__" in upper:
-                meant = PREFIX + upper.removeprefix("GATEWAY_").lstrip("_")
+                path = upper.removeprefix("GATEWAY_").lstrip("_")
+                meant = variable(nearest_setting(_steps(path), names) or path)
             if meant:
                 raise SettingsError(f"{name}: is not the variable of a setting; did you mean {meant}?")
 

@@ -104,6 +104,7 @@ class TestPrecedence:
             ("GATEWAY_REDIS_PORT", "GATEWAY__REDIS__PORT"),
             ("gateway__redis__port", "GATEWAY__REDIS__PORT"),
             ("GATEWAY_SECURITY__NONSENSE", "GATEWAY__SECURITY__NONSENSE"),
+            ("GATEWAY_SERVER__DEMO_PORT", "GATEWAY__DEMO__PORT"),
         ],
     )
     def test_variable_that_was_meant_for_a_setting_is_rejected(
@@ -211,6 +212,39 @@ class TestRejections:
             assert "must be text" in config.rejection(**{variable: value})
         else:
             assert config.rejection(**{variable: value}).startswith(message)
+
+    @pytest.mark.parametrize(
+        ("variable", "path", "meant"),
+        [
+            ("GATEWAY__SERVER__DEMO_PORT", "server.demo_port", "GATEWAY__DEMO__PORT"),
+            ("GATEWAY__SERVER__REDIS__PORT", "server.redis", "GATEWAY__REDIS__PORT"),
+            ("GATEWAY__SERVER__ADMIN__PORT", "server.admin", "GATEWAY__SERVER__ADMIN_PORT"),
+            ("GATEWAY__SERVER__TLS_CERT", "server.tls_cert", "GATEWAY__SERVER__TLS__CERT"),
+            ("GATEWAY__SERVER__PEPPER_FILE", "server.pepper_file", "GATEWAY__SECURITY__PEPPER_FILE"),
+            ("GATEWAY__DEMO_PORT", "demo_port", "GATEWAY__DEMO__PORT"),
+            ("GATEWAY__ADMIN_PORT", "admin_port", "GATEWAY__SERVER__ADMIN_PORT"),
+            ("GATEWAY___DEMO__PORT", "_demo", "GATEWAY__DEMO__PORT"),
+            ("GATEWAY__DEMO___PORT", "demo._port", "GATEWAY__DEMO__PORT"),
+        ],
+    )
+    def test_variable_of_a_wrong_section_is_told_the_right_one(
+        self, config: File, variable: str, path: str, meant: str
+    ) -> None:
+        message = config.rejection("server: {admin_port: 9001}", **{variable: "9"})
+        assert message == f"{variable}: {path}: unknown key; did you mean {meant}?"
+
+    @pytest.mark.parametrize(
+        ("text", "path", "meant"),
+        [
+            ("server:\n  demo_port: 1\n", "server.demo_port", "demo.port"),
+            ("server:\n  redis: {port: 1}\n", "server.redis", "redis"),
+            ("log:\n  workers: 1\n", "log.workers", "server.workers"),
+        ],
+    )
+    def test_key_in_a_wrong_section_is_told_the_right_one(
+        self, config: File, text: str, path: str, meant: str
+    ) -> None:
+        assert config.rejection(text) == f"config.yaml:2: {path}: unknown key; did you mean {meant}?"
 
     def test_a_variable_below_a_single_value_is_named(self, config: File) -> None:
         message = config.rejection("demo: {port: 1}", GATEWAY__DEMO__PORT__X="1")
