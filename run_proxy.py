@@ -4,6 +4,7 @@ import contextlib
 import logging
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -18,8 +19,8 @@ from shared.core.errors import CannotListen, CannotTakeOver
 from shared.core.exits import exit_with_sentence
 from shared.redis_server.choose import log_store, open_redis
 from shared.settings import Settings, load_settings, service_manager
-from shared.settings.files import check_ca_file, check_tls
-from shared.settings.sections import MITMPROXY
+from shared.settings.files import check_ca_file, check_tls, tls_warning
+from shared.settings.sections import MITMPROXY, Tls
 from shared.settings.service_manager import ServiceManager
 from shared.start_line import log_proxy_start
 
@@ -94,6 +95,7 @@ def _supervise(
     listening = _listening(settings, manager, predecessor)
     if settings.security.egress_proxy.resolve == "proxy":
         logger.warning("security.egress_proxy resolves names itself. It must reject private addresses.")
+    _check_dates(server.tls)
     # An embedded Redis runs here: it must not end with a worker.
     with contextlib.closing(open_redis(settings)) as store:
         log_store(store)
@@ -115,7 +117,13 @@ def _supervise(
             workers=server.worker_count,
             drain_timeout=server.drain_timeout,
             succession=succession,
+            reloads=lambda: _check_dates(server.tls),
         )
+
+
+def _check_dates(tls: Tls) -> None:
+    if warning := tls_warning(tls, datetime.now(UTC)):
+        logger.warning("%s", warning)
 
 
 def _listening(

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from contextlib import closing
+from datetime import UTC, datetime
 from urllib.request import getproxies, proxy_bypass
 
 from scripts.demo import Api, DemoFailed, curl_lines, demo_key, free_subdomain
@@ -16,6 +17,7 @@ from shared.core.errors import EX_CONFIG, GatewayError, StoreDown
 from shared.core.exits import check_writable, exit_with_sentence
 from shared.redis_server.choose import RedisAddress, open_redis
 from shared.settings import Settings, load_settings_or_exit
+from shared.settings.files import tls_warning
 from shared.settings.probe import ADMIN, PROXY, admin_url, check_listen, proxy_url, ready_url
 
 #: Time for a part to become ready. Importing an uncompiled mitmproxy alone takes 10 s.
@@ -43,6 +45,8 @@ def main() -> None:
             report("ok", "store", store.describe())
             if store.warning:
                 report("WARN", "store", store.warning)
+            if warning := tls_warning(settings.server.tls, datetime.now(UTC)):
+                report("WARN", "proxy", warning)
             with running(parts(settings), settings.data_dir, stopping) as started:
                 serve(started, settings, create=create)
     except PartFailed as error:

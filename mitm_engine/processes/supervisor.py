@@ -7,7 +7,7 @@ the new one takes to connect.
 import asyncio
 import logging
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from socket import socket as Socket
 
 from mitm_engine.processes import descriptors
@@ -34,6 +34,7 @@ def supervise(
     drain_timeout: float,
     patience: Patience = _DEFAULT,
     succession: Succession | None = None,
+    reloads: Callable[[], None] = lambda: None,
 ) -> int:
     """Run ``work(context, *arguments)`` in `workers` processes until SIGTERM or SIGINT. Return the exit code.
 
@@ -41,53 +42,64 @@ def supervise(
     it handles SIGHUP and SIGTERM, ends within `drain_timeout` seconds of the latter, and starts a `Listener`.
     `sockets` come from `listener_sockets` and are closed here. The first worker begins alone: if it exits
     with `EX_CONFIG` before it is ready, everything ends with that code. With a `succession`, another
-    supervisor can take over, and SIGUSR2 starts one.
+    supervisor can take over, and SIGUSR2 starts one. SIGHUP reaches every worker, and calls `reloads` here.
     """
     descriptors.raise_limit()
     scoreboard = Scoreboard(workers)
     standby = Standby(lambda: Worker(work, arguments, sockets, scoreboard))
     slots = [WorkerSlot(number, row, patience) for number, row in enumerate(scoreboard.rows())]
-    supervisor = _Supervisor(slots, standby, scoreboard, succession)
-    return asyncio.run(supervisor.run(sockets, drain_timeout + _KILL_AFTER))
+    supervisor = _Supervisor(
+        slots,
+        standby,
+        scoreboard,
+        sockets,
+        end_timeout=drain_timeout + _KILL_AFTER,
+        succession=succession,
+        reloads=reloads,
+    )
+    return asyncio.run(supervisor.run())
 
 
 class _Supervisor:
-    """The loop over all slots."""
+    """The loop over all slots. `end_timeout` is how long the workers may take to end, in seconds."""
 
     def __init__(
         self,
         slots: Sequence[WorkerSlot],
         standby: Standby,
         scoreboard: Scoreboard,
+        sockets: Sequence[Socket],
+        *,
+        end_timeout: float,
         succession: Succession | None,
+        reloads: Callable[[], None],
     ) -> None:
         self._slots = slots
         self._standby = standby
         self._scoreboard = scoreboard
+        self._sockets = sockets
+        self._end_timeout = end_timeout
         self._succession = succession
+        self._reloads = reloads
         self._succeeding: asyncio.Task[None] | None = None
         self._are_ready = asyncio.Event()  # set once all workers were
         self._has_served = False  # true once a worker was ready
         self._deadline: float | None = None  # of workers that have to end
         self._code = 0
 
-    async def run(self, sockets: Sequence[Socket], end_timeout: float) -> int:
-        """Check the workers until a signal asked for the end and all have ended.
-
-        `end_timeout` is how long the workers may take to end, in seconds.
-        """
-        self._loop = asyncio.get_running_loop()
-        self._sockets, self._end_timeout = sockets, end_timeout
+    async def run(self) -> int:
+        """Check the workers until a signal asked for the end and all have ended."""
+        loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, self._stop)
-        self._loop.add_signal_handler(signal.SIGHUP, self._reload)
+            loop.add_signal_handler(number, self._stop)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
         if self._succession is not None:
-            self._loop.add_signal_handler(signal.SIGUSR2, self._succession.replace)
-            self._succeeding = self._loop.create_task(self._succeed(self._succession))
-        last = self._loop.time()
+            loop.add_signal_handler(signal.SIGUSR2, self._succession.replace)
+            self._succeeding = loop.create_task(self._succeed(self._succession))
+        last = loop.time()
         try:
             while self._deadline is None or any(slot.worker for slot in self._slots):
-                now = self._loop.time()
+                now = loop.time()
                 self._check(now, min(now - last, _LONGEST_TICK))
                 last = now
                 await asyncio.sleep(_TICK)
@@ -167,7 +179,7 @@ class _Supervisor:
         """Ask all workers to end. New clients are rejected once the workers have closed their sides, too."""
         if self._deadline is not None:
             return
-        self._deadline = self._loop.time() + self._end_timeout
+        self._deadline = asyncio.get_running_loop().time() + self._end_timeout
         if self._succession is not None and not self._scoreboard.is_replaced:
             self._succession.notify("STOPPING=1")
         if self._succeeding is not None and self._succeeding is not asyncio.current_task():
@@ -182,5 +194,6 @@ class _Supervisor:
             one.close()
 
     def _reload(self) -> None:
+        self._reloads()
         for slot in self._slots:
             slot.reload()

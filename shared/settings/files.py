@@ -1,15 +1,17 @@
 """The certificates and keys that settings name, read once at start, so that a wrong one ends the start.
 
-Each function raises `SettingsError` with the setting, its file, what is wrong and what to do.
+Each check raises `SettingsError` with the setting, its file, what is wrong and what to do.
 """
 
 import ssl
+from datetime import datetime
 from pathlib import Path
 
 from shared.settings.sections import Security, Tls
 from shared.settings.sources import SettingsError
 
 _CERT, _KEY = "server.tls.cert", "server.tls.key"
+_DATE = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def check_tls(tls: Tls) -> None:
@@ -36,6 +38,31 @@ def check_tls(tls: Tls) -> None:
             f"{_CERT}, {_KEY}: {cert} and {key} cannot be used together: {error.reason or error}. "
             "Name a certificate and its key, both in PEM form."
         ) from None
+
+
+def tls_warning(tls: Tls, now: datetime) -> str | None:
+    """A sentence about a certificate of the proxy's chain that is not valid `now`; None if all are.
+
+    A file that cannot be read gives no warning: `check_tls` names it at the start, the workers at a reload.
+    """
+    if tls.cert is None:
+        return None
+    from cryptography import x509  # noqa: PLC0415 -- 10 MB, which a proxy without TLS does not need
+
+    try:
+        chain = x509.load_pem_x509_certificates(tls.cert.read_bytes())
+    except (OSError, ValueError):
+        return None
+    for one in chain:
+        begin, end = one.not_valid_before_utc, one.not_valid_after_utc
+        if begin <= now <= end:
+            continue
+        fault = f"expired at {end:{_DATE}}" if now > end else f"is not valid before {begin:{_DATE}}"
+        return (
+            f"{_CERT}: the certificate in {tls.cert} {fault}, so clients reject it. Replace the file, and "
+            "send SIGHUP to the proxy."
+        )
+    return None
 
 
 def check_ca_file(security: Security) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import signal
 import ssl
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from tests.reliability.loads import Tally, closed_loop
 from tests.reliability.processes import await_workers
 from tests.reliability.steadiness import steady
 from tests.support.certificates import Authority
-from tests.support.gateway import ADDRESS, RunningGateway, TenantInUse, secured
+from tests.support.gateway import ADDRESS, START_LIMIT, RunningGateway, TenantInUse, secured
 from tests.support.load_upstream import LoadUpstream
 from tests.support.wait import until
 
@@ -99,3 +100,26 @@ def test_a_bad_file_keeps_the_old_certificate_and_is_logged(
     assert serials(gateway, 20) == old
     assert tenant.request("GET", "/v1/ok").status_code == 200
     figure("TLS", f"SIGHUP with a bad file ({bad or 'empty'}): the old certificate stays, an error is logged")
+
+
+def test_certificate_that_has_expired_is_told_once_per_start_and_reload(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with secured(tmp_path, monkeypatch, {"GATEWAY__SERVER__WORKERS": "2"}) as (gateway, authority):
+        assert authority
+
+        def told() -> list[str]:
+            messages = [line.get("message", "") for line in gateway.log_lines("proxy")]
+            return [message for message in messages if "expired" in message]
+
+        assert not told()
+        authority.server_context(ADDRESS, datetime.now(UTC) - timedelta(days=2))
+        reload(gateway)
+        assert any(told() for _ in until(5.0))
+        proxy = gateway.processes["proxy"]
+        proxy.terminate()
+        proxy.wait(15)
+        gateway._spawn("proxy", "run_proxy.py")
+        assert any(len(told()) == 2 for _ in until(START_LIMIT))
+        pair = authority.folder / f"{ADDRESS}.pem"
+        assert all(f"server.tls.cert: the certificate in {pair} expired at 20" in one for one in told())

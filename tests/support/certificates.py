@@ -29,19 +29,23 @@ class Authority:
             certificate.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
         )
 
-    def _draft(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
-        now = datetime.now(UTC)
+    def _draft(
+        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, now: datetime | None = None
+    ) -> x509.CertificateBuilder:
+        now = now or datetime.now(UTC)
         builder = x509.CertificateBuilder().subject_name(subject).issuer_name(self.name)
         builder = builder.public_key(key.public_key()).serial_number(x509.random_serial_number())
         return builder.not_valid_before(now - timedelta(hours=1)).not_valid_after(now + timedelta(days=1))
 
-    def server_context(self, name: str) -> ssl.SSLContext:
-        """TLS as a server whose certificate is for `name`."""
+    def server_context(self, name: str, now: datetime | None = None) -> ssl.SSLContext:
+        """TLS as a server whose certificate is for `name`, valid from an hour before `now` to a day after."""
         key = ec.generate_private_key(ec.SECP256R1())
         is_address = name.replace(".", "").isdigit()
         names = [x509.IPAddress(ip_address(name)) if is_address else x509.DNSName(name)]
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        draft = self._draft(subject, key).add_extension(x509.SubjectAlternativeName(names), critical=False)
+        draft = self._draft(subject, key, now).add_extension(
+            x509.SubjectAlternativeName(names), critical=False
+        )
         authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
         certificate = draft.add_extension(authority, critical=False).sign(self.key, hashes.SHA256())
         pair = self.folder / f"{name}.pem"
