@@ -1,0 +1,123 @@
+"""The members of responses and events that report usage, and those with generated text, by API.
+
+A member is written as its path, such as ``input_tokens_details.cached_tokens``. ``a|b`` is the first of two
+that is there, and ``details[modality=AUDIO].count`` is in the object of a list with that member.
+
+Anthropic: https://docs.anthropic.com/en/api/messages. Gemini:
+https://ai.google.dev/api/generate-content#UsageMetadata. Ollama: https://docs.ollama.com/api.
+OpenAI: https://platform.openai.com/docs/api-reference.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from shared.providers.calls import (
+    ANTHROPIC_MESSAGES,
+    OPENAI_AUDIO,
+    OPENAI_CHAT,
+    OPENAI_COMPLETIONS,
+    OPENAI_EMBEDDINGS,
+    OPENAI_IMAGES,
+    OPENAI_RESPONSES,
+)
+
+#: APIs whose usage is read, and which have no paths of their own.
+GEMINI: Final = "gemini"
+OLLAMA: Final = "ollama"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageFields:
+    """The members of one API.
+
+    Attributes:
+        holders: the objects that report usage, from the top of a response or an event; empty: the top.
+        sums: by unit of `shared.usage.values.Usage`, the members whose numbers together are that unit. In a
+            stream, a later number of a member takes the place of an earlier one.
+        marks: texts of which one is in each event that reports usage.
+        texts: the names of members with the next piece of generated text.
+        text_marks: the same as they are in JSON.
+    """
+
+    holders: Sequence[str]
+    sums: Mapping[str, Sequence[str]]
+    marks: Sequence[bytes] = (b'"usage"',)
+    texts: Sequence[str] = ()
+    text_marks: Sequence[bytes] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text_marks", tuple(f'"{name}":'.encode() for name in self.texts))
+
+
+_CHAT: Final = UsageFields(
+    # Groq reports the usage of a stream in a member of its own.
+    holders=("usage", "x_groq.usage"),
+    sums={
+        "input": ("prompt_tokens",),
+        "output": ("completion_tokens",),
+        # DeepSeek has its own name for the cached part.
+        "input_cached": ("prompt_tokens_details.cached_tokens|prompt_cache_hit_tokens",),
+        "cache_write_5m": ("prompt_tokens_details.cache_write_tokens",),
+        "reasoning": ("completion_tokens_details.reasoning_tokens",),
+        "audio_in": ("prompt_tokens_details.audio_tokens",),
+        "audio_out": ("completion_tokens_details.audio_tokens",),
+    },
+    texts=("content", "reasoning_content", "reasoning", "refusal", "arguments", "text"),
+)
+_TOKENS: Final = {"input": ("input_tokens",), "output": ("output_tokens",)}
+
+#: The members by API.
+USAGE_FIELDS: Final[Mapping[str, UsageFields]] = {
+    OPENAI_CHAT: _CHAT,
+    OPENAI_COMPLETIONS: _CHAT,
+    OPENAI_EMBEDDINGS: _CHAT,
+    OPENAI_RESPONSES: UsageFields(
+        holders=("usage", "response.usage"),
+        sums={
+            **_TOKENS,
+            "input_cached": ("input_tokens_details.cached_tokens",),
+            "cache_write_5m": ("input_tokens_details.cache_write_tokens",),
+            "reasoning": ("output_tokens_details.reasoning_tokens",),
+        },
+        # The other events of a stream repeat the text as a whole.
+        texts=("delta",),
+    ),
+    OPENAI_IMAGES: UsageFields(holders=("usage",), sums=_TOKENS),
+    OPENAI_AUDIO: UsageFields(
+        holders=("usage",),
+        sums={**_TOKENS, "audio_in": ("input_token_details.audio_tokens",)},
+        texts=("delta",),
+    ),
+    ANTHROPIC_MESSAGES: UsageFields(
+        holders=("usage", "message.usage"),
+        sums={
+            "input": ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"),
+            "output": ("output_tokens",),
+            "input_cached": ("cache_read_input_tokens",),
+            "cache_write_5m": ("cache_creation.ephemeral_5m_input_tokens|cache_creation_input_tokens",),
+            "cache_write_1h": ("cache_creation.ephemeral_1h_input_tokens",),
+            "searches": ("server_tool_use.web_search_requests",),
+        },
+        texts=("text", "thinking", "partial_json"),
+    ),
+    GEMINI: UsageFields(
+        holders=("usageMetadata",),
+        sums={
+            "input": ("promptTokenCount", "toolUsePromptTokenCount"),
+            "output": ("candidatesTokenCount", "thoughtsTokenCount"),
+            "input_cached": ("cachedContentTokenCount",),
+            "reasoning": ("thoughtsTokenCount",),
+            "audio_in": ("promptTokensDetails[modality=AUDIO].tokenCount",),
+            "audio_out": ("candidatesTokensDetails[modality=AUDIO].tokenCount",),
+        },
+        marks=(b'"usageMetadata"',),
+        texts=("text",),
+    ),
+    OLLAMA: UsageFields(
+        holders=("",),
+        sums={"input": ("prompt_eval_count",), "output": ("eval_count",)},
+        marks=(b'eval_count"',),
+        texts=("content", "response", "thinking"),
+    ),
+}

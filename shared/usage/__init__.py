@@ -1,0 +1,1 @@
+"""How much of a model a request used, and its price."""

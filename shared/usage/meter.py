@@ -1,0 +1,218 @@
+"""Reads the usage of a response while it passes, and estimates it when none is reported.
+
+A stream is looked at line by line, because every provider writes the JSON of an event on one line. A whole
+response is kept as long as it is short. Of a long one, such as a list of vectors, only the end is kept, where
+providers report usage.
+"""
+
+from collections import deque
+from dataclasses import replace
+from json import JSONDecodeError, JSONDecoder
+from typing import Any, Final
+
+import orjson
+
+from shared.providers.usage_fields import USAGE_FIELDS
+from shared.usage.estimate import estimate_tokens
+from shared.usage.read import Numbers, read_numbers, usage_of
+from shared.usage.values import Source, Usage
+
+#: The longest line of a stream that is read, and the part of a whole response that is kept, in bytes.
+MAX_LINE: Final = 1024 * 1024
+MAX_WHOLE: Final = 256 * 1024
+# The text in the first pieces of a stream is counted; later that of every eighth, for eight of them.
+_ALL_SEEN: Final = 64
+_EVERY: Final = 8
+# How much JSON is around each byte of text, where no text is found.
+_BYTES_PER_TOKEN: Final = 40
+
+_BACKSLASH: Final = ord("\\")
+_DECODER: Final = JSONDecoder()
+
+
+class UsageMeter:
+    """The usage of one response: feed it the pieces of a stream, or those of a whole response.
+
+    >>> meter = UsageMeter("openai.chat")
+    >>> meter.feed_stream(b'data: {"choices": [{"delta": {"content": "Hel')
+    >>> meter.feed_stream(b'lo"}}]}\\n\\ndata: {"usage": {"prompt_tokens": 9, "completion_tokens": 2}}\\n\\n')
+    >>> usage = meter.finish(estimate=10)
+    >>> usage.input, usage.output, usage.source
+    (9, 2, <Source.REPORTED: 'reported'>)
+    """
+
+    __slots__ = (
+        "_api",
+        "_end",
+        "_fields",
+        "_is_cut",
+        "_kept",
+        "_numbers",
+        "_pieces",
+        "_rest",
+        "_size",
+        "tokens",
+    )
+
+    def __init__(self, api: str) -> None:
+        """`api` is one of `USAGE_FIELDS`."""
+        self._api = api
+        self._fields = USAGE_FIELDS[api]
+        self._numbers: Numbers = {}
+        self._rest = bytearray()
+        self._end: deque[bytes] = deque()
+        self._kept = 0
+        self._size = 0
+        self._is_cut = False
+        self._pieces = 0
+        #: The estimated tokens of the text that passed.
+        self.tokens = 0
+
+    def feed_stream(self, piece: bytes) -> None:
+        """Look at a piece of a stream of events or lines.
+
+        The cuts between pieces make no difference for numbers that are reported.
+        """
+        self._size += len(piece)
+        end = piece.rfind(b"\n")
+        if end < 0:
+            self._keep(piece)
+            return
+        lines = piece[:end]
+        if self._is_cut:
+            # The rest of a line that is too long ends here.
+            lines, self._is_cut = lines.partition(b"\n")[2], False
+        elif self._rest:
+            lines = bytes(self._rest) + lines
+            self._rest.clear()
+        self._keep(piece[end + 1 :])
+        self._read_lines(lines)
+
+    def feed_whole(self, piece: bytes) -> None:
+        """Look at a piece of a response that is one JSON document."""
+        self._size += len(piece)
+        self._keep_end(piece)
+
+    def finish(self, *, estimate: int, is_complete: bool = True) -> Usage:
+        """The usage of the response.
+
+        `estimate` is that of its input, where none is reported. A response that is not complete used at least
+        what was reported so far, and at least what passed.
+        """
+        if self._end:
+            self._read_whole(b"".join(self._end))
+        elif self._rest:
+            self._read_lines(bytes(self._rest))
+        self._end.clear()
+        self._rest.clear()
+        seen = self.tokens or -(-self._size // _BYTES_PER_TOKEN)
+        if not self._numbers:
+            return Usage(input=estimate, output=seen, source=Source.ESTIMATED)
+        usage = usage_of(self._api, self._numbers)
+        if not self._has("input"):
+            usage = replace(usage, input=estimate, source=Source.MIXED)
+        if self._takes_output and usage.output < seen and not (is_complete and self._has("output")):
+            usage = replace(usage, output=seen, source=Source.MIXED)
+        return usage
+
+    @property
+    def _takes_output(self) -> bool:
+        """Whether the API generates text. Vectors are not output."""
+        return bool(self._fields.texts)
+
+    def _has(self, unit: str) -> bool:
+        return any(path in self._numbers for path in self._fields.sums[unit])
+
+    def _keep(self, rest: bytes) -> None:
+        """Keep the beginning of a line, unless the line is too long to be read."""
+        if self._is_cut:
+            return
+        self._rest += rest
+        if len(self._rest) > MAX_LINE:
+            self._rest.clear()
+            self._is_cut = True
+
+    def _read_lines(self, lines: bytes) -> None:
+        self._pieces += 1
+        if self._pieces <= _ALL_SEEN or not self._pieces % _EVERY:
+            self._count_text(lines, 1 if self._pieces <= _ALL_SEEN else _EVERY)
+        for mark in self._fields.marks:
+            if lines.find(mark) >= 0:
+                break
+        else:
+            return
+        for line in lines.splitlines():
+            if any(mark in line for mark in self._fields.marks):
+                document = _parsed(line[line.find(b"{") :])
+                read_numbers(self._api, document, self._numbers)
+
+    def _count_text(self, lines: bytes, weight: int) -> None:
+        for mark in self._fields.text_marks:
+            if lines.find(mark) >= 0:
+                self.tokens += weight * estimate_tokens(b"".join(texts_after(mark, lines)))
+
+    def _keep_end(self, piece: bytes) -> None:
+        self._end.append(piece)
+        self._kept += len(piece)
+        while self._kept - len(self._end[0]) > MAX_WHOLE:
+            self._kept -= len(self._end.popleft())
+            self._is_cut = True
+
+    def _read_whole(self, body: bytes) -> None:
+        document = None if self._is_cut else _parsed(body)
+        if document is None:
+            document = self._last_report(body)
+        read_numbers(self._api, document, self._numbers)
+        if not self._has("output"):
+            for mark in {*self._fields.text_marks, b'"text":'} if self._takes_output else ():
+                self.tokens += estimate_tokens(b"".join(texts_after(mark, body)))
+
+    def _last_report(self, body: bytes) -> Any:
+        """The last object in a cut document that has the name of one that reports usage."""
+        for mark in self._fields.marks:
+            at = body.rfind(mark)
+            if at < 0:
+                continue
+            value = body[at + len(mark) :].lstrip(b" \t\r\n:")
+            try:
+                found, _ = _DECODER.raw_decode(value.decode(errors="replace"))
+            except (JSONDecodeError, RecursionError):
+                continue
+            return {mark.strip(b'"').decode(): found}
+        return None
+
+
+def texts_after(mark: bytes, lines: bytes) -> list[bytes]:
+    r"""The JSON strings that follow `mark`, without their quotes.
+
+    >>> texts_after(b'"text":', b'{"text": "a\\"b", "text":"c", "text": 1}')
+    [b'a\\"b', b'c']
+    """
+    found = []
+    at = lines.find(mark)
+    while at >= 0:
+        begin = at + len(mark)
+        if lines.startswith(b" ", begin):
+            begin += 1
+        if lines.startswith(b'"', begin):
+            end = lines.find(b'"', begin + 1)
+            while end > 0 and lines[end - 1] == _BACKSLASH and _is_escaped(lines, end):
+                end = lines.find(b'"', end + 1)
+            found.append(lines[begin + 1 : end] if end > 0 else lines[begin + 1 :])
+            begin = end if end > 0 else len(lines)
+        at = lines.find(mark, begin)
+    return found
+
+
+def _is_escaped(text: bytes, at: int) -> bool:
+    """Whether an odd number of backslashes is before a character."""
+    before = text[:at].rstrip(b"\\")
+    return (at - len(before)) % 2 == 1
+
+
+def _parsed(text: bytes) -> Any:
+    """The JSON document, None for something else."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
