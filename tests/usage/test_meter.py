@@ -1,5 +1,7 @@
 """The usage of a response, read while it passes."""
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,7 +21,7 @@ CHAT = (
 def test_a_stream_reports_its_usage_wherever_it_is_cut_into_pieces(cuts: list[int]) -> None:
     meter = UsageMeter("openai.chat")
     ends = [0, *sorted(cuts), len(CHAT)]
-    for start, end in zip(ends, ends[1:], strict=False):
+    for start, end in itertools.pairwise(ends):
         meter.feed_stream(CHAT[start:end])
     assert meter.finish(estimate=1) == Usage(input=9, output=2, input_cached=4)
 
