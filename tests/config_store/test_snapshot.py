@@ -1,12 +1,15 @@
 """The last good configuration on disk."""
 
+import resource
 import sqlite3
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from shared.config_store.snapshot import SnapshotFile
+from shared.model.config import Snapshot
 from tests.config_store.configurations import a_full_tenant, a_tenant, with_tenant
 
 META = {"revision": 7, "stores": {}, "workers": 2}
@@ -88,6 +91,33 @@ def test_file_of_another_layout_is_not_used(disk: SnapshotFile) -> None:
         database.execute("""UPDATE meta SET value = '{"layout": 99}'""")
     database.close()
     assert disk.meta() == {}
+
+
+def test_file_whose_creation_fails_leaves_no_half_one(disk: SnapshotFile) -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, most))  # as on a full disk
+    try:
+        with pytest.raises((OSError, sqlite3.Error)):
+            disk.write(META, [a_tenant("acme")], [])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    assert not disk.path.exists()
+    disk.write(META, [a_tenant("acme")], [])
+    assert disk.tenants() == {"id-acme"}
+
+
+def test_write_that_fails_half_way_changes_nothing(disk: SnapshotFile) -> None:
+    acme, other = a_tenant("acme"), a_tenant("other")
+    disk.write(META, [acme, other], [])
+
+    def failing() -> Iterator[Snapshot]:
+        yield with_tenant(acme, name="changed")
+        raise OSError("The disk is full.")
+
+    with pytest.raises(OSError, match="full"):
+        disk.write({"revision": 8}, failing(), ["id-other"])
+    assert disk.meta() == META
+    assert [disk.find("id", name) for name in ("id-acme", "id-other")] == [acme, other]
 
 
 def test_readers_see_whole_versions_while_another_process_writes(disk: SnapshotFile) -> None:

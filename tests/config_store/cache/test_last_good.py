@@ -126,8 +126,8 @@ async def test_one_process_of_a_machine_writes(machine: Machine, tmp_path: Path)
     assert other is not None
     machine.world.create("acme")
     running = asyncio.ensure_future(machine.keeper.run(0.001))
-    await asyncio.sleep(0)
-    assert not machine.disk.path.exists()
+    with pytest.raises(TimeoutError):
+        await until_true(machine.disk.path.exists, 0.1)
     os.close(other)
     await until_true(lambda: machine.disk.tenants() == {"id-acme"})
     running.cancel()

@@ -15,6 +15,7 @@ from mitmproxy.test import tflow
 from playwright.sync_api import sync_playwright
 
 from mitm_addons.stock.dispatch import Dispatcher
+from mitm_addons.stock.masking import BODY_KEPT
 from mitm_addons.stock.master import make_master
 from mitm_addons.stock.web import CALLS_KEPT, Feed, add_web
 from shared.settings import load_settings
@@ -262,6 +263,16 @@ def test_500_calls_are_kept_and_the_oldest_goes_first() -> None:
         feed.post_response(flow)
     assert sorted(int(flow.request.path[1:]) for flow in feed.view) == list(range(3, CALLS_KEPT + 3))
     assert feed.view.store_count() == CALLS_KEPT
+
+
+def test_no_more_of_a_long_stream_is_kept_than_is_shown() -> None:
+    flow = tflow.tflow(resp=True)
+    flow.response.stream = True
+    Feed().responseheaders(flow)
+    piece = bytes(100_000)
+    for _ in range(5):
+        assert flow.response.stream(piece) == (piece,)
+    assert len(flow.stream_kept) == BODY_KEPT
 
 
 def test_a_health_check_is_not_listed() -> None:
