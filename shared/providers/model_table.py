@@ -1,0 +1,101 @@
+"""The table of models that a release ships: prices and sizes, from `models.json`.
+
+`scripts/update_models.py` makes the file. Its rows have:
+
+| member | meaning |
+|---|---|
+| `provider` | the kind of provider |
+| `is`, `starts`, `contains`, `ends`, `regex` | the names that the row is for |
+| `context` | the most tokens of a call |
+| `prices` | the prices from a day on, the newest first; without `from` they always held |
+| `tiers` | by service tier: prices in place of those, from a day on |
+
+`fallbacks` has, by kind, the kinds whose models it offers, too.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, Self
+
+_FILE: Final = Path(__file__).parent / "models.json"
+
+_PATTERNS: Final = frozenset({"starts", "contains", "ends", "regex"})
+
+#: A row of the file.
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelTable:
+    """The rows of one release.
+
+    Attributes:
+        source: the data that they come from.
+        date: the day on which they were taken.
+    """
+
+    source: str
+    date: str
+    _exact: Mapping[tuple[str, str], Row] = field(repr=False)
+    _patterns: Mapping[str, Sequence[Row]] = field(repr=False)
+    _fallbacks: Mapping[str, Sequence[str]] = field(repr=False)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The table in JSON."""
+        document = json.loads(text)
+        patterns: dict[str, list[Row]] = {}
+        exact: dict[tuple[str, str], Row] = {}
+        for row in document["models"]:
+            if not _PATTERNS.isdisjoint(row):
+                patterns.setdefault(row["provider"], []).append(row)
+            for name in row.get("is", ()):
+                exact.setdefault((row["provider"], name), row)
+        return cls(document["source"], document["date"], exact, patterns, document["fallbacks"])
+
+    def find(self, kind: str, model: str) -> Row | None:
+        """The row for a model of a kind of provider. None: it is not in the table."""
+        for maker in (kind, *self._fallbacks.get(kind, ())):
+            if (row := self._exact.get((maker, model))) is not None:
+                return row
+            for row in self._patterns.get(maker, ()):
+                if _matches(row, model):
+                    return row
+        return None
+
+    def context(self, kind: str, model: str) -> int | None:
+        """The most tokens of a call; None when they are not known."""
+        row = self.find(kind, model)
+        return None if row is None else row.get("context")
+
+    def prices(self, kind: str, model: str, *, day: str, tier: str = "") -> Mapping[str, Any] | None:
+        """The prices of a model on a day, as they are written; None when they are not known."""
+        row = self.find(kind, model)
+        if row is None:
+            return None
+        usual = _valid(row["prices"], day)
+        special = _valid(row.get("tiers", {}).get(tier, ()), day)
+        return {**usual, **special} if usual is not None and special is not None else usual
+
+
+def _valid(dated: Sequence[Row], day: str) -> Row | None:
+    return next((one for one in dated if one.get("from", "") <= day), None)
+
+
+def _matches(row: Row, model: str) -> bool:
+    return (
+        model.startswith(tuple(row.get("starts", ())))
+        or model.endswith(tuple(row.get("ends", ())))
+        or any(part in model for part in row.get("contains", ()))
+        or any(re.search(pattern, model) for pattern in row.get("regex", ()))
+    )
+
+
+@cache
+def shipped_models() -> ModelTable:
+    """The table of this release."""
+    return ModelTable.parse(_FILE.read_text(encoding="utf-8"))

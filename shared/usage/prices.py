@@ -1,0 +1,180 @@
+"""What a call costs: the shipped table of prices, the overrides of providers and the platform, and the sum.
+
+Prices are USD per million tokens as decimal text, as providers publish them. Sums are integers of nano-USD
+(1e-9 USD), so that they are exact: the cheapest price of a token is about 10 of them.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final, Self
+
+from shared.providers.model_table import ModelTable
+from shared.usage.values import Usage
+
+#: Units with a price per million tokens.
+TOKEN_UNITS: Final = (
+    "input",
+    "input_cached",
+    "cache_write_5m",
+    "cache_write_1h",
+    "output",
+    "audio_in",
+    "audio_out",
+)
+#: Units with a price per piece, in USD: a picture, a search, a call.
+PIECE_UNITS: Final = ("per_image", "per_search", "per_request")
+UNITS: Final = (*TOKEN_UNITS, *PIECE_UNITS)
+
+#: Nano-USD in a USD, and the most digits after the point of a price.
+NANO: Final = 10**9
+_MAX_DIGITS: Final = 6
+# Prices are kept in 1e-12 USD per token: a million tokens at 0.000001 USD is the cheapest.
+_PICO_PER_PIECE: Final = 10**12
+_PICO_PER_TOKEN: Final = 10**6
+_MAX_PRICE: Final = Decimal(1_000_000)
+
+
+def parse_price(text: str) -> Decimal:
+    """A price in USD, from 0 to a million, with at most 6 digits after the point. Raises ValueError."""
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        value = Decimal("NaN")
+    if not text.isascii() or not value.is_finite() or not 0 <= value <= _MAX_PRICE:
+        raise ValueError("A price must be a decimal number in USD, such as 0.25, from 0 to 1000000.")
+    if value != round(value, _MAX_DIGITS):
+        raise ValueError(f"A price has at most {_MAX_DIGITS} digits after the point.")
+    return value
+
+
+def usd(nano: int) -> str:
+    """Nano-USD as decimal USD, without zeros at its end.
+
+    >>> usd(1_250_000_000), usd(10), usd(0)
+    ('1.25', '0.00000001', '0')
+    """
+    whole, part = divmod(abs(nano), NANO)
+    digits = f"{part:09}".rstrip("0")
+    return f"{'-' if nano < 0 else ''}{whole}{'.' if digits else ''}{digits}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Prices in 1e-12 USD, per token or piece. A unit that is not in `units` costs what `_BASES` says.
+
+    Attributes:
+        above: the rates for calls with more input than a number of tokens, the largest number first. They
+            apply to the whole call.
+    """
+
+    units: Mapping[str, int]
+    above: Sequence[tuple[int, Mapping[str, int]]] = ()
+
+    @classmethod
+    def of(cls, prices: Mapping[str, Any]) -> Self:
+        """Prices as they are written. Raises ValueError."""
+        above = sorted(prices.get("above", ()), key=lambda one: -int(one["input_tokens"]))
+        return cls(_compiled(prices), tuple((int(one["input_tokens"]), _compiled(one)) for one in above))
+
+    def with_own(self, prices: Mapping[str, str]) -> Self:
+        """These rates with other prices for some units; those of longer calls then do not apply to them."""
+        own = _compiled(prices)
+        return type(self)(
+            {**self.units, **own}, tuple((most, {**units, **own}) for most, units in self.above)
+        )
+
+    def cost(self, usage: Usage) -> int:
+        """The cost in nano-USD, rounded up."""
+        units = self.units
+        for most, dearer in self.above:
+            if usage.input > most:
+                units = {**units, **dearer}
+                break
+        parts = {
+            "input_cached": usage.input_cached,
+            "cache_write_5m": usage.cache_write_5m,
+            "cache_write_1h": usage.cache_write_1h,
+            "audio_in": usage.audio_in,
+        }
+        rest = max(usage.input - sum(parts.values()), 0)
+        amounts = {
+            **parts,
+            "input": rest,
+            "output": max(usage.output - usage.audio_out, 0),
+            "audio_out": usage.audio_out,
+            "per_image": usage.images,
+            "per_search": usage.searches,
+            "per_request": usage.requests,
+        }
+        pico = sum(amount * _rate(units, unit) for unit, amount in amounts.items() if amount)
+        return -(-pico // 1000)
+
+
+# The price of a unit without one of its own.
+_BASES: Final = {
+    "input_cached": "input",
+    "cache_write_5m": "input",
+    "cache_write_1h": "cache_write_5m",
+    "audio_in": "input",
+    "audio_out": "output",
+}
+
+
+def _rate(units: Mapping[str, int], unit: str) -> int:
+    while unit not in units and unit in _BASES:
+        unit = _BASES[unit]
+    return units.get(unit, 0)
+
+
+def _compiled(prices: Mapping[str, Any]) -> dict[str, int]:
+    return {
+        unit: int(parse_price(prices[unit]) * (_PICO_PER_TOKEN if unit in TOKEN_UNITS else _PICO_PER_PIECE))
+        for unit in UNITS
+        if unit in prices
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class PriceTable:
+    """The prices of all models.
+
+    Attributes:
+        shipped: the table of the release.
+        platform: prices of the platform, by ``<kind>/<model>``; they replace shipped ones unit by unit.
+    """
+
+    shipped: ModelTable
+    platform: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    _kept: dict[tuple[str, str, str, str], Rates | None] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    #: Models whose rates are kept.
+    MAX_KEPT = 4096
+
+    def rates(self, kind: str, model: str, *, day: str, tier: str = "") -> Rates | None:
+        """The prices of a model on a day (``2026-12-01``); None when they are not known.
+
+        `tier` is the service tier that the response names, such as ``priority``.
+        """
+        name = (kind, model, day, tier)
+        if name not in self._kept:
+            if len(self._kept) >= self.MAX_KEPT:
+                self._kept.clear()
+            self._kept[name] = self._rates(*name)
+        return self._kept[name]
+
+    def _rates(self, kind: str, model: str, day: str, tier: str) -> Rates | None:
+        shipped = self.shipped.prices(kind, model, day=day, tier=tier)
+        own = self.platform.get(f"{kind}/{model}")
+        if shipped is None:
+            return None if own is None else Rates.of(own)
+        rates = Rates.of(shipped)
+        return rates if own is None else rates.with_own(own)
+
+
+def total(costs: Iterable[int | None]) -> int | None:
+    """The sum; None when one of the costs is not known."""
+    known = list(costs)
+    return None if None in known else sum(cost for cost in known if cost is not None)
