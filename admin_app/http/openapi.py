@@ -65,6 +65,9 @@ class Api(flask_smorest.Api):  # type: ignore[misc]  # flask-smorest has no type
     def _register_error_handlers(self) -> None:
         """Do nothing: `admin_app.http.errors` handles all errors."""
 
+    def _register_pagination_header(self) -> None:
+        """Do nothing: lists have cursors, no numbered pages."""
+
     def _register_responses(self) -> None:
         for status in HTTPStatus:
             response: dict[str, Any] = {"description": status.phrase}

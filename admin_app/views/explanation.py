@@ -35,9 +35,9 @@ def explanation(explained: ExplainResult, method: str) -> dict[str, Any]:
 
 def _outcome(explained: ExplainResult) -> str:
     if explained.rejection:
-        return "refused"
+        return "rejected"
     if explained.responded:
-        return "answered"
+        return "responded"
     return "forwarded" if explained.outgoing else "unfinished"
 
 

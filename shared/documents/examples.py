@@ -224,7 +224,7 @@ EXPLANATION: Document = {
         "body": EXPLAIN["body"],
         "body_bytes": 77,
     },
-    "answer": None,
+    "response": None,
 }
 
 LIVENESS: Document = {"status": "ok"}

@@ -135,7 +135,7 @@ class Explanation(Schema):
 
     outcome = fields.String(
         required=True,
-        validate=validate.OneOf(["forwarded", "refused", "answered", "unfinished"]),
+        validate=validate.OneOf(["forwarded", "rejected", "responded", "unfinished"]),
         metadata={"description": "unfinished: the plugins exceeded the time for a dry run."},
     )
     tenant = fields.Nested(ExplainedTenant, required=True, allow_none=True)
@@ -145,4 +145,4 @@ class Explanation(Schema):
     plan = fields.List(fields.Nested(ExplainedStage), required=True)
     limits = fields.List(fields.Nested(ExplainedLimit), required=True)
     upstream = fields.Nested(UpstreamRequest, required=True, allow_none=True)
-    response = fields.Nested(GatewayResponse, required=True, allow_none=True, data_key="answer")
+    response = fields.Nested(GatewayResponse, required=True, allow_none=True)

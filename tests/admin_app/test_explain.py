@@ -78,7 +78,7 @@ class TestForwarded:
         assert headers["Host"] == "api.openai.com"
         assert "X-Tenant-Id" not in headers
         assert "Authorization" not in headers
-        assert explained["answer"] is None
+        assert explained["response"] is None
 
     def test_explain_shows_who_calls_where_the_rule_tells_it(self, api: Api, tenant: Tenant) -> None:
         new_rule(api, tenant, identity_headers=True)
@@ -121,7 +121,7 @@ class TestForwarded:
         explained = asked(api, tenant, response=sent)
         assert (explained["outcome"], explained["upstream"]["body"]) == ("forwarded", CHAT["body"])
         assert plugins(explained, "pre_response") == [[("content_validator", "patch")]]
-        response = explained["answer"]
+        response = explained["response"]
         assert (response["status"], response["source"], response["code"]) == (200, "upstream", None)
         assert response["body"] == '{"choices":[{"message":{"content":"the ******"}}]}'
         headers = {header["name"].lower() for header in response["headers"]}
@@ -134,7 +134,7 @@ class TestForwarded:
         sent = {"status": 500, "headers": {"Content-Type": "text/plain"}, "body": "the secret"}
         explained = asked(api, tenant, response=sent)
         assert plugins(explained, "pre_response") == [[("content_validator", "reject")]]
-        assert (explained["outcome"], explained["answer"]["status"]) == ("refused", 422)
+        assert (explained["outcome"], explained["response"]["status"]) == ("rejected", 422)
         assert explained["upstream"]["url"].endswith("/v1/chat?a=1")
 
     def test_entries_in_shadow_mode_are_shown_with_what_they_would_do(self, api: Api, tenant: Tenant) -> None:
@@ -161,7 +161,7 @@ def test_response_without_a_body_has_none(api: Api, tenant: Tenant, method: str,
     sent = {"status": status, "headers": {"Content-Type": "text/plain"}, "body": "the secret"}
     explained = asked(api, tenant, method=method, response=sent)
     assert plugins(explained, "pre_response") == [[("content_validator", "continue")]]
-    assert (explained["answer"]["status"], explained["answer"]["body"]) == (status, "")
+    assert (explained["response"]["status"], explained["response"]["body"]) == (status, "")
 
 
 class TestRejected:
@@ -185,8 +185,8 @@ class TestRejected:
         new_rule(api, tenant, methods=["POST"])
         new_rule(api, tenant, "/v2")
         explained = asked(api, tenant, **sent)
-        assert (explained["outcome"], explained["answer"]["code"]) == ("refused", code)
-        assert explained["answer"]["source"] == "gateway"
+        assert (explained["outcome"], explained["response"]["code"]) == ("rejected", code)
+        assert explained["response"]["source"] == "gateway"
         assert (explained["upstream"], explained["plan"]) == (None, [])
 
     def test_explain_with_the_host_of_another_tenant_shows_no_tenant_and_no_rules(
@@ -201,12 +201,12 @@ class TestRejected:
         assert asked(api, tenant, headers={"Host": "localhost"})["outcome"] == "forwarded"
         other = api.tenant("other").key
         foreign = asked(api, tenant, key_id=None, headers={"Host": "localhost", "x-api-key": other})
-        assert (foreign["answer"]["code"], foreign["tenant"]) == ("invalid_api_key", None)
+        assert (foreign["response"]["code"], foreign["tenant"]) == ("invalid_api_key", None)
 
     def test_a_body_above_what_callers_without_a_key_may_send(self, api: Api, tenant: Tenant) -> None:
         new_rule(api, tenant, public=True)
         explained = asked(api, tenant, key_id=None, body="x" * 70_000)
-        assert explained["answer"]["code"] == "body_too_large"
+        assert explained["response"]["code"] == "body_too_large"
         assert asked(api, tenant, body="x" * 70_000)["outcome"] == "forwarded"
 
     def test_rejection_by_a_plugin_is_shown_with_its_details_and_headers(
@@ -215,7 +215,7 @@ class TestRejected:
         blocking = {**LIMITER, "settings": {"limit": 0, "window": "1m"}}
         new_rule(api, tenant, plugin_chain=[blocking, CHECKING])
         explained = asked(api, tenant)
-        response = explained["answer"]
+        response = explained["response"]
         rejected = (429, "rate_limit_exceeded", "plugin:rate_limiter")
         assert (response["status"], response["code"], response["source"]) == rejected
         assert response["details"]["rate_limit"]["limit"] == 0
@@ -238,7 +238,7 @@ class TestRejected:
         rule = new_rule(api, tenant, plugin_chain=[CHECKING])
         monkeypatch.setattr(world, "catalogue", {"rate_limiter": world.catalogue["rate_limiter"]})
         explained = asked(api, tenant)
-        assert explained["answer"]["code"] == "config_unavailable"
+        assert explained["response"]["code"] == "config_unavailable"
         [shown] = [one for one in explained["rules"] if one["id"] == rule]
         assert "There is no plugin content_validator." in shown["fault"]
 
@@ -275,7 +275,7 @@ class TestOutside:
     def test_explain_calls_services_when_asked_to(self, api: Api, tenant: Tenant, world: World) -> None:
         new_rule(api, tenant, plugin_chain=[ASKING])
         world.outside = b'{"bad": 1}'
-        response = asked(api, tenant, call_outside=True)["answer"]
+        response = asked(api, tenant, call_outside=True)["response"]
         assert (response["code"], response["message"]) == ("validation_failed", "It is bad.")
         assert world.called == [("POST", "https://checks.example/ask", b'{"model":"m"}')]
 
@@ -327,9 +327,9 @@ class TestOtherEnds:
     def test_a_plugin_that_responds_itself(self, api: Api, tenant: Tenant) -> None:
         new_rule(api, tenant, plugin_chain=[{"name": "answering"}])
         explained = asked(api, tenant)
-        assert explained["outcome"] == "answered"
-        headers = explained["answer"].pop("headers")
-        assert explained["answer"] == {
+        assert explained["outcome"] == "responded"
+        headers = explained["response"].pop("headers")
+        assert explained["response"] == {
             "status": 203, "source": "plugin:answering", "code": None, "message": None, "details": {},
             "body": "cached",
         }  # fmt: skip
@@ -341,7 +341,7 @@ class TestOtherEnds:
         explained = asked(api, tenant)
         [plugin] = explained["plan"][0]["groups"][-1]["plugins"]
         assert (plugin["verdict"], plugin["detail"]) == ("fault", "ValueError: no such thing")
-        assert explained["answer"]["code"] == "plugin_failure"
+        assert explained["response"]["code"] == "plugin_failure"
 
     def test_hanging_plugin_is_ended(self, api: Api, tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(core_explain, "MAX_SECONDS", 0.05)
@@ -349,7 +349,7 @@ class TestOtherEnds:
         explained = asked(api, tenant)
         assert explained["outcome"] == "unfinished"
         assert plugins(explained)[-1] == [("hanging", "cancelled")]
-        assert (explained["answer"], explained["upstream"]) == (None, None)
+        assert (explained["response"], explained["upstream"]) == (None, None)
 
 
 class TestInput:

@@ -1,5 +1,6 @@
 """The description of the API, and the API held against it."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -264,6 +265,12 @@ def test_maps_have_the_bounds_that_the_server_has(document: Any) -> None:
 
 def test_openapi_schema_names_are_unique(document: Any) -> None:
     assert not [name for name in document["components"]["schemas"] if name[-1].isdigit()]
+
+
+def test_every_schema_is_used(document: Any) -> None:
+    text = json.dumps(document)
+    unused = {n for n in document["components"]["schemas"] if f'"#/components/schemas/{n}"' not in text}
+    assert not unused
 
 
 def test_operations_without_a_key_declare_empty_security(document: Any) -> None:

@@ -5,6 +5,11 @@ import re
 import tokenize
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+from shared.core.errors import STATUS
+from shared.log_lines import KINDS, fields_of
+from tests.admin_app.world import app_of, make_world
 
 ROOT = Path(__file__).parents[2]
 GLOSSARY = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").partition("## Glossary")[2]
@@ -58,3 +63,23 @@ def test_word_that_the_glossary_replaced_is_no_identifier() -> None:
         if BANNED & set(words(name))
     }
     assert not found
+
+
+def test_word_that_the_glossary_replaced_is_in_no_json_of_the_admin_api_and_the_log(tmp_path: Path) -> None:
+    spec = app_of(make_world(tmp_path)).test_client().get("/openapi.json").get_json()
+    names = set(json_words(spec)) | set(STATUS) | {one.name for kind in KINDS for one in fields_of(kind)}
+    assert {"outcome", "forwarded", "Explanation", "rate_limit_exceeded", "ttft_ms"} <= names
+    assert not {name for name in names if BANNED & set(words(name))}
+
+
+def json_words(part: Any) -> Iterator[str]:
+    """The names of schemas and of their members, and the words that a member may have."""
+    if isinstance(part, list):
+        for each in part:
+            yield from json_words(each)
+    if isinstance(part, dict):
+        yield from part.get("schemas", ())
+        yield from part.get("properties", ())
+        yield from map(str, part.get("enum", ()))
+        for each in part.values():
+            yield from json_words(each)

@@ -143,14 +143,14 @@ def test_explain_shows_preflight_and_headers_as_the_proxy_sends_them(tenant: Ten
     asked = {"Origin": PAGE, "Access-Control-Request-Method": "POST"}
     body = {"method": "OPTIONS", "path": "/v1/x", "headers": asked}
     shown = tenant.gateway.call("POST", f"/tenants/{tenant.id}/explain", json=body).json()
-    headers = {one["name"]: one["value"] for one in shown["answer"]["headers"]}
-    assert (shown["outcome"], shown["answer"]["status"], shown["answer"]["source"]) == (
-        "answered",
+    headers = {one["name"]: one["value"] for one in shown["response"]["headers"]}
+    assert (shown["outcome"], shown["response"]["status"], shown["response"]["source"]) == (
+        "responded",
         204,
         "gateway",
     )
     assert headers["Access-Control-Allow-Origin"] == PAGE
     body = {"method": "GET", "path": "/v1/x", "headers": {"Origin": PAGE}}
     shown = tenant.gateway.call("POST", f"/tenants/{tenant.id}/explain", json=body).json()
-    headers = {one["name"]: one["value"] for one in shown["answer"]["headers"]}
-    assert (shown["answer"]["status"], headers["Access-Control-Allow-Origin"]) == (401, PAGE)
+    headers = {one["name"]: one["value"] for one in shown["response"]["headers"]}
+    assert (shown["response"]["status"], headers["Access-Control-Allow-Origin"]) == (401, PAGE)

@@ -105,7 +105,7 @@ def test_rejection_equals_the_one_that_explain_showed(
     owner: TenantInUse, upstream: Upstream, changed: dict[str, Any]
 ) -> None:
     sent = {**GOOD, **changed, "headers": {**GOOD["headers"], **changed.get("headers", {})}}
-    foretold = explained(owner, sent)["answer"]
+    foretold = explained(owner, sent)["response"]
     status, headers, body = really(owner, sent)
     assert (foretold["status"], foretold["source"]) == (status, headers["X-Gateway-Error-Source"])
     assert f'"message":"{foretold["message"]}"' in body.decode()
@@ -154,7 +154,7 @@ def test_response_without_a_body_has_the_verdict_that_was_explained(
 ) -> None:
     """Responses to HEAD, and those of 204 and 304, have no body (RFC 9110, 6.4.1), whatever is sent along."""
     sent = {"method": method, "path": path, "headers": {}}
-    response = explained(owner, {**sent, "response": {"status": status, "body": "a body"}})["answer"]
+    response = explained(owner, {**sent, "response": {"status": status, "body": "a body"}})["response"]
     real, headers, body = really(owner, sent)
     assert (response["status"], real) == (verdict, verdict)
     assert len(upstream.received) == 1
