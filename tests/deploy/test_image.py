@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -51,6 +52,41 @@ def test_image_holds_the_programs_and_nothing_of_this_checkout() -> None:
         *("wsgi.py", "gunicorn.conf.py", "run_proxy.py", "proxy_worker.py", "Dockerfile", ".dockerignore"),
     }
     assert not [path for path in context if "__pycache__" in path]
+
+
+def test_image_holds_all_that_its_files_import() -> None:
+    context = build_context()
+    held = {path.partition("/")[0].removesuffix(".py") for path in context}
+    ours = {path.stem for path in ROOT.iterdir() if path.is_dir() or path.suffix == ".py"}
+    for path in context:
+        if path.endswith(".py"):
+            named = set(re.findall(r"^ *(?:from|import) (\w+)", (ROOT / path).read_text(), re.MULTILINE))
+            assert not named & ours - held, path
+
+
+def test_image_gives_its_files_and_its_data_to_group_0(tmp_path: Path) -> None:
+    """Also when the files of the checkout are private. Its last RUN is run here, on a small context."""
+    [*_, command] = re.findall(r"^RUN (.*)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    data, package = tmp_path / "data", tmp_path / "app" / "package"
+    if os.getuid() != 0:  # only root can give a folder away
+        command = command.replace("-o 10001 -g 0", "")
+    package.mkdir(parents=True)
+    module = package / "module.py"
+    module.touch()
+    for path, mode in ((module, 0o600), (package, 0o700), (package.parent, 0o700)):
+        path.chmod(mode)
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    script = f"umask 077; {command.replace('/data', str(data))}"
+    ended = run_command("sh", "-c", script, cwd=package.parent, env={"PATH": path})
+    assert ended.returncode == 0, ended.stderr
+    [compiled] = package.glob("__pycache__/*.pyc")
+    for file in (module, compiled):
+        assert file.stat().st_mode & 0o777 == 0o640
+    for folder in (package.parent, package, compiled.parent):
+        assert folder.stat().st_mode & 0o777 == 0o750
+    found = data.stat()
+    assert found.st_mode & 0o777 == 0o770
+    assert os.getuid() != 0 or (found.st_uid, found.st_gid) == (10001, 0)
 
 
 def test_image_runs_as_a_user_that_kubernetes_takes_for_non_root() -> None:
