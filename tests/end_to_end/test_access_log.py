@@ -187,4 +187,8 @@ def test_log_of_each_program_begins_with_what_started(gateway: RunningGateway) -
     assert (admin["program"], admin["addresses"]) == ("admin", [f"127.0.0.1:{gateway.admin_port}"])
     assert (proxy["program"], proxy["addresses"]) == ("proxy", [f"127.0.0.1:{gateway.proxy_port}"])
     assert (proxy["engine"], proxy["workers"], proxy["tls"]) == (gateway.engine, 1, False)
-    assert all("embedded" in line["store"] for line in (admin, proxy))
+    store = f"embedded, {gateway.folder}/valkey.sock, 0 tenants"
+    assert (admin["store"], proxy["store"]) == (store, store)
+    for name in ("admin", "proxy"):
+        messages = [line.get("message") for line in gateway.log_lines(name)]
+        assert messages.count(f"The store is {store}.") == 1

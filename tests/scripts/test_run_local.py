@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -277,8 +278,14 @@ def test_a_part_that_dies_ends_the_rest_and_is_named(part: str, command: str, tm
 def test_external_redis_that_is_down_is_reported_with_cause_and_way_out(tmp_path: Path) -> None:
     more = {"GATEWAY__REDIS__MODE": "external", "GATEWAY__REDIS__PORT": str(free_port())}
     with LocalGateway(tmp_path, more) as gateway:
-        started = gateway.start()
+        with ThreadPoolExecutor(1) as pool:
+            starting = pool.submit(gateway.start)
+            out = tmp_path / "out"
+            assert any("wait  store" in out.read_text() for _ in until(START_LIMIT) if out.exists())
+            told = time.monotonic()
+            started = starting.result()
         assert started.process.wait(10) == 78
+        assert time.monotonic() - told < 5
         assert gateway.left_behind() == {}
     store = f"Redis at localhost:{more['GATEWAY__REDIS__PORT']} does not respond"
     assert started.output.splitlines() == [
