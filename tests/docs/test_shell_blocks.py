@@ -1,13 +1,17 @@
 """Every shell block of README and docs/ prints what stands beside it, pasted in order into one shell."""
 
+import json
+import os
+import re
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from examples.demo_upstream.server import DemoUpstream
+from examples.demo_upstream.server import DemoHandler, DemoServer, DemoUpstream
 from tests.docs.shell_blocks import ShellBlock, run_blocks, shell_blocks
 from tests.support.commands import ROOT, serving
 from tests.support.gateway import RunningGateway
@@ -21,6 +25,24 @@ PAGES = [
     for page in (ROOT / "README.md", *ROOT.glob("docs/**/*.md"))
     if page != OTHER and shell_blocks(page.read_text())
 ]
+WITH_MEMBER = [page for page in PAGES if "member id" in page.read_text()]
+KEYS = {"OPENAI_API_KEY": "sk-test", "ANTHROPIC_API_KEY": "sk-ant-test"}
+
+
+class _ProviderHandler(DemoHandler):
+    """OpenAI and Anthropic, which reject a call without their key."""
+
+    def do_POST(self) -> None:
+        is_anthropic = self.path.startswith("/v1/messages")
+        sent = self.headers.get("x-api-key" if is_anthropic else "Authorization", "")
+        if sent.removeprefix("Bearer ") != KEYS["ANTHROPIC_API_KEY" if is_anthropic else "OPENAI_API_KEY"]:
+            self.body()
+            return self.response(401, {"error": {"message": "No key.", "code": "invalid_api_key"}})
+        return super().do_POST()
+
+
+class Providers(DemoServer):
+    handler = _ProviderHandler
 
 
 @dataclass(frozen=True)
@@ -35,9 +57,10 @@ class Running:
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with (
         serving(DemoUpstream(0)) as demo,
+        serving(Providers(0)) as providers,
         RunningGateway(tmp_path_factory.mktemp("docs") / "data") as gateway,
     ):
-        provider = f"http://127.0.0.1:{demo}"
+        provider = f"http://127.0.0.1:{providers}"
         replaced = {
             ":8080": f":{gateway.admin_port}",
             ":8081": f":{gateway.proxy_port}",
@@ -55,8 +78,18 @@ def test_shell_block_prints_what_the_page_says(page: Path, running: Running) -> 
     if page == CONTINUES:
         blocks = [*shell_blocks((ROOT / "README.md").read_text()), *blocks]
         replaced = {**replaced, '"acme"': '"acme-again"', "acme.": "acme-again."}
-    env = {**running.gateway.environment(), "OPENAI_API_KEY": "sk-test", "ANTHROPIC_API_KEY": "sk-ant-test"}
+    env = {**running.gateway.environment(), **KEYS}
     run_blocks(blocks, replaced, folder=ROOT, env=env)
+
+
+@pytest.mark.parametrize("page", WITH_MEMBER, ids=lambda page: str(page.relative_to(ROOT)))
+def test_step_that_fails_prints_what_is_wrong(page: Path) -> None:
+    [definition] = re.findall(r"^member\(\) .*$", page.read_text(), re.MULTILINE)
+    problem = {"status": 409, "detail": "The subdomain acme is in use. Choose another one."}
+    script = f"{definition}\necho '{json.dumps(problem)}' | member id"
+    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    ended = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=env)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", f"{problem['detail']}\n")
 
 
 def test_shell_of_every_page_has_no_syntax_error() -> None:

@@ -8,6 +8,7 @@ import openai
 import pytest
 
 from examples.demo_upstream.server import DemoUpstream
+from shared.documents import examples
 from tests.support.commands import serving
 from tests.support.gateway import RunningGateway, TenantInUse
 
@@ -22,6 +23,16 @@ def developer(gateway: RunningGateway) -> Iterator[TenantInUse]:
         few = {"name": "rate_limiter", "settings": {"limit": 1, "window": "500ms"}}
         tenant.create_rule("/few", f"http://127.0.0.1:{port}", strip_path=True, plugin_chain=[few])
         tenant.create_rule("/limited/v1", f"http://127.0.0.1:{port}", plugin_chain=[limit])
+        yield tenant
+
+
+@pytest.fixture(scope="module")
+def newcomer(gateway: RunningGateway) -> Iterator[TenantInUse]:
+    """The tenant and the rule that Swagger UI offers, with another name and the demo upstream."""
+    with serving(DemoUpstream(0)) as port:
+        tenant = gateway.create_tenant(**{**examples.TENANT, "subdomain": f"acme-{gateway.engine}"})
+        rule = {**examples.RULE, "target": f"http://127.0.0.1:{port}"}
+        tenant.create_rule(rule.pop("path"), **rule)
         yield tenant
 
 
@@ -56,6 +67,15 @@ def test_anthropic_plain_and_streamed(developer: TenantInUse) -> None:
             assert "".join(stream.text_stream) == "You said: Hello there!"
             final = stream.get_final_message()
         assert (final.stop_reason, final.usage.output_tokens) == ("end_turn", 4)
+
+
+def test_tenant_and_rule_that_the_api_shows_as_examples_serve_the_sdks(newcomer: TenantInUse) -> None:
+    ask = {"model": "demo", "messages": [{"role": "user", "content": "Hello there!"}]}
+    with openai_client(newcomer) as client:
+        said = client.chat.completions.create(**ask).choices[0].message.content
+        assert said == "You said: Hello there!"
+    with anthropic_client(newcomer) as client:
+        assert client.messages.create(**ask, max_tokens=20).content[0].text == said
 
 
 def test_a_wrong_key_shows_as_such(developer: TenantInUse) -> None:
