@@ -13,7 +13,7 @@ from flask import Flask
 
 from admin_app.changes import snapshot
 from shared.config_store.store import RedisStore
-from shared.model.config import Rule
+from shared.model.config import Rule, Snapshot
 from tests.admin_app.world import TOKEN, Api, Tenant, World, app_of, make_world
 
 CALLERS = 20
@@ -82,6 +82,27 @@ def test_parallel_changes_of_different_rules_all_succeed(app: Flask, api: Api) -
     urls = [f"{tenant.url}/rules/{api.rule(tenant, f'/v{i}')['id']}" for i in range(CALLERS)]
     assert statuses(app, lambda api, i: api.patch(urls[i], {"active": False})) == [200] * CALLERS
     assert statuses(app, lambda api, i: api.delete(urls[i])) == [204] * CALLERS
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"), [("api-keys", {}), ("rules", {"path": "/v1", "target": "https://api.openai.com"})]
+)
+def test_create_that_another_writer_overtakes_is_made_all_the_same(
+    api: Api, world: World, monkeypatch: pytest.MonkeyPatch, kind: str, body: dict[str, str]
+) -> None:
+    tenant: Tenant = api.tenant()
+    read, names = world.store.read, iter(("One", "Two", "Three"))
+
+    def overtaken(tenant_id: str) -> Snapshot | None:
+        """What is stored, which changes right after."""
+        found = read(tenant_id)
+        if found and (name := next(names, None)):
+            world.store.write(found, replace(found, tenant=replace(found.tenant, name=name)), actor="other")
+        return found
+
+    monkeypatch.setattr(world.store, "read", overtaken)
+    assert api.post(f"{tenant.url}/{kind}", body).status_code == 201
+    assert api.get(tenant.url).get_json()["name"] == "Three"
 
 
 def test_parallel_changes_with_the_same_if_match_succeed_once(app: Flask, api: Api) -> None:
