@@ -1,6 +1,7 @@
 """A gateway whose calls leave through an HTTP proxy."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -48,3 +49,18 @@ def test_upstreams_and_validators_are_called_through_the_egress_proxy(
             "Basic dXNlcjpzM2NyZXQ="
         }
         assert upstream.received[0].get("proxy-authorization") is None
+
+
+@pytest.mark.slow
+def test_names_are_left_to_a_proxy_that_resolves_and_the_start_says_so(tmp_path: Path) -> None:
+    with Upstream(tunneling({"models.example.org": "127.0.0.1"})) as proxy, Upstream() as upstream:
+        settings = {
+            "GATEWAY__SECURITY__EGRESS_PROXY__URL": f"http://127.0.0.1:{proxy.port}",
+            "GATEWAY__SECURITY__EGRESS_PROXY__RESOLVE": "proxy",
+        }
+        with RunningGateway(tmp_path / "data", settings) as gateway:
+            tenant = gateway.create_tenant()
+            tenant.create_rule("/v1", f"http://models.example.org:{upstream.port}")
+            assert tenant.request("GET", "/v1/x").status_code == 200
+            assert [request.target for request in proxy.received] == [f"models.example.org:{upstream.port}"]
+            assert "It must reject private addresses." in gateway.log("proxy")

@@ -100,6 +100,18 @@ def test_call_goes_through_the_proxy_to_the_checked_address(
     assert service.received[0].get("proxy-authorization") is None
 
 
+def test_address_of_the_proxy_is_not_judged(
+    serve: Serve, proxy: Upstream, names: dict[str, list[str]]
+) -> None:
+    """The operator chose it. Here it is on this machine, where a target is forbidden."""
+    service = serve(responding(sized(b"ok")))
+    egress = parse_egress_proxy(f"http://127.0.0.1:{proxy.port}", resolves=True)
+    assert call(Policy(egress=egress), f"http://{NAME}:{service.port}") == b"ok"
+    names[NAME] = ["127.0.0.1"]
+    with pytest.raises(TargetForbidden):
+        call(Policy(), f"http://{NAME}:{service.port}")
+
+
 def test_call_of_a_direct_host_does_not_reach_the_proxy(
     serve: Serve, proxy: Upstream, names: dict[str, list[str]]
 ) -> None:
