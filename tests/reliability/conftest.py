@@ -1,4 +1,4 @@
-"""A gateway for each file, an upstream for loads for the whole run, and the figures at its end."""
+"""A gateway for each file, and an upstream for loads for the whole run."""
 
 import os
 from collections.abc import Iterator
@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.reliability import figures
 from tests.reliability.processes import await_workers
 from tests.reliability.steadiness import steady
 from tests.support.gateway import RunningGateway, TenantInUse
@@ -21,13 +20,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.slow)
             item.add_marker(pytest.mark.alone)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if figures.lines:
-        terminalreporter.section("figures")
-        for line in figures.lines:
-            terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """What a test needs of the machine: another user, a folder for all users, a full disk."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -36,12 +37,12 @@ def as_arbitrary_user() -> tuple[str, ...]:
 
 
 @contextmanager
-def small_disk(folder: Path) -> Iterator[Path]:
-    """A file system of 64 KB."""
+def small_disk(folder: Path, size: str = "64k") -> Iterator[Path]:
+    """A file system of that size, as mount(8) writes it."""
     if os.getuid() != 0:
         raise RuntimeError("This test mounts a file system. Run it as root.")
     folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", folder], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", folder], check=True)
     try:
         yield folder
     finally:
@@ -49,6 +50,11 @@ def small_disk(folder: Path) -> Iterator[Path]:
 
 
 def fill(folder: Path) -> None:
-    """Leave no free block on the file system of the folder."""
-    found = os.statvfs(folder)
-    (folder / "filler").write_bytes(bytes(found.f_bavail * found.f_frsize))
+    """Leave no free block on the file system of the folder, also while others write to it."""
+    with (folder / "filler").open("wb", buffering=0) as filler:
+        try:
+            while filler.write(bytes(4096)):
+                pass
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
