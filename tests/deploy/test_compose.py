@@ -27,6 +27,7 @@ def test_admin_and_proxy_share_image_settings_and_secrets() -> None:
         assert admin[name] == proxy[name] == first[name]
     assert admin["command"] == ["gunicorn", "wsgi:app"]
     assert proxy["command"] == ["python", "run_proxy.py"]
+    assert admin["environment"]["GATEWAY__REDIS__MODE"] == "external"
 
 
 def test_operators_mount_their_config_and_plugins() -> None:
