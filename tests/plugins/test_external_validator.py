@@ -204,3 +204,12 @@ def test_a_wrong_setting_is_named(settings: dict[str, Any], pointer: str) -> Non
     with pytest.raises(Invalid) as caught:
         ExternalValidator.parse({"endpoint": ENDPOINT, **settings} if settings else {})
     assert [problem.pointer for problem in caught.value.problems] == [pointer]
+
+
+def test_a_pattern_that_never_matches_other_letters_is_told_at_its_condition() -> None:
+    conditions = [
+        {"field": "a", "operator": operator, "value": "\\b\u00e9tat\\b"} for operator in ("eq", "matches")
+    ]
+    [warning] = plugin({"conditions": conditions}).warnings()
+    assert warning.pointer == "/conditions/1/value"
+    assert "knows ASCII only" in warning.detail

@@ -131,3 +131,10 @@ def test_a_wrong_setting_is_named(settings: dict[str, Any], pointer: str) -> Non
     with pytest.raises(Invalid) as caught:
         SecurityValidator.parse(settings)
     assert [problem.pointer for problem in caught.value.problems] == [pointer]
+
+
+def test_a_pattern_that_never_matches_other_letters_is_told_at_its_place() -> None:
+    agents = [r"\bbot\b", "\\b\u00e9tat\\b"]
+    [warning] = SecurityValidator.parse({"blocked_user_agents": agents}).warnings()
+    assert warning.pointer == "/blocked_user_agents/1"
+    assert "knows ASCII only" in warning.detail
