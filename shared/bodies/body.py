@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import unquote_to_bytes
 
 from shared.bodies.json.parse import BOUNDS, JsonBounds, looks_like_json, parse_body
 from shared.bodies.multipart import is_media
@@ -16,6 +15,7 @@ from shared.http.body_rejected import BodyRejected
 from shared.http.content_coding import coding_of, decode
 from shared.http.media_type import MediaType
 from shared.model.messages import Headers, Request
+from shared.providers.encoded import unquoted
 from shared.providers.text_fields import is_messages, model_in
 
 #: The result of `DecodedBody.document` for a body that is not JSON.
@@ -122,14 +122,7 @@ def lenient_text(body: bytes) -> str:
 
 def form_text(body: bytes) -> str:
     """Return the text of an HTML form (WHATWG URL, 5.1), with plus signs and percent codes decoded."""
-    pieces, held = [], b""
-    for piece in slices(body):
-        whole = (held + piece).replace(b"+", b" ")
-        # Hold back the beginning of a code. The next slice completes it.
-        cut = whole.find(b"%", max(len(whole) - 2, 0))
-        held = whole[cut:] if cut >= 0 else b""
-        pieces.append(unquote_to_bytes(whole.removesuffix(held)))
-    return lenient_text(b"".join((*pieces, held)))
+    return lenient_text(unquoted(body.replace(b"+", b" ")))
 
 
 def form_texts(body: bytes) -> Iterator[str]:

@@ -5,24 +5,25 @@ A body that two readers cut in different places could hide a text from the plugi
 
 import re
 from collections.abc import Iterator
+from email.errors import HeaderParseError
+from email.header import decode_header, make_header
 from typing import NamedTuple
+from urllib.parse import unquote
 
 from shared.http.body_rejected import BodyRejected
 from shared.http.media_type import MediaType
 from shared.model.messages import Headers
+from shared.providers.sniff import charsets_of, is_media_file
 
 #: The most bytes of the head of a part.
 MAX_HEAD = 8192
 _PLAIN = frozenset({"7bit", "8bit", "binary"})
 _LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\0\r\n]*)")
-_PARAMETER = re.compile(r';\s*[^=;"]+=(?:"((?:[^"\\]|\\.)*)"|([^;"]*))')
-# How pictures, sound, films, documents and archives begin.
-_MAGIC = re.compile(
-    rb"\x89PNG\r\n|\xff\xd8\xff|GIF8[79]a|RIFF....(?:WEBP|WAVE|AVI )|BM....\0\0\0\0|II\*\0|MM\0\*|FORM....AIF"
-    rb"|ID3|\xff[\xe2\xe3\xf2\xf3\xfa\xfb\xf1\xf9]|OggS|fLaC|#!AMR|....ftyp|\x1aE\xdf\xa3|%PDF-|PK\x03\x04|\x1f\x8b"
-    rb"|\xd0\xcf\x11\xe0|\0\0\x01\0",
-    re.DOTALL,
-)
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+# The charset of a word that is encoded as in mail (RFC 2047): some readers of forms decode it.
+_ENCODED_WORD = re.compile(r"=\?([^?*]*)(?:\*[^?]*)?\?[bBqQ]\?[^?]*\?=")
+_READ_CHARSET = re.compile(r"utf-?8|us-ascii|iso-8859-1|", re.IGNORECASE)
+_PARAMETER = re.compile(r';\s*([^=;"\s]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;"]*))')
 
 
 class FormPart(NamedTuple):
@@ -39,7 +40,9 @@ def is_media(media_type: MediaType, content: bytes) -> bool:
 
     A body with such a type alone is one only if it cannot be text: its type may be false.
     """
-    return _MAGIC.match(content) is not None or (media_type.is_media and b"\0" in content[:65_536])
+    return is_media_file(content) or (
+        media_type.is_media and b"\0" in content[:65_536] and not charsets_of(content)
+    )
 
 
 def parse_parts(media_type: MediaType, content: bytes, *, most: int) -> list[FormPart]:
@@ -93,9 +96,42 @@ def _fields(head: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _names(head: Headers) -> tuple[str, ...]:
-    """The names of field and file: a model may see them."""
-    raw = head["content-disposition"].encode("latin-1").decode(errors="replace")
-    return tuple([quoted or plain for quoted, plain in _PARAMETER.findall(raw)])
+    """The names of field and file, in each way in which a reader may decode them: a model may see them."""
+    names: list[str] = []
+    for header in ("content-disposition", "content-type"):
+        raw = (head.get(header) or "").encode("latin-1").decode(errors="replace")
+        continued: dict[str, list[str]] = {}
+        for name, quoted, plain in _PARAMETER.findall(raw):
+            value = quoted or plain
+            names += _readings(value, is_extended=name.endswith("*"))
+            base, star, _ = name.partition("*")
+            if star:
+                continued.setdefault(base.lower(), []).append(value)
+        for values in continued.values():
+            # A long name may come in several parameters (RFC 2231).
+            names += _readings("".join(values), is_extended=True)
+    return tuple(dict.fromkeys(names))
+
+
+def _readings(value: str, *, is_extended: bool) -> Iterator[str]:
+    """Yield a name as it is, and without its escapes, its percent codes and its encoded words.
+
+    An extended one has a charset (RFC 8187). Raises `BodyRejected` when a name is in another than UTF-8.
+    """
+    yield value
+    if "\\" in value:
+        yield _ESCAPED.sub(r"\1", value)
+    if "%" in value:
+        yield unquote(value)
+    charset, *rest = value.split("'", 2) if is_extended else ("",)
+    words = _ENCODED_WORD.findall(value)
+    if any([not _READ_CHARSET.fullmatch(one) for one in ([charset] if len(rest) == 2 else []) + words]):
+        raise BodyRejected("unsupported_content_type", "The names in a form must be UTF-8.")
+    if words:
+        try:
+            yield str(make_header(decode_header(value)))
+        except (HeaderParseError, ValueError):
+            return  # no reader can decode it
 
 
 def _ambiguous(reason: str) -> BodyRejected:

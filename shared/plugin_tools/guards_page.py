@@ -6,7 +6,8 @@ from shared.bodies.multipart import MAX_HEAD
 from shared.bodies.text.ascii_classes import FORMS
 from shared.bodies.text.whole_body import MAX_PARTS
 from shared.providers.api import Api
-from shared.providers.encoded import MAX_LABEL, ROLES
+from shared.providers.encoded import MAX_LABEL, MAX_PADDED, ROLES
+from shared.providers.sniff import SNIFFED
 
 _HEAD = f"""\
 # What guards see
@@ -22,8 +23,12 @@ A body is known by its members, not by its path. In a known body:
 - **Labels** are not searched while they look like a name or an id: up to {MAX_LABEL} of the characters
   `A-Z a-z 0-9 _ . : / -`. Else they are text. `type` and `id` of each object of an API are labels, too.
 - **Roles** are not searched if they are one of these; another is text: {", ".join(sorted(ROLES))}.
-- **Media** are not searched and never masked: URLs, and base64 with or without `data:`. Else they are text. A
-  text file in base64 is decoded and searched. A match in one cannot be masked, so it is blocked.
+- **Media** are not searched and never masked: URLs, and base64 with or without `data:`. Else they are text.
+  Declared types may be false, so the first {SNIFFED:,} bytes decide: a file that begins as text does is
+  decoded and searched. A match in it cannot be masked, so it is blocked. A file of a known kind of media is
+  searched only if its type or its name says that it is text. Data URLs in percent codes are decoded and
+  searched, too.
+- **Opaque** members are not searched while they are base64, a URL or an id. Only the provider reads them.
 - **Free members** hold what you define, such as schemas and the input of tools. All strings and names in them
   are text.
 
@@ -39,7 +44,7 @@ _FORMS = f"""\
 | JSON of a known API | the texts of its table; parts of a message also joined |
 | other JSON | the whole body, names and numbers too, then each string without its escapes |
 | server-sent events, lines of JSON, an array of responses | texts joined over events, as described below |
-| form with files | each part as a body by itself, and the names of fields and files |
+| form with files | each part as a body by itself, and the names of fields and files, decoded too |
 | HTML form | the whole text, and JSON in its values |
 | picture, sound, film, PDF, archive | not searched; known by how the file begins |
 | other text | the whole body |
@@ -58,14 +63,17 @@ A guard with patterns rejects these requests with 415 `unsupported_content_type`
 - binary documents: Bedrock's event stream, gRPC, Protocol Buffers, MessagePack, CBOR, Avro, BSON,
 - prompts in token ids (`prompt`, `input`, `context`, `prompt_token_ids`, `input_ids`),
 - prompts in vectors (`prompt_embeds`),
-- bodies in another charset than UTF-8, by their type or by the mark of UTF-16,
-- parts of a form with a transfer encoding.
+- bodies in another charset than UTF-8, by their type or by how they begin,
+- parts of a form with a transfer encoding, and names of files in another charset than UTF-8,
+- text in a data URL with another charset than UTF-8, UTF-16, UTF-32, ASCII and Latin-1,
+- text in more than {MAX_PADDED:,} pieces of base64.
 
 Where responses are checked, `Range` and `If-Range` are removed from requests, so no response comes in halves.
 
 ## What no guard sees
 
 - The content of pictures, sound, PDFs and archives, and of everything that a URL or an id stands for.
+- Text in files that begin as media do, or with {SNIFFED:,} bytes that are no text in UTF-8, UTF-16 or UTF-32.
 - Text in another script that looks the same, text with invisible characters, and text that is encoded in a
   way that the API does not define.
 - Earlier turns that the provider stores, and files that came in several uploads.
@@ -103,6 +111,7 @@ def _table(api: Api) -> Iterator[str]:
         ("roles", api.roles),
         ("labels", api.labels),
         ("media", api.media),
+        ("opaque", api.opaque),
         ("free", api.free),
     )
     for name, paths in rows:

@@ -32,7 +32,8 @@ class Api:
         texts: the usual texts.
         roles: members that hold one of the fixed roles.
         labels: members that hold a name, an id or a setting.
-        media: members that hold a picture, sound, a file or a vector, as a URL or encoded.
+        media: members that hold a picture, sound or a file, as a URL or encoded.
+        opaque: members in base64 that no model reads: signatures, vectors, padding; and ids of files.
         free: members with an object whose content the API does not define: its names are text, too.
         unseen: what guards cannot see, one sentence each.
     """
@@ -43,6 +44,7 @@ class Api:
     roles: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     media: tuple[str, ...] = ()
+    opaque: tuple[str, ...] = ()
     free: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()
 

@@ -86,7 +86,9 @@ def kind_of(document: Any) -> str:
 
 def is_sent(document: Mapping[str, Any]) -> bool:
     """True for a request of a known API, which no stream of a response has."""
-    return isinstance(document.get("messages"), list) or isinstance(document.get("contents"), list)
+    if isinstance(document.get("messages"), list) or isinstance(document.get("contents"), list):
+        return True
+    return isinstance(document.get("model"), str) and ("input" in document or "prompt" in document)
 
 
 _GEMINI_SIGNS = (("candidates", list), ("promptFeedback", dict), ("usageMetadata", dict))

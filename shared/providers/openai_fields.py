@@ -38,9 +38,12 @@ CHAT: Final = Api(
         "request.messages[].content[].(image_url|video_url|audio_url).url",
         "request.messages[].content[].(image_url|document_url|input_audio)",
         "request.messages[].content[].input_audio.data",
-        "request.messages[].content[].file.(file_data|file_id)",
+        "request.messages[].content[].file.file_data",
         f"{_MESSAGE}.audio.data",
         f"{_MESSAGE}.images[].image_url.url",
+    ),
+    opaque=(
+        "request.messages[].content[].file.file_id",
         f"{_MESSAGE}.reasoning_details[].(data|signature)",
         "response.obfuscation",
     ),
@@ -85,16 +88,22 @@ RESPONSES: Final = Api(
         "event.annotation.(file_id|container_id)",
     ),
     media=(
-        f"{_ITEM}.(content[]|output[]).(image_url|file_data|file_url|file_id)",
-        "event.part.(image_url|file_data|file_url|file_id)",
-        f"{_ITEM}.output.(image_url|file_id)",
+        f"{_ITEM}.(content[]|output[]).(image_url|file_data|file_url)",
+        "event.part.(image_url|file_data|file_url)",
+        f"{_ITEM}.output.image_url",
         f"{_ITEM}{{image_generation_call}}.result",
-        f"{_ITEM}.(encrypted_content|fingerprint)",
         f"{_ITEM}.outputs[]{{image}}.url",
-        "request.tools[].input_image_mask.(image_url|file_id)",
-        "(event|response).obfuscation",
+        "request.tools[].input_image_mask.image_url",
         "event{response.image_generation_call.partial_image}.partial_image_b64",
         "event{response.audio.delta|response.output_audio.delta}.delta",
+    ),
+    opaque=(
+        f"{_ITEM}.(content[]|output[]).file_id",
+        "event.part.file_id",
+        f"{_ITEM}.output.file_id",
+        "request.tools[].input_image_mask.file_id",
+        f"{_ITEM}.(encrypted_content|fingerprint)",
+        "(event|response).obfuscation",
     ),
     free=(
         "request.tools[].parameters",
@@ -110,7 +119,7 @@ EMBEDDINGS: Final = Api(
     calls=("/embeddings",),
     texts=("request.input",),
     labels=("(request|response).model", "request.(user|encoding_format)", "response.(object|data[].object)"),
-    media=("response.data[].embedding",),
+    opaque=("response.data[].embedding",),
     unseen=_IDS,
 )
 
@@ -124,11 +133,12 @@ IMAGES: Final = Api(
     ),
     media=(
         "response.data[].(b64_json|url)",
-        "request.images[].(image_url|file_id)",
-        "request.mask.(image_url|file_id)",
+        "request.images[].image_url",
+        "request.mask.image_url",
         "event{image_generation.partial_image|image_generation.completed}.b64_json",
         "event{image_edit.partial_image|image_edit.completed}.b64_json",
     ),
+    opaque=("request.(images[]|mask).file_id",),
     unseen=_POINTERS,
 )
 

@@ -44,8 +44,9 @@ MESSAGES: Final = Api(
         f"{_BLOCK}.source.media_type",
         "request.messages[].content[].content[].source.media_type",
     ),
-    media=(
-        f"{_BLOCK}.source{{base64|url|file}}.(data|url|file_id)",
+    media=(f"{_BLOCK}.source{{base64|url|file}}.(data|url)",),
+    opaque=(
+        f"{_BLOCK}.source{{base64|url|file}}.file_id",
         f"{_BLOCK}{{redacted_thinking}}.data",
         f"{_BLOCK}.(signature|encrypted_content|encrypted_stdout|file_id)",
         f"{_BLOCK}.content[].(encrypted_content|file_id)",
@@ -62,7 +63,8 @@ COUNT_TOKENS: Final = Api(
     texts=("request.(system|messages[].content)", "request.tools[].(name|description)"),
     roles=("request.messages[].role",),
     labels=("request.model",),
-    media=("request.messages[].content[].source{base64|url|file}.(data|url|file_id)",),
+    media=("request.messages[].content[].source{base64|url|file}.(data|url)",),
+    opaque=("request.messages[].content[].source{base64|url|file}.file_id",),
     free=("request.tools[].input_schema",),
     unseen=_FILES,
 )
@@ -101,9 +103,9 @@ GEMINI: Final = Api(
         f"{_PARTS}.(inlineData|inline_data).data",
         f"{_PARTS}.(fileData|file_data).(fileUri|file_uri)",
         f"{_PARTS}.(functionResponse|function_response).parts[].(inlineData|inline_data).data",
-        f"{_PARTS}.(thoughtSignature|thought_signature)",
         "response.candidates[].groundingMetadata.searchEntryPoint.sdkBlob",
     ),
+    opaque=(f"{_PARTS}.(thoughtSignature|thought_signature)",),
     free=(
         f"{_PARTS}.(functionCall|function_call).args",
         f"{_PARTS}.(functionResponse|function_response).response",
@@ -148,6 +150,8 @@ CONVERSE: Final = Api(
     media=(
         f"{_CONVERSE}.(image|document|video|audio).source.bytes",
         f"{_CONVERSE}.toolResult.content[].(image|document|video).source.bytes",
+    ),
+    opaque=(
         f"{_CONVERSE}.reasoningContent.reasoningText.signature",
         f"{_CONVERSE}.reasoningContent.redactedContent",
     ),

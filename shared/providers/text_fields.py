@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from shared.http.body_rejected import BodyRejected
 from shared.providers.api import Api, steps_of
-from shared.providers.encoded import ROLES, is_encoded, is_label, text_inside
+from shared.providers.encoded import ROLES, is_encoded, is_label, texts_inside
 from shared.providers.openai_fields import OPENAI
 from shared.providers.other_fields import OTHERS
 
@@ -74,9 +74,14 @@ def _compiled() -> tuple[_Table, frozenset[str], frozenset[tuple[Holder, str]]]:
     table: dict[str, dict[Holder, tuple[_Rule, ...]]] = {}
     places, free = set[str](), set[tuple[Holder, str]]()
     for api in APIS:
-        for looks, paths in ((_is_role, api.roles), (is_label, api.labels), (is_encoded, api.media)):
+        for looks, is_media, paths in (
+            (_is_role, False, api.roles),
+            (is_label, False, api.labels),
+            (is_encoded, True, api.media),
+            (is_encoded, False, api.opaque),
+        ):
             for place, name, types in _members(paths, places):
-                rule = _Rule(looks, types, looks is is_encoded)
+                rule = _Rule(looks, types, is_media)
                 at = table.setdefault(name, {})
                 if rule not in at.get(place, ()):  # several APIs have the same member
                     at[place] = (*at.get(place, ()), rule)
@@ -230,11 +235,13 @@ def _are_media(rules: list[_Rule], values: list[Any]) -> bool:
     return all([isinstance(value, str) and is_encoded(value) for value in values])
 
 
-def hidden_text(holder: Holder, node: dict[str, Any], name: str) -> str | None:
-    """Return the text that a member encodes: a text file in base64. None for other members."""
-    if name in _RULES and any([rule.is_media for rule in _rules_at(holder, node, name)]):
-        return text_inside(node, name)
-    return None
+def hidden_texts(holder: Holder, node: dict[str, Any], name: str) -> Iterator[str]:
+    """Yield the texts that a member of `MEDIA_NAMES` encodes, such as a text file in base64.
+
+    Raises `BodyRejected` (``unsupported_content_type``) on encoded text that could be read in other ways.
+    """
+    if any([rule.is_media for rule in _rules_at(holder, node, name)]):
+        yield from texts_inside(node, name)
 
 
 def repeats_text(name: str, value: Any) -> bool:

@@ -107,6 +107,12 @@ def test_a_form_has_a_bounded_number_of_parts() -> None:
         parse(form(*([("a", b"")] * 9)))
 
 
+def named(parameter: str) -> bytes:
+    """A form with a picture whose head has that parameter."""
+    return form((f"f; {parameter}", PNG, "image/png"))
+
+
+WIDE = "the secret".encode("utf-16-be")
 FORMS: dict[str, tuple[bytes, str]] = {
     "no blocked text": (form(("a", b"hello"), ("f", PNG, "image/png")), "passes"),
     "a text": (form(("prompt", b"my secret")), "content_rejected"),
@@ -120,6 +126,17 @@ FORMS: dict[str, tuple[bytes, str]] = {
         "content_rejected",
     ),
     "the name of a file": (form(('f; filename="secret.png"', PNG, "image/png")), "content_rejected"),
+    "the name of a file in percent codes": (named("filename*=UTF-8''s%65cret.png"), "content_rejected"),
+    "the same without a charset": (named("filename=s%65cret.png"), "content_rejected"),
+    "the name of a file in Latin-1": (named("filename*=iso-8859-1'en's%65cret"), "content_rejected"),
+    "the name of a file in another charset": (named("filename*=utf-7''s%65cret"), "unsupported_content_type"),
+    "the name of a file in pieces": (named('filename*0="my sec"; filename*1="ret"'), "content_rejected"),
+    "the same in percent codes": (named("filename*0*=utf-8''s%65; filename*1*=cr%65t"), "content_rejected"),
+    "the name of a file with an escape": (named(r'filename="s\ecret"'), "content_rejected"),
+    "the name of a file as in mail": (named('filename="=?utf-8?B?c2VjcmV0?="'), "content_rejected"),
+    "the same in another charset": (named('filename="=?cp037?B?c2VjcmV0?="'), "unsupported_content_type"),
+    "the same, broken": (named('filename="=?utf-8?B?c2Vjc?="'), "passes"),
+    "the name in the type of a part": (form(("f", PNG, 'image/png; name="secret"')), "content_rejected"),
     "JSON that is not strict": (form(("q", b'{"a": 1, "a": 2}')), "invalid_json"),
     "token ids": (form(("q", b'{"prompt": [1, 2]}')), "unsupported_content_type"),
     "a part in base64": (
@@ -128,6 +145,9 @@ FORMS: dict[str, tuple[bytes, str]] = {
     ),
     "a part in another charset": (form(("f", b"x", "text/plain; charset=utf-16")), "unsupported_content_type"),
     "a part in a binary form": (form(("f", b"x", "application/cbor")), "unsupported_content_type"),
+    "a text that begins like a picture": (form(("f", b"GIF89a secret", "image/gif")), "content_rejected"),
+    "a text in UTF-16 without its mark": (form(("f", WIDE)), "unsupported_content_type"),
+    "a text in UTF-16 with the type of sound": (form(("f", WIDE, "audio/wav")), "unsupported_content_type"),
     "a text with the type of a picture": (form(("f", b"secret", "image/png")), "content_rejected"),
 }  # fmt: skip
 
@@ -136,7 +156,7 @@ FORMS: dict[str, tuple[bytes, str]] = {
 @pytest.mark.parametrize("action", ["block", "mask"])
 def test_the_text_in_the_parts_of_a_form_is_judged(body: bytes, expected: str, action: str) -> None:
     verdict = judge(body, action=action)
-    if action == "mask" and expected == "content_rejected" and b'filename="secret' not in body:
+    if action == "mask" and expected == "content_rejected" and PNG not in body:
         assert isinstance(verdict, Patch)
         assert b"secret" not in (verdict.body or b"").replace(PNG, b"")
     else:
@@ -167,7 +187,7 @@ def test_media_are_known_by_how_they_begin_and_not_by_their_type() -> None:
         b"PK\x03\x04",
         b"OggS",
     ):
-        assert is_media(MediaType(""), begins + b"secret")
-    assert is_media(MediaType("audio/pcm"), b"\0\1\0\1")
-    for text in (b"secret", b"", b"\xffsecret"):
+        assert is_media(MediaType(""), begins + b"\0secret")
+    assert is_media(MediaType("audio/pcm"), b"\0\0\1\0\xff\xff\2\0")
+    for text in (b"secret", b"", b"\xffsecret", b"GIF89a secret", b"ID3 secret", b"the secret\0", WIDE):
         assert not is_media(MediaType("image/png"), text)

@@ -24,5 +24,5 @@ def test_guards_page_names_what_is_judged_media_and_not_seen_of_every_api() -> N
         section = PAGE.partition(f"\n## {api.name}\n")[2].partition("\n## ")[0]
         assert "| text" in section
         assert "| not seen |" in section
-        for path in (*api.texts, *api.labels, *api.media):
+        for path in (*api.texts, *api.labels, *api.media, *api.opaque):
             assert path.replace("|", "\\|") in section

@@ -25,6 +25,7 @@ from shared.providers.text_fields import (
 
 HOLDERS = {"request": REQUEST, "response": RESPONSE, "event": EVENT}
 SENTENCE = "the needle in the hay"
+ENCODED = base64.b64encode(SENTENCE.encode()).decode()
 PICTURE = base64.b64encode(bytes(range(256)) * 2).decode()
 MEDIA = (PICTURE, f"data:image/png;base64,{PICTURE}", "https://files.example.com/a.png?x=needle")
 
@@ -88,6 +89,21 @@ def test_media_are_no_text_unless_they_look_like_text(api: Api) -> None:
 
 
 @apis
+def test_what_no_model_reads_is_no_text_while_it_is_base64_or_an_id(api: Api) -> None:
+    for steps in members(api.opaque):
+        for value in (PICTURE, ENCODED, "file-abc123", "sig_1", "gAAAAABo"):
+            assert read(steps, value) == "", steps
+        assert read(steps, SENTENCE) == SENTENCE, steps
+
+
+@apis
+def test_text_that_media_encode_is_read_whatever_their_type(api: Api) -> None:
+    for steps in members(api.media):
+        for value in (ENCODED, f"data:image/png;base64,{ENCODED}", f"data:application/pdf;base64, {ENCODED}"):
+            assert SENTENCE in read(steps, value), steps
+
+
+@apis
 def test_all_strings_and_names_below_a_free_member_are_read(api: Api) -> None:
     for steps in members(api.free):
         found = read(steps, {"needle": {"role": "user", "id": "hay", "image_url": {"url": MEDIA[1]}}})
@@ -99,9 +115,6 @@ def test_all_strings_and_names_below_a_free_member_are_read(api: Api) -> None:
 def test_media_below_a_member_that_no_api_defines_are_read() -> None:
     body = {"messages": [{"content": [{"new": {"image_url": {"url": PICTURE}}}]}]}
     assert PICTURE in "\n".join(text.read() for text in message_texts(body, REQUEST))
-
-
-ENCODED = base64.b64encode(SENTENCE.encode()).decode()
 
 
 @pytest.mark.parametrize(

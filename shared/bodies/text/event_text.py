@@ -148,10 +148,12 @@ def _pieces(node: Any, kind: str, place: Place, holder: Holder) -> Iterator[Piec
     if is_named:
         place += events.numbers_of(node, kind, holder)
     for key, child in members(node):
-        if is_named and is_known and not text_fields.is_text_member(holder, node, key):
+        if is_named and is_known:
             if key in text_fields.MEDIA_NAMES:
                 yield from hidden_texts(holder, node, key)
-        elif isinstance(child, str):
+            if not text_fields.is_text_member(holder, node, key):
+                continue
+        if isinstance(child, str):
             yield _piece(node, key, kind, place)
         elif is_named and is_known and text_fields.is_given(holder, key, child):
             yield from given_texts(key, child) if child else ()

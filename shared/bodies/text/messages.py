@@ -102,10 +102,12 @@ def drop_tokens(node: Any) -> None:
 def message_texts(node: Any, holder: Holder) -> Iterator[Text]:
     """Yield the texts in an array or object of a known body."""
     for name, child in members(node):
-        if isinstance(node, dict) and not text_fields.is_text_member(holder, node, name):
+        if isinstance(node, dict):
             if name in text_fields.MEDIA_NAMES:
                 yield from hidden_texts(holder, node, name)
-        elif isinstance(child, str):
+            if not text_fields.is_text_member(holder, node, name):
+                continue
+        if isinstance(child, str):
             yield Text.at(node, name, is_json=name in text_fields.JSON_MEMBERS)
         elif isinstance(node, dict) and text_fields.is_given(holder, name, child):
             yield from given_texts(name, child)
@@ -117,9 +119,11 @@ def message_texts(node: Any, holder: Holder) -> Iterator[Text]:
 
 
 def hidden_texts(holder: Holder, node: dict[str, Any], name: str) -> Iterator[Text]:
-    """Yield the text that encoded media hold, if they are text. It cannot be masked."""
-    if (text := text_fields.hidden_text(holder, node, name)) is not None:
+    """Yield the texts that a member encodes, as they are and without escapes. They cannot be masked."""
+    for text in text_fields.hidden_texts(holder, node, name):
         yield Text.fixed(text)
+        if "\\u" in text:
+            yield Text.fixed(unescape(text))
 
 
 def given_texts(name: str, value: Any) -> Iterator[Text]:

@@ -3,7 +3,6 @@
 A receiver may read events, a list of events, the parts of a form, a document, or plain text.
 """
 
-from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -19,6 +18,7 @@ from shared.bodies.text.stream_rules import TextJudge
 from shared.http.body_rejected import BodyRejected
 from shared.http.media_type import JSON_LINES
 from shared.model.event import Event
+from shared.providers.sniff import SNIFFED, charsets_of
 from shared.providers.text_fields import must_be_readable
 
 #: The most parts of a form with files.
@@ -71,7 +71,7 @@ def _judge_list(rules: TextRules, items: list[Any], bounds: JsonBounds) -> bool:
 def _judged(rules: TextRules, body: DecodedBody, document: Any, bounds: JsonBounds) -> bytes:
     if body.media_type.is_multipart:
         return _judge_form(rules, body, bounds)
-    _must_not_be_utf_16(body)
+    _must_be_utf_8(body)
     masked = rules.judge_body(body, document)
     return body.content if masked is None else masked
 
@@ -95,7 +95,7 @@ def _judge_form(rules: TextRules, body: DecodedBody, bounds: JsonBounds) -> byte
 def _judge_part(rules: TextRules, part: DecodedBody, bounds: JsonBounds) -> tuple[bytes, set[int]]:
     """Return the content of a part with the masks, and the indexes of the required patterns in it."""
     part.media_type.must_be_readable()
-    _must_not_be_utf_16(part)
+    _must_be_utf_8(part)
     if splitter := lines_splitter(part):
         judge = TextJudge(rules, bounds=bounds)
         sent = [*_fed(judge, part, splitter, bounds), *judge.finish()]
@@ -106,7 +106,11 @@ def _judge_part(rules: TextRules, part: DecodedBody, bounds: JsonBounds) -> tupl
     return part.content if content is None else content, found
 
 
-def _must_not_be_utf_16(body: DecodedBody) -> None:
-    """Raise `BodyRejected` on text that begins with the mark of UTF-16, whatever its type says."""
-    if body.content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+def _must_be_utf_8(body: DecodedBody) -> None:
+    """Raise `BodyRejected` on text in UTF-16 or UTF-32, whatever its type says."""
+    # Without the NULs of spaces and digits, bytes of the type of sound may be sound.
+    is_sure = b"\0" in body.content[:SNIFFED] or not body.media_type.is_media
+    if body.is_media or not is_sure:
+        return
+    if any([not charset.startswith("utf-8") for charset in charsets_of(body.content)]):
         raise BodyRejected("unsupported_content_type", "The charset of the body must be UTF-8.")
