@@ -15,11 +15,12 @@ from mitm_engine.processes.succession import Succession
 from mitm_engine.processes.supervisor import supervise
 from mitm_engine.processes.worker import Later
 from shared import logs
-from shared.core.errors import CannotListen, CannotTakeOver
+from shared.core.errors import CannotTakeOver
 from shared.core.exits import exit_with_sentence
 from shared.redis_server.choose import log_store, open_redis
 from shared.settings import Settings, load_settings, service_manager
 from shared.settings.files import check_ca_file, check_tls, tls_warning
+from shared.settings.listen import PROXY, naming_settings
 from shared.settings.sections import MITMPROXY, Tls
 from shared.settings.service_manager import ServiceManager
 from shared.start_line import log_proxy_start
@@ -29,10 +30,6 @@ _PROXY = "proxy"
 _EMBEDDED = (
     "With an embedded store, which ends with the program that started it, a running proxy cannot be "
     "replaced: stop and start it, or run the store as a process of its own (redis.mode: external)."
-)
-_LISTEN = (
-    "Set server.proxy_port (GATEWAY__SERVER__PROXY_PORT) to a free port and server.proxy_host to an address "
-    "of this machine, or replace a running proxy with --replace."
 )
 
 logger = logging.getLogger(__name__)
@@ -65,8 +62,6 @@ def main(
         check_ca_file(settings.security)
         try:
             sys.exit(_serve(settings, config, flags, web=web, replace=replace))
-        except CannotListen as error:
-            raise CannotListen(f"{error} {_LISTEN}") from None
         except CannotTakeOver as error:  # the configuration may be right
             sys.exit(f"run_proxy: {error}")
 
@@ -136,7 +131,8 @@ def _listening(
     inherited = [one for one in predecessor.listening if one.name == _PROXY] if predecessor else []
     if given := [one for one in inherited if one.is_given]:
         return given
-    sockets = listener_sockets(server.proxy_host, server.proxy_port, [one.socket for one in inherited])
+    with naming_settings(PROXY, ", or replace the running proxy with --replace"):
+        sockets = listener_sockets(server.proxy_host, server.proxy_port, [one.socket for one in inherited])
     for one in inherited:
         if one.socket not in sockets:
             one.socket.close()

@@ -6,7 +6,7 @@ from shared.core.exits import exit_with_sentence
 from shared.redis_server.choose import RedisAddress, log_store
 from shared.services import Services, connect
 from shared.settings import load_settings
-from shared.settings.probe import ADMIN, check_listen
+from shared.settings.listen import ADMIN, check_listen
 from shared.start_line import log_admin_start
 
 _PROGRAM = "admin"

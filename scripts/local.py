@@ -18,7 +18,8 @@ from shared.core.exits import check_writable, exit_with_sentence
 from shared.redis_server.choose import RedisAddress, open_redis
 from shared.settings import Settings, load_settings_or_exit
 from shared.settings.files import tls_warning
-from shared.settings.probe import ADMIN, PROXY, admin_url, check_listen, proxy_url, ready_url
+from shared.settings.listen import ADMIN, PROXY, check_listen
+from shared.settings.probe import admin_url, proxy_url, ready_url
 
 #: Time for a part to become ready. Importing an uncompiled mitmproxy alone takes 10 s.
 READY_TIMEOUT_SECONDS = 60.0

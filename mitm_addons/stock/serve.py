@@ -19,27 +19,30 @@ from shared import logs
 from shared.config_store.port import ConfigStore
 from shared.core import tasks
 from shared.core.errors import CannotListen, StoreDown
-from shared.core.http_tokens import authority
 from shared.model.config import RuleTimeouts
 from shared.redis_server.choose import log_store
 from shared.services import Services, connect
 from shared.settings import Settings
+from shared.settings.listen import PROXY, check_listen
 from shared.start_line import log_proxy_start
 
 logger = logging.getLogger(__name__)
 
 _PAGE = 500  # tenants per read
+_TRIES = 20  # for a port in use, ten per second
 # Settings that the core does not support.
 _UNSUPPORTED = ("server.drain_timeout", "limits.connections", "limits.in_flight", "limits.timeouts")
 
 
 def serve_alone(settings: Settings, *, with_web: bool) -> None:
     """Serve until SIGTERM or SIGINT; with mitmweb on request. Raises `GatewayError`."""
+    server = settings.server
+    addresses = [(host, server.proxy_port) for host in server.proxy_host]
+    for host, port in addresses:  # mitmproxy would not say why
+        check_listen(host, port, PROXY, tries=_TRIES)
     log = logs.configure(settings.log.level, sys.stdout, QUIET_LOGGERS)
     with contextlib.closing(log), connect(settings) as services:
         log_store(services.address)
-        server = settings.server
-        addresses = [(host, server.proxy_port) for host in server.proxy_host]
         log_proxy_start(settings, addresses, services.address)
         asyncio.run(_serve(services, log, web.Feed() if with_web else None))
 
@@ -55,9 +58,7 @@ async def _serve(services: Services, log: logs.LogWriter, feed: web.Feed | None)
             could_listen = await _run(master)
     # Raised here: inside, a group of errors would hide it.
     if not could_listen:
-        port = settings.server.proxy_port
-        addresses = " and ".join(authority(host, port) for host in settings.server.proxy_host)
-        raise CannotListen(f"Cannot listen on {addresses}.")
+        raise CannotListen("mitmproxy could not open its port. The log says why.")
 
 
 async def _run(master: Master) -> bool:

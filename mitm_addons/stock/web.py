@@ -22,8 +22,8 @@ from tornado.web import ErrorHandler
 
 from mitm_addons.flows import state_of
 from mitm_addons.stock.masking import BODY_KEPT, masked_copy
-from shared.core.errors import GatewayError
 from shared.settings import Settings
+from shared.settings.listen import check_listen
 
 #: Calls that are listed; the oldest is removed first.
 CALLS_KEPT = 500
@@ -48,7 +48,7 @@ _STYLE = (
 
 @contextlib.contextmanager
 def pages(master: Master, settings: Settings, server: Proxyserver, feed: "Feed") -> Iterator[None]:
-    """Serve mitmweb for the calls of `feed` until the context ends. Raises `GatewayError`."""
+    """Serve mitmweb for the calls of `feed` until the context ends. Raises `CannotListen`."""
     add_web(master, settings)
     running = _listen(_Shown(master.options, master.addons, server, feed.view))
     sys.stderr.write(f"mitmweb (read only): {master.addons.get('webauth').web_url}\n")
@@ -118,13 +118,8 @@ class _Shown:
 def _listen(shown: _Shown) -> HTTPServer:
     pages = HTTPServer(_Pages(shown), max_body_size=_BODY_LIMIT)
     port: int = shown.options.web_port
-    try:
-        pages.listen(port, _HOST)
-    except OSError:
-        raise GatewayError(
-            f"mitmweb cannot listen on {_HOST}:{port}. "
-            "Set server.web_port (GATEWAY__SERVER__WEB_PORT) to a free port."
-        ) from None
+    check_listen(_HOST, port, ("server.web_port", "server.web_port"))
+    pages.listen(port, _HOST)
     return pages
 
 

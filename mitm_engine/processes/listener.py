@@ -9,21 +9,19 @@ import asyncio
 import contextlib
 import errno
 import socket
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 from mitm_engine.processes import descriptors
 from mitm_engine.processes.scoreboard import WorkerContext, WorkerRow
-from shared.core.errors import CannotListen, GatewayError
-from shared.core.http_tokens import authority
+from shared.core.errors import GatewayError
+from shared.core.process.listening import open_listener, resolve_address
 
 BACKLOG = 4096  # connections in the kernel's queue; its own bound is usually the same
 #: Bytes that the kernel buffers for a client that does not read; its default is megabytes. Bytes in flight do
 #: not count, so a fast client stays fast.
 UNSENT = 256 * 1024
 COURTESY = 0.002  # seconds that a worker with more connections pauses, once per connection
-_RETRY_PAUSE = 0.1  # seconds until a port that is in use is tried again
+_TRIES = 20  # for a port in use, ten per second
 FULL_PAUSE = 0.1  # seconds between two checks for free descriptors
 #: Seconds between two heartbeats. A closed connection shows on the scoreboard after this time at most.
 HEARTBEAT = 0.1
@@ -48,20 +46,9 @@ _NO_CONNECTION = frozenset(
 )
 
 
-def listener_socket(host: str, port: int, *, tries: int = 20) -> socket.socket:
-    """Return a non-blocking socket that listens; port 0 means a free port. Raises `CannotListen`.
-
-    A name with several addresses gives one socket, preferably on IPv4; ``::`` takes IPv4 clients, too. A
-    port in use is tried again ten times per second, because the workers of a killed supervisor hold it for a
-    moment.
-    """
-    try:
-        return _bound(*_resolve(host, port))
-    except OSError as error:
-        if error.errno != errno.EADDRINUSE or tries <= 1:
-            raise _cannot_listen(host, port, error) from None
-    time.sleep(_RETRY_PAUSE)
-    return listener_socket(host, port, tries=tries - 1)
+def listener_socket(host: str, port: int) -> socket.socket:
+    """Return a non-blocking socket that listens; port 0 means a free port. Raises `CannotListen`."""
+    return open_listener(host, port, _listen, tries=_TRIES)
 
 
 def listener_sockets(
@@ -74,47 +61,12 @@ def listener_sockets(
     by_address = {one.getsockname()[:2]: one for one in inherited}
     with contextlib.ExitStack() as new:
         found = [
-            _inherited(by_address, host, port) or new.enter_context(listener_socket(host, port))
+            (by_address and by_address.get(resolve_address(host, port)[1][:2]))
+            or new.enter_context(listener_socket(host, port))
             for host in hosts
         ]
         new.pop_all()
     return found
-
-
-def _inherited(
-    by_address: Mapping[tuple[object, ...], socket.socket], host: str, port: int
-) -> socket.socket | None:
-    try:
-        return by_address.get(_resolve(host, port)[1][:2]) if by_address else None
-    except OSError as error:
-        raise _cannot_listen(host, port, error) from None
-
-
-def _cannot_listen(host: str, port: int, error: OSError) -> CannotListen:
-    return CannotListen(f"Cannot listen on {authority(host.strip('[]'), port)}: {error.strerror}.")
-
-
-def _resolve(host: str, port: int) -> tuple[int, tuple[Any, ...]]:
-    """Return family and address. Raises OSError."""
-    found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    family, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
-    return family, address
-
-
-def _bound(family: int, address: tuple[Any, ...]) -> socket.socket:
-    # Accepted sockets inherit the protocol, and only then do event loops turn Nagle's algorithm off.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            # The default differs between systems.
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, address[0] != "::")
-        listener.bind(address)
-        _listen(listener)
-    except OSError:
-        listener.close()
-        raise
-    return listener
 
 
 def _listen(listener: socket.socket) -> None:

@@ -95,7 +95,11 @@ class PoolFull(GatewayError):
 
 
 class CannotListen(GatewayError):
-    """A port cannot be opened, usually because another process has it."""
+    """No socket can listen at an address. `is_address` says that another port would not help."""
+
+    def __init__(self, message: str, *, is_address: bool = False) -> None:
+        super().__init__(message)
+        self.is_address = is_address
 
 
 class CannotTakeOver(GatewayError):

@@ -80,9 +80,11 @@ def test_config_file_that_is_missing_ends_the_start(tmp_path: Path, program: tup
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid", "2001:db8::1::"])
-def test_proxy_that_cannot_listen_ends_with_both_settings(tmp_path: Path, host: str) -> None:
-    ended = start(tmp_path, PROXY, {"server.proxy_host": host})
-    assert_refused(ended, "server.proxy_port", "server.proxy_host", host)
+@pytest.mark.parametrize("engine", ["express", "mitmproxy"])
+def test_proxy_that_cannot_listen_names_its_host(tmp_path: Path, host: str, engine: str) -> None:
+    ended = start(tmp_path, PROXY, {"server.proxy_host": host, "server.engine": engine})
+    assert_refused(ended, "server.proxy_host", host, "an address of this machine")
+    assert "server.proxy_port" not in ended.stderr
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
@@ -93,8 +95,8 @@ def test_admin_api_that_cannot_listen_names_its_host(tmp_path: Path, host: str) 
 
 @pytest.mark.parametrize(
     ("program", "setting"),
-    [(ADMIN, "server.admin_port"), (PROXY, "server.proxy_port")],
-    ids=["admin", "proxy"],
+    [(ADMIN, "server.admin_port"), (PROXY, "server.proxy_port"), ((*PROXY, "--web"), "server.web_port")],
+    ids=["admin", "proxy", "mitmweb"],
 )
 def test_port_in_use_names_its_setting(tmp_path: Path, program: tuple[str, ...], setting: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:

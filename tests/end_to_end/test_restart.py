@@ -75,8 +75,11 @@ def test_a_taken_port_stops_the_proxy_with_a_sentence(tmp_path: Path, engine: st
         )
         second._spawn("second", "run_proxy.py")
         assert second.processes["second"].wait(30) != 0
-        assert f"run_proxy: Cannot listen on 127.0.0.1:{gateway.proxy_port}" in second.log("second")
-        assert "(GATEWAY__SERVER__PROXY_PORT) to a free port " in second.log("second")
+        way_out = ", or replace the running proxy with --replace" if engine == "express" else ""
+        assert (
+            f"run_proxy: Cannot listen on 127.0.0.1:{gateway.proxy_port}: Address already in use. Set "
+            f"server.proxy_port (GATEWAY__SERVER__PROXY_PORT) to a free port{way_out}.\n"
+        ) in second.log("second")
         assert "Traceback" not in second.log("second")
 
 

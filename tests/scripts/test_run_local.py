@@ -242,7 +242,8 @@ def test_port_in_use_is_reported_with_the_setting_to_change(name: str, tmp_path:
         started = gateway.start()
         assert started.process.wait(10) == 78
     assert started.output == (
-        f"run_local.sh: Port {port} is in use. Set {name} (GATEWAY__{variable}) to a free port.\n"
+        f"run_local.sh: Cannot listen on 127.0.0.1:{port}: Address already in use. Set {name} "
+        f"(GATEWAY__{variable}) to a free port.\n"
     )
 
 
