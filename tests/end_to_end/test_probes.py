@@ -31,7 +31,11 @@ def test_probes_answer_on_both_ports_whatever_the_host(
     for port in (gateway.admin_port, gateway.proxy_port):
         received, body = ask(port, HEADS[head] % path)
         assert received.split(b" ", 2)[1] == b"200", (port, received, body)
-        assert json.loads(body)["status"] == "ok"
+        found = json.loads(body)
+        assert found["status"] == "ok"
+        # A stranger learns the state of each part, and not where the store is.
+        assert not found.keys() - {"status", "parts"}
+        assert set(found.get("parts", {}).values()) <= {"ok"}
 
 
 def test_a_call_of_a_tenant_still_needs_one_host(gateway: RunningGateway) -> None:
