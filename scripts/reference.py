@@ -6,7 +6,7 @@ They are in docs/reference. A test fails when one of them is not what this print
 import dataclasses
 import json
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,6 +14,7 @@ from typing import Any, cast
 from flask_smorest import Api
 
 from admin_app import create_app
+from admin_app.auth.access import Access, Caller
 from admin_app.auth.failed_logins import MAX_FAILURES
 from admin_app.auth.field_access import RULE_FIELDS, TENANT_FIELDS
 from admin_app.http.bodies import MAX_BODY_BYTES
@@ -25,11 +26,13 @@ from shared.bodies.json.parse import MAX_DEPTH, MAX_DIGITS
 from shared.bodies.text import patterns
 from shared.bodies.text.rules import MAX_MASKED
 from shared.core.errors import ERRORS, LOG_ONLY
+from shared.documents.api_key import ApiKeyInput
 from shared.documents.plugin_config import MAX_ENTRIES, MAX_TIMEOUT_SECONDS
 from shared.http.content_coding import MAX_DECODED, MAX_RATIO
 from shared.limits import quotas
 from shared.limits.distinct_values import MAX_VALUES
 from shared.log_lines import CAUSES, KINDS, fields_of, json_schema
+from shared.model.config import Scope
 from shared.pipeline.chain import MAX_WEIGHT
 from shared.plugins import external_validator
 from shared.plugins.content_validator import LONGEST
@@ -100,22 +103,14 @@ def _error_table(found: Mapping[str, tuple[int, str]]) -> str:
 
 def admin_api_page() -> str:
     """Every operation of the admin API, and the access that it needs."""
-    app = create_app(cast(Services, SimpleNamespace(clock=SystemClock())))
-    with app.app_context():
-        spec = cast(Api, app.extensions["flask-smorest"]["apis"][""]["ext_obj"]).spec.to_dict()
     rows = [
-        (f"`{method.upper()} {path}`", operation["summary"], _access(operation.get("description", "")))
-        for path, operations in spec["paths"].items()
-        for method, operation in operations.items()
-        if isinstance(operation, dict) and "summary" in operation
-    ]
-    fields = [
-        ("tenant", ", ".join(f"`{name}`" for name in TENANT_FIELDS)),
-        ("rule", ", ".join(f"`{name}`" for name in RULE_FIELDS)),
+        (f"`{name}`", operation["summary"], _access(operation.get("description", "")))
+        for name, operation in _operations()
     ]
     return _page(
         "The admin API",
-        "Swagger UI at `/docs` has every field. `/openapi.json` is the same as an OpenAPI 3.1 document.",
+        "Swagger UI at `/docs` has every field. `/openapi.json` is the same as an OpenAPI 3.1 document. "
+        "[Keys, scopes and roles](scopes.md) says which key may call what.",
         "## Operations\n",
         _table(("operation", "what it does", "requires"), rows),
         "## Changes\n",
@@ -126,28 +121,85 @@ def admin_api_page() -> str:
         "true`. Errors are not kept, so a rejected call can be corrected and sent again.",
         "PUT and PATCH accept what was read, read-only fields included. null stands for the default of a "
         "field. A new key is shown once, as `key` and `api_key`.",
+    )
+
+
+def _operations() -> list[tuple[str, dict[str, Any]]]:
+    """Method and path of each operation, with its OpenAPI object."""
+    app = create_app(cast(Services, SimpleNamespace(clock=SystemClock())))
+    with app.app_context():
+        spec = cast(Api, app.extensions["flask-smorest"]["apis"][""]["ext_obj"]).spec.to_dict()
+    return [
+        (f"{method.upper()} {path}", operation)
+        for path, operations in spec["paths"].items()
+        for method, operation in operations.items()
+        if isinstance(operation, dict) and "summary" in operation
+    ]
+
+
+def scopes_page() -> str:
+    """The keys, and who may call which operation and write which field."""
+    default = _scopes(ApiKeyInput().load({})["scopes"])
+    return _page(
+        "Keys, scopes and roles",
         "## Keys\n",
-        "The platform key is `admin.token` (variable `GATEWAY_ADMIN_TOKEN`). The key of a tenant has "
-        "one or more scopes, and reaches this tenant only; objects of others are 404.",
+        _table(
+            ("role", "key", "reaches"),
+            [
+                ("platform", "`admin.token`, or `GATEWAY_ADMIN_TOKEN`", "all tenants"),
+                ("tenant", "an API key with one or more scopes", "its own tenant; objects of others are 404"),
+                ("nobody", "no key", "public rules, probes, the version, and Swagger UI"),
+            ],
+        ),
+        "Without a platform key, calls from this machine count as the platform's: with a local Host header, "
+        "and not through a proxy.",
+        "## Scopes\n",
         _table(
             ("scope", "allows"),
             [
-                ("`proxy`", "calls through the proxy"),
-                ("`read`", "reads of the tenant, its rules, keys and limits; dry runs"),
-                (
-                    "`admin`",
-                    "the same; changes of rules, keys, and the tenant's `name` and `plugin_chain`",
-                ),
+                (f"`{Scope.PROXY}`", "calls through the proxy"),
+                (f"`{Scope.READ}`", "reads of the tenant, its rules, keys and limits; dry runs"),
+                (f"`{Scope.ADMIN}`", "the same, and changes of the tenant, its rules and its keys"),
             ],
         ),
-        "Only the platform may write these fields:",
-        _table(("object", "fields"), fields),
+        f"A key that is created without `scopes` has {default}. The first key of a tenant has "
+        f"{_scopes((Scope.ADMIN, Scope.PROXY))}. An application needs {_scopes((Scope.PROXY,))} only.",
+        "## Operations\n",
+        _operations_by_caller(),
+        "`call_outside` of a dry run needs `admin`. The header `X-Gateway-Trace` needs `admin` and `proxy`.",
+        "## Fields\n",
+        "Only the platform may write these fields. A tenant may send their stored values back.",
+        _table(
+            ("object", "fields"),
+            [
+                ("tenant", ", ".join(map(_code, TENANT_FIELDS))),
+                ("rule", ", ".join(map(_code, RULE_FIELDS))),
+                ("rule", "`limits.request_body` and `limits.response_body` above the gateway's own"),
+            ],
+        ),
+        "A tenant can neither remove, weaken nor reorder the entries of its tier and of `required_plugins`.",
+    )
+
+
+def _operations_by_caller() -> str:
+    callers = [Caller("platform"), *(Caller(scope, "a tenant", (scope,)) for scope in Scope)]
+    return _table(
+        ("operation", "platform", *(f"`{scope}`" for scope in Scope)),
+        [
+            (f"`{name}`", *("yes" if caller.may(access) else "" for caller in callers))
+            for name, operation in _operations()
+            if (access := Access(_access(operation.get("description", "")))) is not Access.PUBLIC
+        ],
     )
 
 
 def _access(description: str) -> str:
     _, found, access = description.rpartition("Requires ")
     return access.removesuffix(".") if found else "no key"
+
+
+def _scopes(scopes: Iterable[str]) -> str:
+    return " and ".join(map(_code, scopes))
 
 
 def bounds_page() -> str:
@@ -284,6 +336,7 @@ PAGES = {
     "settings.md": settings_page,
     "errors.md": errors_page,
     "admin-api.md": admin_api_page,
+    "scopes.md": scopes_page,
     "bounds.md": bounds_page,
     "logs.md": logs_page,
     "logs.schema.json": logs_schema,

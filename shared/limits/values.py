@@ -1,7 +1,7 @@
 """Rate limits as values: limits as settings name them, counters, and what a limiter decides.
 
 Requests per window are counted by a bucketed sliding window, concurrent requests by leases. Both are
-explained in docs/reference/rate-limiter.md.
+explained in docs/explanation/limits.md.
 """
 
 from collections.abc import Mapping, Sequence

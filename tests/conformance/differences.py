@@ -1,6 +1,6 @@
 """The rows of this suite that an engine does not pass, and what it does instead.
 
-`docs/explanation/engine.md` lists them; `python -m tests.conformance.page` writes that part of the page. A test
+`docs/reference/engines.md` lists them; `python -m tests.conformance.page` writes that part of the page. A test
 that has a row here asserts what the engine does instead: nothing is skipped.
 """
 

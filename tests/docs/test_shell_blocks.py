@@ -17,7 +17,7 @@ from tests.support.commands import ROOT, serving
 from tests.support.gateway import RunningGateway
 
 # Its block goes on where README ends.
-CONTINUES = ROOT / "docs" / "reference" / "plugins.md"
+CONTINUES = ROOT / "docs" / "how-to" / "debugging.md"
 # Its blocks lose the store on purpose: see test_backup_page.py.
 OTHER = ROOT / "docs" / "how-to" / "backup.md"
 PAGES = [

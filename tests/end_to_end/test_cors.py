@@ -110,7 +110,7 @@ def test_errors_of_the_gateway_can_be_read_by_the_page(
 
 
 def test_failure_of_the_upstream_can_be_read_by_the_page(tenant: TenantInUse, engine: str) -> None:
-    """The errors of mitmproxy's own core have no CORS headers (docs/explanation/engine.md)."""
+    """The errors of mitmproxy's own core have no CORS headers (docs/reference/engines.md)."""
     response = tenant.request("GET", "/dead/x", headers={"Origin": PAGE})
     assert (response.status_code, allowed(response)) == (502, {"express": "*", "mitmproxy": None}[engine])
 

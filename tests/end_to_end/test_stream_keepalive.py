@@ -1,4 +1,4 @@
-"""Silent event streams that a balancer would end (express only, docs/explanation/engine.md)."""
+"""Silent event streams that a balancer would end (express only, docs/reference/engines.md)."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What docs/reference/rate-limiter.md shows works as it is printed."""
+"""What the pages about limits show works as it is printed, and their figures are those of the code."""
 
 import json
 import re
@@ -17,9 +17,11 @@ from shared.plugins.rate_limiter import RateLimiter
 from shared.testing.memory_limiter import MemoryLimiter
 from tests.plugins.gate import Gate, Hands, rejected
 
-PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "rate-limiter.md").read_text(encoding="utf-8")
-PROSE = " ".join(PAGE.split())
-PICTURE = (Path(__file__).parents[2] / "docs" / "explanation" / "window.svg").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "reference" / "rate-limiter.md").read_text(encoding="utf-8")
+EXPLANATION = (DOCS / "explanation" / "limits.md").read_text(encoding="utf-8")
+PROSE = " ".join(f"{PAGE} {EXPLANATION}".split())
+PICTURE = (DOCS / "explanation" / "window.svg").read_text(encoding="utf-8")
 BLOCKS = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)]
 *SETTINGS, RESPONSE, USAGE = BLOCKS
 SHORT, FULL, BLOCK = SETTINGS
@@ -38,7 +40,7 @@ def test_page_names_every_setting() -> None:
         assert name in FULL["limits"] or name == "concurrent"
 
 
-def test_rate_limiting_page_names_the_real_bounds_and_choices() -> None:
+def test_limits_pages_name_the_real_bounds_and_choices() -> None:
     assert f"the first {MAX_VALUES:,} values" in PROSE
     assert f"(0 to {MAX_LIMIT:,}; 0 blocks)" in PROSE
     assert f"a list of up to {MAX_QUOTAS}, which all hold." in PROSE
@@ -66,7 +68,8 @@ def test_the_usage_of_the_page_has_the_form_that_the_api_describes() -> None:
 
 
 def test_picture_of_the_window_shows_the_buckets_of_the_limiter() -> None:
-    assert "(../explanation/window.svg)" in PAGE
+    assert "(window.svg)" in EXPLANATION
+    assert f"divided into {BUCKETS} buckets" in PROSE
     assert f"Requests in each bucket (window / {BUCKETS})" in PICTURE
     # The oldest bucket counts in full, so one more than the window has.
     assert PICTURE.count('fill="#0969da"/>') + PICTURE.count('fill="#bf8700"/>') >= BUCKETS + 1
