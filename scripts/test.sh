@@ -23,7 +23,7 @@ fi
 bin=.venv/bin
 parallel=(-n auto --maxprocesses 4)
 # They cover the pure packages. Only they run with coverage, which doubles their time.
-covering=(tests/core tests/model tests/limits tests/pipeline tests/admin_app/test_explain.py)
+covering=(tests/core tests/model tests/limits tests/pipeline tests/upstreams tests/admin_app/test_explain.py)
 
 # Runs tests. A path may select no test for one of the two passes, which is not an error.
 pass() {
@@ -39,7 +39,7 @@ if [ "$#" = 0 ]; then
     "$bin/python" -m pytest -q "${parallel[@]}" "${covering[@]/#/--ignore=}"
     "$bin/python" -m pytest -q "${parallel[@]}" --cov --cov-report= "${covering[@]}"
     echo "Every branch of the pure packages must be covered:"
-    exec "$bin/coverage" report --include='shared/core/*,shared/model/*,shared/limits/*.py,shared/pipeline/*' \
+    exec "$bin/coverage" report --include='shared/core/*,shared/model/*,shared/limits/*.py,shared/pipeline/*,shared/upstreams/*' \
         --skip-covered --fail-under=100
 fi
 if [ "$1" = --slow ]; then

@@ -1,0 +1,76 @@
+"""The values of attempts: what to call, that nothing is left to call, and what was learned from a call."""
+
+from dataclasses import dataclass
+
+from shared.model.providers import ProviderKey
+from shared.upstreams.outcome import KeyEffect
+from shared.upstreams.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A call to make.
+
+    Attributes:
+        target: the upstream.
+        key: the credential; None for a target that needs none.
+        delay: the seconds to wait before it.
+        is_doubtful: the attempt before may have generated a response, too, and may bill it.
+    """
+
+    target: Target
+    key: ProviderKey | None = None
+    delay: float = 0.0
+    is_doubtful: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """No attempt is left.
+
+    `code` is the error that the client gets; empty: it gets the last failure as it came. `wait` is the number
+    of seconds for ``Retry-After``; None if none is known.
+    """
+
+    code: str = ""
+    wait: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TracedAttempt:
+    """One attempt that is over, for the log and for traces.
+
+    Attributes:
+        target: the id of the target.
+        key: the id of the key; None without one.
+        status: the status of the response; 0 without one.
+        why: why it failed; empty if it was served.
+        ms: milliseconds until it failed, or until the first content.
+    """
+
+    target: str
+    key: str | None
+    status: int
+    why: str
+    ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What other workers should know of a target, or of one of its keys.
+
+    Attributes:
+        target: the id of the target.
+        until: when it is tried again.
+        why: the failure.
+        key: the id of the key; None: it is about the target, which is open until then.
+        effect: what happened to the key.
+        model: the model for which the key cools; empty: all.
+    """
+
+    target: str
+    until: float
+    why: str
+    key: str | None = None
+    effect: KeyEffect | None = None
+    model: str = ""

@@ -1,0 +1,297 @@
+"""The attempts of one request: which target and key are tried next, until one responds or none is left.
+
+    first ----> Attempt ---- the first content, or a whole response ----> served ----> end
+                 |   ^
+         failed  v   |  another key after `auth` and `rate_limit`; else another target; else the same one,
+               after-+  once after the wait that an upstream asked for, or with a growing random backoff
+                 |
+                 +----> Ended: the client sees the last failure, or an error of the gateway
+
+The driver of an exchange (the engine's policy hooks) has one object per request:
+
+1. `first(now)` when the request is known. On an `Attempt`, write its target and key into the flow.
+2. `sent(now)` when the last byte of the request has left.
+3. A failure becomes an `Outcome` (`outcome.py`): the connection failed, the head of the response is an error,
+   or the beginning of the stream is `Step.AGAIN` (`commit.py`). `after(outcome, now)` returns the next
+   `Attempt`, to be made after its `delay`, or `Ended`. Then the client gets what was received last.
+4. `served(now)` when the first content goes to the client. After it, nothing is tried.
+5. `end()` in every case, when the exchange is over.
+
+After each of these, `changes` has what other workers should know, and `trace` the attempts for the log.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from shared.core.empty import EMPTY
+from shared.model.pools import RetryOn
+from shared.model.providers import ProviderKey
+from shared.upstreams.attempt import Attempt, Change, Ended, TracedAttempt
+from shared.upstreams.choose import OPEN, Fits, Pool
+from shared.upstreams.keys import KeyState
+from shared.upstreams.outcome import Fault, KeyEffect, Outcome
+from shared.upstreams.retry_budget import RetryBudget
+from shared.upstreams.target import Call, Target, TargetState
+
+#: The reason for a target whose provider has no key that can be used now.
+NO_KEY: Final = "no_key"
+#: The longest wait that a client is told when all keys cool, in seconds.
+MAX_KEY_WAIT_SECONDS: Final = 60.0
+
+# Only another target may follow: the first one may have generated, and may bill, a response.
+_DOUBTFUL = (RetryOn.RESET, RetryOn.TIMEOUT)
+# The backoff of the last repeats is as long as that of the tenth.
+_MAX_DOUBLINGS = 10
+
+
+class _Planned(NamedTuple):
+    """A call that could be made."""
+
+    target: Target
+    state: TargetState
+    key: ProviderKey | None
+    key_state: KeyState | None
+
+
+@dataclass(slots=True)
+class _Running:
+    """The call under way. `is_key_trial`: it is the trial of a rejected key."""
+
+    planned: _Planned
+    call: Call
+    began: float
+    is_key_trial: bool
+
+
+class Attempts:
+    """The attempts of one request.
+
+    Attributes:
+        number: how many were made.
+        trace: those that are over.
+        changes: what other workers should know; the driver empties it.
+        why_not: why targets were no candidates when the last choice was made.
+    """
+
+    __slots__ = (
+        *("_affinity", "_budget", "_fits", "_has_waited", "_now", "_pinned", "_pool", "_random", "_ready"),
+        *("_repeats", "_running", "_tried", "changes", "number", "trace", "why_not"),
+    )
+
+    def __init__(
+        self,
+        pool: Pool,
+        budget: RetryBudget,
+        random: Callable[[], float],
+        *,
+        affinity: bytes | None = None,
+        pinned: str | None = None,
+        fits: Fits | None = None,
+    ) -> None:
+        """`affinity`, `pinned`, `fits` and `random` are those of `Pool.choose`."""
+        self._pool = pool
+        self._budget = budget
+        self._random = random
+        self._affinity = affinity
+        self._pinned = pinned
+        self._fits = fits
+        self._now = 0.0
+        self._running: _Running | None = None
+        self._tried: set[str] = set()
+        # The call that may be repeated first, of those whose upstream said when.
+        self._ready: tuple[float, _Planned] | None = None
+        self._has_waited = False
+        self._repeats = 0
+        self.number = 0
+        self.trace: list[TracedAttempt] = []
+        self.changes: list[Change] = []
+        self.why_not: Mapping[str, str] = EMPTY
+
+    # The driver calls these.
+
+    def first(self, now: float) -> Attempt | Ended:
+        """The first attempt."""
+        self._budget.request(now)
+        planned, wait = self._other_target(now)
+        return self._nobody(wait) if planned is None else self._begin(planned, now)
+
+    def sent(self, now: float) -> None:
+        """The last byte of the request was sent."""
+        self._under_way().call.sent(now)
+
+    def served(self, now: float, status: int = 200) -> None:
+        """The first content of the response, or all of it, goes to the client."""
+        running = self._under_way()
+        running.call.served(now)
+        key_state = running.planned.key_state
+        if key_state is not None:
+            key_state.succeeded(running.planned.target.model, now, is_trial=running.is_key_trial)
+            running.is_key_trial = False
+        self._note(running, now, "", status)
+
+    def after(self, outcome: Outcome, now: float) -> Attempt | Ended:
+        """The attempt that follows a failed one. Call it before anything of the failed one is sent."""
+        failed = self._settle(outcome, now).planned
+        retry = self._pool.policy.retry
+        may_follow = outcome.kind is not None and (outcome.kind in retry.on or outcome.kind is RetryOn.AUTH)
+        if may_follow and self.number < retry.attempts:
+            planned, delay = self._next(failed, outcome, now)
+            if planned is not None and self._budget.take(now):
+                return self._begin(planned, now, delay, is_doubtful=outcome.kind in _DOUBTFUL)
+        return Ended("provider_auth" if outcome.kind is RetryOn.AUTH else "")
+
+    def skip(self, why: str, now: float) -> Attempt | Ended:
+        """The attempt in place of one that was not made, such as one that the client cannot pay."""
+        running = self._under_way()
+        self._note(running, now, why, 0)
+        self.end()
+        self.number -= 1
+        self._tried.add(running.planned.target.id)
+        planned, wait = self._other_target(now)
+        if planned is not None:
+            return self._begin(planned, now)
+        return Ended() if self.number else self._nobody(wait)
+
+    def end(self) -> None:
+        """The exchange is over, however it ended. May be called again."""
+        running, self._running = self._running, None
+        if running is not None:
+            running.call.end()
+            if running.planned.key_state is not None:
+                running.planned.key_state.abandoned(is_trial=running.is_key_trial)
+
+    # The next attempt.
+
+    def _next(self, failed: _Planned, outcome: Outcome, now: float) -> tuple[_Planned | None, float]:
+        """The call that follows, and the seconds to wait before it."""
+        if outcome.fault is Fault.KEY and failed.key is not None:
+            # With another key: the target has generated nothing. The key that failed cools.
+            planned = self._with_key(failed.target, failed.state, now)
+            if planned is not None:
+                return planned, 0.0
+        self._tried.add(failed.target.id)
+        planned, _ = self._other_target(now)
+        if planned is not None or outcome.kind in _DOUBTFUL:
+            return planned, 0.0
+        return self._same_target(failed, outcome, now)
+
+    def _other_target(self, now: float) -> tuple[_Planned | None, float | None]:
+        """A call of a target that was not tried; else the seconds until one may be called, if known."""
+        self._now = now
+        found = self._pool.choose(
+            now,
+            self._random,
+            affinity=self._affinity,
+            pinned=self._pinned,
+            tried=self._tried,
+            fits=self._may_serve,
+        )
+        self.why_not = found.why_not
+        if found.target is None or found.state is None:
+            return None, found.wait
+        return self._with_key(found.target, found.state, now), None
+
+    def _with_key(self, target: Target, state: TargetState, now: float) -> _Planned | None:
+        """A call of that target with one of its keys; None if none can be used."""
+        if target.keys is None:
+            return _Planned(target, state, None, None)
+        found = target.keys.choose(target.model, now, self._random, affinity=self._affinity)
+        return None if found.key is None else _Planned(target, state, found.key, found.state)
+
+    def _same_target(self, failed: _Planned, outcome: Outcome, now: float) -> tuple[_Planned | None, float]:
+        """A target that failed, after the wait that it asked for, once; else the last one after a backoff."""
+        retry = self._pool.policy.retry
+        if self._ready is not None and not self._has_waited:
+            ready, planned = self._ready
+            if ready - now <= retry.within:
+                self._has_waited = True
+                return planned, max(ready - now, 0.0)
+        if outcome.wait or outcome.fault is not Fault.TARGET or failed.state.breaker.until is not None:
+            return None, 0.0
+        longest = retry.backoff * 2 ** min(self._repeats, _MAX_DOUBLINGS)
+        self._repeats += 1
+        return failed, self._random() * longest
+
+    def _may_serve(self, target: Target) -> str:
+        if self._fits is not None and (reason := self._fits(target)):
+            return reason
+        return "" if target.keys is None or target.keys.has_key(target.model, self._now) else NO_KEY
+
+    def _nobody(self, wait: float | None) -> Ended:
+        """The error when there is no target for the first attempt. `wait` is that for an open one."""
+        reasons = set(self.why_not.values())
+        if NO_KEY not in reasons or OPEN in reasons:
+            return Ended("no_upstream", wait)
+        cooling = [
+            found.wait
+            for target in self._pool.targets
+            if self.why_not[target.id] == NO_KEY and target.keys is not None
+            if (found := target.keys.choose(target.model, self._now, self._random)).wait is not None
+        ]
+        wait = min(cooling, default=None)
+        if wait is None or wait > MAX_KEY_WAIT_SECONDS:
+            return Ended("no_provider_key", wait)
+        return Ended("rate_limit_exceeded", wait)
+
+    # What an attempt changes.
+
+    def _begin(
+        self, planned: _Planned, now: float, delay: float = 0.0, *, is_doubtful: bool = False
+    ) -> Attempt:
+        target, state, key, key_state = planned
+        call = Call(target, state, now + delay)
+        self._running = _Running(planned, call, now + delay, key_state is not None and key_state.begin())
+        self.number += 1
+        return Attempt(target, key, delay, is_doubtful)
+
+    def _settle(self, outcome: Outcome, now: float) -> _Running:
+        """Record a failure: for the target, for the key, and for what may follow."""
+        running = self._under_way()
+        target, state, key, key_state = running.planned
+        if running.call.failed(outcome, now):
+            until = state.breaker.until or now
+            self.changes.append(Change(target=target.id, until=until, why=outcome.why))
+        ready = None if outcome.wait is None else now + outcome.wait
+        if key is not None and key_state is not None:
+            if outcome.effect is not None:
+                ready = self._settle_key(running, key.id, key_state, outcome, outcome.effect, now)
+            elif outcome.fault is Fault.CLIENT:  # the provider has accepted the key
+                key_state.succeeded(target.model, now, is_trial=running.is_key_trial)
+                running.is_key_trial = False
+        if ready is not None and (self._ready is None or ready < self._ready[0]):
+            self._ready = ready, running.planned
+        self._note(running, now, outcome.why, outcome.status)
+        self.end()
+        return running
+
+    def _settle_key(
+        self, running: _Running, key: str, state: KeyState, outcome: Outcome, effect: KeyEffect, now: float
+    ) -> float:
+        """Record the failure of a key. Return when it can be used again."""
+        target = running.planned.target
+        until = state.failed(
+            effect, target.model, now, why=outcome.why, wait=outcome.wait, is_trial=running.is_key_trial
+        )
+        running.is_key_trial = False
+        if until is not None:
+            model = target.model if effect is KeyEffect.RATE_LIMIT else ""
+            change = Change(
+                target=target.id, until=until, why=outcome.why, key=key, effect=effect, model=model
+            )
+            self.changes.append(change)
+        return now + state.wait(target.model, now)
+
+    def _note(self, running: _Running, now: float, why: str, status: int) -> None:
+        target, _, key, _ = running.planned
+        ms = round((now - running.began) * 1000)
+        self.trace.append(
+            TracedAttempt(
+                target=target.id, key=None if key is None else key.id, status=status, why=why, ms=max(ms, 0)
+            )
+        )
+
+    def _under_way(self) -> _Running:
+        if self._running is None:
+            raise RuntimeError("No attempt is under way.")
+        return self._running

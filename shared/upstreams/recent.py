@@ -1,0 +1,50 @@
+"""A count of what happened within the last seconds."""
+
+from collections import deque
+
+# The parts of a window. What happened counts until the whole part in which it did has left the window.
+_PARTS = 10
+
+
+class RecentCount:
+    """Counts for between nine and ten tenths of a window.
+
+    >>> calls = RecentCount(seconds=10)
+    >>> calls.add(0.0), calls.add(5.0)
+    (None, None)
+    >>> calls.total(9.9), calls.total(12.0), calls.total(20.0)
+    (2, 1, 0)
+    """
+
+    __slots__ = ("_parts", "_total", "_width")
+
+    def __init__(self, seconds: float) -> None:
+        self._width = seconds / _PARTS
+        self._parts: deque[list[int]] = deque()  # the number of a part, and the count in it
+        self._total = 0
+
+    def add(self, now: float) -> None:
+        """Count one more."""
+        part = self._leave(now)
+        if self._parts and self._parts[-1][0] == part:
+            self._parts[-1][1] += 1
+        else:
+            self._parts.append([part, 1])
+        self._total += 1
+
+    def total(self, now: float) -> int:
+        """The number that counts now."""
+        self._leave(now)
+        return self._total
+
+    def clear(self) -> None:
+        """Count from zero again."""
+        self._parts.clear()
+        self._total = 0
+
+    def _leave(self, now: float) -> int:
+        """Remove the parts that have left the window. Return the number of the present one."""
+        part = int(now / self._width)
+        while self._parts and self._parts[0][0] <= part - _PARTS:
+            self._total -= self._parts.popleft()[1]
+        return part

@@ -1,0 +1,117 @@
+"""One target of a pool, and its state: the calls under way, the latency and the breaker."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from weakref import WeakValueDictionary
+
+from shared.model.pools import Breaker
+from shared.upstreams.breaker import OutlierBreaker
+from shared.upstreams.ewma import PeakEwma
+from shared.upstreams.keys import KeyRing
+from shared.upstreams.outcome import Fault, Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """An upstream that a pool may choose.
+
+    Attributes:
+        id: ``<provider id>/<model>``, or a hash of the URL of a target without a provider.
+        model: the name that its provider knows the model by; empty without a provider.
+        weight: its share of the calls, at least 1.
+        priority: the lowest number is tried first.
+        max_concurrent: the most calls at a time in this worker; None: no limit.
+        first_byte: its timeout for the first byte, in seconds. A failed call counts as slow as this.
+        keys: the keys of its provider; None if it needs none.
+    """
+
+    id: str
+    model: str = ""
+    weight: int = 1
+    priority: int = 0
+    max_concurrent: int | None = None
+    first_byte: float = 60.0
+    keys: KeyRing | None = None
+
+
+class TargetState:
+    """What this worker knows of a target, for one tenant."""
+
+    __slots__ = ("__weakref__", "breaker", "in_flight", "latency")
+
+    def __init__(self, settings: Breaker, trial_delay: float = 0.0) -> None:
+        self.in_flight = 0
+        self.latency = PeakEwma()
+        self.breaker = OutlierBreaker(settings, trial_delay)
+
+
+class Call:
+    """One call of a target, from its beginning until `end`, which must follow in every case."""
+
+    __slots__ = ("_is_open", "_is_trial", "_number", "state", "target")
+
+    def __init__(self, target: Target, state: TargetState, now: float) -> None:
+        self.target = target
+        self.state = state
+        self._number = state.latency.begin(now)
+        self._is_trial = state.breaker.begin(now)
+        self._is_open = True
+        state.in_flight += 1
+
+    def sent(self, now: float) -> None:
+        """The last byte of the request was sent: the time to the first content is counted from here."""
+        self.state.latency.ended(self._number)
+        self._number = self.state.latency.begin(now)
+
+    def served(self, now: float) -> None:
+        """The first content of the response has come, or all of it."""
+        if self._is_trial:
+            self.state.latency.restart()
+        self.state.latency.arrived(self._number, now)
+        self.state.breaker.succeeded(now, is_trial=self._is_trial)
+        self._is_trial = False
+
+    def failed(self, outcome: Outcome, now: float) -> bool:
+        """The call failed before its first content. Returns True when this opened the breaker."""
+        is_trial, self._is_trial = self._is_trial, False
+        state = self.state
+        if outcome.fault is Fault.TARGET:
+            state.latency.failed(self._number, now, self.target.first_byte)
+            return state.breaker.failed(now, outcome.why, is_trial=is_trial)
+        state.latency.ended(self._number)
+        if outcome.fault is Fault.CLIENT:  # the target works
+            state.breaker.succeeded(now, is_trial=is_trial)
+        else:
+            state.breaker.abandoned(is_trial=is_trial)
+        return False
+
+    def end(self) -> None:
+        """The call is over. May be called again."""
+        if self._is_open:
+            self._is_open = False
+            self.state.in_flight -= 1
+            self.state.latency.ended(self._number)
+            self.state.breaker.abandoned(is_trial=self._is_trial)
+
+
+class States[K, S]:
+    """The states of targets or keys, each made once, and kept for as long as anything uses it.
+
+    So a configuration that is compiled again finds the states of the one before.
+    """
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: WeakValueDictionary[K, S] = WeakValueDictionary()
+
+    def of(self, key: K, make: Callable[[], S]) -> S:
+        """The state under that key, such as the ids of a tenant and a target; made if there is none."""
+        state = self._known.get(key)
+        if state is None:
+            state = self._known[key] = make()
+        return state
+
+    def known(self, key: K) -> S | None:
+        """The state under that key; None if nothing uses it. Another worker's word may be about any."""
+        return self._known.get(key)

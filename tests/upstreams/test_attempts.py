@@ -1,0 +1,463 @@
+"""The attempts of one request: what follows each failure, what is told to others, and when it ends."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.model.pools import AI_POLICY, AI_RETRY, Breaker, PoolPolicy, Retry, RetryOn
+from shared.upstreams.attempt import Attempt, Ended
+from shared.upstreams.attempts import NO_KEY, Attempts
+from shared.upstreams.choose import OPEN, Pool
+from shared.upstreams.keys import KeyRing
+from shared.upstreams.outcome import (
+    Fault,
+    KeyEffect,
+    Outcome,
+    outcome_of_response,
+    outcome_of_stream,
+    outcome_of_transport,
+)
+from shared.upstreams.retry_budget import RetryBudget
+from shared.upstreams.target import Target
+from tests.upstreams.pools import World, never, targets
+
+CONNECT = outcome_of_transport(RetryOn.CONNECT, "refused")
+RESET = outcome_of_transport(RetryOn.RESET, "reset")
+LATE = outcome_of_transport(RetryOn.TIMEOUT, "first byte")
+AUTH = outcome_of_response(401)
+BROKEN, FULL = outcome_of_response(500), outcome_of_response(503)
+CLIENT = outcome_of_response(400)
+EMPTY = outcome_of_stream(None)
+NO_MONEY = outcome_of_response(402)
+
+
+def limited(wait: float | None = None) -> Outcome:
+    return outcome_of_response(429, b"", wait)
+
+
+#: Every kind of failure is followed by another attempt, up to ten, and no breaker opens.
+PATIENT = PoolPolicy(retry=replace(AI_RETRY, attempts=10), breaker=Breaker(consecutive=99, of=99))
+
+
+class Requests:
+    """Requests to a pool of one worker. Random numbers are all a half."""
+
+    def __init__(self, *every: Target, policy: PoolPolicy = AI_POLICY, world: World | None = None) -> None:
+        self.world = world or World()
+        self.pool = self.world.pool(every, policy)
+        self.budget = RetryBudget()
+
+    def new(self, affinity: bytes | None = None, pinned: str | None = None) -> Attempts:
+        return Attempts(self.pool, self.budget, lambda: 0.5, affinity=affinity, pinned=pinned)
+
+    def run(self, *outcomes: Outcome, now: float = 0.0) -> list[str]:
+        """Each attempt of a request that ends in these ways, as text; then the end, if it came."""
+        attempts = self.new()
+        step, found = attempts.first(now), []
+        for outcome in (*outcomes, None):
+            found.append(text(step))
+            if outcome is None or isinstance(step, Ended):
+                break
+            step = attempts.after(outcome, now)
+        attempts.end()
+        return found
+
+
+def text(step: Attempt | Ended) -> str:
+    if isinstance(step, Ended):
+        return f"end {step.code}".strip() + ("" if step.wait is None else f" {step.wait:g}")
+    key = "" if step.key is None else f"/{step.key.id}"
+    delay = f" +{step.delay:g}" if step.delay else ""
+    return f"{step.target.id}{key}{delay}" + ("?" if step.is_doubtful else "")
+
+
+def with_keys(world: World, name: str, *keys: str, priority: int = 0) -> Target:
+    return Target(id=name, model="m", keys=world.ring(*keys), priority=priority)
+
+
+# Other targets.
+
+
+@pytest.mark.parametrize(
+    ("outcome", "follows"),
+    [
+        *[(outcome, "b") for outcome in (CONNECT, BROKEN, FULL, EMPTY, limited(), NO_MONEY)],
+        *[(outcome, "b?") for outcome in (RESET, LATE)],
+        (CLIENT, "end"),
+        (outcome_of_response(404), "end"),
+        (outcome_of_response(501), "end"),
+        (outcome_of_stream({"error": {"type": "invalid_request_error"}}), "end"),
+    ],
+)
+def test_failure_that_is_not_the_client_s_is_followed_by_another_target(
+    outcome: Outcome, follows: str
+) -> None:
+    assert Requests(*targets("a", "b")).run(outcome) == ["a", follows]
+
+
+def test_failure_that_the_policy_does_not_name_ends() -> None:
+    policy = PoolPolicy(retry=Retry(on=(RetryOn.CONNECT,)))
+    assert Requests(*targets("a", "b"), policy=policy).run(CONNECT) == ["a", "b"]
+    for outcome in (RESET, LATE, BROKEN, FULL, EMPTY, limited()):
+        assert Requests(*targets("a", "b"), policy=policy).run(outcome) == ["a", "end"]
+
+
+def test_attempts_end_at_their_number_and_the_last_failure_is_the_response() -> None:
+    assert Requests(*targets(*"abcde")).run(BROKEN, FULL, CONNECT) == ["a", "b", "c", "end"]
+
+
+def test_lower_level_is_reached_when_the_first_has_failed() -> None:
+    every = [Target(id="first"), Target(id="second", priority=1)]
+    assert Requests(*every).run(FULL, BROKEN) == ["first", "second", "second +0.025"]
+
+
+def test_open_targets_are_left_out() -> None:
+    requests = Requests(*targets("a", "b", "c"))
+    requests.world.state("b").breaker.open_until(10.0, 0.0, "fails")
+    assert requests.run(CONNECT) == ["a", "c"]
+
+
+def test_retry_of_a_conversation_follows_its_order_and_a_stored_response_its_target() -> None:
+    requests = Requests(*targets("a", "b", "c"))
+    order = []
+    for _ in range(2):
+        attempts = requests.new(affinity=b"conversation")
+        order.append(
+            [
+                text(attempts.first(0.0)),
+                text(attempts.after(CONNECT, 0.0)),
+                text(attempts.after(CONNECT, 0.0)),
+            ]
+        )
+        attempts.end()
+    assert order[0] == order[1]
+    assert sorted(order[0]) == ["a", "b", "c"]
+    assert {text(requests.new(pinned="c").first(0.0)) for _ in range(5)} == {"c"}
+
+
+# The same target.
+
+
+def test_only_target_is_tried_again_after_a_backoff_that_doubles() -> None:
+    requests = Requests(*targets("a"), policy=PATIENT)
+    assert requests.run(CONNECT, BROKEN, EMPTY, FULL) == ["a", "a +0.025", "a +0.05", "a +0.1", "a +0.2"]
+
+
+@pytest.mark.parametrize("outcome", [RESET, LATE])
+def test_request_that_may_have_been_served_is_never_sent_to_the_same_target_again(outcome: Outcome) -> None:
+    assert Requests(*targets("a"), policy=PATIENT).run(outcome) == ["a", "end"]
+
+
+def test_only_target_whose_breaker_opened_is_not_tried_again() -> None:
+    policy = PoolPolicy(retry=AI_RETRY, breaker=Breaker(consecutive=1))
+    assert Requests(*targets("a"), policy=policy).run(BROKEN) == ["a", "end"]
+
+
+def test_wait_that_the_last_target_asked_for_is_kept_once() -> None:
+    asked = outcome_of_response(503, b"", 5.0)
+    assert Requests(*targets("a"), policy=PATIENT).run(asked, asked) == ["a", "a +5", "end"]
+
+
+def test_shortest_wait_of_all_targets_is_kept() -> None:
+    slow, quick = outcome_of_response(503, b"", 20.0), outcome_of_response(529, b"", 5.0)
+    found = Requests(*targets("a", "b", "c"), policy=PATIENT).run(slow, quick, slow, BROKEN)
+    assert found == ["a", "b", "c", "b +5", "b +0.025"]
+
+
+def test_wait_beyond_the_policy_ends() -> None:
+    asked = outcome_of_response(503, b"", 31.0)
+    assert Requests(*targets("a"), policy=PATIENT).run(asked) == ["a", "end"]
+
+
+def test_rate_limit_without_keys_and_without_a_wait_ends() -> None:
+    assert Requests(*targets("a"), policy=PATIENT).run(limited()) == ["a", "end"]
+    assert Requests(*targets("a"), policy=PATIENT).run(limited(2.0)) == ["a", "a +2"]
+
+
+def test_delayed_attempt_keeps_its_place_and_is_no_slow_call() -> None:
+    requests = Requests(*targets("a"), policy=PATIENT)
+    attempts = requests.new()
+    attempts.first(0.0)
+    assert text(attempts.after(outcome_of_response(503, b"", 5.0), 0.0)) == "a +5"
+    state = requests.world.state("a")
+    state.latency.restart()
+    assert state.in_flight == 1
+    assert state.latency.estimate(4.0) is None
+    attempts.sent(5.0)
+    attempts.served(5.5)
+    assert state.latency.estimate(5.5) == pytest.approx(0.5)
+    attempts.end()
+    assert state.in_flight == 0
+
+
+# Keys.
+
+
+def test_rejected_key_is_followed_by_the_next_key_of_the_same_target() -> None:
+    world = World()
+    requests = Requests(with_keys(world, "a", "k1", "k2"), Target(id="b"), world=world)
+    found = requests.run(AUTH, AUTH)
+    assert sorted(found[:2]) == ["a/k1", "a/k2"]
+    assert found[2] == "b"
+
+
+def test_next_request_goes_straight_to_the_key_that_works_and_after_ten_minutes_one_tries_the_other() -> None:
+    world = World()
+    requests = Requests(with_keys(world, "a", "k1", "k2"), world=world)
+    attempts = requests.new()
+    step = attempts.first(0.0)
+    assert isinstance(step, Attempt)
+    assert step.key is not None
+    rejected = step.key.id
+    works = "k2" if rejected == "k1" else "k1"
+    assert text(attempts.after(AUTH, 0.0)) == f"a/{works}"
+    attempts.served(0.1)
+    attempts.end()
+    assert [(change.key, change.effect, change.until) for change in attempts.changes] == [
+        (rejected, KeyEffect.REJECTED, 600.0)
+    ]
+    assert {text(requests.new(b"%d" % number).first(599.0)) for number in range(20)} == {f"a/{works}"}
+    started = [requests.new(b"%d" % number) for number in range(20)]
+    assert Counter(text(one.first(600.0)) for one in started)[f"a/{rejected}"] == 1
+    for one in started:
+        one.served(600.1)
+    assert world.key_state(rejected).rejected_until is None
+
+
+def test_failure_of_the_target_leaves_its_key_alone() -> None:
+    world = World()
+    requests = Requests(with_keys(world, "a", "k1"), world=world)
+    assert requests.run(BROKEN) == ["a/k1", "a/k1 +0.025"]
+    assert world.key_state("k1").wait("m", 0.0) == 0
+
+
+def test_request_without_a_key_that_works_gets_an_error_of_the_gateway() -> None:
+    world = World()
+    requests = Requests(with_keys(world, "a", "k1"), world=world)
+    assert requests.run(AUTH) == ["a/k1", "end provider_auth"]
+    assert requests.run() == ["end no_provider_key 600"]
+
+
+def test_rate_limit_cools_the_key_for_its_model_and_the_next_key_follows() -> None:
+    world = World()
+    requests = Requests(with_keys(world, "a", "k1", "k2"), world=world)
+    attempts = requests.new()
+    attempts.first(0.0)
+    assert isinstance(attempts.after(limited(30.0), 0.0), Attempt)
+    (change,) = attempts.changes
+    assert (change.effect, change.until, change.model) == (KeyEffect.RATE_LIMIT, 30.0, "m")
+
+
+def test_all_keys_cooling_is_a_429_with_the_wait_and_no_call() -> None:
+    world = World()
+    requests = Requests(with_keys(world, "a", "k1", "k2"), world=world)
+    world.key_state("k1").cool_until("m", 30.0, 0.0)
+    world.key_state("k2").cool_until("", 40.0, 0.0)
+    attempts = requests.new()
+    assert text(attempts.first(10.0)) == "end rate_limit_exceeded 20"
+    assert (attempts.number, attempts.trace) == (0, [])
+    assert attempts.why_not == {"a": NO_KEY}
+    world.key_state("k1").cool_until("m", 100.0, 0.0)
+    world.key_state("k2").cool_until("", 100.0, 0.0)
+    assert requests.run(now=10.0) == ["end no_provider_key 90"]
+
+
+def test_target_without_any_key_is_a_503() -> None:
+    world = World()
+    assert Requests(with_keys(world, "a"), world=world).run() == ["end no_provider_key"]
+
+
+def test_only_key_is_used_again_after_its_wait() -> None:
+    world = World()
+    requests = Requests(with_keys(world, "a", "k1"), world=world)
+    assert requests.run(limited(3.0)) == ["a/k1", "a/k1 +3"]
+    world = World()
+    assert Requests(with_keys(world, "a", "k1"), world=world).run(limited()) == ["a/k1", "a/k1 +1"]
+    world = World()
+    assert Requests(with_keys(world, "a", "k1"), world=world).run(NO_MONEY) == ["a/k1", "end"]
+
+
+def test_failed_fallback_cools_its_key_too() -> None:
+    world = World()
+    requests = Requests(
+        with_keys(world, "a", "k1"), with_keys(world, "b", "k2", priority=1), world=world, policy=PATIENT
+    )
+    assert requests.run(limited(50.0), limited(40.0)) == ["a/k1", "b/k2", "end"]
+    assert [world.key_state(key).wait("m", 0.0) for key in ("k1", "k2")] == [50.0, 40.0]
+
+
+def test_call_that_the_client_got_wrong_proves_the_key() -> None:
+    world = World()
+    requests = Requests(with_keys(world, "a", "k1"), world=world)
+    world.key_state("k1").reject_until(600.0)
+    assert requests.run(CLIENT, now=600.0) == ["a/k1", "end"]
+    assert world.key_state("k1").rejected_until is None
+
+
+def test_trial_of_a_key_whose_client_leaves_is_free_again() -> None:
+    world = World()
+    requests = Requests(with_keys(world, "a", "k1"), world=world)
+    world.key_state("k1").reject_until(600.0)
+    for _ in range(2):
+        attempts = requests.new()
+        assert text(attempts.first(600.0)) == "a/k1"
+        assert requests.run(now=600.0) == ["end rate_limit_exceeded 1"]
+        attempts.end()
+        attempts.end()
+
+
+# Nobody.
+
+
+def test_no_target_is_a_503_that_says_when_the_first_is_tried_again() -> None:
+    requests = Requests(*targets("a", "b"))
+    requests.world.state("a").breaker.open_until(7.0, 0.0, "fails")
+    requests.world.state("b").in_flight = 0
+    attempts = Attempts(
+        requests.pool, requests.budget, never, fits=lambda target: "vision" if target.id == "b" else ""
+    )
+    assert text(attempts.first(1.0)) == "end no_upstream 6"
+    assert attempts.why_not == {"a": OPEN, "b": "vision"}
+
+
+def test_request_that_no_target_fits_is_a_503() -> None:
+    requests = Requests(*targets("a"))
+    attempts = Attempts(requests.pool, requests.budget, never, fits=lambda target: "vision")
+    assert text(attempts.first(0.0)) == "end no_upstream"
+    attempts.end()
+
+
+def test_driver_that_reports_without_an_attempt_is_wrong() -> None:
+    attempts = Requests(*targets("a")).new()
+    with pytest.raises(RuntimeError):
+        attempts.served(0.0)
+
+
+# What others learn.
+
+
+def test_breaker_that_opens_is_told() -> None:
+    requests = Requests(*targets("a", "b"), policy=PoolPolicy(retry=AI_RETRY, breaker=Breaker(consecutive=1)))
+    attempts = requests.new()
+    attempts.first(0.0)
+    attempts.after(BROKEN, 1.0)
+    (change,) = attempts.changes
+    assert (change.target, change.key, change.until, change.why) == ("a", None, 11.0, "status 500")
+
+
+def test_trace_has_every_attempt_with_its_result_and_time() -> None:
+    world = World()
+    requests = Requests(with_keys(world, "a", "k1"), Target(id="b", priority=1), world=world)
+    attempts = requests.new()
+    attempts.first(1.0)
+    attempts.after(limited(), 1.25)
+    attempts.served(1.75, status=201)
+    attempts.end()
+    found = [(one.target, one.key, one.status, one.why, one.ms) for one in attempts.trace]
+    assert found == [("a", "k1", 429, "status 429", 250), ("b", None, 201, "", 500)]
+    assert attempts.number == 2
+
+
+def test_skipped_target_is_traced_and_does_not_count() -> None:
+    requests = Requests(*targets("a", "b", "c"))
+    attempts = requests.new()
+    attempts.first(0.0)
+    assert text(attempts.skip("budget", 0.0)) == "b"
+    assert attempts.number == 1
+    assert text(attempts.after(BROKEN, 0.0)) == "c"
+    assert text(attempts.skip("budget", 0.0)) == "end"
+    assert [one.why for one in attempts.trace] == ["budget", "status 500", "budget"]
+    assert all(requests.world.state(name).in_flight == 0 for name in "abc")
+    only = Requests(*targets("a")).new()
+    only.first(0.0)
+    assert text(only.skip("budget", 0.0)) == "end no_upstream"
+
+
+# Bounds.
+
+
+def test_retries_of_a_storm_stay_within_the_budget() -> None:
+    requests = Requests(*targets("a", "b", "c"), policy=PATIENT)
+    calls, now = 0, 0.0
+    for number in range(4000):  # 200 a second for 20 seconds, all targets down
+        now = number / 200
+        attempts = requests.new()
+        step = attempts.first(now)
+        while isinstance(step, Attempt):
+            step = attempts.after(BROKEN, now)
+        calls += attempts.number
+        attempts.end()
+    assert 4000 * 1.15 <= calls <= 4000 * 1.2 + 10
+
+
+def test_dead_target_among_three_costs_no_client_an_error_and_few_calls() -> None:
+    requests = Requests(*targets("a", "b", "c"))
+    calls: Counter[str] = Counter()
+    recovered_at = None
+    for number in range(6000):  # 100 a second for a minute; c is dead for 30 seconds
+        now = number / 100
+        attempts = requests.new()
+        step = attempts.first(now)
+        while isinstance(step, Attempt) and step.target.id == "c" and now < 30:
+            calls["dead"] += 1
+            step = attempts.after(CONNECT, now)
+        assert isinstance(step, Attempt)
+        if step.target.id == "c":
+            recovered_at = recovered_at or now
+        attempts.served(now)
+        attempts.end()
+    assert calls["dead"] <= 5 + 2
+    assert recovered_at is not None
+    assert recovered_at <= 30 + 40  # the open time has doubled while it was dead
+
+
+OUTCOMES = [CONNECT, RESET, LATE, AUTH, BROKEN, FULL, CLIENT, EMPTY, NO_MONEY, limited(), limited(3.0), None]
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> tuple[World, Pool]:
+    world = World()
+    rings: Sequence[KeyRing | None] = [None, world.ring("k1"), world.ring("k2", "k3")]
+    every = [
+        Target(id=name, model="m", priority=draw(st.integers(0, 1)), keys=draw(st.sampled_from(rings)))
+        for name in draw(st.lists(st.sampled_from("abcd"), min_size=1, unique=True))
+    ]
+    retry = replace(AI_RETRY, attempts=draw(st.integers(1, 5)))
+    return world, world.pool(every, PoolPolicy(retry=retry, breaker=Breaker(consecutive=2)))
+
+
+@given(
+    plans(), st.lists(st.lists(st.sampled_from(OUTCOMES), min_size=6, max_size=6), max_size=6), st.randoms()
+)
+def test_any_course_of_requests_keeps_its_bounds(
+    plan: tuple[World, Pool], requests: list[list[Outcome | None]], random: Random
+) -> None:
+    world, pool = plan
+    budget, now = RetryBudget(), 0.0
+    for outcomes in requests:
+        attempts = Attempts(pool, budget, random.random)
+        step, before, calls = attempts.first(now), None, []
+        for outcome in outcomes:
+            if isinstance(step, Ended):
+                break
+            calls.append(step.target.id)
+            assert 0 <= step.delay <= max(30.0, pool.policy.retry.within)
+            assert step.key is None or world.key_state(step.key.id).wait("m", now + step.delay) <= 1.0
+            if before is not None and before.kind in (RetryOn.RESET, RetryOn.TIMEOUT):
+                assert step.is_doubtful
+                assert step.target.id not in calls[:-1]
+            now += step.delay + 0.1
+            if outcome is None:
+                attempts.served(now)
+                break
+            step, before = attempts.after(outcome, now), outcome
+            assert outcome.fault is not Fault.CLIENT or isinstance(step, Ended)
+        assert len(calls) <= pool.policy.retry.attempts
+        assert attempts.number == len(calls) or isinstance(step, Attempt)
+        attempts.end()
+        assert sum(world.state(target).in_flight for target in pool.targets) == 0
