@@ -140,6 +140,20 @@ def test_response_to_a_body_that_is_too_large_arrives(
         assert response.headers["Connection"] == "close"
 
 
+@pytest.mark.parametrize("megabytes", [2, 10, 30])
+def test_client_that_sends_a_whole_large_body_first_is_not_cut_off(
+    gunicorn: Gunicorn, megabytes: int
+) -> None:
+    """urllib3 reads the response even if it could not send everything. Many clients do not."""
+    length = megabytes * 1024 * 1024
+    head = f"POST /api/v1/tenants HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n"
+    sent = f"{head}Content-Type: application/json\r\n\r\n".encode() + bytes(length)
+    for _ in range(4):
+        status, headers, body = gunicorn.exchange(sent)
+        assert (status, headers["connection"]) == (413, "close")
+        assert json.loads(body)["code"] == "body_too_large"
+
+
 def test_response_to_a_large_body_without_a_key_arrives(gunicorn: Gunicorn) -> None:
     headers = {"Content-Type": "application/json", "Authorization": "Bearer nonsense"}
     for kind in ("sized", "chunked"):

@@ -95,7 +95,9 @@ def test_the_cost_is_that_of_decimal_arithmetic(
     assert Decimal(usd(RATES.cost(usage))) == exact
 
 
-@pytest.mark.parametrize("text", ["", "x", "-1", "1e400", "NaN", "Infinity", "0.1234567", "1000001", "\uff11"])
+@pytest.mark.parametrize(
+    "text", ["", "x", "-1", "1e400", "NaN", "Infinity", "0.1234567", "1000001", "\uff11"]
+)
 def test_a_wrong_price_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match="A price"):
         parse_price(text)
