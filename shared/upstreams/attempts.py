@@ -56,12 +56,16 @@ class _Planned(NamedTuple):
 
 @dataclass(slots=True)
 class _Running:
-    """The call under way. `is_key_trial`: it is the trial of a rejected key."""
+    """The call under way.
+
+    `is_key_trial`: it is the trial of a rejected key. `is_served`: the client has a part of its response.
+    """
 
     planned: _Planned
     call: Call
     began: float
     is_key_trial: bool
+    is_served: bool = False
 
 
 class Attempts:
@@ -123,6 +127,7 @@ class Attempts:
     def served(self, now: float, status: int = 200) -> None:
         """The first content of the response, or all of it, goes to the client."""
         running = self._under_way()
+        running.is_served = True
         running.call.served(now)
         key_state = running.planned.key_state
         if key_state is not None:
@@ -131,7 +136,9 @@ class Attempts:
         self._note(running, now, "", status)
 
     def after(self, outcome: Outcome, now: float) -> Attempt | Ended:
-        """The attempt that follows a failed one. Call it before anything of the failed one is sent."""
+        """The attempt that follows a failed one; none after one that was served, whatever came later."""
+        if self._under_way().is_served:
+            return Ended()
         failed = self._settle(outcome, now).planned
         retry = self._pool.policy.retry
         may_follow = outcome.kind is not None and (outcome.kind in retry.on or outcome.kind is RetryOn.AUTH)
@@ -204,7 +211,7 @@ class Attempts:
         retry = self._pool.policy.retry
         if self._ready is not None and not self._has_waited:
             ready, planned = self._ready
-            if ready - now <= retry.within:
+            if ready - now <= retry.within and planned.state.breaker.until is None:
                 self._has_waited = True
                 return planned, max(ready - now, 0.0)
         if outcome.wait or outcome.fault is not Fault.TARGET or failed.state.breaker.until is not None:

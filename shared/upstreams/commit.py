@@ -6,7 +6,7 @@ or call of a tool commits. So does the end of a response that is complete withou
 
 | API | events before the content |
 |---|---|
-| `openai.chat` | chunks without choices, or whose deltas have a role alone |
+| `openai.chat`, `openai.completions` | chunks without choices, or whose deltas have a role alone |
 | `openai.responses` | created, queued, in_progress; output_item.added and other parts that are added |
 | `anthropic.messages` | message_start, ping, content_block_start |
 | `gemini` | candidates without parts |
@@ -122,7 +122,7 @@ def _choice_says(choice: Any) -> bool:
     """Whether a choice has content, or is complete."""
     if not isinstance(choice, dict) or choice.get("finish_reason"):
         return True
-    return _says(choice.get("delta"), "role") or bool(choice.get("text"))
+    return bool(choice.get("text")) or _says(choice.get("delta"), "role")
 
 
 def _says(node: Any, *labels: str) -> bool:
@@ -171,6 +171,7 @@ def _ollama(document: Mapping[str, Any]) -> Step:
 
 _JUDGES: Mapping[str, Callable[[Mapping[str, Any]], Step]] = {
     "openai.chat": _chat,
+    "openai.completions": _chat,
     "openai.responses": _responses,
     "anthropic.messages": _messages,
     "gemini": _gemini,

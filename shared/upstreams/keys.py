@@ -54,20 +54,19 @@ class KeyState:
 
     def wait(self, model: str, now: float) -> float:
         """The seconds until a call may use the key for `model`; 0 when it may now."""
-        wait = 0.0
-        if self.rejected_until is not None:
-            wait = self.rejected_until + self._delay - now
-            if wait <= 0 and self._trying:
-                wait = _TRIAL_SECONDS
-        if self._cooling:
-            until = max(self._cooling.get(model, _NEVER)[0], self._cooling.get(_EVERY_MODEL, _NEVER)[0])
-            wait = max(wait, until - now)
-        return max(wait, 0.0)
+        if self.rejected_until is None and not self._cooling:
+            return 0.0
+        trial = -math.inf if self.rejected_until is None else self.rejected_until + self._delay - now
+        if trial <= 0 and self._trying:
+            trial = _TRIAL_SECONDS
+        until = max(self._cooling.get(model, _NEVER)[0], self._cooling.get(_EVERY_MODEL, _NEVER)[0])
+        return max(trial, until - now, 0.0)
 
     def begin(self) -> bool:
         """Note that a call begins. Returns True when it is the trial of a rejected key."""
-        self._trying = self.rejected_until is not None
-        return self._trying
+        is_trial = self.rejected_until is not None and not self._trying
+        self._trying |= is_trial
+        return is_trial
 
     def succeeded(self, model: str, now: float, *, is_trial: bool) -> None:
         """End a call that the provider accepted: the key is good again."""
@@ -164,7 +163,7 @@ class KeyRing:
 
     def has_key(self, model: str, now: float) -> bool:
         """Whether a call of `model` could be made now."""
-        return any([not _barred(*one, model, now) for one in self._keys])
+        return any(not _barred(*one, model, now) for one in self._keys)
 
     def choose(
         self, model: str, now: float, random: Callable[[], float], *, affinity: bytes | None = None
@@ -179,6 +178,8 @@ class KeyRing:
                 usable.append((key, state))
         if not usable:
             return KeyChoice(None, None, why_not, self._shortest_wait(why_not, model, now))
+        if len(usable) == 1:
+            return KeyChoice(*usable[0], why_not)
         if affinity is not None:
             return KeyChoice(*max(usable, key=lambda one: self._hash.score(one[0].id, affinity)), why_not)
         chosen = draw(usable, [key.weight for key, _ in usable], random)

@@ -169,6 +169,11 @@ def test_shortest_wait_of_all_targets_is_kept() -> None:
     assert found == ["a", "b", "c", "b +5", "b +0.025"]
 
 
+def test_wait_for_a_target_whose_breaker_opened_is_not_kept() -> None:
+    policy = PoolPolicy(retry=AI_RETRY, breaker=Breaker(consecutive=1))
+    assert Requests(*targets("a"), policy=policy).run(outcome_of_response(503, b"", 5.0)) == ["a", "end"]
+
+
 def test_wait_beyond_the_policy_ends() -> None:
     asked = outcome_of_response(503, b"", 31.0)
     assert Requests(*targets("a"), policy=PATIENT).run(asked) == ["a", "end"]
@@ -253,6 +258,17 @@ def test_rate_limit_cools_the_key_for_its_model_and_the_next_key_follows() -> No
     assert (change.effect, change.until, change.model) == (KeyEffect.RATE_LIMIT, 30.0, "m")
 
 
+def test_ten_calls_that_find_the_limit_together_are_told_once() -> None:
+    world = World()
+    requests = Requests(with_keys(world, "a", "k1"), world=world)
+    started = [requests.new() for _ in range(10)]
+    for attempts in started:
+        attempts.first(0.0)
+    for attempts in started:
+        attempts.after(limited(30.0), 0.1)
+    assert [len(attempts.changes) for attempts in started] == [1] + [0] * 9
+
+
 def test_all_keys_cooling_is_a_429_with_the_wait_and_no_call() -> None:
     world = World()
     requests = Requests(with_keys(world, "a", "k1", "k2"), world=world)
@@ -330,6 +346,18 @@ def test_request_that_no_target_fits_is_a_503() -> None:
     attempts = Attempts(requests.pool, requests.budget, never, fits=lambda target: "vision")
     assert text(attempts.first(0.0)) == "end no_upstream"
     attempts.end()
+
+
+def test_nothing_follows_a_response_that_the_client_has_begun_to_read() -> None:
+    requests = Requests(*targets("a", "b"))
+    attempts = requests.new()
+    attempts.first(0.0)
+    attempts.served(0.5)
+    assert text(attempts.after(RESET, 1.0)) == "end"
+    assert len(attempts.trace) == 1
+    assert requests.world.state("a").in_flight == 1
+    attempts.end()
+    assert requests.world.state("a").in_flight == 0
 
 
 def test_driver_that_reports_without_an_attempt_is_wrong() -> None:

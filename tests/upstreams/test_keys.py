@@ -109,6 +109,7 @@ def test_rejected_key_is_not_used_for_ten_minutes_and_then_by_one_trial() -> Non
     assert state.begin()
     assert first(ring, 600.0) != rejected
     assert state.wait(MODEL, 600.0) == 1.0
+    assert not state.begin()
 
 
 def test_trial_of_a_rejected_key_decides() -> None:
