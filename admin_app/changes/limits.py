@@ -1,24 +1,50 @@
 """The limits in a tenant's chains, as the views show and check them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from admin_app.context import services
-from shared.core.errors import Invalid
+from shared.core.errors import Invalid, Problem
 from shared.limits.compiled import CompiledLimit
+from shared.limits.warnings import limit_warnings
 from shared.model.config import Rule, Tenant
-from shared.pipeline.chain import effective_chain, resolve_chain
+from shared.pipeline.chain import ChainEntry, effective_chain, resolve_chain
+from shared.pipeline.plugin import ResolvedEntry
 from shared.plugins.rate_limiter import RateLimiter
 
+type Limits = Sequence[CompiledLimit]
 
-def limits_of(tenant: Tenant, rule: Rule | None) -> Sequence[CompiledLimit]:
-    """The limits that apply to requests of `rule`, with the tier's; without a rule, those of the tenant.
 
-    Empty if the chain is invalid: such a rule rejects every request.
+def limits_by_rule(tenant: Tenant, rules: Iterable[Rule]) -> dict[str | None, Limits]:
+    """The limits that apply to requests of each rule, by its id, with the tier's; under None, the tenant's.
+
+    Empty for an invalid chain: such a rule rejects every request. Each entry is parsed once.
     """
-    chain = effective_chain(tenant, rule, services().settings.tiers.get(tenant.tier))
+    common = _resolve(effective_chain(tenant, None, services().settings.tiers.get(tenant.tier)), tenant)
+    found: dict[str | None, Limits] = {None: _compiled(common)}
+    for rule in rules:
+        own = _resolve((one for one in effective_chain(tenant, rule, None) if one.origin == "rule"), tenant)
+        is_valid = common is not None and own is not None
+        together = [replace(entry, rule_id=rule.id) for entry in (*(common or ()), *(own or ()))]
+        found[rule.id] = _compiled(together if is_valid else None)
+    return found
+
+
+def warnings_about_limits(tenant: Tenant, rule: Rule | None) -> list[Problem]:
+    """Warnings about the limits of a rule beside those of its tenant; without a rule, about the tenant's."""
+    limits = limits_by_rule(tenant, [rule] if rule else ())
+    texts = limit_warnings(limits[rule.id], known=limits[None]) if rule else limit_warnings(limits[None])
+    return [Problem("/plugin_chain", text) for text in texts]
+
+
+def _resolve(chain: Iterable[ChainEntry], tenant: Tenant) -> Sequence[ResolvedEntry] | None:
+    """The rate limiters of the chain; None if one of them is invalid."""
     limiting = [entry for entry in chain if services().catalogue.get(entry.config.name) is RateLimiter]
     try:
-        entries = resolve_chain(limiting, tenant, rule.id if rule else "", services().catalogue)
+        return resolve_chain(limiting, tenant, "", services().catalogue)
     except Invalid:
-        return ()
-    return RateLimiter.merge(entries).compiled_limits
+        return None
+
+
+def _compiled(entries: Sequence[ResolvedEntry] | None) -> Limits:
+    return RateLimiter.merge(entries).compiled_limits if entries else ()

@@ -18,13 +18,13 @@ from admin_app.auth.access import Access, requires
 from admin_app.http import errors
 from admin_app.http.bodies import BodyParser, Malformed
 from admin_app.http.forwarded import path_prefix
-from shared.core.errors import Problem
+from shared.core.errors import Invalid, Problem
 from shared.documents.plugin_config import RequiredPluginInput
 
 type View = Callable[..., Any]
 type Decorator = Callable[[View], View]
-#: The problems of the well-formed fields of a body; the parameters of the path are keywords.
-type Judge = Callable[..., Sequence[Problem]]
+#: Raises the problems of the well-formed fields of a body; the parameters of the path are keywords.
+type Judge = Callable[..., None]
 
 _BODY = (409, 413, 415, 422)
 _CHANGE = (409, 412)
@@ -139,7 +139,7 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # as above
     ) -> Decorator:
         """Pass the body or query, as loaded by `schema`, as the view's first argument.
 
-        If fields of a body are malformed, `judge` finds the problems of the others, so that a caller gets
+        If fields of a body are malformed, `judge` raises the problems of the others, so that a caller gets
         all of them together. It gets these fields and the parameters of the path.
         """
         parse = cast("Decorator", self.arguments(schema, location=location, example=example))
@@ -169,9 +169,21 @@ def _judged(view: View, judge: Judge) -> View:
         try:
             return view(*args, **ids)
         except Malformed as error:
-            raise error.with_problems(judge(error.rest, **ids)) from None
+            raise error.with_problems(_problems_of(judge, error.rest, ids)) from None
 
     return judged
+
+
+def _problems_of(judge: Judge, rest: dict[str, Any], ids: Mapping[str, str]) -> Sequence[Problem]:
+    try:
+        judge(rest, **ids)
+    except Invalid as error:
+        return error.problems
+    except errors.ApiError as error:
+        if error.status == HTTPStatus.NOT_FOUND:  # there is nothing that the body could change
+            raise
+        return error.problems
+    return ()
 
 
 def _document_common(

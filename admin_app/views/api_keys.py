@@ -17,11 +17,11 @@ from admin_app.changes.snapshot import (
     with_key,
 )
 from admin_app.context import services
-from admin_app.http.errors import ApiError, problem_documents, raise_problems
+from admin_app.http.errors import ApiError, problem_documents
 from admin_app.http.openapi import Blueprint
 from admin_app.http.paging import PageQuery, page_of, page_response
 from admin_app.http.responses import check_match, no_content, response
-from shared.core.errors import Problem
+from shared.core.errors import Invalid, Problem
 from shared.documents import examples
 from shared.documents.api_key import (
     ApiKeyCreated,
@@ -40,12 +40,11 @@ blueprint = Blueprint("api-keys", __name__, "API keys of a tenant. The secret is
 MAX_INACTIVE_KEYS = 100
 
 
-def _judge(sent: dict[str, Any], tenant_id: str = "") -> list[Problem]:
-    """The problem of a well-formed body."""
+def _judge(sent: dict[str, Any], tenant_id: str = "") -> None:
+    """Check the well-formed fields of a body."""
     expires_at = sent.get("expires_at")
     if expires_at is not None and expires_at <= services().clock.now():
-        return [Problem("/expires_at", "Must be in the future.")]
-    return []
+        raise Invalid([Problem("/expires_at", "Must be in the future.")])
 
 
 @blueprint.route("/tenants/<tenant_id>/api-keys")
@@ -66,7 +65,7 @@ class ApiKeys(MethodView):
     @blueprint.responses(201, ApiKeyCreated, example=examples.API_KEY_CREATED)
     def post(self, sent: dict[str, Any], tenant_id: str) -> Response:
         """Create an API key"""
-        raise_problems(_judge(sent))
+        _judge(sent)
         scopes = tuple(dict.fromkeys(sent["scopes"]))
         like = ApiKey(
             *("", sent["name"], "", ""),

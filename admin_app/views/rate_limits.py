@@ -11,7 +11,7 @@ from flask.views import MethodView
 from marshmallow import Schema, fields, validate
 
 from admin_app.auth.access import Access, requires
-from admin_app.changes.limits import limits_of
+from admin_app.changes.limits import limits_by_rule
 from admin_app.changes.snapshot import find_tenant
 from admin_app.context import services
 from admin_app.http.openapi import Blueprint
@@ -121,12 +121,12 @@ class RateLimits(MethodView):
 
 def _in_force(snapshot: Snapshot) -> Iterator[tuple[CompiledLimit, Rule | None]]:
     """Each limit once: without a rule those of the tenant, then those that each active rule adds."""
-    common = [compiled for compiled in limits_of(snapshot.tenant, None) if compiled.scope == "gateway"]
+    active = [rule for rule in snapshot.rules if rule.active]
+    limits = limits_by_rule(snapshot.tenant, active)
+    common = [compiled for compiled in limits[None] if compiled.scope == "gateway"]
     yield from ((compiled, None) for compiled in common)
-    for rule in snapshot.rules:
-        if rule.active:
-            own = limits_of(snapshot.tenant, rule)
-            yield from ((compiled, rule) for compiled in own if compiled not in common)
+    for rule in active:
+        yield from ((compiled, rule) for compiled in limits[rule.id] if compiled not in common)
 
 
 def _counter(compiled: CompiledLimit, query: Mapping[str, Any]) -> Limit | None:

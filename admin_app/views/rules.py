@@ -1,6 +1,6 @@
 """/tenants/{id}/rules: the upstreams of a tenant's requests."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from admin_app.auth.field_access import RULE_FIELDS, check_body_limits, check_fi
 from admin_app.changes.check_targets import CheckedTargets, check_targets
 from admin_app.changes.entries import read_entries
 from admin_app.changes.idempotency import idempotent
-from admin_app.changes.limits import limits_of
+from admin_app.changes.limits import warnings_about_limits
 from admin_app.changes.read_only import split_read_only
 from admin_app.changes.secrets import keep_headers, seal_entries, seal_headers
 from admin_app.changes.snapshot import change_tenant, check_maximum, find_rule, find_tenant, with_rule
@@ -22,7 +22,7 @@ from admin_app.http.errors import ApiError, problem_documents, raise_problems
 from admin_app.http.openapi import Blueprint
 from admin_app.http.paging import PageQuery, page_of, page_response
 from admin_app.http.responses import check_match, no_content, response
-from shared.core.errors import Invalid, Problem
+from shared.core.errors import Problem
 from shared.core.json_pointer import escape_step
 from shared.documents import examples
 from shared.documents.fields import KEEP
@@ -37,7 +37,6 @@ from shared.documents.rule import (
 )
 from shared.http.forwarding import is_credential
 from shared.http.paths import rule_path
-from shared.limits.warnings import limit_warnings
 from shared.model.config import CLIENT, Rule, RuleTimeouts, Snapshot
 from shared.pipeline.check import chain_warnings, check_rule
 from shared.routing.router import path_warnings
@@ -52,15 +51,11 @@ _EVERY_ORIGIN = "'*' would let every web page use the Cookie in headers. Name th
 blueprint = Blueprint("rules", __name__, "Rules of a tenant: the upstream and the plugins of each path.")
 
 
-def _judge(sent: dict[str, Any], tenant_id: str, rule_id: str | None = None) -> Sequence[Problem]:
-    """The problems of the fields of a body of which others are malformed."""
+def _judge(sent: dict[str, Any], tenant_id: str, rule_id: str | None = None) -> None:
+    """Check the fields of a body of which others are malformed."""
     before = find_tenant(tenant_id)
     stored = Rule("", "/", "https://missing.invalid") if rule_id is None else find_rule(before, rule_id)
-    try:
-        _with_changed(before, stored, sent, check_targets(sent), 0.0)
-    except (Invalid, ApiError) as error:
-        return error.problems
-    return ()
+    _with_changed(before, stored, sent, check_targets(sent), 0.0)
 
 
 @blueprint.route("/tenants/<tenant_id>/rules")
@@ -157,10 +152,9 @@ def _change(tenant_id: str, rule_id: str, sent: Mapping[str, Any]) -> Response:
 
 def _warnings(after: Snapshot, rule: Rule, targets: CheckedTargets) -> list[dict[str, str]]:
     """Warnings about a rule of the changed tenant."""
-    limits = limit_warnings(limits_of(after.tenant, rule), known=limits_of(after.tenant, None))
     warnings = [
         *path_warnings(rule),
-        *(Problem("/plugin_chain", text) for text in limits),
+        *warnings_about_limits(after.tenant, rule),
         *chain_warnings(after.tenant, rule, services().catalogue),
         *_engine_warnings(rule),
         *targets.warnings,

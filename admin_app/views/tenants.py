@@ -1,6 +1,6 @@
 """/tenants: the customers of the platform."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -13,12 +13,12 @@ from admin_app.auth.field_access import TENANT_FIELDS, check_fields
 from admin_app.changes.check_targets import CheckedTargets, check_targets
 from admin_app.changes.entries import read_entries
 from admin_app.changes.idempotency import idempotent
-from admin_app.changes.limits import limits_of
+from admin_app.changes.limits import warnings_about_limits
 from admin_app.changes.read_only import split_read_only
 from admin_app.changes.secrets import seal_entries
 from admin_app.changes.snapshot import change_tenant, delete_tenant, find_tenant, new_key, write
 from admin_app.context import new_id, services
-from admin_app.http.errors import ApiError, problem_documents, raise_problems
+from admin_app.http.errors import problem_documents, raise_problems
 from admin_app.http.openapi import Blueprint
 from admin_app.http.paging import PageQuery, invalid_cursor, page_response
 from admin_app.http.responses import check_match, no_content, response
@@ -34,22 +34,17 @@ from shared.documents.tenant import (
     TenantReplacement,
     tenant_document,
 )
-from shared.limits.warnings import limit_warnings
 from shared.model.config import ApiKey, Scope, Snapshot, Tenant
 from shared.pipeline.check import chain_warnings, check_tenant
 
 blueprint = Blueprint("tenants", __name__, "Customers of the platform. Each has its own subdomain.")
 
 
-def _judge(sent: dict[str, Any], tenant_id: str | None = None) -> Sequence[Problem]:
-    """The problems of the fields of a body of which others are malformed."""
+def _judge(sent: dict[str, Any], tenant_id: str | None = None) -> None:
+    """Check the fields of a body of which others are malformed."""
     before = _blank() if tenant_id is None else find_tenant(tenant_id)
-    try:
-        with _pointers_as_sent(sent):
-            _changed(before, sent, check_targets(sent), 0.0)
-    except (Invalid, ApiError) as error:
-        return error.problems
-    return ()
+    with _pointers_as_sent(sent):
+        _changed(before, sent, check_targets(sent), 0.0)
 
 
 @blueprint.route("/tenants")
@@ -149,9 +144,8 @@ def _change(tenant_id: str, sent: Mapping[str, Any]) -> Response:
 
 
 def _warnings(tenant: Tenant, targets: CheckedTargets) -> list[dict[str, str]]:
-    limits = [Problem("/plugin_chain", text) for text in limit_warnings(limits_of(tenant, None))]
     chain = chain_warnings(tenant, None, services().catalogue)
-    return problem_documents([*limits, *chain, *targets.warnings])
+    return problem_documents([*warnings_about_limits(tenant, None), *chain, *targets.warnings])
 
 
 def _blank(now: float = 0.0) -> Snapshot:

@@ -112,9 +112,8 @@ def test_chain_that_would_break_a_stored_rule_of_the_tenant_is_rejected(api: Api
     check_rejected(response, "/required_plugins", "With rule rule_")
 
 
-def test_save_parses_each_entry_once_and_again_to_warn(
-    api: Api, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def count_parses(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often plugins are parsed from now on, by their names."""
     parsed: Counter[str] = Counter()
     parse = Plugin.parse.__func__  # type: ignore[attr-defined]
 
@@ -124,13 +123,32 @@ def test_save_parses_each_entry_once_and_again_to_warn(
         return plugin
 
     monkeypatch.setattr(Plugin, "parse", classmethod(counted))
+    return parsed
+
+
+def test_save_parses_each_entry_once_and_again_to_warn(
+    api: Api, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed = count_parses(monkeypatch)
     limiter = {"name": "rate_limiter", "settings": {"limit": 1, "window": "1m"}}
     chain = [limiter, READING, {"name": "security_validator"}]
     assert api.post(f"{tenant.url}/rules", RULE | {"plugin_chain": chain}).status_code == 201
-    own, tier_of_tenant, tier_of_rule = 2, 1, 1
-    limiters = own + tier_of_tenant + tier_of_rule
-    assert parsed == {"content_validator": 2, "security_validator": 2, "rate_limiter": limiters}
+    own, tier = 2, 1
+    assert parsed == {"content_validator": 2, "security_validator": 2, "rate_limiter": own + tier}
     parsed.clear()
     assert api.patch(tenant.url, {"plugin_chain": [READING]}).status_code == 200
     # The tenant's entry once and to warn, the rule's once; the tier's limiter to warn.
-    assert parsed == {"content_validator": 3, "security_validator": 1, "rate_limiter": 1 + tier_of_tenant}
+    assert parsed == {"content_validator": 3, "security_validator": 1, "rate_limiter": 1 + tier}
+
+
+def test_list_of_limits_parses_each_entry_once(
+    api: Api, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limiter = {"name": "rate_limiter", "settings": {"limit": 1, "window": "1m"}}
+    api.patch(tenant.url, {"plugin_chain": [limiter]})
+    for number in range(3):
+        api.rule(tenant, f"/v{number}", plugin_chain=[limiter])
+    parsed = count_parses(monkeypatch)
+    assert api.get(f"{tenant.url}/rate-limits").status_code == 200
+    tier, own, rules = 1, 1, 3
+    assert parsed == {"rate_limiter": tier + own + rules}
