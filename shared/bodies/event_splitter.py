@@ -104,6 +104,9 @@ def has_lines(body: bytes) -> bool:
 
     Only the first is parsed, and only some of the others are looked at: the reader of each line is strict.
     """
+    body = body.strip()
+    if b"\n" not in body:
+        return False  # one line, so nothing needs to be parsed
     count, at = 0, 0
     while at < len(body) and count < _LOOKED_AT:
         end = body.find(b"\n", at)
@@ -119,7 +122,11 @@ def has_lines(body: bytes) -> bool:
 def has_events(body: bytes) -> bool:
     """True when a reader of events would find data in a body of another type."""
     begins = body[:8].removeprefix(_BOM).startswith(b"data:")
-    return begins or any(b"\ndata:" in piece or b"\rdata:" in piece for piece in slices(body, overlap=5))
+    if begins:
+        return True
+    # To look for one byte is far faster than to look for several, and JSON has few line ends.
+    ends = ((piece, end) for piece in slices(body, overlap=5) for end in (b"\n", b"\r") if end in piece)
+    return any(end + b"data:" in piece for piece, end in ends)
 
 
 def events_of(body: bytes, splitter: EventSplitter, *, most: int) -> Iterator[Event]:

@@ -10,16 +10,23 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from shared.bodies.slices import SLICE, slices
+from shared.bodies.slices import slices
 
 _HIGH, _LOW = r"u[dD][89abAB][0-9a-fA-F]{2}", r"u[dD][c-fC-F][0-9a-fA-F]{2}"
+# The beginning of an escape, which the next piece may complete.
+_OPEN = rf"(?:\\{_HIGH}(?:\\(?:u(?:[dD](?:[c-fC-F][0-9a-fA-F]?)?)?)?)?|\\(?:u[0-9a-fA-F]{{0,3}})?)\Z"
 _RUN = re.compile(
     rf"(?P<plain>[^\\]+)|(?P<pair>\\{_HIGH}\\{_LOW})"
-    # The beginning of an escape, which the next piece may complete.
-    rf"|(?P<open>\\{_HIGH}(?:\\(?:u(?:[dD](?:[c-fC-F][0-9a-fA-F]?)?)?)?)?\Z|\\(?:u[0-9a-fA-F]{{0,3}})?\Z)"
+    rf"|(?P<open>{_OPEN})"
     r"|(?P<code>\\u[0-9a-fA-F]{4})|(?P<one>\\.)",
     re.DOTALL,
 )
+_OPEN_END = re.compile(_OPEN)
+_LONGEST = len(r"\ud800\udc0")  # of such a beginning
+_BACKSLASH = r"\u005c"
+# An escape that JSON does not have: its reader removes the backslash.
+_ODD = re.compile(r'\\(?!["/bfnrt]|u[0-9a-fA-F]{4})')
+_LENIENT = json.JSONDecoder(strict=False)
 _SHORT = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
@@ -27,11 +34,8 @@ def unescape(written: str) -> str:
     """Return a whole text without its escapes."""
     if "\\" not in written:
         return written
-    if len(written) <= SLICE:
-        return _RUN.sub(_unescaped, written)
     reader = JsonStringReader(marks_values=False)
-    runs = [run.text for piece in slices(written) for run in reader.read(piece)]
-    return "".join([*runs, *(run.text for run in reader.end())])
+    return "".join([*map(reader.text, slices(written)), reader.held])
 
 
 class Run(NamedTuple):
@@ -69,6 +73,17 @@ class JsonStringReader:
             is_plain = found.lastgroup == "plain"
             yield self._run(_unescaped(found), start + found.start(), start + found.end(), is_plain=is_plain)
 
+    def text(self, piece: str) -> str:
+        """Return the characters that are complete with this piece, like `read` but without their places."""
+        written, self.held = self.held + piece, ""
+        if "\\" not in written:
+            return written
+        # Each other backslash begins an escape now.
+        written = written.replace(r"\\", _BACKSLASH)
+        if found := _OPEN_END.search(written, max(len(written) - _LONGEST, 0)):
+            self.held = found[0]
+        return _decoded(written.removesuffix(self.held))
+
     def end(self) -> Iterator[Run]:
         """At the end of the text, yield an incomplete escape as it is."""
         if held := self.held:
@@ -88,8 +103,17 @@ def _unescaped(found: re.Match[str]) -> str:
         return written
     if kind == "one":
         return _SHORT.get(written[1], written[1])
-    text: str = json.loads(f'"{written}"')
-    return text.encode(errors="replace").decode() if kind == "code" else text
+    return _decoded(written)
+
+
+def _decoded(written: str) -> str:
+    """Decode the escapes of a text in which no backslash escapes another. One call of C does it."""
+    quoted = '"' + written.replace(r"\"", '"').replace('"', r"\"") + '"'
+    try:
+        text: str = _LENIENT.decode(quoted)
+    except ValueError:
+        text = _LENIENT.decode(_ODD.sub("", quoted))
+    return text.encode(errors="replace").decode()
 
 
 class _ValueFinder:

@@ -99,6 +99,10 @@ class MaskableText:
         if self._json is None:
             self.length = self._written
             return text
+        if not self._can_mask:
+            read = self._json.text(text)
+            self.length += len(read)
+            return read
         return "".join([self._read(run) for run in self._json.read(text)])
 
     def end(self) -> str:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.bodies.json.strings import JsonStringReader, Run
+from shared.bodies.json.strings import JsonStringReader, Run, unescape
 from tests.bodies.streams import cut
 
 DOCUMENTS: Any = st.recursive(
@@ -48,6 +48,20 @@ def test_escapes_are_undone_wherever_they_are_cut(written: str, seen: str) -> No
     assert text(*written) == seen
     for place in range(len(written)):
         assert text(written[:place], written[place:]) == seen
+
+
+@given(
+    st.lists(
+        st.sampled_from([*'abud0\\"\n', r"\\", r"\"", r"\n", r"\ud83d", r"\ude00", r"\u00e9", r"\x"]),
+        max_size=12,
+    ),
+    st.lists(st.integers(0, 40), max_size=5),
+)
+def test_text_is_read_the_same_with_its_places_and_without(letters: list[str], cuts: list[int]) -> None:
+    pieces = cut("".join(letters), cuts)
+    reader = JsonStringReader(marks_values=False)
+    assert "".join([*map(reader.text, pieces), reader.held]) == text(*pieces)
+    assert unescape("".join(letters)) == text("".join(letters))
 
 
 @given(DOCUMENTS, st.lists(st.integers(0, 60), max_size=5), st.booleans())
