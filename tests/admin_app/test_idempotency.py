@@ -110,6 +110,7 @@ def test_failed_call_can_be_corrected_and_sent_again(api: Api, urls: Any) -> Non
 
 
 def test_response_is_kept_for_a_day(app: Flask, api: Api, urls: Any, world: World) -> None:
+    assert KEPT_SECONDS == 24 * 3600
     url, body = urls["key"]
     first = api.post(url, body, headers=ONCE).get_json()
     if isinstance(world.store, RedisStore):
