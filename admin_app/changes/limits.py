@@ -5,8 +5,7 @@ from dataclasses import replace
 
 from admin_app.context import services
 from shared.core.errors import Invalid, Problem
-from shared.limits.compiled import CompiledLimit
-from shared.limits.warnings import limit_warnings
+from shared.limits.compiled import CompiledLimit, limit_warnings
 from shared.model.config import Rule, Tenant
 from shared.pipeline.chain import ChainEntry, effective_chain, resolve_chain
 from shared.pipeline.plugin import ResolvedEntry

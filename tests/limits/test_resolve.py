@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.limits.compiled import CompiledLimit, compile_limit
+from shared.limits.compiled import CompiledLimit, compile_limit, limit_warnings
 from shared.limits.distinct_values import DistinctValueTracker
 from shared.limits.resolve import (
     SHARED_COUNTER,
@@ -17,7 +17,6 @@ from shared.limits.resolve import (
     track_values,
 )
 from shared.limits.values import LimitMatch, LimitSpec, LimitState, Quota, decide
-from shared.limits.warnings import limit_warnings
 from tests.limits.limits_by_name import compiled, exchange
 
 
