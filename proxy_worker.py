@@ -23,7 +23,7 @@ from mitm_engine.processes.scoreboard import WorkerContext
 from mitm_engine.wire_error import WireError
 from shared import logs
 from shared.core.errors import GatewayError
-from shared.core.exits import exit_with_sentence
+from shared.core.process.exits import exit_with_sentence
 from shared.net.trust import TrustFiles
 from shared.plugins import built_in_plugins
 from shared.redis_server.choose import RedisAddress

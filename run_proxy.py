@@ -16,7 +16,7 @@ from mitm_engine.processes.supervisor import supervise
 from mitm_engine.processes.worker import Later
 from shared import logs
 from shared.core.errors import CannotTakeOver
-from shared.core.exits import exit_with_sentence
+from shared.core.process.exits import exit_with_sentence
 from shared.redis_server.choose import log_store, open_redis
 from shared.settings import Settings, load_settings, service_manager
 from shared.settings.files import check_ca_file, check_tls, tls_warning

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from shared.core.exits import exit_with_sentence
+from shared.core.process.exits import exit_with_sentence
 from shared.redis_server.choose import RedisAddress, log_store
 from shared.services import Services, connect
 from shared.settings import load_settings

@@ -17,7 +17,7 @@ from mitm_engine.exchange.dispatch import Dispatch
 from mitm_engine.pool import Pool
 from mitm_engine.upstream_connection import Key, UpstreamConnection
 from mitm_engine.wire_error import LATE_CONNECT, WireError
-from shared.core.http_tokens import HEAD_END, MAX_CONNECT_HEAD, connect_failure, connect_head
+from shared.core.connect_tunnel import HEAD_END, MAX_CONNECT_HEAD, connect_failure, connect_head
 
 _ERROR_HOOK_TIMEOUT = 5.0  # seconds for the hook `server_connect_error`
 

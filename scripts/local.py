@@ -14,7 +14,8 @@ from urllib.request import getproxies, proxy_bypass
 from scripts.demo import Api, DemoFailed, curl_lines, demo_key, free_subdomain
 from scripts.parts import Part, PartFailed, Running, running
 from shared.core.errors import EX_CONFIG, GatewayError, StoreDown
-from shared.core.exits import check_writable, exit_with_sentence
+from shared.core.process.data_files import check_writable
+from shared.core.process.exits import exit_with_sentence
 from shared.redis_server.choose import RedisAddress, open_redis
 from shared.settings import Settings, load_settings_or_exit
 from shared.settings.files import tls_warning

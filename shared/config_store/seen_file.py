@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from shared.config_store.data_files import replace_file
 from shared.config_store.identity import StoreState
+from shared.core.process.data_files import whole_file
 
 #: The modes of a store.
 EMBEDDED, EXTERNAL = "embedded", "external"
@@ -40,7 +40,9 @@ class SeenFile:
 
     def save(self, state: StoreState) -> None:
         """Replace the stored state at once. Raises OSError."""
-        replace_file(self._path, json.dumps({**self._read(), self._mode: state.to_json()}))
+        document = {**self._read(), self._mode: state.to_json()}
+        with whole_file(self._path) as half:
+            half.write_text(json.dumps(document), encoding="utf-8")
 
     def save_soon(self, state: StoreState) -> None:
         """Replace the stored state within a second. A process that ends waits for it."""

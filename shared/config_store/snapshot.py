@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from shared.config_store.codec import decode, encode
+from shared.core.process.data_files import whole_file
+from shared.core.process.failures import Failures
 from shared.model.config import Snapshot
 
 _LAYOUT = 1
@@ -45,7 +47,7 @@ class SnapshotFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._reported = ""
+        self._failures = Failures()
 
     def meta(self) -> Mapping[str, Any]:
         """The last `meta` of `write`; empty when there is no usable file."""
@@ -93,15 +95,11 @@ class SnapshotFile:
         self.path.unlink(missing_ok=True)
 
     def _create(self) -> None:
-        """Create the file whole, under another name, so that no reader meets a half one."""
+        """Create the file whole, so that no reader meets a half one."""
         if os.path.exists(self.path):
             return
-        half = self.path.with_name(f".{self.path.name}.new")
-        half.unlink(missing_ok=True)
-        os.close(os.open(half, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        with closing(sqlite3.connect(half)) as database:
+        with whole_file(self.path) as half, closing(sqlite3.connect(half)) as database:
             database.executescript(_TABLES)
-        os.replace(half, self.path)
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -131,9 +129,8 @@ class SnapshotFile:
             return None
 
     def _report(self, error: Exception) -> None:
-        if str(error) != self._reported:
+        if self._failures.is_new(error):
             logger.error("%s cannot be used: %s", self.path, error)
-        self._reported = str(error)
 
 
 def _insert(database: sqlite3.Connection, snapshot: Snapshot) -> None:

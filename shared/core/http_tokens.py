@@ -7,9 +7,6 @@ from functools import lru_cache
 Fields = tuple[tuple[bytes, bytes], ...]
 #: A regular expression for a token: the name of a header field, or a method.
 TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 -- a grammar, no password
-_CONNECT_STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})[ \r]")
-#: The end of a head, and the longest head that a proxy may send for CONNECT.
-HEAD_END, MAX_CONNECT_HEAD = b"\r\n\r\n", 16_384
 _TOKEN_BYTES = re.compile(TOKEN.encode())
 #: Headers in which clients send an API key, besides Authorization: Anthropic's, Azure's, Google's, our own.
 KEY_HEADERS = ("x-api-key", "api-key", "x-goog-api-key", "x-gateway-key")
@@ -78,23 +75,6 @@ def removed_by_connection(values: tuple[bytes, ...]) -> frozenset[bytes]:
 def authority(host: str, port: int) -> str:
     """Return host and port as in a URL (RFC 3986, 3.2), with brackets around an IPv6 address."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def connect_head(address: str, port: int, authorization: str | None) -> bytes:
-    """Return the head of a CONNECT request (RFC 9110, 9.3.6), with the credentials for the proxy."""
-    target = authority(address, port)
-    credentials = f"Proxy-Authorization: {authorization}\r\n" if authorization else ""
-    return f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{credentials}\r\n".encode()
-
-
-def connect_failure(reply: bytes) -> str:
-    """Return why a proxy opened no tunnel; empty if it did. `reply` is all that it sent."""
-    status = _CONNECT_STATUS.match(reply)
-    if status is None:
-        return "The egress proxy sent no HTTP response."
-    if not status[1].startswith(b"2"):
-        return f"The egress proxy replied with status {status[1].decode()}."
-    return "" if reply.endswith(HEAD_END) else "The egress proxy sent bytes after its response."
 
 
 def has_no_body(method: str, status: int) -> bool:

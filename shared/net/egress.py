@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
 from shared.core.addresses import Network, is_address, is_in, plain_address
+from shared.core.connect_tunnel import HEAD_END, MAX_CONNECT_HEAD, connect_failure, connect_head
 from shared.core.errors import OutsideError
-from shared.core.http_tokens import HEAD_END, MAX_CONNECT_HEAD, connect_failure, connect_head
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import certifi
 
-from shared.core.exits import writing_to
+from shared.core.process.data_files import whole_file, writing_to
 
 
 class TrustFiles:
@@ -30,11 +30,6 @@ class TrustFiles:
         """The file is named after its content, so several workers can write it at the same time."""
         file = self._folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.pem"
         if not os.path.exists(file):  # unlike Path.exists, false in a folder of another user
-            half = file.with_suffix(f".{os.getpid()}")
-            with writing_to(self._folder):
-                try:
-                    half.write_text(text, encoding="utf-8")
-                    half.replace(file)
-                finally:
-                    half.unlink(missing_ok=True)
+            with writing_to(self._folder), whole_file(file) as half:
+                half.write_text(text, encoding="utf-8")
         return file

@@ -17,9 +17,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from shared.config_store.data_files import lock_file
 from shared.core.errors import StoreDown
-from shared.core.exits import check_writable, writing_to
+from shared.core.process.data_files import check_writable, lock_file, writing_to
 from shared.redis_server.child import ChildProcess
 
 #: Longest path of a socket, in bytes. The limit of the kernel is 108 on Linux and 104 on macOS.

@@ -15,7 +15,7 @@ from shared.config_store import layout
 from shared.config_store.identity import ACCEPT, ADOPTION_KEYS, SecretIds, StoreState, adoption
 from shared.config_store.store import open_client, read_state, redis_errors
 from shared.core.errors import GatewayError, StoreDown
-from shared.core.exits import writing_to
+from shared.core.process.data_files import writing_to
 from shared.redis_server.choose import RedisAddress
 from shared.secrets.files import SecretFileError, read_secrets
 from shared.settings import Settings

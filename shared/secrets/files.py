@@ -7,12 +7,10 @@ open, so a new key can be added above the old one. There is only one pepper.
 import os
 from base64 import b64decode, b64encode
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
-from tempfile import mkstemp
 
 from shared.core.errors import GatewayError
-from shared.core.exits import writing_to
+from shared.core.process.data_files import whole_file, writing_to
 from shared.secrets.api_keys import SECRET_BYTES
 
 
@@ -31,22 +29,9 @@ def read_secrets(
     if given is None:
         with writing_to(own.parent):
             if not own.exists():
-                _create(own, random_bytes)
+                with whole_file(own, replaces=False) as half:
+                    half.write_bytes(b64encode(random_bytes(SECRET_BYTES)) + b"\n")
     return _read(given or own, setting)
-
-
-def _create(file: Path, random_bytes: Callable[[int], bytes]) -> None:
-    """Create the file. Of several processes that do so at once, the first to link its file wins."""
-    handle, half = mkstemp(prefix=f".{file.name}.", dir=file.parent)  # only this user can open it
-    try:
-        with os.fdopen(handle, "wb") as out:
-            out.write(b64encode(random_bytes(SECRET_BYTES)) + b"\n")
-            out.flush()
-            os.fsync(handle)
-        with suppress(FileExistsError):
-            os.link(half, file)
-    finally:
-        os.unlink(half)
 
 
 def _read(file: Path, setting: str) -> list[bytes]:

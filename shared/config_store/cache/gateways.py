@@ -17,6 +17,7 @@ from shared.config_store.records import with_document
 from shared.config_store.snapshot import SnapshotFile
 from shared.core.clock import Clock
 from shared.core.errors import GatewayError, StoreDown, StoreLost
+from shared.core.process.failures import Failures
 from shared.core.single_flight import SingleFlight
 from shared.model.config import Snapshot
 
@@ -64,7 +65,7 @@ class GatewayCache[G: Compiled]:
         self._all_stale = False
         self._full_reload_from = clock.monotonic()
         self._seen: int | None = None
-        self._reported: dict[Hashable, str] = {}
+        self._failures = Failures()
         #: The time of the last successful check for changes (monotonic seconds); None before the first.
         self.last_config_check: float | None = None
         #: Why the last check for changes failed; None when it succeeded.
@@ -242,7 +243,7 @@ class GatewayCache[G: Compiled]:
                     self._gateways.drop(tenant_id)
                 else:
                     self._gateways.put(gateway, self._clock.monotonic())
-        self._reported.pop(("tenant", tenant_id), None)
+        self._failures.end(("tenant", tenant_id))
         return gateway
 
     async def _compile(self, snapshot: Snapshot) -> tuple[G, str]:
@@ -250,7 +251,7 @@ class GatewayCache[G: Compiled]:
         tenant_id, name = snapshot.tenant.id, ("document", snapshot.tenant.id)
         gateway = await self._in_thread(self._compiler, snapshot)
         if not gateway.faults:
-            self._reported.pop(name, None)
+            self._failures.end(name)
             return gateway, ""
         held = self._gateways.get(tenant_id)
         good = held.snapshot if held and not held.faults else await self._from_disk("id", tenant_id)
@@ -260,9 +261,8 @@ class GatewayCache[G: Compiled]:
         kept = await self._in_thread(self._compiler, with_document(snapshot, good))
         if kept.faults:
             return gateway, faults
-        if self._reported.get(name) != faults:
+        if self._failures.is_new(faults, name):
             logger.error("Tenant %s: %s. Its last good version stays in use.", tenant_id, faults)
-        self._reported[name] = faults
         return kept, faults
 
     def _changed(self, tenant_id: str) -> None:
@@ -292,7 +292,7 @@ class GatewayCache[G: Compiled]:
         if self.trouble is not None:
             logger.info("The configuration can be read again.")
         self.last_config_check, self.trouble, self.is_lost, self.is_informed = now, None, False, True
-        self._reported.pop(_CHECK, None)
+        self._failures.end(_CHECK)
 
     def _failed(self, name: Hashable, error: BaseException) -> None:
         """Handle the failure of any task. The tenants in memory stay; each failure is logged once."""
@@ -304,9 +304,8 @@ class GatewayCache[G: Compiled]:
             keep = self._stale.add if rest[0] in self._gateways else self._stale.discard
             keep(rest[0])
             return
-        if kind in ("subdomain", "key") or self._reported.get(name) == str(error):
+        if kind in ("subdomain", "key") or not self._failures.is_new(error, name):
             return
-        self._reported[name] = str(error)
         unexpected = None if isinstance(error, GatewayError) else error
         logger.error("%s: %s The old configuration stays in use.", _title(name), error, exc_info=unexpected)
 

@@ -8,12 +8,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import batched
 from typing import Any
 
-from shared.config_store.data_files import lock_file
 from shared.config_store.identity import KnownStore
 from shared.config_store.port import ConfigSource
 from shared.config_store.snapshot import SnapshotFile
 from shared.core.clock import Clock
 from shared.core.errors import BadRecord, GatewayError, StoreDown
+from shared.core.process.data_files import lock_file
+from shared.core.process.failures import Failures
 from shared.model.config import Snapshot
 
 _BATCH = 100  # tenants that are written in one transaction
@@ -48,7 +49,7 @@ class SnapshotKeeper:
         self._workers = workers
         self._lock: int | None = None
         self._stored: Mapping[str, Any] | None = None
-        self._reported = ""
+        self._failures = Failures()
 
     async def run(self, pause: float) -> None:
         """Update the snapshot every `pause` seconds while this process has the lock. Runs until canceled."""
@@ -58,11 +59,12 @@ class SnapshotKeeper:
                     self._lock = lock_file(self._disk.path.with_suffix(".lock"))
                 if self._lock is not None:
                     await self.update()
-                    self._reported = ""
+                    self._failures.end()
             except StoreDown:
                 self._stored = None  # the store may be another one when it is back
             except (GatewayError, OSError, sqlite3.Error) as error:
-                self._report(error)
+                if self._failures.is_new(error):
+                    logger.error("The snapshot %s cannot be written: %s", self._disk.path, error)
             await asyncio.sleep(pause)
 
     async def update(self) -> None:
@@ -123,11 +125,6 @@ class SnapshotKeeper:
         seen = self._known.seen
         stores = {self._mode: seen.to_json()} if seen else {}
         return {"revision": revision, "stores": stores, "workers": self._workers()}
-
-    def _report(self, error: Exception) -> None:
-        if str(error) != self._reported:
-            logger.error("The snapshot %s cannot be written: %s", self._disk.path, error)
-        self._reported = str(error)
 
 
 def _identities(meta: Mapping[str, Any]) -> Mapping[str, tuple[str, int]]:

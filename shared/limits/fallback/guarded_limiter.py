@@ -8,6 +8,7 @@ from itertools import batched
 from shared.core.circuit_breaker import CircuitBreaker
 from shared.core.clock import Clock
 from shared.core.errors import StoreDown
+from shared.core.process.failures import Failures
 from shared.core.single_flight import SingleFlight
 from shared.limits.deny_cache import DenyCache
 from shared.limits.fallback.last_usage import LastUsage
@@ -74,7 +75,7 @@ class GuardedLimiter:
         self._share = LocalShare(max(workers, last_count), self._known, self._leases.count, max_entries)
         self._flights = SingleFlight(_log_failure)
         self._breaker = CircuitBreaker(_OPEN_AFTER, _CLOSE_AFTER)
-        self._reported = ""
+        self._failures = Failures()
 
     @property
     def workers(self) -> int:
@@ -196,9 +197,8 @@ class GuardedLimiter:
     def _record_failure(self, error: StoreDown, began: float) -> None:
         """Count a failed call that began at `began`. An error reply about one command does not count."""
         if isinstance(error, ErrorReply):
-            if self._reported != str(error):
+            if self._failures.is_new(error):
                 logger.warning("%s Its limits were counted in this process.", error)
-            self._reported = str(error)
         elif self._breaker.record_failure(began, self._clock.monotonic()):
             logger.warning("%s Limits are counted in this process until Redis responds.", error)
             self._flights.join(_PROBE, self._probe_until_reply)

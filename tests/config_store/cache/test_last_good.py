@@ -9,11 +9,11 @@ from typing import NoReturn
 import pytest
 
 from shared.config_store.cache.snapshot_keeper import SnapshotKeeper
-from shared.config_store.data_files import lock_file
 from shared.config_store.identity import KnownStore, SecretIds, StoreState
 from shared.config_store.seen_file import EXTERNAL
 from shared.config_store.snapshot import SnapshotFile
 from shared.core.errors import GatewayError, StoreDown
+from shared.core.process.data_files import lock_file
 from shared.model.config import Rule, Snapshot
 from tests.config_store.cache.reader_world import EVERYTHING, Compiled, World, renamed
 from tests.config_store.configurations import ACTOR, an_api_key, with_tenant
