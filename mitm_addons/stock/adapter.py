@@ -15,7 +15,6 @@ from mitm_addons.concurrency import Concurrency
 from mitm_addons.event_streams import EventStream, Pieces, StreamRejected
 from mitm_addons.flows import FlowState, begin, head_of, reject_flow, state_of
 from mitm_addons.gateway import Adapter
-from mitm_addons.health import PROBES
 from mitm_addons.response_head import ResponseHead
 from mitm_addons.stages import Stages
 from mitm_addons.stock.core_errors import ErrorCodes
@@ -71,7 +70,7 @@ class StockAdmission(Admission):
 
 def _check_head(flow: http.HTTPFlow, limits: Limits) -> Rejection | None:
     data = flow.request.data
-    options = Options(head_limit=limits.head, field_limit=limits.fields, always_served=PROBES)
+    options = Options(head_limit=limits.head, field_limit=limits.fields)
     try:
         check_head(data.method, data.path, data.http_version, data.headers.fields, options)
     except WireError as error:
