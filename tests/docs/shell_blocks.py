@@ -1,18 +1,21 @@
 """The shell blocks of a page, run as a reader would paste them: in order, in one shell.
 
-A block of the language ``bash`` is run. A block ``text`` right after it is what it prints, where ``…`` stands
-for any text. Blocks of other languages are not run.
+A block of the language ``bash`` is run on every machine. A block ``text`` right after it is what it prints, where
+``…`` stands for any text. A block of the language ``sh`` starts or changes a whole machine: `test_operator_blocks`
+runs it as far as a test can.
 """
 
 import os
 import re
 import subprocess
 import sys
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 _BLOCK = re.compile(r"```bash\n(?P<code>.*?)```\n(?:```text\n(?P<printed>.*?)```)?", re.DOTALL)
+_OPERATOR_BLOCK = re.compile(r"^(?P<indent> *)```sh\n(?P<code>.*?)^ *```$", re.DOTALL | re.MULTILINE)
 _MARK = "--- end of block ---"
 
 
@@ -36,6 +39,11 @@ def _lines(text: str) -> str:
 
 def shell_blocks(page: str) -> list[ShellBlock]:
     return [ShellBlock(match["code"], match["printed"]) for match in _BLOCK.finditer(page)]
+
+
+def operator_blocks(page: str) -> list[str]:
+    """The code of the blocks of the language ``sh``."""
+    return [textwrap.dedent(match["code"]) for match in _OPERATOR_BLOCK.finditer(page)]
 
 
 def run_blocks(

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.docs.shell_blocks import run_blocks, shell_blocks
+from tests.docs.shell_blocks import ShellBlock, run_blocks, shell_blocks
 from tests.support.commands import ROOT, run_command
 from tests.support.gateway import RunningGateway
 from tests.support.ports import free_port
@@ -19,7 +18,7 @@ from tests.support.upstream import Upstream
 from tests.support.valkey_server import redis_7
 from tests.support.wait import until
 
-BACK_UP, RESTORE = shell_blocks((ROOT / "docs" / "how-to" / "backup.md").read_text())
+BACK_UP, RESTORE, ACCEPT = shell_blocks((ROOT / "docs" / "how-to" / "backup.md").read_text())
 
 
 @contextmanager
@@ -71,10 +70,8 @@ def test_lost_store_comes_back_from_its_backup_with_keys_and_secrets(tmp_path: P
         run_blocks([RESTORE], {}, folder=tmp_path, env=env)
         with redis_in(new, port), gateway:
             assert "store lost" in ready(gateway)
-            accepted = run_command(
-                sys.executable, "-m", "shared.config_store", "accept", env=gateway.environment()
-            )
-            assert "which has 1 tenants" in accepted.stdout, accepted.stderr
+            accept = ShellBlock(ACCEPT.code, "Accepted the store …, which has 1 tenants.")
+            run_blocks([accept, ACCEPT], {}, folder=ROOT, env=gateway.environment())
             for _ in until(10.0):
                 if "store lost" not in ready(gateway):
                     break

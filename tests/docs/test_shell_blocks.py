@@ -18,12 +18,12 @@ from tests.support.gateway import RunningGateway
 
 # Its block goes on where README ends.
 CONTINUES = ROOT / "docs" / "how-to" / "debugging.md"
-# Its blocks lose the store on purpose: see test_backup_page.py.
-OTHER = ROOT / "docs" / "how-to" / "backup.md"
+# Their blocks lose and move the store: see test_backup_page.py and test_moving_page.py.
+OTHERS = [ROOT / "docs" / "how-to" / "backup.md", ROOT / "docs" / "how-to" / "moving.md"]
 PAGES = [
     page
     for page in (ROOT / "README.md", *ROOT.glob("docs/**/*.md"))
-    if page != OTHER and shell_blocks(page.read_text())
+    if page not in OTHERS and shell_blocks(page.read_text())
 ]
 WITH_MEMBER = [page for page in PAGES if "member id" in page.read_text()]
 KEYS = {"OPENAI_API_KEY": "sk-test", "ANTHROPIC_API_KEY": "sk-ant-test"}
@@ -73,13 +73,13 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_shell_block_prints_what_the_page_says(page: Path, running: Running) -> None:
+def test_shell_block_prints_what_the_page_says(page: Path, running: Running, checkout: Path) -> None:
     blocks, replaced = shell_blocks(page.read_text()), running.replaced
     if page == CONTINUES:
         blocks = [*shell_blocks((ROOT / "README.md").read_text()), *blocks]
         replaced = {**replaced, '"acme"': '"acme-again"', "acme.": "acme-again."}
     env = {**running.gateway.environment(), **KEYS}
-    run_blocks(blocks, replaced, folder=ROOT, env=env)
+    run_blocks(blocks, replaced, folder=checkout, env=env)
 
 
 @pytest.mark.parametrize("page", WITH_MEMBER, ids=lambda page: str(page.relative_to(ROOT)))
