@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.docs.shell_blocks import ShellBlock, run_blocks, shell_blocks
+from tests.docs.shell_blocks import run_blocks, shell_blocks
 from tests.support.commands import ROOT, run_command
 from tests.support.gateway import RunningGateway
 from tests.support.ports import free_port
@@ -70,8 +70,7 @@ def test_lost_store_comes_back_from_its_backup_with_keys_and_secrets(tmp_path: P
         run_blocks([RESTORE], {}, folder=tmp_path, env=env)
         with redis_in(new, port), gateway:
             assert "store lost" in ready(gateway)
-            accept = ShellBlock(ACCEPT.code, "Accepted the store …, which has 1 tenants.")
-            run_blocks([accept, ACCEPT], {}, folder=ROOT, env=gateway.environment())
+            run_blocks([ACCEPT], {}, folder=ROOT, env=gateway.environment())
             for _ in until(10.0):
                 if "store lost" not in ready(gateway):
                     break
