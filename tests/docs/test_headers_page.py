@@ -2,7 +2,9 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
+import anthropic
 import pytest
 
 from shared.core.http_tokens import HOP_BY_HOP, KEY_HEADERS, MASK
@@ -61,3 +63,11 @@ def test_headers_of_responses_are_as_the_page_says() -> None:
     (ids,) = [row[1] for row in rows("Responses to the client") if row[0] == "`X-Upstream-Request-ID`"]
     assert all(IS_REQUEST_ID[name.encode()] for name in names(ids.partition(".")[0]))
     assert len(names(ids.partition(".")[0])) == 5
+
+
+def test_client_with_its_own_credential_is_made_as_the_page_shows() -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    names: dict[str, Any] = {"anthropic": anthropic, "token_of_the_provider": "theirs", "gateway_key": "ours"}
+    exec(code, names)  # a block of our own page
+    sent = names["client"].default_headers
+    assert (sent["X-Gateway-Key"], sent["Authorization"]) == ("ours", "Bearer theirs")

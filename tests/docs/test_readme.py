@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.documents.rule import RuleInput
 from shared.settings import load_settings
 from tests.support.commands import ROOT
 
@@ -33,6 +34,14 @@ def test_settings_shown_on_any_page_are_accepted(tmp_path: Path) -> None:
         for text in re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL):
             file.write_text(text)
             load_settings(file, {})
+
+
+@pytest.mark.parametrize("name", ["engines", "headers"])
+def test_members_of_a_rule_shown_in_the_reference_are_accepted(name: str) -> None:
+    page = (ROOT / "docs" / "reference" / f"{name}.md").read_text()
+    shown = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", page, re.DOTALL)]
+    assert shown
+    assert [RuleInput(partial=True).validate(one) for one in shown] == [{}] * len(shown)
 
 
 def test_readme_json_blocks_are_json() -> None:
