@@ -11,10 +11,12 @@ import pytest
 
 from mitm_addons.gateway import Adapter, gateway_addons
 from mitm_addons.health import Health
-from shared.http.readiness import OK, Probed
+from shared.http.readiness import OK, STORE_LOST, UNAVAILABLE, Probed
 from shared.logs import LogWriter
 from shared.services import Services, SystemClock
 from shared.settings import Settings
+
+FINE = Probed({"store": OK}, True)
 
 
 @pytest.fixture
@@ -26,12 +28,12 @@ def log() -> Iterator[LogWriter]:
     os.close(write)
 
 
-def services() -> Services:
-    """Services whose data plane has no trouble."""
+def services(probed: Probed) -> Services:
+    """Services whose data plane is in that state."""
 
     @contextlib.asynccontextmanager
     async def data_plane() -> AsyncIterator[Any]:
-        plane = Mock(probe=lambda: Probed({"store": OK}, True))
+        plane = Mock(probe=lambda: probed)
         plane.source.touch = AsyncMock()
         yield plane
 
@@ -39,13 +41,52 @@ def services() -> Services:
     return cast(Services, SimpleNamespace(**named, data_plane=data_plane, hasher=Mock(), policy=Mock()))
 
 
+@contextlib.asynccontextmanager
+async def health_of(
+    log: LogWriter, probed: Probed = FINE, *, is_draining: bool = False
+) -> AsyncIterator[Health]:
+    adapter = Adapter(write=Mock(), is_draining=lambda: is_draining)
+    async with gateway_addons(services(probed), log, adapter) as addons:
+        [health] = [addon for addon in addons if isinstance(addon, Health)]
+        yield health
+
+
 async def test_worker_whose_log_has_ended_does_not_serve(log: LogWriter) -> None:
     log.start()
-    async with gateway_addons(services(), log, Adapter(write=Mock())) as addons:
-        [health] = [addon for addon in addons if isinstance(addon, Health)]
+    async with health_of(log) as health:
         assert health.can_serve()
         log.close()
         assert not health.can_serve()
         status, body = health._ready()
     assert status == 503
     assert cast(Any, body["parts"])["log"] == "unavailable"
+
+
+@pytest.mark.parametrize(
+    ("store", "knows_tenants", "expected"),
+    [
+        (OK, True, (200, "ok")),
+        (UNAVAILABLE, True, (200, "degraded")),
+        (STORE_LOST, True, (200, "degraded")),
+        (UNAVAILABLE, False, (503, "unavailable")),
+    ],
+)
+async def test_trouble_of_the_store_keeps_a_worker_ready_that_knows_tenants(
+    log: LogWriter, store: str, knows_tenants: bool, expected: tuple[int, str]
+) -> None:
+    log.start()
+    async with health_of(log, Probed({"store": store}, knows_tenants)) as health:
+        status, body = health._ready()
+        assert health.can_serve() == knows_tenants
+    log.close()
+    assert (status, body["status"]) == expected
+    assert cast(Any, body["parts"])["store"] == store
+
+
+async def test_worker_that_drains_is_not_ready_and_says_so(log: LogWriter) -> None:
+    log.start()
+    async with health_of(log, is_draining=True) as health:
+        status, body = health._ready()
+    log.close()
+    assert (status, body["status"]) == (503, "draining")
+    assert cast(Any, body["parts"])["worker"] == "draining"

@@ -224,3 +224,32 @@ async def test_a_rejection_does_not_depend_on_the_size_of_the_body(size: int) ->
     async with world(On(requestheaders=reject), terms=Terms(request_body=1000)) as w:
         client = await w.client()
         assert (await client.ask("/", "POST", bytes(size))).status == 401
+
+
+@pytest.mark.parametrize(
+    ("linger", "announced", "sends"),
+    [
+        pytest.param(60.0, 500_000_000, False, id="rate"),
+        pytest.param(0.3, 500_000_000, True, id="time"),
+        pytest.param(60.0, 2_000_000, True, id="announced length"),
+    ],
+)
+async def test_rest_of_a_rejected_body_is_read_only_within_its_bounds(
+    monkeypatch: pytest.MonkeyPatch, linger: float, announced: int, sends: bool
+) -> None:
+    for module in ("closing", "exchange.exchange"):
+        monkeypatch.setattr(f"mitm_engine.{module}.LINGER", 0.1)
+    async with world(On(requestheaders=reject), terms=Terms(linger=linger)) as w:
+        client = await w.client(head(announced))
+        assert (await client.response()).status == 401
+        assert w.engine.connections == 1
+
+        async def go_on() -> None:
+            while sends:
+                await client.send(bytes(20_000))
+                await asyncio.sleep(0.002)
+
+        uploading = asyncio.ensure_future(go_on())
+        await until_true(lambda: w.engine.connections == 0, 5.0)
+        uploading.cancel()
+        await asyncio.wait([uploading])
