@@ -1,7 +1,6 @@
 """/docs in a real browser, without a network."""
 
 import logging
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from werkzeug.serving import make_server
 
 from tests.admin_app.world import TOKEN, Api, Tenant
 from tests.support.commands import serving
+from tests.support.packages import need_command
 
 ARGUMENTS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -57,9 +57,7 @@ class Browser:
 
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.fail("This test needs Debian's chromium: apt-get install chromium.")
+    chromium = need_command("chromium", "chromium")
     with (
         sync_playwright() as playwright,
         playwright.chromium.launch_persistent_context(
