@@ -1,4 +1,4 @@
-"""Checks the invariants of the store that every change keeps (``python -m shared.config_store check``).
+"""Checks the invariants of the store that every change keeps (``python -m shared.redis_server check``).
 
 It reads all tenants, a page at a time, and changes nothing. A change that comes between two reads looks like
 a violation, so a check that meets one begins again.

@@ -19,7 +19,7 @@ from shared.secrets.api_keys import secret_id
 ADOPTION_KEYS = (layout.IDENTITY, layout.LAYOUT, layout.ORDER)
 _REPLACES = "replaces:"
 #: The command of the operator that makes the present store the true one.
-ACCEPT = "python -m shared.config_store accept"
+ACCEPT = "python -m shared.redis_server accept"
 #: The message of `errors.StoreLost`, with the reason.
 LOST = (
     "The store is not the one that was served last: {}. Restore its data, or accept it with: " + ACCEPT + "."

@@ -11,9 +11,10 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from shared.config_store import layout
+from shared.config_store.client import TIMEOUT, ask_state
 from shared.config_store.identity import ADOPTION_KEYS, KnownStore, StoreState
 from shared.config_store.records import parse_snapshot, parse_state, read_call, touch_call
-from shared.config_store.store import TIMEOUT, ask_state, redis_errors
+from shared.config_store.redis_errors import redis_errors
 from shared.model.config import Snapshot
 
 # Seconds between two attempts to subscribe: short, because a change may take 2 s to arrive, and different in

@@ -1,85 +1,26 @@
 """The configuration store in Redis, as the admin API uses it. Its keys are listed in `layout`."""
 
 import logging
-import re
-import time
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import redis
-from redis import (
-    AuthenticationError,
-    BusyLoadingError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    Redis,
-    RedisError,
-    ResponseError,
-)
-from redis.backoff import NoBackoff
-from redis.exceptions import NoPermissionError
-from redis.retry import Retry
+from redis import Redis, RedisError
 
 from shared.config_store import layout
+from shared.config_store.client import ask_state, open_client, read_state
+from shared.config_store.cursor import format_cursor, parse_cursor
+from shared.config_store.durability import save
 from shared.config_store.idempotency import CLAIM_LOST, CLAIMED_SECONDS, Claim
 from shared.config_store.identity import ADOPTION_KEYS, LOST, KnownStore, StoreState
 from shared.config_store.port import Page
 from shared.config_store.records import CHANGED, Change, parse_snapshot, read_call, taken, write_call
-from shared.core.errors import (
-    BadRecord,
-    CallInProgress,
-    Conflict,
-    NotDurable,
-    StoreDown,
-    StoreLost,
-    StoreUnsure,
-    SubdomainTaken,
-)
+from shared.config_store.redis_errors import redis_errors
+from shared.core.errors import BadRecord, CallInProgress, Conflict, StoreLost, SubdomainTaken
 from shared.model.config import Snapshot
 
-#: Seconds that a call may take. By default redis-py waits 4 s for a dead server, over 25 s for a hung one.
-TIMEOUT = 0.25
 # Keys that one SCAN looks at, in about a millisecond.
 _SCAN_COUNT = 1_000
-# Checks whether a change is on disk, and the seconds between them. Redis holds a change back for two seconds.
-_DISK_CHECKS, _DISK_PAUSE = 300, 0.01
-# A cursor: the number of the last tenant on the page. Redis holds 15 digits exactly as a score.
-_CURSOR = re.compile(rb"after:([1-9][0-9]{0,14})")
-
-# The texts for callers about an error of Redis, with the test for it.
-_CAUSES: Sequence[tuple[Callable[[RedisError], bool], str]] = (
-    (
-        lambda error: isinstance(error, OutOfMemoryError),
-        "The configuration store is out of memory. Raise its maxmemory, or free memory in it.",
-    ),
-    (
-        lambda error: "MISCONF" in str(error),
-        "The configuration store cannot write to its disk. Free space on its disk.",
-    ),
-    (
-        lambda error: isinstance(error, ReadOnlyError),
-        "The configuration store is a read-only replica. Set redis.host or redis.url to the primary.",
-    ),
-    (
-        lambda error: isinstance(error, AuthenticationError | NoPermissionError),
-        "The configuration store rejects the gateway's password or user. Check redis.password and its ACL.",
-    ),
-    (
-        lambda error: isinstance(error, BusyLoadingError),
-        "The configuration store is loading its data. Retry in a moment.",
-    ),
-)
-_UNSURE = (
-    "The configuration store did not respond, and the change was saved or not. Fetch the resource before you "
-    "repeat the change."
-)
-_NOT_DURABLE = (
-    "The change is in effect but not on disk, so a restart of Redis would lose it. Free space on its disk; "
-    "Redis then writes the change."
-)
 
 logger = logging.getLogger(__name__)
 
@@ -203,19 +144,10 @@ class RedisStore:
         return taken(subdomain, seconds + left / 1000 if left > 0 else None)
 
     def _send(self, connection: Redis, change: Change, actor: str, claim: Claim | None) -> int:
-        """Send a change. Raises `NotDurable` when Redis cannot write it to its disk."""
         call = write_call(
             change, actor=actor, quarantine=self._quarantine, known=self._known.seen, claim=claim
         )
-        try:
-            number: int = self._write(call.keys, call.arguments, client=connection)
-            if number > 0:
-                _check_disk(connection)
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise StoreUnsure(
-                f"Redis did not respond to a change ({type(error).__name__}).", _UNSURE
-            ) from error
-        return number
+        return save(connection, lambda: self._write(call.keys, call.arguments, client=connection))
 
     def _read_all(self, tenant_ids: Sequence[str]) -> Iterator[Snapshot]:
         with redis_errors(), self._client.pipeline(transaction=False) as pipeline:
@@ -256,89 +188,6 @@ class RedisStore:
         )
 
 
-def open_client(options: Mapping[str, Any]) -> Redis:
-    """A client; `options` are keyword arguments of redis.Redis."""
-    timeouts = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
-    return Redis(**{**options, **timeouts}, retry=Retry(NoBackoff(), 0))
-
-
 def open_store(options: Mapping[str, Any], quarantine: float, known: KnownStore | None = None) -> RedisStore:
     """A store with its own client; `options` are keyword arguments of redis.Redis."""
     return RedisStore(open_client(options), quarantine, known)
-
-
-def read_state(client: Redis) -> StoreState | None:
-    """What the store says about itself; None when it has no identity."""
-    with client.pipeline(transaction=False) as pipeline:
-        return StoreState.parse(*ask_state(pipeline).execute())
-
-
-def ask_state(pipeline: Any) -> Any:
-    """Add the commands whose replies are the arguments of `StoreState.parse`."""
-    pipeline.hgetall(layout.IDENTITY)
-    pipeline.get(layout.REVISION)
-    return pipeline
-
-
-def format_cursor(number: int) -> str:
-    """The cursor of the page that begins after the tenant with that number. Clients must not parse it."""
-    return urlsafe_b64encode(b"after:%d" % number).decode().rstrip("=")
-
-
-def parse_cursor(cursor: str | None) -> int:
-    """The number in the cursor; 0 for the first page. Raises ValueError on any other text."""
-    if cursor is None:
-        return 0
-    try:
-        number = _CURSOR.fullmatch(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except ValueError:
-        number = None
-    if number is None or format_cursor(int(number[1])) != cursor:
-        raise ValueError("The cursor must be the next_cursor of an earlier page.")
-    return int(number[1])
-
-
-def _check_disk(connection: Redis) -> None:
-    """Return when Redis has passed all its changes to the kernel, so that they survive its end.
-
-    Redis acknowledges the first change that it cannot write, and while its disk is busy it holds changes back
-    for up to two seconds. Raises `NotDurable`. Without an append-only file there is nothing to wait for.
-    """
-    written: int | None = None
-    for _ in range(_DISK_CHECKS):
-        try:
-            state: Any = connection.info("persistence")
-        except NoPermissionError:
-            logger.warning("Redis does not allow INFO, so a change may not be on disk. Allow it in its ACL.")
-            return
-        if not state.get("aof_enabled"):
-            return
-        if state.get("aof_last_write_status") != "ok":
-            raise NotDurable("Redis cannot write its append-only file.", _NOT_DURABLE)
-        held, size = int(state.get("aof_buffer_length", 0)), int(state.get("aof_current_size", 0))
-        # Changes of others come meanwhile. A file that is smaller than before was rewritten with all of them.
-        if not held or (written is not None and (size >= written or size + held < written)):
-            return
-        written = written or size + held
-        time.sleep(_DISK_PAUSE)
-    raise NotDurable("Redis has not written its append-only file for seconds.", _NOT_DURABLE)
-
-
-@contextmanager
-def redis_errors(tenant_id: str = "") -> Iterator[None]:
-    """Convert the errors of redis-py. The messages contain no addresses.
-
-    A key of the wrong type is a `BadRecord` of the tenant. Every other error is `StoreDown`.
-    """
-    try:
-        yield
-    except RedisError as error:
-        if tenant_id and isinstance(error, ResponseError) and "WRONGTYPE" in str(error):
-            raise BadRecord(f"The stored tenant {tenant_id} cannot be read: {error}") from error
-        detail = next((text for has, text in _CAUSES if has(error)), None)
-        if detail:
-            raise StoreDown(f"Redis rejected a command: {error}", detail) from error
-        if isinstance(error, ResponseError):
-            detail = "The configuration store rejected a command. The log of the admin API has its text."
-            raise StoreDown(f"Redis rejected a command: {error}", detail) from error
-        raise StoreDown(f"Redis does not respond ({type(error).__name__}).") from error

@@ -5,7 +5,8 @@ import logging
 import socket
 import ssl
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -71,12 +72,6 @@ class RedisAddress:
         count = _count_tenants(self.options)
         return f"{kind}, {'unknown number of' if count is None else count} tenant{'' if count == 1 else 's'}"
 
-    def report(self) -> Iterator[str]:
-        """The sentences about the store for the start of a program."""
-        yield f"The store is {self.describe()}."
-        if self.warning is not None:
-            yield self.warning
-
     def close(self) -> None:
         if self.embedded is not None:
             self.embedded.close()
@@ -109,8 +104,10 @@ def open_redis(settings: Settings) -> RedisAddress:
 
 def log_store(address: RedisAddress) -> None:
     """Log the store in use, and an embedded one that is not used."""
-    for sentence in address.report():
-        logger.log(logging.WARNING if address.trouble or address.warning else logging.INFO, sentence)
+    level = logging.WARNING if address.trouble or address.warning else logging.INFO
+    logger.log(level, "The store is %s.", address.describe())
+    if address.warning is not None:
+        logger.log(level, "%s", address.warning)
 
 
 def _external(settings: Settings, options: Mapping[str, Any], name: str) -> RedisAddress:
@@ -157,23 +154,20 @@ def _trouble(options: Mapping[str, Any], name: str, timeout: float) -> str | Non
 
     Raises `StoreDown` when it rejects the login, its certificate is not trusted, or it is not a Redis.
     """
-    found: list[str | StoreDown | None] = []
+    reply: Future[str | None] = Future()
 
     def ask() -> None:
         try:
-            found.append(_ping(options, name))
+            reply.set_result(_ping(options, name))
         except StoreDown as error:
-            found.append(error)
+            reply.set_exception(error)
 
     # The look-up of a name has no timeout of its own.
-    thread = threading.Thread(target=ask, name="ask-redis", daemon=True)
-    thread.start()
-    thread.join(timeout)
-    if not found:
+    threading.Thread(target=ask, name="ask-redis", daemon=True).start()
+    try:
+        return reply.result(timeout)
+    except TimeoutError:
         return f"no reply within {timeout:g} s"
-    if isinstance(found[0], StoreDown):
-        raise found[0]
-    return found[0]
 
 
 def _count_tenants(options: Mapping[str, Any]) -> int | None:

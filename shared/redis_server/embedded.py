@@ -14,9 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
+from shared.config_store.client import open_client
 from shared.core.errors import StoreDown
 from shared.core.process.data_files import check_writable, lock_file, writing_to
 from shared.redis_server.child import ChildProcess
@@ -106,9 +105,7 @@ class Embedded:
             self._take_over()
 
     def _responds(self) -> bool:
-        with redis.Redis(
-            unix_socket_path=str(self.socket), socket_timeout=1, retry=Retry(NoBackoff(), 0)
-        ) as client:
+        with open_client({"unix_socket_path": str(self.socket)}) as client:
             try:
                 return bool(client.ping())
             except redis.RedisError:

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 from redis import Redis
 
 from shared.config_store import layout
+from shared.config_store.client import open_client, read_state
 from shared.config_store.identity import ACCEPT, ADOPTION_KEYS, SecretIds, StoreState, adoption
-from shared.config_store.store import open_client, read_state, redis_errors
+from shared.config_store.redis_errors import redis_errors
 from shared.core.errors import GatewayError, StoreDown
 from shared.core.process.data_files import writing_to
 from shared.redis_server.choose import RedisAddress

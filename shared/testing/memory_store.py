@@ -5,10 +5,10 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from shared.config_store.cursor import format_cursor, parse_cursor
 from shared.config_store.idempotency import CLAIM_LOST, CLAIMED_SECONDS, KEPT_SECONDS, Claim
 from shared.config_store.port import Page
 from shared.config_store.records import CHANGED, Change, taken
-from shared.config_store.store import format_cursor, parse_cursor
 from shared.core.clock import Clock
 from shared.core.errors import CallInProgress, Conflict, SubdomainTaken
 from shared.model.config import Snapshot

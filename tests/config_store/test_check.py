@@ -82,7 +82,7 @@ def test_command_ends_with_1_when_the_store_is_damaged(
         "GATEWAY__REDIS__MODE": "external",
         "GATEWAY__REDIS__URL": f"unix://{valkey_socket}",
     }
-    command = [sys.executable, "-m", "shared.config_store", "check"]
+    command = [sys.executable, "-m", "shared.redis_server", "check"]
     ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert ended.returncode == code, ended.stderr
     assert ("subdomain" if damaged else "is whole") in ended.stdout

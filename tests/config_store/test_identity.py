@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 import redis
 
+from shared.config_store.client import read_state
 from shared.config_store.identity import KnownStore, SecretIds, StoreState
 from shared.config_store.seen_file import EMBEDDED, EXTERNAL, SeenFile, newest
 from shared.config_store.source import open_source
-from shared.config_store.store import RedisStore, read_state
+from shared.config_store.store import RedisStore
 from shared.core.errors import GatewayError, StoreLost
 from tests.config_store.configurations import a_tenant, create, with_tenant
 from tests.support.wait import until

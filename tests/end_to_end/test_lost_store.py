@@ -175,7 +175,7 @@ def test_full_memory_of_redis_keeps_the_machine_ready_and_is_told_to_the_admin(
 
 def accept(gateway: RunningGateway, *arguments: str) -> str:
     return subprocess.run(
-        [sys.executable, "-m", "shared.config_store", "accept", *arguments],
+        [sys.executable, "-m", "shared.redis_server", "accept", *arguments],
         cwd=ROOT,
         env=gateway.environment(),
         check=True,
@@ -199,7 +199,7 @@ def expect_lost(gateway: RunningGateway, trouble: str, *tenants: TenantInUse) ->
         response = gateway.call(method, path, json=sent)
         if response.status_code != 404:  # the store has no such tenant
             assert (response.status_code, response.json()["code"]) == (503, "store_lost")
-            assert "python -m shared.config_store accept" in response.json()["detail"]
+            assert "python -m shared.redis_server accept" in response.json()["detail"]
             rejected += 1
     figure("R27", f"{trouble}: changes rejected: {rejected}, accepted: 0 (promise 0)")
 

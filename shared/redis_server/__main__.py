@@ -1,4 +1,4 @@
-"""Commands for operators: ``python -m shared.config_store accept`` makes the present store the true one.
+"""Commands for operators: ``python -m shared.redis_server accept`` makes the present store the true one.
 
 A gateway rejects changes while its store is not the one that it served last. When that store is gone for
 good, ``accept`` makes the present one the true one. With ``--secrets``, the pepper and the encryption key of
@@ -14,16 +14,18 @@ from contextlib import closing
 
 from shared.config_store import layout
 from shared.config_store.check import violations
+from shared.config_store.client import open_client, read_state
 from shared.config_store.identity import SecretIds, StoreState
+from shared.config_store.redis_errors import redis_errors
 from shared.config_store.seen_file import SeenFile
 from shared.config_store.snapshot import SnapshotFile
-from shared.config_store.store import open_client, open_store, read_state, redis_errors
+from shared.config_store.store import open_store
 from shared.core.errors import GatewayError
 from shared.redis_server.choose import RedisAddress, open_redis
 from shared.redis_server.store_secrets import read_own_secrets
 from shared.settings import Settings, load_settings_or_exit
 
-_PROGRAM = "python -m shared.config_store"
+_PROGRAM = "python -m shared.redis_server"
 
 
 def main() -> None:
