@@ -15,8 +15,8 @@ from shared.http.body_rejected import BodyRejected
 from shared.http.content_coding import coding_of, decode
 from shared.http.media_type import MediaType
 from shared.model.messages import Headers, Request
-from shared.providers.encoded import unquoted
-from shared.providers.text_fields import is_messages, model_in
+from shared.providers.apis.encoded import unquoted
+from shared.providers.apis.text_fields import is_messages, model_in
 
 #: The result of `DecodedBody.document` for a body that is not JSON.
 NO_JSON: Final = object()

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from shared.http.body_rejected import BodyRejected
 from shared.http.media_type import MediaType
 from shared.model.messages import Headers
-from shared.providers.sniff import charsets_of, is_media_file
+from shared.providers.apis.sniff import charsets_of, is_media_file
 
 #: The most bytes of the head of a part.
 MAX_HEAD = 8192

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from shared.bodies.multipart import MAX_HEAD
 from shared.bodies.text.ascii_classes import FORMS
 from shared.bodies.text.whole_body import MAX_PARTS
-from shared.providers.api import Api
-from shared.providers.encoded import MAX_LABEL, MAX_PADDED, ROLES
-from shared.providers.sniff import SNIFFED
+from shared.providers.apis.api import Api
+from shared.providers.apis.encoded import MAX_LABEL, MAX_PADDED, ROLES
+from shared.providers.apis.sniff import SNIFFED
 
 _HEAD = f"""\
 # What guards see

@@ -14,7 +14,7 @@ from shared.plugin_tools.guards_page import guards_page
 from shared.plugin_tools.settings_page import settings_page
 from shared.plugin_tools.skeleton import write_skeleton
 from shared.plugins import built_in_plugins, load_catalogue
-from shared.providers.text_fields import APIS
+from shared.providers.apis.text_fields import APIS
 
 _PROJECT = Path(__file__).parents[2]
 

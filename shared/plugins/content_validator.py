@@ -39,7 +39,7 @@ from shared.pipeline.plugin import (
     Verdict,
     setting,
 )
-from shared.providers.text_fields import SENT_NAMES
+from shared.providers.apis.text_fields import SENT_NAMES
 
 # The largest body in bytes, and the largest `Patterns.size`, to judge in place: at most 5 ms (measured). A
 # thread would keep the interpreter as long.

@@ -23,7 +23,7 @@ from shared.model.messages import Request
 from shared.model.targets import parse_target
 from shared.net.port import Fetch
 from shared.pipeline.plugin import CONTINUE, Continue, Exchange, Plugin, Reject, Tools, Verdict, setting
-from shared.providers.text_fields import SENT_NAMES
+from shared.providers.apis.text_fields import SENT_NAMES
 
 MAX_RESPONSE = 1024 * 1024
 _MAX_ITEMS = 100

@@ -25,7 +25,7 @@ from shared.bodies.event_splitter import EventSplitter, event_splitter
 from shared.http.body_rejected import BodyRejected
 from shared.http.media_type import MediaType
 from shared.model.event import Event
-from shared.providers.events import DONE
+from shared.providers.apis.events import DONE
 
 
 class Step(Enum):

@@ -3,7 +3,7 @@
 import sys
 
 from shared.plugin_tools.guards_page import guards_page
-from shared.providers.text_fields import APIS
+from shared.providers.apis.text_fields import APIS
 from tests.support.commands import ROOT, run_command
 
 PAGE = (ROOT / "docs" / "reference" / "guards.md").read_text(encoding="utf-8")

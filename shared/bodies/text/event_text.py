@@ -5,7 +5,7 @@ the part, the field) are one text. So a stream gets the same verdict as the same
 
 An event is read as one of three things:
 
-- an event of a known API (`shared.providers.events`): pieces of numbered texts;
+- an event of a known API (`shared.providers.apis.events`): pieces of numbered texts;
 - another JSON document: each string is a piece, at the place of its member; names and numbers are texts too;
 - plain data or a JSON string: one text for a reader of the data, and one for a reader that parses it first.
 """
@@ -26,9 +26,9 @@ from shared.bodies.text.messages import (
 )
 from shared.http.body_rejected import BodyRejected
 from shared.model.event import Event
-from shared.providers import events, text_fields
-from shared.providers.events import Place
-from shared.providers.text_fields import Holder
+from shared.providers.apis import events, text_fields
+from shared.providers.apis.events import Place
+from shared.providers.apis.text_fields import Holder
 
 # The places of the text of plain data: as it is, and as the string that it is in JSON.
 _RAW, _UNQUOTED = ("raw",), ("",)

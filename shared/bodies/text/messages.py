@@ -1,7 +1,7 @@
 """The texts of a document that a language model reads or writes.
 
-In the bodies of the known APIs, the members that are text are those of `shared.providers.text_fields`. In any
-other document, and in schemas, all strings are text, the names of members too.
+In the bodies of the known APIs, the members that are text are those of `shared.providers.apis.text_fields`.
+In any other document, and in schemas, all strings are text, the names of members too.
 """
 
 import json
@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from shared.bodies.json.strings import unescape
 from shared.bodies.text.maskable_text import MaskableText, Part
-from shared.providers import text_fields
-from shared.providers.events import thought_of
-from shared.providers.text_fields import Holder
+from shared.providers.apis import text_fields
+from shared.providers.apis.events import thought_of
+from shared.providers.apis.text_fields import Holder
 
 
 class Text(NamedTuple):

@@ -9,7 +9,7 @@ from shared.bodies.json.parse import dump_json
 from shared.bodies.text.messages import Text, drop_tokens, text_places
 from shared.bodies.text.patterns import Match, Patterns
 from shared.http.body_rejected import BodyRejected
-from shared.providers.text_fields import is_messages
+from shared.providers.apis.text_fields import is_messages
 
 #: The most masked matches, together with escapes, of one text. A text with more is rejected.
 MAX_MASKED = 20_000

@@ -17,7 +17,7 @@ from shared.bodies.text.rules import MAX_MASKED, TextRules, blocked_text, missin
 from shared.bodies.text.stream_search import StreamSearch
 from shared.http.body_rejected import BodyRejected, body_too_long
 from shared.model.event import Event
-from shared.providers.events import Place
+from shared.providers.apis.events import Place
 
 #: The most bytes of events that are held back behind one with a partial match. Beyond it, that event is sent.
 #: If the match is completed after that, the stream ends.

@@ -18,8 +18,8 @@ from shared.bodies.text.stream_rules import TextJudge
 from shared.http.body_rejected import BodyRejected
 from shared.http.media_type import JSON_LINES
 from shared.model.event import Event
-from shared.providers.sniff import SNIFFED, charsets_of
-from shared.providers.text_fields import must_be_readable
+from shared.providers.apis.sniff import SNIFFED, charsets_of
+from shared.providers.apis.text_fields import must_be_readable
 
 #: The most parts of a form with files.
 MAX_PARTS = 1000

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.bodies.text.messages import texts_of
-from shared.providers.text_fields import is_messages
+from shared.providers.apis.text_fields import is_messages
 from tests.support.cases import pairwise
 
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,SECRET"}}

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from shared.http.body_rejected import BodyRejected
-from shared.providers.text_fields import EVENT, RESPONSE, TEXT, Holder
+from shared.providers.apis.text_fields import EVENT, RESPONSE, TEXT, Holder
 
 #: The names of members and the numbers of alternatives and parts that lead to a text.
 Place = tuple[str, ...]

@@ -7,7 +7,7 @@ https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.htm
 
 from typing import Final
 
-from shared.providers.api import Api
+from shared.providers.apis.api import Api
 
 _FILES: Final = (
     "The content of files, pictures and URLs that a body names or encodes, except encoded text.",

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from shared.http.body_rejected import BodyRejected
-from shared.providers.sniff import SNIFFED, charsets_of, is_media_file, text_of
+from shared.providers.apis.sniff import SNIFFED, charsets_of, is_media_file, text_of
 
 #: The roles of the known APIs. A message with another role has a text there.
 ROLES = frozenset(

@@ -11,8 +11,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from shared.http.body_rejected import BodyRejected
-from shared.providers.encoded import is_encoded, parse_data_url, texts_inside, unquoted
-from shared.providers.sniff import SNIFFED, charsets_of, is_media_file, text_of
+from shared.providers.apis.encoded import is_encoded, parse_data_url, texts_inside, unquoted
+from shared.providers.apis.sniff import SNIFFED, charsets_of, is_media_file, text_of
 
 CHARSETS = (*("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"),)
 charsets = st.sampled_from(CHARSETS)

@@ -1,4 +1,4 @@
-"""Which members of the known bodies are text, by where the APIs define them (`shared.providers.api`).
+"""Which members of the known bodies are text, by where the APIs define them (`shared.providers.apis.api`).
 
 In these bodies every member is text except labels and media. A member that the API does not define is text,
 so a client cannot hide text in one. The place counts, not the name alone: a tool may have an argument called
@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from shared.http.body_rejected import BodyRejected
-from shared.providers.api import Api, steps_of
-from shared.providers.encoded import ROLES, is_encoded, is_label, texts_inside
-from shared.providers.openai_fields import OPENAI
-from shared.providers.other_fields import OTHERS
+from shared.providers.apis.api import Api, steps_of
+from shared.providers.apis.encoded import ROLES, is_encoded, is_label, texts_inside
+from shared.providers.apis.openai import OPENAI
+from shared.providers.apis.others import OTHERS
 
 #: All APIs that guards know.
 APIS: Final[tuple[Api, ...]] = (*OPENAI, *OTHERS)

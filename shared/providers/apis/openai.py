@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from shared.providers.api import Api
+from shared.providers.apis.api import Api
 
 _IDS: Final = ("Token ids as input are rejected: they cannot be read.",)
 _POINTERS: Final = (

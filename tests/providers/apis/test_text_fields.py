@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from shared.bodies.text.messages import message_texts
 from shared.http.body_rejected import BodyRejected
-from shared.providers.api import Api, Step, steps_of
-from shared.providers.encoded import is_encoded, is_label
-from shared.providers.text_fields import (
+from shared.providers.apis.api import Api, Step, steps_of
+from shared.providers.apis.encoded import is_encoded, is_label
+from shared.providers.apis.text_fields import (
     APIS,
     EVENT,
     REQUEST,
