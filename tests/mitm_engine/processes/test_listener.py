@@ -134,6 +134,13 @@ class TestTheSocket:
                 assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
                 transport.close()
 
+    async def test_kernel_buffers_little_for_a_client_that_does_not_read(self) -> None:
+        with Worker() as worker, worker.connect():
+            worker.listener.start()
+            await worker.came.wait()
+            [accepted] = worker.held
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == listener.UNSENT
+
 
 class TestTheShare:
     @pytest.fixture(autouse=True)
