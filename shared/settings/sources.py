@@ -98,7 +98,8 @@ def nearest_setting(steps: _Steps, names: Sequence[str]) -> str | None:
     """
     written = re.sub("_+", "_", f"_{'_'.join(steps)}".lower())
     last = f"_{steps[-1].lower()}"
-    flat = {name: f"_{_flat(name)}".lower() for name in (*names, *{name.partition(".")[0] for name in names})}
+    sections = {name.partition(".")[0] for name in names}
+    flat = {name: f"_{name.replace('.', '_')}" for name in (*names, *sections)}
     same = [name for name in flat if written.endswith(flat[name]) and ("." in name or name == steps[-1])]
     if same:
         return max(same, key=len)
