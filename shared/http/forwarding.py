@@ -21,11 +21,13 @@ _NEVER_SENT = HOP_BY_HOP | {"host", "content-length", "expect"}
 _OF_CONNECTION = HOP_BY_HOP - {"transfer-encoding", "proxy-authorization"}
 _NEVER_IN_RESPONSE = HOP_BY_HOP - {"transfer-encoding"}
 _MASK = MASK.encode()
+# CGI variables have letters, digits and underscores only, so servers replace whatever else a name has.
+_MARK = re.compile(r"[^a-z0-9-]")
 
 
 def _folded(name: str) -> str:
-    """The name as a CGI server reads it: X_Tenant_Id is X-Tenant-Id (RFC 3875, 4.1.18)."""
-    return name.lower().replace("_", "-").replace(".", "-")
+    """The name as a CGI server reads it: X_Tenant_Id and X~Tenant~Id are X-Tenant-Id (RFC 3875, 4.1.18)."""
+    return _MARK.sub("-", name.lower())
 
 
 def is_ours(name: str) -> bool:

@@ -69,7 +69,8 @@ A guard with patterns rejects these requests with 415 `unsupported_content_type`
 - text in a data URL with another charset than UTF-8, UTF-16, UTF-32, ASCII and Latin-1,
 - text in more than {MAX_PADDED:,} pieces of base64.
 
-Where responses are checked, `Range` and `If-Range` are removed from requests, so no response comes in halves.
+Where responses are checked, `Range`, `If-Range` and `Request-Range` are removed from requests, so no response
+comes in halves.
 
 ## What no guard sees
 

@@ -48,7 +48,8 @@ _MAX_SECONDS = 86_400
 
 _ACCEPT_ENCODING = "accept-encoding"
 # With these a client could fetch a response in parts, of which none has a text that is not allowed.
-_PARTIAL = ("range", "if-range")
+# Request-Range is the old name of Range; some servers still know it.
+_PARTIAL = ("range", "if-range", "request-range")
 
 
 @dataclass(frozen=True, slots=True)

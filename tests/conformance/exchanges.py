@@ -1,5 +1,6 @@
 """Valid exchanges, made up by hypothesis: the request, the response, and the pieces of both."""
 
+import re
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -81,7 +82,7 @@ class Response:
 
 
 def _folded(name: str) -> str:
-    return name.lower().replace("_", "-").replace(".", "-")
+    return re.sub(r"[^a-z0-9]", "-", name.lower())
 
 
 names = st.text(_TOKEN, min_size=1, max_size=12).filter(

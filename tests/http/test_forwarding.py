@@ -29,6 +29,8 @@ IDENTITY = {
 WHO = identity_fields("id-1", "192.0.2.1", "t1", "k1")
 OURS = {name.lower() for name in IDENTITY} | {"via"}
 
+#: What a name may have besides letters and digits; a CGI server reads each of them as an underscore.
+MARKS = "!#$%&'*+-.^_`|~"
 Items = list[tuple[str, str]]
 
 
@@ -50,7 +52,7 @@ def spellings(name: str) -> list[str]:
     return [
         spelled
         for text in (name, name.lower(), name.upper())
-        for spelled in (text, text.replace("-", "_"), text.replace("-", "."), text.replace("-", "_", 1))
+        for spelled in (text, text.replace("-", "_", 1), *(text.replace("-", mark) for mark in MARKS))
     ]
 
 

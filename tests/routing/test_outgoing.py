@@ -106,14 +106,16 @@ def test_an_upstream_whose_events_are_judged_is_asked_for_plain_ones() -> None:
 
 
 def test_a_client_cannot_ask_for_a_part_of_a_response_that_is_judged() -> None:
+    names = ["Range", "If_Range", "X-Range", "Request-Range", "request~range"]
+
     def asked(plan: Plan) -> list[bytes]:
         given = admitted()
-        sent = Headers([*SENT, ("Range", "bytes=0-9"), ("If_Range", "x"), ("X-Range", "y")])
+        sent = Headers([*SENT, *((name, "bytes=0-9") for name in names)])
         request = made(replace(given, route=replace(given.route, plan=plan)), sent=sent)
         return [name for name, _ in request.fields if b"range" in name.lower()]
 
     assert asked(Plan(judges_bodies=True)) == asked(Plan(judges_bodies=True, buffers=True)) == [b"X-Range"]
-    assert asked(Plan()) == [b"Range", b"If_Range", b"X-Range"]
+    assert asked(Plan()) == [name.encode() for name in names]
 
 
 def test_the_query_goes_through_as_it_came() -> None:
