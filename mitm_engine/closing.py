@@ -7,6 +7,7 @@ while bytes of its client are unread.
 """
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 from mitm_engine.deadlines import NEVER
@@ -45,7 +46,8 @@ class Closing:
         self._end_at = asyncio.get_running_loop().time() + seconds
         client.arm(LINGER, self._check)
         if client.transport.can_write_eof():
-            client.transport.write_eof()
+            with contextlib.suppress(OSError):  # the client has left; asyncio's own loop raises that here
+                client.transport.write_eof()
         client.resume()
 
     def _check(self, now: float) -> None:

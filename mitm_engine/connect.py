@@ -14,6 +14,7 @@ from mitmproxy.connection import Address
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from mitm_engine.exchange.dispatch import Dispatch
+from mitm_engine.last_bytes import LastRecords
 from mitm_engine.pool import Pool
 from mitm_engine.upstream_connection import Key, UpstreamConnection
 from mitm_engine.wire_error import LATE_CONNECT, WireError
@@ -117,11 +118,14 @@ class Connector:
         context = self._context(key.trust) if server.tls else None
         server.timestamp_start = _time_of_day()
         loop = asyncio.get_running_loop()
-        name = key.host if context else None
-        if server.via is None:
-            await loop.create_connection(lambda: made, host, port, ssl=context, server_hostname=name)
+        if server.via is not None:
+            transport = await self._tunnel(made, server.via[1])
+            await _hand_over(made, transport, context)
+        elif context is None:
+            await loop.create_connection(lambda: made, host, port)
         else:
-            await self._open_through_proxy(made, server.via[1], context, name)
+            transport, _ = await loop.create_connection(asyncio.Protocol, host, port)
+            await _hand_over(made, transport, context)
         server.peername = made.transport.get_extra_info("peername")
         server.sockname = made.transport.get_extra_info("sockname")
         server.timestamp_tcp_setup = _time_of_day()
@@ -133,29 +137,13 @@ class Connector:
             raise WireError("upstream_unreachable", "The connection leads to another address.")
         server.state = connection.ConnectionState.OPEN
 
-    async def _open_through_proxy(
-        self,
-        made: UpstreamConnection,
-        proxy: tuple[str, int],
-        context: ssl.SSLContext | None,
-        name: str | None,
-    ) -> None:
+    async def _tunnel(self, made: UpstreamConnection, proxy: tuple[str, int]) -> asyncio.Transport:
         try:
-            transport = await _open_tunnel(made, proxy, self._proxy_authorization)
+            return await _open_tunnel(made, proxy, self._proxy_authorization)
         except TimeoutError:
             raise
         except OSError as error:
             raise _ProxyFailed(f"The egress proxy: {error}") from None
-        if context is None:
-            transport.set_protocol(made)
-            made.connection_made(transport)
-            transport.resume_reading()
-            return
-        loop = asyncio.get_running_loop()
-        secure = await loop.start_tls(transport, made, context, server_hostname=name)
-        if secure is None:
-            raise ConnectionError("The egress proxy closed the connection.")
-        made.connection_made(secure)
 
     def _context(self, trust: str | None) -> ssl.SSLContext:
         if trust not in self._contexts:
@@ -167,6 +155,23 @@ class Connector:
             context.set_alpn_protocols(["http/1.1"])
             self._contexts[trust] = context
         return self._contexts[trust]
+
+
+async def _hand_over(
+    made: UpstreamConnection, transport: asyncio.Transport, context: ssl.SSLContext | None
+) -> None:
+    """Make `made` the protocol of an open connection, over TLS if there is a `context`."""
+    if context is None:
+        transport.set_protocol(made)
+        made.connection_made(transport)
+        transport.resume_reading()
+        return
+    loop = asyncio.get_running_loop()
+    secure = await loop.start_tls(transport, made, context, server_hostname=made.key.host)
+    if secure is None:
+        raise ConnectionError("The connection was closed during the TLS handshake.")
+    LastRecords(transport)
+    made.connection_made(secure)
 
 
 def _time_of_day() -> float:

@@ -1,16 +1,14 @@
 """One connection to an upstream: it carries one exchange at a time."""
 
 import asyncio
-import contextlib
-import os
 import select
-import socket
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from mitmproxy import connection
 
 from mitm_engine.http1.response_reader import ResponseReader
+from mitm_engine.last_bytes import last_bytes
 from mitm_engine.wire_error import WireError
 
 if TYPE_CHECKING:
@@ -208,7 +206,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         if error is not None and not self.is_closed and not self.key.is_tls:
-            self._read_rest()
+            for data in last_bytes(self.transport):
+                self.data_received(data)
         is_clean = error is None and self._has_ended
         if not self.reader.complete and not (is_clean and self.reader.end()):
             self._failure = self._failure or _CUT
@@ -216,15 +215,6 @@ class UpstreamConnection(asyncio.Protocol):
         self.reader.close()
         self._wake()
         self._pool.ended(self)
-
-    def _read_rest(self) -> None:
-        """Read what had arrived before a write failed: an upstream may reject a body and close at once."""
-        with contextlib.suppress(OSError, ValueError):  # no more bytes, or the reset
-            number = os.dup(self.transport.get_extra_info("socket").fileno())
-            with socket.socket(fileno=number) as mine:
-                # Should the loop have closed it before, the number could be that of another connection.
-                while mine.getsockname() == self.server.sockname and (data := mine.recv(65_536)):
-                    self.data_received(data)
 
     def pause_writing(self) -> None:
         self.is_paused = True

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from mitmproxy import http
@@ -12,9 +11,14 @@ from mitmproxy import http
 from mitm_engine.options import Options, Terms, Timeouts
 from tests.mitm_engine.test_back_pressure import resident
 from tests.mitm_engine.world import On, Streaming, Waiting, World, world
-from tests.support.certificates import Authority
 from tests.support.client import AsyncRawClient, request
-from tests.support.upstream import CHUNKED, Peer, chunk, responding, sized
+from tests.support.upstream import (
+    CHUNKED,
+    Peer,
+    chunk,
+    hang,
+    sized,
+)
 from tests.support.wait import until_true
 
 MB = 1_000_000
@@ -136,53 +140,6 @@ async def test_slow_upstream_holds_the_client_back_and_the_process_does_not_grow
         await sending
 
 
-async def rejecting(peer: Peer) -> None:
-    """Read a bit, reject, and close with the rest unread, which resets the connection."""
-    await peer.head()
-    await peer.fill()
-    await peer.write(sized(b"no", "401 Unauthorized", "Connection: close"))
-
-
-@pytest.mark.parametrize("is_secure", [False, True], ids=["plain", "tls"])
-@pytest.mark.parametrize("framing", ["sized", "chunked"])
-async def test_early_rejection_of_the_upstream_reaches_a_client_that_goes_on_uploading(
-    framing: str, is_secure: bool, tmp_path: Path
-) -> None:
-    authority = Authority(tmp_path)
-    terms = Terms(linger=5.0, trust=str(authority.file))
-    tls = authority.server_context("localhost") if is_secure else None
-    addons = Uploading(), Streaming()
-    async with world(*addons, script=rejecting, terms=terms, tls=tls, host="localhost") as w:
-        for _ in range(20):
-            client = await w.client(head(length(5 * MB) if framing == "sized" else CHUNKS))
-            piece = PIECE if framing == "sized" else chunk(PIECE)
-            with contextlib.suppress(ConnectionResetError, BrokenPipeError):
-                for _ in range(50):
-                    await client.send(piece)
-            response = await client.response()
-            assert (response.status, response.body, response.closes) == (401, b"no", True)
-            client.close()
-
-
-async def test_response_that_begins_early_passes_while_the_body_goes_on() -> None:
-    async def conversing(peer: Peer) -> None:
-        await peer.head()
-        await peer.write(CHUNKED)
-        for word in (b"one", b"two"):
-            await peer.write(chunk(await peer.exactly(len(word))))
-        await peer.write(b"0\r\n\r\n")
-        await peer.until_gone()
-
-    async with world(Uploading(), Streaming(), script=conversing) as w:
-        client = await w.client(head(length(6)))
-        await client.until(b"\r\n\r\n")
-        for word in (b"one", b"two"):
-            await client.send(word)
-            await client.until(chunk(word))
-        await client.until(b"0\r\n\r\n")
-        assert w.recorder.count("response") == 1
-
-
 @pytest.mark.parametrize("leave", [AsyncRawClient.close, AsyncRawClient.reset], ids=["fin", "rst"])
 @pytest.mark.parametrize("is_held", [False, True], ids=["waiting for the client", "held back"])
 async def test_client_that_leaves_during_its_upload_closes_the_upstream(
@@ -195,6 +152,7 @@ async def test_client_that_leaves_during_its_upload_closes_the_upstream(
         # No more than what the gateway's kernel takes: behind that, the end of the connection would be stuck.
         while is_held and not w.engine._worker.held:
             await client.send(PIECE)
+            await asyncio.sleep(0)  # asyncio's own loop sends at once, and would let the engine read nothing
         leave(client)
         async with asyncio.timeout(1.5):
             await w.recorder.saw("post_response")
@@ -225,7 +183,7 @@ async def test_body_that_exceeds_its_limit_as_it_passes_ends_both_connections(st
         await peer.write(CHUNKED + chunk(b"begun"))
         await peer.until_gone()
 
-    script = begun if streams else Sink()
+    script = begun if streams else hang
     async with world(Uploading(), Streaming(), script=script, terms=Terms(request_body=500_000)) as w:
         client = await w.client(head(CHUNKS))
         if streams:
@@ -413,42 +371,3 @@ async def test_content_that_an_addon_sets_at_request_replaces_the_upload() -> No
         client = await w.client(head(length(500_000)))
         assert (await client.response()).status == 200
         assert w.upstream.received[0].body == b"other"
-
-
-def owned(flow: http.HTTPFlow) -> Terms:
-    return Terms(owner=flow.request.headers["X-Owner"])
-
-
-@pytest.mark.parametrize("framing", ["sized", "chunked"])
-async def test_bodies_held_as_a_whole_are_bounded_for_the_worker_and_for_each_owner(framing: str) -> None:
-    options = Options(held_bytes=1_000_000, drain_timeout=0.2)
-    async with world(options=options) as w:
-        object.__setattr__(w.engine._worker.policy, "terms", owned)
-
-        async def upload(owner: str) -> AsyncRawClient:
-            fields = f"X-Owner: {owner}", length(400_001) if framing == "sized" else CHUNKS
-            client = await w.client(head(*fields))
-            await client.send(bytes(400_000) if framing == "sized" else chunk(bytes(400_000)))
-            return client
-
-        held = [await upload("one")]
-        await until_true(lambda: w.engine._worker.held_bytes.total >= 400_000)
-        assert (await (await upload("one")).response()).status == 503
-        held.append(await upload("two"))
-        await until_true(lambda: w.engine._worker.held_bytes.total >= 800_000)
-        rejected = await (await upload("three")).response()
-        assert (rejected.status, rejected.get("retry-after")) == (503, "1")
-        for client in held:
-            await client.send(b"x" if framing == "sized" else b"0\r\n\r\n")
-            assert (await client.response()).status == 200
-        assert w.engine._worker.held_bytes.total == 0
-        assert (await (await upload("three")).send(b"x")) is None
-
-
-async def test_response_held_as_a_whole_counts_and_is_released() -> None:
-    async with world(
-        script=responding(sized(bytes(600_000))), options=Options(held_bytes=1_000_000, drain_timeout=0.2)
-    ) as w:
-        response = await w.ask()
-        assert (response.status, response.get("x-should-retry")) == (502, "false")
-        assert w.engine._worker.held_bytes.total == 0
