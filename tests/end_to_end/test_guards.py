@@ -90,6 +90,25 @@ def test_a_text_over_a_json_array_of_gemini_is_stopped(owner: TenantInUse, upstr
     assert (stopped.status_code, stopped.json()["error"]["code"]) == (422, "content_rejected")
 
 
+@pytest.mark.parametrize(
+    ("kind", "data", "status"),
+    [
+        ("application/pdf", b"the secret", 422),
+        ("image/svg+xml", b"<svg>the secret</svg>", 422),
+        ("application/pdf", "the secret".encode("utf-16-le"), 422),
+        ("text/plain;charset=utf-7", b"the secret", 415),
+        ("application/pdf", b"%PDF-1.7 the secret", 200),
+    ],
+)
+def test_text_in_a_file_is_stopped_whatever_type_it_claims(
+    owner: TenantInUse, upstream: Upstream, kind: str, data: bytes, status: int
+) -> None:
+    url = f"data:{kind};base64, {base64.b64encode(data).decode()}"
+    body = {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_data": url}}]}]}
+    assert owner.request("POST", "/block/x", json=body).status_code == status
+    assert len(upstream.received) == (status == 200)
+
+
 def test_a_binary_stream_of_bedrock_is_not_passed_unread(owner: TenantInUse, upstream: Upstream) -> None:
     kind = "application/vnd.amazon.eventstream"
     stopped = owner.request("POST", "/block/tell", data=b"\0\0\0\x10", headers={"X-Type": kind})
