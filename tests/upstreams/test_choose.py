@@ -143,6 +143,14 @@ def test_open_targets_are_used_when_all_others_are_gone_and_most_are_open() -> N
     assert found.why_not == {"c": TRIED}
 
 
+def test_calls_of_targets_that_are_all_open_are_spread() -> None:
+    world = World()
+    pool = world.pool(targets("a", "b", "c"))
+    for one in "abc":
+        open_breaker(world, one)
+    assert chosen(pool, 9) == {"a": 3, "b": 3, "c": 3}
+
+
 def test_lower_level_comes_before_open_targets() -> None:
     world = World()
     pool = world.pool([Target(id="first"), Target(id="second", priority=1)])
@@ -184,12 +192,13 @@ def test_pool_gives_its_breaker_settings_to_its_targets() -> None:
 # Affinity.
 
 
-def test_conversation_stays_at_one_target_over_its_turns_and_in_every_worker() -> None:
+@pytest.mark.parametrize("turns", [2, pytest.param(20, marks=pytest.mark.slow)])
+def test_conversation_stays_at_one_target_over_its_turns_and_in_every_worker(turns: int) -> None:
     pools = [World(worker).pool(targets(*"abcde"), AFFINITY) for worker in range(2)]
     found = Counter()
     for conversation in range(1000):
         key = f"{conversation}".encode()
-        used = {name(pools[turn % 2].choose(0.0, never, affinity=key)) for turn in range(20)}
+        used = {name(pools[turn % 2].choose(0.0, never, affinity=key)) for turn in range(turns)}
         assert len(used) == 1
         found[used.pop()] += 1
     assert all(count == pytest.approx(200, rel=0.25) for count in found.values())

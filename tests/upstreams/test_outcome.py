@@ -69,6 +69,7 @@ def parts(outcome: Outcome) -> tuple[RetryOn | None, Fault, KeyEffect | None]:
         (504, [], BROKEN),
         (501, "", TARGET),
         (404, anthropic("not_found_error"), CLIENT),
+        (404, google("PERMISSION_DENIED", "x"), CLIENT),
         (413, "", CLIENT),
         (422, "null", CLIENT),
     ],
