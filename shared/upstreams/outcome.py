@@ -100,7 +100,7 @@ _BY_STATUS: Mapping[int, Outcome] = {
 def outcome_of_response(status: int, body: bytes = b"", wait: float | None = None) -> Outcome:
     """The outcome of a response with that status. `body` is its beginning, needed for errors only.
 
-    `wait` is that of its headers (`shared.providers.headers.wait_of`).
+    `wait` is that of its headers (`shared.providers.retry_after`).
     """
     if status < 400:
         return SERVED

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.model.messages import Headers
-from shared.providers.headers import MAX_WAIT_SECONDS, wait_of
+from shared.providers.retry_after import MAX_WAIT_SECONDS, wait_of
 
 NOW = datetime(2030, 1, 31, 12, 0, 0, tzinfo=UTC)
 

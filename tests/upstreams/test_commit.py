@@ -176,6 +176,12 @@ def test_comments_are_held(api: str, comment: bytes) -> None:
     assert start(api).feed(comment) is HOLD or api == "ollama"
 
 
+def test_error_event_of_responses_whose_members_are_at_the_top_tries_again() -> None:
+    assert steps("openai.responses", {"type": "error", "code": "rate_limit_exceeded", "message": "No."}) == [
+        AGAIN
+    ]
+
+
 def test_end_of_a_chat_before_any_chunk_tries_again() -> None:
     assert steps("openai.chat", "[DONE]") == [AGAIN]
 
