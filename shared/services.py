@@ -171,7 +171,13 @@ class Services:
         timeouts = UpstreamTimeouts(longest.connect, longest.first_byte, longest.idle, longest.total)
         internal = settings.security.allowed_target_networks
         return Compiler(
-            self.catalogue, settings.tiers, self.sealer, tools, timeouts, internal, body_limits(settings)
+            self.catalogue,
+            settings.tiers,
+            self.sealer,
+            tools,
+            timeouts=timeouts,
+            internal=internal,
+            bodies=body_limits(settings),
         )
 
     @contextlib.asynccontextmanager

@@ -4,7 +4,7 @@ import base64
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 
 from shared.core.addresses import client_network
 from shared.core.durations import format_duration
@@ -47,6 +47,7 @@ class CompiledLimit:
     spec: LimitSpec
     scope: str
     window: str
+    _: KW_ONLY
     cost: int = 1
     floor_ms: int = 0
     on_error: str = LOCAL
@@ -142,7 +143,9 @@ def compile_limit(
     limit_id = _digest(f"{_LAYOUT} {rule_id or ''} {_counted(spec, dimension)}{match.text}")
     key_prefix = f"rl:{{{tenant_id}}}:{holder}:{limit_id}:{dimension}:"
     window = "" if spec.kind == CONCURRENT else format_duration(spec.quota.window_ms)
-    return CompiledLimit(key_prefix, spec, scope, window, cost, floor_ms, on_error, match)
+    return CompiledLimit(
+        key_prefix, spec, scope, window, cost=cost, floor_ms=floor_ms, on_error=on_error, match=match
+    )
 
 
 def merged(compiled_limits: Iterable[CompiledLimit]) -> tuple[CompiledLimit, ...]:

@@ -5,7 +5,7 @@ explained in docs/explanation/limits.md.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import NamedTuple
 
 from shared.core.empty import EMPTY
@@ -57,6 +57,7 @@ class LimitSpec:
 
     name: str
     quota: Quota
+    _: KW_ONLY
     by: tuple[str, ...] = ()
     kind: str = WINDOW
     on_missing: str = "shared"

@@ -16,7 +16,7 @@ A plugin takes values and returns a value. It never gets a flow, a socket or the
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
@@ -142,6 +142,7 @@ class Tools:
     limiter: Limiter
     fetch: Fetch
     clock: Clock
+    _: KW_ONLY
     distinct_values: DistinctValueTracker = field(default_factory=DistinctValueTracker)
     retry_queues: RetryQueues = field(default_factory=RetryQueues)
     json_parts: int = JSON_PARTS

@@ -95,7 +95,9 @@ class Shadows:
         outcome = await with_timeout(call, step.timeout) if call else call_safely(step.call, view)
         seconds = self._now() - start if self._now else None
         if isinstance(outcome, CallFailed) and outcome.not_called is not None:
-            self.results.append(StepResult(step, stage, CONTINUE, None, seconds, outcome.not_called))
+            self.results.append(
+                StepResult(step, stage, verdict=CONTINUE, seconds=seconds, not_called=outcome.not_called)
+            )
             return
         why = outcome.why if isinstance(outcome, CallFailed) else invalid_reason(outcome, stage, step.plugin)
         if why:
@@ -104,8 +106,8 @@ class Shadows:
         verdict: Verdict = outcome  # type: ignore[assignment]  # otherwise `why` is set
         name = step.plugin.name
         self._notes[name] = {**self._notes.get(name, {}), **verdict.notes}
-        self.results.append(StepResult(step, stage, verdict, None, seconds))
+        self.results.append(StepResult(step, stage, verdict=verdict, seconds=seconds))
 
     def _failed(self, stage: Stage, step: Step, why: str, seconds: float | None = None) -> None:
         logger.warning("The plugin %s, in shadow mode, failed at %s: %s", step.plugin.name, stage, why)
-        self.results.append(StepResult(step, stage, None, why, seconds))
+        self.results.append(StepResult(step, stage, fault=why, seconds=seconds))

@@ -1,7 +1,7 @@
 """What a run did and how long each part took, for `Server-Timing` and explain."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 from shared.model.config import Stage
 from shared.pipeline.plan import Group, Step
@@ -23,6 +23,7 @@ class StepResult:
 
     step: Step
     stage: Stage
+    _: KW_ONLY
     verdict: Verdict | None = None
     fault: str | None = None
     seconds: float | None = None

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 from shared.core.addresses import Network, is_in, plain_address
@@ -76,6 +76,7 @@ class Route:
     target: Target
     headers: Mapping[str, str]
     plan: Plan
+    _: KW_ONLY
     fault: str | None = None
     timeouts: UpstreamTimeouts = field(default_factory=UpstreamTimeouts)
     sends_identity: bool = True
@@ -109,6 +110,7 @@ class Gateway:
     tier: Tier
     keys: Mapping[str, ApiKey]
     router: Router
+    _: KW_ONLY
     has_cors: bool = False
 
     @property
@@ -142,6 +144,7 @@ class Compiler:
     tiers: Mapping[str, Tier]
     sealer: AesSealer
     tools: Tools
+    _: KW_ONLY
     timeouts: UpstreamTimeouts = field(default_factory=UpstreamTimeouts)
     internal: Sequence[Network] = ()
     bodies: BodyLimits = field(default_factory=BodyLimits)
@@ -152,7 +155,9 @@ class Compiler:
         keys = {key.hash: key for key in snapshot.keys}
         router = Router.build(self._route(tenant, rule) for rule in snapshot.rules)
         has_cors = tenant.cors is not None or any(route.cors for route in router.routes())
-        return Gateway(snapshot, self.tiers.get(tenant.tier, Tier(tenant.tier)), keys, router, has_cors)
+        return Gateway(
+            snapshot, self.tiers.get(tenant.tier, Tier(tenant.tier)), keys, router, has_cors=has_cors
+        )
 
     def _route(self, tenant: Tenant, rule: Rule) -> Route:
         try:
@@ -171,7 +176,7 @@ class Compiler:
         except Exception as error:  # noqa: BLE001 -- a plugin may raise anything; its rule fails closed
             logger.error("Rule %s of tenant %s cannot be used: %s", rule.id, tenant.id, error)
             fault = str(error) or type(error).__name__
-            return Route(rule, _UNROUTED, {}, Plan(), fault, cors=_cors(tenant, rule))
+            return Route(rule, _UNROUTED, {}, Plan(), fault=fault, cors=_cors(tenant, rule))
 
     def _sends_identity(self, rule: Rule, target: Target) -> bool:
         if rule.identity_headers is not None:

@@ -114,7 +114,7 @@ POSTS = LimitMatch(("POST",))
 def on_rule(
     name: str, by: str = "", rule: str | None = "r1", kind: str = "window", **more: Any
 ) -> CompiledLimit:
-    spec = LimitSpec(name, Quota(5, 60_000), (by,) if by else (), kind)
+    spec = LimitSpec(name, Quota(5, 60_000), by=(by,) if by else (), kind=kind)
     return compile_limit("t1", rule, spec, **more)
 
 

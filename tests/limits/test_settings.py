@@ -29,8 +29,8 @@ def test_a_dimension_takes_one_quota_or_a_list_of_them() -> None:
     spec = {"global": PER_MINUTE, "per_ip": [{"limit": 10, "window": "1s"}, {"limit": 0, "window": 60}]}
     assert LimitsSchema().load(spec) == (
         LimitSpec("global", Quota(5, 60_000)),
-        LimitSpec("per_ip", Quota(10, 1_000), ("ip",)),
-        LimitSpec("per_ip", Quota(0, 60_000), ("ip",)),
+        LimitSpec("per_ip", Quota(10, 1_000), by=("ip",)),
+        LimitSpec("per_ip", Quota(0, 60_000), by=("ip",)),
     )
 
 
@@ -44,8 +44,8 @@ def test_each_dimension_counts_by_what_its_name_says() -> None:
 def test_headers_have_quotas_by_their_names_and_say_what_holds_without_them() -> None:
     spec = {"per_header": {"X-Team": {**PER_MINUTE, "on_missing": "skip"}, "x-user": [PER_MINUTE]}}
     assert LimitsSchema().load(spec) == (
-        LimitSpec("per_header:X-Team", Quota(5, 60_000), ("header:x-team",), on_missing="skip"),
-        LimitSpec("per_header:x-user", Quota(5, 60_000), ("header:x-user",), on_missing="shared"),
+        LimitSpec("per_header:X-Team", Quota(5, 60_000), by=("header:x-team",), on_missing="skip"),
+        LimitSpec("per_header:x-user", Quota(5, 60_000), by=("header:x-user",), on_missing="shared"),
     )
 
 
@@ -64,8 +64,8 @@ def test_models_have_quotas_by_their_globs_of_which_the_most_precise_comes_first
 def test_exchanges_at_a_time_are_counted_without_a_window() -> None:
     spec = {"streams": {"limit": 8, "unit": "concurrent", "per": ["key", "ip"]}, "concurrent": {"limit": 20}}
     assert LimitsSchema().load(spec) == (
-        LimitSpec("streams", Quota(8, LEASE_MS), ("ip", "key"), "concurrent"),
-        LimitSpec("concurrent", Quota(20, LEASE_MS), (), "concurrent"),
+        LimitSpec("streams", Quota(8, LEASE_MS), by=("ip", "key"), kind="concurrent"),
+        LimitSpec("concurrent", Quota(20, LEASE_MS), kind="concurrent"),
     )
 
 

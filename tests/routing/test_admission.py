@@ -130,7 +130,7 @@ def api_key(**more: Any) -> ApiKey:
 def gateway(
     *rules: Rule, key: ApiKey | None = None, status: str = "active", fault: str | None = None
 ) -> Gateway:
-    routes = [Route(rule, Target("http", "u", 80), {}, Plan(), fault) for rule in rules]
+    routes = [Route(rule, Target("http", "u", 80), {}, Plan(), fault=fault) for rule in rules]
     snapshot = Snapshot(Tenant("t1", "T", "t1", status=status))
     return Gateway(snapshot, Tier("pro"), {"hash-1": key or api_key()}, Router.build(routes))
 

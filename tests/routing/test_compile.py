@@ -86,7 +86,7 @@ def compile_rules(
     timeouts: UpstreamTimeouts = UpstreamTimeouts(),  # noqa: B008
 ) -> Any:
     catalogue = {"asking": Asking, "exploding": Exploding}
-    compiler = Compiler(catalogue, {"pro": Tier("pro")}, SEALER, TOOLS, timeouts, INTERNAL)
+    compiler = Compiler(catalogue, {"pro": Tier("pro")}, SEALER, TOOLS, timeouts=timeouts, internal=INTERNAL)
     return compiler(Snapshot(tenant, rules, (ApiKey("k", "n", "gwk_x", "hash"),)))
 
 
