@@ -115,6 +115,10 @@ def _table(api: Api) -> Iterator[str]:
         ("media", api.media),
         ("opaque", api.opaque),
         ("free", api.free),
+        ("JSON in a string", api.json),
+        ("numbers of alternatives and parts", api.numbers),
+        ("repeats text in tokens", api.tokens),
+        ("rejected if it holds token ids", api.ids),
     )
     for name, paths in rows:
         for number, path in enumerate(paths):

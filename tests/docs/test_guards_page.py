@@ -1,6 +1,7 @@
 """docs/reference/guards.md is what the table of the APIs says."""
 
 import sys
+from itertools import chain
 
 from shared.plugin_tools.guards_page import guards_page
 from shared.providers.apis.text_fields import APIS
@@ -24,5 +25,16 @@ def test_guards_page_names_what_is_judged_media_and_not_seen_of_every_api() -> N
         section = PAGE.partition(f"\n## {api.name}\n")[2].partition("\n## ")[0]
         assert "| text" in section
         assert "| not seen |" in section
-        for path in (*api.texts, *api.labels, *api.media, *api.opaque):
+        rows = (
+            api.texts,
+            api.labels,
+            api.media,
+            api.opaque,
+            api.free,
+            api.json,
+            api.numbers,
+            api.tokens,
+            api.ids,
+        )
+        for path in chain.from_iterable(rows):
             assert path.replace("|", "\\|") in section

@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+#: Unseen in APIs with files.
+FILES = "The content of files, pictures and URLs that a body names or encodes, except encoded text."
 _STEP = re.compile(r"(\w+)(\[\])?(?:\{([^}]*)\})?")
 _CHOICE = re.compile(r"\(([^)]*)\)")
 _DOT = re.compile(r"\.(?![^{]*\})")
@@ -35,6 +37,10 @@ class Api:
         media: members that hold a picture, sound or a file, as a URL or encoded.
         opaque: members in base64 that no model reads: signatures, vectors, padding; and ids of files.
         free: members with an object whose content the API does not define: its names are text, too.
+        json: texts that are JSON in a string: their readers remove its escapes.
+        numbers: members with the number of an alternative or a part. Items of a list have 0 without one.
+        tokens: members that repeat a text in tokens, as probabilities or ids.
+        ids: members that may hold token ids or vectors instead of text: such a request is rejected.
         unseen: what guards cannot see, one sentence each.
     """
 
@@ -46,6 +52,10 @@ class Api:
     media: tuple[str, ...] = ()
     opaque: tuple[str, ...] = ()
     free: tuple[str, ...] = ()
+    json: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
+    tokens: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()
 
 

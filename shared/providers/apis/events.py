@@ -4,11 +4,11 @@ The alternatives of a response (choices, candidates) and its parts are numbered.
 mean the same text. Only the numbers that the API defines count: servers of other APIs number their tokens.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from shared.http.body_rejected import BodyRejected
-from shared.providers.apis.text_fields import EVENT, RESPONSE, TEXT, Holder
+from shared.providers.apis.text_fields import ALTERNATIVES, APIS, EVENT, RESPONSE, TEXT, Holder, members_of
 
 #: The names of members and the numbers of alternatives and parts that lead to a text.
 Place = tuple[str, ...]
@@ -38,17 +38,27 @@ FIELDS = {
 }
 
 _MAX_NUMBER = 2**31 - 1
-_PARTS = ("output_index", "content_index", "summary_index")
-# The numbers of each API, by the place of the object that has them.
-_NUMBERS: Mapping[str, Mapping[Holder, tuple[str, ...]]] = {
-    CHAT: {"choices": ("index",), "tool_calls": ("index",)},
-    GEMINI: {"candidates": ("index",)},
-    ANTHROPIC: {EVENT: ("index",)},
-    RESPONSES: {EVENT: _PARTS},
-    WHOLE: {EVENT: _PARTS},
+# The API whose events have a kind.
+_APIS = {
+    CHAT: "openai.chat",
+    GEMINI: "gemini",
+    ANTHROPIC: "anthropic.messages",
+    RESPONSES: "openai.responses",
+    WHOLE: "openai.responses",
 }
-# The items of these lists have an index. Without one it is 0.
-_COUNTED = ("choices", "tool_calls", "candidates")
+
+
+def _numbers() -> Mapping[str, Mapping[Holder, Sequence[str]]]:
+    """Return the names of numbers by the kind of event and the place of the object that has them."""
+    table: dict[str, dict[Holder, list[str]]] = {}
+    for kind, name in _APIS.items():
+        paths = next(api.numbers for api in APIS if api.name == name)
+        for place, member, _ in members_of(paths):
+            table.setdefault(kind, {}).setdefault(place, []).append(member)
+    return table
+
+
+_NUMBERS = _numbers()
 _ANTHROPIC_TYPES = frozenset({"message_start", "message_delta", "message_stop"}) | {
     f"content_block_{step}" for step in ("start", "delta", "stop")
 }
@@ -109,7 +119,7 @@ def numbers_of(node: dict[str, Any], kind: str, holder: Holder) -> Place:
             raise BodyRejected(
                 "invalid_json", f"In the stream: {name} is not an integer from 0 to {_MAX_NUMBER}."
             )
-        elif holder in _COUNTED:
+        elif holder in ALTERNATIVES:  # without an index it is 0
             numbers.append("index=0")
     return tuple(numbers)
 

@@ -2,12 +2,9 @@
 
 from typing import Final
 
-from shared.providers.apis.api import Api
+from shared.providers.apis.api import FILES, Api
 
 _IDS: Final = ("Token ids as input are rejected: they cannot be read.",)
-_POINTERS: Final = (
-    "The content of files, pictures and URLs that a body names or encodes, except encoded text.",
-)
 _STATE: Final = ("What `previous_response_id`, `conversation` and `prompt.id` stand for.",)
 
 # A message: of the request, of the response, and in an event.
@@ -48,7 +45,10 @@ CHAT: Final = Api(
         "response.obfuscation",
     ),
     free=("request.tools[].function.parameters", "request.response_format.json_schema.schema"),
-    unseen=_POINTERS,
+    json=(f"{_MESSAGE}.tool_calls[].function.arguments", f"{_MESSAGE}.function_call.arguments"),
+    numbers=("response.choices[].index", "response.choices[].delta.tool_calls[].index"),
+    tokens=("response.choices[].(logprobs|token_ids)", "response.prompt_token_ids"),
+    unseen=(FILES,),
 )
 
 COMPLETIONS: Final = Api(
@@ -56,6 +56,8 @@ COMPLETIONS: Final = Api(
     calls=("/completions",),
     texts=("request.(prompt|suffix)", "response.choices[].text"),
     labels=("(request|response).model", "response.(id|object)", "response.choices[].finish_reason"),
+    tokens=("response.choices[].(logprobs|token_ids|prompt_token_ids)",),
+    ids=("request.(prompt|prompt_token_ids|prompt_embeds)",),
     unseen=_IDS,
 )
 
@@ -111,7 +113,11 @@ RESPONSES: Final = Api(
         "request.prompt.variables",
         "response.output[].tools[].input_schema",
     ),
-    unseen=(*_POINTERS, *_STATE),
+    json=(f"{_ITEM}.arguments", "event.arguments"),
+    numbers=("event.(output_index|content_index|summary_index)",),
+    tokens=(f"({_ITEM[1:-1]}).content[].logprobs", "event.(logprobs|part.logprobs)"),
+    ids=("request.input",),
+    unseen=(FILES, *_STATE),
 )
 
 EMBEDDINGS: Final = Api(
@@ -120,6 +126,7 @@ EMBEDDINGS: Final = Api(
     texts=("request.input",),
     labels=("(request|response).model", "request.(user|encoding_format)", "response.(object|data[].object)"),
     opaque=("response.data[].embedding",),
+    ids=("request.(input|input_ids)",),
     unseen=_IDS,
 )
 
@@ -139,7 +146,7 @@ IMAGES: Final = Api(
         "event{image_edit.partial_image|image_edit.completed}.b64_json",
     ),
     opaque=("request.(images[]|mask).file_id",),
-    unseen=_POINTERS,
+    unseen=(FILES,),
 )
 
 AUDIO: Final = Api(
@@ -152,6 +159,7 @@ AUDIO: Final = Api(
     ),
     labels=("request.(model|voice|response_format|stream_format|language)", "event.speaker"),
     media=("event{speech.audio.delta}.audio",),
+    tokens=("(response|event).logprobs",),
     unseen=("What is said in a recording.",),
 )
 
@@ -161,7 +169,7 @@ MODERATIONS: Final = Api(
     texts=("request.(input|input[].text)",),
     labels=("(request|response).model", "response.id"),
     media=("request.input[].image_url.url",),
-    unseen=_POINTERS,
+    unseen=(FILES,),
 )
 
 BATCH: Final = Api(

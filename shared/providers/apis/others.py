@@ -7,11 +7,7 @@ https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.htm
 
 from typing import Final
 
-from shared.providers.apis.api import Api
-
-_FILES: Final = (
-    "The content of files, pictures and URLs that a body names or encodes, except encoded text.",
-)
+from shared.providers.apis.api import FILES, Api
 
 # A block: of a message, of the system prompt, of a result, of the response, and in an event.
 _BLOCK: Final = (
@@ -54,7 +50,9 @@ MESSAGES: Final = Api(
         f"{_CITED}.(encrypted_index|file_id)",
     ),
     free=("request.tools[].input_schema", f"{_BLOCK}.input"),
-    unseen=_FILES,
+    json=("event.delta.partial_json",),
+    numbers=("event.index",),
+    unseen=(FILES,),
 )
 
 COUNT_TOKENS: Final = Api(
@@ -66,7 +64,7 @@ COUNT_TOKENS: Final = Api(
     media=("request.messages[].content[].source{base64|url|file}.(data|url)",),
     opaque=("request.messages[].content[].source{base64|url|file}.file_id",),
     free=("request.tools[].input_schema",),
-    unseen=_FILES,
+    unseen=(FILES,),
 )
 
 _CONTENT: Final = (
@@ -111,7 +109,9 @@ GEMINI: Final = Api(
         f"{_PARTS}.(functionResponse|function_response).response",
         "request.tools[].(functionDeclarations|function_declarations)[].parameters",
     ),
-    unseen=(*_FILES, "What `cachedContent` stands for."),
+    numbers=("response.candidates[].index",),
+    tokens=("response.candidates[].logprobsResult",),
+    unseen=(FILES, "What `cachedContent` stands for."),
 )
 
 OLLAMA: Final = Api(
@@ -130,6 +130,8 @@ OLLAMA: Final = Api(
         "(request.messages[]|response.message).tool_calls[].function.arguments",
         "request.tools[].function.parameters",
     ),
+    tokens=("response.(context|logprobs)",),
+    ids=("request.context",),
     unseen=("`context`, the token ids of an earlier call. A request with it is rejected.",),
 )
 
@@ -156,7 +158,7 @@ CONVERSE: Final = Api(
         f"{_CONVERSE}.reasoningContent.redactedContent",
     ),
     free=(f"{_CONVERSE}.toolUse.input", f"{_CONVERSE}.toolResult.content[].json"),
-    unseen=(*_FILES, "The binary stream of `/converse-stream`. A response with it is rejected."),
+    unseen=(FILES, "The binary stream of `/converse-stream`. A response with it is rejected."),
 )
 
 OTHERS: Final = (MESSAGES, COUNT_TOKENS, GEMINI, OLLAMA, CONVERSE)

@@ -6,7 +6,7 @@ so a client cannot hide text in one. The place counts, not the name alone: a too
 """
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from shared.http.body_rejected import BodyRejected
@@ -29,22 +29,11 @@ _ROOTS: Final = {"request": REQUEST, "response": RESPONSE, "event": EVENT}
 
 #: Names of members: the input of a tool, the text of a part.
 TOOL_INPUT, TEXT = "input", "text"
-#: The lists of the alternatives in a response. Their items are no parts of one text.
-ALTERNATIVES = frozenset({"choices", "candidates"})
-#: Members that hold JSON in a string: the arguments of a call to a tool.
-JSON_MEMBERS = frozenset({"arguments", "partial_json"})
-#: Members that repeat a text in tokens: the probabilities, or the numbers.
-REPEATED = frozenset({"logprobs", "logprobsResult", "token_ids", "prompt_token_ids", "context"})
-
 # Schemas, and the input of tools and templates: free at every place.
 _FREE_ANYWHERE = frozenset(
     {"parameters", "input_schema", "output_schema", "schema", "properties", "$defs", "definitions"}
     | {"parametersJsonSchema", "responseSchema", "responseJsonSchema", "variables", "arguments"}
 )
-# The places of `REPEATED`. Tokens of other places are texts.
-_WITH_TOKENS = frozenset({*ALTERNATIVES, "content", "part", EVENT, RESPONSE})
-# Members at the top of a request that may hold token ids or vectors instead of text.
-_UNREADABLE = ("prompt", "input", "context", "prompt_token_ids", "input_ids", "prompt_embeds")
 #: Names at the top of requests that say what an API does. A server that ignores case takes others for these.
 SENT_NAMES: Final = frozenset(
     {"model", "messages", "input", "prompt", "system", "instructions", "contents", "systemInstruction"}
@@ -102,7 +91,28 @@ def _members(paths: tuple[str, ...], places: set[str]) -> Iterator[tuple[Holder,
             yield _ROOTS[holder.name] if holder is root else holder.name, member.name, holder.types
 
 
+def members_of(paths: Iterable[str]) -> Iterator[tuple[Holder, str, bool]]:
+    """Yield place and name of the members at `paths`, and whether the place is a list."""
+    for path in paths:
+        for steps in steps_of(path):
+            holder = steps[-2]
+            place = _ROOTS[holder.name] if len(steps) == 2 else holder.name
+            yield place, steps[-1].name, holder.is_list
+
+
 _RULES, _PLACES, _FREE = _compiled()
+
+#: The lists of the alternatives in a response. Their items are no parts of one text.
+ALTERNATIVES: Final = frozenset(
+    place for api in APIS for place, _, is_list in members_of(api.numbers) if is_list
+)
+#: Members that hold JSON in a string: the arguments of a call to a tool.
+JSON_MEMBERS: Final = frozenset(name for api in APIS for _, name, _ in members_of(api.json))
+# The places and names of members that repeat a text in tokens. Those of other places are texts.
+_TOKENS: Final = frozenset((place, name) for api in APIS for place, name, _ in members_of(api.tokens))
+_REPEATED: Final = frozenset(name for _, name in _TOKENS)
+# Members at the top of a request that may hold token ids or vectors instead of text.
+_UNREADABLE: Final = tuple({name: None for api in APIS for _, name, _ in members_of(api.ids)})
 
 
 def _is_message(document: Mapping[str, Any]) -> bool:
@@ -214,8 +224,8 @@ MEDIA_NAMES: Final = frozenset(
 def is_text_member(holder: Holder, node: dict[str, Any], name: str) -> bool:
     """True when the member `name` of `node` may hold text."""
     value = node[name]
-    if name in REPEATED and not isinstance(value, str):
-        return holder not in _WITH_TOKENS
+    if name in _REPEATED and not isinstance(value, str):
+        return (holder, name) not in _TOKENS
     if name not in _RULES or holder not in _RULES[name]:
         return True
     rules = _rules_at(holder, node, name)
@@ -246,7 +256,7 @@ def hidden_texts(holder: Holder, node: dict[str, Any], name: str) -> Iterator[st
 
 def repeats_text(name: str, value: Any) -> bool:
     """True for a member that repeats a text in tokens, so it would show a masked text."""
-    return name in REPEATED and (name != "context" or _has_token_ids(value))
+    return name in _REPEATED and (name != "context" or _has_token_ids(value))
 
 
 def must_be_readable(document: Any) -> None:
