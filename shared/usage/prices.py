@@ -84,13 +84,16 @@ class Rates:
             {**self.units, **own}, tuple((most, {**units, **own}) for most, units in self.above)
         )
 
-    def cost(self, usage: Usage) -> int:
-        """The cost in nano-USD, rounded up."""
-        units = self.units
+    def for_call(self, usage: Usage) -> Mapping[str, int]:
+        """The prices that apply to a call, which may be those for long ones."""
         for most, dearer in self.above:
             if usage.input > most:
-                units = {**units, **dearer}
-                break
+                return {**self.units, **dearer}
+        return self.units
+
+    def cost(self, usage: Usage) -> int:
+        """The cost in nano-USD, rounded up."""
+        units = self.for_call(usage)
         parts = {
             "input_cached": usage.input_cached,
             "cache_write_5m": usage.cache_write_5m,

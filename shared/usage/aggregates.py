@@ -1,0 +1,146 @@
+"""Sums of usage per day, so that reports need not read the ledger.
+
+A sum is kept for each combination of key, user, rule, provider and model of a day. Their number is bounded
+per worker; what is above counts as `OTHER`.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple, dataclass, fields
+from typing import Final, NamedTuple, Self
+
+from shared.usage.row import LedgerRow
+
+#: Stands for each part of a combination that is not counted by itself.
+OTHER: Final = "other"
+
+
+class Combination(NamedTuple):
+    """The dimensions of a sum: ids of the API key and the rule, and names."""
+
+    key: str
+    user: str
+    rule: str
+    provider: str
+    model: str
+
+    @classmethod
+    def of(cls, row: LedgerRow) -> Self:
+        return cls(row.key, row.user, row.rule, row.provider, row.model)
+
+    @property
+    def field(self) -> str:
+        """The name of its field in Redis."""
+        return json.dumps(self, separators=(",", ":"))
+
+    @classmethod
+    def parse(cls, field: str | bytes) -> Self:
+        """The combination of a field. Raises ValueError."""
+        parts = json.loads(field)
+        if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
+            raise ValueError("This is not a combination of five texts.")
+        return cls._make(parts)
+
+
+_OTHER: Final = Combination(*[OTHER] * 5)
+
+#: What a report may be grouped by, besides the day and the tags of API keys.
+DIMENSIONS: Final = Combination._fields
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """The sums of several calls.
+
+    Attributes:
+        calls: the number of calls.
+        input, output: tokens.
+        cached: the part of `input` that was read from the provider's cache.
+        cost_nano: nano-USD of the calls whose price is known.
+        unpriced: the calls whose price is not known.
+    """
+
+    calls: int = 0
+    input: int = 0
+    output: int = 0
+    cached: int = 0
+    cost_nano: int = 0
+    unpriced: int = 0
+
+    @classmethod
+    def of(cls, row: LedgerRow) -> Self:
+        usage = row.usage
+        return cls(
+            calls=1,
+            input=usage.input,
+            output=usage.output,
+            cached=usage.input_cached,
+            cost_nano=row.cost_nano or 0,
+            unpriced=int(row.cost_nano is None),
+        )
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The sums in the order of `COUNTERS`."""
+        return astuple(self)
+
+    def plus(self, other: Self) -> Self:
+        added = zip(COUNTERS, self.numbers, other.numbers, strict=True)
+        return type(self)(**{name: ours + theirs for name, ours, theirs in added})
+
+
+#: The names of the sums; each is a hash in Redis.
+COUNTERS: Final = tuple(one.name for one in fields(Totals))
+
+#: Sums by day and combination.
+Sums = Mapping[str, Mapping[Combination, Totals]]
+
+
+def sums_of(rows: Iterable[LedgerRow]) -> dict[str, dict[Combination, Totals]]:
+    """The sums of rows. A row that is there twice counts once."""
+    found: dict[str, dict[Combination, Totals]] = {}
+    seen: set[str] = set()
+    for row in rows:
+        if row.id in seen:
+            continue
+        seen.add(row.id)
+        day = found.setdefault(row.day, {})
+        name = Combination.of(row)
+        day[name] = day.get(name, Totals()).plus(Totals.of(row))
+    return found
+
+
+class CombinationCap:
+    """Bounds the combinations that one worker counts for a tenant on a day."""
+
+    def __init__(self, most: int = 2_000) -> None:
+        self._most = most
+        self._day = ""
+        self._seen: dict[str, set[Combination]] = {}
+
+    def apply(self, tenant: str, day: str, name: Combination) -> Combination:
+        """`name`, or `OTHER` in its place when the tenant has too many on that day."""
+        if day > self._day:
+            self._day = day
+            self._seen.clear()
+        seen = self._seen.setdefault(tenant, set())
+        if name in seen:
+            return name
+        if len(seen) >= self._most:
+            return _OTHER
+        seen.add(name)
+        return name
+
+
+def grouped(sums: Sums, by: Iterable[str]) -> list[tuple[tuple[str, ...], Totals]]:
+    """The sums by some of ``day`` and `DIMENSIONS`, in order.
+
+    Without any there is one group: everything.
+    """
+    names = tuple(by)
+    found: dict[tuple[str, ...], Totals] = {}
+    for day, combinations in sums.items():
+        for one, totals in combinations.items():
+            group = tuple(day if name == "day" else getattr(one, name) for name in names)
+            found[group] = found.get(group, Totals()).plus(totals)
+    return sorted(found.items(), key=lambda item: item[0])

@@ -1,0 +1,30 @@
+-- Appends rows to the ledger of a tenant and adds them to the sums of a day, once.
+-- Reply: 1, or 0 when this batch was settled before.
+-- KEYS: the mark of the batch, the ledger, one hash per counter.
+-- ARGV: milliseconds for which the mark stands, the most rows of the ledger, seconds for which the sums stand,
+-- the number of rows, the rows, then per combination its field and one number per counter.
+
+local mark, ledger = KEYS[1], KEYS[2]
+local counters = #KEYS - 2
+
+if not redis.call('SET', mark, 1, 'NX', 'PX', ARGV[1]) then
+  return 0
+end
+
+local rows = tonumber(ARGV[4])
+for at = 5, 4 + rows do
+  redis.call('XADD', ledger, 'MAXLEN', '~', ARGV[2], '*', 'row', ARGV[at])
+end
+
+for at = 5 + rows, #ARGV, counters + 1 do
+  for counter = 1, counters do
+    local amount = ARGV[at + counter]
+    if amount ~= '0' then
+      redis.call('HINCRBY', KEYS[2 + counter], ARGV[at], amount)
+    end
+  end
+end
+for counter = 1, counters do
+  redis.call('EXPIRE', KEYS[2 + counter], ARGV[3])
+end
+return 1

@@ -1,0 +1,87 @@
+"""Usage as the admin API reads it from Redis: sums by day, and rows of the ledger. Synchronous."""
+
+from collections.abc import Iterable, Iterator
+from datetime import date, timedelta
+from itertools import batched
+from typing import Any, NamedTuple
+
+from redis import Redis
+
+from shared.usage.aggregates import COUNTERS, Combination, Totals
+from shared.usage.keys import ledger_key, sums_keys
+from shared.usage.row import LedgerRow
+
+# Rows that one call reads.
+_PAGE = 1_000
+
+
+class RowPage(NamedTuple):
+    """Rows, the newest first. `next_cursor` is None on the last page."""
+
+    rows: list[LedgerRow]
+    next_cursor: str | None
+
+
+class UsageReader:
+    """Reads the usage of tenants. The client must return bytes. Raises redis-py's errors."""
+
+    def __init__(self, client: Redis) -> None:
+        self._client = client
+
+    def sums(self, tenant_id: str, first: date, last: date) -> dict[str, dict[Combination, Totals]]:
+        """The sums of each day from `first` to `last`, both included. A day without calls is left out."""
+        days = list(_days(first, last))
+        with self._client.pipeline(transaction=False) as pipeline:
+            for day in days:
+                for key in sums_keys(tenant_id, day):
+                    pipeline.hgetall(key)
+            replies = pipeline.execute()
+        found = zip(days, batched(replies, len(COUNTERS)), strict=True)
+        return {day: totals for day, hashes in found if (totals := _totals(hashes))}
+
+    def rows(self, tenant_id: str, *, limit: int, cursor: str | None = None) -> RowPage:
+        """The newest rows before the cursor. Raises ValueError on a cursor of another form."""
+        end = "+" if cursor is None else f"({_checked(cursor)}"
+        entries: Any = self._client.xrevrange(ledger_key(tenant_id), max=end, count=limit)
+        rows = [LedgerRow.parse(fields[b"row"]) for _, fields in entries]
+        has_more = len(entries) == limit
+        return RowPage(rows, entries[-1][0].decode() if has_more else None)
+
+    def all_rows(self, tenant_id: str) -> Iterator[LedgerRow]:
+        """All rows that are in Redis, the oldest first."""
+        begin = "-"
+        while True:
+            entries: Any = self._client.xrange(ledger_key(tenant_id), min=begin, count=_PAGE)
+            for _, fields in entries:
+                yield LedgerRow.parse(fields[b"row"])
+            if len(entries) < _PAGE:
+                return
+            begin = f"({entries[-1][0].decode()}"
+
+    def is_complete(self, tenant_id: str) -> bool:
+        """Whether Redis has all rows that were ever written to the ledger."""
+        key = ledger_key(tenant_id)
+        if not self._client.exists(key):
+            return True
+        info: Any = self._client.xinfo_stream(key)
+        return bool(info["entries-added"] == info["length"])
+
+
+def _days(first: date, last: date) -> Iterator[str]:
+    for number in range((last - first).days + 1):
+        yield (first + timedelta(days=number)).isoformat()
+
+
+def _totals(hashes: Iterable[dict[bytes, bytes]]) -> dict[Combination, Totals]:
+    found: dict[bytes, dict[str, int]] = {}
+    for name, amounts in zip(COUNTERS, hashes, strict=True):
+        for field, amount in amounts.items():
+            found.setdefault(field, {})[name] = int(amount)
+    return {Combination.parse(field): Totals(**numbers) for field, numbers in found.items()}
+
+
+def _checked(cursor: str) -> str:
+    time, dash, number = cursor.partition("-")
+    if not dash or not (time.isdecimal() and number.isdecimal() and cursor.isascii()) or len(cursor) > 41:
+        raise ValueError("cursor must be the next_cursor of the last page.")
+    return cursor

@@ -1,0 +1,87 @@
+"""The ledger: one row per call of a model that was answered or broken off."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
+from typing import Any, Final, Self
+
+from shared.usage.values import UNITS, Source, Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerRow:
+    """What one request used and cost.
+
+    Attributes:
+        id: unique; a row that was written twice counts once.
+        time: the end of the request, in seconds since the Unix epoch.
+        request_id: that of the log. A client may choose it, so it is not unique.
+        tenant, key, rule: ids; `key` is empty on a rule without keys.
+        user: that of the API key.
+        tags: the metadata of the API key.
+        provider: the name of the provider.
+        provider_key: the id of its key; empty for a credential of the client.
+        model_asked: the name that the client sent.
+        model: the name that the provider knows.
+        api: the API of the request, such as ``openai.chat``.
+        status: the status that the client got.
+        stream: whether the response was a stream.
+        usage: what was used.
+        cost_nano: nano-USD; None if the price is not known.
+        rates: the prices that applied, as in `shared.usage.prices.Rates`, so that the cost can be checked.
+        attempts: calls that reached a provider.
+        duration_ms, first_ms: until the last byte, and until the first byte of the body.
+    """
+
+    id: str
+    time: float
+    request_id: str
+    tenant: str
+    key: str
+    rule: str
+    user: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    provider: str
+    provider_key: str = ""
+    model_asked: str
+    model: str
+    api: str
+    status: int
+    stream: bool = False
+    usage: Usage
+    cost_nano: int | None
+    rates: Mapping[str, int] = field(default_factory=dict)
+    attempts: int = 1
+    duration_ms: int = 0
+    first_ms: int | None = None
+
+    @property
+    def day(self) -> str:
+        """The day in UTC, such as ``2026-12-01``."""
+        return datetime.fromtimestamp(self.time, UTC).strftime("%Y-%m-%d")
+
+    def encoded(self) -> str:
+        """The row as one line of JSON."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def parse(cls, text: str | bytes) -> Self:
+        """A row that `encoded` wrote. Raises ValueError on anything else."""
+        try:
+            members = json.loads(text)
+            usage = {name: members["usage"][name] for name in UNITS}
+            source = Source(members["usage"]["source"])
+            known = {name: members[name] for name in _NAMES}
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"This is not a row of the ledger: {error!r}") from None
+        return cls(**{**known, "usage": Usage(**usage, source=source)})
+
+    def shown(self) -> dict[str, Any]:
+        """The row as the admin API shows it, the numbers of the usage at its top."""
+        members = asdict(self)
+        usage = members.pop("usage")
+        return {**members, **{name: usage[name] for name in UNITS}, "source": usage["source"]}
+
+
+_NAMES: Final = tuple(one.name for one in fields(LedgerRow))

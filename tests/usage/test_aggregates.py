@@ -1,0 +1,84 @@
+"""Sums of usage per day."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.usage.aggregates import DIMENSIONS, OTHER, Combination, CombinationCap, Totals, grouped, sums_of
+from shared.usage.check import check_costs, check_sums
+from shared.usage.row import LedgerRow
+from shared.usage.values import Usage
+from tests.usage.rows import NOON, ROWS, row
+
+
+@given(ROWS, st.lists(st.sampled_from(("day", *DIMENSIONS)), unique=True))
+def test_every_grouping_has_the_same_sum_as_the_rows(rows: list[LedgerRow], by: list[str]) -> None:
+    groups = grouped(sums_of(rows), by)
+    assert sum(totals.calls for _, totals in groups) == len(rows)
+    assert sum(totals.input for _, totals in groups) == sum(one.usage.input for one in rows)
+    assert sum(totals.cost_nano for _, totals in groups) == sum(one.cost_nano or 0 for one in rows)
+    assert sum(totals.unpriced for _, totals in groups) == sum(one.cost_nano is None for one in rows)
+    assert [name for name, _ in groups] == sorted({name for name, _ in groups})
+
+
+def test_a_report_by_day_and_model_has_a_line_for_each() -> None:
+    rows = [row(1), row(2, model="b", cost_nano=None), row(3, time=NOON + 86_400)]
+    groups = grouped(sums_of(rows), ("day", "model"))
+    one = Totals(calls=1, input=10, output=5, cost_nano=70_000)
+    assert groups == [
+        (("2026-12-01", "b"), Totals(calls=1, input=10, output=5, unpriced=1)),
+        (("2026-12-01", "gpt-6-luna"), one),
+        (("2026-12-02", "gpt-6-luna"), one),
+    ]
+
+
+def test_a_row_that_was_written_twice_counts_once() -> None:
+    ((_, totals),) = grouped(sums_of([row(1), row(1), row(2)]), ())
+    assert totals.calls == 2
+
+
+def test_two_requests_with_an_id_that_the_client_chose_count_as_two() -> None:
+    ((_, totals),) = grouped(sums_of([row(1, request_id="same"), row(2, request_id="same")]), ())
+    assert totals.calls == 2
+
+
+@given(st.lists(st.text(max_size=10), min_size=5, max_size=5))
+def test_a_combination_is_read_as_it_was_written(parts: list[str]) -> None:
+    one = Combination(*parts)
+    assert Combination.parse(one.field) == one
+
+
+def test_a_worker_counts_a_bounded_number_of_combinations_and_the_rest_as_other() -> None:
+    cap = CombinationCap(most=2)
+    names = [Combination(f"key_{number}", "", "", "", "") for number in range(4)]
+    counted = [cap.apply("acme", "2026-12-01", name) for name in (*names, names[0])]
+    assert counted == [names[0], names[1], Combination(*[OTHER] * 5), Combination(*[OTHER] * 5), names[0]]
+    assert cap.apply("other-tenant", "2026-12-01", names[3]) == names[3]
+    assert cap.apply("acme", "2026-12-02", names[3]) == names[3]
+
+
+@given(ROWS)
+def test_the_check_finds_nothing_where_the_sums_are_those_of_the_rows(rows: list[LedgerRow]) -> None:
+    sums = sums_of(rows)
+    assert not list(check_sums(rows, sums, days=sums))
+
+
+def test_the_check_finds_a_sum_that_lacks_a_call_and_one_that_no_row_explains() -> None:
+    rows = [row(1), row(2, model="b")]
+    sums = sums_of(rows[:1])
+    sums["2026-12-01"][Combination("x", "", "", "", "")] = Totals(calls=1)
+    found = [drift.place for drift in check_sums(rows, sums, days=["2026-12-01"])]
+    assert len(found) == 2
+    assert not list(check_sums(rows, sums, days=["2026-12-02"]))
+
+
+def test_the_check_adds_up_what_was_counted_as_other() -> None:
+    rows = [row(1), row(2, model="b")]
+    whole = Totals(calls=2, input=20, output=10, cost_nano=140_000)
+    other = Combination(*[OTHER] * 5)
+    assert not list(check_sums(rows, {"2026-12-01": {other: whole}}, days=["2026-12-01"]))
+    assert list(check_sums(rows, {"2026-12-01": {other: Totals(calls=1)}}, days=["2026-12-01"]))
+
+
+def test_the_check_finds_a_row_with_a_wrong_cost() -> None:
+    rows = [row(1), row(2, cost_nano=1), row(3, rates={}, cost_nano=None), row(4, usage=Usage(), rates={})]
+    assert [drift.place for drift in check_costs(rows)] == ["row row-2, cost_nano", "row row-4, cost_nano"]

@@ -1,0 +1,31 @@
+"""Rows of the ledger as text."""
+
+import json
+
+import pytest
+from hypothesis import given
+
+from shared.usage.row import LedgerRow
+from tests.usage.rows import ROWS, row
+
+
+@given(ROWS)
+def test_a_row_is_read_as_it_was_written(rows: list[LedgerRow]) -> None:
+    assert [LedgerRow.parse(one.encoded()) for one in rows] == rows
+
+
+def test_a_row_is_shown_with_its_numbers_at_the_top() -> None:
+    shown = row(user="ada").shown()
+    assert (shown["input"], shown["output"], shown["source"], shown["user"]) == (10, 5, "reported", "ada")
+    assert json.loads(json.dumps(shown)) == shown
+
+
+def test_the_day_of_a_row_is_that_of_utc() -> None:
+    assert row(time=1_796_169_599.0).day == "2026-12-01"
+    assert row(time=1_796_169_600.0).day == "2026-12-02"
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"usage": 1}', '{"usage": {}}', "\x00"])
+def test_another_text_is_no_row(text: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        LedgerRow.parse(text)
