@@ -1,4 +1,4 @@
-"""Makes shared/providers/models.json from the data of the package genai-prices (MIT).
+"""Makes shared/providers/shipped/models.json from the data of the package genai-prices (MIT).
 
     python -m venv /tmp/prices && /tmp/prices/bin/pip install genai-prices
     /tmp/prices/bin/python scripts/update_models.py
@@ -17,7 +17,7 @@ from typing import Any
 
 from genai_prices import data  # type: ignore[import-not-found,unused-ignore]
 
-_FILE = Path(__file__).parent.parent / "shared" / "providers" / "models.json"
+_FILE = Path(__file__).parent.parent / "shared" / "providers" / "shipped" / "models.json"
 # The kinds of providers, by their names in the package.
 _KINDS = {
     "anthropic": "anthropic",

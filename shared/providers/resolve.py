@@ -18,7 +18,7 @@ from shared.core.globs import matches_glob
 from shared.model.config import ApiKey, RuleTimeouts
 from shared.model.pools import AI_POLICY, PoolPolicy
 from shared.model.providers import AiRule, Model, Provider
-from shared.providers.presets import Endpoint
+from shared.providers.shipped.presets import Endpoint
 
 # Names that an error shows, and the names among which it looks for near ones: both are bounded, because
 # clients choose what is not found.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, Self
 
-from shared.providers.model_table import ModelTable
+from shared.providers.shipped.model_table import ModelTable
 from shared.usage.values import Usage
 
 #: Units with a price per million tokens.

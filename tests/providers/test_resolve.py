@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from shared.core.errors import Rejection
 from shared.model.config import ApiKey
 from shared.model.providers import AiRule, Model, ModelTarget, Provider, ProviderKey, ProviderModel
-from shared.providers.presets import Endpoint
 from shared.providers.resolve import MAX_NAME, KnownProvider, Resolution, Resolver, SearchOrder
+from shared.providers.shipped.presets import Endpoint
 
 CHAT, MESSAGES = "openai.chat", "anthropic.messages"
 

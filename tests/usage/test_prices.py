@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.providers.model_table import ModelTable, shipped_models
-from shared.providers.presets import presets
+from shared.providers.shipped.model_table import ModelTable, shipped_models
+from shared.providers.shipped.presets import presets
 from shared.usage.prices import PriceTable, Rates, parse_price, total, usd
 from shared.usage.values import Usage
 

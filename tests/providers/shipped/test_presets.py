@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from shared.model.providers import Provider
 from shared.providers.calls import OWN, PATHS, match_call
-from shared.providers.presets import CUSTOM, Endpoint, Preset, preset_of, presets
+from shared.providers.shipped.presets import CUSTOM, Endpoint, Preset, preset_of, presets
 
 
 def provider(kind: str, **members: object) -> Provider:

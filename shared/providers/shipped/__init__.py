@@ -1,0 +1,1 @@
+"""The kinds of providers and the models that a release knows."""
