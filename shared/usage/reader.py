@@ -28,6 +28,11 @@ class UsageReader:
     def __init__(self, client: Redis) -> None:
         self._client = client
 
+    def tenants(self) -> Iterator[str]:
+        """Yield the id of each tenant with a ledger, also of deleted ones. On a Cluster: of one node."""
+        for key in self._client.scan_iter(match=ledger_key("*"), count=1_000, _type="stream"):
+            yield key.decode().removeprefix("led:{").removesuffix("}")
+
     def sums(self, tenant_id: str, first: date, last: date) -> dict[str, dict[Combination, Totals]]:
         """The sums of each day from `first` to `last`, both included. A day without calls is left out."""
         days = list(_days(first, last))

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.usage.__main__ import check_cost, check_sums
 from shared.usage.aggregates import DIMENSIONS, OTHER, Combination, CombinationCap, Totals, grouped, sums_of
-from shared.usage.check import check_costs, check_sums
 from shared.usage.row import LedgerRow
 from shared.usage.values import Usage
 from tests.usage.rows import NOON, ROWS, row
@@ -59,26 +59,29 @@ def test_a_worker_counts_a_bounded_number_of_combinations_and_the_rest_as_other(
 @given(ROWS)
 def test_the_check_finds_nothing_where_the_sums_are_those_of_the_rows(rows: list[LedgerRow]) -> None:
     sums = sums_of(rows)
-    assert not list(check_sums(rows, sums, days=sums))
+    assert not list(check_sums(sums_of(rows), sums, days=sums))
 
 
 def test_the_check_finds_a_sum_that_lacks_a_call_and_one_that_no_row_explains() -> None:
     rows = [row(1), row(2, model="b")]
     sums = sums_of(rows[:1])
     sums["2026-12-01"][Combination("x", "", "", "", "")] = Totals(calls=1)
-    found = [drift.place for drift in check_sums(rows, sums, days=["2026-12-01"])]
+    found = [drift.place for drift in check_sums(sums_of(rows), sums, days=["2026-12-01"])]
     assert len(found) == 2
-    assert not list(check_sums(rows, sums, days=["2026-12-02"]))
+    assert not list(check_sums(sums_of(rows), sums, days=["2026-12-02"]))
 
 
 def test_the_check_adds_up_what_was_counted_as_other() -> None:
     rows = [row(1), row(2, model="b")]
     whole = Totals(calls=2, input=20, output=10, cost_nano=140_000)
     other = Combination(*[OTHER] * 5)
-    assert not list(check_sums(rows, {"2026-12-01": {other: whole}}, days=["2026-12-01"]))
-    assert list(check_sums(rows, {"2026-12-01": {other: Totals(calls=1)}}, days=["2026-12-01"]))
+    assert not list(check_sums(sums_of(rows), {"2026-12-01": {other: whole}}, days=["2026-12-01"]))
+    assert list(check_sums(sums_of(rows), {"2026-12-01": {other: Totals(calls=1)}}, days=["2026-12-01"]))
 
 
 def test_the_check_finds_a_row_with_a_wrong_cost() -> None:
     rows = [row(1), row(2, cost_nano=1), row(3, rates={}, cost_nano=None), row(4, usage=Usage(), rates={})]
-    assert [drift.place for drift in check_costs(rows)] == ["row row-2, cost_nano", "row row-4, cost_nano"]
+    assert [drift.place for one in rows if (drift := check_cost(one))] == [
+        "row row-2, cost_nano",
+        "row row-4, cost_nano",
+    ]

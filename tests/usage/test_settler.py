@@ -9,8 +9,8 @@ from itertools import count
 import pytest
 from redis import Redis
 
+from shared.usage.__main__ import check_sums
 from shared.usage.aggregates import OTHER, Combination, CombinationCap, grouped, sums_of
-from shared.usage.check import check_sums
 from shared.usage.keys import ledger_key, sums_keys
 from shared.usage.reader import UsageReader
 from shared.usage.row import LedgerRow
@@ -56,7 +56,7 @@ async def test_rows_and_sums_are_what_was_settled(valkey_socket: str, client: Re
     assert reader.sums("acme", FIRST, LAST) == sums_of(rows)
     assert reader.is_complete("acme")
     assert not list(
-        check_sums(reader.all_rows("acme"), reader.sums("acme", FIRST, LAST), days=["2026-12-01"])
+        check_sums(sums_of(reader.all_rows("acme")), reader.sums("acme", FIRST, LAST), days=["2026-12-01"])
     )
 
 
