@@ -43,7 +43,7 @@ type Respond = Callable[[Snapshot], Response]
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class IdempotentCall:
     """A call with an Idempotency-Key: its name in the store, its claim, and what identifies its body."""
 
     name: str
@@ -84,13 +84,13 @@ def idempotent[View: Callable[..., Any]](view: View) -> View:
 
 def claim_of(respond: Respond | None) -> Claim | None:
     """The claim of the current call; `respond` makes its response from the result of the change."""
-    call: Call | None = g.get("call")
+    call: IdempotentCall | None = g.get("call")
     if call is None or respond is None:
         return None
     return Claim(call.name, call.claim, lambda after: call.finish(respond(after)))
 
 
-def _call(key: str) -> Call:
+def _call(key: str) -> IdempotentCall:
     if not _KEY.fullmatch(key):
         detail = (
             "Send Idempotency-Key once, with 1 to 255 printable ASCII characters. "
@@ -101,10 +101,10 @@ def _call(key: str) -> Call:
     body = keyed(f"body:{hashlib.sha256(request.get_data()).hexdigest()}")
     name = keyed(json.dumps([caller().actor, request.method, request.path, key]))
     claim = json.dumps({"body": body, "claim": services().random_bytes(16).hex()})
-    return Call(name, claim, body)
+    return IdempotentCall(name, claim, body)
 
 
-def _replay(call: Call, found: Mapping[str, Any]) -> Response:
+def _replay(call: IdempotentCall, found: Mapping[str, Any]) -> Response:
     if found["body"] != call.body:
         detail = "This Idempotency-Key was used with another body. Use a new key for a new call."
         raise ApiError("idempotency_key_reused", detail)
