@@ -16,19 +16,15 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from mitm_engine.exchange.dispatch import Dispatch
 from mitm_engine.last_bytes import LastRecords
 from mitm_engine.pool import Pool
+from mitm_engine.tunnel import ProxyFailed, open_tunnel
 from mitm_engine.upstream_connection import Key, UpstreamConnection
 from mitm_engine.wire_error import LATE_CONNECT, WireError
-from shared.core.connect_tunnel import HEAD_END, MAX_CONNECT_HEAD, connect_failure, connect_head
 
 _ERROR_HOOK_TIMEOUT = 5.0  # seconds for the hook `server_connect_error`
 
 
 class _NoResponse(WireError):
     """The address does not respond."""
-
-
-class _ProxyFailed(ConnectionError):
-    """The egress proxy opened no tunnel."""
 
 
 class _Missed(NamedTuple):
@@ -119,7 +115,7 @@ class Connector:
         server.timestamp_start = _time_of_day()
         loop = asyncio.get_running_loop()
         if server.via is not None:
-            transport = await self._tunnel(made, server.via[1])
+            transport = await open_tunnel(server.address, server.via[1], self._proxy_authorization)
             await _hand_over(made, transport, context)
         elif context is None:
             await loop.create_connection(lambda: made, host, port)
@@ -136,14 +132,6 @@ class Connector:
         if server.via is None and not _is_expected(host, server.peername):
             raise WireError("upstream_unreachable", "The connection leads to another address.")
         server.state = connection.ConnectionState.OPEN
-
-    async def _tunnel(self, made: UpstreamConnection, proxy: tuple[str, int]) -> asyncio.Transport:
-        try:
-            return await _open_tunnel(made, proxy, self._proxy_authorization)
-        except TimeoutError:
-            raise
-        except OSError as error:
-            raise _ProxyFailed(f"The egress proxy: {error}") from None
 
     def _context(self, trust: str | None) -> ssl.SSLContext:
         if trust not in self._contexts:
@@ -194,7 +182,7 @@ def _wire_error(error: OSError) -> WireError:
             return WireError(LATE_CONNECT.code, LATE_CONNECT.detail)
         case ssl.SSLError() | ssl.CertificateError():
             return WireError("upstream_tls", str(error))
-        case _ProxyFailed():
+        case ProxyFailed():
             cause = "egress_proxy"
         case ConnectionRefusedError():
             cause = "refused"
@@ -203,48 +191,3 @@ def _wire_error(error: OSError) -> WireError:
         case _:
             cause = "unreachable"
     return _NoResponse("upstream_unreachable", f"{str(error).rstrip('.')}.", cause=cause)
-
-
-class _Connect(asyncio.Protocol):
-    """Waits for the response to CONNECT."""
-
-    def __init__(self) -> None:
-        self._reply = bytearray()
-        self._transport: asyncio.Transport = None  # type: ignore[assignment]  # until connection_made
-        self.failure: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport  # type: ignore[assignment]
-
-    def data_received(self, data: bytes) -> None:
-        self._reply += data
-        if HEAD_END in self._reply or len(self._reply) > MAX_CONNECT_HEAD:
-            self._transport.pause_reading()  # what follows is for the next protocol
-            self._end(connect_failure(bytes(self._reply)))
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self._end("The egress proxy closed the connection.")
-
-    def _end(self, failure: str) -> None:
-        if not self.failure.done():
-            self.failure.set_result(failure)
-
-
-async def _open_tunnel(
-    made: UpstreamConnection, proxy: tuple[str, int], authorization: str | None
-) -> asyncio.Transport:
-    """Connect through `proxy` to the address of `made`. Raises OSError.
-
-    The transport is paused, and has no protocol yet that reads from it.
-    """
-    address, port = made.server.address[:2]  # type: ignore[index]  # checked by the caller
-    transport, connect = await asyncio.get_running_loop().create_connection(_Connect, *proxy)
-    try:
-        transport.write(connect_head(address, port, authorization))
-        failure = await connect.failure
-        if failure:
-            raise ConnectionError(failure)
-    except BaseException:
-        transport.abort()
-        raise
-    return transport
