@@ -341,6 +341,14 @@ def test_no_target_is_a_503_that_says_when_the_first_is_tried_again() -> None:
     assert attempts.why_not == {"a": OPEN, "b": "vision"}
 
 
+def test_open_target_beside_one_without_a_key_says_when_it_is_tried_again() -> None:
+    world = World()
+    requests = Requests(Target(id="a"), with_keys(world, "b", "k1"), world=world)
+    world.state("a").breaker.open_until(7.0, 0.0, "fails")
+    world.key_state("k1").cool_until("m", 30.0, 0.0)
+    assert requests.run(now=1.0) == ["end no_upstream 6"]
+
+
 def test_request_that_no_target_fits_is_a_503() -> None:
     requests = Requests(*targets("a"))
     attempts = Attempts(requests.pool, requests.budget, never, fits=lambda target: "vision")
