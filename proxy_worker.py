@@ -116,8 +116,9 @@ def _policy(services: Services) -> Policy:
             return known if state is not None and state.has_valid_key else default
         route, tenant = state.admitted.route, state.admitted.gateway.snapshot.tenant
         linger = _KNOWN_LINGER if state.has_valid_key else LINGER
+        upstream = state.upstream or route.upstream
         return make_terms(
-            route.timeouts, state.body_limit, route.bodies.response, route.rule.ca, tenant.id, linger
+            upstream.timeouts, state.body_limit, route.bodies.response, upstream.ca, tenant.id, linger
         )
 
     def response(error: WireError, flow: http.HTTPFlow | None) -> http.Response:

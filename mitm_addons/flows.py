@@ -14,6 +14,7 @@ from shared.pipeline.run import Run
 from shared.providers.errors import error_body, speaks_anthropic
 from shared.routing.admission import Admitted
 from shared.routing.compile import Gateway
+from shared.routing.upstream import Upstream
 
 # Bytes of a body that is forwarded as it arrives: as much as is read ahead of any body.
 _KEPT = 65_536
@@ -53,6 +54,7 @@ class FlowState:
         monotonic: the clock of `started`.
         gateway: the tenant that was called, also of a rejected request.
         key_hash: the hash of the presented API key.
+        upstream: where the request was forwarded to; None if it was not.
         forwarded: when the request was forwarded; None if it was not.
         address: the address of the upstream that was tried last.
         attempts: the number of addresses that were tried.
@@ -92,6 +94,7 @@ class FlowState:
     monotonic: Callable[[], float] = float
     gateway: Gateway | None = None
     key_hash: str | None = None
+    upstream: Upstream | None = None
     forwarded: float | None = None
     address: str | None = None
     attempts: int = 0

@@ -132,8 +132,10 @@ class Stages:
     ) -> None:
         """Point the flow at the upstream. Until then its address is unrouted."""
         data = flow.request.data
+        upstream = state.upstream = admitted.route.upstream
         request = outgoing(
             admitted,
+            upstream,
             method=method_of(flow),
             path=state.path,
             headers=headers,

@@ -216,6 +216,7 @@ def _outgoing(
 ) -> OutgoingRequest:
     return outgoing(
         admitted,
+        admitted.route.upstream,
         method=exchange.request.method,
         path=exchange.request.path,
         headers=exchange.request.headers,

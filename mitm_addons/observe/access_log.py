@@ -72,21 +72,21 @@ def _fields(flow: http.HTTPFlow, state: FlowState, now: float) -> Fields:
         "shadow": _shadowed(state) if run else [],
         "milliseconds": round((now - state.started) * 1000, 3),
         "ttft_ms": None if state.first_sent is None else round((state.first_sent - state.started) * 1000, 3),
-        **_upstream(state, route, now),
+        **_upstream(state, now),
         "bytes_in": state.received,
         "bytes_held": state.bytes_held_back,
         "bytes_out": state.sent or len(response.raw_content or b"") if response else 0,
     }
 
 
-def _upstream(state: FlowState, route: Route | None, now: float) -> Fields:
+def _upstream(state: FlowState, now: float) -> Fields:
     """What is known of the call to the upstream, if there was one."""
-    began = state.forwarded
-    if began is None or route is None:
+    began, upstream = state.forwarded, state.upstream
+    if began is None or upstream is None:
         return _NOT_CALLED
     ended = now if state.upstream_ended is None else state.upstream_ended
     return {
-        "upstream": route.target.authority,
+        "upstream": upstream.target.authority,
         "upstream_status": state.upstream_status,
         "upstream_ms": round((ended - began) * 1000, 3),
         # A connection that is used again was not made for this request.

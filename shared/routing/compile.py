@@ -31,6 +31,7 @@ from shared.providers.headers import UPSTREAM_HEADERS
 from shared.routing.body_limits import BodyLimits
 from shared.routing.router import Router
 from shared.routing.timeouts import UpstreamTimeouts
+from shared.routing.upstream import Upstream
 from shared.secrets.context import header_context, setting_context
 from shared.secrets.sealing import AesSealer
 
@@ -66,10 +67,9 @@ class Route:
         sends_identity: the upstream is told who calls.
         cors: the web pages that may call; None: none.
         bodies: the largest bodies, of the rule or the operator.
-        own: `headers` for the wire. If events are judged, they ask for a response without compression: a
-            compressed stream would have to be collected. If responses are judged, clients cannot ask for a
-            part of one.
-        authority: the Host of the target.
+        upstream: the target with its headers. If events are judged, they ask for a response without
+            compression: a compressed stream would have to be collected. If responses are judged, clients
+            cannot ask for a part of one.
     """
 
     rule: Rule
@@ -82,16 +82,16 @@ class Route:
     sends_identity: bool = True
     cors: Cors | None = None
     bodies: BodyLimits = field(default_factory=BodyLimits)
-    own: OwnHeaders = field(init=False, repr=False, compare=False)
-    authority: bytes = field(init=False, repr=False, compare=False)
+    upstream: Upstream = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         own = self.headers
         if self.plan.judges_events and _ACCEPT_ENCODING not in map(str.lower, own):
             own = {**own, _ACCEPT_ENCODING: "identity"}
         dropped = _PARTIAL if self.plan.judges_bodies else ()
-        object.__setattr__(self, "own", OwnHeaders(own, dropped, who=self.sends_identity))
-        object.__setattr__(self, "authority", self.target.authority.encode("ascii"))
+        headers = OwnHeaders(own, dropped, who=self.sends_identity)
+        upstream = Upstream(self.target, headers, timeouts=self.timeouts, ca=self.rule.ca)
+        object.__setattr__(self, "upstream", upstream)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """The request that goes to the upstream of a rule."""
 
 from typing import NamedTuple
+from urllib.parse import unquote_plus
 
 from shared.core.http_tokens import WITH_BODY, Fields
 from shared.http.forwarding import identity_fields, upstream_head
@@ -10,6 +11,7 @@ from shared.model.targets import Target
 from shared.routing.admission import Admitted
 from shared.routing.client_keys import own_credentials
 from shared.routing.router import upstream_path
+from shared.routing.upstream import Upstream
 
 
 class OutgoingRequest(NamedTuple):
@@ -36,6 +38,7 @@ class OutgoingRequest(NamedTuple):
 
 def outgoing(
     admitted: Admitted,
+    upstream: Upstream,
     *,
     method: str,
     path: str,
@@ -47,7 +50,7 @@ def outgoing(
     client: str,
     instance: str,
 ) -> OutgoingRequest:
-    """The request that the upstream gets for an admitted one.
+    """The request that `upstream` gets for an admitted one.
 
     `path` is normalized, `headers` are as the plugins left them. `sent` and `sent_target` are as the client
     sent them: the query goes through byte for byte, and `headers` is `sent` itself if no plugin saw it.
@@ -59,17 +62,32 @@ def outgoing(
         tenant_id = admitted.gateway.snapshot.tenant.id
         who = identity_fields(request_id, client, tenant_id, key.id if key else None)
     credentials = own_credentials(sent) if route.rule.credential == CLIENT else ()
-    head = upstream_head(headers, sent, route.own, who, instance, credentials)
-    host = sent["host"].encode("ascii") if route.rule.preserve_host else route.authority
+    head = upstream_head(headers, sent, upstream.own, who, instance, credentials)
+    host = sent["host"].encode("ascii") if route.rule.preserve_host else upstream.authority
     framing: Fields = ()
     if body is None:
         framing = _sent_framing(sent)
     elif body or method in WITH_BODY:
         framing = ((b"Content-Length", b"%d" % len(body)),)
-    fields = ((b"Host", host), *head.fields, *framing)
+    defaults = tuple([one for one in upstream.defaults if one[0].decode().lower() not in head])
+    fields = ((b"Host", host), *head.fields, *defaults, *framing)
     _, mark, query = sent_target.partition(b"?")
-    target = upstream_path(route.rule, route.target, path).encode("latin-1") + mark + query
-    return OutgoingRequest(method, route.target, target, fields, body)
+    if upstream.query:
+        mark, query = b"?", _with_query(query, upstream.query)
+    whole = upstream_path(route.rule, upstream.target, path) if upstream.path is None else upstream.path
+    target = whole.encode("latin-1") + mark + query
+    return OutgoingRequest(method, upstream.target, target, fields, body)
+
+
+def _with_query(sent: bytes, own: str) -> bytes:
+    """The client's query, byte for byte, with `own` in place of its parameters of the same names."""
+    names = {part.partition("=")[0] for part in own.split("&")}
+    kept = [
+        part
+        for part in sent.split(b"&")
+        if part and unquote_plus(part.partition(b"=")[0].decode("latin-1")) not in names
+    ]
+    return b"&".join([*kept, own.encode("ascii")])
 
 
 def _sent_framing(sent: Headers) -> Fields:

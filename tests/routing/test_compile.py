@@ -131,7 +131,7 @@ def test_upstream_is_told_who_calls_in_allowed_networks_or_by_choice(
 ) -> None:
     route = routes(compile_rules(Rule("r", "/r", target, **more)), "/r")
     assert route.sends_identity is sends
-    assert ("x-request-id" in route.own.replaced) is sends
+    assert ("x-request-id" in route.upstream.own.replaced) is sends
 
 
 PAGE, OTHER = Cors(("https://app.example",)), Cors(("*",))

@@ -32,6 +32,7 @@ def made(
 ) -> OutgoingRequest:
     return outgoing(
         given,
+        given.route.upstream,
         method=method,
         path=path,
         headers=sent,

@@ -1,0 +1,41 @@
+"""Where a request goes: the upstream of a rule, or that of one model with one key of its provider."""
+
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, field
+
+from shared.core.empty import EMPTY
+from shared.core.http_tokens import Fields
+from shared.http.forwarding import OwnHeaders
+from shared.model.targets import Target
+from shared.routing.timeouts import UpstreamTimeouts
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """The upstream of a request, compiled.
+
+    Attributes:
+        target: its origin; the path of a plain rule's requests begins with that of the target.
+        own: the headers that are set on each request.
+        timeouts: those of its calls.
+        ca: certificates (PEM) to trust; None trusts the usual ones.
+        path: the whole path; None: it is made of the client's.
+        query: parameters that are added to the client's, in place of its own with these names.
+        defaults: headers for requests that do not have them.
+        secrets: the values of `own` and `query` that must not be shown.
+        authority: the Host of the target.
+    """
+
+    target: Target
+    own: OwnHeaders
+    _: KW_ONLY
+    timeouts: UpstreamTimeouts = field(default_factory=UpstreamTimeouts)
+    ca: str | None = None
+    path: str | None = None
+    query: str = ""
+    defaults: Fields = ()
+    secrets: Mapping[str, str] = EMPTY
+    authority: bytes = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "authority", self.target.authority.encode("ascii"))
