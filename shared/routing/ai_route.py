@@ -1,0 +1,209 @@
+"""A compiled rule for AI: the targets that may serve a request, and the upstream and price of each call."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from shared.core.errors import Rejection, make_rejection
+from shared.model.config import Rule, RuleTimeouts
+from shared.model.pools import PoolPolicy
+from shared.model.providers import AiRule, Model
+from shared.providers.calls import MODELS, PATHS, USAGE, ApiCall, match_call
+from shared.providers.resolve import KnownProvider, Resolution, ResolvedTarget, Resolver, SearchOrder
+from shared.routing.provider_calls import ProviderCalls
+from shared.routing.timeouts import UpstreamTimeouts
+from shared.routing.upstream import Upstream
+from shared.upstreams.affinity import AffinityKeys
+from shared.upstreams.attempt import Attempt
+from shared.upstreams.choose import Pool
+from shared.upstreams.keys import KeyRing, KeyState
+from shared.upstreams.retry_budget import RetryBudget
+from shared.upstreams.target import States, Target, TargetState
+from shared.usage.prices import PriceTable, Rates
+
+# Pools, upstreams and budgets that are kept per rule: clients choose the names of models.
+_KEPT: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStates:
+    """What one worker knows of targets and keys. It outlives the configuration that is compiled.
+
+    Attributes:
+        secret: for choices that no tenant can foresee; the same on all machines.
+        epoch: the time of day at which the monotonic clock was 0, in seconds since the Unix epoch.
+        worker, workers: the number of this worker, and how many there are on this machine.
+    """
+
+    secret: bytes
+    epoch: float = 0.0
+    worker: int = 0
+    workers: int = 1
+    targets: States[tuple[str, str], TargetState] = field(default_factory=States)
+    keys: States[tuple[str, str, str], KeyState] = field(default_factory=States)
+
+    @property
+    def trial_delay(self) -> float:
+        """Workers try a target that failed one after the other, within a second."""
+        return self.worker / self.workers
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPool:
+    """The pool for one resolution, with what belongs to it."""
+
+    pool: Pool
+    budget: RetryBudget
+    affinity: AffinityKeys | None
+    targets: Mapping[str, ResolvedTarget]
+
+
+class AiRoute:
+    """A compiled rule for AI. One event loop uses it; its look-ups are kept in bounds."""
+
+    def __init__(
+        self,
+        rule: Rule,
+        ai: AiRule,
+        tenant_id: str,
+        *,
+        providers: Mapping[str, ProviderCalls],
+        models: Mapping[str, Model],
+        order: SearchOrder,
+        prices: PriceTable,
+        states: PoolStates,
+    ) -> None:
+        """`providers` and `models` are all that the tenant may use; `order` has those of the rule."""
+        self.ai = ai
+        self._prices = prices
+        self._rule = rule
+        self._tenant_id = tenant_id
+        self._providers = providers
+        self._states = states
+        known = {name: one.known for name, one in providers.items()}
+        self.resolver = Resolver(ai, order, known, models)
+        spoken = {api for one in known.values() for api in one.endpoint.apis}
+        self._apis = {*spoken, MODELS, USAGE} if ai.apis is None else set(ai.apis)
+        self._rings: dict[str, KeyRing | None] = {}
+        self._pools: dict[tuple[str, ...], ModelPool] = {}
+        self._upstreams: dict[tuple[str, str, str | None], Upstream] = {}
+
+    def call(self, path: str) -> ApiCall | Rejection:
+        """The call of an API that a request with this path makes."""
+        found = match_call(path[len(self._rule.path) :] if self._rule.path != "/" else path)
+        if found is not None and found.api in self._apis:
+            return found
+        apis = ", ".join(name for name in PATHS if name in self._apis)
+        return make_rejection(
+            "api_not_supported",
+            f"This rule serves {apis}. For another API, add a rule with the provider as its target.",
+        )
+
+    def pool(self, resolution: Resolution) -> ModelPool:
+        """The pool of the targets that may serve a request."""
+        name = (resolution.model or "", *(target.id for target in resolution.targets))
+        found = self._pools.get(name)
+        if found is None:
+            if len(self._pools) >= _KEPT:
+                self._pools.clear()
+            found = self._pools[name] = self._make_pool(resolution)
+        return found
+
+    def upstream(self, pool: ModelPool, attempt: Attempt, call: ApiCall) -> Upstream:
+        """The upstream of an attempt."""
+        target, key = pool.targets[attempt.target.id], attempt.key
+        name = (target.id, call.path, key.id if key else None)
+        found = self._upstreams.get(name)
+        if found is None:
+            if len(self._upstreams) >= _KEPT:
+                self._upstreams.clear()
+            calls = self._providers[target.provider.name]
+            found = self._upstreams[name] = calls.upstream(call, target.model, key, self._times(target))
+        return found
+
+    def rates(self, target: ResolvedTarget, *, day: str, tier: str = "") -> Rates | None:
+        """The prices of a target on a day, such as ``2026-12-01``; None when they are not known."""
+        provider = target.provider.provider
+        shipped = self._prices.rates(provider.kind, target.model, day=day, tier=tier)
+        own = next((one.prices for one in provider.models if one.id == target.model), None)
+        if not own:
+            return shipped
+        return Rates.of(own) if shipped is None else shipped.with_own(own)
+
+    def is_shortened(self, target: ResolvedTarget) -> bool:
+        """Whether the rule or the target made the timeout for the first byte shorter than the provider's."""
+        return self._times(target).first_byte < self._provider_times(target).first_byte
+
+    def _make_pool(self, resolution: Resolution) -> ModelPool:
+        policy, states = resolution.policy, self._states
+        targets = [
+            Target(
+                id=one.id,
+                model=one.model,
+                weight=one.weight,
+                priority=one.priority,
+                max_concurrent=one.provider.provider.max_concurrent,
+                first_byte=self._times(one).first_byte,
+                keys=self._ring(one.provider),
+            )
+            for one in resolution.targets
+        ]
+
+        def state(target: Target) -> TargetState:
+            name = (self._tenant_id, target.id)
+            return states.targets.of(name, lambda: TargetState(policy.breaker, states.trial_delay))
+
+        return ModelPool(
+            Pool(targets, policy, state, secret=states.secret, worker=states.worker),
+            RetryBudget(),
+            _affinity(policy, self._tenant_id, states.secret),
+            {one.id: one for one in resolution.targets},
+        )
+
+    def _ring(self, provider: KnownProvider) -> KeyRing | None:
+        """The keys of a provider; None if it needs none and has none."""
+        name, states = provider.name, self._states
+        if name not in self._rings:
+            keys = self._providers[name].keys
+            if not provider.provider.keys and not provider.endpoint.needs_key:
+                self._rings[name] = None
+            else:
+                self._rings[name] = KeyRing(
+                    keys,
+                    lambda key_id: states.keys.of(
+                        (self._tenant_id, provider.provider.id, key_id), lambda: KeyState(states.trial_delay)
+                    ),
+                    secret=states.secret,
+                    epoch=states.epoch,
+                )
+        return self._rings[name]
+
+    def _provider_times(self, target: ResolvedTarget) -> UpstreamTimeouts:
+        return self._providers[target.provider.name].timeouts
+
+    def _times(self, target: ResolvedTarget) -> UpstreamTimeouts:
+        """The timeouts of the provider, as far as the target and the rule do not shorten them."""
+        return shortened(self._provider_times(target), target.timeouts, self._rule.timeouts)
+
+
+def shortened(base: UpstreamTimeouts, *others: RuleTimeouts) -> UpstreamTimeouts:
+    """The shortest of each timeout.
+
+    >>> shortened(UpstreamTimeouts(connect=5), RuleTimeouts(connect=1), RuleTimeouts(total=9)).connect
+    1
+    """
+    least = base
+    for one in others:
+        own = {name: getattr(one, name) for name in UpstreamTimeouts._fields}
+        shorter = {
+            name: time
+            for name, time in own.items()
+            if time is not None and time < (getattr(least, name) or math.inf)
+        }
+        least = least._replace(**shorter)
+    return least
+
+
+def _affinity(policy: PoolPolicy, tenant_id: str, secret: bytes) -> AffinityKeys | None:
+    return None if policy.affinity is None else AffinityKeys(policy.affinity.by, tenant_id, secret)

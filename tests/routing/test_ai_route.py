@@ -1,0 +1,236 @@
+"""A compiled rule for AI: where the calls of a model go, with which credential, and at what price."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from shared.core.errors import Rejection
+from shared.model.config import Rule, RuleTimeouts, Sealed, Tenant
+from shared.model.providers import (
+    AiRule,
+    Model,
+    ModelTarget,
+    PlatformDocument,
+    Provider,
+    ProviderAuth,
+    ProviderKey,
+    ProviderModel,
+    Shared,
+)
+from shared.providers.calls import ApiCall
+from shared.providers.resolve import Resolution
+from shared.routing.ai_route import AiRoute, PoolStates, shortened
+from shared.routing.platform import CompiledPlatform, compile_platform, compile_providers
+from shared.routing.provider_calls import PLATFORM, ProviderCompiler
+from shared.routing.timeouts import UpstreamTimeouts
+from shared.secrets.context import provider_key_context
+from shared.secrets.sealing import AesSealer
+from shared.upstreams.attempt import Attempt, Ended
+from shared.upstreams.attempts import Attempts
+from shared.usage.prices import usd
+from shared.usage.values import Usage
+
+SEALER = AesSealer([b"k" * 32], lambda size: b"n" * size)
+TENANT = Tenant("ten_1", "Acme", "acme")
+CHAT = ApiCall("openai.chat", "/chat/completions")
+SECRET = "sk-canary-1"
+
+
+def key(owner: str, origin: str, number: int = 1, secret: str = SECRET, **members: Any) -> ProviderKey:
+    context = provider_key_context(owner, "prv_1", f"pk_{number}", origin)
+    sealed = Sealed(SEALER.seal(secret, context))
+    return ProviderKey(id=f"pk_{number}", name="k", secret=sealed, **members)
+
+
+def provider(kind: str = "openai", owner: str = "ten_1", **members: Any) -> Provider:
+    origins = {"openai": "https://api.openai.com:443", "anthropic": "https://api.anthropic.com:443"}
+    keys = members.pop("keys", (key(owner, origins.get(kind, "")),))
+    return Provider("prv_1", "main", kind, keys=keys, **members)
+
+
+def route(
+    *providers: Provider,
+    models: Mapping[str, Model] | None = None,
+    platform: CompiledPlatform | None = None,
+    timeouts: RuleTimeouts | None = None,
+    opened: Mapping[str, str] | None = None,
+    **rule: Any,
+) -> AiRoute:
+    shared = platform or CompiledPlatform(PlatformDocument())
+    compiler = ProviderCompiler(SEALER, UpstreamTimeouts(), opened or {})
+    own = compile_providers(providers, "ten_1", compiler, {})
+    known = {**shared.providers_for(TENANT), **own}
+    return AiRoute(
+        Rule("rule_1", "/ai", "", timeouts=timeouts or RuleTimeouts()),
+        AiRule(**rule),
+        "ten_1",
+        providers=known,
+        models={**shared.models_for(TENANT), **(models or {})},
+        order=shared.order(list(known.values())),
+        prices=shared.prices,
+        states=PoolStates(b"secret"),
+    )
+
+
+def first(ai: AiRoute, name: str, call: ApiCall = CHAT) -> tuple[Attempt, Any]:
+    """The first attempt for a model, and its upstream."""
+    found = ai.resolver.resolve(name, call.api, None)
+    assert isinstance(found, Resolution), found
+    pool = ai.pool(found)
+    attempt = Attempts(pool.pool, pool.budget, lambda: 0.5).first(0.0)
+    assert isinstance(attempt, Attempt), attempt
+    return attempt, ai.upstream(pool, attempt, call)
+
+
+def test_a_call_goes_to_the_provider_with_its_key_and_without_the_clients_accounts() -> None:
+    attempt, upstream = first(route(provider()), "gpt-5.6")
+    assert attempt.target.id == "prv_1/gpt-5.6"
+    assert (upstream.authority, upstream.path) == (b"api.openai.com", "/v1/chat/completions")
+    fields = {name.lower(): value for name, value in upstream.own.fields}
+    assert fields[b"authorization"] == b"Bearer sk-canary-1"
+    assert fields[b"accept-encoding"] == b"identity"
+    for name in ("authorization", "x-api-key", "api-key", "x-goog-api-key", "openai-organization"):
+        assert name in upstream.own.replaced
+
+
+def test_anthropic_gets_its_key_in_its_header_and_a_version_if_the_client_sent_none() -> None:
+    call = ApiCall("anthropic.messages", "/messages")
+    _, upstream = first(route(provider("anthropic")), "claude-x", call)
+    fields = {name.lower(): value for name, value in upstream.own.fields}
+    assert fields[b"x-api-key"] == SECRET.encode()
+    assert b"authorization" not in fields
+    assert upstream.defaults == ((b"anthropic-version", b"2023-06-01"),)
+    assert upstream.path == "/v1/messages"
+
+
+def test_a_credential_in_the_query_is_escaped_and_sent_once() -> None:
+    origin = "https://llm.example:443"
+    made = provider(
+        "custom",
+        base_url="https://llm.example/v1",
+        apis=("openai.chat",),
+        auth=ProviderAuth(type="query", name="key"),
+        keys=(key("ten_1", origin, secret="a&b=c"),),
+    )
+    _, upstream = first(route(made), "m")
+    assert upstream.query == "key=a%26b%3Dc"
+
+
+def test_a_key_that_was_sealed_for_another_provider_is_not_used() -> None:
+    foreign = key("ten_2", "https://api.openai.com:443")
+    ai = route(provider(keys=(foreign,)))
+    found = ai.resolver.resolve("gpt-5.6", "openai.chat", None)
+    assert isinstance(found, Resolution)
+    pool = ai.pool(found)
+    ended = Attempts(pool.pool, pool.budget, lambda: 0.5).first(0.0)
+    assert ended == Ended("no_provider_key", None)
+
+
+def test_a_key_of_a_tenant_is_never_read_from_the_environment() -> None:
+    named = ProviderKey(id="pk_1", name="k", env="OPENAI_API_KEY")
+    opened = {"env:OPENAI_API_KEY": SECRET}
+    own = compile_providers([provider(keys=(named,))], "ten_1", ProviderCompiler(SEALER, opened=opened), {})
+    shared = compile_providers(
+        [provider(keys=(named,))], PLATFORM, ProviderCompiler(SEALER, opened=opened), {}
+    )
+    assert not own["main"].keys
+    assert [one.id for one in shared["main"].keys] == ["pk_1"]
+
+
+def test_a_local_provider_needs_no_key() -> None:
+    attempt, upstream = first(route(provider("ollama", keys=())), "llama4")
+    assert attempt.key is None
+    assert all(name != b"Authorization" for name, _ in upstream.own.fields)
+
+
+def test_a_tenant_has_its_own_provider_in_place_of_the_platforms_of_the_same_name() -> None:
+    compiler = ProviderCompiler(SEALER)
+    document = PlatformDocument(
+        providers=(
+            Provider("prv_p", "main", "ollama", shared=Shared(all=True)),
+            Provider("prv_q", "hidden", "ollama", shared=Shared(tenants=("ten_2",))),
+        ),
+        models=(
+            Model("fast", (ModelTarget(provider="main", model="llama4"),), shared=Shared(tiers=("basic",))),
+        ),
+    )
+    platform = compile_platform(document, compiler, {})
+    attempt, _ = first(route(platform=platform), "fast")
+    assert attempt.target.id == "prv_p/llama4"
+    attempt, _ = first(route(provider(), platform=platform), "fast")
+    assert attempt.target.id == "prv_1/llama4"
+    found = route(platform=platform).resolver.resolve("hidden/x", "openai.chat", None)
+    assert isinstance(found, Resolution)
+    assert found.targets[0].provider.name == "main"
+
+
+def test_a_provider_that_cannot_be_compiled_closes_only_its_own_models() -> None:
+    broken = Provider("prv_2", "broken", "vllm")
+    attempt, _ = first(route(broken, provider()), "gpt-5.6")
+    assert attempt.target.id == "prv_1/gpt-5.6"
+
+
+@pytest.mark.parametrize(
+    ("path", "api"),
+    [
+        ("/ai/v1/chat/completions", "openai.chat"),
+        ("/ai/chat/completions", "openai.chat"),
+        ("/ai/v1/models", "models"),
+    ],
+)
+def test_the_api_is_that_of_the_path_after_the_rules(path: str, api: str) -> None:
+    found = route(provider()).call(path)
+    assert isinstance(found, ApiCall)
+    assert found.api == api
+
+
+@pytest.mark.parametrize("path", ["/ai/v1/messages", "/ai/v1/files", "/ai", "/ai/v1/chat/completions/x"])
+def test_another_api_is_404_and_says_what_to_do(path: str) -> None:
+    found = route(provider()).call(path)
+    assert isinstance(found, Rejection)
+    assert found.code == "api_not_supported"
+    assert "add a rule" in found.message
+
+
+def test_a_rule_can_serve_some_apis_only() -> None:
+    found = route(provider(), apis=("openai.embeddings",)).call("/ai/v1/chat/completions")
+    assert isinstance(found, Rejection)
+    assert "serves openai.embeddings." in found.message
+
+
+def test_timeouts_of_a_rule_and_a_target_can_only_shorten_the_providers() -> None:
+    base = UpstreamTimeouts(connect=5, first_byte=60, idle=30)
+    least = shortened(base, RuleTimeouts(first_byte=90, total=9), RuleTimeouts(connect=1, total=12))
+    assert least == UpstreamTimeouts(connect=1, first_byte=60, idle=30, total=9)
+    ai = route(provider(), timeouts=RuleTimeouts(first_byte=1))
+    attempt, upstream = first(ai, "gpt-5.6")
+    assert (upstream.timeouts.first_byte, attempt.target.first_byte) == (1, 1)
+    found = ai.resolver.resolve("gpt-5.6", "openai.chat", None)
+    assert isinstance(found, Resolution)
+    assert ai.is_shortened(found.targets[0])
+    assert not route(provider()).is_shortened(found.targets[0])
+
+
+def test_a_price_of_the_provider_comes_before_the_shipped_one() -> None:
+    declared = (
+        ProviderModel(id="gpt-6-luna", prices={"input": "7"}),
+        ProviderModel(id="own", prices={"output": "1"}),
+    )
+    ai = route(provider(models=declared))
+    costs = {}
+    for name in ("gpt-6-luna", "own"):
+        found = ai.resolver.resolve(name, "openai.chat", None)
+        assert isinstance(found, Resolution)
+        rates = ai.rates(found.targets[0], day="2026-12-01")
+        assert rates is not None
+        costs[name] = usd(rates.cost(Usage(input=100_000, output=100_000)))
+    assert costs == {"gpt-6-luna": "0.75", "own": "0.1"}
+
+
+def test_names_that_clients_invent_do_not_fill_the_memory() -> None:
+    ai = route(provider())
+    for number in range(1_100):
+        first(ai, f"model-{number}")
+    assert len(ai._pools) <= 1_000
+    assert len(ai._upstreams) <= 1_000
