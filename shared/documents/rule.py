@@ -3,10 +3,9 @@
 from functools import partial
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, post_load, validate
+from marshmallow import Schema, fields, post_load, validate
 
 from shared.core.fields import (
-    HEADER_VALUE,
     Duration,
     Flag,
     Method,
@@ -16,50 +15,21 @@ from shared.core.fields import (
     choice,
     flag,
     text,
-    token,
     validated,
 )
 from shared.documents.cors import CorsOutput, cors_input
-from shared.documents.fields import Input, Page, Secret, Whole, read_only, warnings_field
+from shared.documents.fields import Input, Page, Whole, read_only, warnings_field
 from shared.documents.plugin_config import PluginConfigOutput, chain_input
-from shared.http.forwarding import describes_body, is_ours
-from shared.model.config import CLIENT, PROVIDER, Rule, RuleLimits, RuleTimeouts
+from shared.documents.upstream import (
+    TimeoutsOutput,
+    ca_input,
+    headers_input,
+    headers_output,
+    timeouts_input,
+)
+from shared.model.config import CLIENT, PROVIDER, Rule, RuleLimits
 from shared.model.targets import parse_target
 from shared.providers.headers import UPSTREAM_HEADERS
-
-_MIN_SECONDS = 0.01  # a shorter timeout would measure delays of this machine only
-
-
-def _timeout(max_seconds: float, description: str) -> Duration:
-    return Duration(
-        minimum=_MIN_SECONDS,
-        maximum=max_seconds,
-        load_default=None,
-        allow_none=True,
-        description=f'{description} Seconds, or text such as "500ms". null: the gateway\'s default.',
-    )
-
-
-class TimeoutsInput(Input):
-    """The upstream timeouts of a rule. An omitted or null timeout is the gateway's default."""
-
-    connect = _timeout(60, "To connect to the upstream, TLS included.")
-    first_byte = _timeout(3600, "From the end of the request to the head of the response.")
-    idle = _timeout(3600, "Between two reads of the response body.")
-    total = _timeout(86_400, "For the whole exchange with the upstream.")
-
-    @post_load
-    def _make(self, data: dict[str, Any], **_: Any) -> RuleTimeouts:
-        return RuleTimeouts(**data)
-
-
-class TimeoutsOutput(Schema):
-    """The upstream timeouts in seconds. null: the gateway's default."""
-
-    connect = fields.Float(required=True, allow_none=True)
-    first_byte = fields.Float(required=True, allow_none=True)
-    idle = fields.Float(required=True, allow_none=True)
-    total = fields.Float(required=True, allow_none=True)
 
 
 def _largest(kind: str) -> Size:
@@ -89,15 +59,6 @@ class LimitsOutput(Schema):
     response_body = fields.Integer(required=True, allow_none=True)
 
 
-def _header_name(name: str) -> None:
-    if is_ours(name):
-        raise ValidationError(f"The gateway sets or removes {name}. Choose another header.")
-    if describes_body(name):
-        raise ValidationError(
-            f"{name} describes the client's body, so a rule must not set it. Choose another header."
-        )
-
-
 class RuleInput(Input):
     """A rule to create."""
 
@@ -124,21 +85,8 @@ class RuleInput(Input):
     preserve_host = flag(False, "true: the upstream gets the client's Host header.")
     active = flag(True, "false: the rule is stored but matches nothing.")
     public = flag(False, "true: requests need no API key.")
-    headers = fields.Dict(
-        keys=fields.String(validate=[token("a header name"), _header_name]),
-        values=Secret(fields.String(validate=[HEADER_VALUE]), max_length=8192),
-        load_default=dict,
-        validate=validate.Length(max=64),
-        metadata={
-            "description": "Headers to set on the upstream request. Values are stored encrypted and shown as "
-            '{"set": true}; sending that keeps the stored value.'
-        },
-    )
-    timeouts = Whole(
-        TimeoutsInput,
-        load_default=RuleTimeouts,
-        metadata={"description": "Upstream timeouts. PATCH replaces all of them."},
-    )
+    headers = headers_input()
+    timeouts = timeouts_input()
     limits = Whole(
         LimitsInput,
         load_default=RuleLimits,
@@ -153,12 +101,7 @@ class RuleInput(Input):
     encoded_slashes = choice(
         "reject", "allow", default="reject", description="Whether paths with %2F are rejected or forwarded."
     )
-    ca = fields.String(
-        load_default=None,
-        allow_none=True,
-        validate=validate.Length(min=1, max=65_536),
-        metadata={"description": "PEM certificates to trust for this target. Only the platform may set it."},
-    )
+    ca = ca_input("PEM certificates to trust for this target. Only the platform may set it.")
     credential = choice(
         PROVIDER,
         CLIENT,
@@ -216,7 +159,7 @@ class RuleOutput(Schema):
     preserve_host = fields.Boolean(required=True)
     active = fields.Boolean(required=True)
     public = fields.Boolean(required=True)
-    headers = fields.Dict(keys=fields.String(), values=Secret(fields.String()), required=True)
+    headers = headers_output()
     timeouts = fields.Nested(TimeoutsOutput, required=True)
     limits = fields.Nested(LimitsOutput, required=True)
     streams = fields.String(required=True)

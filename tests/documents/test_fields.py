@@ -11,8 +11,9 @@ from shared.core.fields import Duration, Timestamp
 from shared.documents.api_key import ApiKeyInput, RotateInput
 from shared.documents.fields import READ_ONLY
 from shared.documents.plugin_config import PluginConfigInput
-from shared.documents.rule import RuleInput, RulePatch, RuleReplacement, TimeoutsInput
+from shared.documents.rule import RuleInput, RulePatch, RuleReplacement
 from shared.documents.tenant import TenantInput, TenantPatch, TenantReplacement
+from shared.documents.upstream import TimeoutsInput
 from shared.model.config import RuleTimeouts
 from tests.documents.bodies import RULE, TENANT, problems
 

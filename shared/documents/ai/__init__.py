@@ -1,0 +1,1 @@
+"""The JSON of AI: providers with their keys, models, pools of targets, what a rule serves, usage."""
