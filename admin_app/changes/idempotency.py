@@ -82,7 +82,7 @@ def idempotent[View: Callable[..., Any]](view: View) -> View:
     return once  # type: ignore[return-value]
 
 
-def claim_of(respond: Respond | None) -> Claim | None:
+def claim_of(respond: Respond | None) -> Claim[Snapshot] | None:
     """The claim of the current call; `respond` makes its response from the result of the change."""
     call: IdempotentCall | None = g.get("call")
     if call is None or respond is None:

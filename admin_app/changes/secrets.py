@@ -12,7 +12,8 @@ from admin_app.context import services
 from shared.core.errors import Problem
 from shared.core.json_pointer import escape_step
 from shared.documents.fields import KEEP, is_set
-from shared.model.config import PluginConfig, Rule, Sealed
+from shared.model.config import PluginConfig, Rule
+from shared.model.sealed import Sealed
 from shared.model.targets import parse_target
 from shared.secrets.context import endpoint_origin, header_context, setting_context
 

@@ -37,7 +37,8 @@ from shared.documents.rule import (
 )
 from shared.http.forwarding import is_credential
 from shared.http.paths import rule_path
-from shared.model.config import CLIENT, Rule, RuleTimeouts, Snapshot
+from shared.model.config import CLIENT, Rule, Snapshot
+from shared.model.rule_timeouts import RuleTimeouts
 from shared.pipeline.check import chain_warnings, check_rule
 from shared.routing.router import path_warnings
 from shared.settings.sections import MITMPROXY

@@ -19,7 +19,7 @@ from shared import logs
 from shared.config_store.port import ConfigStore
 from shared.core import tasks
 from shared.core.errors import CannotListen, StoreDown
-from shared.model.config import RuleTimeouts
+from shared.model.rule_timeouts import RuleTimeouts
 from shared.redis_server.choose import log_store
 from shared.services import Services, connect
 from shared.settings import Settings

@@ -11,7 +11,7 @@ from typing import Any
 from redis import Redis
 
 from shared.config_store import layout
-from shared.config_store.records import parse_snapshot, read_call
+from shared.config_store.records.tenants import parse_snapshot, read_call
 from shared.core.errors import BadRecord, StoreDown
 from shared.model.config import Snapshot
 
@@ -96,7 +96,7 @@ def _check_indexes(snapshots: Mapping[str, Snapshot], indexes: _Indexes) -> Iter
         tenant_id = owner.partition(" ")[0]
         if key_hash not in hashes and (tenant_id in readable or tenant_id not in indexes.order):
             yield f"A hash leads to the API key {owner}, which does not exist."
-    for tenant_id in indexes.changes.keys() - indexes.order.keys() - indexes.deleted:
+    for tenant_id in indexes.changes.keys() - indexes.order.keys() - indexes.deleted - {layout.PLATFORM_ID}:
         yield f"Tenant {tenant_id} is in the list of changes, and neither exists nor is listed as deleted."
 
 

@@ -7,8 +7,6 @@ same step replaces the claim by the response. A call that is repeated finds a cl
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from shared.model.config import Snapshot
-
 #: How long a response is kept.
 KEPT_SECONDS = 24 * 60 * 60
 #: How long a claim stands if its process ends. A call takes far less.
@@ -18,9 +16,12 @@ CLAIM_LOST = "Another call with the same Idempotency-Key has begun. Retry in a m
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """The claim of a running call: its name, its value, and what replaces the value with the change."""
+class Claim[T]:
+    """The claim of a running call: its name, its value, and what replaces the value with the change.
+
+    `T` is what the call changes: a tenant's `Snapshot`, or the `PlatformDocument`.
+    """
 
     name: str
     value: str
-    finish: Callable[[Snapshot], str]
+    finish: Callable[[T], str]

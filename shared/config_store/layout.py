@@ -6,8 +6,12 @@
 {cfg}:used:<id>              hash    key id -> time of its last use; written by the proxies
 {cfg}:subdomains             hash    subdomain -> tenant id
 {cfg}:hashes                 hash    hash of an API key -> tenant id, a space, key id
+{cfg}:platform               hash    version, revision, updated_at of the document of the platform
+{cfg}:platformdoc:<version>  string  the document of that version; never changed
+{cfg}:uses:<use>             set     ids of the tenants that name it: provider:<name> or model:<name>
+{cfg}:discovered:<id>        string  the models that a provider listed, and when; never authoritative
 {cfg}:order                  zset    tenant ids by the number of the change that created them
-{cfg}:changes                zset    tenant ids by the number of their last change, deleted ones too
+{cfg}:changes                zset    tenant ids, deleted ones too, and "platform" by their last change
 {cfg}:deleted                zset    ids of deleted tenants by time; after a day they leave `changes`
 {cfg}:quarantine:<subdomain> string  the tenant that had the subdomain; expires
 {cfg}:idem:<name>            string  the claim of a running call, later its sealed response; expires
@@ -15,7 +19,7 @@
 {cfg}:faults                 hash    tenant id -> why the proxies serve an older document; written by them
 {cfg}:format                 string  the number of this layout; without it, the layout is older than 1
 {cfg}:identity               hash    id, generation, pepper, keys, replaces:<id>; see identity.py
-{cfg}:changed                channel the ids of tenants that change
+{cfg}:changed                channel the ids of tenants that change, and "platform"
 """
 
 from pathlib import Path
@@ -30,9 +34,13 @@ FAULTS = "{cfg}:faults"
 LAYOUT = "{cfg}:format"
 IDENTITY = "{cfg}:identity"
 CHANNEL = "{cfg}:changed"
+PLATFORM = "{cfg}:platform"
 
+#: What stands for the platform where other changes have the id of a tenant.
+PLATFORM_ID = "platform"
 #: The number of this layout. A release reads its own and the one before it.
-FORMAT = 1
+#: 2 has the platform. The document of a tenant gains its new members when it is next changed.
+FORMAT = 2
 
 #: The beginning of the keys of documents; the version follows.
 DOCUMENT = "{{cfg}}:doc:{}:"
@@ -52,6 +60,18 @@ def keys_key(tenant_id: str) -> str:
 
 def used_key(tenant_id: str) -> str:
     return f"{{cfg}}:used:{tenant_id}"
+
+
+def platform_document_key(version: int | str) -> str:
+    return f"{{cfg}}:platformdoc:{version}"
+
+
+def uses_key(use: str) -> str:
+    return f"{{cfg}}:uses:{use}"
+
+
+def discovered_key(provider_id: str) -> str:
+    return f"{{cfg}}:discovered:{provider_id}"
 
 
 def quarantine_key(subdomain: str) -> str:

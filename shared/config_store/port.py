@@ -1,11 +1,12 @@
 """The ports through which the configuration is read and written."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from shared.config_store.idempotency import Claim
 from shared.model.config import Snapshot
+from shared.model.providers import Discovered, PlatformDocument
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +28,65 @@ class ConfigStore(Protocol):
         ...
 
     def write(
-        self, before: Snapshot | None, after: Snapshot | None, *, actor: str, claim: Claim | None = None
+        self,
+        before: Snapshot | None,
+        after: Snapshot | None,
+        *,
+        actor: str,
+        claim: Claim[Snapshot] | None = None,
+        platform: int | None = None,
     ) -> Snapshot | None:
         """Replace `before` by `after` in one atomic step, with every index, and publish the change.
 
         `before` is None for a new tenant, `after` for a deleted one. `actor` is ``platform`` or
         ``key:<id>``. The step also replaces the `claim` of a call. Returns `after` with its new revision.
-        The version of the document grows by one when rules, chains or settings of the tenant changed.
+        The version of the document grows by one when the document of the tenant changed.
 
-        Raises `errors.Conflict` when the stored revision is not that of `before`,
+        `platform` is the revision of the platform's document by which `after` was checked; None: it was not
+        checked. The store keeps a list of the tenants that name a provider or model of the platform
+        (`shared.model.uses`).
+
+        Raises `errors.Conflict` when the stored revision is not that of `before`, or when the document names
+        anything of the platform's and `platform` is not its revision: read both again, and check again.
         `errors.SubdomainTaken` when `after` claims a subdomain in use or in quarantine,
         `errors.CallInProgress` when the claim is gone, and
         `errors.StoreLost` when the store does not have the data that were served last.
+        """
+        ...
+
+    def read_platform(self) -> PlatformDocument:
+        """The document of the platform; an empty one with revision 0 before the first write."""
+        ...
+
+    def write_platform(
+        self,
+        before: PlatformDocument,
+        after: PlatformDocument,
+        *,
+        actor: str,
+        claim: Claim[PlatformDocument] | None = None,
+    ) -> PlatformDocument:
+        """Replace the document of the platform in one atomic step, and publish the change as ``platform``.
+
+        Returns `after` with its new revision, and with a version that is one more than that of `before`.
+
+        Raises `errors.Conflict` when the stored revision is not that of `before`, `errors.NamesInUse` when
+        tenants name a provider or model that `after` lacks, and otherwise as `write`.
+        """
+        ...
+
+    def users_of(self, uses: Iterable[str]) -> Mapping[str, Sequence[str]]:
+        """The ids of the tenants that use each of `uses` (`shared.model.uses`), without those of nobody."""
+        ...
+
+    def discovered(self, provider_ids: Sequence[str]) -> Mapping[str, Discovered]:
+        """The models that providers listed, as far as their lists were fetched."""
+        ...
+
+    def write_discovered(self, owner: str, provider_id: str, found: Discovered) -> None:
+        """Store the list of a provider. Workers are told if its names changed.
+
+        `owner` is the id of the provider's tenant, or ``platform``.
         """
         ...
 
@@ -90,12 +138,23 @@ class ConfigSource(Protocol):
         """The stored data of a tenant; None when there is no such tenant."""
         ...
 
+    async def read_platform(self) -> PlatformDocument:
+        """The document of the platform; an empty one before the first write. Raises `errors.BadRecord`."""
+        ...
+
+    async def discovered(self, provider_ids: Sequence[str]) -> Mapping[str, Discovered]:
+        """The models that providers listed, as far as their lists were fetched."""
+        ...
+
     async def changes(self, since: int) -> tuple[int, Sequence[str]]:
-        """The number of the newest change, and the tenants that changed after `since`."""
+        """The number of the newest change, and the ids of what changed after `since`.
+
+        An id is that of a tenant, or ``platform``.
+        """
         ...
 
     async def watch(self, changed: Callable[[str], None], reconnected: Callable[[], None]) -> None:
-        """Call `changed` with the id of each tenant that changes. Runs until it is canceled.
+        """Call `changed` with the id of each tenant that changes, or ``platform``. Runs until canceled.
 
         `reconnected` is called when messages may have been lost.
         """

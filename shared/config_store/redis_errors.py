@@ -41,16 +41,17 @@ _CAUSES: Sequence[tuple[Callable[[RedisError], bool], str]] = (
 
 
 @contextmanager
-def redis_errors(tenant_id: str = "") -> Iterator[None]:
+def redis_errors(record: str = "") -> Iterator[None]:
     """Convert the errors of redis-py.
 
-    A key of the wrong type is a `BadRecord` of the tenant. Every other error is `StoreDown`.
+    A key of the wrong type is a `BadRecord` of the tenant, or the platform, with the id `record`. Every other
+    error is `StoreDown`.
     """
     try:
         yield
     except RedisError as error:
-        if tenant_id and isinstance(error, ResponseError) and "WRONGTYPE" in str(error):
-            raise BadRecord(f"The stored tenant {tenant_id} cannot be read: {error}") from error
+        if record and isinstance(error, ResponseError) and "WRONGTYPE" in str(error):
+            raise BadRecord(f"The stored record of {record} cannot be read: {error}") from error
         detail = next((text for has, text in _CAUSES if has(error)), None)
         if detail:
             raise StoreDown(f"Redis rejected a command: {error}", detail) from error

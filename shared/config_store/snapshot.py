@@ -15,7 +15,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from shared.config_store.codec import decode, encode
+from shared.config_store.records.codec import decode, encode
 from shared.core.process.data_files import whole_file
 from shared.core.process.failures import Failures
 from shared.model.config import Snapshot

@@ -13,9 +13,11 @@ from redis.backoff import NoBackoff
 from shared.config_store import layout
 from shared.config_store.client import TIMEOUT, ask_state
 from shared.config_store.identity import ADOPTION_KEYS, KnownStore, StoreState
-from shared.config_store.records import parse_snapshot, parse_state, read_call, touch_call
+from shared.config_store.records.platform import parse_discovered, parse_platform, read_platform_call
+from shared.config_store.records.tenants import parse_snapshot, parse_state, read_call, touch_call
 from shared.config_store.redis_errors import redis_errors
 from shared.model.config import Snapshot
+from shared.model.providers import Discovered, PlatformDocument
 
 # Seconds between two attempts to subscribe: short, because a change may take 2 s to arrive, and different in
 # each worker, so that not all workers connect to a restarted Redis at once.
@@ -42,6 +44,7 @@ class RedisSource:
         self._known = known or KnownStore()
         self._adopt = client.register_script(layout.script("adopt"))
         self._read = client.register_script(layout.script("read"))
+        self._read_platform = client.register_script(layout.script("read_platform"))
         self._touch = client.register_script(layout.script("touch"))
 
     async def tenant_of_subdomain(self, subdomain: str) -> str | None:
@@ -57,6 +60,21 @@ class RedisSource:
             reply = await self._read(call.keys, call.arguments)
         self._known.check(parse_state(reply), before)
         return parse_snapshot(tenant_id, reply)
+
+    async def read_platform(self) -> PlatformDocument:
+        call = read_platform_call()
+        before = self._known.seen
+        with redis_errors(layout.PLATFORM_ID):
+            reply = await self._read_platform(call.keys, call.arguments)
+        self._known.check(parse_state(reply), before)
+        return parse_platform(reply)
+
+    async def discovered(self, provider_ids: Sequence[str]) -> Mapping[str, Discovered]:
+        if not provider_ids:
+            return {}
+        with redis_errors():
+            replies = await self._client.mget([layout.discovered_key(one) for one in provider_ids])
+        return parse_discovered(provider_ids, replies)
 
     async def changes(self, since: int) -> tuple[int, Sequence[str]]:
         before = self._known.seen

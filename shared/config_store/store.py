@@ -1,7 +1,7 @@
 """The configuration store in Redis, as the admin API uses it. Its keys are listed in `layout`."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,10 +14,28 @@ from shared.config_store.durability import save
 from shared.config_store.idempotency import CLAIM_LOST, CLAIMED_SECONDS, Claim
 from shared.config_store.identity import ADOPTION_KEYS, LOST, KnownStore, StoreState
 from shared.config_store.port import Page
-from shared.config_store.records import CHANGED, Change, parse_snapshot, read_call, taken, write_call
+from shared.config_store.records.platform import (
+    PLATFORM_CHANGED,
+    PlatformChange,
+    discovered_call,
+    parse_discovered,
+    parse_platform,
+    read_platform_call,
+    write_platform_call,
+)
+from shared.config_store.records.tenants import (
+    CHANGED,
+    Change,
+    ScriptCall,
+    parse_snapshot,
+    read_call,
+    taken,
+    write_call,
+)
 from shared.config_store.redis_errors import redis_errors
-from shared.core.errors import BadRecord, CallInProgress, Conflict, StoreLost, SubdomainTaken
+from shared.core.errors import BadRecord, CallInProgress, Conflict, NamesInUse, StoreLost, SubdomainTaken
 from shared.model.config import Snapshot
+from shared.model.providers import Discovered, PlatformDocument
 
 # Keys that one SCAN looks at, in about a millisecond.
 _SCAN_COUNT = 1_000
@@ -42,6 +60,8 @@ class RedisStore:
         self._known = known or KnownStore()
         self._adopt = client.register_script(layout.script("adopt"))
         self._read = client.register_script(layout.script("read"))
+        self._read_platform = client.register_script(layout.script("read_platform"))
+        self._discovered = client.register_script(layout.script("discovered"))
         self._write = client.register_script(layout.script("write"))
         self._claim = client.register_script(layout.script("claim"))
         self._release = client.register_script(layout.script("release"))
@@ -53,25 +73,82 @@ class RedisStore:
         return parse_snapshot(tenant_id, reply)
 
     def write(
-        self, before: Snapshot | None, after: Snapshot | None, *, actor: str, claim: Claim | None = None
+        self,
+        before: Snapshot | None,
+        after: Snapshot | None,
+        *,
+        actor: str,
+        claim: Claim[Snapshot] | None = None,
+        platform: int | None = None,
     ) -> Snapshot | None:
         change = Change.between(before, after)
-        with redis_errors(change.tenant_id), self._client.client() as connection:  # type: ignore[no-untyped-call]
-            self._look(connection)
-            number = self._send(connection, change, actor, claim)
+
+        def call() -> ScriptCall:
+            return write_call(
+                change,
+                actor=actor,
+                quarantine=self._quarantine,
+                known=self._known.seen,
+                claim=claim,
+                platform=platform,
+            )
+
+        number = self._save(call, change.tenant_id)
         if number == 0:
             raise Conflict(CHANGED)
         if number == -1:
             raise SubdomainTaken(self._taken(change.claimed_subdomain or ""))
-        if number == -2:
-            raise StoreLost(LOST.format("it was replaced at this moment"))
-        if number == -3:
-            raise CallInProgress(CLAIM_LOST)
-        self._known.note_revision(number)
         if change.after is None:
             self._purge_counters(change.tenant_id)
             return None
         return replace(change.after, revision=number)
+
+    def read_platform(self) -> PlatformDocument:
+        call = read_platform_call()
+        with redis_errors(layout.PLATFORM_ID):
+            reply = self._read_platform(call.keys, call.arguments)
+        return parse_platform(reply)
+
+    def write_platform(
+        self,
+        before: PlatformDocument,
+        after: PlatformDocument,
+        *,
+        actor: str,
+        claim: Claim[PlatformDocument] | None = None,
+    ) -> PlatformDocument:
+        change = PlatformChange.between(before, after)
+
+        def call() -> ScriptCall:
+            return write_platform_call(change, actor=actor, known=self._known.seen, claim=claim)
+
+        number = self._save(call, layout.PLATFORM_ID)
+        if number == 0:
+            raise Conflict(PLATFORM_CHANGED)
+        if number == -4:
+            raise NamesInUse(self.users_of(change.removed_uses))
+        return replace(change.after, revision=number)
+
+    def users_of(self, uses: Iterable[str]) -> Mapping[str, Sequence[str]]:
+        asked = sorted(uses)
+        with redis_errors(), self._client.pipeline(transaction=False) as pipeline:
+            for use in asked:
+                pipeline.smembers(layout.uses_key(use))
+            replies = pipeline.execute()
+        found = zip(asked, replies, strict=True)
+        return {use: sorted(one.decode() for one in ids) for use, ids in found if ids}
+
+    def discovered(self, provider_ids: Sequence[str]) -> Mapping[str, Discovered]:
+        if not provider_ids:
+            return {}
+        with redis_errors():
+            replies: Any = self._client.mget([layout.discovered_key(one) for one in provider_ids])
+        return parse_discovered(provider_ids, replies)
+
+    def write_discovered(self, owner: str, provider_id: str, found: Discovered) -> None:
+        call = discovered_call(owner, provider_id, found)
+        with redis_errors():
+            self._discovered(call.keys, call.arguments)
 
     def claim(self, name: str, value: str) -> str | None:
         with redis_errors():
@@ -143,11 +220,21 @@ class RedisStore:
             (seconds, _), left = pipeline.execute()
         return taken(subdomain, seconds + left / 1000 if left > 0 else None)
 
-    def _send(self, connection: Redis, change: Change, actor: str, claim: Claim | None) -> int:
-        call = write_call(
-            change, actor=actor, quarantine=self._quarantine, known=self._known.seen, claim=claim
-        )
-        return save(connection, lambda: self._write(call.keys, call.arguments, client=connection))
+    def _save(self, call: Callable[[], ScriptCall], record: str) -> int:
+        """The number of a change that ``write.lua`` makes, or why it made none: 0, -1 or -4.
+
+        `call` is asked for once the store is known. `record` is the id of what changes.
+        """
+        with redis_errors(record), self._client.client() as connection:  # type: ignore[no-untyped-call]
+            self._look(connection)
+            keys, arguments = call()
+            number = save(connection, lambda: self._write(keys, arguments, client=connection))
+        if number == -2:
+            raise StoreLost(LOST.format("it was replaced at this moment"))
+        if number == -3:
+            raise CallInProgress(CLAIM_LOST)
+        self._known.note_revision(number)
+        return number
 
     def _read_all(self, tenant_ids: Sequence[str]) -> Iterator[Snapshot]:
         with redis_errors(), self._client.pipeline(transaction=False) as pipeline:

@@ -9,6 +9,7 @@
     ├── Conflict           the resource was modified concurrently
     ├── CallInProgress     another call with the same Idempotency-Key runs
     ├── SubdomainTaken     in use, or in quarantine after a delete
+    ├── NamesInUse         tenants use a provider or model of the platform
     ├── OutsideError       an external service gave no usable response
     │   └── TargetForbidden    its address must not be called
     ├── NotCalled          an external call that a dry run does not make
@@ -76,6 +77,20 @@ class CallInProgress(GatewayError):
 
 class SubdomainTaken(GatewayError):
     """Another tenant has the subdomain, or had it until a short time ago."""
+
+
+class NamesInUse(GatewayError):
+    """A change of the platform removes providers or models that tenants use.
+
+    `users` has the ids of the tenants by ``provider:<name>`` or ``model:<name>``.
+    """
+
+    def __init__(self, users: Mapping[str, Sequence[str]]) -> None:
+        named = "; ".join(
+            f"the {use.replace(':', ' ', 1)} is used by {', '.join(ids)}" for use, ids in users.items()
+        )
+        super().__init__(f"Tenants use what the change removes: {named}. Change these tenants first.")
+        self.users = users
 
 
 class OutsideError(GatewayError):

@@ -6,7 +6,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, missing, post_load, validate
 
 from shared.core.fields import Strict
-from shared.model.config import Sealed
+from shared.model.sealed import Sealed
 
 #: Shown in place of a secret. In a body it keeps the stored secret.
 SET = {"set": True}

@@ -8,7 +8,7 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate
 from shared.core.fields import HEADER_VALUE, Duration, token
 from shared.documents.fields import Input, Secret, Whole
 from shared.http.forwarding import describes_body, is_ours
-from shared.model.config import RuleTimeouts
+from shared.model.rule_timeouts import RuleTimeouts
 
 _MIN_SECONDS = 0.01  # a shorter timeout would measure delays of this machine only
 

@@ -9,6 +9,11 @@ from dataclasses import KW_ONLY, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from shared.model.pools import PoolPolicy, UrlTarget
+from shared.model.providers import AiRule, Model, Provider
+from shared.model.rule_timeouts import RuleTimeouts
+from shared.model.sealed import Sealed
+
 #: The modes of an entry: its verdicts are enforced, or only recorded.
 ENFORCE, SHADOW = "enforce", "shadow"
 #: Whose credential an upstream gets: that of the rule, or the client's own.
@@ -30,16 +35,6 @@ class Scope(StrEnum):
     ADMIN = "admin"
     READ = "read"
     PROXY = "proxy"
-
-
-@dataclass(frozen=True, slots=True)
-class Sealed:
-    """A stored secret: ciphertext that only an `AesSealer` with the same key id can open.
-
-    In JSON it is ``{"sealed": "<text>"}``, so it differs from a plain string.
-    """
-
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,20 +65,6 @@ class PluginConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class RuleTimeouts:
-    """Timeouts of an upstream. None is the operator's default.
-
-    `first_byte` is from the end of the request to the head of the response, `idle` is for the next bytes of
-    the response, and `total` for the whole exchange.
-    """
-
-    connect: float | None = None
-    first_byte: float | None = None
-    idle: float | None = None
-    total: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class RuleLimits:
     """The largest bodies of a rule, in bytes. None is the operator's default."""
 
@@ -110,6 +91,7 @@ class Rule:
 
     Attributes:
         path: normalized; a prefix has no slash at its end.
+        target: the upstream; empty for a rule with `targets` or `ai`.
         methods: the allowed methods; empty allows all.
         match: ``prefix`` or ``exact``.
         strip_path: True removes `path` from the forwarded path.
@@ -129,6 +111,9 @@ class Rule:
         upstream_headers: ``drop``, ``pass`` or ``prefix`` the rate limits of the upstream.
         stream_keepalive: the silence of an event stream after which the client gets a comment; None: never.
         cors: the web pages that may call; None: those of the tenant.
+        targets: a pool of upstreams in place of `target`; empty: none.
+        policy: how one of `targets` is chosen.
+        ai: providers and models in place of `target`; None: none.
     """
 
     id: str
@@ -142,7 +127,7 @@ class Rule:
     active: bool = True
     public: bool = False
     headers: Mapping[str, Sealed] = field(default_factory=dict)
-    timeouts: RuleTimeouts = RuleTimeouts()
+    timeouts: RuleTimeouts = field(default_factory=RuleTimeouts)
     limits: RuleLimits = RuleLimits()
     streams: str = "pass"
     encoded_slashes: str = "reject"
@@ -156,6 +141,9 @@ class Rule:
     upstream_headers: str = "drop"
     stream_keepalive: float | None = None
     cors: Cors | None = None
+    targets: tuple[UrlTarget, ...] = ()
+    policy: PoolPolicy = field(default_factory=PoolPolicy)
+    ai: AiRule | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +156,10 @@ class Tenant:
         enabled_plugins: the allowed plugins; None allows all.
         required_plugins: entries that run for every rule, by the name of the plugin.
         plugin_chain: further entries that run for every rule.
-        version: counts the changes of rules, chains and settings, not of keys, `status` and `subdomain`.
+        version: counts the changes of rules, chains, providers, models and settings, not of API keys,
+            `status` and `subdomain`.
         cors: the web pages that may call rules without `cors` of their own; None: no page.
+        providers, models: its own ones. The platform may share others with it.
     """
 
     id: str
@@ -185,6 +175,8 @@ class Tenant:
     updated_at: float = 0.0
     version: int = 1
     cors: Cors | None = None
+    providers: tuple[Provider, ...] = ()
+    models: tuple[Model, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from shared.model.config import RuleTimeouts, Sealed
+from shared.model.rule_timeouts import RuleTimeouts
+from shared.model.sealed import Sealed
 
 
 class Strategy(StrEnum):

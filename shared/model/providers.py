@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
-from shared.model.config import RuleTimeouts, Sealed
 from shared.model.pools import AI_POLICY, PoolPolicy
+from shared.model.rule_timeouts import RuleTimeouts
+from shared.model.sealed import Sealed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,3 +204,11 @@ class PlatformDocument:
     version: int = 0
     updated_at: float = 0.0
     revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Discovered:
+    """The names of models in a provider's own list, and when the list was fetched."""
+
+    names: tuple[str, ...]
+    checked_at: float

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from shared.core.errors import Invalid, Problem
 from shared.core.json_pointer import escape_step
-from shared.model.config import SHADOW, PluginConfig, Rule, Sealed, Stage, Tenant, Tier
+from shared.model.config import SHADOW, PluginConfig, Rule, Stage, Tenant, Tier
+from shared.model.sealed import Sealed
 from shared.pipeline.plugin import Plugin, ResolvedEntry
 
 Catalogue = Mapping[str, type[Plugin]]

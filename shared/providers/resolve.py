@@ -15,9 +15,10 @@ from typing import Final
 
 from shared.core.errors import Rejection, make_rejection
 from shared.core.globs import matches_glob
-from shared.model.config import ApiKey, RuleTimeouts
+from shared.model.config import ApiKey
 from shared.model.pools import AI_POLICY, PoolPolicy
 from shared.model.providers import AiRule, Model, Provider
+from shared.model.rule_timeouts import RuleTimeouts
 from shared.providers.shipped.presets import Endpoint
 
 # Names that an error shows, and the names among which it looks for near ones: both are bounded, because

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from shared.core.errors import Rejection, make_rejection
-from shared.model.config import Rule, RuleTimeouts
+from shared.model.config import Rule
 from shared.model.pools import PoolPolicy
 from shared.model.providers import AiRule, Model
+from shared.model.rule_timeouts import RuleTimeouts
 from shared.providers.calls import MODELS, PATHS, USAGE, ApiCall, match_call
 from shared.providers.resolve import KnownProvider, Resolution, ResolvedTarget, Resolver, SearchOrder
 from shared.routing.provider_calls import ProviderCalls

@@ -18,11 +18,11 @@ from shared.model.config import (
     Cors,
     PluginConfig,
     Rule,
-    Sealed,
     Snapshot,
     Tenant,
     Tier,
 )
+from shared.model.sealed import Sealed
 from shared.model.targets import Target, parse_target
 from shared.pipeline.chain import Catalogue, effective_chain, resolve_chain
 from shared.pipeline.plan import Group, Plan, make_plan

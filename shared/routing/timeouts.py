@@ -6,7 +6,7 @@ UpstreamTimeouts(connect=1, first_byte=600, idle=300, total=60)
 
 from typing import NamedTuple
 
-from shared.model.config import RuleTimeouts
+from shared.model.rule_timeouts import RuleTimeouts
 
 
 class UpstreamTimeouts(NamedTuple):

@@ -2,16 +2,20 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from shared.config_store.cursor import format_cursor, parse_cursor
 from shared.config_store.idempotency import CLAIM_LOST, CLAIMED_SECONDS, KEPT_SECONDS, Claim
+from shared.config_store.layout import PLATFORM_ID
 from shared.config_store.port import Page
-from shared.config_store.records import CHANGED, Change, taken
+from shared.config_store.records.platform import PLATFORM_CHANGED, PlatformChange
+from shared.config_store.records.tenants import CHANGED, Change, taken
 from shared.core.clock import Clock
-from shared.core.errors import CallInProgress, Conflict, SubdomainTaken
+from shared.core.errors import CallInProgress, Conflict, NamesInUse, SubdomainTaken
 from shared.model.config import Snapshot
+from shared.model.providers import Discovered, PlatformDocument
+from shared.model.uses import uses_of
 
 
 class MemoryStore:
@@ -27,13 +31,15 @@ class MemoryStore:
         self._hashes: dict[str, tuple[str, str]] = {}
         self._freed: dict[str, tuple[str, float]] = {}
         self._claims: dict[str, tuple[str, float]] = {}
+        self._platform = PlatformDocument()
+        self._discovered: dict[str, Discovered] = {}
         self._used: dict[tuple[str, str], float] = {}
         #: The number of the newest change, and that of each tenant's last one.
         self.revision = 0
         self.changes: dict[str, int] = {}
         #: What proxies said about the newest documents of tenants.
         self.noted_faults: dict[str, str] = {}
-        #: Called with the id of the tenant after each write, in the thread of the writer.
+        #: Called with the id of the tenant, or ``platform``, after each write, in the thread of the writer.
         self.listeners: list[Callable[[str], None]] = []
 
     def read(self, tenant_id: str) -> Snapshot | None:
@@ -44,23 +50,84 @@ class MemoryStore:
         return replace(snapshot, keys=tuple(keys))
 
     def write(
-        self, before: Snapshot | None, after: Snapshot | None, *, actor: str, claim: Claim | None = None
+        self,
+        before: Snapshot | None,
+        after: Snapshot | None,
+        *,
+        actor: str,
+        claim: Claim[Snapshot] | None = None,
+        platform: int | None = None,
     ) -> Snapshot | None:
         change = Change.between(before, after)
         with self._lock:
-            if claim and self._claimed(claim.name) != claim.value:
-                raise CallInProgress(CLAIM_LOST)
-            self._check(change)
-            if claim and change.after:
-                until = self._clock.now() + KEPT_SECONDS
-                self._claims[claim.name] = (claim.finish(change.after), until)
+            self._check_claim(claim)
+            self._check(change, platform)
+            self._finish(claim, change.after)
             self.revision += 1
             self._remove_old(change)
             self._put_new(change)
             self.changes[change.tenant_id] = self.revision
-        for listener in tuple(self.listeners):
-            listener(change.tenant_id)
+        self._announce(change.tenant_id)
         return change.after and replace(change.after, revision=self.revision)
+
+    def read_platform(self) -> PlatformDocument:
+        return self._platform
+
+    def write_platform(
+        self,
+        before: PlatformDocument,
+        after: PlatformDocument,
+        *,
+        actor: str,
+        claim: Claim[PlatformDocument] | None = None,
+    ) -> PlatformDocument:
+        change = PlatformChange.between(before, after)
+        with self._lock:
+            self._check_claim(claim)
+            if self._platform.revision != before.revision:
+                raise Conflict(PLATFORM_CHANGED)
+            if users := self.users_of(change.removed_uses):
+                raise NamesInUse(users)
+            self._finish(claim, change.after)
+            self.revision += 1
+            self._platform = replace(change.after, revision=self.revision)
+            self._forget_providers(change.removed_providers)
+            self.changes[PLATFORM_ID] = self.revision
+            written = self._platform
+        self._announce(PLATFORM_ID)
+        return written
+
+    def users_of(self, uses: Iterable[str]) -> Mapping[str, Sequence[str]]:
+        users = {
+            use: sorted(one for one, snapshot in list(self._snapshots.items()) if use in uses_of(snapshot))
+            for use in sorted(uses)
+        }
+        return {use: ids for use, ids in users.items() if ids}
+
+    def discovered(self, provider_ids: Sequence[str]) -> Mapping[str, Discovered]:
+        return {one: self._discovered[one] for one in provider_ids if one in self._discovered}
+
+    def write_discovered(self, owner: str, provider_id: str, found: Discovered) -> None:
+        old = self._discovered.get(provider_id)
+        self._discovered[provider_id] = found
+        if old is None or old.names != found.names:
+            self._announce(owner)
+
+    def _announce(self, record: str) -> None:
+        for listener in tuple(self.listeners):
+            listener(record)
+
+    def _check_claim[T](self, claim: Claim[T] | None) -> None:
+        if claim and self._claimed(claim.name) != claim.value:
+            raise CallInProgress(CLAIM_LOST)
+
+    def _finish[T](self, claim: Claim[T] | None, after: T | None) -> None:
+        if claim and after is not None:
+            self._claims[claim.name] = (claim.finish(after), self._clock.now() + KEPT_SECONDS)
+
+    def _forget_providers(self, provider_ids: Iterable[str]) -> None:
+        for one in provider_ids:
+            self._discovered.pop(one, None)
 
     def claim(self, name: str, value: str) -> str | None:
         with self._lock:
@@ -115,9 +182,11 @@ class MemoryStore:
                     last = self._used.get((tenant_id, key_id), when)
                     self._used[tenant_id, key_id] = max(when, last)
 
-    def _check(self, change: Change) -> None:
+    def _check(self, change: Change, platform: int | None) -> None:
         stored = self._snapshots.get(change.tenant_id)
         if (stored and stored.revision) != (change.before and change.before.revision):
+            raise Conflict(CHANGED)
+        if change.used and platform not in (None, self._platform.revision):
             raise Conflict(CHANGED)
         if change.claimed_subdomain:
             self._check_subdomain(change.tenant_id, change.claimed_subdomain)
@@ -130,6 +199,7 @@ class MemoryStore:
             raise SubdomainTaken(taken(subdomain, until))
 
     def _remove_old(self, change: Change) -> None:
+        self._forget_providers(change.removed_providers)
         for key in change.dropped_keys:
             self._hashes.pop(key.hash, None)
             self._used.pop((change.tenant_id, key.id), None)
@@ -166,6 +236,12 @@ class MemorySource:
 
     async def read(self, tenant_id: str) -> Snapshot | None:
         return self._store.read(tenant_id)
+
+    async def read_platform(self) -> PlatformDocument:
+        return self._store.read_platform()
+
+    async def discovered(self, provider_ids: Sequence[str]) -> Mapping[str, Discovered]:
+        return self._store.discovered(provider_ids)
 
     async def changes(self, since: int) -> tuple[int, Sequence[str]]:
         changes = list(self._store.changes.items())

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from shared.model.config import Rule, Sealed, Snapshot
+from shared.model.config import Rule, Snapshot
+from shared.model.sealed import Sealed
 from shared.secrets.context import header_context, setting_context
 from tests.admin_app.world import Api, Tenant, World, pointers
 

@@ -5,18 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from shared.config_store.port import ConfigStore
-from shared.model.config import (
-    ApiKey,
-    Cors,
-    PluginConfig,
-    Rule,
-    RuleTimeouts,
-    Scope,
-    Sealed,
-    Snapshot,
-    Stage,
-    Tenant,
-)
+from shared.model.config import ApiKey, Cors, PluginConfig, Rule, Scope, Snapshot, Stage, Tenant
+from shared.model.rule_timeouts import RuleTimeouts
+from shared.model.sealed import Sealed
 
 ACTOR = "platform"
 

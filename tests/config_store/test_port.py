@@ -1,22 +1,18 @@
-"""What every configuration store promises. The one in memory and the one in Redis pass the same tests."""
+"""What every configuration store promises of tenants and claims."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-import redis
 
 from shared.config_store.idempotency import Claim
 from shared.config_store.port import ConfigStore
-from shared.config_store.store import RedisStore
 from shared.core.errors import CallInProgress, Conflict, SubdomainTaken
 from shared.model.config import Rule, Snapshot
-from shared.testing.memory_store import MemoryStore
 from tests.config_store.configurations import (
     ACTOR,
-    StillClock,
     a_full_tenant,
     a_tenant,
     an_api_key,
@@ -26,16 +22,6 @@ from tests.config_store.configurations import (
 )
 
 RULE = Rule("rule", "/v1", "https://upstream.example")
-
-
-@pytest.fixture(params=["memory", "redis"])
-def store(request: pytest.FixtureRequest) -> Iterator[ConfigStore]:
-    if request.param == "memory":
-        yield MemoryStore(StillClock(), quarantine=60)
-        return
-    with redis.Redis(unix_socket_path=request.getfixturevalue("valkey_socket")) as client:
-        client.flushall()
-        yield RedisStore(client, quarantine=60)
 
 
 def names(*snapshots: Snapshot) -> list[str]:
@@ -229,7 +215,7 @@ def test_write_does_not_store_the_last_use_of_a_key(store: ConfigStore) -> None:
 class TestClaims:
     """A call with an Idempotency-Key."""
 
-    def claim(self, value: str) -> Claim:
+    def claim(self, value: str) -> Claim[Snapshot]:
         return Claim("call", value, lambda after: f"made {after.tenant.id} version {after.tenant.version}")
 
     def test_claim_is_replaced_with_the_change(self, store: ConfigStore) -> None:

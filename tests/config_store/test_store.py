@@ -64,7 +64,7 @@ def test_a_write_of_a_key_leaves_the_document_as_it_was(client: redis.Redis, sto
 def test_a_deleted_tenant_leaves_its_quarantine_and_the_news(client: redis.Redis, store: RedisStore) -> None:
     acme = create(store, a_full_tenant("acme"))
     store.write(acme, None, actor=ACTOR)
-    left = {"quarantine:acme", "revision", "changes", "deleted"}
+    left = {"quarantine:acme", "revision", "changes", "deleted", "format"}
     assert {key.decode() for key in client.scan_iter()} == {f"{{cfg}}:{name}" for name in left}
 
 

@@ -19,8 +19,9 @@ from shared.config_store.source import open_source
 from shared.config_store.store import RedisStore
 from shared.limits.redis.limiter import RedisLimiter, open_redis_limiter
 from shared.limits.values import Decision, Limit
-from shared.model.config import Sealed, Stage
+from shared.model.config import Stage
 from shared.model.messages import Exchange, Headers, Request
+from shared.model.sealed import Sealed
 from shared.pipeline.plugin import Continue, Reject, Tools, Verdict
 from shared.plugins.rate_limiter import RateLimiter
 from shared.routing.compile import Compiler, Gateway, Route

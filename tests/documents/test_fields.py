@@ -14,7 +14,7 @@ from shared.documents.plugin_config import PluginConfigInput
 from shared.documents.rule import RuleInput, RulePatch, RuleReplacement
 from shared.documents.tenant import TenantInput, TenantPatch, TenantReplacement
 from shared.documents.upstream import TimeoutsInput
-from shared.model.config import RuleTimeouts
+from shared.model.rule_timeouts import RuleTimeouts
 from tests.documents.bodies import RULE, TENANT, problems
 
 NULLS: list[tuple[type[Schema], dict[str, Any]]] = [

@@ -4,7 +4,8 @@ from shared.documents.api_key import api_key_document
 from shared.documents.fields import is_set, masked
 from shared.documents.rule import RuleInput, rule_document
 from shared.documents.tenant import tenant_document
-from shared.model.config import ApiKey, PluginConfig, Rule, Sealed, Tenant
+from shared.model.config import ApiKey, PluginConfig, Rule, Tenant
+from shared.model.sealed import Sealed
 from tests.documents.bodies import RULE
 
 

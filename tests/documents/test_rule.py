@@ -8,7 +8,8 @@ from marshmallow import Schema
 from shared.documents.fields import KEEP
 from shared.documents.rule import RuleInput, RulePatch, rule_document
 from shared.documents.tenant import TenantInput
-from shared.model.config import Cors, Rule, RuleTimeouts
+from shared.model.config import Cors, Rule
+from shared.model.rule_timeouts import RuleTimeouts
 from tests.documents.bodies import RULE, problems
 
 

@@ -112,7 +112,7 @@ def test_missing_secret_is_not_made_while_an_unknown_store_does_not_respond(tmp_
 
 
 def test_store_of_a_newer_layout_is_rejected(external: Settings, client: redis.Redis) -> None:
-    client.set("{cfg}:format", 2)
+    client.set("{cfg}:format", 3)
     with pytest.raises(GatewayError, match="newer release"):
         started(external)
 

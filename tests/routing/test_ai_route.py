@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from shared.core.errors import Rejection
-from shared.model.config import Rule, RuleTimeouts, Sealed, Tenant
+from shared.model.config import Rule, Tenant
 from shared.model.providers import (
     AiRule,
     Model,
@@ -18,6 +18,8 @@ from shared.model.providers import (
     ProviderModel,
     Shared,
 )
+from shared.model.rule_timeouts import RuleTimeouts
+from shared.model.sealed import Sealed
 from shared.providers.calls import ApiCall
 from shared.providers.resolve import Resolution
 from shared.routing.ai_route import AiRoute, PoolStates, shortened

@@ -14,13 +14,13 @@ from shared.model.config import (
     PluginConfig,
     Rule,
     RuleLimits,
-    RuleTimeouts,
-    Sealed,
     Snapshot,
     Stage,
     Tenant,
     Tier,
 )
+from shared.model.rule_timeouts import RuleTimeouts
+from shared.model.sealed import Sealed
 from shared.pipeline.dry_run import ReadOnlyLimiter
 from shared.pipeline.plugin import CONTINUE, Exchange, Plugin, Tools, Verdict, setting
 from shared.routing.body_limits import BodyLimits

@@ -2,7 +2,7 @@
 
 import doctest
 
-from shared.model.config import RuleTimeouts
+from shared.model.rule_timeouts import RuleTimeouts
 from shared.routing import timeouts as waits
 from shared.routing.timeouts import UpstreamTimeouts
 

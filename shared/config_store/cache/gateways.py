@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Hashable
 
 from shared.config_store.cache.lru import Compiled, GatewayLru, NegativeCache
 from shared.config_store.port import ConfigSource
-from shared.config_store.records import with_document
+from shared.config_store.records.tenants import with_document
 from shared.config_store.snapshot import SnapshotFile
 from shared.core.clock import Clock
 from shared.core.errors import GatewayError, StoreDown, StoreLost

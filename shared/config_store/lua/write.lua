@@ -1,15 +1,18 @@
--- Replaces the stored data of one tenant, with every index, in one step, and publishes the change.
--- Reply: the number of the change; 0 when the tenant was modified concurrently, -1 when the subdomain is taken,
--- -2 when this is not the store that the caller knows, -3 when the claim of the call is gone.
--- KEYS are described in layout.py. ARGV[1] is the change as JSON, see write_call in records.py.
+-- Replaces the stored data of one tenant, or the document of the platform, with every index, in one step, and
+-- publishes the change.
+-- Reply: the number of the change; 0 when the data were modified concurrently, -1 when the subdomain is taken,
+-- -2 when this is not the store that the caller knows, -3 when the claim of the call is gone, -4 when tenants
+-- use what the platform would lose.
+-- KEYS are described in layout.py. ARGV[1] is the change as JSON, see write_call in records/.
 
-local tenant, keys, used, old_document, new_document, old_quarantine, new_quarantine = unpack(KEYS, 1, 7)
-local subdomains, hashes, order, changes, deleted, revision, identity, call = unpack(KEYS, 8, 15)
+local identity, revision, format, changes, deleted, platform, call = unpack(KEYS, 1, 7)
 local change = cjson.decode(ARGV[1])
 local DELETED_SECONDS = 86400 -- how long a deletion stays in `changes`
 
-local function belongs_to_other(owner)
-  return owner and owner ~= change.tenant
+local function is_known(known)
+  return redis.call('HGET', identity, 'id') == known.id
+    and tonumber(redis.call('HGET', identity, 'generation')) == known.generation
+    and tonumber(redis.call('GET', revision) or 0) >= known.revision
 end
 
 local function drop_old_deletions(now)
@@ -19,10 +22,101 @@ local function drop_old_deletions(now)
   end
 end
 
-local function is_known(known)
-  return redis.call('HGET', identity, 'id') == known.id
-    and tonumber(redis.call('HGET', identity, 'generation')) == known.generation
-    and tonumber(redis.call('GET', revision) or 0) >= known.revision
+local function put_record(key, number)
+  redis.call('HSET', key, 'revision', number)
+  for name, value in pairs(change.record) do
+    redis.call('HSET', key, name, value)
+  end
+end
+
+local function drop_keys_from(first)
+  for at = first, #KEYS do
+    redis.call('DEL', KEYS[at])
+  end
+end
+
+-- The platform: a rejection, or a function that writes.
+local function judge_platform()
+  local old_document, new_document = unpack(KEYS, 8, 9)
+  if (redis.call('HGET', platform, 'revision') or '0') ~= change.before then
+    return 0
+  end
+  for at = 10, 9 + change.uses do
+    if redis.call('EXISTS', KEYS[at]) == 1 then
+      return -4
+    end
+  end
+  return function(number)
+    redis.call('DEL', old_document)
+    redis.call('SET', new_document, change.document)
+    put_record(platform, number)
+    drop_keys_from(10 + change.uses)
+  end
+end
+
+-- A tenant: the same.
+local function judge_tenant()
+  local subdomains, hashes, order, tenant, keys, used = unpack(KEYS, 8, 13)
+  local old_document, new_document, old_quarantine, new_quarantine = unpack(KEYS, 14, 17)
+  local first_unused, first_gone = 18 + change.used, 18 + change.used + change.unused
+
+  local function belongs_to_other(owner)
+    return owner and owner ~= change.id
+  end
+
+  if (redis.call('HGET', tenant, 'revision') or '') ~= change.before then
+    return 0
+  end
+  if change.platform and tonumber(redis.call('HGET', platform, 'revision') or 0) ~= change.platform then
+    return 0
+  end
+  if change.claimed then
+    local owner = redis.call('HGET', subdomains, change.claimed)
+    if belongs_to_other(owner) or belongs_to_other(redis.call('GET', new_quarantine)) then
+      return -1
+    end
+  end
+
+  return function(number, now)
+    redis.call('DEL', keys)
+    for _, key in ipairs(change.dropped) do
+      redis.call('HDEL', hashes, key.hash)
+      redis.call('HDEL', used, key.id)
+    end
+    if change.freed then
+      redis.call('HDEL', subdomains, change.freed)
+      if change.quarantine_ms > 0 then
+        redis.call('SET', old_quarantine, change.id, 'PX', change.quarantine_ms)
+      end
+    end
+    for at = 18, first_unused - 1 do
+      redis.call('SADD', KEYS[at], change.id)
+    end
+    for at = first_unused, first_gone - 1 do
+      redis.call('SREM', KEYS[at], change.id)
+    end
+    drop_keys_from(first_gone)
+
+    if change.record then
+      if change.document then
+        redis.call('DEL', old_document)
+        redis.call('SET', new_document, change.document)
+      end
+      put_record(tenant, number)
+      for _, key in ipairs(change.keys) do
+        redis.call('RPUSH', keys, key.record)
+        redis.call('HSET', hashes, key.hash, change.id .. ' ' .. key.id)
+      end
+      redis.call('HSET', subdomains, change.claimed, change.id)
+      redis.call('DEL', new_quarantine)
+      redis.call('ZADD', order, 'NX', number, change.id)
+      redis.call('ZREM', deleted, change.id)
+    else
+      redis.call('DEL', tenant, old_document, used)
+      redis.call('ZREM', order, change.id)
+      redis.call('ZADD', deleted, now, change.id)
+    end
+  end
 end
 
 if change.known and not is_known(change.known) then
@@ -31,58 +125,22 @@ end
 if change.claim and redis.call('GET', call) ~= change.claim.value then
   return -3
 end
-if (redis.call('HGET', tenant, 'revision') or '') ~= change.before then
-  return 0
-end
-if change.claimed then
-  local owner = redis.call('HGET', subdomains, change.claimed)
-  if belongs_to_other(owner) or belongs_to_other(redis.call('GET', new_quarantine)) then
-    return -1
-  end
+local judge = change.id == 'platform' and judge_platform or judge_tenant
+local write = judge()
+if type(write) == 'number' then
+  return write
 end
 
 local now = tonumber(redis.call('TIME')[1])
 local number = redis.call('INCR', revision)
-
-redis.call('DEL', keys)
-for _, key in ipairs(change.dropped) do
-  redis.call('HDEL', hashes, key.hash)
-  redis.call('HDEL', used, key.id)
+write(number, now)
+if tonumber(redis.call('GET', format) or 0) < change.format then
+  redis.call('SET', format, change.format)
 end
-if change.freed then
-  redis.call('HDEL', subdomains, change.freed)
-  if change.quarantine_ms > 0 then
-    redis.call('SET', old_quarantine, change.tenant, 'PX', change.quarantine_ms)
-  end
-end
-
-if change.record then
-  if change.document then
-    redis.call('DEL', old_document)
-    redis.call('SET', new_document, change.document)
-  end
-  redis.call('HSET', tenant, 'revision', number)
-  for name, value in pairs(change.record) do
-    redis.call('HSET', tenant, name, value)
-  end
-  for _, key in ipairs(change.keys) do
-    redis.call('RPUSH', keys, key.record)
-    redis.call('HSET', hashes, key.hash, change.tenant .. ' ' .. key.id)
-  end
-  redis.call('HSET', subdomains, change.claimed, change.tenant)
-  redis.call('DEL', new_quarantine)
-  redis.call('ZADD', order, 'NX', number, change.tenant)
-  redis.call('ZREM', deleted, change.tenant)
-else
-  redis.call('DEL', tenant, old_document, used)
-  redis.call('ZREM', order, change.tenant)
-  redis.call('ZADD', deleted, now, change.tenant)
-end
-
 if change.claim then
   redis.call('SET', call, change.claim.result, 'PX', change.claim.kept_ms)
 end
-redis.call('ZADD', changes, number, change.tenant)
+redis.call('ZADD', changes, number, change.id)
 drop_old_deletions(now)
-redis.call('PUBLISH', change.channel, change.tenant)
+redis.call('PUBLISH', change.channel, change.id)
 return number

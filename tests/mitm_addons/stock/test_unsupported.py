@@ -5,7 +5,8 @@ from typing import Any, cast
 from mitm_addons.stock.serve import unsupported
 from shared.config_store.port import ConfigStore
 from shared.core.errors import StoreDown
-from shared.model.config import Rule, RuleTimeouts
+from shared.model.config import Rule
+from shared.model.rule_timeouts import RuleTimeouts
 from shared.settings import load_settings
 from shared.testing.memory_store import MemoryStore
 from tests.config_store.configurations import ACTOR, StillClock, a_tenant

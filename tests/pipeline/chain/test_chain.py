@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from shared.core.errors import Invalid
-from shared.model.config import PluginConfig, Rule, Sealed, Stage, Tier
+from shared.model.config import PluginConfig, Rule, Stage, Tier
+from shared.model.sealed import Sealed
 from shared.pipeline.chain import ChainEntry, effective_chain, masked, parse_entry, resolve_chain
 from tests.pipeline.catalogue import CATALOGUE, RULE, TENANT, Asking, config, placed
 

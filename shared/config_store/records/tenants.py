@@ -12,11 +12,13 @@ from itertools import batched
 from typing import Any, NamedTuple, Self
 
 from shared.config_store import layout
-from shared.config_store.codec import decode, encode
 from shared.config_store.idempotency import KEPT_SECONDS, Claim
 from shared.config_store.identity import StoreState
+from shared.config_store.records.codec import decode, encode
 from shared.core.errors import BadRecord
 from shared.model.config import ApiKey, Cors, PluginConfig, Rule, Snapshot, Tenant
+from shared.model.providers import Model, Provider
+from shared.model.uses import uses_of
 
 #: The message of `errors.Conflict`.
 CHANGED = "The tenant was modified concurrently. Fetch it again and repeat the change."
@@ -44,18 +46,22 @@ class Document:
     plugin_chain: tuple[PluginConfig, ...]
     rules: tuple[Rule, ...]
     cors: Cors | None = None
+    providers: tuple[Provider, ...] = ()
+    models: tuple[Model, ...] = ()
 
     @classmethod
     def of(cls, snapshot: Snapshot) -> Self:
         tenant = snapshot.tenant
         return cls(
-            tenant.name,
-            tenant.tier,
-            tenant.enabled_plugins,
-            tenant.required_plugins,
-            tenant.plugin_chain,
-            snapshot.rules,
-            tenant.cors,
+            name=tenant.name,
+            tier=tenant.tier,
+            enabled_plugins=tenant.enabled_plugins,
+            required_plugins=tenant.required_plugins,
+            plugin_chain=tenant.plugin_chain,
+            rules=snapshot.rules,
+            cors=tenant.cors,
+            providers=tenant.providers,
+            models=tenant.models,
         )
 
 
@@ -108,6 +114,23 @@ class Change:
         kept = {key.hash for key in self.after.keys} if self.after else set()
         return tuple(key for key in self.before.keys if key.hash not in kept) if self.before else ()
 
+    @property
+    def removed_providers(self) -> Sequence[str]:
+        """The ids of the tenant's own providers that the write removes."""
+        kept = {provider.id for provider in self.after.tenant.providers} if self.after else set()
+        old = self.before.tenant.providers if self.before else ()
+        return [provider.id for provider in old if provider.id not in kept]
+
+    @property
+    def used(self) -> Sequence[str]:
+        """What the new document names of the platform's."""
+        return sorted(uses_of(self.after)) if self.after else ()
+
+    @property
+    def no_longer_used(self) -> Sequence[str]:
+        """What only the old document names of the platform's."""
+        return sorted(uses_of(self.before).difference(self.used)) if self.before else ()
+
 
 def _with_version(before: Snapshot | None, after: Snapshot) -> Snapshot:
     """`after` with its version: one more than before when the document changed."""
@@ -141,32 +164,49 @@ def write_call(
     actor: str,
     quarantine: float,
     known: StoreState | None = None,
-    claim: Claim | None = None,
+    claim: Claim[Snapshot] | None = None,
+    platform: int | None = None,
 ) -> ScriptCall:
-    """The call of ``write.lua``. `quarantine` is in seconds; `known` is the store that must have the data."""
+    """The call of ``write.lua``. `quarantine` is in seconds; `known` is the store that must have the data.
+
+    `platform` is the revision of the platform's document by which the change was checked.
+    """
     members = {
-        "claim": _claim(claim, change),
-        "known": known and {"id": known.id, "generation": known.generation, "revision": known.revision},
-        "tenant": change.tenant_id,
+        **call_members(known, claim, change.after),
+        "id": change.tenant_id,
         "before": str(change.before.revision) if change.before else "",
         "freed": change.freed_subdomain,
         "claimed": change.claimed_subdomain,
         "quarantine_ms": int(quarantine * 1000),
         "dropped": [{"id": key.id, "hash": key.hash} for key in change.dropped_keys],
-        "channel": layout.CHANNEL,
+        "platform": platform if change.used else None,
+        "used": len(change.used),
+        "unused": len(change.no_longer_used),
         **_new_state(change, actor),
     }
     # In Lua a null of JSON is a value that counts as true, so it is left out.
     present = {name: value for name, value in members.items() if value is not None}
-    keys = [*_write_keys(change), layout.idempotency_key(claim.name if claim else "")]
+    keys = [*common_keys(claim), *_write_keys(change)]
     return ScriptCall(keys, (json.dumps(present),))
 
 
-def _claim(claim: Claim | None, change: Change) -> dict[str, Any] | None:
-    if claim is None or change.after is None:
-        return None
-    result = claim.finish(change.after)
-    return {"value": claim.value, "result": result, "kept_ms": KEPT_SECONDS * 1000}
+def call_members[T](known: StoreState | None, claim: Claim[T] | None, after: T | None) -> dict[str, Any]:
+    """What each call of ``write.lua`` has."""
+    members: dict[str, Any] = {"channel": layout.CHANNEL, "format": layout.FORMAT}
+    if known:
+        members["known"] = {"id": known.id, "generation": known.generation, "revision": known.revision}
+    if claim and after is not None:
+        result = claim.finish(after)
+        members["claim"] = {"value": claim.value, "result": result, "kept_ms": KEPT_SECONDS * 1000}
+    return members
+
+
+def common_keys(claim: Claim[Any] | None) -> Sequence[str]:
+    """The keys that each call of ``write.lua`` has first."""
+    return (
+        *(layout.IDENTITY, layout.REVISION, layout.LAYOUT, layout.CHANGES, layout.DELETED, layout.PLATFORM),
+        layout.idempotency_key(claim.name if claim else ""),
+    )
 
 
 def parse_state(reply: Any) -> StoreState | None:
@@ -210,6 +250,8 @@ def _parse(
         updated_at=float(members["updated_at"]),
         version=int(members["version"]),
         cors=settings.cors,
+        providers=settings.providers,
+        models=settings.models,
     )
     stored = (decode(ApiKey, key) for key in keys)
     with_uses = tuple(replace(key, last_used_at=uses.get(key.id)) for key in stored)
@@ -244,6 +286,7 @@ def _write_keys(change: Change) -> list[str]:
     old = change.before.tenant.version if change.before else 0
     new = change.after.tenant.version if change.after else 0
     return [
+        *(layout.SUBDOMAINS, layout.HASHES, layout.ORDER),
         layout.tenant_key(tenant_id),
         layout.keys_key(tenant_id),
         layout.used_key(tenant_id),
@@ -251,6 +294,6 @@ def _write_keys(change: Change) -> list[str]:
         layout.document_key(tenant_id, new),
         layout.quarantine_key(change.freed_subdomain or ""),
         layout.quarantine_key(change.claimed_subdomain or ""),
-        *(layout.SUBDOMAINS, layout.HASHES, layout.ORDER),
-        *(layout.CHANGES, layout.DELETED, layout.REVISION, layout.IDENTITY),
+        *map(layout.uses_key, (*change.used, *change.no_longer_used)),
+        *map(layout.discovered_key, change.removed_providers),
     ]

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.config_store.codec import decode, encode
-from shared.config_store.records import Document, Version
-from shared.model.config import ApiKey, PluginConfig, Rule, Scope, Sealed, Stage
+from shared.config_store.records.codec import decode, encode
+from shared.config_store.records.tenants import Document, Version
+from shared.model.config import ApiKey, PluginConfig, Rule, Scope, Stage
+from shared.model.sealed import Sealed
 from tests.config_store.configurations import a_full_tenant, a_tenant
 
 # JSON from outside can hold half a character, as \ud800.

@@ -13,7 +13,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from shared.model.config import Sealed
+from shared.model.sealed import Sealed
 
 _Decoder = Callable[[Any], Any]
 

@@ -1,0 +1,139 @@
+"""The document of the platform as Redis keeps it, and the call of the script that replaces it.
+
+Each version is a document of its own. The record beside it has the number of the version, and the revision.
+"""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import batched
+from typing import Any, Self
+
+from shared.config_store import layout
+from shared.config_store.idempotency import Claim
+from shared.config_store.identity import StoreState
+from shared.config_store.records.codec import decode, encode
+from shared.config_store.records.tenants import ScriptCall, call_members, common_keys
+from shared.core.errors import BadRecord
+from shared.model.providers import Discovered, Model, PlatformDocument, Provider
+from shared.model.uses import uses_offered
+
+logger = logging.getLogger(__name__)
+
+#: The message of `errors.Conflict`.
+PLATFORM_CHANGED = "The platform was modified concurrently. Fetch it again and repeat the change."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformVersion:
+    """A stored document, with its author and its time. The fields are those of `PlatformDocument`."""
+
+    providers: tuple[Provider, ...]
+    models: tuple[Model, ...]
+    prices: Mapping[str, Mapping[str, str]]
+    actor: str
+    written_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformChange:
+    """One write of the document, from `before` to `after`, which has its new version."""
+
+    before: PlatformDocument
+    after: PlatformDocument
+
+    @classmethod
+    def between(cls, before: PlatformDocument, after: PlatformDocument) -> Self:
+        return cls(before, replace(after, version=before.version + 1))
+
+    @property
+    def removed_uses(self) -> Sequence[str]:
+        """What tenants could use before, and cannot afterwards."""
+        return sorted(uses_offered(self.before) - uses_offered(self.after))
+
+    @property
+    def removed_providers(self) -> Sequence[str]:
+        """The ids of the providers that the write removes."""
+        kept = {provider.id for provider in self.after.providers}
+        return [provider.id for provider in self.before.providers if provider.id not in kept]
+
+
+def read_platform_call() -> ScriptCall:
+    """The call of ``read_platform.lua``."""
+    keys = (layout.IDENTITY, layout.REVISION, layout.PLATFORM)
+    return ScriptCall(keys, (layout.platform_document_key(""),))
+
+
+def discovered_call(owner: str, provider_id: str, found: Discovered) -> ScriptCall:
+    """The call of ``discovered.lua``."""
+    return ScriptCall((layout.discovered_key(provider_id),), (encode(found), layout.CHANNEL, owner))
+
+
+def write_platform_call(
+    change: PlatformChange,
+    *,
+    actor: str,
+    known: StoreState | None = None,
+    claim: Claim[PlatformDocument] | None = None,
+) -> ScriptCall:
+    """The call of ``write.lua``. `known` is the store that must have the data."""
+    after = change.after
+    version = PlatformVersion(
+        providers=after.providers,
+        models=after.models,
+        prices=after.prices,
+        actor=actor,
+        written_at=after.updated_at,
+    )
+    removed, gone = change.removed_uses, change.removed_providers
+    members = {
+        **call_members(known, claim, after),
+        "id": layout.PLATFORM_ID,
+        "before": str(change.before.revision),
+        "document": encode(version),
+        "record": {"version": str(after.version), "updated_at": repr(after.updated_at)},
+        "uses": len(removed),
+    }
+    keys = [
+        *common_keys(claim),
+        layout.platform_document_key(change.before.version),
+        layout.platform_document_key(after.version),
+        *map(layout.uses_key, removed),
+        *map(layout.discovered_key, gone),
+    ]
+    return ScriptCall(keys, (json.dumps(members),))
+
+
+def parse_platform(reply: Any) -> PlatformDocument:
+    """The document in the reply of ``read_platform.lua``. Raises `BadRecord`."""
+    _, record, document = reply
+    if not record:
+        return PlatformDocument()
+    try:
+        if document is None:
+            raise ValueError("its document is missing.")
+        members = {name.decode(): value.decode() for name, value in batched(record, 2)}
+        stored = decode(PlatformVersion, document)
+        return PlatformDocument(
+            stored.providers,
+            stored.models,
+            stored.prices,
+            version=int(members["version"]),
+            updated_at=float(members["updated_at"]),
+            revision=int(members["revision"]),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadRecord(f"The stored platform cannot be read: {error}") from error
+
+
+def parse_discovered(provider_ids: Sequence[str], replies: Sequence[Any]) -> Mapping[str, Discovered]:
+    """The lists that are there and can be read. A damaged one counts as not fetched."""
+    found = {}
+    for provider_id, reply in zip(provider_ids, replies, strict=True):
+        try:
+            if reply is not None:
+                found[provider_id] = decode(Discovered, reply)
+        except ValueError as error:
+            logger.warning("The list of models of the provider %s cannot be read: %s", provider_id, error)
+    return found

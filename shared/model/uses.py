@@ -1,0 +1,54 @@
+"""The names by which tenants use providers and models of the platform.
+
+A use is ``provider:<name>`` or ``model:<name>``. A name that a tenant defines itself is its own one, and no
+use of the platform's. A name in a list of allowed models is a use unless it has a ``*``.
+"""
+
+from collections.abc import Iterator
+
+from shared.model.config import Rule, Snapshot
+from shared.model.providers import Model, PlatformDocument
+
+
+def provider_use(name: str) -> str:
+    """The use of a provider."""
+    return f"provider:{name}"
+
+
+def model_use(name: str) -> str:
+    """The use of a model."""
+    return f"model:{name}"
+
+
+def uses_offered(platform: PlatformDocument) -> frozenset[str]:
+    """What the document of the platform offers to tenants."""
+    providers = {provider_use(provider.name) for provider in platform.providers}
+    return frozenset(providers.union(model_use(model.name) for model in platform.models))
+
+
+def uses_of(snapshot: Snapshot) -> frozenset[str]:
+    """What the document of a tenant names and does not define itself. The platform may lack it, too."""
+    tenant = snapshot.tenant
+    own = {provider_use(provider.name) for provider in tenant.providers}
+    own |= {model_use(model.name) for model in tenant.models}
+    named = {use for rule in snapshot.rules for use in _named_by_rule(rule)}
+    named |= {use for model in tenant.models for use in _named_by_model(model)}
+    return frozenset(named - own)
+
+
+def _named_by_rule(rule: Rule) -> Iterator[str]:
+    if rule.ai is None:
+        return
+    yield from map(provider_use, rule.ai.providers)
+    for name in (rule.ai.default_model, *(rule.ai.models or ())):
+        if not name or "*" in name:
+            continue
+        yield model_use(name)
+        provider, slash, _ = name.partition("/")
+        if slash:
+            yield provider_use(provider)
+
+
+def _named_by_model(model: Model) -> Iterator[str]:
+    for target in model.targets:
+        yield provider_use(target.provider)
