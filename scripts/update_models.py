@@ -1,5 +1,7 @@
 """Makes shared/providers/shipped/models.json from the data of the package genai-prices (MIT).
 
+It also writes where the package finds usage in responses, for a test that compares it with ours.
+
     python -m venv /tmp/prices && /tmp/prices/bin/pip install genai-prices
     /tmp/prices/bin/python scripts/update_models.py
 
@@ -17,7 +19,9 @@ from typing import Any
 
 from genai_prices import data  # type: ignore[import-not-found,unused-ignore]
 
-_FILE = Path(__file__).parent.parent / "shared" / "providers" / "shipped" / "models.json"
+_ROOT = Path(__file__).parent.parent
+_FILE = _ROOT / "shared" / "providers" / "shipped" / "models.json"
+_FIELDS_FILE = _ROOT / "tests" / "fixtures" / "usage" / "genai_prices_fields.json"
 # The kinds of providers, by their names in the package.
 _KINDS = {
     "anthropic": "anthropic",
@@ -54,6 +58,21 @@ _COMPARISONS = {
     "regex": "regex",
 }
 _TIERS = ("priority", "flex", "fast")
+# Our APIs by the package's names for them; "default" is the only API of a provider, or its first.
+_APIS = {
+    "chat": "openai.chat",
+    "responses": "openai.responses",
+    "embeddings": "openai.embeddings",
+    "images": "openai.images",
+    "anthropic": "anthropic.messages",
+}
+_DEFAULTS = {
+    "anthropic": "anthropic.messages",
+    "google": "gemini",
+    "groq": "openai.chat",
+    "mistral": "openai.chat",
+    "perplexity": "openai.chat",
+}
 
 
 def main() -> None:
@@ -72,6 +91,24 @@ def main() -> None:
     head = json.dumps(document)[1:-1]
     _FILE.write_text(f'{{{head}, "models": [\n{lines}\n]}}\n', encoding="utf-8")
     sys.stdout.write(f"{_FILE}: {len(rows)} models\n")
+    fields = ",\n".join(json.dumps(one) for provider in data.providers for one in _fields(provider))
+    source = json.dumps(document["source"])
+    _FIELDS_FILE.write_text(f'{{"source": {source}, "fields": [\n{fields}\n]}}\n', encoding="utf-8")
+
+
+def _fields(provider: Any) -> Iterator[tuple[str, ...]]:
+    """Yield kind, API, unit and path of each member with usage that the package reads."""
+    for extractor in provider.extractors or () if provider.id in _KINDS else ():
+        flavor = extractor.api_flavor
+        api = _DEFAULTS.get(provider.id) if flavor == "default" else _APIS.get(flavor)
+        for one in extractor.mappings if api else ():
+            steps = [one.path] if isinstance(one.path, str) else one.path
+            path = ".".join(map(_step, steps)).replace(".[", "[")
+            yield _KINDS[provider.id], str(api), one.dest, path
+
+
+def _step(step: Any) -> str:
+    return step if isinstance(step, str) else f"[{step.field}={step.match.equals}]"
 
 
 def _rows(provider: Any) -> Iterator[dict[str, Any]]:

@@ -2,24 +2,27 @@
 
 A stream is looked at line by line, because every provider writes the JSON of an event on one line. A whole
 response is kept as long as it is short. Of a long one, such as a list of vectors, only the end is kept, where
-providers report usage.
+providers report usage; also of a long line, such as one with a picture.
 """
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import replace
 from json import JSONDecodeError, JSONDecoder
 from typing import Any, Final
 
 import orjson
 
-from shared.providers.usage_fields import USAGE_FIELDS
+from shared.providers.usage_fields import usage_fields
 from shared.usage.estimate import estimate_tokens
-from shared.usage.read import Numbers, read_numbers, usage_of
+from shared.usage.read import Numbers, has_unit, read_numbers, read_tier, usage_of
 from shared.usage.values import Source, Usage
 
-#: The longest line of a stream that is read, and the part of a whole response that is kept, in bytes.
+#: In bytes: the longest line of a stream that is kept as a whole, the end of a whole response that is kept, and
+#: that of a longer line.
 MAX_LINE: Final = 1024 * 1024
 MAX_WHOLE: Final = 256 * 1024
+MAX_LINE_END: Final = 16 * 1024
 # The text in the first pieces of a stream is counted; later that of every eighth, for eight of them.
 _ALL_SEEN: Final = 64
 _EVERY: Final = 8
@@ -42,22 +45,22 @@ class UsageMeter:
     """
 
     __slots__ = (
-        "_api",
         "_end",
         "_fields",
         "_is_cut",
         "_kept",
         "_numbers",
+        "_pictures",
         "_pieces",
         "_rest",
         "_size",
+        "tier",
         "tokens",
     )
 
-    def __init__(self, api: str) -> None:
-        """`api` is one of `USAGE_FIELDS`."""
-        self._api = api
-        self._fields = USAGE_FIELDS[api]
+    def __init__(self, api: str, kind: str = "") -> None:
+        """`api` is one of `USAGE_FIELDS`, and `kind` the kind of the provider."""
+        self._fields = usage_fields(api, kind)
         self._numbers: Numbers = {}
         self._rest = bytearray()
         self._end: deque[bytes] = deque()
@@ -65,8 +68,11 @@ class UsageMeter:
         self._size = 0
         self._is_cut = False
         self._pieces = 0
+        self._pictures: dict[bytes, _Occurrences] = {}
         #: The estimated tokens of the text that passed.
         self.tokens = 0
+        #: The service tier that the response names, such as ``priority``; empty: none.
+        self.tier = ""
 
     def feed_stream(self, piece: bytes) -> None:
         """Look at a piece of a stream of events or lines.
@@ -74,23 +80,29 @@ class UsageMeter:
         The cuts between pieces make no difference for numbers that are reported.
         """
         self._size += len(piece)
+        if self._fields.events:
+            self._count_pictures(self._fields.events, piece)
         end = piece.rfind(b"\n")
         if end < 0:
             self._keep(piece)
             return
         lines = piece[:end]
         if self._is_cut:
-            # The rest of a line that is too long ends here.
-            lines, self._is_cut = lines.partition(b"\n")[2], False
+            # A line that is too long ends here.
+            rest, _, lines = lines.partition(b"\n")
+            self._read_end(bytes(self._rest) + rest)
+            self._is_cut = False
         elif self._rest:
             lines = bytes(self._rest) + lines
-            self._rest.clear()
+        self._rest.clear()
         self._keep(piece[end + 1 :])
         self._read_lines(lines)
 
     def feed_whole(self, piece: bytes) -> None:
         """Look at a piece of a response that is one JSON document."""
         self._size += len(piece)
+        if self._fields.pictures:
+            self._count_pictures(self._fields.pictures, piece)
         self._keep_end(piece)
 
     def finish(self, *, estimate: int, is_complete: bool = True) -> Usage:
@@ -101,35 +113,40 @@ class UsageMeter:
         """
         if self._end:
             self._read_whole(b"".join(self._end))
+        elif self._is_cut:
+            self._read_end(bytes(self._rest))
         elif self._rest:
             self._read_lines(bytes(self._rest))
         self._end.clear()
         self._rest.clear()
-        seen = self.tokens or -(-self._size // _BYTES_PER_TOKEN)
+        seen = (self.tokens or -(-self._size // _BYTES_PER_TOKEN)) if self._takes_output else 0
+        pictures = max((one.number for one in self._pictures.values()), default=0)
         if not self._numbers:
-            return Usage(input=estimate, output=seen, source=Source.ESTIMATED)
-        usage = usage_of(self._api, self._numbers)
+            return Usage(input=estimate, output=seen, images=pictures, source=Source.ESTIMATED)
+        usage = replace(usage_of(self._fields, self._numbers), images=pictures)
         if not self._has("input"):
             usage = replace(usage, input=estimate, source=Source.MIXED)
-        if self._takes_output and usage.output < seen and not (is_complete and self._has("output")):
+        if usage.output < seen and not (is_complete and self._has("output")):
             usage = replace(usage, output=seen, source=Source.MIXED)
         return usage
 
     @property
     def _takes_output(self) -> bool:
-        """Whether the API generates text. Vectors are not output."""
+        """Whether the API generates text. Vectors and pictures are not estimated as such."""
         return bool(self._fields.texts)
 
     def _has(self, unit: str) -> bool:
-        return any(path in self._numbers for path in self._fields.sums[unit])
+        return has_unit(self._fields, self._numbers, unit)
+
+    def _count_pictures(self, marks: Sequence[bytes], piece: bytes) -> None:
+        for mark in marks:
+            self._pictures.setdefault(mark, _Occurrences(mark)).feed(piece)
 
     def _keep(self, rest: bytes) -> None:
-        """Keep the beginning of a line, unless the line is too long to be read."""
-        if self._is_cut:
-            return
+        """Keep the beginning of a line, or the end of one that is too long to be read."""
         self._rest += rest
         if len(self._rest) > MAX_LINE:
-            self._rest.clear()
+            del self._rest[:-MAX_LINE_END]
             self._is_cut = True
 
     def _read_lines(self, lines: bytes) -> None:
@@ -144,7 +161,15 @@ class UsageMeter:
         for line in lines.splitlines():
             if any(mark in line for mark in self._fields.marks):
                 document = _parsed(line[line.find(b"{") :])
-                read_numbers(self._api, document, self._numbers)
+                self._read(document)
+
+    def _read(self, document: Any) -> None:
+        read_numbers(self._fields, document, self._numbers)
+        self.tier = read_tier(self._fields, document) or self.tier
+
+    def _read_end(self, line: bytes) -> None:
+        """Read the end of a line."""
+        self._read(self._last_report(line))
 
     def _count_text(self, lines: bytes, weight: int) -> None:
         for mark in self._fields.text_marks:
@@ -162,7 +187,9 @@ class UsageMeter:
         document = None if self._is_cut else _parsed(body)
         if document is None:
             document = self._last_report(body)
-        read_numbers(self._api, document, self._numbers)
+        # Gemini can respond with a list of what it would send as events.
+        for one in document if isinstance(document, list) else (document,):
+            self._read(one)
         if not self._has("output"):
             for mark in {*self._fields.text_marks, b'"text":'} if self._takes_output else ():
                 self.tokens += estimate_tokens(b"".join(texts_after(mark, body)))
@@ -180,6 +207,22 @@ class UsageMeter:
                 continue
             return {mark.strip(b'"').decode(): found}
         return None
+
+
+class _Occurrences:
+    """Counts how often a text occurs in what is fed, wherever that is cut into pieces."""
+
+    __slots__ = ("_end", "_text", "number")
+
+    def __init__(self, text: bytes) -> None:
+        self._text = text
+        self._end = b""
+        self.number = 0
+
+    def feed(self, piece: bytes) -> None:
+        seen = self._end + piece
+        self.number += seen.count(self._text)
+        self._end = seen[-(len(self._text) - 1) :]
 
 
 def texts_after(mark: bytes, lines: bytes) -> list[bytes]:

@@ -98,9 +98,11 @@ class Rates:
             "input_cached": usage.input_cached,
             "cache_write_5m": usage.cache_write_5m,
             "cache_write_1h": usage.cache_write_1h,
-            "audio_in": usage.audio_in,
         }
         rest = max(usage.input - sum(parts.values()), 0)
+        # Sound that was read from the cache is paid as such, and not once more as sound.
+        parts["audio_in"] = min(usage.audio_in, rest)
+        rest -= parts["audio_in"]
         amounts = {
             **parts,
             "input": rest,

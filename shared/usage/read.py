@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Final
 
-from shared.providers.usage_fields import USAGE_FIELDS
+from shared.providers.usage_fields import UsageFields
 from shared.usage.values import Source, Usage
 
 #: The numbers that were read, by their written paths.
@@ -18,43 +18,58 @@ _STEP = re.compile(r"(\w+)(?:\[(\w+)=(\w+)\])?")
 _Get = Callable[[Any], Any]
 
 
-def read_numbers(api: str, document: Any, numbers: Numbers) -> bool:
-    """Add the numbers of one response or event to `numbers`. Returns whether it had any."""
-    fields = USAGE_FIELDS[api]
-    found = False
+def read_numbers(fields: UsageFields, document: Any, numbers: Numbers) -> None:
+    """Add the numbers of one response or event to `numbers`."""
     for holder in fields.holders:
         reported = _getter(holder)(document) if holder else document
         if not isinstance(reported, dict):
             continue
         for paths in fields.sums.values():
             for path in paths:
-                value = _number(_getter(path)(reported))
-                if value is not None:
-                    numbers[path] = value
-                    found = True
-    return found
+                for way in _ways(path):
+                    value = _number(_getter(way)(reported))
+                    if value is not None:
+                        numbers[way] = value
 
 
-def usage_of(api: str, numbers: Mapping[str, int]) -> Usage:
+def read_tier(fields: UsageFields, document: Any) -> str | None:
+    """The service tier that a response or an event names; None where it names none."""
+    for path in fields.tiers:
+        if isinstance(name := _getter(path)(document), str):
+            return name
+    return None
+
+
+def usage_of(fields: UsageFields, numbers: Mapping[str, int]) -> Usage:
     """The usage that the numbers of one response make together."""
-    sums = USAGE_FIELDS[api].sums
-    units = {unit: sum(numbers.get(path, 0) for path in paths) for unit, paths in sums.items()}
+    units = {unit: sum(_found(path, numbers) or 0 for path in paths) for unit, paths in fields.sums.items()}
     return Usage(**units, source=Source.REPORTED)
+
+
+def has_unit(fields: UsageFields, numbers: Mapping[str, int], unit: str) -> bool:
+    """Whether a number of that unit was read."""
+    return any(_found(path, numbers) is not None for path in fields.sums.get(unit, ()))
+
+
+def _found(path: str, numbers: Mapping[str, int]) -> int | None:
+    return next((numbers[way] for way in _ways(path) if way in numbers), None)
+
+
+@cache
+def _ways(path: str) -> tuple[str, ...]:
+    return tuple(path.split("|"))
 
 
 @cache
 def _getter(path: str) -> _Get:
-    """The function that returns the value at a written path, None where there is none."""
-    ways = [[_STEP.fullmatch(step) for step in way.split(".")] for way in path.split("|")]
+    """The function that returns the value at a path without ``|``, None where there is none."""
+    steps = [step.groups() for name in path.split(".") if (step := _STEP.fullmatch(name))]
 
     def get(document: Any) -> Any:
-        for steps in ways:
-            value = document
-            for step in steps:
-                value = _member(value, *step.groups()) if step else None
-            if value is not None:
-                return value
-        return None
+        value = document
+        for step in steps:
+            value = _member(value, *step)
+        return value
 
     return get
 

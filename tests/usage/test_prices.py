@@ -55,6 +55,13 @@ def test_a_unit_without_a_price_costs_what_it_is_a_part_of() -> None:
     )
 
 
+def test_sound_that_was_read_from_the_cache_is_paid_once() -> None:
+    rates = Rates.of({"input": "1", "input_cached": "0.1", "audio_in": "3"})
+    assert dollars(Usage(input=1000, audio_in=1000), rates) == "0.003"
+    assert dollars(Usage(input=1000, audio_in=1000, input_cached=1000), rates) == "0.0001"
+    assert dollars(Usage(input=1000, audio_in=500, input_cached=400), rates) == "0.00164"
+
+
 def test_the_cheapest_price_is_exact_and_a_part_of_a_nano_is_rounded_up() -> None:
     assert Rates.of({"input": "0.01"}).cost(Usage(input=1)) == 10
     assert Rates.of({"input": "0.0025"}).cost(Usage(input=1)) == 3
