@@ -1,109 +1,99 @@
-"""The HTTP server of the demo upstream, and what the other examples use of it."""
+"""The server of the demo upstream, and what the other examples use of it."""
 
 import argparse
 import json
+import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Final
 
-from examples.demo_upstream.exchanges import (
-    MODEL,
-    ChatExchange,
-    DemoExchange,
-    EmbeddingsExchange,
-    Event,
-    Json,
-    MessagesExchange,
-    ResponsesExchange,
-    model,
-    model_list,
-)
+from examples.demo_upstream.broken import Content, send_broken
+from examples.demo_upstream.completions import ChatExchange, CompletionsExchange
+from examples.demo_upstream.embeddings import EmbeddingsExchange
+from examples.demo_upstream.errors import error_body
+from examples.demo_upstream.exchange import Exchange, Json
+from examples.demo_upstream.faults import Faults
+from examples.demo_upstream.handler import JsonHandler
+from examples.demo_upstream.messages import CountTokensExchange, MessagesExchange
+from examples.demo_upstream.models import MODELS, model, model_list
+from examples.demo_upstream.responses import ResponsesExchange
 
-_NOT_FOUND = {
-    "error": {"message": "No resource has this path.", "type": "not_found_error", "code": "not_found"}
-}
-_NO_JSON = {
-    "error": {"message": "The body is not a JSON object.", "type": "invalid_request_error", "code": "no_json"}
-}
-
-_APIS: dict[str, Callable[[Json], DemoExchange]] = {
+_APIS: Final[Mapping[str, Callable[[Json], Exchange]]] = {
     "/v1/chat/completions": ChatExchange,
+    "/v1/completions": CompletionsExchange,
     "/v1/responses": ResponsesExchange,
     "/v1/embeddings": EmbeddingsExchange,
     "/v1/messages": MessagesExchange,
+    "/v1/messages/count_tokens": CountTokensExchange,
 }
+_LIST: Final = "/v1/models"
 
 
-class DemoHandler(BaseHTTPRequestHandler):
-    """HTTP/1.1 with keep-alive, without buffered writes."""
+class DemoHandler(JsonHandler):
+    """The APIs.
 
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
+    Attributes:
+        keys: the API keys, of which each call needs one; empty: calls need none.
+        faults: what fails.
+    """
+
+    keys: Collection[str] = ()
+    faults = Faults()
 
     def do_GET(self) -> None:
-        path = self.path.partition("?")[0]
-        if path == "/healthz":
+        if self._path == "/healthz":
             return self.response(200, {"status": "ok"})
+        name = self._path.removeprefix(f"{_LIST}/")
         anthropic = "anthropic-version" in self.headers
-        if path == "/v1/models":
-            return self.response(200, model_list(anthropic=anthropic))
-        if path == f"/v1/models/{MODEL}":
-            return self.response(200, model(anthropic=anthropic))
-        return self.response(404, _NOT_FOUND)
+        if self._path == _LIST:
+            document = model_list(anthropic=anthropic)
+        elif name in MODELS:
+            document = model(name, anthropic=anthropic)
+        else:
+            return self._error(404, anthropic=anthropic)
+        return self._serve(document, None, anthropic=anthropic)
 
     def do_POST(self) -> None:
-        body = self.body()
-        api = _APIS.get(self.path.partition("?")[0])
-        if api is None:
-            return self.response(404, _NOT_FOUND)
+        body, exchange_of = self.body(), _APIS.get(self._path)
+        anthropic = self._path.startswith("/v1/messages")
+        if exchange_of is None:
+            return self._error(404, anthropic=anthropic)
         try:
             request = json.loads(body)
         except ValueError:
             request = None
         if not isinstance(request, dict):
-            return self.response(400, _NO_JSON)
-        exchange = api(request)
-        if not request.get("stream"):
-            return self.response(200, exchange.whole())
-        return self.stream(exchange.events())
+            return self._error(400, anthropic=anthropic)
+        return self._serve(None, exchange_of(request), anthropic=anthropic)
 
-    def body(self) -> bytes:
-        """The request's body, sized or chunked."""
-        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
-            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        body = b""
-        while size := int(self.rfile.readline().partition(b";")[0], 16):
-            body += self.rfile.read(size)
-            self.rfile.readline()
-        while self.rfile.readline().strip():
-            """Skip the trailers, up to the empty line that ends the body."""
-        return body
+    def _serve(self, document: Any, exchange: Exchange | None, *, anthropic: bool) -> None:
+        """Respond with the document or the exchange, unless the key or a fault prevents it."""
+        if self.keys and self._key not in self.keys:
+            return self._error(401, anthropic=anthropic)
+        fault = self.faults.hit(exchange.model if exchange else None, self._key)
+        if fault is not None:
+            content = Content.of(exchange) if exchange else Content.document(document, anthropic=anthropic)
+            return send_broken(self, content, fault)
+        if exchange is None:
+            return self.response(200, document)
+        if exchange.is_streamed:
+            return self.stream(exchange.events())
+        return self.response(200, exchange.whole())
 
-    def response(self, status: int, content: Any) -> None:
-        """One JSON document."""
-        body = json.dumps(content).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+    @property
+    def _path(self) -> str:
+        return self.path.partition("?")[0]
 
-    def stream(self, events: Iterator[Event]) -> None:
-        """Server-sent events, one per chunk."""
-        self.send_response(200)
-        self.send_header("Content-Type", "text/event-stream")
-        self.send_header("Cache-Control", "no-cache")
-        self.send_header("Transfer-Encoding", "chunked")
-        self.end_headers()
-        for name, data in events:
-            text = data if isinstance(data, str) else json.dumps(data)
-            event = f"{f'event: {name}\n' if name else ''}data: {text}\n\n".encode()
-            self.wfile.write(b"%x\r\n%b\r\n" % (len(event), event))
-        self.wfile.write(b"0\r\n\r\n")
+    @property
+    def _key(self) -> str:
+        """The API key of the call, in either API's header; "" without one."""
+        bearer = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        return self.headers.get("x-api-key") or bearer
 
-    def log_message(self, format: str, *args: Any) -> None:
-        """Do nothing: the gateway logs the requests that it forwards."""
+    def _error(self, status: int, *, anthropic: bool) -> None:
+        self.response(status, error_body(status, anthropic=anthropic))
 
 
 class DemoServer(ThreadingHTTPServer):
@@ -123,18 +113,45 @@ class DemoServer(ThreadingHTTPServer):
 
 
 class DemoUpstream(DemoServer):
-    """The upstream."""
+    """The upstream. Its calls need one of `keys`, if there are any, and fail as `faults` says."""
 
-    handler = DemoHandler
+    def __init__(self, port: int, keys: Collection[str] = (), faults: Faults | None = None) -> None:
+        self.faults = faults or Faults()
+        self.handler = type("Handler", (DemoHandler,), {"keys": frozenset(keys), "faults": self.faults})
+        self._connections: set[socket.socket] = set()
+        super().__init__(port)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def disconnect_all(self) -> None:
+        """End all connections."""
+        for connection in tuple(self._connections):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+
+def serve(server: DemoServer, *ports: int) -> None:
+    """Print the ports, one per line, and serve until Ctrl-C."""
+    with server:
+        print(*ports, sep="\n", flush=True)
+        with suppress(KeyboardInterrupt):
+            server.serve_forever()
+
+
+def port_parser(description: str) -> argparse.ArgumentParser:
+    """The command line of a server."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 selects a free port")
+    return parser
 
 
 def run(server_class: type[DemoServer], description: str) -> None:
     """Serve until Ctrl-C, on the port of the command line."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 selects a free port")
-    with server_class(parser.parse_args().port) as server:
-        print(server.server_port, flush=True)
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            return
+    server = server_class(port_parser(description).parse_args().port)
+    serve(server, server.server_port)

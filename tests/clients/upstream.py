@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from examples.demo_upstream.exchanges import Reply
 from examples.demo_upstream.server import DemoHandler, DemoServer
+from examples.demo_upstream.text import Reply
 
 _PIECE = 65536
 

@@ -10,8 +10,8 @@ import anthropic
 import openai
 import pytest
 
-from examples.demo_upstream.exchanges import last_prompt, tokens
 from examples.demo_upstream.server import DemoUpstream
+from examples.demo_upstream.text import last_prompt, tokens
 from tests.support.commands import serving
 
 HELLO = [{"role": "user", "content": "Hello there!"}]
@@ -35,11 +35,13 @@ def claude(port: int) -> Iterator[anthropic.Anthropic]:
         yield client
 
 
-def test_demo_upstream_lists_its_model_to_both_sdks(chat: openai.OpenAI, claude: anthropic.Anthropic) -> None:
-    assert [model.id for model in chat.models.list()] == ["demo"]
-    assert chat.models.retrieve("demo").owned_by == "demo"
-    assert [model.lifecycle for model in claude.models.list()] == ["active"]
-    assert claude.models.retrieve("demo").display_name == "Demo"
+def test_demo_upstream_lists_its_models_to_both_sdks(
+    chat: openai.OpenAI, claude: anthropic.Anthropic
+) -> None:
+    assert [model.id for model in chat.models.list()] == ["demo-small", "demo-large"]
+    assert chat.models.retrieve("demo-large").owned_by == "demo"
+    assert [model.lifecycle for model in claude.models.list()] == ["active", "active"]
+    assert claude.models.retrieve("demo-large").display_name == "Demo Large"
 
 
 def test_responses_api_gives_the_same_text_whole_and_streamed(chat: openai.OpenAI) -> None:
