@@ -18,8 +18,7 @@ from shared.usage.estimate import estimate_tokens
 from shared.usage.read import Numbers, has_unit, read_numbers, read_tier, usage_of
 from shared.usage.values import Source, Usage
 
-#: In bytes: the longest line of a stream that is kept as a whole, the end of a whole response that is kept, and
-#: that of a longer line.
+#: In bytes: the longest line of a stream that is kept, and the end that is kept of longer ones and responses.
 MAX_LINE: Final = 1024 * 1024
 MAX_WHOLE: Final = 256 * 1024
 MAX_LINE_END: Final = 16 * 1024
