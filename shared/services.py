@@ -5,8 +5,8 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NoReturn, Self
 
 from shared.config_store.cache.gateways import GatewayCache
@@ -44,7 +44,7 @@ from shared.routing.compile import Compiler, Gateway
 from shared.routing.timeouts import UpstreamTimeouts
 from shared.secrets.api_keys import PepperedHasher, secret_id
 from shared.secrets.sealing import AesSealer
-from shared.settings import Settings
+from shared.settings import Settings, opened_secrets
 from shared.settings.files import check_ca_file
 from shared.settings.sections import ANY_IP
 
@@ -95,6 +95,7 @@ class Services:
         known: the store that was served last.
         disk: the last good configuration of this machine.
         instance: the name of this deployment in Via. It derives from the pepper, so all machines agree.
+        opened: the secrets that the operator opened for providers, by ``env:<name>`` and ``file:<name>``.
     """
 
     random_bytes = staticmethod(os.urandom)
@@ -110,6 +111,7 @@ class Services:
     known: KnownStore
     disk: SnapshotFile
     instance: str
+    opened: Mapping[str, str] = field(repr=False)
 
     def check_target(self, url: str, *, allow_query: bool = False) -> resolving.CheckedTarget:
         """What is known of a URL to be saved. Raises as `resolving.check_target`."""
@@ -246,6 +248,7 @@ def connect(settings: Settings, address: RedisAddress | None = None, *, remember
     """
     security, folder = settings.security, settings.data_dir
     check_ca_file(security)
+    opened = opened_secrets(settings)
     catalogue = load_catalogue(settings.plugins.paths)
     address = address or open_redis(settings)
     try:
@@ -273,6 +276,7 @@ def connect(settings: Settings, address: RedisAddress | None = None, *, remember
         known=known,
         disk=disk,
         instance=f"ai-gateway-{secret_id(pepper)}",
+        opened=opened,
     )
 
 

@@ -240,7 +240,8 @@ class Tier:
     Attributes:
         limits: as the ``limits`` of a rate_limiter; they count at gateway level.
         concurrent: concurrent exchanges per worker.
-        max_rules, max_keys: stored rules and API keys.
+        max_rules, max_keys, max_providers, max_models: stored objects.
+        max_targets: targets of one rule or model.
     """
 
     name: str
@@ -249,3 +250,6 @@ class Tier:
     concurrent: int | None = None
     max_rules: int | None = None
     max_keys: int | None = None
+    max_providers: int | None = None
+    max_models: int | None = None
+    max_targets: int | None = None

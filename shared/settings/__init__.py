@@ -19,7 +19,8 @@ from shared.core.errors import EX_CONFIG, Problem
 from shared.core.fields import problems_of
 from shared.settings.checks import check
 from shared.settings.declare import UNKNOWN, schema_of
-from shared.settings.sections import BASE_DOMAIN, Security, Settings, Tls
+from shared.settings.provider_secrets import read_provider_secrets
+from shared.settings.sections import BASE_DOMAIN, Secrets, Security, Settings, Tls
 from shared.settings.service_manager import ServiceManager, parse_service_manager
 from shared.settings.sources import (
     PREFIX,
@@ -79,6 +80,11 @@ def _names(kind: type, before: str = "") -> Iterator[str]:
         yield from _names(inner, f"{before}{field.name}.") if inner else (before + field.name,)
 
 
+def opened_secrets(settings: Settings) -> Mapping[str, str]:
+    """The secrets that the operator opened for providers. Raises as `read_provider_secrets`."""
+    return read_provider_secrets(settings.secrets, os.environ)
+
+
 def service_manager() -> ServiceManager:
     """The service manager that started this process. Raises `SettingsError`."""
     try:
@@ -119,11 +125,12 @@ def _resolve(settings: Settings, folder: Path) -> Settings:
         ),
         data_dir=folder / settings.data_dir,
         security=_from(folder, security, "ca_file", "pepper_file", "key_file"),
+        secrets=_from(folder, settings.secrets, "folder"),
         plugins=dataclasses.replace(plugins, paths=tuple(folder / path for path in plugins.paths)),
     )
 
 
-def _from[S: (Tls, Security)](folder: Path, section: S, *names: str) -> S:
+def _from[S: (Tls, Security, Secrets)](folder: Path, section: S, *names: str) -> S:
     """The section with the paths of these files, if set, relative to the folder."""
     files = {name: getattr(section, name) for name in names}
     return dataclasses.replace(section, **{name: file and folder / file for name, file in files.items()})
@@ -135,5 +142,6 @@ __all__ = [
     "SettingsError",
     "load_settings",
     "load_settings_or_exit",
+    "opened_secrets",
     "service_manager",
 ]

@@ -22,6 +22,7 @@ from shared.settings.values import (
     host_or_network,
     hosts,
     network,
+    opened_variable,
     path,
     port,
     redis_url,
@@ -301,6 +302,24 @@ class Security:
 
 
 @dataclass(frozen=True, slots=True)
+class Secrets:
+    """Credentials of the platform's providers outside the store."""
+
+    env: tuple[str, ...] = setting(
+        several(opened_variable),
+        [],
+        "Variables with credentials, such as [OPENAI_API_KEY]. Keys of the platform's providers may name "
+        'them: {"env": "OPENAI_API_KEY"}.',
+    )
+    folder: Path | None = setting(
+        path,
+        None,
+        "Folder of files with credentials, such as /run/secrets. Keys of the platform's providers may name "
+        'its plain files: {"file": "openai"}.',
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Plugins:
     """The sources and threads of plugins."""
 
@@ -335,6 +354,9 @@ class Settings:
     limits: Limits = section(Limits, "Maximum sizes, maximum concurrency, and timeouts.")
     cache: Cache = section(Cache, "The configuration that each worker caches.")
     security: Security = section(Security, "Allowed targets, and files with secrets.")
+    secrets: Secrets = section(
+        Secrets, "Credentials of the platform's providers that are not in the store. They are read at start."
+    )
     plugins: Plugins = section(Plugins, "Plugins.")
     log: Log = section(
         Log, "The log, on standard output. docs/reference/logs.md lists the fields of its lines."
@@ -343,6 +365,7 @@ class Settings:
         tiers,
         SHIPPED,
         "Limits of each tier, which its tenants cannot raise. limits: as in rate_limiter, per tenant. "
-        "concurrent: concurrent requests per worker. max_rules, max_keys: stored objects. null: no limit. "
+        "concurrent: concurrent requests per worker. max_rules, max_keys, max_providers, max_models: stored "
+        "objects. max_targets: targets of a rule or model. null: no limit. "
         "Keys that a shipped tier omits keep their defaults.",
     )

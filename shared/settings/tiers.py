@@ -11,6 +11,7 @@ from shared.model.config import Tier
 from shared.settings.declare import check_names
 from shared.settings.values import whole
 
+_MAXIMUMS = ("concurrent", "max_rules", "max_keys", "max_providers", "max_models", "max_targets")
 #: As in config.yaml. None, or an omitted key of a new tier, means no limit.
 SHIPPED: Mapping[str, Mapping[str, Any]] = {
     "basic": {
@@ -18,11 +19,21 @@ SHIPPED: Mapping[str, Mapping[str, Any]] = {
         "concurrent": 20,
         "max_rules": 100,
         "max_keys": 50,
+        "max_providers": 10,
+        "max_models": 100,
+        "max_targets": 20,
     },
-    "pro": {"limits": {}, "concurrent": 1000, "max_rules": 1000, "max_keys": 500},
-    "enterprise": {"limits": {}, "concurrent": None, "max_rules": None, "max_keys": None},
+    "pro": {
+        "limits": {},
+        "concurrent": 1000,
+        "max_rules": 1000,
+        "max_keys": 500,
+        "max_providers": 100,
+        "max_models": 1000,
+        "max_targets": 200,
+    },
+    "enterprise": dict.fromkeys(_MAXIMUMS) | {"limits": {}},
 }
-_MAXIMUMS = ("concurrent", "max_rules", "max_keys")
 
 
 def tiers(value: Any) -> Mapping[str, Tier]:

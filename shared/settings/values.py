@@ -163,6 +163,14 @@ def egress_url(value: Any) -> str:
     return url
 
 
+def opened_variable(value: Any) -> str:
+    """The name of a variable with a credential; never one of the gateway's own."""
+    name = text(value).strip()
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name.upper().startswith("GATEWAY"):
+        raise ValueError("must be the name of a variable that does not begin with GATEWAY")
+    return name
+
+
 def host(value: Any) -> str:
     """A name or an IP address as in a Host header, in lower case and without the port."""
     name = text(value).strip().lower().removesuffix(".")
