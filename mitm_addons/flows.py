@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from mitmproxy import connection, http
 
+from mitm_addons.ai.exchange import AiExchange
 from mitm_addons.response_copy import ResponseCopy
 from shared.core.errors import Rejection
 from shared.core.memo import Memo
@@ -54,6 +55,7 @@ class FlowState:
         monotonic: the clock of `started`.
         gateway: the tenant that was called, also of a rejected request.
         key_hash: the hash of the presented API key.
+        ai: the request to a model; None on a rule with a target.
         upstream: where the request was forwarded to; None if it was not.
         forwarded: when the request was forwarded; None if it was not.
         address: the address of the upstream that was tried last.
@@ -94,6 +96,7 @@ class FlowState:
     monotonic: Callable[[], float] = float
     gateway: Gateway | None = None
     key_hash: str | None = None
+    ai: AiExchange | None = None
     upstream: Upstream | None = None
     forwarded: float | None = None
     address: str | None = None

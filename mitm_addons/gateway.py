@@ -2,10 +2,13 @@
 
 import asyncio
 import contextlib
+import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
 from mitm_addons.admission import Admission
+from mitm_addons.ai.calls import AiCalls
+from mitm_addons.ai.ledger import Ledger
 from mitm_addons.concurrency import Concurrency
 from mitm_addons.health import Health
 from mitm_addons.observe.access_log import AccessLog
@@ -67,7 +70,7 @@ async def gateway_addons(services: Services, log: LogWriter, adapter: Adapter) -
 
     async with services.data_plane() as plane, asyncio.TaskGroup() as group:
         last_used = LastUsed(plane.source, clock)
-        writing = group.create_task(last_used.run())
+        writing = [group.create_task(last_used.run()), group.create_task(plane.settler.run())]
         try:
             yield [
                 *adapter.first,
@@ -82,16 +85,26 @@ async def gateway_addons(services: Services, log: LogWriter, adapter: Adapter) -
                     random_bytes,
                 ),
                 adapter.concurrency,
-                adapter.stages(clock, pool, shadow_pool, settings.limits.response_body, services.instance),
+                adapter.stages(
+                    clock,
+                    pool,
+                    shadow_pool,
+                    settings.limits.response_body,
+                    services.instance,
+                    AiCalls(clock, random.random),
+                ),
                 Upstreams(plane.resolver, clock, services.policy.egress),
                 adapter.response_head,
                 StreamEnd(adapter.write),
+                Ledger(plane.settler.add, clock, random_bytes),
                 AccessLog(clock, log.put),
                 last_used,
                 *adapter.last,
             ]
         finally:
-            writing.cancel()
+            for task in writing:
+                task.cancel()
             await last_used.flush()
+            await plane.settler.close()
             for one in (pool, shadow_pool):
                 one.shutdown(wait=False, cancel_futures=True)

@@ -19,6 +19,7 @@ from typing import ClassVar
 
 from mitmproxy import http
 
+from mitm_addons.ai.calls import AiCalls
 from mitm_addons.event_streams import EventStream
 from mitm_addons.flows import (
     FlowState,
@@ -32,7 +33,10 @@ from mitm_addons.flows import (
 )
 from mitm_addons.response_copy import ResponseCopy
 from shared.core.clock import Clock
+from shared.core.errors import Rejection
+from shared.core.memo import Memo
 from shared.http.forwarding import client_head, plugin_view
+from shared.http.media_type import MediaType
 from shared.model.config import Scope
 from shared.model.messages import Exchange, Headers, Response
 from shared.pipeline.run import Run
@@ -43,6 +47,16 @@ from shared.routing.admission import Admitted, too_large
 from shared.routing.outgoing import outgoing
 
 _MAX_ID = 256  # bytes of an upstream's request id
+# The longest response of a model that is collected although no plugin reads it, in bytes.
+_PRICED_WHOLE = 256 * 1024
+
+
+def _may_stream(content_type: str) -> bool:
+    kind = MediaType.parse(content_type)
+    return kind.is_event_stream or kind.is_json_lines
+
+
+_IS_STREAM: Memo[str, bool] = Memo(_may_stream)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +69,7 @@ class Stages:
         shadow_pool: the threads of entries in shadow mode.
         copied: the longest response that entries in shadow mode see, in bytes.
         instance: the name of this deployment in Via.
+        ai: decides about requests to models.
     """
 
     #: Whether the engine awaits what the function of a stream returns.
@@ -67,6 +82,7 @@ class Stages:
     shadow_pool: Executor
     copied: int
     instance: str
+    ai: AiCalls
 
     # A hook that has nothing to await returns None, and costs no coroutine.
 
@@ -74,8 +90,15 @@ class Stages:
         state = state_of(flow)
         if state is None or state.admitted is None or flow.response:
             return None
-        plan = state.admitted.route.plan
-        if self.streams_requests and not plan.needs_request:
+        route = state.admitted.route
+        plan = route.plan
+        if route.ai is not None:
+            begun = self.ai.begin(state.path, route.ai)
+            if isinstance(begun, Rejection):
+                reject_flow(flow, begun)
+                return None
+            state.ai = begun
+        elif self.streams_requests and not plan.needs_request:
             flow.request.stream = state.came_in
         return None if plan.is_empty else self._begin(flow, state, state.admitted)
 
@@ -113,6 +136,11 @@ class Stages:
             # A chunked body has no length in its head.
             reject_flow(flow, too_large(state.body_limit))
             return None
+        if state.ai is not None:
+            request = request_of(flow, state.path, state.headers)
+            if rejection := self.ai.resolve(state.ai, state.admitted.key, request):
+                reject_flow(flow, rejection)
+                return None
         if state.run is not None:
             return self._judge_request(flow, state, state.admitted, state.run, body)
         self._forward(flow, state, state.admitted, state.headers, body)
@@ -131,8 +159,19 @@ class Stages:
         self, flow: http.HTTPFlow, state: FlowState, admitted: Admitted, headers: Headers, body: bytes | None
     ) -> None:
         """Point the flow at the upstream. Until then its address is unrouted."""
+        upstream = admitted.route.upstream
+        if state.ai is not None:
+            found = self.ai.choose(state.ai, admitted.key, request_of(flow, state.path, headers), body or b"")
+            if isinstance(found, Rejection):
+                reject_flow(flow, found)
+                return
+            if isinstance(found, Response):
+                state.source = "gateway"
+                put_response(flow, found)
+                return
+            upstream, body = found
         data = flow.request.data
-        upstream = state.upstream = admitted.route.upstream
+        state.upstream = upstream
         request = outgoing(
             admitted,
             upstream,
@@ -162,6 +201,8 @@ class Stages:
             return None
         if state.source == "upstream":
             state.upstream_status = response.data.status_code
+            if state.ai is not None:
+                self.ai.begin_response(state.ai, response.data.status_code, head_of(response))
             choice = state.admitted.route.rule.upstream_headers
             if ids := [value for name, value in response.data.headers.fields if IS_REQUEST_ID[name]]:
                 state.upstream_id = ids[0][:_MAX_ID]
@@ -177,11 +218,21 @@ class Stages:
         if state.pending_rejection:
             self.reject_head(flow, state)
         elif state.source == "upstream" and not (run and run.needs_body):
-            if not callable(response.stream):
-                response.stream = state.passed_on
-            if run and run.shadows and run.shadows.need_response:
-                state.copy = ResponseCopy(self.copied)
-                response.stream = state.copy.of(response.stream)
+            self._stream(state, response)
+
+    def _stream(self, state: FlowState, response: http.Response) -> None:
+        """Pass the body on as it arrives, unless it is collected to tell its cost."""
+        stream, run = response.stream, state.run
+        if not callable(stream):
+            if _is_priced_whole(state, response):
+                return
+            stream = state.passed_on
+        if state.ai is not None:
+            stream = state.ai.metered(stream, is_stream=_is_stream(response))
+        if run and run.shadows and run.shadows.need_response:
+            state.copy = ResponseCopy(self.copied)
+            stream = state.copy.of(stream)
+        response.stream = stream
 
     def reject_head(self, flow: http.HTTPFlow, state: FlowState) -> None:
         """Replace the response by the pending rejection, before its body has come."""
@@ -213,6 +264,8 @@ class Stages:
         run = state.run
         if state.upstream_status is not None:
             state.upstream_ended = self.clock.monotonic()
+            if state.ai is not None:
+                self.ai.end_response(state.ai, None if response.stream else response.raw_content)
         if run and run.needs_body and not state.pending_rejection:
             return _judge_whole(flow, state, run, response)
         reject_pending(flow, state)
@@ -224,6 +277,8 @@ class Stages:
             return None
         if state.forwarded is not None:
             flow.client_conn.gateway_state = None  # type: ignore[attr-defined]
+        if state.ai is not None:
+            self.ai.end(state.ai)
         run = state.run
         if run is None:
             return None
@@ -259,6 +314,19 @@ def reject_pending(flow: http.HTTPFlow, state: FlowState) -> None:
 def _add_response_headers(flow: http.HTTPFlow, run: Run | None) -> None:
     if run is not None and flow.response is not None:
         set_head(flow.response, head_of(flow.response).patched(run.response_headers()))
+
+
+def _is_priced_whole(state: FlowState, response: http.Response) -> bool:
+    """Whether the response is short enough to be collected, so that its head can tell its cost."""
+    if state.ai is None or state.ai.meter is None or _is_stream(response):
+        return False
+    length = response.headers.get("content-length", "")
+    return length.isdecimal() and int(length) <= _PRICED_WHOLE
+
+
+def _is_stream(response: http.Response) -> bool:
+    """Whether the body is a stream of events or of lines of JSON."""
+    return _IS_STREAM[response.headers.get("content-type", "")]
 
 
 def _unsized(headers: Headers) -> Headers:

@@ -67,6 +67,23 @@ _MESSAGE = Field("message", _TEXT, "a sentence")
 _TENANT = Field("tenant", _MAYBE, "the tenant's id, also of a rejected request if it is known")
 _REQUEST_ID = Field("request_id", _TEXT, "the value of `X-Request-ID` in the response")
 
+_AI: Mapping[str, Any] = {
+    "type": ["object", "null"],
+    "additionalProperties": False,
+    "properties": {
+        "api": _TEXT,
+        "model": _MAYBE,
+        "provider": _MAYBE,
+        "provider_key": _MAYBE,
+        "attempts": {"type": "array", "items": {"type": "object"}},
+        "input": _MAYBE_COUNT,
+        "input_cached": _MAYBE_COUNT,
+        "output": _MAYBE_COUNT,
+        "usage_source": {"enum": [None, "reported", "estimated", "mixed"]},
+        "cost": _MAYBE,
+    },
+}
+
 _ACCESS = (
     _REQUEST_ID,
     Field("upstream_request_id", _CLIENTS, "the upstream's own id of the request"),
@@ -110,6 +127,7 @@ _ACCESS = (
         "from the call of the upstream, connecting included, to the last byte of its response",
     ),
     Field("attempts", _COUNT, "addresses of the upstream that were tried; 0 if none was"),
+    Field("ai", _AI, "on a rule for AI: the target, what was used, and its cost in USD; null on other rules"),
     Field("bytes_in", _COUNT, "bytes of the request body"),
     Field("bytes_held", _COUNT, "the most bytes of a stream that plugins held back at a time"),
     Field("bytes_out", _COUNT, "bytes of the response body"),

@@ -39,6 +39,7 @@ from shared.plugins import load_catalogue
 from shared.redis_server.choose import RedisAddress, open_redis
 from shared.redis_server.store_secrets import open_secrets
 from shared.routing.admission import HostRules
+from shared.routing.ai_route import PoolStates
 from shared.routing.body_limits import BodyLimits
 from shared.routing.compile import Compiler, Gateway
 from shared.routing.timeouts import UpstreamTimeouts
@@ -47,9 +48,12 @@ from shared.secrets.sealing import AesSealer
 from shared.settings import Settings, opened_secrets
 from shared.settings.files import check_ca_file
 from shared.settings.sections import ANY_IP
+from shared.usage.settler import Settler, open_settler
 
 logger = logging.getLogger(__name__)
 
+# About the most rows of the ledger of one tenant in Redis.
+_LEDGER_ROWS = 100_000
 # The timeout of the admin API for counters, connecting included; the same as for its store.
 _PEEK_SECONDS = 0.25
 
@@ -69,6 +73,7 @@ class DataPlane:
     gateways: GatewayCache[Gateway]
     limiter: GuardedLimiter
     resolver: Resolver
+    settler: Settler
 
     def probe(self) -> Probed:
         """The state of each part. The worker serves if it knows any tenants, also from the disk."""
@@ -180,6 +185,10 @@ class Services:
             timeouts=timeouts,
             internal=internal,
             bodies=body_limits(settings),
+            states=PoolStates(
+                self.hasher("affinity").rpartition(":")[2].encode(),
+                self.clock.now() - self.clock.monotonic(),
+            ),
         )
 
     @contextlib.asynccontextmanager
@@ -221,7 +230,8 @@ class Services:
         limiter.start()
         keeping = tasks.start(keeper.run(cache.config_ttl), "snapshot")
         try:
-            yield DataPlane(source, gateways, limiter, Resolver(self.policy, self.clock.monotonic))
+            settler = open_settler(self.address.options, lambda: os.urandom(16).hex(), _LEDGER_ROWS)
+            yield DataPlane(source, gateways, limiter, Resolver(self.policy, self.clock.monotonic), settler)
         finally:
             keeping.cancel()
             await asyncio.wait({keeping})

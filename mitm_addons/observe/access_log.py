@@ -2,10 +2,12 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import asdict
 
 import orjson
 from mitmproxy import http
 
+from mitm_addons.ai.exchange import AiExchange
 from mitm_addons.flows import FlowState, method_of, state_of
 from mitm_addons.wire_errors import STATUS_SENT, cause_of, code_of, detail_of
 from shared.core.clock import Clock
@@ -16,6 +18,7 @@ from shared.model.config import ApiKey
 from shared.routing.compile import Route
 from shared.routing.router import match_method
 from shared.secrets.redaction import redact
+from shared.usage.prices import usd
 
 _METHOD_LIMIT = 32
 
@@ -62,7 +65,7 @@ def _fields(flow: http.HTTPFlow, state: FlowState, now: float) -> Fields:
         "host": _SHOWN[sent["host"][0]] if "host" in sent else None,
         "method": _METHODS[request.method],
         "path": _SHOWN[path],
-        "model_asked": _model(request.content or state.first_pieces),
+        "model_asked": _asked(request.content or state.first_pieces, state.ai),
         "status": response.data.status_code if response else flow.metadata.get(STATUS_SENT),
         "source": "gateway" if broken and response is None else state.source,
         "code": code,
@@ -73,6 +76,7 @@ def _fields(flow: http.HTTPFlow, state: FlowState, now: float) -> Fields:
         "milliseconds": round((now - state.started) * 1000, 3),
         "ttft_ms": None if state.first_sent is None else round((state.first_sent - state.started) * 1000, 3),
         **_upstream(state, now),
+        "ai": None if state.ai is None else _ai(state.ai),
         "bytes_in": state.received,
         "bytes_held": state.bytes_held_back,
         "bytes_out": state.sent or len(response.raw_content or b"") if response else 0,
@@ -91,6 +95,24 @@ def _upstream(state: FlowState, now: float) -> Fields:
         "upstream_ms": round((ended - began) * 1000, 3),
         # A connection that is used again was not made for this request.
         "attempts": 0 if state.cause else state.attempts or 1,
+    }
+
+
+def _ai(one: AiExchange) -> Fields:
+    """What is known of a request to a model."""
+    target, usage = one.target, one.usage
+    key = one.attempt.key if one.attempt else None
+    return {
+        "api": one.call.api,
+        "model": target and _SHOWN[target.model],
+        "provider": target and target.provider.name,
+        "provider_key": key and key.id,
+        "attempts": [asdict(attempt) for attempt in one.attempts.trace] if one.attempts else [],
+        "input": usage and usage.input,
+        "input_cached": usage and usage.input_cached,
+        "output": usage and usage.output,
+        "usage_source": usage and usage.source,
+        "cost": None if one.cost is None else usd(one.cost),
     }
 
 
@@ -117,6 +139,14 @@ def _route(flow: http.HTTPFlow, state: FlowState) -> Route | None:
     if state.gateway is None:
         return None
     return match_method(state.gateway.router.match_path(state.path), method_of(flow))
+
+
+def _asked(body: bytes | None, ai: AiExchange | None) -> str | None:
+    """The model that the client asked for."""
+    if ai is not None and ai.resolution is not None:
+        # The body has the name that the provider knows.
+        return _SHOWN[ai.resolution.asked]
+    return _model(body)
 
 
 def _model(body: bytes | None) -> str | None:

@@ -212,7 +212,7 @@ class Resolver:
             and any(_may_use(target, key) for target in found.targets)
         )
 
-    def owner_of(self, name: str) -> str:
+    def kind_of(self, name: str) -> str:
         """The kind of the provider that serves a name of `allowed_names`."""
         found = self._find(name)
         return found.targets[0].provider.provider.kind if found else ""
@@ -220,7 +220,7 @@ class Resolver:
     def _resolve(self, asked: str, api: str, key: ApiKey | None) -> Resolution | Rejection:
         found = self._find(asked)
         if found is None:
-            return self._not_found(asked, key)
+            return self.not_found(asked, key)
         if not _may_ask(asked, self._rule, key):
             return self._not_allowed(asked, key)
         allowed = [target for target in found.targets if _may_use(target, key)]
@@ -259,7 +259,8 @@ class Resolver:
                     timeouts=target.timeouts,
                 )
 
-    def _not_found(self, asked: str, key: ApiKey | None) -> Rejection:
+    def not_found(self, asked: str, key: ApiKey | None) -> Rejection:
+        """The rejection of a name that no model has, with near ones that the key may use."""
         near = get_close_matches(asked, self.allowed_names(key)[:_COMPARED], _SHOWN, 0.4)
         hint = f" Near names: {', '.join(near)}." if near else " GET /v1/models lists the models."
         return make_rejection("model_not_found", f"There is no model {asked} here.{hint}")

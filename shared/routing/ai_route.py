@@ -10,7 +10,7 @@ from shared.model.config import Rule
 from shared.model.pools import PoolPolicy
 from shared.model.providers import AiRule, Model
 from shared.model.rule_timeouts import RuleTimeouts
-from shared.providers.calls import MODELS, PATHS, USAGE, ApiCall, match_call
+from shared.providers.calls import MODELS, PATHS, ApiCall, match_call
 from shared.providers.resolve import KnownProvider, Resolution, ResolvedTarget, Resolver, SearchOrder
 from shared.routing.provider_calls import ProviderCalls
 from shared.routing.timeouts import UpstreamTimeouts
@@ -85,7 +85,7 @@ class AiRoute:
         known = {name: one.known for name, one in providers.items()}
         self.resolver = Resolver(ai, order, known, models)
         spoken = {api for one in known.values() for api in one.endpoint.apis}
-        self._apis = {*spoken, MODELS, USAGE} if ai.apis is None else set(ai.apis)
+        self._apis = {*spoken, MODELS} if ai.apis is None else set(ai.apis)
         self._rings: dict[str, KeyRing | None] = {}
         self._pools: dict[tuple[str, ...], ModelPool] = {}
         self._upstreams: dict[tuple[str, str, str | None], Upstream] = {}

@@ -1,7 +1,7 @@
 """Compiles the configuration of a tenant, so that a request only looks things up."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
@@ -22,13 +22,17 @@ from shared.model.config import (
     Tenant,
     Tier,
 )
+from shared.model.providers import AiRule, PlatformDocument
 from shared.model.sealed import Sealed
 from shared.model.targets import Target, parse_target
 from shared.pipeline.chain import Catalogue, effective_chain, resolve_chain
 from shared.pipeline.plan import Group, Plan, make_plan
 from shared.pipeline.plugin import Tools
 from shared.providers.headers import UPSTREAM_HEADERS
+from shared.routing.ai_route import AiRoute, PoolStates
 from shared.routing.body_limits import BodyLimits
+from shared.routing.platform import CompiledPlatform, compile_providers
+from shared.routing.provider_calls import ProviderCompiler
 from shared.routing.router import Router
 from shared.routing.timeouts import UpstreamTimeouts
 from shared.routing.upstream import Upstream
@@ -67,6 +71,7 @@ class Route:
         sends_identity: the upstream is told who calls.
         cors: the web pages that may call; None: none.
         bodies: the largest bodies, of the rule or the operator.
+        ai: the providers and models of a rule for AI; None for a rule with a target.
         upstream: the target with its headers. If events are judged, they ask for a response without
             compression: a compressed stream would have to be collected. If responses are judged, clients
             cannot ask for a part of one.
@@ -82,6 +87,7 @@ class Route:
     sends_identity: bool = True
     cors: Cors | None = None
     bodies: BodyLimits = field(default_factory=BodyLimits)
+    ai: AiRoute | None = None
     upstream: Upstream = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -126,6 +132,10 @@ class Gateway:
 _UNROUTED = Target("http", *UNROUTED)
 
 
+def _no_platform() -> CompiledPlatform:
+    return CompiledPlatform(PlatformDocument())
+
+
 @dataclass(frozen=True, slots=True)
 class Compiler:
     """Compiles tenants.
@@ -138,6 +148,9 @@ class Compiler:
         timeouts: those of the operator.
         internal: the networks of targets that are told who calls.
         bodies: the largest bodies, by the operator.
+        platform: returns the platform's providers and models, compiled.
+        discovered: returns the models that providers listed, by the ids of the providers.
+        states: what this worker knows of targets and keys.
     """
 
     catalogue: Catalogue
@@ -148,35 +161,71 @@ class Compiler:
     timeouts: UpstreamTimeouts = field(default_factory=UpstreamTimeouts)
     internal: Sequence[Network] = ()
     bodies: BodyLimits = field(default_factory=BodyLimits)
+    platform: Callable[[], CompiledPlatform] = _no_platform
+    discovered: Callable[[], Mapping[str, Iterable[str]]] = dict
+    states: PoolStates = field(default_factory=lambda: PoolStates(b""))
 
     def __call__(self, snapshot: Snapshot) -> Gateway:
         """Compile a tenant. A rule that cannot be compiled fails closed, and no other does."""
         tenant = snapshot.tenant
         keys = {key.hash: key for key in snapshot.keys}
-        router = Router.build(self._route(tenant, rule) for rule in snapshot.rules)
+        router = Router.build(self._compiled(tenant, rule) for rule in snapshot.rules)
         has_cors = tenant.cors is not None or any(route.cors for route in router.routes())
         return Gateway(
             snapshot, self.tiers.get(tenant.tier, Tier(tenant.tier)), keys, router, has_cors=has_cors
         )
 
-    def _route(self, tenant: Tenant, rule: Rule) -> Route:
+    def _compiled(self, tenant: Tenant, rule: Rule) -> Route:
         try:
-            target = parse_target(rule.target)
             _check_rule(rule)
-            return Route(
-                rule,
-                target,
-                self._headers(tenant, rule),
-                self._plan(tenant, rule),
-                timeouts=self.timeouts.with_own(rule.timeouts),
-                sends_identity=self._sends_identity(rule, target),
-                cors=_cors(tenant, rule),
-                bodies=self.bodies.with_own(rule.limits),
-            )
+            return self._route(tenant, rule) if rule.ai is None else self._ai_route(tenant, rule, rule.ai)
         except Exception as error:  # noqa: BLE001 -- a plugin may raise anything; its rule fails closed
             logger.error("Rule %s of tenant %s cannot be used: %s", rule.id, tenant.id, error)
             fault = str(error) or type(error).__name__
             return Route(rule, _UNROUTED, {}, Plan(), fault=fault, cors=_cors(tenant, rule))
+
+    def _route(self, tenant: Tenant, rule: Rule) -> Route:
+        target = parse_target(rule.target)
+        return Route(
+            rule,
+            target,
+            self._headers(tenant, rule),
+            self._plan(tenant, rule),
+            timeouts=self.timeouts.with_own(rule.timeouts),
+            sends_identity=self._sends_identity(rule, target),
+            cors=_cors(tenant, rule),
+            bodies=self.bodies.with_own(rule.limits),
+        )
+
+    def _ai_route(self, tenant: Tenant, rule: Rule, ai: AiRule) -> Route:
+        platform = self.platform()
+        compiler = ProviderCompiler(self.sealer, self.timeouts)
+        own = compile_providers(tenant.providers, tenant.id, compiler, self.discovered())
+        known = {**platform.providers_for(tenant), **own}
+        if missing := [name for name in ai.providers if name not in known]:
+            raise ValueError(f"there is no provider {missing[0]}")
+        models = {**platform.models_for(tenant), **{model.name: model for model in tenant.models}}
+        route = AiRoute(
+            rule,
+            ai,
+            tenant.id,
+            providers=known,
+            models=models,
+            order=platform.order([known[name] for name in ai.providers or known]),
+            prices=platform.prices,
+            states=self.states,
+        )
+        return Route(
+            rule,
+            _UNROUTED,
+            {},
+            self._plan(tenant, rule),
+            timeouts=self.timeouts.with_own(rule.timeouts),
+            sends_identity=False,
+            cors=_cors(tenant, rule),
+            bodies=self.bodies.with_own(rule.limits),
+            ai=route,
+        )
 
     def _sends_identity(self, rule: Rule, target: Target) -> bool:
         if rule.identity_headers is not None:

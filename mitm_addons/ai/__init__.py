@@ -1,0 +1,1 @@
+"""Requests to models: which provider is called, and what the call used."""

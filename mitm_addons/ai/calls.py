@@ -1,0 +1,153 @@
+"""What the stages need for a rule for AI: the model of a request, its target, and the gateway's own lists."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+import orjson
+
+from mitm_addons.ai.exchange import AiExchange, parsed
+from shared.bodies.body import model_of
+from shared.bodies.json.members import with_member
+from shared.core.clock import Clock
+from shared.core.errors import Rejection, make_rejection
+from shared.http.body_rejected import BodyRejected
+from shared.model.config import ApiKey
+from shared.model.messages import Headers, Request, Response
+from shared.providers.calls import OWN
+from shared.providers.model_list import anthropic_list, anthropic_model, openai_list, openai_model
+from shared.providers.retry_after import wait_of
+from shared.providers.usage_fields import USAGE_FIELDS
+from shared.routing.ai_route import AiRoute
+from shared.routing.upstream import Upstream
+from shared.upstreams.attempt import Ended
+from shared.upstreams.attempts import Attempts
+from shared.upstreams.outcome import outcome_of_response
+from shared.usage.meter import UsageMeter
+
+_JSON = ("Content-Type", "application/json")
+
+
+@dataclass(frozen=True, slots=True)
+class AiCalls:
+    """Decides about requests to models.
+
+    Attributes:
+        clock: for the states of targets.
+        random: numbers from 0 to 1, for draws among targets and keys.
+    """
+
+    clock: Clock
+    random: Callable[[], float]
+
+    def begin(self, path: str, ai: AiRoute) -> AiExchange | Rejection:
+        """Find the API that a request calls, before its body has come."""
+        call = ai.call(path)
+        return call if isinstance(call, Rejection) else AiExchange(ai, call)
+
+    def resolve(self, one: AiExchange, key: ApiKey | None, request: Request) -> Rejection | None:
+        """Find the targets of the model that a request names, before plugins judge it."""
+        if one.call.api in OWN:
+            return None
+        try:
+            name = model_of(request)
+        except BodyRejected as error:
+            return make_rejection(error.code, str(error))
+        found = one.route.resolver.resolve(name, one.call.api, key)
+        if isinstance(found, Rejection):
+            return found
+        one.resolution = found
+        return None
+
+    def _models(self, one: AiExchange, key: ApiKey | None, request: Request) -> Response | Rejection:
+        """The response to a request for the list of models, or for one of them."""
+        if request.method not in ("GET", "HEAD"):
+            return make_rejection(
+                "method_not_allowed", "The list of models allows only GET.", {"Allow": "GET"}
+            )
+        resolver = one.route.resolver
+        names = resolver.allowed_names(key)
+        is_anthropic, name = "anthropic-version" in request.headers, one.call.id
+        if name is not None:
+            if name not in names:
+                return resolver.not_found(name, key)
+            return _respond(
+                anthropic_model(name) if is_anthropic else openai_model(name, resolver.kind_of(name))
+            )
+        if not is_anthropic:
+            return _respond(openai_list({name: resolver.kind_of(name) for name in names}))
+        try:
+            return _respond(anthropic_list(names, dict(parse_qsl(request.query))))
+        except ValueError as error:
+            return make_rejection("bad_request", str(error))
+
+    def choose(
+        self, one: AiExchange, key: ApiKey | None, request: Request, body: bytes
+    ) -> tuple[Upstream, bytes] | Rejection | Response:
+        """The upstream for a request that plugins have let through, and its body for that upstream.
+
+        Or the response, where the gateway responds itself.
+        """
+        if one.resolution is None:
+            return self._models(one, key, request)
+        one.document = parsed(body)
+        one.pool = pool = one.route.pool(one.resolution)
+        affinity = (
+            pool.affinity.key(request.headers, one.document, one.resolution.asked) if pool.affinity else None
+        )
+        one.attempts = Attempts(pool.pool, pool.budget, self.random, affinity=affinity)
+        attempt = one.attempts.first(self.clock.monotonic())
+        if isinstance(attempt, Ended):
+            return ended(attempt, one.resolution.asked)
+        one.attempt = attempt
+        return one.route.upstream(pool, attempt, one.call), rewritten(one, body)
+
+    def begin_response(self, one: AiExchange, status: int, headers: Headers) -> None:
+        """Record the head of a target's response, and begin to read its usage."""
+        if one.attempts is None:
+            return
+        now = self.clock.monotonic()
+        if status >= 400:
+            wait = wait_of(headers, self.clock.now())
+            one.attempts.after(outcome_of_response(status, wait=wait), now)
+            return
+        one.attempts.served(now, status)
+        if one.call.api in USAGE_FIELDS:
+            one.meter = UsageMeter(one.call.api)
+
+    def end_response(self, one: AiExchange, body: bytes | None) -> None:
+        """The response is complete. `body` is all of it if it was collected."""
+        if one.meter is not None and body is not None:
+            one.meter.feed_whole(body)
+        one.settle(self.clock.now(), is_complete=True)
+
+    def end(self, one: AiExchange) -> None:
+        """The exchange is over, however it ended."""
+        one.settle(self.clock.now(), is_complete=False)
+        if one.attempts is not None:
+            one.attempts.end()
+
+
+def rewritten(one: AiExchange, body: bytes) -> bytes:
+    """The body with the name that the provider knows the model by."""
+    target = one.target
+    if target is None or not isinstance(one.document, dict) or one.document.get("model") == target.model:
+        return body
+    return with_member(body, "model", orjson.dumps(target.model))
+
+
+def ended(ended: Ended, model: str) -> Rejection:
+    """The error when no target can be called."""
+    code = ended.code or "no_upstream"
+    wait = None if ended.wait is None else max(1, round(ended.wait + 0.5))
+    headers = {} if wait is None else {"Retry-After": str(wait)}
+    if code == "rate_limit_exceeded":
+        message = f"All keys of the provider of {model} are limited by it. Retry in {wait} s."
+        return make_rejection(code, message, headers)
+    if code == "no_provider_key":
+        return make_rejection(code, f"No key for the provider of {model} can be used now.", headers)
+    return make_rejection(code, f"No target of the model {model} can be called now. Retry later.", headers)
+
+
+def _respond(document: object) -> Response:
+    return Response(200, Headers([_JSON]), orjson.dumps(document))

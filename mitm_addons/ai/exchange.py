@@ -1,0 +1,112 @@
+"""One request to a model: what was asked, which target serves it, and what it used."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from shared.core.http_tokens import Fields
+from shared.model.messages import encoded
+from shared.providers.calls import ApiCall
+from shared.providers.resolve import Resolution, ResolvedTarget
+from shared.routing.ai_route import AiRoute, ModelPool
+from shared.upstreams.attempt import Attempt
+from shared.upstreams.attempts import Attempts
+from shared.usage.estimate import estimate_request
+from shared.usage.meter import UsageMeter
+from shared.usage.prices import Rates, usd
+from shared.usage.values import Source, Usage
+
+#: Called with each piece of a body; returns what is sent.
+Pass = Callable[[bytes], Any]
+
+
+@dataclass(slots=True)
+class AiExchange:
+    """The state of a request to a model.
+
+    Attributes:
+        route: the rule.
+        call: the API and its path.
+        resolution: the targets for the name that was asked for; None before it is known.
+        document: the JSON of the request; None for another body.
+        pool, attempts: where it may go, and where it went.
+        attempt: the call under way, or the one that was served.
+        meter: reads the usage of the response; None while there is none to read.
+        usage, rates: what was used, and at which prices; None before the end.
+    """
+
+    route: AiRoute
+    call: ApiCall
+    resolution: Resolution | None = None
+    document: Any = None
+    pool: ModelPool | None = None
+    attempts: Attempts | None = None
+    attempt: Attempt | None = None
+    meter: UsageMeter | None = None
+    usage: Usage | None = None
+    rates: Rates | None = field(default=None, repr=False)
+
+    @property
+    def target(self) -> ResolvedTarget | None:
+        """The target of the present attempt."""
+        if self.pool is None or self.attempt is None:
+            return None
+        return self.pool.targets[self.attempt.target.id]
+
+    @property
+    def cost(self) -> int | None:
+        """Nano-USD; None before the end, and when the price is not known."""
+        return None if self.usage is None or self.rates is None else self.rates.cost(self.usage)
+
+    def metered(self, pass_on: Pass, *, is_stream: bool) -> Pass:
+        """`pass_on`, and each piece is read for its usage first."""
+        meter = self.meter
+        if meter is None:
+            return pass_on
+        feed = meter.feed_stream if is_stream else meter.feed_whole
+
+        def passing(piece: bytes) -> Any:
+            feed(piece)
+            return pass_on(piece)
+
+        return passing
+
+    def settle(self, now: float, *, is_complete: bool) -> Usage | None:
+        """What the request used, once: at the end of the response, or when it broke off."""
+        target = self.target
+        if self.usage is None and self.meter is not None and target is not None:
+            usage = self.meter.finish(estimate=0, is_complete=is_complete)
+            if usage.source is not Source.REPORTED and not usage.input:
+                usage = replace(usage, input=estimate_request(self.document))
+            self.usage = usage
+            day = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d")
+            self.rates = self.route.rates(target, day=day)
+        return self.usage
+
+    def fields(self) -> Fields:
+        """The headers that tell the client about the target, and at the end about the cost."""
+        target = self.target
+        if target is None:
+            return ()
+        found: list[tuple[bytes, bytes]] = [
+            (b"X-Gateway-Provider", encoded(target.provider.name)),
+            (b"X-Gateway-Model", encoded(target.model)),
+        ]
+        if self.attempts is not None and self.attempts.number > 1:
+            found.append((b"X-Gateway-Attempts", b"%d" % self.attempts.number))
+        if self.usage is not None:
+            found.append((b"X-Gateway-Usage-Source", self.usage.source.encode()))
+            if self.cost is not None:
+                found.append((b"X-Gateway-Cost", usd(self.cost).encode()))
+        return tuple(found)
+
+
+def parsed(body: bytes) -> Any:
+    """The JSON of a body; None for another body."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None

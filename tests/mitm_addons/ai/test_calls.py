@@ -1,0 +1,164 @@
+"""Requests to models: what the stages get told."""
+
+import json
+from typing import Any
+
+import pytest
+
+from mitm_addons.ai.calls import AiCalls, ended
+from mitm_addons.ai.exchange import AiExchange
+from shared.core.errors import Rejection
+from shared.model.messages import Headers, Request, Response
+from shared.model.providers import Model, ModelTarget, ProviderModel
+from shared.providers.calls import ApiCall
+from shared.routing.upstream import Upstream
+from shared.upstreams.attempt import Ended
+from shared.usage.values import Source
+from tests.routing.test_ai_route import provider, route
+
+
+class Clock:
+    def now(self) -> float:
+        return 1_796_126_400.0
+
+    def monotonic(self) -> float:
+        return 100.0
+
+
+CALLS = AiCalls(Clock(), lambda: 0.5)
+DECLARED = (ProviderModel(id="gpt-6-luna"), ProviderModel(id="priced", prices={"input": "1", "output": "2"}))
+
+
+def ask(document: Any, path: str = "/ai/v1/chat/completions", method: str = "POST", **headers: str) -> Any:
+    """The result for one request: an upstream with its body, a response or a rejection; and the exchange."""
+    ai = route(
+        provider(models=DECLARED),
+        models={"fast": Model("fast", (ModelTarget(provider="main", model="gpt-6-luna"),))},
+    )
+    begun = CALLS.begin(path.partition("?")[0], ai)
+    if isinstance(begun, Rejection):
+        return begun, None
+    body = document if isinstance(document, bytes) else json.dumps(document).encode()
+    sent = Headers([("Content-Type", "application/json"), *headers.items()])
+    request = Request(method, path.partition("?")[0], sent, path.partition("?")[2], body)
+    if rejection := CALLS.resolve(begun, None, request):
+        return rejection, begun
+    return CALLS.choose(begun, None, request, body), begun
+
+
+def test_a_model_of_the_gateway_is_sent_as_the_name_that_the_provider_knows() -> None:
+    body = b'{"messages":[ ], "model" : "fast", "x":1.50}'
+    (upstream, sent), one = ask(body)
+    assert isinstance(upstream, Upstream)
+    assert sent == b'{"messages":[ ], "model" : "gpt-6-luna", "x":1.50}'
+    assert dict(one.fields()) == {b"X-Gateway-Provider": b"main", b"X-Gateway-Model": b"gpt-6-luna"}
+
+
+def test_a_body_with_the_providers_own_name_is_sent_byte_for_byte() -> None:
+    body = b'{ "model":"gpt-6-luna","unknown_field": {"a":[1 ,2]} }'
+    (_, sent), _ = ask(body)
+    assert sent is body
+
+
+@pytest.mark.parametrize(
+    ("document", "code"),
+    [
+        ({"messages": []}, "missing_model"),
+        ({"model": "nope", "messages": []}, "model_not_found"),
+        (b'{"model":"fast","model":"priced"}', "invalid_json"),
+        (b'{"Model":"fast"}', "invalid_json"),
+        (b"not json", "invalid_json"),
+    ],
+)
+def test_a_request_without_a_usable_model_is_rejected(document: Any, code: str) -> None:
+    found, _ = ask(document)
+    assert isinstance(found, Rejection)
+    assert found.code == code
+
+
+def test_the_list_of_models_has_the_shape_of_the_clients_sdk() -> None:
+    found, _ = ask(b"", "/ai/v1/models", "GET")
+    assert isinstance(found, Response)
+    names = [one["id"] for one in json.loads(found.body or b"")["data"]]
+    assert names == ["fast", "gpt-6-luna", "priced"]
+    found, _ = ask(b"", "/ai/v1/models?limit=1", "GET", **{"anthropic-version": "2023-06-01"})
+    assert json.loads(found.body or b"")["has_more"] is True
+    found, _ = ask(b"", "/ai/v1/models/fast", "GET")
+    assert json.loads(found.body or b"")["id"] == "fast"
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "code"),
+    [
+        ("/ai/v1/models/nope", "GET", "model_not_found"),
+        ("/ai/v1/models", "POST", "method_not_allowed"),
+        ("/ai/v1/files", "POST", "api_not_supported"),
+    ],
+)
+def test_other_requests_are_rejected_with_the_reason(path: str, method: str, code: str) -> None:
+    found, _ = ask(b"", path, method)
+    assert isinstance(found, Rejection)
+    assert found.code == code
+
+
+def test_a_wrong_page_of_the_list_is_rejected_by_name() -> None:
+    found, _ = ask(b"", "/ai/v1/models?limit=0", "GET", **{"anthropic-version": "2023-06-01"})
+    assert isinstance(found, Rejection)
+    assert "limit" in found.message
+
+
+def served(document: Any) -> AiExchange:
+    _, one = ask(document)
+    CALLS.begin_response(one, 200, Headers())
+    return one
+
+
+def test_a_whole_response_tells_its_usage_and_cost() -> None:
+    one = served({"model": "priced", "messages": [{"role": "user", "content": "Hello"}]})
+    CALLS.end_response(one, b'{"usage":{"prompt_tokens":1000000,"completion_tokens":500000}}')
+    assert dict(one.fields())[b"X-Gateway-Cost"] == b"2"
+    assert dict(one.fields())[b"X-Gateway-Usage-Source"] == b"reported"
+    CALLS.end(one)
+    assert one.usage is not None
+    assert one.usage.input == 1_000_000
+
+
+def test_a_stream_that_breaks_off_is_estimated_and_never_free() -> None:
+    one = served({"model": "priced", "messages": [{"role": "user", "content": "Hello " * 100}]})
+    pass_on = one.metered(lambda piece: piece, is_stream=True)
+    piece = b'data: {"choices":[{"delta":{"content":"Hello, how are you?"}}]}\n\n'
+    assert pass_on(piece) == piece
+    CALLS.end(one)
+    assert one.usage is not None
+    assert one.usage.source is Source.ESTIMATED
+    assert one.usage.input > 100
+    assert one.usage.output > 2
+    assert one.cost
+
+
+def test_a_response_with_an_error_uses_nothing_and_cools_the_key() -> None:
+    _, one = ask({"model": "priced", "messages": []})
+    CALLS.begin_response(one, 401, Headers())
+    CALLS.end(one)
+    assert one.usage is None
+    assert one.attempts is not None
+    assert one.attempts.changes[0].key == "pk_1"
+
+
+@pytest.mark.parametrize(
+    ("why", "status", "wait"),
+    [
+        (Ended("no_upstream", 3.2), 503, "4"),
+        (Ended("no_provider_key", None), 503, "1"),
+        (Ended("rate_limit_exceeded", 29.5), 429, "30"),
+    ],
+)
+def test_the_error_without_a_target_says_when_to_come_back(why: Ended, status: int, wait: str) -> None:
+    found = ended(why, "fast")
+    assert (found.status, found.headers.get("Retry-After")) == (status, wait)
+    assert "fast" in found.message
+
+
+def test_the_api_of_the_path_is_kept() -> None:
+    _, one = ask({"model": "fast", "messages": []})
+    assert one.call == ApiCall("openai.chat", "/chat/completions")
