@@ -1,4 +1,4 @@
-"""Runs a gateway on this machine until Ctrl-C: store, admin API, proxy and demo upstream.
+"""Runs a gateway on this machine until Ctrl-C: store, admin API, proxy and two demo upstreams.
 
 `scripts/run_local.sh` starts it. Everything that it starts ends with it, even after kill -9.
 """
@@ -85,7 +85,12 @@ def find_store(settings: Settings, stopping: threading.Event) -> RedisAddress:
 
 def serve(started: Running, settings: Settings, *, create: bool) -> None:
     """Report each part when it is ready, print example calls, and wait for a signal to stop."""
-    urls = {"demo": demo_url(settings), "admin": admin_url(settings), "proxy": proxy_url(settings)}
+    urls = {
+        "demo": demo_url(settings.demo.port),
+        "demo2": f"{demo_url(settings.demo.second_port)}, made to fail by {control_url(settings)}",
+        "admin": admin_url(settings),
+        "proxy": proxy_url(settings),
+    }
     for part in started.wait_until_ready(READY_TIMEOUT_SECONDS):
         report("ok", part.name, urls.get(part.name, part.ready))
     if started.stopping.is_set():
@@ -97,11 +102,14 @@ def serve(started: Running, settings: Settings, *, create: bool) -> None:
 
 def parts(settings: Settings) -> list[Part]:
     """The programs, with the commands that start them by hand."""
+    demo = settings.demo
+    upstream = [sys.executable, "-m", "examples.demo_upstream", "--port"]
     return [
+        Part("demo", [*upstream, str(demo.port)], f"{demo_url(demo.port)}/healthz"),
         Part(
-            "demo",
-            [sys.executable, "-m", "examples.demo_upstream", "--port", str(settings.demo.port)],
-            f"{demo_url(settings)}/healthz",
+            "demo2",
+            [*upstream, str(demo.second_port), "--control-port", str(demo.control_port)],
+            control_url(settings),
         ),
         Part("admin", [sys.executable, "-m", "gunicorn", "wsgi:app"], ready_url("admin", settings)),
         Part("proxy", [sys.executable, "run_proxy.py"], ready_url("proxy", settings)),
@@ -112,7 +120,7 @@ def show(settings: Settings, *, create: bool) -> None:
     """Create the demo tenant in an empty store, and print addresses and example calls."""
     admin, token = admin_url(settings), settings.admin.token
     api = Api(admin, token)
-    write("", f"API docs  {admin}/docs", f"Logs      {settings.data_dir}/{{admin,proxy,demo}}.log", "")
+    write("", f"API docs  {admin}/docs", f"Logs      {settings.data_dir}/{{admin,proxy,demo,demo2}}.log", "")
     try:
         key = demo_key(api, settings, create=create)
         if key is None:
@@ -136,12 +144,18 @@ def check_ports(settings: Settings) -> None:
         check_listen(host, server.admin_port, ADMIN)
     for host in server.proxy_host:
         check_listen(host, server.proxy_port, PROXY)
-    check_listen("127.0.0.1", settings.demo.port, ("demo.port", "demo.port"))
+    for name in ("port", "second_port", "control_port"):
+        check_listen("127.0.0.1", getattr(settings.demo, name), (f"demo.{name}", f"demo.{name}"))
 
 
-def demo_url(settings: Settings) -> str:
-    """The URL of the demo upstream."""
-    return f"http://127.0.0.1:{settings.demo.port}"
+def demo_url(port: int) -> str:
+    """The URL of a demo upstream."""
+    return f"http://127.0.0.1:{port}"
+
+
+def control_url(settings: Settings) -> str:
+    """The URL on which the second demo upstream is made to fail."""
+    return f"http://127.0.0.1:{settings.demo.control_port}/control"
 
 
 def report(state: str, name: str, text: str) -> None:

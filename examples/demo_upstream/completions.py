@@ -102,7 +102,7 @@ class ChatExchange(_Completions):
         return [last_prompt(self.request.get("messages"))]
 
     def full_choice(self, reply: Reply) -> Json:
-        return {"message": {"role": "assistant", "content": reply.text, "refusal": None}}
+        return {"message": {"role": "assistant", "content": reply.text}}
 
     def first_choices(self) -> Sequence[Json]:
         return [{"delta": {"role": "assistant", "content": ""}}]

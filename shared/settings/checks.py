@@ -77,6 +77,8 @@ def _check_ports(settings: Settings, written: Written) -> None:
         (("server", "proxy_port"), server.proxy_port),
         (("server", "web_port"), server.web_port),
         (("demo", "port"), settings.demo.port),
+        (("demo", "second_port"), settings.demo.second_port),
+        (("demo", "control_port"), settings.demo.control_port),
     ):
         if other := ports.get(port):
             _reject(written, *steps, why=f"{'.'.join(other)} has the same port {port}; choose another")

@@ -24,7 +24,7 @@ from shared.settings.values import (
     network,
     opened_variable,
     path,
-    port,
+    port_number,
     redis_url,
     seconds,
     several,
@@ -73,14 +73,14 @@ class Server:
         "127.0.0.1",
         "Listen address of the admin API, or a list of them. Off loopback, admin.token is required.",
     )
-    admin_port: int = setting(port, 8080, "Port of the admin API.")
+    admin_port: int = setting(port_number, 8080, "Port of the admin API.")
     proxy_host: tuple[str, ...] = setting(
         hosts,
         "127.0.0.1",
         'Listen address of the proxy, or a list of them: ["10.0.0.1", "::1"]. 0.0.0.0 stands for all IPv4 '
         'addresses, "::" for all IPv6 and IPv4 addresses.',
     )
-    proxy_port: int = setting(port, 8081, "Port of the proxy.")
+    proxy_port: int = setting(port_number, 8081, "Port of the proxy.")
     base_domain: str = setting(domain, "example.com", "Tenants are served at {subdomain}.{base_domain}.")
     shared_hosts: tuple[str, ...] = setting(
         several(host),
@@ -88,7 +88,7 @@ class Server:
         "Hosts on which the API key selects the tenant; add names of containers, such as gateway or "
         "host.docker.internal. base_domain: the setting above. any_ip: every IP address.",
     )
-    web_port: int = setting(port, 8083, "Port of mitmweb, which `python run_proxy.py --web` starts.")
+    web_port: int = setting(port_number, 8083, "Port of mitmweb, which `python run_proxy.py --web` starts.")
     workers: int | None = setting(
         whole(1, MAX_WORKERS),
         None,
@@ -135,7 +135,7 @@ class Redis:
         secret=True,
     )
     host: str = setting(text, "localhost", "Host of the Redis server.")
-    port: int = setting(port, 6379, "Port of the Redis server.")
+    port: int = setting(port_number, 6379, "Port of the Redis server.")
     password: str = setting(any_text, "", "Password of the Redis server.", secret=True)
     db: int = setting(whole(0), 0, "Database number.")
 
@@ -166,9 +166,13 @@ class Admin:
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """The demo upstream of run_local.sh."""
+    """The demo upstreams of run_local.sh."""
 
-    port: int = setting(port, 8082, "Port of the demo upstream.")
+    port: int = setting(port_number, 8082, "Port of the demo upstream.")
+    second_port: int = setting(
+        port_number, 8085, "Port of a second demo upstream, which can be made to fail."
+    )
+    control_port: int = setting(port_number, 8086, "Port on which the second one is made to fail.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,7 +349,7 @@ class Settings:
     redis: Redis = section(Redis, "Redis, which stores the configuration and the counters of limits.")
     admin: Admin = section(Admin, "The admin API.")
     data_dir: Path = setting(path, "./data", "Folder of the embedded Valkey's data and of generated secrets.")
-    demo: Demo = section(Demo, "The demo upstream that run_local.sh starts.")
+    demo: Demo = section(Demo, "The demo upstreams that run_local.sh starts.")
     trusted_proxies: tuple[Network, ...] = setting(
         several(network),
         [],

@@ -62,7 +62,7 @@ def whole(lowest: int, highest: int | None = None) -> Reader:
     return read
 
 
-port = whole(1, 65535)
+port_number = whole(1, 65535)
 
 
 def cores() -> int:

@@ -118,7 +118,9 @@ def test_every_block_says_its_language(page: Path) -> None:
 
 @pytest.mark.slow
 def test_newcomer_clones_and_starts_as_the_tutorial_says(repository: Repository, tmp_path: Path) -> None:
-    ports = {name: free_port() for name in ("SERVER__ADMIN_PORT", "SERVER__PROXY_PORT", "DEMO__PORT")}
+    servers, demos = ("ADMIN_PORT", "PROXY_PORT"), ("PORT", "SECOND_PORT", "CONTROL_PORT")
+    names = [*(f"SERVER__{name}" for name in servers), *(f"DEMO__{name}" for name in demos)]
+    ports = {name: free_port() for name in names}
     environment = {
         **bare_environment(tmp_path / "data"),
         **{f"GATEWAY__{name}": str(port) for name, port in ports.items()},
@@ -129,7 +131,7 @@ def test_newcomer_clones_and_starts_as_the_tutorial_says(repository: Repository,
             if "Ctrl-C stops everything." in (tmp_path / "output").read_text():
                 break
         printed = (tmp_path / "output").read_text()
-    assert len(re.findall("^ok ", printed, re.MULTILINE)) == 4, printed
+    assert len(re.findall("^ok ", printed, re.MULTILINE)) == 5, printed
 
 
 @pytest.fixture(scope="module")

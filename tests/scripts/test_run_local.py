@@ -25,7 +25,8 @@ from tests.support.ports import free_port
 from tests.support.valkey_server import Server
 from tests.support.wait import until
 
-PORTS = ("SERVER__ADMIN_PORT", "SERVER__PROXY_PORT", "SERVER__WEB_PORT", "DEMO__PORT")
+SERVERS = ("SERVER__ADMIN_PORT", "SERVER__PROXY_PORT", "SERVER__WEB_PORT")
+DEMOS = ("DEMO__PORT", "DEMO__SECOND_PORT", "DEMO__CONTROL_PORT")
 STOP_LIMIT = 20.0  # seconds until all that was started must have ended
 
 
@@ -35,7 +36,9 @@ class LocalGateway:
 
     folder: Path
     more: Mapping[str, str] = field(default_factory=dict)
-    ports: Mapping[str, int] = field(default_factory=lambda: {name: free_port() for name in PORTS})
+    ports: Mapping[str, int] = field(
+        default_factory=lambda: {name: free_port() for name in (*SERVERS, *DEMOS)}
+    )
     out: Path | None = None
 
     def __enter__(self) -> "LocalGateway":
@@ -166,10 +169,12 @@ def subdomains(gateway: LocalGateway) -> set[str]:
 
 def test_run_local_prints_that_every_part_is_up_and_where(life: Life) -> None:
     admin, proxy = life.gateway.url("admin"), life.gateway.url("proxy")
+    demo, second, control = (life.gateway.ports[name] for name in DEMOS)
     lines = re.findall(r"^ok +(\w+) +(.*)$", life.first.output, re.MULTILINE)
     assert lines == [
         ("store", f"embedded, {life.gateway.folder}/data/valkey.sock, 0 tenants"),
-        ("demo", f"http://127.0.0.1:{life.gateway.ports['DEMO__PORT']}"),
+        ("demo", f"http://127.0.0.1:{demo}"),
+        ("demo2", f"http://127.0.0.1:{second}, made to fail by http://127.0.0.1:{control}/control"),
         ("admin", admin),
         ("proxy", proxy),
     ]
@@ -233,7 +238,10 @@ def test_printed_lines_and_the_readme_work_in_either_order(readme_first: bool, t
     assert statuses == ["201", "200", "429"]
 
 
-@pytest.mark.parametrize("name", ["server.admin_port", *slow("server.proxy_port", "demo.port")])
+@pytest.mark.parametrize(
+    "name",
+    ["server.admin_port", *slow("server.proxy_port", "demo.port", "demo.second_port", "demo.control_port")],
+)
 def test_port_in_use_is_reported_with_the_setting_to_change(name: str, tmp_path: Path) -> None:
     variable = name.upper().replace(".", "__")
     with socket.create_server(("127.0.0.1", 0)) as taken, LocalGateway(tmp_path) as gateway:
@@ -263,7 +271,12 @@ def test_unknown_setting_is_reported_with_its_line_and_a_suggestion(tmp_path: Pa
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("part", "command"),
-    [("demo", "examples.demo_upstream"), ("admin", "wsgi:app"), ("proxy", "run_proxy.py")],
+    [
+        ("demo", "examples.demo_upstream"),
+        ("demo2", "--control-port"),
+        ("admin", "wsgi:app"),
+        ("proxy", "run_proxy.py"),
+    ],
 )
 def test_a_part_that_dies_ends_the_rest_and_is_named(part: str, command: str, tmp_path: Path) -> None:
     with LocalGateway(tmp_path) as gateway:
