@@ -1,11 +1,12 @@
 """The options of an engine, and its policy for each flow."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mitmproxy import http
 
+from mitm_engine.exchange.attempt import Attempt, Hold, Retries, Step
 from mitm_engine.wire_error import WireError, plain_response
 from shared.core.http_tokens import UNROUTED
 
@@ -24,7 +25,7 @@ class Timeouts:
         connect: TCP and TLS to the upstream.
         first_byte: from the last byte of the request to the head of the response.
         idle: between two pieces of a response.
-        total: the whole exchange with the upstream; None for no limit.
+        total: the whole exchange, with all its attempts; None for no limit.
         hook: all addons of one hook.
     """
 
@@ -40,7 +41,9 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """The limits of one flow, determined after `requestheaders`.
+    """The limits of one flow, determined after `requestheaders`; with `retries`, again for each attempt.
+
+    The limits of the client's side, `timeouts.total` and the owner of held bytes are those of the first time.
 
     Attributes:
         timeouts: its timeouts.
@@ -49,6 +52,7 @@ class Terms:
         trust: a PEM file with the authorities that verify the upstream; None for the public ones.
         linger: how long the rest of an unread body may take after its response, in seconds.
         owner: whose connections to upstreams the flow may use.
+        retries: how its attempts are judged; None: it has one attempt, and nothing is asked about it.
     """
 
     timeouts: Timeouts = field(default_factory=Timeouts)
@@ -57,6 +61,7 @@ class Terms:
     trust: str | None = None
     owner: str = ""
     linger: float = 2.0
+    retries: Retries | None = None
 
 
 _DEFAULT_TERMS = Terms()
@@ -66,12 +71,25 @@ _DEFAULT_TERMS = Terms()
 class Policy:
     """The decisions of the program that embeds the engine.
 
-    `response` makes the response for an error; its flow is None if the head could not be read. `terms`
-    returns the limits of a flow.
+    The last three are for flows whose terms have `retries`. They may return something to await. If one of
+    them raises, the exchange fails; with a `WireError` it fails with that one.
+
+    Attributes:
+        response: makes the response for an error; its flow is None if the head could not be read.
+        terms: returns the limits of a flow.
+        retry: whether the request is sent again. Asked when an attempt has failed without a head, with every
+            head before `responseheaders`, and when a body breaks off that is held. For True, the policy has
+            written the next upstream into ``flow.request.data``, and has waited as long as it wants.
+        holds: how long the beginning of this response is kept from the client; None: not at all.
+        held: what to do with the beginning, for each further piece: empty at the end of the body, and None
+            after a silence. For AGAIN, the policy has done the same as for True.
     """
 
     response: Callable[[WireError, http.HTTPFlow | None], http.Response] = plain_response
     terms: Callable[[http.HTTPFlow], Terms] = lambda _: _DEFAULT_TERMS
+    retry: Callable[[http.HTTPFlow, Attempt], bool | Awaitable[bool]] = lambda *_: False
+    holds: Callable[[http.HTTPFlow, Attempt], Hold | Awaitable[Hold | None] | None] = lambda *_: None
+    held: Callable[[http.HTTPFlow, bytes | None], Step | Awaitable[Step]] = lambda *_: Step.COMMIT
 
 
 @dataclass(frozen=True, slots=True)

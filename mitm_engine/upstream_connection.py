@@ -9,12 +9,14 @@ from mitmproxy import connection
 
 from mitm_engine.http1.response_reader import ResponseReader
 from mitm_engine.last_bytes import last_bytes
-from mitm_engine.wire_error import WireError
+from mitm_engine.wire_error import LATE_HEAD, WireError
 
 if TYPE_CHECKING:
     from mitm_engine.pool import Pool
 
-_CUT = "The upstream closed before its response was complete."
+_CUT = WireError(
+    "upstream_protocol_error", "The upstream closed before its response was complete.", cause="reset"
+)
 
 
 class Key(NamedTuple):
@@ -68,7 +70,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def __init__(self, pool: "Pool", key: Key, server: connection.Server, client: connection.Client) -> None:
         self._pool = pool
-        self._failure = ""
+        self._failure: WireError | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._drained: asyncio.Future[None] | None = None
         self.on_writable: Callable[[], None] | None = None
@@ -124,6 +126,18 @@ class UpstreamConnection(asyncio.Protocol):
             self._raise_failure()
         return piece
 
+    def peek(self, seen: int) -> bytes | None:
+        """Return what follows the first `seen` bytes of the body, and leave it there to be taken.
+
+        It is empty at the end of the body, and None if it has to be awaited with `more`. Raises `WireError`.
+        """
+        piece = self.reader.peek(seen)
+        if piece is None:
+            if self.reader.complete:
+                return b""
+            self._raise_failure()
+        return piece
+
     def more(self) -> asyncio.Future[None]:
         """Return a future that is done when data has arrived, or the connection has ended."""
         if self._is_held:
@@ -167,10 +181,20 @@ class UpstreamConnection(asyncio.Protocol):
         if self.transport is not None:  # else it was never open
             self.transport.abort()
 
+    def fail(self, why: WireError) -> None:
+        """End the connection. Everything that waits for it raises `why`."""
+        self._failure = self._failure or why
+        self._wake()
+        self.close()
+
+    def end_late(self, now: float) -> None:
+        """Fail because the head of the response is late; a deadline."""
+        self.fail(LATE_HEAD)
+
     def _raise_failure(self) -> None:
-        if self._failure:
-            cause = "reset" if self._failure is _CUT else None
-            raise WireError("upstream_protocol_error", self._failure, cause=cause)
+        if (why := self._failure) is not None:
+            # A new error to raise: raised itself, it would keep its request until the next collection.
+            raise WireError(why.code, why.detail, cause=why.cause)
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -191,9 +215,7 @@ class UpstreamConnection(asyncio.Protocol):
         try:
             self.reader.feed(data)
         except WireError as error:
-            self._failure = error.detail
-            self._wake()
-            self.close()
+            self.fail(WireError(error.code, error.detail))  # without what the error refers to
             return
         if self.reader.held > self._pool.read_ahead:
             self.hold()

@@ -45,6 +45,7 @@ class WireError(Exception):
 
 OVERLOADED = WireError("overloaded")
 LATE_ADDONS = WireError("plugin_failure", "The addons took too long.")
+LATE_POLICY = WireError("plugin_failure", "The decision about another attempt took too long.")
 LATE_REQUEST = WireError("request_timeout")
 #: One error per timeout, so that a log can tell which one it was.
 LATE_CONNECT = WireError("upstream_timeout", "The connection took longer than the timeout connect.")

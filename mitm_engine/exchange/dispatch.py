@@ -90,7 +90,7 @@ class Dispatch:
                 if is_async or (result is not None and inspect.isawaitable(result)):
                     on_wait()
                     await result
-                    _raise_cancellation()
+                    raise_cancellation()
             except AddonHalt:
                 return False
             except Exception as error:
@@ -126,7 +126,7 @@ class Dispatch:
             await others
 
 
-def _raise_cancellation() -> None:
+def raise_cancellation() -> None:
     """Raise the cancellation that an addon has swallowed."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():

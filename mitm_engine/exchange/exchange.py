@@ -15,27 +15,24 @@ from mitmproxy import http
 from mitmproxy.flow import Error
 
 from mitm_engine.closing import LINGER
+from mitm_engine.exchange.attempts import Attempts
 from mitm_engine.exchange.dispatch import Killed, Method
 from mitm_engine.exchange.flows import make_flow, make_response
 from mitm_engine.exchange.upload import Upload
 from mitm_engine.exchange.whole_body import WholeBodies, check_request
 from mitm_engine.http1.head_rules import announced_length
-from mitm_engine.http1.heads import request_head
 from mitm_engine.http1.request_reader import Incoming
 from mitm_engine.http1.response_writer import ResponseWriter
-from mitm_engine.upstream_connection import Key, UpstreamConnection
+from mitm_engine.upstream_connection import UpstreamConnection
 from mitm_engine.wire_error import (
     CAUSE,
     LATE_ADDONS,
     LATE_BODY,
-    LATE_CONNECT,
     LATE_EXCHANGE,
-    LATE_HEAD,
     OVERLOADED,
     WireError,
 )
 from shared.core.errors import BODY_TOO_LONG
-from shared.core.http_tokens import WITH_BODY
 
 if TYPE_CHECKING:
     from mitm_engine.client_connection import ClientConnection
@@ -43,9 +40,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_IDEMPOTENT = (b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE")  # RFC 9110, 9.2.2
-_SCHEMES = (b"http", b"https")
-_WITH_BODY = tuple(method.encode() for method in WITH_BODY)
 _UNEXPECTED = WireError("plugin_failure", "The exchange failed.")
 
 
@@ -53,6 +47,7 @@ class Exchange:
     """Runs once. `run` returns whether the client's connection can serve another request."""
 
     __slots__ = (
+        "_attempts",
         "_bodies",
         "_client",
         "_flow",
@@ -62,7 +57,6 @@ class Exchange:
         "_terms",
         "_unreached",
         "_upload",
-        "_upstream",
         "_worker",
         "_writer",
     )
@@ -77,7 +71,7 @@ class Exchange:
         self._upload: Upload | None = None
         # The addons that `response` has not reached: once it has begun, `error` is for them only.
         self._unreached: Iterator[Method] | None = None
-        self._upstream: UpstreamConnection | None = None
+        self._attempts: Attempts | None = None
         self._flushing: asyncio.Handle | None = None
         self._flow = make_flow(client.client, worker.no_server, incoming, worker.options.unrouted_address)
         self._writer = client.writer = ResponseWriter(client, incoming)
@@ -121,8 +115,8 @@ class Exchange:
             await self._fail(_UNEXPECTED)
         finally:
             metrics.in_flight -= 1
-            if self._upstream is not None:
-                self._drop_upstream()
+            if self._attempts is not None and self._attempts.upstream is not None:
+                self._attempts.drop()
             if self._bodies is not None:
                 self._bodies.release()
             self._client.on_data = None
@@ -177,75 +171,36 @@ class Exchange:
     # To the upstream and back.
 
     async def _forward(self) -> None:
-        flow, total = self._flow, self._terms.timeouts.total
-        if total is not None:
-            self._client.end_within(total, self._cancel_late_exchange)
-        upstream = await self._request()
-        if self._upload is not None:
-            self._upload.head_arrived()
+        flow, terms = self._flow, self._terms
+        if terms.timeouts.total is not None:
+            self._client.end_within(terms.timeouts.total, self._cancel_late_exchange)
+        self._attempts = attempts = Attempts(self._worker, self._client, flow, terms, self._upload)
+        if terms.retries is None:
+            upstream = await attempts.once(self._arm_hook)
+        else:
+            upstream = await attempts.until_committed(self._arm_hook)
+            self._terms = attempts.terms
+        if attempts.upload is not None:
+            attempts.upload.head_arrived()
         reader = upstream.reader
         response = make_response(reader.version, reader.status, reader.reason, reader.fields)
         flow.response = response
         await self._hooks.call_flow(self._hooks.responseheaders, flow, self._arm_hook)
         if flow.response is not response:
             # An addon replaced the response, so the rest of the upstream's is not needed.
-            self._drop_upstream()
+            attempts.drop()
             await self._send_whole()
         elif response.stream:
-            await self._stream(upstream, response)
+            await self._stream(attempts, upstream, response)
         else:
-            response.data.content = await self._whole_bodies().collect_response(upstream)
-            self._release_upstream()
+            response.data.content = await self._whole_bodies().collect_response(upstream, self._terms)
+            attempts.release()
             response.data.timestamp_end = response.data.timestamp_start
             await self._send_whole()
 
-    async def _request(self) -> UpstreamConnection:
-        """Send the request, and wait for the head of the response."""
-        data = self._flow.request.data
-        if data.scheme not in _SCHEMES:
-            raise WireError("plugin_failure", "An addon set a scheme that is neither http nor https.")
-        terms = self._terms
-        key = Key(data.scheme == b"https", data.host, data.port, terms.trust, terms.owner)
-        body = data.content or b""
-        if body or self._upload is None:
-            self._upload = None  # an addon may have set another body
-            head = request_head(self._flow.request, len(body) if body or data.method in _WITH_BODY else None)
-        else:
-            length = self._upload.length
-            head = request_head(self._flow.request, length, is_chunked=length is None)
-        reused = self._worker.pool.take(key)
-        upstream = reused or await self._connect(key)
-        try:
-            await self._send_request(upstream, head, body)
-        except WireError:
-            # A server may close an idle connection at any time. Then an idempotent request is sent again.
-            if reused is None or upstream.has_response or data.method not in _IDEMPOTENT:
-                raise
-            if self._upload is not None and self._upload.has_begun:
-                raise
-            self._drop_upstream()
-            upstream = await self._connect(key)
-            await self._send_request(upstream, head, body)
-        return upstream
-
-    async def _connect(self, key: Key) -> UpstreamConnection:
-        seconds = self._terms.timeouts.connect
-        self._client.arm(seconds + 1, self._cancel_late_connect)
-        return await self._worker.connect(key, self._client.client, seconds, self._arm_hook)
-
-    async def _send_request(self, upstream: UpstreamConnection, head: bytes, body: bytes) -> None:
-        self._upstream = upstream
-        self._flow.server_conn = upstream.server
-        self._client.arm(self._terms.timeouts.first_byte, self._cancel_late_head)
-        upstream.send(head, body, is_head_request=self._flow.request.data.method == b"HEAD")
-        if self._upload is not None:
-            self._upload.begin(upstream)
-        elif upstream.is_paused:
-            await upstream.written()
-            self._client.arm(self._terms.timeouts.first_byte, self._cancel_late_head)
-        await upstream.head()
-
-    async def _stream(self, upstream: UpstreamConnection, response: http.Response) -> None:
+    async def _stream(
+        self, attempts: Attempts, upstream: UpstreamConnection, response: http.Response
+    ) -> None:
         """Forward the body as it arrives; the hook `response` runs before the last byte is sent."""
         writer = self._writer
         writer.begin(response)
@@ -265,7 +220,7 @@ class Exchange:
                 piece = None  # what the client has still to read is in the transport
                 upstream.hold()
                 await self._client.drained()
-        self._release_upstream()
+        attempts.release()
         try:
             self._unreached = iter(self._hooks.response)
             await self._hooks.call_flow(self._unreached, self._flow, self._hold_end)
@@ -294,7 +249,8 @@ class Exchange:
         """
         flow, writer = self._flow, self._writer
         self._client.begin_end()
-        self._drop_upstream()
+        if self._attempts is not None:
+            self._attempts.drop()
         if why is not None and not _is_killed(flow):
             self._worker.metrics.faults[why.code] += 1
             flow.error = Error(str(why))
@@ -329,31 +285,10 @@ class Exchange:
         except WireError:
             self._client.abort()
 
-    def _release_upstream(self) -> None:
-        """Return the connection to the pool: the response is complete."""
-        if self._upload is not None and not self._upload.is_complete:
-            self._drop_upstream()
-        upstream, self._upstream = self._upstream, None
-        if upstream is not None:
-            self._worker.pool.release(upstream)
-
-    def _drop_upstream(self) -> None:
-        if self._upload is not None:
-            self._upload.stop()
-        upstream, self._upstream = self._upstream, None
-        if upstream is not None:
-            upstream.close()
-
     # Deadlines.
 
     def _cancel_late_hook(self, now: float) -> None:
         self._client.cancel(LATE_ADDONS)
-
-    def _cancel_late_connect(self, now: float) -> None:
-        self._client.cancel(LATE_CONNECT)
-
-    def _cancel_late_head(self, now: float) -> None:
-        self._client.cancel(LATE_HEAD)
 
     def _cancel_late_body(self, now: float) -> None:
         self._client.cancel(LATE_BODY)

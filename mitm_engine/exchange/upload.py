@@ -14,7 +14,7 @@ from mitm_engine.http1.heads import CONTINUE, LAST_CHUNK, expects_continue
 from mitm_engine.http1.request_reader import Incoming
 from mitm_engine.options import Terms
 from mitm_engine.upstream_connection import UpstreamConnection
-from mitm_engine.wire_error import LATE_HEAD, LATE_READER, LATE_REQUEST, WireError
+from mitm_engine.wire_error import LATE_READER, LATE_REQUEST, WireError
 
 if TYPE_CHECKING:
     from mitm_engine.client_connection import ClientConnection
@@ -31,7 +31,9 @@ class Upload:
     Attributes:
         length: the length of the body; None if it is sent in chunks.
         is_complete: whether the upstream has the whole body.
-        has_begun: whether a byte of the body was sent. Then the request must not be sent again.
+        has_begun: whether a byte of the body was taken. Then the request cannot be sent again.
+        moved: when the upstream could take bytes last, in the loop's time.
+        terms: the terms of the flow.
     """
 
     __slots__ = (
@@ -42,15 +44,15 @@ class Upload:
         "_later",
         "_left",
         "_min_rate",
-        "_moved",
         "_seen",
         "_since",
         "_stream",
-        "_terms",
         "_upstream",
         "has_begun",
         "is_complete",
         "length",
+        "moved",
+        "terms",
     )
 
     def __init__(
@@ -59,7 +61,7 @@ class Upload:
         """Prepare the body of `incoming`. `stream` is the function of an addon, or True."""
         self._client = client
         self._incoming = incoming
-        self._terms = terms
+        self.terms = terms
         self._stream: Stream | None = stream if callable(stream) else None
         self._min_rate = min_rate
         self._upstream: UpstreamConnection | None = None
@@ -67,7 +69,7 @@ class Upload:
         self._expects_continue = not incoming.size and expects_continue(incoming)
         self._is_held_back = False
         self._seen = incoming.size
-        self._since = self._moved = 0.0
+        self._since = self.moved = 0.0
         self.length = self._left = announced_length(incoming.fields) or None
         self.has_begun = self.is_complete = False
 
@@ -78,7 +80,7 @@ class Upload:
         if self._expects_continue:
             self._expects_continue = False
             self._client.write(CONTINUE)
-        self._since = self._moved = asyncio.get_running_loop().time()
+        self._since = self.moved = asyncio.get_running_loop().time()
         self._arm()
         self._pass_on()
 
@@ -111,7 +113,7 @@ class Upload:
     def _pass_on(self) -> None:
         """Pass on what has arrived, as far as the upstream takes it. Raises `WireError`."""
         incoming, upstream = self._incoming, self._upstream
-        check_request(incoming, self._terms.request_body)
+        check_request(incoming, self.terms.request_body)
         if upstream is None or upstream.is_closed or self._is_unused():
             return
         if upstream.is_paused:
@@ -121,8 +123,12 @@ class Upload:
             # before the response is read.
             self._later = asyncio.get_running_loop().call_soon(self._continue)
         else:
-            self._send(upstream, self._transformed(self._client.take(incoming), incoming.complete))
-            self._moved = asyncio.get_running_loop().time()
+            pieces = self._client.take(incoming)
+            self.has_begun = (
+                self.has_begun or bool(pieces) or (incoming.complete and self._stream is not None)
+            )
+            self._send(upstream, self._transformed(pieces, incoming.complete))
+            self.moved = asyncio.get_running_loop().time()
             if incoming.complete:
                 self._complete(upstream)
 
@@ -142,7 +148,6 @@ class Upload:
         size = sum(map(len, pieces))
         if not size:
             return
-        self.has_begun = True
         if self._left is None:
             upstream.write((b"%x\r\n" % size, *pieces, b"\r\n"))
             return
@@ -159,19 +164,19 @@ class Upload:
         self.stop()
         self.is_complete = True
         if not upstream.reader.has_head:
-            self._client.arm(self._terms.timeouts.first_byte, self._cancel_late_head)
+            self._client.arm(self.terms.timeouts.first_byte, upstream.end_late)
 
     def _arm(self) -> None:
-        times = self._terms.timeouts
+        times = self.terms.timeouts
         self._client.arm(min(times.grace, times.first_byte), self._check)
 
     def _check(self, now: float) -> None:
         """Cancel the exchange if the client sends, or the upstream reads, too slowly."""
-        times, size, upstream = self._terms.timeouts, self._incoming.size, self._upstream
+        times, size, upstream = self.terms.timeouts, self._incoming.size, self._upstream
         if upstream is None:
             return
-        if upstream.is_paused and now - self._moved >= times.first_byte:
-            self._client.cancel(LATE_READER)
+        if upstream.is_paused and now - self.moved >= times.first_byte:
+            upstream.fail(LATE_READER)
         elif (
             upstream.is_paused
             or self._is_held_back
@@ -183,6 +188,3 @@ class Upload:
             self._client.cancel(LATE_REQUEST)
         else:
             self._arm()
-
-    def _cancel_late_head(self, now: float) -> None:
-        self._client.cancel(LATE_HEAD)

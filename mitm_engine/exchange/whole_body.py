@@ -86,31 +86,31 @@ class WholeBodies:
         client.on_data = None
         check_request(incoming, limit)
 
-    async def collect_response(self, upstream: UpstreamConnection) -> bytes:
-        """Return the whole body of the response. Raises `WireError`."""
+    async def collect_response(self, upstream: UpstreamConnection, terms: Terms) -> bytes:
+        """Return the whole body of the response, within `terms`. Raises `WireError`."""
         pieces: list[bytes | bytearray] = []
         before, size, reader = self._held, 0, upstream.reader
+        limit = min(terms.response_body, self._most)
         if not reader.complete:
-            self._hold_response(announced_length(reader.fields), before)
+            self._hold_response(announced_length(reader.fields), before, limit)
         while True:
             piece = upstream.take()
             if piece is None:
-                self._client.arm(self._terms.timeouts.idle, self._cancel_late_body)
+                self._client.arm(terms.timeouts.idle, self._cancel_late_body)
                 await upstream.more()
                 continue
             if not piece:
                 return b"".join(pieces)
             size += len(piece)
-            self._hold_response(size, before)
+            self._hold_response(size, before, limit)
             gather(pieces, piece)
 
     def _hold(self, count: int) -> None:
         self._worker.held_bytes.add(self._terms.owner, count)
         self._held += count
 
-    def _hold_response(self, size: int, before: int) -> None:
+    def _hold_response(self, size: int, before: int, limit: int) -> None:
         """Count a response of `size` bytes; `before` were counted without it. Raises `WireError`."""
-        limit = min(self._terms.response_body, self._most)
         if size > limit:
             raise WireError("response_too_large", RESPONSE_TOO_LONG.format(limit))
         if before + size > self._held:

@@ -1,6 +1,7 @@
 """A body that is collected from its pieces, without one object per small piece."""
 
-_SMALL = 1024  # bytes; an object takes about 50 besides its content
+#: Bytes of a piece below which it is joined with the next: an object takes about 50 besides its content.
+SMALL = 1024
 
 
 def gather(pieces: list[bytes | bytearray], piece: bytes) -> None:
@@ -8,7 +9,7 @@ def gather(pieces: list[bytes | bytearray], piece: bytes) -> None:
 
     The sender chooses the chunks of a body: in pieces of 2 bytes, 20 MB would take half a gigabyte.
     """
-    if len(piece) >= _SMALL or not pieces:
+    if len(piece) >= SMALL or not pieces:
         pieces.append(piece)
     elif isinstance(pieces[-1], bytearray):
         pieces[-1] += piece

@@ -4,6 +4,7 @@ import re
 
 from httptools import HttpParserError, HttpResponseParser
 
+from mitm_engine.http1.body_chunks import SMALL
 from mitm_engine.http1.head_rules import is_length, measure_fields
 from mitm_engine.http1.header_names import NO_NAME, HeaderNames
 from mitm_engine.wire_error import WireError
@@ -120,6 +121,23 @@ class ResponseReader:
         pieces.clear()
         self.held = 0
         return piece
+
+    def peek(self, seen: int) -> bytes | None:
+        """Return what follows the first `seen` bytes of the body, which stays; None if nothing does."""
+        wanted = left = self.held - seen
+        if wanted <= 0:
+            return None
+        pieces = self.pieces
+        first = len(pieces)
+        while left > 0:
+            first -= 1
+            left -= len(pieces[first])
+        piece = kept = b"".join(pieces[first:])
+        if first and len(pieces[first - 1]) < SMALL:  # not one object per small piece
+            first -= 1
+            kept = pieces[first] + piece
+        pieces[first:] = [kept]
+        return piece[-wanted:]
 
     # Called by llhttp.
 

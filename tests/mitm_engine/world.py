@@ -176,6 +176,7 @@ async def world(
     script: Script | None = None,
     options: Options | None = None,
     terms: Terms | None = None,
+    policy: Policy | None = None,
     tls: ssl.SSLContext | None = None,
     host: str = "127.0.0.1",
     send_buffer: int = 0,
@@ -191,7 +192,8 @@ async def world(
         await upstream.start()
         ends.push_async_callback(upstream.stop)
         router = Router(upstream.port, "https" if tls else "http", host)
-        policy = Policy(terms=lambda _: terms) if terms else Policy()
+        if policy is None:
+            policy = Policy(terms=lambda _: terms) if terms else Policy()
         master = make_master(router, *[Streaming()] * streams, *addons, recorder)
         engine = Engine(master, options or Options(drain_timeout=0.2), policy)
         ends.push_async_callback(engine.drain)

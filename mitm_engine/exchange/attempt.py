@@ -1,0 +1,86 @@
+"""The values that the policy and the engine exchange about the attempts of a flow.
+
+An attempt is one call of an upstream for a request. `attempts.py` makes them.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from mitm_engine.wire_error import WireError
+from shared.core.http_tokens import Fields
+
+
+class Step(Enum):
+    """What to do with the beginning of a body that is held.
+
+    HOLD: keep it, and read on. At the end of the body, or after silence, it is as COMMIT.
+    COMMIT: send what was held, and everything that follows.
+    AGAIN: drop it, and make the attempt that the policy has written into the request.
+    """
+
+    HOLD = "hold"
+    COMMIT = "commit"
+    AGAIN = "again"
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The bounds within which the beginning of a body is kept from the client.
+
+    Attributes:
+        size: once more bytes than these have come, they are sent.
+        seconds: after such a silence of the upstream, the policy is asked without a piece.
+    """
+
+    size: int = 65_536
+    seconds: float = 15.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retries:
+    """The attempts of a flow that may have more than one. `Policy` is asked about each.
+
+    Attributes:
+        statuses: the statuses of responses that are judged with the beginning of their bodies.
+        error_size: so many bytes of such a body are read at most.
+        error_seconds: so long they are waited for at most.
+        decision_seconds: so long a decision of the policy may take, with the wait before the next attempt.
+    """
+
+    statuses: frozenset[int] = frozenset((*range(400, 404), 408, 429, *range(500, 600)))
+    error_size: int = 65_536
+    error_seconds: float = 5.0
+    decision_seconds: float = 60.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Attempt:
+    """One attempt as far as it has come.
+
+    Attributes:
+        number: its number, from 1. The repeat after a kept connection that was closed is not one of its own.
+        is_repeatable: whether the request can be sent again. If not, `Policy.retry` is told, and not heard.
+        is_reused: whether the connection had served before.
+        is_sent: whether a byte of the request was sent.
+        has_sent_body: whether a byte of the body of the request was sent.
+        has_response: whether a byte of a response has arrived.
+        error: why the upstream failed; None if it has not.
+        status: the status of the response; 0 as long as there is no head.
+        fields: the headers of the response.
+        body: the beginning of its body, if its status is one of `Retries.statuses`.
+        connect_seconds: how long the new connection took, or the try; 0 for a kept one.
+        response_seconds: how long the head took, or the wait for it, once the request was sent.
+    """
+
+    number: int
+    is_repeatable: bool = True
+    is_reused: bool = False
+    is_sent: bool = False
+    has_sent_body: bool = False
+    has_response: bool = False
+    error: WireError | None = None
+    status: int = 0
+    fields: Fields = ()
+    body: bytes = b""
+    connect_seconds: float = 0.0
+    response_seconds: float = 0.0

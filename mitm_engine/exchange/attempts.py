@@ -1,0 +1,341 @@
+"""The attempts of one exchange to get a response from an upstream.
+
+    terms --> once: connect, send, wait for the head --> retry? -- no --> holds? -- no --> the client's
+      ^             |                                     |                 |                ^
+      |             v                                     |                 v                |
+      |           failed --> retry? -- no --> the error   |               held? -- COMMIT ---+
+      +------------------------+--------------------------+-----------------+ AGAIN
+
+The policy decides, and writes the next upstream into the request. The engine knows one upstream at a time.
+Nothing reaches the client, and no hook sees a response, before the last attempt; after it nothing is tried.
+A flow whose terms have no `retries` has one attempt, `once`, about which nothing is asked.
+"""
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from mitmproxy import http
+
+from mitm_engine.exchange.attempt import Attempt, Hold, Retries, Step
+from mitm_engine.exchange.dispatch import raise_cancellation
+from mitm_engine.exchange.upload import Upload
+from mitm_engine.http1.heads import request_head
+from mitm_engine.options import Terms
+from mitm_engine.upstream_connection import Key, UpstreamConnection
+from mitm_engine.wire_error import LATE_CONNECT, LATE_POLICY, WireError
+from shared.core.http_tokens import NO_BODY, WITH_BODY
+
+if TYPE_CHECKING:
+    from mitm_engine.client_connection import ClientConnection
+    from mitm_engine.worker_state import WorkerState
+
+logger = logging.getLogger(__name__)
+
+_IDEMPOTENT = (b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE")  # RFC 9110, 9.2.2
+_SCHEMES = (b"http", b"https")
+_WITH_BODY = tuple(method.encode() for method in WITH_BODY)
+# The codes of errors after which another upstream may do better. All others are the client's or the addons'.
+_OF_UPSTREAM = (
+    *("upstream_unreachable", "upstream_tls", "upstream_timeout", "upstream_protocol_error"),
+    "overloaded",  # there are too many connections to this upstream
+)
+
+
+class Attempts:
+    """Makes the attempts of `flow`.
+
+    Attributes:
+        terms: the terms of the current attempt.
+        upload: the body of the request while it arrives; None if the flow has it.
+        upstream: the connection of the current attempt.
+    """
+
+    __slots__ = (
+        "_attempt",
+        "_client",
+        "_flow",
+        "_held",
+        "_is_silent",
+        "_since",
+        "_waiter",
+        "_worker",
+        "terms",
+        "upload",
+        "upstream",
+    )
+
+    def __init__(
+        self,
+        worker: "WorkerState",
+        client: "ClientConnection",
+        flow: http.HTTPFlow,
+        terms: Terms,
+        upload: Upload | None,
+    ) -> None:
+        self._worker = worker
+        self._client = client
+        self._flow = flow
+        self.terms = terms
+        self.upload = upload
+        self.upstream: UpstreamConnection | None = None
+        self._attempt: Attempt | None = None  # the current one, if the policy is asked
+
+    def release(self) -> None:
+        """Return the connection to the pool: the response is complete."""
+        if self.upload is not None and not self.upload.is_complete:
+            self.drop()
+        upstream, self.upstream = self.upstream, None
+        if upstream is not None:
+            self._worker.pool.release(upstream)
+
+    def drop(self) -> None:
+        """Close the connection, whatever has arrived on it."""
+        if self.upload is not None:
+            self.upload.stop()
+        upstream, self.upstream = self.upstream, None
+        if upstream is not None:
+            upstream.close()
+
+    # One attempt.
+
+    async def once(self, on_wait: Callable[[], None]) -> UpstreamConnection:
+        """Send the request, and wait for the head of the response. Raises `WireError`.
+
+        `on_wait` is called before a wait for addons.
+        """
+        data, terms, client = self._flow.request.data, self.terms, self._client
+        if data.scheme not in _SCHEMES:
+            raise WireError("plugin_failure", "An addon set a scheme that is neither http nor https.")
+        key = Key(data.scheme == b"https", data.host, data.port, terms.trust, terms.owner)
+        body = data.content or b""
+        if body or self.upload is None:
+            self.upload = None  # an addon may have set another body
+            head = request_head(self._flow.request, len(body) if body or data.method in _WITH_BODY else None)
+        else:
+            length = self.upload.length
+            head = request_head(self._flow.request, length, is_chunked=length is None)
+        reused = self._worker.pool.take(key)
+        while True:
+            upstream = self.upstream = reused or await self._connect(key, on_wait)
+            self._flow.server_conn = upstream.server
+            if self._attempt is not None:
+                self._note_sent(self._attempt, upstream, is_reused=reused is not None, has_body=bool(body))
+            try:
+                client.arm(terms.timeouts.first_byte, upstream.end_late)
+                upstream.send(head, body, is_head_request=data.method == b"HEAD")
+                if self.upload is not None:
+                    self.upload.begin(upstream)
+                elif upstream.is_paused:
+                    await upstream.written()
+                    client.arm(terms.timeouts.first_byte, upstream.end_late)
+                    if self._attempt is not None:
+                        self._since = _now()
+                await upstream.head()
+                return upstream
+            except WireError as error:
+                if reused is None or not self._may_repeat(upstream, error):
+                    raise
+            self.drop()
+            reused = None
+
+    def _may_repeat(self, upstream: UpstreamConnection, error: WireError) -> bool:
+        """Return whether to send it again: a server may close an idle connection at any time."""
+        if upstream.has_response or error.cause != "reset":
+            return False
+        has_begun = self.upload is not None and self.upload.has_begun
+        return self._flow.request.data.method in _IDEMPOTENT and not has_begun
+
+    async def _connect(self, key: Key, on_wait: Callable[[], None]) -> UpstreamConnection:
+        seconds = self.terms.timeouts.connect
+        self._client.arm(seconds + 1, self._cancel_late_connect)
+        return await self._worker.connect(key, self._client.client, seconds, on_wait)
+
+    def _note_sent(
+        self, attempt: Attempt, upstream: UpstreamConnection, *, is_reused: bool, has_body: bool
+    ) -> None:
+        now = _now()
+        attempt.is_reused = is_reused
+        attempt.connect_seconds = 0.0 if is_reused else now - self._since
+        attempt.is_sent = attempt.is_sent or not upstream.is_closed
+        attempt.has_sent_body = attempt.has_sent_body or (has_body and attempt.is_sent)
+        self._since = now
+
+    # All attempts.
+
+    async def until_committed(self, on_wait: Callable[[], None]) -> UpstreamConnection:
+        """Make attempts until a response is for the client. Nothing of its body is taken then.
+
+        Raises the `WireError` of the last attempt, or one of the policy.
+        """
+        flow, number, self._held = self._flow, 0, 0
+        try:
+            while True:
+                number += 1
+                self._attempt = attempt = Attempt(number=number)
+                self.terms = self._worker.policy.terms(flow)
+                if (retries := self.terms.retries) is None:
+                    return await self.once(on_wait)
+                if (upstream := await self._try(attempt, retries, on_wait)) is not None:
+                    return upstream
+                self._leave(attempt)
+                flow.server_conn = self._worker.no_server
+        finally:
+            self._uncount()
+
+    async def _try(
+        self, attempt: Attempt, retries: Retries, on_wait: Callable[[], None]
+    ) -> UpstreamConnection | None:
+        """Make an attempt. Return None if another one follows, and raise its `WireError` if none does."""
+        if self.upload is not None:
+            self.upload.terms = self.terms
+        self._since = _now()
+        upstream = await self._judge(self.once(on_wait), attempt)
+        self._note_end(attempt, upstream)
+        if upstream is not None and attempt.status in retries.statuses and self.upload is None:
+            await self._judge(self._read_error(attempt, upstream, retries), attempt)
+        if await self._is_tried_again(attempt, retries):
+            return None
+        if upstream is None:
+            raise _copy(attempt.error)
+        return upstream if await self._commits(attempt, upstream, retries) else None
+
+    async def _judge[T](self, step: Awaitable[T], attempt: Attempt) -> T | None:
+        """Return the result of a step of an attempt; None if the upstream failed. Then `error` says why."""
+        try:
+            return await step
+        except WireError as error:
+            if error.code not in _OF_UPSTREAM:
+                raise
+            attempt.error = _copy(error)
+            return None
+
+    def _note_end(self, attempt: Attempt, upstream: UpstreamConnection | None) -> None:
+        seconds = _now() - (self._since if self.upload is None else max(self._since, self.upload.moved))
+        if attempt.is_sent:
+            attempt.response_seconds = seconds
+        else:
+            attempt.connect_seconds = seconds
+        if upstream is not None:
+            attempt.status, attempt.fields = upstream.reader.status, upstream.reader.fields
+
+    async def _read_error(self, attempt: Attempt, upstream: UpstreamConnection, retries: Retries) -> None:
+        """Read the beginning of an error, and leave it there for the client."""
+        until, size = _now() + retries.error_seconds, 0
+        try:
+            while size < retries.error_size and (left := until - _now()) > 0:
+                piece = await self._piece(upstream, size, left)
+                if not piece or not self._count(len(piece)):
+                    break
+                size += len(piece)
+        finally:
+            attempt.body = (upstream.reader.peek(0) or b"")[: retries.error_size]
+
+    async def _is_tried_again(self, attempt: Attempt, retries: Retries) -> bool:
+        attempt.has_response = self.upstream is not None and self.upstream.has_response
+        if self.upload is not None:
+            attempt.has_sent_body = self.upload.has_begun
+            attempt.is_repeatable = not self.upload.has_begun
+        is_wanted = await self._decide(self._worker.policy.retry, attempt, retries)
+        return bool(is_wanted) and attempt.is_repeatable
+
+    async def _commits(self, attempt: Attempt, upstream: UpstreamConnection, retries: Retries) -> bool:
+        """Return whether the response goes to the client; if not, another attempt follows."""
+        has_no_body = self._flow.request.data.method == b"HEAD" or attempt.status in NO_BODY
+        if has_no_body or attempt.error is not None or self.upload is not None:
+            return True
+        policy, size = self._worker.policy, 0
+        hold: Hold | None = await self._decide(policy.holds, attempt, retries)
+        while hold is not None:
+            seconds = min(hold.seconds, self.terms.timeouts.idle)
+            piece = await self._judge(self._piece(upstream, size, seconds), attempt)
+            if attempt.error is not None:
+                if await self._is_tried_again(attempt, retries):
+                    return False
+                raise _copy(attempt.error)
+            step = await self._decide(policy.held, piece, retries)
+            if step is Step.AGAIN:
+                return False
+            size += len(piece or b"")
+            if step is Step.COMMIT or not piece or size > hold.size or not self._count(len(piece)):
+                return True
+        return True
+
+    async def _decide(self, decide: Callable[..., Any], subject: object, retries: Retries) -> Any:
+        """Ask the policy. Raises `WireError` if it fails, or takes too long."""
+        try:
+            decision = decide(self._flow, subject)
+            if inspect.isawaitable(decision):
+                self._client.arm(retries.decision_seconds, self._cancel_late_policy)
+                decision = await decision
+                raise_cancellation()
+        except WireError:
+            raise
+        except Exception as error:  # the policy is not the engine's code
+            logger.exception("The policy failed; the exchange is rejected.")
+            raise WireError("plugin_failure", "The policy failed.") from error
+        return decision
+
+    async def _piece(self, upstream: UpstreamConnection, seen: int, seconds: float) -> bytes | None:
+        """Return what follows the first `seen` bytes of the body, and leave it there.
+
+        It is empty at the end of the body, and None if nothing comes for so many seconds.
+        """
+        self._is_silent = False
+        if (piece := upstream.peek(seen)) is None:
+            self._client.arm(seconds, self._end_wait)
+        while piece is None and not self._is_silent:
+            self._waiter = upstream.more()
+            await self._waiter
+            piece = upstream.peek(seen)
+        return piece
+
+    def _end_wait(self, now: float) -> None:
+        self._is_silent = True
+        if not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _leave(self, attempt: Attempt) -> None:
+        """Let go of the connection of an attempt. It is kept only if its response was read to the end."""
+        upstream = self.upstream
+        if upstream is not None and upstream.reader.complete and attempt.error is None:
+            upstream.reader.take()
+            self.release()
+        else:
+            self.drop()
+        self._uncount()
+
+    def _count(self, size: int) -> bool:
+        """Count bytes that are held for the owner. Return whether there is memory for more."""
+        try:
+            self._worker.held_bytes.add(self.terms.owner, size)
+        except WireError:
+            return False
+        self._held += size
+        return True
+
+    def _uncount(self) -> None:
+        if self._held:
+            self._worker.held_bytes.remove(self.terms.owner, self._held)
+            self._held = 0
+
+    # Deadlines.
+
+    def _cancel_late_connect(self, now: float) -> None:
+        self._client.cancel(LATE_CONNECT)
+
+    def _cancel_late_policy(self, now: float) -> None:
+        self._client.cancel(LATE_POLICY)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _copy(error: WireError | None) -> WireError:
+    """Return the same error without its traceback, which would keep the exchange until a collection."""
+    if error is None:
+        return WireError("upstream_protocol_error")
+    return WireError(error.code, error.detail, error.headers, error.cause)
