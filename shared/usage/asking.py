@@ -1,0 +1,189 @@
+"""Asks for the usage of a stream, and takes out again what the client did not ask for.
+
+OpenAI reports the usage of a streamed chat only when `stream_options.include_usage` is true. A chunk without
+choices then has it, and all others have ``"usage": null``. The stream that the client gets is, byte by byte,
+the one of an upstream that was not asked.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import orjson
+
+from shared.bodies.json.members import member_span, with_member
+from shared.providers.calls import OPENAI_CHAT, OPENAI_COMPLETIONS
+
+#: The APIs that have to be asked.
+ASKED: Final = frozenset({OPENAI_CHAT, OPENAI_COMPLETIONS})
+#: The value of the capability `stream_usage` of a model that is asked until its provider rejects it.
+AUTO: Final = "auto"
+
+_OPTIONS: Final = "stream_options"
+_INCLUDE: Final = "include_usage"
+_REJECTED: Final = (400, 422)
+_NAMES: Final = (_OPTIONS.encode(), _INCLUDE.encode())
+
+
+def has_to_ask(
+    api: str, document: Mapping[str, Any], *, stream_usage: bool | str = AUTO, is_unable: bool = False
+) -> bool:
+    """Whether `ask_for_usage` is needed for the JSON of a request.
+
+    `stream_usage` is the capability of the model. `is_unable`: the provider is in `UnableProviders`.
+    """
+    if api not in ASKED or document.get("stream") is not True or stream_usage is False:
+        return False
+    if stream_usage == AUTO and is_unable:
+        return False
+    options = document.get(_OPTIONS)
+    if options is None:
+        return True
+    # What is wrong in another way is for the provider to reject.
+    return isinstance(options, dict) and options.get(_INCLUDE) in (None, False)
+
+
+def ask_for_usage(body: bytes) -> bytes:
+    """The body of a request that also asks for its usage, with all other bytes as they were.
+
+    >>> ask_for_usage(b'{"stream": true, "stream_options": {"x": 1}}')
+    b'{"stream": true, "stream_options": {"include_usage":true,"x": 1}}'
+    """
+    span = member_span(body, _OPTIONS)
+    value = b"null" if span is None else body[span.start : span.end]
+    options = b"{}" if value == b"null" else value
+    return with_member(body, _OPTIONS, with_member(options, _INCLUDE, b"true"))
+
+
+def rejects_asking(status: int, body: bytes) -> bool:
+    """Whether an upstream rejected a request because it was asked, so that it is repeated as it came."""
+    return status in _REJECTED and any(name in body for name in _NAMES)
+
+
+class UnableProviders:
+    """The providers that cannot be asked. Each is asked again after a time: its server may be a newer one.
+
+    Times are in seconds of any clock that only goes forward.
+    """
+
+    SECONDS: Final = 3_600.0
+    MAX_PROVIDERS: Final = 4_096
+
+    def __init__(self) -> None:
+        self._until: dict[str, float] = {}
+
+    def add(self, provider: str, now: float) -> None:
+        """Remember that a provider cannot be asked."""
+        if len(self._until) >= self.MAX_PROVIDERS:
+            self._until.clear()
+        self._until[provider] = now + self.SECONDS
+
+    def has(self, provider: str, now: float) -> bool:
+        """Whether a provider rejected it a short time ago."""
+        return bool(self._until) and now < self._until.get(provider, now)
+
+
+#: The longest event that is held back. A longer one passes as it is.
+MAX_EVENT: Final = 1024 * 1024
+
+_USAGE: Final = b'"usage"'
+_NULLS: Final = (b',"usage":null', b', "usage": null')
+_DATA: Final = b"data:"
+_END: Final = re.compile(rb"\n\r?\n|\r\r")
+_SPACE: Final = b" \t"
+
+
+class UsageRemover:
+    """Removes the usage from a stream of chunks: feed it the pieces, in order.
+
+    >>> remover = UsageRemover()
+    >>> remover.feed(b'data: {"choices": [1], "usage": null}' + b"\\n\\n")
+    b'data: {"choices": [1]}\\n\\n'
+    >>> remover.feed(b'data: {"choices": [], "usage": {"prompt_tokens": 1}}' + b"\\n\\n" + b"data: [DO")
+    b''
+    >>> remover.end()
+    b'data: [DO'
+    """
+
+    __slots__ = ("_rest",)
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, piece: bytes) -> bytes:
+        """The bytes for the client. The beginning of an event waits for its end."""
+        if not self._rest and piece.endswith((b"\n\n", b"\r\n\r\n")):
+            return _without_usage(piece)
+        seen = self._rest + piece
+        end = _last_end(seen)
+        self._rest = seen[end:]
+        passed = _without_usage(seen[:end])
+        if len(self._rest) > MAX_EVENT:
+            passed, self._rest = passed + self._rest, b""
+        return passed
+
+    def end(self) -> bytes:
+        """The rest of the bytes, when the stream has ended."""
+        rest, self._rest = self._rest, b""
+        return _without_usage(rest)
+
+
+def _last_end(stream: bytes) -> int:
+    """The end of the last event that is complete, 0 if none is."""
+    return max(stream.rfind(mark) + len(mark) if mark in stream else 0 for mark in _MARKS)
+
+
+_MARKS: Final = (b"\n\n", b"\n\r\n", b"\r\r")
+
+
+def _without_usage(events: bytes) -> bytes:
+    if (found := events.count(_USAGE)) == 0:
+        return events
+    if found == 1:
+        for null in _NULLS:
+            before, cut, after = events.partition(null)
+            # One closing brace: the member is at the top of the last chunk.
+            if cut and after.count(b"}") == 1:
+                return before + after
+    return b"".join(_cleaned(event) if _USAGE in event else event for event in _split(events))
+
+
+def _split(events: bytes) -> Iterator[bytes]:
+    start = 0
+    for found in _END.finditer(events):
+        yield events[start : found.end()]
+        start = found.end()
+    yield events[start:]
+
+
+def _cleaned(event: bytes) -> bytes:
+    """An event without its usage; nothing if it has nothing else."""
+    lines = event.splitlines(keepends=True)
+    for number, line in enumerate(lines):
+        if _USAGE not in line or not line.startswith(_DATA):
+            continue
+        try:
+            chunk = orjson.loads(line[len(_DATA) :])
+        except orjson.JSONDecodeError:
+            continue
+        if not isinstance(chunk, dict) or "usage" not in chunk:
+            continue
+        if chunk["usage"] is not None and chunk.get("choices") == []:
+            return b""
+        lines[number] = _without_member(line)
+    return b"".join(lines)
+
+
+def _without_member(line: bytes) -> bytes:
+    """A line without the member `usage` of the object that it has."""
+    begin = line.index(b"{")
+    chunk = line[begin:]
+    while (span := member_span(chunk, "usage")) is not None:
+        before = chunk[: span.start].rstrip(_SPACE).removesuffix(b":").rstrip(_SPACE)
+        before = before[: before.rindex(b'"', 0, -1)].rstrip(_SPACE)
+        after = chunk[span.end :]
+        if before.endswith(b","):
+            chunk = before[:-1] + after
+        else:
+            chunk = before + after.lstrip(_SPACE).removeprefix(b",").lstrip(_SPACE)
+    return line[:begin] + chunk
