@@ -91,12 +91,11 @@ async def gateway_addons(services: Services, log: LogWriter, adapter: Adapter) -
                     shadow_pool,
                     settings.limits.response_body,
                     services.instance,
-                    AiCalls(clock, random.random),
+                    AiCalls(clock, Ledger(plane.settler.add, clock, random_bytes), random.random),
                 ),
                 Upstreams(plane.resolver, clock, services.policy.egress),
                 adapter.response_head,
                 StreamEnd(adapter.write),
-                Ledger(plane.settler.add, clock, random_bytes),
                 AccessLog(clock, log.put),
                 last_used,
                 *adapter.last,
@@ -105,6 +104,5 @@ async def gateway_addons(services: Services, log: LogWriter, adapter: Adapter) -
             for task in writing:
                 task.cancel()
             await last_used.flush()
-            await plane.settler.close()
             for one in (pool, shadow_pool):
                 one.shutdown(wait=False, cancel_futures=True)

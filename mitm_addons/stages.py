@@ -20,6 +20,7 @@ from typing import ClassVar
 from mitmproxy import http
 
 from mitm_addons.ai.calls import AiCalls
+from mitm_addons.ai.exchange import AiExchange
 from mitm_addons.event_streams import EventStream
 from mitm_addons.flows import (
     FlowState,
@@ -224,7 +225,7 @@ class Stages:
         """Pass the body on as it arrives, unless it is collected to tell its cost."""
         stream, run = response.stream, state.run
         if not callable(stream):
-            if _is_priced_whole(state, response):
+            if state.ai is not None and _is_priced_whole(state.ai, response):
                 return
             stream = state.passed_on
         if state.ai is not None:
@@ -278,7 +279,7 @@ class Stages:
         if state.forwarded is not None:
             flow.client_conn.gateway_state = None  # type: ignore[attr-defined]
         if state.ai is not None:
-            self.ai.end(state.ai)
+            self.ai.end(flow, state, state.ai)
         run = state.run
         if run is None:
             return None
@@ -316,9 +317,9 @@ def _add_response_headers(flow: http.HTTPFlow, run: Run | None) -> None:
         set_head(flow.response, head_of(flow.response).patched(run.response_headers()))
 
 
-def _is_priced_whole(state: FlowState, response: http.Response) -> bool:
+def _is_priced_whole(ai: AiExchange, response: http.Response) -> bool:
     """Whether the response is short enough to be collected, so that its head can tell its cost."""
-    if state.ai is None or state.ai.meter is None or _is_stream(response):
+    if ai.meter is None or _is_stream(response):
         return False
     length = response.headers.get("content-length", "")
     return length.isdecimal() and int(length) <= _PRICED_WHOLE

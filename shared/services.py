@@ -229,10 +229,11 @@ class Services:
         await gateways.start()
         limiter.start()
         keeping = tasks.start(keeper.run(cache.config_ttl), "snapshot")
+        settler = open_settler(self.address.options, lambda: os.urandom(16).hex(), _LEDGER_ROWS)
         try:
-            settler = open_settler(self.address.options, lambda: os.urandom(16).hex(), _LEDGER_ROWS)
             yield DataPlane(source, gateways, limiter, Resolver(self.policy, self.clock.monotonic), settler)
         finally:
+            await settler.close()
             keeping.cancel()
             await asyncio.wait({keeping})
             await gateways.close()

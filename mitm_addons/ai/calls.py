@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
 import orjson
+from mitmproxy import http
 
 from mitm_addons.ai.exchange import AiExchange, parsed
+from mitm_addons.ai.ledger import Ledger
+from mitm_addons.flows import FlowState
 from shared.bodies.body import model_of
 from shared.bodies.json.members import with_member
 from shared.core.clock import Clock
@@ -34,10 +37,12 @@ class AiCalls:
 
     Attributes:
         clock: for the states of targets.
+        ledger: gets what each request used.
         random: numbers from 0 to 1, for draws among targets and keys.
     """
 
     clock: Clock
+    ledger: Ledger
     random: Callable[[], float]
 
     def begin(self, path: str, ai: AiRoute) -> AiExchange | Rejection:
@@ -121,9 +126,10 @@ class AiCalls:
             one.meter.feed_whole(body)
         one.settle(self.clock.now(), is_complete=True)
 
-    def end(self, one: AiExchange) -> None:
+    def end(self, flow: http.HTTPFlow, state: FlowState, one: AiExchange) -> None:
         """The exchange is over, however it ended."""
-        one.settle(self.clock.now(), is_complete=False)
+        if one.settle(self.clock.now(), is_complete=False) is not None:
+            self.ledger.add(flow, state, one)
         if one.attempts is not None:
             one.attempts.end()
 

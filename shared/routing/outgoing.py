@@ -69,7 +69,7 @@ def outgoing(
         framing = _sent_framing(sent)
     elif body or method in WITH_BODY:
         framing = ((b"Content-Length", b"%d" % len(body)),)
-    defaults = tuple([one for one in upstream.defaults if one[0].decode().lower() not in head])
+    defaults = upstream.defaults and tuple([one for one in upstream.defaults if one[0].decode() not in head])
     fields = ((b"Host", host), *head.fields, *defaults, *framing)
     _, mark, query = sent_target.partition(b"?")
     if upstream.query:

@@ -62,6 +62,7 @@ class Settler:
     _batches: deque[_Batch] = field(default_factory=deque)
     _cap: CombinationCap = field(default_factory=CombinationCap)
     _is_down: bool = False
+    _came: asyncio.Event = field(default_factory=asyncio.Event)
 
     def add(self, row: LedgerRow) -> None:
         """Take a row; it is written within a moment."""
@@ -69,6 +70,7 @@ class Settler:
             self.dropped += 1
             return
         self._waiting.append(row)
+        self._came.set()
 
     @property
     def waiting(self) -> int:
@@ -78,8 +80,12 @@ class Settler:
     async def run(self) -> None:
         """Write what was collected, until canceled."""
         while True:
+            await self._came.wait()
             await asyncio.sleep(_INTERVAL)
+            self._came.clear()
             await self.flush()
+            if self.waiting:
+                self._came.set()
 
     async def flush(self) -> None:
         """Write all rows. While Redis does not respond, they wait for the next call."""

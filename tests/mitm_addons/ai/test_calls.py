@@ -7,13 +7,17 @@ import pytest
 
 from mitm_addons.ai.calls import AiCalls, ended
 from mitm_addons.ai.exchange import AiExchange
+from mitm_addons.ai.ledger import Ledger
+from mitm_addons.flows import state_of
 from shared.core.errors import Rejection
 from shared.model.messages import Headers, Request, Response
 from shared.model.providers import Model, ModelTarget, ProviderModel
 from shared.providers.calls import ApiCall
 from shared.routing.upstream import Upstream
 from shared.upstreams.attempt import Ended
+from shared.usage.row import LedgerRow
 from shared.usage.values import Source
+from tests.mitm_addons.begun import admitted, begun_flow
 from tests.routing.test_ai_route import provider, route
 
 
@@ -25,7 +29,8 @@ class Clock:
         return 100.0
 
 
-CALLS = AiCalls(Clock(), lambda: 0.5)
+ROWS: list[LedgerRow] = []
+CALLS = AiCalls(Clock(), Ledger(ROWS.append, Clock(), lambda size: b"r" * size), lambda: 0.5)
 DECLARED = (ProviderModel(id="gpt-6-luna"), ProviderModel(id="priced", prices={"input": "1", "output": "2"}))
 
 
@@ -107,6 +112,11 @@ def test_a_wrong_page_of_the_list_is_rejected_by_name() -> None:
     assert "limit" in found.message
 
 
+def end(one: AiExchange) -> None:
+    flow = begun_flow(admitted=admitted(), ai=one)
+    CALLS.end(flow, state_of(flow) or pytest.fail("no state"), one)
+
+
 def served(document: Any) -> AiExchange:
     _, one = ask(document)
     CALLS.begin_response(one, 200, Headers())
@@ -118,9 +128,9 @@ def test_a_whole_response_tells_its_usage_and_cost() -> None:
     CALLS.end_response(one, b'{"usage":{"prompt_tokens":1000000,"completion_tokens":500000}}')
     assert dict(one.fields())[b"X-Gateway-Cost"] == b"2"
     assert dict(one.fields())[b"X-Gateway-Usage-Source"] == b"reported"
-    CALLS.end(one)
-    assert one.usage is not None
-    assert one.usage.input == 1_000_000
+    end(one)
+    assert (ROWS[-1].usage.input, ROWS[-1].cost_nano) == (1_000_000, 2 * 10**9)
+    assert (ROWS[-1].model_asked, ROWS[-1].provider, ROWS[-1].provider_key) == ("priced", "main", "pk_1")
 
 
 def test_a_stream_that_breaks_off_is_estimated_and_never_free() -> None:
@@ -128,7 +138,7 @@ def test_a_stream_that_breaks_off_is_estimated_and_never_free() -> None:
     pass_on = one.metered(lambda piece: piece, is_stream=True)
     piece = b'data: {"choices":[{"delta":{"content":"Hello, how are you?"}}]}\n\n'
     assert pass_on(piece) == piece
-    CALLS.end(one)
+    end(one)
     assert one.usage is not None
     assert one.usage.source is Source.ESTIMATED
     assert one.usage.input > 100
@@ -139,8 +149,9 @@ def test_a_stream_that_breaks_off_is_estimated_and_never_free() -> None:
 def test_a_response_with_an_error_uses_nothing_and_cools_the_key() -> None:
     _, one = ask({"model": "priced", "messages": []})
     CALLS.begin_response(one, 401, Headers())
-    CALLS.end(one)
-    assert one.usage is None
+    before = len(ROWS)
+    end(one)
+    assert len(ROWS) == before
     assert one.attempts is not None
     assert one.attempts.changes[0].key == "pk_1"
 
