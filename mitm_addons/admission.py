@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mitmproxy import http
 
@@ -35,7 +35,7 @@ class Admission:
         random_bytes: for request ids.
     """
 
-    gateways: "GatewayCache[Gateway]"
+    gateways: "GatewayCache[Gateway, Any]"
     hosts: HostRules
     hasher: PepperedHasher
     clock: Clock

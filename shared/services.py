@@ -70,7 +70,7 @@ class DataPlane:
     """The connections of a worker of the proxy."""
 
     source: ConfigSource
-    gateways: GatewayCache[Gateway]
+    gateways: GatewayCache[Gateway, Any]
     limiter: GuardedLimiter
     resolver: Resolver
     settler: Settler
@@ -207,10 +207,12 @@ class Services:
             max_entries=cache.max_entries,
         )
         fetch = GuardedFetch(self.policy, self.clock, settings.security.ca_file)
-        gateways = GatewayCache(
+        compiler = self._compiler(self._tools(limiter, fetch, lambda: limiter.turn))
+        gateways = GatewayCache[Gateway, Any](
             source,
-            self._compiler(self._tools(limiter, fetch, lambda: limiter.turn)),
+            lambda snapshot, _: compiler(snapshot),
             self.clock,
+            compile_platform=lambda document: document,
             config_ttl=cache.config_ttl,
             cleanup_interval=cache.cleanup_interval,
             max_idle_time=cache.max_idle_time,

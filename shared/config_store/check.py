@@ -11,9 +11,11 @@ from typing import Any
 from redis import Redis
 
 from shared.config_store import layout
+from shared.config_store.records.platform import parse_platform, read_platform_call
 from shared.config_store.records.tenants import parse_snapshot, read_call
 from shared.core.errors import BadRecord, StoreDown
 from shared.model.config import Snapshot
+from shared.model.uses import uses_of
 
 _PAGE = 500  # keys per command, so that Redis serves others meanwhile
 _TRIES = 5
@@ -65,6 +67,8 @@ def _check(client: Redis, indexes: _Indexes) -> Iterator[str]:
         else:
             snapshots[tenant_id] = snapshot
             yield from _check_tenant(snapshot, indexes)
+    yield from _check_platform(client, indexes)
+    yield from _check_uses(client, snapshots, indexes)
     yield from _check_indexes(snapshots, indexes)
     yield from _check_keys(client, snapshots, indexes)
 
@@ -84,6 +88,45 @@ def _check_tenant(snapshot: Snapshot, indexes: _Indexes) -> Iterator[str]:
         yield f"Tenant {tenant.id} exists, and is listed as deleted."
 
 
+def _check_platform(client: Redis, indexes: _Indexes) -> Iterator[str]:
+    """The document of the platform, with its place in the list of changes, and its other versions."""
+    call = read_platform_call()
+    reply = client.register_script(layout.script("read_platform"))(call.keys, call.arguments)
+    try:
+        document = parse_platform(reply)
+    except BadRecord as error:
+        yield str(error)
+        return
+    listed = indexes.changes.get(layout.PLATFORM_ID, 0)
+    if listed != document.revision:
+        yield f"The platform has the revision {document.revision}, and the list of changes {listed}."
+    if document.revision > indexes.revision:
+        yield f"The platform has a newer revision than the store, {document.revision}."
+    for key in client.scan_iter(match=layout.platform_document_key("*"), count=_PAGE):
+        if key.decode() != layout.platform_document_key(document.version):
+            yield f"The key {key.decode()} is an old version of the platform."
+
+
+def _check_uses(client: Redis, snapshots: Mapping[str, Snapshot], indexes: _Indexes) -> Iterator[str]:
+    """The lists of the tenants that use something of the platform's."""
+    users: dict[str, set[str]] = {}
+    for tenant_id, snapshot in snapshots.items():
+        for use in uses_of(snapshot):
+            users.setdefault(use, set()).add(tenant_id)
+    unreadable = indexes.order.keys() - snapshots.keys()
+    prefix = layout.uses_key("")
+    for key in client.scan_iter(match=layout.uses_key("*"), count=_PAGE):
+        use, members = key.decode().removeprefix(prefix), client.sscan_iter(key, count=_PAGE)
+        listed = {member.decode() for member in members} - unreadable
+        expected = users.pop(use, set())
+        for tenant_id in sorted(listed ^ expected):
+            state = "does not use" if tenant_id in listed else "uses, without being listed,"
+            yield f"Tenant {tenant_id} {state} the {use.replace(':', ' ', 1)} of the platform."
+    for use, ids in users.items():
+        named = use.replace(":", " ", 1)
+        yield f"No list has the users of the {named} of the platform: {', '.join(sorted(ids))}."
+
+
 def _check_indexes(snapshots: Mapping[str, Snapshot], indexes: _Indexes) -> Iterator[str]:
     """What the indexes have and no tenant. A tenant that could not be read was reported before."""
     readable = snapshots.keys() | (indexes.changes.keys() - indexes.order.keys())
@@ -96,7 +139,8 @@ def _check_indexes(snapshots: Mapping[str, Snapshot], indexes: _Indexes) -> Iter
         tenant_id = owner.partition(" ")[0]
         if key_hash not in hashes and (tenant_id in readable or tenant_id not in indexes.order):
             yield f"A hash leads to the API key {owner}, which does not exist."
-    for tenant_id in indexes.changes.keys() - indexes.order.keys() - indexes.deleted - {layout.PLATFORM_ID}:
+    known = {layout.PLATFORM_ID, *indexes.order, *indexes.deleted}
+    for tenant_id in indexes.changes.keys() - known:
         yield f"Tenant {tenant_id} is in the list of changes, and neither exists nor is listed as deleted."
 
 

@@ -124,7 +124,10 @@ class ConfigStore(Protocol):
 
 
 class ConfigSource(Protocol):
-    """The configuration as a worker of the proxy reads it. Asynchronous."""
+    """The configuration as a worker of the proxy reads it. Asynchronous.
+
+    What is read has the lists of models that its providers returned (`discovered`).
+    """
 
     async def tenant_of_subdomain(self, subdomain: str) -> str | None:
         """The id of the tenant that has the subdomain."""
@@ -140,10 +143,6 @@ class ConfigSource(Protocol):
 
     async def read_platform(self) -> PlatformDocument:
         """The document of the platform; an empty one before the first write. Raises `errors.BadRecord`."""
-        ...
-
-    async def discovered(self, provider_ids: Sequence[str]) -> Mapping[str, Discovered]:
-        """The models that providers listed, as far as their lists were fetched."""
         ...
 
     async def changes(self, since: int) -> tuple[int, Sequence[str]]:

@@ -1,8 +1,8 @@
 """The last good configuration on disk: what a worker serves while Redis cannot be read.
 
-One SQLite file has a row per tenant. A change replaces its rows in one transaction, so the file is always
-whole, and a large configuration is not written again for each change. Each row has a checksum. The file holds
-what Redis holds: hashes of API keys and encrypted secrets. Only its user can open it.
+One SQLite file has a row per tenant, and one for the platform. A change replaces its rows in one transaction,
+so the file is always whole, and a large configuration is not written again for each change. Each row has a
+checksum. It holds what Redis holds: hashes of API keys and encrypted secrets. Only its user can open it.
 """
 
 import hashlib
@@ -15,10 +15,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from shared.config_store.layout import PLATFORM_ID
 from shared.config_store.records.codec import decode, encode
 from shared.core.process.data_files import whole_file
 from shared.core.process.failures import Failures
 from shared.model.config import Snapshot
+from shared.model.providers import PlatformDocument
 
 _LAYOUT = 1
 _TIMEOUT = 1.0  # seconds that a process waits for the writer
@@ -66,6 +68,18 @@ class SnapshotFile:
             return self._decoded(*row)
         return None
 
+    def platform(self) -> PlatformDocument | None:
+        """The document of the platform; None when there is none, as in the file of an older release."""
+        for (stored,) in self._rows("SELECT value FROM meta WHERE name = ?", PLATFORM_ID):
+            try:
+                checksum, text = json.loads(stored)
+                if checksum != _checksum(PLATFORM_ID, text):
+                    raise ValueError("The checksum of the platform is wrong.")
+                return decode(PlatformDocument, text)
+            except (ValueError, TypeError) as error:
+                self._report(error)
+        return None
+
     def tenants(self) -> set[str]:
         """The ids of all tenants whose row is undamaged."""
         if not os.path.exists(self.path):
@@ -78,8 +92,17 @@ class SnapshotFile:
             self._report(error)
             return set()
 
-    def write(self, meta: Mapping[str, Any], put: Iterable[Snapshot], drop: Iterable[str]) -> None:
-        """Store `meta` and the tenants `put`, and remove the tenants `drop`, in one transaction."""
+    def write(
+        self,
+        meta: Mapping[str, Any],
+        put: Iterable[Snapshot],
+        drop: Iterable[str],
+        platform: PlatformDocument | None = None,
+    ) -> None:
+        """Store `meta` and the tenants `put`, and remove the ids `drop`, in one transaction.
+
+        Without a `platform` the stored one stays.
+        """
         self._create()
         with self._open() as database, database:
             for tenant_id in drop:
@@ -87,8 +110,11 @@ class SnapshotFile:
             for snapshot in put:
                 _remove(database, snapshot.tenant.id)
                 _insert(database, snapshot)
-            stored = json.dumps({**meta, "layout": _LAYOUT})
-            database.execute("INSERT OR REPLACE INTO meta VALUES ('meta', ?)", (stored,))
+            stored = {"meta": json.dumps({**meta, "layout": _LAYOUT})}
+            if platform is not None:
+                text = encode(platform)
+                stored[PLATFORM_ID] = json.dumps([_checksum(PLATFORM_ID, text), text])
+            database.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", stored.items())
 
     def remove(self) -> None:
         """Remove the file, when it is damaged."""
@@ -142,6 +168,9 @@ def _insert(database: sqlite3.Connection, snapshot: Snapshot) -> None:
 
 
 def _remove(database: sqlite3.Connection, tenant_id: str) -> None:
+    """Remove a tenant, or the platform."""
+    if tenant_id == PLATFORM_ID:
+        database.execute("DELETE FROM meta WHERE name = ?", (PLATFORM_ID,))
     database.execute("DELETE FROM keys WHERE tenant = ?", (tenant_id,))
     database.execute("DELETE FROM tenants WHERE id = ?", (tenant_id,))
 

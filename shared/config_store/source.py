@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from redis import RedisError
@@ -13,7 +14,12 @@ from redis.backoff import NoBackoff
 from shared.config_store import layout
 from shared.config_store.client import TIMEOUT, ask_state
 from shared.config_store.identity import ADOPTION_KEYS, KnownStore, StoreState
-from shared.config_store.records.platform import parse_discovered, parse_platform, read_platform_call
+from shared.config_store.records.platform import (
+    discovering,
+    parse_discovered,
+    parse_platform,
+    read_platform_call,
+)
 from shared.config_store.records.tenants import parse_snapshot, parse_state, read_call, touch_call
 from shared.config_store.redis_errors import redis_errors
 from shared.model.config import Snapshot
@@ -59,7 +65,10 @@ class RedisSource:
         with redis_errors(tenant_id):
             reply = await self._read(call.keys, call.arguments)
         self._known.check(parse_state(reply), before)
-        return parse_snapshot(tenant_id, reply)
+        snapshot = parse_snapshot(tenant_id, reply)
+        if snapshot is None or not (asked := discovering(snapshot.tenant.providers)):
+            return snapshot
+        return replace(snapshot, discovered=await self._discovered(asked))
 
     async def read_platform(self) -> PlatformDocument:
         call = read_platform_call()
@@ -67,14 +76,9 @@ class RedisSource:
         with redis_errors(layout.PLATFORM_ID):
             reply = await self._read_platform(call.keys, call.arguments)
         self._known.check(parse_state(reply), before)
-        return parse_platform(reply)
-
-    async def discovered(self, provider_ids: Sequence[str]) -> Mapping[str, Discovered]:
-        if not provider_ids:
-            return {}
-        with redis_errors():
-            replies = await self._client.mget([layout.discovered_key(one) for one in provider_ids])
-        return parse_discovered(provider_ids, replies)
+        document = parse_platform(reply)
+        asked = discovering(document.providers)
+        return replace(document, discovered=await self._discovered(asked)) if asked else document
 
     async def changes(self, since: int) -> tuple[int, Sequence[str]]:
         before = self._known.seen
@@ -119,6 +123,11 @@ class RedisSource:
 
     async def close(self) -> None:
         await self._client.aclose()
+
+    async def _discovered(self, provider_ids: Sequence[str]) -> Mapping[str, Discovered]:
+        with redis_errors():
+            replies = await self._client.mget([layout.discovered_key(one) for one in provider_ids])
+        return parse_discovered(provider_ids, replies)
 
     async def _look_up(self, key: str, field: str) -> str | None:
         """The first word of a field."""

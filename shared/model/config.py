@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from shared.model.pools import PoolPolicy, UrlTarget
-from shared.model.providers import AiRule, Model, Provider
+from shared.model.providers import AiRule, Discovered, Model, Provider
 from shared.model.rule_timeouts import RuleTimeouts
 from shared.model.sealed import Sealed
 
@@ -224,13 +224,15 @@ class Snapshot:
     """All that is stored about one tenant, read at one time.
 
     `revision` is the number of the store's change that wrote it. Every write to the store has a higher one,
-    and compares it with the one that it read, so no update is lost.
+    and compares it with the one that it read, so no update is lost. `discovered` is what its providers
+    listed, by their ids, as a worker read it; it is no part of what is written.
     """
 
     tenant: Tenant
     rules: tuple[Rule, ...] = ()
     keys: tuple[ApiKey, ...] = ()
     revision: int = 0
+    discovered: Mapping[str, Discovered] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

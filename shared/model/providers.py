@@ -190,12 +190,21 @@ class AiRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Discovered:
+    """The names of models in a provider's own list, and when the list was fetched."""
+
+    names: tuple[str, ...]
+    checked_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class PlatformDocument:
     """The providers, models and prices of the platform.
 
     Attributes:
         prices: USD per million tokens as decimal text, by ``<provider kind>/<model>`` and unit.
         revision: the number of the store's change that wrote it; 0 before the first.
+        discovered: what providers listed, by their ids, as a worker read it; no part of what is written.
     """
 
     providers: tuple[Provider, ...] = ()
@@ -204,11 +213,4 @@ class PlatformDocument:
     version: int = 0
     updated_at: float = 0.0
     revision: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Discovered:
-    """The names of models in a provider's own list, and when the list was fetched."""
-
-    names: tuple[str, ...]
-    checked_at: float
+    discovered: Mapping[str, Discovered] = field(default_factory=dict)

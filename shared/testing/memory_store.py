@@ -9,7 +9,7 @@ from shared.config_store.cursor import format_cursor, parse_cursor
 from shared.config_store.idempotency import CLAIM_LOST, CLAIMED_SECONDS, KEPT_SECONDS, Claim
 from shared.config_store.layout import PLATFORM_ID
 from shared.config_store.port import Page
-from shared.config_store.records.platform import PLATFORM_CHANGED, PlatformChange
+from shared.config_store.records.platform import PLATFORM_CHANGED, PlatformChange, discovering
 from shared.config_store.records.tenants import CHANGED, Change, taken
 from shared.core.clock import Clock
 from shared.core.errors import CallInProgress, Conflict, NamesInUse, SubdomainTaken
@@ -235,13 +235,14 @@ class MemorySource:
         return found and found[0]
 
     async def read(self, tenant_id: str) -> Snapshot | None:
-        return self._store.read(tenant_id)
+        found = self._store.read(tenant_id)
+        return found and replace(
+            found, discovered=self._store.discovered(discovering(found.tenant.providers))
+        )
 
     async def read_platform(self) -> PlatformDocument:
-        return self._store.read_platform()
-
-    async def discovered(self, provider_ids: Sequence[str]) -> Mapping[str, Discovered]:
-        return self._store.discovered(provider_ids)
+        found = self._store.read_platform()
+        return replace(found, discovered=self._store.discovered(discovering(found.providers)))
 
     async def changes(self, since: int) -> tuple[int, Sequence[str]]:
         changes = list(self._store.changes.items())

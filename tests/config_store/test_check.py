@@ -18,6 +18,7 @@ from shared.config_store.check import violations
 from shared.config_store.store import RedisStore
 from shared.model.config import Rule, Snapshot
 from tests.config_store.configurations import a_full_tenant, a_tenant, an_api_key, change, create, with_tenant
+from tests.config_store.test_platform import ANTHROPIC, FAST, OPENAI, an_ai_tenant, write_platform
 from tests.support.gateway import ROOT, bare_environment
 from tests.support.valkey_server import Server, server
 
@@ -40,6 +41,10 @@ def fill(client: redis.Redis) -> None:
     change(store, acme, replace(acme, keys=(an_api_key("other"),)))
     store.write(create(store, a_tenant("gone")), None, actor="platform")
     create(store, a_tenant("beta"))
+    write_platform(store, providers=(OPENAI, ANTHROPIC))
+    write_platform(store, models=(FAST,))
+    user = create(store, an_ai_tenant("user", "o", "a", models=("fast",)))
+    change(store, user, replace(user, rules=an_ai_tenant("user", "o").rules))
 
 
 def test_store_that_only_the_gateway_changed_is_whole(client: redis.Redis) -> None:
@@ -59,6 +64,15 @@ DAMAGE: dict[str, Callable[[redis.Redis], object]] = {
     "newer revision than the store": lambda client: client.set(layout.REVISION, 1),
     "listed as deleted": lambda client: client.zadd(layout.DELETED, {"id-acme": 1}),
     "neither exists": lambda client: client.zrem(layout.DELETED, "id-gone"),
+    "The stored platform cannot be read": lambda client: client.delete(layout.platform_document_key(2)),
+    "and the list of changes 1": lambda client: client.zadd(layout.CHANGES, {"platform": 1}),
+    "an old version of the platform": lambda client: client.set(layout.platform_document_key(1), "{}"),
+    "does not use the provider a": lambda client: client.sadd(layout.uses_key("provider:a"), "id-user"),
+    "uses, without being listed, the provider o": lambda client: (
+        client.sadd(layout.uses_key("provider:o"), "id-beta"),
+        client.srem(layout.uses_key("provider:o"), "id-user"),
+    ),
+    "No list has the users of the provider o": lambda client: client.delete(layout.uses_key("provider:o")),
     "belongs to no tenant": lambda client: client.set(layout.document_key("id-acme", 1), "{}"),
 }
 

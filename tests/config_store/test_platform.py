@@ -68,7 +68,7 @@ def a_full_provider(name: str) -> Provider:
     )
 
 
-def write(store: ConfigStore, **members: Any) -> PlatformDocument:
+def write_platform(store: ConfigStore, **members: Any) -> PlatformDocument:
     before = store.read_platform()
     return store.write_platform(before, replace(before, **members), actor=ACTOR)
 
@@ -85,17 +85,19 @@ def test_written_platform_is_read_back_with_its_next_version(store: ConfigStore)
     policy = replace(AI_POLICY, strategy=Strategy.LATENCY, affinity=None)
     models = (FAST, replace(FAST, name="ä:free@preset/b", policy=policy, visible=False, description="d"))
     prices = {"openai/gpt": {"input": "2.00"}}
-    written = write(store, providers=(a_full_provider("p"),), models=models, prices=prices, updated_at=5.5)
+    written = write_platform(
+        store, providers=(a_full_provider("p"),), models=models, prices=prices, updated_at=5.5
+    )
     assert written == store.read_platform()
     assert (written.version, written.updated_at, written.prices) == (1, 5.5, prices)
-    again = write(store, models=())
+    again = write_platform(store, models=())
     assert (again.version, again.providers) == (2, written.providers)
     assert again.revision > written.revision > 0
 
 
 def test_platform_and_tenants_share_the_revisions(store: ConfigStore) -> None:
     acme = create(store, a_tenant("acme"))
-    platform = write(store, providers=(OPENAI,))
+    platform = write_platform(store, providers=(OPENAI,))
     beta = create(store, a_tenant("beta"))
     assert acme.revision < platform.revision < beta.revision
 
@@ -109,23 +111,23 @@ def test_tenants_own_providers_and_models_are_read_back(store: ConfigStore) -> N
 
 def test_platform_write_from_an_outdated_read_conflicts(store: ConfigStore) -> None:
     old = store.read_platform()
-    new = write(store, providers=(OPENAI,))
+    new = write_platform(store, providers=(OPENAI,))
     with pytest.raises(Conflict):
         store.write_platform(old, replace(old, providers=(ANTHROPIC,)), actor=ACTOR)
     assert store.read_platform() == new
 
 
 def test_platform_cannot_lose_what_tenants_name(store: ConfigStore) -> None:
-    platform = write(store, providers=(OPENAI, ANTHROPIC), models=(FAST,))
+    platform = write_platform(store, providers=(OPENAI, ANTHROPIC), models=(FAST,))
     create(store, an_ai_tenant("acme", "o", models=("fast", "gpt-*")))
     beta = create(store, an_ai_tenant("beta", "o"))
     with pytest.raises(NamesInUse, match="the provider o is used by id-acme, id-beta") as caught:
-        write(store, providers=(ANTHROPIC,))
+        write_platform(store, providers=(ANTHROPIC,))
     assert caught.value.users == {"provider:o": ["id-acme", "id-beta"]}
     with pytest.raises(NamesInUse, match="the model fast is used by id-acme"):
-        write(store, models=())
+        write_platform(store, models=())
     assert store.read_platform() == platform
-    write(store, providers=(OPENAI,))
+    write_platform(store, providers=(OPENAI,))
     store.write(beta, None, actor=ACTOR)
     assert store.users_of(["provider:o", "model:fast", "provider:a"]) == {
         "provider:o": ["id-acme"],
@@ -155,15 +157,15 @@ def test_tenant_uses_what_it_names_and_does_not_define(
 
 
 def test_tenant_that_was_checked_by_an_older_platform_conflicts(store: ConfigStore) -> None:
-    old = write(store, providers=(OPENAI,))
-    new = write(store, providers=(OPENAI, ANTHROPIC))
+    old = write_platform(store, providers=(OPENAI,))
+    new = write_platform(store, providers=(OPENAI, ANTHROPIC))
     acme = an_ai_tenant("acme", "o")
     with pytest.raises(Conflict):
         store.write(None, acme, actor=ACTOR, platform=old.revision)
     assert store.read("id-acme") is None
     stored = store.write(None, acme, actor=ACTOR, platform=new.revision)
     assert stored
-    newest = write(store, providers=(OPENAI,))
+    newest = write_platform(store, providers=(OPENAI,))
     with pytest.raises(Conflict):
         store.write(stored, with_tenant(stored, name="A"), actor=ACTOR, platform=new.revision)
     assert store.write(stored, with_tenant(stored, name="A"), actor=ACTOR, platform=newest.revision)
@@ -171,7 +173,7 @@ def test_tenant_that_was_checked_by_an_older_platform_conflicts(store: ConfigSto
 
 def test_tenant_without_names_of_the_platform_takes_no_notice_of_it(store: ConfigStore) -> None:
     old = store.read_platform()
-    write(store, providers=(OPENAI,))
+    write_platform(store, providers=(OPENAI,))
     assert store.write(None, a_tenant("acme"), actor=ACTOR, platform=old.revision)
 
 
@@ -187,13 +189,13 @@ def test_claim_is_replaced_with_the_change_of_the_platform(store: ConfigStore) -
 
 def test_discovered_models_are_kept_until_their_provider_is_removed(store: ConfigStore) -> None:
     first, second = Discovered(("a", "b"), 5.5), Discovered((), 6.5)
-    write(store, providers=(OPENAI,))
+    write_platform(store, providers=(OPENAI,))
     acme = create(store, a_tenant("acme", providers=(ANTHROPIC,)))
     store.write_discovered("platform", "prv_o", first)
     store.write_discovered("id-acme", "prv_a", second)
     asked = ["prv_o", "prv_x", "prv_a"]
     assert store.discovered(asked) == {"prv_o": first, "prv_a": second}
-    write(store, providers=())
+    write_platform(store, providers=())
     assert store.discovered(asked) == {"prv_a": second}
     store.write(acme, None, actor=ACTOR)
     assert store.discovered(asked) == {} == store.discovered([])

@@ -27,7 +27,7 @@ class Stored:
     """The tenant "acme" in Redis, and the cache of a worker."""
 
     client: redis.Redis
-    cache: GatewayCache[Gateway]
+    cache: GatewayCache[Gateway, Any]
 
     @property
     def key(self) -> str:
@@ -52,10 +52,11 @@ def stored(client: redis.Redis, world: World, valkey_socket: str, runner: asynci
     tools = Tools(LimiterAtThatTime(valkey_socket), not_called, world.clock)
     compiler = Compiler(world.catalogue, world.settings.tiers, world.sealer, tools)
     source = runner.run(opened(valkey_socket))
-    cache = GatewayCache(
+    cache = GatewayCache[Gateway, Any](
         source,
-        compiler,
+        lambda snapshot, _: compiler(snapshot),
         SystemClock(),
+        compile_platform=lambda document: document,
         config_ttl=60,
         cleanup_interval=60,
         max_idle_time=3600,

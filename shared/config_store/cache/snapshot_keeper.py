@@ -9,6 +9,7 @@ from itertools import batched
 from typing import Any
 
 from shared.config_store.identity import KnownStore
+from shared.config_store.layout import PLATFORM_ID
 from shared.config_store.port import ConfigSource
 from shared.config_store.snapshot import SnapshotFile
 from shared.core.clock import Clock
@@ -16,6 +17,7 @@ from shared.core.errors import BadRecord, GatewayError, StoreDown
 from shared.core.process.data_files import lock_file
 from shared.core.process.failures import Failures
 from shared.model.config import Snapshot
+from shared.model.providers import PlatformDocument
 
 _BATCH = 100  # tenants that are written in one transaction
 
@@ -23,9 +25,9 @@ logger = logging.getLogger(__name__)
 
 
 class SnapshotKeeper:
-    """Writes each changed tenant to `disk`, in the version that `last_good` returns.
+    """Writes each changed tenant to `disk`, in the version that `last_good` returns, and the platform.
 
-    It also stores why the newest version of a tenant cannot be used. `known` is the store that `source`
+    It also stores why the newest version of one cannot be used. `known` is the store that `source`
     reads, and `mode` its mode. `workers` returns the number of workers of all machines, which is stored, too.
     """
 
@@ -87,6 +89,8 @@ class SnapshotKeeper:
         if _identities(stored) != _identities(self._meta(0)):
             stored = {**stored, "revision": 0}  # everything is read again
         present = await asyncio.to_thread(self._disk.tenants)
+        if await asyncio.to_thread(self._disk.platform):
+            present.add(PLATFORM_ID)
         gone, new = present.difference(live), set(live).difference(present)
         if gone or new:
             await self._write([*new], [*gone], stored, stored)
@@ -102,8 +106,11 @@ class SnapshotKeeper:
         batches = [*batched(changed, _BATCH)] or [()]
         for number, batch in enumerate(batches, start=1):
             began = self._clock.monotonic()
-            put, drop, faults = [], [*gone], {}
+            put, drop, faults = [], [*gone], dict[str, str]()
+            platform = await self._read_platform(faults) if PLATFORM_ID in batch else None
             for tenant_id in batch:
+                if tenant_id == PLATFORM_ID:
+                    continue
                 try:
                     snapshot = await self._source.read(tenant_id)
                 except BadRecord:
@@ -115,11 +122,22 @@ class SnapshotKeeper:
                     good, faults[tenant_id] = await self._last_good(snapshot)
                     put.append(good)
             is_last = number == len(batches)
-            await asyncio.to_thread(self._disk.write, after if is_last else before, put, drop)
+            stored = after if is_last else before
+            await asyncio.to_thread(self._disk.write, stored, put, drop, platform)
             with contextlib.suppress(StoreDown):  # for operators only; Redis may take no data
                 await self._source.note_faults(faults)
             if not is_last:
                 await asyncio.sleep(self._clock.monotonic() - began)  # requests come first
+
+    async def _read_platform(self, faults: dict[str, str]) -> PlatformDocument | None:
+        """The document of the platform. A damaged one is None, so that the last good one stays."""
+        try:
+            document = await self._source.read_platform()
+        except BadRecord as error:
+            faults[PLATFORM_ID] = str(error)
+            return None
+        faults[PLATFORM_ID] = ""
+        return document
 
     def _meta(self, revision: int) -> dict[str, Any]:
         seen = self._known.seen

@@ -5,7 +5,7 @@ Each version is a document of its own. The record beside it has the number of th
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import batched
 from typing import Any, Self
@@ -125,6 +125,11 @@ def parse_platform(reply: Any) -> PlatformDocument:
         )
     except (ValueError, KeyError, TypeError) as error:
         raise BadRecord(f"The stored platform cannot be read: {error}") from error
+
+
+def discovering(providers: Iterable[Provider]) -> Sequence[str]:
+    """The ids of the providers whose own lists of models are fetched."""
+    return [provider.id for provider in providers if provider.discover is not None]
 
 
 def parse_discovered(provider_ids: Sequence[str], replies: Sequence[Any]) -> Mapping[str, Discovered]:

@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from shared.config_store.cache.gateways import GatewayCache
+from shared.config_store.snapshot import SnapshotFile
 from shared.core.errors import BadRecord, StoreDown
 from shared.model.config import ApiKey, Snapshot
+from shared.model.providers import PlatformDocument
 from shared.testing.memory_store import MemorySource, MemoryStore
 from tests.config_store.configurations import StillClock, a_tenant, change, with_tenant
 
@@ -17,6 +20,7 @@ class Compiled:
 
     snapshot: Snapshot
     faults: Sequence[str] = ()
+    platform: PlatformDocument = field(default_factory=PlatformDocument)
 
     @property
     def keys(self) -> Mapping[str, ApiKey]:
@@ -31,7 +35,7 @@ class Knobs:
     max_entries: int = 100
 
 
-EVERYTHING = frozenset({"look-up", "read", "changes"})
+EVERYTHING = frozenset({"look-up", "read", "changes", "platform"})
 
 
 class CountingSource(MemorySource):
@@ -40,6 +44,7 @@ class CountingSource(MemorySource):
     def __init__(self, store: MemoryStore) -> None:
         super().__init__(store)
         self.calls: list[str] = []
+        self.platform_reads = 0
         self.down: frozenset[str] = frozenset()
         self.bad: set[str] = set()
         #: What happens between the store's answer to a question and its arrival, once.
@@ -75,13 +80,23 @@ class CountingSource(MemorySource):
         await self.response("read")
         return snapshot
 
+    async def read_platform(self) -> PlatformDocument:
+        self.platform_reads += 1
+        if "platform" in self.down:
+            raise StoreDown("The store is down.")
+        document = await super().read_platform()
+        if "platform" in self.bad:
+            raise BadRecord("The stored platform cannot be read.")
+        await self.response("platform")
+        return document
+
     async def changes(self, since: int) -> tuple[int, Sequence[str]]:
         self.ask("changes")
         return await super().changes(since)
 
 
-async def at_once[A, R](function: Callable[[A], R], argument: A, /) -> R:
-    return function(argument)
+async def at_once[**A, R](function: Callable[A, R], /, *arguments: A.args, **named: A.kwargs) -> R:
+    return function(*arguments, **named)
 
 
 @dataclass
@@ -90,7 +105,8 @@ class World:
 
     knobs: Knobs = field(default_factory=Knobs)
     compiler: Callable[[Snapshot], Compiled] = Compiled
-    in_thread: Callable[..., Awaitable[Compiled]] = at_once
+    in_thread: Callable[..., Awaitable[Any]] = at_once
+    compile_platform: Callable[[PlatformDocument], PlatformDocument] = lambda document: document
 
     def __post_init__(self) -> None:
         self.clock = StillClock()
@@ -98,9 +114,19 @@ class World:
         self.source = CountingSource(self.store)
         self.cache = self.new_cache(self.compiler)
 
-    def new_cache(self, compiler: Callable[[Snapshot], Compiled]) -> GatewayCache[Compiled]:
+    def new_cache(self, compiler: Callable[[Snapshot], Compiled]) -> GatewayCache[Compiled, PlatformDocument]:
         settings = asdict(self.knobs)
-        return GatewayCache(self.source, compiler, self.clock, in_thread=self.in_thread, **settings)
+        return GatewayCache(
+            self.source,
+            lambda snapshot, platform: replace(compiler(snapshot), platform=platform),
+            self.clock,
+            compile_platform=self.compile_platform,
+            in_thread=self.in_thread,
+            **settings,
+        )
+
+    def use_disk(self, disk: SnapshotFile) -> None:
+        self.cache._disk = self.cache._platform._disk = disk
 
     def create(self, name: str) -> Snapshot:
         return self.write(None, a_tenant(name))

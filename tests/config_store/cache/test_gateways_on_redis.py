@@ -26,7 +26,13 @@ class World:
         self.source = open_source(options)
         self.clock = StillClock()
         knobs = {"config_ttl": config_ttl, "cleanup_interval": 60, "max_idle_time": 3600, "max_entries": 100}
-        self.cache = GatewayCache(self.source, Compiled, self.clock, **knobs)
+        self.cache = GatewayCache(
+            self.source,
+            lambda snapshot, platform: Compiled(snapshot, platform=platform),
+            self.clock,
+            compile_platform=lambda document: document,
+            **knobs,
+        )
 
     async def until(self, subdomain: str, right: Callable[[Compiled | None], bool]) -> None:
         async with asyncio.timeout(10):

@@ -124,10 +124,10 @@ class HeldBack:
     def __init__(self) -> None:
         self.waiting: list[asyncio.Event] = []
 
-    async def __call__[A, R](self, function: Callable[[A], R], argument: A, /) -> R:
+    async def __call__[**A, R](self, function: Callable[A, R], /, *arguments: A.args, **named: A.kwargs) -> R:
         self.waiting.append(asyncio.Event())
         await self.waiting[-1].wait()
-        return function(argument)
+        return function(*arguments, **named)
 
 
 async def under_way(world: World) -> tuple[HeldBack, Snapshot, asyncio.Future[str | None]]:

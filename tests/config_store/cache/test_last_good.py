@@ -15,8 +15,10 @@ from shared.config_store.snapshot import SnapshotFile
 from shared.core.errors import GatewayError, StoreDown
 from shared.core.process.data_files import lock_file
 from shared.model.config import Rule, Snapshot
+from shared.model.providers import PlatformDocument
 from tests.config_store.cache.reader_world import EVERYTHING, Compiled, World, renamed
 from tests.config_store.configurations import ACTOR, an_api_key, with_tenant
+from tests.config_store.test_platform import OPENAI, write_platform
 from tests.support.wait import until_true
 
 RULE = Rule("rule", "/v1", "https://upstream.example")
@@ -42,14 +44,14 @@ class Machine:
         other = World(compiler=self.world.compiler)
         other.store, other.source, other.clock = self.world.store, self.world.source, self.world.clock
         other.cache = other.new_cache(self.world.compiler)
-        other.cache._disk = self.disk
+        other.use_disk(self.disk)
         return other
 
 
 @pytest.fixture
 def machine(tmp_path: Path, runner: asyncio.Runner) -> Iterator[Machine]:
     world, disk = World(compiler=compile_unless_bad), SnapshotFile(tmp_path / "snapshot.sqlite")
-    world.cache._disk = disk
+    world.use_disk(disk)
     known = KnownStore(SecretIds("pepper", ("key",)), STATE)
     keeper = SnapshotKeeper(
         world.source, disk, world.cache.last_good, world.clock, known=known, mode=EXTERNAL, workers=lambda: 4
@@ -274,8 +276,49 @@ async def test_unusable_settings_of_the_operator_do_not_hide_the_newest_document
     acme = world.write(acme, replace(acme, rules=(RULE,)))
     await machine.keeper.update()
     fresh = machine.restarted()
-    fresh.cache._compiler = lambda snapshot: Compiled(snapshot, ("rule: its plugin is gone",))
+    fresh.cache._compiler = lambda snapshot, _: Compiled(snapshot, ("rule: its plugin is gone",))
     newest = world.write(acme, renamed(acme, "newest"))
     found = await fresh.cache.find("acme", None)
     assert found is not None
     assert found.snapshot == newest
+
+
+async def test_snapshot_follows_the_platform_in_its_last_good_version(machine: Machine) -> None:
+    world, disk = machine.world, machine.disk
+    await machine.keeper.update()
+    assert disk.platform() is None
+    good = write_platform(world.store, providers=(OPENAI,))
+    await machine.keeper.update()
+    assert disk.platform() == good
+    world.source.bad.add("platform")
+    write_platform(world.store, providers=())
+    await machine.keeper.update()
+    assert (disk.platform(), world.store.faults()) == (
+        good,
+        {"platform": "The stored platform cannot be read."},
+    )
+    world.source.bad.clear()
+    newest = write_platform(world.store)
+    await machine.keeper.update()
+    assert (disk.platform(), world.store.faults()) == (newest, {})
+
+
+async def test_snapshot_gets_the_platform_that_an_older_release_left_out(machine: Machine) -> None:
+    machine.world.create("acme")
+    document = write_platform(machine.world.store, providers=(OPENAI,))
+    await machine.keeper.update()
+    machine.disk.write(machine.disk.meta(), [], ["platform"])
+    assert machine.disk.platform() is None
+    machine.keeper._stored = None
+    await machine.keeper.update()
+    assert machine.disk.platform() == document
+
+
+async def test_snapshot_loses_the_platform_of_another_store(machine: Machine) -> None:
+    write_platform(machine.world.store, providers=(OPENAI,))
+    await machine.keeper.update()
+    machine.world.store._platform = PlatformDocument()
+    machine.world.store.changes.clear()
+    machine.keeper._stored = None
+    await machine.keeper.update()
+    assert machine.disk.platform() is None

@@ -1,0 +1,87 @@
+"""The platform's document of a worker, compiled. The last good one stays in use, whatever comes."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from shared.config_store.port import ConfigSource
+from shared.config_store.snapshot import SnapshotFile
+from shared.core.errors import StoreDown
+from shared.core.process.failures import Failures
+from shared.model.platform_change import PlatformChanges
+from shared.model.providers import PlatformDocument
+
+logger = logging.getLogger(__name__)
+
+#: Calls a function with its arguments outside the event loop.
+type InThread = Callable[..., Awaitable[Any]]
+
+
+class PlatformCache[P]:
+    """The document and its compiled form. One event loop only.
+
+    A store without the document has an empty one. While it cannot be read, or not be compiled, and none is
+    here, the one on `disk` is used.
+    """
+
+    def __init__(
+        self,
+        source: ConfigSource,
+        compile_platform: Callable[[PlatformDocument], P],
+        disk: SnapshotFile | None,
+        in_thread: InThread,
+    ) -> None:
+        self._source = source
+        self._compile = compile_platform
+        self._disk = disk
+        self._in_thread = in_thread
+        self._failures = Failures()
+        self._document: PlatformDocument | None = None
+        self._compiled: P | None = None
+        #: Whether the document may have changed since it was read.
+        self.is_stale = True
+
+    @property
+    def compiled(self) -> P:
+        """The compiled document. Raises `StoreDown` as long as none could be read."""
+        if self._document is None:
+            raise StoreDown("The document of the platform was not read yet.")
+        return self._compiled  # type: ignore[return-value]  # it was compiled with its document
+
+    @property
+    def is_here(self) -> bool:
+        return self._document is not None
+
+    async def read(self) -> PlatformChanges:
+        """Read and compile the document, and return what differs from the one before.
+
+        It is read again when it changed meanwhile. Raises `StoreDown`; the document stays stale then.
+        """
+        before = self._document or PlatformDocument()
+        while self.is_stale:
+            self.is_stale = False
+            try:
+                await self._put(await self._source.read_platform())
+                self._failures.end()
+            except StoreDown:
+                self.is_stale = True
+                if not self.is_here and self._disk and await self._in_thread(self._disk.meta):
+                    await self._put(await self._on_disk())
+                    break
+                raise
+            except Exception as error:  # noqa: BLE001 -- whatever it has, tenants that do not need it are served
+                if self._failures.is_new(error):
+                    logger.error("%s The last good one stays in use.", error)
+                if not self.is_here:
+                    await self._put(await self._on_disk())
+        return PlatformChanges(before, self._document or before)
+
+    async def _on_disk(self) -> PlatformDocument:
+        """The last good document; an empty one when there is none."""
+        found = None if self._disk is None else await self._in_thread(self._disk.platform)
+        return found or PlatformDocument()
+
+    async def _put(self, document: PlatformDocument) -> None:
+        if document != self._document:
+            self._compiled = await self._in_thread(self._compile, document)
+            self._document = document
