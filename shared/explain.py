@@ -15,6 +15,7 @@ from shared.http.request_id import request_id
 from shared.limits.values import Decision
 from shared.model.config import Cors, Snapshot
 from shared.model.messages import Exchange, Headers, Request, Response
+from shared.model.providers import PlatformDocument
 from shared.pipeline.dry_run import ReadOnlyLimiter
 from shared.pipeline.run import Run
 from shared.pipeline.trace import Trace
@@ -108,6 +109,7 @@ async def run_explain(
     instance: str,
     settings: Settings,
     random_bytes: Callable[[int], bytes],
+    platform: PlatformDocument | None = None,
 ) -> ExplainResult:
     """Return the outcome of `request` under the configuration in `snapshot`.
 
@@ -116,7 +118,7 @@ async def run_explain(
     decisions: list[Decision] = []
     tools = compiler.tools
     dry = replace(tools.dry(), limiter=ReadOnlyLimiter(tools.limiter, decisions.append))
-    gateway = replace(compiler, tools=dry)(snapshot)
+    gateway = replace(compiler, tools=dry)(snapshot, compiler.platform(platform or PlatformDocument()))
     result = ExplainResult(gateway=gateway, sent=request.headers, decisions=decisions)
     call = read_call(request.headers, request.target, hosts, hasher, instance)
     if isinstance(call, Rejection):

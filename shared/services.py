@@ -6,13 +6,14 @@ import logging
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn, Self
 
 from shared.config_store.cache.gateways import GatewayCache
 from shared.config_store.cache.snapshot_keeper import SnapshotKeeper
 from shared.config_store.identity import KnownStore, SecretIds
 from shared.config_store.port import ConfigSource, ConfigStore
+from shared.config_store.records.platform import discovering
 from shared.config_store.seen_file import SeenFile
 from shared.config_store.snapshot import SnapshotFile
 from shared.config_store.source import open_source
@@ -42,6 +43,7 @@ from shared.routing.admission import HostRules
 from shared.routing.ai_route import PoolStates
 from shared.routing.body_limits import BodyLimits
 from shared.routing.compile import Compiler, Gateway
+from shared.routing.platform import CompiledPlatform
 from shared.routing.timeouts import UpstreamTimeouts
 from shared.secrets.api_keys import PepperedHasher, secret_id
 from shared.secrets.sealing import AesSealer
@@ -70,7 +72,7 @@ class DataPlane:
     """The connections of a worker of the proxy."""
 
     source: ConfigSource
-    gateways: GatewayCache[Gateway, Any]
+    gateways: GatewayCache[Gateway, CompiledPlatform]
     limiter: GuardedLimiter
     resolver: Resolver
     settler: Settler
@@ -148,10 +150,14 @@ class Services:
             GuardedFetch(self.policy, self.clock, self.settings.security.ca_file) if calls_outside else None
         )
         tools = self._tools(limiter, fetch or not_called)
+        platform = self.store.read_platform()
+        asked = discovering((*platform.providers, *snapshot.tenant.providers))
+        discovered = self.store.discovered(asked)
         try:
             return await run_explain(
                 request,
-                snapshot,
+                replace(snapshot, discovered=discovered),
+                platform=replace(platform, discovered=discovered),
                 compiler=self._compiler(tools),
                 hosts=hosts_of(self.settings),
                 hasher=self.hasher,
@@ -185,6 +191,7 @@ class Services:
             timeouts=timeouts,
             internal=internal,
             bodies=body_limits(settings),
+            opened=self.opened,
             states=PoolStates(
                 self.hasher("affinity").rpartition(":")[2].encode(),
                 self.clock.now() - self.clock.monotonic(),
@@ -208,11 +215,11 @@ class Services:
         )
         fetch = GuardedFetch(self.policy, self.clock, settings.security.ca_file)
         compiler = self._compiler(self._tools(limiter, fetch, lambda: limiter.turn))
-        gateways = GatewayCache[Gateway, Any](
+        gateways = GatewayCache[Gateway, CompiledPlatform](
             source,
-            lambda snapshot, _: compiler(snapshot),
+            compiler,
             self.clock,
-            compile_platform=lambda document: document,
+            compile_platform=compiler.platform,
             config_ttl=cache.config_ttl,
             cleanup_interval=cache.cleanup_interval,
             max_idle_time=cache.max_idle_time,

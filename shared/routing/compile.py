@@ -1,7 +1,7 @@
 """Compiles the configuration of a tenant, so that a request only looks things up."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
@@ -22,7 +22,7 @@ from shared.model.config import (
     Tenant,
     Tier,
 )
-from shared.model.providers import AiRule, PlatformDocument
+from shared.model.providers import AiRule, Discovered, PlatformDocument
 from shared.model.sealed import Sealed
 from shared.model.targets import Target, parse_target
 from shared.pipeline.chain import Catalogue, effective_chain, resolve_chain
@@ -31,7 +31,7 @@ from shared.pipeline.plugin import Tools
 from shared.providers.headers import UPSTREAM_HEADERS
 from shared.routing.ai_route import AiRoute, PoolStates
 from shared.routing.body_limits import BodyLimits
-from shared.routing.platform import CompiledPlatform, compile_providers
+from shared.routing.platform import CompiledPlatform, compile_platform, compile_providers
 from shared.routing.provider_calls import ProviderCompiler
 from shared.routing.router import Router
 from shared.routing.timeouts import UpstreamTimeouts
@@ -132,8 +132,7 @@ class Gateway:
 _UNROUTED = Target("http", *UNROUTED)
 
 
-def _no_platform() -> CompiledPlatform:
-    return CompiledPlatform(PlatformDocument())
+_NO_PLATFORM = CompiledPlatform(PlatformDocument())
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +147,8 @@ class Compiler:
         timeouts: those of the operator.
         internal: the networks of targets that are told who calls.
         bodies: the largest bodies, by the operator.
-        platform: returns the platform's providers and models, compiled.
-        discovered: returns the models that providers listed, by the ids of the providers.
+        opened: the secrets that the operator opened for providers of the platform, as `ProviderCompiler` has
+            them.
         states: what this worker knows of targets and keys.
     """
 
@@ -161,24 +160,34 @@ class Compiler:
     timeouts: UpstreamTimeouts = field(default_factory=UpstreamTimeouts)
     internal: Sequence[Network] = ()
     bodies: BodyLimits = field(default_factory=BodyLimits)
-    platform: Callable[[], CompiledPlatform] = _no_platform
-    discovered: Callable[[], Mapping[str, Iterable[str]]] = dict
+    opened: Mapping[str, str] = field(default_factory=dict, repr=False)
     states: PoolStates = field(default_factory=lambda: PoolStates(b""))
 
-    def __call__(self, snapshot: Snapshot) -> Gateway:
+    def platform(self, document: PlatformDocument) -> CompiledPlatform:
+        """Compile the document of the platform, for all tenants."""
+        return compile_platform(document, self._providers, _names(document.discovered))
+
+    def __call__(self, snapshot: Snapshot, platform: CompiledPlatform = _NO_PLATFORM) -> Gateway:
         """Compile a tenant. A rule that cannot be compiled fails closed, and no other does."""
         tenant = snapshot.tenant
         keys = {key.hash: key for key in snapshot.keys}
-        router = Router.build(self._compiled(tenant, rule) for rule in snapshot.rules)
+        router = Router.build(self._compiled(snapshot, platform, rule) for rule in snapshot.rules)
         has_cors = tenant.cors is not None or any(route.cors for route in router.routes())
         return Gateway(
             snapshot, self.tiers.get(tenant.tier, Tier(tenant.tier)), keys, router, has_cors=has_cors
         )
 
-    def _compiled(self, tenant: Tenant, rule: Rule) -> Route:
+    @property
+    def _providers(self) -> ProviderCompiler:
+        return ProviderCompiler(self.sealer, self.timeouts, self.opened)
+
+    def _compiled(self, snapshot: Snapshot, platform: CompiledPlatform, rule: Rule) -> Route:
+        tenant = snapshot.tenant
         try:
             _check_rule(rule)
-            return self._route(tenant, rule) if rule.ai is None else self._ai_route(tenant, rule, rule.ai)
+            if rule.ai is None:
+                return self._route(tenant, rule)
+            return self._ai_route(snapshot, platform, rule, rule.ai)
         except Exception as error:  # noqa: BLE001 -- a plugin may raise anything; its rule fails closed
             logger.error("Rule %s of tenant %s cannot be used: %s", rule.id, tenant.id, error)
             fault = str(error) or type(error).__name__
@@ -197,10 +206,9 @@ class Compiler:
             bodies=self.bodies.with_own(rule.limits),
         )
 
-    def _ai_route(self, tenant: Tenant, rule: Rule, ai: AiRule) -> Route:
-        platform = self.platform()
-        compiler = ProviderCompiler(self.sealer, self.timeouts)
-        own = compile_providers(tenant.providers, tenant.id, compiler, self.discovered())
+    def _ai_route(self, snapshot: Snapshot, platform: CompiledPlatform, rule: Rule, ai: AiRule) -> Route:
+        tenant = snapshot.tenant
+        own = compile_providers(tenant.providers, tenant.id, self._providers, _names(snapshot.discovered))
         known = {**platform.providers_for(tenant), **own}
         if missing := [name for name in ai.providers if name not in known]:
             raise ValueError(f"there is no provider {missing[0]}")
@@ -275,6 +283,10 @@ class Compiler:
             return self.sealer.open(inner.text, context)
 
         return {name: opened(name, inner) for name, inner in value.items()}
+
+
+def _names(discovered: Mapping[str, Discovered]) -> Mapping[str, Sequence[str]]:
+    return {provider_id: found.names for provider_id, found in discovered.items()}
 
 
 def _check_rule(rule: Rule) -> None:

@@ -80,6 +80,7 @@ class World:
         explained = run_explain(
             request,
             snapshot,
+            platform=self.store.read_platform(),
             compiler=Compiler(self.catalogue, self.settings.tiers, self.sealer, tools),
             hosts=hosts_of(self.settings),
             hasher=self.hasher,
