@@ -368,8 +368,7 @@ class Settings:
     tiers: Mapping[str, Tier] = setting(
         tiers,
         SHIPPED,
-        "Limits of each tier, which its tenants cannot raise. limits: as in rate_limiter, per tenant. "
-        "concurrent: concurrent requests per worker. max_rules, max_keys, max_providers, max_models: stored "
-        "objects. max_targets: targets of a rule or model. null: no limit. "
-        "Keys that a shipped tier omits keep their defaults.",
+        "Limits that tenants cannot raise, by tier. limits: as in rate_limiter, per tenant. concurrent: "
+        "requests per worker. max_targets: targets of a rule or model; the other maxima: stored objects. "
+        "null: unlimited. Keys that a shipped tier omits keep their defaults.",
     )
