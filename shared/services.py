@@ -50,12 +50,11 @@ from shared.secrets.sealing import AesSealer
 from shared.settings import Settings, opened_secrets
 from shared.settings.files import check_ca_file
 from shared.settings.sections import ANY_IP
+from shared.usage.pending import PendingBatches
 from shared.usage.settler import Settler, open_settler
 
 logger = logging.getLogger(__name__)
 
-# About the most rows of the ledger of one tenant in Redis.
-_LEDGER_ROWS = 100_000
 # The timeout of the admin API for counters, connecting included; the same as for its store.
 _PEEK_SECONDS = 0.25
 
@@ -238,7 +237,12 @@ class Services:
         await gateways.start()
         limiter.start()
         keeping = tasks.start(keeper.run(cache.config_ttl), "snapshot")
-        settler = open_settler(self.address.options, lambda: os.urandom(16).hex(), _LEDGER_ROWS)
+        settler = open_settler(
+            self.address.options,
+            lambda: os.urandom(16).hex(),
+            max_bytes=settings.ledger.max_bytes,
+            pending=PendingBatches(settings.data_dir / "pending-settles"),
+        )
         try:
             yield DataPlane(source, gateways, limiter, Resolver(self.policy, self.clock.monotonic), settler)
         finally:

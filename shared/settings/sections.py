@@ -250,6 +250,18 @@ class Cache:
 
 
 @dataclass(frozen=True, slots=True)
+class Ledger:
+    """The ledger of calls of models."""
+
+    max_bytes: int = setting(
+        size,
+        "256MB",
+        "Maximum memory of the ledgers of all tenants in Redis. Above it, the oldest rows of the largest "
+        "ledgers are removed.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Egress:
     """The proxy of outgoing calls."""
 
@@ -357,6 +369,7 @@ class Settings:
     )
     limits: Limits = section(Limits, "Maximum sizes, maximum concurrency, and timeouts.")
     cache: Cache = section(Cache, "The configuration that each worker caches.")
+    ledger: Ledger = section(Ledger, "The ledger, which has a row for each call of a model.")
     security: Security = section(Security, "Allowed targets, and files with secrets.")
     secrets: Secrets = section(
         Secrets, "Credentials of the platform's providers that are not in the store. They are read at start."

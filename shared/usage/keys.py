@@ -2,10 +2,17 @@
 
 led:{<tenant>}               stream  the ledger: one field, row, with a `LedgerRow` in JSON
 led:{<tenant>}:batch:<id>    string  a batch that was settled; expires
+led:sizes                    hash    the bytes of each tenant's ledger
+led:trimming                 string  a worker compares them; expires
 use:{<tenant>}:<day>:<sum>   hash    a sum of that day by combination; see aggregates.py; expires
 """
 
+from typing import Final
+
 from shared.usage.aggregates import COUNTERS
+
+SIZES_KEY: Final = "led:sizes"
+TRIMMING_KEY: Final = "led:trimming"
 
 
 def ledger_key(tenant_id: str) -> str:

@@ -68,8 +68,12 @@ class LedgerRow:
     @classmethod
     def parse(cls, text: str | bytes) -> Self:
         """A row that `encoded` wrote. Raises ValueError on anything else."""
+        return cls.of(json.loads(text))
+
+    @classmethod
+    def of(cls, members: Any) -> Self:
+        """The row with the members of one that `encoded` wrote. Raises ValueError on anything else."""
         try:
-            members = json.loads(text)
             usage = {name: members["usage"][name] for name in UNITS}
             source = Source(members["usage"]["source"])
             known = {name: members[name] for name in _NAMES}

@@ -1,12 +1,13 @@
 """Writes rows to the ledger in batches, off the path of requests."""
 
 import asyncio
+import json
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from shared.core.errors import StoreDown
 from shared.redis_client.connection import RedisConnection
@@ -15,6 +16,8 @@ from shared.redis_client.protocol import ErrorReply
 from shared.redis_client.script import Script
 from shared.usage.aggregates import Combination, CombinationCap, Totals, sums_of
 from shared.usage.keys import batch_key, ledger_key, sums_keys
+from shared.usage.ledger_bound import LedgerBound
+from shared.usage.pending import PendingBatches
 from shared.usage.row import LedgerRow
 
 logger = logging.getLogger(__name__)
@@ -22,14 +25,15 @@ logger = logging.getLogger(__name__)
 #: The script that writes a batch.
 SETTLE: Final = Script.of(Path(__file__).parent / "lua" / "settle.lua")
 
-#: The most rows that wait for Redis in a worker; later ones are dropped and counted.
+#: The most rows that wait for Redis in the memory of a worker; others wait on disk.
 MAX_WAITING: Final = 10_000
 # Seconds between two batches, seconds that a call may take, and rows of one call.
 _INTERVAL: Final = 0.1
 _DEADLINE: Final = 1.0
 _MAX_BATCH: Final = 200
-# How long a batch is known, so that one whose reply was lost is not counted twice.
+# How long a batch is known, so that one whose reply was lost is not counted twice; also one that was on disk.
 _BATCH_MS: Final = 3_600_000
+_PENDING_MS: Final = 86_400_000
 # The sums of a day are kept for so long: a year and a month.
 _SUMS_SECONDS: Final = 400 * 86_400
 
@@ -43,25 +47,50 @@ class _Batch:
     day: str
     rows: Sequence[LedgerRow]
     sums: Mapping[Combination, Totals]
+    known_ms: int = _BATCH_MS
+
+    def encoded(self) -> str:
+        """The batch as a line of text."""
+        rows = ",".join(row.encoded() for row in self.rows)
+        head = json.dumps({"id": self.id, "tenant": self.tenant, "day": self.day})
+        return f'{head[:-1]}, "rows": [{rows}]}}'
+
+    @classmethod
+    def parse(
+        cls, line: str, sums: Callable[[str, str, Sequence[LedgerRow]], Mapping[Combination, Totals]]
+    ) -> Self:
+        """A batch that `encoded` wrote. Raises ValueError on anything else."""
+        try:
+            members = json.loads(line)
+            rows = [LedgerRow.of(one) for one in members["rows"]]
+            id, tenant, day = members["id"], members["tenant"], members["day"]
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"This is not a batch of rows: {error!r}") from None
+        return cls(id, tenant, day, rows, sums(tenant, day, rows), _PENDING_MS)
 
 
 @dataclass(slots=True)
 class Settler:
     """Collects the rows of a worker and writes them. One event loop only.
 
+    A worker that is killed while Redis is away loses the rows in its memory, `MAX_WAITING` at most. The
+    others are on disk, and so are all those of a worker that ends by itself.
+
     Attributes:
-        max_rows: about the most rows of a tenant's ledger in Redis.
+        pending: takes what does not fit into the memory; None: it is dropped.
         dropped: rows that were lost, because Redis was away for too long.
     """
 
     connection: RedisConnection
     random_id: Callable[[], str]
-    max_rows: int
+    bound: LedgerBound
+    pending: PendingBatches | None = None
     dropped: int = 0
     _waiting: deque[LedgerRow] = field(default_factory=deque)
     _batches: deque[_Batch] = field(default_factory=deque)
     _cap: CombinationCap = field(default_factory=CombinationCap)
     _is_down: bool = False
+    _may_have_pending: bool = True
     _came: asyncio.Event = field(default_factory=asyncio.Event)
 
     def add(self, row: LedgerRow) -> None:
@@ -80,31 +109,78 @@ class Settler:
     async def run(self) -> None:
         """Write what was collected, until canceled."""
         while True:
-            await self._came.wait()
+            if not self._has_more:
+                await self._came.wait()
             await asyncio.sleep(_INTERVAL)
             self._came.clear()
             await self.flush()
-            if self.waiting:
-                self._came.set()
+
+    @property
+    def _has_more(self) -> bool:
+        return bool(self._waiting or self._batches) or (self.pending is not None and self._may_have_pending)
 
     async def flush(self) -> None:
-        """Write all rows. While Redis does not respond, they wait for the next call."""
-        if len(self._batches) < MAX_WAITING // _MAX_BATCH:
-            self._batches.extend(self._new_batches())
+        """Write all rows. While Redis does not respond, they wait for the next call, in memory or on disk."""
+        self._batches.extend(self._new_batches())
+        try:
+            await self._write_all()
+            await self._write_pending()
+            await self.bound.apply()
+        except StoreDown as error:
+            self._wait(error)
+        await self._spill(MAX_WAITING)
+        if self._is_down and not self._batches:
+            logger.info("The ledger is written again; %d rows were lost.", self.dropped)
+            self._is_down = False
+
+    async def _write_all(self) -> None:
+        """Write the batches in memory. Raises `StoreDown`."""
         for _ in range(len(self._batches)):
             try:
                 await self._write(self._batches[0])
             except ErrorReply as error:
                 self._wait(error)
                 self._batches.rotate(-1)  # the ledgers of other tenants may be writable
-            except StoreDown as error:
-                self._wait(error)
-                return
             else:
                 self._batches.popleft()
-        if self._is_down and not self._batches:
-            logger.info("The ledger is written again; %d rows were lost.", self.dropped)
-            self._is_down = False
+
+    async def _write_pending(self) -> None:
+        """Write some of the batches on disk. Raises `StoreDown`."""
+        if self.pending is None or not self._may_have_pending:
+            return
+        lines = await asyncio.to_thread(self.pending.take)
+        for batch in self._parsed(lines):
+            try:
+                await self._write(batch)
+            except ErrorReply as error:
+                self._wait(error)
+                self._batches.append(batch)
+        await asyncio.to_thread(self.pending.commit)
+        self._may_have_pending = bool(lines)
+
+    def _parsed(self, lines: Iterable[str]) -> Iterator[_Batch]:
+        for line in lines:
+            try:
+                yield _Batch.parse(line, self._sums)
+            except ValueError as error:
+                self.dropped += 1
+                logger.error("A line of a file in pending-settles is lost: %s", error)
+
+    async def _spill(self, most: int) -> None:
+        """Move batches from memory to disk, the newest first, until at most so many rows are left."""
+        batches: list[_Batch] = []
+        waiting = self.waiting
+        while self._batches and waiting > most:
+            batches.append(self._batches.pop())
+            waiting -= len(batches[-1].rows)
+        if not batches:
+            return
+        written = 0
+        if self.pending is not None:
+            lines = [batch.encoded() for batch in batches]
+            written = await asyncio.to_thread(self.pending.append, lines)
+            self._may_have_pending = True
+        self.dropped += sum(len(batch.rows) for batch in batches[written:])
 
     def _wait(self, error: StoreDown) -> None:
         if not self._is_down:
@@ -112,8 +188,11 @@ class Settler:
         self._is_down = True
 
     async def close(self) -> None:
-        """Write what is left, and close the connection."""
+        """Write what is left, to Redis or to the disk, and close the connection."""
         await self.flush()
+        await self._spill(0)
+        if self.pending is not None:
+            self.pending.close()
         await self.connection.close()
 
     def _new_batches(self) -> list[_Batch]:
@@ -128,22 +207,37 @@ class Settler:
         ]
 
     def _batch(self, tenant: str, day: str, rows: Sequence[LedgerRow]) -> _Batch:
+        return _Batch(self.random_id(), tenant, day, rows, self._sums(tenant, day, rows))
+
+    def _sums(self, tenant: str, day: str, rows: Sequence[LedgerRow]) -> Mapping[Combination, Totals]:
         sums: dict[Combination, Totals] = {}
-        for name, totals in sums_of(rows)[day].items():
+        for name, totals in sums_of(rows).get(day, {}).items():
             counted = self._cap.apply(tenant, day, name)
             sums[counted] = sums.get(counted, Totals()).plus(totals)
-        return _Batch(self.random_id(), tenant, day, rows, sums)
+        return sums
 
     async def _write(self, batch: _Batch) -> None:
         keys = [batch_key(batch.tenant, batch.id), ledger_key(batch.tenant)]
         keys += sums_keys(batch.tenant, batch.day)
-        arguments: list[str | int] = [_BATCH_MS, self.max_rows, _SUMS_SECONDS, len(batch.rows)]
+        arguments: list[str | int] = [batch.known_ms, _SUMS_SECONDS, len(batch.rows)]
         arguments += [row.encoded() for row in batch.rows]
         for name, totals in batch.sums.items():
             arguments += [name.field, *totals.numbers]
-        await self.connection.run(SETTLE, keys, arguments)
+        size = await self.connection.run(SETTLE, keys, arguments)
+        if size:
+            self.bound.note(batch.tenant, size)
 
 
-def open_settler(options: Mapping[str, Any], random_id: Callable[[], str], max_rows: int) -> Settler:
-    """A settler with its own connection; `options` are keyword arguments of redis.Redis."""
-    return Settler(RedisConnection(endpoint(options), (SETTLE,), _DEADLINE), random_id, max_rows)
+def open_settler(
+    options: Mapping[str, Any],
+    random_id: Callable[[], str],
+    *,
+    max_bytes: int,
+    pending: PendingBatches | None = None,
+) -> Settler:
+    """A settler with its own connection; `options` are keyword arguments of redis.Redis.
+
+    `max_bytes`: about the most bytes of all ledgers in Redis.
+    """
+    connection = RedisConnection(endpoint(options), (SETTLE,), _DEADLINE)
+    return Settler(connection, random_id, LedgerBound(connection, max_bytes), pending)

@@ -5,13 +5,18 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import date
 from itertools import count
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from redis import Redis
 
 from shared.usage.__main__ import check_sums
 from shared.usage.aggregates import OTHER, Combination, CombinationCap, grouped, sums_of
-from shared.usage.keys import ledger_key, sums_keys
+from shared.usage.keys import SIZES_KEY, TRIMMING_KEY, ledger_key, sums_keys
+from shared.usage.ledger_bound import trim_plan
+from shared.usage.pending import PendingBatches
 from shared.usage.reader import UsageReader
 from shared.usage.row import LedgerRow
 from shared.usage.settler import MAX_WAITING, Settler, open_settler
@@ -20,6 +25,8 @@ from tests.usage.rows import NOON, row
 
 FIRST, LAST = date(2026, 12, 1), date(2026, 12, 3)
 _IDS = count()
+# Seconds.
+PATIENCE = 20
 
 
 @pytest.fixture
@@ -31,8 +38,12 @@ def client(valkey_socket: str) -> Iterator[Redis]:
 
 
 @asynccontextmanager
-async def settler(socket: str, max_rows: int = 1_000_000) -> AsyncIterator[Settler]:
-    opened = open_settler({"unix_socket_path": socket}, lambda: f"batch-{next(_IDS)}", max_rows)
+async def settler(
+    socket: str, *, max_bytes: int = 10**9, pending: PendingBatches | None = None
+) -> AsyncIterator[Settler]:
+    opened = open_settler(
+        {"unix_socket_path": socket}, lambda: f"batch-{next(_IDS)}", max_bytes=max_bytes, pending=pending
+    )
     try:
         yield opened
     finally:
@@ -132,14 +143,159 @@ async def test_combinations_above_the_bound_count_as_other(valkey_socket: str, c
     assert sums[Combination(*[OTHER] * 5)].calls == 2
 
 
-async def test_a_ledger_is_bounded_and_says_that_rows_are_missing(valkey_socket: str, client: Redis) -> None:
-    async with settler(valkey_socket, max_rows=100) as one:
-        for number in range(1_000):
+async def test_the_ledgers_are_bounded_together_and_the_largest_loses_rows(
+    valkey_socket: str, client: Redis
+) -> None:
+    async with settler(valkey_socket, max_bytes=400_000) as one:
+        for number in range(1_500):
             one.add(row(number))
+        for number in range(50):
+            one.add(row(number, tenant="globex"))
         await one.flush()
+        assert one.bound.trimmed > 0
     reader = UsageReader(client)
-    assert 100 <= len(list(reader.all_rows("acme"))) < 400
+    left = len(list(reader.all_rows("acme")))
+    assert 300 < left == 1_500 - one.bound.trimmed
+    assert client.memory_usage(ledger_key("acme")) < 400_000
     assert not reader.is_complete("acme")
+    assert [each.id for each in reader.all_rows("acme")][-1] == "row-1499"
+    assert reader.is_complete("globex")
+
+
+async def test_one_worker_at_a_time_compares_the_ledgers(valkey_socket: str, client: Redis) -> None:
+    client.set(TRIMMING_KEY, 1)
+    async with settler(valkey_socket, max_bytes=1) as one:
+        one.add(row(1))
+        await one.flush()
+        assert one.bound.trimmed == 0
+    assert int(client.hget(SIZES_KEY, "acme") or 0) > 100
+    client.delete(TRIMMING_KEY)
+
+
+@given(st.dictionaries(st.text(max_size=3), st.integers(0, 10**9), max_size=30), st.integers(1, 10**9))
+def test_a_plan_to_trim_fits_and_takes_from_the_largest_only(sizes: dict[str, int], bound: int) -> None:
+    plan = trim_plan(sizes, bound)
+    left = {**sizes, **plan}
+    assert sum(left.values()) <= bound
+    assert bool(plan) == (sum(sizes.values()) > bound)
+    if plan:
+        assert all(plan[name] <= sizes[name] for name in plan)
+        assert min(sizes[name] for name in plan) >= max([0, *(sizes[name] for name in sizes.keys() - plan)])
+        assert sum(left.values()) >= bound * 0.9 - len(plan) - 1
+
+
+async def test_an_operator_may_forbid_that_redis_tells_sizes(running: Server) -> None:
+    with Redis(unix_socket_path=running.socket) as admin:
+        admin.execute_command("ACL", "SETUSER", "default", "-memory")
+        async with settler(running.socket) as one:
+            one.add(row(1))
+            await one.flush()
+            assert one.waiting == 0
+        assert len(list(UsageReader(admin).all_rows("acme"))) == 1
+
+
+async def test_rows_above_the_bound_wait_on_disk_and_count_once_after_the_worker_was_killed(
+    running: Server, tmp_path: Path
+) -> None:
+    """The rows in the memory of the killed worker are lost, and no others."""
+    running.kill()
+    killed = PendingBatches(tmp_path / "pending")
+    async with settler(running.socket, pending=killed) as one:
+        for number in range(MAX_WAITING + 3_000):
+            one.add(row(number))
+            if number % 1_000 == 0:
+                await one.flush()
+        await one.flush()
+        assert one.waiting <= MAX_WAITING
+        assert one.dropped == 0
+        on_disk = MAX_WAITING + 3_000 - one.waiting
+    killed.close()  # as the kernel does
+    running.start()
+    async with settler(running.socket, pending=PendingBatches(tmp_path / "pending")) as new:
+        await flush_all(new)
+        await new.close()
+    with Redis(unix_socket_path=running.socket) as client:
+        reader = UsageReader(client)
+        rows = list(reader.all_rows("acme"))
+        assert len(rows) == len({each.id for each in rows}) == on_disk >= 3_000
+        assert reader.sums("acme", FIRST, LAST) == sums_of(rows)
+    assert not list((tmp_path / "pending").glob("*.jsonl"))
+
+
+async def flush_all(one: Settler) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while one._has_more:
+            await one.flush()
+
+
+async def test_a_worker_that_ends_while_redis_is_away_leaves_its_rows_on_disk(
+    running: Server, tmp_path: Path
+) -> None:
+    running.kill()
+    async with settler(running.socket, pending=PendingBatches(tmp_path)) as one:
+        one.add(row(1))
+        one.add(row(2, tenant="globex"))
+        await one.close()
+        assert one.waiting == one.dropped == 0
+    running.start()
+    async with settler(running.socket, pending=PendingBatches(tmp_path)) as new:
+        await flush_all(new)
+        await new.close()
+    with Redis(unix_socket_path=running.socket) as client:
+        found = [each.id for name in ("acme", "globex") for each in UsageReader(client).all_rows(name)]
+    assert found == ["row-1", "row-2"]
+
+
+async def test_a_batch_that_was_written_before_it_went_to_disk_counts_once(
+    valkey_socket: str, client: Redis, tmp_path: Path
+) -> None:
+    async with settler(valkey_socket, pending=PendingBatches(tmp_path)) as one:
+        one.add(row(1))
+        one._batches.extend(one._new_batches())
+        await one._write(one._batches[0])
+        await one._spill(0)
+        await flush_all(one)
+        await one.close()
+    assert len(list(UsageReader(client).all_rows("acme"))) == 1
+
+
+async def test_a_file_that_cannot_be_written_costs_the_rows_and_is_logged_once(
+    running: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    running.kill()
+    (tmp_path / "file").write_text("")
+    async with settler(running.socket, pending=PendingBatches(tmp_path / "file")) as one:
+        for number in range(2):
+            one.add(row(number))
+            await one.flush()
+            await one._spill(0)
+        assert one.dropped == 2
+        await one.close()
+    assert sum("pending" in record.message or "file" in record.message for record in caplog.records) == 1
+
+
+async def test_a_line_that_is_no_batch_is_counted_as_lost(
+    valkey_socket: str, client: Redis, tmp_path: Path
+) -> None:
+    (tmp_path / "7.jsonl").write_text('{"id": 1}\nnonsense\n{"half')
+    async with settler(valkey_socket, pending=PendingBatches(tmp_path)) as one:
+        await flush_all(one)
+        assert one.dropped == 2
+        await one.close()
+    assert not list(tmp_path.glob("*.jsonl"))
+
+
+async def test_a_row_that_was_settled_is_written_soon_and_an_idle_worker_sends_nothing(
+    valkey_socket: str, client: Redis
+) -> None:
+    async with settler(valkey_socket) as one:
+        running_task = asyncio.ensure_future(one.run())
+        one.add(row(1))
+        async with asyncio.timeout(PATIENCE):
+            while one.waiting:
+                await asyncio.sleep(0.01)
+        running_task.cancel()
+    assert len(list(UsageReader(client).all_rows("acme"))) == 1
 
 
 async def test_sums_expire_and_pages_of_rows_come_newest_first(valkey_socket: str, client: Redis) -> None:

@@ -1,8 +1,8 @@
 -- Appends rows to the ledger of a tenant and adds them to the sums of a day, once.
--- Reply: 1, or 0 when this batch was settled before.
+-- Reply: the bytes of the ledger, or 0 when this batch was settled before.
 -- KEYS: the mark of the batch, the ledger, one hash per counter.
--- ARGV: milliseconds for which the mark stands, the most rows of the ledger, seconds for which the sums stand,
--- the number of rows, the rows, then per combination its field and one number per counter.
+-- ARGV: milliseconds for which the mark stands, seconds for which the sums stand, the number of rows, the rows,
+-- then per combination its field and one number per counter.
 
 local mark, ledger = KEYS[1], KEYS[2]
 local counters = #KEYS - 2
@@ -11,12 +11,12 @@ if not redis.call('SET', mark, 1, 'NX', 'PX', ARGV[1]) then
   return 0
 end
 
-local rows = tonumber(ARGV[4])
-for at = 5, 4 + rows do
-  redis.call('XADD', ledger, 'MAXLEN', '~', ARGV[2], '*', 'row', ARGV[at])
+local rows = tonumber(ARGV[3])
+for at = 4, 3 + rows do
+  redis.call('XADD', ledger, '*', 'row', ARGV[at])
 end
 
-for at = 5 + rows, #ARGV, counters + 1 do
+for at = 4 + rows, #ARGV, counters + 1 do
   for counter = 1, counters do
     local amount = ARGV[at + counter]
     if amount ~= '0' then
@@ -25,6 +25,9 @@ for at = 5 + rows, #ARGV, counters + 1 do
   end
 end
 for counter = 1, counters do
-  redis.call('EXPIRE', KEYS[2 + counter], ARGV[3])
+  redis.call('EXPIRE', KEYS[2 + counter], ARGV[2])
 end
-return 1
+
+-- An operator may have forbidden the first command.
+local size = redis.pcall('MEMORY', 'USAGE', ledger)
+return type(size) == 'number' and size or redis.call('XLEN', ledger) * 1024
