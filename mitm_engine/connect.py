@@ -14,7 +14,6 @@ from mitmproxy.connection import Address
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from mitm_engine.exchange.dispatch import Dispatch
-from mitm_engine.last_bytes import LastRecords
 from mitm_engine.pool import Pool
 from mitm_engine.tunnel import ProxyFailed, open_tunnel
 from mitm_engine.upstream_connection import Key, UpstreamConnection
@@ -158,7 +157,7 @@ async def _hand_over(
     secure = await loop.start_tls(transport, made, context, server_hostname=made.key.host)
     if secure is None:
         raise ConnectionError("The connection was closed during the TLS handshake.")
-    LastRecords(transport)
+    made.below_tls = transport
     made.connection_made(secure)
 
 

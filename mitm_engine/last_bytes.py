@@ -28,7 +28,8 @@ def last_bytes(transport: asyncio.BaseTransport) -> Iterator[bytes]:
 class LastRecords(asyncio.BufferedProtocol):
     """Stands before the loop's TLS protocol of a connection, and gives it the last bytes to decrypt.
 
-    It adds no call to a read: the methods that the loop calls for one are those of the TLS protocol.
+    It costs each read time, although the methods that the loop calls for one are those of the TLS protocol:
+    uvloop reads for a TLS protocol without them. So it stands there only while a write may meet a reset.
     """
 
     def __init__(self, raw: asyncio.Transport) -> None:
@@ -38,6 +39,10 @@ class LastRecords(asyncio.BufferedProtocol):
         for name in ("get_buffer", "buffer_updated", "eof_received", "pause_writing", "resume_writing"):
             setattr(self, name, getattr(tls, name))
         raw.set_protocol(self)
+
+    def leave(self) -> None:
+        """Give the place back; only while the connection is open."""
+        self._raw.set_protocol(self._tls)
 
     def connection_lost(self, error: Exception | None) -> None:
         if error is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mitmproxy import connection
 
 from mitm_engine.http1.response_reader import ResponseReader
-from mitm_engine.last_bytes import last_bytes
+from mitm_engine.last_bytes import LastRecords, last_bytes
 from mitm_engine.wire_error import LATE_HEAD, WireError
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class UpstreamConnection(asyncio.Protocol):
         server: mitmproxy's view of the upstream.
         client: the client for which the connection was made.
         transport: the transport of the event loop.
+        below_tls: the transport that carries the TLS records; None without TLS.
         reader: parses the responses.
         is_closed: whether the connection has ended.
         is_paused: whether the upstream reads too slowly.
@@ -52,9 +53,11 @@ class UpstreamConnection(asyncio.Protocol):
         "_failure",
         "_has_ended",
         "_is_held",
+        "_last_records",
         "_poll",
         "_pool",
         "_waiter",
+        "below_tls",
         "born",
         "client",
         "has_response",
@@ -78,6 +81,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._poll = select.poll()
         self.key = key
         self.transport: asyncio.Transport = None  # type: ignore[assignment]  # until connection_made
+        self.below_tls: asyncio.Transport | None = None
+        self._last_records: LastRecords | None = None
         self.server = server
         self.client = client
         self.reader = ResponseReader(pool.head_limit)
@@ -95,6 +100,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._failure = self._failure or _CUT
             return
         if len(body) > 65536:
+            self._keep_last_records()
             self.transport.write(head)
             self.transport.write(body)
         else:
@@ -112,6 +118,8 @@ class UpstreamConnection(asyncio.Protocol):
         while not self.reader.has_head:
             self._raise_failure()
             await self.more()
+        if self._last_records is not None:
+            self._drop_last_records()
         return self.reader
 
     def take(self) -> bytes | None:
@@ -154,9 +162,25 @@ class UpstreamConnection(asyncio.Protocol):
 
     def write(self, pieces: Iterable[bytes | bytearray]) -> None:
         """Write a part of the body of a request whose head was sent."""
+        self._keep_last_records()
         # Not `writelines`: on asyncio's own loop it never pauses the writer.
         for piece in pieces:
             self.transport.write(piece)
+
+    def _keep_last_records(self) -> None:
+        """Before a write that may meet a reset: let what arrives before the reset be decrypted."""
+        raw = self.below_tls
+        if raw is not None and self._last_records is None and not raw.is_closing():
+            self._last_records = LastRecords(raw)
+
+    def _drop_last_records(self) -> None:
+        """Let the loop read by itself again if nothing is left to write."""
+        raw = self.below_tls
+        if raw is None or self._last_records is None or raw.is_closing() or self.on_writable is not None:
+            return
+        if not raw.get_write_buffer_size() and not self.transport.get_write_buffer_size():
+            self._last_records.leave()
+            self._last_records = None
 
     def has_unread(self) -> bool:
         """Return whether the socket has a byte, or its end, that the loop has not reported yet."""
@@ -234,6 +258,7 @@ class UpstreamConnection(asyncio.Protocol):
         if not self.reader.complete and not (is_clean and self.reader.end()):
             self._failure = self._failure or _CUT
         self.is_closed = True
+        self._last_records = self.below_tls = None
         self.reader.close()
         self._wake()
         self._pool.ended(self)

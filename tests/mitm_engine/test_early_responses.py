@@ -1,5 +1,6 @@
 """Upstreams that respond before they have the whole body of a request."""
 
+import asyncio
 import contextlib
 import threading
 from pathlib import Path
@@ -7,9 +8,10 @@ from pathlib import Path
 import pytest
 from mitmproxy import http
 
+from mitm_engine.last_bytes import LastRecords
 from mitm_engine.options import Terms
 from tests.mitm_engine.test_uploads import CHUNKS, MB, PIECE, Uploading, head, length
-from tests.mitm_engine.world import On, Streaming, world
+from tests.mitm_engine.world import On, Streaming, gated, world
 from tests.support.certificates import Authority
 from tests.support.upstream import CHUNKED, Peer, Upstream, chunk, reset, send, sized, wait
 from tests.support.wait import until, until_true
@@ -77,6 +79,23 @@ async def test_rejection_is_read_although_a_write_meets_the_reset_behind_it(
             await client.send(b"last")
             response = await client.response()
             assert (response.status, response.body) == (401, b"no")
+
+
+async def test_tls_records_are_read_by_the_loop_alone_except_during_an_upload(tmp_path: Path) -> None:
+    authority, may_end = Authority(tmp_path), asyncio.Event()
+    terms, tls = Terms(trust=str(authority.file)), authority.server_context("localhost")
+    script = gated(may_end, CHUNKED + chunk(b"begun"))
+    async with world(Uploading(), script=script, terms=terms, tls=tls, host="localhost", streams=True) as w:
+        client = await w.client(head(length(8)) + b"more")
+        await until_true(lambda: b"more" in w.upstream.raw)
+        (connection,) = w.engine._worker.pool._counted
+        assert connection.below_tls is not None
+        assert isinstance(connection.below_tls.get_protocol(), LastRecords)
+        await client.send(b"last")
+        await client.until(chunk(b"begun"))
+        assert not isinstance(connection.below_tls.get_protocol(), LastRecords)
+        may_end.set()
+        await client.until(b"0\r\n\r\n")
 
 
 async def test_response_that_begins_early_passes_while_the_body_goes_on() -> None:
