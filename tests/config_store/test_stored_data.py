@@ -54,9 +54,9 @@ def raw(value: Any) -> Any:
     return value
 
 
-def fill(client: redis.Redis) -> None:
-    """Put the fixture into an empty Redis."""
-    for entry in FIXTURE["keyspace"]:
+def fill(client: redis.Redis, keyspace: Sequence[Mapping[str, Any]]) -> None:
+    """Put the keyspace of a fixture into an empty Redis."""
+    for entry in keyspace:
         key, value = entry["key"], entry["value"]
         match entry["type"]:
             case "string":
@@ -75,7 +75,7 @@ def fill(client: redis.Redis) -> None:
 def client(valkey_socket: str) -> Iterator[redis.Redis]:
     with redis.Redis(unix_socket_path=valkey_socket) as client:
         client.flushall()
-        fill(client)
+        fill(client, FIXTURE["keyspace"])
         yield client
         client.flushall()
 
