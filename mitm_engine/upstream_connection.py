@@ -202,8 +202,10 @@ class UpstreamConnection(asyncio.Protocol):
 
     def close(self) -> None:
         self.is_closed = True
-        if self.transport is not None:  # else it was never open
+        if self.transport is not None:
             self.transport.abort()
+        else:  # it was never open
+            self.reader.close()
 
     def fail(self, why: WireError) -> None:
         """End the connection. Everything that waits for it raises `why`."""

@@ -124,9 +124,8 @@ class Upload:
             self._later = asyncio.get_running_loop().call_soon(self._continue)
         else:
             pieces = self._client.take(incoming)
-            self.has_begun = (
-                self.has_begun or bool(pieces) or (incoming.complete and self._stream is not None)
-            )
+            if pieces or (incoming.complete and self._stream is not None):
+                self.has_begun = True
             self._send(upstream, self._transformed(pieces, incoming.complete))
             self.moved = asyncio.get_running_loop().time()
             if incoming.complete:

@@ -109,8 +109,8 @@ class ResponseReader:
         return self.complete
 
     def close(self) -> None:
-        """Drop the parser: it and its owner refer to each other."""
-        del self._parser
+        """Drop the parser: it and its owner refer to each other. May be called again."""
+        self._parser = None  # type: ignore[assignment]  # nothing is read any more
 
     def take(self) -> bytes | None:
         """Return what has arrived of the body since the last call, None if nothing has."""

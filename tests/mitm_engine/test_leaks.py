@@ -12,16 +12,23 @@ import pytest
 from mitmproxy import http
 
 from mitm_engine.client_connection import ClientConnection
+from mitm_engine.exchange.attempt import Hold
 from mitm_engine.exchange.exchange import Exchange
 from mitm_engine.http1.request_reader import Incoming
 from mitm_engine.http1.response_writer import ResponseWriter
 from mitm_engine.options import Options, Terms, Timeouts
 from mitm_engine.upstream_connection import UpstreamConnection
+from tests.mitm_engine.exchange.targets import targets, told
 from tests.mitm_engine.world import On, Streaming, World, world
 from tests.support.client import request
 from tests.support.upstream import CHUNKED, Peer, chunk, responding, sized
 from tests.support.wait import until_true
 
+CUT = {
+    "/error": sized(b"full", "503 Full"),
+    "/empty": CHUNKED + b"0\r\n\r\n",
+    "/half": CHUNKED + chunk(b"half"),
+}
 _OURS = (http.HTTPFlow, Exchange, ResponseWriter, Incoming, ClientConnection, UpstreamConnection)
 
 
@@ -158,6 +165,23 @@ async def test_connections_to_upstreams_make_no_work_for_the_collector() -> None
             await w.quiet()
             await until_true(lambda: w.engine.metrics.upstream_connections == 0)
             w.clients.clear()
+
+
+async def test_attempts_make_no_work_for_the_collector() -> None:
+    async def broken(peer: Peer) -> None:
+        """A reset, an error, a stream without content, and one that is cut."""
+        target = (await peer.request()).target
+        if target != "/reset":
+            await peer.write(CUT[target])
+
+    async with targets(None, broken, told("third"), hold=Hold()) as (w, _):
+        client = await w.client()
+        await client.ask("/reset")
+        with no_garbage(w):
+            for number in range(40):
+                target = ("/reset", *CUT)[number % 4]
+                assert (await client.ask(target, "POST" if number % 3 else "GET")).body == b"third"
+            await until_true(lambda: w.engine.metrics.upstream_connections == 1)
 
 
 class Ledger:

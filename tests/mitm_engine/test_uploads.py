@@ -320,6 +320,27 @@ async def test_upload_is_sent_again_only_before_its_first_body_byte(fields: list
         assert len(w.upstream.peers) == (2 if fields else 1)
 
 
+async def test_upload_of_which_an_addon_keeps_a_piece_back_is_not_sent_again() -> None:
+    taken = asyncio.Event()
+
+    def keep(piece: bytes) -> bytes:
+        taken.set()
+        return b""
+
+    async def dying(peer: Peer) -> None:
+        await peer.request()
+        await peer.write(sized())
+        await peer.head()
+        await taken.wait()
+
+    async with world(Uploading(keep), script=dying) as w:
+        client = await w.client()
+        assert (await client.ask()).status == 200
+        await client.send(head(CHUNKS, method="PUT") + chunk(b"piece"))
+        assert (await client.response()).status == 502
+        assert len(w.upstream.peers) == 1
+
+
 async def test_stream_function_sees_each_piece_and_the_end() -> None:
     pieces: list[bytes] = []
 

@@ -19,7 +19,7 @@ END = b"0\r\n\r\n"
 
 
 def event(text: str) -> bytes:
-    return b'data: {"content": "%s"}\n\n' % text.encode()
+    return b'data: {"text": "%s"}\n\n' % text.encode()
 
 
 def stream(*texts: str) -> bytes:

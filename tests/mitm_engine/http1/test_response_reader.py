@@ -230,3 +230,28 @@ def test_fields_that_connection_names_go_with_it(fields: list[tuple[bytes, bytes
     named = b", ".join([name for name, _ in fields])
     kept = without_connection((*fields, (b"CONNECTION", named)), (named,))
     assert {name.lower() for name, _ in kept}.isdisjoint(connection_options((named,)))
+
+
+@given(PIECES, st.lists(st.booleans(), max_size=20))
+def test_what_was_peeked_at_is_shown_once_and_stays_to_be_taken(
+    pieces: list[bytes], peeks: list[bool]
+) -> None:
+    made, body, shown = read(CHUNKED), b"".join(pieces), b""
+    for piece, peeked in zip(pieces, [*peeks, *[True] * len(pieces)], strict=False):
+        made.feed(b"%x\r\n%s\r\n" % (len(piece), piece) if piece else b"")
+        if peeked:
+            shown += made.peek(len(shown)) or b""
+    shown += made.peek(len(shown)) or b""
+    assert shown == body
+    assert made.peek(len(body)) is None
+    assert (made.held, made.peek(0)) == (len(body), body or None)
+    assert (made.take() or b"") == body
+
+
+def test_small_pieces_that_are_peeked_at_are_few_objects() -> None:
+    made, seen = read(CHUNKED), 0
+    for _ in range(10_000):
+        made.feed(b"2\r\nab\r\n")
+        assert made.peek(seen) == b"ab"
+        seen += 2
+    assert len(made.pieces) < 30
