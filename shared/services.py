@@ -237,12 +237,7 @@ class Services:
         await gateways.start()
         limiter.start()
         keeping = tasks.start(keeper.run(cache.config_ttl), "snapshot")
-        settler = open_settler(
-            self.address.options,
-            lambda: os.urandom(16).hex(),
-            max_bytes=settings.ledger.max_bytes,
-            pending=PendingBatches(settings.data_dir / "pending-settles"),
-        )
+        settler = self._settler()
         try:
             yield DataPlane(source, gateways, limiter, Resolver(self.policy, self.clock.monotonic), settler)
         finally:
@@ -253,6 +248,14 @@ class Services:
             await limiter.close()
             await source.close()
             fetch.close()
+
+    def _settler(self) -> Settler:
+        return open_settler(
+            self.address.options,
+            lambda: os.urandom(16).hex(),
+            max_bytes=self.settings.ledger.max_bytes,
+            pending=PendingBatches(self.settings.data_dir / "pending-settles"),
+        )
 
     def close(self) -> None:
         self.address.close()
