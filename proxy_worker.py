@@ -10,6 +10,7 @@ from pathlib import Path
 import uvloop
 from mitmproxy import http
 
+from mitm_addons.ai.attempts import RETRIES, AiAttempts
 from mitm_addons.flows import state_of
 from mitm_addons.gateway import QUIET_LOGGERS, Adapter, gateway_addons
 from mitm_addons.health import PROBES, Health
@@ -101,9 +102,12 @@ def _policy(services: Services) -> Policy:
         authority: str | None,
         owner: str,
         linger: float,
+        *,
+        has_retries: bool = False,
     ) -> Terms:
         times = _timeouts(limits.timeouts, timeouts)
-        return Terms(times, request, response, str(trust(authority)), owner, linger)
+        retries = RETRIES if has_retries else None
+        return Terms(times, request, response, str(trust(authority)), owner, linger, retries)
 
     default, known = [
         make_terms(UpstreamTimeouts(), limits.public_body, limits.response_body, None, "", linger)
@@ -117,14 +121,16 @@ def _policy(services: Services) -> Policy:
         route, tenant = state.admitted.route, state.admitted.gateway.snapshot.tenant
         linger = _KNOWN_LINGER if state.has_valid_key else LINGER
         upstream = state.upstream or route.upstream
-        return make_terms(
-            upstream.timeouts, state.body_limit, route.bodies.response, upstream.ca, tenant.id, linger
-        )
+        times, largest = upstream.timeouts, route.bodies.response
+        if state.ai is None:
+            return make_terms(times, state.body_limit, largest, upstream.ca, tenant.id, linger)
+        return make_terms(times, state.body_limit, largest, upstream.ca, tenant.id, linger, has_retries=True)
 
     def response(error: WireError, flow: http.HTTPFlow | None) -> http.Response:
         return error_response(error, flow, services.random_bytes)
 
-    return Policy(response, terms)
+    attempts = AiAttempts(services.clock)
+    return Policy(response, terms, attempts.retry, attempts.holds, attempts.held)
 
 
 def _timeouts(clients: settings_of.Timeouts, upstream: UpstreamTimeouts) -> Timeouts:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mitmproxy import http
 
@@ -19,6 +19,7 @@ from shared.settings import Settings
 if TYPE_CHECKING:
     from shared.config_store.cache.gateways import GatewayCache
     from shared.routing.compile import Gateway
+    from shared.routing.platform import CompiledPlatform
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Admission:
         random_bytes: for request ids.
     """
 
-    gateways: "GatewayCache[Gateway, Any]"
+    gateways: "GatewayCache[Gateway, CompiledPlatform]"
     hosts: HostRules
     hasher: PepperedHasher
     clock: Clock

@@ -15,6 +15,7 @@ and the flow has no content.
 from collections.abc import Awaitable
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 from mitmproxy import http
@@ -46,6 +47,7 @@ from shared.pipeline.trace import Trace
 from shared.providers.headers import HIDDEN, IS_REQUEST_ID, PREFIX, with_prefix
 from shared.routing.admission import Admitted, too_large
 from shared.routing.outgoing import outgoing
+from shared.routing.upstream import Upstream
 
 _MAX_ID = 256  # bytes of an upstream's request id
 # The longest response of a model that is collected although no plugin reads it, in bytes.
@@ -160,17 +162,31 @@ class Stages:
         self, flow: http.HTTPFlow, state: FlowState, admitted: Admitted, headers: Headers, body: bytes | None
     ) -> None:
         """Point the flow at the upstream. Until then its address is unrouted."""
-        upstream = admitted.route.upstream
-        if state.ai is not None:
-            found = self.ai.choose(state.ai, admitted.key, request_of(flow, state.path, headers), body or b"")
-            if isinstance(found, Rejection):
-                reject_flow(flow, found)
-                return
-            if isinstance(found, Response):
-                state.source = "gateway"
-                put_response(flow, found)
-                return
-            upstream, body = found
+        sent_target = flow.request.data.path
+        if state.ai is None:
+            self._send(flow, state, admitted, headers, sent_target, admitted.route.upstream, body)
+            return
+        request = request_of(flow, state.path, headers)
+        found = self.ai.choose(state.ai, admitted.key, request, body or b"")
+        if isinstance(found, Rejection):
+            reject_flow(flow, found)
+        elif isinstance(found, Response):
+            state.source = "gateway"
+            put_response(flow, found)
+        else:
+            state.ai.send = partial(self._send, flow, state, admitted, headers, sent_target)
+            state.ai.send(*found)
+
+    def _send(
+        self,
+        flow: http.HTTPFlow,
+        state: FlowState,
+        admitted: Admitted,
+        headers: Headers,
+        sent_target: bytes,
+        upstream: Upstream,
+        body: bytes | None,
+    ) -> None:
         data = flow.request.data
         state.upstream = upstream
         request = outgoing(
@@ -181,7 +197,7 @@ class Stages:
             headers=headers,
             body=body,
             sent=state.headers,
-            sent_target=data.path,
+            sent_target=sent_target,
             request_id=state.request_id,
             client=state.client,
             instance=self.instance,

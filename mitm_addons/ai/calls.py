@@ -95,7 +95,7 @@ class AiCalls:
         """
         if one.resolution is None:
             return self._models(one, key, request)
-        one.document = parsed(body)
+        one.document, one.body = parsed(body), body
         one.pool = pool = one.route.pool(one.resolution)
         affinity = (
             pool.affinity.key(request.headers, one.document, one.resolution.asked) if pool.affinity else None
@@ -113,9 +113,12 @@ class AiCalls:
             return
         now = self.clock.monotonic()
         if status >= 400:
-            wait = wait_of(headers, self.clock.now())
-            one.attempts.after(outcome_of_response(status, wait=wait), now)
+            if not one.is_judged:  # by an engine that does not ask about attempts
+                wait = wait_of(headers, self.clock.now())
+                one.attempts.after(outcome_of_response(status, wait=wait), now)
             return
+        if one.is_judged:
+            return  # a stream that fails goes to the client, because no target is left
         one.attempts.served(now, status)
         if one.call.api in USAGE_FIELDS:
             one.meter = UsageMeter(one.call.api)

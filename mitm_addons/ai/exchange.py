@@ -12,13 +12,17 @@ from shared.model.messages import encoded
 from shared.providers.calls import ApiCall
 from shared.providers.resolve import Resolution, ResolvedTarget
 from shared.routing.ai_route import AiRoute, ModelPool
+from shared.routing.upstream import Upstream
 from shared.upstreams.attempt import Attempt
 from shared.upstreams.attempts import Attempts
+from shared.upstreams.commit import StreamStart
 from shared.usage.estimate import estimate_request
 from shared.usage.meter import UsageMeter
 from shared.usage.prices import Rates, usd
 from shared.usage.values import Source, Usage
 
+#: Points a flow at an upstream, with a body for it.
+Send = Callable[[Upstream, bytes], None]
 #: Called with each piece of a body; returns what is sent.
 Pass = Callable[[bytes], Any]
 
@@ -34,6 +38,10 @@ class AiExchange:
         document: the JSON of the request; None for another body.
         pool, attempts: where it may go, and where it went.
         attempt: the call under way, or the one that was served.
+        body: the body as plugins left it, with the name that the client asked for.
+        send: points the flow at an upstream, with a body; None before the first target is chosen.
+        start: judges the beginning of a stream that is held back.
+        is_judged: the failure of the last attempt was recorded, and nothing follows it.
         meter: reads the usage of the response; None while there is none to read.
         usage, rates: what was used, and at which prices; None before the end.
     """
@@ -45,6 +53,10 @@ class AiExchange:
     pool: ModelPool | None = None
     attempts: Attempts | None = None
     attempt: Attempt | None = None
+    body: bytes = field(default=b"", repr=False)
+    send: Send | None = None
+    start: StreamStart | None = None
+    is_judged: bool = False
     meter: UsageMeter | None = None
     usage: Usage | None = None
     rates: Rates | None = field(default=None, repr=False)
@@ -97,6 +109,9 @@ class AiExchange:
         ]
         if self.attempts is not None and self.attempts.number > 1:
             found.append((b"X-Gateway-Attempts", b"%d" % self.attempts.number))
+            if self.is_judged:
+                # Every target that may be tried has failed.
+                found.append((b"x-should-retry", b"false"))
         if self.usage is not None:
             found.append((b"X-Gateway-Usage-Source", self.usage.source.encode()))
             if self.cost is not None:

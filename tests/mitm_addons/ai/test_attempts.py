@@ -1,0 +1,184 @@
+"""Another target is tried when one fails, before the client has got anything."""
+
+import asyncio
+import inspect
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from mitm_addons.ai.attempts import AiAttempts
+from mitm_addons.ai.calls import AiCalls
+from mitm_addons.ai.exchange import AiExchange
+from mitm_addons.ai.ledger import Ledger
+from mitm_engine.exchange.attempt import Attempt, Step
+from mitm_engine.wire_error import WireError
+from shared.model.messages import Headers, Request
+from shared.model.providers import Model, ModelTarget, Provider
+from shared.routing.upstream import Upstream
+from tests.mitm_addons.ai.test_calls import Clock
+from tests.mitm_addons.begun import admitted, begun_flow
+from tests.routing.test_ai_route import key, route
+
+CALLS = AiCalls(Clock(), Ledger(lambda row: None, Clock(), lambda size: b"r" * size), lambda: 0.5)
+ATTEMPTS = AiAttempts(Clock())
+STREAM = ((b"Content-Type", b"text/event-stream"),)
+ROLE = b'data: {"choices":[{"delta":{"role":"assistant","content":""}}]}\n\n'
+TEXT = b'data: {"choices":[{"delta":{"content":"Hi"}}]}\n\n'
+ERROR = b'data: {"error":{"type":"server_error","message":"x"}}\n\n'
+
+
+@dataclass
+class Try:
+    """A request whose first target was chosen, and the upstreams that it was sent to."""
+
+    flow: Any
+    one: AiExchange
+    sent: list[tuple[str, bytes]] = field(default_factory=list)
+
+    def fail(self, status: int = 0, body: bytes = b"", **attempt: Any) -> bool:
+        """Whether another target is tried after this failure."""
+        return bool(done(ATTEMPTS.retry(self.flow, Attempt(number=1, status=status, body=body, **attempt))))
+
+
+def done(result: Any) -> Any:
+    return asyncio.run(result) if inspect.isawaitable(result) else result
+
+
+def ask(*targets: str, keys: int) -> Try:
+    """A request for a model with these providers as targets, in this order."""
+    origin = "https://api.openai.com:443"
+    providers = [
+        Provider(
+            "prv_1",
+            name,
+            "openai",
+            keys=tuple(
+                key("ten_1", origin, number, secret=f"sk-{name}-{number}") for number in range(1, keys + 1)
+            ),
+        )
+        for name in targets
+    ]
+    # The id is a part of the seal; each provider has another one.
+    providers = [
+        Provider(f"prv_{number}", one.name, "ollama", base_url=f"http://{one.name}.example/v1")
+        if keys == 0
+        else one
+        for number, one in enumerate(providers)
+    ]
+    named = tuple(ModelTarget(provider=name, model="m", priority=at) for at, name in enumerate(targets))
+    ai = route(*providers, models={"best": Model("best", named)})
+    begun = CALLS.begin("/ai/v1/chat/completions", ai)
+    assert isinstance(begun, AiExchange)
+    body = json.dumps({"model": "best", "messages": []}).encode()
+    request = Request(
+        "POST", "/ai/v1/chat/completions", Headers([("Content-Type", "application/json")]), "", body
+    )
+    assert CALLS.resolve(begun, None, request) is None
+    found = CALLS.choose(begun, None, request, body)
+    assert isinstance(found, tuple), found
+    flow = begun_flow(admitted=admitted(), ai=begun)
+    tried = Try(flow, begun)
+
+    def send(upstream: Upstream, body: bytes) -> None:
+        tried.sent.append((upstream.target.host, body))
+
+    begun.send = send
+    return tried
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 529])
+def test_a_failed_target_is_replaced_by_the_next_one(status: int) -> None:
+    tried = ask("a", "b", keys=0)
+    assert tried.fail(status)
+    assert tried.sent == [("b.example", b'{"model": "m", "messages": []}')]
+    assert tried.one.target is not None
+    assert tried.one.target.provider.name == "b"
+
+
+@pytest.mark.parametrize("status", [200, 400, 404, 413, 422])
+def test_a_response_that_is_the_clients_goes_to_the_client(status: int) -> None:
+    assert not ask("a", "b", keys=0).fail(status)
+
+
+@pytest.mark.parametrize(
+    ("error", "is_sent"),
+    [
+        (WireError("upstream_unreachable", cause="refused"), False),
+        (WireError("upstream_tls"), False),
+        (WireError("upstream_timeout"), True),
+        (WireError("upstream_protocol_error", cause="reset"), True),
+    ],
+)
+def test_a_target_that_does_not_respond_is_replaced(error: WireError, is_sent: bool) -> None:
+    assert ask("a", "b", keys=0).fail(error=error, is_sent=is_sent)
+
+
+def test_a_rejected_key_is_replaced_by_the_next_key_of_the_provider() -> None:
+    tried = ask("main", keys=2)
+    first = tried.one.attempt
+    assert tried.fail(401, b'{"error":{"code":"invalid_api_key"}}')
+    assert {one.key.id for one in (first, tried.one.attempt) if one and one.key} == {"pk_1", "pk_2"}
+
+
+def test_a_client_never_sees_that_all_keys_of_the_provider_were_rejected() -> None:
+    tried = ask("main", keys=1)
+    with pytest.raises(WireError) as found:
+        tried.fail(401)
+    assert found.value.code == "no_provider_key"
+
+
+def test_nothing_is_tried_when_no_target_is_left_and_sdks_are_told_so() -> None:
+    tried = ask("a", "b", keys=0)
+    # The second target is tried once more, because no other is left.
+    assert [tried.fail(500) for _ in range(3)] == [True, True, False]
+    CALLS.begin_response(tried.one, 500, Headers())
+    assert (b"x-should-retry", b"false") in tried.one.fields()
+    assert (b"X-Gateway-Attempts", b"3") in tried.one.fields()
+
+
+def test_an_error_in_a_stream_before_its_content_is_replaced() -> None:
+    tried = ask("a", "b", keys=0)
+    assert ATTEMPTS.holds(tried.flow, Attempt(number=1, status=200, fields=STREAM)) is not None
+    assert ATTEMPTS.held(tried.flow, ROLE) is Step.HOLD
+    assert done(ATTEMPTS.held(tried.flow, ERROR)) is Step.AGAIN
+    assert len(tried.sent) == 1
+
+
+@pytest.mark.parametrize("end", [b"", None])
+def test_a_stream_that_ends_or_is_silent_before_its_content_is_replaced(end: bytes | None) -> None:
+    tried = ask("a", "b", keys=0)
+    ATTEMPTS.holds(tried.flow, Attempt(number=1, status=200, fields=STREAM))
+    assert ATTEMPTS.held(tried.flow, ROLE) is Step.HOLD
+    assert done(ATTEMPTS.held(tried.flow, end)) is Step.AGAIN
+
+
+def test_a_stream_with_content_goes_to_the_client() -> None:
+    tried = ask("a", "b", keys=0)
+    ATTEMPTS.holds(tried.flow, Attempt(number=1, status=200, fields=STREAM))
+    assert ATTEMPTS.held(tried.flow, ROLE + TEXT) is Step.COMMIT
+    assert tried.sent == []
+
+
+def test_the_failed_stream_of_the_last_attempt_goes_to_the_client() -> None:
+    tried = ask("a", keys=0)
+    steps = []
+    for _ in range(3):
+        ATTEMPTS.holds(tried.flow, Attempt(number=1, status=200, fields=STREAM))
+        steps.append(done(ATTEMPTS.held(tried.flow, ERROR)))
+    assert steps == [Step.AGAIN, Step.AGAIN, Step.COMMIT]
+
+
+@pytest.mark.parametrize("fields", [(), ((b"Content-Type", b"application/json"),)])
+def test_a_whole_response_is_not_held(fields: Any) -> None:
+    tried = ask("a", "b", keys=0)
+    assert ATTEMPTS.holds(tried.flow, Attempt(number=1, status=200, fields=fields)) is None
+
+
+def test_a_flow_of_another_rule_is_never_tried_again() -> None:
+    flow = begun_flow(admitted=admitted())
+    attempt = Attempt(number=1, status=500)
+    assert ATTEMPTS.retry(flow, attempt) is False
+    assert ATTEMPTS.holds(flow, attempt) is None
+    assert ATTEMPTS.held(flow, b"x") is Step.COMMIT
