@@ -259,10 +259,8 @@ class Stages:
         self, flow: http.HTTPFlow, state: FlowState, run: Run, response: http.Response, longest: int
     ) -> None:
         head = Response(response.status_code, head_of(response))
-        can_stream = state.source == "upstream"
-        stream = await run.response_head(
-            head, can_stream=can_stream, may_wait=self.may_wait, longest_event=longest
-        )
+        longest_event = longest if state.source == "upstream" else None
+        stream = await run.response_head(head, longest_event=longest_event, may_wait=self.may_wait)
         if not run.needs_body and (final := run.response()):
             response.status_code = final.status
             set_head(response, _unsized(final.headers) if stream else final.headers)

@@ -11,8 +11,6 @@ from shared.http.media_type import MediaType
 from shared.model.event import Event
 from shared.model.messages import Headers
 
-#: The most bytes of one event where nothing else is said.
-DEFAULT_LONGEST = 20 * 1024 * 1024
 #: Blank lines before an event are part of it, up to so many bytes. So each is not judged by itself. More of
 #: them are events of their own.
 MAX_BLANK = 1024
@@ -92,8 +90,11 @@ class EventSplitter:
         )
 
 
-def event_splitter(kind: MediaType, longest: int = DEFAULT_LONGEST) -> EventSplitter | None:
-    """Return a splitter for a body of that type; None when it is not a stream of events."""
+def event_splitter(kind: MediaType, longest: int) -> EventSplitter | None:
+    """Return a splitter for a body of that type; None when it is not a stream of events.
+
+    `longest` is the most bytes of one event.
+    """
     if kind.is_event_stream:
         return EventSplitter(_EVENT_END, _server_sent, longest)
     return EventSplitter(_LINE_END, _line, longest) if kind.is_json_lines else None
@@ -143,7 +144,7 @@ def _all_events(body: bytes, splitter: EventSplitter) -> Iterator[Event]:
     yield from splitter.end()
 
 
-def splitter_for_response(headers: Headers, longest: int = DEFAULT_LONGEST) -> EventSplitter | None:
+def splitter_for_response(headers: Headers, longest: int) -> EventSplitter | None:
     """Return a splitter for a response with that head; None when it is not a stream, or is encoded.
 
     An encoded stream can only be decoded as a whole. Upstreams are asked for none (`Route.own`).

@@ -12,7 +12,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, cast
 
-from shared.bodies.event_splitter import DEFAULT_LONGEST, splitter_for_response
+from shared.bodies.event_splitter import splitter_for_response
 from shared.core.empty import EMPTY
 from shared.core.errors import Rejection, make_rejection
 from shared.core.http_tokens import has_no_body
@@ -86,18 +86,13 @@ class Run:
         await self._groups(Stage.PRE_REQUEST, self.plan.stages.get(Stage.PRE_REQUEST, ()))
 
     async def response_head(
-        self,
-        head: Response,
-        *,
-        can_stream: bool = False,
-        may_wait: bool = True,
-        longest_event: int = DEFAULT_LONGEST,
+        self, head: Response, *, longest_event: int | None = None, may_wait: bool = True
     ) -> Stream | None:
         """Run post_request, and pre_response unless that needs the body; then `needs_body` is set.
 
-        `head` is the response without its body. Returns the stream if events are judged while they pass,
-        which needs `can_stream`. Without `may_wait` no event is ever awaited. An event has at most
-        `longest_event` bytes.
+        `head` is the response without its body. Returns the stream if events are judged while they pass. An
+        event has at most `longest_event` bytes; None says that they cannot be judged while they pass. Without
+        `may_wait` no event is ever awaited.
         """
         if self.rejection:
             return None
@@ -105,8 +100,8 @@ class Run:
         head = Response(head.status, head.headers, b"" if is_empty else None)
         self.exchange = self.exchange.with_response(head)
         await self._groups(Stage.POST_REQUEST, plan.stages.get(Stage.POST_REQUEST, ()))
-        splitter = None
-        if can_stream and not is_empty and plan.judges_events and (may_wait or plan.events_in_place):
+        splitter, can_judge = None, plan.judges_events and (may_wait or plan.events_in_place)
+        if longest_event is not None and can_judge and not is_empty:
             splitter = splitter_for_response((self.exchange.response or head).headers, longest_event)
         self.needs_body = not is_empty and (plan.buffers or (plan.judges_bodies and splitter is None))
         if self.needs_body:

@@ -60,7 +60,7 @@ class Endpoint:
 
     def read_stream(self, body: bytes) -> str:
         """What a reader puts together from as many events as came."""
-        splitter = event_splitter(MediaType(self.content_type.partition(";")[0]))
+        splitter = event_splitter(MediaType(self.content_type.partition(";")[0]), len(body))
         assert splitter is not None
         data = [event.data for event in (*splitter.feed(body), *splitter.end()) if event.data is not None]
         if self.whole is plain:

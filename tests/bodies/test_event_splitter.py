@@ -121,7 +121,7 @@ def test_a_whole_event_that_is_too_long_is_rejected() -> None:
     ],
 )
 def test_only_readable_streams_are_split(head: list[tuple[str, str]], streams: bool) -> None:
-    assert (splitter_for_response(Headers(head)) is not None) is streams
+    assert (splitter_for_response(Headers(head), 20 * MB) is not None) is streams
 
 
 @given(st.integers(0, 20), st.sampled_from([b"\n", b"\r", b"\r\n"]))

@@ -37,7 +37,7 @@ class Judged:
 
 
 def stream(*, stock: bool = False) -> tuple[EventStream, Judged, Any]:
-    run, splitter = SimpleNamespace(rejection=None), event_splitter(MediaType("text/event-stream"))
+    run, splitter = SimpleNamespace(rejection=None), event_splitter(MediaType("text/event-stream"), 1_000)
     state = SimpleNamespace(passed_on=lambda piece: piece, bytes_held_back=0, pending_bytes=b"")
     judged, anything = Judged(run, splitter), cast(Any, object())
     parts = cast(Any, state), cast(Any, run), cast(Any, judged)

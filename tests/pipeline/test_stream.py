@@ -34,6 +34,7 @@ from tests.pipeline.world import (
 REJECT = Reject(422, "content_rejected", "No.")
 STREAMED = Response(200, Headers([("Content-Type", "text/event-stream")]))
 EVENTS = [event(text) for text in "abcd"]
+LONGEST = 2 * IN_PLACE_BYTES
 LARGE = Event(b"x" * (IN_PLACE_BYTES + 1), "x")
 KINDS = [ActiveJudge, JudgingInThread, JudgingAsync]
 JUDGES = {ActiveJudge: Judge, JudgingInThread: Judge, JudgingAsync: AsyncJudge}
@@ -44,7 +45,7 @@ def texts(events: Sequence[Event]) -> str:
 
 
 async def opened(run: Run, *, may_wait: bool = True) -> Any:
-    stream = await run.response_head(STREAMED, can_stream=True, may_wait=may_wait)
+    stream = await run.response_head(STREAMED, longest_event=LONGEST, may_wait=may_wait)
     assert stream is not None
     return stream
 
@@ -241,13 +242,13 @@ def test_a_small_piece_is_judged_in_place_beside_a_judge_that_waits() -> None:
 @pytest.mark.parametrize(
     ("plugin", "headers", "able"),
     [
-        (ActiveJudge, {}, {"can_stream": False}),
-        (ActiveJudge, {"Content-Encoding": "gzip"}, {"can_stream": True}),
-        (JudgingAsync, {}, {"can_stream": True, "may_wait": False}),
+        (ActiveJudge, {}, {"longest_event": None}),
+        (ActiveJudge, {"Content-Encoding": "gzip"}, {"longest_event": LONGEST}),
+        (JudgingAsync, {}, {"longest_event": LONGEST, "may_wait": False}),
     ],
 )
 def test_response_whose_events_cannot_be_judged_as_they_pass_is_judged_whole(
-    plugin: type[ActiveJudge], headers: dict[str, str], able: dict[str, bool]
+    plugin: type[ActiveJudge], headers: dict[str, str], able: dict[str, Any]
 ) -> None:
     run = run_of(entry(plugin(lambda _: passing()), Stage.PRE_RESPONSE))
     head = Response(200, STREAMED.headers.patched(headers))

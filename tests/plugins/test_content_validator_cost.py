@@ -259,7 +259,7 @@ def test_events_of_a_long_stream_take_flat_memory() -> None:
         exchange(b"{}", response=Response(200, head(content_type="text/event-stream")))
     )
     events = [chat.stream(["some words and "]), chat.stream(["a se"])]
-    splitter = event_splitter(MediaType("text/event-stream"))
+    splitter = event_splitter(MediaType("text/event-stream"), 20 * MB)
     assert splitter is not None
     tracemalloc.start()
     try:

@@ -48,7 +48,7 @@ def passed(
     judge = plugin.pre_response_events(responded_with(content_type))
     if isinstance(judge, Reject):
         return b"", judge
-    splitter = event_splitter(MediaType(content_type.partition(";")[0]))
+    splitter = event_splitter(MediaType(content_type.partition(";")[0]), len(body))
     assert splitter is not None
     assert not isinstance(judge, type(CONTINUE) | Patch)
     sent = b""
