@@ -7,8 +7,8 @@ from typing import Final
 
 from mitmproxy import http
 
-from mitm_addons.ai.calls import rewritten
-from mitm_addons.ai.exchange import AiExchange
+from mitm_addons.ai.calls import body_for_target
+from mitm_addons.ai.exchange import AiExchange, Send
 from mitm_addons.flows import state_of
 from mitm_engine.exchange.attempt import Attempt, Hold, Retries, Step
 from mitm_engine.wire_error import WireError
@@ -16,7 +16,9 @@ from shared.core.clock import Clock
 from shared.model.messages import Headers
 from shared.model.pools import RetryOn
 from shared.providers.retry_after import wait_of
+from shared.routing.ai_route import ModelPool
 from shared.upstreams import commit
+from shared.upstreams.attempt import Attempt as Planned
 from shared.upstreams.attempt import Ended
 from shared.upstreams.attempts import Attempts
 from shared.upstreams.outcome import (
@@ -25,6 +27,7 @@ from shared.upstreams.outcome import (
     outcome_of_stream,
     outcome_of_transport,
 )
+from shared.usage.asking import rejects_asking
 
 #: The bounds within which the engine asks.
 RETRIES: Final = Retries()
@@ -46,6 +49,8 @@ class AiAttempts:
         one = _exchange(flow)
         if one is None or one.attempts is None or (attempt.error is None and attempt.status < 400):
             return False
+        if one.asks_usage and rejects_asking(attempt.status, attempt.body):
+            return self._without_asking(one)
         return self._again(one, one.attempts, self._outcome(one, attempt))
 
     def holds(self, flow: http.HTTPFlow, attempt: Attempt) -> Hold | None:
@@ -88,8 +93,19 @@ class AiAttempts:
         one.attempt = following
         if one.pool is None or one.send is None:
             return False
-        one.send(one.route.upstream(one.pool, following, one.call), rewritten(one, one.body))
+        self._send(one, following, one.pool, one.send)
         return _after(following.delay) if following.delay else True
+
+    def _without_asking(self, one: AiExchange) -> bool:
+        """Send the request to the same target as it came: its server does not know how to report usage."""
+        if one.target is None or one.attempt is None or one.pool is None or one.send is None:
+            return False
+        one.route.states.unable.add(one.target.provider.provider.id, self.clock.monotonic())
+        self._send(one, one.attempt, one.pool, one.send)
+        return True
+
+    def _send(self, one: AiExchange, attempt: Planned, pool: ModelPool, send: Send) -> None:
+        send(one.route.upstream(pool, attempt, one.call), body_for_target(one, self.clock.monotonic()))
 
     def _outcome(self, one: AiExchange, attempt: Attempt) -> Outcome:
         if attempt.error is None:

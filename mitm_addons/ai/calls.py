@@ -26,6 +26,7 @@ from shared.routing.upstream import Upstream
 from shared.upstreams.attempt import Ended
 from shared.upstreams.attempts import Attempts
 from shared.upstreams.outcome import outcome_of_response
+from shared.usage.asking import ask_for_usage, has_to_ask
 from shared.usage.meter import UsageMeter
 
 _JSON = ("Content-Type", "application/json")
@@ -105,7 +106,8 @@ class AiCalls:
         if isinstance(attempt, Ended):
             return ended(attempt, one.resolution.asked)
         one.attempt = attempt
-        return one.route.upstream(pool, attempt, one.call), rewritten(one, body)
+        upstream = one.route.upstream(pool, attempt, one.call)
+        return upstream, body_for_target(one, self.clock.monotonic())
 
     def begin_response(self, one: AiExchange, status: int, headers: Headers) -> None:
         """Record the head of a target's response, and begin to read its usage."""
@@ -137,12 +139,16 @@ class AiCalls:
             one.attempts.end()
 
 
-def rewritten(one: AiExchange, body: bytes) -> bytes:
-    """The body with the name that the provider knows the model by."""
-    target = one.target
-    if target is None or not isinstance(one.document, dict) or one.document.get("model") == target.model:
+def body_for_target(one: AiExchange, now: float) -> bytes:
+    """The body for the present target: with its name of the model, and asking for the usage of a stream."""
+    target, document, body = one.target, one.document, one.body
+    if target is None or not isinstance(document, dict):
         return body
-    return with_member(body, "model", orjson.dumps(target.model))
+    if document.get("model") != target.model:
+        body = with_member(body, "model", orjson.dumps(target.model))
+    is_unable = one.route.states.unable.has(target.provider.provider.id, now)
+    one.asks_usage = has_to_ask(one.call.api, document, is_unable=is_unable)
+    return ask_for_usage(body) if one.asks_usage else body
 
 
 def ended(ended: Ended, model: str) -> Rejection:

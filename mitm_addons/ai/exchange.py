@@ -1,6 +1,7 @@
 """One request to a model: what was asked, which target serves it, and what it used."""
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +17,7 @@ from shared.routing.upstream import Upstream
 from shared.upstreams.attempt import Attempt
 from shared.upstreams.attempts import Attempts
 from shared.upstreams.commit import StreamStart
+from shared.usage.asking import UsageRemover
 from shared.usage.estimate import estimate_request
 from shared.usage.meter import UsageMeter
 from shared.usage.prices import Rates, usd
@@ -41,6 +43,7 @@ class AiExchange:
         body: the body as plugins left it, with the name that the client asked for.
         send: points the flow at an upstream, with a body; None before the first target is chosen.
         start: judges the beginning of a stream that is held back.
+        asks_usage: the target was asked for the usage of the stream, and the client did not ask.
         is_judged: the failure of the last attempt was recorded, and nothing follows it.
         meter: reads the usage of the response; None while there is none to read.
         usage, rates: what was used, and at which prices; None before the end.
@@ -56,6 +59,7 @@ class AiExchange:
     body: bytes = field(default=b"", repr=False)
     send: Send | None = None
     start: StreamStart | None = None
+    asks_usage: bool = False
     is_judged: bool = False
     meter: UsageMeter | None = None
     usage: Usage | None = None
@@ -74,17 +78,16 @@ class AiExchange:
         return None if self.usage is None or self.rates is None else self.rates.cost(self.usage)
 
     def metered(self, pass_on: Pass, *, is_stream: bool) -> Pass:
-        """`pass_on`, and each piece is read for its usage first."""
-        meter = self.meter
-        if meter is None:
+        """`pass_on`, and each piece is read for its usage first.
+
+        The usage that the client did not ask for is removed.
+        """
+        if self.meter is None:
             return pass_on
-        feed = meter.feed_stream if is_stream else meter.feed_whole
-
-        def passing(piece: bytes) -> Any:
-            feed(piece)
-            return pass_on(piece)
-
-        return passing
+        if not is_stream:
+            return _reading(self.meter.feed_whole, pass_on)
+        cleaned = _without_usage(pass_on) if self.asks_usage else pass_on
+        return _reading(self.meter.feed_stream, cleaned)
 
     def settle(self, now: float, *, is_complete: bool) -> Usage | None:
         """What the request used, once: at the end of the response, or when it broke off."""
@@ -117,6 +120,53 @@ class AiExchange:
             if self.cost is not None:
                 found.append((b"X-Gateway-Cost", usd(self.cost).encode()))
         return tuple(found)
+
+
+def _reading(feed: Callable[[bytes], None], pass_on: Pass) -> Pass:
+    def passing(piece: bytes) -> Any:
+        feed(piece)
+        return pass_on(piece)
+
+    return passing
+
+
+def _without_usage(pass_on: Pass) -> Pass:
+    remover = UsageRemover()
+
+    def passing(piece: bytes) -> Any:
+        if piece:
+            left = remover.feed(piece)
+            return pass_on(left) if left else []
+        rest = remover.end()
+        if not rest:
+            return pass_on(b"")
+        return _joined(pass_on(rest), pass_on)
+
+    return passing
+
+
+def _joined(first: Any, pass_on: Pass) -> Any:
+    """What is sent for the rest of a stream, and then for its end."""
+    if inspect.isawaitable(first):
+        return _joined_later(first, pass_on)
+    last = pass_on(b"")
+    if inspect.isawaitable(last):
+        return _after(_pieces(first), last)
+    return [*_pieces(first), *_pieces(last)]
+
+
+async def _joined_later(first: Awaitable[Any], pass_on: Pass) -> list[bytes]:
+    sent = _pieces(await first)
+    last = pass_on(b"")
+    return [*sent, *_pieces(await last if inspect.isawaitable(last) else last)]
+
+
+async def _after(sent: list[bytes], last: Awaitable[Any]) -> list[bytes]:
+    return [*sent, *_pieces(await last)]
+
+
+def _pieces(sent: Any) -> list[bytes]:
+    return [sent] if isinstance(sent, bytes) else list(sent)
 
 
 def parsed(body: bytes) -> Any:

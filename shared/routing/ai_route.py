@@ -21,6 +21,7 @@ from shared.upstreams.choose import Pool
 from shared.upstreams.keys import KeyRing, KeyState
 from shared.upstreams.retry_budget import RetryBudget
 from shared.upstreams.target import States, Target, TargetState
+from shared.usage.asking import UnableProviders
 from shared.usage.prices import PriceTable, Rates
 
 # Pools, upstreams and budgets that are kept per rule: clients choose the names of models.
@@ -35,6 +36,7 @@ class PoolStates:
         secret: for choices that no tenant can foresee; the same on all machines.
         epoch: the time of day at which the monotonic clock was 0, in seconds since the Unix epoch.
         worker, workers: the number of this worker, and how many there are on this machine.
+        unable: the providers that cannot be asked for the usage of a stream.
     """
 
     secret: bytes
@@ -43,6 +45,7 @@ class PoolStates:
     workers: int = 1
     targets: States[tuple[str, str], TargetState] = field(default_factory=States)
     keys: States[tuple[str, str, str], KeyState] = field(default_factory=States)
+    unable: UnableProviders = field(default_factory=UnableProviders)
 
     @property
     def trial_delay(self) -> float:
@@ -81,7 +84,7 @@ class AiRoute:
         self._rule = rule
         self._tenant_id = tenant_id
         self._providers = providers
-        self._states = states
+        self.states = states
         known = {name: one.known for name, one in providers.items()}
         self.resolver = Resolver(ai, order, known, models)
         spoken = {api for one in known.values() for api in one.endpoint.apis}
@@ -137,7 +140,7 @@ class AiRoute:
         return self._times(target).first_byte < self._provider_times(target).first_byte
 
     def _make_pool(self, resolution: Resolution) -> ModelPool:
-        policy, states = resolution.policy, self._states
+        policy, states = resolution.policy, self.states
         targets = [
             Target(
                 id=one.id,
@@ -164,7 +167,7 @@ class AiRoute:
 
     def _ring(self, provider: KnownProvider) -> KeyRing | None:
         """The keys of a provider; None if it needs none and has none."""
-        name, states = provider.name, self._states
+        name, states = provider.name, self.states
         if name not in self._rings:
             keys = self._providers[name].keys
             if not provider.provider.keys and not provider.endpoint.needs_key:

@@ -46,7 +46,7 @@ def done(result: Any) -> Any:
     return asyncio.run(result) if inspect.isawaitable(result) else result
 
 
-def ask(*targets: str, keys: int) -> Try:
+def ask(*targets: str, keys: int, stream: bool = False) -> Try:
     """A request for a model with these providers as targets, in this order."""
     origin = "https://api.openai.com:443"
     providers = [
@@ -71,7 +71,7 @@ def ask(*targets: str, keys: int) -> Try:
     ai = route(*providers, models={"best": Model("best", named)})
     begun = CALLS.begin("/ai/v1/chat/completions", ai)
     assert isinstance(begun, AiExchange)
-    body = json.dumps({"model": "best", "messages": []}).encode()
+    body = json.dumps({"model": "best", "messages": [], **({"stream": True} if stream else {})}).encode()
     request = Request(
         "POST", "/ai/v1/chat/completions", Headers([("Content-Type", "application/json")]), "", body
     )
@@ -95,6 +95,16 @@ def test_a_failed_target_is_replaced_by_the_next_one(status: int) -> None:
     assert tried.sent == [("b.example", b'{"model": "m", "messages": []}')]
     assert tried.one.target is not None
     assert tried.one.target.provider.name == "b"
+
+
+def test_a_server_that_does_not_know_how_to_report_usage_is_not_asked_again() -> None:
+    tried = ask("a", "b", keys=0, stream=True)
+    assert tried.one.asks_usage
+    assert tried.fail(400, b'{"error":{"message":"Unknown parameter: stream_options"}}')
+    assert tried.sent == [("a.example", b'{"model": "m", "messages": [], "stream": true}')]
+    assert not tried.one.asks_usage
+    assert tried.one.attempts is not None
+    assert tried.one.attempts.number == 1
 
 
 @pytest.mark.parametrize("status", [200, 400, 404, 413, 422])

@@ -146,6 +146,47 @@ def test_a_stream_that_breaks_off_is_estimated_and_never_free() -> None:
     assert one.cost
 
 
+STREAM = {"model": "gpt-6-luna", "messages": [], "stream": True}
+CHUNK = b'data: {"choices":[{"delta":{"content":"Hi"}}],"usage":null}\n\n'
+LAST = b'data: {"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":1}}\n\ndata: [DONE]\n\n'
+
+
+def received(one: AiExchange, *pieces: bytes) -> bytes:
+    """What a client gets of the pieces of a stream."""
+    got: list[bytes] = []
+
+    def pass_on(piece: bytes) -> list[bytes]:
+        got.append(piece)
+        return [piece]
+
+    feed = one.metered(pass_on, is_stream=True)
+    return b"".join(sent for piece in (*pieces, b"") for sent in feed(piece))
+
+
+def test_a_stream_is_asked_for_its_usage_and_the_client_does_not_see_it() -> None:
+    (_, sent), one = ask(STREAM)
+    assert json.loads(sent) == {**STREAM, "stream_options": {"include_usage": True}}
+    CALLS.begin_response(one, 200, Headers())
+    got = received(one, CHUNK, LAST[:30], LAST[30:])
+    assert got == b'data: {"choices":[{"delta":{"content":"Hi"}}]}\n\ndata: [DONE]\n\n'
+    end(one)
+    assert (ROWS[-1].usage.input, ROWS[-1].usage.source) == (7, Source.REPORTED)
+
+
+def test_a_client_that_asks_for_the_usage_gets_it() -> None:
+    asking = {**STREAM, "stream_options": {"include_usage": True}}
+    (_, sent), one = ask(asking)
+    assert json.loads(sent) == asking
+    CALLS.begin_response(one, 200, Headers())
+    assert received(one, CHUNK, LAST) == CHUNK + LAST
+
+
+def test_a_stream_that_is_cut_within_an_event_passes_on_what_came() -> None:
+    _, one = ask(STREAM)
+    CALLS.begin_response(one, 200, Headers())
+    assert received(one, CHUNK[:20]) == CHUNK[:20]
+
+
 def test_a_response_with_an_error_uses_nothing_and_cools_the_key() -> None:
     _, one = ask({"model": "priced", "messages": []})
     CALLS.begin_response(one, 401, Headers())
