@@ -2,6 +2,7 @@
 
 led:{<tenant>}               stream  the ledger: one field, row, with a `LedgerRow` in JSON
 led:{<tenant>}:batch:<id>    string  a batch that was settled; expires
+led:{<tenant>}:archived      string  the id of the last row that was copied to a file
 led:sizes                    hash    the bytes of each tenant's ledger
 led:trimming                 string  a worker compares them; expires
 use:{<tenant>}:<day>:<sum>   hash    a sum of that day by combination; see aggregates.py; expires
@@ -21,6 +22,10 @@ def ledger_key(tenant_id: str) -> str:
 
 def batch_key(tenant_id: str, batch: str) -> str:
     return f"led:{{{tenant_id}}}:batch:{batch}"
+
+
+def archived_key(tenant_id: str) -> str:
+    return f"led:{{{tenant_id}}}:archived"
 
 
 def sums_keys(tenant_id: str, day: str) -> list[str]:

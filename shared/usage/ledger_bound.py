@@ -94,7 +94,7 @@ class LedgerBound:
         self.trimmed += removed
         if removed:
             logger.warning(
-                "ledger.max_bytes is reached: %d rows of tenant %s were removed before they were archived.",
+                "ledger.max_bytes is reached: the oldest %d rows of tenant %s were removed.",
                 removed,
                 tenant_id,
             )

@@ -9,6 +9,15 @@ from typing import Any, Final, Self
 from shared.usage.values import UNITS, Source, Usage
 
 
+def day_of(time: float) -> str:
+    """The day in UTC of a time in seconds since the Unix epoch.
+
+    >>> day_of(1_796_126_400)
+    '2026-12-01'
+    """
+    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerRow:
     """What one request used and cost.
@@ -59,7 +68,7 @@ class LedgerRow:
     @property
     def day(self) -> str:
         """The day in UTC, such as ``2026-12-01``."""
-        return datetime.fromtimestamp(self.time, UTC).strftime("%Y-%m-%d")
+        return day_of(self.time)
 
     def encoded(self) -> str:
         """The row as one line of JSON."""
