@@ -40,6 +40,14 @@ class Source:
         if self.is_chunked:
             await peer.write(b"0\r\n\r\n")
 
+    async def stuck(self) -> None:
+        """Wait until nothing was taken for 0.1 seconds."""
+        sent, since, loop = -1, 0.0, asyncio.get_running_loop()
+        while sent < self.sent or loop.time() - since < 0.1:
+            if sent < self.sent:
+                sent, since = self.sent, loop.time()
+            await asyncio.sleep(0.002)
+
 
 async def read_away(client: AsyncRawClient, size: int) -> tuple[int, int]:
     """Read at least `size` bytes and keep none. Returns how many came, and the most memory seen."""
@@ -72,7 +80,7 @@ async def _pass_through(addon: object, size: int, *, is_chunked: bool) -> None:
         before = resident()
         await client.send(request())
         await w.recorder.saw("responseheaders")
-        await asyncio.sleep(0.5)  # the client reads nothing
+        await source.stuck()  # the client reads nothing
         assert source.sent < 15 * MB  # what the kernel's buffers hold
         assert resident() - before < 20 * MB
         _, most = await read_away(client, size)
@@ -105,8 +113,11 @@ async def test_a_slow_hook_holds_the_upstream_back() -> None:
 
 
 async def test_a_slow_stream_function_holds_the_upstream_back() -> None:
+    pieces: list[int] = []
+
     async def slowly(piece: bytes) -> bytes:
         await asyncio.sleep(0.01)
+        pieces.append(len(piece))
         return piece
 
     source = Source(50 * MB, is_chunked=False)
@@ -115,7 +126,7 @@ async def test_a_slow_stream_function_holds_the_upstream_back() -> None:
         before = resident()
         await client.send(request())
         reading = asyncio.ensure_future(read_away(client, 50 * MB))
-        await asyncio.sleep(0.3)
+        await until_true(lambda: len(pieces) >= 20)
         assert source.sent < 30 * MB
         assert resident() - before < 20 * MB
         reading.cancel()

@@ -10,6 +10,7 @@ from mitm_engine.options import Options
 from tests.mitm_engine.world import FLOW_HOOKS, On, Waiting, World, dripping, fail, world
 from tests.support.client import AsyncRawClient, request
 from tests.support.upstream import chunk, hang
+from tests.support.wait import until_true
 
 Leave = Callable[[AsyncRawClient], None]
 LEAVE: list[Leave] = [AsyncRawClient.close, AsyncRawClient.reset]
@@ -86,7 +87,7 @@ async def test_a_client_that_leaves_during_the_error_hook_does_not_stop_it(leave
 
     async def error(flow: http.HTTPFlow) -> None:
         begun.set()
-        await asyncio.sleep(0.1)
+        await until_true(lambda: w.engine.connections == 0)
         ended.set()
 
     async with world(On(request=fail, error=error)) as w:

@@ -95,13 +95,13 @@ async def test_a_connection_to_another_address_is_rejected(
 
 
 async def test_connection_that_ends_during_its_announcement_is_a_502_or_tried_again() -> None:
-    async def wait(data: ServerConnectionHookData) -> None:
-        await asyncio.sleep(0.05)
+    async def until_ended(data: ServerConnectionHookData) -> None:
+        await until_true(lambda: w.engine.metrics.upstream_connections == 0)
 
     async def script(peer: Peer) -> None:
         peer.writer.close()
 
-    async with world(On(server_connected=wait), script=script) as w:
+    async with world(On(server_connected=until_ended), script=script) as w:
         assert (await w.ask("/", "POST", b"x")).status == 502
 
 

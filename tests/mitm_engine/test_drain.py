@@ -107,14 +107,20 @@ async def test_requests_that_were_sent_together_are_all_served_during_a_drain() 
         assert [flow.request.path for flow in w.recorder.flows] == ["/1", "/2", "/3"]
 
 
+async def next_round(w: World) -> None:
+    """Wait until the deadlines of all connections were looked at."""
+    lag = w.engine.metrics.loop_lag
+    await until_true(lambda: w.engine.metrics.loop_lag != lag)
+
+
 async def test_worker_that_was_replaced_keeps_idle_connections_for_a_last_request() -> None:
     async with world(options=Options(drain_timeout=LONG)) as w:
         used, fresh = [await w.client() for _ in range(2)]
         await used.ask()
         await until_true(lambda: w.engine.connections == 2)
         async with draining(w, is_replaced=True):
-            for _ in range(3):  # rounds of the deadlines, which would have closed it
-                await asyncio.sleep(0.25)
+            for _ in range(3):
+                await next_round(w)  # a round of the deadlines would have closed it
             for client in (used, fresh):
                 response = await client.ask()
                 assert response.status == 200

@@ -130,8 +130,9 @@ async def test_a_drain_ends_idle_connections_and_lets_others_finish() -> None:
         await busy.send(request())
         await busy.until(chunk(b"first"))
         await half.send(request()[:10])
-        await until_true(lambda: w.engine.connections == 3)
-        await asyncio.sleep(0.05)  # the beginning of a head causes no event
+        await until_true(
+            lambda: [one.is_idle for one in w.engine._worker.connections.values()].count(False) == 2
+        )
         draining = asyncio.ensure_future(w.engine.drain())
         assert await fresh.ended() == b""
         assert w.engine.is_draining
@@ -162,16 +163,20 @@ async def test_exchange_that_exceeds_the_drain_timeout_ends_with_its_hooks() -> 
 
 async def test_a_drain_waits_for_post_response_hooks() -> None:
     settled: list[int] = []
+    go = asyncio.Event()
 
     async def settle(flow: http.HTTPFlow) -> None:
-        await asyncio.sleep(0.1)
+        await go.wait()
         settled.append(1)
 
     async with world(On(post_response=settle), options=Options(drain_timeout=5)) as w:
         client = await w.client()
         assert (await client.ask()).status == 200
-        assert settled == []
-        await w.engine.drain()
+        draining = asyncio.ensure_future(w.engine.drain())
+        await until_true(lambda: w.engine.connections == 0)
+        assert not draining.done()
+        go.set()
+        await draining
         assert settled == [1]
 
 
@@ -207,7 +212,7 @@ async def test_engine_writes_nothing_into_a_response_with_a_length(streams: bool
     async def script(peer: Peer) -> None:
         await peer.request()
         await peer.write(sized(b"whole")[:-2])
-        await asyncio.sleep(0.02)
+        await w.recorder.saw("responseheaders")
         peer.reset()
 
     def add(flow: http.HTTPFlow) -> None:
@@ -227,7 +232,7 @@ async def test_an_addon_that_writes_at_the_end_of_a_cut_stream_writes_after_all_
     async def script(peer: Peer) -> None:
         await peer.request()
         await peer.write(b"HTTP/1.1 200 OK\r\n\r\n" + b"data: 1\n\n")
-        await asyncio.sleep(0.02)
+        await w.recorder.saw("responseheaders")
         peer.reset()
 
     def error(flow: http.HTTPFlow) -> None:

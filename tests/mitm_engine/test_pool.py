@@ -169,11 +169,13 @@ async def test_an_unused_connection_is_closed_after_its_time(monkeypatch: pytest
     ("header", "connections"), [("Keep-Alive: timeout=1", 3), ("Keep-Alive: timeout=60", 1)]
 )
 async def test_a_connection_is_kept_as_long_as_its_upstream_announces(header: str, connections: int) -> None:
+    loop = asyncio.get_running_loop()
     async with world(script=responding(sized(b"x", "200 OK", header))) as w:
         client = await w.client()
         for _ in range(3):
             assert (await client.ask()).status == 200
-            await asyncio.sleep(0.005)
+            asked_at = loop.time()
+            await until_true(lambda asked_at=asked_at: loop.time() > asked_at)  # type: ignore[misc]
         assert len(w.upstream.peers) == connections
 
 

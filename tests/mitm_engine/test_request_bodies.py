@@ -95,9 +95,9 @@ async def test_100_continue_comes_after_requestheaders_and_not_before() -> None:
     admission = Waiting("requestheaders")
     async with world(admission) as w:
         client = await w.client(head(4, EXPECTING))
-        await asyncio.sleep(0.02)
+        await admission.reached.wait()
         waiting = asyncio.ensure_future(client.read())
-        await asyncio.sleep(0.02)
+        await asyncio.wait([waiting], timeout=0.02)
         assert not waiting.done()
         admission.go.set()
         await waiting
@@ -167,7 +167,7 @@ async def test_pipelined_heads_are_not_read_without_end() -> None:
 
 async def test_a_large_body_is_read_once_it_is_wanted() -> None:
     async def requestheaders(flow: http.HTTPFlow) -> None:
-        await asyncio.sleep(0.05)
+        await until_true(lambda: bool(w.engine._worker.held))
 
     body = bytes(range(256)) * 20_000
     async with world(On(requestheaders=requestheaders)) as w:

@@ -256,7 +256,7 @@ async def test_100_continue_comes_when_the_upstream_is_connected() -> None:
         client = await w.client(head(length(4), EXPECTING))
         await connecting.reached.wait()
         reading = asyncio.ensure_future(client.read())
-        await asyncio.sleep(0.02)
+        await asyncio.wait([reading], timeout=0.02)
         assert not reading.done()
         connecting.go.set()
         await reading

@@ -32,15 +32,17 @@ async def test_background_work_that_does_not_wait_is_done_at_once() -> None:
 
 async def test_background_work_that_waits_is_awaited_at_the_end() -> None:
     done: list[int] = []
+    go = asyncio.Event()
 
     async def work() -> None:
-        await asyncio.sleep(0.02)
+        await go.wait()
         done.append(1)
 
     one = worker()
     for _ in range(3):
         one.run_aside(work())
     assert done == []
+    asyncio.get_running_loop().call_soon(go.set)
     await one.settled()
     assert done == [1, 1, 1]
 

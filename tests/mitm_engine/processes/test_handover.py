@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import select
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -113,7 +114,8 @@ async def test_supervisor_that_ends_before_it_is_ready_changes_nothing(path: Pat
 async def test_supervisor_that_is_not_ready_in_time_is_told_so(path: Path) -> None:
     async with offered(path, listening(), ready_timeout=0.05) as old:
         predecessor = await reached(path)
-        await asyncio.sleep(0.1)
+        connection = predecessor._connection
+        await until_true(lambda: bool(select.select([connection], [], [], 0)[0]))  # the word that it is late
         with pytest.raises(CannotTakeOver, match="The new supervisor was not ready in time; the running one"):
             await predecessor.succeed()
         assert not old.done()

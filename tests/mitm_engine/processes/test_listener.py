@@ -280,8 +280,7 @@ class TestTheEnd:
             worker.listener.start()
             worker.listener.stop()
             last = row.heartbeat
-            while row.heartbeat == last:
-                await asyncio.sleep(0.01)
+            await until_true(lambda: row.heartbeat > last)
 
 
 class TestDescriptors:
@@ -316,8 +315,7 @@ class TestDescriptors:
             soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
             few(descriptors.next_number(worker.server.fileno()))
             row = worker.board.rows()[0]
-            while row.accepts:
-                await asyncio.sleep(0.01)
+            await until_true(lambda: not row.accepts)
             assert not worker.held
             few(soft)
             await worker.came.wait()
