@@ -65,19 +65,23 @@ def check_cost(row: LedgerRow) -> Drift | None:
     return Drift(f"row {row.id}, cost_nano", str(expected), str(row.cost_nano))
 
 
-def check_sums(expected: Sums, stored: Sums, *, days: Iterable[str]) -> Iterator[Drift]:
+def check_sums(
+    expected: Sums, stored: Sums, *, days: Iterable[str], later: Sums | None = None
+) -> Iterator[Drift]:
     """Yield each stored sum of the days that is not the expected one, which the rows give.
 
-    Combinations that a worker counted as `OTHER` are compared together.
+    While calls are written, the sums that were read in between are from `expected` to `later`. Combinations
+    that a worker counted as `OTHER` are compared together.
     """
     for day in days:
-        ours, theirs = dict(expected.get(day, {})), dict(stored.get(day, {}))
-        if any(OTHER in name for name in theirs):
-            ours, theirs = {_ALL: _sum(ours.values())}, {_ALL: _sum(theirs.values())}
-        for name in sorted(ours.keys() | theirs.keys()):
-            mine, other = ours.get(name, Totals()), theirs.get(name, Totals())
-            if mine != other:
-                yield Drift(f"{day} {name.field}", str(mine), str(other))
+        parts = [dict(sums.get(day, {})) for sums in (expected, stored, expected if later is None else later)]
+        if any(OTHER in name for name in parts[1]):
+            parts = [{_ALL: _sum(part.values())} for part in parts]
+        for name in sorted(set().union(*parts)):
+            least, found, most = (part.get(name, Totals()) for part in parts)
+            numbers = zip(least.numbers, found.numbers, most.numbers, strict=True)
+            if not all(low <= one <= high for low, one, high in numbers):
+                yield Drift(f"{day} {name.field}", str(least), str(found))
 
 
 def _sum(totals: Iterable[Totals]) -> Totals:
@@ -103,11 +107,16 @@ def _check(reader: UsageReader, tenant_id: str) -> int:
 
     expected = sums_of(rows())
     if begin is None:
+        sys.stdout.write(f"{tenant_id}: no rows; nothing is compared.\n")
         return 0
     first = begin if reader.is_complete(tenant_id) else begin + timedelta(days=1)
     stored = reader.sums(tenant_id, first, datetime.now(UTC).date())
     days = sorted(day for day in expected.keys() | stored.keys() if day >= first.isoformat())
-    drifts += check_sums(expected, stored, days=days)
+    found = list(check_sums(expected, stored, days=days))
+    if found:
+        later = sums_of(reader.all_rows(tenant_id))
+        found = list(check_sums(expected, stored, days=days, later=later))
+    drifts += found
     lines = [f"{number} rows; sums are compared from {first.isoformat()} on.", *map(str, drifts)]
     sys.stdout.writelines(f"{tenant_id}: {line}\n" for line in lines)
     return len(drifts)

@@ -6,7 +6,7 @@ per worker; what is above counts as `OTHER`.
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Final, NamedTuple, Self
 
 from shared.usage.row import LedgerRow
@@ -82,11 +82,17 @@ class Totals:
     @property
     def numbers(self) -> tuple[int, ...]:
         """The sums in the order of `COUNTERS`."""
-        return astuple(self)
+        return (self.calls, self.input, self.output, self.cached, self.cost_nano, self.unpriced)
 
     def plus(self, other: Self) -> Self:
-        added = zip(COUNTERS, self.numbers, other.numbers, strict=True)
-        return type(self)(**{name: ours + theirs for name, ours, theirs in added})
+        return type(self)(
+            calls=self.calls + other.calls,
+            input=self.input + other.input,
+            output=self.output + other.output,
+            cached=self.cached + other.cached,
+            cost_nano=self.cost_nano + other.cost_nano,
+            unpriced=self.unpriced + other.unpriced,
+        )
 
 
 #: The names of the sums; each is a hash in Redis.

@@ -4,7 +4,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final, Self
+
+import orjson
 
 from shared.usage.values import UNITS, Source, Usage
 
@@ -15,7 +18,12 @@ def day_of(time: float) -> str:
     >>> day_of(1_796_126_400)
     '2026-12-01'
     """
-    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d")
+    return _day(int(time // 86_400))
+
+
+@lru_cache(512)
+def _day(number: int) -> str:
+    return datetime.fromtimestamp(number * 86_400, UTC).strftime("%Y-%m-%d")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +80,10 @@ class LedgerRow:
 
     def encoded(self) -> str:
         """The row as one line of JSON."""
-        return json.dumps(asdict(self), separators=(",", ":"))
+        try:
+            return orjson.dumps(self, default=dict).decode()
+        except TypeError:  # half a surrogate pair in a text, which JSON can have
+            return json.dumps(asdict(self), separators=(",", ":"))
 
     @classmethod
     def parse(cls, text: str | bytes) -> Self:

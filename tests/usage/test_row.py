@@ -1,6 +1,7 @@
 """Rows of the ledger as text."""
 
 import json
+from types import MappingProxyType
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,14 @@ from tests.usage.rows import ROWS, row
 @given(ROWS)
 def test_a_row_is_read_as_it_was_written(rows: list[LedgerRow]) -> None:
     assert [LedgerRow.parse(one.encoded()) for one in rows] == rows
+
+
+def test_a_row_with_any_text_and_map_is_read_as_it_was_written() -> None:
+    one = row(user="\ud800", tags={"a": "\udfff"})
+    assert LedgerRow.parse(one.encoded()) == one
+    assert one.encoded().isascii()
+    read_only = row(tags=MappingProxyType({"a": "b"}))
+    assert LedgerRow.parse(read_only.encoded()) == row(tags={"a": "b"})
 
 
 def test_a_row_is_shown_with_its_numbers_at_the_top() -> None:

@@ -1,11 +1,14 @@
 """The ledger in Redis: every call counts once, whatever happens to the connection."""
 
 import asyncio
+import itertools
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import date
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -20,6 +23,7 @@ from shared.usage.pending import PendingBatches
 from shared.usage.reader import UsageReader
 from shared.usage.row import LedgerRow
 from shared.usage.settler import MAX_WAITING, Settler, open_settler
+from tests.reliability import figures
 from tests.support.valkey_server import Server
 from tests.usage.rows import NOON, row
 
@@ -312,3 +316,30 @@ async def test_sums_expire_and_pages_of_rows_come_newest_first(valkey_socket: st
 def test_a_wrong_cursor_is_rejected(client: Redis, cursor: str) -> None:
     with pytest.raises(ValueError, match="cursor"):
         UsageReader(client).rows("acme", limit=1, cursor=cursor)
+
+
+@pytest.mark.slow
+@pytest.mark.alone
+async def test_a_worker_settles_5000_rows_a_second_with_less_than_one_command_each(running: Server) -> None:
+    rows = [row(number, tenant=f"tenant-{number % 4}", key=f"key-{number % 20}") for number in range(30_000)]
+    async with settler(running.socket) as one:
+        began, used = time.monotonic(), time.process_time()
+        for batch in itertools.batched(rows, 500):
+            for each in batch:
+                one.add(each)
+            await one.flush()
+        seconds, used = time.monotonic() - began, time.process_time() - used
+    with Redis(unix_socket_path=running.socket) as client:
+        stats: Any = client.info("commandstats")
+        calls = sum(
+            stats[f"cmdstat_{name}"]["calls"]
+            for name in ("evalsha", "hset", "hgetall")
+            if f"cmdstat_{name}" in stats
+        )
+        assert sum(client.xlen(ledger_key(f"tenant-{number}")) for number in range(4)) == len(rows)
+    figures.lines.append(
+        f"settle: {len(rows) / seconds:,.0f} rows/s, {used / len(rows) * 1e6:.0f} us of CPU a row in the worker, "
+        f"{calls / len(rows):.3f} commands a row"
+    )
+    assert len(rows) / seconds > 5_000
+    assert calls < len(rows) / 10
