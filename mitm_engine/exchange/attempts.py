@@ -15,6 +15,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from mitmproxy import http
@@ -43,6 +44,9 @@ _OF_UPSTREAM = (
     "overloaded",  # there are too many connections to this upstream
 )
 
+# What the policy returns at once in most cases. To look for an await costs four calls.
+_DECISIONS = (bool, NoneType, Hold, Step)
+
 
 class Attempts:
     """Makes the attempts of `flow`.
@@ -59,6 +63,7 @@ class Attempts:
         "_flow",
         "_held",
         "_is_silent",
+        "_now",
         "_since",
         "_waiter",
         "_worker",
@@ -132,7 +137,7 @@ class Attempts:
                     await upstream.written()
                     client.arm(terms.timeouts.first_byte, upstream.end_late)
                     if self._attempt is not None:
-                        self._since = _now()
+                        self._since = self._now()
                 await upstream.head()
                 return upstream
             except WireError as error:
@@ -156,7 +161,7 @@ class Attempts:
     def _note_sent(
         self, attempt: Attempt, upstream: UpstreamConnection, *, is_reused: bool, has_body: bool
     ) -> None:
-        now = _now()
+        now = self._now()
         attempt.is_reused = is_reused
         attempt.connect_seconds = 0.0 if is_reused else now - self._since
         attempt.is_sent = attempt.is_sent or not upstream.is_closed
@@ -171,6 +176,7 @@ class Attempts:
         Raises the `WireError` of the last attempt, or one of the policy.
         """
         flow, number, self._held = self._flow, 0, 0
+        self._now = asyncio.get_running_loop().time
         try:
             while True:
                 number += 1
@@ -191,7 +197,7 @@ class Attempts:
         """Make an attempt. Return None if another one follows, and raise its `WireError` if none does."""
         if self.upload is not None:
             self.upload.terms = self.terms
-        self._since = _now()
+        self._since = self._now()
         upstream = await self._judge(self.once(on_wait), attempt)
         self._note_end(attempt, upstream)
         if upstream is not None and attempt.status in retries.statuses and self.upload is None:
@@ -213,7 +219,7 @@ class Attempts:
             return None
 
     def _note_end(self, attempt: Attempt, upstream: UpstreamConnection | None) -> None:
-        seconds = _now() - (self._since if self.upload is None else max(self._since, self.upload.moved))
+        seconds = self._now() - (self._since if self.upload is None else max(self._since, self.upload.moved))
         if attempt.is_sent:
             attempt.response_seconds = seconds
         else:
@@ -223,9 +229,9 @@ class Attempts:
 
     async def _read_error(self, attempt: Attempt, upstream: UpstreamConnection, retries: Retries) -> None:
         """Read the beginning of an error, and leave it there for the client."""
-        until, size = _now() + retries.error_seconds, 0
+        until, size = self._now() + retries.error_seconds, 0
         try:
-            while size < retries.error_size and (left := until - _now()) > 0:
+            while size < retries.error_size and (left := until - self._now()) > 0:
                 piece = await self._piece(upstream, size, left)
                 if not piece or not self._count(len(piece)):
                     break
@@ -267,7 +273,7 @@ class Attempts:
         """Ask the policy. Raises `WireError` if it fails, or takes too long."""
         try:
             decision = decide(self._flow, subject)
-            if inspect.isawaitable(decision):
+            if type(decision) not in _DECISIONS and inspect.isawaitable(decision):
                 self._client.arm(retries.decision_seconds, self._cancel_late_policy)
                 decision = await decision
                 raise_cancellation()
@@ -328,10 +334,6 @@ class Attempts:
 
     def _cancel_late_policy(self, now: float) -> None:
         self._client.cancel(LATE_POLICY)
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 def _copy(error: WireError | None) -> WireError:

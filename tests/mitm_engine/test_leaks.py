@@ -12,14 +12,16 @@ import pytest
 from mitmproxy import http
 
 from mitm_engine.client_connection import ClientConnection
-from mitm_engine.exchange.attempt import Hold
+from mitm_engine.exchange.attempt import Attempt, Hold, Retries, Step
 from mitm_engine.exchange.exchange import Exchange
 from mitm_engine.http1.request_reader import Incoming
 from mitm_engine.http1.response_writer import ResponseWriter
-from mitm_engine.options import Options, Terms, Timeouts
+from mitm_engine.options import Options, Policy, Terms, Timeouts
 from mitm_engine.upstream_connection import UpstreamConnection
+from mitm_engine.wire_error import WireError
 from tests.mitm_engine.exchange.targets import targets, told
 from tests.mitm_engine.world import On, Streaming, World, world
+from tests.support.cases import slow
 from tests.support.client import request
 from tests.support.upstream import CHUNKED, Peer, chunk, responding, sized
 from tests.support.wait import until_true
@@ -263,6 +265,26 @@ class MoodyUpstream:
                 await peer.write(response)
 
 
+class MoodyPolicy:
+    """Tries again, holds, waits and fails as it likes."""
+
+    def __init__(self, dice: random.Random, terms: Terms) -> None:
+        self.dice = dice
+        self.policy = Policy(terms=lambda _: terms, retry=self.retry, holds=self.holds, held=self.held)
+
+    async def retry(self, flow: http.HTTPFlow, attempt: Attempt) -> bool:
+        await asyncio.sleep(self.dice.choice((0, 0, 0.01)))
+        if not self.dice.randrange(40):
+            raise WireError("overloaded")
+        return attempt.number < 4 and (attempt.error is not None or not self.dice.randrange(8))
+
+    def holds(self, flow: http.HTTPFlow, attempt: Attempt) -> Hold | None:
+        return self.dice.choice((None, Hold(size=1_000, seconds=0.05), Hold()))
+
+    def held(self, flow: http.HTTPFlow, piece: bytes | None) -> Step:
+        return self.dice.choice((Step.HOLD, Step.HOLD, Step.HOLD, Step.COMMIT, Step.AGAIN))
+
+
 async def _visit(w: World, dice: random.Random) -> None:
     """One client's life: some requests, whole or not, and then it leaves in some way."""
     client = await w.client()
@@ -281,20 +303,22 @@ async def _visit(w: World, dice: random.Random) -> None:
     client.reset() if dice.randrange(2) else client.close()
 
 
+@pytest.mark.parametrize("tries", [False, *slow(True)], ids=["one attempt", "several attempts"])
 @pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 12))])
 async def test_every_flow_ends_exactly_once_in_the_middle_of_chaos(
-    seed: int, caplog: pytest.LogCaptureFixture
+    seed: int, tries: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(100, "mitm_engine.exchange.dispatch")  # addons raise on purpose here
     dice, ledger = random.Random(seed), Ledger()
-    terms = Terms(Timeouts(first_byte=0.2, idle=0.2, hook=1.0))
+    terms = Terms(Timeouts(first_byte=0.2, idle=0.2, hook=1.0), retries=Retries() if tries else None)
+    policy = MoodyPolicy(dice, terms).policy
     options = Options(drain_timeout=1.0, timeouts=Timeouts(head=0.5, grace=0.5))
-    async with world(ledger, Moody(dice), script=MoodyUpstream(dice), terms=terms, options=options) as w:
+    async with world(ledger, Moody(dice), script=MoodyUpstream(dice), policy=policy, options=options) as w:
         for _ in range(6):
             await asyncio.gather(*[_visit(w, dice) for _ in range(20)])
         await w.quiet()
         metrics = w.engine.metrics
-        assert metrics.in_flight == metrics.connections == 0
+        assert metrics.in_flight == metrics.connections == w.engine._worker.held_bytes.total == 0
         assert len(ledger.met) == metrics.requests > 100
         for met in ledger.met.values():
             assert met[0] == "requestheaders"

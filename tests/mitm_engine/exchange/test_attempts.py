@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from mitmproxy import http
@@ -11,9 +12,10 @@ from mitm_engine.options import Policy, Terms, Timeouts
 from mitm_engine.wire_error import WireError
 from tests.mitm_engine.exchange.targets import answer, silent, targets, told
 from tests.mitm_engine.world import On, World, world
+from tests.support.certificates import Authority
 from tests.support.client import request
 from tests.support.ports import black_hole
-from tests.support.upstream import CHUNKED, Peer, Script, chunk, close, hang, sized
+from tests.support.upstream import CHUNKED, Peer, Script, Upstream, chunk, close, hang, sized
 
 QUICK = Timeouts(first_byte=0.05)
 ERROR = b'{"error": {"type": "some_error"}}'
@@ -147,6 +149,29 @@ async def test_a_connection_that_cannot_be_made_ends_at_the_connect_timeout() ->
             assert (failed.error.code, failed.error.cause) == ("upstream_timeout", "timeout")
             assert (failed.is_sent, failed.has_sent_body) == (False, False)
             assert 0.2 < failed.connect_seconds < 2
+
+
+async def test_a_certificate_that_cannot_be_verified_is_a_failed_attempt(tmp_path: Path) -> None:
+    upstream = Upstream(told("never"), Authority(tmp_path).server_context("a.example.com"))
+    await upstream.start()
+
+    def use_tls(flow: http.HTTPFlow) -> None:
+        flow.request.data.scheme = b"https"
+
+    async with targets(None, told("second"), addons=[On(request=use_tls)]) as (w, t):
+        t.ports[0] = upstream.port
+
+        def retry(flow: http.HTTPFlow, attempt: Attempt) -> bool:
+            flow.request.data.scheme = b"http"
+            t.told.append(replace(attempt))
+            return attempt.error is not None and t.next(flow)
+
+        t.retry = retry  # type: ignore[method-assign,assignment]
+        assert (await w.ask("/", "POST", b"x")).body == b"second"
+        failed = t.told[0]
+        assert failed.error is not None
+        assert (failed.error.code, failed.error.cause, failed.is_sent) == ("upstream_tls", "tls", False)
+    await upstream.stop()
 
 
 async def test_the_total_timeout_spans_all_attempts() -> None:
