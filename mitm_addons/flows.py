@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 from mitmproxy import connection, http
 
-from mitm_addons.ai.exchange import AiExchange
 from mitm_addons.response_copy import ResponseCopy
 from shared.core.errors import Rejection
 from shared.core.memo import Memo
@@ -14,6 +13,7 @@ from shared.model.messages import Headers, Request, Response
 from shared.pipeline.run import Run
 from shared.providers.errors import error_body, speaks_anthropic
 from shared.routing.admission import Admitted
+from shared.routing.ai_exchange import AiExchange
 from shared.routing.compile import Gateway
 from shared.routing.upstream import Upstream
 

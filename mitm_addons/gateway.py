@@ -5,9 +5,9 @@ import contextlib
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from mitm_addons.admission import Admission
-from mitm_addons.ai.calls import AiCalls
 from mitm_addons.ai.ledger import Ledger
 from mitm_addons.concurrency import Concurrency
 from mitm_addons.health import Health
@@ -20,7 +20,8 @@ from mitm_addons.upstreams import Upstreams
 from shared.http.readiness import OK, UNAVAILABLE, Probed
 from shared.logs import LogWriter
 from shared.pipeline.pool import PluginPool
-from shared.services import Services, hosts_of
+from shared.routing.ai_calls import AiCalls
+from shared.services import DataPlane, Services, hosts_of
 
 #: Loggers of dependencies that write from WARNING on.
 QUIET_LOGGERS = ("mitmproxy", "asyncio", "tornado", "hpack", "urllib3")
@@ -64,17 +65,13 @@ async def gateway_addons(services: Services, log: LogWriter, adapter: Adapter) -
         for threads in (settings.plugins.threads, _SHADOW_THREADS)
     ]
 
-    def probe() -> Probed:
-        parts, serves = plane.probe()
-        return Probed({**parts, "log": OK if log.is_alive else UNAVAILABLE}, serves and log.is_alive)
-
     async with services.data_plane() as plane, asyncio.TaskGroup() as group:
         last_used = LastUsed(plane.source, clock)
         writing = [group.create_task(last_used.run()), group.create_task(plane.settler.run())]
         try:
             yield [
                 *adapter.first,
-                Health(probe, clock, random_bytes, adapter.is_draining),
+                Health(partial(_probe, plane, log), clock, random_bytes, adapter.is_draining),
                 adapter.admission(
                     plane.gateways,
                     hosts_of(settings),
@@ -91,7 +88,8 @@ async def gateway_addons(services: Services, log: LogWriter, adapter: Adapter) -
                     shadow_pool,
                     settings.limits.response_body,
                     services.instance,
-                    AiCalls(clock, Ledger(plane.settler.add, clock, random_bytes), random.random),
+                    AiCalls(clock, random.random),
+                    Ledger(plane.settler.add, clock, random_bytes),
                 ),
                 Upstreams(plane.resolver, clock, services.policy.egress),
                 adapter.response_head,
@@ -106,3 +104,9 @@ async def gateway_addons(services: Services, log: LogWriter, adapter: Adapter) -
             await last_used.flush()
             for one in (pool, shadow_pool):
                 one.shutdown(wait=False, cancel_futures=True)
+
+
+def _probe(plane: DataPlane, log: LogWriter) -> Probed:
+    """The state of each part of this worker, and whether it serves."""
+    parts, serves = plane.probe()
+    return Probed({**parts, "log": OK if log.is_alive else UNAVAILABLE}, serves and log.is_alive)

@@ -20,8 +20,7 @@ from typing import ClassVar
 
 from mitmproxy import http
 
-from mitm_addons.ai.calls import AiCalls
-from mitm_addons.ai.exchange import AiExchange
+from mitm_addons.ai.ledger import Ledger
 from mitm_addons.event_streams import EventStream
 from mitm_addons.flows import (
     FlowState,
@@ -46,6 +45,8 @@ from shared.pipeline.stream import Stream
 from shared.pipeline.trace import Trace
 from shared.providers.headers import HIDDEN, IS_REQUEST_ID, PREFIX, with_prefix
 from shared.routing.admission import Admitted, too_large
+from shared.routing.ai_calls import AiCalls
+from shared.routing.ai_exchange import AiExchange
 from shared.routing.outgoing import outgoing
 from shared.routing.upstream import Upstream
 
@@ -73,6 +74,7 @@ class Stages:
         copied: the longest response that entries in shadow mode see, in bytes.
         instance: the name of this deployment in Via.
         ai: decides about requests to models.
+        ledger: gets what they used.
     """
 
     #: Whether the engine awaits what the function of a stream returns.
@@ -86,6 +88,7 @@ class Stages:
     copied: int
     instance: str
     ai: AiCalls
+    ledger: Ledger
 
     # A hook that has nothing to await returns None, and costs no coroutine.
 
@@ -293,7 +296,8 @@ class Stages:
         if state.forwarded is not None:
             flow.client_conn.gateway_state = None  # type: ignore[attr-defined]
         if state.ai is not None:
-            self.ai.end(flow, state, state.ai)
+            self.ai.end(state.ai)
+            self.ledger.add(flow, state, state.ai)
         run = state.run
         if run is None:
             return None

@@ -4,6 +4,7 @@ It takes the same steps as the proxy: `read_call`, `admit`, the moments of `Run`
 """
 
 import asyncio
+import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -30,8 +31,11 @@ from shared.routing.admission import (
     read_call,
     too_large,
 )
+from shared.routing.ai_calls import AiCalls
+from shared.routing.ai_exchange import AiExchange
 from shared.routing.compile import Compiler, Gateway
 from shared.routing.outgoing import OutgoingRequest, outgoing
+from shared.routing.upstream import Upstream
 from shared.secrets.api_keys import PepperedHasher
 from shared.settings import Settings
 
@@ -77,6 +81,8 @@ class ExplainResult:
         rejection: the rejection; beside `outgoing` it follows the upstream's response.
         responded: the response of a plugin in the upstream's place.
         outgoing: the request that the upstream would get.
+        upstream: where it would go.
+        ai: the request to a model, on a rule for AI.
         response: the response that the client would get.
         run: the plugins that ran.
         decisions: those of the limiter, in order; nothing was charged.
@@ -92,6 +98,8 @@ class ExplainResult:
     rejection: Rejection | None = None
     responded: Response | None = None
     outgoing: OutgoingRequest | None = None
+    upstream: Upstream | None = None
+    ai: AiExchange | None = None
     response: Response | None = None
     run: Run | None = None
     decisions: list[Decision] = field(default_factory=list)
@@ -126,10 +134,9 @@ async def run_explain(
         return result
     request = replace(request, headers=call.headers, target=call.target)
     verdict = _admit(result, request, call, tools.clock.now())
+    calls = AiCalls(tools.clock, random.random)
     if isinstance(verdict, Admitted):
-        bodies = verdict.route.bodies
-        limit = bodies.request if verdict.key else bodies.public
-        verdict = too_large(limit) if len(request.body) > limit else verdict
+        verdict = _check(result, verdict, request, calls)
     if isinstance(verdict, Response):
         result.responded = result.response = verdict
         return result
@@ -143,7 +150,7 @@ async def run_explain(
     pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="explain")
     try:
         result.run = Run(verdict.route.plan, exchange, pool, trace=Trace(tools.clock.monotonic))
-        await _run(result, result.run, verdict, request, instance)
+        await _run(result, result.run, verdict, request, instance, calls)
     finally:
         # A call that does not end keeps its thread.
         pool.shutdown(wait=False, cancel_futures=True)
@@ -154,6 +161,25 @@ def _exchange(request: ExplainRequest, admitted: Admitted, path: str, identity: 
     sent = Request(request.method, path, plugin_view(request.headers), request.target.partition("?")[2])
     tenant, rule = admitted.gateway.snapshot.tenant, admitted.route.rule
     return Exchange(identity, tenant, rule, sent, client, admitted.key)
+
+
+def _check(
+    result: ExplainResult, admitted: Admitted, request: ExplainRequest, calls: AiCalls
+) -> Admitted | Rejection:
+    """Judge the length of the body, and find the targets of the model, before plugins run."""
+    route = admitted.route
+    limit = route.bodies.request if admitted.key else route.bodies.public
+    if len(request.body) > limit:
+        return too_large(limit)
+    if route.ai is None:
+        return admitted
+    begun = calls.begin(result.path, route.ai)
+    if isinstance(begun, Rejection):
+        return begun
+    result.ai = begun
+    query = request.target.partition("?")[2]
+    sent = Request(request.method, result.path, request.headers, query, request.body)
+    return calls.resolve(begun, admitted.key, sent) or admitted
 
 
 def _admit(
@@ -174,14 +200,21 @@ def _admit(
 
 
 async def _run(
-    result: ExplainResult, run: Run, admitted: Admitted, request: ExplainRequest, instance: str
+    result: ExplainResult,
+    run: Run,
+    admitted: Admitted,
+    request: ExplainRequest,
+    instance: str,
+    calls: AiCalls,
 ) -> None:
     try:
         async with asyncio.timeout(MAX_SECONDS):
             await run.request_head()
             await run.request_body(request.body)
             if not run.rejection and not run.responded:
-                result.outgoing = _outgoing(run.exchange, admitted, request, instance)
+                _forward(result, run, admitted, request, instance, calls)
+            if result.rejection or result.responded:
+                return
             body = await _respond(run, request.response)
     except TimeoutError:
         result.outgoing = None
@@ -194,6 +227,30 @@ async def _run(
     result.response, result.rejection, result.responded = response, run.rejection, run.responded
     if run.rejection:
         result.response_headers = run.response_headers()
+
+
+def _forward(
+    result: ExplainResult,
+    run: Run,
+    admitted: Admitted,
+    request: ExplainRequest,
+    instance: str,
+    calls: AiCalls,
+) -> None:
+    """Set the request for the upstream, or the gateway's own response."""
+    exchange, upstream = run.exchange, admitted.route.upstream
+    body = exchange.request.body or b""
+    if result.ai is not None:
+        found = calls.choose(result.ai, admitted.key, exchange.request, body)
+        if isinstance(found, Rejection):
+            result.rejection = found
+            return
+        if isinstance(found, Response):
+            result.responded = result.response = found
+            return
+        upstream, body = found
+    result.upstream = upstream
+    result.outgoing = _outgoing(exchange, admitted, upstream, body, request, instance)
 
 
 async def _respond(run: Run, given: Response | None) -> bytes:
@@ -214,15 +271,20 @@ async def _respond(run: Run, given: Response | None) -> bytes:
 
 
 def _outgoing(
-    exchange: Exchange, admitted: Admitted, request: ExplainRequest, instance: str
+    exchange: Exchange,
+    admitted: Admitted,
+    upstream: Upstream,
+    body: bytes,
+    request: ExplainRequest,
+    instance: str,
 ) -> OutgoingRequest:
     return outgoing(
         admitted,
-        admitted.route.upstream,
+        upstream,
         method=exchange.request.method,
         path=exchange.request.path,
         headers=exchange.request.headers,
-        body=exchange.request.body or b"",
+        body=body,
         sent=request.headers,
         sent_target=request.target.encode("latin-1"),
         request_id=exchange.id,

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 from shared.core.http_tokens import MASK
 from shared.explain import ExplainResult
@@ -12,6 +13,8 @@ from shared.model.messages import Headers
 from shared.pipeline.plan import Group, Plan, Step
 from shared.pipeline.plugin import Reject
 from shared.pipeline.trace import StepResult
+from shared.routing.ai_exchange import AiExchange
+from shared.routing.provider_calls import PLATFORM
 from shared.routing.router import why_not
 from shared.secrets.redaction import SECRET_HEADERS, redact
 
@@ -28,6 +31,7 @@ def explanation(explained: ExplainResult, method: str) -> dict[str, Any]:
         "rules": _rules(explained, method),
         "plan": _plan(explained, admitted.route.plan) if admitted else [],
         "limits": [limit for decision in explained.decisions for limit in _limits(decision)],
+        "ai": None if explained.ai is None else _ai(explained.ai),
         "upstream": _upstream(explained),
         "response": _response(explained),
     }
@@ -143,18 +147,55 @@ def _wait(state: LimitState) -> int | None:
     return None if state.limit.kind == CONCURRENT or state.reset_after_ms == NEVER else state.reset_after_ms
 
 
+def _ai(one: AiExchange) -> dict[str, Any]:
+    """The model that was asked for, and the targets that may serve it."""
+    resolution, attempt = one.resolution, one.attempt
+    reasons = one.attempts.why_not if one.attempts else {}
+    return {
+        "api": one.call.api,
+        "asked": resolution and resolution.asked,
+        "model": resolution and resolution.model,
+        "key_id": attempt.key.id if attempt and attempt.key else None,
+        "targets": [
+            {
+                "provider": target.provider.name,
+                "model": target.model,
+                "weight": target.weight,
+                "priority": target.priority,
+                "is_chosen": attempt is not None and attempt.target.id == target.id,
+                "why_not": reasons.get(target.id),
+            }
+            for target in (resolution.targets if resolution else ())
+        ],
+    }
+
+
 def _upstream(explained: ExplainResult) -> dict[str, Any] | None:
-    outgoing, admitted = explained.outgoing, explained.admitted
-    if outgoing is None or admitted is None:
+    outgoing, upstream = explained.outgoing, explained.upstream
+    if outgoing is None or upstream is None:
         return None
     body = outgoing.body or b""
+    target = explained.ai.target if explained.ai else None
+    # Tenants see neither the address nor the headers of a provider that they share.
+    is_shown = target is None or target.provider.owner != PLATFORM
     return {
         "method": outgoing.method,
-        "url": redact(outgoing.url),
-        "headers": _headers(Headers.of(outgoing.fields), admitted.route.headers),
+        "url": _url(outgoing.url, upstream.secrets) if is_shown else None,
+        "headers": _headers(Headers.of(outgoing.fields), upstream.secrets) if is_shown else [],
         "body": _text(body),
         "body_bytes": len(body),
     }
+
+
+def _url(url: str, secrets: Collection[str]) -> str:
+    """The URL with secrets masked; also the values of the parameters named in `secrets`."""
+    path, mark, query = url.partition("?")
+    parts = [part.partition("=") for part in query.split("&")]
+    shown = "&".join(
+        f"{name}={MASK}" if unquote(name) in secrets else f"{name}{equals}{value}"
+        for name, equals, value in parts
+    )
+    return redact(f"{path}{mark}{shown}")
 
 
 def _response(explained: ExplainResult) -> dict[str, Any] | None:

@@ -7,8 +7,6 @@ from typing import Final
 
 from mitmproxy import http
 
-from mitm_addons.ai.calls import body_for_target
-from mitm_addons.ai.exchange import AiExchange, Send
 from mitm_addons.flows import state_of
 from mitm_engine.exchange.attempt import Attempt, Hold, Retries, Step
 from mitm_engine.wire_error import WireError
@@ -16,6 +14,8 @@ from shared.core.clock import Clock
 from shared.model.messages import Headers
 from shared.model.pools import RetryOn
 from shared.providers.retry_after import wait_of
+from shared.routing.ai_calls import body_for_target
+from shared.routing.ai_exchange import AiExchange, Send
 from shared.routing.ai_route import ModelPool
 from shared.upstreams import commit
 from shared.upstreams.attempt import Attempt as Planned

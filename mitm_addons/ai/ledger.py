@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from mitmproxy import http
 
-from mitm_addons.ai.exchange import AiExchange
 from mitm_addons.flows import FlowState
 from shared.core.clock import Clock
+from shared.routing.ai_exchange import AiExchange
 from shared.usage.row import LedgerRow
 
 #: Takes a row, which is written later.

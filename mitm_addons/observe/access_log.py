@@ -7,7 +7,6 @@ from dataclasses import asdict
 import orjson
 from mitmproxy import http
 
-from mitm_addons.ai.exchange import AiExchange
 from mitm_addons.flows import FlowState, method_of, state_of
 from mitm_addons.wire_errors import STATUS_SENT, cause_of, code_of, detail_of
 from shared.core.clock import Clock
@@ -15,6 +14,7 @@ from shared.core.memo import Memo
 from shared.log_lines import ACCESS, FIELD_LIMIT, MODEL_BODY_LIMIT
 from shared.logs import PutLine
 from shared.model.config import ApiKey
+from shared.routing.ai_exchange import AiExchange
 from shared.routing.compile import Route
 from shared.routing.router import match_method
 from shared.secrets.redaction import redact

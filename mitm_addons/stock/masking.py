@@ -2,12 +2,12 @@
 
 import codecs
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from urllib.parse import unquote_plus
 
 from mitmproxy import http
 
-from mitm_addons.flows import head_of, state_of
+from mitm_addons.flows import FlowState, head_of, state_of
 from shared.core.http_tokens import MASK
 from shared.http.body_rejected import BodyRejected
 from shared.http.content_coding import coding_of, decode
@@ -27,7 +27,7 @@ _SHORTEST_SECRET = 8
 def masked_copy(flow: http.HTTPFlow, streamed: bytes | None = None) -> http.HTTPFlow:
     """Return the copy to show. It shares nothing with `flow`. `streamed` is the beginning of its response."""
     state = state_of(flow)
-    own = state.admitted.route.headers if state and state.admitted else {}
+    own = _secrets(state)
     mask = _Mask({name.lower() for name in own} | SECRET_HEADERS, _words(own.values()))
     copy: http.HTTPFlow = flow.copy()
     if streamed is not None and copy.response is not None:
@@ -44,6 +44,13 @@ def masked_copy(flow: http.HTTPFlow, streamed: bytes | None = None) -> http.HTTP
     if copy.error is not None:
         copy.error.msg = mask.text(copy.error.msg)
     return copy
+
+
+def _secrets(state: FlowState | None) -> Mapping[str, str]:
+    """The secrets of the flow's upstream; of the rule's before one is chosen."""
+    if state is None or state.admitted is None:
+        return {}
+    return (state.upstream or state.admitted.route.upstream).secrets
 
 
 def _words(values: Collection[str]) -> list[str]:

@@ -212,6 +212,7 @@ EXPLANATION: Document = {
             "after": {"remaining": 99},
         }
     ],
+    "ai": None,
     "upstream": {
         "method": "POST",
         "url": "https://api.openai.com/v1/chat/completions",

@@ -30,10 +30,13 @@ class ShownHeader(Schema):
 
 
 class UpstreamRequest(Schema):
-    """The request that the upstream would get. Secrets are masked."""
+    """The request that the upstream would get. Secrets are masked.
+
+    `url` is null, and `headers` are empty, for a provider of the platform.
+    """
 
     method = fields.String(required=True)
-    url = fields.String(required=True)
+    url = _nullable()
     headers = fields.List(fields.Nested(ShownHeader), required=True)
     body = _nullable("null if it is not text.")
     body_bytes = fields.Integer(required=True)
@@ -130,6 +133,27 @@ class ExplainedTenant(Schema):
     version = fields.Integer(required=True)
 
 
+class ExplainedTarget(Schema):
+    """A model of a provider that may serve the request."""
+
+    provider = fields.String(required=True)
+    model = fields.String(required=True)
+    weight = fields.Integer(required=True)
+    priority = fields.Integer(required=True)
+    is_chosen = fields.Boolean(required=True)
+    why_not = _nullable("Why it is not chosen, if it could not be.")
+
+
+class ExplainedModel(Schema):
+    """The model that a request for AI asks for. `key_id` is the provider's key."""
+
+    api = fields.String(required=True)
+    asked = _nullable("The name in the request, or the rule's default.")
+    model = _nullable("The model of the gateway with that name.")
+    key_id = _nullable()
+    targets = fields.List(fields.Nested(ExplainedTarget), required=True)
+
+
 class Explanation(Schema):
     """Result of the dry run. `tenant` is null if the request does not lead to this tenant."""
 
@@ -144,5 +168,6 @@ class Explanation(Schema):
     rules = fields.List(fields.Nested(RuleMatch), required=True)
     plan = fields.List(fields.Nested(ExplainedStage), required=True)
     limits = fields.List(fields.Nested(ExplainedLimit), required=True)
+    ai = fields.Nested(ExplainedModel, required=True, allow_none=True)
     upstream = fields.Nested(UpstreamRequest, required=True, allow_none=True)
     response = fields.Nested(GatewayResponse, required=True, allow_none=True)

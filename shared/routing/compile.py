@@ -96,7 +96,9 @@ class Route:
             own = {**own, _ACCEPT_ENCODING: "identity"}
         dropped = _PARTIAL if self.plan.judges_bodies else ()
         headers = OwnHeaders(own, dropped, who=self.sends_identity)
-        upstream = Upstream(self.target, headers, timeouts=self.timeouts, ca=self.rule.ca)
+        upstream = Upstream(
+            self.target, headers, timeouts=self.timeouts, ca=self.rule.ca, secrets=self.headers
+        )
         object.__setattr__(self, "upstream", upstream)
 
 

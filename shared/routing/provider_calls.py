@@ -66,6 +66,9 @@ class ProviderCalls:
             elif auth.type == _QUERY:
                 query[auth.name] = secret
         own = {name.lower() for name in headers}
+        secrets = {**self.headers, **self.query}
+        if key is not None:
+            secrets[endpoint.auth.name or "Authorization"] = self.credentials[key.id]
         return Upstream(
             endpoint.base,
             OwnHeaders(headers, (*_ACCOUNT, *KEY_HEADERS, "authorization")),
@@ -75,6 +78,7 @@ class ProviderCalls:
             query="&".join(
                 f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in query.items()
             ),
+            secrets=secrets,
             defaults=tuple(
                 (encoded(name), encoded(value))
                 for name, value in endpoint.headers.items()

@@ -22,7 +22,8 @@ class Upstream:
         path: the whole path; None: it is made of the client's.
         query: parameters that are added to the client's, in place of its own with these names.
         defaults: headers for requests that do not have them.
-        secrets: the values of `own` and `query` that must not be shown.
+        secrets: the values in `own` and `query` that must not be shown, by the names of their headers and
+            parameters.
         authority: the Host of the target.
     """
 

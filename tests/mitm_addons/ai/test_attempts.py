@@ -9,19 +9,18 @@ from typing import Any
 import pytest
 
 from mitm_addons.ai.attempts import AiAttempts
-from mitm_addons.ai.calls import AiCalls
-from mitm_addons.ai.exchange import AiExchange
-from mitm_addons.ai.ledger import Ledger
 from mitm_engine.exchange.attempt import Attempt, Step
 from mitm_engine.wire_error import WireError
 from shared.model.messages import Headers, Request
 from shared.model.providers import Model, ModelTarget, Provider
+from shared.routing.ai_calls import AiCalls
+from shared.routing.ai_exchange import AiExchange
 from shared.routing.upstream import Upstream
 from tests.mitm_addons.ai.test_calls import Clock
 from tests.mitm_addons.begun import admitted, begun_flow
 from tests.routing.test_ai_route import key, route
 
-CALLS = AiCalls(Clock(), Ledger(lambda row: None, Clock(), lambda size: b"r" * size), lambda: 0.5)
+CALLS = AiCalls(Clock(), lambda: 0.5)
 ATTEMPTS = AiAttempts(Clock())
 STREAM = ((b"Content-Type", b"text/event-stream"),)
 ROLE = b'data: {"choices":[{"delta":{"role":"assistant","content":""}}]}\n\n'

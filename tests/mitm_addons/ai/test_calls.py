@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from mitm_addons.ai.calls import AiCalls, ended
-from mitm_addons.ai.exchange import AiExchange
 from mitm_addons.ai.ledger import Ledger
 from mitm_addons.flows import state_of
 from shared.core.errors import Rejection
 from shared.model.messages import Headers, Request, Response
 from shared.model.providers import Model, ModelTarget, ProviderModel
 from shared.providers.calls import ApiCall
+from shared.routing.ai_calls import AiCalls, ended
+from shared.routing.ai_exchange import AiExchange
 from shared.routing.upstream import Upstream
 from shared.upstreams.attempt import Ended
 from shared.usage.row import LedgerRow
@@ -30,7 +30,8 @@ class Clock:
 
 
 ROWS: list[LedgerRow] = []
-CALLS = AiCalls(Clock(), Ledger(ROWS.append, Clock(), lambda size: b"r" * size), lambda: 0.5)
+CALLS = AiCalls(Clock(), lambda: 0.5)
+LEDGER = Ledger(ROWS.append, Clock(), lambda size: b"r" * size)
 DECLARED = (ProviderModel(id="gpt-6-luna"), ProviderModel(id="priced", prices={"input": "1", "output": "2"}))
 
 
@@ -114,7 +115,8 @@ def test_a_wrong_page_of_the_list_is_rejected_by_name() -> None:
 
 def end(one: AiExchange) -> None:
     flow = begun_flow(admitted=admitted(), ai=one)
-    CALLS.end(flow, state_of(flow) or pytest.fail("no state"), one)
+    CALLS.end(one)
+    LEDGER.add(flow, state_of(flow) or pytest.fail("no state"), one)
 
 
 def served(document: Any) -> AiExchange:

@@ -5,11 +5,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
 import orjson
-from mitmproxy import http
 
-from mitm_addons.ai.exchange import AiExchange, parsed
-from mitm_addons.ai.ledger import Ledger
-from mitm_addons.flows import FlowState
 from shared.bodies.body import model_of
 from shared.bodies.json.members import with_member
 from shared.core.clock import Clock
@@ -21,6 +17,7 @@ from shared.providers.calls import OWN
 from shared.providers.model_list import anthropic_list, anthropic_model, openai_list, openai_model
 from shared.providers.retry_after import wait_of
 from shared.providers.usage_fields import USAGE_FIELDS
+from shared.routing.ai_exchange import AiExchange, parsed
 from shared.routing.ai_route import AiRoute
 from shared.routing.upstream import Upstream
 from shared.upstreams.attempt import Ended
@@ -38,12 +35,10 @@ class AiCalls:
 
     Attributes:
         clock: for the states of targets.
-        ledger: gets what each request used.
         random: numbers from 0 to 1, for draws among targets and keys.
     """
 
     clock: Clock
-    ledger: Ledger
     random: Callable[[], float]
 
     def begin(self, path: str, ai: AiRoute) -> AiExchange | Rejection:
@@ -131,10 +126,9 @@ class AiCalls:
             one.meter.feed_whole(body)
         one.settle(self.clock.now(), is_complete=True)
 
-    def end(self, flow: http.HTTPFlow, state: FlowState, one: AiExchange) -> None:
+    def end(self, one: AiExchange) -> None:
         """The exchange is over, however it ended."""
-        if one.settle(self.clock.now(), is_complete=False) is not None:
-            self.ledger.add(flow, state, one)
+        one.settle(self.clock.now(), is_complete=False)
         if one.attempts is not None:
             one.attempts.end()
 
