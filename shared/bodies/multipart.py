@@ -59,6 +59,17 @@ def parse_parts(media_type: MediaType, content: bytes, *, most: int) -> list[For
     return parts
 
 
+def form_field(media_type: MediaType, content: bytes, name: str, *, most: int) -> FormPart | None:
+    """Return the part with that name; None if there is none. Raises `BodyRejected` as `parse_parts`.
+
+    Also when several parts have the name, or one has it as the name of its file.
+    """
+    found = [part for part in parse_parts(media_type, content, most=most) if name in part.names]
+    if len(found) > 1:
+        raise _ambiguous(f"It has the field {name} more than once.")
+    return found[0] if found else None
+
+
 def _parts(content: bytes, mark: bytes) -> Iterator[FormPart]:
     if not content.startswith(mark):
         raise _ambiguous("It must begin with its boundary.")

@@ -1,16 +1,19 @@
 """What the stages need for a rule for AI: the model of a request, its target, and the gateway's own lists."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl
 
 import orjson
 
 from shared.bodies.body import model_of
-from shared.bodies.json.members import with_member
+from shared.bodies.json.members import Span, with_member
+from shared.bodies.multipart import FormPart, form_field
+from shared.bodies.text.whole_body import MAX_PARTS
 from shared.core.clock import Clock
 from shared.core.errors import Rejection, make_rejection
 from shared.http.body_rejected import BodyRejected
+from shared.http.media_type import MediaType
 from shared.model.config import ApiKey
 from shared.model.messages import Headers, Request, Response
 from shared.providers.calls import OWN
@@ -51,9 +54,15 @@ class AiCalls:
         if one.call.api in OWN:
             return None
         try:
-            name = model_of(request)
+            if field := _model_field(request):
+                one.form_model = Span(field.start, field.start + len(field.content))
+                name = field.content.decode()
+            else:
+                name = model_of(request)
         except BodyRejected as error:
             return make_rejection(error.code, str(error))
+        except UnicodeDecodeError:
+            return make_rejection("bad_request", "The field model of the form is not UTF-8.")
         found = one.route.resolver.resolve(name, one.call.api, key)
         if isinstance(found, Rejection):
             return found
@@ -92,6 +101,10 @@ class AiCalls:
         if one.resolution is None:
             return self._models(one, key, request)
         one.document, one.body = parsed(body), body
+        if one.form_model is not None and body != request.body:
+            # A plugin changed the form, so the place is another one.
+            field = _model_field(replace(request, body=body))
+            one.form_model = None if field is None else Span(field.start, field.start + len(field.content))
         one.pool = pool = one.route.pool(one.resolution)
         affinity = (
             pool.affinity.key(request.headers, one.document, one.resolution.asked) if pool.affinity else None
@@ -133,10 +146,23 @@ class AiCalls:
             one.attempts.end()
 
 
+def _model_field(request: Request) -> FormPart | None:
+    """The field ``model`` of a form, as for transcriptions. None for another body. Raises `BodyRejected`."""
+    kind = MediaType.of(request.headers)
+    if not kind.is_multipart or request.body is None:
+        return None
+    return form_field(kind, request.body, "model", most=MAX_PARTS)
+
+
 def body_for_target(one: AiExchange, now: float) -> bytes:
     """The body for the present target: with its name of the model, and asking for the usage of a stream."""
     target, document, body = one.target, one.document, one.body
-    if target is None or not isinstance(document, dict):
+    if target is None:
+        return body
+    if one.form_model is not None:
+        start, end = one.form_model
+        return body[:start] + target.model.encode() + body[end:]
+    if not isinstance(document, dict):
         return body
     if document.get("model") != target.model:
         body = with_member(body, "model", orjson.dumps(target.model))

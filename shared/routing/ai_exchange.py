@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from shared.bodies.json.members import Span
 from shared.core.http_tokens import Fields
 from shared.model.messages import encoded
 from shared.providers.calls import ApiCall
@@ -38,6 +39,7 @@ class AiExchange:
         call: the API and its path.
         resolution: the targets for the name that was asked for; None before it is known.
         document: the JSON of the request; None for another body.
+        form_model: the place of the model's name in a form; None for another body.
         pool, attempts: where it may go, and where it went.
         attempt: the call under way, or the one that was served.
         body: the body as plugins left it, with the name that the client asked for.
@@ -53,6 +55,7 @@ class AiExchange:
     call: ApiCall
     resolution: Resolution | None = None
     document: Any = None
+    form_model: Span | None = None
     pool: ModelPool | None = None
     attempts: Attempts | None = None
     attempt: Attempt | None = None

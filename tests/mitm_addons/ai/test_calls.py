@@ -45,7 +45,7 @@ def ask(document: Any, path: str = "/ai/v1/chat/completions", method: str = "POS
     if isinstance(begun, Rejection):
         return begun, None
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
-    sent = Headers([("Content-Type", "application/json"), *headers.items()])
+    sent = Headers({"Content-Type": "application/json", **headers}.items())
     request = Request(method, path.partition("?")[0], sent, path.partition("?")[2], body)
     if rejection := CALLS.resolve(begun, None, request):
         return rejection, begun
@@ -64,6 +64,38 @@ def test_a_body_with_the_providers_own_name_is_sent_byte_for_byte() -> None:
     body = b'{ "model":"gpt-6-luna","unknown_field": {"a":[1 ,2]} }'
     (_, sent), _ = ask(body)
     assert sent is body
+
+
+FORM = {"Content-Type": "multipart/form-data; boundary=x"}
+
+
+def form(*fields: str, file: str = "a.mp3") -> bytes:
+    parts = [f'--x\r\nContent-Disposition: form-data; name="model"\r\n\r\n{name}\r\n' for name in fields]
+    parts.append(
+        f'--x\r\nContent-Disposition: form-data; name="file"; filename="{file}"\r\n\r\nID3\0\r\n--x--\r\n'
+    )
+    return "".join(parts).encode()
+
+
+def test_the_model_of_a_form_is_sent_as_the_name_that_the_provider_knows() -> None:
+    (_, sent), _ = ask(form("fast"), "/ai/v1/audio/transcriptions", **FORM)
+    assert sent == form("gpt-6-luna")
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (form(), "missing_model"),
+        (form("nope"), "model_not_found"),
+        (form("fast", "gpt-6-luna"), "bad_request"),
+        (form("fast", file="model"), "bad_request"),
+        (b"--x\r\n", "bad_request"),
+    ],
+)
+def test_a_form_without_one_usable_model_is_rejected(body: bytes, code: str) -> None:
+    found, _ = ask(body, "/ai/v1/audio/transcriptions", **FORM)
+    assert isinstance(found, Rejection)
+    assert found.code == code
 
 
 @pytest.mark.parametrize(
