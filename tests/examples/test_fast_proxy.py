@@ -14,10 +14,12 @@ from tests.support.wait import until
 
 
 @pytest.mark.slow
-def test_the_example_proxies_through_a_plain_addon_and_ends_on_ctrl_c() -> None:
+@pytest.mark.parametrize("unreachable", [0, 1], ids=["one upstream", "the first upstream cannot be reached"])
+def test_the_example_proxies_through_a_plain_addon_and_ends_on_ctrl_c(unreachable: int) -> None:
     port = free_port()
     with Upstream() as upstream:
-        command = [sys.executable, "-m", "examples.fast_proxy", str(port), "127.0.0.1", str(upstream.port)]
+        ports = [*[free_port() for _ in range(unreachable)], upstream.port]
+        command = [sys.executable, "-m", "examples.fast_proxy", str(port), "127.0.0.1", *map(str, ports)]
         with subprocess.Popen(command, cwd=ROOT) as proxy:
             try:
                 response = _first_response(port)

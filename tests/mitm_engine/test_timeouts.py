@@ -47,6 +47,20 @@ async def test_a_buffered_response_that_does_not_come_is_a_504(
         assert w.recorder.count("error") == w.recorder.count("post_response") == 1
 
 
+async def test_a_late_response_on_a_kept_connection_is_not_asked_for_again() -> None:
+    async def silent_later(peer: Peer) -> None:
+        await peer.request()
+        await peer.write(sized())
+        await peer.request()
+        await peer.until_gone()
+
+    async with world(script=silent_later, terms=Terms(Timeouts(first_byte=SHORT))) as w:
+        client = await w.client()
+        assert (await client.ask()).status == 200
+        assert (await client.ask()).status == 504
+        assert len(w.upstream.received) == 2
+
+
 async def test_a_stream_that_stalls_is_cut_at_the_idle_timeout() -> None:
     async with world(Streaming(), script=stalling, terms=Terms(Timeouts(idle=SHORT))) as w:
         client = await w.client(request())
