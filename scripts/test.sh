@@ -23,7 +23,11 @@ fi
 bin=.venv/bin
 parallel=(-n auto --maxprocesses 4)
 # They cover the pure packages. Only they run with coverage, which doubles their time.
-covering=(tests/core tests/model tests/limits tests/pipeline tests/upstreams tests/admin_app/test_explain.py)
+covering=(tests/core tests/model tests/limits tests/pipeline tests/upstreams tests/usage tests/admin_app/test_explain.py)
+covered='shared/core/*,shared/model/*,shared/limits/*.py,shared/pipeline/*,shared/upstreams/*'
+for name in aggregates asking estimate keys meter prices read row values; do
+    covered="$covered,shared/usage/$name.py"
+done
 
 # Runs tests. A path may select no test for one of the two passes, which is not an error.
 pass() {
@@ -39,7 +43,7 @@ if [ "$#" = 0 ]; then
     "$bin/python" -m pytest -q "${parallel[@]}" "${covering[@]/#/--ignore=}"
     "$bin/python" -m pytest -q "${parallel[@]}" --cov --cov-report= "${covering[@]}"
     echo "Every branch of the pure packages must be covered:"
-    exec "$bin/coverage" report --include='shared/core/*,shared/model/*,shared/limits/*.py,shared/pipeline/*,shared/upstreams/*' \
+    exec "$bin/coverage" report --include="$covered" \
         --skip-covered --fail-under=100
 fi
 if [ "$1" = --slow ]; then

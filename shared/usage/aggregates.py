@@ -37,7 +37,11 @@ class Combination(NamedTuple):
     def parse(cls, field: str | bytes) -> Self:
         """The combination of a field. Raises ValueError."""
         parts = json.loads(field)
-        if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
+        if (
+            not isinstance(parts, list)
+            or len(parts) != len(cls._fields)
+            or not all(isinstance(part, str) for part in parts)
+        ):
             raise ValueError("This is not a combination of five texts.")
         return cls._make(parts)
 

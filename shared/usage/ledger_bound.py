@@ -33,14 +33,13 @@ def trim_plan(sizes: Mapping[str, int], max_bytes: int) -> Mapping[str, int]:
         return {}
     left = int(max_bytes * _LEFT)
     largest = sorted(sizes, key=lambda name: (-sizes[name], name))
-    rest = sum(sizes.values())
-    for number, name in enumerate(largest, 1):
-        rest -= sizes[name]
+    rest, number, level, following = sum(sizes.values()), 0, -1, 0
+    while level < following:
+        rest -= sizes[largest[number]]
+        number += 1
         level = (left - rest) // number
         following = sizes[largest[number]] if number < len(largest) else 0
-        if level >= following:
-            return dict.fromkeys(sorted(largest[:number], reverse=True), max(level, 0))
-    return {}
+    return dict.fromkeys(largest[:number], level)
 
 
 @dataclass(slots=True)

@@ -1,5 +1,6 @@
 """Sums of usage per day."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,6 +46,12 @@ def test_two_requests_with_an_id_that_the_client_chose_count_as_two() -> None:
 def test_a_combination_is_read_as_it_was_written(parts: list[str]) -> None:
     one = Combination(*parts)
     assert Combination.parse(one.field) == one
+
+
+@pytest.mark.parametrize("field", ["1", '["a", 1, "", "", ""]', '["a"]', "x"])
+def test_another_text_is_no_combination(field: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        Combination.parse(field)
 
 
 def test_a_worker_counts_a_bounded_number_of_combinations_and_the_rest_as_other() -> None:

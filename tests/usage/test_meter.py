@@ -2,9 +2,12 @@
 
 import itertools
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.providers.usage_fields import USAGE_FIELDS
+from shared.usage.estimate import estimate_tokens
 from shared.usage.meter import UsageMeter
 from shared.usage.values import Source, Usage
 
@@ -32,3 +35,55 @@ def test_a_stream_without_usage_is_estimated_and_never_free() -> None:
     usage = meter.finish(estimate=30)
     assert (usage.input, usage.source) == (30, Source.ESTIMATED)
     assert 4 <= usage.output <= 10
+
+
+def test_a_long_stream_without_usage_is_estimated_from_a_part_of_its_pieces() -> None:
+    text = "Hello, how are you today? "
+    meter = UsageMeter("openai.chat")
+    for _ in range(1_000):
+        meter.feed_stream(b'data: {"choices":[{"delta":{"content":"%s"}}]}\n\n' % text.encode())
+    usage = meter.finish(estimate=1)
+    assert usage.output == pytest.approx(1_000 * estimate_tokens(text.encode()), rel=0.01)
+
+
+def test_a_report_of_the_output_alone_has_the_estimated_input() -> None:
+    meter = UsageMeter("anthropic.messages")
+    meter.feed_stream(b'data: {"type":"message_delta","usage":{"output_tokens":15}}\n\n')
+    assert meter.finish(estimate=30) == Usage(input=30, output=15, source=Source.MIXED)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>Not JSON</html>",
+        b'{"choices": [], "usage": "none"}',
+        b'{"choices": [], "usage": {"prompt_tokens": -1, "completion_tokens": 1.5, "x": true}}',
+        b'{"usage": {"prompt_tokens": 1e300}}',
+        b'{"usage": {"prompt_tokens":',
+        b'[{"usage": ' + b"[" * 100_000,
+        b"\xff\xfe",
+    ],
+)
+def test_a_response_that_reports_no_numbers_is_estimated_from_its_size(body: bytes) -> None:
+    meter = UsageMeter("openai.chat")
+    meter.feed_whole(body)
+    assert meter.finish(estimate=7) == Usage(input=7, output=-(-len(body) // 40), source=Source.ESTIMATED)
+
+
+def test_the_usage_in_the_end_of_a_broken_body_is_read() -> None:
+    meter = UsageMeter("openai.chat")
+    meter.feed_whole(b'{"choices": [nonsense], "usage": {"prompt_tokens": 9, "completion_tokens": 2}}')
+    assert meter.finish(estimate=1) == Usage(input=9, output=2)
+
+
+@given(st.binary(max_size=300), st.sampled_from(sorted(USAGE_FIELDS)), st.booleans())
+def test_no_response_of_any_bytes_is_free_or_an_error(body: bytes, api: str, is_stream: bool) -> None:
+    meter = UsageMeter(api)
+    (meter.feed_stream if is_stream else meter.feed_whole)(body)
+    assert meter.finish(estimate=1, is_complete=False).input >= 1
+
+
+def test_the_usage_of_two_attempts_is_their_sum() -> None:
+    one, two = Usage(input=1, output=2), Usage(input=10, images=1, source=Source.ESTIMATED)
+    assert one.plus(one) == Usage(input=2, output=4, requests=2)
+    assert one.plus(two) == Usage(input=11, output=2, images=1, requests=2, source=Source.MIXED)

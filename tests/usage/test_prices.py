@@ -164,6 +164,11 @@ def test_a_price_of_the_platform_replaces_the_shipped_one_and_adds_missing_ones(
     assert dollars(Usage(input=10**6), added) == "5"
 
 
+def test_the_rates_of_a_model_are_computed_once() -> None:
+    table = PriceTable(TABLE)
+    assert table.rates("openai", "m", day="2026-12-01") is table.rates("openai", "m", day="2026-12-01")
+
+
 def test_names_that_clients_invent_do_not_fill_the_memory() -> None:
     table = PriceTable(TABLE)
     for number in range(PriceTable.MAX_KEPT + 10):
