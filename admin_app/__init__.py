@@ -9,6 +9,7 @@ from admin_app.http.bodies import MAX_BODY_BYTES, check_content_type
 from admin_app.http.errors import register_errors
 from admin_app.http.openapi import Api, docs_blueprint
 from admin_app.views import api_keys, explain, health, plugins, rate_limits, rules, tenants
+from admin_app.views.ai import models, provider_keys, provider_test, providers, usage
 from shared.core.http_tokens import WITH_BODY
 from shared.http.request_id import request_id
 from shared.services import Services
@@ -67,7 +68,11 @@ def create_app(services: Services) -> Flask:
     api.spec.components.security_scheme(
         "key", {"type": "http", "scheme": "bearer", "description": "The platform key or a tenant's API key."}
     )
-    for module in (tenants, api_keys, rules, rate_limits, explain, plugins):
+    modules = (
+        *(tenants, api_keys, rules, providers, provider_keys, provider_test, models),
+        *(rate_limits, usage, explain, plugins),
+    )
+    for module in modules:
         api.register_blueprint(module.blueprint, url_prefix="/api/v1")
     api.register_blueprint(health.blueprint)
     app.register_blueprint(docs_blueprint(api))

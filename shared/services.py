@@ -5,15 +5,17 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn, Self
 
 from shared.config_store.cache.gateways import GatewayCache
 from shared.config_store.cache.snapshot_keeper import SnapshotKeeper
+from shared.config_store.client import open_client
 from shared.config_store.identity import KnownStore, SecretIds
 from shared.config_store.port import ConfigSource, ConfigStore
 from shared.config_store.records.platform import discovering
+from shared.config_store.redis_errors import redis_errors
 from shared.config_store.seen_file import SeenFile
 from shared.config_store.snapshot import SnapshotFile
 from shared.config_store.source import open_source
@@ -32,7 +34,7 @@ from shared.model.config import Snapshot
 from shared.net import resolve as resolving
 from shared.net.fetch import GuardedFetch
 from shared.net.policy import Policy
-from shared.net.port import Fetch
+from shared.net.port import Fetch, FetchResponse
 from shared.net.resolver import Resolver
 from shared.pipeline.chain import Catalogue
 from shared.pipeline.plugin import Tools
@@ -51,6 +53,7 @@ from shared.settings import Settings, opened_secrets
 from shared.settings.files import check_ca_file
 from shared.settings.sections import ANY_IP
 from shared.usage.pending import PendingBatches
+from shared.usage.reader import UsageReader
 from shared.usage.settler import Settler, open_settler
 
 logger = logging.getLogger(__name__)
@@ -122,6 +125,31 @@ class Services:
     def check_target(self, url: str, *, allow_query: bool = False) -> resolving.CheckedTarget:
         """What is known of a URL to be saved. Raises as `resolving.check_target`."""
         return resolving.check_target(url, self.policy, allow_query=allow_query)
+
+    def fetch(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes,
+        timeout: float,
+        max_bytes: int,
+        ca: str | None = None,
+    ) -> FetchResponse:
+        """The response to one call, on a connection of its own. Raises `OutsideError`.
+
+        `ca` has certificates (PEM) to trust besides the usual ones.
+        """
+        fetch = GuardedFetch(self.policy, self.clock, self.settings.security.ca_file, ca)
+        with contextlib.closing(fetch):
+            return fetch(method, url, headers=headers, body=body, timeout=timeout, max_bytes=max_bytes)
+
+    @contextlib.contextmanager
+    def usage(self) -> Iterator[UsageReader]:
+        """The usage of tenants. Raises `StoreDown` when Redis does not respond."""
+        with open_client(self.address.options) as client, redis_errors():
+            yield UsageReader(client)
 
     def peek(self, limits: Sequence[Limit]) -> Decision:
         """What remains of each limit; charges nothing. Raises `StoreDown`. Not for a running loop."""

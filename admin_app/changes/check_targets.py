@@ -9,13 +9,15 @@ from admin_app.context import services
 from shared.core.errors import OutsideError, Problem
 from shared.net.resolve import CheckedTarget
 
+# The pointers of a rule's upstreams begin with it.
 _TARGET = "/target"
+_MAX_THREADS = 32
 
 
 class CheckedTargets(NamedTuple):
     """What is wrong with the URLs of a body, and what may be.
 
-    `is_internal` is True if all addresses of the rule's target are in networks that the operator allowed.
+    `is_internal` is True if all addresses of the rule's targets are in networks that the operator allowed.
     """
 
     problems: Sequence[Problem] = ()
@@ -24,34 +26,42 @@ class CheckedTargets(NamedTuple):
 
 
 def check_targets(sent: Mapping[str, Any]) -> CheckedTargets:
-    """Check the rule's target and the plugins' endpoints. All host names are resolved at the same time."""
-    urls = dict(_urls(sent))
+    """Check the rule's targets and the plugins' endpoints. All host names are resolved at the same time."""
+    return check_urls(dict(_urls(sent)))
+
+
+def check_urls(urls: Mapping[str, str]) -> CheckedTargets:
+    """Check URLs, which are by their JSON pointers."""
     if not urls:
         return CheckedTargets()
     # The threads have no app context, so they get the check itself.
     check = services().check_target
-    with ThreadPoolExecutor(len(urls)) as pool:
+    with ThreadPoolExecutor(min(len(urls), _MAX_THREADS)) as pool:
         results = list(pool.map(lambda item: _check(check, *item), urls.items()))
+    upstreams = [one.is_internal for at, one in zip(urls, results, strict=True) if at.startswith(_TARGET)]
     return CheckedTargets(
         [problem for result in results for problem in result.problems],
         [warning for result in results for warning in result.warnings],
-        any(result.is_internal for result in results),
+        bool(upstreams) and all(upstreams),
     )
 
 
 def _check(check: Callable[..., CheckedTarget], pointer: str, url: str) -> CheckedTargets:
     try:
         # An endpoint is called as written; a target gets the path and query of the request.
-        checked = check(url, allow_query=pointer != _TARGET)
+        is_upstream = pointer.startswith(_TARGET)
+        checked = check(url, allow_query=not is_upstream)
     except (ValueError, OutsideError) as error:
         return CheckedTargets([Problem(pointer, str(error))])
     warnings = [Problem(pointer, warning) for warning in checked.warnings]
-    return CheckedTargets((), warnings, pointer == _TARGET and checked.is_internal)
+    return CheckedTargets((), warnings, is_upstream and checked.is_internal)
 
 
 def _urls(sent: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    if "target" in sent:
+    if sent.get("target"):
         yield _TARGET, sent["target"]
+    for i, one in enumerate(sent.get("targets") or ()):
+        yield f"{_TARGET}s/{i}/url", one.url
     for pointer, entry in (*sent_entries(sent, "plugin_chain"), *sent_entries(sent, "required_plugins")):
         endpoint = entry["settings"].get("endpoint")
         if isinstance(endpoint, str):  # other types are rejected by the plugin's schema

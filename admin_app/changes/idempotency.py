@@ -20,7 +20,6 @@ from admin_app.context import services
 from admin_app.http.errors import ApiError
 from shared.config_store.idempotency import Claim
 from shared.core.errors import CallInProgress, StoreDown
-from shared.model.config import Snapshot
 
 HEADER = "Idempotency-Key"
 #: The header of a response that was given before.
@@ -39,7 +38,8 @@ _PARAMETER = {
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": f"^({_KEY.pattern})$"},
 }
 
-type Respond = Callable[[Snapshot], Response]
+#: Makes the response of a call from the result of its change.
+type Respond[T] = Callable[[T], Response]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def idempotent[View: Callable[..., Any]](view: View) -> View:
     return once  # type: ignore[return-value]
 
 
-def claim_of(respond: Respond | None) -> Claim[Snapshot] | None:
+def claim_of[T](respond: Respond[T] | None) -> Claim[T] | None:
     """The claim of the current call; `respond` makes its response from the result of the change."""
     call: IdempotentCall | None = g.get("call")
     if call is None or respond is None:

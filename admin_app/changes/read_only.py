@@ -1,6 +1,6 @@
 """Members of a body that only the gateway writes."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -9,18 +9,24 @@ from shared.documents.fields import READ_ONLY
 
 
 def split_read_only(
-    sent: Mapping[str, Any], stored: Mapping[str, Any]
+    sent: Mapping[str, Any],
+    stored: Mapping[str, Any],
+    names: Collection[str] = READ_ONLY,
+    pointer: str = "",
 ) -> tuple[dict[str, Any], list[Problem]]:
     """The members to write, and a problem for each read-only one that differs from the stored document.
 
-    So what was read can be sent back as it is.
+    So what was read can be sent back as it is. `pointer` is that of the document in the body.
     """
     problems = [
-        Problem(f"/{name}", f"Only the gateway writes this field. Omit it, or send {_shown(stored[name])}.")
-        for name in READ_ONLY
+        Problem(
+            f"{pointer}/{name}",
+            f"Only the gateway writes this field. Omit it, or send {_shown(stored[name])}.",
+        )
+        for name in names
         if name in sent and not _is_same(sent[name], stored[name])
     ]
-    return {name: value for name, value in sent.items() if name not in READ_ONLY}, problems
+    return {name: value for name, value in sent.items() if name not in names}, problems
 
 
 def _is_same(sent: Any, stored: Any) -> bool:

@@ -12,47 +12,58 @@ from admin_app.context import services
 from shared.core.errors import Problem
 from shared.core.json_pointer import escape_step
 from shared.documents.fields import KEEP, is_set
-from shared.model.config import PluginConfig, Rule
+from shared.model.config import PluginConfig
 from shared.model.sealed import Sealed
-from shared.model.targets import parse_target
 from shared.secrets.context import endpoint_origin, header_context, setting_context
 
-_NO_STORED_VALUE = '{"set": true} keeps a stored value, but there is none. Send the value.'
-_OTHER_ORIGIN = (
+#: The problem of a secret to keep that is not there, or is for another origin.
+NO_STORED_VALUE = '{"set": true} keeps a stored value, but there is none. Send the value.'
+OTHER_ORIGIN = (
     '{{"set": true}} keeps the stored value only for {origin}. Send the value again to use it elsewhere.'
 )
 _AMBIGUOUS = 'Several entries store such a value, so {"set": true} is ambiguous. Send the value.'
 
 
-def keep_headers(sent: Mapping[str, Any], stored: Rule, target: str) -> tuple[dict[str, Any], list[Problem]]:
-    """A rule's headers with the stored values in place of `KEEP`, and their problems."""
-    headers: dict[str, Any] = {}
+def keep_values(
+    sent: Mapping[str, Any],
+    stored: Mapping[str, Sealed],
+    pointer: str,
+    *,
+    moved_from: str | None = None,
+    has_case: bool = False,
+) -> tuple[dict[str, Any], list[Problem]]:
+    """A map of secrets with the stored values in place of `KEEP`, and its problems.
+
+    `pointer` is that of the map. `moved_from` is the origin that the stored values are for, if the new ones
+    are for another; None: it is the same. Names that have no case may not differ by it alone.
+    """
+    fold = str if has_case else str.lower
+    values: dict[str, Any] = {}
     problems = []
-    known = {name.lower(): value for name, value in stored.headers.items()}
-    origin = parse_target(stored.target).origin
-    is_moved = origin != parse_target(target).origin
+    known = {fold(name): value for name, value in stored.items()}
     for name, value in sent.items():
-        pointer = f"/headers/{escape_step(name)}"
-        if name.lower() in {other.lower() for other in headers}:
-            problems.append(Problem(pointer, "Duplicate header name (names are case-insensitive)."))
+        at = f"{pointer}/{escape_step(name)}"
+        if fold(name) in map(fold, values):
+            problems.append(Problem(at, "Duplicate header name (names are case-insensitive)."))
         elif value is not KEEP:
-            headers[name] = value
-        elif name.lower() not in known:
-            problems.append(Problem(pointer, _NO_STORED_VALUE))
-        elif is_moved:
-            problems.append(Problem(pointer, _OTHER_ORIGIN.format(origin=origin)))
+            values[name] = value
+        elif fold(name) not in known:
+            problems.append(Problem(at, NO_STORED_VALUE))
+        elif moved_from is not None:
+            problems.append(Problem(at, OTHER_ORIGIN.format(origin=moved_from)))
         else:
-            headers[name] = known[name.lower()]
-    return headers, problems
+            values[name] = known[fold(name)]
+    return values, problems
 
 
-def seal_headers(tenant_id: str, rule: Rule) -> Rule:
-    """The rule with every header value sealed for its tenant and the origin of its target."""
-    sealed = {
-        name: _seal(value, header_context(tenant_id, name, rule.target))
-        for name, value in rule.headers.items()
-    }
-    return replace(rule, headers=sealed)
+def seal(value: str | Sealed, context: str) -> Sealed:
+    """`value`, sealed if it is new."""
+    return value if isinstance(value, Sealed) else Sealed(services().sealer.seal(value, context))
+
+
+def seal_headers(tenant_id: str, headers: Mapping[str, Any], target: str) -> dict[str, Sealed]:
+    """The headers with every value sealed for the tenant and the origin of the target."""
+    return {name: seal(value, header_context(tenant_id, name, target)) for name, value in headers.items()}
 
 
 def keep_settings(
@@ -85,7 +96,7 @@ def _seal_settings(tenant_id: str, entry: PluginConfig) -> PluginConfig:
     settings = dict(entry.settings)
     for setting in _secret_maps(entry):
         settings[setting] = {
-            name: _seal(value, setting_context(tenant_id, entry.name, setting, name, entry.settings))
+            name: seal(value, setting_context(tenant_id, entry.name, setting, name, entry.settings))
             for name, value in settings[setting].items()
         }
     return replace(entry, settings=settings)
@@ -108,10 +119,10 @@ def _stored_secret(
         if one.name == entry.name and name in one.settings.get(setting, {})
     ]
     if not found:
-        return _NO_STORED_VALUE
+        return NO_STORED_VALUE
     same_origin = [item for item in found if _origin(item[1]) == _origin(entry)]
     if not same_origin:
-        return _OTHER_ORIGIN.format(origin=_origin(found[0][1]))
+        return OTHER_ORIGIN.format(origin=_origin(found[0][1]))
     endpoint = entry.settings.get("endpoint")
     same_endpoint = [item for item in same_origin if item[1].settings.get("endpoint") == endpoint]
     candidates = same_endpoint or same_origin
@@ -127,7 +138,3 @@ def _origin(entry: PluginConfig) -> str:
         return endpoint_origin(entry.settings)
     except ValueError:  # the plugin's schema reports it with the right pointer
         return "no address"
-
-
-def _seal(value: str | Sealed, context: str) -> Sealed:
-    return value if isinstance(value, Sealed) else Sealed(services().sealer.seal(value, context))

@@ -1,33 +1,19 @@
 """Find and change a tenant: only the caller's own, and without losing a concurrent change."""
 
-import logging
-import threading
-import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import cast
 
-from flask import g
-
-from admin_app.auth.access import caller, check_tenant_access, operation_name
+from admin_app.auth.access import caller, check_tenant_access
+from admin_app.changes.attempts import log_change, repeat
 from admin_app.changes.idempotency import Respond, claim_of
+from admin_app.changes.platform import ai_items, forget_platform, platform
 from admin_app.context import new_id, services
 from admin_app.http.errors import ApiError, not_found
-from shared.core.errors import Conflict
-from shared.log_lines import CHANGE
-from shared.logs import FIELDS
-from shared.model.config import ApiKey, Rule, Snapshot
+from shared.core.errors import Problem
+from shared.model.config import ApiKey, Rule, Snapshot, Tenant
+from shared.model.uses import uses_of
 from shared.secrets.api_keys import mint_key
-
-logger = logging.getLogger(CHANGE)
-
-#: Attempts to write a change while other processes write to the same tenant.
-MAX_ATTEMPTS = 100
-# Before an attempt is repeated: a random part of this time, which doubles up to the maximum.
-_PAUSE_SECONDS, _MAX_PAUSE_SECONDS = 0.005, 0.1
-# Changes of one tenant in this process wait for each other. Tenants share the locks.
-_LOCKS = tuple(threading.Lock() for _ in range(64))
 
 
 def find_tenant(tenant_id: str) -> Snapshot:
@@ -57,13 +43,12 @@ def _find[Item: ApiKey | Rule](kind: str, items: Sequence[Item], item_id: str) -
 
 
 def change_tenant(
-    tenant_id: str, change: Callable[[Snapshot], Snapshot], respond: Respond | None = None
+    tenant_id: str, change: Callable[[Snapshot], Snapshot], respond: Respond[Snapshot] | None = None
 ) -> Snapshot:
     """Write the result of `change`, and return the stored tenant.
 
     `respond` makes the response of a call with an Idempotency-Key, which is stored with the change. When
-    another writer is first, `change` is called again on the newer state. Raises `Conflict` after
-    `MAX_ATTEMPTS`.
+    another writer is first, `change` is called again on the newer state. Raises as `repeat`.
     """
     return cast(Snapshot, _write(tenant_id, change, respond))
 
@@ -74,31 +59,26 @@ def delete_tenant(tenant_id: str, check: Callable[[Snapshot], None]) -> None:
 
 
 def _write(
-    tenant_id: str, change: Callable[[Snapshot], Snapshot | None], respond: Respond | None = None
+    tenant_id: str, change: Callable[[Snapshot], Snapshot | None], respond: Respond[Snapshot] | None = None
 ) -> Snapshot | None:
-    with _LOCKS[hash(tenant_id) % len(_LOCKS)]:
-        for attempt in range(MAX_ATTEMPTS):
-            before = find_tenant(tenant_id)
-            after = change(before)
-            with suppress(Conflict):
-                return write(before, after, respond)
-            time.sleep(_pause(attempt))
-    raise Conflict(f"The tenant {tenant_id} is changed too often.")
+    def attempt() -> Snapshot | None:
+        forget_platform()
+        before = find_tenant(tenant_id)
+        return write(before, change(before), respond)
+
+    return repeat(tenant_id, attempt)
 
 
-def write(before: Snapshot | None, after: Snapshot | None, respond: Respond | None = None) -> Snapshot | None:
+def write(
+    before: Snapshot | None, after: Snapshot | None, respond: Respond[Snapshot] | None = None
+) -> Snapshot | None:
     """Write one change, and log it. Raises as the store."""
-    stored = services().store.write(before, after, actor=caller().actor, claim=claim_of(respond))
+    revision = platform().revision if after and uses_of(after) else None
+    stored = services().store.write(
+        before, after, actor=caller().actor, claim=claim_of(respond), platform=revision
+    )
     tenant = (stored or after or before).tenant  # type: ignore[union-attr]  # one of them is there
-    fields = {
-        "actor": caller().actor,
-        "operation": operation_name(),
-        "tenant": tenant.id,
-        "version": tenant.version,
-        "objects": _changed_ids(before, stored),
-        "request_id": g.request_id,
-    }
-    logger.info("The configuration was changed.", extra={FIELDS: fields})
+    log_change(tenant.id, tenant.version, _changed_ids(before, stored))
     return stored
 
 
@@ -107,18 +87,14 @@ def _changed_ids(before: Snapshot | None, after: Snapshot | None) -> list[str]:
     if after is None:
         return []
     old, new = _items(before), _items(after)
-    return sorted(item_id for item_id in {*old, *new} if old.get(item_id) != new.get(item_id))
+    return [item_id for item_id in {*old, *new} if old.get(item_id) != new.get(item_id)]
 
 
-def _items(snapshot: Snapshot | None) -> dict[str, Rule | ApiKey]:
-    items: list[Rule | ApiKey] = [*snapshot.rules, *snapshot.keys] if snapshot else []
-    return {item.id: item for item in items}
-
-
-def _pause(attempt: int) -> float:
-    """Seconds until the next attempt. They are random, so that rivals do not meet again."""
-    longest = min(_PAUSE_SECONDS * 2.0**attempt, _MAX_PAUSE_SECONDS)
-    return longest * services().random_bytes(1)[0] / 255
+def _items(snapshot: Snapshot | None) -> dict[str, object]:
+    if snapshot is None:
+        return {}
+    rules = {rule.id: rule for rule in snapshot.rules}
+    return {**rules, **{key.id: key for key in snapshot.keys}, **ai_items(snapshot.tenant)}
 
 
 def with_rule(snapshot: Snapshot, rule: Rule) -> Snapshot:
@@ -149,3 +125,17 @@ def check_maximum(kind: str, count: int, maximum: int | None) -> None:
     if maximum is not None and count >= maximum:
         detail = f"The tenant has {count} {kind}; its tier allows {maximum}. Delete one first."
         raise ApiError("limit_reached", detail)
+
+
+def tier_maximum(tenant: Tenant, name: str) -> int | None:
+    """A maximum of the tenant's tier; None: no limit. A tier that the operator removed allows nothing."""
+    tier = services().settings.tiers.get(tenant.tier)
+    return getattr(tier, name) if tier else 0
+
+
+def check_most_targets(tenant: Tenant, count: int) -> None:
+    """Raise 422 when a rule or model has more targets than the tier allows."""
+    most = tier_maximum(tenant, "max_targets")
+    if most is not None and count > most:
+        detail = f"It has {count} targets; the tier allows {most}. Remove some."
+        raise ApiError("limit_reached", detail, [Problem("/targets", detail)])

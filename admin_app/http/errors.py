@@ -18,6 +18,7 @@ from shared.core.errors import (
     Conflict,
     GatewayError,
     Invalid,
+    NamesInUse,
     NotDurable,
     Problem,
     StoreDown,
@@ -35,6 +36,8 @@ ADMIN_ERRORS: Mapping[str, tuple[int, str]] = {
     "not_found": (404, "The object does not exist, or belongs to another tenant."),
     "api_key_not_active": (409, "The API key is revoked or expired, so it cannot be rotated."),
     "conflict": (409, "Another call changed the object at the same time."),
+    "in_use": (409, "Rules, models or tenants name the object. `detail` lists them."),
+    "name_taken": (409, "Another object of the same owner has the name."),
     "rule_exists": (409, "A rule with the same path, match and methods exists."),
     "subdomain_taken": (409, "Another tenant has the subdomain, or had it a short time ago."),
     "in_progress": (409, "The first call with this Idempotency-Key is still running."),
@@ -166,13 +169,8 @@ def _api_error(error: Exception) -> ApiError:
             return error
         case Invalid():
             return _invalid(error.problems)
-        case SubdomainTaken():
-            return ApiError("subdomain_taken", str(error), [Problem("/subdomain", str(error))])
-        case CallInProgress():
-            return ApiError("in_progress", str(error), headers={"Retry-After": "1"})
-        case Conflict():
-            detail = "The resource was modified concurrently. Fetch it again and retry."
-            return ApiError("conflict", detail)
+        case SubdomainTaken() | NamesInUse() | CallInProgress() | Conflict():
+            return _conflict(error)
         case StoreLost() | StoreUnsure() | NotDurable():
             logger.error("%s", error)
             return ApiError(_STORE_CODES[type(error)], error.detail)
@@ -188,6 +186,18 @@ def _api_error(error: Exception) -> ApiError:
     logger.error("Unexpected error in request %s", g.request_id, exc_info=error)
     detail = "Internal error. Contact the gateway's operator and name the request ID."
     return ApiError("internal_error", detail)
+
+
+def _conflict(error: SubdomainTaken | NamesInUse | CallInProgress | Conflict) -> ApiError:
+    match error:
+        case SubdomainTaken():
+            return ApiError("subdomain_taken", str(error), [Problem("/subdomain", str(error))])
+        case NamesInUse():
+            return ApiError("in_use", str(error))
+        case CallInProgress():
+            return ApiError("in_progress", str(error), headers={"Retry-After": "1"})
+    detail = "The resource was modified concurrently. Fetch it again and retry."
+    return ApiError("conflict", detail)
 
 
 def _invalid(problems: Sequence[Problem]) -> ApiError:

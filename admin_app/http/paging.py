@@ -1,7 +1,7 @@
 """Lists in pages, each with the cursor of the next."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from flask import Response
 from marshmallow import fields, validate
@@ -9,7 +9,6 @@ from marshmallow import fields, validate
 from admin_app.http.responses import response
 from shared.core.errors import Invalid, Problem
 from shared.core.fields import Strict
-from shared.model.config import ApiKey, Rule
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
@@ -30,9 +29,16 @@ class PageQuery(Strict):
     )
 
 
-def page_of[Item: ApiKey | Rule](
-    items: Sequence[Item], query: Mapping[str, Any]
-) -> tuple[list[Item], str | None]:
+class _Item(Protocol):
+    """Anything with a time of creation."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def created_at(self) -> float: ...
+
+
+def page_of[Item: _Item](items: Sequence[Item], query: Mapping[str, Any]) -> tuple[list[Item], str | None]:
     """The items of one page in order of creation, and the cursor of the next page.
 
     A cursor holds the position of the last item of a page, so it stays valid when that item is deleted.
@@ -57,7 +63,7 @@ def invalid_cursor() -> Invalid:
     return Invalid([Problem("/cursor", "Invalid cursor. Omit `cursor` to start from the first page.")])
 
 
-def _position(item: ApiKey | Rule) -> tuple[float, str]:
+def _position(item: _Item) -> tuple[float, str]:
     return item.created_at, item.id
 
 

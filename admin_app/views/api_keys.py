@@ -151,7 +151,7 @@ def _document(key: ApiKey) -> dict[str, Any]:
     return api_key_document(key, services().clock.now())
 
 
-def _created(tenant_id: str, secret: str, key: ApiKey) -> Respond:
+def _created(tenant_id: str, secret: str, key: ApiKey) -> Respond[Snapshot]:
     location = f"/api/v1/tenants/{tenant_id}/api-keys/{key.id}"
     return lambda _: response(_document(key), 201, {"key": secret, "api_key": secret}, location)
 

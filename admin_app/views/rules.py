@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from cryptography import x509
-from flask import Response
+from flask import Response, g
 from flask.views import MethodView
 
 from admin_app.auth.access import Access, requires
@@ -15,7 +14,13 @@ from admin_app.changes.entries import read_entries
 from admin_app.changes.idempotency import idempotent
 from admin_app.changes.limits import warnings_about_limits
 from admin_app.changes.read_only import split_read_only
-from admin_app.changes.secrets import keep_headers, seal_entries, seal_headers
+from admin_app.changes.rule_upstreams import (
+    check_upstreams,
+    kept_upstreams,
+    seal_upstreams,
+    upstream_warnings,
+)
+from admin_app.changes.secrets import seal_entries
 from admin_app.changes.snapshot import change_tenant, check_maximum, find_rule, find_tenant, with_rule
 from admin_app.context import new_id, services
 from admin_app.http.errors import ApiError, problem_documents, raise_problems
@@ -25,7 +30,7 @@ from admin_app.http.responses import check_match, no_content, response
 from shared.core.errors import Problem
 from shared.core.json_pointer import escape_step
 from shared.documents import examples
-from shared.documents.fields import KEEP
+from shared.documents.ai.pool import POOL_MEMBERS
 from shared.documents.rule import (
     RuleChanged,
     RuleInput,
@@ -47,6 +52,8 @@ _CLIENTS_OWN = (
     "With credential client, the upstream gets the client's own {}. Remove this header, or set credential to "
     "provider."
 )
+# The target of a rule whose sent one is malformed, while its other fields are checked.
+_UNKNOWN = "https://missing.invalid"
 _EVERY_ORIGIN = "'*' would let every web page use the Cookie in headers. Name the origins instead."
 
 blueprint = Blueprint("rules", __name__, "Rules of a tenant: the upstream and the plugins of each path.")
@@ -55,7 +62,9 @@ blueprint = Blueprint("rules", __name__, "Rules of a tenant: the upstream and th
 def _judge(sent: dict[str, Any], tenant_id: str, rule_id: str | None = None) -> None:
     """Check the fields of a body of which others are malformed."""
     before = find_tenant(tenant_id)
-    stored = Rule("", "/", "https://missing.invalid") if rule_id is None else find_rule(before, rule_id)
+    is_named = any(g.body.get(name) is not None for name in ("target", "targets", "ai"))
+    blank = Rule("", "/", _UNKNOWN if is_named and "target" not in sent else "")
+    stored = blank if rule_id is None else find_rule(before, rule_id)
     _with_changed(before, stored, sent, check_targets(sent), 0.0)
 
 
@@ -82,7 +91,7 @@ class Rules(MethodView):
         def add(before: Snapshot) -> Snapshot:
             tier = services().settings.tiers.get(before.tenant.tier)
             check_maximum("rules", len(before.rules), tier.max_rules if tier else 0)
-            blank = Rule(rule_id, sent["path"], sent["target"], created_at=now)
+            blank = Rule(rule_id, sent["path"], "", created_at=now)
             return _with_changed(before, blank, sent, targets, now)
 
         find_tenant(tenant_id)  # first, so that strangers cannot cause DNS queries
@@ -155,6 +164,7 @@ def _warnings(after: Snapshot, rule: Rule, targets: CheckedTargets) -> list[dict
     """Warnings about a rule of the changed tenant."""
     warnings = [
         *path_warnings(rule),
+        *upstream_warnings(after, rule),
         *warnings_about_limits(after.tenant, rule),
         *chain_warnings(after.tenant, rule, services().catalogue),
         *_engine_warnings(rule),
@@ -186,10 +196,9 @@ def _with_changed(
     values |= chains
     if "methods" in sent:
         values["methods"] = tuple(dict.fromkeys(sent["methods"]))
-    # A PATCH without headers keeps them all, which `keep_headers` rejects for another target.
-    headers = sent.get("headers", dict.fromkeys(stored.headers, KEEP))
-    values["headers"], unset = keep_headers(headers, stored, sent.get("target", stored.target))
-    if "target" in sent:
+    upstreams, unset = kept_upstreams(sent, stored)
+    values = {name: value for name, value in values.items() if name not in POOL_MEMBERS} | upstreams
+    if sent.get("target") or sent.get("targets"):
         values["is_internal"] = targets.is_internal
     rule = replace(stored, **values)
     check_fields(RULE_FIELDS, stored, rule)
@@ -198,13 +207,13 @@ def _with_changed(
         rule = replace(rule, path=rule_path(rule.path, rule.match))
     except ValueError as error:
         problems.append(Problem("/path", str(error)))
-    problems += [*unset, *_check_itself(rule)]
+    problems += [*unset, *check_upstreams(before, rule, stored), *_check_itself(rule)]
     judged = check_rule(before.tenant, rule, services().catalogue)
     raise_problems(problems, targets.problems, found, judged)
     _check_overlap(before, rule)
     chain = seal_entries(before.tenant.id, rule.plugin_chain)
     rule = replace(rule, plugin_chain=chain, updated_at=now)
-    return with_rule(before, seal_headers(before.tenant.id, rule))
+    return with_rule(before, seal_upstreams(before.tenant.id, rule))
 
 
 def _check_itself(rule: Rule) -> list[Problem]:
@@ -217,11 +226,6 @@ def _check_itself(rule: Rule) -> list[Problem]:
         problems += [Problem(f"/headers/{escape_step(name)}", _CLIENTS_OWN.format(name)) for name in own]
     if rule.cors and "*" in rule.cors.origins and "cookie" in map(str.lower, rule.headers):
         problems.append(Problem("/cors/origins", _EVERY_ORIGIN))
-    if rule.ca is not None:
-        try:
-            x509.load_pem_x509_certificates(rule.ca.encode())
-        except ValueError:
-            problems.append(Problem("/ca", "Must be one or more PEM certificates."))
     return problems
 
 

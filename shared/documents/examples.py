@@ -57,6 +57,8 @@ RULE: Document = {
 RULE_READ: Document = {
     **RULE,
     "id": "rule_1f2e3d4c5b6a798897a6b5c4",
+    "targets": None,
+    "ai": None,
     "match": "prefix",
     "preserve_host": False,
     "active": True,
@@ -72,6 +74,7 @@ RULE_READ: Document = {
     "upstream_headers": "drop",
     "stream_keepalive": None,
     "cors": None,
+    **dict.fromkeys(("strategy", "affinity", "retry", "breaker", "stream", "health")),
     "plugin_chain": [
         {
             **_ENTRY,

@@ -1,6 +1,5 @@
 """Rules as JSON."""
 
-from functools import partial
 from typing import Any
 
 from marshmallow import Schema, fields, post_load, validate
@@ -15,8 +14,9 @@ from shared.core.fields import (
     choice,
     flag,
     text,
-    validated,
 )
+from shared.documents.ai.pool import PoolInput, PoolOutput, pool_members
+from shared.documents.ai.rule import AiRuleOutput, UrlTargetOutput, ai_input, targets_input, url_field
 from shared.documents.cors import CorsOutput, cors_input
 from shared.documents.fields import Input, Page, Whole, read_only, warnings_field
 from shared.documents.plugin_config import PluginConfigOutput, chain_input
@@ -28,7 +28,6 @@ from shared.documents.upstream import (
     timeouts_input,
 )
 from shared.model.config import CLIENT, PROVIDER, Rule, RuleLimits
-from shared.model.targets import parse_target
 from shared.providers.headers import UPSTREAM_HEADERS
 
 
@@ -59,17 +58,15 @@ class LimitsOutput(Schema):
     response_body = fields.Integer(required=True, allow_none=True)
 
 
-class RuleInput(Input):
-    """A rule to create."""
+class RuleInput(PoolInput):
+    """A rule to create. It has exactly one of target, targets and ai."""
 
     path = text(
         2048, "Must begin with a slash. The rule with the longest matching path applies.", required=True
     )
-    target = fields.String(
-        required=True,
-        validate=[validate.Length(max=2048), partial(validated, parse_target)],
-        metadata={"description": "The http or https URL of the upstream.", "pattern": "^https?://[^?#@]+$"},
-    )
+    target = url_field("The http or https URL of the upstream.", load_default=None, allow_none=True)
+    targets = targets_input()
+    ai = ai_input()
     methods = fields.List(
         Method(
             validate=[validate.Length(max=32), Pattern("^[A-Za-z][A-Za-z-]*$", "Must be an HTTP method.")]
@@ -147,12 +144,14 @@ class RulePatch(RuleReplacement):
     """The fields of a rule to change."""
 
 
-class RuleOutput(Schema):
+class RuleOutput(PoolOutput):
     """A stored rule."""
 
     id = fields.String(required=True)
     path = fields.String(required=True)
-    target = fields.String(required=True)
+    target = fields.String(required=True, allow_none=True)
+    targets = fields.List(fields.Nested(UrlTargetOutput), required=True, allow_none=True)
+    ai = fields.Nested(AiRuleOutput, required=True, allow_none=True)
     methods = fields.List(fields.String(), required=True)
     match = fields.String(required=True)
     strip_path = fields.Boolean(required=True)
@@ -191,5 +190,8 @@ class RuleList(Page):
 
 def rule_document(rule: Rule) -> dict[str, Any]:
     """The JSON of `rule`."""
-    document: dict[str, Any] = RuleOutput().dump(rule)
+    members = {name: getattr(rule, name) for name in RuleOutput().fields if hasattr(rule, name)}
+    pool = pool_members(rule.policy if rule.targets else None)
+    where = {"target": rule.target or None, "targets": rule.targets or None}
+    document: dict[str, Any] = RuleOutput().dump({**members, **where, **pool})
     return document

@@ -169,6 +169,11 @@ class Model:
     created_at: float = 0.0
     updated_at: float = 0.0
 
+    @property
+    def id(self) -> str:
+        """The name: a model has no other id."""
+        return self.name
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AiRule:

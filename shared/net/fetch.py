@@ -24,11 +24,13 @@ _DEFAULT_HEADERS = {"User-Agent": "ai-gateway", "Accept-Encoding": "identity"}
 class GuardedFetch:
     """The port `Fetch` on pooled connections. Safe to use from several threads.
 
-    `ca_file` has certificates (PEM) that are trusted besides certifi's. The environment is not used: no
-    proxy, no .netrc, no other bundle.
+    `ca_file` and `ca` are certificates (PEM) that are trusted besides certifi's. The environment is not
+    used: no proxy, no .netrc, no other bundle.
     """
 
-    def __init__(self, policy: Policy, clock: Clock, ca_file: Path | None = None) -> None:
+    def __init__(
+        self, policy: Policy, clock: Clock, ca_file: Path | None = None, ca: str | None = None
+    ) -> None:
         self._clock = clock
         self._guard = Guard(policy)
         self._session = requests.Session()
@@ -38,6 +40,8 @@ class GuardedFetch:
         trust = ssl.create_default_context(cafile=certifi.where())
         if ca_file is not None:
             trust.load_verify_locations(ca_file)
+        if ca is not None:
+            trust.load_verify_locations(cadata=ca)
         adapter = _Adapter()
         # Connections of 256 hosts and owners are kept, at most 32 each: one per thread of the default pool.
         adapter.poolmanager = OwnedPools(self._guard, num_pools=256, maxsize=32, ssl_context=trust)

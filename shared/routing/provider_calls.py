@@ -50,10 +50,8 @@ class ProviderCalls:
         """The keys that could be opened."""
         return tuple(key for key in self.known.provider.keys if key.id in self.credentials)
 
-    def upstream(
-        self, call: ApiCall, model: str, key: ProviderKey | None, timeouts: UpstreamTimeouts
-    ) -> Upstream:
-        """The upstream of a call. `key` is None for a provider that needs none."""
+    def own_parts(self, key: ProviderKey | None) -> tuple[dict[str, str], dict[str, str]]:
+        """The headers and the parameters of each call with a key; None: the provider needs none."""
         endpoint = self.known.endpoint
         query = {**endpoint.query, **self.query}
         headers = {**endpoint.own, **self.headers, "Accept-Encoding": "identity"}
@@ -65,6 +63,14 @@ class ProviderCalls:
                 headers[auth.name] = secret
             elif auth.type == _QUERY:
                 query[auth.name] = secret
+        return headers, query
+
+    def upstream(
+        self, call: ApiCall, model: str, key: ProviderKey | None, timeouts: UpstreamTimeouts
+    ) -> Upstream:
+        """The upstream of a call. `key` is None for a provider that needs none."""
+        endpoint = self.known.endpoint
+        headers, query = self.own_parts(key)
         own = {name.lower() for name in headers}
         secrets = {**self.headers, **self.query}
         if key is not None:

@@ -43,18 +43,28 @@ def _pattern_warnings(rule: Rule) -> Iterator[Problem]:
             f"The path is not a pattern: a request matches only if its path {matched} {rule.path}. "
             f"To match all paths below {base}, set path to {base} and match to prefix.",
         )
-    if found := _PATTERN.search(parse_target(rule.target).path):
-        yield Problem(
-            "/target",
-            f"The target is not a template: the upstream receives {found.group()} as it is. "
-            "Set target to the URL to which the path of the request is added.",
-        )
+    for pointer, url in _upstreams(rule):
+        if found := _PATTERN.search(parse_target(url).path):
+            yield Problem(
+                pointer,
+                f"The target is not a template: the upstream receives {found.group()} as it is. "
+                "Set target to the URL to which the path of the request is added.",
+            )
+
+
+def _upstreams(rule: Rule) -> Iterator[tuple[str, str]]:
+    """The URLs of a rule with their pointers; none for AI."""
+    if rule.target:
+        yield "/target", rule.target
+    for i, one in enumerate(rule.targets):
+        yield f"/targets/{i}/url", one.url
 
 
 def _strip_warnings(rule: Rule) -> Iterator[Problem]:
     is_whole = rule.match == "exact" or rule.path.endswith(_OPERATIONS)
-    if rule.strip_path and rule.path != "/" and is_whole:
-        seen = upstream_path(rule, parse_target(rule.target), rule.path)
+    [(_, url), *_] = [*_upstreams(rule), ("", "")]
+    if url and rule.strip_path and rule.path != "/" and is_whole:
+        seen = upstream_path(rule, parse_target(url), rule.path)
         yield Problem(
             "/path",
             f"strip_path removes all of {rule.path}: for a request to {rule.path} the upstream receives "

@@ -14,6 +14,7 @@ from werkzeug.datastructures import Headers
 from admin_app.auth.access import Access, required_access, requires
 from admin_app.auth.failed_logins import MAX_FAILURES
 from shared.documents import examples
+from shared.documents.ai import examples as ai
 from shared.testing.memory_store import MemoryStore
 from tests.admin_app.world import TOKEN, Api, Tenant, World, app_of, error_of, make_world, new_app
 
@@ -72,6 +73,24 @@ class Scene:
     urls: dict[str, str]
 
 
+def _of_ai(base: str, provider: Any, model: Any) -> dict[tuple[str, str], Any]:
+    """The bodies about providers and models of one owner."""
+    one, named = f"{base}/providers/<provider_id>", f"{base}/models/<path:model_name>"
+    return {
+        ("POST", f"{base}/providers"): provider,
+        ("PUT", one): provider,
+        ("PATCH", one): {"enabled": False},
+        ("POST", f"{one}/keys"): ai.PROVIDER_KEY,
+        ("POST", f"{one}/keys/<provider_key_id>/rotate"): ai.ROTATE_KEY,
+        ("POST", f"{one}/test"): ai.PROVIDER_TEST,
+        ("POST", f"{base}/models"): model,
+        ("PUT", named): model,
+        ("PATCH", named): {"visible": False},
+    }
+
+
+#: What any tenant may read.
+OPEN_TO_ALL = ("/plugins", "/providers/kinds")
 BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/tenants"): {"name": "Evil", "subdomain": "evil"},
     ("PUT", "/tenants/<tenant_id>"): {"name": "Evil", "subdomain": "evil"},
@@ -82,6 +101,8 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/tenants/<tenant_id>/rules"): examples.RULE | {"path": "/evil"},
     ("PUT", "/tenants/<tenant_id>/rules/<rule_id>"): examples.RULE | {"path": "/evil"},
     ("PATCH", "/tenants/<tenant_id>/rules/<rule_id>"): {"active": False},
+    **_of_ai("", ai.PLATFORM_PROVIDER, ai.PLATFORM_MODEL),
+    **_of_ai("/tenants/<tenant_id>", ai.PROVIDER, ai.MODEL),
 }
 
 
@@ -105,7 +126,17 @@ def scene(api: Api, tenant: Tenant, world: World) -> Scene:
         "expired": expired,
         "revoked": revoked["key"],
     }
-    urls = {"<tenant_id>": tenant.id, "<rule_id>": rule, "<key_id>": key, "<name>": "rate_limiter"}
+    provider = api.create(f"{tenant.url}/providers", ai.PROVIDER)
+    api.create(f"{tenant.url}/models", ai.MODEL)
+    urls = {
+        "<tenant_id>": tenant.id,
+        "<rule_id>": rule,
+        "<key_id>": key,
+        "<name>": "rate_limiter",
+        "<provider_id>": provider["id"],
+        "<provider_key_id>": provider["keys"][0]["id"],
+        "<path:model_name>": ai.MODEL["name"],
+    }
     return Scene(keys, urls)
 
 
@@ -118,7 +149,8 @@ def test_wrong_caller_is_denied_by_every_route(app: Flask, world: World, scene: 
     before, api = copy.deepcopy((world.store._snapshots, world.store.revision)), Api(app)
     asked = 0
     for _, method, rule in operations(app):
-        if not rule.startswith("/api/v1/") or ("plugins" in rule and kind.startswith("other")):
+        is_open = rule.removeprefix("/api/v1").startswith(OPEN_TO_ALL)
+        if not rule.startswith("/api/v1/") or (is_open and kind.startswith("other")):
             continue
         path = rule.removeprefix("/api/v1")
         body = BODIES.get((method, path))

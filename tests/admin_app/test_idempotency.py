@@ -241,4 +241,9 @@ def test_document_names_the_header_where_it_counts(api: Api) -> None:
         for parameter in operation.get("parameters", ())
         if parameter.get("name") == HEADER
     }
-    assert names == {"createTenant", "createApiKey", "rotateApiKey", "createRule"}
+    assert names == {
+        *("createTenant", "createApiKey", "rotateApiKey", "createRule"),
+        *("createProvider", "createProviderKey", "rotateProviderKey", "createModel"),
+        *("createPlatformProvider", "createPlatformProviderKey", "rotatePlatformProviderKey"),
+        "createPlatformModel",
+    }

@@ -24,6 +24,10 @@ from schemathesis.specs.openapi.checks import (
 from admin_app.views.explain import ExplainInput
 from shared.core.fields import Duration
 from shared.documents import examples
+from shared.documents.ai import examples as ai
+from shared.documents.ai.model import ModelInput
+from shared.documents.ai.provider import PlatformProviderInput, ProviderInput
+from shared.documents.ai.provider_key import ProviderKeyInput, RotateKeyInput
 from shared.documents.api_key import ApiKeyInput, RotateInput
 from shared.documents.plugin_config import PluginConfigInput
 from shared.documents.rule import RuleInput
@@ -32,7 +36,7 @@ from tests.admin_app.world import TOKEN, Api
 from tests.support.cases import slow
 
 #: Operations that are described.
-OPERATIONS = 27
+OPERATIONS = 63
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
@@ -63,7 +67,17 @@ def there(api: Api) -> dict[str, str]:
     tenant = api.tenant(tier="enterprise")
     rule = api.post(f"{tenant.url}/rules", examples.RULE).get_json()["id"]
     key = api.first_key(tenant)
-    return {"tenant_id": tenant.id, "rule_id": rule, "key_id": key, "name": "rate_limiter"}
+    provider = api.create(f"{tenant.url}/providers", ai.PROVIDER)
+    api.create(f"{tenant.url}/models", ai.MODEL)
+    return {
+        "tenant_id": tenant.id,
+        "rule_id": rule,
+        "key_id": key,
+        "name": "rate_limiter",
+        "provider_id": provider["id"],
+        "provider_key_id": provider["keys"][0]["id"],
+        "model_name": ai.MODEL["name"],
+    }
 
 
 def try_all(described: BaseSchema, budget: settings, check: Callable[[Case], None]) -> int:
@@ -111,7 +125,7 @@ def test_openapi_document_is_version_3_1_and_complete(document: Any, app: Flask)
         if method != "parameters"
     }
     served = {
-        (method, rule.rule.replace("<", "{").replace(">", "}"))
+        (method, rule.rule.replace("<path:", "<").replace("<", "{").replace(">", "}"))
         for rule in app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD"}
         if not rule.rule.startswith(("/docs", "/openapi"))
@@ -235,7 +249,18 @@ def test_schemas_say_what_generators_need(document: Any) -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    [TenantInput, TenantReplacement, RuleInput, ApiKeyInput, RotateInput, PluginConfigInput, ExplainInput],
+    [
+        *(
+            TenantInput,
+            TenantReplacement,
+            RuleInput,
+            ApiKeyInput,
+            RotateInput,
+            PluginConfigInput,
+            ExplainInput,
+        ),
+        *(ProviderInput, PlatformProviderInput, ProviderKeyInput, RotateKeyInput, ModelInput),
+    ],
 )
 def test_schema_has_the_bounds_that_the_server_has(document: Any, kind: type[Schema]) -> None:
     described = document["components"]["schemas"][kind.__name__]["properties"]

@@ -11,7 +11,7 @@ import pytest
 import redis
 from flask import Flask
 
-from admin_app.changes import snapshot
+from admin_app.changes import attempts
 from shared.config_store.store import RedisStore
 from shared.model.config import Rule, Snapshot
 from tests.admin_app.world import TOKEN, Api, Tenant, World, app_of, make_world
@@ -37,7 +37,7 @@ def world(tmp_path: Path, client: redis.Redis) -> World:
 def app(request: pytest.FixtureRequest, world: World, monkeypatch: pytest.MonkeyPatch) -> Flask:
     """The API, whose callers meet in one process, or in the store only."""
     if request.param == "several processes":
-        monkeypatch.setattr(snapshot, "_LOCKS", [nullcontext()])
+        monkeypatch.setattr(attempts, "_LOCKS", [nullcontext()])
     return app_of(world)
 
 

@@ -3,8 +3,10 @@
 import asyncio
 import functools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from functools import partialmethod
 from pathlib import Path
 from typing import Any, cast
@@ -32,6 +34,8 @@ from shared.services import Services, hosts_of, not_called
 from shared.settings import Settings, load_settings
 from shared.testing.memory_limiter import MemoryLimiter
 from shared.testing.memory_store import MemoryStore
+from shared.usage.aggregates import Sums
+from shared.usage.reader import RowPage, UsageReader
 
 _shared: list[Flask] = []
 TOKEN = "the-platforms-own-token"
@@ -51,6 +55,19 @@ class HandClock:
         return self.time - NOW
 
 
+class NoUsage:
+    """The usage of tenants whose models nobody has called."""
+
+    def tenants(self) -> Sequence[str]:
+        return ()
+
+    def sums(self, tenant_id: str, first: date, last: date) -> Sums:
+        return {}
+
+    def rows(self, tenant_id: str, *, limit: int, cursor: str | None = None) -> RowPage:
+        return RowPage([], None)
+
+
 @dataclass
 class World:
     """The services that the admin API is given."""
@@ -64,12 +81,17 @@ class World:
     limiter: Limiter = field(init=False)
     address: RedisAddress = field(default_factory=lambda: RedisAddress({}, "memory"))
     instance: str = "ai-gateway-test"
+    opened: Mapping[str, str] = field(default_factory=dict)
     outside: bytes = b"{}"
     called: list[tuple[str, str, bytes]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.store = MemoryStore(self.clock, self.settings.admin.subdomain_quarantine)
         self.limiter = MemoryLimiter(self.clock)
+
+    @contextmanager
+    def usage(self) -> Iterator[UsageReader]:
+        yield cast(UsageReader, NoUsage())
 
     def peek(self, limits: Sequence[Limit]) -> Decision:
         return asyncio.run(self.limiter.peek(limits))

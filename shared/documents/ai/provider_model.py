@@ -95,7 +95,11 @@ class ProviderModelInput(Input):
     )
     caps = Caps(
         load_default=dict,
-        metadata={"type": "object", "description": "What it can do; overrides the shipped table."},
+        metadata={
+            "type": "object",
+            "additionalProperties": {},
+            "description": "What it can do; overrides the shipped table.",
+        },
     )
     prices = prices_input()
 

@@ -1,0 +1,175 @@
+"""The owner of providers and models: the platform, or a tenant. Both are read and changed in the same way."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+
+from flask import Response
+
+from admin_app.changes.platform import change_platform, platform
+from admin_app.changes.snapshot import change_tenant, find_tenant
+from admin_app.context import services
+from admin_app.http.errors import ApiError, not_found
+from shared.core.errors import Problem
+from shared.model.config import Snapshot, Tenant
+from shared.model.providers import AiRule, Model, PlatformDocument, Provider
+from shared.secrets.context import PLATFORM
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """The providers and models of an owner.
+
+    Attributes:
+        snapshot: the tenant that owns them; None for the platform.
+    """
+
+    providers: tuple[Provider, ...]
+    models: tuple[Model, ...]
+    snapshot: Snapshot | None = None
+
+    def provider(self, provider_id: str) -> Provider:
+        """A provider of the owner. Raises 404."""
+        for provider in self.providers:
+            if provider.id == provider_id:
+                return provider
+        raise not_found("provider")
+
+    def model(self, name: str) -> Model:
+        """A model of the owner. Raises 404."""
+        for model in self.models:
+            if model.name == name:
+                return model
+        raise not_found("model")
+
+    def with_provider(self, provider: Provider) -> "Holding":
+        """`provider` in place of the one with its id, or at the end. Raises 409 when its name is taken."""
+        others = [one for one in self.providers if one.id != provider.id]
+        _check_name("provider", provider.name, (one.name for one in others))
+        if len(others) == len(self.providers):
+            return replace(self, providers=(*self.providers, provider))
+        replaced = tuple(provider if one.id == provider.id else one for one in self.providers)
+        return replace(self, providers=replaced)
+
+    def with_model(self, model: Model, old_name: str | None = None) -> "Holding":
+        """`model` in place of the one with its old name, or at the end. Raises 409 when its name is taken."""
+        _check_name("model", model.name, (one.name for one in self.models if one.name != old_name))
+        if old_name is None:
+            return replace(self, models=(*self.models, model))
+        return replace(self, models=tuple(model if one.name == old_name else one for one in self.models))
+
+    @property
+    def usable(self) -> Mapping[str, Provider]:
+        """The providers that models and rules of the owner may name: its own before the shared ones."""
+        shared = shared_providers(self.snapshot.tenant) if self.snapshot else ()
+        return {provider.name: provider for provider in (*shared, *self.providers)}
+
+    def unknown_providers(self, names: Mapping[str, str]) -> list[Problem]:
+        """A problem for each name, by its pointer, that is none of `usable`."""
+        known = self.usable
+        return [Problem(at, _no_provider(name, known)) for at, name in names.items() if name not in known]
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The platform, or the tenant with an id."""
+
+    tenant_id: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The owner in the contexts of secrets."""
+        return self.tenant_id or PLATFORM
+
+    @property
+    def is_platform(self) -> bool:
+        return self.tenant_id is None
+
+    @property
+    def path(self) -> str:
+        """The beginning of the paths of what it owns."""
+        return "/api/v1" if self.tenant_id is None else f"/api/v1/tenants/{self.tenant_id}"
+
+    def read(self) -> Holding:
+        """What it owns. Raises 404 for a tenant that does not exist or is not the caller's."""
+        return holding_of(platform() if self.tenant_id is None else find_tenant(self.tenant_id))
+
+    def change(
+        self, change: Callable[[Holding], Holding], respond: Callable[[Holding], Response] | None = None
+    ) -> Holding:
+        """Write the result of `change`; see `change_tenant` and `change_platform`."""
+        now = services().clock.now()
+
+        def finish(stored: Snapshot | PlatformDocument) -> Response:
+            return respond(holding_of(stored)) if respond else Response()
+
+        def of_platform(before: PlatformDocument) -> PlatformDocument:
+            after = change(holding_of(before))
+            return replace(before, providers=after.providers, models=after.models, updated_at=now)
+
+        def of_tenant(before: Snapshot) -> Snapshot:
+            after = change(holding_of(before))
+            tenant = replace(before.tenant, providers=after.providers, models=after.models, updated_at=now)
+            return replace(before, tenant=tenant)
+
+        if self.tenant_id is None:
+            return holding_of(change_platform(of_platform, finish if respond else None))
+        return holding_of(change_tenant(self.tenant_id, of_tenant, finish if respond else None))
+
+
+def shared_providers(tenant: Tenant) -> Sequence[Provider]:
+    """The providers that the platform shares with a tenant."""
+    return [one for one in platform().providers if one.shared.includes(tenant.id, tenant.tier)]
+
+
+def shared_models(tenant: Tenant) -> Sequence[Model]:
+    """The models that the platform shares with a tenant."""
+    return [one for one in platform().models if one.shared.includes(tenant.id, tenant.tier)]
+
+
+def providers_of_rule(ai: AiRule, holding: Holding) -> Sequence[Provider]:
+    """The providers of a rule for AI, as far as they exist; without names, all that it could use."""
+    usable = holding.usable
+    return [usable[name] for name in ai.providers or usable if name in usable]
+
+
+def check_unused(holding: Holding, *, provider: str | None = None, model: str | None = None) -> None:
+    """Raise 409 when rules or models of the owner name the provider or the model.
+
+    Tenants that use what the platform shares are found by the store.
+    """
+    users = [f"the model {one.name}" for one in holding.models if provider in _providers_of_model(one)]
+    for rule in holding.snapshot.rules if holding.snapshot else ():
+        if rule.ai is None:
+            continue
+        named = {rule.ai.default_model, *(rule.ai.models or ())}
+        prefixes = {name.partition("/")[0] for name in named if name and "/" in name}
+        if provider in {*rule.ai.providers, *prefixes} or (model is not None and model in named):
+            users.append(f"the rule {rule.id} ({rule.path})")
+    if users:
+        name = f"The provider {provider}" if provider is not None else f"The model {model}"
+        raise ApiError("in_use", f"{name} is used by {', '.join(users)}. Change these first.")
+
+
+def _providers_of_model(model: Model) -> set[str | None]:
+    return {target.provider for target in model.targets}
+
+
+def _check_name(kind: str, name: str, taken: Iterable[str]) -> None:
+    if name in taken:
+        detail = f"Another {kind} has the name {name}. Choose another one."
+        raise ApiError("name_taken", detail, [Problem("/name", detail)])
+
+
+def _no_provider(name: str, known: Iterable[str]) -> str:
+    names = sorted(known)
+    near = get_close_matches(name, names, 1)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    return f"There is no provider {name}. Allowed: {', '.join(names) or 'none'}.{hint}"
+
+
+def holding_of(owned: Snapshot | PlatformDocument) -> Holding:
+    """What the owner has."""
+    if isinstance(owned, PlatformDocument):
+        return Holding(owned.providers, owned.models)
+    return Holding(owned.tenant.providers, owned.tenant.models, owned)

@@ -1,0 +1,56 @@
+"""The document of the platform: read once per attempt of a change, and written without losing another one."""
+
+from collections.abc import Callable
+from typing import cast
+
+from flask import g
+
+from admin_app.auth.access import caller
+from admin_app.changes.attempts import log_change, repeat
+from admin_app.changes.idempotency import Respond, claim_of
+from admin_app.context import services
+from shared.config_store.layout import PLATFORM_ID
+from shared.model.config import Tenant
+from shared.model.providers import PlatformDocument
+
+
+def platform() -> PlatformDocument:
+    """The document by which the current attempt of a change is checked."""
+    if "platform" not in g:
+        g.platform = services().store.read_platform()
+    return cast(PlatformDocument, g.platform)
+
+
+def forget_platform() -> None:
+    """Begin another attempt, on the newest document."""
+    g.pop("platform", None)
+
+
+def change_platform(
+    change: Callable[[PlatformDocument], PlatformDocument],
+    respond: Respond[PlatformDocument] | None = None,
+) -> PlatformDocument:
+    """Write the result of `change`, and return the stored document.
+
+    `respond` makes the response of a call with an Idempotency-Key. Raises as `repeat`, and `NamesInUse`.
+    """
+
+    def attempt() -> PlatformDocument:
+        forget_platform()
+        before = platform()
+        after = change(before)
+        stored = services().store.write_platform(before, after, actor=caller().actor, claim=claim_of(respond))
+        old, new = ai_items(before), ai_items(stored)
+        changed = [one for one in {*old, *new} if old.get(one) != new.get(one)]
+        log_change(PLATFORM_ID, stored.version, changed)
+        return stored
+
+    return repeat(PLATFORM_ID, attempt)
+
+
+def ai_items(owned: Tenant | PlatformDocument) -> dict[str, object]:
+    """The providers of an owner by their ids, and its models by their names."""
+    return {
+        **{provider.id: provider for provider in owned.providers},
+        **{model.name: model for model in owned.models},
+    }

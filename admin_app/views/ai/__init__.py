@@ -1,0 +1,1 @@
+"""The endpoints of AI: providers with their keys, models, usage."""

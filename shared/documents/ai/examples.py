@@ -1,0 +1,182 @@
+"""The example bodies and responses of AI in the OpenAPI document. Each is valid as it is."""
+
+from typing import Any, Final
+
+from shared.documents.ai.pool import PoolOutput, pool_members
+from shared.documents.examples import Document, page
+from shared.model.pools import AI_POLICY
+
+_TIMES: Final = {"created_at": "2027-01-15T08:00:00.000Z", "updated_at": "2027-01-15T08:00:00.000Z"}
+_NO_TIMEOUTS: Final = dict.fromkeys(("connect", "first_byte", "idle", "total"))
+
+PROVIDER_KEY: Document = {"name": "team-a", "secret": "sk-...", "weight": 1, "models": ["gpt-*"]}
+PROVIDER_KEY_READ: Document = {
+    "id": "pk_1f2e3d4c5b6a798897a6b5c4",
+    "name": "team-a",
+    "secret": {"set": True, "hint": "sk-…9f2c"},
+    "weight": 1,
+    "models": ["gpt-*"],
+    "enabled": True,
+    "expires_at": None,
+    "created_at": "2027-01-15T08:00:00.000Z",
+}
+ROTATE_KEY: Document = {"secret": "sk-...", "overlap": "1h"}
+
+PROVIDER: Document = {
+    "name": "openai-main",
+    "kind": "openai",
+    "keys": [PROVIDER_KEY],
+    "models": [{"id": "gpt-5.6", "aliases": ["fast"], "prices": {"input": "2.00", "output": "8.00"}}],
+}
+PROVIDER_READ: Document = {
+    "id": "prv_5d7f0c1a2b3e4f5061728394",
+    "name": "openai-main",
+    "kind": "openai",
+    "base_url": None,
+    "params": {},
+    "apis": None,
+    "auth": None,
+    "keys": [PROVIDER_KEY_READ],
+    "headers": {},
+    "query": {},
+    "models": [
+        {
+            "id": "gpt-5.6",
+            "aliases": ["fast"],
+            "caps": {},
+            "prices": {"input": "2.00", "output": "8.00"},
+        }
+    ],
+    "discover": "off",
+    "timeouts": _NO_TIMEOUTS,
+    "ca": None,
+    "max_concurrent": None,
+    "enabled": True,
+    **_TIMES,
+    "version": 1,
+}
+PLATFORM_PROVIDER: Document = {**PROVIDER, "shared": {"tiers": ["pro", "enterprise"]}}
+PLATFORM_PROVIDER_READ: Document = {
+    **PROVIDER_READ,
+    "shared": {"tenants": [], "tiers": ["pro", "enterprise"]},
+}
+PROVIDER_LIST: Document = {
+    **page("providers", PROVIDER_READ),
+    "shared": [
+        {
+            "name": "anthropic",
+            "kind": "anthropic",
+            "apis": ["anthropic.messages", "anthropic.count_tokens"],
+            "models": [{"id": "claude-sonnet-5-5", "aliases": []}],
+        }
+    ],
+}
+KINDS: Document = {
+    "kinds": [
+        {
+            "kind": "bedrock",
+            "title": "Amazon Bedrock",
+            "docs": "https://docs.aws.amazon.com/bedrock/",
+            "base_url": "https://bedrock-runtime.{region}.amazonaws.com/openai/v1",
+            "auth": {"type": "bearer", "name": ""},
+            "needs_key": True,
+            "apis": ["openai.chat", "openai.responses"],
+            "params_schema": {
+                "$schema": "https://json-schema.org/draft/2020-12/schema",
+                "type": "object",
+                "properties": {"region": {"type": "string", "pattern": "^[A-Za-z0-9-]{1,63}$"}},
+                "required": ["region"],
+                "additionalProperties": False,
+            },
+        }
+    ]
+}
+PROVIDER_TEST: Document = {"model": "gpt-5.6", "deep": False}
+PROVIDER_TESTED: Document = {"ok": True, "status": 200, "milliseconds": 132, "models": 48, "error": None}
+
+MODEL: Document = {
+    "name": "best",
+    "targets": [
+        {"provider": "openai-main", "model": "gpt-5.6", "weight": 3},
+        {"provider": "openai-main", "model": "gpt-5.6-mini", "priority": 1},
+    ],
+    "description": "The best model that answers.",
+}
+_POOL: Final[dict[str, Any]] = PoolOutput().dump(pool_members(AI_POLICY))
+MODEL_READ: Document = {
+    "name": "best",
+    "targets": [
+        {
+            "provider": "openai-main",
+            "model": "gpt-5.6",
+            "weight": 3,
+            "priority": 0,
+            "timeouts": _NO_TIMEOUTS,
+        },
+        {
+            "provider": "openai-main",
+            "model": "gpt-5.6-mini",
+            "weight": 1,
+            "priority": 1,
+            "timeouts": _NO_TIMEOUTS,
+        },
+    ],
+    **_POOL,
+    "visible": True,
+    "description": "The best model that answers.",
+    **_TIMES,
+}
+PLATFORM_MODEL: Document = {**MODEL, "shared": "all"}
+PLATFORM_MODEL_READ: Document = {**MODEL_READ, "shared": "all"}
+MODEL_LIST: Document = {
+    **page("models", MODEL_READ),
+    "shared": [{"name": "fast", "description": "A small and fast model."}],
+}
+
+_SUM: Final = {
+    "calls": 12,
+    "input": 48_210,
+    "output": 9_312,
+    "cached": 30_000,
+    "cost": "0.160896",
+    "unpriced": 0,
+}
+USAGE: Document = {
+    "from": "2027-01-01",
+    "to": "2027-01-15",
+    "group_by": ["day", "model"],
+    "usage": [{"day": "2027-01-15", "model": "gpt-5.6", **_SUM}],
+}
+PLATFORM_USAGE: Document = {
+    **USAGE,
+    "group_by": ["tenant"],
+    "usage": [{"tenant": "tenant_5d7f0c1a2b3e4f5061728394", **_SUM}],
+}
+USAGE_ROWS: Document = {
+    "rows": [
+        {
+            "id": "0f3c9a6d5b2e48719c0d1e2f3a4b5c6d",
+            "time": "2027-01-15T08:00:00.000Z",
+            "request_id": "5f6a1d2c9b3e4f708192a3b4c5d6e7f8",
+            "key": "key_9c8b7a6f5e4d3c2b1a0f9e8d",
+            "rule": "rule_1f2e3d4c5b6a798897a6b5c4",
+            "user": "team-a",
+            "tags": {"project": "search"},
+            "provider": "openai-main",
+            "provider_key": "pk_1f2e3d4c5b6a798897a6b5c4",
+            "model_asked": "best",
+            "model": "gpt-5.6",
+            "api": "openai.chat",
+            "status": 200,
+            "stream": True,
+            "usage": {"input": 4_017, "input_cached": 2_500, "output": 776, "requests": 1},
+            "source": "reported",
+            "cost": "0.013408",
+            "attempts": 1,
+            "duration_ms": 2310,
+            "first_ms": 420,
+        }
+    ],
+    "count": 1,
+    "next_cursor": None,
+}

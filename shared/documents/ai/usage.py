@@ -1,0 +1,170 @@
+"""Usage as JSON: sums by day, model and others, and rows of the ledger."""
+
+from datetime import date
+from typing import Any, Final
+
+from marshmallow import Schema, ValidationError, fields, validate
+
+from shared.core.fields import Strict, Timestamp
+from shared.usage.aggregates import DIMENSIONS, Totals
+from shared.usage.prices import usd
+from shared.usage.row import LedgerRow
+from shared.usage.values import UNITS
+
+DAY: Final = "day"
+TAG: Final = "tag"
+TENANT: Final = "tenant"
+#: What a report of a tenant may be grouped by.
+GROUPS: Final = (DAY, *DIMENSIONS, TAG)
+PLATFORM_GROUPS: Final = (TENANT, DAY, *DIMENSIONS)
+FORMATS: Final = ("json", "csv")
+
+
+class Day(fields.Field[date]):
+    """A day in UTC, such as ``2026-12-01``."""
+
+    def __init__(self, description: str) -> None:
+        kind = {"type": "string", "format": "date", "description": description}
+        super().__init__(load_default=None, metadata=kind)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> date:
+        try:
+            if len(value) != len("2026-12-01"):
+                raise ValueError
+            return date.fromisoformat(value)
+        except ValueError:
+            raise ValidationError("Must be a day such as 2026-12-01.") from None
+
+
+class Groups(fields.String):
+    """Names with commas between them."""
+
+    def __init__(self, allowed: tuple[str, ...], default: str) -> None:
+        self.allowed = allowed
+        text = f"Some of {', '.join(allowed)}, with commas between them. Default: {default}."
+        super().__init__(load_default=[default], metadata={"description": text})
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        names = super()._deserialize(value, attr, data, **kwargs).split(",")
+        unknown = [name for name in names if name not in self.allowed]
+        if unknown:
+            raise ValidationError(f"Must be some of: {', '.join(self.allowed)}. Not {unknown[0]}.")
+        return list(dict.fromkeys(names))
+
+
+class UsageQuery(Strict):
+    """The days of a report, and how it is grouped."""
+
+    first = Day("The first day, in UTC. Default: 30 days before the last.")
+    last = Day("The last day, in UTC. Default: today.")
+    group_by = Groups(GROUPS, DAY)
+    format = fields.String(
+        load_default="json",
+        validate=validate.OneOf(FORMATS),
+        metadata={"description": "json, or csv with one line per group."},
+    )
+
+    def on_bind_field(self, field_name: str, field_obj: Any) -> None:
+        # "from" is a word of Python.
+        field_obj.data_key = {"first": "from", "last": "to"}.get(field_name)
+
+
+class PlatformUsageQuery(UsageQuery):
+    """The days of a report about all tenants, and how it is grouped."""
+
+    group_by = Groups(PLATFORM_GROUPS, TENANT)
+
+
+class UsageSum(Schema):
+    """The usage of one group. It has a member for each name in group_by."""
+
+    tenant = fields.String(metadata={"description": "The id of the tenant."})
+    day = fields.String(metadata={"description": "The day in UTC."})
+    key = fields.String(metadata={"description": "The id of the API key; empty without one."})
+    user = fields.String(metadata={"description": "The user of the API key."})
+    rule = fields.String(metadata={"description": "The id of the rule."})
+    provider = fields.String(metadata={"description": "The name of the provider."})
+    model = fields.String(metadata={"description": "The name that the provider knows."})
+    tag = fields.String(
+        metadata={"description": "One pair of the metadata of API keys, as name=value; empty without any."}
+    )
+    calls = fields.Integer(required=True)
+    input = fields.Integer(required=True, metadata={"description": "Tokens, those from a cache included."})
+    output = fields.Integer(required=True, metadata={"description": "Tokens."})
+    cached = fields.Integer(
+        required=True, metadata={"description": "Tokens of input from the provider's cache."}
+    )
+    cost = fields.String(
+        required=True, metadata={"description": "USD of the calls whose price is known, as decimal text."}
+    )
+    unpriced = fields.Integer(
+        required=True, metadata={"description": "Calls whose price is not known; cost does not have them."}
+    )
+
+
+class UsageReport(Schema):
+    """The usage of some days, in groups."""
+
+    first = fields.String(required=True, data_key="from")
+    last = fields.String(required=True, data_key="to")
+    group_by = fields.List(fields.String(), required=True)
+    usage = fields.List(fields.Nested(UsageSum), required=True)
+
+
+class UsageRow(Schema):
+    """One call in the ledger."""
+
+    id = fields.String(required=True)
+    time = Timestamp("The end of the request.", required=True)
+    request_id = fields.String(required=True)
+    key = fields.String(required=True)
+    rule = fields.String(required=True)
+    user = fields.String(required=True)
+    tags = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
+    provider = fields.String(required=True)
+    provider_key = fields.String(required=True)
+    model_asked = fields.String(required=True)
+    model = fields.String(required=True)
+    api = fields.String(required=True)
+    status = fields.Integer(required=True)
+    stream = fields.Boolean(required=True)
+    usage = fields.Dict(
+        keys=fields.String(),
+        values=fields.Integer(),
+        required=True,
+        metadata={"description": "Tokens and pieces by unit."},
+    )
+    source = fields.String(required=True, metadata={"description": "reported, estimated or mixed."})
+    cost = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "USD as decimal text. null: the price is not known."},
+    )
+    attempts = fields.Integer(required=True)
+    duration_ms = fields.Integer(required=True)
+    first_ms = fields.Integer(required=True, allow_none=True)
+
+
+class UsageRows(Schema):
+    """Rows of the ledger, the newest first."""
+
+    rows = fields.List(fields.Nested(UsageRow), required=True)
+    count = fields.Integer(required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
+def sum_document(group: dict[str, str], totals: Totals) -> dict[str, Any]:
+    """The JSON of one group."""
+    numbers = {name: getattr(totals, name) for name in ("calls", "input", "output", "cached", "unpriced")}
+    return {**group, **numbers, "cost": usd(totals.cost_nano)}
+
+
+def row_document(row: LedgerRow) -> dict[str, Any]:
+    """The JSON of a row."""
+    members = {name: getattr(row, name) for name in UsageRow().fields if hasattr(row, name)}
+    units = {name: amount for name in UNITS if (amount := getattr(row.usage, name))}
+    cost = None if row.cost_nano is None else usd(row.cost_nano)
+    document: dict[str, Any] = UsageRow().dump(
+        {**members, "usage": units, "source": row.usage.source, "cost": cost}
+    )
+    return document

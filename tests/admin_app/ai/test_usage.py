@@ -1,0 +1,184 @@
+"""Reports of usage over HTTP, from a real Redis."""
+
+import asyncio
+import csv
+import io
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from shared.config_store.store import RedisStore
+from shared.usage.reader import UsageReader
+from shared.usage.row import LedgerRow
+from shared.usage.settler import open_settler
+from shared.usage.values import Usage
+from tests.admin_app.world import NOW, TOKEN, Api, Tenant, World, make_world, pointers
+from tests.usage.rows import row as ledger_row
+
+TODAY = datetime.fromtimestamp(NOW, UTC).date().isoformat()
+DAY = 86_400.0
+
+
+class CountingWorld(World):
+    """A world with usage in Redis."""
+
+    client: redis.Redis
+
+    @contextmanager
+    def usage(self) -> Iterator[UsageReader]:
+        yield UsageReader(self.client)
+
+
+@pytest.fixture
+def world(tmp_path: Path, client: redis.Redis) -> World:
+    world = CountingWorld(make_world(tmp_path, admin__token=TOKEN).settings)
+    world.client = client
+    world.store = RedisStore(client, world.settings.admin.subdomain_quarantine)
+    return world
+
+
+def row(tenant: Tenant, number: int, **members: Any) -> LedgerRow:
+    fixed = {
+        "id": f"{tenant.id}-{number}",
+        "time": NOW,
+        "request_id": f"req-{number}",
+        "user": "ann",
+        "tags": {"project": "search"},
+        "model": "gpt-5.6",
+        "usage": Usage(input=100, input_cached=40, output=10),
+        "cost_nano": 1_500_000,
+    }
+    return ledger_row(**{**fixed, "tenant": tenant.id, **members})
+
+
+def settle(socket: str, rows: list[LedgerRow]) -> None:
+    """Write rows as a worker of the proxy does."""
+    names = itertools.count()
+
+    async def write() -> None:
+        settler = open_settler(
+            {"unix_socket_path": socket}, lambda: f"{rows[0].id}-{next(names)}", max_bytes=10**9
+        )
+        for each in rows:
+            settler.add(each)
+        await settler.flush()
+        await settler.connection.close()
+
+    asyncio.run(write())
+
+
+@pytest.fixture
+def used(valkey_socket: str, tenant: Tenant) -> Tenant:
+    """A tenant with three calls: two of today, one of the day before, of which one has no price."""
+    settle(
+        valkey_socket,
+        [
+            row(tenant, 1),
+            row(tenant, 2, model="gpt-5.6-mini", user="=cmd()", cost_nano=None, tags={}),
+            row(tenant, 3, time=NOW - DAY, tags={"project": "search", "team": "red"}),
+        ],
+    )
+    return tenant
+
+
+def report(api: Api, used: Tenant, query: str) -> list[dict[str, Any]]:
+    response = api.get(f"{used.url}/usage?{query}", key=used.key)
+    assert response.status_code == 200, response.text
+    usage: list[dict[str, Any]] = response.get_json()["usage"]
+    return usage
+
+
+def test_days_are_reported_with_their_sums(api: Api, used: Tenant) -> None:
+    first, second = report(api, used, "")
+    assert first["day"] < second["day"] == TODAY
+    assert second | {"day": ""} == {
+        "day": "",
+        "calls": 2,
+        "input": 200,
+        "output": 20,
+        "cached": 80,
+        "cost": "0.0015",
+        "unpriced": 1,
+    }
+
+
+def test_groups_are_those_that_were_asked_for(api: Api, used: Tenant) -> None:
+    found = report(api, used, f"group_by=model,user&from={TODAY}&to={TODAY}")
+    assert [(one["model"], one["user"], one["calls"]) for one in found] == [
+        ("gpt-5.6", "ann", 1),
+        ("gpt-5.6-mini", "=cmd()", 1),
+    ]
+
+
+def test_call_counts_in_the_group_of_each_of_its_tags(api: Api, used: Tenant) -> None:
+    found = report(api, used, "group_by=tag")
+    assert [(one["tag"], one["calls"]) for one in found] == [("", 1), ("project=search", 2), ("team=red", 1)]
+
+
+def test_report_as_csv_holds_no_formulas(api: Api, used: Tenant) -> None:
+    response = api.get(f"{used.url}/usage?group_by=day,user&format=csv", key=used.key)
+    assert response.headers["Content-Type"].startswith("text/csv")
+    lines = list(csv.DictReader(io.StringIO(response.text)))
+    assert [line["user"] for line in lines] == ["ann", "'=cmd()", "ann"]
+    assert lines[-1]["cost"] == "0.0015"
+
+
+def test_rows_are_listed_from_the_newest(api: Api, used: Tenant) -> None:
+    first = api.get(f"{used.url}/usage/rows?limit=2", key=used.key).get_json()
+    rest = api.get(f"{used.url}/usage/rows?limit=2&cursor={first['next_cursor']}", key=used.key).get_json()
+    assert [one["request_id"] for one in (*first["rows"], *rest["rows"])] == ["req-3", "req-2", "req-1"]
+    newest = rest["rows"][0]
+    assert newest["usage"] == {"input": 100, "input_cached": 40, "output": 10, "requests": 1}
+    assert (newest["cost"], newest["source"], newest["time"]) == (
+        "0.0015",
+        "reported",
+        "2027-01-15T08:00:00.000Z",
+    )
+    assert first["rows"][1]["cost"] is None
+    assert rest["next_cursor"] is None
+
+
+def test_the_platform_sees_all_tenants(api: Api, valkey_socket: str, used: Tenant) -> None:
+    other = api.tenant("other")
+    settle(valkey_socket, [row(other, 1)])
+    response = api.get("/usage?group_by=tenant,model")
+    assert response.status_code == 200, response.text
+    found = {(one["tenant"], one["model"]): one["calls"] for one in response.get_json()["usage"]}
+    assert found == {
+        (used.id, "gpt-5.6"): 2,
+        (used.id, "gpt-5.6-mini"): 1,
+        (other.id, "gpt-5.6"): 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("query", "at"),
+    [
+        ("from=2026-12-1", "/from"),
+        ("from=2027-01-02&to=2027-01-01", "/from"),
+        ("from=2025-01-01&to=2027-01-01", "/from"),
+        ("from=2026-12-01&to=2027-01-15&group_by=tag", "/from"),
+        ("group_by=colour", "/group_by"),
+        ("format=xml", "/format"),
+        ("until=2027-01-01", "/until"),
+    ],
+)
+def test_wrong_queries_are_pointed_at(api: Api, used: Tenant, query: str, at: str) -> None:
+    assert pointers(api.get(f"{used.url}/usage?{query}")) == [at]
+
+
+def test_wrong_cursor_is_rejected(api: Api, used: Tenant) -> None:
+    assert pointers(api.get(f"{used.url}/usage/rows?cursor=abc")) == ["/cursor"]
+
+
+def test_usage_of_others_is_hidden(api: Api, used: Tenant) -> None:
+    other = api.tenant("other")
+    for url in (f"{used.url}/usage", f"{used.url}/usage/rows"):
+        assert api.get(url, key=other.key).status_code == 404
+    assert api.get("/usage", key=used.key).status_code == 403
