@@ -8,6 +8,7 @@ from mitmproxy import connection
 
 from mitm_engine.closing import LINGER, Closing
 from mitm_engine.deadlines import NEVER
+from mitm_engine.exchange.cancellation import Cancellation
 from mitm_engine.exchange.exchange import Exchange
 from mitm_engine.exchange.flows import make_client
 from mitm_engine.http1.heads import closing_response
@@ -35,6 +36,7 @@ class ClientConnection(asyncio.Protocol):
         transport: the transport of the event loop.
         writer: writes the newest response; None between two exchanges.
         can_write: whether the client reads fast enough.
+        cancellation: that of the current exchange.
         gone: whether nobody is there to read a response.
         on_data: called when bytes have arrived, while an exchange uses them at once.
         deadline: when `expire` is due, in the loop's time.
@@ -42,11 +44,9 @@ class ClientConnection(asyncio.Protocol):
 
     __slots__ = (
         "_awaits_request",
-        "_cancellation",
         "_closing",
         "_end",
         "_has_connected",
-        "_is_ending",
         "_is_held",
         "_loop",
         "_on_deadline",
@@ -57,6 +57,7 @@ class ClientConnection(asyncio.Protocol):
         "_waiter",
         "_worker",
         "can_write",
+        "cancellation",
         "client",
         "deadline",
         "gone",
@@ -71,11 +72,11 @@ class ClientConnection(asyncio.Protocol):
         self._reader = RequestReader(worker.options)
         self._task: asyncio.Task[None] | None = None
         self._waiter: asyncio.Future[None] | None = None
-        self._cancellation: WireError | None = None
         self.writer: ResponseWriter | None = None
         self.on_data: Callable[[], None] | None = None
         self.can_write = True
-        self._awaits_request = self._has_connected = self._is_held = self._is_ending = False
+        self.cancellation = Cancellation()
+        self._awaits_request = self._has_connected = self._is_held = False
         self._closing: Closing | None = None
         self._read_rate = ReadRate()
         self._on_deadline: Callable[[float], None] = self.cut
@@ -118,21 +119,12 @@ class ClientConnection(asyncio.Protocol):
 
     def cancel(self, why: WireError) -> None:
         """End the current exchange with `why`, unless it is already ending."""
-        if self._task is not None and not self._is_ending:
-            self._cancellation = self._cancellation or why
-            self._task.cancel()
+        if self._task is not None:
+            self.cancellation.cancel(self._task, why)
 
     def begin_end(self) -> None:
         """Let nothing cancel the current exchange any more."""
-        self._is_ending, self._end = True, NEVER
-
-    def take_cancellation(self) -> WireError | None:
-        """Return why `cancel` ended the running task; None if something else did."""
-        why, task = self._cancellation, asyncio.current_task()
-        if why is not None and task is not None:
-            for _ in range(task.cancelling()):  # more than one if an addon swallowed the first
-                task.uncancel()
-        return why
+        self.cancellation.is_ending, self._end = True, NEVER
 
     # Reading.
 
@@ -204,7 +196,7 @@ class ClientConnection(asyncio.Protocol):
         except WireError as error:
             why = error.with_traceback(None)
         except asyncio.CancelledError:
-            if (why := self.take_cancellation()) is None:
+            if (why := self.cancellation.take()) is None:
                 raise
         if why is not None:
             self.reject(why)
@@ -221,7 +213,7 @@ class ClientConnection(asyncio.Protocol):
                 return
             exchange = Exchange(worker, self, incoming)
             keeps = await exchange.run()
-            self._cancellation, self._is_ending, self.writer = None, False, None
+            self.cancellation.why, self.cancellation.is_ending, self.writer = None, False, None
             self._end, self._on_end = NEVER, _ignore
             reader.open_requests -= 1
             if not keeps or self.gone:

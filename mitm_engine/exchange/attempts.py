@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from mitmproxy import http
 
 from mitm_engine.exchange.attempt import Attempt, Hold, Retries, Step
-from mitm_engine.exchange.dispatch import raise_cancellation
+from mitm_engine.exchange.cancellation import raise_cancellation
 from mitm_engine.exchange.upload import Upload
 from mitm_engine.http1.heads import request_head
 from mitm_engine.options import Terms

@@ -106,7 +106,7 @@ class Exchange:
         except Killed:
             await self._fail(None)
         except asyncio.CancelledError:
-            why = self._client.take_cancellation()
+            why = self._client.cancellation.take()
             if why is None:
                 raise
             await self._fail(why)

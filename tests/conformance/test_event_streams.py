@@ -149,6 +149,7 @@ def _chunks(raw: bytes) -> list[bytes]:
     return found
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_a_first_event_is_delayed_by_at_most_10_ms(wire: Wire) -> None:
     """Against the same upstream without the gateway (reliability.md R23); the median of 50."""
