@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from mitm_addons.admission import Admission
+from mitm_addons.ai.health import SharedHealth
 from mitm_addons.ai.ledger import Ledger
 from mitm_addons.concurrency import Concurrency
 from mitm_addons.health import Health
@@ -67,7 +68,9 @@ async def gateway_addons(services: Services, log: LogWriter, adapter: Adapter) -
 
     async with services.data_plane() as plane, asyncio.TaskGroup() as group:
         last_used = LastUsed(plane.source, clock)
-        writing = [group.create_task(last_used.run()), group.create_task(plane.settler.run())]
+        health = SharedHealth(plane.health.send, plane.states, clock, random_bytes(8).hex())
+        running = (last_used.run(), plane.settler.run(), plane.health.run(health.heard))
+        writing = [group.create_task(one) for one in running]
         try:
             yield [
                 *adapter.first,
@@ -88,7 +91,7 @@ async def gateway_addons(services: Services, log: LogWriter, adapter: Adapter) -
                     shadow_pool,
                     settings.limits.response_body,
                     services.instance,
-                    AiCalls(clock, random.random),
+                    AiCalls(clock, random.random, health.tell),
                     Ledger(plane.settler.add, clock, random_bytes),
                 ),
                 Upstreams(plane.resolver, clock, services.policy.egress),

@@ -39,6 +39,7 @@ from shared.net.resolver import Resolver
 from shared.pipeline.chain import Catalogue
 from shared.pipeline.plugin import Tools
 from shared.plugins import load_catalogue
+from shared.redis_client.channel import Channel, open_channel
 from shared.redis_server.choose import RedisAddress, open_redis
 from shared.redis_server.store_secrets import open_secrets
 from shared.routing.admission import HostRules
@@ -58,6 +59,8 @@ from shared.usage.settler import Settler, open_settler
 
 logger = logging.getLogger(__name__)
 
+#: The channel of Redis on which workers tell each other about targets and keys that fail.
+HEALTH_CHANNEL = "health"
 # The timeout of the admin API for counters, connecting included; the same as for its store.
 _PEEK_SECONDS = 0.25
 
@@ -78,6 +81,8 @@ class DataPlane:
     limiter: GuardedLimiter
     resolver: Resolver
     settler: Settler
+    states: PoolStates
+    health: Channel
 
     def probe(self) -> Probed:
         """The state of each part. The worker serves if it knows any tenants, also from the disk."""
@@ -230,16 +235,7 @@ class Services:
         """Open the connections of a worker. They close with the context."""
         settings, cache = self.settings, self.settings.cache
         source = open_source(self.address.options, self.known)
-        limiter = GuardedLimiter(
-            open_redis_limiter(self.address.options),
-            self.clock,
-            workers=settings.server.worker_count,
-            last_count=self.disk.meta().get("workers", 0),
-            name=os.urandom(8).hex(),
-            cleanup_interval=cache.cleanup_interval,
-            max_idle_time=cache.max_idle_time,
-            max_entries=cache.max_entries,
-        )
+        limiter = self._limiter()
         fetch = GuardedFetch(self.policy, self.clock, settings.security.ca_file)
         compiler = self._compiler(self._tools(limiter, fetch, lambda: limiter.turn))
         gateways = GatewayCache[Gateway, CompiledPlatform](
@@ -265,10 +261,12 @@ class Services:
         await gateways.start()
         limiter.start()
         keeping = tasks.start(keeper.run(cache.config_ttl), "snapshot")
-        settler = self._settler()
+        settler, health = self._settler(), open_channel(self.address.options, HEALTH_CHANNEL)
         try:
-            yield DataPlane(source, gateways, limiter, Resolver(self.policy, self.clock.monotonic), settler)
+            resolver = Resolver(self.policy, self.clock.monotonic)
+            yield DataPlane(source, gateways, limiter, resolver, settler, compiler.states, health)
         finally:
+            await health.close()
             await settler.close()
             keeping.cancel()
             await asyncio.wait({keeping})
@@ -276,6 +274,19 @@ class Services:
             await limiter.close()
             await source.close()
             fetch.close()
+
+    def _limiter(self) -> GuardedLimiter:
+        cache = self.settings.cache
+        return GuardedLimiter(
+            open_redis_limiter(self.address.options),
+            self.clock,
+            workers=self.settings.server.worker_count,
+            last_count=self.disk.meta().get("workers", 0),
+            name=os.urandom(8).hex(),
+            cleanup_interval=cache.cleanup_interval,
+            max_idle_time=cache.max_idle_time,
+            max_entries=cache.max_entries,
+        )
 
     def _settler(self) -> Settler:
         return open_settler(

@@ -85,6 +85,7 @@ class AiAttempts:
         if one.is_judged:
             return False  # the silence or the error of a response that goes to the client all the same
         following = attempts.after(outcome, self.clock.monotonic())
+        one.tell(one)
         if isinstance(following, Ended):
             one.is_judged = True
             if following.code == "provider_auth":

@@ -20,7 +20,7 @@ from shared.providers.calls import OWN
 from shared.providers.model_list import anthropic_list, anthropic_model, openai_list, openai_model
 from shared.providers.retry_after import wait_of
 from shared.providers.usage_fields import USAGE_FIELDS
-from shared.routing.ai_exchange import AiExchange, parsed
+from shared.routing.ai_exchange import AiExchange, Tell, nobody, parsed
 from shared.routing.ai_route import AiRoute
 from shared.routing.upstream import Upstream
 from shared.upstreams.attempt import Ended
@@ -39,15 +39,17 @@ class AiCalls:
     Attributes:
         clock: for the states of targets.
         random: numbers from 0 to 1, for draws among targets and keys.
+        tell: tells other workers what the attempts of a request have shown.
     """
 
     clock: Clock
     random: Callable[[], float]
+    tell: Tell = nobody
 
     def begin(self, path: str, ai: AiRoute) -> AiExchange | Rejection:
         """Find the API that a request calls, before its body has come."""
         call = ai.call(path)
-        return call if isinstance(call, Rejection) else AiExchange(ai, call)
+        return call if isinstance(call, Rejection) else AiExchange(ai, call, tell=self.tell)
 
     def resolve(self, one: AiExchange, key: ApiKey | None, request: Request) -> Rejection | None:
         """Find the targets of the model that a request names, before plugins judge it."""
@@ -126,10 +128,10 @@ class AiCalls:
             if not one.is_judged:  # by an engine that does not ask about attempts
                 wait = wait_of(headers, self.clock.now())
                 one.attempts.after(outcome_of_response(status, wait=wait), now)
+                self.tell(one)
             return
-        if one.is_judged:
-            return  # a stream that fails goes to the client, because no target is left
-        one.attempts.served(now, status)
+        if not one.is_judged:  # else a stream that failed goes to the client, because no target is left
+            one.attempts.served(now, status)
         if one.call.api in USAGE_FIELDS:
             one.meter = UsageMeter(one.call.api)
 

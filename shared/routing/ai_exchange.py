@@ -30,6 +30,10 @@ Send = Callable[[Upstream, bytes], None]
 Pass = Callable[[bytes], Any]
 
 
+def nobody(_: "AiExchange") -> None:
+    """Tells no other worker."""
+
+
 @dataclass(slots=True)
 class AiExchange:
     """The state of a request to a model.
@@ -46,6 +50,7 @@ class AiExchange:
         send: points the flow at an upstream, with a body; None before the first target is chosen.
         start: judges the beginning of a stream that is held back.
         asks_usage: the target was asked for the usage of the stream, and the client did not ask.
+        tell: tells other workers what the attempts have shown.
         is_judged: the failure of the last attempt was recorded, and nothing follows it.
         meter: reads the usage of the response; None while there is none to read.
         usage, rates: what was used, and at which prices; None before the end.
@@ -63,6 +68,7 @@ class AiExchange:
     send: Send | None = None
     start: StreamStart | None = None
     asks_usage: bool = False
+    tell: "Tell" = field(default=nobody, repr=False)
     is_judged: bool = False
     meter: UsageMeter | None = None
     usage: Usage | None = None
@@ -123,6 +129,10 @@ class AiExchange:
             if self.cost is not None:
                 found.append((b"X-Gateway-Cost", usd(self.cost).encode()))
         return tuple(found)
+
+
+#: Tells other workers what the attempts of a request have shown.
+Tell = Callable[[AiExchange], None]
 
 
 def _reading(feed: Callable[[bytes], None], pass_on: Pass) -> Pass:

@@ -82,7 +82,7 @@ class AiRoute:
         self.ai = ai
         self._prices = prices
         self._rule = rule
-        self._tenant_id = tenant_id
+        self.tenant_id = tenant_id
         self._providers = providers
         self.states = states
         known = {name: one.known for name, one in providers.items()}
@@ -155,13 +155,13 @@ class AiRoute:
         ]
 
         def state(target: Target) -> TargetState:
-            name = (self._tenant_id, target.id)
+            name = (self.tenant_id, target.id)
             return states.targets.of(name, lambda: TargetState(policy.breaker, states.trial_delay))
 
         return ModelPool(
             Pool(targets, policy, state, secret=states.secret, worker=states.worker),
             RetryBudget(),
-            _affinity(policy, self._tenant_id, states.secret),
+            _affinity(policy, self.tenant_id, states.secret),
             {one.id: one for one in resolution.targets},
         )
 
@@ -176,7 +176,7 @@ class AiRoute:
                 self._rings[name] = KeyRing(
                     keys,
                     lambda key_id: states.keys.of(
-                        (self._tenant_id, provider.provider.id, key_id), lambda: KeyState(states.trial_delay)
+                        (self.tenant_id, provider.provider.id, key_id), lambda: KeyState(states.trial_delay)
                     ),
                     secret=states.secret,
                     epoch=states.epoch,

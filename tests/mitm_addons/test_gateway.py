@@ -35,7 +35,7 @@ def services(probed: Probed) -> Services:
     async def data_plane() -> AsyncIterator[Any]:
         plane = Mock(probe=lambda: probed)
         plane.source.touch = AsyncMock()
-        plane.settler = AsyncMock()
+        plane.settler, plane.health = AsyncMock(), AsyncMock(send=Mock())
         yield plane
 
     named = {"settings": Settings(), "clock": SystemClock(), "random_bytes": os.urandom, "instance": "test"}
