@@ -103,7 +103,12 @@ class StoreState:
 
 def adoption(secrets: SecretIds, keys: Sequence[str] = ()) -> list[str]:
     """The arguments of ``adopt.lua``. `keys` are the ids that the store has already."""
-    return [os.urandom(16).hex(), secrets.pepper, " ".join((*keys, secrets.keys[0])), str(layout.FORMAT)]
+    return [
+        os.urandom(16).hex(),
+        secrets.pepper,
+        " ".join((*keys, secrets.keys[0])),
+        str(layout.OLDEST_FORMAT),
+    ]
 
 
 class KnownStore:

@@ -17,7 +17,7 @@
 {cfg}:idem:<name>            string  the claim of a running call, later its sealed response; expires
 {cfg}:revision               string  the number of the newest change
 {cfg}:faults                 hash    tenant id -> why the proxies serve an older document; written by them
-{cfg}:format                 string  the number of this layout; without it, the layout is older than 1
+{cfg}:format                 string  the layout that a reader must know; without it, one older than 1
 {cfg}:identity               hash    id, generation, pepper, keys, replaces:<id>; see identity.py
 {cfg}:changed                channel the ids of tenants that change, and "platform"
 """
@@ -38,9 +38,11 @@ PLATFORM = "{cfg}:platform"
 
 #: What stands for the platform where other changes have the id of a tenant.
 PLATFORM_ID = "platform"
-#: The number of this layout. A release reads its own and the one before it.
-#: 2 has the platform. The document of a tenant gains its new members when it is next changed.
+#: The newest layout. A release reads its own and the one before it. 2 has the platform, and more members in
+#: documents and API keys. A store gets it when something is written that an older release cannot read.
 FORMAT = 2
+#: The layout of a store that has nothing newer.
+OLDEST_FORMAT = 1
 
 #: The beginning of the keys of documents; the version follows.
 DOCUMENT = "{{cfg}}:doc:{}:"

@@ -1,4 +1,6 @@
-"""A store of layout 1, as the release of commit ed48a95 left it, is served and changed, and gets layout 2.
+"""A store of layout 1, as the release of commit ed48a95 left it, is served and changed.
+
+It gets layout 2 when something is written that this release cannot read; so the two can run side by side.
 
 The fixture says itself how it was made.
 """
@@ -29,6 +31,7 @@ from shared.secrets.api_keys import PepperedHasher
 from shared.secrets.sealing import AesSealer
 from shared.services import not_called
 from tests.admin_app.world import TOKEN, Api, HandClock, World, app_of, make_world
+from tests.config_store.configurations import with_tenant
 from tests.config_store.test_platform import OPENAI, write_platform
 from tests.config_store.test_stored_data import fill
 from tests.support.gateway import RunningGateway
@@ -109,17 +112,44 @@ async def test_worker_reads_a_store_of_layout_1(
     await source.close()
 
 
-def test_change_of_a_tenant_gives_it_and_the_store_layout_2(client: redis.Redis, api: Api) -> None:
+def test_change_of_a_tenant_stays_in_the_form_that_the_old_release_reads(
+    client: redis.Redis, api: Api
+) -> None:
     before = {path: api.get(ACME + path).get_json() for path in ("", "/rules", "/api-keys")}
+    old_keys, old_document = stored(client)
     assert api.patch(ACME, {"name": "Renamed"}).status_code == 200
     after = {path: api.get(ACME + path).get_json() for path in before}
     changed = {"name": "Renamed", "updated_at": after[""]["updated_at"], "version": before[""]["version"] + 1}
     assert after == {**before, "": {**before[""], **changed}}
-    document = json.loads(client.get(f"{{cfg}}:doc:{IDS['acme']}:{changed['version']}"))["document"]  # type: ignore[arg-type]
-    assert document["providers"] == document["models"] == []
+    keys, document = stored(client)
+    assert (keys, document) == (old_keys, {**old_document, "name": "Renamed"})
+    assert client.get("{cfg}:format") == b"1"
+    assert violations(client) == []
+
+
+def stored(client: Any) -> tuple[list[Any], dict[str, Any]]:
+    """The API keys and the newest document of the tenant, as they are in Redis."""
+    version = client.hget(f"{{cfg}}:tenant:{IDS['acme']}", "version").decode()
+    keys = [json.loads(key) for key in client.lrange(f"{{cfg}}:keys:{IDS['acme']}", 0, -1)]
+    return keys, json.loads(client.get(f"{{cfg}}:doc:{IDS['acme']}:{version}"))["document"]
+
+
+@pytest.mark.parametrize("change", ["platform", "provider", "key"])
+def test_store_gets_layout_2_with_what_the_old_release_cannot_read(
+    client: redis.Redis, world: World, change: str
+) -> None:
+    acme = world.store.read(IDS["acme"])
+    assert acme
+    if change == "platform":
+        write_platform(world.store, providers=(OPENAI,))
+    elif change == "provider":
+        world.store.write(acme, with_tenant(acme, providers=(OPENAI,)), actor="platform")
+        assert stored(client)[1]["models"] == []
+    else:
+        keys = (replace(acme.keys[0], user="me"), *acme.keys[1:])
+        world.store.write(acme, replace(acme, keys=keys), actor="platform")
+        assert ["user" in key for key in stored(client)[0]] == [True, False]
     assert client.get("{cfg}:format") == b"2"
-    untouched = json.loads(client.get(f"{{cfg}}:doc:{IDS['beta']}:2"))["document"]  # type: ignore[arg-type]
-    assert "providers" not in untouched
     assert violations(client) == []
 
 

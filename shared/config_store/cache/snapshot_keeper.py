@@ -9,7 +9,7 @@ from itertools import batched
 from typing import Any
 
 from shared.config_store.identity import KnownStore
-from shared.config_store.layout import PLATFORM_ID
+from shared.config_store.layout import FORMAT, PLATFORM_ID
 from shared.config_store.port import ConfigSource
 from shared.config_store.snapshot import SnapshotFile
 from shared.core.clock import Clock
@@ -86,7 +86,8 @@ class SnapshotKeeper:
         if not stored:
             self._disk.remove()  # it is damaged, or of another release
         _, live = await self._source.changes(0)
-        if _identities(stored) != _identities(self._meta(0)):
+        is_older = stored.get("format") != FORMAT  # its writer could not read all that is stored
+        if is_older or _identities(stored) != _identities(self._meta(0)):
             stored = {**stored, "revision": 0}  # everything is read again
         present = await asyncio.to_thread(self._disk.tenants)
         if await asyncio.to_thread(self._disk.platform):
@@ -142,7 +143,7 @@ class SnapshotKeeper:
     def _meta(self, revision: int) -> dict[str, Any]:
         seen = self._known.seen
         stores = {self._mode: seen.to_json()} if seen else {}
-        return {"revision": revision, "stores": stores, "workers": self._workers()}
+        return {"revision": revision, "stores": stores, "workers": self._workers(), "format": FORMAT}
 
 
 def _identities(meta: Mapping[str, Any]) -> Mapping[str, tuple[str, int]]:

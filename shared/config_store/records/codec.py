@@ -3,10 +3,13 @@
 Settings of plugins are any JSON, with secrets as `Sealed`. A secret is written ``{"sealed": "<text>"}``. A
 setting that looks like a secret is written ``{"plain": {…}}``, so every value is read as it was written.
 The standard library's JSON also keeps exact numbers and lone surrogates.
+
+Members that a layout added are written only where one of them is set, so that an older release reads a record
+that does not need them.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from enum import StrEnum
 from functools import cache
@@ -16,6 +19,14 @@ from typing import Any, get_args, get_origin, get_type_hints
 from shared.model.sealed import Sealed
 
 _Decoder = Callable[[Any], Any]
+#: The members that layout 2 added, by the name of the dataclass.
+_ADDED: Mapping[str, Collection[str]] = {
+    "ApiKey": ("models", "deny_models", "providers", "user", "metadata"),
+    "Document": ("providers", "models"),
+    "Rule": ("targets", "policy", "ai"),
+    "Snapshot": ("discovered",),
+    "Tenant": ("providers", "models"),
+}
 
 
 def encode(value: object) -> str:
@@ -33,11 +44,37 @@ def decode[T](kind: type[T], text: str | bytes) -> T:
     return value
 
 
+def needs_layout_2(value: Any) -> bool:
+    """Whether an older release cannot read what `encode` writes."""
+    if is_dataclass(value):
+        members = (getattr(value, field.name) for field in fields(value))
+        return _sets_added(value) or any(map(needs_layout_2, members))
+    if isinstance(value, Mapping):
+        return any(map(needs_layout_2, value.values()))
+    return isinstance(value, list | tuple) and any(map(needs_layout_2, value))
+
+
+def _sets_added(value: Any) -> bool:
+    """Whether a dataclass has a member that layout 2 added, with another value than its default."""
+    added = _ADDED.get(type(value).__name__, ())
+    defaults = {
+        field.name: field.default if field.default_factory is MISSING else field.default_factory()
+        for field in fields(value)
+        if field.name in added
+    }
+    return any(getattr(value, name) != default for name, default in defaults.items())
+
+
 def _encode(value: Any) -> Any:
     if isinstance(value, Sealed):
         return {"sealed": value.text}
     if is_dataclass(value):
-        return {field.name: _encode(getattr(value, field.name)) for field in fields(value)}
+        left_out = () if _sets_added(value) else _ADDED.get(type(value).__name__, ())
+        return {
+            field.name: _encode(getattr(value, field.name))
+            for field in fields(value)
+            if field.name not in left_out
+        }
     if isinstance(value, Mapping):
         members = {name: _encode(member) for name, member in value.items()}
         return {"plain": members} if set(value) in ({"sealed"}, {"plain"}) else members

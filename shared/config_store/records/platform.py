@@ -89,6 +89,7 @@ def write_platform_call(
     removed, gone = change.removed_uses, change.removed_providers
     members = {
         **call_members(known, claim, after),
+        "format": layout.FORMAT,
         "id": layout.PLATFORM_ID,
         "before": str(change.before.revision),
         "document": encode(version),

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Self
 from shared.config_store import layout
 from shared.config_store.idempotency import KEPT_SECONDS, Claim
 from shared.config_store.identity import StoreState
-from shared.config_store.records.codec import decode, encode
+from shared.config_store.records.codec import decode, encode, needs_layout_2
 from shared.core.errors import BadRecord
 from shared.model.config import ApiKey, Cors, PluginConfig, Rule, Snapshot, Tenant
 from shared.model.providers import Model, Provider
@@ -122,6 +122,12 @@ class Change:
         return [provider.id for provider in old if provider.id not in kept]
 
     @property
+    def format(self) -> int:
+        """The layout that a reader of the tenant must know."""
+        is_new = self.after is not None and needs_layout_2((Document.of(self.after), self.after.keys))
+        return layout.FORMAT if is_new else layout.OLDEST_FORMAT
+
+    @property
     def used(self) -> Sequence[str]:
         """What the new document names of the platform's."""
         return sorted(uses_of(self.after)) if self.after else ()
@@ -173,6 +179,7 @@ def write_call(
     """
     members = {
         **call_members(known, claim, change.after),
+        "format": change.format,
         "id": change.tenant_id,
         "before": str(change.before.revision) if change.before else "",
         "freed": change.freed_subdomain,
@@ -192,7 +199,7 @@ def write_call(
 
 def call_members[T](known: StoreState | None, claim: Claim[T] | None, after: T | None) -> dict[str, Any]:
     """What each call of ``write.lua`` has."""
-    members: dict[str, Any] = {"channel": layout.CHANNEL, "format": layout.FORMAT}
+    members: dict[str, Any] = {"channel": layout.CHANNEL}
     if known:
         members["known"] = {"id": known.id, "generation": known.generation, "revision": known.revision}
     if claim and after is not None:
