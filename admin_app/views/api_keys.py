@@ -66,13 +66,7 @@ class ApiKeys(MethodView):
     def post(self, sent: dict[str, Any], tenant_id: str) -> Response:
         """Create an API key"""
         _judge(sent)
-        scopes = tuple(dict.fromkeys(sent["scopes"]))
-        like = ApiKey(
-            *("", sent["name"], "", ""),
-            scopes=scopes,
-            expires_at=sent["expires_at"],
-            created_at=services().clock.now(),
-        )
+        like = ApiKey(id="", prefix="", hash="", created_at=services().clock.now(), **sent)
         secret, key = new_key(like)
         respond = _created(tenant_id, secret, key)
         return respond(change_tenant(tenant_id, lambda before: _with_new(before, key), respond))
@@ -126,7 +120,7 @@ class Rotation(MethodView):
     def post(self, sent: dict[str, Any], tenant_id: str, key_id: str) -> Response:
         """Rotate an API key
 
-        Creates a key with the same name, scopes and lifetime. The old key stays valid for `overlap`.
+        Creates a key with the same settings and lifetime. The old key stays valid for `overlap`.
         """
         now = services().clock.now()
         old = find_key(find_tenant(tenant_id), key_id)

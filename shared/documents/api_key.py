@@ -3,9 +3,10 @@
 from dataclasses import asdict
 from typing import Any
 
-from marshmallow import Schema, fields, validate
+from marshmallow import Schema, fields, post_load, validate
 
 from shared.core.fields import Duration, Timestamp, text
+from shared.documents.ai.names import globs, provider_names
 from shared.documents.fields import Input, Page, warnings_field
 from shared.model.config import ApiKey, Scope
 
@@ -27,6 +28,25 @@ class ApiKeyInput(Input):
     expires_at = Timestamp(
         "The key expires at this time. null: it does not expire.", load_default=None, allow_none=True
     )
+    models = globs("The models that it may ask for. null: all.", load_default=None, allow_none=True)
+    deny_models = globs("The models that it may not use, whatever name it asks for.", load_default=list)
+    providers = provider_names(
+        "The providers that it may use. null: all.", load_default=None, allow_none=True
+    )
+    user = text(128, "The person or program that uses it, for reports.", load_default=None, allow_none=True)
+    metadata = fields.Dict(
+        keys=text(64, "A name."),
+        values=text(256, "A value.", min_length=0),
+        load_default=dict,
+        validate=validate.Length(max=16),
+        metadata={"description": "Names and values for reports, such as a project."},
+    )
+
+    @post_load
+    def _lists(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        for name in ("scopes", "models", "deny_models", "providers"):
+            data[name] = None if data[name] is None else tuple(dict.fromkeys(data[name]))
+        return data
 
 
 class RotateInput(Input):
@@ -51,6 +71,11 @@ class ApiKeyOutput(Schema):
     expires_at = Timestamp("null: it does not expire.", required=True, allow_none=True)
     last_used_at = Timestamp("Approximate time of the last use.", required=True, allow_none=True)
     created_at = Timestamp("Time of creation.", required=True)
+    models = fields.List(fields.String(), required=True, allow_none=True)
+    deny_models = fields.List(fields.String(), required=True)
+    providers = fields.List(fields.String(), required=True, allow_none=True)
+    user = fields.String(required=True, allow_none=True)
+    metadata = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
 
 
 class ApiKeyCreated(ApiKeyOutput):

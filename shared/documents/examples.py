@@ -86,7 +86,14 @@ RULE_READ: Document = {
     **_TIMES,
 }
 
-API_KEY: Document = {"name": "production", "scopes": ["proxy"]}
+API_KEY: Document = {
+    "name": "production",
+    "scopes": ["proxy"],
+    "models": ["gpt-*", "best"],
+    "deny_models": ["gpt-5.6-pro"],
+    "user": "team-a",
+    "metadata": {"project": "search"},
+}
 API_KEY_READ: Document = {
     "id": "key_9c8b7a6f5e4d3c2b1a0f9e8d",
     "name": "production",
@@ -96,6 +103,11 @@ API_KEY_READ: Document = {
     "expires_at": None,
     "last_used_at": None,
     "created_at": "2027-01-15T08:00:00.000Z",
+    "models": ["gpt-*", "best"],
+    "deny_models": ["gpt-5.6-pro"],
+    "providers": None,
+    "user": "team-a",
+    "metadata": {"project": "search"},
 }
 API_KEY_CREATED: Document = {**API_KEY_READ, "key": _SECRET, "api_key": _SECRET}
 API_KEY_REVOKED: Document = {

@@ -10,6 +10,8 @@ SECRET_HEADERS = frozenset(("authorization", "proxy-authorization", "cookie", "s
 # A key of the gateway keeps its public prefix (12 characters), so that it can be recognized.
 _GATEWAY_KEY = re.compile(r"(gwk_[0-9A-Za-z]{8})[0-9A-Za-z]+")
 _PROVIDER_KEY = re.compile(r"\b(sk-[A-Za-z]{0,6})[0-9A-Za-z_-]{8,}")
+# The keys of Google, Groq, xAI and Bedrock.
+_OTHER_PROVIDERS_KEY = re.compile(r"\b(AIza(?=[\w-]{24})|(?:gsk_|xai-|ABSK)(?=[0-9A-Za-z+/]{24}))[\w+/=-]+")
 _URL_USER = re.compile(r"(://)[^/\s\"'@]+(?=@)")
 # The text between a name and its value: `: `, `=`, and that of JSON, escaped JSON and Python's tuples.
 _TO_VALUE = r"""(?: [\\"']* \s* [:=] | [\\"']+ \s* , ) \s*+ (?:b(?=["']))? [\\"']*"""
@@ -43,6 +45,7 @@ def redact(text: str) -> str:
     """`text` with masked API keys, bearer tokens and passwords, also in JSON, URLs and reprs of Python."""
     text = _GATEWAY_KEY.sub(r"\1…", text)
     text = _PROVIDER_KEY.sub(r"\1…", text)
+    text = _OTHER_PROVIDERS_KEY.sub(r"\1…", text)
     for secret in (_AUTHORIZATION, _NAMED, _SCHEME, _URL_USER):
         text = secret.sub(rf"\1{MASK}", text)
     return text

@@ -123,3 +123,20 @@ def test_an_unknown_key_is_404(api: Api, keys: str) -> None:
     assert api.get(f"{keys}/key_0").status_code == 404
     assert api.delete(f"{keys}/key_0").status_code == 404
     assert api.post(f"{keys}/key_0/rotate", {}).status_code == 404
+
+
+def test_models_user_and_metadata_of_a_key_are_kept_when_it_is_rotated(api: Api, tenant: Tenant) -> None:
+    sent = {
+        "models": ["gpt-*", "gpt-*"],
+        "deny_models": ["*-pro"],
+        "providers": ["openai-main"],
+        "user": "ann",
+        "metadata": {"project": "search"},
+    }
+    made = api.create(f"{tenant.url}/api-keys", sent)
+    shown = {name: made[name] for name in sent}
+    assert shown == sent | {"models": ["gpt-*"]}
+    rotated = api.create(f"{tenant.url}/api-keys/{made['id']}/rotate", {})
+    assert {name: rotated[name] for name in sent} == shown
+    snapshot = api.get(f"{tenant.url}/api-keys/{rotated['id']}").get_json()
+    assert {name: snapshot[name] for name in sent} == shown

@@ -67,6 +67,8 @@ def test_a_digest_response_is_a_secret_too() -> None:
         f'{{"client_secret": "{CANARY}"}}',
         f"password={CANARY} host=localhost",
         f"sk-proj-{CANARY}",
+        f"sk-ant-api03-{CANARY}-AA",
+        *(f"the key {shape}{CANARY} is wrong" for shape in ("AIza", "gsk_", "xai-", "ABSK")),
     ],
 )
 def test_a_secret_does_not_survive_outside_a_header(text: str) -> None:
@@ -100,6 +102,7 @@ def test_redacted_key_keeps_its_public_prefix() -> None:
         "This call needs a bearer token.",
         "https://a.example.com/v1/models?monkey=1&limit=2",
         '{"model": "gpt-4o", "messages": [{"role": "user", "content": "What is the key to success?"}]}',
+        "The model xai-grok-4-fast-reasoning-latest of the provider xai-main-for-all-our-teams is there.",
         "The risk-averse task-force met at 10:00, user@example.com was there.",
         "The API key is not valid. Check the key, and that it belongs to the called tenant.",
         "http://localhost:8081/a@b",
