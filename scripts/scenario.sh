@@ -51,17 +51,20 @@ cleanup() {
 }
 trap cleanup EXIT
 
-# start EXAMPLE: starts a program of examples/ on a free port; sets $port and $program (its process id).
+# start EXAMPLE [OPTIONS]: starts a program of examples/ on a free port; sets $port, $program (its process id), and,
+# for one with a control, $control (its URL).
 start() {
-    $python -m "examples.$1" --port 0 >"$scratch/$1" &
+    local out="$scratch/${#programs[@]}"
+    $python -m "examples.$1" --port 0 "${@:2}" >"$out" &
     program=$!
     programs+=("$program")
     port=
     for _ in $(seq 100); do
-        port=$(grep -oE '[0-9]+$' "$scratch/$1" | head -1) && break
+        port=$(grep -oE '^[0-9]+$' "$out" 2>/dev/null | head -1) && break
         read -rt 0.1 <> <(:) || true
     done
     [ -n "$port" ] || fail "examples.$1 did not start."
+    control="http://127.0.0.1:$(tail -1 "$out")/control"
 }
 
 start demo_upstream

@@ -15,7 +15,7 @@ from tests.support.gateway import ROOT, RunningGateway
 from tests.support.valkey_server import valkey
 from tests.support.wait import until
 
-STATUSES = {"rate_limiter": 429, "external_validator": 422, "parallel_plugins": 422}
+STATUSES = {"rate_limiter": 429, "external_validator": 422, "parallel_plugins": 422, "fallback": 404}
 SCRIPTS = ("test_tenant.sh", *slow(*(f"test_{name}.sh" for name in STATUSES)))
 
 
