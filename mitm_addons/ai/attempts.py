@@ -29,8 +29,8 @@ from shared.upstreams.outcome import (
 )
 from shared.usage.asking import rejects_asking
 
-#: The bounds within which the engine asks.
-RETRIES: Final = Retries()
+#: The bounds within which the engine asks. A decision takes the wait for a target: `Retry.within`, at most 300.
+RETRIES: Final = Retries(decision_seconds=310.0)
 
 _STEPS: Final = {
     commit.Step.HOLD: Step.HOLD,

@@ -41,7 +41,7 @@ class Retries:
     """The attempts of a flow that may have more than one. `Policy` is asked about each.
 
     Attributes:
-        statuses: the statuses of responses that are judged with the beginning of their bodies.
+        statuses: the statuses of errors. They are judged with the beginning of their bodies, and not held.
         error_size: so many bytes of such a body are read at most.
         error_seconds: so long they are waited for at most.
         decision_seconds: so long a decision of the policy may take, with the wait before the next attempt.
@@ -64,10 +64,10 @@ class Attempt:
         is_sent: whether a byte of the request was sent.
         has_sent_body: whether a byte of the body of the request was sent.
         has_response: whether a byte of a response has arrived.
-        error: why the upstream failed; None if it has not.
+        error: why there was no head, or why a held body broke off; None otherwise.
         status: the status of the response; 0 as long as there is no head.
         fields: the headers of the response.
-        body: the beginning of its body, if its status is one of `Retries.statuses`.
+        body: the beginning of its body if its status is one of `Retries.statuses`, as far as it came.
         connect_seconds: how long the new connection took, or the try; 0 for a kept one.
         response_seconds: how long the head took, or the wait for it, once the request was sent.
     """

@@ -186,7 +186,7 @@ class Attempts:
                     return await self.once(on_wait)
                 if (upstream := await self._try(attempt, retries, on_wait)) is not None:
                     return upstream
-                self._leave(attempt)
+                self._leave()
                 flow.server_conn = self._worker.no_server
         finally:
             self._uncount()
@@ -202,6 +202,7 @@ class Attempts:
         self._note_end(attempt, upstream)
         if upstream is not None and attempt.status in retries.statuses and self.upload is None:
             await self._judge(self._read_error(attempt, upstream, retries), attempt)
+            attempt.error = None  # also if the body broke off: the status says what it is
         if await self._is_tried_again(attempt, retries):
             return None
         if upstream is None:
@@ -250,7 +251,7 @@ class Attempts:
     async def _commits(self, attempt: Attempt, upstream: UpstreamConnection, retries: Retries) -> bool:
         """Return whether the response goes to the client; if not, another attempt follows."""
         has_no_body = self._flow.request.data.method == b"HEAD" or attempt.status in NO_BODY
-        if has_no_body or attempt.error is not None or self.upload is not None:
+        if has_no_body or attempt.status in retries.statuses or self.upload is not None:
             return True
         policy, size = self._worker.policy, 0
         hold: Hold | None = await self._decide(policy.holds, attempt, retries)
@@ -303,10 +304,10 @@ class Attempts:
         if not self._waiter.done():
             self._waiter.set_result(None)
 
-    def _leave(self, attempt: Attempt) -> None:
+    def _leave(self) -> None:
         """Let go of the connection of an attempt. It is kept only if its response was read to the end."""
         upstream = self.upstream
-        if upstream is not None and upstream.reader.complete and attempt.error is None:
+        if upstream is not None and upstream.reader.complete:
             upstream.reader.take()
             self.release()
         else:

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from marshmallow import ValidationError
 
-from mitm_addons.ai.attempts import AiAttempts
+from mitm_addons.ai.attempts import RETRIES, AiAttempts
 from mitm_engine.exchange.attempt import Attempt, Step
 from mitm_engine.wire_error import WireError
+from shared.documents.ai.pool import ModelRetryInput
 from shared.model.messages import Headers, Request
 from shared.model.providers import Model, ModelTarget, Provider
 from shared.routing.ai_calls import AiCalls
@@ -191,3 +193,9 @@ def test_a_flow_of_another_rule_is_never_tried_again() -> None:
     assert ATTEMPTS.retry(flow, attempt) is False
     assert ATTEMPTS.holds(flow, attempt) is None
     assert ATTEMPTS.held(flow, b"x") is Step.COMMIT
+
+
+def test_the_longest_wait_for_a_target_fits_into_the_time_for_a_decision() -> None:
+    with pytest.raises(ValidationError):
+        ModelRetryInput().load({"within": "301s"})
+    assert ModelRetryInput().load({"within": "300s"}).within < RETRIES.decision_seconds
