@@ -29,7 +29,7 @@ from shared.upstreams.outcome import (
 )
 from shared.usage.asking import rejects_asking
 
-#: The bounds within which the engine asks. A decision takes the wait for a target: `Retry.within`, at most 300.
+#: The bounds within which the engine asks. A decision includes the wait for a target, up to `Retry.within`.
 RETRIES: Final = Retries(decision_seconds=310.0)
 
 _STEPS: Final = {
