@@ -33,7 +33,7 @@ from shared.services import not_called
 from tests.admin_app.world import TOKEN, Api, HandClock, World, app_of, make_world
 from tests.config_store.configurations import with_tenant
 from tests.config_store.test_platform import OPENAI, write_platform
-from tests.config_store.test_stored_data import fill
+from tests.config_store.test_stored_data import fill, has_all
 from tests.support.gateway import RunningGateway
 from tests.support.upstream import Upstream
 from tests.support.wait import until
@@ -76,17 +76,6 @@ def compiled(world: World, snapshot: Snapshot | None) -> Gateway:
     gateway = Compiler(world.catalogue, world.settings.tiers, world.sealer, tools)(snapshot)
     assert gateway.faults == ()
     return gateway
-
-
-def has_all(found: Any, expected: Any) -> bool:
-    """Whether `found` is `expected`, or has newer members besides, at any depth."""
-    if isinstance(expected, dict):
-        return isinstance(found, dict) and all(
-            has_all(found.get(name), one) for name, one in expected.items()
-        )
-    if isinstance(expected, list):
-        return len(found) == len(expected) and all(map(has_all, found, expected))
-    return bool(found == expected)
 
 
 def test_store_of_layout_1_is_whole_and_reading_does_not_change_it(client: redis.Redis, api: Api) -> None:
