@@ -26,7 +26,7 @@ from shared.routing.upstream import Upstream
 from shared.upstreams.attempt import Ended
 from shared.upstreams.attempts import Attempts
 from shared.upstreams.outcome import outcome_of_response
-from shared.usage.asking import ask_for_usage, has_to_ask
+from shared.usage.asking import AUTO, ask_for_usage, has_to_ask
 from shared.usage.meter import UsageMeter
 
 _JSON = ("Content-Type", "application/json")
@@ -132,8 +132,8 @@ class AiCalls:
             return
         if not one.is_judged:  # else a stream that failed goes to the client, because no target is left
             one.attempts.served(now, status)
-        if one.call.api in USAGE_FIELDS:
-            one.meter = UsageMeter(one.call.api)
+        if one.call.api in USAGE_FIELDS and one.target is not None:
+            one.meter = UsageMeter(one.call.api, one.target.provider.provider.kind)
 
     def end_response(self, one: AiExchange, body: bytes | None) -> None:
         """The response is complete. `body` is all of it if it was collected."""
@@ -168,8 +168,14 @@ def body_for_target(one: AiExchange, now: float) -> bytes:
         return body
     if document.get("model") != target.model:
         body = with_member(body, "model", orjson.dumps(target.model))
-    is_unable = one.route.states.unable.has(target.provider.provider.id, now)
-    one.asks_usage = has_to_ask(one.call.api, document, is_unable=is_unable)
+    provider = target.provider.provider
+    caps = next((model.caps for model in provider.models if model.id == target.model), {})
+    one.asks_usage = has_to_ask(
+        one.call.api,
+        document,
+        stream_usage=caps.get("stream_usage", AUTO),
+        is_unable=one.route.states.unable.has(provider.id, now),
+    )
     return ask_for_usage(body) if one.asks_usage else body
 
 

@@ -107,7 +107,7 @@ class AiExchange:
                 usage = replace(usage, input=estimate_request(self.document))
             self.usage = usage
             day = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d")
-            self.rates = self.route.rates(target, day=day)
+            self.rates = self.route.rates(target, day=day, tier=self.meter.tier)
         return self.usage
 
     def fields(self) -> Fields:

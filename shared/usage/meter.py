@@ -185,12 +185,14 @@ class UsageMeter:
     def _read_whole(self, body: bytes) -> None:
         document = None if self._is_cut else _parsed(body)
         if document is None:
-            document = self._last_report(body)
+            self._read_lines(body)  # a stream that a plugin read as a whole
+        if not self._numbers:
+            document = document or self._last_report(body)
         # Gemini can respond with a list of what it would send as events.
         for one in document if isinstance(document, list) else (document,):
             self._read(one)
-        if not self._has("output"):
-            for mark in {*self._fields.text_marks, b'"text":'} if self._takes_output else ():
+        if self._takes_output and not self.tokens and not self._has("output"):
+            for mark in {*self._fields.text_marks, b'"text":'}:
                 self.tokens += estimate_tokens(b"".join(texts_after(mark, body)))
 
     def _last_report(self, body: bytes) -> Any:

@@ -168,6 +168,13 @@ def test_a_response_that_reports_nothing_is_estimated_and_not_free(one: Recorded
     assert (5 <= whole.output <= 15) == (one.api != "openai.images")
 
 
+@pytest.mark.parametrize("one", [one for one in STREAMS if one.api != "openai.images"], ids=of_file)
+def test_the_usage_of_a_stream_that_was_collected_is_read(one: Recorded) -> None:
+    meter = one.meter()
+    meter.feed_whole(one.body)
+    assert meter.finish(estimate=ESTIMATE) == one.usage
+
+
 def test_the_estimate_of_pictures_is_their_number_and_not_their_bytes() -> None:
     picture = json.dumps({"data": [{"b64_json": "A" * MAX_WHOLE * 3}] * 2}).encode()
     meter = UsageMeter("openai.images")

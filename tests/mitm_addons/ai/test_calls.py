@@ -32,7 +32,11 @@ class Clock:
 ROWS: list[LedgerRow] = []
 CALLS = AiCalls(Clock(), lambda: 0.5)
 LEDGER = Ledger(ROWS.append, Clock(), lambda size: b"r" * size)
-DECLARED = (ProviderModel(id="gpt-6-luna"), ProviderModel(id="priced", prices={"input": "1", "output": "2"}))
+DECLARED = (
+    ProviderModel(id="gpt-6-luna"),
+    ProviderModel(id="old", caps={"stream_usage": False}),
+    ProviderModel(id="priced", prices={"input": "1", "output": "2"}),
+)
 
 
 def ask(document: Any, path: str = "/ai/v1/chat/completions", method: str = "POST", **headers: str) -> Any:
@@ -118,7 +122,7 @@ def test_the_list_of_models_has_the_shape_of_the_clients_sdk() -> None:
     found, _ = ask(b"", "/ai/v1/models", "GET")
     assert isinstance(found, Response)
     names = [one["id"] for one in json.loads(found.body or b"")["data"]]
-    assert names == ["fast", "gpt-6-luna", "priced"]
+    assert names == ["fast", "gpt-6-luna", "old", "priced"]
     found, _ = ask(b"", "/ai/v1/models?limit=1", "GET", **{"anthropic-version": "2023-06-01"})
     assert json.loads(found.body or b"")["has_more"] is True
     found, _ = ask(b"", "/ai/v1/models/fast", "GET")
@@ -205,6 +209,23 @@ def test_a_stream_is_asked_for_its_usage_and_the_client_does_not_see_it() -> Non
     assert got == b'data: {"choices":[{"delta":{"content":"Hi"}}]}\n\ndata: [DONE]\n\n'
     end(one)
     assert (ROWS[-1].usage.input, ROWS[-1].usage.source) == (7, Source.REPORTED)
+
+
+def test_a_stream_of_a_model_that_cannot_be_asked_is_not() -> None:
+    document = {**STREAM, "model": "old"}
+    (_, sent), one = ask(document)
+    assert json.loads(sent) == document
+    CALLS.begin_response(one, 200, Headers())
+    assert received(one, CHUNK, LAST) == CHUNK + LAST
+
+
+def test_a_call_costs_what_the_service_tier_of_its_response_costs() -> None:
+    costs = []
+    for tier in ("default", "priority"):
+        one = served({"model": "gpt-6-luna", "messages": []})
+        CALLS.end_response(one, b'{"service_tier":"%s","usage":{"prompt_tokens":1000000}}' % tier.encode())
+        costs.append(one.cost or 0)
+    assert 0 < costs[0] < costs[1]
 
 
 def test_a_client_that_asks_for_the_usage_gets_it() -> None:
