@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NoReturn, Self
+from typing import NoReturn, Self
 
 from shared.config_store.cache.gateways import GatewayCache
 from shared.config_store.cache.snapshot_keeper import SnapshotKeeper
@@ -34,7 +34,7 @@ from shared.model.config import Snapshot
 from shared.net import resolve as resolving
 from shared.net.fetch import GuardedFetch
 from shared.net.policy import Policy
-from shared.net.port import Fetch, FetchResponse
+from shared.net.port import Fetch, FetchRequest, FetchResponse
 from shared.net.resolver import Resolver
 from shared.pipeline.chain import Catalogue
 from shared.pipeline.plugin import Tools
@@ -131,24 +131,14 @@ class Services:
         """What is known of a URL to be saved. Raises as `resolving.check_target`."""
         return resolving.check_target(url, self.policy, allow_query=allow_query)
 
-    def fetch(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str],
-        body: bytes,
-        timeout: float,
-        max_bytes: int,
-        ca: str | None = None,
-    ) -> FetchResponse:
+    def fetch(self, request: FetchRequest, *, ca: str | None = None) -> FetchResponse:
         """The response to one call, on a connection of its own. Raises `OutsideError`.
 
         `ca` has certificates (PEM) to trust besides the usual ones.
         """
         fetch = GuardedFetch(self.policy, self.clock, self.settings.security.ca_file, ca)
         with contextlib.closing(fetch):
-            return fetch(method, url, headers=headers, body=body, timeout=timeout, max_bytes=max_bytes)
+            return fetch(request)
 
     @contextlib.contextmanager
     def usage(self) -> Iterator[UsageReader]:
@@ -372,9 +362,9 @@ def body_limits(settings: Settings) -> BodyLimits:
     )
 
 
-def not_called(method: str, url: str, **_: Any) -> NoReturn:
+def not_called(request: FetchRequest, *, owner: str = "") -> NoReturn:
     """The `Fetch` of a dry run: raises `NotCalled`."""
-    raise NotCalled(f"{method} {url.partition('?')[0]}")
+    raise NotCalled(f"{request.method} {request.url.partition('?')[0]}")
 
 
 def _own_listeners(settings: Settings, address: RedisAddress) -> tuple[tuple[str, int], ...]:

@@ -1,7 +1,6 @@
 """Calls to services that tenants name: checked and bounded, without implicit headers, proxies or cookies."""
 
 import ssl
-from collections.abc import Mapping
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from shared.core.clock import Clock
 from shared.core.errors import OutsideError
 from shared.net.connections import Call, Guard, OwnedPools
 from shared.net.policy import Policy
-from shared.net.port import FetchResponse
+from shared.net.port import FetchRequest, FetchResponse
 
 # Without these two, the libraries would send their own.
 _DEFAULT_HEADERS = {"User-Agent": "ai-gateway", "Accept-Encoding": "identity"}
@@ -48,27 +47,18 @@ class GuardedFetch:
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
 
-    def __call__(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str],
-        body: bytes,
-        timeout: float,
-        max_bytes: int,
-        owner: str = "",
-    ) -> FetchResponse:
-        """Raises `OutsideError` unless there is a complete response within `timeout` seconds."""
-        request = requests.Request(method, url, headers={**_DEFAULT_HEADERS, **headers}, data=body)
-        with Call(self._clock, timeout) as call:
+    def __call__(self, request: FetchRequest, *, owner: str = "") -> FetchResponse:
+        """Raises `OutsideError` unless there is a complete response within the timeout."""
+        headers = {**_DEFAULT_HEADERS, **request.headers}
+        made = requests.Request(request.method, request.url, headers=headers, data=request.body)
+        with Call(self._clock, request.timeout) as call:
             self._guard.call, self._guard.owner = call, owner
             try:
-                prepared = self._session.prepare_request(request)
+                prepared = self._session.prepare_request(made)
                 left = call.left()
                 response = self._session.send(prepared, stream=True, allow_redirects=False, timeout=left)
                 with response:
-                    content = _read(response, max_bytes)
+                    content = _read(response, request.max_bytes)
                 # A response without a length also ends when the connection is closed at the deadline.
                 call.left()
                 return FetchResponse(response.status_code, response.headers, content)

@@ -1,8 +1,29 @@
 """The port for calls to services that tenants name."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchRequest:
+    """A call of a service.
+
+    Attributes:
+        method: the method.
+        url: the URL, with its query.
+        headers: the headers besides those of the connection.
+        body: the body.
+        timeout: how long the call may take, in seconds.
+        max_bytes: the longest response body.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    timeout: float
+    max_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +43,4 @@ class Fetch(Protocol):
     complete response.
     """
 
-    def __call__(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str],
-        body: bytes,
-        timeout: float,
-        max_bytes: int,
-        owner: str = "",
-    ) -> FetchResponse: ...
+    def __call__(self, request: FetchRequest, *, owner: str = "") -> FetchResponse: ...

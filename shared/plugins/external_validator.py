@@ -21,7 +21,7 @@ from shared.http.body_rejected import BodyRejected
 from shared.http.forwarding import is_ours
 from shared.model.messages import Request
 from shared.model.targets import parse_target
-from shared.net.port import Fetch
+from shared.net.port import Fetch, FetchRequest
 from shared.pipeline.plugin import CONTINUE, Continue, Exchange, Plugin, Reject, Tools, Verdict, setting
 from shared.providers.apis.text_fields import SENT_NAMES
 
@@ -233,14 +233,15 @@ class ExternalValidator(Plugin):
         return self._attempt(payload)
 
     def _attempt(self, payload: bytes) -> Any:
-        response = self._fetch(
-            self.http_method,
-            self.endpoint,
+        request = FetchRequest(
+            method=self.http_method,
+            url=self.endpoint,
             headers={"Content-Type": "application/json", **self.headers},
             body=payload,
             timeout=self.attempt_timeout,
             max_bytes=MAX_RESPONSE,
         )
+        response = self._fetch(request)
         if not 200 <= response.status <= 299:
             raise OutsideError(f"The validator responded with the status {response.status}.")
         try:

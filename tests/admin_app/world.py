@@ -22,7 +22,7 @@ from shared.limits.port import Limiter
 from shared.limits.values import Decision, Limit
 from shared.model.config import Snapshot
 from shared.net.policy import Policy
-from shared.net.port import FetchResponse
+from shared.net.port import FetchRequest, FetchResponse
 from shared.net.resolve import CheckedTarget, check_target
 from shared.pipeline.plugin import Plugin, Tools
 from shared.plugins import load_catalogue
@@ -112,8 +112,8 @@ class World:
         )
         return asyncio.run(explained)
 
-    def fetch(self, method: str, url: str, *, body: bytes, **_: Any) -> FetchResponse:
-        self.called.append((method, url, body))
+    def fetch(self, request: FetchRequest, **_: Any) -> FetchResponse:
+        self.called.append((request.method, request.url, request.body))
         return FetchResponse(200, {}, self.outside)
 
     def random_bytes(self, count: int) -> bytes:

@@ -10,6 +10,7 @@ from shared.core.errors import OutsideError, TargetForbidden
 from shared.net.egress import EgressProxy, parse_egress_proxy
 from shared.net.fetch import GuardedFetch
 from shared.net.policy import Policy
+from shared.net.port import FetchRequest
 from shared.net.resolve import check_target, resolve
 from tests.support.connect_proxy import tunneling
 from tests.support.upstream import Upstream, responding, sized
@@ -37,7 +38,7 @@ def policy_of(proxy: Upstream, **more: object) -> Policy:
 def call(policy: Policy, url: str) -> bytes:
     fetch = GuardedFetch(policy, SystemClock())
     try:
-        return fetch("POST", url, headers={}, body=b"{}", timeout=3.0, max_bytes=100).body
+        return fetch(FetchRequest(method="POST", url=url, body=b"{}", timeout=3.0, max_bytes=100)).body
     finally:
         fetch.close()
 

@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from ipaddress import ip_network
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from shared.core.errors import OutsideError, TargetForbidden
 from shared.net.fetch import GuardedFetch
 from shared.net.policy import Policy
-from shared.net.port import FetchResponse
+from shared.net.port import FetchRequest, FetchResponse
 from tests.support.certificates import Authority
 from tests.support.upstream import Peer, Script, Upstream, hang, replying, responding, sized
 
@@ -38,8 +39,9 @@ def fetch(authority: Authority) -> Iterator[GuardedFetch]:
 
 
 def call(fetch: GuardedFetch, url: str, **changes: Any) -> FetchResponse:
-    options: dict[str, Any] = {"headers": {}, "body": b"{}", "timeout": 5.0, "max_bytes": 1024}
-    return fetch("POST", url, **{**options, **changes})
+    request = FetchRequest(method="POST", url=url, body=b"{}", timeout=5.0, max_bytes=1024)
+    owner = changes.pop("owner", "")
+    return fetch(replace(request, **changes), owner=owner)
 
 
 def test_fetch_sends_exactly_what_was_asked_for(fetch: GuardedFetch, serve: Serve) -> None:

@@ -12,6 +12,7 @@ from shared.limits.port import Limiter
 from shared.limits.values import Decision, Limit, Quota
 from shared.model.config import Stage
 from shared.model.messages import Exchange, Response
+from shared.net.port import FetchRequest
 from shared.pipeline.dry_run import ReadOnlyLimiter, ReadOnlyTracker
 from shared.pipeline.plugin import CONTINUE, Reject, ResolvedEntry, Tools, Verdict
 from shared.pipeline.run import Run
@@ -155,11 +156,11 @@ def test_values_are_those_that_others_know() -> None:
 def test_calls_of_tools_that_a_tenant_owns_name_their_owner() -> None:
     owners: list[str] = []
 
-    def fetch(method: str, url: str, *, owner: str = "", **_: Any) -> Any:
+    def fetch(request: FetchRequest, *, owner: str = "") -> Any:
         owners.append(owner)
 
     tools = Tools(cast(Any, None), fetch, cast(Any, None)).owned_by("ten")
-    tools.fetch("GET", "http://e", headers={}, body=b"", timeout=1.0, max_bytes=1)
+    tools.fetch(FetchRequest(method="GET", url="http://e", timeout=1.0, max_bytes=1))
     assert owners == ["ten"]
 
 

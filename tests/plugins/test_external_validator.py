@@ -130,8 +130,8 @@ def test_a_forbidden_address_is_asked_once() -> None:
 def test_each_attempt_has_its_own_time_and_a_bounded_response() -> None:
     fetch = Mock(return_value=FetchResponse(200, {}, b"{}"))
     assert ask({"attempt_timeout": "300ms"}, fetch=fetch) == CONTINUE
-    [call] = [call.kwargs for call in fetch.mock_calls]
-    assert (call["timeout"], call["max_bytes"], call["body"]) == (0.3, 1024 * 1024, b"{}")
+    [request] = [call.args[0] for call in fetch.mock_calls]
+    assert (request.timeout, request.max_bytes, request.body) == (0.3, 1024 * 1024, b"{}")
 
 
 def test_a_body_that_is_no_strict_json_is_never_half_sent() -> None:
@@ -170,7 +170,7 @@ def test_every_mapped_field_arrives_at_its_place_and_nothing_else(pairs: list[tu
     maps = [{"source": source, "destination": f"out.{destination}"} for source, destination in pairs]
     ask({"field_maps": maps}, document, fetch=fetch)
     expected = {destination: document[source] for source, destination in pairs if source in document}
-    assert json.loads(fetch.call_args.kwargs["body"]) == ({"out": expected} if expected else {})
+    assert json.loads(fetch.call_args.args[0].body) == ({"out": expected} if expected else {})
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from shared.documents.ai import examples
 from shared.documents.ai.names import upstream_model
 from shared.documents.fields import Input
 from shared.model.providers import Provider, ProviderKey
+from shared.net.port import FetchRequest
 from shared.providers.calls import (
     ANTHROPIC_MESSAGES,
     OPENAI_CHAT,
@@ -158,16 +159,16 @@ def _result(calls: ProviderCalls, key: ProviderKey | None, call: _Call, *, is_li
         headers["Content-Type"] = "application/json"
     url = f"{endpoint.base.scheme}://{endpoint.base.authority}{call.path}"
     began = services().clock.monotonic()
+    request = FetchRequest(
+        method=call.method,
+        url=f"{url}?{urlencode(query)}" if query else url,
+        headers=headers,
+        body=call.body,
+        timeout=_TIMEOUT_SECONDS,
+        max_bytes=_MAX_BYTES,
+    )
     try:
-        found = services().fetch(
-            call.method,
-            f"{url}?{urlencode(query)}" if query else url,
-            headers=headers,
-            body=call.body,
-            timeout=_TIMEOUT_SECONDS,
-            max_bytes=_MAX_BYTES,
-            ca=calls.known.provider.ca,
-        )
+        found = services().fetch(request, ca=calls.known.provider.ca)
     except OutsideError as error:
         return _failed(str(error), began)
     document = _parsed(found.body)

@@ -13,7 +13,7 @@ import redis
 from shared.config_store.store import RedisStore
 from shared.net.fetch import GuardedFetch
 from shared.net.policy import Policy
-from shared.net.port import FetchResponse
+from shared.net.port import FetchRequest, FetchResponse
 from shared.net.resolve import CheckedTarget, check_target
 from shared.services import SystemClock
 from tests.admin_app.world import TOKEN, Api, Tenant, World, error_of, make_world, pointers
@@ -29,10 +29,9 @@ class OpenWorld(World):
     def check_target(self, url: str, *, allow_query: bool = False) -> CheckedTarget:
         return check_target(url, OPEN, allow_query=allow_query)
 
-    def fetch(self, method: str, url: str, *, body: bytes, **options: Any) -> FetchResponse:
-        ca = options.pop("ca", None)
+    def fetch(self, request: FetchRequest, *, ca: str | None = None, **_: Any) -> FetchResponse:
         with closing(GuardedFetch(OPEN, SystemClock(), None, ca)) as fetch:
-            return fetch(method, url, body=body, **options)
+            return fetch(request)
 
 
 @pytest.fixture
