@@ -62,7 +62,7 @@ def _retry_after(value: str, now: float) -> float | None:
         return float(value)
     try:
         return _until(parsedate_to_datetime(value), now)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
@@ -76,7 +76,7 @@ def _reset(value: str, now: float) -> float | None:
         return sum([float(amount) * _SECONDS[unit] for amount, unit in _PART.findall(value)])
     try:
         return _until(datetime.fromisoformat(value), now)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

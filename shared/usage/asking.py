@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import orjson
 
-from shared.bodies.json.members import member_span, with_member
+from shared.bodies.json.members import Span, member_span, with_member
 from shared.providers.calls import OPENAI_CHAT, OPENAI_COMPLETIONS
 
 #: The APIs that have to be asked.
@@ -108,29 +108,34 @@ class UsageRemover:
     __slots__ = ("_rest",)
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest = bytearray()
 
     def feed(self, piece: bytes) -> bytes:
         """The bytes for the client. The beginning of an event waits for its end."""
-        if not self._rest and piece.endswith((b"\n\n", b"\r\n\r\n")):
+        rest = self._rest
+        if not rest and piece.endswith((b"\n\n", b"\r\n\r\n")):
             return _without_usage(piece)
-        seen = self._rest + piece
-        end = _last_end(seen)
-        self._rest = seen[end:]
-        passed = _without_usage(seen[:end])
-        if len(self._rest) > MAX_EVENT:
-            passed, self._rest = passed + self._rest, b""
+        # The end of an event may be cut; what came before is not looked at again.
+        start = max(len(rest) - 2, 0)
+        rest += piece
+        end = _last_end(rest, start)
+        passed = _without_usage(bytes(rest[:end])) if end else b""
+        del rest[:end]
+        if len(rest) > MAX_EVENT:
+            passed += bytes(rest)
+            rest.clear()
         return passed
 
     def end(self) -> bytes:
         """The rest of the bytes, when the stream has ended."""
-        rest, self._rest = self._rest, b""
+        rest, self._rest = bytes(self._rest), bytearray()
         return _without_usage(rest)
 
 
-def _last_end(stream: bytes) -> int:
-    """The end of the last event that is complete, 0 if none is."""
-    return max(stream.rfind(mark) + len(mark) if mark in stream else 0 for mark in _MARKS)
+def _last_end(stream: bytearray, start: int) -> int:
+    """The end of the last event that is complete at or after `start`, 0 if none is."""
+    ends = [at + len(mark) for mark in _MARKS if (at := stream.rfind(mark, start)) >= 0]
+    return max(ends, default=0)
 
 
 _MARKS: Final = (b"\n\n", b"\n\r\n", b"\r\r")
@@ -170,20 +175,28 @@ def _cleaned(event: bytes) -> bytes:
             continue
         if chunk["usage"] is not None and chunk.get("choices") == []:
             return b""
-        lines[number] = _without_member(line)
+        lines[number] = _without_member(line, chunk)
     return b"".join(lines)
 
 
-def _without_member(line: bytes) -> bytes:
-    """A line without the member `usage` of the object that it has."""
+def _without_member(line: bytes, document: dict[str, Any]) -> bytes:
+    """A line without the member `usage` of the object that it has; `document` is that object."""
     begin = line.index(b"{")
     chunk = line[begin:]
-    while (span := member_span(chunk, "usage")) is not None:
-        before = chunk[: span.start].rstrip(_SPACE).removesuffix(b":").rstrip(_SPACE)
-        before = before[: before.rindex(b'"', 0, -1)].rstrip(_SPACE)
-        after = chunk[span.end :]
-        if before.endswith(b","):
-            chunk = before[:-1] + after
-        else:
-            chunk = before + after.lstrip(_SPACE).removeprefix(b",").lstrip(_SPACE)
+    span = member_span(chunk, "usage")
+    if span is not None:
+        chunk = _cut(chunk, span)
+    if member_span(chunk, "usage") is not None:  # it has the name more than once
+        left = orjson.dumps({name: value for name, value in document.items() if name != "usage"})
+        chunk = left + chunk[len(chunk.rstrip()) :]
     return line[:begin] + chunk
+
+
+def _cut(chunk: bytes, span: Span) -> bytes:
+    """An object without the member whose value is there."""
+    before = chunk[: span.start].rstrip(_SPACE).removesuffix(b":").rstrip(_SPACE)
+    before = before[: before.rindex(b'"', 0, -1)].rstrip(_SPACE)
+    after = chunk[span.end :]
+    if before.endswith(b","):
+        return before[:-1] + after
+    return before + after.lstrip(_SPACE).removeprefix(b",").lstrip(_SPACE)

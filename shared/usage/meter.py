@@ -8,7 +8,7 @@ providers report usage; also of a long line, such as one with a picture.
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
-from json import JSONDecodeError, JSONDecoder
+from json import JSONDecoder
 from typing import Any, Final
 
 import orjson
@@ -204,7 +204,7 @@ class UsageMeter:
             value = body[at + len(mark) :].lstrip(b" \t\r\n:")
             try:
                 found, _ = _DECODER.raw_decode(value.decode(errors="replace"))
-            except (JSONDecodeError, RecursionError):
+            except (ValueError, RecursionError):  # also for an integer of too many digits
                 continue
             return {mark.strip(b'"').decode(): found}
         return None

@@ -56,6 +56,9 @@ def test_wait_of_each_form_is_read_in_seconds(name: str, value: str, seconds: fl
         ("x-ratelimit-remaining-tokens", "12"),
         ("x-ratelimit-limit-tokens", "12"),
         ("content-length", "12"),
+        ("Retry-After", "Mon, 01 Jan 99999999999 00:00:00 GMT"),
+        ("Retry-After", "Mon, 01 Jan 2030 00:00:00 +99999999999999"),
+        ("Retry-After", "Mon, 01 Jan 2030 99999999999999999999:00:00 GMT"),
     ],
 )
 def test_header_without_a_wait_says_nothing(name: str, value: str) -> None:

@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -208,3 +209,18 @@ def test_an_event_that_is_too_long_passes_as_it_is() -> None:
 def test_a_recorded_stream_that_nobody_was_asked_for_is_unchanged() -> None:
     body = (Path(__file__).parents[1] / "fixtures" / "usage" / "vllm_silent.sse").read_bytes()
     assert passed([body]) == body
+
+
+def test_an_event_in_many_pieces_takes_time_in_proportion_to_its_length() -> None:
+    remover = UsageRemover()
+    started = time.process_time()
+    for _ in range(MAX_EVENT // 256):
+        assert remover.feed(b"x" * 256) == b""
+    assert time.process_time() - started < 1
+
+
+def test_a_chunk_that_names_its_usage_very_often_is_cleaned_in_little_time() -> None:
+    event = b'data: {"choices":[1]' + b',"usage":1' * 50_000 + b"}\n\n"
+    started = time.process_time()
+    assert passed([event]) == b'data: {"choices":[1]}\n\n'
+    assert time.process_time() - started < 1

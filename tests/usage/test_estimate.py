@@ -2,6 +2,7 @@
 
 import base64
 import os
+import time
 
 import pytest
 from hypothesis import given
@@ -53,3 +54,10 @@ def test_messages_and_tools_add_to_the_estimate() -> None:
 )
 def test_any_json_has_an_estimate(document: object) -> None:
     assert estimate_request(document) >= 0
+
+
+def test_words_that_are_almost_a_long_run_take_little_time() -> None:
+    text = (b"a" * 63 + b" ") * 64_000
+    started = time.process_time()
+    estimate_tokens(text)
+    assert time.process_time() - started < 0.6

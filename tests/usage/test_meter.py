@@ -61,6 +61,7 @@ def test_a_report_of_the_output_alone_has_the_estimated_input() -> None:
         b'{"usage": {"prompt_tokens": 1e300}}',
         b'{"usage": {"prompt_tokens":',
         b'[{"usage": ' + b"[" * 100_000,
+        b'[{"usage": {"prompt_tokens": ' + b"1" * 5_000,
         b"\xff\xfe",
     ],
 )
