@@ -4,6 +4,12 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/scenario.sh
 
+settings=$($python -c 'from shared.settings import load_settings_or_exit
+server = load_settings_or_exit().server
+print(server.engine, server.worker_count)')
+read -r engine workers <<<"$settings"
+[ "$engine" = express ] || fail "The engine $engine tries one target only. Set server.engine to express."
+
 # Two providers that can be made to fail. Each accepts only its own two keys.
 declare -A base controls providers
 for provider in first second; do
@@ -99,8 +105,6 @@ echo "--    the key of the first is rejected until it has a new one"
 fails first '{"fail": "401", "key": "sk-first-old"}'
 served second
 served second
-workers=$($python -c 'from shared.settings import load_settings_or_exit
-print(load_settings_or_exit().server.worker_count)')
 [ "$(counted first calls)" -le "$workers" ] || fail "a worker used a rejected key again"
 expect "a key is added" 201 "$(admin POST "${providers[first]}/keys" '{"name": "new", "secret": "sk-first-new"}')"
 returns_to first
