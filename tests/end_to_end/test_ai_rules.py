@@ -1,0 +1,177 @@
+"""Rules for AI: two providers behind one key, as application developers use them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import anthropic
+import openai
+import pytest
+import requests
+
+from examples.demo_upstream.control import DemoControl
+from examples.demo_upstream.server import DemoUpstream
+from tests.support.commands import serving
+from tests.support.gateway import RunningGateway, TenantInUse
+from tests.support.wait import until
+
+FIRST, SECOND = "sk-canary-first-0123456789", "sk-canary-second-0123456789"
+PRICES = {"input": "1", "output": "2"}
+CHAT: dict[str, Any] = {"model": "best", "messages": [{"role": "user", "content": "Hello there!"}]}
+
+
+# mitmproxy's own core gives the first choice only: see docs/reference/engines.md.
+on_express = pytest.mark.parametrize("engine", ["express"], indirect=True)
+
+
+class Company:
+    """A tenant with two providers, models and a rule for AI."""
+
+    def __init__(self, tenant: TenantInUse, control: int, first: int, second: int) -> None:
+        self.tenant = tenant
+        self._control = f"http://127.0.0.1:{control}/control"
+        apis = ["openai.chat", "openai.embeddings", "anthropic.messages", "anthropic.count_tokens"]
+        for name, port, secret in (("first", first, FIRST), ("second", second, SECOND)):
+            self.create(
+                "providers",
+                name=name,
+                kind="custom",
+                base_url=f"http://127.0.0.1:{port}/v1",
+                apis=apis,
+                keys=[{"name": "main", "secret": secret}],
+                models=[{"id": "demo-small", "prices": PRICES}, {"id": "demo-large"}],
+            )
+        self.create(
+            "models",
+            name="best",
+            targets=[
+                {"provider": "first", "model": "demo-small"},
+                {"provider": "second", "model": "demo-small", "priority": 1},
+            ],
+        )
+        self.create("rules", path="/v1", ai={"providers": ["first", "second"]})
+        tenant.await_rule("/v1")
+
+    def create(self, collection: str, **document: Any) -> dict[str, Any]:
+        response = self.tenant.gateway.call("POST", f"/tenants/{self.tenant.id}/{collection}", json=document)
+        assert response.status_code == 201, response.text
+        made: dict[str, Any] = response.json()
+        return made
+
+    def fail(self, fault: str, **more: Any) -> None:
+        """Make the first provider fail."""
+        assert requests.put(self._control, json={"fail": fault, **more}, timeout=5).ok
+
+    def recover(self) -> None:
+        assert requests.delete(self._control, timeout=5).ok
+
+    @property
+    def openai(self) -> openai.OpenAI:
+        base = self.tenant.gateway.proxy + "/v1"
+        return openai.OpenAI(base_url=base, api_key=self.tenant.key, max_retries=0)
+
+    @property
+    def anthropic(self) -> anthropic.Anthropic:
+        return anthropic.Anthropic(base_url=self.tenant.gateway.proxy, api_key=self.tenant.key, max_retries=0)
+
+    def chat(self, **more: Any) -> requests.Response:
+        return self.tenant.request("POST", "/v1/chat/completions", json={**CHAT, **more})
+
+    def usage(self, calls: int) -> list[dict[str, Any]]:
+        """The report by model, once it has so many calls."""
+        path = f"/tenants/{self.tenant.id}/usage?group_by=model,provider"
+        for _ in until(10):
+            report = self.tenant.gateway.call("GET", path).json()
+            if sum(line["calls"] for line in report["usage"]) >= calls:
+                return list(report["usage"])
+        raise AssertionError(report)
+
+
+@pytest.fixture
+def company(gateway: RunningGateway) -> Iterator[Company]:
+    control = DemoControl(0, 0, [FIRST])
+    with serving(control) as port, serving(DemoUpstream(0, [SECOND])) as second:
+        yield Company(gateway.create_tenant(), port, control.upstream.port, second)
+
+
+def test_openais_sdk_chats_streams_embeds_and_lists_models(company: Company) -> None:
+    with company.openai as client:
+        assert [model.id for model in client.models.list()] == ["best", "demo-large", "demo-small"]
+        assert client.models.retrieve("best").id == "best"
+        plain = client.chat.completions.create(**CHAT)
+        assert plain.choices[0].message.content == "You said: Hello there!"
+        chunks = list(client.chat.completions.create(**CHAT, stream=True))
+        assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "You said: Hello there!"
+        assert [chunk.usage for chunk in chunks if chunk.usage] == []
+        asked = list(
+            client.chat.completions.create(**CHAT, stream=True, stream_options={"include_usage": True})
+        )
+        assert asked[-1].usage.completion_tokens == plain.usage.completion_tokens
+        assert client.embeddings.create(model="demo-small", input="Hello").data
+
+
+def test_anthropics_sdk_and_claude_code_call_the_same_models(company: Company) -> None:
+    with company.anthropic as client:
+        assert [model.id for model in client.models.list()] == ["best", "demo-large", "demo-small"]
+        ask: dict[str, Any] = {**CHAT, "max_tokens": 99}
+        message = client.messages.create(**ask)
+        assert message.content[0].text == "You said: Hello there!"
+        with client.messages.stream(**ask) as stream:
+            assert "".join(stream.text_stream) == "You said: Hello there!"
+        assert client.messages.count_tokens(**CHAT).input_tokens > 0
+    raw = company.tenant.request(
+        "POST",
+        "/v1/messages?beta=true",
+        json=ask,
+        headers={"anthropic-beta": "a,b", "anthropic-version": "2023-06-01"},
+    )
+    assert raw.status_code == 200
+    assert raw.headers["X-Gateway-Provider"] == "first"
+
+
+@on_express
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("fault", ["500", "503", "529", "429", "401", "reset", "refuse"])
+def test_another_provider_serves_when_one_fails(company: Company, fault: str, stream: bool) -> None:
+    company.fail(fault)
+    response = company.chat(stream=stream)
+    assert response.status_code == 200
+    assert response.headers["X-Gateway-Provider"] == "second"
+    assert "You" in response.text
+    company.recover()
+
+
+@on_express
+def test_a_stream_that_fails_before_its_content_is_served_by_another_provider(company: Company) -> None:
+    company.fail("error", after=1)
+    with company.openai as client:
+        chunks = list(client.chat.completions.create(**CHAT, stream=True))
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "You said: Hello there!"
+
+
+def test_each_call_is_in_the_report_with_its_cost_and_the_gateway_says_it_at_once(company: Company) -> None:
+    response = company.chat()
+    assert response.headers["X-Gateway-Model"] == "demo-small"
+    usage = response.json()["usage"]
+    cost = usage["prompt_tokens"] + 2 * usage["completion_tokens"]
+    assert float(response.headers["X-Gateway-Cost"]) == pytest.approx(cost / 1_000_000)
+    company.chat(stream=True)
+    (line,) = company.usage(2)
+    assert (line["provider"], line["model"], line["calls"]) == ("first", "demo-small", 2)
+    assert line["input"] == 2 * usage["prompt_tokens"]
+    assert float(line["cost"]) == pytest.approx(2 * cost / 1_000_000)
+
+
+def test_no_secret_of_a_provider_is_anywhere_to_be_seen(company: Company, gateway: RunningGateway) -> None:
+    path = f"/tenants/{company.tenant.id}"
+    seen = [company.chat().text, company.chat(model="demo-large").text]
+    seen += [gateway.call("GET", f"{path}/{kind}").text for kind in ("providers", "models", "rules")]
+    explained = {
+        "method": "POST",
+        "path": "/v1/chat/completions",
+        "headers": {"Content-Type": "application/json"},
+    }
+    seen.append(gateway.call("POST", f"{path}/explain", json={**explained, "body": '{"model":"best"}'}).text)
+    seen += [gateway.log("proxy"), gateway.log("admin")]
+    for text in seen:
+        assert FIRST not in text
+        assert SECOND not in text
