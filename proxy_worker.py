@@ -10,7 +10,7 @@ from pathlib import Path
 import uvloop
 from mitmproxy import http
 
-from mitm_addons.ai.attempts import RETRIES, AiAttempts
+from mitm_addons.attempts import AI_RETRIES, TARGET_RETRIES, PoolAttempts
 from mitm_addons.flows import state_of
 from mitm_addons.gateway import QUIET_LOGGERS, Adapter, gateway_addons
 from mitm_addons.health import PROBES, Health
@@ -19,6 +19,7 @@ from mitm_addons.stream_keepalive import StreamKeepAlive
 from mitm_addons.wire_errors import error_response
 from mitm_engine.closing import LINGER
 from mitm_engine.engine import Engine, make_master, serve
+from mitm_engine.exchange.attempt import Retries
 from mitm_engine.options import Options, Policy, Terms, Timeouts
 from mitm_engine.processes.scoreboard import WorkerContext
 from mitm_engine.wire_error import WireError
@@ -102,11 +103,9 @@ def _policy(services: Services) -> Policy:
         authority: str | None,
         owner: str,
         linger: float,
-        *,
-        has_retries: bool = False,
+        retries: Retries | None = None,
     ) -> Terms:
         times = _timeouts(limits.timeouts, timeouts)
-        retries = RETRIES if has_retries else None
         return Terms(times, request, response, str(trust(authority)), owner, linger, retries)
 
     default, known = [
@@ -122,14 +121,15 @@ def _policy(services: Services) -> Policy:
         linger = _KNOWN_LINGER if state.has_valid_key else LINGER
         upstream = state.upstream or route.upstream
         times, largest = upstream.timeouts, route.bodies.response
-        if state.ai is None:
+        if state.ai is None and route.pool is None:
             return make_terms(times, state.body_limit, largest, upstream.ca, tenant.id, linger)
-        return make_terms(times, state.body_limit, largest, upstream.ca, tenant.id, linger, has_retries=True)
+        retries = TARGET_RETRIES if state.ai is None else AI_RETRIES
+        return make_terms(times, state.body_limit, largest, upstream.ca, tenant.id, linger, retries)
 
     def response(error: WireError, flow: http.HTTPFlow | None) -> http.Response:
         return error_response(error, flow, services.random_bytes)
 
-    attempts = AiAttempts(services.clock)
+    attempts = PoolAttempts(services.clock)
     return Policy(response, terms, attempts.retry, attempts.holds, attempts.held)
 
 

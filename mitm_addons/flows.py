@@ -15,6 +15,7 @@ from shared.providers.errors import error_body, speaks_anthropic
 from shared.routing.admission import Admitted
 from shared.routing.ai_exchange import AiExchange
 from shared.routing.compile import Gateway
+from shared.routing.pool_exchange import PoolExchange
 from shared.routing.upstream import Upstream
 
 # Bytes of a body that is forwarded as it arrives: as much as is read ahead of any body.
@@ -56,6 +57,7 @@ class FlowState:
         gateway: the tenant that was called, also of a rejected request.
         key_hash: the hash of the presented API key.
         ai: the request to a model; None on a rule with a target.
+        pooled: the request that has several targets; `ai`, or one of a rule with `targets`.
         upstream: where the request was forwarded to; None if it was not.
         forwarded: when the request was forwarded; None if it was not.
         address: the address of the upstream that was tried last.
@@ -97,6 +99,7 @@ class FlowState:
     gateway: Gateway | None = None
     key_hash: str | None = None
     ai: AiExchange | None = None
+    pooled: PoolExchange | None = None
     upstream: Upstream | None = None
     forwarded: float | None = None
     address: str | None = None

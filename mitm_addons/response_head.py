@@ -90,8 +90,8 @@ def _own_fields(state: FlowState, data: http.ResponseData) -> dict[bytes, bytes]
         ours[_UPSTREAM_ID] = state.upstream_id
     if data.status_code >= 400:
         ours[_SOURCE] = state.source.encode("latin-1")
-    if state.ai is not None:
-        ours.update(state.ai.fields())
+    if state.pooled is not None:
+        ours.update(state.pooled.fields())
     if state.is_http10 and not state.closes:
         is_sized = any(LOWER[name] == _LENGTH for name, _ in data.headers.fields)
         ours[_CONNECTION] = b"keep-alive" if is_sized else b"close"

@@ -48,6 +48,7 @@ from shared.routing.admission import Admitted, too_large
 from shared.routing.ai_calls import AiCalls
 from shared.routing.ai_exchange import AiExchange
 from shared.routing.outgoing import outgoing
+from shared.routing.target_pool import TargetPool
 from shared.routing.upstream import Upstream
 
 _MAX_ID = 256  # bytes of an upstream's request id
@@ -103,7 +104,7 @@ class Stages:
             if isinstance(begun, Rejection):
                 reject_flow(flow, begun)
                 return None
-            state.ai = begun
+            state.ai = state.pooled = begun
         elif self.streams_requests and not plan.needs_request:
             flow.request.stream = state.came_in
         return None if plan.is_empty else self._begin(flow, state, state.admitted)
@@ -165,9 +166,12 @@ class Stages:
         self, flow: http.HTTPFlow, state: FlowState, admitted: Admitted, headers: Headers, body: bytes | None
     ) -> None:
         """Point the flow at the upstream. Until then its address is unrouted."""
-        sent_target = flow.request.data.path
+        sent_target, route = flow.request.data.path, admitted.route
+        if route.pool is not None:
+            self._forward_to(route.pool, flow, state, admitted, headers, body)
+            return
         if state.ai is None:
-            self._send(flow, state, admitted, headers, sent_target, admitted.route.upstream, body)
+            self._send(flow, state, admitted, headers, sent_target, route.upstream, body)
             return
         request = request_of(flow, state.path, headers)
         found = self.ai.choose(state.ai, admitted.key, request, body or b"")
@@ -179,6 +183,27 @@ class Stages:
         else:
             state.ai.send = partial(self._send, flow, state, admitted, headers, sent_target)
             state.ai.send(*found)
+
+    def _forward_to(
+        self,
+        pool: TargetPool,
+        flow: http.HTTPFlow,
+        state: FlowState,
+        admitted: Admitted,
+        headers: Headers,
+        body: bytes | None,
+    ) -> None:
+        """Point the flow at a target of a rule that has several."""
+        sent_target = flow.request.data.path
+
+        def send(upstream: Upstream) -> None:
+            self._send(flow, state, admitted, headers, sent_target, upstream, body)
+
+        found = pool.begin(headers, body, send, self.ai.random, self.clock.monotonic())
+        if isinstance(found, Rejection):
+            reject_flow(flow, found)
+        else:
+            state.pooled = found
 
     def _send(
         self,
@@ -223,6 +248,8 @@ class Stages:
             state.upstream_status = response.data.status_code
             if state.ai is not None:
                 self.ai.begin_response(state.ai, response.data.status_code, head_of(response))
+            elif state.pooled is not None:
+                state.pooled.receive(response.data.status_code, self.clock.monotonic())
             choice = state.admitted.route.rule.upstream_headers
             if ids := [value for name, value in response.data.headers.fields if IS_REQUEST_ID[name]]:
                 state.upstream_id = ids[0][:_MAX_ID]
@@ -298,6 +325,8 @@ class Stages:
         if state.ai is not None:
             self.ai.end(state.ai)
             self.ledger.add(flow, state, state.ai)
+        elif state.pooled is not None:
+            state.pooled.end()
         run = state.run
         if run is None:
             return None

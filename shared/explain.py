@@ -249,6 +249,16 @@ def _forward(
             result.responded = result.response = found
             return
         upstream, body = found
+    elif admitted.route.pool is not None:
+        chosen: list[Upstream] = []
+        begun = admitted.route.pool.begin(
+            exchange.request.headers, body, chosen.append, calls.random, calls.clock.monotonic()
+        )
+        if isinstance(begun, Rejection):
+            result.rejection = begun
+            return
+        begun.end()
+        [upstream] = chosen
     result.upstream = upstream
     result.outgoing = _outgoing(exchange, admitted, upstream, body, request, instance)
 

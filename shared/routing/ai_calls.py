@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 import orjson
 
 from shared.bodies.body import model_of
-from shared.bodies.json.members import Span, with_member
+from shared.bodies.json.members import Span
 from shared.bodies.multipart import FormPart, form_field
 from shared.bodies.text.whole_body import MAX_PARTS
 from shared.core.clock import Clock
@@ -25,8 +25,6 @@ from shared.routing.ai_route import AiRoute
 from shared.routing.upstream import Upstream
 from shared.upstreams.attempt import Ended
 from shared.upstreams.attempts import Attempts
-from shared.upstreams.outcome import outcome_of_response
-from shared.usage.asking import AUTO, ask_for_usage, has_to_ask
 from shared.usage.meter import UsageMeter
 
 _JSON = ("Content-Type", "application/json")
@@ -117,21 +115,15 @@ class AiCalls:
             return ended(attempt, one.resolution.asked)
         one.attempt = attempt
         upstream = one.route.upstream(pool, attempt, one.call)
-        return upstream, body_for_target(one, self.clock.monotonic())
+        return upstream, one.body_for_target(self.clock.monotonic())
 
     def begin_response(self, one: AiExchange, status: int, headers: Headers) -> None:
         """Record the head of a target's response, and begin to read its usage."""
         if one.attempts is None:
             return
-        now = self.clock.monotonic()
+        one.receive(status, self.clock.monotonic(), wait_of(headers, self.clock.now()))
         if status >= 400:
-            if not one.is_judged:  # by an engine that does not ask about attempts
-                wait = wait_of(headers, self.clock.now())
-                one.attempts.after(outcome_of_response(status, wait=wait), now)
-                self.tell(one)
             return
-        if not one.is_judged:  # else a stream that failed goes to the client, because no target is left
-            one.attempts.served(now, status)
         if one.call.api in USAGE_FIELDS and one.target is not None:
             one.meter = UsageMeter(one.call.api, one.target.provider.provider.kind)
 
@@ -144,8 +136,7 @@ class AiCalls:
     def end(self, one: AiExchange) -> None:
         """The exchange is over, however it ended."""
         one.settle(self.clock.now(), is_complete=False)
-        if one.attempts is not None:
-            one.attempts.end()
+        one.end()
 
 
 def _model_field(request: Request) -> FormPart | None:
@@ -154,29 +145,6 @@ def _model_field(request: Request) -> FormPart | None:
     if not kind.is_multipart or request.body is None:
         return None
     return form_field(kind, request.body, "model", most=MAX_PARTS)
-
-
-def body_for_target(one: AiExchange, now: float) -> bytes:
-    """The body for the present target: with its name of the model, and asking for the usage of a stream."""
-    target, document, body = one.target, one.document, one.body
-    if target is None:
-        return body
-    if one.form_model is not None:
-        start, end = one.form_model
-        return body[:start] + target.model.encode() + body[end:]
-    if not isinstance(document, dict):
-        return body
-    if document.get("model") != target.model:
-        body = with_member(body, "model", orjson.dumps(target.model))
-    provider = target.provider.provider
-    caps = next((model.caps for model in provider.models if model.id == target.model), {})
-    one.asks_usage = has_to_ask(
-        one.call.api,
-        document,
-        stream_usage=caps.get("stream_usage", AUTO),
-        is_unable=one.route.states.unable.has(provider.id, now),
-    )
-    return ask_for_usage(body) if one.asks_usage else body
 
 
 def ended(ended: Ended, model: str) -> Rejection:

@@ -8,17 +8,18 @@ from typing import Any
 
 import orjson
 
-from shared.bodies.json.members import Span
+from shared.bodies.json.members import Span, with_member
 from shared.core.http_tokens import Fields
 from shared.model.messages import encoded
+from shared.model.pools import PoolPolicy
 from shared.providers.calls import ApiCall
 from shared.providers.resolve import Resolution, ResolvedTarget
 from shared.routing.ai_route import AiRoute, ModelPool
+from shared.routing.pool_exchange import PoolExchange
 from shared.routing.upstream import Upstream
-from shared.upstreams.attempt import Attempt
-from shared.upstreams.attempts import Attempts
 from shared.upstreams.commit import StreamStart
-from shared.usage.asking import UsageRemover
+from shared.upstreams.outcome import Outcome, outcome_of_response
+from shared.usage.asking import AUTO, UsageRemover, ask_for_usage, has_to_ask
 from shared.usage.estimate import estimate_request
 from shared.usage.meter import UsageMeter
 from shared.usage.prices import Rates, usd
@@ -35,7 +36,7 @@ def nobody(_: "AiExchange") -> None:
 
 
 @dataclass(slots=True)
-class AiExchange:
+class AiExchange(PoolExchange):
     """The state of a request to a model.
 
     Attributes:
@@ -44,14 +45,12 @@ class AiExchange:
         resolution: the targets for the name that was asked for; None before it is known.
         document: the JSON of the request; None for another body.
         form_model: the place of the model's name in a form; None for another body.
-        pool, attempts: where it may go, and where it went.
-        attempt: the call under way, or the one that was served.
+        pool: where it may go.
         body: the body as plugins left it, with the name that the client asked for.
         send: points the flow at an upstream, with a body; None before the first target is chosen.
         start: judges the beginning of a stream that is held back.
         asks_usage: the target was asked for the usage of the stream, and the client did not ask.
         tell: tells other workers what the attempts have shown.
-        is_judged: the failure of the last attempt was recorded, and nothing follows it.
         meter: reads the usage of the response; None while there is none to read.
         usage, rates: what was used, and at which prices; None before the end.
     """
@@ -62,17 +61,32 @@ class AiExchange:
     document: Any = None
     form_model: Span | None = None
     pool: ModelPool | None = None
-    attempts: Attempts | None = None
-    attempt: Attempt | None = None
     body: bytes = field(default=b"", repr=False)
     send: Send | None = None
     start: StreamStart | None = None
     asks_usage: bool = False
     tell: "Tell" = field(default=nobody, repr=False)
-    is_judged: bool = False
     meter: UsageMeter | None = None
     usage: Usage | None = None
     rates: Rates | None = field(default=None, repr=False)
+
+    @property
+    def policy(self) -> PoolPolicy | None:
+        return None if self.pool is None else self.pool.pool.policy
+
+    @property
+    def has_own_timeout(self) -> bool:
+        return self.target is None or not self.route.is_shortened(self.target)
+
+    def judge(self, status: int, body: bytes, wait: float | None) -> Outcome:
+        return outcome_of_response(status, body, wait)
+
+    def share(self) -> None:
+        self.tell(self)
+
+    def forward(self, now: float) -> None:
+        if self.pool is not None and self.attempt is not None and self.send is not None:
+            self.send(self.route.upstream(self.pool, self.attempt, self.call), self.body_for_target(now))
 
     @property
     def target(self) -> ResolvedTarget | None:
@@ -85,6 +99,28 @@ class AiExchange:
     def cost(self) -> int | None:
         """Nano-USD; None before the end, and when the price is not known."""
         return None if self.usage is None or self.rates is None else self.rates.cost(self.usage)
+
+    def body_for_target(self, now: float) -> bytes:
+        """The body for the present target: with its name of the model, and asking for a stream's usage."""
+        target, document, body = self.target, self.document, self.body
+        if target is None:
+            return body
+        if self.form_model is not None:
+            start, end = self.form_model
+            return body[:start] + target.model.encode() + body[end:]
+        if not isinstance(document, dict):
+            return body
+        if document.get("model") != target.model:
+            body = with_member(body, "model", orjson.dumps(target.model))
+        provider = target.provider.provider
+        caps = next((model.caps for model in provider.models if model.id == target.model), {})
+        self.asks_usage = has_to_ask(
+            self.call.api,
+            document,
+            stream_usage=caps.get("stream_usage", AUTO),
+            is_unable=self.route.states.unable.has(provider.id, now),
+        )
+        return ask_for_usage(body) if self.asks_usage else body
 
     def metered(self, pass_on: Pass, *, is_stream: bool) -> Pass:
         """`pass_on`, and each piece is read for its usage first.
@@ -119,11 +155,7 @@ class AiExchange:
             (b"X-Gateway-Provider", encoded(target.provider.name)),
             (b"X-Gateway-Model", encoded(target.model)),
         ]
-        if self.attempts is not None and self.attempts.number > 1:
-            found.append((b"X-Gateway-Attempts", b"%d" % self.attempts.number))
-            if self.is_judged:
-                # Every target that may be tried has failed.
-                found.append((b"x-should-retry", b"false"))
+        found += self.attempt_fields()
         if self.usage is not None:
             found.append((b"X-Gateway-Usage-Source", self.usage.source.encode()))
             if self.cost is not None:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any
 
 from shared.core.addresses import Network, is_in, plain_address
@@ -22,6 +22,7 @@ from shared.model.config import (
     Tenant,
     Tier,
 )
+from shared.model.pools import PoolPolicy
 from shared.model.providers import AiRule, Discovered, PlatformDocument
 from shared.model.sealed import Sealed
 from shared.model.targets import Target, parse_target
@@ -34,6 +35,7 @@ from shared.routing.body_limits import BodyLimits
 from shared.routing.platform import CompiledPlatform, compile_platform, compile_providers
 from shared.routing.provider_calls import ProviderCompiler
 from shared.routing.router import Router
+from shared.routing.target_pool import TargetPool, merged
 from shared.routing.timeouts import UpstreamTimeouts
 from shared.routing.upstream import Upstream
 from shared.secrets.context import header_context, setting_context
@@ -72,9 +74,8 @@ class Route:
         cors: the web pages that may call; None: none.
         bodies: the largest bodies, of the rule or the operator.
         ai: the providers and models of a rule for AI; None for a rule with a target.
-        upstream: the target with its headers. If events are judged, they ask for a response without
-            compression: a compressed stream would have to be collected. If responses are judged, clients
-            cannot ask for a part of one.
+        pool: the targets of a rule with several; None for another rule.
+        upstream: the target with its headers; of no use to a rule for AI, or with several targets.
     """
 
     rule: Rule
@@ -88,18 +89,29 @@ class Route:
     cors: Cors | None = None
     bodies: BodyLimits = field(default_factory=BodyLimits)
     ai: AiRoute | None = None
+    pool: TargetPool | None = None
     upstream: Upstream = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        own = self.headers
-        if self.plan.judges_events and _ACCEPT_ENCODING not in map(str.lower, own):
-            own = {**own, _ACCEPT_ENCODING: "identity"}
-        dropped = _PARTIAL if self.plan.judges_bodies else ()
-        headers = OwnHeaders(own, dropped, who=self.sends_identity)
         upstream = Upstream(
-            self.target, headers, timeouts=self.timeouts, ca=self.rule.ca, secrets=self.headers
+            self.target,
+            _own_headers(self.headers, self.plan, who=self.sends_identity),
+            timeouts=self.timeouts,
+            ca=self.rule.ca,
+            secrets=self.headers,
         )
         object.__setattr__(self, "upstream", upstream)
+
+
+def _own_headers(headers: Mapping[str, str], plan: Plan, *, who: bool) -> OwnHeaders:
+    """The headers of a target as they are sent.
+
+    If events are judged, they ask for a response without compression: a compressed stream would have to be
+    collected. If responses are judged, clients cannot ask for a part of one.
+    """
+    if plan.judges_events and _ACCEPT_ENCODING not in map(str.lower, headers):
+        headers = {**headers, _ACCEPT_ENCODING: "identity"}
+    return OwnHeaders(headers, _PARTIAL if plan.judges_bodies else (), who=who)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,9 +199,9 @@ class Compiler:
         tenant = snapshot.tenant
         try:
             _check_rule(rule)
-            if rule.ai is None:
-                return self._route(tenant, rule)
-            return self._ai_route(snapshot, platform, rule, rule.ai)
+            if rule.ai is not None:
+                return self._ai_route(snapshot, platform, rule, rule.ai)
+            return self._pool_route(tenant, rule) if rule.targets else self._route(tenant, rule)
         except Exception as error:  # noqa: BLE001 -- a plugin may raise anything; its rule fails closed
             logger.error("Rule %s of tenant %s cannot be used: %s", rule.id, tenant.id, error)
             fault = str(error) or type(error).__name__
@@ -206,6 +218,34 @@ class Compiler:
             sends_identity=self._sends_identity(rule, target),
             cors=_cors(tenant, rule),
             bodies=self.bodies.with_own(rule.limits),
+        )
+
+    def _pool_route(self, tenant: Tenant, rule: Rule) -> Route:
+        targets = [parse_target(one.url) for one in rule.targets]
+        if rule.headers and len({target.origin for target in targets}) > 1:
+            raise ValueError("headers need targets of one origin. Set the headers of each target instead.")
+        plan, who = self._plan(tenant, rule), all(self._sends_identity(rule, one) for one in targets)
+        common, upstreams = self._headers(tenant, rule), []
+        for one, target in zip(rule.targets, targets, strict=True):
+            secrets = merged(common, self._opened_headers(tenant, one.headers, one.url))
+            upstream = Upstream(
+                target,
+                _own_headers(secrets, plan, who=who),
+                timeouts=self.timeouts.with_own(rule.timeouts).with_own(one.timeouts),
+                ca=rule.ca,
+                secrets=secrets,
+            )
+            upstreams.append((one, upstream))
+        return Route(
+            rule,
+            _UNROUTED,
+            {},
+            plan,
+            timeouts=self.timeouts.with_own(rule.timeouts),
+            sends_identity=who,
+            cors=_cors(tenant, rule),
+            bodies=self.bodies.with_own(rule.limits),
+            pool=TargetPool(upstreams, _policy(rule), tenant.id, self.states),
         )
 
     def _ai_route(self, snapshot: Snapshot, platform: CompiledPlatform, rule: Rule, ai: AiRule) -> Route:
@@ -247,9 +287,14 @@ class Compiler:
             return rule.is_internal
 
     def _headers(self, tenant: Tenant, rule: Rule) -> dict[str, str]:
+        return self._opened_headers(
+            tenant, rule.headers, rule.targets[0].url if rule.targets else rule.target
+        )
+
+    def _opened_headers(self, tenant: Tenant, headers: Mapping[str, Sealed], url: str) -> dict[str, str]:
         return {
-            name: self.sealer.open(value.text, header_context(tenant.id, name, rule.target))
-            for name, value in rule.headers.items()
+            name: self.sealer.open(value.text, header_context(tenant.id, name, url))
+            for name, value in headers.items()
         }
 
     def _plan(self, tenant: Tenant, rule: Rule) -> Plan:
@@ -317,10 +362,18 @@ def _check_seconds(times: Mapping[str, float | None]) -> None:
             raise ValueError(f"{name} must be more than 0 and at most {_MAX_SECONDS} seconds, not {seconds}.")
 
 
+def _policy(rule: Rule) -> PoolPolicy:
+    """The policy of the rule's targets. The client's own credentials go to the first choice only."""
+    if rule.credential != CLIENT:
+        return rule.policy
+    return replace(rule.policy, retry=replace(rule.policy.retry, attempts=1))
+
+
 def _cors(tenant: Tenant, rule: Rule) -> Cors | None:
     """The rule's own, or the tenant's; not every page may use a Cookie of the rule."""
     cors = tenant.cors if rule.cors is None else rule.cors
-    has_cookie = any(name.lower() == "cookie" for name in rule.headers)
+    headers = [rule.headers, *[target.headers for target in rule.targets]]
+    has_cookie = any(name.lower() == "cookie" for names in headers for name in names)
     return None if cors and ANY in cors.origins and has_cookie else cors
 
 

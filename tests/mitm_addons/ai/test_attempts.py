@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from marshmallow import ValidationError
 
-from mitm_addons.ai.attempts import RETRIES, AiAttempts
+from mitm_addons.attempts import AI_RETRIES, PoolAttempts
 from mitm_engine.exchange.attempt import Attempt, Step
 from mitm_engine.wire_error import WireError
 from shared.documents.ai.pool import ModelRetryInput
@@ -23,7 +23,7 @@ from tests.mitm_addons.begun import admitted, begun_flow
 from tests.routing.test_ai_route import key, route
 
 CALLS = AiCalls(Clock(), lambda: 0.5)
-ATTEMPTS = AiAttempts(Clock())
+ATTEMPTS = PoolAttempts(Clock())
 STREAM = ((b"Content-Type", b"text/event-stream"),)
 ROLE = b'data: {"choices":[{"delta":{"role":"assistant","content":""}}]}\n\n'
 TEXT = b'data: {"choices":[{"delta":{"content":"Hi"}}]}\n\n'
@@ -79,7 +79,7 @@ def ask(*targets: str, keys: int, stream: bool = False) -> Try:
     assert CALLS.resolve(begun, None, request) is None
     found = CALLS.choose(begun, None, request, body)
     assert isinstance(found, tuple), found
-    flow = begun_flow(admitted=admitted(), ai=begun)
+    flow = begun_flow(admitted=admitted(), ai=begun, pooled=begun)
     tried = Try(flow, begun)
 
     def send(upstream: Upstream, body: bytes) -> None:
@@ -198,4 +198,4 @@ def test_a_flow_of_another_rule_is_never_tried_again() -> None:
 def test_the_longest_wait_for_a_target_fits_into_the_time_for_a_decision() -> None:
     with pytest.raises(ValidationError):
         ModelRetryInput().load({"within": "301s"})
-    assert ModelRetryInput().load({"within": "300s"}).within < RETRIES.decision_seconds
+    assert ModelRetryInput().load({"within": "300s"}).within < AI_RETRIES.decision_seconds

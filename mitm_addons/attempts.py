@@ -1,4 +1,4 @@
-"""Answers the engine's questions about the attempts of a request to a model."""
+"""Answers the engine's questions about the attempts of a request that has several targets."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -14,23 +14,19 @@ from shared.core.clock import Clock
 from shared.model.messages import Headers
 from shared.model.pools import RetryOn
 from shared.providers.retry_after import wait_of
-from shared.routing.ai_calls import body_for_target
-from shared.routing.ai_exchange import AiExchange, Send
-from shared.routing.ai_route import ModelPool
+from shared.routing.ai_exchange import AiExchange
+from shared.routing.pool_exchange import PoolExchange
 from shared.upstreams import commit
-from shared.upstreams.attempt import Attempt as Planned
 from shared.upstreams.attempt import Ended
 from shared.upstreams.attempts import Attempts
-from shared.upstreams.outcome import (
-    Outcome,
-    outcome_of_response,
-    outcome_of_stream,
-    outcome_of_transport,
-)
+from shared.upstreams.outcome import Outcome, outcome_of_stream, outcome_of_transport
 from shared.usage.asking import rejects_asking
 
-#: The bounds within which the engine asks. A decision includes the wait for a target, up to `Retry.within`.
-RETRIES: Final = Retries(decision_seconds=310.0)
+#: The bounds within which the engine asks about requests to models. A decision includes the wait for a
+#: target, up to `Retry.within`.
+AI_RETRIES: Final = Retries(decision_seconds=310.0)
+#: The same for rules with targets: the status alone decides, so errors are not read.
+TARGET_RETRIES: Final = Retries(statuses=frozenset(), decision_seconds=310.0)
 
 _STEPS: Final = {
     commit.Step.HOLD: Step.HOLD,
@@ -39,26 +35,31 @@ _STEPS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class AiAttempts:
+class PoolAttempts:
     """Decides whether a request is sent to another target; see `mitm_engine.options.Policy`."""
 
     clock: Clock
 
     def retry(self, flow: http.HTTPFlow, attempt: Attempt) -> bool | Awaitable[bool]:
         """Whether the request goes to another target, or to the same one with another key."""
-        one = _exchange(flow)
+        state = state_of(flow)
+        one = None if state is None else state.pooled
         if one is None or one.attempts is None or (attempt.error is None and attempt.status < 400):
             return False
-        if one.asks_usage and rejects_asking(attempt.status, attempt.body):
+        outcome = self._outcome(one, attempt)
+        if not attempt.is_repeatable:
+            one.fail(outcome, self.clock.monotonic())
+            return False
+        if isinstance(one, AiExchange) and one.asks_usage and rejects_asking(attempt.status, attempt.body):
             return self._without_asking(one)
-        return self._again(one, one.attempts, self._outcome(one, attempt))
+        return self._again(one, one.attempts, outcome)
 
     def holds(self, flow: http.HTTPFlow, attempt: Attempt) -> Hold | None:
         """How long the beginning of a stream is held back, while another target may follow."""
-        one = _exchange(flow)
-        if one is None or one.pool is None or attempt.status >= 400:
+        one = _ai_exchange(flow)
+        if one is None or one.policy is None or attempt.status >= 400:
             return None
-        policy = one.pool.pool.policy
+        policy = one.policy
         if policy.hold.until != "content" or RetryOn.STREAM_START not in policy.retry.on:
             return None
         content_type = Headers.of(attempt.fields).get("content-type") or ""
@@ -67,7 +68,7 @@ class AiAttempts:
 
     def held(self, flow: http.HTTPFlow, piece: bytes | None) -> Step | Awaitable[Step]:
         """What to do with the beginning of a stream, given its next piece."""
-        one = _exchange(flow)
+        one = _ai_exchange(flow)
         if one is None or one.start is None or one.attempts is None:
             return Step.COMMIT
         start = one.start
@@ -80,47 +81,42 @@ class AiAttempts:
             return Step.AGAIN if again else Step.COMMIT
         return _step(again)
 
-    def _again(self, one: AiExchange, attempts: Attempts, outcome: Outcome) -> bool | Awaitable[bool]:
+    def _again(self, one: PoolExchange, attempts: Attempts, outcome: Outcome) -> bool | Awaitable[bool]:
         """Record a failure, and point the flow at the next target, if there is one."""
         if one.is_judged:
             return False  # the silence or the error of a response that goes to the client all the same
-        following = attempts.after(outcome, self.clock.monotonic())
-        one.tell(one)
+        now = self.clock.monotonic()
+        following = attempts.after(outcome, now)
+        one.share()
         if isinstance(following, Ended):
             one.is_judged = True
             if following.code == "provider_auth":
                 raise WireError("no_provider_key", headers={"x-should-retry": "false"})
             return False
         one.attempt = following
-        if one.pool is None or one.send is None:
-            return False
-        self._send(one, following, one.pool, one.send)
+        one.forward(now)
         return _after(following.delay) if following.delay else True
 
     def _without_asking(self, one: AiExchange) -> bool:
         """Send the request to the same target as it came: its server does not know how to report usage."""
-        if one.target is None or one.attempt is None or one.pool is None or one.send is None:
+        if one.target is None:
             return False
-        one.route.states.unable.add(one.target.provider.provider.id, self.clock.monotonic())
-        self._send(one, one.attempt, one.pool, one.send)
+        now = self.clock.monotonic()
+        one.route.states.unable.add(one.target.provider.provider.id, now)
+        one.forward(now)
         return True
 
-    def _send(self, one: AiExchange, attempt: Planned, pool: ModelPool, send: Send) -> None:
-        send(one.route.upstream(pool, attempt, one.call), body_for_target(one, self.clock.monotonic()))
-
-    def _outcome(self, one: AiExchange, attempt: Attempt) -> Outcome:
+    def _outcome(self, one: PoolExchange, attempt: Attempt) -> Outcome:
         if attempt.error is None:
             wait = wait_of(Headers.of(attempt.fields), self.clock.now())
-            return outcome_of_response(attempt.status, attempt.body, wait)
+            return one.judge(attempt.status, attempt.body, wait)
         if attempt.status:
             return outcome_of_stream(None)  # the body broke off before its content
         why = attempt.error.cause or attempt.error.code
         if not attempt.is_sent:
             return outcome_of_transport(RetryOn.CONNECT, why)
         if attempt.error.code == "upstream_timeout":
-            target = one.target
-            is_ours = target is None or not one.route.is_shortened(target)
-            return outcome_of_transport(RetryOn.TIMEOUT, why, is_ours=is_ours)
+            return outcome_of_transport(RetryOn.TIMEOUT, why, is_ours=one.has_own_timeout)
         return outcome_of_transport(RetryOn.RESET, why)
 
 
@@ -133,6 +129,7 @@ async def _step(again: Awaitable[bool]) -> Step:
     return Step.AGAIN if await again else Step.COMMIT
 
 
-def _exchange(flow: http.HTTPFlow) -> AiExchange | None:
+def _ai_exchange(flow: http.HTTPFlow) -> AiExchange | None:
+    """The request to a model. Beginnings of other streams are not held back."""
     state = state_of(flow)
     return None if state is None else state.ai

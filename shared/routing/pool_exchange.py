@@ -1,0 +1,84 @@
+"""One request that may go to one of several targets, and where it went."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+
+from shared.core.http_tokens import Fields
+from shared.model.pools import PoolPolicy
+from shared.upstreams.attempt import Attempt
+from shared.upstreams.attempts import Attempts
+from shared.upstreams.outcome import Outcome
+
+
+@dataclass(slots=True, kw_only=True)
+class PoolExchange(ABC):
+    """The state of a request that has a pool of targets.
+
+    Attributes:
+        attempts: where it may go, and where it went; None before it is known.
+        attempt: the call under way, or the one that was served.
+        is_judged: the failure of the last attempt was recorded, and nothing follows it.
+    """
+
+    attempts: Attempts | None = None
+    attempt: Attempt | None = None
+    is_judged: bool = False
+
+    @property
+    @abstractmethod
+    def policy(self) -> PoolPolicy | None:
+        """How a target is chosen, and when another one is tried; None before the pool is known."""
+
+    @property
+    @abstractmethod
+    def has_own_timeout(self) -> bool:
+        """Whether a late first byte says something about the target, not only about a short timeout."""
+
+    @abstractmethod
+    def judge(self, status: int, body: bytes, wait: float | None) -> Outcome:
+        """The outcome of a response; `body` is its beginning, `wait` the seconds that it asks for."""
+
+    @abstractmethod
+    def forward(self, now: float) -> None:
+        """Point the request at the target of `attempt`."""
+
+    @abstractmethod
+    def share(self) -> None:
+        """Tell other workers what the attempts have shown."""
+
+    def receive(self, status: int, now: float, wait: float | None = None) -> None:
+        """Record the head of a response that goes to the client. `wait` is as in `judge`."""
+        if status < 400:
+            self.serve(status, now)
+        else:
+            # It is recorded by now, unless the engine does not ask about attempts.
+            self.fail(self.judge(status, b"", wait), now)
+
+    def serve(self, status: int, now: float) -> None:
+        """The response of the present target goes to the client."""
+        if self.attempts is not None and not self.is_judged:
+            self.attempts.served(now, status)
+
+    def fail(self, outcome: Outcome, now: float) -> None:
+        """Record the failure of an attempt that no other one follows, if it is not recorded yet."""
+        if self.attempts is not None and not self.is_judged:
+            self.is_judged = True
+            self.attempts.after(replace(outcome, kind=None), now)
+            self.share()
+
+    def end(self) -> None:
+        """The exchange is over, however it ended. May be called again."""
+        if self.attempts is not None:
+            self.attempts.end()
+
+    def attempt_fields(self) -> Fields:
+        """The headers that tell the client about the attempts; none after a single one."""
+        if self.attempts is None or self.attempts.number < 2:
+            return ()
+        number = (b"X-Gateway-Attempts", b"%d" % self.attempts.number)
+        # Every target that may be tried has failed.
+        return (number, (b"x-should-retry", b"false")) if self.is_judged else (number,)
+
+    def fields(self) -> Fields:
+        """The headers that tell the client where its request went."""
+        return self.attempt_fields()

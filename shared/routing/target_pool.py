@@ -1,0 +1,147 @@
+"""The pool of a rule with several targets, and the exchange of one request with it."""
+
+import hmac
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+
+import orjson
+
+from shared.core.errors import Rejection, make_rejection
+from shared.model.messages import Headers
+from shared.model.pools import PoolPolicy, RetryOn, UrlTarget
+from shared.routing.ai_route import PoolStates
+from shared.routing.pool_exchange import PoolExchange
+from shared.routing.upstream import Upstream
+from shared.upstreams.affinity import AffinityKeys
+from shared.upstreams.attempt import Attempt, Ended
+from shared.upstreams.attempts import Attempts
+from shared.upstreams.choose import Pool
+from shared.upstreams.outcome import SERVED, Fault, Outcome
+from shared.upstreams.retry_budget import RetryBudget
+from shared.upstreams.target import Target, TargetState
+
+#: Points a flow at an upstream.
+Send = Callable[[Upstream], None]
+
+_KINDS: Final[Mapping[int, RetryOn]] = {
+    429: RetryOn.RATE_LIMIT,
+    **dict.fromkeys((503, 529), RetryOn.OVERLOADED),
+    **dict.fromkeys((500, 502, 504), RetryOn.SERVER_ERROR),
+}
+
+
+def target_id(tenant_id: str, url: str) -> str:
+    """The name of a target in states and logs: 12 hex digits that no other tenant has."""
+    return hmac.digest(tenant_id.encode(), url.encode(), sha256).hex()[:12]
+
+
+def merged(common: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
+    """The headers of a rule with those of one of its targets, which win in any spelling."""
+    names = {name.lower() for name in own}
+    return {**{name: value for name, value in common.items() if name.lower() not in names}, **own}
+
+
+class TargetPool:
+    """The targets of one rule. One event loop uses it."""
+
+    def __init__(
+        self,
+        targets: Sequence[tuple[UrlTarget, Upstream]],
+        policy: PoolPolicy,
+        tenant_id: str,
+        states: PoolStates,
+    ) -> None:
+        """`policy` says when another target is tried. Raises ValueError if a URL is there twice."""
+        self._upstreams = {target_id(tenant_id, one.url): upstream for one, upstream in targets}
+        if len(self._upstreams) < len(targets):
+            raise ValueError("targets must not have the same url twice. Set its weight instead.")
+        members = [
+            Target(
+                id=target_id(tenant_id, one.url),
+                weight=one.weight,
+                priority=one.priority,
+                first_byte=upstream.timeouts.first_byte,
+            )
+            for one, upstream in targets
+        ]
+
+        def state(target: Target) -> TargetState:
+            name = (tenant_id, target.id)
+            return states.targets.of(name, lambda: TargetState(policy.breaker, states.trial_delay))
+
+        self._pool = Pool(members, policy, state, secret=states.secret, worker=states.worker)
+        self._budget = RetryBudget()
+        by = policy.affinity.by if policy.affinity else ()
+        self._affinity = AffinityKeys(by, tenant_id, states.secret) if by else None
+
+    @property
+    def policy(self) -> PoolPolicy:
+        return self._pool.policy
+
+    def upstream(self, attempt: Attempt) -> Upstream:
+        """The upstream of an attempt."""
+        return self._upstreams[attempt.target.id]
+
+    def begin(
+        self, headers: Headers, body: bytes | None, send: Send, random: Callable[[], float], now: float
+    ) -> "TargetExchange | Rejection":
+        """Choose the first target of a request, and send it there.
+
+        `body` is None for one that is forwarded as it arrives. `random` returns numbers from 0 to 1.
+        """
+        affinity = self._affinity.key(headers, _parsed(body)) if self._affinity else None
+        attempts = Attempts(self._pool, self._budget, random, affinity=affinity)
+        attempt = attempts.first(now)
+        if isinstance(attempt, Ended):
+            wait = {} if attempt.wait is None else {"Retry-After": str(max(1, round(attempt.wait + 0.5)))}
+            return make_rejection(
+                "no_upstream", "No target of this rule can be called now. Retry later.", wait
+            )
+        begun = TargetExchange(self, send, attempts=attempts, attempt=attempt)
+        begun.forward(now)
+        return begun
+
+
+@dataclass(slots=True)
+class TargetExchange(PoolExchange):
+    """The state of a request to a pool of a rule.
+
+    Attributes:
+        pool: the targets.
+        send: points the flow at one of them.
+    """
+
+    pool: TargetPool
+    send: Send
+
+    @property
+    def policy(self) -> PoolPolicy:
+        return self.pool.policy
+
+    @property
+    def has_own_timeout(self) -> bool:
+        return True  # the states of these targets are the tenant's own
+
+    def judge(self, status: int, body: bytes, wait: float | None) -> Outcome:
+        """The outcome by the status alone: it is not known which errors such a body has."""
+        if status < 400:
+            return SERVED
+        is_targets = status >= 500
+        fault = Fault.TARGET if is_targets else Fault.NOBODY if status == 429 else Fault.CLIENT
+        return Outcome(kind=_KINDS.get(status), fault=fault, why=f"status {status}", status=status, wait=wait)
+
+    def share(self) -> None:
+        """Nobody is told: each worker finds out by itself about the targets of a rule."""
+
+    def forward(self, now: float) -> None:
+        if self.attempt is not None:
+            self.send(self.pool.upstream(self.attempt))
+
+
+def _parsed(body: bytes | None) -> object:
+    try:
+        return orjson.loads(body or b"")
+    except orjson.JSONDecodeError:
+        return None
