@@ -325,8 +325,11 @@ class GatewayCache[G: Compiled, P]:
     async def _compile_again(self, tenant_id: str) -> G | None:
         """Compile a tenant in memory again, without a read unless its newest document is not in use."""
         held = self._gateways.get(tenant_id)
-        if held is None or tenant_id in self._held_back or tenant_id in self._stale:
-            return None if held is None else await self._read(tenant_id)
+        if held is None:
+            self._held_back.discard(tenant_id)
+            return None
+        if tenant_id in self._held_back or tenant_id in self._stale:
+            return await self._read(tenant_id)
         gateway, _ = await self._compile(held.snapshot, await self._current_platform())
         if tenant_id in self._gateways:
             self._gateways.put(gateway, self._clock.monotonic())

@@ -38,6 +38,7 @@ class PlatformCache[P]:
         self._failures = Failures()
         self._document: PlatformDocument | None = None
         self._compiled: P | None = None
+        self._reported = PlatformDocument()  # the one by which `read` returned last
         #: Whether the document may have changed since it was read.
         self.is_stale = True
 
@@ -53,11 +54,10 @@ class PlatformCache[P]:
         return self._document is not None
 
     async def read(self) -> PlatformChanges:
-        """Read and compile the document, and return what differs from the one before.
+        """Read and compile the document, and return what differs from the last one that was returned.
 
         It is read again when it changed meanwhile. Raises `StoreDown`; the document stays stale then.
         """
-        before = self._document or PlatformDocument()
         while self.is_stale:
             self.is_stale = False
             try:
@@ -74,7 +74,9 @@ class PlatformCache[P]:
                     logger.error("%s The last good one stays in use.", error)
                 if not self.is_here:
                     await self._put(await self._on_disk())
-        return PlatformChanges(before, self._document or before)
+        newest = self._document or PlatformDocument()
+        changes, self._reported = PlatformChanges(self._reported, newest), newest
+        return changes
 
     async def _on_disk(self) -> PlatformDocument:
         """The last good document; an empty one when there is none."""

@@ -172,6 +172,25 @@ async def test_models_that_a_provider_lists_reach_the_users(live: World) -> None
     assert own.snapshot.discovered == {"prv_x": found}
 
 
+async def test_change_before_a_read_that_failed_is_not_forgotten(live: World) -> None:
+    write(live, providers=(OPENAI,))
+    await hold(live, an_ai_tenant("acme", "o"))
+    await live.look_in_background()
+
+    async def change_another_and_fail() -> None:
+        write(live, models=(replace(FAST, shared=Shared()),))
+        await asyncio.sleep(0)  # the message about it comes
+        live.source.down = EVERYTHING
+
+    live.source.meanwhile["platform"] = change_another_and_fail
+    write(live, providers=(replace(OPENAI, enabled=False),))
+    await live.settle()
+    live.source.down = frozenset()
+    await live.look_in_background()
+    await live.settle()
+    assert (await platform_of(live, "acme")).providers == (replace(OPENAI, enabled=False),)
+
+
 @pytest.mark.parametrize("trouble", ["damaged", "does not compile"])
 async def test_damaged_platform_leaves_the_last_good_one(
     live: World, trouble: str, caplog: pytest.LogCaptureFixture
