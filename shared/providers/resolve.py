@@ -4,8 +4,8 @@
 2. ``<provider>/<model>``;
 3. a bare name: the first provider of the rule that has it.
 
-What the key of the client may use is judged on the name that it asked for, and `deny_models` on the name that
-was found, too: another name for a denied model is denied.
+What the key of the client may use is judged on the name that it asked for, and `deny_models` on all names of
+the model that was found, too: another name for a denied model is denied.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -47,17 +47,23 @@ class KnownProvider:
     endpoint: Endpoint
     discovered: frozenset[str] = frozenset()
     _names: Mapping[str, str] = field(init=False, repr=False, compare=False)
+    _aliases: Mapping[str, Sequence[str]] = field(init=False, repr=False, compare=False)
     globs: Sequence[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         declared = self.provider.models
         names = {alias: model.id for model in declared for alias in model.aliases}
         names |= {name: name for name in self.discovered} | {model.id: model.id for model in declared}
+        aliases: dict[str, list[str]] = {}
+        for name, own in names.items():
+            if name != own:
+                aliases.setdefault(own, []).append(name)
         keys = [key for key in self.provider.keys if key.enabled]
         globs = [glob for key in keys for glob in key.models or ()]
         if not names and any(key.models is None for key in keys):
             globs = ["*"]
         object.__setattr__(self, "_names", names)
+        object.__setattr__(self, "_aliases", aliases)
         object.__setattr__(self, "globs", globs if names or globs else ["*"])
 
     @property
@@ -76,6 +82,10 @@ class KnownProvider:
     def own_name(self, name: str) -> str:
         """The provider's own name for a model."""
         return self._names.get(name, name)
+
+    def all_names(self, own: str) -> Sequence[str]:
+        """The provider's own name for a model, and its aliases."""
+        return (own, *self._aliases.get(own, ()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +194,10 @@ class Resolver:
             return make_rejection(
                 "model_not_found", f"The name of a model has at most {MAX_NAME} characters, not {len(asked)}."
             )
+        if not asked.isprintable():  # a header of the response has the name
+            return make_rejection(
+                "model_not_found", "The name of a model has printable characters only, and no ends of lines."
+            )
         memo = (asked, api, key.id if key else None)
         if (kept := self._kept.get(memo)) is not None:
             return kept
@@ -288,7 +302,11 @@ def _may_use(target: ResolvedTarget, key: ApiKey | None) -> bool:
         return True
     if key.providers is not None and target.provider.name not in key.providers:
         return False
-    return not (_is_in(key.deny_models, target.full_name) or _is_in(key.deny_models, target.model))
+    provider = target.provider
+    return not any(
+        _is_in(key.deny_models, name) or _is_in(key.deny_models, f"{provider.name}/{name}")
+        for name in (provider.all_names(target.model) if key.deny_models else ())
+    )
 
 
 def _is_in(globs: Iterable[str], name: str) -> bool:

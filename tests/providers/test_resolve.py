@@ -243,6 +243,20 @@ def test_any_name_is_resolved_or_rejected_and_kept_in_bounds(name: str) -> None:
         assert len(found.message) < 2 * MAX_NAME
 
 
+@pytest.mark.parametrize("name", ["p/a\r\nX-Evil: 1", "p/a\0", "a\x7f", "a\x85b", "a\u2028b"])
+def test_a_name_with_a_character_that_is_not_printed_is_rejected(name: str) -> None:
+    found = resolver(known("p")).resolve(name, CHAT, None)
+    assert code(found) == "model_not_found"
+
+
+@pytest.mark.parametrize("denied", ["quick", "p/quick", "p/qui*", "p/real", "real"])
+@pytest.mark.parametrize("asked", ["quick", "real", "p/quick", "p/real", "other", "p/other", "best"])
+def test_a_model_that_is_denied_by_one_of_its_names_is_denied_by_all(denied: str, asked: str) -> None:
+    best = Model("best", (ModelTarget(provider="p", model="quick"),))
+    one = resolver(known("p", ["real"], aliases=("quick", "other")), models=[best])
+    assert code(one.resolve(asked, CHAT, key(deny_models=(denied,)))) == "model_not_allowed"
+
+
 def test_names_that_clients_invent_do_not_fill_the_memory() -> None:
     anything = resolver(known("p"))
     for number in range(3_000):
