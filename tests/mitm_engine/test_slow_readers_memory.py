@@ -11,7 +11,7 @@ from tests.support.gateway import RunningGateway
 from tests.support.upstream import CHUNKED, REQUEST, Upstream, flood, send
 from tests.support.wait import until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 CLIENTS = 200
 KIB = 1024
