@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from shared.core.errors import Rejection, make_rejection
-from shared.model.config import Rule
-from shared.model.pools import PoolPolicy
+from shared.model.config import CLIENT, Rule
+from shared.model.pools import PoolPolicy, Retry
 from shared.model.providers import AiRule, Model
 from shared.model.rule_timeouts import RuleTimeouts
 from shared.providers.calls import MODELS, PATHS, ApiCall, match_call
@@ -26,6 +26,7 @@ from shared.usage.prices import PriceTable, Rates
 
 # Pools, upstreams and budgets that are kept per rule: clients choose the names of models.
 _KEPT: Final = 1_000
+_NEVER: Final = Retry(attempts=1, on=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ class AiRoute:
         self.ai = ai
         self._prices = prices
         self._rule = rule
+        self._is_clients = rule.credential == CLIENT
         self.tenant_id = tenant_id
         self._providers = providers
         self.states = states
@@ -91,7 +93,7 @@ class AiRoute:
         self._apis = {*spoken, MODELS} if ai.apis is None else set(ai.apis)
         self._rings: dict[str, KeyRing | None] = {}
         self._pools: dict[tuple[str, ...], ModelPool] = {}
-        self._upstreams: dict[tuple[str, str, str | None], Upstream] = {}
+        self._upstreams: dict[tuple[str, RuleTimeouts, str, str | None], Upstream] = {}
 
     def call(self, path: str) -> ApiCall | Rejection:
         """The call of an API that a request with this path makes."""
@@ -117,17 +119,26 @@ class AiRoute:
     def upstream(self, pool: ModelPool, attempt: Attempt, call: ApiCall) -> Upstream:
         """The upstream of an attempt."""
         target, key = pool.targets[attempt.target.id], attempt.key
-        name = (target.id, call.path, key.id if key else None)
+        name = (target.id, target.timeouts, call.path, key.id if key else None)
         found = self._upstreams.get(name)
         if found is None:
             if len(self._upstreams) >= _KEPT:
                 self._upstreams.clear()
-            calls = self._providers[target.provider.name]
-            found = self._upstreams[name] = calls.upstream(call, target.model, key, self._times(target))
+            calls, times = self._providers[target.provider.name], self._times(target)
+            if self._is_clients:
+                found = calls.upstream_for_client(call, target.model, times)
+            else:
+                found = calls.upstream(call, target.model, key, times)
+            self._upstreams[name] = found
         return found
 
     def rates(self, target: ResolvedTarget, *, day: str, tier: str = "") -> Rates | None:
-        """The prices of a target on a day, such as ``2026-12-01``; None when they are not known."""
+        """The prices of a target on a day, such as ``2026-12-01``; None when they are not known.
+
+        A call with the client's own credential is paid by the client.
+        """
+        if self._is_clients:
+            return None
         provider = target.provider.provider
         shipped = self._prices.rates(provider.kind, target.model, day=day, tier=tier)
         own = next((one.prices for one in provider.models if one.id == target.model), None)
@@ -141,6 +152,9 @@ class AiRoute:
 
     def _make_pool(self, resolution: Resolution) -> ModelPool:
         policy, states = resolution.policy, self.states
+        if self._is_clients:
+            # Only one provider knows the credential, and its errors are the client's.
+            policy = replace(policy, retry=_NEVER)
         targets = [
             Target(
                 id=one.id,
@@ -170,7 +184,7 @@ class AiRoute:
         name, states = provider.name, self.states
         if name not in self._rings:
             keys = self._providers[name].keys
-            if not provider.provider.keys and not provider.endpoint.needs_key:
+            if self._is_clients or not (provider.provider.keys or provider.endpoint.needs_key):
                 self._rings[name] = None
             else:
                 self._rings[name] = KeyRing(

@@ -81,9 +81,7 @@ class ProviderCalls:
             timeouts=timeouts,
             ca=self.known.provider.ca,
             path=endpoint.path(call.api, call.path, model),
-            query="&".join(
-                f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in query.items()
-            ),
+            query=_written(query),
             secrets=secrets,
             defaults=tuple(
                 (encoded(name), encoded(value))
@@ -91,6 +89,25 @@ class ProviderCalls:
                 if name.lower() not in own
             ),
         )
+
+    def upstream_for_client(self, call: ApiCall, model: str, timeouts: UpstreamTimeouts) -> Upstream:
+        """The upstream of a call with the client's own credential: it gets nothing of the provider's."""
+        endpoint = self.known.endpoint
+        return Upstream(
+            endpoint.base,
+            OwnHeaders({"Accept-Encoding": "identity"}),
+            timeouts=timeouts,
+            ca=self.known.provider.ca,
+            path=endpoint.path(call.api, call.path, model),
+            query="&".join(
+                f"{quote(name, safe='')}={quote(text, safe='')}" for name, text in endpoint.query.items()
+            ),
+            defaults=tuple((encoded(name), encoded(text)) for name, text in endpoint.headers.items()),
+        )
+
+
+def _written(query: Mapping[str, str]) -> str:
+    return "&".join(f"{quote(name, safe='')}={quote(text, safe='')}" for name, text in query.items())
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,7 @@ def provider(kind: str = "openai", owner: str = "ten_1", **members: Any) -> Prov
 
 def route(
     *providers: Provider,
+    credential: str = "provider",
     models: Mapping[str, Model] | None = None,
     platform: CompiledPlatform | None = None,
     timeouts: RuleTimeouts | None = None,
@@ -64,7 +65,7 @@ def route(
     own = compile_providers(providers, "ten_1", compiler, {})
     known = {**shared.providers_for(TENANT), **own}
     return AiRoute(
-        Rule("rule_1", "/ai", "", timeouts=timeouts or RuleTimeouts()),
+        Rule("rule_1", "/ai", "", timeouts=timeouts or RuleTimeouts(), credential=credential),
         AiRule(**rule),
         "ten_1",
         providers=known,
@@ -138,6 +139,30 @@ def test_a_key_of_a_tenant_is_never_read_from_the_environment() -> None:
     )
     assert not own["main"].keys
     assert [one.id for one in shared["main"].keys] == ["pk_1"]
+
+
+def test_a_client_with_its_own_credential_gets_nothing_of_the_providers() -> None:
+    ai = route(provider(params={"organization": "org-1"}), credential="client")
+    attempt, upstream = first(ai, "gpt-5.6")
+    assert attempt.key is None
+    assert upstream.own.fields == ((b"Accept-Encoding", b"identity"),)
+    assert "authorization" not in upstream.own.replaced
+    assert upstream.path == "/v1/chat/completions"
+    found = ai.resolver.resolve("gpt-6-luna", "openai.chat", None)
+    assert isinstance(found, Resolution)
+    assert ai.rates(found.targets[0], day="2026-12-01") is None
+    assert ai.pool(found).pool.policy.retry.attempts == 1
+
+
+def test_two_models_with_other_timeouts_for_one_target_do_not_share_them() -> None:
+    models = {
+        name: Model(
+            name, (ModelTarget(provider="main", model="m", timeouts=RuleTimeouts(first_byte=seconds)),)
+        )
+        for name, seconds in (("quick", 1.0), ("slow", 2.0))
+    }
+    ai = route(provider(), models=models)
+    assert [first(ai, name)[1].timeouts.first_byte for name in models] == [1.0, 2.0]
 
 
 def test_a_local_provider_needs_no_key() -> None:
