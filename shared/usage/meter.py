@@ -28,6 +28,10 @@ _EVERY: Final = 8
 # How much JSON is around each byte of text, where no text is found.
 _BYTES_PER_TOKEN: Final = 40
 
+# Chunks of OpenAI before the last one.
+_USAGE: Final = b'"usage"'
+_NULLS: Final = (b'"usage":null', b'"usage": null')
+
 _BACKSLASH: Final = ord("\\")
 _DECODER: Final = JSONDecoder()
 
@@ -156,6 +160,8 @@ class UsageMeter:
             if lines.find(mark) >= 0:
                 break
         else:
+            return
+        if (members := lines.count(_USAGE)) and members == sum(map(lines.count, _NULLS)):
             return
         for line in lines.splitlines():
             if any(mark in line for mark in self._fields.marks):
