@@ -16,7 +16,7 @@ from shared.services import Services
 from shared.start_line import VERSION
 
 _DESCRIPTION = """\
-Manages tenants, their API keys and their rules.
+Manages tenants, their API keys and rules, and providers with their models.
 
 **Authentication.** Send a key as `Authorization: Bearer <key>`. The platform key (setting `admin.token`)
 may call every operation. A tenant's API key manages (scope `admin`) or reads (scope `read`) that tenant only.

@@ -16,16 +16,18 @@ from flask_smorest import Api
 from admin_app import create_app
 from admin_app.auth.access import Access, Caller
 from admin_app.auth.failed_logins import MAX_FAILURES
-from admin_app.auth.field_access import RULE_FIELDS, TENANT_FIELDS
+from admin_app.auth.field_access import PROVIDER_FIELDS, RULE_FIELDS, TENANT_FIELDS
 from admin_app.http.bodies import MAX_BODY_BYTES
 from admin_app.http.errors import ADMIN_ERRORS
 from admin_app.http.paging import MAX_LIMIT
+from admin_app.views.ai.usage import MAX_DAYS, MAX_PLATFORM_DAYS, MAX_TAG_DAYS
 from admin_app.views.api_keys import MAX_INACTIVE_KEYS
 from shared import explain
 from shared.bodies.json.parse import MAX_DEPTH, MAX_DIGITS
 from shared.bodies.text import patterns
 from shared.bodies.text.rules import MAX_MASKED
 from shared.core.errors import ERRORS, LOG_ONLY
+from shared.documents.ai.provider_key import MAX_KEYS as MAX_PROVIDER_KEYS
 from shared.documents.api_key import ApiKeyInput
 from shared.documents.plugin_config import MAX_ENTRIES, MAX_TIMEOUT_SECONDS
 from shared.http.content_coding import MAX_DECODED, MAX_RATIO
@@ -33,9 +35,11 @@ from shared.limits import quotas
 from shared.limits.distinct_values import MAX_VALUES
 from shared.log_lines import CAUSES, KINDS, fields_of, json_schema
 from shared.model.config import Scope
+from shared.model.providers import ProviderAuth
 from shared.pipeline.chain import MAX_WEIGHT
 from shared.plugins import external_validator
 from shared.plugins.content_validator import LONGEST
+from shared.providers.shipped.presets import presets
 from shared.services import Services, SystemClock
 from shared.settings.sections import Settings
 from shared.settings.sources import PREFIX
@@ -158,8 +162,11 @@ def scopes_page() -> str:
             ("scope", "allows"),
             [
                 (f"`{Scope.PROXY}`", "calls through the proxy"),
-                (f"`{Scope.READ}`", "reads of the tenant, its rules, keys and limits; dry runs"),
-                (f"`{Scope.ADMIN}`", "the same, and changes of the tenant, its rules and its keys"),
+                (
+                    f"`{Scope.READ}`",
+                    "reads of the tenant, its rules, keys, providers, models, limits and usage; dry runs",
+                ),
+                (f"`{Scope.ADMIN}`", "the same, and changes of the tenant and of what it has"),
             ],
         ),
         f"A key that is created without `scopes` has {default}. The first key of a tenant has "
@@ -174,6 +181,7 @@ def scopes_page() -> str:
             [
                 ("tenant", ", ".join(map(_code, TENANT_FIELDS))),
                 ("rule", ", ".join(map(_code, RULE_FIELDS))),
+                ("provider", ", ".join(map(_code, PROVIDER_FIELDS))),
                 ("rule", "`limits.request_body` and `limits.response_body` above the gateway's own"),
             ],
         ),
@@ -213,6 +221,11 @@ def bounds_page() -> str:
         ("the time of a dry run", f"{explain.MAX_SECONDS:g} s"),
         ("wrong keys from one address per minute", str(MAX_FAILURES)),
         ("inactive keys of a tenant that are kept", str(MAX_INACTIVE_KEYS)),
+        ("keys of a provider", str(MAX_PROVIDER_KEYS)),
+        (
+            "days of a report of usage",
+            f"{MAX_DAYS}, of all tenants {MAX_PLATFORM_DAYS}, by tag {MAX_TAG_DAYS}",
+        ),
     ]
     plugins = [
         ("patterns of a list", f"{patterns.MAX_PATTERNS}, of {_size(patterns.MAX_LENGTH)} each"),
@@ -253,6 +266,35 @@ def bounds_page() -> str:
 
 def _size(count: int) -> str:
     return f"{count // 1024**2} MiB" if count >= 1024**2 else f"{count // 1024} KiB"
+
+
+def providers_page() -> str:
+    """Every kind of provider, with its address, its APIs and its parameters."""
+    rows = [
+        (
+            f"[{kind}]({preset.docs})",
+            preset.title,
+            _code(preset.base_url) if preset.base_url else "your own",
+            _place(preset.auth) + (", optional" if preset.optional_key else ""),
+            ", ".join(map(_code, preset.apis)) or "your own",
+            ", ".join(
+                f"{_code(name)}{'' if one.is_required else ' (optional)'}"
+                for name, one in preset.params.items()
+            ),
+        )
+        for kind, preset in presets().items()
+    ]
+    return _page(
+        "Kinds of providers",
+        "`kind` of a provider says where its calls go. `base_url`, `apis` and `auth` of the provider replace "
+        "what the kind says. [Connect providers](../how-to/providers.md) has an example. A parameter such as "
+        "`{region}` stands in the address; Azure and Bedrock have other addresses for some of their values.",
+        _table(("kind", "service", "address", "credential", "APIs", "parameters"), rows),
+    )
+
+
+def _place(auth: ProviderAuth) -> str:
+    return "`Authorization: Bearer`" if auth.type == "bearer" else _code(f"{auth.name}")
 
 
 def logs_page() -> str:
@@ -333,6 +375,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 #: The pages by the names of their files.
 PAGES = {
+    "providers.md": providers_page,
     "settings.md": settings_page,
     "errors.md": errors_page,
     "admin-api.md": admin_api_page,

@@ -147,9 +147,13 @@ _CHANGE = (
     _REQUEST_ID,
     Field("actor", _TEXT, "`platform`, or `key:<id>` for a tenant's key"),
     Field("operation", _TEXT, "the `operationId` of the call in the OpenAPI document"),
-    Field("tenant", _TEXT, "the id of the tenant that was changed"),
+    Field("tenant", _TEXT, "the id of the tenant that was changed, or `platform`"),
     Field("version", _COUNT, "the version of its configuration"),
-    Field("objects", _TEXTS, "the ids of the rules and keys that were changed"),
+    Field(
+        "objects",
+        _TEXTS,
+        "the ids of the rules, keys and providers that were changed, and the names of models",
+    ),
 )
 _OTHER = (
     _MESSAGE,

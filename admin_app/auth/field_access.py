@@ -10,6 +10,7 @@ from shared.model.config import RuleLimits
 
 TENANT_FIELDS = ("subdomain", "tier", "status", "enabled_plugins", "required_plugins")
 RULE_FIELDS = ("ca",)
+PROVIDER_FIELDS = ("ca",)
 
 
 def check_fields(names: tuple[str, ...], before: Any, after: Any) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from admin_app.auth.field_access import check_fields
+from admin_app.auth.field_access import PROVIDER_FIELDS, check_fields
 from admin_app.changes.check_targets import CheckedTargets, check_urls
 from admin_app.changes.owners import Holding, Owner
 from admin_app.changes.read_only import split_read_only
@@ -24,7 +24,6 @@ from shared.settings.provider_secrets import env_secret, file_secret
 
 #: A tenant may not look up the models of its provider more often, in seconds.
 MIN_TENANT_DISCOVER = 600.0
-_FIELDS = ("ca",)
 _KEY_READ_ONLY = ("expires_at", "created_at")
 _TARGET_FIELDS = ("kind", "base_url", "params")
 
@@ -73,7 +72,7 @@ def changed_provider(
     problems += [*found, *_reference_problems(values["keys"])]
     values |= {name: tuple(sent[name]) for name in ("apis", "models") if sent.get(name) is not None}
     provider = replace(stored, **values)
-    check_fields(_FIELDS, stored, provider)
+    check_fields(PROVIDER_FIELDS, stored, provider)
     own = _own_problems(owner, provider) if checked.base is not None else ()
     raise_problems(problems, checked.targets.problems, own)
     return provider if checked.base is None else _sealed(owner, provider, checked.base.origin)

@@ -299,6 +299,15 @@ def shared_documents(providers: Iterable[Provider]) -> list[dict[str, Any]]:
     return documents
 
 
+def default_apis(preset: Preset) -> Iterable[str]:
+    """The APIs of a kind with the defaults of its parameters; empty for one that has none of its own."""
+    if not preset.apis:
+        return ()
+    params = {name: "any" for name, param in preset.params.items() if param.is_required}
+    url = None if preset.base_url else "https://any.invalid"
+    return Endpoint.of(Provider("", "", preset.kind, base_url=url, params=params)).apis
+
+
 def kind_document(preset: Preset) -> dict[str, Any]:
     """The JSON of a kind of provider."""
     properties = {
@@ -324,7 +333,7 @@ def kind_document(preset: Preset) -> dict[str, Any]:
             "base_url": preset.base_url,
             "auth": preset.auth,
             "needs_key": not preset.optional_key,
-            "apis": list(preset.apis),
+            "apis": list(default_apis(preset)),
             "params_schema": schema,
         }
     )

@@ -117,3 +117,10 @@ def test_kinds_have_a_schema_of_their_parameters() -> None:
     assert azure["required"] == ["resource"]
     assert azure["properties"]["endpoint"]["enum"] == ["openai", "services"]
     assert azure["additionalProperties"] is False
+
+
+def test_kinds_list_the_apis_that_their_default_parameters_give() -> None:
+    found = {kind: kind_document(preset)["apis"] for kind, preset in presets().items()}
+    assert "openai.responses" in found["azure"]
+    assert "anthropic.messages" in found["vllm"]
+    assert found["custom"] == []
