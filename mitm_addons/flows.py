@@ -187,6 +187,13 @@ def put_response(flow: http.HTTPFlow, response: Response) -> None:
     flow.response = made
 
 
+def set_body(response: http.Response, body: bytes) -> None:
+    """Set another body of a response that is collected, whatever its length."""
+    response.data.content = body
+    if "content-length" in response.headers:
+        response.headers["content-length"] = str(len(body))
+
+
 def reject_flow(flow: http.HTTPFlow, rejection: Rejection) -> None:
     """Set `rejection` as the flow's response, in the shape that the client's SDK reads."""
     state = state_of(flow)

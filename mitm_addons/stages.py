@@ -29,6 +29,7 @@ from mitm_addons.flows import (
     put_response,
     reject_flow,
     request_of,
+    set_body,
     set_head,
     state_of,
 )
@@ -62,6 +63,7 @@ def _may_stream(content_type: str) -> bool:
 
 
 _IS_STREAM: Memo[str, bool] = Memo(_may_stream)
+_IS_JSON: Memo[str, bool] = Memo(lambda content_type: MediaType.parse(content_type).is_json)
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +273,7 @@ class Stages:
         """Pass the body on as it arrives, unless it is collected to tell its cost."""
         stream, run = response.stream, state.run
         if not callable(stream):
-            if state.ai is not None and _is_priced_whole(state.ai, response):
+            if state.ai is not None and _is_collected(state.ai, response):
                 return
             stream = state.passed_on
         if state.ai is not None:
@@ -310,7 +312,9 @@ class Stages:
         if state.upstream_status is not None:
             state.upstream_ended = self.clock.monotonic()
             if state.ai is not None:
-                self.ai.end_response(state.ai, None if response.stream else response.raw_content)
+                body = self.ai.end_response(state.ai, None if response.stream else response.raw_content)
+                if body is not None and body is not response.raw_content:
+                    set_body(response, body)
         if run and run.needs_body and not state.pending_rejection:
             return _judge_whole(flow, state, run, response)
         reject_pending(flow, state)
@@ -364,8 +368,10 @@ def _add_response_headers(flow: http.HTTPFlow, run: Run | None) -> None:
         set_head(flow.response, head_of(flow.response).patched(run.response_headers()))
 
 
-def _is_priced_whole(ai: AiExchange, response: http.Response) -> bool:
-    """Whether the response is short enough to be collected, so that its head can tell its cost."""
+def _is_collected(ai: AiExchange, response: http.Response) -> bool:
+    """Whether the response is collected: to tell its cost in its head, or to hide its model."""
+    if ai.hides_target and _IS_JSON[response.headers.get("content-type", "")]:
+        return True
     if ai.meter is None or _is_stream(response):
         return False
     length = response.headers.get("content-length", "")

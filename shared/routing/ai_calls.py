@@ -127,11 +127,15 @@ class AiCalls:
         if one.call.api in USAGE_FIELDS and one.target is not None:
             one.meter = UsageMeter(one.call.api, one.target.provider.provider.kind)
 
-    def end_response(self, one: AiExchange, body: bytes | None) -> None:
-        """The response is complete. `body` is all of it if it was collected."""
+    def end_response(self, one: AiExchange, body: bytes | None) -> bytes | None:
+        """The response is complete. `body` is all of it if it was collected.
+
+        Returns the body for the client; None if it was not collected.
+        """
         if one.meter is not None and body is not None:
             one.meter.feed_whole(body)
         one.settle(self.clock.now(), is_complete=True)
+        return body and one.renamed(body)
 
     def end(self, one: AiExchange) -> None:
         """The exchange is over, however it ended."""

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from shared.bodies.json.members import Span, with_member
+from shared.bodies.json.model_names import ModelRenamer, with_model
 from shared.core.http_tokens import Fields
 from shared.model.messages import encoded
 from shared.model.pools import PoolPolicy
@@ -96,6 +97,16 @@ class AiExchange(PoolExchange):
         return self.pool.targets[self.attempt.target.id]
 
     @property
+    def asked(self) -> str:
+        """The model that the client asked for."""
+        return "" if self.resolution is None else self.resolution.asked
+
+    @property
+    def hides_target(self) -> bool:
+        """Whether the client must not see which model and provider respond."""
+        return self.route.ai.hide_target and self.resolution is not None
+
+    @property
     def cost(self) -> int | None:
         """Nano-USD; None before the end, and when the price is not known."""
         return None if self.usage is None or self.rates is None else self.rates.cost(self.usage)
@@ -125,14 +136,26 @@ class AiExchange(PoolExchange):
     def metered(self, pass_on: Pass, *, is_stream: bool) -> Pass:
         """`pass_on`, and each piece is read for its usage first.
 
-        The usage that the client did not ask for is removed.
+        The usage that the client did not ask for is removed, and a target that is hidden is not named.
         """
+        if is_stream and self.hides_target:
+            pass_on = _filtered(ModelRenamer(self.asked), pass_on)
         if self.meter is None:
             return pass_on
         if not is_stream:
             return _reading(self.meter.feed_whole, pass_on)
-        cleaned = _without_usage(pass_on) if self.asks_usage else pass_on
+        cleaned = _filtered(UsageRemover(), pass_on) if self.asks_usage else pass_on
         return _reading(self.meter.feed_stream, cleaned)
+
+    def renamed(self, body: bytes) -> bytes:
+        """A response that was collected, as the client gets it."""
+        if not self.hides_target:
+            return body
+        if isinstance(parsed(body), dict):
+            start = body.index(b"{")
+            return body[:start] + with_model(body[start:], self.asked)
+        changes = ModelRenamer(self.asked)
+        return changes.feed(body) + changes.end()
 
     def settle(self, now: float, *, is_complete: bool) -> Usage | None:
         """What the request used, once: at the end of the response, or when it broke off."""
@@ -151,10 +174,10 @@ class AiExchange(PoolExchange):
         target = self.target
         if target is None:
             return ()
-        found: list[tuple[bytes, bytes]] = [
-            (b"X-Gateway-Provider", encoded(target.provider.name)),
-            (b"X-Gateway-Model", encoded(target.model)),
-        ]
+        found: list[tuple[bytes, bytes]] = []
+        if not self.hides_target:
+            found.append((b"X-Gateway-Provider", encoded(target.provider.name)))
+            found.append((b"X-Gateway-Model", encoded(target.model)))
         found += self.attempt_fields()
         if self.usage is not None:
             found.append((b"X-Gateway-Usage-Source", self.usage.source.encode()))
@@ -175,14 +198,12 @@ def _reading(feed: Callable[[bytes], None], pass_on: Pass) -> Pass:
     return passing
 
 
-def _without_usage(pass_on: Pass) -> Pass:
-    remover = UsageRemover()
-
+def _filtered(changes: UsageRemover | ModelRenamer, pass_on: Pass) -> Pass:
     def passing(piece: bytes) -> Any:
         if piece:
-            left = remover.feed(piece)
+            left = changes.feed(piece)
             return pass_on(left) if left else []
-        rest = remover.end()
+        rest = changes.end()
         if not rest:
             return pass_on(b"")
         return _joined(pass_on(rest), pass_on)
