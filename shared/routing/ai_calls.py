@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from shared.bodies.body import model_of
+from shared.bodies.body import DecodedBody, model_of
 from shared.bodies.json.members import Span
 from shared.bodies.multipart import FormPart, form_field
 from shared.bodies.text.whole_body import MAX_PARTS
@@ -28,6 +28,7 @@ from shared.upstreams.attempts import Attempts
 from shared.usage.meter import UsageMeter
 
 _JSON = ("Content-Type", "application/json")
+_MODEL_PART = b'\r\nContent-Disposition: form-data; name="model"\r\n\r\n'
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,10 @@ class AiCalls:
         """Find the targets of the model that a request names, before plugins judge it."""
         if one.call.api in OWN:
             return None
+        if one.call.id is None and request.method != "POST":
+            return make_rejection("method_not_allowed", "This API allows only POST.", {"Allow": "POST"})
         try:
+            request = _decoded(request)
             if field := _model_field(request):
                 one.form_model = Span(field.start, field.start + len(field.content))
                 name = field.content.decode()
@@ -100,11 +104,10 @@ class AiCalls:
         """
         if one.resolution is None:
             return self._models(one, key, request)
-        one.document, one.body = parsed(body), body
-        if one.form_model is not None and body != request.body:
-            # A plugin changed the form, so the place is another one.
-            field = _model_field(replace(request, body=body))
-            one.form_model = None if field is None else Span(field.start, field.start + len(field.content))
+        try:
+            _take_body(one, request, body)
+        except BodyRejected as error:
+            return make_rejection(error.code, str(error))
         one.pool = pool = one.route.pool(one.resolution)
         affinity = (
             pool.affinity.key(request.headers, one.document, one.resolution.asked) if pool.affinity else None
@@ -141,6 +144,41 @@ class AiCalls:
         """The exchange is over, however it ended."""
         one.settle(self.clock.now(), is_complete=False)
         one.end()
+
+
+def _decoded(request: Request) -> Request:
+    """The request without the content coding of its body. Raises `BodyRejected`."""
+    if not request.body or "content-encoding" not in request.headers:
+        return request
+    headers = Headers([one for one in request.headers if one[0].lower() != "content-encoding"])
+    return replace(request, headers=headers, body=DecodedBody.of(request.headers, request.body).content)
+
+
+def _take_body(one: AiExchange, request: Request, body: bytes) -> None:
+    """Keep the body as plugins left it, decoded, with the place of the model in a form.
+
+    Raises `BodyRejected` on a body in which the model cannot be replaced.
+    """
+    is_changed = body != request.body
+    sent = _decoded(replace(request, body=body) if is_changed else request)
+    one.body = sent.body or b""
+    if MediaType.of(sent.headers).is_multipart:
+        if is_changed or one.form_model is None:
+            _find_model(one, sent)
+        return
+    one.form_model, one.document = None, parsed(one.body)
+    if one.body and not isinstance(one.document, dict):
+        raise BodyRejected("invalid_json", "The body must be a JSON object, or a form with the field model.")
+
+
+def _find_model(one: AiExchange, sent: Request) -> None:
+    """Find the model in a form. One that has none gets an empty field at its beginning."""
+    if field := _model_field(sent):
+        one.form_model = Span(field.start, field.start + len(field.content))
+    elif one.body:
+        begin = one.body.partition(b"\r\n")[0] + _MODEL_PART
+        one.body = begin + b"\r\n" + one.body
+        one.form_model = Span(len(begin), len(begin))
 
 
 def _model_field(request: Request) -> FormPart | None:

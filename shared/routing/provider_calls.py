@@ -24,7 +24,9 @@ logger = logging.getLogger(__name__)
 PLATFORM = "platform"
 
 # Headers with which a client could name another account of the provider, or another way to pay.
-_ACCOUNT = ("openai-organization", "openai-project", "x-goog-user-project")
+_ACCOUNT = ("openai-organization", "openai-project", "x-goog-user-project", "ocp-apim-subscription-key")
+# What else is not for a provider: its requests have no content coding, and cookies are for the gateway's host.
+_DROPPED = (*_ACCOUNT, *KEY_HEADERS, "authorization", "content-encoding", "cookie")
 _BEARER, _HEADER, _QUERY = "bearer", "header", "query"
 
 
@@ -77,7 +79,7 @@ class ProviderCalls:
             secrets[endpoint.auth.name or "Authorization"] = self.credentials[key.id]
         return Upstream(
             endpoint.base,
-            OwnHeaders(headers, (*_ACCOUNT, *KEY_HEADERS, "authorization")),
+            OwnHeaders(headers, _DROPPED),
             timeouts=timeouts,
             ca=self.known.provider.ca,
             path=endpoint.path(call.api, call.path, model),

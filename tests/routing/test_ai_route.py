@@ -93,7 +93,7 @@ def test_a_call_goes_to_the_provider_with_its_key_and_without_the_clients_accoun
     fields = {name.lower(): value for name, value in upstream.own.fields}
     assert fields[b"authorization"] == b"Bearer sk-canary-1"
     assert fields[b"accept-encoding"] == b"identity"
-    for name in ("authorization", "x-api-key", "api-key", "x-goog-api-key", "openai-organization"):
+    for name in ("authorization", "x-api-key", "api-key", "x-goog-api-key", "openai-organization", "cookie"):
         assert name in upstream.own.replaced
 
 

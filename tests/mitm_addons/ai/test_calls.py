@@ -1,5 +1,6 @@
 """Requests to models: what the stages get told."""
 
+import gzip
 import json
 from typing import Any
 
@@ -39,11 +40,19 @@ DECLARED = (
 )
 
 
-def ask(document: Any, path: str = "/ai/v1/chat/completions", method: str = "POST", **headers: str) -> Any:
+def ask(
+    document: Any,
+    path: str = "/ai/v1/chat/completions",
+    method: str = "POST",
+    *,
+    default_model: str | None = None,
+    **headers: str,
+) -> Any:
     """The result for one request: an upstream with its body, a response or a rejection; and the exchange."""
     ai = route(
         provider(models=DECLARED),
         models={"fast": Model("fast", (ModelTarget(provider="main", model="gpt-6-luna"),))},
+        default_model=default_model,
     )
     begun = CALLS.begin(path.partition("?")[0], ai)
     if isinstance(begun, Rejection):
@@ -141,6 +150,64 @@ def test_other_requests_are_rejected_with_the_reason(path: str, method: str, cod
     found, _ = ask(b"", path, method)
     assert isinstance(found, Rejection)
     assert found.code == code
+
+
+def test_a_form_without_a_model_gets_that_of_the_rule() -> None:
+    (_, sent), _ = ask(form(), "/ai/v1/audio/transcriptions", default_model="fast", **FORM)
+    assert sent == form("gpt-6-luna")
+
+
+ZIPPED = {"Content-Encoding": "gzip"}
+
+
+def test_the_model_of_a_compressed_body_is_sent_as_the_name_that_the_provider_knows() -> None:
+    (_, sent), one = ask(gzip.compress(b'{"model":"fast","stream":true}'), **ZIPPED)
+    assert json.loads(sent)["model"] == "gpt-6-luna"
+    assert one.asks_usage
+    (upstream, sent), _ = ask(gzip.compress(form("fast")), "/ai/v1/audio/transcriptions", **FORM, **ZIPPED)
+    assert sent == form("gpt-6-luna")
+    assert "content-encoding" in upstream.own.replaced
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"model=fast", "application/x-www-form-urlencoded"),
+        (b"hello", "text/plain"),
+        (b"\0\1", "application/octet-stream"),
+        (b'["fast"]', "application/json"),
+        (b'"fast"', "application/json"),
+    ],
+)
+def test_a_body_whose_model_cannot_be_read_is_rejected_although_there_is_a_default(
+    body: bytes, kind: str
+) -> None:
+    found, _ = ask(body, default_model="fast", **{"Content-Type": kind})
+    assert isinstance(found, Rejection)
+    assert found.code == "invalid_json"
+
+
+def test_a_request_without_a_body_calls_the_default_model() -> None:
+    found, _ = ask(b"", "/ai/v1/responses/resp_1", "GET", default_model="fast")
+    assert isinstance(found, tuple)
+
+
+@pytest.mark.parametrize(
+    ("path", "method"),
+    [
+        ("/ai/v1/chat/completions", "GET"),
+        ("/ai/v1/chat/completions", "HEAD"),
+        ("/ai/v1/chat/completions", "OPTIONS"),
+        ("/ai/v1/responses", "PUT"),
+        ("/ai/v1/audio/speech", "DELETE"),
+    ],
+)
+def test_another_method_than_that_of_the_api_is_rejected_although_there_is_a_default(
+    path: str, method: str
+) -> None:
+    found, _ = ask(b"", path, method, default_model="fast")
+    assert isinstance(found, Rejection)
+    assert (found.code, found.headers["Allow"]) == ("method_not_allowed", "POST")
 
 
 def test_a_wrong_page_of_the_list_is_rejected_by_name() -> None:
