@@ -25,7 +25,7 @@ PLATFORM = "platform"
 
 # Headers with which a client could name another account of the provider, or another way to pay.
 _ACCOUNT = ("openai-organization", "openai-project", "x-goog-user-project", "ocp-apim-subscription-key")
-# What else is not for a provider: its requests have no content coding, and cookies are for the gateway's host.
+# Also not for a provider: cookies are for the host of the gateway, and its requests have no content coding.
 _DROPPED = (*_ACCOUNT, *KEY_HEADERS, "authorization", "content-encoding", "cookie")
 _BEARER, _HEADER, _QUERY = "bearer", "header", "query"
 
