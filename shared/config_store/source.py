@@ -76,7 +76,8 @@ class RedisSource:
         with redis_errors(layout.PLATFORM_ID):
             reply = await self._read_platform(call.keys, call.arguments)
         self._known.check(parse_state(reply), before)
-        document = parse_platform(reply)
+        # A document with thousands of models takes longer than requests may wait.
+        document = await asyncio.to_thread(parse_platform, reply)
         asked = discovering(document.providers)
         return replace(document, discovered=await self._discovered(asked)) if asked else document
 

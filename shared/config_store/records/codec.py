@@ -9,7 +9,7 @@ that does not need them.
 """
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from enum import StrEnum
 from functools import cache
@@ -47,7 +47,8 @@ def decode[T](kind: type[T], text: str | bytes) -> T:
 def needs_layout_2(value: Any) -> bool:
     """Whether an older release cannot read what `encode` writes."""
     if is_dataclass(value):
-        members = (getattr(value, field.name) for field in fields(value))
+        kind: Any = type(value)
+        members = (getattr(value, name) for name in _names(kind))
         return _sets_added(value) or any(map(needs_layout_2, members))
     if isinstance(value, Mapping):
         return any(map(needs_layout_2, value.values()))
@@ -56,25 +57,34 @@ def needs_layout_2(value: Any) -> bool:
 
 def _sets_added(value: Any) -> bool:
     """Whether a dataclass has a member that layout 2 added, with another value than its default."""
-    added = _ADDED.get(type(value).__name__, ())
-    defaults = {
+    kind: Any = type(value)
+    return any(getattr(value, name) != default for name, default in _added(kind).items())
+
+
+@cache
+def _added(kind: Any) -> Mapping[str, Any]:
+    """The members of a dataclass that layout 2 added, with their defaults."""
+    names = _ADDED.get(kind.__name__, ())
+    return {
         field.name: field.default if field.default_factory is MISSING else field.default_factory()
-        for field in fields(value)
-        if field.name in added
+        for field in fields(kind)
+        if field.name in names
     }
-    return any(getattr(value, name) != default for name, default in defaults.items())
+
+
+@cache
+def _names(kind: Any) -> Sequence[str]:
+    return tuple(field.name for field in fields(kind))
 
 
 def _encode(value: Any) -> Any:
     if isinstance(value, Sealed):
         return {"sealed": value.text}
     if is_dataclass(value):
-        left_out = () if _sets_added(value) else _ADDED.get(type(value).__name__, ())
-        return {
-            field.name: _encode(getattr(value, field.name))
-            for field in fields(value)
-            if field.name not in left_out
-        }
+        kind: Any = type(value)
+        left_out = () if _sets_added(value) else _added(kind)
+        names = (name for name in _names(kind) if name not in left_out)
+        return {name: _encode(getattr(value, name)) for name in names}
     if isinstance(value, Mapping):
         members = {name: _encode(member) for name, member in value.items()}
         return {"plain": members} if set(value) in ({"sealed"}, {"plain"}) else members
@@ -129,6 +139,7 @@ def _decode_sealed(value: Any) -> Sealed:
     return sealed
 
 
+@cache
 def _exactly(kind: type) -> _Decoder:
     allowed = (int, float) if kind is float else (kind,)
 
