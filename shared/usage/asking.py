@@ -171,21 +171,23 @@ def _cleaned(event: bytes) -> bytes:
             chunk = orjson.loads(line[len(_DATA) :])
         except orjson.JSONDecodeError:
             continue
-        if not isinstance(chunk, dict) or "usage" not in chunk:
+        if not isinstance(chunk, dict) or (span := member_span(line[_start(line) :], "usage")) is None:
             continue
         if chunk["usage"] is not None and chunk.get("choices") == []:
             return b""
-        lines[number] = _without_member(line, chunk)
+        lines[number] = _without_member(line, span, chunk)
     return b"".join(lines)
 
 
-def _without_member(line: bytes, document: dict[str, Any]) -> bytes:
-    """A line without the member `usage` of the object that it has; `document` is that object."""
-    begin = line.index(b"{")
-    chunk = line[begin:]
-    span = member_span(chunk, "usage")
-    if span is not None:
-        chunk = _cut(chunk, span)
+def _start(line: bytes) -> int:
+    """Where the object of a line begins."""
+    return line.index(b"{")
+
+
+def _without_member(line: bytes, span: Span, document: dict[str, Any]) -> bytes:
+    """A line without the member `usage`. Its value is at `span` of the object, which is `document`."""
+    begin = _start(line)
+    chunk = _cut(line[begin:], span)
     if member_span(chunk, "usage") is not None:  # it has the name more than once
         left = orjson.dumps({name: value for name, value in document.items() if name != "usage"})
         chunk = left + chunk[len(chunk.rstrip()) :]
