@@ -10,6 +10,7 @@ from functools import partial
 from mitm_addons.admission import Admission
 from mitm_addons.ai.health import SharedHealth
 from mitm_addons.ai.ledger import Ledger
+from mitm_addons.ai.own_usage import OwnUsage
 from mitm_addons.concurrency import Concurrency
 from mitm_addons.health import Health
 from mitm_addons.observe.access_log import AccessLog
@@ -93,6 +94,7 @@ async def gateway_addons(services: Services, log: LogWriter, adapter: Adapter) -
                     services.instance,
                     AiCalls(clock, random.random, health.tell),
                     Ledger(plane.settler.add, clock, random_bytes),
+                    OwnUsage(plane.key_usage.usage, clock),
                 ),
                 Upstreams(plane.resolver, clock, services.policy.egress),
                 adapter.response_head,

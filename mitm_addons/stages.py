@@ -21,6 +21,7 @@ from typing import ClassVar
 from mitmproxy import http
 
 from mitm_addons.ai.ledger import Ledger
+from mitm_addons.ai.own_usage import OwnUsage
 from mitm_addons.event_streams import EventStream
 from mitm_addons.flows import (
     FlowState,
@@ -44,6 +45,7 @@ from shared.model.messages import Exchange, Headers, Response
 from shared.pipeline.run import Run
 from shared.pipeline.stream import Stream
 from shared.pipeline.trace import Trace
+from shared.providers.calls import USAGE
 from shared.providers.headers import HIDDEN, IS_REQUEST_ID, PREFIX, with_prefix
 from shared.routing.admission import Admitted, too_large
 from shared.routing.ai_calls import AiCalls
@@ -78,6 +80,7 @@ class Stages:
         instance: the name of this deployment in Via.
         ai: decides about requests to models.
         ledger: gets what they used.
+        own_usage: responds with what a key has used.
     """
 
     #: Whether the engine awaits what the function of a stream returns.
@@ -92,6 +95,7 @@ class Stages:
     instance: str
     ai: AiCalls
     ledger: Ledger
+    own_usage: OwnUsage
 
     # A hook that has nothing to await returns None, and costs no coroutine.
 
@@ -152,8 +156,7 @@ class Stages:
                 return None
         if state.run is not None:
             return self._judge_request(flow, state, state.admitted, state.run, body)
-        self._forward(flow, state, state.admitted, state.headers, body)
-        return None
+        return self._forward(flow, state, state.admitted, state.headers, body)
 
     async def _judge_request(
         self, flow: http.HTTPFlow, state: FlowState, admitted: Admitted, run: Run, body: bytes
@@ -162,19 +165,21 @@ class Stages:
         _respond_early(flow, state, run)
         if not flow.response:
             request = run.exchange.request
-            self._forward(flow, state, admitted, request.headers, request.body or b"")
+            waiting = self._forward(flow, state, admitted, request.headers, request.body or b"")
+            if waiting is not None:
+                await waiting
 
     def _forward(
         self, flow: http.HTTPFlow, state: FlowState, admitted: Admitted, headers: Headers, body: bytes | None
-    ) -> None:
+    ) -> Awaitable[None] | None:
         """Point the flow at the upstream. Until then its address is unrouted."""
         sent_target, route = flow.request.data.path, admitted.route
         if route.pool is not None:
             self._forward_to(route.pool, flow, state, admitted, headers, body)
-            return
+            return None
         if state.ai is None:
             self._send(flow, state, admitted, headers, sent_target, route.upstream, body)
-            return
+            return None
         request = request_of(flow, state.path, headers)
         found = self.ai.choose(state.ai, admitted.key, request, body or b"")
         if isinstance(found, Rejection):
@@ -182,9 +187,12 @@ class Stages:
         elif isinstance(found, Response):
             state.source = "gateway"
             put_response(flow, found)
+            if state.ai.call.api == USAGE:
+                return self.own_usage.respond(flow, admitted)
         else:
             state.ai.send = partial(self._send, flow, state, admitted, headers, sent_target)
             state.ai.send(*found)
+        return None
 
     def _forward_to(
         self,

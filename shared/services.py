@@ -54,7 +54,7 @@ from shared.settings import Settings, opened_secrets
 from shared.settings.files import check_ca_file
 from shared.settings.sections import ANY_IP
 from shared.usage.pending import PendingBatches
-from shared.usage.reader import UsageReader
+from shared.usage.reader import KeyUsageReader, UsageReader, open_key_usage
 from shared.usage.settler import Settler, open_settler
 
 logger = logging.getLogger(__name__)
@@ -83,6 +83,7 @@ class DataPlane:
     settler: Settler
     states: PoolStates
     health: Channel
+    key_usage: KeyUsageReader
 
     def probe(self) -> Probed:
         """The state of each part. The worker serves if it knows any tenants, also from the disk."""
@@ -252,10 +253,12 @@ class Services:
         limiter.start()
         keeping = tasks.start(keeper.run(cache.config_ttl), "snapshot")
         settler, health = self._settler(), open_channel(self.address.options, HEALTH_CHANNEL)
+        key_usage = open_key_usage(self.address.options)
         try:
             resolver = Resolver(self.policy, self.clock.monotonic)
-            yield DataPlane(source, gateways, limiter, resolver, settler, compiler.states, health)
+            yield DataPlane(source, gateways, limiter, resolver, settler, compiler.states, health, key_usage)
         finally:
+            await key_usage.close()
             await health.close()
             await settler.close()
             keeping.cancel()

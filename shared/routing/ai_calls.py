@@ -16,7 +16,7 @@ from shared.http.body_rejected import BodyRejected
 from shared.http.media_type import MediaType
 from shared.model.config import ApiKey
 from shared.model.messages import Headers, Request, Response
-from shared.providers.calls import OWN
+from shared.providers.calls import OWN, USAGE
 from shared.providers.model_list import anthropic_list, anthropic_model, openai_list, openai_model
 from shared.providers.retry_after import wait_of
 from shared.providers.usage_fields import USAGE_FIELDS
@@ -102,6 +102,8 @@ class AiCalls:
 
         Or the response, where the gateway responds itself.
         """
+        if one.call.api == USAGE:
+            return _usage(key, request)
         if one.resolution is None:
             return self._models(one, key, request)
         try:
@@ -179,6 +181,15 @@ def _find_model(one: AiExchange, sent: Request) -> None:
         begin = one.body.partition(b"\r\n")[0] + _MODEL_PART
         one.body = begin + b"\r\n" + one.body
         one.form_model = Span(len(begin), len(begin))
+
+
+def _usage(key: ApiKey | None, request: Request) -> Response | Rejection:
+    """The response to a request for the usage of its key, without the numbers."""
+    if request.method not in ("GET", "HEAD"):
+        return make_rejection("method_not_allowed", "The usage of a key allows only GET.", {"Allow": "GET"})
+    if key is None:
+        return make_rejection("missing_api_key", "This is the usage of an API key. Send a key.")
+    return _respond({"object": "usage", "key": key.id})
 
 
 def _model_field(request: Request) -> FormPart | None:

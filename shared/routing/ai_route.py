@@ -10,7 +10,7 @@ from shared.model.config import CLIENT, Rule
 from shared.model.pools import PoolPolicy, Retry
 from shared.model.providers import AiRule, Model
 from shared.model.rule_timeouts import RuleTimeouts
-from shared.providers.calls import MODELS, PATHS, ApiCall, match_call
+from shared.providers.calls import MODELS, PATHS, USAGE, ApiCall, match_call
 from shared.providers.resolve import KnownProvider, Resolution, ResolvedTarget, Resolver, SearchOrder
 from shared.routing.provider_calls import ProviderCalls
 from shared.routing.timeouts import UpstreamTimeouts
@@ -98,7 +98,7 @@ class AiRoute:
     def call(self, path: str) -> ApiCall | Rejection:
         """The call of an API that a request with this path makes."""
         found = match_call(path[len(self._rule.path) :] if self._rule.path != "/" else path)
-        if found is not None and found.api in self._apis:
+        if found is not None and (found.api in self._apis or found.api == USAGE):
             return found
         apis = ", ".join(name for name in PATHS if name in self._apis)
         return make_rejection(

@@ -1,18 +1,30 @@
-"""Usage as the admin API reads it from Redis: sums by day, and rows of the ledger. Synchronous."""
+"""Usage as it is read from Redis: sums by day, and rows of the ledger.
 
-from collections.abc import Iterable, Iterator
+`UsageReader` is the admin API's, and synchronous. `KeyUsageReader` is for the event loop of a worker.
+"""
+
+import asyncio
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
 from itertools import batched
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from redis import Redis
 
+from shared.redis_client.connection import RedisConnection
+from shared.redis_client.endpoint import endpoint
 from shared.usage.aggregates import COUNTERS, Combination, Totals
 from shared.usage.keys import ledger_key, sums_keys
 from shared.usage.row import LedgerRow
 
 # Rows that one call reads.
 _PAGE = 1_000
+# Seconds that a call of `KeyUsageReader` may take, and the fields that it looks at in one call.
+_DEADLINE: Final = 0.5
+_SCANNED: Final = 5_000
+# The characters of a pattern of Redis that stand for others.
+_SPECIAL: Final = re.compile(r"[\\*?\[\]^-]")
 
 
 class RowPage(NamedTuple):
@@ -70,6 +82,61 @@ class UsageReader:
             return True
         info: Any = self._client.xinfo_stream(key)
         return bool(info["entries-added"] == info["length"])
+
+
+class KeyUsage(NamedTuple):
+    """What the calls of one API key used on a day, and since the beginning of its month."""
+
+    day: Totals
+    month: Totals
+
+
+class KeyUsageReader:
+    """Reads the usage of one API key. Calls raise `StoreDown`."""
+
+    def __init__(self, connection: RedisConnection) -> None:
+        self._connection = connection
+
+    async def usage(self, tenant_id: str, key_id: str, day: date) -> KeyUsage:
+        """The sums of a key. Calls that were counted as `OTHER` are not in them."""
+        days = list(_days(day.replace(day=1), day))
+        sums = await asyncio.gather(*[self._totals(tenant_id, key_id, one) for one in days])
+        month = Totals()
+        for one in sums:
+            month = month.plus(one)
+        return KeyUsage(sums[-1], month)
+
+    async def _totals(self, tenant_id: str, key_id: str, day: str) -> Totals:
+        keys = sums_keys(tenant_id, day)
+        fields = await self._fields(keys[0], key_id)
+        if not fields:
+            return Totals()
+        replies = await asyncio.gather(*[self._connection.call("HMGET", key, *fields) for key in keys])
+        numbers = [sum([int(amount) for amount in amounts if amount]) for amounts in replies]
+        return Totals(**dict(zip(COUNTERS, numbers, strict=True)))
+
+    async def _fields(self, sums_key: str, key_id: str) -> set[bytes]:
+        """The combinations of a key in a hash: those whose JSON begins with it."""
+        begin = Combination(key_id, "", "", "", "").field.partition(",")[0]
+        pattern = _SPECIAL.sub(r"\\\g<0>", begin) + ",*"
+        found: set[bytes] = set()
+        cursor = b"0"
+        while True:
+            reply = await self._connection.call(
+                "HSCAN", sums_key, cursor, "MATCH", pattern, "COUNT", _SCANNED
+            )
+            cursor, pairs = reply
+            found.update(pairs[::2])
+            if cursor == b"0":
+                return found
+
+    async def close(self) -> None:
+        await self._connection.close()
+
+
+def open_key_usage(options: Mapping[str, Any]) -> KeyUsageReader:
+    """A reader with its own connection; `options` are keyword arguments of redis.Redis."""
+    return KeyUsageReader(RedisConnection(endpoint(options), (), _DEADLINE))
 
 
 def _days(first: date, last: date) -> Iterator[str]:
