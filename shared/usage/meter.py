@@ -5,6 +5,7 @@ response is kept as long as it is short. Of a long one, such as a list of vector
 providers report usage; also of a long line, such as one with a picture.
 """
 
+import re
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
@@ -32,7 +33,8 @@ _BYTES_PER_TOKEN: Final = 40
 _USAGE: Final = b'"usage"'
 _NULLS: Final = (b'"usage":null', b'"usage": null')
 
-_BACKSLASH: Final = ord("\\")
+# A string, also one that is cut.
+_STRING: Final = re.compile(rb'"((?:[^"\\]|\\.)*+)', re.DOTALL)
 _DECODER: Final = JSONDecoder()
 
 
@@ -244,20 +246,11 @@ def texts_after(mark: bytes, lines: bytes) -> list[bytes]:
         begin = at + len(mark)
         if lines.startswith(b" ", begin):
             begin += 1
-        if lines.startswith(b'"', begin):
-            end = lines.find(b'"', begin + 1)
-            while end > 0 and lines[end - 1] == _BACKSLASH and _is_escaped(lines, end):
-                end = lines.find(b'"', end + 1)
-            found.append(lines[begin + 1 : end] if end > 0 else lines[begin + 1 :])
-            begin = end if end > 0 else len(lines)
+        if (text := _STRING.match(lines, begin)) is not None:
+            found.append(text[1])
+            begin = text.end()
         at = lines.find(mark, begin)
     return found
-
-
-def _is_escaped(text: bytes, at: int) -> bool:
-    """Whether an odd number of backslashes is before a character."""
-    before = text[:at].rstrip(b"\\")
-    return (at - len(before)) % 2 == 1
 
 
 def _parsed(text: bytes) -> Any:

@@ -1,6 +1,7 @@
 """The usage of a response, read while it passes."""
 
 import itertools
+import time
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from shared.providers.usage_fields import USAGE_FIELDS
 from shared.usage.estimate import estimate_tokens
-from shared.usage.meter import UsageMeter
+from shared.usage.meter import UsageMeter, texts_after
 from shared.usage.values import Source, Usage
 
 CHAT = (
@@ -88,3 +89,10 @@ def test_the_usage_of_two_attempts_is_their_sum() -> None:
     one, two = Usage(input=1, output=2), Usage(input=10, images=1, source=Source.ESTIMATED)
     assert one.plus(one) == Usage(input=2, output=4, requests=2)
     assert one.plus(two) == Usage(input=11, output=2, images=1, requests=2, source=Source.MIXED)
+
+
+@pytest.mark.parametrize("text", [b'\\"' * 300_000, b"\\" * 600_000])
+def test_text_with_many_quotes_and_backslashes_is_read_in_linear_time(text: bytes) -> None:
+    began = time.process_time()
+    assert texts_after(b'"text":', b'{"text": "' + text + b'"}') == [text]
+    assert time.process_time() - began < 1
