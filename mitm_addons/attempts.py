@@ -98,12 +98,11 @@ class PoolAttempts:
         return _after(following.delay) if following.delay else True
 
     def _without_asking(self, one: AiExchange) -> bool:
-        """Send the request to the same target as it came: its server does not know how to report usage."""
+        """Send the request to the same target as it came: its server may not know how to report usage."""
         if one.target is None:
             return False
-        now = self.clock.monotonic()
-        one.route.states.unable.add(one.target.provider.provider.id, now)
-        one.forward(now)
+        one.unasked = one.target.provider.provider.id
+        one.forward(self.clock.monotonic())
         return True
 
     def _outcome(self, one: PoolExchange, attempt: Attempt) -> Outcome:

@@ -126,9 +126,13 @@ class AiCalls:
         """Record the head of a target's response, and begin to read its usage."""
         if one.attempts is None:
             return
-        one.receive(status, self.clock.monotonic(), wait_of(headers, self.clock.now()))
+        now = self.clock.monotonic()
+        one.receive(status, now, wait_of(headers, self.clock.now()))
         if status >= 400:
             return
+        if one.target is not None and one.unasked == one.target.provider.provider.id:
+            # It serves the same request unasked. A rejection alone could be the client's doing.
+            one.route.states.unable.add(one.unasked, now)
         if one.call.api in USAGE_FIELDS and one.target is not None:
             one.meter = UsageMeter(one.call.api, one.target.provider.provider.kind)
 

@@ -51,6 +51,7 @@ class AiExchange(PoolExchange):
         send: points the flow at an upstream, with a body; None before the first target is chosen.
         start: judges the beginning of a stream that is held back.
         asks_usage: the target was asked for the usage of the stream, and the client did not ask.
+        unasked: the id of the provider that rejected this, and is not asked again.
         tell: tells other workers what the attempts have shown.
         meter: reads the usage of the response; None while there is none to read.
         usage, rates: what was used, and at which prices; None before the end.
@@ -66,6 +67,7 @@ class AiExchange(PoolExchange):
     send: Send | None = None
     start: StreamStart | None = None
     asks_usage: bool = False
+    unasked: str = ""
     tell: "Tell" = field(default=nobody, repr=False)
     meter: UsageMeter | None = None
     usage: Usage | None = None
@@ -129,7 +131,7 @@ class AiExchange(PoolExchange):
             self.call.api,
             document,
             stream_usage=caps.get("stream_usage", AUTO),
-            is_unable=self.route.states.unable.has(provider.id, now),
+            is_unable=self.unasked == provider.id or self.route.states.unable.has(provider.id, now),
         )
         return ask_for_usage(body) if self.asks_usage else body
 

@@ -32,7 +32,7 @@ def has_to_ask(
 
     `stream_usage` is the capability of the model. `is_unable`: the provider is in `UnableProviders`.
     """
-    if api not in ASKED or document.get("stream") is not True or stream_usage is False:
+    if api not in ASKED or not document.get("stream") or stream_usage is False:
         return False
     if stream_usage == AUTO and is_unable:
         return False

@@ -69,12 +69,14 @@ def test_the_other_members_of_a_request_are_the_same(members: dict[str, Any]) ->
     [
         ("openai.chat", {"stream": True}, True),
         ("openai.completions", {"stream": True, "stream_options": None}, True),
+        # Servers in Python take these for true.
+        ("openai.chat", {"stream": 1}, True),
+        ("openai.chat", {"stream": "true"}, True),
         ("openai.chat", {"stream": True, "stream_options": {"include_usage": False}}, True),
         ("openai.chat", {"stream": True, "stream_options": {"include_usage": True}}, False),
         ("openai.chat", {"stream": True, "stream_options": {"include_usage": "yes"}}, False),
         ("openai.chat", {"stream": True, "stream_options": "x"}, False),
         ("openai.chat", {"stream": False}, False),
-        ("openai.chat", {"stream": 1}, False),
         ("openai.chat", {}, False),
         ("openai.responses", {"stream": True}, False),
         ("anthropic.messages", {"stream": True}, False),

@@ -108,6 +108,21 @@ def test_a_server_that_does_not_know_how_to_report_usage_is_not_asked_again() ->
     assert tried.one.attempts.number == 1
 
 
+def test_a_provider_counts_as_unable_to_report_once_it_serves_what_it_rejected() -> None:
+    """A client can name the parameter in a request that is wrong: that says nothing about the provider."""
+    rejected = b'{"error":{"message":"Unrecognized request argument: include_usage"}}'
+    tried = ask("a", keys=0, stream=True)
+    assert tried.fail(400, rejected)
+    assert not tried.fail(400, rejected)
+    CALLS.begin_response(tried.one, 400, Headers())
+    unable = tried.one.route.states.unable
+    assert not unable.has("prv_0", 100.0)
+    served = ask("a", keys=0, stream=True)
+    assert served.fail(400, rejected)
+    CALLS.begin_response(served.one, 200, Headers())
+    assert served.one.route.states.unable.has("prv_0", 100.0)
+
+
 @pytest.mark.parametrize("status", [200, 400, 404, 413, 422])
 def test_a_response_that_is_the_clients_goes_to_the_client(status: int) -> None:
     assert not ask("a", "b", keys=0).fail(status)
