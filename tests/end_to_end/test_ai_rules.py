@@ -175,3 +175,36 @@ def test_no_secret_of_a_provider_is_anywhere_to_be_seen(company: Company, gatewa
     for text in seen:
         assert FIRST not in text
         assert SECOND not in text
+
+
+@pytest.mark.parametrize(
+    ("path", "more"),
+    [("/chat/completions", {}), ("/messages", {"max_tokens": 99})],
+    ids=["openai", "anthropic"],
+)
+def test_a_rule_that_hides_its_targets_names_only_the_model_that_was_asked_for(
+    company: Company, path: str, more: dict[str, Any]
+) -> None:
+    company.create("rules", path="/hidden", ai={"providers": ["first", "second"], "hide_target": True})
+    company.tenant.await_rule("/hidden")
+    for stream in (False, True):
+        body = {**CHAT, **more, "stream": stream}
+        response = company.tenant.request("POST", f"/hidden/v1{path}", json=body)
+        assert response.status_code == 200
+        assert '"best"' in response.text
+        assert "demo-small" not in response.text
+        assert not {"X-Gateway-Model", "X-Gateway-Provider"} & {*response.headers}
+
+
+def test_a_key_reads_its_own_usage_without_using_anything(company: Company) -> None:
+    company.chat()
+    company.chat(stream=True)
+    [line] = company.usage(2)
+    response = company.tenant.request("GET", "/v1/usage")
+    own = response.json()
+    assert response.status_code == 200
+    assert {name: own["today"][name] for name in ("calls", "input", "output", "cost")} == {
+        name: line[name] for name in ("calls", "input", "output", "cost")
+    }
+    assert own["month"]["calls"] == 2
+    assert company.usage(2) == [line]
