@@ -1,6 +1,6 @@
 """Function calls per request, counted by Python's profiler: a figure without noise.
 
-    python -m bench.calls [ENGINE] [--chain] [--requests N] [--keep FILE]
+    python -m bench.calls [ENGINE] [--chain | --ai] [--requests N] [--keep FILE]
 
 A real proxy gets the requests over one connection, one after the other.
 """
@@ -52,8 +52,8 @@ class _Handler(socketserver.StreamRequestHandler):
                 self.wfile.write(b"HTTP/1.1 200 OK\r\n" + fields + b"\r\n" + RESPONSE)
 
 
-def profile(engine: str, *, chain: bool = False, requests: int = 1000) -> pstats.Stats:
-    """The profile of a worker while it serves so many requests, with or without a chain of plugins.
+def profile(engine: str, *, chain: bool = False, ai: bool = False, requests: int = 1000) -> pstats.Stats:
+    """The profile of a worker while it serves so many requests, with a chain of plugins or a rule for AI.
 
     Needs neither nginx nor wrk. Raises `BenchFailed`.
     """
@@ -64,7 +64,10 @@ def profile(engine: str, *, chain: bool = False, requests: int = 1000) -> pstats
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         gateway, port = Gateway(folder / "gateway", upstream.server_address[1]), free_port()
         _start(gateway.admin(), folder, stack)
-        call = gateway.create_tenant("calls", *(CHAIN if chain else ()))
+        if ai:
+            call = gateway.create_ai_tenant("calls")
+        else:
+            call = gateway.create_tenant("calls", *(CHAIN if chain else ()))
         program = gateway.proxy("proxy", port, engine)
         variables = {"PYTHONPATH": str(_INJECTED), "BENCH_PROFILE": str(folder)}
         proxy = _start(replace(program, environment={**program.environment, **variables}), folder, stack)
@@ -116,12 +119,13 @@ def _is_python(pid: int) -> bool:
 @click.command()
 @click.argument("engine", default="express", type=click.Choice(["express", "mitmproxy"]))
 @click.option("--chain", is_flag=True, help="With a chain of plugins.")
+@click.option("--ai", is_flag=True, help="With a rule for AI.")
 @click.option("--requests", default=1000, help="How many requests are counted.")
 @click.option("--keep", type=click.Path(), help="Write the profile to this file, for python -m pstats.")
-def main(engine: str, chain: bool, requests: int, keep: str | None) -> None:
+def main(engine: str, chain: bool, ai: bool, requests: int, keep: str | None) -> None:
     """Count function calls per request."""
     try:
-        stats = profile(engine, chain=chain, requests=requests)
+        stats = profile(engine, chain=chain, ai=ai, requests=requests)
     except BenchFailed as error:
         sys.exit(f"FAILED  {error}")
     print(f"{calls_in(stats) / requests:.1f} calls per request ({engine}, {requests} requests)")

@@ -98,6 +98,27 @@ class Gateway:
             raise BenchFailed(str(error)) from None
         return make_call(f"bench-{name}.example.com", tenant["api_key"])
 
+    def create_ai_tenant(self, name: str) -> Call:
+        """The call of a new tenant whose rule for AI leads to the upstream. Raises `BenchFailed`."""
+        api = Api(self._url, None)
+        provider = {
+            "name": "bench",
+            "kind": "custom",
+            "base_url": f"http://127.0.0.1:{self.upstream}/v1",
+            "apis": ["openai.chat"],
+            "keys": [{"name": "bench", "secret": "sk-bench-0123456789"}],
+            "models": [{"id": "bench", "prices": {"input": "1", "output": "2"}}],
+        }
+        try:
+            tenant = api(
+                "POST", "/tenants", {"name": name, "subdomain": f"bench-{name}", "tier": "enterprise"}
+            )
+            api("POST", f"/tenants/{tenant['id']}/providers", provider)
+            api("POST", f"/tenants/{tenant['id']}/rules", {"path": "/v1", "ai": {"providers": ["bench"]}})
+        except DemoFailed as error:
+            raise BenchFailed(str(error)) from None
+        return make_call(f"bench-{name}.example.com", tenant["api_key"])
+
     @property
     def _url(self) -> str:
         return f"http://127.0.0.1:{self.admin_port}"
