@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict
 
 import orjson
 from mitmproxy import http
@@ -18,6 +17,7 @@ from shared.routing.ai_exchange import AiExchange
 from shared.routing.compile import Route
 from shared.routing.router import match_method
 from shared.secrets.redaction import redact
+from shared.upstreams.attempt import TracedAttempt
 from shared.usage.prices import usd
 
 _METHOD_LIMIT = 32
@@ -107,13 +107,17 @@ def _ai(one: AiExchange) -> Fields:
         "model": target and _SHOWN[target.model],
         "provider": target and target.provider.name,
         "provider_key": key and key.id,
-        "attempts": [asdict(attempt) for attempt in one.attempts.trace] if one.attempts else [],
+        "attempts": [_attempt(attempt) for attempt in one.attempts.trace] if one.attempts else [],
         "input": usage and usage.input,
         "input_cached": usage and usage.input_cached,
         "output": usage and usage.output,
         "usage_source": usage and usage.source,
         "cost": None if one.cost is None else usd(one.cost),
     }
+
+
+def _attempt(one: TracedAttempt) -> Fields:
+    return {"target": one.target, "key": one.key, "status": one.status, "why": one.why, "ms": one.ms}
 
 
 _NOT_CALLED: Fields = {"upstream": None, "upstream_status": None, "upstream_ms": None, "attempts": 0}

@@ -111,9 +111,9 @@ class AiCalls:
         except BodyRejected as error:
             return make_rejection(error.code, str(error))
         one.pool = pool = one.route.pool(one.resolution)
-        affinity = (
-            pool.affinity.key(request.headers, one.document, one.resolution.asked) if pool.affinity else None
-        )
+        affinity = None
+        if pool.affinity is not None:
+            affinity = pool.affinity.key(request.headers, one.document, one.resolution.asked)
         one.attempts = Attempts(pool.pool, pool.budget, self.random, affinity=affinity)
         attempt = one.attempts.first(self.clock.monotonic())
         if isinstance(attempt, Ended):

@@ -3,7 +3,6 @@
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -24,6 +23,7 @@ from shared.usage.asking import AUTO, UsageRemover, ask_for_usage, has_to_ask
 from shared.usage.estimate import estimate_request
 from shared.usage.meter import UsageMeter
 from shared.usage.prices import Rates, usd
+from shared.usage.row import day_of
 from shared.usage.values import Source, Usage
 
 #: Points a flow at an upstream, with a body for it.
@@ -54,7 +54,8 @@ class AiExchange(PoolExchange):
         unasked: the id of the provider that rejected this, and is not asked again.
         tell: tells other workers what the attempts have shown.
         meter: reads the usage of the response; None while there is none to read.
-        usage, rates: what was used, and at which prices; None before the end.
+        usage, rates, cost: what was used, at which prices, and the sum in nano-USD. None before the end; the
+            prices and the sum also when they are not known.
     """
 
     route: AiRoute
@@ -72,6 +73,7 @@ class AiExchange(PoolExchange):
     meter: UsageMeter | None = None
     usage: Usage | None = None
     rates: Rates | None = field(default=None, repr=False)
+    cost: int | None = None
 
     @property
     def policy(self) -> PoolPolicy | None:
@@ -107,11 +109,6 @@ class AiExchange(PoolExchange):
     def hides_target(self) -> bool:
         """Whether the client must not see which model and provider respond."""
         return self.route.ai.hide_target and self.resolution is not None
-
-    @property
-    def cost(self) -> int | None:
-        """Nano-USD; None before the end, and when the price is not known."""
-        return None if self.usage is None or self.rates is None else self.rates.cost(self.usage)
 
     def body_for_target(self, now: float) -> bytes:
         """The body for the present target: with its name of the model, and asking for a stream's usage."""
@@ -167,8 +164,8 @@ class AiExchange(PoolExchange):
             if usage.source is not Source.REPORTED and not usage.input:
                 usage = replace(usage, input=estimate_request(self.document))
             self.usage = usage
-            day = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d")
-            self.rates = self.route.rates(target, day=day, tier=self.meter.tier)
+            self.rates = rates = self.route.rates(target, day=day_of(now), tier=self.meter.tier)
+            self.cost = None if rates is None else rates.cost(usage)
         return self.usage
 
     def fields(self) -> Fields:

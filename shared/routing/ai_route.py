@@ -56,7 +56,7 @@ class PoolStates:
 
 @dataclass(frozen=True, slots=True)
 class ModelPool:
-    """The pool for one resolution, with what belongs to it."""
+    """The pool for one resolution, with what belongs to it. Without a choice it has no affinity."""
 
     pool: Pool
     budget: RetryBudget
@@ -93,6 +93,8 @@ class AiRoute:
         self._apis = {*spoken, MODELS} if ai.apis is None else set(ai.apis)
         self._rings: dict[str, KeyRing | None] = {}
         self._pools: dict[tuple[str, ...], ModelPool] = {}
+        self._known: dict[int, tuple[Resolution, ModelPool]] = {}
+        self._rates: dict[tuple[str, str, str], Rates | None] = {}
         self._upstreams: dict[tuple[str, RuleTimeouts, str, str | None], Upstream] = {}
 
     def call(self, path: str) -> ApiCall | Rejection:
@@ -108,12 +110,19 @@ class AiRoute:
 
     def pool(self, resolution: Resolution) -> ModelPool:
         """The pool of the targets that may serve a request."""
+        # The resolver keeps a resolution, so the same object means the same pool.
+        known, found = self._known.get(id(resolution), (None, None))
+        if found is not None and known is resolution:
+            return found
         name = (resolution.model or "", *(target.id for target in resolution.targets))
         found = self._pools.get(name)
         if found is None:
             if len(self._pools) >= _KEPT:
                 self._pools.clear()
             found = self._pools[name] = self._make_pool(resolution)
+        if len(self._known) >= _KEPT:
+            self._known.clear()
+        self._known[id(resolution)] = resolution, found
         return found
 
     def upstream(self, pool: ModelPool, attempt: Attempt, call: ApiCall) -> Upstream:
@@ -139,6 +148,14 @@ class AiRoute:
         """
         if self._is_clients:
             return None
+        name = (target.id, day, tier)
+        if name not in self._rates:
+            if len(self._rates) >= _KEPT:
+                self._rates.clear()
+            self._rates[name] = self._find_rates(target, day, tier)
+        return self._rates[name]
+
+    def _find_rates(self, target: ResolvedTarget, day: str, tier: str) -> Rates | None:
         provider = target.provider.provider
         shipped = self._prices.rates(provider.kind, target.model, day=day, tier=tier)
         own = next((one.prices for one in provider.models if one.id == target.model), None)
@@ -172,10 +189,11 @@ class AiRoute:
             name = (self.tenant_id, target.id)
             return states.targets.of(name, lambda: TargetState(policy.breaker, states.trial_delay))
 
+        has_choice = len(targets) > 1 or len(resolution.targets[0].provider.provider.keys) > 1
         return ModelPool(
             Pool(targets, policy, state, secret=states.secret, worker=states.worker),
             RetryBudget(),
-            _affinity(policy, self.tenant_id, states.secret),
+            _affinity(policy, self.tenant_id, states.secret) if has_choice else None,
             {one.id: one for one in resolution.targets},
         )
 
