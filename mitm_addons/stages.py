@@ -209,7 +209,7 @@ class Stages:
         def send(upstream: Upstream) -> None:
             self._send(flow, state, admitted, headers, sent_target, upstream, body)
 
-        found = pool.begin(headers, body, send, self.ai.random, self.clock.monotonic())
+        found = pool.begin(headers, body, send, self.ai.random, self.clock.monotonic(), self.ai.tell)
         if isinstance(found, Rejection):
             reject_flow(flow, found)
         else:

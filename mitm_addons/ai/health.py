@@ -8,8 +8,8 @@ from typing import Any, Final
 import orjson
 
 from shared.core.clock import Clock
-from shared.routing.ai_exchange import AiExchange
 from shared.routing.ai_route import PoolStates
+from shared.routing.pool_exchange import PoolExchange
 from shared.upstreams.attempt import Change
 from shared.upstreams.outcome import KeyEffect
 
@@ -37,14 +37,14 @@ class SharedHealth:
     clock: Clock
     worker: str
 
-    def tell(self, one: AiExchange) -> None:
+    def tell(self, one: PoolExchange) -> None:
         """Send what the attempts of a request have shown."""
         if one.attempts is None or not one.attempts.changes:
             return
         changes, one.attempts.changes = one.attempts.changes, []
         epoch = self.clock.now() - self.clock.monotonic()
         for change in changes:
-            self.send(orjson.dumps(self._message(one.route.tenant_id, change, epoch)))
+            self.send(orjson.dumps(self._message(one.tenant_id, change, epoch)))
 
     def _message(self, tenant_id: str, change: Change, epoch: float) -> dict[str, Any]:
         return {

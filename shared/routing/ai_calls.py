@@ -20,8 +20,9 @@ from shared.providers.calls import OWN, USAGE
 from shared.providers.model_list import anthropic_list, anthropic_model, openai_list, openai_model
 from shared.providers.retry_after import wait_of
 from shared.providers.usage_fields import USAGE_FIELDS
-from shared.routing.ai_exchange import AiExchange, Tell, nobody, parsed
+from shared.routing.ai_exchange import AiExchange, parsed
 from shared.routing.ai_route import AiRoute
+from shared.routing.pool_exchange import Tell, nobody
 from shared.routing.upstream import Upstream
 from shared.upstreams.attempt import Ended
 from shared.upstreams.attempts import Attempts

@@ -32,10 +32,6 @@ Send = Callable[[Upstream, bytes], None]
 Pass = Callable[[bytes], Any]
 
 
-def nobody(_: "AiExchange") -> None:
-    """Tells no other worker."""
-
-
 @dataclass(slots=True)
 class AiExchange(PoolExchange):
     """The state of a request to a model.
@@ -52,7 +48,6 @@ class AiExchange(PoolExchange):
         start: judges the beginning of a stream that is held back.
         asks_usage: the target was asked for the usage of the stream, and the client did not ask.
         unasked: the id of the provider that rejected this, and is not asked again.
-        tell: tells other workers what the attempts have shown.
         meter: reads the usage of the response; None while there is none to read.
         usage, rates, cost: what was used, at which prices, and the sum in nano-USD. None before the end; the
             prices and the sum also when they are not known.
@@ -69,7 +64,6 @@ class AiExchange(PoolExchange):
     start: StreamStart | None = None
     asks_usage: bool = False
     unasked: str = ""
-    tell: "Tell" = field(default=nobody, repr=False)
     meter: UsageMeter | None = None
     usage: Usage | None = None
     rates: Rates | None = field(default=None, repr=False)
@@ -86,8 +80,9 @@ class AiExchange(PoolExchange):
     def judge(self, status: int, body: bytes, wait: float | None) -> Outcome:
         return outcome_of_response(status, body, wait)
 
-    def share(self) -> None:
-        self.tell(self)
+    @property
+    def tenant_id(self) -> str:
+        return self.route.tenant_id
 
     def forward(self, now: float) -> None:
         if self.pool is not None and self.attempt is not None and self.send is not None:
@@ -183,10 +178,6 @@ class AiExchange(PoolExchange):
             if self.cost is not None:
                 found.append((b"X-Gateway-Cost", usd(self.cost).encode()))
         return tuple(found)
-
-
-#: Tells other workers what the attempts of a request have shown.
-Tell = Callable[[AiExchange], None]
 
 
 def _reading(feed: Callable[[bytes], None], pass_on: Pass) -> Pass:

@@ -1,13 +1,18 @@
 """One request that may go to one of several targets, and where it went."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 from shared.core.http_tokens import Fields
 from shared.model.pools import PoolPolicy
 from shared.upstreams.attempt import Attempt
 from shared.upstreams.attempts import Attempts
 from shared.upstreams.outcome import Outcome
+
+
+def nobody(_: "PoolExchange") -> None:
+    """Tells no other worker."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -18,11 +23,13 @@ class PoolExchange(ABC):
         attempts: where it may go, and where it went; None before it is known.
         attempt: the call under way, or the one that was served.
         is_judged: the failure of the last attempt was recorded, and nothing follows it.
+        tell: tells other workers what the attempts have shown.
     """
 
     attempts: Attempts | None = None
     attempt: Attempt | None = None
     is_judged: bool = False
+    tell: "Tell" = field(default=nobody, repr=False)
 
     @property
     @abstractmethod
@@ -42,9 +49,14 @@ class PoolExchange(ABC):
     def forward(self, now: float) -> None:
         """Point the request at the target of `attempt`."""
 
+    @property
     @abstractmethod
+    def tenant_id(self) -> str:
+        """The tenant, to whom the states of the targets belong."""
+
     def share(self) -> None:
         """Tell other workers what the attempts have shown."""
+        self.tell(self)
 
     def receive(self, status: int, now: float, wait: float | None = None) -> None:
         """Record the head of a response that goes to the client. `wait` is as in `judge`."""
@@ -82,3 +94,7 @@ class PoolExchange(ABC):
     def fields(self) -> Fields:
         """The headers that tell the client where its request went."""
         return self.attempt_fields()
+
+
+#: Tells other workers what the attempts of a request have shown.
+Tell = Callable[[PoolExchange], None]

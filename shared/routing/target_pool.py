@@ -12,7 +12,7 @@ from shared.core.errors import Rejection, make_rejection
 from shared.model.messages import Headers
 from shared.model.pools import PoolPolicy, RetryOn, UrlTarget
 from shared.routing.ai_route import PoolStates
-from shared.routing.pool_exchange import PoolExchange
+from shared.routing.pool_exchange import PoolExchange, Tell, nobody
 from shared.routing.upstream import Upstream
 from shared.upstreams.affinity import AffinityKeys
 from shared.upstreams.attempt import Attempt, Ended
@@ -54,6 +54,7 @@ class TargetPool:
         states: PoolStates,
     ) -> None:
         """`policy` says when another target is tried. Raises ValueError if a URL is there twice."""
+        self.tenant_id = tenant_id
         self._upstreams = {target_id(tenant_id, one.url): upstream for one, upstream in targets}
         if len(self._upstreams) < len(targets):
             raise ValueError("targets must not have the same url twice. Set its weight instead.")
@@ -85,11 +86,18 @@ class TargetPool:
         return self._upstreams[attempt.target.id]
 
     def begin(
-        self, headers: Headers, body: bytes | None, send: Send, random: Callable[[], float], now: float
+        self,
+        headers: Headers,
+        body: bytes | None,
+        send: Send,
+        random: Callable[[], float],
+        now: float,
+        tell: Tell = nobody,
     ) -> "TargetExchange | Rejection":
         """Choose the first target of a request, and send it there.
 
-        `body` is None for one that is forwarded as it arrives. `random` returns numbers from 0 to 1.
+        `body` is None for one that is forwarded as it arrives. `random` returns numbers from 0 to 1,
+        `tell` is that of its exchange.
         """
         affinity = self._affinity.key(headers, _parsed(body)) if self._affinity else None
         attempts = Attempts(self._pool, self._budget, random, affinity=affinity)
@@ -99,7 +107,7 @@ class TargetPool:
             return make_rejection(
                 "no_upstream", "No target of this rule can be called now. Retry later.", wait
             )
-        begun = TargetExchange(self, send, attempts=attempts, attempt=attempt)
+        begun = TargetExchange(self, send, attempts=attempts, attempt=attempt, tell=tell)
         begun.forward(now)
         return begun
 
@@ -132,8 +140,9 @@ class TargetExchange(PoolExchange):
         fault = Fault.TARGET if is_targets else Fault.NOBODY if status == 429 else Fault.CLIENT
         return Outcome(kind=_KINDS.get(status), fault=fault, why=f"status {status}", status=status, wait=wait)
 
-    def share(self) -> None:
-        """Nobody is told: each worker finds out by itself about the targets of a rule."""
+    @property
+    def tenant_id(self) -> str:
+        return self.pool.tenant_id
 
     def forward(self, now: float) -> None:
         if self.attempt is not None:

@@ -5,13 +5,16 @@ from typing import Any
 
 import pytest
 
+from mitm_addons.ai.health import SharedHealth
 from mitm_addons.attempts import TARGET_RETRIES, PoolAttempts
 from mitm_engine.exchange.attempt import Attempt, Step
 from mitm_engine.wire_error import WireError
 from shared.model.config import CLIENT
-from shared.model.pools import PoolPolicy, Retry, RetryOn, Strategy, UrlTarget
-from shared.routing.target_pool import TargetExchange
+from shared.model.pools import Breaker, PoolPolicy, Retry, RetryOn, Strategy, UrlTarget
+from shared.routing.ai_route import PoolStates
+from shared.routing.target_pool import TargetExchange, target_id
 from shared.routing.upstream import Upstream
+from shared.upstreams.target import TargetState
 from tests.mitm_addons.ai.test_calls import Clock
 from tests.mitm_addons.begun import admitted, begun_flow
 from tests.routing.test_target_pool import begin, route
@@ -37,7 +40,7 @@ class Try:
 def ask(*on: str, targets: int = 2, **rule: Any) -> Try:
     """A request to a rule with some targets, which are tried in their order after the failures `on`."""
     retry = Retry(on=tuple(map(RetryOn, on))) if on else Retry()
-    policy = PoolPolicy(strategy=Strategy.ORDER, retry=retry)
+    policy = rule.pop("policy", PoolPolicy(strategy=Strategy.ORDER, retry=retry))
     urls = [UrlTarget(url=f"http://{number}.example") for number in range(targets)]
     one, sent = begin(route(*urls, policy=policy, **rule).pool)
     return Try(begun_flow(admitted=admitted(), pooled=one), one, sent)
@@ -97,3 +100,16 @@ def test_the_errors_and_streams_of_targets_are_not_held() -> None:
     assert ATTEMPTS.holds(tried.flow, Attempt(number=1, status=200, fields=stream)) is None
     assert ATTEMPTS.held(tried.flow, b"x") is Step.COMMIT
     assert not TARGET_RETRIES.statuses
+
+
+def test_other_workers_hear_that_a_target_of_the_rule_is_down() -> None:
+    messages: list[bytes] = []
+    states = PoolStates(b"secret")
+    health = SharedHealth(messages.append, states, Clock(), "this")
+    tried = ask(policy=PoolPolicy(strategy=Strategy.ORDER, breaker=Breaker(consecutive=1)))
+    tried.one.tell = health.tell
+    assert tried.fail(error=REFUSED)
+    known = TargetState(Breaker())
+    states.targets.of(("ten", target_id("ten", "http://0.example")), lambda: known)
+    SharedHealth(messages.append, states, Clock(), "other").heard(messages[0])
+    assert known.breaker.until is not None
