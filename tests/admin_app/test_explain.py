@@ -92,6 +92,14 @@ class TestForwarded:
         for secret in (tenant.key, "s3cret", "validator-secret", "of-a-client", "of-a-query"):
             assert secret not in text
 
+    def test_explain_shows_the_target_of_a_pool_that_is_chosen_first(self, api: Api, tenant: Tenant) -> None:
+        first = {"url": "https://api.openai.com/first", "headers": {"X-Up": "s3cret-of-target"}}
+        second = {"url": "https://api.openai.com/second", "priority": 1}
+        new_rule(api, tenant, target=None, targets=[second, first])
+        explained = asked(api, tenant)
+        assert explained["upstream"]["url"] == "https://api.openai.com/first/v1/chat?a=1"
+        assert "s3cret" not in str(explained)
+
     def test_explain_shows_what_a_plugin_changes(self, api: Api, tenant: Tenant) -> None:
         cutting = {"name": "content_validator", "settings": {"fields": ["model"]}}
         new_rule(api, tenant, plugin_chain=[cutting])
