@@ -9,6 +9,7 @@ https://ai.google.dev/api/generate-content#UsageMetadata. Ollama: https://docs.o
 OpenAI: https://platform.openai.com/docs/api-reference.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -27,6 +28,8 @@ from shared.providers.calls import (
 GEMINI: Final = "gemini"
 OLLAMA: Final = "ollama"
 
+_FIRST: Final = re.compile(r"[.\[]")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageFields:
@@ -42,6 +45,7 @@ class UsageFields:
         events: the same for the events of a stream.
         texts: the names of members with the next piece of generated text.
         text_marks: the same as they are in JSON.
+        ways: the paths of all numbers without ``|``, each with the name of its first member.
     """
 
     holders: Sequence[str]
@@ -57,9 +61,12 @@ class UsageFields:
     events: Sequence[bytes] = ()
     texts: Sequence[str] = ()
     text_marks: Sequence[bytes] = field(init=False)
+    ways: Sequence[tuple[str, str]] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text_marks", tuple(f'"{name}":'.encode() for name in self.texts))
+        ways = [way for paths in self.sums.values() for path in paths for way in path.split("|")]
+        object.__setattr__(self, "ways", tuple((_FIRST.split(way, 1)[0], way) for way in ways))
 
 
 _CHAT: Final = UsageFields(

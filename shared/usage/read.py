@@ -24,12 +24,11 @@ def read_numbers(fields: UsageFields, document: Any, numbers: Numbers) -> None:
         reported = _getter(holder)(document) if holder else document
         if not isinstance(reported, dict):
             continue
-        for paths in fields.sums.values():
-            for path in paths:
-                for way in _ways(path):
-                    value = _number(_getter(way)(reported))
-                    if value is not None:
-                        numbers[way] = value
+        for first, way in fields.ways:
+            if first in reported:
+                value = _number(reported[first] if first == way else _getter(way)(reported))
+                if value is not None:
+                    numbers[way] = value
 
 
 def read_tier(fields: UsageFields, document: Any) -> str | None:

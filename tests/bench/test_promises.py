@@ -31,6 +31,10 @@ def test_request_takes_no_more_calls_than_before(engine: str, chain: bool, calls
     assert calls_in(profile(engine, chain=chain, requests=300)) / 300 < calls * _NOISE
 
 
+def test_request_to_a_model_takes_no_more_calls_than_before() -> None:
+    assert calls_in(profile("express", ai=True, requests=300)) / 300 < 970 * _NOISE
+
+
 def test_pipeline_meets_its_targets() -> None:
     found = uvloop.run(measure(5, 1000))
     print(f"\n{target_table(found)}")
