@@ -256,6 +256,8 @@ class Stages:
             return None
         if state.source == "upstream":
             state.upstream_status = response.data.status_code
+            if state.upstream is not None and state.upstream.key:
+                response.data.headers.fields = state.upstream.without_key(response.data.headers.fields)
             if state.ai is not None:
                 self.ai.begin_response(state.ai, response.data.status_code, head_of(response))
             elif state.pooled is not None:

@@ -85,6 +85,7 @@ class ProviderCalls:
             path=endpoint.path(call.api, call.path, model),
             query=_written(query),
             secrets=secrets,
+            key="" if key is None else self.credentials[key.id],
             defaults=tuple(
                 (encoded(name), encoded(value))
                 for name, value in endpoint.headers.items()

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
+from urllib.parse import quote
 
 from shared.core.empty import EMPTY
 from shared.core.http_tokens import Fields
 from shared.http.forwarding import OwnHeaders
+from shared.model.messages import encoded
 from shared.model.targets import Target
 from shared.routing.timeouts import UpstreamTimeouts
 
@@ -24,6 +26,7 @@ class Upstream:
         defaults: headers for requests that do not have them.
         secrets: the values in `own` and `query` that must not be shown, by the names of their headers and
             parameters.
+        key: the key of the provider, empty if it needs none.
         authority: the Host of the target.
     """
 
@@ -36,7 +39,20 @@ class Upstream:
     query: str = ""
     defaults: Fields = ()
     secrets: Mapping[str, str] = EMPTY
+    key: str = field(default="", repr=False)
     authority: bytes = field(init=False, repr=False, compare=False)
+    _hidden: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        forms = {self.key, quote(self.key, safe="")} if self.key else ()
+        object.__setattr__(self, "_hidden", tuple(encoded(form) for form in forms))
         object.__setattr__(self, "authority", self.target.authority.encode("ascii"))
+
+    def without_key(self, fields: Fields) -> Fields:
+        """The fields of a response without those that tell the key, as a redirect does with its query."""
+        if self._hidden:
+            values = b"\n".join([value for _, value in fields])
+            for hidden in self._hidden:
+                if hidden in values:
+                    fields = tuple([field for field in fields if hidden not in field[1]])
+        return fields

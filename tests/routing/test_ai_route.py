@@ -261,3 +261,11 @@ def test_names_that_clients_invent_do_not_fill_the_memory() -> None:
         first(ai, f"model-{number}")
     assert len(ai._pools) <= 1_000
     assert len(ai._upstreams) <= 1_000
+
+
+def test_a_field_of_a_response_that_tells_the_key_is_not_for_the_client() -> None:
+    _, upstream = first(route(provider()), "gpt-5.6")
+    plain = ((b"Content-Type", b"text/plain"), (b"Retry-After", b"1"))
+    assert upstream.without_key(plain) is plain
+    told = ((b"Location", b"https://x.example/?key=" + SECRET.encode() + b"&a=1"), (b"X-Request-Id", b"sk"))
+    assert upstream.without_key((*plain, *told)) == (*plain, told[1])
