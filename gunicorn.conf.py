@@ -36,7 +36,12 @@ def post_fork(_: Any, worker: Any) -> None:
     worker.log.open()
 
 
+def post_worker_init(worker: Any) -> None:
+    worker.start_jobs()
+
+
 def worker_exit(_: Any, worker: Any) -> None:
+    worker.stop_jobs()
     worker.log.close()
 
 

@@ -14,7 +14,9 @@ from gunicorn.http import errors as wire
 from gunicorn.http.wsgi import Response
 from gunicorn.workers.gthread import ThreadWorker
 
+from admin_app.context import EXTENSION
 from admin_app.http.errors import CONTENT_TYPE, ApiError, problem_document
+from admin_app.jobs.leaders import Jobs
 from shared import logs
 from shared.services import SystemClock
 
@@ -86,7 +88,19 @@ class Logger(glogging.Logger):  # type: ignore[misc]  # gunicorn has no types
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # as above
-    """gunicorn's worker with threads."""
+    """gunicorn's worker with threads, and with the jobs of the fleet beside its requests."""
+
+    jobs: Jobs | None = None
+
+    def start_jobs(self) -> None:
+        """Begin with the jobs, once the application is there."""
+        self.jobs = Jobs(self.wsgi.extensions[EXTENSION])
+        self.jobs.start()
+
+    def stop_jobs(self) -> None:
+        """End them. A worker that did not start has none."""
+        if self.jobs is not None:
+            self.jobs.stop()
 
     def handle(self, conn: Any) -> Any:
         """Handle a request. A connection that ends is closed here, in the thread."""

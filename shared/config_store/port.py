@@ -90,6 +90,13 @@ class ConfigStore(Protocol):
         """
         ...
 
+    def changes(self, since: int) -> tuple[int, Sequence[str]]:
+        """The number of the newest change, and the ids of what changed after `since`; 0: of all there is.
+
+        An id is that of a tenant, which may be deleted, or ``platform``.
+        """
+        ...
+
     def claim(self, name: str, value: str) -> str | None:
         """Claim the name of a call. Returns None, or the value that another call has stored."""
         ...

@@ -150,6 +150,14 @@ class RedisStore:
         with redis_errors():
             self._discovered(call.keys, call.arguments)
 
+    def changes(self, since: int) -> tuple[int, Sequence[str]]:
+        before = self._known.seen
+        with redis_errors(), self._client.pipeline(transaction=False) as pipeline:
+            ask_state(pipeline).zrange(layout.CHANGES, f"({since}", "+inf", byscore=True)
+            identity, number, changed = pipeline.execute()
+        self._known.check(StoreState.parse(identity, number), before)
+        return int(number or 0), [one.decode() for one in changed]
+
     def claim(self, name: str, value: str) -> str | None:
         with redis_errors():
             found: Any = self._claim([layout.idempotency_key(name)], [value, CLAIMED_SECONDS * 1000])

@@ -34,9 +34,9 @@ class MemoryStore:
         self._platform = PlatformDocument()
         self._discovered: dict[str, Discovered] = {}
         self._used: dict[tuple[str, str], float] = {}
-        #: The number of the newest change, and that of each tenant's last one.
+        #: The number of the newest change.
         self.revision = 0
-        self.changes: dict[str, int] = {}
+        self._changes: dict[str, int] = {}
         #: What proxies said about the newest documents of tenants.
         self.noted_faults: dict[str, str] = {}
         #: Called with the id of the tenant, or ``platform``, after each write, in the thread of the writer.
@@ -66,7 +66,7 @@ class MemoryStore:
             self.revision += 1
             self._remove_old(change)
             self._put_new(change)
-            self.changes[change.tenant_id] = self.revision
+            self._changes[change.tenant_id] = self.revision
         self._announce(change.tenant_id)
         return change.after and replace(change.after, revision=self.revision)
 
@@ -92,7 +92,7 @@ class MemoryStore:
             self.revision += 1
             self._platform = replace(change.after, revision=self.revision)
             self._forget_providers(change.removed_providers)
-            self.changes[PLATFORM_ID] = self.revision
+            self._changes[PLATFORM_ID] = self.revision
             written = self._platform
         self._announce(PLATFORM_ID)
         return written
@@ -112,6 +112,10 @@ class MemoryStore:
         self._discovered[provider_id] = found
         if old is None or old.names != found.names:
             self._announce(owner)
+
+    def changes(self, since: int) -> tuple[int, Sequence[str]]:
+        changes = list(self._changes.items())
+        return self.revision, [one for one, number in changes if number > since]
 
     def _announce(self, record: str) -> None:
         for listener in tuple(self.listeners):
@@ -245,8 +249,7 @@ class MemorySource:
         return replace(found, discovered=self._store.discovered(discovering(found.providers)))
 
     async def changes(self, since: int) -> tuple[int, Sequence[str]]:
-        changes = list(self._store.changes.items())
-        return self._store.revision, [tenant_id for tenant_id, number in changes if number > since]
+        return self._store.changes(since)
 
     async def watch(self, changed: Callable[[str], None], reconnected: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()

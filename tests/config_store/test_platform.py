@@ -187,6 +187,19 @@ def test_claim_is_replaced_with_the_change_of_the_platform(store: ConfigStore) -
         store.write_platform(store.read_platform(), before, actor=ACTOR, claim=claim)
 
 
+def test_changes_since_a_number_name_tenants_and_the_platform(store: ConfigStore) -> None:
+    assert store.changes(0) == (0, [])
+    acme = create(store, a_tenant("acme"))
+    globex = create(store, a_tenant("globex"))
+    platform = write_platform(store, providers=(OPENAI,))
+    assert store.changes(0) == (platform.revision, ["id-acme", "id-globex", "platform"])
+    assert store.changes(globex.revision) == (platform.revision, ["platform"])
+    store.write(acme, None, actor=ACTOR)
+    number, changed = store.changes(platform.revision)
+    assert (number > platform.revision, changed) == (True, ["id-acme"])
+    assert store.changes(number) == (number, [])
+
+
 def test_discovered_models_are_kept_until_their_provider_is_removed(store: ConfigStore) -> None:
     first, second = Discovered(("a", "b"), 5.5), Discovered((), 6.5)
     write_platform(store, providers=(OPENAI,))

@@ -1,0 +1,1 @@
+"""What the admin process does beside requests: the jobs of the fleet, and calls of providers."""

@@ -1,0 +1,65 @@
+"""The jobs of the fleet that an admin process does while it leads them.
+
+Without an admin process nothing fails: lists of models get old, and ledgers stay in Redis until the bound of
+their memory. The next admin process catches up.
+"""
+
+import logging
+from typing import Final
+
+from admin_app.jobs.discovery import Discovery
+from shared.config_store.client import open_client
+from shared.config_store.leader import Leader, Term
+from shared.config_store.redis_errors import redis_errors
+from shared.core.errors import StoreDown
+from shared.core.process.failures import Failures
+from shared.services import Services
+from shared.usage.archiver import Archiver
+
+logger = logging.getLogger(__name__)
+
+#: Seconds from one look at what there is to do to the next.
+DISCOVERY_EVERY: Final = 1.0
+ARCHIVE_EVERY: Final = 60.0
+_STOP_SECONDS: Final = 3.0
+
+
+class Jobs:
+    """The jobs of one worker of the admin API. Start them after its fork, and stop them when it ends."""
+
+    def __init__(self, services: Services, *, discovery_every: float = DISCOVERY_EVERY) -> None:
+        self._client = open_client(services.address.options)
+        self._discovery = Discovery(services)
+        self._folder = services.settings.data_dir / "ledger"
+        self._archiver = Archiver(self._client, self._folder)
+        self._failures = Failures()
+        self._leaders = tuple(
+            Leader(self._client, job, work, services.clock, every=every)
+            for job, work, every in (
+                ("discovery", self._discovery.run, discovery_every),
+                ("archive", self._archive, ARCHIVE_EVERY),
+            )
+        )
+
+    def start(self) -> None:
+        """Begin to ask for the leads, in threads that end with the process."""
+        for leader in self._leaders:
+            leader.start()
+
+    def stop(self) -> None:
+        """End the threads, and give the leads up."""
+        for leader in self._leaders:
+            leader.stop(_STOP_SECONDS)
+        self._discovery.close()
+        self._client.close()
+
+    def _archive(self, term: Term) -> None:
+        """Copy the ledgers. What cannot be copied now stays in Redis, and is copied later."""
+        try:
+            with redis_errors():
+                self._archiver.run(term.is_held)
+        except (StoreDown, OSError) as error:
+            if self._failures.is_new(error):
+                logger.error("The ledgers cannot be copied to %s: %s", self._folder, error)
+        else:
+            self._failures.end()
