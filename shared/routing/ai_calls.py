@@ -208,7 +208,7 @@ def _model_field(request: Request) -> FormPart | None:
 def ended(ended: Ended, model: str) -> Rejection:
     """The error when no target can be called."""
     code = ended.code or "no_upstream"
-    wait = None if ended.wait is None else max(1, round(ended.wait + 0.5))
+    wait = ended.retry_after
     headers = {} if wait is None else {"Retry-After": str(wait)}
     if code == "rate_limit_exceeded":
         message = f"All keys of the provider of {model} are limited by it. Retry in {wait} s."

@@ -103,9 +103,11 @@ class TargetPool:
         attempts = Attempts(self._pool, self._budget, random, affinity=affinity)
         attempt = attempts.first(now)
         if isinstance(attempt, Ended):
-            wait = {} if attempt.wait is None else {"Retry-After": str(max(1, round(attempt.wait + 0.5)))}
+            wait = attempt.retry_after
             return make_rejection(
-                "no_upstream", "No target of this rule can be called now. Retry later.", wait
+                "no_upstream",
+                "No target of this rule can be called now. Retry later.",
+                {} if wait is None else {"Retry-After": str(wait)},
             )
         begun = TargetExchange(self, send, attempts=attempts, attempt=attempt, tell=tell)
         begun.forward(now)

@@ -1,5 +1,6 @@
 """The values of attempts: what to call, that nothing is left to call, and what was learned from a call."""
 
+import math
 from dataclasses import dataclass
 
 from shared.model.providers import ProviderKey
@@ -28,12 +29,18 @@ class Attempt:
 class Ended:
     """No attempt is left.
 
-    `code` is the error that the client gets; empty: it gets the last failure as it came. `wait` is the number
-    of seconds for ``Retry-After``; None if none is known.
+    Attributes:
+        code: the error that the client gets; empty: it gets the last failure as it came.
+        wait: the seconds after which a target may be called; None if they are not known.
     """
 
     code: str = ""
     wait: float | None = None
+
+    @property
+    def retry_after(self) -> int | None:
+        """The whole seconds for ``Retry-After``, at least 1; None if no wait is known."""
+        return None if self.wait is None else max(1, math.ceil(self.wait))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -323,6 +323,8 @@ def test_a_response_with_an_error_uses_nothing_and_cools_the_key() -> None:
     ("why", "status", "wait"),
     [
         (Ended("no_upstream", 3.2), 503, "4"),
+        (Ended("no_upstream", 5.0), 503, "5"),
+        (Ended("no_upstream", 0.0), 503, "1"),
         (Ended("no_provider_key", None), 503, "1"),
         (Ended("rate_limit_exceeded", 29.5), 429, "30"),
     ],
