@@ -14,8 +14,8 @@ from shared.pipeline.plan import Group, Plan, Step
 from shared.pipeline.plugin import Reject
 from shared.pipeline.trace import StepResult
 from shared.routing.ai_exchange import AiExchange
-from shared.routing.provider_calls import PLATFORM
 from shared.routing.router import why_not
+from shared.secrets.context import PLATFORM
 from shared.secrets.redaction import SECRET_HEADERS, redact
 
 

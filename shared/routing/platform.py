@@ -9,7 +9,8 @@ from shared.model.config import Tenant
 from shared.model.providers import Model, PlatformDocument, Provider
 from shared.providers.resolve import SearchOrder
 from shared.providers.shipped.model_table import shipped_models
-from shared.routing.provider_calls import PLATFORM, ProviderCalls, ProviderCompiler
+from shared.routing.provider_calls import ProviderCalls, ProviderCompiler
+from shared.secrets.context import PLATFORM
 from shared.usage.prices import PriceTable
 
 logger = logging.getLogger(__name__)

@@ -15,13 +15,15 @@ from shared.providers.resolve import KnownProvider
 from shared.providers.shipped.presets import Endpoint
 from shared.routing.timeouts import UpstreamTimeouts
 from shared.routing.upstream import Upstream
-from shared.secrets.context import provider_header_context, provider_key_context, provider_query_context
+from shared.secrets.context import (
+    PLATFORM,
+    provider_header_context,
+    provider_key_context,
+    provider_query_context,
+)
 from shared.secrets.sealing import AesSealer
 
 logger = logging.getLogger(__name__)
-
-#: The owner of the providers that tenants share.
-PLATFORM = "platform"
 
 # Headers with which a client could name another account of the provider, or another way to pay.
 _ACCOUNT = ("openai-organization", "openai-project", "x-goog-user-project", "ocp-apim-subscription-key")
@@ -102,14 +104,13 @@ class ProviderCalls:
             timeouts=timeouts,
             ca=self.known.provider.ca,
             path=endpoint.path(call.api, call.path, model),
-            query="&".join(
-                f"{quote(name, safe='')}={quote(text, safe='')}" for name, text in endpoint.query.items()
-            ),
+            query=_written(endpoint.query),
             defaults=tuple((encoded(name), encoded(text)) for name, text in endpoint.headers.items()),
         )
 
 
 def _written(query: Mapping[str, str]) -> str:
+    """The query as it stands in a URL: names and values percent-encoded."""
     return "&".join(f"{quote(name, safe='')}={quote(text, safe='')}" for name, text in query.items())
 
 

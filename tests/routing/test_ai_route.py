@@ -24,9 +24,9 @@ from shared.providers.calls import ApiCall
 from shared.providers.resolve import Resolution
 from shared.routing.ai_route import AiRoute, PoolStates, shortened
 from shared.routing.platform import CompiledPlatform, compile_platform, compile_providers
-from shared.routing.provider_calls import PLATFORM, ProviderCompiler
+from shared.routing.provider_calls import ProviderCompiler
 from shared.routing.timeouts import UpstreamTimeouts
-from shared.secrets.context import provider_key_context
+from shared.secrets.context import PLATFORM, provider_key_context
 from shared.secrets.sealing import AesSealer
 from shared.upstreams.attempt import Attempt, Ended
 from shared.upstreams.attempts import Attempts
