@@ -1,4 +1,4 @@
-"""Answers the engine's questions about the attempts of a request that has several targets."""
+"""Decides for the engine whether and where a request that has several targets is tried again."""
 
 import asyncio
 from collections.abc import Awaitable

@@ -65,7 +65,7 @@ class SharedHealth:
             if told["worker"] == self.worker:
                 return
             self._apply(told)
-        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError) as error:  # JSONDecodeError is a ValueError
             logger.warning("A message about health is not understood: %r", error)
 
     def _apply(self, told: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The ledger: one row per call of a model that was answered or broken off."""
+"""The ledger: one row per call of a model that was served, also in part."""
 
 import json
 from collections.abc import Mapping

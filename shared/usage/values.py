@@ -26,7 +26,7 @@ class Usage:
         audio_in, audio_out: the parts of `input` and `output` that are sound.
         images: pictures that were made.
         searches: searches on the web.
-        requests: calls that a provider answered.
+        requests: calls that a provider served.
     """
 
     input: int = 0

@@ -100,7 +100,7 @@ MODEL: Document = {
         {"provider": "openai-main", "model": "gpt-5.6", "weight": 3},
         {"provider": "openai-main", "model": "gpt-5.6-mini", "priority": 1},
     ],
-    "description": "The best model that answers.",
+    "description": "The best model that can be called.",
 }
 _POOL: Final[dict[str, Any]] = PoolOutput().dump(pool_members(AI_POLICY))
 MODEL_READ: Document = {
@@ -123,7 +123,7 @@ MODEL_READ: Document = {
     ],
     **_POOL,
     "visible": True,
-    "description": "The best model that answers.",
+    "description": "The best model that can be called.",
     **_TIMES,
 }
 PLATFORM_MODEL: Document = {**MODEL, "shared": "all"}
