@@ -34,9 +34,9 @@ class MemoryStore:
         self._platform = PlatformDocument()
         self._discovered: dict[str, Discovered] = {}
         self._used: dict[tuple[str, str], float] = {}
-        #: The number of the newest change.
+        #: The number of the newest change, and that of the last one of each tenant and of the platform.
         self.revision = 0
-        self._changes: dict[str, int] = {}
+        self.changed_at: dict[str, int] = {}
         #: What proxies said about the newest documents of tenants.
         self.noted_faults: dict[str, str] = {}
         #: Called with the id of the tenant, or ``platform``, after each write, in the thread of the writer.
@@ -66,7 +66,7 @@ class MemoryStore:
             self.revision += 1
             self._remove_old(change)
             self._put_new(change)
-            self._changes[change.tenant_id] = self.revision
+            self.changed_at[change.tenant_id] = self.revision
         self._announce(change.tenant_id)
         return change.after and replace(change.after, revision=self.revision)
 
@@ -92,7 +92,7 @@ class MemoryStore:
             self.revision += 1
             self._platform = replace(change.after, revision=self.revision)
             self._forget_providers(change.removed_providers)
-            self._changes[PLATFORM_ID] = self.revision
+            self.changed_at[PLATFORM_ID] = self.revision
             written = self._platform
         self._announce(PLATFORM_ID)
         return written
@@ -114,7 +114,7 @@ class MemoryStore:
             self._announce(owner)
 
     def changes(self, since: int) -> tuple[int, Sequence[str]]:
-        changes = list(self._changes.items())
+        changes = list(self.changed_at.items())
         return self.revision, [one for one, number in changes if number > since]
 
     def _announce(self, record: str) -> None:

@@ -93,7 +93,7 @@ async def test_keeper_that_starts_later_removes_what_was_deleted_meanwhile(machi
     gone = world.create("gone")
     await machine.keeper.update()
     world.store.write(gone, None, actor=ACTOR)
-    del world.store.changes["id-gone"]  # a deletion leaves the changes after a day
+    del world.store.changed_at["id-gone"]  # a deletion leaves the changes after a day
     machine.keeper._stored = None
     await machine.keeper.update()
     assert machine.disk.tenants() == {"id-acme"}
@@ -319,7 +319,7 @@ async def test_snapshot_loses_the_platform_of_another_store(machine: Machine) ->
     write_platform(machine.world.store, providers=(OPENAI,))
     await machine.keeper.update()
     machine.world.store._platform = PlatformDocument()
-    machine.world.store.changes.clear()
+    machine.world.store.changed_at.clear()
     machine.keeper._stored = None
     await machine.keeper.update()
     assert machine.disk.platform() is None
