@@ -161,7 +161,7 @@ class Stages:
     async def _judge_request(
         self, flow: http.HTTPFlow, state: FlowState, admitted: Admitted, run: Run, body: bytes
     ) -> None:
-        await run.request_body(body)
+        await run.request_body(body, state.ai.names if state.ai else ())
         _respond_early(flow, state, run)
         if not flow.response:
             request = run.exchange.request

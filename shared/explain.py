@@ -210,7 +210,7 @@ async def _run(
     try:
         async with asyncio.timeout(MAX_SECONDS):
             await run.request_head()
-            await run.request_body(request.body)
+            await run.request_body(request.body, result.ai.names if result.ai else ())
             if not run.rejection and not run.responded:
                 _forward(result, run, admitted, request, instance, calls)
             if result.rejection or result.responded:

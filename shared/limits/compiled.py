@@ -77,6 +77,12 @@ class CompiledLimit:
         spec = self.spec
         return not spec.glob or spec.glob == next((g for g in spec.globs if matches_glob(g, model)), None)
 
+    def first_model(self, models: Sequence[str]) -> str | None:
+        """The first of the names of a request's model that the limit counts; None when it counts none."""
+        if not self.spec.glob:
+            return models[0]
+        return next((model for model in models if self.holds_for_model(model)), None)
+
     def missing(self, exchange: Exchange) -> str | None:
         """The header that the limit counts by and the request lacks."""
         for by in self.spec.by:

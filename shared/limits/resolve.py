@@ -35,10 +35,11 @@ class LimitResolver:
         self._same = same if len(same) == len(compiled_limits) and not self._may_meet else None
 
     def of(
-        self, exchange: Exchange, model: str, lease: str, has_counter: Callable[[str, str], bool]
+        self, exchange: Exchange, models: Sequence[str], lease: str, has_counter: Callable[[str, str], bool]
     ) -> Sequence[Charge]:
         """The limits that count this request, in order. Limits with the same counter are merged.
 
+        `models` are the names of its model, at least one; each limit counts by the first that it holds for.
         `has_counter` takes a `key_prefix` and a value that the client chose. It returns True when the value
         has a counter of its own.
         """
@@ -48,7 +49,9 @@ class LimitResolver:
         for compiled, is_client_chosen, always, charge in self._prepared:
             if charge is not None:
                 found.append(charge)
-            elif always or compiled.counts(exchange, model):
+                continue
+            model = models[0] if always else compiled.first_model(models)
+            if model is not None and (always or compiled.counts(exchange, model)):
                 value = compiled.value(exchange, model)
                 if is_client_chosen and not has_counter(compiled.key_prefix, value):
                     value = SHARED_COUNTER

@@ -163,6 +163,8 @@ class Exchange:
         key: None on a public rule.
         response: None before the upstream responds.
         notes: the notes of this plugin from earlier stages of the exchange.
+        models: on a rule for AI, the names of the models that may serve the request, with and without their
+            provider, and last the name that was asked for. Empty without a body and on other rules.
     """
 
     id: str
@@ -173,20 +175,45 @@ class Exchange:
     key: ApiKey | None = None
     response: Response | None = None
     notes: Mapping[str, object] = field(default_factory=lambda: EMPTY)
+    models: tuple[str, ...] = ()
 
     # `dataclasses.replace` would take more than twice as long.
 
     def with_request(self, request: Request) -> "Exchange":
         return Exchange(
-            self.id, self.tenant, self.rule, request, self.client, self.key, self.response, self.notes
+            self.id,
+            self.tenant,
+            self.rule,
+            request,
+            self.client,
+            self.key,
+            self.response,
+            self.notes,
+            self.models,
         )
 
     def with_response(self, response: Response | None) -> "Exchange":
         return Exchange(
-            self.id, self.tenant, self.rule, self.request, self.client, self.key, response, self.notes
+            self.id,
+            self.tenant,
+            self.rule,
+            self.request,
+            self.client,
+            self.key,
+            response,
+            self.notes,
+            self.models,
         )
 
     def with_notes(self, notes: Mapping[str, object]) -> "Exchange":
         return Exchange(
-            self.id, self.tenant, self.rule, self.request, self.client, self.key, self.response, notes
+            self.id,
+            self.tenant,
+            self.rule,
+            self.request,
+            self.client,
+            self.key,
+            self.response,
+            notes,
+            self.models,
         )

@@ -76,11 +76,16 @@ class Run:
         """Run the groups of pre_request that need no body."""
         await self._groups(Stage.PRE_REQUEST, self.plan.head)
 
-    async def request_body(self, body: bytes) -> None:
-        """Run the other groups of pre_request, unless the request has its response already."""
+    async def request_body(self, body: bytes, models: tuple[str, ...] = ()) -> None:
+        """Run the other groups of pre_request, unless the request has its response already.
+
+        `models` is as in `Exchange.models`.
+        """
         if self.rejection or self.responded:
             return
         self.exchange = self.exchange.with_request(self.exchange.request.with_body(body))
+        if models:
+            self.exchange = replace(self.exchange, models=models)
         if self.shadows:
             self.shadows.resume(Stage.PRE_REQUEST, self.exchange)
         await self._groups(Stage.PRE_REQUEST, self.plan.stages.get(Stage.PRE_REQUEST, ()))

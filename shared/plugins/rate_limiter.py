@@ -172,11 +172,11 @@ class RateLimiter(Plugin):
             message = f"The header {missing} is required, because a limit counts by it. Send it."
             return Reject(STATUS["missing_required_header"], "missing_required_header", message)
         try:
-            model = await self._model(exchange) if "body" in self.reads else ""
+            models = exchange.models or (await self._model(exchange) if "body" in self.reads else "",)
         except BodyRejected as error:
             return Reject(STATUS[error.code], error.code, str(error))
         lease = next(self._leases) if self.has_cleanup else ""
-        charged = self._resolver.of(exchange, model, lease, self._has_counter)
+        charged = self._resolver.of(exchange, models, lease, self._has_counter)
         if not charged:
             return CONTINUE
         limits = [charge.limit for charge in charged]

@@ -129,6 +129,12 @@ class Resolution:
     targets: tuple[ResolvedTarget, ...]
     policy: PoolPolicy = AI_POLICY
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of each target, with and without its provider, and last the one that was asked for."""
+        found = [name for target in self.targets for name in (target.full_name, target.model)]
+        return tuple(dict.fromkeys((*found, self.asked)))
+
 
 class SearchOrder:
     """Providers in the order in which a bare name is looked for. Tenants with the same ones share it."""

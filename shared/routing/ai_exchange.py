@@ -96,6 +96,11 @@ class AiExchange(PoolExchange):
         return self.pool.targets[self.attempt.target.id]
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the models that may serve the request; none before they are known."""
+        return () if self.resolution is None else self.resolution.names
+
+    @property
     def asked(self) -> str:
         """The model that the client asked for."""
         return "" if self.resolution is None else self.resolution.asked

@@ -208,3 +208,30 @@ def test_a_key_reads_its_own_usage_without_using_anything(company: Company) -> N
     }
     assert own["month"]["calls"] == 2
     assert company.usage(2) == [line]
+
+
+def test_a_limit_of_a_model_counts_every_name_of_it(company: Company) -> None:
+    limits = {"per_model": {"demo-small": {"limit": 2, "window": "1h"}, "*": {"limit": 50, "window": "1h"}}}
+    chain = [{"name": "rate_limiter", "settings": {"limits": limits}}]
+    company.create("rules", path="/few", ai={"providers": ["first"]}, plugin_chain=chain)
+    company.tenant.await_rule("/few")
+
+    def status(model: str) -> int:
+        document = {**CHAT, "model": model}
+        return company.tenant.request("POST", "/few/v1/chat/completions", json=document).status_code
+
+    assert [status(name) for name in ("best", "demo-small")] == [200, 200]
+    assert [status(name) for name in ("demo-small", "best", "first/demo-small")] == [429, 429, 429]
+    assert status("demo-large") == 200
+
+
+def test_a_key_may_use_only_the_models_that_it_lists(company: Company) -> None:
+    made = company.create("api-keys", name="small", scopes=["proxy"], models=["demo-small"])
+    headers = {"Authorization": f"Bearer {made['key']}"}
+    for _ in until(5):
+        if company.tenant.request("GET", "/v1/models", headers=headers).status_code == 200:
+            break
+    names = [one["id"] for one in company.tenant.request("GET", "/v1/models", headers=headers).json()["data"]]
+    assert names == ["demo-small"]
+    rejected = company.tenant.request("POST", "/v1/chat/completions", json=CHAT, headers=headers)
+    assert (rejected.status_code, rejected.json()["error"]["code"]) == (403, "model_not_allowed")

@@ -28,7 +28,7 @@ def model_limits(*globs: tuple[str, int], rule: str | None = None) -> list[Compi
 def charged(
     compiled_limits: list[CompiledLimit], *headers: tuple[str, str], model: str = "", own: bool = True
 ) -> list[Charge]:
-    return [*LimitResolver(compiled_limits).of(exchange(headers=headers), model, "lease", lambda *_: own)]
+    return [*LimitResolver(compiled_limits).of(exchange(headers=headers), (model,), "lease", lambda *_: own)]
 
 
 TEAM = compiled("per_header:X-Team", by=("header:x-team",))
@@ -51,6 +51,21 @@ def test_beyond_the_bound_the_values_that_a_client_chooses_share_a_counter() -> 
     assert after[2].limit.key == TEAM.key_prefix + SHARED_COUNTER
     assert after[2].value == SHARED_COUNTER
     assert before[2].value != SHARED_COUNTER
+
+
+def test_a_limit_of_models_counts_by_the_first_name_that_it_is_for() -> None:
+    limits = model_limits(("small", 1), ("gpt-*", 2), ("*", 3))
+
+    def counted(*names: str) -> list[tuple[str, str]]:
+        resolver = LimitResolver(limits)
+        found = resolver.of(exchange(), names, "lease", lambda *_: True)
+        return [(charge.limit.name, charge.value) for charge in found]
+
+    (one,) = counted("small")
+    assert counted("main/small", "small", "alias")[0] == one
+    # The most precise limit for each name counts: here also the one for all others.
+    assert [name for name, _ in counted("main/small", "small", "alias")] == ["small", "*"]
+    assert [name for name, _ in counted("gpt-5")] == ["gpt-*"]
 
 
 def test_only_places_take_the_lease() -> None:
