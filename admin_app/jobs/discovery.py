@@ -12,7 +12,8 @@ from shared.config_store.records.platform import discovering
 from shared.core.errors import BadRecord, GatewayError
 from shared.core.process.failures import Failures
 from shared.model.providers import Discovered, Provider
-from shared.routing.provider_calls import PLATFORM, ProviderCalls, ProviderCompiler
+from shared.routing.provider_calls import ProviderCalls, ProviderCompiler
+from shared.secrets.context import PLATFORM
 from shared.services import Services
 
 #: The bounds of a list: what is beyond them is left out, and logged.
