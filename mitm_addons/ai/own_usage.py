@@ -12,8 +12,6 @@ from shared.core.clock import Clock
 from shared.core.errors import StoreDown, make_rejection
 from shared.model.messages import Headers, Response
 from shared.routing.admission import Admitted
-from shared.usage.aggregates import Totals
-from shared.usage.prices import usd
 from shared.usage.reader import KeyUsage
 
 #: Reads the usage of an API key of a tenant up to a day. Raises `StoreDown`.
@@ -59,11 +57,6 @@ def _document(key: str, day: date, usage: KeyUsage) -> dict[str, Any]:
     return {
         "object": "usage",
         "key": key,
-        "today": {"date": day.isoformat(), **_numbers(usage.day)},
-        "month": {"date": day.strftime("%Y-%m"), **_numbers(usage.month)},
+        "today": {"date": day.isoformat(), **usage.day.shown()},
+        "month": {"date": day.strftime("%Y-%m"), **usage.month.shown()},
     }
-
-
-def _numbers(totals: Totals) -> dict[str, Any]:
-    numbers = {name: getattr(totals, name) for name in ("calls", "input", "output", "cached", "unpriced")}
-    return {**numbers, "cost": usd(totals.cost_nano)}

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Final, NamedTuple, Self
 
+from shared.usage.prices import usd
 from shared.usage.row import LedgerRow
 
 #: Stands for each part of a combination that is not counted by itself.
@@ -88,7 +89,19 @@ class Totals:
         """The sums in the order of `COUNTERS`."""
         return (self.calls, self.input, self.output, self.cached, self.cost_nano, self.unpriced)
 
+    def shown(self) -> dict[str, int | str]:
+        """The sums as APIs show them: the cost in USD as decimal text, all others as numbers."""
+        return {
+            "calls": self.calls,
+            "input": self.input,
+            "output": self.output,
+            "cached": self.cached,
+            "unpriced": self.unpriced,
+            "cost": usd(self.cost_nano),
+        }
+
     def plus(self, other: Self) -> Self:
+        """The sums of both."""
         return type(self)(
             calls=self.calls + other.calls,
             input=self.input + other.input,

@@ -4,7 +4,7 @@ Prices are USD per million tokens as decimal text, as providers publish them. Su
 (1e-9 USD), so that they are exact: the cheapest price of a token is about 10 of them.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, Self
@@ -177,9 +177,3 @@ class PriceTable:
             return None if own is None else Rates.of(own)
         rates = Rates.of(shipped)
         return rates if own is None else rates.with_own(own)
-
-
-def total(costs: Iterable[int | None]) -> int | None:
-    """The sum; None when one of the costs is not known."""
-    known = list(costs)
-    return None if None in known else sum(cost for cost in known if cost is not None)

@@ -101,11 +101,5 @@ class LedgerRow:
             raise ValueError(f"This is not a row of the ledger: {error!r}") from None
         return cls(**{**known, "usage": Usage(**usage, source=source)})
 
-    def shown(self) -> dict[str, Any]:
-        """The row as the admin API shows it, the numbers of the usage at its top."""
-        members = asdict(self)
-        usage = members.pop("usage")
-        return {**members, **{name: usage[name] for name in UNITS}, "source": usage["source"]}
-
 
 _NAMES: Final = tuple(one.name for one in fields(LedgerRow))

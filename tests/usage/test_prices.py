@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from shared.providers.shipped.model_table import ModelTable, shipped_models
 from shared.providers.shipped.presets import presets
-from shared.usage.prices import PriceTable, Rates, parse_price, total, usd
+from shared.usage.prices import PriceTable, Rates, parse_price, usd
 from shared.usage.values import Usage
 
 RATES = Rates.of(
@@ -115,11 +115,6 @@ def test_nano_usd_are_written_exactly(nano: int) -> None:
     text = usd(nano)
     assert Decimal(text) * 10**9 == nano
     assert re.fullmatch(r"\d+(\.\d*[1-9])?", text)
-
-
-def test_a_sum_with_an_unknown_cost_is_unknown() -> None:
-    assert total([1, 2]) == 3
-    assert total([1, None]) is None
 
 
 TABLE = ModelTable.parse(

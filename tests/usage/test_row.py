@@ -1,6 +1,5 @@
 """Rows of the ledger as text."""
 
-import json
 from types import MappingProxyType
 
 import pytest
@@ -21,12 +20,6 @@ def test_a_row_with_any_text_and_map_is_read_as_it_was_written() -> None:
     assert one.encoded().isascii()
     read_only = row(tags=MappingProxyType({"a": "b"}))
     assert LedgerRow.parse(read_only.encoded()) == row(tags={"a": "b"})
-
-
-def test_a_row_is_shown_with_its_numbers_at_the_top() -> None:
-    shown = row(user="ada").shown()
-    assert (shown["input"], shown["output"], shown["source"], shown["user"]) == (10, 5, "reported", "ada")
-    assert json.loads(json.dumps(shown)) == shown
 
 
 def test_the_day_of_a_row_is_that_of_utc() -> None:

@@ -155,8 +155,7 @@ class UsageRows(Schema):
 
 def sum_document(group: dict[str, str], totals: Totals) -> dict[str, Any]:
     """The JSON of one group."""
-    numbers = {name: getattr(totals, name) for name in ("calls", "input", "output", "cached", "unpriced")}
-    return {**group, **numbers, "cost": usd(totals.cost_nano)}
+    return {**group, **totals.shown()}
 
 
 def row_document(row: LedgerRow) -> dict[str, Any]:
