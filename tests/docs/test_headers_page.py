@@ -1,5 +1,6 @@
 """docs/reference/headers.md says what is added and removed; here the code does it."""
 
+import inspect
 import re
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from shared.core.http_tokens import HOP_BY_HOP, KEY_HEADERS, MASK
 from shared.http.forwarding import CREDENTIALS, OwnHeaders, client_head, identity_fields, upstream_head
 from shared.model.messages import Headers
 from shared.providers.headers import DROP, HIDDEN, IS_REQUEST_ID
+from shared.routing import ai_exchange, pool_exchange
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "headers.md").read_text(encoding="utf-8")
 WHO = identity_fields("id", "192.0.2.1", "t1", "k1")
@@ -63,6 +65,14 @@ def test_headers_of_responses_are_as_the_page_says() -> None:
     (ids,) = [row[1] for row in rows("Responses to the client") if row[0] == "`X-Upstream-Request-ID`"]
     assert all(IS_REQUEST_ID[name.encode()] for name in names(ids.partition(".")[0]))
     assert len(names(ids.partition(".")[0])) == 5
+
+
+def test_headers_about_targets_and_cost_are_on_the_page() -> None:
+    listed = {name.lower() for row in rows("Responses to the client") for name in names(row[0])}
+    source = "".join(inspect.getsource(module) for module in (ai_exchange, pool_exchange))
+    sent = {name.lower() for name in re.findall(r'b"(x-[a-z-]+)"', source, re.IGNORECASE)}
+    assert len(sent) == 6
+    assert sent <= listed
 
 
 def test_client_with_its_own_credential_is_made_as_the_page_shows() -> None:
