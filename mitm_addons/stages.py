@@ -209,7 +209,8 @@ class Stages:
         def send(upstream: Upstream) -> None:
             self._send(flow, state, admitted, headers, sent_target, upstream, body)
 
-        found = pool.begin(headers, body, send, self.ai.random, self.clock.monotonic(), self.ai.tell)
+        ai, now = self.ai, self.clock.monotonic()
+        found = pool.begin(headers, body, send, random=ai.random, now=now, tell=ai.tell)
         if isinstance(found, Rejection):
             reject_flow(flow, found)
         else:

@@ -252,7 +252,11 @@ def _forward(
     elif admitted.route.pool is not None:
         chosen: list[Upstream] = []
         begun = admitted.route.pool.begin(
-            exchange.request.headers, body, chosen.append, calls.random, calls.clock.monotonic()
+            exchange.request.headers,
+            body,
+            chosen.append,
+            random=calls.random,
+            now=calls.clock.monotonic(),
         )
         if isinstance(begun, Rejection):
             result.rejection = begun

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl
 import orjson
 
 from shared.bodies.body import DecodedBody, model_of
+from shared.bodies.json.lenient import json_or_none
 from shared.bodies.json.members import Span
 from shared.bodies.multipart import FormPart, form_field
 from shared.bodies.text.whole_body import MAX_PARTS
@@ -20,7 +21,7 @@ from shared.providers.calls import OWN, USAGE
 from shared.providers.model_list import anthropic_list, anthropic_model, openai_list, openai_model
 from shared.providers.retry_after import wait_of
 from shared.providers.usage_fields import USAGE_FIELDS
-from shared.routing.ai_exchange import AiExchange, parsed
+from shared.routing.ai_exchange import AiExchange
 from shared.routing.ai_route import AiRoute
 from shared.routing.pool_exchange import Tell, nobody
 from shared.routing.upstream import Upstream
@@ -173,7 +174,7 @@ def _take_body(one: AiExchange, request: Request, body: bytes) -> None:
         if is_changed or one.form_model is None:
             _find_model(one, sent)
         return
-    one.form_model, one.document = None, parsed(one.body)
+    one.form_model, one.document = None, json_or_none(one.body)
     if one.body and not isinstance(one.document, dict):
         raise BodyRejected("invalid_json", "The body must be a JSON object, or a form with the field model.")
 

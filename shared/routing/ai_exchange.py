@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from shared.bodies.json.lenient import json_or_none
 from shared.bodies.json.members import Span, with_member
 from shared.bodies.json.model_names import ModelRenamer, with_model
 from shared.core.http_tokens import Fields
@@ -150,7 +151,7 @@ class AiExchange(PoolExchange):
         """A response that was collected, as the client gets it."""
         if not self.hides_target:
             return body
-        if isinstance(parsed(body), dict):
+        if isinstance(json_or_none(body), dict):
             start = body.index(b"{")
             return body[:start] + with_model(body[start:], self.asked)
         changes = ModelRenamer(self.asked)
@@ -228,11 +229,3 @@ async def _after(sent: list[bytes], last: Awaitable[Any]) -> list[bytes]:
 
 def _pieces(sent: Any) -> list[bytes]:
     return [sent] if isinstance(sent, bytes) else list(sent)
-
-
-def parsed(body: bytes) -> Any:
-    """The JSON of a body; None for another body."""
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
-import orjson
-
+from shared.bodies.json.lenient import json_or_none
 from shared.core.errors import Rejection, make_rejection
 from shared.model.messages import Headers
 from shared.model.pools import PoolPolicy, RetryOn, UrlTarget
@@ -79,6 +78,7 @@ class TargetPool:
 
     @property
     def policy(self) -> PoolPolicy:
+        """How a target is chosen, and when another one is tried."""
         return self._pool.policy
 
     def upstream(self, attempt: Attempt) -> Upstream:
@@ -90,6 +90,7 @@ class TargetPool:
         headers: Headers,
         body: bytes | None,
         send: Send,
+        *,
         random: Callable[[], float],
         now: float,
         tell: Tell = nobody,
@@ -99,7 +100,7 @@ class TargetPool:
         `body` is None for one that is forwarded as it arrives. `random` returns numbers from 0 to 1,
         `tell` is that of its exchange.
         """
-        affinity = self._affinity.key(headers, _parsed(body)) if self._affinity else None
+        affinity = self._affinity.key(headers, json_or_none(body or b"")) if self._affinity else None
         attempts = Attempts(self._pool, self._budget, random, affinity=affinity)
         attempt = attempts.first(now)
         if isinstance(attempt, Ended):
@@ -149,10 +150,3 @@ class TargetExchange(PoolExchange):
     def forward(self, now: float) -> None:
         if self.attempt is not None:
             self.send(self.pool.upstream(self.attempt))
-
-
-def _parsed(body: bytes | None) -> object:
-    try:
-        return orjson.loads(body or b"")
-    except orjson.JSONDecodeError:
-        return None

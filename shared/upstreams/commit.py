@@ -19,9 +19,8 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any
 
-import orjson
-
 from shared.bodies.event_splitter import EventSplitter, event_splitter
+from shared.bodies.json.lenient import json_or_none
 from shared.http.body_rejected import BodyRejected
 from shared.http.media_type import MediaType
 from shared.model.event import Event
@@ -102,10 +101,7 @@ class StreamStart:
 
 def _document(event: Event) -> dict[str, Any] | None:
     """The JSON object of an event; None for anything else."""
-    try:
-        document = orjson.loads(event.data or "")
-    except orjson.JSONDecodeError:
-        return None
+    document = json_or_none(event.data or "")
     return document if isinstance(document, dict) else None
 
 

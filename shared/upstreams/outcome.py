@@ -20,8 +20,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-import orjson
-
+from shared.bodies.json.lenient import json_or_none
 from shared.model.pools import RetryOn
 
 
@@ -104,7 +103,7 @@ def outcome_of_response(status: int, body: bytes = b"", wait: float | None = Non
     """
     if status < 400:
         return SERVED
-    words = error_words(_document(body))
+    words = error_words(json_or_none(body))
     found = _by_words(words, may_be_auth=status in (400, 401, 403)) or _BY_STATUS.get(status)
     if found is None:
         found = Outcome(fault=Fault.CLIENT if status < 500 else Fault.TARGET)
@@ -161,10 +160,3 @@ def _by_words(words: list[str], *, may_be_auth: bool) -> Outcome | None:
     if said & _OVERLOADED:
         return _FULL
     return _REJECTED_KEY if may_be_auth and said & _AUTH else None
-
-
-def _document(body: bytes) -> Any:
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None

@@ -12,8 +12,7 @@ from dataclasses import replace
 from json import JSONDecoder
 from typing import Any, Final
 
-import orjson
-
+from shared.bodies.json.lenient import json_or_none
 from shared.providers.usage_fields import usage_fields
 from shared.usage.estimate import estimate_tokens
 from shared.usage.read import Numbers, has_unit, read_numbers, read_tier, usage_of
@@ -167,7 +166,7 @@ class UsageMeter:
             return
         for line in lines.splitlines():
             if any(mark in line for mark in self._fields.marks):
-                document = _parsed(line[line.find(b"{") :])
+                document = json_or_none(line[line.find(b"{") :])
                 self._read(document)
 
     def _read(self, document: Any) -> None:
@@ -191,7 +190,7 @@ class UsageMeter:
             self._is_cut = True
 
     def _read_whole(self, body: bytes) -> None:
-        document = None if self._is_cut else _parsed(body)
+        document = None if self._is_cut else json_or_none(body)
         if document is None:
             self._read_lines(body)  # a stream that a plugin read as a whole
         if not self._numbers:
@@ -251,11 +250,3 @@ def texts_after(mark: bytes, lines: bytes) -> list[bytes]:
             begin = text.end()
         at = lines.find(mark, begin)
     return found
-
-
-def _parsed(text: bytes) -> Any:
-    """The JSON document, None for something else."""
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return None

@@ -33,7 +33,7 @@ def route(*targets: UrlTarget, policy: PoolPolicy = ORDER, **rule: Any) -> Any:
 def begin(pool: Any, body: bytes | None = b"", **headers: str) -> tuple[TargetExchange, list[Upstream]]:
     """A request that was sent to its first target, and the upstreams it was sent to."""
     sent: list[Upstream] = []
-    begun = pool.begin(Headers(list(headers.items())), body, sent.append, lambda: 0.5, 0.0)
+    begun = pool.begin(Headers(list(headers.items())), body, sent.append, random=lambda: 0.5, now=0.0)
     assert isinstance(begun, TargetExchange)
     return begun, sent
 
