@@ -128,9 +128,17 @@ def test_anthropics_sdk_and_claude_code_call_the_same_models(company: Company) -
     assert raw.headers["X-Gateway-Provider"] == "first"
 
 
+_FAULTS = [
+    pytest.param(
+        fault, stream, marks=() if (fault, stream) in (("503", False), ("reset", True)) else pytest.mark.slow
+    )
+    for fault in ("500", "503", "529", "429", "401", "reset", "refuse")
+    for stream in (False, True)
+]
+
+
 @on_express
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("fault", ["500", "503", "529", "429", "401", "reset", "refuse"])
+@pytest.mark.parametrize(("fault", "stream"), _FAULTS)
 def test_another_provider_serves_when_one_fails(company: Company, fault: str, stream: bool) -> None:
     company.fail(fault)
     response = company.chat(stream=stream)
