@@ -15,15 +15,13 @@ from shared.core.errors import Problem
 from shared.documents.ai.provider import provider_document
 from shared.documents.ai.provider_key import ProviderKeyOutput, Reference, hint_of
 from shared.documents.fields import KEEP
-from shared.model.providers import Provider, ProviderKey
+from shared.model.providers import MIN_TENANT_DISCOVER, Provider, ProviderKey
 from shared.model.sealed import Sealed
 from shared.model.targets import Target
 from shared.providers.shipped.presets import CUSTOM, Endpoint, preset_of
 from shared.secrets.context import provider_header_context, provider_key_context, provider_query_context
 from shared.settings.provider_secrets import env_secret, file_secret
 
-#: A tenant may not look up the models of its provider more often, in seconds.
-MIN_TENANT_DISCOVER = 600.0
 _KEY_READ_ONLY = ("expires_at", "created_at")
 _TARGET_FIELDS = ("kind", "base_url", "params")
 

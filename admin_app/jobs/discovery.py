@@ -11,7 +11,7 @@ from shared.config_store.leader import Term
 from shared.config_store.records.platform import discovering
 from shared.core.errors import BadRecord, GatewayError
 from shared.core.process.failures import Failures
-from shared.model.providers import Discovered, Provider
+from shared.model.providers import MIN_TENANT_DISCOVER, Discovered, Provider
 from shared.routing.provider_calls import ProviderCalls, ProviderCompiler
 from shared.secrets.context import PLATFORM
 from shared.services import Services
@@ -19,8 +19,7 @@ from shared.services import Services
 #: The bounds of a list: what is beyond them is left out, and logged.
 MAX_NAMES: Final = 2_000
 MAX_CHARACTERS: Final = 256
-#: The shortest time between two look-ups for a tenant, and the longest until a failed one is repeated.
-_TENANTS_INTERVAL: Final = 600.0
+# The longest time until a look-up that failed is repeated, in seconds.
 _RETRY: Final = 600.0
 # Anthropic's list has 20 models on a page.
 _MAX_PAGES: Final = 20
@@ -41,8 +40,9 @@ class _Entry:
 
     @property
     def interval(self) -> float:
-        seconds = self.provider.discover or _TENANTS_INTERVAL
-        return seconds if self.owner == PLATFORM else max(seconds, _TENANTS_INTERVAL)
+        """Seconds from one look-up to the next."""
+        seconds = self.provider.discover or MIN_TENANT_DISCOVER
+        return seconds if self.owner == PLATFORM else max(seconds, MIN_TENANT_DISCOVER)
 
     def is_due(self, now: float) -> bool:
         """Whether it is time; a clock that was set back does not delay it by more than the interval."""

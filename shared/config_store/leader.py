@@ -144,7 +144,7 @@ class Leader:
             try:
                 self._work(Term(self._term, self._is_held))
                 self._failures.end("work")
-            except Exception as error:
+            except Exception as error:  # a job may raise anything; the thread stays, and repeats it
                 if self._failures.is_new(error, "work"):
                     logger.error("The job %s failed: %s", self._job, error, exc_info=error)
             self._ended.wait(self._every)

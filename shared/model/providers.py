@@ -12,6 +12,9 @@ from shared.model.pools import AI_POLICY, PoolPolicy
 from shared.model.rule_timeouts import RuleTimeouts
 from shared.model.sealed import Sealed
 
+#: The shortest time between two look-ups of the list of models of a tenant's provider, in seconds.
+MIN_TENANT_DISCOVER = 600.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderKey:

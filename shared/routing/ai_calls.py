@@ -23,7 +23,7 @@ from shared.providers.retry_after import wait_of
 from shared.providers.usage_fields import USAGE_FIELDS
 from shared.routing.ai_exchange import AiExchange
 from shared.routing.ai_route import AiRoute
-from shared.routing.pool_exchange import Tell, nobody
+from shared.routing.pool_exchange import Tell, tell_no_worker
 from shared.routing.upstream import Upstream
 from shared.upstreams.attempt import Ended
 from shared.upstreams.attempts import Attempts
@@ -45,7 +45,7 @@ class AiCalls:
 
     clock: Clock
     random: Callable[[], float]
-    tell: Tell = nobody
+    tell: Tell = tell_no_worker
 
     def begin(self, path: str, ai: AiRoute) -> AiExchange | Rejection:
         """Find the API that a request calls, before its body has come."""

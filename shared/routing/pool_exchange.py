@@ -11,8 +11,8 @@ from shared.upstreams.attempts import Attempts
 from shared.upstreams.outcome import Outcome
 
 
-def nobody(_: "PoolExchange") -> None:
-    """Tells no other worker."""
+def tell_no_worker(_: "PoolExchange") -> None:
+    """Do nothing: for a process without other workers, and for tests."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class PoolExchange(ABC):
     attempts: Attempts | None = None
     attempt: Attempt | None = None
     is_judged: bool = False
-    tell: "Tell" = field(default=nobody, repr=False)
+    tell: "Tell" = field(default=tell_no_worker, repr=False)
 
     @property
     @abstractmethod

@@ -11,7 +11,7 @@ from shared.core.errors import Rejection, make_rejection
 from shared.model.messages import Headers
 from shared.model.pools import PoolPolicy, RetryOn, UrlTarget
 from shared.routing.ai_route import PoolStates
-from shared.routing.pool_exchange import PoolExchange, Tell, nobody
+from shared.routing.pool_exchange import PoolExchange, Tell, tell_no_worker
 from shared.routing.upstream import Upstream
 from shared.upstreams.affinity import AffinityKeys
 from shared.upstreams.attempt import Attempt, Ended
@@ -93,7 +93,7 @@ class TargetPool:
         *,
         random: Callable[[], float],
         now: float,
-        tell: Tell = nobody,
+        tell: Tell = tell_no_worker,
     ) -> "TargetExchange | Rejection":
         """Choose the first target of a request, and send it there.
 
