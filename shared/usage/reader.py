@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
@@ -18,6 +19,8 @@ from shared.usage.aggregates import COUNTERS, Combination, Totals
 from shared.usage.keys import ledger_key, sums_keys
 from shared.usage.row import LedgerRow
 
+logger = logging.getLogger(__name__)
+
 # Rows that one call reads.
 _PAGE = 1_000
 # Seconds that a call of `KeyUsageReader` may take, and the fields that it looks at in one call.
@@ -28,7 +31,10 @@ _SPECIAL: Final = re.compile(r"[\\*?\[\]^-]")
 
 
 class RowPage(NamedTuple):
-    """Rows, the newest first. `next_cursor` is None on the last page."""
+    """Rows, the newest first. `next_cursor` is None on the last page.
+
+    There are fewer than the limit on a page with damaged ones.
+    """
 
     rows: list[LedgerRow]
     next_cursor: str | None
@@ -57,10 +63,13 @@ class UsageReader:
         return {day: totals for day, hashes in found if (totals := _totals(hashes))}
 
     def rows(self, tenant_id: str, *, limit: int, cursor: str | None = None) -> RowPage:
-        """The newest rows before the cursor. Raises ValueError on a cursor of another form."""
+        """The newest rows before the cursor. One that is damaged is left out and logged.
+
+        Raises ValueError on a cursor of another form.
+        """
         end = "+" if cursor is None else f"({_checked(cursor)}"
         entries: Any = self._client.xrevrange(ledger_key(tenant_id), max=end, count=limit)
-        rows = [LedgerRow.parse(fields[b"row"]) for _, fields in entries]
+        rows = [row for entry in entries if (row := _row(tenant_id, *entry)) is not None]
         has_more = len(entries) == limit
         return RowPage(rows, entries[-1][0].decode() if has_more else None)
 
@@ -137,6 +146,15 @@ class KeyUsageReader:
 def open_key_usage(options: Mapping[str, Any]) -> KeyUsageReader:
     """A reader with its own connection; `options` are keyword arguments of redis.Redis."""
     return KeyUsageReader(RedisConnection(endpoint(options), (), _DEADLINE))
+
+
+def _row(tenant_id: str, entry_id: bytes, fields: Mapping[bytes, bytes]) -> LedgerRow | None:
+    """The row of an entry; None for one that is damaged."""
+    try:
+        return LedgerRow.parse(fields.get(b"row", b""))
+    except ValueError as error:
+        logger.error("Entry %s in the ledger of %s is left out: %s", entry_id.decode(), tenant_id, error)
+        return None
 
 
 def _days(first: date, last: date) -> Iterator[str]:

@@ -152,7 +152,7 @@ def _rows_of(reader: UsageReader, tenant_id: str, first: date, last: date) -> It
         page = reader.rows(tenant_id, limit=_PAGE, cursor=cursor)
         yield from (row for row in page.rows if begin <= row.day <= end)
         cursor = page.next_cursor
-        if cursor is None or page.rows[-1].day < stop:
+        if cursor is None or (page.rows and page.rows[-1].day < stop):
             return
 
 

@@ -14,6 +14,7 @@ import pytest
 import redis
 
 from shared.config_store.store import RedisStore
+from shared.usage.keys import ledger_key
 from shared.usage.reader import UsageReader
 from shared.usage.row import LedgerRow
 from shared.usage.settler import open_settler
@@ -142,6 +143,18 @@ def test_rows_are_listed_from_the_newest(api: Api, used: Tenant) -> None:
     )
     assert first["rows"][1]["cost"] is None
     assert rest["next_cursor"] is None
+
+
+@pytest.mark.parametrize("entry", [{"row": "{}"}, {"row": "x"}, {"other": "x"}])
+def test_a_damaged_row_is_left_out_and_the_others_are_shown(
+    api: Api, client: redis.Redis, used: Tenant, entry: dict[str, str]
+) -> None:
+    client.xadd(ledger_key(used.id), entry)  # type: ignore[arg-type]
+    page = api.get(f"{used.url}/usage/rows?limit=1", key=used.key).get_json()
+    assert page["rows"] == []
+    rest = api.get(f"{used.url}/usage/rows?cursor={page['next_cursor']}", key=used.key).get_json()
+    assert len(rest["rows"]) == 3
+    assert sum(one["calls"] for one in report(api, used, "group_by=tag")) == 4  # one has two tags
 
 
 def test_the_platform_sees_all_tenants(api: Api, valkey_socket: str, used: Tenant) -> None:
