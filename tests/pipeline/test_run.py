@@ -367,3 +367,17 @@ class TestMoments:
         run = run_of(entry(ActingInPlace(lambda view: seen.append(view) or CONTINUE), Stage.POST_RESPONSE))
         run_loop(run.finish(runs_post_response=runs_post_response))
         assert len(seen) == runs_post_response
+
+
+async def test_plugins_see_the_models_that_may_serve_the_request_once_its_body_is_there() -> None:
+    seen: list[tuple[str, ...]] = []
+
+    def note(found: Exchange) -> Verdict:
+        seen.append(found.models)
+        return CONTINUE
+
+    run = run_of(entry(ActingInPlace(note)))
+    await run.request_head()
+    await run.request_body(b"{}", ("main/m", "m", "fast"))
+    assert seen[-1] == ("main/m", "m", "fast")
+    assert run.exchange.models == ("main/m", "m", "fast")

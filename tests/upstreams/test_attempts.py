@@ -497,3 +497,10 @@ def test_any_course_of_requests_keeps_its_bounds(
         assert attempts.number == len(calls) or isinstance(step, Attempt)
         attempts.end()
         assert sum(world.state(target).in_flight for target in pool.targets) == 0
+
+
+@pytest.mark.parametrize(("wait", "seconds"), [(None, None), (0.0, 1), (3.2, 4), (5.0, 5)])
+def test_the_time_to_come_back_is_in_whole_seconds_and_at_least_one(
+    wait: float | None, seconds: int | None
+) -> None:
+    assert Ended("no_upstream", wait).retry_after == seconds

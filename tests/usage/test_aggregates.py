@@ -92,3 +92,8 @@ def test_the_check_finds_a_row_with_a_wrong_cost() -> None:
         "row row-2, cost_nano",
         "row row-4, cost_nano",
     ]
+
+
+def test_sums_are_shown_with_their_cost_in_usd() -> None:
+    shown = Totals(calls=2, input=20, output=10, cached=3, cost_nano=140_000, unpriced=1).shown()
+    assert shown == {"calls": 2, "input": 20, "output": 10, "cached": 3, "cost": "0.00014", "unpriced": 1}

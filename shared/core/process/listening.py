@@ -37,7 +37,9 @@ def open_listener(
     times per second, because the workers of a program that was killed hold it for a moment.
     """
     family, address = resolve_address(host, port)
-    for left in reversed(range(tries)):
+    left = tries
+    while True:
+        left -= 1
         # Accepted sockets inherit the protocol, and only then do event loops turn Nagle's algorithm off.
         listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
@@ -47,13 +49,12 @@ def open_listener(
                 listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, address[0] != "::")
             listener.bind(address)
             listen(listener)
-            break
+            return listener
         except OSError as error:
             listener.close()
             if error.errno != errno.EADDRINUSE or not left:
                 raise _cannot_listen(host, port, error) from None
         time.sleep(_PAUSE)
-    return listener
 
 
 def _cannot_listen(host: str, port: int, error: OSError | UnicodeError) -> CannotListen:
