@@ -278,6 +278,16 @@ class Upstream:
 
     def __exit__(self, *_: object) -> None:
         asyncio.run_coroutine_threadsafe(self.stop(), self._loop).result(5)
+        asyncio.run_coroutine_threadsafe(_end_handshakes(), self._loop).result(5)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
         self._loop.close()
+
+
+async def _end_handshakes() -> None:
+    """Cancel what the loop still does for connections that it was about to accept."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    if others:
+        await asyncio.wait(others, timeout=2)
