@@ -13,6 +13,7 @@ from mitm_engine.wire_error import WireError
 from shared.core.clock import Clock
 from shared.model.messages import Headers
 from shared.model.pools import RetryOn
+from shared.providers.headers import SHOULD_RETRY
 from shared.providers.retry_after import wait_of
 from shared.routing.ai_exchange import AiExchange
 from shared.routing.pool_exchange import PoolExchange
@@ -91,7 +92,7 @@ class PoolAttempts:
         if isinstance(following, Ended):
             one.is_judged = True
             if following.code == "provider_auth":
-                raise WireError("no_provider_key", headers={"x-should-retry": "false"})
+                raise WireError("no_provider_key", headers={SHOULD_RETRY: "false"})
             return False
         one.attempt = following
         one.forward(now)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from shared.core.http_tokens import Fields
 from shared.model.pools import PoolPolicy
+from shared.providers.headers import SHOULD_RETRY
 from shared.upstreams.attempt import Attempt
 from shared.upstreams.attempts import Attempts
 from shared.upstreams.outcome import Outcome
@@ -89,7 +90,7 @@ class PoolExchange(ABC):
             return ()
         number = (b"X-Gateway-Attempts", b"%d" % self.attempts.number)
         # Every target that may be tried has failed.
-        return (number, (b"x-should-retry", b"false")) if self.is_judged else (number,)
+        return (number, (SHOULD_RETRY.encode(), b"false")) if self.is_judged else (number,)
 
     def fields(self) -> Fields:
         """The headers that tell the client where its request went."""
