@@ -94,13 +94,21 @@ class DecodedBody:
 def model_of(request: Request, bounds: JsonBounds = BOUNDS) -> str:
     """Return the model that the JSON body of a request names; empty when it names none.
 
+    Raises `BodyRejected` as `document_with_model`.
+    """
+    return model_in(document_with_model(request, bounds))
+
+
+def document_with_model(request: Request, bounds: JsonBounds = BOUNDS) -> Any:
+    """Return the JSON of a request, in which every reader finds the same model; `NO_JSON` for another body.
+
     Raises `BodyRejected` on a body that the upstream could read differently: with a duplicate key, in an
     unknown coding, or too long when decoded.
     """
     if not request.body:
-        return ""
+        return NO_JSON
     opened = DecodedBody.of(request.headers, request.body)
-    return model_in(opened.document(demanded=False, bounds=bounds, names=_MODEL))
+    return opened.document(demanded=False, bounds=bounds, names=_MODEL)
 
 
 def _check_case(document: Any, names: Names) -> None:

@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from shared.bodies.body import DecodedBody, model_of
+from shared.bodies.body import DecodedBody, document_with_model
 from shared.bodies.json.lenient import json_or_none
 from shared.bodies.json.members import Span
 from shared.bodies.multipart import FormPart, form_field
@@ -17,6 +17,7 @@ from shared.http.body_rejected import BodyRejected
 from shared.http.media_type import MediaType
 from shared.model.config import ApiKey
 from shared.model.messages import Headers, Request, Response
+from shared.providers.apis.text_fields import model_in
 from shared.providers.calls import OWN, USAGE
 from shared.providers.model_list import anthropic_list, anthropic_model, openai_list, openai_model
 from shared.providers.retry_after import wait_of
@@ -64,7 +65,8 @@ class AiCalls:
                 one.form_model = Span(field.start, field.start + len(field.content))
                 name = field.content.decode()
             else:
-                name = model_of(request)
+                one.document = document_with_model(request)
+                name = model_in(one.document)
         except BodyRejected as error:
             return make_rejection(error.code, str(error))
         except UnicodeDecodeError:
@@ -174,7 +176,9 @@ def _take_body(one: AiExchange, request: Request, body: bytes) -> None:
         if is_changed or one.form_model is None:
             _find_model(one, sent)
         return
-    one.form_model, one.document = None, json_or_none(one.body)
+    one.form_model = None
+    if is_changed:
+        one.document = json_or_none(one.body)
     if one.body and not isinstance(one.document, dict):
         raise BodyRejected("invalid_json", "The body must be a JSON object, or a form with the field model.")
 
