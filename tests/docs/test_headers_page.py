@@ -11,7 +11,7 @@ import pytest
 from shared.core.http_tokens import HOP_BY_HOP, KEY_HEADERS, MASK
 from shared.http.forwarding import CREDENTIALS, OwnHeaders, client_head, identity_fields, upstream_head
 from shared.model.messages import Headers
-from shared.providers.headers import DROP, HIDDEN, IS_REQUEST_ID
+from shared.providers.headers import DROP, HIDDEN, IS_REQUEST_ID, SHOULD_RETRY
 from shared.routing import ai_exchange, pool_exchange
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "headers.md").read_text(encoding="utf-8")
@@ -71,8 +71,8 @@ def test_headers_about_targets_and_cost_are_on_the_page() -> None:
     listed = {name.lower() for row in rows("Responses to the client") for name in names(row[0])}
     source = "".join(inspect.getsource(module) for module in (ai_exchange, pool_exchange))
     sent = {name.lower() for name in re.findall(r'b"(x-[a-z-]+)"', source, re.IGNORECASE)}
-    assert len(sent) == 6
-    assert sent <= listed
+    assert len(sent) == 5
+    assert sent | {SHOULD_RETRY} <= listed
 
 
 def test_client_with_its_own_credential_is_made_as_the_page_shows() -> None:
