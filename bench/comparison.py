@@ -24,6 +24,7 @@ CONTENDERS = {
     "mitmproxy+chain": "the same with a chain of plugins",
     "express": "the gateway on the express engine: host, key and rule",
     "express+chain": "the same with a chain of plugins",
+    "express+ai": "the same with a rule for AI, to one provider with one key",
     "free-1": "express, one worker, nothing pinned",
     "free-2": "express, two workers, nothing pinned",
 }
@@ -103,21 +104,24 @@ class Bench:
 
     def start(self, names: Collection[str]) -> list[Contender]:
         """Start the programs behind these contenders, and pin them. Raises `BenchFailed`."""
-        chains = {chain: _CHAINS[chain] for chain in dict.fromkeys(name.partition("+")[2] for name in names)}
-        calls = {
-            chain: self.gateway.create_tenant(chain or "bare", *entries) for chain, entries in chains.items()
-        }
+        calls = {rule: self._call(rule) for rule in dict.fromkeys(name.partition("+")[2] for name in names)}
         contenders = []
         for name in names:
-            base, _, chain = name.partition("+")
+            base, _, rule = name.partition("+")
             if base not in self._ports:
                 self._ports[base] = free_port()
                 self._programs[base] = self._start(self._program(base, self._ports[base]))
-            call = make_call() if base in ("direct", "nginx", "mitmdump") else calls[chain]
+            call = make_call() if base in ("direct", "nginx", "mitmdump") else calls[rule]
             contenders.append(Contender(name, self._ports[base], call, self._programs.get(base)))
         pinned = [one.program.pid for one in contenders if one.program and one.is_pinned]
         machine.pin(pinned, self._cores.server)
         return contenders
+
+    def _call(self, rule: str) -> Call:
+        """The call of a tenant with that rule: the part of a contender's name behind the "+"."""
+        if rule == "ai":
+            return self.gateway.create_ai_tenant(rule)
+        return self.gateway.create_tenant(rule or "bare", *_CHAINS[rule])
 
     def measure(self, contenders: Sequence[Contender], rounds: int, seconds: int) -> list[Round]:
         """Measure all in each round; every other round goes backwards. Raises `BenchFailed`."""

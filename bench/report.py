@@ -48,12 +48,14 @@ def comparison_targets(rounds: Sequence[Round]) -> list[Target]:
         ("no plugins, p50 added at one connection, ms", "express", 0.5),
         ("with the chain, p50 added at one connection, ms", "express+chain", 1),
     )
+    ai = differences(rounds, "express+ai", "express", "cpu")
     return [
         *(Target(text, ratios(rounds, name, base, "rate"), least, True) for text, name, base, least in rates),
         *(
             Target(text, [1e3 * one for one in differences(rounds, name, "direct", "p50 1")], most)
             for text, name, most in added
         ),
+        Target("a rule for AI, CPU added on one core, us", [1e6 * one for one in ai], 40),
     ]
 
 

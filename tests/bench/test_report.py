@@ -60,8 +60,8 @@ def test_target_is_met_up_to_its_bound_and_unknown_without_a_figure(target: Targ
 
 
 def test_each_target_of_the_engine_finds_its_figures() -> None:
-    figures = {"rate": 2.0, "p50 1": 0.001}
-    names = ("direct", "nginx", "mitmdump", "express", "express+chain", "free-1", "free-2")
+    figures = {"rate": 2.0, "p50 1": 0.001, "cpu": 0.0001}
+    names = ("direct", "nginx", "mitmdump", "express", "express+chain", "express+ai", "free-1", "free-2")
     found = comparison_targets([dict.fromkeys(names, figures)])
-    assert [len(target.found) for target in found] == [1] * 7
-    assert [target.found for target in comparison_targets([])] == [[]] * 7
+    assert [len(target.found) for target in found] == [1] * 8
+    assert [target.found for target in comparison_targets([])] == [[]] * 8
