@@ -248,6 +248,7 @@ def _forward(
         if isinstance(found, Response):
             result.responded = result.response = found
             return
+        result.ai.end()  # nothing is called
         upstream, body = found
     elif admitted.route.pool is not None:
         chosen: list[Upstream] = []

@@ -108,7 +108,7 @@ class Provider:
         shared: the tenants that may use it; only for a provider of the platform.
         timeouts: those of its calls. A rule can only shorten them.
         ca: certificates (PEM) to trust; None trusts the usual ones.
-        max_concurrent: concurrent calls per worker; None: no limit.
+        max_concurrent: calls per worker at a time, of all tenants and models; None: no limit.
     """
 
     id: str

@@ -20,7 +20,7 @@ from shared.upstreams.attempt import Attempt
 from shared.upstreams.choose import Pool
 from shared.upstreams.keys import KeyRing, KeyState
 from shared.upstreams.retry_budget import RetryBudget
-from shared.upstreams.target import States, Target, TargetState
+from shared.upstreams.target import Load, States, Target, TargetState
 from shared.usage.asking import UnableProviders
 from shared.usage.prices import PriceTable, Rates
 
@@ -37,6 +37,8 @@ class PoolStates:
         secret: for choices that no tenant can foresee; the same on all machines.
         epoch: the time of day at which the monotonic clock was 0, in seconds since the Unix epoch.
         worker, workers: the number of this worker, and how many there are on this machine.
+        targets, keys: their states, by the id of the tenant first: no tenant sees what another one causes.
+        loads: the calls under way of providers, by the owner and the id: of all tenants together.
         unable: the providers that cannot be asked for the usage of a stream.
     """
 
@@ -46,6 +48,7 @@ class PoolStates:
     workers: int = 1
     targets: States[tuple[str, str], TargetState] = field(default_factory=States)
     keys: States[tuple[str, str, str], KeyState] = field(default_factory=States)
+    loads: States[tuple[str, str], Load] = field(default_factory=States)
     unable: UnableProviders = field(default_factory=UnableProviders)
 
     @property
@@ -179,6 +182,7 @@ class AiRoute:
                 weight=one.weight,
                 priority=one.priority,
                 max_concurrent=one.provider.provider.max_concurrent,
+                load=states.loads.of((one.provider.owner, one.provider.provider.id), Load),
                 first_byte=self._times(one).first_byte,
                 keys=self._ring(one.provider),
             )

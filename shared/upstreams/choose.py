@@ -175,7 +175,7 @@ def _barred(member: Member, now: float, tried: Collection[str], fits: Fits | Non
     target, state = member.target, member.state
     if target.id in tried:
         return TRIED
-    if target.max_concurrent is not None and state.in_flight >= target.max_concurrent:
+    if target.max_concurrent is not None and target.load.calls >= target.max_concurrent:
         return BUSY
     if fits is not None and (reason := fits(target)):
         return reason

@@ -1,7 +1,7 @@
 """One target of a pool, and its state: the calls under way, the latency and the breaker."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
 from shared.model.pools import Breaker
@@ -9,6 +9,15 @@ from shared.upstreams.breaker import OutlierBreaker
 from shared.upstreams.ewma import PeakEwma
 from shared.upstreams.keys import KeyRing
 from shared.upstreams.outcome import Fault, Outcome
+
+
+class Load:
+    """The calls under way in this worker: of a provider, those of all tenants and targets together."""
+
+    __slots__ = ("__weakref__", "calls")
+
+    def __init__(self) -> None:
+        self.calls = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +29,8 @@ class Target:
         model: the name that its provider knows the model by; empty without a provider.
         weight: its share of the calls, at least 1.
         priority: the lowest number is tried first.
-        max_concurrent: the most calls at a time in this worker; None: no limit.
+        max_concurrent: the most calls of its provider at a time in this worker; None: no limit.
+        load: the calls of its provider under way.
         first_byte: its timeout for the first byte, in seconds. A failed call counts as slow as this.
         keys: the keys of its provider; None if it needs none.
     """
@@ -30,6 +40,7 @@ class Target:
     weight: int = 1
     priority: int = 0
     max_concurrent: int | None = None
+    load: Load = field(default_factory=Load, repr=False, compare=False)
     first_byte: float = 60.0
     keys: KeyRing | None = None
 
@@ -57,6 +68,7 @@ class Call:
         self._is_trial = state.breaker.begin(now)
         self._is_open = True
         state.in_flight += 1
+        target.load.calls += 1
 
     def sent(self, now: float) -> None:
         """The last byte of the request was sent: the time to the first content is counted from here."""
@@ -90,6 +102,7 @@ class Call:
         if self._is_open:
             self._is_open = False
             self.state.in_flight -= 1
+            self.target.load.calls -= 1
             self.state.latency.ended(self._number)
             self.state.breaker.abandoned(is_trial=self._is_trial)
 

@@ -58,6 +58,8 @@ def route(
     platform: CompiledPlatform | None = None,
     timeouts: RuleTimeouts | None = None,
     opened: Mapping[str, str] | None = None,
+    states: PoolStates | None = None,
+    tenant_id: str = "ten_1",
     **rule: Any,
 ) -> AiRoute:
     shared = platform or CompiledPlatform(PlatformDocument())
@@ -67,12 +69,12 @@ def route(
     return AiRoute(
         Rule("rule_1", "/ai", "", timeouts=timeouts or RuleTimeouts(), credential=credential),
         AiRule(**rule),
-        "ten_1",
+        tenant_id,
         providers=known,
         models={**shared.models_for(TENANT), **(models or {})},
         order=shared.order(list(known.values())),
         prices=shared.prices,
-        states=PoolStates(b"secret"),
+        states=states or PoolStates(b"secret"),
     )
 
 
@@ -169,6 +171,29 @@ def test_a_local_provider_needs_no_key() -> None:
     attempt, upstream = first(route(provider("ollama", keys=())), "llama4")
     assert attempt.key is None
     assert all(name != b"Authorization" for name, _ in upstream.own.fields)
+
+
+def test_calls_of_a_shared_provider_are_bounded_over_its_tenants_and_models() -> None:
+    shared = Provider("prv_p", "main", "ollama", max_concurrent=2, shared=Shared(all=True))
+    platform = compile_platform(PlatformDocument(providers=(shared,)), ProviderCompiler(SEALER), {})
+    states = PoolStates(b"secret")
+
+    def begin(tenant_id: str, model: str) -> tuple[Attempts, Attempt | Ended]:
+        # As after each change, the rule is compiled again.
+        ai = route(platform=platform, states=states, tenant_id=tenant_id)
+        found = ai.resolver.resolve(model, "openai.chat", None)
+        assert isinstance(found, Resolution)
+        pool = ai.pool(found)
+        attempts = Attempts(pool.pool, pool.budget, lambda: 0.5)
+        return attempts, attempts.first(0.0)
+
+    (one, _), (_other, _) = begin("ten_1", "a"), begin("ten_2", "b")
+    rejected, ended = begin("ten_2", "a")
+    assert (ended, rejected.why_not) == (Ended("no_upstream"), {"prv_p/a": "max_concurrent"})
+    one.end()
+    one.end()
+    assert isinstance(begin("ten_3", "a")[1], Attempt)
+    assert isinstance(begin("ten_3", "a")[1], Ended)
 
 
 def test_a_tenant_has_its_own_provider_in_place_of_the_platforms_of_the_same_name() -> None:

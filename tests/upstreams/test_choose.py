@@ -52,7 +52,7 @@ def test_each_target_that_is_no_candidate_has_its_reason() -> None:
         Target(id="low", priority=1),
     ]
     pool = world.pool(every)
-    load(world, busy=2)
+    every[0].load.calls = 2
     open_breaker(world, "open")
     found = pool.choose(
         0.0, never, tried=["tried"], fits=lambda target: "vision" if target.id == "blind" else ""
@@ -63,10 +63,9 @@ def test_each_target_that_is_no_candidate_has_its_reason() -> None:
 
 
 def test_target_with_a_free_place_is_chosen() -> None:
-    world = World()
-    pool = world.pool([Target(id="a", max_concurrent=2)])
-    load(world, a=1)
-    assert name(pool.choose(0.0, never)) == "a"
+    target = Target(id="a", max_concurrent=2)
+    target.load.calls = 1
+    assert name(World().pool([target]).choose(0.0, never)) == "a"
 
 
 def test_weighted_targets_take_their_exact_shares_in_turns() -> None:
@@ -281,6 +280,8 @@ def worlds(draw: st.DrawFn) -> tuple[World, Pool, set[str], set[str]]:
         )
         for one in names
     ]
+    for target in every:
+        target.load.calls = draw(st.integers(0, 4))
     policy = PoolPolicy(
         strategy=draw(st.sampled_from(Strategy)), affinity=draw(st.none() | st.just(Affinity()))
     )
@@ -307,7 +308,7 @@ def test_choice_is_always_a_candidate_of_the_best_level_or_there_is_none(
     )
 
     def may(target: Target) -> bool:
-        is_busy = target.max_concurrent is not None and world.state(target).in_flight >= target.max_concurrent
+        is_busy = target.max_concurrent is not None and target.load.calls >= target.max_concurrent
         return target.id not in tried | unfit and not is_busy
 
     admitted = [one for one in pool.targets if may(one) and world.state(one).breaker.admits(now)]

@@ -142,7 +142,7 @@ class ProviderInput(Input):
         load_default=None,
         allow_none=True,
         validate=validate.Range(1, 100_000),
-        metadata={"description": "Concurrent calls per worker. null: no limit."},
+        metadata={"description": "Calls per worker at a time, of all tenants and models. null: no limit."},
     )
     enabled = flag(True, "false: it is stored but not used.")
 
