@@ -5,7 +5,8 @@
 3. a bare name: the first provider of the rule that has it.
 
 What the key of the client may use is judged on the name that it asked for, and `deny_models` on all names of
-the model that was found, too: another name for a denied model is denied.
+the model that was found, too: another name for a denied model is denied. Some providers accept a name in any
+case, so `deny_models` matches in any case; lists of what is allowed match only as they are written.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from typing import Final
 
 from shared.core.errors import Rejection, make_rejection
 from shared.core.globs import matches_glob
+from shared.core.memo import BoundedDict
 from shared.model.config import ApiKey
 from shared.model.pools import AI_POLICY, PoolPolicy
 from shared.model.providers import AiRule, Model, Provider
@@ -29,6 +31,8 @@ _COMPARED: Final = 200
 MAX_NAME: Final = 256
 # Resolutions that are kept per rule.
 _KEPT: Final = 1_000
+#: Lists of models that are kept per rule. Keys that may use the same share one.
+MAX_LISTS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,7 @@ class KnownProvider:
         aliases: dict[str, list[str]] = {}
         for name, own in names.items():
             if name != own:
-                aliases.setdefault(own, []).append(name)
+                aliases.setdefault(own.casefold(), []).append(name)
         keys = [key for key in self.provider.keys if key.enabled]
         globs = [glob for key in keys for glob in key.models or ()]
         if not names and any(key.models is None for key in keys):
@@ -84,8 +88,8 @@ class KnownProvider:
         return self._names.get(name, name)
 
     def all_names(self, own: str) -> Sequence[str]:
-        """The provider's own name for a model, and its aliases."""
-        return (own, *self._aliases.get(own, ()))
+        """The provider's own name for a model, in any case, and its aliases."""
+        return (own, *self._aliases.get(own.casefold(), ()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,8 +186,8 @@ class Resolver:
         self._order = order
         self._providers = providers
         self._models = models
-        self._kept: dict[tuple[str, str, str | None], Resolution] = {}
-        self._shown: dict[str | None, Sequence[str]] = {}
+        self._kept = BoundedDict[tuple[str, str, str | None], Resolution](_KEPT)
+        self._shown = BoundedDict[tuple[Sequence[str] | None, ...], Sequence[str]](MAX_LISTS)
 
     def resolve(self, name: str | None, api: str, key: ApiKey | None) -> Resolution | Rejection:
         """The targets for the model `name` of a request to `api`, or why there are none.
@@ -208,18 +212,14 @@ class Resolver:
         if (kept := self._kept.get(memo)) is not None:
             return kept
         found = self._resolve(asked, api, key)
-        if isinstance(found, Resolution):
-            if len(self._kept) >= _KEPT:
-                self._kept.clear()
-            self._kept[memo] = found
-        return found
+        return self._kept.keep(memo, found) if isinstance(found, Resolution) else found
 
     def allowed_names(self, key: ApiKey | None) -> Sequence[str]:
         """The names that the list of models shows to a key, in order."""
-        key_id = key.id if key else None
-        if (names := self._shown.get(key_id)) is None:
-            names = self._shown[key_id] = tuple(self._allowed_names(key))
-        return names
+        memo = (key.models, key.deny_models, key.providers) if key else (None, (), None)
+        if (names := self._shown.get(memo)) is not None:
+            return names
+        return self._shown.keep(memo, tuple(self._allowed_names(key)))
 
     def _allowed_names(self, key: ApiKey | None) -> list[str]:
         shown = [model.name for model in self._models.values() if model.visible]
@@ -298,9 +298,7 @@ def _single(asked: str, provider: KnownProvider, model: str) -> Resolution:
 
 def _may_ask(name: str, rule: AiRule, key: ApiKey | None) -> bool:
     lists = [rule.models, key.models] if key else [rule.models]
-    return all(globs is None or _is_in(globs, name) for globs in lists) and not (
-        key and _is_in(key.deny_models, name)
-    )
+    return all(globs is None or _is_in(globs, name) for globs in lists) and not (key and _denies(key, name))
 
 
 def _may_use(target: ResolvedTarget, key: ApiKey | None) -> bool:
@@ -310,9 +308,14 @@ def _may_use(target: ResolvedTarget, key: ApiKey | None) -> bool:
         return False
     provider = target.provider
     return not any(
-        _is_in(key.deny_models, name) or _is_in(key.deny_models, f"{provider.name}/{name}")
+        _denies(key, name) or _denies(key, f"{provider.name}/{name}")
         for name in (provider.all_names(target.model) if key.deny_models else ())
     )
+
+
+def _denies(key: ApiKey, name: str) -> bool:
+    folded = name.casefold()
+    return any(matches_glob(glob.casefold(), folded) for glob in key.deny_models)
 
 
 def _is_in(globs: Iterable[str], name: str) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from shared.core.errors import Rejection, make_rejection
+from shared.core.memo import BoundedDict
 from shared.model.config import CLIENT, Rule
 from shared.model.pools import PoolPolicy, Retry
 from shared.model.providers import AiRule, Model
@@ -95,10 +96,10 @@ class AiRoute:
         spoken = {api for one in known.values() for api in one.endpoint.apis}
         self._apis = {*spoken, MODELS} if ai.apis is None else set(ai.apis)
         self._rings: dict[str, KeyRing | None] = {}
-        self._pools: dict[tuple[str, ...], ModelPool] = {}
-        self._known: dict[int, tuple[Resolution, ModelPool]] = {}
-        self._rates: dict[tuple[str, str, str], Rates | None] = {}
-        self._upstreams: dict[tuple[str, RuleTimeouts, str, str | None], Upstream] = {}
+        self._pools = BoundedDict[tuple[str, ...], ModelPool](_KEPT)
+        self._known = BoundedDict[int, tuple[Resolution, ModelPool]](_KEPT)
+        self._rates = BoundedDict[tuple[str, str, str], Rates | None](_KEPT)
+        self._upstreams = BoundedDict[tuple[str, RuleTimeouts, str, str | None], Upstream](_KEPT)
 
     def call(self, path: str) -> ApiCall | Rejection:
         """The call of an API that a request with this path makes."""
@@ -120,12 +121,8 @@ class AiRoute:
         name = (resolution.model or "", *(target.id for target in resolution.targets))
         found = self._pools.get(name)
         if found is None:
-            if len(self._pools) >= _KEPT:
-                self._pools.clear()
-            found = self._pools[name] = self._make_pool(resolution)
-        if len(self._known) >= _KEPT:
-            self._known.clear()
-        self._known[id(resolution)] = resolution, found
+            found = self._pools.keep(name, self._make_pool(resolution))
+        self._known.keep(id(resolution), (resolution, found))
         return found
 
     def upstream(self, pool: ModelPool, attempt: Attempt, call: ApiCall) -> Upstream:
@@ -133,16 +130,12 @@ class AiRoute:
         target, key = pool.targets[attempt.target.id], attempt.key
         name = (target.id, target.timeouts, call.path, key.id if key else None)
         found = self._upstreams.get(name)
-        if found is None:
-            if len(self._upstreams) >= _KEPT:
-                self._upstreams.clear()
-            calls, times = self._providers[target.provider.name], self._times(target)
-            if self._is_clients:
-                found = calls.upstream_for_client(call, target.model, times)
-            else:
-                found = calls.upstream(call, target.model, key, times)
-            self._upstreams[name] = found
-        return found
+        if found is not None:
+            return found
+        calls, times = self._providers[target.provider.name], self._times(target)
+        if self._is_clients:
+            return self._upstreams.keep(name, calls.upstream_for_client(call, target.model, times))
+        return self._upstreams.keep(name, calls.upstream(call, target.model, key, times))
 
     def rates(self, target: ResolvedTarget, *, day: str, tier: str = "") -> Rates | None:
         """The prices of a target on a day, such as ``2026-12-01``; None when they are not known.
@@ -152,11 +145,9 @@ class AiRoute:
         if self._is_clients:
             return None
         name = (target.id, day, tier)
-        if name not in self._rates:
-            if len(self._rates) >= _KEPT:
-                self._rates.clear()
-            self._rates[name] = self._find_rates(target, day, tier)
-        return self._rates[name]
+        if name in self._rates:
+            return self._rates[name]
+        return self._rates.keep(name, self._find_rates(target, day, tier))
 
     def _find_rates(self, target: ResolvedTarget, day: str, tier: str) -> Rates | None:
         provider = target.provider.provider

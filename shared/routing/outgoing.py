@@ -9,7 +9,7 @@ from shared.model.config import CLIENT
 from shared.model.messages import Headers, encoded
 from shared.model.targets import Target
 from shared.routing.admission import Admitted
-from shared.routing.client_keys import own_credentials
+from shared.routing.client_keys import own_credentials, query_without_credentials
 from shared.routing.router import upstream_path
 from shared.routing.upstream import Upstream
 
@@ -72,6 +72,9 @@ def outgoing(
     defaults = upstream.defaults and tuple([one for one in upstream.defaults if one[0].decode() not in head])
     fields = ((b"Host", host), *head.fields, *defaults, *framing)
     _, mark, query = sent_target.partition(b"?")
+    if query and upstream.has_credential:
+        query = query_without_credentials(query)
+        mark = b"?" if query else b""
     if upstream.query:
         mark, query = b"?", _with_query(query, upstream.query)
     whole = upstream_path(route.rule, upstream.target, path) if upstream.path is None else upstream.path

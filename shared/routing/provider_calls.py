@@ -25,8 +25,23 @@ from shared.secrets.sealing import AesSealer
 
 logger = logging.getLogger(__name__)
 
-# Headers with which a client could name another account of the provider, or another way to pay.
-_ACCOUNT = ("openai-organization", "openai-project", "x-goog-user-project", "ocp-apim-subscription-key")
+# Headers with which a client could name another account of the provider, or another way to pay: those of
+# OpenAI, Anthropic, Google, Azure and Amazon.
+_ACCOUNT = (
+    "openai-organization",
+    "openai-project",
+    "anthropic-organization-id",
+    "anthropic-user-profile-id",
+    "anthropic-worker-id",
+    "anthropic-workspace-id",
+    "x-goog-iam-authority-selector",
+    "x-goog-iam-authorization-token",
+    "x-goog-quota-user",
+    "x-goog-user-project",
+    "ocp-apim-subscription-key",
+    "x-amz-date",
+    "x-amz-security-token",
+)
 # Also not for a provider: cookies are for the host of the gateway, and its requests have no content coding.
 _DROPPED = (*_ACCOUNT, *KEY_HEADERS, "authorization", "content-encoding", "cookie")
 _BEARER, _HEADER, _QUERY = "bearer", "header", "query"

@@ -5,7 +5,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from urllib.parse import quote
 
 from shared.core.empty import EMPTY
-from shared.core.http_tokens import Fields
+from shared.core.http_tokens import KEY_HEADERS, Fields
 from shared.http.forwarding import OwnHeaders
 from shared.model.messages import encoded
 from shared.model.targets import Target
@@ -28,6 +28,7 @@ class Upstream:
             parameters.
         key: the key of the provider, empty if it needs none.
         authority: the Host of the target.
+        has_credential: the gateway sends a key of its own, so no credential of the client goes beside it.
     """
 
     target: Target
@@ -41,12 +42,14 @@ class Upstream:
     secrets: Mapping[str, str] = EMPTY
     key: str = field(default="", repr=False)
     authority: bytes = field(init=False, repr=False, compare=False)
+    has_credential: bool = field(init=False, repr=False, compare=False)
     _hidden: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         forms = {self.key, quote(self.key, safe="")} if self.key else ()
         object.__setattr__(self, "_hidden", tuple(encoded(form) for form in forms))
         object.__setattr__(self, "authority", self.target.authority.encode("ascii"))
+        object.__setattr__(self, "has_credential", not self.own.replaced.isdisjoint(KEY_HEADERS))
 
     def without_key(self, fields: Fields) -> Fields:
         """The fields of a response without those that tell the key, as a redirect does with its query."""

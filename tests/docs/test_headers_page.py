@@ -12,7 +12,8 @@ from shared.core.http_tokens import HOP_BY_HOP, KEY_HEADERS, MASK
 from shared.http.forwarding import CREDENTIALS, OwnHeaders, client_head, identity_fields, upstream_head
 from shared.model.messages import Headers
 from shared.providers.headers import DROP, HIDDEN, IS_REQUEST_ID, SHOULD_RETRY
-from shared.routing import ai_exchange, pool_exchange
+from shared.routing import ai_exchange, pool_exchange, provider_calls
+from shared.routing.client_keys import query_without_credentials
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "headers.md").read_text(encoding="utf-8")
 WHO = identity_fields("id", "192.0.2.1", "t1", "k1")
@@ -55,6 +56,15 @@ def test_header_that_the_page_calls_removed_is_removed(name: str) -> None:
 def test_page_lists_every_header_that_is_removed() -> None:
     listed = {name.lower() for row in rows("Removed") for name in names(row[0])} | {"x-gateway-key"}
     assert HOP_BY_HOP | CREDENTIALS | {"host", "content-length", "expect"} <= listed
+
+
+def test_page_lists_all_that_is_removed_beside_a_key_of_the_gateway() -> None:
+    query, head = [row[1] for row in rows("Beside a key of the gateway's own")]
+    parameters = re.findall(r"`([A-Za-z_-]{2,})`", query)
+    written = "&".join(f"{name}any=1" if name.endswith("-") else f"{name}=1" for name in parameters)
+    assert len(parameters) > 9
+    assert query_without_credentials(f"a=1&{written}&$x=1&b".encode()) == b"a=1&b"
+    assert {name.lower() for name in names(head)} >= {*provider_calls._ACCOUNT, "cookie"}
 
 
 def test_headers_of_responses_are_as_the_page_says() -> None:

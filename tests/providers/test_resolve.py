@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from shared.core.errors import Rejection
 from shared.model.config import ApiKey
 from shared.model.providers import AiRule, Model, ModelTarget, Provider, ProviderKey, ProviderModel
-from shared.providers.resolve import MAX_NAME, KnownProvider, Resolution, Resolver, SearchOrder
+from shared.providers.resolve import MAX_LISTS, MAX_NAME, KnownProvider, Resolution, Resolver, SearchOrder
 from shared.providers.shipped.presets import Endpoint
 
 CHAT, MESSAGES = "openai.chat", "anthropic.messages"
@@ -249,8 +249,8 @@ def test_a_name_with_a_character_that_is_not_printed_is_rejected(name: str) -> N
     assert code(found) == "model_not_found"
 
 
-@pytest.mark.parametrize("denied", ["quick", "p/quick", "p/qui*", "p/real", "real"])
-@pytest.mark.parametrize("asked", ["quick", "real", "p/quick", "p/real", "other", "p/other", "best"])
+@pytest.mark.parametrize("denied", ["quick", "p/QUICK", "p/Qui*", "p/real", "real"])
+@pytest.mark.parametrize("asked", ["quick", "real", "p/quick", "p/REAL", "other", "p/other", "best"])
 def test_a_model_that_is_denied_by_one_of_its_names_is_denied_by_all(denied: str, asked: str) -> None:
     best = Model("best", (ModelTarget(provider="p", model="quick"),))
     one = resolver(known("p", ["real"], aliases=("quick", "other")), models=[best])
@@ -262,3 +262,19 @@ def test_names_that_clients_invent_do_not_fill_the_memory() -> None:
     for number in range(3_000):
         assert targets(anything.resolve(f"m{number}", CHAT, None)) == [f"p/m{number}"]
     assert len(anything._kept) <= 1_000
+
+
+def test_denied_names_match_in_any_case_and_allowed_ones_only_as_written() -> None:
+    anything = resolver(known("p"))
+    assert code(anything.resolve("GPT-6-Luna", CHAT, key(deny_models=("gpt-6*",)))) == "model_not_allowed"
+    assert code(anything.resolve("GPT-6-Luna", CHAT, key(models=("gpt-6*",)))) == "model_not_allowed"
+
+
+def test_keys_without_lists_of_their_own_share_the_list_of_models_and_all_lists_are_bounded() -> None:
+    listing = resolver(OPENAI)
+    for number in range(2 * MAX_LISTS):
+        listing.allowed_names(ApiKey(f"key_{number}", "k", "gw_", "hash"))
+    assert len(listing._shown) == 1
+    for number in range(2 * MAX_LISTS):
+        listing.allowed_names(key(deny_models=(f"m{number}",)))
+    assert len(listing._shown) <= MAX_LISTS

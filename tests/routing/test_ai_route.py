@@ -95,8 +95,12 @@ def test_a_call_goes_to_the_provider_with_its_key_and_without_the_clients_accoun
     fields = {name.lower(): value for name, value in upstream.own.fields}
     assert fields[b"authorization"] == b"Bearer sk-canary-1"
     assert fields[b"accept-encoding"] == b"identity"
-    for name in ("authorization", "x-api-key", "api-key", "x-goog-api-key", "openai-organization", "cookie"):
+    for name in (
+        "authorization", "x-api-key", "api-key", "x-goog-api-key", "openai-organization", "cookie",
+        "anthropic-workspace-id", "anthropic-user-profile-id", "x-goog-user-project", "x-amz-security-token",
+    ):  # fmt: skip
         assert name in upstream.own.replaced
+    assert upstream.has_credential
 
 
 def test_anthropic_gets_its_key_in_its_header_and_a_version_if_the_client_sent_none() -> None:
@@ -149,6 +153,8 @@ def test_a_client_with_its_own_credential_gets_nothing_of_the_providers() -> Non
     assert attempt.key is None
     assert upstream.own.fields == ((b"Accept-Encoding", b"identity"),)
     assert "authorization" not in upstream.own.replaced
+    assert "anthropic-workspace-id" not in upstream.own.replaced
+    assert not upstream.has_credential
     assert upstream.path == "/v1/chat/completions"
     found = ai.resolver.resolve("gpt-6-luna", "openai.chat", None)
     assert isinstance(found, Resolution)

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from shared.model.config import ApiKey, Rule, Snapshot, Tenant, Tier
 from shared.model.messages import Headers
 from shared.model.targets import parse_target
@@ -129,3 +131,23 @@ def test_outgoing_request_has_method_target_and_body() -> None:
     request = made(admitted(), "PUT", b"abc", target=b"/v1/x?a")
     assert (request.method, request.body, request.target.host) == ("PUT", b"abc", "up.example")
     assert request.url == "https://up.example/base/v1/x?a"
+
+
+_TAKEN = (
+    "key", "$key", "%6Bey", "KEY", "api-key", "api_key", "apiKey", "access_token", "oauth_token", "x-goog-api-key",
+    "subscription-key", "$userProject", "quotaUser", "$httpHeaders", "X-Amz-Security-Token", "key[]", "a;key",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", _TAKEN)
+def test_a_credential_of_the_client_in_the_query_does_not_come_beside_the_key_of_the_upstream(
+    name: str,
+) -> None:
+    given = admitted()
+    route = replace(given.route, headers={"x-goog-api-key": "AIza-ours"})
+    target = f"/v1/x?beta=true&{name}=theirs&a=%20b".encode()
+    assert made(replace(given, route=route), target=target).path == b"/base/v1/x?beta=true&a=%20b"
+    alone = f"/v1/x?{name}=theirs".encode()
+    assert made(replace(given, route=route), target=alone).path == b"/base/v1/x"
+    for other in (admitted(), admitted(credential="client")):
+        assert made(other, target=target).path == b"/base" + target
