@@ -8,14 +8,13 @@ providers report usage; also of a long line, such as one with a picture.
 import re
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import replace
 from json import JSONDecoder
 from typing import Any, Final
 
 from shared.bodies.json.lenient import json_or_none
 from shared.providers.usage_fields import usage_fields
 from shared.usage.estimate import estimate_tokens
-from shared.usage.read import Numbers, has_unit, read_numbers, read_tier, usage_of
+from shared.usage.read import Numbers, read_numbers, read_tier, read_units
 from shared.usage.values import Source, Usage
 
 #: In bytes: the longest line of a stream that is kept, and the end that is kept of longer ones and responses.
@@ -124,23 +123,21 @@ class UsageMeter:
         self._end.clear()
         self._rest.clear()
         seen = (self.tokens or -(-self._size // _BYTES_PER_TOKEN)) if self._takes_output else 0
-        pictures = max((one.number for one in self._pictures.values()), default=0)
+        pictures = max((one.number for one in self._pictures.values()), default=0) if self._pictures else 0
         if not self._numbers:
             return Usage(input=estimate, output=seen, images=pictures, source=Source.ESTIMATED)
-        usage = replace(usage_of(self._fields, self._numbers), images=pictures)
-        if not self._has("input"):
-            usage = replace(usage, input=estimate, source=Source.MIXED)
-        if usage.output < seen and not (is_complete and self._has("output")):
-            usage = replace(usage, output=seen, source=Source.MIXED)
-        return usage
+        units, source = read_units(self._fields, self._numbers), Source.REPORTED
+        has_output = "output" in units
+        if "input" not in units:
+            units["input"], source = estimate, Source.MIXED
+        if not (is_complete and has_output) and seen > (units["output"] if has_output else 0):
+            units["output"], source = seen, Source.MIXED
+        return Usage(**units, images=pictures, source=source)
 
     @property
     def _takes_output(self) -> bool:
         """Whether the API generates text. Vectors and pictures are not estimated as such."""
         return bool(self._fields.texts)
-
-    def _has(self, unit: str) -> bool:
-        return has_unit(self._fields, self._numbers, unit)
 
     def _count_pictures(self, marks: Sequence[bytes], piece: bytes) -> None:
         for mark in marks:
@@ -198,7 +195,7 @@ class UsageMeter:
         # Gemini can respond with a list of what it would send as events.
         for one in document if isinstance(document, list) else (document,):
             self._read(one)
-        if self._takes_output and not self.tokens and not self._has("output"):
+        if self._takes_output and not self.tokens and "output" not in read_units(self._fields, self._numbers):
             for mark in {*self._fields.text_marks, b'"text":'}:
                 self.tokens += estimate_tokens(b"".join(texts_after(mark, body)))
 

@@ -70,6 +70,14 @@ class Rates:
 
     units: Mapping[str, int]
     above: Sequence[tuple[int, Mapping[str, int]]] = ()
+    # The price of each unit.
+    _all: Mapping[str, int] = field(init=False, repr=False, compare=False)
+    _all_above: Sequence[tuple[int, Mapping[str, int]]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        above = [(most, _complete({**self.units, **dearer})) for most, dearer in self.above]
+        object.__setattr__(self, "_all", _complete(self.units))
+        object.__setattr__(self, "_all_above", above)
 
     @classmethod
     def of(cls, prices: Mapping[str, Any]) -> Self:
@@ -93,26 +101,21 @@ class Rates:
 
     def cost(self, usage: Usage) -> int:
         """The cost in nano-USD, rounded up."""
-        units = self.for_call(usage)
-        parts = {
-            "input_cached": usage.input_cached,
-            "cache_write_5m": usage.cache_write_5m,
-            "cache_write_1h": usage.cache_write_1h,
-        }
-        rest = max(usage.input - sum(parts.values()), 0)
+        prices = self._all
+        for most, dearer in self._all_above:
+            if usage.input > most:
+                prices = dearer
+                break
+        cached, short, long = usage.input_cached, usage.cache_write_5m, usage.cache_write_1h
+        rest = max(usage.input - cached - short - long, 0)
         # Sound that was read from the cache is paid as such, and not once more as sound.
-        parts["audio_in"] = min(usage.audio_in, rest)
-        rest -= parts["audio_in"]
-        amounts = {
-            **parts,
-            "input": rest,
-            "output": max(usage.output - usage.audio_out, 0),
-            "audio_out": usage.audio_out,
-            "per_image": usage.images,
-            "per_search": usage.searches,
-            "per_request": usage.requests,
-        }
-        pico = sum(amount * _rate(units, unit) for unit, amount in amounts.items() if amount)
+        sound = min(usage.audio_in, rest)
+        pico = (rest - sound) * prices["input"] + max(usage.output - usage.audio_out, 0) * prices["output"]
+        pico += cached * prices["input_cached"]
+        pico += short * prices["cache_write_5m"] + long * prices["cache_write_1h"]
+        pico += sound * prices["audio_in"] + usage.audio_out * prices["audio_out"]
+        pico += usage.images * prices["per_image"] + usage.searches * prices["per_search"]
+        pico += usage.requests * prices["per_request"]
         return -(-pico // 1000)
 
 
@@ -124,6 +127,10 @@ _BASES: Final = {
     "audio_in": "input",
     "audio_out": "output",
 }
+
+
+def _complete(units: Mapping[str, int]) -> dict[str, int]:
+    return {unit: _rate(units, unit) for unit in UNITS}
 
 
 def _rate(units: Mapping[str, int], unit: str) -> int:

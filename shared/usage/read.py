@@ -1,12 +1,11 @@
 """Usage in the JSON of responses and events. The members are those of `shared.providers.usage_fields`."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
 from shared.providers.usage_fields import UsageFields
-from shared.usage.values import Source, Usage
 
 #: The numbers that were read, by their written paths.
 Numbers = dict[str, int]
@@ -20,43 +19,46 @@ _Get = Callable[[Any], Any]
 
 def read_numbers(fields: UsageFields, document: Any, numbers: Numbers) -> None:
     """Add the numbers of one response or event to `numbers`."""
-    for holder in fields.holders:
-        reported = _getter(holder)(document) if holder else document
-        if not isinstance(reported, dict):
+    for names in fields.holder_names:
+        reported = _value(names, document)
+        if type(reported) is not dict:
             continue
         for first, way in fields.ways:
             if first in reported:
-                value = _number(reported[first] if first == way else _getter(way)(reported))
+                value = reported[first] if first == way else _getter(way)(reported)
+                if type(value) is not int or not 0 <= value < _MOST:
+                    value = _number(value)
                 if value is not None:
                     numbers[way] = value
 
 
 def read_tier(fields: UsageFields, document: Any) -> str | None:
     """The service tier that a response or an event names; None where it names none."""
-    for path in fields.tiers:
-        if isinstance(name := _getter(path)(document), str):
+    for names in fields.tier_names:
+        if (name := _value(names, document)) is not None and type(name) is str:
             return name
     return None
 
 
-def usage_of(fields: UsageFields, numbers: Mapping[str, int]) -> Usage:
-    """The usage that the numbers of one response make together."""
-    units = {unit: sum(_found(path, numbers) or 0 for path in paths) for unit, paths in fields.sums.items()}
-    return Usage(**units, source=Source.REPORTED)
+def read_units(fields: UsageFields, numbers: Mapping[str, int]) -> dict[str, int]:
+    """The units of `Usage` that the numbers of one response make together. Others were not reported."""
+    units: dict[str, int] = {}
+    for unit, paths in fields.units:
+        for ways in paths:
+            for way in ways:
+                if way in numbers:
+                    units[unit] = units.get(unit, 0) + numbers[way]
+                    break
+    return units
 
 
-def has_unit(fields: UsageFields, numbers: Mapping[str, int], unit: str) -> bool:
-    """Whether a number of that unit was read."""
-    return any(_found(path, numbers) is not None for path in fields.sums.get(unit, ()))
-
-
-def _found(path: str, numbers: Mapping[str, int]) -> int | None:
-    return next((numbers[way] for way in _ways(path) if way in numbers), None)
-
-
-@cache
-def _ways(path: str) -> tuple[str, ...]:
-    return tuple(path.split("|"))
+def _value(names: Sequence[str], document: Any) -> Any:
+    """The value at a path of members; None where there is none."""
+    for name in names:
+        if type(document) is not dict or name not in document:
+            return None
+        document = document[name]
+    return document
 
 
 @cache

@@ -44,6 +44,8 @@ def dollars(usage: Usage, rates: Rates = RATES) -> str:
 )
 def test_a_call_costs_the_sum_of_its_parts(usage: Usage, cost: str) -> None:
     assert dollars(usage) == cost
+    # A row of the ledger keeps the prices that applied, so that anyone can check the sum.
+    assert dollars(usage, Rates(RATES.for_call(usage))) == cost
 
 
 def test_a_unit_without_a_price_costs_what_it_is_a_part_of() -> None:
