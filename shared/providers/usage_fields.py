@@ -9,7 +9,6 @@ https://ai.google.dev/api/generate-content#UsageMetadata. Ollama: https://docs.o
 OpenAI: https://platform.openai.com/docs/api-reference.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -28,8 +27,6 @@ from shared.providers.calls import (
 GEMINI: Final = "gemini"
 OLLAMA: Final = "ollama"
 
-_FIRST: Final = re.compile(r"[.\[]")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageFields:
@@ -45,9 +42,6 @@ class UsageFields:
         events: the same for the events of a stream.
         texts: the names of members with the next piece of generated text.
         text_marks: the same as they are in JSON.
-        ways: the paths of all numbers without ``|``, each with the name of its first member.
-        units: `sums` with each path as its ways.
-        holder_names, tier_names: `holders` and `tiers` as the names of their members.
     """
 
     holders: Sequence[str]
@@ -63,19 +57,9 @@ class UsageFields:
     events: Sequence[bytes] = ()
     texts: Sequence[str] = ()
     text_marks: Sequence[bytes] = field(init=False)
-    ways: Sequence[tuple[str, str]] = field(init=False)
-    units: Sequence[tuple[str, Sequence[Sequence[str]]]] = field(init=False)
-    holder_names: Sequence[Sequence[str]] = field(init=False)
-    tier_names: Sequence[Sequence[str]] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text_marks", tuple(f'"{name}":'.encode() for name in self.texts))
-        units = [(unit, [path.split("|") for path in paths]) for unit, paths in self.sums.items()]
-        ways = [way for _, paths in units for each in paths for way in each]
-        object.__setattr__(self, "units", units)
-        object.__setattr__(self, "ways", tuple((_FIRST.split(way, 1)[0], way) for way in ways))
-        object.__setattr__(self, "holder_names", [path.split(".") if path else [] for path in self.holders])
-        object.__setattr__(self, "tier_names", [path.split(".") for path in self.tiers])
 
 
 _CHAT: Final = UsageFields(

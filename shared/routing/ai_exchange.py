@@ -165,7 +165,7 @@ class AiExchange(PoolExchange):
             if usage.source is not Source.REPORTED and not usage.input:
                 usage = replace(usage, input=estimate_request(self.document))
             self.usage = usage
-            self.rates = rates = self.route.rates(target, day=day_of(now), tier=self.meter.tier)
+            self.rates = rates = self.route.rates(target, day=day_of(now), tier=self.meter.report.tier)
             self.cost = None if rates is None else rates.cost(usage)
         return self.usage
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 from shared.bodies.json.lenient import json_or_none
 from shared.providers.usage_fields import usage_fields
 from shared.usage.estimate import estimate_tokens
-from shared.usage.read import Numbers, read_numbers, read_tier, read_units
+from shared.usage.read import Report
 from shared.usage.values import Source, Usage
 
 #: In bytes: the longest line of a stream that is kept, and the end that is kept of longer ones and responses.
@@ -52,19 +52,19 @@ class UsageMeter:
         "_fields",
         "_is_cut",
         "_kept",
-        "_numbers",
         "_pictures",
         "_pieces",
         "_rest",
         "_size",
-        "tier",
+        "report",
         "tokens",
     )
 
     def __init__(self, api: str, kind: str = "") -> None:
         """`api` is one of `USAGE_FIELDS`, and `kind` the kind of the provider."""
         self._fields = usage_fields(api, kind)
-        self._numbers: Numbers = {}
+        #: What was read so far.
+        self.report = Report(api, kind)
         self._rest = bytearray()
         self._end: deque[bytes] = deque()
         self._kept = 0
@@ -74,8 +74,6 @@ class UsageMeter:
         self._pictures: dict[bytes, _Occurrences] = {}
         #: The estimated tokens of the text that passed.
         self.tokens = 0
-        #: The service tier that the response names, such as ``priority``; empty: none.
-        self.tier = ""
 
     def feed_stream(self, piece: bytes) -> None:
         """Look at a piece of a stream of events or lines.
@@ -114,30 +112,32 @@ class UsageMeter:
         `estimate` is that of its input, where none is reported. A response that is not complete used at least
         what was reported so far, and at least what passed.
         """
-        if self._end:
-            self._read_whole(b"".join(self._end))
-        elif self._is_cut:
-            self._read_end(bytes(self._rest))
+        body = b"".join(self._end)
+        if body:
+            self._read_whole(body)
         elif self._rest:
-            self._read_lines(bytes(self._rest))
+            (self._read_end if self._is_cut else self._read_lines)(bytes(self._rest))
         self._end.clear()
         self._rest.clear()
-        seen = (self.tokens or -(-self._size // _BYTES_PER_TOKEN)) if self._takes_output else 0
-        pictures = max((one.number for one in self._pictures.values()), default=0) if self._pictures else 0
-        if not self._numbers:
+        units, seen = self.report.units(), 0
+        if self._fields.texts and not (is_complete and "output" in units):
+            seen = self._seen(body)
+        pictures = max([one.number for one in self._pictures.values()]) if self._pictures else 0
+        if not units:
             return Usage(input=estimate, output=seen, images=pictures, source=Source.ESTIMATED)
-        units, source = read_units(self._fields, self._numbers), Source.REPORTED
-        has_output = "output" in units
+        source = Source.REPORTED
         if "input" not in units:
             units["input"], source = estimate, Source.MIXED
-        if not (is_complete and has_output) and seen > (units["output"] if has_output else 0):
+        if seen > units.get("output", 0):
             units["output"], source = seen, Source.MIXED
         return Usage(**units, images=pictures, source=source)
 
-    @property
-    def _takes_output(self) -> bool:
-        """Whether the API generates text. Vectors and pictures are not estimated as such."""
-        return bool(self._fields.texts)
+    def _seen(self, body: bytes) -> int:
+        """The estimated tokens of the text that passed, or that is in a whole body."""
+        if body and not self.tokens:
+            for mark in {*self._fields.text_marks, b'"text":'}:
+                self.tokens += estimate_tokens(b"".join(texts_after(mark, body)))
+        return self.tokens or -(-self._size // _BYTES_PER_TOKEN)
 
     def _count_pictures(self, marks: Sequence[bytes], piece: bytes) -> None:
         for mark in marks:
@@ -163,16 +163,11 @@ class UsageMeter:
             return
         for line in lines.splitlines():
             if any(mark in line for mark in self._fields.marks):
-                document = json_or_none(line[line.find(b"{") :])
-                self._read(document)
-
-    def _read(self, document: Any) -> None:
-        read_numbers(self._fields, document, self._numbers)
-        self.tier = read_tier(self._fields, document) or self.tier
+                self.report.add(json_or_none(line[line.find(b"{") :]))
 
     def _read_end(self, line: bytes) -> None:
         """Read the end of a line."""
-        self._read(self._last_report(line))
+        self.report.add(self._last_report(line))
 
     def _count_text(self, lines: bytes, weight: int) -> None:
         for mark in self._fields.text_marks:
@@ -190,14 +185,11 @@ class UsageMeter:
         document = None if self._is_cut else json_or_none(body)
         if document is None:
             self._read_lines(body)  # a stream that a plugin read as a whole
-        if not self._numbers:
+        if not self.report.numbers:
             document = document or self._last_report(body)
         # Gemini can respond with a list of what it would send as events.
-        for one in document if isinstance(document, list) else (document,):
-            self._read(one)
-        if self._takes_output and not self.tokens and "output" not in read_units(self._fields, self._numbers):
-            for mark in {*self._fields.text_marks, b'"text":'}:
-                self.tokens += estimate_tokens(b"".join(texts_after(mark, body)))
+        for one in document if document.__class__ is list else (document,):
+            self.report.add(one)
 
     def _last_report(self, body: bytes) -> Any:
         """The last object in a cut document that has the name of one that reports usage."""

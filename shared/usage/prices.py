@@ -7,7 +7,7 @@ Prices are USD per million tokens as decimal text, as providers publish them. Su
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 from shared.providers.shipped.model_table import ModelTable
 from shared.usage.values import Usage
@@ -26,8 +26,9 @@ TOKEN_UNITS: Final = (
 PIECE_UNITS: Final = ("per_image", "per_search", "per_request")
 UNITS: Final = (*TOKEN_UNITS, *PIECE_UNITS)
 
-#: Nano-USD in a USD, and the most digits after the point of a price.
+#: Nano-USD in a USD, the most that one call costs, and the most digits after the point of a price.
 NANO: Final = 10**9
+MAX_COST: Final = 9_000_000 * NANO
 _MAX_DIGITS: Final = 6
 # Prices are kept in 1e-12 USD per token: a million tokens at 0.000001 USD is the cheapest.
 _PICO_PER_PIECE: Final = 10**12
@@ -55,8 +56,16 @@ def usd(nano: int) -> str:
     ('1.25', '0.00000001', '0')
     """
     whole, part = divmod(abs(nano), NANO)
-    digits = f"{part:09}".rstrip("0")
-    return f"{'-' if nano < 0 else ''}{whole}{'.' if digits else ''}{digits}"
+    text = f"{'-' if nano < 0 else ''}{whole}"
+    return f"{text}.{part:09}".rstrip("0") if part else text
+
+
+class _Tier(NamedTuple):
+    """The prices of calls with more input than `most`: as they are written, and of all `UNITS` in order."""
+
+    most: int
+    units: Mapping[str, int]
+    prices: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +79,14 @@ class Rates:
 
     units: Mapping[str, int]
     above: Sequence[tuple[int, Mapping[str, int]]] = ()
-    # The price of each unit.
-    _all: Mapping[str, int] = field(init=False, repr=False, compare=False)
-    _all_above: Sequence[tuple[int, Mapping[str, int]]] = field(init=False, repr=False, compare=False)
+    _tiers: Sequence[_Tier] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        above = [(most, _complete({**self.units, **dearer})) for most, dearer in self.above]
-        object.__setattr__(self, "_all", _complete(self.units))
-        object.__setattr__(self, "_all_above", above)
+        written = [(most, {**self.units, **dearer}) for most, dearer in self.above] + [(-1, self.units)]
+        tiers = tuple(
+            _Tier(most, units, tuple(_rate(units, unit) for unit in UNITS)) for most, units in written
+        )
+        object.__setattr__(self, "_tiers", tiers)
 
     @classmethod
     def of(cls, prices: Mapping[str, Any]) -> Self:
@@ -94,29 +103,37 @@ class Rates:
 
     def for_call(self, usage: Usage) -> Mapping[str, int]:
         """The prices that apply to a call, which may be those for long ones."""
-        for most, dearer in self.above:
-            if usage.input > most:
-                return {**self.units, **dearer}
-        return self.units
+        return self._tier(usage.input).units
+
+    def _tier(self, tokens: int) -> _Tier:
+        for tier in self._tiers:
+            if tokens > tier.most:
+                break
+        return tier
 
     def cost(self, usage: Usage) -> int:
-        """The cost in nano-USD, rounded up."""
-        prices = self._all
-        for most, dearer in self._all_above:
-            if usage.input > most:
-                prices = dearer
-                break
-        cached, short, long = usage.input_cached, usage.cache_write_5m, usage.cache_write_1h
-        rest = max(usage.input - cached - short - long, 0)
+        """The cost in nano-USD, rounded up, and at most `MAX_COST`."""
+        prices = self._tier(usage.input).prices
+        per_input, per_cached, per_5m, per_1h, per_output, per_heard, per_spoken, image, search, request = (
+            prices
+        )
+        cached, written_5m, written_1h = usage.input_cached, usage.cache_write_5m, usage.cache_write_1h
+        rest = max(usage.input - cached - written_5m - written_1h, 0)
         # Sound that was read from the cache is paid as such, and not once more as sound.
-        sound = min(usage.audio_in, rest)
-        pico = (rest - sound) * prices["input"] + max(usage.output - usage.audio_out, 0) * prices["output"]
-        pico += cached * prices["input_cached"]
-        pico += short * prices["cache_write_5m"] + long * prices["cache_write_1h"]
-        pico += sound * prices["audio_in"] + usage.audio_out * prices["audio_out"]
-        pico += usage.images * prices["per_image"] + usage.searches * prices["per_search"]
-        pico += usage.requests * prices["per_request"]
-        return -(-pico // 1000)
+        heard, spoken = min(usage.audio_in, rest), usage.audio_out
+        pico = (
+            (rest - heard) * per_input
+            + cached * per_cached
+            + written_5m * per_5m
+            + written_1h * per_1h
+            + max(usage.output - spoken, 0) * per_output
+            + heard * per_heard
+            + spoken * per_spoken
+            + usage.images * image
+            + usage.searches * search
+            + usage.requests * request
+        )
+        return min(-(-pico // 1000), MAX_COST)
 
 
 # The price of a unit without one of its own.
@@ -127,10 +144,6 @@ _BASES: Final = {
     "audio_in": "input",
     "audio_out": "output",
 }
-
-
-def _complete(units: Mapping[str, int]) -> dict[str, int]:
-    return {unit: _rate(units, unit) for unit in UNITS}
 
 
 def _rate(units: Mapping[str, int], unit: str) -> int:

@@ -1,89 +1,133 @@
 """Usage in the JSON of responses and events. The members are those of `shared.providers.usage_fields`."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Self
 
-from shared.providers.usage_fields import UsageFields
+from shared.providers.usage_fields import UsageFields, usage_fields
 
-#: The numbers that were read, by their written paths.
-Numbers = dict[str, int]
+#: The most that a response may report of one unit. No call uses so much: a larger number counts as none.
+MAX_REPORTED: Final = 10**8
+_STEP: Final = re.compile(r"(\w+)(?:\[(\w+)=(\w+)\])?")
 
-# JSON readers hold larger integers as floats; no request uses so many.
-_MOST: Final = 2**53
-_STEP = re.compile(r"(\w+)(?:\[(\w+)=(\w+)\])?")
-
-_Get = Callable[[Any], Any]
+# A step into a document: the name of a member, or a name and a text, for the object of a list that has both.
+_Step = str | tuple[str, str]
 
 
-def read_numbers(fields: UsageFields, document: Any, numbers: Numbers) -> None:
-    """Add the numbers of one response or event to `numbers`."""
-    for names in fields.holder_names:
-        reported = _value(names, document)
-        if type(reported) is not dict:
-            continue
-        for first, way in fields.ways:
-            if first in reported:
-                value = reported[first] if first == way else _getter(way)(reported)
-                if type(value) is not int or not 0 <= value < _MOST:
-                    value = _number(value)
-                if value is not None:
-                    numbers[way] = value
+class _Way(NamedTuple):
+    """A number that may be in an object that reports usage: its path, by its first member and the others."""
+
+    path: str
+    first: str
+    rest: tuple[_Step, ...]
 
 
-def read_tier(fields: UsageFields, document: Any) -> str | None:
-    """The service tier that a response or an event names; None where it names none."""
-    for names in fields.tier_names:
-        if (name := _value(names, document)) is not None and type(name) is str:
-            return name
-    return None
+class _Paths(NamedTuple):
+    """The paths of one API, ready to be followed.
+
+    Attributes:
+        places: the objects that report usage, and the members with the service tier, by the names on the way.
+            The second of a pair says which it is. Of several tiers, the last one counts.
+        ways: the numbers in an object that reports usage.
+        sums: by unit of `Usage`, the numbers that are added up; of each, the names of which the first counts.
+    """
+
+    places: tuple[tuple[tuple[str, ...], bool], ...]
+    ways: tuple[_Way, ...]
+    sums: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...]
+
+    @classmethod
+    def of(cls, fields: UsageFields) -> Self:
+        holders = [(tuple(holder.split(".")) if holder else (), False) for holder in fields.holders]
+        tiers = [(tuple(path.split(".")), True) for path in reversed(fields.tiers)]
+        sums = {unit: tuple(tuple(path.split("|")) for path in paths) for unit, paths in fields.sums.items()}
+        names = {name: None for paths in sums.values() for path in paths for name in path}
+        ways = tuple(_Way(name, first, tuple(rest)) for name in names for first, *rest in [_steps(name)])
+        return cls((*holders, *tiers), ways, tuple(sums.items()))
 
 
-def read_units(fields: UsageFields, numbers: Mapping[str, int]) -> dict[str, int]:
-    """The units of `Usage` that the numbers of one response make together. Others were not reported."""
-    units: dict[str, int] = {}
-    for unit, paths in fields.units:
-        for ways in paths:
-            for way in ways:
-                if way in numbers:
-                    units[unit] = units.get(unit, 0) + numbers[way]
-                    break
-    return units
-
-
-def _value(names: Sequence[str], document: Any) -> Any:
-    """The value at a path of members; None where there is none."""
-    for name in names:
-        if type(document) is not dict or name not in document:
-            return None
-        document = document[name]
-    return document
+def _steps(path: str) -> list[Any]:
+    steps: list[_Step] = []
+    for name, key, text in _STEP.findall(path):
+        steps += [name, (key, text)] if key else [name]
+    return steps
 
 
 @cache
-def _getter(path: str) -> _Get:
-    """The function that returns the value at a path without ``|``, None where there is none."""
-    steps = [step.groups() for name in path.split(".") if (step := _STEP.fullmatch(name))]
-
-    def get(document: Any) -> Any:
-        value = document
-        for step in steps:
-            value = _member(value, *step)
-        return value
-
-    return get
+def _paths(api: str, kind: str) -> _Paths:
+    return _Paths.of(usage_fields(api, kind))
 
 
-def _member(value: Any, name: str, key: str | None, text: str | None) -> Any:
-    found = value.get(name) if isinstance(value, dict) else None
-    if key is None:
+class Report:
+    """What the response of one request reports about its usage.
+
+    Attributes:
+        numbers: those that were read, by their written paths. Of a stream, the last ones.
+        tier: the service tier that the response names, such as ``priority``; empty: none.
+        is_implausible: a number was above `MAX_REPORTED`, and was left out.
+    """
+
+    __slots__ = ("_paths", "is_implausible", "numbers", "tier")
+
+    def __init__(self, api: str, kind: str = "") -> None:
+        """`api` is one of `USAGE_FIELDS`, and `kind` the kind of the provider."""
+        self._paths = _paths(api, kind)
+        self.numbers: dict[str, int] = {}
+        self.tier = ""
+        self.is_implausible = False
+
+    # This runs at the end of each response, so it calls as little as it can.
+
+    def add(self, document: Any) -> None:
+        """Take the numbers of one response or event."""
+        for place, is_tier in self._paths.places:
+            value = document
+            for name in place:
+                if value.__class__ is not dict or name not in value:
+                    break
+                value = value[name]
+            else:
+                if is_tier:
+                    self.tier = value if value.__class__ is str else self.tier
+                elif value.__class__ is dict:
+                    self._take(value)
+
+    def _take(self, reported: dict[str, Any]) -> None:
+        for path, first, rest in self._paths.ways:
+            if first not in reported:
+                continue
+            value = reported[first]
+            for step in rest:
+                if step.__class__ is str:
+                    value = value[step] if value.__class__ is dict and step in value else None
+                else:
+                    value = _item(value, *step)
+            if value.__class__ is int and 0 <= value <= MAX_REPORTED:
+                self.numbers[path] = value
+            elif value is not None:
+                self._take_other(path, value)
+
+    def _take_other(self, path: str, value: Any) -> None:
+        """Take a number that is written in another way, or is none. In JSON, 1 and 1.0 are the same."""
+        if not isinstance(value, int | float) or isinstance(value, bool) or not value >= 0:
+            return
+        if value > MAX_REPORTED:
+            self.is_implausible = True
+        elif int(value) == value:
+            self.numbers[path] = int(value)
+
+    def units(self) -> dict[str, int]:
+        """The sums by unit of `Usage`. A unit of which no number was read is left out."""
+        numbers, found = self.numbers, dict[str, int]()
+        for unit, paths in self._paths.sums:
+            for names in paths:
+                for name in names:
+                    if name in numbers:
+                        found[unit] = found[unit] + numbers[name] if unit in found else numbers[name]
+                        break
         return found
-    items = found if isinstance(found, list) else ()
+
+
+def _item(value: Any, key: str, text: str) -> Any:
+    items = value if isinstance(value, list) else ()
     return next((one for one in items if isinstance(one, dict) and one.get(key) == text), None)
-
-
-def _number(value: Any) -> int | None:
-    """A count; None for another value. In JSON, 1 and 1.0 are the same number."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return int(value) if is_number and 0 <= value < _MOST and int(value) == value else None

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from shared.providers.usage_fields import USAGE_FIELDS
 from shared.usage.estimate import estimate_tokens
 from shared.usage.meter import UsageMeter, texts_after
+from shared.usage.read import MAX_REPORTED
 from shared.usage.values import Source, Usage
 
 CHAT = (
@@ -70,6 +71,14 @@ def test_a_response_that_reports_no_numbers_is_estimated_from_its_size(body: byt
     meter = UsageMeter("openai.chat")
     meter.feed_whole(body)
     assert meter.finish(estimate=7) == Usage(input=7, output=-(-len(body) // 40), source=Source.ESTIMATED)
+
+
+@pytest.mark.parametrize("number", [MAX_REPORTED + 1, 2**53, 2**70, 1e300])
+def test_a_number_that_no_call_can_use_counts_as_not_reported(number: float) -> None:
+    meter = UsageMeter("openai.chat")
+    meter.feed_whole(b'{"usage": {"prompt_tokens": %d, "completion_tokens": 3}}' % number)
+    assert meter.finish(estimate=7) == Usage(input=7, output=3, source=Source.MIXED)
+    assert meter.report.is_implausible
 
 
 def test_the_usage_in_the_end_of_a_broken_body_is_read() -> None:

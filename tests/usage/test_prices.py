@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from shared.providers.shipped.model_table import ModelTable, shipped_models
 from shared.providers.shipped.presets import presets
-from shared.usage.prices import PriceTable, Rates, parse_price, usd
+from shared.usage.prices import MAX_COST, PriceTable, Rates, parse_price, usd
+from shared.usage.read import MAX_REPORTED
 from shared.usage.values import Usage
 
 RATES = Rates.of(
@@ -68,6 +69,11 @@ def test_the_cheapest_price_is_exact_and_a_part_of_a_nano_is_rounded_up() -> Non
     assert Rates.of({"input": "0.01"}).cost(Usage(input=1)) == 10
     assert Rates.of({"input": "0.0025"}).cost(Usage(input=1)) == 3
     assert Rates.of({"input": "0"}).cost(Usage(input=10**9)) == 0
+
+
+def test_no_call_costs_more_than_a_counter_can_hold() -> None:
+    dear = Rates.of({"input": "1000000", "output": "1000000"})
+    assert dear.cost(Usage(input=MAX_REPORTED, output=MAX_REPORTED)) == MAX_COST < 2**53
 
 
 def test_an_own_price_also_holds_for_long_calls() -> None:

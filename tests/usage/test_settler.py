@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from shared.usage.__main__ import check_sums
-from shared.usage.aggregates import OTHER, Combination, CombinationCap, grouped, sums_of
+from shared.usage.aggregates import COUNTERS, OTHER, Combination, CombinationCap, grouped, sums_of
 from shared.usage.keys import SIZES_KEY, TRIMMING_KEY, ledger_key, sums_keys
 from shared.usage.ledger_bound import trim_plan
 from shared.usage.pending import PendingBatches
@@ -135,6 +135,20 @@ async def test_a_ledger_that_cannot_be_written_does_not_stop_the_others(
         client.delete(ledger_key("acme"))
         await one.flush()
         assert one.waiting == 0
+    reader = UsageReader(client)
+    assert [each.id for name in ("acme", "globex") for each in reader.all_rows(name)] == ["row-1", "row-2"]
+
+
+async def test_a_sum_that_cannot_grow_stays_and_the_rows_are_written_all_the_same(
+    valkey_socket: str, client: Redis
+) -> None:
+    field = Combination.of(row(1)).field
+    client.hset(sums_keys("acme", "2026-12-01")[COUNTERS.index("cost_nano")], field, 2**63 - 1)
+    await settle(valkey_socket, [row(1), row(2)])
+    reader = UsageReader(client)
+    assert len(list(reader.all_rows("acme"))) == 2
+    ((_, totals),) = grouped(reader.sums("acme", FIRST, LAST), ())
+    assert (totals.calls, totals.unpriced, totals.cost_nano) == (2, 0, 2**63 - 1)
 
 
 async def test_combinations_above_the_bound_count_as_other(valkey_socket: str, client: Redis) -> None:

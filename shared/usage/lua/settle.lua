@@ -13,14 +13,20 @@ end
 
 local rows = tonumber(ARGV[3])
 for at = 4, 3 + rows do
-  redis.call('XADD', ledger, '*', 'row', ARGV[at])
+  local added = redis.pcall('XADD', ledger, '*', 'row', ARGV[at])
+  if type(added) == 'table' and added.err then
+    -- Nothing is written yet, so the batch is not settled.
+    redis.call('DEL', mark)
+    return added
+  end
 end
 
 for at = 4 + rows, #ARGV, counters + 1 do
   for counter = 1, counters do
     local amount = ARGV[at + counter]
     if amount ~= '0' then
-      redis.call('HINCRBY', KEYS[2 + counter], ARGV[at], amount)
+      -- A sum that is too large to grow stays. The check finds it.
+      redis.pcall('HINCRBY', KEYS[2 + counter], ARGV[at], amount)
     end
   end
 end
