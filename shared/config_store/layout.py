@@ -11,7 +11,8 @@
 {cfg}:uses:<use>             set     ids of the tenants that name it: provider:<name> or model:<name>
 {cfg}:discovered:<id>        string  the models that a provider listed, and when; never authoritative
 {cfg}:order                  zset    tenant ids by the number of the change that created them
-{cfg}:changes                zset    tenant ids, deleted ones too, and "platform" by their last change
+{cfg}:changes                zset    tenant ids, deleted ones too, and "platform" by their last change, which
+                                     may be that of a list of models
 {cfg}:deleted                zset    ids of deleted tenants by time; after a day they leave `changes`
 {cfg}:quarantine:<subdomain> string  the tenant that had the subdomain; expires
 {cfg}:idem:<name>            string  the claim of a running call, later its sealed response; expires

@@ -84,9 +84,10 @@ class ConfigStore(Protocol):
         ...
 
     def write_discovered(self, owner: str, provider_id: str, found: Discovered) -> None:
-        """Store the list of a provider. Workers are told if its names changed.
+        """Store the list of a provider. If its names changed, that is a change of `owner`.
 
-        `owner` is the id of the provider's tenant, or ``platform``.
+        `owner` is the id of the provider's tenant, or ``platform``; if it is gone, nothing is stored. Raises
+        `errors.StoreLost` as `write`.
         """
         ...
 

@@ -61,7 +61,6 @@ class RedisStore:
         self._adopt = client.register_script(layout.script("adopt"))
         self._read = client.register_script(layout.script("read"))
         self._read_platform = client.register_script(layout.script("read_platform"))
-        self._discovered = client.register_script(layout.script("discovered"))
         self._write = client.register_script(layout.script("write"))
         self._claim = client.register_script(layout.script("claim"))
         self._release = client.register_script(layout.script("release"))
@@ -146,9 +145,7 @@ class RedisStore:
         return parse_discovered(provider_ids, replies)
 
     def write_discovered(self, owner: str, provider_id: str, found: Discovered) -> None:
-        call = discovered_call(owner, provider_id, found)
-        with redis_errors():
-            self._discovered(call.keys, call.arguments)
+        self._save(lambda: discovered_call(owner, provider_id, found, self._known.seen), owner)
 
     def changes(self, since: int) -> tuple[int, Sequence[str]]:
         before = self._known.seen

@@ -109,8 +109,12 @@ class MemoryStore:
 
     def write_discovered(self, owner: str, provider_id: str, found: Discovered) -> None:
         old = self._discovered.get(provider_id)
+        if owner not in (*self._snapshots, PLATFORM_ID):
+            return
         self._discovered[provider_id] = found
         if old is None or old.names != found.names:
+            self.revision += 1
+            self.changed_at[owner] = self.revision
             self._announce(owner)
 
     def changes(self, since: int) -> tuple[int, Sequence[str]]:

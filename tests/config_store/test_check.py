@@ -60,7 +60,7 @@ DAMAGE: dict[str, Callable[[redis.Redis], object]] = {
     "which does not have it": lambda client: client.hset(layout.SUBDOMAINS, "left", "id-acme"),
     "by its API key": lambda client: client.hdel(layout.HASHES, "pepper:other"),
     "which does not exist": lambda client: client.hset(layout.HASHES, "pepper:left", "id-gone key-gone"),
-    "the list of changes another one": lambda client: client.zadd(layout.CHANGES, {"id-acme": 1}),
+    "the list of changes an older one": lambda client: client.zadd(layout.CHANGES, {"id-acme": 1}),
     "newer revision than the store": lambda client: client.set(layout.REVISION, 1),
     "listed as deleted": lambda client: client.zadd(layout.DELETED, {"id-acme": 1}),
     "neither exists": lambda client: client.zrem(layout.DELETED, "id-gone"),

@@ -15,6 +15,7 @@ from shared.config_store.seen_file import EMBEDDED, EXTERNAL, SeenFile, newest
 from shared.config_store.source import open_source
 from shared.config_store.store import RedisStore
 from shared.core.errors import GatewayError, StoreLost
+from shared.model.providers import Discovered
 from tests.config_store.configurations import a_tenant, create, with_tenant
 from tests.support.wait import until
 
@@ -144,6 +145,7 @@ def test_lost_store_takes_no_change_and_gets_no_identity(client: redis.Redis, fa
     for change in (
         lambda: create(store, a_tenant("other")),
         lambda: store.write(acme, None, actor="platform"),
+        lambda: store.write_discovered("id-acme", "prv_1", Discovered(("a",), 1.0)),
         lambda: store.find_key("pepper:acme"),
         store.ping,
     ):

@@ -200,6 +200,20 @@ def test_changes_since_a_number_name_tenants_and_the_platform(store: ConfigStore
     assert store.changes(number) == (number, [])
 
 
+def test_new_list_of_models_is_a_change_of_the_owner_of_its_provider(store: ConfigStore) -> None:
+    write_platform(store, providers=(OPENAI,))
+    acme = create(store, a_tenant("acme", providers=(ANTHROPIC,)))
+    for names in (("a",), ("a",), ("a", "b")):
+        store.write_discovered("id-acme", "prv_a", Discovered(names, 5.5))
+    assert store.changes(acme.revision) == (acme.revision + 2, ["id-acme"])
+    store.write_discovered("platform", "prv_o", Discovered(("a",), 5.5))
+    assert store.changes(acme.revision + 2) == (acme.revision + 3, ["platform"])
+    store.write(acme, None, actor=ACTOR)
+    store.write_discovered("id-acme", "prv_a", Discovered((), 5.5))  # the tenant was deleted meanwhile
+    assert store.changes(acme.revision + 3) == (acme.revision + 4, ["id-acme"])
+    assert store.discovered(["prv_a"]) == {}
+
+
 def test_discovered_models_are_kept_until_their_provider_is_removed(store: ConfigStore) -> None:
     first, second = Discovered(("a", "b"), 5.5), Discovered((), 6.5)
     write_platform(store, providers=(OPENAI,))

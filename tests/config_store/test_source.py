@@ -83,13 +83,15 @@ async def test_platform_is_read_with_what_its_providers_listed(world: World) -> 
         world.store.write_discovered(owner, provider_id, found)
     assert await world.source.read_platform() == replace(written, discovered={"prv_o": found})
     assert await world.source.read("id-acme") == replace(acme, discovered={"prv_own": found})
-    assert await world.source.changes(0) == (2, ["platform", "id-acme"])
+    assert await world.source.changes(2) == (5, ["platform", "id-acme"])
 
 
 async def test_changes_of_the_platform_are_announced(world: World) -> None:
     async with listening(world) as said:
         write_platform(world.store, providers=(OPENAI,))
         assert await said.get() == "platform"
+        create(world.store, a_tenant("acme"))
+        assert await said.get() == "id-acme"
         for names in (("gpt",), ("gpt",), ("gpt", "o1")):
             world.store.write_discovered("id-acme", "prv_own", Discovered(names, 5.0))
         write_platform(world.store)

@@ -1,6 +1,6 @@
--- Replaces the stored data of one tenant, or the document of the platform, with every index, in one step, and
--- publishes the change.
--- Reply: the number of the change; 0 when the data were modified concurrently, -1 when the subdomain is taken,
+-- Replaces the stored data of one tenant, the document of the platform, or the list of models of a provider, with
+-- every index, in one step, and publishes the change.
+-- Reply: the number of the change; 0 when the data were modified concurrently or no reader needs to know, -1 when the subdomain is taken,
 -- -2 when this is not the store that the caller knows, -3 when the claim of the call is gone, -4 when tenants
 -- use what the platform would lose.
 -- KEYS are described in layout.py. ARGV[1] is the change as JSON, see write_call in records/.
@@ -51,6 +51,22 @@ local function judge_platform()
     redis.call('SET', new_document, change.document)
     put_record(platform, number)
     drop_keys_from(10 + change.uses)
+  end
+end
+
+-- The list of models of a provider, a change of its owner: the same. An owner that is gone gets none.
+local function judge_discovered()
+  local list, owner = KEYS[8], change.id
+  if not redis.call('ZSCORE', changes, owner) or redis.call('ZSCORE', deleted, owner) then
+    return 0
+  end
+  local old = redis.call('GET', list)
+  if old and cjson.encode(cjson.decode(old).names) == cjson.encode(cjson.decode(change.discovered).names) then
+    redis.call('SET', list, change.discovered)
+    return 0
+  end
+  return function()
+    redis.call('SET', list, change.discovered)
   end
 end
 
@@ -125,7 +141,7 @@ end
 if change.claim and redis.call('GET', call) ~= change.claim.value then
   return -3
 end
-local judge = change.id == 'platform' and judge_platform or judge_tenant
+local judge = change.discovered and judge_discovered or change.id == 'platform' and judge_platform or judge_tenant
 local write = judge()
 if type(write) == 'number' then
   return write

@@ -65,9 +65,17 @@ def read_platform_call() -> ScriptCall:
     return ScriptCall(keys, (layout.platform_document_key(""),))
 
 
-def discovered_call(owner: str, provider_id: str, found: Discovered) -> ScriptCall:
-    """The call of ``discovered.lua``."""
-    return ScriptCall((layout.discovered_key(provider_id),), (encode(found), layout.CHANNEL, owner))
+def discovered_call(
+    owner: str, provider_id: str, found: Discovered, known: StoreState | None = None
+) -> ScriptCall:
+    """The call of ``write.lua`` for a provider's list of models; `known` as in `write_platform_call`."""
+    members = {
+        **call_members(known, None, None),
+        "format": layout.OLDEST_FORMAT,
+        "id": owner,
+        "discovered": encode(found),
+    }
+    return ScriptCall((*common_keys(None), layout.discovered_key(provider_id)), (json.dumps(members),))
 
 
 def write_platform_call(

@@ -7,11 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import redis
 
+from shared.config_store import layout
 from shared.config_store.cache.gateways import GatewayCache
 from shared.config_store.source import open_source
 from shared.config_store.store import RedisStore, open_store
 from shared.core.errors import StoreDown
+from shared.model.providers import Discovered, Provider
 from tests.config_store.cache.reader_world import Compiled
 from tests.config_store.configurations import ACTOR, StillClock, a_tenant, create
 from tests.support.valkey_server import valkey
@@ -20,10 +23,10 @@ from tests.support.valkey_server import valkey
 class World:
     """A store in the Redis behind a socket, and a cache that reads it."""
 
-    def __init__(self, folder: Path, config_ttl: float) -> None:
+    def __init__(self, folder: Path, config_ttl: float, **reader: str) -> None:
         options = {"unix_socket_path": str(folder / "valkey.sock")}
         self.store: RedisStore = open_store(options, quarantine=60)
-        self.source = open_source(options)
+        self.source = open_source({**options, **reader})
         self.clock = StillClock()
         knobs = {"config_ttl": config_ttl, "cleanup_interval": 60, "max_idle_time": 3600, "max_entries": 100}
         self.cache = GatewayCache(
@@ -41,8 +44,8 @@ class World:
 
 
 @asynccontextmanager
-async def a_world(folder: Path, config_ttl: float) -> AsyncIterator[World]:
-    world = World(folder, config_ttl)
+async def a_world(folder: Path, config_ttl: float, **reader: str) -> AsyncIterator[World]:
+    world = World(folder, config_ttl, **reader)
     yield world
     await world.cache.close()
     await world.source.close()
@@ -78,3 +81,19 @@ async def test_a_redis_that_died_is_not_missed_and_its_successor_is_followed(tmp
             await world.until("other", lambda found: found is not None)
             # The successor is empty but for what was just written: what it does not know is gone.
             await world.until("acme", lambda found: found is None)
+
+
+async def test_a_new_list_of_models_is_known_without_the_news_of_it(tmp_path: Path) -> None:
+    with valkey(tmp_path), redis.Redis(unix_socket_path=str(tmp_path / "valkey.sock")) as client:
+        client.acl_setuser("deaf", enabled=True, nopass=True, keys=["*"], categories=["+@all"], reset=True)
+        async with a_world(tmp_path, config_ttl=0.01, username="deaf", password="") as world:
+            provider = Provider("prv_own", "own", "ollama", discover=600.0)
+            create(world.store, a_tenant("acme", providers=(provider,)))
+            await world.cache.start()
+            await world.until("acme", lambda found: found is not None)
+            assert client.pubsub_numsub(layout.CHANNEL) == [(layout.CHANNEL.encode(), 0)]
+            found = Discovered(("gpt",), 5.0)
+            world.store.write_discovered("id-acme", "prv_own", found)
+            await world.until(
+                "acme", lambda acme: acme is not None and acme.snapshot.discovered == {"prv_own": found}
+            )
