@@ -33,6 +33,14 @@ def test_valid_json_is_read_as_the_standard_library_reads_it(value: Any, ascii_o
     assert parse_json(text.encode()) == json.loads(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["[18446744073709551616]", "[-0, 1e2, 1E-7, 1.0]", r'["\u0022", "\/", "a b"]', '{"ab": 1, "a b": 2}'],
+)
+def test_numbers_and_strings_are_read_exactly_however_they_are_written(text: str) -> None:
+    assert repr(parse_json(text.encode())) == repr(json.loads(text))
+
+
 @given(VALUES)
 def test_a_dumped_document_is_the_same_document(value: Any) -> None:
     assert parse_json(dump_json(value)) == value
