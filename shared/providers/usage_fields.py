@@ -34,7 +34,7 @@ class UsageFields:
 
     Attributes:
         holders: the objects that report usage, from the top of a response or an event; empty: the top.
-        sums: by unit of `shared.usage.values.Usage`, the members whose numbers together are that unit. In a
+        sums: by unit of `shared.usage.row.Usage`, the members whose numbers together are that unit. In a
             stream, a later number of a member takes the place of an earlier one.
         marks: texts of which one is in each event that reports usage.
         tiers: the members with the name of the service tier, from the top.

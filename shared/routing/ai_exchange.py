@@ -24,8 +24,7 @@ from shared.usage.asking import AUTO, UsageRemover, ask_for_usage, has_to_ask
 from shared.usage.estimate import estimate_request
 from shared.usage.meter import UsageMeter
 from shared.usage.prices import Rates, usd
-from shared.usage.row import day_of
-from shared.usage.values import Source, Usage
+from shared.usage.row import Source, Usage, day_of
 
 #: Points a flow at an upstream, with a body for it.
 Send = Callable[[Upstream, bytes], None]

@@ -7,10 +7,11 @@ per worker; what is above counts as `OTHER`.
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from functools import reduce
 from typing import Final, NamedTuple, Self
 
 from shared.usage.prices import usd
-from shared.usage.row import LedgerRow
+from shared.usage.row import LedgerRow, without_repeats
 
 #: Stands for each part of a combination that is not counted by itself.
 OTHER: Final = "other"
@@ -119,17 +120,21 @@ COUNTERS: Final = tuple(one.name for one in fields(Totals))
 Sums = Mapping[str, Mapping[Combination, Totals]]
 
 
+def add_to[Name](sums: dict[Name, Totals], name: Name, totals: Totals) -> None:
+    """Add to the sum of that name."""
+    sums[name] = sums[name].plus(totals) if name in sums else totals
+
+
+def total(parts: Iterable[Totals]) -> Totals:
+    """The sum of all."""
+    return reduce(Totals.plus, parts, Totals())
+
+
 def sums_of(rows: Iterable[LedgerRow]) -> dict[str, dict[Combination, Totals]]:
     """The sums of rows. A row that is there twice counts once."""
     found: dict[str, dict[Combination, Totals]] = {}
-    seen: set[str] = set()
-    for row in rows:
-        if row.id in seen:
-            continue
-        seen.add(row.id)
-        day = found.setdefault(row.day, {})
-        name = Combination.of(row)
-        day[name] = day.get(name, Totals()).plus(Totals.of(row))
+    for row in without_repeats(rows):
+        add_to(found.setdefault(row.day, {}), Combination.of(row), Totals.of(row))
     return found
 
 
@@ -164,6 +169,5 @@ def grouped(sums: Sums, by: Iterable[str]) -> list[tuple[tuple[str, ...], Totals
     found: dict[tuple[str, ...], Totals] = {}
     for day, combinations in sums.items():
         for one, totals in combinations.items():
-            group = tuple(day if name == "day" else getattr(one, name) for name in names)
-            found[group] = found.get(group, Totals()).plus(totals)
+            add_to(found, tuple([day if name == "day" else getattr(one, name) for name in names]), totals)
     return sorted(found.items(), key=lambda item: item[0])

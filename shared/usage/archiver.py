@@ -17,15 +17,13 @@ import zstandard
 from redis import Redis
 
 from shared.usage.keys import SIZES_KEY, archived_key, ledger_key
-from shared.usage.reader import UsageReader
-from shared.usage.row import LedgerRow, day_of
+from shared.usage.reader import PAGE, UsageReader
+from shared.usage.row import LedgerRow, without_repeats
 
 logger = logging.getLogger(__name__)
 
 #: How long copied rows stay in Redis: reports read those of a month.
 KEPT_SECONDS: Final = 32 * 86_400
-# Rows that one frame has at most.
-_PAGE: Final = 1_000
 _CHUNK: Final = 1024 * 1024
 # The id of a tenant as a part of a path.
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
@@ -56,7 +54,7 @@ class Archiver:
             while is_leader():
                 copied = self._copy_page(tenant_id)
                 count += copied
-                if copied < _PAGE:
+                if copied < PAGE:
                     break
             self._trim(tenant_id)
         return count
@@ -64,18 +62,18 @@ class Archiver:
     def _copy_page(self, tenant_id: str) -> int:
         """Copy the next rows of a ledger. Returns how many."""
         position: Any = self._client.get(archived_key(tenant_id))
-        begin = "-" if position is None else f"({position.decode()}"
-        entries: Any = self._client.xrange(ledger_key(tenant_id), min=begin, count=_PAGE)
+        entries = UsageReader(self._client).entries(tenant_id, after=(position or b"").decode())
         if not entries:
             return 0
         days: dict[str, list[bytes]] = {}
-        for entry_id, fields in entries:
-            text = fields.get(b"row", b"{}")
-            days.setdefault(_day(entry_id, text), []).append(text)
+        for entry in entries:
+            if entry.row is None:
+                logger.error("Entry %s of a ledger is copied, but it is damaged: %s", entry.id, entry.fault)
+            days.setdefault(entry.day, []).append(entry.text)
         for day, lines in days.items():
             path = self._folder / day / f"{tenant_id}.jsonl.zst"
             self._append(path, b"".join(line + b"\n" for line in lines))
-        self._client.set(archived_key(tenant_id), entries[-1][0])
+        self._client.set(archived_key(tenant_id), entries[-1].id)
         return len(entries)
 
     def _append(self, path: Path, text: bytes) -> None:
@@ -88,7 +86,7 @@ class Archiver:
             if path not in self._whole:
                 # A process that ended while it wrote has left a half frame, after which none could be read.
                 os.ftruncate(file, sum(size for _, size in _frames(path)))
-                if len(self._whole) > _PAGE:
+                if len(self._whole) > PAGE:
                     self._whole.clear()
                 self._whole.add(path)
             frame = memoryview(zstandard.ZstdCompressor(write_checksum=True).compress(text))
@@ -119,15 +117,10 @@ class Archiver:
 
 
 def archived_rows(folder: Path, tenant_id: str, day: str) -> Iterator[LedgerRow]:
-    """Yield the rows of a tenant and day that were copied, each once. Raises ValueError on a damaged file."""
+    """The rows of a tenant and day that were copied, each once. Raises ValueError on a damaged file."""
     path = folder / day / f"{tenant_id}.jsonl.zst"
-    seen: set[str] = set()
-    for text, _ in _frames(path) if path.exists() else ():
-        for line in text.splitlines():
-            row = LedgerRow.parse(line)
-            if row.id not in seen:
-                seen.add(row.id)
-                yield row
+    frames = _frames(path) if path.exists() else ()
+    return without_repeats(LedgerRow.parse(line) for text, _ in frames for line in text.splitlines())
 
 
 def _put_aside_if_damaged(path: Path) -> None:
@@ -138,15 +131,6 @@ def _put_aside_if_damaged(path: Path) -> None:
         aside = path.with_name(f"{path.name}.damaged")
         logger.error("%s. It is kept as %s.", error, aside)
         path.replace(aside)
-
-
-def _day(entry_id: bytes, text: bytes) -> str:
-    """The day of a row, or of its entry where it is none."""
-    try:
-        return LedgerRow.parse(text).day
-    except ValueError as error:
-        logger.error("Entry %s of a ledger is copied, but it is damaged: %s", entry_id.decode(), error)
-        return day_of(int(entry_id.partition(b"-")[0]) / 1000)
 
 
 def _frames(path: Path) -> Iterable[tuple[bytes, int]]:

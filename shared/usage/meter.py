@@ -15,7 +15,7 @@ from shared.bodies.json.lenient import json_or_none
 from shared.providers.usage_fields import usage_fields
 from shared.usage.estimate import estimate_tokens
 from shared.usage.read import Report
-from shared.usage.values import Source, Usage
+from shared.usage.row import Source, Usage
 
 #: In bytes: the longest line of a stream that is kept, and the end that is kept of longer ones and responses.
 MAX_LINE: Final = 1024 * 1024

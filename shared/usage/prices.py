@@ -10,7 +10,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final, NamedTuple, Self
 
 from shared.providers.shipped.model_table import ModelTable
-from shared.usage.values import Usage
+from shared.usage.row import Usage
 
 #: Units with a price per million tokens.
 TOKEN_UNITS: Final = (

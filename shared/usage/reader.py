@@ -9,25 +9,52 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
 from itertools import batched
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 from redis import Redis
 
 from shared.redis_client.connection import RedisConnection
 from shared.redis_client.endpoint import endpoint
-from shared.usage.aggregates import COUNTERS, Combination, Totals
+from shared.usage.aggregates import COUNTERS, Combination, Totals, total
 from shared.usage.keys import ledger_key, sums_keys
-from shared.usage.row import LedgerRow
+from shared.usage.row import LedgerRow, day_of
 
 logger = logging.getLogger(__name__)
 
-# Rows that one call reads.
-_PAGE = 1_000
+#: Rows that one call reads.
+PAGE: Final = 1_000
 # Seconds that a call of `KeyUsageReader` may take, and the fields that it looks at in one call.
 _DEADLINE: Final = 0.5
 _SCANNED: Final = 5_000
 # The characters of a pattern of Redis that stand for others.
 _SPECIAL: Final = re.compile(r"[\\*?\[\]^-]")
+
+
+class Entry(NamedTuple):
+    """An entry of a ledger. `row` is None, and `fault` says why, when it is damaged."""
+
+    id: str
+    text: bytes
+    row: LedgerRow | None
+    fault: str = ""
+
+    @classmethod
+    def of(cls, id: bytes, fields: Mapping[bytes, bytes]) -> Self:
+        text = fields.get(b"row", b"{}")
+        try:
+            return cls(id.decode(), text, LedgerRow.parse(text))
+        except ValueError as error:
+            return cls(id.decode(), text, None, str(error))
+
+    @property
+    def written(self) -> float:
+        """When it was written, in seconds since the Unix epoch."""
+        return int(self.id.partition("-")[0]) / 1000
+
+    @property
+    def day(self) -> str:
+        """The day of its row; where it has none, that on which it was written."""
+        return day_of(self.written) if self.row is None else self.row.day
 
 
 class RowPage(NamedTuple):
@@ -69,20 +96,26 @@ class UsageReader:
         """
         end = "+" if cursor is None else f"({_checked(cursor)}"
         entries: Any = self._client.xrevrange(ledger_key(tenant_id), max=end, count=limit)
-        rows = [row for entry in entries if (row := _row(tenant_id, *entry)) is not None]
         has_more = len(entries) == limit
+        rows = list(_whole(tenant_id, [Entry.of(*each) for each in entries]))
         return RowPage(rows, entries[-1][0].decode() if has_more else None)
 
+    def entries(self, tenant_id: str, *, after: str = "", count: int = PAGE) -> list[Entry]:
+        """The oldest entries after the one with that id, also damaged ones."""
+        begin = f"({after}" if after else "-"
+        found: Any = self._client.xrange(ledger_key(tenant_id), min=begin, count=count)
+        return [Entry.of(*each) for each in found]
+
+    def all_entries(self, tenant_id: str) -> Iterator[Entry]:
+        """All entries that are in Redis, the oldest first."""
+        after = ""
+        while page := self.entries(tenant_id, after=after):
+            yield from page
+            after = page[-1].id
+
     def all_rows(self, tenant_id: str) -> Iterator[LedgerRow]:
-        """All rows that are in Redis, the oldest first."""
-        begin = "-"
-        while True:
-            entries: Any = self._client.xrange(ledger_key(tenant_id), min=begin, count=_PAGE)
-            for _, fields in entries:
-                yield LedgerRow.parse(fields[b"row"])
-            if len(entries) < _PAGE:
-                return
-            begin = f"({entries[-1][0].decode()}"
+        """All rows that are in Redis, the oldest first. One that is damaged is left out and logged."""
+        return _whole(tenant_id, self.all_entries(tenant_id))
 
     def is_complete(self, tenant_id: str) -> bool:
         """Whether Redis has all rows that were ever written to the ledger."""
@@ -110,10 +143,7 @@ class KeyUsageReader:
         """The sums of a key. Calls that were counted as `OTHER` are not in them."""
         days = list(_days(day.replace(day=1), day))
         sums = await asyncio.gather(*[self._totals(tenant_id, key_id, one) for one in days])
-        month = Totals()
-        for one in sums:
-            month = month.plus(one)
-        return KeyUsage(sums[-1], month)
+        return KeyUsage(sums[-1], total(sums))
 
     async def _totals(self, tenant_id: str, key_id: str, day: str) -> Totals:
         keys = sums_keys(tenant_id, day)
@@ -148,13 +178,12 @@ def open_key_usage(options: Mapping[str, Any]) -> KeyUsageReader:
     return KeyUsageReader(RedisConnection(endpoint(options), (), _DEADLINE))
 
 
-def _row(tenant_id: str, entry_id: bytes, fields: Mapping[bytes, bytes]) -> LedgerRow | None:
-    """The row of an entry; None for one that is damaged."""
-    try:
-        return LedgerRow.parse(fields.get(b"row", b""))
-    except ValueError as error:
-        logger.error("Entry %s in the ledger of %s is left out: %s", entry_id.decode(), tenant_id, error)
-        return None
+def _whole(tenant_id: str, entries: Iterable[Entry]) -> Iterator[LedgerRow]:
+    for entry in entries:
+        if entry.row is None:
+            logger.error("Entry %s in the ledger of %s is left out: %s", entry.id, tenant_id, entry.fault)
+        else:
+            yield entry.row
 
 
 def _days(first: date, last: date) -> Iterator[str]:

@@ -1,15 +1,62 @@
-"""The ledger: one row per call of a model that was served, also in part."""
+"""What one request used, and its row in the ledger."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
+from enum import StrEnum
 from functools import lru_cache
+from types import UnionType
 from typing import Any, Final, Self
 
 import orjson
 
-from shared.usage.values import UNITS, Source, Usage
+
+class Source(StrEnum):
+    """Where the numbers come from: the provider, an estimate, or both."""
+
+    REPORTED = "reported"
+    ESTIMATED = "estimated"
+    MIXED = "mixed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What one request used: tokens, except for the last three.
+
+    Attributes:
+        input: all input, cached or not; also what was written to the cache.
+        input_cached: the part of `input` that was read from the provider's cache.
+        cache_write_5m, cache_write_1h: the parts of `input` that were written to the cache for that time.
+        output: all output, also reasoning.
+        reasoning: the part of `output` that the client does not see.
+        audio_in, audio_out: the parts of `input` and `output` that are sound.
+        images: pictures that were made.
+        searches: searches on the web.
+        requests: calls that a provider served.
+    """
+
+    input: int = 0
+    input_cached: int = 0
+    cache_write_5m: int = 0
+    cache_write_1h: int = 0
+    output: int = 0
+    reasoning: int = 0
+    audio_in: int = 0
+    audio_out: int = 0
+    images: int = 0
+    searches: int = 0
+    requests: int = 1
+    source: Source = Source.REPORTED
+
+    def plus(self, other: Self) -> Self:
+        """The sum of two, as of two attempts of one request."""
+        sums = {name: getattr(self, name) + getattr(other, name) for name in UNITS}
+        return type(self)(**sums, source=self.source if self.source is other.source else Source.MIXED)
+
+
+#: The names of the numbers.
+UNITS: Final = tuple(one.name for one in fields(Usage) if one.name != "source")
 
 
 def day_of(time: float) -> str:
@@ -94,12 +141,38 @@ class LedgerRow:
     def of(cls, members: Any) -> Self:
         """The row with the members of one that `encoded` wrote. Raises ValueError on anything else."""
         try:
-            usage = {name: members["usage"][name] for name in UNITS}
+            usage = {name: _checked(members["usage"], name) for name in UNITS}
             source = Source(members["usage"]["source"])
-            known = {name: members[name] for name in _NAMES}
-        except (KeyError, TypeError) as error:
+            known = {name: _checked(members, name) for name in _NAMES}
+            day_of(known["time"])
+        except (KeyError, TypeError, OverflowError) as error:
             raise ValueError(f"This is not a row of the ledger: {error!r}") from None
         return cls(**{**known, "usage": Usage(**usage, source=source)})
 
 
 _NAMES: Final = tuple(one.name for one in fields(LedgerRow))
+_INTEGERS: Final = ("status", "attempts", "duration_ms", *UNITS)
+# What the members of a row are, where they are not texts.
+_TYPES: Final[Mapping[str, type | UnionType]] = {
+    **dict.fromkeys(_INTEGERS, int),
+    **dict.fromkeys(("tags", "usage", "rates"), dict),
+    **dict.fromkeys(("cost_nano", "first_ms"), int | None),
+    "stream": bool,
+    "time": int | float,
+}
+
+
+def _checked(members: Mapping[str, Any], name: str) -> Any:
+    """A member of a row. Raises KeyError or TypeError."""
+    if not isinstance(value := members[name], _TYPES.get(name, str)):
+        raise TypeError(f"{name} is {value!r}")
+    return value
+
+
+def without_repeats(rows: Iterable[LedgerRow]) -> Iterator[LedgerRow]:
+    """Yield each row once: one that was written twice has the same id."""
+    seen: set[str] = set()
+    for row in rows:
+        if row.id not in seen:
+            seen.add(row.id)
+            yield row

@@ -14,7 +14,7 @@ from shared.redis_client.connection import RedisConnection
 from shared.redis_client.endpoint import endpoint
 from shared.redis_client.protocol import ErrorReply
 from shared.redis_client.script import Script
-from shared.usage.aggregates import Combination, CombinationCap, Totals, sums_of
+from shared.usage.aggregates import Combination, CombinationCap, Totals, add_to
 from shared.usage.keys import batch_key, ledger_key, sums_keys
 from shared.usage.ledger_bound import LedgerBound
 from shared.usage.pending import PendingBatches
@@ -211,9 +211,8 @@ class Settler:
 
     def _sums(self, tenant: str, day: str, rows: Sequence[LedgerRow]) -> Mapping[Combination, Totals]:
         sums: dict[Combination, Totals] = {}
-        for name, totals in sums_of(rows).get(day, {}).items():
-            counted = self._cap.apply(tenant, day, name)
-            sums[counted] = sums.get(counted, Totals()).plus(totals)
+        for row in rows:
+            add_to(sums, self._cap.apply(tenant, day, Combination.of(row)), Totals.of(row))
         return sums
 
     async def _write(self, batch: _Batch) -> None:

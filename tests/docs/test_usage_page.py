@@ -8,7 +8,7 @@ from shared.usage.aggregates import CombinationCap
 from shared.usage.archiver import KEPT_SECONDS
 from shared.usage.asking import AUTO, UnableProviders
 from shared.usage.pending import MAX_BYTES
-from shared.usage.values import UNITS, Source
+from shared.usage.row import UNITS, Source
 
 PAGE = (Path(__file__).parents[2] / "docs" / "explanation" / "usage.md").read_text(encoding="utf-8")
 PROSE = " ".join(PAGE.split())

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from shared.providers.usage_fields import USAGE_FIELDS, usage_fields
-from shared.usage.values import UNITS
+from shared.usage.row import UNITS
 
 _FILE = Path(__file__).parents[1] / "fixtures" / "usage" / "genai_prices_fields.json"
 _THEIRS = json.loads(_FILE.read_text(encoding="utf-8"))["fields"]

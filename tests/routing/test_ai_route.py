@@ -31,7 +31,7 @@ from shared.secrets.sealing import AesSealer
 from shared.upstreams.attempt import Attempt, Ended
 from shared.upstreams.attempts import Attempts
 from shared.usage.prices import usd
-from shared.usage.values import Usage
+from shared.usage.row import Usage
 
 SEALER = AesSealer([b"k" * 32], lambda size: b"n" * size)
 TENANT = Tenant("ten_1", "Acme", "acme")

@@ -5,8 +5,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from shared.usage.prices import Rates
-from shared.usage.row import LedgerRow
-from shared.usage.values import Source, Usage
+from shared.usage.row import LedgerRow, Source, Usage
 
 #: 2026-12-01, 12:00 UTC.
 NOON = 1_796_126_400.0

@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 
 from shared.usage.__main__ import check_cost, check_sums
 from shared.usage.aggregates import DIMENSIONS, OTHER, Combination, CombinationCap, Totals, grouped, sums_of
-from shared.usage.row import LedgerRow
-from shared.usage.values import Usage
+from shared.usage.row import LedgerRow, Usage
 from tests.usage.rows import NOON, ROWS, row
 
 

@@ -89,15 +89,48 @@ def test_a_sum_and_a_cost_that_differ_are_shown_and_end_with_2(
     assert check("--tenant", "acme")[0] == 2
 
 
+def test_a_damaged_row_is_named_and_the_others_are_compared(
+    running: Server, client: Redis, check: Check
+) -> None:
+    write(running, row(1, time=NOON))
+    texts = [b"{", b"{}", row(2).encoded().replace('"status":200', '"status":"200"').encode()]
+    texts.append(row(3).encoded().replace('"time":17', '"time":1e40,"old":17').encode())
+    damaged = [client.xadd(ledger_key("acme"), {"row": text}) for text in texts]
+    damaged.append(client.xadd(ledger_key("acme"), {"other": "x"}))
+    write(running, row(4, time=NOON), row(5, tenant="globex", time=NOON))
+    status, output = check()
+    assert status == 2
+    for entry in damaged:
+        assert f"acme: led:{{acme}}, entry {entry.decode()}: the row is damaged: " in output
+    assert f"acme: 2 rows; sums are compared from {day_of(NOON)} on.\n" in output
+    assert "is stored" not in output
+    assert "globex: 1 rows;" in output
+    client.hincrby(sums_keys("acme", day_of(NOON))[0], Combination.of(row(1)).field, 1)
+    assert "the rows give Totals(calls=2" in check()[1]
+
+
+def test_a_ledger_of_damaged_rows_alone_is_no_reason_to_stop(client: Redis, check: Check) -> None:
+    client.xadd(ledger_key("acme"), {"row": "{"})
+    status, output = check()
+    assert status == 2
+    assert output.startswith("acme: 0 rows; sums are compared from ")
+
+
 def test_a_ledger_without_its_oldest_rows_says_from_when_it_is_compared(
     running: Server, client: Redis, check: Check
 ) -> None:
-    write(running, *(row(number, time=NOON + number * _SECONDS) for number in range(2)), row(9, time=NOON))
+    """Rows that are missing were written before the others, also those that waited and came a day late."""
+    rows = [row(1, time=NOON), row(2, time=NOON - _SECONDS), row(3, time=NOON + _SECONDS)]
+    write(running, *rows)
+    client.delete(ledger_key("acme"))
+    for one, time in zip(rows, (NOON, NOON + 1, NOON + _SECONDS), strict=True):
+        client.xadd(ledger_key("acme"), {"row": one.encoded()}, id=f"{int(time * 1000)}-0")
     client.xtrim(ledger_key("acme"), maxlen=2, approximate=False)
     status, output = check()
     assert (status, output) == (
         0,
-        f"acme: 2 rows; sums are compared from {day_of(NOON + _SECONDS)} on.\n",
+        "acme: 2 rows; older ones are missing, because the ledger is bounded; "
+        f"sums are compared from {day_of(NOON + _SECONDS)} on.\n",
     )
     client.hincrby(sums_keys("acme", day_of(NOON + _SECONDS))[0], Combination.of(row(1)).field, 1)
     assert check()[0] == 2

@@ -11,7 +11,7 @@ from shared.providers.usage_fields import USAGE_FIELDS
 from shared.usage.estimate import estimate_tokens
 from shared.usage.meter import UsageMeter, texts_after
 from shared.usage.read import MAX_REPORTED
-from shared.usage.values import Source, Usage
+from shared.usage.row import Source, Usage
 
 CHAT = (
     b'data: {"choices": [{"delta": {"role": "assistant", "content": ""}}], "usage": null}\n\n'

@@ -11,7 +11,7 @@ from shared.providers.shipped.model_table import ModelTable, shipped_models
 from shared.providers.shipped.presets import presets
 from shared.usage.prices import MAX_COST, PriceTable, Rates, parse_price, usd
 from shared.usage.read import MAX_REPORTED
-from shared.usage.values import Usage
+from shared.usage.row import Usage
 
 RATES = Rates.of(
     {

@@ -18,7 +18,7 @@ from openai.types.responses import Response
 
 from shared.providers.usage_fields import USAGE_FIELDS
 from shared.usage.meter import MAX_LINE, MAX_WHOLE, UsageMeter
-from shared.usage.values import Source, Usage
+from shared.usage.row import Source, Usage
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "usage"
 #: The estimated input that the tests give.

@@ -30,9 +30,9 @@ from shared.documents.ai.usage import (
     row_document,
     sum_document,
 )
-from shared.usage.aggregates import Combination, Totals, grouped
+from shared.usage.aggregates import Combination, Totals, add_to, grouped
 from shared.usage.reader import UsageReader
-from shared.usage.row import LedgerRow
+from shared.usage.row import LedgerRow, without_repeats
 
 blueprint = Blueprint("usage", __name__, "What calls of models used and cost.")
 
@@ -137,8 +137,7 @@ def _of_all(reader: UsageReader, first: date, last: date, by: Sequence[str]) -> 
     for tenant_id in reader.tenants():
         for group, totals in grouped(reader.sums(tenant_id, first, last), inner):
             names = {**dict(zip(inner, group, strict=True)), TENANT: tenant_id}
-            whole = tuple(names[name] for name in by)
-            found[whole] = found.get(whole, Totals()).plus(totals)
+            add_to(found, tuple([names[name] for name in by]), totals)
     return sorted(found.items(), key=lambda item: item[0])
 
 
@@ -158,15 +157,10 @@ def _rows_of(reader: UsageReader, tenant_id: str, first: date, last: date) -> It
 
 def _by_tags(rows: Iterable[LedgerRow], by: Sequence[str]) -> _Groups:
     found: dict[tuple[str, ...], Totals] = {}
-    seen: set[str] = set()
-    for row in rows:
-        if row.id in seen:  # written twice; it counts once
-            continue
-        seen.add(row.id)
+    for row in without_repeats(rows):
         names = {**Combination.of(row)._asdict(), DAY: row.day}
         for tag in [f"{name}={value}" for name, value in row.tags.items()] or [""]:
-            group = tuple({**names, TAG: tag}[name] for name in by)
-            found[group] = found.get(group, Totals()).plus(Totals.of(row))
+            add_to(found, tuple([{**names, TAG: tag}[name] for name in by]), Totals.of(row))
     return sorted(found.items(), key=lambda item: item[0])
 
 

@@ -8,8 +8,7 @@ from marshmallow import Schema, ValidationError, fields, validate
 from shared.core.fields import Strict, Timestamp
 from shared.usage.aggregates import DIMENSIONS, Totals
 from shared.usage.prices import usd
-from shared.usage.row import LedgerRow
-from shared.usage.values import UNITS
+from shared.usage.row import UNITS, LedgerRow
 
 DAY: Final = "day"
 TAG: Final = "tag"

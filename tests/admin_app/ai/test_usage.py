@@ -16,9 +16,8 @@ import redis
 from shared.config_store.store import RedisStore
 from shared.usage.keys import ledger_key
 from shared.usage.reader import UsageReader
-from shared.usage.row import LedgerRow
+from shared.usage.row import LedgerRow, Usage
 from shared.usage.settler import open_settler
-from shared.usage.values import Usage
 from tests.admin_app.world import NOW, TOKEN, Api, Tenant, World, make_world, pointers
 from tests.usage.rows import row as ledger_row
 

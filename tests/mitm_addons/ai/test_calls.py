@@ -16,8 +16,7 @@ from shared.routing.ai_calls import AiCalls, ended
 from shared.routing.ai_exchange import AiExchange
 from shared.routing.upstream import Upstream
 from shared.upstreams.attempt import Ended
-from shared.usage.row import LedgerRow
-from shared.usage.values import Source
+from shared.usage.row import LedgerRow, Source
 from tests.mitm_addons.begun import admitted, begun_flow
 from tests.routing.test_ai_route import provider, route
 
