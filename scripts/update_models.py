@@ -1,8 +1,8 @@
-"""Makes shared/providers/shipped/models.json from the data of the package genai-prices (MIT).
+"""Makes shared/providers/shipped/models.json from the data of the package genai-prices (MIT), and caps.yaml.
 
 It also writes where the package finds usage in responses, for a test that compares it with ours.
 
-    python -m venv /tmp/prices && /tmp/prices/bin/pip install genai-prices
+    python -m venv /tmp/prices && /tmp/prices/bin/pip install genai-prices ruamel.yaml
     /tmp/prices/bin/python scripts/update_models.py
 
 Run it by hand at a release. The package is not one of the gateway's: only its data are.
@@ -13,14 +13,16 @@ import importlib.metadata
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from genai_prices import data  # type: ignore[import-not-found,unused-ignore]
+from ruamel.yaml import YAML
 
 _ROOT = Path(__file__).parent.parent
 _FILE = _ROOT / "shared" / "providers" / "shipped" / "models.json"
+_CAPS_FILE = Path(__file__).parent / "caps.yaml"
 _FIELDS_FILE = _ROOT / "tests" / "fixtures" / "usage" / "genai_prices_fields.json"
 # The kinds of providers, by their names in the package.
 _KINDS = {
@@ -85,15 +87,24 @@ def main() -> None:
             for provider in data.providers
             if provider.id in _KINDS and provider.fallback_model_providers
         },
-        "models": sorted(rows, key=lambda row: row["provider"]),
     }
-    lines = ",\n".join(json.dumps(row, separators=(",", ":")) for row in document.pop("models"))
+    models, caps = _lines(sorted(rows, key=lambda row: row["provider"])), _lines(_caps())
     head = json.dumps(document)[1:-1]
-    _FILE.write_text(f'{{{head}, "models": [\n{lines}\n]}}\n', encoding="utf-8")
+    _FILE.write_text(f'{{{head}, "models": [\n{models}\n], "caps": [\n{caps}\n]}}\n', encoding="utf-8")
     sys.stdout.write(f"{_FILE}: {len(rows)} models\n")
     fields = ",\n".join(json.dumps(one) for provider in data.providers for one in _fields(provider))
     source = json.dumps(document["source"])
     _FIELDS_FILE.write_text(f'{{"source": {source}, "fields": [\n{fields}\n]}}\n', encoding="utf-8")
+
+
+def _lines(rows: Iterable[Mapping[str, Any]]) -> str:
+    return ",\n".join(json.dumps(row, separators=(",", ":")) for row in rows)
+
+
+def _caps() -> Iterator[dict[str, Any]]:
+    """What models can do, without where it is written."""
+    for row in YAML(typ="safe").load(_CAPS_FILE.read_text(encoding="utf-8")):
+        yield {name: row[name] for name in ("kinds", "names", "caps")}
 
 
 def _fields(provider: Any) -> Iterator[tuple[str, ...]]:

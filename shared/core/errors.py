@@ -170,6 +170,7 @@ ERRORS: Mapping[str, tuple[int, str]] = {
     "invalid_json": (400, "The body is not valid JSON."),
     "missing_model": (400, "The request names no model."),
     "untranslatable": (400, "The model is not available by this API."),
+    "unsupported_by_model": (400, "The model lacks what this request needs."),
     "missing_api_key": (401, "The request needs an API key."),
     "invalid_api_key": (401, "The API key is not valid."),
     "api_key_expired": (401, "The API key has expired."),

@@ -1,6 +1,6 @@
 """What the stages need for a rule for AI: the model of a request, its target, and the gateway's own lists."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl
 
@@ -118,9 +118,12 @@ class AiCalls:
         affinity = None
         if pool.affinity is not None:
             affinity = pool.affinity.key(request.headers, one.document, one.resolution.asked)
-        one.attempts = Attempts(pool.pool, pool.budget, self.random, affinity=affinity)
+        fits = None if pool.fit is None else pool.fit.judge(one.call.api, one.document, len(one.body))
+        one.attempts = Attempts(pool.pool, pool.budget, self.random, affinity=affinity, fits=fits)
         attempt = one.attempts.first(self.clock.monotonic())
         if isinstance(attempt, Ended):
+            if fits is not None and all(lacks := [*map(fits, pool.pool.targets)]):
+                return unfit(one.resolution.asked, lacks)
             return ended(attempt, one.resolution.asked)
         one.attempt = attempt
         upstream = one.route.upstream(pool, attempt, one.call)
@@ -208,6 +211,15 @@ def _model_field(request: Request) -> FormPart | None:
     if not kind.is_multipart or request.body is None:
         return None
     return form_field(kind, request.body, "model", most=MAX_PARTS)
+
+
+def unfit(model: str, lacks: Sequence[str]) -> Rejection:
+    """The error when no target can serve a request, whenever it is called; `lacks` says why."""
+    reasons = "; another target ".join(dict.fromkeys(lacks))
+    return make_rejection(
+        "unsupported_by_model",
+        f"The model {model} {reasons}. Choose a model that can serve this request.",
+    )
 
 
 def ended(ended: Ended, model: str) -> Rejection:

@@ -122,13 +122,12 @@ class AiExchange(PoolExchange):
             return body
         if document.get("model") != target.model:
             body = with_member(body, "model", orjson.dumps(target.model))
-        provider = target.provider.provider
-        caps = next((model.caps for model in provider.models if model.id == target.model), {})
+        provider_id = target.provider.provider.id
         self.asks_usage = has_to_ask(
             self.call.api,
             document,
-            stream_usage=caps.get("stream_usage", AUTO),
-            is_unable=self.unasked == provider.id or self.route.states.unable.has(provider.id, now),
+            stream_usage=self.attempt.target.caps.stream_usage if self.attempt else AUTO,
+            is_unable=self.unasked == provider_id or self.route.states.unable.has(provider_id, now),
         )
         return ask_for_usage(body) if self.asks_usage else body
 

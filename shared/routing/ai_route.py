@@ -19,9 +19,10 @@ from shared.routing.upstream import Upstream
 from shared.upstreams.affinity import AffinityKeys
 from shared.upstreams.attempt import Attempt
 from shared.upstreams.choose import Pool
+from shared.upstreams.fit import Fit
 from shared.upstreams.keys import KeyRing, KeyState
 from shared.upstreams.retry_budget import RetryBudget
-from shared.upstreams.target import Load, States, Target, TargetState
+from shared.upstreams.target import Caps, Load, States, Target, TargetState
 from shared.usage.asking import UnableProviders
 from shared.usage.prices import PriceTable, Rates
 
@@ -60,12 +61,18 @@ class PoolStates:
 
 @dataclass(frozen=True, slots=True)
 class ModelPool:
-    """The pool for one resolution, with what belongs to it. Without a choice it has no affinity."""
+    """The pool for one resolution, with what belongs to it.
+
+    Attributes:
+        affinity: None: there is no choice.
+        fit: tells which targets cannot serve a request; None: all can serve every one, as far as is known.
+    """
 
     pool: Pool
     budget: RetryBudget
     affinity: AffinityKeys | None
     targets: Mapping[str, ResolvedTarget]
+    fit: Fit | None
 
 
 class AiRoute:
@@ -176,6 +183,7 @@ class AiRoute:
                 load=states.loads.of((one.provider.owner, one.provider.provider.id), Load),
                 first_byte=self._times(one).first_byte,
                 keys=self._ring(one.provider),
+                caps=self._caps(one),
             )
             for one in resolution.targets
         ]
@@ -190,7 +198,14 @@ class AiRoute:
             RetryBudget(),
             _affinity(policy, self.tenant_id, states.secret) if has_choice else None,
             {one.id: one for one in resolution.targets},
+            Fit.of(targets),
         )
+
+    def _caps(self, target: ResolvedTarget) -> Caps:
+        """The capabilities of the shipped table, with those that the provider declares in their place."""
+        provider = target.provider.provider
+        own = next((one.caps for one in provider.models if one.id == target.model), {})
+        return Caps.of({**self._prices.shipped.caps(provider.kind, target.model), **own})
 
     def _ring(self, provider: KnownProvider) -> KeyRing | None:
         """The keys of a provider; None if it needs none and has none."""

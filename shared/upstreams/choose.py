@@ -23,7 +23,7 @@ from shared.upstreams.target import Target, TargetState
 
 #: Reasons why a target is not chosen, besides those of `Fits`.
 TRIED, BUSY, OPEN = "tried", "max_concurrent", "open"
-#: Returns why a target cannot serve a request, in a word such as ``vision``; empty if it can.
+#: Returns why a target cannot serve a request, such as ``has no vision``; empty if it can.
 Fits = Callable[[Target], str]
 
 # A target with fewer calls is not busy, whatever the mean: a conversation with a few calls at a time stays.

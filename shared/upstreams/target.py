@@ -1,7 +1,8 @@
 """One target of a pool, and its state: the calls under way, the latency and the breaker."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, Final, Self
 from weakref import WeakValueDictionary
 
 from shared.model.pools import Breaker
@@ -9,6 +10,10 @@ from shared.upstreams.breaker import OutlierBreaker
 from shared.upstreams.ewma import PeakEwma
 from shared.upstreams.keys import KeyRing
 from shared.upstreams.outcome import Fault, Outcome
+from shared.usage.asking import AUTO
+
+#: What a request may need of a model, by the names of capabilities.
+NEEDS: Final = ("vision", "pdf", "audio", "tools")
 
 
 class Load:
@@ -18,6 +23,27 @@ class Load:
 
     def __init__(self) -> None:
         self.calls = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """The capabilities that matter for the choice of a target, and for its calls.
+
+    Attributes:
+        lacks: those of `NEEDS` that it is known to lack.
+        context: the most tokens of a call; None: not known.
+        stream_usage: whether it reports the usage of a stream.
+    """
+
+    lacks: frozenset[str] = frozenset()
+    context: int | None = None
+    stream_usage: bool | str = AUTO
+
+    @classmethod
+    def of(cls, caps: Mapping[str, Any]) -> Self:
+        """The capabilities of a model, by their names in `shared.providers.shipped.caps`."""
+        lacks = frozenset(name for name in NEEDS if caps.get(name) is False)
+        return cls(lacks, caps.get("context"), caps.get("stream_usage", AUTO))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +59,7 @@ class Target:
         load: the calls of its provider under way.
         first_byte: its timeout for the first byte, in seconds. A failed call counts as slow as this.
         keys: the keys of its provider; None if it needs none.
+        caps: what its model can do, as far as it is known.
     """
 
     id: str
@@ -43,6 +70,7 @@ class Target:
     load: Load = field(default_factory=Load, repr=False, compare=False)
     first_byte: float = 60.0
     keys: KeyRing | None = None
+    caps: Caps = Caps()
 
 
 class TargetState:

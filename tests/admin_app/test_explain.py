@@ -92,6 +92,25 @@ class TestForwarded:
         for secret in (tenant.key, "s3cret", "validator-secret", "of-a-client", "of-a-query"):
             assert secret not in text
 
+    def test_explain_shows_why_a_target_of_a_model_is_not_chosen(self, api: Api, tenant: Tenant) -> None:
+        provider = {"kind": "openai", "keys": [{"secret": "sk-0123456789abcdef012345"}]}
+        api.create(f"{tenant.url}/providers", provider | {"name": "main", "models": [{"id": "new"}]})
+        targets = [
+            {"provider": "main", "model": "gpt-4"},
+            {"provider": "main", "model": "new", "priority": 1},
+        ]
+        api.create(f"{tenant.url}/models", {"name": "both", "targets": targets})
+        api.create(f"{tenant.url}/rules", {"path": "/v1", "ai": {"providers": ["main"]}})
+        body = '{"model": "%s", "messages": [{"role": "user", "content": [{"type": "image_url"}]}]}'
+        ai = asked(api, tenant, path="/v1/chat/completions", body=body % "both")["ai"]
+        assert [(one["model"], one["is_chosen"], one["why_not"]) for one in ai["targets"]] == [
+            ("gpt-4", False, "has no vision"),
+            ("new", True, None),
+        ]
+        explained = asked(api, tenant, path="/v1/chat/completions", body=body % "main/gpt-4")
+        assert explained["response"]["code"] == "unsupported_by_model"
+        assert explained["ai"]["targets"][0]["why_not"] == "has no vision"
+
     def test_explain_shows_the_target_of_a_pool_that_is_chosen_first(self, api: Api, tenant: Tenant) -> None:
         first = {"url": "https://api.openai.com/first", "headers": {"X-Up": "s3cret-of-target"}}
         second = {"url": "https://api.openai.com/second", "priority": 1}

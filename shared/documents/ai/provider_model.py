@@ -1,7 +1,7 @@
 """The models that a provider is declared to have, as JSON: other names, capabilities, prices."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
@@ -9,37 +9,8 @@ from shared.core.fields import validated
 from shared.documents.ai.names import upstream_model
 from shared.documents.fields import Input
 from shared.model.providers import ProviderModel
+from shared.providers.shipped.caps import error_in_cap
 from shared.usage.prices import UNITS, parse_price
-
-type _Check = tuple[Callable[[Any], bool], str]
-
-_FLAG: Final[_Check] = (lambda value: isinstance(value, bool), "true or false")
-_TEXT: Final[_Check] = (lambda value: isinstance(value, str), "text")
-_COUNT: Final[_Check] = (lambda value: type(value) is int and value > 0, "a whole number above 0")
-_TEXTS: Final[_Check] = (
-    lambda value: isinstance(value, list) and all(isinstance(one, str) for one in value),
-    "a list of texts",
-)
-_AUTO: Final[_Check] = (
-    lambda value: isinstance(value, bool) or value == "auto",
-    'true, false or "auto"',
-)
-#: The capabilities of models, each with its test and its allowed values.
-_CAPS: Final[Mapping[str, _Check]] = {
-    "stream_usage": _AUTO,
-    "sampling": _FLAG,
-    "thinking": _TEXT,
-    "efforts": _TEXTS,
-    "structured": _FLAG,
-    "prefill": _FLAG,
-    "mid_system": _FLAG,
-    "vision": _FLAG,
-    "pdf": _FLAG,
-    "tools": _FLAG,
-    "context": _COUNT,
-    "max_output": _COUNT,
-    "max_tokens_field": _TEXT,
-}
 
 
 class Price(fields.String):
@@ -57,17 +28,10 @@ class Caps(fields.Field[Mapping[str, Any]]):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Mapping[str, Any]:
         if not isinstance(value, Mapping):
             raise ValidationError("Must be a map.")
-        wrong = {name: [error] for name, one in value.items() if (error := _error(name, one))}
+        wrong = {name: [error] for name, one in value.items() if (error := error_in_cap(name, one))}
         if wrong:
             raise ValidationError(wrong)
         return dict(value)
-
-
-def _error(name: str, value: Any) -> str | None:
-    if name not in _CAPS:
-        return f"Unknown capability. Allowed: {', '.join(_CAPS)}."
-    is_right, words = _CAPS[name]
-    return None if is_right(value) else f"Must be {words}."
 
 
 def prices_input() -> fields.Dict:

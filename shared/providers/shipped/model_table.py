@@ -1,6 +1,6 @@
-"""The table of models that a release ships: prices and sizes, from `models.json`.
+"""The table of models that a release ships: prices, sizes and capabilities, from `models.json`.
 
-`scripts/update_models.py` makes the file. Its rows have:
+`scripts/update_models.py` makes the file. The rows of `models` have:
 
 | member | meaning |
 |---|---|
@@ -10,6 +10,7 @@
 | `prices` | the prices from a day on, the newest first; without `from` they always held |
 | `tiers` | by service tier: prices in place of those, from a day on |
 
+Those of `caps` have what models can do: `kinds` of providers, `names` (`caps.base_name`), and `caps`.
 `fallbacks` has, by kind, the kinds whose models it offers, too.
 """
 
@@ -20,6 +21,9 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, Self
+
+from shared.core.empty import EMPTY
+from shared.providers.shipped.caps import base_name
 
 _FILE: Final = Path(__file__).parent / "models.json"
 
@@ -43,6 +47,7 @@ class ModelTable:
     _exact: Mapping[tuple[str, str], Row] = field(repr=False)
     _patterns: Mapping[str, Sequence[Row]] = field(repr=False)
     _fallbacks: Mapping[str, Sequence[str]] = field(repr=False)
+    _caps: Mapping[tuple[str, str], Row] = field(repr=False)
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -55,7 +60,13 @@ class ModelTable:
                 patterns.setdefault(row["provider"], []).append(row)
             for name in row.get("is", ()):
                 exact.setdefault((row["provider"], name), row)
-        return cls(document["source"], document["date"], exact, patterns, document["fallbacks"])
+        caps = {
+            (kind, name): row["caps"]
+            for row in document.get("caps", ())
+            for kind in row["kinds"]
+            for name in row["names"]
+        }
+        return cls(document["source"], document["date"], exact, patterns, document["fallbacks"], caps)
 
     def find(self, kind: str, model: str) -> Row | None:
         """The row for a model of a kind of provider. None: it is not in the table."""
@@ -71,6 +82,11 @@ class ModelTable:
         """The most tokens of a call; None when they are not known."""
         row = self.find(kind, model)
         return None if row is None else row.get("context")
+
+    def caps(self, kind: str, model: str) -> Row:
+        """What a model of a kind of provider can do, as far as it is known."""
+        known, context = self._caps.get((kind, base_name(model)), EMPTY), self.context(kind, model)
+        return known if context is None else {"context": context, **known}
 
     def prices(self, kind: str, model: str, *, day: str, tier: str = "") -> Mapping[str, Any] | None:
         """The prices of a model on a day, as they are written; None when they are not known."""

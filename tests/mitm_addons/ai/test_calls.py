@@ -36,6 +36,8 @@ DECLARED = (
     ProviderModel(id="gpt-6-luna"),
     ProviderModel(id="old", caps={"stream_usage": False}),
     ProviderModel(id="priced", prices={"input": "1", "output": "2"}),
+    ProviderModel(id="blind", caps={"vision": False, "context": 1_000}),
+    ProviderModel(id="gpt-4", caps={"vision": True}),
 )
 
 
@@ -45,12 +47,13 @@ def ask(
     method: str = "POST",
     *,
     default_model: str | None = None,
+    models: dict[str, Model] | None = None,
     **headers: str,
 ) -> Any:
     """The result for one request: an upstream with its body, a response or a rejection; and the exchange."""
     ai = route(
         provider(models=DECLARED),
-        models={"fast": Model("fast", (ModelTarget(provider="main", model="gpt-6-luna"),))},
+        models=models or {"fast": Model("fast", (ModelTarget(provider="main", model="gpt-6-luna"),))},
         default_model=default_model,
     )
     begun = CALLS.begin(path.partition("?")[0], ai)
@@ -76,6 +79,40 @@ def test_a_body_with_the_providers_own_name_is_sent_byte_for_byte() -> None:
     body = b'{ "model":"gpt-6-luna","unknown_field": {"a":[1 ,2]} }'
     (_, sent), _ = ask(body)
     assert sent is body
+
+
+PICTURE = {"type": "image_url", "image_url": {"url": "https://x.example/1.png"}}
+
+
+def picture(model: str) -> Any:
+    return {"model": model, "messages": [{"role": "user", "content": [PICTURE]}]}
+
+
+def test_a_request_that_no_target_can_serve_is_rejected_with_what_the_model_lacks() -> None:
+    found, one = ask(picture("blind"))
+    assert isinstance(found, Rejection)
+    assert (found.status, found.code) == (400, "unsupported_by_model")
+    assert found.message == "The model blind has no vision. Choose a model that can serve this request."
+    assert one.attempts.why_not == {"prv_1/blind": "has no vision"}
+    found, _ = ask({"model": "blind", "messages": [{"role": "user", "content": "word " * 5_000}]})
+    assert "has a context of 1,000 tokens, less than about 6,414." in found.message
+
+
+def test_a_request_goes_to_the_target_that_can_serve_it() -> None:
+    targets = (
+        ModelTarget(provider="main", model="blind"),
+        ModelTarget(provider="main", model="new", priority=1),
+    )
+    (_, sent), one = ask(picture("both"), models={"both": Model("both", targets)})
+    assert json.loads(sent)["model"] == "new"
+    assert one.attempts.why_not == {"prv_1/blind": "has no vision"}
+    (_, sent), _ = ask({"model": "both", "messages": []}, models={"both": Model("both", targets)})
+    assert json.loads(sent)["model"] == "blind"
+
+
+def test_a_capability_that_the_provider_declares_replaces_the_shipped_one() -> None:
+    (_, sent), _ = ask(picture("gpt-4"))
+    assert json.loads(sent)["model"] == "gpt-4"
 
 
 FORM = {"Content-Type": "multipart/form-data; boundary=x"}
@@ -130,7 +167,7 @@ def test_the_list_of_models_has_the_shape_of_the_clients_sdk() -> None:
     found, _ = ask(b"", "/ai/v1/models", "GET")
     assert isinstance(found, Response)
     names = [one["id"] for one in json.loads(found.body or b"")["data"]]
-    assert names == ["fast", "gpt-6-luna", "old", "priced"]
+    assert names == ["blind", "fast", "gpt-4", "gpt-6-luna", "old", "priced"]
     found, _ = ask(b"", "/ai/v1/models?limit=1", "GET", **{"anthropic-version": "2023-06-01"})
     assert json.loads(found.body or b"")["has_more"] is True
     found, _ = ask(b"", "/ai/v1/models/fast", "GET")
