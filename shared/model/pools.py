@@ -64,8 +64,8 @@ class Retry:
     Attributes:
         attempts: the most calls that reach a target for one request.
         on: the failures after which one more is made.
-        within: the longest wait for a target that says when to come back.
-        backoff: the wait before a target is tried again; it doubles each time.
+        within: the longest wait before a target is tried again, also if it says when.
+        backoff: the wait before a target is tried again, if it does not say when; it doubles each time.
     """
 
     attempts: int = 3

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from shared.model.providers import ProviderKey
 from shared.upstreams.outcome import KeyEffect
@@ -43,8 +44,7 @@ class Ended:
         return None if self.wait is None else max(1, math.ceil(self.wait))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TracedAttempt:
+class TracedAttempt(NamedTuple):
     """One attempt that is over, for the log and for traces.
 
     Attributes:

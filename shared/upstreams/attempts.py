@@ -10,12 +10,11 @@
 The driver of an exchange (the engine's policy hooks) has one object per request:
 
 1. `first(now)` when the request is known. On an `Attempt`, write its target and key into the flow.
-2. `sent(now)` when the last byte of the request has left.
-3. A failure becomes an `Outcome` (`outcome.py`): the connection failed, the head of the response is an error,
+2. A failure becomes an `Outcome` (`outcome.py`): the connection failed, the head of the response is an error,
    or the beginning of the stream is `Step.AGAIN` (`commit.py`). `after(outcome, now)` returns the next
    `Attempt`, to be made after its `delay`, or `Ended`. Then the client gets what was received last.
-4. `served(now)` when the first content goes to the client. After it, nothing is tried.
-5. `end()` in every case, when the exchange is over.
+3. `served(now)` when the first content goes to the client. After it, nothing is tried.
+4. `end()` in every case, when the exchange is over.
 
 After each of these, `changes` has what other workers should know, and `trace` the attempts for the log.
 """
@@ -41,8 +40,6 @@ MAX_KEY_WAIT_SECONDS: Final = 60.0
 
 # Only another target may follow: the first one may have generated, and may bill, a response.
 _DOUBTFUL = (RetryOn.RESET, RetryOn.TIMEOUT)
-# The backoff of the last repeats is as long as that of the tenth.
-_MAX_DOUBLINGS = 10
 
 
 class _Planned(NamedTuple):
@@ -117,12 +114,11 @@ class Attempts:
     def first(self, now: float) -> Attempt | Ended:
         """The first attempt."""
         self._budget.request(now)
+        planned = self._only_target(now)
+        if planned is not None:
+            return self._begin(planned, now)
         planned, wait = self._other_target(now)
         return self._nobody(wait) if planned is None else self._begin(planned, now)
-
-    def sent(self, now: float) -> None:
-        """The last byte of the request was sent."""
-        self._under_way().call.sent(now)
 
     def served(self, now: float, status: int = 200) -> None:
         """The first content of the response, or all of it, goes to the client."""
@@ -148,25 +144,13 @@ class Attempts:
                 return self._begin(planned, now, delay, is_doubtful=outcome.kind in _DOUBTFUL)
         return Ended("provider_auth" if outcome.kind is RetryOn.AUTH else "")
 
-    def skip(self, why: str, now: float) -> Attempt | Ended:
-        """The attempt in place of one that was not made, such as one that the client cannot pay."""
-        running = self._under_way()
-        self._note(running, now, why, 0)
-        self.end()
-        self.number -= 1
-        self._tried.add(running.planned.target.id)
-        planned, wait = self._other_target(now)
-        if planned is not None:
-            return self._begin(planned, now)
-        return Ended() if self.number else self._nobody(wait)
-
     def end(self) -> None:
         """The exchange is over, however it ended. May be called again."""
         running, self._running = self._running, None
         if running is not None:
             running.call.end()
-            if running.planned.key_state is not None:
-                running.planned.key_state.abandoned(is_trial=running.is_key_trial)
+            if running.planned.key_state is not None and running.is_key_trial:
+                running.planned.key_state.abandoned(is_trial=True)
 
     # The next attempt.
 
@@ -182,6 +166,18 @@ class Attempts:
         if planned is not None or outcome.kind in _DOUBTFUL:
             return planned, 0.0
         return self._same_target(failed, outcome, now)
+
+    def _only_target(self, now: float) -> _Planned | None:
+        """A call of the single target with its single key, as most rules have; None if there is a choice."""
+        found = self._pool.only()
+        if found is None or found.target is None or found.state is None:
+            return None
+        if self._fits is not None and self._fits(found.target):
+            return None
+        if found.target.keys is None:
+            return _Planned(found.target, found.state, None, None)
+        chosen = found.target.keys.only(now)
+        return None if chosen is None else _Planned(found.target, found.state, chosen.key, chosen.state)
 
     def _other_target(self, now: float) -> tuple[_Planned | None, float | None]:
         """A call of a target that was not tried; else the seconds until one may be called, if known."""
@@ -216,7 +212,7 @@ class Attempts:
                 return planned, max(ready - now, 0.0)
         if outcome.wait or outcome.fault is not Fault.TARGET or failed.state.breaker.until is not None:
             return None, 0.0
-        longest = retry.backoff * 2 ** min(self._repeats, _MAX_DOUBLINGS)
+        longest = min(retry.backoff * 2**self._repeats, retry.within)
         self._repeats += 1
         return failed, self._random() * longest
 
@@ -248,7 +244,8 @@ class Attempts:
     ) -> Attempt:
         target, state, key, key_state = planned
         call = Call(target, state, now + delay)
-        self._running = _Running(planned, call, now + delay, key_state is not None and key_state.begin())
+        is_key_trial = key_state is not None and key_state.rejected_until is not None and key_state.begin()
+        self._running = _Running(planned, call, now + delay, is_key_trial)
         self.number += 1
         return Attempt(target, key, delay, is_doubtful)
 

@@ -16,6 +16,7 @@ import itertools
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from shared.core.empty import EMPTY
 from shared.model.pools import PoolPolicy, Strategy
 from shared.upstreams.draw import Rendezvous
 from shared.upstreams.strategies import Member, least_busy, lower_latency, take_turn
@@ -53,7 +54,7 @@ class Pool:
     number of this worker: each begins its turns at another target.
     """
 
-    __slots__ = ("_hash", "_levels", "_members", "policy")
+    __slots__ = ("_hash", "_levels", "_members", "_only", "policy")
 
     def __init__(
         self,
@@ -70,6 +71,8 @@ class Pool:
         self._levels = [
             list(level) for _, level in itertools.groupby(by_priority, lambda member: member.target.priority)
         ]
+        only = by_priority[0]
+        self._only = Choice(only.target, only.state, EMPTY) if len(by_priority) == 1 else None
         self._hash = Rendezvous(secret, [(target.id, target.weight) for target in targets])
         for member in self._members.values():
             if member.state.breaker.settings != policy.breaker:
@@ -81,6 +84,14 @@ class Pool:
     @property
     def targets(self) -> Iterable[Target]:
         return [member.target for member in self._members.values()]
+
+    def only(self) -> Choice | None:
+        """The target of a pool with a single one, while nothing of it bars a call; None otherwise."""
+        found = self._only
+        if found is None or found.target is None or found.state is None:
+            return None
+        is_free = found.target.max_concurrent is None and found.state.breaker.until is None
+        return found if is_free else None
 
     def choose(
         self,

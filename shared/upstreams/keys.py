@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from shared.core.empty import EMPTY
 from shared.core.globs import matches_glob
 from shared.model.providers import ProviderKey
 from shared.upstreams.draw import Rendezvous, draw
@@ -61,6 +62,11 @@ class KeyState:
             trial = _TRIAL_SECONDS
         until = max(self._cooling.get(model, _NEVER)[0], self._cooling.get(_EVERY_MODEL, _NEVER)[0])
         return max(trial, until - now, 0.0)
+
+    @property
+    def is_good(self) -> bool:
+        """Whether any call may use the key now, and none of them is a trial."""
+        return self.rejected_until is None and not self._cooling
 
     def begin(self) -> bool:
         """Note that a call begins. Returns True when it is the trial of a rejected key."""
@@ -145,7 +151,7 @@ class KeyRing:
     `epoch` is the time of day, in seconds since the Unix epoch, at which the clock of all other times was 0.
     """
 
-    __slots__ = ("_hash", "_keys")
+    __slots__ = ("_hash", "_keys", "_only")
 
     def __init__(
         self,
@@ -160,6 +166,17 @@ class KeyRing:
             (key, states(key.id), never if key.expires_at is None else key.expires_at - epoch) for key in keys
         ]
         self._hash = Rendezvous(secret, [(key.id, key.weight) for key in keys])
+        # The choice of a ring with a single key, which holds for all models.
+        self._only: KeyChoice | None = None
+        if len(self._keys) == 1 and keys[0].enabled and keys[0].models is None:
+            self._only = KeyChoice(*self._keys[0][:2], EMPTY)
+
+    def only(self, now: float) -> KeyChoice | None:
+        """The key of a ring with a single one, while nothing of it bars a call; None otherwise."""
+        found = self._only
+        if found is None or found.state is None or not found.state.is_good:
+            return None
+        return found if now < self._keys[0][2] else None
 
     def has_key(self, model: str, now: float) -> bool:
         """Whether a call of `model` could be made now."""

@@ -25,16 +25,17 @@ class RecentCount:
 
     def add(self, now: float) -> None:
         """Count one more."""
-        part = self._leave(now)
+        self._total += 1
+        part = int(now / self._width)
         if self._parts and self._parts[-1][0] == part:
             self._parts[-1][1] += 1
-        else:
-            self._parts.append([part, 1])
-        self._total += 1
+            return
+        self._parts.append([part, 1])
+        self._leave(part)
 
     def total(self, now: float) -> int:
         """The number that counts now."""
-        self._leave(now)
+        self._leave(int(now / self._width))
         return self._total
 
     def clear(self) -> None:
@@ -42,9 +43,7 @@ class RecentCount:
         self._parts.clear()
         self._total = 0
 
-    def _leave(self, now: float) -> int:
-        """Remove the parts that have left the window. Return the number of the present one."""
-        part = int(now / self._width)
+    def _leave(self, part: int) -> None:
+        """Remove the parts that have left the window. `part` is the number of the present one."""
         while self._parts and self._parts[0][0] <= part - _PARTS:
             self._total -= self._parts.popleft()[1]
-        return part

@@ -93,15 +93,11 @@ class Call:
         self.target = target
         self.state = state
         self._number = state.latency.begin(now)
-        self._is_trial = state.breaker.begin(now)
+        breaker = state.breaker
+        self._is_trial = breaker.until is not None and breaker.begin(now)
         self._is_open = True
         state.in_flight += 1
         target.load.calls += 1
-
-    def sent(self, now: float) -> None:
-        """The last byte of the request was sent: the time to the first content is counted from here."""
-        self.state.latency.ended(self._number)
-        self._number = self.state.latency.begin(now)
 
     def served(self, now: float) -> None:
         """The first content of the response has come, or all of it."""
@@ -132,7 +128,8 @@ class Call:
             self.state.in_flight -= 1
             self.target.load.calls -= 1
             self.state.latency.ended(self._number)
-            self.state.breaker.abandoned(is_trial=self._is_trial)
+            if self._is_trial:
+                self.state.breaker.abandoned(is_trial=True)
 
 
 class States[K, S]:

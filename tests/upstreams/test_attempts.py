@@ -9,76 +9,36 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.model.pools import AI_POLICY, AI_RETRY, Breaker, PoolPolicy, Retry, RetryOn
+from shared.model.pools import AI_RETRY, Breaker, PoolPolicy, Retry, RetryOn
 from shared.upstreams.attempt import Attempt, Ended
-from shared.upstreams.attempts import NO_KEY, Attempts
+from shared.upstreams.attempts import Attempts
 from shared.upstreams.choose import OPEN, Pool
 from shared.upstreams.keys import KeyRing
 from shared.upstreams.outcome import (
     Fault,
-    KeyEffect,
     Outcome,
     outcome_of_response,
     outcome_of_stream,
-    outcome_of_transport,
 )
 from shared.upstreams.retry_budget import RetryBudget
 from shared.upstreams.target import Target
 from tests.upstreams.pools import World, never, targets
-
-CONNECT = outcome_of_transport(RetryOn.CONNECT, "refused")
-RESET = outcome_of_transport(RetryOn.RESET, "reset")
-LATE = outcome_of_transport(RetryOn.TIMEOUT, "first byte")
-AUTH = outcome_of_response(401)
-BROKEN, FULL = outcome_of_response(500), outcome_of_response(503)
-CLIENT = outcome_of_response(400)
-EMPTY = outcome_of_stream(None)
-NO_MONEY = outcome_of_response(402)
-
-
-def limited(wait: float | None = None) -> Outcome:
-    return outcome_of_response(429, b"", wait)
-
-
-#: Every kind of failure is followed by another attempt, up to ten, and no breaker opens.
-PATIENT = PoolPolicy(retry=replace(AI_RETRY, attempts=10), breaker=Breaker(consecutive=99, of=99))
-
-
-class Requests:
-    """Requests to a pool of one worker. Random numbers are all a half."""
-
-    def __init__(self, *every: Target, policy: PoolPolicy = AI_POLICY, world: World | None = None) -> None:
-        self.world = world or World()
-        self.pool = self.world.pool(every, policy)
-        self.budget = RetryBudget()
-
-    def new(self, affinity: bytes | None = None, pinned: str | None = None) -> Attempts:
-        return Attempts(self.pool, self.budget, lambda: 0.5, affinity=affinity, pinned=pinned)
-
-    def run(self, *outcomes: Outcome, now: float = 0.0) -> list[str]:
-        """Each attempt of a request that ends in these ways, as text; then the end, if it came."""
-        attempts = self.new()
-        step, found = attempts.first(now), []
-        for outcome in (*outcomes, None):
-            found.append(text(step))
-            if outcome is None or isinstance(step, Ended):
-                break
-            step = attempts.after(outcome, now)
-        attempts.end()
-        return found
-
-
-def text(step: Attempt | Ended) -> str:
-    if isinstance(step, Ended):
-        return f"end {step.code}".strip() + ("" if step.wait is None else f" {step.wait:g}")
-    key = "" if step.key is None else f"/{step.key.id}"
-    delay = f" +{step.delay:g}" if step.delay else ""
-    return f"{step.target.id}{key}{delay}" + ("?" if step.is_doubtful else "")
-
-
-def with_keys(world: World, name: str, *keys: str, priority: int = 0) -> Target:
-    return Target(id=name, model="m", keys=world.ring(*keys), priority=priority)
-
+from tests.upstreams.requests import (
+    AUTH,
+    BROKEN,
+    CLIENT,
+    CONNECT,
+    EMPTY,
+    FULL,
+    LATE,
+    NO_MONEY,
+    PATIENT,
+    RESET,
+    Requests,
+    limited,
+    text,
+    with_keys,
+)
 
 # Other targets.
 
@@ -143,9 +103,12 @@ def test_retry_of_a_conversation_follows_its_order_and_a_stored_response_its_tar
 # The same target.
 
 
-def test_only_target_is_tried_again_after_a_backoff_that_doubles() -> None:
+def test_only_target_is_tried_again_after_a_backoff_that_doubles_up_to_the_longest_wait() -> None:
     requests = Requests(*targets("a"), policy=PATIENT)
     assert requests.run(CONNECT, BROKEN, EMPTY, FULL) == ["a", "a +0.025", "a +0.05", "a +0.1", "a +0.2"]
+    policy = replace(PATIENT, retry=replace(PATIENT.retry, within=0.1))
+    requests = Requests(*targets("a"), policy=policy)
+    assert requests.run(CONNECT, BROKEN, EMPTY, FULL) == ["a", "a +0.025", "a +0.05", "a +0.05", "a +0.05"]
 
 
 @pytest.mark.parametrize("outcome", [RESET, LATE])
@@ -193,138 +156,10 @@ def test_delayed_attempt_keeps_its_place_and_is_no_slow_call() -> None:
     state.latency.restart()
     assert state.in_flight == 1
     assert state.latency.estimate(4.0) is None
-    attempts.sent(5.0)
     attempts.served(5.5)
     assert state.latency.estimate(5.5) == pytest.approx(0.5)
     attempts.end()
     assert state.in_flight == 0
-
-
-# Keys.
-
-
-def test_rejected_key_is_followed_by_the_next_key_of_the_same_target() -> None:
-    world = World()
-    requests = Requests(with_keys(world, "a", "k1", "k2"), Target(id="b"), world=world)
-    found = requests.run(AUTH, AUTH)
-    assert sorted(found[:2]) == ["a/k1", "a/k2"]
-    assert found[2] == "b"
-
-
-def test_next_request_goes_straight_to_the_key_that_works_and_after_ten_minutes_one_tries_the_other() -> None:
-    world = World()
-    requests = Requests(with_keys(world, "a", "k1", "k2"), world=world)
-    attempts = requests.new()
-    step = attempts.first(0.0)
-    assert isinstance(step, Attempt)
-    assert step.key is not None
-    rejected = step.key.id
-    works = "k2" if rejected == "k1" else "k1"
-    assert text(attempts.after(AUTH, 0.0)) == f"a/{works}"
-    attempts.served(0.1)
-    attempts.end()
-    assert [(change.key, change.effect, change.until) for change in attempts.changes] == [
-        (rejected, KeyEffect.REJECTED, 600.0)
-    ]
-    assert {text(requests.new(b"%d" % number).first(599.0)) for number in range(20)} == {f"a/{works}"}
-    started = [requests.new(b"%d" % number) for number in range(20)]
-    assert Counter(text(one.first(600.0)) for one in started)[f"a/{rejected}"] == 1
-    for one in started:
-        one.served(600.1)
-    assert world.key_state(rejected).rejected_until is None
-
-
-def test_failure_of_the_target_leaves_its_key_alone() -> None:
-    world = World()
-    requests = Requests(with_keys(world, "a", "k1"), world=world)
-    assert requests.run(BROKEN) == ["a/k1", "a/k1 +0.025"]
-    assert world.key_state("k1").wait("m", 0.0) == 0
-
-
-def test_request_without_a_key_that_works_gets_an_error_of_the_gateway() -> None:
-    world = World()
-    requests = Requests(with_keys(world, "a", "k1"), world=world)
-    assert requests.run(AUTH) == ["a/k1", "end provider_auth"]
-    assert requests.run() == ["end no_provider_key 600"]
-
-
-def test_rate_limit_cools_the_key_for_its_model_and_the_next_key_follows() -> None:
-    world = World()
-    requests = Requests(with_keys(world, "a", "k1", "k2"), world=world)
-    attempts = requests.new()
-    attempts.first(0.0)
-    assert isinstance(attempts.after(limited(30.0), 0.0), Attempt)
-    (change,) = attempts.changes
-    assert (change.effect, change.until, change.model) == (KeyEffect.RATE_LIMIT, 30.0, "m")
-
-
-def test_ten_calls_that_find_the_limit_together_are_told_once() -> None:
-    world = World()
-    requests = Requests(with_keys(world, "a", "k1"), world=world)
-    started = [requests.new() for _ in range(10)]
-    for attempts in started:
-        attempts.first(0.0)
-    for attempts in started:
-        attempts.after(limited(30.0), 0.1)
-    assert [len(attempts.changes) for attempts in started] == [1] + [0] * 9
-
-
-def test_all_keys_cooling_is_a_429_with_the_wait_and_no_call() -> None:
-    world = World()
-    requests = Requests(with_keys(world, "a", "k1", "k2"), world=world)
-    world.key_state("k1").cool_until("m", 30.0, 0.0)
-    world.key_state("k2").cool_until("", 40.0, 0.0)
-    attempts = requests.new()
-    assert text(attempts.first(10.0)) == "end rate_limit_exceeded 20"
-    assert (attempts.number, attempts.trace) == (0, [])
-    assert attempts.why_not == {"a": NO_KEY}
-    world.key_state("k1").cool_until("m", 100.0, 0.0)
-    world.key_state("k2").cool_until("", 100.0, 0.0)
-    assert requests.run(now=10.0) == ["end no_provider_key 90"]
-
-
-def test_target_without_any_key_is_a_503() -> None:
-    world = World()
-    assert Requests(with_keys(world, "a"), world=world).run() == ["end no_provider_key"]
-
-
-def test_only_key_is_used_again_after_its_wait() -> None:
-    world = World()
-    requests = Requests(with_keys(world, "a", "k1"), world=world)
-    assert requests.run(limited(3.0)) == ["a/k1", "a/k1 +3"]
-    world = World()
-    assert Requests(with_keys(world, "a", "k1"), world=world).run(limited()) == ["a/k1", "a/k1 +1"]
-    world = World()
-    assert Requests(with_keys(world, "a", "k1"), world=world).run(NO_MONEY) == ["a/k1", "end"]
-
-
-def test_failed_fallback_cools_its_key_too() -> None:
-    world = World()
-    requests = Requests(
-        with_keys(world, "a", "k1"), with_keys(world, "b", "k2", priority=1), world=world, policy=PATIENT
-    )
-    assert requests.run(limited(50.0), limited(40.0)) == ["a/k1", "b/k2", "end"]
-    assert [world.key_state(key).wait("m", 0.0) for key in ("k1", "k2")] == [50.0, 40.0]
-
-
-def test_call_that_the_client_got_wrong_proves_the_key() -> None:
-    world = World()
-    requests = Requests(with_keys(world, "a", "k1"), world=world)
-    world.key_state("k1").reject_until(600.0)
-    assert requests.run(CLIENT, now=600.0) == ["a/k1", "end"]
-    assert world.key_state("k1").rejected_until is None
-
-
-def test_trial_of_a_key_whose_client_leaves_is_free_again() -> None:
-    world = World()
-    requests = Requests(with_keys(world, "a", "k1"), world=world)
-    world.key_state("k1").reject_until(600.0)
-    for _ in range(2):
-        attempts = requests.new()
-        assert text(attempts.first(600.0)) == "a/k1"
-        assert requests.run(now=600.0) == ["end rate_limit_exceeded 1"]
-        attempts.end()
-        attempts.end()
 
 
 # Nobody.
@@ -397,21 +232,6 @@ def test_trace_has_every_attempt_with_its_result_and_time() -> None:
     found = [(one.target, one.key, one.status, one.why, one.ms) for one in attempts.trace]
     assert found == [("a", "k1", 429, "status 429", 250), ("b", None, 201, "", 500)]
     assert attempts.number == 2
-
-
-def test_skipped_target_is_traced_and_does_not_count() -> None:
-    requests = Requests(*targets("a", "b", "c"))
-    attempts = requests.new()
-    attempts.first(0.0)
-    assert text(attempts.skip("budget", 0.0)) == "b"
-    assert attempts.number == 1
-    assert text(attempts.after(BROKEN, 0.0)) == "c"
-    assert text(attempts.skip("budget", 0.0)) == "end"
-    assert [one.why for one in attempts.trace] == ["budget", "status 500", "budget"]
-    assert all(requests.world.state(name).in_flight == 0 for name in "abc")
-    only = Requests(*targets("a")).new()
-    only.first(0.0)
-    assert text(only.skip("budget", 0.0)) == "end no_upstream"
 
 
 # Bounds.

@@ -28,14 +28,6 @@ def half_open() -> TargetState:
     return state
 
 
-def test_latency_counts_from_the_last_byte_of_the_request() -> None:
-    state = TargetState(Breaker())
-    call = Call(TARGET, state, 0.0)
-    call.sent(5.0)
-    call.served(5.3)
-    assert state.latency.estimate(5.3) == pytest.approx(0.3)
-
-
 def test_failure_of_the_target_counts_as_slow_as_its_timeout() -> None:
     state = TargetState(Breaker())
     assert not Call(TARGET, state, 0.0).failed(BROKEN, 0.1)

@@ -129,7 +129,8 @@ class RetryInput(Input):
     attempts = _whole(_PLAIN.retry.attempts, 1, 10, "The most calls that reach a target for one request.")
     on = _retry_on(_PLAIN.retry.on)
     within = _seconds(
-        *(_PLAIN.retry.within, 0, 300), "The longest wait for a target that says when to come back."
+        *(_PLAIN.retry.within, 0, 300),
+        "The longest wait before a target is tried again, also if it says when.",
     )
     backoff = _seconds(
         *(_PLAIN.retry.backoff, 0.001, 10),
