@@ -18,7 +18,6 @@ from shared.routing.compile import Route
 from shared.routing.router import match_method
 from shared.secrets.redaction import redact
 from shared.upstreams.attempt import TracedAttempt
-from shared.usage.prices import usd
 
 _METHOD_LIMIT = 32
 
@@ -112,7 +111,7 @@ def _ai(one: AiExchange) -> Fields:
         "input_cached": usage and usage.input_cached,
         "output": usage and usage.output,
         "usage_source": usage and usage.source,
-        "cost": None if one.cost is None else usd(one.cost),
+        "cost": one.cost_usd,
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from shared.bodies.json.parse import BOUNDS, JsonBounds, looks_like_json, parse_body
+from shared.bodies.json.parse import BOUNDS, JsonBounds, is_folded, looks_like_json, parse_body
 from shared.bodies.multipart import is_media
 from shared.bodies.slices import slices
 from shared.bodies.text.messages import texts_of
@@ -34,6 +34,7 @@ def names_without_case(names: Iterable[str]) -> Names:
 
 # Where a value of a form may begin that is a JSON array or object.
 _JSON_VALUE = re.compile(rb"=(?:[+\s]|%20|%0[9aAdD])*(?:[{\[]|%7[bB]|%5[bB])")
+_PLAIN_JSON: Final = ("application/json",)
 _MODEL: Final = names_without_case(["model"])
 
 
@@ -99,6 +100,12 @@ def model_of(request: Request, bounds: JsonBounds = BOUNDS) -> str:
     return model_in(document_with_model(request, bounds))
 
 
+def has_plain_json(headers: Headers) -> bool:
+    """True for a body in JSON and UTF-8 without a content coding, by the usual headers alone."""
+    by_name = headers.by_name()
+    return by_name.get("content-type") == _PLAIN_JSON and "content-encoding" not in by_name
+
+
 def document_with_model(request: Request, bounds: JsonBounds = BOUNDS) -> Any:
     """Return the JSON of a request, in which every reader finds the same model; `NO_JSON` for another body.
 
@@ -107,15 +114,27 @@ def document_with_model(request: Request, bounds: JsonBounds = BOUNDS) -> Any:
     """
     if not request.body:
         return NO_JSON
+    if has_plain_json(request.headers):
+        try:
+            document = parse_body(request.body, bounds)
+            _check_case(document, _MODEL)
+            return document
+        except ValueError as error:
+            raise BodyRejected("invalid_json", str(error)) from None
     opened = DecodedBody.of(request.headers, request.body)
     return opened.document(demanded=False, bounds=bounds, names=_MODEL)
 
 
 def _check_case(document: Any, names: Names) -> None:
     """Raise ValueError on a member that a reader without regard to case takes for one of `names`."""
-    for name in document if names and isinstance(document, dict) else ():
+    if not names or not isinstance(document, dict):
+        return
+    if is_folded(document):
+        # The usual case: each name is its own form without case.
+        document = names.keys() & document.keys()
+    for name in document:
         if name in names and name in names[name]:
-            continue  # the usual case
+            continue
         known = names.get(name.casefold())
         if known is not None and name not in known:
             meant = ", ".join(sorted(known))

@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from shared.bodies.body import DecodedBody, document_with_model
+from shared.bodies.body import DecodedBody, document_with_model, has_plain_json
 from shared.bodies.json.lenient import json_or_none
 from shared.bodies.json.members import Span
 from shared.bodies.multipart import FormPart, form_field
@@ -53,39 +53,34 @@ class AiCalls:
         call = ai.call(path)
         return call if isinstance(call, Rejection) else AiExchange(ai, call, tell=self.tell)
 
-    def resolve(self, one: AiExchange, key: ApiKey | None, request: Request) -> Rejection | None:
+    def resolve(self, exchange: AiExchange, key: ApiKey | None, request: Request) -> Rejection | None:
         """Find the targets of the model that a request names, before plugins judge it."""
-        if one.call.api in OWN:
+        if exchange.call.api in OWN:
             return None
-        if one.call.id is None and request.method != "POST":
+        if exchange.call.id is None and request.method != "POST":
             return make_rejection("method_not_allowed", "This API allows only POST.", {"Allow": "POST"})
+        exchange.request = request
         try:
-            request = _decoded(request)
-            if field := _model_field(request):
-                one.form_model = Span(field.start, field.start + len(field.content))
-                name = field.content.decode()
-            else:
-                one.document = document_with_model(request)
-                name = model_in(one.document)
+            name = _read_model(exchange, request)
         except BodyRejected as error:
             return make_rejection(error.code, str(error))
         except UnicodeDecodeError:
             return make_rejection("bad_request", "The field model of the form is not UTF-8.")
-        found = one.route.resolver.resolve(name, one.call.api, key)
+        found = exchange.route.resolver.resolve(name, exchange.call.api, key)
         if isinstance(found, Rejection):
             return found
-        one.resolution = found
+        exchange.resolution = found
         return None
 
-    def _models(self, one: AiExchange, key: ApiKey | None, request: Request) -> Response | Rejection:
+    def _models(self, exchange: AiExchange, key: ApiKey | None, request: Request) -> Response | Rejection:
         """The response to a request for the list of models, or for one of them."""
         if request.method not in ("GET", "HEAD"):
             return make_rejection(
                 "method_not_allowed", "The list of models allows only GET.", {"Allow": "GET"}
             )
-        resolver = one.route.resolver
+        resolver = exchange.route.resolver
         names = resolver.allowed_names(key)
-        is_anthropic, name = "anthropic-version" in request.headers, one.call.id
+        is_anthropic, name = "anthropic-version" in request.headers, exchange.call.id
         if name is not None:
             if name not in names:
                 return resolver.not_found(name, key)
@@ -100,63 +95,84 @@ class AiCalls:
             return make_rejection("bad_request", str(error))
 
     def choose(
-        self, one: AiExchange, key: ApiKey | None, request: Request, body: bytes
+        self, exchange: AiExchange, key: ApiKey | None, request: Request, body: bytes
     ) -> tuple[Upstream, bytes] | Rejection | Response:
         """The upstream for a request that plugins have let through, and its body for that upstream.
 
         Or the response, where the gateway responds itself.
         """
-        if one.call.api == USAGE:
+        if exchange.call.api == USAGE:
             return _usage(key, request)
-        if one.resolution is None:
-            return self._models(one, key, request)
-        try:
-            _take_body(one, request, body)
-        except BodyRejected as error:
-            return make_rejection(error.code, str(error))
-        one.pool = pool = one.route.pool(one.resolution)
+        if exchange.resolution is None:
+            return self._models(exchange, key, request)
+        # What no plugin has seen was read by `resolve`.
+        if request is not exchange.request or not isinstance(exchange.document, dict):
+            try:
+                _take_body(exchange, request, body)
+            except BodyRejected as error:
+                return make_rejection(error.code, str(error))
+        exchange.pool = pool = exchange.route.pool(exchange.resolution)
         affinity = None
         if pool.affinity is not None:
-            affinity = pool.affinity.key(request.headers, one.document, one.resolution.asked)
-        fits = None if pool.fit is None else pool.fit.judge(one.call.api, one.document, len(one.body))
-        one.attempts = Attempts(pool.pool, pool.budget, self.random, affinity=affinity, fits=fits)
-        attempt = one.attempts.first(self.clock.monotonic())
+            affinity = pool.affinity.key(request.headers, exchange.document, exchange.resolution.asked)
+        fits = None
+        if pool.fit is not None:
+            fits = pool.fit.judge(exchange.call.api, exchange.document, len(exchange.body))
+        exchange.attempts = Attempts(pool.pool, pool.budget, self.random, affinity=affinity, fits=fits)
+        now = self.clock.monotonic()
+        attempt = exchange.attempts.first(now)
         if isinstance(attempt, Ended):
             if fits is not None and all(lacks := [*map(fits, pool.pool.targets)]):
-                return unfit(one.resolution.asked, lacks)
-            return ended(attempt, one.resolution.asked)
-        one.attempt = attempt
-        upstream = one.route.upstream(pool, attempt, one.call)
-        return upstream, one.body_for_target(self.clock.monotonic())
+                return unfit(exchange.resolution.asked, lacks)
+            return ended(attempt, exchange.resolution.asked)
+        return exchange.begin_attempt(pool, attempt, now)
 
-    def begin_response(self, one: AiExchange, status: int, headers: Headers) -> None:
+    def begin_response(self, exchange: AiExchange, status: int, headers: Headers) -> None:
         """Record the head of a target's response, and begin to read its usage."""
-        if one.attempts is None:
+        if exchange.attempts is None:
             return
-        now = self.clock.monotonic()
-        one.receive(status, now, wait_of(headers, self.clock.now()))
+        now, target = self.clock.monotonic(), exchange.target
         if status >= 400:
+            exchange.receive(status, now, wait_of(headers, self.clock.now()))
             return
-        if one.target is not None and one.unasked == one.target.provider.provider.id:
+        exchange.serve(status, now)
+        if target is None:
+            return
+        if exchange.unasked and exchange.unasked == target.provider.provider.id:
             # It serves the same request unasked. A rejection alone could be the client's doing.
-            one.route.states.unable.add(one.unasked, now)
-        if one.call.api in USAGE_FIELDS and one.target is not None:
-            one.meter = UsageMeter(one.call.api, one.target.provider.provider.kind)
+            exchange.route.states.unable.add(exchange.unasked, now)
+        if exchange.call.api in USAGE_FIELDS:
+            exchange.meter = UsageMeter(exchange.call.api, target.provider.provider.kind)
 
-    def end_response(self, one: AiExchange, body: bytes | None) -> bytes | None:
+    def end_response(self, exchange: AiExchange, body: bytes | None) -> bytes | None:
         """The response is complete. `body` is all of it if it was collected.
 
         Returns the body for the client; None if it was not collected.
         """
-        if one.meter is not None and body is not None:
-            one.meter.feed_whole(body)
-        one.settle(self.clock.now(), is_complete=True)
-        return body and one.renamed(body)
+        if exchange.meter is not None and body is not None:
+            exchange.meter.feed_whole(body)
+        exchange.settle(self.clock.now(), is_complete=True)
+        return exchange.renamed(body) if body and exchange.route.ai.hide_target else body
 
-    def end(self, one: AiExchange) -> None:
+    def end(self, exchange: AiExchange) -> None:
         """The exchange is over, however it ended."""
-        one.settle(self.clock.now(), is_complete=False)
-        one.end()
+        exchange.settle(self.clock.now(), is_complete=False)
+        exchange.end()
+
+
+def _read_model(exchange: AiExchange, request: Request) -> str:
+    """Keep what the body of a request says, and return the model that it names.
+
+    Raises `BodyRejected`, and UnicodeDecodeError for the field of a form.
+    """
+    if not has_plain_json(request.headers):
+        request = _decoded(request)
+        if field := _model_field(request):
+            exchange.form_model = Span(field.start, field.start + len(field.content))
+            return field.content.decode()
+    exchange.document = document_with_model(request)
+    exchange.body = request.body or b""
+    return model_in(exchange.document)
 
 
 def _decoded(request: Request) -> Request:
@@ -167,33 +183,33 @@ def _decoded(request: Request) -> Request:
     return replace(request, headers=headers, body=DecodedBody.of(request.headers, request.body).content)
 
 
-def _take_body(one: AiExchange, request: Request, body: bytes) -> None:
+def _take_body(exchange: AiExchange, request: Request, body: bytes) -> None:
     """Keep the body as plugins left it, decoded, with the place of the model in a form.
 
     Raises `BodyRejected` on a body in which the model cannot be replaced.
     """
     is_changed = body != request.body
     sent = _decoded(replace(request, body=body) if is_changed else request)
-    one.body = sent.body or b""
+    exchange.body = sent.body or b""
     if MediaType.of(sent.headers).is_multipart:
-        if is_changed or one.form_model is None:
-            _find_model(one, sent)
+        if is_changed or exchange.form_model is None:
+            _find_model(exchange, sent)
         return
-    one.form_model = None
+    exchange.form_model = None
     if is_changed:
-        one.document = json_or_none(one.body)
-    if one.body and not isinstance(one.document, dict):
+        exchange.document = json_or_none(exchange.body)
+    if exchange.body and not isinstance(exchange.document, dict):
         raise BodyRejected("invalid_json", "The body must be a JSON object, or a form with the field model.")
 
 
-def _find_model(one: AiExchange, sent: Request) -> None:
+def _find_model(exchange: AiExchange, sent: Request) -> None:
     """Find the model in a form. One that has none gets an empty field at its beginning."""
     if field := _model_field(sent):
-        one.form_model = Span(field.start, field.start + len(field.content))
-    elif one.body:
-        begin = one.body.partition(b"\r\n")[0] + _MODEL_PART
-        one.body = begin + b"\r\n" + one.body
-        one.form_model = Span(len(begin), len(begin))
+        exchange.form_model = Span(field.start, field.start + len(field.content))
+    elif exchange.body:
+        begin = exchange.body.partition(b"\r\n")[0] + _MODEL_PART
+        exchange.body = begin + b"\r\n" + exchange.body
+        exchange.form_model = Span(len(begin), len(begin))
 
 
 def _usage(key: ApiKey | None, request: Request) -> Response | Rejection:

@@ -5,22 +5,21 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import orjson
-
 from shared.bodies.json.lenient import json_or_none
 from shared.bodies.json.members import Span, with_member
 from shared.bodies.json.model_names import ModelRenamer, with_model
 from shared.core.http_tokens import Fields
-from shared.model.messages import encoded
+from shared.model.messages import Request
 from shared.model.pools import PoolPolicy
 from shared.providers.calls import ApiCall
 from shared.providers.resolve import Resolution, ResolvedTarget
-from shared.routing.ai_route import AiRoute, ModelPool
+from shared.routing.ai_route import AiRoute, CompiledTarget, ModelPool
 from shared.routing.pool_exchange import PoolExchange
 from shared.routing.upstream import Upstream
+from shared.upstreams.attempt import Attempt
 from shared.upstreams.commit import StreamStart
 from shared.upstreams.outcome import Outcome, outcome_of_response
-from shared.usage.asking import AUTO, UsageRemover, ask_for_usage, has_to_ask
+from shared.usage.asking import UsageRemover, ask_for_usage, has_to_ask
 from shared.usage.estimate import estimate_request
 from shared.usage.meter import UsageMeter
 from shared.usage.prices import Rates, usd
@@ -40,10 +39,12 @@ class AiExchange(PoolExchange):
         route: the rule.
         call: the API and its path.
         resolution: the targets for the name that was asked for; None before it is known.
+        request: the request as the client sent it, once its model is known.
         document: the JSON of the request; None for another body.
         form_model: the place of the model's name in a form; None for another body.
         pool: where it may go.
-        body: the body as plugins left it, with the name that the client asked for.
+        body: the body as plugins left it, decoded, with the name that the client asked for.
+        chosen: the target of the present attempt.
         send: points the flow at an upstream, with a body; None before the first target is chosen.
         start: judges the beginning of a stream that is held back.
         asks_usage: the target was asked for the usage of the stream, and the client did not ask.
@@ -51,15 +52,18 @@ class AiExchange(PoolExchange):
         meter: reads the usage of the response; None while there is none to read.
         usage, rates, cost: what was used, at which prices, and the sum in nano-USD. None before the end; the
             prices and the sum also when they are not known.
+        cost_usd: the sum as text.
     """
 
     route: AiRoute
     call: ApiCall
     resolution: Resolution | None = None
+    request: Request | None = field(default=None, repr=False)
     document: Any = None
     form_model: Span | None = None
     pool: ModelPool | None = None
     body: bytes = field(default=b"", repr=False)
+    chosen: CompiledTarget | None = None
     send: Send | None = None
     start: StreamStart | None = None
     asks_usage: bool = False
@@ -68,6 +72,7 @@ class AiExchange(PoolExchange):
     usage: Usage | None = None
     rates: Rates | None = field(default=None, repr=False)
     cost: int | None = None
+    cost_usd: str | None = None
 
     @property
     def policy(self) -> PoolPolicy | None:
@@ -86,14 +91,18 @@ class AiExchange(PoolExchange):
 
     def forward(self, now: float) -> None:
         if self.pool is not None and self.attempt is not None and self.send is not None:
-            self.send(self.route.upstream(self.pool, self.attempt, self.call), self.body_for_target(now))
+            self.send(*self.begin_attempt(self.pool, self.attempt, now))
+
+    def begin_attempt(self, pool: ModelPool, attempt: Attempt, now: float) -> tuple[Upstream, bytes]:
+        """The upstream of an attempt, and its body."""
+        self.attempt, self.chosen = attempt, pool.targets[attempt.target.id]
+        upstream = self.route.upstream(self.chosen, attempt.key, self.call)
+        return upstream, self._body(self.chosen, attempt, now)
 
     @property
     def target(self) -> ResolvedTarget | None:
         """The target of the present attempt."""
-        if self.pool is None or self.attempt is None:
-            return None
-        return self.pool.targets[self.attempt.target.id]
+        return None if self.chosen is None else self.chosen.resolved
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -110,23 +119,24 @@ class AiExchange(PoolExchange):
         """Whether the client must not see which model and provider respond."""
         return self.route.ai.hide_target and self.resolution is not None
 
-    def body_for_target(self, now: float) -> bytes:
-        """The body for the present target: with its name of the model, and asking for a stream's usage."""
-        target, document, body = self.target, self.document, self.body
-        if target is None:
-            return body
+    def _body(self, chosen: CompiledTarget, attempt: Attempt, now: float) -> bytes:
+        """The body for a target: with its name of the model, and asking for a stream's usage."""
+        resolved, document, body = chosen.resolved, self.document, self.body
         if self.form_model is not None:
             start, end = self.form_model
-            return body[:start] + target.model.encode() + body[end:]
+            return body[:start] + resolved.model.encode() + body[end:]
         if not isinstance(document, dict):
             return body
-        if document.get("model") != target.model:
-            body = with_member(body, "model", orjson.dumps(target.model))
-        provider_id = target.provider.provider.id
+        if document.get("model") != resolved.model:
+            body = with_member(body, "model", chosen.model)
+        if not document.get("stream"):
+            self.asks_usage = False
+            return body
+        provider_id = resolved.provider.provider.id
         self.asks_usage = has_to_ask(
             self.call.api,
             document,
-            stream_usage=self.attempt.target.caps.stream_usage if self.attempt else AUTO,
+            stream_usage=attempt.target.caps.stream_usage,
             is_unable=self.unasked == provider_id or self.route.states.unable.has(provider_id, now),
         )
         return ask_for_usage(body) if self.asks_usage else body
@@ -155,33 +165,33 @@ class AiExchange(PoolExchange):
         changes = ModelRenamer(self.asked)
         return changes.feed(body) + changes.end()
 
-    def settle(self, now: float, *, is_complete: bool) -> Usage | None:
-        """What the request used, once: at the end of the response, or when it broke off."""
-        target = self.target
-        if self.usage is None and self.meter is not None and target is not None:
-            usage = self.meter.finish(estimate=0, is_complete=is_complete)
-            if usage.source is not Source.REPORTED and not usage.input:
-                usage = replace(usage, input=estimate_request(self.document))
-            self.usage = usage
-            self.rates = rates = self.route.rates(target, day=day_of(now), tier=self.meter.report.tier)
-            self.cost = None if rates is None else rates.cost(usage)
-        return self.usage
+    def settle(self, now: float, *, is_complete: bool) -> None:
+        """Work out what the request used, once: at the end of the response, or when it broke off."""
+        meter, chosen = self.meter, self.chosen
+        if self.usage is not None or meter is None or chosen is None:
+            return
+        usage = meter.finish(estimate=0, is_complete=is_complete)
+        if usage.source is not Source.REPORTED and not usage.input:
+            usage = replace(usage, input=estimate_request(self.document))
+        self.usage = usage
+        self.rates = rates = self.route.rates(chosen.resolved, day=day_of(now), tier=meter.report.tier)
+        if rates is not None:
+            self.cost = cost = rates.cost(usage)
+            self.cost_usd = usd(cost)
 
     def fields(self) -> Fields:
         """The headers that tell the client about the target, and at the end about the cost."""
-        target = self.target
-        if target is None:
+        chosen, usage = self.chosen, self.usage
+        if chosen is None:
             return ()
-        found: list[tuple[bytes, bytes]] = []
-        if not self.hides_target:
-            found.append((b"X-Gateway-Provider", encoded(target.provider.name)))
-            found.append((b"X-Gateway-Model", encoded(target.model)))
-        found += self.attempt_fields()
-        if self.usage is not None:
-            found.append((b"X-Gateway-Usage-Source", self.usage.source.encode()))
-            if self.cost is not None:
-                found.append((b"X-Gateway-Cost", usd(self.cost).encode()))
-        return tuple(found)
+        found = () if self.route.ai.hide_target else chosen.fields
+        if self.attempts is not None and self.attempts.number > 1:
+            found += self.attempt_fields()
+        if usage is not None:
+            found += ((b"X-Gateway-Usage-Source", usage.source.encode()),)
+            if self.cost_usd is not None:
+                found += ((b"X-Gateway-Cost", self.cost_usd.encode()),)
+        return found
 
 
 def _reading(feed: Callable[[bytes], None], pass_on: Pass) -> Pass:

@@ -3,13 +3,17 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, Self
+
+import orjson
 
 from shared.core.errors import Rejection, make_rejection
+from shared.core.http_tokens import Fields
 from shared.core.memo import BoundedDict
 from shared.model.config import CLIENT, Rule
+from shared.model.messages import encoded
 from shared.model.pools import PoolPolicy, Retry
-from shared.model.providers import AiRule, Model
+from shared.model.providers import AiRule, Model, ProviderKey
 from shared.model.rule_timeouts import RuleTimeouts
 from shared.providers.calls import MODELS, PATHS, USAGE, ApiCall, match_call
 from shared.providers.resolve import KnownProvider, Resolution, ResolvedTarget, Resolver, SearchOrder
@@ -17,7 +21,6 @@ from shared.routing.provider_calls import ProviderCalls
 from shared.routing.timeouts import UpstreamTimeouts
 from shared.routing.upstream import Upstream
 from shared.upstreams.affinity import AffinityKeys
-from shared.upstreams.attempt import Attempt
 from shared.upstreams.choose import Pool
 from shared.upstreams.fit import Fit
 from shared.upstreams.keys import KeyRing, KeyState
@@ -26,8 +29,10 @@ from shared.upstreams.target import Caps, Load, States, Target, TargetState
 from shared.usage.asking import UnableProviders
 from shared.usage.prices import PriceTable, Rates
 
-# Pools, upstreams and budgets that are kept per rule: clients choose the names of models.
+# Pools and prices that are kept per rule: clients choose the names of models.
 _KEPT: Final = 1_000
+# Upstreams per target: the paths of some calls have an id.
+_KEPT_UPSTREAMS: Final = 64
 _NEVER: Final = Retry(attempts=1, on=())
 
 
@@ -60,6 +65,31 @@ class PoolStates:
 
 
 @dataclass(frozen=True, slots=True)
+class CompiledTarget:
+    """A target with what its calls need, made once.
+
+    Attributes:
+        resolved: the model of the provider.
+        model: its name as JSON.
+        fields: the headers that tell the client about it.
+        upstreams: by the path of the call, and the id of the key.
+    """
+
+    resolved: ResolvedTarget
+    model: bytes
+    fields: Fields
+    upstreams: BoundedDict[tuple[str, str | None], Upstream]
+
+    @classmethod
+    def of(cls, target: ResolvedTarget) -> Self:
+        fields = (
+            (b"X-Gateway-Provider", encoded(target.provider.name)),
+            (b"X-Gateway-Model", encoded(target.model)),
+        )
+        return cls(target, orjson.dumps(target.model), fields, BoundedDict(_KEPT_UPSTREAMS))
+
+
+@dataclass(frozen=True, slots=True)
 class ModelPool:
     """The pool for one resolution, with what belongs to it.
 
@@ -71,7 +101,7 @@ class ModelPool:
     pool: Pool
     budget: RetryBudget
     affinity: AffinityKeys | None
-    targets: Mapping[str, ResolvedTarget]
+    targets: Mapping[str, CompiledTarget]
     fit: Fit | None
 
 
@@ -106,12 +136,17 @@ class AiRoute:
         self._pools = BoundedDict[tuple[str, ...], ModelPool](_KEPT)
         self._known = BoundedDict[int, tuple[Resolution, ModelPool]](_KEPT)
         self._rates = BoundedDict[tuple[str, str, str], Rates | None](_KEPT)
-        self._upstreams = BoundedDict[tuple[str, RuleTimeouts, str, str | None], Upstream](_KEPT)
+        # There are few paths without an id.
+        self._calls: dict[str, ApiCall] = {}
 
     def call(self, path: str) -> ApiCall | Rejection:
         """The call of an API that a request with this path makes."""
+        if path in self._calls:
+            return self._calls[path]
         found = match_call(path[len(self._rule.path) :] if self._rule.path != "/" else path)
         if found is not None and (found.api in self._apis or found.api == USAGE):
+            if found.id is None:
+                self._calls[path] = found
             return found
         apis = ", ".join(name for name in PATHS if name in self._apis)
         return make_rejection(
@@ -132,17 +167,16 @@ class AiRoute:
         self._known.keep(id(resolution), (resolution, found))
         return found
 
-    def upstream(self, pool: ModelPool, attempt: Attempt, call: ApiCall) -> Upstream:
-        """The upstream of an attempt."""
-        target, key = pool.targets[attempt.target.id], attempt.key
-        name = (target.id, target.timeouts, call.path, key.id if key else None)
-        found = self._upstreams.get(name)
-        if found is not None:
-            return found
+    def upstream(self, compiled: CompiledTarget, key: ProviderKey | None, call: ApiCall) -> Upstream:
+        """The upstream of a call of a target."""
+        name = (call.path, key.id if key else None)
+        if name in compiled.upstreams:
+            return compiled.upstreams[name]
+        target = compiled.resolved
         calls, times = self._providers[target.provider.name], self._times(target)
         if self._is_clients:
-            return self._upstreams.keep(name, calls.upstream_for_client(call, target.model, times))
-        return self._upstreams.keep(name, calls.upstream(call, target.model, key, times))
+            return compiled.upstreams.keep(name, calls.upstream_for_client(call, target.model, times))
+        return compiled.upstreams.keep(name, calls.upstream(call, target.model, key, times))
 
     def rates(self, target: ResolvedTarget, *, day: str, tier: str = "") -> Rates | None:
         """The prices of a target on a day, such as ``2026-12-01``; None when they are not known.
@@ -197,7 +231,7 @@ class AiRoute:
             Pool(targets, policy, state, secret=states.secret, worker=states.worker),
             RetryBudget(),
             _affinity(policy, self.tenant_id, states.secret) if has_choice else None,
-            {one.id: one for one in resolution.targets},
+            {one.id: CompiledTarget.of(one) for one in resolution.targets},
             Fit.of(targets),
         )
 

@@ -85,7 +85,7 @@ def first(ai: AiRoute, name: str, call: ApiCall = CHAT) -> tuple[Attempt, Any]:
     pool = ai.pool(found)
     attempt = Attempts(pool.pool, pool.budget, lambda: 0.5).first(0.0)
     assert isinstance(attempt, Attempt), attempt
-    return attempt, ai.upstream(pool, attempt, call)
+    return attempt, ai.upstream(pool.targets[attempt.target.id], attempt.key, call)
 
 
 def test_a_call_goes_to_the_provider_with_its_key_and_without_the_clients_accounts() -> None:
@@ -291,7 +291,18 @@ def test_names_that_clients_invent_do_not_fill_the_memory() -> None:
     for number in range(1_100):
         first(ai, f"model-{number}")
     assert len(ai._pools) <= 1_000
-    assert len(ai._upstreams) <= 1_000
+
+
+def test_paths_that_clients_invent_do_not_fill_the_memory() -> None:
+    ai = route(provider())
+    for number in range(100):
+        call = ai.call(f"/ai/v1/responses/{number}")
+        assert isinstance(call, ApiCall)
+        first(ai, "gpt-5.6", call)
+    [pool] = ai._pools.values()
+    [target] = pool.targets.values()
+    assert len(target.upstreams) <= 64
+    assert not ai._calls
 
 
 def test_a_field_of_a_response_that_tells_the_key_is_not_for_the_client() -> None:

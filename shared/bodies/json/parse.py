@@ -105,9 +105,21 @@ def parse_body(body: bytes, bounds: JsonBounds = BOUNDS) -> Any:
     such names at the top level are an error. Deeper in the document, a schema may have both.
     """
     document = parse_json(body, bounds)
-    if isinstance(document, dict) and len({name.casefold() for name in document}) < len(document):
+    if not isinstance(document, dict) or is_folded(document):
+        return document
+    if len({name.casefold() for name in document}) < len(document):
         raise ValueError("The body has two keys at its top level that differ in case alone.")
     return document
+
+
+def is_folded(names: Iterable[str]) -> bool:
+    """Return whether each name is its own form without case, as most are: then all of them differ in it.
+
+    >>> is_folded(["model", "max_tokens"]), is_folded(["Model"])
+    (True, False)
+    """
+    text = "".join(names)
+    return text.casefold() == text
 
 
 def looks_like_json(body: bytes, bounds: JsonBounds = BOUNDS) -> bool:

@@ -90,4 +90,5 @@ def test_usage_is_for_requests_with_a_key(
     found = CALLS.choose(begun, key, request, b"")
     assert isinstance(found, Rejection if code else Response)
     assert getattr(found, "code", None) == code
-    assert begun.settle(0.0, is_complete=True) is None
+    begun.settle(0.0, is_complete=True)
+    assert begun.usage is None
