@@ -1,6 +1,6 @@
 """Admission: `requestheaders` finds the tenant, the key and the rule, or rejects the request."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,8 +11,17 @@ from shared.core.clock import Clock
 from shared.core.errors import Rejection, StoreDown, make_rejection
 from shared.http.client_address import client_address
 from shared.http.request_id import request_id
-from shared.model.messages import Headers, Response
-from shared.routing.admission import Admitted, HostRules, admit, cors_of, preflight, read_call, too_large
+from shared.model.messages import Headers
+from shared.routing.admission import (
+    Admitted,
+    Call,
+    HostRules,
+    admit,
+    cors_of,
+    preflight,
+    read_call,
+    too_large,
+)
 from shared.secrets.api_keys import PepperedHasher
 from shared.settings import Settings
 
@@ -44,25 +53,33 @@ class Admission:
     instance: str
     random_bytes: Callable[[int], bytes]
 
-    async def requestheaders(self, flow: http.HTTPFlow) -> None:
+    def requestheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         if flow.response:
-            return
+            return None
         headers = head_of(flow.request)
         state = begin(flow, self.state(flow, headers))
-        verdict = await self._decide(flow, headers, state)
-        if isinstance(verdict, Admitted):
-            state.has_valid_key = verdict.key is not None
-            bodies = verdict.route.bodies
-            state.body_limit = bodies.request if verdict.key else bodies.public
-            if int(headers.get("content-length") or 0) > state.body_limit:
-                verdict = too_large(state.body_limit)
-            else:
-                state.admitted = verdict
-        if isinstance(verdict, Rejection):
-            reject_flow(flow, verdict)
-        elif isinstance(verdict, Response):
-            state.source = "gateway"
-            put_response(flow, verdict)
+        target = flow.request.data.path.decode("latin-1")
+        call = read_call(headers, target, self.hosts, self.hasher, self.instance)
+        if isinstance(call, Rejection):
+            reject_flow(flow, call)
+            return None
+        state.path, state.headers = call.path, call.headers
+        if call.target is not target:
+            flow.request.data.path = call.target.encode("latin-1")
+        gateway = self.gateways.peek(call.subdomain, call.key_hash)
+        if gateway is None:
+            return self._find(flow, state, call)
+        self._decide(flow, state, call, gateway)
+        return None
+
+    async def _find(self, flow: http.HTTPFlow, state: FlowState, call: Call) -> None:
+        """Decide about a request whose tenant is not in memory."""
+        try:
+            gateway = await self.gateways.find(call.subdomain, call.key_hash)
+        except StoreDown:
+            reject_flow(flow, make_rejection("config_unavailable"))
+        else:
+            self._decide(flow, state, call, gateway)
 
     def state(self, flow: http.HTTPFlow, headers: Headers) -> FlowState:
         peer = flow.client_conn.peername[0]
@@ -80,24 +97,22 @@ class Admission:
             is_http10=old,
         )
 
-    async def _decide(
-        self, flow: http.HTTPFlow, headers: Headers, state: FlowState
-    ) -> Rejection | Response | Admitted:
-        target = flow.request.data.path.decode("latin-1")
-        call = read_call(headers, target, self.hosts, self.hasher, self.instance)
-        if isinstance(call, Rejection):
-            return call
-        state.path, state.headers = call.path, call.headers
-        if call.target is not target:
-            flow.request.data.path = call.target.encode("latin-1")
-        try:
-            gateway = await self.gateways.find(call.subdomain, call.key_hash)
-        except StoreDown:
-            return make_rejection("config_unavailable")
+    def _decide(self, flow: http.HTTPFlow, state: FlowState, call: Call, gateway: "Gateway | None") -> None:
         state.gateway, state.key_hash = gateway, call.key_hash
         method = method_of(flow)
         if method == "OPTIONS" and (response := preflight(gateway, call, method)):
-            return response
+            state.source = "gateway"
+            put_response(flow, response)
+            return
         if gateway is not None and gateway.has_cors:
             state.cors = cors_of(gateway, call.path, method)
-        return admit(gateway, call, method, self.clock.now())
+        verdict = admit(gateway, call, method, self.clock.now())
+        if isinstance(verdict, Admitted):
+            state.has_valid_key = verdict.key is not None
+            bodies = verdict.route.bodies
+            state.body_limit = bodies.request if verdict.key else bodies.public
+            if int(state.headers.get("content-length") or 0) <= state.body_limit:
+                state.admitted = verdict
+                return
+            verdict = too_large(state.body_limit)
+        reject_flow(flow, verdict)

@@ -56,7 +56,8 @@ class StockAdmission(Admission):
     async def requestheaders(self, flow: http.HTTPFlow) -> None:
         rejection = None if flow.response else _check_head(flow, self.settings.limits)
         if rejection is None:
-            await super().requestheaders(flow)
+            if (waiting := super().requestheaders(flow)) is not None:
+                await waiting
             admitted = None if flow.response else state_of(flow)
             if admitted and asks_for_websocket(flow.request.data.headers.fields):
                 admitted.closes = True

@@ -59,16 +59,31 @@ class Dispatch:
         seen = {error for response, error in self._pairs if response not in missed}
         return tuple([one for one in self.error if one[0] not in seen])
 
-    async def call_flow(
+    def call_flow(
         self, methods: Iterable[Method], flow: http.HTTPFlow, on_wait: Callable[[], None]
-    ) -> None:
-        """Call a hook of a flow, and wait while an addon intercepts the flow.
+    ) -> Awaitable[None] | None:
+        """Call a hook of a flow. Return None when all is done, else what has to be awaited.
 
-        `on_wait` is called before each wait. Raises `WireError` if an addon raises, and `Killed` if one kills
-        the flow.
+        That waits for addons, and while an addon intercepts the flow; `on_wait` is called before each wait.
+        Most addons wait for nothing, and then a hook costs no coroutine. Raises `WireError` if an addon
+        raises, and `Killed` if one kills the flow.
         """
-        if methods:
-            await self.call(methods, flow, on_wait)
+        methods = iter(methods)
+        waiting = self._begin(methods, flow)
+        if waiting is not None or self.update or flow.intercepted:
+            return self._finish_flow(waiting, methods, flow, on_wait)
+        if flow.error is not None and flow.error.msg == Error.KILLED_MESSAGE:
+            raise Killed
+        return None
+
+    async def _finish_flow(
+        self,
+        waiting: Awaitable[object] | None,
+        methods: Iterator[Method],
+        flow: http.HTTPFlow,
+        on_wait: Callable[[], None],
+    ) -> None:
+        await self._finish(waiting, methods, flow, on_wait)
         if self.update:
             await self.call(self.update, [flow], on_wait)
         if flow.intercepted:
@@ -79,24 +94,46 @@ class Dispatch:
 
     async def call(
         self, methods: Iterable[Method], subject: object, on_wait: Callable[[], None] = _ignore
-    ) -> bool:
+    ) -> None:
         """Call the addons one after the other, up to the first error. Raises `WireError`.
 
-        `on_wait` is called before each wait. Return False if an addon stopped the others (`AddonHalt`).
+        `on_wait` is called before each wait. An addon may stop the others (`AddonHalt`).
         """
+        methods = iter(methods)
+        await self._finish(self._begin(methods, subject), methods, subject, on_wait)
+
+    def _begin(self, methods: Iterator[Method], subject: object) -> Awaitable[object] | None:
+        """Call addons up to the first that has to be awaited, and return that; None when all are done."""
         for method, is_async in methods:
             try:
                 result = method(subject)
-                if is_async or (result is not None and inspect.isawaitable(result)):
-                    on_wait()
-                    await result
-                    raise_cancellation()
             except AddonHalt:
-                return False
+                return None
             except Exception as error:
                 logger.exception("An addon failed; the exchange is rejected.")
                 raise WireError("plugin_failure", "An addon failed.") from error
-        return True
+            if is_async or (result is not None and inspect.isawaitable(result)):
+                return result  # type: ignore[no-any-return]
+        return None
+
+    async def _finish(
+        self,
+        waiting: Awaitable[object] | None,
+        methods: Iterator[Method],
+        subject: object,
+        on_wait: Callable[[], None],
+    ) -> None:
+        while waiting is not None:
+            on_wait()
+            try:
+                await waiting
+                raise_cancellation()
+            except AddonHalt:
+                return
+            except Exception as error:
+                logger.exception("An addon failed; the exchange is rejected.")
+                raise WireError("plugin_failure", "An addon failed.") from error
+            waiting = self._begin(methods, subject)
 
     def call_all(self, methods: Methods, subject: object) -> Coroutine[Any, Any, None] | None:
         """Call the addons of a final hook. An error stops none of the others, so that all can clean up.

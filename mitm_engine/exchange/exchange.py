@@ -127,20 +127,24 @@ class Exchange:
 
     async def _steps(self) -> None:
         hooks, flow, wait = self._hooks, self._flow, self._arm_hook
-        await hooks.call_flow(hooks.requestheaders, flow, wait)
+        if (waiting := hooks.call_flow(hooks.requestheaders, flow, wait)) is not None:
+            await waiting
         self._terms = terms = self._worker.policy.terms(flow)
         incoming = self._incoming
         if flow.response is None and flow.request.stream and not incoming.complete:
             self._prepare_upload()
-            await hooks.call_flow(hooks.request, flow, wait)
+            if (waiting := hooks.call_flow(hooks.request, flow, wait)) is not None:
+                await waiting
         elif flow.response is None or (incoming.complete and incoming.size <= terms.request_body):
             await self._read_body()
-            await hooks.call_flow(hooks.request, flow, wait)
+            if (waiting := hooks.call_flow(hooks.request, flow, wait)) is not None:
+                await waiting
         if flow.response is None:
             await self._forward()
         else:
             # The response of an addon goes out at once, and the rest of the body is not read.
-            await hooks.call_flow(hooks.responseheaders, flow, wait)
+            if (waiting := hooks.call_flow(hooks.responseheaders, flow, wait)) is not None:
+                await waiting
             await self._send_whole()
 
     def _prepare_upload(self) -> None:
@@ -185,7 +189,8 @@ class Exchange:
         reader = upstream.reader
         response = make_response(reader.version, reader.status, reader.reason, reader.fields)
         flow.response = response
-        await self._hooks.call_flow(self._hooks.responseheaders, flow, self._arm_hook)
+        if (waiting := self._hooks.call_flow(self._hooks.responseheaders, flow, self._arm_hook)) is not None:
+            await waiting
         if flow.response is not response:
             # An addon replaced the response, so the rest of the upstream's is not needed.
             attempts.drop()
@@ -223,7 +228,8 @@ class Exchange:
         attempts.release()
         try:
             self._unreached = iter(self._hooks.response)
-            await self._hooks.call_flow(self._unreached, self._flow, self._hold_end)
+            if (waiting := self._hooks.call_flow(self._unreached, self._flow, self._hold_end)) is not None:
+                await waiting
         finally:
             if self._flushing is not None:
                 self._flushing.cancel()
@@ -233,7 +239,8 @@ class Exchange:
 
     async def _send_whole(self) -> None:
         self._unreached = iter(self._hooks.response)
-        await self._hooks.call_flow(self._unreached, self._flow, self._arm_hook)
+        if (waiting := self._hooks.call_flow(self._unreached, self._flow, self._arm_hook)) is not None:
+            await waiting
         if self._flow.response is None:
             raise WireError("plugin_failure", "An addon removed the response.")
         self._writer.whole(self._flow.response)

@@ -113,8 +113,11 @@ class GatewayCache[G: Compiled, P]:
         await self._tasks.close()
 
     def peek(self, subdomain: str | None, key_hash: str | None) -> G | None:
-        """The tenant, if it is in memory. When this returns None, call `find`."""
-        return self._gateways.find(subdomain, key_hash, self._clock.monotonic())
+        """What `find` would return, if it need not ask Redis. When this returns None, call `find`."""
+        gateway = self._gateways.find(subdomain, key_hash, self._clock.monotonic())
+        if gateway is None or subdomain is None or key_hash is None or key_hash in gateway.keys:
+            return gateway
+        return None
 
     async def find(self, subdomain: str | None, key_hash: str | None) -> G | None:
         """The tenant with the subdomain; without a subdomain, with the key. None when there is none.
@@ -122,7 +125,7 @@ class GatewayCache[G: Compiled, P]:
         An unknown subdomain, or an unknown key, is one call to Redis, then none for a while. Raises
         `StoreDown` when the tenant is not in memory and cannot be read.
         """
-        gateway = self.peek(subdomain, key_hash)
+        gateway = self._gateways.find(subdomain, key_hash, self._clock.monotonic())
         if subdomain is None:
             return gateway or (await self._read_by("key", key_hash) if key_hash else None)
         if gateway is None:

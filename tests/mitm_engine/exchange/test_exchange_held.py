@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from unittest.mock import Mock
 
 import pytest
 from mitmproxy import http
@@ -102,7 +103,7 @@ async def test_addons_are_called_in_their_order_and_children_after_their_parent(
         On(request=lambda subject: calls.append(3)), Family(On(request=lambda _: calls.append(4)))
     )
     dispatch = Dispatch(make_master(On(request=lambda _: calls.append(1)), On(request=second), nested).addons)
-    assert await dispatch.call(dispatch.request, object())
+    await dispatch.call(dispatch.request, object())
     assert calls == [1, 2, 3, 4]
 
 
@@ -127,13 +128,40 @@ async def test_an_addon_that_raises_is_a_plugin_failure_and_the_next_is_not_call
     assert calls == []
 
 
+async def test_hook_of_a_flow_that_waits_for_nothing_is_done_at_once() -> None:
+    seen: list[object] = []
+    dispatch = Dispatch(make_master(On(request=seen.append)).addons)
+    flow, waits = tflow.tflow(), Mock()
+    assert dispatch.call_flow(dispatch.request, flow, waits) is None
+    assert seen == [flow]
+    waits.assert_not_called()
+
+
+async def test_hook_of_a_flow_that_waits_goes_on_with_the_next_addon() -> None:
+    seen: list[object] = []
+    dispatch = Dispatch(make_master(On(request=pause), On(request=seen.append)).addons)
+    flow, waits = tflow.tflow(), Mock()
+    waiting = dispatch.call_flow(dispatch.request, flow, waits)
+    assert waiting is not None
+    assert seen == []
+    await waiting
+    assert seen == [flow]
+    waits.assert_called_once_with()
+
+
 async def test_update_is_fired_after_each_hook_of_a_flow() -> None:
     seen: list[object] = []
     dispatch = Dispatch(make_master(On(update=seen.append)).addons)
     flow = tflow.tflow()
-    await dispatch.call_flow(dispatch.request, flow, lambda: None)
-    await dispatch.call_flow(dispatch.response, flow, lambda: None)
+    for hook in (dispatch.request, dispatch.response):
+        waiting = dispatch.call_flow(hook, flow, lambda: None)
+        assert waiting is not None
+        await waiting
     assert seen == [[flow], [flow]]
+
+
+async def pause(subject: object) -> None:
+    await asyncio.sleep(0)
 
 
 async def halt_later(subject: object) -> None:
