@@ -10,6 +10,7 @@ from pathlib import Path
 import uvloop
 from mitmproxy import http
 
+from mitm_addons.admission import VARYING
 from mitm_addons.attempts import AI_RETRIES, TARGET_RETRIES, PoolAttempts
 from mitm_addons.flows import state_of
 from mitm_addons.gateway import QUIET_LOGGERS, Adapter, gateway_addons
@@ -79,6 +80,7 @@ def _options(settings: Settings) -> Options:
     return Options(
         head_limit=limits.head,
         field_limit=limits.fields,
+        varying=VARYING,
         held_bytes=limits.buffered_bytes,
         min_rate=limits.timeouts.body_rate,
         connections=limits.connections,

@@ -242,6 +242,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _keep_alive(self, now: float) -> None:
         """Start the keep-alive timeout once the client has read the last response."""
+        self._reader.forget()
         if unread(self.transport):
             self.check_reading(self._check_before_keep_alive)
         else:

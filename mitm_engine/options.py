@@ -1,6 +1,6 @@
 """The options of an engine, and its policy for each flow."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -100,6 +100,8 @@ class Options:
         line_limit: the longest request line.
         head_limit: the longest request head.
         field_limit: the most header fields of a request.
+        varying: headers, in lower case, whose value may vary while a client repeats its head, and the match
+            of a value of at most 128 bytes.
         response_head_limit: the longest head of an upstream's response.
         read_ahead: how much of a body is read before it is needed.
         held_bytes: how much of whole bodies all exchanges may hold together; those of one owner, half of it.
@@ -118,6 +120,7 @@ class Options:
     line_limit: int = 8 * KIB
     head_limit: int = 32 * KIB
     field_limit: int = 100
+    varying: Mapping[bytes, Callable[[bytes], object]] = field(default_factory=dict)
     response_head_limit: int = 64 * KIB
     read_ahead: int = 64 * KIB
     held_bytes: int = 512 * MIB

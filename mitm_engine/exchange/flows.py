@@ -77,6 +77,7 @@ def make_flow(
     flow.metadata = {}
     flow.request = request
     flow.response = flow.error = flow.websocket = None
+    flow.last_head = incoming.last_head  # type: ignore[attr-defined]  # for addons that know the engine
     return flow
 
 

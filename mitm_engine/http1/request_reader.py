@@ -20,6 +20,7 @@ from mitm_engine.http1.head_rules import (
     origin_form,
     too_many,
 )
+from mitm_engine.http1.last_head import HeadMemory, LastHead
 from mitm_engine.options import Options
 from mitm_engine.wire_error import WireError
 from shared.core.http_tokens import Fields
@@ -42,6 +43,7 @@ class Incoming:
         fault: why it could not be read.
         method, target, version, fields: the head.
         keep_alive: whether the client wants to keep the connection.
+        last_head: its head, if the one before on this connection was the same.
         complete: whether the body has ended.
         pieces: the body so far.
         size: bytes of the body so far.
@@ -56,6 +58,7 @@ class Incoming:
         "fault",
         "fields",
         "keep_alive",
+        "last_head",
         "limit",
         "method",
         "pieces",
@@ -78,6 +81,7 @@ class Incoming:
         self.wanted = False
         self.limit = 0
         self.waiter: asyncio.Future[None] | None = None
+        self.last_head: LastHead | None = None
 
     def wake(self) -> None:
         if self.waiter is not None and not self.waiter.done():
@@ -112,6 +116,8 @@ class RequestReader:
         "_fields",
         "_fruitless",
         "_head",
+        "_left",
+        "_memory",
         "_options",
         "_parser",
         "_progress",
@@ -130,6 +136,8 @@ class RequestReader:
         self._current: Incoming | None = None  # the request whose body is read
         self._fruitless = 0
         self._progress = False
+        self._memory: HeadMemory | None = HeadMemory(options.varying, options.head_limit)
+        self._left = 0  # bytes of the body after a head that was not parsed
         self.queue: list[Incoming] = []  # short, and an empty deque takes 760 bytes
         self.idle = True
         self.stopped = False
@@ -138,6 +146,60 @@ class RequestReader:
 
     def feed(self, data: bytes) -> None:
         """Read more bytes. An error is put at the end of the queue."""
+        if self._left:
+            self._read_body(data)
+            return
+        memory = self._memory
+        if memory is None or self.open_requests or not self.idle:
+            self._parse(data)
+            return
+        if (found := memory.find(data)) is not None:
+            self._repeat(*found, data)
+            return
+        self._parse(data)
+        if memory.is_useless or self.stopped:
+            self._memory = None
+        elif self.queue and self.queue[0].keep_alive:
+            head = self.queue[0]
+            memory.see(data, (head.method, head.target, head.version), head.fields)
+        else:
+            memory.forget()
+
+    def _repeat(self, last: LastHead, end: int, data: bytes) -> None:
+        """Begin a request with the same head as the last one. It ends at `end`."""
+        self.open_requests = 1
+        self._current = head = Incoming()
+        head.method, head.target, head.version, head.fields = (
+            last.method,
+            last.target,
+            last.version,
+            last.fields,
+        )
+        head.keep_alive = True
+        head.last_head = last
+        self._fruitless = 0
+        self._left = last.length
+        self.idle = False
+        self.queue.append(head)
+        self._read_body(data[end:] if end < len(data) else b"")
+
+    def _read_body(self, data: bytes) -> None:
+        """Read the body after a head that was not parsed, and what follows it."""
+        piece = data if len(data) <= self._left else data[: self._left]
+        if piece:
+            self._left -= len(piece)
+            self.on_body(piece)
+        if not self._left:
+            self.on_message_complete()
+            if len(piece) < len(data):
+                self._parse(data[len(piece) :])
+
+    def forget(self) -> None:
+        """Forget the last head: the client has not repeated it soon."""
+        if self._memory is not None:
+            self._memory.forget()
+
+    def _parse(self, data: bytes) -> None:
         self._progress = False
         begun = self.open_requests if self.idle else -1
         try:
@@ -188,7 +250,7 @@ class RequestReader:
         kept = [b"%s: %s\r\n" % field for field in head.fields if field[0].lower() != b"upgrade"]
         line = b"%s %s %s\r\n" % (head.method, head.target, head.version)
         self._parser = HttpRequestParser(self)
-        self.feed(line + b"".join(kept) + b"\r\n" + rest)
+        self._parse(line + b"".join(kept) + b"\r\n" + rest)
 
     def _fault_of(self, error: HttpParserError, line: bytes) -> WireError | None:
         """Return the error of a request; None for bytes to ignore: too many requests, or after the last one.

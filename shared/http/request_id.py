@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 # Not an API key of the gateway: the id is logged and sent to the upstream.
 _VALID = re.compile(r"(?!.*gwk_)[A-Za-z0-9._:@/+=-]{1,128}")
+#: Matches a valid id in a header.
+match_request_id = re.compile(_VALID.pattern.encode()).fullmatch
 
 
 def request_id(sent: str | None, random_bytes: Callable[[int], bytes]) -> str:

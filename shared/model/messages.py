@@ -35,6 +35,25 @@ class Headers:
         headers._items, headers._fields, headers._index = None, fields, None
         return headers
 
+    def renewed(self, fields: Fields) -> "Headers":
+        """Return headers of `fields`, which have the same names in the same order.
+
+        What is the same object in both is not indexed again.
+        """
+        if fields is self._fields:
+            return self
+        headers = Headers.of(fields)
+        if self._index is not None and self._fields is not None:
+            index = dict(self._index)
+            for old, new in zip(self._fields, fields, strict=True):
+                if new is not old:
+                    name = LOWER[new[0]]
+                    if len(index[name]) > 1:
+                        return headers
+                    index[name] = (new[1].decode("latin-1"),)
+            headers._index = index
+        return headers
+
     @property
     def items(self) -> tuple[tuple[str, str], ...]:
         """Names and values as text."""
