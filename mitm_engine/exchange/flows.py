@@ -77,7 +77,8 @@ def make_flow(
     flow.metadata = {}
     flow.request = request
     flow.response = flow.error = flow.websocket = None
-    flow.last_head = incoming.last_head  # type: ignore[attr-defined]  # for addons that know the engine
+    if incoming.last_head is not None:  # for the addons that know the engine
+        flow.last_head = incoming.last_head  # type: ignore[attr-defined]
     return flow
 
 

@@ -1,6 +1,6 @@
 """Heads as bytes. Every outgoing message is framed here, regardless of its own framing headers."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from mitmproxy import http
 
@@ -25,21 +25,21 @@ class Head:
 
     __slots__ = ("length", "lines", "wants_close")
 
-    def __init__(self, fields: Iterable[tuple[bytes, bytes]]) -> None:
-        self.lines: list[bytes] = []
+    def __init__(self, fields: Sequence[tuple[bytes, bytes]]) -> None:
         self.length: int | None = None
         self.wants_close = is_coded = False
         connection: list[bytes] = []
-        for field in fields:
-            framing = _FRAMING[field[0]]
-            if framing is None:
-                self.lines.append(b": ".join(field))
-            elif framing == b"content-length":
-                self.length = int(field[1]) if field[1].isdigit() else None
+        kept = [field for field in fields if _FRAMING[field[0]] is None]
+        # A line per field without a call.
+        self.lines = [b"%s: %s" % field for field in kept]
+        for name, value in fields if len(kept) < len(fields) else ():
+            framing = _FRAMING[name]
+            if framing == b"content-length":
+                self.length = int(value) if value.isdigit() else None
             elif framing == b"transfer-encoding":
                 is_coded = True
             elif framing == b"connection":
-                connection.append(field[1])
+                connection.append(value)
             elif framing == NO_NAME:
                 raise WireError("plugin_failure", "An addon set an invalid header name.")
         if is_coded:
