@@ -72,7 +72,7 @@ async def _serve(context: WorkerContext, services: Services, log: logs.LogWriter
             message = f"server.tls: the certificate and its key cannot be used: {error}"
             raise GatewayError(message) from None
         [health] = [addon for addon in addons if isinstance(addon, Health)]
-        await serve(context, master, engine, health.can_serve)
+        await serve(context, master, engine, health.can_serve, reloads=services.read_secrets_again)
 
 
 def _options(settings: Settings) -> Options:

@@ -51,7 +51,7 @@ logger = logging.getLogger(__name__)
 def main(
     config: Path | None, workers: int | None, engine: str | None, web: bool, replace: str | None
 ) -> None:
-    """Run the proxy until SIGTERM or Ctrl-C. SIGHUP reloads the TLS files; SIGUSR2 replaces the proxy."""
+    """Run the proxy until SIGTERM or Ctrl-C. SIGHUP reads certificates and secrets; SIGUSR2 replaces it."""
     given = {"server.workers": workers, "server.engine": engine}
     if web:  # mitmproxy's own core, which is one process
         given = {"server.workers": 1, "server.engine": MITMPROXY}

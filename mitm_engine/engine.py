@@ -210,16 +210,26 @@ async def _speaks_tls(client: socket.socket) -> bool:
 
 
 async def serve(
-    context: WorkerContext, master: Master, engine: Engine, can_serve: Callable[[], bool] = lambda: True
+    context: WorkerContext,
+    master: Master,
+    engine: Engine,
+    can_serve: Callable[[], bool] = lambda: True,
+    *,
+    reloads: Callable[[], None] = lambda: None,
 ) -> None:
-    """Serve as a worker until SIGTERM, then drain. SIGHUP reads the TLS files again.
+    """Serve as a worker until SIGTERM, then drain. SIGHUP reads the TLS files again, and calls `reloads`.
 
     While `can_serve` is false, other workers get the connections.
     """
+
+    def reload() -> None:
+        engine.reload_tls()
+        reloads()
+
     ending = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, ending.set)
-    loop.add_signal_handler(signal.SIGHUP, engine.reload_tls)
+    loop.add_signal_handler(signal.SIGHUP, reload)
     listener = Listener(context, engine.accept, lambda: engine.connections, can_serve)
     await master.addons.trigger_event(RunningHook())
     # Objects that live now stay: no collection has to visit them again.

@@ -5,8 +5,8 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import NoReturn, Self
 
 from shared.config_store.cache.gateways import GatewayCache
@@ -50,7 +50,7 @@ from shared.routing.platform import CompiledPlatform
 from shared.routing.timeouts import UpstreamTimeouts
 from shared.secrets.api_keys import PepperedHasher, secret_id
 from shared.secrets.sealing import AesSealer
-from shared.settings import Settings, opened_secrets
+from shared.settings import OpenedSecrets, Settings, SettingsError, opened_secrets
 from shared.settings.files import check_ca_file
 from shared.settings.sections import ANY_IP
 from shared.usage.pending import PendingBatches
@@ -126,11 +126,21 @@ class Services:
     known: KnownStore
     disk: SnapshotFile
     instance: str
-    opened: Mapping[str, str] = field(repr=False)
+    opened: OpenedSecrets
 
     def check_target(self, url: str, *, allow_query: bool = False) -> resolving.CheckedTarget:
         """What is known of a URL to be saved. Raises as `resolving.check_target`."""
         return resolving.check_target(url, self.policy, allow_query=allow_query)
+
+    def read_secrets_again(self) -> None:
+        """Read the opened secrets again. What uses those that changed is compiled again."""
+        try:
+            changed = self.opened.read_again()
+        except SettingsError as error:
+            logger.error("%s The secrets of providers stay as they were read before.", error)
+            return
+        if changed:
+            logger.info("These secrets of providers changed: %s.", ", ".join(changed))
 
     def fetch(self, request: FetchRequest, *, ca: str | None = None) -> FetchResponse:
         """The response to one call, on a connection of its own. Raises `OutsideError`.
@@ -249,6 +259,7 @@ class Services:
             mode=self.address.mode,
             workers=lambda: limiter.workers,
         )
+        self.opened.listeners.append(gateways.compile_platform_again)
         await gateways.start()
         limiter.start()
         keeping = tasks.start(keeper.run(cache.config_ttl), "snapshot")
@@ -258,6 +269,7 @@ class Services:
             resolver = Resolver(self.policy, self.clock.monotonic)
             yield DataPlane(source, gateways, limiter, resolver, settler, compiler.states, health, key_usage)
         finally:
+            self.opened.listeners.remove(gateways.compile_platform_again)
             await key_usage.close()
             await health.close()
             await settler.close()

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.master import Master
@@ -55,15 +55,16 @@ async def _serve(services: Services, log: logs.LogWriter, feed: web.Feed | None)
         tasks.start(_warn(services), "warn of unsupported settings")
         master = make_master(settings, settings.data_dir / "mitmproxy", server, Dispatcher(addons))
         with web.pages(master, settings, server, feed) if feed else contextlib.nullcontext():
-            could_listen = await _run(master)
+            could_listen = await _run(master, services.read_secrets_again)
     # Raised here: inside, a group of errors would hide it.
     if not could_listen:
         raise CannotListen("mitmproxy could not open its port. The log says why.")
 
 
-async def _run(master: Master) -> bool:
-    """Run until SIGTERM or SIGINT. Return False if the port could not be opened."""
+async def _run(master: Master, reload: Callable[[], None]) -> bool:
+    """Run until SIGTERM or SIGINT; `reload` on SIGHUP. Return False if the port could not be opened."""
     loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, reload)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, master.shutdown)
     listening = _Listening(master)

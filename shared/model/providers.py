@@ -42,6 +42,11 @@ class ProviderKey:
     expires_at: float | None = None
     created_at: float = 0.0
 
+    @property
+    def is_outside(self) -> bool:
+        """Whether the secret is kept outside the store."""
+        return self.env is not None or self.file is not None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderAuth:

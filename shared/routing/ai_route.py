@@ -1,5 +1,6 @@
 """A compiled rule for AI: the targets that may serve a request, and the upstream and price of each call."""
 
+import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -45,6 +46,7 @@ class PoolStates:
         epoch: the time of day at which the monotonic clock was 0, in seconds since the Unix epoch.
         worker, workers: the number of this worker, and how many there are on this machine.
         targets, keys: their states, by the id of the tenant first: no tenant sees what another one causes.
+            The name of a key's state tells its secret from an earlier one.
         loads: the calls under way of providers, by the owner and the id: of all tenants together.
         unable: the providers that cannot be asked for the usage of a stream.
     """
@@ -251,13 +253,20 @@ class AiRoute:
             else:
                 self._rings[name] = KeyRing(
                     keys,
-                    lambda key_id: states.keys.of(
-                        (self.tenant_id, provider.provider.id, key_id), lambda: KeyState(states.trial_delay)
-                    ),
+                    lambda key_id: self._key_state(provider, key_id),
                     secret=states.secret,
                     epoch=states.epoch,
                 )
         return self._rings[name]
+
+    def _key_state(self, provider: KnownProvider, key_id: str) -> KeyState:
+        """The state of a key with its present secret: what was learned of another one does not count."""
+        states, credential = self.states, self._providers[provider.name].credentials[key_id]
+        digest = hashlib.blake2b(credential.encode(), key=states.secret[:64], digest_size=6).hexdigest()
+        name = f"{key_id}:{digest}"
+        return states.keys.of(
+            (self.tenant_id, provider.provider.id, name), lambda: KeyState(name, states.trial_delay)
+        )
 
     def _provider_times(self, target: ResolvedTarget) -> UpstreamTimeouts:
         return self._providers[target.provider.name].timeouts

@@ -177,9 +177,9 @@ class ProviderCompiler:
             if owner != PLATFORM:
                 raise ValueError("only keys of the platform may be in the environment or in files")
             name = f"env:{key.env}" if key.env is not None else f"file:{key.file}"
-            if name not in self.opened:
+            if (text := self.opened.get(name)) is None:
                 raise ValueError(f"{name} is not among the secrets that the operator opened")
-            return self.opened[name]
+            return text
         except (GatewayError, ValueError) as error:
             logger.error("Key %s of provider %s cannot be used: %s", key.id, provider.id, error)
             return None

@@ -19,7 +19,7 @@ from shared.core.errors import EX_CONFIG, Problem
 from shared.core.fields import problems_of
 from shared.settings.checks import check
 from shared.settings.declare import UNKNOWN, schema_of
-from shared.settings.provider_secrets import read_provider_secrets
+from shared.settings.provider_secrets import OpenedSecrets, read_provider_secrets
 from shared.settings.sections import BASE_DOMAIN, Secrets, Security, Settings, Tls
 from shared.settings.service_manager import ServiceManager, parse_service_manager
 from shared.settings.sources import (
@@ -80,9 +80,9 @@ def _names(kind: type, before: str = "") -> Iterator[str]:
         yield from _names(inner, f"{before}{field.name}.") if inner else (before + field.name,)
 
 
-def opened_secrets(settings: Settings) -> Mapping[str, str]:
+def opened_secrets(settings: Settings) -> OpenedSecrets:
     """The secrets that the operator opened for providers. Raises as `read_provider_secrets`."""
-    return read_provider_secrets(settings.secrets, os.environ)
+    return OpenedSecrets(lambda: read_provider_secrets(settings.secrets, os.environ))
 
 
 def service_manager() -> ServiceManager:
@@ -138,6 +138,7 @@ def _from[S: (Tls, Security, Secrets)](folder: Path, section: S, *names: str) ->
 
 __all__ = [
     "CONFIG_VARIABLE",
+    "OpenedSecrets",
     "Settings",
     "SettingsError",
     "load_settings",

@@ -1,11 +1,12 @@
 """The credentials of the platform's providers that the operator keeps outside the store.
 
 They are variables and files that the settings open by name, so a provider can name no others. They are read
-once, at start.
+at start and on SIGHUP.
 """
 
+import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from shared.settings.sections import Secrets
@@ -35,21 +36,60 @@ def read_provider_secrets(secrets: Secrets, environ: Mapping[str, str]) -> Mappi
     """
     found = {env_secret(name): environ.get(name, "") for name in secrets.env}
     if secrets.folder is not None:
-        found |= {file_secret(path.name): _text(path) for path in _files(secrets.folder)}
+        found |= {file_secret(name): _text(path) for name, path in _files(secrets.folder)}
     return {name: text for name, value in found.items() if (text := value.strip())}
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """The plain files of the folder. A link could lead out of it."""
+class OpenedSecrets(Mapping[str, str]):
+    """The secrets as `read` returned them last. A `Mapping` that may have other contents after `read_again`.
+
+    `listeners` are called after each change.
+    """
+
+    def __init__(self, read: Callable[[], Mapping[str, str]]) -> None:
+        self._read = read
+        self._values = read()
+        self.listeners: list[Callable[[], None]] = []
+
+    def read_again(self) -> list[str]:
+        """Read them again, and return the names of those that differ. Raises as `read`; then all stay."""
+        old, self._values = self._values, self._read()
+        changed = sorted(name for name in {*old, *self} if old.get(name) != self.get(name))
+        if changed:
+            for listener in self.listeners:
+                listener()
+        return changed
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """The files of the folder by their names. A link counts if it leads to a file in the folder or below it.
+
+    Kubernetes mounts a secret as such links: ``openai`` to ``..data/openai``, and ``..data`` to a folder.
+    """
     try:
-        paths = sorted(folder.iterdir())
+        root, paths = _real(folder), sorted(folder.iterdir())
     except OSError as error:
         raise SettingsError(
             f"{_FOLDER}: {folder} cannot be read: {error.strerror}. Correct its path or its rights."
         ) from None
     for path in paths:
-        if _NAME.fullmatch(path.name) and path.is_file() and not path.is_symlink():
-            yield path
+        file = _real(path)
+        if _NAME.fullmatch(path.name) and file.is_relative_to(root) and file.is_file():
+            yield path.name, file
+
+
+def _real(path: Path) -> Path:
+    """The path without links. `Path.resolve` raises for links in a circle on Python 3.12."""
+    return Path(os.path.realpath(path))
 
 
 def _text(path: Path) -> str:

@@ -331,7 +331,7 @@ class Secrets:
         path,
         None,
         "Folder of files with credentials, such as /run/secrets. Keys of the platform's providers may name "
-        'its plain files: {"file": "openai"}.',
+        'its files: {"file": "openai"}. A link must lead to a file in the folder. SIGHUP reads them again.',
     )
 
 

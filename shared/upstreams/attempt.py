@@ -70,7 +70,7 @@ class Change:
         target: the id of the target.
         until: when it is tried again.
         why: the failure.
-        key: the id of the key; None: it is about the target, which is open until then.
+        key: the name of the key's state; None: it is about the target, which is open until then.
         effect: what happened to the key.
         model: the model for which the key cools; empty: all.
     """

@@ -259,7 +259,7 @@ class Attempts:
         ready = None if outcome.wait is None else now + outcome.wait
         if key is not None and key_state is not None:
             if outcome.effect is not None:
-                ready = self._settle_key(running, key.id, key_state, outcome, outcome.effect, now)
+                ready = self._settle_key(running, key_state, outcome, outcome.effect, now)
             elif outcome.fault is Fault.CLIENT:  # the provider has accepted the key
                 key_state.succeeded(target.model, now, is_trial=running.is_key_trial)
                 running.is_key_trial = False
@@ -270,7 +270,7 @@ class Attempts:
         return running
 
     def _settle_key(
-        self, running: _Running, key: str, state: KeyState, outcome: Outcome, effect: KeyEffect, now: float
+        self, running: _Running, state: KeyState, outcome: Outcome, effect: KeyEffect, now: float
     ) -> float:
         """Record the failure of a key. Return when it can be used again."""
         target = running.planned.target
@@ -281,7 +281,7 @@ class Attempts:
         if until is not None:
             model = target.model if effect is KeyEffect.RATE_LIMIT else ""
             change = Change(
-                target=target.id, until=until, why=outcome.why, key=key, effect=effect, model=model
+                target=target.id, until=until, why=outcome.why, key=state.name, effect=effect, model=model
             )
             self.changes.append(change)
         return now + state.wait(target.model, now)

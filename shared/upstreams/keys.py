@@ -39,14 +39,16 @@ class KeyState:
     """The state of one key, as one tenant sees it. Each call is `begin`, then one of the three results.
 
     Attributes:
+        name: names it among the states of all workers: another secret in place of the key's is another state.
         rejected_until: when the trials begin of a key that the provider rejected; None: it was not.
         reason: the last failure in a few words; empty before the first.
     """
 
-    __slots__ = ("__weakref__", "_cooling", "_delay", "_trying", "reason", "rejected_until")
+    __slots__ = ("__weakref__", "_cooling", "_delay", "_trying", "name", "reason", "rejected_until")
 
-    def __init__(self, trial_delay: float = 0.0) -> None:
+    def __init__(self, name: str = "", trial_delay: float = 0.0) -> None:
         """`trial_delay` is how long this worker waits with its trial, in seconds."""
+        self.name = name
         self.rejected_until: float | None = None
         self.reason = ""
         self._delay = trial_delay

@@ -30,6 +30,7 @@ from shared.secrets.context import PLATFORM, provider_key_context
 from shared.secrets.sealing import AesSealer
 from shared.upstreams.attempt import Attempt, Ended
 from shared.upstreams.attempts import Attempts
+from shared.upstreams.keys import KeyState
 from shared.usage.prices import usd
 from shared.usage.row import Usage
 
@@ -311,3 +312,29 @@ def test_a_field_of_a_response_that_tells_the_key_is_not_for_the_client() -> Non
     assert upstream.without_key(plain) is plain
     told = ((b"Location", b"https://x.example/?key=" + SECRET.encode() + b"&a=1"), (b"X-Request-Id", b"sk"))
     assert upstream.without_key((*plain, *told)) == (*plain, told[1])
+
+
+def test_a_new_secret_under_the_id_of_a_rejected_key_is_used_at_once() -> None:
+    states, named = PoolStates(b"secret"), ProviderKey(id="pk_1", name="k", file="openai")
+
+    def state(secret: str) -> KeyState | None:
+        shared = PlatformDocument(
+            (Provider("prv_1", "main", "openai", keys=(named,), shared=Shared(all=True)),)
+        )
+        compiler = ProviderCompiler(SEALER, opened={"file:openai": secret})
+        ai = route(platform=compile_platform(shared, compiler, {}), states=states)
+        found = ai.resolver.resolve("gpt-5.6", "openai.chat", None)
+        assert isinstance(found, Resolution)
+        kept.append(ai)
+        [target] = ai.pool(found).pool.targets
+        assert target.keys is not None
+        return target.keys.choose("gpt-5.6", 0.0, lambda: 0.5).state
+
+    kept: list[AiRoute] = []
+    old = state("sk-old")
+    assert old is not None
+    old.reject_until(600.0)
+    assert state("sk-old") is None
+    new = state("sk-new")
+    assert new is not None
+    assert new.name != old.name

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from shared.settings import SettingsError, load_settings
-from shared.settings.provider_secrets import read_provider_secrets
+from shared.settings.provider_secrets import OpenedSecrets, read_provider_secrets
 from shared.settings.sections import Secrets
 
 OTHERS = {"PATH": "/bin", "OTHER_KEY": "sk-other"}
@@ -21,7 +21,7 @@ def test_nothing_is_read_unless_it_is_opened() -> None:
     assert read_provider_secrets(Secrets(), OTHERS) == {}
 
 
-def test_plain_files_of_the_folder_are_read_and_links_are_not(tmp_path: Path) -> None:
+def test_files_of_the_folder_are_read_and_links_out_of_it_are_not(tmp_path: Path) -> None:
     folder = tmp_path / "secrets"
     (folder / "below").mkdir(parents=True)
     (folder / "openai").write_text("sk-2\n")
@@ -30,8 +30,50 @@ def test_plain_files_of_the_folder_are_read_and_links_are_not(tmp_path: Path) ->
     (folder / "large").write_text("x" * 100_000)
     (folder / "two words").write_text("sk-3")
     (tmp_path / "outside").write_text("sk-4")
-    (folder / "link").symlink_to(tmp_path / "outside")
+    (tmp_path / "secrets-of-others").mkdir()
+    (tmp_path / "secrets-of-others" / "key").write_text("sk-5")
+    for number, target in enumerate(("../outside", "../secrets-of-others/key", "loop", "missing", "below")):
+        (folder / f"link-{number}").symlink_to(target)
+    (folder / "out").symlink_to(tmp_path)
+    (folder / "through").symlink_to("out/outside")
+    (folder / "loop").symlink_to("loop")
     assert read_provider_secrets(Secrets(folder=folder), {}) == {"file:openai": "sk-2"}
+
+
+def test_secret_that_kubernetes_mounts_is_read_before_and_after_an_update(tmp_path: Path) -> None:
+    """As its kubelet does it: https://pkg.go.dev/k8s.io/kubernetes/pkg/volume/util#AtomicWriter"""
+    mounts = tmp_path / "run" / "secrets"
+    mounts.mkdir(parents=True)
+    (tmp_path / "link").symlink_to(mounts)  # the folder itself may be reached by a link
+    opened = OpenedSecrets(lambda: read_provider_secrets(Secrets(folder=tmp_path / "link"), {}))
+    assert not opened
+    for version in ("1", "2"):
+        (mounts / f"..{version}").mkdir()
+        (mounts / f"..{version}" / "openai").write_text(f"sk-{version}\n")
+        (mounts / "..data_tmp").symlink_to(f"..{version}")
+        (mounts / "..data_tmp").rename(mounts / "..data")
+        if version == "1":
+            (mounts / "openai").symlink_to("..data/openai")
+        assert opened.read_again() == ["file:openai"]
+        assert dict(opened) == {"file:openai": f"sk-{version}"}
+    assert opened.read_again() == []
+
+
+def test_listeners_hear_of_changes_and_a_folder_that_cannot_be_read_changes_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    (folder / "openai").write_text("sk-2")
+    opened, heard = OpenedSecrets(lambda: read_provider_secrets(Secrets(folder=folder), {})), []
+    opened.listeners.append(lambda: heard.append(dict(opened)))
+    opened.read_again()
+    assert heard == []
+    (folder / "openai").unlink()
+    opened.read_again()
+    assert heard == [{}]
+    folder.rename(tmp_path / "elsewhere")
+    with pytest.raises(SettingsError):
+        opened.read_again()
+    assert (len(opened), len(heard)) == (0, 1)
 
 
 def test_missing_folder_ends_the_start_with_its_name(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ class World:
         return self.targets.of(name, lambda: TargetState(Breaker()))
 
     def key_state(self, key: str) -> KeyState:
-        return self.keys.setdefault(key, KeyState())
+        return self.keys.setdefault(key, KeyState(key))
 
     def ring(self, *keys: ProviderKey | str) -> KeyRing:
         known = [ProviderKey(id=key, name=key) if isinstance(key, str) else key for key in keys]

@@ -162,6 +162,11 @@ class GatewayCache[G: Compiled, P]:
             if self._clock.monotonic() - started > self._config_ttl:
                 break  # The next check is due. It reads the rest.
 
+    def compile_platform_again(self) -> None:
+        """Compile the platform's document again, and the tenants that use keys outside the store."""
+        self._platform.outdate()
+        self._join_platform()
+
     async def sweep(self) -> None:
         """Drop tenants that were not used for `max_idle_time`, in small slices."""
         before = self._clock.monotonic() - self._max_idle_time

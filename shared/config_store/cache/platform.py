@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 from shared.config_store.port import ConfigSource
@@ -39,6 +40,7 @@ class PlatformCache[P]:
         self._document: PlatformDocument | None = None
         self._compiled: P | None = None
         self._reported = PlatformDocument()  # the one by which `read` returned last
+        self._is_outdated = False  # whether what the document names outside the store has changed
         #: Whether the document may have changed since it was read.
         self.is_stale = True
 
@@ -53,6 +55,15 @@ class PlatformCache[P]:
     def is_here(self) -> bool:
         return self._document is not None
 
+    def outdate(self) -> None:
+        """Let the next `read` compile the document again, with providers that have keys outside the store.
+
+        It returns these providers as changed.
+        """
+        self.is_stale = self._is_outdated = True
+        kept = [one for one in self._reported.providers if not any(key.is_outside for key in one.keys)]
+        self._reported = replace(self._reported, providers=tuple(kept))
+
     async def read(self) -> PlatformChanges:
         """Read and compile the document, and return what differs from the last one that was returned.
 
@@ -65,6 +76,9 @@ class PlatformCache[P]:
                 self._failures.end()
             except StoreDown:
                 self.is_stale = True
+                if self._is_outdated and self._document is not None:
+                    await self._put(self._document)
+                    break
                 if not self.is_here and self._disk and await self._in_thread(self._disk.meta):
                     await self._put(await self._on_disk())
                     break
@@ -84,6 +98,7 @@ class PlatformCache[P]:
         return found or PlatformDocument()
 
     async def _put(self, document: PlatformDocument) -> None:
-        if document != self._document:
+        if document != self._document or self._is_outdated:
+            self._is_outdated = False
             self._compiled = await self._in_thread(self._compile, document)
             self._document = document

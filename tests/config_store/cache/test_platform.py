@@ -1,6 +1,7 @@
 """The platform in the cache of a worker: its changes reach the tenants that they concern, and no others."""
 
 import asyncio
+import itertools
 from dataclasses import replace
 from typing import Any
 
@@ -8,7 +9,15 @@ import pytest
 
 from shared.config_store.snapshot import SnapshotFile
 from shared.model.config import Rule, Snapshot
-from shared.model.providers import Discovered, Model, ModelTarget, PlatformDocument, Provider, Shared
+from shared.model.providers import (
+    Discovered,
+    Model,
+    ModelTarget,
+    PlatformDocument,
+    Provider,
+    ProviderKey,
+    Shared,
+)
 from tests.config_store.cache.reader_world import EVERYTHING, Compiled, World
 from tests.config_store.configurations import a_tenant
 from tests.config_store.test_platform import FAST, OPENAI, an_ai_tenant, write_platform
@@ -245,3 +254,22 @@ async def test_worker_that_starts_without_redis_has_the_platform_of_the_disk(
     await world.cache.start()
     expected = document if written_by[0] == "t" else PlatformDocument()
     assert await platform_of(world, "acme") == expected
+
+
+async def test_keys_outside_the_store_that_changed_reach_their_users_also_without_redis(
+    live: World, compilations: list[str]
+) -> None:
+    outside = (ProviderKey(id="pk_1", name="main", file="openai"),)
+    keyed = Provider("prv_k", "k", "openai", keys=outside, shared=Shared(all=True))
+    write(live, providers=(OPENAI, keyed))
+    await hold(live, an_ai_tenant("acme", "o"), an_ai_tenant("globex", "k"))
+    numbers = itertools.count(1.0)
+    live.cache._platform._compile = lambda document: replace(document, updated_at=next(numbers))
+    for down in (frozenset[str](), EVERYTHING):
+        live.source.down = down
+        compilations.clear()
+        before = await platform_of(live, "globex")
+        live.cache.compile_platform_again()
+        await live.settle()
+        assert compilations == ["globex"]
+        assert (await platform_of(live, "globex")).updated_at > before.updated_at
