@@ -47,6 +47,8 @@ class PoolAttempts:
         one = None if state is None else state.pooled
         if one is None or one.attempts is None or (attempt.error is None and attempt.status < 400):
             return False
+        if isinstance(one, AiExchange) and attempt.is_sent and not attempt.status:
+            one.is_doubtful = True
         outcome = self._outcome(one, attempt)
         if not attempt.is_repeatable:
             one.fail(outcome, self.clock.monotonic())
@@ -65,7 +67,10 @@ class PoolAttempts:
             return None
         content_type = Headers.of(attempt.fields).get("content-type") or ""
         one.start = commit.StreamStart.of(one.call.api, content_type, policy.hold.bytes)
-        return None if one.start is None else Hold(policy.hold.bytes, policy.hold.time)
+        if one.start is None:
+            return None
+        one.held = []
+        return Hold(policy.hold.bytes, policy.hold.time)
 
     def held(self, flow: http.HTTPFlow, piece: bytes | None) -> Step | Awaitable[Step]:
         """What to do with the beginning of a stream, given its next piece."""
@@ -73,8 +78,12 @@ class PoolAttempts:
         if one is None or one.start is None or one.attempts is None:
             return Step.COMMIT
         start = one.start
+        if piece and one.held is not None:
+            one.held.append(piece)
         step = commit.Step.AGAIN if piece is None else start.feed(piece) if piece else start.end()
         if step is not commit.Step.AGAIN:
+            if step is commit.Step.COMMIT:
+                one.held = None
             return _STEPS[step]
         outcome = outcome_of_stream(start.error, silent=piece is None)
         again = self._again(one, one.attempts, outcome)
@@ -94,6 +103,7 @@ class PoolAttempts:
             if following.code == "provider_auth":
                 raise WireError("no_provider_key", headers={SHOULD_RETRY: "false"})
             return False
+        one.give_up(self.clock.now())
         one.attempt = following
         one.forward(now)
         return _after(following.delay) if following.delay else True

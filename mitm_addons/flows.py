@@ -115,6 +115,11 @@ class FlowState:
         """Whether the last event of the stream was sent whole."""
         return not self.last_bytes or self.last_bytes.endswith((b"\n\n", b"\r\n\r\n", b"\r\r"))
 
+    def awaits_head(self, flow: http.HTTPFlow) -> bool:
+        """Whether the request was sent to an upstream that has not responded."""
+        has_connection = flow.server_conn.timestamp_tcp_setup is not None
+        return has_connection and self.forwarded is not None and self.upstream_status is None
+
     def came_in(self, piece: bytes) -> bytes:
         """Count a piece of a request body that is forwarded as it arrives, and return it."""
         self.received += len(piece)

@@ -338,7 +338,7 @@ class Stages:
         if state.forwarded is not None:
             flow.client_conn.gateway_state = None  # type: ignore[attr-defined]
         if state.ai is not None:
-            self.ai.end(state.ai)
+            self.ai.end(state.ai, is_sent=state.awaits_head(flow))
             self.ledger.add(flow, state, state.ai)
         elif state.pooled is not None:
             state.pooled.end()

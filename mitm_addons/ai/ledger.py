@@ -1,13 +1,22 @@
 """The row of the ledger for each request that a model served."""
 
+import logging
 from collections.abc import Callable
+from typing import Final
 
 from mitmproxy import http
 
 from mitm_addons.flows import FlowState
 from shared.core.clock import Clock
 from shared.routing.ai_exchange import AiExchange
+from shared.usage.read import MAX_REPORTED
 from shared.usage.row import LedgerRow
+
+logger = logging.getLogger(__name__)
+
+# Seconds until a provider is named again, and the most that are remembered.
+_SILENCE: Final = 3_600.0
+_MAX_SILENT: Final = 1_000
 
 #: Takes a row, which is written later.
 Add = Callable[[LedgerRow], None]
@@ -16,19 +25,22 @@ Add = Callable[[LedgerRow], None]
 class Ledger:
     """Makes a row when an exchange with a model is over, also one that broke off.
 
-    A response with an error status used nothing, so it has no row.
+    A response with an error status used nothing, so it has no row, unless a call before it may have.
     """
 
     def __init__(self, add: Add, clock: Clock, random_bytes: Callable[[int], bytes]) -> None:
         self._add = add
         self._clock = clock
         self._random_bytes = random_bytes
+        self._silent: dict[tuple[str, str], float] = {}
 
     def add(self, flow: http.HTTPFlow, state: FlowState, ai: AiExchange) -> None:
         """Add the row of an exchange that is over and has used something."""
         admitted, target, usage, resolution = state.admitted, ai.target, ai.usage, ai.resolution
         if admitted is None or target is None or usage is None or resolution is None:
             return
+        if ai.meter is not None and ai.meter.report.is_implausible:
+            self._warn(target.provider.name, admitted.gateway.snapshot.tenant.id)
         key = admitted.key
         self._add(
             LedgerRow(
@@ -51,9 +63,25 @@ class Ledger:
                 cost_nano=ai.cost,
                 rates={} if ai.rates is None else ai.rates.for_call(usage),
                 attempts=ai.attempts.number if ai.attempts else 1,
+                abandoned=ai.abandoned,
                 duration_ms=_ms(self._clock.monotonic() - state.started),
                 first_ms=None if state.first_sent is None else _ms(state.first_sent - state.started),
             )
+        )
+
+    def _warn(self, provider: str, tenant: str) -> None:
+        """Log that a provider has reported what cannot be, once in a while for each."""
+        now, name = self._clock.monotonic(), (provider, tenant)
+        if now < self._silent.get(name, now):
+            return
+        if len(self._silent) >= _MAX_SILENT:
+            self._silent.clear()
+        self._silent[name] = now + _SILENCE
+        logger.warning(
+            "Provider %s has reported more than %d tokens for a call of tenant %s. They are estimated.",
+            provider,
+            MAX_REPORTED,
+            tenant,
         )
 
 

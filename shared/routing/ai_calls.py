@@ -154,9 +154,9 @@ class AiCalls:
         exchange.settle(self.clock.now(), is_complete=True)
         return exchange.renamed(body) if body and exchange.route.ai.hide_target else body
 
-    def end(self, exchange: AiExchange) -> None:
-        """The exchange is over, however it ended."""
-        exchange.settle(self.clock.now(), is_complete=False)
+    def end(self, exchange: AiExchange, *, is_sent: bool = False) -> None:
+        """The exchange is over, however it ended. `is_sent` is as in `AiExchange.settle`."""
+        exchange.settle(self.clock.now(), is_complete=False, is_sent=is_sent)
         exchange.end()
 
 

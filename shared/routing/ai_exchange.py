@@ -1,8 +1,9 @@
 """One request to a model: what was asked, which target serves it, and what it used."""
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from typing import Any
 
 from shared.bodies.json.lenient import json_or_none
@@ -13,6 +14,7 @@ from shared.model.messages import Request
 from shared.model.pools import PoolPolicy
 from shared.providers.calls import ApiCall
 from shared.providers.resolve import Resolution, ResolvedTarget
+from shared.providers.usage_fields import USAGE_FIELDS
 from shared.routing.ai_route import AiRoute, CompiledTarget, ModelPool
 from shared.routing.pool_exchange import PoolExchange
 from shared.routing.upstream import Upstream
@@ -23,7 +25,7 @@ from shared.usage.asking import UsageRemover, ask_for_usage, has_to_ask
 from shared.usage.estimate import estimate_request
 from shared.usage.meter import UsageMeter
 from shared.usage.prices import Rates, usd
-from shared.usage.row import Source, Usage, day_of
+from shared.usage.row import AbandonedCall, Source, Usage, day_of
 
 #: Points a flow at an upstream, with a body for it.
 Send = Callable[[Upstream, bytes], None]
@@ -49,7 +51,10 @@ class AiExchange(PoolExchange):
         start: judges the beginning of a stream that is held back.
         asks_usage: the target was asked for the usage of the stream, and the client did not ask.
         unasked: the id of the provider that rejected this, and is not asked again.
+        held: the pieces of a stream that is held back; None: none is.
+        is_doubtful: a call was sent that has no response, so a provider may bill it.
         meter: reads the usage of the response; None while there is none to read.
+        abandoned: the calls that another one followed although they had reported usage.
         usage, rates, cost: what was used, at which prices, and the sum in nano-USD. None before the end; the
             prices and the sum also when they are not known.
         cost_usd: the sum as text.
@@ -68,7 +73,10 @@ class AiExchange(PoolExchange):
     start: StreamStart | None = None
     asks_usage: bool = False
     unasked: str = ""
+    held: list[bytes] | None = field(default=None, repr=False)
+    is_doubtful: bool = False
     meter: UsageMeter | None = None
+    abandoned: Sequence[AbandonedCall] = ()
     usage: Usage | None = None
     rates: Rates | None = field(default=None, repr=False)
     cost: int | None = None
@@ -165,19 +173,72 @@ class AiExchange(PoolExchange):
         changes = ModelRenamer(self.asked)
         return changes.feed(body) + changes.end()
 
-    def settle(self, now: float, *, is_complete: bool) -> None:
-        """Work out what the request used, once: at the end of the response, or when it broke off."""
-        meter, chosen = self.meter, self.chosen
-        if self.usage is not None or meter is None or chosen is None:
+    def give_up(self, now: float) -> None:
+        """Keep what the present call has reported: another one follows."""
+        meter, target = self._held_meter(), self.target
+        self.held = None
+        if meter is None or target is None:
             return
-        usage = meter.finish(estimate=0, is_complete=is_complete)
+        usage = meter.finish(estimate=0)
+        if not meter.report.numbers:
+            return
+        rates = self.route.rates(target, day=day_of(now), tier=meter.report.tier)
+        call = AbandonedCall(
+            provider=target.provider.name,
+            model=target.model,
+            usage=usage,
+            cost_nano=None if rates is None else rates.cost(usage),
+            rates={} if rates is None else rates.for_call(usage),
+        )
+        self.abandoned = (*self.abandoned, call)
+
+    def _held_meter(self) -> UsageMeter | None:
+        """A meter that has read the stream that is held back; None if none is."""
+        if not self.held or self.target is None:
+            return None
+        meter = UsageMeter(self.call.api, self.target.provider.provider.kind)
+        for piece in self.held:
+            meter.feed_stream(piece)
+        return meter
+
+    def settle(self, now: float, *, is_complete: bool, is_sent: bool = False) -> None:
+        """Work out what the request used, once: at the end of the response, or when it broke off.
+
+        `is_sent`: the present call was sent, and has no response.
+        """
+        target = self.target
+        if self.usage is not None or target is None:
+            return
+        usage = self._own_usage(is_complete=is_complete, is_sent=is_sent)
+        if usage is not None:
+            tier = "" if self.meter is None else self.meter.report.tier
+            self.rates = rates = self.route.rates(target, day=day_of(now), tier=tier)
+            self.cost = None if rates is None else rates.cost(usage)
+        self.usage = self._with_abandoned(usage) if self.abandoned else usage
+        if self.cost is not None:
+            self.cost_usd = usd(self.cost)
+
+    def _own_usage(self, *, is_complete: bool, is_sent: bool) -> Usage | None:
+        """The usage of the call that was served, or of one that may be billed; None if there is none."""
+        if self.meter is None:
+            self.meter = self._held_meter()
+        if self.meter is not None:
+            usage = self.meter.finish(estimate=0, is_complete=is_complete)
+        elif (is_sent or self.is_doubtful) and self.call.api in USAGE_FIELDS:
+            usage = Usage(source=Source.ESTIMATED)
+        else:
+            return None
         if usage.source is not Source.REPORTED and not usage.input:
-            usage = replace(usage, input=estimate_request(self.document))
-        self.usage = usage
-        self.rates = rates = self.route.rates(chosen.resolved, day=day_of(now), tier=meter.report.tier)
-        if rates is not None:
-            self.cost = cost = rates.cost(usage)
-            self.cost_usd = usd(cost)
+            usage = replace(usage, input=estimate_request(self.document, len(self.body)))
+        return usage
+
+    def _with_abandoned(self, usage: Usage | None) -> Usage:
+        """The usage with that of the abandoned calls, whose costs are added to `cost`."""
+        costs = sum([call.cost_nano or 0 for call in self.abandoned])
+        if usage is None or self.cost is not None:
+            self.cost = (self.cost or 0) + costs
+        usages = [call.usage for call in self.abandoned]
+        return reduce(Usage.plus, usages if usage is None else [usage, *usages])
 
     def fields(self) -> Fields:
         """The headers that tell the client about the target, and at the end about the cost."""

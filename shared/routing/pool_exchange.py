@@ -50,6 +50,10 @@ class PoolExchange(ABC):
     def forward(self, now: float) -> None:
         """Point the request at the target of `attempt`."""
 
+    def give_up(self, now: float) -> None:
+        """Another call follows the present one, of which the client sees nothing."""
+        return
+
     @property
     @abstractmethod
     def tenant_id(self) -> str:

@@ -61,11 +61,15 @@ class Drift:
 
 
 def check_cost(row: LedgerRow) -> Drift | None:
-    """The difference when the cost of a row is not that of its usage at its prices."""
-    expected = Rates(row.rates).cost(row.usage) if row.rates else None
-    if expected == row.cost_nano:
-        return None
-    return Drift(f"row {row.id}, cost_nano", str(expected), str(row.cost_nano))
+    """The difference when the cost of a row is not that of its calls at their prices."""
+    usage, expected = row.usage, 0
+    for call in row.abandoned:
+        usage = usage.minus(call.usage)
+        expected += Rates(call.rates).cost(call.usage)
+    is_known = bool(row.rates) or not usage.requests  # no call was served
+    found = str(expected + Rates(row.rates).cost(usage) if is_known else None)
+    stored = str(row.cost_nano)
+    return None if found == stored else Drift(f"row {row.id}, cost_nano", found, stored)
 
 
 def check_sums(

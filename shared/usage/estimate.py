@@ -40,21 +40,26 @@ def estimate_tokens(text: bytes) -> int:
 _PER_MESSAGE, _PER_TOOL = 4, 8
 _PER_PICTURE: Final = 1_105
 _PER_DOCUMENT: Final = 1_500
+# Of compressed sound: 16 KB per second, and ten tokens.
+_BYTES_OF_SOUND: Final = 1_600
 _PICTURES: Final = frozenset({"image", "image_url", "input_image"})
 _DOCUMENTS: Final = frozenset({"document", "file", "input_file", "input_audio"})
 _LISTS: Final = ("messages", "input", "contents")
 
 
-def estimate_request(document: Any) -> int:
-    """The estimated input of the JSON of a request. Pictures and files count by piece, not as text."""
+def estimate_request(document: Any, size: int = 0) -> int:
+    """The estimated input of the JSON of a request, at least one token.
+
+    Pictures and files count by piece, not as text. `size`: the bytes of a body that is no JSON, as for sound.
+    """
     if not isinstance(document, dict):
-        return 0
+        return -(-size // _BYTES_OF_SOUND) or 1
     text = "\n".join(texts_of(document)).encode(errors="replace")
     messages = next((value for name in _LISTS if isinstance(value := document.get(name), list)), ())
     tools = document.get("tools")
     tokens = estimate_tokens(text) + _PER_MESSAGE * len(messages)
     tokens += _PER_TOOL * len(tools) if isinstance(tools, list) else 0
-    return tokens + sum(_media(message) for message in messages)
+    return tokens + sum(_media(message) for message in messages) or 1
 
 
 def _media(message: Any) -> int:

@@ -1,7 +1,7 @@
 """What one request used, and its row in the ledger."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -54,6 +54,11 @@ class Usage:
         sums = {name: getattr(self, name) + getattr(other, name) for name in UNITS}
         return type(self)(**sums, source=self.source if self.source is other.source else Source.MIXED)
 
+    def minus(self, other: Self) -> Self:
+        """What is left of a sum without one of its parts."""
+        left = {name: getattr(self, name) - getattr(other, name) for name in UNITS}
+        return type(self)(**left, source=self.source)
+
 
 #: The names of the numbers.
 UNITS: Final = tuple(one.name for one in fields(Usage) if one.name != "source")
@@ -74,6 +79,22 @@ def _day(number: int) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AbandonedCall:
+    """A call that had reported usage when it failed, so that another one followed.
+
+    Attributes:
+        provider, model: as those of `LedgerRow`.
+        usage, cost_nano, rates: what was reported, and its price. They are parts of those of the row.
+    """
+
+    provider: str
+    model: str
+    usage: Usage
+    cost_nano: int | None
+    rates: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerRow:
     """What one request used and cost.
 
@@ -89,12 +110,13 @@ class LedgerRow:
         model_asked: the name that the client sent.
         model: the name that the provider knows.
         api: the API of the request, such as ``openai.chat``.
-        status: the status that the client got.
+        status: the status that the client got; 0: none, because it had left.
         stream: whether the response was a stream.
-        usage: what was used.
-        cost_nano: nano-USD; None if the price is not known.
+        usage: what was used, also by abandoned calls.
+        cost_nano: nano-USD, also of abandoned calls whose price is known; None if the price is not known.
         rates: the prices that applied, as in `shared.usage.prices.Rates`, so that the cost can be checked.
-        attempts: calls that reached a provider.
+        attempts: the calls that were made.
+        abandoned: those of them that had reported usage before another one followed.
         duration_ms, first_ms: until the last byte, and until the first byte of the body.
     """
 
@@ -117,6 +139,7 @@ class LedgerRow:
     cost_nano: int | None
     rates: Mapping[str, int] = field(default_factory=dict)
     attempts: int = 1
+    abandoned: Sequence[AbandonedCall] = ()
     duration_ms: int = 0
     first_ms: int | None = None
 
@@ -141,13 +164,22 @@ class LedgerRow:
     def of(cls, members: Any) -> Self:
         """The row with the members of one that `encoded` wrote. Raises ValueError on anything else."""
         try:
-            usage = {name: _checked(members["usage"], name) for name in UNITS}
-            source = Source(members["usage"]["source"])
             known = {name: _checked(members, name) for name in _NAMES}
+            known["usage"] = _usage(known["usage"])
+            known["abandoned"] = tuple([_abandoned(one) for one in known["abandoned"]])
             day_of(known["time"])
         except (KeyError, TypeError, OverflowError) as error:
             raise ValueError(f"This is not a row of the ledger: {error!r}") from None
-        return cls(**{**known, "usage": Usage(**usage, source=source)})
+        return cls(**known)
+
+
+def _usage(members: Any) -> Usage:
+    return Usage(**{name: _checked(members, name) for name in UNITS}, source=Source(members["source"]))
+
+
+def _abandoned(members: Any) -> AbandonedCall:
+    known = {one.name: _checked(members, one.name) for one in fields(AbandonedCall)}
+    return AbandonedCall(**{**known, "usage": _usage(known["usage"])})
 
 
 _NAMES: Final = tuple(one.name for one in fields(LedgerRow))
@@ -157,6 +189,7 @@ _TYPES: Final[Mapping[str, type | UnionType]] = {
     **dict.fromkeys(_INTEGERS, int),
     **dict.fromkeys(("tags", "usage", "rates"), dict),
     **dict.fromkeys(("cost_nano", "first_ms"), int | None),
+    "abandoned": list,
     "stream": bool,
     "time": int | float,
 }

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from shared.usage.prices import Rates
-from shared.usage.row import LedgerRow, Source, Usage
+from shared.usage.row import AbandonedCall, LedgerRow, Source, Usage
 
 #: 2026-12-01, 12:00 UTC.
 NOON = 1_796_126_400.0
@@ -36,6 +36,10 @@ def row(number: int = 1, **members: Any) -> LedgerRow:
 
 
 _AMOUNT = st.integers(0, 2**40)
+_USAGES = st.builds(Usage, input=_AMOUNT, output=_AMOUNT, source=st.sampled_from(Source))
+_CALLS = st.builds(
+    AbandonedCall, provider=st.just("a"), model=st.just("b"), usage=_USAGES, cost_nano=st.none() | _AMOUNT
+)
 #: Any rows of one tenant.
 ROWS = st.lists(
     st.builds(
@@ -46,7 +50,8 @@ ROWS = st.lists(
         user=st.text(max_size=5),
         tags=st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=2),
         model=st.sampled_from(["a", "b"]),
-        usage=st.builds(Usage, input=_AMOUNT, output=_AMOUNT, source=st.sampled_from(Source)),
+        usage=_USAGES,
+        abandoned=st.lists(_CALLS, max_size=1).map(tuple),
         cost_nano=st.none() | st.integers(0, 2**40),
     ),
     max_size=20,

@@ -1,12 +1,14 @@
 """Sums of usage per day."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.usage.__main__ import check_cost, check_sums
 from shared.usage.aggregates import DIMENSIONS, OTHER, Combination, CombinationCap, Totals, grouped, sums_of
-from shared.usage.row import LedgerRow, Usage
+from shared.usage.row import AbandonedCall, LedgerRow, Source, Usage
 from tests.usage.rows import NOON, ROWS, row
 
 
@@ -91,6 +93,19 @@ def test_the_check_finds_a_row_with_a_wrong_cost() -> None:
         "row row-2, cost_nano",
         "row row-4, cost_nano",
     ]
+
+
+def test_the_check_counts_the_cost_of_abandoned_calls_at_their_own_prices() -> None:
+    own, left = Usage(input=10, output=5), Usage(input=7, output=1, source=Source.MIXED)
+    call = AbandonedCall(provider="a", model="b", usage=left, cost_nano=700, rates={"input": 100_000})
+    free = AbandonedCall(provider="a", model="c", usage=left, cost_nano=None)
+    both = own.plus(left).plus(left)
+    one = row(usage=both, abandoned=(call, free), cost_nano=70_000 + 700)
+    assert check_cost(one) is None
+    assert check_cost(replace(one, cost_nano=70_000)) is not None
+    assert check_cost(replace(one, rates={}, cost_nano=None)) is None
+    failed = row(usage=left, abandoned=(call,), rates={}, cost_nano=700)
+    assert check_cost(failed) is None
 
 
 def test_sums_are_shown_with_their_cost_in_usd() -> None:

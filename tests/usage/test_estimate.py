@@ -53,7 +53,7 @@ def test_messages_and_tools_add_to_the_estimate() -> None:
     "document", [None, [], "x", {}, {"messages": 1, "tools": 2}, {"messages": [1, {"content": [1]}]}]
 )
 def test_any_json_has_an_estimate(document: object) -> None:
-    assert estimate_request(document) >= 0
+    assert estimate_request(document) >= 1
 
 
 def test_words_that_are_almost_a_long_run_take_little_time() -> None:
@@ -61,3 +61,7 @@ def test_words_that_are_almost_a_long_run_take_little_time() -> None:
     started = time.process_time()
     estimate_tokens(text)
     assert time.process_time() - started < 0.6
+
+
+def test_a_request_that_is_no_json_is_estimated_from_its_size() -> None:
+    assert [estimate_request(None, size) for size in (0, 1, 16_000)] == [1, 1, 10]

@@ -173,6 +173,7 @@ USAGE_ROWS: Document = {
             "source": "reported",
             "cost": "0.013408",
             "attempts": 1,
+            "abandoned": [],
             "duration_ms": 2310,
             "first_ms": 420,
         }

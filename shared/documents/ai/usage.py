@@ -8,7 +8,7 @@ from marshmallow import Schema, ValidationError, fields, validate
 from shared.core.fields import Strict, Timestamp
 from shared.usage.aggregates import DIMENSIONS, Totals
 from shared.usage.prices import usd
-from shared.usage.row import UNITS, LedgerRow
+from shared.usage.row import UNITS, AbandonedCall, LedgerRow
 
 DAY: Final = "day"
 TAG: Final = "tag"
@@ -110,23 +110,11 @@ class UsageReport(Schema):
     usage = fields.List(fields.Nested(UsageSum), required=True)
 
 
-class UsageRow(Schema):
-    """One call in the ledger."""
+class UsageOfCall(Schema):
+    """What one call used and cost."""
 
-    id = fields.String(required=True)
-    time = Timestamp("The end of the request.", required=True)
-    request_id = fields.String(required=True)
-    key = fields.String(required=True)
-    rule = fields.String(required=True)
-    user = fields.String(required=True)
-    tags = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
     provider = fields.String(required=True)
-    provider_key = fields.String(required=True)
-    model_asked = fields.String(required=True)
     model = fields.String(required=True)
-    api = fields.String(required=True)
-    status = fields.Integer(required=True)
-    stream = fields.Boolean(required=True)
     usage = fields.Dict(
         keys=fields.String(),
         values=fields.Integer(),
@@ -139,7 +127,35 @@ class UsageRow(Schema):
         allow_none=True,
         metadata={"description": "USD as decimal text. null: the price is not known."},
     )
+
+
+class UsageRow(UsageOfCall):
+    """One call in the ledger."""
+
+    id = fields.String(required=True)
+    time = Timestamp("The end of the request.", required=True)
+    request_id = fields.String(required=True)
+    key = fields.String(required=True)
+    rule = fields.String(required=True)
+    user = fields.String(required=True)
+    tags = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
+    provider_key = fields.String(required=True)
+    model_asked = fields.String(required=True)
+    api = fields.String(required=True)
+    status = fields.Integer(
+        required=True,
+        metadata={"description": "The status that the client got. 0: none, because it had left."},
+    )
+    stream = fields.Boolean(required=True)
     attempts = fields.Integer(required=True)
+    abandoned = fields.List(
+        fields.Nested(UsageOfCall),
+        required=True,
+        metadata={
+            "description": "Calls that had reported usage when they failed, so that another one followed. "
+            "`usage` and `cost` have them, too."
+        },
+    )
     duration_ms = fields.Integer(required=True)
     first_ms = fields.Integer(required=True, allow_none=True)
 
@@ -160,9 +176,12 @@ def sum_document(group: dict[str, str], totals: Totals) -> dict[str, Any]:
 def row_document(row: LedgerRow) -> dict[str, Any]:
     """The JSON of a row."""
     members = {name: getattr(row, name) for name in UsageRow().fields if hasattr(row, name)}
-    units = {name: amount for name in UNITS if (amount := getattr(row.usage, name))}
-    cost = None if row.cost_nano is None else usd(row.cost_nano)
-    document: dict[str, Any] = UsageRow().dump(
-        {**members, "usage": units, "source": row.usage.source, "cost": cost}
-    )
+    abandoned = [{"provider": one.provider, "model": one.model, **_used(one)} for one in row.abandoned]
+    document: dict[str, Any] = UsageRow().dump({**members, **_used(row), "abandoned": abandoned})
     return document
+
+
+def _used(one: LedgerRow | AbandonedCall) -> dict[str, Any]:
+    units = {name: amount for name in UNITS if (amount := getattr(one.usage, name))}
+    cost = None if one.cost_nano is None else usd(one.cost_nano)
+    return {"usage": units, "source": one.usage.source, "cost": cost}

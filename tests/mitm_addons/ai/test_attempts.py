@@ -14,10 +14,11 @@ from mitm_engine.exchange.attempt import Attempt, Step
 from mitm_engine.wire_error import WireError
 from shared.documents.ai.pool import ModelRetryInput
 from shared.model.messages import Headers, Request
-from shared.model.providers import Model, ModelTarget, Provider
+from shared.model.providers import Model, ModelTarget, Provider, ProviderModel
 from shared.routing.ai_calls import AiCalls
 from shared.routing.ai_exchange import AiExchange
 from shared.routing.upstream import Upstream
+from shared.usage.row import Source, Usage
 from tests.mitm_addons.ai.test_calls import Clock
 from tests.mitm_addons.begun import admitted, begun_flow
 from tests.routing.test_ai_route import key, route
@@ -63,7 +64,13 @@ def ask(*targets: str, keys: int, stream: bool = False) -> Try:
     ]
     # The id is a part of the seal; each provider has another one.
     providers = [
-        Provider(f"prv_{number}", one.name, "ollama", base_url=f"http://{one.name}.example/v1")
+        Provider(
+            f"prv_{number}",
+            one.name,
+            "ollama",
+            base_url=f"http://{one.name}.example/v1",
+            models=(ProviderModel(id="m", prices={"input": str(len(targets) - number)}),),
+        )
         if keys == 0
         else one
         for number, one in enumerate(providers)
@@ -214,3 +221,71 @@ def test_the_longest_wait_for_a_target_fits_into_the_time_for_a_decision() -> No
     with pytest.raises(ValidationError):
         ModelRetryInput().load({"within": "301s"})
     assert ModelRetryInput().load({"within": "300s"}).within < AI_RETRIES.decision_seconds
+
+
+REPORT = b'data: {"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":1}}\n\n'
+
+
+def test_what_a_dropped_stream_has_reported_is_part_of_the_cost() -> None:
+    tried = ask("a", "b", keys=0)
+    ATTEMPTS.holds(tried.flow, Attempt(number=1, status=200, fields=STREAM))
+    assert ATTEMPTS.held(tried.flow, REPORT) is Step.HOLD
+    assert done(ATTEMPTS.held(tried.flow, ERROR)) is Step.AGAIN
+    CALLS.begin_response(tried.one, 200, Headers())
+    CALLS.end_response(tried.one, b'{"usage":{"prompt_tokens":20,"completion_tokens":4}}')
+    assert tried.one.usage == Usage(input=29, output=5, requests=2)
+    # Input costs 2 USD per million tokens at the first provider, and 1 at the second.
+    assert tried.one.cost == 9 * 2_000 + 20 * 1_000
+    (call,) = tried.one.abandoned
+    assert (call.provider, call.usage, call.cost_nano) == ("a", Usage(input=9, output=1), 18_000)
+
+
+def test_a_dropped_stream_costs_something_although_every_target_failed() -> None:
+    tried = ask("a", "b", keys=0)
+    ATTEMPTS.holds(tried.flow, Attempt(number=1, status=200, fields=STREAM))
+    ATTEMPTS.held(tried.flow, REPORT)
+    assert done(ATTEMPTS.held(tried.flow, ERROR)) is Step.AGAIN
+    CALLS.begin_response(tried.one, 400, Headers())
+    CALLS.end(tried.one)
+    assert (tried.one.usage, tried.one.cost) == (Usage(input=9, output=1), 18_000)
+
+
+def test_a_dropped_stream_that_has_reported_nothing_adds_nothing() -> None:
+    tried = ask("a", "b", keys=0)
+    ATTEMPTS.holds(tried.flow, Attempt(number=1, status=200, fields=STREAM))
+    ATTEMPTS.held(tried.flow, ROLE)
+    assert done(ATTEMPTS.held(tried.flow, ERROR)) is Step.AGAIN
+    assert tried.one.abandoned == ()
+
+
+def test_a_client_that_leaves_while_a_stream_is_held_back_pays_what_it_has_reported() -> None:
+    tried = ask("a", keys=0)
+    ATTEMPTS.holds(tried.flow, Attempt(number=1, status=200, fields=STREAM))
+    ATTEMPTS.held(tried.flow, REPORT)
+    CALLS.end(tried.one, is_sent=True)
+    assert tried.one.usage is not None
+    assert (tried.one.usage.input, tried.one.cost) == (9, 9_000)
+
+
+@pytest.mark.parametrize("is_sent", [True, False])
+def test_a_request_that_was_sent_and_has_no_response_has_the_estimated_input(is_sent: bool) -> None:
+    tried = ask("a", keys=0)
+    CALLS.end(tried.one, is_sent=is_sent)
+    assert tried.one.usage == (Usage(input=1, source=Source.ESTIMATED) if is_sent else None)
+
+
+@pytest.mark.parametrize("is_sent", [True, False])
+def test_a_request_counts_once_when_no_target_has_responded_in_time(is_sent: bool) -> None:
+    tried = ask("a", "b", keys=0)
+    while tried.fail(error=WireError("upstream_timeout"), is_sent=is_sent):
+        pass
+    CALLS.end(tried.one)
+    assert tried.one.usage == (Usage(input=1, source=Source.ESTIMATED) if is_sent else None)
+
+
+def test_a_call_without_a_response_is_not_counted_when_another_one_is_served() -> None:
+    tried = ask("a", "b", keys=0)
+    assert tried.fail(error=WireError("upstream_timeout"), is_sent=True)
+    CALLS.begin_response(tried.one, 200, Headers())
+    CALLS.end_response(tried.one, b'{"usage":{"prompt_tokens":20,"completion_tokens":4}}')
+    assert tried.one.usage == Usage(input=20, output=4)

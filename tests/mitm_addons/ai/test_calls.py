@@ -274,6 +274,17 @@ def test_a_whole_response_tells_its_usage_and_cost() -> None:
     assert (ROWS[-1].model_asked, ROWS[-1].provider, ROWS[-1].provider_key) == ("priced", "main", "pk_1")
 
 
+def test_a_provider_that_reports_too_much_is_logged_once_and_its_tokens_are_estimated(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for _ in range(2):
+        one = served({"model": "priced", "messages": [{"role": "user", "content": "Hello"}]})
+        CALLS.end_response(one, b'{"usage":{"prompt_tokens":9007199254740992,"completion_tokens":5}}')
+        end(one)
+        assert 1 <= ROWS[-1].usage.input <= 10
+    assert caplog.text.count("Provider main has reported more than 100000000 tokens") == 1
+
+
 def test_a_stream_that_breaks_off_is_estimated_and_never_free() -> None:
     one = served({"model": "priced", "messages": [{"role": "user", "content": "Hello " * 100}]})
     pass_on = one.metered(lambda piece: piece, is_stream=True)

@@ -1,0 +1,98 @@
+"""Each request that reached a model is in the ledger once, wherever its client leaves."""
+
+import json
+import socket
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.support.gateway import RunningGateway, TenantInUse
+from tests.support.upstream import REQUEST, STREAM, Upstream, chunk, hang, send, wait
+from tests.support.wait import until
+
+_FIXTURE = Path(__file__).parents[1] / "fixtures" / "usage" / "anthropic_plain.sse"
+EVENTS = [event + b"\n\n" for event in _FIXTURE.read_bytes().strip().split(b"\n\n")]
+#: The first event with content: those before it are held back.
+CONTENT = 3
+BODY = {"model": "m", "max_tokens": 9, "stream": True, "messages": [{"role": "user", "content": "Hello!"}]}
+
+
+@pytest.fixture
+def tenant(gateway: RunningGateway, upstream: Upstream) -> TenantInUse:
+    """A tenant with a model behind the upstream."""
+    tenant = gateway.create_tenant()
+
+    def create(collection: str, **document: Any) -> None:
+        response = gateway.call("POST", f"/tenants/{tenant.id}/{collection}", json=document)
+        assert response.status_code == 201, response.text
+
+    prices = {"input": "1", "output": "2"}
+    create(
+        "providers",
+        name="main",
+        kind="custom",
+        base_url=f"{upstream.url}/v1",
+        apis=["anthropic.messages"],
+        keys=[{"name": "main", "secret": "sk-main-0123456789"}],
+        models=[{"id": "m", "prices": prices}],
+    )
+    create("rules", path="/ai", ai={"providers": ["main"]})
+    tenant.await_rule("/ai")
+    return tenant
+
+
+def rows_of(tenant: TenantInUse, count: int) -> list[dict[str, Any]]:
+    """The rows of the ledger, once there are so many."""
+    for _ in until(10):
+        rows = tenant.gateway.call("GET", f"/tenants/{tenant.id}/usage/rows?limit=100").json()["rows"]
+        if len(rows) >= count:
+            return list(rows)
+    raise AssertionError(rows)
+
+
+def hang_up(tenant: TenantInUse, upstream: Upstream, request_id: str, events: list[bytes] | None) -> None:
+    """Send a request, and leave after these events; before the head of the response where there are none."""
+    body, address = json.dumps(BODY).encode(), urlsplit(tenant.gateway.proxy)
+    head = (
+        f"POST /ai/v1/messages HTTP/1.1\r\nHost: {tenant.host}\r\nx-api-key: {tenant.key}\r\n"
+        f"Content-Type: application/json\r\nX-Request-ID: {request_id}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    reached, left = threading.Event(), threading.Event()
+
+    async def tell(_: object) -> None:
+        reached.set()
+
+    sent = [] if events is None else [send(STREAM + b"".join(map(chunk, events)))]
+    upstream.plays([*REQUEST, *sent, tell, wait(left), hang])
+    with socket.create_connection((address.hostname, address.port), timeout=10) as client:
+        client.sendall(head.encode() + body)
+        assert reached.wait(10)
+        if events is not None and len(events) >= CONTENT:
+            received = b""
+            while events[-1] not in received:
+                received += client.recv(65_536)
+    left.set()
+
+
+def test_a_client_that_leaves_at_any_event_has_exactly_one_row_that_is_not_free(
+    tenant: TenantInUse, upstream: Upstream
+) -> None:
+    ends = [None, *range(len(EVENTS) + 1)]
+    for end in ends:
+        hang_up(tenant, upstream, f"left-{end}", None if end is None else EVENTS[:end])
+    found = rows_of(tenant, len(ends))
+    rows = {row["request_id"]: row for row in found}
+    assert Counter(row["request_id"] for row in found) == Counter(f"left-{end}" for end in ends)
+    for row in found:
+        assert row["usage"]["input"] > 0
+        assert float(row["cost"]) > 0
+        assert row["attempts"] == 1
+    assert rows["left-None"]["source"] == "estimated"
+    for end in range(CONTENT, len(EVENTS) + 1):
+        usage = rows[f"left-{end}"]["usage"]
+        assert usage["input"] == 25
+        assert usage["output"] >= (15 if end >= 5 else 5)
