@@ -11,7 +11,7 @@ from typing import Any
 from redis import Redis
 
 from shared.config_store import layout
-from shared.config_store.records.platform import parse_platform, read_platform_call
+from shared.config_store.records.platform import PlatformParser, read_platform_call
 from shared.config_store.records.tenants import parse_snapshot, read_call
 from shared.core.errors import BadRecord, StoreDown
 from shared.model.config import Snapshot
@@ -94,7 +94,7 @@ def _check_platform(client: Redis, indexes: _Indexes) -> Iterator[str]:
     call = read_platform_call()
     reply = client.register_script(layout.script("read_platform"))(call.keys, call.arguments)
     try:
-        document = parse_platform(reply)
+        document = PlatformParser()(reply)
     except BadRecord as error:
         yield str(error)
         return

@@ -15,9 +15,9 @@ from shared.config_store import layout
 from shared.config_store.client import TIMEOUT, ask_state
 from shared.config_store.identity import ADOPTION_KEYS, KnownStore, StoreState
 from shared.config_store.records.platform import (
+    PlatformParser,
     discovering,
     parse_discovered,
-    parse_platform,
     read_platform_call,
 )
 from shared.config_store.records.tenants import parse_snapshot, parse_state, read_call, touch_call
@@ -51,6 +51,7 @@ class RedisSource:
         self._adopt = client.register_script(layout.script("adopt"))
         self._read = client.register_script(layout.script("read"))
         self._read_platform = client.register_script(layout.script("read_platform"))
+        self._parse_platform = PlatformParser()
         self._touch = client.register_script(layout.script("touch"))
 
     async def tenant_of_subdomain(self, subdomain: str) -> str | None:
@@ -77,7 +78,7 @@ class RedisSource:
             reply = await self._read_platform(call.keys, call.arguments)
         self._known.check(parse_state(reply), before)
         # A document with thousands of models takes longer than requests may wait.
-        document = await asyncio.to_thread(parse_platform, reply)
+        document = await asyncio.to_thread(self._parse_platform, reply)
         asked = discovering(document.providers)
         return replace(document, discovered=await self._discovered(asked)) if asked else document
 

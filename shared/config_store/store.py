@@ -17,9 +17,9 @@ from shared.config_store.port import Page
 from shared.config_store.records.platform import (
     PLATFORM_CHANGED,
     PlatformChange,
+    PlatformParser,
     discovered_call,
     parse_discovered,
-    parse_platform,
     read_platform_call,
     write_platform_call,
 )
@@ -61,6 +61,7 @@ class RedisStore:
         self._adopt = client.register_script(layout.script("adopt"))
         self._read = client.register_script(layout.script("read"))
         self._read_platform = client.register_script(layout.script("read_platform"))
+        self._parse_platform = PlatformParser()
         self._write = client.register_script(layout.script("write"))
         self._claim = client.register_script(layout.script("claim"))
         self._release = client.register_script(layout.script("release"))
@@ -106,7 +107,7 @@ class RedisStore:
         call = read_platform_call()
         with redis_errors(layout.PLATFORM_ID):
             reply = self._read_platform(call.keys, call.arguments)
-        return parse_platform(reply)
+        return self._parse_platform(reply)
 
     def write_platform(
         self,

@@ -177,9 +177,11 @@ class Compiler:
     opened: Mapping[str, str] = field(default_factory=dict, repr=False)
     states: PoolStates = field(default_factory=lambda: PoolStates(b""))
 
-    def platform(self, document: PlatformDocument) -> CompiledPlatform:
-        """Compile the document of the platform, for all tenants."""
-        return compile_platform(document, self._providers, _names(document.discovered))
+    def platform(
+        self, document: PlatformDocument, before: CompiledPlatform | None = None
+    ) -> CompiledPlatform:
+        """Compile the document of the platform, for all tenants. `before` is the one that it replaces."""
+        return compile_platform(document, self._providers, _names(document.discovered), before)
 
     def __call__(self, snapshot: Snapshot, platform: CompiledPlatform = _NO_PLATFORM) -> Gateway:
         """Compile a tenant. A rule that cannot be compiled fails closed, and no other does."""

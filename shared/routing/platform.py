@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from shared.core.empty import EMPTY
 from shared.core.errors import GatewayError
 from shared.model.config import Tenant
 from shared.model.providers import Model, PlatformDocument, Provider
@@ -59,9 +60,14 @@ def compile_platform(
     document: PlatformDocument,
     compiler: ProviderCompiler,
     discovered: Mapping[str, Iterable[str]],
+    before: CompiledPlatform | None = None,
 ) -> CompiledPlatform:
-    """Compile the platform's document. A provider that cannot be used is left out and logged."""
-    providers = compile_providers(document.providers, PLATFORM, compiler, discovered)
+    """Compile the platform's document. A provider that cannot be used is left out and logged.
+
+    Those of `before` are used again if they are the same objects. The same compiler must have made it.
+    """
+    known = EMPTY if before is None else before.providers
+    providers = compile_providers(document.providers, PLATFORM, compiler, discovered, known)
     prices = PriceTable(shipped_models(), document.prices)
     return CompiledPlatform(document, providers, prices)
 
@@ -71,13 +77,20 @@ def compile_providers(
     owner: str,
     compiler: ProviderCompiler,
     discovered: Mapping[str, Iterable[str]],
+    known: Mapping[str, ProviderCalls] = EMPTY,
 ) -> dict[str, ProviderCalls]:
-    """Compile the providers of one owner, by name. One that cannot be used is left out and logged."""
+    """Compile the providers of one owner, by name. One that cannot be used is left out and logged.
+
+    Those of `known` are used again if they are the same objects.
+    """
     compiled = {}
     for provider in providers:
         try:
-            names = frozenset(discovered.get(provider.id, ()))
-            compiled[provider.name] = compiler(provider, owner, names)
+            names, last = frozenset(discovered.get(provider.id, ())), known.get(provider.name)
+            if last is not None and last.known.provider is provider and last.known.discovered == names:
+                compiled[provider.name] = last
+            else:
+                compiled[provider.name] = compiler(provider, owner, names)
         except (GatewayError, ValueError) as error:
             logger.error("Provider %s of %s cannot be used: %s", provider.id, owner, error)
     return compiled

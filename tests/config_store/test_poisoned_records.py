@@ -56,7 +56,7 @@ def stored(client: redis.Redis, world: World, valkey_socket: str, runner: asynci
         source,
         lambda snapshot, _: compiler(snapshot),
         SystemClock(),
-        compile_platform=lambda document: document,
+        compile_platform=lambda document, _: document,
         config_ttl=60,
         cleanup_interval=60,
         max_idle_time=3600,

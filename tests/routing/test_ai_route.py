@@ -1,6 +1,7 @@
 """A compiled rule for AI: where the calls of a model go, with which credential, and at what price."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -201,6 +202,18 @@ def test_calls_of_a_shared_provider_are_bounded_over_its_tenants_and_models() ->
     one.end()
     assert isinstance(begin("ten_3", "a")[1], Attempt)
     assert isinstance(begin("ten_3", "a")[1], Ended)
+
+
+def test_a_provider_that_did_not_change_is_not_compiled_again() -> None:
+    compiler = ProviderCompiler(SEALER)
+    one, other = (Provider(f"prv_{name}", name, "ollama", discover=600.0) for name in "ab")
+    first = compile_platform(PlatformDocument(providers=(one, other)), compiler, {"prv_a": ["m"]})
+    document = PlatformDocument(providers=(one, replace(other, enabled=False)))
+    second = compile_platform(document, compiler, {"prv_a": ["m"]}, first)
+    assert second.providers["a"] is first.providers["a"]
+    assert not second.providers["b"].known.provider.enabled
+    third = compile_platform(document, compiler, {"prv_a": ["m", "new"]}, second)
+    assert third.providers["a"].known.has_model("new")
 
 
 def test_a_tenant_has_its_own_provider_in_place_of_the_platforms_of_the_same_name() -> None:

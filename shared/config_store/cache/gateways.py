@@ -54,7 +54,7 @@ class GatewayCache[G: Compiled, P]:
         compiler: Callable[[Snapshot, P], G],
         clock: Clock,
         *,
-        compile_platform: Callable[[PlatformDocument], P],
+        compile_platform: Callable[[PlatformDocument, P | None], P],
         config_ttl: float,
         cleanup_interval: float,
         max_idle_time: float,

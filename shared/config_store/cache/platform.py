@@ -28,7 +28,7 @@ class PlatformCache[P]:
     def __init__(
         self,
         source: ConfigSource,
-        compile_platform: Callable[[PlatformDocument], P],
+        compile_platform: Callable[[PlatformDocument, P | None], P],
         disk: SnapshotFile | None,
         in_thread: InThread,
     ) -> None:
@@ -99,6 +99,7 @@ class PlatformCache[P]:
 
     async def _put(self, document: PlatformDocument) -> None:
         if document != self._document or self._is_outdated:
-            self._is_outdated = False
-            self._compiled = await self._in_thread(self._compile, document)
+            # Parts that are compiled are used again, unless what they name outside the store has changed.
+            before, self._is_outdated = None if self._is_outdated else self._compiled, False
+            self._compiled = await self._in_thread(self._compile, document, before)
             self._document = document

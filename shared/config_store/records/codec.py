@@ -19,6 +19,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 from shared.model.sealed import Sealed
 
 _Decoder = Callable[[Any], Any]
+# A document of the platform has thousands of these.
+_PLAIN = frozenset({str, int, float, bool})
 #: The members that layout 2 added, by the name of the dataclass.
 _ADDED: Mapping[str, Collection[str]] = {
     "ApiKey": ("models", "deny_models", "providers", "user", "metadata"),
@@ -36,12 +38,25 @@ def encode(value: object) -> str:
 
 def decode[T](kind: type[T], text: str | bytes) -> T:
     """The dataclass in JSON. Raises ValueError on JSON that `encode` does not write for `kind`."""
-    hint: Any = kind
+    return decode_value(kind, load(text))
+
+
+def load(text: str | bytes) -> Any:
+    """The values of JSON, for `decode_value`. Raises ValueError."""
     try:
-        value: T = _decoder(hint)(json.loads(text))
+        return json.loads(text)
     except RecursionError:
         raise ValueError("The JSON is nested too deeply.") from None
-    return value
+
+
+def decode_value[T](kind: type[T], value: Any) -> T:
+    """The dataclass in a value of `load`. Raises ValueError on one that `encode` does not write."""
+    hint: Any = kind
+    try:
+        decoded: T = _decoder(hint)(value)
+    except RecursionError:
+        raise ValueError("The JSON is nested too deeply.") from None
+    return decoded
 
 
 def needs_layout_2(value: Any) -> bool:
@@ -78,6 +93,8 @@ def _names(kind: Any) -> Sequence[str]:
 
 
 def _encode(value: Any) -> Any:
+    if value is None or type(value) in _PLAIN:
+        return value
     if isinstance(value, Sealed):
         return {"sealed": value.text}
     if is_dataclass(value):
@@ -152,7 +169,8 @@ def _exactly(kind: type) -> _Decoder:
 
 
 def _tuple_of(member: _Decoder) -> _Decoder:
-    return lambda value: tuple(member(each) for each in _exactly(list)(value))
+    is_list = _exactly(list)
+    return lambda value: tuple([member(each) for each in is_list(value)])
 
 
 def _mapping_of(member: _Decoder) -> _Decoder:
@@ -168,12 +186,15 @@ def _record_of(kind: Any) -> _Decoder:
     decoders = {field.name: _decoder(hints[field.name]) for field in fields(kind)}
     required = {one.name for one in fields(kind) if one.default is one.default_factory is MISSING}
 
+    is_dict = _exactly(dict)
+
     def build(value: Any) -> Any:
-        members = _exactly(dict)(value)
-        if unknown := members.keys() - decoders.keys():
-            raise ValueError(f"{kind.__name__} has no field {', '.join(sorted(unknown))}.")
-        if missing := required - members.keys():
-            raise ValueError(f"{kind.__name__} lacks {', '.join(sorted(missing))}.")
+        members = is_dict(value)
+        if members.keys() != decoders.keys():
+            if unknown := members.keys() - decoders.keys():
+                raise ValueError(f"{kind.__name__} has no field {', '.join(sorted(unknown))}.")
+            if missing := required - members.keys():
+                raise ValueError(f"{kind.__name__} lacks {', '.join(sorted(missing))}.")
         return kind(**{name: decoders[name](member) for name, member in members.items()})
 
     return build

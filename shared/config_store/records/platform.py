@@ -13,7 +13,7 @@ from typing import Any, Self
 from shared.config_store import layout
 from shared.config_store.idempotency import Claim
 from shared.config_store.identity import StoreState
-from shared.config_store.records.codec import decode, encode
+from shared.config_store.records.codec import decode, decode_value, encode, load
 from shared.config_store.records.tenants import ScriptCall, call_members, common_keys
 from shared.core.errors import BadRecord
 from shared.model.providers import Discovered, Model, PlatformDocument, Provider
@@ -114,26 +114,56 @@ def write_platform_call(
     return ScriptCall(keys, (json.dumps(members),))
 
 
-def parse_platform(reply: Any) -> PlatformDocument:
-    """The document in the reply of ``read_platform.lua``. Raises `BadRecord`."""
-    _, record, document = reply
-    if not record:
-        return PlatformDocument()
-    try:
-        if document is None:
-            raise ValueError("its document is missing.")
-        members = {name.decode(): value.decode() for name, value in batched(record, 2)}
-        stored = decode(PlatformVersion, document)
-        return PlatformDocument(
-            stored.providers,
-            stored.models,
-            stored.prices,
-            version=int(members["version"]),
-            updated_at=float(members["updated_at"]),
-            revision=int(members["revision"]),
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadRecord(f"The stored platform cannot be read: {error}") from error
+class PlatformParser:
+    """Parses the document again and again. What is as it was in the last one stays the same object.
+
+    Of thousands of models, a change concerns a few: only these are decoded, compared and compiled again.
+    """
+
+    __slots__ = ("_last",)
+
+    def __init__(self) -> None:
+        self._last: Mapping[tuple[type, str], tuple[Any, Any]] = {}
+
+    def __call__(self, reply: Any) -> PlatformDocument:
+        """The document in the reply of ``read_platform.lua``. Raises `BadRecord`."""
+        _, record, text = reply
+        if not record:
+            return PlatformDocument()
+        try:
+            if text is None:
+                raise ValueError("its document is missing.")
+            members = {name.decode(): value.decode() for name, value in batched(record, 2)}
+            values = load(text)
+            parsed: dict[tuple[type, str], tuple[Any, Any]] = {}
+            providers = self._decoded(Provider, values["providers"], parsed)
+            models = self._decoded(Model, values["models"], parsed)
+            stored = decode_value(PlatformVersion, {**values, "providers": [], "models": []})
+            document = PlatformDocument(
+                providers,
+                models,
+                stored.prices,
+                version=int(members["version"]),
+                updated_at=float(members["updated_at"]),
+                revision=int(members["revision"]),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BadRecord(f"The stored platform cannot be read: {error}") from error
+        self._last = parsed
+        return document
+
+    def _decoded[T](
+        self, kind: type[T], values: Iterable[Any], parsed: dict[tuple[type, str], tuple[Any, Any]]
+    ) -> tuple[T, ...]:
+        """The records of one kind. `parsed` gets each with its value."""
+        found = []
+        for value in values:
+            name = kind, value.get("id", value["name"])
+            last = self._last.get(name)
+            one: T = last[1] if last is not None and last[0] == value else decode_value(kind, value)
+            parsed[name] = value, one
+            found.append(one)
+        return tuple(found)
 
 
 def discovering(providers: Iterable[Provider]) -> Sequence[str]:

@@ -106,7 +106,9 @@ class World:
     knobs: Knobs = field(default_factory=Knobs)
     compiler: Callable[[Snapshot], Compiled] = Compiled
     in_thread: Callable[..., Awaitable[Any]] = at_once
-    compile_platform: Callable[[PlatformDocument], PlatformDocument] = lambda document: document
+    compile_platform: Callable[[PlatformDocument, PlatformDocument | None], PlatformDocument] = (
+        lambda document, _: document
+    )
 
     def __post_init__(self) -> None:
         self.clock = StillClock()

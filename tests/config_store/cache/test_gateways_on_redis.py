@@ -33,7 +33,7 @@ class World:
             self.source,
             lambda snapshot, platform: Compiled(snapshot, platform=platform),
             self.clock,
-            compile_platform=lambda document: document,
+            compile_platform=lambda document, _: document,
             **knobs,
         )
 

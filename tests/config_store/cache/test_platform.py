@@ -209,7 +209,7 @@ async def test_damaged_platform_leaves_the_last_good_one(
     if trouble == "damaged":
         live.source.bad.add("platform")
     else:
-        live.cache._platform._compile = lambda _: {}[trouble]
+        live.cache._platform._compile = lambda *_: {}[trouble]
     for version in ("a", "b"):
         write(live, providers=(replace(OPENAI, kind=version),))
         await live.settle()
@@ -217,7 +217,7 @@ async def test_damaged_platform_leaves_the_last_good_one(
     assert len(caplog.records) == 1
     assert "The last good one stays in use." in caplog.text
     live.source.bad.clear()
-    live.cache._platform._compile = lambda document: document
+    live.cache._platform._compile = lambda document, _: document
     written = write(live)
     await live.settle()
     assert await platform_of(live, "acme") == written
@@ -264,7 +264,7 @@ async def test_keys_outside_the_store_that_changed_reach_their_users_also_withou
     write(live, providers=(OPENAI, keyed))
     await hold(live, an_ai_tenant("acme", "o"), an_ai_tenant("globex", "k"))
     numbers = itertools.count(1.0)
-    live.cache._platform._compile = lambda document: replace(document, updated_at=next(numbers))
+    live.cache._platform._compile = lambda document, _: replace(document, updated_at=next(numbers))
     for down in (frozenset[str](), EVERYTHING):
         live.source.down = down
         compilations.clear()

@@ -125,11 +125,11 @@ async def test_change_of_one_of_100_providers_compiles_its_users_among_1000_tena
     for number in range(1000):
         await worker.cache.find(f"t{number}", None)
     users = {f"t{number}" for number in range(7, 1000, 100)}
-    times = []
+    times, busy = [], []
     for version in map(str, range(20)):
         worker.compiled.clear()
         providers[7] = a_provider(7, version)
-        began = time.perf_counter()
+        began, spent = time.perf_counter(), time.process_time()
         await asyncio.to_thread(write_platform, store, providers=tuple(providers))
 
         def all_changed(expected: str = f"m7-0-{version}") -> bool:
@@ -137,8 +137,16 @@ async def test_change_of_one_of_100_providers_compiles_its_users_among_1000_tena
 
         await until_true(all_changed, 5)
         times.append(time.perf_counter() - began)
+        busy.append(time.process_time() - spent)
         assert (set(worker.compiled), len(worker.compiled)) == (users, 10)
     await worker.close()
     times.sort()
-    figure("R6", f"10 users of a provider, 1000 tenants: p50 {times[10]:.3f} s, most {times[-1]:.3f} s")
+    busy.sort()
+    figure(
+        "R6",
+        f"10 users of a provider, 1000 tenants: p50 {times[10]:.3f} s, most {times[-1]:.3f} s; "
+        f"CPU with the write: p50 {busy[10]:.3f} s",
+    )
     assert times[-1] < 2.0
+    # A busy machine makes the time longer, and not the work: all 100 providers were 0.1 s.
+    assert busy[10] < 0.08
