@@ -71,7 +71,8 @@ class ConfigStore(Protocol):
         Returns `after` with its new revision, and with a version that is one more than that of `before`.
 
         Raises `errors.Conflict` when the stored revision is not that of `before`, `errors.NamesInUse` when
-        tenants name a provider or model that `after` lacks, and otherwise as `write`.
+        tenants name a provider or model that `after` lacks, or that it no longer shares with them, and
+        otherwise as `write`.
         """
         ...
 

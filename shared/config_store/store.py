@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import batched
 from typing import Any
 
 from redis import Redis, RedisError
@@ -34,11 +35,14 @@ from shared.config_store.records.tenants import (
 )
 from shared.config_store.redis_errors import redis_errors
 from shared.core.errors import BadRecord, CallInProgress, Conflict, NamesInUse, StoreLost, SubdomainTaken
-from shared.model.config import Snapshot
+from shared.model.config import Snapshot, Tenant
 from shared.model.providers import Discovered, PlatformDocument
 
 # Keys that one SCAN looks at, in about a millisecond.
 _SCAN_COUNT = 1_000
+
+# Tenants that are read at a time.
+_READ_COUNT = 500
 
 logger = logging.getLogger(__name__)
 
@@ -118,9 +122,10 @@ class RedisStore:
         claim: Claim[PlatformDocument] | None = None,
     ) -> PlatformDocument:
         change = PlatformChange.between(before, after)
+        users = self._keeping_users(change)
 
         def call() -> ScriptCall:
-            return write_platform_call(change, actor=actor, known=self._known.seen, claim=claim)
+            return write_platform_call(change, actor=actor, users=users, known=self._known.seen, claim=claim)
 
         number = self._save(call, layout.PLATFORM_ID)
         if number == 0:
@@ -128,6 +133,16 @@ class RedisStore:
         if number == -4:
             raise NamesInUse(self.users_of(change.removed_uses))
         return replace(change.after, revision=number)
+
+    def _keeping_users(self, change: PlatformChange) -> Sequence[Tenant]:
+        """The tenants that use what is shared with fewer. Raises `NamesInUse` when one of them loses it."""
+        users = self.users_of(change.narrowed)
+        ids = sorted({tenant_id for found in users.values() for tenant_id in found})
+        read = (one.tenant for part in batched(ids, _READ_COUNT) for one in self._read_all(part))
+        tenants = {tenant.id: tenant for tenant in read}
+        if losers := change.losers(users, tenants):
+            raise NamesInUse(losers)
+        return tuple(tenants.values())
 
     def users_of(self, uses: Iterable[str]) -> Mapping[str, Sequence[str]]:
         asked = sorted(uses)

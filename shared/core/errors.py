@@ -80,7 +80,7 @@ class SubdomainTaken(GatewayError):
 
 
 class NamesInUse(GatewayError):
-    """A change of the platform removes providers or models that tenants use.
+    """A change of the platform takes providers or models from tenants that use them.
 
     `users` has the ids of the tenants by ``provider:<name>`` or ``model:<name>``.
     """
@@ -89,7 +89,7 @@ class NamesInUse(GatewayError):
         named = "; ".join(
             f"the {use.replace(':', ' ', 1)} is used by {', '.join(ids)}" for use, ids in users.items()
         )
-        super().__init__(f"Tenants use what the change removes: {named}. Change these tenants first.")
+        super().__init__(f"Tenants use what the change takes from them: {named}. Change these tenants first.")
         self.users = users
 
 

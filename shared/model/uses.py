@@ -4,10 +4,10 @@ A use is ``provider:<name>`` or ``model:<name>``. A name that a tenant defines i
 use of the platform's. A name in a list of allowed models is a use unless it has a ``*``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from shared.model.config import Rule, Snapshot
-from shared.model.providers import Model, PlatformDocument
+from shared.model.providers import Model, PlatformDocument, Shared
 
 
 def provider_use(name: str) -> str:
@@ -20,10 +20,15 @@ def model_use(name: str) -> str:
     return f"model:{name}"
 
 
+def uses_shared(platform: PlatformDocument) -> Mapping[str, Shared]:
+    """With which tenants the platform shares each of its providers and models."""
+    providers = {provider_use(provider.name): provider.shared for provider in platform.providers}
+    return providers | {model_use(model.name): model.shared for model in platform.models}
+
+
 def uses_offered(platform: PlatformDocument) -> frozenset[str]:
     """What the document of the platform offers to tenants."""
-    providers = {provider_use(provider.name) for provider in platform.providers}
-    return frozenset(providers.union(model_use(model.name) for model in platform.models))
+    return frozenset(uses_shared(platform))
 
 
 def uses_of(snapshot: Snapshot) -> frozenset[str]:

@@ -88,6 +88,9 @@ class MemoryStore:
                 raise Conflict(PLATFORM_CHANGED)
             if users := self.users_of(change.removed_uses):
                 raise NamesInUse(users)
+            tenants = {one: found.tenant for one, found in self._snapshots.items()}
+            if users := change.losers(self.users_of(change.narrowed), tenants):
+                raise NamesInUse(users)
             self._finish(claim, change.after)
             self.revision += 1
             self._platform = replace(change.after, revision=self.revision)

@@ -5,11 +5,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import redis
 
 from shared.config_store.idempotency import Claim
 from shared.config_store.port import ConfigStore
+from shared.config_store.records.platform import PlatformChange
+from shared.config_store.store import RedisStore
 from shared.core.errors import CallInProgress, Conflict, NamesInUse
-from shared.model.config import Rule, Snapshot
+from shared.model.config import Rule, Snapshot, Tenant
 from shared.model.pools import AI_POLICY, Strategy
 from shared.model.providers import (
     AiRule,
@@ -185,6 +188,56 @@ def test_claim_is_replaced_with_the_change_of_the_platform(store: ConfigStore) -
     assert store.claim("call", "theirs") == "version 1"
     with pytest.raises(CallInProgress):
         store.write_platform(store.read_platform(), before, actor=ACTOR, claim=claim)
+
+
+def test_platform_cannot_withdraw_what_tenants_name(store: ConfigStore) -> None:
+    own = replace(ANTHROPIC, shared=Shared(tenants=("id-beta",)))
+    platform = write_platform(store, providers=(OPENAI, own), models=(FAST,))
+    create(store, an_ai_tenant("acme", "o", models=("fast",)))
+    beta = create(store, an_ai_tenant("beta", "o"))
+    create(store, a_tenant("own", providers=(replace(OPENAI, id="prv_own"),), rules=beta.rules))
+    for shared in (Shared(), Shared(tiers=("elsewhere",)), Shared(tenants=("id-acme",))):
+        with pytest.raises(NamesInUse, match=r"the provider o is used by .*id-beta") as caught:
+            write_platform(store, providers=(replace(OPENAI, shared=shared), own))
+        assert ("id-acme" in str(caught.value)) == (not shared.tenants)
+        assert "id-own" not in str(caught.value)
+    with pytest.raises(NamesInUse, match="the model fast is used by id-acme"):
+        write_platform(store, models=(replace(FAST, shared=Shared(tenants=("id-beta",))),))
+    assert store.read_platform() == platform
+    both = Shared(tenants=("id-acme",), tiers=(beta.tenant.tier,))
+    unused = replace(own, shared=Shared())
+    write_platform(store, providers=(replace(OPENAI, shared=both, enabled=False), unused))
+    write_platform(store, providers=(replace(OPENAI, shared=Shared(all=True)), unused))
+
+
+@pytest.mark.parametrize("meanwhile", ["a new user", "another tier"])
+def test_withdrawal_is_judged_again_when_its_users_change_meanwhile(
+    valkey_socket: str, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+) -> None:
+    with redis.Redis(unix_socket_path=valkey_socket) as client:
+        client.flushall()
+        store = RedisStore(client, quarantine=60)
+        write_platform(store, providers=(OPENAI,))
+        acme = create(store, an_ai_tenant("acme", "o"))
+        read_users, fewer = store._keeping_users, replace(OPENAI, shared=Shared(tiers=(acme.tenant.tier,)))
+
+        def read_and_change(judged: PlatformChange) -> Sequence[Tenant]:
+            found = read_users(judged)
+            if meanwhile == "a new user":
+                create(store, an_ai_tenant("beta", "o"))
+            else:
+                change(store, acme, with_tenant(acme, tier="elsewhere"))
+            return found
+
+        monkeypatch.setattr(store, "_keeping_users", read_and_change)
+        with pytest.raises(Conflict):
+            write_platform(store, providers=(fewer,))
+        monkeypatch.undo()
+        if meanwhile == "another tier":
+            with pytest.raises(NamesInUse, match="id-acme"):
+                write_platform(store, providers=(fewer,))
+        else:
+            write_platform(store, providers=(fewer,))
 
 
 def test_changes_since_a_number_name_tenants_and_the_platform(store: ConfigStore) -> None:

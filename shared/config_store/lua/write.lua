@@ -46,11 +46,28 @@ local function judge_platform()
       return -4
     end
   end
+  -- What is shared with fewer tenants: all users must be those that the caller judged, as they were then.
+  local first_narrowed = 10 + change.uses
+  local first_user = first_narrowed + change.narrowed
+  local judged = {}
+  for at, user in ipairs(change.users) do
+    if redis.call('HGET', KEYS[first_user + at - 1], 'version') ~= user.version then
+      return 0
+    end
+    judged[user.id] = true
+  end
+  for at = first_narrowed, first_user - 1 do
+    for _, id in ipairs(redis.call('SMEMBERS', KEYS[at])) do
+      if not judged[id] then
+        return 0
+      end
+    end
+  end
   return function(number)
     redis.call('DEL', old_document)
     redis.call('SET', new_document, change.document)
     put_record(platform, number)
-    drop_keys_from(10 + change.uses)
+    drop_keys_from(first_user + #change.users)
   end
 end
 

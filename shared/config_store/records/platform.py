@@ -16,8 +16,9 @@ from shared.config_store.identity import StoreState
 from shared.config_store.records.codec import decode, decode_value, encode, load
 from shared.config_store.records.tenants import ScriptCall, call_members, common_keys
 from shared.core.errors import BadRecord
-from shared.model.providers import Discovered, Model, PlatformDocument, Provider
-from shared.model.uses import uses_offered
+from shared.model.config import Tenant
+from shared.model.providers import Discovered, Model, PlatformDocument, Provider, Shared
+from shared.model.uses import uses_offered, uses_shared
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +54,34 @@ class PlatformChange:
         return sorted(uses_offered(self.before) - uses_offered(self.after))
 
     @property
+    def narrowed(self) -> Mapping[str, tuple[Shared, Shared]]:
+        """How each use was and will be shared, as far as that differs and is not with everybody."""
+        before, after = uses_shared(self.before), uses_shared(self.after)
+        return {
+            use: (before[use], after[use])
+            for use in sorted(before.keys() & after.keys())
+            if before[use] != after[use] and not after[use].all
+        }
+
+    def losers(
+        self, users: Mapping[str, Sequence[str]], tenants: Mapping[str, Tenant]
+    ) -> Mapping[str, Sequence[str]]:
+        """Those of the users of `narrowed` with whom no longer is shared what was. `tenants` are all users.
+
+        A user that could not be read, and so is missing in `tenants`, counts as one.
+        """
+
+        def loses(use: str, tenant: Tenant | None) -> bool:
+            if tenant is None:
+                return True
+            was, will = sharing[use]
+            return was.includes(tenant.id, tenant.tier) and not will.includes(tenant.id, tenant.tier)
+
+        sharing = self.narrowed
+        found = {use: [one for one in ids if loses(use, tenants.get(one))] for use, ids in users.items()}
+        return {use: ids for use, ids in found.items() if ids}
+
+    @property
     def removed_providers(self) -> Sequence[str]:
         """The ids of the providers that the write removes."""
         kept = {provider.id for provider in self.after.providers}
@@ -82,10 +111,14 @@ def write_platform_call(
     change: PlatformChange,
     *,
     actor: str,
+    users: Sequence[Tenant] = (),
     known: StoreState | None = None,
     claim: Claim[PlatformDocument] | None = None,
 ) -> ScriptCall:
-    """The call of ``write.lua``. `known` is the store that must have the data."""
+    """The call of ``write.lua``. `known` is the store that must have the data.
+
+    `users` are all that use what is `PlatformChange.narrowed`; none of them loses anything.
+    """
     after = change.after
     version = PlatformVersion(
         providers=after.providers,
@@ -94,7 +127,7 @@ def write_platform_call(
         actor=actor,
         written_at=after.updated_at,
     )
-    removed, gone = change.removed_uses, change.removed_providers
+    removed, narrowed, gone = change.removed_uses, change.narrowed, change.removed_providers
     members = {
         **call_members(known, claim, after),
         "format": layout.FORMAT,
@@ -103,12 +136,15 @@ def write_platform_call(
         "document": encode(version),
         "record": {"version": str(after.version), "updated_at": repr(after.updated_at)},
         "uses": len(removed),
+        "narrowed": len(narrowed),
+        "users": [{"id": tenant.id, "version": str(tenant.version)} for tenant in users],
     }
     keys = [
         *common_keys(claim),
         layout.platform_document_key(change.before.version),
         layout.platform_document_key(after.version),
-        *map(layout.uses_key, removed),
+        *map(layout.uses_key, (*removed, *narrowed)),
+        *(layout.tenant_key(tenant.id) for tenant in users),
         *map(layout.discovered_key, gone),
     ]
     return ScriptCall(keys, (json.dumps(members),))

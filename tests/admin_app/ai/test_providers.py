@@ -264,8 +264,13 @@ class TestDelete:
         made = api.create("/providers", PROVIDER | {"shared": "all"})
         api.create(f"{tenant.url}/rules", {"path": "/v1", "ai": {"providers": ["openai-main"]}})
         response = api.delete(f"/providers/{made['id']}")
-        assert error_of(response) == (409, "in_use")
-        assert tenant.id in response.get_json()["detail"]
+        withdrawn = api.patch(f"/providers/{made['id']}", {"shared": {"tiers": ["enterprise"]}})
+        for one in (response, withdrawn):
+            assert error_of(one) == (409, "in_use")
+            assert tenant.id in one.get_json()["detail"]
+        # To disable it, or to share it with others besides, is allowed.
+        for change in ({"enabled": False}, {"shared": {"tenants": [tenant.id]}}):
+            assert api.patch(f"/providers/{made['id']}", change).status_code == 200
 
 
 def test_pages_have_cursors(api: Api, url: str) -> None:

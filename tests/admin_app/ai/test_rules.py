@@ -179,9 +179,10 @@ class TestAi:
     def test_rule_whose_provider_is_no_longer_shared_can_be_changed_otherwise(
         self, api: Api, tenant: Tenant
     ) -> None:
-        made = api.create("/providers", PROVIDER | {"shared": "all"})
+        tier = api.get(tenant.url).get_json()["tier"]
+        api.create("/providers", PROVIDER | {"shared": {"tiers": [tier]}})
         one = f"{tenant.url}/rules/{api.create(f'{tenant.url}/rules', AI)['id']}"
-        assert api.patch(f"/providers/{made['id']}", {"shared": "none"}).status_code == 200
+        assert api.patch(tenant.url, {"tier": "enterprise"}).status_code == 200
         assert api.patch(one, {"active": False}).status_code == 200
         assert pointers(api.patch(one, {"ai": AI["ai"] | {"models": ["a"]}})) == ["/ai/providers/0"]
         assert api.patch(one, {"ai": {}}).status_code == 200
