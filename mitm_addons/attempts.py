@@ -11,7 +11,8 @@ from mitm_addons.flows import state_of
 from mitm_engine.exchange.attempt import Attempt, Hold, Retries, Step
 from mitm_engine.wire_error import WireError
 from shared.core.clock import Clock
-from shared.model.messages import Headers
+from shared.http.media_type import IS_STREAM
+from shared.model.messages import Headers, first_value
 from shared.model.pools import RetryOn
 from shared.providers.headers import SHOULD_RETRY
 from shared.providers.retry_after import wait_of
@@ -65,8 +66,10 @@ class PoolAttempts:
         policy = one.policy
         if policy.hold.until != "content" or RetryOn.STREAM_START not in policy.retry.on:
             return None
-        content_type = Headers.of(attempt.fields).get("content-type") or ""
-        one.start = commit.StreamStart.of(one.call.api, content_type, policy.hold.bytes)
+        content_type = first_value(attempt.fields, "content-type")
+        if not IS_STREAM[content_type]:
+            return None
+        one.start = commit.StreamStart.of(one.call.api, content_type.decode("latin-1"), policy.hold.bytes)
         if one.start is None:
             return None
         one.held = []

@@ -12,6 +12,7 @@ from mitm_addons.ai.health import SharedHealth
 from mitm_addons.ai.ledger import Ledger
 from mitm_addons.ai.own_usage import OwnUsage
 from mitm_addons.concurrency import Concurrency
+from mitm_addons.forwarding import Forwarding
 from mitm_addons.health import Health
 from mitm_addons.observe.access_log import AccessLog
 from mitm_addons.observe.last_used import LastUsed
@@ -91,10 +92,8 @@ async def gateway_addons(services: Services, log: LogWriter, adapter: Adapter) -
                     pool,
                     shadow_pool,
                     settings.limits.response_body,
-                    services.instance,
-                    AiCalls(clock, random.random, health.tell),
+                    _forwarding(services, plane, health),
                     Ledger(plane.settler.add, clock, random_bytes),
-                    OwnUsage(plane.key_usage.usage, clock),
                 ),
                 Upstreams(plane.resolver, clock, services.policy.egress),
                 adapter.response_head,
@@ -109,6 +108,13 @@ async def gateway_addons(services: Services, log: LogWriter, adapter: Adapter) -
             await last_used.flush()
             for one in (pool, shadow_pool):
                 one.shutdown(wait=False, cancel_futures=True)
+
+
+def _forwarding(services: Services, plane: DataPlane, health: SharedHealth) -> Forwarding:
+    calls = AiCalls(services.clock, random.random, health.tell)
+    return Forwarding(
+        services.clock, services.instance, calls, OwnUsage(plane.key_usage.usage, services.clock)
+    )
 
 
 def _probe(plane: DataPlane, log: LogWriter) -> Probed:

@@ -6,24 +6,15 @@ from mitmproxy import http
 
 from mitm_addons.flows import FlowState, state_of
 from shared.core.http_tokens import NO_BODY, Fields
-from shared.core.memo import Memo
 from shared.http.cors import with_cors
-from shared.http.media_type import MediaType
-from shared.model.messages import LOWER
+from shared.http.media_type import IS_STREAM
+from shared.model.messages import LOWER, first_value
 from shared.pipeline.trace import server_timing
 
 _REQUEST_ID, _SOURCE = b"X-Request-ID", b"X-Gateway-Error-Source"
 _UPSTREAM_ID, _BUFFERING = b"X-Upstream-Request-ID", b"X-Accel-Buffering"
 _TIMING = b"Server-Timing"
 _CONNECTION, _CODING, _LENGTH, _TYPE = b"Connection", "transfer-encoding", "content-length", "content-type"
-
-
-def _is_stream(content_type: bytes) -> bool:
-    kind = MediaType.parse(content_type.decode("latin-1"))
-    return kind.is_event_stream or kind.is_json_lines
-
-
-_IS_STREAM: Memo[bytes, bool] = Memo(_is_stream)
 
 
 #: Keeps the event stream of a flow alive: called with the seconds of silence after which it gets a comment.
@@ -56,8 +47,7 @@ class ResponseHead:
             return
         data = response.data
         ours = _own_fields(state, data)
-        types = [value for name, value in data.headers.fields if LOWER[name] == _TYPE]
-        if types and response.stream and _IS_STREAM[types[0]]:
+        if response.stream and IS_STREAM[first_value(data.headers.fields, _TYPE)]:
             self._begin_events(flow, state, ours)
         gone = {LOWER[name] for name in ours}
         if state.is_http10 or data.status_code in NO_BODY:

@@ -1,4 +1,4 @@
-"""The plugin stages on their hooks, and the forwarding between them.
+"""The plugin stages on their hooks, with the forwarding between them (`forwarding.py`).
 
 | hook | stages | method of `Run` |
 |---|---|---|
@@ -15,18 +15,15 @@ and the flow has no content.
 from collections.abc import Awaitable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from functools import partial
 from typing import ClassVar
 
 from mitmproxy import http
 
 from mitm_addons.ai.ledger import Ledger
-from mitm_addons.ai.own_usage import OwnUsage
 from mitm_addons.event_streams import EventStream
 from mitm_addons.flows import (
     FlowState,
     head_of,
-    method_of,
     put_response,
     reject_flow,
     request_of,
@@ -34,38 +31,28 @@ from mitm_addons.flows import (
     set_head,
     state_of,
 )
+from mitm_addons.forwarding import Forwarding
 from mitm_addons.response_copy import ResponseCopy
 from shared.core.clock import Clock
 from shared.core.errors import Rejection
 from shared.core.memo import Memo
 from shared.http.forwarding import client_head, plugin_view
-from shared.http.media_type import MediaType
+from shared.http.media_type import IS_STREAM, MediaType
 from shared.model.config import Scope
-from shared.model.messages import Exchange, Headers, Response
+from shared.model.messages import Exchange, Headers, Response, first_value
 from shared.pipeline.run import Run
 from shared.pipeline.stream import Stream
 from shared.pipeline.trace import Trace
-from shared.providers.calls import USAGE
 from shared.providers.headers import HIDDEN, IS_REQUEST_ID, PREFIX, with_prefix
 from shared.routing.admission import Admitted, too_large
-from shared.routing.ai_calls import AiCalls
 from shared.routing.ai_exchange import AiExchange
-from shared.routing.outgoing import outgoing
-from shared.routing.target_pool import TargetPool
-from shared.routing.upstream import Upstream
 
 _MAX_ID = 256  # bytes of an upstream's request id
 # The longest response of a model that is collected although no plugin reads it, in bytes.
 _PRICED_WHOLE = 256 * 1024
 
 
-def _may_stream(content_type: str) -> bool:
-    kind = MediaType.parse(content_type)
-    return kind.is_event_stream or kind.is_json_lines
-
-
-_IS_STREAM: Memo[str, bool] = Memo(_may_stream)
-_IS_JSON: Memo[str, bool] = Memo(lambda content_type: MediaType.parse(content_type).is_json)
+_IS_JSON: Memo[bytes, bool] = Memo(lambda value: MediaType.parse(value.decode("latin-1")).is_json)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +64,8 @@ class Stages:
         pool: the threads of plugins.
         shadow_pool: the threads of entries in shadow mode.
         copied: the longest response that entries in shadow mode see, in bytes.
-        instance: the name of this deployment in Via.
-        ai: decides about requests to models.
-        ledger: gets what they used.
-        own_usage: responds with what a key has used.
+        forwarding: points flows at their upstreams.
+        ledger: gets what requests to models used.
     """
 
     #: Whether the engine awaits what the function of a stream returns.
@@ -92,10 +77,8 @@ class Stages:
     pool: Executor
     shadow_pool: Executor
     copied: int
-    instance: str
-    ai: AiCalls
+    forwarding: Forwarding
     ledger: Ledger
-    own_usage: OwnUsage
 
     # A hook that has nothing to await returns None, and costs no coroutine.
 
@@ -106,7 +89,7 @@ class Stages:
         route = state.admitted.route
         plan = route.plan
         if route.ai is not None:
-            begun = self.ai.begin(state.path, route.ai)
+            begun = self.forwarding.ai.begin(state.path, route.ai)
             if isinstance(begun, Rejection):
                 reject_flow(flow, begun)
                 return None
@@ -142,8 +125,7 @@ class Stages:
         body = flow.request.data.content
         if body is None:  # it is forwarded as it arrives, and no plugin reads it
             headers = state.run.exchange.request.headers if state.run else state.headers
-            self._forward(flow, state, state.admitted, headers, body)
-            return None
+            return self.forwarding.forward(flow, state, state.admitted, headers=headers, body=None)
         state.received = len(body)
         if len(body) > state.body_limit:
             # A chunked body has no length in its head.
@@ -151,12 +133,12 @@ class Stages:
             return None
         if state.ai is not None:
             request = request_of(flow, state.path, state.headers)
-            if rejection := self.ai.resolve(state.ai, state.admitted.key, request):
+            if rejection := self.forwarding.ai.resolve(state.ai, state.admitted.key, request):
                 reject_flow(flow, rejection)
                 return None
         if state.run is not None:
             return self._judge_request(flow, state, state.admitted, state.run, body)
-        return self._forward(flow, state, state.admitted, state.headers, body)
+        return self.forwarding.forward(flow, state, state.admitted, headers=state.headers, body=body)
 
     async def _judge_request(
         self, flow: http.HTTPFlow, state: FlowState, admitted: Admitted, run: Run, body: bytes
@@ -165,88 +147,11 @@ class Stages:
         _respond_early(flow, state, run)
         if not flow.response:
             request = run.exchange.request
-            waiting = self._forward(flow, state, admitted, request.headers, request.body or b"")
+            waiting = self.forwarding.forward(
+                flow, state, admitted, headers=request.headers, body=request.body or b""
+            )
             if waiting is not None:
                 await waiting
-
-    def _forward(
-        self, flow: http.HTTPFlow, state: FlowState, admitted: Admitted, headers: Headers, body: bytes | None
-    ) -> Awaitable[None] | None:
-        """Point the flow at the upstream. Until then its address is unrouted."""
-        sent_target, route = flow.request.data.path, admitted.route
-        if route.pool is not None:
-            self._forward_to(route.pool, flow, state, admitted, headers, body)
-            return None
-        if state.ai is None:
-            self._send(flow, state, admitted, headers, sent_target, route.upstream, body)
-            return None
-        request = request_of(flow, state.path, headers)
-        found = self.ai.choose(state.ai, admitted.key, request, body or b"")
-        if isinstance(found, Rejection):
-            reject_flow(flow, found)
-        elif isinstance(found, Response):
-            state.source = "gateway"
-            put_response(flow, found)
-            if state.ai.call.api == USAGE:
-                return self.own_usage.respond(flow, admitted)
-        else:
-            state.ai.send = partial(self._send, flow, state, admitted, headers, sent_target)
-            state.ai.send(*found)
-        return None
-
-    def _forward_to(
-        self,
-        pool: TargetPool,
-        flow: http.HTTPFlow,
-        state: FlowState,
-        admitted: Admitted,
-        headers: Headers,
-        body: bytes | None,
-    ) -> None:
-        """Point the flow at a target of a rule that has several."""
-        sent_target = flow.request.data.path
-
-        def send(upstream: Upstream) -> None:
-            self._send(flow, state, admitted, headers, sent_target, upstream, body)
-
-        ai, now = self.ai, self.clock.monotonic()
-        found = pool.begin(headers, body, send, random=ai.random, now=now, tell=ai.tell)
-        if isinstance(found, Rejection):
-            reject_flow(flow, found)
-        else:
-            state.pooled = found
-
-    def _send(
-        self,
-        flow: http.HTTPFlow,
-        state: FlowState,
-        admitted: Admitted,
-        headers: Headers,
-        sent_target: bytes,
-        upstream: Upstream,
-        body: bytes | None,
-    ) -> None:
-        data = flow.request.data
-        state.upstream = upstream
-        request = outgoing(
-            admitted,
-            upstream,
-            method=method_of(flow),
-            path=state.path,
-            headers=headers,
-            body=body,
-            sent=state.headers,
-            sent_target=sent_target,
-            request_id=state.request_id,
-            client=state.client,
-            instance=self.instance,
-        )
-        data.headers.fields, data.content, data.path = request.fields, body, request.path
-        target = request.target
-        data.http_version = b"HTTP/1.1"
-        data.host, data.port, data.scheme = target.host, target.port, target.scheme.encode()
-        flow.client_conn.gateway_state = state  # type: ignore[attr-defined]
-        state.forwarded = self.clock.monotonic()
 
     def responseheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         state, response = state_of(flow), flow.response
@@ -256,17 +161,19 @@ class Stages:
         if run and run.rejection:
             return None
         if state.source == "upstream":
-            state.upstream_status = response.data.status_code
+            status, fields = response.data.status_code, response.data.headers.fields
+            state.upstream_status = status
             if state.upstream is not None and state.upstream.key:
-                response.data.headers.fields = state.upstream.without_key(response.data.headers.fields)
+                fields = state.upstream.without_key(fields)
+            head = Headers.of(fields)
             if state.ai is not None:
-                self.ai.begin_response(state.ai, response.data.status_code, head_of(response))
+                self.forwarding.ai.begin_response(state.ai, status, head)
             elif state.pooled is not None:
-                state.pooled.receive(response.data.status_code, self.clock.monotonic())
+                state.pooled.receive(status, self.clock.monotonic())
             choice = state.admitted.route.rule.upstream_headers
-            if ids := [value for name, value in response.data.headers.fields if IS_REQUEST_ID[name]]:
+            if ids := [value for name, value in fields if IS_REQUEST_ID[name]]:
                 state.upstream_id = ids[0][:_MAX_ID]
-            head = client_head(head_of(response), HIDDEN[choice])
+            head = client_head(head, HIDDEN[choice])
             set_head(response, with_prefix(head) if choice == PREFIX else head)
         if run and (run.plan.sees_responses or run.plan.buffers):
             return self._judge_head(flow, state, run, response, state.admitted.route.bodies.response)
@@ -282,13 +189,14 @@ class Stages:
 
     def _stream(self, state: FlowState, response: http.Response) -> None:
         """Pass the body on as it arrives, unless it is collected to tell its cost."""
-        stream, run = response.stream, state.run
+        stream, run, ai = response.stream, state.run, state.ai
+        is_stream = ai is not None and IS_STREAM[first_value(response.data.headers.fields, "content-type")]
         if not callable(stream):
-            if state.ai is not None and _is_collected(state.ai, response):
+            if ai is not None and _is_collected(ai, response, is_stream=is_stream):
                 return
             stream = state.passed_on
-        if state.ai is not None:
-            stream = state.ai.metered(stream, is_stream=_is_stream(response))
+        if ai is not None:
+            stream = ai.metered(stream, is_stream=is_stream)
         if run and run.shadows and run.shadows.need_response:
             state.copy = ResponseCopy(self.copied)
             stream = state.copy.of(stream)
@@ -323,8 +231,9 @@ class Stages:
         if state.upstream_status is not None:
             state.upstream_ended = self.clock.monotonic()
             if state.ai is not None:
-                body = self.ai.end_response(state.ai, None if response.stream else response.raw_content)
-                if body is not None and body is not response.raw_content:
+                whole = None if response.stream else response.data.content
+                body = self.forwarding.ai.end_response(state.ai, whole)
+                if body is not None and body is not whole:
                     set_body(response, body)
         if run and run.needs_body and not state.pending_rejection:
             return _judge_whole(flow, state, run, response)
@@ -338,7 +247,7 @@ class Stages:
         if state.forwarded is not None:
             flow.client_conn.gateway_state = None  # type: ignore[attr-defined]
         if state.ai is not None:
-            self.ai.end(state.ai, is_sent=state.awaits_head(flow))
+            self.forwarding.ai.end(state.ai, is_sent=state.awaits_head(flow))
             self.ledger.add(flow, state, state.ai)
         elif state.pooled is not None:
             state.pooled.end()
@@ -379,19 +288,15 @@ def _add_response_headers(flow: http.HTTPFlow, run: Run | None) -> None:
         set_head(flow.response, head_of(flow.response).patched(run.response_headers()))
 
 
-def _is_collected(ai: AiExchange, response: http.Response) -> bool:
+def _is_collected(ai: AiExchange, response: http.Response, *, is_stream: bool) -> bool:
     """Whether the response is collected: to tell its cost in its head, or to hide its model."""
-    if ai.hides_target and _IS_JSON[response.headers.get("content-type", "")]:
+    fields = response.data.headers.fields
+    if ai.route.ai.hide_target and ai.hides_target and _IS_JSON[first_value(fields, "content-type")]:
         return True
-    if ai.meter is None or _is_stream(response):
+    if ai.meter is None or is_stream:
         return False
-    length = response.headers.get("content-length", "")
-    return length.isdecimal() and int(length) <= _PRICED_WHOLE
-
-
-def _is_stream(response: http.Response) -> bool:
-    """Whether the body is a stream of events or of lines of JSON."""
-    return _IS_STREAM[response.headers.get("content-type", "")]
+    length = first_value(fields, "content-length")
+    return length.isdigit() and int(length) <= _PRICED_WHOLE
 
 
 def _unsized(headers: Headers) -> Headers:

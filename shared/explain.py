@@ -34,7 +34,7 @@ from shared.routing.admission import (
 from shared.routing.ai_calls import AiCalls
 from shared.routing.ai_exchange import AiExchange
 from shared.routing.compile import Compiler, Gateway
-from shared.routing.outgoing import OutgoingRequest, outgoing
+from shared.routing.outgoing import ForwardedRequest, OutgoingRequest, choose_upstream, outgoing
 from shared.routing.upstream import Upstream
 from shared.secrets.api_keys import PepperedHasher
 from shared.settings import Settings
@@ -238,34 +238,29 @@ def _forward(
     calls: AiCalls,
 ) -> None:
     """Set the request for the upstream, or the gateway's own response."""
-    exchange, upstream = run.exchange, admitted.route.upstream
-    body = exchange.request.body or b""
-    if result.ai is not None:
-        found = calls.choose(result.ai, admitted.key, exchange.request, body)
-        if isinstance(found, Rejection):
-            result.rejection = found
-            return
-        if isinstance(found, Response):
-            result.responded = result.response = found
-            return
-        result.ai.end()  # nothing is called
-        upstream, body = found
-    elif admitted.route.pool is not None:
-        chosen: list[Upstream] = []
-        begun = admitted.route.pool.begin(
-            exchange.request.headers,
-            body,
-            chosen.append,
-            random=calls.random,
-            now=calls.clock.monotonic(),
+    exchange = run.exchange
+    sent = exchange.request.with_body(exchange.request.body or b"")
+    found = choose_upstream(calls, admitted, result.ai, sent)
+    if isinstance(found, Rejection):
+        result.rejection = found
+    elif isinstance(found, Response):
+        result.responded = result.response = found
+    else:
+        if found.pooled is not None:
+            found.pooled.end()  # nothing is called
+        forwarded = ForwardedRequest(
+            admitted,
+            sent.method,
+            sent.path,
+            sent.headers,
+            request.headers,
+            request.target.encode("latin-1"),
+            exchange.id,
+            exchange.client,
+            instance,
         )
-        if isinstance(begun, Rejection):
-            result.rejection = begun
-            return
-        begun.end()
-        [upstream] = chosen
-    result.upstream = upstream
-    result.outgoing = _outgoing(exchange, admitted, upstream, body, request, instance)
+        result.upstream = found.upstream
+        result.outgoing = outgoing(forwarded, found.upstream, found.body)
 
 
 async def _respond(run: Run, given: Response | None) -> bytes:
@@ -283,26 +278,3 @@ async def _respond(run: Run, given: Response | None) -> bytes:
     if not run.rejection:
         run.response_sent(body)
     return body
-
-
-def _outgoing(
-    exchange: Exchange,
-    admitted: Admitted,
-    upstream: Upstream,
-    body: bytes,
-    request: ExplainRequest,
-    instance: str,
-) -> OutgoingRequest:
-    return outgoing(
-        admitted,
-        upstream,
-        method=exchange.request.method,
-        path=exchange.request.path,
-        headers=exchange.request.headers,
-        body=body,
-        sent=request.headers,
-        sent_target=request.target.encode("latin-1"),
-        request_id=exchange.id,
-        client=exchange.client,
-        instance=instance,
-    )

@@ -109,6 +109,13 @@ def _read(value: str) -> MediaType:
     return MediaType(name, charsets, boundary, _UNREADABLE.fullmatch(name) is None)
 
 
+def _is_stream(content_type: bytes) -> bool:
+    kind = MediaType.parse(content_type.decode("latin-1"))
+    return kind.is_event_stream or kind.is_json_lines
+
+
 _KNOWN: Memo[str, MediaType] = Memo(_read)
+#: Whether a Content-Type is that of a stream of events or of lines of JSON.
+IS_STREAM: Memo[bytes, bool] = Memo(_is_stream)
 EVENT_STREAM = MediaType("text/event-stream")
 JSON_LINES = MediaType("application/jsonl")

@@ -134,6 +134,14 @@ def _wire(headers: Mapping[str, str]) -> Fields | None:
 _NAMES: Memo[str, bytes] = Memo(lambda name: name.encode("latin-1"))
 
 
+def first_value(fields: Fields, name: str) -> bytes:
+    """Return the first value of a name in lower case; empty without one. Makes no index, unlike `Headers`."""
+    for written, value in fields:
+        if LOWER[written] == name:
+            return value
+    return b""
+
+
 def encoded(text: str) -> bytes:
     """Return a name or a value as bytes. One that came from the wire is sent unchanged."""
     try:

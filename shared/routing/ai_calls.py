@@ -95,7 +95,7 @@ class AiCalls:
             return make_rejection("bad_request", str(error))
 
     def choose(
-        self, exchange: AiExchange, key: ApiKey | None, request: Request, body: bytes
+        self, exchange: AiExchange, key: ApiKey | None, request: Request
     ) -> tuple[Upstream, bytes] | Rejection | Response:
         """The upstream for a request that plugins have let through, and its body for that upstream.
 
@@ -108,7 +108,7 @@ class AiCalls:
         # What no plugin has seen was read by `resolve`.
         if request is not exchange.request or not isinstance(exchange.document, dict):
             try:
-                _take_body(exchange, request, body)
+                _take_body(exchange, request)
             except BodyRejected as error:
                 return make_rejection(error.code, str(error))
         exchange.pool = pool = exchange.route.pool(exchange.resolution)
@@ -183,13 +183,13 @@ def _decoded(request: Request) -> Request:
     return replace(request, headers=headers, body=DecodedBody.of(request.headers, request.body).content)
 
 
-def _take_body(exchange: AiExchange, request: Request, body: bytes) -> None:
+def _take_body(exchange: AiExchange, request: Request) -> None:
     """Keep the body as plugins left it, decoded, with the place of the model in a form.
 
     Raises `BodyRejected` on a body in which the model cannot be replaced.
     """
-    is_changed = body != request.body
-    sent = _decoded(replace(request, body=body) if is_changed else request)
+    is_changed = exchange.request is None or request.body != exchange.request.body
+    sent = _decoded(request)
     exchange.body = sent.body or b""
     if MediaType.of(sent.headers).is_multipart:
         if is_changed or exchange.form_model is None:

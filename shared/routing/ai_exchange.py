@@ -27,8 +27,6 @@ from shared.usage.meter import UsageMeter
 from shared.usage.prices import Rates, usd
 from shared.usage.row import AbandonedCall, Source, Usage, day_of
 
-#: Points a flow at an upstream, with a body for it.
-Send = Callable[[Upstream, bytes], None]
 #: Called with each piece of a body; returns what is sent.
 Pass = Callable[[bytes], Any]
 
@@ -47,7 +45,6 @@ class AiExchange(PoolExchange):
         pool: where it may go.
         body: the body as plugins left it, decoded, with the name that the client asked for.
         chosen: the target of the present attempt.
-        send: points the flow at an upstream, with a body; None before the first target is chosen.
         start: judges the beginning of a stream that is held back.
         asks_usage: the target was asked for the usage of the stream, and the client did not ask.
         unasked: the id of the provider that rejected this, and is not asked again.
@@ -69,7 +66,6 @@ class AiExchange(PoolExchange):
     pool: ModelPool | None = None
     body: bytes = field(default=b"", repr=False)
     chosen: CompiledTarget | None = None
-    send: Send | None = None
     start: StreamStart | None = None
     asks_usage: bool = False
     unasked: str = ""

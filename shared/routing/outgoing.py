@@ -3,13 +3,17 @@
 from typing import NamedTuple
 from urllib.parse import unquote_plus
 
+from shared.core.errors import Rejection
 from shared.core.http_tokens import WITH_BODY, Fields
 from shared.http.forwarding import identity_fields, upstream_head
 from shared.model.config import CLIENT
-from shared.model.messages import Headers, encoded
+from shared.model.messages import Headers, Request, Response, encoded
 from shared.model.targets import Target
 from shared.routing.admission import Admitted
+from shared.routing.ai_calls import AiCalls
+from shared.routing.ai_exchange import AiExchange
 from shared.routing.client_keys import own_credentials, query_without_credentials
+from shared.routing.pool_exchange import PoolExchange
 from shared.routing.router import upstream_path
 from shared.routing.upstream import Upstream
 
@@ -36,26 +40,60 @@ class OutgoingRequest(NamedTuple):
         return f"{self.target.scheme}://{self.target.authority}{self.path.decode('latin-1')}"
 
 
-def outgoing(
-    admitted: Admitted,
-    upstream: Upstream,
-    *,
-    method: str,
-    path: str,
-    headers: Headers,
-    body: bytes | None,
-    sent: Headers,
-    sent_target: bytes,
-    request_id: str,
-    client: str,
-    instance: str,
-) -> OutgoingRequest:
-    """The request that `upstream` gets for an admitted one.
+class ForwardedRequest(NamedTuple):
+    """A request on its way to an upstream, which may be tried after another.
 
-    `path` is normalized, `headers` are as the plugins left them. `sent` and `sent_target` are as the client
-    sent them: the query goes through byte for byte, and `headers` is `sent` itself if no plugin saw it.
-    `client` is the client's address, `instance` the name of this deployment in Via.
+    Attributes:
+        admitted: the rule and the key.
+        method: its method.
+        path: the normalized path.
+        headers: as the plugins left them; `sent` itself if no plugin saw them.
+        sent, sent_target: as the client sent them: the query goes through byte for byte.
+        request_id: the id of the request.
+        client: the client's address.
+        instance: the name of this deployment in Via.
     """
+
+    admitted: Admitted
+    method: str
+    path: str
+    headers: Headers
+    sent: Headers
+    sent_target: bytes
+    request_id: str
+    client: str
+    instance: str
+
+
+class ChosenUpstream(NamedTuple):
+    """Where a request goes, with its body for that upstream. `pooled` is its exchange with a pool."""
+
+    upstream: Upstream
+    body: bytes | None
+    pooled: PoolExchange | None = None
+
+
+def choose_upstream(
+    calls: AiCalls, admitted: Admitted, ai: AiExchange | None, request: Request
+) -> ChosenUpstream | Rejection | Response:
+    """The upstream of a request as plugins left it. Or the response, where the gateway responds itself."""
+    if ai is not None:
+        found = calls.choose(ai, admitted.key, request)
+        return ChosenUpstream(*found, ai) if isinstance(found, tuple) else found
+    route = admitted.route
+    if route.pool is None:
+        return ChosenUpstream(route.upstream, request.body)
+    now = calls.clock.monotonic()
+    begun = route.pool.begin(request.headers, request.body, random=calls.random, now=now, tell=calls.tell)
+    if isinstance(begun, Rejection):
+        return begun
+    pooled, upstream = begun
+    return ChosenUpstream(upstream, request.body, pooled)
+
+
+def outgoing(forwarded: ForwardedRequest, upstream: Upstream, body: bytes | None) -> OutgoingRequest:
+    """The request that `upstream` gets. Without a body it is forwarded as it arrives."""
+    admitted, method, path, headers, sent, sent_target, request_id, client, instance = forwarded
     route, key = admitted.route, admitted.key
     who: Fields = ()
     if route.sends_identity:

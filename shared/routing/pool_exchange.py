@@ -7,9 +7,13 @@ from dataclasses import dataclass, field, replace
 from shared.core.http_tokens import Fields
 from shared.model.pools import PoolPolicy
 from shared.providers.headers import SHOULD_RETRY
+from shared.routing.upstream import Upstream
 from shared.upstreams.attempt import Attempt
 from shared.upstreams.attempts import Attempts
 from shared.upstreams.outcome import Outcome
+
+#: Points a flow at an upstream, with a body for it.
+Send = Callable[[Upstream, bytes | None], None]
 
 
 def tell_no_worker(_: "PoolExchange") -> None:
@@ -23,12 +27,14 @@ class PoolExchange(ABC):
     Attributes:
         attempts: where it may go, and where it went; None before it is known.
         attempt: the call under way, or the one that was served.
+        send: points the flow at an upstream, with a body; None before the first target is chosen.
         is_judged: the failure of the last attempt was recorded, and nothing follows it.
         tell: tells other workers what the attempts have shown.
     """
 
     attempts: Attempts | None = None
     attempt: Attempt | None = None
+    send: Send | None = field(default=None, repr=False)
     is_judged: bool = False
     tell: "Tell" = field(default=tell_no_worker, repr=False)
 

@@ -2,7 +2,7 @@
 
 import hmac
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
 
@@ -20,9 +20,6 @@ from shared.upstreams.choose import Pool
 from shared.upstreams.outcome import SERVED, Fault, Outcome
 from shared.upstreams.retry_budget import RetryBudget
 from shared.upstreams.target import Target, TargetState
-
-#: Points a flow at an upstream.
-Send = Callable[[Upstream], None]
 
 _KINDS: Final[Mapping[int, RetryOn]] = {
     429: RetryOn.RATE_LIMIT,
@@ -89,13 +86,12 @@ class TargetPool:
         self,
         headers: Headers,
         body: bytes | None,
-        send: Send,
         *,
         random: Callable[[], float],
         now: float,
         tell: Tell = tell_no_worker,
-    ) -> "TargetExchange | Rejection":
-        """Choose the first target of a request, and send it there.
+    ) -> "tuple[TargetExchange, Upstream] | Rejection":
+        """Choose the first target of a request.
 
         `body` is None for one that is forwarded as it arrives. `random` returns numbers from 0 to 1,
         `tell` is that of its exchange.
@@ -110,9 +106,8 @@ class TargetPool:
                 "No target of this rule can be called now. Retry later.",
                 {} if wait is None else {"Retry-After": str(wait)},
             )
-        begun = TargetExchange(self, send, attempts=attempts, attempt=attempt, tell=tell)
-        begun.forward(now)
-        return begun
+        begun = TargetExchange(self, body, attempts=attempts, attempt=attempt, tell=tell)
+        return begun, self.upstream(attempt)
 
 
 @dataclass(slots=True)
@@ -121,11 +116,11 @@ class TargetExchange(PoolExchange):
 
     Attributes:
         pool: the targets.
-        send: points the flow at one of them.
+        body: the body of the request; None for one that is forwarded as it arrives.
     """
 
     pool: TargetPool
-    send: Send
+    body: bytes | None = field(repr=False)
 
     @property
     def policy(self) -> PoolPolicy:
@@ -148,5 +143,5 @@ class TargetExchange(PoolExchange):
         return self.pool.tenant_id
 
     def forward(self, now: float) -> None:
-        if self.attempt is not None:
-            self.send(self.pool.upstream(self.attempt))
+        if self.attempt is not None and self.send is not None:
+            self.send(self.pool.upstream(self.attempt), self.body)

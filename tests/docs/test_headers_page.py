@@ -12,7 +12,7 @@ from shared.core.http_tokens import HOP_BY_HOP, KEY_HEADERS, MASK
 from shared.http.forwarding import CREDENTIALS, OwnHeaders, client_head, identity_fields, upstream_head
 from shared.model.messages import Headers
 from shared.providers.headers import DROP, HIDDEN, IS_REQUEST_ID, SHOULD_RETRY
-from shared.routing import ai_exchange, pool_exchange, provider_calls
+from shared.routing import ai_exchange, ai_route, pool_exchange, provider_calls
 from shared.routing.client_keys import query_without_credentials
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "headers.md").read_text(encoding="utf-8")
@@ -79,7 +79,7 @@ def test_headers_of_responses_are_as_the_page_says() -> None:
 
 def test_headers_about_targets_and_cost_are_on_the_page() -> None:
     listed = {name.lower() for row in rows("Responses to the client") for name in names(row[0])}
-    source = "".join(inspect.getsource(module) for module in (ai_exchange, pool_exchange))
+    source = "".join(inspect.getsource(module) for module in (ai_exchange, ai_route, pool_exchange))
     sent = {name.lower() for name in re.findall(r'b"(x-[a-z-]+)"', source, re.IGNORECASE)}
     assert len(sent) == 5
     assert sent | {SHOULD_RETRY} <= listed

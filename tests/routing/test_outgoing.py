@@ -10,7 +10,7 @@ from shared.model.targets import parse_target
 from shared.pipeline.plan import Plan
 from shared.routing.admission import Admitted
 from shared.routing.compile import Gateway, Route
-from shared.routing.outgoing import OutgoingRequest, outgoing
+from shared.routing.outgoing import ForwardedRequest, OutgoingRequest, outgoing
 from shared.routing.router import Router
 from shared.secrets.api_keys import mint_key
 
@@ -32,19 +32,8 @@ def made(
     path: str = "/v1/x",
     target: bytes = b"/v1/x",
 ) -> OutgoingRequest:
-    return outgoing(
-        given,
-        given.route.upstream,
-        method=method,
-        path=path,
-        headers=sent,
-        body=body,
-        sent=sent,
-        sent_target=target,
-        request_id="id",
-        client="192.0.2.1",
-        instance="me",
-    )
+    forwarded = ForwardedRequest(given, method, path, sent, sent, target, "id", "192.0.2.1", "me")
+    return outgoing(forwarded, given.route.upstream, body)
 
 
 def fields(given: Admitted, method: str = "GET", body: bytes = b"") -> dict[bytes, bytes]:

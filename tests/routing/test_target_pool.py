@@ -33,9 +33,12 @@ def route(*targets: UrlTarget, policy: PoolPolicy = ORDER, **rule: Any) -> Any:
 def begin(pool: Any, body: bytes | None = b"", **headers: str) -> tuple[TargetExchange, list[Upstream]]:
     """A request that was sent to its first target, and the upstreams it was sent to."""
     sent: list[Upstream] = []
-    begun = pool.begin(Headers(list(headers.items())), body, sent.append, random=lambda: 0.5, now=0.0)
-    assert isinstance(begun, TargetExchange)
-    return begun, sent
+    begun = pool.begin(Headers(list(headers.items())), body, random=lambda: 0.5, now=0.0)
+    assert isinstance(begun, tuple), begun
+    exchange, first = begun
+    sent.append(first)
+    exchange.send = lambda upstream, body: sent.append(upstream)
+    return exchange, sent
 
 
 def test_a_request_goes_to_the_targets_in_the_order_of_their_priority() -> None:

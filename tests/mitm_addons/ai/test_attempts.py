@@ -84,7 +84,7 @@ def ask(*targets: str, keys: int, stream: bool = False) -> Try:
         "POST", "/ai/v1/chat/completions", Headers([("Content-Type", "application/json")]), "", body
     )
     assert CALLS.resolve(begun, None, request) is None
-    found = CALLS.choose(begun, None, request, body)
+    found = CALLS.choose(begun, None, request)
     assert isinstance(found, tuple), found
     flow = begun_flow(admitted=admitted(), ai=begun, pooled=begun)
     tried = Try(flow, begun)

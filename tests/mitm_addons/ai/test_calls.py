@@ -64,7 +64,7 @@ def ask(
     request = Request(method, path.partition("?")[0], sent, path.partition("?")[2], body)
     if rejection := CALLS.resolve(begun, None, request):
         return rejection, begun
-    return CALLS.choose(begun, None, request, body), begun
+    return CALLS.choose(begun, None, request), begun
 
 
 def test_a_model_of_the_gateway_is_sent_as_the_name_that_the_provider_knows() -> None:

@@ -25,7 +25,7 @@ def served(*, hide_target: bool = True) -> AiExchange:
     head = Headers([("Content-Type", "application/json")])
     request = Request("POST", "/ai/v1/chat/completions", head, "", body)
     assert CALLS.resolve(begun, None, request) is None
-    assert isinstance(CALLS.choose(begun, None, request, body), tuple)
+    assert isinstance(CALLS.choose(begun, None, request), tuple)
     CALLS.begin_response(begun, 200, Headers())
     return begun
 
@@ -59,10 +59,10 @@ def test_a_stream_that_was_collected_names_the_model_that_was_asked_for() -> Non
 def test_json_of_unknown_length_is_collected_to_be_renamed() -> None:
     response = http.Response.make(200, b"", {"Content-Type": "application/json"})
     del response.headers["content-length"]
-    assert _is_collected(served(), response)
-    assert not _is_collected(served(hide_target=False), response)
+    assert _is_collected(served(), response, is_stream=False)
+    assert not _is_collected(served(hide_target=False), response, is_stream=False)
     response.headers["content-type"] = "audio/mpeg"
-    assert not _is_collected(served(), response)
+    assert not _is_collected(served(), response, is_stream=False)
 
 
 def test_the_length_of_a_response_is_that_of_its_new_body() -> None:

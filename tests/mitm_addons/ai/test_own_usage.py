@@ -87,7 +87,7 @@ def test_usage_is_for_requests_with_a_key(
     assert begun.call == ApiCall("usage", "/usage")
     request = Request(method, "/ai/v1/usage", Headers(), "", b"")
     assert CALLS.resolve(begun, key, request) is None
-    found = CALLS.choose(begun, key, request, b"")
+    found = CALLS.choose(begun, key, request)
     assert isinstance(found, Rejection if code else Response)
     assert getattr(found, "code", None) == code
     begun.settle(0.0, is_complete=True)

@@ -1,0 +1,104 @@
+"""The last step of a request: its upstream is chosen, and its flow points there."""
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from functools import partial
+
+from mitmproxy import http
+
+from mitm_addons.ai.own_usage import OwnUsage
+from mitm_addons.flows import FlowState, method_of, put_response, reject_flow, request_of
+from shared.core.clock import Clock
+from shared.core.errors import Rejection
+from shared.model.messages import Headers, Request, Response
+from shared.providers.calls import USAGE
+from shared.routing.admission import Admitted
+from shared.routing.ai_calls import AiCalls
+from shared.routing.outgoing import ForwardedRequest, choose_upstream, outgoing
+from shared.routing.upstream import Upstream
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarding:
+    """Points flows at their upstreams.
+
+    Attributes:
+        clock: for the time at which a request is forwarded.
+        instance: the name of this deployment in Via.
+        ai: decides about requests to models.
+        own_usage: responds with what a key has used.
+    """
+
+    clock: Clock
+    instance: str
+    ai: AiCalls
+    own_usage: OwnUsage
+
+    def forward(
+        self,
+        flow: http.HTTPFlow,
+        state: FlowState,
+        admitted: Admitted,
+        *,
+        headers: Headers,
+        body: bytes | None,
+    ) -> Awaitable[None] | None:
+        """Point the flow at the upstream. Until then its address is unrouted.
+
+        `headers` and `body` are as the plugins left them; no body: it is forwarded as it arrives.
+        """
+        forwarded = ForwardedRequest(
+            admitted,
+            method_of(flow),
+            state.path,
+            headers,
+            state.headers,
+            flow.request.data.path,
+            state.request_id,
+            state.client,
+            self.instance,
+        )
+        if state.ai is None and admitted.route.pool is None:
+            self._send(flow, state, forwarded, admitted.route.upstream, body)
+            return None
+        request = _request(flow, state, headers, body)
+        found = choose_upstream(self.ai, admitted, state.ai, request)
+        if isinstance(found, Rejection):
+            reject_flow(flow, found)
+        elif isinstance(found, Response):
+            state.source = "gateway"
+            put_response(flow, found)
+            if state.ai is not None and state.ai.call.api == USAGE:
+                return self.own_usage.respond(flow, admitted)
+        else:
+            state.pooled = found.pooled
+            if found.pooled is not None:
+                found.pooled.send = partial(self._send, flow, state, forwarded)
+            self._send(flow, state, forwarded, found.upstream, found.body)
+        return None
+
+    def _send(
+        self,
+        flow: http.HTTPFlow,
+        state: FlowState,
+        forwarded: ForwardedRequest,
+        upstream: Upstream,
+        body: bytes | None,
+    ) -> None:
+        data = flow.request.data
+        state.upstream = upstream
+        request = outgoing(forwarded, upstream, body)
+        data.headers.fields, data.content, data.path = request.fields, body, request.path
+        target = request.target
+        data.http_version = b"HTTP/1.1"
+        data.host, data.port, data.scheme = target.host, target.port, target.scheme.encode()
+        flow.client_conn.gateway_state = state  # type: ignore[attr-defined]
+        state.forwarded = self.clock.monotonic()
+
+
+def _request(flow: http.HTTPFlow, state: FlowState, headers: Headers, body: bytes | None) -> Request:
+    """The request as the plugins left it; the one that was resolved, if there are none."""
+    known = None if state.ai is None else state.ai.request
+    if known is not None and known.headers is headers and known.body is body:
+        return known
+    return request_of(flow, state.path, headers).with_body(body)
